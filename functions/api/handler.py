@@ -1,0 +1,678 @@
+"""The HTTP API, one request at a time: who is asking, what is asked, one use case, and its answer on the wire.
+
+    authenticate ─► known path and method ─► readable body ─► validated ─► use case ─► answer
+         401              404, 405              400, 413         400       404, 409, …
+
+Whatever goes wrong anywhere is turned into an answer by one function, `_failure`.
+"""
+
+import base64
+import binascii
+import threading
+import uuid
+from functools import cache
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, OpenAPI
+from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Query
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from redial.adapters import address_guard
+from redial.adapters.dynamodb.executions import Page
+from redial.domain.errors import InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
+from redial.domain.execution import Execution
+from redial.domain.status import Status
+from redial.runtime import system, telemetry, wiring
+from redial.usecases import accounts, agents, create_call, replay, stop
+from redial.wire import execution_json, requests
+
+MAX_BODY_BYTES = 256 * 1024
+"""Largest body that is read; an agent's configuration is the largest that makes sense."""
+MAX_ANSWER_BYTES = 5 * 1024 * 1024
+"""Largest answer that is sent: Lambda takes 6 MB, its own envelope included."""
+MOST_UNDELIVERED = 100
+"""Most executions in one answer of `GET /webhooks/undelivered`."""
+PUBLIC = frozenset({"/docs", "/openapi.json", "/health"})
+"""Paths that need no API key."""
+JSON = "application/json"
+
+logger = telemetry.logger
+_one_at_a_time = threading.Lock()
+"""The resolver keeps the current request in class attributes. Lambda never overlaps requests; a local server may."""
+
+
+class _MethodNotAllowed(RedialError):
+    status = 405
+
+    def __init__(self, method: str, allowed: list[str]) -> None:
+        super().__init__(f"{method} is not possible here; use {' or '.join(allowed)}")
+        self.allowed = allowed
+
+
+class _Api(APIGatewayHttpResolver):
+    """The resolver, able to say which methods a path has, and with a description that says what really comes back."""
+
+    def methods(self, path: str) -> list[str]:
+        """The methods of a path, none for an unknown path."""
+        routes = (*self._static_routes, *self._dynamic_routes)
+        return sorted({route.method for route in routes if route.rule.match(path)})
+
+    def get_openapi_schema(self, **arguments: Any) -> OpenAPI:
+        schema = super().get_openapi_schema(**arguments)
+        for path in (schema.paths or {}).values():
+            for operation in (path.get, path.put, path.post, path.delete, path.patch):
+                if operation is not None and operation.responses is not None:
+                    operation.responses.pop(422, None)  # invalid input answers 400
+        if schema.components is not None and schema.components.schemas is not None:
+            for unused in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
+                schema.components.schemas.pop(unused, None)
+        return schema
+
+
+app = _Api(enable_validation=True, json_body_deserializer=requests.read_json_object)
+app.configure_openapi(
+    title="Redial",
+    version="1.0.0",
+    description="Outbound phone calls, made again until somebody answers.",
+    security_schemes={"apiKey": HTTPBearer(description="An API key of your account.")},
+    security=[{"apiKey": []}],
+)
+app.enable_swagger(path="/docs", title="Redial", compress=True)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """One API Gateway HTTP API event, payload version 2.0."""
+    request = APIGatewayProxyEventV2(event)
+    method, path = request.http_method.upper(), request.path
+    account_id = None
+    with _one_at_a_time:
+        try:
+            if path not in PUBLIC:
+                account_id = accounts.authenticate(request.headers.get("authorization"), accounts=wiring.api().accounts)
+            _check_route(method, path)
+            _check_body(request)
+            app.context.update(account_id=account_id, request_id=context.aws_request_id)
+            answer = app.resolve(event, context)
+        except Exception as error:
+            answer = _on_the_wire(_failure(error, context.aws_request_id))
+    logger.info(
+        "request",
+        extra={
+            "method": method,
+            "path": telemetry.masked_text(path),
+            "status": answer["statusCode"],
+            "account_id": account_id,
+            "gateway_request_id": request.request_context.request_id,
+        },
+    )
+    return answer
+
+
+def _check_route(method: str, path: str) -> None:
+    methods = app.methods(path)
+    if not methods:
+        raise NotFound(f"there is no {path}; GET /docs shows what there is")
+    if method not in methods:
+        raise _MethodNotAllowed(method, methods)
+
+
+def _check_body(request: APIGatewayProxyEventV2) -> None:
+    """A body, where there is one, is JSON in UTF-8 and not too large; what it says is for the route to check."""
+    body = request.body
+    if not body:
+        return
+    try:
+        raw = base64.b64decode(body, validate=True) if request.is_base64_encoded else body.encode()
+        raw.decode()
+    except binascii.Error as error:
+        raise InvalidInput("the body is not valid base64") from error
+    except UnicodeError as error:
+        raise InvalidInput("the body is not UTF-8 text") from error
+    if len(raw) > MAX_BODY_BYTES:
+        raise TooLarge(f"a body may have {MAX_BODY_BYTES} bytes, this one has {len(raw)}")
+    media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if media_type != JSON:
+        raise InvalidInput.of("Content-Type", f"must be {JSON}, not {media_type or 'empty'}")
+
+
+# ---- failures -----------------------------------------------------------------------------------------------------
+
+
+def _on_exception(error: Exception) -> Response[Any]:
+    return _failure(error, app.context.get("request_id", ""))
+
+
+app.exception_handler(Exception)(_on_exception)
+
+
+def _failure(error: Exception, request_id: str) -> Response[Any]:
+    """The answer to anything that went wrong, in the contract's words; what nobody foresaw is logged and not shown."""
+    headers: dict[str, str | list[str]] = {}
+    if isinstance(error, RequestValidationError):
+        errors = requests.field_errors(error.errors())
+        error = InvalidInput("; ".join(f"{one.field}: {one.message}" for one in errors), errors)
+    if not isinstance(error, RedialError):
+        logger.exception("request failed", exc_info=error)
+        message = f"something failed here; try again, and if it stays so, report request {request_id}"
+        return _error(500, message, {"request_id": request_id}, headers)
+    more: dict[str, Any] = {}
+    if isinstance(error, InvalidInput) and error.errors:
+        more["errors"] = [{"field": one.field, "message": one.message} for one in error.errors]
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, _MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)
+    return _error(error.status, error.message, more, headers)
+
+
+def _error(status: int, message: str, more: dict[str, Any], headers: dict[str, str | list[str]]) -> Response[Any]:
+    body = {"error": status, "message": message, "detail": message, **more}
+    return Response(status_code=status, content_type=JSON, body=requests.to_json(body), headers=headers)
+
+
+def _on_the_wire(response: Response[Any]) -> dict[str, Any]:
+    """An answer given before the resolver had the request, in the form that the resolver gives its own."""
+    return {
+        "statusCode": response.status_code,
+        "headers": response.headers,
+        "body": response.body,
+        "isBase64Encoded": False,
+        "cookies": [],
+    }
+
+
+# ---- what every route documents and shares ------------------------------------------------------------------------
+
+_MEANINGS = {
+    400: "Invalid input; `errors` names each field at fault.",
+    401: "No API key, or not a live one.",
+    404: "Unknown, or another account's.",
+    409: "True, but not now.",
+    413: "Larger than one request or answer may be.",
+    500: "Our fault; `request_id` says which request.",
+}
+
+
+def _answers(status: int, meaning: str, model: Any, *failures: int, headers: dict[str, Any] | None = None) -> Any:
+    """The documented answers of a route: its success, and the failures it can have (401 and 500 go without saying)."""
+    success: dict[str, Any] = {"description": meaning, "content": {JSON: {"model": model}}}
+    if headers:
+        success["headers"] = headers
+    return {status: success} | {
+        code: {"description": _MEANINGS[code], "content": {JSON: {"model": requests.ErrorBody}}}
+        for code in sorted({*failures, 401, 500})
+    }
+
+
+def _answer(body: Any, status: int = 200, headers: dict[str, str | list[str]] | None = None) -> Response[Any]:
+    """A success. Already text here, so that nothing walks through a long answer once more."""
+    text = requests.to_json(body)
+    if len(text) > MAX_ANSWER_BYTES:
+        raise TooLarge("the answer is larger than can be sent at once; ask for a smaller page_size")
+    return Response(status_code=status, content_type=JSON, body=text, headers=headers or {})
+
+
+def _account_id() -> str:
+    account_id: str = app.context["account_id"]
+    return account_id
+
+
+def _known_id(text: str, kind: str) -> str:
+    """A UUID as it is stored; anything else is an id that nothing has."""
+    try:
+        return str(uuid.UUID(text)) if len(text) == 36 else _no_such(text, kind)
+    except ValueError:
+        return _no_such(text, kind)
+
+
+def _no_such(text: str, kind: str) -> str:
+    raise NotFound(f"there is no {kind} {text[: requests.MAX_ID_LENGTH]}")
+
+
+def _allow_local() -> bool:
+    return wiring.api().settings.allow_local_webhooks == "true"
+
+
+def _check_webhook(url: str) -> None:
+    address_guard.check(url, allow_local=_allow_local())
+
+
+def _read_body() -> dict[str, Any]:
+    """The body as it was sent, unknown keys included."""
+    body: dict[str, Any] = app.current_event.json_body
+    return body
+
+
+# ---- calls --------------------------------------------------------------------------------------------------------
+
+
+@app.post(
+    "/call",
+    summary="Call a contact, and again if that fails",
+    tags=["calls"],
+    operation_id="create_call",
+    responses=_answers(
+        200,
+        "The call is taken on.",
+        requests.CallCreated,
+        *(400, 404, 409, 413),
+        headers={
+            "Idempotency-Replayed": {
+                "description": "`true`: an earlier request with this Idempotency-Key had made the call.",
+                "schema": {"type": "string", "enum": ["true"]},
+            }
+        },
+    ),
+)
+def post_call(
+    body: Annotated[requests.CallRequest, Body()],
+    idempotency_key: Annotated[
+        requests.IdempotencyKey | None,
+        Header(
+            alias="Idempotency-Key",
+            description="The same key with the same body answers the first answer again, for 24 hours.",
+        ),
+    ] = None,
+) -> Response[Any]:
+    world = wiring.api()
+    call = body.to_new_call()
+    _known_id(call.agent_id, "agent")
+    created = create_call.create_call(
+        call,
+        account_id=_account_id(),
+        idempotency_key=idempotency_key,
+        body_hash=requests.hash_of(_read_body()),
+        executions=world.executions,
+        agents=world.agents,
+        idempotency=world.idempotency,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+        new_id=system.new_id,
+    )
+    answer = {"message": "done", "status": "queued", "execution_id": created.execution.id}
+    return _answer(answer, headers={"Idempotency-Replayed": "true"} if created.replayed else {})
+
+
+@app.post(
+    "/call/<execution_id>/stop",
+    summary="Stop a call that waits",
+    tags=["calls"],
+    operation_id="stop_call",
+    responses=_answers(200, "Stopped; nobody's phone rings.", requests.CallStopped, 400, 404),
+)
+def post_call_stop(execution_id: str) -> Response[Any]:
+    world = wiring.api()
+    stopped = stop.stop_execution(
+        _known_id(execution_id, "execution"),
+        account_id=_account_id(),
+        executions=world.executions,
+        agents=world.agents,
+        lines=world.lines,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return _answer({"message": "done", "status": "stopped", "execution_id": stopped.id})
+
+
+@app.post(
+    "/v2/agent/<agent_id>/stop",
+    summary="Stop every waiting call of an agent",
+    tags=["calls"],
+    operation_id="stop_agent",
+    responses=_answers(200, "Stopped; live calls finish.", requests.AgentStopped, 404),
+)
+def post_agent_stop(agent_id: str) -> Response[Any]:
+    world = wiring.api()
+    stopped = stop.stop_agent(
+        _known_id(agent_id, "agent"),
+        account_id=_account_id(),
+        executions=world.executions,
+        agents=world.agents,
+        lines=world.lines,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return _answer({"stopped_executions": stopped})
+
+
+# ---- executions ---------------------------------------------------------------------------------------------------
+
+
+@app.get(
+    "/executions/<execution_id>",
+    summary="How a call stands",
+    tags=["executions"],
+    operation_id="get_execution",
+    responses=_answers(200, "The execution as it is now.", requests.Execution, 404),
+)
+def get_execution(execution_id: str) -> Response[Any]:
+    return _answer(execution_json.render(_execution(execution_id)))
+
+
+@app.get(
+    "/executions/<execution_id>/log",
+    summary="What happened to a call",
+    tags=["executions"],
+    operation_id="get_execution_log",
+    responses=_answers(200, "Everything, oldest first.", requests.ExecutionLog, 404),
+)
+def get_execution_log(execution_id: str) -> Response[Any]:
+    return _answer({"status": "success", "data": execution_json.log(_execution(execution_id))})
+
+
+def _execution(execution_id: str) -> Execution:
+    execution = wiring.api().executions.get(_known_id(execution_id, "execution"))
+    if execution is None or execution.account_id != _account_id():
+        raise NotFound(f"there is no execution {execution_id}")
+    return execution
+
+
+PageNumber = Annotated[int, Query(ge=1)]
+PageSize = Annotated[int, Query(ge=1, le=50)]
+OfStatus = Annotated[Status | None, Query(description="Only executions that stand there now.")]
+OfBatch = Annotated[str | None, Query(max_length=requests.MAX_ID_LENGTH)]
+CreatedFrom = Annotated[requests.Instant | None, Query(alias="from", description="Created at or after this.")]
+CreatedTo = Annotated[requests.Instant | None, Query(alias="to", description="Created at or before this.")]
+
+
+@app.get(
+    "/v2/agent/<agent_id>/executions",
+    summary="An agent's calls, newest first",
+    tags=["executions"],
+    operation_id="list_executions",
+    responses=_answers(200, "One page of them.", requests.ExecutionPage, 400, 404),
+)
+def get_agent_executions(
+    agent_id: str,
+    page_number: PageNumber = 1,
+    page_size: PageSize = 20,
+    status: OfStatus = None,
+    batch_id: OfBatch = None,
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
+) -> Response[Any]:
+    page = _page(agent_id, page_number, page_size, status, batch_id, created_from, created_to)
+    return _answer(
+        {
+            "page_number": page_number,
+            "page": page_number,
+            "page_size": page_size,
+            "total": page.total,
+            "has_more": page.has_more,
+            "data": [execution_json.render(execution) for execution in page.executions],
+        }
+    )
+
+
+@app.get(
+    "/agent/<agent_id>/executions",
+    summary="An agent's calls, as a bare array",
+    description="For older clients; `/v2/agent/{agent_id}/executions` says also how many there are.",
+    tags=["executions"],
+    operation_id="list_executions_bare",
+    responses=_answers(200, "One page of them.", list[requests.Execution], 400, 404),
+)
+def get_agent_executions_bare(
+    agent_id: str,
+    page_number: PageNumber = 1,
+    page_size: PageSize = 20,
+    status: OfStatus = None,
+    batch_id: OfBatch = None,
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
+) -> Response[Any]:
+    page = _page(agent_id, page_number, page_size, status, batch_id, created_from, created_to)
+    return _answer([execution_json.render(execution) for execution in page.executions])
+
+
+def _page(
+    agent_id: str,
+    page_number: int,
+    page_size: int,
+    status: Status | None,
+    batch_id: str | None,
+    created_from: requests.Instant | None,
+    created_to: requests.Instant | None,
+) -> Page:
+    world = wiring.api()
+    agent = agents.read_agent(_known_id(agent_id, "agent"), account_id=_account_id(), agents=world.agents)
+    return world.executions.page_of_agent(
+        agent.agent_id,
+        page_number=page_number,
+        page_size=page_size,
+        status=status,
+        batch_id=batch_id,
+        created_from=created_from,
+        created_to=created_to,
+    )
+
+
+# ---- agents -------------------------------------------------------------------------------------------------------
+
+
+@app.post(
+    "/v2/agent",
+    summary="Create an agent",
+    tags=["agents"],
+    operation_id="create_agent",
+    status_code=201,
+    responses=_answers(201, "It is there.", requests.AgentCreated, 400, 413),
+)
+def post_agent(body: Annotated[requests.AgentRequest, Body()]) -> Response[Any]:
+    agent = agents.create_agent(
+        _read_body(),
+        account_id=_account_id(),
+        agents=wiring.api().agents,
+        check_webhook=_check_webhook,
+        allow_local=_allow_local(),
+        now=system.now(),
+        new_id=system.new_id,
+    )
+    return _answer({"agent_id": agent.agent_id, "state": "created"}, status=201)
+
+
+@app.get(
+    "/v2/agent/all",
+    summary="All your agents, oldest first",
+    tags=["agents"],
+    operation_id="list_agents",
+    responses=_answers(200, "All of them, or one page if page_size is given.", list[requests.AgentRead], 400, 413),
+)
+def get_agents(
+    page_number: PageNumber = 1,
+    page_size: Annotated[int | None, Query(ge=1, le=1000, description="All of them if left out.")] = None,
+) -> Response[Any]:
+    found = wiring.api().agents.all(_account_id())
+    if page_size is not None:
+        found = found[(page_number - 1) * page_size : page_number * page_size]
+    return _answer([requests.agent_json(agent) for agent in found])
+
+
+@app.get(
+    "/v2/agent/<agent_id>",
+    summary="An agent",
+    tags=["agents"],
+    operation_id="get_agent",
+    responses=_answers(200, "The agent.", requests.AgentRead, 404),
+)
+def get_agent(agent_id: str) -> Response[Any]:
+    agent = agents.read_agent(_known_id(agent_id, "agent"), account_id=_account_id(), agents=wiring.api().agents)
+    return _answer(requests.agent_json(agent))
+
+
+@app.put(
+    "/v2/agent/<agent_id>",
+    summary="Replace an agent",
+    tags=["agents"],
+    operation_id="replace_agent",
+    responses=_answers(200, "It is as you said.", requests.AgentChanged, 400, 404, 409, 413),
+)
+def put_agent(agent_id: str, body: Annotated[requests.AgentRequest, Body()]) -> Response[Any]:
+    world = wiring.api()
+    agents.replace_agent(
+        _known_id(agent_id, "agent"),
+        _read_body(),
+        account_id=_account_id(),
+        agents=world.agents,
+        lines=world.lines,
+        functions=world.functions,
+        check_webhook=_check_webhook,
+        allow_local=_allow_local(),
+        now=system.now(),
+    )
+    return _answer({"message": "success", "state": "updated"})
+
+
+@app.patch(
+    "/v2/agent/<agent_id>",
+    summary="Change parts of an agent",
+    tags=["agents"],
+    operation_id="patch_agent",
+    responses=_answers(200, "It is as you said.", requests.AgentChanged, 400, 404, 409, 413),
+)
+def patch_agent(agent_id: str, body: Annotated[requests.AgentPatch, Body()]) -> Response[Any]:
+    world = wiring.api()
+    agents.patch_agent(
+        _known_id(agent_id, "agent"),
+        _read_body(),
+        account_id=_account_id(),
+        agents=world.agents,
+        lines=world.lines,
+        functions=world.functions,
+        check_webhook=_check_webhook,
+        allow_local=_allow_local(),
+        now=system.now(),
+    )
+    return _answer({"message": "success", "state": "updated"})
+
+
+@app.delete(
+    "/v2/agent/<agent_id>",
+    summary="Delete an agent and stop its waiting calls",
+    tags=["agents"],
+    operation_id="delete_agent",
+    responses=_answers(200, "It is gone; live calls finish.", requests.AgentDeleted, 404, 409),
+)
+def delete_agent(agent_id: str) -> Response[Any]:
+    world = wiring.api()
+    agents.delete_agent(
+        _known_id(agent_id, "agent"),
+        account_id=_account_id(),
+        executions=world.executions,
+        agents=world.agents,
+        lines=world.lines,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return _answer({"message": "success", "state": "deleted"})
+
+
+# ---- account ------------------------------------------------------------------------------------------------------
+
+
+@app.get(
+    "/user/me",
+    summary="Your account",
+    tags=["account"],
+    operation_id="get_user",
+    responses=_answers(200, "Whose API key this is.", requests.UserRead),
+)
+def get_user() -> Response[Any]:
+    world = wiring.api()
+    account = accounts.read_account(_account_id(), accounts=world.accounts)
+    calls = accounts.concurrency(account.account_id, agents=world.agents, lines=world.lines)
+    concurrency = {"max": calls.max, "current": calls.current}
+    return _answer({"id": account.account_id, "name": account.name, "concurrency": concurrency})
+
+
+@app.get(
+    "/phone-numbers/all",
+    summary="The numbers your agents call from",
+    tags=["account"],
+    operation_id="list_phone_numbers",
+    responses=_answers(200, "Each agent's, oldest agent first.", list[requests.PhoneNumberRead]),
+)
+def get_phone_numbers() -> Response[Any]:
+    found = wiring.api().agents.all(_account_id())
+    return _answer(
+        [requests.phone_number_json(agent, number) for agent in found for number in agent.from_phone_numbers]
+    )
+
+
+# ---- webhooks -----------------------------------------------------------------------------------------------------
+
+
+@app.get(
+    "/webhooks/undelivered",
+    summary="Events that your webhooks did not take",
+    tags=["webhooks"],
+    operation_id="list_undelivered",
+    responses=_answers(200, f"At most {MOST_UNDELIVERED} executions that have some.", requests.UndeliveredList),
+)
+def get_undelivered() -> Response[Any]:
+    world = wiring.api()
+    found = replay.list_undelivered(
+        _account_id(), executions=world.executions, undelivered=world.undelivered, most=MOST_UNDELIVERED + 1
+    )
+    shown = [requests.undelivered_json(one) for one in found[:MOST_UNDELIVERED]]
+    return _answer({"data": shown, "has_more": len(found) > MOST_UNDELIVERED})
+
+
+@app.post(
+    "/executions/<execution_id>/webhooks/replay",
+    summary="Send a call's undelivered events again",
+    tags=["webhooks"],
+    operation_id="replay_webhooks",
+    responses=_answers(200, "They are in line, before all newer ones.", requests.ReplayStarted, 404),
+)
+def post_replay(execution_id: str) -> Response[Any]:
+    world = wiring.api()
+    execution_id = _known_id(execution_id, "execution")
+    sequences = replay.replay_webhooks(
+        execution_id,
+        account_id=_account_id(),
+        executions=world.executions,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return _answer({"execution_id": execution_id, "replayed": list(sequences)})
+
+
+# ---- the service itself -------------------------------------------------------------------------------------------
+
+
+@app.get(
+    "/health",
+    summary="Whether the API answers",
+    tags=["service"],
+    operation_id="health",
+    openapi_extensions={"security": []},
+    responses={200: {"description": "It does.", "content": {JSON: {"model": requests.Healthy}}}},
+)
+def get_health() -> Response[Any]:
+    return _answer({"status": "ok"})
+
+
+@app.get(
+    "/openapi.json",
+    summary="This description",
+    tags=["service"],
+    operation_id="openapi",
+    openapi_extensions={"security": []},
+    responses={200: {"description": "OpenAPI 3.1.", "content": {JSON: {"schema": {"type": "object"}}}}},
+)
+def get_openapi() -> Response[Any]:
+    return Response(status_code=200, content_type=JSON, body=_openapi())
+
+
+@cache
+def _openapi() -> str:
+    return app.get_openapi_json_schema()

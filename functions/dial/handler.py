@@ -1,0 +1,38 @@
+"""Dial one attempt, if it is due and nobody else has; then deliver the events that it caused.
+
+Event: `{"execution_id": "<uuid>", "attempt": 2}`, from EventBridge Scheduler or an asynchronous invoke.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from redial.domain.outcome import Unknown
+from redial.runtime import system, telemetry, wiring
+
+logger = telemetry.logger
+
+
+@logger.inject_lambda_context(clear_state=True)
+@telemetry.metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    execution_id, attempt = str(event["execution_id"]), int(event["attempt"])
+    logger.append_keys(execution_id=execution_id, attempt=attempt)
+    world = wiring.dial()
+    lease = system.new_id()[:8]
+    dialled = world.dialler.dial(execution_id, attempt, lease)
+    execution = dialled.execution
+    if execution is None or dialled.before is None:
+        logger.warning("no such execution")
+        return
+    if dialled.result is not None:
+        telemetry.dialled(dialled.result)
+        telemetry.changed(dialled.before, execution)
+        level = logger.warning if isinstance(dialled.result, Unknown) else logger.info
+        level("dialled", extra={"to": telemetry.masked(execution.user_number), "answer": telemetry.masked_text(repr(dialled.result))})
+    else:
+        logger.info("not dialled", extra={"status": str(execution.state.status)})
+    if execution.delivery.lease == lease:
+        telemetry.delivered(
+            world.deliverer.deliver(execution_id, lease, lambda: context.get_remaining_time_in_millis() / 1000)
+        )

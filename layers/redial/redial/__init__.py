@@ -1,0 +1,1 @@
+"""Redial: serverless auto-retry for outbound phone calls."""

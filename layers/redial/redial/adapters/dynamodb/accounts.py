@@ -1,0 +1,149 @@
+"""Accounts and their API keys in the table.
+
+    A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first)
+    A#<account> / KEY#<id>   a key in its owner's list: name, created_at, revoked_at (ms), key_hash
+    K#<sha256 of a key> / K  what that key opens: account_id, key_id, name, revoked_at (ms)
+
+A key's two items are written together, in one transaction; a request reads only the second.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from redial.adapters.dynamodb.executions import lost_condition
+from redial.adapters.dynamodb.items import from_item, to_item
+from redial.domain.agent import Account
+from redial.usecases.accounts import ApiKey
+from redial.wire.timestamps import from_ms, to_ms
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+
+class DynamoAccounts:
+    """Implements `ports.Accounts` and `usecases.accounts.AccountStore`."""
+
+    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+        self._client = client
+        self._table = table_name
+
+    def get(self, account_id: str) -> Account | None:
+        item = self._read(_account_key(account_id))
+        if item is None:
+            return None
+        return Account(account_id, item["name"], from_ms(item["created_at"]), tuple(item["webhook_secrets"]))
+
+    def create(self, account: Account) -> bool:
+        item = _account_key(account.account_id) | {
+            "name": account.name,
+            "created_at": to_ms(account.created_at),
+            "webhook_secrets": list(account.webhook_secrets),
+        }
+        try:
+            self._client.put_item(
+                TableName=self._table, Item=to_item(item), ConditionExpression="attribute_not_exists(pk)"
+            )
+        except ClientError as error:
+            if lost_condition(error):
+                return False
+            raise
+        return True
+
+    def replace_secrets(self, account: Account, secrets: tuple[str, ...]) -> bool:
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=to_item(_account_key(account.account_id)),
+                UpdateExpression="SET webhook_secrets = :new",
+                ConditionExpression="webhook_secrets = :read",
+                ExpressionAttributeValues=to_item({":new": list(secrets), ":read": list(account.webhook_secrets)}),
+            )
+        except ClientError as error:
+            if lost_condition(error):
+                return False
+            raise
+        return True
+
+    # ---- keys ---------------------------------------------------------------------------------------------------
+
+    def account_of_key(self, key_hash: str) -> str | None:
+        item = self._read(_key_key(key_hash))
+        if item is None or "revoked_at" in item:
+            return None
+        account_id: str = item["account_id"]
+        return account_id
+
+    def add_key(self, key: ApiKey, key_hash: str) -> None:
+        listed = _listed_key(key.account_id, key.key_id) | {
+            "name": key.name,
+            "created_at": to_ms(key.created_at),
+            "key_hash": key_hash,
+        }
+        opens = _key_key(key_hash) | {"account_id": key.account_id, "key_id": key.key_id, "name": key.name}
+        self._client.transact_write_items(
+            TransactItems=[
+                {"Put": {"TableName": self._table, "Item": to_item(item), "ConditionExpression": _ABSENT}}
+                for item in (listed, opens)
+            ]
+        )
+
+    def keys(self, account_id: str) -> list[ApiKey]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :account AND begins_with(sk, :keys)",
+            ExpressionAttributeValues=to_item({":account": f"A#{account_id}", ":keys": "KEY#"}),
+            ConsistentRead=True,
+        )
+        found = [_decode_key(account_id, from_item(item)) for page in pages for item in page["Items"]]
+        return sorted(found, key=lambda key: (key.created_at, key.key_id))
+
+    def revoke_key(self, account_id: str, key_id: str, now: datetime) -> bool:
+        listed = self._read(_listed_key(account_id, key_id))
+        if listed is None:
+            return False
+        self._client.transact_write_items(
+            TransactItems=[
+                {
+                    "Update": {
+                        "TableName": self._table,
+                        "Key": to_item(item_key),
+                        "UpdateExpression": "SET revoked_at = if_not_exists(revoked_at, :now)",
+                        "ConditionExpression": "attribute_exists(pk)",
+                        "ExpressionAttributeValues": to_item({":now": to_ms(now)}),
+                    }
+                }
+                for item_key in (_key_key(listed["key_hash"]), _listed_key(account_id, key_id))
+            ]
+        )
+        return True
+
+    def _read(self, item_key: dict[str, Any]) -> dict[str, Any] | None:
+        answer = self._client.get_item(TableName=self._table, Key=to_item(item_key), ConsistentRead=True)
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+
+_ABSENT = "attribute_not_exists(pk)"
+
+
+def _account_key(account_id: str) -> dict[str, Any]:
+    return {"pk": f"A#{account_id}", "sk": "ACCOUNT"}
+
+
+def _listed_key(account_id: str, key_id: str) -> dict[str, Any]:
+    return {"pk": f"A#{account_id}", "sk": f"KEY#{key_id}"}
+
+
+def _key_key(key_hash: str) -> dict[str, Any]:
+    return {"pk": f"K#{key_hash}", "sk": "K"}
+
+
+def _decode_key(account_id: str, item: dict[str, Any]) -> ApiKey:
+    return ApiKey(
+        key_id=item["sk"].removeprefix("KEY#"),
+        account_id=account_id,
+        name=item["name"],
+        created_at=from_ms(item["created_at"]),
+        revoked_at=from_ms(item["revoked_at"]) if "revoked_at" in item else None,
+    )

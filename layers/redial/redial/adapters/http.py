@@ -1,0 +1,268 @@
+"""A small HTTP client that tells "it did not go out" from "nobody knows", as a dialler must before it dials again.
+
+It sits on urllib3's connection, not on its pool, and opens a fresh connection for every request:
+
+    resolve ─► connect ─► TLS        any trouble here is NotSent: not one byte of the request has left
+    request ─► answer                any trouble from here on is NoAnswer
+
+A pooled connection that the server closed meanwhile fails in the second line, as if the call might have been placed,
+and a Lambda environment that slept between two dials holds nothing but such connections. One TLS handshake per phone
+call buys an exact boundary. Nothing is ever sent twice, redirects are answers, proxy variables are ignored.
+
+Timeouts are of sockets, so this module measures with the machine's monotonic clock, not with Redial's movable one.
+"""
+
+import contextlib
+import functools
+import http.client
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, HTTPError
+from urllib3.response import HTTPResponse
+
+from redial.wire.http import HttpResponse, NoAnswer, NotSent
+
+MAX_BODY_BYTES = 1024 * 1024
+"""How much of an answer's body is kept unless the caller says otherwise."""
+_CHUNK_BYTES = 64 * 1024
+_UNWANTED_BYTES = 4096
+_UNWANTED_SECONDS = 0.25
+"""What is taken of a body that nobody reads, in one gulp, and how long it is waited for."""
+
+Resolve = Callable[..., Sequence[tuple[Any, ...]]]
+"""`socket.getaddrinfo`, or what stands in for it."""
+
+
+class Http:
+    """Sends one request at a time; may be shared by threads. `tls` replaces the system's trusted certificates."""
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None, resolve: Resolve = socket.getaddrinfo) -> None:
+        self._given_tls = tls
+        self._resolve = resolve
+
+    @functools.cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made when first needed, once: reading the trusted certificates takes tens of milliseconds."""
+        return self._given_tls or ssl.create_default_context()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        connect_timeout_seconds: float,
+        read_timeout_seconds: float,
+        total_timeout_seconds: float,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        connect_to: Sequence[str] = (),
+    ) -> HttpResponse:
+        """Send one request, once, and return whatever status comes back.
+
+        `url` is absolute http(s) in ASCII, without userinfo. `connect_to`: the IP addresses to try, in turn, instead of
+        looking the host up; Host header, SNI and certificate check stay with the host of `url`.
+        `connect_timeout_seconds` covers look-up, connecting and TLS over all addresses together, `read_timeout_seconds`
+        each silence of the server, `total_timeout_seconds` everything, however slowly the bytes drip.
+        The answer's body is read to its end or to `max_body_bytes`; with 0 the answer is its head, and whatever becomes
+        of the body is no trouble.
+        Raises `NotSent` or `NoAnswer`; their messages are for people and hold neither headers nor path.
+        """
+        started = time.monotonic()
+        deadline = started + total_timeout_seconds
+        parts, port = _split(url)
+        target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
+        headers = {name.lower(): value for name, value in headers.items()} | {"connection": "close"}
+        headers.setdefault("host", parts.netloc)
+        headers.setdefault("user-agent", "Redial/1")
+        connection = self._connect(parts, port, connect_to, min(deadline, started + connect_timeout_seconds))
+        late = NoAnswer(f"no complete answer within {total_timeout_seconds:g} s")
+        try:
+            sock = connection.sock
+            with _hang_up_at(sock, deadline) as hung_up:
+                try:
+                    response = _exchange(connection, method, target, headers, body, read_timeout_seconds)
+                    answer = HttpResponse(
+                        status=response.status,
+                        headers={name.lower(): value for name, value in response.headers.items()},
+                        body=_read(response, max_body_bytes, sock),
+                    )
+                except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+                    raise (late if hung_up.is_set() else NoAnswer(_in_words(error))) from error
+                if (
+                    hung_up.is_set() and max_body_bytes
+                ):  # a body that ends with its connection looks whole when it was cut
+                    raise late
+                return answer
+        finally:
+            connection.close()
+
+    def _connect(self, parts: SplitResult, port: int, connect_to: Sequence[str], deadline: float) -> HTTPConnection:
+        """A connection with its TLS done, to the first address that answers. Raises `NotSent`."""
+        host = str(parts.hostname)
+        addresses = list(connect_to) or self._addresses(host, port, deadline - time.monotonic())
+        trouble: Exception = TimeoutError()
+        for following, address in zip(reversed(range(len(addresses))), addresses, strict=True):
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                break
+            timeout = remaining / 2 if following else remaining  # a dead address leaves time for the next
+            connection = (
+                HTTPSConnection(address, port, timeout=timeout, ssl_context=self._tls, server_hostname=host)
+                if parts.scheme == "https"
+                else HTTPConnection(address, port, timeout=timeout)
+            )
+            try:
+                connection.connect()
+            except (HTTPError, OSError, ValueError) as error:
+                connection.close()
+                trouble = error
+            else:
+                return connection
+        raise NotSent(_in_words(trouble)) from trouble
+
+    def _addresses(self, host: str, port: int, seconds: float) -> list[str]:
+        try:
+            found = resolve_within(seconds, self._resolve)(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise NotSent(f"no address found for {host}") from error
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def resolve_within(seconds: float, resolve: Resolve) -> Resolve:
+    """`resolve`, given up with `socket.gaierror` after `seconds`: the system's resolver takes no timeout of its own.
+
+    It is left to finish in a thread of its own, whose answer nobody reads.
+    """
+
+    def bounded(*args: Any, **kwargs: Any) -> Sequence[tuple[Any, ...]]:
+        answers: queue.SimpleQueue[Sequence[tuple[Any, ...]] | Exception] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(resolve(*args, **kwargs))
+            except (OSError, UnicodeError) as error:
+                answers.put(error)
+
+        threading.Thread(target=ask, daemon=True, name="resolve").start()
+        try:
+            answer = answers.get(timeout=max(seconds, 0.001))
+        except queue.Empty:
+            raise socket.gaierror(socket.EAI_AGAIN, "the name server did not answer in time") from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return bounded
+
+
+def _split(url: str) -> tuple[SplitResult, int]:
+    """The URL taken apart, and its port. Raises `NotSent` for what is no request at all."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443, "http": 80}[parts.scheme]
+    except (ValueError, KeyError) as error:
+        raise NotSent("not an absolute http or https URL") from error
+    if not parts.hostname or "@" in parts.netloc:
+        raise NotSent("not a URL with a host and without a user name")
+    return parts, port
+
+
+def _exchange(
+    connection: HTTPConnection,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    read_timeout_seconds: float,
+) -> HTTPResponse:
+    """The answer, its head read and its body not."""
+    connection.timeout = read_timeout_seconds
+    try:
+        connection.request(
+            method, target, body=body or None, headers=headers, preload_content=False, decode_content=False
+        )
+    except (
+        ValueError,
+        http.client.InvalidURL,
+    ) as error:  # found before anything is written: headers leave in one piece
+        raise NotSent("the request holds characters that HTTP cannot carry") from error
+    return connection.getresponse()
+
+
+def _read(response: HTTPResponse, max_body_bytes: int, sock: socket.socket) -> bytes:
+    if not max_body_bytes:
+        # One gulp of what is there already, so that a usual server is not cut off while it writes.
+        with contextlib.suppress(HTTPError, http.client.HTTPException, OSError, ValueError):
+            sock.settimeout(_UNWANTED_SECONDS)
+            response.read1(_UNWANTED_BYTES)
+        return b""
+    body = bytearray()
+    while len(body) < max_body_bytes:
+        chunk = response.read(min(_CHUNK_BYTES, max_body_bytes - len(body)))
+        if not chunk:
+            break
+        body += chunk
+    return bytes(body)
+
+
+@contextlib.contextmanager
+def _hang_up_at(sock: socket.socket, deadline: float) -> Iterator[threading.Event]:
+    """Shut `sock` down at `deadline`, and say so in the event that is given.
+
+    A socket's own timeout starts anew with every byte that drips in.
+    """
+    hung_up = threading.Event()
+
+    def hang_up() -> None:
+        hung_up.set()
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(
+                sock, socket.SHUT_RDWR
+            )  # of the TCP connection: TLS's own state is not this thread's
+
+    timer = threading.Timer(max(deadline - time.monotonic(), 0), hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield hung_up
+    finally:
+        timer.cancel()
+
+
+def _in_words(error: BaseException) -> str:
+    """What went wrong, for people: nothing of the request, so no secret."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        wrapped = next((arg for arg in cause.args if isinstance(arg, Exception)), None)
+        cause = cause.__cause__ or wrapped or cause.__context__
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"certificate not trusted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {(cause.reason or 'connection closed').replace('_', ' ').lower()}"
+    for cause in causes:
+        if isinstance(cause, ConnectionRefusedError):
+            return "connection refused"
+        if isinstance(cause, ConnectTimeoutError):
+            return "connecting timed out"
+        if isinstance(cause, TimeoutError):
+            return "timed out"
+        if isinstance(cause, ConnectionResetError | BrokenPipeError | http.client.RemoteDisconnected):
+            return "connection closed by the other side"
+        if isinstance(cause, http.client.HTTPException | ValueError):
+            return "the answer is not HTTP"
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+    return "the answer broke off"

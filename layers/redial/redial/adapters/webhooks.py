@@ -1,0 +1,54 @@
+"""Deliveries to customers' endpoints: signed, guarded, sent once, and never waited for longer than ten seconds."""
+
+import socket
+import time
+from datetime import datetime
+
+from redial.adapters.address_guard import AddressRefused, Resolve, check
+from redial.adapters.http import Http, resolve_within
+from redial.ports import DeliveryAnswer
+from redial.wire.http import NoAnswer, NotSent, retry_after_seconds
+from redial.wire.webhook_signature import sign
+
+TIMEOUT_SECONDS = 10.0
+"""For looking the host up, connecting, sending and the answer's head, all together. The contract's own number."""
+CONNECT_TIMEOUT_SECONDS = 5.0
+
+
+class HttpWebhooks:
+    """`ports.Webhooks` over HTTP. `allow_local` admits http and loopback endpoints: only ever on one machine."""
+
+    def __init__(self, http: Http, *, allow_local: bool, resolve: Resolve = socket.getaddrinfo) -> None:
+        self._http = http
+        self._allow_local = allow_local
+        self._resolve = resolve
+
+    def post(self, url: str, body: bytes, webhook_id: str, secrets: tuple[str, ...], now: datetime) -> DeliveryAnswer:
+        """As the port says. The status decides, so the answer's body is not read at all; a redirect is a failure."""
+        started = time.monotonic()
+        try:
+            target = check(
+                url, allow_local=self._allow_local, resolve=resolve_within(CONNECT_TIMEOUT_SECONDS, self._resolve)
+            )
+            signature = sign(secrets, webhook_id, now, body)
+        except (AddressRefused, ValueError) as error:
+            return DeliveryAnswer(None, f"{error}: not sent")
+        remaining = TIMEOUT_SECONDS - (time.monotonic() - started)
+        try:
+            answer = self._http.send(
+                "POST",
+                target.url,
+                headers={"content-type": "application/json", "user-agent": "Redial/1", **signature},
+                body=body,
+                connect_timeout_seconds=min(CONNECT_TIMEOUT_SECONDS, remaining),
+                read_timeout_seconds=remaining,
+                total_timeout_seconds=remaining,
+                max_body_bytes=0,
+                connect_to=target.addresses,
+            )
+        except (NotSent, NoAnswer) as error:
+            return DeliveryAnswer(None, str(error))
+        if 200 <= answer.status < 300:
+            return DeliveryAnswer(answer.status)
+        error_text = f"HTTP {answer.status}" + (", a redirect, is not followed" if 300 <= answer.status < 400 else "")
+        return DeliveryAnswer(answer.status, error_text, retry_after_seconds(answer.headers, now))

@@ -1,0 +1,54 @@
+"""An agent: how its calls are placed and answered, and where their events go."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+DEFAULT_MAX_CONCURRENT_CALLS = 10
+DEFAULT_RING_TIMEOUT_SECONDS = 30
+DEFAULT_MAX_CALL_SECONDS = 3600
+DEFAULT_PROVIDER = "twilio"
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent as it stands.
+
+    `config` is everything the customer sent, unknown keys included, returned as sent. The typed fields are what
+    Redial itself reads. Exactly one of `answer_url` and `stream_url` may be set; `{agent_id}` and `{execution_id}`
+    in them are filled in for each attempt. Calling hours are whole hours of the called number's local time,
+    `call_start_hour` ≤ hour < `call_end_hour`; equal, or both None: always open; start > end: over midnight.
+    `stopped_before`: no call created at or before that instant may be dialled any more (the agent was stopped).
+    `deleted_at`: the agent is gone for its owner; kept so that its live calls can still be reported.
+    """
+
+    agent_id: str
+    account_id: str
+    name: str
+    config: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    version: int = 0
+    webhook_url: str | None = None
+    provider: str = DEFAULT_PROVIDER
+    from_phone_numbers: tuple[str, ...] = ()
+    answer_url: str | None = None
+    stream_url: str | None = None
+    call_start_hour: int | None = None
+    call_end_hour: int | None = None
+    max_concurrent_calls: int = DEFAULT_MAX_CONCURRENT_CALLS
+    ring_timeout_seconds: int = DEFAULT_RING_TIMEOUT_SECONDS
+    max_call_seconds: int = DEFAULT_MAX_CALL_SECONDS
+    voicemail_detection: bool = False
+    stopped_before: datetime | None = None
+    deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """A customer: what its keys open. `webhook_secrets` sign its webhooks: one, or two while rotating (newest first)."""
+
+    account_id: str
+    name: str
+    created_at: datetime
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -1,0 +1,464 @@
+"""An execution: one contact, all its attempts, as a request plus an append-only list of changes.
+
+Everything else is a fold over the changes: the present status, the attempts, `retry_history`, what a webhook said at
+any earlier moment. A change whose kind is a `Status` is an event: it has a sequence number (1, 2, 3 …) and one webhook.
+A change whose kind is a `Note` is not: it records a claim, an unknown answer, a deferral, a detected machine.
+
+    queued/scheduled ──claimed──► (carrier asked) ──► initiated ► ringing ► in-progress ► completed
+            ▲                          │  └─ unknown: waits for a callback or the sweeper
+            ├────── deferred ◄─────────┘  (nothing was placed)          │ no-answer, busy, failed, error
+            └────── scheduled(attempt + 1) ◄─── decide() ◄──────────────┘
+
+All methods are pure and return a new Execution, or the same one where nothing changes; all times are aware UTC.
+The store saves one over the `version` it was read with, so each transition is one atomic write with its events.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from redial.domain.delivery import LEASE, Delivery
+from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.retry import GiveUp, RetryAt, RetryConfig, decide
+from redial.domain.status import FINAL, LIVE, WAITING, Status, rank
+
+MILLISECOND = timedelta(milliseconds=1)
+
+CLAIM_GRACE = timedelta(minutes=2)
+"""After a claim, when the sweeper starts to ask the carrier. Longer than the dial function can run (60 s)."""
+UNKNOWN_DEADLINE = timedelta(minutes=6)
+"""After a claim, when an attempt that no callback and no question has found ends as `error`."""
+RINGING_CHECK = timedelta(minutes=3)
+"""How long a call may be silent before it is answered; then the carrier is asked."""
+CALL_CHECK = timedelta(minutes=15)
+"""How long an answered call may be silent; then the carrier is asked."""
+TIMER_GRACE = timedelta(minutes=3)
+"""How late a schedule may fire before the sweeper acts for it (EventBridge Scheduler's precision is 1 minute)."""
+QUEUE_CHECK = timedelta(minutes=3)
+"""How long a queued call waits before the sweeper first makes sure that it is not forgotten."""
+DUE_SLACK = timedelta(minutes=2)
+"""A stored `due_at` this near to the wanted one is kept: moving it costs two write units in the index."""
+LATEST_START = timedelta(hours=24)
+"""An attempt that could not be placed this long after its time ends as `error` instead of ringing a day late."""
+THROTTLE_BACKOFF_SECONDS = (60, 120, 240, 480, 900)
+"""Waits after the first, second … answer of a carrier that placed nothing; the last repeats."""
+
+
+class Note(StrEnum):
+    """Changes that are no status: they have no webhook."""
+
+    CLAIMED = "claimed"
+    UNKNOWN = "unknown"
+    DEFERRED = "deferred"
+    DETECTED = "detected"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that happened at `at`, during attempt number `attempt`.
+
+    `until`: when the timer of a scheduled, rescheduled or deferred call fires. `timer`: that timer's number.
+    `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated.
+    `ended`: on a final status, why no attempt follows; None where a retry does.
+    """
+
+    kind: Status | Note
+    at: datetime
+    attempt: int
+    until: datetime | None = None
+    timer: int | None = None
+    line: int | None = None
+    count: int = 1
+    call_id: str | None = None
+    from_number: str | None = None
+    reason: str | None = None
+    code: str | None = None
+    voicemail: bool | None = None
+    duration_seconds: int | None = None
+    ring_seconds: int | None = None
+    hangup_by: str | None = None
+    ended: str | None = None
+
+    @property
+    def is_event(self) -> bool:
+        return isinstance(self.kind, Status)
+
+
+@dataclass
+class Attempt:
+    """One attempt as it stands; `scheduled_at` is when it was meant to start, `line` the shard of the line it held last."""
+
+    number: int
+    status: Status
+    scheduled_at: datetime
+    dialed_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    call_id: str | None = None
+    from_number: str | None = None
+    reason: str | None = None
+    code: str | None = None
+    voicemail: bool | None = None
+    duration_seconds: int | None = None
+    ring_seconds: int | None = None
+    hangup_by: str | None = None
+    line: int | None = None
+
+
+@dataclass
+class State:
+    """The fold of an execution's changes up to some point.
+
+    `timer` is (number, when) while one is set. `history` holds (attempt, status, when) of every dialled attempt that
+    failed or is tried again. `ended` says why the execution is over.
+    """
+
+    status: Status
+    updated_at: datetime
+    sequence: int = 0
+    attempts: list[Attempt] = field(default_factory=list)
+    history: list[tuple[int, Status, datetime]] = field(default_factory=list)
+    timer: tuple[int, datetime] | None = None
+    queued_at: datetime | None = None
+    claimed_at: datetime | None = None
+    unknown: bool = False
+    deferrals: int = 0
+    scheduled_at: datetime | None = None
+    rescheduled_at: datetime | None = None
+    ended: str | None = None
+
+    @property
+    def attempt(self) -> Attempt:
+        return self.attempts[-1]
+
+    @property
+    def is_waiting(self) -> bool:
+        """Waiting for its time or for a line: nobody is dialling it and it can still be stopped."""
+        return self.status in WAITING and self.claimed_at is None
+
+    @property
+    def is_dialling(self) -> bool:
+        """Claimed: the carrier was asked, or is being asked, and nobody has reported on the call yet."""
+        return self.status in WAITING and self.claimed_at is not None
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in LIVE
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def next_time(self) -> datetime | None:
+        """When the current attempt is to start, while it waits."""
+        if not self.is_waiting:
+            return None
+        return self.timer[1] if self.timer else self.queued_at
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What was asked, what has happened since, and how far the customer has been told.
+
+    `user_number` and `from_number` are E.164; `from_number` None means the agent's choice. `version` counts saves.
+    """
+
+    id: str
+    account_id: str
+    agent_id: str
+    created_at: datetime
+    user_number: str
+    from_number: str | None = None
+    batch_id: str | None = None
+    provider: str = "twilio"
+    user_data: dict[str, Any] = field(default_factory=dict)
+    retry_config: RetryConfig | None = None
+    bypass_call_guardrails: bool = False
+    changes: tuple[Change, ...] = ()
+    delivery: Delivery = Delivery()
+    version: int = 0
+    due_at: datetime | None = None
+
+    # ---- the fold -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def state(self) -> State:
+        """Where the execution stands."""
+        return self._fold(self.changes)
+
+    def at_sequence(self, sequence: int) -> State:
+        """Where it stood right after event number `sequence`, which is what that event's webhook says."""
+        seen = 0
+        for index, change in enumerate(self.changes):
+            seen += change.is_event
+            if seen == sequence:
+                return self._fold(self.changes[: index + 1])
+        raise ValueError(f"execution {self.id} has no event {sequence}")
+
+    def events(self) -> Iterator[tuple[int, Change]]:
+        """Every event with its sequence number, oldest first."""
+        return enumerate((change for change in self.changes if change.is_event), start=1)
+
+    @staticmethod
+    def _fold(changes: tuple[Change, ...]) -> State:
+        state = State(Status.QUEUED, changes[0].at)
+        for change in changes:
+            _apply(state, change)
+        return state
+
+    # ---- appending ------------------------------------------------------------------------------------------------
+
+    def _with(self, *changes: Change) -> "Execution":
+        """Append, each change strictly later than the one before it, so that `updated_at` strictly rises."""
+        result = list(self.changes)
+        for change in changes:
+            if result and change.at <= result[-1].at:
+                change = replace(change, at=result[-1].at + MILLISECOND)
+            result.append(change)
+        return replace(self, changes=tuple(result))
+
+    def begin(self, now: datetime, scheduled_at: datetime | None) -> "Execution":
+        """The first event: queued to be dialled now, or scheduled for later."""
+        if scheduled_at is None:
+            return self._with(Change(Status.QUEUED, now, 1))
+        return self._with(Change(Status.SCHEDULED, now, 1, until=scheduled_at, timer=self.version + 1))
+
+    def queue(self, now: datetime, reason: str) -> "Execution":
+        """Due, but it must wait (for a line, for the carrier). Already queued: nothing changes."""
+        if self.state.status is Status.QUEUED:
+            return self
+        return self._with(Change(Status.QUEUED, now, self.state.attempt.number, reason=reason))
+
+    def move(self, now: datetime, until: datetime, reason: str) -> "Execution":
+        """Moved by the calling window to `until`; uses up no retry."""
+        attempt = self.state.attempt.number
+        return self._with(Change(Status.RESCHEDULED, now, attempt, until=until, timer=self.version + 1, reason=reason))
+
+    def stop(self, now: datetime, reason: str) -> "Execution":
+        """End a waiting call. Raises ValueError when it is not waiting (claimed counts as dialled)."""
+        if not self.state.is_waiting:
+            raise ValueError("only a waiting call can be stopped")
+        return self._with(Change(Status.STOPPED, now, self.state.attempt.number, ended=reason))
+
+    def expire(self, now: datetime, reason: str) -> "Execution":
+        """End a waiting call that could not be placed in time."""
+        return self._with(Change(Status.ERROR, now, self.state.attempt.number, reason=reason, ended=reason))
+
+    def claim(self, now: datetime, from_number: str, line: int) -> "Execution":
+        """This attempt is being dialled, by whoever saves this first."""
+        number = self.state.attempt.number
+        return self._with(Change(Note.CLAIMED, now, number, from_number=from_number, line=line))
+
+    # ---- what the carrier says ------------------------------------------------------------------------------------
+
+    def answered_by_carrier(self, attempt: int, result: DialResult, now: datetime, jitter: float) -> "Execution":
+        """The carrier's answer to the dial of `attempt`; a callback may have been quicker and then wins.
+
+        `jitter` in [0, 1) spreads the wait after a throttled dial over ± 10 %.
+        """
+        if attempt != self.state.attempt.number or self.state.is_final:
+            return self
+        match result:
+            case Accepted(call_id):
+                return self.reported(attempt, CallReport(call_id, Status.INITIATED), now)
+            case Refused(outcome):
+                return self._end_attempt(outcome, now) if self.state.is_dialling else self
+            case Unknown(reason):
+                if not self.state.is_dialling or self.state.unknown:
+                    return self
+                return self._with(Change(Note.UNKNOWN, now, attempt, reason=reason))
+            case NotPlaced(reason, retry_after_seconds):
+                if not self.state.is_dialling or self.state.unknown:
+                    return self
+                return self._defer(now, reason, retry_after_seconds, jitter)
+
+    def _defer(self, now: datetime, reason: str, retry_after_seconds: float | None, jitter: float) -> "Execution":
+        """Unclaim and try the same attempt later. The line is kept, so that a carrier in trouble is not asked by
+        every waiting call in turn. Repeated deferrals are one change with a count."""
+        changes = self.changes
+        if changes[-1].kind is Note.CLAIMED:
+            changes = changes[:-1]
+        count = 1
+        if changes and changes[-1].kind is Note.DEFERRED:
+            count = changes[-1].count + 1
+            changes = changes[:-1]
+        backoff = THROTTLE_BACKOFF_SECONDS[min(count, len(THROTTLE_BACKOFF_SECONDS)) - 1]
+        wait = max(backoff * (0.9 + 0.2 * jitter), retry_after_seconds or 0.0)
+        until = now + timedelta(milliseconds=round(wait * 1000))
+        line = self.state.attempt.line
+        last_at = self.changes[-1].at
+        unclaimed = replace(self, changes=changes)
+        queued = unclaimed.queue(max(now, last_at + MILLISECOND), reason)
+        number = self.state.attempt.number
+        note = Change(
+            Note.DEFERRED, max(now, last_at + MILLISECOND), number, until, self.version + 1, line, count, reason=reason
+        )
+        return queued._with(note)
+
+    def reported(self, attempt: int, report: CallReport, now: datetime) -> "Execution":
+        """The carrier's report about the call of `attempt`: moves the status forward, never back.
+
+        A report about an earlier attempt, a final execution or a call that is not this attempt's changes nothing.
+        """
+        state = self.state
+        current = state.attempt
+        if attempt != current.number or state.is_final or not (state.is_dialling or state.is_live):
+            return self
+        if current.call_id is not None and current.call_id != report.call_id:
+            return self
+        result = self
+        if state.is_dialling:
+            result = result._with(Change(Status.INITIATED, now, attempt, call_id=report.call_id))
+        if report.voicemail is not None and report.voicemail != current.voicemail and report.outcome is None:
+            result = result._with(Change(Note.DETECTED, now, attempt, voicemail=report.voicemail))
+        if rank(report.status) <= rank(result.state.status):
+            return result
+        if report.outcome is None:
+            return result._with(Change(report.status, now, attempt))
+        outcome = report.outcome
+        if outcome.voicemail is None:
+            known = report.voicemail if report.voicemail is not None else current.voicemail
+            outcome = replace(outcome, voicemail=known)
+        return result._end_attempt(outcome, now)
+
+    def lost(self, now: datetime, reason: str) -> "Execution":
+        """The attempt's call was never found, or the carrier no longer knows it: it ends as `error`."""
+        return self._end_attempt(Outcome(Status.ERROR, reason=reason), now)
+
+    def _end_attempt(self, outcome: Outcome, now: datetime) -> "Execution":
+        """The one end of every attempt: the outcome, and what `decide` says follows, in one write."""
+        state = self.state
+        number = state.attempt.number
+        final = Change(
+            outcome.status,
+            now,
+            number,
+            reason=outcome.reason,
+            code=outcome.code,
+            voicemail=outcome.voicemail,
+            duration_seconds=outcome.duration_seconds,
+            ring_seconds=outcome.ring_seconds,
+            hangup_by=outcome.hangup_by,
+        )
+        ended_at = max(now, self.changes[-1].at + MILLISECOND)
+        match decide(self.retry_config, state.attempts, outcome, ended_at):
+            case GiveUp(reason):
+                return self._with(replace(final, ended=reason))
+            case RetryAt(attempt, at):
+                scheduled = Change(Status.SCHEDULED, now, attempt, until=at, timer=self.version + 1)
+                return self._with(final, scheduled)
+
+    # ---- telling the customer -------------------------------------------------------------------------------------
+
+    def pending(self) -> tuple[int, ...]:
+        """Sequences to be sent, in order: those to be replayed, then those never settled."""
+        return (*self.delivery.replaying, *range(self.delivery.settled + 1, self.state.sequence + 1))
+
+    def lease_delivery(self, lease: str, now: datetime) -> "Execution":
+        """Make `lease` the one that may send now; the same execution when there is nothing to send, another lease is
+        live, or the event in front waits for its next try."""
+        if not self.pending() or not self.delivery.may_send(lease, now):
+            return self
+        return replace(self, delivery=replace(self.delivery, lease=lease, lease_until=now + LEASE))
+
+    # ---- when somebody must look ----------------------------------------------------------------------------------
+
+    def with_due(self, now: datetime) -> "Execution":
+        """`due_at` for what is stored now: the time by which something must have happened; None when all is done."""
+        wanted = self._wanted_due(now)
+        if wanted is None:
+            return replace(self, due_at=None)
+        stored = self.due_at
+        if stored is not None and stored > now and wanted - DUE_SLACK <= stored <= wanted + DUE_SLACK:
+            return self
+        return replace(self, due_at=wanted)
+
+    def _wanted_due(self, now: datetime) -> datetime | None:
+        state = self.state
+        wanted: list[datetime] = []
+        if state.is_dialling:
+            assert state.claimed_at is not None
+            asking = state.claimed_at + CLAIM_GRACE
+            wanted.append(asking if asking > now else now + timedelta(minutes=1))
+        elif state.status in (Status.INITIATED, Status.RINGING):
+            wanted.append(now + RINGING_CHECK)
+        elif state.is_live:
+            wanted.append(now + CALL_CHECK)
+        elif state.is_waiting:
+            timer = state.timer[1] + TIMER_GRACE if state.timer else now
+            wanted.append(timer if timer > now else now + self._queue_check(now))
+        if self.pending():
+            delivery = self.delivery
+            if delivery.next_try_at is not None:
+                wanted.append(max(delivery.next_try_at, now) + TIMER_GRACE)
+            else:
+                wanted.append(max(delivery.lease_until or state.updated_at + LEASE, now) + MILLISECOND)
+        return min(wanted, default=None)
+
+    def _queue_check(self, now: datetime) -> timedelta:
+        """Waits that grow with the time queued, so that a long queue costs little to watch."""
+        queued_at = self.state.queued_at or now
+        return min(max(QUEUE_CHECK, now - queued_at), timedelta(hours=1))
+
+
+def _apply(state: State, change: Change) -> None:
+    """Fold one change into `state`."""
+    state.updated_at = change.at
+    if not state.attempts or state.attempt.number != change.attempt:
+        state.attempts.append(Attempt(change.attempt, Status.QUEUED, change.until or change.at))
+        state.deferrals = 0
+    attempt = state.attempt
+    if change.kind is Note.CLAIMED:
+        attempt.dialed_at = change.at
+        attempt.from_number = change.from_number
+        attempt.line = change.line
+        state.claimed_at, state.unknown, state.timer = change.at, False, None
+    elif change.kind is Note.UNKNOWN:
+        state.unknown = True
+    elif change.kind is Note.DEFERRED:
+        assert change.until is not None and change.timer is not None
+        attempt.line = change.line
+        state.claimed_at, state.timer = None, (change.timer, change.until)
+        state.deferrals = change.count
+        attempt.dialed_at = None
+    elif change.kind is Note.DETECTED:
+        attempt.voicemail = change.voicemail
+    elif isinstance(change.kind, Status):
+        _apply_event(state, attempt, change, change.kind)
+
+
+def _apply_event(state: State, attempt: Attempt, change: Change, status: Status) -> None:
+    state.sequence += 1
+    state.status = attempt.status = status
+    if status in (Status.SCHEDULED, Status.RESCHEDULED):
+        assert change.until is not None and change.timer is not None
+        state.timer = (change.timer, change.until)
+        if status is Status.SCHEDULED:
+            state.scheduled_at, state.rescheduled_at = change.until, None
+        else:
+            state.rescheduled_at = change.until
+        state.queued_at = None
+    elif status is Status.QUEUED:
+        state.queued_at = change.at
+        state.timer = None
+    elif status is Status.INITIATED:
+        attempt.call_id = change.call_id
+        state.unknown = False
+        state.timer = None
+    elif status is Status.IN_PROGRESS:
+        attempt.answered_at = change.at
+    elif status in FINAL:
+        attempt.ended_at = change.at
+        attempt.reason, attempt.code, attempt.hangup_by = change.reason, change.code, change.hangup_by
+        attempt.duration_seconds, attempt.ring_seconds = change.duration_seconds, change.ring_seconds
+        if change.voicemail is not None:
+            attempt.voicemail = change.voicemail
+        state.ended = change.ended
+        state.timer = None
+        if attempt.dialed_at is not None and (status is not Status.COMPLETED or change.ended is None):
+            state.history.append((attempt.number, status, change.at))
+        state.claimed_at = None

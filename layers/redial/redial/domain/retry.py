@@ -1,0 +1,93 @@
+"""Whether a failed attempt is followed by another, and when. Pure: the clock is an argument."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from redial.domain.errors import FieldError, InvalidInput
+from redial.domain.outcome import Outcome
+from redial.domain.status import RETRYABLE, Status
+
+MAX_RETRIES = 3
+"""Most retries that a configuration may ask for: with the first dial, four calls."""
+MAX_INTERVAL_MINUTES = 365 * 24 * 60
+"""Longest wait before one retry, a year: EventBridge Scheduler and `scheduled_at` take no later time either."""
+DEFAULT_STATUSES = (Status.NO_ANSWER, Status.BUSY, Status.FAILED)
+DEFAULT_INTERVALS_MINUTES = (30, 60, 120)
+
+
+@dataclass(frozen=True)
+class RetryConfig:
+    """`retry_config` of the HTTP contract, with its defaults filled in.
+
+    `retry_intervals_minutes[n]` is the wait before retry n+1, from the instant the failed attempt ended.
+    Fewer intervals than retries: the last repeats; more: the extra ones are ignored.
+    Raises `InvalidInput`, naming every field at fault, for values that the contract forbids.
+    """
+
+    enabled: bool = False
+    max_retries: int = MAX_RETRIES
+    retry_on_statuses: tuple[Status, ...] = DEFAULT_STATUSES
+    retry_on_voicemail: bool = False
+    retry_intervals_minutes: tuple[int, ...] = DEFAULT_INTERVALS_MINUTES
+
+    def __post_init__(self) -> None:
+        errors = []
+        if not 1 <= self.max_retries <= MAX_RETRIES:
+            errors.append(FieldError("retry_config.max_retries", f"must be 1 to {MAX_RETRIES}"))
+        unknown = [status for status in self.retry_on_statuses if status not in RETRYABLE]
+        if unknown:
+            allowed = ", ".join(RETRYABLE)
+            errors.append(FieldError("retry_config.retry_on_statuses", f"may hold {allowed}; not {', '.join(unknown)}"))
+        if not self.retry_intervals_minutes:
+            errors.append(FieldError("retry_config.retry_intervals_minutes", "must hold at least one interval"))
+        if any(not 1 <= minutes <= MAX_INTERVAL_MINUTES for minutes in self.retry_intervals_minutes):
+            message = f"each interval must be 1 to {MAX_INTERVAL_MINUTES} minutes"
+            errors.append(FieldError("retry_config.retry_intervals_minutes", message))
+        if errors:
+            raise InvalidInput("; ".join(f"{e.field}: {e.message}" for e in errors), tuple(errors))
+
+    def interval(self, retry: int) -> timedelta:
+        """How long to wait before retry number `retry` (1 is the first)."""
+        intervals = self.retry_intervals_minutes
+        return timedelta(minutes=intervals[min(retry, len(intervals)) - 1])
+
+
+@dataclass(frozen=True)
+class RetryAt:
+    """Dial again: attempt number `attempt` (2 is the first retry), not before `at`."""
+
+    attempt: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """No further attempt, and why: `termination_reason` of the execution."""
+
+    reason: str
+
+
+def decide(config: RetryConfig | None, attempts: Sequence[object], outcome: Outcome, now: datetime) -> RetryAt | GiveUp:
+    """What follows an attempt that ended with `outcome` at `now`.
+
+    `attempts` are all attempts made so far, the one that just ended included.
+    A call that was answered is never dialled again, save a voicemail's where the configuration says so;
+    an outcome that is for good (the number does not exist) ends it whatever the configuration says.
+    """
+    voicemail = outcome.status is Status.COMPLETED and outcome.voicemail is True
+    if outcome.status is Status.COMPLETED and not voicemail:
+        return GiveUp("answered")
+    if outcome.for_good:
+        return GiveUp(outcome.reason or "the carrier refused the number for good")
+    if config is None or not config.enabled:
+        return GiveUp("voicemail" if voicemail else "retries are not enabled")
+    if voicemail:
+        if not config.retry_on_voicemail:
+            return GiveUp("voicemail")
+    elif outcome.status not in config.retry_on_statuses:
+        return GiveUp(f"{outcome.status} is not retried")
+    made = len(attempts)
+    if made > config.max_retries:
+        return GiveUp(f"all {config.max_retries} retries used" if config.max_retries > 1 else "the retry is used")
+    return RetryAt(attempt=made + 1, at=now + config.interval(made))

@@ -1,0 +1,172 @@
+"""The operator's command for accounts, API keys and webhook secrets: `python -m redial.runtime.keys --help`.
+
+It writes to the table named by `--table` (or TABLE_NAME) with the caller's own AWS credentials, and answers in JSON.
+A key or secret is shown once, when it is made. `ensure_account` does the same for a process that brings its own key.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.domain.agent import Account
+from redial.domain.errors import RedialError
+from redial.runtime import system
+from redial.usecases import accounts as use
+from redial.wire.timestamps import rfc3339, rfc3339_or_none
+from redial.wire.webhook_signature import new_secret
+
+KEY_PREFIX = "rdl_"
+"""So that a key that leaked into a repository or a log is recognised as one."""
+_SECRET_BYTES = 32
+
+
+def new_api_key() -> str:
+    """A fresh key: the prefix and 256 random bits. Secrets come from the operating system, whatever clock and chance
+    the process otherwise runs on."""
+    return KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def new_webhook_secret() -> str:
+    """A fresh secret as Standard Webhooks writes them."""
+    return new_secret(secrets.token_bytes(_SECRET_BYTES))
+
+
+def ensure_account(
+    *, account_id: str, name: str, webhook_secret: str, api_key: str, accounts: use.AccountStore, now: datetime
+) -> Account:
+    """The account with that id, made if it is not there, and opened by `api_key`, a key of the caller's choice.
+
+    For one machine, where a fixed key is convenient. Doing it again changes nothing.
+    """
+    account = accounts.get(account_id)
+    if account is None:
+        account = use.create_account(
+            name, account_id=account_id, webhook_secret=webhook_secret, accounts=accounts, now=now
+        )
+    key_hash = use.hash_of(api_key)
+    if accounts.account_of_key(key_hash) is None:
+        use.create_key(account_id, name, api_key=api_key, key_id=key_hash[:12], accounts=accounts, now=now)
+    return account
+
+
+# ---- the command --------------------------------------------------------------------------------------------------
+
+
+def _create_account(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+    secret = new_webhook_secret()
+    account = use.create_account(
+        arguments.name, account_id=system.new_id(), webhook_secret=secret, accounts=accounts, now=system.now()
+    )
+    return {"account_id": account.account_id, "name": account.name, "webhook_secret": secret}
+
+
+def _create(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+    api_key = new_api_key()
+    key = use.create_key(
+        arguments.account,
+        arguments.name,
+        api_key=api_key,
+        key_id=system.new_id(),
+        accounts=accounts,
+        now=system.now(),
+    )
+    return {"account_id": key.account_id, "key_id": key.key_id, "name": key.name, "api_key": api_key}
+
+
+def _list(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+    return {
+        "keys": [
+            {
+                "key_id": key.key_id,
+                "name": key.name,
+                "created_at": rfc3339(key.created_at),
+                "revoked_at": rfc3339_or_none(key.revoked_at),
+            }
+            for key in use.list_keys(arguments.account, accounts=accounts)
+        ]
+    }
+
+
+def _revoke(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+    use.revoke_key(arguments.account, arguments.key_id, accounts=accounts, now=system.now())
+    return {"key_id": arguments.key_id, "revoked": True}
+
+
+def _rotate(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+    secret = new_webhook_secret()
+    account = use.rotate_webhook_secret(arguments.account, webhook_secret=secret, accounts=accounts)
+    return {"account_id": account.account_id, "webhook_secret": secret, "live_secrets": len(account.webhook_secrets)}
+
+
+def _drop_old(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+    account = use.drop_old_webhook_secret(arguments.account, accounts=accounts)
+    return {"account_id": account.account_id, "live_secrets": len(account.webhook_secrets)}
+
+
+_ACCOUNT: dict[str, Any] = {"required": True, "metavar": "ID", "help": "account id"}
+_NAME: dict[str, Any] = {"required": True, "help": "a name to tell it by"}
+_COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[str, Any]]], ...] = (
+    ("create-account", "make an account and show its webhook secret", _create_account, {"--name": _NAME}),
+    ("create", "make an API key and show it", _create, {"--account": _ACCOUNT, "--name": _NAME}),
+    ("list", "list an account's keys, without the keys", _list, {"--account": _ACCOUNT}),
+    (
+        "revoke",
+        "make an API key open nothing any more, from now on",
+        _revoke,
+        {"--account": _ACCOUNT, "--key-id": {"required": True, "metavar": "ID", "help": "as `list` shows it"}},
+    ),
+    (
+        "rotate-webhook-secret",
+        "sign with a new secret and the old one, and show the new",
+        _rotate,
+        {"--account": _ACCOUNT},
+    ),
+    ("drop-old-webhook-secret", "sign with the newest secret only", _drop_old, {"--account": _ACCOUNT}),
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m redial.runtime.keys", description="Accounts and API keys of Redial."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, purpose, run, options in _COMMANDS:
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        command.set_defaults(run=run)
+        for option, settings in options.items():
+            command.add_argument(option, **settings)
+        command.add_argument("--table", default=os.environ.get("TABLE_NAME"), help="DynamoDB table (or TABLE_NAME)")
+        command.add_argument("--region", help="AWS region (or AWS_REGION, or your profile's)")
+        command.add_argument("--endpoint-url", help="where DynamoDB is, if not at AWS")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. 0: done, its answer on standard output; 1: not possible, with the reason on standard error."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if not arguments.table:
+        parser.error("say which table: --table, or the environment variable TABLE_NAME")
+    import boto3  # 135 ms that --help need not take
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        client = boto3.client("dynamodb", region_name=arguments.region, endpoint_url=arguments.endpoint_url)
+        answer = arguments.run(arguments, DynamoAccounts(client, arguments.table))
+    except (RedialError, ClientError, BotoCoreError) as error:
+        print(getattr(error, "message", error), file=sys.stderr)
+        return 1
+    print(json.dumps(answer, indent=2, ensure_ascii=False))
+    if "api_key" in answer or "webhook_secret" in answer:
+        print("Keep this now: it is not shown again.", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

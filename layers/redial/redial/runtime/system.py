@@ -1,0 +1,53 @@
+"""The outside world's unrepeatable parts: the clock, waiting, fresh ids and chance.
+
+Nothing else in Redial reads a clock or draws a random number; handlers pass what they take from here
+on as arguments. `use` replaces any of the four, which is how one machine gets a movable clock and how the
+tests get a repeatable run.
+"""
+
+import random as _random
+import time as _time
+import uuid as _uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+_now: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731  a replaceable default, named by `use`
+_sleep: Callable[[float], None] = _time.sleep
+_new_id: Callable[[], str] = lambda: str(_uuid.uuid4())  # noqa: E731
+_random_unit: Callable[[], float] = _random.random
+
+
+def now() -> datetime:
+    """The present instant, timezone-aware UTC, cut to whole milliseconds (what is stored and sent)."""
+    instant = _now()
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def sleep(seconds: float) -> None:
+    """Wait `seconds`."""
+    _sleep(seconds)
+
+
+def new_id() -> str:
+    """A fresh UUID, 36 characters, lower case."""
+    return _new_id()
+
+
+def random() -> float:
+    """A number in [0, 1), for jitter."""
+    return _random_unit()
+
+
+def use(
+    *,
+    now: Callable[[], datetime] | None = None,
+    sleep: Callable[[float], None] | None = None,
+    new_id: Callable[[], str] | None = None,
+    random: Callable[[], float] | None = None,
+) -> None:
+    """Replace the clock, the waiting, the ids or the chance of this process; what is not given stays."""
+    global _now, _sleep, _new_id, _random_unit
+    _now = now or _now
+    _sleep = sleep or _sleep
+    _new_id = new_id or _new_id
+    _random_unit = random or _random_unit

@@ -1,0 +1,163 @@
+"""Accounts and the API keys that open them.
+
+A key is 256 random bits. Only its SHA-256 is stored, and it is found by that hash in one read: with so much entropy no
+slow hash is needed, and a comparison in constant time would guard nothing, since a caller who could learn a stored
+hash digit by digit would still have to find a key for it. Every request reads the key again, so a revoked one is
+refused from that moment on.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from redial.domain.agent import Account
+from redial.domain.errors import Conflict, InvalidInput, NotFound, Unauthorized
+from redial.ports import Agents, Lines
+from redial.usecases.lines import shards
+
+MAX_NAME_LENGTH = 200
+MAX_KEY_LENGTH = 512
+"""Longest API key that is looked up at all."""
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key as its owner may see it again: everything but the key."""
+
+    key_id: str
+    account_id: str
+    name: str
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+class AccountStore(Protocol):
+    """Accounts and their keys. Every read is strongly consistent."""
+
+    def get(self, account_id: str) -> Account | None: ...
+
+    def create(self, account: Account) -> bool:
+        """Store a new account; False when it is there already."""
+
+    def replace_secrets(self, account: Account, secrets: tuple[str, ...]) -> bool:
+        """Store other webhook secrets over those of `account`; False when they changed since it was read."""
+
+    def account_of_key(self, key_hash: str) -> str | None:
+        """The account that a live key opens; None when it is unknown or revoked."""
+
+    def add_key(self, key: ApiKey, key_hash: str) -> None: ...
+
+    def keys(self, account_id: str) -> list[ApiKey]:
+        """Every key of the account, revoked ones included, oldest first."""
+
+    def revoke_key(self, account_id: str, key_id: str, now: datetime) -> bool:
+        """Revoke it, once and for all; False when the account has no such key."""
+
+
+def hash_of(api_key: str) -> str:
+    """What is stored of a key: SHA-256, 64 hexadecimal digits."""
+    return hashlib.sha256(api_key.encode()).hexdigest()
+
+
+def authenticate(authorization: str | None, *, accounts: AccountStore) -> str:
+    """The account that an `Authorization` header opens. Raises `Unauthorized`."""
+    if not authorization:
+        raise Unauthorized("send your API key in the header Authorization: Bearer <api key>")
+    scheme, _, api_key = authorization.partition(" ")
+    api_key = api_key.strip()
+    if scheme.lower() != "bearer" or not api_key:
+        raise Unauthorized("the header must read Authorization: Bearer <api key>")
+    account_id = None
+    if len(api_key) <= MAX_KEY_LENGTH and api_key.isascii():
+        account_id = accounts.account_of_key(hash_of(api_key))
+    if account_id is None:
+        raise Unauthorized("this API key is unknown or was revoked")
+    return account_id
+
+
+def create_account(
+    name: str, *, account_id: str, webhook_secret: str, accounts: AccountStore, now: datetime
+) -> Account:
+    """A new account whose webhooks are signed with `webhook_secret`. Raises `InvalidInput`, `Conflict`."""
+    account = Account(account_id, _checked_name(name), now, (webhook_secret,))
+    if not accounts.create(account):
+        raise Conflict(f"account {account_id} exists already")
+    return account
+
+
+def create_key(
+    account_id: str, name: str, *, api_key: str, key_id: str, accounts: AccountStore, now: datetime
+) -> ApiKey:
+    """Let `api_key` open the account from now on. Raises `InvalidInput`, `NotFound`."""
+    key = ApiKey(key_id, account_id, _checked_name(name), now)
+    read_account(account_id, accounts=accounts)
+    accounts.add_key(key, hash_of(api_key))
+    return key
+
+
+def list_keys(account_id: str, *, accounts: AccountStore) -> list[ApiKey]:
+    """Every key of the account, revoked ones too. Raises `NotFound`."""
+    read_account(account_id, accounts=accounts)
+    return accounts.keys(account_id)
+
+
+def revoke_key(account_id: str, key_id: str, *, accounts: AccountStore, now: datetime) -> None:
+    """The key opens nothing any more; revoking it again changes nothing. Raises `NotFound`."""
+    if not accounts.revoke_key(account_id, key_id, now):
+        raise NotFound(f"account {account_id} has no key {key_id}")
+
+
+def rotate_webhook_secret(account_id: str, *, webhook_secret: str, accounts: AccountStore) -> Account:
+    """Sign with a new secret and, until the old one is dropped, with both. Raises `NotFound`, `Conflict`."""
+    account = read_account(account_id, accounts=accounts)
+    if len(account.webhook_secrets) > 1:
+        raise Conflict("two webhook secrets are live already: drop the old one first")
+    return _with_secrets(account, (webhook_secret, *account.webhook_secrets), accounts)
+
+
+def drop_old_webhook_secret(account_id: str, *, accounts: AccountStore) -> Account:
+    """Sign with the newest secret only. Raises `NotFound`, and `Conflict` when there is no older one."""
+    account = read_account(account_id, accounts=accounts)
+    if len(account.webhook_secrets) < 2:
+        raise Conflict("only one webhook secret is live: rotate it first")
+    return _with_secrets(account, account.webhook_secrets[:1], accounts)
+
+
+def read_account(account_id: str, *, accounts: AccountStore) -> Account:
+    """Raises `NotFound`."""
+    account = accounts.get(account_id)
+    if account is None:
+        raise NotFound(f"no account {account_id}")
+    return account
+
+
+@dataclass(frozen=True)
+class Concurrency:
+    """How many calls an account's agents may have live together, and how many are live now."""
+
+    max: int
+    current: int
+
+
+def concurrency(account_id: str, *, agents: Agents, lines: Lines) -> Concurrency:
+    """The sums over the account's agents."""
+    maximum = current = 0
+    for agent in agents.all(account_id):
+        maximum += agent.max_concurrent_calls
+        for shard in range(shards(agent)):
+            current += len(lines.holders(agent.agent_id, shard))
+    return Concurrency(maximum, current)
+
+
+def _with_secrets(account: Account, secrets: tuple[str, ...], accounts: AccountStore) -> Account:
+    if not accounts.replace_secrets(account, secrets):
+        raise Conflict("the webhook secrets were changed by somebody else at the same time: look, then try again")
+    return replace(account, webhook_secrets=secrets)
+
+
+def _checked_name(name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise InvalidInput.of("name", f"must have 1 to {MAX_NAME_LENGTH} characters")
+    return name

@@ -1,0 +1,64 @@
+"""Changing an execution: one conditional write, and then everything that follows from it.
+
+The write holds the new status, its events and the next time. Only then the schedule is made, the line handed on and
+delivery started. Whatever is lost after the write the sweeper finds by `due_at` and does again; all of it is safe to repeat.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from redial.domain.execution import Execution
+from redial.ports import Agents, Executions, Functions, Lines, StaleVersion, Timers
+from redial.usecases.lines import pass_on
+
+_MOST_TRIES = 20
+"""Writers of one execution are few (callbacks, dial, deliver, a stop); more losses in a row than this is a defect."""
+
+
+def change(
+    executions: Executions, execution_id: str, now: datetime, apply: Callable[[Execution], Execution]
+) -> tuple[Execution, Execution] | None:
+    """Apply a pure change to the execution as stored, again from a fresh read whenever another writer was quicker.
+
+    Returns it before and after (the same object when nothing changed and nothing was written); None when there is no
+    such execution. Whatever `apply` raises comes out. Raises `StaleVersion` when it never won.
+    """
+    for _ in range(_MOST_TRIES):
+        before = executions.get(execution_id)
+        if before is None:
+            return None
+        after = apply(before)
+        if after is before:
+            return before, before
+        try:
+            return before, executions.save(after.with_due(now))
+        except StaleVersion:
+            continue
+    raise StaleVersion(execution_id)
+
+
+def follow_up(
+    before: Execution,
+    after: Execution,
+    *,
+    agents: Agents,
+    lines: Lines,
+    timers: Timers,
+    functions: Functions,
+    now: datetime,
+    lease: str | None = None,
+) -> None:
+    """What a saved change asks for: its timer, its line handed on, its events delivered.
+
+    `lease` is the delivery lease that the change was saved with, where this caller wants deliver invoked for it.
+    """
+    if after.state.timer is not None and after.state.timer != before.state.timer:
+        number, at = after.state.timer
+        timers.wake_dial(after.id, after.state.attempt.number, number, at, now)
+    ended = before.state.attempt
+    if ended.line is not None and (after.state.is_final or after.state.attempt.number != ended.number):
+        agent = agents.get(after.account_id, after.agent_id)
+        if agent is not None:
+            pass_on(agent, ended.line, after.id, ended.number, lines, functions, now)
+    if lease is not None and after.delivery.lease == lease:
+        functions.deliver(after.id, lease)

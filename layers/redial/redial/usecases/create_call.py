@@ -1,0 +1,124 @@
+"""One contact to be called: checked, stored with its first event, and started or set for later."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from redial.domain.agent import Agent
+from redial.domain.errors import Conflict, InvalidInput, NotFound
+from redial.domain.execution import Execution
+from redial.domain.phone_number import check_e164
+from redial.domain.retry import RetryConfig
+from redial.ports import Agents, Executions, Functions, IdempotencyKeys, IdempotentRequest, Timers
+
+EARLIEST = timedelta(minutes=2)
+LATEST = timedelta(days=365)
+"""How far ahead `scheduled_at` may be."""
+
+
+@dataclass(frozen=True)
+class NewCall:
+    """`POST /call`, parsed. `scheduled_at` is aware UTC; None: at once."""
+
+    agent_id: str
+    recipient_phone_number: str
+    from_phone_number: str | None
+    scheduled_at: datetime | None
+    user_data: dict[str, Any]
+    retry_config: RetryConfig | None
+    bypass_call_guardrails: bool
+
+
+@dataclass(frozen=True)
+class Created:
+    """The call's execution, and whether an earlier request with the same Idempotency-Key had made it."""
+
+    execution: Execution
+    replayed: bool
+
+
+def create_call(
+    call: NewCall,
+    *,
+    account_id: str,
+    idempotency_key: str | None,
+    body_hash: str,
+    executions: Executions,
+    agents: Agents,
+    idempotency: IdempotencyKeys,
+    timers: Timers,
+    functions: Functions,
+    now: datetime,
+    new_id: Callable[[], str],
+) -> Created:
+    """Make the call, once per Idempotency-Key. Raises `NotFound` (agent), `InvalidInput`, `Conflict` (key reused).
+
+    The key is stored with the id of the execution to be made before the execution is: a request that dies between the
+    two is finished, under that id, by the one that repeats it; of two at once, one makes the call and both answer it.
+    """
+    execution_id = new_id()
+    if idempotency_key is not None:
+        request = idempotency.find(account_id, idempotency_key, now)
+        if request is None:
+            _check(call, account_id, agents, now)
+            ours = IdempotentRequest(execution_id, body_hash)
+            request = idempotency.claim(account_id, idempotency_key, ours, now)
+        if request is not None:
+            if request.body_hash != body_hash:
+                raise Conflict("this Idempotency-Key was used with another body; use a new key for a new call")
+            execution_id = request.execution_id
+            existing = executions.get(execution_id)
+            if existing is not None:
+                return Created(existing, replayed=True)
+    else:
+        _check(call, account_id, agents, now)
+    execution = Execution(
+        id=execution_id,
+        account_id=account_id,
+        agent_id=call.agent_id,
+        created_at=now,
+        user_number=call.recipient_phone_number,
+        from_number=call.from_phone_number,
+        user_data=call.user_data,
+        retry_config=call.retry_config,
+        bypass_call_guardrails=call.bypass_call_guardrails,
+    ).begin(now, call.scheduled_at)
+    if call.scheduled_at is not None:
+        execution = execution.lease_delivery(execution_id[:8], now)  # dial delivers the first event of a call made now
+    if not executions.create(execution.with_due(now)):
+        stored = executions.get(execution_id)
+        if stored is None:
+            raise Conflict("the call was deleted while it was being made; send it again with a new Idempotency-Key")
+        return Created(stored, replayed=True)
+    if execution.state.timer is None:
+        functions.dial(execution_id, 1)
+    else:
+        number, at = execution.state.timer
+        timers.wake_dial(execution_id, 1, number, at, now)
+        functions.deliver(execution_id, execution.delivery.lease)
+    return Created(execution, replayed=False)
+
+
+def _check(call: NewCall, account_id: str, agents: Agents, now: datetime) -> None:
+    """Raises for whatever makes the call impossible, so that a bad request leaves nothing behind."""
+    agent = agents.get(account_id, call.agent_id)
+    if agent is None or agent.deleted_at is not None:
+        raise NotFound(f"agent_id: there is no agent {call.agent_id}; GET /v2/agent/all lists yours")
+    check_e164("recipient_phone_number", call.recipient_phone_number)
+    if call.from_phone_number is not None:
+        check_e164("from_phone_number", call.from_phone_number)
+    _check_agent(agent, call)
+    if call.scheduled_at is not None:
+        if call.scheduled_at < now + EARLIEST:
+            minutes = EARLIEST // timedelta(minutes=1)
+            raise InvalidInput.of("scheduled_at", f"must be at least {minutes} minutes ahead; leave it out to call now")
+        if call.scheduled_at > now + LATEST:
+            raise InvalidInput.of("scheduled_at", f"must be at most {LATEST.days} days ahead")
+
+
+def _check_agent(agent: Agent, call: NewCall) -> None:
+    if agent.answer_url is None and agent.stream_url is None:
+        raise InvalidInput.of("agent_id", "the agent has neither answer_url nor stream_url: set one of them first")
+    if call.from_phone_number is None and not agent.from_phone_numbers:
+        raise InvalidInput.of("from_phone_number", "give one here, or give the agent from_phone_numbers")

@@ -1,0 +1,189 @@
+"""Telling the customer: an execution's events to its agent's webhook, in order, each until accepted or given up.
+
+One invocation at a time holds the execution's delivery lease and sends what is pending; whatever is added meanwhile it
+sends too, since its own write then fails and it reads again. Events sent but not yet written down are sent once more
+after a crash, with the same `webhook-id`.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from redial.domain.delivery import FIRST_WAIT, GONE, Delivery, Tried
+from redial.domain.execution import Execution
+from redial.ports import (
+    Accounts,
+    Agents,
+    DeliveryAnswer,
+    Executions,
+    StaleVersion,
+    Timers,
+    Undelivered,
+    Webhooks,
+)
+
+SECONDS_FOR_ONE_EVENT = 27.0
+"""Two tries of 10 s with 5 s between them, and the write: with less time left no event is begun."""
+LONGEST_RETRY_AFTER = timedelta(hours=24)
+"""A longer `Retry-After` is cut to this."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What one invocation did: how many events were accepted, and how many given up; `failed`: one waits for its next try."""
+
+    accepted: int = 0
+    given_up: int = 0
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Deliverer:
+    """What delivering needs. `render` gives the body of an event: the execution as it was at that sequence."""
+
+    executions: Executions
+    agents: Agents
+    accounts: Accounts
+    webhooks: Webhooks
+    timers: Timers
+    undelivered: Undelivered
+    render: Callable[[Execution, int], dict[str, Any]]
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    random: Callable[[], float]
+
+    def deliver(self, execution_id: str, lease: str, seconds_left: Callable[[], float]) -> Delivered:
+        """Send what is pending, if nobody else is sending and the event in front is due. `lease` is this invocation's
+        name, or the one under which it was invoked; `seconds_left` says how long the invocation may still run."""
+        done = Delivered()
+        execution = self._lease(execution_id, lease)
+        while execution is not None and execution.pending():
+            agent = self.agents.get(execution.account_id, execution.agent_id)
+            account = self.accounts.get(execution.account_id)
+            url = agent.webhook_url if agent else None
+            if url is None or account is None:
+                execution = self._save(execution, lease, partial(Delivery.skipped, sequence=execution.state.sequence))
+                continue
+            tried, answers = self._send(execution, url, account.webhook_secrets, seconds_left)
+            given_up = self._given_up(execution, tried, answers)
+            if given_up:
+                self.undelivered.add(execution.account_id, execution.id, self.now())
+            jitter = self.random()
+            before = execution.delivery
+            saved = self._save(execution, lease, lambda delivery: _apply(delivery, tried, answers, jitter))
+            if saved is None:
+                return done
+            done = replace(
+                done,
+                accepted=done.accepted + sum(answer.accepted for answer in answers),
+                given_up=done.given_up + len(given_up),
+            )
+            execution = saved
+            if before.replaying and not saved.delivery.replaying and not saved.delivery.undelivered:
+                self.undelivered.remove(saved.account_id, saved.id)
+            if saved.delivery.next_try_at is not None:
+                self._set_timer(saved)
+                return replace(done, failed=True)
+            if execution.pending() and seconds_left() < SECONDS_FOR_ONE_EVENT:
+                self._save(execution, lease, Delivery.release)
+                self.timers.wake_deliver(saved.id, _timer_number(saved), self.now(), self.now())
+                return done
+        return done
+
+    def _lease(self, execution_id: str, lease: str) -> Execution | None:
+        """The execution with this lease on it; None when there is nothing to do here."""
+        while True:
+            execution = self.executions.get(execution_id)
+            if execution is None:
+                return None
+            now = self.now()
+            leased = execution.lease_delivery(lease, now)
+            if leased is execution:
+                return None
+            if execution.delivery.lease == lease:
+                return execution
+            try:
+                return self.executions.save(leased.with_due(now))
+            except StaleVersion:
+                continue
+
+    def _send(
+        self, execution: Execution, url: str, secrets: tuple[str, ...], seconds_left: Callable[[], float]
+    ) -> tuple[list[Tried], list[DeliveryAnswer]]:
+        """Send pending events one after the other until one is not accepted (410 does not hold up the next one)."""
+        tried: list[Tried] = []
+        answers: list[DeliveryAnswer] = []
+        tries = execution.delivery.tries
+        for sequence in execution.pending():
+            if tried and seconds_left() < SECONDS_FOR_ONE_EVENT:
+                break
+            body = json.dumps(self.render(execution, sequence), ensure_ascii=False, separators=(",", ":")).encode()
+            webhook_id = f"{execution.id}-{sequence}"
+            tries += 1
+            answer = self.webhooks.post(url, body, webhook_id, secrets, self.now())
+            if tries == 1 and _worth_a_second_try(answer):
+                self.sleep(FIRST_WAIT.total_seconds())
+                tries += 1
+                answer = self.webhooks.post(url, body, webhook_id, secrets, self.now())
+            tried.append(Tried(sequence, self.now(), answer.status, tries, answer.error))
+            answers.append(answer)
+            if not answer.accepted and answer.status != GONE:
+                break
+            tries = 0
+        return tried, answers
+
+    @staticmethod
+    def _given_up(execution: Execution, tried: list[Tried], answers: list[DeliveryAnswer]) -> list[int]:
+        after = _apply(execution.delivery, tried, answers, 0.0)
+        return [sequence for sequence in after.undelivered if sequence not in execution.delivery.undelivered]
+
+    def _save(
+        self, execution: Execution, lease: str, update: Callable[[Delivery], Delivery]
+    ) -> Execution | None:
+        """Write `update` down, over whatever else changed meanwhile; None when the lease was lost to another.
+
+        The lease is released in the same write when nothing is left to send.
+        """
+        current = execution
+        while True:
+            now = self.now()
+            updated = replace(current, delivery=update(current.delivery))
+            if not updated.pending():
+                updated = replace(updated, delivery=updated.delivery.release())
+            try:
+                return self.executions.save(updated.with_due(now))
+            except StaleVersion:
+                read = self.executions.get(execution.id)
+                if read is None or read.delivery.lease != lease:
+                    return None
+                current = read
+
+    def _set_timer(self, execution: Execution) -> None:
+        at = execution.delivery.next_try_at
+        assert at is not None
+        self.timers.wake_deliver(execution.id, _timer_number(execution), at, self.now())
+
+
+def _apply(delivery: Delivery, tried: list[Tried], answers: list[DeliveryAnswer], jitter: float) -> Delivery:
+    for one, answer in zip(tried, answers, strict=True):
+        if answer.accepted:
+            delivery = delivery.accepted(one)
+        else:
+            retry_after = timedelta(seconds=answer.retry_after_seconds or 0)
+            delivery = delivery.failed(one, min(retry_after, LONGEST_RETRY_AFTER), jitter)
+    return delivery
+
+
+def _worth_a_second_try(answer: DeliveryAnswer) -> bool:
+    """Whether to try again after 5 s in this invocation: not when it was taken, refused for good, or wants longer."""
+    if answer.accepted or answer.status == GONE:
+        return False
+    return (answer.retry_after_seconds or 0) <= FIRST_WAIT.total_seconds()
+
+
+def _timer_number(execution: Execution) -> int:
+    """A number that no other deliver timer of this execution has."""
+    return execution.version

@@ -1,0 +1,228 @@
+"""The dial protocol: read, gates, line, claim, call once, record. One attempt is at most one phone call.
+
+    waiting ─► gates ──► line ──► claim ──► carrier ──► record
+       │         │ closed  │ none   │ lost     │
+       │         ▼         ▼        ▼          ├ accepted ─► initiated
+       │      moved or   queued   leave        ├ refused ──► the attempt's end, decided by the retry configuration
+       │      ended               quietly      ├ not placed ► unclaimed, later again, no retry used up
+       └ not due, not current, claimed: leave  └ unknown ──► stays claimed; a callback or the sweeper settles it
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from redial.domain.agent import Agent
+from redial.domain.calling_window import next_open
+from redial.domain.execution import LATEST_START, Execution
+from redial.domain.outcome import DialResult
+from redial.domain.phone_number import time_zones
+from redial.ports import Agents, CallRequest, Carrier, Executions, Functions, Lines, StaleVersion, Timers
+from redial.usecases.change import change, follow_up
+from redial.usecases.lines import acquire, home_shard, pass_on, waiter
+
+
+@dataclass(frozen=True)
+class Dialled:
+    """What one invocation did: the execution as it was and as it is (None: there is none), and the carrier's answer if it
+    was asked."""
+
+    before: Execution | None
+    execution: Execution | None
+    result: DialResult | None = None
+
+
+@dataclass(frozen=True)
+class Dialler:
+    """What dialling needs. `callback_url` gives the public URL for an execution's attempt."""
+
+    executions: Executions
+    agents: Agents
+    lines: Lines
+    timers: Timers
+    functions: Functions
+    carrier_of: Callable[[str], Carrier]
+    callback_url: Callable[[str, int], str]
+    now: Callable[[], datetime]
+    random: Callable[[], float]
+
+    def dial(self, execution_id: str, attempt: int, lease: str) -> Dialled:
+        """Dial that attempt if it is due, current and nobody else's; `lease` is a fresh name for delivering its events."""
+        while True:
+            execution = self.executions.get(execution_id)
+            if execution is None or not self._is_ours(execution, attempt):
+                self._return_line(execution, attempt)
+                return Dialled(execution, execution)
+            try:
+                return self._dial(execution, lease)
+            except StaleVersion:
+                continue  # a stop, a delivery or another dial was quicker: look again
+
+    def _is_ours(self, execution: Execution, attempt: int) -> bool:
+        state = execution.state
+        return state.is_waiting and state.attempt.number == attempt
+
+    def _dial(self, execution: Execution, lease: str) -> Dialled:
+        now = self.now()
+        due = execution.state.next_time
+        if due is None or due > now:
+            return Dialled(execution, execution)
+        agent = self.agents.get(execution.account_id, execution.agent_id)
+        refused = self._gates(execution, agent, now)
+        if refused is not None:
+            return Dialled(execution, self._put_off(execution, refused, agent, lease, now))
+        assert agent is not None
+        shard = acquire(agent, execution, self.lines, now)
+        if shard is not None:
+            return self._call(execution, agent, shard, lease)
+        queued, shard = self._wait_for_line(execution, agent, lease, now)
+        return Dialled(execution, queued) if shard is None else self._call(queued, agent, shard, lease)
+
+    def _gates(self, execution: Execution, agent: Agent | None, now: datetime) -> Execution | None:
+        """None when the call may be placed now; else the execution as the first closed gate leaves it."""
+        state = execution.state
+        if agent is None or agent.deleted_at is not None:
+            return execution.stop(now, "agent deleted")
+        if agent.stopped_before is not None and execution.created_at <= agent.stopped_before:
+            return execution.stop(now, "agent stopped")
+        since = state.queued_at if state.deferrals else state.timer[1] if state.timer else None
+        if since is not None and now > since + LATEST_START:
+            hours = LATEST_START.total_seconds() // 3600
+            return execution.expire(now, f"could not be placed within {hours:.0f} hours of its time")
+        if self._from_number(execution, agent) is None:
+            return execution.expire(now, "the agent has no from_phone_numbers")
+        if agent.answer_url is None and agent.stream_url is None:
+            return execution.expire(now, "the agent has neither answer_url nor stream_url")
+        return self._calling_window(execution, agent, now)
+
+    def _calling_window(self, execution: Execution, agent: Agent, now: datetime) -> Execution | None:
+        if execution.bypass_call_guardrails or agent.call_start_hour is None or agent.call_end_hour is None:
+            return None
+        zones = time_zones(execution.user_number)
+        opens = next_open(now, agent.call_start_hour, agent.call_end_hour, zones)
+        if opens is None:
+            return execution.expire(now, f"calling hours never open at once in all {len(zones)} zones of the number")
+        hours = f"{agent.call_start_hour}-{agent.call_end_hour}"
+        return None if opens == now else execution.move(now, opens, f"outside calling hours {hours} of {', '.join(zones)}")
+
+    def _put_off(
+        self, execution: Execution, refused: Execution, agent: Agent | None, lease: str, now: datetime
+    ) -> Execution:
+        """Save what a gate decided; a line that was handed to this call, or that it kept, goes to the next one."""
+        saved = self.executions.save(refused.lease_delivery(lease, now).with_due(now))
+        self._follow_up(execution, saved, now)
+        if agent is not None:
+            attempt = execution.state.attempt
+            shard = home_shard(agent, execution.id) if attempt.line is None else attempt.line
+            pass_on(agent, shard, execution.id, attempt.number, self.lines, self.functions, now)
+        return saved
+
+    def _wait_for_line(
+        self, execution: Execution, agent: Agent, lease: str, now: datetime
+    ) -> tuple[Execution, int | None]:
+        """Queue, then try once more: a line freed in between was freed before its owner looked at the queue."""
+        queued = execution.queue(now, "waiting for a line").lease_delivery(lease, now)
+        if queued is not execution:
+            queued = self.executions.save(queued.with_due(now))
+        place = waiter(queued)
+        home = home_shard(agent, execution.id)
+        self.lines.enqueue(agent.agent_id, home, place)
+        shard = acquire(agent, queued, self.lines, now)
+        if shard is not None:
+            self.lines.dequeue(agent.agent_id, home, place)
+        return queued, shard
+
+    def _call(self, execution: Execution, agent: Agent, shard: int, lease: str) -> Dialled:
+        """Claim, call once, record."""
+        now = self.now()
+        from_number = self._from_number(execution, agent)
+        assert from_number is not None
+        claim = execution.claim(now, from_number, shard).lease_delivery(lease, now)
+        try:
+            claimed = self.executions.save(claim.with_due(now))
+        except StaleVersion:
+            current = self.executions.get(execution.id)
+            if current is not None:
+                self._return_unused(current, agent, shard, execution.state.attempt.number)
+            raise
+        result = self.carrier_of(claimed.provider).place(call_request(claimed, agent, self.callback_url))
+        now = self.now()
+        jitter = self.random()
+        number = claimed.state.attempt.number
+        changed = change(
+            self.executions,
+            claimed.id,
+            now,
+            lambda current: self._recorded(current, number, result, now, jitter, lease),
+        )
+        if changed is None:
+            return Dialled(claimed, None, result)
+        before, after = changed
+        self._follow_up(before, after, now)
+        return Dialled(before, after, result)
+
+    @staticmethod
+    def _recorded(
+        current: Execution, attempt: int, result: DialResult, now: datetime, jitter: float, lease: str
+    ) -> Execution:
+        after = current.answered_by_carrier(attempt, result, now, jitter)
+        return current if after is current else after.lease_delivery(lease, now)
+
+    def _follow_up(self, before: Execution, after: Execution, now: datetime) -> None:
+        follow_up(
+            before, after, agents=self.agents, lines=self.lines, timers=self.timers, functions=self.functions, now=now
+        )
+
+    def _return_line(self, execution: Execution | None, attempt: int) -> None:
+        """A call that is no longer to be dialled may have been handed a line all the same: it goes to the next one."""
+        if execution is None:
+            return
+        agent = self.agents.get(execution.account_id, execution.agent_id)
+        if agent is not None:
+            self._return_unused(execution, agent, home_shard(agent, execution.id), attempt)
+
+    def _return_unused(self, execution: Execution, agent: Agent, shard: int, attempt: int) -> None:
+        state = execution.state
+        in_use = state.attempt.number == attempt and not state.is_final and state.attempt.line in (shard, None)
+        if not in_use:
+            pass_on(agent, shard, execution.id, attempt, self.lines, self.functions, self.now())
+
+    @staticmethod
+    def _from_number(execution: Execution, agent: Agent) -> str | None:
+        """The caller id of the next attempt: as asked, else the agent's numbers in turn, so that a retry uses another."""
+        if execution.from_number is not None:
+            return execution.from_number
+        numbers = agent.from_phone_numbers
+        if not numbers:
+            return None
+        first = int(execution.id[:8], 16)
+        return numbers[(first + execution.state.attempt.number - 1) % len(numbers)]
+
+
+def call_request(
+    execution: Execution, agent: Agent, callback_url: Callable[[str, int], str]
+) -> CallRequest:
+    """The claimed attempt as the carrier is asked to place it."""
+    attempt = execution.state.attempt
+    assert attempt.from_number is not None, "only a claimed attempt is placed"
+    callback = callback_url(execution.id, attempt.number)
+    if agent.answer_url is not None:
+        answer_url = fill_in(agent.answer_url, execution)
+    else:
+        answer_url = f"{callback}/answer"
+    return CallRequest(
+        execution_id=execution.id,
+        attempt=attempt.number,
+        to_number=execution.user_number,
+        from_number=attempt.from_number,
+        callback_url=callback,
+        answer_url=answer_url,
+        ring_timeout_seconds=agent.ring_timeout_seconds,
+        max_call_seconds=agent.max_call_seconds,
+        voicemail_detection=agent.voicemail_detection,
+    )
+
+
+def fill_in(url: str, execution: Execution) -> str:
+    """`{agent_id}` and `{execution_id}` in an agent's URL, filled in."""
+    return url.replace("{agent_id}", execution.agent_id).replace("{execution_id}", execution.id)

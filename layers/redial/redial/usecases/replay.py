@@ -1,0 +1,58 @@
+"""Events that were given up: which, and sending them again."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from redial.domain.delivery import Tried
+from redial.domain.errors import NotFound
+from redial.domain.execution import Execution
+from redial.ports import Executions, Functions, Undelivered
+from redial.usecases.change import change
+
+
+@dataclass(frozen=True)
+class UndeliveredEvents:
+    """An execution's given-up events: what is known of the last try of each."""
+
+    execution: Execution
+    tried: tuple[Tried, ...]
+
+
+def list_undelivered(
+    account_id: str, *, executions: Executions, undelivered: Undelivered, most: int
+) -> list[UndeliveredEvents]:
+    """The account's executions that have given-up events, at most `most` of them."""
+    found: list[UndeliveredEvents] = []
+    for execution_id in undelivered.all(account_id):
+        execution = executions.get(execution_id)
+        if execution is None or not execution.delivery.undelivered:
+            continue  # replayed since, or written before a crash kept the giving up from being stored
+        given_up = execution.delivery.undelivered
+        tried = tuple(entry for entry in execution.delivery.log if entry.sequence in given_up)
+        found.append(UndeliveredEvents(execution, tried))
+        if len(found) == most:
+            break
+    return found
+
+
+def replay_webhooks(
+    execution_id: str, *, account_id: str, executions: Executions, functions: Functions, now: datetime
+) -> tuple[int, ...]:
+    """Put the execution's given-up events in line again, before all others; their sequences, none if there were none.
+
+    Raises `NotFound`.
+    """
+    lease = f"replay-{now.timestamp():.3f}"
+
+    def apply(execution: Execution) -> Execution:
+        if execution.account_id != account_id or not execution.delivery.undelivered:
+            return execution
+        return replace(execution, delivery=execution.delivery.replay()).lease_delivery(lease, now)
+
+    changed = change(executions, execution_id, now, apply)
+    if changed is None or changed[0].account_id != account_id:
+        raise NotFound(f"there is no execution {execution_id}")
+    before, after = changed
+    if after.delivery.lease == lease:
+        functions.deliver(execution_id, lease)
+    return before.delivery.undelivered if after is not before else ()

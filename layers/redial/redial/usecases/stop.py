@@ -1,0 +1,130 @@
+"""Stopping calls that wait: it works until the phone rings, and from then on it says so."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from redial.domain.errors import InvalidInput, NotFound
+from redial.domain.execution import Execution
+from redial.ports import Agents, Executions, Functions, Lines, StaleVersion, Timers
+from redial.usecases.change import change, follow_up
+from redial.usecases.lines import home_shard, pass_on, waiter
+
+_REQUESTED = "stopped by request"
+
+
+class _NotWaiting(Exception):
+    """The call is being dialled, live or over."""
+
+
+def stop_execution(
+    execution_id: str,
+    *,
+    account_id: str,
+    executions: Executions,
+    agents: Agents,
+    lines: Lines,
+    timers: Timers,
+    functions: Functions,
+    now: datetime,
+) -> Execution:
+    """Stop one waiting call for good; once this returns, no dial of it starts.
+
+    Stopping a stopped call again changes nothing and succeeds. Raises `NotFound`, or `InvalidInput` once the call is
+    being dialled, is live, or is over.
+    """
+    execution = executions.get(execution_id)
+    if execution is None or execution.account_id != account_id:
+        raise NotFound(f"there is no execution {execution_id}")
+    if execution.state.ended == _REQUESTED:
+        return execution
+    try:
+        stopped = _stop(execution_id, _REQUESTED, executions, agents, lines, timers, functions, now)
+    except _NotWaiting as error:
+        current = executions.get(execution_id) or execution
+        if current.state.ended == _REQUESTED:
+            return current
+        word = "being dialled" if current.state.is_dialling else str(current.state.status)
+        raise InvalidInput(f"only a call that waits can be stopped; this one is {word}") from error
+    if stopped is None:
+        raise NotFound(f"there is no execution {execution_id}")
+    return stopped
+
+
+def stop_agent(
+    agent_id: str,
+    *,
+    account_id: str,
+    executions: Executions,
+    agents: Agents,
+    lines: Lines,
+    timers: Timers,
+    functions: Functions,
+    now: datetime,
+) -> list[str]:
+    """Stop every waiting call of the agent and return their ids; calls made from now on are not affected.
+
+    The agent itself is marked first: dial refuses every call created before the mark, so that none starts even while
+    this is still working through a long list, or if it dies on the way. Raises `NotFound`.
+    """
+    mark_stopped(agent_id, account_id=account_id, agents=agents, now=now)
+    stopped = []
+    for execution_id in executions.open_of_agent(agent_id):
+        try:
+            if _stop(execution_id, "agent stopped", executions, agents, lines, timers, functions, now) is not None:
+                stopped.append(execution_id)
+        except _NotWaiting:
+            continue  # live calls finish
+    return stopped
+
+
+def mark_stopped(agent_id: str, *, account_id: str, agents: Agents, now: datetime) -> None:
+    """From now on no call of the agent that was created up to `now` is dialled. Raises `NotFound`."""
+    while True:
+        agent = agents.get(account_id, agent_id)
+        if agent is None or agent.deleted_at is not None:
+            raise NotFound(f"there is no agent {agent_id}")
+        try:
+            agents.save(replace(agent, stopped_before=now))
+            return
+        except StaleVersion:
+            continue
+
+
+def _stop(
+    execution_id: str,
+    reason: str,
+    executions: Executions,
+    agents: Agents,
+    lines: Lines,
+    timers: Timers,
+    functions: Functions,
+    now: datetime,
+) -> Execution | None:
+    """Raises `_NotWaiting`; None when there is no such execution."""
+    lease = f"stop-{now.timestamp():.3f}"
+
+    def apply(execution: Execution) -> Execution:
+        if not execution.state.is_waiting:
+            raise _NotWaiting
+        return execution.stop(now, reason).lease_delivery(lease, now)
+
+    changed = change(executions, execution_id, now, apply)
+    if changed is None:
+        return None
+    before, after = changed
+    if before.state.timer is not None:
+        timers.cancel_dial(execution_id, before.state.timer[0])
+    if before.state.queued_at is not None:
+        _leave_lines(before, agents, lines, functions, now)
+    follow_up(before, after, agents=agents, lines=lines, timers=timers, functions=functions, now=now, lease=lease)
+    return after
+
+
+def _leave_lines(execution: Execution, agents: Agents, lines: Lines, functions: Functions, now: datetime) -> None:
+    """Out of the queue; and a line that was just handed to this call goes to the next one."""
+    agent = agents.get(execution.account_id, execution.agent_id)
+    if agent is None:
+        return
+    shard = home_shard(agent, execution.id)
+    lines.dequeue(agent.agent_id, shard, waiter(execution))
+    pass_on(agent, shard, execution.id, execution.state.attempt.number, lines, functions, now)

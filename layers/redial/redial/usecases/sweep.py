@@ -1,0 +1,246 @@
+"""The safety net: every minute, everything that should have moved by now and has not.
+
+Every open execution has a `due_at`. What the sweeper finds overdue it does again (all of it is safe to repeat) and moves
+`due_at` on: a timer that was never made or never fired, a dial whose answer nobody recorded, a call whose callbacks never
+came, events nobody is delivering, a line whose call is over.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from redial.domain.agent import Agent
+from redial.domain.execution import CLAIM_GRACE, UNKNOWN_DEADLINE, Execution
+from redial.domain.outcome import CallReport
+from redial.ports import (
+    Agents,
+    Carrier,
+    CarrierUnavailable,
+    Due,
+    DueItems,
+    Executions,
+    Functions,
+    Lines,
+    StaleVersion,
+    Timers,
+)
+from redial.usecases.change import change, follow_up
+from redial.usecases.dial_attempt import call_request
+from redial.usecases.lines import fill, fill_all, home_shard, pass_on, waiter
+
+LONGEST_CALL = timedelta(hours=25)
+"""No carrier keeps a call up longer (Twilio's TimeLimit ends at 24 hours): one that is still unaccounted for is lost."""
+LINES_CHECK = timedelta(minutes=10)
+LINE_GRACE = timedelta(minutes=5)
+"""A line is held at least this long before anybody doubts its holder."""
+SECONDS_TO_SPARE = 12.0
+"""With less time left no further item is begun: one may take a carrier's 10 s."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Swept:
+    """What one run did: repairs by kind, items that raised, and whether it stopped before the end."""
+
+    looked_at: int = 0
+    repairs: Counter[str] = field(default_factory=Counter)
+    errors: int = 0
+    cut_short: bool = False
+
+
+@dataclass(frozen=True)
+class Sweeper:
+    """What sweeping needs."""
+
+    executions: Executions
+    due_items: DueItems
+    agents: Agents
+    lines: Lines
+    timers: Timers
+    functions: Functions
+    carrier_of: Callable[[str], Carrier]
+    callback_url: Callable[[str, int], str]
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+
+    def sweep(self, shards: int, first_shard: int, limit: int, seconds_left: Callable[[], float]) -> Swept:
+        """Look at everything overdue in all `shards` of the due index, beginning with `first_shard`, at most `limit`.
+
+        What is not reached stays overdue and is met by the next run, which begins elsewhere. An item that raises is
+        logged and counted and does not keep the others waiting.
+        """
+        swept = Swept()
+        woken: set[str] = set()
+        for step in range(shards):
+            for due in self.due_items.overdue((first_shard + step) % shards, self.now()):
+                if swept.looked_at >= limit or seconds_left() < SECONDS_TO_SPARE:
+                    swept.cut_short = True
+                    return swept
+                swept.looked_at += 1
+                try:
+                    self._look_at(due, swept, woken)
+                except StaleVersion:
+                    continue  # it is moving by itself
+                except Exception:
+                    swept.errors += 1
+                    _log.exception("sweeping failed", extra={"execution_id": due.execution_id, "agent_id": due.agent_id})
+        return swept
+
+    def _look_at(self, due: Due, swept: Swept, woken: set[str]) -> None:
+        if due.execution_id is not None:
+            execution = self.executions.get(due.execution_id)
+            if execution is not None and execution.due_at is not None and execution.due_at <= self.now():
+                self._execution(execution, swept, woken)
+        elif due.agent_id is not None and due.shard is not None:
+            self._lines(due.agent_id, due.shard, swept)
+
+    # ---- executions -----------------------------------------------------------------------------------------------
+
+    def _execution(self, execution: Execution, swept: Swept, woken: set[str]) -> None:
+        now = self.now()
+        agent = self.agents.get(execution.account_id, execution.agent_id)
+        state = execution.state
+        if state.is_dialling or state.is_live:
+            execution = self._ask(execution, agent, swept, now)
+        elif state.is_waiting:
+            self._wake(execution, agent, swept, woken, now)
+        if agent is not None:
+            self._free_ended(execution, agent, swept, now)
+        self._redeliver(execution, swept, now)
+        if execution.due_at is not None and execution.due_at <= now:
+            self.executions.save(execution.with_due(now))
+
+    def _wake(self, execution: Execution, agent: Agent | None, swept: Swept, woken: set[str], now: datetime) -> None:
+        state = execution.state
+        number = state.attempt.number
+        if state.timer is None:
+            if agent is not None:
+                self.lines.enqueue(agent.agent_id, home_shard(agent, execution.id), waiter(execution))
+                if agent.agent_id not in woken:
+                    woken.add(agent.agent_id)
+                    fill_all(agent, self.lines, self.functions, now)
+                swept.repairs["queued call woken"] += 1
+            else:
+                self.functions.dial(execution.id, number)
+        elif state.timer[1] > now:
+            self.timers.wake_dial(execution.id, number, state.timer[0], state.timer[1], now)
+            swept.repairs["timer made sure of"] += 1
+        else:
+            self.functions.dial(execution.id, number)
+            swept.repairs["missed timer"] += 1
+
+    def _ask(self, execution: Execution, agent: Agent | None, swept: Swept, now: datetime) -> Execution:
+        """Ask the carrier what became of the call, and store what it says. The execution as it then is."""
+        state = execution.state
+        attempt = state.attempt
+        assert attempt.dialed_at is not None
+        age = now - attempt.dialed_at
+        if state.is_dialling and age < CLAIM_GRACE:
+            return execution
+        carrier = self.carrier_of(execution.provider)
+        lost: str | None = None
+        report: CallReport | None = None
+        try:
+            if attempt.call_id is not None:
+                report = carrier.ask(attempt.call_id)
+                if report is None:
+                    lost = "the carrier no longer knows the call"
+            elif agent is not None:
+                known = frozenset(other.call_id for other in state.attempts if other.call_id is not None)
+                request = call_request(execution, agent, self.callback_url)
+                report = carrier.find(request, attempt.dialed_at, known)
+                if report is None and age >= UNKNOWN_DEADLINE:
+                    lost = "the carrier has no call for this attempt"
+            elif age >= UNKNOWN_DEADLINE:
+                lost = "the agent is gone and nobody reported on the call"
+        except CarrierUnavailable as error:
+            _log.warning("carrier cannot be asked: %s", error, extra={"execution_id": execution.id})
+            swept.repairs["carrier unavailable"] += 1
+        if report is None and lost is None and age >= LONGEST_CALL:
+            lost = "nothing was heard of the call for longer than a call can last"
+        if report is None and lost is None:
+            return execution
+        return self._store(execution, report, lost, swept, now)
+
+    def _store(
+        self, execution: Execution, report: CallReport | None, lost: str | None, swept: Swept, now: datetime
+    ) -> Execution:
+        lease = f"sweep-{self.new_id()[:8]}"
+        number = execution.state.attempt.number
+
+        def apply(current: Execution) -> Execution:
+            state = current.state
+            if state.attempt.number != number or state.is_final or not (state.is_dialling or state.is_live):
+                return current
+            if report is not None:
+                after = current.reported(number, report, now)
+            else:
+                after = current.lost(now, lost or "lost")
+            return current if after is current else after.lease_delivery(lease, now)
+
+        changed = change(self.executions, execution.id, now, apply)
+        if changed is None:
+            return execution
+        before, after = changed
+        if after is not before:
+            swept.repairs["lost call" if report is None else "lost callback"] += 1
+            follow_up(
+                before,
+                after,
+                agents=self.agents,
+                lines=self.lines,
+                timers=self.timers,
+                functions=self.functions,
+                now=now,
+                lease=lease,
+            )
+        return after
+
+    def _free_ended(self, execution: Execution, agent: Agent, swept: Swept, now: datetime) -> None:
+        """The line of the attempt that ended last, in case it was not handed on."""
+        attempts = execution.state.attempts
+        ended = attempts[-1] if execution.state.is_final else attempts[-2] if len(attempts) > 1 else None
+        if ended is None or ended.line is None:
+            return
+        held = self.lines.holders(agent.agent_id, ended.line).get(execution.id)
+        if held is not None and held[0] == ended.number:
+            pass_on(agent, ended.line, execution.id, ended.number, self.lines, self.functions, now)
+            swept.repairs["lost line"] += 1
+
+    def _redeliver(self, execution: Execution, swept: Swept, now: datetime) -> None:
+        delivery = execution.delivery
+        if not execution.pending():
+            return
+        if delivery.next_try_at is not None and delivery.next_try_at > now:
+            self.timers.wake_deliver(execution.id, execution.version, delivery.next_try_at, now)
+            swept.repairs["redelivery made sure of"] += 1
+        elif delivery.may_send(None, now):
+            self.functions.deliver(execution.id, None)
+            swept.repairs["overdue events"] += 1
+
+    # ---- lines ----------------------------------------------------------------------------------------------------
+
+    def _lines(self, agent_id: str, shard: int, swept: Swept) -> None:
+        """Free the lines of calls that are over, or that never became calls; then start who waits."""
+        now = self.now()
+        owner = self.lines.owner(agent_id, shard)
+        agent = self.agents.get(owner, agent_id) if owner is not None else None
+        if agent is not None:
+            for execution_id, (attempt, since) in self.lines.holders(agent_id, shard).items():
+                if now - since >= LINE_GRACE and not self._needs_line(execution_id, attempt, shard):
+                    pass_on(agent, shard, execution_id, attempt, self.lines, self.functions, now)
+                    swept.repairs["lost line"] += 1
+            fill(agent, shard, self.lines, self.functions, now)
+        self.lines.look_again(agent_id, shard, now + LINES_CHECK)
+
+    def _needs_line(self, execution_id: str, attempt: int, shard: int) -> bool:
+        execution = self.executions.get(execution_id)
+        if execution is None or execution.state.is_final or execution.state.attempt.number != attempt:
+            return False
+        state = execution.state
+        if state.is_waiting and state.queued_at is None:
+            return False  # it waits for a timer, not for the line
+        return state.attempt.line in (shard, None)

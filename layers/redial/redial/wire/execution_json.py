@@ -1,0 +1,163 @@
+"""An execution as the HTTP contract and the webhooks show it: plain dicts, ready for `json.dumps`.
+
+One function renders both, so that a webhook says exactly what `GET /executions/{id}` would have said at that moment.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from redial.domain.delivery import GONE, MOST_TRIES
+from redial.domain.execution import Attempt, Change, Execution, Note, State
+from redial.domain.retry import RetryConfig
+from redial.domain.status import Status
+from redial.wire.timestamps import rfc3339, rfc3339_or_none
+
+
+def render(execution: Execution, sequence: int | None = None) -> dict[str, Any]:
+    """The contract's Execution: as it is now, or as it was right after event `sequence`."""
+    state = execution.state if sequence is None else execution.at_sequence(sequence)
+    attempt = state.attempt
+    agent_number = attempt.from_number or execution.from_number
+    failed = state.status in (Status.FAILED, Status.ERROR)
+    return {
+        "id": execution.id,
+        "agent_id": execution.agent_id,
+        "batch_id": execution.batch_id,
+        "status": str(state.status),
+        "created_at": rfc3339(execution.created_at),
+        "updated_at": rfc3339(state.updated_at),
+        "scheduled_at": rfc3339_or_none(state.scheduled_at),
+        "rescheduled_at": rfc3339_or_none(state.rescheduled_at),
+        "retry_config": render_retry_config(execution.retry_config),
+        "retry_count": attempt.number - 1,
+        "retry_history": _history(execution, state),
+        "answered_by_voice_mail": attempt.voicemail,
+        "conversation_duration": attempt.duration_seconds or 0,
+        "error_message": attempt.reason if failed else None,
+        "termination_reason": state.ended,
+        "initiated_at": rfc3339_or_none(attempt.dialed_at if attempt.call_id is not None else None),
+        "user_number": execution.user_number,
+        "agent_number": agent_number,
+        "provider": execution.provider,
+        "telephony_data": {
+            "to_number": execution.user_number,
+            "from_number": agent_number,
+            "provider": execution.provider,
+            "provider_call_id": attempt.call_id,
+            "duration": str(attempt.duration_seconds or 0),
+            "ring_duration": attempt.ring_seconds,
+            "call_type": "outbound",
+            "hangup_by": attempt.hangup_by,
+            "hangup_reason": attempt.reason,
+            "hangup_provider_code": attempt.code,
+            "recording_url": None,
+        },
+        "context_details": {
+            "recipient_data": execution.user_data,
+            "recipient_phone_number": execution.user_number,
+        },
+        "batch_run_details": None,
+        "attempts": [_attempt(one) for one in state.attempts],
+        "next_attempt": _next_attempt(state),
+        "sequence": state.sequence,
+    }
+
+
+def render_retry_config(config: RetryConfig | None) -> dict[str, Any] | None:
+    """The whole configuration, defaults filled in."""
+    if config is None:
+        return None
+    return {
+        "enabled": config.enabled,
+        "max_retries": config.max_retries,
+        "retry_on_statuses": [str(status) for status in config.retry_on_statuses],
+        "retry_on_voicemail": config.retry_on_voicemail,
+        "retry_intervals_minutes": list(config.retry_intervals_minutes),
+    }
+
+
+def _history(execution: Execution, state: State) -> list[dict[str, Any]] | None:
+    if execution.retry_config is None:
+        return None
+    return [
+        {"attempt": attempt, "status": str(status), "at": rfc3339(at)} for attempt, status, at in state.history
+    ]
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "status": str(attempt.status),
+        "scheduled_at": rfc3339(attempt.scheduled_at),
+        "dialed_at": rfc3339_or_none(attempt.dialed_at),
+        "answered_at": rfc3339_or_none(attempt.answered_at),
+        "ended_at": rfc3339_or_none(attempt.ended_at),
+        "provider_call_id": attempt.call_id,
+        "from_number": attempt.from_number,
+        "hangup_reason": attempt.reason,
+        "hangup_provider_code": attempt.code,
+        "voicemail": attempt.voicemail,
+    }
+
+
+def _next_attempt(state: State) -> dict[str, Any] | None:
+    at = state.next_time
+    return None if at is None else {"attempt": state.attempt.number, "at": rfc3339(at)}
+
+
+# ---- the log ------------------------------------------------------------------------------------------------------
+
+
+def log(execution: Execution) -> list[dict[str, Any]]:
+    """What happened to the execution, oldest first: its changes, and the last try of every webhook sent so far."""
+    entries = [(change.at, _change_entry(execution, change)) for change in execution.changes]
+    for tried in execution.delivery.log:
+        accepted = tried.status is not None and 200 <= tried.status < 300
+        over = tried.tries >= MOST_TRIES or tried.status == GONE
+        outcome = "accepted" if accepted else "given up" if over else "failed"
+        data = {"sequence": tried.sequence, "outcome": outcome, "tries": tried.tries, "http_status": tried.status}
+        if tried.error:
+            data["error"] = tried.error
+        entries.append((tried.at, _entry(tried.at, "webhook", "deliver", None, data)))
+    return [entry for _, entry in sorted(entries, key=lambda pair: pair[0])]
+
+
+_COMPONENTS = {
+    Note.CLAIMED: "dial",
+    Note.UNKNOWN: "dial",
+    Note.DEFERRED: "dial",
+    Status.QUEUED: "dial",
+    Status.RESCHEDULED: "calling-window",
+    Status.SCHEDULED: "retry",
+    Status.STOPPED: "api",
+}
+
+
+def _change_entry(execution: Execution, change: Change) -> dict[str, Any]:
+    data: dict[str, Any] = {"attempt": change.attempt}
+    if change.until is not None:
+        data["until"] = rfc3339(change.until)
+    if change.count > 1:
+        data["times"] = change.count
+    for name, value in (
+        ("provider_call_id", change.call_id),
+        ("from_number", change.from_number),
+        ("reason", change.reason),
+        ("code", change.code),
+        ("voicemail", change.voicemail),
+        ("duration_seconds", change.duration_seconds),
+        ("ring_seconds", change.ring_seconds),
+        ("hangup_by", change.hangup_by),
+        ("termination_reason", change.ended),
+    ):
+        if value is not None:
+            data[name] = value
+    component = _COMPONENTS.get(change.kind, "carrier")
+    if change is execution.changes[0]:
+        component = "api"
+    provider = execution.provider if component in ("carrier", "dial") else None
+    return _entry(change.at, str(change.kind), component, provider, data)
+
+
+def _entry(at: datetime, kind: str, component: str, provider: str | None, data: dict[str, Any]) -> dict[str, Any]:
+    return {"created_at": rfc3339(at), "type": kind, "component": component, "provider": provider, "data": data}

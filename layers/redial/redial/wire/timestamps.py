@@ -1,0 +1,26 @@
+"""Instants as they are stored (whole milliseconds since 1970, UTC) and as they are sent (RFC 3339, UTC, `Z`)."""
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def to_ms(instant: datetime) -> int:
+    """Milliseconds since 1970-01-01T00:00:00Z; exact, no floating point."""
+    return (instant - _EPOCH) // _MILLISECOND
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """The aware UTC instant that `to_ms` was given."""
+    return _EPOCH + milliseconds * _MILLISECOND
+
+
+def rfc3339(instant: datetime) -> str:
+    """`2026-01-26T10:00:00.000Z`."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def rfc3339_or_none(instant: datetime | None) -> str | None:
+    """As `rfc3339`; None stays None."""
+    return None if instant is None else rfc3339(instant)

@@ -1,0 +1,58 @@
+"""Standard Webhooks signatures: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+
+signed text   <webhook-id>.<webhook-timestamp>.<body>
+signature     v1,<base64 of HMAC-SHA256>, one for each live secret, separated by spaces
+secret        whsec_<base64 of 24 to 64 random bytes>
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+
+PREFIX = "whsec_"
+SHORTEST_KEY_BYTES = 24
+LONGEST_KEY_BYTES = 64
+
+
+def sign(secrets: Sequence[str], webhook_id: str, timestamp: datetime, body: bytes) -> dict[str, str]:
+    """The headers that sign `body`, sent at `timestamp` (aware; whole seconds count), with each of `secrets` in turn.
+
+    Raises `ValueError` for no secret at all, a malformed one, an id with a dot, or a time without a zone.
+    """
+    if not secrets:
+        raise ValueError("there is no webhook secret to sign with")
+    if not webhook_id or "." in webhook_id:
+        raise ValueError("a webhook id must be non-empty and hold no dot")
+    if timestamp.tzinfo is None:
+        raise ValueError("the timestamp of a signature needs a time zone")
+    seconds = str(int(timestamp.timestamp()))
+    signed = b".".join((webhook_id.encode(), seconds.encode(), body))
+    signatures = [hmac.digest(key_of(secret), signed, hashlib.sha256) for secret in secrets]
+    return {
+        "webhook-id": webhook_id,
+        "webhook-timestamp": seconds,
+        "webhook-signature": " ".join("v1," + base64.b64encode(signature).decode() for signature in signatures),
+    }
+
+
+def new_secret(random_bytes: bytes) -> str:
+    """The secret made of these 24 to 64 random bytes (32 is a good number). Raises `ValueError` for fewer or more."""
+    secret = PREFIX + base64.b64encode(random_bytes).decode()
+    key_of(secret)
+    return secret
+
+
+def key_of(secret: str) -> bytes:
+    """The HMAC key in a secret. Raises `ValueError` saying what is wrong, without showing the secret."""
+    if not secret.startswith(PREFIX):
+        raise ValueError(f"a webhook secret starts with {PREFIX}")
+    try:
+        key = base64.b64decode(secret[len(PREFIX) :], validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"what follows {PREFIX} in a webhook secret must be base64 with its padding") from None
+    if not SHORTEST_KEY_BYTES <= len(key) <= LONGEST_KEY_BYTES:
+        raise ValueError(f"a webhook secret holds {SHORTEST_KEY_BYTES} to {LONGEST_KEY_BYTES} bytes, not {len(key)}")
+    return key

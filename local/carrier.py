@@ -1,0 +1,472 @@
+"""The emulated carrier: Twilio's REST API for calls, stricter than the real one, and scripts for what calls come to.
+
+https://www.twilio.com/docs/voice/api/call-resource. Whatever Twilio would let pass or ignore (unknown parameters, values
+out of range, a body that is no form) is refused here, so that the adapter cannot rely on it by accident.
+
+Beside Twilio's paths there is `/_carrier/…`: scripts, the list of calls, how many are live, and what went wrong.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from xml.etree import ElementTree
+
+from local.api import timestamp
+from local.carrier_calls import OUTCOMES, Call, CallRequest, Calls, Notice, Overrides, rfc2822
+from local.clock import Timeline
+from local.http_server import RESET, Request, Response
+
+API_VERSION = "2010-04-01"
+NUMBERS = ("+12025550100", "+12025550101")
+"""The account's own numbers, of the range kept free for fiction."""
+E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+EVENTS = ("initiated", "ringing", "answered", "completed")
+STATUSES = ("queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled")
+MAX_TWIML_CHARACTERS = 4000
+MAX_RING_TIMEOUT_SECONDS = 600
+DEFAULT_TIME_LIMIT_SECONDS = 14400
+MAX_TIME_LIMIT_SECONDS = 86400
+EVENTS_AFTER = timedelta(minutes=15)
+"""How long after a call's end its Events can be read, says https://www.twilio.com/docs/voice/api/call-event-resource."""
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
+
+CREATE_PARAMETERS = frozenset(
+    {
+        "To", "From", "Url", "Method", "Twiml", "StatusCallback", "StatusCallbackEvent", "StatusCallbackMethod", "Timeout",
+        "TimeLimit", "MachineDetection", "MachineDetectionTimeout", "AsyncAmd", "AsyncAmdStatusCallback",
+        "AsyncAmdStatusCallbackMethod",
+    }
+)  # fmt: skip
+"""What is emulated of https://www.twilio.com/docs/voice/api/call-resource#create-a-call-resource; the rest is refused."""
+LIST_PARAMETERS = frozenset(
+    {"To", "From", "Status", "StartTime", "StartTime<", "StartTime>", "Page", "PageSize", "PageToken"}
+)
+
+
+class TwilioError(Exception):
+    """A request refused with Twilio's error code and an HTTP status. https://www.twilio.com/docs/api/errors"""
+
+    def __init__(self, code: int, status: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+    def response(self) -> Response:
+        body = {
+            "code": self.code,
+            "message": str(self),
+            "more_info": f"https://www.twilio.com/docs/errors/{self.code}",
+            "status": self.status,
+        }
+        return Response.of(self.status, body)
+
+
+class Carrier:
+    """One account at the carrier. `seed` decides its sids and the mix of unscripted numbers."""
+
+    def __init__(self, timeline: Timeline, seed: int) -> None:
+        self.account_sid = "AC" + _hex(seed, "account")
+        self.auth_token = _hex(seed, "auth token")
+        self.calls = Calls(timeline, self.account_sid, self.auth_token, seed)
+        self._timeline = timeline
+        self._seed = seed
+        account = f"/{API_VERSION}/Accounts/{self.account_sid}"
+        self._routes: list[tuple[str, re.Pattern[str], Callable[..., Response | None]]] = [
+            ("POST", re.compile(f"{account}/Calls\\.json"), self._create),
+            ("GET", re.compile(f"{account}/Calls\\.json"), self._list),
+            ("GET", re.compile(f"{account}/Calls/(CA[0-9a-f]{{32}})\\.json"), self._fetch),
+            ("POST", re.compile(f"{account}/Calls/(CA[0-9a-f]{{32}})\\.json"), self._update),
+            ("GET", re.compile(f"{account}/Calls/(CA[0-9a-f]{{32}})/Events\\.json"), self._events),
+            ("GET", re.compile(f"{account}/IncomingPhoneNumbers\\.json"), self._numbers),
+        ]
+
+    @property
+    def secret(self) -> dict[str, str]:
+        """The credentials, as Redial's secret holds them."""
+        return {"account_sid": self.account_sid, "auth_token": self.auth_token}
+
+    def respond(self, request: Request) -> Response | None:
+        if request.path.startswith("/_carrier/"):
+            return self._own(request)
+        try:
+            self._authenticate(request)
+            found = [(method, match, action) for method, path, action in self._routes if (match := path.fullmatch(request.path))]
+            if not found:
+                raise TwilioError(20404, 404, f"The requested resource {request.path} was not found")
+            for method, match, action in found:
+                if method == request.method:
+                    return action(request, *match.groups())
+            raise TwilioError(20004, 405, f"Method {request.method} is not allowed here")
+        except TwilioError as error:
+            return error.response()
+
+    def _authenticate(self, request: Request) -> None:
+        scheme, _, encoded = (request.header("Authorization") or "").partition(" ")
+        try:
+            given = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            given = b""
+        expected = f"{self.account_sid}:{self.auth_token}".encode()
+        if scheme.lower() != "basic" or not hmac.compare_digest(given, expected):
+            raise TwilioError(20003, 401, "Authentication Error - invalid username")
+
+    def _create(self, request: Request) -> Response | None:
+        form = _form(request)
+        wanted = call_request_of(form)
+        outcome = self.calls.next_outcome(wanted.to)
+        match outcome:
+            case "invalid-number":
+                raise TwilioError(21211, 400, f"The 'To' number {wanted.to} is not a valid phone number.")
+            case "refused-429":
+                raise TwilioError(20429, 429, "Too Many Requests")
+            case "error-500":
+                raise TwilioError(20500, 500, "An internal server error has occurred")
+        asked = Notice(self._timeline.now(), f"https://api.twilio.com{request.path}", _joined(form), 201)
+        call = self.calls.place(wanted, outcome, asked)
+        if outcome == "timeout-after-placing":
+            return RESET
+        return Response.of(201, self._resource(call))
+
+    def _list(self, request: Request) -> Response:
+        asked = _query(request, LIST_PARAMETERS)
+        if "Status" in asked and asked["Status"] not in STATUSES:
+            raise TwilioError(20001, 400, f"Invalid Status: {asked['Status']}")
+        found = [call for call in reversed(self.calls.all()) if _fits(call, asked)]
+        return self._page(request, asked, "calls", [self._resource(call) for call in found])
+
+    def _fetch(self, request: Request, sid: str) -> Response:
+        _query(request, frozenset())
+        return Response.of(200, self._resource(self._known(sid)))
+
+    def _update(self, request: Request, sid: str) -> Response:
+        form = _form(request)
+        if form.keys() != {"Status"}:
+            raise TwilioError(20001, 400, "Only Status can be changed here")
+        status = form["Status"][0]
+        if status not in ("canceled", "completed"):
+            raise TwilioError(21218, 400, f"Invalid Status: {status}")
+        call = self._known(sid)
+        if not self.calls.hang_up(call, "canceled" if status == "canceled" else "completed"):
+            raise TwilioError(21220, 400, f"Unable to update record. Call is {call.status}.")
+        return Response.of(200, self._resource(call))
+
+    def _events(self, request: Request, sid: str) -> Response:
+        """Every request of the call's life, the one that placed it first."""
+        asked = _query(request, frozenset({"Page", "PageSize", "PageToken"}))
+        call = self._known(sid)
+        visible = call.ended_at is not None and self._timeline.now() >= call.ended_at + EVENTS_AFTER
+        events = [
+            {
+                "request": {"method": "POST", "url": notice.url, "parameters": _lower(notice.parameters)},
+                "response": {
+                    "response_code": notice.status,
+                    "date_created": rfc2822(notice.at),
+                    "request_duration": 0,
+                    "content_type": None,
+                    "response_body": None,
+                },
+            }
+            for notice in (call.notices if visible else [])
+        ]
+        return self._page(request, asked, "events", events)
+
+    def _numbers(self, request: Request) -> Response:
+        asked = _query(request, frozenset({"PhoneNumber", "FriendlyName", "Page", "PageSize", "PageToken"}))
+        numbers = [
+            {
+                "sid": "PN" + _hex(self._seed, number),
+                "account_sid": self.account_sid,
+                "phone_number": number,
+                "friendly_name": number,
+                "capabilities": {"voice": True, "sms": True, "mms": True, "fax": False},
+                "status": "in-use",
+                "api_version": API_VERSION,
+                "uri": f"/{API_VERSION}/Accounts/{self.account_sid}/IncomingPhoneNumbers/PN{_hex(self._seed, number)}.json",
+            }
+            for number in NUMBERS
+            if asked.get("PhoneNumber", number) in number
+        ]
+        return self._page(request, asked, "incoming_phone_numbers", numbers)
+
+    def _known(self, sid: str) -> Call:
+        call = self.calls.get(sid)
+        if call is None:
+            path = f"/{API_VERSION}/Accounts/{self.account_sid}/Calls/{sid}.json"
+            raise TwilioError(20404, 404, f"The requested resource {path} was not found")
+        return call
+
+    def _resource(self, call: Call) -> dict[str, Any]:
+        """Twilio's call resource."""
+        uri = f"/{API_VERSION}/Accounts/{self.account_sid}/Calls/{call.sid}"
+        request = call.request
+        ended = call.ended_at is not None
+        return {
+            "sid": call.sid,
+            "date_created": rfc2822(call.placed_at),
+            "date_updated": rfc2822(call.updated_at),
+            "parent_call_sid": None,
+            "account_sid": self.account_sid,
+            "to": request.to,
+            "to_formatted": request.to,
+            "from": request.from_number,
+            "from_formatted": request.from_number,
+            "phone_number_sid": "PN" + _hex(self._seed, request.from_number),
+            "status": call.status,
+            "start_time": _moment(call.dialled_at),
+            "end_time": _moment(call.ended_at),
+            "duration": str(call.duration_seconds) if ended else None,
+            "price": "-0.01400" if ended and call.status == "completed" else None,
+            "price_unit": "USD",
+            "direction": "outbound-api",
+            "answered_by": call.answered_by,
+            "api_version": API_VERSION,
+            "forwarded_from": None,
+            "group_sid": None,
+            "caller_name": None,
+            "queue_time": "0",
+            "trunk_sid": None,
+            "annotation": None,
+            "uri": f"{uri}.json",
+            "subresource_uris": {
+                name: f"{uri}/{path}.json"
+                for name, path in (
+                    ("events", "Events"),
+                    ("notifications", "Notifications"),
+                    ("payments", "Payments"),
+                    ("recordings", "Recordings"),
+                    ("siprec", "Siprec"),
+                    ("streams", "Streams"),
+                    ("transcriptions", "Transcriptions"),
+                    ("user_defined_message_subscriptions", "UserDefinedMessageSubscriptions"),
+                    ("user_defined_messages", "UserDefinedMessages"),
+                )
+            },
+        }
+
+    def _page(self, request: Request, asked: dict[str, str], name: str, records: list[Any]) -> Response:
+        """One page of `records`, with Twilio's paging fields."""
+        page = _whole(asked, "Page", 0, 0, 10**6)
+        size = _whole(asked, "PageSize", DEFAULT_PAGE_SIZE, 1, MAX_PAGE_SIZE)
+        start = page * size
+        shown = records[start : start + size]
+        kept = [(key, value) for key, value in asked.items() if key not in ("Page", "PageSize", "PageToken")]
+
+        def uri(number: int) -> str:
+            token = [("PageToken", f"P{number}")] if number else []
+            return f"{request.path}?{urlencode([*kept, ('PageSize', size), ('Page', number), *token])}"
+
+        body = {
+            name: shown,
+            "first_page_uri": uri(0),
+            "next_page_uri": uri(page + 1) if start + size < len(records) else None,
+            "previous_page_uri": uri(page - 1) if page else None,
+            "page": page,
+            "page_size": size,
+            "start": start,
+            "end": max(start + len(shown) - 1, start),
+            "uri": f"{request.path}?{request.query}" if request.query else request.path,
+        }
+        return Response.of(200, body)
+
+    def _own(self, request: Request) -> Response:
+        match request.method, request.path:
+            case "POST", "/_carrier/scripts":
+                return self._script(request)
+            case "GET", "/_carrier/calls":
+                return Response.of(200, [_call_answer(call) for call in self.calls.all()])
+            case "GET", "/_carrier/live":
+                live, max_live = self.calls.live()
+                return Response.of(200, {"live": live, "max_live": max_live})
+            case "GET", "/_carrier/problems":
+                return Response.of(200, self.calls.problems)
+        return Response.of(404, {"message": f"There is no {request.method} {request.path} here."})
+
+    def _script(self, request: Request) -> Response:
+        try:
+            body = request.json()
+            to, outcomes = body["to"], body["outcomes"]
+        except (ValueError, TypeError, KeyError):
+            return Response.of(400, {"message": 'Send {"to": "+1…", "outcomes": ["no-answer", "completed"]}.'})
+        if not isinstance(to, str) or not E164.fullmatch(to):
+            return Response.of(400, {"message": "to must be a number in E.164 form, such as +12025550123."})
+        if not isinstance(outcomes, list) or not outcomes or any(outcome not in OUTCOMES for outcome in outcomes):
+            return Response.of(400, {"message": f"outcomes must be a list of some of: {', '.join(OUTCOMES)}."})
+        self.calls.script(to, outcomes)
+        return Response.of(200, {"to": to, "outcomes": outcomes})
+
+
+def call_request_of(form: dict[str, list[str]]) -> CallRequest:
+    """The request to place a call that a form makes. Raises `TwilioError` for whatever is not exactly right."""
+    if unknown := form.keys() - CREATE_PARAMETERS:
+        raise TwilioError(20001, 400, f"Unknown parameters: {', '.join(sorted(unknown))}")
+    if repeated := [name for name, values in form.items() if len(values) > 1 and name != "StatusCallbackEvent"]:
+        raise TwilioError(20001, 400, f"Given more than once: {', '.join(repeated)}")
+    one = {name: values[0] for name, values in form.items()}
+    for name, code in (("To", 21201), ("From", 21213)):
+        if not one.get(name):
+            raise TwilioError(code, 400, f"A '{name}' phone number is required.")
+    if not E164.fullmatch(one["To"]):
+        raise TwilioError(21211, 400, f"The 'To' number {one['To']} is not a valid phone number.")
+    if not E164.fullmatch(one["From"]):
+        raise TwilioError(21212, 400, f"The 'From' number {one['From']} is not a valid phone number.")
+    if ("Url" in one) == ("Twiml" in one):
+        raise TwilioError(21205, 400, "Exactly one of Url and Twiml is required")
+    if "Twiml" in one:
+        _check_twiml(one["Twiml"])
+    _check_url(one, "Url", 21205)
+    _check_url(one, "StatusCallback", 21609)
+    _check_url(one, "AsyncAmdStatusCallback", 21609)
+    for name in ("Method", "StatusCallbackMethod", "AsyncAmdStatusCallbackMethod"):
+        if one.get(name, "POST") != "POST":
+            raise TwilioError(21206, 400, f"{name} {one[name]} is not emulated: only POST is")
+    events = form.get("StatusCallbackEvent", ["completed"])
+    if unknown_events := [event for event in events if event not in EVENTS]:
+        raise TwilioError(21626, 400, f"Invalid StatusCallbackEvent: {', '.join(unknown_events)}")
+    if "StatusCallbackEvent" in form and "StatusCallback" not in form:
+        raise TwilioError(20001, 400, "StatusCallbackEvent without StatusCallback does nothing")
+    detection = one.get("MachineDetection")
+    if detection not in (None, "Enable", "DetectMessageEnd"):
+        raise TwilioError(20001, 400, f"Invalid MachineDetection: {detection}")
+    if one.get("AsyncAmd", "false") not in ("true", "false"):
+        raise TwilioError(20001, 400, f"Invalid AsyncAmd: {one['AsyncAmd']}")
+    asynchronous = one.get("AsyncAmd") == "true"
+    if detection is None and (asynchronous or "MachineDetectionTimeout" in one):
+        raise TwilioError(20001, 400, "Machine detection parameters without MachineDetection do nothing")
+    if asynchronous != ("AsyncAmdStatusCallback" in one):
+        raise TwilioError(20001, 400, "AsyncAmd and AsyncAmdStatusCallback go together")
+    _whole(one, "MachineDetectionTimeout", 30, 3, 59)
+    return CallRequest(
+        to=one["To"],
+        from_number=one["From"],
+        url=one.get("Url"),
+        status_callback=one.get("StatusCallback"),
+        status_events=tuple(events),
+        ring_timeout_seconds=_whole(one, "Timeout", 60, 1, MAX_RING_TIMEOUT_SECONDS),
+        time_limit_seconds=_whole(one, "TimeLimit", DEFAULT_TIME_LIMIT_SECONDS, 1, MAX_TIME_LIMIT_SECONDS),
+        machine_detection=detection,
+        async_detection=asynchronous,
+        detection_callback=one.get("AsyncAmdStatusCallback"),
+    )
+
+
+def _form(request: Request) -> dict[str, list[str]]:
+    """The form that was sent, repeats included; nothing but a form is taken."""
+    content_type = (request.header("Content-Type") or "").partition(";")[0].strip().lower()
+    if content_type != "application/x-www-form-urlencoded":
+        raise TwilioError(20001, 415, f"Send application/x-www-form-urlencoded, not {content_type or 'nothing'}")
+    if request.query:
+        raise TwilioError(20001, 400, "Parameters belong in the form, not in the query string")
+    form: dict[str, list[str]] = {}
+    try:
+        pairs = parse_qsl(request.body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
+    except ValueError as error:
+        raise TwilioError(20001, 400, f"Not a form: {error}") from error
+    for name, value in pairs:
+        form.setdefault(name, []).append(value)
+    return form
+
+
+def _query(request: Request, known: frozenset[str]) -> dict[str, str]:
+    pairs = parse_qsl(request.query, keep_blank_values=True)
+    if unknown := {name for name, _ in pairs} - known:
+        raise TwilioError(20001, 400, f"Unknown parameters: {', '.join(sorted(unknown))}")
+    return dict(pairs)
+
+
+def _whole(asked: dict[str, str], name: str, default: int, lowest: int, highest: int) -> int:
+    text = asked.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not lowest <= int(text) <= highest:
+        raise TwilioError(20001, 400, f"{name} must be a whole number from {lowest} to {highest}, not {text}")
+    return int(text)
+
+
+def _check_url(one: dict[str, str], name: str, code: int) -> None:
+    """A URL that the carrier can call, with connection overrides that it knows."""
+    if name not in one:
+        return
+    url = one[name]
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii() or " " in url:
+            raise ValueError("not an absolute http(s) URL")
+        Overrides.of(url)
+    except ValueError as error:
+        raise TwilioError(code, 400, f"{name} is not a valid URL: {url} ({error})") from error
+
+
+def _check_twiml(twiml: str) -> None:
+    if len(twiml) > MAX_TWIML_CHARACTERS:
+        raise TwilioError(21605, 400, f"Twiml is longer than {MAX_TWIML_CHARACTERS} characters")
+    try:
+        root = ElementTree.fromstring(twiml)  # noqa: S314  from this machine's own functions
+    except ElementTree.ParseError as error:
+        raise TwilioError(12100, 400, f"Twiml is not well-formed XML: {error}") from error
+    if root.tag != "Response":
+        raise TwilioError(12100, 400, "Twiml must be a Response")
+
+
+def _fits(call: Call, asked: dict[str, str]) -> bool:
+    """Whether a call is among those asked for. A call that is still queued has no start time, so no such filter finds it."""
+    if asked.get("To", call.request.to) != call.request.to or asked.get("From", call.request.from_number) != call.request.from_number:
+        return False
+    if asked.get("Status", call.status) != call.status:
+        return False
+    for name in ("StartTime", "StartTime<", "StartTime>"):
+        if name in asked:
+            whole_day, moment = _asked_time(asked[name])
+            if call.dialled_at is None:
+                return False
+            started = call.dialled_at.replace(microsecond=0, tzinfo=None)
+            if whole_day:
+                started = started.replace(hour=0, minute=0, second=0)
+            fits = {"StartTime": started == moment, "StartTime<": started <= moment, "StartTime>": started >= moment}
+            if not fits[name]:
+                return False
+    return True
+
+
+def _asked_time(text: str) -> tuple[bool, datetime]:
+    """A date or an instant in UTC to the second, the two forms that Twilio takes; whether it is a whole day."""
+    for whole_day, form in ((True, "%Y-%m-%d"), (False, "%Y-%m-%dT%H:%M:%SZ")):
+        try:
+            return whole_day, datetime.strptime(text, form)
+        except ValueError:
+            continue
+    raise TwilioError(20001, 400, f"Not a date or a time in UTC: {text}")
+
+
+def _call_answer(call: Call) -> dict[str, Any]:
+    return {
+        "sid": call.sid,
+        "to": call.request.to,
+        "from": call.request.from_number,
+        "placed_at": timestamp(call.placed_at),
+        "ended_at": timestamp(call.ended_at) if call.ended_at else None,
+        "status": call.status,
+    }
+
+
+def _moment(instant: datetime | None) -> str | None:
+    return rfc2822(instant) if instant else None
+
+
+def _joined(form: dict[str, list[str]]) -> dict[str, str]:
+    return {name: " ".join(values) for name, values in form.items()}
+
+
+def _lower(parameters: dict[str, str]) -> dict[str, str]:
+    """Parameters as Twilio lists them in a call's events: names in snake case."""
+    return {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): value for name, value in parameters.items()}
+
+
+def _hex(seed: int, name: str) -> str:
+    return hashlib.md5(f"{seed} {name}".encode()).hexdigest()  # noqa: S324  a name, not a secret

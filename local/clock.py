@@ -1,0 +1,279 @@
+"""The simulated clock, and everything that happens by it, one thing at a time.
+
+`Timeline` holds events, each due at an instant. Exactly one thread at a time, the *runner*, takes the next event that
+is due and runs it. A function that sleeps inside an event hands the runner's part to another thread and gets it back
+when its time has come, so other events happen meanwhile, in order, and nothing recurses.
+
+Time passes in one of two ways:
+
+- by itself, at `speed` × the pace of the wall clock (speed 0: not at all);
+- by `advance`, which jumps from event to event and returns when its goal is reached and nothing that is due is left.
+
+Requests that come from outside run in their own threads beside the runner, at any time. While one is inside
+`request()`, `advance` does not move the clock, so that a request never sees time leap. Waiting for such a request
+cannot deadlock: a request never waits for the runner, and one that sleeps does not count.
+"""
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+LONGEST_NAP_SECONDS = 3600.0
+"""The runner looks at the clock at least this often; any bound keeps it below what a wait may ask of the system."""
+
+
+class ClockStopped(BaseException):
+    """The timeline ended while this thread slept by it. Not an `Exception`: no handler should survive it."""
+
+
+@dataclass
+class Event:
+    """Something to run at `due`; `name` is for people. A cancelled event is dropped when its time comes."""
+
+    due: datetime
+    name: str
+    action: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass(frozen=True)
+class EventFailure:
+    """An event whose action raised: a fault of the emulation itself, since functions' errors end before it."""
+
+    at: datetime
+    name: str
+    error: Exception
+
+
+@dataclass(eq=False)
+class _Sleeper:
+    """A thread asleep by the simulated clock. `runner`: whom to give the runner's part back; `request`: it is one."""
+
+    runner: threading.Thread | None
+    request: bool
+    woken: threading.Event = field(default_factory=threading.Event)
+
+
+class Timeline:
+    """A movable clock and its events. `start` is an aware UTC datetime; thread-safe throughout."""
+
+    def __init__(self, start: datetime, speed: float = 1.0) -> None:
+        if speed < 0:
+            raise ValueError("time does not run backwards: speed must be 0 or more")
+        self.speed = speed
+        self.failures: list[EventFailure] = []
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)  # what the runner waits for
+        self._handed_back = threading.Condition(lock)  # what those who wait for the runner wait for
+        self._instant = start
+        self._instant_read_at = time.monotonic()
+        self._goal: datetime | None = None
+        self._events: list[tuple[datetime, int, Event | _Sleeper]] = []
+        self._numbers = itertools.count()
+        self._sleepers: set[_Sleeper] = set()
+        self._requests = 0
+        self._lenders: set[threading.Thread] = set()
+        self._runner: threading.Thread | None = None
+        self._stopped = False
+        self._one_advance = threading.Lock()
+        self._thread = threading.local()
+
+    def start(self) -> None:
+        """Let events happen."""
+        with self._changed:
+            self._instant_read_at = time.monotonic()
+            self._new_runner()
+
+    def stop(self) -> None:
+        """End it: no further event runs, and every thread that sleeps by this clock gets `ClockStopped`."""
+        with self._changed:
+            self._stopped = True
+            for sleeper in self._sleepers:
+                sleeper.woken.set()
+            self._changed.notify_all()
+            self._handed_back.notify_all()
+            runner = self._runner
+        if runner is not None and runner is not threading.current_thread():
+            runner.join(timeout=10)
+
+    def now(self) -> datetime:
+        """The present simulated instant, aware UTC."""
+        with self._changed:
+            return self._now()
+
+    def at(self, due: datetime, action: Callable[[], None], name: str = "") -> Event:
+        """Run `action` at `due` (at once when that is past), after what was added before for the same instant."""
+        event = Event(due, name, action)
+        with self._changed:
+            self._push(due, event)
+        return event
+
+    def after(self, seconds: float, action: Callable[[], None], name: str = "") -> Event:
+        """Run `action` in `seconds`."""
+        with self._changed:
+            event = Event(self._now() + timedelta(seconds=seconds), name, action)
+            self._push(event.due, event)
+        return event
+
+    def pending(self) -> list[Event]:
+        """What is still to happen, soonest first."""
+        with self._changed:
+            entries = sorted(self._events, key=lambda entry: entry[:2])
+        return [entry for _, _, entry in entries if isinstance(entry, Event) and not entry.cancelled]
+
+    def sleep(self, seconds: float) -> None:
+        """Wait until `seconds` of simulated time have passed. Raises `ClockStopped` when the timeline ends first."""
+        if seconds <= 0:
+            return
+        with self._changed:
+            if self._stopped:
+                raise ClockStopped
+            request: bool = getattr(self._thread, "request", False)
+            borrowing: bool = getattr(self._thread, "borrowing", False) and self._runner in self._lenders
+            runs = borrowing or threading.current_thread() is self._runner
+            sleeper = _Sleeper(self._runner if runs else None, request)
+            self._sleepers.add(sleeper)
+            self._push(self._now() + timedelta(seconds=seconds), sleeper)
+            if request:
+                self._requests -= 1
+            if runs:
+                self._new_runner()
+            self._changed.notify_all()
+        sleeper.woken.wait()
+        with self._changed:
+            self._sleepers.discard(sleeper)
+            if self._stopped:
+                raise ClockStopped
+
+    def advance(self, minutes: float) -> datetime:
+        """Move the clock on by `minutes`, running everything that falls due on the way, in order, each at its instant.
+
+        Returns the instant reached, when nothing that is due is left. An event must not call this: it would
+        wait for itself (`RuntimeError`).
+        """
+        if minutes < 0:
+            raise ValueError("the clock moves forward only")
+        if threading.current_thread() is self._runner:
+            raise RuntimeError("an event cannot advance the clock that it runs by")
+        with self._one_advance, self._changed:
+            self._instant = self._now()
+            goal = self._instant + timedelta(minutes=minutes)
+            self._goal = goal
+            self._changed.notify_all()
+            self._handed_back.wait_for(lambda: self._goal is None or self._stopped)
+            if self._stopped:
+                raise ClockStopped
+            return goal
+
+    def settle(self) -> None:
+        """Run everything that is due now, without moving the clock."""
+        self.advance(0)
+
+    @contextmanager
+    def request(self, *, from_an_event: bool = False) -> Iterator[None]:
+        """Keep `advance` from moving the clock while this thread handles a request from outside.
+
+        `from_an_event`: the request may have been made by an event, inside `lending()`; a sleep then stands for the event's.
+        """
+        with self._changed:
+            self._requests += 1
+        self._thread.request, self._thread.borrowing = True, from_an_event
+        try:
+            yield
+        finally:
+            self._thread.request = self._thread.borrowing = False
+            with self._changed:
+                self._requests -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def lending(self) -> Iterator[None]:
+        """Wrap an event's request to a server of this same process, whose thread may then sleep in the event's stead."""
+        me = threading.current_thread()
+        with self._changed:
+            lends = me is self._runner
+            if lends:
+                self._lenders.add(me)
+        try:
+            yield
+        finally:
+            if lends:
+                with self._changed:
+                    self._handed_back.wait_for(lambda: self._runner is me or self._stopped)
+                    self._lenders.discard(me)
+
+    def _now(self) -> datetime:
+        if self._goal is not None or self.speed == 0:
+            return self._instant
+        return self._instant + timedelta(seconds=(time.monotonic() - self._instant_read_at) * self.speed)
+
+    def _push(self, due: datetime, entry: Event | _Sleeper) -> None:
+        heapq.heappush(self._events, (due, next(self._numbers), entry))
+        self._changed.notify_all()
+
+    def _new_runner(self) -> None:
+        self._runner = threading.Thread(target=self._run, name="timeline", daemon=True)
+        self._runner.start()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                event = self._take()
+            if event is None:
+                return
+            try:
+                event.action()
+            except ClockStopped:
+                return
+            except Exception as error:  # an event's fault must not stop the others
+                self.failures.append(EventFailure(self.now(), event.name, error))
+
+    def _take(self) -> Event | None:
+        """Wait for the next event that is due; None when the runner's part went to another thread, or all ended."""
+        while not self._stopped:
+            entry = self._pop_due()
+            if isinstance(entry, Event):
+                return entry
+            if entry is None:
+                self._changed.wait(self._nap_seconds())
+                continue
+            if entry.request:
+                self._requests += 1
+            entry.woken.set()
+            if entry.runner is not None:
+                self._runner = entry.runner
+                self._handed_back.notify_all()
+                return None
+        return None
+
+    def _pop_due(self) -> Event | _Sleeper | None:
+        """The next entry that may run now. While `advance` is under way, this is where the clock moves."""
+        while self._events and isinstance(first := self._events[0][2], Event) and first.cancelled:
+            heapq.heappop(self._events)
+        due = self._events[0][0] if self._events else None
+        now = self._now()
+        if due is not None and due <= now:
+            return heapq.heappop(self._events)[2]
+        if self._goal is None or self._requests:
+            return None
+        if due is not None and due <= self._goal:
+            self._instant = due
+            return heapq.heappop(self._events)[2]
+        self._instant, self._instant_read_at, self._goal = self._goal, time.monotonic(), None
+        self._handed_back.notify_all()
+        return None
+
+    def _nap_seconds(self) -> float | None:
+        """How long, by the wall clock, until the next event falls due by itself."""
+        if self._goal is not None or self.speed == 0 or not self._events:
+            return None
+        seconds = (self._events[0][0] - self._now()).total_seconds() / self.speed
+        return min(max(seconds, 0.0), LONGEST_NAP_SECONDS)

@@ -1,0 +1,215 @@
+"""A small HTTP server on the loopback address: a function from request to answer, in a thread for each connection."""
+
+import errno
+import json
+import socket
+import struct
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+HOST = "127.0.0.1"
+IDLE_SECONDS = 65
+"""How long a kept-alive connection may stay silent; longer than clients' pools keep theirs."""
+MAX_DRAIN_BYTES = 64 * 1024 * 1024
+"""How much of a body that is refused is read all the same, so that its sender gets to see the refusal."""
+
+
+class PortTaken(Exception):
+    """Something else listens on that port."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request. `path` is decoded, `query` is as sent; header names are as sent, in order, repeats included."""
+
+    method: str
+    path: str
+    query: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    client: str
+    version: str
+
+    def header(self, name: str) -> str | None:
+        """The header of that name, repeats joined by commas; None where there is none."""
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        return ",".join(values) if values else None
+
+    def json(self) -> Any:
+        """The body as JSON. Raises `ValueError` for anything else."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Response:
+    """One HTTP answer. Content-Length is added."""
+
+    status: int
+    body: bytes = b""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, status: int, content: Any) -> "Response":
+        """An answer in JSON."""
+        return cls(status, json.dumps(content).encode(), [("content-type", "application/json")])
+
+
+RESET: None = None
+"""What a server function answers to break the connection off without an answer."""
+
+Respond = Callable[[Request], Response | None]
+
+
+def _not_serving(request: Request) -> Response | None:
+    return RESET
+
+
+class HttpServer:
+    """A server on 127.0.0.1, bound at once and serving from `start` to `stop`. Port 0 takes a free one; `port` tells which.
+
+    Bodies over `max_body_bytes` are not passed on: `too_large` answers them. Raises `PortTaken`.
+    """
+
+    def __init__(self, name: str, port: int) -> None:
+        self.name = name
+        self.connections: set[socket.socket] = set()
+        self.respond: Respond = _not_serving
+        self.max_body_bytes = MAX_DRAIN_BYTES
+        self.too_large = Response.of(413, {"message": "Request Entity Too Large"})
+        self.serving = False
+        try:
+            self._server = _Server((HOST, port), self)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise PortTaken(f"port {port}, wanted for the {name}, is taken") from error
+        self.port: int = self._server.server_address[1]
+        self.url = f"http://{HOST}:{self.port}"
+
+    def start(self, respond: Respond) -> None:
+        self.respond = respond
+        self.serving = True
+        run = threading.Thread(target=self._server.serve_forever, args=(0.02,), name=f"{self.name} server", daemon=True)
+        run.start()
+
+    def stop(self) -> None:
+        """Stop listening and break off every open connection."""
+        if self.serving:
+            self.serving = False
+            self._server.shutdown()
+        self._server.server_close()
+        for connection in list(self.connections):
+            _break_off(connection)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 512
+
+    def __init__(self, address: tuple[str, int], owner: HttpServer) -> None:
+        self.owner = owner
+        super().__init__(address, _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news; what `respond` raises was answered in `_Handler`."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = IDLE_SECONDS
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.owner.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.owner.connections.discard(self.connection)
+        super().finish()
+
+    def handle_request(self) -> None:
+        owner = self.server.owner
+        try:
+            body = self._read_body(owner.max_body_bytes)
+        except ValueError:
+            self.close_connection = True
+            return self._send(Response.of(400, {"message": "Bad Request"}))
+        if body is None:
+            self.close_connection = True
+            return self._send(owner.too_large)
+        target = urlsplit(self.path if self.path.startswith("/") else f"/{self.path}")
+        request = Request(
+            self.command, unquote(target.path), target.query, list(self.headers.items()), body,
+            self.client_address[0], self.request_version,
+        )  # fmt: skip
+        try:
+            response = owner.respond(request)
+        except Exception:  # a fault of the emulation: say so, and keep serving
+            traceback.print_exc(file=sys.stderr)
+            response = Response.of(500, {"message": f"the {owner.name} failed; its terminal shows why"})
+        if response is RESET:
+            self.close_connection = True
+            return _break_off(self.connection)
+        self._send(response)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_request
+
+    def _read_body(self, limit: int) -> bytes | None:
+        """The body; None when it is longer than `limit`. Raises `ValueError` where its length makes no sense."""
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            return self._read_chunks(limit)
+        length = int(self.headers.get("Content-Length") or 0)
+        if length < 0:
+            raise ValueError("negative length")
+        if length <= limit:
+            return self.rfile.read(length)
+        remaining = min(length, MAX_DRAIN_BYTES)
+        while remaining and (piece := self.rfile.read1(min(remaining, 65536))):
+            remaining -= len(piece)
+        return None
+
+    def _read_chunks(self, limit: int) -> bytes | None:
+        body = bytearray()
+        while size := int(self.rfile.readline(64).split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline(8)
+            if len(body) > limit:
+                return None
+        while self.rfile.readline(65536).strip():
+            pass
+        return bytes(body)
+
+    def _send(self, response: Response) -> None:
+        """Head and body in one piece: two would wait for each other's acknowledgement."""
+        self.send_response_only(response.status)
+        for name, value in response.headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(response.body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers_with(b"" if self.command == "HEAD" else response.body)
+
+    def end_headers_with(self, body: bytes) -> None:
+        head: bytes = b"".join(getattr(self, "_headers_buffer", [])) + b"\r\n"
+        self._headers_buffer: list[bytes] = []
+        self.wfile.write(head + body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Requests are seen by what they cause; the terminal is for people."""
+
+
+def _break_off(connection: socket.socket) -> None:
+    """End the connection at once, whatever was still to be sent."""
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it was gone before

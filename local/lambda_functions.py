@@ -1,0 +1,263 @@
+"""AWS Lambda on one machine: the functions of the template, run in this process with what Lambda would give them.
+
+A synchronous invocation runs in the thread that asks for it. An asynchronous one is an event of the timeline; when the
+function fails it is tried again after 1 and after 2 minutes, as often as its configuration says, and then becomes a dead
+letter. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+
+All functions share one process, so one that is "gone" (see `Invocation.gone`) is shut off at every door instead.
+"""
+
+import io
+import json
+import random
+import sys
+import threading
+import traceback
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TextIO
+
+from local.clock import ClockStopped, Timeline
+
+REGION = "us-east-1"
+ACCOUNT_ID = "123456789012"
+MAX_SYNCHRONOUS_BYTES = 6_291_456
+MAX_ASYNCHRONOUS_BYTES = 1_048_576
+RETRY_AFTER_SECONDS = (60, 120)
+"""How long Lambda waits before it tries a failed asynchronous invocation for the second and the third time."""
+
+Handler = Callable[[Any, "FunctionContext"], Any]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A Lambda function as the template defines it. `module` and `attribute` name its handler in this repository."""
+
+    logical_id: str
+    name: str
+    module: str
+    attribute: str = "handler"
+    timeout_seconds: int = 3
+    memory_mb: int = 128
+    alias: str | None = None
+    retries: int = 2
+    max_event_age_seconds: int = 21600
+    on_failure: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{self.name}"
+
+    @property
+    def alias_arn(self) -> str:
+        """What `!Ref Function.Alias` gives."""
+        return f"{self.arn}:{self.alias}" if self.alias else self.arn
+
+
+class UnknownFunction(Exception):
+    """No function of that name, ARN or alias."""
+
+
+class FunctionFailed(Exception):
+    """A handler raised, timed out, was cut off, or returned what is not JSON. The message is Lambda's error payload."""
+
+    def __init__(self, payload: dict[str, Any]) -> None:
+        super().__init__(json.dumps(payload))
+        self.payload = payload
+
+
+class FunctionTimedOut(BaseException):
+    """The function slept past its timeout. Not an `Exception`: Lambda asks no handler whether it agrees."""
+
+
+@dataclass(eq=False)
+class Invocation:
+    """One run of a handler.
+
+    `gone`: what cut it off. Every AWS or HTTP request that its clean-up code still makes fails with the same.
+    """
+
+    request_id: str
+    function: Function
+    event: Any
+    number: int
+    deadline: datetime
+    gone: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """An asynchronous invocation, or a schedule's, that was given up, and the queue (ARN or name) it would be sent to."""
+
+    at: datetime
+    queue: str | None
+    function: str
+    event: Any
+    tries: int
+    error: dict[str, Any]
+
+
+class FunctionContext:
+    """Lambda's context object, by the simulated clock."""
+
+    function_version = "1"
+    client_context = None
+    identity = None
+
+    def __init__(self, invocation: Invocation, timeline: Timeline) -> None:
+        function = invocation.function
+        self._deadline, self._timeline = invocation.deadline, timeline
+        self.aws_request_id = invocation.request_id
+        self.function_name = function.name
+        self.memory_limit_in_mb = str(function.memory_mb)
+        self.invoked_function_arn = function.alias_arn
+        self.log_group_name = f"/aws/lambda/{function.name}"
+        self.log_stream_name = "local"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self._deadline - self._timeline.now()).total_seconds() * 1000))
+
+
+class Functions:
+    """The functions of one stack. `load` finds the handler of one; `seed` makes the request ids repeatable."""
+
+    def __init__(
+        self, timeline: Timeline, functions: Sequence[Function], load: Callable[[Function], Handler], seed: int = 0
+    ) -> None:
+        self.dead_letters: list[DeadLetter] = []
+        self.failures: list[tuple[Invocation, FunctionFailed]] = []
+        self._timeline = timeline
+        self._functions = {function.name: function for function in functions}
+        self._load = load
+        self._random = random.Random(seed)
+        self._random_lock = threading.Lock()
+        self._thread = threading.local()
+
+    def current(self) -> Invocation | None:
+        """The invocation that this thread is running."""
+        running: list[Invocation] = getattr(self._thread, "running", [])
+        return running[-1] if running else None
+
+    def find(self, reference: str) -> Function:
+        """The function of that name, ARN or partial ARN, with or without its alias. Raises `UnknownFunction`."""
+        _, _, after = reference.rpartition("function:")
+        name, _, qualifier = after.partition(":")
+        function = self._functions.get(name)
+        if function is None or qualifier not in ("", "$LATEST", function.alias):
+            raise UnknownFunction(f"Function not found: {reference}")
+        expected = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:"
+        if reference.startswith("arn:") and not reference.startswith(expected):
+            raise UnknownFunction(f"Function not found: {reference}")
+        return function
+
+    def invoke(self, reference: str, event: Any) -> Any:
+        """Run it now, in this thread, and return what it returns. Raises `UnknownFunction` and `FunctionFailed`."""
+        return self._run(self.find(reference), event, self._new_request_id(), number=1)
+
+    def invoke_later(self, reference: str, event: Any) -> None:
+        """Have it run at the next turn of the timeline, and again when it fails. Raises `UnknownFunction`."""
+        function, request_id, asked_at = self.find(reference), self._new_request_id(), self._timeline.now()
+        self._try_later(function, event, request_id, asked_at, number=1, seconds=0)
+
+    def sleep(self, seconds: float) -> None:
+        """What `system.sleep` is here: simulated time, which ends a function that sleeps past its timeout."""
+        invocation = self.current()
+        if invocation is not None:
+            left = (invocation.deadline - self._timeline.now()).total_seconds()
+            if seconds > left:
+                self._timeline.sleep(left)
+                raise FunctionTimedOut(f"Task timed out after {invocation.function.timeout_seconds}.00 seconds")
+        self._timeline.sleep(seconds)
+
+    def _try_later(
+        self, function: Function, event: Any, request_id: str, asked_at: datetime, number: int, seconds: float
+    ) -> None:
+        def attempt() -> None:
+            try:
+                self._run(function, event, request_id, number)
+            except FunctionFailed as failure:
+                self._after_failure(function, event, request_id, asked_at, number, failure)
+
+        self._timeline.after(seconds, attempt, f"invoke {function.name}")
+
+    def _after_failure(
+        self, function: Function, event: Any, request_id: str, asked_at: datetime, number: int, failure: FunctionFailed
+    ) -> None:
+        now = self._timeline.now()
+        if number <= function.retries:
+            seconds = RETRY_AFTER_SECONDS[min(number, len(RETRY_AFTER_SECONDS)) - 1]
+            oldest = asked_at + timedelta(seconds=function.max_event_age_seconds)
+            if now + timedelta(seconds=seconds) <= oldest:
+                self._try_later(function, event, request_id, asked_at, number + 1, seconds)
+                return
+        letter = DeadLetter(now, function.on_failure, function.name, event, number, failure.payload)
+        self.dead_letters.append(letter)
+
+    def _run(self, function: Function, event: Any, request_id: str, number: int) -> Any:
+        event = json.loads(json.dumps(event))
+        deadline = self._timeline.now() + timedelta(seconds=function.timeout_seconds)
+        invocation = Invocation(request_id, function, event, number, deadline)
+        running: list[Invocation] = self._thread.__dict__.setdefault("running", [])
+        running.append(invocation)
+        OUTPUT.function_threads.add(threading.get_ident())
+        try:
+            result = self._load(function)(event, FunctionContext(invocation, self._timeline))
+            return json.loads(json.dumps(result))
+        except ClockStopped:
+            raise
+        except BaseException as error:  # whatever ends a handler, Lambda reports it and goes on
+            failure = FunctionFailed(_error_payload(invocation.gone or error))
+            print(json.dumps({"request_id": request_id, "function": function.name, **failure.payload}))
+            self.failures.append((invocation, failure))
+            raise failure from error
+        finally:
+            running.pop()
+            if not running:
+                OUTPUT.function_threads.discard(threading.get_ident())
+
+    def _new_request_id(self) -> str:
+        with self._random_lock:
+            return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+
+def _error_payload(error: BaseException) -> dict[str, Any]:
+    """What Lambda's Python runtime answers for an unhandled error."""
+    trace = traceback.format_list(traceback.extract_tb(error.__traceback__))
+    return {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": trace}
+
+
+class FunctionOutput(io.TextIOBase):
+    """Standard output with what functions print led into their log, so that the terminal stays for people."""
+
+    def __init__(self) -> None:
+        self.function_threads: set[int] = set()
+        self._log: TextIO | None = None
+        self._stdout: TextIO = sys.stdout
+
+    def lead_to(self, log: TextIO) -> None:
+        """Stand in for `sys.stdout` from now on."""
+        if sys.stdout is not self:
+            self._stdout = sys.stdout
+        self._log = log
+        sys.stdout = self
+
+    def end(self) -> None:
+        """Give `sys.stdout` back."""
+        self._log = None
+        if sys.stdout is self:
+            sys.stdout = self._stdout
+
+    def write(self, text: str) -> int:
+        if self._log is not None and threading.get_ident() in self.function_threads:
+            return self._log.write(text)
+        return self._stdout.write(text)
+
+    def flush(self) -> None:
+        (self._log or self._stdout).flush()
+
+
+OUTPUT = FunctionOutput()
+"""One for the process: loggers keep the stream that they were made with, beyond the stack that they ran in."""

@@ -1,0 +1,283 @@
+"""Everything on one machine, put together: what `python -m local` runs and what tests start and stop.
+
+    client ──HTTP──► api ─────────┐                       ┌── timeline: one thing at a time, by a movable clock
+    carrier ─callback─► api ──────┼─► functions ─► aws ───┼── lambda_functions: asynchronous invokes
+    timeline ─────────────────────┘       │    (moto)     └── scheduler: one-shot schedules, the template's recurring ones
+                                          ├─HTTP─► carrier
+                                          └─HTTP─► inbox
+"""
+
+import base64
+import hashlib
+import importlib
+import json
+import os
+import random
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType
+
+from local import ROOT
+from local.api import Api
+from local.aws import Aws
+from local.carrier import NUMBERS, Carrier
+from local.clock import Timeline
+from local.http_server import HttpServer, Request
+from local.inbox import Delivery, Inbox
+from local.lambda_functions import ACCOUNT_ID, OUTPUT, REGION, Function, Functions, Handler
+from local.scheduler import Firing, Scheduler, punctual, scheduled_event
+from local.template import Recurring, Template, TemplateError, common_environment
+from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.runtime import keys, system, wiring
+
+DEFAULT_API_KEY = "local-dev-key"
+ACCOUNT = "local"
+"""The id of the first account."""
+INBOX_NAME = "demo"
+"""The name at the inbox that the first agent's events go to."""
+ANSWER_URL = "https://demo.twilio.com/docs/voice.xml"
+"""Call instructions that Twilio itself keeps for trying things out; the emulated carrier fetches nothing from there."""
+SECRET_ID = "redial/twilio"
+MINUTE = timedelta(minutes=1)
+
+
+class LocalStack:
+    """The whole system. One at a time in a process, since moto and the environment are the process's own.
+
+    Port 0 takes a free one. `speed`: simulated seconds for each second of the wall clock; 0 stops the clock but for
+    `clock.advance`. `start_at`: the first simulated instant (None: the present). `seed` decides ids, jitter, the carrier's
+    sids and its unscripted mix. `firing`: how punctually schedules fire. `recurring=False` leaves out what the template
+    wants run every so often (the sweeper). `log`: where the functions' own log goes (None: standard output).
+    `first_agent=False` starts with an account and a key only. Raises `PortTaken` and `TemplateError`.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        carrier_port: int = 0,
+        inbox_port: int = 0,
+        speed: float = 0.0,
+        start_at: datetime | None = None,
+        seed: int = 0,
+        api_key: str = DEFAULT_API_KEY,
+        firing: Firing = punctual,
+        recurring: bool = True,
+        first_agent: bool = True,
+        template: Path = ROOT / "template.yaml",
+        log: Path | None = None,
+        tell: Callable[[Delivery], None] = lambda delivery: None,
+    ) -> None:
+        self.api_key = api_key
+        self.agent_id = ""
+        self.seed = seed
+        self._first_agent = first_agent
+        self._log_path = log
+        self._log: TextIO | None = None
+        self._environment: dict[str, str | None] = {}
+        self._servers: list[HttpServer] = []
+        try:
+            api_server, carrier_server, inbox_server = (
+                self._bind(name, wanted) for name, wanted in (("API", port), ("carrier", carrier_port), ("inbox", inbox_port))
+            )
+        except BaseException:
+            self._close_servers()
+            raise
+        self.url, self.carrier_url, self.inbox_url = api_server.url, carrier_server.url, inbox_server.url
+        self._api_server, self._carrier_server, self._inbox_server = api_server, carrier_server, inbox_server
+        started_at = start_at or datetime.now(UTC).replace(microsecond=0)
+        self.clock = Timeline(started_at, speed)
+        self.carrier = Carrier(self.clock, seed)
+        self.inbox = Inbox(self.clock, self._webhook_secrets, tell)
+        self.aws = Aws()
+        try:
+            self.template = Template(template)
+            definitions = self.template.functions(
+                {
+                    "PUBLIC_URL": self.url,
+                    "TWILIO_API_URL": self.carrier_url,
+                    "TWILIO_SECRET": SECRET_ID,
+                    "ALLOW_LOCAL_WEBHOOKS": "true",
+                }
+            )
+            self.environment = common_environment(definitions)
+            self.functions = Functions(self.clock, definitions, _handler_of, seed)
+            self.scheduler = Scheduler(self.clock, self.functions, self.aws.lock, firing)
+            self._recurring = self.template.recurring(definitions) if recurring else []
+            routes = self.template.routes(definitions)
+            self._definitions = definitions
+        except BaseException:
+            self._close_servers()
+            raise
+        self.api = Api(self.clock, self.aws, self.functions, self.scheduler, routes, self._down)
+
+    def start(self) -> "LocalStack":
+        """Bring it all up. When this returns, `GET /health` answers 200."""
+        try:
+            if self._log_path is not None:
+                self._log_path.parent.mkdir(parents=True, exist_ok=True)
+                self._log = self._log_path.open("a", buffering=1)
+                OUTPUT.lead_to(self._log)
+            warnings.filterwarnings("ignore", message="No application metrics to publish")
+            self._use_simulated_world()
+            self.aws.start(self.functions, self.scheduler)
+            self._set_environment()
+            self._provision()
+            wiring.reset()
+            for definition in self._definitions:
+                _handler_of(definition)
+            self._carrier_server.start(self.carrier.respond)
+            self._inbox_server.start(self.inbox.respond)
+            self.api.serve(self._api_server)
+            self.clock.start()
+            for recurring in self._recurring:
+                self._run_every(recurring, self.clock.now())
+            if self._first_agent:
+                self.agent_id = self.create_agent()
+                self.aws.counts.clear()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Take it all down, and leave the process as it was. Doing it again changes nothing."""
+        self.clock.stop()
+        self._close_servers()
+        self.aws.stop()
+        wiring.reset()
+        system.use(now=lambda: datetime.now(UTC), sleep=time.sleep, new_id=lambda: str(uuid.uuid4()), random=random.random)
+        for name, value in self._environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._environment = {}
+        if self._log is not None:
+            OUTPUT.end()
+            self._log.close()
+            self._log = None
+
+    def __enter__(self) -> "LocalStack":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _bind(self, name: str, port: int) -> HttpServer:
+        server = HttpServer(name, port)
+        self._servers.append(server)
+        return server
+
+    def _close_servers(self) -> None:
+        for server in self._servers:
+            server.stop()
+        self._servers = []
+
+    def _use_simulated_world(self) -> None:
+        """Give the functions this clock and repeatable chance: each run of a seed makes the same ids."""
+        chance, lock = random.Random(self.seed), threading.Lock()
+
+        def new_id() -> str:
+            with lock:
+                return str(uuid.UUID(int=chance.getrandbits(128), version=4))
+
+        def unit() -> float:
+            with lock:
+                return chance.random()
+
+        system.use(now=self.clock.now, sleep=self.functions.sleep, new_id=new_id, random=unit)
+
+    def _set_environment(self) -> None:
+        wanted = {**self.environment, "POWERTOOLS_TRACE_DISABLED": "true"}
+        self._environment = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
+
+    def _provision(self) -> None:
+        """What a deployment of the template creates, and the first account."""
+        dynamodb = self.aws.client("dynamodb")
+        for table in self.template.tables():
+            dynamodb.create_table(**table.definition)
+            if table.ttl_attribute is not None:
+                dynamodb.update_time_to_live(
+                    TableName=table.definition["TableName"],
+                    TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl_attribute},
+                )
+        scheduler = self.aws.client("scheduler")
+        for group in self.template.schedule_groups():
+            scheduler.create_schedule_group(Name=group)
+        for bucket in self.template.buckets():
+            self.aws.client("s3").create_bucket(Bucket=bucket)
+        secrets = self.aws.client("secretsmanager")
+        secrets.create_secret(Name=SECRET_ID, SecretString=json.dumps(self.carrier.secret))
+        keys.ensure_account(
+            account_id=ACCOUNT,
+            name="Local account",
+            webhook_secret="whsec_" + base64.b64encode(hashlib.sha256(f"{self.seed}".encode()).digest()).decode(),
+            api_key=self.api_key,
+            accounts=DynamoAccounts(dynamodb, self.environment["TABLE_NAME"]),
+            now=system.now(),
+        )
+
+    def create_agent(self, **config: Any) -> str:
+        """Make an agent through the API, by default one whose events go to the inbox; returns its id.
+
+        Raises `RuntimeError` with the API's answer where it makes none.
+        """
+        wanted = {
+            "agent_name": "First agent",
+            "webhook_url": f"{self.inbox_url}/{INBOX_NAME}",
+            "from_phone_numbers": list(NUMBERS),
+            "answer_url": ANSWER_URL,
+            **config,
+        }
+        headers = [("Authorization", f"Bearer {self.api_key}"), ("Content-Type", "application/json")]
+        body = json.dumps({"agent_config": wanted}).encode()
+        answer = self.api.respond(Request("POST", "/v2/agent", "", headers, body, "127.0.0.1", "HTTP/1.1"))
+        if answer is None or answer.status != 201:
+            raise RuntimeError(f"the agent was not made: {answer}")
+        return str(json.loads(answer.body)["agent_id"])
+
+    def _webhook_secrets(self) -> Sequence[str]:
+        """The live secrets of the first account, read where moto keeps them: a request for each webhook would take longer
+        than the rest of its handling."""
+        with self.aws.lock:
+            table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
+            item = table.get_item(DynamoType({"S": f"A#{ACCOUNT}"}), DynamoType({"S": "ACCOUNT"}))
+            if item is None:
+                return ()
+            return [str(secret["S"]) for secret in item.to_json()["Attributes"]["webhook_secrets"]["L"]]
+
+    def _run_every(self, recurring: Recurring, after: datetime) -> None:
+        """Have a function run at the next whole multiple of its interval, and so on."""
+        seconds = recurring.seconds
+        due = datetime.fromtimestamp((int(after.timestamp()) // seconds + 1) * seconds, UTC)
+        arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule/default/{recurring.function.name}-{recurring.name}"
+
+        def run() -> None:
+            event = recurring.event if recurring.event is not None else scheduled_event(arn, due)
+            self.functions.invoke_later(recurring.function.alias_arn, event)
+            self._run_every(recurring, max(due, self.clock.now()))
+
+        self.clock.at(due, run, f"every {seconds} s: {recurring.function.name}")
+
+    def _down(self) -> list[str]:
+        """The servers beside the API that do not serve."""
+        return [server.name for server in (self._carrier_server, self._inbox_server) if not server.serving]
+
+
+def _handler_of(function: Function) -> Handler:
+    """The handler that the template names. Raises `TemplateError` where there is none."""
+    try:
+        module = importlib.import_module(function.module)
+    except ModuleNotFoundError as error:
+        raise TemplateError(f"{function.logical_id}: {error}") from error
+    return cast(Handler, getattr(module, function.attribute))

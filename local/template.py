@@ -1,0 +1,380 @@
+"""What `template.yaml` says, read for one machine: functions, routes, tables, and the values of their settings.
+
+Only what a deployment of this template needs is understood; anything else raises `TemplateError` naming the place, so
+that the template cannot grow beyond what runs locally without somebody noticing.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local.lambda_functions import ACCOUNT_ID, REGION, Function
+
+_NO_VALUE = object()
+
+
+class TemplateError(Exception):
+    """The template says something that cannot be carried out on one machine."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """An HTTP API route: `method` may be "ANY"; `path` None is the `$default` route."""
+
+    method: str
+    path: str | None
+    function: Function
+
+    @property
+    def key(self) -> str:
+        """API Gateway's routeKey."""
+        return "$default" if self.path is None else f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class Recurring:
+    """A function that the template wants run every `seconds`. `event`: its Input, None where it gives none."""
+
+    function: Function
+    name: str
+    seconds: int
+    event: Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """A DynamoDB table: the parameters of CreateTable, and the attribute that says when an item may go."""
+
+    definition: dict[str, Any]
+    ttl_attribute: str | None
+
+
+class Template:
+    """A SAM template, with parameter values over its defaults. Raises `TemplateError`."""
+
+    def __init__(self, path: Path, stack_name: str = "redial-local", parameters: Mapping[str, str] | None = None) -> None:
+        self.path = path
+        self.stack_name = stack_name
+        with path.open() as file:
+            document = yaml.load(file, Loader=_CloudFormationLoader)  # noqa: S506  a SafeLoader, plus tags
+        self._document: dict[str, Any] = document
+        self._parameters = dict(parameters or {})
+        self._resources: dict[str, dict[str, Any]] = {
+            name: resource
+            for name, resource in document["Resources"].items()
+            if "Condition" not in resource or self._condition(resource["Condition"])
+        }
+
+    def functions(self, overrides: Mapping[str, str]) -> list[Function]:
+        """Every function. `overrides`: environment variables that have a value of their own on one machine."""
+        return [self._function(name, overrides) for name in self._of_type("AWS::Serverless::Function")]
+
+    def routes(self, functions: list[Function]) -> list[Route]:
+        """Every route of the HTTP API."""
+        routes = []
+        for function, _, event in self._events(functions, "HttpApi"):
+            path = event.get("Path")
+            method = event.get("Method", "ANY").upper()
+            routes.append(Route("ANY" if method == "*" else method, None if path == "$default" else path, function))
+        return routes
+
+    def recurring(self, functions: list[Function]) -> list[Recurring]:
+        """Every schedule that the template itself sets up."""
+        recurring = []
+        for function, name, event in self._events(functions, "ScheduleV2"):
+            if event.get("State", "ENABLED") != "ENABLED":
+                continue
+            seconds = _rate_seconds(event["ScheduleExpression"], f"{function.logical_id}.Events.{name}")
+            sent = yaml.safe_load(event["Input"]) if "Input" in event else None
+            recurring.append(Recurring(function, name, seconds, sent))
+        return recurring
+
+    def tables(self) -> list[Table]:
+        """Every DynamoDB table."""
+        wanted = (
+            "AttributeDefinitions",
+            "KeySchema",
+            "BillingMode",
+            "ProvisionedThroughput",
+            "GlobalSecondaryIndexes",
+            "LocalSecondaryIndexes",
+            "StreamSpecification",
+        )
+        tables = []
+        for name in self._of_type("AWS::DynamoDB::Table"):
+            properties = self._properties(name)
+            definition = {key: properties[key] for key in wanted if key in properties}
+            if "StreamSpecification" in definition:
+                definition["StreamSpecification"] = {"StreamEnabled": True, **definition["StreamSpecification"]}
+            ttl = properties.get("TimeToLiveSpecification", {})
+            ttl_attribute = ttl.get("AttributeName") if ttl.get("Enabled") in (True, "true") else None
+            tables.append(Table({"TableName": self._physical_name(name), **definition}, ttl_attribute))
+        return tables
+
+    def schedule_groups(self) -> list[str]:
+        """The names of every EventBridge Scheduler group."""
+        return [self._physical_name(name) for name in self._of_type("AWS::Scheduler::ScheduleGroup")]
+
+    def buckets(self) -> list[str]:
+        """The names of every S3 bucket."""
+        return [self._physical_name(name) for name in self._of_type("AWS::S3::Bucket")]
+
+    def _of_type(self, kind: str) -> list[str]:
+        return [name for name, resource in self._resources.items() if resource["Type"] == kind]
+
+    def _properties(self, name: str) -> dict[str, Any]:
+        properties: dict[str, Any] = self.resolve(self._resources[name].get("Properties", {}), f"Resources.{name}")
+        return properties
+
+    def _function(self, name: str, overrides: Mapping[str, str]) -> Function:
+        shared = self._document.get("Globals", {}).get("Function", {})
+        own = self._resources[name].get("Properties", {})
+        variables = {
+            **shared.get("Environment", {}).get("Variables", {}),
+            **own.get("Environment", {}).get("Variables", {}),
+        }
+        environment = {
+            key: overrides[key] if key in overrides else self._text(value, f"{name}.Environment.{key}")
+            for key, value in variables.items()
+        }
+
+        def setting(key: str, default: Any = None) -> Any:
+            return self.resolve(own.get(key, shared.get(key, default)), f"{name}.{key}")
+
+        module, _, attribute = str(setting("Handler")).rpartition(".")
+        folder = Path(str(setting("CodeUri"))).as_posix().strip("/")
+        asynchronous = setting("EventInvokeConfig", {})
+        destination = asynchronous.get("DestinationConfig", {}).get("OnFailure", {})
+        return Function(
+            logical_id=name,
+            name=self._physical_name(name),
+            module=".".join([*folder.split("/"), module]),
+            attribute=attribute,
+            timeout_seconds=int(setting("Timeout", 3)),
+            memory_mb=int(setting("MemorySize", 128)),
+            alias=setting("AutoPublishAlias"),
+            retries=int(asynchronous.get("MaximumRetryAttempts", 2)),
+            max_event_age_seconds=int(asynchronous.get("MaximumEventAgeInSeconds", 21600)),
+            on_failure=destination.get("Destination"),
+            environment=environment,
+        )
+
+    def _events(self, functions: list[Function], kind: str) -> list[tuple[Function, str, dict[str, Any]]]:
+        """(function, name of the event, its properties) of every event of that kind."""
+        by_name = {function.logical_id: function for function in functions}
+        return [
+            (by_name[name], event_name, self.resolve(event.get("Properties", {}), f"{name}.Events.{event_name}"))
+            for name in self._of_type("AWS::Serverless::Function")
+            for event_name, event in self._resources[name].get("Properties", {}).get("Events", {}).items()
+            if event["Type"] == kind
+        ]
+
+    def _physical_name(self, name: str) -> str:
+        """The name that the template gives a resource, or the one that CloudFormation would make up."""
+        resource = self._resources[name]
+        property_name = _NAME_PROPERTY.get(resource["Type"])
+        given = resource.get("Properties", {}).get(property_name, _NO_VALUE) if property_name else _NO_VALUE
+        value = _NO_VALUE if given is _NO_VALUE else self.resolve(given, f"{name}.{property_name}")
+        if value is not _NO_VALUE:
+            return str(value)
+        made_up = f"{self.stack_name}-{name}"
+        return made_up.lower() if resource["Type"] == "AWS::S3::Bucket" else made_up
+
+    def _text(self, value: Any, where: str) -> str:
+        resolved = self.resolve(value, where)
+        if isinstance(resolved, bool):
+            return str(resolved).lower()
+        if not isinstance(resolved, str | int | float):
+            raise TemplateError(f"{where} is not a text")
+        return str(resolved)
+
+    def resolve(self, value: Any, where: str) -> Any:
+        """`value` with CloudFormation's functions carried out; `where` names it in errors."""
+        if isinstance(value, list):
+            return [item for item in (self.resolve(item, where) for item in value) if item is not _NO_VALUE]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            function, argument = next(iter(value.items()))
+            if function == "Ref" or function.startswith("Fn::"):
+                return self._call(function, argument, where)
+        resolved = {key: self.resolve(item, f"{where}.{key}") for key, item in value.items()}
+        return {key: item for key, item in resolved.items() if item is not _NO_VALUE}
+
+    def _call(self, function: str, argument: Any, where: str) -> Any:
+        match function:
+            case "Ref":
+                return self._ref(argument, where)
+            case "Fn::GetAtt":
+                name, _, attribute = argument.partition(".") if isinstance(argument, str) else (argument[0], "", argument[1])
+                return self._attribute(name, attribute, where)
+            case "Fn::Sub":
+                return self._sub(argument, where)
+            case "Fn::If":
+                condition, so, otherwise = argument
+                return self.resolve(so if self._condition(condition) else otherwise, where)
+            case "Fn::Join":
+                separator, parts = argument
+                return separator.join(str(part) for part in self.resolve(parts, where))
+            case "Fn::Select":
+                index, parts = argument
+                return self.resolve(parts, where)[int(index)]
+            case "Fn::Split":
+                separator, text = argument
+                return str(self.resolve(text, where)).split(separator)
+            case "Fn::FindInMap":
+                mapping, first, second = (self.resolve(key, where) for key in argument)
+                return self._document["Mappings"][mapping][first][second]
+        raise TemplateError(f"{where}: {function} is not understood on one machine")
+
+    def _ref(self, name: str, where: str) -> Any:
+        pseudo = {
+            "AWS::Region": REGION,
+            "AWS::AccountId": ACCOUNT_ID,
+            "AWS::StackName": self.stack_name,
+            "AWS::Partition": "aws",
+            "AWS::URLSuffix": "amazonaws.com",
+            "AWS::NoValue": _NO_VALUE,
+        }
+        if name in pseudo:
+            return pseudo[name]
+        if name in self._parameters:
+            return self._parameters[name]
+        parameters = self._document.get("Parameters", {})
+        if name in parameters:
+            if "Default" not in parameters[name]:
+                raise TemplateError(f"{where}: parameter {name} has no default, and no value on one machine")
+            return parameters[name]["Default"]
+        resource_name, _, attribute = name.partition(".")
+        if resource_name not in self._resources:
+            raise TemplateError(f"{where} refers to {name}, which the template does not define")
+        if attribute == "Alias":  # SAM's own: !Ref Function.Alias
+            return f"{self._arn(resource_name, where)}:{self._resources[resource_name]['Properties']['AutoPublishAlias']}"
+        kind = self._resources[resource_name]["Type"]
+        if kind == "AWS::SQS::Queue":
+            return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/{self._physical_name(resource_name)}"
+        if kind in ("AWS::SNS::Topic", "AWS::SecretsManager::Secret"):
+            return self._arn(resource_name, where)
+        return self._physical_name(resource_name)
+
+    def _attribute(self, name: str, attribute: str, where: str) -> str:
+        if name not in self._resources:
+            raise TemplateError(f"{where} refers to {name}, which the template does not define")
+        if attribute == "Arn":
+            return self._arn(name, where)
+        if attribute.endswith("Name"):
+            return self._physical_name(name)
+        raise TemplateError(f"{where}: attribute {attribute} of {name} is not known on one machine")
+
+    def _arn(self, name: str, where: str) -> str:
+        kind = self._resources[name]["Type"]
+        if kind not in _ARN_RESOURCE:
+            raise TemplateError(f"{where}: the ARN of {name} ({kind}) is not known on one machine")
+        service, resource = _ARN_RESOURCE[kind]
+        region = "" if service in ("iam", "s3") else REGION
+        account = "" if service == "s3" else ACCOUNT_ID
+        return f"arn:aws:{service}:{region}:{account}:{resource.format(self._physical_name(name))}"
+
+    def _sub(self, argument: Any, where: str) -> str:
+        text, values = (argument, {}) if isinstance(argument, str) else argument
+
+        def fill_in(match: re.Match[str]) -> str:
+            name = match[1]
+            if name.startswith("!"):
+                return f"${{{name[1:]}}}"
+            if name in values:
+                return str(self.resolve(values[name], where))
+            resource, _, attribute = name.partition(".")
+            if attribute and attribute != "Alias" and resource in self._resources:
+                return self._attribute(resource, attribute, where)
+            return str(self._ref(name, where))
+
+        return re.sub(r"\$\{([^}]+)\}", fill_in, text)
+
+    def _condition(self, condition: Any) -> bool:
+        """Whether a condition, by name or written out, holds."""
+        if isinstance(condition, str):
+            return self._condition(self._document["Conditions"][condition])
+        function, argument = next(iter(condition.items()))
+        match function:
+            case "Condition":
+                return self._condition(argument)
+            case "Fn::Equals":
+                left, right = (str(self.resolve(side, "Conditions")) for side in argument)
+                return left == right
+            case "Fn::Not":
+                return not self._condition(argument[0])
+            case "Fn::And":
+                return all(self._condition(part) for part in argument)
+            case "Fn::Or":
+                return any(self._condition(part) for part in argument)
+        raise TemplateError(f"Conditions: {function} is not understood on one machine")
+
+
+def common_environment(functions: list[Function]) -> dict[str, str]:
+    """The environments of all functions as one, since they share a process here. Raises `TemplateError` where two differ."""
+    common: dict[str, str] = {}
+    owner: dict[str, str] = {}
+    for function in functions:
+        for key, value in function.environment.items():
+            if common.setdefault(key, value) != value:
+                raise TemplateError(
+                    f"{key} is {common[key]!r} for {owner[key]} and {value!r} for {function.logical_id}; "
+                    "the functions share one process here and must agree"
+                )
+            owner.setdefault(key, function.logical_id)
+    return common
+
+
+_NAME_PROPERTY = {
+    "AWS::Serverless::Function": "FunctionName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::Scheduler::ScheduleGroup": "Name",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::SecretsManager::Secret": "Name",
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+}
+_ARN_RESOURCE = {
+    "AWS::Serverless::Function": ("lambda", "function:{}"),
+    "AWS::DynamoDB::Table": ("dynamodb", "table/{}"),
+    "AWS::S3::Bucket": ("s3", "{}"),
+    "AWS::SQS::Queue": ("sqs", "{}"),
+    "AWS::Scheduler::ScheduleGroup": ("scheduler", "schedule-group/{}"),
+    "AWS::IAM::Role": ("iam", "role/{}"),
+    "AWS::SecretsManager::Secret": ("secretsmanager", "secret:{}"),
+    "AWS::SNS::Topic": ("sns", "{}"),
+    "AWS::Logs::LogGroup": ("logs", "log-group:{}"),
+}
+
+
+def _rate_seconds(expression: str, where: str) -> int:
+    match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
+    if match is None:
+        raise TemplateError(f"{where}: only rate(…) is understood on one machine, not {expression}")
+    return int(match[1]) * {"minute": 60, "hour": 3600, "day": 86400}[match[2]]
+
+
+class _CloudFormationLoader(yaml.SafeLoader):
+    """YAML with CloudFormation's short tags, each turned into its long form: `!Sub x` → `{"Fn::Sub": "x"}`."""
+
+
+def _short_tag(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
+
+
+_CloudFormationLoader.add_multi_constructor("!", _short_tag)

@@ -1,0 +1,109 @@
+"""Stored items: what was written in the past still loads, and what is written today loads as it was."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from redial.adapters.dynamodb.items import from_item, to_item
+from redial.domain.delivery import Tried
+from redial.domain.execution import Execution
+from redial.domain.outcome import NotPlaced, Outcome, Refused, Unknown
+from redial.domain.retry import RetryConfig
+from redial.domain.status import Status
+from redial.wire.execution_json import render
+from redial.wire.stored_execution import decode, encode
+from tests.support.samples import CALLER_ID, TEN, minutes, placed, queued, reported, saved, seconds
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+def samples() -> dict[str, Execution]:
+    """One execution in each situation that leaves its own marks in the item."""
+    claimed = saved(queued().claim(TEN, CALLER_ID, 0))
+    busy = reported(placed(queued(), TEN), Status.BUSY, TEN + seconds(5), code="486", reason="the line was busy")
+    told = replace(
+        busy,
+        delivery=replace(
+            busy.delivery.accepted(Tried(1, TEN, 200, 1)).failed(Tried(2, TEN, None, 2, "reset"), seconds(0), 0.5),
+            undelivered=(1,),
+            replaying=(1,),
+        ),
+    )
+    return {
+        "queued": queued(),
+        "scheduled-with-user-data": replace(
+            queued(None, TEN + minutes(60)),
+            user_data={"name": "Zoë", "amount": 12.5, "tags": ["a", None, True], "big": 10**20},
+            batch_id="0" * 32,
+            bypass_call_guardrails=True,
+            from_number=CALLER_ID,
+        ),
+        "claimed": claimed.lease_delivery("abcd1234", TEN).with_due(TEN),
+        "unknown": saved(claimed.answered_by_carrier(1, Unknown("read timed out"), TEN + seconds(10), 0.0)),
+        "deferred": saved(claimed.answered_by_carrier(1, NotPlaced("429", 90), TEN, 0.5)),
+        "refused-for-good": saved(
+            claimed.answered_by_carrier(1, Refused(Outcome(Status.FAILED, True, code="21211")), TEN, 0.0)
+        ),
+        "retry-with-deliveries": told,
+        "rescheduled": saved(queued().move(TEN, TEN + minutes(600), "outside calling hours")),
+        "completed": reported(
+            reported(placed(queued(RetryConfig(True, 1, (Status.BUSY,), True, (5,))), TEN), Status.IN_PROGRESS, TEN),
+            Status.COMPLETED,
+            TEN + minutes(2),
+            voicemail=False,
+            duration_seconds=60,
+            ring_seconds=8,
+            hangup_by="callee",
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", samples())
+def test_what_is_stored_loads_as_it_was(name: str) -> None:
+    execution = samples()[name]
+    assert decode(from_item(to_item(encode(execution)))) == execution
+
+
+@pytest.mark.parametrize("name", samples())
+def test_items_of_the_past_still_load_and_say_the_same(name: str) -> None:
+    """Each file holds an item as it was once written and what the API said of it then. Files are added, never edited."""
+    recorded = json.loads((RECORDED / f"{name}.json").read_text())
+    assert render(decode(from_item(recorded["item"]))) == recorded["execution"]
+
+
+def test_every_recorded_item_is_tested() -> None:
+    assert {path.stem for path in RECORDED.glob("*.json")} == set(samples())
+
+
+def test_a_first_unanswered_attempt_fits_one_write_unit() -> None:
+    """DynamoDB charges a write for each started KB of the whole item: names, values, and a byte or three of overhead."""
+    execution = replace(queued(), user_data={"name": "x" * 180})
+    execution = reported(placed(execution, TEN), Status.RINGING, TEN + seconds(3))
+    execution = reported(execution, Status.NO_ANSWER, TEN + seconds(33), code="487", reason="nobody answered")
+    log = tuple(Tried(sequence, TEN, 200, 1) for sequence in range(1, 6))
+    told = replace(execution, delivery=replace(execution.delivery, settled=5, log=log))
+    assert _size(to_item(encode(told.with_due(TEN)))) <= 1024
+
+
+def _size(item: dict[str, dict[str, object]]) -> int:
+    """An item's size by DynamoDB's published rules (Developer Guide, "DynamoDB item sizes and formats")."""
+    return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
+
+
+def _value_size(value: dict[str, object]) -> int:
+    ((kind, content),) = value.items()
+    if kind == "S":
+        assert isinstance(content, str)
+        return len(content.encode())
+    if kind == "N":
+        assert isinstance(content, str)
+        return (len(content.lstrip("-0")) + 1) // 2 + 1
+    if kind == "L":
+        assert isinstance(content, list)
+        return 3 + sum(1 + _value_size(element) for element in content)
+    if kind == "M":
+        assert isinstance(content, dict)
+        return 3 + sum(1 + len(name) + _value_size(element) for name, element in content.items())
+    return 1

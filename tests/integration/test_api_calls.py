@@ -1,0 +1,400 @@
+"""Calls and executions over HTTP: made, looked at, listed and stopped."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from redial.domain.outcome import CallReport
+from redial.domain.status import Status
+from redial.runtime import wiring
+from tests.support.api import OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
+from tests.support.samples import CALLER_ID, NUMBER, TEN, minutes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _aws() -> Iterator[None]:
+    with aws():
+        yield
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with running_api() as running:
+        yield running
+
+
+def dialled(execution_id: str, status: Status = Status.RINGING) -> None:
+    """The execution's first attempt claimed, and reported by the carrier."""
+    store = wiring.api().executions
+    execution = store.get(execution_id)
+    assert execution is not None
+    execution = execution.claim(TEN, CALLER_ID, 0).reported(1, CallReport("CA1", status), TEN)
+    store.save(execution.with_due(TEN))
+
+
+def errors(answer: Any) -> dict[str, str]:
+    return {error["field"]: error["message"] for error in answer.json["errors"]}
+
+
+# ---- POST /call ---------------------------------------------------------------------------------------------------
+
+
+def test_a_call_is_taken_on_and_dial_is_invoked(api: Api) -> None:
+    agent_id = api.agent()
+    body = {"agent_id": agent_id, "recipient_phone_number": NUMBER, "user_data": {"name": "Zoë", "owed": 12.5}}
+    answer = api.send("POST", "/call", body)
+    assert answer.status == 200
+    execution_id = answer.json["execution_id"]
+    assert answer.json == {"message": "done", "status": "queued", "execution_id": execution_id}
+    assert "idempotency-replayed" not in answer.headers
+    assert api.invoked == [("dial", {"execution_id": execution_id, "attempt": 1})]
+    execution = api.send("GET", f"/executions/{execution_id}").json
+    assert execution["status"] == "queued"
+    assert execution["agent_id"] == agent_id
+    assert execution["user_number"] == NUMBER
+    assert execution["created_at"] == "2026-01-26T10:00:00.000Z"
+    assert execution["context_details"]["recipient_data"] == {"name": "Zoë", "owed": 12.5}
+    assert execution["retry_config"] is None
+    assert execution["retry_history"] is None
+
+
+def test_a_scheduled_call_answers_queued_and_has_a_schedule(api: Api) -> None:
+    execution_id = api.call(api.agent(), scheduled_at="2026-01-26T16:00:00+05:30")
+    execution = api.send("GET", f"/executions/{execution_id}").json
+    assert execution["status"] == "scheduled"
+    assert execution["scheduled_at"] == "2026-01-26T10:30:00.000Z"
+    schedules = boto3.client("scheduler").list_schedules()["Schedules"]
+    assert [schedule["Name"].startswith(f"{execution_id}.dial.") for schedule in schedules] == [True]
+
+
+def test_the_retry_configuration_comes_back_with_its_defaults(api: Api) -> None:
+    execution_id = api.call(api.agent(), retry_config={"enabled": True, "retry_intervals_minutes": [5], "later": 1})
+    assert api.send("GET", f"/executions/{execution_id}").json["retry_config"] == {
+        "enabled": True,
+        "max_retries": 3,
+        "retry_on_statuses": ["no-answer", "busy", "failed"],
+        "retry_on_voicemail": False,
+        "retry_intervals_minutes": [5],
+    }
+
+
+def test_fields_that_may_be_null_and_unknown_fields_are_as_if_left_out(api: Api) -> None:
+    execution_id = api.call(
+        api.agent(), from_phone_number=None, scheduled_at=None, user_data=None, retry_config=None, transfer_to={"x": [1]}
+    )
+    assert api.send("GET", f"/executions/{execution_id}").json["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"recipient_phone_number": "4155550123"}, "recipient_phone_number", "must be E.164"),
+        ({"recipient_phone_number": "+0123456789"}, "recipient_phone_number", "must be E.164"),
+        ({"recipient_phone_number": 14155550123}, "recipient_phone_number", "must be a text"),
+        ({"recipient_phone_number": None}, "recipient_phone_number", "must be a text"),
+        ({"from_phone_number": "+1 415 555 0100"}, "from_phone_number", "must be E.164"),
+        ({"agent_id": 7}, "agent_id", "must be a text"),
+        ({"scheduled_at": "2026-01-26T10:01:59Z"}, "scheduled_at", "at least 2 minutes ahead"),
+        ({"scheduled_at": "2027-01-27T10:00:01Z"}, "scheduled_at", "at most 365 days ahead"),
+        ({"scheduled_at": "2026-01-26T12:00:00"}, "scheduled_at", "with an offset"),
+        ({"scheduled_at": "2026-01-26"}, "scheduled_at", "with an offset"),
+        ({"scheduled_at": 1769428800}, "scheduled_at", "with an offset"),
+        ({"scheduled_at": "0001-01-01T00:00:00+14:00"}, "scheduled_at", "with an offset"),
+        ({"user_data": [1]}, "user_data", "must be an object"),
+        ({"user_data": {"text": "x" * 8192}}, "user_data", "may take 8192 bytes"),
+        ({"user_data": {"text": "é" * 4096}}, "user_data", "may take 8192 bytes"),
+        ({"bypass_call_guardrails": 1}, "bypass_call_guardrails", "must be true or false"),
+        ({"bypass_call_guardrails": "true"}, "bypass_call_guardrails", "must be true or false"),
+        ({"retry_config": []}, "retry_config", "must be an object"),
+        ({"retry_config": {"enabled": "yes"}}, "retry_config.enabled", "must be true or false"),
+        ({"retry_config": {"max_retries": 0}}, "retry_config.max_retries", "must be at least 1"),
+        ({"retry_config": {"max_retries": 4}}, "retry_config.max_retries", "must be at most 3"),
+        ({"retry_config": {"max_retries": "3"}}, "retry_config.max_retries", "must be a whole number"),
+        ({"retry_config": {"max_retries": True}}, "retry_config.max_retries", "must be a whole number"),
+        ({"retry_config": {"max_retries": 2.0}}, "retry_config.max_retries", "must be a whole number"),
+        ({"retry_config": {"max_retries": None}}, "retry_config.max_retries", "must be a whole number"),
+        (
+            {"retry_config": {"retry_on_statuses": ["busy", "completed"]}},
+            "retry_config.retry_on_statuses.1",
+            "must be one of no-answer, busy, failed or error",
+        ),
+        ({"retry_config": {"retry_on_statuses": "busy"}}, "retry_config.retry_on_statuses", "must be a list"),
+        (
+            {"retry_config": {"retry_intervals_minutes": []}},
+            "retry_config.retry_intervals_minutes",
+            "must have at least 1",
+        ),
+        (
+            {"retry_config": {"retry_intervals_minutes": [30, 0]}},
+            "retry_config.retry_intervals_minutes.1",
+            "must be at least 1",
+        ),
+        (
+            {"retry_config": {"retry_intervals_minutes": [1] * 101}},
+            "retry_config.retry_intervals_minutes",
+            "must have at most 100",
+        ),
+    ],
+)
+def test_an_impossible_field_answers_400_and_names_it(
+    api: Api, fields: dict[str, Any], field: str, message: str
+) -> None:
+    body = {"agent_id": api.agent(), "recipient_phone_number": NUMBER} | fields
+    answer = api.send("POST", "/call", body)
+    assert answer.status == 400
+    assert message in errors(answer)[field]
+    assert field in answer.json["message"]
+    assert api.invoked == []
+
+
+def test_every_field_at_fault_is_named_at_once(api: Api) -> None:
+    answer = api.send("POST", "/call", {"user_data": 1, "retry_config": {"enabled": 0, "max_retries": 9}})
+    assert set(errors(answer)) == {
+        "agent_id",
+        "recipient_phone_number",
+        "user_data",
+        "retry_config.enabled",
+        "retry_config.max_retries",
+    }
+
+
+def test_user_data_nested_too_deeply_answers_400(api: Api) -> None:
+    nested: Any = 1
+    for _ in range(21):
+        nested = {"a": nested}
+    answer = api.send("POST", "/call", {"agent_id": api.agent(), "recipient_phone_number": NUMBER, "user_data": nested})
+    assert "nested 20 deep" in errors(answer)["user_data"]
+
+
+@pytest.mark.parametrize("agent_id", [UNKNOWN_ID, "no-such-agent", "", "x" * 3000])
+def test_an_unknown_agent_answers_404_in_the_body_too(api: Api, agent_id: str) -> None:
+    assert api.send("POST", "/call", {"agent_id": agent_id, "recipient_phone_number": NUMBER}).status == 404
+
+
+def test_another_accounts_agent_answers_like_an_unknown_one(api: Api) -> None:
+    foreign = api.agent(key=OTHER_API_KEY)
+    answers = [
+        api.send("POST", "/call", {"agent_id": agent_id, "recipient_phone_number": NUMBER})
+        for agent_id in (foreign, UNKNOWN_ID)
+    ]
+    assert [answer.status for answer in answers] == [404, 404]
+    assert answers[0].json["message"].replace(foreign, "…") == answers[1].json["message"].replace(UNKNOWN_ID, "…")
+
+
+def test_an_agent_without_instructions_places_no_calls(api: Api) -> None:
+    answer = api.send("POST", "/call", {"agent_id": api.agent(answer_url=None), "recipient_phone_number": NUMBER})
+    assert answer.status == 400
+    assert "answer_url" in answer.json["message"]
+
+
+# ---- Idempotency-Key ----------------------------------------------------------------------------------------------
+
+
+def test_the_same_key_and_body_answer_the_first_answer_again(api: Api) -> None:
+    body = {"agent_id": api.agent(), "recipient_phone_number": NUMBER, "user_data": {"a": 1, "b": 2}}
+    headers = {"Idempotency-Key": "order 7, first try; ~!"}
+    first = api.send("POST", "/call", body, headers=headers)
+    reordered = {"user_data": {"b": 2, "a": 1}, "recipient_phone_number": NUMBER, "agent_id": body["agent_id"]}
+    again = api.send("POST", "/call", reordered, headers=headers)
+    assert (again.status, again.json) == (first.status, first.json)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "idempotency-replayed" not in first.headers
+    assert len(api.invoked) == 1
+
+
+def test_the_same_key_with_another_body_answers_409(api: Api) -> None:
+    agent_id = api.agent()
+    headers = {"Idempotency-Key": "k"}
+    body = {"agent_id": agent_id, "recipient_phone_number": NUMBER}
+    api.send("POST", "/call", body, headers=headers)
+    assert api.send("POST", "/call", body | {"user_data": {"a": 1}}, headers=headers).status == 409
+    assert len(api.invoked) == 1
+
+
+def test_a_key_is_forgotten_after_a_day_and_belongs_to_its_account(api: Api) -> None:
+    headers = {"Idempotency-Key": "k"}
+    made = set()
+    for key in (None, OTHER_API_KEY):
+        agent_id = api.agent(key=key) if key else api.agent()
+        body = {"agent_id": agent_id, "recipient_phone_number": NUMBER}
+        answer = api.send("POST", "/call", body, headers=headers, **({"key": key} if key else {}))
+        made.add(answer.json["execution_id"])
+    api.advance(timedelta(hours=24, seconds=1))
+    made.add(api.send("POST", "/call", body | {"user_data": {}}, headers=headers, key=OTHER_API_KEY).json["execution_id"])
+    assert len(made) == 3
+
+
+def test_a_bad_request_does_not_use_its_key_up(api: Api) -> None:
+    agent_id = api.agent()
+    headers = {"Idempotency-Key": "k"}
+    assert api.send("POST", "/call", {"agent_id": agent_id, "recipient_phone_number": "1"}, headers=headers).status == 400
+    good = api.send("POST", "/call", {"agent_id": agent_id, "recipient_phone_number": NUMBER}, headers=headers)
+    assert good.status == 200
+    assert "idempotency-replayed" not in good.headers
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there", "né"])
+def test_a_key_that_is_no_key_answers_400(api: Api, key: str) -> None:
+    body = {"agent_id": api.agent(), "recipient_phone_number": NUMBER}
+    answer = api.send("POST", "/call", body, headers={"Idempotency-Key": key})
+    assert answer.status == 400
+    assert [error["field"].lower() for error in answer.json["errors"]] == ["idempotency-key"]
+
+
+# ---- looking ------------------------------------------------------------------------------------------------------
+
+
+def test_the_log_says_what_happened(api: Api) -> None:
+    execution_id = api.call(api.agent())
+    dialled(execution_id)
+    log = api.send("GET", f"/executions/{execution_id}/log").json
+    assert log["status"] == "success"
+    assert [entry["type"] for entry in log["data"]] == ["queued", "claimed", "initiated", "ringing"]
+
+
+def test_a_live_execution_is_what_its_schema_says(api: Api) -> None:
+    execution_id = api.call(api.agent(), retry_config={"enabled": True})
+    dialled(execution_id)
+    execution = api.send("GET", f"/executions/{execution_id}").json
+    assert execution["status"] == "ringing"
+    assert execution["telephony_data"]["provider_call_id"] == "CA1"
+    assert execution["attempts"][0]["dialed_at"] == "2026-01-26T10:00:00.001Z"
+
+
+@pytest.mark.parametrize("route", ["/executions/{}", "/executions/{}/log"])
+@pytest.mark.parametrize("kind", ["unknown", "foreign", "malformed"])
+def test_an_execution_that_is_not_yours_answers_404(api: Api, route: str, kind: str) -> None:
+    foreign = api.call(api.agent(key=OTHER_API_KEY), key=OTHER_API_KEY)
+    execution_id = {"unknown": UNKNOWN_ID, "foreign": foreign, "malformed": "42"}[kind]
+    assert api.send("GET", route.format(execution_id)).status == 404
+
+
+def test_an_id_in_capitals_is_the_same_id(api: Api) -> None:
+    execution_id = api.call(api.agent())
+    assert api.send("GET", f"/executions/{execution_id.upper()}").json["id"] == execution_id
+
+
+# ---- listing ------------------------------------------------------------------------------------------------------
+
+
+def test_executions_are_listed_newest_first_and_in_pages(api: Api) -> None:
+    agent_id = api.agent()
+    made = []
+    for _ in range(5):
+        made.insert(0, api.call(agent_id))
+        api.advance(minutes(1))
+    api.call(api.agent())
+    path = f"/v2/agent/{agent_id}/executions"
+    whole = api.send("GET", path).json
+    assert [execution["id"] for execution in whole["data"]] == made
+    assert {name: whole[name] for name in whole if name != "data"} == {
+        "page_number": 1,
+        "page": 1,
+        "page_size": 20,
+        "total": 5,
+        "has_more": False,
+    }
+    second = api.send("GET", path, query="page_number=2&page_size=2").json
+    assert [execution["id"] for execution in second["data"]] == made[2:4]
+    assert (second["page"], second["total"], second["has_more"]) == (2, 5, True)
+    assert api.send("GET", path, query="page_number=4&page_size=2").json["data"] == []
+    bare = api.send("GET", f"/agent/{agent_id}/executions", query="page_number=2&page_size=2").json
+    assert bare == second["data"]
+
+
+def test_a_listing_is_filtered_by_status_time_and_batch(api: Api) -> None:
+    agent_id = api.agent()
+    early = api.call(agent_id)
+    api.advance(minutes(10))
+    late = api.call(agent_id, scheduled_at="2026-01-27T00:00:00Z")
+    path = f"/v2/agent/{agent_id}/executions"
+
+    def ids(query: str) -> list[str]:
+        return [execution["id"] for execution in api.send("GET", path, query=query).json["data"]]
+
+    assert ids("status=queued") == [early]
+    assert ids("status=scheduled") == [late]
+    assert ids("status=balance-low") == []
+    assert ids("from=2026-01-26T10:10:00Z") == [late]
+    assert ids("to=2026-01-26T10:09:59.999Z") == [early]
+    assert ids("from=2026-01-26T15:30:00%2B05:30&to=2026-01-26T10:00:00%2B00:00") == [early]
+    assert ids("from=2026-01-26T15:35:00+05:30") == [late], "an unescaped + in a query is a space by now"
+    assert ids("batch_id=0123456789abcdef0123456789abcdef") == []
+
+
+@pytest.mark.parametrize("route", ["/v2/agent/{}/executions", "/agent/{}/executions"])
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("page_number=0", "page_number"),
+        ("page_number=one", "page_number"),
+        ("page_number=1&page_number=2", "page_number"),
+        ("page_size=0", "page_size"),
+        ("page_size=51", "page_size"),
+        ("page_size=", "page_size"),
+        ("status=done", "status"),
+        ("status=", "status"),
+        ("from=yesterday", "from"),
+        ("from=2026-01-26", "from"),
+        ("to=2026-01-26T10:00:00", "to"),
+        ("batch_id=" + "x" * 101, "batch_id"),
+    ],
+)
+def test_a_bad_filter_answers_400_and_names_it(api: Api, route: str, query: str, field: str) -> None:
+    answer = api.send("GET", route.format(api.agent()), query=query)
+    assert answer.status == 400
+    assert list(errors(answer)) == [field]
+
+
+@pytest.mark.parametrize("route", ["/v2/agent/{}/executions", "/agent/{}/executions"])
+def test_the_executions_of_an_agent_that_is_not_yours_answer_404(api: Api, route: str) -> None:
+    for agent_id in (UNKNOWN_ID, api.agent(key=OTHER_API_KEY), "all"):
+        assert api.send("GET", route.format(agent_id)).status == 404
+
+
+# ---- stopping -----------------------------------------------------------------------------------------------------
+
+
+def test_a_waiting_call_is_stopped_once_and_stays_stopped(api: Api) -> None:
+    execution_id = api.call(api.agent(), scheduled_at="2026-01-26T12:00:00Z")
+    for _ in range(2):
+        answer = api.send("POST", f"/call/{execution_id}/stop")
+        assert answer.status == 200
+        assert answer.json == {"message": "done", "status": "stopped", "execution_id": execution_id}
+    assert api.send("GET", f"/executions/{execution_id}").json["status"] == "stopped"
+    assert boto3.client("scheduler").list_schedules()["Schedules"] == []
+
+
+def test_a_ringing_call_cannot_be_stopped(api: Api) -> None:
+    execution_id = api.call(api.agent())
+    dialled(execution_id)
+    answer = api.send("POST", f"/call/{execution_id}/stop")
+    assert answer.status == 400
+    assert "ringing" in answer.json["message"]
+
+
+def test_stopping_what_is_not_yours_answers_404(api: Api) -> None:
+    foreign = api.call(api.agent(key=OTHER_API_KEY), key=OTHER_API_KEY)
+    for execution_id in (UNKNOWN_ID, foreign, "1"):
+        assert api.send("POST", f"/call/{execution_id}/stop").status == 404
+    assert api.send("GET", f"/executions/{foreign}", key=OTHER_API_KEY).json["status"] == "queued"
+
+
+def test_stopping_an_agent_stops_its_waiting_calls_and_no_others(api: Api) -> None:
+    agent_id, other = api.agent(), api.agent()
+    waiting = {api.call(agent_id), api.call(agent_id, scheduled_at="2026-01-26T12:00:00Z")}
+    ringing, bystander = api.call(agent_id), api.call(other)
+    dialled(ringing)
+    answer = api.send("POST", f"/v2/agent/{agent_id}/stop")
+    assert answer.status == 200
+    assert set(answer.json["stopped_executions"]) == waiting
+    assert api.send("GET", f"/executions/{ringing}").json["status"] == "ringing"
+    assert api.send("GET", f"/executions/{bystander}").json["status"] == "queued"
+
+
+def test_stopping_an_agent_that_is_not_yours_answers_404(api: Api) -> None:
+    for agent_id in (UNKNOWN_ID, api.agent(key=OTHER_API_KEY), "all"):
+        assert api.send("POST", f"/v2/agent/{agent_id}/stop").status == 404

@@ -1,0 +1,193 @@
+"""The api function on moto: real gateway events in, answers out, each held against the OpenAPI document it serves."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+from unittest import mock
+from urllib.parse import unquote
+
+from botocore.awsrequest import AWSResponse
+from jsonschema import Draft202012Validator
+from moto import mock_aws
+
+from functions.api.handler import app, handler
+from redial.runtime import keys, system, wiring
+from tests.support import gateway
+from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN
+from tests.support.table import TABLE_NAME, create_table
+
+API_KEY = "rdl_first-account"
+OTHER_API_KEY = "rdl_other-account"
+OTHER_ACCOUNT_ID = "00000000-0000-4000-8000-00000000000b"
+UNKNOWN_ID = "00000000-0000-4000-8000-0000000000ff"
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "TABLE_NAME": TABLE_NAME,
+    "SCHEDULE_GROUP": "redial-test",
+    "SCHEDULER_ROLE_ARN": "arn:aws:iam::123456789012:role/redial-scheduler",
+    "SCHEDULE_DLQ_ARN": "arn:aws:sqs:us-east-1:123456789012:redial-schedules",
+    "DIAL_FUNCTION": "arn:aws:lambda:us-east-1:123456789012:function:redial-dial:live",
+    "DELIVER_FUNCTION": "arn:aws:lambda:us-east-1:123456789012:function:redial-deliver:live",
+    "ALLOW_LOCAL_WEBHOOKS": "false",
+    "POWERTOOLS_SERVICE_NAME": "redial",
+    "POWERTOOLS_METRICS_NAMESPACE": "Redial",
+}
+
+
+@cache
+def openapi() -> dict[str, Any]:
+    """The document that the function serves."""
+    document: dict[str, Any] = json.loads(app.get_openapi_json_schema())
+    return document
+
+
+def _closed(schema: Any) -> Any:
+    """`schema` with no room for fields that it does not name, save where it says so."""
+    if isinstance(schema, list):
+        return [_closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(value) for name, value in schema.items()}
+    if closed.get("type") == "object" and "properties" in closed:
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+@cache
+def _components() -> dict[str, Any]:
+    closed: dict[str, Any] = _closed(openapi()["components"])
+    return closed
+
+
+def check_documented(method: str, path: str, answer: gateway.Answer) -> None:
+    """The status is one that the route documents, and the body is what it documents for it: nothing more, nothing less."""
+    body = answer.json
+    for template, operations in openapi()["paths"].items():
+        operation = operations.get(method.lower())
+        if operation is None or not _matches(template, path):
+            continue
+        assert str(answer.status) in operation["responses"], f"{method} {path}: {answer.status} is not documented"
+        schema = operation["responses"][str(answer.status)]["content"]["application/json"]["schema"]
+        Draft202012Validator({**_closed(schema), "components": _components()}).validate(body)
+        return
+    check_error(answer)
+
+
+def _matches(template: str, path: str) -> bool:
+    wanted, given = template.split("/"), path.split("/")
+    return len(wanted) == len(given) and all(w == g or w.startswith("{") for w, g in zip(wanted, given, strict=True))
+
+
+def check_error(answer: gateway.Answer) -> None:
+    """The one body that every failure has."""
+    Draft202012Validator({"$ref": "#/components/schemas/ErrorBody", "components": _components()}).validate(answer.json)
+    assert answer.json["error"] == answer.status
+    assert answer.json["message"] == answer.json["detail"]
+
+
+class Api:
+    """A client of the handler. `now` is the clock; `invoked` the functions that were asked for, oldest first."""
+
+    def __init__(self) -> None:
+        self.now = TEN
+        self.invoked: list[tuple[str, dict[str, Any]]] = []
+
+    def advance(self, by: timedelta) -> None:
+        self.now += by
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = API_KEY,
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+        base64_encoded: bool = False,
+    ) -> gateway.Answer:
+        """`body` is sent as JSON, or as it is when it is bytes."""
+        sent = dict(headers or {})
+        if key is not None:
+            sent.setdefault("Authorization", f"Bearer {key}")
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        event = gateway.event(method, path, query=query, headers=sent, body=body, base64_encoded=base64_encoded)
+        answer = gateway.answer(handler(event, gateway.Context()))  # type: ignore[arg-type]  # as much of it as is used
+        if path != "/docs":
+            check_documented(method, path, answer)
+        if answer.status >= 400:
+            check_error(answer)
+        return answer
+
+    def agent(self, key: str = API_KEY, **config: Any) -> str:
+        """A new agent that can place calls; its id."""
+        defaults = {
+            "agent_name": "reminders",
+            "answer_url": "https://voice.example.com/answer?execution={execution_id}",
+            "from_phone_numbers": [CALLER_ID],
+        }
+        answer = self.send("POST", "/v2/agent", {"agent_config": defaults | config}, key=key)
+        assert answer.status == 201, answer.text
+        agent_id: str = answer.json["agent_id"]
+        return agent_id
+
+    def call(self, agent_id: str, key: str = API_KEY, **fields: Any) -> str:
+        """A new call; its execution id."""
+        body = {"agent_id": agent_id, "recipient_phone_number": NUMBER} | fields
+        answer = self.send("POST", "/call", body, key=key)
+        assert answer.status == 200, answer.text
+        execution_id: str = answer.json["execution_id"]
+        return execution_id
+
+
+@contextmanager
+def aws() -> Iterator[None]:
+    """moto and the api function's environment, for as many tests as like; building the clients is what takes long."""
+    with mock.patch.dict(os.environ, ENVIRONMENT), mock_aws():
+        wiring.reset()
+        try:
+            yield
+        finally:
+            wiring.reset()
+
+
+@contextmanager
+def running_api() -> Iterator[Api]:
+    """Within `aws()`: two accounts, each with a key, on an empty table; the clock stands at `TEN` until it is moved."""
+    api = Api()
+    dynamodb, scheduler = wiring.api().executions._client, wiring.api().timers._client
+    functions = wiring.api().functions._client
+    create_table(dynamodb)
+    scheduler.create_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])
+    system.use(now=lambda: api.now)
+
+    def invoke(request: Any, **_: Any) -> AWSResponse:
+        function = unquote(request.url).split(":function:redial-")[1].split(":")[0]
+        api.invoked.append((function, json.loads(request.body)))
+        return AWSResponse(request.url, 202, {}, mock.Mock(stream=lambda: iter(())))
+
+    functions.meta.events.register("before-send.lambda.Invoke", invoke)
+    try:
+        for account_id, name, api_key in ((ACCOUNT_ID, "First", API_KEY), (OTHER_ACCOUNT_ID, "Other", OTHER_API_KEY)):
+            keys.ensure_account(
+                account_id=account_id,
+                name=name,
+                webhook_secret=keys.new_webhook_secret(),
+                api_key=api_key,
+                accounts=wiring.api().accounts,
+                now=api.now,
+            )
+        yield api
+    finally:
+        functions.meta.events.unregister("before-send.lambda.Invoke", invoke)
+        system.use(now=lambda: datetime.now(UTC))
+        dynamodb.delete_table(TableName=TABLE_NAME)
+        scheduler.delete_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])

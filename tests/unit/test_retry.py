@@ -1,0 +1,114 @@
+"""Retry decisions: pure, so every rule of the contract is one line here."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redial.domain.errors import InvalidInput
+from redial.domain.outcome import Outcome
+from redial.domain.retry import MAX_INTERVAL_MINUTES, GiveUp, RetryAt, RetryConfig, decide
+from redial.domain.status import RETRYABLE, Status
+from tests.support.samples import TEN, minutes
+
+NO_ANSWER = Outcome(Status.NO_ANSWER)
+
+
+def test_defaults_are_the_contracts() -> None:
+    config = RetryConfig()
+    assert config.enabled is False
+    assert config.max_retries == 3
+    assert config.retry_on_statuses == (Status.NO_ANSWER, Status.BUSY, Status.FAILED)
+    assert config.retry_on_voicemail is False
+    assert config.retry_intervals_minutes == (30, 60, 120)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "max_retries", "waits"),
+    [
+        ((30, 60, 120), 3, [30, 60, 120]),  # as many intervals as retries
+        ((15, 30), 3, [15, 30, 30]),  # fewer: the last repeats
+        ((5,), 3, [5, 5, 5]),
+        ((30, 60, 120), 1, [30]),  # more: the extra ones are ignored
+    ],
+)
+def test_each_retry_waits_its_own_interval_from_the_end_of_the_attempt(
+    intervals: tuple[int, ...], max_retries: int, waits: list[int]
+) -> None:
+    config = RetryConfig(enabled=True, max_retries=max_retries, retry_intervals_minutes=intervals)
+    for made, wait in enumerate(waits, start=1):
+        assert decide(config, [None] * made, NO_ANSWER, TEN) == RetryAt(made + 1, TEN + minutes(wait))
+    assert isinstance(decide(config, [None] * (max_retries + 1), NO_ANSWER, TEN), GiveUp)
+
+
+@pytest.mark.parametrize("config", [None, RetryConfig(enabled=False)])
+def test_without_an_enabled_configuration_nothing_is_retried(config: RetryConfig | None) -> None:
+    assert decide(config, [None], NO_ANSWER, TEN) == GiveUp("retries are not enabled")
+
+
+@pytest.mark.parametrize("status", RETRYABLE)
+def test_only_the_named_statuses_are_retried(status: Status) -> None:
+    alone = RetryConfig(enabled=True, retry_on_statuses=(status,))
+    assert isinstance(decide(alone, [None], Outcome(status), TEN), RetryAt)
+    for other in set(RETRYABLE) - {status}:
+        assert decide(alone, [None], Outcome(other), TEN) == GiveUp(f"{other} is not retried")
+
+
+@pytest.mark.parametrize("status", [Status.CANCELED, Status.STOPPED, Status.BALANCE_LOW])
+def test_statuses_that_cannot_be_named_are_never_retried(status: Status) -> None:
+    everything = RetryConfig(enabled=True, retry_on_statuses=RETRYABLE, retry_on_voicemail=True)
+    assert isinstance(decide(everything, [None], Outcome(status), TEN), GiveUp)
+
+
+def test_a_number_that_does_not_exist_is_not_dialled_again() -> None:
+    gone = Outcome(Status.FAILED, for_good=True, reason="the number is not in service")
+    assert decide(RetryConfig(enabled=True), [None], gone, TEN) == GiveUp("the number is not in service")
+
+
+def test_an_answered_call_is_over() -> None:
+    everything = RetryConfig(enabled=True, retry_on_statuses=RETRYABLE, retry_on_voicemail=True)
+    for voicemail in (False, None):
+        answered = Outcome(Status.COMPLETED, voicemail=voicemail)
+        assert decide(everything, [None], answered, TEN) == GiveUp("answered")
+
+
+def test_voicemail_is_retried_only_where_asked_for() -> None:
+    machine = Outcome(Status.COMPLETED, voicemail=True)
+    asked = RetryConfig(enabled=True, retry_on_voicemail=True)
+    assert decide(asked, [None], machine, TEN) == RetryAt(2, TEN + minutes(30))
+    assert decide(RetryConfig(enabled=True), [None], machine, TEN) == GiveUp("voicemail")
+    assert decide(None, [None], machine, TEN) == GiveUp("voicemail")
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("max_retries", {"max_retries": 0}),
+        ("max_retries", {"max_retries": 4}),
+        ("retry_on_statuses", {"retry_on_statuses": (Status.COMPLETED,)}),
+        ("retry_intervals_minutes", {"retry_intervals_minutes": ()}),
+        ("retry_intervals_minutes", {"retry_intervals_minutes": (0,)}),
+        ("retry_intervals_minutes", {"retry_intervals_minutes": (30, MAX_INTERVAL_MINUTES + 1)}),
+    ],
+)
+def test_a_forbidden_value_is_refused_by_the_name_of_its_field(field: str, values: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        RetryConfig(enabled=True, **values)  # type: ignore[arg-type]
+    assert [error.field for error in refused.value.errors] == [f"retry_config.{field}"]
+
+
+@given(
+    max_retries=st.integers(1, 3),
+    intervals=st.lists(st.integers(1, MAX_INTERVAL_MINUTES), min_size=1, max_size=6).map(tuple),
+    status=st.sampled_from(RETRYABLE),
+)
+def test_attempts_never_exceed_one_plus_max_retries(
+    max_retries: int, intervals: tuple[int, ...], status: Status
+) -> None:
+    config = RetryConfig(True, max_retries, RETRYABLE, True, intervals)
+    attempts: list[None] = [None]
+    now = TEN
+    while isinstance(decision := decide(config, attempts, Outcome(status), now), RetryAt):
+        assert decision.at > now
+        now = decision.at
+        attempts.append(None)
+    assert len(attempts) == 1 + max_retries

@@ -1,0 +1,77 @@
+"""Standard Webhooks signing: the header values, rotation, and what is refused."""
+
+import base64
+import hashlib
+import hmac
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redial.wire.webhook_signature import key_of, new_secret, sign
+
+KEY = bytes(range(24))
+SECRET = new_secret(KEY)
+OTHER = new_secret(bytes(32))
+AT = datetime(2026, 1, 26, 10, 0, 0, 999_000, tzinfo=UTC)
+
+
+def test_signs_id_timestamp_and_body_with_hmac_sha256() -> None:
+    headers = sign([SECRET], "x-1", AT, b'{"a":1}')
+    signature = base64.b64encode(hmac.new(KEY, b'x-1.1769421600.{"a":1}', hashlib.sha256).digest()).decode()
+    assert headers == {
+        "webhook-id": "x-1",
+        "webhook-timestamp": "1769421600",
+        "webhook-signature": f"v1,{signature}",
+    }
+
+
+def test_signs_once_for_each_secret_while_rotating() -> None:
+    both = sign([SECRET, OTHER], "x-1", AT, b"body")["webhook-signature"].split(" ")
+    assert both == [sign([secret], "x-1", AT, b"body")["webhook-signature"] for secret in (SECRET, OTHER)]
+
+
+def test_the_same_instant_in_another_zone_signs_alike() -> None:
+    india = AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert sign([SECRET], "x-1", india, b"") == sign([SECRET], "x-1", AT, b"")
+
+
+@pytest.mark.parametrize(
+    ("secrets", "webhook_id", "at", "complaint"),
+    [
+        ([], "x-1", AT, "no webhook secret"),
+        ([SECRET], "x.1", AT, "no dot"),
+        ([SECRET], "", AT, "non-empty"),
+        ([SECRET], "x-1", datetime(2026, 1, 1), "time zone"),
+        (["whsec_"], "x-1", AT, "24 to 64 bytes, not 0"),
+        (["sk_AAAA"], "x-1", AT, "starts with whsec_"),
+        (["whsec_*not base64*"], "x-1", AT, "must be base64"),
+        (["whsec_" + "A" * 31], "x-1", AT, "must be base64"),
+        (["whsec_é"], "x-1", AT, "must be base64"),
+    ],
+)
+def test_refuses_what_cannot_be_signed(secrets: list[str], webhook_id: str, at: datetime, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint) as caught:
+        sign(secrets, webhook_id, at, b"")
+    assert "*not base64*" not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [0, 23, 65])
+def test_a_secret_has_24_to_64_bytes(length: int) -> None:
+    with pytest.raises(ValueError, match="24 to 64"):
+        new_secret(bytes(length))
+
+
+@given(st.binary(min_size=24, max_size=64))
+def test_a_secret_is_its_bytes(key: bytes) -> None:
+    assert key_of(new_secret(key)) == key
+
+
+@given(st.text(max_size=100))
+def test_any_other_text_is_refused_with_a_value_error(text: str) -> None:
+    try:
+        key = key_of("whsec_" + text)
+    except ValueError:
+        return
+    assert new_secret(key) == "whsec_" + text
