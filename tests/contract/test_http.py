@@ -130,7 +130,7 @@ def test_a_connection_that_never_opens_is_not_sent() -> None:
             client.setblocking(False)
             client.connect_ex(("127.0.0.1", port))
         started = time.monotonic()
-        with pytest.raises(NotSent, match="timed out"):
+        with pytest.raises(NotSent, match="connecting timed out"):
             send(f"http://127.0.0.1:{port}/", connect_timeout_seconds=0.5)
         assert time.monotonic() - started < 2
         for client in waiting:
@@ -158,8 +158,17 @@ def test_an_expired_certificate_is_not_sent(tmp_path: Path) -> None:
 
 
 def test_a_server_that_speaks_no_tls_is_not_sent() -> None:
-    with serving(answering(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server, pytest.raises(NotSent, match="TLS failed"):
-        send(f"https://127.0.0.1:{server.port}/", connect_timeout_seconds=1)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def greet() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"220 mail.example.com ready\r\n")
+            connection.recv(1000)
+
+    threading.Thread(target=greet, daemon=True).start()
+    with listener, pytest.raises(NotSent, match="TLS failed: "):
+        send(f"https://127.0.0.1:{listener.getsockname()[1]}/", connect_timeout_seconds=1)
 
 
 def test_a_tls_handshake_that_drips_is_not_sent(over: threading.Event) -> None:
@@ -203,7 +212,7 @@ def test_what_http_cannot_carry_is_not_sent(given: dict[str, Any]) -> None:
         (answering(b""), "closed by the other side"),
         (resetting(), "closed by the other side"),
         (resetting(b"HTTP/1.1 201 Created\r\nContent-Le"), "closed by the other side"),
-        (answering(b"HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\nhalf"), "broke off|closed"),
+        (answering(b"HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\nhalf"), "broke off"),
         (answering(b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "broke off|not HTTP"),
         (answering(b"garbage\r\n\r\n"), "not HTTP"),
         (answering(b"HTTP/1.1 abc OK\r\n\r\n"), "not HTTP"),
@@ -219,7 +228,7 @@ def test_trouble_after_the_request_left_is_no_answer(script: Any, words: str) ->
 
 
 def test_silence_is_no_answer(over: threading.Event) -> None:
-    with serving(hanging(over)) as server, pytest.raises(NoAnswer, match="timed out"):
+    with serving(hanging(over)) as server, pytest.raises(NoAnswer, match="no answer in time"):
         send(at(server), read_timeout_seconds=0.3)
     assert len(server.requests) == 1
 

@@ -11,7 +11,8 @@ from unittest import mock
 from urllib.parse import unquote
 
 from botocore.awsrequest import AWSResponse
-from jsonschema import Draft202012Validator
+from botocore.compat import HTTPHeaders
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from moto import mock_aws
 
 from functions.api.handler import app, handler
@@ -66,7 +67,7 @@ def _components() -> dict[str, Any]:
 
 
 def check_documented(method: str, path: str, answer: gateway.Answer) -> None:
-    """The status is one that the route documents, and the body is what it documents for it: nothing more, nothing less."""
+    """The status is one that the route documents, and the body what it documents for it: nothing more, nothing less."""
     body = answer.json
     for template, operations in openapi()["paths"].items():
         operation = operations.get(method.lower())
@@ -169,10 +170,10 @@ def running_api() -> Iterator[Api]:
     scheduler.create_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])
     system.use(now=lambda: api.now)
 
-    def invoke(request: Any, **_: Any) -> AWSResponse:
+    def invoke(request: Any, **_: Any) -> Any:
         function = unquote(request.url).split(":function:redial-")[1].split(":")[0]
         api.invoked.append((function, json.loads(request.body)))
-        return AWSResponse(request.url, 202, {}, mock.Mock(stream=lambda: iter(())))
+        return AWSResponse(request.url, 202, HTTPHeaders(), mock.Mock(stream=lambda: iter(())))
 
     functions.meta.events.register("before-send.lambda.Invoke", invoke)
     try:

@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError
+from urllib3.exceptions import HTTPError, IncompleteRead, ReadTimeoutError
 from urllib3.response import HTTPResponse
 
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
@@ -39,6 +39,13 @@ _UNWANTED_SECONDS = 0.25
 
 Resolve = Callable[..., Sequence[tuple[Any, ...]]]
 """`socket.getaddrinfo`, or what stands in for it."""
+
+_WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((ConnectionRefusedError,), "connection refused"),
+    ((ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected), "connection closed by the other side"),
+    ((http.client.IncompleteRead, IncompleteRead), "the answer broke off"),
+    ((http.client.HTTPException, ValueError), "the answer is not HTTP"),
+)
 
 
 class Http:
@@ -92,11 +99,11 @@ class Http:
                     response = _exchange(connection, method, target, headers, body, read_timeout_seconds)
                     answer = HttpResponse(
                         status=response.status,
-                        headers={name.lower(): value for name, value in response.headers.items()},
+                        headers={name.lower(): response.headers[name] for name in response.headers},
                         body=_read(response, max_body_bytes, sock),
                     )
                 except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-                    raise (late if hung_up.is_set() else NoAnswer(_in_words(error))) from error
+                    raise (late if hung_up.is_set() else NoAnswer(_in_words(error, "no answer in time"))) from error
                 if (
                     hung_up.is_set() and max_body_bytes
                 ):  # a body that ends with its connection looks whole when it was cut
@@ -127,7 +134,7 @@ class Http:
                 trouble = error
             else:
                 return connection
-        raise NotSent(_in_words(trouble)) from trouble
+        raise NotSent(_in_words(trouble, "connecting timed out")) from trouble
 
     def _addresses(self, host: str, port: int, seconds: float) -> list[str]:
         try:
@@ -238,7 +245,7 @@ def _hang_up_at(sock: socket.socket, deadline: float) -> Iterator[threading.Even
         timer.cancel()
 
 
-def _in_words(error: BaseException) -> str:
+def _in_words(error: BaseException, timed_out: str) -> str:
     """What went wrong, for people: nothing of the request, so no secret."""
     causes: list[BaseException] = []
     cause: BaseException | None = error
@@ -249,20 +256,10 @@ def _in_words(error: BaseException) -> str:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"certificate not trusted: {cause.verify_message}"
+    for cause in causes:
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed: {(cause.reason or 'connection closed').replace('_', ' ').lower()}"
-    for cause in causes:
-        if isinstance(cause, ConnectionRefusedError):
-            return "connection refused"
-        if isinstance(cause, ConnectTimeoutError):
-            return "connecting timed out"
-        if isinstance(cause, TimeoutError):
-            return "timed out"
-        if isinstance(cause, ConnectionResetError | BrokenPipeError | http.client.RemoteDisconnected):
-            return "connection closed by the other side"
-        if isinstance(cause, http.client.HTTPException | ValueError):
-            return "the answer is not HTTP"
-    for cause in causes:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-    return "the answer broke off"
+    for kinds, words in (*_WORDS, ((TimeoutError, ReadTimeoutError), timed_out)):
+        if any(isinstance(cause, kinds) for cause in causes):
+            return words
+    return next((cause.strerror.lower() for cause in causes if isinstance(cause, OSError) and cause.strerror), "failed")

@@ -85,7 +85,10 @@ def replace_agent(
     allow_local: bool,
     now: datetime,
 ) -> Agent:
-    """The agent as `body` says, and nothing of what it was. Raises `NotFound`, `InvalidInput`, `TooLarge`, `Conflict`."""
+    """The agent as `body` says, and nothing of what it was.
+
+    Raises `NotFound`, `InvalidInput`, `TooLarge`, `Conflict`.
+    """
 
     def apply(agent: Agent) -> Agent:
         return _configured(replace(agent, updated_at=now), body, check_webhook, allow_local)

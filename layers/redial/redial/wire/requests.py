@@ -1,7 +1,7 @@
 """The bodies of the HTTP API as pydantic models: requests, which they check, and answers, which they document.
 
 Only the api function loads this (pydantic costs 55 ms). What a request model cannot know (an agent's existence, the
-clock) the use cases check. Answers are not validated when they are sent; the tests hold every answer against its schema.
+clock) the use cases check. Answers are not validated when they are sent: the tests hold each against its schema.
 """
 
 import hashlib
@@ -253,7 +253,7 @@ class CallRequest(BaseModel):
     from_phone_number: PhoneNumber | None = Field(None, description="One of your numbers; else the agent's.")
     scheduled_at: Instant | None = Field(
         None,
-        description=f"When to call first, {EARLIEST.seconds // 60} minutes to {LATEST.days} days ahead; now if left out.",
+        description=f"When to call first, {EARLIEST.seconds // 60} minutes to {LATEST.days} days ahead; else at once.",
     )
     user_data: Annotated[dict[str, Any], AfterValidator(_check_user_data)] | None = Field(
         None,
@@ -439,14 +439,14 @@ def _without_default(schema: dict[str, Any]) -> None:
 
 
 class CallingGuardrails(BaseModel):
-    """Whole hours of the called person's local time between which the agent may ring. Start after end: over midnight."""
+    """Whole hours of the called person's own time between which the agent may ring. Start after end: over midnight."""
 
     call_start_hour: int | None = Field(None, ge=0, le=23)
     call_end_hour: int | None = Field(None, ge=0, le=23)
 
 
 class AgentConfig(BaseModel):
-    """How calls are placed and answered. Keys that are not listed are kept and returned as sent; null is "not given"."""
+    """How calls are placed and answered. Keys that are not listed are kept and returned as sent; null: not given."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -541,7 +541,7 @@ _FLAT_KEYS = ("tasks", "ingest_source_config")
 
 
 def agent_json(agent: Agent) -> dict[str, Any]:
-    """An agent on the wire: flat, as existing clients read it, and its configuration as sent with the defaults filled in."""
+    """An agent on the wire: flat, as existing clients read it, and its configuration with the defaults filled in."""
     sent = agent.config["agent_config"]
     effective = {
         "webhook_url": agent.webhook_url,
@@ -632,7 +632,7 @@ class UndeliveredExecution(BaseModel):
 
 
 class UndeliveredList(BaseModel):
-    """Executions with events that were given up; `has_more` when there are others, to be listed once these are replayed."""
+    """Executions with events that were given up; `has_more`: there are others, listed once these are replayed."""
 
     data: list[UndeliveredExecution]
     has_more: bool

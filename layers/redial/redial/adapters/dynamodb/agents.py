@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 KEEP_DELETED = timedelta(days=30)
-"""How long a deleted agent stays readable for the reports of its last calls; far longer than a call and its webhooks last."""
+"""How long a deleted agent stays for the reports of its last calls: far longer than a call and its webhooks last."""
 
 _PLAIN_FIELDS = {
     "wh": "webhook_url",

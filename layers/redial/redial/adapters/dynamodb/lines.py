@@ -43,7 +43,7 @@ class DynamoLines:
                 agent_id,
                 shard,
                 "SET holders.#id = :holder, due_shard = :shard, due_at = if_not_exists(due_at, :look)",
-                "attribute_exists(holders.#id) OR size(holders) < :capacity",
+                "attribute_exists(holders.#id) OR (attribute_exists(holders) AND size(holders) < :capacity)",
                 {"#id": execution_id},
                 {":holder": holder, ":shard": due_shard(agent_id), ":look": look_at, ":capacity": capacity},
             )
@@ -92,7 +92,7 @@ class DynamoLines:
 
     def look_again(self, agent_id: str, shard: int, at: datetime) -> None:
         emptied, _ = self._update(
-            agent_id, shard, "REMOVE due_shard, due_at", "size(holders) = :none", {}, {":none": 0}
+            agent_id, shard, "REMOVE due_shard, due_at", "attribute_exists(holders) AND size(holders) = :none", {}, {":none": 0}
         )
         if not emptied:
             self._update(
