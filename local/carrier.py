@@ -1,7 +1,7 @@
-"""The emulated carrier: Twilio's REST API for calls, stricter than the real one, and scripts for what calls come to.
+"""The emulated carrier: Twilio's REST API for calls, stricter than the real one, and scripts for its calls.
 
-https://www.twilio.com/docs/voice/api/call-resource. Whatever Twilio would let pass or ignore (unknown parameters, values
-out of range, a body that is no form) is refused here, so that the adapter cannot rely on it by accident.
+https://www.twilio.com/docs/voice/api/call-resource. Whatever Twilio would let pass or ignore (unknown parameters,
+values out of range, a body that is no form) is refused here, so that the adapter cannot rely on it by accident.
 
 Beside Twilio's paths there is `/_carrier/…`: scripts, the list of calls, how many are live, and what went wrong.
 """
@@ -10,9 +10,11 @@ import base64
 import binascii
 import hashlib
 import hmac
+import operator
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from xml.etree import ElementTree
@@ -39,12 +41,12 @@ MAX_PAGE_SIZE = 1000
 
 CREATE_PARAMETERS = frozenset(
     {
-        "To", "From", "Url", "Method", "Twiml", "StatusCallback", "StatusCallbackEvent", "StatusCallbackMethod", "Timeout",
-        "TimeLimit", "MachineDetection", "MachineDetectionTimeout", "AsyncAmd", "AsyncAmdStatusCallback",
+        "To", "From", "Url", "Method", "Twiml", "StatusCallback", "StatusCallbackEvent", "StatusCallbackMethod",
+        "Timeout", "TimeLimit", "MachineDetection", "MachineDetectionTimeout", "AsyncAmd", "AsyncAmdStatusCallback",
         "AsyncAmdStatusCallbackMethod",
     }
 )  # fmt: skip
-"""What is emulated of https://www.twilio.com/docs/voice/api/call-resource#create-a-call-resource; the rest is refused."""
+"""What is emulated of https://www.twilio.com/docs/voice/api/call-resource#create-a-call-resource, and no more."""
 LIST_PARAMETERS = frozenset(
     {"To", "From", "Status", "StartTime", "StartTime<", "StartTime>", "Page", "PageSize", "PageToken"}
 )
@@ -97,7 +99,11 @@ class Carrier:
             return self._own(request)
         try:
             self._authenticate(request)
-            found = [(method, match, action) for method, path, action in self._routes if (match := path.fullmatch(request.path))]
+            found = [
+                (method, match, action)
+                for method, path, action in self._routes
+                if (match := path.fullmatch(request.path))
+            ]
             if not found:
                 raise TwilioError(20404, 404, f"The requested resource {request.path} was not found")
             for method, match, action in found:
@@ -138,7 +144,8 @@ class Carrier:
         asked = _query(request, LIST_PARAMETERS)
         if "Status" in asked and asked["Status"] not in STATUSES:
             raise TwilioError(20001, 400, f"Invalid Status: {asked['Status']}")
-        found = [call for call in reversed(self.calls.all()) if _fits(call, asked)]
+        started = _Started.of(asked)
+        found = [call for call in reversed(self.calls.all()) if _fits(call, asked, started)]
         return self._page(request, asked, "calls", [self._resource(call) for call in found])
 
     def _fetch(self, request: Request, sid: str) -> Response:
@@ -188,7 +195,7 @@ class Carrier:
                 "capabilities": {"voice": True, "sms": True, "mms": True, "fax": False},
                 "status": "in-use",
                 "api_version": API_VERSION,
-                "uri": f"/{API_VERSION}/Accounts/{self.account_sid}/IncomingPhoneNumbers/PN{_hex(self._seed, number)}.json",
+                "uri": f"{request.path.removesuffix('.json')}/PN{_hex(self._seed, number)}.json",
             }
             for number in NUMBERS
             if asked.get("PhoneNumber", number) in number
@@ -407,40 +414,49 @@ def _check_twiml(twiml: str) -> None:
     if len(twiml) > MAX_TWIML_CHARACTERS:
         raise TwilioError(21605, 400, f"Twiml is longer than {MAX_TWIML_CHARACTERS} characters")
     try:
-        root = ElementTree.fromstring(twiml)  # noqa: S314  from this machine's own functions
+        root = ElementTree.fromstring(twiml)
     except ElementTree.ParseError as error:
         raise TwilioError(12100, 400, f"Twiml is not well-formed XML: {error}") from error
     if root.tag != "Response":
         raise TwilioError(12100, 400, "Twiml must be a Response")
 
 
-def _fits(call: Call, asked: dict[str, str]) -> bool:
-    """Whether a call is among those asked for. A call that is still queued has no start time, so no such filter finds it."""
-    if asked.get("To", call.request.to) != call.request.to or asked.get("From", call.request.from_number) != call.request.from_number:
+def _fits(call: Call, asked: dict[str, str], started: list["_Started"]) -> bool:
+    """Whether a call is among those asked for. A queued call has no start time, so no filter by it finds one."""
+    request = call.request
+    told = {"To": request.to, "From": request.from_number, "Status": call.status}
+    if any(asked.get(name, value) != value for name, value in told.items()):
         return False
-    if asked.get("Status", call.status) != call.status:
-        return False
-    for name in ("StartTime", "StartTime<", "StartTime>"):
-        if name in asked:
-            whole_day, moment = _asked_time(asked[name])
-            if call.dialled_at is None:
-                return False
-            started = call.dialled_at.replace(microsecond=0, tzinfo=None)
-            if whole_day:
-                started = started.replace(hour=0, minute=0, second=0)
-            fits = {"StartTime": started == moment, "StartTime<": started <= moment, "StartTime>": started >= moment}
-            if not fits[name]:
-                return False
-    return True
+    return all(call.dialled_at is not None and one.fits(call.dialled_at) for one in started)
 
 
-def _asked_time(text: str) -> tuple[bool, datetime]:
-    """A date or an instant in UTC to the second, the two forms that Twilio takes; whether it is a whole day."""
-    for whole_day, form in ((True, "%Y-%m-%d"), (False, "%Y-%m-%dT%H:%M:%SZ")):
-        try:
-            return whole_day, datetime.strptime(text, form)
-        except ValueError:
-            continue
+@dataclass(frozen=True)
+class _Started:
+    """One filter by start time: compared to the second, or to the day where a date was asked for."""
+
+    compare: Callable[[datetime, datetime], bool]
+    moment: datetime
+    whole_day: bool
+
+    @classmethod
+    def of(cls, asked: dict[str, str]) -> "list[_Started]":
+        """The filters of a query. Raises `TwilioError` for what is neither a date nor a time in UTC."""
+        compare: dict[str, Callable[[datetime, datetime], bool]] = {"": operator.eq, "<": operator.le, ">": operator.ge}
+        return [cls(compare[name[9:]], *_asked_time(text)) for name, text in asked.items() if name[:9] == "StartTime"]
+
+    def fits(self, dialled_at: datetime) -> bool:
+        started = dialled_at.replace(microsecond=0)
+        return self.compare(started.replace(hour=0, minute=0, second=0) if self.whole_day else started, self.moment)
+
+
+def _asked_time(text: str) -> tuple[datetime, bool]:
+    """A date or an instant in UTC to the second, the two forms that Twilio takes, and whether it is a whole day."""
+    for whole_day, pattern in ((True, r"\d{4}-\d\d-\d\d"), (False, r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")):
+        if re.fullmatch(pattern, text, re.ASCII):
+            try:
+                return datetime.fromisoformat(text).replace(tzinfo=UTC), whole_day
+            except ValueError:
+                break
     raise TwilioError(20001, 400, f"Not a date or a time in UTC: {text}")
 
 

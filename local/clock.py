@@ -6,7 +6,8 @@ when its time has come, so other events happen meanwhile, in order, and nothing 
 
 Time passes in one of two ways:
 
-- by itself, at `speed` × the pace of the wall clock (speed 0: not at all);
+- by itself, at `speed` × the pace of the wall clock. At speed 0 nothing at all happens by itself, not even what is due
+  now, so that one thread that asks and advances in turn sees the same story every time;
 - by `advance`, which jumps from event to event and returns when its goal is reached and nothing that is due is left.
 
 Requests that come from outside run in their own threads beside the runner, at any time. While one is inside
@@ -18,6 +19,7 @@ import heapq
 import itertools
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,7 +39,7 @@ class Event:
 
     due: datetime
     name: str
-    action: Callable[[], None]
+    action: Callable[[], object]
     cancelled: bool = False
 
     def cancel(self) -> None:
@@ -109,14 +111,14 @@ class Timeline:
         with self._changed:
             return self._now()
 
-    def at(self, due: datetime, action: Callable[[], None], name: str = "") -> Event:
+    def at(self, due: datetime, action: Callable[[], object], name: str = "") -> Event:
         """Run `action` at `due` (at once when that is past), after what was added before for the same instant."""
         event = Event(due, name, action)
         with self._changed:
             self._push(due, event)
         return event
 
-    def after(self, seconds: float, action: Callable[[], None], name: str = "") -> Event:
+    def after(self, seconds: float, action: Callable[[], object], name: str = "") -> Event:
         """Run `action` in `seconds`."""
         with self._changed:
             event = Event(self._now() + timedelta(seconds=seconds), name, action)
@@ -181,7 +183,7 @@ class Timeline:
     def request(self, *, from_an_event: bool = False) -> Iterator[None]:
         """Keep `advance` from moving the clock while this thread handles a request from outside.
 
-        `from_an_event`: the request may have been made by an event, inside `lending()`; a sleep then stands for the event's.
+        `from_an_event`: an event may have made the request, inside `lending()`; a sleep then stands for the event's.
         """
         with self._changed:
             self._requests += 1
@@ -196,7 +198,7 @@ class Timeline:
 
     @contextmanager
     def lending(self) -> Iterator[None]:
-        """Wrap an event's request to a server of this same process, whose thread may then sleep in the event's stead."""
+        """Wrap an event's request to a server of this process, whose thread may then sleep in the event's stead."""
         me = threading.current_thread()
         with self._changed:
             lends = me is self._runner
@@ -233,8 +235,9 @@ class Timeline:
                 event.action()
             except ClockStopped:
                 return
-            except Exception as error:  # an event's fault must not stop the others
+            except Exception as error:  # noqa: BLE001  an event's fault must not stop the others
                 self.failures.append(EventFailure(self.now(), event.name, error))
+                traceback.print_exception(error)
 
     def _take(self) -> Event | None:
         """Wait for the next event that is due; None when the runner's part went to another thread, or all ended."""
@@ -260,6 +263,8 @@ class Timeline:
             heapq.heappop(self._events)
         due = self._events[0][0] if self._events else None
         now = self._now()
+        if self._goal is None and self.speed == 0:
+            return None
         if due is not None and due <= now:
             return heapq.heappop(self._events)[2]
         if self._goal is None or self._requests:

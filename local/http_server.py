@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -71,9 +72,10 @@ def _not_serving(request: Request) -> Response | None:
 
 
 class HttpServer:
-    """A server on 127.0.0.1, bound at once and serving from `start` to `stop`. Port 0 takes a free one; `port` tells which.
+    """A server on 127.0.0.1, bound at once and serving from `start` to `stop`.
 
-    Bodies over `max_body_bytes` are not passed on: `too_large` answers them. Raises `PortTaken`.
+    Port 0 takes a free one; `port` tells which. Bodies over `max_body_bytes` get `too_large` for an answer.
+    Raises `PortTaken`.
     """
 
     def __init__(self, name: str, port: int) -> None:
@@ -152,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         )  # fmt: skip
         try:
             response = owner.respond(request)
-        except Exception:  # a fault of the emulation: say so, and keep serving
+        except Exception:  # noqa: BLE001  a fault of the emulation: say so, and keep serving
             traceback.print_exc(file=sys.stderr)
             response = Response.of(500, {"message": f"the {owner.name} failed; its terminal shows why"})
         if response is RESET:
@@ -204,6 +206,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Requests are seen by what they cause; the terminal is for people."""
+
+
+def send(method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Response:
+    """Send one request to a server of this machine, and return its answer. Raises `OSError` and `HTTPException`."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or HOST, parts.port, timeout=IDLE_SECONDS)
+    try:
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, target, body or None, headers or {})
+        answer = connection.getresponse()
+        return Response(answer.status, answer.read(), answer.getheaders())
+    finally:
+        connection.close()
 
 
 def _break_off(connection: socket.socket) -> None:

@@ -28,7 +28,7 @@ TOLERANCE_SECONDS = 5 * 60
 
 @dataclass(frozen=True)
 class Delivery:
-    """One try to deliver an event. `verified`: signed by a live secret, and fresh. `answered`: the HTTP status given."""
+    """One try to deliver an event. `verified`: signed by a live secret, and fresh. `answered`: with what status."""
 
     name: str
     received_at: datetime
@@ -109,7 +109,11 @@ class Inbox:
         if request.method == "POST" and rest.endswith("/fail"):
             try:
                 asked = request.json()
-                times, status, retry_after = int(asked["times"]), int(asked.get("status", 500)), asked.get("retry_after")
+                times, status, retry_after = (
+                    int(asked["times"]),
+                    int(asked.get("status", 500)),
+                    asked.get("retry_after"),
+                )
                 if times < 0 or not 200 <= status <= 599 or not isinstance(retry_after, int | None):
                     raise ValueError("out of range")
             except (ValueError, TypeError, KeyError, AttributeError):

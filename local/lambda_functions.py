@@ -1,8 +1,8 @@
 """AWS Lambda on one machine: the functions of the template, run in this process with what Lambda would give them.
 
-A synchronous invocation runs in the thread that asks for it. An asynchronous one is an event of the timeline; when the
-function fails it is tried again after 1 and after 2 minutes, as often as its configuration says, and then becomes a dead
-letter. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+A synchronous invocation runs in the thread that asks for it. An asynchronous one is an event of the timeline; when
+the function fails it is tried again after 1 and after 2 minutes, as often as its configuration says, and then becomes a
+dead letter. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
 All functions share one process, so one that is "gone" (see `Invocation.gone`) is shut off at every door instead.
 """
@@ -90,7 +90,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An asynchronous invocation, or a schedule's, that was given up, and the queue (ARN or name) it would be sent to."""
+    """An asynchronous invocation, or a schedule's, that was given up, and the queue it would be sent to."""
 
     at: datetime
     queue: str | None
@@ -122,16 +122,25 @@ class FunctionContext:
 
 
 class Functions:
-    """The functions of one stack. `load` finds the handler of one; `seed` makes the request ids repeatable."""
+    """The functions of one stack.
+
+    `load` finds the handler of one; `seed` makes the request ids repeatable; `complain` hears of every failed run.
+    """
 
     def __init__(
-        self, timeline: Timeline, functions: Sequence[Function], load: Callable[[Function], Handler], seed: int = 0
+        self,
+        timeline: Timeline,
+        functions: Sequence[Function],
+        load: Callable[[Function], Handler],
+        seed: int = 0,
+        complain: Callable[[Invocation, FunctionFailed], None] = lambda invocation, failure: None,
     ) -> None:
         self.dead_letters: list[DeadLetter] = []
         self.failures: list[tuple[Invocation, FunctionFailed]] = []
         self._timeline = timeline
         self._functions = {function.name: function for function in functions}
         self._load = load
+        self._complain = complain
         self._random = random.Random(seed)
         self._random_lock = threading.Lock()
         self._thread = threading.local()
@@ -212,6 +221,7 @@ class Functions:
             failure = FunctionFailed(_error_payload(invocation.gone or error))
             print(json.dumps({"request_id": request_id, "function": function.name, **failure.payload}))
             self.failures.append((invocation, failure))
+            self._complain(invocation, failure)
             raise failure from error
         finally:
             running.pop()

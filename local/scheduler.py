@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import botocore.session
-from botocore.model import ServiceModel, Shape
+from botocore.model import ListShape, ServiceModel, Shape, StructureShape
 
 from local.clock import Event, Timeline
 from local.lambda_functions import ACCOUNT_ID, REGION, DeadLetter, Functions, UnknownFunction
@@ -97,7 +97,7 @@ class _Group:
 
 
 class Scheduler:
-    """The service. `firing` says when each schedule fires; a schedule that fires twice is what "at least once" means."""
+    """The service. `firing` says when each schedule fires; twice is what "at least once" may mean."""
 
     def __init__(self, timeline: Timeline, functions: Functions, lock: RLock, firing: Firing = punctual) -> None:
         self.firing = firing
@@ -140,6 +140,7 @@ class Scheduler:
     def _parameters(self, operation: str, url: str, body: bytes) -> dict[str, Any]:
         """The request's parameters, wherever they travel, each within the bounds of the API model."""
         shape = self._model.operation_model(operation).input_shape
+        assert shape is not None
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
         sent: dict[str, Any] = json.loads(body) if body else {}
@@ -197,7 +198,9 @@ class Scheduler:
         due = _instant_of(definition["ScheduleExpression"], definition["ScheduleExpressionTimezone"])
         window = definition["FlexibleTimeWindow"]
         if (window["Mode"] == "FLEXIBLE") != ("MaximumWindowInMinutes" in window):
-            raise _invalid("MaximumWindowInMinutes goes with the FLEXIBLE mode of FlexibleTimeWindow, and only with it.")
+            raise _invalid(
+                "MaximumWindowInMinutes goes with the FLEXIBLE mode of FlexibleTimeWindow, and only with it."
+            )
         target = definition["Target"]
         try:
             if not target["Arn"].startswith("arn:aws:lambda:"):
@@ -356,7 +359,7 @@ def _instant_of(expression: str, zone: str) -> datetime:
             raise _invalid("Recurring schedules are not emulated on one machine, save those of the template.")
         raise _invalid(f"Invalid Schedule Expression {expression}.")
     try:
-        local = datetime.strptime(match[1], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=ZoneInfo(zone))
+        local = datetime.fromisoformat(match[1]).replace(tzinfo=ZoneInfo(zone))
     except ValueError as error:
         raise _invalid(f"Invalid Schedule Expression {expression}.") from error
     return local.astimezone(UTC)
@@ -379,7 +382,7 @@ def _page(found: list[_T], wanted: dict[str, Any]) -> tuple[list[_T], dict[str, 
 
 def _violations(shape: Shape, value: Any, path: str) -> list[str]:
     """Every constraint of the API model that `value` breaks, in AWS's words."""
-    if shape.type_name == "structure":
+    if isinstance(shape, StructureShape):
         if not isinstance(value, dict):
             return [f"Value at '{path}' failed to satisfy constraint: Member must be a structure"]
         missing = [
@@ -395,7 +398,7 @@ def _violations(shape: Shape, value: Any, path: str) -> list[str]:
         ]
         return missing + nested
     name = path.rstrip(".")
-    if shape.type_name == "list":
+    if isinstance(shape, ListShape):
         return [v for index, item in enumerate(value) for v in _violations(shape.member, item, f"{name}.{index}.")]
     constraint = _broken_constraint(shape, value)
     return [f"Value '{value}' at '{name}' failed to satisfy constraint: Member must {constraint}"] if constraint else []

@@ -1,16 +1,17 @@
 """Everything on one machine, put together: what `python -m local` runs and what tests start and stop.
 
-    client ──HTTP──► api ─────────┐                       ┌── timeline: one thing at a time, by a movable clock
-    carrier ─callback─► api ──────┼─► functions ─► aws ───┼── lambda_functions: asynchronous invokes
-    timeline ─────────────────────┘       │    (moto)     └── scheduler: one-shot schedules, the template's recurring ones
-                                          ├─HTTP─► carrier
-                                          └─HTTP─► inbox
+client ──HTTP──► api ─────────┐                       ┌── timeline: one thing at a time, by a movable clock
+carrier ─callback─► api ──────┼─► functions ─► aws ───┼── lambda_functions: asynchronous invokes
+timeline ─────────────────────┘       │    (moto)     └── scheduler: one-shot schedules, the template's recurring ones
+                                      ├─HTTP─► carrier
+                                      └─HTTP─► inbox
 """
 
 import base64
 import hashlib
 import importlib
 import json
+import logging
 import os
 import random
 import threading
@@ -18,7 +19,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -30,9 +31,9 @@ from local.api import Api
 from local.aws import Aws
 from local.carrier import NUMBERS, Carrier
 from local.clock import Timeline
-from local.http_server import HttpServer, Request
+from local.http_server import HttpServer, send
 from local.inbox import Delivery, Inbox
-from local.lambda_functions import ACCOUNT_ID, OUTPUT, REGION, Function, Functions, Handler
+from local.lambda_functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Functions, Handler, Invocation
 from local.scheduler import Firing, Scheduler, punctual, scheduled_event
 from local.template import Recurring, Template, TemplateError, common_environment
 from redial.adapters.dynamodb.accounts import DynamoAccounts
@@ -46,17 +47,18 @@ INBOX_NAME = "demo"
 ANSWER_URL = "https://demo.twilio.com/docs/voice.xml"
 """Call instructions that Twilio itself keeps for trying things out; the emulated carrier fetches nothing from there."""
 SECRET_ID = "redial/twilio"
-MINUTE = timedelta(minutes=1)
+SWEEPER = "functions.sweep.handler"
 
 
 class LocalStack:
     """The whole system. One at a time in a process, since moto and the environment are the process's own.
 
-    Port 0 takes a free one. `speed`: simulated seconds for each second of the wall clock; 0 stops the clock but for
-    `clock.advance`. `start_at`: the first simulated instant (None: the present). `seed` decides ids, jitter, the carrier's
-    sids and its unscripted mix. `firing`: how punctually schedules fire. `recurring=False` leaves out what the template
-    wants run every so often (the sweeper). `log`: where the functions' own log goes (None: standard output).
-    `first_agent=False` starts with an account and a key only. Raises `PortTaken` and `TemplateError`.
+    Port 0 takes a free one. `speed`: simulated seconds for each second of the wall clock; at 0 nothing happens but in
+    `clock.advance`. `start_at`: the first simulated instant (None: the present). `seed` decides ids, jitter, the
+    carrier's sids and its unscripted mix. `firing`: how punctually schedules fire. `recurring=False`: without what the
+    template wants run every so often (the sweeper). `first_agent=False` starts with an account and a key only.
+    `log`: where the functions' own log goes (None: standard output). `tell` hears of every webhook that arrives,
+    `complain` of every function that fails. Raises `PortTaken` and `TemplateError`.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class LocalStack:
         template: Path = ROOT / "template.yaml",
         log: Path | None = None,
         tell: Callable[[Delivery], None] = lambda delivery: None,
+        complain: Callable[[Invocation, FunctionFailed], None] = lambda invocation, failure: None,
     ) -> None:
         self.api_key = api_key
         self.agent_id = ""
@@ -82,11 +85,13 @@ class LocalStack:
         self._first_agent = first_agent
         self._log_path = log
         self._log: TextIO | None = None
+        self._logged_to: list[tuple[logging.StreamHandler[Any], Any]] = []
         self._environment: dict[str, str | None] = {}
         self._servers: list[HttpServer] = []
         try:
             api_server, carrier_server, inbox_server = (
-                self._bind(name, wanted) for name, wanted in (("API", port), ("carrier", carrier_port), ("inbox", inbox_port))
+                self._bind(name, wanted)
+                for name, wanted in (("API", port), ("carrier", carrier_port), ("inbox", inbox_port))
             )
         except BaseException:
             self._close_servers()
@@ -109,7 +114,7 @@ class LocalStack:
                 }
             )
             self.environment = common_environment(definitions)
-            self.functions = Functions(self.clock, definitions, _handler_of, seed)
+            self.functions = Functions(self.clock, definitions, _handler_of, seed, complain)
             self.scheduler = Scheduler(self.clock, self.functions, self.aws.lock, firing)
             self._recurring = self.template.recurring(definitions) if recurring else []
             routes = self.template.routes(definitions)
@@ -124,12 +129,14 @@ class LocalStack:
         try:
             if self._log_path is not None:
                 self._log_path.parent.mkdir(parents=True, exist_ok=True)
-                self._log = self._log_path.open("a", buffering=1)
+                self._log = self._log_path.open("w", buffering=1)
                 OUTPUT.lead_to(self._log)
             warnings.filterwarnings("ignore", message="No application metrics to publish")
             self._use_simulated_world()
+            logging.setLogRecordFactory(self._log_record)
             self.aws.start(self.functions, self.scheduler)
             self._set_environment()
+            self._settle_telemetry()
             self._provision()
             wiring.reset()
             for definition in self._definitions:
@@ -154,7 +161,9 @@ class LocalStack:
         self._close_servers()
         self.aws.stop()
         wiring.reset()
-        system.use(now=lambda: datetime.now(UTC), sleep=time.sleep, new_id=lambda: str(uuid.uuid4()), random=random.random)
+        system.use(
+            now=lambda: datetime.now(UTC), sleep=time.sleep, new_id=lambda: str(uuid.uuid4()), random=random.random
+        )
         for name, value in self._environment.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -162,6 +171,8 @@ class LocalStack:
                 os.environ[name] = value
         self._environment = {}
         if self._log is not None:
+            for handler, stream in self._logged_to:
+                handler.setStream(stream or OUTPUT)
             OUTPUT.end()
             self._log.close()
             self._log = None
@@ -196,10 +207,30 @@ class LocalStack:
 
         system.use(now=self.clock.now, sleep=self.functions.sleep, new_id=new_id, random=unit)
 
+    def _log_record(self, *arguments: Any, **options: Any) -> logging.LogRecord:
+        """A line of a function's log, at its simulated time."""
+        record = logging.LogRecord(*arguments, **options)
+        if self.functions.current() is not None:
+            record.created = self.clock.now().timestamp()
+        return record
+
     def _set_environment(self) -> None:
         wanted = {**self.environment, "POWERTOOLS_TRACE_DISABLED": "true"}
         self._environment = {name: os.environ.get(name) for name in wanted}
         os.environ.update(wanted)
+
+    def _settle_telemetry(self) -> None:
+        """Give telemetry its settings, which it reads when it is first imported: maybe before there were any."""
+        from redial.runtime import telemetry
+
+        telemetry.metrics.namespace = self.environment["POWERTOOLS_METRICS_NAMESPACE"]
+        telemetry.metrics.service = self.environment["POWERTOOLS_SERVICE_NAME"]
+        if self._log is not None:
+            self._logged_to = [
+                (handler, handler.setStream(OUTPUT))
+                for handler in telemetry.logger.handlers
+                if isinstance(handler, logging.StreamHandler)
+            ]
 
     def _provision(self) -> None:
         """What a deployment of the template creates, and the first account."""
@@ -239,22 +270,43 @@ class LocalStack:
             "answer_url": ANSWER_URL,
             **config,
         }
-        headers = [("Authorization", f"Bearer {self.api_key}"), ("Content-Type", "application/json")]
-        body = json.dumps({"agent_config": wanted}).encode()
-        answer = self.api.respond(Request("POST", "/v2/agent", "", headers, body, "127.0.0.1", "HTTP/1.1"))
-        if answer is None or answer.status != 201:
-            raise RuntimeError(f"the agent was not made: {answer}")
-        return str(json.loads(answer.body)["agent_id"])
+        return str(self.ask("POST", "/v2/agent", {"agent_config": wanted})["agent_id"])
+
+    def ask(self, method: str, path: str, body: dict[str, Any]) -> Any:
+        """A request to the API with the first key, as a customer sends it. Raises `RuntimeError` unless it is 2xx."""
+        headers = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"}
+        answer = send(method, self.url + path, json.dumps(body).encode(), headers)
+        if not 200 <= answer.status < 300:
+            raise RuntimeError(f"{method} {path} was answered {answer.status}: {answer.body.decode(errors='replace')}")
+        return json.loads(answer.body)
 
     def _webhook_secrets(self) -> Sequence[str]:
-        """The live secrets of the first account, read where moto keeps them: a request for each webhook would take longer
-        than the rest of its handling."""
+        """The live secrets of the first account, read where moto keeps them.
+
+        A request to moto for each webhook would take longer than everything else that is done with it.
+        """
         with self.aws.lock:
             table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
             item = table.get_item(DynamoType({"S": f"A#{ACCOUNT}"}), DynamoType({"S": "ACCOUNT"}))
             if item is None:
                 return ()
             return [str(secret["S"]) for secret in item.to_json()["Attributes"]["webhook_secrets"]["L"]]
+
+    def _nothing_overdue(self) -> bool:
+        """Whether nothing in the table is due for the sweeper, which is then left out (unless hooks watch requests).
+
+        It would look at every shard of the index, find nothing and change nothing: 16 requests for each simulated
+        minute, which is most of the time that moving the clock by hours would take.
+        """
+        now = self.clock.now().timestamp() * 1000
+        with self.aws.lock:
+            items = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"]).items
+            return not any(
+                float(item.attrs["due_at"].value) <= now
+                for by_sort_key in items.values()
+                for item in by_sort_key.values()
+                if "due_at" in item.attrs
+            )
 
     def _run_every(self, recurring: Recurring, after: datetime) -> None:
         """Have a function run at the next whole multiple of its interval, and so on."""
@@ -263,9 +315,11 @@ class LocalStack:
         arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule/default/{recurring.function.name}-{recurring.name}"
 
         def run() -> None:
+            self._run_every(recurring, max(due, self.clock.now()))
+            if recurring.function.module == SWEEPER and not self.aws.hooks and self._nothing_overdue():
+                return
             event = recurring.event if recurring.event is not None else scheduled_event(arn, due)
             self.functions.invoke_later(recurring.function.alias_arn, event)
-            self._run_every(recurring, max(due, self.clock.now()))
 
         self.clock.at(due, run, f"every {seconds} s: {recurring.function.name}")
 

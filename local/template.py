@@ -56,7 +56,9 @@ class Table:
 class Template:
     """A SAM template, with parameter values over its defaults. Raises `TemplateError`."""
 
-    def __init__(self, path: Path, stack_name: str = "redial-local", parameters: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, path: Path, stack_name: str = "redial-local", parameters: Mapping[str, str] | None = None
+    ) -> None:
         self.path = path
         self.stack_name = stack_name
         with path.open() as file:
@@ -131,37 +133,41 @@ class Template:
         return properties
 
     def _function(self, name: str, overrides: Mapping[str, str]) -> Function:
-        shared = self._document.get("Globals", {}).get("Function", {})
-        own = self._resources[name].get("Properties", {})
         variables = {
-            **shared.get("Environment", {}).get("Variables", {}),
-            **own.get("Environment", {}).get("Variables", {}),
+            key: value
+            for properties in self._properties_over_globals(name)
+            for key, value in properties.get("Environment", {}).get("Variables", {}).items()
         }
         environment = {
             key: overrides[key] if key in overrides else self._text(value, f"{name}.Environment.{key}")
             for key, value in variables.items()
         }
 
-        def setting(key: str, default: Any = None) -> Any:
-            return self.resolve(own.get(key, shared.get(key, default)), f"{name}.{key}")
-
-        module, _, attribute = str(setting("Handler")).rpartition(".")
-        folder = Path(str(setting("CodeUri"))).as_posix().strip("/")
-        asynchronous = setting("EventInvokeConfig", {})
+        module, _, attribute = str(self._setting(name, "Handler")).rpartition(".")
+        folder = Path(str(self._setting(name, "CodeUri"))).as_posix().strip("/")
+        asynchronous = self._setting(name, "EventInvokeConfig", {})
         destination = asynchronous.get("DestinationConfig", {}).get("OnFailure", {})
         return Function(
             logical_id=name,
             name=self._physical_name(name),
             module=".".join([*folder.split("/"), module]),
             attribute=attribute,
-            timeout_seconds=int(setting("Timeout", 3)),
-            memory_mb=int(setting("MemorySize", 128)),
-            alias=setting("AutoPublishAlias"),
+            timeout_seconds=int(self._setting(name, "Timeout", 3)),
+            memory_mb=int(self._setting(name, "MemorySize", 128)),
+            alias=self._setting(name, "AutoPublishAlias"),
             retries=int(asynchronous.get("MaximumRetryAttempts", 2)),
             max_event_age_seconds=int(asynchronous.get("MaximumEventAgeInSeconds", 21600)),
             on_failure=destination.get("Destination"),
             environment=environment,
         )
+
+    def _properties_over_globals(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the template says of all functions, and of this one, which overrides it."""
+        return self._document.get("Globals", {}).get("Function", {}), self._resources[name].get("Properties", {})
+
+    def _setting(self, name: str, key: str, default: Any = None) -> Any:
+        shared, own = self._properties_over_globals(name)
+        return self.resolve(own.get(key, shared.get(key, default)), f"{name}.{key}")
 
     def _events(self, functions: list[Function], kind: str) -> list[tuple[Function, str, dict[str, Any]]]:
         """(function, name of the event, its properties) of every event of that kind."""
@@ -210,7 +216,9 @@ class Template:
             case "Ref":
                 return self._ref(argument, where)
             case "Fn::GetAtt":
-                name, _, attribute = argument.partition(".") if isinstance(argument, str) else (argument[0], "", argument[1])
+                name, _, attribute = (
+                    argument.partition(".") if isinstance(argument, str) else (argument[0], "", argument[1])
+                )
                 return self._attribute(name, attribute, where)
             case "Fn::Sub":
                 return self._sub(argument, where)
@@ -253,7 +261,7 @@ class Template:
         if resource_name not in self._resources:
             raise TemplateError(f"{where} refers to {name}, which the template does not define")
         if attribute == "Alias":  # SAM's own: !Ref Function.Alias
-            return f"{self._arn(resource_name, where)}:{self._resources[resource_name]['Properties']['AutoPublishAlias']}"
+            return f"{self._arn(resource_name, where)}:{self._setting(resource_name, 'AutoPublishAlias')}"
         kind = self._resources[resource_name]["Type"]
         if kind == "AWS::SQS::Queue":
             return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/{self._physical_name(resource_name)}"
@@ -316,7 +324,7 @@ class Template:
 
 
 def common_environment(functions: list[Function]) -> dict[str, str]:
-    """The environments of all functions as one, since they share a process here. Raises `TemplateError` where two differ."""
+    """The environments of all functions as one: they share a process here. Raises `TemplateError` where two differ."""
     common: dict[str, str] = {}
     owner: dict[str, str] = {}
     for function in functions:

@@ -10,12 +10,13 @@ import base64
 import binascii
 import threading
 import uuid
+from dataclasses import replace
 from functools import cache
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
-from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, OpenAPI
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Query
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -28,6 +29,9 @@ from redial.domain.status import Status
 from redial.runtime import system, telemetry, wiring
 from redial.usecases import accounts, agents, create_call, replay, stop
 from redial.wire import execution_json, requests
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler.openapi.models import OpenAPI
 
 MAX_BODY_BYTES = 256 * 1024
 """Largest body that is read; an agent's configuration is the largest that makes sense."""
@@ -60,7 +64,7 @@ class _Api(APIGatewayHttpResolver):
         routes = (*self._static_routes, *self._dynamic_routes)
         return sorted({route.method for route in routes if route.rule.match(path)})
 
-    def get_openapi_schema(self, **arguments: Any) -> OpenAPI:
+    def get_openapi_schema(self, **arguments: Any) -> "OpenAPI":
         schema = super().get_openapi_schema(**arguments)
         for path in (schema.paths or {}).values():
             for operation in (path.get, path.put, path.post, path.delete, path.patch):
@@ -73,14 +77,6 @@ class _Api(APIGatewayHttpResolver):
 
 
 app = _Api(enable_validation=True, json_body_deserializer=requests.read_json_object)
-app.configure_openapi(
-    title="Redial",
-    version="1.0.0",
-    description="Outbound phone calls, made again until somebody answers.",
-    security_schemes={"apiKey": HTTPBearer(description="An API key of your account.")},
-    security=[{"apiKey": []}],
-)
-app.enable_swagger(path="/docs", title="Redial", compress=True)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -95,9 +91,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 account_id = accounts.authenticate(request.headers.get("authorization"), accounts=wiring.api().accounts)
             _check_route(method, path)
             _check_body(request)
+            if request.body:  # the resolver knows the media type only in this very spelling
+                event = {**event, "headers": {**event["headers"], "content-type": JSON}}
             app.context.update(account_id=account_id, request_id=context.aws_request_id)
             answer = app.resolve(event, context)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets an answer
             answer = _on_the_wire(_failure(error, context.aws_request_id))
     logger.info(
         "request",
@@ -280,7 +278,7 @@ def post_call(
 ) -> Response[Any]:
     world = wiring.api()
     call = body.to_new_call()
-    _known_id(call.agent_id, "agent")
+    call = replace(call, agent_id=_known_id(call.agent_id, "agent"))
     created = create_call.create_call(
         call,
         account_id=_account_id(),
@@ -670,9 +668,41 @@ def get_health() -> Response[Any]:
     responses={200: {"description": "OpenAPI 3.1.", "content": {JSON: {"schema": {"type": "object"}}}}},
 )
 def get_openapi() -> Response[Any]:
-    return Response(status_code=200, content_type=JSON, body=_openapi())
+    return Response(status_code=200, content_type=JSON, body=openapi_document())
 
 
 @cache
-def _openapi() -> str:
-    return app.get_openapi_json_schema()
+def openapi_document() -> str:
+    """OpenAPI 3.1 of every route above, as JSON."""
+    from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer  # 90 ms, and few ask for this
+
+    return app.get_openapi_json_schema(
+        title="Redial",
+        version="1.0.0",
+        description="Outbound phone calls, made again until somebody answers.",
+        security_schemes={"apiKey": HTTPBearer(description="An API key of your account.")},
+        security=[{"apiKey": []}],
+    )
+
+
+@app.get(
+    "/docs",
+    summary="This description, as a page for people",
+    tags=["service"],
+    operation_id="docs",
+    compress=True,
+    openapi_extensions={"security": []},
+    responses={200: {"description": "HTML.", "content": {"text/html": {"schema": {"type": "string"}}}}},
+)
+def get_docs() -> Response[Any]:
+    return Response(status_code=200, content_type="text/html", body=_docs())
+
+
+@cache
+def _docs() -> str:
+    """Swagger UI with its script and style sheet inside, so that the page asks nobody for anything."""
+    from aws_lambda_powertools.event_handler.openapi import swagger_ui
+
+    assets = Path(swagger_ui.__file__).parent
+    script, style = ((assets / name).read_text() for name in ("swagger-ui-bundle.min.js", "swagger-ui.min.css"))
+    return swagger_ui.generate_swagger_html(openapi_document().replace("</", "<\\/"), script, style, "", None)

@@ -34,5 +34,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         logger.info("not dialled", extra={"status": str(execution.state.status)})
     if execution.delivery.lease == lease:
         telemetry.delivered(
-            world.deliverer.deliver(execution_id, lease, lambda: context.get_remaining_time_in_millis() / 1000)
+            world.deliverer.deliver(execution_id, lease, lambda: context.get_remaining_time_in_millis() / 1000, execution)
         )

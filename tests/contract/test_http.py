@@ -1,7 +1,9 @@
 """The HTTP client against real servers on loopback: which trouble is "not sent" and which is "nobody knows"."""
 
+import contextlib
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from tests.support.raw_server import (
 )
 
 pytestmark = pytest.mark.enable_socket
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8, and such backlogs")
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\nX-A: 2\r\n\r\nhi"
 
@@ -77,7 +80,9 @@ def test_every_status_is_an_answer_and_redirects_are_not_followed(status: int) -
 
 
 def test_a_chunked_body_is_put_together() -> None:
-    with serving(answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1\r\n!\r\n0\r\n\r\n")) as server:
+    with serving(
+        answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1\r\n!\r\n0\r\n\r\n")
+    ) as server:
         assert send(at(server)).body == b"hi!"
 
 
@@ -87,7 +92,7 @@ def test_a_huge_body_is_cut() -> None:
 
 
 def test_an_unwanted_body_is_not_waited_for(over: threading.Event) -> None:
-    with serving(dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x", 0.1, over)) as server:
+    with serving(dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x", 1.5, over)) as server:
         started = time.monotonic()
         assert send(at(server), max_body_bytes=0) == HttpResponse(200, {"content-length": "100000"}, b"")
     assert time.monotonic() - started < 1
@@ -120,21 +125,28 @@ def test_a_name_server_that_never_answers_is_not_sent(over: threading.Event) -> 
     assert time.monotonic() - started < 2
 
 
-def test_a_connection_that_never_opens_is_not_sent() -> None:
-    with socket.socket() as listener:  # a full backlog: nobody accepts
-        listener.bind(("127.0.0.1", 0))
+@contextlib.contextmanager
+def never_accepting(address: str, port: int = 0) -> Iterator[int]:
+    """A port whose backlog is full: connections to it neither open nor fail."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((address, port))
         listener.listen(0)
         port = listener.getsockname()[1]
-        waiting = [socket.socket() for _ in range(4)]
-        for client in waiting:
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
             client.setblocking(False)
-            client.connect_ex(("127.0.0.1", port))
+            client.connect_ex((address, port))
+        yield port
+
+
+@LINUX
+def test_a_connection_that_never_opens_is_not_sent() -> None:
+    with never_accepting("127.0.0.1") as port:
         started = time.monotonic()
         with pytest.raises(NotSent, match="connecting timed out"):
             send(f"http://127.0.0.1:{port}/", connect_timeout_seconds=0.5)
         assert time.monotonic() - started < 2
-        for client in waiting:
-            client.close()
 
 
 def test_a_certificate_nobody_trusts_is_not_sent(tmp_path: Path) -> None:
@@ -146,7 +158,7 @@ def test_a_certificate_nobody_trusts_is_not_sent(tmp_path: Path) -> None:
 
 def test_a_certificate_of_another_host_is_not_sent(tmp_path: Path) -> None:
     server_tls, client_tls = self_signed(tmp_path, "other.example.com")
-    with serving(answering(OK), server_tls) as server, pytest.raises(NotSent, match="(?i)hostname mismatch"):
+    with serving(answering(OK), server_tls) as server, pytest.raises(NotSent, match=r"(?i)hostname mismatch"):
         send(f"https://hooks.example.com:{server.port}/", Http(tls=client_tls), connect_to=["127.0.0.1"])
     assert server.requests == []
 
@@ -190,7 +202,8 @@ def test_a_tls_handshake_that_drips_is_not_sent(over: threading.Event) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "nonsense", "ftp://127.0.0.1/", "http://", "http://a@127.0.0.1/", "http://127.0.0.1:99999/", "http://[x/"]
+    "url",
+    ["", "nonsense", "ftp://127.0.0.1/", "http://", "http://a@127.0.0.1/", "http://127.0.0.1:99999/", "http://[x/"],
 )
 def test_what_is_no_url_is_not_sent(url: str) -> None:
     with pytest.raises(NotSent, match="not a"):
@@ -233,7 +246,9 @@ def test_silence_is_no_answer(over: threading.Event) -> None:
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+@pytest.mark.parametrize(
+    "data", [b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
+)
 def test_a_dripping_answer_ends_at_the_total_timeout(data: bytes, over: threading.Event) -> None:
     with serving(dripping(data, b"x", 0.05, over)) as server:
         started = time.monotonic()
@@ -273,10 +288,13 @@ def test_it_connects_to_the_given_address_and_asks_for_the_host(tmp_path: Path) 
     assert f"\r\nhost: hooks.example.com:{server.port}\r\n".encode() in server.requests[0]
 
 
+@LINUX
 def test_a_dead_address_leaves_the_next_its_turn() -> None:
     with serving(answering(OK)) as server:
-        answer = send(f"http://hooks.example.com:{server.port}/", connect_to=["127.0.0.2", "127.0.0.1"])
-    assert answer.status == 200
+        url = f"http://hooks.example.com:{server.port}/"
+        assert send(url, connect_to=["127.0.0.3", "127.0.0.1"]).status == 200
+        with never_accepting("127.0.0.2", server.port):
+            assert send(url, connect_to=["127.0.0.2", "127.0.0.1"], connect_timeout_seconds=0.6).status == 200
 
 
 def test_every_request_opens_a_connection_of_its_own() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
+from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.domain.outcome import CallReport
 from redial.domain.status import Status
 from redial.runtime import wiring
@@ -213,15 +214,31 @@ def test_the_same_key_with_another_body_answers_409(api: Api) -> None:
     assert len(api.invoked) == 1
 
 
+def test_of_two_requests_at_once_one_makes_the_call_and_both_answer_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"agent_id": api.agent(), "recipient_phone_number": NUMBER}
+    headers = {"Idempotency-Key": "k"}
+    first = api.send("POST", "/call", body, headers=headers)
+    monkeypatch.setattr(DynamoIdempotencyKeys, "find", lambda *_: None)  # the second looked before the first claimed
+    second = api.send("POST", "/call", body, headers=headers)
+    assert second.json == first.json
+    assert second.headers["idempotency-replayed"] == "true"
+    assert api.send("POST", "/call", body | {"user_data": {"a": 1}}, headers=headers).status == 409
+    assert len(api.invoked) == 1
+
+
 def test_a_key_is_forgotten_after_a_day_and_belongs_to_its_account(api: Api) -> None:
     headers = {"Idempotency-Key": "k"}
-    made = set()
-    for key in (API_KEY, OTHER_API_KEY):
-        body = {"agent_id": api.agent(key), "recipient_phone_number": NUMBER}
-        made.add(api.send("POST", "/call", body, headers=headers, key=key).json["execution_id"])
-    api.advance(timedelta(hours=24, seconds=1))
-    another = api.send("POST", "/call", body | {"user_data": {}}, headers=headers, key=OTHER_API_KEY)
-    assert len(made | {another.json["execution_id"]}) == 3
+    bodies = {key: {"agent_id": api.agent(key), "recipient_phone_number": NUMBER} for key in (API_KEY, OTHER_API_KEY)}
+    answers = [api.send("POST", "/call", body, headers=headers, key=key) for key, body in bodies.items()]
+    api.advance(timedelta(hours=24, seconds=-1))
+    replayed = api.send("POST", "/call", bodies[API_KEY], headers=headers)
+    assert replayed.json == answers[0].json
+    api.advance(timedelta(seconds=1))
+    answers.append(api.send("POST", "/call", bodies[API_KEY] | {"user_data": {"a": 1}}, headers=headers))
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert len({answer.json["execution_id"] for answer in answers}) == 3
 
 
 def test_a_bad_request_does_not_use_its_key_up(api: Api) -> None:
@@ -271,8 +288,10 @@ def test_an_execution_that_is_not_yours_answers_404(api: Api, route: str, kind: 
 
 
 def test_an_id_in_capitals_is_the_same_id(api: Api) -> None:
-    execution_id = api.call(api.agent())
-    assert api.send("GET", f"/executions/{execution_id.upper()}").json["id"] == execution_id
+    agent_id = api.agent()
+    execution_id = api.call(agent_id.upper())
+    execution = api.send("GET", f"/executions/{execution_id.upper()}").json
+    assert (execution["id"], execution["agent_id"]) == (execution_id, agent_id)
 
 
 # ---- listing ------------------------------------------------------------------------------------------------------

@@ -4,8 +4,10 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+
 from local.clock import ClockStopped, Timeline
 
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
@@ -25,8 +27,12 @@ def minute(timeline: Timeline) -> float:
 
 def test_advance_runs_what_falls_due_in_order_each_at_its_instant(timeline: Timeline) -> None:
     seen: list[tuple[str, float]] = []
+
+    def note(name: str) -> None:
+        seen.append((name, minute(timeline)))
+
     for name, minutes in (("c", 3), ("a", 1), ("b", 2), ("later", 11)):
-        timeline.at(START + timedelta(minutes=minutes), lambda name=name: seen.append((name, minute(timeline))))
+        timeline.at(START + timedelta(minutes=minutes), partial(note, name))
     reached = timeline.advance(10)
     assert seen == [("a", 1), ("b", 2), ("c", 3)]
     assert reached == timeline.now() == START + timedelta(minutes=10)
@@ -37,7 +43,7 @@ def test_advance_runs_what_falls_due_in_order_each_at_its_instant(timeline: Time
 def test_events_of_one_instant_run_in_the_order_they_were_added(timeline: Timeline) -> None:
     seen: list[int] = []
     for number in range(20):
-        timeline.after(60, lambda number=number: seen.append(number))
+        timeline.after(60, partial(seen.append, number))
     timeline.advance(1)
     assert seen == list(range(20))
 
@@ -84,7 +90,7 @@ def test_a_thousand_sleeping_events_need_no_depth(timeline: Timeline) -> None:
         seen.append(number)
 
     for number in range(300):
-        timeline.after(number, lambda number=number: sleeper(number))
+        timeline.after(number, partial(sleeper, number))
     timeline.advance(30)
     assert seen == list(range(300))
 
@@ -185,7 +191,7 @@ def test_a_cancelled_event_does_not_happen(timeline: Timeline) -> None:
 
 
 def test_an_event_cannot_advance_the_clock_it_runs_by(timeline: Timeline) -> None:
-    timeline.after(0, lambda: timeline.advance(1) and None)
+    timeline.after(0, partial(timeline.advance, 1))
     timeline.settle()
     assert isinstance(timeline.failures[0].error, RuntimeError)
 
@@ -236,3 +242,11 @@ def test_time_cannot_run_backwards(timeline: Timeline) -> None:
         timeline.advance(-1)
     with pytest.raises(ValueError):
         Timeline(START, speed=-1)
+
+
+def test_at_speed_0_nothing_happens_by_itself(timeline: Timeline) -> None:
+    happened = threading.Event()
+    timeline.after(0, happened.set)
+    assert not happened.wait(0.05)
+    timeline.settle()
+    assert happened.is_set()

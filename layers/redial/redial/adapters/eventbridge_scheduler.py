@@ -94,7 +94,7 @@ def at_expression(at: datetime, now: datetime) -> str:
     """
     if at.tzinfo is None or now.tzinfo is None:
         raise ValueError("a timer needs times with a time zone")
-    instant = max(at, now + SOONEST).astimezone(UTC)
+    instant = max(at.astimezone(UTC), now.astimezone(UTC) + SOONEST)
     if instant.microsecond:
         instant = instant.replace(microsecond=0) + timedelta(seconds=1)
     return f"at({instant:%Y-%m-%dT%H:%M:%S})"

@@ -97,16 +97,17 @@ class Http:
             with _hang_up_at(sock, deadline) as hung_up:
                 try:
                     response = _exchange(connection, method, target, headers, body, read_timeout_seconds)
-                    answer = HttpResponse(
-                        status=response.status,
-                        headers={name.lower(): response.headers[name] for name in response.headers},
-                        body=_read(response, max_body_bytes, sock),
-                    )
+                    with contextlib.closing(response):
+                        if hung_up.is_set():  # a head that was cut off looks whole to http.client
+                            raise late
+                        answer = HttpResponse(
+                            status=response.status,
+                            headers={name.lower(): response.headers[name] for name in response.headers},
+                            body=_read(response, max_body_bytes, sock),
+                        )
                 except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
                     raise (late if hung_up.is_set() else NoAnswer(_in_words(error, "no answer in time"))) from error
-                if (
-                    hung_up.is_set() and max_body_bytes
-                ):  # a body that ends with its connection looks whole when it was cut
+                if hung_up.is_set() and max_body_bytes:  # and so does a body that ends with its connection
                     raise late
                 return answer
         finally:
@@ -197,10 +198,8 @@ def _exchange(
         connection.request(
             method, target, body=body or None, headers=headers, preload_content=False, decode_content=False
         )
-    except (
-        ValueError,
-        http.client.InvalidURL,
-    ) as error:  # found before anything is written: headers leave in one piece
+    except (ValueError, http.client.InvalidURL) as error:
+        # Found before anything is written: the head leaves in one piece.
         raise NotSent("the request holds characters that HTTP cannot carry") from error
     return connection.getresponse()
 
@@ -232,9 +231,8 @@ def _hang_up_at(sock: socket.socket, deadline: float) -> Iterator[threading.Even
     def hang_up() -> None:
         hung_up.set()
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(
-                sock, socket.SHUT_RDWR
-            )  # of the TCP connection: TLS's own state is not this thread's
+            # Of the TCP connection only: the state of TLS belongs to the thread that reads.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     timer = threading.Timer(max(deadline - time.monotonic(), 0), hang_up)
     timer.daemon = True

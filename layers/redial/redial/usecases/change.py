@@ -16,17 +16,22 @@ _MOST_TRIES = 20
 
 
 def change(
-    executions: Executions, execution_id: str, now: datetime, apply: Callable[[Execution], Execution]
+    executions: Executions,
+    execution_id: str,
+    now: datetime,
+    apply: Callable[[Execution], Execution],
+    known: Execution | None = None,
 ) -> tuple[Execution, Execution] | None:
     """Apply a pure change to the execution as stored, again from a fresh read whenever another writer was quicker.
 
-    Returns it before and after (the same object when nothing changed and nothing was written); None when there is no
+    `known` is the execution as this caller last read or wrote it: the first try then needs no read. Returns it before and after (the same object when nothing changed and nothing was written); None when there is no
     such execution. Whatever `apply` raises comes out. Raises `StaleVersion` when it never won.
     """
     for _ in range(_MOST_TRIES):
-        before = executions.get(execution_id)
+        before = known or executions.get(execution_id)
         if before is None:
             return None
+        known = None
         after = apply(before)
         if after is before:
             return before, before

@@ -55,11 +55,16 @@ class Deliverer:
     sleep: Callable[[float], None]
     random: Callable[[], float]
 
-    def deliver(self, execution_id: str, lease: str, seconds_left: Callable[[], float]) -> Delivered:
-        """Send what is pending, if nobody else is sending and the event in front is due. `lease` is this invocation's
-        name, or the one under which it was invoked; `seconds_left` says how long the invocation may still run."""
+    def deliver(
+        self, execution_id: str, lease: str, seconds_left: Callable[[], float], known: Execution | None = None
+    ) -> Delivered:
+        """Send what is pending, if nobody else is sending and the event in front is due.
+
+        `lease` is this invocation's name, or the one under which it was invoked; `seconds_left` says how long the
+        invocation may still run; `known` is the execution as the caller has just stored it with this lease.
+        """
         done = Delivered()
-        execution = self._lease(execution_id, lease)
+        execution = known or self._lease(execution_id, lease)
         while execution is not None and execution.pending():
             agent = self.agents.get(execution.account_id, execution.agent_id)
             account = self.accounts.get(execution.account_id)

@@ -154,6 +154,7 @@ class Dialler:
             claimed.id,
             now,
             lambda current: self._recorded(current, number, result, now, jitter, lease),
+            known=claimed,
         )
         if changed is None:
             return Dialled(claimed, None, result)
@@ -219,8 +220,14 @@ def call_request(
         answer_url=answer_url,
         ring_timeout_seconds=agent.ring_timeout_seconds,
         max_call_seconds=agent.max_call_seconds,
-        voicemail_detection=agent.voicemail_detection,
+        voicemail_detection=agent.voicemail_detection or _retries_voicemail(execution),
     )
+
+
+def _retries_voicemail(execution: Execution) -> bool:
+    """Whoever wants another try after a voicemail needs machines to be detected, whatever the agent says."""
+    config = execution.retry_config
+    return config is not None and config.enabled and config.retry_on_voicemail
 
 
 def fill_in(url: str, execution: Execution) -> str:

@@ -48,6 +48,8 @@ from redial.wire.timestamps import rfc3339
 MAX_USER_DATA_BYTES = 8 * 1024
 """Most that `user_data` may take as JSON: it is stored and sent with every event of its call."""
 MAX_USER_DATA_DEPTH = 20
+MAX_DEPTH = 100
+"""Deepest nesting of a body. Python's own bound depends on its version and on who asks."""
 MAX_INTERVALS = 100
 """Longest `retry_intervals_minutes`; only the first three can ever count."""
 MAX_ID_LENGTH = 100
@@ -65,15 +67,16 @@ def read_json_object(text: str) -> dict[str, Any]:
     holds half a character (an unpaired surrogate), which no store and no webhook could carry."""
     try:
         value = json.loads(text, parse_constant=_not_a_number, parse_float=_finite)
-        if isinstance(value, dict):
-            canonical_json(value).encode()
+        if _depth(value) > MAX_DEPTH:
+            raise RecursionError
+        canonical_json(value).encode()
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise InvalidInput(f"the body is not valid JSON: {error.msg.lower()}, {where}") from error
     except UnicodeEncodeError as error:
         raise InvalidInput("the body holds an unpaired surrogate, which is not text") from error
     except RecursionError as error:
-        raise InvalidInput("the body is nested too deeply") from error
+        raise InvalidInput(f"the body is nested too deeply: {MAX_DEPTH} levels are the most") from error
     except ValueError as error:
         raise InvalidInput(f"the body is not valid JSON: {error}") from error
     if not isinstance(value, dict):
@@ -108,8 +111,6 @@ def _finite(digits: str) -> float:
 
 
 def _read_instant(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC)
     message = "must be a time in ISO 8601 with an offset, such as 2026-01-26T10:00:00Z or 2026-01-26T15:30:00+05:30"
     if not isinstance(value, str):
         raise ValueError(message)
@@ -204,8 +205,6 @@ def _advice(error: Mapping[str, Any]) -> str:
             return f"must have at least {context['min_length']}"
         case "too_long" | "string_too_long":
             return f"must have at most {context['max_length']}"
-        case "string_too_short":
-            return f"must have at least {context['min_length']} characters"
         case "value_error":
             return str(context["error"])
         case _:
@@ -441,6 +440,8 @@ def _without_default(schema: dict[str, Any]) -> None:
 class CallingGuardrails(BaseModel):
     """Whole hours of the called person's own time between which the agent may ring. Start after end: over midnight."""
 
+    model_config = ConfigDict(extra="allow")
+
     call_start_hour: int | None = Field(None, ge=0, le=23)
     call_end_hour: int | None = Field(None, ge=0, le=23)
 
@@ -496,9 +497,7 @@ class AgentPatch(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    agent_config: SkipValidation[AgentConfigPatch] = Field(
-        default=AgentConfigPatch(), json_schema_extra=_without_default
-    )
+    agent_config: SkipValidation[AgentConfigPatch] = Field(default_factory=AgentConfigPatch.model_construct)
 
 
 class AgentCreated(BaseModel):

@@ -1,21 +1,25 @@
-"""An execution as it is stored: one DynamoDB item with short attribute names, since every write is charged by item size.
+"""An execution as it is stored: one flat DynamoDB item with short names, since every write is charged by item size.
 
-Items written today must load for as long as executions live: names are only ever added, each with a default
-(tests/contract/recorded holds items of the past).
+Lists inside it are JSON text: smaller than DynamoDB's own nested lists and maps, and many times faster to read. Items
+written today must load for as long as executions live: names are only ever added, each with a default
+(tests/contract/recorded holds items of the past). Times are whole milliseconds; inside the JSON texts since `ca`.
 
-    ac account · ag agent · ca created (ms) · to, fr numbers · ba batch · pr carrier (absent: twilio) · by guardrails bypassed
-    ud user data (JSON text: DynamoDB has no floats) · rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
-    ch changes [{k kind, t at, n attempt, u until, m timer, l line, c count, i call id, f from, r reason, o code,
-       v voicemail, d duration, g ring, h hangup by, e ended}]
-    dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered, g log}
-    v version · due_shard, due_at, listing_shard, listing_key: index keys
+    ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: twilio) · by guardrails bypassed
+    ud user data · rc retry config [enabled, retries, [statuses], voicemail, [minutes]] · v version
+    ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code, v voicemail,
+       d duration, g ring, h hangup by, e ended}]], the last left out where it is empty
+    dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
+       g log [[sequence, at, HTTP status or 0, tries, error]]}
+    due_shard, due_at, listing_shard, listing_key: index keys
 """
 
 import json
+from datetime import datetime
 from typing import Any
 
+from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.delivery import Delivery, Tried
-from redial.domain.execution import Change, Execution, Note
+from redial.domain.execution import MILLISECOND, Change, Execution, Note
 from redial.domain.retry import RetryConfig
 from redial.domain.status import Status
 from redial.wire.timestamps import from_ms, to_ms
@@ -56,41 +60,44 @@ def listing_shard(agent_id: str, shard: int) -> str:
 
 
 def encode(execution: Execution) -> dict[str, Any]:
-    """The item as plain Python values (str, int, bool, list, dict)."""
-    created = to_ms(execution.created_at)
+    """The item as plain Python values (str, int, bool)."""
+    created = execution.created_at
+    created_ms = to_ms(created)
     state = execution.state
     item: dict[str, Any] = key(execution.id) | {
         "v": execution.version,
         "ac": execution.account_id,
         "ag": execution.agent_id,
-        "ca": created,
+        "ca": created_ms,
         "to": execution.user_number,
-        "ch": [_encode_change(change) for change in execution.changes],
+        "ch": _json([_encode_change(change, created) for change in execution.changes]),
         "listing_shard": listing_shard(execution.agent_id, int(execution.id[-2:], 16) % LISTING_SHARDS),
-        "listing_key": f"{DONE if state.is_final else OPEN}#{created:013d}#{execution.id}",
+        "listing_key": f"{DONE if state.is_final else OPEN}#{created_ms:013d}#{execution.id}",
     }
     if execution.from_number is not None:
         item["fr"] = execution.from_number
     if execution.batch_id is not None:
         item["ba"] = execution.batch_id
-    if execution.provider != "twilio":
+    if execution.provider != DEFAULT_PROVIDER:
         item["pr"] = execution.provider
     if execution.bypass_call_guardrails:
         item["by"] = True
     if execution.user_data:
-        item["ud"] = json.dumps(execution.user_data, ensure_ascii=False, separators=(",", ":"))
+        item["ud"] = _json(execution.user_data)
     if execution.retry_config is not None:
         config = execution.retry_config
-        item["rc"] = [
-            config.enabled,
-            config.max_retries,
-            [str(status) for status in config.retry_on_statuses],
-            config.retry_on_voicemail,
-            list(config.retry_intervals_minutes),
-        ]
-    delivery = _encode_delivery(execution.delivery)
+        item["rc"] = _json(
+            [
+                config.enabled,
+                config.max_retries,
+                config.retry_on_statuses,
+                config.retry_on_voicemail,
+                config.retry_intervals_minutes,
+            ]
+        )
+    delivery = _encode_delivery(execution.delivery, created)
     if delivery:
-        item["dl"] = delivery
+        item["dl"] = _json(delivery)
     if execution.due_at is not None:
         item["due_shard"] = due_shard(execution.id)
         item["due_at"] = to_ms(execution.due_at)
@@ -99,82 +106,92 @@ def encode(execution: Execution) -> dict[str, Any]:
 
 def decode(item: dict[str, Any]) -> Execution:
     """The execution that `encode` was given."""
-    config = item.get("rc")
+    created = from_ms(item["ca"])
     return Execution(
         id=item["pk"].removeprefix("X#"),
         account_id=item["ac"],
         agent_id=item["ag"],
-        created_at=from_ms(item["ca"]),
+        created_at=created,
         user_number=item["to"],
         from_number=item.get("fr"),
         batch_id=item.get("ba"),
-        provider=item.get("pr", "twilio"),
+        provider=item.get("pr", DEFAULT_PROVIDER),
         user_data=json.loads(item["ud"]) if "ud" in item else {},
-        retry_config=config
-        and RetryConfig(config[0], config[1], tuple(Status(s) for s in config[2]), config[3], tuple(config[4])),
+        retry_config=_decode_retry_config(json.loads(item["rc"])) if "rc" in item else None,
         bypass_call_guardrails=item.get("by", False),
-        changes=tuple(_decode_change(change) for change in item["ch"]),
-        delivery=_decode_delivery(item.get("dl", {})),
+        changes=tuple(_decode_change(change, created) for change in json.loads(item["ch"])),
+        delivery=_decode_delivery(json.loads(item.get("dl", "{}")), created),
         version=item["v"],
         due_at=from_ms(item["due_at"]) if "due_at" in item else None,
     )
 
 
-def _encode_change(change: Change) -> dict[str, Any]:
-    stored: dict[str, Any] = {"k": str(change.kind), "t": to_ms(change.at), "n": change.attempt}
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _since(created: datetime, instant: datetime) -> int:
+    return (instant - created) // MILLISECOND
+
+
+def _decode_retry_config(stored: list[Any]) -> RetryConfig:
+    enabled, max_retries, statuses, voicemail, intervals = stored
+    return RetryConfig(enabled, max_retries, tuple(Status(status) for status in statuses), voicemail, tuple(intervals))
+
+
+def _encode_change(change: Change, created: datetime) -> list[Any]:
+    extra: dict[str, Any] = {}
     if change.until is not None:
-        stored["u"] = to_ms(change.until)
+        extra["u"] = _since(created, change.until)
     if change.count != 1:
-        stored["c"] = change.count
+        extra["c"] = change.count
     for short, name in _CHANGE_FIELDS.items():
         value = getattr(change, name)
         if value is not None:
-            stored[short] = value
-    return stored
+            extra[short] = value
+    stored: list[Any] = [str(change.kind), _since(created, change.at), change.attempt]
+    return [*stored, extra] if extra else stored
 
 
-def _decode_change(stored: dict[str, Any]) -> Change:
-    kind = stored["k"]
+def _decode_change(stored: list[Any], created: datetime) -> Change:
+    kind, at, attempt = stored[:3]
+    extra: dict[str, Any] = stored[3] if len(stored) > 3 else {}
     return Change(
         kind=Status(kind) if kind in _STATUSES else Note(kind),
-        at=from_ms(stored["t"]),
-        attempt=stored["n"],
-        until=from_ms(stored["u"]) if "u" in stored else None,
-        count=stored.get("c", 1),
-        **{name: stored[short] for short, name in _CHANGE_FIELDS.items() if short in stored},
+        at=created + at * MILLISECOND,
+        attempt=attempt,
+        until=created + extra["u"] * MILLISECOND if "u" in extra else None,
+        count=extra.get("c", 1),
+        **{_CHANGE_FIELDS[short]: value for short, value in extra.items() if short in _CHANGE_FIELDS},
     )
 
 
-def _encode_delivery(delivery: Delivery) -> dict[str, Any]:
-    stored: dict[str, Any] = {}
-    if delivery.settled:
-        stored["s"] = delivery.settled
-    if delivery.replaying:
-        stored["p"] = list(delivery.replaying)
-    if delivery.tries:
-        stored["r"] = delivery.tries
-    if delivery.next_try_at is not None:
-        stored["n"] = to_ms(delivery.next_try_at)
-    if delivery.lease is not None and delivery.lease_until is not None:
-        stored["l"], stored["u"] = delivery.lease, to_ms(delivery.lease_until)
-    if delivery.undelivered:
-        stored["x"] = list(delivery.undelivered)
-    if delivery.log:
-        stored["g"] = [
-            [tried.sequence, to_ms(tried.at), tried.status or 0, tried.tries, *([tried.error] if tried.error else [])]
+def _encode_delivery(delivery: Delivery, created: datetime) -> dict[str, Any]:
+    stored: dict[str, Any] = {
+        "s": delivery.settled,
+        "p": delivery.replaying,
+        "r": delivery.tries,
+        "n": _since(created, delivery.next_try_at) if delivery.next_try_at else None,
+        "l": delivery.lease,
+        "u": _since(created, delivery.lease_until) if delivery.lease_until else None,
+        "x": delivery.undelivered,
+        "g": [
+            [tried.sequence, _since(created, tried.at), tried.status or 0, tried.tries]
+            + ([tried.error] if tried.error else [])
             for tried in delivery.log
-        ]
-    return stored
+        ],
+    }
+    return {name: value for name, value in stored.items() if value}
 
 
-def _decode_delivery(stored: dict[str, Any]) -> Delivery:
+def _decode_delivery(stored: dict[str, Any], created: datetime) -> Delivery:
     return Delivery(
         settled=stored.get("s", 0),
         replaying=tuple(stored.get("p", ())),
         tries=stored.get("r", 0),
-        next_try_at=from_ms(stored["n"]) if "n" in stored else None,
+        next_try_at=created + stored["n"] * MILLISECOND if "n" in stored else None,
         lease=stored.get("l"),
-        lease_until=from_ms(stored["u"]) if "u" in stored else None,
+        lease_until=created + stored["u"] * MILLISECOND if "u" in stored else None,
         undelivered=tuple(stored.get("x", ())),
-        log=tuple(Tried(g[0], from_ms(g[1]), g[2] or None, g[3], *g[4:]) for g in stored.get("g", ())),
+        log=tuple(Tried(g[0], created + g[1] * MILLISECOND, g[2] or None, g[3], *g[4:]) for g in stored.get("g", ())),
     )

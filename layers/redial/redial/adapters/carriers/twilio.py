@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from redial.adapters.http import Http
 
 CONNECT_TIMEOUT_SECONDS = 5.0
-READ_TIMEOUT_SECONDS = 10.0
-TOTAL_TIMEOUT_SECONDS = 15.0
+PLACE_TIMEOUT_SECONDS = 15.0
+"""For one request to place a call, from look-up to answer. Giving up earlier would only make more dials unknown."""
+ASK_TIMEOUT_SECONDS = 10.0
+"""For one question: `ask` puts one, `find` one for each page of the list and one for each candidate."""
 
 CLOCK_SKEW = timedelta(seconds=5)
 """How far Twilio's clock may be behind ours; its `date_created` is cut to whole seconds besides."""
@@ -43,7 +45,7 @@ _PAGE_SIZE = 1000  # the most that a page may hold [O]
 _MAX_PAGES = 10
 _MAX_PAGE_BYTES = 8 * 1024 * 1024
 _MAX_BODY_BYTES = 1024 * 1024
-_MAX_CANDIDATES = 20
+_MAX_CANDIDATES = 5
 
 _CALLBACK_PATH = "/callbacks/twilio/"
 _ANY_ATTEMPT = re.compile(re.escape(_CALLBACK_PATH) + r"[^/?#\"]+/[0-9]+")
@@ -221,7 +223,7 @@ _SIP_FOR_GOOD = frozenset({404, 410, 484, 604, 607})
 class TwilioCarrier:
     """`ports.Carrier` over Twilio's REST API. `api_url` has no path: https://api.twilio.com, or the emulator's.
 
-    Every request goes out once. Each takes `TOTAL_TIMEOUT_SECONDS` at most.
+    Every request goes out once.
     """
 
     def __init__(self, http: "Http", credentials: CredentialsStore, api_url: str) -> None:
@@ -378,6 +380,7 @@ class TwilioCarrier:
         max_body_bytes: int = _MAX_BODY_BYTES,
     ) -> HttpResponse:
         headers = {"authorization": credentials.basic, "accept": "application/json"}
+        timeout = ASK_TIMEOUT_SECONDS if method == "GET" else PLACE_TIMEOUT_SECONDS
         if body:
             headers["content-type"] = "application/x-www-form-urlencoded"
         return self._http.send(
@@ -386,8 +389,8 @@ class TwilioCarrier:
             headers=headers,
             body=body,
             connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
-            read_timeout_seconds=READ_TIMEOUT_SECONDS,
-            total_timeout_seconds=TOTAL_TIMEOUT_SECONDS,
+            read_timeout_seconds=timeout,
+            total_timeout_seconds=timeout,
             max_body_bytes=max_body_bytes,
         )
 

@@ -1,0 +1,132 @@
+# Everything that is done with this repository. It needs make, git and a Python from 3.11 on; what else is needed is
+# installed by the first target that needs it, into .venv* folders here.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# ---- Pythons and environments ----------------------------------------------------------------------------------------
+
+# The first of some Pythons that runs, is new enough and can make virtual environments. (pyenv puts commands on the PATH
+# for versions that then do not run; some systems have Python without venv.)
+usable = $(shell for python in $(1); do \
+  if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+    command -v "$$python"; break; fi; done)
+pyenv = $(lastword $(sort $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/$(1).*/bin/python$(1))))
+find_python = $(call usable,python$(1) $(call pyenv,$(1)))
+
+# Lambda's Python, and the oldest that Redial runs on. (All of these look only when they are asked.)
+PYTHON_3.13 = $(call find_python,3.13)
+PYTHON_3.11 = $(call find_python,3.11)
+PYTHON = $(or $(PYTHON_3.13),$(call usable,python3.14 python3.12),$(PYTHON_3.11),$(call usable,python3 python))
+NO_PYTHON = No Python from 3.11 on that can make virtual environments: install one, or your system's python3-venv.
+
+# .venv keeps the Python that it was made with; the tests run on that one, and on the other of the two if it is there.
+VERSION = $(shell .venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+OTHER_VERSIONS = $(foreach version,$(filter-out $(VERSION),3.11 3.13),$(if $(PYTHON_$(version)),$(version)))
+
+# $(call install,<environment>,<requirements>): uv takes seconds for what takes pip minutes; pip where uv is not to be had.
+install = .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2) || \
+  $(1)/bin/python -m pip install --quiet --disable-pip-version-check -r $(2)
+
+.venv/ready: requirements-dev.txt layers/redial/requirements.txt
+	@echo "Installing into .venv, once: seconds with uv, else two minutes …"
+	@test -x .venv/bin/python || { python="$(PYTHON)"; \
+	  test -n "$$python" || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$$python" -m venv .venv; }
+	@test -x .venv/bin/uv || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 || true
+	@$(call install,.venv,requirements-dev.txt)
+	@touch $@
+
+.venv-3.%/ready: requirements-dev.txt layers/redial/requirements.txt | .venv/ready
+	@echo "Installing into .venv-3.$* …"
+	@test -x $(@D)/bin/python || $(PYTHON_3.$*) -m venv $(@D)
+	@$(call install,$(@D),requirements-dev.txt)
+	@touch $@
+
+.venv-sam/ready: requirements-sam.txt | .venv/ready
+	@echo "Installing AWS SAM into .venv-sam, once …"
+	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
+	@$(call install,$(@D),requirements-sam.txt)
+	@touch $@
+
+.venv-ministack/ready: requirements-ministack.txt | .venv/ready
+	@echo "Installing MiniStack, an emulated AWS, into .venv-ministack, once …"
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@$(call install,$(@D),requirements-ministack.txt)
+	@touch $@
+
+# The layer's build asks for a Python with pip; a region is asked for even where nothing is sent to AWS.
+SAM := PYTHON="$(CURDIR)/.venv/bin/python" SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
+# Python here, with the folders that Lambda puts on the path (pytest and mypy have their own settings for that).
+WITH_PATH := PYTHONPATH="$(CURDIR):$(CURDIR)/layers/redial"
+
+# ---- One machine -----------------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: .venv/ready ## Run the whole system on this machine. SPEED=60: a second is a minute
+	@$(WITH_PATH) .venv/bin/python -m local
+
+.PHONY: demo
+demo: .venv/ready ## Play one call through no-answer, busy and answered, in a few seconds
+	@$(WITH_PATH) .venv/bin/python -m local demo
+
+# ---- Checks ----------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: check pytest ## Everything that must pass: checks, and tests on Python 3.11 and 3.13, whichever are here
+	@for version in $(OTHER_VERSIONS); do \
+	  $(MAKE) .venv-$$version/ready && echo "pytest on Python $$version" && \
+	  .venv-$$version/bin/python -m pytest $(ARGS) || exit 1; \
+	done
+
+.PHONY: check
+check: .venv/ready .venv-sam/ready ## Format, lint, types, import directions, template
+	@echo "ruff" && .venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
+	@echo "mypy" && .venv/bin/mypy
+	@echo "import-linter" && $(WITH_PATH) .venv/bin/lint-imports --no-logo
+	@echo "sam validate" && $(SAM) validate --lint --region us-east-1
+
+.PHONY: pytest
+pytest: .venv/ready ## Only the tests, on one Python. ARGS='-k stop'
+	@echo "pytest on Python $(VERSION)" && .venv/bin/python -m pytest $(ARGS)
+
+.PHONY: format
+format: .venv/ready ## Format, and put right what lint can
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+# ---- AWS -------------------------------------------------------------------------------------------------------------
+
+.PHONY: build
+build: .venv-sam/ready ## Build what is deployed, into .aws-sam
+	@$(SAM) build
+
+.PHONY: deploy
+deploy: build ## Deploy to AWS. ENV=prod for production (samconfig.toml)
+	@$(SAM) deploy --config-env $(or $(ENV),default)
+
+.PHONY: deploy-check
+deploy-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Build and deploy to an emulated AWS, and try what came out
+	@.venv/bin/python -m pytest tests/e2e -m e2e $(ARGS)
+
+.PHONY: sam-local
+sam-local: ## Run a built function in Lambda's container: how to, in docs/sam-local.md
+	@sed -n '/^## How/,/^## /p' docs/sam-local.md
+
+.PHONY: keys
+keys: .venv/ready ## Accounts and API keys. ARGS='create-account --name acme --table …'; ARGS=--help
+	@$(WITH_PATH) .venv/bin/python -m redial.runtime.keys $(ARGS)
+
+# ---- This repository -------------------------------------------------------------------------------------------------
+
+.PHONY: lock
+lock: .venv/ready ## Write requirements-dev.txt anew from requirements-dev.in
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock" \
+	  requirements-dev.in -o requirements-dev.txt
+
+.PHONY: clean
+clean: ## Remove environments, builds and caches
+	@rm -rf .venv .venv-* .aws-sam .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+.PHONY: help
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,106 @@
+"""`python -m local` runs the whole system until Ctrl-C; `python -m local demo` plays one call and ends.
+
+Environment: REDIAL_PORT (3000), REDIAL_CARRIER_PORT (3001), REDIAL_INBOX_PORT (3002), REDIAL_API_KEY (local-dev-key),
+SPEED (1): simulated seconds for each second.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from local import ROOT
+from local.demo import play
+from local.http_server import PortTaken
+from local.inbox import Delivery
+from local.lambda_functions import FunctionFailed, Invocation
+from local.stack import DEFAULT_API_KEY, LocalStack
+from local.template import TemplateError
+from local.terminal import banner, line_of
+
+PORT, CARRIER_PORT, INBOX_PORT = 3000, 3001, 3002
+LOG = Path(".run/local.log")
+
+
+class SettingError(Exception):
+    """An environment variable holds nothing usable."""
+
+
+def run() -> int:
+    """Bring the system up, and down again at SIGINT or SIGTERM."""
+    end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: end.set())
+
+    def tell(delivery: Delivery) -> None:
+        print(line_of(delivery), file=terminal, flush=True)
+
+    def complain(invocation: Invocation, failure: FunctionFailed) -> None:
+        error = f"{failure.payload['errorType']}: {failure.payload['errorMessage']}"
+        print(f"{invocation.function.name} failed: {error}; more in {LOG}", file=sys.stderr, flush=True)
+
+    terminal = sys.stdout
+    stack = LocalStack(
+        port=_number("REDIAL_PORT", PORT),
+        carrier_port=_number("REDIAL_CARRIER_PORT", CARRIER_PORT),
+        inbox_port=_number("REDIAL_INBOX_PORT", INBOX_PORT),
+        speed=_speed(),
+        api_key=os.environ.get("REDIAL_API_KEY") or DEFAULT_API_KEY,
+        log=ROOT / LOG,
+        tell=tell,
+        complain=complain,
+    )
+    with stack:
+        print(banner(stack, str(LOG)), file=terminal, flush=True)
+        end.wait()
+    return 0
+
+
+def demo() -> int:
+    """Play the story; 1 if it did not come out right."""
+    terminal = sys.stdout
+    faults = play(ROOT / LOG, lambda line: print(line, file=terminal, flush=True))
+    for fault in faults:
+        print(f"not as it should be: {fault}", file=sys.stderr)
+    if not faults:
+        print("\nAll as it should be.")
+    return 1 if faults else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command; 2 for a wrong setting, a taken port or a template that does not fit."""
+    if list(arguments) not in ([], ["demo"]):
+        print(f"usage: python -m local [demo]\n\n{__doc__}", file=sys.stderr)
+        return 2
+    try:
+        return demo() if arguments else run()
+    except PortTaken as error:
+        settings = "REDIAL_PORT, REDIAL_CARRIER_PORT or REDIAL_INBOX_PORT"
+        print(f"{error}; choose another with {settings}", file=sys.stderr)
+    except (SettingError, TemplateError) as error:
+        print(error, file=sys.stderr)
+    return 2
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not text.isdigit() or not 0 <= int(text) <= 65535:
+        raise SettingError(f"{name} must be a port number, 0 for a free one; not {text}")
+    return int(text)
+
+
+def _speed() -> float:
+    text = os.environ.get("SPEED") or "1"
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1
+    if not 0 <= speed <= 100_000:
+        raise SettingError(f"SPEED must be a number from 0 to 100000; not {text}")
+    return speed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

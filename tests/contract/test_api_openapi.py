@@ -1,0 +1,104 @@
+"""The OpenAPI document: valid, of every route of the contract, and true about who may ask and what may go wrong."""
+
+import json
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from functions.api.handler import PUBLIC, app
+from redial.domain.status import RETRYABLE, Status
+from tests.support.api import openapi
+
+CONTRACT = {
+    ("POST", "/call"),
+    ("POST", "/call/{execution_id}/stop"),
+    ("POST", "/v2/agent/{agent_id}/stop"),
+    ("GET", "/executions/{execution_id}"),
+    ("GET", "/executions/{execution_id}/log"),
+    ("GET", "/v2/agent/{agent_id}/executions"),
+    ("GET", "/agent/{agent_id}/executions"),
+    ("POST", "/v2/agent"),
+    ("GET", "/v2/agent/all"),
+    ("GET", "/v2/agent/{agent_id}"),
+    ("PUT", "/v2/agent/{agent_id}"),
+    ("PATCH", "/v2/agent/{agent_id}"),
+    ("DELETE", "/v2/agent/{agent_id}"),
+    ("GET", "/user/me"),
+    ("GET", "/phone-numbers/all"),
+    ("GET", "/webhooks/undelivered"),
+    ("POST", "/executions/{execution_id}/webhooks/replay"),
+    ("GET", "/health"),
+    ("GET", "/docs"),
+    ("GET", "/openapi.json"),
+}
+OPERATIONS = [
+    (method.upper(), path, operation)
+    for path, operations in openapi()["paths"].items()
+    for method, operation in operations.items()
+]
+
+
+def test_the_document_is_valid_openapi() -> None:
+    OpenAPIV31SpecValidator(openapi()).validate()
+    assert openapi()["openapi"].startswith("3.1")
+
+
+def test_the_documented_routes_are_the_contracts() -> None:
+    assert {(method, path) for method, path, _ in OPERATIONS} == CONTRACT
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)
+def test_a_route_says_what_it_does_and_what_may_go_wrong(method: str, path: str, operation: dict[str, Any]) -> None:
+    assert operation["summary"]
+    assert operation["operationId"]
+    answers = operation["responses"]
+    assert "422" not in answers
+    if path in PUBLIC:
+        assert operation["security"] == []
+        return
+    assert "security" not in operation, "the document's own rule holds: an API key"
+    expected = {"401", "500"} | ({"404"} if "{" in path else set()) | ({"400"} if "requestBody" in operation else set())
+    assert expected <= set(answers)
+    for status, answer in answers.items():
+        if int(status) >= 400:
+            assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorBody"}
+
+
+def test_every_route_but_the_public_ones_needs_a_key() -> None:
+    assert openapi()["security"] == [{"apiKey": []}]
+    scheme = openapi()["components"]["securitySchemes"]["apiKey"]
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+
+
+def test_operation_ids_are_unique() -> None:
+    ids = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(ids) == len(set(ids))
+
+
+def test_schemas_name_the_domains_own_words() -> None:
+    schemas = openapi()["components"]["schemas"]
+    assert schemas["Status"]["enum"] == [str(status) for status in Status]
+    assert schemas["RetryConfig"]["properties"]["retry_on_statuses"]["items"]["enum"] == list(RETRYABLE)
+
+
+def test_every_schema_is_used() -> None:
+    document = json.dumps(openapi())
+    unused = [name for name in openapi()["components"]["schemas"] if f'"#/components/schemas/{name}"' not in document]
+    assert unused == []
+
+
+def test_execution_has_the_contracts_fields_and_no_others() -> None:
+    fields = openapi()["components"]["schemas"]["Execution"]
+    assert set(fields["required"]) == set(fields["properties"])
+    assert " ".join(fields["properties"]) == (
+        "id agent_id batch_id status created_at updated_at scheduled_at rescheduled_at retry_config retry_count "
+        "retry_history answered_by_voice_mail conversation_duration error_message termination_reason initiated_at "
+        "user_number agent_number provider telephony_data context_details batch_run_details attempts next_attempt "
+        "sequence"
+    )
+
+
+def test_a_path_without_a_route_has_no_methods() -> None:
+    assert app.methods("/nope") == []
+    assert app.methods("/v2/agent/x/executions") == ["GET"]

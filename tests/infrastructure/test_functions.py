@@ -1,0 +1,143 @@
+"""The functions of template.yaml: each as the code expects it, observed, and safe to fail."""
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+
+from redial.adapters.carriers import twilio
+from redial.runtime import settings
+from redial.usecases.deliver_events import SECONDS_FOR_ONE_EVENT
+from tests.support.sample_events import sample_events
+from tests.support.template import ROOT, functions, of_type, template, texts
+
+FUNCTIONS = functions()
+ASYNCHRONOUS = ("deliver", "dial", "sweep")
+SETTINGS = {
+    "api": settings.ApiSettings,
+    "carrier_callback": settings.CarrierCallbackSettings,
+    "deliver": settings.DeliverSettings,
+    "dial": settings.DialSettings,
+    "sweep": settings.SweepSettings,
+}
+OF_POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+
+each_function = pytest.mark.parametrize("name", sorted(FUNCTIONS))
+
+
+def test_every_folder_of_functions_is_a_function_and_every_function_has_one() -> None:
+    assert sorted(FUNCTIONS) == sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
+
+
+def test_every_function_has_a_sample_event_and_every_sample_event_a_function() -> None:
+    assert {event.function for event in sample_events()} == set(FUNCTIONS)
+
+
+@each_function
+def test_a_functions_environment_is_what_its_settings_read(name: str) -> None:
+    read = {field.name.upper() for field in dataclasses.fields(SETTINGS[name])}
+    assert set(FUNCTIONS[name]["Environment"]) == read | OF_POWERTOOLS
+
+
+@each_function
+def test_a_function_runs_on_the_layers_python_and_processor(name: str) -> None:
+    function = FUNCTIONS[name]
+    layer = of_type("AWS::Serverless::LayerVersion")["RedialLayer"]
+    assert function["Layers"] == [{"Ref": "RedialLayer"}]
+    assert [function["Runtime"]] == layer["Properties"]["CompatibleRuntimes"] == ["python3.13"]
+    assert function["Architectures"] == layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
+    assert layer["Metadata"] == {"BuildMethod": "makefile", "BuildArchitecture": "arm64"}
+    assert function["Handler"] == "handler.handler"
+    assert function["Tracing"] == "Active"
+
+
+@each_function
+def test_a_function_logs_to_a_group_that_the_template_declares_and_empties(name: str) -> None:
+    group = FUNCTIONS[name]["LoggingConfig"]["LogGroup"]["Ref"]
+    declared = of_type("AWS::Logs::LogGroup")[group]["Properties"]
+    assert declared["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/{FUNCTIONS[name]['FunctionName']['Fn::Sub']}"}
+    assert declared["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+@each_function
+def test_a_change_of_any_kind_publishes_a_version(name: str) -> None:
+    """The alias would otherwise stay with the code, layer or settings of before. See the head of template.yaml."""
+    function = FUNCTIONS[name]
+    assert function["AutoPublishAlias"] == "live"
+    assert function["AutoPublishAliasAllProperties"] is True
+    assert of_type("AWS::Serverless::LayerVersion")["RedialLayer"]["Properties"]["PublishLambdaVersion"] is True
+    used = {text for text in texts(function["Environment"]) if text in template()["Parameters"]}
+    if "HasPublicUrl" in texts(function["Environment"]):
+        used.add("PublicUrl")
+    assert used == set(re.findall(r"\$\{(\w+)\}", function["VersionDescription"]["Fn::Sub"]))
+
+
+@pytest.mark.parametrize("name", ASYNCHRONOUS)
+def test_an_asynchronous_function_that_fails_leaves_a_dead_letter(name: str) -> None:
+    config = FUNCTIONS[name]["EventInvokeConfig"]
+    destination = {"Type": "SQS", "Destination": {"Fn::GetAtt": "FunctionDeadLetters.Arn"}}
+    assert config["DestinationConfig"] == {"OnFailure": destination}
+    assert 0 <= config["MaximumRetryAttempts"] <= 2
+    assert 60 <= config["MaximumEventAgeInSeconds"] <= 3600
+
+
+def test_only_functions_behind_the_http_api_are_without_a_failure_destination() -> None:
+    behind_the_api = {
+        name
+        for name, function in FUNCTIONS.items()
+        if any(event["Type"] == "HttpApi" for event in function.get("Events", {}).values())
+    }
+    assert behind_the_api == set(FUNCTIONS) - set(ASYNCHRONOUS)
+
+
+def test_a_dial_is_not_made_a_quarter_of_an_hour_late() -> None:
+    assert FUNCTIONS["dial"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"] <= 900
+
+
+def test_dial_may_invoke_itself_for_as_long_as_there_is_a_queue() -> None:
+    assert FUNCTIONS["dial"]["RecursiveLoop"] == "Allow"
+
+
+def test_time_suffices_for_what_a_function_waits_for() -> None:
+    timeouts = {name: function["Timeout"] for name, function in FUNCTIONS.items()}
+    assert timeouts["dial"] > twilio.PLACE_TIMEOUT_SECONDS + SECONDS_FOR_ONE_EVENT
+    assert timeouts["deliver"] > SECONDS_FOR_ONE_EVENT
+    assert timeouts["carrier_callback"] < 15, "Twilio waits no longer"
+    assert timeouts["api"] < 30, "the HTTP API waits no longer"
+    assert timeouts["sweep"] < 60, "the next one starts then"
+
+
+def test_every_function_arn_that_is_written_out_is_a_functions() -> None:
+    arns = {
+        text.split(":function:")[1]
+        for text in texts(template()["Resources"]) + texts(template()["Globals"])
+        if ":function:" in text
+    }
+    targets = {f"{function['FunctionName']['Fn::Sub']}:live" for function in FUNCTIONS.values()}
+    assert arns
+    assert arns <= targets
+
+
+def test_the_http_api_knows_two_routes_and_leaves_the_rest_to_the_code() -> None:
+    routes: dict[str, Any] = {
+        name: [event["Properties"] for event in function["Events"].values() if event["Type"] == "HttpApi"]
+        for name, function in FUNCTIONS.items()
+        if "Events" in function
+    }
+    api = {"ApiId": {"Ref": "HttpApi"}}
+    assert routes["api"] == [api]
+    assert routes["carrier_callback"] == [{**api, "Method": "POST", "Path": "/callbacks/{proxy+}"}]
+
+
+def test_the_sweeper_runs_every_minute_and_its_schedule_has_a_dead_letter_queue() -> None:
+    schedule = FUNCTIONS["sweep"]["Events"]["EveryMinute"]
+    assert schedule["Type"] == "ScheduleV2"
+    assert schedule["Properties"]["ScheduleExpression"] == "rate(1 minute)"
+    assert schedule["Properties"]["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": "SweepDeadLetters.Arn"}}
+    assert "GroupName" not in schedule["Properties"], "in the timers' group functions could delete it"
+
+
+def test_webhooks_to_this_machine_are_for_this_machine_only() -> None:
+    for function in FUNCTIONS.values():
+        assert function["Environment"].get("ALLOW_LOCAL_WEBHOOKS", "false") == "false"

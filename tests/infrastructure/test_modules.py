@@ -1,0 +1,66 @@
+"""What a cold start loads. A start is mostly importing, and every module that a function does not need is paid for."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.template import ROOT, functions
+
+API_ONLY = {"pydantic", "pydantic_core", "aws_lambda_powertools.event_handler"}
+HTTP_CLIENT = {"redial.adapters.http", "requests", "httpx"}
+NEVER = {
+    "aws_xray_sdk",  # takes longer than boto3; Lambda traces without it
+    "boto3.dynamodb.transform",  # what boto3.resource("dynamodb") loads
+    "moto",
+    "phonenumbers",  # until a call with calling hours comes
+    "twilio",  # Twilio's SDK
+    "local",
+    "tests",
+}
+FORBIDDEN = {
+    "api": NEVER | HTTP_CLIENT,
+    "carrier_callback": NEVER | HTTP_CLIENT | API_ONLY,
+    "deliver": NEVER | API_ONLY,
+    "dial": NEVER | API_ONLY,
+    "sweep": NEVER | API_ONLY,
+}
+START = """
+import importlib, json, sys
+handler = importlib.import_module("functions.{0}.handler").handler
+from redial.runtime import wiring
+wiring.{0}()
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def _loaded(function: str) -> set[str]:
+    """The modules of a fresh process that has loaded a function, and built its clients as its first event does."""
+    environment = {
+        **dict.fromkeys(functions()[function]["Environment"], "https://example.com"),
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'layers/redial'}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-c", START.format(function)]
+    run = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    loaded: list[str] = json.loads(run.stdout)
+    return set(loaded)
+
+
+@pytest.mark.parametrize("function", sorted(FORBIDDEN))
+def test_a_function_loads_nothing_that_it_does_not_need(function: str) -> None:
+    loaded = _loaded(function)
+    assert f"functions.{function}.handler" in loaded
+    assert sorted(loaded & FORBIDDEN[function]) == []
+    others = {f"functions.{other}.handler" for other in FORBIDDEN} - {f"functions.{function}.handler"}
+    assert not loaded & others
+
+
+def test_every_function_has_such_a_list() -> None:
+    assert set(FORBIDDEN) == set(functions())

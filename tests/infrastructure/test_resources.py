@@ -1,0 +1,168 @@
+"""What template.yaml declares beside the functions: state, queues, the HTTP API, alarms, parameters."""
+
+import re
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from redial.runtime import telemetry
+from tests.support.table import TABLE_NAME, create_table
+from tests.support.template import functions, of_type, template
+
+ALARMS = of_type("AWS::CloudWatch::Alarm")
+QUEUES = of_type("AWS::SQS::Queue")
+OF_AWS: dict[tuple[str, str], set[str]] = {
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
+    ("AWS/Lambda", "Invocations"): {"FunctionName"},
+    ("AWS/Lambda", "Throttles"): {"FunctionName"},
+    ("AWS/ApiGateway", "5xx"): {"ApiId"},
+}
+"""Metrics that AWS publishes, each with the dimensions of one series of it. From the services' own documentation:
+…/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html, …/lambda/latest/dg/
+monitoring-metrics-types.html, …/apigateway/latest/developerguide/http-api-metrics.html"""
+
+
+def _table() -> dict[str, Any]:
+    return of_type("AWS::DynamoDB::Table")["Table"]
+
+
+def test_the_table_outlives_the_stack_and_can_be_brought_back() -> None:
+    table = _table()
+    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
+    properties = table["Properties"]
+    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert properties["SSESpecification"] == {"SSEEnabled": True}
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert "TableName" not in properties, "a name would be taken when a kept table's stack is made again"
+
+
+def test_the_tables_keys_and_indexes_are_those_that_the_tests_run_on() -> None:
+    client = mock.Mock()
+    create_table(client)
+    made = client.create_table.call_args.kwargs
+    declared = _table()["Properties"]
+    for name in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"):
+        assert declared[name] == made[name]
+    assert client.update_time_to_live.call_args.kwargs == {
+        "TableName": TABLE_NAME,
+        "TimeToLiveSpecification": declared["TimeToLiveSpecification"],
+    }
+
+
+def test_indexes_hold_keys_alone() -> None:
+    """An index is written when what it holds changes: with more, each change of an execution would cost three writes."""
+    for index in _table()["Properties"]["GlobalSecondaryIndexes"]:
+        assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+
+
+@pytest.mark.parametrize("queue", sorted(QUEUES))
+def test_dead_letters_are_kept_for_two_weeks_and_somebody_is_told(queue: str) -> None:
+    assert QUEUES[queue]["Properties"] == {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
+    watched = [{"Name": "QueueName", "Value": {"Fn::GetAtt": f"{queue}.QueueName"}}]
+    (alarm,) = (alarm["Properties"] for alarm in ALARMS.values() if alarm["Properties"]["Dimensions"] == watched)
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanOrEqualToThreshold", 1)
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarm_watches_a_metric_that_is_published(name: str) -> None:
+    alarm = ALARMS[name]["Properties"]
+    dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
+    if alarm["Namespace"] == "Redial":
+        assert alarm["MetricName"] in _published()
+        assert dimensions == {"service": template()["Globals"]["Function"]["Environment"]["Variables"][_SERVICE]}
+        assert template()["Globals"]["Function"]["Environment"]["Variables"][_NAMESPACE] == "Redial"
+    else:
+        assert set(dimensions) == OF_AWS[alarm["Namespace"], alarm["MetricName"]]
+        (target,) = dimensions.values()
+        logical_id = target["Ref"] if "Ref" in target else target["Fn::GetAtt"].partition(".")[0]
+        assert logical_id in template()["Resources"]
+
+
+_SERVICE, _NAMESPACE = "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"
+
+
+def _published() -> set[str]:
+    """The names of all metrics that the code publishes."""
+    with open(telemetry.__file__) as source:  # noqa: PTH123  a module's own file
+        return set(re.findall(r'"([A-Z][a-z]+(?:[A-Z][a-z]+)+)"', source.read()))
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarm_says_what_is_wrong_and_tells_the_topic_if_there_is_one(name: str) -> None:
+    alarm = ALARMS[name]["Properties"]
+    tell = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+    assert alarm["AlarmActions"] == alarm["OKActions"] == tell
+    assert len(alarm["AlarmDescription"]) > 40
+
+
+def test_silence_is_alarming_only_of_what_runs_every_minute() -> None:
+    breaching = {name for name, alarm in ALARMS.items() if alarm["Properties"]["TreatMissingData"] == "breaching"}
+    assert breaching == {"SweepStoppedAlarm"}
+
+
+def test_requests_are_logged_without_what_they_carry_and_the_log_is_emptied() -> None:
+    api = of_type("AWS::Serverless::HttpApi")["HttpApi"]["Properties"]
+    assert api["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": "HttpApiLogGroup.Arn"}
+    logged = set(re.findall(r"\$context\.([\w.]+)", api["AccessLogSettings"]["Format"]))
+    assert not any(secret in name for name in logged for secret in ("authorizer", "body", "header", "query"))
+    for group in of_type("AWS::Logs::LogGroup").values():
+        assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_clients_cannot_use_up_the_carriers_callbacks_share() -> None:
+    api = of_type("AWS::Serverless::HttpApi")["HttpApi"]["Properties"]
+    (event,) = functions()["carrier_callback"]["Events"].values()
+    route = f"{event['Properties']['Method']} {event['Properties']['Path']}"
+    highest = template()["Parameters"]["ApiRequestsPerSecond"]["MaxValue"]
+    assert api["RouteSettings"][route]["ThrottlingRateLimit"] >= highest
+    assert api["DefaultRouteSettings"]["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
+
+
+PARAMETERS = template()["Parameters"]
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_a_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
+    parameter = PARAMETERS[name]
+    assert parameter["Description"]
+    assert "Default" in parameter
+    if "AllowedValues" in parameter:
+        assert parameter["Default"] in parameter["AllowedValues"]
+        return
+    assert parameter["ConstraintDescription"].startswith("must be")
+    if parameter["Type"] == "String":
+        assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"])
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("TwilioSecretName", ["redial/twilio", "a"], ["", "arn:aws:secretsmanager:…", "two words"]),
+        ("TwilioApiUrl", ["https://api.dublin.ie1.twilio.com"], ["http://api.twilio.com", "https://api.twilio.com/"]),
+        ("PublicUrl", ["", "https://calls.example.com", "https://example.com/v1"], ["calls.example.com", "https://a/"]),
+        ("AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:on-call"], ["on-call", "arn:aws:sqs:a:1:b"]),
+    ],
+)
+def test_patterns_take_what_is_right_and_nothing_else(name: str, good: list[str], bad: list[str]) -> None:
+    pattern = PARAMETERS[name]["AllowedPattern"]
+    assert all(re.fullmatch(pattern, value) for value in good)
+    assert not any(re.fullmatch(pattern, value) for value in bad)
+
+
+def test_a_versions_description_cannot_grow_too_long() -> None:
+    """It holds parameters' values, and Lambda takes 256 characters."""
+    longest = {
+        "LogLevel": "WARNING",
+        "TwilioSecretName": "x" * 64,
+        "TwilioApiUrl": f"https://{'x' * 40}.twilio.com",
+        "PublicUrl": f"https://{'x' * 64}/{'x' * 20}",
+    }
+    for name, value in longest.items():
+        if "AllowedPattern" in PARAMETERS[name]:
+            assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
+            assert not re.fullmatch(PARAMETERS[name]["AllowedPattern"], value.replace("x" * 20, "x" * 64))
+    for function in functions().values():
+        description: str = function["VersionDescription"]["Fn::Sub"]
+        filled_in = re.sub(r"\$\{(\w+)\}", lambda parameter: longest[parameter[1]], description)
+        assert len(filled_in) <= 256

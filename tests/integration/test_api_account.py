@@ -1,0 +1,129 @@
+"""An account over HTTP: itself, its numbers, and the events that its webhooks did not take."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from redial.domain.delivery import Delivery, Tried
+from redial.runtime import wiring
+from tests.support.api import OTHER_ACCOUNT_ID, OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
+from tests.support.samples import ACCOUNT_ID, CALLER_ID, TEN, minutes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _aws() -> Iterator[None]:
+    with aws():
+        yield
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with running_api() as running:
+        yield running
+
+
+def test_me_is_the_account_that_the_key_opens(api: Api) -> None:
+    nobody = {"max": 0, "current": 0}
+    assert api.send("GET", "/user/me").json == {"id": ACCOUNT_ID, "name": "First", "concurrency": nobody}
+    other = api.send("GET", "/user/me", key=OTHER_API_KEY).json
+    assert other == {"id": OTHER_ACCOUNT_ID, "name": "Other", "concurrency": nobody}
+
+
+def test_concurrency_is_counted_over_all_agents_and_all_shards_of_their_lines(api: Api) -> None:
+    small, large = api.agent(max_concurrent_calls=7), api.agent(max_concurrent_calls=120)
+    deleted, foreign = api.agent(max_concurrent_calls=30), api.agent(key=OTHER_API_KEY)
+    lines = wiring.api().lines
+    for agent_id, shard in ((small, 0), (large, 0), (large, 2), (deleted, 0), (foreign, 0)):
+        for call in range(2):
+            assert lines.acquire(ACCOUNT_ID, agent_id, shard, 50, f"{shard}{call}{agent_id[2:]}", 1, TEN)
+    api.send("DELETE", f"/v2/agent/{deleted}")
+    assert api.send("GET", "/user/me").json["concurrency"] == {"max": 127, "current": 6}
+
+
+def test_the_numbers_are_those_that_the_accounts_agents_call_from(api: Api) -> None:
+    assert api.send("GET", "/phone-numbers/all").json == []
+    first = api.agent(from_phone_numbers=[CALLER_ID, "+14155550101"])
+    api.advance(minutes(1))
+    second = api.agent(from_phone_numbers=[CALLER_ID])
+    api.agent(from_phone_numbers=[])
+    api.agent(key=OTHER_API_KEY)
+    numbers = api.send("GET", "/phone-numbers/all").json
+    assert [(one["phone_number"], one["agent_id"]) for one in numbers] == [
+        (CALLER_ID, first),
+        ("+14155550101", first),
+        (CALLER_ID, second),
+    ]
+    assert {one["telephony_provider"] for one in numbers} == {"twilio"}
+    assert len({one["id"] for one in numbers}) == 3
+    assert api.send("GET", "/phone-numbers/all").json == numbers
+
+
+# ---- undelivered events -------------------------------------------------------------------------------------------
+
+
+def undelivered(api: Api, key: str = "", **delivery: Any) -> str:
+    """A call whose first event was given up after eight tries."""
+    keys = {"key": key} if key else {}
+    execution_id = api.call(api.agent(**keys), **keys)
+    world = wiring.api()
+    execution = world.executions.get(execution_id)
+    assert execution is not None
+    given_up = Delivery(settled=1, undelivered=(1,), log=(Tried(1, TEN, 503, 8, "busy"),))
+    changed = replace(execution, delivery=replace(given_up, **delivery))
+    world.executions.save(changed.with_due(TEN))
+    world.undelivered.add(execution.account_id, execution_id, TEN)
+    return execution_id
+
+
+def test_given_up_events_are_listed_to_their_account(api: Api) -> None:
+    assert api.send("GET", "/webhooks/undelivered").json == {"data": [], "has_more": False}
+    execution_id = undelivered(api)
+    undelivered(api, key=OTHER_API_KEY)
+    listed = api.send("GET", "/webhooks/undelivered").json
+    assert [one["execution_id"] for one in listed["data"]] == [execution_id]
+    assert listed["data"][0]["events"] == [
+        {
+            "sequence": 1,
+            "status": "queued",
+            "last_tried_at": "2026-01-26T10:00:00.000Z",
+            "tries": 8,
+            "http_status": 503,
+            "error": "busy",
+        }
+    ]
+
+
+def test_an_event_whose_last_try_is_no_longer_known_is_listed_all_the_same(api: Api) -> None:
+    undelivered(api, log=())
+    (event,) = api.send("GET", "/webhooks/undelivered").json["data"][0]["events"]
+    assert (event["sequence"], event["last_tried_at"], event["tries"]) == (1, None, None)
+
+
+def test_a_long_list_says_that_there_is_more(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.api.handler.MOST_UNDELIVERED", 2)
+    made = {undelivered(api) for _ in range(3)}
+    listed = api.send("GET", "/webhooks/undelivered").json
+    assert {one["execution_id"] for one in listed["data"]} < made
+    assert (len(listed["data"]), listed["has_more"]) == (2, True)
+
+
+def test_replaying_puts_given_up_events_in_line_and_invokes_deliver(api: Api) -> None:
+    execution_id = undelivered(api)
+    api.invoked.clear()
+    answer = api.send("POST", f"/executions/{execution_id}/webhooks/replay")
+    assert (answer.status, answer.json) == (200, {"execution_id": execution_id, "replayed": [1]})
+    assert [(name, event["execution_id"]) for name, event in api.invoked] == [("deliver", execution_id)]
+    stored = wiring.api().executions.get(execution_id)
+    assert stored is not None
+    assert stored.pending()[0] == 1
+    assert api.send("GET", "/webhooks/undelivered").json["data"] == []
+    assert api.send("POST", f"/executions/{execution_id}/webhooks/replay").json["replayed"] == []
+
+
+def test_replaying_what_is_not_yours_answers_404(api: Api) -> None:
+    foreign = undelivered(api, key=OTHER_API_KEY)
+    for execution_id in (UNKNOWN_ID, foreign, "x"):
+        assert api.send("POST", f"/executions/{execution_id}/webhooks/replay").status == 404
+    assert len(api.send("GET", "/webhooks/undelivered", key=OTHER_API_KEY).json["data"]) == 1

@@ -1,0 +1,322 @@
+"""The whole system on one machine, over HTTP: from a request to the webhooks it causes."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import ROOT
+from local.aws import RealAwsRefused
+from local.http_server import PortTaken
+from local.scheduler import as_late_as_aws
+from local.stack import LocalStack
+from redial.runtime import system
+from tests.support.local_stack import NOON, LocalClient, local_stack, request
+
+TO = "+12025550123"
+RETRIES = {"enabled": True, "max_retries": 3, "retry_intervals_minutes": [30, 60, 120]}
+STORY = [
+    "queued", "initiated", "ringing", "no-answer", "scheduled",
+    "initiated", "busy", "scheduled",
+    "initiated", "ringing", "in-progress", "completed",
+]  # fmt: skip
+
+
+@pytest.fixture
+def client() -> Iterator[LocalClient]:
+    with local_stack() as client:
+        yield client
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def test_a_call_is_retried_until_it_is_answered(client: LocalClient) -> None:
+    client.script(TO, "no-answer", "busy", "completed")
+    execution_id = client.call(TO, retry_config=RETRIES)
+    client.advance(240)
+    events = client.inbox(execution_id=execution_id)
+    assert [one["body"]["status"] for one in events] == STORY
+    assert all(one["verified"] and one["answered"] == 200 for one in events)
+    calls = client.calls(TO)
+    assert [call["status"] for call in calls] == ["no-answer", "busy", "completed"]
+    for before, after, minutes in zip(calls, calls[1:], (30, 60), strict=False):
+        waited = at(after["placed_at"]) - at(before["ended_at"])
+        assert timedelta(minutes=minutes) <= waited <= timedelta(minutes=minutes, seconds=1)
+    assert client.execution(execution_id)["status"] == "completed"
+    assert request("GET", f"{client.stack.url}/_local/schedules").json == []
+    assert client.stack.carrier.calls.problems == []
+    client.assert_sound()
+
+
+def test_two_runs_of_one_seed_are_the_same(client: LocalClient) -> None:
+    def story(client: LocalClient) -> Any:
+        for number in range(5):
+            client.call(f"+1202555{number:04d}", retry_config=RETRIES)
+        client.advance(240)
+        return client.calls(), [(one["received_at"], one["body"]) for one in client.inbox()]
+
+    first = story(client)
+    client.stack.stop()
+    with local_stack() as again:
+        assert story(again) == first
+
+
+def test_schedules_may_fire_late_and_twice_and_the_story_is_the_same() -> None:
+    late = as_late_as_aws(seed=3)
+    with local_stack(firing=lambda schedule: (*late(schedule), 45.0)) as client:
+        client.script(TO, "no-answer", "busy", "completed")
+        execution_id = client.call(TO, retry_config=RETRIES)
+        client.advance(240)
+        assert [one["body"]["status"] for one in client.inbox(execution_id=execution_id)] == STORY
+        assert len(client.calls(TO)) == 3
+        client.assert_sound()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "calls", "final"),
+    [
+        ("completed", 1, "completed"),
+        ("no-answer", 1, "no-answer"),
+        ("busy", 1, "busy"),
+        ("failed", 1, "failed"),
+        ("canceled", 1, "canceled"),
+        ("voicemail", 1, "completed"),
+        ("invalid-number", 0, "failed"),
+        ("timeout-after-placing", 1, "completed"),
+        ("no-callback", 1, "completed"),
+        ("duplicate-callbacks", 1, "completed"),
+        ("late-callbacks", 1, "completed"),
+    ],
+)
+def test_every_outcome_ends_right_and_never_dials_twice(
+    client: LocalClient, outcome: str, calls: int, final: str
+) -> None:
+    client.script(TO, outcome)
+    execution_id = client.call(TO)
+    client.advance(120)
+    assert len(client.calls(TO)) == calls
+    assert client.execution(execution_id)["status"] == final
+    events = client.inbox(execution_id=execution_id)
+    assert [one["body"]["sequence"] for one in events] == list(range(1, len(events) + 1))
+    assert events[-1]["body"]["status"] == final
+    client.assert_sound()
+
+
+def test_a_throttled_call_is_placed_later_and_an_error_is_settled_without_a_second_call(client: LocalClient) -> None:
+    other = "+12025550124"
+    client.script(TO, "refused-429", "refused-429", "completed")
+    client.script(other, "error-500", "completed")
+    throttled, unknown = client.call(TO), client.call(other)
+    client.advance(120)
+    assert client.execution(throttled)["status"] == "completed"
+    assert client.execution(throttled)["retry_count"] == 0
+    assert (client.execution(unknown)["status"], client.calls(other)) == ("error", [])
+
+
+def test_a_webhook_that_fails_is_sent_again_with_the_same_id_until_it_is_accepted(client: LocalClient) -> None:
+    client.script(TO, "busy")
+    assert request("POST", f"{client.stack.inbox_url}/_inbox/demo/fail", {"times": 3}).status == 200
+    execution_id = client.call(TO)
+    client.advance(60)
+    tries = client.inbox(execution_id=execution_id)
+    assert [one["answered"] for one in tries[:4]] == [500, 500, 500, 200]
+    assert len({one["headers"]["webhook-id"] for one in tries[:4]}) == 1
+    accepted = [one["body"]["status"] for one in tries if one["answered"] == 200]
+    assert accepted == ["queued", "initiated", "busy"]
+    waits = [at(later["received_at"]) - at(earlier["received_at"]) for earlier, later in pairwise(tries)]
+    assert waits[0] == timedelta(seconds=5), "the second try comes in the same invocation, 5 s later"
+    assert timedelta(seconds=48) <= waits[1] <= timedelta(seconds=132)
+
+
+def test_a_webhook_may_ask_the_api_while_it_is_being_delivered(client: LocalClient) -> None:
+    """The customer's endpoint calls back into the API before it answers; nobody waits for anybody in a circle."""
+    from local.http_server import HttpServer, Request, Response
+
+    seen: list[str] = []
+
+    def endpoint(sent: Request) -> Response:
+        event = sent.json()
+        seen.append(event["status"])
+        if event["status"] == "scheduled":
+            assert client.api("POST", f"/call/{event['id']}/stop").status == 200
+        return Response(200)
+
+    server = HttpServer("customer", 0)
+    server.start(endpoint)
+    try:
+        agent_id = client.stack.create_agent(webhook_url=f"{server.url}/events")
+        client.script(TO, "busy", "completed")
+        execution_id = client.call(TO, agent_id=agent_id, retry_config=RETRIES)
+        started = time.monotonic()
+        client.advance(60)
+        assert time.monotonic() - started < 8
+    finally:
+        server.stop()
+    assert client.execution(execution_id)["status"] == "stopped"
+    assert seen[-1] == "stopped" and len(client.calls(TO)) == 1
+
+
+def test_lines_are_never_exceeded_and_never_idle(client: LocalClient) -> None:
+    agent_id = client.stack.create_agent(max_concurrent_calls=3)
+    numbers = [f"+1202555{number:04d}" for number in range(12)]
+    for number in numbers:
+        client.script(number, "completed")
+        client.call(number, agent_id=agent_id)
+    client.advance(30)
+    calls = client.calls()
+    assert len(calls) == 12
+    assert request("GET", f"{client.stack.carrier_url}/_carrier/live").json == {"live": 0, "max_live": 3}
+    ends = sorted(at(call["ended_at"]) for call in calls)
+    starts = sorted(at(call["placed_at"]) for call in calls)
+    assert starts[3:] == ends[:-3], "each call that ends starts the next at once"
+
+
+def test_health_needs_every_server(client: LocalClient) -> None:
+    health = f"{client.stack.url}/health"
+    assert request("GET", health).status == 200
+    client.stack._inbox_server.stop()
+    answer = request("GET", health)
+    assert (answer.status, answer.json["message"]) == (503, "not up: inbox")
+
+
+def test_a_stack_can_be_started_again_and_leaves_the_process_as_it_was() -> None:
+    environment, stdout, now = dict(os.environ), sys.stdout, system._now
+    for _ in range(2):
+        with local_stack() as client:
+            client.script(TO, "completed")
+            client.call(TO)
+            client.advance(5)
+            assert len(client.inbox()) == 5
+            with pytest.raises(RuntimeError, match="one emulated AWS"):
+                LocalStack().start()
+            assert request("GET", f"{client.stack.url}/health").status == 200
+    assert dict(os.environ) == environment
+    assert sys.stdout is stdout
+    assert system._now is not now and abs((system.now() - datetime.now(system.now().tzinfo)).total_seconds()) < 1
+
+
+def test_the_functions_log_goes_to_a_file_at_simulated_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with local_stack(log=tmp_path / "run" / "local.log") as client:
+        client.call(TO)
+        client.advance(5)
+    log = (tmp_path / "run" / "local.log").read_text()
+    assert '"timestamp":"2026-01-26T12:00:00.000+00:00"' in log
+    assert TO not in log, "phone numbers are masked"
+    assert capsys.readouterr().out == ""
+
+
+def test_a_function_that_fails_is_told_tried_again_and_becomes_a_dead_letter() -> None:
+    complaints: list[str] = []
+    with local_stack(complain=lambda invocation, failure: complaints.append(failure.payload["errorType"])) as client:
+        client.stack.functions.invoke_later("redial-local-deliver", {"no": "id"})
+        client.advance(10)
+        (letter,) = request("GET", f"{client.stack.url}/_local/dead-letters").json
+    assert complaints == ["KeyError"] * letter["tries"]
+    assert (letter["function"], letter["event"]) == ("redial-local-deliver", {"no": "id"})
+    assert letter["queue"].startswith("arn:aws:sqs:")
+
+
+def test_a_taken_port_is_told_and_nothing_is_left_behind() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(PortTaken, match="wanted for the inbox"):
+            LocalStack(inbox_port=taken.getsockname()[1])
+
+
+def test_it_refuses_to_run_against_a_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.aws.Aws._stand_at_the_door", lambda self: None)
+    with pytest.raises(RealAwsRefused):
+        LocalStack(start_at=NOON).start()
+
+
+# ---- the command --------------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def command(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_runs_until_it_is_told_to_end(number: signal.Signals) -> None:
+    ports = {name: str(free_port()) for name in ("REDIAL_PORT", "REDIAL_CARRIER_PORT", "REDIAL_INBOX_PORT")}
+    running = command(**ports, SPEED="600", REDIAL_API_KEY="my-own-key")
+    assert running.stdout is not None
+    try:
+        shown = ""
+        while "Ctrl-C" not in shown:
+            line = running.stdout.readline()
+            assert line, running.stderr and running.stderr.read()
+            shown += line
+        url = f"http://127.0.0.1:{ports['REDIAL_PORT']}"
+        assert request("GET", f"{url}/health").status == 200
+        assert request("GET", f"{url}/_local/clock").json["speed"] == 600
+        curl = re.search(r"-d '(\{\"agent_id\".*\})'", shown)
+        assert curl is not None
+        answer = request(
+            "POST",
+            f"{url}/call",
+            curl[1].encode(),
+            {"Authorization": "Bearer my-own-key", "Content-Type": "application/json"},
+        )
+        assert answer.status == 200, answer
+        running.stdout.readline()
+        assert re.match(r"\d\d:\d\d:\d\d  \+1234567890  queued  ", running.stdout.readline())
+    finally:
+        running.send_signal(number)
+        _, errors = running.communicate(timeout=20)
+    assert (running.returncode, errors) == (0, "")
+
+
+def test_the_demo_tells_the_story_in_a_few_seconds() -> None:
+    started = time.monotonic()
+    out, errors = command("demo").communicate(timeout=60)
+    assert errors == ""
+    assert re.findall(r"^\d\d:\d\d:\d\d  \+12025550123  (\S+)", out, re.MULTILINE) == STORY
+    assert "All as it should be." in out
+    assert time.monotonic() - started < 30
+
+
+def test_wrong_settings_are_told() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for environment, said in (
+            ({"REDIAL_PORT": port}, f"port {port}, wanted for the API, is taken"),
+            ({"REDIAL_PORT": "http"}, "REDIAL_PORT must be a port number"),
+            ({"SPEED": "fast"}, "SPEED must be a number"),
+            ({"SPEED": "-1"}, "SPEED must be a number"),
+        ):
+            ended = command(**environment)
+            _, errors = ended.communicate(timeout=30)
+            assert ended.returncode == 2
+            assert said in errors
+    usage = command("dance")
+    assert "usage: python -m local [demo]" in usage.communicate(timeout=30)[1]

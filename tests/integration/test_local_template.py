@@ -1,0 +1,187 @@
+"""template.yaml, read for one machine."""
+
+from pathlib import Path
+
+import pytest
+
+from local import ROOT
+from local.lambda_functions import Function
+from local.template import Route, Template, TemplateError, common_environment
+
+SMALL = """
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Stage: {Type: String, Default: dev}
+  Url: {Type: String, Default: ""}
+  Needed: {Type: String}
+Conditions:
+  HasUrl: !Not [!Equals [!Ref Url, ""]]
+  IsDev: !And [!Equals [!Ref Stage, dev], !Not [!Condition HasUrl]]
+  Never: !Or [!Condition HasUrl, !Equals [a, b]]
+Mappings:
+  Sizes:
+    dev: {memory: 256}
+Globals:
+  Function:
+    Handler: handler.handler
+    AutoPublishAlias: live
+    MemorySize: !FindInMap [Sizes, !Ref Stage, memory]
+    Environment:
+      Variables: {TABLE_NAME: !Ref Table, STAGE: !Ref Stage}
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
+      KeySchema: [{AttributeName: pk, KeyType: HASH}]
+      StreamSpecification: {StreamViewType: NEW_IMAGE}
+      TimeToLiveSpecification: {AttributeName: expires_at, Enabled: true}
+      Tags: !If [Never, [], !Ref AWS::NoValue]
+  Uploads: {Type: AWS::S3::Bucket}
+  Group: {Type: AWS::Scheduler::ScheduleGroup, Properties: {Name: !Sub "${AWS::StackName}-timers"}}
+  Letters: {Type: AWS::SQS::Queue}
+  Role: {Type: AWS::IAM::Role}
+  Optional: {Type: AWS::S3::Bucket, Condition: Never}
+  DialFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: functions/dial/
+      Timeout: 60
+      Environment:
+        Variables:
+          ROLE_ARN: !GetAtt Role.Arn
+          QUEUE_ARN: !GetAtt [Letters, Arn]
+          QUEUE_URL: !Ref Letters
+          SELF: !Ref OtherFunction.Alias
+          JOINED: !Join ["-", [!Select [1, !Split [".", "a.b.c"]], !Ref AWS::Region]]
+          TEXT: !Sub ["${x}/${Table}/${Group.Arn}/${!kept}", {x: !Ref Stage}]
+          PICKED: !If [IsDev, "yes", "no"]
+          PUBLIC_URL: !Ref Needed
+          FLAG: false
+      EventInvokeConfig:
+        MaximumRetryAttempts: 1
+        MaximumEventAgeInSeconds: 300
+        DestinationConfig: {OnFailure: {Type: SQS, Destination: !GetAtt Letters.Arn}}
+      Events:
+        One: {Type: HttpApi, Properties: {Path: "/calls/{id}", Method: post}}
+        Any: {Type: HttpApi, Properties: {Path: /calls, Method: "*"}}
+        Rest: {Type: HttpApi}
+        Often: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(5 minutes), Input: '{"a": 1}'}}
+        Off: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 day), State: DISABLED}}
+  OtherFunction:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: functions/other, FunctionName: !Sub "${Stage}-other"}
+"""
+
+
+def template(tmp_path: Path, text: str = SMALL, **parameters: str) -> Template:
+    path = tmp_path / "template.yaml"
+    path.write_text(text)
+    return Template(path, "stack", parameters)
+
+
+def test_a_function_is_what_the_template_says(tmp_path: Path) -> None:
+    dial, other = template(tmp_path).functions({"PUBLIC_URL": "http://127.0.0.1:3000"})
+    assert dial == Function(
+        logical_id="DialFunction",
+        name="stack-DialFunction",
+        module="functions.dial.handler",
+        attribute="handler",
+        timeout_seconds=60,
+        memory_mb=256,
+        alias="live",
+        retries=1,
+        max_event_age_seconds=300,
+        on_failure="arn:aws:sqs:us-east-1:123456789012:stack-Letters",
+        environment={
+            "TABLE_NAME": "stack-Table",
+            "STAGE": "dev",
+            "ROLE_ARN": "arn:aws:iam::123456789012:role/stack-Role",
+            "QUEUE_ARN": "arn:aws:sqs:us-east-1:123456789012:stack-Letters",
+            "QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/stack-Letters",
+            "SELF": "arn:aws:lambda:us-east-1:123456789012:function:dev-other:live",
+            "JOINED": "b-us-east-1",
+            "TEXT": "dev/stack-Table/arn:aws:scheduler:us-east-1:123456789012:schedule-group/stack-timers/${kept}",
+            "PICKED": "yes",
+            "PUBLIC_URL": "http://127.0.0.1:3000",
+            "FLAG": "false",
+        },
+    )
+    assert dial.alias_arn == "arn:aws:lambda:us-east-1:123456789012:function:stack-DialFunction:live"
+    assert (other.name, other.module, other.timeout_seconds) == ("dev-other", "functions.other.handler", 3)
+    assert (other.retries, other.max_event_age_seconds, other.on_failure) == (2, 21600, None)
+
+
+def test_routes_and_recurring_schedules(tmp_path: Path) -> None:
+    small = template(tmp_path, Needed="x")
+    functions = small.functions({})
+    dial = functions[0]
+    routes = small.routes(functions)
+    assert routes == [Route("POST", "/calls/{id}", dial), Route("ANY", "/calls", dial), Route("ANY", None, dial)]
+    assert [route.key for route in routes] == ["POST /calls/{id}", "ANY /calls", "$default"]
+    (often,) = small.recurring(functions)
+    assert (often.name, often.seconds, often.event) == ("Often", 300, {"a": 1})
+
+
+def test_stores(tmp_path: Path) -> None:
+    small = template(tmp_path)
+    (table,) = small.tables()
+    assert table.ttl_attribute == "expires_at"
+    assert table.definition == {
+        "TableName": "stack-Table",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    }
+    assert (small.buckets(), small.schedule_groups()) == (["stack-uploads"], ["stack-timers"])
+
+
+def test_parameters_decide_conditions(tmp_path: Path) -> None:
+    small = template(tmp_path, Needed="x", Url="https://calls.example.com")
+    assert small.buckets() == ["stack-uploads", "stack-optional"]
+    assert small.functions({})[0].environment["PICKED"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("!Ref Stage}", "!Ref Nobody}"), "refers to Nobody"),
+        (("!GetAtt Role.Arn", "!GetAtt Nobody.Arn"), "refers to Nobody"),
+        (("!GetAtt Role.Arn", "!GetAtt Role.RoleId"), "attribute RoleId"),
+        (("!GetAtt Role.Arn", "!ImportValue Elsewhere"), "Fn::ImportValue is not understood"),
+        (("FLAG: false", "FLAG: [a, b]"), "is not a text"),
+        (("rate(5 minutes)", "cron(0 12 * * * *)"), "only rate"),
+    ],
+)
+def test_what_is_not_understood_is_named(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    changed = template(tmp_path, SMALL.replace(*change), Needed="x")
+    with pytest.raises(TemplateError, match=said):
+        changed.recurring(changed.functions({}))
+
+
+def test_a_parameter_without_a_value_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="parameter Needed has no default"):
+        template(tmp_path).functions({})
+
+
+def test_functions_that_disagree_on_a_setting_cannot_share_a_process() -> None:
+    def function(name: str, url: str) -> Function:
+        return Function(name, name, name, environment={"URL": url, name: "own"})
+
+    assert common_environment([function("a", "x"), function("b", "x")]) == {"URL": "x", "a": "own", "b": "own"}
+    with pytest.raises(TemplateError, match="URL is 'x' for a and 'y' for b"):
+        common_environment([function("a", "x"), function("b", "y")])
+
+
+def test_the_repositorys_own_template_is_understood_whole() -> None:
+    own = Template(ROOT / "template.yaml")
+    functions = own.functions({})
+    assert {function.module for function in functions} == {
+        f"functions.{name}.handler" for name in ("api", "carrier_callback", "deliver", "dial", "sweep")
+    }
+    assert [route.key for route in own.routes(functions)].count("$default") == 1
+    assert [one.function.module for one in own.recurring(functions)] == ["functions.sweep.handler"]
+    assert own.tables() and own.schedule_groups()
+    own.resolve(own._document["Resources"], "Resources")

@@ -1,0 +1,126 @@
+"""What the payloads in events/ are about: an account, two agents and the executions that they name.
+
+Tests put these into a table and run each payload through its function; `python -m tests.support.sample_events` puts
+them into a table elsewhere, for `sam local invoke`.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.adapters.dynamodb.agents import DynamoAgents
+from redial.adapters.dynamodb.executions import DynamoExecutions
+from redial.domain.agent import Agent
+from redial.domain.execution import Execution
+from redial.domain.status import Status
+from redial.runtime import keys, system
+from tests.support import samples
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+FOLDER = Path(__file__).parents[2] / "events"
+
+ACCOUNT_ID = "local"
+API_KEY = "local-dev-key"
+TWILIO_SECRET = {
+    "account_sid": "ACffffffffffffffffffffffffffffffff",
+    "auth_token": "twilio-auth-token-of-the-sample-events",
+}
+"""The signatures of the callbacks are made with this token, for the host that stands in them."""
+AGENT_ID = samples.AGENT_ID
+STREAMING_AGENT_ID = "1f0a6a9e-43a1-4a5e-9d0f-0d3f6f4f1c05"
+WAITING, RETRY, RINGING, UNDELIVERED, STREAMING = (
+    f"e000000{number}-0000-4000-8000-00000000000{number}" for number in range(1, 6)
+)
+"""Executions: due for their first dial; due for their second; placed; with events to deliver; answered by a stream."""
+
+
+@dataclass(frozen=True)
+class SampleEvent:
+    """events/<function>.<case>.json."""
+
+    function: str
+    case: str
+    payload: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.function}.{self.case}"
+
+
+def sample_events() -> list[SampleEvent]:
+    """Every payload, by file name."""
+    found = []
+    for path in sorted(FOLDER.glob("*.*.json")):
+        function, case, _ = path.name.split(".")
+        if function != "env":
+            found.append(SampleEvent(function, case, json.loads(path.read_text())))
+    return found
+
+
+def put_records(client: "DynamoDBClient", table_name: str, now: datetime, webhook_url: str | None = None) -> None:
+    """Put what the payloads name into the table, as it would be at `now` (aware UTC)."""
+    keys.ensure_account(
+        account_id=ACCOUNT_ID,
+        name="Sample account",
+        webhook_secret=keys.new_webhook_secret(),
+        api_key=API_KEY,
+        accounts=DynamoAccounts(client, table_name),
+        now=now,
+    )
+    agents, executions = DynamoAgents(client, table_name), DynamoExecutions(client, table_name)
+    for agent in _agents(now, webhook_url):
+        agents.save(agent)
+    for execution in _executions(now):
+        executions.create(execution.with_due(now))
+
+
+def _agents(now: datetime, webhook_url: str | None) -> tuple[Agent, Agent]:
+    shared = {"account_id": ACCOUNT_ID, "created_at": now, "updated_at": now, "webhook_url": webhook_url}
+    return (
+        samples.agent(**shared),
+        samples.agent(
+            **shared,
+            agent_id=STREAMING_AGENT_ID,
+            answer_url=None,
+            stream_url="wss://voice.example.com/{agent_id}?execution={execution_id}",
+        ),
+    )
+
+
+def _executions(now: datetime) -> tuple[Execution, ...]:
+    def queued(execution_id: str, at: datetime, agent_id: str = AGENT_ID) -> Execution:
+        execution = Execution(execution_id, ACCOUNT_ID, agent_id, at, samples.NUMBER, retry_config=samples.RETRIES)
+        return samples.saved(execution.begin(at, None))
+
+    half_an_hour_ago = now - timedelta(minutes=31)
+    just_now = now - timedelta(seconds=20)
+    failed_once = samples.placed(queued(RETRY, half_an_hour_ago), half_an_hour_ago)
+    return (
+        queued(WAITING, now),
+        samples.reported(failed_once, Status.BUSY, half_an_hour_ago + timedelta(seconds=9)),
+        samples.placed(queued(RINGING, just_now), just_now),
+        queued(UNDELIVERED, now),
+        samples.placed(queued(STREAMING, just_now, STREAMING_AGENT_ID), just_now),
+    )
+
+
+def main() -> None:
+    """The command: put the records into a table that is there already."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.sample_events", description=main.__doc__)
+    parser.add_argument("--table", required=True)
+    parser.add_argument("--endpoint-url", help="where DynamoDB is, if not at AWS")
+    parser.add_argument("--webhook-url", help="the agents' webhook; none if left out")
+    arguments = parser.parse_args()
+    client = boto3.client("dynamodb", endpoint_url=arguments.endpoint_url)
+    put_records(client, arguments.table, system.now().astimezone(UTC), arguments.webhook_url)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Who an Authorization header opens, and what an account's name may be."""
+
+import hashlib
+
+import pytest
+
+from redial.domain.errors import InvalidInput, Unauthorized
+from redial.runtime import keys
+from redial.usecases import accounts as use
+from redial.wire.webhook_signature import key_of
+from tests.support.samples import ACCOUNT_ID, TEN
+
+
+class OneKey:
+    """A store that knows one key, and what it was asked."""
+
+    def __init__(self, api_key: str) -> None:
+        self.known = use.hash_of(api_key)
+        self.asked: list[str] = []
+
+    def account_of_key(self, key_hash: str) -> str | None:
+        self.asked.append(key_hash)
+        return ACCOUNT_ID if key_hash == self.known else None
+
+
+@pytest.mark.parametrize("header", ["Bearer rdl_1", "bearer rdl_1", "Bearer   rdl_1  "])
+def test_a_known_key_opens_its_account(header: str) -> None:
+    assert use.authenticate(header, accounts=OneKey("rdl_1")) == ACCOUNT_ID  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "rdl_1", "Basic rdl_1", "Bearer rdl_2", "Bearer rdl_1,Bearer rdl_1"]
+)
+def test_anything_else_opens_nothing(header: str | None) -> None:
+    with pytest.raises(Unauthorized) as refused:
+        use.authenticate(header, accounts=OneKey("rdl_1"))  # type: ignore[arg-type]
+    assert "rdl_" not in refused.value.message
+
+
+@pytest.mark.parametrize("key", ["x" * 513, "clé", "\ud800"])
+def test_what_can_be_no_key_is_not_even_looked_up(key: str) -> None:
+    store = OneKey("rdl_1")
+    with pytest.raises(Unauthorized):
+        use.authenticate(f"Bearer {key}", accounts=store)  # type: ignore[arg-type]
+    assert store.asked == []
+
+
+def test_the_store_sees_a_hash_and_never_the_key() -> None:
+    store = OneKey("rdl_1")
+    use.authenticate("Bearer rdl_1", accounts=store)  # type: ignore[arg-type]
+    assert store.asked == [hashlib.sha256(b"rdl_1").hexdigest()]
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 201])
+def test_a_name_has_1_to_200_characters(name: str) -> None:
+    with pytest.raises(InvalidInput):
+        use.create_account(name, account_id=ACCOUNT_ID, webhook_secret="whsec_", accounts=OneKey(""), now=TEN)  # type: ignore[arg-type]
+
+
+def test_fresh_keys_and_secrets_differ_and_are_of_full_length() -> None:
+    assert len({keys.new_api_key() for _ in range(100)}) == 100
+    assert {len(keys.new_api_key()) for _ in range(100)} == {len("rdl_") + 43}
+    assert {len(key_of(keys.new_webhook_secret())) for _ in range(10)} == {32}

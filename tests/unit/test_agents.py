@@ -1,0 +1,242 @@
+"""What Redial understands of an agent's configuration, and what it refuses."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from redial.domain.agent import Agent
+from redial.domain.errors import InvalidInput, NotFound, TooLarge
+from redial.usecases import agents as use
+from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, TEN, minutes
+
+
+class OneAgent:
+    """As much of `ports.Agents` as one agent needs."""
+
+    def __init__(self) -> None:
+        self.agent: Agent | None = None
+
+    def get(self, account_id: str, agent_id: str) -> Agent | None:
+        return self.agent
+
+    def all(self, account_id: str) -> list[Agent]:
+        return [self.agent] if self.agent else []
+
+    def save(self, agent: Agent) -> Agent:
+        self.agent = replace(agent, version=agent.version + 1)
+        return self.agent
+
+
+def anything(url: str) -> None:
+    """Every webhook is fine."""
+
+
+def create(
+    config: Any, *, allow_local: bool = False, check_webhook: use.CheckWebhook = anything, **other: Any
+) -> Agent:
+    return use.create_agent(
+        {"agent_config": config, **other},
+        account_id=ACCOUNT_ID,
+        agents=OneAgent(),
+        check_webhook=check_webhook,
+        allow_local=allow_local,
+        now=TEN,
+        new_id=lambda: AGENT_ID,
+    )
+
+
+def faults(config: Any, **how: Any) -> dict[str, str]:
+    if isinstance(config, dict):
+        config = {"agent_name": "a"} | config
+    with pytest.raises(InvalidInput) as refused:
+        create(config, **how)
+    assert all(error.field in refused.value.message for error in refused.value.errors)
+    return {error.field.removeprefix("agent_config."): error.message for error in refused.value.errors}
+
+
+def test_an_agent_has_an_id_an_owner_and_the_time_it_was_made() -> None:
+    agent = create({"agent_name": "reminders"}, agent_prompts={"task_1": {}})
+    assert (agent.agent_id, agent.account_id, agent.name) == (AGENT_ID, ACCOUNT_ID, "reminders")
+    assert (agent.created_at, agent.updated_at, agent.version) == (TEN, TEN, 1)
+    assert agent.config == {"agent_config": {"agent_name": "reminders"}, "agent_prompts": {"task_1": {}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "default", "least", "most"),
+    [
+        ("max_concurrent_calls", "max_concurrent_calls", 10, 1, 1000),
+        ("ring_timeout_seconds", "ring_timeout_seconds", 30, 5, 600),
+        ("max_call_seconds", "max_call_seconds", 3600, 1, 86400),
+    ],
+)
+def test_whole_numbers_have_a_default_and_two_bounds(
+    name: str, attribute: str, default: int, least: int, most: int
+) -> None:
+    assert getattr(create({"agent_name": "a"}), attribute) == default
+    assert getattr(create({"agent_name": "a", name: None}), attribute) == default
+    for value in (least, most):
+        assert getattr(create({"agent_name": "a", name: value}), attribute) == value
+    for wrong in (least - 1, most + 1, str(least), float(least), True, [least], 10**30):
+        assert faults({name: wrong}) == {name: f"must be a whole number from {least} to {most}"}
+
+
+@pytest.mark.parametrize("name", [None, "", " \t", 7, ["a"], "x" * 201])
+def test_the_name_is_required_and_a_text(name: Any) -> None:
+    assert list(faults({"agent_name": name})) == ["agent_name"]
+
+
+@pytest.mark.parametrize("config", [None, [], "text", 7])
+def test_the_configuration_is_required_and_an_object(config: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        create(config)
+    assert [error.field for error in refused.value.errors] == ["agent_config"]
+
+
+def test_every_fault_is_named_at_once() -> None:
+    config = {
+        "agent_name": "",
+        "telephony_provider": "carrier-pigeon",
+        "from_phone_numbers": ["1", CALLER_ID, None],
+        "max_call_seconds": 0,
+        "calling_guardrails": {"call_start_hour": 24, "call_end_hour": -1},
+        "voicemail_detection": 1,
+    }
+    assert set(faults(config)) == {
+        "agent_name",
+        "telephony_provider",
+        "from_phone_numbers.0",
+        "from_phone_numbers.2",
+        "max_call_seconds",
+        "calling_guardrails.call_start_hour",
+        "calling_guardrails.call_end_hour",
+        "voicemail_detection",
+    }
+
+
+# ---- calling hours ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 0), (9, 17), (22, 6), (23, 0)])
+def test_calling_hours_are_whole_hours(start: int, end: int) -> None:
+    agent = create({"agent_name": "a", "calling_guardrails": {"call_start_hour": start, "call_end_hour": end}})
+    assert (agent.call_start_hour, agent.call_end_hour) == (start, end)
+
+
+@pytest.mark.parametrize("guardrails", [None, {}, {"call_start_hour": None, "call_end_hour": None}, {"other": 1}])
+def test_without_hours_it_is_always_open(guardrails: Any) -> None:
+    agent = create({"agent_name": "a", "calling_guardrails": guardrails})
+    assert (agent.call_start_hour, agent.call_end_hour) == (None, None)
+
+
+def test_one_hour_without_the_other_is_refused() -> None:
+    assert list(faults({"calling_guardrails": {"call_start_hour": 9}})) == ["calling_guardrails.call_end_hour"]
+    assert list(faults({"calling_guardrails": {"call_end_hour": 0}})) == ["calling_guardrails.call_start_hour"]
+    assert list(faults({"calling_guardrails": "9-17"})) == ["calling_guardrails"]
+
+
+# ---- numbers ------------------------------------------------------------------------------------------------------
+
+
+def test_a_number_given_twice_counts_once() -> None:
+    agent = create({"agent_name": "a", "from_phone_numbers": [CALLER_ID, "+442071838750", CALLER_ID]})
+    assert agent.from_phone_numbers == (CALLER_ID, "+442071838750")
+
+
+@pytest.mark.parametrize("numbers", [CALLER_ID, {"a": CALLER_ID}, [CALLER_ID] * 101])
+def test_numbers_are_a_list_of_bounded_length(numbers: Any) -> None:
+    assert list(faults({"from_phone_numbers": numbers})) == ["from_phone_numbers"]
+
+
+# ---- URLs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("answer_url", "https://voice.example.com"),
+        ("answer_url", "https://user:secret@voice.example.com:8443/a?x=%20&agent={agent_id}&e={execution_id}#f"),
+        ("answer_url", "HTTPS://voice.example.com/"),
+        ("stream_url", "wss://voice.example.com/{execution_id}"),
+        ("stream_url", "wss://[2001:db8::1]/media"),
+    ],
+)
+def test_a_url_for_the_carrier_is_kept_as_sent(name: str, url: str) -> None:
+    assert getattr(create({"agent_name": "a", name: url}), name) == url
+
+
+@pytest.mark.parametrize("name", ["answer_url", "stream_url"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "",
+        "://",
+        ":///path",
+        "://?",
+        "://voice.example.com:port/",
+        "://voice.example.com:99999/",
+        "://[::1/",
+        "://voice.example.com/a b",
+        "://voice.example.com/\n",
+        "://voice.example.com/é",
+        "://voice.example.com/{recipient}",
+        "://voice.example.com/{execution_id",
+        '://voice.example.com/"><Hangup/>',
+        "://voice.example.com\\@evil.example.com/",
+        "://voice.example.com/" + "x" * 2048,
+    ],
+)
+def test_what_is_no_url_for_the_carrier_is_refused(name: str, rest: str) -> None:
+    scheme = "https" if name == "answer_url" else "wss"
+    assert list(faults({name: scheme + rest})) == [name]
+
+
+@pytest.mark.parametrize("url", ["voice.example.com", "//voice.example.com", "ftp://voice.example.com", 7])
+@pytest.mark.parametrize("name", ["answer_url", "stream_url"])
+@pytest.mark.parametrize("allow_local", [False, True])
+def test_another_scheme_is_refused(name: str, url: Any, allow_local: bool) -> None:
+    assert list(faults({name: url}, allow_local=allow_local)) == [name]
+
+
+def test_schemes_without_encryption_are_for_one_machine_only() -> None:
+    for name, url in (("answer_url", "http://127.0.0.1:5000/a"), ("stream_url", "ws://localhost:5000/m")):
+        assert getattr(create({"agent_name": "a", name: url}, allow_local=True), name) == url
+        assert list(faults({name: url})) == [name]
+
+
+def test_an_agent_has_one_of_answer_and_stream_url_or_neither() -> None:
+    both = {"answer_url": "https://a.example.com/", "stream_url": "wss://a.example.com/"}
+    assert faults(both) == {"stream_url": "give answer_url or stream_url, not both"}
+    neither = create({"agent_name": "a", "answer_url": None})
+    assert (neither.answer_url, neither.stream_url) == (None, None)
+
+
+def test_a_webhook_is_refused_with_the_guards_own_words() -> None:
+    def refuse(url: str) -> None:
+        raise InvalidInput(f"{url} is private")
+
+    assert faults({"webhook_url": "https://10.0.0.1/"}, check_webhook=refuse) == {
+        "webhook_url": "https://10.0.0.1/ is private"
+    }
+    assert create({"agent_name": "a"}, check_webhook=refuse).webhook_url is None
+
+
+# ---- size ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_configuration_is_bounded_in_bytes() -> None:
+    frame = len('{"agent_config":{"agent_name":"a"},"x":""}')
+    assert create({"agent_name": "a"}, x="y" * (use.MAX_CONFIG_BYTES - frame)).version == 1
+    with pytest.raises(TooLarge, match="200000"):
+        create({"agent_name": "a"}, x="y" * (use.MAX_CONFIG_BYTES - frame + 1))
+    with pytest.raises(TooLarge):
+        create({"agent_name": "a"}, x="é" * (use.MAX_CONFIG_BYTES // 2))
+
+
+def test_a_deleted_agent_is_unknown() -> None:
+    store = OneAgent()
+    with pytest.raises(NotFound):
+        use.read_agent(AGENT_ID, account_id=ACCOUNT_ID, agents=store)
+    store.agent = replace(create({"agent_name": "a"}), deleted_at=TEN + minutes(1))
+    with pytest.raises(NotFound):
+        use.read_agent(AGENT_ID, account_id=ACCOUNT_ID, agents=store)

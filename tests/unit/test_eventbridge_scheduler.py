@@ -1,0 +1,159 @@
+"""Schedules as the service is asked for them; botocore holds each request to the service's model."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from redial.adapters.eventbridge_scheduler import SOONEST, SchedulerTimers, at_expression
+
+EXECUTION = "3f6a9d1e-8b1c-4a57-9c1f-0a6d8f2b7c41"
+NOW = datetime(2026, 1, 26, 10, 0, 0, tzinfo=UTC)
+DIAL = "arn:aws:lambda:us-east-1:123456789012:function:redial-dial:live"
+DELIVER = "arn:aws:lambda:us-east-1:123456789012:function:redial-deliver:live"
+ROLE = "arn:aws:iam::123456789012:role/redial-scheduler"
+DEAD_LETTERS = "arn:aws:sqs:us-east-1:123456789012:redial-schedules-dead"
+
+
+@pytest.fixture
+def scheduler() -> Iterator[tuple[SchedulerTimers, Stubber]]:
+    client = boto3.client("scheduler", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    timers = SchedulerTimers(
+        client,
+        group="redial",
+        role_arn=ROLE,
+        dead_letter_arn=DEAD_LETTERS,
+        deliver_function=DELIVER,
+        dial_function=DIAL,
+    )
+    with Stubber(client) as stubber:
+        yield timers, stubber
+        stubber.assert_no_pending_responses()
+
+
+def request(name: str, at: str, function: str, event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Name": name,
+        "GroupName": "redial",
+        "ScheduleExpression": at,
+        "ScheduleExpressionTimezone": "UTC",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "ActionAfterCompletion": "DELETE",
+        "Target": {
+            "Arn": function,
+            "RoleArn": ROLE,
+            "Input": json.dumps(event),
+            "RetryPolicy": {"MaximumRetryAttempts": 10, "MaximumEventAgeInSeconds": 900},
+            "DeadLetterConfig": {"Arn": DEAD_LETTERS},
+        },
+    }
+
+
+ARN = {"ScheduleArn": "arn:aws:scheduler:us-east-1:123456789012:schedule/redial/x"}
+
+
+def test_a_dial_timer_is_a_one_shot_schedule(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
+    timers, stubber = scheduler
+    event = {"execution_id": EXECUTION, "attempt": 2}
+    stubber.add_response("create_schedule", ARN, request(f"{EXECUTION}.dial.7", "at(2026-01-26T10:30:00)", DIAL, event))
+    timers.wake_dial(EXECUTION, 2, 7, NOW + timedelta(minutes=30), NOW)
+
+
+def test_a_deliver_timer_names_the_execution_alone(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
+    timers, stubber = scheduler
+    event = {"execution_id": EXECUTION}
+    expected = request(f"{EXECUTION}.deliver.41", "at(2026-01-26T10:05:00)", DELIVER, event)
+    stubber.add_response("create_schedule", ARN, expected)
+    timers.wake_deliver(EXECUTION, 41, NOW + timedelta(minutes=5), NOW)
+
+
+def test_a_timer_that_is_set_already_is_set(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
+    timers, stubber = scheduler
+    stubber.add_client_error("create_schedule", "ConflictException", http_status_code=409)
+    timers.wake_dial(EXECUTION, 2, 7, NOW, NOW)
+
+
+@pytest.mark.parametrize("code", ["ValidationException", "ResourceNotFoundException", "ServiceQuotaExceededException"])
+def test_any_other_trouble_is_raised(scheduler: tuple[SchedulerTimers, Stubber], code: str) -> None:
+    timers, stubber = scheduler
+    stubber.add_client_error("create_schedule", code)
+    with pytest.raises(ClientError, match=code):
+        timers.wake_dial(EXECUTION, 2, 7, NOW, NOW)
+
+
+def test_cancelling_deletes_the_schedule(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
+    timers, stubber = scheduler
+    stubber.add_response("delete_schedule", {}, {"Name": f"{EXECUTION}.dial.7", "GroupName": "redial"})
+    timers.cancel_dial(EXECUTION, 7)
+
+
+def test_cancelling_what_is_gone_is_done(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
+    timers, stubber = scheduler
+    stubber.add_client_error("delete_schedule", "ResourceNotFoundException", http_status_code=404)
+    timers.cancel_dial(EXECUTION, 7)
+
+
+def test_cancelling_raises_other_trouble(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
+    timers, stubber = scheduler
+    stubber.add_client_error("delete_schedule", "ConflictException")
+    with pytest.raises(ClientError):
+        timers.cancel_dial(EXECUTION, 7)
+
+
+def test_a_timer_needs_its_function(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
+    client = scheduler[0]._client
+    timers = SchedulerTimers(
+        client, group="redial", role_arn=ROLE, dead_letter_arn=DEAD_LETTERS, deliver_function=DELIVER
+    )
+    with pytest.raises(ValueError, match="no function"):
+        timers.wake_dial(EXECUTION, 2, 7, NOW, NOW)
+
+
+def test_names_are_as_long_as_the_service_takes() -> None:
+    assert len(f"{EXECUTION}.deliver.{10**15}") <= 64
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "expression"),
+    [
+        (NOW + timedelta(minutes=30), NOW, "at(2026-01-26T10:30:00)"),
+        (NOW + timedelta(minutes=30, microseconds=1), NOW, "at(2026-01-26T10:30:01)"),
+        (NOW + timedelta(minutes=29, seconds=59, milliseconds=999), NOW, "at(2026-01-26T10:30:00)"),
+        (NOW, NOW, "at(2026-01-26T10:01:00)"),
+        (NOW - timedelta(days=1), NOW, "at(2026-01-26T10:01:00)"),
+        (NOW, NOW + timedelta(milliseconds=1), "at(2026-01-26T10:01:01)"),
+        (datetime(2026, 12, 31, 23, 59, 59, 500_000, tzinfo=UTC), NOW, "at(2027-01-01T00:00:00)"),
+        (datetime(2026, 1, 26, 16, 0, tzinfo=timezone(timedelta(hours=5, minutes=30))), NOW, "at(2026-01-26T10:30:00)"),
+    ],
+)
+def test_a_time_is_rounded_up_and_never_too_soon(at: datetime, now: datetime, expression: str) -> None:
+    assert at_expression(at, now) == expression
+
+
+@pytest.mark.parametrize(("at", "now"), [(datetime(2026, 1, 26), NOW), (NOW, datetime(2026, 1, 26))])
+def test_a_time_needs_a_zone(at: datetime, now: datetime) -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        at_expression(at, now)
+
+
+INSTANTS = st.datetimes(datetime(2020, 1, 1), datetime(2090, 1, 1), timezones=st.timezones())
+
+
+@example(datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 3, 29, 3, 59, 30, tzinfo=ZoneInfo("Europe/Sofia")))
+@given(INSTANTS, INSTANTS)
+def test_a_timer_is_never_early_nor_more_than_a_second_late(at: datetime, now: datetime) -> None:
+    expression = at_expression(at, now)
+    match = re.fullmatch(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)", expression)
+    assert match is not None
+    instant = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
+    wanted = max(at.astimezone(UTC), now.astimezone(UTC) + SOONEST)
+    assert timedelta(0) <= instant - wanted < timedelta(seconds=1)

@@ -1,0 +1,68 @@
+"""Asynchronous invokes: their payloads, and that a lost one is logged and forgotten."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from botocore.exceptions import ConnectTimeoutError
+from botocore.stub import Stubber
+
+from redial.adapters.lambda_functions import LambdaFunctions
+
+EXECUTION = "3f6a9d1e-8b1c-4a57-9c1f-0a6d8f2b7c41"
+DIAL = "arn:aws:lambda:us-east-1:123456789012:function:redial-dial:live"
+DELIVER = "arn:aws:lambda:us-east-1:123456789012:function:redial-deliver:live"
+
+
+@pytest.fixture
+def invoking() -> Iterator[tuple[LambdaFunctions, Stubber]]:
+    client = boto3.client("lambda", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    with Stubber(client) as stubber:
+        yield LambdaFunctions(client, deliver_function=DELIVER, dial_function=DIAL), stubber
+        stubber.assert_no_pending_responses()
+
+
+def request(function: str, event: dict[str, object]) -> dict[str, object]:
+    return {"FunctionName": function, "InvocationType": "Event", "Payload": json.dumps(event).encode()}
+
+
+def test_functions_are_invoked_without_waiting(invoking: tuple[LambdaFunctions, Stubber]) -> None:
+    functions, stubber = invoking
+    accepted = {"StatusCode": 202}
+    stubber.add_response("invoke", accepted, request(DIAL, {"execution_id": EXECUTION, "attempt": 2}))
+    stubber.add_response("invoke", accepted, request(DELIVER, {"execution_id": EXECUTION, "lease": "l-1"}))
+    stubber.add_response("invoke", accepted, request(DELIVER, {"execution_id": EXECUTION}))
+    functions.dial(EXECUTION, 2)
+    functions.deliver(EXECUTION, "l-1")
+    functions.deliver(EXECUTION, None)
+
+
+@pytest.mark.parametrize("code", ["TooManyRequestsException", "ResourceNotFoundException", "AccessDeniedException"])
+def test_an_invocation_that_is_not_taken_is_logged_and_left(
+    invoking: tuple[LambdaFunctions, Stubber], code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    functions, stubber = invoking
+    stubber.add_client_error("invoke", code)
+    with caplog.at_level(logging.WARNING):
+        functions.dial(EXECUTION, 2)
+    (record,) = caplog.records
+    assert record.message == f"could not invoke dial ({code}): left to the sweeper"
+    assert record.__dict__["execution_id"] == EXECUTION
+
+
+def test_so_is_one_that_never_arrived(caplog: pytest.LogCaptureFixture) -> None:
+    class Unreachable:
+        def invoke(self, **_: object) -> None:
+            raise ConnectTimeoutError(endpoint_url="https://lambda.us-east-1.amazonaws.com")
+
+    functions = LambdaFunctions(Unreachable(), deliver_function=DELIVER)  # type: ignore[arg-type]
+    functions.deliver(EXECUTION, None)
+    assert "could not invoke deliver (ConnectTimeoutError)" in caplog.text
+
+
+def test_a_function_that_is_not_configured_is_a_mistake(invoking: tuple[LambdaFunctions, Stubber]) -> None:
+    functions = LambdaFunctions(invoking[0]._client, deliver_function=DELIVER)
+    with pytest.raises(ValueError, match="no dial function"):
+        functions.dial(EXECUTION, 2)

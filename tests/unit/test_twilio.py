@@ -1,0 +1,723 @@
+"""Twilio's adapter without a network: what is sent, and what each answer and callback means."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+from xml.etree.ElementTree import fromstring
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redial.adapters.carriers.twilio import (
+    CredentialsUnavailable,
+    InvalidCallback,
+    TwilioCarrier,
+    TwilioCredentials,
+    callback_url,
+    callback_urls,
+    connect_stream_twiml,
+    form_of,
+    parse_amd_callback,
+    parse_status_callback,
+)
+from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.status import FINAL, Status
+from redial.ports import CallRequest, CarrierUnavailable
+from redial.wire.http import HttpResponse, NoAnswer, NotSent
+
+ACCOUNT = "AC" + "0" * 32
+CALL = "CA" + "1" * 32
+OTHER_CALL = "CA" + "2" * 32
+EXECUTION = "3f6a9d1e-8b1c-4a57-9c1f-0a6d8f2b7c41"
+SINCE = datetime(2026, 1, 26, 10, 0, 0, 500_000, tzinfo=UTC)
+CREDENTIALS = TwilioCredentials(ACCOUNT, "token")
+REQUEST = CallRequest(
+    execution_id=EXECUTION,
+    attempt=1,
+    to_number="+919876543210",
+    from_number="+15005550006",
+    callback_url=f"https://redial.example.com/callbacks/twilio/{EXECUTION}/1",
+    answer_url="https://agent.example.com/answer?a=1&b=2",
+    ring_timeout_seconds=30,
+    max_call_seconds=3600,
+    voicemail_detection=False,
+)
+
+
+class ScriptedHttp:
+    """Answers requests in turn, or by path; keeps what was asked."""
+
+    def __init__(self, *answers: HttpResponse | Exception, by_path: Mapping[str, Any] | None = None) -> None:
+        self.answers = list(answers)
+        self.by_path = dict(by_path or {})
+        self.asked: list[dict[str, Any]] = []
+
+    def send(self, method: str, url: str, **given: Any) -> HttpResponse:
+        self.asked.append({"method": method, "url": url, **given})
+        path = urlsplit(url).path.removeprefix(f"/2010-04-01/Accounts/{ACCOUNT}")
+        answer = self.by_path[path] if path in self.by_path else self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, HttpResponse) else json_answer(200, answer)
+
+
+class Credentials:
+    """A store whose secret was changed meanwhile, or not."""
+
+    def __init__(self, *values: TwilioCredentials) -> None:
+        self.values = list(values)
+
+    def get(self) -> TwilioCredentials:
+        if not self.values:
+            raise CredentialsUnavailable("secret redial/twilio cannot be read: ThrottlingException")
+        return self.values[0]
+
+    def refresh(self, refused: TwilioCredentials) -> bool:
+        if len(self.values) > 1:
+            self.values.pop(0)
+        return self.values[0] != refused
+
+
+def json_answer(status: int, body: object, **headers: str) -> HttpResponse:
+    return HttpResponse(
+        status, {name.replace("_", "-"): value for name, value in headers.items()}, json.dumps(body).encode()
+    )
+
+
+def carrier(http: ScriptedHttp, credentials: Credentials | None = None) -> TwilioCarrier:
+    return TwilioCarrier(cast(Any, http), credentials or Credentials(CREDENTIALS), "https://api.twilio.com/")
+
+
+def placed(answer: HttpResponse | Exception) -> DialResult:
+    return carrier(ScriptedHttp(answer)).place(REQUEST)
+
+
+# ---- placing
+
+
+def test_placing_posts_one_form_to_the_accounts_calls() -> None:
+    http = ScriptedHttp(json_answer(201, {"sid": CALL, "status": "queued"}))
+    assert carrier(http).place(REQUEST) == Accepted(CALL)
+    (asked,) = http.asked
+    assert (asked["method"], asked["url"]) == (
+        "POST",
+        f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Calls.json",
+    )
+    assert asked["headers"]["content-type"] == "application/x-www-form-urlencoded"
+    assert base64.b64decode(asked["headers"]["authorization"].removeprefix("Basic ")) == f"{ACCOUNT}:token".encode()
+    assert parse_qsl(asked["body"].decode()) == [
+        ("To", "+919876543210"),
+        ("From", "+15005550006"),
+        ("Url", "https://agent.example.com/answer?a=1&b=2"),
+        ("Method", "POST"),
+        ("StatusCallback", f"https://redial.example.com/callbacks/twilio/{EXECUTION}/1#rc=3&rp=all"),
+        ("StatusCallbackMethod", "POST"),
+        ("StatusCallbackEvent", "ringing"),
+        ("StatusCallbackEvent", "answered"),
+        ("StatusCallbackEvent", "completed"),
+        ("Timeout", "30"),
+        ("TimeLimit", "3600"),
+    ]
+
+
+def test_machine_detection_runs_beside_the_call_and_reports_on_its_own() -> None:
+    http = ScriptedHttp(json_answer(201, {"sid": CALL}))
+    carrier(http).place(CallRequest(**{**REQUEST.__dict__, "voicemail_detection": True}))
+    form = parse_qs(http.asked[0]["body"].decode())
+    assert form["MachineDetection"] == ["Enable"]
+    assert form["AsyncAmd"] == ["true"]
+    assert form["AsyncAmdStatusCallback"] == [REQUEST.callback_url + "/amd"]
+
+
+def test_requests_use_the_api_key_where_there_is_one() -> None:
+    http = ScriptedHttp(json_answer(201, {"sid": CALL}))
+    with_key = TwilioCredentials(ACCOUNT, "token", api_key_sid="SK1", api_key_secret="hidden")
+    carrier(http, Credentials(with_key)).place(REQUEST)
+    assert base64.b64decode(http.asked[0]["headers"]["authorization"].removeprefix("Basic ")) == b"SK1:hidden"
+    assert ACCOUNT in http.asked[0]["url"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        NoAnswer("no answer in time"),
+        HttpResponse(500, {}, b"oops"),
+        json_answer(500, {"code": 20500, "message": "Internal Server Error"}),
+        json_answer(503, {"code": 20503}),
+        HttpResponse(302, {"location": "https://elsewhere.example"}),
+        HttpResponse(408),
+        HttpResponse(201, {}, b""),
+        HttpResponse(201, {}, b"<html>"),
+        HttpResponse(200, {}, b'{"status": "queued"}'),
+        json_answer(201, {"sid": 7}),
+        json_answer(201, {"sid": "../../x"}),
+        json_answer(201, ["sid", CALL]),
+        HttpResponse(201, {}, b"[" * 100_000),
+    ],
+)
+def test_what_may_have_placed_a_call_is_unknown(answer: HttpResponse | Exception) -> None:
+    assert isinstance(placed(answer), Unknown)
+
+
+def test_a_request_that_never_left_placed_nothing() -> None:
+    result = placed(NotSent("connection refused"))
+    assert result == NotPlaced("Twilio was not reached: connection refused")
+
+
+@pytest.mark.parametrize(
+    ("answer", "retry_after"),
+    [
+        (HttpResponse(429), None),
+        (json_answer(429, {"code": 20429}, retry_after="7"), 7.0),
+        (json_answer(400, {"code": 22005, "message": "Call Queue Full"}), None),
+        (json_answer(400, {"code": 10004}), None),
+    ],
+)
+def test_throttled_calls_were_not_placed(answer: HttpResponse, retry_after: float | None) -> None:
+    result = placed(answer)
+    assert isinstance(result, NotPlaced)
+    assert result.retry_after_seconds == retry_after
+
+
+@pytest.mark.parametrize(
+    "code", [13223, 13225, 13226, 13227, 21202, 21203, 21211, 21214, 21215, 21216, 21217, 21219, 573005]
+)
+def test_a_number_that_is_at_fault_fails_for_good(code: int) -> None:
+    result = placed(json_answer(400, {"code": code, "message": "…"}))
+    assert isinstance(result, Refused)
+    assert (result.outcome.status, result.outcome.for_good) == (Status.FAILED, True)
+    assert (result.outcome.code, bool(result.outcome.reason)) == (str(code), True)
+
+
+@pytest.mark.parametrize("code", [21210, 21212, 21213, 21606, 573002, 21205, 21208, 21609, 10001, 10005, 20005, 20403])
+def test_a_set_up_that_is_at_fault_is_an_error_that_may_be_tried_again(code: int) -> None:
+    result = placed(json_answer(400, {"code": code}))
+    assert isinstance(result, Refused)
+    assert (result.outcome.status, result.outcome.for_good) == (Status.ERROR, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (json_answer(401, {"code": 20003, "message": "Authenticate"}), "20003"),
+        (HttpResponse(401), "20003"),
+        (HttpResponse(403), "20003"),
+        (json_answer(403, {"code": 20999}), "20999"),
+        (json_answer(404, {"code": 20404}), "20404"),
+    ],
+)
+def test_refused_credentials_say_where_to_look_and_show_nothing(answer: HttpResponse, code: str) -> None:
+    result = placed(answer)
+    assert isinstance(result, Refused)
+    assert (result.outcome.status, result.outcome.for_good, result.outcome.code) == (Status.ERROR, False, code)
+    assert "check the Twilio secret" in (result.outcome.reason or "")
+    assert "token" not in repr(result)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "code"),
+    [
+        (json_answer(400, {"code": 29999, "message": " Something new "}), "Something new", "29999"),
+        (HttpResponse(400, {}, b"<html>"), "Twilio refused the call with HTTP 400", "400"),
+        (json_answer(422, {"code": [1], "message": None}), "Twilio refused the call with HTTP 422", "422"),
+        (json_answer(400, {"code": 13224}), "the number is invalid or cannot be reached", "13224"),
+    ],
+)
+def test_any_other_refusal_failed_and_may_be_tried_again(answer: HttpResponse, reason: str, code: str) -> None:
+    assert placed(answer) == Refused(Outcome(Status.FAILED, reason=reason, code=code))
+
+
+def test_a_401_after_the_secret_changed_uses_up_no_attempt() -> None:
+    credentials = Credentials(CREDENTIALS, TwilioCredentials(ACCOUNT, "newer"))
+    http = ScriptedHttp(HttpResponse(401), json_answer(201, {"sid": CALL}))
+    assert carrier(http, credentials).place(REQUEST) == NotPlaced("the Twilio credentials have changed")
+    assert len(http.asked) == 1
+    assert carrier(http, credentials).place(REQUEST) == Accepted(CALL)
+
+
+def test_without_credentials_nothing_is_placed() -> None:
+    http = ScriptedHttp()
+    result = carrier(http, Credentials()).place(REQUEST)
+    assert result == NotPlaced("secret redial/twilio cannot be read: ThrottlingException")
+    assert http.asked == []
+
+
+@given(
+    st.integers(100, 599),
+    st.one_of(st.binary(max_size=50), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps)),
+)
+def test_every_answer_is_a_result(status: int, body: bytes | str) -> None:
+    result = placed(HttpResponse(status, {}, body.encode() if isinstance(body, str) else body))
+    assert isinstance(result, Accepted | Refused | NotPlaced | Unknown)
+    if status >= 500:
+        assert isinstance(result, Unknown)
+
+
+# ---- asking
+
+
+def record(**fields: Any) -> dict[str, Any]:
+    return {
+        "sid": CALL,
+        "status": "completed",
+        "to": REQUEST.to_number,
+        "from": REQUEST.from_number,
+        "direction": "outbound-api",
+        "date_created": "Mon, 26 Jan 2026 10:00:01 +0000",
+        "duration": "42",
+        "answered_by": None,
+        "start_time": None,
+    } | fields
+
+
+def test_asking_gives_the_calls_outcome() -> None:
+    http = ScriptedHttp(json_answer(200, record(answered_by="machine")))
+    report = carrier(http).ask(CALL)
+    assert http.asked[0]["url"].endswith(f"/Accounts/{ACCOUNT}/Calls/{CALL}.json")
+    assert http.asked[0]["method"] == "GET"
+    assert report == CallReport(
+        CALL,
+        Status.COMPLETED,
+        Outcome(Status.COMPLETED, voicemail=True, reason="the call was answered and has ended", duration_seconds=42),
+        voicemail=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("queued", Status.INITIATED),
+        ("initiated", Status.INITIATED),
+        ("ringing", Status.RINGING),
+        ("in-progress", Status.IN_PROGRESS),
+        ("completed", Status.COMPLETED),
+        ("busy", Status.BUSY),
+        ("no-answer", Status.NO_ANSWER),
+        ("failed", Status.FAILED),
+        ("canceled", Status.CANCELED),
+    ],
+)
+def test_every_status_of_twilio_has_ours(word: str, status: Status) -> None:
+    report = carrier(ScriptedHttp(json_answer(200, record(status=word)))).ask(CALL)
+    assert report is not None
+    assert report.status is status
+    assert parse_status_callback({"CallSid": [CALL], "CallStatus": [word]}).status is status
+    if report.outcome is not None:
+        assert report.outcome.reason
+        assert not report.outcome.for_good
+
+
+def test_an_unknown_call_is_none() -> None:
+    assert carrier(ScriptedHttp(json_answer(404, {"code": 20404}))).ask(CALL) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        NotSent("connection refused"),
+        NoAnswer("no answer in time"),
+        HttpResponse(401),
+        HttpResponse(429),
+        HttpResponse(500),
+        HttpResponse(200, {}, b"nonsense"),
+        json_answer(200, record(status="thinking")),
+        json_answer(200, record(sid=None)),
+    ],
+)
+def test_a_carrier_that_cannot_be_asked_is_asked_later(answer: HttpResponse | Exception) -> None:
+    with pytest.raises(CarrierUnavailable):
+        carrier(ScriptedHttp(answer)).ask(CALL)
+
+
+def test_without_credentials_nothing_can_be_asked() -> None:
+    with pytest.raises(CarrierUnavailable, match="cannot be read"):
+        carrier(ScriptedHttp(), Credentials()).ask(CALL)
+
+
+def test_a_call_id_cannot_lead_elsewhere() -> None:
+    http = ScriptedHttp(HttpResponse(404))
+    carrier(http).ask("../../Messages?x=")
+    assert http.asked[0]["url"].endswith("/Calls/..%2F..%2FMessages%3Fx%3D.json")
+
+
+# ---- finding an attempt's call
+
+
+def events(*requests: dict[str, Any]) -> dict[str, Any]:
+    return {"events": [{"request": request, "response": {"response_code": 200}} for request in requests]}
+
+
+def our_post(execution_id: str = EXECUTION, attempt: int = 1) -> dict[str, Any]:
+    url = f"https://redial.example.com/callbacks/twilio/{execution_id}/{attempt}"
+    return {"method": "POST", "url": "https://api.twilio.com/…/Calls", "parameters": {"status_callback": url + "#rc=3"}}
+
+
+def our_callback(execution_id: str = EXECUTION, attempt: int = 1) -> dict[str, Any]:
+    return {
+        "method": "POST",
+        "url": f"https://x.example/v1/callbacks/twilio/{execution_id}/{attempt}",
+        "parameters": {},
+    }
+
+
+def find(
+    *calls: dict[str, Any], known: frozenset[str] = frozenset(), events_of: Mapping[str, Any] | None = None
+) -> CallReport | None:
+    pages = {f"/Calls/{sid}/Events.json": page for sid, page in (events_of or {}).items()}
+    for call in calls:
+        pages.setdefault(f"/Calls/{call['sid']}/Events.json", HttpResponse(404))
+    http = ScriptedHttp(by_path={"/Calls.json": {"calls": list(calls), "next_page_uri": None}, **pages})
+    return carrier(http).find(REQUEST, SINCE, known)
+
+
+def found(report: CallReport | None) -> str | None:
+    return None if report is None else report.call_id
+
+
+def test_the_list_is_asked_for_by_both_numbers_alone() -> None:
+    """A queued call has no start time, and StartTime is a date besides."""
+    http = ScriptedHttp(json_answer(200, {"calls": [], "next_page_uri": None}))
+    assert carrier(http).find(REQUEST, SINCE, frozenset()) is None
+    assert parse_qs(urlsplit(http.asked[0]["url"]).query) == {
+        "To": ["+919876543210"],
+        "From": ["+15005550006"],
+        "PageSize": ["1000"],
+    }
+
+
+def test_a_single_call_is_the_attempts() -> None:
+    assert found(find(record(status="queued", duration=None))) == CALL
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"date_created": "Mon, 26 Jan 2026 09:59:54 +0000"},
+        {"date_created": "Mon, 26 Jan 2026 10:05:01 +0000"},
+        {"to": "+15550001111"},
+        {"from": "+15550001111"},
+        {"direction": "inbound"},
+        {"direction": "outbound-dial"},
+    ],
+)
+def test_a_call_of_another_time_number_or_kind_is_not_the_attempts(other: dict[str, Any]) -> None:
+    assert find(record(**other)) is None
+
+
+@pytest.mark.parametrize("created", ["Mon, 26 Jan 2026 09:59:55 +0000", "Mon, 26 Jan 2026 15:30:02 +0530", None, "?"])
+def test_clocks_may_differ_and_an_unreadable_date_rules_nothing_out(created: str | None) -> None:
+    assert found(find(record(date_created=created))) == CALL
+
+
+def test_an_earlier_attempts_call_is_not_this_ones() -> None:
+    assert find(record(), known=frozenset({CALL})) is None
+
+
+def test_the_callback_url_tells_whose_call_it_is() -> None:
+    mine = find(record(), record(sid=OTHER_CALL), events_of={OTHER_CALL: events(our_callback())})
+    assert found(mine) == OTHER_CALL
+    mine = find(record(), record(sid=OTHER_CALL), events_of={OTHER_CALL: events(our_post())})
+    assert found(mine) == OTHER_CALL
+
+
+@pytest.mark.parametrize("owner", [(EXECUTION, 2), (EXECUTION, 12), ("00000000-8b1c-4a57-9c1f-0a6d8f2b7c41", 1)])
+def test_a_call_that_another_attempt_placed_is_ruled_out(owner: tuple[str, int]) -> None:
+    others = events(our_post(*owner), our_callback(*owner))
+    assert find(record(), events_of={CALL: others}) is None
+    assert found(find(record(), record(sid=OTHER_CALL), events_of={CALL: others})) == OTHER_CALL
+
+
+def test_of_several_calls_that_say_nothing_none_is_taken() -> None:
+    with pytest.raises(CarrierUnavailable, match="2 calls may be this attempt's"):
+        find(record(), record(sid=OTHER_CALL))
+    with pytest.raises(CarrierUnavailable, match="2 calls"):
+        find(record(), record(sid=OTHER_CALL), events_of={CALL: events(), OTHER_CALL: HttpResponse(500)})
+
+
+def test_six_candidates_are_too_many_to_tell_apart() -> None:
+    with pytest.raises(CarrierUnavailable, match="6 calls"):
+        find(*[record(sid=f"CA{number}") for number in range(6)])
+
+
+def test_the_list_is_read_to_its_end() -> None:
+    following = f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json?To=%2B919876543210&Page=1&PageToken=PA{CALL}"
+    http = ScriptedHttp(
+        json_answer(200, {"calls": [record(sid=OTHER_CALL, to="+15550001111")], "next_page_uri": following}),
+        json_answer(200, {"calls": [record()], "next_page_uri": None}),
+        HttpResponse(404),
+    )
+    assert found(carrier(http).find(REQUEST, SINCE, frozenset())) == CALL
+    assert http.asked[1]["url"] == f"https://api.twilio.com{following}"
+
+
+def test_a_list_that_leads_elsewhere_does_not_get_the_credentials() -> None:
+    http = ScriptedHttp(
+        json_answer(200, {"calls": [], "next_page_uri": "https://evil.example/x?Page=1"}),
+        json_answer(200, {"calls": [], "next_page_uri": None}),
+    )
+    carrier(http).find(REQUEST, SINCE, frozenset())
+    assert urlsplit(http.asked[1]["url"]).netloc == "api.twilio.com"
+
+
+def test_a_list_without_end_decides_nothing() -> None:
+    endless = json_answer(200, {"calls": [], "next_page_uri": "/x?Page=1"})
+    with pytest.raises(CarrierUnavailable, match="too long"):
+        carrier(ScriptedHttp(*[endless] * 10)).find(REQUEST, SINCE, frozenset())
+
+
+@pytest.mark.parametrize("answer", [HttpResponse(404), json_answer(200, {"calls": None}), HttpResponse(503)])
+def test_a_list_that_cannot_be_read_decides_nothing(answer: HttpResponse) -> None:
+    with pytest.raises(CarrierUnavailable):
+        carrier(ScriptedHttp(answer)).find(REQUEST, SINCE, frozenset())
+
+
+# ---- callbacks
+
+
+def callback(**fields: str) -> dict[str, list[str]]:
+    return {name: [value] for name, value in {"CallSid": CALL, "CallStatus": "completed", **fields}.items()}
+
+
+def test_a_completed_call_says_how_long_it_was() -> None:
+    report = parse_status_callback(callback(CallDuration="61", SipResponseCode="200", AnsweredBy="human"))
+    assert report.outcome == Outcome(
+        Status.COMPLETED,
+        voicemail=False,
+        reason="the call was answered and has ended",
+        code="200",
+        duration_seconds=61,
+    )
+
+
+@pytest.mark.parametrize(
+    ("answered_by", "voicemail"),
+    [
+        ("human", False),
+        ("machine_start", True),
+        ("machine_end_beep", True),
+        ("machine_end_silence", True),
+        ("machine_end_other", True),
+        ("machine", True),
+        ("fax", True),
+        ("unknown", None),
+        ("", None),
+    ],
+)
+def test_who_answered(answered_by: str, voicemail: bool | None) -> None:
+    assert parse_amd_callback(callback(AnsweredBy=answered_by)) == (CALL, voicemail)
+    report = parse_status_callback(callback(CallStatus="in-progress", AnsweredBy=answered_by))
+    assert report == CallReport(CALL, Status.IN_PROGRESS, voicemail=voicemail)
+
+
+@pytest.mark.parametrize("sip", [404, 410, 484, 604, 607])
+def test_a_number_that_does_not_exist_fails_for_good(sip: int) -> None:
+    outcome = parse_status_callback(callback(CallStatus="failed", SipResponseCode=str(sip))).outcome
+    assert outcome is not None
+    assert (outcome.for_good, outcome.code) == (True, str(sip))
+
+
+@pytest.mark.parametrize("sip", [403, 408, 480, 486, 487, 500, 502, 503, 504, 600, 603, 608, 488, 999])
+def test_a_failure_of_the_moment_may_be_tried_again(sip: int) -> None:
+    outcome = parse_status_callback(callback(CallStatus="failed", SipResponseCode=str(sip))).outcome
+    assert outcome is not None
+    assert (outcome.for_good, outcome.code, bool(outcome.reason)) == (False, str(sip), True)
+
+
+@pytest.mark.parametrize("status", ["busy", "no-answer", "completed", "canceled"])
+def test_only_a_failed_call_ends_for_good(status: str) -> None:
+    outcome = parse_status_callback(callback(CallStatus=status, SipResponseCode="404")).outcome
+    assert outcome is not None
+    assert not outcome.for_good
+
+
+def test_a_failed_calls_error_code_counts_where_there_is_no_sip_code() -> None:
+    outcome = parse_status_callback(callback(CallStatus="failed", ErrorCode="21216")).outcome
+    expected = Outcome(Status.FAILED, for_good=True, reason="Twilio blocks calls to this number", code="21216")
+    assert outcome == expected
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"CallSid": [CALL]}, {"CallStatus": ["busy"]}, callback(CallStatus="dreaming"), callback(CallSid="a/b")],
+)
+def test_a_callback_that_says_nothing_known_is_invalid(form: dict[str, list[str]]) -> None:
+    with pytest.raises(InvalidCallback):
+        parse_status_callback(form)
+
+
+def test_a_machine_detection_callback_without_a_call_is_invalid() -> None:
+    with pytest.raises(InvalidCallback):
+        parse_amd_callback({"AnsweredBy": ["human"]})
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["CallStatus", "CallDuration", "SipResponseCode", "ErrorCode"]), st.text(max_size=8)
+    )
+)
+def test_whatever_numbers_a_callback_holds_it_is_read(fields: dict[str, str]) -> None:
+    status = fields.get("CallStatus", "")
+    fields["CallStatus"] = status if status in {"busy", "completed"} else "failed"
+    report = parse_status_callback(callback(**fields))
+    assert report.status in FINAL
+
+
+def test_a_form_is_read_from_the_event_base64_or_not() -> None:
+    text = "To=%2B1555&Digits=2&Digits=1&Empty=&Name=Zo%C3%AB"
+    expected = {"To": ["+1555"], "Digits": ["2", "1"], "Empty": [""], "Name": ["Zoë"]}
+    assert form_of({"body": text, "isBase64Encoded": False}) == expected
+    assert form_of({"body": base64.b64encode(text.encode()).decode(), "isBase64Encoded": True}) == expected
+    assert form_of({}) == {}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"body": "*", "isBase64Encoded": True},
+        {"body": "/w==", "isBase64Encoded": True},
+        {"body": "a=1&" * 201, "isBase64Encoded": False},
+    ],
+)
+def test_what_is_no_form_is_invalid(event: dict[str, Any]) -> None:
+    with pytest.raises(InvalidCallback):
+        form_of(event)
+
+
+def test_the_callback_url_names_execution_and_attempt() -> None:
+    assert callback_url("https://x.example/redial/", "abc", 3) == "https://x.example/redial/callbacks/twilio/abc/3"
+    assert callback_url("", "abc", 3) == "/callbacks/twilio/abc/3"
+
+
+def gateway(path: str, *, stage: str = "$default", query: str = "") -> dict[str, Any]:
+    context = {"domainName": "id.execute-api.us-east-1.amazonaws.com", "stage": stage}
+    return {"rawPath": path, "rawQueryString": query, "requestContext": context}
+
+
+HOST = "https://id.execute-api.us-east-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("event", "public_url", "urls"),
+    [
+        (gateway("/callbacks/twilio/x/1"), "", [f"{HOST}/callbacks/twilio/x/1"]),
+        (gateway("/callbacks/twilio/x/1", query="a=%20b"), "", [f"{HOST}/callbacks/twilio/x/1?a=%20b"]),
+        (
+            gateway("/prod/callbacks/twilio/x/1/amd", stage="prod"),
+            "",
+            [f"{HOST}/prod/callbacks/twilio/x/1/amd", f"{HOST}/callbacks/twilio/x/1/amd"],
+        ),
+        (
+            gateway("/callbacks/twilio/x/1"),
+            "https://calls.example.com/",
+            ["https://calls.example.com/callbacks/twilio/x/1", f"{HOST}/callbacks/twilio/x/1"],
+        ),
+        (  # a mapping key: Twilio was given /redial, the event holds the stage
+            gateway("/prod/callbacks/twilio/x/1", stage="prod"),
+            "https://calls.example.com/redial",
+            [
+                "https://calls.example.com/redial/callbacks/twilio/x/1",
+                f"{HOST}/prod/callbacks/twilio/x/1",
+                f"{HOST}/callbacks/twilio/x/1",
+            ],
+        ),
+        ({"rawPath": "/callbacks/twilio/x/1"}, "http://127.0.0.1:3000", ["http://127.0.0.1:3000/callbacks/twilio/x/1"]),
+        ({}, "", []),
+    ],
+)
+def test_the_urls_a_callback_may_have_been_sent_to(event: dict[str, Any], public_url: str, urls: list[str]) -> None:
+    assert callback_urls(event, public_url) == urls
+
+
+# ---- TwiML
+
+
+def test_a_stream_is_connected() -> None:
+    assert connect_stream_twiml("wss://media.example.com/a1/x1") == (
+        '<?xml version="1.0" encoding="UTF-8"?><Response><Connect><Stream url="wss://media.example.com/a1/x1"/></Connect>'
+        "</Response>"
+    )
+
+
+def test_a_streams_query_becomes_its_parameters() -> None:
+    """Twilio refuses a query string in the URL of a stream (errors 31920 and 31922)."""
+    twiml = connect_stream_twiml("wss://m.example/s?execution=x-1&greeting=%22a%26b%22&e=")
+    stream = fromstring(twiml)[0][0]  # noqa: S314  our own TwiML
+    assert stream.attrib == {"url": "wss://m.example/s"}
+    assert [child.attrib for child in stream] == [
+        {"name": "execution", "value": "x-1"},
+        {"name": "greeting", "value": '"a&b"'},
+        {"name": "e", "value": ""},
+    ]
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_twiml_is_xml_or_nothing(path: str, query: str) -> None:
+    try:
+        twiml = connect_stream_twiml(f"wss://m.example/{path}?{query}")
+    except ValueError:
+        return
+    assert fromstring(twiml.encode())[0][0].tag == "Stream"  # noqa: S314  our own TwiML
+
+
+# ---- credentials
+
+
+def test_credentials_show_no_secret() -> None:
+    text = json.dumps(
+        {
+            "account_sid": ACCOUNT,
+            "auth_token": "hush",
+            "api_key_sid": "SK1",
+            "api_key_secret": "psst",
+            "shared_key": "shh",
+        }
+    )
+    credentials = TwilioCredentials.parse(text)
+    assert credentials == TwilioCredentials(ACCOUNT, "hush", "SK1", "psst", "shh")
+    for secret in ("hush", "psst", "shh"):
+        assert secret not in repr(credentials)
+
+
+def test_unknown_and_null_fields_of_the_secret_are_ignored() -> None:
+    text = json.dumps({"account_sid": ACCOUNT, "auth_token": "hush", "api_key_sid": None, "note": 1})
+    assert TwilioCredentials.parse(text) == TwilioCredentials(ACCOUNT, "hush")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "not JSON"),
+        ("hush", "not JSON"),
+        ('["hush"]', "JSON object"),
+        ("{}", "account_sid"),
+        (json.dumps({"account_sid": ACCOUNT}), "auth_token of the Twilio secret is missing"),
+        (json.dumps({"account_sid": ACCOUNT, "auth_token": ""}), "auth_token"),
+        (json.dumps({"account_sid": ACCOUNT, "auth_token": "hush\n"}), "auth_token"),
+        (json.dumps({"account_sid": "AC/../x", "auth_token": "hush"}), "account_sid"),
+        (json.dumps({"account_sid": "SK123", "auth_token": "hush"}), "account_sid"),
+        (json.dumps({"account_sid": ACCOUNT, "auth_token": 7}), "auth_token"),
+        (json.dumps({"account_sid": ACCOUNT, "auth_token": "hush", "api_key_sid": "SK1"}), "api_key_secret"),
+    ],
+)
+def test_a_secret_that_is_none_is_refused_without_showing_it(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint) as caught:
+        TwilioCredentials.parse(text)
+    assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_it_loads_no_http_client() -> None:
+    code = (
+        "import sys, redial.adapters.carriers.twilio; "
+        "print([m for m in ('urllib3', 'http.client', 'requests', 'ssl', 'redial.adapters.http') if m in sys.modules])"
+    )
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=path)
+    assert done.stdout == "[]\n"
