@@ -265,7 +265,11 @@ class Aws:
 
         def getresponse(self: HTTPConnection, *arguments: Any) -> HTTPResponse:
             response = get(self, *arguments)
-            tell("after", self, response.status)
+            try:
+                tell("after", self, response.status)
+            except BaseException:
+                response.close()
+                raise
             return response
 
         self._replace(HTTPConnection, "putrequest", putrequest)

@@ -342,6 +342,7 @@ class Calls:
                 connection.connect()
                 connection.sock.settimeout(overrides.read_timeout_seconds)
             except OSError:
+                connection.close()
                 notice.error = "ct"
                 return notice, b"", ""
             try:

@@ -1,10 +1,11 @@
 """What Twilio tells about a call, and asks while placing it. The signature is verified before anything else.
 
-    POST /callbacks/twilio/{execution_id}/{attempt}          status of the call      → 204
+    POST /callbacks/twilio/{execution_id}/{attempt}          status of the call → 204
     POST /callbacks/twilio/{execution_id}/{attempt}/amd      what machine detection found → 204
     POST /callbacks/twilio/{execution_id}/{attempt}/answer   what to do with the answered call → TwiML
 
-A request that is not Twilio's is 403, one that makes no sense 400; a path that is none of these 404. An error of ours is 500, and Twilio then sends it again.
+A request that is not Twilio's is 403, one that makes no sense 400; a path that is none of these 404. An error of ours
+is 500, and Twilio then sends it again.
 """
 
 import re

@@ -1,6 +1,7 @@
 """Dial one attempt, if it is due and nobody else has; then deliver the events that it caused.
 
-Event: `{"execution_id": "<uuid>", "attempt": 2}`, from EventBridge Scheduler or an asynchronous invoke.
+Event: `{"execution_id": "<uuid>", "attempt": 2}`, from EventBridge Scheduler or an asynchronous invoke; with `"line"`
+where the attempt has been given a line of its agent in that shard.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     logger.append_keys(execution_id=execution_id, attempt=attempt)
     world = wiring.dial()
     lease = system.new_id()[:8]
-    dialled = world.dialler.dial(execution_id, attempt, lease)
+    dialled = world.dialler.dial(execution_id, attempt, lease, event.get("line"))
     execution = dialled.execution
     if execution is None or dialled.before is None:
         logger.warning("no such execution")
@@ -29,10 +30,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         telemetry.dialled(dialled.result)
         telemetry.changed(dialled.before, execution)
         level = logger.warning if isinstance(dialled.result, Unknown) else logger.info
-        level("dialled", extra={"to": telemetry.masked(execution.user_number), "answer": telemetry.masked_text(repr(dialled.result))})
+        level(
+            "dialled",
+            extra={
+                "to": telemetry.masked(execution.user_number),
+                "answer": telemetry.masked_text(repr(dialled.result)),
+            },
+        )
     else:
         logger.info("not dialled", extra={"status": str(execution.state.status)})
     if execution.delivery.lease == lease:
         telemetry.delivered(
-            world.deliverer.deliver(execution_id, lease, lambda: context.get_remaining_time_in_millis() / 1000, execution)
+            world.deliverer.deliver(
+                execution_id, lease, lambda: context.get_remaining_time_in_millis() / 1000, execution
+            )
         )

@@ -68,7 +68,7 @@ def test_what_is_stored_loads_as_it_was(name: str) -> None:
 
 @pytest.mark.parametrize("name", samples())
 def test_items_of_the_past_still_load_and_say_the_same(name: str) -> None:
-    """Each file holds an item as it was once written and what the API said of it then. Files are added, never edited."""
+    """Each file: an item as it was once written, and what the API said of it then. Files are added, never edited."""
     recorded = json.loads((RECORDED / f"{name}.json").read_text())
     assert render(decode(from_item(recorded["item"]))) == recorded["execution"]
 
@@ -78,7 +78,7 @@ def test_every_recorded_item_is_tested() -> None:
 
 
 def test_a_first_unanswered_attempt_fits_one_write_unit() -> None:
-    """DynamoDB charges a write for each started KB of the whole item: names, values, and a byte or three of overhead."""
+    """DynamoDB charges a write for each started KB of the whole item: names, values, a byte or three of overhead."""
     execution = replace(queued(), user_data={"name": "x" * 180})
     execution = reported(placed(execution, TEN), Status.RINGING, TEN + seconds(3))
     execution = reported(execution, Status.NO_ANSWER, TEN + seconds(33), code="487", reason="nobody answered")

@@ -51,7 +51,7 @@ def test_the_tables_keys_and_indexes_are_those_that_the_tests_run_on() -> None:
 
 
 def test_indexes_hold_keys_alone() -> None:
-    """An index is written when what it holds changes: with more, each change of an execution would cost three writes."""
+    """An index is written when what it holds changes: with more, each change of an execution would cost three."""
     for index in _table()["Properties"]["GlobalSecondaryIndexes"]:
         assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 

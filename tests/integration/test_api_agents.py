@@ -283,7 +283,7 @@ def test_more_lines_start_the_calls_that_wait_for_one(api: Api) -> None:
     store = wiring.api().executions
     execution = store.get(waiting)
     assert execution is not None
-    lines.enqueue(agent_id, 0, waiter(execution))
+    lines.enqueue(agent_id, waiter(execution))
     api.invoked.clear()
     api.send("PATCH", f"/v2/agent/{agent_id}", {"agent_config": {"max_concurrent_calls": 2}})
     assert api.invoked == [("dial", {"execution_id": waiting, "attempt": 1})]

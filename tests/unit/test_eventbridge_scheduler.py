@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -83,11 +82,13 @@ def test_a_timer_that_is_set_already_is_set(scheduler: tuple[SchedulerTimers, St
 
 
 @pytest.mark.parametrize("code", ["ValidationException", "ResourceNotFoundException", "ServiceQuotaExceededException"])
-def test_any_other_trouble_is_raised(scheduler: tuple[SchedulerTimers, Stubber], code: str) -> None:
+def test_a_timer_that_cannot_be_set_is_logged_and_left_to_the_sweeper(
+    code: str, scheduler: tuple[SchedulerTimers, Stubber], caplog: pytest.LogCaptureFixture
+) -> None:
     timers, stubber = scheduler
     stubber.add_client_error("create_schedule", code)
-    with pytest.raises(ClientError, match=code):
-        timers.wake_dial(EXECUTION, 2, 7, NOW, NOW)
+    timers.wake_dial(EXECUTION, 2, 7, NOW, NOW)
+    assert caplog.messages == [f"could not set timer {EXECUTION}.dial.7 ({code}): left to the sweeper"]
 
 
 def test_cancelling_deletes_the_schedule(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
@@ -102,11 +103,13 @@ def test_cancelling_what_is_gone_is_done(scheduler: tuple[SchedulerTimers, Stubb
     timers.cancel_dial(EXECUTION, 7)
 
 
-def test_cancelling_raises_other_trouble(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
+def test_a_timer_that_cannot_be_cancelled_is_logged_for_it_wakes_nothing(
+    scheduler: tuple[SchedulerTimers, Stubber], caplog: pytest.LogCaptureFixture
+) -> None:
     timers, stubber = scheduler
-    stubber.add_client_error("delete_schedule", "ConflictException")
-    with pytest.raises(ClientError):
-        timers.cancel_dial(EXECUTION, 7)
+    stubber.add_client_error("delete_schedule", "ThrottlingException")
+    timers.cancel_dial(EXECUTION, 7)
+    assert caplog.messages == [f"could not remove timer {EXECUTION}.dial.7 (ThrottlingException): left to the sweeper"]
 
 
 def test_a_timer_needs_its_function(scheduler: tuple[SchedulerTimers, Stubber]) -> None:

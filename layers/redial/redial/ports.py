@@ -65,9 +65,7 @@ class IdempotencyKeys(Protocol):
     def find(self, account_id: str, key: str, now: datetime) -> IdempotentRequest | None:
         """What is stored under the key."""
 
-    def claim(
-        self, account_id: str, key: str, request: IdempotentRequest, now: datetime
-    ) -> IdempotentRequest | None:
+    def claim(self, account_id: str, key: str, request: IdempotentRequest, now: datetime) -> IdempotentRequest | None:
         """Store `request` under the key, once: None when this call did, else what was stored before."""
 
 
@@ -82,7 +80,7 @@ class Waiter:
 
 
 class Lines(Protocol):
-    """An agent's lines (live calls), in shards of at most 50, each with its own queue of waiters.
+    """An agent's lines (live calls), in shards of at most 50, and its queue of calls that wait for one.
 
     Every operation is one conditional write or one read, and safe to repeat. `capacity` is the shard's own.
     """
@@ -101,11 +99,11 @@ class Lines(Protocol):
         """Free this attempt's line and give it to `to`, in one write. False, and nothing changed, when this attempt
         held none, `to` holds one already, or the shard holds more than `capacity`."""
 
-    def enqueue(self, agent_id: str, shard: int, waiter: Waiter) -> None: ...
+    def enqueue(self, agent_id: str, waiter: Waiter) -> None: ...
 
-    def dequeue(self, agent_id: str, shard: int, waiter: Waiter) -> None: ...
+    def dequeue(self, agent_id: str, waiter: Waiter) -> None: ...
 
-    def head(self, agent_id: str, shard: int) -> Waiter | None:
+    def head(self, agent_id: str) -> Waiter | None:
         """Who is next."""
 
     def holders(self, agent_id: str, shard: int) -> dict[str, tuple[int, datetime]]:
@@ -151,14 +149,15 @@ class Timers(Protocol):
 class Functions(Protocol):
     """The other functions, invoked without waiting. A lost invocation is made good by the sweeper."""
 
-    def dial(self, execution_id: str, attempt: int) -> None: ...
+    def dial(self, execution_id: str, attempt: int, line: int | None = None) -> None:
+        """`line`: the shard in which the attempt has been given a line."""
 
     def deliver(self, execution_id: str, lease: str | None) -> None: ...
 
 
 @dataclass(frozen=True)
 class CallRequest:
-    """One attempt, as the carrier is asked to place it. Numbers are E.164; `callback_url` names execution and attempt."""
+    """One attempt, as the carrier is asked to place it. Numbers are E.164; `callback_url` names it."""
 
     execution_id: str
     attempt: int
@@ -186,14 +185,17 @@ class Carrier(Protocol):
 
     def find(self, request: CallRequest, since: datetime, known_call_ids: frozenset[str]) -> CallReport | None:
         """The call that this attempt placed, if any: to its number, from its number, created since `since`, not one of
-        `known_call_ids`; where several fit, the one whose callback URL is this attempt's. Raises `CarrierUnavailable`."""
+        `known_call_ids`; where several fit, the one whose callback URL is this attempt's.
+
+        Raises `CarrierUnavailable`.
+        """
 
 
 @dataclass(frozen=True)
 class DeliveryAnswer:
     """What came of one POST to a webhook: the HTTP status, or None with `error` where none came.
 
-    `retry_after_seconds` is what the endpoint asked for, None where it asked nothing. `error` is for people and holds no secret.
+    `retry_after_seconds` is what the endpoint asked for, if anything. `error` is for people, without secrets.
     """
 
     status: int | None
@@ -208,14 +210,12 @@ class DeliveryAnswer:
 class Webhooks(Protocol):
     """POSTs to customers' endpoints, guarded against reaching anything private."""
 
-    def post(
-        self, url: str, body: bytes, webhook_id: str, secrets: tuple[str, ...], now: datetime
-    ) -> DeliveryAnswer:
-        """Sign (Standard Webhooks, timestamp `now`) and send once, 10 s at most, following no redirect. Trouble is an answer."""
+    def post(self, url: str, body: bytes, webhook_id: str, secrets: tuple[str, ...], now: datetime) -> DeliveryAnswer:
+        """Sign (Standard Webhooks, timestamp `now`) and send once: 10 s at most, no redirects. Trouble is an answer."""
 
 
 class Undelivered(Protocol):
-    """Executions of an account with events that were given up. May list one that has none any more, never misses one."""
+    """Executions of an account with events that were given up. May list one that has none any more; misses none."""
 
     def add(self, account_id: str, execution_id: str, at: datetime) -> None: ...
 

@@ -7,13 +7,18 @@ https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
+
+_log = logging.getLogger(__name__)
 
 SOONEST = timedelta(seconds=60)
 """Least time ahead: the service fires at a minute's precision, and refuses a time that has passed when it arrives."""
@@ -26,7 +31,8 @@ class SchedulerTimers:
     """`ports.Timers` in one schedule group, which bounds what the role may be used for.
 
     `dial_function` and `deliver_function` are Lambda ARNs (with their alias); a function that sets no such timer may
-    leave one out. Botocore errors other than "exists already" are raised as they are: the sweeper makes up for a timer.
+    leave one out. A timer that cannot be set or removed is logged and left, like a lost invocation: what it was to wake
+    is stored with its time, and the sweeper wakes it then. So nothing here undoes or fails the work that asked for it.
     """
 
     def __init__(
@@ -58,15 +64,16 @@ class SchedulerTimers:
 
     def cancel_dial(self, execution_id: str, number: int) -> None:
         """Delete that dial timer; one that fired (and so deleted itself) or never was is as good as deleted."""
-        with suppress(self._client.exceptions.ResourceNotFoundException):
-            self._client.delete_schedule(Name=f"{execution_id}.dial.{number}", GroupName=self._group)
+        name = f"{execution_id}.dial.{number}"
+        with _left_to_the_sweeper("remove", name, but_fine="ResourceNotFoundException"):
+            self._client.delete_schedule(Name=name, GroupName=self._group)
 
     def _create(
         self, name: str, function: str | None, event: Mapping[str, str | int], at: datetime, now: datetime
     ) -> None:
         if function is None:
             raise ValueError(f"no function is configured for the timer {name}")
-        with suppress(self._client.exceptions.ConflictException):  # then this very timer is set already
+        with _left_to_the_sweeper("set", name, but_fine="ConflictException"):  # a conflict: this very timer is set
             self._client.create_schedule(
                 Name=name,
                 GroupName=self._group,
@@ -85,6 +92,20 @@ class SchedulerTimers:
                     "DeadLetterConfig": {"Arn": self._dead_letter_arn},
                 },
             )
+
+
+@contextmanager
+def _left_to_the_sweeper(what: str, name: str, but_fine: str) -> Iterator[None]:
+    """Log a request that the service did not take; the error code `but_fine` means that all is as wanted."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else None
+        if code == but_fine:
+            return
+        reason = code or type(error).__name__
+        extra = {"schedule": name, "execution_id": name.partition(".")[0], "error": reason}
+        _log.warning("could not %s timer %s (%s): left to the sweeper", what, name, reason, extra=extra)
 
 
 def at_expression(at: datetime, now: datetime) -> str:

@@ -27,9 +27,12 @@ class LambdaFunctions:
         self._deliver_function = deliver_function
         self._dial_function = dial_function
 
-    def dial(self, execution_id: str, attempt: int) -> None:
-        """Invoke dial with `{"execution_id", "attempt"}`."""
-        self._invoke("dial", self._dial_function, {"execution_id": execution_id, "attempt": attempt})
+    def dial(self, execution_id: str, attempt: int, line: int | None = None) -> None:
+        """Invoke dial with `{"execution_id", "attempt"}`, and `"line"` where it has been given one."""
+        event: dict[str, str | int] = {"execution_id": execution_id, "attempt": attempt}
+        if line is not None:
+            event["line"] = line
+        self._invoke("dial", self._dial_function, event)
 
     def deliver(self, execution_id: str, lease: str | None) -> None:
         """Invoke deliver with `{"execution_id"}`, and `"lease"` where there is one."""

@@ -46,7 +46,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class Account:
-    """A customer: what its keys open. `webhook_secrets` sign its webhooks: one, or two while rotating (newest first)."""
+    """A customer: what its keys open. `webhook_secrets` sign its webhooks: one, two while rotating (newest first)."""
 
     account_id: str
     name: str

@@ -9,7 +9,7 @@ _DAYS_AHEAD = 3
 
 
 def next_open(now: datetime, start_hour: int, end_hour: int, zones: Sequence[str]) -> datetime | None:
-    """The first instant from `now` (aware UTC) on at which it is `start_hour` ≤ hour < `end_hour` in every one of `zones`.
+    """The first instant from `now` (aware UTC) on at which it is `start_hour` ≤ hour < `end_hour` in all of `zones`.
 
     `now` itself when it is open now. Equal hours: always open; start > end: open over midnight. None when the zones
     are so far apart that the window is never open in all of them. A number's zone is rarely known for certain, so all

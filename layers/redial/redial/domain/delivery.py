@@ -23,7 +23,7 @@ GONE = 410
 
 @dataclass(frozen=True)
 class Tried:
-    """What is known of one event's delivery: its last HTTP status (None: no answer, see `error`), and how many tries."""
+    """What is known of one event's delivery: its last HTTP status (None: no answer, see `error`), how many tries."""
 
     sequence: int
     at: datetime

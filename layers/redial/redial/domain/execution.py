@@ -89,7 +89,7 @@ class Change:
 
 @dataclass
 class Attempt:
-    """One attempt as it stands; `scheduled_at` is when it was meant to start, `line` the shard of the line it held last."""
+    """One attempt as it stands; `scheduled_at` is when it was meant to start, `line` the shard of its last line."""
 
     number: int
     status: Status
@@ -216,9 +216,8 @@ class Execution:
         """Append, each change strictly later than the one before it, so that `updated_at` strictly rises."""
         result = list(self.changes)
         for change in changes:
-            if result and change.at <= result[-1].at:
-                change = replace(change, at=result[-1].at + MILLISECOND)
-            result.append(change)
+            earliest = result[-1].at + MILLISECOND if result else change.at
+            result.append(change if change.at >= earliest else replace(change, at=earliest))
         return replace(self, changes=tuple(result))
 
     def begin(self, now: datetime, scheduled_at: datetime | None) -> "Execution":

@@ -1,8 +1,8 @@
 """The statuses of an execution, in the words of the HTTP contract.
 
-    queued ─► initiated ─► ringing ─► in-progress ─► call-disconnected ─► completed
-    waiting: queued, scheduled (a timer is set), rescheduled (moved by a calling window)
-    final:   completed, no-answer, busy, failed, canceled, stopped, error, balance-low
+queued ─► initiated ─► ringing ─► in-progress ─► call-disconnected ─► completed
+waiting: queued, scheduled (a timer is set), rescheduled (moved by a calling window)
+final:   completed, no-answer, busy, failed, canceled, stopped, error, balance-low
 """
 
 from enum import StrEnum

@@ -40,7 +40,7 @@ _CLIENT_CONFIG = Config(
     read_timeout=10,
     retries={"mode": "standard", "total_max_attempts": 4},
 )
-"""AWS requests are retried by botocore: every one of them is a read, or a write that is conditional or safe to repeat."""
+"""botocore retries AWS requests: every one of them is a read, or a write that is conditional or safe to repeat."""
 
 
 def _client(service: str) -> Any:

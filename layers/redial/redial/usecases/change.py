@@ -1,7 +1,7 @@
 """Changing an execution: one conditional write, and then everything that follows from it.
 
 The write holds the new status, its events and the next time. Only then the schedule is made, the line handed on and
-delivery started. Whatever is lost after the write the sweeper finds by `due_at` and does again; all of it is safe to repeat.
+delivery started. Whatever is lost after the write the sweeper finds by `due_at` and does again; all is safe to repeat.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,9 @@ def change(
 ) -> tuple[Execution, Execution] | None:
     """Apply a pure change to the execution as stored, again from a fresh read whenever another writer was quicker.
 
-    `known` is the execution as this caller last read or wrote it: the first try then needs no read. Returns it before and after (the same object when nothing changed and nothing was written); None when there is no
+    `known` is the execution as this caller last read or wrote it: the first try then needs no read.
+
+    Returns it before and after (the same object when nothing changed and nothing was written); None when there is no
     such execution. Whatever `apply` raises comes out. Raises `StaleVersion` when it never won.
     """
     for _ in range(_MOST_TRIES):

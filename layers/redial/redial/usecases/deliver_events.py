@@ -33,7 +33,7 @@ LONGEST_RETRY_AFTER = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Delivered:
-    """What one invocation did: how many events were accepted, and how many given up; `failed`: one waits for its next try."""
+    """What one invocation did: events accepted, events given up, and whether one waits for its next try (`failed`)."""
 
     accepted: int = 0
     given_up: int = 0
@@ -78,7 +78,7 @@ class Deliverer:
                 self.undelivered.add(execution.account_id, execution.id, self.now())
             jitter = self.random()
             before = execution.delivery
-            saved = self._save(execution, lease, lambda delivery: _apply(delivery, tried, answers, jitter))
+            saved = self._save(execution, lease, partial(_apply, tried=tried, answers=answers, jitter=jitter))
             if saved is None:
                 return done
             done = replace(
@@ -145,9 +145,7 @@ class Deliverer:
         after = _apply(execution.delivery, tried, answers, 0.0)
         return [sequence for sequence in after.undelivered if sequence not in execution.delivery.undelivered]
 
-    def _save(
-        self, execution: Execution, lease: str, update: Callable[[Delivery], Delivery]
-    ) -> Execution | None:
+    def _save(self, execution: Execution, lease: str, update: Callable[[Delivery], Delivery]) -> Execution | None:
         """Write `update` down, over whatever else changed meanwhile; None when the lease was lost to another.
 
         The lease is released in the same write when nothing is left to send.

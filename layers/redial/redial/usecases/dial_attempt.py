@@ -1,11 +1,11 @@
 """The dial protocol: read, gates, line, claim, call once, record. One attempt is at most one phone call.
 
-    waiting ─► gates ──► line ──► claim ──► carrier ──► record
-       │         │ closed  │ none   │ lost     │
-       │         ▼         ▼        ▼          ├ accepted ─► initiated
-       │      moved or   queued   leave        ├ refused ──► the attempt's end, decided by the retry configuration
-       │      ended               quietly      ├ not placed ► unclaimed, later again, no retry used up
-       └ not due, not current, claimed: leave  └ unknown ──► stays claimed; a callback or the sweeper settles it
+waiting ─► gates ──► line ──► claim ──► carrier ──► record
+   │         │ closed  │ none   │ lost     │
+   │         ▼         ▼        ▼          ├ accepted ─► initiated
+   │      moved or   queued   leave        ├ refused ──► the attempt's end, decided by the retry configuration
+   │      ended               quietly      ├ not placed ► unclaimed, later again, no retry used up
+   └ not due, not current, claimed: leave  └ unknown ──► stays claimed; a callback or the sweeper settles it
 """
 
 from collections.abc import Callable
@@ -19,13 +19,12 @@ from redial.domain.outcome import DialResult
 from redial.domain.phone_number import time_zones
 from redial.ports import Agents, CallRequest, Carrier, Executions, Functions, Lines, StaleVersion, Timers
 from redial.usecases.change import change, follow_up
-from redial.usecases.lines import acquire, home_shard, pass_on, waiter
+from redial.usecases.lines import acquire, home_shard, pass_on, wait, waiter
 
 
 @dataclass(frozen=True)
 class Dialled:
-    """What one invocation did: the execution as it was and as it is (None: there is none), and the carrier's answer if it
-    was asked."""
+    """What one invocation did: the execution before and after (None: there is none), and the carrier's answer."""
 
     before: Execution | None
     execution: Execution | None
@@ -46,37 +45,38 @@ class Dialler:
     now: Callable[[], datetime]
     random: Callable[[], float]
 
-    def dial(self, execution_id: str, attempt: int, lease: str) -> Dialled:
-        """Dial that attempt if it is due, current and nobody else's; `lease` is a fresh name for delivering its events."""
+    def dial(self, execution_id: str, attempt: int, lease: str, line: int | None = None) -> Dialled:
+        """Dial that attempt if it is due, current and nobody else's.
+
+        `lease` is a fresh name for delivering its events; `line` the shard in which the attempt has been given a line.
+        """
         while True:
             execution = self.executions.get(execution_id)
-            if execution is None or not self._is_ours(execution, attempt):
-                self._return_line(execution, attempt)
+            if execution is None or not _is_ours(execution, attempt):
+                self._return_line(execution, attempt, line)
                 return Dialled(execution, execution)
             try:
-                return self._dial(execution, lease)
+                return self._dial(execution, lease, line)
             except StaleVersion:
                 continue  # a stop, a delivery or another dial was quicker: look again
 
-    def _is_ours(self, execution: Execution, attempt: int) -> bool:
-        state = execution.state
-        return state.is_waiting and state.attempt.number == attempt
-
-    def _dial(self, execution: Execution, lease: str) -> Dialled:
+    def _dial(self, execution: Execution, lease: str, line: int | None) -> Dialled:
         now = self.now()
         due = execution.state.next_time
         if due is None or due > now:
+            self._return_line(execution, execution.state.attempt.number, line)
             return Dialled(execution, execution)
         agent = self.agents.get(execution.account_id, execution.agent_id)
+        shard = line if line is not None else execution.state.attempt.line
         refused = self._gates(execution, agent, now)
         if refused is not None:
-            return Dialled(execution, self._put_off(execution, refused, agent, lease, now))
+            return Dialled(execution, self._put_off(execution, refused, agent, shard, lease, now))
         assert agent is not None
-        shard = acquire(agent, execution, self.lines, now)
-        if shard is not None:
+        if shard is None:
+            shard = home_shard(agent, execution.id)
+        if acquire(agent, shard, waiter(execution), self.lines, now):
             return self._call(execution, agent, shard, lease)
-        queued, shard = self._wait_for_line(execution, agent, lease, now)
-        return Dialled(execution, queued) if shard is None else self._call(queued, agent, shard, lease)
+        return Dialled(execution, self._wait_for_line(execution, agent, lease, now))
 
     def _gates(self, execution: Execution, agent: Agent | None, now: datetime) -> Execution | None:
         """None when the call may be placed now; else the execution as the first closed gate leaves it."""
@@ -103,34 +103,33 @@ class Dialler:
         if opens is None:
             return execution.expire(now, f"calling hours never open at once in all {len(zones)} zones of the number")
         hours = f"{agent.call_start_hour}-{agent.call_end_hour}"
-        return None if opens == now else execution.move(now, opens, f"outside calling hours {hours} of {', '.join(zones)}")
+        return (
+            None if opens == now else execution.move(now, opens, f"outside calling hours {hours} of {', '.join(zones)}")
+        )
 
     def _put_off(
-        self, execution: Execution, refused: Execution, agent: Agent | None, lease: str, now: datetime
+        self,
+        execution: Execution,
+        refused: Execution,
+        agent: Agent | None,
+        shard: int | None,
+        lease: str,
+        now: datetime,
     ) -> Execution:
-        """Save what a gate decided; a line that was handed to this call, or that it kept, goes to the next one."""
+        """Save what a gate decided; a line that this call was given, or had kept, goes to the next one."""
         saved = self.executions.save(refused.lease_delivery(lease, now).with_due(now))
         self._follow_up(execution, saved, now)
-        if agent is not None:
-            attempt = execution.state.attempt
-            shard = home_shard(agent, execution.id) if attempt.line is None else attempt.line
-            pass_on(agent, shard, execution.id, attempt.number, self.lines, self.functions, now)
+        if agent is not None and shard is not None:
+            pass_on(agent, shard, execution.id, execution.state.attempt.number, self.lines, self.functions, now)
         return saved
 
-    def _wait_for_line(
-        self, execution: Execution, agent: Agent, lease: str, now: datetime
-    ) -> tuple[Execution, int | None]:
-        """Queue, then try once more: a line freed in between was freed before its owner looked at the queue."""
+    def _wait_for_line(self, execution: Execution, agent: Agent, lease: str, now: datetime) -> Execution:
+        """Queue. If a line has become free meanwhile, dial is invoked again, with that line."""
         queued = execution.queue(now, "waiting for a line").lease_delivery(lease, now)
         if queued is not execution:
             queued = self.executions.save(queued.with_due(now))
-        place = waiter(queued)
-        home = home_shard(agent, execution.id)
-        self.lines.enqueue(agent.agent_id, home, place)
-        shard = acquire(agent, queued, self.lines, now)
-        if shard is not None:
-            self.lines.dequeue(agent.agent_id, home, place)
-        return queued, shard
+        wait(agent, waiter(queued), self.lines, self.functions, now)
+        return queued
 
     def _call(self, execution: Execution, agent: Agent, shard: int, lease: str) -> Dialled:
         """Claim, call once, record."""
@@ -142,8 +141,9 @@ class Dialler:
             claimed = self.executions.save(claim.with_due(now))
         except StaleVersion:
             current = self.executions.get(execution.id)
-            if current is not None:
-                self._return_unused(current, agent, shard, execution.state.attempt.number)
+            number = execution.state.attempt.number
+            if current is None or not _is_ours(current, number):
+                self._return_line(current or execution, number, shard)
             raise
         result = self.carrier_of(claimed.provider).place(call_request(claimed, agent, self.callback_url))
         now = self.now()
@@ -174,23 +174,20 @@ class Dialler:
             before, after, agents=self.agents, lines=self.lines, timers=self.timers, functions=self.functions, now=now
         )
 
-    def _return_line(self, execution: Execution | None, attempt: int) -> None:
-        """A call that is no longer to be dialled may have been handed a line all the same: it goes to the next one."""
-        if execution is None:
+    def _return_line(self, execution: Execution | None, attempt: int, shard: int | None) -> None:
+        """A line that an attempt was given and has no use for goes to the next waiting call."""
+        if execution is None or shard is None:
             return
+        state = execution.state
+        if state.attempt.number == attempt and not state.is_final and state.attempt.line == shard:
+            return  # in use by this very attempt
         agent = self.agents.get(execution.account_id, execution.agent_id)
         if agent is not None:
-            self._return_unused(execution, agent, home_shard(agent, execution.id), attempt)
-
-    def _return_unused(self, execution: Execution, agent: Agent, shard: int, attempt: int) -> None:
-        state = execution.state
-        in_use = state.attempt.number == attempt and not state.is_final and state.attempt.line in (shard, None)
-        if not in_use:
             pass_on(agent, shard, execution.id, attempt, self.lines, self.functions, self.now())
 
     @staticmethod
     def _from_number(execution: Execution, agent: Agent) -> str | None:
-        """The caller id of the next attempt: as asked, else the agent's numbers in turn, so that a retry uses another."""
+        """The caller id of the next attempt: as asked, else the agent's numbers in turn: a retry uses another."""
         if execution.from_number is not None:
             return execution.from_number
         numbers = agent.from_phone_numbers
@@ -200,17 +197,17 @@ class Dialler:
         return numbers[(first + execution.state.attempt.number - 1) % len(numbers)]
 
 
-def call_request(
-    execution: Execution, agent: Agent, callback_url: Callable[[str, int], str]
-) -> CallRequest:
+def _is_ours(execution: Execution, attempt: int) -> bool:
+    state = execution.state
+    return state.is_waiting and state.attempt.number == attempt
+
+
+def call_request(execution: Execution, agent: Agent, callback_url: Callable[[str, int], str]) -> CallRequest:
     """The claimed attempt as the carrier is asked to place it."""
     attempt = execution.state.attempt
     assert attempt.from_number is not None, "only a claimed attempt is placed"
     callback = callback_url(execution.id, attempt.number)
-    if agent.answer_url is not None:
-        answer_url = fill_in(agent.answer_url, execution)
-    else:
-        answer_url = f"{callback}/answer"
+    answer_url = f"{callback}/answer" if agent.answer_url is None else fill_in(agent.answer_url, execution)
     return CallRequest(
         execution_id=execution.id,
         attempt=attempt.number,

@@ -1,11 +1,16 @@
 """Handing an agent's lines on: never more live calls than lines, and no pause while somebody waits.
 
-A waiter first writes itself into the queue and then tries for a line; whoever frees a line frees it first (or gives it
-straight to the queue's head) and then looks at the queue. In that order no wake-up is lost. A call that is given a line
-and then dies is found by the sweeper.
+    a waiter:       writes itself into the queue, then looks: if it is the head, it tries every shard for itself
+    who ends:       gives its line to the head in one write; without a head frees it, and then looks again
+    who got a line: is invoked with the shard that it now holds
+
+A line becomes free only by somebody who looks at the queue afterwards, and whoever enters the queue looks at the lines
+afterwards, so no wake-up is lost. A call that is given a line and then dies is found by the sweeper. What a call costs
+does not depend on how many lines the agent has or how many calls wait.
 """
 
 import zlib
+from collections.abc import Iterable
 from datetime import datetime
 
 from redial.domain.agent import Agent
@@ -30,38 +35,30 @@ def capacity(agent: Agent, shard: int) -> int:
 
 
 def home_shard(agent: Agent, execution_id: str) -> int:
-    """The shard in which a call queues, and which it tries first."""
+    """The shard that a call tries first: calls spread evenly over the shards."""
     return zlib.crc32(execution_id.encode()) % shards(agent)
 
 
 def waiter(execution: Execution) -> Waiter:
-    """How a queued execution stands in its queue: the same place each time it is asked."""
+    """How a queued execution stands in the queue: the same place each time it is asked."""
     state = execution.state
     ready_at = state.queued_at or state.updated_at
     return Waiter(execution.id, state.attempt.number, state.attempt.number > 1, ready_at)
 
 
-def acquire(agent: Agent, execution: Execution, lines: Lines, now: datetime) -> int | None:
-    """The shard in which the execution's current attempt now holds a line; None: all are taken.
+def acquire(agent: Agent, shard: int, who: Waiter, lines: Lines, now: datetime) -> bool:
+    """Hold a line of the shard for that attempt, or keep the one that it holds there."""
+    return lines.acquire(
+        agent.account_id, agent.agent_id, shard, capacity(agent, shard), who.execution_id, who.attempt, now
+    )
 
-    A line that it kept from before (a throttled dial) comes first, then its home shard, then the others.
-    """
-    count = shards(agent)
-    kept = execution.state.attempt.line
-    first = home_shard(agent, execution.id) if kept is None else kept
-    for step in range(count):
-        shard = (first + step) % count
-        if lines.acquire(
-            agent.account_id,
-            agent.agent_id,
-            shard,
-            capacity(agent, shard),
-            execution.id,
-            execution.state.attempt.number,
-            now,
-        ):
-            return shard
-    return None
+
+def wait(agent: Agent, who: Waiter, lines: Lines, functions: Functions, now: datetime) -> None:
+    """Join the queue; if nobody is before it, see whether a line has become free since it last looked."""
+    lines.enqueue(agent.agent_id, who)
+    head = lines.head(agent.agent_id)
+    if head is not None and head.execution_id == who.execution_id:
+        fill(agent, range(shards(agent)), lines, functions, now)
 
 
 def pass_on(
@@ -71,33 +68,29 @@ def pass_on(
 
     Does nothing when the attempt holds no line there, so that it may be repeated.
     """
-    head = lines.head(agent.agent_id, shard)
+    head = lines.head(agent.agent_id)
     if head is not None and lines.hand_over(
         agent.agent_id, shard, capacity(agent, shard), execution_id, attempt, head, now
     ):
-        lines.dequeue(agent.agent_id, shard, head)
-        functions.dial(head.execution_id, head.attempt)
+        lines.dequeue(agent.agent_id, head)
+        functions.dial(head.execution_id, head.attempt, shard)
     elif lines.release(agent.agent_id, shard, execution_id, attempt):
-        fill(agent, shard, lines, functions, now)
+        fill(agent, (shard,), lines, functions, now)
 
 
-def fill(agent: Agent, shard: int, lines: Lines, functions: Functions, now: datetime) -> None:
-    """Start waiting calls while lines of the shard are free; then wake other shards' waiters for what is left."""
-    free = True
-    while free and (head := lines.head(agent.agent_id, shard)) is not None:
-        free = lines.acquire(
-            agent.account_id, agent.agent_id, shard, capacity(agent, shard), head.execution_id, head.attempt, now
-        )
-        if free:
-            lines.dequeue(agent.agent_id, shard, head)
-            functions.dial(head.execution_id, head.attempt)
-    if free and capacity(agent, shard):
-        for other in range(shards(agent)):
-            if other != shard and (head := lines.head(agent.agent_id, other)) is not None:
-                functions.dial(head.execution_id, head.attempt)
+def fill(agent: Agent, shards_to_try: Iterable[int], lines: Lines, functions: Functions, now: datetime) -> None:
+    """Start waiting calls, the first of the queue first, while lines of those shards are free."""
+    for shard in shards_to_try:
+        while True:
+            head = lines.head(agent.agent_id)
+            if head is None:
+                return
+            if not acquire(agent, shard, head, lines, now):
+                break
+            lines.dequeue(agent.agent_id, head)
+            functions.dial(head.execution_id, head.attempt, shard)
 
 
 def fill_all(agent: Agent, lines: Lines, functions: Functions, now: datetime) -> None:
     """Start waiting calls on every free line of the agent: its limit was raised, or something was lost."""
-    for shard in range(shards(agent)):
-        fill(agent, shard, lines, functions, now)
+    fill(agent, range(shards(agent)), lines, functions, now)

@@ -36,9 +36,7 @@ def record_report(
         return None
     before, after = changed
     if after is not before:
-        follow_up(
-            before, after, agents=agents, lines=lines, timers=timers, functions=functions, now=now, lease=lease
-        )
+        follow_up(before, after, agents=agents, lines=lines, timers=timers, functions=functions, now=now, lease=lease)
     return changed
 
 

@@ -7,7 +7,7 @@ from redial.domain.errors import InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.ports import Agents, Executions, Functions, Lines, StaleVersion, Timers
 from redial.usecases.change import change, follow_up
-from redial.usecases.lines import home_shard, pass_on, waiter
+from redial.usecases.lines import waiter
 
 _REQUESTED = "stopped by request"
 
@@ -115,16 +115,6 @@ def _stop(
     if before.state.timer is not None:
         timers.cancel_dial(execution_id, before.state.timer[0])
     if before.state.queued_at is not None:
-        _leave_lines(before, agents, lines, functions, now)
+        lines.dequeue(before.agent_id, waiter(before))  # dial hands back a line that it was given in this moment
     follow_up(before, after, agents=agents, lines=lines, timers=timers, functions=functions, now=now, lease=lease)
     return after
-
-
-def _leave_lines(execution: Execution, agents: Agents, lines: Lines, functions: Functions, now: datetime) -> None:
-    """Out of the queue; and a line that was just handed to this call goes to the next one."""
-    agent = agents.get(execution.account_id, execution.agent_id)
-    if agent is None:
-        return
-    shard = home_shard(agent, execution.id)
-    lines.dequeue(agent.agent_id, shard, waiter(execution))
-    pass_on(agent, shard, execution.id, execution.state.attempt.number, lines, functions, now)

@@ -1,8 +1,8 @@
 """The safety net: every minute, everything that should have moved by now and has not.
 
-Every open execution has a `due_at`. What the sweeper finds overdue it does again (all of it is safe to repeat) and moves
-`due_at` on: a timer that was never made or never fired, a dial whose answer nobody recorded, a call whose callbacks never
-came, events nobody is delivering, a line whose call is over.
+Every open execution has a `due_at`. What the sweeper finds overdue it does again (all of it is safe to repeat) and
+moves `due_at` on: a timer that was never made or never fired, a dial whose answer nobody recorded, a call without
+callbacks, events nobody is delivering, a line whose call is over.
 """
 
 import logging
@@ -28,15 +28,15 @@ from redial.ports import (
 )
 from redial.usecases.change import change, follow_up
 from redial.usecases.dial_attempt import call_request
-from redial.usecases.lines import fill, fill_all, home_shard, pass_on, waiter
+from redial.usecases.lines import fill, fill_all, pass_on, waiter
 
 LONGEST_CALL = timedelta(hours=25)
-"""No carrier keeps a call up longer (Twilio's TimeLimit ends at 24 hours): one that is still unaccounted for is lost."""
+"""No carrier keeps a call up longer (Twilio's TimeLimit ends at 24 hours): one still unaccounted for is lost."""
 LINES_CHECK = timedelta(minutes=10)
 LINE_GRACE = timedelta(minutes=5)
 """A line is held at least this long before anybody doubts its holder."""
-SECONDS_TO_SPARE = 12.0
-"""With less time left no further item is begun: one may take a carrier's 10 s."""
+SECONDS_TO_SPARE = 30.0
+"""With less time left no further item is begun: asking the carrier may take two requests of 15 s and more."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,9 +84,11 @@ class Sweeper:
                     self._look_at(due, swept, woken)
                 except StaleVersion:
                     continue  # it is moving by itself
-                except Exception:
+                except Exception:  # noqa: BLE001  one bad item must not keep the others waiting; it is logged and counted
                     swept.errors += 1
-                    _log.exception("sweeping failed", extra={"execution_id": due.execution_id, "agent_id": due.agent_id})
+                    _log.exception(
+                        "sweeping failed", extra={"execution_id": due.execution_id, "agent_id": due.agent_id}
+                    )
         return swept
 
     def _look_at(self, due: Due, swept: Swept, woken: set[str]) -> None:
@@ -118,7 +120,7 @@ class Sweeper:
         number = state.attempt.number
         if state.timer is None:
             if agent is not None:
-                self.lines.enqueue(agent.agent_id, home_shard(agent, execution.id), waiter(execution))
+                self.lines.enqueue(agent.agent_id, waiter(execution))
                 if agent.agent_id not in woken:
                     woken.add(agent.agent_id)
                     fill_all(agent, self.lines, self.functions, now)
@@ -175,10 +177,7 @@ class Sweeper:
             state = current.state
             if state.attempt.number != number or state.is_final or not (state.is_dialling or state.is_live):
                 return current
-            if report is not None:
-                after = current.reported(number, report, now)
-            else:
-                after = current.lost(now, lost or "lost")
+            after = current.lost(now, lost or "lost") if report is None else current.reported(number, report, now)
             return current if after is current else after.lease_delivery(lease, now)
 
         changed = change(self.executions, execution.id, now, apply)
@@ -233,7 +232,7 @@ class Sweeper:
                 if now - since >= LINE_GRACE and not self._needs_line(execution_id, attempt, shard):
                     pass_on(agent, shard, execution_id, attempt, self.lines, self.functions, now)
                     swept.repairs["lost line"] += 1
-            fill(agent, shard, self.lines, self.functions, now)
+            fill(agent, (shard,), self.lines, self.functions, now)
         self.lines.look_again(agent_id, shard, now + LINES_CHECK)
 
     def _needs_line(self, execution_id: str, attempt: int, shard: int) -> bool:

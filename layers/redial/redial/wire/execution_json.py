@@ -79,9 +79,7 @@ def render_retry_config(config: RetryConfig | None) -> dict[str, Any] | None:
 def _history(execution: Execution, state: State) -> list[dict[str, Any]] | None:
     if execution.retry_config is None:
         return None
-    return [
-        {"attempt": attempt, "status": str(status), "at": rfc3339(at)} for attempt, status, at in state.history
-    ]
+    return [{"attempt": attempt, "status": str(status), "at": rfc3339(at)} for attempt, status, at in state.history]
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:
@@ -139,19 +137,18 @@ def _change_entry(execution: Execution, change: Change) -> dict[str, Any]:
         data["until"] = rfc3339(change.until)
     if change.count > 1:
         data["times"] = change.count
-    for name, value in (
-        ("provider_call_id", change.call_id),
-        ("from_number", change.from_number),
-        ("reason", change.reason),
-        ("code", change.code),
-        ("voicemail", change.voicemail),
-        ("duration_seconds", change.duration_seconds),
-        ("ring_seconds", change.ring_seconds),
-        ("hangup_by", change.hangup_by),
-        ("termination_reason", change.ended),
-    ):
-        if value is not None:
-            data[name] = value
+    details = {
+        "provider_call_id": change.call_id,
+        "from_number": change.from_number,
+        "reason": change.reason,
+        "code": change.code,
+        "voicemail": change.voicemail,
+        "duration_seconds": change.duration_seconds,
+        "ring_seconds": change.ring_seconds,
+        "hangup_by": change.hangup_by,
+        "termination_reason": change.ended,
+    }
+    data |= {name: value for name, value in details.items() if value is not None}
     component = _COMPONENTS.get(change.kind, "carrier")
     if change is execution.changes[0]:
         component = "api"

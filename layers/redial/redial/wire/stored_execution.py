@@ -4,10 +4,11 @@ Lists inside it are JSON text: smaller than DynamoDB's own nested lists and maps
 written today must load for as long as executions live: names are only ever added, each with a default
 (tests/contract/recorded holds items of the past). Times are whole milliseconds; inside the JSON texts since `ca`.
 
-    ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: twilio) · by guardrails bypassed
-    ud user data · rc retry config [enabled, retries, [statuses], voicemail, [minutes]] · v version
-    ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code, v voicemail,
-       d duration, g ring, h hangup by, e ended}]], the last left out where it is empty
+    ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: twilio)
+    by guardrails bypassed · ud user data · v version
+    rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
+    ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
+       v voicemail, d duration, g ring, h hangup by, e ended}]], the last left out where it is empty
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key: index keys

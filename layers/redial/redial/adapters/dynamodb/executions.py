@@ -1,7 +1,7 @@
 """Executions in the table: one item each, written whole, and only over the version that was read.
 
 `due` (sparse index): everything that somebody must look at by a time. `listing`: an agent's executions by creation
-time, open ones and finished ones apart. Both indexes hold keys alone and change rarely; the items are read from the table.
+time, open ones and finished ones apart. Both indexes hold keys alone and change rarely; items are read from the table.
 """
 
 import heapq

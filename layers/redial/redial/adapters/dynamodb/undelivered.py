@@ -23,9 +23,7 @@ class DynamoUndelivered:
         self._client.put_item(TableName=self._table, Item=to_item(item))
 
     def remove(self, account_id: str, execution_id: str) -> None:
-        self._client.delete_item(
-            TableName=self._table, Key=to_item({"pk": f"U#{account_id}", "sk": execution_id})
-        )
+        self._client.delete_item(TableName=self._table, Key=to_item({"pk": f"U#{account_id}", "sk": execution_id}))
 
     def all(self, account_id: str) -> Iterator[str]:
         pages = self._client.get_paginator("query").paginate(

@@ -1,0 +1,215 @@
+"""The stack as AWS gets it: built and deployed by SAM, on an emulated AWS, its functions under their own roles.
+
+Run by `make deploy-check`. See tests/support/ministack.py for what the emulator lacks.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.carrier import Carrier
+from local.clock import Timeline
+from local.http_server import HttpServer
+from local.inbox import Inbox
+from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.runtime import keys
+from tests.support import ministack, sample_events
+from tests.support.local_stack import Answer, request
+from tests.support.ministack import MiniStack
+from tests.support.template import functions, of_type
+
+pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
+
+SECRET_ID = "redial-dev/twilio"
+NUMBER = "+14155550199"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("build")
+    ministack.build(folder, ministack.python_version())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def aws(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
+    with ministack.ministack(tmp_path_factory.mktemp("ministack")) as aws:
+        secret = json.dumps(sample_events.TWILIO_SECRET)
+        aws.client("secretsmanager").create_secret(Name=SECRET_ID, SecretString=secret)
+        aws.deploy(built)
+        aws.allow_schedules()
+        aws.set_environment(TWILIO_API_URL="http://127.0.0.1:1")  # nothing there: no request leaves this machine
+        yield aws
+
+
+def test_everything_in_the_template_is_made(aws: MiniStack) -> None:
+    made = aws.resources()
+    assert {resource["ResourceStatus"] for resource in made.values()} == {"CREATE_COMPLETE"}
+    for kind in ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::IAM::Role", "AWS::Logs::LogGroup"):
+        assert {name for name, one in made.items() if one["ResourceType"] == kind} == set(of_type(kind))
+    assert set(of_type("AWS::CloudWatch::Alarm")) <= set(made)
+    types = [resource["ResourceType"] for resource in made.values()]
+    assert types.count("AWS::Lambda::Function") == types.count("AWS::Lambda::Alias") == len(functions())
+
+
+def test_the_table_is_as_the_template_says(aws: MiniStack) -> None:
+    table = aws.client("dynamodb").describe_table(TableName=aws.outputs()["TableName"])["Table"]
+    declared = of_type("AWS::DynamoDB::Table")["Table"]["Properties"]
+    assert table["KeySchema"] == declared["KeySchema"]
+    indexes = {index["IndexName"]: index["KeySchema"] for index in table["GlobalSecondaryIndexes"]}
+    assert indexes == {index["IndexName"]: index["KeySchema"] for index in declared["GlobalSecondaryIndexes"]}
+
+
+def test_asynchronous_functions_have_their_failure_destination(aws: MiniStack) -> None:
+    for function in ("deliver", "dial", "sweep"):
+        config = aws.client("lambda").get_function_event_invoke_config(
+            FunctionName=aws.name_of(function), Qualifier="live"
+        )
+        destination = config["DestinationConfig"]["OnFailure"]["Destination"]
+        assert destination == _arn_of(aws, "FunctionDeadLettersUrl")
+
+
+def _arn_of(aws: MiniStack, output: str) -> str:
+    queue = aws.client("sqs").get_queue_attributes(QueueUrl=aws.outputs()[output], AttributeNames=["QueueArn"])
+    return str(queue["Attributes"]["QueueArn"])
+
+
+def test_every_sample_event_runs_under_the_functions_own_role(aws: MiniStack) -> None:
+    sample_events.put_records(aws.client("dynamodb"), aws.outputs()["TableName"], datetime.now(UTC))
+    answers = {str(event): aws.invoke(event.function, event.payload) for event in sample_events.sample_events()}
+    statuses = {name: answer["statusCode"] for name, answer in answers.items() if answer is not None}
+    assert statuses == {
+        "api.bad-json": 400,
+        "api.create-call": 200,
+        "api.get-execution": 200,
+        "api.stop-call": 200,
+        "api.unauthorized": 401,
+        "carrier_callback.amd": 204,
+        "carrier_callback.answer": 200,
+        "carrier_callback.forged": 403,
+        "carrier_callback.no-answer": 204,
+        "carrier_callback.ringing": 204,
+    }
+
+
+class World:
+    """The deployed stack between a client, an emulated carrier and a webhook inbox, in real time."""
+
+    def __init__(self, url: str, carrier_url: str, inbox_url: str, inbox: Inbox) -> None:
+        self.url = url
+        self.carrier_url = carrier_url
+        self.inbox_url = inbox_url
+        self.inbox = inbox
+
+    def api(self, method: str, path: str, body: Any = None) -> Answer:
+        return request(method, self.url + path, body, {"Authorization": f"Bearer {sample_events.API_KEY}"})
+
+    def wait_for(self, what: str, happened: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not happened():
+            assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+            time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def world(aws: MiniStack) -> Iterator[World]:
+    timeline = Timeline(datetime.now(UTC))
+    accounts = DynamoAccounts(aws.client("dynamodb"), aws.outputs()["TableName"])
+    account = keys.ensure_account(
+        account_id=sample_events.ACCOUNT_ID,
+        name="Sample account",
+        webhook_secret=keys.new_webhook_secret(),
+        api_key=sample_events.API_KEY,
+        accounts=accounts,
+        now=datetime.now(UTC),
+    )
+    carrier, inbox = Carrier(timeline, seed=0), Inbox(timeline, lambda: account.webhook_secrets)
+    carrier_server, inbox_server = HttpServer("carrier", 0), HttpServer("inbox", 0)
+    carrier_server.start(carrier.respond)
+    inbox_server.start(inbox.respond)
+    timeline.start()
+    try:
+        aws.client("secretsmanager").put_secret_value(SecretId=SECRET_ID, SecretString=json.dumps(carrier.secret))
+        url = aws.add_routes()
+        aws.set_environment(TWILIO_API_URL=carrier_server.url, PUBLIC_URL=url, ALLOW_LOCAL_WEBHOOKS="true")
+        yield World(url, carrier_server.url, inbox_server.url, inbox)
+    finally:
+        timeline.stop()
+        carrier_server.stop()
+        inbox_server.stop()
+
+
+def test_a_call_is_retried_by_a_schedule_until_it_is_answered(world: World, aws: MiniStack) -> None:
+    request("POST", f"{world.carrier_url}/_carrier/scripts", {"to": NUMBER, "outcomes": ["busy", "completed"]})
+    agent = {
+        "agent_name": "e2e",
+        "webhook_url": f"{world.inbox_url}/e2e",
+        "from_phone_numbers": ["+14155550100"],
+        "answer_url": "https://voice.example.com/answer",
+    }
+    agent_id = world.api("POST", "/v2/agent", {"agent_config": agent}).json["agent_id"]
+    retries = {"enabled": True, "retry_intervals_minutes": [1]}
+    call = {"agent_id": agent_id, "recipient_phone_number": NUMBER, "retry_config": retries}
+    answer = world.api("POST", "/call", call)
+    assert answer.status == 200, answer
+    execution_id = answer.json["execution_id"]
+
+    def execution() -> Any:
+        return world.api("GET", f"/executions/{execution_id}").json
+
+    world.wait_for("the first attempt's end", lambda: execution()["status"] == "scheduled", 30)
+    scheduler = aws.client("scheduler")
+    (timer,) = scheduler.list_schedules(GroupName=ministack.STACK, NamePrefix=f"{execution_id}.dial.")["Schedules"]
+    timer = scheduler.get_schedule(GroupName=ministack.STACK, Name=timer["Name"])
+    assert json.loads(timer["Target"]["Input"]) == {"execution_id": execution_id, "attempt": 2}
+    assert timer["Target"]["Arn"].endswith(f"function:{ministack.STACK}-dial:live")
+    assert timer["Target"]["DeadLetterConfig"]["Arn"] == _arn_of(aws, "ScheduleDeadLettersUrl")
+    assert timer["ActionAfterCompletion"] == "DELETE"
+
+    world.wait_for("the second attempt", lambda: len(execution()["attempts"]) == 2, 5)
+    world.wait_for("the answer", lambda: execution()["status"] == "completed", 200)
+    assert [attempt["status"] for attempt in execution()["attempts"]] == ["busy", "completed"]
+    wanted = ["queued", "initiated", "busy", "scheduled", "initiated", "ringing", "in-progress", "completed"]
+
+    def received() -> list[Any]:
+        return [one.body for one in world.inbox.received("e2e") if one.body["id"] == execution_id]
+
+    world.wait_for("the last event", lambda: received()[-1]["status"] == "completed", 30)
+    statuses = [body["status"] for body in received()]
+    assert [status for status in wanted if status in statuses] == wanted
+    assert [body["sequence"] for body in received()] == sorted({body["sequence"] for body in received()})
+    assert all(one.verified for one in world.inbox.received("e2e") if one.body["id"] == execution_id)
+    left = scheduler.list_schedules(GroupName=ministack.STACK, NamePrefix=execution_id)["Schedules"]
+    assert left == []
+
+
+def test_a_changed_parameter_becomes_live(aws: MiniStack, built: Path) -> None:
+    """An alias keeps a version's settings until a new version is published. See the head of template.yaml."""
+    client = aws.client("lambda")
+    for level in ("ERROR", "WARNING"):
+        aws.deploy(built, TwilioSecretName=SECRET_ID, LogRetentionDays="7", LogLevel=level)
+        for function in functions():
+            live = client.get_function_configuration(FunctionName=aws.name_of(function), Qualifier="live")
+            assert live["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == level, function
+
+
+def test_a_changed_layer_becomes_live(aws: MiniStack, built: Path, tmp_path: Path) -> None:
+    client = aws.client("lambda")
+
+    def layers(function: str) -> list[str]:
+        live = client.get_function_configuration(FunctionName=aws.name_of(function), Qualifier="live")
+        return [layer["Arn"] for layer in live["Layers"]]
+
+    before = {function: layers(function) for function in functions()}
+    changed = tmp_path / "build"
+    shutil.copytree(built, changed)
+    (changed / "RedialLayer/python/redial/changed.py").write_text("")
+    aws.deploy(changed)
+    for function in functions():
+        assert layers(function) != before[function], function

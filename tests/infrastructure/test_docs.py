@@ -1,0 +1,39 @@
+"""What the documentation says of commands and settings is what there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.template import ROOT, template
+
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+TARGETS = set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def _readme() -> str:
+    return (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(template()["Parameters"]))
+def test_the_readme_lists_every_parameter_with_its_default(name: str) -> None:
+    (row,) = re.findall(rf"^\| *`{name}` *\|.*$", _readme(), re.MULTILINE)
+    default = template()["Parameters"][name]["Default"]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1].strip("`") == str(default) or (default == "" and cells[1] in ("", "empty"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_make_target_that_is_written_about_exists(page: Path) -> None:
+    commands = re.findall(r"(?:^|`|&& |\n\$ ?)(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", page.read_text())
+    assert set(commands) <= TARGETS
+
+
+def test_the_readme_says_how_to_run_and_to_test() -> None:
+    assert {"make run", "make demo", "make test", "make deploy-check"} <= set(re.findall(r"make [a-z-]+", _readme()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
