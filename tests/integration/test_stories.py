@@ -1,0 +1,273 @@
+"""What Redial shows, told through its HTTP faces alone: the API, the carrier's list of calls, and the customer's inbox."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.local_stack import NOON, LocalClient, local_stack, request
+
+NUMBER = "+14155550123"
+SEED_CONFIG = {
+    "enabled": True,
+    "max_retries": 3,
+    "retry_on_statuses": ["no-answer", "busy", "failed"],
+    "retry_intervals_minutes": [30, 60, 120],
+}
+QUICK = {"enabled": True, "retry_intervals_minutes": [5]}
+
+
+@pytest.fixture
+def client() -> Iterator[LocalClient]:
+    with local_stack() as client:
+        yield client
+        client.assert_sound()
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def told(client: LocalClient, execution_id: str | None = None) -> list[Any]:
+    """The bodies that the inbox accepted, in the order of their arrival; every try was signed right."""
+    tries = client.inbox(execution_id=execution_id)
+    assert all(one["verified"] for one in tries)
+    return [one["body"] for one in tries if one["answered"] == 200]
+
+
+def statuses(bodies: list[Any]) -> list[str]:
+    return [body["status"] for body in bodies]
+
+
+def test_no_answer_busy_completed_is_three_dials_at_their_times_and_every_step_told(client: LocalClient) -> None:
+    client.script(NUMBER, "no-answer", "busy", "completed")
+    execution_id = client.call(NUMBER, retry_config=SEED_CONFIG)
+    client.advance(120)
+
+    first, second, third = client.calls(NUMBER)
+    assert at(first["placed_at"]) == NOON
+    bodies = told(client)
+    ends = [body["updated_at"] for body in bodies if body["status"] in ("no-answer", "busy")]
+    assert at(second["placed_at"]) == at(ends[0]) + timedelta(minutes=30)
+    assert at(third["placed_at"]) == at(ends[1]) + timedelta(minutes=60)
+
+    assert [(body["status"], body["retry_count"]) for body in bodies] == [
+        ("queued", 0),
+        ("initiated", 0),
+        ("ringing", 0),
+        ("no-answer", 0),
+        ("scheduled", 1),
+        ("initiated", 1),
+        ("busy", 1),
+        ("scheduled", 2),
+        ("initiated", 2),
+        ("ringing", 2),
+        ("in-progress", 2),
+        ("completed", 2),
+    ]
+    assert [body["sequence"] for body in bodies] == list(range(1, 13))
+    updates = [at(body["updated_at"]) for body in bodies]
+    assert updates == sorted(set(updates)), "updated_at strictly rises"
+    scheduled = bodies[4]
+    assert scheduled["retry_config"] == {**SEED_CONFIG, "retry_on_voicemail": False}
+    assert scheduled["retry_history"] == [{"attempt": 1, "status": "no-answer", "at": ends[0]}]
+    assert at(scheduled["scheduled_at"]) == at(ends[0]) + timedelta(minutes=30)
+    assert scheduled["next_attempt"] == {"attempt": 2, "at": scheduled["scheduled_at"]}
+    assert client.execution(execution_id) == bodies[-1], "the last webhook says what the API says"
+
+
+def test_a_request_that_timed_out_after_placing_is_one_call_and_ends_right(client: LocalClient) -> None:
+    client.script(NUMBER, "timeout-after-placing")
+    execution_id = client.call(NUMBER, retry_config=QUICK)
+    client.advance(60)
+    assert len(client.calls(NUMBER)) == 1
+    execution = client.execution(execution_id)
+    assert (execution["status"], len(execution["attempts"])) == ("completed", 1)
+    log = client.api("GET", f"/executions/{execution_id}/log").json["data"]
+    assert "unknown" in [entry["type"] for entry in log]
+
+
+def test_an_endpoint_that_fails_three_times_gets_every_event_once_and_in_order(client: LocalClient) -> None:
+    client.script(NUMBER, "busy", "completed")
+    failing = {"times": 3, "status": 500}
+    assert request("POST", f"{client.stack.inbox_url}/_inbox/demo/fail", failing).status == 200
+    client.call(NUMBER, retry_config=QUICK)
+    client.advance(60)
+    tries = client.inbox()
+    assert [one["answered"] for one in tries[:4]] == [500, 500, 500, 200]
+    assert len({one["headers"]["webhook-id"] for one in tries[:4]}) == 1
+    assert len({one["headers"]["webhook-timestamp"] for one in tries[:4]}) > 1
+    bodies = told(client)
+    assert [body["sequence"] for body in bodies] == list(range(1, len(bodies) + 1))
+    assert len({one["headers"]["webhook-id"] for one in tries}) == len(bodies)
+    assert statuses(bodies)[-1] == "completed"
+
+
+def test_two_hundred_calls_share_five_lines_without_a_pause() -> None:
+    with local_stack() as client:
+        change = {"agent_config": {"max_concurrent_calls": 5}}
+        assert client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", change).status == 200
+        numbers = [f"+1415557{index:04d}" for index in range(200)]
+        for number in numbers:
+            client.script(number, *(["busy", "completed"] if number.endswith("7") else ["completed"]))
+            client.call(number, retry_config=QUICK)
+        client.advance(60)
+
+        live = request("GET", f"{client.stack.carrier_url}/_carrier/live").json
+        assert live == {"live": 0, "max_live": 5}
+        calls = client.calls()
+        assert len(calls) == 220
+        # Until the last first dial has begun somebody waits, so a call's end and the next one's start are one instant.
+        ends = sorted(call["ended_at"] for call in calls)
+        starts = sorted(call["placed_at"] for call in calls)
+        waiting_until = max(next(c["placed_at"] for c in calls if c["to"] == number) for number in numbers)
+        pauses = [end for end in ends if end < waiting_until and end not in starts]
+        assert pauses == []
+        listing = client.api("GET", f"/v2/agent/{client.stack.agent_id}/executions?status=completed&page_size=50").json
+        assert (listing["total"], listing["has_more"], len(listing["data"])) == (200, True, 50)
+        assert client.api("GET", "/user/me").json["concurrency"] == {"max": 5, "current": 0}
+        client.assert_sound()
+
+
+def test_due_retries_go_before_first_dials_and_then_the_oldest(client: LocalClient) -> None:
+    change = {"agent_config": {"max_concurrent_calls": 1}}
+    assert client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", change).status == 200
+    retried, others = "+14155558000", [f"+1415555801{index}" for index in range(8)]
+    client.script(retried, "busy", "completed")
+    for number in others:
+        client.script(number, "completed")
+    client.call(retried, retry_config={"enabled": True, "retry_intervals_minutes": [1]})
+    for number in others:
+        client.call(number)
+        client.advance(0.001)
+    client.advance(30)
+    order = [call["to"] for call in client.calls()]
+    assert order[0] == retried
+    assert order[2] == retried, "its retry came due during the first of the others, and went before the rest"
+    assert [number for number in order if number != retried] == others
+
+
+def test_stop_wins_while_the_call_waits_and_says_so_once_it_does_not(client: LocalClient) -> None:
+    client.script(NUMBER, "no-answer", "completed")
+    execution_id = client.call(NUMBER, retry_config=QUICK)
+    client.advance(0.1)
+    ringing = client.api("POST", f"/call/{execution_id}/stop")
+    assert (ringing.status, ringing.json["message"]) == (
+        400,
+        "only a call that waits can be stopped; this one is ringing",
+    )
+    client.advance(2)
+    stopped = client.api("POST", f"/call/{execution_id}/stop")
+    assert stopped.json == {"message": "done", "status": "stopped", "execution_id": execution_id}
+    client.advance(60)
+    assert len(client.calls(NUMBER)) == 1
+    assert statuses(told(client))[-2:] == ["scheduled", "stopped"]
+    assert request("GET", f"{client.stack.url}/_local/schedules").json == []
+
+
+def test_stopping_an_agent_stops_its_waiting_calls_and_lets_live_ones_finish(client: LocalClient) -> None:
+    client.script(NUMBER, "completed")
+    live = client.call(NUMBER)
+    later = client.call("+14155550199", scheduled_at=(NOON + timedelta(hours=2)).isoformat())
+    client.advance(0.2)
+    answer = client.api("POST", f"/v2/agent/{client.stack.agent_id}/stop")
+    assert answer.json == {"stopped_executions": [later]}
+    client.advance(180)
+    assert client.execution(live)["status"] == "completed"
+    assert client.execution(later)["status"] == "stopped"
+    assert len(client.calls()) == 1
+
+
+def test_a_call_set_for_later_is_dialled_then(client: LocalClient) -> None:
+    client.script(NUMBER, "completed")
+    due = NOON + timedelta(minutes=90)
+    execution_id = client.call(NUMBER, scheduled_at=due.isoformat())
+    assert client.execution(execution_id)["status"] == "scheduled"
+    client.advance(89.9)
+    assert client.calls() == []
+    client.advance(5)
+    assert [at(call["placed_at"]) for call in client.calls()] == [due]
+
+
+def test_outside_calling_hours_a_call_is_moved_and_uses_up_no_retry(client: LocalClient) -> None:
+    """Noon UTC is 04:00 in Los Angeles, where the number is; its window opens at 09:00, five hours later."""
+    change = {"agent_config": {"calling_guardrails": {"call_start_hour": 9, "call_end_hour": 18}}}
+    assert client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", change).status == 200
+    client.script(NUMBER, "completed")
+    client.script("+14155550124", "completed")
+    moved = client.call(NUMBER, retry_config=SEED_CONFIG)
+    bypassing = client.call("+14155550124", bypass_call_guardrails=True)
+    client.advance(5)
+    execution = client.execution(moved)
+    assert (execution["status"], execution["retry_count"]) == ("rescheduled", 0)
+    assert at(execution["rescheduled_at"]) == NOON + timedelta(hours=5)
+    assert client.execution(bypassing)["status"] == "completed"
+    client.advance(5 * 60)
+    assert client.execution(moved)["status"] == "completed"
+    assert statuses(told(client, moved)) == [
+        "queued", "rescheduled", "initiated", "ringing", "in-progress", "completed",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "config", "final", "dials"),
+    [
+        (["no-answer"], {**QUICK, "max_retries": 2}, "no-answer", 3),
+        (["invalid-number", "completed"], QUICK, "failed", 0),  # for good: never dialled again
+        (["refused-429", "refused-429", "completed"], None, "completed", 1),  # uses up no retry
+        (["error-500", "completed"], {**QUICK, "retry_on_statuses": ["error"]}, "completed", 1),
+        (["error-500"], QUICK, "error", 0),  # not among the statuses to retry
+        (["voicemail", "completed"], {**QUICK, "retry_on_voicemail": True}, "completed", 2),
+        (["voicemail", "completed"], QUICK, "completed", 1),
+        (["failed", "canceled"], QUICK, "canceled", 2),
+        (["no-callback"], QUICK, "completed", 1),
+        (["duplicate-callbacks"], QUICK, "completed", 1),
+        (["late-callbacks"], QUICK, "completed", 1),
+    ],
+)
+def test_every_outcome_of_the_carrier_ends_as_it_should(
+    client: LocalClient, outcomes: list[str], config: Any, final: str, dials: int
+) -> None:
+    client.script(NUMBER, *outcomes)
+    execution_id = client.call(NUMBER, retry_config=config)
+    client.advance(60)
+    execution = client.execution(execution_id)
+    assert execution["status"] == final
+    assert execution["next_attempt"] is None
+    assert execution["termination_reason"]
+    assert len(client.calls(NUMBER)) == dials
+    assert [body["sequence"] for body in told(client)] == list(range(1, execution["sequence"] + 1))
+
+
+def test_events_that_are_given_up_are_listed_and_replayed(client: LocalClient) -> None:
+    client.script(NUMBER, "completed")
+    failing = {"times": 1, "status": 410}
+    assert request("POST", f"{client.stack.inbox_url}/_inbox/demo/fail", failing).status == 200
+    execution_id = client.call(NUMBER)
+    client.advance(10)
+    assert statuses(told(client)) == ["initiated", "ringing", "in-progress", "completed"]
+    listed = client.api("GET", "/webhooks/undelivered").json["data"]
+    assert [(one["execution_id"], [event["sequence"] for event in one["events"]]) for one in listed] == [
+        (execution_id, [1])
+    ]
+    replayed = client.api("POST", f"/executions/{execution_id}/webhooks/replay")
+    assert replayed.json["replayed"] == [1]
+    client.advance(1)
+    assert [body["sequence"] for body in told(client)] == [2, 3, 4, 5, 1]
+    assert client.api("GET", "/webhooks/undelivered").json["data"] == []
+
+
+def test_an_endpoint_down_for_good_gets_eight_tries_over_eighteen_hours_and_then_no_more(client: LocalClient) -> None:
+    client.script(NUMBER, "completed")
+    assert request("POST", f"{client.stack.inbox_url}/_inbox/demo/fail", {"times": 8, "status": 503}).status == 200
+    execution_id = client.call(NUMBER)
+    client.advance(24 * 60)
+    tries = client.inbox()
+    received = [at(one["received_at"]) for one in tries[:8]]
+    waits = [(later - earlier).total_seconds() for earlier, later in zip(received, received[1:], strict=False)]
+    for wait, listed in zip(waits, [5, 60, 300, 1800, 7200, 18_000, 36_000], strict=True):
+        assert 0.8 * listed <= wait <= 1.2 * listed + 61, (wait, listed)
+    listed_events = client.api("GET", "/webhooks/undelivered").json["data"][0]
+    assert listed_events["execution_id"] == execution_id
+    assert statuses(told(client)) == ["initiated", "ringing", "in-progress", "completed"]
