@@ -183,7 +183,7 @@ def _everything_that_happens(client: LocalClient) -> None:
         ("failed", "completed"),
     ]
     inbox_fails = f"{stack.inbox_url}/_inbox/demo/fail"
-    request("POST", inbox_fails, {"times": 25, "status": 500})
+    request("POST", inbox_fails, {"times": 60, "status": 500})
     for to, script in zip(numbers, outcomes, strict=False):
         client.script(to, *script)
         client.call(to, retry_config=retries)
@@ -196,6 +196,12 @@ def _everything_that_happens(client: LocalClient) -> None:
     waiting = client.call(numbers[11])
     client.advance(0)
     assert client.api("POST", f"/call/{waiting}/stop").status == 200
+    client.call(numbers[11])
+    client.advance(0)
+    more_lines = {"agent_config": {"max_concurrent_calls": 2}}
+    assert client.api("PATCH", f"/v2/agent/{stack.agent_id}", more_lines).status == 200
+    fewer_lines = {"agent_config": {"max_concurrent_calls": 1}}
+    assert client.api("PATCH", f"/v2/agent/{stack.agent_id}", fewer_lines).status == 200
     client.advance(24 * 60)
     request("POST", inbox_fails, {"times": 2, "status": 410})
     client.call(numbers[0])

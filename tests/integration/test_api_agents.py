@@ -286,7 +286,7 @@ def test_more_lines_start_the_calls_that_wait_for_one(api: Api) -> None:
     lines.enqueue(agent_id, waiter(execution))
     api.invoked.clear()
     api.send("PATCH", f"/v2/agent/{agent_id}", {"agent_config": {"max_concurrent_calls": 2}})
-    assert api.invoked == [("dial", {"execution_id": waiting, "attempt": 1})]
+    assert api.invoked == [("dial", {"execution_id": waiting, "attempt": 1, "line": 0})]
 
 
 def test_two_changes_at_once_both_hold(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl
 import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from local.stack import SECRET_ID
+from local.carrier import Carrier
+from local.clock import Timeline
 from tests.support import sample_events
 from tests.support.local_stack import NOON, LocalClient, local_stack
 from tests.support.sample_events import RETRY, RINGING, STREAMING_AGENT_ID, UNDELIVERED, WAITING, SampleEvent
@@ -29,13 +30,10 @@ def client() -> Iterator[LocalClient]:
 
 
 def _put_records(client: LocalClient, event: SampleEvent) -> None:
-    aws, table = client.stack.aws, client.stack.environment["TABLE_NAME"]
+    dynamodb, table = client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"]
     # The sweeper looks at what has been overdue for a while.
     now = NOON - timedelta(minutes=10) if event.function == "sweep" else NOON
-    sample_events.put_records(aws.client("dynamodb"), table, now, f"{client.stack.inbox_url}/{INBOX}")
-    if event.function == "carrier_callback":  # they are signed by another account than the emulated carrier's
-        secret = json.dumps(sample_events.TWILIO_SECRET)
-        aws.client("secretsmanager").put_secret_value(SecretId=SECRET_ID, SecretString=secret)
+    sample_events.put_records(dynamodb, table, now, f"{client.stack.inbox_url}/{INBOX}")
 
 
 def _placed(execution_id: str, attempt: int) -> Check:
@@ -103,6 +101,10 @@ def test_a_sample_event_does_what_it_is_called(event: SampleEvent, client: Local
 
 
 CALLBACKS = [event for event in sample_events.sample_events() if event.function == "carrier_callback"]
+
+
+def test_the_samples_are_from_the_emulated_carriers_account() -> None:
+    assert Carrier(Timeline(NOON), seed=0).secret == sample_events.TWILIO_SECRET
 
 
 @pytest.mark.parametrize("event", CALLBACKS, ids=str)

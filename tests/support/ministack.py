@@ -35,12 +35,12 @@ STACK = "redial-check"
 SAM = ROOT / ".venv-sam/bin/sam"
 PYTHON = ROOT / ".venv-ministack/bin/python"
 START_SECONDS = 60
-_CREDENTIALS = {
+CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": REGION,
     "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_SHAREDCREDENTIALS_FILE": os.devnull,
 }
 
 
@@ -90,8 +90,8 @@ class MiniStack:
             service,
             endpoint_url=self.endpoint,
             region_name=REGION,
-            aws_access_key_id=_CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         )
 
     def deploy(self, built: Path, **parameters: str) -> None:
@@ -109,7 +109,7 @@ class MiniStack:
             *(["--parameter-overrides", *overrides] if overrides else []),
             AWS_ENDPOINT_URL=self.endpoint,
             SAM_CLI_TELEMETRY="0",
-            **_CREDENTIALS,
+            **CREDENTIALS,
         )
 
     def outputs(self) -> dict[str, str]:

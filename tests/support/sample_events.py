@@ -1,17 +1,13 @@
 """What the payloads in events/ are about: an account, two agents and the executions that they name.
 
-Tests put these into a table and run each payload through its function; `python -m tests.support.sample_events` puts
-them into a table elsewhere, for `sam local invoke`.
+Tests put these into a table and run each payload through its function.
 """
 
-import argparse
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import boto3
 
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.agents import DynamoAgents
@@ -19,7 +15,7 @@ from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.domain.agent import Agent
 from redial.domain.execution import Execution
 from redial.domain.status import Status
-from redial.runtime import keys, system
+from redial.runtime import keys
 from tests.support import samples
 
 if TYPE_CHECKING:
@@ -30,10 +26,11 @@ FOLDER = Path(__file__).parents[2] / "events"
 ACCOUNT_ID = "local"
 API_KEY = "local-dev-key"
 TWILIO_SECRET = {
-    "account_sid": "ACffffffffffffffffffffffffffffffff",
-    "auth_token": "twilio-auth-token-of-the-sample-events",
+    "account_sid": "ACee3ef3d4b96904ecb1e47b01292795fe",
+    "auth_token": "74d66d4241fdd26dac4cb8948f5dab0f",
 }
-"""The signatures of the callbacks are made with this token, for the host that stands in them."""
+"""The account that the callbacks are from; the emulated carrier's of seed 0, that is of `make run`. Their signatures are
+made with this token, for the host that stands in them."""
 AGENT_ID = samples.AGENT_ID
 STREAMING_AGENT_ID = "1f0a6a9e-43a1-4a5e-9d0f-0d3f6f4f1c05"
 WAITING, RETRY, RINGING, UNDELIVERED, STREAMING = (
@@ -109,18 +106,3 @@ def _executions(now: datetime) -> tuple[Execution, ...]:
         queued(UNDELIVERED, now),
         samples.placed(queued(STREAMING, just_now, STREAMING_AGENT_ID), just_now),
     )
-
-
-def main() -> None:
-    """The command: put the records into a table that is there already."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.sample_events", description=main.__doc__)
-    parser.add_argument("--table", required=True)
-    parser.add_argument("--endpoint-url", help="where DynamoDB is, if not at AWS")
-    parser.add_argument("--webhook-url", help="the agents' webhook; none if left out")
-    arguments = parser.parse_args()
-    client = boto3.client("dynamodb", endpoint_url=arguments.endpoint_url)
-    put_records(client, arguments.table, system.now().astimezone(UTC), arguments.webhook_url)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,60 @@
+"""Every payload in events/ under `sam local invoke`: the built functions and layer in Lambda's container.
+
+Run by `make sam-local-check`; needs Docker. See docs/sam-local.md.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from redial.adapters.dynamodb.executions import DynamoExecutions
+from tests.support import ministack, sample_events
+from tests.support.sam_local import SamLocal, sam_local
+from tests.support.sample_events import RETRY, RINGING, WAITING, SampleEvent
+
+pytestmark = [pytest.mark.sam_local, pytest.mark.filterwarnings("default")]
+
+STATUS_CODES = {
+    "api.bad-json": 400,
+    "api.create-call": 200,
+    "api.get-execution": 200,
+    "api.stop-call": 200,
+    "api.unauthorized": 401,
+    "carrier_callback.amd": 204,
+    "carrier_callback.answer": 200,
+    "carrier_callback.forged": 403,
+    "carrier_callback.no-answer": 204,
+    "carrier_callback.ringing": 204,
+}
+"""What answers; the other functions answer nothing."""
+LEAVES = {
+    "dial.first": (WAITING, "initiated", 1),
+    "dial.retry": (RETRY, "initiated", 2),
+    "carrier_callback.ringing": (RINGING, "ringing", 1),
+}
+"""Execution, its status and its current attempt afterwards."""
+ORDER = ("dial.retry", "carrier_callback.ringing")
+"""These come before the others, which leave their executions otherwise."""
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[SamLocal]:
+    with sam_local() as local:
+        yield local
+
+
+EVENTS = sorted(sample_events.sample_events(), key=lambda event: (str(event) not in ORDER, str(event)))
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=str)
+def test_a_sample_event_runs_in_lambdas_container(event: SampleEvent, local: SamLocal) -> None:
+    answer, log = local.invoke(event)
+    assert "REPORT RequestId" in log
+    status: Any = answer and answer["statusCode"]
+    assert status == STATUS_CODES.get(str(event))
+    if str(event) in LEAVES:
+        execution_id, wanted, attempt = LEAVES[str(event)]
+        execution = DynamoExecutions(local.aws.client("dynamodb"), ministack.STACK).get(execution_id)
+        assert execution is not None
+        assert (str(execution.state.status), execution.state.attempt.number) == (wanted, attempt)

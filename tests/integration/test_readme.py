@@ -1,0 +1,329 @@
+"""The README in step with what it describes: its commands run and answer as it shows, its tables are complete.
+
+A fenced block under `<!-- run: name -->` is run, in the README's order and against one stack; a block under
+`<!-- output: name -->` is what that run prints, where … stands for what is left out. Times, ids and signatures differ.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.api import handler as api
+from functions.sweep import handler as sweep
+from local import ROOT
+from local.__main__ import main
+from local.carrier_calls import OUTCOMES
+from local.inbox import Delivery
+from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.adapters.dynamodb.executions import FILTER_LIMIT
+from redial.adapters.dynamodb.idempotency import REMEMBERED
+from redial.domain.agent import Agent
+from redial.domain.retry import MAX_INTERVAL_MINUTES, MAX_RETRIES, RetryConfig
+from redial.domain.status import FINAL, Status
+from redial.runtime import keys, settings
+from redial.usecases import agents, create_call
+from redial.wire import requests
+from tests.support.local_stack import local_stack
+from tests.support.template import functions, of_type, template
+
+README = (ROOT / "README.md").read_text()
+_BLOCK = re.compile(
+    r"^<!-- (run|output): ([a-z0-9-]+)(, the last)? -->\n```[a-z]+\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
+RUNS = {name: text for kind, name, _, text in _BLOCK.findall(README) if kind == "run"}
+OUTPUTS = {name: text for kind, name, _, text in _BLOCK.findall(README) if kind == "output"}
+LAST = {name for kind, name, last, _ in _BLOCK.findall(README) if last}
+ELSEWHERE = {"verify", "demo"}
+"""Blocks that have a test of their own."""
+TWICE = {"idempotent"}
+HOUR = timedelta(hours=1)
+
+_CHANGING = (
+    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
+    (re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}"), "<id>"),
+    (re.compile(r"v1,[A-Za-z0-9+/]{43}="), "<signature>"),
+    (re.compile(r"^\d{10}$"), "<seconds>"),
+)
+
+
+def settled(text: str) -> str:
+    """`text` without what is different each time."""
+    for pattern, word in _CHANGING:
+        text = pattern.sub(word, text)
+    return text
+
+
+def values(text: str) -> list[Any]:
+    """The JSON values that stand one after the other in `text`; … may stand for members of an object or a list."""
+    text = text.replace("{…}", '{"…": 0}').replace("[…]", '["…"]')
+    text = re.sub(r"^\s*…$", '"…": 0', text, flags=re.MULTILINE).strip()
+    found, position = [], 0
+    while position < len(text):
+        value, position = json.JSONDecoder().raw_decode(text, position)
+        found.append(value)
+        position += len(text[position:]) - len(text[position:].lstrip())
+    return found
+
+
+def differences(shown: Any, real: Any, where: str = "") -> list[str]:
+    """Where the README's value is not what came out."""
+    if isinstance(shown, dict) and isinstance(real, dict):
+        missing = shown.keys() - real.keys() - {"…"}
+        more = real.keys() - shown.keys() if "…" not in shown else set()
+        wrong = [f"{where}.{key}: only in {'the README' if key in missing else 'the output'}" for key in missing | more]
+        both = [key for key in shown if key in real]
+        return wrong + [one for key in both for one in differences(shown[key], real[key], f"{where}.{key}")]
+    if isinstance(shown, list) and isinstance(real, list):
+        if shown == ["…"]:
+            return [] if real else [f"{where}: is empty"]
+        if len(shown) != len(real):
+            return [f"{where}: {len(shown)} shown, {len(real)} came out"]
+        pairs = enumerate(zip(shown, real, strict=True))
+        return [one for index, (a, b) in pairs for one in differences(a, b, f"{where}[{index}]")]
+    if isinstance(shown, str) and isinstance(real, str):
+        shown, real = settled(shown), settled(real)
+    return [] if shown == real and type(shown) is type(real) else [f"{where}: {shown!r} shown, {real!r} came out"]
+
+
+def table(header: str) -> list[list[str]]:
+    """The rows of the table whose first line begins with `header`: each cell's text, `` ` `` included."""
+    lines = iter(README.splitlines())
+    assert next((line for line in lines if line.startswith(header)), None), f"no table {header}"
+    next(lines)
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip().strip("|").split("|")])
+    return rows
+
+
+def code(cell: str) -> str:
+    """What stands in a cell's backticks."""
+    return cell.split("`")[1]
+
+
+# ---- commands -------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Played:
+    """What each block printed, and the webhooks that came of it all."""
+
+    printed: dict[str, str]
+    received: list[Delivery]
+    secrets: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def played() -> Played:
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl here")
+    printed: dict[str, str] = {}
+    received: list[Delivery] = []
+    with local_stack(start_at=None, tell=received.append) as client:
+        stack = client.stack
+        ours = {
+            "http://127.0.0.1:3000": stack.url,
+            "http://127.0.0.1:3001": stack.carrier_url,
+            "http://127.0.0.1:3002": stack.inbox_url,
+        }
+        for name, command in RUNS.items():
+            if name in ELSEWHERE:
+                continue
+            for shown, real in ours.items():
+                command = command.replace(shown, real)  # noqa: PLW2901
+            for _ in range(2 if name in TWICE else 1):
+                printed[name] = run_in_shell(command)
+            ours |= dict(zip(ids_in(OUTPUTS.get(name, "")), ids_in(printed[name]), strict=False))
+        account = DynamoAccounts(boto3.client("dynamodb"), stack.environment["TABLE_NAME"]).get("local")
+        assert account is not None
+        client.assert_sound()
+    return Played(printed, received, account.webhook_secrets)
+
+
+def run_in_shell(command: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    done = subprocess.run(
+        ["sh", "-ec", command], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+    return done.stdout
+
+
+def ids_in(text: str) -> list[str]:
+    """The ids of calls that an answer names."""
+    return re.findall(r'"execution_id": ?"([^"]+)"', text)
+
+
+@pytest.mark.parametrize("name", [name for name in OUTPUTS if name not in ELSEWHERE])
+def test_a_command_prints_what_the_readme_shows(name: str, played: Played) -> None:
+    real, shown = played.printed[name].replace("\r\n", "\n"), OUTPUTS[name]
+    if shown.startswith("HTTP/"):
+        assert settled(real).splitlines() == settled(shown).splitlines()
+        return
+    came = values(real)
+    assert differences(values(shown), [came[0][-1]] if name in LAST else came) == []
+
+
+def test_every_output_is_of_a_command_and_every_command_was_run(played: Played) -> None:
+    assert OUTPUTS.keys() - {"demo"} <= RUNS.keys()
+    assert played.printed.keys() == RUNS.keys() - ELSEWHERE
+
+
+def test_the_readmes_webhooks_are_those_that_it_says_come_first(played: Played) -> None:
+    sentence = re.search(r"^Five tries, oldest first: (.*?)\. This is the last one", README, re.MULTILINE | re.DOTALL)
+    assert sentence is not None
+    statuses = [delivery.body["status"] for delivery in played.received[:5]]
+    assert re.findall(r"`([a-z-]+)`", sentence[1]) == statuses
+
+
+def test_the_verification_example_takes_our_webhooks_and_no_others(
+    played: Played, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from standardwebhooks import WebhookVerificationError
+
+    example: dict[str, Any] = {}
+    exec(RUNS["verify"], example)  # noqa: S102  that is what a reader would do with it
+    first = played.received[0]
+    assert example["receive"](played.secrets[0], first.headers, first.raw) == first.body
+    assert capsys.readouterr().out.split() == [first.body["id"], "1", "queued", "0"]
+    with pytest.raises(WebhookVerificationError):
+        example["receive"](played.secrets[0], first.headers, first.raw + b" ")
+
+
+def test_the_demo_plays_what_the_readme_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (main(["demo"]), capsys.readouterr().out) == (0, OUTPUTS["demo"])
+
+
+def test_every_make_target_that_is_mentioned_exists() -> None:
+    fences = re.findall(r"^ *```[a-z]*\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"`([^`\n]+)`", README)
+    mentioned = {target for text in (*fences, *spans) for target in re.findall(r"\bmake ([a-z][a-z-]*)", text)}
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"run", "test", "demo"} <= mentioned <= targets
+
+
+def test_every_command_for_keys_is_there_and_takes_what_the_readme_gives_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        keys.main(["--help"])
+    known = re.findall(r"^    ([a-z-]+)(?:  |$)", capsys.readouterr().out, re.MULTILINE)
+    shown = [code(row[0]) for row in table("| Command |")]
+    assert [line.split()[0] for line in shown] == known
+    for line in (*shown, *re.findall(r'make keys ARGS="(.*)"', README)):
+        with pytest.raises(SystemExit) as end:
+            keys.main([*shlex.split(line), "--help"])
+        assert end.value.code == 0
+        known_options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+        assert set(re.findall(r"--[a-z-]+", line)) <= known_options, line
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_routes_are_those_of_the_openapi_document() -> None:
+    paths = json.loads(api.openapi_document())["paths"]
+    documented = {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
+    assert {code(row[0]) for row in table("| Route |")} == documented
+
+
+def test_the_parameters_are_the_templates() -> None:
+    shown = {code(row[0]): "" if row[1] == "empty" else code(row[1]) for row in table("| Parameter |")}
+    assert shown == {name: str(one.get("Default")) for name, one in template()["Parameters"].items()}
+
+
+def test_the_functions_variables_are_those_that_they_read() -> None:
+    header = next(line for line in README.splitlines() if line.startswith("| Variable | api"))
+    names = [cell.strip() for cell in header.strip("|").split("|")][1:-1]
+    shown = {name: {code(row[0]) for row in table("| Variable | api") if row[1 + at]} for at, name in enumerate(names)}
+    assert shown == {name: set(function["Environment"]) for name, function in functions().items()}
+    read = {
+        "api": settings.ApiSettings,
+        "carrier_callback": settings.CarrierCallbackSettings,
+        "dial": settings.DialSettings,
+        "deliver": settings.DeliverSettings,
+        "sweep": settings.SweepSettings,
+    }
+    for name, variables in shown.items():
+        fields = {field.name.upper() for field in dataclasses.fields(read[name])}
+        assert {one for one in variables if not one.startswith("POWERTOOLS_")} == fields
+
+
+def test_the_variables_of_one_machine_are_those_that_it_reads() -> None:
+    source = (ROOT / "local/__main__.py").read_text()
+    described = source.split('"""')[1]
+    read = set(re.findall(r'(?:_number\(|os\.environ\.get\()"([A-Z_]+)"', source))
+    shown = {code(row[0]): code(row[1]) for row in table("| Variable | Default |")}
+    assert shown.keys() == read
+    assert all(f"{name} ({default})" in described for name, default in shown.items())
+
+
+def test_the_alarms_are_the_templates() -> None:
+    assert {code(row[0]) for row in table("| Alarm |")} == set(of_type("AWS::CloudWatch::Alarm"))
+
+
+def test_the_statuses_are_all_there_are_and_final_ones_are_called_so() -> None:
+    shown = {code(row[0]): row[1].startswith("Final") for row in table("| Status |")}
+    assert shown == {str(status): status in FINAL for status in Status}
+
+
+def test_the_retry_configurations_defaults() -> None:
+    config = RetryConfig()
+    real = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    shown = {code(row[0]): json.loads(code(row[1])) for row in table("| Field |")}
+    assert shown == json.loads(json.dumps(real))
+
+
+def test_the_agent_configurations_defaults() -> None:
+    shown = {code(row[0]): row[1] for row in table("| Key of `agent_config` |")}
+    assert shown.keys() == requests.AgentConfig.model_fields.keys()
+    defaults = {field.name: field.default for field in dataclasses.fields(Agent)}
+    for name in ("max_concurrent_calls", "ring_timeout_seconds", "max_call_seconds", "voicemail_detection"):
+        assert json.loads(code(shown[name])) == defaults[name], name
+    assert code(shown["telephony_provider"]) == defaults["provider"]
+
+
+def test_the_limits() -> None:
+    shown = dict([cell.replace("`", "") for cell in row] for row in table("| What | Limit |"))
+    earliest, latest = create_call.EARLIEST.seconds // 60, create_call.LATEST // (24 * HOUR)
+    remembered = REMEMBERED // HOUR
+    assert shown == {
+        "Request body": f"{api.MAX_BODY_BYTES // 1024} KiB of JSON, nested at most {requests.MAX_DEPTH} deep",
+        "Answer": f"{api.MAX_ANSWER_BYTES // 1024**2} MiB; ask for smaller pages",
+        "user_data": f"{requests.MAX_USER_DATA_BYTES // 1024} KiB as JSON",
+        "An agent's configuration": f"{agents.MAX_CONFIG_BYTES:,} bytes as JSON",
+        "max_concurrent_calls": f"1 to {agents.MAX_CONCURRENT_CALLS}",
+        "from_phone_numbers": f"{agents.MAX_FROM_PHONE_NUMBERS}",
+        "ring_timeout_seconds": f"{agents.MIN_RING_TIMEOUT_SECONDS} to {agents.MAX_RING_TIMEOUT_SECONDS}",
+        "max_call_seconds": f"1 to {agents.MAX_CALL_SECONDS:,}",
+        "max_retries": f"1 to {MAX_RETRIES}",
+        "retry_intervals_minutes": f"each 1 to {MAX_INTERVAL_MINUTES:,}",
+        "scheduled_at": f"{earliest} minutes to {latest} days ahead",
+        "Idempotency-Key": f"{requests.MAX_IDEMPOTENCY_KEY_LENGTH} characters, remembered for {remembered} hours",
+        "page_size of executions": "50",
+        "A listing with status or batch_id": f"searches {FILTER_LIMIT:,} executions; narrow from and to beyond",
+        "GET /webhooks/undelivered": f"{api.MOST_UNDELIVERED} executions",
+        "The sweeper": f"{sweep.LIMIT} overdue items a run, the rest a minute later",
+    }
+
+
+def test_the_outcomes_that_the_carrier_can_be_told_are_listed() -> None:
+    sentence = re.search(r"takes the outcomes (.*?): one for each", README, re.DOTALL)
+    assert sentence is not None
+    assert re.findall(r"`([a-z0-9-]+)`", sentence[1]) == list(OUTCOMES)
+
+
+def test_every_file_that_is_mentioned_exists() -> None:
+    mentioned = re.findall(r"`((?:layers|functions|local|tests|events|docs)/[^`\s]*)`", README)
+    mentioned += re.findall(r"\]\(([^)#:]+)\)", README)
+    assert [path for path in mentioned if not (ROOT / path).exists()] == []
+    assert len(mentioned) > 20

@@ -1,0 +1,185 @@
+"""`sam local invoke` without an AWS account: the built functions in Lambda's container, MiniStack for AWS around them.
+
+`python -m tests.support.sam_local` brings the surroundings up, prints the commands and waits; docs/sam-local.md.
+
+SAM gives a container only those variables that the template declares, so the address of the emulated AWS is declared in
+a copy of the built template, which also says this machine's processor in place of Lambda's.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from local.carrier import Carrier
+from local.clock import Timeline
+from local.http_server import HttpServer, send
+from tests.support import sample_events
+from tests.support.ministack import CREDENTIALS, REGION, SAM, STACK, CommandFailed, MiniStack, build, ministack, run
+from tests.support.table import create_table
+from tests.support.template import ROOT, functions
+
+FOLDER = ROOT / ".aws-sam/local"
+SECRET_ID = "redial-dev/twilio"
+FLAGS = os.environ.get("SAM_LOCAL_FLAGS", "").split()
+"""More flags for `sam local invoke`, such as another image where AWS's registry cannot be reached."""
+
+
+class SamLocal:
+    """The surroundings of `sam local invoke`, brought up."""
+
+    def __init__(self, aws: MiniStack, carrier: Carrier) -> None:
+        self.aws = aws
+        self.carrier = carrier
+
+    @staticmethod
+    def command(event: sample_events.SampleEvent) -> list[str]:
+        return [
+            str(SAM.relative_to(ROOT)),
+            "local",
+            "invoke",
+            functions()[event.function]["LogicalId"],
+            *("--template", str((FOLDER / "template.yaml").relative_to(ROOT))),
+            *("--event", f"events/{event}.json"),
+            *("--env-vars", str((FOLDER / "env.json").relative_to(ROOT))),
+        ]
+
+    def invoke(self, event: sample_events.SampleEvent) -> tuple[Any, str]:
+        """A sample event's answer and the function's log. Raises `CommandFailed` when the function fails."""
+        done = subprocess.run(
+            [*self.command(event), *FLAGS],
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, **CREDENTIALS, "SAM_CLI_TELEMETRY": "0"},
+            capture_output=True,
+            text=True,
+        )
+        answer = json.loads(done.stdout.strip().splitlines()[-1]) if done.stdout.strip() else None
+        if done.returncode or (isinstance(answer, dict) and "errorType" in answer):
+            raise CommandFailed(f"{event}: {done.stdout}\n{done.stderr}")
+        return answer, done.stderr
+
+
+@contextmanager
+def sam_local() -> Iterator[SamLocal]:
+    """Build, and bring up an emulated AWS and carrier where containers reach them, with the sample events' records."""
+    host = _host_as_containers_see_it()
+    build(FOLDER, "3.13")
+    timeline = Timeline(datetime.now(UTC))
+    carrier, server = Carrier(timeline, seed=0), HttpServer("carrier", 0)
+    server.start(carrier.respond)
+    timeline.start()
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            ministack(Path(folder), host) as aws,
+            _reachable(host, server) as url,
+        ):
+            _create(aws, carrier)
+            _write_template(aws)
+            _write_environment(aws, url)
+            yield SamLocal(aws, carrier)
+    finally:
+        timeline.stop()
+        server.stop()
+
+
+def _host_as_containers_see_it() -> str:
+    gateway = run("docker", "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}").strip()
+    return gateway or "172.17.0.1"
+
+
+def _create(aws: MiniStack, carrier: Carrier) -> None:
+    """What the functions find: a table with the sample records, a group for timers, the carrier's secret."""
+    dynamodb = aws.client("dynamodb")
+    create_table(dynamodb, STACK)
+    aws.client("scheduler").create_schedule_group(Name=STACK)
+    aws.client("secretsmanager").create_secret(Name=SECRET_ID, SecretString=json.dumps(carrier.secret))
+    sample_events.put_records(dynamodb, STACK, datetime.now(UTC))
+
+
+def _write_template(aws: MiniStack) -> None:
+    template = FOLDER / "template.yaml"
+    text = template.read_text()
+    processor = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+    text = text.replace("    - arm64\n", f"    - {processor}\n")
+    text = text.replace("      Variables:\n", f"      Variables:\n        AWS_ENDPOINT_URL: {aws.endpoint}\n", 1)
+    template.write_text(text)
+
+
+def _write_environment(aws: MiniStack, carrier_url: str) -> None:
+    function = f"arn:aws:lambda:{REGION}:000000000000:function:{STACK}"
+    variables = {
+        "AWS_ENDPOINT_URL": aws.endpoint,
+        "TABLE_NAME": STACK,
+        "SCHEDULE_GROUP": STACK,
+        "SCHEDULER_ROLE_ARN": "arn:aws:iam::000000000000:role/schedule",
+        "SCHEDULE_DLQ_ARN": f"arn:aws:sqs:{REGION}:000000000000:schedule-dead-letters",
+        "DIAL_FUNCTION": f"{function}-dial:live",
+        "DELIVER_FUNCTION": f"{function}-deliver:live",
+        "TWILIO_SECRET": SECRET_ID,
+        "TWILIO_API_URL": carrier_url,
+        "PUBLIC_URL": "https://abc123def4.execute-api.us-east-1.amazonaws.com",
+        "ALLOW_LOCAL_WEBHOOKS": "true",
+        "POWERTOOLS_SERVICE_NAME": STACK,
+    }
+    (FOLDER / "env.json").write_text(json.dumps({"Parameters": variables}, indent=2))
+
+
+@contextmanager
+def _reachable(host: str, server: HttpServer) -> Iterator[str]:
+    """The address of a server of this machine as containers reach it: a relay, for it listens on 127.0.0.1 alone."""
+
+    class Relay(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._relay()
+
+        def do_POST(self) -> None:
+            self._relay()
+
+        def _relay(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            answer = send(self.command, server.url + self.path, body, dict(self.headers.items()))
+            self.send_response_only(answer.status)
+            for name, value in answer.headers:
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Silent."""
+
+    relay = ThreadingHTTPServer((host, 0), Relay)
+    threading.Thread(target=relay.serve_forever, daemon=True).start()
+    try:
+        yield f"http://{host}:{relay.server_address[1]}"
+    finally:
+        relay.shutdown()
+        relay.server_close()
+
+
+def main() -> None:
+    """Bring everything up, print the commands and wait for Ctrl-C."""
+    print("Building, and starting an emulated AWS and carrier …", flush=True)
+    with sam_local() as local:
+        print("Ready. In another terminal:\n")
+        for event in sample_events.sample_events():
+            print("  " + " ".join([*local.command(event), *FLAGS]))
+        print("\nCtrl-C ends it.", flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
