@@ -60,6 +60,9 @@ SAM := PYTHON="$(CURDIR)/.venv/bin/python" SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
 # Python here, with the folders that Lambda puts on the path (pytest and mypy have their own settings for that).
 WITH_PATH := PYTHONPATH="$(CURDIR):$(CURDIR)/layers/redial"
 
+# One worker a core; whoever runs out of tests takes some from another.
+IN_PARALLEL := --numprocesses auto --dist worksteal
+
 # ---- One machine -----------------------------------------------------------------------------------------------------
 
 .PHONY: run
@@ -76,7 +79,7 @@ demo: .venv/ready ## Play one call through no-answer, busy and answered, in a fe
 test: check pytest ## Everything that must pass: checks, and tests on Python 3.11 and 3.13, whichever are here
 	@for version in $(OTHER_VERSIONS); do \
 	  $(MAKE) .venv-$$version/ready && echo "pytest on Python $$version" && \
-	  .venv-$$version/bin/python -m pytest $(ARGS) || exit 1; \
+	  .venv-$$version/bin/python -m pytest $(IN_PARALLEL) $(ARGS) || exit 1; \
 	done
 
 .PHONY: check
@@ -88,7 +91,7 @@ check: .venv/ready .venv-sam/ready ## Format, lint, types, import directions, te
 
 .PHONY: pytest
 pytest: .venv/ready ## Only the tests, on one Python. ARGS='-k stop'
-	@echo "pytest on Python $(VERSION)" && .venv/bin/python -m pytest $(ARGS)
+	@echo "pytest on Python $(VERSION)" && .venv/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 .PHONY: format
 format: .venv/ready ## Format, and put right what lint can
