@@ -1,7 +1,8 @@
-"""What Redial shows, told through its HTTP faces alone: the API, the carrier's list of calls, and the customer's inbox."""
+"""What Redial shows, told through its HTTP faces alone: the API, the carrier's list of calls, the customer's inbox."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -265,7 +266,7 @@ def test_an_endpoint_down_for_good_gets_eight_tries_over_eighteen_hours_and_then
     client.advance(24 * 60)
     tries = client.inbox()
     received = [at(one["received_at"]) for one in tries[:8]]
-    waits = [(later - earlier).total_seconds() for earlier, later in zip(received, received[1:], strict=False)]
+    waits = [(later - earlier).total_seconds() for earlier, later in pairwise(received)]
     for wait, listed in zip(waits, [5, 60, 300, 1800, 7200, 18_000, 36_000], strict=True):
         assert 0.8 * listed <= wait <= 1.2 * listed + 61, (wait, listed)
     listed_events = client.api("GET", "/webhooks/undelivered").json["data"][0]

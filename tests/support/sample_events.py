@@ -29,8 +29,8 @@ TWILIO_SECRET = {
     "account_sid": "ACee3ef3d4b96904ecb1e47b01292795fe",
     "auth_token": "74d66d4241fdd26dac4cb8948f5dab0f",
 }
-"""The account that the callbacks are from; the emulated carrier's of seed 0, that is of `make run`. Their signatures are
-made with this token, for the host that stands in them."""
+"""The account that the callbacks are from: the emulated carrier's of seed 0, which is that of `make run`. Their
+signatures are made with this token, for the host that stands in them."""
 AGENT_ID = samples.AGENT_ID
 STREAMING_AGENT_ID = "1f0a6a9e-43a1-4a5e-9d0f-0d3f6f4f1c05"
 WAITING, RETRY, RINGING, UNDELIVERED, STREAMING = (
