@@ -5,6 +5,7 @@ Metrics have no dimension but the service and, where noted, a bounded word: neve
 """
 
 import re
+import warnings
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -14,6 +15,8 @@ from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused, Unkn
 from redial.domain.status import FINAL, Status
 from redial.usecases.deliver_events import Delivered
 from redial.usecases.sweep import Swept
+
+warnings.filterwarnings("ignore", message="No application metrics to publish")  # a duplicate event counts nothing
 
 logger = Logger(use_rfc3339=True)
 metrics = Metrics()

@@ -43,7 +43,9 @@ _CLIENT_CONFIG = Config(
 """botocore retries AWS requests: every one of them is a read, or a write that is conditional or safe to repeat."""
 
 
+@cache
 def _client(service: str) -> Any:
+    """One client for each service in a process: making one takes tens of milliseconds."""
     return boto3.client(service, config=_CLIENT_CONFIG)  # type: ignore[call-overload]  # the stubs want literal names
 
 
@@ -232,5 +234,5 @@ def sweep() -> "Sweeper":
 
 def reset() -> None:
     """Forget every world built so far: the next use reads the settings and builds the clients anew."""
-    for world in (_store, api, carrier_callback, deliver, dial, sweep):
+    for world in (_client, _store, api, carrier_callback, deliver, dial, sweep):
         world.cache_clear()
