@@ -93,6 +93,10 @@ check: .venv/ready .venv-sam/ready ## Format, lint, types, import directions, te
 pytest: .venv/ready ## Only the tests, on one Python. ARGS='-k stop'
 	@echo "pytest on Python $(VERSION)" && .venv/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
+.PHONY: bench
+bench: .venv/ready ## Count what one attempt costs, and its list price
+	@$(WITH_PATH) .venv/bin/python -m bench.attempt
+
 .PHONY: format
 format: .venv/ready ## Format, and put right what lint can
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
@@ -112,8 +116,12 @@ deploy-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Build and dep
 	@.venv/bin/python -m pytest tests/e2e -m e2e $(ARGS)
 
 .PHONY: sam-local
-sam-local: ## Run a built function in Lambda's container: how to, in docs/sam-local.md
-	@sed -n '/^## How/,/^## /p' docs/sam-local.md
+sam-local: .venv/ready .venv-sam/ready .venv-ministack/ready ## Bring up what `sam local invoke` needs, and print its commands (docs/sam-local.md)
+	@$(WITH_PATH) .venv/bin/python -m tests.support.sam_local
+
+.PHONY: sam-local-check
+sam-local-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Run every sample event in Lambda's container; needs Docker
+	@.venv/bin/python -m pytest tests/e2e -m sam_local $(ARGS)
 
 .PHONY: keys
 keys: .venv/ready ## Accounts and API keys. ARGS='create-account --name acme --table …'; ARGS=--help
@@ -132,4 +140,4 @@ clean: ## Remove environments, builds and caches
 
 .PHONY: help
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -377,10 +377,12 @@ def test_the_executions_of_an_agent_that_is_not_yours_answer_404(api: Api, route
 
 def test_a_waiting_call_is_stopped_once_and_stays_stopped(api: Api) -> None:
     execution_id = api.call(api.agent(), scheduled_at="2026-01-26T12:00:00Z")
-    for _ in range(2):
-        answer = api.send("POST", f"/call/{execution_id}/stop")
-        assert answer.status == 200
-        assert answer.json == {"message": "done", "status": "stopped", "execution_id": execution_id}
+    answer = api.send("POST", f"/call/{execution_id}/stop")
+    assert answer.status == 200
+    assert answer.json == {"message": "done", "status": "stopped", "execution_id": execution_id}
+    again = api.send("POST", f"/call/{execution_id}/stop")
+    assert again.status == 400
+    assert again.json["message"] == "only a call that waits can be stopped; this one is stopped"
     assert api.send("GET", f"/executions/{execution_id}").json["status"] == "stopped"
     assert boto3.client("scheduler").list_schedules()["Schedules"] == []
 

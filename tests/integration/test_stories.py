@@ -131,6 +131,21 @@ def test_two_hundred_calls_share_five_lines_without_a_pause() -> None:
         client.assert_sound()
 
 
+def test_lines_in_several_shards_are_all_used_and_none_is_used_twice(client: LocalClient) -> None:
+    """60 lines are two items of 30; calls spread over them unevenly, and still exactly 60 are live."""
+    change = {"agent_config": {"max_concurrent_calls": 60}}
+    assert client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", change).status == 200
+    for index in range(80):
+        client.script(f"+1415559{index:04d}", "completed")
+        client.call(f"+1415559{index:04d}")
+    client.advance(0.2)
+    assert request("GET", f"{client.stack.carrier_url}/_carrier/live").json == {"live": 60, "max_live": 60}
+    client.advance(10)
+    assert request("GET", f"{client.stack.carrier_url}/_carrier/live").json == {"live": 0, "max_live": 60}
+    assert len(client.calls()) == 80
+    assert client.api("GET", "/user/me").json["concurrency"] == {"max": 60, "current": 0}
+
+
 def test_due_retries_go_before_first_dials_and_then_the_oldest(client: LocalClient) -> None:
     change = {"agent_config": {"max_concurrent_calls": 1}}
     assert client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", change).status == 200

@@ -37,9 +37,16 @@ FLAGS = os.environ.get("SAM_LOCAL_FLAGS", "").split()
 class SamLocal:
     """The surroundings of `sam local invoke`, brought up."""
 
-    def __init__(self, aws: MiniStack, carrier: Carrier) -> None:
+    def __init__(self, aws: MiniStack) -> None:
         self.aws = aws
-        self.carrier = carrier
+
+    def put_records(self) -> None:
+        """Make the table anew, with the sample events' records in it as they would be now."""
+        dynamodb = self.aws.client("dynamodb")
+        if STACK in dynamodb.list_tables()["TableNames"]:
+            dynamodb.delete_table(TableName=STACK)
+        create_table(dynamodb, STACK)
+        sample_events.put_records(dynamodb, STACK, datetime.now(UTC))
 
     @staticmethod
     def command(event: sample_events.SampleEvent) -> list[str]:
@@ -87,7 +94,7 @@ def sam_local() -> Iterator[SamLocal]:
             _create(aws, carrier)
             _write_template(aws)
             _write_environment(aws, url)
-            yield SamLocal(aws, carrier)
+            yield SamLocal(aws)
     finally:
         timeline.stop()
         server.stop()
@@ -99,12 +106,9 @@ def _host_as_containers_see_it() -> str:
 
 
 def _create(aws: MiniStack, carrier: Carrier) -> None:
-    """What the functions find: a table with the sample records, a group for timers, the carrier's secret."""
-    dynamodb = aws.client("dynamodb")
-    create_table(dynamodb, STACK)
+    """What the functions find beside the table: a group for timers, the carrier's secret."""
     aws.client("scheduler").create_schedule_group(Name=STACK)
     aws.client("secretsmanager").create_secret(Name=SECRET_ID, SecretString=json.dumps(carrier.secret))
-    sample_events.put_records(dynamodb, STACK, datetime.now(UTC))
 
 
 def _write_template(aws: MiniStack) -> None:
@@ -171,6 +175,7 @@ def main() -> None:
     """Bring everything up, print the commands and wait for Ctrl-C."""
     print("Building, and starting an emulated AWS and carrier …", flush=True)
     with sam_local() as local:
+        local.put_records()
         print("Ready. In another terminal:\n")
         for event in sample_events.sample_events():
             print("  " + " ".join([*local.command(event), *FLAGS]))

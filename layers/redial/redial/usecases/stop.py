@@ -29,20 +29,15 @@ def stop_execution(
 ) -> Execution:
     """Stop one waiting call for good; once this returns, no dial of it starts.
 
-    Stopping a stopped call again changes nothing and succeeds. Raises `NotFound`, or `InvalidInput` once the call is
-    being dialled, is live, or is over.
+    Raises `NotFound`, or `InvalidInput` once the call is being dialled, is live, or is over (stopped already, say).
     """
     execution = executions.get(execution_id)
     if execution is None or execution.account_id != account_id:
         raise NotFound(f"there is no execution {execution_id}")
-    if execution.state.ended == _REQUESTED:
-        return execution
     try:
         stopped = _stop(execution_id, _REQUESTED, executions, agents, lines, timers, functions, now)
     except _NotWaiting as error:
         current = executions.get(execution_id) or execution
-        if current.state.ended == _REQUESTED:
-            return current
         word = "being dialled" if current.state.is_dialling else str(current.state.status)
         raise InvalidInput(f"only a call that waits can be stopped; this one is {word}") from error
     if stopped is None:
