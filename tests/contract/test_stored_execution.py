@@ -21,7 +21,7 @@ RECORDED = Path(__file__).parent / "recorded"
 
 def samples() -> dict[str, Execution]:
     """One execution in each situation that leaves its own marks in the item."""
-    claimed = saved(queued().claim(TEN, CALLER_ID, 0))
+    claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     busy = reported(placed(queued(), TEN), Status.BUSY, TEN + seconds(5), code="486", reason="the line was busy")
     told = replace(
         busy,

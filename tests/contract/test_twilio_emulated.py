@@ -19,7 +19,7 @@ from redial.adapters.carriers.twilio import TwilioCarrier, TwilioCredentials
 from redial.adapters.http import Http
 from redial.domain.outcome import Accepted, NotPlaced, Refused, Unknown
 from redial.domain.status import Status
-from redial.ports import CallRequest, CarrierUnavailable
+from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
 from tests.support.raw_server import unused_port
 
 pytestmark = pytest.mark.enable_socket
@@ -201,6 +201,10 @@ def test_an_unknown_dial_is_found_out_by_asking(world: World, outcome: str) -> N
     result = world.twilio().place(request)
     assert isinstance(result, Unknown)
     placed = [call.sid for call in world.carrier.calls.all()]
+    if placed:
+        with pytest.raises(NotYetKnown):
+            world.twilio().find(request, START, frozenset())
+    world.pass_minutes(20)
     found = world.twilio().find(request, START, frozenset())
     assert placed == ([] if found is None else [found.call_id])
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.template import ROOT, template
+from tests.support.sample_events import SampleEvent, sample_events
+from tests.support.template import ROOT, functions, template
 
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+PAGES = sorted({ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")})
 TARGETS = set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -37,3 +38,10 @@ def test_the_readme_says_how_to_run_and_to_test() -> None:
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("event", sample_events(), ids=str)
+def test_the_page_on_sam_local_says_what_comes_back_for_every_sample_event(event: SampleEvent) -> None:
+    page = (ROOT / "docs/sam-local.md").read_text()
+    function = functions()[event.function]["LogicalId"]
+    assert f"| `{function} --event events/{event}.json` |" in page

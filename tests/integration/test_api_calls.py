@@ -32,7 +32,7 @@ def dialled(execution_id: str, status: Status = Status.RINGING) -> None:
     store = wiring.api().executions
     execution = store.get(execution_id)
     assert execution is not None
-    execution = execution.claim(TEN, CALLER_ID, 0).reported(1, CallReport("CA1", status), TEN)
+    execution = execution.claim(TEN, CALLER_ID, 0, "a1b2c3d4").reported(1, CallReport("CA1", status), TEN)
     store.save(execution.with_due(TEN))
 
 

@@ -6,7 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
+from local.aws import OutsideRequest
 from tests.support.local_stack import NOON, LocalClient, local_stack, request
 
 NUMBER = "+14155550123"
@@ -287,3 +289,77 @@ def test_an_endpoint_down_for_good_gets_eight_tries_over_eighteen_hours_and_then
     listed_events = client.api("GET", "/webhooks/undelivered").json["data"][0]
     assert listed_events["execution_id"] == execution_id
     assert statuses(told(client)) == ["initiated", "ringing", "in-progress", "completed"]
+
+
+# ---- what once went wrong -------------------------------------------------------------------------------------------
+
+
+def live(client: LocalClient) -> Any:
+    return request("GET", f"{client.stack.carrier_url}/_carrier/live").json
+
+
+def limit(client: LocalClient, lines: int) -> None:
+    change = {"agent_config": {"max_concurrent_calls": lines}}
+    assert client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", change).status == 200
+
+
+@pytest.mark.parametrize(("before", "after"), [(40, 60), (60, 40)])
+def test_changing_the_limit_over_a_shards_size_never_passes_the_higher_one(
+    client: LocalClient, before: int, after: int
+) -> None:
+    """Shards once shared the lines evenly, so that another number of shards changed every shard's capacity."""
+    limit(client, before)
+    for index in range(90):
+        client.script(f"+1415560{index:04d}", "completed")
+        client.call(f"+1415560{index:04d}")
+    client.advance(0.1)
+    assert live(client)["live"] == before
+    limit(client, after)
+    client.advance(0.3)
+    assert live(client)["max_live"] == 60
+    client.advance(15)
+    assert live(client) == {"live": 0, "max_live": 60}
+    assert len(client.calls()) == 90
+
+
+def test_throttled_calls_do_not_keep_more_lines_than_a_lowered_limit_has(client: LocalClient) -> None:
+    limit(client, 5)
+    for index in range(5):
+        client.script(f"+1415561{index:04d}", "refused-429", "completed")
+        client.call(f"+1415561{index:04d}")
+    client.advance(0.2)
+    limit(client, 1)
+    client.advance(20)
+    assert live(client) == {"live": 0, "max_live": 1}
+    assert len(client.calls()) == 5
+
+
+def test_a_claim_that_was_written_but_whose_answer_was_lost_is_still_dialled(client: LocalClient) -> None:
+    """botocore sends the write again, and it meets itself: that is our own claim, and nobody else will dial it."""
+    client.script(NUMBER, "completed")
+    puts = {"seen": 0}
+
+    def lose_the_claims_answer(asked: OutsideRequest) -> None:
+        if asked.invocation is None or not asked.invocation.function.name.endswith("-dial"):
+            return
+        if (asked.phase, asked.service, asked.operation) == ("after", "dynamodb", "PutItem"):
+            puts["seen"] += 1
+            if puts["seen"] == 2:  # the first made the item of the agent's lines
+                raise ConnectionClosedError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com/")
+
+    client.stack.aws.hooks.append(lose_the_claims_answer)
+    execution_id = client.call(NUMBER)
+    client.advance(10)
+    assert puts["seen"] >= 2
+    assert client.execution(execution_id)["status"] == "completed"
+    assert len(client.calls(NUMBER)) == 1
+
+
+def test_two_unknown_dials_to_one_number_never_share_one_call(client: LocalClient) -> None:
+    """The second execution's dial placed nothing: the first one's call is not taken for it."""
+    client.script(NUMBER, "completed", "error-500")
+    first, second = client.call(NUMBER), client.call(NUMBER)
+    client.advance(90)
+    ended = [client.execution(first), client.execution(second)]
+    assert sorted(execution["status"] for execution in ended) == ["completed", "error"]
+    assert len(client.calls(NUMBER)) == 1

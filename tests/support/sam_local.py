@@ -9,8 +9,8 @@ a copy of the built template, which also says this machine's processor in place 
 import json
 import os
 import platform
+import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -180,10 +180,10 @@ def main() -> None:
         for event in sample_events.sample_events():
             print("  " + " ".join([*local.command(event), *FLAGS]))
         print("\nCtrl-C ends it.", flush=True)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            sys.exit(0)
+        end = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: end.set())
+        end.wait()
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def call_id(attempt: int) -> str:
 def placed(execution: Execution, now: datetime) -> Execution:
     """The current attempt claimed at `now` and accepted by the carrier a second later."""
     number = execution.state.attempt.number
-    claimed = saved(execution.claim(now, CALLER_ID, 0))
+    claimed = saved(execution.claim(now, CALLER_ID, 0, "a1b2c3d4"))
     return saved(claimed.answered_by_carrier(number, Accepted(call_id(number)), now + seconds(1), 0.5))
 
 

@@ -67,3 +67,16 @@ def test_nobody_may_send_while_the_event_in_front_waits_or_another_sends() -> No
 def test_the_log_holds_the_last_try_of_each_event() -> None:
     delivery = Delivery().failed(failure(1, 2), seconds(0), 0.5).accepted(Tried(1, TEN + minutes(1), 200, 3))
     assert delivery.log == (Tried(1, TEN + minutes(1), 200, 3),)
+
+
+def test_what_is_told_twice_changes_nothing_the_second_time() -> None:
+    """A write that was sent again, or a second invocation under the same lease, must not move `settled` back."""
+    settled = Delivery(settled=5, undelivered=(1,)).replay().accepted(Tried(1, TEN, 200, 1))
+    assert (settled.settled, settled.replaying) == (5, ())
+    assert settled.accepted(Tried(1, TEN, 200, 1)) == settled
+    assert settled.failed(failure(1, 1, 410), seconds(0), 0.5) == settled
+
+
+def test_events_to_be_replayed_stay_listed_when_there_is_nowhere_to_send_them() -> None:
+    skipped = Delivery(settled=5, undelivered=(2, 3)).replay().skipped(6)
+    assert (skipped.settled, skipped.replaying, skipped.undelivered) == (6, (), (2, 3))

@@ -59,7 +59,7 @@ def test_an_answered_call_keeps_the_earlier_attempts_as_its_history() -> None:
 
 
 def test_a_callback_quicker_than_the_carriers_answer_brings_initiated_with_it() -> None:
-    claimed = saved(queued().claim(TEN, CALLER_ID, 0))
+    claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     ringing = saved(claimed.reported(1, CallReport(call_id(1), Status.RINGING), TEN + seconds(2)))
     assert statuses(ringing) == ["queued", "initiated", "ringing"]
     late = ringing.answered_by_carrier(1, Accepted(call_id(1)), TEN + seconds(3), 0.0)
@@ -94,7 +94,7 @@ def test_a_report_about_another_call_changes_nothing() -> None:
 
 
 def test_unknown_keeps_the_claim_and_a_callback_settles_it() -> None:
-    claimed = saved(queued().claim(TEN, CALLER_ID, 0))
+    claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     unknown = saved(claimed.answered_by_carrier(1, Unknown("read timed out"), TEN + seconds(10), 0.0))
     assert unknown.state.is_dialling and unknown.state.unknown
     assert statuses(unknown) == ["queued"]
@@ -109,7 +109,7 @@ def test_a_throttled_dial_uses_up_no_retry_keeps_its_line_and_waits_longer_each_
     for _ in range(6):
         now = execution.state.next_time
         assert now is not None
-        claimed = saved(execution.claim(now, CALLER_ID, 7))
+        claimed = saved(execution.claim(now, CALLER_ID, 7, "a1b2c3d4"))
         execution = saved(claimed.answered_by_carrier(1, NotPlaced("429 too many requests"), now, 0.5))
         assert execution.state.timer is not None
         waits.append((execution.state.timer[1] - now).total_seconds())
@@ -122,7 +122,7 @@ def test_a_throttled_dial_uses_up_no_retry_keeps_its_line_and_waits_longer_each_
 
 
 def test_a_throttled_dial_waits_as_long_as_the_carrier_asks() -> None:
-    claimed = saved(queued().claim(TEN, CALLER_ID, 0))
+    claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     deferred = claimed.answered_by_carrier(1, NotPlaced("429", retry_after_seconds=600), TEN, 0.0)
     assert deferred.state.timer is not None
     assert deferred.state.timer[1] == TEN + seconds(600)
@@ -130,13 +130,13 @@ def test_a_throttled_dial_waits_as_long_as_the_carrier_asks() -> None:
 
 def test_a_throttled_retry_becomes_queued_for_it_is_due() -> None:
     retry = reported(placed(queued(), TEN), Status.BUSY, TEN + seconds(5))
-    claimed = saved(retry.claim(TEN + minutes(31), CALLER_ID, 0))
+    claimed = saved(retry.claim(TEN + minutes(31), CALLER_ID, 0, "a1b2c3d4"))
     deferred = claimed.answered_by_carrier(2, NotPlaced("429"), TEN + minutes(31), 0.0)
     assert statuses(deferred)[-2:] == ["scheduled", "queued"]
 
 
 def test_a_refusal_for_good_ends_the_execution_without_a_retry() -> None:
-    claimed = saved(queued().claim(TEN, CALLER_ID, 0))
+    claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     refused = Refused(Outcome(Status.FAILED, for_good=True, reason="no such number", code="21211"))
     failed = claimed.answered_by_carrier(1, refused, TEN + seconds(1), 0.0)
     assert (failed.state.status, failed.state.ended) == (Status.FAILED, "no such number")
@@ -154,7 +154,7 @@ def test_stop_works_while_waiting_and_not_once_claimed() -> None:
     assert queued().stop(TEN, "stopped by request").state.status is Status.STOPPED
     assert queued(scheduled_at=TEN + minutes(5)).stop(TEN, "stopped by request").state.is_final
     with pytest.raises(ValueError):
-        queued().claim(TEN, CALLER_ID, 0).stop(TEN, "stopped by request")
+        queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4").stop(TEN, "stopped by request")
     with pytest.raises(ValueError):
         placed(queued(), TEN).stop(TEN, "stopped by request")
 

@@ -29,7 +29,7 @@ from redial.adapters.carriers.twilio import (
 )
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.status import FINAL, Status
-from redial.ports import CallRequest, CarrierUnavailable
+from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
 
 ACCOUNT = "AC" + "0" * 32
@@ -392,8 +392,17 @@ def test_the_list_is_asked_for_by_both_numbers_alone() -> None:
     }
 
 
-def test_a_single_call_is_the_attempts() -> None:
-    assert found(find(record(status="queued", duration=None))) == CALL
+MINE = {CALL: events(our_callback())}
+
+
+def test_a_call_whose_events_name_the_attempt_is_the_attempts() -> None:
+    assert found(find(record(status="queued", duration=None), events_of=MINE)) == CALL
+
+
+def test_not_even_a_single_call_is_taken_while_nothing_says_whose_it_is() -> None:
+    """It may be another execution's call to the same number from the same caller id."""
+    with pytest.raises(NotYetKnown, match="1 calls may be this attempt's"):
+        find(record())
 
 
 @pytest.mark.parametrize(
@@ -413,7 +422,7 @@ def test_a_call_of_another_time_number_or_kind_is_not_the_attempts(other: dict[s
 
 @pytest.mark.parametrize("created", ["Mon, 26 Jan 2026 09:59:55 +0000", "Mon, 26 Jan 2026 15:30:02 +0530", None, "?"])
 def test_clocks_may_differ_and_an_unreadable_date_rules_nothing_out(created: str | None) -> None:
-    assert found(find(record(date_created=created))) == CALL
+    assert found(find(record(date_created=created), events_of=MINE)) == CALL
 
 
 def test_an_earlier_attempts_call_is_not_this_ones() -> None:
@@ -431,7 +440,8 @@ def test_the_callback_url_tells_whose_call_it_is() -> None:
 def test_a_call_that_another_attempt_placed_is_ruled_out(owner: tuple[str, int]) -> None:
     others = events(our_post(*owner), our_callback(*owner))
     assert find(record(), events_of={CALL: others}) is None
-    assert found(find(record(), record(sid=OTHER_CALL), events_of={CALL: others})) == OTHER_CALL
+    mine = events(our_callback())
+    assert found(find(record(), record(sid=OTHER_CALL), events_of={CALL: others, OTHER_CALL: mine})) == OTHER_CALL
 
 
 def test_of_several_calls_that_say_nothing_none_is_taken() -> None:
@@ -451,7 +461,7 @@ def test_the_list_is_read_to_its_end() -> None:
     http = ScriptedHttp(
         json_answer(200, {"calls": [record(sid=OTHER_CALL, to="+15550001111")], "next_page_uri": following}),
         json_answer(200, {"calls": [record()], "next_page_uri": None}),
-        HttpResponse(404),
+        json_answer(200, MINE[CALL]),
     )
     assert found(carrier(http).find(REQUEST, SINCE, frozenset())) == CALL
     assert http.asked[1]["url"] == f"https://api.twilio.com{following}"

@@ -88,7 +88,11 @@ class Lines(Protocol):
     def acquire(
         self, account_id: str, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, now: datetime
     ) -> bool:
-        """Hold a line of the shard if one is free, or keep the one that this execution holds."""
+        """Hold a line of the shard if one is free, or keep the one that this execution holds there.
+
+        One that is kept must fit `capacity` too, which may have been lowered. True also where the execution holds a
+        line for a later attempt: then whoever asks is out of date, and finds that out before dialling.
+        """
 
     def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> bool:
         """Free the line if this attempt holds it; False when it did not."""
@@ -172,6 +176,10 @@ class CallRequest:
 
 class CarrierUnavailable(Exception):
     """The carrier could not be asked, or answered nothing usable: ask again later."""
+
+
+class NotYetKnown(CarrierUnavailable):
+    """The carrier answered, and cannot tell yet whether a call is this attempt's: ask again later."""
 
 
 class Carrier(Protocol):

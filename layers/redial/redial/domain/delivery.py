@@ -61,12 +61,14 @@ class Delivery:
         return replace(self, lease=None, lease_until=None)
 
     def accepted(self, tried: Tried) -> "Delivery":
-        """The event in front was taken by the endpoint."""
-        return self._settle(tried)
+        """The event in front was taken by the endpoint. What is settled already stays so."""
+        return self if self._is_settled(tried) else self._settle(tried)
 
     def skipped(self, sequence: int) -> "Delivery":
         """There is nowhere to send events up to `sequence`: the agent has no webhook."""
-        return replace(self, settled=max(self.settled, sequence), replaying=(), tries=0, next_try_at=None)
+        given_up = tuple(sorted({*self.undelivered, *self.replaying}))
+        settled = max(self.settled, sequence)
+        return replace(self, settled=settled, replaying=(), undelivered=given_up, tries=0, next_try_at=None)
 
     def failed(self, tried: Tried, retry_after: timedelta, jitter: float) -> "Delivery":
         """The event in front was not taken: wait for its next try, or give it up.
@@ -74,6 +76,8 @@ class Delivery:
         `retry_after` is what the endpoint asked for (zero: nothing); the wait is never shorter. `jitter` in [0, 1)
         spreads it over ± 20 %.
         """
+        if self._is_settled(tried):
+            return self
         if tried.status == GONE or tried.tries >= MOST_TRIES:
             given_up = tuple(sorted({*self.undelivered, tried.sequence}))
             return replace(self._settle(tried), undelivered=given_up)
@@ -85,6 +89,10 @@ class Delivery:
         """Put everything that was given up in line again, in its order and before the rest."""
         again = tuple(sorted({*self.replaying, *self.undelivered}))
         return replace(self, replaying=again, undelivered=(), tries=0, next_try_at=None)
+
+    def _is_settled(self, tried: Tried) -> bool:
+        """Told a second time: the same write sent twice, or another invocation under the same lease."""
+        return tried.sequence <= self.settled and tried.sequence not in self.replaying
 
     def _settle(self, tried: Tried) -> "Delivery":
         if tried.sequence in self.replaying:

@@ -62,7 +62,7 @@ class Change:
 
     `until`: when the timer of a scheduled, rescheduled or deferred call fires. `timer`: that timer's number.
     `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated.
-    `ended`: on a final status, why no attempt follows; None where a retry does.
+    `ended`: on a final status, why no attempt follows; None where a retry does. `token`: who claimed.
     """
 
     kind: Status | Note
@@ -81,6 +81,7 @@ class Change:
     ring_seconds: int | None = None
     hangup_by: str | None = None
     ended: str | None = None
+    token: str | None = None
 
     @property
     def is_event(self) -> bool:
@@ -247,10 +248,14 @@ class Execution:
         """End a waiting call that could not be placed in time."""
         return self._with(Change(Status.ERROR, now, self.state.attempt.number, reason=reason, ended=reason))
 
-    def claim(self, now: datetime, from_number: str, line: int) -> "Execution":
-        """This attempt is being dialled, by whoever saves this first."""
+    def claim(self, now: datetime, from_number: str, line: int, token: str) -> "Execution":
+        """This attempt is being dialled, by whoever saves this first.
+
+        `token` is that invocation's own: no two claims are alike, so that the store can tell a claim that was written,
+        but whose answer was lost, from somebody else's.
+        """
         number = self.state.attempt.number
-        return self._with(Change(Note.CLAIMED, now, number, from_number=from_number, line=line))
+        return self._with(Change(Note.CLAIMED, now, number, from_number=from_number, line=line, token=token))
 
     # ---- what the carrier says ------------------------------------------------------------------------------------
 

@@ -27,6 +27,8 @@ from redial.ports import (
 
 SECONDS_FOR_ONE_EVENT = 27.0
 """Two tries of 10 s with 5 s between them, and the write: with less time left no event is begun."""
+_LEASE_NEEDED = timedelta(seconds=65)
+"""A lease that another function took for this invocation must last while this one may run (60 s), or is renewed."""
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 """A longer `Retry-After` is cut to this."""
 
@@ -108,7 +110,8 @@ class Deliverer:
             leased = execution.lease_delivery(lease, now)
             if leased is execution:
                 return None
-            if execution.delivery.lease == lease:
+            until = execution.delivery.lease_until
+            if execution.delivery.lease == lease and until is not None and until - now >= _LEASE_NEEDED:
                 return execution
             try:
                 return self.executions.save(leased.with_due(now))

@@ -76,6 +76,8 @@ class Dialler:
             shard = home_shard(agent, execution.id)
         if acquire(agent, shard, waiter(execution), self.lines, now):
             return self._call(execution, agent, shard, lease)
+        if line is not None or execution.state.attempt.line is not None:  # given or kept, until the limit was lowered
+            self.lines.release(agent.agent_id, shard, execution.id, execution.state.attempt.number)
         return Dialled(execution, self._wait_for_line(execution, agent, lease, now))
 
     def _gates(self, execution: Execution, agent: Agent | None, now: datetime) -> Execution | None:
@@ -136,7 +138,7 @@ class Dialler:
         now = self.now()
         from_number = self._from_number(execution, agent)
         assert from_number is not None
-        claim = execution.claim(now, from_number, shard).lease_delivery(lease, now)
+        claim = execution.claim(now, from_number, shard, token=lease).lease_delivery(lease, now)
         try:
             claimed = self.executions.save(claim.with_due(now))
         except StaleVersion:

@@ -27,16 +27,17 @@ def shards(agent: Agent) -> int:
 
 
 def capacity(agent: Agent, shard: int) -> int:
-    """Lines of one shard; the shards' capacities add up to the agent's limit."""
-    count = shards(agent)
-    if shard >= count:
-        return 0
-    return agent.max_concurrent_calls // count + (shard < agent.max_concurrent_calls % count)
+    """Lines of one shard; the shards' capacities add up to the agent's limit.
+
+    Shards are filled up one after the other, so that raising the limit lowers no shard's capacity, and lowering it
+    raises none: calls that are live while it changes never make room for more than the higher of the two limits.
+    """
+    return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls - shard * LINES_PER_SHARD))
 
 
 def home_shard(agent: Agent, execution_id: str) -> int:
-    """The shard that a call tries first: calls spread evenly over the shards."""
-    return zlib.crc32(execution_id.encode()) % shards(agent)
+    """The shard that a call tries first: calls spread evenly over the lines."""
+    return zlib.crc32(execution_id.encode()) % agent.max_concurrent_calls // LINES_PER_SHARD
 
 
 def waiter(execution: Execution) -> Waiter:

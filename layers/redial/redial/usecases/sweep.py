@@ -7,7 +7,7 @@ callbacks, events nobody is delivering, a line whose call is over.
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -23,6 +23,7 @@ from redial.ports import (
     Executions,
     Functions,
     Lines,
+    NotYetKnown,
     StaleVersion,
     Timers,
 )
@@ -43,12 +44,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Swept:
-    """What one run did: repairs by kind, items that raised, and whether it stopped before the end."""
+    """What one run did: repairs by kind, items that raised, and whether it stopped before the end.
+
+    `queued_at`: agents whose queue was put right, to be looked at when that is done. `carrier_silent`: the carrier
+    could not be asked once; it is not asked again in this run, for each question may take longer than all the rest.
+    """
 
     looked_at: int = 0
     repairs: Counter[str] = field(default_factory=Counter)
     errors: int = 0
     cut_short: bool = False
+    queued_at: dict[str, Agent] = field(default_factory=dict)
+    carrier_silent: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,57 +80,57 @@ class Sweeper:
         logged and counted and does not keep the others waiting.
         """
         swept = Swept()
-        woken: set[str] = set()
-        for step in range(shards):
-            for due in self.due_items.overdue((first_shard + step) % shards, self.now()):
-                if swept.looked_at >= limit or seconds_left() < SECONDS_TO_SPARE:
-                    swept.cut_short = True
-                    return swept
-                swept.looked_at += 1
-                try:
-                    self._look_at(due, swept, woken)
-                except StaleVersion:
-                    continue  # it is moving by itself
-                except Exception:  # noqa: BLE001  one bad item must not keep the others waiting; it is logged and counted
-                    swept.errors += 1
-                    _log.exception(
-                        "sweeping failed", extra={"execution_id": due.execution_id, "agent_id": due.agent_id}
-                    )
+        for due in self._overdue(shards, first_shard):
+            if swept.looked_at >= limit or seconds_left() < SECONDS_TO_SPARE:
+                swept.cut_short = True
+                break
+            swept.looked_at += 1
+            try:
+                self._look_at(due, swept)
+            except StaleVersion:
+                continue  # it is moving by itself
+            except Exception:  # noqa: BLE001  one bad item must not keep the others waiting; it is logged and counted
+                swept.errors += 1
+                _log.exception("sweeping failed", extra={"execution_id": due.execution_id, "agent_id": due.agent_id})
+        for agent in swept.queued_at.values():
+            fill_all(agent, self.lines, self.functions, self.now())
         return swept
 
-    def _look_at(self, due: Due, swept: Swept, woken: set[str]) -> None:
+    def _overdue(self, shards: int, first_shard: int) -> Iterator[Due]:
+        for step in range(shards):
+            yield from self.due_items.overdue((first_shard + step) % shards, self.now())
+
+    def _look_at(self, due: Due, swept: Swept) -> None:
         if due.execution_id is not None:
             execution = self.executions.get(due.execution_id)
             if execution is not None and execution.due_at is not None and execution.due_at <= self.now():
-                self._execution(execution, swept, woken)
+                self._execution(execution, swept)
         elif due.agent_id is not None and due.shard is not None:
             self._lines(due.agent_id, due.shard, swept)
 
     # ---- executions -----------------------------------------------------------------------------------------------
 
-    def _execution(self, execution: Execution, swept: Swept, woken: set[str]) -> None:
+    def _execution(self, execution: Execution, swept: Swept) -> None:
         now = self.now()
         agent = self.agents.get(execution.account_id, execution.agent_id)
         state = execution.state
         if state.is_dialling or state.is_live:
             execution = self._ask(execution, agent, swept, now)
         elif state.is_waiting:
-            self._wake(execution, agent, swept, woken, now)
+            self._wake(execution, agent, swept, now)
         if agent is not None:
             self._free_ended(execution, agent, swept, now)
         self._redeliver(execution, swept, now)
         if execution.due_at is not None and execution.due_at <= now:
             self.executions.save(execution.with_due(now))
 
-    def _wake(self, execution: Execution, agent: Agent | None, swept: Swept, woken: set[str], now: datetime) -> None:
+    def _wake(self, execution: Execution, agent: Agent | None, swept: Swept, now: datetime) -> None:
         state = execution.state
         number = state.attempt.number
         if state.timer is None:
             if agent is not None:
                 self.lines.enqueue(agent.agent_id, waiter(execution))
-                if agent.agent_id not in woken:
-                    woken.add(agent.agent_id)
-                    fill_all(agent, self.lines, self.functions, now)
+                swept.queued_at[agent.agent_id] = agent
                 swept.repairs["queued call woken"] += 1
             else:
                 self.functions.dial(execution.id, number)
@@ -146,6 +153,8 @@ class Sweeper:
         lost: str | None = None
         report: CallReport | None = None
         try:
+            if swept.carrier_silent:
+                raise CarrierUnavailable("it was silent a moment ago")
             if attempt.call_id is not None:
                 report = carrier.ask(attempt.call_id)
                 if report is None:
@@ -159,6 +168,7 @@ class Sweeper:
             elif age >= UNKNOWN_DEADLINE:
                 lost = "the agent is gone and nobody reported on the call"
         except CarrierUnavailable as error:
+            swept.carrier_silent |= not isinstance(error, NotYetKnown)
             _log.warning("carrier cannot be asked: %s", error, extra={"execution_id": execution.id})
             swept.repairs["carrier unavailable"] += 1
         if report is None and lost is None and age >= LONGEST_CALL:
@@ -227,11 +237,14 @@ class Sweeper:
         now = self.now()
         owner = self.lines.owner(agent_id, shard)
         agent = self.agents.get(owner, agent_id) if owner is not None else None
-        if agent is not None:
-            for execution_id, (attempt, since) in self.lines.holders(agent_id, shard).items():
-                if now - since >= LINE_GRACE and not self._needs_line(execution_id, attempt, shard):
+        for execution_id, (attempt, since) in self.lines.holders(agent_id, shard).items():
+            if now - since >= LINE_GRACE and not self._needs_line(execution_id, attempt, shard):
+                if agent is not None:
                     pass_on(agent, shard, execution_id, attempt, self.lines, self.functions, now)
-                    swept.repairs["lost line"] += 1
+                else:
+                    self.lines.release(agent_id, shard, execution_id, attempt)
+                swept.repairs["lost line"] += 1
+        if agent is not None:
             fill(agent, (shard,), self.lines, self.functions, now)
         self.lines.look_again(agent_id, shard, now + LINES_CHECK)
 

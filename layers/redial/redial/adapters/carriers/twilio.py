@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.status import FINAL, Status
-from redial.ports import CallRequest, CarrierUnavailable
+from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent, retry_after_seconds
 
 if TYPE_CHECKING:
@@ -286,23 +286,19 @@ class TwilioCarrier:
         The list is not filtered by StartTime: that is a date, and a call that is queued, or that failed before it was
         dialled, has none [O]. `date_created` is compared here instead.
         Whose a candidate is, its Events tell: the requests about it, with our callback URLs. They can be read from 15
-        minutes after the call ended [V]; until then a single candidate is taken for the attempt's, and of several none:
-        `CarrierUnavailable` is raised, so that the question is put again later. Likewise when the list has no end.
+        minutes after the call ended [V]; until then no candidate is taken, not even a single one: it may be another
+        execution's call to the same number, and one of the two would be reported as the other. `NotYetKnown` is raised,
+        so that the question is put again later; `CarrierUnavailable` when the list has no end.
         """
-        ours, unknown = None, []
+        undecided = 0
         for record in self._candidates(request, since, known_call_ids):
             belongs = self._belongs(record, request)
             if belongs:
-                ours = record
-                break
-            if belongs is None:
-                unknown.append(record)
-        if ours is None and len(unknown) > 1:
-            raise CarrierUnavailable(
-                f"{len(unknown)} calls may be this attempt's, and Twilio does not say yet which is"
-            )
-        found = ours or (unknown[0] if unknown else None)
-        return None if found is None else _report_of_record(found)
+                return _report_of_record(record)
+            undecided += belongs is None
+        if undecided:
+            raise NotYetKnown(f"{undecided} calls may be this attempt's, and Twilio does not say yet")
+        return None
 
     def _candidates(
         self, request: CallRequest, since: datetime, known_call_ids: frozenset[str]

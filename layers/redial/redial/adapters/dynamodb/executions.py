@@ -76,18 +76,27 @@ class DynamoExecutions:
         return saved
 
     def _put(self, execution: Execution, condition: str, values: dict[str, Any]) -> None:
+        """Write it on the condition, or raise `StaleVersion`.
+
+        botocore sends a request again whose answer was lost; then our own write is what the condition meets. So an item
+        that is just what we wanted to store is a success: no two writers write alike where it matters (a claim holds
+        its token).
+        """
         extra = {"ExpressionAttributeValues": values} if values else {}
+        item = to_item(encode(execution))
         try:
             self._client.put_item(
                 TableName=self._table,
-                Item=to_item(encode(execution)),
+                Item=item,
                 ConditionExpression=condition,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **extra,  # type: ignore[arg-type]  # the stubs want the argument left out or typed, not a dict of it
             )
         except ClientError as error:
-            if lost_condition(error):
+            if not lost_condition(error):
+                raise
+            if error.response.get("Item") != item:
                 raise StaleVersion(execution.id) from error
-            raise
 
     # ---- the due index ------------------------------------------------------------------------------------------
 

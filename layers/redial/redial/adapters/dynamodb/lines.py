@@ -39,16 +39,23 @@ class DynamoLines:
         look_at = to_ms(now + LINES_CHECK)
         created_by_another = False
         while True:
-            updated, existed = self._update(
+            updated, old = self._update(
                 agent_id,
                 shard,
                 "SET holders.#id = :holder, due_shard = :shard, due_at = if_not_exists(due_at, :look)",
-                "attribute_exists(holders.#id) OR (attribute_exists(holders) AND size(holders) < :capacity)",
+                "(attribute_exists(holders.#id) AND holders.#id.a <= :attempt AND size(holders) <= :capacity) OR "
+                "(attribute_exists(holders) AND attribute_not_exists(holders.#id) AND size(holders) < :capacity)",
                 {"#id": execution_id},
-                {":holder": holder, ":shard": due_shard(agent_id), ":look": look_at, ":capacity": capacity},
+                {":holder": holder, ":shard": due_shard(agent_id), ":look": look_at, ":capacity": capacity}
+                | {":attempt": attempt},
             )
-            if updated or existed or created_by_another or capacity < 1:
-                return updated
+            if updated:
+                return True
+            if old is not None:
+                held: dict[str, int] = old["holders"].get(execution_id, {"a": 0})
+                return held["a"] > attempt
+            if created_by_another or capacity < 1:
+                return False
             item = _lines_key(agent_id, shard) | {
                 "ac": account_id,
                 "holders": {execution_id: holder},
@@ -138,8 +145,8 @@ class DynamoLines:
 
     def _update(
         self, agent_id: str, shard: int, update: str, condition: str, names: dict[str, str], values: dict[str, Any]
-    ) -> tuple[bool, bool]:
-        """Whether the condition held, and whether the item was there at all."""
+    ) -> tuple[bool, dict[str, Any] | None]:
+        """Whether the condition held; if not, the item as it is (None: there is none)."""
         extra: dict[str, Any] = {}
         if names:
             extra["ExpressionAttributeNames"] = names
@@ -154,10 +161,11 @@ class DynamoLines:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **extra,
             )
-            return True, True
+            return True, None
         except ClientError as error:
             if lost_condition(error):
-                return False, "Item" in error.response
+                item: Any = error.response.get("Item")
+                return False, None if item is None else from_item(item)
             raise
 
 
