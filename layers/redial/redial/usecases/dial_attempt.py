@@ -31,6 +31,14 @@ class Dialled:
     result: DialResult | None = None
 
 
+class _ClaimLost(Exception):
+    """The execution changed between its reading and its claim; a line is held in the shard `line`."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
 @dataclass(frozen=True)
 class Dialler:
     """What dialling needs. `callback_url` gives the public URL for an execution's attempt."""
@@ -57,8 +65,10 @@ class Dialler:
                 return Dialled(execution, execution)
             try:
                 return self._dial(execution, lease, line)
+            except _ClaimLost as lost:
+                line = lost.line  # look again: to dial after all, or to hand the line on
             except StaleVersion:
-                continue  # a stop, a delivery or another dial was quicker: look again
+                continue  # a stop or a delivery was quicker: look again
 
     def _dial(self, execution: Execution, lease: str, line: int | None) -> Dialled:
         now = self.now()
@@ -141,12 +151,8 @@ class Dialler:
         claim = execution.claim(now, from_number, shard, token=lease).lease_delivery(lease, now)
         try:
             claimed = self.executions.save(claim.with_due(now))
-        except StaleVersion:
-            current = self.executions.get(execution.id)
-            number = execution.state.attempt.number
-            if current is None or not _is_ours(current, number):
-                self._return_line(current or execution, number, shard)
-            raise
+        except StaleVersion as error:
+            raise _ClaimLost(shard) from error
         result = self.carrier_of(claimed.provider).place(call_request(claimed, agent, self.callback_url))
         now = self.now()
         jitter = self.random()
