@@ -77,16 +77,15 @@ class Dialler:
             self._return_line(execution, execution.state.attempt.number, line)
             return Dialled(execution, execution)
         agent = self.agents.get(execution.account_id, execution.agent_id)
-        shard = line if line is not None else execution.state.attempt.line
+        held = line if line is not None else execution.state.attempt.line  # given, or kept by a throttled dial
         refused = self._gates(execution, agent, now)
         if refused is not None:
-            return Dialled(execution, self._put_off(execution, refused, agent, shard, lease, now))
+            return Dialled(execution, self._put_off(execution, refused, agent, held, lease, now))
         assert agent is not None
-        if shard is None:
-            shard = home_shard(agent, execution.id)
+        shard = home_shard(agent, execution.id) if held is None else held
         if acquire(agent, shard, waiter(execution), self.lines, now):
             return self._call(execution, agent, shard, lease)
-        if line is not None or execution.state.attempt.line is not None:  # given or kept, until the limit was lowered
+        if held is not None:  # until the limit was lowered
             self.lines.release(agent.agent_id, shard, execution.id, execution.state.attempt.number)
         return Dialled(execution, self._wait_for_line(execution, agent, lease, now))
 

@@ -11,7 +11,7 @@ does not depend on how many lines the agent has or how many calls wait.
 
 import zlib
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from redial.domain.agent import Agent
 from redial.domain.execution import Execution
@@ -19,6 +19,8 @@ from redial.ports import Functions, Lines, Waiter
 
 LINES_PER_SHARD = 50
 """A shard is one item, written twice by every call that it carries; 50 calls keep that far below what an item takes."""
+LINES_CHECK = timedelta(minutes=10)
+"""How long lines are held before the sweeper asks whether their holders still need them, and how often after that."""
 
 
 def shards(agent: Agent) -> int:

@@ -29,11 +29,10 @@ from redial.ports import (
 )
 from redial.usecases.change import change, follow_up
 from redial.usecases.dial_attempt import call_request
-from redial.usecases.lines import fill, fill_all, pass_on, waiter
+from redial.usecases.lines import LINES_CHECK, fill, fill_all, pass_on, waiter
 
 LONGEST_CALL = timedelta(hours=25)
 """No carrier keeps a call up longer (Twilio's TimeLimit ends at 24 hours): one still unaccounted for is lost."""
-LINES_CHECK = timedelta(minutes=10)
 LINE_GRACE = timedelta(minutes=5)
 """A line is held at least this long before anybody doubts its holder."""
 SECONDS_TO_SPARE = 30.0

@@ -6,7 +6,7 @@ the table itself: an index may lag, and a waiter overlooked is a wake-up lost. J
 so that about 500 calls a second can come to wait at one agent.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -14,14 +14,13 @@ from botocore.exceptions import ClientError
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.ports import Waiter
+from redial.usecases.lines import LINES_CHECK
 from redial.wire.stored_execution import due_shard
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-LINES_CHECK = timedelta(minutes=10)
-"""How long lines are held before the sweeper asks whether their holders still need them."""
 _RETRY_CLASS, _FIRST_CLASS = "0", "1"  # sorts due retries before first dials
 
 
