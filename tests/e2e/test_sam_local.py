@@ -11,23 +11,10 @@ import pytest
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from tests.support import ministack, sample_events
 from tests.support.sam_local import SamLocal, sam_local
-from tests.support.sample_events import RETRY, RINGING, WAITING, SampleEvent
+from tests.support.sample_events import RETRY, RINGING, STATUS_CODES, WAITING, SampleEvent
 
 pytestmark = [pytest.mark.sam_local, pytest.mark.filterwarnings("default")]
 
-STATUS_CODES = {
-    "api.bad-json": 400,
-    "api.create-call": 200,
-    "api.get-execution": 200,
-    "api.stop-call": 200,
-    "api.unauthorized": 401,
-    "carrier_callback.amd": 204,
-    "carrier_callback.answer": 200,
-    "carrier_callback.forged": 403,
-    "carrier_callback.no-answer": 204,
-    "carrier_callback.ringing": 204,
-}
-"""What answers; the other functions answer nothing."""
 LEAVES = {
     "api.stop-call": (RETRY, "stopped", 2),
     "carrier_callback.no-answer": (RINGING, "scheduled", 2),

@@ -106,3 +106,18 @@ def _executions(now: datetime) -> tuple[Execution, ...]:
         queued(UNDELIVERED, now),
         samples.placed(queued(STREAMING, just_now, STREAMING_AGENT_ID), just_now),
     )
+
+
+STATUS_CODES = {
+    "api.bad-json": 400,
+    "api.create-call": 200,
+    "api.get-execution": 200,
+    "api.stop-call": 200,
+    "api.unauthorized": 401,
+    "carrier_callback.amd": 204,
+    "carrier_callback.answer": 200,
+    "carrier_callback.forged": 403,
+    "carrier_callback.no-answer": 204,
+    "carrier_callback.ringing": 204,
+}
+"""What answers; the other functions answer nothing."""
