@@ -97,6 +97,14 @@ pytest: .venv/ready ## Only the tests, on one Python. ARGS='-k stop'
 bench: .venv/ready ## Count what one attempt costs, and its list price
 	@$(WITH_PATH) .venv/bin/python -m bench.attempt
 
+.PHONY: bench-ingest
+bench-ingest: .venv/ready ## Measure the reading of a batch's file, whole and killed on the way. ROWS=1000000
+	@$(WITH_PATH) .venv/bin/python -m bench.ingest --rows $(or $(ROWS),1000000)
+
+.PHONY: bench-batch
+bench-batch: .venv/ready ## Play a large batch, check and count it, and one attempt in a small and a large. ARGS='campaign --rows 300'
+	@$(WITH_PATH) .venv/bin/python -m bench.batch $(ARGS)
+
 .PHONY: format
 format: .venv/ready ## Format, and put right what lint can
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .

@@ -165,7 +165,11 @@ class Bench:
         answer = send("POST", f"{self.stack.url}/call", json.dumps(body).encode(), sent)
         if answer.status != 200:
             raise RuntimeError(f"POST /call was answered {answer.status}: {answer.body!r}")
-        self._call_of[json.loads(answer.body)["execution_id"]] = call
+        self.known_as(call, json.loads(answer.body)["execution_id"])
+
+    def known_as(self, call: str, execution_id: str) -> None:
+        """What is done for that execution is done for `call`."""
+        self._call_of[execution_id] = call
 
     def advance(self, minutes: float) -> None:
         self.stack.clock.advance(minutes)
@@ -367,7 +371,7 @@ def report(
     yield ""
     yield f"User data of {len(json.dumps(USER_DATA))} bytes; every webhook accepted at once; functions warm."
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ["", "attempt", "AWS requests", "DynamoDB", "Scheduler", "Lambda invokes", "Lambda invocations",
          "HTTP API requests", "HTTP to carrier", "webhooks", "write units: table", "indexes", "read units",
          "execution, bytes", "log, bytes"],
@@ -388,7 +392,7 @@ def report(
     yield ""
     yield "## AWS requests and Lambda invocations by function"
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ["function", "", *names],
         [
             row
@@ -408,7 +412,7 @@ def report(
     yield ""
     parts = list(counted[0].dollars_per_million)
     memory = {_short(function.module): function.memory_mb / 1024 for function in functions}
-    yield from _table(
+    yield from markdown_table(
         ["", "attempt", *parts, "sum", "each 100 ms"],
         [
             [
@@ -453,7 +457,7 @@ def report(
     yield ""
     yield "## Cold start"
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ["function", "modules loaded", "bare handler's", "processor time, bare = 1", "AWS clients made"],
         [
             [start.function, start.modules, start.bare_modules, f"{start.ratio:.2f}", ", ".join(start.clients)]
@@ -470,7 +474,7 @@ def _gb_seconds(counts: Counts, memory_gb: dict[str, float], seconds: float) -> 
     return sum(count * memory_gb[function] * seconds for function, count in counts.invocations.items())
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
     """A Markdown table; columns of numbers are aligned right, and 0 is a dot."""
     texts = [list(head), *([_cell(cell) for cell in row] for row in rows)]
     widths = [max(3, *(len(row[column]) for row in texts)) for column in range(len(head))]

@@ -129,27 +129,24 @@ class Meter:
                 if not failed:
                     return self._write(before, self._read(key))
                 # A write whose condition fails costs the larger of the item there is and the one there was to be.
-                return Units(table_writes=max(_write_units(before), _write_units(request.get("Item"))))
+                return Units(table_writes=max(write_units(before), write_units(request.get("Item"))))
             case "GetItem":
                 item = self._read(request["Key"])
                 return Units(reads=_read_units(size(item) if item else 0, request))
             case "Query":
                 return Units(reads=_read_units(self._looked_at(request), request))
+            case "BatchGetItem":  # each item costs what it costs alone
+                asked = request["RequestItems"][self._table]
+                found = [self._read(key) for key in asked["Keys"]]
+                return Units(reads=sum(_read_units(size(item) if item else 0, asked) for item in found))
         raise UnknownCost(operation)
 
     def _write(self, before: Item | None, after: Item | None) -> Units:
-        units = Units(table_writes=max(_write_units(before), _write_units(after)))
+        units = Units(table_writes=max(write_units(before), write_units(after)))
         for index_key in self._index_keys:
-            old, new = self._entry(index_key, before), self._entry(index_key, after)
-            if old != new:  # entering and leaving are a write each, and a changed key is both
-                units += Units(index_writes=sum(_write_units(entry) for entry in (old, new) if entry is not None))
+            changed = changed_entries(index_key, self._key, before, after)
+            units += Units(index_writes=sum(map(write_units, changed)))
         return units
-
-    def _entry(self, index_key: tuple[str, ...], item: Item | None) -> Item | None:
-        """What an index holds of an item; None where the item lacks an attribute of the index's key."""
-        if item is None or any(name not in item for name in index_key):
-            return None
-        return {name: item[name] for name in (*index_key, *self._key)}
 
     def _read(self, key: Item) -> Item | None:
         item: Item | None = self._client.get_item(TableName=self._table, Key=key).get("Item")
@@ -163,7 +160,23 @@ class Meter:
         return sum(map(size, self._client.query(**query)["Items"]))
 
 
-def _write_units(item: Item | None) -> int:
+def changed_entries(
+    index_key: tuple[str, ...], table_key: tuple[str, ...], before: Item | None, after: Item | None
+) -> list[Item]:
+    """The entries that a write takes out of an index of keys and puts into it: a changed key is both."""
+    old, new = (_entry(index_key, table_key, item) for item in (before, after))
+    return [] if old == new else [entry for entry in (old, new) if entry is not None]
+
+
+def _entry(index_key: tuple[str, ...], table_key: tuple[str, ...], item: Item | None) -> Item | None:
+    """What an index holds of an item; None where the item lacks an attribute of the index's key."""
+    if item is None or any(name not in item for name in index_key):
+        return None
+    return {name: item[name] for name in (*index_key, *table_key)}
+
+
+def write_units(item: Item | None) -> int:
+    """What it costs to write this item, or, for None, one that is not there."""
     return max(1, ceil(size(item) / WRITE_BYTES)) if item else 1
 
 

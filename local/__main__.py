@@ -1,7 +1,7 @@
 """`python -m local` runs the whole system until Ctrl-C; `python -m local demo` plays one call and ends.
 
-Environment: REDIAL_PORT (3000), REDIAL_CARRIER_PORT (3001), REDIAL_INBOX_PORT (3002), REDIAL_API_KEY (local-dev-key),
-SPEED (1): simulated seconds for each second.
+Environment: REDIAL_PORT (3000), REDIAL_CARRIER_PORT (3001), REDIAL_INBOX_PORT (3002), REDIAL_FILES_PORT (3003),
+REDIAL_API_KEY (local-dev-key), SPEED (1): simulated seconds for each second.
 """
 
 import os
@@ -20,7 +20,7 @@ from local.stack import DEFAULT_API_KEY, LocalStack
 from local.template import TemplateError
 from local.terminal import banner, line_of
 
-PORT, CARRIER_PORT, INBOX_PORT = 3000, 3001, 3002
+PORT, CARRIER_PORT, INBOX_PORT, FILES_PORT = 3000, 3001, 3002, 3003
 LOG = Path(".run/local.log")
 
 
@@ -46,6 +46,7 @@ def run() -> int:
         port=_number("REDIAL_PORT", PORT),
         carrier_port=_number("REDIAL_CARRIER_PORT", CARRIER_PORT),
         inbox_port=_number("REDIAL_INBOX_PORT", INBOX_PORT),
+        files_port=_number("REDIAL_FILES_PORT", FILES_PORT),
         speed=_speed(),
         api_key=os.environ.get("REDIAL_API_KEY") or DEFAULT_API_KEY,
         log=ROOT / LOG,
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return demo() if arguments else run()
     except PortTaken as error:
-        settings = "REDIAL_PORT, REDIAL_CARRIER_PORT or REDIAL_INBOX_PORT"
+        settings = "REDIAL_PORT, REDIAL_CARRIER_PORT, REDIAL_INBOX_PORT or REDIAL_FILES_PORT"
         print(f"{error}; choose another with {settings}", file=sys.stderr)
     except (SettingError, TemplateError) as error:
         print(error, file=sys.stderr)

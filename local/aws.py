@@ -17,20 +17,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
-from botocore.auth import SigV4Auth
+from botocore import auth as botocore_auth
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
-from botocore.useragent import UserAgentString
+from botocore.endpoint import Endpoint, convert_to_response_dict
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
-from moto.dynamodb.models.table import Table
+from moto.core.models import botocore_stubber
 
-from local import dynamodb
+from local import botocore_shortcuts, dynamodb, dynamodb_tables
 from local.lambda_functions import (
     MAX_ASYNCHRONOUS_BYTES,
     MAX_SYNCHRONOUS_BYTES,
@@ -54,6 +55,10 @@ ENVIRONMENT = {
 }
 """What keeps boto3 from finding anybody's credentials, configuration or endpoints."""
 REMOVED_FROM_ENVIRONMENT = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+
+_NOTHING = object()
+_SHORT_WAY = ("dynamodb", "lambda", "scheduler")
+"""What is answered here, but for the least of their operations."""
 
 Answer = tuple[int, dict[str, str], bytes]
 Phase = Literal["before", "after"]
@@ -112,20 +117,29 @@ class Aws:
         for name in REMOVED_FROM_ENVIRONMENT:
             os.environ.pop(name, None)
         self._stand_at_the_door()
+        self._shorten_the_way()
         self._watch_http()
-        # Nobody reads signatures and user agents here, and making them is an eighth of the work of a long simulation.
-        self._replace(SigV4Auth, "add_auth", lambda auth, request: None)
-        self._replace(UserAgentString, "to_string", lambda agent: "redial-local")
-        for name, quicker in dynamodb.QUICKER.items():
-            self._replace(Table, name, quicker)
+        for (owner, name), stand_in in (*botocore_shortcuts.REPLACED.items(), *dynamodb_tables.REPLACED.items()):
+            self._replace(owner, name, stand_in)
+        self._replace(botocore_auth, "get_current_datetime", self._now)  # what is signed is signed by this clock
         self._check_nothing_leaves()
+
+    def _now(self, remove_tzinfo: bool = True) -> datetime:
+        """The simulated present, as botocore asks for it when it signs."""
+        assert self._functions is not None
+        now = self._functions.now()
+        return now.replace(tzinfo=None) if remove_tzinfo else now
 
     def stop(self) -> None:
         """Forget everything, and leave the process as it was."""
         if Aws._running is not self:
             return
         while self._replaced:
-            setattr(*self._replaced.pop())
+            owner, name, before = self._replaced.pop()
+            if before is _NOTHING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
         self._moto.stop()
         for name, value in self._environment.items():
             if value is None:
@@ -155,38 +169,95 @@ class Aws:
 
     def _replace(self, owner: Any, name: str, stand_in: Any) -> None:
         """Put `stand_in` in the place of an attribute, until `stop`."""
-        self._replaced.append((owner, name, getattr(owner, name)))
+        self._replaced.append((owner, name, getattr(owner, name, _NOTHING)))
         setattr(owner, name, stand_in)
 
     def _stand_at_the_door(self) -> None:
         """Have every request of every boto3 client come by here."""
 
         def call(stubber: BotocoreStubber, event_name: str, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+            known: Callable[[], AWSResponse] | None = self._thread.__dict__.pop("known", None)
+            if known is not None:
+                return known()
             service, operation = event_name.split(".")[1:]
             with self._watched(service, operation) as answered:
-                status, headers, body = self._answer(stubber, event_name, service, operation, request)
-                answered(status)
-            return AWSResponse(request.url, status, headers, MockRawResponse(body))  # type: ignore[arg-type]
+                sent: Any = request.body  # text, bytes or a file, whatever its annotation says
+                body = sent.encode() if isinstance(sent, str) else sent
+                answer = self._answer(service, operation, request.url, request.headers, body, lambda: request)
+                answered(answer[0])
+            return _response(request.url, answer)
 
         self._replace(BotocoreStubber, "__call__", call)
 
+    def _shorten_the_way(self) -> None:
+        """Have requests that succeed come here straight from where botocore has put them into words.
+
+        Making, signing and sending an HTTP request, with an event at each step, is most of what a request costs here.
+        One that fails goes the whole way with the answer that it has had: retries and errors are botocore's own.
+        """
+        whole_way: Callable[..., Any] = Endpoint._send_request  # type: ignore[attr-defined]
+
+        def send(endpoint: Endpoint, request_dict: Any, operation_model: Any) -> Any:
+            service, operation = operation_model.service_model.service_id.hyphenize(), operation_model.name
+            body = request_dict["body"]
+            if service not in _SHORT_WAY or not isinstance(body, bytes):
+                return whole_way(endpoint, request_dict, operation_model)
+
+            def prepared() -> AWSPreparedRequest:
+                request: AWSPreparedRequest = endpoint.create_request(request_dict, operation_model)
+                return request
+
+            try:
+                with self._watched(service, operation) as answered:
+                    url, headers = request_dict["url"], request_dict["headers"]
+                    answer = self._answer(service, operation, url, headers, body, prepared)
+                    answered(answer[0])
+            except Exception as error:  # noqa: BLE001  botocore decides what becomes of it
+                failure = error
+
+                def fail() -> AWSResponse:
+                    raise failure
+
+                self._thread.__dict__["known"] = fail
+                return whole_way(endpoint, request_dict, operation_model)
+            response = _response(request_dict["url"], answer)
+            if answer[0] >= 300:
+                self._thread.__dict__["known"] = lambda: response
+                return whole_way(endpoint, request_dict, operation_model)
+            words = convert_to_response_dict(response, operation_model)
+            parsers: Any = endpoint._response_parser_factory  # type: ignore[attr-defined]
+            parser = parsers.create_parser(operation_model.service_model.resolved_protocol)
+            parsed = parser.parse(words, operation_model.output_shape)
+            parsed["ResponseMetadata"]["RetryAttempts"] = 0
+            return response, parsed
+
+        self._replace(Endpoint, "_send_request", send)
+
     def _answer(
-        self, stubber: BotocoreStubber, event_name: str, service: str, operation: str, request: AWSPreparedRequest
+        self,
+        service: str,
+        operation: str,
+        url: str,
+        headers: Any,
+        body: Any,
+        prepared: Callable[[], AWSPreparedRequest],
     ) -> Answer:
-        sent: Any = request.body  # text or bytes, whatever its annotation says
-        body = sent.encode() if isinstance(sent, str) else bytes(sent or b"")
+        """Ask whoever stands for that service; `prepared` gives the request as moto wants it."""
         if service == "scheduler" and self._scheduler is not None:
-            return self._scheduler.handle(operation, str(request.method), request.url, body)
+            return self._scheduler.handle(operation, url, bytes(body or b""))
         if service == "lambda" and operation == "Invoke":
-            kind: Any = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
-            return self._invoke(request.url, kind.decode() if isinstance(kind, bytes) else str(kind), body)
+            kind: Any = headers.get("X-Amz-Invocation-Type", "RequestResponse")
+            return self._invoke(url, kind.decode() if isinstance(kind, bytes) else str(kind), bytes(body or b""))
         with self.lock:
-            if service == "dynamodb" and (items := dynamodb.answer(operation, body)) is not None:
-                return 200, {"content-type": "application/x-amz-json-1.0"}, items
-            response = self._moto_answers(stubber, event_name, request)
-            if response is None:
-                raise RealAwsRefused(f"{service} {operation} would leave this machine for {request.url}")
-            return response.status_code, dict(response.headers), response.content
+            if service == "dynamodb" and (answer := dynamodb.answer(operation, bytes(body or b""))) is not None:
+                return answer[0], {"content-type": "application/x-amz-json-1.0"}, answer[1]
+            return self._moto_answer(f"before-send.{service}.{operation}", prepared())
+
+    def _moto_answer(self, event_name: str, request: AWSPreparedRequest) -> Answer:
+        response = self._moto_answers(botocore_stubber, event_name, request)
+        if response is None:
+            raise RealAwsRefused(f"{event_name.partition('.')[2]} would leave this machine for {request.url}")
+        return response.status_code, dict(response.headers), response.content
 
     def _invoke(self, url: str, kind: str, body: bytes) -> Answer:
         """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
@@ -286,6 +357,11 @@ class Aws:
             self.counts.clear()
         if not reached:
             raise RealAwsRefused("boto3 does not come to the emulated AWS: refusing to run against a real one")
+
+
+def _response(url: str, answer: Answer) -> AWSResponse:
+    status, headers, body = answer
+    return AWSResponse(url, status, headers, MockRawResponse(body))  # type: ignore[arg-type]
 
 
 def _error(status: int, code: str, message: str) -> Answer:

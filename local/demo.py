@@ -1,12 +1,19 @@
-"""`python -m local demo`: one call, through no answer and busy to a conversation, hours of it in a few seconds."""
+"""`python -m local demo`: one call, through no answer and busy to a conversation, and a batch; hours in seconds."""
 
+import csv
+import io
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from local import ROOT
+from local.http_server import Response, send
 from local.inbox import Delivery
 from local.stack import LocalStack
 from local.terminal import line_of
+from redial.domain.status import FINAL, Status
 
 NUMBER = "+12025550123"
 STARTS_AT = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
@@ -25,8 +32,80 @@ LATEST = timedelta(minutes=1)
 """EventBridge Scheduler fires within the minute that begins at a schedule's time."""
 
 
+CONTACTS = ROOT / "events" / "contacts.csv"
+BATCH_LINES = 3
+BATCH_RETRIES = '{"enabled": true, "max_retries": 2, "retry_intervals_minutes": [15, 30]}'
+BATCH_MINUTES = 180
+_BAR_WIDTH = 40
+
+
 def play(log: Path, say: Callable[[str], None]) -> list[str]:
-    """Play the story, telling each step, and return what did not come out right."""
+    """Play both stories, telling each step, and return what did not come out right."""
+    return [*_play_call(log, say), *_play_batch(log, say)]
+
+
+def _play_batch(log: Path, say: Callable[[str], None]) -> list[str]:
+    """A file of contacts, called over a few lines, with retries, until every one is over."""
+    with LocalStack(start_at=STARTS_AT, log=log) as stack:
+        agent_id = stack.create_agent(agent_name="Campaign", max_concurrent_calls=BATCH_LINES)
+        say(
+            f"\nA batch: the contacts of {CONTACTS.relative_to(ROOT)}, {BATCH_LINES} lines, at most two retries each.\n"
+        )
+        batch_id = _upload(stack, agent_id)
+        shown, batch = "", json.loads(_get(stack, f"/batches/{batch_id}").body)
+        for _ in range(BATCH_MINUTES):
+            stack.clock.advance(1)
+            batch = json.loads(_get(stack, f"/batches/{batch_id}").body)
+            counts = ", ".join(f"{count} {status}" for status, count in batch["execution_status"].items())
+            if counts != shown:
+                shown = counts
+                say(f"{stack.clock.now():%H:%M}  {batch['status']:<9}  {_bar(batch)}  {counts}")
+        say("\nresults.csv:")
+        results = _get(stack, f"/batches/{batch_id}/results.csv").body.decode()
+        for row in csv.DictReader(io.StringIO(results)):
+            say(f"  {row['contact_number']:<20} {row['status']:<10} attempts {row['attempts']}  {row['reason']}")
+        faults = list(stack.carrier.calls.problems)
+        if batch["status"] != "completed":
+            faults.append(f"the batch is {batch['status']}")
+        if sum(batch["execution_status"].values()) != batch["valid_contacts"]:
+            faults.append("the counts do not add up to the contacts")
+        placed, (_, most) = len(stack.carrier.calls.all()), stack.carrier.calls.live()
+        attempts = sum(int(row["attempts"]) for row in csv.DictReader(io.StringIO(results)))
+        say(f"\nThe carrier placed {placed} calls, at most {most} at once.")
+        if most > BATCH_LINES or placed != attempts:
+            faults.append(f"{placed} calls for {attempts} attempts, {most} at once")
+        return faults
+
+
+def _upload(stack: LocalStack, agent_id: str) -> str:
+    boundary = "redial-demo"
+    fields = {"agent_id": agent_id, "retry_config": BATCH_RETRIES, "start": "now"}
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    head = f'Content-Disposition: form-data; name="file"; filename="{CONTACTS.name}"\r\nContent-Type: text/csv\r\n\r\n'
+    body = "".join(parts).encode() + f"--{boundary}\r\n{head}".encode() + CONTACTS.read_bytes()
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Authorization": f"Bearer {stack.api_key}"}
+    answer = send("POST", f"{stack.url}/batches", body + f"\r\n--{boundary}--\r\n".encode(), headers)
+    if answer.status != 201:
+        raise RuntimeError(f"POST /batches was answered {answer.status}: {answer.body.decode()}")
+    batch_id: str = json.loads(answer.body)["batch_id"]
+    return batch_id
+
+
+def _get(stack: LocalStack, path: str) -> Response:
+    return send("GET", stack.url + path, headers={"Authorization": f"Bearer {stack.api_key}"})
+
+
+def _bar(batch: dict[str, Any]) -> str:
+    """How many contacts are over, as a bar."""
+    over = sum(count for status, count in batch["execution_status"].items() if Status(status) in FINAL)
+    full = int(_BAR_WIDTH * over // max(batch["valid_contacts"], 1))
+    return "█" * full + "·" * (_BAR_WIDTH - full)
+
+
+def _play_call(log: Path, say: Callable[[str], None]) -> list[str]:
     received: list[Delivery] = []
     with LocalStack(start_at=STARTS_AT, log=log, tell=received.append) as stack:
         say(f"A call to {NUMBER}: nobody answers, then the line is busy, then somebody answers.")

@@ -145,6 +145,10 @@ class Functions:
         self._random_lock = threading.Lock()
         self._thread = threading.local()
 
+    def now(self) -> datetime:
+        """The present simulated instant."""
+        return self._timeline.now()
+
     def current(self) -> Invocation | None:
         """The invocation that this thread is running."""
         running: list[Invocation] = getattr(self._thread, "running", [])
@@ -164,12 +168,16 @@ class Functions:
 
     def invoke(self, reference: str, event: Any) -> Any:
         """Run it now, in this thread, and return what it returns. Raises `UnknownFunction` and `FunctionFailed`."""
-        return self._run(self.find(reference), event, self._new_request_id(), number=1)
+        return self.invoke_text(reference, json.dumps(event))
+
+    def invoke_text(self, reference: str, event: str, check: Callable[[Any], None] = lambda result: None) -> Any:
+        """The same for an event in JSON. What `check` raises at the function's result is the function's failure."""
+        return self._run(self.find(reference), event, self._new_request_id(), number=1, check=check)
 
     def invoke_later(self, reference: str, event: Any) -> None:
         """Have it run at the next turn of the timeline, and again when it fails. Raises `UnknownFunction`."""
         function, request_id, asked_at = self.find(reference), self._new_request_id(), self._timeline.now()
-        self._try_later(function, event, request_id, asked_at, number=1, seconds=0)
+        self._try_later(function, json.dumps(event), request_id, asked_at, number=1, seconds=0)
 
     def sleep(self, seconds: float) -> None:
         """What `system.sleep` is here: simulated time, which ends a function that sleeps past its timeout."""
@@ -182,7 +190,7 @@ class Functions:
         self._timeline.sleep(seconds)
 
     def _try_later(
-        self, function: Function, event: Any, request_id: str, asked_at: datetime, number: int, seconds: float
+        self, function: Function, event: str, request_id: str, asked_at: datetime, number: int, seconds: float
     ) -> None:
         def attempt() -> None:
             try:
@@ -193,7 +201,7 @@ class Functions:
         self._timeline.after(seconds, attempt, f"invoke {function.name}")
 
     def _after_failure(
-        self, function: Function, event: Any, request_id: str, asked_at: datetime, number: int, failure: FunctionFailed
+        self, function: Function, event: str, request_id: str, asked_at: datetime, number: int, failure: FunctionFailed
     ) -> None:
         now = self._timeline.now()
         if number <= function.retries:
@@ -202,11 +210,19 @@ class Functions:
             if now + timedelta(seconds=seconds) <= oldest:
                 self._try_later(function, event, request_id, asked_at, number + 1, seconds)
                 return
-        letter = DeadLetter(now, function.on_failure, function.name, event, number, failure.payload)
+        letter = DeadLetter(now, function.on_failure, function.name, json.loads(event), number, failure.payload)
         self.dead_letters.append(letter)
 
-    def _run(self, function: Function, event: Any, request_id: str, number: int) -> Any:
-        event = json.loads(json.dumps(event))
+    def _run(
+        self,
+        function: Function,
+        sent: str,
+        request_id: str,
+        number: int,
+        check: Callable[[Any], None] = lambda result: None,
+    ) -> Any:
+        """Run it for an event in JSON, so that it shares nothing with whoever sent it."""
+        event = json.loads(sent)
         deadline = self._timeline.now() + timedelta(seconds=function.timeout_seconds)
         invocation = Invocation(request_id, function, event, number, deadline)
         running: list[Invocation] = self._thread.__dict__.setdefault("running", [])
@@ -214,7 +230,9 @@ class Functions:
         OUTPUT.function_threads.add(threading.get_ident())
         try:
             result = self._load(function)(event, FunctionContext(invocation, self._timeline))
-            return json.loads(json.dumps(result))
+            result = json.loads(json.dumps(result))
+            check(result)
+            return result
         except ClockStopped:
             raise
         except BaseException as error:  # whatever ends a handler, Lambda reports it and goes on

@@ -120,7 +120,7 @@ class Scheduler:
             "ListScheduleGroups": self._list_groups,
         }
 
-    def handle(self, operation: str, method: str, url: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def handle(self, operation: str, url: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Answer one HTTP request of the service's API: status, headers, body."""
         try:
             if operation not in self._operations:

@@ -20,6 +20,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -28,13 +29,17 @@ from moto.dynamodb.models.dynamo_type import DynamoType
 
 from local import ROOT
 from local.api import Api
-from local.aws import Aws
+from local.aws import ENVIRONMENT, Aws
 from local.carrier import NUMBERS, Carrier
 from local.clock import Timeline
+from local.dynamodb_tables import contents_of
+from local.files import MAX_BODY_BYTES as MAX_FILE_BYTES
+from local.files import Files
 from local.http_server import HttpServer, send
 from local.inbox import Delivery, Inbox
 from local.lambda_functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Functions, Handler, Invocation
 from local.scheduler import Firing, Scheduler, punctual, scheduled_event
+from local.streams import STREAM_DUPLICATES, Stream
 from local.template import Recurring, Template, TemplateError, common_environment
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.runtime import keys, system, wiring
@@ -57,6 +62,7 @@ class LocalStack:
     `clock.advance`. `start_at`: the first simulated instant (None: the present). `seed` decides ids, jitter, the
     carrier's sids and its unscripted mix. `firing`: how punctually schedules fire. `recurring=False`: without what the
     template wants run every so often (the sweeper). `first_agent=False` starts with an account and a key only.
+    `stream_duplicates`: how many in one of a table stream's batches come again although the function took them.
     `log`: where the functions' own log goes (None: standard output). `tell` hears of every webhook that arrives,
     `complain` of every function that fails. Raises `PortTaken` and `TemplateError`.
     """
@@ -67,6 +73,7 @@ class LocalStack:
         port: int = 0,
         carrier_port: int = 0,
         inbox_port: int = 0,
+        files_port: int = 0,
         speed: float = 0.0,
         start_at: datetime | None = None,
         seed: int = 0,
@@ -74,6 +81,7 @@ class LocalStack:
         firing: Firing = punctual,
         recurring: bool = True,
         first_agent: bool = True,
+        stream_duplicates: float = STREAM_DUPLICATES,
         template: Path = ROOT / "template.yaml",
         log: Path | None = None,
         tell: Callable[[Delivery], None] = lambda delivery: None,
@@ -83,21 +91,30 @@ class LocalStack:
         self.agent_id = ""
         self.seed = seed
         self._first_agent = first_agent
+        self._stream_duplicates = stream_duplicates
+        self.streams: list[Stream] = []
         self._log_path = log
         self._log: TextIO | None = None
         self._logged_to: list[tuple[logging.StreamHandler[Any], Any]] = []
         self._environment: dict[str, str | None] = {}
         self._servers: list[HttpServer] = []
         try:
-            api_server, carrier_server, inbox_server = (
+            api_server, carrier_server, inbox_server, files_server = (
                 self._bind(name, wanted)
-                for name, wanted in (("API", port), ("carrier", carrier_port), ("inbox", inbox_port))
+                for name, wanted in (
+                    ("API", port),
+                    ("carrier", carrier_port),
+                    ("inbox", inbox_port),
+                    ("files", files_port),
+                )
             )
         except BaseException:
             self._close_servers()
             raise
         self.url, self.carrier_url, self.inbox_url = api_server.url, carrier_server.url, inbox_server.url
+        self.files_url = files_server.url
         self._api_server, self._carrier_server, self._inbox_server = api_server, carrier_server, inbox_server
+        self._files_server = files_server
         started_at = start_at or datetime.now(UTC).replace(microsecond=0)
         self.clock = Timeline(started_at, speed)
         self.carrier = Carrier(self.clock, seed)
@@ -110,6 +127,7 @@ class LocalStack:
                     "PUBLIC_URL": self.url,
                     "TWILIO_API_URL": self.carrier_url,
                     "TWILIO_SECRET": SECRET_ID,
+                    "UPLOADS_ENDPOINT": self.files_url,
                     "ALLOW_LOCAL_WEBHOOKS": "true",
                 }
             )
@@ -117,11 +135,14 @@ class LocalStack:
             self.functions = Functions(self.clock, definitions, _handler_of, seed, complain)
             self.scheduler = Scheduler(self.clock, self.functions, self.aws.lock, firing)
             self._recurring = self.template.recurring(definitions) if recurring else []
+            self._readers = self.template.stream_readers(definitions)
             routes = self.template.routes(definitions)
             self._definitions = definitions
         except BaseException:
             self._close_servers()
             raise
+        keys_of_s3 = ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"]
+        self.files = Files(self.clock, cache(lambda: self.aws.client("s3")), keys_of_s3, REGION)
         self.api = Api(self.clock, self.aws, self.functions, self.scheduler, routes, self._down)
 
     def start(self) -> "LocalStack":
@@ -143,6 +164,8 @@ class LocalStack:
                 _handler_of(definition)
             self._carrier_server.start(self.carrier.respond)
             self._inbox_server.start(self.inbox.respond)
+            self._files_server.max_body_bytes = MAX_FILE_BYTES
+            self._files_server.start(self.files.respond)
             self.api.serve(self._api_server)
             self.clock.start()
             for recurring in self._recurring:
@@ -242,6 +265,10 @@ class LocalStack:
                     TableName=table.definition["TableName"],
                     TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl_attribute},
                 )
+        for reader in self._readers:
+            stream = Stream(self.clock, self.functions, reader.mapping, self.seed, self._stream_duplicates)
+            stream.follow(dynamodb_backends[ACCOUNT_ID][REGION].get_table(reader.table))
+            self.streams.append(stream)
         scheduler = self.aws.client("scheduler")
         for group in self.template.schedule_groups():
             scheduler.create_schedule_group(Name=group)
@@ -300,13 +327,9 @@ class LocalStack:
         """
         now = self.clock.now().timestamp() * 1000
         with self.aws.lock:
-            items = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"]).items
-            return not any(
-                float(item.attrs["due_at"].value) <= now
-                for by_sort_key in items.values()
-                for item in by_sort_key.values()
-                if "due_at" in item.attrs
-            )
+            table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
+            lowest = contents_of(table).lowest("due_at")
+        return lowest is None or lowest > now
 
     def _run_every(self, recurring: Recurring, after: datetime) -> None:
         """Have a function run at the next whole multiple of its interval, and so on."""
@@ -325,7 +348,11 @@ class LocalStack:
 
     def _down(self) -> list[str]:
         """The servers beside the API that do not serve."""
-        return [server.name for server in (self._carrier_server, self._inbox_server) if not server.serving]
+        return [
+            server.name
+            for server in (self._carrier_server, self._inbox_server, self._files_server)
+            if not server.serving
+        ]
 
 
 def _handler_of(function: Function) -> Handler:

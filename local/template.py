@@ -4,6 +4,7 @@ Only what a deployment of this template needs is understood; anything else raise
 that the template cannot grow beyond what runs locally without somebody noticing.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,23 @@ from typing import Any
 import yaml
 
 from local.lambda_functions import ACCOUNT_ID, REGION, Function
+from local.streams import StreamMapping, check_pattern
 
 _NO_VALUE = object()
+_STREAM_LABEL = "2026-01-01T00:00:00.000"  # when the stream was made, says the service
+_STREAM_SETTINGS = {
+    "Enabled",
+    "Stream",
+    "StartingPosition",
+    "BatchSize",
+    "MaximumBatchingWindowInSeconds",
+    "TumblingWindowInSeconds",
+    "FilterCriteria",
+    "BisectBatchOnFunctionError",
+    "MaximumRetryAttempts",
+    "MaximumRecordAgeInSeconds",
+    "ParallelizationFactor",
+}
 
 
 class TemplateError(Exception):
@@ -43,6 +59,14 @@ class Recurring:
     name: str
     seconds: int
     event: Any
+
+
+@dataclass(frozen=True)
+class StreamReader:
+    """An event source mapping, and the name of the table whose stream it reads."""
+
+    table: str
+    mapping: StreamMapping
 
 
 @dataclass(frozen=True)
@@ -94,6 +118,52 @@ class Template:
             sent = yaml.safe_load(event["Input"]) if "Input" in event else None
             recurring.append(Recurring(function, name, seconds, sent))
         return recurring
+
+    def stream_readers(self, functions: list[Function]) -> list[StreamReader]:
+        """Every event source mapping of a table's stream. Raises `TemplateError` for what is not emulated."""
+        return [
+            self._stream_reader(function, f"{function.logical_id}.Events.{name}", event)
+            for function, name, event in self._events(functions, "DynamoDB")
+            if event.get("Enabled", True) in (True, "true")
+        ]
+
+    def _stream_reader(self, function: Function, where: str, event: dict[str, Any]) -> StreamReader:
+        if unknown := event.keys() - _STREAM_SETTINGS:
+            raise TemplateError(f"{where}: {', '.join(sorted(unknown))} is not understood on one machine")
+        if event.get("StartingPosition") not in ("TRIM_HORIZON", "LATEST"):
+            raise TemplateError(f"{where}: StartingPosition must be TRIM_HORIZON or LATEST")
+        if int(event.get("ParallelizationFactor", 1)) != 1:
+            raise TemplateError(f"{where}: ParallelizationFactor must be 1 on one machine")
+
+        def number(name: str, default: int, low: int, high: int) -> int:
+            value = int(event.get(name, default))
+            if not low <= value <= high:
+                raise TemplateError(f"{where}: {name} must be a number from {low} to {high}")
+            return value
+
+        try:
+            filters = tuple(json.loads(one["Pattern"]) for one in event.get("FilterCriteria", {}).get("Filters", []))
+            for pattern in filters:
+                check_pattern(pattern)
+        except ValueError as error:
+            raise TemplateError(f"{where}: a filter pattern is not understood on one machine: {error}") from error
+        arn = str(event["Stream"])
+        match = re.fullmatch(r"arn:aws:dynamodb:[^:]+:[^:]+:table/([^/]+)/stream/.+", arn)
+        table = next((one for one in self.tables() if match and one.definition["TableName"] == match[1]), None)
+        if table is None or "StreamSpecification" not in table.definition:
+            raise TemplateError(f"{where}: {arn} is no stream of a table of this template")
+        mapping = StreamMapping(
+            function=function,
+            stream_arn=arn,
+            batch_size=number("BatchSize", 100, 1, 10_000),
+            window_seconds=number("MaximumBatchingWindowInSeconds", 0, 0, 300),
+            tumbling_seconds=number("TumblingWindowInSeconds", 0, 0, 900),
+            filters=filters,
+            bisect=event.get("BisectBatchOnFunctionError", False) in (True, "true"),
+            max_retries=number("MaximumRetryAttempts", -1, -1, 10_000),
+            max_age_seconds=number("MaximumRecordAgeInSeconds", -1, -1, 604_800),
+        )
+        return StreamReader(table.definition["TableName"], mapping)
 
     def tables(self) -> list[Table]:
         """Every DynamoDB table."""
@@ -274,6 +344,8 @@ class Template:
             raise TemplateError(f"{where} refers to {name}, which the template does not define")
         if attribute == "Arn":
             return self._arn(name, where)
+        if attribute == "StreamArn" and "StreamSpecification" in self._resources[name].get("Properties", {}):
+            return f"{self._arn(name, where)}/stream/{_STREAM_LABEL}"
         if attribute.endswith("Name"):
             return self._physical_name(name)
         raise TemplateError(f"{where}: attribute {attribute} of {name} is not known on one machine")

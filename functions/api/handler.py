@@ -8,6 +8,7 @@ Whatever goes wrong anywhere is turned into an answer by one function, `_failure
 
 import base64
 import binascii
+import re
 import threading
 import uuid
 from dataclasses import replace
@@ -22,19 +23,26 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.adapters import address_guard
+from redial.adapters.batch_csv import CsvContacts, check_file
 from redial.adapters.dynamodb.executions import Page
-from redial.domain.errors import InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
+from redial.adapters.files import upload_key
+from redial.domain.batch import Batch, BatchStatus, is_batch_id
+from redial.domain.errors import Conflict, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
 from redial.domain.execution import Execution
 from redial.domain.status import Status
 from redial.runtime import system, telemetry, wiring
-from redial.usecases import accounts, agents, create_call, replay, stop
-from redial.wire import execution_json, requests
+from redial.usecases import accounts, agents, batches, create_call, replay, stop
+from redial.usecases.carry_on_batch import found_by_row
+from redial.wire import batch_json, batch_requests, execution_json, forms, requests
+from redial.wire.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.openapi.models import OpenAPI
 
 MAX_BODY_BYTES = 256 * 1024
 """Largest body that is read; an agent's configuration is the largest that makes sense."""
+MAX_CSV_BYTES = 4 * 1024 * 1024
+"""Largest CSV that is an answer itself; a larger one is fetched from where it is stored."""
 MAX_ANSWER_BYTES = 5 * 1024 * 1024
 """Largest answer that is sent: Lambda takes 6 MB, its own envelope included."""
 MOST_UNDELIVERED = 100
@@ -42,6 +50,9 @@ MOST_UNDELIVERED = 100
 PUBLIC = frozenset({"/docs", "/openapi.json", "/health"})
 """Paths that need no API key."""
 JSON = "application/json"
+CSV = "text/csv; charset=utf-8"
+FORMS = re.compile(r"/batches(/[^/]+/schedule)?")
+"""Paths whose bodies are forms."""
 
 logger = telemetry.logger
 _one_at_a_time = threading.Lock()
@@ -90,10 +101,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             if path not in PUBLIC:
                 account_id = accounts.authenticate(request.headers.get("authorization"), accounts=wiring.api().accounts)
             _check_route(method, path)
-            _check_body(request)
-            if request.body:  # the resolver knows the media type only in this very spelling
+            form = _check_body(request)
+            if form is not None:  # read here, and nothing that the resolver should read
+                event = {**event, "body": None, "isBase64Encoded": False}
+            elif request.body:  # the resolver knows the media type only in this very spelling
                 event = {**event, "headers": {**event["headers"], "content-type": JSON}}
-            app.context.update(account_id=account_id, request_id=context.aws_request_id)
+            app.context.update(account_id=account_id, request_id=context.aws_request_id, form=form)
             answer = app.resolve(event, context)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller gets an answer
             answer = _on_the_wire(_failure(error, context.aws_request_id))
@@ -118,23 +131,35 @@ def _check_route(method: str, path: str) -> None:
         raise _MethodNotAllowed(method, methods)
 
 
-def _check_body(request: APIGatewayProxyEventV2) -> None:
-    """A body, where there is one, is JSON in UTF-8 and not too large; what it says is for the route to check."""
+def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
+    """A body, where there is one, is JSON in UTF-8, or a form where one is wanted, and not too large; what it says is
+    for the route to check. The form, where one is wanted."""
+    wants_form = FORMS.fullmatch(request.path) is not None and request.http_method.upper() == "POST"
     body = request.body
     if not body:
-        return
+        return forms.Form() if wants_form else None
     try:
         raw = base64.b64decode(body, validate=True) if request.is_base64_encoded else body.encode()
-        raw.decode()
     except binascii.Error as error:
         raise InvalidInput("the body is not valid base64") from error
     except UnicodeError as error:
         raise InvalidInput("the body is not UTF-8 text") from error
+    content_type = request.headers.get("content-type", JSON)
+    media_type = content_type.partition(";")[0].strip().lower()
+    if wants_form and media_type in (forms.MULTIPART, forms.URLENCODED):
+        if len(raw) > batch_requests.MAX_FORM_BYTES:
+            raise TooLarge(batch_requests.TOO_LARGE_A_FILE)
+        return forms.read_form(content_type, raw)
     if len(raw) > MAX_BODY_BYTES:
         raise TooLarge(f"a body may have {MAX_BODY_BYTES} bytes, this one has {len(raw)}")
-    media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    try:
+        text = raw.decode()
+    except UnicodeError as error:
+        raise InvalidInput("the body is not UTF-8 text") from error
     if media_type != JSON:
-        raise InvalidInput.of("Content-Type", f"must be {JSON}, not {media_type or 'empty'}")
+        wanted = f"{forms.MULTIPART}, {forms.URLENCODED} or {JSON}" if wants_form else JSON
+        raise InvalidInput.of("Content-Type", f"must be {wanted}, not {media_type or 'empty'}")
+    return batch_requests.form_of_json(text) if wants_form else None
 
 
 # ---- failures -----------------------------------------------------------------------------------------------------
@@ -323,21 +348,22 @@ def post_call_stop(execution_id: str) -> Response[Any]:
     summary="Stop every waiting call of an agent",
     tags=["calls"],
     operation_id="stop_agent",
-    responses=_answers(200, "Stopped; live calls finish.", requests.AgentStopped, 404),
+    responses=_answers(200, "Stopped, with the agent's batches; live calls finish.", requests.AgentStopped, 404),
 )
 def post_agent_stop(agent_id: str) -> Response[Any]:
     world = wiring.api()
-    stopped = stop.stop_agent(
+    stopped, stopped_batches = batches.stop_agent_with_batches(
         _known_id(agent_id, "agent"),
         account_id=_account_id(),
         executions=world.executions,
         agents=world.agents,
+        batches=world.batches,
         lines=world.lines,
         timers=world.timers,
         functions=world.functions,
         now=system.now(),
     )
-    return _answer({"stopped_executions": stopped})
+    return _answer({"stopped_executions": stopped, "stopped_batches": stopped_batches})
 
 
 # ---- executions ---------------------------------------------------------------------------------------------------
@@ -443,6 +469,7 @@ def _page(
     agent = agents.read_agent(_known_id(agent_id, "agent"), account_id=_account_id(), agents=world.agents)
     return world.executions.page_of_agent(
         agent.agent_id,
+        batches=world.batches.of_agent(agent.agent_id),
         page_number=page_number,
         page_size=page_size,
         status=status,
@@ -565,12 +592,337 @@ def delete_agent(agent_id: str) -> Response[Any]:
         account_id=_account_id(),
         executions=world.executions,
         agents=world.agents,
+        batches=world.batches,
         lines=world.lines,
         timers=world.timers,
         functions=world.functions,
         now=system.now(),
     )
     return _answer({"message": "success", "state": "deleted"})
+
+
+# ---- batches ------------------------------------------------------------------------------------------------------
+
+
+def _form_body(schema: dict[str, Any]) -> dict[str, Any]:
+    """The documentation of a route whose body is a form."""
+    content = {kind: {"schema": schema} for kind in (forms.MULTIPART, forms.URLENCODED, JSON)}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _form() -> forms.Form:
+    form: forms.Form = app.context["form"]
+    return form
+
+
+def _batch_id(text: str) -> str:
+    """A batch's id as it is stored; anything else is an id that nothing has."""
+    known = text.replace("-", "").lower()
+    return known if is_batch_id(known) else _no_such(text, "batch")
+
+
+def _batch(batch_id: str) -> Batch:
+    return batches.read_batch(_batch_id(batch_id), account_id=_account_id(), batches=wiring.api().batches)
+
+
+@app.post(
+    "/batches",
+    summary="Create a batch from a CSV of contacts",
+    description="`file` is checked as far as the time allows; what is wrong with a row is in the batch's rejected.csv.",
+    tags=["batches"],
+    operation_id="create_batch",
+    status_code=201,
+    openapi_extensions=_form_body(batch_requests.FORM_SCHEMA),
+    responses=_answers(201, "It is there; its file is being read.", batch_requests.BatchCreated, 400, 404, 409, 413),
+)
+def post_batch(
+    idempotency_key: Annotated[
+        requests.IdempotencyKey | None,
+        Header(
+            alias="Idempotency-Key",
+            description="The same key with the same fields and file answers the first answer again, for 24 hours.",
+        ),
+    ] = None,
+) -> Response[Any]:
+    world = wiring.api()
+    form = _form()
+    body = batch_requests.read_batch_request(form)
+    file = form.files.get("file")
+    if (file is None) == (body.upload_id is None):
+        what = "send a CSV file, or upload_id" if file is None else "send either a file or upload_id, not both"
+        raise InvalidInput.of("file", what)
+    if file is not None and len(file[1]) > batch_requests.MAX_UPLOAD_BYTES:
+        raise TooLarge(batch_requests.TOO_LARGE_A_FILE)
+    if body.webhook_url is not None:
+        try:
+            _check_webhook(body.webhook_url)
+        except address_guard.AddressRefused as error:
+            raise InvalidInput.of("webhook_url", str(error)) from error
+    new = body.to_new_batch(
+        file, None if body.upload_id is None else upload_key(_account_id(), _upload_id(body.upload_id))
+    )
+    batch, replayed = batches.create_batch(
+        replace(new, agent_id=_known_id(new.agent_id, "agent")),
+        account_id=_account_id(),
+        idempotency_key=idempotency_key,
+        body_hash=requests.hash_of(
+            [body.model_dump(mode="json"), None if file is None else requests.hash_of_bytes(file[1])]
+        ),
+        check_file=check_file,
+        agents=world.agents,
+        batches=world.batches,
+        files=world.files(),
+        idempotency=world.idempotency,
+        functions=world.functions,
+        now=system.now(),
+        new_id=system.new_id,
+    )
+    headers: dict[str, str | list[str]] = {"Idempotency-Replayed": "true"} if replayed else {}
+    return _answer({"batch_id": batch.id, "state": "created"}, status=201, headers=headers)
+
+
+def _upload_id(text: str) -> str:
+    """An upload's id as it was given out. Raises `NotFound` for anything else, which nobody can have put there."""
+    known = text.replace("-", "").lower()
+    if not is_batch_id(known):
+        raise NotFound(f"upload_id: there is no upload {text[: requests.MAX_ID_LENGTH]}")
+    return known
+
+
+@app.post(
+    "/batches/uploads",
+    summary="An address for a large file",
+    description="PUT the file there, then send `upload_id` to POST /batches in place of `file`.",
+    tags=["batches"],
+    operation_id="create_upload",
+    status_code=201,
+    responses=_answers(201, "PUT the file there within an hour.", batch_requests.UploadCreated, 400),
+)
+def post_upload(body: Annotated[batch_requests.UploadRequest | None, Body()] = None) -> Response[Any]:
+    upload_id = system.new_id().replace("-", "")
+    seconds = batch_requests.UPLOAD_SECONDS
+    url = wiring.api().files().upload_url(upload_key(_account_id(), upload_id), seconds)
+    until = rfc3339(batch_requests.expires_at(system.now(), seconds))
+    return _answer({"upload_id": upload_id, "method": "PUT", "url": url, "expires_at": until}, status=201)
+
+
+@app.get(
+    "/batches/<batch_id>",
+    summary="How a batch stands",
+    tags=["batches"],
+    operation_id="get_batch",
+    responses=_answers(200, "The batch as it is now.", batch_requests.BatchRead, 404),
+)
+def get_batch(batch_id: str) -> Response[Any]:
+    batch = _batch(batch_id)
+    return _answer(batch_json.render(batch, wiring.api().batches.counts(batch.id), system.now()))
+
+
+@app.get(
+    "/batches/<agent_id>/all",
+    summary="An agent's batches, newest first",
+    tags=["batches"],
+    operation_id="list_batches",
+    responses=_answers(200, "All of them.", list[batch_requests.BatchRead], 404, 413),
+)
+def get_batches(agent_id: str) -> Response[Any]:
+    world = wiring.api()
+    agent = agents.read_agent(_known_id(agent_id, "agent"), account_id=_account_id(), agents=world.agents)
+    now = system.now()
+    found = world.batches.of_agent(agent.agent_id)
+    return _answer([batch_json.render(batch, world.batches.counts(batch.id), now) for batch in found])
+
+
+@app.get(
+    "/batches/<batch_id>/executions",
+    summary="A batch's calls, in the order of its file",
+    tags=["batches"],
+    operation_id="list_batch_executions",
+    responses=_answers(200, "One page of them.", list[requests.Execution], 400, 404),
+)
+def get_batch_executions(batch_id: str, page_number: PageNumber = 1, page_size: PageSize = 20) -> Response[Any]:
+    found = batches.page_of_batch(_batch(batch_id), page_number, page_size, wiring.api().executions)
+    return _answer([execution_json.render(execution) for execution in found])
+
+
+@app.post(
+    "/batches/<batch_id>/schedule",
+    summary="Set when a batch starts",
+    tags=["batches"],
+    operation_id="schedule_batch",
+    openapi_extensions=_form_body(batch_requests.SCHEDULE_SCHEMA),
+    responses=_answers(200, "It starts then.", batch_requests.BatchChanged, 400, 404, 409, 413),
+)
+def post_batch_schedule(batch_id: str) -> Response[Any]:
+    world = wiring.api()
+    body = batch_requests.read_schedule_request(_form())
+    batches.schedule_batch(
+        _batch_id(batch_id),
+        body.scheduled_at,
+        body.bypass_call_guardrails,
+        account_id=_account_id(),
+        batches=world.batches,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return _answer({"message": "success", "state": "scheduled"})
+
+
+@app.post(
+    "/batches/<batch_id>/stop",
+    summary="Stop a batch that runs, or is to",
+    tags=["batches"],
+    operation_id="stop_batch",
+    responses=_answers(200, "No call of it starts any more; live calls finish.", batch_requests.BatchChanged, 404),
+)
+def post_batch_stop(batch_id: str) -> Response[Any]:
+    world = wiring.api()
+    batches.stop_batch(
+        _batch_id(batch_id),
+        account_id=_account_id(),
+        executions=world.executions,
+        agents=world.agents,
+        batches=world.batches,
+        lines=world.lines,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return _answer({"message": "success", "state": "stopped"})
+
+
+@app.post(
+    "/batches/<batch_id>/pause",
+    summary="Pause a batch",
+    tags=["batches"],
+    operation_id="pause_batch",
+    responses=_answers(200, "No call of it starts until it is resumed.", batch_requests.BatchChanged, 404),
+)
+def post_batch_pause(batch_id: str) -> Response[Any]:
+    _pause(batch_id, paused=True)
+    return _answer({"message": "success", "state": "paused"})
+
+
+@app.post(
+    "/batches/<batch_id>/resume",
+    summary="Go on with a paused batch",
+    tags=["batches"],
+    operation_id="resume_batch",
+    responses=_answers(200, "It goes on where it was.", batch_requests.BatchChanged, 404),
+)
+def post_batch_resume(batch_id: str) -> Response[Any]:
+    status = _pause(batch_id, paused=False).status
+    return _answer({"message": "success", "state": "scheduled" if status is BatchStatus.SCHEDULED else "running"})
+
+
+def _pause(batch_id: str, *, paused: bool) -> Batch:
+    world = wiring.api()
+    return batches.pause_batch(
+        _batch_id(batch_id),
+        paused,
+        account_id=_account_id(),
+        executions=world.executions,
+        agents=world.agents,
+        batches=world.batches,
+        lines=world.lines,
+        functions=world.functions,
+        now=system.now(),
+    )
+
+
+@app.delete(
+    "/batches/<batch_id>",
+    summary="Delete a batch and its contacts' data",
+    description="Waiting calls are not made any more; the data of live ones goes when they are over.",
+    tags=["batches"],
+    operation_id="delete_batch",
+    responses=_answers(200, "It is gone; its data is being removed.", batch_requests.BatchChanged, 404),
+)
+def delete_batch(batch_id: str) -> Response[Any]:
+    world = wiring.api()
+    batches.delete_batch(
+        _batch_id(batch_id),
+        account_id=_account_id(),
+        executions=world.executions,
+        agents=world.agents,
+        batches=world.batches,
+        lines=world.lines,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return _answer({"message": "success", "state": "deleted"})
+
+
+_CSV_ANSWERS = {
+    200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}},
+    302: {"description": "The file is there, for five minutes."},
+}
+
+
+@app.get(
+    "/batches/<batch_id>/results.csv",
+    summary="The rows as uploaded, and what became of each",
+    tags=["batches"],
+    operation_id="get_batch_results",
+    responses=_CSV_ANSWERS
+    | _answers(202, "It is being written: ask again in a while.", batch_requests.ResultsPending, 404, 409),
+)
+def get_batch_results(batch_id: str) -> Response[Any]:
+    world = wiring.api()
+    batch = _batch(batch_id)
+    if not batch.ingested:
+        raise Conflict(_still_read(batch))
+    if batch.valid <= batch_requests.MAX_DIRECT_ROWS:
+        pieces = world.files().read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
+        lines = CsvContacts().results(pieces, lambda rows: found_by_row(batch, rows, world.executions))
+        text = "".join(lines)
+        if len(text.encode()) <= MAX_CSV_BYTES:
+            return _csv(text, f"{batch.id}-results.csv")
+    now = system.now()
+    if batch.has_fresh_results(now):
+        return _stored(batch, "results")
+    batches.want_results(batch.id, account_id=_account_id(), batches=world.batches, functions=world.functions, now=now)
+    answer = {"message": "the file is being written; ask again in half a minute", "state": "writing"}
+    return _answer(answer, status=202, headers={"Retry-After": "30"})
+
+
+@app.get(
+    "/batches/<batch_id>/rejected.csv",
+    summary="Every row that was not accepted, and why",
+    tags=["batches"],
+    operation_id="get_batch_rejected",
+    responses=_CSV_ANSWERS | _answers(200, "", requests.ErrorBody, 404, 409) | {200: _CSV_ANSWERS[200]},
+)
+def get_batch_rejected(batch_id: str) -> Response[Any]:
+    batch = _batch(batch_id)
+    key = batches.contacts_key(batch.account_id, batch.id, "rejected")
+    files = wiring.api().files()
+    size = files.size(key) if batch.ingested else None
+    if size is None:
+        raise Conflict(_still_read(batch))
+    if size > MAX_CSV_BYTES:
+        return _stored(batch, "rejected")
+    return _csv(b"".join(files.read(key)).decode(), f"{batch.id}-rejected.csv")
+
+
+def _still_read(batch: Batch) -> str:
+    if batch.is_over:
+        return f"the batch's file was not read to its end: {batch.changes[-1].reason or batch.status}"
+    return f"the batch's file is still being read ({batch.total} rows so far); ask again in a while"
+
+
+def _csv(text: str, name: str) -> Response[Any]:
+    headers: dict[str, str | list[str]] = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(status_code=200, content_type=CSV, body=text, headers=headers)
+
+
+def _stored(batch: Batch, name: str) -> Response[Any]:
+    """Where the file is, for a while."""
+    key = batches.contacts_key(batch.account_id, batch.id, name)
+    url = wiring.api().files().download_url(key, batch_requests.DOWNLOAD_SECONDS)
+    return Response(status_code=302, content_type=CSV, body="", headers={"Location": url})
 
 
 # ---- account ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""Deliver an execution's pending events to its agent's webhook.
+"""Deliver an execution's pending events to its agent's webhook, or a batch's to its own.
 
-Event: `{"execution_id": "<uuid>"}`, from EventBridge Scheduler (a redelivery) or an asynchronous invoke; then with
-`"lease"`, the delivery lease that the invoking function has stored already.
+Event: `{"execution_id": "<uuid>"}` or `{"batch_id": "<32 hexadecimal digits>"}`, from EventBridge Scheduler (a
+redelivery) or an asynchronous invoke; then with `"lease"`, the delivery lease that the invoking function has stored
+already.
 """
 
 from typing import Any
@@ -16,9 +17,17 @@ logger = telemetry.logger
 @logger.inject_lambda_context(clear_state=True)
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    execution_id = str(event["execution_id"])
-    logger.append_keys(execution_id=execution_id)
     lease = str(event.get("lease") or system.new_id()[:8])
-    done = wiring.deliver().deliver(execution_id, lease, lambda: context.get_remaining_time_in_millis() / 1000)
+    world = wiring.deliver()
+
+    def seconds_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    if "batch_id" in event:
+        logger.append_keys(batch_id=str(event["batch_id"]))
+        done = world.batches.deliver(str(event["batch_id"]), lease, seconds_left)
+    else:
+        logger.append_keys(execution_id=str(event["execution_id"]))
+        done = world.executions.deliver(str(event["execution_id"]), lease, seconds_left)
     telemetry.delivered(done)
     logger.info("delivered", extra={"accepted": done.accepted, "given_up": done.given_up, "failed": done.failed})

@@ -1,7 +1,8 @@
 """Dial one attempt, if it is due and nobody else has; then deliver the events that it caused.
 
 Event: `{"execution_id": "<uuid>", "attempt": 2}`, from EventBridge Scheduler or an asynchronous invoke; with `"line"`
-where the attempt has been given a line of its agent in that shard.
+where the attempt has been given a line of its agent in that shard, `"at"` where its batch's rate lets it start then,
+and `"room"` where it was taken from its batch's room (both epoch milliseconds).
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.domain.outcome import Unknown
 from redial.runtime import system, telemetry, wiring
+from redial.wire.timestamps import from_ms
 
 logger = telemetry.logger
 
@@ -21,7 +23,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     logger.append_keys(execution_id=execution_id, attempt=attempt)
     world = wiring.dial()
     lease = system.new_id()[:8]
-    dialled = world.dialler.dial(execution_id, attempt, lease, event.get("line"))
+    at, room = (from_ms(event[name]) if name in event else None for name in ("at", "room"))
+    dialled = world.dialler.dial(execution_id, attempt, lease, event.get("line"), at, room)
     execution = dialled.execution
     if execution is None or dialled.before is None:
         logger.warning("no such execution")

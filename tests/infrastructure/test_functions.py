@@ -1,25 +1,31 @@
 """The functions of template.yaml: each as the code expects it, observed, and safe to fail."""
 
 import dataclasses
+import json
 import re
 from typing import Any
 
 import pytest
 
 from redial.adapters.carriers import twilio
+from redial.domain.batch import WORK_LEASE
 from redial.runtime import settings
+from redial.usecases.batches import MAX_FILE_BYTES
 from redial.usecases.deliver_events import SECONDS_FOR_ONE_EVENT
+from redial.usecases.lines import LONGEST_PAUSE
 from tests.support.sample_events import sample_events
 from tests.support.template import ROOT, functions, of_type, template, texts
 
 FUNCTIONS = functions()
-ASYNCHRONOUS = ("deliver", "dial", "sweep")
+ASYNCHRONOUS = ("batch", "deliver", "dial", "sweep")
 SETTINGS = {
     "api": settings.ApiSettings,
+    "batch": settings.BatchSettings,
     "carrier_callback": settings.CarrierCallbackSettings,
     "deliver": settings.DeliverSettings,
     "dial": settings.DialSettings,
     "sweep": settings.SweepSettings,
+    "tally": settings.TallySettings,
 }
 OF_POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
@@ -82,30 +88,35 @@ def test_an_asynchronous_function_that_fails_leaves_a_dead_letter(name: str) -> 
     assert 60 <= config["MaximumEventAgeInSeconds"] <= 3600
 
 
-def test_only_functions_behind_the_http_api_are_without_a_failure_destination() -> None:
-    behind_the_api = {
+def test_only_functions_that_somebody_waits_for_are_without_a_failure_destination() -> None:
+    """A client or carrier at the HTTP API, and Lambda itself at the stream."""
+    waited_for = {
         name
         for name, function in FUNCTIONS.items()
-        if any(event["Type"] == "HttpApi" for event in function.get("Events", {}).values())
+        if any(event["Type"] in ("HttpApi", "DynamoDB") for event in function.get("Events", {}).values())
     }
-    assert behind_the_api == set(FUNCTIONS) - set(ASYNCHRONOUS)
+    assert waited_for == set(FUNCTIONS) - set(ASYNCHRONOUS)
 
 
 def test_a_dial_is_not_made_a_quarter_of_an_hour_late() -> None:
     assert FUNCTIONS["dial"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"] <= 900
 
 
-def test_dial_may_invoke_itself_for_as_long_as_there_is_a_queue() -> None:
-    assert FUNCTIONS["dial"]["RecursiveLoop"] == "Allow"
+def test_whoever_invokes_itself_may_do_so_for_as_long_as_there_is_work() -> None:
+    """dial for the next in the queue, batch for the rest of its file."""
+    allowed = {name for name, function in FUNCTIONS.items() if function.get("RecursiveLoop") == "Allow"}
+    assert allowed == {"batch", "dial"}
 
 
 def test_time_suffices_for_what_a_function_waits_for() -> None:
     timeouts = {name: function["Timeout"] for name, function in FUNCTIONS.items()}
-    assert timeouts["dial"] > twilio.PLACE_TIMEOUT_SECONDS + SECONDS_FOR_ONE_EVENT
+    waiting = LONGEST_PAUSE.total_seconds() + twilio.PLACE_TIMEOUT_SECONDS + SECONDS_FOR_ONE_EVENT
+    assert timeouts["dial"] > waiting
     assert timeouts["deliver"] > SECONDS_FOR_ONE_EVENT
     assert timeouts["carrier_callback"] < 15, "Twilio waits no longer"
     assert timeouts["api"] < 30, "the HTTP API waits no longer"
     assert timeouts["sweep"] < 60, "the next one starts then"
+    assert timeouts["batch"] < WORK_LEASE.total_seconds(), "another may work at the batch then"
 
 
 def test_every_function_arn_that_is_written_out_is_a_functions() -> None:
@@ -136,6 +147,48 @@ def test_the_sweeper_runs_every_minute_and_its_schedule_has_a_dead_letter_queue(
     assert schedule["Properties"]["ScheduleExpression"] == "rate(1 minute)"
     assert schedule["Properties"]["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": "SweepDeadLetters.Arn"}}
     assert "GroupName" not in schedule["Properties"], "in the timers' group functions could delete it"
+
+
+def _stream() -> dict[str, Any]:
+    (event,) = FUNCTIONS["tally"]["Events"].values()
+    assert event["Type"] == "DynamoDB"
+    properties: dict[str, Any] = event["Properties"]
+    return properties
+
+
+def test_tally_is_told_by_the_tables_stream_which_shard_it_counts() -> None:
+    """Without a window there is no shardId in the event, and a window takes one invocation of a shard at a time."""
+    stream = _stream()
+    assert stream["Stream"] == {"Fn::GetAtt": "Table.StreamArn"}
+    assert 0 < stream["TumblingWindowInSeconds"] <= 900
+    assert stream["ParallelizationFactor"] == 1
+
+
+def test_tally_misses_no_record() -> None:
+    stream = _stream()
+    assert stream["StartingPosition"] == "TRIM_HORIZON"
+    assert stream["MaximumRetryAttempts"] == stream["MaximumRecordAgeInSeconds"] == -1
+
+
+def test_tally_is_invoked_for_batches_contacts_and_nothing_else() -> None:
+    """What it writes itself, batches and counts, would otherwise have it invoked again."""
+    patterns = [json.loads(one["Pattern"]) for one in _stream()["FilterCriteria"]["Filters"]]
+    contact = {"Keys": {"pk": {"S": [{"prefix": "X#"}]}}}
+    has_a_batch = {"ba": {"S": [{"exists": True}]}}
+    assert patterns == [
+        {"dynamodb": {**contact, "NewImage": has_a_batch}},
+        {"dynamodb": {**contact, "OldImage": has_a_batch}},
+    ]
+
+
+def test_batch_has_a_whole_processor_and_room_for_its_files() -> None:
+    """Of a file of the shortest rows come results and a set of numbers, together 15 times its size."""
+    assert FUNCTIONS["batch"]["MemorySize"] == 1769
+    assert FUNCTIONS["batch"]["EphemeralStorage"]["Size"] * 1024 * 1024 >= 15 * MAX_FILE_BYTES
+
+
+def test_files_are_put_to_s3_itself() -> None:
+    assert FUNCTIONS["api"]["Environment"]["UPLOADS_ENDPOINT"] == ""
 
 
 def test_webhooks_to_this_machine_are_for_this_machine_only() -> None:

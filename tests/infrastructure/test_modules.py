@@ -21,10 +21,12 @@ NEVER = {
 }
 FORBIDDEN = {
     "api": NEVER | HTTP_CLIENT,
+    "batch": NEVER | HTTP_CLIENT | API_ONLY,
     "carrier_callback": NEVER | HTTP_CLIENT | API_ONLY,
     "deliver": NEVER | API_ONLY,
     "dial": NEVER | API_ONLY,
     "sweep": NEVER | API_ONLY,
+    "tally": NEVER | HTTP_CLIENT | API_ONLY,
 }
 START = """
 import importlib, json, sys

@@ -2,22 +2,29 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
+from unittest import mock
 
 import boto3
 import pytest
 
 from local.lambda_functions import ACCOUNT_ID, REGION
 from local.template import Template
-from tests.support.local_stack import LocalClient, local_stack, request
+from redial.usecases import carry_on_batch
+from tests.support.local_stack import Answer, LocalClient, local_stack, request
 from tests.support.template import PATH, functions, of_type
 
 ROLES = of_type("AWS::IAM::Role")
 OF_LAMBDA_ITSELF = {
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "sqs:SendMessage",
@@ -29,7 +36,10 @@ OF_LAMBDA_ITSELF = {
 
 @dataclass(frozen=True)
 class Asked:
-    """One thing that a function asked of AWS, as IAM sees it. `keys`: the partition keys, for DynamoDB."""
+    """One thing that a function asked of AWS, as IAM sees it.
+
+    `keys`: the partition keys, for DynamoDB; the file that is looked for, for `s3:ListBucket`.
+    """
 
     function: str
     action: str
@@ -59,7 +69,7 @@ def test_permissions_are_written_out_and_name_their_actions(role: str) -> None:
         assert statement["Effect"] == "Allow"
         assert not {"NotAction", "NotResource"} & set(statement)
         for action in _list(statement["Action"]):
-            assert re.fullmatch(r"[a-z]+:[A-Z][A-Za-z]+", action), action
+            assert re.fullmatch(r"[a-z0-9]+:[A-Z][A-Za-z]+", action), action
 
 
 @each_role
@@ -96,14 +106,46 @@ def test_only_this_accounts_schedules_in_their_group_may_take_their_role(role: s
     }
 
 
-def test_functions_may_pass_on_the_schedules_role_and_only_to_the_scheduler() -> None:
-    passing = [
-        statement for role in ROLES for statement in _statements(role) if "iam:PassRole" in _list(statement["Action"])
-    ]
-    assert len(passing) == len(functions())
-    for statement in passing:
+def _that_allow(action: str) -> dict[str, dict[str, Any]]:
+    """The statements that allow an action, by role; no role has two."""
+    return {role: one for role in ROLES for one in _statements(role) if action in _list(one["Action"])}
+
+
+def test_who_makes_timers_may_pass_on_the_schedules_role_and_only_to_the_scheduler() -> None:
+    passing = _that_allow("iam:PassRole")
+    assert set(passing) == set(_that_allow("scheduler:CreateSchedule"))
+    for statement in passing.values():
         assert statement["Resource"] == {"Fn::GetAtt": "ScheduleRole.Arn"}
         assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+
+
+def test_a_timer_may_invoke_whatever_timers_are_made_for_and_the_sweepers_schedule_the_sweeper() -> None:
+    invoking = {
+        role: {resource["Fn::Sub"].rpartition("${AWS::StackName}-")[2] for resource in _list(one["Resource"])}
+        for role, one in _that_allow("lambda:InvokeFunction").items()
+    }
+    assert invoking["ScheduleRole"] == {"dial:live", "deliver:live", "batch:live"}
+    assert invoking["SweepScheduleRole"] == {"sweep:live"}
+
+
+def test_only_tally_reads_the_stream_and_counts() -> None:
+    assert set(_that_allow("dynamodb:GetRecords")) == {"TallyRole"}
+    assert _that_allow("dynamodb:GetRecords")["TallyRole"]["Resource"] == {"Fn::GetAtt": "Table.StreamArn"}
+    counting = {
+        role
+        for action in ("dynamodb:PutItem", "dynamodb:UpdateItem")
+        for role, one in _that_allow(action).items()
+        if "C#*" in one["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    }
+    assert counting == {"TallyRole", "BatchRole"}, "batch removes them"
+
+
+def test_only_api_and_batch_reach_the_files() -> None:
+    for action in ("s3:GetObject", "s3:PutObject"):
+        assert set(_that_allow(action)) == {"ApiRole", "BatchRole"}
+    assert set(_that_allow("s3:DeleteObject")) == {"BatchRole"}
+    assert set(_that_allow("s3:ListBucket")) == {"ApiRole"}
+    assert _that_allow("s3:GetObject")["BatchRole"]["Resource"] == {"Fn::Sub": "${FilesBucket.Arn}/batches/*"}
 
 
 # ---- what is asked ---------------------------------------------------------------------------------------------------
@@ -112,6 +154,13 @@ def test_functions_may_pass_on_the_schedules_role_and_only_to_the_scheduler() ->
 def _as_iam_sees(function: str, service: str, operation: str, parameters: dict[str, Any]) -> Iterator[Asked]:
     arn = f"arn:aws:{service}:{REGION}:{ACCOUNT_ID}:"
     match service, operation:
+        case "dynamodb", "BatchExecuteStatement":
+            for statement in parameters["Statements"]:
+                insert = re.fullmatch(r'INSERT INTO "([^"]+)" VALUE {(.+)}', statement["Statement"])
+                assert insert is not None, statement["Statement"]
+                names = re.findall(r"'(\w+)': \?", insert[2])
+                keys = frozenset({statement["Parameters"][names.index("pk")]["S"]})
+                yield Asked(function, "dynamodb:PartiQLInsert", f"{arn}table/{insert[1]}", keys)
         case "dynamodb", "BatchGetItem":
             for table, wanted in parameters["RequestItems"].items():
                 keys = frozenset(key["pk"]["S"] for key in wanted["Keys"])
@@ -132,6 +181,16 @@ def _as_iam_sees(function: str, service: str, operation: str, parameters: dict[s
             yield Asked(function, f"scheduler:{operation}", schedule)
             if operation == "CreateSchedule":
                 yield Asked(function, "iam:PassRole", parameters["Target"]["RoleArn"])
+        case "s3", "CopyObject":
+            source = parameters["CopySource"]  # botocore has made a text of it by now
+            yield Asked(function, "s3:GetObject", f"arn:aws:s3:::{source}")
+            yield Asked(function, "s3:PutObject", f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
+        case "s3", "HeadObject":
+            bucket = f"arn:aws:s3:::{parameters['Bucket']}"
+            yield Asked(function, "s3:GetObject", f"{bucket}/{parameters['Key']}")
+            yield Asked(function, "s3:ListBucket", bucket, frozenset({parameters["Key"]}))
+        case "s3", "DeleteObject" | "GetObject" | "PutObject":
+            yield Asked(function, f"s3:{operation}", f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
         case "lambda", "Invoke":
             yield Asked(function, "lambda:InvokeFunction", parameters["FunctionName"])
         case "secretsmanager", "GetSecretValue":
@@ -156,11 +215,12 @@ def _asked() -> frozenset[Asked]:
 
         assert boto3.DEFAULT_SESSION is not None
         boto3.DEFAULT_SESSION.events.register("before-parameter-build", note)
-        _everything_that_happens(client)
+        _everything_that_happens_to_calls(client)
+        _everything_that_happens_to_batches(client)
     return frozenset(asked)
 
 
-def _everything_that_happens(client: LocalClient) -> None:
+def _everything_that_happens_to_calls(client: LocalClient) -> None:
     stack = client.stack
     stack.agent_id = stack.create_agent(max_concurrent_calls=1, voicemail_detection=True)
     retries = {
@@ -202,6 +262,8 @@ def _everything_that_happens(client: LocalClient) -> None:
     assert client.api("PATCH", f"/v2/agent/{stack.agent_id}", more_lines).status == 200
     fewer_lines = {"agent_config": {"max_concurrent_calls": 1}}
     assert client.api("PATCH", f"/v2/agent/{stack.agent_id}", fewer_lines).status == 200
+    client.advance(10)
+    _lose_redeliveries(client)
     client.advance(24 * 60)
     request("POST", inbox_fails, {"times": 2, "status": 410})
     client.call(numbers[0])
@@ -222,6 +284,106 @@ def _everything_that_happens(client: LocalClient) -> None:
     client.advance(1)
 
 
+def _lose_redeliveries(client: LocalClient) -> None:
+    """The sweeper has to find what they were for."""
+    scheduler = client.stack.aws.client("scheduler")
+    for schedule in client.stack.scheduler.schedules():
+        group, name = schedule.key
+        if ".deliver." in name:
+            scheduler.delete_schedule(GroupName=group, Name=name)
+
+
+def _everything_that_happens_to_batches(client: LocalClient) -> None:
+    stack = client.stack
+    agent_id = stack.create_agent(max_concurrent_calls=2)
+    numbers = [f"+1415556{number:04d}" for number in range(100, 112)]
+    retries = {"enabled": True, "max_retries": 1, "retry_intervals_minutes": [1]}
+    for to in numbers[::3]:
+        client.script(to, "busy", "completed")
+
+    def create(rows: list[str], **fields: str) -> str:
+        fields = {"agent_id": agent_id, "retry_config": json.dumps(retries), **fields}
+        parts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}' for name, value in fields.items()]
+        file = "\n".join(["contact_number", *rows])
+        parts.append(f'Content-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n{file}')
+        body = "".join(f"--cut\r\n{part}\r\n" for part in parts) + "--cut--\r\n"
+        answer = client.api("POST", "/batches", body.encode(), Content_Type="multipart/form-data; boundary=cut")
+        assert answer.status == 201, answer
+        return str(answer.json["batch_id"])
+
+    def ask(method: str, path: str, body: Any = None) -> Answer:
+        answer = client.api(method, path, body)
+        assert answer.status < 400, (method, path, answer)
+        return answer
+
+    ended = create([*numbers, "no number"], webhook_url=f"{stack.inbox_url}/batches", start="now")
+    client.advance(60)
+    for path in (f"{ended}", f"{ended}/executions", f"{ended}/rejected.csv", f"{ended}/results.csv", f"{agent_id}/all"):
+        ask("GET", f"/batches/{path}")
+
+    upload = ask("POST", "/batches/uploads").json
+    assert request("PUT", upload["url"], b"contact_number\n+14155560120\n").status == 200
+    uploaded = {"agent_id": agent_id, "upload_id": upload["upload_id"]}
+    scheduled = ask("POST", "/batches", uploaded).json["batch_id"]
+    missing = ask("POST", "/batches/uploads").json["upload_id"]
+    assert client.api("POST", "/batches", {**uploaded, "upload_id": missing}).status == 404
+    client.advance(1)
+    in_an_hour = (stack.clock.now() + timedelta(hours=1)).isoformat()
+    ask("POST", f"/batches/{scheduled}/schedule", {"scheduled_at": in_an_hour})
+    ask("POST", f"/batches/{scheduled}/stop")
+
+    slow = create(numbers, calls_per_second="0.1", retries_first="false", start="now")
+    client.advance(1)
+    ask("POST", f"/batches/{slow}/pause")
+    client.advance(15)
+    ask("POST", f"/batches/{slow}/resume")
+    client.advance(1)
+    for execution in ask("GET", f"/batches/{slow}/executions").json:
+        client.api("POST", f"/call/{execution['id']}/stop")
+    client.advance(60)
+    _rooms(client, agent_id, create)
+    stopped = create(numbers, start="now")
+    client.advance(0)
+    ask("POST", f"/batches/{stopped}/stop")
+    with mock.patch.object(carry_on_batch, "SECONDS_TO_SPARE", 10_000.0):  # its time is up at once: it invokes itself
+        client.advance(1)
+    for batch_id in (ended, scheduled, slow, stopped):
+        ask("DELETE", f"/batches/{batch_id}")
+    client.advance(60)
+
+
+def _rooms(client: LocalClient, agent_id: str, create: Callable[..., str]) -> None:
+    """Contacts wait in their batch's room and are taken from there by whoever has a line: a callback, the sweeper."""
+
+    def agent(**config: Any) -> None:
+        assert client.api("PATCH", f"/v2/agent/{agent_id}", {"agent_config": config}).status == 200
+
+    agent(max_concurrent_calls=1)
+    for at, outcome in enumerate(("completed", "no-callback", "invalid-number")):
+        numbers = [f"+1415557{100 * at + number:04d}" for number in range(5)]
+        client.script(numbers[0], "busy", "completed")
+        client.script(numbers[1], "completed")
+        for to in numbers[2:]:
+            client.script(to, outcome)
+        create(numbers, retries_first="false", start="now")
+        client.advance(120)
+    client.script("+14155580100", "busy")
+    request("POST", f"{client.stack.inbox_url}/_inbox/demo/fail", {"times": 1, "status": 410})
+    retried = create(["+14155580100"], start="now")
+    client.advance(0.5)
+    assert client.api("DELETE", f"/batches/{retried}").status == 200, "with the schedule of its retry"
+    client.advance(10)
+    opens = (client.stack.clock.now().hour - 5 + 2) % 24  # in two hours in Washington, in five in San Francisco
+    agent(calling_guardrails={"call_start_hour": opens, "call_end_hour": (opens + 9) % 24})
+    moved = create(["+12025550111", "+14155550111", "+14155550112"], start="now")
+    client.advance(10)
+    waiting = client.api("GET", f"/batches/{moved}/executions").json
+    assert {execution["status"] for execution in waiting} == {"rescheduled"}
+    assert client.api("POST", f"/call/{waiting[-1]['id']}/stop").status == 200
+    client.advance(6 * 60)
+    agent(calling_guardrails={"call_start_hour": 0, "call_end_hour": 0}, max_concurrent_calls=2)
+
+
 def _allowed(asked: Asked) -> bool:
     return any(_matches(statement, asked) for statement in _resolved(asked.function))
 
@@ -235,10 +397,14 @@ def _matches(statement: dict[str, Any], asked: Asked) -> bool:
 
 
 def _keys_match(statement: dict[str, Any], keys: frozenset[str]) -> bool:
-    condition = statement.get("Condition", {}).get("ForAllValues:StringLike", {})
-    if "dynamodb:LeadingKeys" not in condition:
-        return True
-    return all(any(fnmatchcase(key, pattern) for pattern in condition["dynamodb:LeadingKeys"]) for key in keys)
+    patterns = _key_patterns(statement)
+    return not patterns or all(any(fnmatchcase(key, pattern) for pattern in patterns) for key in keys)
+
+
+def _key_patterns(statement: dict[str, Any]) -> list[str]:
+    condition = statement.get("Condition", {})
+    leading = _list(condition.get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", []))
+    return leading or _list(condition.get("StringLikeIfExists", {}).get("s3:prefix", []))
 
 
 @cache
@@ -268,7 +434,15 @@ def test_no_function_may_do_what_none_of_it_does(function: str) -> None:
     unused_keys = {
         pattern
         for statement in _resolved(function)
-        for pattern in statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [])
+        for pattern in _key_patterns(statement)
         if not any(_matches(statement, one) and any(fnmatchcase(key, pattern) for key in one.keys) for one in asked)
     }
     assert unused_keys == set()
+    unused_resources = {
+        resource
+        for statement in _resolved(function)
+        for resource in _list(statement["Resource"])
+        if not OF_LAMBDA_ITSELF & set(_list(statement["Action"]))
+        and not any(_matches(statement | {"Resource": resource}, one) for one in asked)
+    }
+    assert unused_resources == set()

@@ -15,6 +15,7 @@ QUEUES = of_type("AWS::SQS::Queue")
 OF_AWS: dict[tuple[str, str], set[str]] = {
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
     ("AWS/Lambda", "Invocations"): {"FunctionName"},
+    ("AWS/Lambda", "IteratorAge"): {"FunctionName"},
     ("AWS/Lambda", "Throttles"): {"FunctionName"},
     ("AWS/ApiGateway", "5xx"): {"ApiId"},
 }
@@ -27,10 +28,20 @@ def _table() -> dict[str, Any]:
     return of_type("AWS::DynamoDB::Table")["Table"]
 
 
-def test_the_table_outlives_the_stack_and_can_be_brought_back() -> None:
-    table = _table()
-    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
-    properties = table["Properties"]
+HOLDS_STATE = ("AWS::DynamoDB::", "AWS::S3::", "AWS::RDS::", "AWS::EFS::", "AWS::SecretsManager::")
+
+
+def test_whatever_holds_customers_data_outlives_the_stack() -> None:
+    kept = {
+        name: resource for name, resource in template()["Resources"].items() if resource["Type"].startswith(HOLDS_STATE)
+    }
+    assert set(kept) == {"Table", "FilesBucket", "FilesBucketPolicy"}
+    for resource in kept.values():
+        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_table_can_be_brought_back() -> None:
+    properties = _table()["Properties"]
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert properties["SSESpecification"] == {"SSEEnabled": True}
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
@@ -44,6 +55,7 @@ def test_the_tables_keys_and_indexes_are_those_that_the_tests_run_on() -> None:
     declared = _table()["Properties"]
     for name in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"):
         assert declared[name] == made[name]
+    assert {**declared["StreamSpecification"], "StreamEnabled": True} == made["StreamSpecification"]
     assert client.update_time_to_live.call_args.kwargs == {
         "TableName": TABLE_NAME,
         "TimeToLiveSpecification": declared["TimeToLiveSpecification"],
@@ -54,6 +66,54 @@ def test_indexes_hold_keys_alone() -> None:
     """An index is written when what it holds changes: with more, each change of an execution would cost three."""
     for index in _table()["Properties"]["GlobalSecondaryIndexes"]:
         assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+
+
+def _bucket() -> dict[str, Any]:
+    properties: dict[str, Any] = of_type("AWS::S3::Bucket")["FilesBucket"]["Properties"]
+    return properties
+
+
+def test_the_bucket_is_nobody_elses_to_read_or_to_own() -> None:
+    assert _bucket()["PublicAccessBlockConfiguration"] == {
+        "BlockPublicAcls": True,
+        "BlockPublicPolicy": True,
+        "IgnorePublicAcls": True,
+        "RestrictPublicBuckets": True,
+    }
+    assert _bucket()["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert "BucketName" not in _bucket(), "a name would be taken when a kept bucket's stack is made again"
+
+
+def test_the_bucket_is_encrypted() -> None:
+    (rule,) = _bucket()["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+
+
+def test_the_bucket_is_reached_over_tls_only() -> None:
+    (policy,) = of_type("AWS::S3::BucketPolicy").values()
+    assert policy["Properties"]["Bucket"] == {"Ref": "FilesBucket"}
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Resource"] == [{"Fn::GetAtt": "FilesBucket.Arn"}, {"Fn::Sub": "${FilesBucket.Arn}/*"}]
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_uploads_go_after_a_week_and_batches_files_stay() -> None:
+    rules = _bucket()["LifecycleConfiguration"]["Rules"]
+    assert all(rule["Status"] == "Enabled" for rule in rules)
+    assert {rule.get("Prefix"): rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule} == {
+        "uploads/": 7
+    }
+    (unfinished,) = (rule for rule in rules if "AbortIncompleteMultipartUpload" in rule)
+    assert unfinished["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert "Prefix" not in unfinished
+
+
+def test_somebody_is_told_when_tally_is_late() -> None:
+    alarm = ALARMS["TallyLateAlarm"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "TallyFunction"}}]
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("IteratorAge", "Maximum")
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 5 * 60 * 1000)
 
 
 @pytest.mark.parametrize("queue", sorted(QUEUES))

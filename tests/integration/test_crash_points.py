@@ -186,4 +186,4 @@ def test_a_sweeper_that_dies_anywhere_is_made_good_by_the_next_one(client: Local
     client.advance(15)
     finals = check(client, cuts)
     assert set(finals.values()) == {"completed"}
-    assert sum(cut != "not met" for cut in cuts.values()) > 0.9 * len(cuts)
+    assert sum(cut != "not met" for cut in cuts.values()) > 0.85 * len(cuts)

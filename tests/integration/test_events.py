@@ -15,9 +15,11 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 
 from local.carrier import Carrier
 from local.clock import Timeline
+from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.domain.batch import contact_id
 from tests.support import sample_events
 from tests.support.local_stack import NOON, LocalClient, local_stack
-from tests.support.sample_events import RETRY, RINGING, STREAMING_AGENT_ID, UNDELIVERED, WAITING, SampleEvent
+from tests.support.sample_events import BATCH, RETRY, RINGING, STREAMING_AGENT_ID, UNDELIVERED, WAITING, SampleEvent
 
 INBOX = "samples"
 Check = Callable[[LocalClient, Any], None]
@@ -69,7 +71,23 @@ def _delivered(client: LocalClient, _: Any) -> None:
     assert [(one["body"]["status"], one["verified"]) for one in tries] == [("queued", True)]
 
 
+def _carried_on(client: LocalClient, _: Any) -> None:
+    """The batch starts, and its contact is called."""
+    client.advance(0)
+    assert client.execution(contact_id(BATCH, 1))["status"] == "initiated"
+    assert client.api("GET", f"/batches/{BATCH}").json["status"] == "running"
+
+
+def _counted(client: LocalClient, state: Any) -> None:
+    assert state == {"state": {}}
+    counts = DynamoBatches(client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"])
+    assert counts.counted_up_to(BATCH, "shardId-00000001541626099285-f35f62ef") == "1100000000017454423009".zfill(40)
+
+
 CHECKS: dict[str, Check] = {
+    "api.create-batch": _answers(201, lambda client, body: json.loads(body)["state"] == "created"),
+    "batch.carry-on": _carried_on,
+    "tally.new-contact": _counted,
     "api.create-call": _answers(200, lambda client, body: json.loads(body)["status"] == "queued"),
     "api.get-execution": _answers(200, lambda client, body: json.loads(body)["id"] == RINGING),
     "api.stop-call": _answers(200, lambda client, body: _status(RETRY)(client) == "stopped"),

@@ -30,8 +30,8 @@ from redial.domain.agent import Agent
 from redial.domain.retry import MAX_INTERVAL_MINUTES, MAX_RETRIES, RetryConfig
 from redial.domain.status import FINAL, Status
 from redial.runtime import keys, settings
-from redial.usecases import agents, create_call
-from redial.wire import requests
+from redial.usecases import agents, batches, create_call
+from redial.wire import batch_requests, contacts_csv, requests
 from tests.support.local_stack import local_stack
 from tests.support.template import functions, of_type, template
 
@@ -161,8 +161,8 @@ def run_in_shell(command: str) -> str:
 
 
 def ids_in(text: str) -> list[str]:
-    """The ids of calls that an answer names."""
-    return re.findall(r'"execution_id": ?"([^"]+)"', text)
+    """The ids of calls and batches that an answer names."""
+    return re.findall(r'"(?:execution|batch)_id": ?"([^"]+)"', text)
 
 
 @pytest.mark.parametrize("name", [name for name in OUTPUTS if name not in ELSEWHERE])
@@ -251,6 +251,8 @@ def test_the_functions_variables_are_those_that_they_read() -> None:
         "carrier_callback": settings.CarrierCallbackSettings,
         "dial": settings.DialSettings,
         "deliver": settings.DeliverSettings,
+        "batch": settings.BatchSettings,
+        "tally": settings.TallySettings,
         "sweep": settings.SweepSettings,
     }
     for name, variables in shown.items():
@@ -310,7 +312,15 @@ def test_the_limits() -> None:
         "scheduled_at": f"{earliest} minutes to {latest} days ahead",
         "Idempotency-Key": f"{requests.MAX_IDEMPOTENCY_KEY_LENGTH} characters, remembered for {remembered} hours",
         "page_size of executions": "50",
-        "A listing with status or batch_id": f"searches {FILTER_LIMIT:,} executions; narrow from and to beyond",
+        "file of a batch": (
+            f"{batch_requests.MAX_UPLOAD_BYTES // 1024**2} MiB in a request, "
+            f"{batches.MAX_FILE_BYTES // 1024**2} MiB by upload_id; {contacts_csv.MAX_CONTACTS:,} rows"
+        ),
+        "A row's other columns": f"{contacts_csv.MAX_DATA_BYTES // 1024} KiB as JSON",
+        "results.csv": (
+            f"up to {batch_requests.MAX_DIRECT_ROWS:,} contacts in the answer, beyond by a redirect to the stored file"
+        ),
+        "A listing with status": f"searches {FILTER_LIMIT:,} executions; narrow from and to beyond",
         "GET /webhooks/undelivered": f"{api.MOST_UNDELIVERED} executions",
         "The sweeper": f"{sweep.LIMIT} overdue items a run, the rest a minute later",
     }

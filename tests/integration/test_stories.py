@@ -190,7 +190,7 @@ def test_stopping_an_agent_stops_its_waiting_calls_and_lets_live_ones_finish(cli
     later = client.call("+14155550199", scheduled_at=(NOON + timedelta(hours=2)).isoformat())
     client.advance(0.2)
     answer = client.api("POST", f"/v2/agent/{client.stack.agent_id}/stop")
-    assert answer.json == {"stopped_executions": [later]}
+    assert answer.json == {"stopped_executions": [later], "stopped_batches": []}
     client.advance(180)
     assert client.execution(live)["status"] == "completed"
     assert client.execution(later)["status"] == "stopped"

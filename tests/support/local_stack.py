@@ -83,7 +83,7 @@ class LocalClient:
     def inbox(self, name: str = INBOX_NAME, execution_id: str | None = None) -> list[Any]:
         """Every try to deliver to that name, oldest first."""
         tries: list[Any] = request("GET", f"{self.stack.inbox_url}/_inbox/{name}").json
-        return [one for one in tries if execution_id in (None, one["body"]["id"])]
+        return [one for one in tries if execution_id in (None, one["body"].get("id"))]
 
     def advance(self, minutes: float) -> None:
         self.stack.clock.advance(minutes)

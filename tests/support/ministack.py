@@ -5,11 +5,18 @@ What the emulator lacks (1.5.33), and what is done about it here; template.yaml 
 - It does not read the OpenAPI document that SAM makes of `HttpApi` events: the HTTP API comes out without routes. They
   are added through the apigatewayv2 API, as the template's events say.
 - With AUTH=true functions run under their own roles, and requests that these do not allow are refused. But it takes
-  every schedule to be in the default group, and does not know dynamodb:LeadingKeys. Roles get the default group's
-  schedules beside their own; leading keys are held against requests by tests/infrastructure/test_permissions.py.
+  every schedule to be in the default group, takes BatchExecuteStatement for an action where AWS asks for each
+  statement's own, and does not know dynamodb:LeadingKeys. Roles get the default group's schedules beside their own,
+  and dynamodb:BatchExecuteStatement where they may PartiQLInsert; leading keys are held against requests by
+  tests/infrastructure/test_permissions.py.
+- It is reached without TLS, so the files' bucket refuses everything: its policy is removed.
+- It reads the table's stream for tally and filters it, but knows no windows: the event has no shardId. And in the
+  stream there is no record of what PartiQL inserted. Its event source mapping is switched off; `MiniStack.stream_read`
+  reads in its place, and makes those records up.
 - Functions run with its own Python and on this machine's processor, whatever the template says. The layer is built for
   those.
-- It ignores the table's TTL and point-in-time recovery, and routes' throttling; it neither traces nor looks for loops.
+- It ignores the table's TTL and point-in-time recovery, the bucket's lifecycle, and routes' throttling; it neither
+  traces nor looks for loops.
 """
 
 import json
@@ -18,14 +25,17 @@ import platform
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.support.template import ROOT, functions
 
@@ -95,7 +105,10 @@ class MiniStack:
         )
 
     def deploy(self, built: Path, **parameters: str) -> None:
-        """`sam deploy` of what was built, with samconfig.toml's settings but for these parameters."""
+        """`sam deploy` of what was built, with samconfig.toml's settings but for these parameters.
+
+        What the emulator would then take wrongly of it is made up for.
+        """
         overrides = [f"{name}={value}" for name, value in parameters.items()]
         run(
             SAM,
@@ -111,6 +124,11 @@ class MiniStack:
             SAM_CLI_TELEMETRY="0",
             **CREDENTIALS,
         )
+        self._allow_contacts()
+        self.client("s3").delete_bucket_policy(Bucket=self.outputs()["FilesBucketName"])
+        lambda_ = self.client("lambda")
+        for mapping in lambda_.list_event_source_mappings()["EventSourceMappings"]:
+            lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
 
     def outputs(self) -> dict[str, str]:
         (stack,) = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
@@ -174,25 +192,121 @@ class MiniStack:
 
     def allow_schedules(self) -> None:
         """Let the functions' roles do with the default group's schedules what they may with their own group's."""
-        iam = self.client("iam")
         own = f"arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule/{STACK}/*"
-        for logical_id, resource in self.resources().items():
+
+        def in_the_default_group(statement: dict[str, Any]) -> dict[str, Any] | None:
+            return {**statement, "Resource": own.replace(STACK, "default")} if statement["Resource"] == own else None
+
+        self._allow_too("schedules", in_the_default_group)
+
+    def _allow_contacts(self) -> None:
+        """Let the roles that may PartiQLInsert do so several times in one request."""
+
+        def several(statement: dict[str, Any]) -> dict[str, Any] | None:
+            if statement["Action"] != "dynamodb:PartiQLInsert":
+                return None
+            return {"Effect": "Allow", "Action": "dynamodb:BatchExecuteStatement", "Resource": "*"}
+
+        self._allow_too("contacts", several)
+
+    def _allow_too(self, name: str, also: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        """Add to each role, in a policy of that name, what `also` makes of its statements (None: nothing)."""
+        iam = self.client("iam")
+        for resource in self.resources().values():
             if resource["ResourceType"] != "AWS::IAM::Role":
                 continue
             role = resource["PhysicalResourceId"]
-            for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
-                document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-                statements = [
-                    {**statement, "Resource": own.replace(STACK, "default")}
-                    for statement in document["Statement"]
-                    if statement["Resource"] == own
-                ]
-                if statements:
-                    iam.put_role_policy(
-                        RoleName=role,
-                        PolicyName=f"{logical_id}-emulator",
-                        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
-                    )
+            documents = (
+                iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+                for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]
+            )
+            statements = [more for document in documents for one in document["Statement"] if (more := also(one))]
+            if statements:
+                iam.put_role_policy(
+                    RoleName=role,
+                    PolicyName=f"emulator-{name}",
+                    PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
+                )
+
+    @contextmanager
+    def stream_read(self) -> Iterator[None]:
+        """Have tally read the table's stream from its beginning, as Lambda does in windows, while the context lasts.
+
+        Nothing is filtered. Records for which tally fails come again, every half second; at the end the failure is
+        raised, if they never came through.
+        """
+        reader = _StreamReader(self)
+        thread = threading.Thread(target=reader.run, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            reader.end.set()
+            thread.join()
+        if reader.failure is not None:
+            raise reader.failure
+
+
+class _StreamReader:
+    """Invokes tally with the records of the table's stream, of the only shard that there is here."""
+
+    def __init__(self, aws: MiniStack) -> None:
+        self.end = threading.Event()
+        self.failure: Exception | None = None
+        self._known: set[str] = set()
+        self._aws = aws
+        self._streams = aws.client("dynamodbstreams")
+        table = aws.client("dynamodb").describe_table(TableName=aws.outputs()["TableName"])["Table"]
+        self._stream = table["LatestStreamArn"]
+        (shard,) = self._streams.describe_stream(StreamArn=self._stream)["StreamDescription"]["Shards"]
+        self._shard = shard["ShardId"]
+
+    def run(self) -> None:
+        iterator = self._streams.get_shard_iterator(
+            StreamArn=self._stream, ShardId=self._shard, ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while not self.end.wait(0.5):
+            try:
+                found = self._streams.get_records(ShardIterator=iterator)
+                known = set(self._known)
+                records = [one for record in found["Records"] for one in self._with_insert(record, known)]
+                if records:
+                    self._aws.invoke("tally", self._event(records))
+            except (CommandFailed, BotoCoreError, ClientError) as failure:
+                self.failure = failure
+                continue
+            self.failure, self._known = None, known
+            iterator = found["NextShardIterator"]
+
+    @staticmethod
+    def _with_insert(record: dict[str, Any], known: set[str]) -> Iterator[dict[str, Any]]:
+        """The record; before it another, if it is the first of an item that was there before: PartiQL inserted it."""
+        change = record["dynamodb"]
+        item, number = json.dumps(change["Keys"], sort_keys=True), change["SequenceNumber"]
+        if item not in known and "OldImage" in change:
+            before = {name: value for name, value in change.items() if name != "OldImage"}
+            before |= {"NewImage": change["OldImage"], "SequenceNumber": f"{number}0"}
+            yield {**record, "eventName": "INSERT", "dynamodb": before}
+        known.add(item)
+        yield {**record, "dynamodb": {**change, "SequenceNumber": f"{number}1"}}
+
+    def _event(self, records: list[dict[str, Any]]) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html"""
+        (declared,) = functions()["tally"]["Events"].values()
+        seconds = declared["Properties"]["TumblingWindowInSeconds"]
+        start = datetime.fromtimestamp(time.time() // seconds * seconds, UTC)
+        end = start + timedelta(seconds=seconds)
+        event = {
+            "Records": [{**record, "eventSourceARN": self._stream} for record in records],
+            "window": {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
+            "state": {},
+            "shardId": self._shard,
+            "eventSourceARN": self._stream,
+            "isFinalInvokeForWindow": False,
+            "isWindowTerminatedEarly": False,
+        }
+        sent: dict[str, Any] = json.loads(json.dumps(event, default=datetime.timestamp))
+        return sent
 
 
 def free_port() -> int:

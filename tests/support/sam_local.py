@@ -30,6 +30,7 @@ from tests.support.template import ROOT, functions
 
 FOLDER = ROOT / ".aws-sam/local"
 SECRET_ID = "redial-dev/twilio"
+BUCKET = f"{STACK}-files"
 FLAGS = os.environ.get("SAM_LOCAL_FLAGS", "").split()
 """More flags for `sam local invoke`, such as another image where AWS's registry cannot be reached."""
 
@@ -106,8 +107,9 @@ def _host_as_containers_see_it() -> str:
 
 
 def _create(aws: MiniStack, carrier: Carrier) -> None:
-    """What the functions find beside the table: a group for timers, the carrier's secret."""
+    """What the functions find beside the table: a group for timers, a bucket, the carrier's secret."""
     aws.client("scheduler").create_schedule_group(Name=STACK)
+    aws.client("s3").create_bucket(Bucket=BUCKET)
     aws.client("secretsmanager").create_secret(Name=SECRET_ID, SecretString=json.dumps(carrier.secret))
 
 
@@ -130,6 +132,8 @@ def _write_environment(aws: MiniStack, carrier_url: str) -> None:
         "SCHEDULE_DLQ_ARN": f"arn:aws:sqs:{REGION}:000000000000:schedule-dead-letters",
         "DIAL_FUNCTION": f"{function}-dial:live",
         "DELIVER_FUNCTION": f"{function}-deliver:live",
+        "BATCH_FUNCTION": f"{function}-batch:live",
+        "FILES_BUCKET": BUCKET,
         "TWILIO_SECRET": SECRET_ID,
         "TWILIO_API_URL": carrier_url,
         "PUBLIC_URL": "https://abc123def4.execute-api.us-east-1.amazonaws.com",

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.agents import DynamoAgents
+from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.domain.agent import Agent
+from redial.domain.batch import Batch, contact
 from redial.domain.execution import Execution
 from redial.domain.status import Status
 from redial.runtime import keys
@@ -37,6 +39,8 @@ WAITING, RETRY, RINGING, UNDELIVERED, STREAMING = (
     f"e000000{number}-0000-4000-8000-00000000000{number}" for number in range(1, 6)
 )
 """Executions: due for their first dial; due for their second; placed; with events to deliver; answered by a stream."""
+BATCH = "e0000006000040008000000000000006"
+"""A batch of one contact that is due to start."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,10 @@ def put_records(client: "DynamoDBClient", table_name: str, now: datetime, webhoo
         agents.save(agent)
     for execution in _executions(now):
         executions.create(execution.with_due(now))
+    batch = Batch(BATCH, ACCOUNT_ID, AGENT_ID, now, "contacts.csv", retry_config=samples.RETRIES)
+    batch = batch.begin(now, start=True).processed(1, 1, now)
+    DynamoBatches(client, table_name).create(batch.with_due(now))
+    executions.create(contact(batch, 1, samples.NUMBER, {"first_name": "Ada"}))
 
 
 def _agents(now: datetime, webhook_url: str | None) -> tuple[Agent, Agent]:
@@ -110,6 +118,7 @@ def _executions(now: datetime) -> tuple[Execution, ...]:
 
 STATUS_CODES = {
     "api.bad-json": 400,
+    "api.create-batch": 201,
     "api.create-call": 200,
     "api.get-execution": 200,
     "api.stop-call": 200,

@@ -9,7 +9,7 @@ TABLE_NAME = "redial-test"
 
 
 def create_table(client: "DynamoDBClient", table_name: str = TABLE_NAME) -> None:
-    """Keys, both indexes and the TTL attribute."""
+    """Keys, both indexes, the stream and the TTL attribute."""
     client.create_table(
         TableName=table_name,
         BillingMode="PAY_PER_REQUEST",
@@ -36,6 +36,7 @@ def create_table(client: "DynamoDBClient", table_name: str = TABLE_NAME) -> None
                 ("listing", "listing_shard", "listing_key"),
             )
         ],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     )
     client.update_time_to_live(
         TableName=table_name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redial.domain.delivery import LEASE
-from redial.domain.execution import QUEUE_CHECK, TIMER_GRACE, Execution
+from redial.domain.delivery import LEASE, TIMER_GRACE
+from redial.domain.execution import QUEUE_CHECK, Execution
 from redial.domain.outcome import Accepted, CallReport, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, Status, rank

@@ -3,12 +3,14 @@
 Every store read here is strongly consistent unless its docstring says otherwise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from redial.domain.agent import Account, Agent
+from redial.domain.batch import Batch
 from redial.domain.execution import Execution
 from redial.domain.outcome import CallReport, DialResult
 
@@ -29,7 +31,78 @@ class Executions(Protocol):
         """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""
 
     def open_of_agent(self, agent_id: str) -> Iterator[str]:
-        """Ids of the agent's executions that are not finished; read from an index that may lag by a moment."""
+        """Ids of the agent's single calls that are not finished; read from an index that may lag by a moment."""
+
+    def create_contacts(self, executions: Sequence[Execution]) -> None:
+        """Store new contacts of a batch; those that are there already, whatever has become of them, stay as they
+        are."""
+
+    def read(self, ids: Sequence[str]) -> list[Execution]:
+        """Those that there are, in the order of `ids`."""
+
+    def remove(self, execution: Execution) -> None:
+        """Remove it as it was read; no matter if it is gone. Raises `StaleVersion`."""
+
+
+class Batches(Protocol):
+    """Batches, each one item."""
+
+    def get(self, batch_id: str) -> Batch | None:
+        """The batch, a deleted one included (`deleted_at`)."""
+
+    def create(self, batch: Batch) -> bool:
+        """Store a new batch; False when one with that id is there already."""
+
+    def save(self, batch: Batch) -> Batch:
+        """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""
+
+    def remove(self, batch_id: str) -> None:
+        """The batch and its counts; no matter if they are gone."""
+
+    def of_agent(self, agent_id: str) -> list[Batch]:
+        """The agent's batches that are not deleted, newest first; found by an index that may lag by a moment."""
+
+    def counts(self, batch_id: str) -> dict[str, int]:
+        """How many of the batch's contacts stand where, {status: count}; statuses where none stands are left out."""
+
+
+class Counts(Protocol):
+    """Counts of batches' contacts, kept apart for each shard of the table's stream."""
+
+    def counted_up_to(self, batch_id: str, shard: str) -> str | None:
+        """The last record of that shard that is in the batch's counts; None: none is."""
+
+    def count(self, batch_id: str, shard: str, deltas: Mapping[str, int], after: str | None, up_to: str) -> None:
+        """Add to the counts, and be counted up to the record `up_to`, in one write.
+
+        Raises `StaleVersion` where the shard was not counted just up to `after`.
+        """
+
+
+class Files(Protocol):
+    """Files of batches. A file is stored whole or not at all."""
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """Its content in pieces."""
+
+    def size(self, key: str) -> int | None:
+        """Its length in bytes; None when there is none."""
+
+    def put(self, key: str, content: bytes) -> None: ...
+
+    def copy(self, source: str, key: str) -> None: ...
+
+    def remove(self, key: str) -> None:
+        """No matter if it is gone."""
+
+    def writing(self, key: str) -> AbstractContextManager[Callable[[str], object]]:
+        """Gives what takes the text piece by piece; the file is stored when the context ends without an error."""
+
+    def upload_url(self, key: str, seconds: int) -> str:
+        """An address at which anybody may PUT the file, for so long."""
+
+    def download_url(self, key: str, seconds: int) -> str:
+        """An address at which anybody may GET the file, for so long."""
 
 
 class Agents(Protocol):
@@ -79,6 +152,35 @@ class Waiter:
     ready_at: datetime
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A running batch as it stands in its agent's queue: once, for all its contacts that nobody has dialled yet.
+
+    `next_row` is the next contact to be dialled, `last_row` the last there is. `served_at`: when it last had its turn.
+    `interval` is the least time between two starts, and `next_at` when the next may be (both None: no such limit).
+    `room_from`: since when, or from when on, the first of its contacts in its room is due (None: its room is empty).
+    """
+
+    batch_id: str
+    agent_id: str
+    next_row: int
+    last_row: int
+    served_at: datetime
+    interval: timedelta | None = None
+    next_at: datetime | None = None
+    room_from: datetime | None = None
+    paused: bool = False
+    first_dials_first: bool = False
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The front of an agent's queue: who waits, due retries first, then oldest first; and every running batch."""
+
+    waiters: list[Waiter]
+    batches: list[Standing]
+
+
 class Lines(Protocol):
     """An agent's lines (live calls), in shards of at most 50, and its queue of calls that wait for one.
 
@@ -107,8 +209,42 @@ class Lines(Protocol):
 
     def dequeue(self, agent_id: str, waiter: Waiter) -> None: ...
 
-    def head(self, agent_id: str) -> Waiter | None:
-        """Who is next."""
+    def queue(self, agent_id: str) -> Queue:
+        """The front of the queue: at least its first waiter, and all batches unless a due retry waits."""
+
+    def join(self, standing: Standing) -> None:
+        """Let a batch stand in its agent's queue; where it stands there already, nothing changes."""
+
+    def leave(self, agent_id: str, batch_id: str) -> None:
+        """The batch stands in the queue no more."""
+
+    def standing(self, agent_id: str, batch_id: str) -> Standing | None: ...
+
+    def pause(self, agent_id: str, batch_id: str, paused: bool) -> None:
+        """Whether the batch is passed over; nothing changes where it does not stand in the queue."""
+
+    def take_row(self, standing: Standing, now: datetime) -> tuple[int, datetime | None] | None:
+        """Take the batch's next contact: its row, and when it may start where the batch has a rate. None: another was
+        quicker, or there is none."""
+
+    def reserve_start(self, standing: Standing, now: datetime) -> datetime | None:
+        """Take the batch's next start without taking a contact; None: another was quicker."""
+
+    def enter_room(self, standing_agent_id: str, batch_id: str, waiter: Waiter) -> bool:
+        """Wait in the batch's room until `waiter.ready_at`; True where nobody in it is due earlier."""
+
+    def take_from_room(self, standing: Standing, now: datetime) -> tuple[Waiter, datetime | None] | None:
+        """Who is longest due in the room, and when it may start where the batch has a rate; None: nobody, or another
+        was quicker. Whoever is taken stays in the room until `leave_room`, and may be taken again after some
+        minutes."""
+
+    def leave_room(self, batch_id: str, waiter: Waiter) -> None: ...
+
+    def next_in_room(self, batch_id: str, after: datetime) -> datetime | None:
+        """When the first of the room who is due later than `after` is due; None: nobody is."""
+
+    def empty_room(self, batch_id: str) -> None:
+        """Everybody leaves: the batch is over."""
 
     def holders(self, agent_id: str, shard: int) -> dict[str, tuple[int, datetime]]:
         """Who holds the shard's lines: execution id → (attempt, since)."""
@@ -122,10 +258,11 @@ class Lines(Protocol):
 
 @dataclass(frozen=True)
 class Due:
-    """Something that should have moved by `due_at`: an execution (`execution_id`), or the lines of an agent."""
+    """Something that should have moved by `due_at`: an execution, a batch, or the lines of an agent."""
 
     due_at: datetime
     execution_id: str | None = None
+    batch_id: str | None = None
     agent_id: str | None = None
     shard: int | None = None
 
@@ -143,8 +280,14 @@ class Timers(Protocol):
     def wake_dial(self, execution_id: str, attempt: int, number: int, at: datetime, now: datetime) -> None:
         """Invoke dial for that attempt at `at`, not earlier; `number` tells this timer from others of the execution."""
 
-    def wake_deliver(self, execution_id: str, number: int, at: datetime, now: datetime) -> None:
-        """Invoke deliver for that execution at `at`, not earlier."""
+    def wake_deliver(self, subject_id: str, number: int, at: datetime, now: datetime) -> None:
+        """Invoke deliver for that execution or batch at `at`, not earlier."""
+
+    def wake_batch(self, batch_id: str, purpose: str, number: int, at: datetime, now: datetime) -> None:
+        """Invoke batch for that batch at `at`, not earlier; `purpose` and `number` tell this timer from others."""
+
+    def cancel_batch(self, batch_id: str, purpose: str, number: int) -> None:
+        """Remove that timer of the batch; no matter if it fired or never was."""
 
     def cancel_dial(self, execution_id: str, number: int) -> None:
         """Remove that dial timer; no matter if it fired or never was."""
@@ -153,10 +296,21 @@ class Timers(Protocol):
 class Functions(Protocol):
     """The other functions, invoked without waiting. A lost invocation is made good by the sweeper."""
 
-    def dial(self, execution_id: str, attempt: int, line: int | None = None) -> None:
-        """`line`: the shard in which the attempt has been given a line."""
+    def dial(
+        self,
+        execution_id: str,
+        attempt: int,
+        line: int | None = None,
+        at: datetime | None = None,
+        room: datetime | None = None,
+    ) -> None:
+        """`line`: the shard in which the attempt has been given a line. `at`: it is not to start earlier, by the rate
+        of its batch. `room`: it was taken from its batch's room, where it stands at that time."""
 
-    def deliver(self, execution_id: str, lease: str | None) -> None: ...
+    def deliver(self, subject_id: str, lease: str | None) -> None:
+        """For an execution or a batch."""
+
+    def batch(self, batch_id: str) -> None: ...
 
 
 @dataclass(frozen=True)

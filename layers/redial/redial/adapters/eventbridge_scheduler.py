@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from redial.domain.batch import subject
+
 if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
@@ -30,9 +32,10 @@ MAX_EVENT_AGE_SECONDS = 900
 class SchedulerTimers:
     """`ports.Timers` in one schedule group, which bounds what the role may be used for.
 
-    `dial_function` and `deliver_function` are Lambda ARNs (with their alias); a function that sets no such timer may
-    leave one out. A timer that cannot be set or removed is logged and left, like a lost invocation: what it was to wake
-    is stored with its time, and the sweeper wakes it then. So nothing here undoes or fails the work that asked for it.
+    `dial_function`, `deliver_function` and `batch_function` are Lambda ARNs (with their alias); a function that sets no
+    such timer may leave one out. A timer that cannot be set or removed is logged and left, like a lost invocation: what
+    it was to wake is stored with its time, and the sweeper wakes it then. So nothing here undoes or fails the work that
+    asked for it.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class SchedulerTimers:
         dead_letter_arn: str,
         deliver_function: str | None = None,
         dial_function: str | None = None,
+        batch_function: str | None = None,
     ) -> None:
         self._client = client
         self._group = group
@@ -51,20 +55,31 @@ class SchedulerTimers:
         self._dead_letter_arn = dead_letter_arn
         self._deliver_function = deliver_function
         self._dial_function = dial_function
+        self._batch_function = batch_function
 
     def wake_dial(self, execution_id: str, attempt: int, number: int, at: datetime, now: datetime) -> None:
         """Invoke dial with `{"execution_id", "attempt"}` at `at`, never earlier, up to a minute later."""
         event: dict[str, str | int] = {"execution_id": execution_id, "attempt": attempt}
         self._create(f"{execution_id}.dial.{number}", self._dial_function, event, at, now)
 
-    def wake_deliver(self, execution_id: str, number: int, at: datetime, now: datetime) -> None:
-        """Invoke deliver with `{"execution_id"}` at `at`, never earlier, up to a minute later."""
-        event = {"execution_id": execution_id}
-        self._create(f"{execution_id}.deliver.{number}", self._deliver_function, event, at, now)
+    def wake_deliver(self, subject_id: str, number: int, at: datetime, now: datetime) -> None:
+        """Invoke deliver with `{"execution_id"}`, or `{"batch_id"}`, at `at`, never earlier, up to a minute later."""
+        event = subject(subject_id)
+        self._create(f"{subject_id}.deliver.{number}", self._deliver_function, event, at, now)
+
+    def wake_batch(self, batch_id: str, purpose: str, number: int, at: datetime, now: datetime) -> None:
+        """Invoke batch with `{"batch_id"}` at `at`, never earlier, up to a minute later."""
+        self._create(f"{batch_id}.{purpose}.{number}", self._batch_function, subject(batch_id), at, now)
 
     def cancel_dial(self, execution_id: str, number: int) -> None:
         """Delete that dial timer; one that fired (and so deleted itself) or never was is as good as deleted."""
-        name = f"{execution_id}.dial.{number}"
+        self._delete(f"{execution_id}.dial.{number}")
+
+    def cancel_batch(self, batch_id: str, purpose: str, number: int) -> None:
+        """Delete that timer of the batch, likewise."""
+        self._delete(f"{batch_id}.{purpose}.{number}")
+
+    def _delete(self, name: str) -> None:
         with _left_to_the_sweeper("remove", name, but_fine="ResourceNotFoundException"):
             self._client.delete_schedule(Name=name, GroupName=self._group)
 
@@ -104,7 +119,7 @@ def _left_to_the_sweeper(what: str, name: str, but_fine: str) -> Iterator[None]:
         if code == but_fine:
             return
         reason = code or type(error).__name__
-        extra = {"schedule": name, "execution_id": name.partition(".")[0], "error": reason}
+        extra = {"schedule": name, **subject(name.partition(".")[0]), "error": reason}
         _log.warning("could not %s timer %s (%s): left to the sweeper", what, name, reason, extra=extra)
 
 

@@ -2,9 +2,13 @@
 
 import json
 import logging
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from redial.domain.batch import subject
+from redial.wire.timestamps import to_ms
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -17,29 +21,52 @@ class LambdaFunctions:
 
     An invocation that Lambda does not take is logged and left: it was only ever a shortcut. What it should have moved
     is overdue within moments, and the sweeper moves it then. So nothing here fails the work that asked for it.
-    `dial_function` and `deliver_function` are ARNs (with their alias); who invokes no such function may leave it out.
+    `dial_function`, `deliver_function` and `batch_function` are ARNs (with their alias); who invokes no such function
+    may leave it out.
     """
 
     def __init__(
-        self, client: "LambdaClient", *, deliver_function: str | None = None, dial_function: str | None = None
+        self,
+        client: "LambdaClient",
+        *,
+        deliver_function: str | None = None,
+        dial_function: str | None = None,
+        batch_function: str | None = None,
     ) -> None:
         self._client = client
         self._deliver_function = deliver_function
         self._dial_function = dial_function
+        self._batch_function = batch_function
 
-    def dial(self, execution_id: str, attempt: int, line: int | None = None) -> None:
-        """Invoke dial with `{"execution_id", "attempt"}`, and `"line"` where it has been given one."""
+    def dial(
+        self,
+        execution_id: str,
+        attempt: int,
+        line: int | None = None,
+        at: datetime | None = None,
+        room: datetime | None = None,
+    ) -> None:
+        """Invoke dial with `{"execution_id", "attempt"}`, and `"line"`, `"at"` and `"room"` (epoch milliseconds) where
+        it has been given a line, a start, or was taken from a room."""
         event: dict[str, str | int] = {"execution_id": execution_id, "attempt": attempt}
         if line is not None:
             event["line"] = line
+        if at is not None:
+            event["at"] = to_ms(at)
+        if room is not None:
+            event["room"] = to_ms(room)
         self._invoke("dial", self._dial_function, event)
 
-    def deliver(self, execution_id: str, lease: str | None) -> None:
-        """Invoke deliver with `{"execution_id"}`, and `"lease"` where there is one."""
-        event: dict[str, str | int] = {"execution_id": execution_id}
+    def deliver(self, subject_id: str, lease: str | None) -> None:
+        """Invoke deliver with `{"execution_id"}` or `{"batch_id"}`, and `"lease"` where there is one."""
+        event = subject(subject_id)
         if lease is not None:
             event["lease"] = lease
         self._invoke("deliver", self._deliver_function, event)
+
+    def batch(self, batch_id: str) -> None:
+        """Invoke batch with `{"batch_id"}`."""
+        self._invoke("batch", self._batch_function, subject(batch_id))
 
     def _invoke(self, name: str, function: str | None, event: dict[str, str | int]) -> None:
         if function is None:
@@ -49,5 +76,6 @@ class LambdaFunctions:
         except (ClientError, BotoCoreError) as error:
             # Throttled, no network, no permission: the class and code tell which, and hold no payload.
             code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
-            extra = {"execution_id": event["execution_id"], "function": name, "error": code or type(error).__name__}
+            about = {key: value for key, value in event.items() if key in ("execution_id", "batch_id")}
+            extra = {**about, "function": name, "error": code or type(error).__name__}
             _log.warning("could not invoke %s (%s): left to the sweeper", name, extra["error"], extra=extra)

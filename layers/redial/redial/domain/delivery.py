@@ -7,6 +7,8 @@ LEASE = timedelta(seconds=90)
 """How long one invocation may deliver an execution's events alone. Longer than the deliver function can run (60 s)."""
 FIRST_WAIT = timedelta(seconds=5)
 """Wait before the second try; EventBridge Scheduler cannot be that exact, so the same invocation makes it."""
+TIMER_GRACE = timedelta(minutes=3)
+"""How late a schedule may fire before the sweeper acts for it (EventBridge Scheduler's precision is 1 minute)."""
 LATER_WAITS = (
     timedelta(minutes=1),
     timedelta(minutes=5),
@@ -56,6 +58,16 @@ class Delivery:
             return False
         return self.next_try_at is None or self.next_try_at <= now
 
+    def leased(self, lease: str, now: datetime) -> "Delivery | None":
+        """`lease` may send from now on; None where it may not."""
+        return replace(self, lease=lease, lease_until=now + LEASE) if self.may_send(lease, now) else None
+
+    def due(self, since: datetime, now: datetime) -> datetime:
+        """When somebody must look, where events are pending and the last of them happened at `since`."""
+        if self.next_try_at is not None:
+            return max(self.next_try_at, now) + TIMER_GRACE
+        return max(self.lease_until or since + LEASE, now) + timedelta(milliseconds=1)
+
     def release(self) -> "Delivery":
         """Nobody is sending any more."""
         return replace(self, lease=None, lease_until=None)
@@ -104,6 +116,11 @@ class Delivery:
 
     def _logged(self, tried: Tried) -> tuple[Tried, ...]:
         return (*(entry for entry in self.log if entry.sequence != tried.sequence), tried)
+
+
+def pending_events(delivery: Delivery, last_sequence: int) -> tuple[int, ...]:
+    """Sequences to be sent, in order: those to be replayed, then those never settled."""
+    return (*delivery.replaying, *range(delivery.settled + 1, last_sequence + 1))
 
 
 def _whole_milliseconds(span: timedelta) -> timedelta:

@@ -20,7 +20,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from redial.domain.delivery import LEASE, Delivery
+from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import GiveUp, RetryAt, RetryConfig, decide
 from redial.domain.status import FINAL, LIVE, WAITING, Status, rank
@@ -35,8 +35,6 @@ RINGING_CHECK = timedelta(minutes=3)
 """How long a call may be silent before it is answered; then the carrier is asked."""
 CALL_CHECK = timedelta(minutes=15)
 """How long an answered call may be silent; then the carrier is asked."""
-TIMER_GRACE = timedelta(minutes=3)
-"""How late a schedule may fire before the sweeper acts for it (EventBridge Scheduler's precision is 1 minute)."""
 QUEUE_CHECK = timedelta(minutes=3)
 """How long a queued call waits before the sweeper first makes sure that it is not forgotten."""
 DUE_SLACK = timedelta(minutes=2)
@@ -62,7 +60,8 @@ class Change:
 
     `until`: when the timer of a scheduled, rescheduled or deferred call fires. `timer`: that timer's number.
     `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated.
-    `ended`: on a final status, why no attempt follows; None where a retry does. `token`: who claimed.
+    `ended`: on a final status, why no attempt follows; None where a retry does. `token`: who claimed. `room`: a batch's
+    contact that waits in its batch's room.
     """
 
     kind: Status | Note
@@ -82,6 +81,7 @@ class Change:
     hangup_by: str | None = None
     ended: str | None = None
     token: str | None = None
+    room: bool | None = None
 
     @property
     def is_event(self) -> bool:
@@ -130,6 +130,7 @@ class State:
     scheduled_at: datetime | None = None
     rescheduled_at: datetime | None = None
     ended: str | None = None
+    in_room: bool = False
 
     @property
     def attempt(self) -> Attempt:
@@ -165,7 +166,8 @@ class State:
 class Execution:
     """What was asked, what has happened since, and how far the customer has been told.
 
-    `user_number` and `from_number` are E.164; `from_number` None means the agent's choice. `version` counts saves.
+    `user_number` and `from_number` are E.164; `from_number` None means the agent's or the batch's choice. `row`: which
+    contact of its batch it is (1 is the first). `version` counts saves.
     """
 
     id: str
@@ -175,6 +177,7 @@ class Execution:
     user_number: str
     from_number: str | None = None
     batch_id: str | None = None
+    row: int | None = None
     provider: str = "twilio"
     user_data: dict[str, Any] = field(default_factory=dict)
     retry_config: RetryConfig | None = None
@@ -211,6 +214,11 @@ class Execution:
             _apply(state, change)
         return state
 
+    @property
+    def is_untouched(self) -> bool:
+        """A contact of a batch that nothing has happened to: its batch's cursor stands for it."""
+        return self.batch_id is not None and len(self.changes) == 1 and self.state.status is Status.QUEUED
+
     # ---- appending ------------------------------------------------------------------------------------------------
 
     def _with(self, *changes: Change) -> "Execution":
@@ -227,16 +235,21 @@ class Execution:
             return self._with(Change(Status.QUEUED, now, 1))
         return self._with(Change(Status.SCHEDULED, now, 1, until=scheduled_at, timer=self.version + 1))
 
-    def queue(self, now: datetime, reason: str) -> "Execution":
-        """Due, but it must wait (for a line, for the carrier). Already queued: nothing changes."""
+    def queue(self, now: datetime, reason: str, room: bool = False) -> "Execution":
+        """Due, but it must wait (for a line, for the carrier, in its batch's `room`). Already queued: no new event."""
         if self.state.status is Status.QUEUED:
-            return self
-        return self._with(Change(Status.QUEUED, now, self.state.attempt.number, reason=reason))
+            last = self.changes[-1]
+            if last.kind is not Status.QUEUED or (last.room or False) == room or self.is_untouched:
+                return self
+            return replace(self, changes=(*self.changes[:-1], replace(last, room=room or None)))
+        return self._with(Change(Status.QUEUED, now, self.state.attempt.number, reason=reason, room=room or None))
 
     def move(self, now: datetime, until: datetime, reason: str) -> "Execution":
-        """Moved by the calling window to `until`; uses up no retry."""
-        attempt = self.state.attempt.number
-        return self._with(Change(Status.RESCHEDULED, now, attempt, until=until, timer=self.version + 1, reason=reason))
+        """Moved by the calling window to `until`; uses up no retry. A batch's contact waits in its batch's room."""
+        number, room = self.state.attempt.number, None if self.batch_id is None else True
+        return self._with(
+            Change(Status.RESCHEDULED, now, number, until=until, timer=self.version + 1, reason=reason, room=room)
+        )
 
     def stop(self, now: datetime, reason: str) -> "Execution":
         """End a waiting call. Raises ValueError when it is not waiting (claimed counts as dialled)."""
@@ -360,14 +373,18 @@ class Execution:
 
     def pending(self) -> tuple[int, ...]:
         """Sequences to be sent, in order: those to be replayed, then those never settled."""
-        return (*self.delivery.replaying, *range(self.delivery.settled + 1, self.state.sequence + 1))
+        return pending_events(self.delivery, self.last_sequence)
+
+    @property
+    def last_sequence(self) -> int:
+        """The sequence of the newest event."""
+        return self.state.sequence
 
     def lease_delivery(self, lease: str, now: datetime) -> "Execution":
         """Make `lease` the one that may send now; the same execution when there is nothing to send, another lease is
         live, or the event in front waits for its next try."""
-        if not self.pending() or not self.delivery.may_send(lease, now):
-            return self
-        return replace(self, delivery=replace(self.delivery, lease=lease, lease_until=now + LEASE))
+        leased = self.delivery.leased(lease, now) if self.pending() else None
+        return self if leased is None else replace(self, delivery=leased)
 
     # ---- when somebody must look ----------------------------------------------------------------------------------
 
@@ -392,15 +409,13 @@ class Execution:
             wanted.append(now + RINGING_CHECK)
         elif state.is_live:
             wanted.append(now + CALL_CHECK)
-        elif state.is_waiting:
+        elif self.is_untouched:
+            return None  # its batch's cursor stands for it, and its first event is sent when its turn comes
+        elif state.is_waiting and not state.in_room:
             timer = state.timer[1] + TIMER_GRACE if state.timer else now
             wanted.append(timer if timer > now else now + self._queue_check(now))
         if self.pending():
-            delivery = self.delivery
-            if delivery.next_try_at is not None:
-                wanted.append(max(delivery.next_try_at, now) + TIMER_GRACE)
-            else:
-                wanted.append(max(delivery.lease_until or state.updated_at + LEASE, now) + MILLISECOND)
+            wanted.append(self.delivery.due(state.updated_at, now))
         return min(wanted, default=None)
 
     def _queue_check(self, now: datetime) -> timedelta:
@@ -416,6 +431,7 @@ def _apply(state: State, change: Change) -> None:
         state.attempts.append(Attempt(change.attempt, Status.QUEUED, change.until or change.at))
         state.deferrals = 0
     attempt = state.attempt
+    state.in_room = change.room or False
     if change.kind is Note.CLAIMED:
         attempt.dialed_at = change.at
         attempt.from_number = change.from_number

@@ -22,12 +22,17 @@ class _FromEnvironment:
 
 @dataclass(frozen=True)
 class ApiSettings(_FromEnvironment):
+    """`uploads_endpoint`: the origin that clients put files to; empty: S3's own."""
+
     table_name: str
     schedule_group: str
     scheduler_role_arn: str
     schedule_dlq_arn: str
     dial_function: str
     deliver_function: str
+    batch_function: str
+    files_bucket: str
+    uploads_endpoint: str
     allow_local_webhooks: str
 
 
@@ -39,6 +44,7 @@ class CarrierCallbackSettings(_FromEnvironment):
     schedule_dlq_arn: str
     dial_function: str
     deliver_function: str
+    batch_function: str
     twilio_secret: str
     public_url: str
 
@@ -51,6 +57,7 @@ class DialSettings(_FromEnvironment):
     schedule_dlq_arn: str
     dial_function: str
     deliver_function: str
+    batch_function: str
     twilio_secret: str
     twilio_api_url: str
     public_url: str
@@ -75,5 +82,28 @@ class SweepSettings(_FromEnvironment):
     schedule_dlq_arn: str
     dial_function: str
     deliver_function: str
+    batch_function: str
     twilio_secret: str
     twilio_api_url: str
+
+
+@dataclass(frozen=True)
+class BatchSettings(_FromEnvironment):
+    table_name: str
+    schedule_group: str
+    scheduler_role_arn: str
+    schedule_dlq_arn: str
+    dial_function: str
+    deliver_function: str
+    batch_function: str
+    files_bucket: str
+
+
+@dataclass(frozen=True)
+class TallySettings(_FromEnvironment):
+    table_name: str
+    schedule_group: str
+    scheduler_role_arn: str
+    schedule_dlq_arn: str
+    deliver_function: str
+    batch_function: str

@@ -86,3 +86,13 @@ def swept(done: Swept) -> None:
 def callback_rejected() -> None:
     """CallbackRejected: a request to the carriers' callback whose signature was wrong."""
     _count("CallbackRejected")
+
+
+def batch_completed() -> None:
+    """BatchCompleted: every contact of a batch is final."""
+    _count("BatchCompleted")
+
+
+def not_counted() -> None:
+    """TallyError: a record of the table's stream that could not be read; a batch's counts are wrong by it."""
+    _count("TallyError")

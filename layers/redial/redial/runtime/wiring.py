@@ -3,6 +3,7 @@
 Each function asks for its own world, which is built on the first use in a process and loads only what it needs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from botocore.config import Config
 
 from redial.adapters.carriers import twilio
 from redial.adapters.dynamodb.agents import DynamoAgents
+from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
@@ -20,17 +22,23 @@ from redial.adapters.secrets import TwilioCredentialsStore
 from redial.runtime import system
 from redial.runtime.settings import (
     ApiSettings,
+    BatchSettings,
     CarrierCallbackSettings,
     DeliverSettings,
     DialSettings,
     SweepSettings,
+    TallySettings,
 )
-from redial.wire.execution_json import render
+from redial.wire import batch_json, execution_json
 
 if TYPE_CHECKING:
     from redial.adapters.dynamodb.accounts import DynamoAccounts
     from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
+    from redial.adapters.files import S3Files
+    from redial.domain.batch import Batch
+    from redial.domain.execution import Execution
+    from redial.usecases.carry_on_batch import Worker
     from redial.usecases.deliver_events import Deliverer
     from redial.usecases.dial_attempt import Dialler
     from redial.usecases.sweep import Sweeper
@@ -53,14 +61,19 @@ def _client(service: str) -> Any:
 def _store(table_name: str) -> tuple[DynamoExecutions, DynamoAgents, DynamoLines]:
     client = _client("dynamodb")
     return (
-        DynamoExecutions(client, table_name),
+        DynamoExecutions(client, table_name, system.sleep),
         DynamoAgents(client, table_name),
         DynamoLines(client, table_name),
     )
 
 
+@cache
+def _batches(table_name: str) -> DynamoBatches:
+    return DynamoBatches(_client("dynamodb"), table_name)
+
+
 def _timers(
-    settings: ApiSettings | CarrierCallbackSettings | DialSettings | DeliverSettings | SweepSettings,
+    settings: ApiSettings | BatchSettings | CarrierCallbackSettings | DialSettings | DeliverSettings | SweepSettings,
 ) -> SchedulerTimers:
     return SchedulerTimers(
         _client("scheduler"),
@@ -69,17 +82,37 @@ def _timers(
         dead_letter_arn=settings.schedule_dlq_arn,
         deliver_function=settings.deliver_function,
         dial_function=getattr(settings, "dial_function", None),
+        batch_function=getattr(settings, "batch_function", None),
     )
 
 
-def _functions(settings: ApiSettings | CarrierCallbackSettings | DialSettings | SweepSettings) -> LambdaFunctions:
+def _functions(
+    settings: ApiSettings | BatchSettings | CarrierCallbackSettings | DialSettings | SweepSettings,
+) -> LambdaFunctions:
     return LambdaFunctions(
-        _client("lambda"), deliver_function=settings.deliver_function, dial_function=settings.dial_function
+        _client("lambda"),
+        deliver_function=settings.deliver_function,
+        dial_function=settings.dial_function,
+        batch_function=settings.batch_function,
     )
 
 
 def _credentials(secret_id: str) -> TwilioCredentialsStore:
     return TwilioCredentialsStore(lambda: _client("secretsmanager"), secret_id)
+
+
+@cache
+def _files(settings: ApiSettings) -> "S3Files":
+    """Files, and the addresses at which customers reach them: few requests need an S3 client."""
+    from redial.adapters.files import S3Files
+
+    def signer() -> Any:
+        config = Config(
+            signature_version="s3v4", s3={"addressing_style": "path" if settings.uploads_endpoint else "auto"}
+        )
+        return boto3.client("s3", endpoint_url=settings.uploads_endpoint or None, config=config)
+
+    return S3Files(_client("s3"), settings.files_bucket, cache(signer))
 
 
 @dataclass(frozen=True)
@@ -89,10 +122,12 @@ class ApiWorld:
     settings: ApiSettings
     executions: DynamoExecutions
     agents: DynamoAgents
+    batches: DynamoBatches
     lines: DynamoLines
     accounts: "DynamoAccounts"
     idempotency: "DynamoIdempotencyKeys"
     undelivered: "DynamoUndelivered"
+    files: "Callable[[], S3Files]"
     timers: SchedulerTimers
     functions: LambdaFunctions
 
@@ -111,10 +146,12 @@ def api() -> ApiWorld:
         settings,
         executions,
         agents,
+        _batches(settings.table_name),
         lines,
         DynamoAccounts(client, settings.table_name),
         DynamoIdempotencyKeys(client, settings.table_name),
         DynamoUndelivered(client, settings.table_name),
+        lambda: _files(settings),
         _timers(settings),
         _functions(settings),
     )
@@ -149,33 +186,60 @@ def carrier_callback() -> CarrierCallbackWorld:
     )
 
 
-def _deliverer(settings: DeliverSettings | DialSettings) -> "Deliverer":
+@dataclass(frozen=True)
+class DeliverWorld:
+    """What the deliver function reaches."""
+
+    executions: "Deliverer[Execution]"
+    batches: "Deliverer[Batch]"
+
+
+@cache
+def deliver() -> DeliverWorld:
+    """The deliver function's world."""
+    from redial.usecases.deliver_events import Deliverer
+
+    settings = DeliverSettings.read()
+    return DeliverWorld(
+        _deliverer(settings),
+        Deliverer(
+            store=_batches(settings.table_name),
+            endpoint=lambda batch: batch.webhook_url,
+            render=batch_json.render_event,
+            **_telling(settings),
+        ),
+    )
+
+
+def _deliverer(settings: DeliverSettings | DialSettings) -> "Deliverer[Execution]":
+    from redial.usecases.deliver_events import Deliverer
+
+    executions, agents, _ = _store(settings.table_name)
+
+    def endpoint(execution: "Execution") -> str | None:
+        agent = agents.get(execution.account_id, execution.agent_id)
+        return None if agent is None else agent.webhook_url
+
+    return Deliverer(store=executions, endpoint=endpoint, render=execution_json.render, **_telling(settings))
+
+
+def _telling(settings: DeliverSettings | DialSettings) -> dict[str, Any]:
+    """What delivering needs, whosever events they are."""
     from redial.adapters.dynamodb.accounts import DynamoAccounts
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
     from redial.adapters.http import Http
     from redial.adapters.webhooks import HttpWebhooks
-    from redial.usecases.deliver_events import Deliverer
 
-    executions, agents, _ = _store(settings.table_name)
     client = _client("dynamodb")
-    return Deliverer(
-        executions=executions,
-        agents=agents,
-        accounts=DynamoAccounts(client, settings.table_name),
-        webhooks=HttpWebhooks(Http(), allow_local=settings.allow_local_webhooks == "true"),
-        timers=_timers(settings),
-        undelivered=DynamoUndelivered(client, settings.table_name),
-        render=render,
-        now=system.now,
-        sleep=system.sleep,
-        random=system.random,
-    )
-
-
-@cache
-def deliver() -> "Deliverer":
-    """The deliver function's world."""
-    return _deliverer(DeliverSettings.read())
+    return {
+        "accounts": DynamoAccounts(client, settings.table_name),
+        "webhooks": HttpWebhooks(Http(), allow_local=settings.allow_local_webhooks == "true"),
+        "timers": _timers(settings),
+        "undelivered": DynamoUndelivered(client, settings.table_name),
+        "now": system.now,
+        "sleep": system.sleep,
+        "random": system.random,
+    }
 
 
 @dataclass(frozen=True)
@@ -183,7 +247,7 @@ class DialWorld:
     """What the dial function reaches."""
 
     dialler: "Dialler"
-    deliverer: "Deliverer"
+    deliverer: "Deliverer[Execution]"
 
 
 @cache
@@ -198,12 +262,14 @@ def dial() -> DialWorld:
     dialler = Dialler(
         executions=executions,
         agents=agents,
+        batches=_batches(settings.table_name),
         lines=lines,
         timers=_timers(settings),
         functions=_functions(settings),
         carrier_of=lambda provider: {"twilio": carrier}[provider],
         callback_url=lambda execution_id, attempt: twilio.callback_url(settings.public_url, execution_id, attempt),
         now=system.now,
+        sleep=system.sleep,
         random=system.random,
     )
     return DialWorld(dialler, _deliverer(settings))
@@ -222,6 +288,7 @@ def sweep() -> "Sweeper":
         executions=executions,
         due_items=executions,
         agents=agents,
+        batches=_batches(settings.table_name),
         lines=lines,
         timers=_timers(settings),
         functions=_functions(settings),
@@ -232,7 +299,49 @@ def sweep() -> "Sweeper":
     )
 
 
+@cache
+def batch() -> "Worker":
+    """The batch function's world."""
+    from redial.adapters.batch_csv import CsvContacts
+    from redial.adapters.dynamodb.undelivered import DynamoUndelivered
+    from redial.adapters.files import S3Files
+    from redial.usecases.carry_on_batch import Worker
+
+    settings = BatchSettings.read()
+    executions, agents, lines = _store(settings.table_name)
+    return Worker(
+        batches=_batches(settings.table_name),
+        executions=executions,
+        agents=agents,
+        lines=lines,
+        timers=_timers(settings),
+        functions=_functions(settings),
+        files=S3Files(_client("s3"), settings.files_bucket),
+        contacts=CsvContacts(),
+        undelivered=DynamoUndelivered(_client("dynamodb"), settings.table_name),
+        now=system.now,
+    )
+
+
+@dataclass(frozen=True)
+class TallyWorld:
+    """What the tally function reaches."""
+
+    batches: DynamoBatches
+    functions: LambdaFunctions
+
+
+@cache
+def tally() -> TallyWorld:
+    """The tally function's world."""
+    settings = TallySettings.read()
+    functions = LambdaFunctions(
+        _client("lambda"), deliver_function=settings.deliver_function, batch_function=settings.batch_function
+    )
+    return TallyWorld(_batches(settings.table_name), functions)
+
+
 def reset() -> None:
     """Forget every world built so far: the next use reads the settings and builds the clients anew."""
-    for world in (_client, _store, api, carrier_callback, deliver, dial, sweep):
+    for world in (_client, _store, _batches, _files, api, batch, carrier_callback, deliver, dial, sweep, tally):
         world.cache_clear()

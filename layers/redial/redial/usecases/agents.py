@@ -21,9 +21,9 @@ from redial.domain.agent import (
 )
 from redial.domain.errors import Conflict, FieldError, InvalidInput, NotFound, TooLarge
 from redial.domain.phone_number import is_e164
-from redial.ports import Agents, Executions, Functions, Lines, StaleVersion, Timers
+from redial.ports import Agents, Batches, Executions, Functions, Lines, StaleVersion, Timers
+from redial.usecases.batches import stop_agent_with_batches
 from redial.usecases.lines import fill_all
-from redial.usecases.stop import stop_agent
 
 PROVIDERS = (DEFAULT_PROVIDER,)
 """Carriers that there is an adapter for."""
@@ -128,6 +128,7 @@ def delete_agent(
     account_id: str,
     executions: Executions,
     agents: Agents,
+    batches: Batches,
     lines: Lines,
     timers: Timers,
     functions: Functions,
@@ -137,11 +138,12 @@ def delete_agent(
 
     A call made between the two is stopped when its time comes: nothing is dialled for a deleted agent.
     """
-    stop_agent(
+    stop_agent_with_batches(
         agent_id,
         account_id=account_id,
         executions=executions,
         agents=agents,
+        batches=batches,
         lines=lines,
         timers=timers,
         functions=functions,

@@ -59,7 +59,7 @@ def follow_up(
 
     `lease` is the delivery lease that the change was saved with, where this caller wants deliver invoked for it.
     """
-    if after.state.timer is not None and after.state.timer != before.state.timer:
+    if after.state.timer is not None and after.state.timer != before.state.timer and not after.state.in_room:
         number, at = after.state.timer
         timers.wake_dial(after.id, after.state.attempt.number, number, at, now)
     ended = before.state.attempt

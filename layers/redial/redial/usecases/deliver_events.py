@@ -1,6 +1,7 @@
-"""Telling the customer: an execution's events to its agent's webhook, in order, each until accepted or given up.
+"""Telling the customer: an execution's events to its agent's webhook, a batch's to its own, in order, each until
+accepted or given up.
 
-One invocation at a time holds the execution's delivery lease and sends what is pending; whatever is added meanwhile it
+One invocation at a time holds the delivery lease and sends what is pending; whatever is added meanwhile it
 sends too, since its own write then fails and it reads again. Events sent but not yet written down are sent once more
 after a crash, with the same `webhook-id`.
 """
@@ -10,20 +11,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
+from redial.domain.batch import Batch
 from redial.domain.delivery import FIRST_WAIT, GONE, Delivery, Tried
 from redial.domain.execution import Execution
 from redial.ports import (
     Accounts,
-    Agents,
     DeliveryAnswer,
-    Executions,
     StaleVersion,
     Timers,
     Undelivered,
     Webhooks,
 )
+
+Told = TypeVar("Told", Execution, Batch)
+"""Whose events are delivered."""
 
 SECONDS_FOR_ONE_EVENT = 27.0
 """Two tries of 10 s with 5 s between them, and the write: with less time left no event is begun."""
@@ -42,45 +45,54 @@ class Delivered:
     failed: bool = False
 
 
-@dataclass(frozen=True)
-class Deliverer:
-    """What delivering needs. `render` gives the body of an event: the execution as it was at that sequence."""
+class Store(Protocol[Told]):
+    """Where those stand whose events are delivered."""
 
-    executions: Executions
-    agents: Agents
+    def get(self, subject_id: str, /) -> Told | None: ...
+
+    def save(self, subject: Told, /) -> Told:
+        """Store it over the version that was read. Raises `StaleVersion`."""
+
+
+@dataclass(frozen=True)
+class Deliverer(Generic[Told]):
+    """What delivering needs. `endpoint` says where the events of one go (None: nowhere); `render` gives the body of an
+    event: the execution, or the batch, as it was at that sequence."""
+
+    store: Store[Told]
+    endpoint: Callable[[Told], str | None]
     accounts: Accounts
     webhooks: Webhooks
     timers: Timers
     undelivered: Undelivered
-    render: Callable[[Execution, int], dict[str, Any]]
+    render: Callable[[Told, int], dict[str, Any]]
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     random: Callable[[], float]
 
     def deliver(
-        self, execution_id: str, lease: str, seconds_left: Callable[[], float], known: Execution | None = None
+        self, subject_id: str, lease: str, seconds_left: Callable[[], float], known: Told | None = None
     ) -> Delivered:
         """Send what is pending, if nobody else is sending and the event in front is due.
 
         `lease` is this invocation's name, or the one under which it was invoked; `seconds_left` says how long the
-        invocation may still run; `known` is the execution as the caller has just stored it with this lease.
+        invocation may still run; `known` is it as the caller has just stored it with this lease.
         """
         done = Delivered()
-        execution = known or self._lease(execution_id, lease)
-        while execution is not None and execution.pending():
-            agent = self.agents.get(execution.account_id, execution.agent_id)
-            account = self.accounts.get(execution.account_id)
-            url = agent.webhook_url if agent else None
+        subject = known or self._lease(subject_id, lease)
+        while subject is not None and subject.pending():
+            url = self.endpoint(subject)
+            account = self.accounts.get(subject.account_id)
             if url is None or account is None:
-                execution = self._save(execution, lease, partial(Delivery.skipped, sequence=execution.state.sequence))
+                subject = self._save(subject, lease, partial(Delivery.skipped, sequence=subject.last_sequence))
                 continue
-            tried, answers = self._send(execution, url, account.webhook_secrets, seconds_left)
-            given_up = self._given_up(execution, tried, answers)
+            tried, answers = self._send(subject, url, account.webhook_secrets, seconds_left)
+            given_up = self._given_up(subject, tried, answers)
             if given_up:
-                self.undelivered.add(execution.account_id, execution.id, self.now())
+                self.undelivered.add(subject.account_id, subject.id, self.now())
             jitter = self.random()
-            before = execution.delivery
-            saved = self._save(execution, lease, partial(_apply, tried=tried, answers=answers, jitter=jitter))
+            before = subject.delivery
+            saved = self._save(subject, lease, partial(_apply, tried=tried, answers=answers, jitter=jitter))
             if saved is None:
                 return done
             done = replace(
@@ -88,48 +100,48 @@ class Deliverer:
                 accepted=done.accepted + sum(answer.accepted for answer in answers),
                 given_up=done.given_up + len(given_up),
             )
-            execution = saved
+            subject = saved
             if before.replaying and not saved.delivery.replaying and not saved.delivery.undelivered:
                 self.undelivered.remove(saved.account_id, saved.id)
             if saved.delivery.next_try_at is not None:
                 self._set_timer(saved)
                 return replace(done, failed=True)
-            if execution.pending() and seconds_left() < SECONDS_FOR_ONE_EVENT:
-                self._save(execution, lease, Delivery.release)
+            if subject.pending() and seconds_left() < SECONDS_FOR_ONE_EVENT:
+                self._save(subject, lease, Delivery.release)
                 self.timers.wake_deliver(saved.id, _timer_number(saved), self.now(), self.now())
                 return done
         return done
 
-    def _lease(self, execution_id: str, lease: str) -> Execution | None:
-        """The execution with this lease on it; None when there is nothing to do here."""
+    def _lease(self, subject_id: str, lease: str) -> Told | None:
+        """It with this lease on it; None when there is nothing to do here."""
         while True:
-            execution = self.executions.get(execution_id)
-            if execution is None:
+            subject = self.store.get(subject_id)
+            if subject is None:
                 return None
             now = self.now()
-            leased = execution.lease_delivery(lease, now)
-            if leased is execution:
+            leased = subject.lease_delivery(lease, now)
+            if leased is subject:
                 return None
-            until = execution.delivery.lease_until
-            if execution.delivery.lease == lease and until is not None and until - now >= _LEASE_NEEDED:
-                return execution
+            until = subject.delivery.lease_until
+            if subject.delivery.lease == lease and until is not None and until - now >= _LEASE_NEEDED:
+                return subject
             try:
-                return self.executions.save(leased.with_due(now))
+                return self.store.save(leased.with_due(now))
             except StaleVersion:
                 continue
 
     def _send(
-        self, execution: Execution, url: str, secrets: tuple[str, ...], seconds_left: Callable[[], float]
+        self, subject: Told, url: str, secrets: tuple[str, ...], seconds_left: Callable[[], float]
     ) -> tuple[list[Tried], list[DeliveryAnswer]]:
         """Send pending events one after the other until one is not accepted (410 does not hold up the next one)."""
         tried: list[Tried] = []
         answers: list[DeliveryAnswer] = []
-        tries = execution.delivery.tries
-        for sequence in execution.pending():
+        tries = subject.delivery.tries
+        for sequence in subject.pending():
             if tried and seconds_left() < SECONDS_FOR_ONE_EVENT:
                 break
-            body = json.dumps(self.render(execution, sequence), ensure_ascii=False, separators=(",", ":")).encode()
-            webhook_id = f"{execution.id}-{sequence}"
+            body = json.dumps(self.render(subject, sequence), ensure_ascii=False, separators=(",", ":")).encode()
+            webhook_id = f"{subject.id}-{sequence}"
             tries += 1
             answer = self.webhooks.post(url, body, webhook_id, secrets, self.now())
             if tries == 1 and _worth_a_second_try(answer):
@@ -144,33 +156,33 @@ class Deliverer:
         return tried, answers
 
     @staticmethod
-    def _given_up(execution: Execution, tried: list[Tried], answers: list[DeliveryAnswer]) -> list[int]:
-        after = _apply(execution.delivery, tried, answers, 0.0)
-        return [sequence for sequence in after.undelivered if sequence not in execution.delivery.undelivered]
+    def _given_up(subject: Told, tried: list[Tried], answers: list[DeliveryAnswer]) -> list[int]:
+        after = _apply(subject.delivery, tried, answers, 0.0)
+        return [sequence for sequence in after.undelivered if sequence not in subject.delivery.undelivered]
 
-    def _save(self, execution: Execution, lease: str, update: Callable[[Delivery], Delivery]) -> Execution | None:
+    def _save(self, subject: Told, lease: str, update: Callable[[Delivery], Delivery]) -> Told | None:
         """Write `update` down, over whatever else changed meanwhile; None when the lease was lost to another.
 
         The lease is released in the same write when nothing is left to send.
         """
-        current = execution
+        current = subject
         while True:
             now = self.now()
             updated = replace(current, delivery=update(current.delivery))
             if not updated.pending():
                 updated = replace(updated, delivery=updated.delivery.release())
             try:
-                return self.executions.save(updated.with_due(now))
+                return self.store.save(updated.with_due(now))
             except StaleVersion:
-                read = self.executions.get(execution.id)
+                read = self.store.get(subject.id)
                 if read is None or read.delivery.lease != lease:
                     return None
                 current = read
 
-    def _set_timer(self, execution: Execution) -> None:
-        at = execution.delivery.next_try_at
+    def _set_timer(self, subject: Told) -> None:
+        at = subject.delivery.next_try_at
         assert at is not None
-        self.timers.wake_deliver(execution.id, _timer_number(execution), at, self.now())
+        self.timers.wake_deliver(subject.id, _timer_number(subject), at, self.now())
 
 
 def _apply(delivery: Delivery, tried: list[Tried], answers: list[DeliveryAnswer], jitter: float) -> Delivery:
@@ -190,6 +202,6 @@ def _worth_a_second_try(answer: DeliveryAnswer) -> bool:
     return (answer.retry_after_seconds or 0) <= FIRST_WAIT.total_seconds()
 
 
-def _timer_number(execution: Execution) -> int:
-    """A number that no other deliver timer of this execution has."""
-    return execution.version
+def _timer_number(subject: Execution | Batch) -> int:
+    """A number that no other deliver timer of this subject has."""
+    return subject.version

@@ -6,6 +6,10 @@ waiting ─► gates ──► line ──► claim ──► carrier ──► 
    │      moved or   queued   leave        ├ refused ──► the attempt's end, decided by the retry configuration
    │      ended               quietly      ├ not placed ► unclaimed, later again, no retry used up
    └ not due, not current, claimed: leave  └ unknown ──► stays claimed; a callback or the sweeper settles it
+
+A batch's gates (stopped? paused? calling hours? its rate?) come after the line: whoever stops a batch first marks it
+and then looks at the lines' holders. A dial that took its line before that look is seen and stopped; one that takes it
+later sees the mark. So no dial starts after a stop was answered, and the stop need not look at every contact.
 """
 
 from collections.abc import Callable
@@ -13,22 +17,38 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from redial.domain.agent import Agent
+from redial.domain.batch import Batch
 from redial.domain.calling_window import next_open
 from redial.domain.execution import LATEST_START, Execution
 from redial.domain.outcome import DialResult
 from redial.domain.phone_number import time_zones
-from redial.ports import Agents, CallRequest, Carrier, Executions, Functions, Lines, StaleVersion, Timers
+from redial.ports import (
+    Agents,
+    Batches,
+    CallRequest,
+    Carrier,
+    Executions,
+    Functions,
+    Lines,
+    StaleVersion,
+    Timers,
+    Waiter,
+)
 from redial.usecases.change import change, follow_up
-from redial.usecases.lines import acquire, home_shard, pass_on, wait, waiter
+from redial.usecases.lines import LONGEST_PAUSE, acquire, fill_all, home_shard, pass_on, wait, waiter
 
 
 @dataclass(frozen=True)
 class Dialled:
-    """What one invocation did: the execution before and after (None: there is none), and the carrier's answer."""
+    """What one invocation did: the execution before and after (None: there is none), and the carrier's answer.
+
+    `room`: where it stands in its batch's room now (None: it does not).
+    """
 
     before: Execution | None
     execution: Execution | None
     result: DialResult | None = None
+    room: datetime | None = None
 
 
 class _ClaimLost(Exception):
@@ -39,38 +59,69 @@ class _ClaimLost(Exception):
         self.line = line
 
 
+class _NotYet(Exception):
+    """By its batch's rate the call is to start at `at`; a line is held in the shard `line`."""
+
+    def __init__(self, line: int, at: datetime) -> None:
+        super().__init__(line, at)
+        self.line = line
+        self.at = at
+
+
 @dataclass(frozen=True)
 class Dialler:
     """What dialling needs. `callback_url` gives the public URL for an execution's attempt."""
 
     executions: Executions
     agents: Agents
+    batches: Batches
     lines: Lines
     timers: Timers
     functions: Functions
     carrier_of: Callable[[str], Carrier]
     callback_url: Callable[[str, int], str]
     now: Callable[[], datetime]
+    sleep: Callable[[float], None]
     random: Callable[[], float]
 
-    def dial(self, execution_id: str, attempt: int, lease: str, line: int | None = None) -> Dialled:
+    def dial(
+        self,
+        execution_id: str,
+        attempt: int,
+        lease: str,
+        line: int | None = None,
+        at: datetime | None = None,
+        room: datetime | None = None,
+    ) -> Dialled:
         """Dial that attempt if it is due, current and nobody else's.
 
-        `lease` is a fresh name for delivering its events; `line` the shard in which the attempt has been given a line.
+        `lease` is a fresh name for delivering its events; `line` the shard in which the attempt has been given a line;
+        `at` the start that its batch's rate gives it; `room`: where it stands in its batch's room.
         """
+        if at is not None:
+            self._pause_until(at)
         while True:
             execution = self.executions.get(execution_id)
             if execution is None or not _is_ours(execution, attempt):
                 self._return_line(execution, attempt, line)
+                self._leave_room(execution, attempt, room)
                 return Dialled(execution, execution)
             try:
-                return self._dial(execution, lease, line)
+                dialled = self._dial(execution, lease, line, at)
             except _ClaimLost as lost:
                 line = lost.line  # look again: to dial after all, or to hand the line on
+                continue
+            except _NotYet as later:
+                line, at = later.line, later.at
+                self._pause_until(at)  # and then look again: it may have been stopped meanwhile
+                continue
             except StaleVersion:
                 continue  # a stop or a delivery was quicker: look again
+            if dialled.room != room:
+                self._leave_room(execution, attempt, room)
+            return dialled
 
-    def _dial(self, execution: Execution, lease: str, line: int | None) -> Dialled:
+    def _dial(self, execution: Execution, lease: str, line: int | None, at: datetime | None) -> Dialled:
         now = self.now()
         due = execution.state.next_time
         if due is None or due > now:
@@ -83,11 +134,40 @@ class Dialler:
             return Dialled(execution, self._put_off(execution, refused, agent, held, lease, now))
         assert agent is not None
         shard = home_shard(agent, execution.id) if held is None else held
-        if acquire(agent, shard, waiter(execution), self.lines, now):
-            return self._call(execution, agent, shard, lease)
-        if held is not None:  # until the limit was lowered
-            self.lines.release(agent.agent_id, shard, execution.id, execution.state.attempt.number)
-        return Dialled(execution, self._wait_for_line(execution, agent, lease, now))
+        if not acquire(agent, shard, waiter(execution), self.lines, now):
+            if held is not None:  # until the limit was lowered
+                self.lines.release(agent.agent_id, shard, execution.id, execution.state.attempt.number)
+            waiting = self._wait_for_line(execution, agent, lease, now)
+            return Dialled(execution, waiting, room=waiting.state.next_time if waiting.state.in_room else None)
+        if execution.batch_id is None:
+            return self._call(execution, agent, None, shard, lease)
+        batch = self.batches.get(execution.batch_id)
+        if at is None and batch is not None and batch.calls_per_second is not None and batch.may_dial:
+            at = self._reserved(execution, now)
+            if at is None:
+                refused = execution.queue(now, f"at most {batch.calls_per_second:g} calls a second", room=True)
+        refused = self._batch_gates(execution, agent, batch, now) or refused
+        if refused is not None:
+            room = self._enter_room(refused) if batch is not None and refused.state.is_waiting else None
+            try:
+                return Dialled(execution, self._put_off(execution, refused, agent, shard, lease, now), room=room)
+            except StaleVersion as error:
+                raise _ClaimLost(shard) from error
+        if at is not None and at > now:
+            raise _NotYet(shard, at)
+        dialled = self._call(execution, agent, batch, shard, lease)
+        if batch is not None and batch.calls_per_second is not None:
+            fill_all(agent, self.lines, self.functions, self.now())  # a start starts the next one
+        return dialled
+
+    def _pause_until(self, at: datetime) -> None:
+        seconds = (at - self.now()).total_seconds()
+        if seconds > 0:
+            self.sleep(min(seconds, LONGEST_PAUSE.total_seconds()))
+
+    def _leave_room(self, execution: Execution | None, attempt: int, room: datetime | None) -> None:
+        if room is not None and execution is not None and execution.batch_id is not None:
+            self.lines.leave_room(execution.batch_id, Waiter(execution.id, attempt, attempt > 1, room))
 
     def _gates(self, execution: Execution, agent: Agent | None, now: datetime) -> Execution | None:
         """None when the call may be placed now; else the execution as the first closed gate leaves it."""
@@ -97,14 +177,52 @@ class Dialler:
         if agent.stopped_before is not None and execution.created_at <= agent.stopped_before:
             return execution.stop(now, "agent stopped")
         since = state.queued_at if state.deferrals else state.timer[1] if state.timer else None
-        if since is not None and now > since + LATEST_START:
+        if since is not None and not state.in_room and now > since + LATEST_START:
             hours = LATEST_START.total_seconds() // 3600
             return execution.expire(now, f"could not be placed within {hours:.0f} hours of its time")
-        if self._from_number(execution, agent) is None:
-            return execution.expire(now, "the agent has no from_phone_numbers")
         if agent.answer_url is None and agent.stream_url is None:
             return execution.expire(now, "the agent has neither answer_url nor stream_url")
+        if execution.batch_id is not None:
+            return None  # the others are asked after the line
+        if from_number(execution, agent, None) is None:
+            return execution.expire(now, "the agent has no from_phone_numbers")
         return self._calling_window(execution, agent, now)
+
+    def _batch_gates(self, execution: Execution, agent: Agent, batch: Batch | None, now: datetime) -> Execution | None:
+        """None when the call may be placed now, as far as its batch knows; else as the first closed gate leaves it."""
+        if batch is None or not batch.may_dial:
+            word = "deleted" if batch is None or batch.deleted_at is not None else "stopped"
+            return execution.stop(now, f"batch {word}")
+        if from_number(execution, agent, batch) is None:
+            return execution.expire(now, "neither the batch nor the agent has from_phone_numbers")
+        if batch.paused:
+            return execution.queue(now, "batch paused", room=True)
+        return None if batch.bypass_call_guardrails else self._calling_window(execution, agent, now)
+
+    def _reserved(self, execution: Execution, now: datetime) -> datetime | None:
+        """A start within the next seconds, by the rate of the execution's batch; None where they are all taken."""
+        assert execution.batch_id is not None
+        while True:
+            standing = self.lines.standing(execution.agent_id, execution.batch_id)
+            if standing is None or standing.interval is None:
+                return now
+            if standing.next_at is not None and standing.next_at > now + LONGEST_PAUSE:
+                return None
+            at = self.lines.reserve_start(standing, now)
+            if at is not None:
+                return at
+
+    def _enter_room(self, execution: Execution) -> datetime:
+        """Let it stand in its batch's room, before it is stored as waiting there: if that storing fails, it leaves the
+        room again when it is taken from there."""
+        state = execution.state
+        assert execution.batch_id is not None and state.next_time is not None
+        who = Waiter(execution.id, state.attempt.number, state.attempt.number > 1, state.next_time)
+        first, now = self.lines.enter_room(execution.agent_id, execution.batch_id, who), self.now()
+        if first and who.ready_at > now:
+            number = int(who.ready_at.timestamp())
+            self.timers.wake_batch(execution.batch_id, "room", number, who.ready_at, now)
+        return who.ready_at
 
     def _calling_window(self, execution: Execution, agent: Agent, now: datetime) -> Execution | None:
         if execution.bypass_call_guardrails or agent.call_start_hour is None or agent.call_end_hour is None:
@@ -128,26 +246,37 @@ class Dialler:
         now: datetime,
     ) -> Execution:
         """Save what a gate decided; a line that this call was given, or had kept, goes to the next one."""
-        saved = self.executions.save(refused.lease_delivery(lease, now).with_due(now))
-        self._follow_up(execution, saved, now)
+        saved = execution
+        if refused is not execution:
+            saved = self.executions.save(refused.lease_delivery(lease, now).with_due(now))
+            self._follow_up(execution, saved, now)
         if agent is not None and shard is not None:
             pass_on(agent, shard, execution.id, execution.state.attempt.number, self.lines, self.functions, now)
         return saved
 
     def _wait_for_line(self, execution: Execution, agent: Agent, lease: str, now: datetime) -> Execution:
         """Queue. If a line has become free meanwhile, dial is invoked again, with that line."""
+        if execution.batch_id is not None and execution.state.attempt.number > 1:
+            batch = self.batches.get(execution.batch_id)
+            if batch is not None and batch.first_dials_first and batch.may_dial:
+                waiting = execution.queue(now, "waiting for a line, after first dials", room=True)
+                self._enter_room(waiting)
+                if waiting is not execution:
+                    waiting = self.executions.save(waiting.lease_delivery(lease, now).with_due(now))
+                fill_all(agent, self.lines, self.functions, now)
+                return waiting
         queued = execution.queue(now, "waiting for a line").lease_delivery(lease, now)
         if queued is not execution:
             queued = self.executions.save(queued.with_due(now))
         wait(agent, waiter(queued), self.lines, self.functions, now)
         return queued
 
-    def _call(self, execution: Execution, agent: Agent, shard: int, lease: str) -> Dialled:
+    def _call(self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, lease: str) -> Dialled:
         """Claim, call once, record."""
         now = self.now()
-        from_number = self._from_number(execution, agent)
-        assert from_number is not None
-        claim = execution.claim(now, from_number, shard, token=lease).lease_delivery(lease, now)
+        caller = from_number(execution, agent, batch)
+        assert caller is not None
+        claim = execution.claim(now, caller, shard, token=lease).lease_delivery(lease, now)
         try:
             claimed = self.executions.save(claim.with_due(now))
         except StaleVersion as error:
@@ -192,16 +321,17 @@ class Dialler:
         if agent is not None:
             pass_on(agent, shard, execution.id, attempt, self.lines, self.functions, self.now())
 
-    @staticmethod
-    def _from_number(execution: Execution, agent: Agent) -> str | None:
-        """The caller id of the next attempt: as asked, else the agent's numbers in turn: a retry uses another."""
-        if execution.from_number is not None:
-            return execution.from_number
-        numbers = agent.from_phone_numbers
-        if not numbers:
-            return None
-        first = int(execution.id[:8], 16)
-        return numbers[(first + execution.state.attempt.number - 1) % len(numbers)]
+
+def from_number(execution: Execution, agent: Agent, batch: Batch | None) -> str | None:
+    """The caller id of the next attempt: as asked, else the batch's or the agent's numbers in turn, so that a retry
+    uses another one than the attempt before, where there is one. None: there is none at all."""
+    if execution.from_number is not None:
+        return execution.from_number
+    numbers = (batch.from_phone_numbers if batch is not None else ()) or agent.from_phone_numbers
+    if not numbers:
+        return None
+    first = int(execution.id[:8], 16) if execution.row is None else execution.row - 1
+    return numbers[(first + execution.state.attempt.number - 1) % len(numbers)]
 
 
 def _is_ours(execution: Execution, attempt: int) -> bool:

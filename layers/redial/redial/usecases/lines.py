@@ -1,8 +1,9 @@
 """Handing an agent's lines on: never more live calls than lines, and no pause while somebody waits.
 
     a waiter:       writes itself into the queue, then looks: if it is the head, it tries every shard for itself
-    who ends:       gives its line to the head in one write; without a head frees it, and then looks again
+    who ends:       gives its line to the next in one write; without a next frees it, and then looks again
     who got a line: is invoked with the shard that it now holds
+    a batch:        stands in the queue once, for all its contacts; whoever takes its turn takes its next contact
 
 A line becomes free only by somebody who looks at the queue afterwards, and whoever enters the queue looks at the lines
 afterwards, so no wake-up is lost. A call that is given a line and then dies is found by the sweeper. What a call costs
@@ -11,16 +12,23 @@ does not depend on how many lines the agent has or how many calls wait.
 
 import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from redial.domain.agent import Agent
+from redial.domain.batch import contact_id
 from redial.domain.execution import Execution
-from redial.ports import Functions, Lines, Waiter
+from redial.ports import Functions, Lines, Standing, Waiter
 
 LINES_PER_SHARD = 50
 """A shard is one item, written twice by every call that it carries; 50 calls keep that far below what an item takes."""
 LINES_CHECK = timedelta(minutes=10)
 """How long lines are held before the sweeper asks whether their holders still need them, and how often after that."""
+
+LONGEST_PAUSE = timedelta(seconds=10)
+"""How far ahead a start may be reserved by a batch's rate: dial waits for it, and starts the next one after it."""
+_MOST_TRIES = 50
+"""How often somebody else may be quicker at every batch before this look is given up; the next look is not far."""
 
 
 def shards(agent: Agent) -> int:
@@ -56,11 +64,65 @@ def acquire(agent: Agent, shard: int, who: Waiter, lines: Lines, now: datetime) 
     )
 
 
+@dataclass(frozen=True)
+class Turn:
+    """Whose turn it is. `at`: not to start earlier, by its batch's rate; `room`: taken from its batch's room, where it
+    stands at that time; `waits`: it stands in the agent's queue, and stays there until it has been given a line."""
+
+    waiter: Waiter
+    waits: bool = False
+    at: datetime | None = None
+    room: datetime | None = None
+
+
+def next_turn(agent: Agent, lines: Lines, now: datetime) -> Turn | None:
+    """Whose turn it is: due retries first, then whoever waits longest, a batch being as old as its last turn.
+
+    So batches of one agent take turns, with each other and with single calls, and each makes progress. What is taken
+    from a batch is taken by nobody else.
+    """
+    for _ in range(_MOST_TRIES):
+        queue = lines.queue(agent.agent_id)
+        first = queue.waiters[0] if queue.waiters else None
+        if first is not None and first.retry:
+            return Turn(first, waits=True)
+        ready = [standing for standing in queue.batches if _is_ready(standing, now)]
+        standing = min(ready, key=lambda one: (one.served_at, one.batch_id), default=None)
+        if standing is None or (first is not None and first.ready_at <= standing.served_at):
+            return None if first is None else Turn(first, waits=True)
+        turn = _turn_of(standing, lines, now)
+        if turn is not None:
+            return turn
+    return None
+
+
+def _is_ready(standing: Standing, now: datetime) -> bool:
+    if standing.paused or (standing.next_at is not None and standing.next_at > now + LONGEST_PAUSE):
+        return False
+    return standing.next_row <= standing.last_row or _has_due(standing, now)
+
+
+def _has_due(standing: Standing, now: datetime) -> bool:
+    return standing.room_from is not None and standing.room_from <= now
+
+
+def _turn_of(standing: Standing, lines: Lines, now: datetime) -> Turn | None:
+    rows_left = standing.next_row <= standing.last_row
+    if _has_due(standing, now) and not (standing.first_dials_first and rows_left):
+        found = lines.take_from_room(standing, now)
+        return None if found is None else Turn(found[0], at=found[1], room=found[0].ready_at)
+    taken = lines.take_row(standing, now)
+    if taken is None:
+        return None
+    row, at = taken
+    return Turn(Waiter(contact_id(standing.batch_id, row), 1, False, now), at=at)
+
+
 def wait(agent: Agent, who: Waiter, lines: Lines, functions: Functions, now: datetime) -> None:
     """Join the queue; if nobody is before it, see whether a line has become free since it last looked."""
     lines.enqueue(agent.agent_id, who)
-    head = lines.head(agent.agent_id)
-    if head is not None and head.execution_id == who.execution_id:
+    waiters = lines.queue(agent.agent_id).waiters
+    if waiters and waiters[0].execution_id == who.execution_id:
         fill(agent, range(shards(agent)), lines, functions, now)
 
 
@@ -71,27 +133,51 @@ def pass_on(
 
     Does nothing when the attempt holds no line there, so that it may be repeated.
     """
-    head = lines.head(agent.agent_id)
-    if head is not None and lines.hand_over(
-        agent.agent_id, shard, capacity(agent, shard), execution_id, attempt, head, now
-    ):
-        lines.dequeue(agent.agent_id, head)
-        functions.dial(head.execution_id, head.attempt, shard)
-    elif lines.release(agent.agent_id, shard, execution_id, attempt):
+    turn = next_turn(agent, lines, now)
+    if turn is not None:
+        to = turn.waiter
+        if lines.hand_over(agent.agent_id, shard, capacity(agent, shard), execution_id, attempt, to, now):
+            _start(agent, turn, shard, lines, functions)
+            return
+        _put_back(agent, turn, lines)
+    if lines.release(agent.agent_id, shard, execution_id, attempt) or (turn is not None and not turn.waits):
         fill(agent, (shard,), lines, functions, now)
 
 
 def fill(agent: Agent, shards_to_try: Iterable[int], lines: Lines, functions: Functions, now: datetime) -> None:
-    """Start waiting calls, the first of the queue first, while lines of those shards are free."""
+    """Start waiting calls, whoever's turn it is first, while lines of those shards are free."""
     for shard in shards_to_try:
-        while True:
-            head = lines.head(agent.agent_id)
-            if head is None:
+        holders = set(lines.holders(agent.agent_id, shard))
+        while len(holders) < capacity(agent, shard):
+            turn = next_turn(agent, lines, now)
+            if turn is None:
                 return
-            if not acquire(agent, shard, head, lines, now):
+            if not acquire(agent, shard, turn.waiter, lines, now):
+                _put_back(agent, turn, lines)
                 break
-            lines.dequeue(agent.agent_id, head)
-            functions.dial(head.execution_id, head.attempt, shard)
+            holders.add(turn.waiter.execution_id)
+            _start(agent, turn, shard, lines, functions)
+        else:
+            _start_lost(agent, shard, holders, lines, functions, now)
+
+
+def _start_lost(agent: Agent, shard: int, holders: set[str], lines: Lines, functions: Functions, now: datetime) -> None:
+    """The first of the queue holds a line of this full shard already: whoever was to start it was lost."""
+    waiters = lines.queue(agent.agent_id).waiters
+    if waiters and waiters[0].execution_id in holders and acquire(agent, shard, waiters[0], lines, now):
+        _start(agent, Turn(waiters[0], waits=True), shard, lines, functions)
+
+
+def _start(agent: Agent, turn: Turn, shard: int, lines: Lines, functions: Functions) -> None:
+    if turn.waits:
+        lines.dequeue(agent.agent_id, turn.waiter)
+    functions.dial(turn.waiter.execution_id, turn.waiter.attempt, shard, turn.at, turn.room)
+
+
+def _put_back(agent: Agent, turn: Turn, lines: Lines) -> None:
+    """Nothing was given to it: a contact taken from a batch then waits in the queue; one from its room stays there."""
+    if not turn.waits and turn.room is None:
+        lines.enqueue(agent.agent_id, turn.waiter)
 
 
 def fill_all(agent: Agent, lines: Lines, functions: Functions, now: datetime) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from redial.domain.errors import InvalidInput, NotFound
 from redial.domain.execution import Execution
-from redial.ports import Agents, Executions, Functions, Lines, StaleVersion, Timers
+from redial.ports import Agents, Executions, Functions, Lines, StaleVersion, Timers, Waiter
 from redial.usecases.change import change, follow_up
 from redial.usecases.lines import waiter
 
@@ -62,14 +62,11 @@ def stop_agent(
     this is still working through a long list, or if it dies on the way. Raises `NotFound`.
     """
     mark_stopped(agent_id, account_id=account_id, agents=agents, now=now)
-    stopped = []
-    for execution_id in executions.open_of_agent(agent_id):
-        try:
-            if _stop(execution_id, "agent stopped", executions, agents, lines, timers, functions, now) is not None:
-                stopped.append(execution_id)
-        except _NotWaiting:
-            continue  # live calls finish
-    return stopped
+    return [
+        execution_id
+        for execution_id in executions.open_of_agent(agent_id)  # live calls finish
+        if stop_waiting(execution_id, "agent stopped", executions, agents, lines, timers, functions, now)
+    ]
 
 
 def mark_stopped(agent_id: str, *, account_id: str, agents: Agents, now: datetime) -> None:
@@ -85,6 +82,25 @@ def mark_stopped(agent_id: str, *, account_id: str, agents: Agents, now: datetim
             continue
 
 
+def stop_waiting(
+    execution_id: str,
+    reason: str,
+    executions: Executions,
+    agents: Agents,
+    lines: Lines,
+    timers: Timers,
+    functions: Functions,
+    now: datetime,
+    known: Execution | None = None,
+) -> bool:
+    """Stop a call if it waits; False: it is being dialled, live, over or gone. `known`: as this caller has just read
+    it."""
+    try:
+        return _stop(execution_id, reason, executions, agents, lines, timers, functions, now, known) is not None
+    except _NotWaiting:
+        return False
+
+
 def _stop(
     execution_id: str,
     reason: str,
@@ -94,6 +110,7 @@ def _stop(
     timers: Timers,
     functions: Functions,
     now: datetime,
+    known: Execution | None = None,
 ) -> Execution | None:
     """Raises `_NotWaiting`; None when there is no such execution."""
     lease = f"stop-{now.timestamp():.3f}"
@@ -103,13 +120,17 @@ def _stop(
             raise _NotWaiting
         return execution.stop(now, reason).lease_delivery(lease, now)
 
-    changed = change(executions, execution_id, now, apply)
+    changed = change(executions, execution_id, now, apply, known)
     if changed is None:
         return None
     before, after = changed
-    if before.state.timer is not None:
-        timers.cancel_dial(execution_id, before.state.timer[0])
-    if before.state.queued_at is not None:
+    state = before.state
+    if state.in_room and before.batch_id is not None and state.next_time is not None:
+        number = state.attempt.number
+        lines.leave_room(before.batch_id, Waiter(execution_id, number, number > 1, state.next_time))
+    elif state.timer is not None:
+        timers.cancel_dial(execution_id, state.timer[0])
+    if state.queued_at is not None and not before.is_untouched and not state.in_room:
         lines.dequeue(before.agent_id, waiter(before))  # dial hands back a line that it was given in this moment
     follow_up(before, after, agents=agents, lines=lines, timers=timers, functions=functions, now=now, lease=lease)
     return after

@@ -16,6 +16,7 @@ from redial.domain.execution import CLAIM_GRACE, UNKNOWN_DEADLINE, Execution
 from redial.domain.outcome import CallReport
 from redial.ports import (
     Agents,
+    Batches,
     Carrier,
     CarrierUnavailable,
     Due,
@@ -64,6 +65,7 @@ class Sweeper:
     executions: Executions
     due_items: DueItems
     agents: Agents
+    batches: Batches
     lines: Lines
     timers: Timers
     functions: Functions
@@ -90,7 +92,7 @@ class Sweeper:
                 continue  # it is moving by itself
             except Exception:  # noqa: BLE001  one bad item must not keep the others waiting; it is logged and counted
                 swept.errors += 1
-                _log.exception("sweeping failed", extra={"execution_id": due.execution_id, "agent_id": due.agent_id})
+                _log.exception("sweeping failed", extra=_names(due))
         for agent in swept.queued_at.values():
             fill_all(agent, self.lines, self.functions, self.now())
         return swept
@@ -104,6 +106,8 @@ class Sweeper:
             execution = self.executions.get(due.execution_id)
             if execution is not None and execution.due_at is not None and execution.due_at <= self.now():
                 self._execution(execution, swept)
+        elif due.batch_id is not None:
+            self._batch(due.batch_id, swept)
         elif due.agent_id is not None and due.shard is not None:
             self._lines(due.agent_id, due.shard, swept)
 
@@ -229,6 +233,30 @@ class Sweeper:
             self.functions.deliver(execution.id, None)
             swept.repairs["overdue events"] += 1
 
+    # ---- batches --------------------------------------------------------------------------------------------------
+
+    def _batch(self, batch_id: str, swept: Swept) -> None:
+        """Have it carried on, and its events delivered."""
+        now = self.now()
+        batch = self.batches.get(batch_id)
+        if batch is None or batch.due_at is None or batch.due_at > now:
+            return
+        work = batch.work(now)
+        if work is not None:
+            self.functions.batch(batch_id)
+            if work != "check":
+                swept.repairs["batch carried on"] += 1
+        elif batch.start_at is not None and not batch.is_over and batch.timer is not None:
+            self.timers.wake_batch(batch_id, "start", batch.timer, batch.start_at, now)
+        if batch.pending():
+            delivery = batch.delivery
+            if delivery.next_try_at is not None and delivery.next_try_at > now:
+                self.timers.wake_deliver(batch_id, batch.version, delivery.next_try_at, now)
+            elif delivery.may_send(None, now):
+                self.functions.deliver(batch_id, None)
+            swept.repairs["overdue events"] += 1
+        self.batches.save(batch.with_due(now))
+
     # ---- lines ----------------------------------------------------------------------------------------------------
 
     def _lines(self, agent_id: str, shard: int, swept: Swept) -> None:
@@ -255,3 +283,7 @@ class Sweeper:
         if state.is_waiting and state.queued_at is None:
             return False  # it waits for a timer, not for the line
         return state.attempt.line in (shard, None)
+
+
+def _names(due: Due) -> dict[str, str | None]:
+    return {"execution_id": due.execution_id, "batch_id": due.batch_id, "agent_id": due.agent_id}

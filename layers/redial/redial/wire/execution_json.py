@@ -56,10 +56,21 @@ def render(execution: Execution, sequence: int | None = None) -> dict[str, Any]:
             "recipient_data": execution.user_data,
             "recipient_phone_number": execution.user_number,
         },
-        "batch_run_details": None,
+        "batch_run_details": _batch_run(execution, state),
         "attempts": [_attempt(one) for one in state.attempts],
         "next_attempt": _next_attempt(state),
         "sequence": state.sequence,
+    }
+
+
+def _batch_run(execution: Execution, state: State) -> dict[str, Any] | None:
+    if execution.row is None:
+        return None
+    return {
+        "status": str(state.status),
+        "created_at": rfc3339(execution.created_at),
+        "updated_at": rfc3339(state.updated_at),
+        "retried": state.attempt.number - 1,
     }
 
 

@@ -94,6 +94,11 @@ def hash_of(body: Any) -> str:
     return hashlib.sha256(canonical_json(body).encode()).hexdigest()
 
 
+def hash_of_bytes(content: bytes) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def to_json(value: Any) -> str:
     """An answer's body."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
@@ -293,6 +298,7 @@ class AgentStopped(BaseModel):
     """Every call of the agent that was waiting and is stopped now."""
 
     stopped_executions: list[str]
+    stopped_batches: list[str] = Field(description="Batches of the agent; their contacts are stopped with them.")
 
 
 # ---- executions ---------------------------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ written today must load for as long as executions live: names are only ever adde
 (tests/contract/recorded holds items of the past). Times are whole milliseconds; inside the JSON texts since `ca`.
 
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: twilio)
-    by guardrails bypassed · ud user data · v version
+    by guardrails bypassed · ud user data · v version · sq row in the batch
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
-       v voicemail, d duration, g ring, h hangup by, e ended, w token}]], the last left out where it is empty
+       v voicemail, d duration, g ring, h hangup by, e ended, w token, p room}]], the last left out where it is empty
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key: index keys
@@ -42,6 +42,7 @@ _CHANGE_FIELDS = {
     "h": "hangup_by",
     "e": "ended",
     "w": "token",
+    "p": "room",
 }
 _STATUSES = frozenset(Status)
 
@@ -65,7 +66,6 @@ def encode(execution: Execution) -> dict[str, Any]:
     """The item as plain Python values (str, int, bool)."""
     created = execution.created_at
     created_ms = to_ms(created)
-    state = execution.state
     item: dict[str, Any] = key(execution.id) | {
         "v": execution.version,
         "ac": execution.account_id,
@@ -73,13 +73,16 @@ def encode(execution: Execution) -> dict[str, Any]:
         "ca": created_ms,
         "to": execution.user_number,
         "ch": _json([_encode_change(change, created) for change in execution.changes]),
-        "listing_shard": listing_shard(execution.agent_id, int(execution.id[-2:], 16) % LISTING_SHARDS),
-        "listing_key": f"{DONE if state.is_final else OPEN}#{created_ms:013d}#{execution.id}",
     }
     if execution.from_number is not None:
         item["fr"] = execution.from_number
     if execution.batch_id is not None:
         item["ba"] = execution.batch_id
+    if execution.row is None:
+        item["listing_shard"] = listing_shard(execution.agent_id, int(execution.id[-2:], 16) % LISTING_SHARDS)
+        item["listing_key"] = f"{DONE if execution.state.is_final else OPEN}#{created_ms:013d}#{execution.id}"
+    else:  # its batch is in the listing, and stands for all its contacts
+        item["sq"] = execution.row
     if execution.provider != DEFAULT_PROVIDER:
         item["pr"] = execution.provider
     if execution.bypass_call_guardrails:
@@ -87,19 +90,10 @@ def encode(execution: Execution) -> dict[str, Any]:
     if execution.user_data:
         item["ud"] = _json(execution.user_data)
     if execution.retry_config is not None:
-        config = execution.retry_config
-        item["rc"] = _json(
-            [
-                config.enabled,
-                config.max_retries,
-                config.retry_on_statuses,
-                config.retry_on_voicemail,
-                config.retry_intervals_minutes,
-            ]
-        )
-    delivery = _encode_delivery(execution.delivery, created)
-    if delivery:
-        item["dl"] = _json(delivery)
+        item["rc"] = encode_retry_config(execution.retry_config)
+    delivery = encode_delivery(execution.delivery, created)
+    if delivery is not None:
+        item["dl"] = delivery
     if execution.due_at is not None:
         item["due_shard"] = due_shard(execution.id)
         item["due_at"] = to_ms(execution.due_at)
@@ -117,15 +111,21 @@ def decode(item: dict[str, Any]) -> Execution:
         user_number=item["to"],
         from_number=item.get("fr"),
         batch_id=item.get("ba"),
+        row=item.get("sq"),
         provider=item.get("pr", DEFAULT_PROVIDER),
         user_data=json.loads(item["ud"]) if "ud" in item else {},
-        retry_config=_decode_retry_config(json.loads(item["rc"])) if "rc" in item else None,
+        retry_config=decode_retry_config(item["rc"]) if "rc" in item else None,
         bypass_call_guardrails=item.get("by", False),
         changes=tuple(_decode_change(change, created) for change in json.loads(item["ch"])),
-        delivery=_decode_delivery(json.loads(item.get("dl", "{}")), created),
+        delivery=decode_delivery(item.get("dl"), created),
         version=item["v"],
         due_at=from_ms(item["due_at"]) if "due_at" in item else None,
     )
+
+
+def status_of(item: dict[str, Any]) -> Status:
+    """The status of a stored execution, without loading it."""
+    return next(Status(change[0]) for change in reversed(json.loads(item["ch"])) if change[0] in _STATUSES)
 
 
 def _json(value: Any) -> str:
@@ -136,8 +136,22 @@ def _since(created: datetime, instant: datetime) -> int:
     return (instant - created) // MILLISECOND
 
 
-def _decode_retry_config(stored: list[Any]) -> RetryConfig:
-    enabled, max_retries, statuses, voicemail, intervals = stored
+def encode_retry_config(config: RetryConfig) -> str:
+    """Its JSON text."""
+    return _json(
+        [
+            config.enabled,
+            config.max_retries,
+            config.retry_on_statuses,
+            config.retry_on_voicemail,
+            config.retry_intervals_minutes,
+        ]
+    )
+
+
+def decode_retry_config(text: str) -> RetryConfig:
+    """What `encode_retry_config` was given."""
+    enabled, max_retries, statuses, voicemail, intervals = json.loads(text)
     return RetryConfig(enabled, max_retries, tuple(Status(status) for status in statuses), voicemail, tuple(intervals))
 
 
@@ -168,7 +182,8 @@ def _decode_change(stored: list[Any], created: datetime) -> Change:
     )
 
 
-def _encode_delivery(delivery: Delivery, created: datetime) -> dict[str, Any]:
+def encode_delivery(delivery: Delivery, created: datetime) -> str | None:
+    """Its JSON text; None where nothing has been delivered or tried."""
     stored: dict[str, Any] = {
         "s": delivery.settled,
         "p": delivery.replaying,
@@ -183,10 +198,13 @@ def _encode_delivery(delivery: Delivery, created: datetime) -> dict[str, Any]:
             for tried in delivery.log
         ],
     }
-    return {name: value for name, value in stored.items() if value}
+    kept = {name: value for name, value in stored.items() if value}
+    return _json(kept) if kept else None
 
 
-def _decode_delivery(stored: dict[str, Any], created: datetime) -> Delivery:
+def decode_delivery(text: str | None, created: datetime) -> Delivery:
+    """What `encode_delivery` was given."""
+    stored: dict[str, Any] = json.loads(text or "{}")
     return Delivery(
         settled=stored.get("s", 0),
         replaying=tuple(stored.get("p", ())),

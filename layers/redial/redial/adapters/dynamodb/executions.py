@@ -5,15 +5,15 @@ time, open ones and finished ones apart. Both indexes hold keys alone and change
 """
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import islice
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.items import from_item, to_item
+from redial.domain.batch import Batch, contact_id
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
 from redial.domain.status import FINAL, Status
@@ -32,10 +32,14 @@ from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import BatchStatementRequestTypeDef
 
 FILTER_LIMIT = 10_000
 """Most executions that one listing with a status or batch filter reads; a wider one is asked to narrow its dates."""
 _BATCH_GET = 100  # BatchGetItem takes no more keys
+_STATEMENTS = 25  # BatchExecuteStatement takes no more
+_TRY_AGAIN = ("ProvisionedThroughputExceeded", "RequestLimitExceeded", "ThrottlingError", "InternalServerError")
+"""Errors of one statement that say: nothing was done, ask again."""
 
 
 def lost_condition(error: ClientError) -> bool:
@@ -52,12 +56,51 @@ class Page:
     has_more: bool
 
 
+@dataclass(frozen=True)
+class _Block:
+    """A part of a listing: one execution, by its id, or all stored contacts of a batch."""
+
+    created_at: datetime
+    of: str | Batch
+
+    @property
+    def size(self) -> int:
+        return 1 if isinstance(self.of, str) else self.of.done_row
+
+    def newest_first(self) -> tuple[int, str]:
+        return -to_ms(self.created_at), self.of if isinstance(self.of, str) else self.of.id
+
+    def ids(self, start: int, size: int) -> Iterator[str]:
+        if isinstance(self.of, str):
+            yield self.of
+        else:
+            for row in range(start + 1, min(start + size, self.size) + 1):
+                yield contact_id(self.of.id, row)
+
+
+def _ids(blocks: Sequence[_Block], start: int, size: int) -> list[str]:
+    """The ids of `size` executions from number `start` (0 is the first) on."""
+    found: list[str] = []
+    for block in blocks:
+        if start >= block.size:
+            start -= block.size
+            continue
+        found += block.ids(start, size - len(found))
+        start = 0
+        if len(found) >= size:
+            break
+    return found[:size]
+
+
 class DynamoExecutions:
     """Implements `ports.Executions` and `ports.DueItems`, and the listing for the API."""
 
-    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+    def __init__(
+        self, client: "DynamoDBClient", table_name: str, sleep: Callable[[float], None] = lambda seconds: None
+    ) -> None:
         self._client = client
         self._table = table_name
+        self._sleep = sleep
 
     def get(self, execution_id: str) -> Execution | None:
         answer = self._client.get_item(TableName=self._table, Key=to_item(key(execution_id)), ConsistentRead=True)
@@ -74,6 +117,39 @@ class DynamoExecutions:
         saved = replace(execution, version=execution.version + 1)
         self._put(saved, "v = :read", {":read": {"N": str(execution.version)}})
         return saved
+
+    def create_contacts(self, executions: Sequence[Execution]) -> None:
+        """PartiQL's INSERT never overwrites, so one request stores 25 contacts and leaves alone those that are
+        there."""
+        attempts = 0
+        for start in range(0, len(executions), _STATEMENTS):
+            left = [_insert(self._table, one) for one in executions[start : start + _STATEMENTS]]
+            while left:
+                answer = self._client.batch_execute_statement(Statements=left)
+                errors = [response.get("Error", {}).get("Code") for response in answer["Responses"]]
+                for code in errors:
+                    if code not in (None, "DuplicateItem", *_TRY_AGAIN):
+                        raise RuntimeError(f"DynamoDB did not take a contact: {code}")
+                left = [one for one, code in zip(left, errors, strict=True) if code in _TRY_AGAIN]
+                attempts = attempts + 1 if left else 0
+                if left:
+                    self._sleep(min(0.05 * 2**attempts, 5.0))
+
+    def read(self, ids: Sequence[str]) -> list[Execution]:
+        return self._read(ids)
+
+    def remove(self, execution: Execution) -> None:
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key=to_item(key(execution.id)),
+                ConditionExpression="attribute_not_exists(pk) OR v = :read",
+                ExpressionAttributeValues={":read": {"N": str(execution.version)}},
+            )
+        except ClientError as error:
+            if lost_condition(error):
+                raise StaleVersion(execution.id) from error
+            raise
 
     def _put(self, execution: Execution, condition: str, values: dict[str, Any]) -> None:
         """Write it on the condition, or raise `StaleVersion`.
@@ -110,6 +186,8 @@ class DynamoExecutions:
             kind, _, rest = item["pk"].partition("#")
             if kind == "X":
                 yield Due(due_at, execution_id=rest)
+            elif kind == "B":
+                yield Due(due_at, batch_id=rest)
             else:
                 agent_id, _, line_shard = rest.rpartition("#")
                 yield Due(due_at, agent_id=agent_id, shard=int(line_shard))
@@ -125,6 +203,7 @@ class DynamoExecutions:
         self,
         agent_id: str,
         *,
+        batches: Sequence[Batch],
         page_number: int,
         page_size: int,
         status: Status | None = None,
@@ -132,37 +211,34 @@ class DynamoExecutions:
         created_from: datetime | None = None,
         created_to: datetime | None = None,
     ) -> Page:
-        """One page, newest first. Without `status` and `batch_id` only keys are read to find it, and the page's items.
+        """One page, newest first; a batch's contacts are as old as the batch, and in the order of its file.
 
-        Raises `InvalidInput` when a filter would have to read more than `FILTER_LIMIT` executions.
+        `batches` are the agent's. Without `status` only keys are read to find the page, and the page's items.
+        Raises `InvalidInput` when a status would have to be looked for in more than `FILTER_LIMIT` executions.
         """
-        kinds = (OPEN, DONE) if status is None else (DONE,) if status in FINAL else (OPEN,)
-        keys = heapq.merge(
-            *(
-                map(_newest_first, self._listing(agent_id, shard, kind, created_from, created_to))
-                for kind in kinds
-                for shard in range(LISTING_SHARDS)
+        blocks = [_Block(batch.created_at, batch) for batch in batches if batch_id in (None, batch.id)]
+        if batch_id is None:
+            kinds = (OPEN, DONE) if status is None else (DONE,) if status in FINAL else (OPEN,)
+            keys = heapq.merge(
+                *(
+                    map(_newest_first, self._listing(agent_id, shard, kind, created_from, created_to))
+                    for kind in kinds
+                    for shard in range(LISTING_SHARDS)
+                )
             )
-        )
+            blocks += [_Block(from_ms(-minus_created), execution_id) for minus_created, execution_id in keys]
+        low, high = created_from or datetime.min.replace(tzinfo=UTC), created_to or datetime.max.replace(tzinfo=UTC)
+        blocks = sorted((one for one in blocks if low <= one.created_at <= high), key=_Block.newest_first)
+        total = sum(one.size for one in blocks)
         start = (page_number - 1) * page_size
-        if status is None and batch_id is None:
-            ids = [execution_id for _, execution_id in keys]
-            total = len(ids)
-            executions = self._read(ids[start : start + page_size])
-        else:
-            candidates = [execution_id for _, execution_id in islice(keys, FILTER_LIMIT + 1)]
-            if len(candidates) > FILTER_LIMIT:
-                message = f"more than {FILTER_LIMIT} executions to look through; narrow from and to"
-                raise InvalidInput.of("from", message)
-            matching = [
-                execution
-                for execution in self._read(candidates)
-                if (status is None or execution.state.status is status)
-                and (batch_id is None or execution.batch_id == batch_id)
-            ]
-            total = len(matching)
-            executions = matching[start : start + page_size]
-        return Page(executions, total, total > start + page_size)
+        if status is None:
+            return Page(self._read(_ids(blocks, start, page_size)), total, total > start + page_size)
+        if total > FILTER_LIMIT:
+            message = f"more than {FILTER_LIMIT} executions to look through; narrow from and to"
+            message += ", or read the batch's results.csv" if batch_id is not None else ""
+            raise InvalidInput.of("from" if batch_id is None else "status", message)
+        matching = [one for one in self._read(_ids(blocks, 0, total)) if one.state.status is status]
+        return Page(matching[start : start + page_size], len(matching), len(matching) > start + page_size)
 
     def _listing(
         self, agent_id: str, shard: int, kind: str, created_from: datetime | None, created_to: datetime | None
@@ -208,6 +284,12 @@ class DynamoExecutions:
                 unprocessed = answer["UnprocessedKeys"].get(self._table)
                 wanted = list(unprocessed["Keys"]) if unprocessed else []
         return [found[one] for one in ids if one in found]
+
+
+def _insert(table_name: str, execution: Execution) -> "BatchStatementRequestTypeDef":
+    item = to_item(encode(replace(execution, version=1)))
+    names = ", ".join(f"'{name}': ?" for name in item)
+    return {"Statement": f'INSERT INTO "{table_name}" VALUE {{{names}}}', "Parameters": list(item.values())}
 
 
 def _newest_first(item: dict[str, Any]) -> tuple[int, str]:

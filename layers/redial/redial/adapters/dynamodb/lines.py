@@ -1,4 +1,10 @@
-"""An agent's lines and its queue in the table.
+"""An agent's lines, its queue, and the rooms of its batches in the table.
+
+    L#<agent>#<shard> / LINES       holders of lines
+    Q#<agent> / 0#<ready>#<id>      a due retry that waits for a line
+    Q#<agent> / 0b#<batch>          a running batch, for all its contacts that nobody has dialled
+    Q#<agent> / 1#<ready>#<id>      a first dial that waits for a line
+    R#<batch> / <ready>#<id>        a contact in its batch's room: n attempt, tk when it was last taken
 
 A shard of lines is one item: a map execution id → {attempt, since}. It takes part in the due index so that the sweeper
 looks at who has held a line for long. The queue is a partition of small items, sorted by class and time, and read from
@@ -6,22 +12,27 @@ the table itself: an index may lag, and a waiter overlooked is a wake-up lost. J
 so that about 500 calls a second can come to wait at one agent.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
-from redial.ports import Waiter
+from redial.ports import Queue, Standing, Waiter
 from redial.usecases.lines import LINES_CHECK
 from redial.wire.stored_execution import due_shard
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-_RETRY_CLASS, _FIRST_CLASS = "0", "1"  # sorts due retries before first dials
+_RETRY_CLASS, _BATCH_CLASS, _FIRST_CLASS = "0", "0b", "1"  # sorts due retries, then batches, then first dials
+_FRONT = 25  # items of the front of a queue: 25 of them are one read unit or two
+_TAKEN = timedelta(minutes=5)
+"""How long somebody who was taken from a room has to be dialled before another may take him again."""
 
 
 class DynamoLines:
@@ -123,18 +134,210 @@ class DynamoLines:
     def dequeue(self, agent_id: str, waiter: Waiter) -> None:
         self._client.delete_item(TableName=self._table, Key=to_item(_queue_key(agent_id, waiter)))
 
-    def head(self, agent_id: str) -> Waiter | None:
+    def queue(self, agent_id: str) -> Queue:
+        queue = Queue([], [])
+        start: dict[str, Any] = {}
+        while True:
+            answer = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues=to_item({":pk": _queue_pk(agent_id)}),
+                ConsistentRead=True,
+                Limit=_FRONT,
+                **start,
+            )
+            for item in map(from_item, answer["Items"]):
+                if item["sk"].startswith(f"{_BATCH_CLASS}#"):
+                    queue.batches.append(_standing(item))
+                else:
+                    klass, ready, execution_id = item["sk"].split("#")
+                    queue.waiters.append(Waiter(execution_id, item["n"], klass == _RETRY_CLASS, from_ms(int(ready))))
+            if queue.waiters or "LastEvaluatedKey" not in answer:
+                return queue
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    # ---- batches --------------------------------------------------------------------------------------------------
+
+    def join(self, standing: Standing) -> None:
+        item = _standing_key(standing.agent_id, standing.batch_id) | {
+            "nr": standing.next_row,
+            "la": standing.last_row,
+            "sa": to_ms(standing.served_at),
+        }
+        if standing.interval is not None:
+            item["iv"] = standing.interval // timedelta(milliseconds=1)
+        if standing.first_dials_first:
+            item["ff"] = True
+        if standing.paused:
+            item["pa"] = True
+        try:
+            self._client.put_item(
+                TableName=self._table, Item=to_item(item), ConditionExpression="attribute_not_exists(pk)"
+            )
+        except ClientError as error:
+            if not lost_condition(error):
+                raise
+
+    def leave(self, agent_id: str, batch_id: str) -> None:
+        self._client.delete_item(TableName=self._table, Key=to_item(_standing_key(agent_id, batch_id)))
+
+    def standing(self, agent_id: str, batch_id: str) -> Standing | None:
+        answer = self._client.get_item(
+            TableName=self._table, Key=to_item(_standing_key(agent_id, batch_id)), ConsistentRead=True
+        )
+        return _standing(from_item(answer["Item"])) if "Item" in answer else None
+
+    def pause(self, agent_id: str, batch_id: str, paused: bool) -> None:
+        self._change(agent_id, batch_id, "SET pa = :paused", "attribute_exists(pk)", {":paused": paused})
+
+    def take_row(self, standing: Standing, now: datetime) -> tuple[int, datetime | None] | None:
+        rate, condition, values, at = _next_start(standing, now)
+        changed = self._change(
+            standing.agent_id,
+            standing.batch_id,
+            f"SET nr = nr + :one, sa = :now{rate}",
+            f"nr <= la AND (attribute_not_exists(pa) OR pa = :no){condition}",
+            {":one": 1, ":now": to_ms(now), ":no": False, **values},
+        )
+        return None if changed is None else (changed["nr"] - 1, at)
+
+    def reserve_start(self, standing: Standing, now: datetime) -> datetime | None:
+        rate, condition, values, at = _next_start(standing, now)
+        if at is None:
+            raise ValueError("the batch has no rate")
+        changed = self._change(
+            standing.agent_id,
+            standing.batch_id,
+            f"SET sa = :now{rate}",
+            f"attribute_exists(pk){condition}",
+            {":now": to_ms(now), **values},
+        )
+        return None if changed is None else at
+
+    def enter_room(self, standing_agent_id: str, batch_id: str, waiter: Waiter) -> bool:
+        item = _room_key(batch_id, waiter) | {"n": waiter.attempt}
+        self._client.put_item(TableName=self._table, Item=to_item(item))
+        changed = self._change(
+            standing_agent_id,
+            batch_id,
+            "SET rf = :ready",
+            "attribute_exists(pk) AND (attribute_not_exists(rf) OR rf > :ready)",
+            {":ready": to_ms(waiter.ready_at)},
+        )
+        return changed is not None
+
+    def take_from_room(self, standing: Standing, now: datetime) -> tuple[Waiter, datetime | None] | None:
+        following: datetime | None = None
+        for item in self._room(standing.batch_id):
+            ready, execution_id = item["sk"].split("#")
+            waiter = Waiter(execution_id, item["n"], item["n"] > 1, from_ms(int(ready)))
+            if waiter.ready_at > now:
+                following = waiter.ready_at
+                break
+            if "tk" in item and from_ms(item["tk"]) > now - _TAKEN:
+                again = from_ms(item["tk"]) + _TAKEN
+                following = again if following is None else min(following, again)
+                continue
+            if not self._take_waiter(item["sk"], standing.batch_id, now):
+                return None
+            rate, condition, values, at = _next_start(standing, now)
+            changed = self._change(
+                standing.agent_id,
+                standing.batch_id,
+                f"SET sa = :now{rate}",
+                f"attribute_exists(pk){condition}",
+                {":now": to_ms(now), **values},
+            )
+            if changed is None:
+                self._untake_waiter(item["sk"], standing.batch_id)
+                return None
+            return waiter, at
+        self._move_room_from(standing, following)
+        return None
+
+    def leave_room(self, batch_id: str, waiter: Waiter) -> None:
+        self._client.delete_item(TableName=self._table, Key=to_item(_room_key(batch_id, waiter)))
+
+    def next_in_room(self, batch_id: str, after: datetime) -> datetime | None:
         answer = self._client.query(
             TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues=to_item({":pk": _queue_pk(agent_id)}),
+            KeyConditionExpression="pk = :pk AND sk > :after",
+            ExpressionAttributeValues=to_item({":pk": f"R#{batch_id}", ":after": f"{to_ms(after) + 1:013d}"}),
             ConsistentRead=True,
             Limit=1,
         )
-        for item in map(from_item, answer["Items"]):
-            klass, ready, execution_id = item["sk"].split("#")
-            return Waiter(execution_id, item["n"], klass == _RETRY_CLASS, from_ms(int(ready)))
-        return None
+        return next((from_ms(int(from_item(item)["sk"].split("#")[0])) for item in answer["Items"]), None)
+
+    def empty_room(self, batch_id: str) -> None:
+        for item in self._room(batch_id):
+            self._client.delete_item(TableName=self._table, Key=to_item({"pk": item["pk"], "sk": item["sk"]}))
+
+    def _room(self, batch_id: str) -> "Iterator[dict[str, Any]]":
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues=to_item({":pk": f"R#{batch_id}"}),
+            ConsistentRead=True,
+            PaginationConfig={"PageSize": _FRONT},
+        )
+        for page in pages:
+            yield from map(from_item, page["Items"])
+
+    def _take_waiter(self, sort_key: str, batch_id: str, now: datetime) -> bool:
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=to_item({"pk": f"R#{batch_id}", "sk": sort_key}),
+                UpdateExpression="SET tk = :now",
+                ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(tk) OR tk <= :old)",
+                ExpressionAttributeValues=to_item({":now": to_ms(now), ":old": to_ms(now - _TAKEN)}),
+            )
+        except ClientError as error:
+            if lost_condition(error):
+                return False
+            raise
+        return True
+
+    def _untake_waiter(self, sort_key: str, batch_id: str) -> None:
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=to_item({"pk": f"R#{batch_id}", "sk": sort_key}),
+                UpdateExpression="REMOVE tk",
+                ConditionExpression="attribute_exists(pk)",
+            )
+        except ClientError as error:
+            if not lost_condition(error):
+                raise
+
+    def _move_room_from(self, standing: Standing, following: datetime | None) -> None:
+        """The room has nobody who is due: write down from when on it will have, unless somebody entered meanwhile."""
+        if standing.room_from is None:
+            return
+        values: dict[str, Any] = {":read": to_ms(standing.room_from)}
+        update = "REMOVE rf"
+        if following is not None:
+            update, values = "SET rf = :following", values | {":following": to_ms(following)}
+        self._change(standing.agent_id, standing.batch_id, update, "rf = :read", values)
+
+    def _change(
+        self, agent_id: str, batch_id: str, update: str, condition: str, values: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """The batch's standing as changed; None where the condition did not hold."""
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=to_item(_standing_key(agent_id, batch_id)),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=to_item(values),
+                ReturnValues="ALL_NEW",
+            )
+            return from_item(answer["Attributes"])
+        except ClientError as error:
+            if lost_condition(error):
+                return None
+            raise
 
     def _lines(self, agent_id: str, shard: int) -> dict[str, Any]:
         answer = self._client.get_item(
@@ -179,3 +382,37 @@ def _queue_pk(agent_id: str) -> str:
 def _queue_key(agent_id: str, waiter: Waiter) -> dict[str, Any]:
     klass = _RETRY_CLASS if waiter.retry else _FIRST_CLASS
     return {"pk": _queue_pk(agent_id), "sk": f"{klass}#{to_ms(waiter.ready_at):013d}#{waiter.execution_id}"}
+
+
+def _standing_key(agent_id: str, batch_id: str) -> dict[str, Any]:
+    return {"pk": _queue_pk(agent_id), "sk": f"{_BATCH_CLASS}#{batch_id}"}
+
+
+def _standing(item: dict[str, Any]) -> Standing:
+    return Standing(
+        batch_id=item["sk"].partition("#")[2],
+        agent_id=item["pk"].removeprefix("Q#"),
+        next_row=item["nr"],
+        last_row=item["la"],
+        served_at=from_ms(item["sa"]),
+        interval=timedelta(milliseconds=item["iv"]) if "iv" in item else None,
+        next_at=from_ms(item["nx"]) if "nx" in item else None,
+        room_from=from_ms(item["rf"]) if "rf" in item else None,
+        paused=item.get("pa", False),
+        first_dials_first=item.get("ff", False),
+    )
+
+
+def _next_start(standing: Standing, now: datetime) -> tuple[str, str, dict[str, Any], datetime | None]:
+    """For a batch with a rate: what to add to an update and its condition, the values for that, and the next start."""
+    if standing.interval is None:
+        return "", "", {}, None
+    at = now if standing.next_at is None else max(now, standing.next_at)
+    values: dict[str, Any] = {":next": to_ms(at + standing.interval)}
+    if standing.next_at is None:
+        return ", nx = :next", " AND attribute_not_exists(nx)", values, at
+    return ", nx = :next", " AND nx = :nx", values | {":nx": to_ms(standing.next_at)}, at
+
+
+def _room_key(batch_id: str, waiter: Waiter) -> dict[str, Any]:
+    return {"pk": f"R#{batch_id}", "sk": f"{to_ms(waiter.ready_at):013d}#{waiter.execution_id}"}

@@ -1,0 +1,22 @@
+"""Carry a batch on: read its file, start it, look after it, stop or remove its contacts, write its results.
+
+Event: `{"batch_id": "<32 hexadecimal digits>"}`, from an asynchronous invoke or EventBridge Scheduler. What is to be
+done the stored batch says.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from redial.runtime import system, telemetry, wiring
+
+logger = telemetry.logger
+
+
+@logger.inject_lambda_context(clear_state=True)
+@telemetry.metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    batch_id = str(event["batch_id"])
+    logger.append_keys(batch_id=batch_id)
+    done = wiring.batch().carry_on(batch_id, system.new_id()[:8], lambda: context.get_remaining_time_in_millis() / 1000)
+    logger.info("carried on", extra={"done": done})

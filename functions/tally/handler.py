@@ -1,0 +1,60 @@
+"""Count batches' contacts by status, from the table's stream.
+
+Event: a window of DynamoDB stream records. Windows serve one purpose: only with them the event says which shard of the
+stream its records are from, and a shard's last counted record is what makes the counts exact. No state is kept in them.
+https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html
+"""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from redial.adapters.dynamodb.items import from_item
+from redial.domain.status import Status
+from redial.runtime import system, telemetry, wiring
+from redial.usecases.tally import Moved, tally
+from redial.wire.stored_execution import status_of
+
+logger = telemetry.logger
+
+
+@logger.inject_lambda_context(clear_state=True)
+@telemetry.metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    world = wiring.tally()
+    moves = [moved for record in event["Records"] if (moved := _moved(record)) is not None]
+    if moves:
+        completed = tally(
+            event["shardId"],
+            moves,
+            batches=world.batches,
+            counts=world.batches,
+            functions=world.functions,
+            now=system.now(),
+        )
+        for batch_id in completed:
+            telemetry.batch_completed()
+            logger.info("batch completed", extra={"batch_id": batch_id})
+    return {"state": {}}
+
+
+def _moved(record: dict[str, Any]) -> Moved | None:
+    """What a record says of a batch's contact; None where it is none, or its status did not change."""
+    change = record["dynamodb"]
+    try:
+        images = [from_item(change[name]) if name in change else {} for name in ("OldImage", "NewImage")]
+        batch_id = next((image["ba"] for image in images if "ba" in image), None)
+        if batch_id is None:
+            return None
+        before, after = (_status(image) for image in images)
+    except (ArithmeticError, LookupError, TypeError, ValueError, StopIteration):
+        # It would come again and again and hold up all others of its shard.
+        telemetry.not_counted()
+        logger.exception("a record that cannot be counted", extra={"sequence_number": change["SequenceNumber"]})
+        return None
+    number = str(change["SequenceNumber"]).zfill(40)
+    return None if before is after else Moved(batch_id, before, after, number)
+
+
+def _status(image: dict[str, Any]) -> Status | None:
+    return status_of(image) if image else None

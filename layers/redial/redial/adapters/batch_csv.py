@@ -1,0 +1,69 @@
+"""A batch's CSV file as `carry_on_batch` reads it: contacts, rejected rows, and results beside the rows as uploaded."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from redial.adapters.seen_numbers import SqliteSeenNumbers
+from redial.domain.errors import InvalidInput
+from redial.domain.execution import Execution
+from redial.wire import contacts_csv
+from redial.wire.contacts_csv import Contact, ContactFile, Rejected
+
+_ROWS_AT_ONCE = 500
+
+
+CHECK_ROWS = 200_000
+"""Most rows that are looked at before a batch is accepted; a file in a request has fewer."""
+
+
+def check_file(pieces: Iterable[bytes]) -> None:
+    """Read as much of a file as can be read while somebody waits for the answer. Raises `InvalidInput` for a file that
+    cannot be used: one that is no CSV of contacts, or has none."""
+    with SqliteSeenNumbers() as seen:
+        first: Rejected | None = None
+        found = False
+        for count, row in enumerate(ContactFile(pieces, seen), start=1):
+            found = found or isinstance(row, Contact)
+            if first is None and isinstance(row, Rejected):
+                first = row
+            if count == CHECK_ROWS:
+                return
+    if found:
+        return
+    if first is None:
+        raise InvalidInput.of("file", "has no contacts: only a header; add a row for each contact")
+    raise InvalidInput.of("file", f"has no usable row; the first, line {first.line}: {first.reason}")
+
+
+class CsvContacts:
+    """Implements `usecases.carry_on_batch.ReadContacts`."""
+
+    @contextmanager
+    def rows(self, pieces: Iterable[bytes]) -> Iterator[Iterator[Contact | str]]:
+        with SqliteSeenNumbers() as seen:
+            yield _rows(ContactFile(pieces, seen))
+
+    def results(self, pieces: Iterable[bytes], find: Callable[[list[int]], dict[int, Execution]]) -> Iterator[str]:
+        with SqliteSeenNumbers() as seen:
+            file = ContactFile(pieces, seen)
+            yield contacts_csv.results_header(file.columns)
+            waiting: list[Contact] = []
+            for row in file:
+                if isinstance(row, Contact):
+                    waiting.append(row)
+                if len(waiting) == _ROWS_AT_ONCE:
+                    yield from _results(waiting, find)
+                    waiting.clear()
+            yield from _results(waiting, find)
+
+
+def _rows(file: ContactFile) -> Iterator[Contact | str]:
+    yield contacts_csv.rejected_header(file.columns)
+    for row in file:
+        yield row if isinstance(row, Contact) else contacts_csv.rejected_row(file.columns, row)
+
+
+def _results(contacts: list[Contact], find: Callable[[list[int]], dict[int, Execution]]) -> Iterator[str]:
+    found = find([contact.row for contact in contacts])
+    for contact in contacts:
+        yield contacts_csv.results_row(contact, found.get(contact.row))

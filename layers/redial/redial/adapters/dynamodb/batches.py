@@ -1,0 +1,151 @@
+"""Batches in the table: one item each, written whole, and only over the version that was read; and their counts.
+
+    B#<batch> / B                a batch, see `wire.stored_batch`
+    C#<batch> / <stream shard>   how many of its contacts stand where, as told by one shard of the table's stream:
+                                 n {status: count}, sn the last record of that shard that is in it
+
+A shard's count may be negative where contacts came to a status in one shard and left it in another; the sum is exact.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from redial.adapters.dynamodb.executions import lost_condition
+from redial.adapters.dynamodb.items import from_item, to_item
+from redial.domain.batch import Batch
+from redial.ports import StaleVersion
+from redial.wire.stored_batch import decode, encode, key, listing_shard
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+_BATCH_GET = 100  # BatchGetItem takes no more keys
+
+
+class DynamoBatches:
+    """Implements `ports.Batches` and `ports.Counts`."""
+
+    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+        self._client = client
+        self._table = table_name
+
+    def get(self, batch_id: str) -> Batch | None:
+        answer = self._client.get_item(TableName=self._table, Key=to_item(key(batch_id)), ConsistentRead=True)
+        return decode(from_item(answer["Item"])) if "Item" in answer else None
+
+    def create(self, batch: Batch) -> bool:
+        try:
+            self._put(replace(batch, version=1), "attribute_not_exists(pk)", {})
+        except StaleVersion:
+            return False
+        return True
+
+    def save(self, batch: Batch) -> Batch:
+        saved = replace(batch, version=batch.version + 1)
+        self._put(saved, "v = :read", {":read": {"N": str(batch.version)}})
+        return saved
+
+    def remove(self, batch_id: str) -> None:
+        for shard in self._counters(batch_id):
+            self._client.delete_item(TableName=self._table, Key=to_item(_counter_key(batch_id, shard)))
+        self._client.delete_item(TableName=self._table, Key=to_item(key(batch_id)))
+
+    def of_agent(self, agent_id: str) -> list[Batch]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName="listing",
+            KeyConditionExpression="listing_shard = :shard",
+            ExpressionAttributeValues=to_item({":shard": listing_shard(agent_id)}),
+            ScanIndexForward=False,
+        )
+        ids = [str(from_item(item)["pk"]).removeprefix("B#") for page in pages for item in page["Items"]]
+        found: dict[str, Batch] = {}
+        for start in range(0, len(ids), _BATCH_GET):
+            wanted: list[dict[str, Any]] = [to_item(key(one)) for one in ids[start : start + _BATCH_GET]]
+            while wanted:
+                answer = self._client.batch_get_item(
+                    RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
+                )
+                for batch in map(decode, map(from_item, answer["Responses"].get(self._table, []))):
+                    found[batch.id] = batch
+                unprocessed = answer["UnprocessedKeys"].get(self._table)
+                wanted = list(unprocessed["Keys"]) if unprocessed else []
+        return [found[one] for one in ids if one in found and found[one].deleted_at is None]
+
+    def _put(self, batch: Batch, condition: str, values: dict[str, Any]) -> None:
+        """Write it on the condition, or raise `StaleVersion`; an item that is just what was to be stored is a
+        success."""
+        extra = {"ExpressionAttributeValues": values} if values else {}
+        item = to_item(encode(batch))
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=item,
+                ConditionExpression=condition,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **extra,  # type: ignore[arg-type]  # the stubs want the argument left out or typed, not a dict of it
+            )
+        except ClientError as error:
+            if not lost_condition(error):
+                raise
+            if error.response.get("Item") != item:
+                raise StaleVersion(batch.id) from error
+
+    # ---- counts -------------------------------------------------------------------------------------------------
+
+    def counts(self, batch_id: str) -> dict[str, int]:
+        total: Counter[str] = Counter()
+        for item in self._counters(batch_id).values():
+            total.update(item["n"])
+        return {status: count for status, count in sorted(total.items()) if count}
+
+    def counted_up_to(self, batch_id: str, shard: str) -> str | None:
+        answer = self._client.get_item(
+            TableName=self._table, Key=to_item(_counter_key(batch_id, shard)), ConsistentRead=True
+        )
+        last: str | None = from_item(answer.get("Item", {})).get("sn")
+        return last
+
+    def count(self, batch_id: str, shard: str, deltas: Mapping[str, int], after: str | None, up_to: str) -> None:
+        """Raises `StaleVersion` where the shard was not counted just up to `after`."""
+        item_key = to_item(_counter_key(batch_id, shard))
+        try:
+            if after is None:
+                item = item_key | to_item({"n": dict(deltas), "sn": up_to})
+                self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)")
+                return
+            names = {f"#{index}": status for index, status in enumerate(deltas)}
+            values = {f":{index}": delta for index, delta in enumerate(deltas.values())}
+            sums = "".join(f", n.#{i} = if_not_exists(n.#{i}, :zero) + :{i}" for i in range(len(deltas)))
+            arguments: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
+            if deltas:
+                values |= {":zero": 0}
+            self._client.update_item(
+                TableName=self._table,
+                Key=item_key,
+                UpdateExpression=f"SET sn = :up_to{sums}",
+                ConditionExpression="sn = :after",
+                ExpressionAttributeValues=to_item({**values, ":up_to": up_to, ":after": after}),
+                **arguments,
+            )
+        except ClientError as error:
+            if lost_condition(error):
+                raise StaleVersion(batch_id) from error
+            raise
+
+    def _counters(self, batch_id: str) -> dict[str, dict[str, Any]]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues=to_item({":pk": f"C#{batch_id}"}),
+            ConsistentRead=True,
+        )
+        return {item["sk"]: item for page in pages for item in map(from_item, page["Items"])}
+
+
+def _counter_key(batch_id: str, shard: str) -> dict[str, Any]:
+    return {"pk": f"C#{batch_id}", "sk": shard}

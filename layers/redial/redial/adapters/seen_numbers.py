@@ -1,0 +1,40 @@
+"""Which numbers a file of contacts has had so far, on disk: a million of them in little memory."""
+
+import sqlite3
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_CACHE_KIB = 16 * 1024
+
+
+class SqliteSeenNumbers:
+    """Implements `wire.contacts_csv.SeenNumbers` in a temporary SQLite file, removed when the context is left."""
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="redial-")
+        self._database = sqlite3.connect(Path(self._folder.name, "seen.sqlite"), isolation_level=None)
+        for statement in (
+            "PRAGMA journal_mode = OFF",  # nothing is ever rolled back, and nobody else reads it
+            f"PRAGMA cache_size = -{_CACHE_KIB}",
+            "CREATE TABLE seen (number INTEGER PRIMARY KEY, line INTEGER NOT NULL)",
+            "BEGIN",
+        ):
+            self._database.execute(statement)
+        self._execute = self._database.cursor().execute
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._database.close()
+        self._folder.cleanup()
+
+    def first_line(self, number: str, line: int) -> int | None:
+        """None where `number` is new, and it is remembered with `line`; else the line it was remembered with."""
+        digits = int(number)  # E.164: at most 15
+        if self._execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (digits, line)).rowcount:
+            return None
+        first: int = self._execute("SELECT line FROM seen WHERE number = ?", (digits,)).fetchone()[0]
+        return first

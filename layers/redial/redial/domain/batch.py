@@ -1,0 +1,290 @@
+"""A batch: a file of contacts that becomes calls. Its statuses, what may be done with it when, and what is to be done.
+
+    created ─► processed ─► scheduled ─► queued ─► running ─► completed
+       └ failed: the file cannot be used        └ stopped: by request, from scheduled on
+
+Each contact is an execution, whose id follows from the batch and its row, so that whoever knows the batch knows all its
+contacts. Statuses only move forward; each is an event with a sequence number and one webhook. All methods are pure and
+return a new Batch, or the same one where nothing changes; all times are aware UTC.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
+from redial.domain.execution import DUE_SLACK, MILLISECOND, Execution
+from redial.domain.retry import RetryConfig
+from redial.domain.status import FINAL, Status
+
+WORK_LEASE = timedelta(minutes=16)
+"""How long one invocation may work at a batch alone. Longer than the batch function can run (15 minutes)."""
+WORK_GRACE = timedelta(minutes=2)
+"""How long work that was asked for may take to begin before the sweeper asks again."""
+RUNNING_CHECK = timedelta(minutes=10)
+"""How often a running batch is looked at for contacts that a crash left behind."""
+GONE_CHECK = timedelta(minutes=5)
+"""How often a deleted batch is looked at whose last calls are still live."""
+RESULTS_FRESH = timedelta(minutes=15)
+"""How long a written results file is handed out before it is written anew, while the batch is not over."""
+
+
+class BatchStatus(StrEnum):
+    CREATED = "created"
+    PROCESSED = "processed"
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+OVER = frozenset({BatchStatus.COMPLETED, BatchStatus.STOPPED, BatchStatus.FAILED})
+STOPPABLE = frozenset({BatchStatus.SCHEDULED, BatchStatus.QUEUED, BatchStatus.RUNNING})
+
+
+@dataclass(frozen=True)
+class BatchChange:
+    """The batch came to stand at `status`. `counts`: how many contacts stood where, as far as was known then."""
+
+    status: BatchStatus
+    at: datetime
+    reason: str | None = None
+    scheduled_at: datetime | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    valid: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What was asked, how far it has got, and how far the customer has been told.
+
+    `start_at`: when it is to start (None: nobody has said so yet), `timer` the number of that timer.
+    `calls_per_second`: at most so many calls are started in a second. `first_dials_first`: waiting first dials go
+    before due retries. `ingested`: every row of the file has been read. `valid` and `total` count rows read so far,
+    `done_row` is the last contact that is certainly stored. `checked_row`: no contact up to it was left behind;
+    `seen_row`: the last whose turn had come when that was looked at. `cleared_row`: stopping or deleting has got so
+    far; `cleared`: to the end. `worker` may work alone until `worker_until`. `results_at`: when the results file was
+    written.
+    """
+
+    id: str
+    account_id: str
+    agent_id: str
+    created_at: datetime
+    file_name: str
+    from_phone_numbers: tuple[str, ...] = ()
+    retry_config: RetryConfig | None = None
+    webhook_url: str | None = None
+    calls_per_second: float | None = None
+    first_dials_first: bool = False
+    bypass_call_guardrails: bool = False
+    start_at: datetime | None = None
+    timer: int | None = None
+    paused: bool = False
+    ingested: bool = False
+    total: int = 0
+    valid: int = 0
+    done_row: int = 0
+    checked_row: int = 0
+    seen_row: int = 0
+    cleared_row: int = 0
+    cleared: bool = False
+    deleted_at: datetime | None = None
+    results_wanted: bool = False
+    results_at: datetime | None = None
+    worker: str | None = None
+    worker_until: datetime | None = None
+    changes: tuple[BatchChange, ...] = ()
+    delivery: Delivery = Delivery()
+    version: int = 0
+    due_at: datetime | None = None
+
+    @property
+    def status(self) -> BatchStatus:
+        return self.changes[-1].status
+
+    @property
+    def updated_at(self) -> datetime:
+        return self.changes[-1].at
+
+    @property
+    def last_sequence(self) -> int:
+        return len(self.changes)
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in OVER
+
+    @property
+    def is_stoppable(self) -> bool:
+        """Whether it runs, or will by itself."""
+        return self.status in STOPPABLE or (self.start_at is not None and not self.is_over)
+
+    @property
+    def may_dial(self) -> bool:
+        """Whether its contacts may be dialled now; a paused batch's may not, but keep their place."""
+        return self.status is BatchStatus.RUNNING and self.deleted_at is None
+
+    def has_fresh_results(self, now: datetime) -> bool:
+        """Whether the results file says what is so, or what was so a few minutes ago while the batch is not over."""
+        if self.results_at is None or self.results_wanted:
+            return False
+        if self.status is BatchStatus.COMPLETED and self.results_at > self.updated_at:
+            return True
+        return now < self.results_at + RESULTS_FRESH
+
+    # ---- what happens to it ----------------------------------------------------------------------------------------
+
+    def _with(
+        self, status: BatchStatus, now: datetime, reason: str | None = None, counts: Mapping[str, int] | None = None
+    ) -> "Batch":
+        at = max(now, self.changes[-1].at + MILLISECOND) if self.changes else now
+        change = BatchChange(status, at, reason, self.start_at, dict(counts or {}), self.valid, self.total)
+        return replace(self, changes=(*self.changes, change))
+
+    def begin(self, now: datetime, start: bool) -> "Batch":
+        """The first event; `start`: it starts as soon as its file has been read."""
+        return replace(self, start_at=now if start else None)._with(BatchStatus.CREATED, now)
+
+    def schedule(self, at: datetime, bypass_call_guardrails: bool, now: datetime) -> "Batch":
+        """Start at `at`. Raises ValueError once it is due, running or over."""
+        if self.status not in (BatchStatus.CREATED, BatchStatus.PROCESSED, BatchStatus.SCHEDULED):
+            raise ValueError(f"a batch that is {self.status} cannot be scheduled")
+        asked = replace(self, start_at=at, timer=self.version + 1, bypass_call_guardrails=bypass_call_guardrails)
+        return asked._with(BatchStatus.SCHEDULED, now)
+
+    def progressed(self, total: int, valid: int, done_row: int) -> "Batch":
+        """So many rows have been read, and contacts up to `done_row` are stored."""
+        return replace(self, total=total, valid=valid, done_row=done_row)
+
+    def processed(self, total: int, valid: int, now: datetime) -> "Batch":
+        """The whole file has been read and stored."""
+        read = replace(self, total=total, valid=valid, done_row=valid, ingested=True)
+        return read._with(BatchStatus.PROCESSED, now) if self.status is BatchStatus.CREATED else read
+
+    def fail(self, reason: str, now: datetime) -> "Batch":
+        """The file cannot be used; contacts that were stored already are stopped."""
+        return self if self.is_over else self._with(BatchStatus.FAILED, now, reason)
+
+    def queue(self, now: datetime) -> "Batch":
+        """It is due."""
+        return self._with(BatchStatus.QUEUED, now)
+
+    def run(self, now: datetime) -> "Batch":
+        """Its first contacts are being dialled."""
+        due = self if self.status is BatchStatus.QUEUED else self.queue(now)
+        return due._with(BatchStatus.RUNNING, now)
+
+    def stop(self, now: datetime, reason: str, counts: Mapping[str, int]) -> "Batch":
+        """No contact is dialled any more. Raises ValueError where there is nothing to stop."""
+        if not self.is_stoppable:
+            raise ValueError(f"a batch that is {self.status} cannot be stopped")
+        return self._with(BatchStatus.STOPPED, now, reason, counts)
+
+    def complete(self, now: datetime, counts: Mapping[str, int]) -> "Batch":
+        """Every contact is final."""
+        return self._with(BatchStatus.COMPLETED, now, None, counts)
+
+    def delete(self, now: datetime) -> "Batch":
+        """Gone for its owner; its contacts follow."""
+        return replace(self, deleted_at=self.deleted_at or now, cleared=False, cleared_row=0)
+
+    # ---- work ------------------------------------------------------------------------------------------------------
+
+    def work(self, now: datetime) -> str | None:
+        """What is to be done next: delete, clear, leave, ingest, start, check, results; None: nothing."""
+        if self.deleted_at is not None:
+            return "delete"
+        if self.is_over:
+            if not self.cleared:
+                return "leave" if self.status is BatchStatus.COMPLETED else "clear"
+        elif not self.ingested:
+            return "ingest"
+        elif self.status is BatchStatus.RUNNING:
+            return "results" if self.results_wanted else "check"
+        elif self.start_at is not None and self.start_at <= now:
+            return "start"
+        return "results" if self.results_wanted else None
+
+    def take_work(self, worker: str, now: datetime) -> "Batch | None":
+        """Make `worker` the one that works; None while another does."""
+        if self.worker not in (None, worker) and self.worker_until is not None and self.worker_until > now:
+            return None
+        return replace(self, worker=worker, worker_until=now + WORK_LEASE)
+
+    def leave_work(self) -> "Batch":
+        return replace(self, worker=None, worker_until=None)
+
+    # ---- telling, and looking again ----------------------------------------------------------------------------------
+
+    def pending(self) -> tuple[int, ...]:
+        """Sequences of the events to be sent, in order."""
+        return pending_events(self.delivery, self.last_sequence)
+
+    def lease_delivery(self, lease: str, now: datetime) -> "Batch":
+        """Make `lease` the one that may send now; the same batch where there is nothing to send, or another may."""
+        leased = self.delivery.leased(lease, now) if self.pending() else None
+        return self if leased is None else replace(self, delivery=leased)
+
+    def with_due(self, now: datetime) -> "Batch":
+        """`due_at` for what is stored now: the time by which something must have happened; None when all is done."""
+        wanted = [self._work_due(now), self.delivery.due(self.updated_at, now) if self.pending() else None]
+        earliest = min((one for one in wanted if one is not None), default=None)
+        stored = self.due_at
+        if stored is not None and earliest is not None and stored > now and abs(stored - earliest) <= DUE_SLACK:
+            return self
+        return replace(self, due_at=earliest)
+
+    def _work_due(self, now: datetime) -> datetime | None:
+        if self.worker is not None and self.worker_until is not None and self.worker_until > now:
+            return self.worker_until + MILLISECOND
+        match self.work(now):
+            case "check":
+                return now + RUNNING_CHECK
+            case "delete" if self.cleared:
+                return now + GONE_CHECK
+            case None:
+                return self.start_at + TIMER_GRACE if self.start_at is not None and not self.is_over else None
+        return now + WORK_GRACE
+
+
+def contact_id(batch_id: str, row: int) -> str:
+    """The execution id of a batch's contact number `row` (1 is the first accepted row of the file)."""
+    return str(uuid.uuid5(uuid.UUID(batch_id), str(row)))
+
+
+def is_batch_id(text: str) -> bool:
+    """Whether an id has the form of a batch's: 32 hexadecimal digits (an execution's has dashes)."""
+    return len(text) == 32 and all(character in "0123456789abcdef" for character in text)
+
+
+def subject(subject_id: str) -> dict[str, str | int]:
+    """The event that names an execution or a batch: {"execution_id": …} or {"batch_id": …}, by the id's form."""
+    return {"batch_id" if is_batch_id(subject_id) else "execution_id": subject_id}
+
+
+def contact(batch: Batch, row: int, number: str, data: dict[str, str]) -> Execution:
+    """A contact of the batch, untouched: queued since the batch was created."""
+    created = batch.created_at
+    return Execution(
+        id=contact_id(batch.id, row),
+        account_id=batch.account_id,
+        agent_id=batch.agent_id,
+        created_at=created,
+        user_number=number,
+        batch_id=batch.id,
+        row=row,
+        user_data=dict(data),
+        retry_config=batch.retry_config,
+    ).begin(created, None)
+
+
+def all_final(counts: Mapping[str, int], contacts: int) -> bool:
+    """Whether `contacts` contacts are all final, by how many stand where."""
+    final = sum(count for status, count in counts.items() if Status(status) in FINAL)
+    return final == contacts == sum(counts.values())

@@ -1,0 +1,401 @@
+"""What is long about a batch: reading its file, starting it, looking after it, stopping or removing its contacts.
+
+One invocation at a time works at a batch. It can be cut off anywhere: what is done is written down as it is done, and
+doing a piece again changes nothing, since a contact's id follows from its row and storing one never overwrites it.
+Before its time is up it invokes itself; if that is lost, the sweeper does.
+
+A batch that is over leaves its agent's queue. A running one is looked at every ten minutes: contacts whose turn
+was taken by somebody who then died are found there (they are still untouched) and wait in the queue from then on.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from redial.domain.batch import Batch, BatchStatus, contact, contact_id
+from redial.domain.errors import InvalidInput
+from redial.domain.execution import Execution
+from redial.ports import (
+    Agents,
+    Batches,
+    Executions,
+    Files,
+    Functions,
+    Lines,
+    StaleVersion,
+    Standing,
+    Timers,
+    Undelivered,
+    Waiter,
+)
+from redial.usecases.batches import contacts_key, resume_turns
+from redial.usecases.lines import pass_on, waiter
+from redial.usecases.stop import stop_waiting
+from redial.usecases.tally import complete_if_over
+
+ROWS_AT_ONCE = 500
+"""Contacts stored, or read, between two looks at the clock."""
+ROWS_PER_CHECKPOINT = 10_000
+"""Rows read between two writes of how far the file has been read."""
+SECONDS_TO_SPARE = 60.0
+"""With less time left the next invocation goes on."""
+
+_log = logging.getLogger(__name__)
+
+
+class Row(Protocol):
+    """A row of the file that is a contact: number `row` of them."""
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def number(self) -> str: ...
+    @property
+    def data(self) -> dict[str, str]: ...
+
+
+class ReadContacts(Protocol):
+    """Reads a batch's file again from its beginning, as often as one likes."""
+
+    def rows(self, pieces: Iterable[bytes]) -> AbstractContextManager[Iterator[Row | str]]:
+        """Contacts, and for each row that is none its line of the file of rejected rows; the first is that file's head.
+        Raises `InvalidInput` where the file turns out to be unusable."""
+
+    def results(self, pieces: Iterable[bytes], find: Callable[[list[int]], dict[int, Execution]]) -> Iterator[str]:
+        """The lines of the results file, the first its head; `find` gives the executions of some rows."""
+
+
+class _Stopped(Exception):
+    """The batch has been stopped, deleted or given to another worker meanwhile."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What carrying batches on needs. `seconds_left`: how long this invocation may still run."""
+
+    batches: Batches
+    executions: Executions
+    agents: Agents
+    lines: Lines
+    timers: Timers
+    functions: Functions
+    files: Files
+    contacts: ReadContacts
+    undelivered: Undelivered
+    now: Callable[[], datetime]
+
+    def carry_on(self, batch_id: str, worker: str, seconds_left: Callable[[], float]) -> list[str]:
+        """Do what is to be done for the batch, one kind of work after the other; what was done.
+
+        `worker` is this invocation's own name.
+        """
+        done: list[str] = []
+        while True:
+            now = self.now()
+            batch = self.batches.get(batch_id)
+            work = None if batch is None else batch.work(now)
+            if batch is None or work is None or (work in ("check", "delete") and work in done):
+                return done
+            taken = batch.take_work(worker, now)
+            if taken is None:
+                return done
+            try:
+                batch = self.batches.save(taken.with_due(now))
+                finished = self._do(work, batch, seconds_left)
+            except StaleVersion:
+                continue  # it was stopped, paused or scheduled in this moment: look again
+            except _Stopped:
+                finished = True
+            done.append(work)
+            self._leave(batch_id, worker)
+            if not finished:
+                self.functions.batch(batch_id)
+                return done
+
+    def _do(self, work: str, batch: Batch, seconds_left: Callable[[], float]) -> bool:
+        """Whether it is finished; False: time is up."""
+        match work:
+            case "ingest":
+                return self._ingest(batch, seconds_left)
+            case "start":
+                return self._start(batch)
+            case "clear":
+                return self._clear(batch, seconds_left)
+            case "leave":
+                return self._leave_queue(batch)
+            case "delete":
+                return self._delete(batch, seconds_left)
+            case "results":
+                return self._results(batch)
+        return self._check(batch, seconds_left)
+
+    def _leave(self, batch_id: str, worker: str) -> None:
+        self._change(batch_id, worker, Batch.leave_work)
+
+    def _change(self, batch_id: str, worker: str | None, apply: Callable[[Batch], Batch]) -> Batch | None:
+        """Apply a change to the batch as stored; None, and nothing changed, where this invocation is not its worker."""
+        lease = f"c-{self.now().timestamp():.3f}"
+        while True:
+            before = self.batches.get(batch_id)
+            if before is None or before.worker != worker:
+                return None
+            after = apply(before)
+            if after is before:
+                return before
+            now = self.now()
+            if after.last_sequence > before.last_sequence:
+                after = after.lease_delivery(lease, now)
+            try:
+                after = self.batches.save(after.with_due(now))
+            except StaleVersion:
+                continue
+            if after.delivery.lease == lease:
+                self.functions.deliver(batch_id, lease)
+            return after
+
+    # ---- reading the file ------------------------------------------------------------------------------------------
+
+    def _ingest(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
+        """Store a contact for each row; the file is read from its beginning, contacts known to be stored are passed."""
+        key = contacts_key(batch.account_id, batch.id, "contacts")
+        total = valid = since_checkpoint = 0
+        stored = batch.done_row
+        waiting: list[Execution] = []
+        try:
+            with (
+                self.files.writing(contacts_key(batch.account_id, batch.id, "rejected")) as reject,
+                self.contacts.rows(self.files.read(key)) as rows,
+            ):
+                reject(str(next(rows)))
+                for row in rows:
+                    total += 1
+                    if isinstance(row, str):
+                        reject(row)
+                    else:
+                        valid = row.row
+                        if row.row > stored:
+                            waiting.append(contact(batch, row.row, row.number, row.data))
+                    since_checkpoint += 1
+                    if len(waiting) >= ROWS_AT_ONCE:
+                        self.executions.create_contacts(waiting)
+                        waiting.clear()
+                        if since_checkpoint >= ROWS_PER_CHECKPOINT:
+                            since_checkpoint = 0
+                            self._progressed(batch, total, valid)
+                        if seconds_left() < SECONDS_TO_SPARE:
+                            self._progressed(batch, total, valid)
+                            raise TimeoutError
+                self.executions.create_contacts(waiting)
+        except TimeoutError:
+            return False  # the file of rejected rows is written by whoever reaches the end
+        except InvalidInput as error:
+            reason = error.message.removeprefix("file: ")
+            self._change(batch.id, batch.worker, lambda current: current.fail(reason, self.now()))
+            return True
+        self._change(batch.id, batch.worker, lambda current: self._read(current, total, valid))
+        return True
+
+    def _progressed(self, batch: Batch, total: int, valid: int) -> None:
+        """Raises `_Stopped` where nobody wants the rest any more."""
+        after = self._change(batch.id, batch.worker, lambda current: current.progressed(total, valid, valid))
+        if after is None or after.is_over or after.deleted_at is not None:
+            raise _Stopped
+        _log.info("contacts read", extra={"batch_id": batch.id, "total": total, "valid": valid})
+
+    def _read(self, current: Batch, total: int, valid: int) -> Batch:
+        if current.is_over:
+            return current.progressed(total, valid, valid)
+        read = current.processed(total, valid, self.now())
+        return read if valid else read.fail("no row of the file is a contact; rejected.csv says why", self.now())
+
+    # ---- running ---------------------------------------------------------------------------------------------------
+
+    def _start(self, batch: Batch) -> bool:
+        """It is due: let it stand in its agent's queue, and start as many calls as there are free lines."""
+        interval = None
+        if batch.calls_per_second is not None:
+            interval = timedelta(milliseconds=max(1, round(1000 / batch.calls_per_second)))
+        now = self.now()
+        standing = Standing(
+            batch.id,
+            batch.agent_id,
+            next_row=1,
+            last_row=batch.valid,
+            served_at=now,
+            interval=interval,
+            paused=batch.paused,
+            first_dials_first=batch.first_dials_first,
+        )
+        after = self._change(batch.id, batch.worker, lambda current: self._running(current, now))
+        if after is None or not after.may_dial:
+            return True
+        self.lines.join(standing)
+        fresh = self.batches.get(batch.id)
+        if fresh is None or not fresh.may_dial:  # stopped since: whoever stopped it may have looked before it joined
+            self.lines.leave(batch.agent_id, batch.id)
+            return True
+        resume_turns(batch, self.agents, self.lines, self.functions, now)
+        return True
+
+    @staticmethod
+    def _running(current: Batch, now: datetime) -> Batch:
+        if current.is_over or current.deleted_at is not None or current.status is BatchStatus.RUNNING:
+            return current
+        return current.run(now)
+
+    def _check(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
+        """Look after a running batch: its place in the queue, contacts left behind, free lines, its end."""
+        now = self.now()
+        standing = self.lines.standing(batch.agent_id, batch.id)
+        if standing is None:  # a crash between being stored as running and joining; nobody was taken from it yet
+            return self._start(batch)
+        if standing.paused != batch.paused:
+            self.lines.pause(batch.agent_id, batch.id, batch.paused)
+        finished = self._find_left_behind(batch, standing.next_row - 1, seconds_left)
+        if not batch.paused:
+            resume_turns(batch, self.agents, self.lines, self.functions, now)
+        following = self.lines.next_in_room(batch.id, now)
+        if following is not None:
+            self.timers.wake_batch(batch.id, "room", int(following.timestamp()), following, now)
+        complete_if_over(batch.id, batches=self.batches, functions=self.functions, now=now)
+        return finished
+
+    def _find_left_behind(self, batch: Batch, taken_row: int, seconds_left: Callable[[], float]) -> bool:
+        """Contacts whose turn was taken and that are still untouched wait in the queue from now on.
+
+        Rows taken since the look before are left for the next one: their dial may be on its way.
+        """
+        row, up_to = batch.checked_row, batch.seen_row
+        while row < up_to:
+            rows = range(row + 1, min(row + ROWS_AT_ONCE, up_to) + 1)
+            for execution in self.executions.read([contact_id(batch.id, one) for one in rows]):
+                if execution.is_untouched:
+                    self.lines.enqueue(batch.agent_id, Waiter(execution.id, 1, False, execution.created_at))
+                    _log.warning("a contact was left behind", extra={"execution_id": execution.id})
+            row = rows[-1]
+            if seconds_left() < SECONDS_TO_SPARE:
+                break
+        seen = batch.seen_row if row < up_to else taken_row
+        self._change(batch.id, batch.worker, lambda current: replace(current, checked_row=row, seen_row=seen))
+        return row >= up_to
+
+    # ---- its end ---------------------------------------------------------------------------------------------------
+
+    def _clear(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
+        """Stop every contact that waits; live calls finish."""
+        self.lines.leave(batch.agent_id, batch.id)
+        reason = "batch stopped" if batch.status is BatchStatus.STOPPED else "the batch's file cannot be used"
+        for last_row, contacts in self._contacts(batch):
+            for execution in contacts:
+                if execution.state.is_waiting:
+                    self._stop(execution, reason)
+            self._cleared(batch, last_row)
+            if seconds_left() < SECONDS_TO_SPARE:
+                return False
+        return self._leave_queue(batch)
+
+    def _leave_queue(self, batch: Batch) -> bool:
+        """Nobody of it waits any more."""
+        self.lines.leave(batch.agent_id, batch.id)
+        self.lines.empty_room(batch.id)
+        self._change(batch.id, batch.worker, lambda current: replace(current, cleared=True))
+        return True
+
+    def _stop(self, execution: Execution, reason: str) -> None:
+        stop_waiting(
+            execution.id,
+            reason,
+            self.executions,
+            self.agents,
+            self.lines,
+            self.timers,
+            self.functions,
+            self.now(),
+            known=execution,
+        )
+
+    def _delete(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
+        """Remove its contacts with their pending schedules, its files, and at last the batch.
+
+        A call that is live, and one whose events are still being delivered, is left for a later look.
+        """
+        self.lines.leave(batch.agent_id, batch.id)
+        left: int | None = None
+        for last_row, contacts in self._contacts(batch):
+            for execution in contacts:
+                if not self._remove(execution) and left is None and execution.row is not None:
+                    left = execution.row
+            self._cleared(batch, last_row if left is None else left - 1)
+            if seconds_left() < SECONDS_TO_SPARE:
+                return False
+        self.lines.empty_room(batch.id)
+        if left is not None:
+            self._change(batch.id, batch.worker, lambda current: replace(current, cleared=True))
+            return True
+        for name in ("contacts", "rejected", "results"):
+            self.files.remove(contacts_key(batch.account_id, batch.id, name))
+        self.batches.remove(batch.id)
+        return True
+
+    def _remove(self, execution: Execution) -> bool:
+        """False: it is live, or has events to deliver."""
+        state = execution.state
+        if not state.is_waiting and (not state.is_final or execution.pending()):
+            return False
+        try:
+            self.executions.remove(execution)
+        except StaleVersion:
+            fresh = self.executions.get(execution.id)
+            return fresh is None or self._remove(fresh)
+        if state.timer is not None and not state.in_room:
+            self.timers.cancel_dial(execution.id, state.timer[0])
+        if state.is_waiting and state.queued_at is not None and not execution.is_untouched and not state.in_room:
+            self.lines.dequeue(execution.agent_id, waiter(execution))
+        agent = self.agents.get(execution.account_id, execution.agent_id) if state.attempt.line is not None else None
+        if agent is not None and state.attempt.line is not None and state.is_waiting:
+            number = state.attempt.number
+            pass_on(agent, state.attempt.line, execution.id, number, self.lines, self.functions, self.now())
+        if execution.delivery.undelivered:
+            self.undelivered.remove(execution.account_id, execution.id)
+        return True
+
+    def _contacts(self, batch: Batch) -> Iterator[tuple[int, list[Execution]]]:
+        """Its contacts from where this work has got to, (last row, contacts) piece by piece; also those that an ingest,
+        cut off, stored after its last checkpoint."""
+        row = batch.cleared_row
+        while True:
+            found = self.executions.read([contact_id(batch.id, row + one) for one in range(1, ROWS_AT_ONCE + 1)])
+            row += ROWS_AT_ONCE
+            if found:
+                yield row, found
+            if row >= batch.valid + 2 * ROWS_PER_CHECKPOINT or (batch.ingested and row >= batch.valid):
+                return
+
+    def _cleared(self, batch: Batch, row: int) -> None:
+        self._change(batch.id, batch.worker, lambda current: replace(current, cleared_row=row))
+
+    # ---- its results -----------------------------------------------------------------------------------------------
+
+    def _results(self, batch: Batch) -> bool:
+        """Write the results file, as things stand now."""
+        now = self.now()
+        with self.files.writing(contacts_key(batch.account_id, batch.id, "results")) as write:
+            for line in self.result_lines(batch):
+                write(line)
+        self._change(batch.id, batch.worker, lambda current: replace(current, results_wanted=False, results_at=now))
+        return True
+
+    def result_lines(self, batch: Batch) -> Iterator[str]:
+        return self.contacts.results(
+            self.files.read(contacts_key(batch.account_id, batch.id, "contacts")),
+            lambda rows: found_by_row(batch, rows, self.executions),
+        )
+
+
+def found_by_row(batch: Batch, rows: list[int], executions: Executions) -> dict[int, Execution]:
+    """The executions of some rows of a batch."""
+    found = executions.read([contact_id(batch.id, row) for row in rows])
+    return {one.row: one for one in found if one.row is not None}

@@ -1,0 +1,97 @@
+"""How many of a batch's contacts stand where: counted from the table's stream, exactly; and a batch whose contacts are
+all final is completed.
+
+A stream shard brings its records in order and at least once. What has been counted of a shard and its last record are
+one write, so a record that comes again is known. Records of one contact always come in order; those of two may come by
+two shards, in any order, and the sums are right as soon as all have come.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from redial.domain.batch import BatchStatus, all_final
+from redial.domain.status import Status
+from redial.ports import Batches, Counts, Functions, StaleVersion
+
+_MOST_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A contact of the batch stood at `before` (None: it was new) and now stands at `after` (None: it was removed).
+
+    `number` is the record's place in its shard: 40 digits, zeros in front, so that it sorts as text.
+    """
+
+    batch_id: str
+    before: Status | None
+    after: Status | None
+    number: str
+
+
+def tally(
+    shard: str, moves: Sequence[Moved], *, batches: Batches, counts: Counts, functions: Functions, now: datetime
+) -> list[str]:
+    """Count the moves of one shard, in their order; the ids of batches that are completed by them."""
+    completed = []
+    by_batch: dict[str, list[Moved]] = {}
+    for move in moves:
+        by_batch.setdefault(move.batch_id, []).append(move)
+    for batch_id, of_batch in by_batch.items():
+        batch = batches.get(batch_id)
+        if batch is None or batch.deleted_at is not None:
+            continue  # its contacts are being removed, and nobody is shown its counts any more
+        _count(shard, batch_id, of_batch, counts)
+        if any(move.after is None or move.after in _ENDS for move in of_batch) and complete_if_over(
+            batch_id, batches=batches, functions=functions, now=now
+        ):
+            completed.append(batch_id)
+    return completed
+
+
+_ENDS = frozenset(Status) - {Status.RINGING, Status.IN_PROGRESS, Status.CALL_DISCONNECTED, Status.INITIATED}
+"""Where a contact may stand when a record has ended or moved it: others cannot complete a batch."""
+
+
+def _count(shard: str, batch_id: str, moves: Sequence[Moved], counts: Counts) -> None:
+    for _ in range(_MOST_TRIES):
+        after = counts.counted_up_to(batch_id, shard)
+        fresh = [move for move in moves if after is None or move.number > after]
+        if not fresh:
+            return
+        deltas: Counter[str] = Counter()
+        for move in fresh:
+            if move.before is not None:
+                deltas[str(move.before)] -= 1
+            if move.after is not None:
+                deltas[str(move.after)] += 1
+        try:
+            changed = {one: delta for one, delta in deltas.items() if delta}
+            counts.count(batch_id, shard, changed, after, fresh[-1].number)
+            return
+        except StaleVersion:
+            continue  # somebody else counts this shard at the same time
+    raise StaleVersion(batch_id)
+
+
+def complete_if_over(batch_id: str, *, batches: Batches, functions: Functions, now: datetime) -> bool:
+    """Whether the batch was running, all its contacts are final, and it is completed by this."""
+    lease = f"t-{now.timestamp():.3f}"
+    for _ in range(_MOST_TRIES):
+        batch = batches.get(batch_id)
+        if batch is None or batch.status is not BatchStatus.RUNNING or not batch.ingested:
+            return False
+        counts = batches.counts(batch_id)
+        if not all_final(counts, batch.valid):
+            return False
+        try:
+            saved = batches.save(batch.complete(now, counts).lease_delivery(lease, now).with_due(now))
+        except StaleVersion:
+            continue
+        if saved.delivery.lease == lease:
+            functions.deliver(batch_id, lease)
+        functions.batch(batch_id)  # it leaves its agent's queue
+        return True
+    raise StaleVersion(batch_id)

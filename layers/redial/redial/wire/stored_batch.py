@@ -1,0 +1,128 @@
+"""A batch as it is stored: one flat DynamoDB item with short names; see `stored_execution`, whose rules it keeps.
+
+ac account · ag agent · ca created · fi file name · fn from-numbers · wh webhook · v version
+cp calls per second (text) · ff first dials first · by guardrails bypassed · rc retry config (as an execution's)
+sa start at · tm timer · pa paused · in ingested · to total · va valid · cl cleared
+dr, kr, sr, cr done, checked, seen, cleared row · da deleted · rw, ra results wanted, at · wo, wu worker, until
+ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]]
+dl delivery (as an execution's) · due_shard, due_at, listing_shard, listing_key: index keys
+"""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from redial.domain.batch import Batch, BatchChange, BatchStatus
+from redial.wire.stored_execution import (
+    decode_delivery,
+    decode_retry_config,
+    due_shard,
+    encode_delivery,
+    encode_retry_config,
+)
+from redial.wire.timestamps import from_ms, to_ms
+
+_TIMES = {"sa": "start_at", "da": "deleted_at", "ra": "results_at", "wu": "worker_until"}
+_NUMBERS = {
+    "to": "total",
+    "va": "valid",
+    "dr": "done_row",
+    "kr": "checked_row",
+    "sr": "seen_row",
+    "cr": "cleared_row",
+}
+_FLAGS = {
+    "pa": "paused",
+    "in": "ingested",
+    "cl": "cleared",
+    "rw": "results_wanted",
+    "ff": "first_dials_first",
+    "by": "bypass_call_guardrails",
+}
+_TEXTS = {"wh": "webhook_url", "wo": "worker"}
+
+
+def key(batch_id: str) -> dict[str, Any]:
+    """The primary key of a batch's item."""
+    return {"pk": f"B#{batch_id}", "sk": "B"}
+
+
+def listing_shard(agent_id: str) -> str:
+    """The partition of the listing that holds an agent's batches."""
+    return f"{agent_id}#batches"
+
+
+def encode(batch: Batch) -> dict[str, Any]:
+    """The item as plain Python values (str, int, bool, list)."""
+    created = batch.created_at
+    item: dict[str, Any] = key(batch.id) | {
+        "v": batch.version,
+        "ac": batch.account_id,
+        "ag": batch.agent_id,
+        "ca": to_ms(created),
+        "fi": batch.file_name,
+        "ch": json.dumps([_encode_change(change) for change in batch.changes], separators=(",", ":")),
+    }
+    for short, name in _TIMES.items():
+        if (instant := getattr(batch, name)) is not None:
+            item[short] = to_ms(instant)
+    for names in (_NUMBERS, _FLAGS, _TEXTS):
+        item |= {short: value for short, name in names.items() if (value := getattr(batch, name))}
+    if batch.from_phone_numbers:
+        item["fn"] = list(batch.from_phone_numbers)
+    if batch.calls_per_second is not None:
+        item["cp"] = str(batch.calls_per_second)
+    if batch.timer is not None:
+        item["tm"] = batch.timer
+    if batch.retry_config is not None:
+        item["rc"] = encode_retry_config(batch.retry_config)
+    delivery = encode_delivery(batch.delivery, created)
+    if delivery is not None:
+        item["dl"] = delivery
+    if batch.due_at is not None:
+        item["due_shard"] = due_shard(batch.id)
+        item["due_at"] = to_ms(batch.due_at)
+    if batch.deleted_at is None:
+        item["listing_shard"] = listing_shard(batch.agent_id)
+        item["listing_key"] = f"{to_ms(created):013d}#{batch.id}"
+    return item
+
+
+def decode(item: dict[str, Any]) -> Batch:
+    """The batch that `encode` was given."""
+    created = from_ms(item["ca"])
+    others: dict[str, Any] = {name: from_ms(item[short]) for short, name in _TIMES.items() if short in item}
+    for names in (_NUMBERS, _FLAGS, _TEXTS):
+        others |= {name: item[short] for short, name in names.items() if short in item}
+    return Batch(
+        id=item["pk"].removeprefix("B#"),
+        account_id=item["ac"],
+        agent_id=item["ag"],
+        created_at=created,
+        file_name=item["fi"],
+        from_phone_numbers=tuple(item.get("fn", ())),
+        retry_config=decode_retry_config(item["rc"]) if "rc" in item else None,
+        calls_per_second=float(item["cp"]) if "cp" in item else None,
+        timer=item.get("tm"),
+        changes=tuple(_decode_change(change) for change in json.loads(item["ch"])),
+        delivery=decode_delivery(item.get("dl"), created),
+        version=item["v"],
+        due_at=from_ms(item["due_at"]) if "due_at" in item else None,
+        **others,
+    )
+
+
+def _encode_change(change: BatchChange) -> list[Any]:
+    extra: dict[str, Any] = {"r": change.reason, "c": change.counts, "v": change.valid, "t": change.total}
+    if change.scheduled_at is not None:
+        extra["s"] = to_ms(change.scheduled_at)
+    return [str(change.status), to_ms(change.at), {name: value for name, value in extra.items() if value}]
+
+
+def _decode_change(stored: list[Any]) -> BatchChange:
+    status, at, extra = stored
+    scheduled_at: datetime | None = from_ms(extra["s"]) if "s" in extra else None
+    counts = extra.get("c", {})
+    return BatchChange(
+        BatchStatus(status), from_ms(at), extra.get("r"), scheduled_at, counts, extra.get("v", 0), extra.get("t", 0)
+    )

@@ -1,0 +1,251 @@
+"""A batch's place in its agent's queue, its room and its counts, on moto: who is taken, when, and in what order."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.lines import DynamoLines
+from redial.domain.agent import Agent
+from redial.domain.batch import Batch, contact_id
+from redial.domain.status import Status
+from redial.ports import StaleVersion, Standing, Waiter
+from redial.usecases.lines import fill, next_turn
+from redial.usecases.tally import Moved, tally
+from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
+from tests.support.table import TABLE_NAME, create_table
+
+FIRST, SECOND = "1" * 32, "2" * 32
+
+
+class Started:
+    """Functions that note what they were asked for."""
+
+    def __init__(self) -> None:
+        self.dials: list[tuple[str, int | None, datetime | None]] = []
+        self.batches: list[str] = []
+        self.deliveries: list[str] = []
+
+    def dial(
+        self,
+        execution_id: str,
+        attempt: int,
+        line: int | None = None,
+        at: datetime | None = None,
+        room: datetime | None = None,
+    ) -> None:
+        self.dials.append((execution_id, line, at))
+
+    def deliver(self, subject_id: str, lease: str | None) -> None:
+        self.deliveries.append(subject_id)
+
+    def batch(self, batch_id: str) -> None:
+        self.batches.append(batch_id)
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        create_table(client)
+        yield client
+
+
+@pytest.fixture
+def lines(client: Any) -> DynamoLines:
+    return DynamoLines(client, TABLE_NAME)
+
+
+@pytest.fixture
+def one() -> Agent:
+    return agent(max_concurrent_calls=3)
+
+
+def standing(batch_id: str = FIRST, last_row: int = 3, **options: Any) -> Standing:
+    return replace(Standing(batch_id, AGENT_ID, 1, last_row, TEN), **options)
+
+
+def taken(agent: Agent, lines: DynamoLines, now: datetime) -> str | None:
+    turn = next_turn(agent, lines, now)
+    return None if turn is None else turn.waiter.execution_id
+
+
+def test_a_batchs_contacts_are_taken_in_order_each_once(one: Agent, lines: DynamoLines) -> None:
+    lines.join(standing())
+    lines.join(standing(next_row=1, last_row=99))  # again: nothing changes
+    assert [taken(one, lines, TEN) for _ in range(4)] == [*(contact_id(FIRST, row) for row in (1, 2, 3)), None]
+
+
+def test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most(one: Agent, lines: DynamoLines) -> None:
+    lines.join(standing(FIRST))
+    lines.join(standing(SECOND, served_at=TEN + seconds(1)))
+    single = Waiter("9" * 8, 1, False, TEN + seconds(11))
+    order = [taken(one, lines, TEN + seconds(second)) for second in range(10, 13)]
+    lines.enqueue(AGENT_ID, single)
+    order += [taken(one, lines, TEN + seconds(13)), taken(one, lines, TEN + seconds(14))]
+    assert order[:3] == [contact_id(FIRST, 1), contact_id(SECOND, 1), contact_id(FIRST, 2)]
+    assert single.execution_id in order[3:]
+
+
+def test_due_retries_go_before_batches(one: Agent, lines: DynamoLines) -> None:
+    lines.join(standing())
+    lines.enqueue(AGENT_ID, Waiter("retry", 2, True, TEN + seconds(5)))
+    assert taken(one, lines, TEN + seconds(5)) == "retry"
+    lines.dequeue(AGENT_ID, Waiter("retry", 2, True, TEN + seconds(5)))
+    assert taken(one, lines, TEN + seconds(5)) == contact_id(FIRST, 1)
+
+
+def test_a_paused_batch_is_passed_over(one: Agent, lines: DynamoLines) -> None:
+    lines.join(standing())
+    lines.pause(AGENT_ID, FIRST, True)
+    assert taken(one, lines, TEN) is None
+    lines.pause(AGENT_ID, FIRST, False)
+    assert taken(one, lines, TEN) == contact_id(FIRST, 1)
+    lines.leave(AGENT_ID, FIRST)
+    lines.pause(AGENT_ID, FIRST, True)  # it stands there no more: nothing is made
+    assert lines.standing(AGENT_ID, FIRST) is None
+
+
+def test_starts_are_given_out_at_the_batchs_rate_and_not_beyond_ten_seconds(one: Agent, lines: DynamoLines) -> None:
+    lines.join(standing(last_row=100, interval=seconds(4)))
+    starts = []
+    while (turn := next_turn(one, lines, TEN)) is not None:
+        starts.append(turn.at)
+    assert starts == [TEN, TEN + seconds(4), TEN + seconds(8)]
+    turn = next_turn(one, lines, TEN + seconds(30))
+    assert turn is not None
+    assert turn.at == TEN + seconds(30), "a start that was not used is not saved up"
+
+
+def test_whoever_reads_an_old_next_start_is_refused(lines: DynamoLines) -> None:
+    lines.join(standing(interval=seconds(1)))
+    read = lines.standing(AGENT_ID, FIRST)
+    assert read is not None
+    assert lines.reserve_start(read, TEN) == TEN
+    assert lines.reserve_start(read, TEN) is None
+    assert lines.take_row(read, TEN) is None
+
+
+def test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes(
+    one: Agent, lines: DynamoLines
+) -> None:
+    lines.join(standing(next_row=4))
+    late, early = Waiter("late", 1, False, TEN + seconds(60)), Waiter("early", 2, True, TEN + seconds(30))
+    assert lines.enter_room(AGENT_ID, FIRST, late)
+    assert lines.enter_room(AGENT_ID, FIRST, early)
+    assert not lines.enter_room(AGENT_ID, FIRST, replace(late, execution_id="later"))
+    assert lines.next_in_room(FIRST, TEN + seconds(30)) == TEN + seconds(60)
+    assert taken(one, lines, TEN) is None
+    turn = next_turn(one, lines, TEN + seconds(30))
+    assert turn is not None
+    assert (turn.waiter, turn.room) == (early, early.ready_at)
+    assert taken(one, lines, TEN + seconds(31)) is None, "nobody else is due, and he is on his way"
+    lines.leave_room(FIRST, early)
+    assert [taken(one, lines, TEN + seconds(70)) for _ in range(3)] == ["late", "later", None]
+    assert taken(one, lines, TEN + seconds(70) + timedelta(minutes=5)) == "late", "whoever took him was lost"
+    lines.empty_room(FIRST)
+    assert taken(one, lines, TEN + timedelta(hours=1)) is None
+
+
+def test_first_dials_first_means_before_the_room(one: Agent, lines: DynamoLines) -> None:
+    lines.join(standing(last_row=1, first_dials_first=True))
+    lines.enter_room(AGENT_ID, FIRST, Waiter("retry", 2, True, TEN))
+    assert [taken(one, lines, TEN) for _ in range(2)] == [contact_id(FIRST, 1), "retry"]
+
+
+def test_free_lines_are_filled_and_no_more(one: Agent, lines: DynamoLines) -> None:
+    functions = Started()
+    lines.join(standing(last_row=10))
+    fill(one, (0,), lines, functions, TEN)
+    fill(one, (0,), lines, functions, TEN)
+    assert [dial[:2] for dial in functions.dials] == [(contact_id(FIRST, row), 0) for row in (1, 2, 3)]
+    read = lines.standing(AGENT_ID, FIRST)
+    assert read is not None
+    assert read.next_row == 4, "nobody is taken whom no line is free for"
+
+
+# ---- counts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def batches(client: Any) -> DynamoBatches:
+    return DynamoBatches(client, TABLE_NAME)
+
+
+def running(batches: DynamoBatches, valid: int) -> Batch:
+    batch = Batch(FIRST, ACCOUNT_ID, AGENT_ID, TEN, "contacts.csv").begin(TEN, True)
+    assert batches.create(batch.processed(valid, valid, TEN).run(TEN))
+    read = batches.get(FIRST)
+    assert read is not None
+    return read
+
+
+def moved(number: int, before: Status | None, after: Status | None) -> Moved:
+    return Moved(FIRST, before, after, f"{number:040d}")
+
+
+def count(batches: DynamoBatches, shard: str, *moves: Moved) -> list[str]:
+    return tally(shard, moves, batches=batches, counts=batches, functions=Started(), now=TEN + seconds(60))
+
+
+def test_records_that_come_again_in_any_portions_are_counted_once(batches: DynamoBatches) -> None:
+    running(batches, 2)
+    moves = [moved(1, None, Status.QUEUED), moved(2, None, Status.QUEUED), moved(5, Status.QUEUED, Status.INITIATED)]
+    count(batches, "shard-a", *moves[:1])
+    count(batches, "shard-a", *moves[:2])
+    count(batches, "shard-a", *moves)
+    count(batches, "shard-a", *moves[1:])
+    assert batches.counts(FIRST) == {"initiated": 1, "queued": 1}
+
+
+def test_counts_of_several_shards_add_up_whatever_their_numbers(batches: DynamoBatches) -> None:
+    running(batches, 2)
+    count(batches, "shard-b", moved(900, Status.QUEUED, Status.COMPLETED))
+    count(batches, "shard-a", moved(7, None, Status.QUEUED), moved(8, None, Status.QUEUED))
+    assert batches.counts(FIRST) == {"completed": 1, "queued": 1}
+
+
+def test_a_batch_is_completed_once_when_its_last_contact_is_final(batches: DynamoBatches) -> None:
+    running(batches, 2)
+    ends = [moved(number, None, Status.QUEUED) for number in (1, 2)]
+    assert count(batches, "shard-a", *ends, moved(3, Status.QUEUED, Status.BUSY)) == []
+    last = moved(4, Status.QUEUED, Status.STOPPED)
+    assert count(batches, "shard-a", last) == [FIRST]
+    assert count(batches, "shard-a", last) == []
+    done = batches.get(FIRST)
+    assert done is not None
+    assert (done.status, done.changes[-1].counts) == ("completed", {"busy": 1, "stopped": 1})
+
+
+def test_a_crash_between_counting_and_completing_is_made_good_when_the_records_come_again(
+    batches: DynamoBatches,
+) -> None:
+    running(batches, 1)
+    batches.count(FIRST, "shard-a", {"completed": 1}, None, f"{2:040d}")
+    assert count(batches, "shard-a", moved(2, Status.IN_PROGRESS, Status.COMPLETED)) == [FIRST]
+
+
+def test_nobody_counts_a_shard_from_an_old_place(batches: DynamoBatches) -> None:
+    running(batches, 1)
+    batches.count(FIRST, "shard-a", {"queued": 1}, None, "1")
+    for after in (None, "0"):
+        with pytest.raises(StaleVersion):
+            batches.count(FIRST, "shard-a", {"queued": 1}, after, "2")
+
+
+def test_a_deleted_batch_leaves_no_counts_behind(batches: DynamoBatches) -> None:
+    batch = running(batches, 1)
+    count(batches, "shard-a", moved(1, None, Status.QUEUED))
+    batches.save(batch.delete(TEN))
+    count(batches, "shard-b", moved(1, Status.QUEUED, None))
+    batches.remove(FIRST)
+    assert batches.counts(FIRST) == {}
+    count(batches, "shard-c", moved(2, Status.QUEUED, None))
+    assert batches.counts(FIRST) == {}
