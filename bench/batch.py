@@ -13,6 +13,7 @@ import json
 import re
 import sys
 import tempfile
+import textwrap
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -350,10 +351,13 @@ def _examine(stack: LocalStack, batch_id: str, found: Campaign) -> None:
     for trouble in failures:
         _check(not trouble, f"something failed: {trouble[:1]}")
     _check(not stack.carrier.calls.problems, f"the carrier met problems: {stack.carrier.calls.problems[:1]}")
-    table = stack.environment["TABLE_NAME"]
-    pages = stack.aws.client("dynamodb").get_paginator("scan").paginate(TableName=table, ProjectionExpression="pk")
-    left = [item["pk"]["S"] for page in pages for item in page["Items"] if item["pk"]["S"][:2] in ("Q#", "R#")]
-    _check(not left, f"somebody waits still: {left[:5]}")
+    client, table = stack.aws.client("dynamodb"), stack.environment["TABLE_NAME"]
+    for partition in (f"Q#{shown['agent_id']}", f"R#{batch_id}"):
+        values = {":pk": {"S": partition}}
+        waiting = client.query(
+            TableName=table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues=values, Limit=5
+        )["Items"]
+        _check(not waiting, f"somebody waits still: {waiting}")
 
 
 def campaign_report(found: Campaign) -> Iterator[str]:
@@ -405,55 +409,82 @@ def campaign_report(found: Campaign) -> Iterator[str]:
 
 
 def keys_report(found: Campaign) -> Iterator[str]:
-    """Write units of the busiest keys per attempt, and what `ATTEMPTS_A_SECOND` would make of them."""
-    attempts = found.attempts
+    """Write units of the busiest keys per attempt, and what many attempts a second would make of them."""
+    attempts, line_shards = found.attempts, MOST_LINES // LINES_PER_SHARD
+    kinds = _kinds(found.units)
+    of_calls = kinds["table", CALL].total() / attempts
+    of_lines = kinds["table", LINES_SHARD].total() / attempts
+    of_queue = kinds["table", QUEUE].total() / attempts
+    in_table = sum(units.total() for (where, _), units in kinds.items() if where == "table") / attempts
+    in_indexes = {where: units.total() / attempts for (where, kind), units in kinds.items() if kind == INDEX_PARTITION}
     alone = min(ATTEMPTS_A_SECOND, MOST_LINES / found.call_seconds)
-    sums = {where: sum(count for (of, _), count in found.units.items() if of == where) for where, _ in found.units}
-    calls = sum(count for (where, key), count in found.units.items() if where == "table" and key.startswith("X#"))
     yield "## Write units of the busiest keys"
     yield ""
-    yield f"Counted over the run above, failed writes included: {sums['table'] / attempts:.1f} units of the table per attempt, of"
-    yield f"these {calls / attempts:.1f} of the call's own item, and {sums.get('due', 0) / attempts:.1f} of the index `due`; the index `listing`"
-    yield f"{sums.get('listing', 0)} in all. DynamoDB takes {PARTITION_WRITES:,} a second for one partition key, of a table or an"
-    yield "index, and so for one item."
+    yield from _wrapped(
+        f"Counted over the run above, failed writes included: {in_table:.1f} units of the table per attempt, of these",
+        f"{of_calls:.1f} on the call's own item; of indexes",
+        ", ".join(f"{units:.1f} ({name})" for name, units in sorted(in_indexes.items())) + ".",
+        f"DynamoDB takes {PARTITION_WRITES:,} a second for one partition key, of a table or an index, and so for an",
+        "item.",
+    )
     yield ""
-    yield f"An agent has at most {MOST_LINES:,} lines. A call here took {found.call_seconds:.0f} seconds on average, so that one agent alone"
-    yield f"makes at most {alone:.0f} attempts a second; to make {ATTEMPTS_A_SECOND} its calls would have to last {MOST_LINES / ATTEMPTS_A_SECOND:g} seconds. Lines"
-    yield f"are given for {MOST_LINES:,} of them: the sum over all shards, spread over {MOST_LINES // LINES_PER_SHARD}."
+    yield from _wrapped(
+        f"An agent has at most {MOST_LINES:,} lines. A call took {found.call_seconds:.0f} seconds here on average, so",
+        f"one agent alone makes at most {alone:.0f} attempts a second; to make {ATTEMPTS_A_SECOND}, its calls would",
+        f"have to last {MOST_LINES / ATTEMPTS_A_SECOND:g} seconds. The units of lines are those of all shards here,",
+        f"spread over the {line_shards} of {MOST_LINES:,} lines.",
+    )
     yield ""
     rows: list[tuple[float, list[object]]] = []
-    for (where, kind), units in _kinds(found.units).items():
-        if kind.startswith("one call"):
+    for (where, kind), units in kinds.items():
+        if kind == CALL:
             continue
-        busiest = max(units.values()) / attempts
-        if kind.startswith("lines"):
-            busiest = units.total() / attempts / (MOST_LINES // LINES_PER_SHARD)
+        busiest = (units.total() / line_shards if kind == LINES_SHARD else max(units.values())) / attempts
         most = max((found.peaks.get((where, key), 0) for key in units), default=0)
-        cells: list[object] = [kind, where, len(units), f"{busiest:.4f}", f"{busiest * alone:.1f}"]
-        rows.append((-busiest, [*cells, f"{busiest * ATTEMPTS_A_SECOND:.1f}", most]))
+        row: list[object] = [kind, where, len(units), f"{busiest:.4f}", f"{busiest * alone:.1f}"]
+        rows.append((-busiest, [*row, f"{busiest * ATTEMPTS_A_SECOND:.1f}", most]))
     yield from markdown_table(
-        ["key", "of", "keys", "units per attempt, busiest", f"at {alone:.0f}/s", f"at {ATTEMPTS_A_SECOND}/s, one agent",
-         "most in a simulated second"],
+        ["key", "of", "keys", "units per attempt, busiest", f"× {alone:.0f}/s", f"× {ATTEMPTS_A_SECOND}/s",
+         "most in a second of the run"],
         [row for _, row in sorted(rows, key=lambda one: one[0])],
     )  # fmt: skip
     yield ""
-    lines = sum(count for (where, key), count in found.units.items() if where == "item" and key.startswith("L#"))
-    on_lines, in_queue = lines / attempts, _kinds(found.units)["table", "an agent's queue (Q#)"].total() / attempts
-    yield f"- **First at its limit** would be an agent's queue: {in_queue:.2f} units per attempt here. A first dial from a batch is 1, a"
-    yield f"  retry that has to wait for a line 2 (in and out): at worst {2 * ATTEMPTS_A_SECOND:,} a second at {ATTEMPTS_A_SECOND} attempts, the limit just"
-    yield f"  reached; at {alone:.0f} attempts {2 * alone:.0f}."
-    yield f"- A shard of lines takes {on_lines:.1f} units per attempt that it carries, and carries {LINES_PER_SHARD} at once: it is at the limit when"
-    yield f"  calls last {LINES_PER_SHARD * on_lines / PARTITION_WRITES:.1f} seconds, whatever the agent's limit is."
-    yield "- Counters are written once for all records of a shard of the stream that came within a second (1,000 at most),"
-    yield "  not once per attempt: at a high rate the figure per attempt is lower than the one here."
-    yield f"- The index `due` is shared by all agents, in 16 partitions: its line is for {ATTEMPTS_A_SECOND} attempts a second of all together."
-    yield "- The simulation runs one function at a time: writes that fail because two were at the same key at once are not"
-    yield "  in these figures."
+    yield from _wrapped(
+        f"- The first at its limit is an agent's queue: {of_queue:.2f} units per attempt here. A first dial of a batch",
+        f"is 1, a retry that waits for a line 2 (in and out; 3 with a rate), so at worst {2 * ATTEMPTS_A_SECOND:,} a",
+        f"second at {ATTEMPTS_A_SECOND} attempts of one agent, and {2 * alone:.0f} at {alone:.0f}.",
+        indent="  ",
+    )
+    yield from _wrapped(
+        f"- A shard of lines takes {of_lines:.1f} units per attempt that it carries, and carries {LINES_PER_SHARD} at",
+        f"once: it is at its limit when calls last {LINES_PER_SHARD * of_lines / PARTITION_WRITES:.2f} seconds,",
+        "whatever the agent's limit is.",
+        indent="  ",
+    )
+    yield from _wrapped(
+        "- Counters are written once for all records of a shard of the stream that came within a second (at most",
+        "1,000) and not once per attempt: the faster attempts come, the less is it for each.",
+        indent="  ",
+    )
+    yield from _wrapped(
+        f"- The index `due` is shared by all agents: × {ATTEMPTS_A_SECOND} is for all of them together.", indent="  "
+    )
+    yield from _wrapped(
+        "- One function runs at a time here, so writes that fail because two met at one key are not in these figures.",
+        "All lines of the agent are filled at once at the start: most in a second is that.",
+        indent="  ",
+    )
     yield ""
 
 
+def _wrapped(*text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(" ".join(text), 119, subsequent_indent=indent)
+
+
+CALL, QUEUE, LINES_SHARD = "one call (X#)", "an agent's queue (Q#)", "lines, a shard of 50 (L#)"
+INDEX_PARTITION = "a partition of the index"
 _KINDS = (
-    ("X#", "one call (X#)"), ("L#", "lines, a shard of 50 (L#)"), ("Q#", "an agent's queue (Q#)"),
+    ("X#", CALL), ("L#", LINES_SHARD), ("Q#", QUEUE),
     ("B#", "a batch (B#)"), ("C#", "a batch's counters (C#)"), ("R#", "a batch's room (R#)"),
 )  # fmt: skip
 
@@ -464,7 +495,7 @@ def _kinds(units: dict[tuple[str, str], int]) -> dict[tuple[str, str], Counter[s
     for (where, key), count in units.items():
         kind = next((name for prefix, name in _KINDS if key.startswith(prefix)), key[:2] + "…")
         if where not in ("item", "table"):
-            kind = "a partition of the index"
+            kind = INDEX_PARTITION
         elif where == "item" and key.startswith("Q#"):
             standing = "/ 0b#" in key
             kind = "a batch's place in the queue (Q# / 0b#)" if standing else "a waiting call (Q# / 0# or 1#)"
@@ -562,10 +593,12 @@ _SHARED: dict[str, Callable[[Counts], float]] = {
 def attempt_report(found: Sequence[Middle]) -> Iterator[str]:
     yield "## One attempt in a small and in a large batch"
     yield ""
-    yield f"The contact in the middle: started on a line that another freed ({MIDDLE_LINES} lines, all taken), not"
-    yield f"answered, its retry scheduled, its line handed on. Of the {LARGE:,} contacts all but {SMALL} were put into the"
-    yield f"table directly, as the ingest would have, and the batch's cursor started {FEW} contacts before the middle:"
-    yield "those before were never called."
+    yield from _wrapped(
+        f"The contact in the middle: started on a line that another freed ({MIDDLE_LINES} lines, all taken), not",
+        f"answered, its retry scheduled, its line handed on. Of the {LARGE:,} contacts all but {SMALL} were put into",
+        f"the table directly, as the ingest would have, and the batch's cursor started {FEW} contacts before the",
+        "middle: those before were never called.",
+    )
     yield ""
     rows: list[list[object]] = [
         ["AWS requests", *(one.attempt.aws_requests for one in found)],
@@ -575,7 +608,6 @@ def attempt_report(found: Sequence[Middle]) -> Iterator[str]:
         ["Lambda invocations", *(one.attempt.invocations.total() for one in found)],
         ["HTTP API requests", *(one.attempt.http_api_requests for one in found)],
         ["webhooks", *(one.attempt.http["webhook"] for one in found)],
-        ["execution, bytes", *(one.attempt.execution_bytes for one in found)],
     ]
     operations = sorted({key for one in found for key in one.attempt.requests})
     rows += [[" ".join(key), *(one.attempt.requests[key] for one in found)] for key in operations]

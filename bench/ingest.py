@@ -11,8 +11,9 @@ hours. TLS, and the time that DynamoDB takes, are left out on both sides: they w
 would wait alike. The ratio of processor time, in which the sink has no part, stands beside that of time by the clock.
 
 Then the same file is read again by a function that is killed (SIGKILL) at random requests: before one takes effect,
-after it did and before the answer, or a moment after the answer. After each the clock is moved on to where Lambda tries
-again, too early because the dead one's lease is live, and on to where the sweeper finds the batch.
+after it did and before the answer, or a moment after the answer. What others invoke then must leave the batch alone,
+since the lease of the one that is gone is live. The clock is moved on, by turns to where Lambda tries the same event
+again, which goes on at once, and to where the sweeper finds the batch.
 """
 
 import argparse
@@ -55,9 +56,9 @@ NOON = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
 BATCH_ID = "5f3a6c1e9b7d4e2f8a0c1d2e3f4a5b6c"
 ACCOUNT_ID, AGENT_ID = "7b0a6a9e-43a1-4a5e-9d0f-0d3f6f4f1c01", "1f0a6a9e-43a1-4a5e-9d0f-0d3f6f4f1c02"
 FOLDER = f"batches/{ACCOUNT_ID}/{BATCH_ID}"
-LAMBDA_TRIES_AGAIN = timedelta(minutes=1)
+LAMBDA_TRIES_AGAIN = timedelta(minutes=15)
 SWEEPER_FINDS_IT = timedelta(minutes=17)
-"""After an invocation began that was killed: beyond its lease."""
+"""After an invocation began that was killed: when it would have run out of time at the latest, and beyond its lease."""
 
 BAD_NUMBERS = ("", "n/a", "555-0123", "4155550123", "+0415555012", "4.1555E+10", "+1415555012345678")
 FIRST_NAMES = ("Ana", "Zoë", "Mohammed", "Anne-Marie", "Li", "Bartholomew", "Søren", "Ines", "Guillermo", "Ngozi")
@@ -362,23 +363,23 @@ class Context:
     function_name = "batch"
     memory_limit_in_mb = "1769"
     invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:batch:live"
-    aws_request_id = "7c9bd1f0-3e5a-4b62-9d18-2f6a0e4c8b71"
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, request_id: str, timeout_seconds: float) -> None:
+        self.aws_request_id = request_id
         self._ends = time.monotonic() + timeout_seconds
 
     def get_remaining_time_in_millis(self) -> int:
         return max(0, int((self._ends - time.monotonic()) * 1000))
 
 
-def run_function(now: str, timeout_seconds: float) -> None:
+def run_function(now: str, request_id: str, timeout_seconds: float) -> None:
     """One invocation of the batch function, which begins at `now` (ISO 8601)."""
     from functions.batch.handler import handler
     from redial.runtime import system
 
     began, started = datetime.fromisoformat(now), time.monotonic()
     system.use(now=lambda: began + timedelta(seconds=time.monotonic() - started))
-    context: Any = Context(timeout_seconds)
+    context: Any = Context(request_id, timeout_seconds)
     _print_what_it_takes(lambda: handler({"batch_id": BATCH_ID}, context))
 
 
@@ -472,7 +473,7 @@ class Bench:
         with serving(sink) as url:
             while not self._batch(sink).ingested:
                 self._say("ingest")
-                (one,) = self._finish(self._invoke(url, NOON + timedelta(seconds=took.seconds)))
+                (one,) = self._finish(self._invoke(url, NOON + timedelta(seconds=took.seconds), "whole"))
                 took += one
         return sink, took, self._result(sink)
 
@@ -491,35 +492,35 @@ class Bench:
         """Read the file, killed so many times among the first `requests` requests; what each did, and what came out."""
         chance = random.Random(SEED)
         sink = self._sink()
-        now = NOON
+        now, event = NOON, "event 1"
         told: list[str] = []
         with serving(sink) as url:
             for at in sorted(chance.sample(range(1, requests + 1), kills)):
                 phase = chance.choice(PHASES)
                 sink.cut = Cut(at, phase, chance.uniform(0, 0.005))
                 while sink.is_armed():  # once, unless its time runs out before
-                    sink.process = self._invoke(url, now)
+                    sink.process = self._invoke(url, now, event)
                     self._finish(sink.process, sink)
                 told.append(f"{sink.requests.total():,} | {phase} | {sink.cut_name} | {len(sink.contacts):,}")
                 self._say(f"killed {phase} {sink.cut_name}, request {sink.requests.total():,}")
-                if self._batch(sink).ingested:
-                    break
-                self._invoke_too_early(sink, url, now + LAMBDA_TRIES_AGAIN)
-                now += SWEEPER_FINDS_IT
-                due_at = self._batch(sink).due_at
-                if due_at is None or due_at > now:
-                    raise RuntimeError(f"the sweeper would not find the batch: {due_at}")
+                self._disturb(sink, url, now + LAMBDA_TRIES_AGAIN)
+                if len(told) % 2:
+                    now += LAMBDA_TRIES_AGAIN
+                else:
+                    now, event = now + SWEEPER_FINDS_IT, f"event {1 + len(told)}"
+                    batch = self._batch(sink)
+                    if not batch.ingested and (batch.due_at is None or batch.due_at > now):
+                        raise RuntimeError(f"the sweeper would not find the batch: {batch.due_at}")
             while not self._batch(sink).ingested:
-                self._finish(self._invoke(url, now))
-                now += SWEEPER_FINDS_IT
+                self._finish(self._invoke(url, now, event))
         return told, self._result(sink)
 
-    def _invoke_too_early(self, sink: Sink, url: str, now: datetime) -> None:
-        """Raises `RuntimeError` where it does something, although the lease of one that is gone is live."""
+    def _disturb(self, sink: Sink, url: str, now: datetime) -> None:
+        """Have another event come while a lease is live. Raises `RuntimeError` where anything is done for it."""
         leased_until = self._batch(sink).worker_until
-        if leased_until is not None and leased_until > now:
+        if leased_until is not None and leased_until > now + timedelta(seconds=30):
             stored = dict(sink.items), len(sink.contacts)
-            self._finish(self._invoke(url, now))
+            self._finish(self._invoke(url, now, "another event"))
             if stored != (sink.items, len(sink.contacts)):
                 raise RuntimeError("a second one worked at the batch while the first might still")
 
@@ -561,8 +562,9 @@ class Bench:
             raise RuntimeError(f"the file has {self.contacts} contacts: {result}")
         return result
 
-    def _invoke(self, url: str, now: datetime) -> "subprocess.Popen[str]":
-        return self._start(f"run_function({now.isoformat()!r}, {self._function.timeout_seconds})", url)
+    def _invoke(self, url: str, now: datetime, event: str) -> "subprocess.Popen[str]":
+        """`event`: Lambda's id of it, the same where Lambda tries it again."""
+        return self._start(f"run_function({now.isoformat()!r}, {event!r}, {self._function.timeout_seconds})", url)
 
     def _start(self, call: str, url: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-c", f"from bench import ingest; ingest.{call}"]

@@ -117,7 +117,6 @@ class Aws:
         for name in REMOVED_FROM_ENVIRONMENT:
             os.environ.pop(name, None)
         self._stand_at_the_door()
-        self._shorten_the_way()
         self._watch_http()
         for (owner, name), stand_in in (*botocore_shortcuts.REPLACED.items(), *dynamodb_tables.REPLACED.items()):
             self._replace(owner, name, stand_in)
@@ -188,6 +187,7 @@ class Aws:
             return _response(request.url, answer)
 
         self._replace(BotocoreStubber, "__call__", call)
+        self._shorten_the_way()
 
     def _shorten_the_way(self) -> None:
         """Have requests that succeed come here straight from where botocore has put them into words.
@@ -347,15 +347,17 @@ class Aws:
         self._replace(HTTPConnection, "getresponse", getresponse)
 
     def _check_nothing_leaves(self) -> None:
-        """Make sure that a client made now comes to this door, before any function gets to run."""
+        """Make sure that clients made now come to this door, by the short way and the whole, before a function runs."""
         reached: list[OutsideRequest] = []
         self.hooks.append(reached.append)
+        once = Config(retries={"total_max_attempts": 1})
         try:
-            boto3.client("dynamodb", region_name=REGION, config=Config(retries={"total_max_attempts": 1})).list_tables()
+            boto3.client("secretsmanager", region_name=REGION, config=once).list_secrets()
+            boto3.client("dynamodb", region_name=REGION, config=once).list_tables()
         finally:
             self.hooks.remove(reached.append)
             self.counts.clear()
-        if not reached:
+        if {request.service for request in reached} != {"dynamodb", "secrets-manager"}:
             raise RealAwsRefused("boto3 does not come to the emulated AWS: refusing to run against a real one")
 
 

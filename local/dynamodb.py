@@ -514,7 +514,8 @@ def _fault_of_keys(contents: Contents, item: Plain) -> str | None:
 def _check_value(value: Any, depth: int) -> None:
     """Raises `NotUnderstood`, with the service's words, for what is no attribute's value."""
     if not isinstance(value, dict) or len(value) != 1:
-        raise NotUnderstood("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+        message = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+        raise Refused("ValidationException", message)
     ((kind, content),) = value.items()
     match kind:
         case "S" | "B":

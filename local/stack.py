@@ -20,7 +20,6 @@ import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -33,8 +32,7 @@ from local.aws import ENVIRONMENT, Aws
 from local.carrier import NUMBERS, Carrier
 from local.clock import Timeline
 from local.dynamodb_tables import contents_of
-from local.files import MAX_BODY_BYTES as MAX_FILE_BYTES
-from local.files import Files
+from local.files import Credentials, Files
 from local.http_server import HttpServer, send
 from local.inbox import Delivery, Inbox
 from local.lambda_functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Functions, Handler, Invocation
@@ -141,8 +139,8 @@ class LocalStack:
         except BaseException:
             self._close_servers()
             raise
-        keys_of_s3 = ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"]
-        self.files = Files(self.clock, cache(lambda: self.aws.client("s3")), keys_of_s3, REGION)
+        credentials = Credentials(ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], REGION)
+        self.files = Files(self.clock, self.aws.lock, credentials)
         self.api = Api(self.clock, self.aws, self.functions, self.scheduler, routes, self._down)
 
     def start(self) -> "LocalStack":
@@ -164,8 +162,7 @@ class LocalStack:
                 _handler_of(definition)
             self._carrier_server.start(self.carrier.respond)
             self._inbox_server.start(self.inbox.respond)
-            self._files_server.max_body_bytes = MAX_FILE_BYTES
-            self._files_server.start(self.files.respond)
+            self.files.serve(self._files_server)
             self.api.serve(self._api_server)
             self.clock.start()
             for recurring in self._recurring:

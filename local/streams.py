@@ -83,7 +83,7 @@ class _Shard:
 class _Lineage:
     """A shard and its successors, read one after the other, one invocation at a time.
 
-    `limits` are how many records the next batches hold, where a batch was divided; `window` is the epoch second at
+    `limits` are how many records the next batches hold, of a batch that has failed; `window` is the epoch second at
     which the open window began, `state` what the function has returned last in it.
     """
 
@@ -151,7 +151,7 @@ class Stream:
             return
         name = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
         keys = {key: item.plain[key] for key in self._key_names}
-        place = zlib.crc32(repr(keys).encode()) % SHARDS
+        place = (zlib.crc32(repr(keys).encode()) * 0x9E3779B1 >> 20) % SHARDS  # CRCs of like keys are alike
         lineage = self._lineages[place]
         with self._lock:
             shard = lineage.shards[-1]
@@ -267,11 +267,14 @@ class Stream:
     def _after_failure(self, lineage: _Lineage, batch: list[_Record], failure: FunctionFailed) -> None:
         """The batch comes again, or in halves, or is given up. The end of a window comes again until it is taken."""
         lineage.failures += 1
-        if self.mapping.bisect and len(batch) > 1:
+        if batch:
             if lineage.limits:
                 lineage.limits.popleft()
+            lineage.limits.appendleft(len(batch))
+        if self.mapping.bisect and len(batch) > 1:
             half = len(batch) // 2
-            lineage.limits.extendleft((len(batch) - half, half))
+            lineage.limits[0] -= half
+            lineage.limits.appendleft(half)
         elif batch and 0 <= self.mapping.max_retries < lineage.failures:
             self._taken(lineage, batch)
             self._give_up(lineage, batch, lineage.failures, failure.payload)

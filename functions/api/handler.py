@@ -965,12 +965,16 @@ def get_phone_numbers() -> Response[Any]:
     summary="Events that your webhooks did not take",
     tags=["webhooks"],
     operation_id="list_undelivered",
-    responses=_answers(200, f"At most {MOST_UNDELIVERED} executions that have some.", requests.UndeliveredList),
+    responses=_answers(200, f"At most {MOST_UNDELIVERED} calls and batches that have some.", requests.UndeliveredList),
 )
 def get_undelivered() -> Response[Any]:
     world = wiring.api()
     found = replay.list_undelivered(
-        _account_id(), executions=world.executions, undelivered=world.undelivered, most=MOST_UNDELIVERED + 1
+        _account_id(),
+        executions=world.executions,
+        batches=world.batches,
+        undelivered=world.undelivered,
+        most=MOST_UNDELIVERED + 1,
     )
     shown = [requests.undelivered_json(one) for one in found[:MOST_UNDELIVERED]]
     return _answer({"data": shown, "has_more": len(found) > MOST_UNDELIVERED})
@@ -994,6 +998,22 @@ def post_replay(execution_id: str) -> Response[Any]:
         now=system.now(),
     )
     return _answer({"execution_id": execution_id, "replayed": list(sequences)})
+
+
+@app.post(
+    "/batches/<batch_id>/webhooks/replay",
+    summary="Send a batch's undelivered events again",
+    tags=["webhooks"],
+    operation_id="replay_batch_webhooks",
+    responses=_answers(200, "They are in line, before all newer ones.", batch_requests.BatchReplayStarted, 404),
+)
+def post_batch_replay(batch_id: str) -> Response[Any]:
+    world = wiring.api()
+    batch_id = _batch_id(batch_id)
+    sequences = replay.replay_batch_webhooks(
+        batch_id, account_id=_account_id(), batches=world.batches, functions=world.functions, now=system.now()
+    )
+    return _answer({"batch_id": batch_id, "replayed": list(sequences)})
 
 
 # ---- the service itself -------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from redial.runtime import system, telemetry, wiring
+from redial.runtime import telemetry, wiring
 
 logger = telemetry.logger
 
@@ -18,5 +18,10 @@ logger = telemetry.logger
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     batch_id = str(event["batch_id"])
     logger.append_keys(batch_id=batch_id)
-    done = wiring.batch().carry_on(batch_id, system.new_id()[:8], lambda: context.get_remaining_time_in_millis() / 1000)
+
+    def seconds_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    # Lambda tries again under the same id: what it was cut off at, it goes on with at once.
+    done = wiring.batch().carry_on(batch_id, context.aws_request_id, seconds_left)
     logger.info("carried on", extra={"done": done})

@@ -36,6 +36,7 @@ CONTRACT = {
     ("POST", "/batches/{batch_id}/stop"),
     ("POST", "/batches/{batch_id}/pause"),
     ("POST", "/batches/{batch_id}/resume"),
+    ("POST", "/batches/{batch_id}/webhooks/replay"),
     ("GET", "/user/me"),
     ("GET", "/phone-numbers/all"),
     ("GET", "/webhooks/undelivered"),

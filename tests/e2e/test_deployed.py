@@ -20,6 +20,7 @@ from local.inbox import Inbox
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.runtime import keys
 from tests.support import ministack, sample_events
+from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import Answer, request
 from tests.support.ministack import MiniStack
 from tests.support.template import functions, of_type
@@ -67,7 +68,7 @@ def test_the_table_is_as_the_template_says(aws: MiniStack) -> None:
 
 
 def test_asynchronous_functions_have_their_failure_destination(aws: MiniStack) -> None:
-    for function in ("deliver", "dial", "sweep"):
+    for function in ("batch", "deliver", "dial", "sweep"):
         config = aws.client("lambda").get_function_event_invoke_config(
             FunctionName=aws.name_of(function), Qualifier="live"
         )
@@ -96,8 +97,9 @@ class World:
         self.inbox_url = inbox_url
         self.inbox = inbox
 
-    def api(self, method: str, path: str, body: Any = None) -> Answer:
-        return request(method, self.url + path, body, {"Authorization": f"Bearer {sample_events.API_KEY}"})
+    def api(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return request(method, self.url + path, body, {"Authorization": f"Bearer {sample_events.API_KEY}", **sent})
 
     def wait_for(self, what: str, happened: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -175,6 +177,44 @@ def test_a_call_is_retried_by_a_schedule_until_it_is_answered(world: World, aws:
     assert all(one.verified for one in world.inbox.received("e2e") if one.body["id"] == execution_id)
     left = scheduler.list_schedules(GroupName=ministack.STACK, NamePrefix=execution_id)["Schedules"]
     assert left == []
+
+
+def test_a_batch_is_read_called_counted_and_completed(world: World, aws: MiniStack) -> None:
+    numbers = [f"+1415555020{index}" for index in range(3)]
+    for number in numbers:
+        request("POST", f"{world.carrier_url}/_carrier/scripts", {"to": number, "outcomes": ["busy"]})
+    agent = {
+        "agent_name": "e2e batch",
+        "webhook_url": f"{world.inbox_url}/contacts",
+        "from_phone_numbers": ["+14155550100"],
+        "answer_url": "https://voice.example.com/answer",
+        "max_concurrent_calls": 1,
+    }
+    agent_id = world.api("POST", "/v2/agent", {"agent_config": agent}).json["agent_id"]
+    fields = [("agent_id", agent_id), ("start", "now"), ("webhook_url", f"{world.inbox_url}/batch")]
+    file = "\n".join(["contact_number,name", *(f"{number},{number[-1]}" for number in numbers), "nobody,x"])
+    with aws.stream_read():
+        answer = world.api("POST", "/batches", multipart(fields, file), Content_Type=CONTENT_TYPE)
+        assert answer.status == 201, answer
+        batch_id = answer.json["batch_id"]
+
+        def batch() -> Any:
+            return world.api("GET", f"/batches/{batch_id}").json
+
+        world.wait_for("the batch's end", lambda: batch()["status"] == "completed", 90)
+    done = batch()
+    assert (done["valid_contacts"], done["rejected_contacts"]) == (3, 1)
+    assert done["execution_status"] == {"busy": 3}
+    calls = request("GET", f"{world.carrier_url}/_carrier/calls").json
+    assert [call["to"] for call in calls if call["to"] in numbers] == numbers, "one line, in the file's order"
+    assert b"nobody" in world.api("GET", f"/batches/{batch_id}/rejected.csv").body
+    assert world.api("GET", f"/batches/{batch_id}/results.csv").body.count(b"busy") == 3
+
+    def told() -> list[str]:
+        return [one.body["status"] for one in world.inbox.received("batch")]
+
+    world.wait_for("the batch's last event", lambda: "completed" in told(), 30)
+    assert told() == ["created", "processed", "queued", "running", "completed"]
 
 
 def test_a_changed_parameter_becomes_live(aws: MiniStack, built: Path) -> None:

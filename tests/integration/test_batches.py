@@ -255,6 +255,22 @@ def test_a_batch_of_another_account_or_of_nobody_is_unknown(client: LocalClient)
         assert client.api(method, f"/batches/{'0' * 32}{path}").status == 404, (method, path)
 
 
+def test_a_batchs_events_that_were_not_taken_are_listed_and_sent_again(client: LocalClient) -> None:
+    script(client, {1000: ["completed"]})
+    gone = {"times": 1, "status": 410}
+    assert request("POST", f"{client.stack.inbox_url}/_inbox/campaign/fail", gone).status == 200
+    batch_id = started(client, contacts(1), ("webhook_url", f"{client.stack.inbox_url}/campaign"))
+    client.advance(10)
+    (listed,) = client.api("GET", "/webhooks/undelivered").json["data"]
+    assert (listed["batch_id"], listed["execution_id"]) == (batch_id, None)
+    assert [event["status"] for event in listed["events"]] == ["created"]
+    replayed = client.api("POST", f"/batches/{batch_id}/webhooks/replay")
+    assert replayed.json == {"batch_id": batch_id, "replayed": [1]}
+    client.advance(1)
+    assert [one["body"]["status"] for one in client.inbox("campaign")][-1] == "created"
+    assert client.api("GET", "/webhooks/undelivered").json["data"] == []
+
+
 # ---- pace ---------------------------------------------------------------------------------------------------------
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
+from moto.dynamodb.models import dynamodb_backends
 
 from local import dynamodb, dynamodb_tables
 from local.aws import Aws
 from local.clock import Timeline
-from local.lambda_functions import Functions
+from local.lambda_functions import ACCOUNT_ID, REGION, Functions
 from local.scheduler import Scheduler
 from tests.support.table import TABLE_NAME, create_table
 
@@ -174,9 +175,15 @@ def ask(client: Any, operation: str, parameters: dict[str, Any]) -> tuple[str, i
     return operation, metadata["HTTPStatusCode"], json.loads(json.dumps(answer, default=str))
 
 
-def answers(story: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+def new_table() -> Any:
+    """A client, and an empty table."""
     client = boto3.client("dynamodb")
     create_table(client)
+    return client
+
+
+def answers(story: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+    client = new_table()
     try:
         return [ask(client, operation, parameters) for operation, parameters in story]
     finally:
@@ -188,13 +195,14 @@ def test_both_ways_give_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> Non
     ordinary = Aws._moto_answer
 
     def answer(self: Aws, event_name: str, request: Any) -> Any:
-        left_to_moto.append(event_name.split(".")[-1])
+        left_to_moto.append(event_name.rsplit(".", maxsplit=1)[-1])
         return ordinary(self, event_name, request)
 
     monkeypatch.setattr(Aws, "_moto_answer", answer)
     with emulated():
         short = answers(STORY)
-    assert len(left_to_moto) - 3 == 7, "but for the table's making and removal, moto answered errors alone"
+    del left_to_moto[:4], left_to_moto[-1]  # the stack's own, the table's making and removal
+    assert len(left_to_moto) == 6, "moto answered errors alone"
     with moto_alone(monkeypatch):
         assert short == answers(STORY)
     assert [status for _, status, _ in short].count(400) == 8
@@ -326,6 +334,13 @@ def random_story(chance: random.Random, length: int) -> list[tuple[str, dict[str
             arguments["Limit"] = chance.randrange(1, 5)
         if chance.random() < 0.5:
             arguments["ScanIndexForward"] = False
+        left_to_moto: list[dict[str, Any]] = [
+            {"FilterExpression": "attribute_exists(v)"},
+            {"ProjectionExpression": "sk, v"},
+            {"Select": "COUNT"},
+        ]
+        if chance.random() < 0.3:
+            arguments |= chance.choice(left_to_moto)
         return arguments
 
     for _ in range(length):
@@ -362,6 +377,270 @@ def test_random_requests_are_answered_as_moto_answers_them(seed: int, monkeypatc
     for request, our, moto in zip(story, ours, motos, strict=True):
         assert our == moto, request
     assert {200, 400} <= {status for _, status, _ in ours}
+
+
+def test_pages_of_a_query_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_pages() -> list[Any]:
+        client = new_table()
+        for number in range(40):
+            index = {"due_shard": {"S": "00"}, "due_at": {"N": str(number % 7)}}
+            client.put_item(**T, Item={"pk": {"S": f"p{number % 3}"}, "sk": {"S": f"{number:02d}"}} | index)
+        found = []
+        for index, text, values in (
+            (None, "pk = :h", {":h": {"S": "p1"}}),
+            (None, "pk = :h AND sk >= :o", {":h": {"S": "p1"}, ":o": {"S": "10"}}),
+            ("due", "due_shard = :h AND due_at <= :o", {":h": {"S": "00"}, ":o": {"N": "4"}}),
+        ):
+            for forward in (True, False):
+                wanted = T | {"KeyConditionExpression": text, "ExpressionAttributeValues": values, "Limit": 4}
+                wanted |= {"IndexName": index} if index else {}
+                paginator = client.get_paginator("query")
+                pages = paginator.paginate(**wanted, ScanIndexForward=forward)
+                found += [(page["Items"], page.get("LastEvaluatedKey")) for page in pages]
+        client.delete_table(**T)
+        return found
+
+    with emulated():
+        ours = all_pages()
+    with moto_alone(monkeypatch):
+        assert ours == all_pages()
+    assert len(ours) == 30
+
+
+def test_a_query_reads_a_megabyte_at_most(aws: Aws) -> None:
+    client = new_table()
+    for number in range(5):
+        client.put_item(**T, Item={"pk": {"S": "p"}, "sk": {"S": f"{number}"}, "text": {"S": "x" * 250_000}})
+    wanted = T | {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "p"}}}
+    assert [len(page["Items"]) for page in client.get_paginator("query").paginate(**wanted)] == [4, 1]
+
+
+def test_the_lowest_number_in_an_attribute_is_known_after_every_write(aws: Aws) -> None:
+    client = new_table()
+    table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(TABLE_NAME)
+    chance = random.Random(1)
+    held: dict[str, int] = {}
+    for _ in range(500):
+        pk, number = f"p{chance.randrange(20)}", chance.randrange(1000)
+        key = {"pk": {"S": pk}, "sk": {"S": "s"}}
+        match chance.randrange(4):
+            case 0:
+                client.put_item(**T, Item=key | {"due_at": {"N": f"{number}"}})
+                held[pk] = number
+            case 1:
+                client.put_item(**T, Item=key)
+                held.pop(pk, None)
+            case 2:
+                client.update_item(**T, Key=key, AttributeUpdates={"due_at": {"Value": {"N": f"{number}"}}})
+                held[pk] = number
+            case _:
+                client.delete_item(**T, Key=key)
+                held.pop(pk, None)
+        assert dynamodb_tables.contents_of(table).lowest("due_at") == min(held.values(), default=None)
+
+
+def test_a_transaction_that_fails_leaves_table_and_indexes_as_they_were(aws: Aws) -> None:
+    client = new_table()
+
+    def put(number: int, **extra: Any) -> dict[str, Any]:
+        item = {"pk": {"S": f"p{number}"}, "sk": {"S": "s"}, "due_shard": {"S": "00"}, "due_at": {"N": f"{number}"}}
+        return {"Put": T | {"Item": item, **extra}}
+
+    def due() -> list[str]:
+        values = {":s": {"S": "00"}}
+        answer = client.query(
+            **T, IndexName="due", KeyConditionExpression="due_shard = :s", ExpressionAttributeValues=values
+        )
+        return [item["pk"]["S"] for item in answer["Items"]]
+
+    client.transact_write_items(TransactItems=[put(1), put(2)])
+    update = {
+        "Update": T
+        | {
+            "Key": {"pk": {"S": "p1"}, "sk": {"S": "s"}},
+            "UpdateExpression": "SET due_at = :n",
+            "ExpressionAttributeValues": {":n": {"N": "9"}},
+        }
+    }
+    with pytest.raises(ClientError, match="TransactionCanceled"):
+        client.transact_write_items(
+            TransactItems=[put(3), update, put(2, ConditionExpression="attribute_not_exists(pk)")]
+        )
+    assert due() == ["p1", "p2"]
+    client.transact_write_items(TransactItems=[put(3), update])
+    assert due() == ["p2", "p3", "p1"]
+
+
+# ---- statements and batches ----------------------------------------------------------------------------------------
+
+PK_SK = f"INSERT INTO \"{TABLE_NAME}\" VALUE {{'pk': ?, 'sk': ?}}"
+
+
+def insert(client: Any, *items: dict[str, Any]) -> list[Any]:
+    statements = []
+    for item in items:
+        names = ", ".join(f"'{name}': ?" for name in item)
+        text = f'INSERT INTO "{TABLE_NAME}" VALUE {{{names}}}'
+        statements.append({"Statement": text, "Parameters": list(item.values())})
+    responses: list[Any] = client.batch_execute_statement(Statements=statements)["Responses"]
+    return responses
+
+
+def item(pk: str, **attributes: Any) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": "s"}, **attributes}
+
+
+def test_a_statement_inserts_an_item_that_is_not_there(aws: Aws) -> None:
+    client = new_table()
+    first = item("a", due_shard={"S": "00"}, due_at={"N": "5"}, deep={"M": {"l": {"L": [{"N": "1"}]}}})
+    duplicate = {"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}}
+    assert insert(client, first, item("b"), item("a", other={"S": "x"}), item("b")) == [
+        {"TableName": TABLE_NAME},
+        {"TableName": TABLE_NAME},
+        {"TableName": TABLE_NAME, **duplicate},
+        {"TableName": TABLE_NAME, **duplicate},
+    ]
+    assert client.get_item(**T, Key=item("a"))["Item"] == first
+    answer = client.query(
+        **T,
+        IndexName="due",
+        KeyConditionExpression="due_shard = :s",
+        ExpressionAttributeValues={":s": {"S": "00"}},
+    )
+    assert answer["Items"] == [{name: first[name] for name in ("pk", "sk", "due_shard", "due_at")}]
+    assert client.scan(**T)["Count"] == 2, "moto has them too"
+    quoted = {
+        "Statement": PK_SK.replace("'sk'", "'it''s': ?, 'sk'"),
+        "Parameters": [{"S": "c"}, {"S": "x"}, {"S": "s"}],
+    }
+    client.batch_execute_statement(Statements=[quoted])
+    assert client.get_item(**T, Key=item("c"))["Item"]["it's"] == {"S": "x"}
+    assert aws.requests()["dynamodb"]["BatchExecuteStatement"] == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"sk": {"S": "s"}}, "Missing the key pk"),
+        (item("a") | {"sk": {"N": "1"}}, "Type mismatch for key sk expected: S actual: N"),
+        (item(""), "cannot contain an empty string value. Key: pk"),
+        (item("x" * 2049), "Size of hashkey has exceeded"),
+        (item("a", due_at={"S": "5"}), "Type mismatch for Index Key due_at Expected: N Actual: S IndexName: due"),
+        (item("a", listing_key={"S": ""}), "IndexName: listing, IndexKey: listing_key"),
+        (item("a", n={"N": "one"}), "cannot be converted to a numeric value"),
+        (item("a", n={"N": "1" * 39}), "cannot be converted to a numeric value"),
+        (item("a", s={"SS": ["a", "a"]}), "not a value of type SS"),
+        (item("a", text={"S": "x" * 409_600}), "Item size has exceeded the maximum allowed size"),
+        (item("a", deep=json.loads('{"L": [' * 33 + '{"S": "x"}' + "]}" * 33)), "Nesting Levels"),
+    ],
+)
+def test_an_item_that_a_put_refuses_is_an_error_of_its_statement_alone(
+    aws: Aws, wrong: dict[str, Any], said: str
+) -> None:
+    client = new_table()
+    good, bad, last = insert(client, item("b"), wrong, item("c"))
+    assert "Error" not in good and "Error" not in last
+    assert bad["Error"]["Code"] == "ValidationError" and said in bad["Error"]["Message"]
+    assert client.scan(**T)["Count"] == 2
+
+
+def test_an_item_may_have_four_hundred_kilobytes(aws: Aws) -> None:
+    client = new_table()
+    rest = 409_600 - len("pkask" + "s" + "text")
+    full, over = item("a", text={"S": "x" * rest}), item("b", text={"S": "x" * (rest + 1)})
+    assert ["Error" in answer for answer in insert(client, full, over)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("statements", "said"),
+    [
+        ([{"Statement": PK_SK.replace("INSERT INTO", "SELECT * FROM")}], "well formed"),
+        ([{"Statement": PK_SK.replace("INSERT INTO", "DELETE FROM")}], "well formed"),
+        ([{"Statement": PK_SK.replace("?", "'a'")}], "well formed"),
+        ([{"Statement": PK_SK.replace("'sk'", "'pk'"), "Parameters": [{"S": "a"}, {"S": "s"}]}], "well formed"),
+        ([{"Statement": PK_SK.replace('"', ""), "Parameters": [{"S": "a"}, {"S": "s"}]}], "well formed"),
+        ([{"Statement": PK_SK + " x", "Parameters": [{"S": "a"}, {"S": "s"}]}], "well formed"),
+        ([{"Statement": PK_SK, "Parameters": [{"S": "a"}]}], "Number of parameters"),
+        ([{"Statement": PK_SK}], "Number of parameters"),
+        ([{"Statement": PK_SK, "Parameters": [{"S": "a"}, {"S": "s"}]}] * 26, "less than or equal to 25"),
+        ([{"Statement": PK_SK + " " * 8192, "Parameters": [{"S": "a"}, {"S": "s"}]}], "less than or equal to 8192"),
+    ],
+)
+def test_a_statement_that_is_no_insert_is_refused_with_all_others(
+    aws: Aws, statements: list[dict[str, Any]], said: str
+) -> None:
+    client = new_table()
+    good = {"Statement": PK_SK, "Parameters": [{"S": "good"}, {"S": "s"}]}
+    with pytest.raises(ClientError, match=said) as raised:
+        client.batch_execute_statement(Statements=[good, *statements])
+    assert raised.value.response["Error"]["Code"] == "ValidationException"
+    assert client.scan(**T)["Count"] == 0
+
+
+def test_a_statement_for_a_table_that_is_not_there_is_an_error_of_its_own(aws: Aws) -> None:
+    client = new_table()
+    other = {"Statement": PK_SK.replace(TABLE_NAME, "other"), "Parameters": [{"S": "a"}, {"S": "s"}]}
+    (answer,) = client.batch_execute_statement(Statements=[other])["Responses"]
+    assert (answer["Error"]["Code"], answer["TableName"]) == ("ResourceNotFound", "other")
+
+
+def test_a_batch_of_writes(aws: Aws) -> None:
+    client = new_table()
+    puts = [{"PutRequest": {"Item": item(f"{number}", n={"N": "1"})}} for number in range(25)]
+    assert client.batch_write_item(RequestItems={TABLE_NAME: puts})["UnprocessedItems"] == {}
+    client.batch_write_item(
+        RequestItems={
+            TABLE_NAME: [{"DeleteRequest": {"Key": item("1")}}, {"DeleteRequest": {"Key": item("none")}}, *puts[2:4]]
+        }
+    )
+    assert client.scan(**T)["Count"] == 24
+    assert aws.requests()["dynamodb"]["BatchWriteItem"] == 2
+
+
+@pytest.mark.parametrize(
+    ("requests", "code", "said"),
+    [
+        ([{"PutRequest": {"Item": item(f"{number}")}} for number in range(26)], "ValidationException", "26"),
+        (
+            [{"PutRequest": {"Item": item("a")}}, {"PutRequest": {"Item": item("a")}}],
+            "ValidationException",
+            "duplicates",
+        ),
+        (
+            [{"PutRequest": {"Item": item("a")}}, {"DeleteRequest": {"Key": item("a")}}],
+            "ValidationException",
+            "duplicates",
+        ),
+        ([{"PutRequest": {"Item": item("")}}], "ValidationException", "empty string"),
+        ([{"PutRequest": {"Item": item("a", due_at={"S": "1"})}}], "ValidationException", "Type mismatch"),
+        ([{"DeleteRequest": {"Key": item("a", n={"N": "1"})}}], "ValidationException", "does not match the schema"),
+        ([{"DeleteRequest": {"Key": {"pk": {"S": "a"}}}}], "ValidationException", "does not match the schema"),
+    ],
+)
+def test_a_batch_of_writes_that_is_refused_writes_nothing(
+    aws: Aws, requests: list[dict[str, Any]], code: str, said: str
+) -> None:
+    client = new_table()
+    good = {"PutRequest": {"Item": item("good")}}
+    with pytest.raises(ClientError, match=said) as raised:
+        client.batch_write_item(RequestItems={TABLE_NAME: [good, *requests][:26]})
+    assert raised.value.response["Error"]["Code"] == code
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        client.batch_write_item(RequestItems={TABLE_NAME: [good], "other": [good]})
+    assert client.scan(**T)["Count"] == 0
+
+
+def test_what_is_wrong_in_a_request_is_told_before_it_is_sent(aws: Aws) -> None:
+    client = new_table()
+    for value in ({"N": 5}, {"S": None}, {"X": "x"}, {"M": {"a": "b"}}, {"L": "x"}, "x", None):
+        with pytest.raises(ParamValidationError):
+            client.put_item(**T, Item=item("a", wrong=value))
+    for value in ({}, {"S": "a", "N": "1"}):
+        with pytest.raises(ClientError, match="must contain exactly one of the supported datatypes"):
+            client.put_item(**T, Item=item("a", wrong=value))
+    client.put_item(**T, Item=item("a", binary={"B": b"\x00\xff"}, several={"BS": [b"a", b"b"]}))
+    found = client.get_item(**T, Key=item("a"))["Item"]
+    assert (found["binary"], found["several"]) == ({"B": b"\x00\xff"}, {"BS": [b"a", b"b"]})
 
 
 def test_the_process_is_left_as_it_was() -> None:

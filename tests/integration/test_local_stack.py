@@ -265,7 +265,8 @@ def command(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_runs_until_it_is_told_to_end(number: signal.Signals) -> None:
-    ports = {name: str(free_port()) for name in ("REDIAL_PORT", "REDIAL_CARRIER_PORT", "REDIAL_INBOX_PORT")}
+    names = ("REDIAL_PORT", "REDIAL_CARRIER_PORT", "REDIAL_INBOX_PORT", "REDIAL_FILES_PORT")
+    ports = {name: str(free_port()) for name in names}
     running = command(**ports, SPEED="600", REDIAL_API_KEY="my-own-key")
     assert running.stdout is not None
     try:

@@ -40,6 +40,7 @@ class World:
         self.aws = Aws()
         self.events: list[dict[str, Any]] = []
         self.tries: list[tuple[datetime, dict[str, Any]]] = []
+        self.client: Any = None
         self.handler: Callable[[dict[str, Any]], Any] = lambda event: {"state": event.get("state")}
         self.stream = Stream(
             self.clock, self.functions, StreamMapping(READER, ARN, **mapping), **{"duplicates": 0.0, **options}

@@ -6,7 +6,8 @@ import pytest
 
 from local import ROOT
 from local.lambda_functions import Function
-from local.template import Route, Template, TemplateError, common_environment
+from local.streams import StreamMapping
+from local.template import Route, StreamReader, Template, TemplateError, common_environment
 
 SMALL = """
 Transform: AWS::Serverless-2016-10-31
@@ -138,6 +139,129 @@ def test_stores(tmp_path: Path) -> None:
     assert (small.buckets(), small.schedule_groups()) == (["stack-uploads"], ["stack-timers"])
 
 
+STREAMED = """
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      StreamSpecification: {StreamViewType: NEW_AND_OLD_IMAGES}
+      KeySchema: [{AttributeName: pk, KeyType: HASH}]
+      AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
+  Plain:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      KeySchema: [{AttributeName: pk, KeyType: HASH}]
+      AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
+  Tally:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: functions/tally/
+      Handler: handler.handler
+      Events:
+        Defaults:
+          Type: DynamoDB
+          Properties: {Stream: !GetAtt Table.StreamArn, StartingPosition: LATEST}
+        Off:
+          Type: DynamoDB
+          Properties: {Stream: !GetAtt Table.StreamArn, StartingPosition: LATEST, Enabled: false}
+        All:
+          Type: DynamoDB
+          Properties:
+            Stream: !GetAtt Table.StreamArn
+            StartingPosition: TRIM_HORIZON
+            BatchSize: 1000
+            MaximumBatchingWindowInSeconds: 5
+            TumblingWindowInSeconds: 60
+            ParallelizationFactor: 1
+            BisectBatchOnFunctionError: true
+            MaximumRetryAttempts: 3
+            MaximumRecordAgeInSeconds: 3600
+            FilterCriteria:
+              Filters:
+                - Pattern: '{"dynamodb": {"Keys": {"pk": {"S": [{"prefix": "X#"}]}}}}'
+                - Pattern: '{"eventName": ["REMOVE"]}'
+"""
+
+
+def test_event_source_mappings_of_streams(tmp_path: Path) -> None:
+    streamed = template(tmp_path, STREAMED)
+    functions = streamed.functions({})
+    arn = "arn:aws:dynamodb:us-east-1:123456789012:table/stack-Table/stream/2026-01-01T00:00:00.000"
+    assert streamed.stream_readers(functions) == [
+        StreamReader("stack-Table", StreamMapping(functions[0], arn)),
+        StreamReader(
+            "stack-Table",
+            StreamMapping(
+                function=functions[0],
+                stream_arn=arn,
+                batch_size=1000,
+                window_seconds=5,
+                tumbling_seconds=60,
+                filters=({"dynamodb": {"Keys": {"pk": {"S": [{"prefix": "X#"}]}}}}, {"eventName": ["REMOVE"]}),
+                bisect=True,
+                max_retries=3,
+                max_age_seconds=3600,
+            ),
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("BatchSize: 1000", "BatchSize: 0"), "BatchSize must be a number from 1 to 10000"),
+        (("InSeconds: 60", "InSeconds: 901"), "TumblingWindowInSeconds must be a number from 0 to 900"),
+        (("Factor: 1", "Factor: 2"), "ParallelizationFactor must be 1"),
+        (("Factor: 1", "Factor: 1\n            DestinationConfig: {}"), "DestinationConfig is not understood"),
+        (("Factor: 1", "Factor: 1\n            FunctionResponseTypes: [a]"), "FunctionResponseTypes is not understood"),
+        (("TRIM_HORIZON", "AT_TIMESTAMP"), "StartingPosition must be"),
+        (('{"prefix": "X#"}', '{"numeric": [">", 1]}'), "a filter pattern is not understood"),
+        (('["REMOVE"]}', '["REMOVE"]'), "a filter pattern is not understood"),
+        (("Table.StreamArn\n", "Plain.StreamArn\n"), "attribute StreamArn of Plain"),
+        (("Table.StreamArn\n", "Table.Arn\n"), "is no stream of a table"),
+    ],
+)
+def test_a_mapping_that_is_not_emulated_is_named(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    assert change[0] in STREAMED
+    changed = template(tmp_path, STREAMED.replace(*change))
+    with pytest.raises(TemplateError, match=said):
+        changed.stream_readers(changed.functions({}))
+
+
+BUCKETS = """
+Resources:
+  FilesBucket:
+    Type: AWS::S3::Bucket
+    Properties:
+      BucketEncryption:
+        ServerSideEncryptionConfiguration: [{ServerSideEncryptionByDefault: {SSEAlgorithm: AES256}}]
+      LifecycleConfiguration: {Rules: [{Status: Enabled, Prefix: uploads/, ExpirationInDays: 7}]}
+  Named: {Type: AWS::S3::Bucket, Properties: {BucketName: !Sub "${AWS::StackName}-named"}}
+  FilesBucketPolicy:
+    Type: AWS::S3::BucketPolicy
+    Properties:
+      Bucket: !Ref FilesBucket
+      PolicyDocument: {Statement: [{Effect: Deny, Resource: [!GetAtt FilesBucket.Arn, !Sub "${FilesBucket.Arn}/*"]}]}
+  Api:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: functions/api/
+      Handler: handler.handler
+      Environment:
+        Variables: {BUCKET: !Ref FilesBucket, NAMED: !Ref Named, ARN: !GetAtt FilesBucket.Arn}
+"""
+
+
+def test_a_bucket_is_made_under_the_name_that_functions_are_told(tmp_path: Path) -> None:
+    with_buckets = template(tmp_path, BUCKETS)
+    environment = with_buckets.functions({})[0].environment
+    assert (
+        with_buckets.buckets() == [environment["BUCKET"], environment["NAMED"]] == ["stack-filesbucket", "stack-named"]
+    )
+    assert environment["ARN"] == "arn:aws:s3:::stack-filesbucket"
+    with_buckets.resolve(with_buckets._document["Resources"], "Resources")
+
+
 def test_parameters_decide_conditions(tmp_path: Path) -> None:
     small = template(tmp_path, Needed="x", Url="https://calls.example.com")
     assert small.buckets() == ["stack-uploads", "stack-optional"]
@@ -179,9 +303,11 @@ def test_the_repositorys_own_template_is_understood_whole() -> None:
     own = Template(ROOT / "template.yaml")
     functions = own.functions({})
     assert {function.module for function in functions} == {
-        f"functions.{name}.handler" for name in ("api", "carrier_callback", "deliver", "dial", "sweep")
+        f"functions.{name}.handler"
+        for name in ("api", "batch", "carrier_callback", "deliver", "dial", "sweep", "tally")
     }
     assert [route.key for route in own.routes(functions)].count("$default") == 1
     assert [one.function.module for one in own.recurring(functions)] == ["functions.sweep.handler"]
-    assert own.tables() and own.schedule_groups()
+    assert [one.mapping.function.module for one in own.stream_readers(functions)] == ["functions.tally.handler"]
+    assert own.tables() and own.schedule_groups() and own.buckets()
     own.resolve(own._document["Resources"], "Resources")

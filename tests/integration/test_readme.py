@@ -321,7 +321,7 @@ def test_the_limits() -> None:
             f"up to {batch_requests.MAX_DIRECT_ROWS:,} contacts in the answer, beyond by a redirect to the stored file"
         ),
         "A listing with status": f"searches {FILTER_LIMIT:,} executions; narrow from and to beyond",
-        "GET /webhooks/undelivered": f"{api.MOST_UNDELIVERED} executions",
+        "GET /webhooks/undelivered": f"{api.MOST_UNDELIVERED} calls and batches",
         "The sweeper": f"{sweep.LIMIT} overdue items a run, the rest a minute later",
     }
 

@@ -111,6 +111,7 @@ def test_its_stored_form_says_the_same() -> None:
         done_row=3,
         checked_row=2,
         seen_row=3,
+        checked_at=TEN,
         cleared_row=1,
         cleared=True,
         results_wanted=True,

@@ -67,9 +67,9 @@ class Batch:
     `calls_per_second`: at most so many calls are started in a second. `first_dials_first`: waiting first dials go
     before due retries. `ingested`: every row of the file has been read. `valid` and `total` count rows read so far,
     `done_row` is the last contact that is certainly stored. `checked_row`: no contact up to it was left behind;
-    `seen_row`: the last whose turn had come when that was looked at. `cleared_row`: stopping or deleting has got so
-    far; `cleared`: to the end. `worker` may work alone until `worker_until`. `results_at`: when the results file was
-    written.
+    `seen_row`: the last whose turn had come when that was looked at, at `checked_at`. `cleared_row`: stopping or
+    deleting has got so far; `cleared`: to the end. `worker` may work alone until `worker_until`. `results_at`: when the
+    results file was written.
     """
 
     id: str
@@ -92,6 +92,7 @@ class Batch:
     done_row: int = 0
     checked_row: int = 0
     seen_row: int = 0
+    checked_at: datetime | None = None
     cleared_row: int = 0
     cleared: bool = False
     deleted_at: datetime | None = None

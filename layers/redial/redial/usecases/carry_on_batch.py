@@ -40,6 +40,8 @@ ROWS_AT_ONCE = 500
 """Contacts stored, or read, between two looks at the clock."""
 ROWS_PER_CHECKPOINT = 10_000
 """Rows read between two writes of how far the file has been read."""
+LEFT_BEHIND = timedelta(minutes=5)
+"""After its turn was taken, how long a contact may stay untouched before whoever took it is thought to be lost."""
 SECONDS_TO_SPARE = 60.0
 """With less time left the next invocation goes on."""
 
@@ -268,6 +270,9 @@ class Worker:
 
         Rows taken since the look before are left for the next one: their dial may be on its way.
         """
+        now = self.now()
+        if batch.checked_at is not None and now < batch.checked_at + LEFT_BEHIND:
+            return True
         row, up_to = batch.checked_row, batch.seen_row
         while row < up_to:
             rows = range(row + 1, min(row + ROWS_AT_ONCE, up_to) + 1)
@@ -278,9 +283,14 @@ class Worker:
             row = rows[-1]
             if seconds_left() < SECONDS_TO_SPARE:
                 break
-        seen = batch.seen_row if row < up_to else taken_row
-        self._change(batch.id, batch.worker, lambda current: replace(current, checked_row=row, seen_row=seen))
-        return row >= up_to
+        finished = row >= up_to
+
+        def apply(current: Batch) -> Batch:
+            checked = replace(current, checked_row=row)
+            return replace(checked, seen_row=taken_row, checked_at=now) if finished else checked
+
+        self._change(batch.id, batch.worker, apply)
+        return finished
 
     # ---- its end ---------------------------------------------------------------------------------------------------
 

@@ -3,33 +3,36 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from redial.domain.batch import Batch, is_batch_id
 from redial.domain.delivery import Tried
 from redial.domain.errors import NotFound
 from redial.domain.execution import Execution
-from redial.ports import Executions, Functions, Undelivered
+from redial.ports import Batches, Executions, Functions, Undelivered
+from redial.usecases.batches import change_batch
 from redial.usecases.change import change
 
 
 @dataclass(frozen=True)
 class UndeliveredEvents:
-    """An execution's given-up events: what is known of the last try of each."""
+    """An execution's or a batch's given-up events: what is known of the last try of each."""
 
-    execution: Execution
+    subject: Execution | Batch
     tried: tuple[Tried, ...]
 
 
 def list_undelivered(
-    account_id: str, *, executions: Executions, undelivered: Undelivered, most: int
+    account_id: str, *, executions: Executions, batches: Batches, undelivered: Undelivered, most: int
 ) -> list[UndeliveredEvents]:
-    """The account's executions that have given-up events, at most `most` of them."""
+    """The account's executions and batches that have given-up events, at most `most` of them."""
     found: list[UndeliveredEvents] = []
-    for execution_id in undelivered.all(account_id):
-        execution = executions.get(execution_id)
-        if execution is None or not execution.delivery.undelivered:
+    for subject_id in undelivered.all(account_id):
+        subject: Execution | Batch | None
+        subject = batches.get(subject_id) if is_batch_id(subject_id) else executions.get(subject_id)
+        if subject is None or not subject.delivery.undelivered:
             continue  # replayed since, or written before a crash kept the giving up from being stored
-        given_up = execution.delivery.undelivered
-        tried = tuple(entry for entry in execution.delivery.log if entry.sequence in given_up)
-        found.append(UndeliveredEvents(execution, tried))
+        given_up = subject.delivery.undelivered
+        tried = tuple(entry for entry in subject.delivery.log if entry.sequence in given_up)
+        found.append(UndeliveredEvents(subject, tried))
         if len(found) == most:
             break
     return found
@@ -55,4 +58,21 @@ def replay_webhooks(
     before, after = changed
     if after.delivery.lease == lease:
         functions.deliver(execution_id, lease)
+    return before.delivery.undelivered if after is not before else ()
+
+
+def replay_batch_webhooks(
+    batch_id: str, *, account_id: str, batches: Batches, functions: Functions, now: datetime
+) -> tuple[int, ...]:
+    """The same for a batch's own events. Raises `NotFound`."""
+    lease = f"replay-{now.timestamp():.3f}"
+
+    def apply(batch: Batch) -> Batch:
+        if not batch.delivery.undelivered:
+            return batch
+        return replace(batch, delivery=batch.delivery.replay()).lease_delivery(lease, now)
+
+    before, after = change_batch(batch_id, apply, account_id, batches, functions, now)
+    if after.delivery.lease == lease:
+        functions.deliver(batch_id, lease)
     return before.delivery.undelivered if after is not before else ()

@@ -260,12 +260,21 @@ class Sweeper:
     # ---- lines ----------------------------------------------------------------------------------------------------
 
     def _lines(self, agent_id: str, shard: int, swept: Swept) -> None:
-        """Free the lines of calls that are over, or that never became calls; then start who waits."""
+        """Free the lines of calls that are over, or that never became calls; dial those that were given one and never
+        dialled; then start who waits."""
         now = self.now()
         owner = self.lines.owner(agent_id, shard)
         agent = self.agents.get(owner, agent_id) if owner is not None else None
         for execution_id, (attempt, since) in self.lines.holders(agent_id, shard).items():
-            if now - since >= LINE_GRACE and not self._needs_line(execution_id, attempt, shard):
+            if now - since < LINE_GRACE:
+                continue
+            execution = self.executions.get(execution_id)
+            if execution is not None and _needs_line(execution, attempt, shard):
+                due = execution.state.next_time
+                if due is not None and due <= now:  # it was given the line, and whoever was to dial it was lost
+                    self.functions.dial(execution_id, attempt, shard)
+                    swept.repairs["lost dial"] += 1
+            else:
                 if agent is not None:
                     pass_on(agent, shard, execution_id, attempt, self.lines, self.functions, now)
                 else:
@@ -275,14 +284,14 @@ class Sweeper:
             fill(agent, (shard,), self.lines, self.functions, now)
         self.lines.look_again(agent_id, shard, now + LINES_CHECK)
 
-    def _needs_line(self, execution_id: str, attempt: int, shard: int) -> bool:
-        execution = self.executions.get(execution_id)
-        if execution is None or execution.state.is_final or execution.state.attempt.number != attempt:
-            return False
-        state = execution.state
-        if state.is_waiting and state.queued_at is None:
-            return False  # it waits for a timer, not for the line
-        return state.attempt.line in (shard, None)
+
+def _needs_line(execution: Execution, attempt: int, shard: int) -> bool:
+    state = execution.state
+    if state.is_final or state.attempt.number != attempt:
+        return False
+    if state.is_waiting and state.queued_at is None:
+        return False  # it waits for a timer, not for the line
+    return state.attempt.line in (shard, None)
 
 
 def _names(due: Due) -> dict[str, str | None]:

@@ -179,6 +179,13 @@ class UploadCreated(BaseModel):
     expires_at: Instant
 
 
+class BatchReplayStarted(BaseModel):
+    """The sequences that are being sent again."""
+
+    batch_id: str
+    replayed: list[int]
+
+
 class ResultsPending(BaseModel):
     """The file is being written: ask again."""
 

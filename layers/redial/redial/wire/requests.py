@@ -22,6 +22,7 @@ from redial.domain.agent import (
     DEFAULT_RING_TIMEOUT_SECONDS,
     Agent,
 )
+from redial.domain.batch import Batch, BatchStatus
 from redial.domain.errors import FieldError, InvalidInput
 from redial.domain.retry import (
     DEFAULT_INTERVALS_MINUTES,
@@ -621,36 +622,42 @@ class UndeliveredEvent(BaseModel):
     """An event that was given up. What is known of its last try is null where the log no longer holds it."""
 
     sequence: int
-    status: Status
+    status: Status | BatchStatus
     last_tried_at: Instant | None
     tries: int | None
     http_status: int | None
     error: str | None
 
 
-class UndeliveredExecution(BaseModel):
-    """An execution with events that were given up, oldest first."""
+class UndeliveredSubject(BaseModel):
+    """An execution, or a batch, with events that were given up, oldest first. One of the two ids is null."""
 
-    execution_id: str
+    execution_id: str | None
+    batch_id: str | None
     agent_id: str
     events: list[UndeliveredEvent]
 
 
 class UndeliveredList(BaseModel):
-    """Executions with events that were given up; `has_more`: there are others, listed once these are replayed."""
+    """Whose events were given up; `has_more`: there are others, listed once these are replayed."""
 
-    data: list[UndeliveredExecution]
+    data: list[UndeliveredSubject]
     has_more: bool
 
 
 def undelivered_json(found: UndeliveredEvents) -> dict[str, Any]:
-    """One execution's given-up events on the wire."""
-    execution = found.execution
-    statuses = {sequence: str(change.kind) for sequence, change in execution.events()}
+    """One execution's or batch's given-up events on the wire."""
+    subject = found.subject
+    is_batch = isinstance(subject, Batch)
+    if isinstance(subject, Batch):
+        statuses = {sequence: str(change.status) for sequence, change in enumerate(subject.changes, start=1)}
+    else:
+        statuses = {sequence: str(change.kind) for sequence, change in subject.events()}
     tried = {entry.sequence: entry for entry in found.tried}
     return {
-        "execution_id": execution.id,
-        "agent_id": execution.agent_id,
+        "execution_id": None if is_batch else subject.id,
+        "batch_id": subject.id if is_batch else None,
+        "agent_id": subject.agent_id,
         "events": [
             {
                 "sequence": sequence,
@@ -660,7 +667,7 @@ def undelivered_json(found: UndeliveredEvents) -> dict[str, Any]:
                 "http_status": tried[sequence].status if sequence in tried else None,
                 "error": tried[sequence].error if sequence in tried else None,
             }
-            for sequence in execution.delivery.undelivered
+            for sequence in subject.delivery.undelivered
         ],
     }
 

@@ -1,11 +1,10 @@
 """A batch as it is stored: one flat DynamoDB item with short names; see `stored_execution`, whose rules it keeps.
 
-ac account · ag agent · ca created · fi file name · fn from-numbers · wh webhook · v version
-cp calls per second (text) · ff first dials first · by guardrails bypassed · rc retry config (as an execution's)
-sa start at · tm timer · pa paused · in ingested · to total · va valid · cl cleared
-dr, kr, sr, cr done, checked, seen, cleared row · da deleted · rw, ra results wanted, at · wo, wu worker, until
-ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]]
-dl delivery (as an execution's) · due_shard, due_at, listing_shard, listing_key: index keys
+ac account · ag agent · ca created · fi file name · fn from-numbers · wh webhook · v version cp calls per second (text)
+· ff first dials first · by guardrails bypassed · rc retry config (as an execution's) sa start at · tm timer · pa paused
+· in ingested · to total · va valid · cl cleared dr, kr, sr, cr done, checked, seen, cleared row · ka checked at · da
+deleted · rw, ra results wanted, at · wo, wu worker, until ch changes [[status, at, {r reason, s scheduled at, c counts,
+v valid, t total}]] dl delivery (as an execution's) · due_shard, due_at, listing_shard, listing_key: index keys
 """
 
 import json
@@ -22,7 +21,7 @@ from redial.wire.stored_execution import (
 )
 from redial.wire.timestamps import from_ms, to_ms
 
-_TIMES = {"sa": "start_at", "da": "deleted_at", "ra": "results_at", "wu": "worker_until"}
+_TIMES = {"sa": "start_at", "da": "deleted_at", "ra": "results_at", "wu": "worker_until", "ka": "checked_at"}
 _NUMBERS = {
     "to": "total",
     "va": "valid",
