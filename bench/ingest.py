@@ -594,7 +594,7 @@ def report(
     read, write = baseline
     both = read + write
     inserts = requests["dynamodb BatchExecuteStatement"]
-    yield f"## A batch's file of {rows:,} rows ({megabytes:.0f} MB), read and stored"
+    yield f"## A batch's file of {rows:,} rows ({megabytes:.1f} MB), read and stored"
     yield ""
     yield "| | seconds | rows per second | processor seconds | memory at most, MB | AWS requests |"
     yield "|---|--:|--:|--:|--:|--:|"

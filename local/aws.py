@@ -224,6 +224,10 @@ class Aws:
             if answer[0] >= 300:
                 self._thread.__dict__["known"] = lambda: response
                 return whole_way(endpoint, request_dict, operation_model)
+            members = operation_model.output_shape.members if operation_model.output_shape else {}
+            if service == "dynamodb" and (items := dynamodb.parsed(operation, answer[2], members)) is not None:
+                items["ResponseMetadata"] = {"HTTPStatusCode": 200, "HTTPHeaders": answer[1], "RetryAttempts": 0}
+                return response, items
             words = convert_to_response_dict(response, operation_model)
             parsers: Any = endpoint._response_parser_factory  # type: ignore[attr-defined]
             parser = parsers.create_parser(operation_model.service_model.resolved_protocol)

@@ -36,7 +36,7 @@ def test_a_sample_event_runs_in_lambdas_container(event: SampleEvent, local: Sam
     local.put_records()
     answer, log = local.invoke(event)
     assert "REPORT RequestId" in log
-    status: Any = answer and answer["statusCode"]
+    status: Any = answer and answer.get("statusCode")
     assert status == STATUS_CODES.get(str(event))
     if str(event) in LEAVES:
         execution_id, wanted, attempt = LEAVES[str(event)]

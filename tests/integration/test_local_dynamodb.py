@@ -383,8 +383,8 @@ def test_pages_of_a_query_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> 
     def all_pages() -> list[Any]:
         client = new_table()
         for number in range(40):
-            index = {"due_shard": {"S": "00"}, "due_at": {"N": str(number % 7)}}
-            client.put_item(**T, Item={"pk": {"S": f"p{number % 3}"}, "sk": {"S": f"{number:02d}"}} | index)
+            due = {"due_shard": {"S": "00"}, "due_at": {"N": str(number % 7)}}
+            client.put_item(**T, Item={"pk": {"S": f"p{number % 3}"}, "sk": {"S": f"{number:02d}"}} | due)
         found = []
         for index, text, values in (
             (None, "pk = :h", {":h": {"S": "p1"}}),
