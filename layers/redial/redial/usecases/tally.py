@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from redial.domain.batch import BatchStatus, all_final
-from redial.domain.status import Status
+from redial.domain.status import FINAL, Status
 from redial.ports import Batches, Counts, Functions, StaleVersion
 
 _MOST_TRIES = 20
@@ -44,15 +44,12 @@ def tally(
         if batch is None or batch.deleted_at is not None:
             continue  # its contacts are being removed, and nobody is shown its counts any more
         _count(shard, batch_id, of_batch, counts)
-        if any(move.after is None or move.after in _ENDS for move in of_batch) and complete_if_over(
+        # The record that makes the sums complete is some contact's last, and so a final one.
+        if any(move.after in FINAL for move in of_batch) and complete_if_over(
             batch_id, batches=batches, functions=functions, now=now
         ):
             completed.append(batch_id)
     return completed
-
-
-_ENDS = frozenset(Status) - {Status.RINGING, Status.IN_PROGRESS, Status.CALL_DISCONNECTED, Status.INITIATED}
-"""Where a contact may stand when a record has ended or moved it: others cannot complete a batch."""
 
 
 def _count(shard: str, batch_id: str, moves: Sequence[Moved], counts: Counts) -> None:
