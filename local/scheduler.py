@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from random import Random
 from threading import RLock
 from typing import Any, TypeVar
@@ -350,8 +351,14 @@ def scheduled_event(arn: str, at: datetime) -> dict[str, Any]:
     }
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """The names of time zones, read once: looking for them takes as long as everything else that a schedule needs."""
+    return frozenset(available_timezones())
+
+
 def _instant_of(expression: str, zone: str) -> datetime:
-    if zone not in available_timezones():
+    if zone not in _zones():
         raise _invalid(f"The ScheduleExpressionTimezone {zone} is not valid.")
     match = re.fullmatch(r"at\((\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})\)", expression, re.ASCII)
     if match is None:

@@ -271,6 +271,26 @@ def test_a_batchs_events_that_were_not_taken_are_listed_and_sent_again(client: L
     assert client.api("GET", "/webhooks/undelivered").json["data"] == []
 
 
+def test_a_file_too_large_for_a_request_is_refused_with_the_way_to_go(client: LocalClient) -> None:
+    rows = "".join(f"+1202{index:07d},{'x' * 80}\n" for index in range(46_000))
+    file = f"contact_number,note\n{rows}"
+    assert len(file) > 4 * 1024 * 1024
+    answer = create(client, file)
+    assert (answer.status, "POST /batches/uploads" in answer.json["message"]) == (413, True)
+
+
+def test_every_page_of_a_batchs_calls_costs_the_same(client: LocalClient) -> None:
+    batch_id = created(client, contacts(100))
+    client.advance(0.2)
+    costs = []
+    for page in (1, 20):
+        client.stack.aws.counts.clear()
+        answer = client.api("GET", f"/batches/{batch_id}/executions?page_number={page}&page_size=5")
+        assert [one["user_number"] for one in answer.json] == [number(1000 + 5 * page - 5 + row) for row in range(5)]
+        costs.append(client.stack.aws.requests())
+    assert costs[0] == costs[1] == {"dynamodb": {"BatchGetItem": 1, "GetItem": 2}}
+
+
 # ---- pace ---------------------------------------------------------------------------------------------------------
 
 
