@@ -1,11 +1,12 @@
 """AWS on one machine: moto in this process, with stricter parts where moto is lenient, behind one door.
 
-Every request that boto3 sends passes `Aws._answer`, which
+Every request that boto3 sends comes by here, and is
 
-1. counts it and tells the hooks, before and after: a test counts there, or cuts a function off there;
-2. gives Lambda and EventBridge Scheduler to `local.lambda_functions` and `local.scheduler`, the rest to moto under one
-   lock (moto is not atomic between threads: two conditional writes can both win);
-3. refuses what none of them answers, so that nothing ever leaves for the real AWS.
+1. counted, and told to the hooks, before and after: a test counts there, or cuts a function off there;
+2. given to `local.lambda_functions` (Lambda), `local.scheduler` (EventBridge Scheduler) or `local.dynamodb` (items, in
+   moto's tables), or else to moto under one lock (moto is not atomic between threads: two conditional writes can both
+   win);
+3. refused when none of them answers, so that nothing ever leaves for the real AWS.
 
 No lock is held while a function runs.
 """
@@ -298,14 +299,15 @@ class Aws:
             yield lambda status: None
             return
         invocation = self._functions.current() if self._functions else None
-        seen = OutsideRequest("before", service, operation, invocation)
         if service != "http":
             with self.lock:
                 self.counts[service, operation] += 1
-        statuses: list[int] = []
+        seen = OutsideRequest("before", service, operation, invocation)
         self._tell(seen)
+        statuses: list[int] = []
         yield statuses.append
-        self._tell(replace(seen, phase="after", status=statuses[-1]))
+        if self.hooks:
+            self._tell(replace(seen, phase="after", status=statuses[-1]))
 
     def _tell(self, seen: OutsideRequest) -> None:
         invocation = seen.invocation

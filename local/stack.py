@@ -2,9 +2,11 @@
 
 client ──HTTP──► api ─────────┐                       ┌── timeline: one thing at a time, by a movable clock
 carrier ─callback─► api ──────┼─► functions ─► aws ───┼── lambda_functions: asynchronous invokes
-timeline ─────────────────────┘       │    (moto)     └── scheduler: one-shot schedules, the template's recurring ones
+timeline ─────────────────────┘       │    (moto)     ├── scheduler: one-shot schedules, the template's recurring ones
+                                      │               └── streams: what was written to a table, to who reads its stream
                                       ├─HTTP─► carrier
                                       └─HTTP─► inbox
+client ──HTTP──► files ───────────────────► aws: objects, by pre-signed addresses
 """
 
 import base64

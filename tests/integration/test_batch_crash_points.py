@@ -123,5 +123,6 @@ def test_no_crash_point_of_a_batch_dials_twice_forgets_or_miscounts(client: Loca
     client.advance(ENOUGH_MINUTES)
     client.stack.aws.hooks.remove(cutter)
     batches.check(cutter.cut)
-    assert len(cutter.cut) >= 0.9 * len(points), (len(cutter.cut), len(points))
+    # Tally counts for many batches at once, so that each makes fewer requests than the one that was alone.
+    assert len(cutter.cut) >= 0.75 * len(points), (len(cutter.cut), len(points))
     assert client.api("GET", "/user/me").json["concurrency"]["current"] == 0
