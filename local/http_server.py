@@ -2,7 +2,6 @@
 
 import errno
 import json
-import queue
 import socket
 import struct
 import sys
@@ -11,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -111,45 +110,14 @@ class HttpServer:
             _break_off(connection)
 
 
-class _Server(HTTPServer):
-    """Each connection has a thread while it lasts; a thread that has done serves the next: making one takes long."""
-
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
     request_queue_size = 512
 
     def __init__(self, address: tuple[str, int], owner: HttpServer) -> None:
         self.owner = owner
-        self._accepted: queue.SimpleQueue[tuple[Any, Any] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._idle = 0
-        self._threads = 0
         super().__init__(address, _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._lock:
-            wanting = self._idle == 0
-            self._idle += -1 if not wanting else 0
-            self._threads += wanting
-        self._accepted.put((request, client_address))
-        if wanting:
-            threading.Thread(target=self._serve_connections, name=f"{self.owner.name} connection", daemon=True).start()
-
-    def _serve_connections(self) -> None:
-        while (accepted := self._accepted.get()) is not None:
-            try:
-                self.finish_request(*accepted)
-            except Exception:  # noqa: BLE001  as socketserver has it: the next connection is another
-                self.handle_error(*accepted)
-            finally:
-                self.shutdown_request(accepted[0])
-            del accepted
-            with self._lock:
-                self._idle += 1
-
-    def server_close(self) -> None:
-        super().server_close()
-        with self._lock:
-            for _ in range(self._threads):
-                self._accepted.put(None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news; what `respond` raises was answered in `_Handler`."""

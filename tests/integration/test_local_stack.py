@@ -291,7 +291,7 @@ def test_it_runs_until_it_is_told_to_end(number: signal.Signals) -> None:
         assert re.match(r"\d\d:\d\d:\d\d  \+1234567890  queued  ", running.stdout.readline())
     finally:
         running.send_signal(number)
-        _, errors = running.communicate(timeout=20)
+        _, errors = running.communicate(timeout=60)
     assert (running.returncode, errors) == (0, "")
 
 
