@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -162,7 +163,17 @@ class _Handler(BaseHTTPRequestHandler):
             return _break_off(self.connection)
         self._send(response)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_request
+    def __getattr__(self, name: str) -> Any:
+        """`do_GET` and so on, whatever the method: which there are, `respond` knows."""
+        if name.startswith("do_"):
+            return self.handle_request
+        raise AttributeError(name)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What is not HTTP is answered in JSON too."""
+        self.close_connection = True
+        self.command = getattr(self, "command", None) or ""
+        self._send(Response.of(code, {"message": message or HTTPStatus(code).phrase}))
 
     def _read_body(self, limit: int) -> bytes | None:
         """The body; None when it is longer than `limit`. Raises `ValueError` where its length makes no sense."""
