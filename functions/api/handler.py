@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Query
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
@@ -47,6 +48,8 @@ MAX_ANSWER_BYTES = 5 * 1024 * 1024
 """Largest answer that is sent: Lambda takes 6 MB, its own envelope included."""
 MOST_UNDELIVERED = 100
 """Most executions in one answer of `GET /webhooks/undelivered`."""
+MAX_SHOWN_PATH = 200
+"""How much of an unknown path is repeated to whoever asked for it."""
 PUBLIC = frozenset({"/docs", "/openapi.json", "/health"})
 """Paths that need no API key."""
 JSON = "application/json"
@@ -70,10 +73,18 @@ class _MethodNotAllowed(RedialError):
 class _Api(APIGatewayHttpResolver):
     """The resolver, able to say which methods a path has, and with a description that says what really comes back."""
 
+    def routes_of(self, path: str) -> dict[str, Route]:
+        """The routes of a path by their methods, none for an unknown path. `/v2/agent/all` has its own alone: there,
+        `all` is no agent's id."""
+        for routes in (self._static_routes, self._dynamic_routes):
+            found = {route.method: route for route in routes if route.rule.fullmatch(path)}
+            if found:
+                return found
+        return {}
+
     def methods(self, path: str) -> list[str]:
         """The methods of a path, none for an unknown path."""
-        routes = (*self._static_routes, *self._dynamic_routes)
-        return sorted({route.method for route in routes if route.rule.match(path)})
+        return sorted(self.routes_of(path))
 
     def get_openapi_schema(self, **arguments: Any) -> "OpenAPI":
         schema = super().get_openapi_schema(**arguments)
@@ -100,9 +111,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         try:
             if path not in PUBLIC:
                 account_id = accounts.authenticate(request.headers.get("authorization"), accounts=wiring.api().accounts)
-            _check_route(method, path)
-            form = _check_body(request)
-            if form is not None:  # read here, and nothing that the resolver should read
+            takes_json = _takes_json(_route(method, path))
+            form = _check_body(request) if takes_json or _takes_form(method, path) else None
+            if not takes_json:  # a form is read already, and where no body is wanted any is ignored
                 event = {**event, "body": None, "isBase64Encoded": False}
             elif request.body:  # the resolver knows the media type only in this very spelling
                 event = {**event, "headers": {**event["headers"], "content-type": JSON}}
@@ -123,18 +134,27 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return answer
 
 
-def _check_route(method: str, path: str) -> None:
-    methods = app.methods(path)
-    if not methods:
-        raise NotFound(f"there is no {path}; GET /docs shows what there is")
-    if method not in methods:
-        raise _MethodNotAllowed(method, methods)
+def _route(method: str, path: str) -> Route:
+    routes = app.routes_of(path)
+    if not routes:
+        raise NotFound(f"there is no {path[:MAX_SHOWN_PATH]}; GET /docs shows what there is")
+    if method not in routes:
+        raise _MethodNotAllowed(method, sorted(routes))
+    return routes[method]
+
+
+def _takes_json(route: Route) -> bool:
+    return bool(route.dependant.body_params)
+
+
+def _takes_form(method: str, path: str) -> bool:
+    return method == "POST" and FORMS.fullmatch(path) is not None
 
 
 def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
     """A body, where there is one, is JSON in UTF-8, or a form where one is wanted, and not too large; what it says is
     for the route to check. The form, where one is wanted."""
-    wants_form = FORMS.fullmatch(request.path) is not None and request.http_method.upper() == "POST"
+    wants_form = _takes_form(request.http_method.upper(), request.path)
     body = request.body
     if not body:
         return forms.Form() if wants_form else None
@@ -604,10 +624,9 @@ def delete_agent(agent_id: str) -> Response[Any]:
 # ---- batches ------------------------------------------------------------------------------------------------------
 
 
-def _form_body(schema: dict[str, Any]) -> dict[str, Any]:
-    """The documentation of a route whose body is a form."""
-    content = {kind: {"schema": schema} for kind in (forms.MULTIPART, forms.URLENCODED, JSON)}
-    return {"requestBody": {"required": True, "content": content}}
+def _form_body(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The documentation of a route whose body is a form, by media type."""
+    return {"requestBody": {"required": True, "content": {kind: {"schema": one} for kind, one in schemas.items()}}}
 
 
 def _form() -> forms.Form:
@@ -632,7 +651,7 @@ def _batch(batch_id: str) -> Batch:
     tags=["batches"],
     operation_id="create_batch",
     status_code=201,
-    openapi_extensions=_form_body(batch_requests.FORM_SCHEMA),
+    openapi_extensions=_form_body(batch_requests.FORM_SCHEMAS),
     responses=_answers(201, "It is there; its file is being read.", batch_requests.BatchCreated, 400, 404, 409, 413),
 )
 def post_batch(
@@ -696,9 +715,11 @@ def _upload_id(text: str) -> str:
     tags=["batches"],
     operation_id="create_upload",
     status_code=201,
-    responses=_answers(201, "PUT the file there within an hour.", batch_requests.UploadCreated, 400),
+    responses=_answers(201, "PUT the file there within an hour.", batch_requests.UploadCreated, 400, 413),
 )
-def post_upload(body: Annotated[batch_requests.UploadRequest | None, Body()] = None) -> Response[Any]:
+def post_upload(
+    body: Annotated[batch_requests.UploadRequest, Body()] = batch_requests.ANY_UPLOAD,
+) -> Response[Any]:
     upload_id = system.new_id().replace("-", "")
     seconds = batch_requests.UPLOAD_SECONDS
     url = wiring.api().files().upload_url(upload_key(_account_id(), upload_id), seconds)
@@ -750,7 +771,7 @@ def get_batch_executions(batch_id: str, page_number: PageNumber = 1, page_size: 
     summary="Set when a batch starts",
     tags=["batches"],
     operation_id="schedule_batch",
-    openapi_extensions=_form_body(batch_requests.SCHEDULE_SCHEMA),
+    openapi_extensions=_form_body(batch_requests.SCHEDULE_SCHEMAS),
     responses=_answers(200, "It starts then.", batch_requests.BatchChanged, 400, 404, 409, 413),
 )
 def post_batch_schedule(batch_id: str) -> Response[Any]:

@@ -11,13 +11,16 @@ from redial.domain.errors import InvalidInput
 from redial.domain.status import Status
 from redial.usecases.agents import MAX_FROM_PHONE_NUMBERS, MAX_URL_LENGTH
 from redial.usecases.batches import NewBatch
-from redial.wire.forms import Form
+from redial.wire.forms import MULTIPART, URLENCODED, Form
 from redial.wire.requests import (
+    E164_PATTERN,
     MAX_ID_LENGTH,
+    WEBHOOK_URL_SCHEMA,
     Instant,
     PhoneNumber,
     RetryConfig,
     RetryConfigEcho,
+    WebhookUrl,
     field_errors,
     read_json_object,
 )
@@ -61,7 +64,7 @@ class BatchRequest(BaseModel):
         description="Caller ids in turn; repeated, or one JSON list. Else the agent's.",
     )
     retry_config: RetryConfig | None = Field(None, description="As in POST /call; in a form, as JSON text.")
-    webhook_url: Annotated[str, Field(max_length=MAX_URL_LENGTH)] | None = Field(
+    webhook_url: WebhookUrl | None = Field(
         None, description="Where the batch's own events go; its contacts' go to the agent's."
     )
     calls_per_second: float | None = Field(
@@ -98,6 +101,10 @@ class UploadRequest(BaseModel):
     """An upload to be made."""
 
     file_name: Annotated[str, Field(max_length=MAX_FILE_NAME_LENGTH)] | None = None
+
+
+ANY_UPLOAD = UploadRequest()
+"""A request without a body."""
 
 
 def read_batch_request(form: Form) -> BatchRequest:
@@ -222,23 +229,66 @@ def expires_at(now: datetime, seconds: int) -> datetime:
     return datetime.fromtimestamp(now.timestamp() + seconds, now.tzinfo)
 
 
-FORM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "agent_id": {"type": "string"},
-        "file": {"type": "string", "format": "binary", "description": "CSV with a column contact_number."},
-        "upload_id": {"type": "string", "description": "In place of file."},
-        "from_phone_numbers": {"type": "array", "items": {"type": "string"}},
-        "retry_config": {"type": "string", "description": "JSON, as in POST /call."},
-        "webhook_url": {"type": "string"},
-        "calls_per_second": {"type": "number", "minimum": LOWEST_RATE, "maximum": HIGHEST_RATE},
-        "retries_first": {"type": "boolean", "default": True},
-        "bypass_call_guardrails": {"type": "boolean", "default": False},
-        "start": {"type": "string", "enum": ["now"]},
+# Written out, for a model's own schema knows neither files nor what a form cannot say (null).
+_FIELDS: dict[str, Any] = {
+    "agent_id": {"type": "string", "minLength": 1},
+    "upload_id": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_ID_LENGTH,
+        "description": "In place of `file`: what POST /batches/uploads gave.",
     },
-    "required": ["agent_id"],
+    "from_phone_numbers": {
+        "type": "array",
+        "items": {"type": "string", "pattern": E164_PATTERN, "examples": ["+14155550123"]},
+        "maxItems": MAX_FROM_PHONE_NUMBERS,
+        "description": "Caller ids in turn; repeated, or one JSON list. Else the agent's.",
+    },
+    "retry_config": {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "description": "As in POST /call, as JSON text.",
+        "examples": ['{"enabled": true}'],
+    },
+    "webhook_url": {
+        "type": "string",
+        "maxLength": MAX_URL_LENGTH,
+        **WEBHOOK_URL_SCHEMA,
+        "description": "Where the batch's own events go; its contacts' go to the agent's.",
+    },
+    "calls_per_second": {
+        "type": "number",
+        "minimum": LOWEST_RATE,
+        "maximum": HIGHEST_RATE,
+        "description": "At most so many calls are started in a second.",
+    },
+    "retries_first": {
+        "type": "boolean",
+        "default": True,
+        "description": "Due retries go before first dials; `false`: after them.",
+    },
+    "bypass_call_guardrails": {
+        "type": "boolean",
+        "default": False,
+        "description": "Call outside the agent's calling hours too.",
+    },
+    "start": {"type": "string", "enum": ["now"], "description": "`now`: it starts as soon as its file has been read."},
 }
-SCHEDULE_SCHEMA: dict[str, Any] = {
+_FILE = {"type": "string", "format": "binary", "description": "CSV with a column contact_number."}
+_RETRY_CONFIG = {"$ref": "#/components/schemas/RetryConfig"}
+_WITHOUT_FILE = {"type": "object", "required": ["agent_id", "upload_id"]}
+FORM_SCHEMAS: dict[str, dict[str, Any]] = {
+    MULTIPART: {
+        "type": "object",
+        "properties": {**_FIELDS, "file": _FILE},
+        "required": ["agent_id"],
+        "oneOf": [{"required": ["file"]}, {"required": ["upload_id"]}],
+    },
+    URLENCODED: {**_WITHOUT_FILE, "properties": _FIELDS},
+    "application/json": {**_WITHOUT_FILE, "properties": {**_FIELDS, "retry_config": _RETRY_CONFIG}},
+}
+"""What `POST /batches` takes, by media type: only `multipart/form-data` can carry a file."""
+_SCHEDULE: dict[str, Any] = {
     "type": "object",
     "properties": {
         "scheduled_at": {"type": "string", "format": "date-time", "description": "2 minutes to 30 days ahead."},
@@ -246,3 +296,5 @@ SCHEDULE_SCHEMA: dict[str, Any] = {
     },
     "required": ["scheduled_at"],
 }
+SCHEDULE_SCHEMAS: dict[str, dict[str, Any]] = dict.fromkeys((MULTIPART, URLENCODED, "application/json"), _SCHEDULE)
+"""What `POST /batches/{batch_id}/schedule` takes, by media type."""

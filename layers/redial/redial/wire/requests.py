@@ -58,6 +58,13 @@ MAX_IDEMPOTENCY_KEY_LENGTH = 255
 
 E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 """For the documentation; `redial.domain.phone_number` decides."""
+WEBHOOK_URL_SCHEMA: dict[str, Any] = {
+    "pattern": r"^https?://[^\s\x00-\x20\x7f-\x9f\\]+$",
+    "examples": ["https://hooks.example.com/redial"],
+}
+"""For the documentation; `redial.adapters.address_guard` decides. http is possible on one machine only."""
+_CARRIER_URL = r"([!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]|\{agent_id\}|\{execution_id\})+$"
+"""For the documentation, after the scheme; `redial.usecases.agents` decides."""
 
 
 # ---- reading ------------------------------------------------------------------------------------------------------
@@ -169,6 +176,7 @@ IdempotencyKey = Annotated[
     Field(json_schema_extra={"minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH, "pattern": "^[ -~]+$"}),
 ]
 PhoneNumber = Annotated[str, Field(json_schema_extra={"pattern": E164_PATTERN, "examples": ["+14155550123"]})]
+WebhookUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra=WEBHOOK_URL_SCHEMA)]
 WholeNumber = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 RetryableStatus = Literal["no-answer", "busy", "failed", "error"]
@@ -439,9 +447,21 @@ class ExecutionLog(BaseModel):
 # ---- agents -------------------------------------------------------------------------------------------------------
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    """Documents a field that may be left out and then stands for nothing."""
+def _not_blank(schema: dict[str, Any]) -> None:
+    """Documents a text that is more than spaces; where it may be left out, that stands for nothing."""
     schema.pop("default", None)
+    schema |= {"pattern": r"[^\s\x1c-\x1f\x85]", "examples": ["Reminders"]}
+
+
+def _carrier_url(scheme: str) -> Any:
+    """Documents a URL that the carrier opens."""
+    return Field(
+        max_length=MAX_URL_LENGTH,
+        json_schema_extra={
+            "pattern": f"^{scheme}?://{_CARRIER_URL}",
+            "examples": [f"{scheme}://voice.example.com/calls?execution={{execution_id}}"],
+        },
+    )
 
 
 class CallingGuardrails(BaseModel):
@@ -458,22 +478,20 @@ class AgentConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    agent_name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
-    webhook_url: str | None = Field(
-        None, max_length=MAX_URL_LENGTH, description="Where the events of every call go: https, a public address."
+    agent_name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_not_blank)
+    webhook_url: WebhookUrl | None = Field(
+        None, description="Where the events of every call go: https, a public address."
     )
     telephony_provider: str | None = Field(DEFAULT_PROVIDER, json_schema_extra={"enum": [*PROVIDERS, None]})
     calling_guardrails: CallingGuardrails | None = None
     from_phone_numbers: list[PhoneNumber] | None = Field([], max_length=MAX_FROM_PHONE_NUMBERS)
-    answer_url: str | None = Field(
+    answer_url: Annotated[str, _carrier_url("https")] | None = Field(
         None,
-        max_length=MAX_URL_LENGTH,
         description="https: the carrier fetches its call instructions here. {agent_id} and {execution_id} are filled"
         " in. An agent with neither this nor stream_url can be saved, but places no calls.",
     )
-    stream_url: str | None = Field(
+    stream_url: Annotated[str, _carrier_url("wss")] | None = Field(
         None,
-        max_length=MAX_URL_LENGTH,
         description="wss: the carrier connects the call's audio to this. Not together with answer_url.",
     )
     max_concurrent_calls: int | None = Field(DEFAULT_MAX_CONCURRENT_CALLS, ge=1, le=MAX_CONCURRENT_CALLS)
@@ -487,7 +505,7 @@ class AgentConfig(BaseModel):
 class AgentConfigPatch(AgentConfig):
     """Keys to be put over those of the agent's configuration; null goes back to the default."""
 
-    agent_name: str = Field("", min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_without_default)
+    agent_name: str = Field("", min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_not_blank)
 
 
 class AgentRequest(BaseModel):
