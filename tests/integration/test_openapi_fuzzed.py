@@ -1,0 +1,204 @@
+"""Whatever can be made of the OpenAPI document is sent to the API on one machine: every answer is a documented one.
+
+`make test` sends a few thousand requests. `REDIAL_FUZZ_EXAMPLES=500 pytest tests/integration/test_openapi_fuzzed.py -s`
+makes so many random ones for each operation and shows how many were sent and how each operation answered.
+"""
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from schemathesis import Case
+
+from functions.api.handler import PUBLIC
+from redial.adapters import address_guard
+from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.runtime import keys
+from tests.support import fuzz
+from tests.support.api import openapi
+from tests.support.forms import CONTENT_TYPE, multipart
+from tests.support.local_stack import NOON, LocalClient, local_stack
+
+EXAMPLES = int(os.environ.get("REDIAL_FUZZ_EXAMPLES", "8"))
+OTHER_KEY = "the-other-accounts-key"
+CONTACTS = "contact_number,name\n+12025550101,Ann\n+12025550102,Bob\n"
+TOMORROW = (NOON + timedelta(days=1)).isoformat()
+HOST = "hooks.example.com"
+OPERATIONS = {
+    f"{method.upper()} {path}" for path, operations in openapi()["paths"].items() for method in operations
+} - {"GET /openapi.json"}
+"""All but the document itself, which is read and not tested."""
+
+
+def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+    """Every name has one public address; no name server is asked."""
+    try:
+        address = str(ipaddress.ip_address(host))
+    except ValueError:
+        address = "127.0.0.1" if host == "localhost" else "93.184.216.34"
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalClient]:
+    monkeypatch.setattr(address_guard.check, "__kwdefaults__", {"resolve": resolve})
+    with local_stack(log=tmp_path / "log") as client:
+        yield client
+
+
+def batch(client: LocalClient, *fields: tuple[str, str]) -> str:
+    form = multipart([("agent_id", client.stack.agent_id), *fields], CONTACTS)
+    answer = client.api("POST", "/batches", form, Content_Type=CONTENT_TYPE)
+    assert answer.status == 201, answer
+    return str(answer.json["batch_id"])
+
+
+class Completion:
+    """What no schema can say of a valid request: ids that exist, times ahead, hosts, fields that go together.
+
+    What a request changes is made for it; what it reads stays.
+    """
+
+    def __init__(self, client: LocalClient) -> None:
+        self._client = client
+        self._count = 0
+        client.script("+12025550199", "completed")
+        self._call_id, self._batch_id = client.call("+12025550199"), batch(client, ("start", "now"))
+        client.advance(60)
+
+    def __call__(self, case: Case[Any]) -> None:
+        for name in [name for name in case.headers or () if name.lower() == "idempotency-key"]:
+            self._count += 1  # or else every request after the first would only repeat it, or contradict it
+            case.headers[name] = f"{case.headers[name][:200]}{self._count}"
+        chained = case.meta is not None and case.meta.phase.name.value == "stateful"  # with ids of what it made
+        if not chained:
+            for name in case.path_parameters:
+                case.path_parameters[name] = self._id(name, case.operation.label)
+        if isinstance(case.body, dict):
+            body = _whole_numbers(case.body)
+            if "agent_id" in body and not chained:
+                body["agent_id"] = self._client.stack.agent_id
+            _complete_body(body, case.media_type or "")
+            case.body = body
+
+    def _id(self, name: str, operation: str) -> str:
+        reads = operation.startswith("GET") or operation.endswith("replay")
+        if name == "execution_id":
+            return self._call_id if reads else self._client.call("+12025550198", scheduled_at=TOMORROW)
+        if name == "agent_id":
+            return self._client.stack.agent_id if reads else self._client.stack.create_agent()
+        if reads:
+            return self._batch_id
+        batch_id = batch(self._client)
+        answer = self._client.api("POST", f"/batches/{batch_id}/schedule", {"scheduled_at": TOMORROW})
+        assert answer.status == 200, answer
+        return batch_id
+
+
+def _complete_body(body: dict[str, Any], media_type: str) -> None:
+    if body.get("scheduled_at") is not None:
+        body["scheduled_at"] = _ahead(body["scheduled_at"])
+    if "webhook_url" in body:
+        body["webhook_url"] = _at_a_host(body["webhook_url"])
+    if "file" in body and media_type.startswith("multipart/"):
+        body["file"] = CONTACTS
+        body.pop("upload_id", None)
+    if isinstance(body.get("retry_config"), str):
+        body["retry_config"] = '{"enabled": true}'
+    if isinstance(body.get("agent_config"), dict):
+        _complete_agent(body["agent_config"])
+
+
+def _complete_agent(config: dict[str, Any]) -> None:
+    for name in ("webhook_url", "answer_url", "stream_url"):
+        if name in config:
+            config[name] = _at_a_host(config[name])
+    if config.get("answer_url") is not None:
+        config["stream_url"] = None
+    elif config.get("stream_url") is not None:
+        config["answer_url"] = None
+    hours = config.get("calling_guardrails")
+    if hours and (hours.get("call_start_hour") is None) != (hours.get("call_end_hour") is None):
+        hours |= {"call_start_hour": 9, "call_end_hour": 17}
+
+
+def _whole_numbers(value: Any) -> Any:
+    """JSON Schema takes 30.0 for an integer, Redial does not."""
+    if isinstance(value, dict):
+        return {name: _whole_numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _ahead(value: Any) -> str:
+    try:
+        ahead = NOON + timedelta(hours=2) < datetime.fromisoformat(value) < NOON + timedelta(days=30)
+    except (ValueError, TypeError):
+        ahead = False
+    return str(value) if ahead else TOMORROW
+
+
+def _at_a_host(url: str | None) -> str | None:
+    if url is None:
+        return None
+    scheme, _, rest = url.partition("://")
+    return url if rest.startswith(HOST) else f"{scheme}://{HOST}/{rest}"[:2048]
+
+
+def second_account(client: LocalClient) -> None:
+    keys.ensure_account(
+        account_id="other",
+        name="Other",
+        webhook_secret=keys.new_webhook_secret(),
+        api_key=OTHER_KEY,
+        accounts=DynamoAccounts(client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"]),
+        now=NOON,
+    )
+
+
+PUBLIC_OPERATIONS = {f"GET {path}" for path in PUBLIC}
+ALL_PHASES: dict[str, Any] = {}
+RANDOM_ONLY = {"coverage": {"enabled": False}, "stateful": {"enabled": False}}
+REFUSED_BY_CONTRACT = [
+    {
+        # A call that is over, or rings, cannot be stopped: the contract answers 400, not 409.
+        "include-name": "POST /call/{execution_id}/stop",
+        "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "404"]}},
+    },
+]
+
+
+def test_with_a_key_every_answer_is_a_documented_one(client: LocalClient, tmp_path: Path) -> None:
+    """By two accounts in turn, of which neither sees what the other one has."""
+    second_account(client)
+    accounts = fuzz.two_accounts(tmp_path, {"first": client.stack.api_key, "other": OTHER_KEY})
+    campaign = fuzz.run(client.stack.url, EXAMPLES, Completion(client), auth=accounts, operations=REFUSED_BY_CONTRACT)
+    print(campaign.summary())
+    assert campaign.troubles == []
+    assert campaign.findings == [], "\n".join(map(str, campaign.findings[:20]))
+    assert campaign.accepted() == campaign.operations() == OPERATIONS
+    client.advance(60)
+    client.assert_sound()
+
+
+@pytest.mark.parametrize(
+    ("headers", "phases"),
+    [({}, ALL_PHASES), ({"Authorization": "Bearer nobodys-key"}, RANDOM_ONLY)],
+    ids=["no key", "a wrong key"],
+)
+def test_without_a_key_nothing_is_answered_but_401(
+    client: LocalClient, headers: dict[str, str], phases: dict[str, Any]
+) -> None:
+    campaign = fuzz.run(client.stack.url, EXAMPLES, headers=headers, phases=phases)
+    print(campaign.summary())
+    assert campaign.troubles == []
+    assert campaign.findings == [], "\n".join(map(str, campaign.findings[:20]))
+    statuses = {status for operation, status in campaign.answers if operation not in PUBLIC_OPERATIONS}
+    assert statuses == {401}
+    assert campaign.operations() == OPERATIONS
