@@ -1,0 +1,249 @@
+"""What belongs to another account answers as what is not there, on every route that the OpenAPI document names.
+
+Routes and fields are taken from the document: a new one that is not looked at here fails the first tests.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.domain.batch import contact_id
+from redial.runtime import keys
+from redial.usecases import accounts as account_keys
+from tests.support.api import openapi
+from tests.support.forms import CONTENT_TYPE, multipart
+from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, request
+
+OTHER_KEY = "the-other-accounts-key"
+AGENT = {"agent_config": {"agent_name": "Mine now", "webhook_url": None}}
+CONTACTS = "contact_number,name\n+12025550101,Ann\n+12025550102,Bob\n"
+LATER = (NOON + timedelta(days=1)).isoformat()
+UNKNOWN_UUID = "00000000-0000-4000-8000-0000000000ff"
+UNKNOWN_HEX = "000000000000400080000000000000ff"
+BODIES: dict[str, Any] = {
+    "PUT /v2/agent/{agent_id}": AGENT,
+    "PATCH /v2/agent/{agent_id}": AGENT,
+    "POST /batches/{batch_id}/schedule": {"scheduled_at": LATER},
+}
+"""A body for each route that has an id in its path and takes one."""
+
+OPERATIONS = [
+    (f"{method.upper()} {path}", operation)
+    for path, operations in openapi()["paths"].items()
+    for method, operation in operations.items()
+]
+WITH_AN_ID = [name for name, _ in OPERATIONS if "{" in name]
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[LocalClient]:
+    with local_stack() as client:
+        keys.ensure_account(
+            account_id="other",
+            name="Other",
+            webhook_secret=keys.new_webhook_secret(),
+            api_key=OTHER_KEY,
+            accounts=store(client),
+            now=NOON,
+        )
+        yield client
+
+
+@pytest.fixture(scope="module")
+def ids(client: LocalClient) -> dict[str, list[str]]:
+    """By the name of the field that they go into, ids of the first account's records in every state."""
+    gone = {"times": 1, "status": 410}
+    assert request("POST", f"{client.stack.inbox_url}/_inbox/gone/fail", gone).status == 200
+    told = client.stack.create_agent(webhook_url=f"{client.stack.inbox_url}/gone")
+    client.script("+12025550199", "completed")
+    over, batch_over = client.call("+12025550199", agent_id=told), batch(client, ("start", "now"))
+    client.advance(60)
+    waiting, batch_new, batch_scheduled = client.call("+12025550198", scheduled_at=LATER), batch(client), batch(client)
+    assert client.api("POST", f"/batches/{batch_scheduled}/schedule", {"scheduled_at": LATER}).status == 200
+    client.advance(1)
+    upload = client.api("POST", "/batches/uploads").json
+    assert request("PUT", upload["url"], CONTACTS.encode()).status == 200
+    assert client.api("GET", "/webhooks/undelivered").json["data"] != []
+    return {
+        "agent_id": [told, client.stack.agent_id],
+        "execution_id": [over, waiting, contact_id(batch_over, 1), contact_id(batch_scheduled, 2)],
+        "batch_id": [batch_over, batch_new, batch_scheduled],
+        "upload_id": [upload["upload_id"]],
+    }
+
+
+def store(client: LocalClient) -> DynamoAccounts:
+    return DynamoAccounts(client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"])
+
+
+def batch(client: LocalClient, *fields: tuple[str, str]) -> str:
+    form = multipart([("agent_id", client.stack.agent_id), *fields], CONTACTS)
+    answer = client.api("POST", "/batches", form, Content_Type=CONTENT_TYPE)
+    assert answer.status == 201, answer
+    return str(answer.json["batch_id"])
+
+
+def stored(client: LocalClient) -> list[str]:
+    """Every item of the table, and every schedule."""
+    dynamodb = client.stack.aws.client("dynamodb")
+    pages = dynamodb.get_paginator("scan").paginate(TableName=client.stack.environment["TABLE_NAME"])
+    items = [json.dumps(item, sort_keys=True) for page in pages for item in page["Items"]]
+    return sorted(items) + [schedule.definition["Name"] for schedule in client.stack.scheduler.schedules()]
+
+
+def as_other(client: LocalClient, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    return client.api(method, path, body, Authorization=f"Bearer {OTHER_KEY}", **headers)
+
+
+def like(answer: Answer, id_: str) -> tuple[int, str]:
+    """The answer but for the id in it."""
+    return answer.status, answer.body.decode().replace(id_, "<id>")
+
+
+def unknown_like(id_: str) -> str:
+    return UNKNOWN_HEX if len(id_) == 32 else UNKNOWN_UUID
+
+
+def check_foreign(client: LocalClient, id_: str, send: Callable[[str], Answer]) -> None:
+    """What `send` is answered for the id is 404, no other than for an id that nothing has, and changes nothing."""
+    before = stored(client)
+    foreign, unknown = send(id_), send(unknown_like(id_))
+    assert foreign.status == 404, foreign
+    assert like(foreign, id_) == like(unknown, unknown_like(id_))
+    client.advance(0)
+    assert stored(client) == before
+
+
+@pytest.mark.parametrize("operation", WITH_AN_ID)
+def test_another_accounts_id_in_the_path_is_unknown(
+    operation: str, client: LocalClient, ids: dict[str, list[str]]
+) -> None:
+    method, _, template = operation.partition(" ")
+    body = BODIES[operation] if "requestBody" in dict(OPERATIONS)[operation] else None
+    name = template.partition("{")[2].partition("}")[0]
+    assert template.count("{") == 1
+    for id_ in ids[name]:
+        check_foreign(client, id_, lambda id_: as_other(client, method, template.replace(f"{{{name}}}", id_), body))
+
+
+@pytest.mark.parametrize("operation", [operation for operation in WITH_AN_ID if operation.startswith("GET")])
+def test_its_owner_is_answered_with_it(operation: str, client: LocalClient, ids: dict[str, list[str]]) -> None:
+    """Or else the test above would prove little."""
+    path = operation.partition(" ")[2]
+    name = path.partition("{")[2].partition("}")[0]
+    assert client.api("GET", path.replace(f"{{{name}}}", ids[name][0])).status == 200
+
+
+def test_every_field_that_takes_an_id_is_looked_at() -> None:
+    fields = {
+        (name, field["name"])
+        for name, operation in OPERATIONS
+        for field in operation.get("parameters", ())
+        if field["in"] != "path" and field["name"].endswith("id")
+    }
+    for name, operation in OPERATIONS:
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            fields |= {(name, field) for field in _fields(content["schema"]) if field.endswith("_id")}
+    assert fields == {
+        ("POST /call", "agent_id"),
+        ("POST /batches", "agent_id"),
+        ("POST /batches", "upload_id"),
+        ("GET /agent/{agent_id}/executions", "batch_id"),
+        ("GET /v2/agent/{agent_id}/executions", "batch_id"),
+    }
+
+
+def _fields(schema: Any) -> set[str]:
+    """The names of all fields in a schema, nested ones included."""
+    if isinstance(schema, list):
+        return set().union(*(_fields(one) for one in schema))
+    if not isinstance(schema, dict):
+        return set()
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    found = _fields(openapi()["components"]["schemas"][name]) if name else set()
+    return found | set(schema.get("properties", ())) | _fields(list(schema.values()))
+
+
+def test_another_accounts_agent_makes_no_call(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    for id_ in ids["agent_id"]:
+        check_foreign(
+            client,
+            id_,
+            lambda id_: as_other(client, "POST", "/call", {"agent_id": id_, "recipient_phone_number": "+12025550101"}),
+        )
+
+
+def test_another_accounts_agent_makes_no_batch(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    for id_ in ids["agent_id"]:
+        check_foreign(
+            client,
+            id_,
+            lambda id_: as_other(
+                client,
+                "POST",
+                "/batches",
+                multipart([("agent_id", id_), ("start", "now")], CONTACTS),
+                Content_Type=CONTENT_TYPE,
+            ),
+        )
+
+
+def test_another_accounts_file_makes_no_batch(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    config = {"agent_name": "a", "answer_url": "https://voice.example.com/", "from_phone_numbers": ["+12025550100"]}
+    made = as_other(client, "POST", "/v2/agent", {"agent_config": config})
+    body = {"agent_id": made.json["agent_id"], "start": "now"}
+    for id_ in ids["upload_id"]:
+        check_foreign(client, id_, lambda id_: as_other(client, "POST", "/batches", body | {"upload_id": id_}))
+    assert client.api("POST", "/batches", body | {"upload_id": ids["upload_id"][0]}).status == 404, "not their agent"
+    mine = {"agent_id": client.stack.agent_id, "upload_id": ids["upload_id"][0]}
+    assert client.api("POST", "/batches", mine).status == 201
+
+
+def test_another_accounts_batch_filters_nothing_out_of_it(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    made = as_other(client, "POST", "/v2/agent", {"agent_config": {"agent_name": "a"}}).json["agent_id"]
+    for id_ in (*ids["batch_id"], UNKNOWN_HEX):
+        answer = as_other(client, "GET", f"/v2/agent/{made}/executions?batch_id={id_}")
+        assert (answer.status, answer.json["data"], answer.json["total"]) == (200, [], 0)
+        assert as_other(client, "GET", f"/agent/{made}/executions?batch_id={id_}").json == []
+    mine = client.api("GET", f"/v2/agent/{client.stack.agent_id}/executions?batch_id={ids['batch_id'][0]}")
+    assert mine.json["total"] == 2
+
+
+def test_lists_hold_nothing_of_another_account(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    lists = {name.partition(" ")[2] for name, _ in OPERATIONS if name.startswith("GET ") and "{" not in name}
+    public = {"/health", "/docs", "/openapi.json"}
+    assert lists - public == {"/v2/agent/all", "/user/me", "/phone-numbers/all", "/webhooks/undelivered"}
+    for path in lists - public:
+        mine, theirs = client.api("GET", path).body.decode(), as_other(client, "GET", path).body.decode()
+        known = {id_ for of_field in ids.values() for id_ in of_field if id_ in mine}
+        assert known or path == "/user/me"
+        assert not [id_ for id_ in known if id_ in theirs]
+
+
+def test_a_key_that_is_revoked_between_two_requests_of_a_connection_opens_nothing_from_then_on(
+    client: LocalClient,
+) -> None:
+    """On one machine, with the same warm function. `test_api_errors` has the function by itself."""
+    for key_id, key in (("k1", "short-lived-key"), ("k2", "its-neighbour")):
+        account_keys.create_key("other", "t", api_key=key, key_id=key_id, accounts=store(client), now=NOON)
+    address = urlsplit(client.stack.url)
+    connection = HTTPConnection(str(address.hostname), address.port, timeout=60)
+
+    def status(key: str) -> int:
+        connection.request("GET", "/user/me", headers={"Authorization": f"Bearer {key}"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+    try:
+        assert [status("short-lived-key"), status("its-neighbour")] == [200, 200]
+        assert store(client).revoke_key("other", "k1", NOON)
+        assert [status("short-lived-key"), status("its-neighbour"), status(OTHER_KEY)] == [401, 200, 200]
+    finally:
+        connection.close()
