@@ -10,7 +10,6 @@ import base64
 import binascii
 import re
 import threading
-import uuid
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -56,6 +55,8 @@ JSON = "application/json"
 CSV = "text/csv; charset=utf-8"
 FORMS = re.compile(r"/batches(/[^/]+/schedule)?")
 """Paths whose bodies are forms."""
+COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 logger = telemetry.logger
 _one_at_a_time = threading.Lock()
@@ -164,6 +165,9 @@ def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
         raise InvalidInput("the body is not valid base64") from error
     except UnicodeError as error:
         raise InvalidInput("the body is not UTF-8 text") from error
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding in COMPRESSED:
+        raise InvalidInput.of("Content-Encoding", f"send the body as it is, not compressed ({encoding})")
     content_type = request.headers.get("content-type", JSON)
     media_type = content_type.partition(";")[0].strip().lower()
     if wants_form and media_type in (forms.MULTIPART, forms.URLENCODED):
@@ -266,10 +270,7 @@ def _account_id() -> str:
 
 def _known_id(text: str, kind: str) -> str:
     """A UUID as it is stored; anything else is an id that nothing has."""
-    try:
-        return str(uuid.UUID(text)) if len(text) == 36 else _no_such(text, kind)
-    except ValueError:
-        return _no_such(text, kind)
+    return text.lower() if _UUID.fullmatch(text) else _no_such(text, kind)
 
 
 def _no_such(text: str, kind: str) -> str:
@@ -636,8 +637,13 @@ def _form() -> forms.Form:
 
 def _batch_id(text: str) -> str:
     """A batch's id as it is stored; anything else is an id that nothing has."""
-    known = text.replace("-", "").lower()
-    return known if is_batch_id(known) else _no_such(text, "batch")
+    return _hex_id(text) or _no_such(text, "batch")
+
+
+def _hex_id(text: str) -> str | None:
+    """The 32 hexadecimal digits of an id that is written so, or as a UUID."""
+    known = text.replace("-", "").lower() if _UUID.fullmatch(text) else text.lower()
+    return known if is_batch_id(known) else None
 
 
 def _batch(batch_id: str) -> Batch:
@@ -702,8 +708,8 @@ def post_batch(
 
 def _upload_id(text: str) -> str:
     """An upload's id as it was given out. Raises `NotFound` for anything else, which nobody can have put there."""
-    known = text.replace("-", "").lower()
-    if not is_batch_id(known):
+    known = _hex_id(text)
+    if known is None:
         raise NotFound(f"upload_id: there is no upload {text[: requests.MAX_ID_LENGTH]}")
     return known
 

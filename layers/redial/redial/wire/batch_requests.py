@@ -22,6 +22,7 @@ from redial.wire.requests import (
     RetryConfigEcho,
     WebhookUrl,
     field_errors,
+    read_json,
     read_json_object,
 )
 
@@ -145,10 +146,10 @@ def _numbers(text: str) -> list[Any]:
 
 def _json_field(name: str, text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return read_json(text, "it")
+    except InvalidInput as error:
         example = '{"enabled": true}' if name == "retry_config" else '["+12025550100"]'
-        raise InvalidInput.of(name, f"must be JSON, such as {example}") from error
+        raise InvalidInput.of(name, f"must be JSON, such as {example}; {error.message}") from error
 
 
 def _validated(model: type[Model], values: dict[str, Any]) -> Model:

@@ -27,6 +27,8 @@ def read_form(content_type: str, body: bytes) -> Form:
     from python_multipart.multipart import Field as FormField
     from python_multipart.multipart import File, FormParser, parse_options_header
 
+    if not content_type.isascii():
+        raise InvalidInput.of("Content-Type", "must be ASCII")
     form = Form()
     count = 0
     ended = False

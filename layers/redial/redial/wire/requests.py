@@ -71,8 +71,17 @@ _CARRIER_URL = r"([!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]|\{agent_id\}|\{execution_
 
 
 def read_json_object(text: str) -> dict[str, Any]:
-    """A request's body. Raises `InvalidInput` for what is not JSON (RFC 8259: no NaN, no infinity), not an object, or
-    holds half a character (an unpaired surrogate), which no store and no webhook could carry."""
+    """A request's body. Raises `InvalidInput` for what `read_json` refuses, and for what is not an object."""
+    value = read_json(text, "the body")
+    if not isinstance(value, dict):
+        raise InvalidInput("the body must be a JSON object")
+    return value
+
+
+def read_json(text: str, what: str) -> Any:
+    """The JSON value in `text`, which messages call `what`. Raises `InvalidInput` for what is not JSON (RFC 8259: no
+    NaN, no infinity), is nested too deeply, or holds half a character (an unpaired surrogate), which no store and no
+    webhook could carry."""
     try:
         value = json.loads(text, parse_constant=_not_a_number, parse_float=_finite)
         if _depth(value) > MAX_DEPTH:
@@ -80,15 +89,14 @@ def read_json_object(text: str) -> dict[str, Any]:
         canonical_json(value).encode()
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise InvalidInput(f"the body is not valid JSON: {error.msg.lower()}, {where}") from error
+        raise InvalidInput(f"{what} is not valid JSON: {error.msg.lower()}, {where}") from error
     except UnicodeEncodeError as error:
-        raise InvalidInput("the body holds an unpaired surrogate, which is not text") from error
+        raise InvalidInput(f"{what} holds an unpaired surrogate, which is not text") from error
     except RecursionError as error:
-        raise InvalidInput(f"the body is nested too deeply: {MAX_DEPTH} levels are the most") from error
+        raise InvalidInput(f"{what} is nested too deeply: {MAX_DEPTH} levels are the most") from error
     except ValueError as error:
-        raise InvalidInput(f"the body is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InvalidInput("the body must be a JSON object")
+        reason = "a number has too many digits" if "digits" in str(error) else error  # Python speaks to programmers
+        raise InvalidInput(f"{what} is not valid JSON: {reason}") from error
     return value
 
 
