@@ -20,7 +20,7 @@ from redial.runtime import system, telemetry, wiring
 from redial.usecases.dial_attempt import fill_in
 from redial.usecases.record_report import record_report
 
-_PATH = re.compile(r"/callbacks/twilio/(?P<execution_id>[0-9a-f-]{36})/(?P<attempt>[1-9])(?:/(?P<kind>amd|answer))?$")
+_PATH = re.compile(r"/callbacks/twilio/(?P<execution_id>[0-9a-f-]{36})/(?P<attempt>[1-9])(?:/(?P<kind>amd|answer))?\Z")
 
 logger = telemetry.logger
 
@@ -83,6 +83,9 @@ def _is_twilio(world: wiring.CarrierCallbackWorld, event: dict[str, Any], form: 
 def _is_signed(
     world: wiring.CarrierCallbackWorld, event: dict[str, Any], form: twilio.Form, known: twilio.TwilioCredentials
 ) -> bool:
+    """Whether Twilio signed this, and of our account: where a request names one, it is no other."""
+    if form.get("AccountSid", [known.account_sid]) != [known.account_sid]:
+        return False
     return any(
         twilio.verify(event["headers"], url, form, known.auth_token, known.shared_key)
         for url in twilio.callback_urls(event, world.settings.public_url)

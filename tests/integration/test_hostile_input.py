@@ -215,9 +215,9 @@ VALID = {"agent_config": {"agent_name": "a"}, "scheduled_at": "2026-01-27T10:00:
 """A body that every route takes which has an id in its path."""
 STRANGE_IDS = [
     "..", ".", "%2e%2e", "%2e%2e%2f", "..%2f..%2fetc", "%00", "\x00", "a\x00b", "x" * 8000, "-" * 36, "{}", "*",
-    "$default", "é", "\U0001f4a9", "\u202e", " ", "\n", "<script>alert(1)</script>", "' OR '1'='1", "null", "undefined", "0",
-    "-1", "A#local", "../", "a/../b", "\uff10" * 32, "1e97d64c_db36-45aa-ad9d-191a224296e4", "urn:uuid:" + UNKNOWN_ID[:27],
-    "{" + UNKNOWN_ID[1:-1] + "}",
+    "$default", "é", "\U0001f4a9", "\u202e", " ", "\n", "<script>alert(1)</script>", "' OR '1'='1", "null", "undefined",
+    "0", "-1", "A#local", "../", "a/../b", "\uff10" * 32, "1e97d64c_db36-45aa-ad9d-191a224296e4",
+    "urn:uuid:" + UNKNOWN_ID[:27], "{" + UNKNOWN_ID[1:-1] + "}",
 ]  # fmt: skip
 
 

@@ -20,6 +20,9 @@ from tests.support.api import openapi
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, request
 
+# The stack says so of itself, but only until the test ends that has started it.
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
+
 OTHER_KEY = "the-other-accounts-key"
 AGENT = {"agent_config": {"agent_name": "Mine now", "webhook_url": None}}
 CONTACTS = "contact_number,name\n+12025550101,Ann\n+12025550102,Bob\n"
