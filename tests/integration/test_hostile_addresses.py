@@ -1,0 +1,223 @@
+"""Addresses that lead inside, in every field that takes a URL, and what is connected to when they are used.
+
+`tests/unit/test_address_guard.py` has every special address and spelling against the guard alone. Here the fields are
+taken from the OpenAPI document, so that a new one that takes a URL must be looked at.
+"""
+
+import ipaddress
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import pytest
+import urllib3.util.connection
+
+from redial.adapters import address_guard
+from redial.adapters.webhooks import HttpWebhooks
+from tests.support.api import Api, aws, openapi, running_api
+from tests.support.forms import CONTENT_TYPE, multipart
+from tests.support.local_stack import LocalClient, local_stack
+from tests.support.samples import NUMBER
+
+INSIDE = [
+    "https://127.0.0.1/", "https://127.0.0.1:8443/", "https://2130706433/", "https://0x7f000001/", "https://0x7f.1/",
+    "https://017700000001/", "https://0177.0.0.1/", "https://127.1/", "https://0/", "https://0.0.0.0/",
+    "https://169.254.169.254/latest/meta-data/", "https://169.254.169.254./", "https://2852039166/",
+    "https://0xa9fea9fe/", "https://0251.0376.0251.0376/", "https://0xa9.254.0251.254/", "https://169.254.43518/",
+    "https://①⑥⑨.②⑤④.①⑥⑨.②⑤④/", "https://169。254。169。254/", "https://１６９.２５４.１６９.２５４/",
+    "https://169.254.170.2/v2/credentials", "https://100.100.100.200/", "https://10.0.0.1/", "https://172.31.0.1/",
+    "https://192.168.0.1/", "https://224.0.0.1/", "https://255.255.255.255/", "https://[::1]/", "https://[::]/",
+    "https://[::1]:443/", "https://[::ffff:127.0.0.1]/", "https://[::ffff:a9fe:a9fe]/", "https://[::169.254.169.254]/",
+    "https://[64:ff9b::a9fe:a9fe]/", "https://[64:ff9b::169.254.169.254]/", "https://[64:ff9b:1::7f00:1]/",
+    "https://[2002:a9fe:a9fe::]/", "https://[fd00:ec2::254]/", "https://[fe80::1]/", "https://[fe80::1%25eth0]/",
+    "https://[::1%25lo]/", "https://[fec0::1]/", "https://[ff02::1]/", "https://localhost/", "https://LOCALHOST./",
+    "https://ｌｏｃａｌｈｏｓｔ/", "https://a.localhost/", "https://private.example/", "https://127.0.0.1.nip.example/",
+    "https://one-of-two.example/", "https://mapped.example/", "https://user@127.0.0.1/", "https://u:p@10.0.0.1/",
+    "https://example.com@169.254.169.254/", "https://example.com:443@169.254.169.254/",
+    "https://169.254.169.254#@example.com/", "https://169.254.169.254?@example.com/",
+    "https://example.com\\@169.254.169.254/", "https://%31%32%37.0.0.1/", "https://127.0.0.1%00.example.com/",
+    "https://127.0.0.1\t.example.com/", "https://exa\r\nmple.com/", "https:///169.254.169.254/", "https:127.0.0.1",
+    "//169.254.169.254/", "http://169.254.169.254/", "http://example.com/", "ftp://example.com/", "file:///etc/passwd",
+    "gopher://127.0.0.1:6379/_INFO", "data:text/html,x", "javascript:alert(1)", "https://", "",
+    "https://example.com:0/", "https://example.com:99999/", "https://" + "a" * 3000 + ".example/", "https://\ud800.example/",
+]  # fmt: skip
+NAMES = {
+    "private.example": ["10.1.2.3"],
+    "127.0.0.1.nip.example": ["127.0.0.1"],
+    "one-of-two.example": ["93.184.216.34", "169.254.169.254"],
+    "mapped.example": ["::ffff:169.254.169.254"],
+}
+"""What these names resolve to; every other name is public."""
+GOOD = "https://hooks.example.com/in"
+
+
+def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+    try:
+        found = [str(ipaddress.ip_address(host))]
+    except ValueError:
+        found = NAMES.get(host, ["93.184.216.34"])
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    monkeypatch.setattr(address_guard.check, "__kwdefaults__", {"resolve": resolve})
+    with aws(), running_api() as running:
+        yield running
+
+
+def _urls(schema: Any) -> set[str]:
+    """The names of fields that end in `_url`, in a schema and whatever it refers to."""
+    if isinstance(schema, list):
+        return set().union(*(_urls(one) for one in schema))
+    if not isinstance(schema, dict):
+        return set()
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    found = _urls(openapi()["components"]["schemas"][name]) if name else set()
+    return found | {one for one in schema.get("properties", ()) if "url" in one.lower()} | _urls(list(schema.values()))
+
+
+def test_every_field_that_takes_a_url_is_looked_at() -> None:
+    fields = {
+        (f"{method.upper()} {path}", field)
+        for path, operations in openapi()["paths"].items()
+        for method, operation in operations.items()
+        for content in operation.get("requestBody", {}).get("content", {}).values()
+        for field in _urls(content["schema"])
+    }
+    of_agents = ("POST /v2/agent", "PUT /v2/agent/{agent_id}", "PATCH /v2/agent/{agent_id}")
+    assert fields == {("POST /batches", "webhook_url")} | {
+        (operation, field) for operation in of_agents for field in ("webhook_url", "answer_url", "stream_url")
+    }
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_no_agents_webhook_leads_inside(api: Api, method: str) -> None:
+    agent_id = api.agent(webhook_url=GOOD)
+    path = "/v2/agent" if method == "POST" else f"/v2/agent/{agent_id}"
+    before = api.send("GET", "/v2/agent/all").json
+    for url in INSIDE:
+        body = ascii_json({"agent_config": {"agent_name": "a", "webhook_url": url}})
+        answer = api.send(method, path, body, headers={"Content-Type": "application/json"})
+        assert answer.status == 400, (url, answer)
+        if "\ud800" not in url:
+            assert [error["field"] for error in answer.json["errors"]] == ["agent_config.webhook_url"]
+    assert api.send("GET", "/v2/agent/all").json == before
+
+
+def test_no_batchs_webhook_leads_inside(api: Api) -> None:
+    agent_id = api.agent()
+    for url in filter(None, INSIDE):  # an empty field of a form is one that is not given
+        form = multipart([("agent_id", agent_id)], f"contact_number\n{NUMBER}\n")
+        field = b'name="agent_id"\r\n\r\n'
+        part = f'--{CONTENT_TYPE.partition("=")[2]}\r\nContent-Disposition: form-data; name="webhook_url"\r\n\r\n'
+        body = part.encode() + url.encode("utf-8", "surrogatepass") + b"\r\n" + form
+        assert field in form
+        answer = api.send("POST", "/batches", body, headers={"Content-Type": CONTENT_TYPE}, base64_encoded=True)
+        assert answer.status == 400, (url, answer)
+        if "\ud800" not in url:
+            assert [error["field"] for error in answer.json["errors"]] == ["webhook_url"], url
+        urls = {"agent_id": agent_id, "upload_id": "0" * 32, "webhook_url": url}
+        assert api.send("POST", "/batches", ascii_json(urls)).status == 400
+    assert api.send("GET", f"/batches/{agent_id}/all").json == []
+
+
+def ascii_json(body: Any) -> bytes:
+    """JSON that can hold half a character."""
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize("field", ["answer_url", "stream_url"])
+def test_what_only_the_carrier_opens_is_a_url_it_can_open_and_never_looked_up(
+    api: Api, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twilio fetches it from its own network. Nothing here resolves it or connects to it."""
+    scheme = {"answer_url": "https", "stream_url": "wss"}[field]
+    monkeypatch.setattr(address_guard, "check", mock.Mock(side_effect=AssertionError))
+    monkeypatch.setattr(socket, "getaddrinfo", mock.Mock(side_effect=AssertionError))
+    for url in (
+        "http://example.com/", "ftp://example.com/", "file:///etc/passwd", "javascript:alert(1)", f"{scheme}://",
+        f"{scheme}:///x", f"{scheme}:example.com", "//example.com/", f"{scheme}://exa mple.com/", "",
+        f"{scheme}://example.com/\r\nX: y", f"{scheme}://example.com/\x00", f"{scheme}://example.com\\@x/",
+        f"{scheme}://example.com:99999/", f"{scheme}://[::1/", f"{scheme}://example.com/{{other}}",
+        f"{scheme}://example.com/<x>", f"{scheme}://exämple.com/", f"{scheme}://example.com/" + "x" * 2048,
+    ):  # fmt: skip
+        answer = api.send("POST", "/v2/agent", {"agent_config": {"agent_name": "a", field: url}})
+        assert (answer.status, answer.json["errors"][0]["field"]) == (400, f"agent_config.{field}"), url
+    assert api.agent(**({"answer_url": None} | {field: f"{scheme}://169.254.169.254/"}))
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that Redial's HTTP client connects to."""
+    addresses: list[str] = []
+    connect = urllib3.util.connection.create_connection
+
+    def create_connection(address: tuple[str, int], *arguments: Any, **options: Any) -> socket.socket:
+        addresses.append(address[0])
+        return connect(address, *arguments, **options)
+
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", create_connection)
+    return addresses
+
+
+class Rebinding:
+    """A name server whose answers for one name change with every question; each was good when it was judged."""
+
+    def __init__(self, name: str, *answers: str) -> None:
+        self._name = name
+        self._answers = list(answers)
+        self.asked = 0
+
+    def __call__(self, host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+        if host != self._name:
+            return resolve(host, port)
+        self.asked += 1
+        address = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+
+def test_a_name_that_leads_inside_after_it_was_saved_is_not_followed_there(
+    monkeypatch: pytest.MonkeyPatch, connected: list[str]
+) -> None:
+    """DNS rebinding, through the whole system: saved and sent to once, then the name means the metadata service."""
+    names = Rebinding("rebind.example", "127.0.0.1", "127.0.0.1", "169.254.169.254")
+    monkeypatch.setattr(address_guard.check, "__kwdefaults__", {"resolve": names})
+    monkeypatch.setattr(HttpWebhooks.__init__, "__kwdefaults__", {"resolve": names})
+    with local_stack() as client:
+        client.script("+12025550199", "completed")
+        port = client.stack.inbox_url.rpartition(":")[2]
+        agent_id = client.stack.create_agent(webhook_url=f"http://rebind.example:{port}/rebound")
+        execution_id = client.call("+12025550199", agent_id=agent_id)
+        client.advance(24 * 60)
+        assert [one["body"]["status"] for one in client.inbox("rebound")] == ["queued"]
+        tries = deliveries(client, execution_id)
+        assert tries[0]["http_status"] == 200
+        refused = "address 169.254.169.254 is link-local (cloud metadata): not sent"
+        assert {one["error"] for one in tries[1:]} == {refused}
+        assert set(connected) == {"127.0.0.1"}
+        assert names.asked >= 9  # when saved, and again for every try
+
+
+def test_the_address_that_was_judged_is_the_one_connected_to(
+    monkeypatch: pytest.MonkeyPatch, connected: list[str]
+) -> None:
+    """The second question of a delivery would be answered otherwise: there is none."""
+    names = Rebinding("rebind.example", *["127.0.0.1", "169.254.169.254"] * 20)
+    monkeypatch.setattr(address_guard.check, "__kwdefaults__", {"resolve": names})
+    monkeypatch.setattr(HttpWebhooks.__init__, "__kwdefaults__", {"resolve": names})
+    with local_stack() as client:
+        port = client.stack.inbox_url.rpartition(":")[2]
+        agent_id = client.stack.create_agent(webhook_url=f"http://rebind.example:{port}/rebound")
+        client.call("+12025550199", agent_id=agent_id)
+        client.advance(60)
+        assert client.inbox("rebound") != []
+        assert set(connected) == {"127.0.0.1"}
+
+
+def deliveries(client: LocalClient, execution_id: str) -> list[Any]:
+    """What the log says of every event's last try."""
+    log = client.api("GET", f"/executions/{execution_id}/log").json["data"]
+    return [one["data"] for one in log if one["component"] == "deliver"]
