@@ -14,6 +14,8 @@ _ROWS_AT_ONCE = 500
 
 CHECK_ROWS = 200_000
 """Most rows that are looked at before a batch is accepted; a file in a request has fewer."""
+CHECK_BYTES = 32 * 1024 * 1024
+"""Most bytes that are looked at then: reading all of the largest file takes longer than anybody waits."""
 
 
 def check_file(pieces: Iterable[bytes]) -> None:
@@ -22,17 +24,31 @@ def check_file(pieces: Iterable[bytes]) -> None:
     with SqliteSeenNumbers() as seen:
         first: Rejected | None = None
         found = False
-        for count, row in enumerate(ContactFile(pieces, seen), start=1):
+        counted = _Counted(pieces)
+        for count, row in enumerate(ContactFile(counted, seen), start=1):
             found = found or isinstance(row, Contact)
             if first is None and isinstance(row, Rejected):
                 first = row
-            if count == CHECK_ROWS:
+            if count == CHECK_ROWS or counted.bytes > CHECK_BYTES:
                 return
     if found:
         return
     if first is None:
         raise InvalidInput.of("file", "has no contacts: only a header; add a row for each contact")
     raise InvalidInput.of("file", f"has no usable row; the first, line {first.line}: {first.reason}")
+
+
+class _Counted:
+    """Pieces of a file; `bytes`: so many of it were in those that have been asked for."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.bytes += len(piece)
+            yield piece
 
 
 class CsvContacts:

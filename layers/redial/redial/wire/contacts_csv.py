@@ -25,7 +25,7 @@ from redial.wire.timestamps import rfc3339
 CONTACT_COLUMN = "contact_number"
 """The column with the number; every other column is data about the contact."""
 MAX_CONTACTS = 1_000_000
-"""Most rows of one file, the header and empty lines not counted."""
+"""Most rows of one file, the header and empty lines not counted; and most empty lines."""
 MAX_DATA_BYTES = 8 * 1024
 """Most that a row's other columns may take as JSON: they are stored and sent with every event of its call."""
 MAX_ROW_CHARACTERS = 1_000_000
@@ -158,19 +158,20 @@ class ContactFile:
         reader, lines = self._reader, self._lines
         columns, width, at, small = self.columns, len(self.columns), self._at, self._small
         first_line = self._seen.first_line
-        rows = accepted = 0
+        rows = accepted = empty = 0
         while True:
             try:
                 for cells in reader:
                     line = lines.taken + 1
                     lines.taken = reader.line_num
-                    if not cells:
-                        continue
                     # Nearly every row is small, and then nothing but its number can be wrong with it.
                     simple = len(cells) == width and len("".join(cells)) <= small and not lines.has_controls
                     cell = cells[at] if simple else ""
-                    number = cell if is_e164(cell) else self._look_closer(line, cells)
+                    number = cell if is_e164(cell) else self._look_closer(line, cells) if cells else None
                     if number is None:
+                        empty += 1
+                        if empty > MAX_CONTACTS:
+                            _refuse(f"line {line}: there are more than {MAX_CONTACTS:,} empty lines; remove them")
                         continue
                     rows += 1
                     if rows > MAX_CONTACTS:

@@ -1,0 +1,222 @@
+"""Files of contacts made to break something: refused, naming the field, or failed with a reason; never held whole.
+
+What one malformed row comes to is in `tests/unit/test_contacts_csv.py`, forms that are none in `test_hostile_input`.
+"""
+
+import csv
+import gzip
+import io
+import itertools
+import tracemalloc
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from redial.adapters import batch_csv
+from redial.adapters.batch_csv import CsvContacts, check_file
+from redial.domain.errors import InvalidInput
+from redial.wire import contacts_csv
+from tests.support.forms import CONTENT_TYPE, multipart
+from tests.support.local_stack import Answer, LocalClient, local_stack, request
+
+# The stack says so of itself, but only until the test ends that has started it.
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
+
+HEADER = b"contact_number,name\n"
+ROW = b"+12025550101,Ann\n"
+MOST_BYTES = 4 * 1024 * 1024
+"""Largest file in a request."""
+
+
+def zipped(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+ZEROS = bytes(50_000_000)
+UNUSABLE = {
+    "one line of 4 MB": b"x" * (MOST_BYTES - 100),
+    "a header of a million columns": b"contact_number" + b",x" * 1_000_000,
+    "a header of a million empty columns": b"contact_number" + b"," * 1_000_000 + b"\n" + ROW,
+    "a row of a million columns": HEADER + b"+12025550101" + b",x" * 1_000_000,
+    "a cell of 4 MB": HEADER + b"+12025550101," + b"x" * (MOST_BYTES - 100),
+    "a quoted cell of a million lines": HEADER + b'+12025550101,"' + b"\n" * 1_000_000 + b'"\n',
+    "a quote that never ends": HEADER + b'+12025550101,"' + ROW * 100_000,
+    "a million empty lines": b"\n" * 1_000_000,
+    "a million lines of nothing": HEADER + b",\n" * 1_000_000,
+    "gzip": gzip.compress(HEADER + ROW),
+    "a gzip bomb": gzip.compress(ZEROS),
+    "ZIP": zipped("contacts.csv", HEADER + ROW),
+    "a ZIP bomb": zipped("contacts.csv", ZEROS),
+    "an Excel workbook": zipped("xl/worksheets/sheet1.xml", b"<x/>"),
+    "zeros": bytes(1_000_000),
+    "a null byte": HEADER + b"+12025550101,A\x00n\n",
+    "no UTF-8": HEADER + b"+12025550101,\xff\n",
+    "a surrogate in UTF-8": HEADER + b"+12025550101,\xed\xa0\x80\n",
+    "UTF-16 that breaks off": (HEADER + ROW).decode().encode("utf-16")[:-1],
+    "HTML": b"<!doctype html><title>contacts</title>",
+    "numbers that are formulas": b'contact_number\n=HYPERLINK("https://evil.example/")\n@SUM(A1)\n-1+2\n',
+}
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[LocalClient]:
+    with local_stack() as client:
+        yield client
+
+
+def create(client: LocalClient, file: bytes, *fields: tuple[str, str], file_name: str = "contacts.csv") -> Answer:
+    form = multipart([("agent_id", client.stack.agent_id), *fields], file, file_name)
+    return client.api("POST", "/batches", form, Content_Type=CONTENT_TYPE)
+
+
+def upload(client: LocalClient, file: bytes) -> Answer:
+    """A batch of a file that goes by its own address."""
+    address = client.api("POST", "/batches/uploads").json
+    assert request("PUT", address["url"], file).status == 200
+    return client.api("POST", "/batches", {"agent_id": client.stack.agent_id, "upload_id": address["upload_id"]})
+
+
+def batches(client: LocalClient) -> list[Any]:
+    found: list[Any] = client.api("GET", f"/batches/{client.stack.agent_id}/all").json
+    return found
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_file_that_cannot_be_used_is_refused_by_name_however_it_comes(client: LocalClient, name: str) -> None:
+    before = batches(client)
+    for answer in (create(client, UNUSABLE[name]), upload(client, UNUSABLE[name])):
+        assert answer.status == 400, answer
+        assert answer.json["errors"][0]["field"] == "file"
+        assert 10 < len(answer.json["message"]) < 1000
+    assert batches(client) == before
+
+
+def test_a_file_that_turns_bad_where_nobody_has_looked_fails_its_batch(
+    client: LocalClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only so many rows are looked at while somebody waits."""
+    monkeypatch.setattr("redial.adapters.batch_csv.CHECK_ROWS", 10)
+    rows = b"".join(b"+1202555%04d,x\n" % index for index in range(20))
+    for bad, said in ((b"\xff\n", "line 22"), (b"x" * 2_000_000, "longer than"), (b'"', "never closed")):
+        answer = create(client, HEADER + rows + bad, ("start", "now"))
+        assert answer.status == 201, answer
+        client.advance(1)
+        failed = client.api("GET", f"/batches/{answer.json['batch_id']}").json
+        assert (failed["status"], said in failed["reason"]) == ("failed", True)
+        for file in ("results.csv", "rejected.csv"):
+            answer_of_file = client.api("GET", f"/batches/{answer.json['batch_id']}/{file}")
+            assert (answer_of_file.status, said in answer_of_file.json["message"]) == (409, True)
+
+
+@pytest.mark.parametrize(
+    "file_name", ["../../etc/passwd", "a\x00b", "=cmd|' /C calc'!A0", "é\U0001f4a9", "x" * 3000, "", "a;b", "C:\\x.csv"]
+)
+def test_a_files_name_is_only_shown(client: LocalClient, file_name: str) -> None:
+    answer = create(client, HEADER + ROW, file_name=file_name)
+    assert answer.status == 201, answer
+    client.advance(1)
+    batch_id = answer.json["batch_id"]
+    shown = client.api("GET", f"/batches/{batch_id}").json["file_name"]
+    assert file_name.endswith(shown)
+    assert len(shown) <= 200
+    results = client.api("GET", f"/batches/{batch_id}/results.csv")
+    assert results.headers["content-disposition"] == f'attachment; filename="{batch_id}-results.csv"'
+
+
+def test_no_cell_of_a_file_that_is_given_back_is_a_formula(client: LocalClient) -> None:
+    """Ours and the uploaded ones, names of columns included; a phone number stays as it is, with its +."""
+    formulas = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "＝1", '=HYPERLINK("https://evil.example","x")']
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(["contact_number", *[f"=column{index}" for index in range(len(formulas))]])
+    writer.writerow(["+12025550101", *formulas])
+    writer.writerow(["=cmd|' /C calc'!A0", *formulas])
+    answer = create(client, file.getvalue().encode())
+    assert answer.status == 201, answer
+    client.advance(1)
+    for name, numbers in (("results", ["+12025550101"]), ("rejected", ["'=cmd|' /C calc'!A0"])):
+        text = client.api("GET", f"/batches/{answer.json['batch_id']}/{name}.csv").body.decode()
+        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+        assert [row[0] for row in rows] == numbers
+        for row in rows:
+            assert row[1 : 1 + len(formulas)] == [f"'{formula}" for formula in formulas]
+        assert header[1] == "'=column0"
+        for cell in itertools.chain(header, *rows):
+            assert not cell.startswith(("=", "@", "\t", "\r", "-", "＝")), cell
+
+
+# ---- memory -------------------------------------------------------------------------------------------------------
+
+PIECE = 64 * 1024
+GIGABYTE = 1024 * 1024 * 1024
+ENDLESS = {
+    "a line": (b"x", b"x" * PIECE),
+    "a quoted cell": (b'"', b"\n" * PIECE),
+    "a quoted cell of quotes": (b'"', b'""' * (PIECE // 2)),
+    "carriage returns in quotes": (b'"', b"\r" * PIECE),
+    "columns": (b"x", b"," * PIECE),
+    "characters of four bytes": (b'"', "\U0001f4a9".encode() * (PIECE // 4)),
+}
+
+
+def endless(beginning: bytes, piece: bytes) -> Iterator[bytes]:
+    """A gigabyte, if anybody should want it."""
+    yield HEADER + b"+12025550101," + beginning
+    yield from itertools.repeat(piece, GIGABYTE // PIECE)
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_of_a_row_of_a_gigabyte_no_more_is_read_than_a_row_may_have(name: str) -> None:
+    pieces = endless(*ENDLESS[name])
+    with traced() as most, pytest.raises(InvalidInput) as refused:
+        check_file(pieces)
+    assert refused.value.errors[0].field == "file"
+    assert most[0] < 40_000_000
+    assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 100
+
+
+@pytest.mark.parametrize("line", [b"\n", b",\n", b"\r"])
+def test_of_a_gigabyte_of_empty_lines_no_more_are_read_than_rows_would_be(
+    line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are no rows, so that nothing else would end it before the function's time is over."""
+    monkeypatch.setattr(contacts_csv, "MAX_CONTACTS", 50_000)
+    pieces = itertools.chain([HEADER], itertools.repeat(line * PIECE, GIGABYTE // PIECE))
+    with pytest.raises(InvalidInput, match=r"line 50002: there are more than 50,000 empty lines; remove them"):
+        check_file(pieces)
+    assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 100
+
+
+def test_of_a_large_file_only_the_beginning_is_looked_at_while_somebody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_csv, "CHECK_BYTES", 1_000_000)
+    pieces = itertools.chain([HEADER], itertools.repeat(b"+12025550101," + b"x" * 5000 + b"\n", GIGABYTE // PIECE))
+    check_file(pieces)
+    assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 300
+
+
+@pytest.mark.parametrize("line", [b"\n", b"x,y,z,a,b,c\n", b'"x"y\n', b"=1,=2\n"])
+def test_of_fifty_thousand_lines_that_are_nothing_none_is_kept(line: bytes) -> None:
+    pieces = itertools.chain([HEADER], itertools.repeat(line * 1000, 50))
+    with traced() as most, CsvContacts().rows(pieces) as rows:
+        assert not any(row.startswith("+") for row in rows if isinstance(row, str))
+    assert most[0] < 10_000_000
+
+
+class traced:  # noqa: N801  used as a function
+    """The most memory that Python's objects took within the block, in bytes."""
+
+    def __enter__(self) -> list[int]:
+        tracemalloc.start()
+        self._most = [0]
+        return self._most
+
+    def __exit__(self, *_: object) -> None:
+        self._most[0] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
