@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What is not HTTP is answered in JSON too."""
         self.close_connection = True
-        self.command = getattr(self, "command", None) or ""
+        self.command, self.request_version = getattr(self, "command", None) or "", self.protocol_version
         self._send(Response.of(code, {"message": message or HTTPStatus(code).phrase}))
 
     def _read_body(self, limit: int) -> bytes | None:

@@ -1,6 +1,7 @@
 """HTTP becomes API Gateway's events, format 2.0, and what a function returns becomes HTTP again."""
 
 import base64
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -266,6 +267,32 @@ def test_a_chunked_body_is_read_whole(world: World) -> None:
 def test_a_length_that_is_none_is_refused(world: World) -> None:
     assert b" 400 " in world.raw("POST /x HTTP/1.1\nHost: a\nContent-Length: many\n\n")
     assert b" 400 " in world.raw("POST /x HTTP/1.1\nHost: a\nContent-Length: -5\n\n")
+    assert world.events == []
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "QUERY", "purge"])
+def test_any_method_reaches_the_function(world: World, method: str) -> None:
+    assert world.send(method, "/x").status == 200
+    assert world.events[-1][1]["requestContext"]["http"]["method"] == method
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("GET /x HTTP/9.9\nHost: a\n\n", 505),
+        ("GET /x y z HTTP/1.1\n\n", 400),
+        ("GET\n\n", 400),
+        ("GET /" + "x" * 70_000 + " HTTP/1.1\nHost: a\n\n", 414),
+        ("GET /x HTTP/1.1\nX: " + "y" * 70_000 + "\n\n", 431),
+        ("GET /x HTTP/1.1\n" + "X: y\n" * 200 + "\n", 431),
+    ],
+)
+def test_what_is_not_http_is_answered_in_json(world: World, sent: str, status: int) -> None:
+    answer = world.raw(sent)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"content-type: application/json" in head
+    assert json.loads(body)["message"]
     assert world.events == []
 
 
