@@ -314,7 +314,8 @@ def test_the_limits() -> None:
         "page_size of executions": "50",
         "file of a batch": (
             f"{batch_requests.MAX_UPLOAD_BYTES // 1024**2} MiB in a request, "
-            f"{batches.MAX_FILE_BYTES // 1024**2} MiB by upload_id; {contacts_csv.MAX_CONTACTS:,} rows, and as many empty lines"
+            f"{batches.MAX_FILE_BYTES // 1024**2} MiB by upload_id; "
+            f"{contacts_csv.MAX_CONTACTS:,} rows, and as many empty lines"
         ),
         "A row's other columns": f"{contacts_csv.MAX_DATA_BYTES // 1024} KiB as JSON",
         "results.csv": (
