@@ -81,7 +81,7 @@ class Completion:
                 case.path_parameters[name] = self._id(name, case.operation.label)
         if isinstance(case.body, dict):
             body = _whole_numbers(case.body)
-            if "agent_id" in body and not chained:
+            if "agent_id" in body:  # one that can place calls, which a chain's own may not
                 body["agent_id"] = self._client.stack.agent_id
             _complete_body(body, case.media_type or "")
             case.body = body

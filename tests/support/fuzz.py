@@ -114,9 +114,11 @@ def run(url: str, examples: int, complete: Callable[[Case[Any]], None] | None = 
 
 @contextmanager
 def _completing(complete: Callable[[Case[Any]], None] | None) -> Iterator[None]:
-    """Have every valid request completed before it is sent."""
+    """Have every valid request completed before it is sent. None says how long it is: that is HTTP's, not the API's."""
 
     def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
+        for name in [name for name in case.headers or () if name.lower() in ("content-length", "transfer-encoding")]:
+            del case.headers[name]
         if complete is not None and case.meta is not None and case.meta.generation.mode.is_positive:
             complete(case)
 
