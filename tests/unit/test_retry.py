@@ -130,7 +130,7 @@ def allowed(config: RetryConfig | None, made: int, outcome: Outcome) -> bool:
     )
 
 
-CONFIGS = st.builds(
+CONFIGS = st.just(RetryConfig(True, 2, RETRYABLE, True, (30, 60, 120))) | st.builds(
     RetryConfig,
     enabled=st.booleans(),
     max_retries=st.integers(1, 3),
@@ -140,8 +140,8 @@ CONFIGS = st.builds(
 )
 OUTCOMES = st.builds(
     Outcome,
-    status=st.sampled_from(sorted(FINAL)),
-    for_good=st.booleans(),
+    status=st.sampled_from([*RETRYABLE, *sorted(FINAL)]),
+    for_good=st.sampled_from([False, False, False, True]),
     voicemail=st.none() | st.booleans(),
     reason=st.none() | st.text(),
 )
