@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phonenumbers.tzdata import TIMEZONE_DATA
 
 from redial.domain.calling_window import next_open
 from redial.domain.phone_number import is_e164, time_zones
@@ -31,6 +32,9 @@ def utc(text: str) -> datetime:
         ("2026-01-26T12:00", (21, 6), [NEW_YORK], "2026-01-27T02:00"),
         ("2026-01-26T12:00", (9, 9), [NEW_YORK], "2026-01-26T12:00"),  # equal hours: always open
         ("2026-03-08T06:30", (2, 4), [NEW_YORK], "2026-03-08T07:00"),  # 2:00 is skipped that night: opens at 3:00
+        ("2026-04-04T14:00", (3, 5), ["Pacific/Chatham"], "2026-04-04T14:15"),  # 3:45 became 2:45: 3:00 comes again
+        ("2026-04-04T13:50", (2, 3), ["Pacific/Chatham"], "2026-04-04T14:00"),  # and a quarter of the hour before
+        ("2026-03-29T00:30", (2, 4), ["Antarctica/Troll"], "2026-03-29T01:00"),  # 1:00 became 3:00
     ],
 )
 def test_the_window_opens_when_it_is_that_hour_there(
@@ -58,12 +62,11 @@ def test_what_is_returned_is_open_and_within_a_day_or_so(now: datetime, start: i
 
 
 QUARTER = timedelta(minutes=15)
-# No zone of a number changes its clocks by more than an hour; Antarctica/Troll, which does, is no number's.
 CHANGING = [
     *(NEW_YORK, LOS_ANGELES, "Europe/London", "America/St_Johns"),
     *("Australia/Lord_Howe", "Australia/Adelaide", "Pacific/Chatham"),  # half an hour; half-hour and quarter-hour zones
     *("America/Havana", "Asia/Beirut", "America/Santiago", "Africa/Cairo"),  # clocks change at midnight
-    *("Africa/Casablanca", "America/Nuuk"),  # for Ramadan; late in the evening
+    *("Antarctica/Troll", "Africa/Casablanca", "America/Nuuk"),  # two hours at once; for Ramadan; late in the evening
 ]
 STEADY = [KOLKATA, "Asia/Kathmandu", "Asia/Tokyo", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
 
@@ -89,16 +92,15 @@ def changes_of(zone: str) -> list[datetime]:
 CHANGES = [(zone, at) for zone in CHANGING for at in changes_of(zone)]
 
 
-def first_open_quarter(now: datetime, start: int, end: int, zones: list[str]) -> datetime | None:
-    """`now`, or the first full quarter of an hour after it, that is within the hours in all zones: one by one, for
-    five days. All offsets and all changes of clocks are whole quarters."""
+def first_open_minute(now: datetime, start: int, end: int, zones: list[str]) -> datetime | None:
+    """`now`, or the first full minute after it that is within the hours in all zones: one by one, for five days."""
     hours = {(start + n) % 24 for n in range((end - start) % 24 or 24)}
     places = [ZoneInfo(zone) for zone in zones]
     at = now
     while at < now + timedelta(days=5):
         if all(at.astimezone(place).hour in hours for place in places):
             return at
-        at = datetime.min.replace(tzinfo=UTC) + ((at - datetime.min.replace(tzinfo=UTC)) // QUARTER + 1) * QUARTER
+        at = at.replace(second=0, microsecond=0) + timedelta(minutes=1)
     return None
 
 
@@ -127,7 +129,7 @@ WHEN_CLOCKS_CHANGE = st.builds(
 @settings(max_examples=250)
 def test_no_open_moment_is_missed_and_none_is_too_early(asked: tuple[datetime, int, int, list[str]]) -> None:
     now, start, end, zones = asked
-    assert next_open(now, start, end, zones) == first_open_quarter(now, start, end, zones)
+    assert next_open(now, start, end, zones) == first_open_minute(now, start, end, zones)
 
 
 def test_the_clocks_change_twice_a_year_where_they_do() -> None:
@@ -151,6 +153,13 @@ def test_a_numbers_zones_come_from_its_prefix(number: str, zones: set[str]) -> N
 
 def test_a_russian_mobile_number_may_be_in_many_zones() -> None:
     assert len(time_zones("+79161234567")) > 5
+
+
+def test_offsets_and_changes_of_clocks_are_whole_quarters_of_an_hour() -> None:
+    """Of every zone that a number may be in, looked at once in every month of two years."""
+    months = [datetime(2026 + n // 12, n % 12 + 1, 1, 0, 5, tzinfo=UTC) for n in range(24)]
+    for zone in {zone for zones in TIMEZONE_DATA.values() for zone in zones}:
+        assert all(not (month.astimezone(ZoneInfo(zone)).utcoffset() or QUARTER) % QUARTER for month in months)
 
 
 @given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
