@@ -17,7 +17,7 @@ def is_plain_e164(text: str) -> bool:
     return text[:1] == "+" and len(digits) == len(text) - 1 and 7 <= len(digits) <= 15 and digits[0] != "0"
 
 
-@given(st.text(max_size=20) | NEARLY | st.from_regex(r"\+[0-9]{5,17}\n?", fullmatch=True))
+@given(st.text(max_size=20) | NEARLY | st.from_regex(r"\+[0-9]{5,17}\n?|\+[1-9][0-9٣３]{6,14}", fullmatch=True))
 def test_a_number_is_a_plus_and_7_to_15_digits_the_first_not_0(text: str) -> None:
     assert is_e164(text) == is_plain_e164(text)
 
