@@ -6,6 +6,7 @@ Any write may be one whose answer is lost: then botocore sends it a second time,
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -46,7 +47,7 @@ TAKEN = minutes(5)
 NOW = st.integers(0, 30).map(lambda n: TEN + minutes(n))
 LOST = st.sampled_from([0] * 7 + [1, 1, 2])
 """Which write of a method is answered in vain, and so sent again (0: none)."""
-few = settings(max_examples=20, stateful_step_count=40)
+few = settings(max_examples=15, stateful_step_count=40)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -318,6 +319,31 @@ class HeldLines(_Machine):
 
 HeldLines.TestCase.settings = few
 TestHeldLines = HeldLines.TestCase
+
+
+def test_of_many_who_ask_at_once_no_more_are_given_a_line_than_there_are() -> None:
+    """Also when the shard's item is made in between: whoever found none finds out when it makes it itself."""
+    client: Any = _Client()
+    late = DynamoLines(client, TABLE_NAME)
+    quick = DynamoLines(client.client, TABLE_NAME)
+    put_item, given = client.client.put_item, []
+
+    def somebody_is_quicker(**arguments: Any) -> Any:
+        client.client.put_item = put_item
+        given.append(quick.acquire(ACCOUNT_ID, AGENT, 0, 1, IDS[0], 1, TEN))
+        return put_item(**arguments)
+
+    try:
+        client.client.put_item = somebody_is_quicker
+        given.append(late.acquire(ACCOUNT_ID, AGENT, 0, 1, IDS[1], 1, TEN))
+        assert given == [True, False]
+        with ThreadPoolExecutor(8) as many:
+            asked = [many.submit(quick.acquire, ACCOUNT_ID, AGENT, 1, 3, f"{n}", 1, TEN) for n in range(24)]
+        assert sum(one.result() for one in asked) == 3
+        assert len(quick.holders(AGENT, 1)) == 3
+    finally:
+        client.client.put_item = put_item
+        client.delete_table(TableName=TABLE_NAME)
 
 
 # ---- the queue and the rooms ----------------------------------------------------------------------------------------
