@@ -6,15 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from local.stack import INBOX_NAME
+from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.items import from_item, to_item
+from redial.domain.agent import Account
 from redial.domain.delivery import Tried
 from redial.domain.execution import Execution
 from redial.domain.outcome import NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import RetryConfig
 from redial.domain.status import Status
 from redial.wire.execution_json import render
-from redial.wire.stored_execution import decode, encode
-from tests.support.samples import CALLER_ID, TEN, minutes, placed, queued, reported, saved, seconds
+from redial.wire.stored_execution import decode, encode, key
+from redial.wire.webhook_signature import new_secret
+from tests.support.local_stack import local_stack
+from tests.support.samples import ACCOUNT_ID, CALLER_ID, TEN, agent, minutes, placed, queued, reported, saved, seconds
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -71,6 +77,28 @@ def test_items_of_the_past_still_load_and_say_the_same(name: str) -> None:
     """Each file: an item as it was once written, and what the API said of it then. Files are added, never edited."""
     recorded = json.loads((RECORDED / f"{name}.json").read_text())
     assert render(decode(from_item(recorded["item"]))) == recorded["execution"]
+
+
+@pytest.mark.parametrize("name", samples())
+def test_what_was_under_way_in_the_past_comes_to_its_end(name: str) -> None:
+    """By the sweeper alone: nothing that was given away then comes back. (An item without a due time is one that was
+    never stored so; it is stored anew, as any change would.)"""
+    recorded = decode(from_item(json.loads((RECORDED / f"{name}.json").read_text())["item"]))
+    with local_stack(start_at=TEN + minutes(1), first_agent=False) as client:
+        dynamodb, table = client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"]
+        DynamoAccounts(dynamodb, table).create(Account(ACCOUNT_ID, "Past", TEN, (new_secret(bytes(32)),)))
+        webhook_url = f"{client.stack.inbox_url}/{INBOX_NAME}"
+        DynamoAgents(dynamodb, table).save(agent(webhook_url=webhook_url, from_phone_numbers=("+12025550100",)))
+        dynamodb.put_item(TableName=table, Item=to_item(encode(recorded.with_due(TEN + minutes(1)))))
+        client.advance(24 * 60)
+        client.assert_sound()
+        stored = dynamodb.get_item(TableName=table, Key=to_item(key(recorded.id)))["Item"]
+        now = decode(from_item(stored))
+        assert now.state.is_final
+        assert (now.pending(), now.due_at) == ((), None)
+        remaining = [f"{recorded.id}-{sequence}" for sequence in replace(now, delivery=recorded.delivery).pending()]
+        assert remaining
+        assert [one["headers"]["webhook-id"] for one in client.inbox()] == remaining, "each once, in order"
 
 
 def test_every_recorded_item_is_tested() -> None:

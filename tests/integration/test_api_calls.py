@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.domain.outcome import CallReport
@@ -370,6 +373,78 @@ def test_a_bad_filter_answers_400_and_names_it(api: Api, route: str, query: str,
 def test_the_executions_of_an_agent_that_is_not_yours_answer_404(api: Api, route: str) -> None:
     for agent_id in (UNKNOWN_ID, api.agent(key=OTHER_API_KEY), "all"):
         assert api.send("GET", route.format(agent_id)).status == 404
+
+
+ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+TIMES = ["2026-01-26T10:00:00Z", "2026-01-26T10:00:00+14:00", "1960-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z"]
+WRITTEN = [
+    *("0", "1", "2", "-1", "50", "51", "1e3", "1.0", "01", "1_0", "٣", "9" * 30, "9" * 5000, "NaN", "null", "%00"),
+    *("queued", "QUEUED", "balance-low", "0" * 32, UNKNOWN_ID, *TIMES),
+]
+QUERIES = st.lists(
+    st.tuples(
+        st.sampled_from(["page_number", "page_size", "status", "batch_id", "from", "to"]) | ANY_TEXT,
+        st.sampled_from(WRITTEN) | ANY_TEXT,
+    ),
+    max_size=5,
+)
+one_api = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+"""Nothing that these tests ask for changes anything."""
+
+
+@settings(one_api, max_examples=60)
+@given(QUERIES)
+def test_whatever_a_query_says_is_answered_with_a_page_or_its_fields_at_fault(
+    api: Api, query: list[tuple[str, str]]
+) -> None:
+    if not api.invoked:
+        agent_id = api.agent()
+        api.call(agent_id)
+    else:
+        agent_id = api.send("GET", "/v2/agent/all").json[0]["agent_id"]
+    text = "&".join(f"{quote(name)}={quote(value)}" for name, value in query)
+    answer = api.send("GET", f"/v2/agent/{agent_id}/executions", query=text)
+    assert answer.status in (200, 400)
+    if answer.status == 400:
+        assert set(errors(answer)) <= {name for name, _ in query}
+    bare = api.send("GET", f"/agent/{agent_id}/executions", query=text)
+    assert (bare.status, bare.json) == (answer.status, answer.json["data"] if answer.status == 200 else answer.json)
+
+
+@settings(one_api, max_examples=40)
+@given(
+    st.sampled_from([UNKNOWN_ID, UNKNOWN_ID.upper(), "0" * 32, "1" * 36, "_" * 36, "all", "٣" * 36, "x" * 300])
+    | ANY_TEXT
+)
+def test_whatever_id_is_made_up_answers_404(api: Api, invented: str) -> None:
+    """Nor does any other text for one; a path that a text makes another one of is no matter."""
+    for route in (
+        "/executions/{}",
+        "/v2/agent/{}/executions",
+        "/batches/{}",
+        "/batches/{}/executions",
+        "/batches/{}/all",
+    ):
+        answer = api.send("GET", route.format(quote(invented, safe="")))
+        assert answer.status == 404, answer.text
+
+
+def test_the_pages_of_any_size_hold_every_call_once(api: Api) -> None:
+    agent_id = api.agent()
+    made: list[str] = []
+    for n in range(12):
+        made.insert(0, api.call(agent_id))
+        api.advance(minutes(n % 2))  # some at the same instant
+    path = f"/v2/agent/{agent_id}/executions"
+    whole = [execution["id"] for execution in api.send("GET", path).json["data"]]
+    assert sorted(whole) == sorted(made)
+    for size in (1, 2, 3, 5, 11, 12, 13, 50):
+        pages: list[Any] = []
+        while not pages or pages[-1]["has_more"]:
+            pages.append(api.send("GET", path, query=f"page_size={size}&page_number={len(pages) + 1}").json)
+        assert [execution["id"] for page in pages for execution in page["data"]] == whole
+        assert {page["total"] for page in pages} == {12}
+        assert len(pages) == -(-12 // size)
 
 
 # ---- stopping -----------------------------------------------------------------------------------------------------

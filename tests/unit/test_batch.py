@@ -1,11 +1,17 @@
 """A batch's rules: what may be done with it when, what is to be done, and that its stored form says the same."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from redial.domain.batch import Batch, BatchStatus, all_final, contact, contact_id, is_batch_id, subject
+from redial.adapters.dynamodb.items import from_item, to_item
+from redial.domain.batch import WORK_LEASE, Batch, BatchStatus, all_final, contact, contact_id, is_batch_id, subject
+from redial.domain.execution import MILLISECOND
 from redial.domain.status import Status
 from redial.wire.batch_json import humanized, render, render_event
 from redial.wire.stored_batch import decode, encode
@@ -174,7 +180,14 @@ def test_ids_of_batches_and_executions_differ_in_form() -> None:
 
 @pytest.mark.parametrize(
     ("age", "words"),
-    [(0.5, "just now"), (1, "1 minute ago"), (59, "59 minutes ago"), (60, "1 hour ago"), (3000, "2 days ago")],
+    [
+        (-0.5, "just now"),
+        (0.5, "just now"),
+        (1, "1 minute ago"),
+        (59, "59 minutes ago"),
+        (60, "1 hour ago"),
+        (3000, "2 days ago"),
+    ],
 )
 def test_a_batchs_age_in_words(age: float, words: str) -> None:
     assert humanized(minutes(age)) == words
@@ -184,3 +197,135 @@ def test_progress_shows_while_the_file_is_read() -> None:
     shown = render(created().progressed(1200, 1000, 1000), {"queued": 1000}, TEN)
     assert (shown["status"], shown["valid_contacts"], shown["rejected_contacts"]) == ("created", 1000, 200)
     assert created().status is BatchStatus.CREATED
+
+
+# ---- anything that may happen, in any order, by any clock -----------------------------------------------------------
+
+CLOCK = st.sampled_from([TEN, TEN - minutes(16)]) | st.integers(-2 * 86_400_000, 5 * 86_400_000).map(
+    lambda ms: TEN + ms * MILLISECOND
+)
+FORWARD = ["created", "processed", "scheduled", "queued", "running"]
+SELDOM = st.sampled_from([False] * 5 + [True])
+
+
+class AnyBatch(RuleBasedStateMachine):
+    """Whatever happens to a batch, when a use case may ask for it; each step is saved."""
+
+    @initialize(now=CLOCK, start=st.booleans())
+    def begin(self, now: datetime, start: bool) -> None:
+        self.batch = created(start).with_due(now)
+        self.then = [render_event(self.batch, 1)]
+
+    def becomes(self, after: Batch, now: datetime) -> None:
+        before = self.batch
+        assert after.changes[: len(before.changes)] == before.changes
+        self.then += [render_event(after, sequence) for sequence in range(len(self.then) + 1, after.last_sequence + 1)]
+        self.batch = replace(after, version=after.version + 1).with_due(now)
+
+    @rule(now=CLOCK, wait=st.integers(-100, 100), bypass=st.booleans())
+    def schedule(self, now: datetime, wait: int, bypass: bool) -> None:
+        if self.batch.status in (BatchStatus.CREATED, BatchStatus.PROCESSED, BatchStatus.SCHEDULED):
+            self.becomes(self.batch.schedule(now + minutes(wait), bypass, now), now)
+            assert self.batch.start_at == now + minutes(wait)
+        else:
+            with pytest.raises(ValueError):
+                self.batch.schedule(now, bypass, now)
+
+    @precondition(lambda self: self.batch.work(TEN) == "ingest")
+    @rule(now=CLOCK, rows=st.integers(0, 5), valid=st.integers(0, 5), all_read=st.booleans())
+    def read(self, now: datetime, rows: int, valid: int, all_read: bool) -> None:
+        total, valid = self.batch.total + rows, self.batch.valid + min(valid, rows)
+        if all_read:
+            self.becomes(self.batch.processed(total, valid, now), now)
+            assert self.batch.ingested and self.batch.done_row == valid
+        else:
+            self.becomes(self.batch.progressed(total, valid, self.batch.done_row), now)
+
+    @rule(now=CLOCK, really=SELDOM)
+    def fail(self, now: datetime, really: bool) -> None:
+        failed = self.batch.fail("line 2 is no text", now)
+        assert failed.is_over
+        if really:
+            self.becomes(failed, now)
+
+    @rule(now=CLOCK, really=SELDOM)
+    def stop(self, now: datetime, really: bool) -> None:
+        if not self.batch.is_stoppable:
+            with pytest.raises(ValueError):
+                self.batch.stop(now, "stopped by request", {})
+        elif really:
+            self.becomes(self.batch.stop(now, "stopped by request", {"queued": 1}), now)
+            assert self.batch.status is BatchStatus.STOPPED
+
+    @rule(now=CLOCK, empty=st.booleans())
+    def start(self, now: datetime, empty: bool) -> None:
+        if self.batch.work(now) == "start":
+            self.becomes(self.batch.queue(now) if empty else self.batch.run(now), now)
+
+    @precondition(lambda self: self.batch.work(TEN) == "check")
+    @rule(now=CLOCK)
+    def complete(self, now: datetime) -> None:
+        self.becomes(self.batch.complete(now, {"completed": self.batch.valid}), now)
+        assert self.batch.is_over
+
+    @rule(now=CLOCK, really=SELDOM)
+    def delete(self, now: datetime, really: bool) -> None:
+        if really:
+            first = self.batch.deleted_at or now
+            self.becomes(self.batch.delete(now), now)
+            assert self.batch.deleted_at == first
+
+    @rule(now=CLOCK, worker=st.sampled_from(["first", "second"]))
+    def work(self, now: datetime, worker: str) -> None:
+        before = self.batch
+        taken = before.take_work(worker, now)
+        free = before.worker in (None, worker) or before.worker_until is None or before.worker_until <= now
+        assert (taken is not None) == free
+        if taken is not None:
+            assert (taken.worker, taken.worker_until) == (worker, now + WORK_LEASE)
+            self.becomes(taken, now)
+
+    @rule(now=CLOCK)
+    def leave_work(self, now: datetime) -> None:
+        self.becomes(self.batch.leave_work(), now)
+
+    @rule(now=CLOCK, lease=st.sampled_from(["a", "b"]), wanted=st.booleans(), cleared=st.booleans())
+    def tell(self, now: datetime, lease: str, wanted: bool, cleared: bool) -> None:
+        leased = replace(self.batch, results_wanted=wanted, cleared=cleared and self.batch.is_over)
+        self.becomes(leased.lease_delivery(lease, now), now)
+
+    @rule(now=CLOCK)
+    def told(self, now: datetime) -> None:
+        settled = replace(self.batch.delivery.release(), settled=self.batch.last_sequence)
+        self.becomes(replace(self.batch, delivery=settled), now)
+
+    @invariant()
+    def statuses_move_forward_and_times_strictly_rise(self) -> None:
+        assert all(earlier.at < later.at for earlier, later in pairwise(self.batch.changes))
+        steps = statuses(self.batch)
+        assert not {"completed", "stopped", "failed"} & set(steps[:-1]), "nothing follows an end"
+        places = [FORWARD.index(step) for step in steps if step in FORWARD]
+        assert places == sorted(places)
+
+    @invariant()
+    def every_event_says_what_was_so_then(self) -> None:
+        assert [render_event(self.batch, number + 1) for number in range(self.batch.last_sequence)] == self.then
+
+    @invariant()
+    def it_is_stored_as_it_is(self) -> None:
+        assert decode(from_item(to_item(encode(self.batch)))) == self.batch
+
+    @invariant()
+    def somebody_looks_again(self) -> None:
+        for now in (TEN, self.batch.updated_at, TEN + minutes(10_000)):
+            due = self.batch.with_due(now).due_at
+            works = self.batch.worker_until is not None and self.batch.worker_until > now
+            waits = self.batch.start_at is not None and not self.batch.is_over
+            if self.batch.work(now) is not None or self.batch.pending() or works or waits:
+                assert due is not None and due > now
+            else:
+                assert due is None
+
+
+AnyBatch.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
+TestAnyBatch = AnyBatch.TestCase

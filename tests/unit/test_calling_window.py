@@ -1,14 +1,16 @@
 """Calling hours in the called person's own time."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from phonenumbers.tzdata import TIMEZONE_DATA
 
 from redial.domain.calling_window import next_open
-from redial.domain.phone_number import time_zones
+from redial.domain.phone_number import is_e164, time_zones
 
 NEW_YORK, LOS_ANGELES, KOLKATA = "America/New_York", "America/Los_Angeles", "Asia/Kolkata"
 
@@ -30,6 +32,9 @@ def utc(text: str) -> datetime:
         ("2026-01-26T12:00", (21, 6), [NEW_YORK], "2026-01-27T02:00"),
         ("2026-01-26T12:00", (9, 9), [NEW_YORK], "2026-01-26T12:00"),  # equal hours: always open
         ("2026-03-08T06:30", (2, 4), [NEW_YORK], "2026-03-08T07:00"),  # 2:00 is skipped that night: opens at 3:00
+        ("2026-04-04T14:00", (3, 5), ["Pacific/Chatham"], "2026-04-04T14:15"),  # 3:45 became 2:45: 3:00 comes again
+        ("2026-04-04T13:50", (2, 3), ["Pacific/Chatham"], "2026-04-04T14:00"),  # and a quarter of the hour before
+        ("2026-03-29T00:30", (2, 4), ["Antarctica/Troll"], "2026-03-29T01:00"),  # 1:00 became 3:00
     ],
 )
 def test_the_window_opens_when_it_is_that_hour_there(
@@ -56,6 +61,84 @@ def test_what_is_returned_is_open_and_within_a_day_or_so(now: datetime, start: i
     assert (opens - now).days < 2
 
 
+QUARTER = timedelta(minutes=15)
+CHANGING = [
+    *(NEW_YORK, LOS_ANGELES, "Europe/London", "America/St_Johns"),
+    *("Australia/Lord_Howe", "Australia/Adelaide", "Pacific/Chatham"),  # half an hour; half-hour and quarter-hour zones
+    *("America/Havana", "Asia/Beirut", "America/Santiago", "Africa/Cairo"),  # clocks change at midnight
+    *("Antarctica/Troll", "Africa/Casablanca", "America/Nuuk"),  # two hours at once; for Ramadan; late in the evening
+]
+STEADY = [KOLKATA, "Asia/Kathmandu", "Asia/Tokyo", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
+
+
+def changes_of(zone: str) -> list[datetime]:
+    """When the zone's clocks change in 2026, to the quarter of an hour."""
+    place = ZoneInfo(zone)
+    quarters = [utc("2026-01-01T00:00") + n * timedelta(hours=6) for n in range(4 * 365)]
+    days = [
+        (before, after)
+        for before, after in pairwise(quarters)
+        if before.astimezone(place).utcoffset() != after.astimezone(place).utcoffset()
+    ]
+    found = []
+    for at, after in days:
+        offset = at.astimezone(place).utcoffset()
+        while at < after and at.astimezone(place).utcoffset() == offset:
+            at += QUARTER  # noqa: PLW2901
+        found.append(at)
+    return found
+
+
+CHANGES = [(zone, at) for zone in CHANGING for at in changes_of(zone)]
+
+
+def first_open_minute(now: datetime, start: int, end: int, zones: list[str]) -> datetime | None:
+    """`now`, or the first full minute after it that is within the hours in all zones: one by one, for five days."""
+    hours = {(start + n) % 24 for n in range((end - start) % 24 or 24)}
+    places = [ZoneInfo(zone) for zone in zones]
+    at = now
+    while at < now + timedelta(days=5):
+        if all(at.astimezone(place).hour in hours for place in places):
+            return at
+        at = at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    return None
+
+
+HOURS = st.integers(0, 23)
+ANY_TIME = st.tuples(
+    st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 20)).map(lambda naive: naive.replace(tzinfo=UTC)),
+    HOURS,
+    HOURS,
+    st.lists(st.sampled_from(CHANGING + STEADY), min_size=1, max_size=4, unique=True),
+)
+WHEN_CLOCKS_CHANGE = st.builds(
+    lambda change, before, start, hours: (
+        change[1] - timedelta(minutes=before),
+        (change[1].astimezone(ZoneInfo(change[0])).hour + start) % 24,
+        (change[1].astimezone(ZoneInfo(change[0])).hour + start + hours) % 24,
+        [change[0]],
+    ),
+    st.sampled_from(CHANGES),
+    st.integers(-60, 1500),
+    st.integers(-2, 1),
+    st.sampled_from([1, 1, 2, 3, 23]),
+)
+
+
+@given(ANY_TIME | WHEN_CLOCKS_CHANGE)
+@settings(max_examples=250)
+def test_no_open_moment_is_missed_and_none_is_too_early(asked: tuple[datetime, int, int, list[str]]) -> None:
+    now, start, end, zones = asked
+    assert next_open(now, start, end, zones) == first_open_minute(now, start, end, zones)
+
+
+def test_the_clocks_change_twice_a_year_where_they_do() -> None:
+    """So that the test above is about something."""
+    assert utc("2026-03-08T10:00") in changes_of(LOS_ANGELES)
+    assert [len(changes_of(zone)) for zone in (NEW_YORK, "Australia/Lord_Howe")] == [2, 2]
+    assert all(changes_of(zone) == [] for zone in STEADY)
+
+
 @pytest.mark.parametrize(
     ("number", "zones"),
     [
@@ -70,3 +153,19 @@ def test_a_numbers_zones_come_from_its_prefix(number: str, zones: set[str]) -> N
 
 def test_a_russian_mobile_number_may_be_in_many_zones() -> None:
     assert len(time_zones("+79161234567")) > 5
+
+
+def test_offsets_and_changes_of_clocks_are_whole_quarters_of_an_hour() -> None:
+    """Of every zone that a number may be in, looked at once in every month of two years."""
+    months = [datetime(2026 + n // 12, n % 12 + 1, 1, 0, 5, tzinfo=UTC) for n in range(24)]
+    for zone in {zone for zones in TIMEZONE_DATA.values() for zone in zones}:
+        assert all(not (month.astimezone(ZoneInfo(zone)).utcoffset() or QUARTER) % QUARTER for month in months)
+
+
+@given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
+def test_every_number_has_zones_that_there_are(number: str) -> None:
+    assert is_e164(number)
+    zones = time_zones(number)
+    assert zones
+    for zone in zones:
+        ZoneInfo(zone)

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -223,6 +224,28 @@ def test_a_number_that_is_not_e164_is_rejected_and_not_repeated(written: str, co
     assert row.reason.startswith("contact_number: is ")
     assert complaint in row.reason
     assert not written.strip() or written not in row.reason
+
+
+DECORATION = [" ", "\xa0", "\u200b", "-", "\u2013", "(", ")", "'", ".", "x", "٣", "+", "0"]
+
+
+@given(
+    first=st.sampled_from(["+1", "+1", "+", "'+1", " +1", "0", ""]),
+    rest=st.lists(st.sampled_from(["202", "555", "0101", "4", *DECORATION]), min_size=3, max_size=8),
+)
+@settings(max_examples=300)
+def test_a_number_is_what_is_written_without_what_is_only_decoration(first: str, rest: list[str]) -> None:
+    """An accepted number has the cell's digits, all of them and in their order; nothing is guessed."""
+    written = first + "".join(rest)
+    (found,) = rows(f'contact_number,note\n"{written}",x\n')
+    bare = [character for character in written if character in "+0123456789.x٣"]
+    if isinstance(found, Contact):
+        assert found.number == "".join(bare)
+        assert found.cells == (written, "x")
+    else:
+        assert found.reason.startswith("contact_number: is ")
+        plain = not set(bare) & set(".x٣") and "'" not in written
+        assert not (plain and re.fullmatch(r"\+[1-9][0-9]{6,14}", "".join(bare)))
 
 
 def test_a_number_that_was_there_already_is_rejected_with_its_first_line() -> None:

@@ -1,8 +1,14 @@
 """How far events have got, as pure transitions: the redelivery list of the contract, in order, given up at its end."""
 
-import pytest
+from datetime import datetime
 
-from redial.domain.delivery import LATER_WAITS, MOST_TRIES, Delivery, Tried
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from redial.domain.delivery import GONE, LATER_WAITS, LEASE, MOST_TRIES, Delivery, Tried, pending_events
+from redial.wire.stored_execution import decode_delivery, encode_delivery
 from tests.support.samples import TEN, minutes, seconds
 
 
@@ -80,3 +86,140 @@ def test_what_is_told_twice_changes_nothing_the_second_time() -> None:
 def test_events_to_be_replayed_stay_listed_when_there_is_nowhere_to_send_them() -> None:
     skipped = Delivery(settled=5, undelivered=(2, 3)).replay().skipped(6)
     assert (skipped.settled, skipped.replaying, skipped.undelivered) == (6, (), (2, 3))
+
+
+# ---- any order ------------------------------------------------------------------------------------------------------
+
+CLOCK = st.integers(-3_600_000, 3 * 86_400_000).map(lambda milliseconds: TEN + seconds(milliseconds / 1000))
+
+
+class AnyDelivery(RuleBasedStateMachine):
+    """Events happen, are taken, refused, given up, passed over and sent again in any order, beside a plain list of
+    what became of each."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.delivery = Delivery()
+        self.events = 0
+        self.became: dict[int, str] = {}
+        self.last: dict[int, Tried] = {}
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        return pending_events(self.delivery, self.events)
+
+    @rule(count=st.integers(1, 3))
+    def events_happen(self, count: int) -> None:
+        for _ in range(count):
+            self.events += 1
+            self.became[self.events] = "new"
+
+    @precondition(lambda self: self.pending)
+    @rule(at=CLOCK)
+    def take(self, at: datetime) -> None:
+        tried = Tried(self.pending[0], at, 200, self.delivery.tries + 1)
+        self.delivery = self.delivery.accepted(tried)
+        self.became[tried.sequence], self.last[tried.sequence] = "accepted", tried
+        assert (self.delivery.tries, self.delivery.next_try_at) == (0, None)
+
+    @precondition(lambda self: self.pending)
+    @rule(
+        at=CLOCK,
+        status=st.sampled_from([None, 500, 429, GONE]),
+        tries=st.sampled_from([*range(1, MOST_TRIES), MOST_TRIES, MOST_TRIES, MOST_TRIES]),
+        retry_after=st.integers(0, 86_400),
+        jitter=st.floats(0, 1, exclude_max=True),
+    )
+    def refuse(self, at: datetime, status: int | None, tries: int, retry_after: int, jitter: float) -> None:
+        tried = Tried(self.pending[0], at, status, tries, None if status else "connection refused")
+        self.delivery = self.delivery.failed(tried, seconds(retry_after), jitter)
+        self.last[tried.sequence] = tried
+        if status == GONE or tries >= MOST_TRIES:
+            self.became[tried.sequence] = "given up"
+            return
+        assert self.pending[0] == tried.sequence, "it stays in front"
+        assert self.delivery.tries == tries
+        assert self.delivery.next_try_at is not None
+        wait = self.delivery.next_try_at - at
+        listed = LATER_WAITS[max(tries - 2, 0)]
+        assert wait >= seconds(retry_after)
+        assert listed * 0.8 - seconds(0.001) <= wait
+        assert wait <= max(listed * 1.2, seconds(retry_after))
+        assert self.delivery.lease is None
+
+    @precondition(lambda self: self.last)
+    @rule(data=st.data(), accepted=st.booleans())
+    def tell_again(self, data: st.DataObject, accepted: bool) -> None:
+        """What was told already, of an event that is settled, is told once more: a write sent twice."""
+        settled = [one for one in self.last.values() if one.sequence not in self.pending]
+        if not settled:
+            return
+        tried = data.draw(st.sampled_from(settled))
+        told = self.delivery.accepted(tried) if accepted else self.delivery.failed(tried, seconds(0), 0.5)
+        assert told == self.delivery
+
+    @precondition(lambda self: self.events)
+    @rule()
+    def nowhere_to_send(self) -> None:
+        passed_over = set(self.delivery.replaying)
+        self.delivery = self.delivery.skipped(self.events)
+        for sequence, was in self.became.items():
+            if was == "new":
+                self.became[sequence] = "passed over"
+            elif sequence in passed_over:
+                self.became[sequence] = "given up"
+        assert not self.pending
+
+    @rule()
+    def replay(self) -> None:
+        self.delivery = self.delivery.replay()
+        self.became = {one: "again" if was == "given up" else was for one, was in self.became.items()}
+
+    @rule(at=CLOCK, lease=st.sampled_from(["mine", "yours"]))
+    def lease(self, at: datetime, lease: str) -> None:
+        before = self.delivery
+        leased = before.leased(lease, at)
+        taken = before.lease not in (None, lease) and before.lease_until is not None and before.lease_until > at
+        waits = before.next_try_at is not None and before.next_try_at > at
+        assert (leased is None) == (taken or waits)
+        if leased is not None:
+            assert (leased.lease, leased.lease_until) == (lease, at + LEASE)
+            self.delivery = leased
+
+    @rule()
+    def release(self) -> None:
+        self.delivery = self.delivery.release()
+
+    @invariant()
+    def settled_never_falls(self) -> None:
+        assert self.delivery.settled >= getattr(self, "settled", 0)
+        self.settled = self.delivery.settled
+
+    @invariant()
+    def every_event_is_in_one_place(self) -> None:
+        given_up = {one for one, was in self.became.items() if was == "given up"}
+        again = sorted(one for one, was in self.became.items() if was == "again")
+        new = [one for one, was in self.became.items() if was == "new"]
+        assert self.delivery.undelivered == tuple(sorted(given_up))
+        assert self.pending == (*again, *new), "those to be sent again first, each in its order"
+
+    @invariant()
+    def the_log_has_the_last_try_of_each(self) -> None:
+        assert {one.sequence: one for one in self.delivery.log} == self.last
+        assert len(self.delivery.log) == len(self.last)
+
+    @invariant()
+    def somebody_looks_later(self) -> None:
+        for now in (TEN, TEN + minutes(10_000)):
+            due = self.delivery.due(TEN, now)
+            assert due > now
+            if self.delivery.next_try_at is not None:
+                assert due > self.delivery.next_try_at
+
+    @invariant()
+    def it_is_stored_as_it_is(self) -> None:
+        assert decode_delivery(encode_delivery(self.delivery, TEN), TEN) == self.delivery
+
+
+AnyDelivery.TestCase.settings = settings(max_examples=100, stateful_step_count=50)
+TestAnyDelivery = AnyDelivery.TestCase

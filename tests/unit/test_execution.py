@@ -1,17 +1,23 @@
 """The life of an execution as pure transitions."""
 
+from collections import Counter
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from redial.domain.delivery import LEASE, TIMER_GRACE
-from redial.domain.execution import QUEUE_CHECK, Execution
-from redial.domain.outcome import Accepted, CallReport, NotPlaced, Outcome, Refused, Unknown
+from redial.adapters.dynamodb.items import from_item, to_item
+from redial.domain.delivery import LEASE, TIMER_GRACE, Tried
+from redial.domain.execution import MILLISECOND, QUEUE_CHECK, Execution, Note
+from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import RetryConfig
-from redial.domain.status import FINAL, Status, rank
+from redial.domain.status import FINAL, LIVE, RETRYABLE, Status, rank
+from redial.wire.execution_json import render
+from redial.wire.stored_execution import decode, encode, status_of
 from tests.support.samples import CALLER_ID, TEN, call_id, minutes, placed, queued, reported, saved, seconds
 
 
@@ -239,3 +245,224 @@ def test_whatever_the_order_of_reports_statuses_move_forward_and_sequences_count
     ranks = [(change.attempt, rank(Status(change.kind))) for _, change in execution.events()]
     assert ranks == sorted(ranks)
     assert execution.state.sequence == len(ranks)
+
+
+# ---- anything that may happen, in any order, by any clock -----------------------------------------------------------
+
+CLOCK = st.sampled_from([TEN, TEN - LEASE, TEN - minutes(1)]) | st.integers(-2 * 86_400_000, 5 * 86_400_000).map(
+    lambda ms: TEN + ms * MILLISECOND
+)
+"""A clock that may show anything, also what is long past: machines' clocks differ."""
+EVERYTHING = RetryConfig(True, 3, RETRYABLE, True, (30, 60))
+CONFIGS = st.sampled_from([EVERYTHING, None]) | st.builds(
+    RetryConfig,
+    enabled=st.sampled_from([True, True, True, False]),
+    max_retries=st.integers(1, 3),
+    retry_on_statuses=st.lists(st.sampled_from(RETRYABLE), unique=True).map(tuple),
+    retry_on_voicemail=st.booleans(),
+    retry_intervals_minutes=st.lists(st.integers(1, 600), min_size=1, max_size=4).map(tuple),
+)
+SELDOM = st.sampled_from([False] * 7 + [True])
+OUTCOMES = st.builds(
+    Outcome,
+    status=st.sampled_from([*RETRYABLE, *RETRYABLE, Status.COMPLETED, Status.CANCELED]),
+    for_good=SELDOM,
+    voicemail=st.none() | st.booleans(),
+    reason=st.none() | st.just("the line was busy"),
+    code=st.none() | st.just("486"),
+    duration_seconds=st.none() | st.integers(0, 600),
+    ring_seconds=st.none() | st.integers(0, 60),
+    hangup_by=st.none() | st.just("callee"),
+)
+REPORTED = OUTCOMES.map(lambda outcome: (outcome.status, outcome)) | st.sampled_from(
+    [(status, None) for status in sorted(LIVE)]
+)
+ANSWERS = st.one_of(
+    st.just(Accepted("CA-1")),
+    st.builds(Refused, OUTCOMES),
+    st.builds(NotPlaced, st.just("429"), st.none() | st.floats(0, 86_400)),
+    st.just(Unknown("read timed out")),
+)
+ATTEMPTS = st.sampled_from([0] * 8 + [-1, 1])
+"""Which attempt is spoken of, beside the present one."""
+
+
+class AnyLife(RuleBasedStateMachine):
+    """Whatever happens to a call, when a use case may ask for it; each step is saved."""
+
+    @initialize(config=CONFIGS, start=st.none() | st.integers(1, 600), contact=st.booleans(), now=CLOCK)
+    def begin(self, config: RetryConfig | None, start: int | None, contact: bool, now: datetime) -> None:
+        execution = queued(config, None if start is None else TEN + minutes(start))
+        if contact:
+            execution = replace(execution, batch_id="0" * 32, row=1)
+        self.then = {1: render(execution)}
+        self.execution = execution.with_due(now)
+
+    def becomes(self, after: Execution, now: datetime) -> None:
+        """`after` is saved, and held against what was so before."""
+        before = self.execution
+        if after is before:
+            return
+        events, told = [change for _, change in after.events()], [change for _, change in before.events()]
+        assert [replace(one, room=None) for one in events[: len(told)]] == [replace(one, room=None) for one in told]
+        if [replace(one, room=None) for one in after.changes] != [replace(one, room=None) for one in before.changes]:
+            assert after.state.updated_at > before.state.updated_at
+        assert after.last_sequence == len(events) >= before.last_sequence
+        for sequence in range(before.last_sequence + 1, after.last_sequence + 1):
+            self.then[sequence] = render(after, sequence)
+            assert self.then[sequence]["sequence"] == sequence
+        if after.changes[-1].is_event:
+            assert render(after) == self.then[after.last_sequence]
+        self.execution = saved(after).with_due(now)
+
+    # What a use case asks for only while the call waits.
+
+    @precondition(lambda self: self.execution.state.is_waiting)
+    @rule(now=CLOCK, room=st.booleans())
+    def queue(self, now: datetime, room: bool) -> None:
+        self.becomes(self.execution.queue(now, "waiting for a line", room=room), now)
+        assert self.execution.state.status is Status.QUEUED
+
+    @precondition(lambda self: self.execution.state.is_waiting)
+    @rule(now=CLOCK, wait=st.integers(1, 1440))
+    def move(self, now: datetime, wait: int) -> None:
+        self.becomes(self.execution.move(now, now + minutes(wait), "outside calling hours"), now)
+        assert self.execution.state.next_time == now + minutes(wait)
+
+    @precondition(lambda self: self.execution.state.is_waiting)
+    @rule(now=CLOCK)
+    def claim(self, now: datetime) -> None:
+        claimed = self.execution.claim(now, CALLER_ID, 3, "a1b2c3d4")
+        assert claimed.state.is_dialling and not claimed.state.is_waiting
+        self.becomes(claimed, now)
+
+    @precondition(lambda self: self.execution.state.is_waiting)
+    @rule(now=CLOCK, really=SELDOM)
+    def expire(self, now: datetime, really: bool) -> None:
+        expired = self.execution.expire(now, "could not be placed within 24 hours of its time")
+        assert expired.state.is_final
+        if really:
+            self.becomes(expired, now)
+
+    @precondition(lambda self: self.execution.state.is_dialling or self.execution.state.is_live)
+    @rule(now=CLOCK, really=SELDOM)
+    def lose(self, now: datetime, really: bool) -> None:
+        if really:
+            self.becomes(self.execution.lost(now, "the carrier knows no such call"), now)
+
+    # What may come at any time.
+
+    @rule(now=CLOCK, really=SELDOM)
+    def stop(self, now: datetime, really: bool) -> None:
+        if self.execution.state.is_waiting:
+            stopped = self.execution.stop(now, "stopped by request")
+            assert stopped.state.status is Status.STOPPED
+            if really:
+                self.becomes(stopped, now)
+        else:
+            with pytest.raises(ValueError):
+                self.execution.stop(now, "stopped by request")
+
+    @rule(now=CLOCK, beside=ATTEMPTS, answer=ANSWERS, jitter=st.floats(0, 1, exclude_max=True))
+    def answer(self, now: datetime, beside: int, answer: DialResult, jitter: float) -> None:
+        before = self.execution
+        after = before.answered_by_carrier(before.state.attempt.number + beside, answer, now, jitter)
+        if beside or before.state.is_final or before.state.is_waiting:
+            assert after is before
+        self.becomes(after, now)
+
+    @rule(now=CLOCK, beside=ATTEMPTS, call=st.sampled_from(["CA-1", "CA-2"]), said=REPORTED, machine=st.booleans())
+    def report(self, now: datetime, beside: int, call: str, said: tuple[Status, Outcome | None], machine: bool) -> None:
+        before = self.execution
+        status, outcome = said
+        report = CallReport(call, status, outcome, machine or None)
+        after = before.reported(before.state.attempt.number + beside, report, now)
+        if beside or before.state.is_final or before.state.is_waiting:
+            assert after is before
+        self.becomes(after, now)
+
+    # Telling the customer.
+
+    @rule(now=CLOCK, lease=st.sampled_from(["a", "b"]))
+    def lease(self, now: datetime, lease: str) -> None:
+        self.becomes(self.execution.lease_delivery(lease, now), now)
+
+    @precondition(lambda self: self.execution.pending())
+    @rule(now=CLOCK, status=st.sampled_from([200, 410, 500, None]), tries=st.integers(1, 8))
+    def tell(self, now: datetime, status: int | None, tries: int) -> None:
+        before = self.execution
+        tried = Tried(before.pending()[0], now, status, tries, None if status else "reset")
+        told = before.delivery.accepted(tried) if status == 200 else before.delivery.failed(tried, seconds(0), 0.5)
+        self.becomes(replace(before, delivery=told), now)
+
+    @rule(now=CLOCK)
+    def replay(self, now: datetime) -> None:
+        self.becomes(replace(self.execution, delivery=self.execution.delivery.replay()), now)
+
+    # What is so after every step.
+
+    @invariant()
+    def times_strictly_rise(self) -> None:
+        assert all(earlier.at < later.at for earlier, later in pairwise(self.execution.changes))
+
+    @invariant()
+    def statuses_move_forward(self) -> None:
+        ranks = [(one.attempt, rank(Status(one.kind))) for _, one in self.execution.events()]
+        assert ranks == sorted(ranks)
+        finals = [number for number, (_, place) in enumerate(ranks) if place == 5]
+        assert all(ranks[number + 1] == (ranks[number][0] + 1, 0) for number in finals if number + 1 < len(ranks))
+
+    @invariant()
+    def one_claim_of_an_attempt_stands(self) -> None:
+        claims = Counter(one.attempt for one in self.execution.changes if one.kind is Note.CLAIMED)
+        assert set(claims.values()) <= {1}
+        state = self.execution.state
+        if state.is_dialling or state.is_live:
+            assert claims[state.attempt.number] == 1
+
+    @invariant()
+    def it_is_waiting_dialling_live_or_final(self) -> None:
+        state = self.execution.state
+        assert [state.is_waiting, state.is_dialling, state.is_live, state.is_final].count(True) == 1
+        assert (state.ended is not None) == state.is_final
+        assert (state.next_time is not None) == state.is_waiting
+
+    @invariant()
+    def retries_are_counted_and_wait_their_intervals(self) -> None:
+        config, state = self.execution.retry_config, self.execution.state
+        allowed = config.max_retries if config is not None and config.enabled else 0
+        assert [attempt.number for attempt in state.attempts] == list(range(1, len(state.attempts) + 1))
+        assert len(state.attempts) <= 1 + allowed
+        for (_, ended), (_, retry) in pairwise(self.execution.events()):
+            if retry.attempt > ended.attempt:
+                assert config is not None and retry.until is not None
+                assert retry.until - ended.at == config.interval(ended.attempt)
+        assert len(state.history) <= len(state.attempts)
+
+    @invariant()
+    def every_event_says_what_was_so_then(self) -> None:
+        said = {number: render(self.execution, number) for number, _ in self.execution.events()}
+        assert said == self.then
+
+    @invariant()
+    def it_is_stored_as_it_is(self) -> None:
+        item = to_item(encode(self.execution))
+        assert decode(from_item(item)) == self.execution
+        assert status_of(from_item(item)) is self.execution.state.status
+
+    @invariant()
+    def somebody_looks_again(self) -> None:
+        """Its own due time, or its batch's while nothing has happened to it or it waits in its batch's room."""
+        execution, state = self.execution, self.execution.state
+        done = state.is_final or (state.is_waiting and state.in_room)
+        expected = not execution.is_untouched and (not done or bool(execution.pending()))
+        for now in (TEN, state.updated_at, TEN + minutes(10_000)):
+            due = execution.with_due(now).due_at
+            assert (due is not None) == expected
+            assert due is None or due > now
+            renewed = replace(execution, due_at=None).with_due(now).due_at
+            assert due is None or renewed is None or abs(due - renewed) <= minutes(2)
+
+
+AnyLife.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
+TestAnyLife = AnyLife.TestCase

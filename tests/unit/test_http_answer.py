@@ -1,6 +1,7 @@
 """Retry-After, in both of its forms and in none."""
 
-from datetime import UTC, datetime
+import email.utils
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -38,5 +39,46 @@ def test_a_date_with_nothing_to_measure_it_from_says_nothing() -> None:
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_no_header_makes_it_raise_or_leave_its_bounds(value: str, date: str) -> None:
+    seconds = retry_after_seconds({"retry-after": value, "date": date}, NOW)
+    assert seconds is None or 0 <= seconds <= LONGEST_WAIT_SECONDS
+
+
+INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(
+    lambda naive: naive.replace(microsecond=0, tzinfo=UTC)
+)
+
+
+@given(st.integers(0, 10**7))
+def test_seconds_are_taken_at_their_word_up_to_a_day(seconds: int) -> None:
+    assert retry_after_seconds({"retry-after": f"  {seconds}\t"}, NOW) == min(seconds, 86_400)
+
+
+@given(
+    until=INSTANTS,
+    since=INSTANTS | st.integers(-100_000, 100_000),
+    own_date=st.booleans(),
+    minutes=st.integers(-840, 840),
+)
+def test_a_date_is_as_far_off_as_it_is(until: datetime, since: datetime | int, own_date: bool, minutes: int) -> None:
+    """Measured from the answer's own date, where it has one, whatever zone it names and whatever our clock shows."""
+    since = until + timedelta(seconds=since) if isinstance(since, int) else since
+    zoned = until.astimezone(timezone(timedelta(minutes=minutes)))
+    headers = {"retry-after": email.utils.format_datetime(zoned)}
+    if own_date:
+        headers["date"] = email.utils.format_datetime(since, usegmt=True)
+    expected = min(max((until - since).total_seconds(), 0.0), 86_400.0)
+    assert retry_after_seconds(headers, NOW if own_date else since) == expected
+
+
+DATE_LIKE = st.lists(
+    st.sampled_from(
+        ["Mon,", "26", "Jan", "2026", "99999", "0", "10:00:00", "99:99:99", "GMT", "+9999", "-1400", "EST", "-", "1"]
+    ),
+    max_size=7,
+).map(" ".join)
+
+
+@given(DATE_LIKE, DATE_LIKE)
+def test_what_is_nearly_a_date_makes_it_no_more_raise_than_what_is_none(value: str, date: str) -> None:
     seconds = retry_after_seconds({"retry-after": value, "date": date}, NOW)
     assert seconds is None or 0 <= seconds <= LONGEST_WAIT_SECONDS

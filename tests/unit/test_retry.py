@@ -1,5 +1,7 @@
 """Retry decisions: pure, so every rule of the contract is one line here."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from redial.domain.errors import InvalidInput
 from redial.domain.outcome import Outcome
 from redial.domain.retry import MAX_INTERVAL_MINUTES, GiveUp, RetryAt, RetryConfig, decide
-from redial.domain.status import RETRYABLE, Status
+from redial.domain.status import FINAL, RETRYABLE, Status
 from tests.support.samples import TEN, minutes
 
 NO_ANSWER = Outcome(Status.NO_ANSWER)
@@ -112,3 +114,87 @@ def test_attempts_never_exceed_one_plus_max_retries(
         now = decision.at
         attempts.append(None)
     assert len(attempts) == 1 + max_retries
+
+
+def allowed(config: RetryConfig | None, made: int, outcome: Outcome) -> bool:
+    """The contract's rules once more, as a list of what forbids another attempt."""
+    if config is None:
+        return False
+    answered_by_machine = outcome.status is Status.COMPLETED and outcome.voicemail is True
+    return not (
+        not config.enabled
+        or outcome.for_good
+        or made >= 1 + config.max_retries
+        or (answered_by_machine and not config.retry_on_voicemail)
+        or (not answered_by_machine and outcome.status not in config.retry_on_statuses)
+    )
+
+
+CONFIGS = st.just(RetryConfig(True, 2, RETRYABLE, True, (30, 60, 120))) | st.builds(
+    RetryConfig,
+    enabled=st.booleans(),
+    max_retries=st.integers(1, 3),
+    retry_on_statuses=st.lists(st.sampled_from(RETRYABLE), unique=True).map(tuple),
+    retry_on_voicemail=st.booleans(),
+    retry_intervals_minutes=st.lists(st.integers(1, MAX_INTERVAL_MINUTES), min_size=1, max_size=5).map(tuple),
+)
+OUTCOMES = st.builds(
+    Outcome,
+    status=st.sampled_from([*RETRYABLE, *sorted(FINAL)]),
+    for_good=st.sampled_from([False, False, False, True]),
+    voicemail=st.none() | st.booleans(),
+    reason=st.none() | st.text(),
+)
+
+
+@given(config=st.none() | CONFIGS, made=st.integers(1, 6), outcome=OUTCOMES)
+def test_another_attempt_follows_where_nothing_forbids_it_and_after_its_interval(
+    config: RetryConfig | None, made: int, outcome: Outcome
+) -> None:
+    decision = decide(config, [None] * made, outcome, TEN)
+    if not allowed(config, made, outcome):
+        assert isinstance(decision, GiveUp)
+        assert decision.reason
+        return
+    assert config is not None
+    intervals = config.retry_intervals_minutes
+    wait = intervals[made - 1] if made <= len(intervals) else intervals[-1]
+    assert decision == RetryAt(made + 1, TEN + minutes(wait))
+
+
+@given(config=CONFIGS, made=st.integers(1, 6), outcome=OUTCOMES)
+def test_where_one_attempt_is_the_last_no_later_one_is_followed(
+    config: RetryConfig, made: int, outcome: Outcome
+) -> None:
+    follows = [isinstance(decide(config, [None] * attempts, outcome, TEN), RetryAt) for attempts in (made, made + 1)]
+    assert follows != [False, True]
+
+
+@given(config=CONFIGS, retry=st.integers(1, 10))
+def test_an_interval_is_one_of_those_asked_for_and_the_last_goes_on_for_ever(config: RetryConfig, retry: int) -> None:
+    asked = [timedelta(minutes=one) for one in config.retry_intervals_minutes]
+    assert [config.interval(one) for one in range(1, len(asked) + 1)] == asked
+    assert config.interval(len(asked) + retry) == asked[-1]
+
+
+@given(
+    max_retries=st.integers(-2, 6),
+    statuses=st.lists(st.sampled_from(sorted(Status)), max_size=4).map(tuple),
+    intervals=st.lists(st.integers(-5, MAX_INTERVAL_MINUTES + 5), max_size=4).map(tuple),
+)
+def test_a_configuration_is_what_the_contract_allows_or_names_each_field_at_fault(
+    max_retries: int, statuses: tuple[Status, ...], intervals: tuple[int, ...]
+) -> None:
+    faults = {
+        "retry_config.max_retries": max_retries not in (1, 2, 3),
+        "retry_config.retry_on_statuses": not set(statuses) <= set(RETRYABLE),
+        "retry_config.retry_intervals_minutes": not intervals
+        or min(intervals) < 1
+        or max(intervals) > MAX_INTERVAL_MINUTES,
+    }
+    named: set[str] = set()
+    try:
+        RetryConfig(True, max_retries, statuses, False, intervals)
+    except InvalidInput as refused:
+        named = {error.field for error in refused.errors}
+    assert named == {field for field, wrong in faults.items() if wrong}

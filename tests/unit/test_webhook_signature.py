@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redial.wire.webhook_signature import key_of, new_secret, sign
+from redial.wire.webhook_signature import PREFIX, key_of, new_secret, sign
 
 KEY = bytes(range(24))
 SECRET = new_secret(KEY)
@@ -75,3 +75,30 @@ def test_any_other_text_is_refused_with_a_value_error(text: str) -> None:
     except ValueError:
         return
     assert new_secret(key) == "whsec_" + text
+
+
+@given(
+    keys=st.lists(st.binary(min_size=24, max_size=64), min_size=1, max_size=3),
+    webhook_id=st.text(min_size=1, max_size=50).filter(lambda text: "." not in text and text.isprintable()),
+    at=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)),
+    body=st.binary(max_size=300),
+)
+def test_whoever_has_one_of_the_secrets_can_verify(
+    keys: list[bytes], webhook_id: str, at: datetime, body: bytes
+) -> None:
+    """By the published scheme alone: HMAC-SHA256 over the bytes `id.timestamp.body`, one signature for each secret."""
+    headers = sign([new_secret(key) for key in keys], webhook_id, at.replace(tzinfo=UTC), body)
+    assert int(headers["webhook-timestamp"]) == (at - datetime(1970, 1, 1)) // timedelta(seconds=1)
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = [base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode() for key in keys]
+    assert headers["webhook-signature"] == " ".join(f"v1,{one}" for one in expected)
+
+
+@given(st.text(max_size=60) | st.binary(max_size=80).map(lambda key: PREFIX + base64.b64encode(key).decode()))
+def test_a_refused_secret_is_never_shown(secret: str) -> None:
+    said = ""
+    try:
+        assert new_secret(key_of(secret)) == secret
+    except ValueError as refused:
+        said = str(refused)
+    assert len(secret) < 12 or secret.removeprefix(PREFIX) not in said

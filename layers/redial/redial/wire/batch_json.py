@@ -51,6 +51,6 @@ def humanized(age: timedelta) -> str:
     """`just now`, `5 minutes ago`, `3 hours ago`, `2 days ago`."""
     for unit, name in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")):
         count = age // unit
-        if count:
+        if count > 0:  # a machine's clock may be behind the one that was created by
             return f"{count} {name}{'s' if count > 1 else ''} ago"
     return "just now"

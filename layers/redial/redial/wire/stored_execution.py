@@ -185,9 +185,9 @@ def _decode_change(stored: list[Any], created: datetime) -> Change:
 def encode_delivery(delivery: Delivery, created: datetime) -> str | None:
     """Its JSON text; None where nothing has been delivered or tried."""
     stored: dict[str, Any] = {
-        "s": delivery.settled,
+        "s": delivery.settled or None,
         "p": delivery.replaying,
-        "r": delivery.tries,
+        "r": delivery.tries or None,
         "n": _since(created, delivery.next_try_at) if delivery.next_try_at else None,
         "l": delivery.lease,
         "u": _since(created, delivery.lease_until) if delivery.lease_until else None,
@@ -198,7 +198,7 @@ def encode_delivery(delivery: Delivery, created: datetime) -> str | None:
             for tried in delivery.log
         ],
     }
-    kept = {name: value for name, value in stored.items() if value}
+    kept = {name: value for name, value in stored.items() if value not in (None, (), [])}
     return _json(kept) if kept else None
 
 

@@ -1,0 +1,198 @@
+"""Whole tables of the past: today's code reads every item, says the same of it, and finishes what was under way.
+
+Each file in recorded/tables is what a stack had stored at one moment: the table's items and the files of batches, what
+the API answered then, and what had been given away and comes back later (events of schedules and of asynchronous
+invokes, the carrier's callbacks, requests that are repeated). What was stored then may still lie in somebody's table:
+files are added, never edited. Addresses of that stack are written as http://inbox and so on.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from moto.dynamodb.models import dynamodb_backends
+
+from local.carrier_calls import signature
+from local.lambda_functions import ACCOUNT_ID, REGION, Function
+from redial.adapters.dynamodb.items import from_item, to_item
+from redial.domain.status import FINAL
+from redial.wire import stored_batch, stored_execution
+from tests.support.local_stack import LocalClient, local_stack, request
+
+TABLES = sorted((Path(__file__).parent / "recorded" / "tables").glob("*.json"))
+"""All of them, so that none is left out."""
+KINDS = {
+    *("X X", "B B", "C shard", "L LINES", "Q 0", "Q 0b", "Q 1", "R waiter"),
+    *("A ACCOUNT", "A AGENT", "A KEY", "K K", "I I", "U execution"),
+}
+"""Every kind of item that the table holds, by its keys."""
+
+
+def kind_of(item: dict[str, Any]) -> str:
+    kind, order = item["pk"]["S"].partition("#")[0], item["sk"]["S"].partition("#")[0]
+    return f"{kind} { {'C': 'shard', 'R': 'waiter', 'U': 'execution'}.get(kind, order) }"
+
+
+@pytest.fixture(params=TABLES, ids=lambda path: path.stem)
+def recorded(request: pytest.FixtureRequest) -> Any:
+    return json.loads(request.param.read_text())
+
+
+@contextmanager
+def unheard(table_name: str) -> Iterator[None]:
+    """What is written meanwhile is not in the table's stream: it was counted when it happened."""
+    shard: Any = dynamodb_backends[ACCOUNT_ID][REGION].get_table(table_name).stream_shard
+    listeners: list[Any] = shard.listeners
+    heard = list(listeners)
+    listeners.clear()
+    yield
+    listeners.extend(heard)
+
+
+def _from_then(item: dict[str, Any]) -> dict[str, Any]:
+    """A count of a shard that takes no more records: today's shards have other names."""
+    return {**item, "sk": {"S": f"{item['sk']['S']}-then"}} if kind_of(item) == "C shard" else item
+
+
+@contextmanager
+def restored(recorded: Any) -> Iterator[tuple[LocalClient, Any]]:
+    """A stack of today's code with what was stored then, its clock at that moment; and what was recorded, with this
+    stack's addresses."""
+    with local_stack(start_at=datetime.fromisoformat(recorded["at"]), first_agent=False) as client:
+        stack, text = client.stack, json.dumps(recorded)
+        for name, url in (("inbox", stack.inbox_url), ("files", stack.files_url), ("api", stack.url)):
+            text = text.replace(f"http://{name}", url)
+        here = json.loads(text)
+        dynamodb, s3 = stack.aws.client("dynamodb"), stack.aws.client("s3")
+        with unheard(stack.environment["TABLE_NAME"]):
+            for item in here["items"]:
+                dynamodb.put_item(TableName=stack.environment["TABLE_NAME"], Item=_from_then(item))
+        for key, content in here["files"].items():
+            s3.put_object(Bucket=stack.environment["FILES_BUCKET"], Key=key, Body=content.encode("latin-1"))
+        yield client, here
+
+
+def items_of(client: LocalClient, kind: str) -> list[dict[str, Any]]:
+    """All items of a kind as they are stored now."""
+    pages = client.stack.aws.client("dynamodb").get_paginator("scan")
+    found = [
+        item for page in pages.paginate(TableName=client.stack.environment["TABLE_NAME"]) for item in page["Items"]
+    ]
+    return [from_item(item) for item in found if kind_of(item) == kind]
+
+
+def test_every_kind_of_item_is_recorded() -> None:
+    recorded = [json.loads(path.read_text()) for path in TABLES]
+    assert {kind_of(item) for one in recorded for item in one["items"]} == KINDS
+    events = {
+        (event["function"].rpartition("-")[2], *sorted(event["event"])) for one in recorded for event in one["payloads"]
+    }
+    assert events >= {
+        ("batch", "batch_id"),
+        ("deliver", "batch_id"),
+        ("deliver", "batch_id", "lease"),
+        ("deliver", "execution_id"),
+        ("deliver", "execution_id", "lease"),
+        ("dial", "attempt", "execution_id"),
+        ("dial", "attempt", "execution_id", "line"),
+        ("dial", "at", "attempt", "execution_id", "line"),
+        ("dial", "attempt", "execution_id", "line", "room"),
+    }
+
+
+def test_what_was_stored_is_read_and_written_as_it_was(recorded: Any) -> None:
+    """Written anew it holds all that was read, and names only attributes that were there."""
+    for stored in recorded["items"]:
+        item = from_item(stored)
+        if kind_of(stored) == "X X":
+            assert to_item(stored_execution.encode(stored_execution.decode(item))).keys() >= stored.keys()
+            assert stored_execution.decode(stored_execution.encode(stored_execution.decode(item))) == (
+                stored_execution.decode(item)
+            )
+        elif kind_of(stored) == "B B":
+            batch = stored_batch.decode(item)
+            assert stored_batch.encode(batch).keys() >= stored.keys()
+            assert stored_batch.decode(stored_batch.encode(batch)) == batch
+
+
+def test_the_api_says_of_it_what_it_said_then(recorded: Any) -> None:
+    with restored(recorded) as (client, here):
+        for path, answer in here["answers"].items():
+            now = client.api("GET", path)
+            assert (now.status, now.json) == (answer["status"], answer["body"]), path
+        for asked in here["repeated"]:
+            again = client.api("POST", "/call", asked["body"], Idempotency_Key=asked["key"])
+            assert (again.status, again.json) == (200, asked["answer"])
+            assert again.headers["idempotency-replayed"] == "true"
+        client.assert_sound()
+
+
+def test_what_was_given_away_is_understood_when_it_comes_back(recorded: Any) -> None:
+    """The events of schedules and invokes, and the carrier's callbacks; all at once, as after a long interruption."""
+    with restored(recorded) as (client, here):
+        for callback in here["callbacks"]:
+            url, form = client.stack.url + callback["path"], callback["parameters"]
+            headers = {
+                "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
+                "X-Twilio-Signature": signature(client.stack.carrier.auth_token, url, form),
+            }
+            answer = request("POST", url, urlencode(form).encode(), headers)
+            assert answer.status == 204, answer
+        for given in here["payloads"]:
+            client.stack.functions.invoke_later(arn_of(client, given["function"]), given["event"])
+        client.advance(0.1)
+        client.assert_sound()
+        ended = {
+            one["path"].split("/")[3] for one in here["callbacks"] if one["parameters"]["CallStatus"] == "completed"
+        }
+        assert ended
+        for execution_id in ended:
+            assert client.execution(execution_id)["status"] == "completed"
+
+
+def arn_of(client: LocalClient, name: str) -> str:
+    """Where a function of that name is invoked today."""
+    functions: dict[str, Function] = {one.name: one for one in client.stack._definitions}
+    return functions[name].alias_arn
+
+
+def test_what_was_under_way_comes_to_its_end(recorded: Any) -> None:
+    """Nothing comes back by itself: no schedule, no invoke, no callback. The sweeper finds all of it."""
+    with restored(recorded) as (client, here):
+        for item in items_of(client, "B B"):
+            path = f"/batches/{item['pk'].removeprefix('B#')}"
+            batch = client.api("GET", path)
+            if batch.status == 200 and batch.json["paused"]:
+                assert client.api("POST", f"{path}/resume").status == 200
+            elif batch.status == 200 and batch.json["status"] == "processed":
+                at = "2026-01-26T14:00:00Z"
+                assert client.api("POST", f"{path}/schedule", {"scheduled_at": at}).status == 200
+        client.advance(36 * 60)
+        client.assert_sound()
+        executions = [stored_execution.decode(item) for item in items_of(client, "X X")]
+        assert executions
+        assert {one.id: one.state.status for one in executions if one.state.status not in FINAL} == {}
+        assert {one.id: one.pending() for one in executions if one.pending()} == {}
+        batches = [stored_batch.decode(item) for item in items_of(client, "B B")]
+        assert {one.id: one.status for one in batches if not one.is_over or one.deleted_at is not None} == {}
+        assert {one.id: one.pending() for one in batches if one.pending()} == {}
+        for kind in ("Q 0", "Q 0b", "Q 1", "R waiter"):
+            assert items_of(client, kind) == [], "nobody waits any more"
+        assert all(item["holders"] == {} for item in items_of(client, "L LINES"))
+        assert {one.due_at for one in executions} | {one.due_at for one in batches} == {None}
+
+        told = [one for name in ("demo", "slow", "batches") for one in client.inbox(name)]
+        sent = {one["headers"]["webhook-id"] for one in told if one["answered"] == 200}
+        assert all(one["verified"] for one in told)
+        for stored in here["items"]:
+            if kind_of(stored) == "X X":
+                was = stored_execution.decode(from_item(stored))
+                now = next((one for one in executions if one.id == was.id), None)
+                if now is not None and not now.delivery.undelivered:
+                    remaining = range(was.delivery.settled + 1, now.last_sequence + 1)
+                    assert {f"{was.id}-{number}" for number in remaining} <= sent, "every remaining event was told"
