@@ -87,6 +87,14 @@ class OutsideRequest:
 Hook = Callable[[OutsideRequest], None]
 """Sees every request, and may raise. What is not an `Exception` cuts the function off: see `Invocation.gone`."""
 
+Between = Callable[[str, str, bytes, Callable[[], Answer]], Answer]
+"""Stands between the functions and a service: its name, the operation, the body, and what asks the service."""
+
+
+def straight(service: str, operation: str, body: bytes, ask: Callable[[], Answer]) -> Answer:
+    """Nothing between."""
+    return ask()
+
 
 class Aws:
     """moto and what stands in front of it. One at a time in a process: moto is global."""
@@ -96,6 +104,7 @@ class Aws:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.hooks: list[Hook] = []
+        self.between: Between = straight
         self.counts: Counter[tuple[str, str]] = Counter()
         self._moto = mock_aws()
         self._moto_answers = BotocoreStubber.__call__
@@ -183,7 +192,12 @@ class Aws:
             with self._watched(service, operation) as answered:
                 sent: Any = request.body  # text, bytes or a file, whatever its annotation says
                 body = sent.encode() if isinstance(sent, str) else sent
-                answer = self._answer(service, operation, request.url, request.headers, body, lambda: request)
+                answer = self.between(
+                    service,
+                    operation,
+                    body if isinstance(body, bytes) else b"",
+                    lambda: self._answer(service, operation, request.url, request.headers, body, lambda: request),
+                )
                 answered(answer[0])
             return _response(request.url, answer)
 
@@ -198,6 +212,15 @@ class Aws:
         """
         whole_way: Callable[..., Any] = Endpoint._send_request  # type: ignore[attr-defined]
 
+        def on_the_whole_way(
+            endpoint: Endpoint, request_dict: Any, operation_model: Any, known: Callable[[], AWSResponse]
+        ) -> Any:
+            self._thread.__dict__["known"] = known
+            try:
+                return whole_way(endpoint, request_dict, operation_model)
+            finally:
+                self._thread.__dict__.pop("known", None)  # where it ended before it came to the door
+
         def send(endpoint: Endpoint, request_dict: Any, operation_model: Any) -> Any:
             service, operation = operation_model.service_model.service_id.hyphenize(), operation_model.name
             body = request_dict["body"]
@@ -211,7 +234,12 @@ class Aws:
             try:
                 with self._watched(service, operation) as answered:
                     url, headers = request_dict["url"], request_dict["headers"]
-                    answer = self._answer(service, operation, url, headers, body, prepared)
+                    answer = self.between(
+                        service,
+                        operation,
+                        body,
+                        lambda: self._answer(service, operation, url, headers, body, prepared),
+                    )
                     answered(answer[0])
             except Exception as error:  # noqa: BLE001  botocore decides what becomes of it
                 failure = error
@@ -219,12 +247,10 @@ class Aws:
                 def fail() -> AWSResponse:
                     raise failure
 
-                self._thread.__dict__["known"] = fail
-                return whole_way(endpoint, request_dict, operation_model)
+                return on_the_whole_way(endpoint, request_dict, operation_model, fail)
             response = _response(request_dict["url"], answer)
             if answer[0] >= 300:
-                self._thread.__dict__["known"] = lambda: response
-                return whole_way(endpoint, request_dict, operation_model)
+                return on_the_whole_way(endpoint, request_dict, operation_model, lambda: response)
             members = operation_model.output_shape.members if operation_model.output_shape else {}
             if service == "dynamodb" and (items := dynamodb.parsed(operation, answer[2], members)) is not None:
                 items["ResponseMetadata"] = {"HTTPStatusCode": 200, "HTTPHeaders": answer[1], "RetryAttempts": 0}
@@ -303,13 +329,13 @@ class Aws:
             with self.lock:
                 self.counts[service, operation] += 1
         seen = OutsideRequest("before", service, operation, invocation)
-        self._tell(seen)
+        self.tell(seen)
         statuses: list[int] = []
         yield statuses.append
         if self.hooks:
-            self._tell(replace(seen, phase="after", status=statuses[-1]))
+            self.tell(replace(seen, phase="after", status=statuses[-1]))
 
-    def _tell(self, seen: OutsideRequest) -> None:
+    def tell(self, seen: OutsideRequest) -> None:
         invocation = seen.invocation
         if invocation is not None and invocation.gone is not None:
             raise invocation.gone
@@ -333,7 +359,7 @@ class Aws:
         def tell(phase: Phase, connection: HTTPConnection, status: int | None) -> None:
             invocation = self._functions.current() if self._functions else None
             if invocation is not None:
-                self._tell(OutsideRequest(phase, "http", connection.__dict__["_redial_request"], invocation, status))
+                self.tell(OutsideRequest(phase, "http", connection.__dict__["_redial_request"], invocation, status))
 
         def putrequest(self: HTTPConnection, method: str, url: str, *arguments: Any, **options: Any) -> None:
             self.__dict__["_redial_request"] = f"{method} http://{self.host}:{self.port}{url}"

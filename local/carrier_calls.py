@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import ipaddress
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException
@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urldefrag, urlencode, urlsplit
 from xml.etree import ElementTree
 
 from local.clock import Event, Timeline
+from local.http_server import Response
 
 Outcome = Literal[
     "completed", "no-answer", "busy", "failed", "canceled", "voicemail", "invalid-number", "refused-429", "error-500",
@@ -144,11 +145,16 @@ class Overrides:
         return cls(retries, retried, connect / 1000, read / 1000)
 
 
+Post = Callable[[str, bytes, dict[str, str], Overrides], Response | Literal["ct", "rt"]]
+"""How a callback gets to its URL: body, headers, overrides; the answer, or that connecting or reading took too long."""
+
+
 class Calls:
     """Every call of one account: scripts, courses and callbacks. `seed` decides sids and the unscripted mix."""
 
     def __init__(self, timeline: Timeline, account_sid: str, auth_token: str, seed: int) -> None:
         self.problems: list[str] = []
+        self.post: Post = self._post_over_http
         self._timeline = timeline
         self._account_sid = account_sid
         self._auth_token = auth_token
@@ -325,7 +331,6 @@ class Calls:
     ) -> tuple[Notice, bytes, str]:
         """One signed POST: what came of it, and the body and content type of the answer."""
         configured = urldefrag(url).url
-        parts = urlsplit(configured)
         notice = Notice(self._timeline.now(), configured, parameters)
         call.notices.append(notice)
         headers = {
@@ -335,6 +340,18 @@ class Calls:
             "X-Twilio-Signature": signature(self._auth_token, configured, parameters),
             "I-Twilio-Idempotency-Token": token,
         }
+        answer = self.post(configured, urlencode(parameters).encode(), headers, overrides)
+        if isinstance(answer, str):
+            notice.error = answer
+            return notice, b"", ""
+        notice.status = answer.status
+        types = [value for name, value in answer.headers if name.lower() == "content-type"]
+        return notice, answer.body, ",".join(types)
+
+    def _post_over_http(
+        self, url: str, body: bytes, headers: dict[str, str], overrides: Overrides
+    ) -> Response | Literal["ct", "rt"]:
+        parts = urlsplit(url)
         connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=overrides.connect_timeout_seconds)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         with self._timeline.lending():
@@ -343,16 +360,13 @@ class Calls:
                 connection.sock.settimeout(overrides.read_timeout_seconds)
             except OSError:
                 connection.close()
-                notice.error = "ct"
-                return notice, b"", ""
+                return "ct"
             try:
-                connection.request("POST", target, urlencode(parameters), headers)
+                connection.request("POST", target, body, headers)
                 answer = connection.getresponse()
-                notice.status = answer.status
-                return notice, answer.read(), answer.getheader("Content-Type", "")
+                return Response(answer.status, answer.read(), answer.getheaders())
             except (OSError, HTTPException):
-                notice.error = "rt"
-                return notice, b"", ""
+                return "rt"
             finally:
                 connection.close()
 

@@ -141,9 +141,12 @@ class Timeline:
             request: bool = getattr(self._thread, "request", False)
             borrowing: bool = getattr(self._thread, "borrowing", False) and self._runner in self._lenders
             runs = borrowing or threading.current_thread() is self._runner
+            until = self._now() + timedelta(seconds=seconds)
+            if runs and self._leaps_to(until, request):
+                return
             sleeper = _Sleeper(self._runner if runs else None, request)
             self._sleepers.add(sleeper)
-            self._push(self._now() + timedelta(seconds=seconds), sleeper)
+            self._push(until, sleeper)
             if request:
                 self._requests -= 1
             if runs:
@@ -154,6 +157,15 @@ class Timeline:
             self._sleepers.discard(sleeper)
             if self._stopped:
                 raise ClockStopped
+
+    def _leaps_to(self, until: datetime, request: bool) -> bool:
+        """Move the clock there, if `advance` is on its way beyond and nothing else would happen meanwhile."""
+        if self._goal is None or until > self._goal or self._requests > request:
+            return False
+        if self._events and self._events[0][0] <= until:
+            return False
+        self._instant = until
+        return True
 
     def advance(self, minutes: float) -> datetime:
         """Move the clock on by `minutes`, running everything that falls due on the way, in order, each at its instant.

@@ -143,6 +143,8 @@ class Functions:
         self._complain = complain
         self._random = random.Random(seed)
         self._random_lock = threading.Lock()
+        self.delays: Callable[[Function, Any], tuple[float, ...]] = lambda function, event: (0.0,)
+        """How many seconds after it was asked for an asynchronous invocation runs, once for each number."""
         self._thread = threading.local()
 
     def now(self) -> datetime:
@@ -177,7 +179,8 @@ class Functions:
     def invoke_later(self, reference: str, event: Any) -> None:
         """Have it run at the next turn of the timeline, and again when it fails. Raises `UnknownFunction`."""
         function, request_id, asked_at = self.find(reference), self._new_request_id(), self._timeline.now()
-        self._try_later(function, json.dumps(event), request_id, asked_at, number=1, seconds=0)
+        for seconds in self.delays(function, event):
+            self._try_later(function, json.dumps(event), request_id, asked_at, number=1, seconds=seconds)
 
     def sleep(self, seconds: float) -> None:
         """What `system.sleep` is here: simulated time, which ends a function that sleeps past its timeout."""
@@ -186,7 +189,10 @@ class Functions:
             left = (invocation.deadline - self._timeline.now()).total_seconds()
             if seconds > left:
                 self._timeline.sleep(left)
-                raise FunctionTimedOut(f"Task timed out after {invocation.function.timeout_seconds}.00 seconds")
+                invocation.gone = FunctionTimedOut(
+                    f"Task timed out after {invocation.function.timeout_seconds}.00 seconds"
+                )
+                raise invocation.gone
         self._timeline.sleep(seconds)
 
     def _try_later(

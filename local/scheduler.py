@@ -33,7 +33,7 @@ DEFAULT_PAGE = 100
 _T = TypeVar("_T")
 
 Firing = Callable[["Schedule"], tuple[float, ...]]
-"""How many seconds after its time a schedule fires, once for each number: one firing at least."""
+"""How many seconds after its time a schedule fires, once for each number. None at all: it is lost at its time."""
 
 
 def punctual(schedule: "Schedule") -> tuple[float, ...]:
@@ -230,6 +230,9 @@ class Scheduler:
             fire_at = schedule.due + timedelta(seconds=seconds)
             name = f"schedule {schedule.key[1]}"
             schedule.events.append(self._timeline.at(fire_at, lambda: self._fire(schedule), name))
+        if not firings:
+            lost = self._timeline.at(schedule.due, lambda: self._complete(schedule), f"lost schedule {schedule.key[1]}")
+            schedule.events.append(lost)
 
     def _fire(self, schedule: Schedule) -> None:
         target = schedule.definition["Target"]
@@ -241,10 +244,14 @@ class Scheduler:
             reason = {"errorType": "ResourceNotFoundException", "errorMessage": str(error)}
             letter = DeadLetter(self._timeline.now(), queue, target["Arn"], event, 1, reason)
             self.dead_letters.append(letter)
+        schedule.firings_left -= 1
+        if schedule.firings_left == 0:
+            self._complete(schedule)
+
+    def _complete(self, schedule: Schedule) -> None:
         with self._lock:
-            schedule.firings_left -= 1
-            completed = schedule.firings_left == 0 and self._schedules.get(schedule.key) is schedule
-            if completed and schedule.definition["ActionAfterCompletion"] == "DELETE":
+            known = self._schedules.get(schedule.key) is schedule
+            if known and schedule.definition["ActionAfterCompletion"] == "DELETE":
                 del self._schedules[schedule.key]
 
     def _filled_in(self, schedule: Schedule, text: str) -> str:

@@ -132,7 +132,7 @@ class LocalStack:
                 }
             )
             self.environment = common_environment(definitions)
-            self.functions = Functions(self.clock, definitions, _handler_of, seed, complain)
+            self.functions = Functions(self.clock, definitions, self.load, seed, complain)
             self.scheduler = Scheduler(self.clock, self.functions, self.aws.lock, firing)
             self._recurring = self.template.recurring(definitions) if recurring else []
             self._readers = self.template.stream_readers(definitions)
@@ -161,7 +161,7 @@ class LocalStack:
             self._provision()
             wiring.reset()
             for definition in self._definitions:
-                _handler_of(definition)
+                self.load(definition)
             self._carrier_server.start(self.carrier.respond)
             self._inbox_server.start(self.inbox.respond)
             self.files.serve(self._files_server)
@@ -176,6 +176,14 @@ class LocalStack:
             self.stop()
             raise
         return self
+
+    def load(self, function: Function) -> Handler:
+        """The handler that the template names. Raises `TemplateError` where there is none."""
+        try:
+            module = importlib.import_module(function.module)
+        except ModuleNotFoundError as error:
+            raise TemplateError(f"{function.logical_id}: {error}") from error
+        return cast(Handler, getattr(module, function.attribute))
 
     def stop(self) -> None:
         """Take it all down, and leave the process as it was. Doing it again changes nothing."""
@@ -352,12 +360,3 @@ class LocalStack:
             for server in (self._carrier_server, self._inbox_server, self._files_server)
             if not server.serving
         ]
-
-
-def _handler_of(function: Function) -> Handler:
-    """The handler that the template names. Raises `TemplateError` where there is none."""
-    try:
-        module = importlib.import_module(function.module)
-    except ModuleNotFoundError as error:
-        raise TemplateError(f"{function.logical_id}: {error}") from error
-    return cast(Handler, getattr(module, function.attribute))
