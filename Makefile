@@ -93,6 +93,10 @@ check: .venv/ready .venv-sam/ready ## Format, lint, types, import directions, te
 pytest: .venv/ready ## Only the tests, on one Python. ARGS='-k stop'
 	@echo "pytest on Python $(VERSION)" && .venv/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
+.PHONY: simulate
+simulate: .venv/ready ## Let everything go wrong by seed, and check every promise. SEEDS=1000 FIRST=1, or SEED=48213 for its timeline
+	@$(WITH_PATH) .venv/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
+
 .PHONY: bench
 bench: .venv/ready ## Count what one attempt costs, and its list price
 	@$(WITH_PATH) .venv/bin/python -m bench.attempt

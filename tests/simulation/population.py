@@ -1,0 +1,360 @@
+"""Who is there and what they do: agents, calls, batches, stops and all else that clients ask for, drawn from the seed.
+
+Clients are careful, as the documentation tells them to be: a request to make something carries an Idempotency-Key and
+is sent again until it is answered; only then do they believe it.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from local.carrier_calls import Outcome
+from local.http_server import Response
+from redial.domain.execution import Execution
+from redial.wire.timestamps import rfc3339
+from tests.simulation.faults import LARGEST_SKEW_SECONDS
+from tests.simulation.world import HOUR, PORTS, START, Account, Stopped, World
+from tests.support.forms import CONTENT_TYPE, multipart
+
+CHAOS_SECONDS = 3 * HOUR
+"""How long clients act and faults strike."""
+AREAS = ("212", "415", "312", "808")
+"""Area codes of one time zone each: New York, San Francisco, Chicago, Honolulu."""
+OUTCOMES: tuple[tuple[Outcome, int], ...] = (
+    ("completed", 30),
+    ("no-answer", 28),
+    ("busy", 12),
+    ("failed", 8),
+    ("voicemail", 8),
+    ("canceled", 3),
+    ("invalid-number", 2),
+    ("no-callback", 5),
+    ("duplicate-callbacks", 2),
+    ("late-callbacks", 2),
+)
+MOST_TRIES = 12
+
+
+@dataclass
+class Client:
+    """One agent of an account, and what its owner knows."""
+
+    account: Account
+    agent_id: str
+    config: dict[str, Any]
+    executions: list[str] = field(default_factory=list)
+    batches: list[str] = field(default_factory=list)
+
+
+class Population:
+    """Everybody outside, for one world. `populate` sets them up; what they do follows by the timeline."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.clients: list[Client] = []
+        self._chance = Random(f"{world.seed} population")
+        self._numbers = 0
+        self._keys = 0
+
+    # ---- chance ---------------------------------------------------------------------------------------------------
+
+    def _hit(self, share: float) -> bool:
+        return self._chance.random() < share
+
+    def _pick(self, choices: Any) -> Any:
+        return choices[int(self._chance.random() * len(choices))]
+
+    def _weighted(self, choices: Any) -> Any:
+        drawn = self._chance.random() * sum(weight for _, weight in choices)
+        for choice, weight in choices:
+            drawn -= weight
+            if drawn < 0:
+                return choice
+        return choices[-1][0]
+
+    def _between(self, low: float, high: float) -> float:
+        return low + (high - low) * self._chance.random()
+
+    # ---- setting up -----------------------------------------------------------------------------------------------
+
+    def populate(self) -> None:
+        """Make the agents, and put everything that will be asked for on the timeline."""
+        world = self.world
+        for index in range(1 + int(self._between(0, 3))):
+            self._agent(index, int(self._hit(0.3)))
+        bursts = [self._between(0, CHAOS_SECONDS * 0.6) for _ in range(1 + int(self._between(0, 2)))]
+        for _ in range(int(self._between(6, 16))):
+            alone = self._hit(0.4)
+            seconds = self._between(0, CHAOS_SECONDS * 0.6) if alone else self._pick(bursts) + self._between(0, 4)
+            self._later(seconds, self._call, self.clients[0] if self._hit(0.5) else self._pick(self.clients))
+        for _ in range(int(self._between(0, 2.4))):
+            self._later(self._between(0, CHAOS_SECONDS * 0.4), self._batch, self._pick(self.clients))
+        actions: list[tuple[Callable[[Client], None], float]] = [
+            (self._stop_call, 3.5),
+            (self._stop_agent, 0.8),
+            (self._stop_batch, 0.5),
+            (self._pause, 0.6),
+            (self._delete_batch, 0.25),
+            (self._limit, 0.8),
+            (self._replay, 1.0),
+            (self._spy, 2.0),
+            (self._look, 2.0),
+            (self._rotate, 0.3),
+        ]
+        for act, mean in actions:
+            for _ in range(int(self._between(0, 2 * mean + 0.99))):
+                amid = self._hit(0.4)  # while calls are being made, dialled and waiting for lines
+                seconds = self._pick(bursts) + self._between(0, 12) if amid else self._between(60, CHAOS_SECONDS)
+                self._later(seconds, act, self._pick(self.clients))
+        for client in self.clients:
+            if world.faults.rates["endpoint down"] and self._hit(0.5):
+                begin = START + timedelta(seconds=self._between(0, CHAOS_SECONDS))
+                until = min(
+                    begin + timedelta(seconds=self._between(60, CHAOS_SECONDS)),
+                    START + timedelta(seconds=CHAOS_SECONDS),
+                )
+                how = self._pick(("refused", "hangs", "500", "404", "410"))
+                world.outages[self._endpoint(client)] = (begin, until, how)
+        if not world.faults.calm and self._hit(0.2):
+            begin = START + timedelta(seconds=self._between(0, CHAOS_SECONDS * 0.8))
+            world.carrier_down = (begin, begin + timedelta(seconds=self._between(60, CHAOS_SECONDS * 0.2)))
+
+    def _later(self, seconds: float, act: Callable[..., None], *arguments: Any) -> None:
+        self.world.clock.after(seconds, lambda: act(*arguments), f"client {act.__name__.strip('_')}")
+
+    def _endpoint(self, client: Client) -> str:
+        return f"{self.world.accounts.index(client.account)}-{client.agent_id}"
+
+    def _agent(self, index: int, account: int) -> None:
+        world, owner = self.world, self.world.accounts[account]
+        config: dict[str, Any] = {
+            "agent_name": f"agent {index}",
+            "from_phone_numbers": ["+12025550100", "+12025550101"][: 1 + self._hit(0.5)],
+            "answer_url": "https://demo.twilio.com/docs/voice.xml",
+            "max_concurrent_calls": self._pick((1, 1, 2, 2, 3, 5, 60)),
+            "voicemail_detection": self._hit(0.4),
+        }
+        hours = None
+        if self._hit(0.3):
+            hours = self._pick((8, 9, 10)), self._pick((11, 15, 20))
+            config["calling_guardrails"] = {"call_start_hour": hours[0], "call_end_hour": hours[1]}
+        answer = world.ask_as(owner, "POST", "/v2/agent", {"agent_config": config})
+        client = Client(owner, json.loads(answer.body)["agent_id"], config)
+        url = f"http://127.0.0.1:{PORTS['inbox']}/{self._endpoint(client)}"
+        if not self._hit(0.05):
+            world.ask_as(owner, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": {"webhook_url": url}})
+        if hours is not None:
+            world.calling_hours[client.agent_id] = hours
+        self.clients.append(client)
+
+    def _number(self) -> str:
+        """A number nobody has called yet, mostly; what calls to it come to is decided with it."""
+        if self._numbers and self._hit(0.06):
+            return f"+1{AREAS[self._numbers % len(AREAS)]}55501{self._numbers % 90 + 10:02d}"
+        self._numbers += 1
+        to = f"+1{AREAS[self._numbers % len(AREAS)]}55501{self._numbers % 90 + 10:02d}"
+        outcomes = [self._weighted(OUTCOMES) for _ in range(5)]
+        self.world.carrier.calls.script(to, outcomes)
+        return to
+
+    def _retry_config(self) -> dict[str, Any] | None:
+        if self._hit(0.15):
+            return None
+        retried = [status for status in ("no-answer", "busy", "failed", "error") if self._hit(0.75)]
+        return {
+            "enabled": self._hit(0.93),
+            "max_retries": self._pick((1, 2, 3)),
+            "retry_on_statuses": retried or ["no-answer"],
+            "retry_on_voicemail": self._hit(0.4),
+            "retry_intervals_minutes": [self._pick((1, 2, 5, 20, 60)) for _ in range(self._pick((1, 2, 3)))],
+        }
+
+    # ---- asking again until answered ------------------------------------------------------------------------------
+
+    def _ask(
+        self,
+        client: Client,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        then: Callable[[Any, datetime], None] = lambda answer, asked_at: None,
+        made: bool = False,
+        tries: int = 1,
+    ) -> None:
+        """One request; again when it was not answered, or with 5xx. `then` gets a 2xx answer and when it was first
+        asked for by this try. `made`: the request makes something, and carries a key."""
+        world = self.world
+        if made and tries == 1:
+            self._keys += 1
+            headers = {**(headers or {}), "Idempotency-Key": f"key-{self._keys}"}
+        asked_at = world.now
+        answer = world.ask_as(client.account, method, path, body, headers)
+        lost = world.faults.strikes("client lost the answer")
+        self._expect(method, path, answer)
+        said = json.loads(answer.body) if answer.body and answer.status < 300 else {}
+        if said and made and headers is not None:
+            name = "execution_id" if "execution_id" in said else "batch_id"
+            world.seen.keys[client.account.id, headers["Idempotency-Key"]].add(str(said[name]))
+        if not lost and answer.status < 300:
+            then(said, asked_at)
+        elif (lost or answer.status >= 500 or answer.status in (409, 429)) and tries < MOST_TRIES:
+            self._later(
+                self._between(1, 30),
+                lambda: self._ask(client, method, path, body, headers=headers, then=then, made=made, tries=tries + 1),
+            )
+
+    def _expect(self, method: str, path: str, answer: Response) -> None:
+        """Whatever goes wrong, an answer is one that the contract knows."""
+        if answer.status not in (200, 201, 202, 302, 400, 404, 409, 413, 415, 422, 429, 500, 503):
+            self.world.violate("every answer is documented", f"{method} {path}: {answer.status}")
+        if answer.status == 500 and not self.world.faults.active:
+            self.world.violate("no server error without a fault", f"{method} {path}: {answer.body[:200]!r}")
+
+    # ---- what clients do ------------------------------------------------------------------------------------------
+
+    def _call(self, client: Client) -> None:
+        body: dict[str, Any] = {"agent_id": client.agent_id, "recipient_phone_number": self._number()}
+        config = self._retry_config()
+        if config is not None:
+            body["retry_config"] = config
+        if self._hit(0.3):
+            at = self.world.now + timedelta(seconds=self._between(130, 4000))
+            body["scheduled_at"] = rfc3339(at)
+        if self._hit(0.2):
+            body["bypass_call_guardrails"] = True
+        if self._hit(0.5):
+            body["user_data"] = {"name": "Zoë", "row": self._numbers}
+
+        def then(answer: Any, asked_at: datetime) -> None:
+            self.world.seen.acknowledged[answer["execution_id"]] = body
+            client.executions.append(answer["execution_id"])
+
+        self._ask(client, "POST", "/call", body, then=then, made=True)
+
+    def _batch(self, client: Client) -> None:
+        rows = [self._number() for _ in range(int(self._between(1, 8)))]
+        if self._hit(0.3):
+            rows += [rows[0], "nobody", ""]
+        fields = [("agent_id", client.agent_id)]
+        config = self._retry_config()
+        if config is not None:
+            fields.append(("retry_config", json.dumps(config)))
+        url = f"http://127.0.0.1:{PORTS['inbox']}/{self._endpoint(client)}"
+        if self._hit(0.7):
+            fields.append(("webhook_url", url))
+        if self._hit(0.25):
+            fields.append(("retries_first", "false"))
+        if self._hit(0.3):
+            fields.append(("calls_per_second", self._pick(("0.2", "1", "20"))))
+        starts = self._pick(("now", "now", "later", "by itself"))
+        if starts == "now":
+            fields.append(("start", "now"))
+
+        def then(answer: Any, asked_at: datetime) -> None:
+            batch_id = str(answer["batch_id"])
+            client.batches.append(batch_id)
+            self.world.seen.batches[batch_id] = client.account
+            if starts != "now":
+                self._later(self._between(5, 600), self._schedule, client, batch_id)
+
+        body = multipart(fields, "\n".join(["contact_number", *rows]))
+        self._ask(client, "POST", "/batches", body, headers={"Content-Type": CONTENT_TYPE}, then=then, made=True)
+
+    def _schedule(self, client: Client, batch_id: str) -> None:
+        at = rfc3339(self.world.now + timedelta(seconds=self._between(130, 2000)))
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        self._ask(client, "POST", f"/batches/{batch_id}/schedule", f"scheduled_at={at}".encode(), headers=headers)
+
+    def _stop_call(self, client: Client) -> None:
+        if not client.executions:
+            return
+        execution_id = self._pick(client.executions)
+
+        def then(answer: Any, asked_at: datetime) -> None:
+            self._stopped(f"call {execution_id}", lambda execution, at: execution.id == execution_id)
+
+        self._ask(client, "POST", f"/call/{execution_id}/stop", then=then)
+
+    def _stop_agent(self, client: Client) -> None:
+        def then(answer: Any, asked_at: datetime) -> None:
+            before = asked_at - timedelta(seconds=2 * LARGEST_SKEW_SECONDS)
+            listed = frozenset(answer["stopped_executions"])
+            self._stopped(
+                f"agent {client.agent_id}",
+                lambda execution, at: (
+                    execution.agent_id == client.agent_id
+                    and execution.batch_id is None
+                    and (at < before or execution.id in listed)
+                ),
+            )
+
+        self._ask(client, "POST", f"/v2/agent/{client.agent_id}/stop", then=then)
+
+    def _stop_batch(self, client: Client) -> None:
+        self._end_batch(client, "POST", "/stop")
+
+    def _delete_batch(self, client: Client) -> None:
+        self._end_batch(client, "DELETE", "")
+
+    def _end_batch(self, client: Client, method: str, rest: str) -> None:
+        if not client.batches:
+            return
+        batch_id = self._pick(client.batches)
+
+        def then(answer: Any, asked_at: datetime) -> None:
+            self._stopped(f"batch {batch_id}", lambda execution, at: execution.batch_id == batch_id)
+
+        self._ask(client, method, f"/batches/{batch_id}{rest}", then=then)
+
+    def _stopped(self, what: str, covers: Callable[[Execution, datetime], bool]) -> None:
+        self.world.seen.stops.append(Stopped(self.world.now, covers, what))
+
+    def _pause(self, client: Client) -> None:
+        if client.batches:
+            batch_id = self._pick(client.batches)
+            self._ask(client, "POST", f"/batches/{batch_id}/pause")
+            self._later(self._between(60, 3000), self._resume, client, batch_id)
+
+    def _resume(self, client: Client, batch_id: str) -> None:
+        self._ask(client, "POST", f"/batches/{batch_id}/resume")
+
+    def _limit(self, client: Client) -> None:
+        config = {"max_concurrent_calls": self._pick((1, 2, 3, 5, 60))}
+        self._ask(client, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": config})
+
+    def _replay(self, client: Client) -> None:
+        if client.executions:
+            self._ask(client, "POST", f"/executions/{self._pick(client.executions)}/webhooks/replay")
+
+    def _rotate(self, client: Client) -> None:
+        """Reads that must never be a server's error."""
+        for path in ("/user/me", "/phone-numbers/all", "/webhooks/undelivered", "/v2/agent/all"):
+            self._ask(client, "GET", path)
+
+    def _look(self, client: Client) -> None:
+        self._ask(client, "GET", f"/v2/agent/{client.agent_id}/executions?page_size=20")
+        if client.executions:
+            self._ask(client, "GET", f"/executions/{self._pick(client.executions)}")
+        if client.batches:
+            self._ask(client, "GET", f"/batches/{self._pick(client.batches)}")
+
+    def _spy(self, client: Client) -> None:
+        """Another account tries what is not its own."""
+        world = self.world
+        other = next(account for account in world.accounts if account is not client.account)
+        tried = [("POST", f"/v2/agent/{client.agent_id}/stop"), ("GET", f"/v2/agent/{client.agent_id}/executions")]
+        if client.executions:
+            execution_id = self._pick(client.executions)
+            tried += [("GET", f"/executions/{execution_id}"), ("POST", f"/call/{execution_id}/stop")]
+        if client.batches:
+            batch_id = self._pick(client.batches)
+            tried += [("GET", f"/batches/{batch_id}"), ("POST", f"/batches/{batch_id}/stop")]
+        for method, path in tried:
+            answer = world.ask_as(other, method, path)
+            if answer.status < 400:
+                world.violate("nobody sees another's", f"{other.id}: {method} {path} was answered {answer.status}")

@@ -1,0 +1,678 @@
+"""The simulated world: the whole local stack without sockets, in one thread at a time, with faults between its parts.
+
+    the shipped handlers ─► botocore ─► faults ─► local.aws (moto, scheduler, Lambda, stream)
+                         └► Http.send ─► faults ─► local.carrier, or a customer's endpoint
+    local.carrier ─► faults ─► callbacks ─► API ─► the shipped handlers
+    clients (events of the timeline) ─► API
+
+Only `redial.adapters.http.Http.send`, the last step onto the wire, is replaced; what it does is tested with real
+sockets in tests/contract/test_http.py. Functions that wait, or whose requests are slow, let others go on meanwhile, so
+that every interleaving of requests can happen; whose turn it is depends on the seed alone.
+
+What happens is written down for the invariants (`Seen`) and, for people, as a timeline.
+"""
+
+import base64
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from urllib.parse import urlencode, urlsplit
+
+import botocore.endpoint
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from moto.dynamodb.models import dynamodb_backends
+
+from local.aws import Answer, OutsideRequest
+from local.carrier_calls import Call, Overrides
+from local.dynamodb_tables import StoredItem, contents_of
+from local.http_server import HttpServer, Request, Response
+from local.inbox import verify
+from local.lambda_functions import ACCOUNT_ID, REGION, Function, Handler, Invocation
+from local.scheduler import PRECISION_SECONDS, Schedule
+from local.stack import LocalStack
+from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.adapters.dynamodb.items import from_item
+from redial.adapters.http import Http
+from redial.domain.batch import Batch
+from redial.domain.execution import Execution
+from redial.runtime import keys, system
+from redial.wire.http import HttpResponse, NoAnswer, NotSent
+from redial.wire.stored_batch import decode as decode_batch
+from redial.wire.stored_execution import decode
+from tests.simulation.faults import Faults
+
+START = datetime(2026, 1, 26, 14, 0, tzinfo=UTC)
+PORTS = {"API": 4000, "carrier": 4001, "inbox": 4002, "files": 4003}
+HOUR = 3600.0
+MOST_REQUESTS = 60_000
+"""A run with more of them goes round in circles."""
+_CALLBACK = re.compile(r"/callbacks/[^/]+/([0-9a-f-]{36})/(\d+)")
+_NOT_REACHED = ("aws request lost", "aws throttled", "aws error 500")
+_NEEDS_SWEEP = "sweep"
+API_MODULE = "functions.api.handler"
+
+
+_MORE_APIS: list[Handler] = []
+"""Environments of this process, whatever world it runs: making one takes as long as a cold start."""
+
+
+def _another_api() -> Handler:
+    """The API's handler once more, in a module of its own."""
+    spec = importlib.util.find_spec(API_MODULE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    handler: Handler = module.handler
+    return handler
+
+
+class Killed(BaseException):
+    """The function is gone, as if its process had been."""
+
+
+class NoSocket(HttpServer):
+    """An address at which nothing listens: the world's network knows who is meant by it."""
+
+    def __init__(self, name: str, port: int) -> None:
+        self.name, self.port, self.serving = name, port, False
+        self.url = f"http://127.0.0.1:{port}"
+
+    def start(self, respond: Callable[[Request], Response | None]) -> None:
+        self.respond, self.serving = respond, True
+
+    def stop(self) -> None:
+        self.serving = False
+
+
+@dataclass(frozen=True)
+class Account:
+    """A customer of Redial."""
+
+    id: str
+    key: str
+    secret: str
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A request to place a call that the carrier took, for that attempt of that execution."""
+
+    execution_id: str
+    attempt: int
+    at: datetime
+    call: Call
+
+
+@dataclass(frozen=True)
+class Told:
+    """A webhook that an endpoint got. `taken`: the endpoint saw it through and answered 2xx, read or not."""
+
+    endpoint: str
+    at: datetime
+    body: Any
+    raw: bytes
+    verified: bool
+    taken: bool
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A stop that was answered at `at`: nothing that it covers may be claimed any more."""
+
+    at: datetime
+    covers: Callable[[Execution, datetime], bool]
+    what: str
+
+
+@dataclass
+class Seen:
+    """Everything that an outsider could have seen, by true time."""
+
+    placed: dict[tuple[str, int], list[Placed]] = field(default_factory=lambda: defaultdict(list))
+    executions: dict[str, Execution] = field(default_factory=dict)
+    created_at: dict[str, datetime] = field(default_factory=dict)
+    claimed_at: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    told: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))
+    stops: list[Stopped] = field(default_factory=list)
+    limits: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
+    acknowledged: dict[str, Any] = field(default_factory=dict)
+    keys: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    batches: dict[str, Account] = field(default_factory=dict)
+    given_up: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+
+@dataclass(frozen=True)
+class Violation:
+    """An invariant, by its name, that did not hold."""
+
+    invariant: str
+    at: datetime
+    what: str
+
+
+class World(LocalStack):
+    """One run of one seed. Between `start` and `stop` this process's clock, AWS, HTTP and chance are the world's."""
+
+    def __init__(self, seed: int, faults: Faults) -> None:
+        super().__init__(
+            seed=seed,
+            start_at=START,
+            log=Path(os.devnull),
+            first_agent=False,
+            firing=self._firing,
+            stream_duplicates=0.05,
+        )
+        self.faults = faults
+        self.seen = Seen()
+        self.lines: list[str] = []
+        self.violations: list[Violation] = []
+        self.requests: Counter[str] = Counter()
+        self.on_placed: list[Callable[[World, Placed], None]] = []
+        self.on_written: list[Callable[[World, Execution | None, Execution], None]] = []
+        self.outages: dict[str, tuple[datetime, datetime, str]] = {}
+        self.carrier_down: tuple[datetime, datetime] | None = None
+        self.calling_hours: dict[str, tuple[int, int]] = {}
+        self.accounts = [
+            Account("local", self.api_key, _secret(f"{seed}")),
+            Account("other", "other-key", _secret("o")),
+        ]
+        self._busy_apis: list[Handler] = []
+        self._digest = hashlib.sha256()
+        self._patches: list[Any] = []
+        self._history: list[tuple[datetime, dict[str, Any] | None, dict[str, Any] | None]] = []
+
+    # ---- starting and ending --------------------------------------------------------------------------------------
+
+    def _bind(self, name: str, port: int) -> HttpServer:
+        return NoSocket(name, PORTS[name])
+
+    def start(self) -> "World":
+        logging.getLogger("redial").addHandler(logging.NullHandler())
+        random.seed(self.seed)  # botocore draws its waits between tries from here
+        self._patch(mock.patch.object(Http, "send", self._send))
+        self._patch(mock.patch.object(botocore.endpoint, "time", mock.Mock(sleep=self.functions.sleep)))
+        # Invocations that overlap run in environments of their own, so none waits for another's lock.
+        self._patch(mock.patch("redial.adapters.secrets.threading", mock.Mock(Lock=nullcontext)))
+        super().start()
+        second = self.accounts[1]
+        dynamodb = self.aws.client("dynamodb")
+        keys.ensure_account(
+            account_id=second.id,
+            name="Another",
+            webhook_secret=second.secret,
+            api_key=second.key,
+            accounts=DynamoAccounts(dynamodb, self.environment["TABLE_NAME"]),
+            now=system.now(),
+        )
+        table: Any = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
+        table.stream_shard.listeners.append(self._wrote)
+        self.aws.between = self._between
+        self.carrier.calls.post = self._post_callback
+        self.functions.delays = self._delays
+        return self
+
+    def __enter__(self) -> "World":
+        return self.start()
+
+    def stop(self) -> None:
+        super().stop()
+        while self._patches:
+            self._patches.pop().stop()
+
+    def load(self, function: Function) -> Handler:
+        """As in Lambda, an invocation has an environment to itself: the API's resolver serves one request at a time."""
+        handler = super().load(function)
+        if function.module != API_MODULE:
+            return handler
+
+        def in_a_free_one(event: Any, context: Any) -> Any:
+            free = [one for one in (handler, *_MORE_APIS) if one not in self._busy_apis]
+            if not free:
+                free.append(_another_api())
+                _MORE_APIS.append(free[0])
+            self._busy_apis.append(free[0])
+            try:
+                return free[0](event, context)
+            finally:
+                self._busy_apis.remove(free[0])
+
+        return in_a_free_one
+
+    def _patch(self, patch: Any) -> None:
+        patch.start()
+        self._patches.append(patch)
+
+    def _use_simulated_world(self) -> None:
+        """As on one machine, but the clocks of two functions may differ."""
+        super()._use_simulated_world()
+
+        def now() -> datetime:
+            invocation = self.functions.current()
+            true = self.clock.now()
+            if invocation is None:
+                return true
+            return true + timedelta(seconds=self.faults.skew_seconds(invocation.request_id))
+
+        system.use(now=now)
+
+    # ---- what is written down -------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        """The true simulated instant."""
+        return self.clock.now()
+
+    @property
+    def digest(self) -> str:
+        """A hash over everything that happened, every AWS request included: the same for the same seed."""
+        return self._digest.hexdigest()
+
+    def trace(self, what: str, timeline: bool = True) -> None:
+        at = self.now - START
+        self._digest.update(f"{at.total_seconds():.3f} {what}\n".encode())
+        if timeline:
+            self.lines.append(f"{_clock(at)}  {what}")
+
+    def violate(self, invariant: str, what: str) -> None:
+        self.violations.append(Violation(invariant, self.now, what))
+        self.trace(f"VIOLATED {invariant}: {what}")
+
+    def _wrote(self, old: StoredItem | None, new: StoredItem | None) -> None:
+        """A write of one item of the table, at its true time."""
+        if self.faults.rates["index stale"] and self.faults.active:
+            self._history.append((self.now, None if old is None else old.plain, None if new is None else new.plain))
+        if new is None:
+            return
+        pk, sk = str(new.plain["pk"]["S"]), str(new.plain["sk"]["S"])
+        if sk.startswith("AGENT#"):
+            self.seen.limits[sk.removeprefix("AGENT#")].append((self.now, int(new.plain["mc"]["N"])))
+        if pk.startswith("B#") and sk == "B":
+            batch = decode_batch(from_item(new.plain))
+            self.seen.given_up[batch.id].update(batch.delivery.undelivered)
+        if not pk.startswith("X#") or sk != "X":
+            return
+        after = decode(from_item(new.plain))
+        before = self.seen.executions.get(after.id)
+        self.seen.executions[after.id] = after
+        self.seen.created_at.setdefault(after.id, self.now)
+        self.seen.given_up[after.id].update(after.delivery.undelivered)
+        self._note(before, after)
+        for check in self.on_written:
+            check(self, before, after)
+
+    def _note(self, before: Execution | None, after: Execution) -> None:
+        state, number = after.state, after.state.attempt.number
+        known = 0 if before is None else len(before.changes)
+        if state.is_dialling and (before is None or not before.state.is_dialling):
+            self.seen.claimed_at[after.id, number] = self.now
+        for change in after.changes[known:]:
+            until = "" if change.until is None else f" until {_clock(change.until - START)}"
+            why = change.reason or change.ended or ""
+            self.trace(f"{_short(after.id)} #{change.attempt} {change.kind}{until}{f' ({why})' if why else ''}")
+
+    # ---- what is stored -------------------------------------------------------------------------------------------
+
+    def items(self, prefix: str) -> list[dict[str, Any]]:
+        """Every item of the table whose partition key begins so."""
+        table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
+        return [
+            from_item(item.plain)
+            for partition in contents_of(table).partitions.values()
+            for item in partition.items.values()
+            if item.plain["pk"]["S"].startswith(prefix)
+        ]
+
+    def stored_executions(self) -> list[Execution]:
+        return [decode(item) for item in self.items("X#")]
+
+    def stored_batches(self) -> list[Batch]:
+        return [decode_batch(item) for item in self.items("B#") if item["sk"] == "B"]
+
+    def has_endpoint(self, execution: Execution) -> bool:
+        """Whether its agent has a webhook, which here is set once and for all, right after the agent is made."""
+        return any(
+            item["sk"] == f"AGENT#{execution.agent_id}" and "wh" in item
+            for item in self.items(f"A#{execution.account_id}")
+        )
+
+    def listed_undelivered(self) -> set[str]:
+        return {str(item["sk"]) for item in self.items("U#")}
+
+    # ---- AWS ------------------------------------------------------------------------------------------------------
+
+    def _between(self, service: str, operation: str, body: bytes, ask: Callable[[], Answer]) -> Answer:
+        """One request of a function to AWS, as the faults let it through."""
+        invocation, faults = self.functions.current(), self.faults
+        if invocation is None:
+            return ask()
+        who = invocation.function.name.removeprefix("redial-")
+        self.requests[f"{who} {service} {operation}"] += 1
+        if invocation.gone is None and self.requests.total() > MOST_REQUESTS:
+            if self.requests.total() == MOST_REQUESTS + 1:
+                self.violate(
+                    "it converges", f"more than {MOST_REQUESTS} requests, the last {who} {service} {operation}"
+                )
+            invocation.gone = Killed("there were too many requests")
+        if invocation.gone is not None:
+            raise invocation.gone
+        self.trace(f"{who} {service} {operation}", timeline=False)
+        self._maybe_kill(invocation, f"before {service} {operation}")
+        if faults.strikes("aws slow"):
+            self.functions.sleep(faults.between(0.02, 4.0 if faults.one_in(4) else 0.6))
+        if faults.strikes("function stalled"):
+            self.trace(f"{who} stalls at {service} {operation}")
+            self.functions.sleep(invocation.function.timeout_seconds + 1)
+        if faults.strikes("aws request lost"):
+            raise EndpointConnectionError(endpoint_url=f"https://{service}")
+        if faults.strikes("aws throttled"):
+            return _refusal(service, throttled=True)
+        if faults.strikes("aws error 500"):
+            return _refusal(service, throttled=False)
+        answer = ask()
+        if operation == "Query" and b"IndexName" in body and faults.strikes("index stale"):
+            answer = self._stale(body, answer)
+        if faults.strikes("aws slow"):
+            self.functions.sleep(faults.between(0.02, 0.6))
+        self._maybe_kill(invocation, f"after {service} {operation}")
+        if faults.strikes("aws answer lost"):
+            raise ReadTimeoutError(endpoint_url=f"https://{service}")
+        return answer
+
+    def _maybe_kill(self, invocation: Invocation, where: str) -> None:
+        if self.faults.strikes("function killed"):
+            self.trace(f"{invocation.function.name.removeprefix('redial-')} killed {where}")
+            invocation.gone = Killed(where)
+            raise invocation.gone
+
+    def _stale(self, body: bytes, answer: Answer) -> Answer:
+        """What the index said some seconds ago: it does not have the newest writes, and still has what they took out.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Writes
+        """
+        since = self.now - timedelta(seconds=self.faults.between(0.1, 5.0))
+        asked = json.loads(body)
+        index, values = asked["IndexName"], asked["ExpressionAttributeValues"]
+        shard, key = f"{index}_shard", {"due": "due_at", "listing": "listing_key"}[index]
+        first: dict[tuple[str, str], dict[str, Any] | None] = {}
+        for at, before, after in self._history:
+            one = before if before is not None else after
+            if at > since and one is not None:
+                first.setdefault((one["pk"]["S"], one["sk"]["S"]), before)
+        said = json.loads(answer[2])
+        items = [item for item in said["Items"] if (item["pk"]["S"], item["sk"]["S"]) not in first]
+        for before in first.values():
+            if before is None or before.get(shard) != values.get(":shard") or not _in_range(before, key, values):
+                continue
+            items.append({name: before[name] for name in ("pk", "sk", shard, key)})
+        items.sort(key=lambda item: _sortable(item[key]), reverse=asked.get("ScanIndexForward") is False)
+        said["Items"], said["Count"] = items, len(items)
+        return answer[0], answer[1], json.dumps(said).encode()
+
+    # ---- Lambda and Scheduler -------------------------------------------------------------------------------------
+
+    def _delays(self, function: Function, event: Any) -> tuple[float, ...]:
+        """When an asynchronous invocation runs, and how often."""
+        faults = self.faults
+        sweeper = function.name.endswith(_NEEDS_SWEEP)
+        if sweeper:
+            return (0.0, faults.between(0, 5)) if faults.strikes("two sweepers") else (0.0,)
+        if faults.strikes("invocation lost"):
+            self.trace(f"{function.name.removeprefix('redial-')} invocation lost {_subject(event)}")
+            return ()
+        late = 0.0
+        if faults.strikes("invoked hours late"):
+            late = faults.between(HOUR, 4 * HOUR)
+        elif faults.strikes("invoked late"):
+            late = faults.between(1, 240)
+        return (late, late + self._again()) if faults.strikes("invoked twice") else (late,)
+
+    def _again(self) -> float:
+        """How much later something comes a second time: often in the same moment, so that both run side by side."""
+        return 0.0 if self.faults.one_in(2) else self.faults.between(0, 90)
+
+    def _firing(self, schedule: Schedule) -> tuple[float, ...]:
+        """When a schedule fires, and how often. Never early: that is what the service promises."""
+        faults = self.faults
+        if faults.strikes("schedule never"):
+            self.trace(f"schedule {_subject(schedule.definition['Name'])} will never fire")
+            return ()
+        late = faults.between(0, PRECISION_SECONDS) if faults.strikes("schedule up to 60 s late") else 0.0
+        if faults.strikes("schedule hours late"):
+            late = faults.between(HOUR, 5 * HOUR)
+        return (late, late + self._again()) if faults.strikes("schedule twice") else (late,)
+
+    # ---- HTTP -----------------------------------------------------------------------------------------------------
+
+    def _send(self, method: str, url: str, *, headers: Any, body: bytes = b"", **limits: Any) -> HttpResponse:
+        """`Http.send`, to whoever is at that address."""
+        parts = urlsplit(url)
+        sent = Request(method, parts.path, parts.query, list(headers.items()), body, "127.0.0.1", "HTTP/1.1")
+        invocation = self.functions.current()
+        watched = OutsideRequest("before", "http", f"{method} {url}", invocation)
+        self.aws.tell(watched)
+        if invocation is not None:
+            self._maybe_kill(invocation, f"before {method} {parts.path}")
+        if parts.port == PORTS["carrier"]:
+            answer = self._ask_carrier(sent, limits)
+        else:
+            answer = self._tell_endpoint(sent, limits)
+        if invocation is not None:
+            self._maybe_kill(invocation, f"after {method} {parts.path}")
+        self.aws.tell(OutsideRequest("after", "http", watched.operation, invocation, answer.status))
+        return HttpResponse(answer.status, {name.lower(): value for name, value in answer.headers}, answer.body)
+
+    def _ask_carrier(self, sent: Request, limits: Any) -> Response:
+        faults, read = self.faults, float(limits["read_timeout_seconds"])
+        down = self.carrier_down is not None and self.carrier_down[0] <= self.now < self.carrier_down[1]
+        if sent.method == "GET":
+            if down or faults.strikes("carrier cannot be asked"):
+                raise NotSent("connection refused")
+            return _answered(self.carrier.respond(sent))
+        if down or faults.strikes("carrier not reached"):
+            raise NotSent("connection refused")
+        if faults.strikes("carrier timeout before placing"):
+            self.functions.sleep(read)
+            raise NoAnswer("no answer in time")
+        if faults.strikes("carrier 429"):
+            return Response.of(429, {"code": 20429, "message": "Too Many Requests", "status": 429})
+        if faults.strikes("carrier 5xx before placing"):
+            return Response.of(503, {"message": "Service Unavailable"})
+        if faults.strikes("carrier slow"):
+            self.functions.sleep(faults.between(0.1, read * 0.9))
+        known = len(self.carrier.calls.all())
+        answer = self.carrier.respond(sent)
+        for call in self.carrier.calls.all()[known:]:
+            self._placed(call)
+        if faults.strikes("carrier slow"):
+            self.functions.sleep(faults.between(0.1, read * 0.9))
+        if faults.strikes("carrier timeout after placing"):
+            self.functions.sleep(read)
+            raise NoAnswer("no answer in time")
+        if faults.strikes("carrier 5xx after placing"):
+            return Response.of(502, {"message": "Bad Gateway"})
+        return _answered(answer)
+
+    def _placed(self, call: Call) -> None:
+        found = _CALLBACK.search(call.request.status_callback or "")
+        assert found is not None, "every call carries its attempt's callback URL"
+        placed = Placed(found[1], int(found[2]), self.now, call)
+        self.seen.placed[placed.execution_id, placed.attempt].append(placed)
+        self.trace(f"{_short(placed.execution_id)} #{placed.attempt} RINGS {call.request.to} ({call.outcome})")
+        for check in self.on_placed:
+            check(self, placed)
+
+    def _tell_endpoint(self, sent: Request, limits: Any) -> Response:
+        faults, name = self.faults, sent.path.strip("/")
+        start, end, how = self.outages.get(name, (START, START, ""))
+        if start <= self.now < end:
+            faults.injected["endpoint down"] += 1
+            if how == "refused":
+                raise NotSent("connection refused")
+            if how == "hangs":
+                self.functions.sleep(float(limits["total_timeout_seconds"]))
+                raise NoAnswer("no answer in time")
+            return self._told(name, sent, int(how))
+        if faults.strikes("endpoint hangs"):
+            self.functions.sleep(float(limits["total_timeout_seconds"]))
+            raise NoAnswer("no answer in time")
+        for kind, status in (("endpoint 500", 500), ("endpoint 410", 410), ("endpoint 429", 429)):
+            if faults.strikes(kind):
+                answer = self._told(name, sent, status)
+                wait = [("retry-after", str(int(faults.between(1, 600))))] if status == 429 else []
+                return Response(status, answer.body, [*answer.headers, *wait])
+        if faults.strikes("endpoint slow"):
+            self.functions.sleep(faults.between(0.5, float(limits["total_timeout_seconds"]) * 0.9))
+        answer = self._told(name, sent, 200)
+        if faults.strikes("endpoint took it without an answer"):
+            raise NoAnswer("connection closed by the other side")
+        return answer
+
+    def _told(self, name: str, sent: Request, status: int) -> Response:
+        """The endpoint has read all of a webhook, and answers it."""
+        account = self.accounts[int(name.partition("-")[0])]
+        headers = {key.lower(): value for key, value in sent.headers}
+        body = json.loads(sent.body)
+        told = Told(
+            name, self.now, body, sent.body, verify(headers, sent.body, (account.secret,), self.now), status < 300
+        )
+        self.seen.told[body["id"] if "id" in body else body["batch_id"]].append(told)
+        subject = _short(str(body.get("id") or body.get("batch_id")))
+        self.trace(f"{subject} told {body.get('sequence')} {body.get('status')} → {status}")
+        return Response.of(status, {})
+
+    def _post_callback(self, url: str, body: bytes, headers: dict[str, str], overrides: Overrides) -> Any:
+        """The carrier's callback, on its way to the API."""
+        faults = self.faults
+        if faults.strikes("callback forged"):
+            self._forge(url, body, headers)
+        if faults.strikes("callback missing"):
+            self.trace(f"callback lost: {_subject(url)} {_status(body)}")
+            return Response.of(200, {})  # as far as the carrier knows
+
+        def deliver() -> Response:
+            return self.request("POST", urlsplit(url).path, body, headers)
+
+        late = faults.between(1, HOUR / 2 if faults.one_in(5) else 120) if faults.strikes("callback late") else 0.0
+        if faults.strikes("callback twice"):
+            self.clock.after(late + 10 * self._again(), deliver, "callback again")
+        if late:
+            self.clock.after(late, deliver, "late callback")
+            return Response.of(200, {})
+        return deliver()
+
+    def _forge(self, url: str, body: bytes, headers: dict[str, str]) -> None:
+        """Somebody who knows the URL but not the token says that the call was answered."""
+        false = urlencode(
+            {"CallSid": "CA" + "0" * 32, "CallStatus": "completed", "AccountSid": self.carrier.account_sid}
+        )
+        forgery = body + b"&CallDuration=99" if self.faults.one_in(2) else false.encode()
+        answer = self.request("POST", urlsplit(url).path, forgery, headers)
+        if answer.status < 400:
+            self.violate("forged callbacks are refused", f"{_subject(url)} was answered {answer.status}")
+
+    # ---- clients --------------------------------------------------------------------------------------------------
+
+    def request(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Response:
+        """One HTTP request to the API, from outside."""
+        parts = urlsplit(target)
+        sent = {"host": f"127.0.0.1:{PORTS['API']}", **(headers or {})}
+        request = Request(method, parts.path, parts.query, list(sent.items()), body, "203.0.113.7", "HTTP/1.1")
+        return _answered(self.api.respond(request))
+
+    def ask_as(
+        self, account: Account, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Response:
+        """One request of a customer's. A body that is not bytes is sent as JSON."""
+        sent = {"Authorization": f"Bearer {account.key}", **(headers or {})}
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            sent["Content-Type"] = "application/json"
+        answer = self.request(method, target, body or b"", sent)
+        self.trace(f"{account.id} {method} {_shortened(target)} → {answer.status}")
+        return answer
+
+    def run(self, seconds: float) -> None:
+        """Let simulated time pass."""
+        self.clock.advance(seconds / 60)
+
+
+def _answered(response: Response | None) -> Response:
+    """Raises `NoAnswer` where the other side broke the connection off."""
+    if response is None:
+        raise NoAnswer("connection closed by the other side")
+    return response
+
+
+def _refusal(service: str, *, throttled: bool) -> Answer:
+    """How a service says that there is too much to do, or that something is wrong with it."""
+    if not throttled:
+        return 500, {"x-amzn-ErrorType": "InternalServerError"}, b'{"__type": "InternalServerError", "message": "!"}'
+    code = {
+        "dynamodb": "ProvisionedThroughputExceededException",
+        "lambda": "TooManyRequestsException",
+        "s3": "SlowDown",
+    }.get(service, "ThrottlingException")
+    if service == "s3":
+        return 503, {}, b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
+    status = 400 if service in ("dynamodb", "secrets-manager") else 429
+    return status, {"x-amzn-ErrorType": code}, json.dumps({"__type": code, "message": "Rate exceeded"}).encode()
+
+
+def _in_range(item: dict[str, Any], key: str, values: dict[str, Any]) -> bool:
+    if key not in item:
+        return False
+    value = _sortable(item[key])
+    lows = [_sortable(values[name]) for name in (":low",) if name in values]
+    highs = [_sortable(values[name]) for name in (":high", ":now", ":until") if name in values]
+    assert lows or highs, f"unknown bounds of an index: {sorted(values)}"
+    return all(value >= low for low in lows) and all(value <= high for high in highs)
+
+
+def _sortable(value: dict[str, str]) -> Any:
+    return int(value["N"]) if "N" in value else value["S"]
+
+
+def _secret(text: str) -> str:
+    return "whsec_" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _clock(span: timedelta) -> str:
+    """A span since the start, as days and time of day."""
+    seconds = span.total_seconds()
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(int(minutes), 60)
+    return f"{hours // 24}d{hours % 24:02d}:{minute:02d}:{second:06.3f}"
+
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def _short(identifier: str) -> str:
+    return identifier[:8]
+
+
+def _shortened(text: str) -> str:
+    return _ID.sub(lambda found: found[0][:8], text)
+
+
+def _subject(of: Any) -> str:
+    """What an event, a URL or a schedule's name is about."""
+    text = of if isinstance(of, str) else json.dumps(of)
+    return " ".join(_short(one) for one in dict.fromkeys(_ID.findall(text)))
+
+
+def _status(body: bytes) -> str:
+    found = re.search(rb"CallStatus=([a-z-]+)", body)
+    return found[1].decode() if found else "detection"
