@@ -185,6 +185,11 @@ class Calls:
         with self._lock:
             return list(self._calls.values())
 
+    def newest(self) -> Call | None:
+        """The call that was placed last."""
+        with self._lock:
+            return next(reversed(self._calls.values()), None)
+
     def get(self, sid: str) -> Call | None:
         return self._calls.get(sid)
 

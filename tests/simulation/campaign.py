@@ -87,7 +87,7 @@ def converge(world: World) -> timedelta | None:
 
 def is_quiet(world: World) -> bool:
     """Nothing in the table is due at any time, nothing waits, and no timer of anything is set."""
-    if any("due_at" in item for prefix in ("X#", "B#", "L#") for item in world.items(prefix)):
+    if world.is_anything_due():
         return False
     if any(stream.waiting() for stream in world.streams):
         return False

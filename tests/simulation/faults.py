@@ -77,7 +77,7 @@ class Faults:
         for kind, most in KINDS.items():
             drawn = most * (0.2 + 0.8 * choice.random()) if choice.random() < 0.6 else 0.0
             self.rates[kind] = drawn if rates is None else rates.get(kind, 0.0)
-        self.calm = rates is not None and rates.keys() <= CALM.keys()
+        self.calm = bool(rates) and rates is not None and rates.keys() <= CALM.keys()
         self._chance = Random(f"{seed} faults")
 
     def strikes(self, kind: str) -> bool:

@@ -76,12 +76,7 @@ def no_dial_after_an_answered_stop(world: World, placed: Placed) -> None:
 
 def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
     agent_id = world.seen.executions[placed.execution_id].agent_id
-    live = sum(
-        one.call.status not in ENDED
-        for (execution_id, _), calls in world.seen.placed.items()
-        if world.seen.executions[execution_id].agent_id == agent_id
-        for one in calls
-    )
+    live = sum(call.status not in ENDED for call in world.seen.calls_of[agent_id])
     limits = world.seen.limits[agent_id]
     recent = [value for at, value in limits if at > world.now - LIMIT_IN_FORCE]
     in_force = [value for at, value in limits if at <= world.now - LIMIT_IN_FORCE][-1:]

@@ -141,6 +141,7 @@ class Seen:
     """Everything that an outsider could have seen, by true time."""
 
     placed: dict[tuple[str, int], list[Placed]] = field(default_factory=lambda: defaultdict(list))
+    calls_of: dict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
     executions: dict[str, Execution] = field(default_factory=dict)
     created_at: dict[str, datetime] = field(default_factory=dict)
     claimed_at: dict[tuple[str, int], datetime] = field(default_factory=dict)
@@ -179,6 +180,8 @@ class World(LocalStack):
         self.lines: list[str] = []
         self.violations: list[Violation] = []
         self.requests: Counter[str] = Counter()
+        self.cuts_off: Callable[[Invocation, str], bool] = lambda invocation, where: False
+        """Whether a function ends here: before or after one of its requests, to AWS or over HTTP."""
         self.on_placed: list[Callable[[World, Placed], None]] = []
         self.on_written: list[Callable[[World, Execution | None, Execution], None]] = []
         self.outages: dict[str, tuple[datetime, datetime, str]] = {}
@@ -188,6 +191,7 @@ class World(LocalStack):
             Account("local", self.api_key, _secret(f"{seed}")),
             Account("other", "other-key", _secret("o")),
         ]
+        self._newest: Call | None = None
         self._busy_apis: list[Handler] = []
         self._digest = hashlib.sha256()
         self._patches: list[Any] = []
@@ -334,6 +338,11 @@ class World(LocalStack):
             if item.plain["pk"]["S"].startswith(prefix)
         ]
 
+    def is_anything_due(self) -> bool:
+        """Whether anything is to be looked at, now or later."""
+        table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
+        return contents_of(table).lowest("due_at") is not None
+
     def stored_executions(self) -> list[Execution]:
         return [decode(item) for item in self.items("X#")]
 
@@ -391,7 +400,7 @@ class World(LocalStack):
         return answer
 
     def _maybe_kill(self, invocation: Invocation, where: str) -> None:
-        if self.faults.strikes("function killed"):
+        if self.faults.strikes("function killed") or self.cuts_off(invocation, where):
             self.trace(f"{invocation.function.name.removeprefix('redial-')} killed {where}")
             invocation.gone = Killed(where)
             raise invocation.gone
@@ -491,9 +500,10 @@ class World(LocalStack):
             return Response.of(503, {"message": "Service Unavailable"})
         if faults.strikes("carrier slow"):
             self.functions.sleep(faults.between(0.1, read * 0.9))
-        known = len(self.carrier.calls.all())
         answer = self.carrier.respond(sent)
-        for call in self.carrier.calls.all()[known:]:
+        call = self.carrier.calls.newest()
+        if call is not None and call is not self._newest:
+            self._newest = call
             self._placed(call)
         if faults.strikes("carrier slow"):
             self.functions.sleep(faults.between(0.1, read * 0.9))
@@ -509,6 +519,7 @@ class World(LocalStack):
         assert found is not None, "every call carries its attempt's callback URL"
         placed = Placed(found[1], int(found[2]), self.now, call)
         self.seen.placed[placed.execution_id, placed.attempt].append(placed)
+        self.seen.calls_of[self.seen.executions[placed.execution_id].agent_id].append(call)
         self.trace(f"{_short(placed.execution_id)} #{placed.attempt} RINGS {call.request.to} ({call.outcome})")
         for check in self.on_placed:
             check(self, placed)

@@ -336,12 +336,12 @@ def change_batch(
 ) -> tuple[Batch, Batch]:
     """Apply a pure change to the batch as stored, again from a fresh read whenever another writer was quicker; deliver
     is invoked for what it adds. Raises `NotFound`, and what `apply` raises."""
-    lease = f"b-{now.timestamp():.3f}"
     for _ in range(_MOST_TRIES):
         before = read_batch(batch_id, account_id=account_id, batches=batches)
         after = apply(before)
         if after is before:
             return before, before
+        lease = f"b-{before.version}"
         if after.last_sequence > before.last_sequence:
             after = after.lease_delivery(lease, now)
         try:

@@ -139,7 +139,6 @@ class Worker:
 
     def _change(self, batch_id: str, worker: str | None, apply: Callable[[Batch], Batch]) -> Batch | None:
         """Apply a change to the batch as stored; None, and nothing changed, where this invocation is not its worker."""
-        lease = f"c-{self.now().timestamp():.3f}"
         while True:
             before = self.batches.get(batch_id)
             if before is None or before.worker != worker:
@@ -147,7 +146,7 @@ class Worker:
             after = apply(before)
             if after is before:
                 return before
-            now = self.now()
+            now, lease = self.now(), f"c-{before.version}"
             if after.last_sequence > before.last_sequence:
                 after = after.lease_delivery(lease, now)
             try:

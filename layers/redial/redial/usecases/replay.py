@@ -45,18 +45,19 @@ def replay_webhooks(
 
     Raises `NotFound`.
     """
-    lease = f"replay-{now.timestamp():.3f}"
 
     def apply(execution: Execution) -> Execution:
         if execution.account_id != account_id or not execution.delivery.undelivered:
             return execution
-        return replace(execution, delivery=execution.delivery.replay()).lease_delivery(lease, now)
+        return replace(execution, delivery=execution.delivery.replay()).lease_delivery(
+            f"replay-{execution.version}", now
+        )
 
     changed = change(executions, execution_id, now, apply)
     if changed is None or changed[0].account_id != account_id:
         raise NotFound(f"there is no execution {execution_id}")
     before, after = changed
-    if after.delivery.lease == lease:
+    if after.delivery.lease == (lease := f"replay-{before.version}"):
         functions.deliver(execution_id, lease)
     return before.delivery.undelivered if after is not before else ()
 
@@ -65,14 +66,13 @@ def replay_batch_webhooks(
     batch_id: str, *, account_id: str, batches: Batches, functions: Functions, now: datetime
 ) -> tuple[int, ...]:
     """The same for a batch's own events. Raises `NotFound`."""
-    lease = f"replay-{now.timestamp():.3f}"
 
     def apply(batch: Batch) -> Batch:
         if not batch.delivery.undelivered:
             return batch
-        return replace(batch, delivery=batch.delivery.replay()).lease_delivery(lease, now)
+        return replace(batch, delivery=batch.delivery.replay()).lease_delivery(f"replay-{batch.version}", now)
 
     before, after = change_batch(batch_id, apply, account_id, batches, functions, now)
-    if after.delivery.lease == lease:
+    if after.delivery.lease == (lease := f"replay-{before.version}"):
         functions.deliver(batch_id, lease)
     return before.delivery.undelivered if after is not before else ()

@@ -113,12 +113,11 @@ def _stop(
     known: Execution | None = None,
 ) -> Execution | None:
     """Raises `_NotWaiting`; None when there is no such execution."""
-    lease = f"stop-{now.timestamp():.3f}"
 
     def apply(execution: Execution) -> Execution:
         if not execution.state.is_waiting:
             raise _NotWaiting
-        return execution.stop(now, reason).lease_delivery(lease, now)
+        return execution.stop(now, reason).lease_delivery(f"stop-{execution.version}", now)
 
     changed = change(executions, execution_id, now, apply, known)
     if changed is None:
@@ -132,5 +131,14 @@ def _stop(
         timers.cancel_dial(execution_id, state.timer[0])
     if state.queued_at is not None and not before.is_untouched and not state.in_room:
         lines.dequeue(before.agent_id, waiter(before))  # dial hands back a line that it was given in this moment
-    follow_up(before, after, agents=agents, lines=lines, timers=timers, functions=functions, now=now, lease=lease)
+    follow_up(
+        before,
+        after,
+        agents=agents,
+        lines=lines,
+        timers=timers,
+        functions=functions,
+        now=now,
+        lease=f"stop-{before.version}",
+    )
     return after

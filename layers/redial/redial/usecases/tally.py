@@ -75,7 +75,6 @@ def _count(shard: str, batch_id: str, moves: Sequence[Moved], counts: Counts) ->
 
 def complete_if_over(batch_id: str, *, batches: Batches, functions: Functions, now: datetime) -> bool:
     """Whether the batch was running, all its contacts are final, and it is completed by this."""
-    lease = f"t-{now.timestamp():.3f}"
     for _ in range(_MOST_TRIES):
         batch = batches.get(batch_id)
         if batch is None or batch.status is not BatchStatus.RUNNING or not batch.ingested:
@@ -83,6 +82,7 @@ def complete_if_over(batch_id: str, *, batches: Batches, functions: Functions, n
         counts = batches.counts(batch_id)
         if not all_final(counts, batch.valid):
             return False
+        lease = f"t-{batch.version}"
         try:
             saved = batches.save(batch.complete(now, counts).lease_delivery(lease, now).with_due(now))
         except StaleVersion:

@@ -1,0 +1,77 @@
+"""Every crash point of a scenario: a function is gone before, or after, each single request that it makes.
+
+The scenario is told once whole, to count its points, and then once for each point, in which whoever reaches that point
+first is cut off there: the API, dial, a callback, deliver, batch, tally or the sweeper. No clean-up code gets anywhere.
+Then time passes, and every promise must hold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from local.lambda_functions import Invocation
+from tests.simulation.campaign import is_quiet, world_of
+from tests.simulation.faults import Faults
+from tests.simulation.invariants import AT_THE_END
+from tests.simulation.world import HOUR, World
+
+STEP_SECONDS = 600.0
+LONGEST_HOURS = 40
+Scenario = Callable[[World, int], None]
+
+
+@dataclass
+class Cut:
+    """Counts the points of one telling, and cuts off at number `at` (None: nowhere)."""
+
+    at: int | None
+    points: int = 0
+    where: str | None = None
+
+    def __call__(self, invocation: Invocation, where: str) -> bool:
+        self.points += 1
+        if self.points == self.at:
+            self.where = f"{invocation.function.name.removeprefix('redial-')} {where}"
+            return True
+        return False
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of a scenario: how many points it has, at how many it was cut off, and what did not hold."""
+
+    points: int
+    met: int
+    violations: list[str]
+
+
+def every_crash_point(scenario: Scenario, seed: int = 0) -> Tried:
+    """Tell it, cut off at every point in turn, all in one world, one telling after the other."""
+    with world_of(seed, Faults(seed, {})) as world:
+        counted = _tell(world, scenario, 0, None)
+        violations = [f"uncut: {one.invariant}: {one.what}" for one in world.violations]
+        world.violations.clear()
+        met = 0
+        for point in range(1, counted.points + 1):
+            cut = _tell(world, scenario, point, point)
+            met += cut.where is not None
+            violations += [f"point {point}, {cut.where}: {one.invariant}: {one.what}" for one in world.violations]
+            world.violations.clear()
+        for check in AT_THE_END:
+            check(world)
+        violations += [f"at the end: {one.invariant}: {one.what}" for one in world.violations]
+        return Tried(counted.points, met, violations)
+
+
+def _tell(world: World, scenario: Scenario, number: int, at: int | None) -> Cut:
+    cut = Cut(at)
+    world.cuts_off = cut
+    scenario(world, number)
+    for _ in range(int(LONGEST_HOURS * HOUR / STEP_SECONDS)):
+        world.run(STEP_SECONDS)
+        if is_quiet(world):
+            break
+    else:
+        world.violate("it converges", f"telling {number} did not within {LONGEST_HOURS} hours")
+    world.requests.clear()
+    world.cuts_off = lambda invocation, where: False
+    return cut

@@ -1,0 +1,270 @@
+"""Short stories, each of which is told once for every point at which a function could be cut off in it."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from local.carrier_calls import Outcome
+from redial.wire.timestamps import rfc3339
+from tests.simulation.population import AREAS
+from tests.simulation.world import PORTS, Stopped, World
+from tests.support.forms import CONTENT_TYPE, multipart
+
+RETRIES = {
+    "enabled": True,
+    "max_retries": 2,
+    "retry_on_statuses": ["no-answer", "busy", "failed", "error"],
+    "retry_intervals_minutes": [1],
+}
+MOST_TRIES = 6
+
+
+class Story:
+    """One telling: an agent of its own, numbers of its own, and a careful client. `number` tells tellings apart."""
+
+    def __init__(self, world: World, number: int, lines: int = 5, **config: Any) -> None:
+        self.world = world
+        self.account = world.accounts[0]
+        self.executions: list[str] = []
+        self.statuses: list[int] = []
+        self._number, self._calls = number, 0
+        made = self.ask("POST", "/v2/agent", {"agent_config": self._config(lines) | config})
+        self.agent_id = str(made["agent_id"])
+        self.endpoint = f"0-{self.agent_id}"
+        url = f"http://127.0.0.1:{PORTS['inbox']}/{self.endpoint}"
+        self.ask("PATCH", f"/v2/agent/{self.agent_id}", {"agent_config": {"webhook_url": url}})
+
+    @staticmethod
+    def _config(lines: int) -> dict[str, Any]:
+        return {
+            "agent_name": "one telling",
+            "from_phone_numbers": ["+12025550100"],
+            "answer_url": "https://demo.twilio.com/docs/voice.xml",
+            "max_concurrent_calls": lines,
+        }
+
+    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
+        """Ask until there is an answer that is not a server's error; what it said (None: it said no)."""
+        for _ in range(MOST_TRIES):
+            answer = self.world.ask_as(self.account, method, path, body, headers)
+            if answer.status < 500:
+                self.statuses.append(answer.status)
+                return json.loads(answer.body) if answer.status < 300 and answer.body else None
+            self.wait(5)
+        raise AssertionError(f"{method} {path} was not answered in {MOST_TRIES} tries")
+
+    def number(self, *outcomes: Outcome) -> str:
+        """A number of this telling's own, whose calls come to these."""
+        self._calls += 1
+        area, exchange = AREAS[self._calls % len(AREAS)], 200 + self._number // 100 % 700
+        to = f"+1{area}{exchange}{self._number % 100:02d}{self._calls:02d}"
+        self.world.carrier.calls.script(to, outcomes)
+        return to
+
+    def call(self, *outcomes: Outcome, **fields: Any) -> str:
+        """Ask for a call whose attempts come to `outcomes`."""
+        body = {
+            "agent_id": self.agent_id,
+            "recipient_phone_number": self.number(*outcomes),
+            "retry_config": RETRIES,
+            **fields,
+        }
+        made = self.ask("POST", "/call", body, {"Idempotency-Key": f"{self._number}-{self._calls}"})
+        self.executions.append(made["execution_id"])
+        return str(made["execution_id"])
+
+    def batch(self, rows: list[str], *fields: tuple[str, str]) -> str:
+        """Ask for a batch of these numbers, to be started now."""
+        form = [("agent_id", self.agent_id), ("retry_config", json.dumps(RETRIES)), ("start", "now"), *fields]
+        body = multipart(form, "\n".join(["contact_number", *rows]))
+        headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": f"batch-{self._number}"}
+        return str(self.ask("POST", "/batches", body, headers)["batch_id"])
+
+    def in_minutes(self, minutes: float) -> str:
+        return rfc3339(self.world.now + timedelta(minutes=minutes))
+
+    def wait(self, seconds: float) -> None:
+        self.world.run(seconds)
+
+    def fail(self, seconds: float, how: str) -> None:
+        """The endpoint is down from now on, in that way."""
+        self.world.outages[self.endpoint] = self.world.now, self.world.now + timedelta(seconds=seconds), how
+
+    def stop(self, execution_id: str) -> None:
+        if self.ask("POST", f"/call/{execution_id}/stop") is not None:
+            self._stopped(f"call {execution_id}", "id", execution_id)
+
+    def stop_agent(self) -> None:
+        self.ask("POST", f"/v2/agent/{self.agent_id}/stop")
+        self._stopped("agent", "agent_id", self.agent_id)
+
+    def end_batch(self, batch_id: str, method: str = "POST", rest: str = "/stop") -> None:
+        if self.ask(method, f"/batches/{batch_id}{rest}") is not None:
+            self._stopped(f"batch {batch_id}", "batch_id", batch_id)
+
+    def _stopped(self, what: str, attribute: str, value: str) -> None:
+        covers = lambda execution, at: getattr(execution, attribute) == value  # noqa: E731
+        self.world.seen.stops.append(Stopped(self.world.now, covers, what))
+
+
+def first_dial(world: World, number: int) -> None:
+    Story(world, number).call("completed")
+
+
+def scheduled_call(world: World, number: int) -> None:
+    story = Story(world, number)
+    story.call("completed", scheduled_at=story.in_minutes(3))
+
+
+def retry(world: World, number: int) -> None:
+    Story(world, number).call("no-answer", "completed")
+
+
+def exhaustion(world: World, number: int) -> None:
+    Story(world, number).call("busy", "failed", "no-answer")
+
+
+def voicemail(world: World, number: int) -> None:
+    Story(world, number).call("voicemail", "completed", retry_config={**RETRIES, "retry_on_voicemail": True})
+
+
+def refused_for_good(world: World, number: int) -> None:
+    Story(world, number).call("invalid-number")
+
+
+def throttled(world: World, number: int) -> None:
+    Story(world, number).call("refused-429", "completed")
+
+
+def unknown_but_placed(world: World, number: int) -> None:
+    Story(world, number).call("timeout-after-placing", "completed")
+
+
+def callbacks_lost(world: World, number: int) -> None:
+    Story(world, number).call("no-callback", "completed")
+
+
+def line_handed_on(world: World, number: int) -> None:
+    story = Story(world, number, lines=1)
+    story.call("completed")
+    story.call("busy", "completed")
+    story.call("completed")
+
+
+def redelivery(world: World, number: int) -> None:
+    story = Story(world, number)
+    story.fail(150, "500")
+    story.call("completed")
+
+
+def given_up_and_replayed(world: World, number: int) -> None:
+    story = Story(world, number)
+    story.fail(60, "410")
+    execution_id = story.call("busy", retry_config=None)
+    story.wait(120)
+    story.ask("POST", f"/executions/{execution_id}/webhooks/replay")
+
+
+def moved_by_calling_hours(world: World, number: int) -> None:
+    """The hours begin in a few minutes, wherever the number is: the world's hour is the same in all four zones."""
+    story = Story(world, number, calling_guardrails={"call_start_hour": 9, "call_end_hour": 20})
+    story.call("completed")
+
+
+def stopped_when_queued(world: World, number: int) -> None:
+    story = Story(world, number, lines=1)
+    story.call("completed")
+    story.wait(3)
+    story.stop(story.call("completed"))
+
+
+def stopped_when_scheduled(world: World, number: int) -> None:
+    story = Story(world, number)
+    execution_id = story.call("completed", scheduled_at=story.in_minutes(5))
+    story.wait(60)
+    story.stop(execution_id)
+
+
+def stopped_between_attempts(world: World, number: int) -> None:
+    story = Story(world, number)
+    execution_id = story.call("busy", "completed", retry_config={**RETRIES, "retry_intervals_minutes": [10]})
+    story.wait(60)
+    story.stop(execution_id)
+
+
+def _stopped_after(seconds: float) -> Callable[[World, int], None]:
+    def stopped(world: World, number: int) -> None:
+        story = Story(world, number)
+        execution_id = story.call("completed")
+        story.wait(seconds)
+        story.stop(execution_id)
+
+    return stopped
+
+
+def agent_stopped(world: World, number: int) -> None:
+    story = Story(world, number, lines=1)
+    for _ in range(3):
+        story.call("completed")
+    story.call("completed", scheduled_at=story.in_minutes(5))
+    story.wait(5)
+    story.stop_agent()
+
+
+def batch(world: World, number: int) -> None:
+    story = Story(world, number, lines=1)
+    rows = [story.number("busy", "completed"), story.number("completed")]
+    story.batch([*rows, rows[0], "nobody"], ("webhook_url", f"http://127.0.0.1:{PORTS['inbox']}/{story.endpoint}"))
+
+
+def batch_stopped(world: World, number: int) -> None:
+    story = Story(world, number, lines=1)
+    batch_id = story.batch([story.number("completed") for _ in range(3)])
+    story.wait(5)
+    story.end_batch(batch_id)
+
+
+def batch_paused_and_resumed(world: World, number: int) -> None:
+    story = Story(world, number, lines=1)
+    batch_id = story.batch([story.number("no-answer", "completed"), story.number("completed")])
+    story.wait(5)
+    story.ask("POST", f"/batches/{batch_id}/pause")
+    story.wait(240)
+    story.ask("POST", f"/batches/{batch_id}/resume")
+
+
+def batch_deleted(world: World, number: int) -> None:
+    story = Story(world, number, lines=1)
+    batch_id = story.batch([story.number("completed") for _ in range(3)])
+    story.wait(5)
+    story.end_batch(batch_id, "DELETE", "")
+
+
+SCENARIOS: dict[str, Callable[[World, int], None]] = {
+    "first dial": first_dial,
+    "scheduled call": scheduled_call,
+    "retry": retry,
+    "exhaustion": exhaustion,
+    "voicemail": voicemail,
+    "refused for good": refused_for_good,
+    "throttled": throttled,
+    "unknown but placed": unknown_but_placed,
+    "callbacks lost": callbacks_lost,
+    "line handed on": line_handed_on,
+    "redelivery": redelivery,
+    "given up and replayed": given_up_and_replayed,
+    "moved by calling hours": moved_by_calling_hours,
+    "stopped when queued": stopped_when_queued,
+    "stopped when scheduled": stopped_when_scheduled,
+    "stopped between attempts": stopped_between_attempts,
+    "stopped when initiated": _stopped_after(1),
+    "stopped when ringing": _stopped_after(5),
+    "stopped when in-progress": _stopped_after(20),
+    "stopped when completed": _stopped_after(90),
+    "agent stopped": agent_stopped,
+    "batch": batch,
+    "batch stopped": batch_stopped,
+    "batch paused and resumed": batch_paused_and_resumed,
+    "batch deleted": batch_deleted,
+}
