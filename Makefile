@@ -62,6 +62,8 @@ WITH_PATH := PYTHONPATH="$(CURDIR):$(CURDIR)/layers/redial"
 
 # One worker a core; whoever runs out of tests takes some from another.
 IN_PARALLEL := --numprocesses auto --dist worksteal
+# The simulation's long tests say the same on every Python: that is what tests/simulation/test_same_trace.py shows.
+ON_EVERY_PYTHON := not (e2e or sam_local or simulation)
 
 # ---- One machine -----------------------------------------------------------------------------------------------------
 
@@ -79,7 +81,7 @@ demo: .venv/ready ## Play one call through no-answer, busy and answered, in a fe
 test: check pytest ## Everything that must pass: checks, and tests on Python 3.11 and 3.13, whichever are here
 	@for version in $(OTHER_VERSIONS); do \
 	  $(MAKE) .venv-$$version/ready && echo "pytest on Python $$version" && \
-	  .venv-$$version/bin/python -m pytest $(IN_PARALLEL) $(ARGS) || exit 1; \
+	  .venv-$$version/bin/python -m pytest $(IN_PARALLEL) -m "$(ON_EVERY_PYTHON)" $(ARGS) || exit 1; \
 	done
 
 .PHONY: check

@@ -5,18 +5,17 @@ first is cut off there: the API, dial, a callback, deliver, batch, tally or the 
 Then time passes, and every promise must hold.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from local.lambda_functions import Invocation
 from tests.simulation.campaign import is_quiet, world_of
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END
+from tests.simulation.scenarios import Scenario
 from tests.simulation.world import HOUR, World
 
 STEP_SECONDS = 600.0
 LONGEST_HOURS = 40
-Scenario = Callable[[World, int], None]
 
 
 @dataclass
@@ -26,6 +25,10 @@ class Cut:
     at: int | None
     points: int = 0
     where: str | None = None
+
+    def begin(self, at: int | None) -> None:
+        """Count from here on: what came before is another scenario's matter."""
+        self.at, self.points = at, 0
 
     def __call__(self, invocation: Invocation, where: str) -> bool:
         self.points += 1
@@ -63,9 +66,9 @@ def every_crash_point(scenario: Scenario, seed: int = 0) -> Tried:
 
 
 def _tell(world: World, scenario: Scenario, number: int, at: int | None) -> Cut:
-    cut = Cut(at)
+    cut = Cut(None)
     world.cuts_off = cut
-    scenario(world, number)
+    scenario(world, number, lambda: cut.begin(at))
     for _ in range(int(LONGEST_HOURS * HOUR / STEP_SECONDS)):
         world.run(STEP_SECONDS)
         if is_quiet(world):

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from local.carrier_calls import Outcome
 from redial.wire.timestamps import rfc3339
+from tests.simulation.invariants import ZONES
 from tests.simulation.population import AREAS
 from tests.simulation.world import PORTS, Stopped, World
 from tests.support.forms import CONTENT_TYPE, multipart
@@ -18,6 +20,11 @@ RETRIES = {
     "retry_intervals_minutes": [1],
 }
 MOST_TRIES = 6
+
+
+Begin = Callable[[], None]
+Scenario = Callable[[World, int, Begin], None]
+"""A story's world, its number, and what it calls where its own part begins: there the crash points are counted from."""
 
 
 class Story:
@@ -66,7 +73,7 @@ class Story:
         """Ask for a call whose attempts come to `outcomes`."""
         body = {
             "agent_id": self.agent_id,
-            "recipient_phone_number": self.number(*outcomes),
+            "recipient_phone_number": fields.get("recipient_phone_number") or self.number(*outcomes),
             "retry_config": RETRIES,
             **fields,
         }
@@ -108,140 +115,175 @@ class Story:
         self.world.seen.stops.append(Stopped(self.world.now, covers, what))
 
 
-def first_dial(world: World, number: int) -> None:
-    Story(world, number).call("completed")
-
-
-def scheduled_call(world: World, number: int) -> None:
+def first_dial(world: World, number: int, begin: Begin) -> None:
+    """With the making of its agent."""
+    begin()
     story = Story(world, number)
+    story.call("completed")
+
+
+def scheduled_call(world: World, number: int, begin: Begin) -> None:
+    story = Story(world, number)
+    begin()
     story.call("completed", scheduled_at=story.in_minutes(3))
 
 
-def retry(world: World, number: int) -> None:
-    Story(world, number).call("no-answer", "completed")
-
-
-def exhaustion(world: World, number: int) -> None:
-    Story(world, number).call("busy", "failed", "no-answer")
-
-
-def voicemail(world: World, number: int) -> None:
-    Story(world, number).call("voicemail", "completed", retry_config={**RETRIES, "retry_on_voicemail": True})
-
-
-def refused_for_good(world: World, number: int) -> None:
-    Story(world, number).call("invalid-number")
-
-
-def throttled(world: World, number: int) -> None:
-    Story(world, number).call("refused-429", "completed")
-
-
-def unknown_but_placed(world: World, number: int) -> None:
-    Story(world, number).call("timeout-after-placing", "completed")
-
-
-def callbacks_lost(world: World, number: int) -> None:
-    Story(world, number).call("no-callback", "completed")
-
-
-def line_handed_on(world: World, number: int) -> None:
-    story = Story(world, number, lines=1)
-    story.call("completed")
-    story.call("busy", "completed")
-    story.call("completed")
-
-
-def redelivery(world: World, number: int) -> None:
+def retry(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number)
+    begin()
+    story.call("no-answer", "completed")
+
+
+def exhaustion(world: World, number: int, begin: Begin) -> None:
+    story = Story(world, number)
+    begin()
+    story.call("busy", "failed", "no-answer")
+
+
+def voicemail(world: World, number: int, begin: Begin) -> None:
+    story = Story(world, number)
+    begin()
+    story.call("voicemail", "completed", retry_config={**RETRIES, "retry_on_voicemail": True})
+
+
+def refused_for_good(world: World, number: int, begin: Begin) -> None:
+    story = Story(world, number)
+    begin()
+    story.call("invalid-number")
+
+
+def throttled(world: World, number: int, begin: Begin) -> None:
+    story = Story(world, number)
+    begin()
+    story.call("refused-429", "completed")
+
+
+def unknown_but_placed(world: World, number: int, begin: Begin) -> None:
+    story = Story(world, number)
+    begin()
+    story.call("timeout-after-placing", "completed")
+
+
+def callbacks_lost(world: World, number: int, begin: Begin) -> None:
+    story = Story(world, number)
+    begin()
+    story.call("no-callback", "completed")
+
+
+def line_handed_on(world: World, number: int, begin: Begin) -> None:
+    story = Story(world, number, lines=1)
+    begin()
+    story.call("completed")
+    story.call("completed")
+
+
+def redelivery(world: World, number: int, begin: Begin) -> None:
+    story = Story(world, number)
+    begin()
     story.fail(150, "500")
     story.call("completed")
 
 
-def given_up_and_replayed(world: World, number: int) -> None:
+def given_up_and_replayed(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number)
     story.fail(60, "410")
     execution_id = story.call("busy", retry_config=None)
     story.wait(120)
+    begin()
     story.ask("POST", f"/executions/{execution_id}/webhooks/replay")
 
 
-def moved_by_calling_hours(world: World, number: int) -> None:
-    """The hours begin in a few minutes, wherever the number is: the world's hour is the same in all four zones."""
-    story = Story(world, number, calling_guardrails={"call_start_hour": 9, "call_end_hour": 20})
-    story.call("completed")
+def moved_by_calling_hours(world: World, number: int, begin: Begin) -> None:
+    """The hours begin with the next whole hour of the number's zone."""
+    story = Story(world, number)
+    to = story.number("completed")
+    hour = world.now.astimezone(ZoneInfo(ZONES[to[2:5]])).hour
+    hours = {"call_start_hour": (hour + 1) % 24, "call_end_hour": (hour + 3) % 24}
+    story.ask("PATCH", f"/v2/agent/{story.agent_id}", {"agent_config": {"calling_guardrails": hours}})
+    begin()
+    story.call(recipient_phone_number=to)
 
 
-def stopped_when_queued(world: World, number: int) -> None:
+def stopped_when_queued(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number, lines=1)
     story.call("completed")
     story.wait(3)
-    story.stop(story.call("completed"))
+    execution_id = story.call("completed")
+    begin()
+    story.stop(execution_id)
 
 
-def stopped_when_scheduled(world: World, number: int) -> None:
+def stopped_when_scheduled(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number)
     execution_id = story.call("completed", scheduled_at=story.in_minutes(5))
     story.wait(60)
+    begin()
     story.stop(execution_id)
 
 
-def stopped_between_attempts(world: World, number: int) -> None:
+def stopped_between_attempts(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number)
     execution_id = story.call("busy", "completed", retry_config={**RETRIES, "retry_intervals_minutes": [10]})
     story.wait(60)
+    begin()
     story.stop(execution_id)
 
 
-def _stopped_after(seconds: float) -> Callable[[World, int], None]:
-    def stopped(world: World, number: int) -> None:
+def _stopped_after(seconds: float) -> Scenario:
+    def stopped(world: World, number: int, begin: Begin) -> None:
         story = Story(world, number)
         execution_id = story.call("completed")
         story.wait(seconds)
+        begin()
         story.stop(execution_id)
 
     return stopped
 
 
-def agent_stopped(world: World, number: int) -> None:
+def agent_stopped(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number, lines=1)
     for _ in range(3):
         story.call("completed")
     story.call("completed", scheduled_at=story.in_minutes(5))
     story.wait(5)
+    begin()
     story.stop_agent()
 
 
-def batch(world: World, number: int) -> None:
+def batch(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number, lines=1)
-    rows = [story.number("busy", "completed"), story.number("completed")]
+    begin()
+    rows = [story.number("completed"), story.number("completed")]
     story.batch([*rows, rows[0], "nobody"], ("webhook_url", f"http://127.0.0.1:{PORTS['inbox']}/{story.endpoint}"))
 
 
-def batch_stopped(world: World, number: int) -> None:
+def batch_stopped(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number, lines=1)
     batch_id = story.batch([story.number("completed") for _ in range(3)])
     story.wait(5)
+    begin()
     story.end_batch(batch_id)
 
 
-def batch_paused_and_resumed(world: World, number: int) -> None:
+def batch_paused_and_resumed(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number, lines=1)
     batch_id = story.batch([story.number("no-answer", "completed"), story.number("completed")])
     story.wait(5)
+    begin()
     story.ask("POST", f"/batches/{batch_id}/pause")
     story.wait(240)
     story.ask("POST", f"/batches/{batch_id}/resume")
 
 
-def batch_deleted(world: World, number: int) -> None:
+def batch_deleted(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number, lines=1)
     batch_id = story.batch([story.number("completed") for _ in range(3)])
     story.wait(5)
+    begin()
     story.end_batch(batch_id, "DELETE", "")
 
 
-SCENARIOS: dict[str, Callable[[World, int], None]] = {
+SCENARIOS: dict[str, Scenario] = {
     "first dial": first_dial,
     "scheduled call": scheduled_call,
     "retry": retry,

@@ -147,6 +147,7 @@ class Seen:
     claimed_at: dict[tuple[str, int], datetime] = field(default_factory=dict)
     told: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))
     stops: list[Stopped] = field(default_factory=list)
+    with_webhook: set[str] = field(default_factory=set)
     limits: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
     acknowledged: dict[str, Any] = field(default_factory=dict)
     keys: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -302,6 +303,8 @@ class World(LocalStack):
         pk, sk = str(new.plain["pk"]["S"]), str(new.plain["sk"]["S"])
         if sk.startswith("AGENT#"):
             self.seen.limits[sk.removeprefix("AGENT#")].append((self.now, int(new.plain["mc"]["N"])))
+            if "wh" in new.plain:
+                self.seen.with_webhook.add(sk.removeprefix("AGENT#"))
         if pk.startswith("B#") and sk == "B":
             batch = decode_batch(from_item(new.plain))
             self.seen.given_up[batch.id].update(batch.delivery.undelivered)
@@ -351,10 +354,7 @@ class World(LocalStack):
 
     def has_endpoint(self, execution: Execution) -> bool:
         """Whether its agent has a webhook, which here is set once and for all, right after the agent is made."""
-        return any(
-            item["sk"] == f"AGENT#{execution.agent_id}" and "wh" in item
-            for item in self.items(f"A#{execution.account_id}")
-        )
+        return execution.agent_id in self.seen.with_webhook
 
     def listed_undelivered(self) -> set[str]:
         return {str(item["sk"]) for item in self.items("U#")}
