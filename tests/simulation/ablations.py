@@ -43,7 +43,7 @@ class Ablation:
     safeguard: str
     without: Any
     noticed_by: tuple[str, ...]
-    seeds: int = 10
+    seeds: int = 15
     rates: Mapping[str, float] | None = None
 
 
