@@ -450,6 +450,23 @@ def test_a_line_is_not_handed_over_within_an_execution(client: Any) -> None:
     assert store.holders(AGENT_ID, 0) == {HOLDER: (1, TEN)}
 
 
+def test_a_line_is_not_handed_over_to_who_was_given_another_in_the_same_moment(client: Any) -> None:
+    store, to = DynamoLines(client, TABLE_NAME), Waiter(IDS[1], 1, False, TEN)
+    for who in (HOLDER, to.execution_id):
+        assert store.acquire(ACCOUNT_ID, AGENT_ID, 0, 2, who, 1, TEN)
+    assert not store.hand_over(AGENT_ID, 0, 2, HOLDER, 1, to, TEN)
+    assert store.holders(AGENT_ID, 0) == {HOLDER: (1, TEN), to.execution_id: (1, TEN)}
+
+
+def test_of_those_who_are_due_at_once_in_a_room_one_is_the_first(client: Any) -> None:
+    store = DynamoLines(client, TABLE_NAME)
+    store.join(Standing(BATCHES[0], AGENT_ID, 1, 9, TEN))
+    first, second = Waiter(IDS[0], 2, True, TEN), Waiter(IDS[1], 2, True, TEN)
+    assert [store.enter_room(AGENT_ID, BATCHES[0], one) for one in (first, second, first)] == [True, False, True]
+    with client.losing(2):
+        assert store.enter_room(AGENT_ID, BATCHES[0], replace(first, ready_at=TEN - minutes(1)))
+
+
 @pytest.mark.parametrize("lost", range(4))
 def test_a_lost_line_goes_to_the_next_attempt_of_its_own_execution(client: Any, lost: int) -> None:
     store, functions, one = held_by_its_first_try(client, TEN), Started(), agent(max_concurrent_calls=1)
