@@ -2,7 +2,8 @@
 
 What an application asks most often is answered here, from what `local.dynamodb_tables` keeps of moto's tables. Whatever
 is not understood, and every error but a lost condition, is put to moto, whose own words the answer then has: failing
-changes nothing. Statements and batches of writes are not: moto takes what the service refuses.
+changes nothing. Statements, batches of writes and some faults of expressions are not: moto takes what the service
+refuses.
 """
 
 import json
@@ -23,6 +24,8 @@ from local.dynamodb_expressions import (
     Plain,
     Value,
     condition,
+    fault_of_bounds,
+    fault_of_paths,
     key_condition,
     key_of,
     number_of,
@@ -70,6 +73,7 @@ def answer(operation: str, body: bytes) -> Answer | None:
         return None
     parameters: dict[str, Any] = json.loads(body)
     try:
+        _check_expressions(parameters)
         return 200, operate(parameters, len(body))
     except _ConditionLost as lost:
         item = f', "Item": {lost.item.text}' if lost.item is not None else ""
@@ -131,6 +135,20 @@ def _placeholders(parameters: dict[str, Any], *used: Any) -> tuple[dict[str, str
     for value in values.values():
         _check_value(value, 1)
     return names, values
+
+
+def _check_expressions(parameters: dict[str, Any]) -> None:
+    """Refuse what the service refuses before it looks at any item, and moto does not."""
+    values = parameters.get("ExpressionAttributeValues") or {}
+    for kind in ("KeyConditionExpression", "FilterExpression", "ConditionExpression"):
+        if fault := fault_of_bounds(parameters.get(kind) or "", values):
+            raise Refused("ValidationException", f"Invalid {kind}: {fault}")
+    names = parameters.get("ExpressionAttributeNames") or {}
+    if fault := fault_of_paths(parameters.get("UpdateExpression") or "", names):
+        raise Refused("ValidationException", f"Invalid UpdateExpression: {fault}")
+    for request in parameters.get("TransactItems") or ():
+        for one in request.values():
+            _check_expressions(one)
 
 
 def _present(contents: Contents, key: Plain) -> StoredItem | None:
@@ -577,6 +595,7 @@ _OPERATIONS: dict[str, Callable[[dict[str, Any], int], bytes]] = {
     "GetItem": _get_item,
     "PutItem": _put_item,
     "Query": _query,
+    "Scan": lambda parameters, size: _left_to_moto(),
     "TransactWriteItems": lambda parameters, size: _left_to_moto(),
     "UpdateItem": _update_item,
 }
@@ -586,6 +605,7 @@ _MOTO_OPERATIONS: dict[str, Callable[[DynamoHandler], ActionResult]] = {
     "GetItem": DynamoHandler.get_item,
     "PutItem": DynamoHandler.put_item,
     "Query": DynamoHandler.query,
+    "Scan": DynamoHandler.scan,
     "TransactWriteItems": DynamoHandler.transact_write_items,
     "UpdateItem": DynamoHandler.update_item,
 }

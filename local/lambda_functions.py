@@ -292,6 +292,9 @@ class FunctionOutput(io.TextIOBase):
     def flush(self) -> None:
         (self._log or self._stdout).flush()
 
+    def close(self) -> None:
+        """Leave both streams alone, which are others' to close: they may have been, when this one is disposed of."""
+
 
 OUTPUT = FunctionOutput()
 """One for the process: loggers keep the stream that they were made with, beyond the stack that they ran in."""

@@ -51,6 +51,8 @@ def test_every_promise_names_tests_that_exist() -> None:
     page = (ROOT / "docs/guarantees.md").read_text()
     files = set(re.findall(r"`(tests/[a-z_/]+\.py)`", page))
     assert len(files) > 15 and [file for file in files if not (ROOT / file).exists()] == []
-    invariants = set(re.findall(r"^def ([a-z]\w+)\(", (ROOT / "tests/simulation/invariants.py").read_text(), re.MULTILINE))
+    invariants = set(
+        re.findall(r"^def ([a-z]\w+)\(", (ROOT / "tests/simulation/invariants.py").read_text(), re.MULTILINE)
+    )
     table = page.partition("## The promises")[2].partition("\n## ")[0]
     assert set(re.findall(r"`([a-z]+(?:_[a-z]+){2,})`", table)) == invariants, "each invariant is a promise, and named"

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.batch import contact_id
+from redial.ports import Standing
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, request
 
@@ -340,6 +342,32 @@ def test_no_more_calls_than_its_rate_are_started_in_a_second(client: LocalClient
     starts = sorted(at(call["placed_at"]) for call in client.calls())
     assert len(starts) == 40
     assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= timedelta(seconds=0.5)
+    assert batch(client, batch_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize("rate", [[], [("calls_per_second", "1")]])
+def test_a_contact_that_was_passed_over_is_found_by_the_batchs_check(
+    client: LocalClient, rate: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to the write that takes the first contact is lost, and the write sent again."""
+    take_row = DynamoLines.take_row
+    lost: list[tuple[int, datetime | None] | None] = []
+
+    def sent_again(self: DynamoLines, standing: Standing, now: datetime) -> tuple[int, datetime | None] | None:
+        if not lost:
+            lost.append(take_row(self, standing, now))
+        return take_row(self, standing, now)
+
+    monkeypatch.setattr(DynamoLines, "take_row", sent_again)
+    script(client, {1000 + index: ["completed"] for index in range(4)})
+    batch_id = started(client, contacts(4), *rate)
+    client.advance(5)
+    assert len(lost) == 1 and lost[0] is not None and lost[0][0] == 1
+    assert recount(client, batch_id) == {"completed": 3, "queued": 1}
+    assert client.calls(number(1000)) == []
+    client.advance(25)
+    assert recount(client, batch_id) == {"completed": 4}
+    assert len(client.calls(number(1000))) == 1
     assert batch(client, batch_id)["status"] == "completed"
 
 

@@ -1,5 +1,7 @@
 """The whole system on one machine, over HTTP: from a request to the webhooks it causes."""
 
+import gc
+import io
 import os
 import re
 import signal
@@ -18,6 +20,7 @@ import pytest
 from local import ROOT
 from local.aws import RealAwsRefused
 from local.http_server import PortTaken
+from local.lambda_functions import FunctionOutput
 from local.scheduler import as_late_as_aws
 from local.stack import LocalStack
 from redial.runtime import system
@@ -215,6 +218,23 @@ def test_the_functions_log_goes_to_a_file_at_simulated_time(tmp_path: Path, caps
     assert '"timestamp":"2026-01-26T12:00:00.000+00:00"' in log
     assert TO not in log, "phone numbers are masked"
     assert capsys.readouterr().out == ""
+
+
+def test_the_functions_output_is_disposed_of_after_the_stream_that_it_stood_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both last until the interpreter ends, and a test's stream is closed before."""
+    unheard: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unheard.append)
+    with monkeypatch.context() as captured, io.StringIO() as stream:
+        captured.setattr(sys, "stdout", stream)
+        output = FunctionOutput()
+        output.write("x")
+        assert stream.getvalue() == "x"
+    output.close()
+    del output
+    gc.collect()
+    assert unheard == []
 
 
 def test_a_function_that_fails_is_told_tried_again_and_becomes_a_dead_letter() -> None:

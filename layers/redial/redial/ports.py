@@ -184,7 +184,9 @@ class Queue:
 class Lines(Protocol):
     """An agent's lines (live calls), in shards of at most 50, and its queue of calls that wait for one.
 
-    Every operation is one conditional write or one read, and safe to repeat. `capacity` is the shard's own.
+    Every operation is one conditional write or one read, and safe to repeat, as is done with a write whose answer was
+    lost; what `take_row`, `reserve_start` and `take_from_room` then leave undone, they say. `capacity` is the shard's
+    own.
     """
 
     def acquire(
@@ -196,14 +198,14 @@ class Lines(Protocol):
         line for a later attempt: then whoever asks is out of date, and finds that out before dialling.
         """
 
-    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> bool:
-        """Free the line if this attempt holds it; False when it did not."""
+    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> None:
+        """Free the line if this attempt holds it."""
 
     def hand_over(
         self, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, to: Waiter, now: datetime
     ) -> bool:
         """Free this attempt's line and give it to `to`, in one write. False, and nothing changed, when this attempt
-        held none, `to` holds one already, or the shard holds more than `capacity`."""
+        held none, `to` is of the same execution or holds one already, or the shard holds more than `capacity`."""
 
     def enqueue(self, agent_id: str, waiter: Waiter) -> None: ...
 
@@ -225,18 +227,23 @@ class Lines(Protocol):
 
     def take_row(self, standing: Standing, now: datetime) -> tuple[int, datetime | None] | None:
         """Take the batch's next contact: its row, and when it may start where the batch has a rate. None: another was
-        quicker, or there is none."""
+        quicker, or there is none.
+
+        Where the answer is lost and the write sent again, a contact is passed over: without a rate the one after it is
+        taken too, with a rate None is returned. It stays untouched, and the running batch's check has it dialled.
+        """
 
     def reserve_start(self, standing: Standing, now: datetime) -> datetime | None:
-        """Take the batch's next start without taking a contact; None: another was quicker."""
+        """Take the batch's next start without taking a contact; None: another was quicker, or the answer was lost, and
+        with it that start: the one after it is there to be taken."""
 
     def enter_room(self, standing_agent_id: str, batch_id: str, waiter: Waiter) -> bool:
         """Wait in the batch's room until `waiter.ready_at`; True where nobody in it is due earlier."""
 
     def take_from_room(self, standing: Standing, now: datetime) -> tuple[Waiter, datetime | None] | None:
         """Who is longest due in the room, and when it may start where the batch has a rate; None: nobody, or another
-        was quicker. Whoever is taken stays in the room until `leave_room`, and may be taken again after some
-        minutes."""
+        was quicker, or an answer was lost. Whoever is taken stays in the room until `leave_room`, and may be taken
+        again after some minutes."""
 
     def leave_room(self, batch_id: str, waiter: Waiter) -> None: ...
 

@@ -129,9 +129,10 @@ def wait(agent: Agent, who: Waiter, lines: Lines, functions: Functions, now: dat
 def pass_on(
     agent: Agent, shard: int, execution_id: str, attempt: int, lines: Lines, functions: Functions, now: datetime
 ) -> None:
-    """Give the line that this attempt holds to the next waiting call and start it; without one, free it.
+    """Give the line that this attempt holds to the next waiting call and start it; without one, free it and look again.
 
-    Does nothing when the attempt holds no line there, so that it may be repeated.
+    When the attempt holds no line there it only looks, so that it may be repeated: whoever freed the line may have
+    heard no answer, or have been lost before looking.
     """
     turn = next_turn(agent, lines, now)
     if turn is not None:
@@ -140,8 +141,8 @@ def pass_on(
             _start(agent, turn, shard, lines, functions)
             return
         _put_back(agent, turn, lines)
-    if lines.release(agent.agent_id, shard, execution_id, attempt) or (turn is not None and not turn.waits):
-        fill(agent, (shard,), lines, functions, now)
+    lines.release(agent.agent_id, shard, execution_id, attempt)
+    fill(agent, (shard,), lines, functions, now)
 
 
 def fill(agent: Agent, shards_to_try: Iterable[int], lines: Lines, functions: Functions, now: datetime) -> None:

@@ -66,7 +66,10 @@ class DynamoAgents:
         return sorted(alive, key=lambda agent: (agent.created_at, agent.agent_id))
 
     def save(self, agent: Agent) -> Agent:
+        """An item that is just what was to be stored is a success: botocore sends a write again whose answer was
+        lost."""
         saved = replace(agent, version=agent.version + 1)
+        item = to_item(_encode(saved))
         extra: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if agent.version:
             extra = {
@@ -74,11 +77,14 @@ class DynamoAgents:
                 "ExpressionAttributeValues": to_item({":read": agent.version}),
             }
         try:
-            self._client.put_item(TableName=self._table, Item=to_item(_encode(saved)), **extra)
+            self._client.put_item(
+                TableName=self._table, Item=item, ReturnValuesOnConditionCheckFailure="ALL_OLD", **extra
+            )
         except ClientError as error:
-            if lost_condition(error):
+            if not lost_condition(error):
+                raise
+            if error.response.get("Item") != item:
                 raise StaleVersion(agent.agent_id) from error
-            raise
         return saved
 
 

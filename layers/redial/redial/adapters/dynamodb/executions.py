@@ -38,7 +38,12 @@ FILTER_LIMIT = 10_000
 """Most executions that one listing with a status or batch filter reads; a wider one is asked to narrow its dates."""
 _BATCH_GET = 100  # BatchGetItem takes no more keys
 _STATEMENTS = 25  # BatchExecuteStatement takes no more
-_TRY_AGAIN = ("ProvisionedThroughputExceeded", "RequestLimitExceeded", "ThrottlingError", "InternalServerError")
+_LATEST_MS = 9_999_999_999_999
+"""The last instant (in 2286) whose milliseconds have as many digits as a listing's keys."""
+_TRY_AGAIN = (
+    *("ProvisionedThroughputExceeded", "RequestLimitExceeded", "ThrottlingError", "InternalServerError"),
+    "TransactionConflict",
+)
 """Errors of one statement that say: nothing was done, ask again."""
 
 
@@ -243,8 +248,11 @@ class DynamoExecutions:
     def _listing(
         self, agent_id: str, shard: int, kind: str, created_from: datetime | None, created_to: datetime | None
     ) -> Iterator[dict[str, Any]]:
-        low = to_ms(created_from) if created_from else 0
-        high = to_ms(created_to) if created_to else 9_999_999_999_999
+        """Nothing where `created_from` is later than `created_to`: DynamoDB refuses such bounds."""
+        low = min(max(to_ms(created_from), 0), _LATEST_MS) if created_from else 0
+        high = min(max(to_ms(created_to), 0), _LATEST_MS) if created_to else _LATEST_MS
+        if low > high:
+            return iter(())
         return self._query(
             "listing",
             "listing_shard = :shard AND listing_key BETWEEN :low AND :high",

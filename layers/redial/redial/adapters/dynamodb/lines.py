@@ -6,6 +6,9 @@
     Q#<agent> / 1#<ready>#<id>      a first dial that waits for a line
     R#<batch> / <ready>#<id>        a contact in its batch's room: n attempt, tk when it was last taken
 
+A batch in the queue: nr, la next and last row · sa served at (ms) · iv interval (ms) · nx next start (ms) · ff, pa
+first dials first, paused · rf, rw when its room's first is due (ms), and who that was.
+
 A shard of lines is one item: a map execution id → {attempt, since}. It takes part in the due index so that the sweeper
 looks at who has held a line for long. The queue is a partition of small items, sorted by class and time, and read from
 the table itself: an index may lag, and a waiter overlooked is a wake-up lost. Joining and leaving are one write each,
@@ -82,27 +85,32 @@ class DynamoLines:
                     raise
             created_by_another = True
 
-    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> bool:
-        return self._update(
+    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> None:
+        self._update(
             agent_id,
             shard,
             "REMOVE holders.#id",
             "holders.#id.a = :attempt",
             {"#id": execution_id},
             {":attempt": attempt},
-        )[0]
+        )
 
     def hand_over(
         self, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, to: Waiter, now: datetime
     ) -> bool:
-        return self._update(
+        if to.execution_id == execution_id:
+            return False  # it holds one, for an earlier attempt; and one update may not set and remove the same path
+        holder = {"a": to.attempt, "t": to_ms(now)}
+        updated, old = self._update(
             agent_id,
             shard,
             "SET holders.#to = :holder REMOVE holders.#id",
             "holders.#id.a = :attempt AND attribute_not_exists(holders.#to) AND size(holders) <= :capacity",
             {"#id": execution_id, "#to": to.execution_id},
-            {":attempt": attempt, ":holder": {"a": to.attempt, "t": to_ms(now)}, ":capacity": capacity},
-        )[0]
+            {":attempt": attempt, ":holder": holder, ":capacity": capacity},
+        )
+        held = {} if old is None else old["holders"]
+        return updated or (execution_id not in held and held.get(to.execution_id) == holder)
 
     def holders(self, agent_id: str, shard: int) -> dict[str, tuple[int, datetime]]:
         item = self._lines(agent_id, shard)
@@ -217,14 +225,22 @@ class DynamoLines:
     def enter_room(self, standing_agent_id: str, batch_id: str, waiter: Waiter) -> bool:
         item = _room_key(batch_id, waiter) | {"n": waiter.attempt}
         self._client.put_item(TableName=self._table, Item=to_item(item))
-        changed = self._change(
-            standing_agent_id,
-            batch_id,
-            "SET rf = :ready",
-            "attribute_exists(pk) AND (attribute_not_exists(rf) OR rf > :ready)",
-            {":ready": to_ms(waiter.ready_at)},
-        )
-        return changed is not None
+        first = {"rf": to_ms(waiter.ready_at), "rw": waiter.execution_id}
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=to_item(_standing_key(standing_agent_id, batch_id)),
+                UpdateExpression="SET rf = :ready, rw = :who",
+                ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(rf) OR rf > :ready)",
+                ExpressionAttributeValues=to_item({":ready": first["rf"], ":who": first["rw"]}),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if not lost_condition(error):
+                raise
+            old: Any = error.response.get("Item", {})
+            return first.items() <= from_item(old).items()  # it was this very write, sent again
+        return True
 
     def take_from_room(self, standing: Standing, now: datetime) -> tuple[Waiter, datetime | None] | None:
         following: datetime | None = None
@@ -232,7 +248,7 @@ class DynamoLines:
             ready, execution_id = item["sk"].split("#")
             waiter = Waiter(execution_id, item["n"], item["n"] > 1, from_ms(int(ready)))
             if waiter.ready_at > now:
-                following = waiter.ready_at
+                following = waiter.ready_at if following is None else min(following, waiter.ready_at)
                 break
             if "tk" in item and from_ms(item["tk"]) > now - _TAKEN:
                 again = from_ms(item["tk"]) + _TAKEN
