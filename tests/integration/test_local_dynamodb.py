@@ -562,6 +562,7 @@ def test_an_update_of_overlapping_paths_is_refused_before_its_condition_is_looke
     [
         "SET m.#n = :v REMOVE m.b",
         "SET v = v + :v, w = if_not_exists(v, :v), #n = :v REMOVE l[0], l[1]",
+        "SET w = if_not_exists(v, v), v = :v",
         "SET m.b = m.a REMOVE m.a",
         "SET m.#n = :v, #n = :v",
     ],
