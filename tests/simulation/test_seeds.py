@@ -4,7 +4,7 @@ import pytest
 
 from tests.simulation.campaign import CALM_EVERY, run_seed
 
-SEEDS = range(1, 41)
+SEEDS = range(1, 31)
 REGRESSIONS = {
     1230: "Two saves of a batch in one millisecond named their delivery leases alike: two delivered at once.",
     1400: "The same, where a batch was scheduled and begun at once.",
@@ -23,4 +23,4 @@ def test_every_promise_holds(seed: int) -> None:
 
 
 def test_the_seeds_have_days_on_which_nothing_fails() -> None:
-    assert sum(seed % CALM_EVERY == 0 for seed in SEEDS) >= 4
+    assert sum(seed % CALM_EVERY == 0 for seed in SEEDS) >= 3

@@ -193,6 +193,10 @@ class World(LocalStack):
             Account("other", "other-key", _secret("o")),
         ]
         self._newest: Call | None = None
+        self.excused: set[str | None] = set()
+        """Requests of clients in which a request to AWS failed, was lost or was cut off: they may be answered 500."""
+        self._in_trouble: set[str] = set()
+        self._numbered = 0
         self._busy_apis: list[Handler] = []
         self._digest = hashlib.sha256()
         self._patches: list[Any] = []
@@ -252,6 +256,8 @@ class World(LocalStack):
                 return free[0](event, context)
             finally:
                 self._busy_apis.remove(free[0])
+                if context.aws_request_id in self._in_trouble:
+                    self.excused.add(event["headers"].get("x-number"))
 
         return in_a_free_one
 
@@ -377,7 +383,18 @@ class World(LocalStack):
         if invocation.gone is not None:
             raise invocation.gone
         self.trace(f"{who} {service} {operation}", timeline=False)
-        self._maybe_kill(invocation, f"before {service} {operation}")
+        injected = _trouble(faults)
+        try:
+            self._maybe_kill(invocation, f"before {service} {operation}")
+            return self._through_faults(invocation, service, operation, body, ask)
+        finally:
+            if _trouble(faults) > injected or invocation.gone is not None:
+                self._in_trouble.add(invocation.request_id)
+
+    def _through_faults(
+        self, invocation: Invocation, service: str, operation: str, body: bytes, ask: Callable[[], Answer]
+    ) -> Answer:
+        faults, who = self.faults, invocation.function.name.removeprefix("redial-")
         if faults.strikes("aws slow"):
             self.functions.sleep(faults.between(0.02, 4.0 if faults.one_in(4) else 0.6))
         if faults.strikes("function stalled"):
@@ -606,12 +623,15 @@ class World(LocalStack):
         self, account: Account, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Response:
         """One request of a customer's. A body that is not bytes is sent as JSON."""
-        sent = {"Authorization": f"Bearer {account.key}", **(headers or {})}
+        self._numbered += 1
+        sent = {"Authorization": f"Bearer {account.key}", "X-Number": str(self._numbered), **(headers or {})}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
         answer = self.request(method, target, body or b"", sent)
         self.trace(f"{account.id} {method} {_shortened(target)} → {answer.status}")
+        if answer.status == 500 and sent["X-Number"] not in self.excused:
+            self.violate("no server error without a fault", f"{method} {target}: {answer.body[:200]!r}")
         return answer
 
     def run(self, seconds: float) -> None:
@@ -624,6 +644,13 @@ def _answered(response: Response | None) -> Response:
     if response is None:
         raise NoAnswer("connection closed by the other side")
     return response
+
+
+def _trouble(faults: Faults) -> int:
+    """How often something has gone wrong, and not just taken its time."""
+    return sum(
+        count for kind, count in faults.injected.items() if kind.startswith(("aws", "function")) and kind != "aws slow"
+    )
 
 
 def _refusal(service: str, *, throttled: bool) -> Answer:

@@ -224,13 +224,14 @@ class DynamoExecutions:
         blocks = [_Block(batch.created_at, batch) for batch in batches if batch_id in (None, batch.id)]
         if batch_id is None:
             kinds = (OPEN, DONE) if status is None else (DONE,) if status in FINAL else (OPEN,)
-            keys = heapq.merge(
+            found = heapq.merge(
                 *(
                     map(_newest_first, self._listing(agent_id, shard, kind, created_from, created_to))
                     for kind in kinds
                     for shard in range(LISTING_SHARDS)
                 )
             )
+            keys = dict.fromkeys(found)  # one that ended meanwhile is found twice, among the open and the done
             blocks += [_Block(from_ms(-minus_created), execution_id) for minus_created, execution_id in keys]
         low, high = created_from or datetime.min.replace(tzinfo=UTC), created_to or datetime.max.replace(tzinfo=UTC)
         blocks = sorted((one for one in blocks if low <= one.created_at <= high), key=_Block.newest_first)
