@@ -1,6 +1,6 @@
 """What Redial shows, told through its HTTP faces alone: the API, the carrier's list of calls, the customer's inbox."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from local.aws import OutsideRequest
+from local.aws import Answer, OutsideRequest
 from tests.support.local_stack import NOON, LocalClient, local_stack, request
 
 NUMBER = "+14155550123"
@@ -363,3 +363,26 @@ def test_two_unknown_dials_to_one_number_never_share_one_call(client: LocalClien
     ended = [client.execution(first), client.execution(second)]
     assert sorted(execution["status"] for execution in ended) == ["completed", "error"]
     assert len(client.calls(NUMBER)) == 1
+
+
+def test_a_call_that_ends_while_the_list_is_read_is_listed_once(client: LocalClient) -> None:
+    """Open calls are read first and done ones then: who moves in between is found twice."""
+    execution_id = client.call("+14155550123", scheduled_at="2026-01-27T12:00:00Z")
+    own, table = client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"]
+    moved: list[str] = []
+
+    def end_it_meanwhile(service: str, operation: str, body: bytes, ask: Callable[[], Answer]) -> Answer:
+        if operation == "Query" and b'"done#' in body and not moved:
+            key = {"pk": {"S": f"X#{execution_id}"}, "sk": {"S": "X"}}
+            item = own.get_item(TableName=table, Key=key)["Item"]
+            moved.append(item["listing_key"]["S"])
+            done = {"S": moved[0].replace("open#", "done#")}
+            own.put_item(TableName=table, Item={**item, "listing_key": done})
+        return ask()
+
+    client.stack.aws.between = end_it_meanwhile
+    answer = client.api("GET", f"/v2/agent/{client.stack.agent_id}/executions")
+    assert moved, "the done ones were read"
+    assert answer.status == 200, answer
+    assert [one["id"] for one in answer.json["data"]] == [execution_id]
+    assert answer.json["total"] == 1
