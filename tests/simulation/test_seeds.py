@@ -8,6 +8,8 @@ SEEDS = range(1, 31)
 REGRESSIONS = {
     1230: "Two saves of a batch in one millisecond named their delivery leases alike: two delivered at once.",
     1400: "The same, where a batch was scheduled and begun at once.",
+    10089: "A clock that was behind took a contact for not yet due, and out of its batch's room: it was forgotten.",
+    10187: "The same, in another batch.",
 }
 """Seeds that found a defect once, and which."""
 

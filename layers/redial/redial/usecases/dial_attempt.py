@@ -14,7 +14,7 @@ later sees the mark. So no dial starts after a stop was answered, and the stop n
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
@@ -36,6 +36,9 @@ from redial.ports import (
 )
 from redial.usecases.change import change, follow_up
 from redial.usecases.lines import LONGEST_PAUSE, acquire, fill_all, home_shard, pass_on, wait, waiter
+
+EARLY = timedelta(seconds=5)
+"""A dial that comes so little before its time, as its own clock shows it, waits for it."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,9 @@ class Dialler:
                 self._return_line(execution, attempt, line)
                 self._leave_room(execution, attempt, room)
                 return Dialled(execution, execution)
+            due = execution.state.next_time
+            if due is not None and due <= self.now() + EARLY:
+                self._pause_until(due)  # whoever woke this has a clock that is ahead
             try:
                 dialled = self._dial(execution, lease, line, at)
             except _ClaimLost as lost:
@@ -126,7 +132,7 @@ class Dialler:
         due = execution.state.next_time
         if due is None or due > now:
             self._return_line(execution, execution.state.attempt.number, line)
-            return Dialled(execution, execution)
+            return Dialled(execution, execution, room=due if execution.state.in_room else None)
         agent = self.agents.get(execution.account_id, execution.agent_id)
         held = line if line is not None else execution.state.attempt.line  # given, or kept by a throttled dial
         refused = self._gates(execution, agent, now)
