@@ -575,7 +575,10 @@ class World(LocalStack):
         told = Told(
             name, self.now, body, sent.body, verify(headers, sent.body, (account.secret,), self.now), status < 300
         )
-        self.seen.told[body["id"] if "id" in body else body["batch_id"]].append(told)
+        subject_id = body["id"] if "id" in body else body["batch_id"]
+        self.seen.told[subject_id].append(told)
+        if status == 410:  # it is given up, also where whoever heard that was cut off before writing it down
+            self.seen.given_up[subject_id].add(body["sequence"])
         subject = _short(str(body.get("id") or body.get("batch_id")))
         self.trace(f"{subject} told {body.get('sequence')} {body.get('status')} → {status}")
         return Response.of(status, {})
