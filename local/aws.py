@@ -336,6 +336,7 @@ class Aws:
             self.tell(replace(seen, phase="after", status=statuses[-1]))
 
     def tell(self, seen: OutsideRequest) -> None:
+        """Tell the hooks of a request; a function that is gone, or that a hook cuts off, gets no further."""
         invocation = seen.invocation
         if invocation is not None and invocation.gone is not None:
             raise invocation.gone

@@ -286,7 +286,7 @@ class LocalStack:
         keys.ensure_account(
             account_id=ACCOUNT,
             name="Local account",
-            webhook_secret="whsec_" + base64.b64encode(hashlib.sha256(f"{self.seed}".encode()).digest()).decode(),
+            webhook_secret=webhook_secret_of(f"{self.seed}"),
             api_key=self.api_key,
             accounts=DynamoAccounts(dynamodb, self.environment["TABLE_NAME"]),
             now=system.now(),
@@ -360,3 +360,8 @@ class LocalStack:
             for server in (self._carrier_server, self._inbox_server, self._files_server)
             if not server.serving
         ]
+
+
+def webhook_secret_of(text: str) -> str:
+    """A webhook secret that is always the same for the same text."""
+    return "whsec_" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

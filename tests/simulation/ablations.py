@@ -112,9 +112,10 @@ def _stopped_is_final() -> Any:
 
 def _forward_only() -> Any:
     """A report is taken whatever the status was."""
+    ranks = itertools.count()
 
-    def falling(status: Status, ranks: Any = itertools.count()) -> int:  # noqa: B008  one for all
-        return -int(next(ranks))
+    def falling(status: Status) -> int:
+        return -next(ranks)
 
     return mock.patch.object(execution_module, "rank", falling)
 

@@ -67,21 +67,23 @@ def run(
                 return _result(world, None)
         world.trace("everything heals")
         world.faults.active = False
-        converged_after = converge(world)
-        if converged_after is None:
-            world.violate("it converges", f"not within {LONGEST_TO_CONVERGE}")
+        converged_after = converge(world, LONGEST_TO_CONVERGE, STEP_SECONDS)
         for check in AT_THE_END:
             check(world)
         return _result(world, converged_after)
 
 
-def converge(world: World) -> timedelta | None:
-    """Let time pass until nothing more is to happen; how long that took, None where it never did."""
+def converge(world: World, within: timedelta, step_seconds: float) -> timedelta | None:
+    """Let time pass until nothing more is to happen, looking every so often; how long that took.
+
+    Where it takes longer than `within` that is a violation, and the answer None.
+    """
     healed_at = world.now
-    while world.now - healed_at < LONGEST_TO_CONVERGE:
-        world.run(STEP_SECONDS)
+    while world.now - healed_at < within:
+        world.run(step_seconds)
         if is_quiet(world):
             return world.now - healed_at
+    world.violate("it converges", f"not within {within}")
     return None
 
 

@@ -6,16 +6,17 @@ Then time passes, and every promise must hold.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from local.lambda_functions import Invocation
-from tests.simulation.campaign import is_quiet, world_of
+from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END
 from tests.simulation.scenarios import Scenario
-from tests.simulation.world import HOUR, World
+from tests.simulation.world import World
 
 STEP_SECONDS = 600.0
-LONGEST_HOURS = 40
+LONGEST = timedelta(hours=40)
 
 
 @dataclass
@@ -69,12 +70,7 @@ def _tell(world: World, scenario: Scenario, number: int, at: int | None) -> Cut:
     cut = Cut(None)
     world.cuts_off = cut
     scenario(world, number, lambda: cut.begin(at))
-    for _ in range(int(LONGEST_HOURS * HOUR / STEP_SECONDS)):
-        world.run(STEP_SECONDS)
-        if is_quiet(world):
-            break
-    else:
-        world.violate("it converges", f"telling {number} did not within {LONGEST_HOURS} hours")
+    converge(world, LONGEST, STEP_SECONDS)
     world.requests.clear()
     world.cuts_off = lambda invocation, where: False
     return cut

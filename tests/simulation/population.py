@@ -44,7 +44,6 @@ class Client:
 
     account: Account
     agent_id: str
-    config: dict[str, Any]
     executions: list[str] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
 
@@ -102,7 +101,7 @@ class Population:
             (self._replay, 1.0),
             (self._spy, 2.0),
             (self._look, 2.0),
-            (self._rotate, 0.3),
+            (self._read_lists, 0.3),
         ]
         for act, mean in actions:
             for _ in range(int(self._between(0, 2 * mean + 0.99))):
@@ -142,7 +141,7 @@ class Population:
             hours = self._pick((8, 9, 10)), self._pick((11, 15, 20))
             config["calling_guardrails"] = {"call_start_hour": hours[0], "call_end_hour": hours[1]}
         answer = world.ask_as(owner, "POST", "/v2/agent", {"agent_config": config})
-        client = Client(owner, json.loads(answer.body)["agent_id"], config)
+        client = Client(owner, json.loads(answer.body)["agent_id"])
         url = f"http://127.0.0.1:{PORTS['inbox']}/{self._endpoint(client)}"
         if not self._hit(0.05):
             world.ask_as(owner, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": {"webhook_url": url}})
@@ -256,7 +255,6 @@ class Population:
         def then(answer: Any, asked_at: datetime) -> None:
             batch_id = str(answer["batch_id"])
             client.batches.append(batch_id)
-            self.world.seen.batches[batch_id] = client.account
             if starts != "now":
                 self._later(self._between(5, 600), self._schedule, client, batch_id)
 
@@ -329,7 +327,7 @@ class Population:
         if client.executions:
             self._ask(client, "POST", f"/executions/{self._pick(client.executions)}/webhooks/replay")
 
-    def _rotate(self, client: Client) -> None:
+    def _read_lists(self, client: Client) -> None:
         """Reads that must never be a server's error."""
         for path in ("/user/me", "/phone-numbers/all", "/webhooks/undelivered", "/v2/agent/all"):
             self._ask(client, "GET", path)

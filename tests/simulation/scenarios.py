@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from local.carrier_calls import Outcome
+from redial.domain.execution import Execution
 from redial.wire.timestamps import rfc3339
 from tests.simulation.invariants import ZONES
 from tests.simulation.population import AREAS
@@ -33,8 +34,6 @@ class Story:
     def __init__(self, world: World, number: int, lines: int = 5, **config: Any) -> None:
         self.world = world
         self.account = world.accounts[0]
-        self.executions: list[str] = []
-        self.statuses: list[int] = []
         self._number, self._calls = number, 0
         made = self.ask("POST", "/v2/agent", {"agent_config": self._config(lines) | config})
         self.agent_id = str(made["agent_id"])
@@ -56,7 +55,6 @@ class Story:
         for _ in range(MOST_TRIES):
             answer = self.world.ask_as(self.account, method, path, body, headers)
             if answer.status < 500:
-                self.statuses.append(answer.status)
                 return json.loads(answer.body) if answer.status < 300 and answer.body else None
             self.wait(5)
         raise AssertionError(f"{method} {path} was not answered in {MOST_TRIES} tries")
@@ -78,7 +76,6 @@ class Story:
             **fields,
         }
         made = self.ask("POST", "/call", body, {"Idempotency-Key": f"{self._number}-{self._calls}"})
-        self.executions.append(made["execution_id"])
         return str(made["execution_id"])
 
     def batch(self, rows: list[str], *fields: tuple[str, str]) -> str:
@@ -111,7 +108,9 @@ class Story:
             self._stopped(f"batch {batch_id}", "batch_id", batch_id)
 
     def _stopped(self, what: str, attribute: str, value: str) -> None:
-        covers = lambda execution, at: getattr(execution, attribute) == value  # noqa: E731
+        def covers(execution: Execution, at: datetime) -> bool:
+            return bool(getattr(execution, attribute) == value)
+
         self.world.seen.stops.append(Stopped(self.world.now, covers, what))
 
 

@@ -12,7 +12,6 @@ that every interleaving of requests can happen; whose turn it is depends on the 
 What happens is written down for the invariants (`Seen`) and, for people, as a timeline.
 """
 
-import base64
 import hashlib
 import importlib.util
 import json
@@ -41,7 +40,7 @@ from local.http_server import HttpServer, Request, Response
 from local.inbox import verify
 from local.lambda_functions import ACCOUNT_ID, REGION, Function, Handler, Invocation
 from local.scheduler import PRECISION_SECONDS, Schedule
-from local.stack import LocalStack
+from local.stack import SWEEPER, LocalStack, webhook_secret_of
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
 from redial.adapters.http import Http
@@ -59,8 +58,6 @@ HOUR = 3600.0
 MOST_REQUESTS = 60_000
 """A run with more of them goes round in circles."""
 _CALLBACK = re.compile(r"/callbacks/[^/]+/([0-9a-f-]{36})/(\d+)")
-_NOT_REACHED = ("aws request lost", "aws throttled", "aws error 500")
-_NEEDS_SWEEP = "sweep"
 API_MODULE = "functions.api.handler"
 
 
@@ -151,7 +148,6 @@ class Seen:
     limits: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
     acknowledged: dict[str, Any] = field(default_factory=dict)
     keys: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
-    batches: dict[str, Account] = field(default_factory=dict)
     given_up: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
 
@@ -189,8 +185,8 @@ class World(LocalStack):
         self.carrier_down: tuple[datetime, datetime] | None = None
         self.calling_hours: dict[str, tuple[int, int]] = {}
         self.accounts = [
-            Account("local", self.api_key, _secret(f"{seed}")),
-            Account("other", "other-key", _secret("o")),
+            Account("local", self.api_key, webhook_secret_of(f"{seed}")),
+            Account("other", "other-key", webhook_secret_of("o")),
         ]
         self._newest: Call | None = None
         self.excused: set[str | None] = set()
@@ -214,6 +210,9 @@ class World(LocalStack):
         self._patch(mock.patch.object(botocore.endpoint, "time", mock.Mock(sleep=self.functions.sleep)))
         # Invocations that overlap run in environments of their own, so none waits for another's lock.
         self._patch(mock.patch("redial.adapters.secrets.threading", mock.Mock(Lock=nullcontext)))
+        # Nothing here depends on how fast this machine is.
+        self._patch(mock.patch("redial.adapters.webhooks.time", mock.Mock(monotonic=lambda: 0.0)))
+        self._patch(mock.patch("redial.adapters.webhooks.resolve_within", lambda seconds, resolve: resolve))
         super().start()
         second = self.accounts[1]
         dynamodb = self.aws.client("dynamodb")
@@ -451,8 +450,7 @@ class World(LocalStack):
     def _delays(self, function: Function, event: Any) -> tuple[float, ...]:
         """When an asynchronous invocation runs, and how often."""
         faults = self.faults
-        sweeper = function.name.endswith(_NEEDS_SWEEP)
-        if sweeper:
+        if function.module == SWEEPER:
             return (0.0, faults.between(0, 5)) if faults.strikes("two sweepers") else (0.0,)
         if faults.strikes("invocation lost"):
             self.trace(f"{function.name.removeprefix('redial-')} invocation lost {_subject(event)}")
@@ -579,8 +577,7 @@ class World(LocalStack):
         self.seen.told[subject_id].append(told)
         if status == 410:  # it is given up, also where whoever heard that was cut off before writing it down
             self.seen.given_up[subject_id].add(body["sequence"])
-        subject = _short(str(body.get("id") or body.get("batch_id")))
-        self.trace(f"{subject} told {body.get('sequence')} {body.get('status')} → {status}")
+        self.trace(f"{_short(subject_id)} told {body.get('sequence')} {body.get('status')} → {status}")
         return Response.of(status, {})
 
     def _post_callback(self, url: str, body: bytes, headers: dict[str, str], overrides: Overrides) -> Any:
@@ -683,10 +680,6 @@ def _in_range(item: dict[str, Any], key: str, values: dict[str, Any]) -> bool:
 
 def _sortable(value: dict[str, str]) -> Any:
     return int(value["N"]) if "N" in value else value["S"]
-
-
-def _secret(text: str) -> str:
-    return "whsec_" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _clock(span: timedelta) -> str:
