@@ -108,8 +108,10 @@ class DynamoExecutions:
         self._table = table_name
         self._sleep = sleep
 
-    def get(self, execution_id: str) -> Execution | None:
-        answer = self._client.get_item(TableName=self._table, Key=to_item(key(execution_id)), ConsistentRead=True)
+    def get(self, execution_id: str, *, lagging: bool = False) -> Execution | None:
+        answer = self._client.get_item(
+            TableName=self._table, Key=to_item(key(execution_id)), ConsistentRead=not lagging
+        )
         return decode(from_item(answer["Item"])) if "Item" in answer else None
 
     def create(self, execution: Execution) -> bool:

@@ -84,15 +84,17 @@ class DynamoLines:
                     raise
             created_by_another = True
 
-    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> None:
-        self._update(
+    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> set[str]:
+        _, item = self._update(
             agent_id,
             shard,
             "REMOVE holders.#id",
             "holders.#id.a = :attempt",
             {"#id": execution_id},
             {":attempt": attempt},
+            ReturnValues="ALL_NEW",
         )
+        return set() if item is None else set(item["holders"])
 
     def hand_over(
         self, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, to: Waiter, now: datetime
@@ -141,7 +143,7 @@ class DynamoLines:
     def dequeue(self, agent_id: str, waiter: Waiter) -> None:
         self._client.delete_item(TableName=self._table, Key=to_item(_queue_key(agent_id, waiter)))
 
-    def queue(self, agent_id: str) -> Queue:
+    def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
         queue = Queue([], [])
         start: dict[str, Any] = {}
         while True:
@@ -149,7 +151,7 @@ class DynamoLines:
                 TableName=self._table,
                 KeyConditionExpression="pk = :pk",
                 ExpressionAttributeValues=to_item({":pk": _queue_pk(agent_id)}),
-                ConsistentRead=True,
+                ConsistentRead=not lagging,
                 Limit=_FRONT,
                 **start,
             )
@@ -376,16 +378,23 @@ class DynamoLines:
         return from_item(answer.get("Item", {}))
 
     def _update(
-        self, agent_id: str, shard: int, update: str, condition: str, names: dict[str, str], values: dict[str, Any]
+        self,
+        agent_id: str,
+        shard: int,
+        update: str,
+        condition: str,
+        names: dict[str, str],
+        values: dict[str, Any],
+        **extra: Any,
     ) -> tuple[bool, dict[str, Any] | None]:
-        """Whether the condition held; if not, the item as it is (None: there is none)."""
-        extra: dict[str, Any] = {}
+        """Whether the condition held, and the item as it is (None: there is none, or what was written was not asked
+        for)."""
         if names:
             extra["ExpressionAttributeNames"] = names
         if values:
             extra["ExpressionAttributeValues"] = to_item(values)
         try:
-            self._client.update_item(
+            answer = self._client.update_item(
                 TableName=self._table,
                 Key=to_item(_lines_key(agent_id, shard)),
                 UpdateExpression=update,
@@ -393,7 +402,7 @@ class DynamoLines:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **extra,
             )
-            return True, None
+            return True, from_item(answer["Attributes"]) if "Attributes" in answer else None
         except ClientError as error:
             if lost_condition(error):
                 item: Any = error.response.get("Item")
