@@ -13,8 +13,8 @@ from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, contact_id
-from redial.domain.status import Status
 from redial.domain.execution import Execution
+from redial.domain.status import Status
 from redial.ports import StaleVersion, Standing, Waiter
 from redial.usecases.lines import fill, next_turn
 from redial.usecases.tally import Moved, tally
