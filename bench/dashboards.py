@@ -22,7 +22,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.batch import LINES, NOON, RETRIES, ROWS, SEED, create_batch, schedule
+from bench.attempt import NOON
+from bench.batch import LINES, RETRIES, ROWS, SEED, create_batch, schedule
 from local import ROOT
 from local.lambda_functions import OUTPUT, Function, Handler
 from local.stack import LocalStack
@@ -183,7 +184,8 @@ def points(data: Iterable[tuple[float, float]], name: str, period: int) -> dict[
 
 def lines_of(properties: dict[str, Any], series: Series) -> list[tuple[str, dict[float, float]]]:
     """What a metric widget shows: labels, and points."""
-    shown, by_id = [], {}
+    shown: list[tuple[str, dict[float, float]]] = []
+    by_id: dict[str, dict[float, float]] = {}
     for entry in properties["metrics"]:
         *names, options = entry if isinstance(entry[-1], dict) else (*entry, {})
         if "expression" in options:
@@ -201,7 +203,7 @@ def lines_of(properties: dict[str, Any], series: Series) -> list[tuple[str, dict
 
 def _calculated(expression: str, by_id: dict[str, dict[float, float]]) -> dict[float, float]:
     """Metric math over periods in which every metric named has a value: `+ - * /`, numbers and ids."""
-    names = [name for name in re.findall(r"[a-z]\w*", expression)]
+    names: list[str] = re.findall(r"[a-z]\w*", expression)
     if not re.fullmatch(r"[\w\s.+*/()-]+", expression) or not set(names) <= set(by_id):
         raise ValueError(f"cannot calculate {expression!r} of {sorted(by_id)}")
     common = set.intersection(*(set(by_id[name]) for name in names))
@@ -257,7 +259,7 @@ def _draw_alarms(axes: Any, names: Sequence[str]) -> None:
     columns = 6
     for number, name in enumerate(names):
         axes.text(
-            number % columns / columns, 0.95 - number // columns * 0.26, name.removesuffix(".Arn").removesuffix("Alarm"),
+            number % columns / columns, 0.95 - number // columns * 0.26, name.removesuffix("Alarm.Arn"),
             transform=axes.transAxes, fontsize=7, va="top",
             bbox={"boxstyle": "round", "facecolor": "#eef3ee", "edgecolor": "#7a9a7a"},
         )  # fmt: skip
