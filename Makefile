@@ -100,8 +100,8 @@ simulate: .venv/ready ## Let everything go wrong by seed, and check every promis
 	@$(WITH_PATH) .venv/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
 
 .PHONY: bench
-bench: .venv/ready ## Count what one attempt costs, and its list price
-	@$(WITH_PATH) .venv/bin/python -m bench.attempt
+bench: .venv/ready ## Cost of an attempt, here and elsewhere; speed and size of what is deployed; targets
+	@$(WITH_PATH) .venv/bin/python -m bench
 
 .PHONY: bench-ingest
 bench-ingest: .venv/ready ## Measure the reading of a batch's file, whole and killed on the way. ROWS=1000000

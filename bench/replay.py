@@ -28,6 +28,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class Answers:
         status, headers, content = known[min(self._taken[key], len(known) - 1)]
         self._taken[key] += 1
         self.asked.append((name, text))
-        return AWSResponse(request.url, status, headers, _Body(content))  # type: ignore[arg-type]
+        return AWSResponse(request.url, status, headers, _Body(content))
 
     def connect(self) -> socket.socket:
         """For urllib3: a new connection."""
@@ -165,15 +166,11 @@ def _bare(recording: dict[str, Any]) -> Step:
         for service, operation, parameters in map(ast.literal_eval, made["aws"]):
             if service not in clients:
                 clients[service] = boto3.client(service, config=config)
-            method = getattr(clients[service], xform_name(operation))
-            plan.append(lambda method=method, parameters=parameters: method(**parameters))
+            plan.append(partial(getattr(clients[service], xform_name(operation)), **parameters))
         for one in made["http"]:
             headers = {name: value for name, value in one["headers"].items() if name != "content-length"}
-            plan.append(
-                lambda one=one, headers=headers: pool.request(
-                    one["method"], one["url"], body=one["body"].encode("latin-1"), headers=headers, retries=False
-                )
-            )
+            body = one["body"].encode("latin-1")
+            plan.append(partial(pool.request, one["method"], one["url"], body=body, headers=headers, retries=False))
         plans.append(plan)
 
     def step(number: int) -> None:
