@@ -111,6 +111,10 @@ bench-ingest: .venv/ready ## Measure the reading of a batch's file, whole and ki
 bench-batch: .venv/ready ## Play a large batch, check and count it, and one attempt in a small and a large. ARGS='campaign --rows 300'
 	@$(WITH_PATH) .venv/bin/python -m bench.batch $(ARGS)
 
+.PHONY: load
+load: .venv/ready ## Ask the local stack for calls at a steady rate, and check what becomes of them. RATE=50 SECONDS=60
+	@$(WITH_PATH) .venv/bin/python -m bench.load --rate $(or $(RATE),50) --seconds $(or $(SECONDS),60)
+
 .PHONY: format
 format: .venv/ready ## Format, and put right what lint can
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
