@@ -4,14 +4,16 @@ Markdown on standard output, the table of the whole first; progress on standard 
 with status 1 where it is a count, which is the same in every run; a ratio of times is only reported.
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from pathlib import Path
 
-from bench import attempt, batch, cold_start, elsewhere, package, prices, warm
+from bench import attempt, batch, cold_start, elsewhere, headroom, package, prices, warm
 from bench.attempt import ALONE, BUSY, USER_DATA, Attempts, Counts, Traffic
 from bench.elsewhere import Cost, Job
 from bench.markdown import paragraph, table
@@ -34,10 +36,11 @@ MOST_PACKAGE_MB = 15.0
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything that was measured. `memory_mb` by function."""
+    """Everything that was measured. `whole`: of a batch, `played`; `memory_mb` by function."""
 
     attempts: Attempts
-    batch: Counts
+    whole: Counts
+    played: batch.Campaign
     sweeper: Counts
     starts: Sequence[cold_start.ColdStart]
     warm: Sequence[warm.Warm]
@@ -78,13 +81,13 @@ def measure() -> Measured:
     functions: Sequence[Function] = Template(ROOT / "template.yaml").functions(overrides)
     attempts = attempt.attempts(_say)
     _say(f"a batch of {BATCH_ROWS} contacts")
-    whole, _ = batch.whole(BATCH_ROWS, BATCH_LINES, _say)
+    whole, played = batch.whole(BATCH_ROWS, BATCH_LINES, _say)
     sweeper = attempt.idle_sweeper(_say)
     starts = cold_start.measure(functions, _say)
     warmed = warm.measure(_say)
     _say("building the layer")
     memory_mb = {function.module.split(".")[1]: function.memory_mb for function in functions}
-    return Measured(attempts, whole, sweeper, starts, warmed, package.measure(), memory_mb)
+    return Measured(attempts, whole, played, sweeper, starts, warmed, package.measure(), memory_mb)
 
 
 # ---- the one table --------------------------------------------------------------------------------------------------
@@ -96,7 +99,7 @@ def one_table(found: Measured) -> Iterator[str]:
     jobs: list[tuple[str, list[tuple[str, Counts]]]] = [
         ("answered at once", [(_of_traffic(one), found.attempts.answered[one]) for one in (BUSY, ALONE)]),
         ("no answer, four times", [(_of_traffic(one), found.unanswered(one)) for one in (BUSY, ALONE)]),
-        (f"a batch of {BATCH_ROWS} contacts, played to its end", [("", found.batch)]),
+        (f"a batch of {BATCH_ROWS} contacts, played to its end", [("", found.whole)]),
     ]
     rows: list[list[object]] = []
     for job, ways in jobs:
@@ -276,7 +279,7 @@ def attempts_report(found: Measured) -> Iterator[str]:
     yield ""
     yield "### List price of a million attempts, in dollars"
     yield ""
-    counted.append(found.batch)
+    counted.append(found.whole)
     parts = list(counted[0].dollars())
     yield from table(
         ["", "attempt", *parts, "sum", "Lambda's time, estimated", "with it"],
@@ -289,12 +292,12 @@ def attempts_report(found: Measured) -> Iterator[str]:
                 f"{found.lambda_dollars(one) / one.attempts * 1e6:.2f}",
                 f"**{found.dollars(one) / one.attempts * 1e6:.2f}**",
             ]
-            for name, title, one in zip([*names, "batch"], [*titles, found.batch.title], counted, strict=True)
+            for name, title, one in zip([*names, "batch"], [*titles, found.whole.title], counted, strict=True)
         ],
     )
     yield ""
     yield from prices_report()
-    yield from batch_report(found.batch)
+    yield from batch_report(found.whole)
 
 
 def prices_report() -> Iterator[str]:
@@ -359,7 +362,7 @@ def elsewhere_report(found: Measured) -> Iterator[str]:
     for title, counts in (
         ("answered at once", found.attempts.answered[BUSY]),
         ("no answer, four times", found.unanswered(BUSY)),
-        (f"a batch of {BATCH_ROWS}", found.batch),
+        (f"a batch of {BATCH_ROWS}", found.whole),
     ):
         job = _job(counts)
         rows.append(
@@ -468,6 +471,7 @@ def package_report(packages: Sequence[package.Package]) -> Iterator[str]:
     )  # fmt: skip
     yield ""
     yield f"The layer's largest parts, zipped, in MB: {largest}."
+    yield ""
 
 
 def report(found: Measured, all_targets: Sequence[Target]) -> Iterator[str]:
@@ -478,12 +482,20 @@ def report(found: Measured, all_targets: Sequence[Target]) -> Iterator[str]:
     yield from sweeper_report(found)
     yield from speed_report(found)
     yield from package_report(found.packages)
+    dollars = found.dollars(found.whole) / found.whole.attempts
+    yield from headroom.report(found.whole, found.played, found.memory_mb, found.cpu_seconds, dollars)
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--picture", type=Path, help="an SVG file to draw to where each limit is reached")
+    asked = parser.parse_args()
     found = measure()
     all_targets = targets(found)
     print("\n".join(report(found, all_targets)))
+    if asked.picture is not None:
+        limits = headroom.limits(found.whole, found.played, found.memory_mb, found.cpu_seconds)
+        asked.picture.write_text(headroom.picture(limits))
     missed = [target.name for target in all_targets if target.exact and not target.met]
     for name in missed:
         _say(f"missed: {name}")

@@ -110,20 +110,23 @@ class Counts:
     def schedules(self) -> int:
         return self.of("scheduler", "CreateSchedule")
 
-    def lambda_dollars(self, memory_mb: dict[str, int], cpu_seconds: dict[str, float]) -> float:
-        """What running takes, by `prices.lambda_seconds`; `cpu_seconds` of one invocation, by function."""
-        dollars = 0.0
-        for name, invocations in self.invocations.items():
-            requests = sum(count for (function, _, _), count in self.requests.items() if function == name)
-            seconds = prices.lambda_seconds(
+    def lambda_seconds(self, memory_mb: dict[str, int], cpu_seconds: dict[str, float]) -> dict[str, float]:
+        """How long each function ran, by `prices.lambda_seconds`; `cpu_seconds` of one invocation, by function."""
+        return {
+            name: prices.lambda_seconds(
                 memory_mb[name],
                 invocations * cpu_seconds[name],
-                requests,
+                sum(count for (function, _, _), count in self.requests.items() if function == name),
                 self.http[name, "carrier"],
                 self.http[name, "webhook"],
             )
-            dollars += prices.lambda_dollars(memory_mb[name], seconds)
-        return dollars
+            for name, invocations in self.invocations.items()
+        }
+
+    def lambda_dollars(self, memory_mb: dict[str, int], cpu_seconds: dict[str, float]) -> float:
+        """What that takes."""
+        seconds = self.lambda_seconds(memory_mb, cpu_seconds)
+        return sum(prices.lambda_dollars(memory_mb[name], seconds[name]) for name in seconds)
 
     def dollars(self) -> dict[str, float]:
         """The list price of all of it but for the time that functions run, by what is paid for."""

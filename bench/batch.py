@@ -418,7 +418,7 @@ def campaign_report(found: Campaign) -> Iterator[str]:
 def keys_report(found: Campaign) -> Iterator[str]:
     """Write units of the busiest keys per attempt, and what many attempts a second would make of them."""
     attempts, line_shards = found.attempts, MOST_LINES // LINES_PER_SHARD
-    kinds = _kinds(found.units)
+    kinds = kinds_of(found.units)
     of_calls = kinds["table", CALL].total() / attempts
     of_lines = kinds["table", LINES_SHARD].total() / attempts
     of_queue = kinds["table", QUEUE].total() / attempts
@@ -492,7 +492,7 @@ _KINDS = (
 )  # fmt: skip
 
 
-def _kinds(units: dict[tuple[str, str], int]) -> dict[tuple[str, str], Counter[str]]:
+def kinds_of(units: dict[tuple[str, str], int]) -> dict[tuple[str, str], Counter[str]]:
     """By (where, kind of key): the units of each key."""
     found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for (where, key), count in units.items():
@@ -531,6 +531,7 @@ def whole(rows: int, lines: int, say: Say) -> tuple[Counts, Campaign]:
             with bench.counted_handlers(stack.template.functions(stack.environment)):
                 agent_id = bench.agent(max_concurrent_calls=lines, voicemail_detection=True)
                 before = len(stack.carrier.calls.all())
+                keys = Keys(stack)
                 batches = DynamoBatches(stack.aws.client("dynamodb"), stack.environment["TABLE_NAME"])
                 counts = bench.whole = Counts(f"a contact of a batch of {rows}", calls=rows)
                 start = stack.clock.now()
@@ -546,6 +547,7 @@ def whole(rows: int, lines: int, say: Say) -> tuple[Counts, Campaign]:
                     _check((stack.clock.now() - start) < timedelta(hours=LONGEST_HOURS), "the batch is not completed")
                 bench.advance(STEP_MINUTES)  # what is still to be delivered
                 bench.whole = None
+                found.units = dict(keys.units)
                 if counts.metered != counts.of("dynamodb"):
                     raise RuntimeError(f"{counts.metered} requests metered, of {counts.of('dynamodb')}")
                 _examine(stack, batch_id, found, before)

@@ -439,8 +439,8 @@ def report(load: Load, speed: float) -> Iterator[str]:
     )
     yield ""
     yield from paragraph(
-        f"{spent['events']:.0f} invocations in {window:.0f} s, the simulated clock at {speed:g} ×. One Python process is",
-        f"one processor at most; this one used {spent['whole'] / window:.2f} of it, and",
+        f"{spent['events']:.0f} invocations in {window:.0f} s, the simulated clock at {speed:g} ×. One Python process",
+        f"is one processor at most; this one used {spent['whole'] / window:.2f} of it, and",
         f"{spent['functions'] / spent['whole']:.0%} of that for functions; who asked used",
         f"{load.own_cpu / window:.2f} of another. The machine has {os.cpu_count()}, and others use it too:",
         f"{os.getloadavg()[0]:.1f} processes wanted one in the last minute.",
