@@ -27,6 +27,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,8 @@ class Load:
     took: float = 0.0
     spent: dict[str, float] = field(default_factory=dict)
     own_cpu: float = 0.0
+    waits: list[float] = field(default_factory=list)
+    """Simulated seconds from being taken on to being dialled, of the first calls: those for whom lines are free."""
     dialled_meanwhile: int = 0
     webhooks_meanwhile: int = 0
     final_after: float = 0.0
@@ -342,6 +345,9 @@ def examine(stack: Stack, load: Load) -> None:
             load.faults.append(f"{execution_id}: events {told[execution_id]}, of {execution['sequence']}")
         if len(placed[number]) != len(execution["attempts"]):
             load.faults.append(f"{execution_id}: {len(placed[number])} calls, {len(execution['attempts'])} attempts")
+    for execution_id in list(load.accepted)[:LINES]:
+        created, first = executions[execution_id]["created_at"], placed[load.accepted[execution_id]][:1]
+        load.waits += [(_instant(call["placed_at"]) - _instant(created)).total_seconds() for call in first]
     load.attempts = sum(len(execution["attempts"]) for execution in executions.values())
     if len(calls) != load.attempts:
         load.faults.append(f"the carrier placed {len(calls)} calls, for {load.attempts} attempts")
@@ -364,6 +370,10 @@ def most_at_once(spans: Sequence[tuple[str, str]]) -> int:
         now += change
         most = max(most, now)
     return most
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

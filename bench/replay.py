@@ -202,7 +202,8 @@ def run(variant: str, recording: dict[str, Any], times: int) -> dict[str, Any]:
 
     def note(params: dict[str, Any], model: Any, **_: Any) -> None:
         if noting:
-            calls.append(repr((model.service_model.service_name, model.name, params)))
+            plain = {name: _content(value) if name == "Body" else value for name, value in params.items()}
+            calls.append(repr((model.service_model.service_name, model.name, plain)))
 
     session.events.register("provide-client-params", note)  # clients take over what is registered when they are made
     step = (_redial if variant == "redial" else _bare)(recording)
@@ -226,6 +227,16 @@ def run(variant: str, recording: dict[str, Any], times: int) -> dict[str, Any]:
                 seconds[number].append(taken)
             current.end()
     return {"seconds": seconds, "requests": requests, "bodies": bodies}
+
+
+def _content(body: Any) -> bytes:
+    """What a file that is to be sent holds, or the bytes themselves."""
+    if isinstance(body, bytes):
+        return body
+    position = body.tell()
+    content: bytes = body.read()
+    body.seek(position)
+    return content
 
 
 def main() -> None:

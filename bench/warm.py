@@ -25,9 +25,9 @@ from local.stack import LocalStack
 from redial.adapters.http import Http
 
 TURNS = 3
-TIMES = 60
+TIMES = 40
 """How often a turn's process handles each event."""
-MOST_EVENTS = 12
+MOST_EVENTS = 8
 """Events of a function that are recorded: its first."""
 CONTACTS = 20
 
