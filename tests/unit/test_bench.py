@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
+from botocore.compat import HTTPHeaders
 
 from bench import elsewhere, headroom, load, markdown, prices, replay
 from bench.dynamodb_units import Item, Meter, Units, UnknownCost
@@ -102,7 +103,7 @@ def test_percentiles_are_values_that_occurred(share: float, expected: int) -> No
 
 def test_recorded_reads_are_answered_by_what_is_asked_and_writes_in_their_order() -> None:
     def asked(body: str) -> AWSPreparedRequest:
-        return AWSPreparedRequest("POST", "https://aws", {}, body.encode(), False)
+        return AWSPreparedRequest("POST", "https://aws", HTTPHeaders(), body.encode(), False)
 
     recorded = [
         ["dynamodb.GetItem", "a", 200, {}, "first a"],
