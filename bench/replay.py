@@ -98,8 +98,9 @@ class Answers:
         self.asked.append((name, text))
         return AWSResponse(request.url, status, headers, _Body(content))
 
-    def connect(self) -> socket.socket:
-        """For urllib3: a new connection."""
+    def connect(self, host: str, port: int) -> socket.socket:
+        """For urllib3: a new connection, with the host looked up as urllib3 does it."""
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         ours, theirs = socket.socketpair()
         theirs.sendall(self._http[len(self.connections)])
         self.connections.append(theirs)
@@ -196,7 +197,7 @@ def run(variant: str, recording: dict[str, Any], times: int) -> dict[str, Any]:
         return current.aws(request, event_name)
 
     session.events.register("before-send", answer)
-    HTTPConnection._new_conn = lambda self: current.connect()  # type: ignore[method-assign]
+    HTTPConnection._new_conn = lambda self: current.connect(self.host, self.port)  # type: ignore[method-assign]
     calls: list[str] = []
     noting = False
 

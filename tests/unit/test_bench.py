@@ -123,7 +123,7 @@ def test_recorded_reads_are_answered_by_what_is_asked_and_writes_in_their_order(
 
 def test_a_connection_holds_its_answer_and_tells_what_was_sent() -> None:
     answers = replay.Answers({"aws": [], "http": [[201, "made"]]})
-    with answers.connect() as connection:
+    with answers.connect("127.0.0.1", 80) as connection:
         connection.sendall(b"POST /calls HTTP/1.1\r\nhost: carrier:80\r\ncontent-length: 2\r\n\r\nhi")
         assert connection.recv(4096).endswith(b"\r\n\r\nmade")
         (sent,) = answers.sent()
