@@ -11,17 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from pathlib import Path
 
 from bench import attempt, batch, cold_start, elsewhere, headroom, package, prices, warm
 from bench.attempt import ALONE, BUSY, USER_DATA, Attempts, Counts, Traffic
 from bench.elsewhere import Cost, Job
-from bench.markdown import paragraph, table
+from bench.markdown import paragraph, put, table
 from local import ROOT
 from local.lambda_functions import Function
 from local.template import Template
 
 BATCH_ROWS, BATCH_LINES = 300, 60
+SCALING = ROOT / "docs" / "scaling.md"
 MINUTES_PER_MONTH = 365 * 24 * 60 / 12
 
 
@@ -474,6 +474,15 @@ def package_report(packages: Sequence[package.Package]) -> Iterator[str]:
     yield ""
 
 
+def limits_of(found: Measured) -> list[headroom.Limit]:
+    return headroom.limits(found.whole, found.played, found.memory_mb, found.cpu_seconds)
+
+
+def headroom_report(found: Measured) -> Iterator[str]:
+    dollars = found.dollars(found.whole) / found.whole.attempts
+    yield from headroom.report(found.whole, found.played, found.memory_mb, found.cpu_seconds, dollars)
+
+
 def report(found: Measured, all_targets: Sequence[Target]) -> Iterator[str]:
     yield from one_table(found)
     yield from targets_report(all_targets)
@@ -482,20 +491,19 @@ def report(found: Measured, all_targets: Sequence[Target]) -> Iterator[str]:
     yield from sweeper_report(found)
     yield from speed_report(found)
     yield from package_report(found.packages)
-    dollars = found.dollars(found.whole) / found.whole.attempts
-    yield from headroom.report(found.whole, found.played, found.memory_mb, found.cpu_seconds, dollars)
+    yield from headroom_report(found)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--picture", type=Path, help="an SVG file to draw to where each limit is reached")
+    parser.add_argument("--docs", action="store_true", help="write docs/scaling.md's tables and picture anew")
     asked = parser.parse_args()
     found = measure()
     all_targets = targets(found)
     print("\n".join(report(found, all_targets)))
-    if asked.picture is not None:
-        limits = headroom.limits(found.whole, found.played, found.memory_mb, found.cpu_seconds)
-        asked.picture.write_text(headroom.picture(limits))
+    if asked.docs:
+        SCALING.with_suffix(".svg").write_text(headroom.picture(limits_of(found)))
+        put(SCALING, "bench", list(headroom_report(found))[2:])  # its heading is the document's own
     missed = [target.name for target in all_targets if target.exact and not target.met]
     for name in missed:
         _say(f"missed: {name}")

@@ -32,11 +32,12 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from bench.markdown import paragraph, table
+from bench.markdown import paragraph, put, table
 from local import ROOT
 from local.http_server import HOST, send
 from redial.domain.status import FINAL
 
+SCALING = ROOT / "docs" / "scaling.md"
 RATE, SECONDS = 50, 60
 LINES = 1000
 """The agent's limit: the highest there is."""
@@ -471,6 +472,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=RATE, help=f"calls a second ({RATE})")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"for so long ({SECONDS})")
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds in a second (1)")
+    parser.add_argument("--docs", action="store_true", help="write docs/scaling.md's figures of a run anew")
     parser.add_argument("--stack", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.stack is not None:
@@ -480,7 +482,10 @@ def main() -> int:
         print(line, file=sys.stderr, flush=True)
 
     load = load_of(asked.rate, asked.seconds, asked.speed, say)
-    print("\n".join(report(load, asked.speed)))
+    lines = list(report(load, asked.speed))
+    print("\n".join(lines))
+    if asked.docs:
+        put(SCALING, "load", lines[2:])  # its heading is the document's own
     return 1 if load.faults else 0
 
 

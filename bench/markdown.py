@@ -1,7 +1,8 @@
-"""Tables and paragraphs in Markdown."""
+"""Tables and paragraphs in Markdown, and where they stand in a document."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 LINE_WIDTH = 119
 
@@ -28,6 +29,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str
 def paragraph(*text: str, indent: str = "") -> list[str]:
     """Text in lines of a usual length; `indent` is for all but the first."""
     return textwrap.wrap(" ".join(text), LINE_WIDTH, subsequent_indent=indent)
+
+
+def put(document: Path, name: str, lines: Iterable[str]) -> None:
+    """Replace what stands in a document between `<!-- name -->` and `<!-- /name -->`."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, found, rest = document.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{document} has no {begin} … {end}")
+    content = "\n".join(lines).strip()
+    document.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}")
 
 
 def _cell(cell: object) -> str:

@@ -1,6 +1,7 @@
 """The small parts of bench/: what is counted there is only as right as these."""
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -147,3 +148,13 @@ def test_numbers_are_aligned_right_and_nothing_is_a_dot() -> None:
         "| x    |  10 |",
         "| long |   · |",
     ]
+
+
+def test_what_is_measured_takes_its_place_in_a_document(tmp_path: Path) -> None:
+    document = tmp_path / "document.md"
+    document.write_text("before\n<!-- a -->\nold\n<!-- /a -->\nafter\n")
+    for _ in range(2):
+        markdown.put(document, "a", ["new", "lines"])
+    assert document.read_text() == "before\n<!-- a -->\n\nnew\nlines\n\n<!-- /a -->\nafter\n"
+    with pytest.raises(ValueError, match="b"):
+        markdown.put(document, "b", ["new"])
