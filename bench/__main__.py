@@ -126,13 +126,12 @@ def one_table(found: Measured) -> Iterator[str]:
     )  # fmt: skip
     yield ""
     yield from paragraph(
-        f"Per attempt × 1,000, at list price, Lambda's time included. User data of {len(json.dumps(USER_DATA))}",
-        "bytes, all",
-        f"webhooks on, each accepted at once. Busy: its agent makes a call every {attempt.TRAFFIC_SECONDS} seconds, so",
-        "functions are warm and hold what they keep in memory. Alone: nobody has called for a long time, every",
-        "function",
-        "starts in a new process. The batch is counted from its upload to its last webhook, with the functions that",
-        "read, start and count it, and the sweeper every minute. Write units are of the table and its indexes.",
+        "Per attempt × 1,000, at list price, Lambda's time included. User data of",
+        f"{len(json.dumps(USER_DATA))} bytes, all webhooks on, each accepted at once. Busy: its agent makes a call every",
+        f"{attempt.TRAFFIC_SECONDS} seconds, so functions are warm, one process of each, and hold what they keep in",
+        "memory. Alone: nobody has called for a long time, every function starts in a new process. The batch is counted",
+        "from its upload to its last webhook, with the functions that read, start and count it, and the sweeper every",
+        "minute. Write units are of the table and its indexes.",
     )
     yield ""
 
@@ -317,8 +316,7 @@ def prices_report() -> Iterator[str]:
         "Lambda's time is an estimate: processor time of a warm event as measured below, times",
         f"{prices.MB_OF_A_PROCESSOR} MB / the function's memory, and waiting as assumed:",
         f"{prices.MS_PER_AWS_REQUEST:g} ms for each AWS request, {prices.MS_PER_CARRIER_REQUEST:g} for the carrier,",
-        f"{prices.MS_PER_WEBHOOK:g} for each webhook. Left out: Lambda's own log lines and the time of cold",
-        "starts, the",
+        f"{prices.MS_PER_WEBHOOK:g} for each webhook. Left out: Lambda's own log lines, cold starts, the",
         "HTTP API's access log, tracing, S3 (some requests for each batch), storage, data sent out, the carrier.",
     )
     yield ""
@@ -343,10 +341,9 @@ def batch_report(counts: Counts) -> Iterator[str]:
     yield ""
     yield from paragraph(
         f"{counts.attempts} attempts with the emulated carrier's mix of outcomes, {BATCH_LINES} lines, up to",
-        "three retries",
-        "after 10, 20 and 30 minutes. What the sweeper takes is a minute's, whatever the number of calls: in a larger",
-        "batch its share is smaller. Checked: every contact final, counts right, never more calls than lines, each",
-        "attempt one call, every event there once and in order.",
+        "three retries after 10, 20 and 30 minutes. What the sweeper takes is a minute's, whatever the number of calls:",
+        "in a larger batch its share is smaller. Checked: every contact final, counts right, never more calls than",
+        "lines, each attempt one call, every event there once and in order.",
     )
     yield ""
 
@@ -379,8 +376,7 @@ def elsewhere_report(found: Measured) -> Iterator[str]:
         f"${prices.DOLLARS_PER_MILLION_ACTIONS:g} for a million actions, the first tier;",
         f"${prices.DOLLARS_PER_ACTIVE_GB_HOUR:g} for a GB of open history for an hour and",
         f"${prices.DOLLARS_PER_RETAINED_GB_HOUR:g} of closed, {elsewhere.HISTORY_BYTES_PER_ACTION} bytes for",
-        "each action",
-        f"kept {elsewhere.RETENTION_HOURS} hours; and {prices.DEVELOPER_PLAN:.0%} for the least plan",
+        f"each action kept {elsewhere.RETENTION_HOURS} hours; and {prices.DEVELOPER_PLAN:.0%} for the least plan",
         "(https://docs.temporal.io/cloud/pricing). Functions there take the processor time of a bare handler, and wait",
         "as assumed above.",
     )
@@ -449,9 +445,8 @@ def speed_report(found: Measured) -> Iterator[str]:
     yield ""
     yield from paragraph(
         "Processor time of handling one event, the mean over the recorded events of each one's median. The bare",
-        "handler",
-        "makes the very same AWS and HTTP requests, with parameters that are ready, and does nothing else: it reads no",
-        "event, decides nothing, logs nothing. Answers are laid ready for both; TLS is left out.",
+        "handler makes the very same AWS and HTTP requests, with parameters that are ready, and does nothing else: it",
+        "reads no event, decides nothing, logs nothing. Answers are laid ready for both; TLS is left out.",
         f"{warm.TURNS} processes of each by turns, {warm.TIMES} times each event.",
     )
     yield ""
