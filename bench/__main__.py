@@ -127,11 +127,11 @@ def one_table(found: Measured) -> Iterator[str]:
     yield ""
     yield from paragraph(
         "Per attempt × 1,000, at list price, Lambda's time included. User data of",
-        f"{len(json.dumps(USER_DATA))} bytes, all webhooks on, each accepted at once. Busy: its agent makes a call every",
-        f"{attempt.TRAFFIC_SECONDS} seconds, so functions are warm, one process of each, and hold what they keep in",
-        "memory. Alone: nobody has called for a long time, every function starts in a new process. The batch is counted",
-        "from its upload to its last webhook, with the functions that read, start and count it, and the sweeper every",
-        "minute. Write units are of the table and its indexes.",
+        f"{len(json.dumps(USER_DATA))} bytes, all webhooks on, each accepted at once. Busy: its agent makes a call",
+        f"every {attempt.TRAFFIC_SECONDS} seconds, so functions are warm, one process of each, and hold what they keep",
+        "in memory. Alone: nobody has called for a long time, every function starts in a new process. The batch is",
+        "counted from its upload to its last webhook, with the functions that read, start and count it, and the sweeper",
+        "every minute. Write units are of the table and its indexes.",
     )
     yield ""
 
@@ -341,9 +341,9 @@ def batch_report(counts: Counts) -> Iterator[str]:
     yield ""
     yield from paragraph(
         f"{counts.attempts} attempts with the emulated carrier's mix of outcomes, {BATCH_LINES} lines, up to",
-        "three retries after 10, 20 and 30 minutes. What the sweeper takes is a minute's, whatever the number of calls:",
-        "in a larger batch its share is smaller. Checked: every contact final, counts right, never more calls than",
-        "lines, each attempt one call, every event there once and in order.",
+        "three retries after 10, 20 and 30 minutes. What the sweeper takes is a minute's, whatever the number of",
+        "calls: in a larger batch its share is smaller. Checked: every contact final, counts right, never more calls",
+        "than lines, each attempt one call, every event there once and in order.",
     )
     yield ""
 
