@@ -130,8 +130,8 @@ def one_table(found: Measured) -> Iterator[str]:
         f"{len(json.dumps(USER_DATA))} bytes, all webhooks on, each accepted at once. Busy: its agent makes a call",
         f"every {attempt.TRAFFIC_SECONDS} seconds, so functions are warm, one process of each, and hold what they keep",
         "in memory. Alone: nobody has called for a long time, every function starts in a new process. The batch is",
-        "counted from its upload to its last webhook, with the functions that read, start and count it, and the sweeper",
-        "every minute. Write units are of the table and its indexes.",
+        "counted from its upload to its last webhook, with the functions that read, start and count it and the",
+        "sweeper every minute. Write units are of the table and its indexes.",
     )
     yield ""
 
