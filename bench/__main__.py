@@ -66,9 +66,9 @@ class Measured:
         return sum(counts.dollars().values()) + self.lambda_dollars(counts)
 
     def unanswered(self, traffic: Traffic) -> Counts:
-        """The four attempts of one call, together."""
+        """The four attempts of each call, together."""
         together = reduce(add, self.attempts.unanswered[traffic])
-        together.calls = 1
+        together.calls = self.attempts.unanswered[traffic][0].calls
         return together
 
 
@@ -128,7 +128,7 @@ def one_table(found: Measured) -> Iterator[str]:
     yield from paragraph(
         "Per attempt × 1,000, at list price, Lambda's time included. User data of",
         f"{len(json.dumps(USER_DATA))} bytes, all webhooks on, each accepted at once. Busy: its agent makes a call",
-        f"every {attempt.TRAFFIC_SECONDS} seconds, so functions are warm, one process of each, and hold what they keep",
+        "every second, so functions are warm, one process of each, and hold what they keep",
         "in memory. Alone: nobody has called for a long time, every function starts in a new process. The batch is",
         "counted from its upload to its last webhook, with the functions that read, start and count it and the",
         "sweeper every minute. Write units are of the table and its indexes.",
@@ -196,18 +196,22 @@ def targets(found: Measured) -> list[Target]:
     of_attempts = found.attempts.unanswered[BUSY]
     worst = "an attempt not answered, the worst of four, busy: "
     return [
-        Target(worst + "write units", MOST_WRITE_UNITS, max(one.units.writes for one in of_attempts)),
-        Target(worst + "read units", MOST_READ_UNITS, max(one.units.reads for one in of_attempts)),
-        Target(worst + "Lambda invocations", MOST_INVOCATIONS, max(one.invocations.total() for one in of_attempts)),
+        Target(worst + "write units", MOST_WRITE_UNITS, max(one.units.writes / one.attempts for one in of_attempts)),
+        Target(worst + "read units", MOST_READ_UNITS, max(one.units.reads / one.attempts for one in of_attempts)),
+        Target(
+            worst + "Lambda invocations",
+            MOST_INVOCATIONS,
+            max(one.invocations.total() / one.attempts for one in of_attempts),
+        ),
         Target(
             worst + "dollars for a million, without Lambda's time",
             MOST_DOLLARS,
-            1e6 * max(sum(one.dollars().values()) for one in of_attempts),
+            1e6 * max(sum(one.dollars().values()) / one.attempts for one in of_attempts),
         ),
         Target(
             worst + "dollars for a million, with it",
             MOST_DOLLARS,
-            1e6 * max(found.dollars(one) for one in of_attempts),
+            1e6 * max(found.dollars(one) / one.attempts for one in of_attempts),
             exact=False,
         ),
         *(Target(f"{name}: cold start, bare handler = 1", MOST_COLD, starts[name], exact=False) for name in HURRIED),
@@ -243,9 +247,16 @@ def attempts_report(found: Measured) -> Iterator[str]:
          "execution, bytes", "log, bytes"],
         [
             [
-                name, title, one.aws_requests, one.of("dynamodb"), one.of("scheduler"), one.of("lambda"),
-                one.invocations.total(), one.http_api_requests, one.carrier_requests, one.webhooks,
-                one.units.table_writes, one.units.index_writes, one.units.reads, one.execution_bytes, one.log_bytes,
+                name, title,
+                *(
+                    _each(value, one)
+                    for value in (
+                        one.aws_requests, one.of("dynamodb"), one.of("scheduler"), one.of("lambda"),
+                        one.invocations.total(), one.http_api_requests, one.carrier_requests, one.webhooks,
+                        one.units.table_writes, one.units.index_writes, one.units.reads,
+                    )
+                ),
+                one.execution_bytes, _each(one.log_bytes, one),
             ]
             for name, title, one in zip(names, titles, counted, strict=True)
         ],
@@ -266,9 +277,13 @@ def attempts_report(found: Measured) -> Iterator[str]:
             row
             for function in sorted({name for one in counted for name in one.invocations})
             for row in (
-                [f"**{function}**", "invocations", *(one.invocations[function] for one in counted)],
+                [f"**{function}**", "invocations", *(_each(one.invocations[function], one) for one in counted)],
                 *(
-                    ["", f"{service} {operation}", *(one.requests[function, service, operation] for one in counted)]
+                    [
+                        "",
+                        f"{service} {operation}",
+                        *(_each(one.requests[function, service, operation], one) for one in counted),
+                    ]
                     for of, service, operation in sorted({key for one in counted for key in one.requests})
                     if of == function
                 ),
@@ -297,6 +312,11 @@ def attempts_report(found: Measured) -> Iterator[str]:
     yield ""
     yield from prices_report()
     yield from batch_report(found.whole)
+
+
+def _each(value: float, counts: Counts) -> float:
+    """Of each attempt, to a hundredth."""
+    return round(value / counts.attempts, 2)
 
 
 def prices_report() -> Iterator[str]:

@@ -4,8 +4,9 @@ Calls are played on the local stack; every request that a function makes for a c
 is made in. The sweeper is left out of that, and measured by itself.
 
 Each function has a world of its own here, as it has a process of its own on Lambda, so that what one keeps in memory
-serves no other. An attempt is counted `BUSY`, while its agent makes a call every `TRAFFIC_SECONDS`, and `ALONE`, the
-first in a long time, when every function starts in a new process.
+serves no other. An attempt is counted `BUSY`, while its agent makes a call every second, and `ALONE`, the first in a
+long time, when every function starts in a new process. Busy is the mean of some attempts, since now and then one reads
+again what functions remember for seconds.
 """
 
 import importlib
@@ -45,6 +46,8 @@ WITHIN_MINUTES = 25
 IDLE_MINUTES = 32
 """Runs of the sweeper that are measured with nothing to do: each of its shards is first once or more."""
 TRAFFIC_SECONDS = 2
+BUSY_CALLS = 5
+"""Calls that are counted while there is traffic, as far apart as its calls: there is one call a second."""
 TRAFFIC_NUMBER = "+14155550119"
 LEAD_MINUTES = 0.4
 """How long there has been traffic when an attempt that is counted with it begins."""
@@ -241,9 +244,10 @@ class Bench:
     def script(self, to: str, *outcomes: Any) -> None:
         self.stack.carrier.calls.script(to, list(outcomes))
 
-    def count(self, call: str, title: str) -> Counts:
-        """Count what is done for `call` from now on as that attempt."""
-        self._current[call] = counts = Counts(title)
+    def count(self, title: str, *calls: str) -> Counts:
+        """Count what is done for `calls` from now on as attempts of that title."""
+        counts = Counts(title, calls=len(calls), attempts=len(calls))
+        self._current.update(dict.fromkeys(calls, counts))
         return counts
 
     def place(self, call: str, to: str, agent_id: str, **headers: str) -> None:
@@ -295,7 +299,7 @@ class Bench:
         if counts.metered != counts.of("dynamodb") or self._nobodys:
             raise RuntimeError(f"{counts.title}: {counts.metered} metered; by nobody known: {self._nobodys}")
         until = datetime.fromisoformat(execution["updated_at"])
-        counts.hours = (
+        counts.hours += (
             until - self._until.get(call, datetime.fromisoformat(execution["created_at"]))
         ).total_seconds() / 3600
         self._until[call] = until
@@ -373,25 +377,41 @@ def _short(module: str) -> str:
 # ---- the cases ------------------------------------------------------------------------------------------------------
 
 
+def _calls(traffic: Traffic, what: str) -> dict[str, str]:
+    """The calls that are counted together, and their numbers."""
+    return {
+        f"{what} {traffic} {number}": f"+141555502{number:02d}"
+        for number in range(BUSY_CALLS if traffic == BUSY else 1)
+    }
+
+
+def _place(bench: Bench, calls: dict[str, str], agent_id: str, **headers: str) -> None:
+    for call, number in calls.items():
+        bench.place(call, number, agent_id, **{name: f"{value} {call}" for name, value in headers.items()})
+        bench.advance(TRAFFIC_SECONDS / 60)
+
+
 def answered(bench: Bench, traffic: Traffic, **headers: str) -> Counts:
-    """A call that is answered at once."""
-    agent, call = bench.agent(), f"answered-{traffic}-{len(headers)}"
-    bench.script("+14155550111", "completed")
+    """Calls that are answered at once."""
+    agent, calls = bench.agent(), _calls(traffic, f"answered {len(headers)}")
+    for number in calls.values():
+        bench.script(number, "completed")
     with bench.traffic(traffic, agent):
-        counts = bench.count(call, "answered at once" + (", with Idempotency-Key" if headers else ""))
-        bench.place(call, "+14155550111", agent, **headers)
+        counts = bench.count("answered at once" + (", with Idempotency-Key" if headers else ""), *calls)
+        _place(bench, calls, agent, **headers)
     bench.advance(WITHIN_MINUTES)
-    bench.finish(call, 1, "completed")
+    for call in calls:
+        bench.finish(call, 1, "completed")
     return counts
 
 
 def retried(
     bench: Bench, traffic: Traffic, outcomes: Sequence[str], statuses: Sequence[str], **config: Any
 ) -> list[Counts]:
-    """One call, each attempt counted by itself."""
-    agent = bench.agent(**config)
-    call, found = f"{traffic}: {', '.join(outcomes)}", []
-    bench.script("+14155550112", *outcomes)
+    """Calls with these outcomes, each attempt counted by itself."""
+    agent, calls, found = bench.agent(**config), _calls(traffic, ", ".join(outcomes)), []
+    for number in calls.values():
+        bench.script(number, *outcomes)
     for attempt, (outcome, status) in enumerate(zip(outcomes, statuses, strict=True), start=1):
         last = attempt == len(outcomes)
         then = "the last" if last and outcome != "completed" else "answered" if last else "retried"
@@ -399,13 +419,14 @@ def retried(
         if what == "retry" and "voicemail" in outcomes:
             what = "retry after voicemail"
         if attempt > 1:
-            bench.to_next_attempt(call)
+            bench.to_next_attempt(next(iter(calls)))
         with bench.traffic(traffic, agent):
-            counts = bench.count(call, f"{what}, {then} (attempt {attempt})")
+            counts = bench.count(f"{what}, {then} (attempt {attempt})", *calls)
             if attempt == 1:
-                bench.place(call, "+14155550112", agent)
+                _place(bench, calls, agent)
         bench.advance(WITHIN_MINUTES)
-        bench.finish(call, attempt, status)
+        for call in calls:
+            bench.finish(call, attempt, status)
         found.append(counts)
     return found
 
@@ -417,7 +438,7 @@ def waiting(bench: Bench, waiters: int) -> Counts:
     placed = len(bench.stack.carrier.calls.all())
     calls = [f"waiting-{waiters}-{number}" for number in range(1 + waiters)]
     middle = calls[(1 + waiters) // 2]
-    counts = bench.count(middle, f"answered, after waiting for a line with {waiters - 1} more")
+    counts = bench.count(f"answered, after waiting for a line with {waiters - 1} more", middle)
     for call in calls:
         bench.place(call, "+14155550113", agent)
         bench.advance(0.01)
@@ -465,7 +486,7 @@ def idle_sweeper(say: Callable[[str], None]) -> Counts:
     say(f"the sweeper, idle for {IDLE_MINUTES} minutes")
     with _bench(recurring=True) as bench:
         bench.advance(1)
-        counts = bench.count(SWEEPER, "sweeper")
+        counts = bench.count("sweeper", SWEEPER)
         bench.advance(IDLE_MINUTES)
     if counts.invocations[_short(SWEEPER)] != IDLE_MINUTES or counts.metered != counts.of("dynamodb"):
         raise RuntimeError(f"the sweeper did not run once a minute: {counts}")

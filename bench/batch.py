@@ -598,7 +598,7 @@ def middle(rows: int, say: Say) -> Middle:
             bench.script(number(one), "no-answer" if one == row else "completed")
         bench.known_as("middle", contact_id(batch_id, row))
         schedule(stack, batch_id, 5)
-        attempt = bench.count("middle", f"middle of {rows:,}")
+        attempt = bench.count(f"middle of {rows:,}", "middle")
         tally = bench.count(TALLY, TALLY)
         bench.advance(5 + 28)
         calls = stack.carrier.calls.all()
