@@ -423,6 +423,10 @@ def report(load: Load, speed: float) -> Iterator[str]:
                 for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))
             ),
             [
+                f"seconds from taken on to dialled, the first {LINES:,}: p50, p99",
+                f"{percentile(load.waits, 0.5):.1f}, {percentile(load.waits, 0.99):.1f}",
+            ],
+            [
                 "dialled, webhooks received by the end of that",
                 f"{load.dialled_meanwhile:,}, {load.webhooks_meanwhile:,}",
             ],
