@@ -169,7 +169,7 @@ def _used(limit: Limit, rate: float) -> str:
 
 def picture(found: Sequence[Limit]) -> str:
     """An SVG: for each limit a bar from one attempt a second to where it is reached, by orders of magnitude."""
-    left, width, step, top = 330, 520, 26, 40
+    left, width, step, top = 380, 520, 26, 40
     decades = 5  # 1 to 100,000
     height = top + step * len(found) + 30
 

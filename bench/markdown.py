@@ -43,7 +43,7 @@ def put(document: Path, name: str, lines: Iterable[str]) -> None:
 
 
 def _cell(cell: object) -> str:
-    return f"{cell:g}" if isinstance(cell, float) else "·" if cell == 0 else str(cell)
+    return "·" if cell == 0 else f"{cell:g}" if isinstance(cell, float) else str(cell)
 
 
 def _is_number(text: str) -> bool:
