@@ -100,8 +100,8 @@ simulate: .venv/ready ## Let everything go wrong by seed, and check every promis
 	@$(WITH_PATH) .venv/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
 
 .PHONY: bench
-bench: .venv/ready ## Count what one attempt costs, and its list price
-	@$(WITH_PATH) .venv/bin/python -m bench.attempt
+bench: .venv/ready ## Cost of an attempt, here and elsewhere; speed and size of what is deployed; targets. ARGS=--docs
+	@$(WITH_PATH) .venv/bin/python -m bench $(ARGS)
 
 .PHONY: bench-ingest
 bench-ingest: .venv/ready ## Measure the reading of a batch's file, whole and killed on the way. ROWS=1000000
@@ -110,6 +110,10 @@ bench-ingest: .venv/ready ## Measure the reading of a batch's file, whole and ki
 .PHONY: bench-batch
 bench-batch: .venv/ready ## Play a large batch, check and count it, and one attempt in a small and a large. ARGS='campaign --rows 300'
 	@$(WITH_PATH) .venv/bin/python -m bench.batch $(ARGS)
+
+.PHONY: load
+load: .venv/ready ## Ask the local stack for calls at a steady rate, and check it. RATE=50 SECONDS=60 ARGS=--docs
+	@$(WITH_PATH) .venv/bin/python -m bench.load --rate $(or $(RATE),50) --seconds $(or $(SECONDS),60) $(ARGS)
 
 .PHONY: format
 format: .venv/ready ## Format, and put right what lint can

@@ -1,13 +1,18 @@
-"""`python -m bench.attempt`: what one attempt at a call costs, counted on the local stack. Markdown on standard output.
+"""What one attempt at a call costs, counted on the local stack: `python -m bench` prints it.
 
 Calls are played on the local stack; every request that a function makes for a call is counted for the attempt that it
-is made in. The sweeper is left out of that, and measured by itself. Times are measured of cold starts only.
+is made in. The sweeper is left out of that, and measured by itself.
+
+Each function has a world of its own here, as it has a process of its own on Lambda, so that what one keeps in memory
+serves no other. An attempt is counted `BUSY`, while its agent makes a call every second, and `ALONE`, the first in a
+long time, when every function starts in a new process. Busy is the mean of some attempts, since now and then one reads
+again what functions remember for seconds.
 """
 
 import importlib
+import importlib.util
 import json
 import re
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,31 +20,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 
-from bench import cold_start
+from bench import prices
 from bench.dynamodb_units import Item, Meter, Units, size
-from local import ROOT
 from local.aws import OutsideRequest
 from local.http_server import send
 from local.lambda_functions import Function, Invocation
 from local.stack import INBOX_NAME, SWEEPER, LocalStack
-from local.template import Template
 from redial.runtime import wiring
-
-PRICES_AS_OF = "2026-11-23"
-"""The day on which these list prices of us-east-1, beyond all free allowances, were gathered, from pages that quote
-AWS's own; the addresses say where AWS publishes them."""
-DOLLARS_PER_MILLION_WRITE_UNITS = 0.625  # https://aws.amazon.com/dynamodb/pricing/on-demand/, since 2024-11-01
-DOLLARS_PER_MILLION_READ_UNITS = 0.125  # the same
-DOLLARS_PER_MILLION_HTTP_API_REQUESTS = 1.00  # https://aws.amazon.com/api-gateway/pricing/, the first 300 million
-DOLLARS_PER_MILLION_LAMBDA_REQUESTS = 0.20  # https://aws.amazon.com/lambda/pricing/
-DOLLARS_PER_GB_SECOND = 0.0000133334  # the same, on arm64
-DOLLARS_PER_MILLION_SCHEDULES = 1.00  # https://aws.amazon.com/eventbridge/pricing/, Scheduler, for each that fires
-DOLLARS_PER_LOG_GB = 0.50  # https://aws.amazon.com/cloudwatch/pricing/, logs taken in
-MINUTES_PER_MONTH = 365 * 24 * 60 / 12
 
 NOON = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
 USER_DATA = {"note": "x" * 188}
@@ -50,30 +41,49 @@ RETRIES = {
     "retry_on_statuses": ["no-answer", "busy", "failed"],
     "retry_intervals_minutes": [30],
 }
-FIRST_MINUTES, NEXT_MINUTES = 25, 31
-"""An attempt is over, and what it causes is done, before the first; each retry comes within one more of the second."""
+WITHIN_MINUTES = 25
+"""An attempt is over, and what it causes is done, within so many; the next is later."""
 IDLE_MINUTES = 32
 """Runs of the sweeper that are measured with nothing to do: each of its shards is first once or more."""
+TRAFFIC_SECONDS = 2
+BUSY_CALLS = 5
+"""Calls that are counted while there is traffic, as far apart as its calls: there is one call a second."""
+TRAFFIC_NUMBER = "+14155550119"
+LEAD_MINUTES = 0.4
+"""How long there has been traffic when an attempt that is counted with it begins."""
+LASTING_MINUTES = 2.0
+"""How long it goes on: an answered call lasts less."""
+Traffic = Literal["busy", "alone"]
+BUSY: Traffic = "busy"
+ALONE: Traffic = "alone"
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 _CALL_HEADER = "x-bench-call"
 
 
 @dataclass
 class Counts:
-    """What was done for one attempt. `requests` by function, service and operation; `execution_bytes` after it."""
+    """What was done for one attempt, or for `attempts` of `calls` calls together.
+
+    `requests` by function, service and operation; `http` by function and "carrier" or "webhook". `deliveries`:
+    invocations that sent webhooks. `hours` that the calls were open. `execution_bytes` after it.
+    """
 
     title: str
+    calls: int = 1
+    attempts: int = 1
     requests: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     invocations: Counter[str] = field(default_factory=Counter)
-    http: Counter[str] = field(default_factory=Counter)
+    http: Counter[tuple[str, str]] = field(default_factory=Counter)
     units: Units = field(default_factory=Units)
     metered: int = 0
     log_bytes: int = 0
     execution_bytes: int = 0
+    hours: float = 0.0
+    delivering: set[str] = field(default_factory=set)
 
     @property
     def aws_requests(self) -> int:
-        return sum(self.requests.values())
+        return self.requests.total()
 
     def of(self, service: str, operation: str | None = None) -> int:
         return sum(
@@ -83,20 +93,73 @@ class Counts:
         )
 
     @property
+    def carrier_requests(self) -> int:
+        return sum(count for (_, to), count in self.http.items() if to == "carrier")
+
+    @property
+    def webhooks(self) -> int:
+        return sum(count for (_, to), count in self.http.items() if to == "webhook")
+
+    @property
+    def deliveries(self) -> int:
+        return len(self.delivering)
+
+    @property
     def http_api_requests(self) -> int:
         """API Gateway takes each request to these two; nothing else invokes them."""
         return self.invocations["api"] + self.invocations["carrier_callback"]
 
     @property
-    def dollars_per_million(self) -> dict[str, float]:
+    def schedules(self) -> int:
+        return self.of("scheduler", "CreateSchedule")
+
+    def lambda_seconds(self, memory_mb: dict[str, int], cpu_seconds: dict[str, float]) -> dict[str, float]:
+        """How long each function ran, by `prices.lambda_seconds`; `cpu_seconds` of one invocation, by function."""
         return {
-            "DynamoDB writes": self.units.writes * DOLLARS_PER_MILLION_WRITE_UNITS,
-            "DynamoDB reads": self.units.reads * DOLLARS_PER_MILLION_READ_UNITS,
-            "HTTP API": self.http_api_requests * DOLLARS_PER_MILLION_HTTP_API_REQUESTS,
-            "Lambda requests": self.invocations.total() * DOLLARS_PER_MILLION_LAMBDA_REQUESTS,
-            "Scheduler": self.of("scheduler", "CreateSchedule") * DOLLARS_PER_MILLION_SCHEDULES,
-            "logs": self.log_bytes / 1e9 * 1e6 * DOLLARS_PER_LOG_GB,
+            name: prices.lambda_seconds(
+                memory_mb[name],
+                invocations * cpu_seconds[name],
+                sum(count for (function, _, _), count in self.requests.items() if function == name),
+                self.http[name, "carrier"],
+                self.http[name, "webhook"],
+            )
+            for name, invocations in self.invocations.items()
         }
+
+    def lambda_dollars(self, memory_mb: dict[str, int], cpu_seconds: dict[str, float]) -> float:
+        """What that takes."""
+        seconds = self.lambda_seconds(memory_mb, cpu_seconds)
+        return sum(prices.lambda_dollars(memory_mb[name], seconds[name]) for name in seconds)
+
+    def dollars(self) -> dict[str, float]:
+        """The list price of all of it but for the time that functions run, by what is paid for."""
+        millionths = {
+            "DynamoDB writes": self.units.writes * prices.DOLLARS_PER_MILLION_WRITE_UNITS,
+            "DynamoDB reads": self.units.reads * prices.DOLLARS_PER_MILLION_READ_UNITS,
+            "HTTP API": self.http_api_requests * prices.DOLLARS_PER_MILLION_HTTP_API_REQUESTS,
+            "Lambda requests": self.invocations.total() * prices.DOLLARS_PER_MILLION_LAMBDA_REQUESTS,
+            "Scheduler": self.schedules * prices.DOLLARS_PER_MILLION_SCHEDULES,
+            "secrets": self.of("secrets-manager") * prices.DOLLARS_PER_MILLION_SECRET_READS,
+            "logs": self.log_bytes * prices.DOLLARS_PER_LOG_GB / 1000,
+        }
+        return {what: dollars / 1e6 for what, dollars in millionths.items()}
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Both together, under the first one's title and with the last one's execution."""
+        return Counts(
+            self.title,
+            self.calls + other.calls,
+            self.attempts + other.attempts,
+            self.requests + other.requests,
+            self.invocations + other.invocations,
+            self.http + other.http,
+            self.units + other.units,
+            self.metered + other.metered,
+            self.log_bytes + other.log_bytes,
+            other.execution_bytes,
+            self.hours + other.hours,
+            self.delivering | other.delivering,
+        )
 
 
 class Bench:
@@ -107,7 +170,9 @@ class Bench:
         self._log = log
         self._current: dict[str, Counts] = {}
         self._call_of: dict[str, str] = {}
+        self._until: dict[str, datetime] = {}
         self._nobodys: Counter[str] = Counter()
+        self._functions: list[Any] = []
         self._client = stack.aws.client("dynamodb")  # made before the session below, whose clients are metered
         (table,) = stack.template.tables()
         self._table: str = table.definition["TableName"]
@@ -126,46 +191,86 @@ class Bench:
         handlers = [module.handler for module in modules]
         for module, handler in zip(modules, handlers, strict=True):
             module.handler = self._counted(handler)
+        self._functions = modules
+        self.new_processes()
         try:
             yield
         finally:
             for module, handler in zip(modules, handlers, strict=True):
-                module.handler = handler
+                module.handler, module.wiring = handler, wiring
+
+    def new_processes(self) -> None:
+        """Give every function a world of its own, in which nothing has been read yet."""
+        specification = importlib.util.find_spec(wiring.__name__)
+        assert specification is not None and specification.loader is not None
+        for module in self._functions:
+            module.wiring = importlib.util.module_from_spec(specification)
+            specification.loader.exec_module(module.wiring)
 
     def agent(self, **config: Any) -> str:
         """A new agent that has made one call, for its first call also makes the item of its lines."""
         agent_id = self.stack.create_agent(**config)
         self.script("+14155550110", "completed")
         self.place("an agent's first", "+14155550110", agent_id)
-        self.advance(FIRST_MINUTES)
+        self.advance(WITHIN_MINUTES)
         return agent_id
+
+    @contextmanager
+    def traffic(self, traffic: Traffic, agent_id: str) -> Iterator[None]:
+        """What is begun in here is done for an agent that is busy, or for one that is alone; then that is over."""
+        if traffic == ALONE:
+            self.new_processes()
+            yield
+            return
+        busy = True
+
+        def call() -> None:
+            if busy:
+                self._ask_for_call(TRAFFIC_NUMBER, agent_id, {"enabled": False}, {})
+                self.stack.clock.after(TRAFFIC_SECONDS, call)
+
+        self.script(TRAFFIC_NUMBER, "busy")
+        self.stack.clock.after(0, call)
+        self.advance(LEAD_MINUTES)
+        yield
+        self.advance(LASTING_MINUTES)
+        busy = False
+
+    def to_next_attempt(self, call: str) -> None:
+        """Move the clock to where traffic begins for the call's next attempt."""
+        at = datetime.fromisoformat(self.execution(call)["next_attempt"]["at"])
+        self.advance((at - self.stack.clock.now()).total_seconds() / 60 - 1.5 * LEAD_MINUTES)
 
     def script(self, to: str, *outcomes: Any) -> None:
         self.stack.carrier.calls.script(to, list(outcomes))
 
-    def count(self, call: str, title: str) -> Counts:
-        """Count what is done for `call` from now on as that attempt."""
-        self._current[call] = counts = Counts(title)
+    def count(self, title: str, *calls: str) -> Counts:
+        """Count what is done for `calls` from now on as attempts of that title."""
+        counts = Counts(title, calls=len(calls), attempts=len(calls))
+        self._current.update(dict.fromkeys(calls, counts))
         return counts
 
     def place(self, call: str, to: str, agent_id: str, **headers: str) -> None:
         """Ask for a call, which is known as `call` here."""
+        retries = {**RETRIES, "retry_on_voicemail": True}
+        self.known_as(call, self._ask_for_call(to, agent_id, retries, {_CALL_HEADER: call, **headers}))
+
+    def _ask_for_call(self, to: str, agent_id: str, retries: dict[str, Any], headers: dict[str, str]) -> str:
         body = {
             "agent_id": agent_id,
             "recipient_phone_number": to,
             "user_data": USER_DATA,
-            "retry_config": {**RETRIES, "retry_on_voicemail": True},
+            "retry_config": retries,
         }
         sent = {
             "Authorization": f"Bearer {self.stack.api_key}",
             "Content-Type": "application/json",
-            _CALL_HEADER: call,
             **headers,
         }
         answer = send("POST", f"{self.stack.url}/call", json.dumps(body).encode(), sent)
         if answer.status != 200:
             raise RuntimeError(f"POST /call was answered {answer.status}: {answer.body!r}")
-        self.known_as(call, json.loads(answer.body)["execution_id"])
+        return str(json.loads(answer.body)["execution_id"])
 
     def known_as(self, call: str, execution_id: str) -> None:
         """What is done for that execution is done for `call`."""
@@ -193,6 +298,11 @@ class Bench:
             raise RuntimeError(f"{counts.title}: attempts came to {came}, and not the {attempts}. to {status}")
         if counts.metered != counts.of("dynamodb") or self._nobodys:
             raise RuntimeError(f"{counts.title}: {counts.metered} metered; by nobody known: {self._nobodys}")
+        until = datetime.fromisoformat(execution["updated_at"])
+        counts.hours += (
+            until - self._until.get(call, datetime.fromisoformat(execution["created_at"]))
+        ).total_seconds() / 3600
+        self._until[call] = until
         key: Item = {"pk": {"S": f"X#{execution['id']}"}, "sk": {"S": "X"}}
         counts.execution_bytes = size(self._client.get_item(TableName=self._table, Key=key)["Item"])
 
@@ -232,7 +342,9 @@ class Bench:
             return
         if request.service == "http":
             to_carrier = self.stack.carrier_url.removeprefix("http://") in request.operation
-            counts.http["carrier" if to_carrier else "webhook"] += 1
+            counts.http[_short(request.invocation.function.module), "carrier" if to_carrier else "webhook"] += 1
+            if not to_carrier:
+                counts.delivering.add(request.invocation.request_id)
         else:
             counts.requests[_short(request.invocation.function.module), request.service, request.operation] += 1
 
@@ -265,46 +377,68 @@ def _short(module: str) -> str:
 # ---- the cases ------------------------------------------------------------------------------------------------------
 
 
-def answered(bench: Bench) -> Iterator[Counts]:
-    agent = bench.agent()
-    for number, headers in enumerate(({}, {"Idempotency-Key": "a-key"})):
-        call = f"answered-{number}"
-        bench.script("+14155550111", "completed")
-        counts = bench.count(call, "answered at once" + (", with Idempotency-Key" if headers else ""))
-        bench.place(call, "+14155550111", agent, **headers)
-        bench.advance(FIRST_MINUTES)
+def _calls(traffic: Traffic, what: str) -> dict[str, str]:
+    """The calls that are counted together, and their numbers."""
+    return {
+        f"{what} {traffic} {number}": f"+141555502{number:02d}"
+        for number in range(BUSY_CALLS if traffic == BUSY else 1)
+    }
+
+
+def _place(bench: Bench, calls: dict[str, str], agent_id: str, **headers: str) -> None:
+    for call, number in calls.items():
+        bench.place(call, number, agent_id, **{name: f"{value} {call}" for name, value in headers.items()})
+        bench.advance(TRAFFIC_SECONDS / 60)
+
+
+def answered(bench: Bench, traffic: Traffic, **headers: str) -> Counts:
+    """Calls that are answered at once."""
+    agent, calls = bench.agent(), _calls(traffic, f"answered {len(headers)}")
+    for number in calls.values():
+        bench.script(number, "completed")
+    with bench.traffic(traffic, agent):
+        counts = bench.count("answered at once" + (", with Idempotency-Key" if headers else ""), *calls)
+        _place(bench, calls, agent, **headers)
+    bench.advance(WITHIN_MINUTES)
+    for call in calls:
         bench.finish(call, 1, "completed")
-        yield counts
+    return counts
 
 
 def retried(
-    bench: Bench, call: str, outcomes: Sequence[str], statuses: Sequence[str], **config: Any
-) -> Iterator[Counts]:
-    """One call, each attempt counted by itself."""
-    agent = bench.agent(**config)
-    bench.script("+14155550112", *outcomes)
+    bench: Bench, traffic: Traffic, outcomes: Sequence[str], statuses: Sequence[str], **config: Any
+) -> list[Counts]:
+    """Calls with these outcomes, each attempt counted by itself."""
+    agent, calls, found = bench.agent(**config), _calls(traffic, ", ".join(outcomes)), []
+    for number in calls.values():
+        bench.script(number, *outcomes)
     for attempt, (outcome, status) in enumerate(zip(outcomes, statuses, strict=True), start=1):
         last = attempt == len(outcomes)
         then = "the last" if last and outcome != "completed" else "answered" if last else "retried"
         what = "retry" if outcome == "completed" else outcome
         if what == "retry" and "voicemail" in outcomes:
             what = "retry after voicemail"
-        counts = bench.count(call, f"{what}, {then} (attempt {attempt})")
-        if attempt == 1:
-            bench.place(call, "+14155550112", agent)
-        bench.advance(FIRST_MINUTES if attempt == 1 else NEXT_MINUTES)
-        bench.finish(call, attempt, status)
-        yield counts
+        if attempt > 1:
+            bench.to_next_attempt(next(iter(calls)))
+        with bench.traffic(traffic, agent):
+            counts = bench.count(f"{what}, {then} (attempt {attempt})", *calls)
+            if attempt == 1:
+                _place(bench, calls, agent)
+        bench.advance(WITHIN_MINUTES)
+        for call in calls:
+            bench.finish(call, attempt, status)
+        found.append(counts)
+    return found
 
 
-def waiting(bench: Bench, waiters: int) -> Iterator[Counts]:
+def waiting(bench: Bench, waiters: int) -> Counts:
     """One line, taken, and so many calls that wait for it; one from their middle is counted. It gives the line on."""
     agent = bench.agent(max_concurrent_calls=1)
     bench.script("+14155550113", "completed")
     placed = len(bench.stack.carrier.calls.all())
     calls = [f"waiting-{waiters}-{number}" for number in range(1 + waiters)]
     middle = calls[(1 + waiters) // 2]
-    counts = bench.count(middle, f"answered, after waiting for a line with {waiters - 1} more")
+    counts = bench.count(f"answered, after waiting for a line with {waiters - 1} more", middle)
     for call in calls:
         bench.place(call, "+14155550113", agent)
         bench.advance(0.01)
@@ -312,28 +446,38 @@ def waiting(bench: Bench, waiters: int) -> Iterator[Counts]:
         raise RuntimeError("the calls did not have to wait")
     bench.advance(2 * (1 + waiters))
     bench.finish(middle, 1, "completed")
-    yield counts
+    return counts
 
 
-def attempts(say: Callable[[str], None]) -> list[Counts]:
-    """Every case, on one stack that has done each thing once before, as a warm function has."""
-    found: list[Counts] = []
+@dataclass
+class Attempts:
+    """What was counted. By traffic: a call answered at once, and the four attempts of one that nobody answers;
+    `others`: of busy agents."""
+
+    answered: dict[Traffic, Counts] = field(default_factory=dict)
+    unanswered: dict[Traffic, list[Counts]] = field(default_factory=dict)
+    others: list[Counts] = field(default_factory=list)
+
+
+def attempts(say: Callable[[str], None]) -> Attempts:
+    """Every case, on one stack that has done each thing once before."""
+    found = Attempts()
+    machine = ["voicemail", "completed"], ["completed", "completed"]
     with _bench(recurring=False) as bench:
         say("warming up")
-        list(
-            retried(bench, "warm-up", ["voicemail", "completed"], ["completed", "completed"], voicemail_detection=True)
-        )
-        for case in (
-            answered(bench),
-            retried(bench, "no-answer", ["no-answer", "completed"], ["no-answer", "completed"]),
-            retried(bench, "exhausted", ["no-answer"] * 4, ["no-answer"] * 4),
-            retried(bench, "machine", ["voicemail", "completed"], ["completed", "completed"], voicemail_detection=True),
+        retried(bench, ALONE, *machine, voicemail_detection=True)
+        for traffic in (BUSY, ALONE):
+            say(f"one attempt, counted: {traffic}")
+            found.answered[traffic] = answered(bench, traffic)
+            found.unanswered[traffic] = retried(bench, traffic, ["no-answer"] * 4, ["no-answer"] * 4)
+        say("one attempt, counted: others")
+        found.others = [
+            answered(bench, BUSY, **{"Idempotency-Key": "a-key"}),
+            *retried(bench, BUSY, ["no-answer", "completed"], ["no-answer", "completed"])[1:],
+            *retried(bench, BUSY, *machine, voicemail_detection=True),
             waiting(bench, 2),
             waiting(bench, 30),
-        ):
-            for counts in case:
-                say(f"counted: {counts.title}")
-                found.append(counts)
+        ]
     return found
 
 
@@ -342,7 +486,7 @@ def idle_sweeper(say: Callable[[str], None]) -> Counts:
     say(f"the sweeper, idle for {IDLE_MINUTES} minutes")
     with _bench(recurring=True) as bench:
         bench.advance(1)
-        counts = bench.count(SWEEPER, "sweeper")
+        counts = bench.count("sweeper", SWEEPER)
         bench.advance(IDLE_MINUTES)
     if counts.invocations[_short(SWEEPER)] != IDLE_MINUTES or counts.metered != counts.of("dynamodb"):
         raise RuntimeError(f"the sweeper did not run once a minute: {counts}")
@@ -357,161 +501,3 @@ def _bench(*, recurring: bool) -> Iterator[Bench]:
             bench = Bench(stack, log)
             with bench.counted_handlers(stack.template.functions(stack.environment)):
                 yield bench
-
-
-# ---- the report -----------------------------------------------------------------------------------------------------
-
-
-def report(
-    counted: Sequence[Counts], sweeper: Counts, starts: Sequence[cold_start.ColdStart], functions: Sequence[Function]
-) -> Iterator[str]:
-    """The lines of the report, in Markdown."""
-    names = [chr(ord("A") + number) for number in range(len(counted))]
-    yield "## One attempt, counted"
-    yield ""
-    yield f"User data of {len(json.dumps(USER_DATA))} bytes; every webhook accepted at once; functions warm."
-    yield ""
-    yield from markdown_table(
-        ["", "attempt", "AWS requests", "DynamoDB", "Scheduler", "Lambda invokes", "Lambda invocations",
-         "HTTP API requests", "HTTP to carrier", "webhooks", "write units: table", "indexes", "read units",
-         "execution, bytes", "log, bytes"],
-        [
-            [
-                name, one.title, one.aws_requests, one.of("dynamodb"), one.of("scheduler"), one.of("lambda"),
-                one.invocations.total(), one.http_api_requests, one.http["carrier"], one.http["webhook"],
-                one.units.table_writes, one.units.index_writes, one.units.reads, one.execution_bytes, one.log_bytes,
-            ]
-            for name, one in zip(names, counted, strict=True)
-        ],
-    )  # fmt: skip
-    yield ""
-    yield "HTTP API requests are what the client and the carrier send: the request for the call, and status callbacks."
-    yield "Write units are those of DynamoDB's rules for the items as they were: 1 for each started KB of the larger of"
-    yield "the item before and after; in an index, 1 each for an entry that appears or goes. Read units: 1 for each"
-    yield "started 4 KB, half for reads that may lag."
-    yield ""
-    yield "## AWS requests and Lambda invocations by function"
-    yield ""
-    yield from markdown_table(
-        ["function", "", *names],
-        [
-            row
-            for function in sorted({name for one in counted for name in one.invocations})
-            for row in (
-                [f"**{function}**", "invocations", *(one.invocations[function] for one in counted)],
-                *(
-                    ["", f"{service} {operation}", *(one.requests[function, service, operation] for one in counted)]
-                    for of, service, operation in sorted({key for one in counted for key in one.requests})
-                    if of == function
-                ),
-            )
-        ],
-    )
-    yield ""
-    yield "## List price of a million attempts, in dollars"
-    yield ""
-    parts = list(counted[0].dollars_per_million)
-    memory = {_short(function.module): function.memory_mb / 1024 for function in functions}
-    yield from markdown_table(
-        ["", "attempt", *parts, "sum", "each 100 ms"],
-        [
-            [
-                name,
-                one.title,
-                *(f"{one.dollars_per_million[part]:.2f}" for part in parts),
-                f"**{sum(one.dollars_per_million.values()):.2f}**",
-                f"{_gb_seconds(one, memory, 0.1) * 1e6 * DOLLARS_PER_GB_SECOND:.2f}",
-            ]
-            for name, one in zip(names, counted, strict=True)
-        ],
-    )
-    yield ""
-    prices = {
-        "DynamoDB on demand a million write units": DOLLARS_PER_MILLION_WRITE_UNITS,
-        "a million read units": DOLLARS_PER_MILLION_READ_UNITS,
-        "a million HTTP API requests": DOLLARS_PER_MILLION_HTTP_API_REQUESTS,
-        "a million Lambda requests": DOLLARS_PER_MILLION_LAMBDA_REQUESTS,
-        "a million schedules that fire": DOLLARS_PER_MILLION_SCHEDULES,
-        "a GB of logs": DOLLARS_PER_LOG_GB,
-        "a million GB-seconds of Lambda on arm64": DOLLARS_PER_GB_SECOND * 1e6,
-    }
-    yield f"List prices of us-east-1 as of {PRICES_AS_OF}, beyond free allowances:"
-    yield "; ".join(f"{what} ${price:g}" for what, price in prices.items()) + "."
-    yield "How long functions run is not known here: the last column is what each 100 ms of every invocation adds."
-    yield "Left out: Lambda's own log lines, the HTTP API's access log, tracing, storage, data sent out, the carrier."
-    yield ""
-    yield "## The sweeper, idle"
-    yield ""
-    runs = sweeper.invocations.total()
-    month = MINUTES_PER_MONTH / runs / 1e6
-    asked = ", ".join(
-        f"{service} {operation} {count / runs:g}" for (_, service, operation), count in sorted(sweeper.requests.items())
-    )
-    cost = sum(sweeper.dollars_per_million.values()) + runs * DOLLARS_PER_MILLION_SCHEDULES
-    duration = _gb_seconds(sweeper, memory, 0.1) * 1e6 * DOLLARS_PER_GB_SECOND
-    yield f"For each of {runs} runs, one a minute: {sweeper.aws_requests / runs:g} AWS requests ({asked}),"
-    yield f"{sweeper.units.reads / runs:g} read units, {sweeper.units.writes / runs:g} write units,"
-    yield f"{sweeper.log_bytes / runs:.0f} bytes of log."
-    yield f"In a month of {MINUTES_PER_MONTH:.0f} minutes, its schedule included: ${cost * month:.2f}, and"
-    yield f"${duration * month:.2f} more for each 100 ms that a run takes."
-    yield ""
-    yield "## Cold start"
-    yield ""
-    yield from markdown_table(
-        ["function", "modules loaded", "bare handler's", "processor time, bare = 1", "AWS clients made"],
-        [
-            [start.function, start.modules, start.bare_modules, f"{start.ratio:.2f}", ", ".join(start.clients)]
-            for start in starts
-        ],
-    )
-    yield ""
-    version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-    yield "A bare handler imports boto3 and makes one client of each of the same services."
-    yield f"{version}, median of {cold_start.ROUNDS} by turns, with modules compiled before."
-
-
-def _gb_seconds(counts: Counts, memory_gb: dict[str, float], seconds: float) -> float:
-    return sum(count * memory_gb[function] * seconds for function, count in counts.invocations.items())
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    """A Markdown table; columns of numbers are aligned right, and 0 is a dot."""
-    texts = [list(head), *([_cell(cell) for cell in row] for row in rows)]
-    widths = [max(3, *(len(row[column]) for row in texts)) for column in range(len(head))]
-    right = [all(_is_number(row[column]) for row in texts[1:]) for column in range(len(head))]
-    for number, row in enumerate(texts):
-        cells = (
-            text.rjust(width) if to_right else text.ljust(width)
-            for text, width, to_right in zip(row, widths, right, strict=True)
-        )
-        yield f"| {' | '.join(cells)} |"
-        if number == 0:
-            rules = (
-                "-" * (width - 1) + ":" if to_right else "-" * width
-                for width, to_right in zip(widths, right, strict=True)
-            )
-            yield f"| {' | '.join(rules)} |"
-
-
-def _cell(cell: object) -> str:
-    return f"{cell:g}" if isinstance(cell, float) else "·" if cell == 0 else str(cell)
-
-
-def _is_number(text: str) -> bool:
-    return text == "·" or text.strip("*").replace(".", "", 1).isdigit()
-
-
-def main() -> None:
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    counted = attempts(say)
-    sweeper = idle_sweeper(say)
-    overrides = {"PUBLIC_URL": "https://example.com", "TWILIO_SECRET": "none", "ALLOW_LOCAL_WEBHOOKS": "false"}
-    functions = Template(ROOT / "template.yaml").functions(overrides)
-    starts = cold_start.measure(functions, say)
-    print("\n".join(report(counted, sweeper, starts, functions)))
-
-
-if __name__ == "__main__":
-    main()

@@ -13,13 +13,12 @@ import json
 import re
 import sys
 import tempfile
-import textwrap
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -27,8 +26,9 @@ from urllib.parse import urlencode, urlsplit
 import boto3
 from moto.dynamodb.models import dynamodb_backends
 
-from bench.attempt import NOON, USER_DATA, Bench, Counts, markdown_table
+from bench.attempt import NOON, USER_DATA, Bench, Counts
 from bench.dynamodb_units import Item, changed_entries, write_units
+from bench.markdown import paragraph, table
 from local.http_server import send
 from local.lambda_functions import ACCOUNT_ID, REGION, Invocation
 from local.stack import INBOX_NAME, LocalStack
@@ -212,6 +212,9 @@ class Campaign:
     invocations: Counter[str] = field(default_factory=Counter)
     ingest_requests: int = 0
     call_seconds: float = 0.0
+    """A call's, from being placed to its end, on average."""
+    call_hours: float = 0.0
+    """Executions', from being created to being final, together."""
     units: dict[tuple[str, str], int] = field(default_factory=dict)
     peaks: dict[tuple[str, str], int] = field(default_factory=dict)
     lost: int = 0
@@ -295,9 +298,9 @@ def _watch(stack: LocalStack, keys: Keys, found: Campaign) -> None:
     wiring.reset()
 
 
-def _examine(stack: LocalStack, batch_id: str, found: Campaign) -> None:
-    """Raises `RuntimeError` where anything is not as it must be."""
-    calls = stack.carrier.calls.all()
+def _examine(stack: LocalStack, batch_id: str, found: Campaign, before: int = 0) -> None:
+    """Raises `RuntimeError` where anything is not as it must be. `before`: calls that were there before the batch."""
+    calls = stack.carrier.calls.all()[before:]
     live, found.max_live = stack.carrier.calls.live()
     found.attempts = len(calls)
     taken = [(call.ended_at - call.placed_at).total_seconds() for call in calls if call.ended_at is not None]
@@ -317,6 +320,10 @@ def _examine(stack: LocalStack, batch_id: str, found: Campaign) -> None:
     for one in executions:
         _check(one["status"] in FINAL, f"{one['id']} is not final: {one['status']}")
     found.counts = dict(sorted(Counter(one["status"] for one in executions).items()))
+    open_for = (
+        datetime.fromisoformat(one["updated_at"]) - datetime.fromisoformat(one["created_at"]) for one in executions
+    )
+    found.call_hours = sum(open_for, timedelta()).total_seconds() / 3600
     shown = _ask(stack, "GET", f"/batches/{batch_id}")
     _check(shown["execution_status"] == found.counts, f"counted {shown['execution_status']}, are {found.counts}")
 
@@ -371,7 +378,7 @@ def campaign_report(found: Campaign) -> Iterator[str]:
     yield ""
     tally = sum(count for (function, _, _), count in found.requests.items() if function == TALLY)
     looks = found.requests[TALLY, "dynamodb", "Query"]
-    yield from markdown_table(
+    yield from table(
         ["", "value"],
         [
             ["contacts", found.rows],
@@ -395,7 +402,7 @@ def campaign_report(found: Campaign) -> Iterator[str]:
     yield ""
     yield "AWS requests per attempt, by function:"
     yield ""
-    yield from markdown_table(
+    yield from table(
         ["function", "request", "per attempt"],
         [
             [function, f"{service} {operation}", f"{count / attempts:.4f}"]
@@ -411,7 +418,7 @@ def campaign_report(found: Campaign) -> Iterator[str]:
 def keys_report(found: Campaign) -> Iterator[str]:
     """Write units of the busiest keys per attempt, and what many attempts a second would make of them."""
     attempts, line_shards = found.attempts, MOST_LINES // LINES_PER_SHARD
-    kinds = _kinds(found.units)
+    kinds = kinds_of(found.units)
     of_calls = kinds["table", CALL].total() / attempts
     of_lines = kinds["table", LINES_SHARD].total() / attempts
     of_queue = kinds["table", QUEUE].total() / attempts
@@ -420,7 +427,7 @@ def keys_report(found: Campaign) -> Iterator[str]:
     alone = min(ATTEMPTS_A_SECOND, MOST_LINES / found.call_seconds)
     yield "## Write units of the busiest keys"
     yield ""
-    yield from _wrapped(
+    yield from paragraph(
         f"Counted over the run above, failed writes included: {in_table:.1f} units of the table per attempt, of these",
         f"{of_calls:.1f} on the call's own item; of indexes",
         ", ".join(f"{units:.1f} ({name})" for name, units in sorted(in_indexes.items())) + ".",
@@ -428,7 +435,7 @@ def keys_report(found: Campaign) -> Iterator[str]:
         "item.",
     )
     yield ""
-    yield from _wrapped(
+    yield from paragraph(
         f"An agent has at most {MOST_LINES:,} lines. A call took {found.call_seconds:.0f} seconds here on average, so",
         f"one agent alone makes at most {alone:.0f} attempts a second; to make {ATTEMPTS_A_SECOND}, its calls would",
         f"have to last {MOST_LINES / ATTEMPTS_A_SECOND:g} seconds. The units of lines are those of all shards here,",
@@ -443,42 +450,38 @@ def keys_report(found: Campaign) -> Iterator[str]:
         most = max((found.peaks.get((where, key), 0) for key in units), default=0)
         row: list[object] = [kind, where, len(units), f"{busiest:.4f}", f"{busiest * alone:.1f}"]
         rows.append((-busiest, [*row, f"{busiest * ATTEMPTS_A_SECOND:.1f}", most]))
-    yield from markdown_table(
+    yield from table(
         ["key", "of", "keys", "units per attempt, busiest", f"× {alone:.0f}/s", f"× {ATTEMPTS_A_SECOND}/s",
          "most in a second of the run"],
         [row for _, row in sorted(rows, key=lambda one: one[0])],
     )  # fmt: skip
     yield ""
-    yield from _wrapped(
+    yield from paragraph(
         f"- The first at its limit is an agent's queue: {of_queue:.2f} units per attempt here. A first dial of a batch",
         f"is 1, a retry that waits for a line 2 (in and out; 3 with a rate), so at worst {2 * ATTEMPTS_A_SECOND:,} a",
         f"second at {ATTEMPTS_A_SECOND} attempts of one agent, and {2 * alone:.0f} at {alone:.0f}.",
         indent="  ",
     )
-    yield from _wrapped(
+    yield from paragraph(
         f"- A shard of lines takes {of_lines:.1f} units per attempt that it carries, and carries {LINES_PER_SHARD} at",
         f"once: it is at its limit when calls last {LINES_PER_SHARD * of_lines / PARTITION_WRITES:.2f} seconds,",
         "whatever the agent's limit is.",
         indent="  ",
     )
-    yield from _wrapped(
+    yield from paragraph(
         "- Counters are written once for all records of a shard of the stream that came within a second (at most",
         "1,000) and not once per attempt: the faster attempts come, the less is it for each.",
         indent="  ",
     )
-    yield from _wrapped(
+    yield from paragraph(
         f"- The index `due` is shared by all agents: × {ATTEMPTS_A_SECOND} is for all of them together.", indent="  "
     )
-    yield from _wrapped(
+    yield from paragraph(
         "- One function runs at a time here, so writes that fail because two met at one key are not in these figures.",
         "All lines of the agent are filled at once at the start: most in a second is that.",
         indent="  ",
     )
     yield ""
-
-
-def _wrapped(*text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(" ".join(text), 119, subsequent_indent=indent)
 
 
 CALL, QUEUE, LINES_SHARD = "one call (X#)", "an agent's queue (Q#)", "lines, a shard of 50 (L#)"
@@ -489,7 +492,7 @@ _KINDS = (
 )  # fmt: skip
 
 
-def _kinds(units: dict[tuple[str, str], int]) -> dict[tuple[str, str], Counter[str]]:
+def kinds_of(units: dict[tuple[str, str], int]) -> dict[tuple[str, str], Counter[str]]:
     """By (where, kind of key): the units of each key."""
     found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for (where, key), count in units.items():
@@ -501,6 +504,57 @@ def _kinds(units: dict[tuple[str, str], int]) -> dict[tuple[str, str], Counter[s
             kind = "a batch's place in the queue (Q# / 0b#)" if standing else "a waiting call (Q# / 0# or 1#)"
         found[where, kind][key] += count
     return found
+
+
+# ---- a small campaign, counted as attempts are --------------------------------------------------------------------
+
+
+class WholeBench(Bench):
+    """Counts whatever any function does, once `whole` is set."""
+
+    whole: Counts | None = None
+
+    def _counts(self, invocation: Invocation | None = None) -> Counts | None:
+        return self.whole if invocation or self.stack.functions.current() else None
+
+
+def whole(rows: int, lines: int, say: Say) -> tuple[Counts, Campaign]:
+    """Everything that a batch of so many contacts takes, from its upload to its last webhook, checked as a campaign is.
+
+    The sweeper runs every minute of it, as it does on AWS.
+    """
+    found = Campaign(rows, lines)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "functions.log"
+        with LocalStack(start_at=NOON, seed=SEED, log=log) as stack:
+            bench = WholeBench(stack, log)
+            with bench.counted_handlers(stack.template.functions(stack.environment)):
+                agent_id = bench.agent(max_concurrent_calls=lines, voicemail_detection=True)
+                before = len(stack.carrier.calls.all())
+                keys = Keys(stack)
+                batches = DynamoBatches(stack.aws.client("dynamodb"), stack.environment["TABLE_NAME"])
+                counts = bench.whole = Counts(f"a contact of a batch of {rows}", calls=rows)
+                start = stack.clock.now()
+                batch_id = create_batch(stack, agent_id, rows, RETRIES)
+                bench.advance(1)
+                schedule(stack, batch_id, 2)
+                while True:
+                    bench.advance(STEP_MINUTES)
+                    batch = batches.get(batch_id)
+                    assert batch is not None
+                    if batch.status == "completed":
+                        break
+                    _check((stack.clock.now() - start) < timedelta(hours=LONGEST_HOURS), "the batch is not completed")
+                bench.advance(STEP_MINUTES)  # what is still to be delivered
+                bench.whole = None
+                found.units = dict(keys.units)
+                if counts.metered != counts.of("dynamodb"):
+                    raise RuntimeError(f"{counts.metered} requests metered, of {counts.of('dynamodb')}")
+                _examine(stack, batch_id, found, before)
+    counts.attempts = found.attempts
+    counts.hours = found.call_hours
+    say(f"a batch of {rows} contacts came to {found.attempts} attempts: {found.counts}")
+    return counts, found
 
 
 # ---- one attempt ----------------------------------------------------------------------------------------------------
@@ -544,7 +598,7 @@ def middle(rows: int, say: Say) -> Middle:
             bench.script(number(one), "no-answer" if one == row else "completed")
         bench.known_as("middle", contact_id(batch_id, row))
         schedule(stack, batch_id, 5)
-        attempt = bench.count("middle", f"middle of {rows:,}")
+        attempt = bench.count(f"middle of {rows:,}", "middle")
         tally = bench.count(TALLY, TALLY)
         bench.advance(5 + 28)
         calls = stack.carrier.calls.all()
@@ -593,7 +647,7 @@ _SHARED: dict[str, Callable[[Counts], float]] = {
 def attempt_report(found: Sequence[Middle]) -> Iterator[str]:
     yield "## One attempt in a small and in a large batch"
     yield ""
-    yield from _wrapped(
+    yield from paragraph(
         f"The contact in the middle: started on a line that another freed ({MIDDLE_LINES} lines, all taken), not",
         f"answered, its retry scheduled, its line handed on. Of the {LARGE:,} contacts all but {SMALL} were put into",
         f"the table directly, as the ingest would have, and the batch's cursor started {FEW} contacts before the",
@@ -607,7 +661,7 @@ def attempt_report(found: Sequence[Middle]) -> Iterator[str]:
         ["read units", *(one.attempt.units.reads for one in found)],
         ["Lambda invocations", *(one.attempt.invocations.total() for one in found)],
         ["HTTP API requests", *(one.attempt.http_api_requests for one in found)],
-        ["webhooks", *(one.attempt.http["webhook"] for one in found)],
+        ["webhooks", *(one.attempt.webhooks for one in found)],
     ]
     operations = sorted({key for one in found for key in one.attempt.requests})
     rows += [[" ".join(key), *(one.attempt.requests[key] for one in found)] for key in operations]
@@ -618,7 +672,7 @@ def attempt_report(found: Sequence[Middle]) -> Iterator[str]:
         ]
         for what, of in _SHARED.items()
     ]
-    yield from markdown_table(["", *(f"batch of {one.rows:,}" for one in found)], rows)
+    yield from table(["", *(f"batch of {one.rows:,}" for one in found)], rows)
     yield ""
     small, large = found[0].attempt, found[-1].attempt
     same = (small.requests, small.units, small.invocations) == (large.requests, large.units, large.invocations)

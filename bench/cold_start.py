@@ -16,7 +16,7 @@ from local import ROOT
 from local.aws import ENVIRONMENT
 from local.lambda_functions import Function
 
-ROUNDS = 5
+ROUNDS = 9
 
 FUNCTION = """
 import importlib, json, sys, time
@@ -81,14 +81,19 @@ def measure(functions: Sequence[Function], say: Callable[[str], None]) -> list[C
     return starts
 
 
-def _run(source: str, function: Function) -> Any:
-    """What a fresh process with a function's environment prints, as JSON. Raises `RuntimeError` when it fails."""
-    environment = {
+def process_environment(function: Function) -> dict[str, str]:
+    """The environment of a fresh process that is to run it."""
+    return {
         **function.environment,
         **ENVIRONMENT,
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}",
     }
+
+
+def _run(source: str, function: Function) -> Any:
+    """What a fresh process with a function's environment prints, as JSON. Raises `RuntimeError` when it fails."""
     command = [sys.executable, "-c", source]
+    environment = process_environment(function)
     done = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
     if done.returncode != 0:
         raise RuntimeError(f"{function.module}: {done.stderr}")

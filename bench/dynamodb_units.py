@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Th
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,6 +23,8 @@ WRITE_BYTES = 1024
 """A write request unit is each started KB of an item."""
 READ_BYTES = 4096
 """A read request unit is each started 4 KB, or half a unit when the read may be eventually consistent."""
+
+_INSERT = re.compile(r'INSERT INTO "[^"]+" VALUE (\{.*\})')
 
 
 class UnknownCost(Exception):
@@ -119,8 +122,18 @@ class Meter:
                 return [{name: request["Item"][name] for name in self._key}]
             case "UpdateItem" | "DeleteItem":
                 return [request["Key"]]
+            case "BatchExecuteStatement":
+                return [self._inserted(statement) for statement in request["Statements"]]
             case _:
                 return []
+
+    def _inserted(self, statement: dict[str, Any]) -> Item:
+        """The key of the item that a statement inserts."""
+        names = _INSERT.fullmatch(statement["Statement"])
+        if names is None:
+            raise UnknownCost(statement["Statement"])
+        item = dict(zip(re.findall(r"'(\w+)': \?", names[1]), statement["Parameters"], strict=True))
+        return {name: item[name] for name in self._key}
 
     def _units(self, operation: str, request: dict[str, Any], old: list[Item | None], *, failed: bool) -> Units:
         match operation:
@@ -133,6 +146,9 @@ class Meter:
             case "GetItem":
                 item = self._read(request["Key"])
                 return Units(reads=_read_units(size(item) if item else 0, request))
+            case "BatchExecuteStatement":  # an item that was there already is read and not written, and costs as much
+                keys = self._written(operation, request)
+                return sum((self._write(*both) for both in zip(old, map(self._read, keys), strict=True)), Units())
             case "Query":
                 return Units(reads=_read_units(self._looked_at(request), request))
             case "BatchGetItem":  # each item costs what it costs alone

@@ -1,0 +1,61 @@
+"""How large what is deployed is: the layer, built as `sam build` builds it, and each function's folder, zipped."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import ROOT
+
+MB = 10**6
+LAYER = ROOT / "layers" / "redial"
+FUNCTIONS = ROOT / "functions"
+_BUILD_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Package:
+    """Bytes of a folder that is deployed. `parts`: zipped bytes of what lies in it, largest first."""
+
+    name: str
+    zipped: int
+    unzipped: int
+    parts: tuple[tuple[str, int], ...]
+
+
+def measure() -> list[Package]:
+    """The layer and each function. Raises `RuntimeError` where the layer cannot be built."""
+    with tempfile.TemporaryDirectory() as folder:
+        built = Path(folder) / "layer"
+        command = ["make", "--silent", "-C", str(LAYER), "build-RedialLayer"]
+        environment = {**os.environ, "PYTHON": sys.executable, "ARTIFACTS_DIR": str(built)}
+        for inherited in ("MAKEFLAGS", "MFLAGS", "PYTHONPATH"):
+            environment.pop(inherited, None)
+        done = subprocess.run(  # noqa: S603
+            command, check=False, env=environment, capture_output=True, text=True, timeout=_BUILD_SECONDS
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"the layer cannot be built: {done.stderr}")
+        layer = _package("layer", built, depth=2)
+    folders = sorted(path.parent for path in FUNCTIONS.glob("*/handler.py"))
+    return [layer, *(_package(path.name, path, depth=1) for path in folders)]
+
+
+def _package(name: str, folder: Path, depth: int) -> Package:
+    """`depth`: how far down the parts are that are told apart."""
+    parts: Counter[str] = Counter()
+    unzipped = 0
+    with tempfile.TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(folder.rglob("*")):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    inside = path.relative_to(folder)
+                    archive.write(path, inside)
+                    unzipped += path.stat().st_size
+                    parts["/".join(inside.parts[:depth])] += archive.infolist()[-1].compress_size
+        zipped = file.tell()
+    return Package(name, zipped, unzipped, tuple(parts.most_common()))

@@ -1,0 +1,51 @@
+"""List prices, and what is assumed about waiting; every figure in dollars that `bench` prints comes from here.
+
+us-east-1, beyond all free allowances. The prices were gathered on `PRICES_AS_OF`, from pages that quote AWS's own; the
+addresses say where they are published.
+"""
+
+PRICES_AS_OF = "2026-11-25"
+
+DOLLARS_PER_MILLION_WRITE_UNITS = 0.625  # https://aws.amazon.com/dynamodb/pricing/on-demand/, since 2024-11-01
+DOLLARS_PER_MILLION_READ_UNITS = 0.125  # the same
+DOLLARS_PER_MILLION_HTTP_API_REQUESTS = 1.00  # https://aws.amazon.com/api-gateway/pricing/, the first 300 million
+DOLLARS_PER_MILLION_LAMBDA_REQUESTS = 0.20  # https://aws.amazon.com/lambda/pricing/
+DOLLARS_PER_GB_SECOND = 0.0000133334  # the same, on arm64
+DOLLARS_PER_MILLION_SCHEDULES = 1.00  # https://aws.amazon.com/eventbridge/pricing/, Scheduler, for each that fires
+DOLLARS_PER_LOG_GB = 0.50  # https://aws.amazon.com/cloudwatch/pricing/, logs taken in
+DOLLARS_PER_MILLION_SECRET_READS = 5.00  # https://aws.amazon.com/secrets-manager/pricing/, $0.05 for 10,000
+
+DOLLARS_PER_MILLION_TRANSITIONS = 25.0
+"""Of Step Functions Standard: $0.025 for 1,000. https://aws.amazon.com/step-functions/pricing/"""
+
+DOLLARS_PER_MILLION_ACTIONS = 50.0
+"""Of Temporal Cloud, the first 5 million of a month; on the Developer plan any number. On the others it falls by steps
+to $25 for what is above 100 million. https://docs.temporal.io/cloud/pricing (the documentation's commit 0217b71)"""
+DOLLARS_PER_ACTIVE_GB_HOUR = 0.042  # the same; a workflow's history while it is open
+DOLLARS_PER_RETAINED_GB_HOUR = 0.00105  # the same; after it has closed
+DEVELOPER_PLAN = 0.10
+"""What Temporal Cloud's least plan adds to the bill: a tenth, and no base fee."""
+
+MS_PER_AWS_REQUEST = 5.0
+"""Assumed: how long a function waits for DynamoDB, Lambda or Scheduler to answer."""
+MS_PER_CARRIER_REQUEST = 150.0
+"""Assumed: a new TLS connection to the carrier, and its answer to a request for a call."""
+MS_PER_WEBHOOK = 100.0
+"""Assumed: a new TLS connection to the customer's endpoint, and its answer to an event."""
+MB_OF_A_PROCESSOR = 1769
+"""Lambda gives a function a share of a processor by its memory, a whole one at so much.
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
+
+
+def lambda_seconds(memory_mb: int, cpu_seconds: float, aws_requests: int, carrier: int, webhooks: int) -> float:
+    """How long invocations of a function take together: processor time, stretched as its memory says, and waiting.
+
+    The processor's time is this machine's, for want of Lambda's.
+    """
+    stretch = max(1.0, MB_OF_A_PROCESSOR / memory_mb)
+    waiting = aws_requests * MS_PER_AWS_REQUEST + carrier * MS_PER_CARRIER_REQUEST + webhooks * MS_PER_WEBHOOK
+    return cpu_seconds * stretch + waiting / 1000
+
+
+def lambda_dollars(memory_mb: int, seconds: float) -> float:
+    return memory_mb / 1024 * seconds * DOLLARS_PER_GB_SECOND

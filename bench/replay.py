@@ -1,0 +1,251 @@
+"""Runs one function's recorded events over and over in this process, and tells the processor time of each.
+
+    python -m bench.replay redial <recording> <results> <times>     the function itself
+    python -m bench.replay bare <recording> <results> <times>       a handler that only repeats its requests
+
+Nothing leaves the process. What botocore is about to send is answered at its before-send event, with what was answered
+when the event was recorded; a connection to the carrier or a webhook is a pair of sockets, in whose other end the
+answer lies already. Both are the same for both handlers, and so is the rest of boto3 and urllib3.
+
+The function runs with the clock at the instant of the recording. What it keeps in memory it keeps: the requests that
+are repeated are those of an event that comes for the third time, and are written down with the results, so that the
+bare handler repeats just these.
+
+`redial` is imported only where the function itself runs.
+"""
+
+import ast
+import importlib
+import io
+import json
+import os
+import re
+import socket
+import sys
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import urllib3
+from botocore import xform_name
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from urllib3.connection import HTTPConnection
+
+WARM_UP = 3
+"""Times that each event has come before its time is taken."""
+_READS = ("GetItem", "Query", "BatchGetItem")
+_CLIENT_TOKEN = re.compile(r'"ClientToken": "[^"]*"')
+"""botocore makes up another for each request."""
+_FIXED_ID = str(uuid.UUID(int=1, version=4))
+
+
+class _Body(io.BytesIO):
+    """An answer's body as botocore reads it."""
+
+    def stream(self, **_: Any) -> Any:
+        content = self.read()
+        while content:
+            yield content
+            content = self.read()
+
+
+class Answers:
+    """What is answered during one event: reads by what is asked, everything else in the recorded order."""
+
+    def __init__(self, recorded: dict[str, Any]) -> None:
+        self._by_read: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        self._in_order: dict[str, list[Any]] = defaultdict(list)
+        for name, body, status, headers, content in recorded["aws"]:
+            key = self._by_read[name, body] if name.split(".")[1] in _READS else self._in_order[name]
+            key.append((status, headers, content.encode("latin-1")))
+        self._http = [
+            f"HTTP/1.1 {status} OK\r\nconnection: close\r\ncontent-length: {len(content)}\r\n"
+            f"content-type: application/json\r\n\r\n{content}".encode("latin-1")
+            for status, content in recorded["http"]
+        ]
+        self.begin()
+
+    def begin(self) -> None:
+        """The event comes (again)."""
+        self._taken: dict[Any, int] = defaultdict(int)
+        self.asked: list[tuple[str, str]] = []
+        self.connections: list[socket.socket] = []
+
+    def end(self) -> None:
+        for connection in self.connections:
+            connection.close()
+
+    def aws(self, request: AWSPreparedRequest, event_name: str) -> AWSResponse:
+        """For botocore's before-send event."""
+        name = event_name.removeprefix("before-send.")
+        body = request.body if isinstance(request.body, bytes) else b""
+        text = body.decode("latin-1")
+        key: Any = (name, text) if name.split(".")[1] in _READS else name
+        known = self._by_read[key] if isinstance(key, tuple) else self._in_order[key]
+        if not known:
+            raise LookupError(f"was not recorded: {name} {text}")
+        status, headers, content = known[min(self._taken[key], len(known) - 1)]
+        self._taken[key] += 1
+        self.asked.append((name, text))
+        return AWSResponse(request.url, status, headers, _Body(content))
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """For urllib3: a new connection, with the host looked up as urllib3 does it."""
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        ours, theirs = socket.socketpair()
+        theirs.sendall(self._http[len(self.connections)])
+        self.connections.append(theirs)
+        return ours
+
+    def sent(self) -> list[dict[str, Any]]:
+        """The HTTP requests of this event, as they were written to the connections."""
+        return [_parsed(connection) for connection in self.connections]
+
+
+def _parsed(connection: socket.socket) -> dict[str, Any]:
+    text = connection.recv(1 << 20).decode("latin-1")
+    head, _, body = text.partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = dict(line.split(": ", 1) for line in lines)
+    return {"method": method, "url": f"http://{headers['host']}{path}", "headers": headers, "body": body}
+
+
+@dataclass
+class _Context:
+    """What handlers ask of Lambda's context."""
+
+    aws_request_id: str
+    function_name: str
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:bench:live"
+    memory_limit_in_mb: str = "512"
+    log_group_name: str = "bench"
+    log_stream_name: str = "bench"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+Step = Callable[[int], None]
+"""Handles the recorded event of that number."""
+
+
+def _redial(recording: dict[str, Any]) -> Step:
+    """The function itself, in a world whose clock stands."""
+    from redial.runtime import system
+
+    module = importlib.import_module(f"functions.{recording['function']}.handler")
+    nows = [datetime.fromisoformat(one["now"]) for one in recording["events"]]
+    contexts = [_Context(one["request_id"], recording["function"]) for one in recording["events"]]
+    current = [0]
+    system.use(now=lambda: nows[current[0]], sleep=lambda seconds: None, new_id=lambda: _FIXED_ID, random=lambda: 0.5)
+
+    def step(number: int) -> None:
+        current[0] = number
+        module.handler(recording["events"][number]["event"], contexts[number])
+
+    return step
+
+
+def _bare(recording: dict[str, Any]) -> Step:
+    """A handler that makes the same requests, and nothing else."""
+    pool = urllib3.PoolManager()
+    config = Config(retries={"mode": "standard", "total_max_attempts": 4})
+    clients: dict[str, Any] = {}
+    plans: list[list[Callable[[], Any]]] = []
+    for made in recording["requests"]:
+        plan: list[Callable[[], Any]] = []
+        for service, operation, parameters in map(ast.literal_eval, made["aws"]):
+            if service not in clients:
+                clients[service] = boto3.client(service, config=config)
+            plan.append(partial(getattr(clients[service], xform_name(operation)), **parameters))
+        for one in made["http"]:
+            headers = {name: value for name, value in one["headers"].items() if name != "content-length"}
+            body = one["body"].encode("latin-1")
+            plan.append(partial(pool.request, one["method"], one["url"], body=body, headers=headers, retries=False))
+        plans.append(plan)
+
+    def step(number: int) -> None:
+        for request in plans[number]:
+            try:
+                answer = request()
+            except ClientError:  # a condition that did not hold, as it did not for the function
+                continue
+            if isinstance(answer, dict) and hasattr(answer.get("Body"), "read"):
+                answer["Body"].read()
+
+    return step
+
+
+def run(variant: str, recording: dict[str, Any], times: int) -> dict[str, Any]:
+    """Processor seconds of each event each time, and the requests that it made, as AWS would have got them."""
+    boto3.setup_default_session()
+    session: Any = boto3.DEFAULT_SESSION
+    answers = [Answers(one) for one in recording["events"]]
+    current = answers[0]
+
+    def answer(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
+        return current.aws(request, event_name)
+
+    session.events.register("before-send", answer)
+    HTTPConnection._new_conn = lambda self: current.connect(self.host, self.port)  # type: ignore[method-assign]
+    calls: list[str] = []
+    noting = False
+
+    def note(params: dict[str, Any], model: Any, **_: Any) -> None:
+        if noting:
+            plain = {name: _content(value) if name == "Body" else value for name, value in params.items()}
+            calls.append(repr((model.service_model.service_name, model.name, plain)))
+
+    session.events.register("provide-client-params", note)  # clients take over what is registered when they are made
+    step = (_redial if variant == "redial" else _bare)(recording)
+    seconds: list[list[float]] = [[] for _ in answers]
+    requests: list[dict[str, Any]] = []
+    bodies: list[Any] = []
+    for turn in range(WARM_UP + times):
+        noting = turn == WARM_UP - 1
+        for number, current in enumerate(answers):
+            current.begin()
+            calls.clear()
+            started = time.process_time()
+            step(number)
+            taken = time.process_time() - started
+            if noting:
+                sent = current.sent()
+                requests.append({"aws": list(calls), "http": sent})
+                asked = [(name, _CLIENT_TOKEN.sub("", body)) for name, body in current.asked]
+                bodies.append([*asked, *((one["url"], one["body"]) for one in sent)])
+            if turn >= WARM_UP:
+                seconds[number].append(taken)
+            current.end()
+    return {"seconds": seconds, "requests": requests, "bodies": bodies}
+
+
+def _content(body: Any) -> bytes:
+    """What a file that is to be sent holds, or the bytes themselves."""
+    if isinstance(body, bytes):
+        return body
+    position = body.tell()
+    content: bytes = body.read()
+    body.seek(position)
+    return content
+
+
+def main() -> None:
+    variant, recording, results, times = sys.argv[1:]
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  what handlers log, as long as the process lives
+    found = run(variant, json.loads(Path(recording).read_text()), int(times))
+    Path(results).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
