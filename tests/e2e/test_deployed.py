@@ -23,6 +23,7 @@ from tests.support import ministack, sample_events
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import Answer, request
 from tests.support.ministack import MiniStack
+from tests.support.stack import build
 from tests.support.template import functions, of_type
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
@@ -34,7 +35,7 @@ NUMBER = "+14155550199"
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("build")
-    ministack.build(folder, ministack.python_version())
+    build(folder, ministack.python_version())
     return folder
 
 

@@ -21,7 +21,6 @@ What the emulator lacks (1.5.33), and what is done about it here; template.yaml 
 
 import json
 import os
-import platform
 import signal
 import socket
 import subprocess
@@ -37,12 +36,12 @@ from urllib.request import urlopen
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.support.stack import CommandFailed, Stack, run
 from tests.support.template import ROOT, functions
 
 REGION = "us-east-1"
 ACCOUNT_ID = "000000000000"
 STACK = "redial-check"
-SAM = ROOT / ".venv-sam/bin/sam"
 PYTHON = ROOT / ".venv-ministack/bin/python"
 START_SECONDS = 60
 CREDENTIALS = {
@@ -54,107 +53,30 @@ CREDENTIALS = {
 }
 
 
-class CommandFailed(Exception):
-    """A command ended with an error; the message is its output."""
-
-
-def run(*command: str | Path, **environment: str) -> str:
-    """Run a command in the repository and return what it printed. Raises `CommandFailed`."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        check=False,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode:
-        raise CommandFailed(f"{' '.join(map(str, command))}:\n{done.stdout}")
-    return done.stdout
-
-
-def build(folder: Path, python: str, processor: str = platform.machine()) -> None:
-    """`sam build`, with the layer for that Python version and processor in place of Lambda's."""
-    run(
-        SAM,
-        "build",
-        "--build-dir",
-        folder,
-        PYTHON=str(ROOT / ".venv/bin/python"),
-        LAYER_PYTHON=python,
-        LAYER_PROCESSOR="aarch64" if processor == "arm64" else processor,
-        SAM_CLI_TELEMETRY="0",
-    )
-
-
-class MiniStack:
-    """A running MiniStack at `endpoint`."""
+class MiniStack(Stack):
+    """A running MiniStack at `endpoint`, and the stack `STACK` in it."""
 
     def __init__(self, endpoint: str, log: Path) -> None:
-        self.endpoint = endpoint
-        self.log = log
-
-    def client(self, service: str) -> Any:
-        return boto3.client(  # type: ignore[call-overload]  # the stubs want literal names
-            service,
-            endpoint_url=self.endpoint,
+        session = boto3.Session(
             region_name=REGION,
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         )
+        super().__init__(STACK, session, {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint})
+        self.endpoint = endpoint
+        self.log = log
+
+    def client(self, service: str) -> Any:
+        return self.session.client(service, endpoint_url=self.endpoint)  # type: ignore[call-overload]
 
     def deploy(self, built: Path, **parameters: str) -> None:
-        """`sam deploy` of what was built, with samconfig.toml's settings but for these parameters.
-
-        What the emulator would then take wrongly of it is made up for.
-        """
-        overrides = [f"{name}={value}" for name, value in parameters.items()]
-        run(
-            SAM,
-            "deploy",
-            "--template-file",
-            built / "template.yaml",
-            "--config-file",
-            ROOT / "samconfig.toml",
-            "--stack-name",
-            STACK,
-            *(["--parameter-overrides", *overrides] if overrides else []),
-            AWS_ENDPOINT_URL=self.endpoint,
-            SAM_CLI_TELEMETRY="0",
-            **CREDENTIALS,
-        )
+        """As `Stack.deploy`; what the emulator would then take wrongly of it is made up for."""
+        super().deploy(built, **parameters)
         self._allow_contacts()
         self.client("s3").delete_bucket_policy(Bucket=self.outputs()["FilesBucketName"])
         lambda_ = self.client("lambda")
         for mapping in lambda_.list_event_source_mappings()["EventSourceMappings"]:
             lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-
-    def outputs(self) -> dict[str, str]:
-        (stack,) = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-
-    def resources(self) -> dict[str, dict[str, Any]]:
-        """What the stack holds, by logical id."""
-        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
-        return {
-            resource["LogicalResourceId"]: resource for page in pages for resource in page["StackResourceSummaries"]
-        }
-
-    def invoke(self, function: str, event: Any) -> Any:
-        """Run a function, by the name of its folder, and return its answer. Raises `CommandFailed` when it fails."""
-        answer = self.client("lambda").invoke(
-            FunctionName=self.name_of(function), Qualifier="live", Payload=json.dumps(event).encode()
-        )
-        payload = json.loads(answer["Payload"].read() or b"null")
-        if "FunctionError" in answer:
-            raise CommandFailed(f"{function}: {payload}")
-        return payload
-
-    @staticmethod
-    def name_of(function: str) -> str:
-        """A function's name there, by the name of its folder."""
-        return f"{STACK}-{function.replace('_', '-')}"
 
     def set_environment(self, **variables: str) -> None:
         """Give every function that has these variables other values: addresses on this machine, which the template

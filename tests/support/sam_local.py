@@ -24,7 +24,8 @@ from local.carrier import Carrier
 from local.clock import Timeline
 from local.http_server import HttpServer, send
 from tests.support import sample_events
-from tests.support.ministack import CREDENTIALS, REGION, SAM, STACK, CommandFailed, MiniStack, build, ministack, run
+from tests.support.ministack import CREDENTIALS, REGION, STACK, MiniStack, ministack
+from tests.support.stack import SAM, CommandFailed, build, run
 from tests.support.table import create_table
 from tests.support.template import ROOT, functions
 
