@@ -39,7 +39,7 @@ def target(tmp_path: Path) -> Iterator[Target]:
         with targets.from_environment(tmp_path) as target:
             yield target
     except targets.Refused as refused:
-        pytest.exit(str(refused), returncode=2)
+        raise pytest.fail.Exception(str(refused), pytrace=False) from None
 
 
 def test_a_stack_is_deployed_called_with_updated_and_deleted(target: Target, tmp_path: Path) -> None:
