@@ -154,6 +154,8 @@ class Story:
         }
         kinds = {name: one["ResourceType"] for name, one in resources.items()}
         places = {name: one["PhysicalResourceId"] for name, one in resources.items()}
+        known = [name for name in resources if self.stack.is_there(kinds[name], places[name]) is not None]
+        assert [name for name in known if not self._is_there(kinds, places, name)] == []
         table = self._table()
         self.stack.delete()
         assert not self.stack.exists()
@@ -163,15 +165,15 @@ class Story:
         self._all_items_are_there()
         assert self._file(bucket) == b"kept"
         self.log("table and bucket are there, with what was in them")
-        known = [name for name in resources if self.stack.is_there(kinds[name], places[name]) is not None]
         self._wait_for(
-            "the rest is gone", lambda: {name for name in known if self._is_there(kinds, places, name)} <= retained,
+            "the end of the rest",
+            lambda: {name for name in known if self._is_there(kinds, places, name)} <= retained,
             GONE_SECONDS,
-        )  # fmt: skip
-        gone = sorted(kinds[name] for name in set(known) - retained)
-        self.log("gone: " + ", ".join(f"{gone.count(kind)} {kind}" for kind in dict.fromkeys(gone)))
-        others = sorted({kinds[name] for name in set(resources) - set(known) - retained})
-        self.log("not looked for by themselves: " + (", ".join(others) or "nothing"))
+        )
+        gone = [kinds[name] for name in known if name not in retained]
+        self.log("gone: " + ", ".join(f"{gone.count(kind)} {kind}" for kind in sorted(set(gone))))
+        others = {kinds[name] for name in resources if name not in known and name not in retained}
+        self.log("not looked for by themselves: " + (", ".join(sorted(others)) or "nothing"))
 
     # ---- parts of them --------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ What the emulator lacks (1.5.33), and what is done about it here; template.yaml 
   statement's own, and does not know dynamodb:LeadingKeys. Roles get the default group's schedules beside their own,
   and dynamodb:BatchExecuteStatement where they may PartiQLInsert; leading keys are held against requests by
   tests/infrastructure/test_permissions.py.
+- It refuses alarms over several metrics, and with them the stack: they are deployed as alarms over the first metric.
 - It is reached without TLS, so the files' bucket refuses everything: its policy is removed.
 - It reads the table's stream for tally and filters it, but knows no windows: the event has no shardId. And in the
   stream there is no record of what PartiQL inserted. Its event source mapping is switched off; `MiniStack.stream_read`
@@ -37,7 +38,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.support.stack import CommandFailed, Stack, run
-from tests.support.template import ROOT, functions
+from tests.support.template import ROOT, functions, load
 
 REGION = "us-east-1"
 ACCOUNT_ID = "000000000000"
@@ -70,7 +71,8 @@ class MiniStack(Stack):
         return self.session.client(service, endpoint_url=self.endpoint)  # type: ignore[call-overload]
 
     def deploy(self, built: Path, **parameters: str) -> None:
-        """As `Stack.deploy`; what the emulator would then take wrongly of it is made up for."""
+        """As `Stack.deploy`; what the emulator refuses, or would then take wrongly of it, is made up for."""
+        _without_metric_math(built / "template.yaml")
         super().deploy(built, **parameters)
         self._allow_contacts()
         self.client("s3").delete_bucket_policy(Bucket=self.outputs()["FilesBucketName"])
@@ -167,6 +169,20 @@ class MiniStack(Stack):
             thread.join()
         if reader.failure is not None:
             raise reader.failure
+
+
+def _without_metric_math(path: Path) -> None:
+    """Make each alarm over several metrics in that template one over the first of them."""
+    document, changed = load(path), False
+    for resource in document["Resources"].values():
+        properties = resource.get("Properties", {})
+        if resource["Type"] != "AWS::CloudWatch::Alarm" or "Metrics" not in properties:
+            continue
+        measured = next(one["MetricStat"] for one in properties.pop("Metrics") if "MetricStat" in one)
+        properties |= {**measured["Metric"], "Statistic": measured["Stat"], "Period": measured["Period"]}
+        changed = True
+    if changed:
+        path.write_text(json.dumps(document))  # which is YAML too
 
 
 class _StreamReader:
