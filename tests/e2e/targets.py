@@ -28,7 +28,7 @@ from redial.domain.agent import Account
 from redial.runtime import keys
 from redial.usecases import accounts as use
 from tests.support import stack as stacks
-from tests.support.ministack import MiniStack, ministack, python_version
+from tests.support.ministack import MiniStack, ministack, ministack_version, python_version
 from tests.support.stack import Stack
 
 ACCOUNT_ID = "e2e"
@@ -83,6 +83,11 @@ class Target(ABC):
     def __init__(self) -> None:
         self.api_key = keys.new_api_key()
         self.account: Account | None = None
+
+    @property
+    @abstractmethod
+    def about(self) -> str:
+        """What and where it is, for people."""
 
     @abstractmethod
     def build(self, folder: Path) -> None:
@@ -209,6 +214,12 @@ class AwsTarget(Target):
         self._to_number = settings.to_number
         self.found_there = self.stack.exists()
 
+    @property
+    def about(self) -> str:
+        account = str(self.stack.client("sts").get_caller_identity()["Account"])
+        where = f"AWS account …{account[-4:]}, {self.stack.region}"
+        return f"stack {self.stack.name} in {where}; Twilio calls …{self._to_number[-2:]}"
+
     def build(self, folder: Path) -> None:
         stacks.build(folder, python="3.13", processor="arm64")
 
@@ -239,6 +250,10 @@ class EmulatedTarget(Target):
         self._inbox = inbox
         self._numbers = 0
         self._api_url = ""
+
+    @property
+    def about(self) -> str:
+        return f"stack {self.stack.name} in MiniStack {ministack_version()}; an emulated carrier and webhook inbox"
 
     def build(self, folder: Path) -> None:
         stacks.build(folder, python_version())

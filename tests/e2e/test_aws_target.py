@@ -60,6 +60,10 @@ def target(aws: MiniStack, monkeypatch: pytest.MonkeyPatch) -> AwsTarget:
     return AwsTarget(AwsSettings.from_environment(VARIABLES))
 
 
+def test_it_says_what_it_is_about_without_telling_numbers(target: AwsTarget) -> None:
+    assert target.about == f"stack {STACK} in AWS account …0000, us-east-1; Twilio calls …77"
+
+
 def test_a_stack_that_is_there_is_found(target: AwsTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     assert target.found_there
     assert target.table_name == target.stack.outputs()["TableName"]

@@ -44,6 +44,7 @@ def target(tmp_path: Path) -> Iterator[Target]:
 
 def test_a_stack_is_deployed_called_with_updated_and_deleted(target: Target, tmp_path: Path) -> None:
     story = Story(target, RunLog.from_environment(), tmp_path)
+    story.log.chapter(f"{datetime.now(UTC):%Y-%m-%d}, UTC: {target.about}")
     if not target.found_there:
         story.deploy()
     target.prepare()
@@ -164,7 +165,7 @@ class Story:
         assert self._table() == table
         self._all_items_are_there()
         assert self._file(bucket) == b"kept"
-        self.log("table and bucket are there, with what was in them")
+        self.log(f"table {self.target.table_name} and bucket {bucket} are there, with what was in them")
         self._wait_for(
             "the end of the rest",
             lambda: {name for name in known if self._is_there(kinds, places, name)} <= retained,

@@ -296,3 +296,7 @@ def _wait_for(url: str, log: Path) -> None:
 def python_version() -> str:
     """The version of the Python that functions run with there: "3.13"."""
     return run(PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
+
+
+def ministack_version() -> str:
+    return run(PYTHON, "-c", "import importlib.metadata as m; print(m.version('ministack'))").strip()

@@ -32,6 +32,7 @@ from tests.support.table import create_table
 from tests.support.template import ROOT, functions
 
 FOLDER = ROOT / ".aws-sam/local"
+API_LOG = FOLDER / "start-api.log"
 SECRET_ID = "redial-dev/twilio"
 BUCKET = f"{STACK}-files"
 FLAGS = os.environ.get("SAM_LOCAL_FLAGS", "").split()
@@ -41,7 +42,8 @@ OWN_ENDPOINT = os.environ.get("SAM_LOCAL_AWS_ENDPOINT", "")
 START_API_PORT = 3000
 """SAM's own default."""
 START_SECONDS = 60
-ENVIRONMENT = {**CREDENTIALS, "SAM_CLI_TELEMETRY": "0"}
+ENVIRONMENT = {**CREDENTIALS, "SAM_CLI_TELEMETRY": "0", "SAM_CLI_CONTAINER_CONNECTION_TIMEOUT": "90"}
+"""On a busy machine a container takes longer than the 20 seconds after which SAM gives it up."""
 
 
 class SamLocal:
@@ -80,13 +82,14 @@ class SamLocal:
 
     @staticmethod
     def api_command(port: int) -> list[str]:
-        return _sam_local("start-api", "--port", str(port))
+        """It keeps a function's container for its next request; without that flag each request starts one."""
+        return _sam_local("start-api", "--port", str(port), "--warm-containers", "LAZY")
 
     @contextmanager
     def api(self) -> Iterator[str]:
-        """The address of `sam local start-api`, which runs a container for each request, while the context lasts."""
+        """The address of `sam local start-api`, while the context lasts. Its log is `API_LOG`."""
         port = free_port()
-        with tempfile.TemporaryFile("w+") as log:
+        with API_LOG.open("w") as log:
             process = subprocess.Popen(
                 [*self.api_command(port), *FLAGS],
                 cwd=ROOT,
@@ -98,8 +101,7 @@ class SamLocal:
                 deadline = time.monotonic() + START_SECONDS
                 while not _listens(port):
                     if process.poll() is not None or time.monotonic() > deadline:
-                        log.seek(0)
-                        raise CommandFailed(f"sam local start-api does not start:\n{log.read()}")
+                        raise CommandFailed(f"sam local start-api does not start:\n{API_LOG.read_text()}")
                     time.sleep(0.2)
                 yield f"http://127.0.0.1:{port}"
             finally:
