@@ -9,7 +9,8 @@ What the emulator lacks (1.5.33), and what is done about it here; template.yaml 
   statement's own, and does not know dynamodb:LeadingKeys. Roles get the default group's schedules beside their own,
   and dynamodb:BatchExecuteStatement where they may PartiQLInsert; leading keys are held against requests by
   tests/infrastructure/test_permissions.py.
-- It refuses alarms over several metrics, and with them the stack: they are deployed as alarms over the first metric.
+- It refuses a stack with a resource of a type that it does not know (such as AWS::Logs::QueryDefinition), or with an
+  alarm over several metrics. The first are left out, the second are made alarms over the first of their metrics.
 - It is reached without TLS, so the files' bucket refuses everything: its policy is removed.
 - It reads the table's stream for tally and filters it, but knows no windows: the event has no shardId. And in the
   stream there is no record of what PartiQL inserted. Its event source mapping is switched off; `MiniStack.stream_read`
@@ -72,7 +73,7 @@ class MiniStack(Stack):
 
     def deploy(self, built: Path, **parameters: str) -> None:
         """As `Stack.deploy`; what the emulator refuses, or would then take wrongly of it, is made up for."""
-        _without_metric_math(built / "template.yaml")
+        _fit(built / "template.yaml")
         super().deploy(built, **parameters)
         self._allow_contacts()
         self.client("s3").delete_bucket_policy(Bucket=self.outputs()["FilesBucketName"])
@@ -171,18 +172,23 @@ class MiniStack(Stack):
             raise reader.failure
 
 
-def _without_metric_math(path: Path) -> None:
-    """Make each alarm over several metrics in that template one over the first of them."""
-    document, changed = load(path), False
-    for resource in document["Resources"].values():
-        properties = resource.get("Properties", {})
-        if resource["Type"] != "AWS::CloudWatch::Alarm" or "Metrics" not in properties:
-            continue
-        measured = next(one["MetricStat"] for one in properties.pop("Metrics") if "MetricStat" in one)
-        properties |= {**measured["Metric"], "Statistic": measured["Stat"], "Period": measured["Period"]}
-        changed = True
-    if changed:
-        path.write_text(json.dumps(document))  # which is YAML too
+def _fit(path: Path) -> None:
+    """Take out of that template what the emulator refuses, as the head of this file says."""
+    document = load(path)
+    resources, known = document["Resources"], _known_types()
+    for name, resource in list(resources.items()):
+        kind, properties = resource["Type"], resource.get("Properties", {})
+        if kind not in known and not kind.startswith("AWS::Serverless::") and "Condition" not in resource:
+            del resources[name]
+        elif kind == "AWS::CloudWatch::Alarm" and "Metrics" in properties:
+            measured = next(one["MetricStat"] for one in properties.pop("Metrics") if "MetricStat" in one)
+            properties |= {**measured["Metric"], "Statistic": measured["Stat"], "Period": measured["Period"]}
+    path.write_text(json.dumps(document))  # which is YAML too
+
+
+def _known_types() -> set[str]:
+    listed = "from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS as h; print(*h)"
+    return set(run(PYTHON, "-c", listed).split())
 
 
 class _StreamReader:
