@@ -130,7 +130,7 @@ deploy-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Deploy, call,
 	@.venv/bin/python -m pytest tests/e2e -m e2e --capture=no $(ARGS)
 
 .PHONY: deploy-check-aws
-deploy-check-aws: .venv/ready .venv-sam/ready ## The same in your AWS account; rings a telephone, costs money (docs/deploy.md). STACK=…
+deploy-check-aws: .venv/ready .venv-sam/ready ## The same in your AWS account; rings a telephone, costs money (docs/deploy-check.md). STACK=…
 	@REDIAL_E2E_TARGET=aws $(if $(STACK),REDIAL_E2E_STACK="$(STACK)") \
 	  .venv/bin/python -m pytest tests/e2e/test_story.py -m e2e --capture=no $(ARGS)
 
