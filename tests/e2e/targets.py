@@ -204,9 +204,12 @@ class AwsTarget(Target):
     pause_minutes = 10
     people = True
 
-    def __init__(self, settings: AwsSettings, session: boto3.Session | None = None) -> None:
+    def __init__(self, settings: AwsSettings) -> None:
         super().__init__()
-        self.stack = Stack(settings.stack, session or boto3.Session())
+        session = boto3.Session()
+        if session.region_name is None:
+            raise Refused("No region: set AWS_DEFAULT_REGION, or one in your profile.")
+        self.stack = Stack(settings.stack, session)
         self.secret_name = settings.secret_name
         self.from_number = settings.from_number
         self.answer_url = settings.answer_url
@@ -241,12 +244,11 @@ class EmulatedTarget(Target):
     answer_url = "https://voice.example.com/answer"
     pause_minutes = 2
 
-    def __init__(self, aws: MiniStack, carrier: Carrier, carrier_url: str, inbox: Inbox, inbox_url: str) -> None:
+    def __init__(self, aws: MiniStack, carrier_url: str, inbox: Inbox, inbox_url: str) -> None:
         super().__init__()
         self.stack = self._aws = aws
         self.carrier_url = carrier_url
         self.webhook_url = f"{inbox_url}/e2e"
-        self._carrier = carrier
         self._inbox = inbox
         self._numbers = 0
         self._api_url = ""
@@ -298,7 +300,7 @@ def emulated(folder: Path) -> Iterator[EmulatedTarget]:
     try:
         with ministack(folder) as aws:
             aws.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=json.dumps(carrier.secret))
-            target = EmulatedTarget(aws, carrier, carrier_server.url, inbox, inbox_server.url)
+            target = EmulatedTarget(aws, carrier_server.url, inbox, inbox_server.url)
             yield target
     finally:
         timeline.stop()

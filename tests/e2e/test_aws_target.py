@@ -52,6 +52,14 @@ def test_settings_are_what_the_variables_say() -> None:
     assert settings.answer_url == "https://demo.twilio.com/docs/voice.xml"
 
 
+def test_it_refuses_without_a_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(Refused, match="No region"):
+        AwsTarget(AwsSettings.from_environment(VARIABLES))
+
+
 @pytest.fixture
 def target(aws: MiniStack, monkeypatch: pytest.MonkeyPatch) -> AwsTarget:
     """The target that `make deploy-check-aws` uses, led to the emulated AWS by the variables that boto3 reads."""
