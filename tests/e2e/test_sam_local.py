@@ -4,11 +4,13 @@ and layer in Lambda's container.
 Run by `make sam-local-check`; needs Docker. See docs/sam-local.md.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from tests.support import ministack, sample_events
 from tests.support.local_stack import request
@@ -45,6 +47,19 @@ def test_a_sample_event_runs_in_lambdas_container(event: SampleEvent, local: Sam
         execution = DynamoExecutions(local.aws.client("dynamodb"), ministack.STACK).get(execution_id)
         assert execution is not None
         assert (str(execution.state.status), execution.state.attempt.number) == (wanted, attempt)
+    batches = DynamoBatches(local.aws.client("dynamodb"), ministack.STACK)
+    match str(event):
+        case "api.create-batch":
+            batch = batches.get(json.loads(answer["body"])["batch_id"])
+            assert batch is not None and batch.file_name == "contacts.csv"
+        case "batch.carry-on":
+            batch = batches.get(sample_events.BATCH)
+            assert batch is not None and batch.status == "running"
+        case "tally.new-contact":
+            assert answer == {"state": {}}
+            (record,) = event.payload["Records"]
+            counted = batches.counted_up_to(sample_events.BATCH, event.payload["shardId"])
+            assert counted is not None and int(counted) == int(record["dynamodb"]["SequenceNumber"])
 
 
 def test_start_api_answers(local: SamLocal) -> None:
