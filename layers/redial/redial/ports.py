@@ -11,6 +11,7 @@ from typing import Protocol
 
 from redial.domain.agent import Account, Agent
 from redial.domain.batch import Batch
+from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
 from redial.domain.outcome import CallReport, DialResult
 
@@ -214,6 +215,10 @@ class Lines(Protocol):
     def queue(self, agent_id: str) -> Queue:
         """The front of the queue: at least its first waiter, and all batches unless a due retry waits."""
 
+    def waiting(self, agent_id: str, most: int) -> int:
+        """How many calls wait, those included that running batches have not begun with; only the first `most` of the
+        queue are counted, and the read may lag by a moment."""
+
     def join(self, standing: Standing) -> None:
         """Let a batch stand in its agent's queue; where it stands there already, nothing changes."""
 
@@ -265,13 +270,15 @@ class Lines(Protocol):
 
 @dataclass(frozen=True)
 class Due:
-    """Something that should have moved by `due_at`: an execution, a batch, or the lines of an agent."""
+    """Something that should have moved by `due_at`: an execution, a batch, the lines of an agent, or an account's
+    circuit, which moves with the next dial."""
 
     due_at: datetime
     execution_id: str | None = None
     batch_id: str | None = None
     agent_id: str | None = None
     shard: int | None = None
+    circuit_of: str | None = None
 
 
 class DueItems(Protocol):
@@ -279,6 +286,20 @@ class DueItems(Protocol):
 
     def overdue(self, shard: int, now: datetime) -> Iterator[Due]:
         """Everything of one of the index's shards that was due by `now`, oldest first, page by page."""
+
+    def watched(self) -> Iterator[Due]:
+        """Every shard of lines that somebody holds or lately held, and every open circuit, due or not."""
+
+
+class Circuits(Protocol):
+    """Carriers' circuits, each one item."""
+
+    def get(self, account_id: str, provider: str, *, lagging: bool = False) -> Circuit:
+        """The circuit; a closed one where nothing was ever stored. `lagging`: it may be a moment old, at half the
+        price."""
+
+    def save(self, circuit: Circuit) -> Circuit:
+        """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""
 
 
 class Timers(Protocol):

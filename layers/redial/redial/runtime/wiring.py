@@ -14,6 +14,7 @@ from botocore.config import Config
 from redial.adapters.carriers import twilio
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
@@ -127,6 +128,7 @@ class ApiWorld:
     accounts: "DynamoAccounts"
     idempotency: "DynamoIdempotencyKeys"
     undelivered: "DynamoUndelivered"
+    circuits: DynamoCircuits
     files: "Callable[[], S3Files]"
     timers: SchedulerTimers
     functions: LambdaFunctions
@@ -151,6 +153,7 @@ def api() -> ApiWorld:
         DynamoAccounts(client, settings.table_name),
         DynamoIdempotencyKeys(client, settings.table_name),
         DynamoUndelivered(client, settings.table_name),
+        DynamoCircuits(client, settings.table_name),
         lambda: _files(settings),
         _timers(settings),
         _functions(settings),
@@ -254,6 +257,7 @@ class DialWorld:
 def dial() -> DialWorld:
     """The dial function's world."""
     from redial.adapters.http import Http
+    from redial.usecases.circuit_breaker import CircuitBreaker
     from redial.usecases.dial_attempt import Dialler
 
     settings = DialSettings.read()
@@ -266,6 +270,7 @@ def dial() -> DialWorld:
         lines=lines,
         timers=_timers(settings),
         functions=_functions(settings),
+        circuits=CircuitBreaker(DynamoCircuits(_client("dynamodb"), settings.table_name), system.now),
         carrier_of=lambda provider: {"twilio": carrier}[provider],
         callback_url=lambda execution_id, attempt: twilio.callback_url(settings.public_url, execution_id, attempt),
         now=system.now,

@@ -24,7 +24,7 @@ from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.ports import Queue, Standing, Waiter
 from redial.usecases.lines import LINES_CHECK
-from redial.wire.stored_execution import due_shard
+from redial.wire.stored_execution import WATCHED
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class DynamoLines:
                 "(attribute_exists(holders.#id) AND holders.#id.a <= :attempt AND size(holders) <= :capacity) OR "
                 "(attribute_exists(holders) AND attribute_not_exists(holders.#id) AND size(holders) < :capacity)",
                 {"#id": execution_id},
-                {":holder": holder, ":shard": due_shard(agent_id), ":look": look_at, ":capacity": capacity}
-                | {":attempt": attempt},
+                {":holder": holder, ":shard": WATCHED, ":look": look_at, ":capacity": capacity} | {":attempt": attempt},
             )
             if updated:
                 return True
@@ -72,7 +71,7 @@ class DynamoLines:
             item = _lines_key(agent_id, shard) | {
                 "ac": account_id,
                 "holders": {execution_id: holder},
-                "due_shard": due_shard(agent_id),
+                "due_shard": WATCHED,
                 "due_at": look_at,
             }
             try:
@@ -132,7 +131,7 @@ class DynamoLines:
         if not emptied:
             self._update(
                 agent_id, shard, "SET due_shard = :shard, due_at = :at", "attribute_exists(pk)", {},
-                {":shard": due_shard(agent_id), ":at": to_ms(at)},
+                {":shard": WATCHED, ":at": to_ms(at)},
             )  # fmt: skip
 
     def enqueue(self, agent_id: str, waiter: Waiter) -> None:
@@ -163,6 +162,21 @@ class DynamoLines:
             if queue.waiters or "LastEvaluatedKey" not in answer:
                 return queue
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def waiting(self, agent_id: str, most: int) -> int:
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues=to_item({":pk": _queue_pk(agent_id)}),
+            Limit=most,
+        )
+        count = 0
+        for item in map(from_item, answer["Items"]):
+            if not item["sk"].startswith(f"{_BATCH_CLASS}#"):
+                count += 1
+            elif not item.get("pa", False):
+                count += max(0, item["la"] - item["nr"] + 1)
+        return count
 
     # ---- batches --------------------------------------------------------------------------------------------------
 
