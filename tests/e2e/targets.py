@@ -73,8 +73,6 @@ class Target(ABC):
     from_number: str
     answer_url: str
     webhook_url: str
-    pause_minutes: int
-    """The retry interval of the call that waits while the stack is updated: longer than that takes."""
     people: bool = False
     """Whether telephones ring: then people decide what a call comes to, and it takes them time."""
     found_there: bool = False
@@ -201,7 +199,6 @@ class AwsTarget(Target):
     """The account of the current credentials, and Twilio. Person at the telephone: do not answer the first calls."""
 
     carrier_url = "https://api.twilio.com"
-    pause_minutes = 10
     people = True
 
     def __init__(self, settings: AwsSettings) -> None:
@@ -242,7 +239,6 @@ class EmulatedTarget(Target):
     secret_name = SECRET_NAME
     from_number = "+14155550100"
     answer_url = "https://voice.example.com/answer"
-    pause_minutes = 2
 
     def __init__(self, aws: MiniStack, carrier_url: str, inbox: Inbox, inbox_url: str) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ an AWS account with a telephone; what differs is in targets.py. The run is told 
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -68,6 +69,7 @@ class Story:
         self.log = log
         self.folder = folder
         self._agent_id = ""
+        self._deployed_seconds = 0.0
         self._executions: list[str] = []
 
     # ---- chapters -------------------------------------------------------------------------------------------------
@@ -76,7 +78,9 @@ class Story:
         self.log.chapter("The stack is built and deployed")
         self.target.build(self.folder / "build")
         self.log("sam build")
+        began = time.monotonic()
         self.target.deploy(self.folder / "build", LogLevel="INFO")
+        self._deployed_seconds = time.monotonic() - began
         self.log(f"sam deploy: {len(self.stack.resources())} resources, status {self.stack.describe()['StackStatus']}")
         answer = self.target.api("GET", "/health")
         assert answer.status == 200, answer
@@ -103,7 +107,8 @@ class Story:
         self.log.chapter("The stack is updated while a retry is waiting")
         began = datetime.now(UTC)
         number = self.target.number("busy", "busy")
-        execution_id = self._call(number, self.target.pause_minutes)
+        # An update has time to be twice as long as the first deployment.
+        execution_id = self._call(number, math.ceil(2 * self._deployed_seconds / 60))
         retry_at = self._failed_and_waiting(execution_id)
         bucket = self.stack.outputs()["FilesBucketName"]
         self.stack.client("s3").put_object(Bucket=bucket, Key=KEPT_FILE, Body=b"kept")
