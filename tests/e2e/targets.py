@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -81,6 +80,7 @@ class Target(ABC):
     def __init__(self) -> None:
         self.api_key = keys.new_api_key()
         self.account: Account | None = None
+        self._outputs: dict[str, str] = {}
 
     @property
     @abstractmethod
@@ -123,22 +123,25 @@ class Target(ABC):
     def _accounts(self) -> DynamoAccounts:
         return DynamoAccounts(self.stack.client("dynamodb"), self.table_name)
 
+    def output(self, name: str) -> str:
+        """An output of the stack, known from the first deployment on, and when the stack is gone."""
+        if name not in self._outputs:
+            self._outputs = self.stack.outputs()
+        return self._outputs[name]
+
     @property
     def table_name(self) -> str:
-        """Known from the first deployment on, and when the stack is gone."""
-        if not hasattr(self, "_table_name"):
-            self._table_name = self.stack.outputs()["TableName"]
-        return self._table_name
+        return self.output("TableName")
 
     @property
     def api_url(self) -> str:
-        return self.stack.outputs()["ApiUrl"]
+        return self.output("ApiUrl")
 
     def api(self, method: str, path: str, body: Any = None) -> Answer:
         return request(method, self.api_url + path, body, {"Authorization": f"Bearer {self.api_key}"})
 
-    def carriers_calls(self, to: str, since: datetime) -> list[dict[str, Any]]:
-        """The carrier's own list of calls to that number, from Twilio's REST API."""
+    def carriers_calls(self, to: str) -> set[str]:
+        """The sids of the newest calls to that number, in the carrier's own list: Twilio's REST API."""
         secret = json.loads(
             self.stack.client("secretsmanager").get_secret_value(SecretId=self.secret_name)["SecretString"]
         )
@@ -151,11 +154,7 @@ class Target(ABC):
             headers=urllib3.make_headers(basic_auth=":".join(login)),
         )
         assert answer.status == 200, answer
-        return [
-            call
-            for call in answer.json["calls"]
-            if parsedate_to_datetime(call["date_created"]) >= since.replace(microsecond=0)
-        ]
+        return {call["sid"] for call in answer.json["calls"]}
 
 
 # ---- an AWS account -----------------------------------------------------------------------------------------------
