@@ -38,7 +38,10 @@ KEPT_FILE = "uploads/e2e/kept.txt"
 def target(tmp_path: Path) -> Iterator[Target]:
     try:
         with targets.from_environment(tmp_path) as target:
-            yield target
+            try:
+                yield target
+            finally:
+                target.close()
     except targets.Refused as refused:
         raise pytest.fail.Exception(str(refused), pytrace=False) from None
 
@@ -51,13 +54,11 @@ def test_a_stack_is_deployed_called_with_updated_and_deleted(target: Target, tmp
     target.prepare()
     story.a_call_is_retried_by_its_schedule()
     if target.found_there:
-        target.close()
         story.log("The stack was there before: it is neither updated nor deleted.")
         return
     story.a_waiting_retry_outlives_an_update()
     story.nothing_was_lost()
     story.delete()
-    target.close()
 
 
 class Story:
