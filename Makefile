@@ -130,15 +130,20 @@ deploy: build ## Deploy to AWS. ENV=prod for production (samconfig.toml)
 	@$(SAM) deploy --config-env $(or $(ENV),default)
 
 .PHONY: deploy-check
-deploy-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Build and deploy to an emulated AWS, and try what came out
-	@.venv/bin/python -m pytest tests/e2e -m e2e $(ARGS)
+deploy-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Deploy, call, update and delete on an emulated AWS, in real time
+	@.venv/bin/python -m pytest tests/e2e -m e2e --capture=no $(ARGS)
+
+.PHONY: deploy-check-aws
+deploy-check-aws: .venv/ready .venv-sam/ready ## The same in your AWS account; rings a telephone, costs money (docs/deploy-check.md). STACK=…
+	@REDIAL_E2E_TARGET=aws $(if $(STACK),REDIAL_E2E_STACK="$(STACK)") \
+	  .venv/bin/python -m pytest tests/e2e/test_story.py -m e2e --capture=no $(ARGS)
 
 .PHONY: sam-local
 sam-local: .venv/ready .venv-sam/ready .venv-ministack/ready ## Bring up what `sam local invoke` needs, and print its commands (docs/sam-local.md)
 	@$(WITH_PATH) .venv/bin/python -m tests.support.sam_local
 
 .PHONY: sam-local-check
-sam-local-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Run every sample event in Lambda's container; needs Docker
+sam-local-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Run every sample event and the API in Lambda's container; needs Docker
 	@.venv/bin/python -m pytest tests/e2e -m sam_local $(ARGS)
 
 .PHONY: keys

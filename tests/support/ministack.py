@@ -9,6 +9,8 @@ What the emulator lacks (1.5.33), and what is done about it here; template.yaml 
   statement's own, and does not know dynamodb:LeadingKeys. Roles get the default group's schedules beside their own,
   and dynamodb:BatchExecuteStatement where they may PartiQLInsert; leading keys are held against requests by
   tests/infrastructure/test_permissions.py.
+- It refuses a stack with a resource of a type that it does not know (such as AWS::Logs::QueryDefinition), or with an
+  alarm over several metrics. The first are left out, the second are made alarms over the first of their metrics.
 - It is reached without TLS, so the files' bucket refuses everything: its policy is removed.
 - It reads the table's stream for tally and filters it, but knows no windows: the event has no shardId. And in the
   stream there is no record of what PartiQL inserted. Its event source mapping is switched off; `MiniStack.stream_read`
@@ -21,7 +23,6 @@ What the emulator lacks (1.5.33), and what is done about it here; template.yaml 
 
 import json
 import os
-import platform
 import signal
 import socket
 import subprocess
@@ -37,12 +38,12 @@ from urllib.request import urlopen
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.support.template import ROOT, functions
+from tests.support.stack import CommandFailed, Stack, run
+from tests.support.template import ROOT, functions, load
 
 REGION = "us-east-1"
 ACCOUNT_ID = "000000000000"
 STACK = "redial-check"
-SAM = ROOT / ".venv-sam/bin/sam"
 PYTHON = ROOT / ".venv-ministack/bin/python"
 START_SECONDS = 60
 CREDENTIALS = {
@@ -54,107 +55,31 @@ CREDENTIALS = {
 }
 
 
-class CommandFailed(Exception):
-    """A command ended with an error; the message is its output."""
-
-
-def run(*command: str | Path, **environment: str) -> str:
-    """Run a command in the repository and return what it printed. Raises `CommandFailed`."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        check=False,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode:
-        raise CommandFailed(f"{' '.join(map(str, command))}:\n{done.stdout}")
-    return done.stdout
-
-
-def build(folder: Path, python: str, processor: str = platform.machine()) -> None:
-    """`sam build`, with the layer for that Python version and processor in place of Lambda's."""
-    run(
-        SAM,
-        "build",
-        "--build-dir",
-        folder,
-        PYTHON=str(ROOT / ".venv/bin/python"),
-        LAYER_PYTHON=python,
-        LAYER_PROCESSOR="aarch64" if processor == "arm64" else processor,
-        SAM_CLI_TELEMETRY="0",
-    )
-
-
-class MiniStack:
-    """A running MiniStack at `endpoint`."""
+class MiniStack(Stack):
+    """A running MiniStack at `endpoint`, and the stack `STACK` in it."""
 
     def __init__(self, endpoint: str, log: Path) -> None:
-        self.endpoint = endpoint
-        self.log = log
-
-    def client(self, service: str) -> Any:
-        return boto3.client(  # type: ignore[call-overload]  # the stubs want literal names
-            service,
-            endpoint_url=self.endpoint,
+        session = boto3.Session(
             region_name=REGION,
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         )
+        super().__init__(STACK, session, {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint})
+        self.endpoint = endpoint
+        self.log = log
+
+    def client(self, service: str) -> Any:
+        return self.session.client(service, endpoint_url=self.endpoint)  # type: ignore[call-overload]
 
     def deploy(self, built: Path, **parameters: str) -> None:
-        """`sam deploy` of what was built, with samconfig.toml's settings but for these parameters.
-
-        What the emulator would then take wrongly of it is made up for.
-        """
-        overrides = [f"{name}={value}" for name, value in parameters.items()]
-        run(
-            SAM,
-            "deploy",
-            "--template-file",
-            built / "template.yaml",
-            "--config-file",
-            ROOT / "samconfig.toml",
-            "--stack-name",
-            STACK,
-            *(["--parameter-overrides", *overrides] if overrides else []),
-            AWS_ENDPOINT_URL=self.endpoint,
-            SAM_CLI_TELEMETRY="0",
-            **CREDENTIALS,
-        )
+        """As `Stack.deploy`; what the emulator refuses, or would then take wrongly of it, is made up for."""
+        _fit(built / "template.yaml")
+        super().deploy(built, **parameters)
         self._allow_contacts()
         self.client("s3").delete_bucket_policy(Bucket=self.outputs()["FilesBucketName"])
         lambda_ = self.client("lambda")
         for mapping in lambda_.list_event_source_mappings()["EventSourceMappings"]:
             lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-
-    def outputs(self) -> dict[str, str]:
-        (stack,) = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-
-    def resources(self) -> dict[str, dict[str, Any]]:
-        """What the stack holds, by logical id."""
-        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
-        return {
-            resource["LogicalResourceId"]: resource for page in pages for resource in page["StackResourceSummaries"]
-        }
-
-    def invoke(self, function: str, event: Any) -> Any:
-        """Run a function, by the name of its folder, and return its answer. Raises `CommandFailed` when it fails."""
-        answer = self.client("lambda").invoke(
-            FunctionName=self.name_of(function), Qualifier="live", Payload=json.dumps(event).encode()
-        )
-        payload = json.loads(answer["Payload"].read() or b"null")
-        if "FunctionError" in answer:
-            raise CommandFailed(f"{function}: {payload}")
-        return payload
-
-    @staticmethod
-    def name_of(function: str) -> str:
-        """A function's name there, by the name of its folder."""
-        return f"{STACK}-{function.replace('_', '-')}"
 
     def set_environment(self, **variables: str) -> None:
         """Give every function that has these variables other values: addresses on this machine, which the template
@@ -245,6 +170,25 @@ class MiniStack:
             thread.join()
         if reader.failure is not None:
             raise reader.failure
+
+
+def _fit(path: Path) -> None:
+    """Take out of that template what the emulator refuses, as the head of this file says."""
+    document = load(path)
+    resources, known = document["Resources"], _known_types()
+    for name, resource in list(resources.items()):
+        kind, properties = resource["Type"], resource.get("Properties", {})
+        if kind not in known and not kind.startswith("AWS::Serverless::") and "Condition" not in resource:
+            del resources[name]
+        elif kind == "AWS::CloudWatch::Alarm" and "Metrics" in properties:
+            measured = next(one["MetricStat"] for one in properties.pop("Metrics") if "MetricStat" in one)
+            properties |= {**measured["Metric"], "Statistic": measured["Stat"], "Period": measured["Period"]}
+    path.write_text(json.dumps(document))  # which is YAML too
+
+
+def _known_types() -> set[str]:
+    listed = "from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS as h; print(*h)"
+    return set(run(PYTHON, "-c", listed).split())
 
 
 class _StreamReader:
@@ -358,3 +302,7 @@ def _wait_for(url: str, log: Path) -> None:
 def python_version() -> str:
     """The version of the Python that functions run with there: "3.13"."""
     return run(PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
+
+
+def ministack_version() -> str:
+    return run(PYTHON, "-c", "import importlib.metadata as m; print(m.version('ministack'))").strip()

@@ -1,4 +1,4 @@
-"""`sam local invoke` without an AWS account: the built functions in Lambda's container, MiniStack for AWS around them.
+"""`sam local` without an AWS account: the built functions in Lambda's container, an emulated AWS around them.
 
 `python -m tests.support.sam_local` brings the surroundings up, prints the commands and waits; docs/sam-local.md.
 
@@ -10,11 +10,13 @@ import json
 import os
 import platform
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,19 +26,28 @@ from local.carrier import Carrier
 from local.clock import Timeline
 from local.http_server import HttpServer, send
 from tests.support import sample_events
-from tests.support.ministack import CREDENTIALS, REGION, SAM, STACK, CommandFailed, MiniStack, build, ministack, run
+from tests.support.ministack import CREDENTIALS, REGION, STACK, MiniStack, free_port, ministack
+from tests.support.stack import SAM, CommandFailed, build, run
 from tests.support.table import create_table
 from tests.support.template import ROOT, functions
 
 FOLDER = ROOT / ".aws-sam/local"
+API_LOG = FOLDER / "start-api.log"
 SECRET_ID = "redial-dev/twilio"
 BUCKET = f"{STACK}-files"
 FLAGS = os.environ.get("SAM_LOCAL_FLAGS", "").split()
-"""More flags for `sam local invoke`, such as another image where AWS's registry cannot be reached."""
+"""More flags for `sam local`, such as another image where AWS's registry cannot be reached."""
+OWN_ENDPOINT = os.environ.get("SAM_LOCAL_AWS_ENDPOINT", "")
+"""An emulated AWS that runs already, with nothing in it, where containers reach it; else MiniStack is started."""
+START_API_PORT = 3000
+"""SAM's own default."""
+START_SECONDS = 60
+ENVIRONMENT = {**CREDENTIALS, "SAM_CLI_TELEMETRY": "0", "SAM_CLI_CONTAINER_CONNECTION_TIMEOUT": "90"}
+"""On a busy machine a container takes longer than the 20 seconds after which SAM gives it up."""
 
 
 class SamLocal:
-    """The surroundings of `sam local invoke`, brought up."""
+    """The surroundings of `sam local`, brought up. `aws` is any server that speaks AWS's APIs at `aws.endpoint`."""
 
     def __init__(self, aws: MiniStack) -> None:
         self.aws = aws
@@ -51,15 +62,8 @@ class SamLocal:
 
     @staticmethod
     def command(event: sample_events.SampleEvent) -> list[str]:
-        return [
-            str(SAM.relative_to(ROOT)),
-            "local",
-            "invoke",
-            functions()[event.function]["LogicalId"],
-            *("--template", str((FOLDER / "template.yaml").relative_to(ROOT))),
-            *("--event", f"events/{event}.json"),
-            *("--env-vars", str((FOLDER / "env.json").relative_to(ROOT))),
-        ]
+        logical_id = functions()[event.function]["LogicalId"]
+        return _sam_local("invoke", logical_id, "--event", f"events/{event}.json")
 
     def invoke(self, event: sample_events.SampleEvent) -> tuple[Any, str]:
         """A sample event's answer and the function's log. Raises `CommandFailed` when the function fails."""
@@ -67,7 +71,7 @@ class SamLocal:
             [*self.command(event), *FLAGS],
             check=False,
             cwd=ROOT,
-            env={**os.environ, **CREDENTIALS, "SAM_CLI_TELEMETRY": "0"},
+            env={**os.environ, **ENVIRONMENT},
             capture_output=True,
             text=True,
         )
@@ -75,6 +79,50 @@ class SamLocal:
         if done.returncode or (isinstance(answer, dict) and "errorType" in answer):
             raise CommandFailed(f"{event}: {done.stdout}\n{done.stderr}")
         return answer, done.stderr
+
+    @staticmethod
+    def api_command(port: int) -> list[str]:
+        """It keeps a function's container for its next request; without that flag each request starts one."""
+        return _sam_local("start-api", "--port", str(port), "--warm-containers", "LAZY")
+
+    @contextmanager
+    def api(self) -> Iterator[str]:
+        """The address of `sam local start-api`, while the context lasts. Its log is `API_LOG`."""
+        port = free_port()
+        with API_LOG.open("w") as log:
+            process = subprocess.Popen(
+                [*self.api_command(port), *FLAGS],
+                cwd=ROOT,
+                env={**os.environ, **ENVIRONMENT},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                deadline = time.monotonic() + START_SECONDS
+                while not _listens(port):
+                    if process.poll() is not None or time.monotonic() > deadline:
+                        raise CommandFailed(f"sam local start-api does not start:\n{API_LOG.read_text()}")
+                    time.sleep(0.2)
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                process.send_signal(signal.SIGINT)
+                process.wait(START_SECONDS)
+
+
+def _sam_local(command: str, *arguments: str) -> list[str]:
+    return [
+        str(SAM.relative_to(ROOT)),
+        "local",
+        command,
+        *arguments,
+        *("--template", str((FOLDER / "template.yaml").relative_to(ROOT))),
+        *("--env-vars", str((FOLDER / "env.json").relative_to(ROOT))),
+    ]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -89,7 +137,7 @@ def sam_local() -> Iterator[SamLocal]:
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            ministack(Path(folder), host) as aws,
+            nullcontext(MiniStack(OWN_ENDPOINT, Path())) if OWN_ENDPOINT else ministack(Path(folder), host) as aws,
             _reachable(host, server) as url,
         ):
             _create(aws, carrier)
@@ -183,6 +231,7 @@ def main() -> None:
         print("Ready. In another terminal:\n")
         for event in sample_events.sample_events():
             print("  " + " ".join([*local.command(event), *FLAGS]))
+        print("  " + " ".join([*local.api_command(START_API_PORT), *FLAGS]))
         print("\nCtrl-C ends it.", flush=True)
         end = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -30,11 +30,16 @@ def _long_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, 
 _Loader.add_multi_constructor("!", _long_form)
 
 
+def load(path: Path) -> dict[str, Any]:
+    """A template's whole document."""
+    document: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  a SafeLoader with tags
+    return document
+
+
 @cache
 def template() -> dict[str, Any]:
     """The whole document."""
-    document: dict[str, Any] = yaml.load(PATH.read_text(), Loader=_Loader)  # noqa: S506  a SafeLoader with tags
-    return document
+    return load(PATH)
 
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
