@@ -7,7 +7,6 @@ REDIAL_API_KEY (local-dev-key), SPEED (1): simulated seconds for each second.
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from local.terminal import banner, line_of
 
 PORT, CARRIER_PORT, INBOX_PORT, FILES_PORT = 3000, 3001, 3002, 3003
 LOG = Path(".run/local.log")
+_ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
 class SettingError(Exception):
@@ -30,9 +30,9 @@ class SettingError(Exception):
 
 def run() -> int:
     """Bring the system up, and down again at SIGINT or SIGTERM."""
-    end = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: end.set())
+    # Waited for, not handled: a handler runs in the middle of whatever the main thread is doing, and might want a lock
+    # that this holds. Threads inherit the mask, so it is set before there are any.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
     def tell(delivery: Delivery) -> None:
         print(line_of(delivery), file=terminal, flush=True)
@@ -55,7 +55,8 @@ def run() -> int:
     )
     with stack:
         print(banner(stack, str(LOG)), file=terminal, flush=True)
-        end.wait()
+        signal.sigwait(_ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # who asks again does not want to wait
     return 0
 
 

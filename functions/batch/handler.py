@@ -24,4 +24,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 
     # Lambda tries again under the same id: what it was cut off at, it goes on with at once.
     done = wiring.batch().carry_on(batch_id, context.aws_request_id, seconds_left)
+    if "start" in done:
+        telemetry.batch_started()
     logger.info("carried on", extra={"done": done})

@@ -29,9 +29,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     if execution is None or dialled.before is None:
         logger.warning("no such execution")
         return
+    telemetry.dialled(dialled.before, execution, dialled.result)
     if dialled.result is not None:
-        telemetry.dialled(dialled.result)
-        telemetry.changed(dialled.before, execution)
         level = logger.warning if isinstance(dialled.result, Unknown) else logger.info
         level(
             "dialled",

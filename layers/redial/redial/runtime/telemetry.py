@@ -1,25 +1,48 @@
 """Logs and metrics of every function: structured JSON lines, and business facts as CloudWatch embedded metrics.
 
 Each log line carries execution id and attempt; phone numbers are masked, and no body, key or header is logged.
-Metrics have no dimension but the service and, where noted, a bounded word: never a number or an id.
+`METRICS` lists every metric. Each has one series with the dimension `service`, the stack's name; some have more of
+them, split by one word of a short list: never by a number, an id or anything that a customer chose.
 """
 
+import logging
+import os
 import re
 import warnings
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from redial.domain.execution import Execution
+from redial.domain.execution import Attempt, Execution
 from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused, Unknown
-from redial.domain.status import FINAL, Status
-from redial.usecases.deliver_events import Delivered
-from redial.usecases.sweep import Swept
+from redial.domain.repair import Repair
+from redial.domain.retry import MAX_RETRIES
+from redial.domain.status import FINAL, RETRYABLE, Status
+
+if TYPE_CHECKING:
+    from redial.usecases.deliver_events import Delivered
+    from redial.usecases.sweep import Swept
 
 warnings.filterwarnings("ignore", message="No application metrics to publish")  # a duplicate event counts nothing
 
 logger = Logger(use_rfc3339=True)
 metrics = Metrics()
+
+
+def _adopt(package: str) -> None:
+    """What use cases and adapters log goes out like all else: as JSON, with the keys of this invocation."""
+    adopted = logging.getLogger(package)
+    adopted.setLevel(logger.log_level)
+    for handler in logger.handlers:
+        adopted.addHandler(handler)
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # there the root logger has a handler that would print it once more
+        adopted.propagate = False
+
+
+_adopt("redial")
 
 
 def masked(number: str) -> str:
@@ -32,67 +55,156 @@ def masked_text(text: str) -> str:
     return re.sub(r"\+[0-9]{7,15}", lambda found: masked(found.group()), text)
 
 
-def _count(name: str, value: float = 1) -> None:
-    metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+# ---- metrics --------------------------------------------------------------------------------------------------------
+
+VOICEMAIL = "voicemail"
+"""How an attempt ended that a machine answered; its status is `completed`."""
+
+_ATTEMPTS = tuple(str(number + 1) for number in range(MAX_RETRIES + 1))
+_OUTCOMES = (VOICEMAIL, *(str(status) for status in Status if status in FINAL and status is not Status.STOPPED))
 
 
-def dialled(result: DialResult) -> None:
-    """AttemptPlaced, AttemptRefused, AttemptNotPlaced or AttemptUnknown: what the carrier answered to one dial."""
-    names = {
-        Accepted: "AttemptPlaced",
-        Refused: "AttemptRefused",
-        NotPlaced: "AttemptNotPlaced",
-        Unknown: "AttemptUnknown",
-    }
-    _count(names[type(result)])
+@dataclass(frozen=True)
+class Metric:
+    """One metric: its CloudWatch unit, what it tells, and the word by which it is split, with all that may be said."""
+
+    unit: str
+    about: str
+    split: str | None = None
+    words: tuple[str, ...] = ()
+
+
+METRICS = {
+    "AttemptPlaced": Metric("Count", "the carrier took a call", "attempt", _ATTEMPTS),
+    "AttemptRefused": Metric("Count", "the carrier refused one"),
+    "AttemptNotPlaced": Metric(
+        "Count", "the carrier placed nothing; the attempt is dialled later, as if it had not been"
+    ),
+    "AttemptUnknown": Metric("Count", "the carrier gave no usable answer; never dialled again, settled later"),
+    "AttemptAnswered": Metric("Count", "an attempt ended that a person answered", "attempt", _ATTEMPTS),
+    "AttemptEnded": Metric("Count", "an attempt ended", "outcome", _OUTCOMES),
+    "AttemptHeld": Metric("Count", "put off, without using up a retry, because the carrier's circuit is open"),
+    "RetryScheduled": Metric("Count", "a retry was scheduled, after this", "outcome", (VOICEMAIL, *RETRYABLE)),
+    "RetryLateness": Metric("Seconds", "from the time of a retry to when it was dialled, or began to wait for a line"),
+    "ExecutionExhausted": Metric("Count", "a call failed for good: all its retries are used"),
+    "LineWait": Metric("Seconds", "from when a call was ready to when it was dialled: it waited for a line"),
+    "LinesInUse": Metric("Count", "lines held by calls, of all agents; once a minute"),
+    "CallsWaiting": Metric("Count", "calls that wait for a line, of all agents; once a minute"),
+    "CircuitOpened": Metric("Count", "a carrier failed for everybody: its circuit was opened"),
+    "CircuitsOpen": Metric("Count", "circuits that are open, of all accounts; once a minute"),
+    "CallbackRejected": Metric(
+        "Count", "a request to the carriers' callback whose signature was wrong, or that made no sense"
+    ),
+    "WebhookAccepted": Metric("Count", "an event was taken by its webhook"),
+    "WebhookFailed": Metric("Count", "an event was not taken; it will be tried again"),
+    "WebhookUndelivered": Metric("Count", "an event was given up; it can be replayed"),
+    "WebhookLatency": Metric("Milliseconds", "until a webhook answered, or was given up waiting for"),
+    "SweeperRepair": Metric("Count", "something that had not happened was done", "kind", tuple(Repair)),
+    "SweeperError": Metric("Count", "something overdue could not be looked at"),
+    "BatchStarted": Metric("Count", "a batch began to be called"),
+    "BatchCompleted": Metric("Count", "every contact of a batch is final"),
+    "TallyError": Metric("Count", "a record of the table's stream could not be read; a batch's counts are wrong by it"),
+}
+
+
+def _add(name: str, value: float = 1, word: str | None = None) -> None:
+    """To the series of all, and to that of `word` where the metric is split."""
+    metric = METRICS[name]
+    if metric.split is None:
+        metrics.add_metric(name=name, unit=metric.unit, value=value)
+        return
+    if word not in metric.words:
+        raise ValueError(f"{name} is not counted by {word!r}")
+    # Metrics of one line share their dimensions, so what is split has a line of its own.
+    line = EphemeralMetrics(namespace=metrics.namespace, service=metrics.service)
+    line.add_metric(name=name, unit=metric.unit, value=value)
+    line.add_dimensions(**{"service": metrics.service, metric.split: word})
+    line.flush_metrics()
+
+
+def dialled(before: Execution, after: Execution, result: DialResult | None) -> None:
+    """What one invocation of dial came to; `result` None: the carrier was not asked."""
+    if isinstance(result, Accepted):
+        _add("AttemptPlaced", word=str(before.state.attempt.number))
+    elif result is not None:
+        names = {Refused: "AttemptRefused", NotPlaced: "AttemptNotPlaced", Unknown: "AttemptUnknown"}
+        _add(names[type(result)])
+    changed(before, after)
+    if len(after.changes) <= len(before.changes):
+        return
+    waited, acted_at = before.state, after.changes[len(before.changes)].at
+    if waited.timer is not None and waited.attempt.number > 1 and not (waited.in_room or waited.deferrals):
+        _add("RetryLateness", _seconds(acted_at - waited.timer[1]))
+    if result is not None and waited.queued_at is not None and not (before.is_untouched or waited.deferrals):
+        _add("LineWait", _seconds(acted_at - waited.queued_at))
+
+
+def _seconds(time: timedelta) -> float:
+    return max(0.0, time.total_seconds())
 
 
 def changed(before: Execution, after: Execution) -> None:
-    """The events that a change added: RetryScheduled, and CallCompleted, CallNoAnswer … for each final status;
-    ExecutionExhausted where a failed execution has no retry left."""
+    """What a change came to: attempts that ended, a retry, or that there is none left."""
     for sequence, change in after.events():
         if sequence <= before.state.sequence:
             continue
-        status = Status(change.kind)
+        status, attempt = Status(change.kind), after.state.attempts[change.attempt - 1]
+        if status in FINAL and attempt.dialed_at is not None:
+            outcome = _outcome(attempt)
+            _add("AttemptEnded", word=outcome)
+            if outcome == Status.COMPLETED:
+                _add("AttemptAnswered", word=str(attempt.number))
         if status is Status.SCHEDULED and change.attempt > 1:
-            _count("RetryScheduled")
-        if status in FINAL:
-            _count("Call" + "".join(word.capitalize() for word in status.split("-")))
+            _add("RetryScheduled", word=_outcome(after.state.attempts[change.attempt - 2]))
     state, config = after.state, after.retry_config
     if config is None or not config.enabled or state.sequence == before.state.sequence:
         return
     if state.is_final and state.status is not Status.COMPLETED and state.attempt.number > config.max_retries:
-        _count("ExecutionExhausted")
+        _add("ExecutionExhausted")
 
 
-def delivered(done: Delivered) -> None:
-    """WebhookAccepted, WebhookUndelivered (given up), WebhookFailed (will be tried again)."""
+def _outcome(attempt: Attempt) -> str:
+    return VOICEMAIL if attempt.status is Status.COMPLETED and attempt.voicemail else str(attempt.status)
+
+
+def delivered(done: "Delivered") -> None:
+    """What came of sending events."""
     for name, value in (
         ("WebhookAccepted", done.accepted),
         ("WebhookUndelivered", done.given_up),
         ("WebhookFailed", int(done.failed)),
     ):
         if value:
-            _count(name, value)
+            _add(name, value)
+    for seconds in done.seconds:
+        _add("WebhookLatency", seconds * 1000)
 
 
-def swept(done: Swept) -> None:
-    """SweeperRepair, and SweeperError for items that could not be looked at; the log says which kinds."""
-    _count("SweeperRepair", sum(done.repairs.values()))
+def swept(done: "Swept") -> None:
+    """What one run of the sweeper did, and what it saw."""
+    for repair, times in done.repairs.items():
+        _add("SweeperRepair", times, word=repair)
     if done.errors:
-        _count("SweeperError", done.errors)
+        _add("SweeperError", done.errors)
+    for before, after in done.changes:
+        changed(before, after)
 
 
 def callback_rejected() -> None:
-    """CallbackRejected: a request to the carriers' callback whose signature was wrong."""
-    _count("CallbackRejected")
+    """A request to the carriers' callback was turned away."""
+    _add("CallbackRejected")
+
+
+def batch_started() -> None:
+    """A batch began to be called."""
+    _add("BatchStarted")
 
 
 def batch_completed() -> None:
-    """BatchCompleted: every contact of a batch is final."""
-    _count("BatchCompleted")
+    """Every contact of a batch is final."""
+    _add("BatchCompleted")
 
 
 def not_counted() -> None:
-    """TallyError: a record of the table's stream that could not be read; a batch's counts are wrong by it."""
-    _count("TallyError")
+    """A record of the table's stream could not be read."""
+    _add("TallyError")

@@ -38,11 +38,13 @@ LONGEST_RETRY_AFTER = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Delivered:
-    """What one invocation did: events accepted, events given up, and whether one waits for its next try (`failed`)."""
+    """What one invocation did: events accepted, events given up, whether one waits for its next try (`failed`), and
+    how long the webhook took to answer, in seconds, each time."""
 
     accepted: int = 0
     given_up: int = 0
     failed: bool = False
+    seconds: tuple[float, ...] = ()
 
 
 class Store(Protocol[Told]):
@@ -78,7 +80,7 @@ class Deliverer(Generic[Told]):
         `lease` is this invocation's name, or the one under which it was invoked; `seconds_left` says how long the
         invocation may still run; `known` is it as the caller has just stored it with this lease.
         """
-        done = Delivered()
+        done: Delivered = Delivered()
         subject = known or self._lease(subject_id, lease)
         while subject is not None and subject.pending():
             url = self.endpoint(subject)
@@ -86,7 +88,9 @@ class Deliverer(Generic[Told]):
             if url is None or account is None:
                 subject = self._save(subject, lease, partial(Delivery.skipped, sequence=subject.last_sequence))
                 continue
-            tried, answers = self._send(subject, url, account.webhook_secrets, seconds_left)
+            seconds: list[float] = []
+            tried, answers = self._send(subject, url, account.webhook_secrets, seconds_left, seconds)
+            done = replace(done, seconds=(*done.seconds, *seconds))
             given_up = self._given_up(subject, tried, answers)
             if given_up:
                 self.undelivered.add(subject.account_id, subject.id, self.now())
@@ -131,9 +135,24 @@ class Deliverer(Generic[Told]):
                 continue
 
     def _send(
-        self, subject: Told, url: str, secrets: tuple[str, ...], seconds_left: Callable[[], float]
+        self,
+        subject: Told,
+        url: str,
+        secrets: tuple[str, ...],
+        seconds_left: Callable[[], float],
+        seconds: list[float],
     ) -> tuple[list[Tried], list[DeliveryAnswer]]:
-        """Send pending events one after the other until one is not accepted (410 does not hold up the next one)."""
+        """Send pending events one after the other until one is not accepted (410 does not hold up the next one).
+
+        `seconds` is told how long each try took.
+        """
+
+        def post(body: bytes, webhook_id: str) -> DeliveryAnswer:
+            began = self.now()
+            answer = self.webhooks.post(url, body, webhook_id, secrets, began)
+            seconds.append((self.now() - began).total_seconds())
+            return answer
+
         tried: list[Tried] = []
         answers: list[DeliveryAnswer] = []
         tries = subject.delivery.tries
@@ -143,11 +162,11 @@ class Deliverer(Generic[Told]):
             body = json.dumps(self.render(subject, sequence), ensure_ascii=False, separators=(",", ":")).encode()
             webhook_id = f"{subject.id}-{sequence}"
             tries += 1
-            answer = self.webhooks.post(url, body, webhook_id, secrets, self.now())
+            answer = post(body, webhook_id)
             if tries == 1 and _worth_a_second_try(answer):
                 self.sleep(FIRST_WAIT.total_seconds())
                 tries += 1
-                answer = self.webhooks.post(url, body, webhook_id, secrets, self.now())
+                answer = post(body, webhook_id)
             tried.append(Tried(sequence, self.now(), answer.status, tries, answer.error))
             answers.append(answer)
             if not answer.accepted and answer.status != GONE:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from redial.domain.agent import Agent
 from redial.domain.execution import CLAIM_GRACE, UNKNOWN_DEADLINE, Execution
 from redial.domain.outcome import CallReport
+from redial.domain.repair import Repair
 from redial.ports import (
     Agents,
     Batches,
@@ -44,14 +45,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Swept:
-    """What one run did: repairs by kind, items that raised, and whether it stopped before the end.
+    """What one run did: repairs by kind, executions before and after what the carrier said of them when it was asked,
+    items that raised, and whether it stopped before the end.
 
     `queued_at`: agents whose queue was put right, to be looked at when that is done. `carrier_silent`: the carrier
     could not be asked once; it is not asked again in this run, for each question may take longer than all the rest.
     """
 
     looked_at: int = 0
-    repairs: Counter[str] = field(default_factory=Counter)
+    repairs: Counter[Repair] = field(default_factory=Counter)
+    changes: list[tuple[Execution, Execution]] = field(default_factory=list)
     errors: int = 0
     cut_short: bool = False
     queued_at: dict[str, Agent] = field(default_factory=dict)
@@ -134,15 +137,14 @@ class Sweeper:
             if agent is not None:
                 self.lines.enqueue(agent.agent_id, waiter(execution))
                 swept.queued_at[agent.agent_id] = agent
-                swept.repairs["queued call woken"] += 1
             else:
                 self.functions.dial(execution.id, number)
         elif state.timer[1] > now:
             self.timers.wake_dial(execution.id, number, state.timer[0], state.timer[1], now)
-            swept.repairs["timer made sure of"] += 1
+            swept.repairs[Repair.TIMER_SET] += 1
         else:
             self.functions.dial(execution.id, number)
-            swept.repairs["missed timer"] += 1
+            swept.repairs[Repair.TIMER_MISSED] += 1
 
     def _ask(self, execution: Execution, agent: Agent | None, swept: Swept, now: datetime) -> Execution:
         """Ask the carrier what became of the call, and store what it says. The execution as it then is."""
@@ -173,7 +175,7 @@ class Sweeper:
         except CarrierUnavailable as error:
             swept.carrier_silent |= not isinstance(error, NotYetKnown)
             _log.warning("carrier cannot be asked: %s", error, extra={"execution_id": execution.id})
-            swept.repairs["carrier unavailable"] += 1
+            swept.repairs[Repair.CARRIER_SILENT] += 1
         if report is None and lost is None and age >= LONGEST_CALL:
             lost = "nothing was heard of the call for longer than a call can last"
         if report is None and lost is None:
@@ -198,7 +200,8 @@ class Sweeper:
             return execution
         before, after = changed
         if after is not before:
-            swept.repairs["lost call" if report is None else "lost callback"] += 1
+            swept.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
+            swept.changes.append(changed)
             follow_up(
                 before,
                 after,
@@ -220,7 +223,7 @@ class Sweeper:
         held = self.lines.holders(agent.agent_id, ended.line).get(execution.id)
         if held is not None and held[0] == ended.number:
             pass_on(agent, ended.line, execution.id, ended.number, self.lines, self.functions, now)
-            swept.repairs["lost line"] += 1
+            swept.repairs[Repair.LINE_LOST] += 1
 
     def _redeliver(self, execution: Execution, swept: Swept, now: datetime) -> None:
         delivery = execution.delivery
@@ -228,10 +231,10 @@ class Sweeper:
             return
         if delivery.next_try_at is not None and delivery.next_try_at > now:
             self.timers.wake_deliver(execution.id, execution.version, delivery.next_try_at, now)
-            swept.repairs["redelivery made sure of"] += 1
+            swept.repairs[Repair.REDELIVERY_SET] += 1
         elif delivery.may_send(None, now):
             self.functions.deliver(execution.id, None)
-            swept.repairs["overdue events"] += 1
+            swept.repairs[Repair.DELIVERY_LOST] += 1
 
     # ---- batches --------------------------------------------------------------------------------------------------
 
@@ -245,7 +248,7 @@ class Sweeper:
         if work is not None:
             self.functions.batch(batch_id)
             if work != "check":
-                swept.repairs["batch carried on"] += 1
+                swept.repairs[Repair.BATCH_LOST] += 1
         elif batch.start_at is not None and not batch.is_over and batch.timer is not None:
             self.timers.wake_batch(batch_id, "start", batch.timer, batch.start_at, now)
         if batch.pending():
@@ -254,7 +257,7 @@ class Sweeper:
                 self.timers.wake_deliver(batch_id, batch.version, delivery.next_try_at, now)
             elif delivery.may_send(None, now):
                 self.functions.deliver(batch_id, None)
-            swept.repairs["overdue events"] += 1
+            swept.repairs[Repair.DELIVERY_LOST] += 1
         self.batches.save(batch.with_due(now))
 
     # ---- lines ----------------------------------------------------------------------------------------------------
@@ -273,13 +276,13 @@ class Sweeper:
                 due = execution.state.next_time
                 if due is not None and due <= now:  # it was given the line, and whoever was to dial it was lost
                     self.functions.dial(execution_id, attempt, shard)
-                    swept.repairs["lost dial"] += 1
+                    swept.repairs[Repair.DIAL_LOST] += 1
             else:
                 if agent is not None:
                     pass_on(agent, shard, execution_id, attempt, self.lines, self.functions, now)
                 else:
                     self.lines.release(agent_id, shard, execution_id, attempt)
-                swept.repairs["lost line"] += 1
+                swept.repairs[Repair.LINE_LOST] += 1
         if agent is not None:
             fill(agent, (shard,), self.lines, self.functions, now)
         self.lines.look_again(agent_id, shard, now + LINES_CHECK)
