@@ -7,7 +7,7 @@ from unittest import mock
 import pytest
 
 from tests.support.table import TABLE_NAME, create_table
-from tests.support.template import functions, of_type, template
+from tests.support.template import functions, of_type, template, texts
 
 
 def _table() -> dict[str, Any]:
@@ -135,6 +135,12 @@ def test_a_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
         ("TwilioSecretName", ["redial/twilio", "a"], ["", "arn:aws:secretsmanager:…", "two words"]),
         ("TwilioApiUrl", ["https://api.dublin.ie1.twilio.com"], ["http://api.twilio.com", "https://api.twilio.com/"]),
         ("PublicUrl", ["", "https://calls.example.com", "https://example.com/v1"], ["calls.example.com", "https://a/"]),
+        ("DomainName", ["", "calls.example.com"], ["https://calls.example.com", "calls", "Calls.example.com", "a..b"]),
+        (
+            "CertificateArn",
+            ["", "arn:aws:acm:eu-west-1:123456789012:certificate/1a2b3c-4d"],
+            ["calls.example.com", "arn:aws:iam::123456789012:server-certificate/a"],
+        ),
         ("AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:on-call"], ["on-call", "arn:aws:sqs:a:1:b"]),
     ],
 )
@@ -151,12 +157,19 @@ def test_a_versions_description_cannot_grow_too_long() -> None:
         "TwilioSecretName": "x" * 64,
         "TwilioApiUrl": f"https://{'x' * 40}.twilio.com",
         "PublicUrl": f"https://{'x' * 64}/{'x' * 20}",
+        "DomainName": f"{'x' * 30}.{'x' * 30}.xx",
     }
     for name, value in longest.items():
         if "AllowedPattern" in PARAMETERS[name]:
             assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
             assert not re.fullmatch(PARAMETERS[name]["AllowedPattern"], value.replace("x" * 20, "x" * 64))
+        assert len(value) <= PARAMETERS[name].get("MaxLength", 256)
     for function in functions().values():
-        description: str = function["VersionDescription"]["Fn::Sub"]
-        filled_in = re.sub(r"\$\{(\w+)\}", lambda parameter: longest[parameter[1]], description)
+        description = function["VersionDescription"]["Fn::Sub"]
+        text, values = (description, {}) if isinstance(description, str) else description
+        chosen = {
+            name: max((longest[one] for one in texts(value) if one in longest), key=len)
+            for name, value in values.items()
+        }
+        filled_in = re.sub(r"\$\{(\w+)\}", lambda one: {**longest, **chosen}[one[1]], text)  # noqa: B023  used at once
         assert len(filled_in) <= 256
