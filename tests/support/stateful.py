@@ -81,7 +81,7 @@ def would_replace(recorded: dict[str, Any], document: dict[str, Any]) -> list[st
 
 def _record() -> None:
     types = sorted({name or kind for kind, name in HELD.items()})
-    command = [ROOT / ".venv-sam/bin/python", "-c", _READ_SCHEMAS, *types]
+    command = [str(ROOT / ".venv-sam/bin/python"), "-c", _READ_SCHEMAS, *types]
     create_only = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     recorded = {"create_only": create_only, "resources": as_it_is(template(), create_only)}
     RECORDED.write_text(json.dumps(recorded, indent=2) + "\n")
