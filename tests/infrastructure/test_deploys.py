@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.stateful import HELD, RECORDED, would_replace
 from tests.support.template import ROOT, functions, of_type, template, texts
@@ -109,6 +110,7 @@ def test_all_at_once_needs_no_codedeploy_and_everything_else_is_gradual() -> Non
     assert template()["Globals"]["Function"]["DeploymentPreference"] == {
         "Enabled": {"Fn::FindInMap": ["Deployments", {"Ref": "Deployment"}, "Gradual"]},
         "Type": {"Ref": "Deployment"},
+        "Role": {"Fn::If": ["IsGradual", {"Fn::GetAtt": "DeploymentRole.Arn"}, {"Ref": "AWS::NoValue"}]},
     }
 
 
@@ -189,3 +191,37 @@ def test_the_api_cannot_be_left_without_an_address() -> None:
     assert "CertificateArn" in texts(rule["Assertions"])
     api = template()["Resources"]["HttpApi"]["Properties"]
     assert api["DisableExecuteApiEndpoint"] == {"Fn::If": ["IsDefaultEndpointClosed", True, False]}
+
+
+# ---- docs/cloudfront.yaml: a firewall in front -----------------------------------------------------------------------
+
+
+def _front() -> Resources:
+    # Its short tags are read as plain values: only what has none is looked at.
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_multi_constructor("!", lambda loader, tag, node: loader.construct_scalar(node))
+    document = yaml.load((ROOT / "docs/cloudfront.yaml").read_text(), Loader=Loader)  # noqa: S506  a SafeLoader
+    resources: Resources = document["Resources"]
+    return resources
+
+
+def test_the_firewall_lets_callbacks_through_before_it_counts_or_judges() -> None:
+    rules = sorted(_front()["Firewall"]["Properties"]["Rules"], key=lambda rule: rule["Priority"])
+    assert list(rules[0]["Action"]) == ["Allow"]
+    match = rules[0]["Statement"]["ByteMatchStatement"]
+    (event,) = functions()["carrier_callback"]["Events"].values()
+    assert event["Properties"]["Path"].startswith(match["SearchString"])
+    assert (match["PositionalConstraint"], list(match["FieldToMatch"])) == ("STARTS_WITH", ["UriPath"])
+    assert len({rule["Priority"] for rule in rules}) == len(rules) > 1
+
+
+def test_the_distribution_takes_https_alone_keeps_nothing_and_passes_on_what_is_signed() -> None:
+    settings = _front()["Distribution"]["Properties"]["DistributionConfig"]
+    behaviour, (origin,) = settings["DefaultCacheBehavior"], settings["Origins"]
+    assert behaviour["ViewerProtocolPolicy"] == origin["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
+    assert settings["ViewerCertificate"]["MinimumProtocolVersion"] == "TLSv1.2_2021"
+    assert {"GET", "POST", "PUT", "PATCH", "DELETE"} <= set(behaviour["AllowedMethods"])
+    assert behaviour["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", "CachingDisabled"
+    assert behaviour["OriginRequestPolicyId"] == "b689b0a8-53d0-40ab-baf2-68738e2966ac", "AllViewerExceptHostHeader"

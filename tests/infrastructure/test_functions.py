@@ -127,14 +127,17 @@ def test_time_suffices_for_what_a_function_waits_for() -> None:
 
 
 def test_every_function_arn_that_is_written_out_is_a_functions() -> None:
-    arns = {
-        text.split(":function:")[1]
-        for text in texts(template()["Resources"]) + texts(template()["Globals"])
-        if ":function:" in text
-    }
+    resources = {name: one for name, one in template()["Resources"].items() if name != "DeploymentRole"}
     targets = {f"{function['FunctionName']['Fn::Sub']}:live" for function in FUNCTIONS.values()}
+    arns = _function_arns(resources) | _function_arns(template()["Globals"])
     assert arns
     assert arns <= targets
+    names = {target.removesuffix(":live") for target in targets}
+    assert _function_arns(template()["Resources"]["DeploymentRole"]) == targets | names, "it turns the aliases"
+
+
+def _function_arns(value: Any) -> set[str]:
+    return {text.split(":function:")[1] for text in texts(value) if ":function:" in text}
 
 
 def test_the_http_api_knows_three_routes_and_leaves_the_rest_to_the_code() -> None:

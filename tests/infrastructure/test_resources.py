@@ -113,6 +113,21 @@ def test_clients_cannot_use_up_the_carriers_callbacks_share() -> None:
     assert api["DefaultRouteSettings"]["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
 
 
+def test_what_is_throttled_by_itself_is_a_route_and_uploads_are_throttled_more() -> None:
+    settings = of_type("AWS::Serverless::HttpApi")["HttpApi"]["Properties"]["RouteSettings"]
+    routes = {
+        f"{event['Properties']['Method']} {event['Properties']['Path']}"
+        for function in functions().values()
+        for event in function.get("Events", {}).values()
+        if event["Type"] == "HttpApi" and "Path" in event["Properties"]
+    }
+    assert set(settings) == routes, "a route of its own is there for the sake of its throttling"
+    assert (
+        settings["POST /batches"]["ThrottlingRateLimit"] < template()["Parameters"]["ApiRequestsPerSecond"]["Default"]
+    )
+    assert all({"ThrottlingRateLimit", "ThrottlingBurstLimit"} == set(one) for one in settings.values())
+
+
 PARAMETERS = template()["Parameters"]
 
 
