@@ -26,6 +26,7 @@ from redial.adapters import address_guard
 from redial.adapters.batch_csv import CsvContacts, check_file
 from redial.adapters.dynamodb.executions import Page
 from redial.adapters.files import upload_key
+from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.batch import Batch, BatchStatus, is_batch_id
 from redial.domain.errors import Conflict, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
 from redial.domain.execution import Execution
@@ -967,7 +968,8 @@ def get_user() -> Response[Any]:
     account = accounts.read_account(_account_id(), accounts=world.accounts)
     calls = accounts.concurrency(account.account_id, agents=world.agents, lines=world.lines)
     concurrency = {"max": calls.max, "current": calls.current}
-    return _answer({"id": account.account_id, "name": account.name, "concurrency": concurrency})
+    carriers = [requests.carrier_json(world.circuits.get(account.account_id, DEFAULT_PROVIDER))]
+    return _answer({"id": account.account_id, "name": account.name, "concurrency": concurrency, "carriers": carriers})
 
 
 @app.get(

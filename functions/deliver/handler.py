@@ -2,7 +2,7 @@
 
 Event: `{"execution_id": "<uuid>"}` or `{"batch_id": "<32 hexadecimal digits>"}`, from EventBridge Scheduler (a
 redelivery) or an asynchronous invoke; then with `"lease"`, the delivery lease that the invoking function has stored
-already.
+already, and `"stored"`, the execution's item as it stored it.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.runtime import system, telemetry, wiring
+from redial.wire.stored_execution import decode
 
 logger = telemetry.logger
 
@@ -28,6 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         done = world.batches.deliver(str(event["batch_id"]), lease, seconds_left)
     else:
         logger.append_keys(execution_id=str(event["execution_id"]))
-        done = world.executions.deliver(str(event["execution_id"]), lease, seconds_left)
+        known = decode(event["stored"]) if "stored" in event else None
+        done = world.executions.deliver(str(event["execution_id"]), lease, seconds_left, known)
     telemetry.delivered(done)
     logger.info("delivered", extra={"accepted": done.accepted, "given_up": done.given_up, "failed": done.failed})

@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     if execution is None or dialled.before is None:
         logger.warning("no such execution")
         return
-    telemetry.dialled(dialled.before, execution, dialled.result)
+    telemetry.dialled(dialled)
     if dialled.result is not None:
         level = logger.warning if isinstance(dialled.result, Unknown) else logger.info
         level(

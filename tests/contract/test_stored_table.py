@@ -120,11 +120,21 @@ def test_what_was_stored_is_read_and_written_as_it_was(recorded: Any) -> None:
             assert stored_batch.decode(stored_batch.encode(batch)) == batch
 
 
+def known(now: Any, then: Any) -> Any:
+    """`now` without the keys that objects have been given since `then`: keys may be added, and nothing else."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        return {name: known(value, then[name]) for name, value in now.items() if name in then}
+    if isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
+        return [known(one, other) for one, other in zip(now, then, strict=True)]
+    return now
+
+
 def test_the_api_says_of_it_what_it_said_then(recorded: Any) -> None:
     with restored(recorded) as (client, here):
         for path, answer in here["answers"].items():
             now = client.api("GET", path)
-            assert (now.status, now.json) == (answer["status"], answer["body"]), path
+            assert now.status == answer["status"]
+            assert known(now.json, answer["body"]) == answer["body"], path
         for asked in here["repeated"]:
             again = client.api("POST", "/call", asked["body"], Idempotency_Key=asked["key"])
             assert (again.status, again.json) == (200, asked["answer"])

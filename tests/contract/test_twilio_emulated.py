@@ -172,7 +172,7 @@ def test_a_throttled_call_was_not_placed(world: World) -> None:
 
 def test_a_carrier_that_is_not_there_was_not_reached(world: World) -> None:
     nowhere = TwilioCarrier(Http(), world, f"http://127.0.0.1:{unused_port()}")
-    assert nowhere.place(world.request()) == NotPlaced("Twilio was not reached: connection refused")
+    assert nowhere.place(world.request()) == NotPlaced("Twilio was not reached: connection refused", outage=True)
     with pytest.raises(CarrierUnavailable, match="connection refused"):
         nowhere.ask("CA" + "0" * 32)
 

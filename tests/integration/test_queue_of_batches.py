@@ -13,6 +13,7 @@ from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, contact_id
+from redial.domain.execution import Execution
 from redial.domain.status import Status
 from redial.ports import StaleVersion, Standing, Waiter
 from redial.usecases.lines import fill, next_turn
@@ -41,7 +42,7 @@ class Started:
     ) -> None:
         self.dials.append((execution_id, line, at))
 
-    def deliver(self, subject_id: str, lease: str | None) -> None:
+    def deliver(self, subject_id: str, lease: str | None, known: Execution | None = None) -> None:
         self.deliveries.append(subject_id)
 
     def batch(self, batch_id: str) -> None:

@@ -168,7 +168,7 @@ def test_what_may_have_placed_a_call_is_unknown(answer: HttpResponse | Exception
 
 def test_a_request_that_never_left_placed_nothing() -> None:
     result = placed(NotSent("connection refused"))
-    assert result == NotPlaced("Twilio was not reached: connection refused")
+    assert result == NotPlaced("Twilio was not reached: connection refused", outage=True)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_a_401_after_the_secret_changed_uses_up_no_attempt() -> None:
 def test_without_credentials_nothing_is_placed() -> None:
     http = ScriptedHttp()
     result = carrier(http, Credentials()).place(REQUEST)
-    assert result == NotPlaced("secret redial/twilio cannot be read: ThrottlingException")
+    assert result == NotPlaced("secret redial/twilio cannot be read: ThrottlingException", outage=True)
     assert http.asked == []
 
 

@@ -1,6 +1,7 @@
 """What the use cases need from outside, and nothing more. Adapters implement these; tests run the adapters.
 
-Every store read here is strongly consistent unless its docstring says otherwise.
+Every store read here is strongly consistent unless its docstring says otherwise. `lagging` asks for a read that may be
+a moment old, at half the price: for whoever goes on with a conditional write, or asks again before he gives up.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Protocol
 
 from redial.domain.agent import Account, Agent
 from redial.domain.batch import Batch
+from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
 from redial.domain.outcome import CallReport, DialResult
 
@@ -22,7 +24,7 @@ class StaleVersion(Exception):
 class Executions(Protocol):
     """Executions, each one item."""
 
-    def get(self, execution_id: str) -> Execution | None: ...
+    def get(self, execution_id: str, *, lagging: bool = False) -> Execution | None: ...
 
     def create(self, execution: Execution) -> bool:
         """Store a new execution; False when one with that id is there already."""
@@ -108,8 +110,11 @@ class Files(Protocol):
 class Agents(Protocol):
     """Agents, each one item under its account."""
 
-    def get(self, account_id: str, agent_id: str) -> Agent | None:
+    def get(self, account_id: str, agent_id: str, *, lagging: bool = False) -> Agent | None:
         """The agent, a deleted one included (`deleted_at`)."""
+
+    def recent(self, account_id: str, agent_id: str) -> Agent | None:
+        """As it was within the last seconds."""
 
     def all(self, account_id: str) -> list[Agent]:
         """Every agent of the account that is not deleted, oldest first."""
@@ -121,7 +126,8 @@ class Agents(Protocol):
 class Accounts(Protocol):
     """Accounts."""
 
-    def get(self, account_id: str) -> Account | None: ...
+    def recent(self, account_id: str) -> Account | None:
+        """As it was within the last seconds."""
 
 
 @dataclass(frozen=True)
@@ -198,8 +204,8 @@ class Lines(Protocol):
         line for a later attempt: then whoever asks is out of date, and finds that out before dialling.
         """
 
-    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> None:
-        """Free the line if this attempt holds it."""
+    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> set[str]:
+        """Free the line if this attempt holds it. Execution ids of all who hold one then."""
 
     def hand_over(
         self, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, to: Waiter, now: datetime
@@ -211,8 +217,12 @@ class Lines(Protocol):
 
     def dequeue(self, agent_id: str, waiter: Waiter) -> None: ...
 
-    def queue(self, agent_id: str) -> Queue:
+    def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
         """The front of the queue: at least its first waiter, and all batches unless a due retry waits."""
+
+    def waiting(self, agent_id: str, most: int) -> int:
+        """How many calls wait, those included that running batches have not begun with; only the first `most` of the
+        queue are counted, and the read may lag by a moment."""
 
     def join(self, standing: Standing) -> None:
         """Let a batch stand in its agent's queue; where it stands there already, nothing changes."""
@@ -265,13 +275,15 @@ class Lines(Protocol):
 
 @dataclass(frozen=True)
 class Due:
-    """Something that should have moved by `due_at`: an execution, a batch, or the lines of an agent."""
+    """Something that should have moved by `due_at`: an execution, a batch, the lines of an agent, or an account's
+    circuit, which moves with the next dial."""
 
     due_at: datetime
     execution_id: str | None = None
     batch_id: str | None = None
     agent_id: str | None = None
     shard: int | None = None
+    circuit_of: str | None = None
 
 
 class DueItems(Protocol):
@@ -279,6 +291,20 @@ class DueItems(Protocol):
 
     def overdue(self, shard: int, now: datetime) -> Iterator[Due]:
         """Everything of one of the index's shards that was due by `now`, oldest first, page by page."""
+
+    def watched(self) -> Iterator[Due]:
+        """Every shard of lines that somebody holds or lately held, and every open circuit, due or not."""
+
+
+class Circuits(Protocol):
+    """Carriers' circuits, each one item."""
+
+    def get(self, account_id: str, provider: str, *, lagging: bool = False) -> Circuit:
+        """The circuit; a closed one where nothing was ever stored. `lagging`: it may be a moment old, at half the
+        price."""
+
+    def save(self, circuit: Circuit) -> Circuit:
+        """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""
 
 
 class Timers(Protocol):
@@ -314,8 +340,8 @@ class Functions(Protocol):
         """`line`: the shard in which the attempt has been given a line. `at`: it is not to start earlier, by the rate
         of its batch. `room`: it was taken from its batch's room, where it stands at that time."""
 
-    def deliver(self, subject_id: str, lease: str | None) -> None:
-        """For an execution or a batch."""
+    def deliver(self, subject_id: str, lease: str | None, known: Execution | None = None) -> None:
+        """For an execution or a batch. `known`: the execution as it has just been stored with that lease."""
 
     def batch(self, batch_id: str) -> None: ...
 

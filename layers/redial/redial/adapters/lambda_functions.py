@@ -2,16 +2,20 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from redial.domain.batch import subject
+from redial.wire.stored_execution import encode
 from redial.wire.timestamps import to_ms
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
+
+    from redial.domain.execution import Execution
 
 _log = logging.getLogger(__name__)
 
@@ -57,18 +61,21 @@ class LambdaFunctions:
             event["room"] = to_ms(room)
         self._invoke("dial", self._dial_function, event)
 
-    def deliver(self, subject_id: str, lease: str | None) -> None:
-        """Invoke deliver with `{"execution_id"}` or `{"batch_id"}`, and `"lease"` where there is one."""
-        event = subject(subject_id)
+    def deliver(self, subject_id: str, lease: str | None, known: "Execution | None" = None) -> None:
+        """Invoke deliver with `{"execution_id"}` or `{"batch_id"}`, `"lease"` where there is one, and `"stored"`, the
+        execution as its item is, where it is known: deliver then need not read it."""
+        event: dict[str, Any] = {**subject(subject_id)}
         if lease is not None:
             event["lease"] = lease
+        if known is not None:
+            event["stored"] = encode(known)
         self._invoke("deliver", self._deliver_function, event)
 
     def batch(self, batch_id: str) -> None:
         """Invoke batch with `{"batch_id"}`."""
         self._invoke("batch", self._batch_function, subject(batch_id))
 
-    def _invoke(self, name: str, function: str | None, event: dict[str, str | int]) -> None:
+    def _invoke(self, name: str, function: str | None, event: Mapping[str, Any]) -> None:
         if function is None:
             raise ValueError(f"no {name} function is configured")
         try:

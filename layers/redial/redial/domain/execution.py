@@ -289,13 +289,22 @@ class Execution:
                     return self
                 return self._with(Change(Note.UNKNOWN, now, attempt, reason=reason))
             case NotPlaced(reason, retry_after_seconds):
-                if not self.state.is_dialling or self.state.unknown:
+                state = self.state
+                if not state.is_dialling or state.unknown:
                     return self
-                return self._defer(now, reason, retry_after_seconds, jitter)
+                count = min(state.deferrals, len(THROTTLE_BACKOFF_SECONDS) - 1)
+                backoff = THROTTLE_BACKOFF_SECONDS[count] * (0.9 + 0.2 * jitter)
+                wait = max(backoff, retry_after_seconds or 0.0)
+                until = now + timedelta(milliseconds=round(wait * 1000))
+                assert state.attempt.line is not None, "a claimed attempt holds a line"
+                return self.hold(now, until, reason, state.attempt.line)
 
-    def _defer(self, now: datetime, reason: str, retry_after_seconds: float | None, jitter: float) -> "Execution":
-        """Unclaim and try the same attempt later. The line is kept, so that a carrier in trouble is not asked by
-        every waiting call in turn. Repeated deferrals are one change with a count."""
+    def hold(self, now: datetime, until: datetime, reason: str, line: int) -> "Execution":
+        """Try the same attempt later; uses up no retry. Unclaims it, if it was claimed.
+
+        It keeps its line, so that a carrier in trouble is not asked by every waiting call in turn. Repeated deferrals
+        are one change with a count.
+        """
         changes = self.changes
         if changes[-1].kind is Note.CLAIMED:
             changes = changes[:-1]
@@ -303,17 +312,10 @@ class Execution:
         if changes and changes[-1].kind is Note.DEFERRED:
             count = changes[-1].count + 1
             changes = changes[:-1]
-        backoff = THROTTLE_BACKOFF_SECONDS[min(count, len(THROTTLE_BACKOFF_SECONDS)) - 1]
-        wait = max(backoff * (0.9 + 0.2 * jitter), retry_after_seconds or 0.0)
-        until = now + timedelta(milliseconds=round(wait * 1000))
-        line = self.state.attempt.line
-        last_at = self.changes[-1].at
-        unclaimed = replace(self, changes=changes)
-        queued = unclaimed.queue(max(now, last_at + MILLISECOND), reason)
+        at = max(now, self.changes[-1].at + MILLISECOND)
+        queued = replace(self, changes=changes).queue(at, reason)
         number = self.state.attempt.number
-        note = Change(
-            Note.DEFERRED, max(now, last_at + MILLISECOND), number, until, self.version + 1, line, count, reason=reason
-        )
+        note = Change(Note.DEFERRED, at, number, until, self.version + 1, line, count, reason=reason)
         return queued._with(note)
 
     def reported(self, attempt: int, report: CallReport, now: datetime) -> "Execution":

@@ -17,13 +17,14 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from redial.domain.execution import Attempt, Execution
-from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused, Unknown
+from redial.domain.outcome import Accepted, NotPlaced, Refused, Unknown
 from redial.domain.repair import Repair
 from redial.domain.retry import MAX_RETRIES
 from redial.domain.status import FINAL, RETRYABLE, Status
 
 if TYPE_CHECKING:
     from redial.usecases.deliver_events import Delivered
+    from redial.usecases.dial_attempt import Dialled
     from redial.usecases.sweep import Swept
 
 warnings.filterwarnings("ignore", message="No application metrics to publish")  # a duplicate event counts nothing
@@ -122,8 +123,15 @@ def _add(name: str, value: float = 1, word: str | None = None) -> None:
     line.flush_metrics()
 
 
-def dialled(before: Execution, after: Execution, result: DialResult | None) -> None:
-    """What one invocation of dial came to; `result` None: the carrier was not asked."""
+def dialled(done: "Dialled") -> None:
+    """What one invocation of dial came to."""
+    before, after, result = done.before, done.execution, done.result
+    if done.opened:
+        _add("CircuitOpened")
+    if done.held:
+        _add("AttemptHeld")
+    if before is None or after is None:
+        return
     if isinstance(result, Accepted):
         _add("AttemptPlaced", word=str(before.state.attempt.number))
     elif result is not None:
@@ -186,6 +194,12 @@ def swept(done: "Swept") -> None:
         _add("SweeperRepair", times, word=repair)
     if done.errors:
         _add("SweeperError", done.errors)
+    for name, value in (
+        ("LinesInUse", done.lines_in_use),
+        ("CallsWaiting", done.calls_waiting),
+        ("CircuitsOpen", done.circuits_open),
+    ):
+        _add(name, value)
     for before, after in done.changes:
         changed(before, after)
 

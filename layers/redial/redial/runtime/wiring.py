@@ -14,6 +14,7 @@ from botocore.config import Config
 from redial.adapters.carriers import twilio
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
@@ -57,12 +58,11 @@ def _client(service: str) -> Any:
     return boto3.client(service, config=_CLIENT_CONFIG)  # type: ignore[call-overload]  # the stubs want literal names
 
 
-@cache
 def _store(table_name: str) -> tuple[DynamoExecutions, DynamoAgents, DynamoLines]:
     client = _client("dynamodb")
     return (
         DynamoExecutions(client, table_name, system.sleep),
-        DynamoAgents(client, table_name),
+        DynamoAgents(client, table_name, system.now),
         DynamoLines(client, table_name),
     )
 
@@ -127,6 +127,7 @@ class ApiWorld:
     accounts: "DynamoAccounts"
     idempotency: "DynamoIdempotencyKeys"
     undelivered: "DynamoUndelivered"
+    circuits: DynamoCircuits
     files: "Callable[[], S3Files]"
     timers: SchedulerTimers
     functions: LambdaFunctions
@@ -148,9 +149,10 @@ def api() -> ApiWorld:
         agents,
         _batches(settings.table_name),
         lines,
-        DynamoAccounts(client, settings.table_name),
+        DynamoAccounts(client, settings.table_name, system.now),
         DynamoIdempotencyKeys(client, settings.table_name),
         DynamoUndelivered(client, settings.table_name),
+        DynamoCircuits(client, settings.table_name),
         lambda: _files(settings),
         _timers(settings),
         _functions(settings),
@@ -200,8 +202,9 @@ def deliver() -> DeliverWorld:
     from redial.usecases.deliver_events import Deliverer
 
     settings = DeliverSettings.read()
+    executions, agents, _ = _store(settings.table_name)
     return DeliverWorld(
-        _deliverer(settings),
+        _deliverer(settings, executions, agents),
         Deliverer(
             store=_batches(settings.table_name),
             endpoint=lambda batch: batch.webhook_url,
@@ -211,13 +214,15 @@ def deliver() -> DeliverWorld:
     )
 
 
-def _deliverer(settings: DeliverSettings | DialSettings) -> "Deliverer[Execution]":
+def _deliverer(
+    settings: DeliverSettings | DialSettings, executions: DynamoExecutions, agents: DynamoAgents
+) -> "Deliverer[Execution]":
     from redial.usecases.deliver_events import Deliverer
 
-    executions, agents, _ = _store(settings.table_name)
-
     def endpoint(execution: "Execution") -> str | None:
-        agent = agents.get(execution.account_id, execution.agent_id)
+        agent = agents.recent(execution.account_id, execution.agent_id)
+        if agent is None or agent.webhook_url is None:  # it may have been given one since
+            agent = agents.get(execution.account_id, execution.agent_id)
         return None if agent is None else agent.webhook_url
 
     return Deliverer(store=executions, endpoint=endpoint, render=execution_json.render, **_telling(settings))
@@ -232,7 +237,7 @@ def _telling(settings: DeliverSettings | DialSettings) -> dict[str, Any]:
 
     client = _client("dynamodb")
     return {
-        "accounts": DynamoAccounts(client, settings.table_name),
+        "accounts": DynamoAccounts(client, settings.table_name, system.now),
         "webhooks": HttpWebhooks(Http(), allow_local=settings.allow_local_webhooks == "true"),
         "timers": _timers(settings),
         "undelivered": DynamoUndelivered(client, settings.table_name),
@@ -254,6 +259,7 @@ class DialWorld:
 def dial() -> DialWorld:
     """The dial function's world."""
     from redial.adapters.http import Http
+    from redial.usecases.circuit_breaker import CircuitBreaker
     from redial.usecases.dial_attempt import Dialler
 
     settings = DialSettings.read()
@@ -266,13 +272,14 @@ def dial() -> DialWorld:
         lines=lines,
         timers=_timers(settings),
         functions=_functions(settings),
+        circuits=CircuitBreaker(DynamoCircuits(_client("dynamodb"), settings.table_name), system.now),
         carrier_of=lambda provider: {"twilio": carrier}[provider],
         callback_url=lambda execution_id, attempt: twilio.callback_url(settings.public_url, execution_id, attempt),
         now=system.now,
         sleep=system.sleep,
         random=system.random,
     )
-    return DialWorld(dialler, _deliverer(settings))
+    return DialWorld(dialler, _deliverer(settings, executions, agents))
 
 
 @cache
@@ -343,5 +350,5 @@ def tally() -> TallyWorld:
 
 def reset() -> None:
     """Forget every world built so far: the next use reads the settings and builds the clients anew."""
-    for world in (_client, _store, _batches, _files, api, batch, carrier_callback, deliver, dial, sweep, tally):
+    for world in (_client, _batches, _files, api, batch, carrier_callback, deliver, dial, sweep, tally):
         world.cache_clear()

@@ -24,17 +24,22 @@ def change(
 ) -> tuple[Execution, Execution] | None:
     """Apply a pure change to the execution as stored, again from a fresh read whenever another writer was quicker.
 
-    `known` is the execution as this caller last read or wrote it: the first try then needs no read.
+    `known` is the execution as this caller last read or wrote it: the first try then needs no read. Else the first read
+    may lag: what is written is written over just that version, and where nothing would change it is read again.
 
     Returns it before and after (the same object when nothing changed and nothing was written); None when there is no
     such execution. Whatever `apply` raises comes out. Raises `StaleVersion` when it never won.
     """
+    lagging = known is None
     for _ in range(_MOST_TRIES):
-        before = known or executions.get(execution_id)
-        if before is None:
+        before = known or executions.get(execution_id, lagging=lagging)
+        after = None if before is None else apply(before)
+        if lagging and after is before:
+            lagging = False
+            continue
+        if before is None or after is None:
             return None
-        known = None
-        after = apply(before)
+        known, lagging = None, False
         if after is before:
             return before, before
         try:
@@ -64,8 +69,10 @@ def follow_up(
         timers.wake_dial(after.id, after.state.attempt.number, number, at, now)
     ended = before.state.attempt
     if ended.line is not None and (after.state.is_final or after.state.attempt.number != ended.number):
-        agent = agents.get(after.account_id, after.agent_id)
-        if agent is not None:
-            pass_on(agent, ended.line, after.id, ended.number, lines, functions, now)
+        agent = agents.recent(after.account_id, after.agent_id)
+        if agent is not None and not pass_on(agent, ended.line, after.id, ended.number, lines, functions, now):
+            agent = agents.get(after.account_id, after.agent_id)  # it may have been given more lines since
+            if agent is not None:
+                pass_on(agent, ended.line, after.id, ended.number, lines, functions, now)
     if lease is not None and after.delivery.lease == lease:
-        functions.deliver(after.id, lease)
+        functions.deliver(after.id, lease, after)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from redial.domain.batch import Batch
-from redial.domain.delivery import FIRST_WAIT, GONE, Delivery, Tried
+from redial.domain.delivery import FIRST_WAIT, GONE, LEASE, Delivery, Tried
 from redial.domain.execution import Execution
 from redial.ports import (
     Accounts,
@@ -28,6 +28,8 @@ from redial.ports import (
 Told = TypeVar("Told", Execution, Batch)
 """Whose events are delivered."""
 
+KNOWN_FOR = timedelta(seconds=10)
+"""How long what was stored with a lease is known to be still so: later, or the second time, it is read."""
 SECONDS_FOR_ONE_EVENT = 27.0
 """Two tries of 10 s with 5 s between them, and the write: with less time left no event is begun."""
 _LEASE_NEEDED = timedelta(seconds=65)
@@ -78,13 +80,14 @@ class Deliverer(Generic[Told]):
         """Send what is pending, if nobody else is sending and the event in front is due.
 
         `lease` is this invocation's name, or the one under which it was invoked; `seconds_left` says how long the
-        invocation may still run; `known` is it as the caller has just stored it with this lease.
+        invocation may still run; `known` is it as it was stored with this lease, and it need not be read if that was
+        just now.
         """
         done: Delivered = Delivered()
-        subject = known or self._lease(subject_id, lease)
+        subject = known if known is not None and self._is_fresh(known, lease) else self._lease(subject_id, lease)
         while subject is not None and subject.pending():
             url = self.endpoint(subject)
-            account = self.accounts.get(subject.account_id)
+            account = self.accounts.recent(subject.account_id)
             if url is None or account is None:
                 subject = self._save(subject, lease, partial(Delivery.skipped, sequence=subject.last_sequence))
                 continue
@@ -115,6 +118,10 @@ class Deliverer(Generic[Told]):
                 self.timers.wake_deliver(saved.id, _timer_number(saved), self.now(), self.now())
                 return done
         return done
+
+    def _is_fresh(self, known: Told, lease: str) -> bool:
+        until = known.delivery.lease_until
+        return known.delivery.lease == lease and until is not None and until - self.now() >= LEASE - KNOWN_FOR
 
     def _lease(self, subject_id: str, lease: str) -> Told | None:
         """It with this lease on it; None when there is nothing to do here."""

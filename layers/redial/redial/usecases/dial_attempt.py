@@ -1,11 +1,12 @@
 """The dial protocol: read, gates, line, claim, call once, record. One attempt is at most one phone call.
 
-waiting ─► gates ──► line ──► claim ──► carrier ──► record
-   │         │ closed  │ none   │ lost     │
-   │         ▼         ▼        ▼          ├ accepted ─► initiated
-   │      moved or   queued   leave        ├ refused ──► the attempt's end, decided by the retry configuration
-   │      ended               quietly      ├ not placed ► unclaimed, later again, no retry used up
-   └ not due, not current, claimed: leave  └ unknown ──► stays claimed; a callback or the sweeper settles it
+waiting ─► gates ──► line ──► circuit ──► claim ──► carrier ──► record
+   │         │ closed  │ none   │ open      │ lost     │
+   │         ▼         ▼        ▼           ▼          ├ accepted ─► initiated
+   │      moved or   queued   later,      leave        ├ refused ──► the attempt's end: retried or not
+   │      ended               with its    quietly      ├ not placed ► unclaimed, later again, no retry used up
+   └ not due, not             line                     └ unknown ──► stays claimed; a callback or the sweeper settles it
+     current, claimed: leave
 
 A batch's gates (stopped? paused? calling hours? its rate?) come after the line: whoever stops a batch first marks it
 and then looks at the lines' holders. A dial that took its line before that look is seen and stopped; one that takes it
@@ -35,8 +36,11 @@ from redial.ports import (
     Waiter,
 )
 from redial.usecases.change import change, follow_up
+from redial.usecases.circuit_breaker import CircuitBreaker
 from redial.usecases.lines import LONGEST_PAUSE, acquire, fill_all, home_shard, pass_on, wait, waiter
 
+HELD_SPREAD = timedelta(seconds=30)
+"""Calls that wait for a carrier come back within so long of each other, not all at once."""
 EARLY = timedelta(seconds=5)
 """A dial that comes so little before its time, as its own clock shows it, waits for it."""
 
@@ -45,13 +49,16 @@ EARLY = timedelta(seconds=5)
 class Dialled:
     """What one invocation did: the execution before and after (None: there is none), and the carrier's answer.
 
-    `room`: where it stands in its batch's room now (None: it does not).
+    `room`: where it stands in its batch's room now (None: it does not). `held`: its carrier's circuit is open, and it
+    waits; `opened`: this very answer opened it.
     """
 
     before: Execution | None
     execution: Execution | None
     result: DialResult | None = None
     room: datetime | None = None
+    held: bool = False
+    opened: bool = False
 
 
 class _ClaimLost(Exception):
@@ -81,6 +88,7 @@ class Dialler:
     lines: Lines
     timers: Timers
     functions: Functions
+    circuits: CircuitBreaker
     carrier_of: Callable[[str], Carrier]
     callback_url: Callable[[str, int], str]
     now: Callable[[], datetime]
@@ -103,8 +111,10 @@ class Dialler:
         """
         if at is not None:
             self._pause_until(at)
+        lagging = True
         while True:
-            execution = self.executions.get(execution_id)
+            execution = self._read(execution_id, attempt, lagging)
+            lagging = False
             if execution is None or not _is_ours(execution, attempt):
                 self._return_line(execution, attempt, line)
                 self._leave_room(execution, attempt, room)
@@ -126,6 +136,18 @@ class Dialler:
             if dialled.room != room:
                 self._leave_room(execution, attempt, room)
             return dialled
+
+    def _read(self, execution_id: str, attempt: int, lagging: bool) -> Execution | None:
+        """The execution. It may be seen as it was a moment ago where it is to be dialled, for the claim is written over
+        just that version; but nobody is sent away for what may be no longer so."""
+        execution = self.executions.get(execution_id, lagging=lagging)
+        if not lagging:
+            return execution
+        if execution is not None and _is_ours(execution, attempt):
+            due = execution.state.next_time
+            if due is not None and due <= self.now() + EARLY:
+                return execution
+        return self.executions.get(execution_id)
 
     def _dial(self, execution: Execution, lease: str, line: int | None, at: datetime | None) -> Dialled:
         now = self.now()
@@ -278,8 +300,12 @@ class Dialler:
         return queued
 
     def _call(self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, lease: str) -> Dialled:
-        """Claim, call once, record."""
+        """Unless the carrier fails for everybody: claim, call once, record."""
+        admission = self.circuits.admit(execution.account_id, execution.provider)
         now = self.now()
+        if admission.held_until is not None:
+            until = admission.held_until + HELD_SPREAD * self.random()
+            return self._hold(execution, execution.hold(now, until, admission.reason, shard), shard, lease, now)
         caller = from_number(execution, agent, batch)
         assert caller is not None
         claim = execution.claim(now, caller, shard, token=lease).lease_delivery(lease, now)
@@ -288,6 +314,7 @@ class Dialler:
         except StaleVersion as error:
             raise _ClaimLost(shard) from error
         result = self.carrier_of(claimed.provider).place(call_request(claimed, agent, self.callback_url))
+        opened = self.circuits.tell(claimed.account_id, claimed.provider, result, admission.probing)
         now = self.now()
         jitter = self.random()
         number = claimed.state.attempt.number
@@ -299,10 +326,19 @@ class Dialler:
             known=claimed,
         )
         if changed is None:
-            return Dialled(claimed, None, result)
+            return Dialled(claimed, None, result, opened=opened)
         before, after = changed
         self._follow_up(before, after, now)
-        return Dialled(before, after, result)
+        return Dialled(before, after, result, opened=opened)
+
+    def _hold(self, execution: Execution, held: Execution, shard: int, lease: str, now: datetime) -> Dialled:
+        """Store that it waits for the carrier; its line it keeps."""
+        try:
+            saved = self.executions.save(held.lease_delivery(lease, now).with_due(now))
+        except StaleVersion as error:
+            raise _ClaimLost(shard) from error
+        self._follow_up(execution, saved, now)
+        return Dialled(execution, saved, held=True)
 
     @staticmethod
     def _recorded(

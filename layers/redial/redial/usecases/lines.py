@@ -75,14 +75,14 @@ class Turn:
     room: datetime | None = None
 
 
-def next_turn(agent: Agent, lines: Lines, now: datetime) -> Turn | None:
+def next_turn(agent: Agent, lines: Lines, now: datetime, *, lagging: bool = False) -> Turn | None:
     """Whose turn it is: due retries first, then whoever waits longest, a batch being as old as its last turn.
 
     So batches of one agent take turns, with each other and with single calls, and each makes progress. What is taken
-    from a batch is taken by nobody else.
+    from a batch is taken by nobody else. `lagging`: the queue may be seen as it was a moment ago.
     """
     for _ in range(_MOST_TRIES):
-        queue = lines.queue(agent.agent_id)
+        queue = lines.queue(agent.agent_id, lagging=lagging)
         first = queue.waiters[0] if queue.waiters else None
         if first is not None and first.retry:
             return Turn(first, waits=True)
@@ -128,38 +128,46 @@ def wait(agent: Agent, who: Waiter, lines: Lines, functions: Functions, now: dat
 
 def pass_on(
     agent: Agent, shard: int, execution_id: str, attempt: int, lines: Lines, functions: Functions, now: datetime
-) -> None:
+) -> bool:
     """Give the line that this attempt holds to the next waiting call and start it; without one, free it and look again.
 
     When the attempt holds no line there it only looks, so that it may be repeated: whoever freed the line may have
-    heard no answer, or have been lost before looking.
+    heard no answer, or have been lost before looking. False: the shard is still full, as far as `agent` tells; if that
+    is not how the agent stands now, somebody may wait although a line is free.
     """
-    turn = next_turn(agent, lines, now)
+    turn = next_turn(agent, lines, now, lagging=True)  # the look that must not miss anybody comes after the release
     if turn is not None:
         to = turn.waiter
         if lines.hand_over(agent.agent_id, shard, capacity(agent, shard), execution_id, attempt, to, now):
             _start(agent, turn, shard, lines, functions)
-            return
+            return True
         _put_back(agent, turn, lines)
-    lines.release(agent.agent_id, shard, execution_id, attempt)
-    fill(agent, (shard,), lines, functions, now)
+    holders = lines.release(agent.agent_id, shard, execution_id, attempt)
+    has_room = len(holders) < capacity(agent, shard)
+    _fill(agent, shard, holders, lines, functions, now)
+    return has_room
 
 
 def fill(agent: Agent, shards_to_try: Iterable[int], lines: Lines, functions: Functions, now: datetime) -> None:
     """Start waiting calls, whoever's turn it is first, while lines of those shards are free."""
     for shard in shards_to_try:
-        holders = set(lines.holders(agent.agent_id, shard))
-        while len(holders) < capacity(agent, shard):
-            turn = next_turn(agent, lines, now)
-            if turn is None:
-                return
-            if not acquire(agent, shard, turn.waiter, lines, now):
-                _put_back(agent, turn, lines)
-                break
-            holders.add(turn.waiter.execution_id)
-            _start(agent, turn, shard, lines, functions)
-        else:
-            _start_lost(agent, shard, holders, lines, functions, now)
+        if not _fill(agent, shard, set(lines.holders(agent.agent_id, shard)), lines, functions, now):
+            return
+
+
+def _fill(agent: Agent, shard: int, holders: set[str], lines: Lines, functions: Functions, now: datetime) -> bool:
+    """`fill` for one shard, whose lines `holders` hold; False: nobody waits any more."""
+    while len(holders) < capacity(agent, shard):
+        turn = next_turn(agent, lines, now)
+        if turn is None:
+            return False
+        if not acquire(agent, shard, turn.waiter, lines, now):
+            _put_back(agent, turn, lines)
+            return True
+        holders.add(turn.waiter.execution_id)
+        _start(agent, turn, shard, lines, functions)
+    _start_lost(agent, shard, holders, lines, functions, now)
+    return True
 
 
 def _start_lost(agent: Agent, shard: int, holders: set[str], lines: Lines, functions: Functions, now: datetime) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 
 from redial.domain.agent import Agent
 from redial.domain.execution import CLAIM_GRACE, UNKNOWN_DEADLINE, Execution
@@ -40,6 +41,9 @@ LINE_GRACE = timedelta(minutes=5)
 SECONDS_TO_SPARE = 30.0
 """With less time left no further item is begun: asking the carrier may take two requests of 15 s and more."""
 
+MOST_WAITING = 1000
+"""How many entries of an agent's queue are counted each minute."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -50,6 +54,7 @@ class Swept:
 
     `queued_at`: agents whose queue was put right, to be looked at when that is done. `carrier_silent`: the carrier
     could not be asked once; it is not asked again in this run, for each question may take longer than all the rest.
+    The last three are what it saw: lines that calls hold, calls that wait for one, circuits that are open.
     """
 
     looked_at: int = 0
@@ -59,6 +64,9 @@ class Swept:
     cut_short: bool = False
     queued_at: dict[str, Agent] = field(default_factory=dict)
     carrier_silent: bool = False
+    lines_in_use: int = 0
+    calls_waiting: int = 0
+    circuits_open: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,9 @@ class Sweeper:
         logged and counted and does not keep the others waiting.
         """
         swept = Swept()
-        for due in self._overdue(shards, first_shard):
+        watched = list(self.due_items.watched())
+        due_now = (due for due in watched if due.due_at <= self.now())
+        for due in chain(due_now, self._overdue(shards, first_shard)):
             if swept.looked_at >= limit or seconds_left() < SECONDS_TO_SPARE:
                 swept.cut_short = True
                 break
@@ -98,11 +108,24 @@ class Sweeper:
                 _log.exception("sweeping failed", extra=_names(due))
         for agent in swept.queued_at.values():
             fill_all(agent, self.lines, self.functions, self.now())
+        self._measure(watched, swept, seconds_left)
         return swept
 
     def _overdue(self, shards: int, first_shard: int) -> Iterator[Due]:
         for step in range(shards):
             yield from self.due_items.overdue((first_shard + step) % shards, self.now())
+
+    def _measure(self, watched: list[Due], swept: Swept, seconds_left: Callable[[], float]) -> None:
+        """Count lines and calls that wait, as far as there is time: too little is counted rather than nothing."""
+        agents: set[str] = set()
+        for due in watched:
+            if due.circuit_of is not None:
+                swept.circuits_open += 1
+            elif due.agent_id is not None and due.shard is not None and seconds_left() > SECONDS_TO_SPARE:
+                swept.lines_in_use += len(self.lines.holders(due.agent_id, due.shard))
+                if due.agent_id not in agents:
+                    agents.add(due.agent_id)
+                    swept.calls_waiting += self.lines.waiting(due.agent_id, MOST_WAITING)
 
     def _look_at(self, due: Due, swept: Swept) -> None:
         if due.execution_id is not None:

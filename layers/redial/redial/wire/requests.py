@@ -23,6 +23,7 @@ from redial.domain.agent import (
     Agent,
 )
 from redial.domain.batch import Batch, BatchStatus
+from redial.domain.circuit import Circuit, CircuitState
 from redial.domain.errors import FieldError, InvalidInput
 from redial.domain.retry import (
     DEFAULT_INTERVALS_MINUTES,
@@ -44,7 +45,7 @@ from redial.usecases.agents import (
 )
 from redial.usecases.create_call import EARLIEST, LATEST, NewCall
 from redial.usecases.replay import UndeliveredEvents
-from redial.wire.timestamps import rfc3339
+from redial.wire.timestamps import rfc3339, rfc3339_or_none
 
 MAX_USER_DATA_BYTES = 8 * 1024
 """Most that `user_data` may take as JSON: it is stored and sent with every event of its call."""
@@ -612,12 +613,36 @@ class ConcurrencyRead(BaseModel):
     current: int
 
 
+class CarrierRead(BaseModel):
+    """How a carrier does for the account: `open` while it fails for all calls, which then wait; `resuming` for some
+    minutes after it works again."""
+
+    provider: str
+    circuit: CircuitState
+    since: Instant | None
+    next_try_at: Instant | None
+    reason: str | None
+
+
+def carrier_json(circuit: Circuit) -> dict[str, Any]:
+    """A circuit as `CarrierRead` describes it; a closed one has neither times nor reason."""
+    closed = circuit.state is CircuitState.CLOSED
+    return {
+        "provider": circuit.provider,
+        "circuit": str(circuit.state),
+        "since": rfc3339_or_none(circuit.resumed_at or circuit.opened_at),
+        "next_try_at": rfc3339_or_none(circuit.next_try_at),
+        "reason": None if closed else circuit.reason,
+    }
+
+
 class UserRead(BaseModel):
     """The account that the API key opens."""
 
     id: str
     name: str
     concurrency: ConcurrencyRead
+    carriers: list[CarrierRead]
 
 
 class PhoneNumberRead(BaseModel):

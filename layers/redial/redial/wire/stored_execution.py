@@ -26,6 +26,8 @@ from redial.domain.status import Status
 from redial.wire.timestamps import from_ms, to_ms
 
 DUE_SHARDS = 16
+WATCHED = "watched"
+"""The due index's partition of what the sweeper counts each minute, due or not: shards of lines, open circuits."""
 LISTING_SHARDS = 4
 OPEN, DONE = "open", "done"
 

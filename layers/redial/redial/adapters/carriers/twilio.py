@@ -120,11 +120,13 @@ class CredentialsStore(Protocol):
 
 @dataclass(frozen=True)
 class _Meaning:
-    """What an error code says of an attempt. `status` None: nothing was placed, and the same may be asked later."""
+    """What an error code says of an attempt. `status` None: nothing was placed, and the same may be asked later.
+    `outage`: any call would have been refused."""
 
     status: Status | None
     words: str
     for_good: bool = False
+    outage: bool = False
 
 
 _FAILED, _ERROR = Status.FAILED, Status.ERROR
@@ -160,14 +162,26 @@ _CODES = {
     21208: _Meaning(_ERROR, "Twilio does not accept the ring timeout"),  # Invalid Timeout
     21609: _Meaning(_ERROR, "Twilio does not accept the callback URL"),  # Invalid 'StatusCallback'
     # the account
-    10001: _Meaning(_ERROR, "the Twilio account is not active: check its balance and status"),  # Account is not active
-    10005: _Meaning(_ERROR, "voice calling is disabled for the Twilio account"),  # Voice calling has been disabled
-    20003: _Meaning(_ERROR, "Twilio refused the credentials: check the Twilio secret"),  # Permission Denied
-    20005: _Meaning(_ERROR, "the Twilio account is not active: check its balance and status"),  # Account not active
-    20006: _Meaning(_ERROR, "the Twilio credentials may not place calls: check the Twilio secret"),  # Access Denied
-    20008: _Meaning(_ERROR, "these are Twilio's test credentials: check the Twilio secret"),  # …with Test Credentials
-    20403: _Meaning(_ERROR, "the Twilio account is suspended or closed"),  # Forbidden
-    20404: _Meaning(_ERROR, "Twilio does not know the account: check the Twilio secret"),  # Not found
+    10001: _Meaning(
+        _ERROR, "the Twilio account is not active: check its balance and status", outage=True
+    ),  # Account is not active
+    10005: _Meaning(
+        _ERROR, "voice calling is disabled for the Twilio account", outage=True
+    ),  # Voice calling has been disabled
+    20003: _Meaning(
+        _ERROR, "Twilio refused the credentials: check the Twilio secret", outage=True
+    ),  # Permission Denied
+    20005: _Meaning(
+        _ERROR, "the Twilio account is not active: check its balance and status", outage=True
+    ),  # Account not active
+    20006: _Meaning(
+        _ERROR, "the Twilio credentials may not place calls: check the Twilio secret", outage=True
+    ),  # Access Denied
+    20008: _Meaning(
+        _ERROR, "these are Twilio's test credentials: check the Twilio secret", outage=True
+    ),  # …with Test Credentials
+    20403: _Meaning(_ERROR, "the Twilio account is suspended or closed", outage=True),  # Forbidden
+    20404: _Meaning(_ERROR, "Twilio does not know the account: check the Twilio secret", outage=True),  # Not found
     # later: refused before anything was placed
     10004: _Meaning(
         None, "the Twilio account has reached its limit of calls at once"
@@ -266,9 +280,9 @@ class TwilioCarrier:
             credentials = self._credentials.get()
             answer = self._send(credentials, "POST", "/Calls.json", urlencode(form).encode())
         except CredentialsUnavailable as error:
-            return NotPlaced(str(error))
+            return NotPlaced(str(error), outage=True)
         except NotSent as error:
-            return NotPlaced(f"Twilio was not reached: {error}")
+            return NotPlaced(f"Twilio was not reached: {error}", outage=True)
         except NoAnswer as error:
             return Unknown(f"no answer from Twilio: {error}")
         if answer.status == 401 and self._credentials.refresh(credentials):
@@ -410,7 +424,8 @@ def _placed(answer: HttpResponse) -> DialResult:
         meaning = _Meaning(_FAILED, said or f"Twilio refused the call with HTTP {answer.status}")
     if meaning.status is None:
         return NotPlaced(meaning.words, retry_after_seconds(answer.headers))
-    return Refused(Outcome(meaning.status, for_good=meaning.for_good, reason=meaning.words, code=str(code)))
+    outcome = Outcome(meaning.status, for_good=meaning.for_good, reason=meaning.words, code=str(code))
+    return Refused(outcome, meaning.outage)
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@
 A key's two items are written together, in one transaction; a request reads only the second.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
+from redial.adapters.dynamodb.recent import Recent
 from redial.domain.agent import Account
 from redial.usecases.accounts import ApiKey
 from redial.wire.timestamps import from_ms, to_ms
@@ -25,15 +27,21 @@ if TYPE_CHECKING:
 class DynamoAccounts:
     """Implements `ports.Accounts` and `usecases.accounts.AccountStore`."""
 
-    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._client = client
         self._table = table_name
+        self._recent: Recent[Account] = Recent(now)
 
     def get(self, account_id: str) -> Account | None:
         item = self._read(_account_key(account_id))
-        if item is None:
-            return None
-        return Account(account_id, item["name"], from_ms(item["created_at"]), tuple(item["webhook_secrets"]))
+        return None if item is None else _decode(account_id, item)
+
+    def recent(self, account_id: str) -> Account | None:
+        known = self._recent.get(account_id)
+        if known is not None:
+            return known
+        item = self._read(_account_key(account_id), lagging=True) or self._read(_account_key(account_id))
+        return None if item is None else self._recent.keep(_decode(account_id, item), account_id)
 
     def create(self, account: Account) -> bool:
         item = _account_key(account.account_id) | {
@@ -69,7 +77,7 @@ class DynamoAccounts:
     # ---- keys ---------------------------------------------------------------------------------------------------
 
     def account_of_key(self, key_hash: str) -> str | None:
-        item = self._read(_key_key(key_hash))
+        item = self._read(_key_key(key_hash), lagging=True) or self._read(_key_key(key_hash))
         if item is None or "revoked_at" in item:
             return None
         account_id: str = item["account_id"]
@@ -119,8 +127,8 @@ class DynamoAccounts:
         )
         return True
 
-    def _read(self, item_key: dict[str, Any]) -> dict[str, Any] | None:
-        answer = self._client.get_item(TableName=self._table, Key=to_item(item_key), ConsistentRead=True)
+    def _read(self, item_key: dict[str, Any], *, lagging: bool = False) -> dict[str, Any] | None:
+        answer = self._client.get_item(TableName=self._table, Key=to_item(item_key), ConsistentRead=not lagging)
         return from_item(answer["Item"]) if "Item" in answer else None
 
 
@@ -137,6 +145,10 @@ def _listed_key(account_id: str, key_id: str) -> dict[str, Any]:
 
 def _key_key(key_hash: str) -> dict[str, Any]:
     return {"pk": f"K#{key_hash}", "sk": "K"}
+
+
+def _decode(account_id: str, item: dict[str, Any]) -> Account:
+    return Account(account_id, item["name"], from_ms(item["created_at"]), tuple(item["webhook_secrets"]))
 
 
 def _decode_key(account_id: str, item: dict[str, Any]) -> ApiKey:

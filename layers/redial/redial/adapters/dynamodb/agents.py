@@ -9,14 +9,16 @@ The configuration is text because it comes back as it was sent: DynamoDB has no 
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
+from redial.adapters.dynamodb.recent import Recent
 from redial.domain.agent import Agent
 from redial.ports import StaleVersion
 from redial.wire.timestamps import from_ms, to_ms
@@ -44,15 +46,22 @@ _PLAIN_FIELDS = {
 class DynamoAgents:
     """Implements `ports.Agents`."""
 
-    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._client = client
         self._table = table_name
+        self._recent: Recent[Agent] = Recent(now)
 
-    def get(self, account_id: str, agent_id: str) -> Agent | None:
+    def get(self, account_id: str, agent_id: str, *, lagging: bool = False) -> Agent | None:
         answer = self._client.get_item(
-            TableName=self._table, Key=to_item(_key(account_id, agent_id)), ConsistentRead=True
+            TableName=self._table, Key=to_item(_key(account_id, agent_id)), ConsistentRead=not lagging
         )
-        return _decode(from_item(answer["Item"])) if "Item" in answer else None
+        if "Item" not in answer:
+            return None
+        return self._recent.keep(_decode(from_item(answer["Item"])), account_id, agent_id)
+
+    def recent(self, account_id: str, agent_id: str) -> Agent | None:
+        known = self._recent.get(account_id, agent_id) or self.get(account_id, agent_id, lagging=True)
+        return known or self.get(account_id, agent_id)  # one that was just made may not be seen yet
 
     def all(self, account_id: str) -> list[Agent]:
         pages = self._client.get_paginator("query").paginate(
@@ -85,7 +94,7 @@ class DynamoAgents:
                 raise
             if error.response.get("Item") != item:
                 raise StaleVersion(agent.agent_id) from error
-        return saved
+        return self._recent.keep(saved, saved.account_id, saved.agent_id)
 
 
 def _key(account_id: str, agent_id: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from redial.wire.stored_execution import (
     DUE_SHARDS,
     LISTING_SHARDS,
     OPEN,
+    WATCHED,
     decode,
     encode,
     key,
@@ -107,8 +108,10 @@ class DynamoExecutions:
         self._table = table_name
         self._sleep = sleep
 
-    def get(self, execution_id: str) -> Execution | None:
-        answer = self._client.get_item(TableName=self._table, Key=to_item(key(execution_id)), ConsistentRead=True)
+    def get(self, execution_id: str, *, lagging: bool = False) -> Execution | None:
+        answer = self._client.get_item(
+            TableName=self._table, Key=to_item(key(execution_id)), ConsistentRead=not lagging
+        )
         return decode(from_item(answer["Item"])) if "Item" in answer else None
 
     def create(self, execution: Execution) -> bool:
@@ -182,20 +185,11 @@ class DynamoExecutions:
     # ---- the due index ------------------------------------------------------------------------------------------
 
     def overdue(self, shard: int, now: datetime) -> Iterator[Due]:
-        for item in self._query(
-            "due",
-            "due_shard = :shard AND due_at <= :now",
-            {":shard": f"{shard % DUE_SHARDS:02d}", ":now": to_ms(now)},
-        ):
-            due_at = from_ms(item["due_at"])
-            kind, _, rest = item["pk"].partition("#")
-            if kind == "X":
-                yield Due(due_at, execution_id=rest)
-            elif kind == "B":
-                yield Due(due_at, batch_id=rest)
-            else:
-                agent_id, _, line_shard = rest.rpartition("#")
-                yield Due(due_at, agent_id=agent_id, shard=int(line_shard))
+        values = {":shard": f"{shard % DUE_SHARDS:02d}", ":now": to_ms(now)}
+        yield from map(_due, self._query("due", "due_shard = :shard AND due_at <= :now", values))
+
+    def watched(self) -> Iterator[Due]:
+        yield from map(_due, self._query("due", "due_shard = :shard", {":shard": WATCHED}))
 
     # ---- listings -----------------------------------------------------------------------------------------------
 
@@ -293,6 +287,20 @@ class DynamoExecutions:
                 unprocessed = answer["UnprocessedKeys"].get(self._table)
                 wanted = list(unprocessed["Keys"]) if unprocessed else []
         return [found[one] for one in ids if one in found]
+
+
+def _due(item: dict[str, Any]) -> Due:
+    due_at = from_ms(item["due_at"])
+    kind, _, rest = item["pk"].partition("#")
+    match kind:
+        case "X":
+            return Due(due_at, execution_id=rest)
+        case "B":
+            return Due(due_at, batch_id=rest)
+        case "H":
+            return Due(due_at, circuit_of=rest)
+    agent_id, _, shard = rest.rpartition("#")
+    return Due(due_at, agent_id=agent_id, shard=int(shard))
 
 
 def _insert(table_name: str, execution: Execution) -> "BatchStatementRequestTypeDef":

@@ -24,7 +24,7 @@ from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.ports import Queue, Standing, Waiter
 from redial.usecases.lines import LINES_CHECK
-from redial.wire.stored_execution import due_shard
+from redial.wire.stored_execution import WATCHED
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class DynamoLines:
                 "(attribute_exists(holders.#id) AND holders.#id.a <= :attempt AND size(holders) <= :capacity) OR "
                 "(attribute_exists(holders) AND attribute_not_exists(holders.#id) AND size(holders) < :capacity)",
                 {"#id": execution_id},
-                {":holder": holder, ":shard": due_shard(agent_id), ":look": look_at, ":capacity": capacity}
-                | {":attempt": attempt},
+                {":holder": holder, ":shard": WATCHED, ":look": look_at, ":capacity": capacity} | {":attempt": attempt},
             )
             if updated:
                 return True
@@ -72,7 +71,7 @@ class DynamoLines:
             item = _lines_key(agent_id, shard) | {
                 "ac": account_id,
                 "holders": {execution_id: holder},
-                "due_shard": due_shard(agent_id),
+                "due_shard": WATCHED,
                 "due_at": look_at,
             }
             try:
@@ -85,15 +84,17 @@ class DynamoLines:
                     raise
             created_by_another = True
 
-    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> None:
-        self._update(
+    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> set[str]:
+        _, item = self._update(
             agent_id,
             shard,
             "REMOVE holders.#id",
             "holders.#id.a = :attempt",
             {"#id": execution_id},
             {":attempt": attempt},
+            ReturnValues="ALL_NEW",
         )
+        return set() if item is None else set(item["holders"])
 
     def hand_over(
         self, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, to: Waiter, now: datetime
@@ -132,7 +133,7 @@ class DynamoLines:
         if not emptied:
             self._update(
                 agent_id, shard, "SET due_shard = :shard, due_at = :at", "attribute_exists(pk)", {},
-                {":shard": due_shard(agent_id), ":at": to_ms(at)},
+                {":shard": WATCHED, ":at": to_ms(at)},
             )  # fmt: skip
 
     def enqueue(self, agent_id: str, waiter: Waiter) -> None:
@@ -142,7 +143,7 @@ class DynamoLines:
     def dequeue(self, agent_id: str, waiter: Waiter) -> None:
         self._client.delete_item(TableName=self._table, Key=to_item(_queue_key(agent_id, waiter)))
 
-    def queue(self, agent_id: str) -> Queue:
+    def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
         queue = Queue([], [])
         start: dict[str, Any] = {}
         while True:
@@ -150,7 +151,7 @@ class DynamoLines:
                 TableName=self._table,
                 KeyConditionExpression="pk = :pk",
                 ExpressionAttributeValues=to_item({":pk": _queue_pk(agent_id)}),
-                ConsistentRead=True,
+                ConsistentRead=not lagging,
                 Limit=_FRONT,
                 **start,
             )
@@ -163,6 +164,21 @@ class DynamoLines:
             if queue.waiters or "LastEvaluatedKey" not in answer:
                 return queue
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def waiting(self, agent_id: str, most: int) -> int:
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues=to_item({":pk": _queue_pk(agent_id)}),
+            Limit=most,
+        )
+        count = 0
+        for item in map(from_item, answer["Items"]):
+            if not item["sk"].startswith(f"{_BATCH_CLASS}#"):
+                count += 1
+            elif not item.get("pa", False):
+                count += max(0, item["la"] - item["nr"] + 1)
+        return count
 
     # ---- batches --------------------------------------------------------------------------------------------------
 
@@ -362,16 +378,23 @@ class DynamoLines:
         return from_item(answer.get("Item", {}))
 
     def _update(
-        self, agent_id: str, shard: int, update: str, condition: str, names: dict[str, str], values: dict[str, Any]
+        self,
+        agent_id: str,
+        shard: int,
+        update: str,
+        condition: str,
+        names: dict[str, str],
+        values: dict[str, Any],
+        **extra: Any,
     ) -> tuple[bool, dict[str, Any] | None]:
-        """Whether the condition held; if not, the item as it is (None: there is none)."""
-        extra: dict[str, Any] = {}
+        """Whether the condition held, and the item as it is (None: there is none, or what was written was not asked
+        for)."""
         if names:
             extra["ExpressionAttributeNames"] = names
         if values:
             extra["ExpressionAttributeValues"] = to_item(values)
         try:
-            self._client.update_item(
+            answer = self._client.update_item(
                 TableName=self._table,
                 Key=to_item(_lines_key(agent_id, shard)),
                 UpdateExpression=update,
@@ -379,7 +402,7 @@ class DynamoLines:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **extra,
             )
-            return True, None
+            return True, from_item(answer["Attributes"]) if "Attributes" in answer else None
         except ClientError as error:
             if lost_condition(error):
                 item: Any = error.response.get("Item")

@@ -1,0 +1,93 @@
+"""Circuits in the table: one item for each account's carrier, written whole, and only over the version that was read.
+
+    H#<account> / <provider>
+
+    v version · f failures in a row · fs, fa the first and last of them (ms) · re reason · oa opened at (ms)
+    pb probes that failed · nt next try (ms) · ra resumed at (ms) · rn let through since · due_shard, due_at when open
+
+No item: nothing was ever wrong.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from redial.adapters.dynamodb.executions import lost_condition
+from redial.adapters.dynamodb.items import from_item, to_item
+from redial.domain.circuit import Circuit, CircuitState
+from redial.ports import StaleVersion
+from redial.wire.stored_execution import WATCHED
+from redial.wire.timestamps import from_ms, to_ms
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+_COUNTS = {"f": "failures", "pb": "probes", "rn": "resumed"}
+_TIMES = {"fs": "failing_since", "fa": "failed_at", "oa": "opened_at", "nt": "next_try_at", "ra": "resumed_at"}
+
+
+class DynamoCircuits:
+    """Implements `ports.Circuits`."""
+
+    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+        self._client = client
+        self._table = table_name
+
+    def get(self, account_id: str, provider: str, *, lagging: bool = False) -> Circuit:
+        answer = self._client.get_item(
+            TableName=self._table, Key=to_item(_key(account_id, provider)), ConsistentRead=not lagging
+        )
+        return _decode(from_item(answer["Item"])) if "Item" in answer else Circuit(account_id, provider)
+
+    def save(self, circuit: Circuit) -> Circuit:
+        saved = replace(circuit, version=circuit.version + 1)
+        item = to_item(_encode(saved))
+        extra: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if circuit.version:
+            extra = {
+                "ConditionExpression": "v = :read",
+                "ExpressionAttributeValues": to_item({":read": circuit.version}),
+            }
+        try:
+            self._client.put_item(TableName=self._table, Item=item, **extra)
+        except ClientError as error:
+            if lost_condition(error):
+                raise StaleVersion(circuit.account_id) from error
+            raise
+        return saved
+
+
+def _key(account_id: str, provider: str) -> dict[str, Any]:
+    return {"pk": f"H#{account_id}", "sk": provider}
+
+
+def _encode(circuit: Circuit) -> dict[str, Any]:
+    item = _key(circuit.account_id, circuit.provider) | {"v": circuit.version}
+    for short, name in _COUNTS.items():
+        if getattr(circuit, name):
+            item[short] = getattr(circuit, name)
+    for short, name in _TIMES.items():
+        if getattr(circuit, name) is not None:
+            item[short] = to_ms(getattr(circuit, name))
+    if circuit.reason is not None:
+        item["re"] = circuit.reason
+    if circuit.state is CircuitState.OPEN:
+        item |= {"due_shard": WATCHED, "due_at": item["nt"]}
+    return item
+
+
+def _decode(item: dict[str, Any]) -> Circuit:
+    counts: dict[str, int] = {name: item.get(short, 0) for short, name in _COUNTS.items()}
+    times: dict[str, datetime] = {name: from_ms(item[short]) for short, name in _TIMES.items() if short in item}
+    build: Callable[..., Circuit] = Circuit
+    return build(
+        account_id=item["pk"].removeprefix("H#"),
+        provider=item["sk"],
+        version=item["v"],
+        reason=item.get("re"),
+        **counts,
+        **times,
+    )

@@ -1,0 +1,173 @@
+"""The circuit of one carrier and account: whether it is worth dialling at all, while the carrier fails for everybody.
+
+    closed ──failures in a row──► open ──its wait is over──► one probe ──works──► resuming ──minutes──► closed
+                                   ▲                            │ fails, longer wait        │ fails again
+                                   └────────────────────────────┴───────────────────────────┘
+
+Pure: the clock is an argument, and every method returns a new circuit, or the same one where nothing changes. A call
+that is refused for its number's sake shows that the carrier works; one that is throttled shows nothing.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused
+
+FAILURES_TO_OPEN = 5
+"""So many failures in a row open the circuit, where they took at least `FAILING_FOR`."""
+FAILING_FOR = timedelta(seconds=10)
+"""A shorter series may be one hiccup of the network that many calls met at once."""
+FAILURES_TO_OPEN_AT_ONCE = 20
+"""So many in a row open it however short a time they took."""
+FORGET_AFTER = timedelta(minutes=10)
+"""Failures further apart than this belong to no series."""
+WAITS = (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4), timedelta(minutes=5))
+"""How long an open circuit lets nobody through: at first, after one probe has failed, after two … the last repeats. A
+schedule fires to the minute, so shorter waits would not be shorter."""
+PROBE_LASTS = timedelta(seconds=75)
+"""How long a probe may take; then it counts as lost, and another may go. dial runs for a minute at most."""
+RESUMING_FOR = timedelta(minutes=5)
+"""How long after a probe that worked dials are let through by the ramp."""
+FIRST_RESUMED = 10
+"""How many dials the ramp lets through at once."""
+RESUMED_GROWTH = 4
+"""By how much the number that have been let through may grow each minute: 10, 40, 160, 640, 2,560."""
+FAILURES_TO_OPEN_AGAIN = 3
+"""So many in a row open a circuit again that is resuming."""
+
+
+class CircuitState(StrEnum):
+    """How a circuit stands."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    RESUMING = "resuming"
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """A circuit as it stands; `version` counts saves.
+
+    `failures` in a row since `failing_since`, the last at `failed_at`, for `reason`. Open: since `opened_at`, nobody is
+    let through before `next_try_at`, and `probes` have failed. Resuming since `resumed_at`: `resumed` dials were let
+    through.
+    """
+
+    account_id: str
+    provider: str
+    version: int = 0
+    failures: int = 0
+    failing_since: datetime | None = None
+    failed_at: datetime | None = None
+    reason: str | None = None
+    opened_at: datetime | None = None
+    probes: int = 0
+    next_try_at: datetime | None = None
+    resumed_at: datetime | None = None
+    resumed: int = 0
+
+    @property
+    def state(self) -> CircuitState:
+        if self.opened_at is None:
+            return CircuitState.CLOSED
+        return CircuitState.OPEN if self.resumed_at is None else CircuitState.RESUMING
+
+    @property
+    def is_quiet(self) -> bool:
+        """Closed, and nothing speaks against the carrier."""
+        return self.opened_at is None and not self.failures
+
+    # ---- before a dial ------------------------------------------------------------------------------------------
+
+    def let_through(self, now: datetime) -> "Circuit | None":
+        """The circuit with one more dial let through; None: not before `closed_until`.
+
+        The same object where the dial need not be counted; else whoever stores the new one first may dial.
+        """
+        match self.state:
+            case CircuitState.CLOSED:
+                return self
+            case CircuitState.OPEN:
+                assert self.next_try_at is not None
+                return None if now < self.next_try_at else replace(self, next_try_at=now + PROBE_LASTS)
+        assert self.resumed_at is not None
+        passed = now - self.resumed_at
+        if passed >= RESUMING_FOR:
+            return self._quiet()
+        if self.resumed >= FIRST_RESUMED * RESUMED_GROWTH ** (passed / timedelta(minutes=1)):
+            return None
+        return replace(self, resumed=self.resumed + 1)
+
+    def closed_until(self, now: datetime) -> datetime:
+        """When somebody who was not let through may ask again."""
+        if self.state is CircuitState.OPEN:
+            assert self.next_try_at is not None
+            return max(self.next_try_at, now)
+        return now + timedelta(minutes=1)
+
+    # ---- after it -----------------------------------------------------------------------------------------------
+
+    def told(self, result: DialResult, probing: bool, now: datetime) -> "Circuit":
+        """What the answer to a dial says of the carrier; `probing`: that dial was an open circuit's probe."""
+        works = carrier_works(result)
+        if works is None:
+            return self
+        return self._worked(now) if works else self._failed(reason_of(result), probing, now)
+
+    def _worked(self, now: datetime) -> "Circuit":
+        match self.state:
+            case CircuitState.CLOSED:
+                return self._quiet() if self.failures else self
+            case CircuitState.OPEN:
+                return replace(self, resumed_at=now, resumed=1, failures=0, failing_since=None, next_try_at=None)
+        return replace(self, failures=0, failing_since=None) if self.failures else self
+
+    def _failed(self, reason: str, probing: bool, now: datetime) -> "Circuit":
+        if self.state is CircuitState.OPEN:  # others were under way when it was opened: they say nothing new
+            return self._opened(now, self.probes + 1, reason) if probing else self
+        forgotten = self.failed_at is None or now - self.failed_at > FORGET_AFTER
+        failures = 1 if forgotten else self.failures + 1
+        since = now if forgotten or self.failing_since is None else self.failing_since
+        failing = replace(self, failures=failures, failing_since=since, failed_at=now, reason=reason)
+        if self.state is CircuitState.RESUMING:
+            return failing._opened(now, self.probes + 1, reason) if failures >= FAILURES_TO_OPEN_AGAIN else failing
+        long = failures >= FAILURES_TO_OPEN and now - since >= FAILING_FOR
+        return failing._opened(now, 0, reason) if long or failures >= FAILURES_TO_OPEN_AT_ONCE else failing
+
+    def _opened(self, now: datetime, probes: int, reason: str) -> "Circuit":
+        return replace(
+            self,
+            failed_at=now,
+            reason=reason,
+            opened_at=self.opened_at or now,
+            probes=probes,
+            next_try_at=now + WAITS[min(probes, len(WAITS) - 1)],
+            resumed_at=None,
+            resumed=0,
+        )
+
+    def _quiet(self) -> "Circuit":
+        return Circuit(self.account_id, self.provider, self.version)
+
+
+def carrier_works(result: DialResult) -> bool | None:
+    """What one answer says of the carrier as such; None: nothing."""
+    match result:
+        case Accepted():
+            return True
+        case Refused():
+            return not result.outage
+        case NotPlaced():
+            return False if result.outage else None
+    return False
+
+
+def reason_of(result: DialResult) -> str:
+    """Why a dial came to nothing, in the carrier's words or the network's."""
+    match result:
+        case Accepted():
+            return ""
+        case Refused(outcome):
+            return outcome.reason or str(outcome.status)
+    return result.reason

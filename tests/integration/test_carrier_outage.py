@@ -1,0 +1,187 @@
+"""A carrier that fails for everybody: calls wait without using up retries, a probe finds out, the rest follow."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from redial.adapters.dynamodb.circuits import DynamoCircuits
+from redial.domain.circuit import FAILURES_TO_OPEN_AT_ONCE, Circuit, CircuitState
+from redial.domain.outcome import Accepted, Unknown
+from redial.ports import StaleVersion
+from redial.usecases.circuit_breaker import LOOK_EVERY, CircuitBreaker
+from tests.support.forms import CONTENT_TYPE, multipart
+from tests.support.local_stack import LocalClient, local_stack
+from tests.support.samples import TEN, minutes, seconds
+from tests.support.table import TABLE_NAME, create_table
+
+RETRIES = {"enabled": True, "max_retries": 1, "retry_on_statuses": ["error"], "retry_intervals_minutes": [60]}
+FAILING = FAILURES_TO_OPEN_AT_ONCE
+WAITING = 30
+
+
+def metrics(log: Path) -> Counter[str]:
+    """What was counted, by the name of the metric."""
+    counted: Counter[str] = Counter()
+    for line in log.read_text().splitlines():
+        if line.startswith('{"_aws"'):
+            emitted = json.loads(line)
+            for metric in emitted["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
+                counted[metric["Name"]] += sum(emitted[metric["Name"]])
+    return counted
+
+
+def circuit(client: LocalClient) -> Any:
+    return client.api("GET", "/user/me").json["carriers"][0]
+
+
+def test_an_outage_is_waited_for_and_uses_up_no_retry(tmp_path: Path) -> None:
+    log = tmp_path / "functions.log"
+    with local_stack(log=log) as client:  # not a fixture: pytest changes standard output between set-up and test
+        _an_outage(client)
+    counted = metrics(log)
+    assert counted["CircuitOpened"] == 1
+    assert FAILING < counted["AttemptUnknown"] <= FAILING + 3
+    assert counted["AttemptHeld"] >= WAITING - 3
+    assert counted["CircuitsOpen"] >= 2
+    assert counted["AttemptEnded"] == counted["AttemptUnknown"] + FAILING + WAITING
+
+
+def _an_outage(client: LocalClient) -> None:
+    agent = client.stack.agent_id
+    assert client.api("PATCH", f"/v2/agent/{agent}", {"agent_config": {"max_concurrent_calls": 40}}).status == 200
+    numbers = [f"+1202555{number:04d}" for number in range(100, 100 + FAILING + WAITING)]
+    for number in numbers:
+        client.script(number, "error-500", "completed")
+    calls = {number: client.call(number, retry_config=RETRIES) for number in numbers}
+    client.advance(0.5)
+
+    # Some went out and are unknown; then the circuit opened, and nobody else was dialled.
+    assert circuit(client)["circuit"] == "open"
+    assert circuit(client)["reason"] == "Twilio answered 500"
+    tried = [number for number in numbers if client.execution(calls[number])["attempts"][0]["dialed_at"] is not None]
+    assert tried == numbers[:FAILING]
+    held = client.execution(calls[numbers[FAILING]])
+    assert (held["status"], held["retry_count"]) == ("queued", 0)
+    assert "the carrier fails for all calls: Twilio answered 500" in json.dumps(
+        client.api("GET", f"/executions/{calls[numbers[FAILING]]}/log").json
+    )
+
+    # It goes on failing: probes are few, and each is one call.
+    client.advance(4)
+    probes = [number for number in numbers[FAILING:] if client.execution(calls[number])["attempts"][0]["dialed_at"]]
+    assert 1 <= len(probes) <= 3
+    assert circuit(client)["circuit"] == "open"
+
+    # It works again.
+    for number in numbers:
+        client.script(number, "completed")
+    client.advance(7)
+    assert circuit(client)["circuit"] == "resuming"
+    client.advance(10)
+    for number in numbers[FAILING:]:
+        if number not in probes:
+            execution = client.execution(calls[number])
+            assert (execution["status"], execution["retry_count"]) == ("completed", 0), execution
+    client.advance(120)
+    assert {client.execution(one)["status"] for one in calls.values()} == {"completed"}
+    assert {client.execution(calls[number])["retry_count"] for number in tried + probes} == {1}
+    assert max(Counter(call["to"] for call in client.calls()).values()) == 1
+    assert circuit(client) == {
+        "provider": "twilio", "circuit": "closed", "since": None, "next_try_at": None, "reason": None,
+    }  # fmt: skip
+    for one in calls.values():
+        events = client.inbox(execution_id=one)
+        assert [event["body"]["sequence"] for event in events] == list(range(1, len(events) + 1))
+    client.assert_sound()
+
+
+def test_a_batch_is_held_as_well() -> None:
+    with local_stack() as client:
+        _a_batch(client)
+
+
+def _a_batch(client: LocalClient) -> None:
+    numbers = [f"+12025550{number:03d}" for number in range(15)]  # ten lines: ten are unknown for six minutes, then one
+    for number in numbers:
+        client.script(number, "error-500")
+    form = multipart([("agent_id", client.stack.agent_id), ("start", "now")], "\n".join(["contact_number", *numbers]))
+    batch = client.api("POST", "/batches", form, Content_Type=CONTENT_TYPE).json["batch_id"]
+    client.advance(8)
+    assert circuit(client)["circuit"] == "open"
+    for number in numbers:
+        client.script(number, "completed")
+    client.advance(60)
+    done = client.api("GET", f"/batches/{batch}").json
+    assert (done["status"], done["execution_status"]) == ("completed", {"completed": 4, "error": 11})
+    client.assert_sound()
+
+
+# ---- the breaker over its store ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def circuits(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoCircuits]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        create_table(client)
+        yield DynamoCircuits(client, TABLE_NAME)
+
+
+def test_a_circuit_is_stored_over_the_version_that_was_read(circuits: DynamoCircuits) -> None:
+    new = circuits.get("acme", "twilio")
+    assert new == Circuit("acme", "twilio")
+    failed = circuits.save(new.told(Unknown("503"), False, TEN))
+    assert circuits.get("acme", "twilio") == failed == circuits.get("acme", "twilio", lagging=True)
+    with pytest.raises(StaleVersion):
+        circuits.save(new)
+    opened = failed
+    for second in range(5):
+        opened = opened.told(Unknown("503"), False, TEN + seconds(4 * second))
+    stored = circuits.save(opened)
+    assert stored.state is CircuitState.OPEN
+    assert circuits.get("acme", "twilio") == stored
+    resumed = circuits.save(stored.told(Accepted("CA1"), True, TEN + minutes(2)))
+    assert circuits.get("acme", "twilio") == resumed
+    assert circuits.get("other", "twilio").is_quiet
+
+
+def test_while_all_is_well_a_process_looks_now_and_then_and_writes_nothing(circuits: DynamoCircuits) -> None:
+    now, asked = [TEN], Counter[str]()
+
+    class Counting:
+        def get(self, account_id: str, provider: str, *, lagging: bool = False) -> Circuit:
+            asked["get"] += 1
+            return circuits.get(account_id, provider, lagging=lagging)
+
+        def save(self, circuit: Circuit) -> Circuit:
+            asked["save"] += 1
+            return circuits.save(circuit)
+
+    breaker = CircuitBreaker(Counting(), lambda: now[0])
+    for _ in range(100):
+        admission = breaker.admit("acme", "twilio")
+        assert admission.held_until is None
+        assert not breaker.tell("acme", "twilio", Accepted("CA1"), admission.probing)
+        now[0] += LOOK_EVERY / 50
+    assert asked == {"get": 2}
+
+
+def test_of_two_processes_one_probes(circuits: DynamoCircuits) -> None:
+    now = [TEN]
+    one, other = (CircuitBreaker(circuits, lambda: now[0]) for _ in range(2))
+    opened = [breaker.tell("acme", "twilio", Unknown("503"), False) for _ in range(10) for breaker in (one, other)]
+    assert opened == [False] * 19 + [True]
+    assert one.admit("acme", "twilio").held_until == other.admit("acme", "twilio").held_until == TEN + minutes(1)
+    now[0] += minutes(1)
+    first, second = one.admit("acme", "twilio"), other.admit("acme", "twilio")
+    assert (first.probing, first.held_until) == (True, None)
+    assert second.held_until is not None and "503" in second.reason
+    assert not one.tell("acme", "twilio", Accepted("CA1"), first.probing)
+    assert other.admit("acme", "twilio").held_until is None
