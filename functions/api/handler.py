@@ -339,6 +339,7 @@ def post_call(
         now=system.now(),
         new_id=system.new_id,
     )
+    telemetry.about(execution_id=created.execution.id)
     answer = {"message": "done", "status": "queued", "execution_id": created.execution.id}
     return _answer(answer, headers={"Idempotency-Replayed": "true"} if created.replayed else {})
 

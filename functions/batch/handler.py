@@ -17,7 +17,7 @@ logger = telemetry.logger
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     batch_id = str(event["batch_id"])
-    logger.append_keys(batch_id=batch_id)
+    telemetry.about(batch_id=batch_id)
 
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000

@@ -43,7 +43,7 @@ def _handle(world: wiring.CarrierCallbackWorld, event: dict[str, Any], form: twi
     if path is None:
         return _answer(404, "no such callback")
     execution_id, attempt = path["execution_id"], int(path["attempt"])
-    logger.append_keys(execution_id=execution_id, attempt=attempt)
+    telemetry.about(execution_id=execution_id, attempt=attempt)
     if path["kind"] == "answer":
         return _connect_stream(world, execution_id)
     if path["kind"] == "amd":

@@ -25,10 +25,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         return context.get_remaining_time_in_millis() / 1000
 
     if "batch_id" in event:
-        logger.append_keys(batch_id=str(event["batch_id"]))
+        telemetry.about(batch_id=str(event["batch_id"]))
         done = world.batches.deliver(str(event["batch_id"]), lease, seconds_left)
     else:
-        logger.append_keys(execution_id=str(event["execution_id"]))
+        telemetry.about(execution_id=str(event["execution_id"]))
         known = decode(event["stored"]) if "stored" in event else None
         done = world.executions.deliver(str(event["execution_id"]), lease, seconds_left, known)
     telemetry.delivered(done)

@@ -20,7 +20,7 @@ logger = telemetry.logger
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     execution_id, attempt = str(event["execution_id"]), int(event["attempt"])
-    logger.append_keys(execution_id=execution_id, attempt=attempt)
+    telemetry.about(execution_id=execution_id, attempt=attempt)
     world = wiring.dial()
     lease = system.new_id()[:8]
     at, room = (from_ms(event[name]) if name in event else None for name in ("at", "room"))

@@ -54,6 +54,8 @@ KINDS: dict[str, float] = {
     "endpoint took it without an answer": 0.05,
     # an API client, each request
     "client lost the answer": 0.1,
+    # DynamoDB, each read that may lag
+    "read stale": 0.3,
 }
 """Every kind of fault, and the highest rate at which it is injected."""
 

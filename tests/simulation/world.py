@@ -301,7 +301,7 @@ class World(LocalStack):
 
     def _wrote(self, old: StoredItem | None, new: StoredItem | None) -> None:
         """A write of one item of the table, at its true time."""
-        if self.faults.rates["index stale"] and self.faults.active:
+        if (self.faults.rates["index stale"] or self.faults.rates["read stale"]) and self.faults.active:
             self._history.append((self.now, None if old is None else old.plain, None if new is None else new.plain))
         if new is None:
             return
@@ -408,6 +408,8 @@ class World(LocalStack):
         answer = ask()
         if operation == "Query" and b"IndexName" in body and faults.strikes("index stale"):
             answer = self._stale(body, answer)
+        if operation in ("GetItem", "Query") and _may_lag(body) and faults.strikes("read stale"):
+            answer = self._stale_read(body, answer)
         if faults.strikes("aws slow"):
             self.functions.sleep(faults.between(0.02, 0.6))
         self._maybe_kill(invocation, f"after {service} {operation}")
@@ -430,11 +432,7 @@ class World(LocalStack):
         asked = json.loads(body)
         index, values = asked["IndexName"], asked["ExpressionAttributeValues"]
         shard, key = f"{index}_shard", {"due": "due_at", "listing": "listing_key"}[index]
-        first: dict[tuple[str, str], dict[str, Any] | None] = {}
-        for at, before, after in self._history:
-            one = before if before is not None else after
-            if at > since and one is not None:
-                first.setdefault((one["pk"]["S"], one["sk"]["S"]), before)
+        first = self._changed_since(since)
         said = json.loads(answer[2])
         items = [item for item in said["Items"] if (item["pk"]["S"], item["sk"]["S"]) not in first]
         for before in first.values():
@@ -444,6 +442,34 @@ class World(LocalStack):
         items.sort(key=lambda item: _sortable(item[key]), reverse=asked.get("ScanIndexForward") is False)
         said["Items"], said["Count"] = items, len(items)
         return answer[0], answer[1], json.dumps(said).encode()
+
+    def _stale_read(self, body: bytes, answer: Answer) -> Answer:
+        """What a replica of the table said a moment ago: it does not have the newest writes.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.ReadConsistency.html
+        """
+        asked = json.loads(body)
+        first = self._changed_since(self.now - timedelta(seconds=self.faults.between(0.05, 2.0)))
+        said = json.loads(answer[2])
+        if "Key" in asked:
+            key = (asked["Key"]["pk"]["S"], asked["Key"]["sk"]["S"])
+            if key in first:
+                said = {} if first[key] is None else {"Item": first[key]}
+        else:
+            partition = asked["ExpressionAttributeValues"][":pk"]["S"]
+            items = [item for item in said["Items"] if (item["pk"]["S"], item["sk"]["S"]) not in first]
+            items += [before for (pk, _), before in first.items() if pk == partition and before is not None]
+            said["Items"] = sorted(items, key=lambda item: str(item["sk"]["S"]))
+        return answer[0], answer[1], json.dumps(said).encode()
+
+    def _changed_since(self, since: datetime) -> dict[tuple[str, str], dict[str, Any] | None]:
+        """The keys of items that were written since then, and what was there before."""
+        first: dict[tuple[str, str], dict[str, Any] | None] = {}
+        for at, before, after in self._history:
+            one = before if before is not None else after
+            if at > since and one is not None:
+                first.setdefault((one["pk"]["S"], one["sk"]["S"]), before)
+        return first
 
     # ---- Lambda and Scheduler -------------------------------------------------------------------------------------
 
@@ -666,6 +692,12 @@ def _refusal(service: str, *, throttled: bool) -> Answer:
         return 503, {}, b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
     status = 400 if service in ("dynamodb", "secrets-manager") else 429
     return status, {"x-amzn-ErrorType": code}, json.dumps({"__type": code, "message": "Rate exceeded"}).encode()
+
+
+def _may_lag(body: bytes) -> bool:
+    """Whether a read of the table, not of an index, is content with what was so a moment ago."""
+    asked = json.loads(body)
+    return "IndexName" not in asked and not asked.get("ConsistentRead", False)
 
 
 def _in_range(item: dict[str, Any], key: str, values: dict[str, Any]) -> bool:

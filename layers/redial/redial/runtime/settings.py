@@ -1,27 +1,26 @@
-"""What each function is told by its environment: one dataclass per function, whose fields are the variables' names.
+"""What each function is told by its environment: one tuple per function, whose fields are the variables' names.
+
+Named tuples, because every function makes all of these classes when it starts, and a dataclass takes ten times as long.
 
 tests/infrastructure holds these against template.yaml. Booleans are `true` and `false`; everything else is text.
 """
 
 import os
-from dataclasses import dataclass, fields
-from typing import Self
+from typing import NamedTuple, TypeVar
+
+Settings = TypeVar("Settings", bound=NamedTuple)
 
 
-@dataclass(frozen=True)
-class _FromEnvironment:
-    @classmethod
-    def read(cls) -> Self:
-        """The settings of this process. Raises `RuntimeError` naming every variable that is missing."""
-        names = {field.name: field.name.upper() for field in fields(cls)}
-        missing = [variable for variable in names.values() if variable not in os.environ]
-        if missing:
-            raise RuntimeError(f"environment variables missing: {', '.join(missing)}")
-        return cls(**{name: os.environ[variable] for name, variable in names.items()})
+def read(kind: type[Settings]) -> Settings:
+    """The settings of this process. Raises `RuntimeError` naming every variable that is missing."""
+    variables = [name.upper() for name in kind._fields]
+    missing = [variable for variable in variables if variable not in os.environ]
+    if missing:
+        raise RuntimeError(f"environment variables missing: {', '.join(missing)}")
+    return kind._make(os.environ[variable] for variable in variables)
 
 
-@dataclass(frozen=True)
-class ApiSettings(_FromEnvironment):
+class ApiSettings(NamedTuple):
     """`uploads_endpoint`: the origin that clients put files to; empty: S3's own."""
 
     table_name: str
@@ -36,8 +35,7 @@ class ApiSettings(_FromEnvironment):
     allow_local_webhooks: str
 
 
-@dataclass(frozen=True)
-class CarrierCallbackSettings(_FromEnvironment):
+class CarrierCallbackSettings(NamedTuple):
     table_name: str
     schedule_group: str
     scheduler_role_arn: str
@@ -49,8 +47,7 @@ class CarrierCallbackSettings(_FromEnvironment):
     public_url: str
 
 
-@dataclass(frozen=True)
-class DialSettings(_FromEnvironment):
+class DialSettings(NamedTuple):
     table_name: str
     schedule_group: str
     scheduler_role_arn: str
@@ -64,8 +61,7 @@ class DialSettings(_FromEnvironment):
     allow_local_webhooks: str
 
 
-@dataclass(frozen=True)
-class DeliverSettings(_FromEnvironment):
+class DeliverSettings(NamedTuple):
     table_name: str
     schedule_group: str
     scheduler_role_arn: str
@@ -74,8 +70,7 @@ class DeliverSettings(_FromEnvironment):
     allow_local_webhooks: str
 
 
-@dataclass(frozen=True)
-class SweepSettings(_FromEnvironment):
+class SweepSettings(NamedTuple):
     table_name: str
     schedule_group: str
     scheduler_role_arn: str
@@ -87,8 +82,7 @@ class SweepSettings(_FromEnvironment):
     twilio_api_url: str
 
 
-@dataclass(frozen=True)
-class BatchSettings(_FromEnvironment):
+class BatchSettings(NamedTuple):
     table_name: str
     schedule_group: str
     scheduler_role_arn: str
@@ -99,8 +93,7 @@ class BatchSettings(_FromEnvironment):
     files_bucket: str
 
 
-@dataclass(frozen=True)
-class TallySettings(_FromEnvironment):
+class TallySettings(NamedTuple):
     table_name: str
     schedule_group: str
     scheduler_role_arn: str

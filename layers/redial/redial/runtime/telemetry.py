@@ -21,6 +21,7 @@ from redial.domain.outcome import Accepted, NotPlaced, Refused, Unknown
 from redial.domain.repair import Repair
 from redial.domain.retry import MAX_RETRIES
 from redial.domain.status import FINAL, RETRYABLE, Status
+from redial.runtime.tracing import annotate
 
 if TYPE_CHECKING:
     from redial.usecases.deliver_events import Delivered
@@ -44,6 +45,12 @@ def _adopt(package: str) -> None:
 
 
 _adopt("redial")
+
+
+def about(**ids: str | int) -> None:
+    """What this invocation is about: on each of its log lines from now on, and on its trace."""
+    logger.append_keys(**ids)
+    annotate(**ids)
 
 
 def masked(number: str) -> str:

@@ -4,22 +4,17 @@ Each function asks for its own world, which is built on the first use in a proce
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from botocore.config import Config
 
-from redial.adapters.carriers import twilio
 from redial.adapters.dynamodb.agents import DynamoAgents
-from redial.adapters.dynamodb.batches import DynamoBatches
-from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
 from redial.adapters.lambda_functions import LambdaFunctions
-from redial.adapters.secrets import TwilioCredentialsStore
 from redial.runtime import system
 from redial.runtime.settings import (
     ApiSettings,
@@ -29,14 +24,17 @@ from redial.runtime.settings import (
     DialSettings,
     SweepSettings,
     TallySettings,
+    read,
 )
-from redial.wire import batch_json, execution_json
 
 if TYPE_CHECKING:
     from redial.adapters.dynamodb.accounts import DynamoAccounts
+    from redial.adapters.dynamodb.batches import DynamoBatches
+    from redial.adapters.dynamodb.circuits import DynamoCircuits
     from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
     from redial.adapters.files import S3Files
+    from redial.adapters.secrets import TwilioCredentialsStore
     from redial.domain.batch import Batch
     from redial.domain.execution import Execution
     from redial.usecases.carry_on_batch import Worker
@@ -68,7 +66,9 @@ def _store(table_name: str) -> tuple[DynamoExecutions, DynamoAgents, DynamoLines
 
 
 @cache
-def _batches(table_name: str) -> DynamoBatches:
+def _batches(table_name: str) -> "DynamoBatches":
+    from redial.adapters.dynamodb.batches import DynamoBatches
+
     return DynamoBatches(_client("dynamodb"), table_name)
 
 
@@ -97,7 +97,9 @@ def _functions(
     )
 
 
-def _credentials(secret_id: str) -> TwilioCredentialsStore:
+def _credentials(secret_id: str) -> "TwilioCredentialsStore":
+    from redial.adapters.secrets import TwilioCredentialsStore
+
     return TwilioCredentialsStore(lambda: _client("secretsmanager"), secret_id)
 
 
@@ -115,19 +117,18 @@ def _files(settings: ApiSettings) -> "S3Files":
     return S3Files(_client("s3"), settings.files_bucket, cache(signer))
 
 
-@dataclass(frozen=True)
-class ApiWorld:
+class ApiWorld(NamedTuple):
     """What the api function's use cases reach."""
 
     settings: ApiSettings
     executions: DynamoExecutions
     agents: DynamoAgents
-    batches: DynamoBatches
+    batches: "DynamoBatches"
     lines: DynamoLines
     accounts: "DynamoAccounts"
     idempotency: "DynamoIdempotencyKeys"
     undelivered: "DynamoUndelivered"
-    circuits: DynamoCircuits
+    circuits: "DynamoCircuits"
     files: "Callable[[], S3Files]"
     timers: SchedulerTimers
     functions: LambdaFunctions
@@ -137,10 +138,11 @@ class ApiWorld:
 def api() -> ApiWorld:
     """The api function's world."""
     from redial.adapters.dynamodb.accounts import DynamoAccounts
+    from redial.adapters.dynamodb.circuits import DynamoCircuits
     from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 
-    settings = ApiSettings.read()
+    settings = read(ApiSettings)
     executions, agents, lines = _store(settings.table_name)
     client = _client("dynamodb")
     return ApiWorld(
@@ -159,8 +161,7 @@ def api() -> ApiWorld:
     )
 
 
-@dataclass(frozen=True)
-class CarrierCallbackWorld:
+class CarrierCallbackWorld(NamedTuple):
     """What the carrier_callback function reaches."""
 
     settings: CarrierCallbackSettings
@@ -169,13 +170,13 @@ class CarrierCallbackWorld:
     lines: DynamoLines
     timers: SchedulerTimers
     functions: LambdaFunctions
-    credentials: TwilioCredentialsStore
+    credentials: "TwilioCredentialsStore"
 
 
 @cache
 def carrier_callback() -> CarrierCallbackWorld:
     """The carrier_callback function's world; no HTTP client in it."""
-    settings = CarrierCallbackSettings.read()
+    settings = read(CarrierCallbackSettings)
     executions, agents, lines = _store(settings.table_name)
     return CarrierCallbackWorld(
         settings,
@@ -188,8 +189,7 @@ def carrier_callback() -> CarrierCallbackWorld:
     )
 
 
-@dataclass(frozen=True)
-class DeliverWorld:
+class DeliverWorld(NamedTuple):
     """What the deliver function reaches."""
 
     executions: "Deliverer[Execution]"
@@ -200,8 +200,9 @@ class DeliverWorld:
 def deliver() -> DeliverWorld:
     """The deliver function's world."""
     from redial.usecases.deliver_events import Deliverer
+    from redial.wire import batch_json
 
-    settings = DeliverSettings.read()
+    settings = read(DeliverSettings)
     executions, agents, _ = _store(settings.table_name)
     return DeliverWorld(
         _deliverer(settings, executions, agents),
@@ -218,6 +219,7 @@ def _deliverer(
     settings: DeliverSettings | DialSettings, executions: DynamoExecutions, agents: DynamoAgents
 ) -> "Deliverer[Execution]":
     from redial.usecases.deliver_events import Deliverer
+    from redial.wire import execution_json
 
     def endpoint(execution: "Execution") -> str | None:
         agent = agents.recent(execution.account_id, execution.agent_id)
@@ -247,8 +249,7 @@ def _telling(settings: DeliverSettings | DialSettings) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class DialWorld:
+class DialWorld(NamedTuple):
     """What the dial function reaches."""
 
     dialler: "Dialler"
@@ -258,11 +259,13 @@ class DialWorld:
 @cache
 def dial() -> DialWorld:
     """The dial function's world."""
+    from redial.adapters.carriers import twilio
+    from redial.adapters.dynamodb.circuits import DynamoCircuits
     from redial.adapters.http import Http
     from redial.usecases.circuit_breaker import CircuitBreaker
     from redial.usecases.dial_attempt import Dialler
 
-    settings = DialSettings.read()
+    settings = read(DialSettings)
     executions, agents, lines = _store(settings.table_name)
     carrier = twilio.TwilioCarrier(Http(), _credentials(settings.twilio_secret), settings.twilio_api_url)
     dialler = Dialler(
@@ -285,10 +288,11 @@ def dial() -> DialWorld:
 @cache
 def sweep() -> "Sweeper":
     """The sweep function's world."""
+    from redial.adapters.carriers import twilio
     from redial.adapters.http import Http
     from redial.usecases.sweep import Sweeper
 
-    settings = SweepSettings.read()
+    settings = read(SweepSettings)
     executions, agents, lines = _store(settings.table_name)
     carrier = twilio.TwilioCarrier(Http(), _credentials(settings.twilio_secret), settings.twilio_api_url)
     return Sweeper(
@@ -314,7 +318,7 @@ def batch() -> "Worker":
     from redial.adapters.files import S3Files
     from redial.usecases.carry_on_batch import Worker
 
-    settings = BatchSettings.read()
+    settings = read(BatchSettings)
     executions, agents, lines = _store(settings.table_name)
     return Worker(
         batches=_batches(settings.table_name),
@@ -330,18 +334,17 @@ def batch() -> "Worker":
     )
 
 
-@dataclass(frozen=True)
-class TallyWorld:
+class TallyWorld(NamedTuple):
     """What the tally function reaches."""
 
-    batches: DynamoBatches
+    batches: "DynamoBatches"
     functions: LambdaFunctions
 
 
 @cache
 def tally() -> TallyWorld:
     """The tally function's world."""
-    settings = TallySettings.read()
+    settings = read(TallySettings)
     functions = LambdaFunctions(
         _client("lambda"), deliver_function=settings.deliver_function, batch_function=settings.batch_function
     )
