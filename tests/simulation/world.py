@@ -351,6 +351,13 @@ class World(LocalStack):
         table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
         return contents_of(table).lowest("due_at") is not None
 
+    def forget_circuits(self) -> None:
+        """As if no carrier had ever failed."""
+        client = self.aws.client("dynamodb")
+        for item in self.items("H#"):
+            key = {"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}}
+            client.delete_item(TableName=self.environment["TABLE_NAME"], Key=key)
+
     def stored_executions(self) -> list[Execution]:
         return [decode(item) for item in self.items("X#")]
 

@@ -275,15 +275,13 @@ class Lines(Protocol):
 
 @dataclass(frozen=True)
 class Due:
-    """Something that should have moved by `due_at`: an execution, a batch, the lines of an agent, or an account's
-    circuit, which moves with the next dial."""
+    """Something that should have moved by `due_at`: an execution, a batch, or the lines of an agent."""
 
     due_at: datetime
     execution_id: str | None = None
     batch_id: str | None = None
     agent_id: str | None = None
     shard: int | None = None
-    circuit_of: str | None = None
 
 
 class DueItems(Protocol):
@@ -293,7 +291,7 @@ class DueItems(Protocol):
         """Everything of one of the index's shards that was due by `now`, oldest first, page by page."""
 
     def watched(self) -> Iterator[Due]:
-        """Every shard of lines that somebody holds or lately held, and every open circuit, due or not."""
+        """Every shard of lines that somebody holds or lately held, due or not."""
 
 
 class Circuits(Protocol):

@@ -99,7 +99,6 @@ METRICS = {
     "LinesInUse": Metric("Count", "lines held by calls, of all agents; once a minute"),
     "CallsWaiting": Metric("Count", "calls that wait for a line, of all agents; once a minute"),
     "CircuitOpened": Metric("Count", "a carrier failed for everybody: its circuit was opened"),
-    "CircuitsOpen": Metric("Count", "circuits that are open, of all accounts; once a minute"),
     "CallbackRejected": Metric(
         "Count", "a request to the carriers' callback whose signature was wrong, or that made no sense"
     ),
@@ -201,12 +200,8 @@ def swept(done: "Swept") -> None:
         _add("SweeperRepair", times, word=repair)
     if done.errors:
         _add("SweeperError", done.errors)
-    for name, value in (
-        ("LinesInUse", done.lines_in_use),
-        ("CallsWaiting", done.calls_waiting),
-        ("CircuitsOpen", done.circuits_open),
-    ):
-        _add(name, value)
+    _add("LinesInUse", done.lines_in_use)
+    _add("CallsWaiting", done.calls_waiting)
     for before, after in done.changes:
         changed(before, after)
 

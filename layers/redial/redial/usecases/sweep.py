@@ -54,7 +54,7 @@ class Swept:
 
     `queued_at`: agents whose queue was put right, to be looked at when that is done. `carrier_silent`: the carrier
     could not be asked once; it is not asked again in this run, for each question may take longer than all the rest.
-    The last three are what it saw: lines that calls hold, calls that wait for one, circuits that are open.
+    The last two are what it saw: lines that calls hold, and calls that wait for one.
     """
 
     looked_at: int = 0
@@ -66,7 +66,6 @@ class Swept:
     carrier_silent: bool = False
     lines_in_use: int = 0
     calls_waiting: int = 0
-    circuits_open: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,9 +118,7 @@ class Sweeper:
         """Count lines and calls that wait, as far as there is time: too little is counted rather than nothing."""
         agents: set[str] = set()
         for due in watched:
-            if due.circuit_of is not None:
-                swept.circuits_open += 1
-            elif due.agent_id is not None and due.shard is not None and seconds_left() > SECONDS_TO_SPARE:
+            if due.agent_id is not None and due.shard is not None and seconds_left() > SECONDS_TO_SPARE:
                 swept.lines_in_use += len(self.lines.holders(due.agent_id, due.shard))
                 if due.agent_id not in agents:
                     agents.add(due.agent_id)

@@ -27,7 +27,7 @@ from redial.wire.timestamps import from_ms, to_ms
 
 DUE_SHARDS = 16
 WATCHED = "watched"
-"""The due index's partition of what the sweeper counts each minute, due or not: shards of lines, open circuits."""
+"""The due index's partition of what the sweeper counts each minute, due or not: shards of lines."""
 LISTING_SHARDS = 4
 OPEN, DONE = "open", "done"
 

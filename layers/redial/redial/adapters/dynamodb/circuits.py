@@ -3,7 +3,7 @@
     H#<account> / <provider>
 
     v version · f failures in a row · fs, fa the first and last of them (ms) · re reason · oa opened at (ms)
-    pb probes that failed · nt next try (ms) · ra resumed at (ms) · rn let through since · due_shard, due_at when open
+    pb probes that failed · nt next try (ms) · ra resumed at (ms) · rn let through since
 
 No item: nothing was ever wrong.
 """
@@ -17,9 +17,8 @@ from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
-from redial.domain.circuit import Circuit, CircuitState
+from redial.domain.circuit import Circuit
 from redial.ports import StaleVersion
-from redial.wire.stored_execution import WATCHED
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
@@ -74,8 +73,6 @@ def _encode(circuit: Circuit) -> dict[str, Any]:
             item[short] = to_ms(getattr(circuit, name))
     if circuit.reason is not None:
         item["re"] = circuit.reason
-    if circuit.state is CircuitState.OPEN:
-        item |= {"due_shard": WATCHED, "due_at": item["nt"]}
     return item
 
 

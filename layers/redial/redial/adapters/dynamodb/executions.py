@@ -297,8 +297,6 @@ def _due(item: dict[str, Any]) -> Due:
             return Due(due_at, execution_id=rest)
         case "B":
             return Due(due_at, batch_id=rest)
-        case "H":
-            return Due(due_at, circuit_of=rest)
     agent_id, _, shard = rest.rpartition("#")
     return Due(due_at, agent_id=agent_id, shard=int(shard))
 
