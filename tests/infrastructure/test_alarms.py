@@ -50,7 +50,7 @@ def test_a_series_that_nobody_publishes_would_be_noticed() -> None:
         ("Redial", "AttemptPlaced", {**service, "attempt": "5"}, "Sum"),
         ("Redial", "AttemptPlaced", {**service, "outcome": "busy"}, "Sum"),
         ("Redial", "AttemptRefused", {**service, "attempt": "1"}, "Sum"),
-        ("Redial", "CircuitsOpen", service, "Sum"),
+        ("Redial", "CallsWaiting", service, "Sum"),
         ("Redial", "RetryLateness", service, "Average"),
         ("AWS/Lambda", "Failures", dial, "Sum"),
         ("AWS/Lambda", "Errors", {"FunctionName": {"Ref": "Table"}}, "Sum"),
@@ -105,7 +105,7 @@ def _anchor(name: str) -> str:
 
 @each_alarm
 def test_an_alarm_leads_to_its_own_heading_of_the_runbook(name: str) -> None:
-    """Alarms that there are for each function share one; `DialFunctionFailingAlarm` leads to `## FunctionFailing`."""
+    """Alarms that there are for each function share one; `DialFunctionFailingAlarm` leads to `### FunctionFailing`."""
     headings = re.findall(r"^#{2,3} (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
     (heading,) = (heading for heading in headings if heading.lower() == _anchor(name))
     prefix = name.removesuffix("Alarm").removesuffix(heading)

@@ -44,7 +44,7 @@ def _logged() -> set[str]:
     """The fields of our lines: Powertools' own, those that handlers append, and each line's extras."""
     line = logging.LogRecord("redial", logging.WARNING, "handler.py", 1, "a line", (), None)
     fields = {*json.loads(telemetry.logger.registered_formatter.format(line)), *OF_LAMBDAS_CONTEXT}
-    fields |= {keyword.arg for call in _calls("append_keys") for keyword in call.keywords if keyword.arg}
+    fields |= {keyword.arg for call in _calls("about") for keyword in call.keywords if keyword.arg}
     for level in ("debug", "info", "warning", "error", "exception", "level"):
         for call in _calls(level):
             fields |= _extras(call)
