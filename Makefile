@@ -26,14 +26,18 @@ VERSION = $(shell .venv/bin/python -c 'import sys; print("%d.%d" % sys.version_i
 OTHER_VERSIONS = $(foreach version,$(filter-out $(VERSION),3.11 3.13),$(if $(PYTHON_$(version)),$(version)))
 
 # $(call install,<environment>,<requirements>): uv takes seconds for what takes pip minutes; pip where uv is not to be had.
-install = .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2) || \
-  $(1)/bin/python -m pip install --quiet --disable-pip-version-check -r $(2)
+# Nothing is installed whose hash is not in the list.
+install = .venv/bin/uv pip install --quiet --require-hashes --python $(1)/bin/python -r $(2) || \
+  $(1)/bin/python -m pip install --quiet --require-hashes --disable-pip-version-check -r $(2)
+
+LISTS := layers/redial/requirements requirements-checks requirements-dev requirements-ministack requirements-sam requirements-uv
 
 .venv/ready: requirements-dev.txt layers/redial/requirements.txt
 	@echo "Installing into .venv, once: seconds with uv, else two minutes …"
 	@test -x .venv/bin/python || { python="$(PYTHON)"; \
 	  test -n "$$python" || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$$python" -m venv .venv; }
-	@test -x .venv/bin/uv || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 || true
+	@test -x .venv/bin/uv || \
+	  .venv/bin/python -m pip install --quiet --require-hashes --disable-pip-version-check -r requirements-uv.txt || true
 	@$(call install,.venv,requirements-dev.txt)
 	@touch $@
 
@@ -47,6 +51,12 @@ install = .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2) || \
 	@echo "Installing AWS SAM into .venv-sam, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
 	@$(call install,$(@D),requirements-sam.txt)
+	@touch $@
+
+.venv-checks/ready: requirements-checks.txt | .venv/ready
+	@echo "Installing checkov and pip-audit into .venv-checks, once …"
+	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
+	@$(call install,$(@D),requirements-checks.txt)
 	@touch $@
 
 .venv-ministack/ready: requirements-ministack.txt | .venv/ready
@@ -85,11 +95,21 @@ test: check pytest ## Everything that must pass: checks, and tests on Python 3.1
 	done
 
 .PHONY: check
-check: .venv/ready .venv-sam/ready ## Format, lint, types, import directions, template
+check: .venv/ready .venv-sam/ready .venv-checks/ready ## Format, lint, types, import directions, templates
 	@echo "ruff" && .venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
 	@echo "mypy" && .venv/bin/mypy
 	@echo "import-linter" && $(WITH_PATH) .venv/bin/lint-imports --no-logo
-	@echo "sam validate" && $(SAM) validate --lint --region us-east-1
+	@echo "cfn-lint" && .venv-sam/bin/cfn-lint --config-file .cfnlintrc.yaml
+	@echo "checkov" && .venv-checks/bin/checkov --config-file .checkov.yaml
+	@echo "(what is known of the installed packages' holes takes a network: make audit)"
+
+# pip-audit takes a package that PyPI tells nothing about for one without holes; --strict makes that a failure.
+.PHONY: audit
+audit: .venv-checks/ready ## Ask PyPI whether anything that is installed has a known hole. Fails where it cannot ask
+	@for list in $(LISTS); do \
+	  echo "pip-audit $$list.txt" && \
+	  .venv-checks/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$list.txt || exit 1; \
+	done
 
 .PHONY: pytest
 pytest: .venv/ready ## Only the tests, on one Python. ARGS='-k stop'
@@ -153,9 +173,11 @@ keys: .venv/ready ## Accounts and API keys. ARGS='create-account --name acme --t
 # ---- This repository -------------------------------------------------------------------------------------------------
 
 .PHONY: lock
-lock: .venv/ready ## Write requirements-dev.txt anew from requirements-dev.in
-	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock" \
-	  requirements-dev.in -o requirements-dev.txt
+lock: .venv/ready ## Pin everything that is installed, with hashes: each requirements.txt from its .in. ARGS=--upgrade
+	@for list in $(LISTS); do \
+	  .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
+	    $(ARGS) $$list.in -o $$list.txt || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## Remove environments, builds and caches

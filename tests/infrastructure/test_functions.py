@@ -72,10 +72,17 @@ def test_a_change_of_any_kind_publishes_a_version(name: str) -> None:
     assert function["AutoPublishAlias"] == "live"
     assert function["AutoPublishAliasAllProperties"] is True
     assert of_type("AWS::Serverless::LayerVersion")["RedialLayer"]["Properties"]["PublishLambdaVersion"] is True
-    used = {text for text in texts(function["Environment"]) if text in template()["Parameters"]}
-    if "HasPublicUrl" in texts(function["Environment"]):
-        used.add("PublicUrl")
-    assert used == set(re.findall(r"\$\{(\w+)\}", function["VersionDescription"]["Fn::Sub"]))
+    assert _parameters_in(function["Environment"]) == _parameters_in(function["VersionDescription"])
+
+
+def _parameters_in(value: Any) -> set[str]:
+    """The template's parameters that a value depends on, by name, in a text or through a condition."""
+    found = set()
+    for text in texts(value):
+        found |= {text, *re.findall(r"\$\{(\w+)\}", text)} & set(template()["Parameters"])
+        if text in template()["Conditions"]:
+            found |= _parameters_in(template()["Conditions"][text])
+    return found
 
 
 @pytest.mark.parametrize("name", ASYNCHRONOUS)
@@ -119,24 +126,27 @@ def test_time_suffices_for_what_a_function_waits_for() -> None:
 
 
 def test_every_function_arn_that_is_written_out_is_a_functions() -> None:
-    arns = {
-        text.split(":function:")[1]
-        for text in texts(template()["Resources"]) + texts(template()["Globals"])
-        if ":function:" in text
-    }
+    resources = {name: one for name, one in template()["Resources"].items() if name != "DeploymentRole"}
     targets = {f"{function['FunctionName']['Fn::Sub']}:live" for function in FUNCTIONS.values()}
+    arns = _function_arns(resources) | _function_arns(template()["Globals"])
     assert arns
     assert arns <= targets
+    names = {target.removesuffix(":live") for target in targets}
+    assert _function_arns(template()["Resources"]["DeploymentRole"]) == targets | names, "it turns the aliases"
 
 
-def test_the_http_api_knows_two_routes_and_leaves_the_rest_to_the_code() -> None:
+def _function_arns(value: Any) -> set[str]:
+    return {text.split(":function:")[1] for text in texts(value) if ":function:" in text}
+
+
+def test_the_http_api_knows_three_routes_and_leaves_the_rest_to_the_code() -> None:
     routes: dict[str, Any] = {
         name: [event["Properties"] for event in function["Events"].values() if event["Type"] == "HttpApi"]
         for name, function in FUNCTIONS.items()
         if "Events" in function
     }
     api = {"ApiId": {"Ref": "HttpApi"}}
-    assert routes["api"] == [api]
+    assert routes["api"] == [{**api, "Method": "POST", "Path": "/batches"}, api]
     assert routes["carrier_callback"] == [{**api, "Method": "POST", "Path": "/callbacks/{proxy+}"}]
 
 

@@ -17,7 +17,7 @@ from local.lambda_functions import ACCOUNT_ID, REGION
 from local.template import Template
 from redial.usecases import carry_on_batch
 from tests.support.local_stack import Answer, LocalClient, local_stack, request
-from tests.support.template import PATH, functions, of_type
+from tests.support.template import PATH, functions, of_type, template
 
 ROLES = of_type("AWS::IAM::Role")
 OF_LAMBDA_ITSELF = {
@@ -104,6 +104,31 @@ def test_only_this_accounts_schedules_in_their_group_may_take_their_role(role: s
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}, "aws:SourceArn": group}
     }
+
+
+def test_a_deployment_may_turn_this_stacks_aliases_and_no_others() -> None:
+    (trust,) = ROLES["DeploymentRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert (trust["Principal"], trust["Action"]) == ({"Service": "codedeploy.amazonaws.com"}, "sts:AssumeRole")
+    assert ROLES["DeploymentRole"]["Condition"] == "IsGradual"
+    assert set(_that_allow("lambda:UpdateAlias")) == {"DeploymentRole"}
+    assert "*" not in "".join(
+        resource["Fn::Sub"] for resource in _that_allow("lambda:UpdateAlias")["DeploymentRole"]["Resource"]
+    )
+
+
+def test_nobody_else_may_do_anything() -> None:
+    """Every role is a function's, a schedule's or the deployment's; every other policy is one that denies."""
+    of_functions = {function["Role"]["Fn::GetAtt"].removesuffix(".Arn") for function in functions().values()}
+    assert set(ROLES) == of_functions | {"ScheduleRole", "SweepScheduleRole", "DeploymentRole"}
+    others = {
+        name: one
+        for name, one in template()["Resources"].items()
+        if one["Type"].startswith("AWS::IAM::") or one["Type"].endswith(("Policy", "Permission"))
+        if name not in ROLES
+    }
+    assert set(others) == {"FilesBucketPolicy"}
+    for statement in others["FilesBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]:
+        assert statement["Effect"] == "Deny"
 
 
 def _that_allow(action: str) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What template.yaml declares beside the functions: state, queues, the HTTP API, alarms, parameters."""
+"""What template.yaml declares beside the functions: state, the HTTP API, parameters."""
 
 import re
 from typing import Any
@@ -6,22 +6,8 @@ from unittest import mock
 
 import pytest
 
-from redial.runtime import telemetry
 from tests.support.table import TABLE_NAME, create_table
-from tests.support.template import functions, of_type, template
-
-ALARMS = of_type("AWS::CloudWatch::Alarm")
-QUEUES = of_type("AWS::SQS::Queue")
-OF_AWS: dict[tuple[str, str], set[str]] = {
-    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
-    ("AWS/Lambda", "Invocations"): {"FunctionName"},
-    ("AWS/Lambda", "IteratorAge"): {"FunctionName"},
-    ("AWS/Lambda", "Throttles"): {"FunctionName"},
-    ("AWS/ApiGateway", "5xx"): {"ApiId"},
-}
-"""Metrics that AWS publishes, each with the dimensions of one series of it. From the services' own documentation:
-…/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html, …/lambda/latest/dg/
-monitoring-metrics-types.html, …/apigateway/latest/developerguide/http-api-metrics.html"""
+from tests.support.template import functions, of_type, template, texts
 
 
 def _table() -> dict[str, Any]:
@@ -109,58 +95,6 @@ def test_uploads_go_after_a_week_and_batches_files_stay() -> None:
     assert "Prefix" not in unfinished
 
 
-def test_somebody_is_told_when_tally_is_late() -> None:
-    alarm = ALARMS["TallyLateAlarm"]["Properties"]
-    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "TallyFunction"}}]
-    assert (alarm["MetricName"], alarm["Statistic"]) == ("IteratorAge", "Maximum")
-    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 5 * 60 * 1000)
-
-
-@pytest.mark.parametrize("queue", sorted(QUEUES))
-def test_dead_letters_are_kept_for_two_weeks_and_somebody_is_told(queue: str) -> None:
-    assert QUEUES[queue]["Properties"] == {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
-    watched = [{"Name": "QueueName", "Value": {"Fn::GetAtt": f"{queue}.QueueName"}}]
-    (alarm,) = (alarm["Properties"] for alarm in ALARMS.values() if alarm["Properties"]["Dimensions"] == watched)
-    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanOrEqualToThreshold", 1)
-
-
-@pytest.mark.parametrize("name", sorted(ALARMS))
-def test_an_alarm_watches_a_metric_that_is_published(name: str) -> None:
-    alarm = ALARMS[name]["Properties"]
-    dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
-    if alarm["Namespace"] == "Redial":
-        assert alarm["MetricName"] in _published()
-        assert dimensions == {"service": template()["Globals"]["Function"]["Environment"]["Variables"][_SERVICE]}
-        assert template()["Globals"]["Function"]["Environment"]["Variables"][_NAMESPACE] == "Redial"
-    else:
-        assert set(dimensions) == OF_AWS[alarm["Namespace"], alarm["MetricName"]]
-        (target,) = dimensions.values()
-        logical_id = target["Ref"] if "Ref" in target else target["Fn::GetAtt"].partition(".")[0]
-        assert logical_id in template()["Resources"]
-
-
-_SERVICE, _NAMESPACE = "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"
-
-
-def _published() -> set[str]:
-    """The names of all metrics that the code publishes."""
-    with open(telemetry.__file__) as source:  # noqa: PTH123  a module's own file
-        return set(re.findall(r'"([A-Z][a-z]+(?:[A-Z][a-z]+)+)"', source.read()))
-
-
-@pytest.mark.parametrize("name", sorted(ALARMS))
-def test_an_alarm_says_what_is_wrong_and_tells_the_topic_if_there_is_one(name: str) -> None:
-    alarm = ALARMS[name]["Properties"]
-    tell = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
-    assert alarm["AlarmActions"] == alarm["OKActions"] == tell
-    assert len(alarm["AlarmDescription"]) > 40
-
-
-def test_silence_is_alarming_only_of_what_runs_every_minute() -> None:
-    breaching = {name for name, alarm in ALARMS.items() if alarm["Properties"]["TreatMissingData"] == "breaching"}
-    assert breaching == {"SweepStoppedAlarm"}
-
-
 def test_requests_are_logged_without_what_they_carry_and_the_log_is_emptied() -> None:
     api = of_type("AWS::Serverless::HttpApi")["HttpApi"]["Properties"]
     assert api["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": "HttpApiLogGroup.Arn"}
@@ -177,6 +111,21 @@ def test_clients_cannot_use_up_the_carriers_callbacks_share() -> None:
     highest = template()["Parameters"]["ApiRequestsPerSecond"]["MaxValue"]
     assert api["RouteSettings"][route]["ThrottlingRateLimit"] >= highest
     assert api["DefaultRouteSettings"]["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
+
+
+def test_what_is_throttled_by_itself_is_a_route_and_uploads_are_throttled_more() -> None:
+    settings = of_type("AWS::Serverless::HttpApi")["HttpApi"]["Properties"]["RouteSettings"]
+    routes = {
+        f"{event['Properties']['Method']} {event['Properties']['Path']}"
+        for function in functions().values()
+        for event in function.get("Events", {}).values()
+        if event["Type"] == "HttpApi" and "Path" in event["Properties"]
+    }
+    assert set(settings) == routes, "a route of its own is there for the sake of its throttling"
+    assert (
+        settings["POST /batches"]["ThrottlingRateLimit"] < template()["Parameters"]["ApiRequestsPerSecond"]["Default"]
+    )
+    assert all({"ThrottlingRateLimit", "ThrottlingBurstLimit"} == set(one) for one in settings.values())
 
 
 PARAMETERS = template()["Parameters"]
@@ -201,6 +150,12 @@ def test_a_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
         ("TwilioSecretName", ["redial/twilio", "a"], ["", "arn:aws:secretsmanager:…", "two words"]),
         ("TwilioApiUrl", ["https://api.dublin.ie1.twilio.com"], ["http://api.twilio.com", "https://api.twilio.com/"]),
         ("PublicUrl", ["", "https://calls.example.com", "https://example.com/v1"], ["calls.example.com", "https://a/"]),
+        ("DomainName", ["", "calls.example.com"], ["https://calls.example.com", "calls", "Calls.example.com", "a..b"]),
+        (
+            "CertificateArn",
+            ["", "arn:aws:acm:eu-west-1:123456789012:certificate/1a2b3c-4d"],
+            ["calls.example.com", "arn:aws:iam::123456789012:server-certificate/a"],
+        ),
         ("AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:on-call"], ["on-call", "arn:aws:sqs:a:1:b"]),
     ],
 )
@@ -217,12 +172,19 @@ def test_a_versions_description_cannot_grow_too_long() -> None:
         "TwilioSecretName": "x" * 64,
         "TwilioApiUrl": f"https://{'x' * 40}.twilio.com",
         "PublicUrl": f"https://{'x' * 64}/{'x' * 20}",
+        "DomainName": f"{'x' * 30}.{'x' * 30}.xx",
     }
     for name, value in longest.items():
         if "AllowedPattern" in PARAMETERS[name]:
             assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
             assert not re.fullmatch(PARAMETERS[name]["AllowedPattern"], value.replace("x" * 20, "x" * 64))
+        assert len(value) <= PARAMETERS[name].get("MaxLength", 256)
     for function in functions().values():
-        description: str = function["VersionDescription"]["Fn::Sub"]
-        filled_in = re.sub(r"\$\{(\w+)\}", lambda parameter: longest[parameter[1]], description)
+        description = function["VersionDescription"]["Fn::Sub"]
+        text, values = (description, {}) if isinstance(description, str) else description
+        chosen = {
+            name: max((longest[one] for one in texts(value) if one in longest), key=len)
+            for name, value in values.items()
+        }
+        filled_in = re.sub(r"\$\{(\w+)\}", lambda one: {**longest, **chosen}[one[1]], text)  # noqa: B023  used at once
         assert len(filled_in) <= 256
