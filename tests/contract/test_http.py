@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from redial.adapters.http import Http
+from redial.adapters.http import REMEMBERED_SECONDS, Http, Lookups
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
 from tests.support.raw_server import (
     RawServer,
@@ -340,3 +340,29 @@ def test_no_bytes_from_a_server_make_it_raise_anything_else(data: bytes) -> None
         except NoAnswer:
             return
         assert isinstance(answer.status, int)
+
+
+# ---- look-ups -----------------------------------------------------------------------------------------------------
+
+
+def test_a_look_up_is_remembered_for_some_seconds_and_trouble_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    clock = [100.0]
+    monkeypatch.setattr("redial.adapters.http.time.monotonic", lambda: clock[0])
+
+    def resolve(host: str, *_: Any, **__: Any) -> Any:
+        asked.append(host)
+        if len(asked) == 1:
+            raise OSError("no name server")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))]
+
+    lookups = Lookups(resolve)
+    with pytest.raises(OSError, match="no name server"):
+        lookups.within(1)("hook.example", 443)
+    first = lookups.within(1)("hook.example", 443)
+    clock[0] += REMEMBERED_SECONDS - 0.1
+    assert lookups.within(1)("hook.example", 443) is first
+    lookups.within(1)("other.example", 443)
+    clock[0] += 0.2
+    lookups.within(1)("hook.example", 443)
+    assert asked == ["hook.example", "hook.example", "other.example", "hook.example"]

@@ -43,7 +43,7 @@ from local.scheduler import PRECISION_SECONDS, Schedule
 from local.stack import SWEEPER, LocalStack, webhook_secret_of
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
-from redial.adapters.http import Http
+from redial.adapters.http import Http, Lookups
 from redial.domain.batch import Batch
 from redial.domain.execution import Execution
 from redial.runtime import keys, system
@@ -212,7 +212,7 @@ class World(LocalStack):
         self._patch(mock.patch("redial.adapters.secrets.threading", mock.Mock(Lock=nullcontext)))
         # Nothing here depends on how fast this machine is.
         self._patch(mock.patch("redial.adapters.webhooks.time", mock.Mock(monotonic=lambda: 0.0)))
-        self._patch(mock.patch("redial.adapters.webhooks.resolve_within", lambda seconds, resolve: resolve))
+        self._patch(mock.patch.object(Lookups, "within", lambda lookups, seconds: lookups._resolve))
         super().start()
         second = self.accounts[1]
         dynamodb = self.aws.client("dynamodb")

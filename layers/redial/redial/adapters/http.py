@@ -40,6 +40,11 @@ _UNWANTED_SECONDS = 0.25
 Resolve = Callable[..., Sequence[tuple[Any, ...]]]
 """`socket.getaddrinfo`, or what stands in for it."""
 
+REMEMBERED_SECONDS = 10.0
+"""How long a look-up is remembered: less than any host that moves gives those who know its old address."""
+MOST_REMEMBERED = 1000
+"""How many look-ups a process remembers; then it begins anew."""
+
 _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((ConnectionRefusedError,), "connection refused"),
     ((ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected), "connection closed by the other side"),
@@ -53,7 +58,7 @@ class Http:
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, resolve: Resolve = socket.getaddrinfo) -> None:
         self._given_tls = tls
-        self._resolve = resolve
+        self._lookups = Lookups(resolve)
 
     @functools.cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -139,10 +144,35 @@ class Http:
 
     def _addresses(self, host: str, port: int, seconds: float) -> list[str]:
         try:
-            found = resolve_within(seconds, self._resolve)(host, port, type=socket.SOCK_STREAM)
+            found = self._lookups.within(seconds)(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise NotSent(f"no address found for {host}") from error
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Lookups:
+    """Look-ups of host names, remembered for some seconds: several events go to one host within one invocation, and a
+    look-up with its thread takes as long as all else that is done for one of them."""
+
+    def __init__(self, resolve: Resolve = socket.getaddrinfo) -> None:
+        self._resolve = resolve
+        self._known: dict[Any, tuple[Sequence[tuple[Any, ...]], float]] = {}
+
+    def within(self, seconds: float) -> Resolve:
+        """Like `socket.getaddrinfo`, given up after `seconds`."""
+
+        def look_up(*args: Any, **kwargs: Any) -> Sequence[tuple[Any, ...]]:
+            asked, now = (args, tuple(sorted(kwargs.items()))), time.monotonic()
+            known = self._known.get(asked)
+            if known is not None and now - known[1] < REMEMBERED_SECONDS:
+                return known[0]
+            answer = resolve_within(seconds, self._resolve)(*args, **kwargs)
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            self._known[asked] = (answer, now)
+            return answer
+
+        return look_up
 
 
 def resolve_within(seconds: float, resolve: Resolve) -> Resolve:

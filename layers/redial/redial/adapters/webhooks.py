@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 
 from redial.adapters.address_guard import AddressRefused, Resolve, check
-from redial.adapters.http import Http, resolve_within
+from redial.adapters.http import Http, Lookups
 from redial.ports import DeliveryAnswer
 from redial.wire.http import NoAnswer, NotSent, retry_after_seconds
 from redial.wire.webhook_signature import sign
@@ -21,15 +21,13 @@ class HttpWebhooks:
     def __init__(self, http: Http, *, allow_local: bool, resolve: Resolve = socket.getaddrinfo) -> None:
         self._http = http
         self._allow_local = allow_local
-        self._resolve = resolve
+        self._lookups = Lookups(resolve)
 
     def post(self, url: str, body: bytes, webhook_id: str, secrets: tuple[str, ...], now: datetime) -> DeliveryAnswer:
         """As the port says. The status decides, so the answer's body is not read at all; a redirect is a failure."""
         started = time.monotonic()
         try:
-            target = check(
-                url, allow_local=self._allow_local, resolve=resolve_within(CONNECT_TIMEOUT_SECONDS, self._resolve)
-            )
+            target = check(url, allow_local=self._allow_local, resolve=self._lookups.within(CONNECT_TIMEOUT_SECONDS))
             signature = sign(secrets, webhook_id, now, body)
         except (AddressRefused, ValueError) as error:
             return DeliveryAnswer(None, f"{error}: not sent")
