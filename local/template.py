@@ -422,6 +422,7 @@ _NAME_PROPERTY = {
     "AWS::Logs::LogGroup": "LogGroupName",
 }
 _ARN_RESOURCE = {
+    "AWS::CloudWatch::Alarm": ("cloudwatch", "alarm:{}"),
     "AWS::Serverless::Function": ("lambda", "function:{}"),
     "AWS::DynamoDB::Table": ("dynamodb", "table/{}"),
     "AWS::S3::Bucket": ("s3", "{}"),

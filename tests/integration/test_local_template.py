@@ -310,4 +310,4 @@ def test_the_repositorys_own_template_is_understood_whole() -> None:
     assert [one.function.module for one in own.recurring(functions)] == ["functions.sweep.handler"]
     assert [one.mapping.function.module for one in own.stream_readers(functions)] == ["functions.tally.handler"]
     assert own.tables() and own.schedule_groups() and own.buckets()
-    own.resolve(own._document["Resources"], "Resources")
+    own.resolve(own._resources, "Resources")

@@ -137,7 +137,7 @@ def _delivery_lease() -> Any:
 def _line_release() -> Any:
     """A line that was taken is never given back."""
     return _all(
-        mock.patch.object(DynamoLines, "release", return_value=False),
+        mock.patch.object(DynamoLines, "release", return_value=set()),
         mock.patch.object(DynamoLines, "hand_over", return_value=False),
     )
 
