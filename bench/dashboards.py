@@ -97,12 +97,19 @@ class _Stack(LocalStack):
             try:
                 answer = handler(event, context)
                 errors = 0.0
+                if isinstance(answer, dict) and "statusCode" in answer:
+                    self._answered(at, answer["statusCode"])
                 return answer
             finally:
                 for name, value in (("Invocations", 1.0), ("Errors", errors)):
                     self._found[series_of("AWS/Lambda", name, {"FunctionName": function.name})].append((at, value))
 
         return counted
+
+    def _answered(self, at: float, status: int) -> None:
+        """What API Gateway counts of a request."""
+        for name, value in (("Count", 1), ("4xx", 400 <= status < 500), ("5xx", status >= 500)):
+            self._found[series_of("AWS/ApiGateway", name, {"ApiId": "HttpApi"})].append((at, float(value)))
 
 
 def record(rows: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -269,6 +276,10 @@ def _draw_alarms(axes: Any, names: Sequence[str]) -> None:
 def _draw_lines(axes: Any, properties: dict[str, Any], recorded: dict[str, Any]) -> None:
     shown = lines_of(properties, recorded["series"])
     anything = False
+    if properties.get("stacked", False):
+        _stack(axes, shown, recorded["from"], properties["period"])
+        shown = []
+        anything = True
     for number, (label, found) in enumerate(shown):
         times = [(at - recorded["from"]) / 3600 for at in found]
         values = list(found.values())
@@ -292,6 +303,18 @@ def _draw_lines(axes: Any, properties: dict[str, Any], recorded: dict[str, Any])
     axes.set_ylim(limits.get("min", 0), limits.get("max"))
     axes.grid(visible=True, linewidth=0.3)
     axes.legend(fontsize=5, loc="upper right", ncols=2, framealpha=0.6)
+
+
+def _stack(axes: Any, shown: Sequence[tuple[str, dict[float, float]]], begins: float, period: int) -> None:
+    """Bars upon each other; of what never happened only the name."""
+    heights: dict[float, float] = defaultdict(float)
+    for number, (label, found) in enumerate(shown):
+        times = [(at + period / 2 - begins) / 3600 for at in found]
+        bottoms = [heights[at] for at in found]
+        colour = COLOURS[number % len(COLOURS)]
+        axes.bar(times, list(found.values()), width=period / 3600, bottom=bottoms, label=label, color=colour)
+        for at, value in found.items():
+            heights[at] += value
 
 
 def main() -> None:

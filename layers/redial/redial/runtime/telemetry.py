@@ -144,13 +144,23 @@ def dialled(done: "Dialled") -> None:
         names = {Refused: "AttemptRefused", NotPlaced: "AttemptNotPlaced", Unknown: "AttemptUnknown"}
         _add(names[type(result)])
     changed(before, after)
-    if len(after.changes) <= len(before.changes):
+    _waited(done.found or before, after, placed=result is not None and not isinstance(result, NotPlaced))
+
+
+def _waited(found: Execution, after: Execution, placed: bool) -> None:
+    """How long a call waited that was `found` waiting: for its time, or for a line until it was `placed`.
+
+    Neither is told of a batch's contact whose turn has just come, or that waits in its batch's room, nor of a call that
+    the carrier could not place before: they wait for something else.
+    """
+    state = found.state
+    if found.is_untouched or state.in_room or state.deferrals or len(after.changes) <= len(found.changes):
         return
-    waited, acted_at = before.state, after.changes[len(before.changes)].at
-    if waited.timer is not None and waited.attempt.number > 1 and not (waited.in_room or waited.deferrals):
-        _add("RetryLateness", _seconds(acted_at - waited.timer[1]))
-    if result is not None and waited.queued_at is not None and not (before.is_untouched or waited.deferrals):
-        _add("LineWait", _seconds(acted_at - waited.queued_at))
+    acted_at = after.changes[len(found.changes)].at
+    if state.timer is not None and state.attempt.number > 1:
+        _add("RetryLateness", _seconds(acted_at - state.timer[1]))
+    if placed and state.queued_at is not None:
+        _add("LineWait", _seconds(acted_at - state.queued_at))
 
 
 def _seconds(time: timedelta) -> float:

@@ -49,13 +49,15 @@ EARLY = timedelta(seconds=5)
 class Dialled:
     """What one invocation did: the execution before and after (None: there is none), and the carrier's answer.
 
-    `room`: where it stands in its batch's room now (None: it does not). `held`: its carrier's circuit is open, and it
-    waits; `opened`: this very answer opened it.
+    `before` is it as it was just before the last write: claimed, where the carrier was asked; `found` as it was before
+    the claim. `room`: where it stands in its batch's room now (None: it does not). `held`: its carrier's circuit is
+    open, and it waits; `opened`: this very answer opened it.
     """
 
     before: Execution | None
     execution: Execution | None
     result: DialResult | None = None
+    found: Execution | None = None
     room: datetime | None = None
     held: bool = False
     opened: bool = False
@@ -326,10 +328,10 @@ class Dialler:
             known=claimed,
         )
         if changed is None:
-            return Dialled(claimed, None, result, opened=opened)
+            return Dialled(claimed, None, result, execution, opened=opened)
         before, after = changed
         self._follow_up(before, after, now)
-        return Dialled(before, after, result, opened=opened)
+        return Dialled(before, after, result, execution, opened=opened)
 
     def _hold(self, execution: Execution, held: Execution, shard: int, lease: str, now: datetime) -> Dialled:
         """Store that it waits for the carrier; its line it keeps."""
