@@ -366,3 +366,28 @@ def test_a_look_up_is_remembered_for_some_seconds_and_trouble_is_not(monkeypatch
     clock[0] += 0.2
     lookups.within(1)("hook.example", 443)
     assert asked == ["hook.example", "hook.example", "other.example", "hook.example"]
+
+
+# ---- total timeouts of many requests at once -----------------------------------------------------------------------
+
+
+def test_each_of_many_requests_ends_at_its_own_time_and_one_thread_sees_to_it(over: threading.Event) -> None:
+    """Whatever the order in which they began."""
+    ended: dict[float, float] = {}
+    with serving(dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x", 0.05, over)) as server:
+        started = time.monotonic()
+
+        def ask(seconds: float) -> None:
+            with pytest.raises(NoAnswer):
+                send(at(server), total_timeout_seconds=seconds)
+            ended[seconds] = time.monotonic() - started
+
+        asking = [threading.Thread(target=ask, args=(seconds,)) for seconds in (1.6, 0.4, 1.0)]
+        for thread in asking:
+            thread.start()
+            time.sleep(0.02)
+        assert [thread.name for thread in threading.enumerate()].count("watchdog") == 1
+        for thread in asking:
+            thread.join(10)
+    assert list(ended) == [0.4, 1.0, 1.6]
+    assert all(taken >= seconds for seconds, taken in ended.items())

@@ -81,7 +81,7 @@ def dialled(result: Any, found: Any = None, at: Any = TEN) -> Dialled:
 )
 def test_what_the_carrier_answered_is_counted(result: Any, expected: Emitted, log: Log) -> None:
     telemetry.dialled(dialled(result, at=TEN + seconds(3)))
-    waited = {} if isinstance(result, NotPlaced) else {("LineWait",): [3.0]}  # it waits on
+    waited: Emitted = {} if isinstance(result, NotPlaced) else {("LineWait",): [3.0]}  # it waits on
     assert log.read() == {**expected, **waited}
 
 
