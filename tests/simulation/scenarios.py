@@ -7,7 +7,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from local.carrier_calls import Outcome
+from redial.adapters.dynamodb.circuits import DynamoCircuits
+from redial.domain.circuit import FAILURES_TO_OPEN_AT_ONCE
 from redial.domain.execution import Execution
+from redial.domain.outcome import Unknown
+from redial.usecases.circuit_breaker import LOOK_EVERY
 from redial.wire.timestamps import rfc3339
 from tests.simulation.invariants import ZONES
 from tests.simulation.population import AREAS
@@ -157,6 +161,19 @@ def throttled(world: World, number: int, begin: Begin) -> None:
     story.call("refused-429", "completed")
 
 
+def carrier_outage(world: World, number: int, begin: Begin) -> None:
+    """The circuit is open: a call is held, probes, and finds that the carrier works again."""
+    story = Story(world, number)
+    circuits = DynamoCircuits(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
+    circuit = circuits.get(story.account.id, "twilio")
+    for _ in range(FAILURES_TO_OPEN_AT_ONCE):
+        circuit = circuit.told(Unknown("Twilio answered 503"), False, world.now)
+    circuits.save(circuit)
+    story.wait(LOOK_EVERY.total_seconds())  # no process takes it for closed any more
+    begin()
+    story.call("completed")
+
+
 def unknown_but_placed(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number)
     begin()
@@ -290,6 +307,7 @@ SCENARIOS: dict[str, Scenario] = {
     "voicemail": voicemail,
     "refused for good": refused_for_good,
     "throttled": throttled,
+    "carrier outage": carrier_outage,
     "unknown but placed": unknown_but_placed,
     "callbacks lost": callbacks_lost,
     "line handed on": line_handed_on,
