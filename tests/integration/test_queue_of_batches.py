@@ -11,12 +11,13 @@ from moto import mock_aws
 
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.lines import DynamoLines
+from redial.adapters.dynamodb.recent import LASTS
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, contact_id
 from redial.domain.execution import Execution
 from redial.domain.status import Status
 from redial.ports import StaleVersion, Standing, Waiter
-from redial.usecases.lines import fill, next_turn
+from redial.usecases.lines import fill, next_turn, pass_on
 from redial.usecases.tally import Moved, tally
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
 from tests.support.table import TABLE_NAME, create_table
@@ -170,6 +171,30 @@ def test_free_lines_are_filled_and_no_more(one: Agent, lines: DynamoLines) -> No
     read = lines.standing(AGENT_ID, FIRST)
     assert read is not None
     assert read.next_row == 4, "nobody is taken whom no line is free for"
+
+
+def test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_that_is_freed(client: Any) -> None:
+    """And of two who are freed, the second line is handed on in one write: the queue is then known not to be empty."""
+    now = [TEN]
+    agent_of_two, functions = agent(max_concurrent_calls=2), Started()
+    lines = DynamoLines(client, TABLE_NAME, lambda: now[0])
+    for name in ("first", "second"):
+        assert lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 2, name, 1, TEN)
+    assert not lines.queue(AGENT_ID).waiters
+    other_process = DynamoLines(client, TABLE_NAME)
+    for second, name in enumerate(("third", "fourth")):
+        other_process.enqueue(AGENT_ID, Waiter(name, 1, False, TEN + seconds(second)))
+    assert not lines.queue(AGENT_ID, lagging=True).waiters, "it is remembered as empty"
+    assert pass_on(agent_of_two, 0, "first", 1, lines, functions, TEN)
+    assert [dial[0] for dial in functions.dials] == ["third"]
+    assert [waiter.execution_id for waiter in lines.queue(AGENT_ID, lagging=True).waiters] == ["fourth"]
+    assert pass_on(agent_of_two, 0, "second", 1, lines, functions, TEN)
+    assert [dial[0] for dial in functions.dials] == ["third", "fourth"]
+    assert set(lines.holders(AGENT_ID, 0)) == {"third", "fourth"}
+    lines.queue(AGENT_ID)
+    other_process.enqueue(AGENT_ID, Waiter("fifth", 1, False, TEN))
+    now[0] += LASTS
+    assert [waiter.execution_id for waiter in lines.queue(AGENT_ID, lagging=True).waiters] == ["fifth"]
 
 
 # ---- counts -------------------------------------------------------------------------------------------------------

@@ -218,7 +218,8 @@ class Lines(Protocol):
     def dequeue(self, agent_id: str, waiter: Waiter) -> None: ...
 
     def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
-        """The front of the queue: at least its first waiter, and all batches unless a due retry waits."""
+        """The front of the queue: at least its first waiter, and all batches unless a due retry waits. `lagging`: it
+        may be shown empty as it was some seconds ago."""
 
     def waiting(self, agent_id: str, most: int) -> int:
         """How many calls wait, those included that running batches have not begun with; only the first `most` of the

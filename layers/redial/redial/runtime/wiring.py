@@ -61,7 +61,7 @@ def _store(table_name: str) -> tuple[DynamoExecutions, DynamoAgents, DynamoLines
     return (
         DynamoExecutions(client, table_name, system.sleep),
         DynamoAgents(client, table_name, system.now),
-        DynamoLines(client, table_name),
+        DynamoLines(client, table_name, system.now),
     )
 
 

@@ -15,6 +15,7 @@ the table itself: an index may lag, and a waiter overlooked is a wake-up lost. J
 so that about 500 calls a second can come to wait at one agent.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
+from redial.adapters.dynamodb.recent import Recent
 from redial.ports import Queue, Standing, Waiter
 from redial.usecases.lines import LINES_CHECK
 from redial.wire.stored_execution import WATCHED
@@ -41,9 +43,10 @@ _TAKEN = timedelta(minutes=5)
 class DynamoLines:
     """Implements `ports.Lines`."""
 
-    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._client = client
         self._table = table_name
+        self._empty: Recent[Queue] = Recent(now)
 
     def acquire(
         self, account_id: str, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, now: datetime
@@ -144,6 +147,8 @@ class DynamoLines:
         self._client.delete_item(TableName=self._table, Key=to_item(_queue_key(agent_id, waiter)))
 
     def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
+        if lagging and (empty := self._empty.get(agent_id)) is not None:
+            return empty
         queue = Queue([], [])
         start: dict[str, Any] = {}
         while True:
@@ -162,7 +167,10 @@ class DynamoLines:
                     klass, ready, execution_id = item["sk"].split("#")
                     queue.waiters.append(Waiter(execution_id, item["n"], klass == _RETRY_CLASS, from_ms(int(ready))))
             if queue.waiters or "LastEvaluatedKey" not in answer:
-                return queue
+                if queue.waiters or queue.batches:
+                    self._empty.forget(agent_id)
+                    return queue
+                return self._empty.keep(queue, agent_id)
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def waiting(self, agent_id: str, most: int) -> int:

@@ -1,7 +1,7 @@
 """What this process has read in the last seconds, so that a busy one need not read it again for every event.
 
 Only for reads where that much delay does no harm: where a webhook is, what signs it, how many lines an agent has (dial
-looks for itself before it places a call).
+looks for itself before it places a call), that nobody waited for one (whoever frees a line looks for himself).
 """
 
 from collections.abc import Callable
@@ -29,6 +29,10 @@ class Recent(Generic[Value]):
         if known is None or self._now is None:
             return None
         return known[0] if self._now() - known[1] < LASTS else None
+
+    def forget(self, *key: str) -> None:
+        """Nothing is known of it any more."""
+        self._known.pop(key, None)
 
     def keep(self, value: Value, *key: str) -> Value:
         """Remember it, and give it back."""
