@@ -30,7 +30,8 @@ OTHER_VERSIONS = $(foreach version,$(filter-out $(VERSION),3.11 3.13),$(if $(PYT
 install = .venv/bin/uv pip install --quiet --require-hashes --python $(1)/bin/python -r $(2) || \
   $(1)/bin/python -m pip install --quiet --require-hashes --disable-pip-version-check -r $(2)
 
-LISTS := layers/redial/requirements requirements-checks requirements-dev requirements-ministack requirements-sam requirements-uv
+LISTS := layers/redial/requirements requirements-checks requirements-dev requirements-ministack requirements-pictures requirements-sam \
+  requirements-uv
 
 .venv/ready: requirements-dev.txt layers/redial/requirements.txt
 	@echo "Installing into .venv, once: seconds with uv, else two minutes …"
@@ -51,6 +52,12 @@ LISTS := layers/redial/requirements requirements-checks requirements-dev require
 	@echo "Installing AWS SAM into .venv-sam, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
 	@$(call install,$(@D),requirements-sam.txt)
+	@touch $@
+
+.venv-pictures/ready: requirements-pictures.txt | .venv/ready
+	@echo "Installing what draws pictures into .venv-pictures, once …"
+	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
+	@$(call install,$(@D),requirements-pictures.txt)
 	@touch $@
 
 .venv-checks/ready: requirements-checks.txt | .venv/ready
@@ -134,6 +141,11 @@ bench-batch: .venv/ready ## Play a large batch, check and count it, and one atte
 .PHONY: load
 load: .venv/ready ## Ask the local stack for calls at a steady rate, and check it. RATE=50 SECONDS=60 ARGS=--docs
 	@$(WITH_PATH) .venv/bin/python -m bench.load --rate $(or $(RATE),50) --seconds $(or $(SECONDS),60) $(ARGS)
+
+.PHONY: dashboards
+dashboards: .venv-pictures/ready ## Play a batch and draw both dashboards from what it emits, into docs/dashboards. ROWS=10000
+	@$(WITH_PATH) .venv/bin/python -m bench.dashboards record --rows $(or $(ROWS),10000)
+	@$(WITH_PATH) .venv-pictures/bin/python -m bench.dashboards draw
 
 .PHONY: format
 format: .venv/ready ## Format, and put right what lint can

@@ -1,7 +1,7 @@
-"""The two dashboards, drawn from the metrics that the local stack's functions emit while it plays a large batch.
+"""`make dashboards`: the two dashboards, drawn from the metrics that the local stack's functions emit while it plays a large batch.
 
-    python -m bench.dashboards record --rows 10000    the batch; its metrics are written to `.run/metrics.json`
-    python -m bench.dashboards draw                   `docs/dashboards/*.png`, from that file; needs matplotlib
+    record --rows 10000    the batch, some twenty minutes; its metrics are written to `.run/metrics.json`
+    draw                   `docs/dashboards/*.png`, from that file; needs matplotlib
 
 What is drawn is what template.yaml declares: each widget's metrics, statistics and periods. Embedded metrics are taken
 from the functions' log by CloudWatch's rules (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/
@@ -190,14 +190,14 @@ def points(data: Iterable[tuple[float, float]], name: str, period: int) -> dict[
     return {start: statistic(name, values) for start, values in sorted(periods.items())}
 
 
-def lines_of(properties: dict[str, Any], series: Series) -> list[tuple[str, dict[float, float]]]:
-    """What a metric widget shows: labels, and points."""
-    shown: list[tuple[str, dict[float, float]]] = []
+def lines_of(properties: dict[str, Any], series: Series) -> list[tuple[str, dict[float, float], bool]]:
+    """What a metric widget shows: labels, points, and whether they are measured on the right."""
+    shown: list[tuple[str, dict[float, float], bool]] = []
     by_id: dict[str, dict[float, float]] = {}
     for entry in properties["metrics"]:
         *names, options = entry if isinstance(entry[-1], dict) else (*entry, {})
         if "expression" in options:
-            shown.append((options["label"], _calculated(options["expression"], by_id)))
+            shown.append((options["label"], _calculated(options["expression"], by_id), False))
             continue
         namespace, name, *rest = names
         key = series_of(namespace, name, dict(zip(rest[::2], rest[1::2], strict=True)))
@@ -205,7 +205,7 @@ def lines_of(properties: dict[str, Any], series: Series) -> list[tuple[str, dict
         found = points(series.get(key, ()), stat, period)
         by_id[options.get("id", key)] = found
         if options.get("visible", True):
-            shown.append((options.get("label", name), found))
+            shown.append((options.get("label", name), found, options.get("yAxis") == "right"))
     return shown
 
 
@@ -275,46 +275,39 @@ def _draw_alarms(axes: Any, names: Sequence[str]) -> None:
 
 def _draw_lines(axes: Any, properties: dict[str, Any], recorded: dict[str, Any]) -> None:
     shown = lines_of(properties, recorded["series"])
-    anything = False
-    if properties.get("stacked", False):
-        _stack(axes, shown, recorded["from"], properties["period"])
-        shown = []
-        anything = True
-    for number, (label, found) in enumerate(shown):
+    right = axes.twinx() if any(on_the_right for _, _, on_the_right in shown) else None
+    for number, (label, found, on_the_right) in enumerate(shown):
+        colour = COLOURS[number % len(COLOURS)]
+        if properties.get("stacked", False):
+            _stack(axes, found, label, colour, recorded["from"], properties["period"])
+            continue
+        on = right if right is not None and on_the_right else axes
         times = [(at - recorded["from"]) / 3600 for at in found]
-        values = list(found.values())
-        anything |= bool(values)
-        marker = "o" if len(values) <= 3 else None
-        axes.plot(
-            times, values, label=label, color=COLOURS[number % len(COLOURS)], linewidth=1, marker=marker, markersize=3
-        )
-    if not anything:
-        axes.text(
-            0.5,
-            0.5,
-            "nothing of this on one machine",
-            transform=axes.transAxes,
-            ha="center",
-            fontsize=7,
-            color="#888888",
-        )
+        marker = "o" if len(found) <= 3 else None
+        on.plot(times, list(found.values()), label=label, color=colour, linewidth=1, marker=marker, markersize=3)
+    if not any(found for _, found, _ in shown):
+        own = all(entry[0] == "Redial" for entry in properties["metrics"])
+        words = "did not happen" if own else "not measured on one machine"
+        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", fontsize=7, color="#888888")
     limits = properties.get("yAxis", {}).get("left", {})
     axes.set_xlim(0, (recorded["to"] - recorded["from"]) / 3600)
     axes.set_ylim(limits.get("min", 0), limits.get("max"))
     axes.grid(visible=True, linewidth=0.3)
-    axes.legend(fontsize=5, loc="upper right", ncols=2, framealpha=0.6)
+    handles = [line for part in (axes, right) if part is not None for line in part.get_legend_handles_labels()[0]]
+    axes.legend(handles=handles, fontsize=5, loc="upper right", ncols=2, framealpha=0.6)
+    if right is not None:
+        right.set_ylim(0, None)
+        right.tick_params(labelsize=6)
 
 
-def _stack(axes: Any, shown: Sequence[tuple[str, dict[float, float]]], begins: float, period: int) -> None:
-    """Bars upon each other; of what never happened only the name."""
-    heights: dict[float, float] = defaultdict(float)
-    for number, (label, found) in enumerate(shown):
-        times = [(at + period / 2 - begins) / 3600 for at in found]
-        bottoms = [heights[at] for at in found]
-        colour = COLOURS[number % len(COLOURS)]
-        axes.bar(times, list(found.values()), width=period / 3600, bottom=bottoms, label=label, color=colour)
-        for at, value in found.items():
-            heights[at] += value
+def _stack(axes: Any, found: dict[float, float], label: str, colour: str, begins: float, period: int) -> None:
+    """Bars upon those that are there; of what never happened only the name."""
+    heights = axes.__dict__.setdefault("heights", defaultdict(float))
+    times = [(at + period / 2 - begins) / 3600 for at in found]
+    bottoms = [heights[at] for at in found]
+    axes.bar(times, list(found.values()), width=period / 3600, bottom=bottoms, label=label, color=colour)
+    for at, value in found.items():
+        heights[at] += value
 
 
 def main() -> None:

@@ -275,9 +275,10 @@ class Sweeper:
             delivery = batch.delivery
             if delivery.next_try_at is not None and delivery.next_try_at > now:
                 self.timers.wake_deliver(batch_id, batch.version, delivery.next_try_at, now)
+                swept.repairs[Repair.REDELIVERY_SET] += 1
             elif delivery.may_send(None, now):
                 self.functions.deliver(batch_id, None)
-            swept.repairs[Repair.DELIVERY_LOST] += 1
+                swept.repairs[Repair.DELIVERY_LOST] += 1
         self.batches.save(batch.with_due(now))
 
     # ---- lines ----------------------------------------------------------------------------------------------------
