@@ -1,4 +1,4 @@
-"""`make dashboards`: the two dashboards, drawn from the metrics that the local stack's functions emit while it plays a large batch.
+"""`make dashboards`: both dashboards, drawn from the metrics that the local stack emits while it plays a large batch.
 
     record --rows 10000    the batch, some twenty minutes; its metrics are written to `.run/metrics.json`
     draw                   `docs/dashboards/*.png`, from that file; needs matplotlib
