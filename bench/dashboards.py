@@ -1,6 +1,6 @@
 """`make dashboards`: both dashboards, drawn from the metrics that the local stack emits while it plays a large batch.
 
-    record --rows 10000    the batch, some twenty minutes; its metrics are written to `.run/metrics.json`
+    record --rows 10000    the batch, some ten minutes; its metrics are written to `.run/metrics.json`
     draw                   `docs/dashboards/*.png`, from that file; needs matplotlib
 
 What is drawn is what template.yaml declares: each widget's metrics, statistics and periods. Embedded metrics are taken
