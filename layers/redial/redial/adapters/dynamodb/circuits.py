@@ -42,6 +42,8 @@ class DynamoCircuits:
         return _decode(from_item(answer["Item"])) if "Item" in answer else Circuit(account_id, provider)
 
     def save(self, circuit: Circuit) -> Circuit:
+        """A write whose answer is lost, and that botocore sends again, is taken for somebody else's: a failure is then
+        counted twice, or a probe not made for a minute. Two dials that write alike must not both think they won."""
         saved = replace(circuit, version=circuit.version + 1)
         item = to_item(_encode(saved))
         extra: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
