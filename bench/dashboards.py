@@ -276,10 +276,11 @@ def _draw_alarms(axes: Any, names: Sequence[str]) -> None:
 def _draw_lines(axes: Any, properties: dict[str, Any], recorded: dict[str, Any]) -> None:
     shown = lines_of(properties, recorded["series"])
     right = axes.twinx() if any(on_the_right for _, _, on_the_right in shown) else None
+    heights: dict[float, float] = defaultdict(float)
     for number, (label, found, on_the_right) in enumerate(shown):
         colour = COLOURS[number % len(COLOURS)]
         if properties.get("stacked", False):
-            _stack(axes, found, label, colour, recorded["from"], properties["period"])
+            _stack(axes, heights, found, label, colour, recorded["from"], properties["period"])
             continue
         on = right if right is not None and on_the_right else axes
         times = [(at - recorded["from"]) / 3600 for at in found]
@@ -300,9 +301,16 @@ def _draw_lines(axes: Any, properties: dict[str, Any], recorded: dict[str, Any])
         right.tick_params(labelsize=6)
 
 
-def _stack(axes: Any, found: dict[float, float], label: str, colour: str, begins: float, period: int) -> None:
-    """Bars upon those that are there; of what never happened only the name."""
-    heights = axes.__dict__.setdefault("heights", defaultdict(float))
+def _stack(
+    axes: Any,
+    heights: dict[float, float],
+    found: dict[float, float],
+    label: str,
+    colour: str,
+    begins: float,
+    period: int,
+) -> None:
+    """Bars upon those that are there, which are so high; of what never happened only the name."""
     times = [(at + period / 2 - begins) / 3600 for at in found]
     bottoms = [heights[at] for at in found]
     axes.bar(times, list(found.values()), width=period / 3600, bottom=bottoms, label=label, color=colour)

@@ -11,10 +11,10 @@ import pytest
 from moto import mock_aws
 
 from redial.adapters.dynamodb.circuits import DynamoCircuits
-from redial.domain.circuit import FAILURES_TO_OPEN_AT_ONCE, Circuit, CircuitState
+from redial.domain.circuit import FAILURES_TO_OPEN_AT_ONCE, LOOK_EVERY, Circuit, CircuitState
 from redial.domain.outcome import Accepted, Unknown
 from redial.ports import StaleVersion
-from redial.usecases.circuit_breaker import LOOK_EVERY, CircuitBreaker
+from redial.usecases.circuit_breaker import CircuitBreaker
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import LocalClient, local_stack
 from tests.support.samples import TEN, minutes, seconds
@@ -137,7 +137,7 @@ def test_a_circuit_is_stored_over_the_version_that_was_read(circuits: DynamoCirc
     new = circuits.get("acme", "twilio")
     assert new == Circuit("acme", "twilio")
     failed = circuits.save(new.told(Unknown("503"), False, TEN))
-    assert circuits.get("acme", "twilio") == failed == circuits.get("acme", "twilio", lagging=True)
+    assert circuits.get("acme", "twilio") == failed == circuits.recent("acme", "twilio")
     with pytest.raises(StaleVersion):
         circuits.save(new)
     opened = failed
@@ -153,28 +153,22 @@ def test_a_circuit_is_stored_over_the_version_that_was_read(circuits: DynamoCirc
 
 def test_while_all_is_well_a_process_looks_now_and_then_and_writes_nothing(circuits: DynamoCircuits) -> None:
     now, asked = [TEN], Counter[str]()
-
-    class Counting:
-        def get(self, account_id: str, provider: str, *, lagging: bool = False) -> Circuit:
-            asked["get"] += 1
-            return circuits.get(account_id, provider, lagging=lagging)
-
-        def save(self, circuit: Circuit) -> Circuit:
-            asked["save"] += 1
-            return circuits.save(circuit)
-
-    breaker = CircuitBreaker(Counting(), lambda: now[0])
+    client = boto3.client("dynamodb")
+    client.meta.events.register("before-call.dynamodb", lambda model, **_: asked.update([model.name]))
+    breaker = CircuitBreaker(DynamoCircuits(client, TABLE_NAME, lambda: now[0]), lambda: now[0])
     for _ in range(100):
         admission = breaker.admit("acme", "twilio")
         assert admission.held_until is None
         assert not breaker.tell("acme", "twilio", Accepted("CA1"), admission.probing)
         now[0] += LOOK_EVERY / 50
-    assert asked == {"get": 2}
+    assert asked == {"GetItem": 2}
 
 
 def test_of_two_processes_one_probes(circuits: DynamoCircuits) -> None:
     now = [TEN]
-    one, other = (CircuitBreaker(circuits, lambda: now[0]) for _ in range(2))
+    client = boto3.client("dynamodb")
+    stores = [DynamoCircuits(client, TABLE_NAME, lambda: now[0]) for _ in range(2)]
+    one, other = (CircuitBreaker(store, lambda: now[0]) for store in stores)
     opened = [breaker.tell("acme", "twilio", Unknown("503"), False) for _ in range(10) for breaker in (one, other)]
     assert opened == [False] * 19 + [True]
     assert one.admit("acme", "twilio").held_until == other.admit("acme", "twilio").held_until == TEN + minutes(1)

@@ -8,10 +8,9 @@ from zoneinfo import ZoneInfo
 
 from local.carrier_calls import Outcome
 from redial.adapters.dynamodb.circuits import DynamoCircuits
-from redial.domain.circuit import FAILURES_TO_OPEN_AT_ONCE
+from redial.domain.circuit import FAILURES_TO_OPEN_AT_ONCE, LOOK_EVERY
 from redial.domain.execution import Execution
 from redial.domain.outcome import Unknown
-from redial.usecases.circuit_breaker import LOOK_EVERY
 from redial.wire.timestamps import rfc3339
 from tests.simulation.invariants import ZONES
 from tests.simulation.population import AREAS

@@ -17,7 +17,7 @@ class OneAgent:
     def __init__(self) -> None:
         self.agent: Agent | None = None
 
-    def get(self, account_id: str, agent_id: str, *, lagging: bool = False) -> Agent | None:
+    def get(self, account_id: str, agent_id: str) -> Agent | None:
         return self.agent
 
     def recent(self, account_id: str, agent_id: str) -> Agent | None:

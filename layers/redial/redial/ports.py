@@ -110,7 +110,7 @@ class Files(Protocol):
 class Agents(Protocol):
     """Agents, each one item under its account."""
 
-    def get(self, account_id: str, agent_id: str, *, lagging: bool = False) -> Agent | None:
+    def get(self, account_id: str, agent_id: str) -> Agent | None:
         """The agent, a deleted one included (`deleted_at`)."""
 
     def recent(self, account_id: str, agent_id: str) -> Agent | None:
@@ -298,9 +298,11 @@ class DueItems(Protocol):
 class Circuits(Protocol):
     """Carriers' circuits, each one item."""
 
-    def get(self, account_id: str, provider: str, *, lagging: bool = False) -> Circuit:
-        """The circuit; a closed one where nothing was ever stored. `lagging`: it may be a moment old, at half the
-        price."""
+    def get(self, account_id: str, provider: str) -> Circuit:
+        """The circuit; a closed one where nothing was ever stored."""
+
+    def recent(self, account_id: str, provider: str) -> Circuit:
+        """As it was within the last seconds, where it was quiet; else as it was a moment ago."""
 
     def save(self, circuit: Circuit) -> Circuit:
         """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""

@@ -35,6 +35,8 @@ RESUMED_GROWTH = 4
 """By how much the number that have been let through may grow each minute: 10, 40, 160, 640, 2,560."""
 FAILURES_TO_OPEN_AGAIN = 3
 """So many in a row open a circuit again that is resuming."""
+LOOK_EVERY = timedelta(seconds=5)
+"""How long a process takes a quiet circuit for quiet. So much later than another process may it notice an outage."""
 
 
 class CircuitState(StrEnum):

@@ -275,7 +275,7 @@ def dial() -> DialWorld:
         lines=lines,
         timers=_timers(settings),
         functions=_functions(settings),
-        circuits=CircuitBreaker(DynamoCircuits(_client("dynamodb"), settings.table_name), system.now),
+        circuits=CircuitBreaker(DynamoCircuits(_client("dynamodb"), settings.table_name, system.now), system.now),
         carrier_of=lambda provider: {"twilio": carrier}[provider],
         callback_url=lambda execution_id, attempt: twilio.callback_url(settings.public_url, execution_id, attempt),
         now=system.now,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
-from redial.adapters.dynamodb.items import from_item, to_item
+from redial.adapters.dynamodb.items import from_item, over, to_item
 from redial.adapters.dynamodb.recent import Recent
 from redial.domain.agent import Agent
 from redial.ports import StaleVersion
@@ -51,17 +51,20 @@ class DynamoAgents:
         self._table = table_name
         self._recent: Recent[Agent] = Recent(now)
 
-    def get(self, account_id: str, agent_id: str, *, lagging: bool = False) -> Agent | None:
+    def get(self, account_id: str, agent_id: str) -> Agent | None:
+        return self._read(account_id, agent_id)
+
+    def recent(self, account_id: str, agent_id: str) -> Agent | None:
+        known = self._recent.get(account_id, agent_id) or self._read(account_id, agent_id, lagging=True)
+        return known or self._read(account_id, agent_id)  # one that was just made may not be seen yet
+
+    def _read(self, account_id: str, agent_id: str, *, lagging: bool = False) -> Agent | None:
         answer = self._client.get_item(
             TableName=self._table, Key=to_item(_key(account_id, agent_id)), ConsistentRead=not lagging
         )
         if "Item" not in answer:
             return None
         return self._recent.keep(_decode(from_item(answer["Item"])), account_id, agent_id)
-
-    def recent(self, account_id: str, agent_id: str) -> Agent | None:
-        known = self._recent.get(account_id, agent_id) or self.get(account_id, agent_id, lagging=True)
-        return known or self.get(account_id, agent_id)  # one that was just made may not be seen yet
 
     def all(self, account_id: str) -> list[Agent]:
         pages = self._client.get_paginator("query").paginate(
@@ -79,15 +82,9 @@ class DynamoAgents:
         lost."""
         saved = replace(agent, version=agent.version + 1)
         item = to_item(_encode(saved))
-        extra: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-        if agent.version:
-            extra = {
-                "ConditionExpression": "v = :read",
-                "ExpressionAttributeValues": to_item({":read": agent.version}),
-            }
         try:
             self._client.put_item(
-                TableName=self._table, Item=item, ReturnValuesOnConditionCheckFailure="ALL_OLD", **extra
+                TableName=self._table, Item=item, ReturnValuesOnConditionCheckFailure="ALL_OLD", **over(agent.version)
             )
         except ClientError as error:
             if not lost_condition(error):

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
-from redial.adapters.dynamodb.items import from_item, to_item
-from redial.domain.circuit import Circuit
+from redial.adapters.dynamodb.items import from_item, over, to_item
+from redial.adapters.dynamodb.recent import Recent
+from redial.domain.circuit import LOOK_EVERY, Circuit
 from redial.ports import StaleVersion
 from redial.wire.timestamps import from_ms, to_ms
 
@@ -31,34 +32,43 @@ _TIMES = {"fs": "failing_since", "fa": "failed_at", "oa": "opened_at", "nt": "ne
 class DynamoCircuits:
     """Implements `ports.Circuits`."""
 
-    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._client = client
         self._table = table_name
+        self._quiet: Recent[Circuit] = Recent(now, LOOK_EVERY)
 
-    def get(self, account_id: str, provider: str, *, lagging: bool = False) -> Circuit:
-        answer = self._client.get_item(
-            TableName=self._table, Key=to_item(_key(account_id, provider)), ConsistentRead=not lagging
-        )
-        return _decode(from_item(answer["Item"])) if "Item" in answer else Circuit(account_id, provider)
+    def get(self, account_id: str, provider: str) -> Circuit:
+        return self._read(account_id, provider)
+
+    def recent(self, account_id: str, provider: str) -> Circuit:
+        known = self._quiet.get(account_id, provider)
+        return known or self._remember(self._read(account_id, provider, lagging=True))
 
     def save(self, circuit: Circuit) -> Circuit:
         """A write whose answer is lost, and that botocore sends again, is taken for somebody else's: a failure is then
         counted twice, or a probe not made for a minute. Two dials that write alike must not both think they won."""
         saved = replace(circuit, version=circuit.version + 1)
         item = to_item(_encode(saved))
-        extra: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-        if circuit.version:
-            extra = {
-                "ConditionExpression": "v = :read",
-                "ExpressionAttributeValues": to_item({":read": circuit.version}),
-            }
         try:
-            self._client.put_item(TableName=self._table, Item=item, **extra)
+            self._client.put_item(TableName=self._table, Item=item, **over(circuit.version))
         except ClientError as error:
             if lost_condition(error):
                 raise StaleVersion(circuit.account_id) from error
             raise
-        return saved
+        return self._remember(saved)
+
+    def _read(self, account_id: str, provider: str, *, lagging: bool = False) -> Circuit:
+        answer = self._client.get_item(
+            TableName=self._table, Key=to_item(_key(account_id, provider)), ConsistentRead=not lagging
+        )
+        return _decode(from_item(answer["Item"])) if "Item" in answer else Circuit(account_id, provider)
+
+    def _remember(self, circuit: Circuit) -> Circuit:
+        """Of one that is not quiet every process must see the newest."""
+        if not circuit.is_quiet:
+            self._quiet.forget(circuit.account_id, circuit.provider)
+            return circuit
+        return self._quiet.keep(circuit, circuit.account_id, circuit.provider)
 
 
 def _key(account_id: str, provider: str) -> dict[str, Any]:
