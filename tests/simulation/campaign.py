@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tests.simulation.faults import CALM, Faults
-from tests.simulation.invariants import AT_THE_END, ON_PLACED, ON_WRITTEN
+from tests.simulation.invariants import AT_THE_END, ON_PLACED, ON_STOPPED, ON_WRITTEN
 from tests.simulation.population import CHAOS_SECONDS, Population
 from tests.simulation.world import HOUR, START, Violation, World
 
@@ -28,6 +28,7 @@ class Result:
     lines: tuple[str, ...]
     digest: str
     injected: Counter[str]
+    looked: Counter[str]
     requests: int
     calls: int
     executions: int
@@ -41,6 +42,7 @@ def world_of(seed: int, faults: Faults) -> Iterator[World]:
     with World(seed, faults) as world:
         world.on_placed += ON_PLACED
         world.on_written += ON_WRITTEN
+        world.on_stopped += ON_STOPPED
         yield world
 
 
@@ -82,6 +84,7 @@ def converge(world: World, within: timedelta, step_seconds: float) -> timedelta 
     while world.now - healed_at < within:
         world.run(step_seconds)
         if is_quiet(world):
+            world.looked["it converges"] += 1
             return world.now - healed_at
     world.violate("it converges", f"not within {within}")
     return None
@@ -105,6 +108,7 @@ def _result(world: World, converged_after: timedelta | None) -> Result:
         tuple(world.lines),
         world.digest,
         world.faults.injected,
+        world.looked,
         sum(world.requests.values()),
         len(world.carrier.calls.all()),
         len(world.seen.executions),

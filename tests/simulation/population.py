@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -16,7 +17,7 @@ from local.http_server import Response
 from redial.domain.execution import Execution
 from redial.wire.timestamps import rfc3339
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
-from tests.simulation.world import HOUR, PORTS, START, Account, Stopped, World
+from tests.simulation.world import HOUR, PORTS, START, Account, AskedToStop, Stopped, World
 from tests.support.forms import CONTENT_TYPE, multipart
 
 CHAOS_SECONDS = 3 * HOUR
@@ -183,6 +184,7 @@ class Population:
         headers: dict[str, str] | None = None,
         then: Callable[[Any, datetime], None] = lambda answer, asked_at: None,
         made: bool = False,
+        stops: Callable[[], AskedToStop] | None = None,
         tries: int = 1,
     ) -> None:
         """One request; again when it was not answered, or with 5xx. `then` gets a 2xx answer and when it was first
@@ -193,24 +195,26 @@ class Population:
             headers = {**(headers or {}), "Idempotency-Key": f"key-{self._keys}"}
         asked_at = world.now
         answer = world.ask_as(client.account, method, path, body, headers)
+        if stops is not None:
+            world.seen.stops_asked.append(stops())
         lost = world.faults.strikes("client lost the answer")
         self._expect(method, path, answer)
         said = json.loads(answer.body) if answer.body and answer.status < 300 else {}
         if said and made and headers is not None:
             name = "execution_id" if "execution_id" in said else "batch_id"
-            world.seen.keys[client.account.id, headers["Idempotency-Key"]].add(str(said[name]))
+            key = client.account.id, headers["Idempotency-Key"]
+            world.seen.keys[key].add(str(said[name]))
+            world.seen.key_answers[key] += 1
         if not lost and answer.status < 300:
             then(said, asked_at)
         elif (lost or answer.status >= 500 or answer.status in (409, 429)) and tries < MOST_TRIES:
-            self._later(
-                self._between(1, 30),
-                lambda: self._ask(client, method, path, body, headers=headers, then=then, made=made, tries=tries + 1),
-            )
+            again = partial(self._ask, headers=headers, then=then, made=made, stops=stops, tries=tries + 1)
+            self._later(self._between(1, 30), lambda: again(client, method, path, body))
 
     def _expect(self, method: str, path: str, answer: Response) -> None:
         """Whatever goes wrong, an answer is one that the contract knows."""
-        if answer.status not in (200, 201, 202, 302, 400, 404, 409, 413, 415, 422, 429, 500, 503):
-            self.world.violate("every answer is documented", f"{method} {path}: {answer.status}")
+        documented = answer.status in (200, 201, 202, 302, 400, 404, 409, 413, 415, 422, 429, 500, 503)
+        self.world.judge("every answer is documented", documented, f"{method} {path}: {answer.status}")
 
     # ---- what clients do ------------------------------------------------------------------------------------------
 
@@ -254,6 +258,8 @@ class Population:
 
         def then(answer: Any, asked_at: datetime) -> None:
             batch_id = str(answer["batch_id"])
+            self.world.seen.files[batch_id] = list(dict.fromkeys(row for row in rows if row.startswith("+")))
+            self.world.seen.batch_configs[batch_id] = config
             client.batches.append(batch_id)
             if starts != "now":
                 self._later(self._between(5, 600), self._schedule, client, batch_id)
@@ -272,9 +278,11 @@ class Population:
         execution_id = self._pick(client.executions)
 
         def then(answer: Any, asked_at: datetime) -> None:
-            self._stopped(f"call {execution_id}", lambda execution, at: execution.id == execution_id)
+            covers = lambda execution, at: execution.id == execution_id  # noqa: E731
+            self._stopped(f"call {execution_id}", covers, asked_at, at_once=True)
 
-        self._ask(client, "POST", f"/call/{execution_id}/stop", then=then)
+        sent = lambda: AskedToStop(self.world.now, execution_id=execution_id)  # noqa: E731
+        self._ask(client, "POST", f"/call/{execution_id}/stop", then=then, stops=sent)
 
     def _stop_agent(self, client: Client) -> None:
         def then(answer: Any, asked_at: datetime) -> None:
@@ -287,9 +295,11 @@ class Population:
                     and execution.batch_id is None
                     and (at < before or execution.id in listed)
                 ),
+                asked_at,
             )
 
-        self._ask(client, "POST", f"/v2/agent/{client.agent_id}/stop", then=then)
+        sent = lambda: AskedToStop(self.world.now, agent_id=client.agent_id)  # noqa: E731
+        self._ask(client, "POST", f"/v2/agent/{client.agent_id}/stop", then=then, stops=sent)
 
     def _stop_batch(self, client: Client) -> None:
         self._end_batch(client, "POST", "/stop")
@@ -303,12 +313,14 @@ class Population:
         batch_id = self._pick(client.batches)
 
         def then(answer: Any, asked_at: datetime) -> None:
-            self._stopped(f"batch {batch_id}", lambda execution, at: execution.batch_id == batch_id)
+            self._stopped(f"batch {batch_id}", lambda execution, at: execution.batch_id == batch_id, asked_at)
 
         self._ask(client, method, f"/batches/{batch_id}{rest}", then=then)
 
-    def _stopped(self, what: str, covers: Callable[[Execution, datetime], bool]) -> None:
-        self.world.seen.stops.append(Stopped(self.world.now, covers, what))
+    def _stopped(
+        self, what: str, covers: Callable[[Execution, datetime], bool], asked_at: datetime, at_once: bool = False
+    ) -> None:
+        self.world.stopped(Stopped(self.world.now, covers, what, asked_at, at_once))
 
     def _pause(self, client: Client) -> None:
         if client.batches:
@@ -352,5 +364,8 @@ class Population:
             tried += [("GET", f"/batches/{batch_id}"), ("POST", f"/batches/{batch_id}/stop")]
         for method, path in tried:
             answer = world.ask_as(other, method, path)
-            if answer.status < 400:
-                world.violate("nobody sees another's", f"{other.id}: {method} {path} was answered {answer.status}")
+            world.judge(
+                "nobody sees another's",
+                answer.status >= 400,
+                f"{other.id}: {method} {path} was answered {answer.status}",
+            )
