@@ -421,7 +421,11 @@ def retries_are_as_configured(world: World) -> None:
         config, attempts = _retries_of(world, execution), execution.state.attempts
         for attempt, following in itertools.zip_longest(attempts, attempts[1:]):
             calls = world.seen.placed.get((execution.id, attempt.number), [])
-            if attempt.ended_at is None or (not calls and attempt.dialed_at is None):
+            if (
+                attempt.ended_at is None
+                or attempt.status is Status.STOPPED
+                or (not calls and attempt.dialed_at is None)
+            ):
                 continue  # stopped before it was dialled, or it never was: see no_error_without_a_reason
             machine = bool(calls) and str(calls[0].call.answered_by).startswith("machine")
             left = config["enabled"] and attempt.number <= config["max_retries"]
@@ -432,6 +436,8 @@ def retries_are_as_configured(world: World) -> None:
             else:
                 answers = world.seen.answers.get((execution.id, attempt.number), [])
                 for_good = not calls and "400" in answers[-1:]
+                if following is not None and not left:
+                    continue  # that is for no_more_attempts_than_allowed
                 wanted = bool(left and str(attempt.status) in config["retry_on_statuses"] and not for_good)
                 promise = "retries are as configured"
             world.judge(
