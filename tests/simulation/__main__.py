@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import timedelta
 
-from tests.simulation.campaign import Result, run_long, run_seed
+from tests.simulation.campaign import Result, overlooked, run_long, run_seed
 from tests.simulation.fault_points import BOUNDS, HEADING, measure
 from tests.simulation.faults import KINDS
-from tests.simulation.invariants import PROMISES, overlooked
+from tests.simulation.invariants import PROMISES
 
 Run = Callable[[int], Result]
 

@@ -500,7 +500,6 @@ _NOTHING: Mapping[str, float] = {}
 
 ABLATIONS: tuple[Ablation, ...] = (
     Ablation("claim token", _claim_token, _TWICE, rates=_AT_ONCE),
-    Ablation("unknown is a result", _unknown_is_a_result, _TWICE, rates=_UNKNOWN),
     Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", rates=_NOTHING),
     Ablation("time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
     Ablation("stop check at dial", _stop_check_at_dial, "no dial after an answered stop", first=8, rates=_STALE),
@@ -553,6 +552,7 @@ WITH_CONSEQUENCES: tuple[Ablation, ...] = (
         ),
         rates=_SIDE_BY_SIDE,
     ),
+    Ablation("unknown is a result", _unknown_is_a_result, _TWICE, (_TRUTH,), rates=_UNKNOWN),
     Ablation("stopped is final", _stopped_is_final, "statuses move forward", ("no dial after an answered stop",)),
     Ablation("line release", _line_release, "no line is lost", _ENDLESS),
     Ablation("idempotent row ids", _row_ids, _FINAL, (*_ENDLESS, "batch counts are a recount", _LISTED)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tests.simulation.faults import CALM, Faults
-from tests.simulation.invariants import AT_THE_END, ON_PLACED, ON_STOPPED, ON_WRITTEN
+from tests.simulation.invariants import AT_THE_END, ON_PLACED, ON_STOPPED, ON_WRITTEN, PROMISES
 from tests.simulation.long_worlds import LongPopulation
 from tests.simulation.population import Population
 from tests.simulation.world import HOUR, START, Violation, World
@@ -18,6 +18,8 @@ hours wait up to a day, retries for hours, events of an endpoint that was down f
 and a call of whose attempt nothing was ever heard ends after a day."""
 CALM_EVERY = 10
 """One in so many seeds is a good day, on which more is promised."""
+ARTIFACT = "the simulation itself works"
+"""What is violated where an event of the simulation raised."""
 STEP_SECONDS = 1 * HOUR
 
 
@@ -46,6 +48,13 @@ def world_of(seed: int, faults: Faults) -> Iterator[World]:
         world.on_written += ON_WRITTEN
         world.on_stopped += ON_STOPPED
         yield world
+
+
+def overlooked(looked: Counter[str]) -> list[str]:
+    """The promises that were never looked at."""
+    unknown = looked.keys() - {*PROMISES, ARTIFACT}
+    assert not unknown, f"not in the list of promises: {sorted(unknown)}"
+    return [promise for promise in PROMISES if not looked[promise]]
 
 
 def run_seed(seed: int) -> Result:
@@ -111,7 +120,7 @@ def is_quiet(world: World) -> bool:
 
 def _result(world: World, converged_after: timedelta | None) -> Result:
     for failure in world.clock.failures:
-        world.violate("the simulation itself works", f"{failure.name}: {failure.error!r}")
+        world.violate(ARTIFACT, f"{failure.name}: {failure.error!r}")
     return Result(
         world.seed,
         tuple(world.violations),

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.simulation.campaign import CALM_EVERY, Result, run_long, run_seed
-from tests.simulation.invariants import overlooked
+from tests.simulation.campaign import CALM_EVERY, Result, overlooked, run_long, run_seed
 
 CAMPAIGNS = {
     "seeds 1-10": (range(1, 11), range(1, 3)),
