@@ -520,7 +520,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("handing a line on", _handing_on, "nobody waits while a line is free on a good day", rates=CALM),
     Ablation("retries", _retries, "retries are as configured", rates=_NOTHING),
     Ablation("interval of each retry", _interval_of_each_retry, "retries keep their intervals", rates=_NOTHING),
-    Ablation("voicemail setting", _voicemail_setting, "voicemail is retried only if asked", rates=_NOTHING),
+    Ablation("voicemail setting", _voicemail_setting, "voicemail is retried only if asked", first=16, rates=_NOTHING),
     Ablation("ending by a call only", _ending_by_a_call_only, "no error without a reason", rates=_NOTHING),
     Ablation("stopping on request only", _stopping_on_request, "nothing is stopped that was not to be", rates=_NOTHING),
     Ablation("attempt of a callback", _attempt_of_a_callback, _TRUTH, first=3, rates=_CALLBACKS),

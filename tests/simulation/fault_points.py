@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tests.simulation.campaign import World, converge, world_of
+from tests.simulation.campaign import converge, world_of
 from tests.simulation.crash_points import LONGEST, STEP_SECONDS
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END
 from tests.simulation.scenarios import SCENARIOS, Scenario
+from tests.simulation.world import World
 
 MINUTE = timedelta(minutes=1)
 NEXT_SWEEP = 1 * MINUTE
