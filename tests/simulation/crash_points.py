@@ -41,8 +41,8 @@ class Cut:
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of a scenario: how many points it has, at how many it was cut off, and what did not hold. `longest`: how
-    much later than uncut the last call was final and the last event taken, at most."""
+    """What came of a scenario: how many points it has, at how many it was cut off, and what did not hold. `longest`:
+    how much later than uncut the last call was final and the last event taken, at most."""
 
     points: int
     met: int
