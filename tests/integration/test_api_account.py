@@ -75,7 +75,6 @@ def undelivered(api: Api, key: str = "", **delivery: Any) -> str:
     given_up = Delivery(settled=1, undelivered=(1,), log=(Tried(1, TEN, 503, 8, "busy"),))
     changed = replace(execution, delivery=replace(given_up, **delivery))
     world.executions.save(changed.with_due(TEN))
-    world.undelivered.add(execution.account_id, execution_id, TEN)
     return execution_id
 
 

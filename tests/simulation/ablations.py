@@ -13,11 +13,11 @@ from unittest import mock
 
 from functions.api import handler as api
 from redial.adapters.carriers import twilio
+from redial.adapters.dynamodb import executions
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
-from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.domain import batch as batch_module
 from redial.domain import execution as execution_module
 from redial.domain.batch import Batch
@@ -30,6 +30,7 @@ from redial.runtime import wiring
 from redial.usecases import carry_on_batch, dial_attempt
 from redial.usecases.dial_attempt import Dialler
 from redial.usecases.sweep import Sweeper, Swept
+from redial.wire import stored_execution
 from tests.simulation.faults import CALM
 
 
@@ -186,7 +187,14 @@ def _callback_signature() -> Any:
 
 
 def _undelivered_list() -> Any:
-    return mock.patch.object(DynamoUndelivered, "add", return_value=None)
+    """What holds given-up events is stored without the index's key."""
+
+    def unlisted(execution: Execution) -> dict[str, Any]:
+        item = stored_execution.encode(execution)
+        item.pop("undelivered_of", None)
+        return item
+
+    return mock.patch.object(executions, "encode", unlisted)
 
 
 def _account_check() -> Any:

@@ -43,6 +43,7 @@ from local.scheduler import PRECISION_SECONDS, Schedule
 from local.stack import SWEEPER, LocalStack, webhook_secret_of
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
+from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.adapters.http import Http, Lookups
 from redial.domain.batch import Batch
 from redial.domain.execution import Execution
@@ -369,7 +370,9 @@ class World(LocalStack):
         return execution.agent_id in self.seen.with_webhook
 
     def listed_undelivered(self) -> set[str]:
-        return {str(item["sk"]) for item in self.items("U#")}
+        """Ids of all executions and batches that the accounts' lists name."""
+        listed = DynamoUndelivered(self.aws.client("dynamodb"), self.environment["TABLE_NAME"])
+        return {subject_id for account in self.accounts for subject_id in listed.all(account.id)}
 
     # ---- AWS ------------------------------------------------------------------------------------------------------
 
@@ -438,7 +441,7 @@ class World(LocalStack):
         since = self.now - timedelta(seconds=self.faults.between(0.1, 5.0))
         asked = json.loads(body)
         index, values = asked["IndexName"], asked["ExpressionAttributeValues"]
-        shard, key = f"{index}_shard", {"due": "due_at", "listing": "listing_key"}[index]
+        shard, key = _INDEXES[index]
         first = self._changed_since(since)
         said = json.loads(answer[2])
         items = [item for item in said["Items"] if (item["pk"]["S"], item["sk"]["S"]) not in first]
@@ -699,6 +702,14 @@ def _refusal(service: str, *, throttled: bool) -> Answer:
         return 503, {}, b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
     status = 400 if service in ("dynamodb", "secrets-manager") else 429
     return status, {"x-amzn-ErrorType": code}, json.dumps({"__type": code, "message": "Rate exceeded"}).encode()
+
+
+_INDEXES = {
+    "due": ("due_shard", "due_at"),
+    "listing": ("listing_shard", "listing_key"),
+    "undelivered": ("undelivered_of", "ca"),
+}
+"""The keys of the table's indexes."""
 
 
 def _may_lag(body: bytes) -> bool:
