@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_ROUNDS = 10
 """How many rounds in a row may achieve nothing. With their pauses they take 16 seconds."""
 FIRST_PAUSE_SECONDS = 0.05
-"""The pause after the first round that left something over; it doubles with each further round that achieves nothing."""
+"""The pause after a round that left something over; it doubles with each further round that achieves nothing."""
 LONGEST_PAUSE_SECONDS = 5.0
 _BATCH_GET = 100  # BatchGetItem takes no more keys
 
