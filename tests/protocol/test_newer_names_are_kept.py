@@ -223,7 +223,7 @@ def test_an_agent_keeps_them_when_it_is_changed_stopped_and_deleted(client: Any)
     for changes in ({"name": "another"}, {"stopped_before": TEN}, {"deleted_at": TEN}, {"deleted_at": None}):
         read = store.get(ACCOUNT_ID, AGENT_ID)
         assert read is not None
-        store.save(replace(read, **changes))  # type: ignore[arg-type]  # any field by name
+        store.save(replace(read, **changes))
         assert name_of(client, f"A#{ACCOUNT_ID}", f"AGENT#{AGENT_ID}") == VALUE
 
 
