@@ -30,46 +30,45 @@ OTHER_VERSIONS = $(foreach version,$(filter-out $(VERSION),3.11 3.13),$(if $(PYT
 install = .venv/bin/uv pip install --quiet --require-hashes --python $(1)/bin/python -r $(2) || \
   $(1)/bin/python -m pip install --quiet --require-hashes --disable-pip-version-check -r $(2)
 
-LISTS := layers/redial/requirements requirements-checks requirements-dev requirements-ministack requirements-pictures requirements-sam \
-  requirements-uv
+LISTS := layers/redial/requirements $(patsubst %.in,%,$(wildcard requirements/*.in))
 
-.venv/ready: requirements-dev.txt layers/redial/requirements.txt
+.venv/ready: requirements/dev.txt layers/redial/requirements.txt
 	@echo "Installing into .venv, once: seconds with uv, else two minutes …"
 	@test -x .venv/bin/python || { python="$(PYTHON)"; \
 	  test -n "$$python" || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$$python" -m venv .venv; }
 	@test -x .venv/bin/uv || \
-	  .venv/bin/python -m pip install --quiet --require-hashes --disable-pip-version-check -r requirements-uv.txt || true
-	@$(call install,.venv,requirements-dev.txt)
+	  .venv/bin/python -m pip install --quiet --require-hashes --disable-pip-version-check -r requirements/uv.txt || true
+	@$(call install,.venv,requirements/dev.txt)
 	@touch $@
 
-.venv-3.%/ready: requirements-dev.txt layers/redial/requirements.txt | .venv/ready
+.venv-3.%/ready: requirements/dev.txt layers/redial/requirements.txt | .venv/ready
 	@echo "Installing into .venv-3.$* …"
 	@test -x $(@D)/bin/python || $(PYTHON_3.$*) -m venv $(@D)
-	@$(call install,$(@D),requirements-dev.txt)
+	@$(call install,$(@D),requirements/dev.txt)
 	@touch $@
 
-.venv-sam/ready: requirements-sam.txt | .venv/ready
+.venv-sam/ready: requirements/sam.txt | .venv/ready
 	@echo "Installing AWS SAM into .venv-sam, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements-sam.txt)
+	@$(call install,$(@D),requirements/sam.txt)
 	@touch $@
 
-.venv-pictures/ready: requirements-pictures.txt | .venv/ready
+.venv-pictures/ready: requirements/pictures.txt | .venv/ready
 	@echo "Installing what draws pictures into .venv-pictures, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements-pictures.txt)
+	@$(call install,$(@D),requirements/pictures.txt)
 	@touch $@
 
-.venv-checks/ready: requirements-checks.txt | .venv/ready
+.venv-checks/ready: requirements/checks.txt | .venv/ready
 	@echo "Installing checkov and pip-audit into .venv-checks, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements-checks.txt)
+	@$(call install,$(@D),requirements/checks.txt)
 	@touch $@
 
-.venv-ministack/ready: requirements-ministack.txt | .venv/ready
+.venv-ministack/ready: requirements/ministack.txt | .venv/ready
 	@echo "Installing MiniStack, an emulated AWS, into .venv-ministack, once …"
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	@$(call install,$(@D),requirements-ministack.txt)
+	@$(call install,$(@D),requirements/ministack.txt)
 	@touch $@
 
 # The layer's build asks for a Python with pip; a region is asked for even where nothing is sent to AWS.
