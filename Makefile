@@ -1,5 +1,5 @@
-# Everything that is done with this repository. It needs make, git and a Python from 3.11 on; what else is needed is
-# installed by the first target that needs it, into .venv* folders here.
+# All commands of this repository. They need make, git and a Python from 3.11 on. The first target that needs more installs it
+# into .venv* folders here.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,6 +59,12 @@ LISTS := layers/redial/requirements $(patsubst %.in,%,$(wildcard requirements/*.
 	@$(call install,$(@D),requirements/pictures.txt)
 	@touch $@
 
+.venv-docs/ready: requirements/docs.txt | .venv/ready
+	@echo "Installing what builds the documentation into .venv-docs, once …"
+	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
+	@$(call install,$(@D),requirements/docs.txt)
+	@touch $@
+
 .venv-checks/ready: requirements/checks.txt | .venv/ready
 	@echo "Installing checkov and pip-audit into .venv-checks, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
@@ -99,6 +105,12 @@ test: check pytest ## Everything that must pass: checks, and tests on Python 3.1
 	  $(MAKE) .venv-$$version/ready && echo "pytest on Python $$version" && \
 	  .venv-$$version/bin/python -m pytest $(IN_PARALLEL) -m "$(ON_EVERY_PYTHON)" $(ARGS) || exit 1; \
 	done
+
+.PHONY: quick
+quick: .venv/ready ## The inner loop: format, lint, types, unit and contract tests
+	@echo "ruff" && .venv/bin/ruff format --quiet . && .venv/bin/ruff check --quiet .
+	@echo "mypy" && .venv/bin/mypy
+	@echo "unit and contract tests" && .venv/bin/python -m pytest $(IN_PARALLEL) -q tests/unit tests/contract
 
 .PHONY: check
 check: .venv/ready .venv-sam/ready .venv-checks/ready ## Format, lint, types, import directions, templates
@@ -145,6 +157,10 @@ load: .venv/ready ## Ask the local stack for calls at a steady rate, and check i
 dashboards: .venv-pictures/ready ## Play a batch and draw both dashboards from what it emits, into docs/dashboards. ROWS=10000
 	@$(WITH_PATH) .venv/bin/python -m bench.dashboards record --rows $(or $(ROWS),10000)
 	@$(WITH_PATH) .venv-pictures/bin/python -m bench.dashboards draw
+
+.PHONY: docs
+docs: .venv-docs/ready ## Build the documentation as a site with search, into .run/site
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet && echo "open .run/site/index.html"
 
 .PHONY: format
 format: .venv/ready ## Format, and put right what lint can

@@ -22,6 +22,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Que
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from redial import __version__
 from redial.adapters import address_guard
 from redial.adapters.batch_csv import CsvContacts, check_file
 from redial.adapters.dynamodb.executions import Page
@@ -1080,8 +1081,8 @@ def openapi_document() -> str:
 
     return app.get_openapi_json_schema(
         title="Redial",
-        version="1.0.0",
-        description="Outbound phone calls, made again until somebody answers.",
+        version=__version__,
+        description="Outbound phone calls with automatic retry.",
         security_schemes={"apiKey": HTTPBearer(description="An API key of your account.")},
         security=[{"apiKey": []}],
     )

@@ -193,7 +193,7 @@ def test_the_api_cannot_be_left_without_an_address() -> None:
     assert api["DisableExecuteApiEndpoint"] == {"Fn::If": ["IsDefaultEndpointClosed", True, False]}
 
 
-# ---- infrastructure/cloudfront.yaml: a firewall in front -----------------------------------------------------------------------
+# ---- infrastructure/cloudfront.yaml: a firewall in front ---------------------------------------------------------
 
 
 def _front() -> Resources:
