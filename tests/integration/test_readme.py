@@ -18,7 +18,6 @@ from typing import Any
 import boto3
 import pytest
 
-from functions.api import handler as api
 from functions.sweep import handler as sweep
 from local import ROOT
 from local.__main__ import main
@@ -27,12 +26,15 @@ from local.inbox import Delivery
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.executions import FILTER_LIMIT
 from redial.adapters.dynamodb.idempotency import REMEMBERED
+from redial.api import agents as api_agents
+from redial.api import answers, app, calls, fields, service, webhooks
+from redial.api import batches as api_batches
 from redial.domain.agent import Agent
 from redial.domain.retry import MAX_INTERVAL_MINUTES, MAX_RETRIES, RetryConfig
 from redial.domain.status import FINAL, Status
 from redial.runtime import keys, settings
 from redial.usecases import agents, batches, create_call
-from redial.wire import batch_requests, contacts_csv, requests
+from redial.wire import contacts_csv
 from tests.support.local_stack import local_stack
 from tests.support.template import functions, template
 
@@ -230,7 +232,7 @@ def test_every_command_for_keys_exists_and_takes_the_options_shown(capsys: pytes
 
 
 def test_the_routes_are_those_of_the_openapi_document() -> None:
-    paths = json.loads(api.openapi_document())["paths"]
+    paths = json.loads(service.openapi_document())["paths"]
     documented = {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
     assert {code(row[0]) for row in table("| Route |")} == documented
 
@@ -282,7 +284,7 @@ def test_the_retry_configurations_defaults() -> None:
 
 def test_the_agent_configurations_defaults() -> None:
     shown = {code(row[0]): row[1] for row in table("| Key of `agent_config` |")}
-    assert shown.keys() == requests.AgentConfig.model_fields.keys()
+    assert shown.keys() == api_agents.AgentConfig.model_fields.keys()
     defaults = {field.name: field.default for field in dataclasses.fields(Agent)}
     for name in ("max_concurrent_calls", "ring_timeout_seconds", "max_call_seconds", "voicemail_detection"):
         assert json.loads(code(shown[name])) == defaults[name], name
@@ -294,9 +296,9 @@ def test_the_limits() -> None:
     earliest, latest = create_call.EARLIEST.seconds // 60, create_call.LATEST // (24 * HOUR)
     remembered = REMEMBERED // HOUR
     assert shown == {
-        "Request body": f"{api.MAX_BODY_BYTES // 1024} KiB of JSON, nested at most {requests.MAX_DEPTH} deep",
-        "Answer": f"{api.MAX_ANSWER_BYTES // 1024**2} MiB; ask for smaller pages",
-        "user_data": f"{requests.MAX_USER_DATA_BYTES // 1024} KiB as JSON",
+        "Request body": f"{app.MAX_BODY_BYTES // 1024} KiB of JSON, nested at most {fields.MAX_DEPTH} deep",
+        "Answer": f"{answers.MAX_ANSWER_BYTES // 1024**2} MiB; ask for smaller pages",
+        "user_data": f"{calls.MAX_USER_DATA_BYTES // 1024} KiB as JSON",
         "An agent's configuration": f"{agents.MAX_CONFIG_BYTES:,} bytes as JSON",
         "max_concurrent_calls": f"1 to {agents.MAX_CONCURRENT_CALLS}",
         "from_phone_numbers": f"{agents.MAX_FROM_PHONE_NUMBERS}",
@@ -305,19 +307,19 @@ def test_the_limits() -> None:
         "max_retries": f"1 to {MAX_RETRIES}",
         "retry_intervals_minutes": f"each 1 to {MAX_INTERVAL_MINUTES:,}",
         "scheduled_at": f"{earliest} minutes to {latest} days ahead",
-        "Idempotency-Key": f"{requests.MAX_IDEMPOTENCY_KEY_LENGTH} characters, remembered for {remembered} hours",
+        "Idempotency-Key": f"{fields.MAX_IDEMPOTENCY_KEY_LENGTH} characters, remembered for {remembered} hours",
         "page_size of executions": "50",
         "file of a batch": (
-            f"{batch_requests.MAX_UPLOAD_BYTES // 1024**2} MiB in a request, "
+            f"{api_batches.MAX_UPLOAD_BYTES // 1024**2} MiB in a request, "
             f"{batches.MAX_FILE_BYTES // 1024**2} MiB by upload_id; "
             f"{contacts_csv.MAX_CONTACTS:,} rows, and as many empty lines"
         ),
         "A row's other columns": f"{contacts_csv.MAX_DATA_BYTES // 1024} KiB as JSON",
         "results.csv": (
-            f"up to {batch_requests.MAX_DIRECT_ROWS:,} contacts in the answer, beyond by a redirect to the stored file"
+            f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, beyond by a redirect to the stored file"
         ),
         "A listing with status": f"searches {FILTER_LIMIT:,} executions; narrow from and to beyond",
-        "GET /webhooks/undelivered": f"{api.MOST_UNDELIVERED} calls and batches",
+        "GET /webhooks/undelivered": f"{webhooks.MOST_UNDELIVERED} calls and batches",
         "The sweeper": f"{sweep.LIMIT} overdue items a run, the rest a minute later",
     }
 
