@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from functions.api import handler as api
 from redial.adapters.carriers import twilio
 from redial.adapters.dynamodb import executions
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
+from redial.api import executions as api
 from redial.domain import batch as batch_module
 from redial.domain import execution as execution_module
 from redial.domain.batch import Batch

@@ -13,7 +13,6 @@ What happens is written down for the invariants (`Seen`) and, for people, as a t
 """
 
 import hashlib
-import importlib.util
 import json
 import logging
 import os
@@ -40,7 +39,7 @@ from local.http_server import HttpServer, Request, Response
 from local.inbox import verify
 from local.lambda_functions import ACCOUNT_ID, REGION, Function, Handler, Invocation
 from local.scheduler import PRECISION_SECONDS, Schedule
-from local.stack import SWEEPER, LocalStack, webhook_secret_of
+from local.stack import API_MODULE, SWEEPER, LocalStack, webhook_secret_of
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
@@ -59,21 +58,6 @@ HOUR = 3600.0
 MOST_REQUESTS = 60_000
 """A run with more of them goes round in circles."""
 _CALLBACK = re.compile(r"/callbacks/[^/]+/([0-9a-f-]{36})/(\d+)")
-API_MODULE = "functions.api.handler"
-
-
-_MORE_APIS: list[Handler] = []
-"""Environments of this process, whatever world it runs: making one takes as long as a cold start."""
-
-
-def _another_api() -> Handler:
-    """The API's handler once more, in a module of its own."""
-    spec = importlib.util.find_spec(API_MODULE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    handler: Handler = module.handler
-    return handler
 
 
 class Killed(BaseException):
@@ -194,7 +178,6 @@ class World(LocalStack):
         """Requests of clients in which a request to AWS failed, was lost or was cut off: they may be answered 500."""
         self._in_trouble: set[str] = set()
         self._numbered = 0
-        self._busy_apis: list[Handler] = []
         self._digest = hashlib.sha256()
         self._patches: list[Any] = []
         self._history: list[tuple[datetime, dict[str, Any] | None, dict[str, Any] | None]] = []
@@ -241,25 +224,18 @@ class World(LocalStack):
             self._patches.pop().stop()
 
     def load(self, function: Function) -> Handler:
-        """As in Lambda, an invocation has an environment to itself: the API's resolver serves one request at a time."""
         handler = super().load(function)
         if function.module != API_MODULE:
             return handler
 
-        def in_a_free_one(event: Any, context: Any) -> Any:
-            free = [one for one in (handler, *_MORE_APIS) if one not in self._busy_apis]
-            if not free:
-                free.append(_another_api())
-                _MORE_APIS.append(free[0])
-            self._busy_apis.append(free[0])
+        def excusing(event: Any, context: Any) -> Any:
             try:
-                return free[0](event, context)
+                return handler(event, context)
             finally:
-                self._busy_apis.remove(free[0])
                 if context.aws_request_id in self._in_trouble:
                     self.excused.add(event["headers"].get("x-number"))
 
-        return in_a_free_one
+        return excusing
 
     def _patch(self, patch: Any) -> None:
         patch.start()
