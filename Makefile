@@ -1,5 +1,5 @@
-# Everything that is done with this repository. It needs make, git and a Python from 3.11 on; what else is needed is
-# installed by the first target that needs it, into .venv* folders here.
+# All commands of this repository. They need make, git and a Python from 3.11 on. The first target that needs more installs it
+# into .venv* folders here.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -30,46 +30,51 @@ OTHER_VERSIONS = $(foreach version,$(filter-out $(VERSION),3.11 3.13),$(if $(PYT
 install = .venv/bin/uv pip install --quiet --require-hashes --python $(1)/bin/python -r $(2) || \
   $(1)/bin/python -m pip install --quiet --require-hashes --disable-pip-version-check -r $(2)
 
-LISTS := layers/redial/requirements requirements-checks requirements-dev requirements-ministack requirements-pictures requirements-sam \
-  requirements-uv
+LISTS := layers/redial/requirements $(patsubst %.in,%,$(wildcard requirements/*.in))
 
-.venv/ready: requirements-dev.txt layers/redial/requirements.txt
+.venv/ready: requirements/dev.txt layers/redial/requirements.txt
 	@echo "Installing into .venv, once: seconds with uv, else two minutes …"
 	@test -x .venv/bin/python || { python="$(PYTHON)"; \
 	  test -n "$$python" || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$$python" -m venv .venv; }
 	@test -x .venv/bin/uv || \
-	  .venv/bin/python -m pip install --quiet --require-hashes --disable-pip-version-check -r requirements-uv.txt || true
-	@$(call install,.venv,requirements-dev.txt)
+	  .venv/bin/python -m pip install --quiet --require-hashes --disable-pip-version-check -r requirements/uv.txt || true
+	@$(call install,.venv,requirements/dev.txt)
 	@touch $@
 
-.venv-3.%/ready: requirements-dev.txt layers/redial/requirements.txt | .venv/ready
+.venv-3.%/ready: requirements/dev.txt layers/redial/requirements.txt | .venv/ready
 	@echo "Installing into .venv-3.$* …"
 	@test -x $(@D)/bin/python || $(PYTHON_3.$*) -m venv $(@D)
-	@$(call install,$(@D),requirements-dev.txt)
+	@$(call install,$(@D),requirements/dev.txt)
 	@touch $@
 
-.venv-sam/ready: requirements-sam.txt | .venv/ready
+.venv-sam/ready: requirements/sam.txt | .venv/ready
 	@echo "Installing AWS SAM into .venv-sam, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements-sam.txt)
+	@$(call install,$(@D),requirements/sam.txt)
 	@touch $@
 
-.venv-pictures/ready: requirements-pictures.txt | .venv/ready
+.venv-pictures/ready: requirements/pictures.txt | .venv/ready
 	@echo "Installing what draws pictures into .venv-pictures, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements-pictures.txt)
+	@$(call install,$(@D),requirements/pictures.txt)
 	@touch $@
 
-.venv-checks/ready: requirements-checks.txt | .venv/ready
+.venv-docs/ready: requirements/docs.txt | .venv/ready
+	@echo "Installing what builds the documentation into .venv-docs, once …"
+	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
+	@$(call install,$(@D),requirements/docs.txt)
+	@touch $@
+
+.venv-checks/ready: requirements/checks.txt | .venv/ready
 	@echo "Installing checkov and pip-audit into .venv-checks, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements-checks.txt)
+	@$(call install,$(@D),requirements/checks.txt)
 	@touch $@
 
-.venv-ministack/ready: requirements-ministack.txt | .venv/ready
+.venv-ministack/ready: requirements/ministack.txt | .venv/ready
 	@echo "Installing MiniStack, an emulated AWS, into .venv-ministack, once …"
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	@$(call install,$(@D),requirements-ministack.txt)
+	@$(call install,$(@D),requirements/ministack.txt)
 	@touch $@
 
 # The layer's build asks for a Python with pip; a region is asked for even where nothing is sent to AWS.
@@ -100,6 +105,12 @@ test: check pytest ## Everything that must pass: checks, and tests on Python 3.1
 	  $(MAKE) .venv-$$version/ready && echo "pytest on Python $$version" && \
 	  .venv-$$version/bin/python -m pytest $(IN_PARALLEL) -m "$(ON_EVERY_PYTHON)" $(ARGS) || exit 1; \
 	done
+
+.PHONY: quick
+quick: .venv/ready ## The inner loop: format, lint, types, unit and contract tests
+	@echo "ruff" && .venv/bin/ruff format --quiet . && .venv/bin/ruff check --quiet .
+	@echo "mypy" && .venv/bin/mypy
+	@echo "unit and contract tests" && .venv/bin/python -m pytest $(IN_PARALLEL) -q tests/unit tests/contract
 
 .PHONY: check
 check: .venv/ready .venv-sam/ready .venv-checks/ready ## Format, lint, types, import directions, templates
@@ -159,6 +170,10 @@ load: .venv/ready ## Ask the local stack for calls at a steady rate, and check i
 dashboards: .venv-pictures/ready ## Play a batch and draw both dashboards from what it emits, into docs/dashboards. ROWS=10000
 	@$(WITH_PATH) .venv/bin/python -m bench.dashboards record --rows $(or $(ROWS),10000)
 	@$(WITH_PATH) .venv-pictures/bin/python -m bench.dashboards draw
+
+.PHONY: docs
+docs: .venv-docs/ready ## Build the documentation as a site with search, into .run/site
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet && echo "open .run/site/index.html"
 
 .PHONY: format
 format: .venv/ready ## Format, and put right what lint can

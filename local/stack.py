@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import random
+import sys
 import threading
 import time
 import uuid
@@ -53,6 +54,44 @@ ANSWER_URL = "https://demo.twilio.com/docs/voice.xml"
 """Call instructions that Twilio itself keeps for trying things out; the emulated carrier fetches nothing from there."""
 SECRET_ID = "redial/twilio"
 SWEEPER = "functions.sweep.handler"
+API_MODULE = "functions.api.handler"
+API_PACKAGE = "redial.api"
+_APIS: list[Handler] = []
+"""Environments of the api function, which this process keeps, since each costs a cold start."""
+_BUSY_APIS: list[Handler] = []
+_apis_lock = threading.Lock()
+
+
+def _in_its_own_environment(event: Any, context: Any) -> Any:
+    """The api function's handler. As in Lambda, an environment serves one request at a time: the resolver keeps the
+    request that it serves in itself."""
+    with _apis_lock:
+        handler = next((one for one in _APIS if one not in _BUSY_APIS), None)
+        if handler is None:
+            handler = _new_api()
+            _APIS.append(handler)
+        _BUSY_APIS.append(handler)
+    try:
+        return handler(event, context)
+    finally:
+        _BUSY_APIS.remove(handler)
+
+
+def _new_api() -> Handler:
+    """The api function's handler; where it is loaded already, once more and in modules of its own."""
+    if not _APIS:
+        return cast(Handler, importlib.import_module(API_MODULE).handler)
+    prefixes = (f"{API_MODULE}.", f"{API_PACKAGE}.")
+    known = {name: module for name, module in sys.modules.items() if f"{name}.".startswith(prefixes)}
+    for name in known:
+        del sys.modules[name]
+    try:
+        return cast(Handler, importlib.import_module(API_MODULE).handler)
+    finally:
+        for name, module in known.items():
+            sys.modules[name] = module
+            parent, _, attribute = name.rpartition(".")
+            setattr(sys.modules[parent], attribute, module)
 
 
 class LocalStack:
@@ -183,7 +222,8 @@ class LocalStack:
             module = importlib.import_module(function.module)
         except ModuleNotFoundError as error:
             raise TemplateError(f"{function.logical_id}: {error}") from error
-        return cast(Handler, getattr(module, function.attribute))
+        handler = cast(Handler, getattr(module, function.attribute))
+        return _in_its_own_environment if function.module == API_MODULE else handler
 
     def stop(self) -> None:
         """Take it all down, and leave the process as it was. Doing it again changes nothing."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from functions.api.handler import PUBLIC, app
+from redial.api.app import PUBLIC, app
 from redial.domain.status import RETRYABLE, Status
 from tests.support.api import openapi
 

@@ -193,7 +193,7 @@ def test_the_api_cannot_be_left_without_an_address() -> None:
     assert api["DisableExecuteApiEndpoint"] == {"Fn::If": ["IsDefaultEndpointClosed", True, False]}
 
 
-# ---- docs/cloudfront.yaml: a firewall in front -----------------------------------------------------------------------
+# ---- infrastructure/cloudfront.yaml: a firewall in front ---------------------------------------------------------
 
 
 def _front() -> Resources:
@@ -202,7 +202,7 @@ def _front() -> Resources:
         pass
 
     Loader.add_multi_constructor("!", lambda loader, tag, node: loader.construct_scalar(node))
-    document = yaml.load((ROOT / "docs/cloudfront.yaml").read_text(), Loader=Loader)  # noqa: S506  a SafeLoader
+    document = yaml.load((ROOT / "infrastructure/cloudfront.yaml").read_text(), Loader=Loader)  # noqa: S506  a SafeLoader
     resources: Resources = document["Resources"]
     return resources
 

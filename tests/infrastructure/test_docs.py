@@ -1,14 +1,16 @@
 """What the documentation says of commands and settings is what there is."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from redial import __version__
 from tests.support.sample_events import SampleEvent, sample_events
 from tests.support.template import ROOT, functions, template
 
-PAGES = sorted({ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")})
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")})
 TARGETS = set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -17,8 +19,8 @@ def _readme() -> str:
 
 
 @pytest.mark.parametrize("name", sorted(template()["Parameters"]))
-def test_the_readme_lists_every_parameter_with_its_default(name: str) -> None:
-    (row,) = re.findall(rf"^\| *`{name}` *\|.*$", _readme(), re.MULTILINE)
+def test_the_settings_list_every_parameter_with_its_default(name: str) -> None:
+    (row,) = re.findall(rf"^\| *`{name}` *\|.*$", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
     default = template()["Parameters"][name]["Default"]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1].strip("`") == str(default) or (default == "" and cells[1] in ("", "empty"))
@@ -56,3 +58,9 @@ def test_every_promise_names_tests_that_exist() -> None:
     )
     table = page.partition("## The promises")[2].partition("\n## ")[0]
     assert set(re.findall(r"`([a-z]+(?:_[a-z]+){2,})`", table)) == invariants, "each invariant is a promise, and named"
+
+
+def test_there_is_one_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
+    assert f"version {__version__}" in _readme()

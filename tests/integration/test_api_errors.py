@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from functions.api.handler import MAX_BODY_BYTES, app, handler
+from functions.api.handler import handler
 from redial.adapters.dynamodb.agents import DynamoAgents
+from redial.api.app import MAX_BODY_BYTES, app
 from redial.runtime import keys, telemetry, wiring
 from redial.usecases import accounts
 from tests.support import gateway

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from functions.api.handler import MAX_BODY_BYTES
+from redial.api.app import MAX_BODY_BYTES
 from redial.runtime import wiring
 from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, aws, openapi, running_api
 from tests.support.forms import BOUNDARY, CONTENT_TYPE, multipart

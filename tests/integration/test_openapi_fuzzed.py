@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from schemathesis import Case
 
-from functions.api.handler import PUBLIC
 from redial.adapters import address_guard
 from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.api.app import PUBLIC
 from redial.runtime import keys
 from tests.support import fuzz
 from tests.support.api import openapi

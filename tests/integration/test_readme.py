@@ -1,7 +1,8 @@
-"""The README in step with what it describes: its commands run and answer as it shows, its tables are complete.
+"""The README and docs/ agree with the system: their commands run and print what is shown, their tables are complete.
 
-A fenced block under `<!-- run: name -->` is run, in the README's order and against one stack; a block under
-`<!-- output: name -->` is what that run prints, where … stands for what is left out. Times, ids and signatures differ.
+A fenced block under `<!-- run: name -->` is run as it stands, in the page's order, in one shell and against one fresh
+local stack for each page. A block under `<!-- output: name -->` is what that run prints; … stands for what is left out.
+Times, ids and signatures differ.
 """
 
 import dataclasses
@@ -17,7 +18,6 @@ from typing import Any
 import boto3
 import pytest
 
-from functions.api import handler as api
 from functions.sweep import handler as sweep
 from local import ROOT
 from local.__main__ import main
@@ -26,22 +26,28 @@ from local.inbox import Delivery
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.executions import FILTER_LIMIT
 from redial.adapters.dynamodb.idempotency import REMEMBERED
+from redial.api import agents as api_agents
+from redial.api import answers, app, calls, fields, service, webhooks
+from redial.api import batches as api_batches
 from redial.domain.agent import Agent
 from redial.domain.retry import MAX_INTERVAL_MINUTES, MAX_RETRIES, RetryConfig
 from redial.domain.status import FINAL, Status
 from redial.runtime import keys, settings
 from redial.usecases import agents, batches, create_call
-from redial.wire import batch_requests, contacts_csv, requests
+from redial.wire import contacts_csv
 from tests.support.local_stack import local_stack
 from tests.support.template import functions, template
 
-README = (ROOT / "README.md").read_text()
 _BLOCK = re.compile(
     r"^<!-- (run|output): ([a-z0-9-]+)(, the last)? -->\n```[a-z]+\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
-RUNS = {name: text for kind, name, _, text in _BLOCK.findall(README) if kind == "run"}
-OUTPUTS = {name: text for kind, name, _, text in _BLOCK.findall(README) if kind == "output"}
-LAST = {name for kind, name, last, _ in _BLOCK.findall(README) if last}
+README = (ROOT / "README.md").read_text()
+PAGES = {"README.md": README} | {page.name: page.read_text() for page in sorted(ROOT.glob("docs/*.md"))}
+TEXT = "\n".join(PAGES.values())
+BLOCKS = [(page, *block) for page, text in PAGES.items() for block in _BLOCK.findall(text)]
+RUNS = {name: text for _, kind, name, _, text in BLOCKS if kind == "run"}
+OUTPUTS = {name: text for _, kind, name, _, text in BLOCKS if kind == "output"}
+LAST = {name for _, _, name, last, _ in BLOCKS if last}
 ELSEWHERE = {"verify", "demo"}
 """Blocks that have a test of their own."""
 TWICE = {"idempotent"}
@@ -49,7 +55,7 @@ HOUR = timedelta(hours=1)
 
 _CHANGING = (
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
-    (re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}"), "<id>"),
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{32}\b"), "<id>"),
     (re.compile(r"v1,[A-Za-z0-9+/]{43}="), "<signature>"),
     (re.compile(r"^\d{10}$"), "<seconds>"),
 )
@@ -75,11 +81,11 @@ def values(text: str) -> list[Any]:
 
 
 def differences(shown: Any, real: Any, where: str = "") -> list[str]:
-    """Where the README's value is not what came out."""
+    """Where a page's value is not what came out."""
     if isinstance(shown, dict) and isinstance(real, dict):
         missing = shown.keys() - real.keys() - {"…"}
         more = real.keys() - shown.keys() if "…" not in shown else set()
-        wrong = [f"{where}.{key}: only in {'the README' if key in missing else 'the output'}" for key in missing | more]
+        wrong = [f"{where}.{key}: only in {'the page' if key in missing else 'the output'}" for key in missing | more]
         both = [key for key in shown if key in real]
         return wrong + [one for key in both for one in differences(shown[key], real[key], f"{where}.{key}")]
     if isinstance(shown, list) and isinstance(real, list):
@@ -96,7 +102,7 @@ def differences(shown: Any, real: Any, where: str = "") -> list[str]:
 
 def table(header: str) -> list[list[str]]:
     """The rows of the table whose first line begins with `header`: each cell's text, `` ` `` included."""
-    lines = iter(README.splitlines())
+    lines = iter(TEXT.splitlines())
     assert next((line for line in lines if line.startswith(header)), None), f"no table {header}"
     next(lines)
     rows = []
@@ -117,10 +123,10 @@ def code(cell: str) -> str:
 
 @dataclasses.dataclass
 class Played:
-    """What each block printed, and the webhooks that came of it all."""
+    """What each block printed, and the webhooks that a page's commands led to, by page."""
 
     printed: dict[str, str]
-    received: list[Delivery]
+    received: dict[str, list[Delivery]]
     secrets: tuple[str, ...]
 
 
@@ -128,46 +134,45 @@ class Played:
 def played() -> Played:
     if shutil.which("curl") is None:
         pytest.skip("there is no curl here")
-    printed: dict[str, str] = {}
-    received: list[Delivery] = []
-    with local_stack(start_at=None, tell=received.append) as client:
-        stack = client.stack
-        ours = {
-            "http://127.0.0.1:3000": stack.url,
-            "http://127.0.0.1:3001": stack.carrier_url,
-            "http://127.0.0.1:3002": stack.inbox_url,
-        }
-        for name, command in RUNS.items():
-            if name in ELSEWHERE:
-                continue
-            for shown, real in ours.items():
-                command = command.replace(shown, real)  # noqa: PLW2901
-            for _ in range(2 if name in TWICE else 1):
-                printed[name] = run_in_shell(command)
-            ours |= dict(zip(ids_in(OUTPUTS.get(name, "")), ids_in(printed[name]), strict=False))
-        account = DynamoAccounts(boto3.client("dynamodb"), stack.environment["TABLE_NAME"]).get("local")
-        assert account is not None
-        client.assert_sound()
-    return Played(printed, received, account.webhook_secrets)
+    played = Played({}, {}, ())
+    for page in PAGES:
+        commands = {name: text for where, kind, name, _, text in BLOCKS if (where, kind) == (page, "run")}
+        commands = {name: text for name, text in commands.items() if name not in ELSEWHERE}
+        if not commands:
+            continue
+        received: list[Delivery] = []
+        with local_stack(start_at=None, tell=received.append) as client:
+            stack = client.stack
+            played.printed |= run_in_one_shell(
+                commands, {"3000": stack.url, "3001": stack.carrier_url, "3002": stack.inbox_url}
+            )
+            account = DynamoAccounts(boto3.client("dynamodb"), stack.environment["TABLE_NAME"]).get("local")
+            assert account is not None
+            played.secrets = account.webhook_secrets
+            client.assert_sound()
+        played.received[page] = received
+    return played
 
 
-def run_in_shell(command: str) -> str:
+def run_in_one_shell(commands: dict[str, str], ports: dict[str, str]) -> dict[str, str]:
+    """What each command prints, run one after the other. `ports`: where the local stack really listens."""
+    mark = "--- output of "
+    script = "".join(
+        f"printf '\\n{mark}{name}\\n'\n{command}\n" * (2 if name in TWICE else 1) for name, command in commands.items()
+    )
+    for port, url in ports.items():
+        script = script.replace(f"http://127.0.0.1:{port}", url)
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     done = subprocess.run(
-        ["sh", "-ec", command], env=environment, capture_output=True, text=True, timeout=60, check=False
+        ["sh", "-ec", script], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.returncode == 0, f"{command}\n{done.stderr}"
-    return done.stdout
-
-
-def ids_in(text: str) -> list[str]:
-    """The ids of calls and batches that an answer names."""
-    return re.findall(r'"(?:execution|batch)_id": ?"([^"]+)"', text)
+    assert done.returncode == 0, f"{script}\n{done.stderr}"
+    return dict(part.split("\n", 1) for part in done.stdout.split(mark)[1:])
 
 
 @pytest.mark.parametrize("name", [name for name in OUTPUTS if name not in ELSEWHERE])
-def test_a_command_prints_what_the_readme_shows(name: str, played: Played) -> None:
-    real, shown = played.printed[name].replace("\r\n", "\n"), OUTPUTS[name]
+def test_a_command_prints_what_its_page_shows(name: str, played: Played) -> None:
+    real, shown = played.printed[name].replace("\r\n", "\n").strip(), OUTPUTS[name].strip()
     if shown.startswith("HTTP/"):
         assert settled(real).splitlines() == settled(shown).splitlines()
         return
@@ -180,10 +185,14 @@ def test_every_output_is_of_a_command_and_every_command_was_run(played: Played) 
     assert played.printed.keys() == RUNS.keys() - ELSEWHERE
 
 
-def test_the_readmes_webhooks_are_those_that_it_says_come_first(played: Played) -> None:
-    sentence = re.search(r"^Five tries, oldest first: (.*?)\. This is the last one", README, re.MULTILINE | re.DOTALL)
+def test_the_first_call_leads_to_as_many_webhooks_as_the_readme_says(played: Played) -> None:
+    assert f"the {len(played.received['README.md'])} webhooks" in README
+
+
+def test_the_inbox_has_the_events_that_the_page_on_webhooks_lists(played: Played) -> None:
+    sentence = re.search(r"^Five events, oldest first: (.*?)\. This is the last one", TEXT, re.MULTILINE | re.DOTALL)
     assert sentence is not None
-    statuses = [delivery.body["status"] for delivery in played.received[:5]]
+    statuses = [delivery.body["status"] for delivery in played.received["webhooks.md"]]
     assert re.findall(r"`([a-z-]+)`", sentence[1]) == statuses
 
 
@@ -194,32 +203,24 @@ def test_the_verification_example_takes_our_webhooks_and_no_others(
 
     example: dict[str, Any] = {}
     exec(RUNS["verify"], example)  # noqa: S102  that is what a reader would do with it
-    first = played.received[0]
+    first = played.received["webhooks.md"][0]
     assert example["receive"](played.secrets[0], first.headers, first.raw) == first.body
     assert capsys.readouterr().out.split() == [first.body["id"], "1", "queued", "0"]
     with pytest.raises(WebhookVerificationError):
         example["receive"](played.secrets[0], first.headers, first.raw + b" ")
 
 
-def test_the_demo_plays_what_the_readme_shows(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_prints_what_its_page_shows(capsys: pytest.CaptureFixture[str]) -> None:
     assert (main(["demo"]), capsys.readouterr().out) == (0, OUTPUTS["demo"])
 
 
-def test_every_make_target_that_is_mentioned_exists() -> None:
-    fences = re.findall(r"^ *```[a-z]*\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
-    spans = re.findall(r"`([^`\n]+)`", README)
-    mentioned = {target for text in (*fences, *spans) for target in re.findall(r"\bmake ([a-z][a-z-]*)", text)}
-    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {"run", "test", "demo"} <= mentioned <= targets
-
-
-def test_every_command_for_keys_is_there_and_takes_what_the_readme_gives_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_for_keys_exists_and_takes_the_options_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         keys.main(["--help"])
     known = re.findall(r"^    ([a-z-]+)(?:  |$)", capsys.readouterr().out, re.MULTILINE)
     shown = [code(row[0]) for row in table("| Command |")]
     assert [line.split()[0] for line in shown] == known
-    for line in (*shown, *re.findall(r'make keys ARGS="(.*)"', README)):
+    for line in (*shown, *re.findall(r'make keys ARGS="(.*)"', TEXT)):
         with pytest.raises(SystemExit) as end:
             keys.main([*shlex.split(line), "--help"])
         assert end.value.code == 0
@@ -231,7 +232,7 @@ def test_every_command_for_keys_is_there_and_takes_what_the_readme_gives_it(caps
 
 
 def test_the_routes_are_those_of_the_openapi_document() -> None:
-    paths = json.loads(api.openapi_document())["paths"]
+    paths = json.loads(service.openapi_document())["paths"]
     documented = {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
     assert {code(row[0]) for row in table("| Route |")} == documented
 
@@ -242,7 +243,7 @@ def test_the_parameters_are_the_templates() -> None:
 
 
 def test_the_functions_variables_are_those_that_they_read() -> None:
-    header = next(line for line in README.splitlines() if line.startswith("| Variable | api"))
+    header = next(line for line in TEXT.splitlines() if line.startswith("| Variable | api"))
     names = [cell.strip() for cell in header.strip("|").split("|")][1:-1]
     shown = {name: {code(row[0]) for row in table("| Variable | api") if row[1 + at]} for at, name in enumerate(names)}
     assert shown == {name: set(function["Environment"]) for name, function in functions().items()}
@@ -283,7 +284,7 @@ def test_the_retry_configurations_defaults() -> None:
 
 def test_the_agent_configurations_defaults() -> None:
     shown = {code(row[0]): row[1] for row in table("| Key of `agent_config` |")}
-    assert shown.keys() == requests.AgentConfig.model_fields.keys()
+    assert shown.keys() == api_agents.AgentConfig.model_fields.keys()
     defaults = {field.name: field.default for field in dataclasses.fields(Agent)}
     for name in ("max_concurrent_calls", "ring_timeout_seconds", "max_call_seconds", "voicemail_detection"):
         assert json.loads(code(shown[name])) == defaults[name], name
@@ -295,9 +296,9 @@ def test_the_limits() -> None:
     earliest, latest = create_call.EARLIEST.seconds // 60, create_call.LATEST // (24 * HOUR)
     remembered = REMEMBERED // HOUR
     assert shown == {
-        "Request body": f"{api.MAX_BODY_BYTES // 1024} KiB of JSON, nested at most {requests.MAX_DEPTH} deep",
-        "Answer": f"{api.MAX_ANSWER_BYTES // 1024**2} MiB; ask for smaller pages",
-        "user_data": f"{requests.MAX_USER_DATA_BYTES // 1024} KiB as JSON",
+        "Request body": f"{app.MAX_BODY_BYTES // 1024} KiB of JSON, nested at most {fields.MAX_DEPTH} deep",
+        "Answer": f"{answers.MAX_ANSWER_BYTES // 1024**2} MiB; ask for smaller pages",
+        "user_data": f"{calls.MAX_USER_DATA_BYTES // 1024} KiB as JSON",
         "An agent's configuration": f"{agents.MAX_CONFIG_BYTES:,} bytes as JSON",
         "max_concurrent_calls": f"1 to {agents.MAX_CONCURRENT_CALLS}",
         "from_phone_numbers": f"{agents.MAX_FROM_PHONE_NUMBERS}",
@@ -306,31 +307,34 @@ def test_the_limits() -> None:
         "max_retries": f"1 to {MAX_RETRIES}",
         "retry_intervals_minutes": f"each 1 to {MAX_INTERVAL_MINUTES:,}",
         "scheduled_at": f"{earliest} minutes to {latest} days ahead",
-        "Idempotency-Key": f"{requests.MAX_IDEMPOTENCY_KEY_LENGTH} characters, remembered for {remembered} hours",
+        "Idempotency-Key": f"{fields.MAX_IDEMPOTENCY_KEY_LENGTH} characters, remembered for {remembered} hours",
         "page_size of executions": "50",
         "file of a batch": (
-            f"{batch_requests.MAX_UPLOAD_BYTES // 1024**2} MiB in a request, "
+            f"{api_batches.MAX_UPLOAD_BYTES // 1024**2} MiB in a request, "
             f"{batches.MAX_FILE_BYTES // 1024**2} MiB by upload_id; "
             f"{contacts_csv.MAX_CONTACTS:,} rows, and as many empty lines"
         ),
         "A row's other columns": f"{contacts_csv.MAX_DATA_BYTES // 1024} KiB as JSON",
         "results.csv": (
-            f"up to {batch_requests.MAX_DIRECT_ROWS:,} contacts in the answer, beyond by a redirect to the stored file"
+            f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, beyond by a redirect to the stored file"
         ),
         "A listing with status": f"searches {FILTER_LIMIT:,} executions; narrow from and to beyond",
-        "GET /webhooks/undelivered": f"{api.MOST_UNDELIVERED} calls and batches",
+        "GET /webhooks/undelivered": f"{webhooks.MOST_UNDELIVERED} calls and batches",
         "The sweeper": f"{sweep.LIMIT} overdue items a run, the rest a minute later",
     }
 
 
 def test_the_outcomes_that_the_carrier_can_be_told_are_listed() -> None:
-    sentence = re.search(r"takes the outcomes (.*?): one for each", README, re.DOTALL)
+    sentence = re.search(r"outcomes of the next calls to it: (.*?): one for each", TEXT, re.DOTALL)
     assert sentence is not None
     assert re.findall(r"`([a-z0-9-]+)`", sentence[1]) == list(OUTCOMES)
 
 
 def test_every_file_that_is_mentioned_exists() -> None:
-    mentioned = re.findall(r"`((?:layers|functions|local|tests|events|docs)/[^`\s]*)`", README)
-    mentioned += re.findall(r"\]\(([^)#:]+)\)", README)
+    mentioned = re.findall(r"`((?:layers|functions|local|tests|events|docs|infrastructure)/[^`\s]*)`", TEXT)
     assert [path for path in mentioned if not (ROOT / path).exists()] == []
     assert len(mentioned) > 20
+
+
+def test_the_readme_can_be_read_at_once() -> None:
+    assert len(README.splitlines()) <= 200

@@ -32,6 +32,7 @@ from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.domain.agent import Account, Agent
 from redial.domain.batch import Batch, contact, contact_id
+from redial.domain.delivery import Delivery
 from redial.domain.execution import Execution
 from redial.domain.outcome import Unknown
 from redial.domain.status import Status
@@ -113,6 +114,7 @@ class _Machine(RuleBasedStateMachine):
 
 IDS = [str(uuid.UUID(int=n, version=4)) for n in range(6)]
 BATCHES = ["0123456789abcdef0123456789abcdef", "00000000000000000000000000000001"]
+STEP = st.sampled_from(["stop", "claim", "due", "none", "give up", "replay"])
 VERSION_BACK = st.sampled_from([0, 0, 0, 1, -1])
 """0: the version that is stored."""
 
@@ -147,7 +149,7 @@ class ExecutionStore(_Machine):
         for one in contacts:
             self.model.setdefault(one.id, replace(one, version=1))
 
-    @rule(data=st.data(), back=VERSION_BACK, lost=LOST, now=NOW, step=st.sampled_from(["stop", "claim", "due", "none"]))
+    @rule(data=st.data(), back=VERSION_BACK, lost=LOST, now=NOW, step=STEP)
     def save(self, data: st.DataObject, back: int, lost: int, now: datetime, step: str) -> None:
         if not self.model:
             return
@@ -157,6 +159,10 @@ class ExecutionStore(_Machine):
             changed = changed.stop(now, "stopped by request")
         elif stored.state.is_waiting and step == "claim":
             changed = changed.claim(now, CALLER_ID, 3, f"{now:%M}{back}")
+        elif step == "give up":
+            changed = replace(changed, delivery=Delivery(settled=1, undelivered=(1,)))
+        elif step == "replay":
+            changed = replace(changed, delivery=changed.delivery.replay())
         elif stored.state.is_dialling:
             changed = changed.answered_by_carrier(1, Unknown("read timed out"), now, 0.5)
         changed = changed if step == "none" else changed.with_due(now)
@@ -181,6 +187,15 @@ class ExecutionStore(_Machine):
             else:
                 self.store.remove(execution)
                 self.model.pop(one, None)
+
+    @invariant()
+    def what_was_given_up_is_listed(self) -> None:
+        """Just that, the oldest execution first."""
+        listed = list(DynamoUndelivered(self.client, TABLE_NAME).all(ACCOUNT_ID))  # type: ignore[arg-type]
+        given_up = [one for one in self.model.values() if one.delivery.undelivered]
+        assert set(listed) == {one.id for one in given_up}
+        created = [self.model[one].created_at for one in listed]
+        assert (len(listed), created) == (len(given_up), sorted(created))
 
     @rule(data=st.data())
     def read(self, data: st.DataObject) -> None:
@@ -794,7 +809,7 @@ RECORDS = count(1)
 
 
 class OtherStores(_Machine):
-    """Batches and their counts, agents, accounts and their keys, idempotency keys, and the list of the undelivered."""
+    """Batches and their counts, agents, accounts and their keys, and idempotency keys."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -808,7 +823,6 @@ class OtherStores(_Machine):
         self.accounts: dict[str, Account] = {}
         self.api_keys: dict[str, tuple[str, ApiKey]] = {}
         self.requests: dict[tuple[str, str], tuple[IdempotentRequest, datetime]] = {}
-        self.given_up: dict[str, set[str]] = {one: set() for one in ACCOUNTS}
 
     # Batches and counts.
 
@@ -824,14 +838,18 @@ class OtherStores(_Machine):
         batch_id=st.sampled_from(BATCHES),
         back=VERSION_BACK,
         deleted=st.sampled_from([False, False, True]),
+        given_up=st.sampled_from([(), (1,)]),
         now=NOW,
         lost=LOST,
     )
-    def save_batch(self, batch_id: str, back: int, deleted: bool, now: datetime, lost: int) -> None:
+    def save_batch(
+        self, batch_id: str, back: int, deleted: bool, given_up: tuple[int, ...], now: datetime, lost: int
+    ) -> None:
         stored = self.batches.get(batch_id)
         if stored is None:
             return
-        changed = replace(stored, version=stored.version - back, total=stored.total + 1)
+        delivery = Delivery(settled=1, undelivered=given_up)
+        changed = replace(stored, version=stored.version - back, total=stored.total + 1, delivery=delivery)
         changed = changed.delete(now) if deleted else changed.with_due(now)
         with self.losing(lost):
             if back:
@@ -939,7 +957,7 @@ class OtherStores(_Machine):
         if key is not None and owner == account:
             self.api_keys[f"hash-{number}"] = (account, replace(key, revoked_at=key.revoked_at or now))
 
-    # Idempotency keys, and the undelivered.
+    # Idempotency keys.
 
     @rule(
         account=st.sampled_from(ACCOUNTS),
@@ -964,22 +982,6 @@ class OtherStores(_Machine):
         request, until = self.requests.get((account, key), (None, now))
         return request if until > now else None
 
-    @rule(
-        account=st.sampled_from(ACCOUNTS),
-        one=st.sampled_from([IDS[0], BATCHES[0]]),
-        now=NOW,
-        adds=st.booleans(),
-        lost=LOST,
-    )
-    def give_up(self, account: str, one: str, now: datetime, adds: bool, lost: int) -> None:
-        with self.losing(lost):
-            if adds:
-                self.undelivered.add(account, one, now)
-                self.given_up[account].add(one)
-            else:
-                self.undelivered.remove(account, one)
-                self.given_up[account].discard(one)
-
     # What is so after every step.
 
     @invariant()
@@ -994,6 +996,7 @@ class OtherStores(_Machine):
         alive = [one for one in self.batches.values() if one.deleted_at is None]
         alive.sort(key=lambda one: (one.created_at, one.id), reverse=True)
         assert self.batch_store.of_agent(AGENT_ID) == alive
+        assert set(self.undelivered.all(ACCOUNT_ID)) == {one.id for one in alive if one.delivery.undelivered}
 
     @invariant()
     def accounts_have_their_own(self) -> None:
@@ -1007,7 +1010,6 @@ class OtherStores(_Machine):
                 assert self.agent_store.get(account, one) == self.agents.get((account, one))
             keys = [key for owner, key in self.api_keys.values() if owner == account]
             assert self.account_store.keys(account) == sorted(keys, key=lambda key: (key.created_at, key.key_id))
-            assert set(self.undelivered.all(account)) == self.given_up[account]
         for number in range(6):
             owner, key = self.api_keys.get(f"hash-{number}", (None, None))
             live = key is not None and key.revoked_at is None

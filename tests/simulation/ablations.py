@@ -13,9 +13,9 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
-from functions.api import handler as api
 from functions.carrier_callback import handler as carrier_callback
 from functions.tally import handler as tally_handler
+from local.stack import API_MODULE, LocalStack
 from redial.adapters import batch_csv, eventbridge_scheduler
 from redial.adapters.carriers import twilio
 from redial.adapters.dynamodb import executions as executions_module
@@ -23,8 +23,8 @@ from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.items import to_item
 from redial.adapters.dynamodb.lines import DynamoLines
-from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
+from redial.api import executions as api
 from redial.domain import batch as batch_module
 from redial.domain import execution as execution_module
 from redial.domain.batch import Batch
@@ -39,6 +39,7 @@ from redial.usecases import create_call as create_call_module
 from redial.usecases import tally as tally_module
 from redial.usecases.dial_attempt import Dialler
 from redial.usecases.sweep import Sweeper, Swept
+from redial.wire import stored_execution
 from redial.wire.contacts_csv import Contact
 from redial.wire.stored_execution import decode
 from tests.simulation.faults import CALM
@@ -203,7 +204,14 @@ def _callback_signature() -> Any:
 
 
 def _undelivered_list() -> Any:
-    return mock.patch.object(DynamoUndelivered, "add", return_value=None)
+    """What holds given-up events is stored without the index's key."""
+
+    def unlisted(execution: Execution) -> dict[str, Any]:
+        item = stored_execution.encode(execution)
+        item.pop("undelivered_of", None)
+        return item
+
+    return mock.patch.object(executions_module, "encode", unlisted)
 
 
 def _account_check() -> Any:
@@ -453,13 +461,18 @@ def _answer_to_a_forgery() -> Any:
 
 def _answered_otherwise(instead: int) -> Any:
     """What is not found is answered with another status."""
-    handler = api.handler
+    load = LocalStack.load
 
-    def otherwise(event: Any, context: Any) -> Any:
-        answer = handler(event, context)
-        return {**answer, "statusCode": instead} if answer["statusCode"] == 404 else answer
+    def loading(self: LocalStack, function: Any) -> Any:
+        handler = load(self, function)
 
-    return mock.patch.object(api, "handler", otherwise)
+        def otherwise(event: Any, context: Any) -> Any:
+            answer = handler(event, context)
+            return {**answer, "statusCode": instead} if answer["statusCode"] == 404 else answer
+
+        return otherwise if function.module == API_MODULE else handler
+
+    return mock.patch.object(LocalStack, "load", loading)
 
 
 def _documented_statuses() -> Any:

@@ -13,7 +13,6 @@ What happens is written down for the invariants (`Seen`) and, for people, as a t
 """
 
 import hashlib
-import importlib.util
 import json
 import logging
 import os
@@ -41,10 +40,11 @@ from local.http_server import HttpServer, Request, Response
 from local.inbox import verify
 from local.lambda_functions import ACCOUNT_ID, REGION, Function, Handler, Invocation
 from local.scheduler import PRECISION_SECONDS, Schedule
-from local.stack import SECRET_ID, SWEEPER, LocalStack, webhook_secret_of
+from local.stack import API_MODULE, SECRET_ID, SWEEPER, LocalStack, webhook_secret_of
 from redial.adapters.dynamodb import executions as stored_executions
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
+from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.adapters.http import Http, Lookups
 from redial.adapters.secrets import TwilioCredentialsStore
 from redial.domain.batch import Batch
@@ -52,7 +52,7 @@ from redial.domain.execution import Execution
 from redial.runtime import keys, system, wiring
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
 from redial.wire.stored_batch import decode as decode_batch
-from redial.wire.stored_execution import decode, encode
+from redial.wire.stored_execution import decode
 from tests.simulation.faults import Faults
 
 START = datetime(2026, 1, 26, 14, 0, tzinfo=UTC)
@@ -64,23 +64,8 @@ MOST_REQUESTS = 60_000
 """A run with more of them goes round in circles."""
 _CALLBACK = re.compile(r"/callbacks/[^/]+/([0-9a-f-]{36})/(\d+)")
 _CALL_RESOURCE = re.compile(r"/Calls/(CA[0-9a-f]{32})\.json\Z")
-API_MODULE = "functions.api.handler"
 NEWER_NAME = "zz"
 """A name that a newer version stores with an execution, and this one does not know."""
-
-
-_MORE_APIS: list[Handler] = []
-"""Environments of this process, whatever world it runs: making one takes as long as a cold start."""
-
-
-def _another_api() -> Handler:
-    """The API's handler once more, in a module of its own."""
-    spec = importlib.util.find_spec(API_MODULE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    handler: Handler = module.handler
-    return handler
 
 
 def _forget_environments() -> None:
@@ -89,6 +74,9 @@ def _forget_environments() -> None:
     for name, one in vars(wiring).items():
         if hasattr(one, "cache_clear") and name != "_client":
             one.cache_clear()
+
+
+Encode = Callable[[Execution], dict[str, Any]]
 
 
 class Killed(BaseException):
@@ -251,7 +239,6 @@ class World(LocalStack):
         self._in_trouble: set[str] = set()
         self._numbered = 0
         self._rotations = 0
-        self._busy_apis: list[Handler] = []
         self._digest = hashlib.sha256()
         self._patches: list[Any] = []
         self._history: list[tuple[datetime, dict[str, Any] | None, dict[str, Any] | None]] = []
@@ -274,7 +261,8 @@ class World(LocalStack):
         # How long credentials are kept goes by simulated time.
         defaults: Any = TwilioCredentialsStore.__init__.__kwdefaults__
         self._patch(mock.patch.dict(defaults, {"clock": self._seconds}))
-        self._patch(mock.patch.object(stored_executions, "encode", self._encode))
+        encode: Encode = vars(stored_executions)["encode"]
+        self._patch(mock.patch.object(stored_executions, "encode", self._by_newer_versions(encode)))
         super().start()
         second = self.accounts[1]
         dynamodb = self.aws.client("dynamodb")
@@ -301,36 +289,35 @@ class World(LocalStack):
         while self._patches:
             self._patches.pop().stop()
 
-    def _encode(self, execution: Execution) -> dict[str, Any]:
+    def _by_newer_versions(
+        self, encode: Callable[[Execution], dict[str, Any]]
+    ) -> Callable[[Execution], dict[str, Any]]:
         """An execution's item as the running version writes it: a newer one adds a name that this one does not know."""
-        item = encode(execution)
-        invocation = self.functions.current()
-        if invocation is not None and self.faults.is_newer(invocation.request_id):
-            item[NEWER_NAME] = 1
-        return item
+
+        def written(execution: Execution) -> dict[str, Any]:
+            item = encode(execution)
+            invocation = self.functions.current()
+            if invocation is not None and self.faults.is_newer(invocation.request_id):
+                item[NEWER_NAME] = 1
+            return item
+
+        return written
 
     def load(self, function: Function) -> Handler:
-        """As in Lambda, an invocation has an environment to itself: the API's resolver serves one request at a time."""
         if self.functions.current() is not None and self.faults.strikes("environment replaced"):
             _forget_environments()
         handler = super().load(function)
         if function.module != API_MODULE:
             return handler
 
-        def in_a_free_one(event: Any, context: Any) -> Any:
-            free = [one for one in (handler, *_MORE_APIS) if one not in self._busy_apis]
-            if not free:
-                free.append(_another_api())
-                _MORE_APIS.append(free[0])
-            self._busy_apis.append(free[0])
+        def excusing(event: Any, context: Any) -> Any:
             try:
-                return free[0](event, context)
+                return handler(event, context)
             finally:
-                self._busy_apis.remove(free[0])
                 if context.aws_request_id in self._in_trouble:
                     self.excused.add(event["headers"].get("x-number"))
 
-        return in_a_free_one
+        return excusing
 
     def _patch(self, patch: Any) -> None:
         patch.start()
@@ -473,7 +460,9 @@ class World(LocalStack):
         return execution.agent_id in self.seen.with_webhook
 
     def listed_undelivered(self) -> set[str]:
-        return {str(item["sk"]) for item in self.items("U#")}
+        """Ids of all executions and batches that the accounts' lists name."""
+        listed = DynamoUndelivered(self.aws.client("dynamodb"), self.environment["TABLE_NAME"])
+        return {subject_id for account in self.accounts for subject_id in listed.all(account.id)}
 
     # ---- AWS ------------------------------------------------------------------------------------------------------
 
@@ -572,7 +561,7 @@ class World(LocalStack):
         since = self.now - timedelta(seconds=self.faults.between(0.1, 5.0))
         asked = json.loads(body)
         index, values = asked["IndexName"], asked["ExpressionAttributeValues"]
-        shard, key = f"{index}_shard", {"due": "due_at", "listing": "listing_key"}[index]
+        shard, key = _INDEXES[index]
         first = self._changed_since(since)
         said = json.loads(answer[2])
         items = [item for item in said["Items"] if (item["pk"]["S"], item["sk"]["S"]) not in first]
@@ -913,6 +902,14 @@ def _refusal(service: str, *, throttled: bool) -> Answer:
         return 503, {}, b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
     status = 400 if service in ("dynamodb", "secrets-manager") else 429
     return status, {"x-amzn-ErrorType": code}, json.dumps({"__type": code, "message": "Rate exceeded"}).encode()
+
+
+_INDEXES = {
+    "due": ("due_shard", "due_at"),
+    "listing": ("listing_shard", "listing_key"),
+    "undelivered": ("undelivered_of", "ca"),
+}
+"""The keys of the table's indexes."""
 
 
 def _may_lag(body: bytes) -> bool:

@@ -15,7 +15,8 @@ from botocore.compat import HTTPHeaders
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from moto import mock_aws
 
-from functions.api.handler import handler, openapi_document
+from functions.api.handler import handler
+from redial.api.service import openapi_document
 from redial.runtime import keys, system, wiring
 from tests.support import gateway
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN

@@ -9,7 +9,7 @@ TABLE_NAME = "redial-test"
 
 
 def create_table(client: "DynamoDBClient", table_name: str = TABLE_NAME) -> None:
-    """Keys, both indexes, the stream and the TTL attribute."""
+    """Keys, all indexes, the stream and the TTL attribute."""
     client.create_table(
         TableName=table_name,
         BillingMode="PAY_PER_REQUEST",
@@ -20,6 +20,8 @@ def create_table(client: "DynamoDBClient", table_name: str = TABLE_NAME) -> None
             {"AttributeName": "due_at", "AttributeType": "N"},
             {"AttributeName": "listing_shard", "AttributeType": "S"},
             {"AttributeName": "listing_key", "AttributeType": "S"},
+            {"AttributeName": "undelivered_of", "AttributeType": "S"},
+            {"AttributeName": "ca", "AttributeType": "N"},
         ],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         GlobalSecondaryIndexes=[
@@ -34,6 +36,7 @@ def create_table(client: "DynamoDBClient", table_name: str = TABLE_NAME) -> None
             for name, partition, order in (
                 ("due", "due_shard", "due_at"),
                 ("listing", "listing_shard", "listing_key"),
+                ("undelivered", "undelivered_of", "ca"),
             )
         ],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},

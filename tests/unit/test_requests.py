@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from redial.api import calls, fields, retry_config
 from redial.domain.errors import InvalidInput
 from redial.domain.retry import RetryConfig as RetryRule
 from redial.domain.status import Status
-from redial.wire import requests
 from tests.support.samples import NUMBER
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,8 +24,8 @@ JSON_VALUES = st.recursive(
 )
 
 
-def call(**fields: Any) -> requests.CallRequest:
-    return requests.CallRequest.model_validate({"agent_id": "a", "recipient_phone_number": NUMBER} | fields)
+def call(**fields: Any) -> calls.CallRequest:
+    return calls.CallRequest.model_validate({"agent_id": "a", "recipient_phone_number": NUMBER} | fields)
 
 
 def complaints(model: Any, value: Any) -> dict[str, str]:
@@ -33,7 +33,7 @@ def complaints(model: Any, value: Any) -> dict[str, str]:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(model).validate_python(value)
     errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.value.errors()]
-    return {error.field: error.message for error in requests.field_errors(errors)}
+    return {error.field: error.message for error in fields.field_errors(errors)}
 
 
 # ---- JSON ---------------------------------------------------------------------------------------------------------
@@ -42,30 +42,30 @@ def complaints(model: Any, value: Any) -> dict[str, str]:
 @unhurried
 @given(st.dictionaries(st.text(), JSON_VALUES))
 def test_every_json_object_is_read_as_it_was_written(value: dict[str, Any]) -> None:
-    assert requests.read_json_object(json.dumps(value)) == value
+    assert fields.read_json_object(json.dumps(value)) == value
 
 
 @unhurried
 @given(st.text())
 def test_any_other_text_is_refused_as_invalid_input(text: str) -> None:
     with contextlib.suppress(InvalidInput):
-        assert isinstance(requests.read_json_object(text), dict)
+        assert isinstance(fields.read_json_object(text), dict)
 
 
 def test_a_body_is_bounded_in_depth() -> None:
-    most = requests.MAX_DEPTH
-    assert requests.read_json_object('{"a":' * most + "1" + "}" * most)
+    most = fields.MAX_DEPTH
+    assert fields.read_json_object('{"a":' * most + "1" + "}" * most)
     for depth in (most + 1, 900, 1000, 5000):
         with pytest.raises(InvalidInput, match="nested too deeply"):
-            requests.read_json_object('{"a":' * depth + "1" + "}" * depth)
+            fields.read_json_object('{"a":' * depth + "1" + "}" * depth)
 
 
 def test_the_hash_of_a_body_does_not_mind_order_and_spaces_but_all_else() -> None:
     same = ('{"a": 1, "b": [1, 2]}', '{ "b":[1,2],"a":1 }')
-    hashes = {requests.hash_of(requests.read_json_object(text)) for text in same}
+    hashes = {fields.hash_of(fields.read_json_object(text)) for text in same}
     assert len(hashes) == 1
     for other in ('{"a": 1, "b": [2, 1]}', '{"a": 1.0, "b": [1, 2]}', '{"a": "1", "b": [1, 2]}', '{"a": 1}'):
-        hashes.add(requests.hash_of(requests.read_json_object(other)))
+        hashes.add(fields.hash_of(fields.read_json_object(other)))
     assert len(hashes) == 5
 
 
@@ -98,7 +98,7 @@ def test_a_time_with_an_offset_is_read_as_utc(text: str) -> None:
      "9999-12-31T23:59:59-14:00", "2026-01-26T10:00:00Z\n"],
 )  # fmt: skip
 def test_anything_else_is_no_time(value: Any) -> None:
-    assert "ISO 8601 with an offset" in complaints(requests.CallRequest, {"scheduled_at": value})["scheduled_at"]
+    assert "ISO 8601 with an offset" in complaints(calls.CallRequest, {"scheduled_at": value})["scheduled_at"]
 
 
 # ---- user data ----------------------------------------------------------------------------------------------------
@@ -112,14 +112,14 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def test_user_data_is_bounded_in_bytes() -> None:
-    most = requests.MAX_USER_DATA_BYTES - len('{"a":""}')
+    most = calls.MAX_USER_DATA_BYTES - len('{"a":""}')
     assert call(user_data={"a": "x" * most}).user_data is not None
-    assert "8192 bytes" in complaints(requests.CallRequest, {"user_data": {"a": "x" * (most + 1)}})["user_data"]
+    assert "8192 bytes" in complaints(calls.CallRequest, {"user_data": {"a": "x" * (most + 1)}})["user_data"]
 
 
 def test_user_data_is_bounded_in_depth() -> None:
     assert call(user_data=nested(20)).user_data is not None
-    assert "20 deep" in complaints(requests.CallRequest, {"user_data": nested(22)})["user_data"]
+    assert "20 deep" in complaints(calls.CallRequest, {"user_data": nested(22)})["user_data"]
 
 
 # ---- calls --------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def test_a_call_without_options_has_the_contracts_defaults() -> None:
 
 def test_an_empty_retry_configuration_is_the_contracts_defaults() -> None:
     assert call(retry_config={}).to_new_call().retry_config == RetryRule()
-    documented = requests.RetryConfig.model_json_schema()["properties"]
+    documented = retry_config.RetryConfig.model_json_schema()["properties"]
     rule = RetryRule()
     for name, schema in documented.items():
         value = getattr(rule, name)
@@ -162,7 +162,7 @@ def test_whatever_is_sent_is_read_or_complained_about_in_words(value: Any) -> No
             call(**{name: value})
         except ValidationError as refused:
             errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.errors()]
-            for error in requests.field_errors(errors):
+            for error in fields.field_errors(errors):
                 assert error.field.startswith(name)
                 assert error.message
                 assert "Value error" not in error.message
@@ -171,9 +171,9 @@ def test_whatever_is_sent_is_read_or_complained_about_in_words(value: Any) -> No
 
 @pytest.mark.parametrize("key", ["a", "x" * 255, "8e03978e-40d5-43e8-bc93-6894a57f9324", " ~!", "a, b"])
 def test_an_idempotency_key_is_printable_ascii(key: str) -> None:
-    assert TypeAdapter(requests.IdempotencyKey).validate_python(key) == key
+    assert TypeAdapter(fields.IdempotencyKey).validate_python(key) == key
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\tb", "a\x7f"])
 def test_any_other_idempotency_key_is_refused(key: str) -> None:
-    assert complaints(requests.IdempotencyKey, key) == {"body": "must be 1 to 255 printable ASCII characters"}
+    assert complaints(fields.IdempotencyKey, key) == {"body": "must be 1 to 255 printable ASCII characters"}

@@ -411,11 +411,10 @@ class Webhooks(Protocol):
 
 
 class Undelivered(Protocol):
-    """Executions of an account with events that were given up. May list one that has none any more; misses none."""
+    """Executions and batches of an account that have given-up events.
 
-    def add(self, account_id: str, execution_id: str, at: datetime) -> None: ...
-
-    def remove(self, account_id: str, execution_id: str) -> None: ...
+    The list is an index over the stored items themselves, so that it cannot differ from them; it may lag by a moment.
+    """
 
     def all(self, account_id: str) -> Iterator[str]:
-        """Execution ids, page by page."""
+        """Ids, the oldest subject first, page by page. One whose events were replayed since may still be among them."""

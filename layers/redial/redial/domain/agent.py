@@ -1,5 +1,6 @@
 """An agent: how its calls are placed and answered, and where their events go."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ class Agent:
     `call_start_hour` ≤ hour < `call_end_hour`; equal, or both None: always open; start > end: over midnight.
     `stopped_before`: no call created at or before that instant may be dialled any more (the agent was stopped).
     `deleted_at`: the agent is gone for its owner; kept so that its live calls can still be reported.
+    `newer`: see `Execution`.
     """
 
     agent_id: str
@@ -42,6 +44,7 @@ class Agent:
     voicemail_detection: bool = False
     stopped_before: datetime | None = None
     deleted_at: datetime | None = None
+    newer: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

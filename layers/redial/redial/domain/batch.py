@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.execution import DUE_SLACK, MILLISECOND, Execution
@@ -48,7 +49,8 @@ STOPPABLE = frozenset({BatchStatus.SCHEDULED, BatchStatus.QUEUED, BatchStatus.RU
 
 @dataclass(frozen=True)
 class BatchChange:
-    """The batch came to stand at `status`. `counts`: how many contacts stood where, as far as was known then."""
+    """The batch came to stand at `status`. `counts`: how many contacts stood where, as far as was known then.
+    `newer`: see `Execution`."""
 
     status: BatchStatus
     at: datetime
@@ -57,6 +59,7 @@ class BatchChange:
     counts: Mapping[str, int] = field(default_factory=dict)
     valid: int = 0
     total: int = 0
+    newer: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Batch:
     `done_row` is the last contact that is certainly stored. `checked_row`: no contact up to it was left behind;
     `seen_row`: the last whose turn had come when that was looked at, at `checked_at`. `cleared_row`: stopping or
     deleting has got so far; `cleared`: to the end. `worker` may work alone until `worker_until`. `results_at`: when the
-    results file was written.
+    results file was written. `newer`: see `Execution`.
     """
 
     id: str
@@ -104,6 +107,7 @@ class Batch:
     delivery: Delivery = Delivery()
     version: int = 0
     due_at: datetime | None = None
+    newer: Mapping[str, Any] | None = None
 
     @property
     def status(self) -> BatchStatus:

@@ -8,9 +8,11 @@ Pure: the clock is an argument, and every method returns a new circuit, or the s
 that is refused for its number's sake shows that the carrier works; one that is throttled shows nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused
 
@@ -53,7 +55,7 @@ class Circuit:
 
     `failures` in a row since `failing_since`, the last at `failed_at`, for `reason`. Open: since `opened_at`, nobody is
     let through before `next_try_at`, and `probes` have failed. Resuming since `resumed_at`: `resumed` dials were let
-    through.
+    through. `newer`: see `Execution`.
     """
 
     account_id: str
@@ -68,6 +70,7 @@ class Circuit:
     next_try_at: datetime | None = None
     resumed_at: datetime | None = None
     resumed: int = 0
+    newer: Mapping[str, Any] | None = None
 
     @property
     def state(self) -> CircuitState:
@@ -150,7 +153,7 @@ class Circuit:
         )
 
     def _quiet(self) -> "Circuit":
-        return Circuit(self.account_id, self.provider, self.version)
+        return Circuit(self.account_id, self.provider, self.version, newer=self.newer)
 
 
 def carrier_works(result: DialResult) -> bool | None:

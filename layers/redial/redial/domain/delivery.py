@@ -1,7 +1,9 @@
 """How the events of one execution reach the customer: strictly in order, each until it is accepted or given up."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 LEASE = timedelta(seconds=90)
 """How long one invocation may deliver an execution's events alone. Longer than the deliver function can run (60 s)."""
@@ -41,6 +43,7 @@ class Delivery:
     Events are settled (accepted, or given up) strictly in order, so one number says it: `settled`. `replaying` are
     given-up ones that are to be sent again, before all others. `tries` and `next_try_at` belong to the event in front.
     `lease` names the one invocation that may send until `lease_until`. `undelivered` are the sequences given up.
+    `newer`: see `Execution`.
     """
 
     settled: int = 0
@@ -51,6 +54,7 @@ class Delivery:
     lease_until: datetime | None = None
     undelivered: tuple[int, ...] = ()
     log: tuple[Tried, ...] = ()
+    newer: Mapping[str, Any] | None = None
 
     def may_send(self, lease: str | None, now: datetime) -> bool:
         """Whether `lease` may send the event in front: nobody else is at it, and it is not waiting for its next try."""

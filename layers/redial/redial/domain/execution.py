@@ -13,7 +13,7 @@ All methods are pure and return a new Execution, or the same one where nothing c
 The store saves one over the `version` it was read with, so each transition is one atomic write with its events.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -61,7 +61,7 @@ class Change:
     `until`: when the timer of a scheduled, rescheduled or deferred call fires. `timer`: that timer's number.
     `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated.
     `ended`: on a final status, why no attempt follows; None where a retry does. `token`: who claimed. `room`: a batch's
-    contact that waits in its batch's room.
+    contact that waits in its batch's room. `newer`: see `Execution`.
     """
 
     kind: Status | Note
@@ -82,6 +82,7 @@ class Change:
     ended: str | None = None
     token: str | None = None
     room: bool | None = None
+    newer: Mapping[str, Any] | None = None
 
     @property
     def is_event(self) -> bool:
@@ -168,6 +169,9 @@ class Execution:
 
     `user_number` and `from_number` are E.164; `from_number` None means the agent's or the batch's choice. `row`: which
     contact of its batch it is (1 is the first). `version` counts saves.
+
+    `newer` holds what a newer version of this code stored under names that this one does not read, and `newer_notes`
+    its notes that only inform. Both are kept unread, so that a save by this version loses nothing.
     """
 
     id: str
@@ -186,6 +190,8 @@ class Execution:
     delivery: Delivery = Delivery()
     version: int = 0
     due_at: datetime | None = None
+    newer: Mapping[str, Any] | None = None
+    newer_notes: tuple[Any, ...] = ()
 
     # ---- the fold -------------------------------------------------------------------------------------------------
 
@@ -308,14 +314,14 @@ class Execution:
         changes = self.changes
         if changes[-1].kind is Note.CLAIMED:
             changes = changes[:-1]
-        count = 1
+        count, newer = 1, None
         if changes and changes[-1].kind is Note.DEFERRED:
-            count = changes[-1].count + 1
+            count, newer = changes[-1].count + 1, changes[-1].newer
             changes = changes[:-1]
         at = max(now, self.changes[-1].at + MILLISECOND)
         queued = replace(self, changes=changes).queue(at, reason)
         number = self.state.attempt.number
-        note = Change(Note.DEFERRED, at, number, until, self.version + 1, line, count, reason=reason)
+        note = Change(Note.DEFERRED, at, number, until, self.version + 1, line, count, reason=reason, newer=newer)
         return queued._with(note)
 
     def reported(self, attempt: int, report: CallReport, now: datetime) -> "Execution":

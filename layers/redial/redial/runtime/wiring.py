@@ -69,7 +69,7 @@ def _store(table_name: str) -> tuple[DynamoExecutions, DynamoAgents, DynamoLines
 def _batches(table_name: str) -> "DynamoBatches":
     from redial.adapters.dynamodb.batches import DynamoBatches
 
-    return DynamoBatches(_client("dynamodb"), table_name)
+    return DynamoBatches(_client("dynamodb"), table_name, system.sleep)
 
 
 def _timers(
@@ -233,7 +233,6 @@ def _deliverer(
 def _telling(settings: DeliverSettings | DialSettings) -> dict[str, Any]:
     """What delivering needs, whosever events they are."""
     from redial.adapters.dynamodb.accounts import DynamoAccounts
-    from redial.adapters.dynamodb.undelivered import DynamoUndelivered
     from redial.adapters.http import Http
     from redial.adapters.webhooks import HttpWebhooks
 
@@ -242,7 +241,6 @@ def _telling(settings: DeliverSettings | DialSettings) -> dict[str, Any]:
         "accounts": DynamoAccounts(client, settings.table_name, system.now),
         "webhooks": HttpWebhooks(Http(), allow_local=settings.allow_local_webhooks == "true"),
         "timers": _timers(settings),
-        "undelivered": DynamoUndelivered(client, settings.table_name),
         "now": system.now,
         "sleep": system.sleep,
         "random": system.random,
@@ -314,7 +312,6 @@ def sweep() -> "Sweeper":
 def batch() -> "Worker":
     """The batch function's world."""
     from redial.adapters.batch_csv import CsvContacts
-    from redial.adapters.dynamodb.undelivered import DynamoUndelivered
     from redial.adapters.files import S3Files
     from redial.usecases.carry_on_batch import Worker
 
@@ -329,7 +326,6 @@ def batch() -> "Worker":
         functions=_functions(settings),
         files=S3Files(_client("s3"), settings.files_bucket),
         contacts=CsvContacts(),
-        undelivered=DynamoUndelivered(_client("dynamodb"), settings.table_name),
         now=system.now,
     )
 

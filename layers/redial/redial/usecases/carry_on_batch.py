@@ -28,7 +28,6 @@ from redial.ports import (
     StaleVersion,
     Standing,
     Timers,
-    Undelivered,
     Waiter,
 )
 from redial.usecases.batches import contacts_key, resume_turns
@@ -86,7 +85,6 @@ class Worker:
     functions: Functions
     files: Files
     contacts: ReadContacts
-    undelivered: Undelivered
     now: Callable[[], datetime]
 
     def carry_on(self, batch_id: str, worker: str, seconds_left: Callable[[], float]) -> list[str]:
@@ -367,8 +365,6 @@ class Worker:
         if agent is not None and state.attempt.line is not None and state.is_waiting:
             number = state.attempt.number
             pass_on(agent, state.attempt.line, execution.id, number, self.lines, self.functions, self.now())
-        if execution.delivery.undelivered:
-            self.undelivered.remove(execution.account_id, execution.id)
         return True
 
     def _contacts(self, batch: Batch) -> Iterator[tuple[int, list[Execution]]]:

@@ -21,7 +21,6 @@ from redial.ports import (
     DeliveryAnswer,
     StaleVersion,
     Timers,
-    Undelivered,
     Webhooks,
 )
 
@@ -68,7 +67,6 @@ class Deliverer(Generic[Told]):
     accounts: Accounts
     webhooks: Webhooks
     timers: Timers
-    undelivered: Undelivered
     render: Callable[[Told, int], dict[str, Any]]
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
@@ -95,10 +93,7 @@ class Deliverer(Generic[Told]):
             tried, answers = self._send(subject, url, account.webhook_secrets, seconds_left, seconds)
             done = replace(done, seconds=(*done.seconds, *seconds))
             given_up = self._given_up(subject, tried, answers)
-            if given_up:
-                self.undelivered.add(subject.account_id, subject.id, self.now())
             jitter = self.random()
-            before = subject.delivery
             saved = self._save(subject, lease, partial(_apply, tried=tried, answers=answers, jitter=jitter))
             if saved is None:
                 return done
@@ -108,8 +103,6 @@ class Deliverer(Generic[Told]):
                 given_up=done.given_up + len(given_up),
             )
             subject = saved
-            if before.replaying and not saved.delivery.replaying and not saved.delivery.undelivered:
-                self.undelivered.remove(saved.account_id, saved.id)
             if saved.delivery.next_try_at is not None:
                 self._set_timer(saved)
                 return replace(done, failed=True)

@@ -29,7 +29,7 @@ def list_undelivered(
         subject: Execution | Batch | None
         subject = batches.get(subject_id) if is_batch_id(subject_id) else executions.get(subject_id)
         if subject is None or not subject.delivery.undelivered:
-            continue  # replayed since, or written before a crash kept the giving up from being stored
+            continue  # replayed or deleted since: the index lags by a moment
         given_up = subject.delivery.undelivered
         tried = tuple(entry for entry in subject.delivery.log if entry.sequence in given_up)
         found.append(UndeliveredEvents(subject, tried))

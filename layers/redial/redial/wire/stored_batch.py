@@ -4,15 +4,17 @@ ac account · ag agent · ca created · fi file name · fn from-numbers · wh we
 · ff first dials first · by guardrails bypassed · rc retry config (as an execution's) sa start at · tm timer · pa paused
 · in ingested · to total · va valid · cl cleared dr, kr, sr, cr done, checked, seen, cleared row · ka checked at · da
 deleted · rw, ra results wanted, at · wo, wu worker, until ch changes [[status, at, {r reason, s scheduled at, c counts,
-v valid, t total}]] dl delivery (as an execution's) · due_shard, due_at, listing_shard, listing_key: index keys
+v valid, t total}]] dl delivery (as an execution's) · due_shard, due_at, listing_shard, listing_key, undelivered_of:
+index keys
 """
 
 import json
-from datetime import datetime
 from typing import Any
 
 from redial.domain.batch import Batch, BatchChange, BatchStatus
+from redial.wire.newer import with_newer
 from redial.wire.stored_execution import (
+    INDEX_KEYS,
     decode_delivery,
     decode_retry_config,
     due_shard,
@@ -84,30 +86,36 @@ def encode(batch: Batch) -> dict[str, Any]:
     if batch.deleted_at is None:
         item["listing_shard"] = listing_shard(batch.agent_id)
         item["listing_key"] = f"{to_ms(created):013d}#{batch.id}"
-    return item
+        if batch.delivery.undelivered:
+            item["undelivered_of"] = batch.account_id
+    return with_newer(item, batch.newer)
 
 
 def decode(item: dict[str, Any]) -> Batch:
     """The batch that `encode` was given."""
-    created = from_ms(item["ca"])
-    others: dict[str, Any] = {name: from_ms(item[short]) for short, name in _TIMES.items() if short in item}
+    stored = dict(item)
+    for name in INDEX_KEYS:
+        stored.pop(name, None)
+    created = from_ms(stored.pop("ca"))
+    others: dict[str, Any] = {name: from_ms(stored.pop(short)) for short, name in _TIMES.items() if short in stored}
     for names in (_NUMBERS, _FLAGS, _TEXTS):
-        others |= {name: item[short] for short, name in names.items() if short in item}
+        others |= {name: stored.pop(short) for short, name in names.items() if short in stored}
     return Batch(
-        id=item["pk"].removeprefix("B#"),
-        account_id=item["ac"],
-        agent_id=item["ag"],
+        id=stored.pop("pk").removeprefix("B#"),
+        account_id=stored.pop("ac"),
+        agent_id=stored.pop("ag"),
         created_at=created,
-        file_name=item["fi"],
-        from_phone_numbers=tuple(item.get("fn", ())),
-        retry_config=decode_retry_config(item["rc"]) if "rc" in item else None,
-        calls_per_second=float(item["cp"]) if "cp" in item else None,
-        timer=item.get("tm"),
-        changes=tuple(_decode_change(change) for change in json.loads(item["ch"])),
-        delivery=decode_delivery(item.get("dl"), created),
-        version=item["v"],
-        due_at=from_ms(item["due_at"]) if "due_at" in item else None,
+        file_name=stored.pop("fi"),
+        from_phone_numbers=tuple(stored.pop("fn", ())),
+        retry_config=decode_retry_config(stored.pop("rc")) if "rc" in stored else None,
+        calls_per_second=float(stored.pop("cp")) if "cp" in stored else None,
+        timer=stored.pop("tm", None),
+        changes=tuple(_decode_change(change) for change in json.loads(stored.pop("ch"))),
+        delivery=decode_delivery(stored.pop("dl", None), created),
+        version=stored.pop("v"),
+        due_at=from_ms(stored.pop("due_at")) if "due_at" in stored else None,
         **others,
+        newer=stored or None,  # the last argument: all that is known has been taken out
     )
 
 
@@ -115,13 +123,20 @@ def _encode_change(change: BatchChange) -> list[Any]:
     extra: dict[str, Any] = {"r": change.reason, "c": change.counts, "v": change.valid, "t": change.total}
     if change.scheduled_at is not None:
         extra["s"] = to_ms(change.scheduled_at)
-    return [str(change.status), to_ms(change.at), {name: value for name, value in extra.items() if value}]
+    known = {name: value for name, value in extra.items() if value}
+    return [str(change.status), to_ms(change.at), with_newer(known, change.newer)]
 
 
 def _decode_change(stored: list[Any]) -> BatchChange:
     status, at, extra = stored
-    scheduled_at: datetime | None = from_ms(extra["s"]) if "s" in extra else None
-    counts = extra.get("c", {})
+    extra = dict(extra)
     return BatchChange(
-        BatchStatus(status), from_ms(at), extra.get("r"), scheduled_at, counts, extra.get("v", 0), extra.get("t", 0)
+        BatchStatus(status),
+        from_ms(at),
+        reason=extra.pop("r", None),
+        scheduled_at=from_ms(extra.pop("s")) if "s" in extra else None,
+        counts=extra.pop("c", {}),
+        valid=extra.pop("v", 0),
+        total=extra.pop("t", 0),
+        newer=extra or None,
     )

@@ -11,7 +11,10 @@ written today must load for as long as executions live: names are only ever adde
        v voicemail, d duration, g ring, h hangup by, e ended, w token, p room}]], the last left out where it is empty
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
-    due_shard, due_at, listing_shard, listing_key: index keys
+    due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
+
+A version keeps what a newer one stored and it does not know: names of the item, of a change and of `dl`, and notes
+whose kind begins with `x-`. The lists `rc`, `g` and a change's never get longer: what is new there gets a name.
 """
 
 import json
@@ -23,12 +26,15 @@ from redial.domain.delivery import Delivery, Tried
 from redial.domain.execution import MILLISECOND, Change, Execution, Note
 from redial.domain.retry import RetryConfig
 from redial.domain.status import Status
+from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
 
 DUE_SHARDS = 16
 WATCHED = "watched"
 """The due index's partition of what the sweeper counts each minute, due or not: shards of lines."""
 LISTING_SHARDS = 4
+INDEX_KEYS = ("sk", "due_shard", "listing_shard", "listing_key", "undelivered_of")
+"""What an item's other attributes say already."""
 OPEN, DONE = "open", "done"
 
 _CHANGE_FIELDS = {
@@ -47,6 +53,10 @@ _CHANGE_FIELDS = {
     "p": "room",
 }
 _STATUSES = frozenset(Status)
+INFORMS = "x-"
+"""How the kind of a note begins that only informs: a version that does not know it skips it, and keeps it. Any other
+unknown kind decides something (a status, a claim): decoding raises ValueError, so that nothing is done on a
+misreading."""
 
 
 def key(execution_id: str) -> dict[str, Any]:
@@ -74,7 +84,7 @@ def encode(execution: Execution) -> dict[str, Any]:
         "ag": execution.agent_id,
         "ca": created_ms,
         "to": execution.user_number,
-        "ch": _json([_encode_change(change, created) for change in execution.changes]),
+        "ch": _json(_encode_changes(execution)),
     }
     if execution.from_number is not None:
         item["fr"] = execution.from_number
@@ -96,32 +106,40 @@ def encode(execution: Execution) -> dict[str, Any]:
     delivery = encode_delivery(execution.delivery, created)
     if delivery is not None:
         item["dl"] = delivery
+    if execution.delivery.undelivered:
+        item["undelivered_of"] = execution.account_id
     if execution.due_at is not None:
         item["due_shard"] = due_shard(execution.id)
         item["due_at"] = to_ms(execution.due_at)
-    return item
+    return with_newer(item, execution.newer)
 
 
 def decode(item: dict[str, Any]) -> Execution:
     """The execution that `encode` was given."""
-    created = from_ms(item["ca"])
+    stored = dict(item)
+    for name in INDEX_KEYS:
+        stored.pop(name, None)
+    created = from_ms(stored.pop("ca"))
+    changes = json.loads(stored.pop("ch"))
     return Execution(
-        id=item["pk"].removeprefix("X#"),
-        account_id=item["ac"],
-        agent_id=item["ag"],
+        id=stored.pop("pk").removeprefix("X#"),
+        account_id=stored.pop("ac"),
+        agent_id=stored.pop("ag"),
         created_at=created,
-        user_number=item["to"],
-        from_number=item.get("fr"),
-        batch_id=item.get("ba"),
-        row=item.get("sq"),
-        provider=item.get("pr", DEFAULT_PROVIDER),
-        user_data=json.loads(item["ud"]) if "ud" in item else {},
-        retry_config=decode_retry_config(item["rc"]) if "rc" in item else None,
-        bypass_call_guardrails=item.get("by", False),
-        changes=tuple(_decode_change(change, created) for change in json.loads(item["ch"])),
-        delivery=decode_delivery(item.get("dl"), created),
-        version=item["v"],
-        due_at=from_ms(item["due_at"]) if "due_at" in item else None,
+        user_number=stored.pop("to"),
+        from_number=stored.pop("fr", None),
+        batch_id=stored.pop("ba", None),
+        row=stored.pop("sq", None),
+        provider=stored.pop("pr", DEFAULT_PROVIDER),
+        user_data=json.loads(stored.pop("ud", "{}")),
+        retry_config=decode_retry_config(stored.pop("rc")) if "rc" in stored else None,
+        bypass_call_guardrails=stored.pop("by", False),
+        changes=tuple(_decode_change(change, created) for change in changes if not _informs(change)),
+        delivery=decode_delivery(stored.pop("dl", None), created),
+        version=stored.pop("v"),
+        due_at=from_ms(stored.pop("due_at")) if "due_at" in stored else None,
+        newer=stored or None,  # the last argument: all that is known has been taken out
+        newer_notes=tuple(change for change in changes if _informs(change)),
     )
 
 
@@ -157,6 +175,17 @@ def decode_retry_config(text: str) -> RetryConfig:
     return RetryConfig(enabled, max_retries, tuple(Status(status) for status in statuses), voicemail, tuple(intervals))
 
 
+def _informs(stored: list[Any]) -> bool:
+    kind: str = stored[0]
+    return kind.startswith(INFORMS)
+
+
+def _encode_changes(execution: Execution) -> list[Any]:
+    """All changes, a newer version's notes among them at their times: every change is later than the one before it."""
+    stored = [_encode_change(change, execution.created_at) for change in execution.changes]
+    return sorted((*stored, *execution.newer_notes), key=lambda one: one[1]) if execution.newer_notes else stored
+
+
 def _encode_change(change: Change, created: datetime) -> list[Any]:
     extra: dict[str, Any] = {}
     if change.until is not None:
@@ -168,19 +197,21 @@ def _encode_change(change: Change, created: datetime) -> list[Any]:
         if value is not None:
             extra[short] = value
     stored: list[Any] = [str(change.kind), _since(created, change.at), change.attempt]
+    extra = with_newer(extra, change.newer)
     return [*stored, extra] if extra else stored
 
 
 def _decode_change(stored: list[Any], created: datetime) -> Change:
     kind, at, attempt = stored[:3]
-    extra: dict[str, Any] = stored[3] if len(stored) > 3 else {}
+    extra: dict[str, Any] = dict(stored[3]) if len(stored) > 3 else {}
     return Change(
         kind=Status(kind) if kind in _STATUSES else Note(kind),
         at=created + at * MILLISECOND,
         attempt=attempt,
-        until=created + extra["u"] * MILLISECOND if "u" in extra else None,
-        count=extra.get("c", 1),
-        **{_CHANGE_FIELDS[short]: value for short, value in extra.items() if short in _CHANGE_FIELDS},
+        until=created + extra.pop("u") * MILLISECOND if "u" in extra else None,
+        count=extra.pop("c", 1),
+        **{_CHANGE_FIELDS[short]: extra.pop(short) for short in _CHANGE_FIELDS.keys() & extra.keys()},
+        newer=extra or None,
     )
 
 
@@ -200,7 +231,7 @@ def encode_delivery(delivery: Delivery, created: datetime) -> str | None:
             for tried in delivery.log
         ],
     }
-    kept = {name: value for name, value in stored.items() if value not in (None, (), [])}
+    kept = with_newer({name: value for name, value in stored.items() if value not in (None, (), [])}, delivery.newer)
     return _json(kept) if kept else None
 
 
@@ -208,12 +239,13 @@ def decode_delivery(text: str | None, created: datetime) -> Delivery:
     """What `encode_delivery` was given."""
     stored: dict[str, Any] = json.loads(text or "{}")
     return Delivery(
-        settled=stored.get("s", 0),
-        replaying=tuple(stored.get("p", ())),
-        tries=stored.get("r", 0),
-        next_try_at=created + stored["n"] * MILLISECOND if "n" in stored else None,
-        lease=stored.get("l"),
-        lease_until=created + stored["u"] * MILLISECOND if "u" in stored else None,
-        undelivered=tuple(stored.get("x", ())),
-        log=tuple(Tried(g[0], created + g[1] * MILLISECOND, g[2] or None, g[3], *g[4:]) for g in stored.get("g", ())),
+        settled=stored.pop("s", 0),
+        replaying=tuple(stored.pop("p", ())),
+        tries=stored.pop("r", 0),
+        next_try_at=created + stored.pop("n") * MILLISECOND if "n" in stored else None,
+        lease=stored.pop("l", None),
+        lease_until=created + stored.pop("u") * MILLISECOND if "u" in stored else None,
+        undelivered=tuple(stored.pop("x", ())),
+        log=tuple(Tried(g[0], created + g[1] * MILLISECOND, g[2] or None, g[3], *g[4:]) for g in stored.pop("g", ())),
+        newer=stored or None,
     )

@@ -21,6 +21,7 @@ from redial.adapters.dynamodb.items import from_item, over, to_item
 from redial.adapters.dynamodb.recent import Recent
 from redial.domain.agent import Agent
 from redial.ports import StaleVersion
+from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
@@ -117,20 +118,23 @@ def _encode(agent: Agent) -> dict[str, Any]:
     if agent.deleted_at is not None:
         item["da"] = to_ms(agent.deleted_at)
         item["expires_at"] = to_ms(agent.deleted_at + KEEP_DELETED) // 1000
-    return item
+    return with_newer(item, agent.newer)
 
 
 def _decode(item: dict[str, Any]) -> Agent:
+    stored = dict(item)
+    stored.pop("expires_at", None)  # `da` says it
     return Agent(
-        agent_id=item["sk"].removeprefix("AGENT#"),
-        account_id=item["pk"].removeprefix("A#"),
-        name=item["na"],
-        config=json.loads(item["cf"]),
-        created_at=from_ms(item["ca"]),
-        updated_at=from_ms(item["ua"]),
-        version=item["v"],
-        from_phone_numbers=tuple(item.get("fn", ())),
-        stopped_before=from_ms(item["sb"]) if "sb" in item else None,
-        deleted_at=from_ms(item["da"]) if "da" in item else None,
-        **{name: item[short] for short, name in _PLAIN_FIELDS.items() if short in item},
+        agent_id=stored.pop("sk").removeprefix("AGENT#"),
+        account_id=stored.pop("pk").removeprefix("A#"),
+        name=stored.pop("na"),
+        config=json.loads(stored.pop("cf")),
+        created_at=from_ms(stored.pop("ca")),
+        updated_at=from_ms(stored.pop("ua")),
+        version=stored.pop("v"),
+        from_phone_numbers=tuple(stored.pop("fn", ())),
+        stopped_before=from_ms(stored.pop("sb")) if "sb" in stored else None,
+        deleted_at=from_ms(stored.pop("da")) if "da" in stored else None,
+        **{name: stored.pop(short) for short, name in _PLAIN_FIELDS.items() if short in stored},
+        newer=stored or None,
     )

@@ -8,7 +8,7 @@ A shard's count may be negative where contacts came to a status in one shard and
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
+from redial.adapters.dynamodb.leftovers import read_items
 from redial.domain.batch import Batch
 from redial.ports import StaleVersion
 from redial.wire.stored_batch import decode, encode, key, listing_shard
@@ -23,15 +24,16 @@ from redial.wire.stored_batch import decode, encode, key, listing_shard
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-_BATCH_GET = 100  # BatchGetItem takes no more keys
-
 
 class DynamoBatches:
     """Implements `ports.Batches` and `ports.Counts`."""
 
-    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+    def __init__(
+        self, client: "DynamoDBClient", table_name: str, sleep: Callable[[float], None] = lambda seconds: None
+    ) -> None:
         self._client = client
         self._table = table_name
+        self._sleep = sleep
 
     def get(self, batch_id: str) -> Batch | None:
         answer = self._client.get_item(TableName=self._table, Key=to_item(key(batch_id)), ConsistentRead=True)
@@ -63,17 +65,8 @@ class DynamoBatches:
             ScanIndexForward=False,
         )
         ids = [str(from_item(item)["pk"]).removeprefix("B#") for page in pages for item in page["Items"]]
-        found: dict[str, Batch] = {}
-        for start in range(0, len(ids), _BATCH_GET):
-            wanted: list[dict[str, Any]] = [to_item(key(one)) for one in ids[start : start + _BATCH_GET]]
-            while wanted:
-                answer = self._client.batch_get_item(
-                    RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
-                )
-                for batch in map(decode, map(from_item, answer["Responses"].get(self._table, []))):
-                    found[batch.id] = batch
-                unprocessed = answer["UnprocessedKeys"].get(self._table)
-                wanted = list(unprocessed["Keys"]) if unprocessed else []
+        read = read_items(self._client, self._table, [key(one) for one in ids], self._sleep)
+        found = {batch.id: batch for batch in map(decode, read)}
         return [found[one] for one in ids if one in found and found[one].deleted_at is None]
 
     def _put(self, batch: Batch, condition: str, values: dict[str, Any]) -> None:

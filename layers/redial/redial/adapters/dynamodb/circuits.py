@@ -20,6 +20,7 @@ from redial.adapters.dynamodb.items import from_item, over, to_item
 from redial.adapters.dynamodb.recent import Recent
 from redial.domain.circuit import LOOK_EVERY, Circuit
 from redial.ports import StaleVersion
+from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
@@ -85,18 +86,20 @@ def _encode(circuit: Circuit) -> dict[str, Any]:
             item[short] = to_ms(getattr(circuit, name))
     if circuit.reason is not None:
         item["re"] = circuit.reason
-    return item
+    return with_newer(item, circuit.newer)
 
 
 def _decode(item: dict[str, Any]) -> Circuit:
-    counts: dict[str, int] = {name: item.get(short, 0) for short, name in _COUNTS.items()}
-    times: dict[str, datetime] = {name: from_ms(item[short]) for short, name in _TIMES.items() if short in item}
+    stored = dict(item)
+    counts: dict[str, int] = {name: stored.pop(short, 0) for short, name in _COUNTS.items()}
+    times: dict[str, datetime] = {name: from_ms(stored.pop(short)) for short, name in _TIMES.items() if short in stored}
     build: Callable[..., Circuit] = Circuit
     return build(
-        account_id=item["pk"].removeprefix("H#"),
-        provider=item["sk"],
-        version=item["v"],
-        reason=item.get("re"),
+        account_id=stored.pop("pk").removeprefix("H#"),
+        provider=stored.pop("sk"),
+        version=stored.pop("v"),
+        reason=stored.pop("re", None),
         **counts,
         **times,
+        newer=stored or None,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.items import from_item, to_item
+from redial.adapters.dynamodb.leftovers import read_items, until_done
 from redial.domain.batch import Batch, contact_id
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 FILTER_LIMIT = 10_000
 """Most executions that one listing with a status or batch filter reads; a wider one is asked to narrow its dates."""
-_BATCH_GET = 100  # BatchGetItem takes no more keys
 _STATEMENTS = 25  # BatchExecuteStatement takes no more
 _LATEST_MS = 9_999_999_999_999
 """The last instant (in 2286) whose milliseconds have as many digits as a listing's keys."""
@@ -129,19 +129,18 @@ class DynamoExecutions:
     def create_contacts(self, executions: Sequence[Execution]) -> None:
         """PartiQL's INSERT never overwrites, so one request stores 25 contacts and leaves alone those that are
         there."""
-        attempts = 0
         for start in range(0, len(executions), _STATEMENTS):
-            left = [_insert(self._table, one) for one in executions[start : start + _STATEMENTS]]
-            while left:
-                answer = self._client.batch_execute_statement(Statements=left)
-                errors = [response.get("Error", {}).get("Code") for response in answer["Responses"]]
-                for code in errors:
-                    if code not in (None, "DuplicateItem", *_TRY_AGAIN):
-                        raise RuntimeError(f"DynamoDB did not take a contact: {code}")
-                left = [one for one, code in zip(left, errors, strict=True) if code in _TRY_AGAIN]
-                attempts = attempts + 1 if left else 0
-                if left:
-                    self._sleep(min(0.05 * 2**attempts, 5.0))
+            statements = [_insert(self._table, one) for one in executions[start : start + _STATEMENTS]]
+            until_done(statements, self._insert, self._sleep)
+
+    def _insert(self, statements: "list[BatchStatementRequestTypeDef]") -> "list[BatchStatementRequestTypeDef]":
+        """Run the statements; those that are to be run again."""
+        answer = self._client.batch_execute_statement(Statements=statements)
+        errors = [response.get("Error", {}).get("Code") for response in answer["Responses"]]
+        for code in errors:
+            if code not in (None, "DuplicateItem", *_TRY_AGAIN):
+                raise RuntimeError(f"DynamoDB did not take a contact: {code}")
+        return [one for one, code in zip(statements, errors, strict=True) if code in _TRY_AGAIN]
 
     def read(self, ids: Sequence[str]) -> list[Execution]:
         return self._read(ids)
@@ -274,18 +273,8 @@ class DynamoExecutions:
 
     def _read(self, ids: Sequence[str]) -> list[Execution]:
         """The executions in the order of `ids`; one deleted since is left out."""
-        found: dict[str, Execution] = {}
-        for start in range(0, len(ids), _BATCH_GET):
-            wanted: list[dict[str, Any]] = [to_item(key(one)) for one in ids[start : start + _BATCH_GET]]
-            while wanted:
-                answer = self._client.batch_get_item(
-                    RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
-                )
-                for item in answer["Responses"].get(self._table, []):
-                    execution = decode(from_item(item))
-                    found[execution.id] = execution
-                unprocessed = answer["UnprocessedKeys"].get(self._table)
-                wanted = list(unprocessed["Keys"]) if unprocessed else []
+        read = read_items(self._client, self._table, [key(one) for one in ids], self._sleep)
+        found = {execution.id: execution for execution in map(decode, read)}
         return [found[one] for one in ids if one in found]
 
 

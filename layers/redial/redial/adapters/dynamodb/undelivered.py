@@ -1,38 +1,45 @@
-"""The list of executions with given-up events: one small item per execution, under its account."""
+"""The list of an account's executions and batches that have given-up events.
+
+It is the sparse index `undelivered`: an item with given-up events holds the index's key, in the same write as those
+events. So no list has to be kept in step with the items, and no order of deliveries and replays can lose an entry.
+
+    U#<account> / <id>   an entry from the time before the index; read, never written
+
+An item that was stored before the index holds no key until it is next written; its entry lists it until then.
+"""
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.items import from_item, to_item
-from redial.wire.timestamps import to_ms
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 
 class DynamoUndelivered:
-    """Implements `ports.Undelivered`. Adding twice keeps one."""
+    """Implements `ports.Undelivered`."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
         self._client = client
         self._table = table_name
 
-    def add(self, account_id: str, execution_id: str, at: datetime) -> None:
-        item = {"pk": f"U#{account_id}", "sk": execution_id, "at": to_ms(at)}
-        self._client.put_item(TableName=self._table, Item=to_item(item))
-
-    def remove(self, account_id: str, execution_id: str) -> None:
-        self._client.delete_item(TableName=self._table, Key=to_item({"pk": f"U#{account_id}", "sk": execution_id}))
-
     def all(self, account_id: str) -> Iterator[str]:
+        listed: set[str] = set()
+        for item in self._query("undelivered_of = :shard", account_id, IndexName="undelivered"):
+            subject_id = item["pk"].partition("#")[2]
+            listed.add(subject_id)
+            yield subject_id
+        for entry in self._query("pk = :shard", f"U#{account_id}", ConsistentRead=True):
+            if entry["sk"] not in listed:
+                yield entry["sk"]
+
+    def _query(self, condition: str, value: str, **options: Any) -> Iterator[dict[str, Any]]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues=to_item({":pk": f"U#{account_id}"}),
-            ConsistentRead=True,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=to_item({":shard": value}),
+            **options,
         )
         for page in pages:
-            for item in page["Items"]:
-                sort_key: str = from_item(item)["sk"]
-                yield sort_key
+            yield from map(from_item, page["Items"])

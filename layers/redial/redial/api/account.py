@@ -1,0 +1,111 @@
+"""The account: its lines, its carrier, its numbers."""
+
+import uuid
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from pydantic import BaseModel
+
+from redial.api.answers import account_id, answer, answers, new_router
+from redial.api.fields import Instant
+from redial.domain.agent import DEFAULT_PROVIDER, Agent
+from redial.domain.circuit import Circuit, CircuitState
+from redial.runtime import wiring
+from redial.usecases import accounts
+from redial.wire.timestamps import rfc3339_or_none
+
+router = new_router()
+
+
+# ---- models ---
+
+
+class ConcurrencyRead(BaseModel):
+    """Live calls: the most that the account's agents may have together, and how many there are."""
+
+    max: int
+    current: int
+
+
+class CarrierRead(BaseModel):
+    """How a carrier does for the account: `open` while it fails for all calls, which then wait; `resuming` for some
+    minutes after it works again."""
+
+    provider: str
+    circuit: CircuitState
+    since: Instant | None
+    next_try_at: Instant | None
+    reason: str | None
+
+
+def carrier_json(circuit: Circuit) -> dict[str, Any]:
+    """A circuit as `CarrierRead` describes it; a closed one has neither times nor reason."""
+    closed = circuit.state is CircuitState.CLOSED
+    return {
+        "provider": circuit.provider,
+        "circuit": str(circuit.state),
+        "since": rfc3339_or_none(circuit.resumed_at or circuit.opened_at),
+        "next_try_at": rfc3339_or_none(circuit.next_try_at),
+        "reason": None if closed else circuit.reason,
+    }
+
+
+class UserRead(BaseModel):
+    """The account that the API key opens."""
+
+    id: str
+    name: str
+    concurrency: ConcurrencyRead
+    carriers: list[CarrierRead]
+
+
+class PhoneNumberRead(BaseModel):
+    """A number that an agent may call from."""
+
+    id: str
+    phone_number: str
+    agent_id: str
+    telephony_provider: str
+    rented: bool
+
+
+def phone_number_json(agent: Agent, number: str) -> dict[str, Any]:
+    """One of an agent's numbers on the wire; the id is the same each time, and of the form that clients know."""
+    return {
+        "id": uuid.uuid5(uuid.UUID(agent.agent_id), number).hex,
+        "phone_number": number,
+        "agent_id": agent.agent_id,
+        "telephony_provider": agent.provider,
+        "rented": False,
+    }
+
+
+# ---- routes ---
+
+
+@router.get(
+    "/user/me",
+    summary="Your account",
+    tags=["account"],
+    operation_id="get_user",
+    responses=answers(200, "Whose API key this is.", UserRead),
+)
+def get_user() -> Response[Any]:
+    world = wiring.api()
+    account = accounts.read_account(account_id(), accounts=world.accounts)
+    calls = accounts.concurrency(account.account_id, agents=world.agents, lines=world.lines)
+    concurrency = {"max": calls.max, "current": calls.current}
+    carriers = [carrier_json(world.circuits.get(account.account_id, DEFAULT_PROVIDER))]
+    return answer({"id": account.account_id, "name": account.name, "concurrency": concurrency, "carriers": carriers})
+
+
+@router.get(
+    "/phone-numbers/all",
+    summary="The numbers your agents call from",
+    tags=["account"],
+    operation_id="list_phone_numbers",
+    responses=answers(200, "Each agent's, oldest agent first.", list[PhoneNumberRead]),
+)
+def get_phone_numbers() -> Response[Any]:
+    found = wiring.api().agents.all(account_id())
+    return answer([phone_number_json(agent, number) for agent in found for number in agent.from_phone_numbers])

@@ -1,0 +1,109 @@
+"""What every route documents and how it answers; who asks, for the length of one request."""
+
+import re
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from pydantic import BaseModel, Field
+
+from redial.api.fields import MAX_ID_LENGTH, to_json
+from redial.api.forms import Form
+from redial.domain.batch import is_batch_id
+from redial.domain.errors import NotFound, TooLarge
+
+MAX_ANSWER_BYTES = 5 * 1024 * 1024
+"""Largest answer that is sent: Lambda takes 6 MB, its own envelope included."""
+JSON = "application/json"
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+@dataclass(frozen=True)
+class Current:
+    """The request being answered. `account_id` is empty on public paths; `form` is empty where the body is none."""
+
+    account_id: str
+    request_id: str
+    form: Form
+
+
+CURRENT: ContextVar[Current] = ContextVar("current request")
+
+
+class FieldErrorBody(BaseModel):
+    """One thing wrong with one field."""
+
+    field: str = Field(examples=["retry_config.max_retries"])
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """Every answer that is not a success."""
+
+    error: int = Field(description="The HTTP status.", examples=[400])
+    message: str = Field(description="What to do.")
+    detail: str = Field(description="The same text.")
+    errors: list[FieldErrorBody] | None = Field(None, description="Invalid input only: each field at fault.")
+    request_id: str | None = Field(None, description="500 only: what to quote when you report it.")
+
+
+_MEANINGS = {
+    400: "Invalid input; `errors` names each field at fault.",
+    401: "No API key, or not a live one.",
+    404: "Unknown, or another account's.",
+    409: "True, but not now.",
+    413: "Larger than one request or answer may be.",
+    500: "Our fault; `request_id` says which request.",
+}
+
+
+def answers(status: int, meaning: str, model: Any, *failures: int, headers: dict[str, Any] | None = None) -> Any:
+    """The documented answers of a route: its success, and the failures it can have (401 and 500 go without saying)."""
+    success: dict[str, Any] = {"description": meaning, "content": {JSON: {"model": model}}}
+    if headers:
+        success["headers"] = headers
+    return {status: success} | {
+        code: {"description": _MEANINGS[code], "content": {JSON: {"model": ErrorBody}}}
+        for code in sorted({*failures, 401, 500})
+    }
+
+
+def answer(body: Any, status: int = 200, headers: dict[str, str | list[str]] | None = None) -> Response[Any]:
+    """A success. Already text here, so that nothing walks through a long answer once more."""
+    text = to_json(body)
+    if len(text) > MAX_ANSWER_BYTES:
+        raise TooLarge("the answer is larger than can be sent at once; ask for a smaller page_size")
+    return Response(status_code=status, content_type=JSON, body=text, headers=headers or {})
+
+
+def new_router() -> Router:
+    """The routes of one resource."""
+    return Router()  # type: ignore[no-untyped-call]
+
+
+def account_id() -> str:
+    """The account whose key the request carries."""
+    return CURRENT.get().account_id
+
+
+def known_id(text: str, kind: str) -> str:
+    """A UUID in its stored form. Raises `NotFound` for any other text."""
+    return text.lower() if _UUID.fullmatch(text) else no_such(text, kind)
+
+
+def no_such(text: str, kind: str) -> NoReturn:
+    """Raises `NotFound`."""
+    raise NotFound(f"there is no {kind} {text[:MAX_ID_LENGTH]}")
+
+
+def hex_id(text: str) -> str | None:
+    """The 32 hexadecimal digits of an id that is written so, or as a UUID; None for any other text."""
+    known = text.replace("-", "").lower() if _UUID.fullmatch(text) else text.lower()
+    return known if is_batch_id(known) else None
+
+
+def known_batch_id(text: str) -> str:
+    """A batch's id in its stored form. Raises `NotFound` for any other text."""
+    return hex_id(text) or no_such(text, "batch")

@@ -1,0 +1,209 @@
+"""The HTTP API, one request at a time: authenticate, find the route, read the body, validate, run one use case, answer.
+
+    authenticate ─► known path and method ─► readable body ─► validated ─► use case ─► answer
+         401              404, 405              400, 413         400       404, 409, …
+
+`_failure` turns every error into an answer.
+"""
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.api_gateway import Route
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from redial.api import account, agents, batches, calls, executions, forms, service, webhooks
+from redial.api.answers import CURRENT, JSON, Current
+from redial.api.fields import field_errors, read_json_object, to_json
+from redial.domain.errors import InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
+from redial.runtime import telemetry, wiring
+from redial.usecases import accounts
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler.openapi.models import OpenAPI
+
+MAX_BODY_BYTES = 256 * 1024
+"""Largest body that is read; an agent's configuration is the largest that makes sense."""
+MAX_SHOWN_PATH = 200
+"""How much of an unknown path an error repeats."""
+PUBLIC = frozenset({"/docs", "/openapi.json", "/health"})
+"""Paths that need no API key."""
+FORMS = re.compile(r"/batches(/[^/]+/schedule)?")
+"""Paths whose bodies are forms."""
+COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
+
+logger = telemetry.logger
+
+
+class _MethodNotAllowed(RedialError):
+    status = 405
+
+    def __init__(self, method: str, allowed: list[str]) -> None:
+        super().__init__(f"{method} is not possible here; use {' or '.join(allowed)}")
+        self.allowed = allowed
+
+
+class _Api(APIGatewayHttpResolver):
+    """The resolver. It knows the methods of a path, and documents no 422: invalid input answers 400."""
+
+    def routes_of(self, path: str) -> dict[str, Route]:
+        """The routes of a path by their methods, none for an unknown path. In `/v2/agent/all`,
+        `all` is not an agent's id: that path has its own routes alone."""
+        for routes in (self._static_routes, self._dynamic_routes):
+            found = {route.method: route for route in routes if route.rule.fullmatch(path)}
+            if found:
+                return found
+        return {}
+
+    def methods(self, path: str) -> list[str]:
+        """The methods of a path, none for an unknown path."""
+        return sorted(self.routes_of(path))
+
+    def get_openapi_schema(self, **arguments: Any) -> "OpenAPI":
+        schema = super().get_openapi_schema(**arguments)
+        for path in (schema.paths or {}).values():
+            for operation in (path.get, path.put, path.post, path.delete, path.patch):
+                if operation is not None and operation.responses is not None:
+                    operation.responses.pop(422, None)  # invalid input answers 400
+        if schema.components is not None and schema.components.schemas is not None:
+            for unused in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
+                schema.components.schemas.pop(unused, None)
+        return schema
+
+
+app = _Api(enable_validation=True, json_body_deserializer=read_json_object)
+for _resource in (calls, executions, agents, batches, account, webhooks, service):
+    app.include_router(_resource.router)
+
+
+def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one API Gateway HTTP API event, payload version 2.0."""
+    request = APIGatewayProxyEventV2(event)
+    method, path = request.http_method.upper(), request.path
+    account_id = None
+    try:
+        if path not in PUBLIC:
+            account_id = accounts.authenticate(request.headers.get("authorization"), accounts=wiring.api().accounts)
+        takes_json = _takes_json(_route(method, path))
+        form = _check_body(request) if takes_json or _takes_form(method, path) else None
+        if not takes_json:  # a form is read already, and where no body is wanted any is ignored
+            event = {**event, "body": None, "isBase64Encoded": False}
+        elif request.body:  # the resolver knows the media type only in this very spelling
+            event = {**event, "headers": {**event["headers"], "content-type": JSON}}
+        CURRENT.set(Current(account_id or "", context.aws_request_id, form or forms.Form()))
+        answer = app.resolve(event, context)
+    except Exception as error:  # noqa: BLE001  every error is answered
+        answer = _on_the_wire(_failure(error, context.aws_request_id))
+    logger.info(
+        "request",
+        extra={
+            "method": method,
+            "path": telemetry.masked_text(path),
+            "status": answer["statusCode"],
+            "account_id": account_id,
+            "gateway_request_id": request.request_context.request_id,
+        },
+    )
+    return answer
+
+
+def _route(method: str, path: str) -> Route:
+    routes = app.routes_of(path)
+    if not routes:
+        raise NotFound(f"there is no {path[:MAX_SHOWN_PATH]}; GET /docs shows what there is")
+    if method not in routes:
+        raise _MethodNotAllowed(method, sorted(routes))
+    return routes[method]
+
+
+def _takes_json(route: Route) -> bool:
+    return bool(route.dependant.body_params)
+
+
+def _takes_form(method: str, path: str) -> bool:
+    return method == "POST" and FORMS.fullmatch(path) is not None
+
+
+def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
+    """A body, where there is one, is JSON in UTF-8, or a form where one is wanted, and not too large; what it says is
+    for the route to check. The form, where one is wanted."""
+    wants_form = _takes_form(request.http_method.upper(), request.path)
+    body = request.body
+    if not body:
+        return forms.Form() if wants_form else None
+    try:
+        raw = base64.b64decode(body, validate=True) if request.is_base64_encoded else body.encode()
+    except binascii.Error as error:
+        raise InvalidInput("the body is not valid base64") from error
+    except UnicodeError as error:
+        raise InvalidInput("the body is not UTF-8 text") from error
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding in COMPRESSED:
+        raise InvalidInput.of("Content-Encoding", f"send the body as it is, not compressed ({encoding})")
+    content_type = request.headers.get("content-type", JSON)
+    media_type = content_type.partition(";")[0].strip().lower()
+    if wants_form and media_type in (forms.MULTIPART, forms.URLENCODED):
+        if len(raw) > batches.MAX_FORM_BYTES:
+            raise TooLarge(batches.TOO_LARGE_A_FILE)
+        return forms.read_form(content_type, raw)
+    if len(raw) > MAX_BODY_BYTES:
+        raise TooLarge(f"a body may have {MAX_BODY_BYTES} bytes, this one has {len(raw)}")
+    try:
+        text = raw.decode()
+    except UnicodeError as error:
+        raise InvalidInput("the body is not UTF-8 text") from error
+    if media_type != JSON:
+        wanted = f"{forms.MULTIPART}, {forms.URLENCODED} or {JSON}" if wants_form else JSON
+        raise InvalidInput.of("Content-Type", f"must be {wanted}, not {media_type or 'empty'}")
+    return batches.form_of_json(text) if wants_form else None
+
+
+# ---- failures -----------------------------------------------------------------------------------------------------
+
+
+def _on_exception(error: Exception) -> Response[Any]:
+    return _failure(error, CURRENT.get().request_id)
+
+
+app.exception_handler(Exception)(_on_exception)
+
+
+def _failure(error: Exception, request_id: str) -> Response[Any]:
+    """The answer to an error, in the contract's words. An unexpected error is logged, and not shown."""
+    headers: dict[str, str | list[str]] = {}
+    if isinstance(error, RequestValidationError):
+        errors = field_errors(error.errors())
+        error = InvalidInput("; ".join(f"{one.field}: {one.message}" for one in errors), errors)
+    if not isinstance(error, RedialError):
+        logger.exception("request failed", exc_info=error)
+        message = f"something failed here; try again, and if it stays so, report request {request_id}"
+        return _error(500, message, {"request_id": request_id}, headers)
+    more: dict[str, Any] = {}
+    if isinstance(error, InvalidInput) and error.errors:
+        more["errors"] = [{"field": one.field, "message": one.message} for one in error.errors]
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, _MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)
+    return _error(error.status, error.message, more, headers)
+
+
+def _error(status: int, message: str, more: dict[str, Any], headers: dict[str, str | list[str]]) -> Response[Any]:
+    body = {"error": status, "message": message, "detail": message, **more}
+    return Response(status_code=status, content_type=JSON, body=to_json(body), headers=headers)
+
+
+def _on_the_wire(response: Response[Any]) -> dict[str, Any]:
+    """The answer in the form that the resolver gives its own; for errors before the resolver has the request."""
+    return {
+        "statusCode": response.status_code,
+        "headers": response.headers,
+        "body": response.body,
+        "isBase64Encoded": False,
+        "cookies": [],
+    }

@@ -1,0 +1,642 @@
+"""Batches: create from a CSV, schedule, pause, resume, stop, delete, read."""
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Header
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from redial.adapters import address_guard
+from redial.adapters.batch_csv import CsvContacts, check_file
+from redial.adapters.files import upload_key
+from redial.api.answers import (
+    CURRENT,
+    ErrorBody,
+    account_id,
+    answer,
+    answers,
+    hex_id,
+    known_batch_id,
+    known_id,
+    new_router,
+)
+from redial.api.executions import Execution
+from redial.api.fields import (
+    E164_PATTERN,
+    MAX_ID_LENGTH,
+    WEBHOOK_URL_SCHEMA,
+    IdempotencyKey,
+    Instant,
+    PageNumber,
+    PageSize,
+    PhoneNumber,
+    WebhookUrl,
+    field_errors,
+    hash_of,
+    hash_of_bytes,
+    read_json,
+    read_json_object,
+)
+from redial.api.forms import MULTIPART, URLENCODED, Form
+from redial.api.retry_config import RetryConfig, RetryConfigEcho
+from redial.domain.batch import Batch, BatchStatus
+from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
+from redial.domain.status import Status
+from redial.runtime import system, wiring
+from redial.usecases import agents, batches
+from redial.usecases.agents import MAX_FROM_PHONE_NUMBERS, MAX_URL_LENGTH
+from redial.usecases.batches import NewBatch
+from redial.usecases.carry_on_batch import found_by_row
+from redial.wire import batch_json, execution_json
+from redial.wire.timestamps import rfc3339
+
+router = new_router()
+
+
+# ---- models ---
+
+
+Model = TypeVar("Model", bound=BaseModel)
+MAX_UPLOAD_BYTES = 4 * 1024 * 1024
+"""Largest file in a request: Lambda takes an event of 6 MB, and a file in it grows by a third (base64)."""
+MAX_FORM_BYTES = MAX_UPLOAD_BYTES + 64 * 1024
+"""Largest form: a file, and everything else."""
+MAX_FILE_NAME_LENGTH = 200
+UPLOAD_SECONDS = 3600
+"""How long the address for an upload is good."""
+DOWNLOAD_SECONDS = 300
+MAX_DIRECT_ROWS = 10_000
+"""Most contacts of a batch whose results are written into the answer itself."""
+LOWEST_RATE, HIGHEST_RATE = 0.1, 100.0
+TOO_LARGE_A_FILE = (
+    f"file: may have {MAX_UPLOAD_BYTES} bytes in a request; for a larger one ask POST /batches/uploads for an address, "
+    "PUT the file there, and send its upload_id in place of file"
+)
+
+
+def _flag(value: Any) -> Any:
+    words = {"true": True, "1": True, "false": False, "0": False}
+    return words.get(value.lower(), value) if isinstance(value, str) else value
+
+
+FormFlag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
+
+
+class BatchRequest(BaseModel):
+    """A batch to be made. Fields that are not listed are ignored."""
+
+    agent_id: str
+    upload_id: Annotated[str, Field(max_length=MAX_ID_LENGTH)] | None = Field(
+        None, description="In place of `file`: what POST /batches/uploads gave."
+    )
+    from_phone_numbers: list[PhoneNumber] = Field(
+        [],
+        max_length=MAX_FROM_PHONE_NUMBERS,
+        description="Caller ids in turn; repeated, or one JSON list. Else the agent's.",
+    )
+    retry_config: RetryConfig | None = Field(None, description="As in POST /call; in a form, as JSON text.")
+    webhook_url: WebhookUrl | None = Field(
+        None, description="Where the batch's own events go; its contacts' go to the agent's."
+    )
+    calls_per_second: float | None = Field(
+        None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="At most so many calls are started in a second."
+    )
+    retries_first: FormFlag = Field(True, description="Due retries go before first dials; `false`: after them.")
+    bypass_call_guardrails: FormFlag = Field(False, description="Call outside the agent's calling hours too.")
+    start: Literal["now"] | None = Field(None, description="`now`: it starts as soon as its file has been read.")
+
+    def to_new_batch(self, file: tuple[str, bytes] | None, upload_key: str | None) -> NewBatch:
+        return NewBatch(
+            agent_id=self.agent_id,
+            file_name="" if file is None else file[0][-MAX_FILE_NAME_LENGTH:],
+            content=None if file is None else file[1],
+            upload_key=upload_key,
+            from_phone_numbers=tuple(dict.fromkeys(self.from_phone_numbers)),
+            retry_config=self.retry_config.to_rule() if self.retry_config else None,
+            webhook_url=self.webhook_url,
+            calls_per_second=self.calls_per_second,
+            first_dials_first=not self.retries_first,
+            bypass_call_guardrails=self.bypass_call_guardrails,
+            start=self.start == "now",
+        )
+
+
+class ScheduleRequest(BaseModel):
+    """When a batch is to start."""
+
+    scheduled_at: Instant = Field(description="2 minutes to 30 days ahead.")
+    bypass_call_guardrails: FormFlag = False
+
+
+class UploadRequest(BaseModel):
+    """An upload to be made."""
+
+    file_name: Annotated[str, Field(max_length=MAX_FILE_NAME_LENGTH)] | None = None
+
+
+ANY_UPLOAD = UploadRequest()
+"""A request without a body."""
+
+
+def read_batch_request(form: Form) -> BatchRequest:
+    """Raises `InvalidInput`, naming each field at fault."""
+    values: dict[str, Any] = {name: texts[-1] for name, texts in form.values.items() if texts[-1] != ""}
+    numbers: list[Any] = []
+    for name in ("from_phone_numbers", "from_phone_number", "from_phone_numbers[]"):
+        for text in form.values.get(name, []):
+            numbers += _numbers(text.strip())
+    values["from_phone_numbers"] = numbers
+    if "retry_config" in values:
+        values["retry_config"] = _json_field("retry_config", values["retry_config"])
+    return _validated(BatchRequest, values)
+
+
+def read_schedule_request(form: Form) -> ScheduleRequest:
+    """Raises `InvalidInput`, naming each field at fault."""
+    return _validated(ScheduleRequest, {name: texts[-1] for name, texts in form.values.items()})
+
+
+def form_of_json(text: str) -> Form:
+    """A JSON object as the form that would say the same. Raises `InvalidInput`."""
+    form = Form()
+    for name, value in read_json_object(text).items():
+        values = value if isinstance(value, list) else [value]
+        form.values[name] = [one if isinstance(one, str) else json.dumps(one) for one in values if one is not None]
+        if not form.values[name]:
+            del form.values[name]
+    return form
+
+
+def _numbers(text: str) -> list[Any]:
+    if text.startswith("["):
+        found = _json_field("from_phone_numbers", text)
+        return found if isinstance(found, list) else [found]
+    return [text] if text else []
+
+
+def _json_field(name: str, text: str) -> Any:
+    try:
+        return read_json(text, "it")
+    except InvalidInput as error:
+        example = '{"enabled": true}' if name == "retry_config" else '["+12025550100"]'
+        raise InvalidInput.of(name, f"must be JSON, such as {example}; {error.message}") from error
+
+
+def _validated(model: type[Model], values: dict[str, Any]) -> Model:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
+        errors = field_errors(found)
+        raise InvalidInput("; ".join(f"{one.field}: {one.message}" for one in errors), errors) from error
+
+
+class BatchCreated(BaseModel):
+    """The batch is there; its file is being read."""
+
+    batch_id: str
+    state: Literal["created"]
+
+
+class BatchChanged(BaseModel):
+    """It is so."""
+
+    message: Literal["success"]
+    state: Literal["scheduled", "stopped", "paused", "running", "deleted"]
+
+
+class UploadCreated(BaseModel):
+    """Where to put a file, with one PUT, until `expires_at`."""
+
+    upload_id: str
+    method: Literal["PUT"]
+    url: str
+    expires_at: Instant
+
+
+class ResultsPending(BaseModel):
+    """The file is being written: ask again."""
+
+    message: str
+    state: Literal["writing"]
+
+
+class BatchRead(BaseModel):
+    """A batch. Counts follow its contacts within a second or two, and are exact."""
+
+    batch_id: str
+    agent_id: str
+    humanized_created_at: str
+    created_at: Instant
+    updated_at: Instant
+    status: BatchStatus
+    reason: str | None = Field(description="Why it is stopped or failed.")
+    scheduled_at: Instant | None
+    from_phone_number: str | None
+    from_phone_numbers: list[str]
+    file_name: str
+    valid_contacts: int = Field(description="Rows accepted; rises while the file is being read.")
+    rejected_contacts: int
+    total_contacts: int
+    execution_status: dict[Status, int] = Field(description="How many contacts stand where.")
+    retry_config: RetryConfigEcho | None
+    calls_per_second: float | None
+    sequence: int = Field(description="Number of the latest event; each event's webhook carries its own.")
+    paused: bool
+
+
+def expires_at(now: datetime, seconds: int) -> datetime:
+    """When an address that is given out at `now` is good no longer."""
+    return datetime.fromtimestamp(now.timestamp() + seconds, now.tzinfo)
+
+
+# Written out, for a model's own schema knows neither files nor what a form cannot say (null).
+_FIELDS: dict[str, Any] = {
+    "agent_id": {"type": "string", "minLength": 1},
+    "upload_id": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_ID_LENGTH,
+        "description": "In place of `file`: what POST /batches/uploads gave.",
+    },
+    "from_phone_numbers": {
+        "type": "array",
+        "items": {"type": "string", "pattern": E164_PATTERN, "examples": ["+14155550123"]},
+        "maxItems": MAX_FROM_PHONE_NUMBERS,
+        "description": "Caller ids in turn; repeated, or one JSON list. Else the agent's.",
+    },
+    "retry_config": {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "description": "As in POST /call, as JSON text.",
+        "examples": ['{"enabled": true}'],
+    },
+    "webhook_url": {
+        "type": "string",
+        "maxLength": MAX_URL_LENGTH,
+        **WEBHOOK_URL_SCHEMA,
+        "description": "Where the batch's own events go; its contacts' go to the agent's.",
+    },
+    "calls_per_second": {
+        "type": "number",
+        "minimum": LOWEST_RATE,
+        "maximum": HIGHEST_RATE,
+        "description": "At most so many calls are started in a second.",
+    },
+    "retries_first": {
+        "type": "boolean",
+        "default": True,
+        "description": "Due retries go before first dials; `false`: after them.",
+    },
+    "bypass_call_guardrails": {
+        "type": "boolean",
+        "default": False,
+        "description": "Call outside the agent's calling hours too.",
+    },
+    "start": {"type": "string", "enum": ["now"], "description": "`now`: it starts as soon as its file has been read."},
+}
+_FILE = {"type": "string", "format": "binary", "description": "CSV with a column contact_number."}
+_RETRY_CONFIG = {"$ref": "#/components/schemas/RetryConfig"}
+_WITHOUT_FILE = {"type": "object", "required": ["agent_id", "upload_id"]}
+FORM_SCHEMAS: dict[str, dict[str, Any]] = {
+    MULTIPART: {
+        "type": "object",
+        "properties": {**_FIELDS, "file": _FILE},
+        "required": ["agent_id"],
+        "oneOf": [{"required": ["file"]}, {"required": ["upload_id"]}],
+    },
+    URLENCODED: {**_WITHOUT_FILE, "properties": _FIELDS},
+    "application/json": {**_WITHOUT_FILE, "properties": {**_FIELDS, "retry_config": _RETRY_CONFIG}},
+}
+"""What `POST /batches` takes, by media type: only `multipart/form-data` can carry a file."""
+_SCHEDULE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "scheduled_at": {"type": "string", "format": "date-time", "description": "2 minutes to 30 days ahead."},
+        "bypass_call_guardrails": {"type": "boolean", "default": False},
+    },
+    "required": ["scheduled_at"],
+}
+SCHEDULE_SCHEMAS: dict[str, dict[str, Any]] = dict.fromkeys((MULTIPART, URLENCODED, "application/json"), _SCHEDULE)
+"""What `POST /batches/{batch_id}/schedule` takes, by media type."""
+
+
+# ---- routes ---
+
+
+def _form_body(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The documentation of a route whose body is a form, by media type."""
+    return {"requestBody": {"required": True, "content": {kind: {"schema": one} for kind, one in schemas.items()}}}
+
+
+def _form() -> Form:
+    return CURRENT.get().form
+
+
+def _batch(batch_id: str) -> Batch:
+    return batches.read_batch(known_batch_id(batch_id), account_id=account_id(), batches=wiring.api().batches)
+
+
+@router.post(
+    "/batches",
+    summary="Create a batch from a CSV of contacts",
+    description="`file` is checked as far as the time allows; what is wrong with a row is in the batch's rejected.csv.",
+    tags=["batches"],
+    operation_id="create_batch",
+    status_code=201,
+    openapi_extensions=_form_body(FORM_SCHEMAS),
+    responses=answers(201, "It is there; its file is being read.", BatchCreated, 400, 404, 409, 413),
+)
+def post_batch(
+    idempotency_key: Annotated[
+        IdempotencyKey | None,
+        Header(
+            alias="Idempotency-Key",
+            description="The same key with the same fields and file answers the first answer again, for 24 hours.",
+        ),
+    ] = None,
+) -> Response[Any]:
+    world = wiring.api()
+    form = _form()
+    body = read_batch_request(form)
+    file = form.files.get("file")
+    if (file is None) == (body.upload_id is None):
+        what = "send a CSV file, or upload_id" if file is None else "send either a file or upload_id, not both"
+        raise InvalidInput.of("file", what)
+    if file is not None and len(file[1]) > MAX_UPLOAD_BYTES:
+        raise TooLarge(TOO_LARGE_A_FILE)
+    if body.webhook_url is not None:
+        try:
+            address_guard.check(body.webhook_url, allow_local=wiring.api().settings.allow_local_webhooks == "true")
+        except address_guard.AddressRefused as error:
+            raise InvalidInput.of("webhook_url", str(error)) from error
+    new = body.to_new_batch(
+        file, None if body.upload_id is None else upload_key(account_id(), _upload_id(body.upload_id))
+    )
+    batch, replayed = batches.create_batch(
+        replace(new, agent_id=known_id(new.agent_id, "agent")),
+        account_id=account_id(),
+        idempotency_key=idempotency_key,
+        body_hash=hash_of([body.model_dump(mode="json"), None if file is None else hash_of_bytes(file[1])]),
+        check_file=check_file,
+        agents=world.agents,
+        batches=world.batches,
+        files=world.files(),
+        idempotency=world.idempotency,
+        functions=world.functions,
+        now=system.now(),
+        new_id=system.new_id,
+    )
+    headers: dict[str, str | list[str]] = {"Idempotency-Replayed": "true"} if replayed else {}
+    return answer({"batch_id": batch.id, "state": "created"}, status=201, headers=headers)
+
+
+def _upload_id(text: str) -> str:
+    """An upload's id as it was given out. Raises `NotFound` for anything else, which nobody can have put there."""
+    known = hex_id(text)
+    if known is None:
+        raise NotFound(f"upload_id: there is no upload {text[:MAX_ID_LENGTH]}")
+    return known
+
+
+@router.post(
+    "/batches/uploads",
+    summary="An address for a large file",
+    description="PUT the file there, then send `upload_id` to POST /batches in place of `file`.",
+    tags=["batches"],
+    operation_id="create_upload",
+    status_code=201,
+    responses=answers(201, "PUT the file there within an hour.", UploadCreated, 400, 413),
+)
+def post_upload(
+    body: Annotated[UploadRequest, Body()] = ANY_UPLOAD,
+) -> Response[Any]:
+    upload_id = system.new_id().replace("-", "")
+    seconds = UPLOAD_SECONDS
+    url = wiring.api().files().upload_url(upload_key(account_id(), upload_id), seconds)
+    until = rfc3339(expires_at(system.now(), seconds))
+    return answer({"upload_id": upload_id, "method": "PUT", "url": url, "expires_at": until}, status=201)
+
+
+@router.get(
+    "/batches/<batch_id>",
+    summary="How a batch stands",
+    tags=["batches"],
+    operation_id="get_batch",
+    responses=answers(200, "The batch as it is now.", BatchRead, 404),
+)
+def get_batch(batch_id: str) -> Response[Any]:
+    batch = _batch(batch_id)
+    return answer(batch_json.render(batch, wiring.api().batches.counts(batch.id), system.now()))
+
+
+@router.get(
+    "/batches/<agent_id>/all",
+    summary="An agent's batches, newest first",
+    tags=["batches"],
+    operation_id="list_batches",
+    responses=answers(200, "All of them.", list[BatchRead], 404, 413),
+)
+def get_batches(agent_id: str) -> Response[Any]:
+    world = wiring.api()
+    agent = agents.read_agent(known_id(agent_id, "agent"), account_id=account_id(), agents=world.agents)
+    now = system.now()
+    found = world.batches.of_agent(agent.agent_id)
+    return answer([batch_json.render(batch, world.batches.counts(batch.id), now) for batch in found])
+
+
+@router.get(
+    "/batches/<batch_id>/executions",
+    summary="A batch's calls, in the order of its file",
+    tags=["batches"],
+    operation_id="list_batch_executions",
+    responses=answers(200, "One page of them.", list[Execution], 400, 404),
+)
+def get_batch_executions(batch_id: str, page_number: PageNumber = 1, page_size: PageSize = 20) -> Response[Any]:
+    found = batches.page_of_batch(_batch(batch_id), page_number, page_size, wiring.api().executions)
+    return answer([execution_json.render(execution) for execution in found])
+
+
+@router.post(
+    "/batches/<batch_id>/schedule",
+    summary="Set when a batch starts",
+    tags=["batches"],
+    operation_id="schedule_batch",
+    openapi_extensions=_form_body(SCHEDULE_SCHEMAS),
+    responses=answers(200, "It starts then.", BatchChanged, 400, 404, 409, 413),
+)
+def post_batch_schedule(batch_id: str) -> Response[Any]:
+    world = wiring.api()
+    body = read_schedule_request(_form())
+    batches.schedule_batch(
+        known_batch_id(batch_id),
+        body.scheduled_at,
+        body.bypass_call_guardrails,
+        account_id=account_id(),
+        batches=world.batches,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return answer({"message": "success", "state": "scheduled"})
+
+
+@router.post(
+    "/batches/<batch_id>/stop",
+    summary="Stop a batch that runs, or is to",
+    tags=["batches"],
+    operation_id="stop_batch",
+    responses=answers(200, "No call of it starts any more; live calls finish.", BatchChanged, 404),
+)
+def post_batch_stop(batch_id: str) -> Response[Any]:
+    world = wiring.api()
+    batches.stop_batch(
+        known_batch_id(batch_id),
+        account_id=account_id(),
+        executions=world.executions,
+        agents=world.agents,
+        batches=world.batches,
+        lines=world.lines,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return answer({"message": "success", "state": "stopped"})
+
+
+@router.post(
+    "/batches/<batch_id>/pause",
+    summary="Pause a batch",
+    tags=["batches"],
+    operation_id="pause_batch",
+    responses=answers(200, "No call of it starts until it is resumed.", BatchChanged, 404),
+)
+def post_batch_pause(batch_id: str) -> Response[Any]:
+    _pause(batch_id, paused=True)
+    return answer({"message": "success", "state": "paused"})
+
+
+@router.post(
+    "/batches/<batch_id>/resume",
+    summary="Go on with a paused batch",
+    tags=["batches"],
+    operation_id="resume_batch",
+    responses=answers(200, "It goes on where it was.", BatchChanged, 404),
+)
+def post_batch_resume(batch_id: str) -> Response[Any]:
+    status = _pause(batch_id, paused=False).status
+    return answer({"message": "success", "state": "scheduled" if status is BatchStatus.SCHEDULED else "running"})
+
+
+def _pause(batch_id: str, *, paused: bool) -> Batch:
+    world = wiring.api()
+    return batches.pause_batch(
+        known_batch_id(batch_id),
+        paused,
+        account_id=account_id(),
+        executions=world.executions,
+        agents=world.agents,
+        batches=world.batches,
+        lines=world.lines,
+        functions=world.functions,
+        now=system.now(),
+    )
+
+
+@router.delete(
+    "/batches/<batch_id>",
+    summary="Delete a batch and its contacts' data",
+    description="Waiting calls are not made any more; the data of live ones goes when they are over.",
+    tags=["batches"],
+    operation_id="delete_batch",
+    responses=answers(200, "It is gone; its data is being removed.", BatchChanged, 404),
+)
+def delete_batch(batch_id: str) -> Response[Any]:
+    world = wiring.api()
+    batches.delete_batch(
+        known_batch_id(batch_id),
+        account_id=account_id(),
+        executions=world.executions,
+        agents=world.agents,
+        batches=world.batches,
+        lines=world.lines,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return answer({"message": "success", "state": "deleted"})
+
+
+CSV = "text/csv; charset=utf-8"
+MAX_CSV_BYTES = 4 * 1024 * 1024
+"""Largest CSV in an answer; a larger one is a redirect to the stored file."""
+_CSV_ANSWERS = {
+    200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}},
+    302: {"description": "The file is there, for five minutes."},
+}
+
+
+@router.get(
+    "/batches/<batch_id>/results.csv",
+    summary="The rows as uploaded, and what became of each",
+    tags=["batches"],
+    operation_id="get_batch_results",
+    responses=_CSV_ANSWERS | answers(202, "It is being written: ask again in a while.", ResultsPending, 404, 409),
+)
+def get_batch_results(batch_id: str) -> Response[Any]:
+    world = wiring.api()
+    batch = _batch(batch_id)
+    if not batch.ingested:
+        raise Conflict(_still_read(batch))
+    if batch.valid <= MAX_DIRECT_ROWS:
+        pieces = world.files().read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
+        lines = CsvContacts().results(pieces, lambda rows: found_by_row(batch, rows, world.executions))
+        text = "".join(lines)
+        if len(text.encode()) <= MAX_CSV_BYTES:
+            return _csv(text, f"{batch.id}-results.csv")
+    now = system.now()
+    if batch.has_fresh_results(now):
+        return _stored(batch, "results")
+    batches.want_results(batch.id, account_id=account_id(), batches=world.batches, functions=world.functions, now=now)
+    said = {"message": "the file is being written; ask again in half a minute", "state": "writing"}
+    return answer(said, status=202, headers={"Retry-After": "30"})
+
+
+@router.get(
+    "/batches/<batch_id>/rejected.csv",
+    summary="Every row that was not accepted, and why",
+    tags=["batches"],
+    operation_id="get_batch_rejected",
+    responses=_CSV_ANSWERS | answers(200, "", ErrorBody, 404, 409) | {200: _CSV_ANSWERS[200]},
+)
+def get_batch_rejected(batch_id: str) -> Response[Any]:
+    batch = _batch(batch_id)
+    key = batches.contacts_key(batch.account_id, batch.id, "rejected")
+    files = wiring.api().files()
+    size = files.size(key) if batch.ingested else None
+    if size is None:
+        raise Conflict(_still_read(batch))
+    if size > MAX_CSV_BYTES:
+        return _stored(batch, "rejected")
+    return _csv(b"".join(files.read(key)).decode(), f"{batch.id}-rejected.csv")
+
+
+def _still_read(batch: Batch) -> str:
+    if batch.is_over:
+        return f"the batch's file was not read to its end: {batch.changes[-1].reason or batch.status}"
+    return f"the batch's file is still being read ({batch.total} rows so far); ask again in a while"
+
+
+def _csv(text: str, name: str) -> Response[Any]:
+    headers: dict[str, str | list[str]] = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(status_code=200, content_type=CSV, body=text, headers=headers)
+
+
+def _stored(batch: Batch, name: str) -> Response[Any]:
+    """Where the file is, for a while."""
+    key = batches.contacts_key(batch.account_id, batch.id, name)
+    url = wiring.api().files().download_url(key, DOWNLOAD_SECONDS)
+    return Response(status_code=302, content_type=CSV, body="", headers={"Location": url})

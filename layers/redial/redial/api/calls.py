@@ -1,0 +1,190 @@
+"""Calls: create one, stop one, stop all of an agent."""
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Header
+from pydantic import AfterValidator, BaseModel, Field
+
+from redial.api.answers import account_id, answer, answers, known_id, new_router
+from redial.api.fields import (
+    Flag,
+    IdempotencyKey,
+    Instant,
+    PhoneNumber,
+    canonical_json,
+    depth,
+    hash_of,
+)
+from redial.api.retry_config import RetryConfig
+from redial.runtime import system, telemetry, wiring
+from redial.usecases import batches, create_call, stop
+from redial.usecases.create_call import EARLIEST, LATEST, NewCall
+
+router = new_router()
+
+
+MAX_USER_DATA_BYTES = 8 * 1024
+"""Most that `user_data` may take as JSON: it is stored and sent with every event of its call."""
+MAX_USER_DATA_DEPTH = 20
+
+# ---- models ---
+
+
+def _check_user_data(value: dict[str, Any]) -> dict[str, Any]:
+    size = len(canonical_json(value).encode())
+    if size > MAX_USER_DATA_BYTES:
+        raise ValueError(f"may take {MAX_USER_DATA_BYTES} bytes as JSON, this takes {size}")
+    if depth(value) > MAX_USER_DATA_DEPTH:
+        raise ValueError(f"may be nested {MAX_USER_DATA_DEPTH} deep")
+    return value
+
+
+class CallRequest(BaseModel):
+    """One contact to be called. Fields that are not listed are ignored."""
+
+    agent_id: str
+    recipient_phone_number: PhoneNumber
+    from_phone_number: PhoneNumber | None = Field(None, description="One of your numbers; else the agent's.")
+    scheduled_at: Instant | None = Field(
+        None,
+        description=f"When to call first, {EARLIEST.seconds // 60} minutes to {LATEST.days} days ahead; else at once.",
+    )
+    user_data: Annotated[dict[str, Any], AfterValidator(_check_user_data)] | None = Field(
+        None,
+        description=f"Anything about the contact, at most {MAX_USER_DATA_BYTES} bytes; sent back with every event.",
+    )
+    retry_config: RetryConfig | None = None
+    bypass_call_guardrails: Flag = Field(False, description="Call outside the agent's calling hours too.")
+
+    def to_new_call(self) -> NewCall:
+        return NewCall(
+            agent_id=self.agent_id,
+            recipient_phone_number=self.recipient_phone_number,
+            from_phone_number=self.from_phone_number,
+            scheduled_at=self.scheduled_at,
+            user_data=self.user_data or {},
+            retry_config=self.retry_config.to_rule() if self.retry_config else None,
+            bypass_call_guardrails=self.bypass_call_guardrails,
+        )
+
+
+class CallCreated(BaseModel):
+    """The call is taken on; `status` is `queued` also when it is scheduled for later."""
+
+    message: Literal["done"]
+    status: Literal["queued"]
+    execution_id: str
+
+
+class CallStopped(BaseModel):
+    """The call is over before anybody's phone rang."""
+
+    message: Literal["done"]
+    status: Literal["stopped"]
+    execution_id: str
+
+
+class AgentStopped(BaseModel):
+    """Every call of the agent that was waiting and is stopped now."""
+
+    stopped_executions: list[str]
+    stopped_batches: list[str] = Field(description="Batches of the agent; their contacts are stopped with them.")
+
+
+# ---- routes ---
+
+
+@router.post(
+    "/call",
+    summary="Call a contact, and again if that fails",
+    tags=["calls"],
+    operation_id="create_call",
+    responses=answers(
+        200,
+        "The call is taken on.",
+        CallCreated,
+        *(400, 404, 409, 413),
+        headers={
+            "Idempotency-Replayed": {
+                "description": "`true`: an earlier request with this Idempotency-Key had made the call.",
+                "schema": {"type": "string", "enum": ["true"]},
+            }
+        },
+    ),
+)
+def post_call(
+    body: Annotated[CallRequest, Body()],
+    idempotency_key: Annotated[
+        IdempotencyKey | None,
+        Header(
+            alias="Idempotency-Key",
+            description="The same key with the same body answers the first answer again, for 24 hours.",
+        ),
+    ] = None,
+) -> Response[Any]:
+    world = wiring.api()
+    call = body.to_new_call()
+    call = replace(call, agent_id=known_id(call.agent_id, "agent"))
+    created = create_call.create_call(
+        call,
+        account_id=account_id(),
+        idempotency_key=idempotency_key,
+        body_hash=hash_of(router.current_event.json_body),
+        executions=world.executions,
+        agents=world.agents,
+        idempotency=world.idempotency,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+        new_id=system.new_id,
+    )
+    telemetry.about(execution_id=created.execution.id)
+    said = {"message": "done", "status": "queued", "execution_id": created.execution.id}
+    return answer(said, headers={"Idempotency-Replayed": "true"} if created.replayed else {})
+
+
+@router.post(
+    "/call/<execution_id>/stop",
+    summary="Stop a call that waits",
+    tags=["calls"],
+    operation_id="stop_call",
+    responses=answers(200, "Stopped; nobody's phone rings.", CallStopped, 400, 404),
+)
+def post_call_stop(execution_id: str) -> Response[Any]:
+    world = wiring.api()
+    stopped = stop.stop_execution(
+        known_id(execution_id, "execution"),
+        account_id=account_id(),
+        executions=world.executions,
+        agents=world.agents,
+        lines=world.lines,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return answer({"message": "done", "status": "stopped", "execution_id": stopped.id})
+
+
+@router.post(
+    "/v2/agent/<agent_id>/stop",
+    summary="Stop every waiting call of an agent",
+    tags=["calls"],
+    operation_id="stop_agent",
+    responses=answers(200, "Stopped, with the agent's batches; live calls finish.", AgentStopped, 404),
+)
+def post_agent_stop(agent_id: str) -> Response[Any]:
+    world = wiring.api()
+    stopped, stopped_batches = batches.stop_agent_with_batches(
+        known_id(agent_id, "agent"),
+        account_id=account_id(),
+        executions=world.executions,
+        agents=world.agents,
+        batches=world.batches,
+        lines=world.lines,
+        timers=world.timers,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return answer({"stopped_executions": stopped, "stopped_batches": stopped_batches})

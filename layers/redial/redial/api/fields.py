@@ -1,0 +1,186 @@
+"""What requests of all resources share: reading JSON, types of fields, and what is wrong with a field in words."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from redial.domain.errors import FieldError, InvalidInput
+from redial.usecases.agents import MAX_URL_LENGTH
+
+MAX_DEPTH = 100
+"""Deepest nesting of a body. Python's own bound depends on its version and on who asks."""
+MAX_INTERVALS = 100
+"""Longest `retry_intervals_minutes`; only the first three can ever count."""
+MAX_ID_LENGTH = 100
+MAX_IDEMPOTENCY_KEY_LENGTH = 255
+
+E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
+"""For the documentation; `redial.domain.phone_number` decides."""
+WEBHOOK_URL_SCHEMA: dict[str, Any] = {
+    "pattern": r"^https?://[^\s\x00-\x20\x7f-\x9f\\]+$",
+    "examples": ["https://hooks.example.com/redial"],
+}
+"""For the documentation; `redial.adapters.address_guard` decides. http is possible on one machine only."""
+
+
+def read_json_object(text: str) -> dict[str, Any]:
+    """A request's body. Raises `InvalidInput` for what `read_json` refuses, and for what is not an object."""
+    value = read_json(text, "the body")
+    if not isinstance(value, dict):
+        raise InvalidInput("the body must be a JSON object")
+    return value
+
+
+def read_json(text: str, what: str) -> Any:
+    """The JSON value in `text`, which messages call `what`. Raises `InvalidInput` for what is not JSON (RFC 8259: no
+    NaN, no infinity), is nested too deeply, or holds half a character (an unpaired surrogate), which no store and no
+    webhook could carry."""
+    try:
+        value = json.loads(text, parse_constant=_not_a_number, parse_float=_finite)
+        if depth(value) > MAX_DEPTH:
+            raise RecursionError
+        canonical_json(value).encode()
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidInput(f"{what} is not valid JSON: {error.msg.lower()}, {where}") from error
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{what} holds an unpaired surrogate, which is not text") from error
+    except RecursionError as error:
+        raise InvalidInput(f"{what} is nested too deeply: {MAX_DEPTH} levels are the most") from error
+    except ValueError as error:
+        reason = "a number has too many digits" if "digits" in str(error) else error  # Python speaks to programmers
+        raise InvalidInput(f"{what} is not valid JSON: {reason}") from error
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """The same text for the same value: keys sorted, no spaces."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def hash_of(body: Any) -> str:
+    """SHA-256 of a body's meaning: neither spaces nor the order of keys count."""
+    return hashlib.sha256(canonical_json(body).encode()).hexdigest()
+
+
+def hash_of_bytes(content: bytes) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def to_json(value: Any) -> str:
+    """An answer's body."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _not_a_number(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _read_instant(value: Any) -> datetime:
+    message = "must be a time in ISO 8601 with an offset, such as 2026-01-26T10:00:00Z or 2026-01-26T15:30:00+05:30"
+    if not isinstance(value, str):
+        raise ValueError(message)
+    # In a query string an unescaped + has become a space by the time it arrives here.
+    text = re.sub(r"(?<=\d) (?=\d\d:?\d\d$)", "+", value) if "T" in value else value
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None:
+            raise ValueError(message)
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(message) from error
+
+
+def depth(value: Any) -> int:
+    """How deep lists and objects are nested in a JSON value; 1: a plain value."""
+    levels, layer = 0, [value]
+    while layer:
+        levels += 1
+        nested: list[Any] = []
+        for one in layer:
+            nested.extend(one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+        layer = [one for one in nested if isinstance(one, dict | list)]
+    return levels
+
+
+def _check_idempotency_key(value: str) -> str:
+    if not 1 <= len(value) <= MAX_IDEMPOTENCY_KEY_LENGTH or not all(" " <= character <= "~" for character in value):
+        raise ValueError(f"must be 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} printable ASCII characters")
+    return value
+
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_read_instant),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-26T10:00:00Z"]}),
+]
+"""A time on the wire: ISO 8601 with an offset; aware UTC once read."""
+PageNumber = Annotated[int, Query(ge=1)]
+PageSize = Annotated[int, Query(ge=1, le=50)]
+IdempotencyKey = Annotated[
+    str,
+    AfterValidator(_check_idempotency_key),
+    Field(json_schema_extra={"minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH, "pattern": "^[ -~]+$"}),
+]
+PhoneNumber = Annotated[str, Field(json_schema_extra={"pattern": E164_PATTERN, "examples": ["+14155550123"]})]
+WebhookUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra=WEBHOOK_URL_SCHEMA)]
+WholeNumber = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+def field_errors(errors: Iterable[Mapping[str, Any]]) -> tuple[FieldError, ...]:
+    """What pydantic found, in the contract's words: a dotted path without the part of the request it is in, and what
+    to do about it."""
+    return tuple(
+        FieldError(".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]), _advice(error))
+        for error in errors
+    )
+
+
+def _advice(error: Mapping[str, Any]) -> str:
+    context: Mapping[str, Any] = error.get("ctx") or {}
+    match error["type"]:
+        case "missing" if len(error["loc"]) == 1:
+            return "is required, and must be a JSON object"
+        case "missing":
+            return "is required"
+        case "string_type":
+            return "must be a text"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return "must be a whole number"
+        case "bool_type" | "bool_parsing":
+            return "must be true or false"
+        case "list_type":
+            return "must be a list"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return "must be an object"
+        case "enum" | "literal_error":
+            return f"must be one of {str(context['expected']).replace(chr(39), '')}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}"
+        case "too_short":
+            return f"must have at least {context['min_length']}"
+        case "too_long" | "string_too_long":
+            return f"must have at most {context['max_length']}"
+        case "value_error":
+            return str(context["error"])
+        case _:
+            message = str(error["msg"])
+            return message[:1].lower() + message[1:]

@@ -1,0 +1,86 @@
+"""The service itself: health, OpenAPI, the page for people."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from pydantic import BaseModel
+
+from redial import __version__
+from redial.api.answers import JSON, answer, new_router
+
+router = new_router()
+
+
+# ---- models ---
+
+
+class Healthy(BaseModel):
+    """The API answers."""
+
+    status: Literal["ok"]
+
+
+# ---- routes ---
+
+
+@router.get(
+    "/health",
+    summary="Whether the API answers",
+    tags=["service"],
+    operation_id="health",
+    openapi_extensions={"security": []},
+    responses={200: {"description": "It does.", "content": {JSON: {"model": Healthy}}}},
+)
+def get_health() -> Response[Any]:
+    return answer({"status": "ok"})
+
+
+@router.get(
+    "/openapi.json",
+    summary="This description",
+    tags=["service"],
+    operation_id="openapi",
+    openapi_extensions={"security": []},
+    responses={200: {"description": "OpenAPI 3.1.", "content": {JSON: {"schema": {"type": "object"}}}}},
+)
+def get_openapi() -> Response[Any]:
+    return Response(status_code=200, content_type=JSON, body=openapi_document())
+
+
+@cache
+def openapi_document() -> str:
+    """OpenAPI 3.1 of every route above, as JSON."""
+    from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer  # 90 ms, and few ask for this
+
+    return cast(APIGatewayHttpResolver, router.api_resolver).get_openapi_json_schema(
+        title="Redial",
+        version=__version__,
+        description="Outbound phone calls with automatic retry.",
+        security_schemes={"apiKey": HTTPBearer(description="An API key of your account.")},
+        security=[{"apiKey": []}],
+    )
+
+
+@router.get(
+    "/docs",
+    summary="This description, as a page for people",
+    tags=["service"],
+    operation_id="docs",
+    compress=True,
+    openapi_extensions={"security": []},
+    responses={200: {"description": "HTML.", "content": {"text/html": {"schema": {"type": "string"}}}}},
+)
+def get_docs() -> Response[Any]:
+    return Response(status_code=200, content_type="text/html", body=_docs())
+
+
+@cache
+def _docs() -> str:
+    """Swagger UI with its script and style sheet inside, so that the page asks nobody for anything."""
+    from aws_lambda_powertools.event_handler.openapi import swagger_ui
+
+    assets = Path(swagger_ui.__file__).parent
+    script, style = ((assets / name).read_text() for name in ("swagger-ui-bundle.min.js", "swagger-ui.min.css"))
+    return swagger_ui.generate_swagger_html(openapi_document().replace("</", "<\\/"), script, style, "", None)

@@ -1,0 +1,151 @@
+"""Undelivered events: list them, send them again."""
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from pydantic import BaseModel, Field
+
+from redial.api.answers import account_id, answer, answers, known_batch_id, known_id, new_router
+from redial.api.fields import Instant
+from redial.domain.batch import Batch, BatchStatus
+from redial.domain.status import Status
+from redial.runtime import system, wiring
+from redial.usecases import replay
+from redial.usecases.replay import UndeliveredEvents
+from redial.wire.timestamps import rfc3339
+
+router = new_router()
+
+
+# ---- models ---
+
+
+MOST_UNDELIVERED = 100
+"""Most executions in one answer of `GET /webhooks/undelivered`."""
+
+
+class UndeliveredEvent(BaseModel):
+    """An event that was given up. What is known of its last try is null where the log no longer holds it."""
+
+    sequence: int
+    status: Status | BatchStatus
+    last_tried_at: Instant | None
+    tries: int | None
+    http_status: int | None
+    error: str | None
+
+
+class UndeliveredSubject(BaseModel):
+    """An execution, or a batch, with events that were given up, oldest first. One of the two ids is null."""
+
+    execution_id: str | None
+    batch_id: str | None
+    agent_id: str
+    events: list[UndeliveredEvent]
+
+
+class UndeliveredList(BaseModel):
+    """Whose events were given up; `has_more`: there are others, listed once these are replayed."""
+
+    data: list[UndeliveredSubject]
+    has_more: bool
+
+
+def undelivered_json(found: UndeliveredEvents) -> dict[str, Any]:
+    """One execution's or batch's given-up events on the wire."""
+    subject = found.subject
+    is_batch = isinstance(subject, Batch)
+    if isinstance(subject, Batch):
+        statuses = {sequence: str(change.status) for sequence, change in enumerate(subject.changes, start=1)}
+    else:
+        statuses = {sequence: str(change.kind) for sequence, change in subject.events()}
+    tried = {entry.sequence: entry for entry in found.tried}
+    return {
+        "execution_id": None if is_batch else subject.id,
+        "batch_id": subject.id if is_batch else None,
+        "agent_id": subject.agent_id,
+        "events": [
+            {
+                "sequence": sequence,
+                "status": statuses[sequence],
+                "last_tried_at": rfc3339(tried[sequence].at) if sequence in tried else None,
+                "tries": tried[sequence].tries if sequence in tried else None,
+                "http_status": tried[sequence].status if sequence in tried else None,
+                "error": tried[sequence].error if sequence in tried else None,
+            }
+            for sequence in subject.delivery.undelivered
+        ],
+    }
+
+
+class ReplayStarted(BaseModel):
+    """Events that are sent again, oldest first."""
+
+    execution_id: str
+    replayed: list[int] = Field(description="Their sequence numbers.")
+
+
+class BatchReplayStarted(BaseModel):
+    """The sequences that are being sent again."""
+
+    batch_id: str
+    replayed: list[int]
+
+
+# ---- routes ---
+
+
+@router.get(
+    "/webhooks/undelivered",
+    summary="Events that your webhooks did not take",
+    tags=["webhooks"],
+    operation_id="list_undelivered",
+    responses=answers(200, f"At most {MOST_UNDELIVERED} calls and batches that have some.", UndeliveredList),
+)
+def get_undelivered() -> Response[Any]:
+    world = wiring.api()
+    found = replay.list_undelivered(
+        account_id(),
+        executions=world.executions,
+        batches=world.batches,
+        undelivered=world.undelivered,
+        most=MOST_UNDELIVERED + 1,
+    )
+    shown = [undelivered_json(one) for one in found[:MOST_UNDELIVERED]]
+    return answer({"data": shown, "has_more": len(found) > MOST_UNDELIVERED})
+
+
+@router.post(
+    "/executions/<execution_id>/webhooks/replay",
+    summary="Send a call's undelivered events again",
+    tags=["webhooks"],
+    operation_id="replay_webhooks",
+    responses=answers(200, "They are in line, before all newer ones.", ReplayStarted, 404),
+)
+def post_replay(execution_id: str) -> Response[Any]:
+    world = wiring.api()
+    execution_id = known_id(execution_id, "execution")
+    sequences = replay.replay_webhooks(
+        execution_id,
+        account_id=account_id(),
+        executions=world.executions,
+        functions=world.functions,
+        now=system.now(),
+    )
+    return answer({"execution_id": execution_id, "replayed": list(sequences)})
+
+
+@router.post(
+    "/batches/<batch_id>/webhooks/replay",
+    summary="Send a batch's undelivered events again",
+    tags=["webhooks"],
+    operation_id="replay_batch_webhooks",
+    responses=answers(200, "They are in line, before all newer ones.", BatchReplayStarted, 404),
+)
+def post_batch_replay(batch_id: str) -> Response[Any]:
+    world = wiring.api()
+    batch_id = known_batch_id(batch_id)
+    sequences = replay.replay_batch_webhooks(
+        batch_id, account_id=account_id(), batches=world.batches, functions=world.functions, now=system.now()
+    )
+    return answer({"batch_id": batch_id, "replayed": list(sequences)})
