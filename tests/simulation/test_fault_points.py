@@ -23,23 +23,23 @@ def _bound(kind: str) -> Bound:
 
 
 def test_a_bound_is_broken_where_lost_timers_are_looked_after_too_late() -> None:
-    with mock.patch.object(execution, "TIMER_GRACE", timedelta(hours=6)):
+    with mock.patch.object(execution, "TIMER_GRACE", timedelta(minutes=20)):
         assert any("more than" in one for one in measure(_bound("schedule never")))
 
 
 def test_a_bound_is_broken_where_silent_calls_are_asked_about_too_late() -> None:
-    with mock.patch.object(execution, "CALL_CHECK", timedelta(hours=6)):
+    with mock.patch.object(execution, "CALL_CHECK", timedelta(hours=1)):
         assert any("more than" in one for one in measure(_bound("callback missing")))
 
 
 def test_a_bound_is_broken_where_an_unknown_attempt_is_given_up_too_late() -> None:
-    with mock.patch.object(sweep, "UNKNOWN_DEADLINE", timedelta(hours=6)):
+    with mock.patch.object(sweep, "UNKNOWN_DEADLINE", timedelta(minutes=20)):
         assert any("more than" in one for one in measure(_bound("carrier timeout before placing")))
 
 
 def test_a_bound_is_broken_where_a_queue_is_looked_at_too_late() -> None:
     with (
-        mock.patch.object(execution, "QUEUE_CHECK", timedelta(hours=6)),
-        mock.patch.object(lines, "LINES_CHECK", timedelta(hours=12)),
+        mock.patch.object(execution, "QUEUE_CHECK", timedelta(minutes=20)),
+        mock.patch.object(lines, "LINES_CHECK", timedelta(hours=1)),
     ):
         assert any("more than" in one for one in measure(_bound("invocation lost")))

@@ -41,6 +41,7 @@ from local.inbox import verify
 from local.lambda_functions import ACCOUNT_ID, REGION, Function, Handler, Invocation
 from local.scheduler import PRECISION_SECONDS, Schedule
 from local.stack import API_MODULE, SECRET_ID, SWEEPER, LocalStack, webhook_secret_of
+from redial.adapters import lambda_functions
 from redial.adapters.dynamodb import executions as stored_executions
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
@@ -261,8 +262,9 @@ class World(LocalStack):
         # How long credentials are kept goes by simulated time.
         defaults: Any = TwilioCredentialsStore.__init__.__kwdefaults__
         self._patch(mock.patch.dict(defaults, {"clock": self._seconds}))
-        encode: Encode = vars(stored_executions)["encode"]
-        self._patch(mock.patch.object(stored_executions, "encode", self._by_newer_versions(encode)))
+        for module in (stored_executions, lambda_functions):
+            encode: Encode = vars(module)["encode"]
+            self._patch(mock.patch.object(module, "encode", self._by_newer_versions(encode)))
         super().start()
         second = self.accounts[1]
         dynamodb = self.aws.client("dynamodb")
