@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local.http_server import Response
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
@@ -17,7 +18,7 @@ from redial.usecases.circuit_breaker import CircuitBreaker
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults
 from tests.simulation.scenarios import Story
-from tests.simulation.world import PORTS, START, World
+from tests.simulation.world import START, World
 from tests.support.forms import CONTENT_TYPE, multipart
 
 HOUR = 3600.0
@@ -286,25 +287,21 @@ def test_a_live_call_that_fails_after_a_stop_announces_no_retry(
         assert batch_as_told(world, str(batch_id))["execution_status"] == {"stopped": 1}
 
 
-def test_a_dial_that_fails_at_once_after_a_stop_announces_no_retry(
+def test_a_call_that_the_carrier_refuses_after_a_stop_announces_no_retry(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The carrier refuses the call, and answers after the stop."""
     story = Story(world, 5)
-    ask = world._ask_carrier
 
-    def slowly(sent: Any, limits: Any) -> Any:
+    def refuse(sent: Any, limits: Any) -> Response:
         world.functions.sleep(5)
-        return ask(sent, limits)
+        return Response.of(400, {"code": 13224, "message": "Invalid phone number", "status": 400})
 
-    monkeypatch.setattr(world, "_ask_carrier", slowly)
-    refused = {"agent_config": {"from_phone_numbers": ["+15005550001"]}}
-    story.ask("PATCH", f"/v2/agent/{story.agent_id}", refused)
+    monkeypatch.setattr(world, "_ask_carrier", refuse)
     world.clock.after(0, lambda: story.call("completed"), "client")
-    world.clock.after(3, lambda: story.ask("POST", f"/v2/agent/{story.agent_id}/stop"), "client")
+    world.clock.after(3, story.stop_agent, "client")
     world.run(HOUR)
     (execution,) = world.stored_executions()
-    assert execution.state.status is not Status.SCHEDULED
+    assert [str(change.kind) for _, change in execution.events()] == ["queued", "failed", "stopped"]
 
 
 def test_a_stop_tells_the_endpoint_of_no_retry(world: World) -> None:
@@ -315,5 +312,5 @@ def test_a_stop_tells_the_endpoint_of_no_retry(world: World) -> None:
     world.run(HOUR)
     told = [one.body["status"] for one in world.seen.told[execution_id]]
     assert told == ["queued", "initiated", "ringing", "no-answer", "stopped"]
-    assert PORTS["inbox"] and world.seen.told[execution_id][-1].body["termination_reason"] == "agent stopped"
+    assert world.seen.told[execution_id][-1].body["termination_reason"] == "agent stopped"
     assert world.seen.told[execution_id][-1].body["retry_count"] == 0

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from local.carrier_calls import ENDED
 from redial.domain.batch import BatchStatus
-from redial.domain.execution import Change, Execution, Note
+from redial.domain.execution import UNKNOWN_DEADLINE, Change, Execution, Note
 from redial.domain.status import Status, rank
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
 from tests.simulation.world import Placed, World
@@ -49,14 +49,16 @@ def no_more_attempts_than_allowed(world: World, placed: Placed) -> None:
 
 
 def no_dial_before_its_time(world: World, placed: Placed) -> None:
-    """A first attempt not before `scheduled_at`; a retry not before its interval after the failed call's end."""
+    """A first attempt not before `scheduled_at`; a retry not before its interval after the failed call's end, or after
+    the attempt was given up as lost."""
     execution = world.seen.executions[placed.execution_id]
     if placed.attempt == 1:
         asked = world.seen.acknowledged.get(execution.id, {}).get("scheduled_at")
         due = datetime.fromisoformat(asked) if asked else execution.created_at
     else:
         before = world.seen.placed.get((placed.execution_id, placed.attempt - 1))
-        ended = before[0].call.ended_at if before else execution.state.attempts[placed.attempt - 2].ended_at
+        attempt = execution.state.attempts[placed.attempt - 2]
+        ended = before[0].call.ended_at if before and not attempt.lost else attempt.ended_at
         assert execution.retry_config is not None
         due = (ended or placed.at) + execution.retry_config.interval(placed.attempt - 1)
     if placed.at < due - 2 * SKEW:
@@ -75,8 +77,15 @@ def no_dial_after_an_answered_stop(world: World, placed: Placed) -> None:
 
 
 def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
+    """Calls apart that the carrier places after their attempts may have been given up: their lines are others' then."""
     agent_id = world.seen.executions[placed.execution_id].agent_id
-    live = sum(call.status not in ENDED for call in world.seen.calls_of[agent_id])
+    late = {
+        one.call.sid
+        for key, calls in world.seen.placed.items()
+        for one in calls
+        if one.at > world.seen.claimed_at[key] + UNKNOWN_DEADLINE
+    }
+    live = sum(call.status not in ENDED and call.sid not in late for call in world.seen.calls_of[agent_id])
     limits = world.seen.limits[agent_id]
     recent = [value for at, value in limits if at > world.now - LIMIT_IN_FORCE]
     in_force = [value for at, value in limits if at <= world.now - LIMIT_IN_FORCE][-1:]
