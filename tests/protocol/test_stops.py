@@ -273,7 +273,7 @@ def test_a_live_call_that_fails_after_a_stop_announces_no_retry(
     (ringing,) = world.stored_executions()
     assert ringing.state.status is Status.RINGING
     if not callbacks:
-        world.carrier.calls.post = lambda url, body, headers, overrides: None
+        world.carrier.calls.post = lambda url, body, headers, overrides: Response.of(200, {})
     stop(story, batch_id)
     world.run(HOUR)
     after: Execution = world.seen.executions[ringing.id]
