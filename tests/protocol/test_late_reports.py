@@ -69,6 +69,12 @@ def only_execution(world: World) -> Execution:
     return execution
 
 
+def dials(world: World) -> list[str]:
+    """Schedules that are set to dial."""
+    names = [str(one.definition["Name"]) for one in world.scheduler.schedules()]
+    return [name for name in names if name.split(".")[1:2] == ["dial"]]
+
+
 COMPLETED = [(1, "initiated"), (1, "ringing"), (1, "in-progress"), (1, "completed")]
 
 
@@ -93,6 +99,9 @@ def test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_
     execution_id = story.call("completed", "completed", retry_config=retried_after(30))
     world.run(GIVEN_UP + 60)
     assert only_execution(world).state.history[0][1] is Status.ERROR
+    assert dials(world) != []
+    world.run(60)
+    assert dials(world) == []
     world.run(7200)
     assert len(world.carrier.calls.all()) == 1
     execution = only_execution(world)
@@ -105,7 +114,6 @@ def test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_
     assert told == list(range(1, 8))
     log = story.ask("GET", f"/executions/{execution_id}/log")["data"]
     assert "found" in [entry["type"] for entry in log]
-    assert not [one for one in world.scheduler.schedules() if execution_id in one.definition["Name"]]
 
 
 def test_a_lost_attempt_whose_call_fails_after_all_is_retried_from_that_end(
@@ -130,6 +138,10 @@ def test_the_call_is_heard_of_while_the_retry_waits_for_a_line(world: World, mon
     execution_id = story.call("completed", retry_config=retried_after(1))
     world.run(GIVEN_UP + 20)
     story.call("completed")
+    world.run(45)
+    assert [item["sk"].split("#")[-1] for item in world.items("Q#")] == [execution_id]
+    world.run(10)
+    assert world.items("Q#") == []
     world.run(7200)
     execution = world.seen.executions[execution_id]
     assert events(execution) == [(1, "queued"), (1, "error"), (2, "scheduled"), (2, "queued"), *COMPLETED]
@@ -257,3 +269,20 @@ def test_the_call_of_a_contact_is_heard_of_while_its_retry_waits_in_its_batchs_r
     world.run(7200)
     assert len(world.carrier.calls.all()) == 1
     assert story.ask("GET", f"/batches/{batch_id}")["execution_status"] == {"completed": 1}
+
+
+def test_a_dropped_retry_that_held_a_line_returns_it_though_another_retry_follows(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The carrier placed nothing for the retry, which keeps its line; then the lost call is heard of, and was busy."""
+    story = Story(world, 5, lines=1)
+    place_late(world, monkeypatch, GIVEN_UP + 65)
+    story.call("refused-429", "busy", "completed", retry_config=retried_after(1))
+    world.run(GIVEN_UP + 72)
+    execution = only_execution(world)
+    assert execution.state.history[-1][1] is Status.BUSY
+    assert (execution.state.status, execution.state.attempt.line) == (Status.SCHEDULED, None)
+    other = story.call("completed")
+    world.run(3)
+    assert world.seen.executions[other].state.status is Status.RINGING
+    world.run(7200)
