@@ -116,11 +116,14 @@ class Story:
         if self.ask(method, f"/batches/{batch_id}{rest}") is not None:
             self._stopped(f"batch {batch_id}", "batch_id", batch_id, asked_at)
 
-    def _stopped(self, what: str, attribute: str, value: str, asked_at: datetime, at_once: bool = False) -> None:
+    def _stopped(
+        self, what: str, attribute: str, value: str, asked_at: datetime | None = None, at_once: bool = False
+    ) -> None:
         def covers(execution: Execution, at: datetime) -> bool:
             return bool(getattr(execution, attribute) == value)
 
-        self.world.stopped(Stopped(self.world.now, covers, what, asked_at, at_once))
+        now = self.world.now
+        self.world.stopped(Stopped(now, covers, what, asked_at or now, at_once))
 
 
 def first_dial(world: World, number: int, begin: Begin) -> None:
