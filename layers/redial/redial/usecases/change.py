@@ -68,7 +68,8 @@ def follow_up(
         number, at = after.state.timer
         timers.wake_dial(after.id, after.state.attempt.number, number, at, now)
     ended = before.state.attempt
-    if ended.line is not None and (after.state.is_final or after.state.attempt.number != ended.number):
+    current = after.state.attempt
+    if ended.line is not None and (after.state.is_final or current.number != ended.number or current.line is None):
         agent = agents.recent(after.account_id, after.agent_id)
         if agent is not None and not pass_on(agent, ended.line, after.id, ended.number, lines, functions, now):
             agent = agents.get(after.account_id, after.agent_id)  # it may have been given more lines since
