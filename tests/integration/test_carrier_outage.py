@@ -106,7 +106,9 @@ def test_a_batch_is_held_as_well() -> None:
 
 
 def _a_batch(client: LocalClient) -> None:
-    numbers = [f"+12025550{number:03d}" for number in range(15)]  # ten lines: ten are unknown for six minutes, then one
+    numbers = [
+        f"+12025550{number:03d}" for number in range(15)
+    ]  # five are unknown, then a probe after 1, 3 and 7 minutes
     for number in numbers:
         client.script(number, "error-500")
     form = multipart([("agent_id", client.stack.agent_id), ("start", "now")], "\n".join(["contact_number", *numbers]))
@@ -117,7 +119,7 @@ def _a_batch(client: LocalClient) -> None:
         client.script(number, "completed")
     client.advance(60)
     done = client.api("GET", f"/batches/{batch}").json
-    assert (done["status"], done["execution_status"]) == ("completed", {"completed": 4, "error": 11})
+    assert (done["status"], done["execution_status"]) == ("completed", {"completed": 7, "error": 8})
     client.assert_sound()
 
 
