@@ -21,7 +21,8 @@ from tests.simulation.world import HOUR, START
 
 def answer_lost_once(is_the_one: Any) -> Any:
     """A write takes effect, its answer is lost, and before it is sent again another writer changes the item."""
-    real, lost = DynamoExecutions.save, []
+    real = DynamoExecutions.save
+    lost: list[str] = []
 
     def save(self: DynamoExecutions, execution: Execution) -> Execution:
         if lost or not is_the_one(execution):
@@ -51,7 +52,8 @@ def test_a_claim_whose_answer_is_lost_is_dialled_once() -> None:
 
 def test_a_claim_of_another_invocation_is_left_alone() -> None:
     """The same, but what is found in the item is a claim with another token: that invocation dials."""
-    real, lost = DynamoExecutions.save, []
+    real = DynamoExecutions.save
+    lost: list[str] = []
 
     def save(self: DynamoExecutions, execution: Execution) -> Execution:
         if not lost and execution.state.is_dialling:
@@ -109,4 +111,25 @@ def test_the_carriers_answer_is_stored_before_the_circuit_is_told(outcome: Any, 
         execution = world.seen.executions[execution_id]
         assert execution.state.status is Status.COMPLETED
         assert execution.state.attempt.number == (2 if outcome == "error-500" else 1), "as without that trouble"
+        assert world.violations == []
+
+
+def test_a_dial_that_is_overtaken_again_and_again_gives_up_and_the_call_is_dialled_later() -> None:
+    real = DynamoExecutions.save
+    claims: list[str] = []
+
+    def save(self: DynamoExecutions, execution: Execution) -> Execution:
+        if execution.state.is_dialling and world.now < START + timedelta(minutes=5):
+            claims.append(execution.id)
+            raise StaleVersion(execution.id)
+        return real(self, execution)
+
+    with world_of(5, Faults(5, {})) as world, mock.patch.object(DynamoExecutions, "save", save):
+        story = Story(world, 5)
+        execution_id = story.call("completed")
+        world.run(30)
+        assert 0 < len(claims) <= 20
+        world.run(HOUR)
+        assert world.seen.executions[execution_id].state.status is Status.COMPLETED
+        assert len(world.carrier.calls.all()) == 1
         assert world.violations == []

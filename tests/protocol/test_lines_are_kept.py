@@ -37,7 +37,8 @@ def a_world(lines: int) -> Iterator[tuple[World, Story]]:
 @contextmanager
 def first_dial_slow_at(world: World, store: type, method: str, seconds: float) -> Iterator[None]:
     """The first invocation of dial that calls it waits so long before."""
-    real, slow = getattr(store, method), []
+    real = getattr(store, method)
+    slow: list[Any] = []
 
     def called(*given: Any, **named: Any) -> Any:
         invocation = world.functions.current()

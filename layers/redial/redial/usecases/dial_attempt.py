@@ -343,9 +343,10 @@ class Dialler:
         try:
             claimed = self.executions.save(claim.with_due(now))
         except StaleVersion as error:
-            claimed = self._own_claim(claim, lease)
-            if claimed is None:
+            own = self._own_claim(claim, lease)
+            if own is None:
                 raise _ClaimLost(shard) from error
+            claimed = own
         result = carrier.place(call_request(claimed, agent, self.callback_url))
         now = self.now()
         jitter = self.random()
