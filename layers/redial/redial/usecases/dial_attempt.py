@@ -364,15 +364,15 @@ class Dialler:
         opened = self.circuits.tell(claimed.account_id, claimed.provider, result, admission.probing)
         return Dialled(before, after, result, execution, opened=opened)
 
-    def _own_claim(self, claim: Execution, token: str) -> Execution | None:
+    def _own_claim(self, claim: Execution, lease: str) -> Execution | None:
         """The execution as stored, where this invocation's own claim is in it and waits for its dial: the answer to the
         write was lost, and before it was sent again another writer (a delivery) changed the item. Else None."""
         stored = self.executions.get(claim.id)
         if stored is None:
             return None
-        state, attempt = stored.state, stored.state.attempt
-        own = any(change.token == token and change.attempt == claim.state.attempt.number for change in stored.changes)
-        waits = state.is_dialling and not state.unknown and attempt.number == claim.state.attempt.number
+        state, number = stored.state, claim.state.attempt.number
+        own = (number, lease) in {(change.attempt, change.token) for change in stored.changes}
+        waits = state.is_dialling and not state.unknown and state.attempt.number == number
         in_time = state.claimed_at is not None and self.now() < state.claimed_at + CLAIM_GRACE
         return stored if own and waits and in_time else None
 
