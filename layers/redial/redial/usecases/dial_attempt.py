@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
 from redial.domain.calling_window import next_open
-from redial.domain.execution import CLAIM_GRACE, LATEST_START, Execution
+from redial.domain.execution import CLAIM_GRACE, LATEST_START, Execution, Note
 from redial.domain.outcome import DialResult
 from redial.domain.phone_number import time_zones
 from redial.ports import (
@@ -371,10 +371,10 @@ class Dialler:
         if stored is None:
             return None
         state, number = stored.state, claim.state.attempt.number
-        own = (number, lease) in {(change.attempt, change.token) for change in stored.changes}
+        claimed_by = [change.token for change in stored.changes if change.kind is Note.CLAIMED]
         waits = state.is_dialling and not state.unknown and state.attempt.number == number
         in_time = state.claimed_at is not None and self.now() < state.claimed_at + CLAIM_GRACE
-        return stored if own and waits and in_time else None
+        return stored if claimed_by[-1:] == [lease] and waits and in_time else None
 
     def _hold(
         self, execution: Execution, held: Execution, agent: Agent, shard: int, lease: str, now: datetime
