@@ -359,12 +359,12 @@ class HeldLines(_Machine):
             if self.due.get(shard) is None:
                 self.due[shard] = now + LINES_CHECK
 
-    @rule(shard=st.sampled_from(SHARDS), who=WHO, attempt=ATTEMPT, lost=LOST)
-    def release(self, shard: int, who: str, attempt: int, lost: int) -> None:
+    @rule(shard=st.sampled_from(SHARDS), who=WHO, attempt=ATTEMPT, since=st.none() | NOW, lost=LOST)
+    def release(self, shard: int, who: str, attempt: int, since: datetime | None, lost: int) -> None:
         held = self.holders[shard]
-        ours = who in held and held[who][0] == attempt
+        ours = who in held and held[who][0] == attempt and since in (None, held[who][1])
         with self.losing(lost):
-            self.store.release(AGENT, shard, who, attempt)
+            self.store.release(AGENT, shard, who, attempt, since)
         if ours:
             del held[who]
 
@@ -375,6 +375,7 @@ class HeldLines(_Machine):
         capacity=st.integers(1, CAPACITY),
         to=WAITERS,
         now=NOW,
+        since=st.none() | NOW,
         lost=LOST,
     )
     def hand_over(
@@ -385,14 +386,16 @@ class HeldLines(_Machine):
         capacity: int,
         to: Waiter,
         now: datetime,
+        since: datetime | None,
         lost: int,
     ) -> None:
         held = self.holders[shard]
         holders = [(one, number) for one, (number, _) in held.items()]
         who, attempt = data.draw(st.sampled_from([*holders, *holders, made_up]))
         may = who in held and held[who][0] == attempt and to.execution_id not in held and len(held) <= capacity
+        may = may and since in (None, held[who][1])
         with self.losing(lost):
-            handed = self.store.hand_over(AGENT, shard, capacity, who, attempt, to, now)
+            handed = self.store.hand_over(AGENT, shard, capacity, who, attempt, to, now, since)
         same_again = who not in held and held.get(to.execution_id) == (to.attempt, now)
         assert handed == (may or same_again), "the very same again is the same write again"
         if may:

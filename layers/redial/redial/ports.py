@@ -204,14 +204,29 @@ class Lines(Protocol):
         line for a later attempt: then whoever asks is out of date, and finds that out before dialling.
         """
 
-    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> set[str]:
-        """Free the line if this attempt holds it. Execution ids of all who hold one then."""
+    def release(
+        self, agent_id: str, shard: int, execution_id: str, attempt: int, since: datetime | None = None
+    ) -> set[str]:
+        """Free the line if this attempt holds it. Execution ids of all who hold one then.
+
+        `since`: only if it was acquired last at that time. An attempt that is not over needs this: another invocation
+        may be about to dial it with that line.
+        """
 
     def hand_over(
-        self, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, to: Waiter, now: datetime
+        self,
+        agent_id: str,
+        shard: int,
+        capacity: int,
+        execution_id: str,
+        attempt: int,
+        to: Waiter,
+        now: datetime,
+        since: datetime | None = None,
     ) -> bool:
         """Free this attempt's line and give it to `to`, in one write. False, and nothing changed, when this attempt
-        held none, `to` is of the same execution or holds one already, or the shard holds more than `capacity`."""
+        held none, `to` is of the same execution or holds one already, or the shard holds more than `capacity`. `since`
+        as in `release`."""
 
     def enqueue(self, agent_id: str, waiter: Waiter) -> None: ...
 
@@ -375,6 +390,10 @@ class Carrier(Protocol):
 
     def place(self, request: CallRequest) -> DialResult:
         """Ask once for one call, never again by itself. Carrier trouble is a result, not an exception."""
+
+    def check(self) -> str | None:
+        """None when the carrier takes requests to place calls, as far as can be seen without placing one; else what is
+        wrong. Places nothing. Carrier trouble is a result, not an exception."""
 
     def ask(self, call_id: str) -> CallReport | None:
         """What became of a call; None when the carrier knows no such call. Raises `CarrierUnavailable`."""

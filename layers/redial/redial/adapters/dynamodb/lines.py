@@ -87,31 +87,43 @@ class DynamoLines:
                     raise
             created_by_another = True
 
-    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> set[str]:
+    def release(
+        self, agent_id: str, shard: int, execution_id: str, attempt: int, since: datetime | None = None
+    ) -> set[str]:
+        held, values = _held_by(attempt, since)
         _, item = self._update(
             agent_id,
             shard,
             "REMOVE holders.#id",
-            "holders.#id.a = :attempt",
+            held,
             {"#id": execution_id},
-            {":attempt": attempt},
+            values,
             ReturnValues="ALL_NEW",
         )
         return set() if item is None else set(item["holders"])
 
     def hand_over(
-        self, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, to: Waiter, now: datetime
+        self,
+        agent_id: str,
+        shard: int,
+        capacity: int,
+        execution_id: str,
+        attempt: int,
+        to: Waiter,
+        now: datetime,
+        since: datetime | None = None,
     ) -> bool:
         if to.execution_id == execution_id:
             return False  # it holds one, for an earlier attempt; and one update may not set and remove the same path
         holder = {"a": to.attempt, "t": to_ms(now)}
+        held_by, values = _held_by(attempt, since)
         updated, old = self._update(
             agent_id,
             shard,
             "SET holders.#to = :holder REMOVE holders.#id",
-            "holders.#id.a = :attempt AND attribute_not_exists(holders.#to) AND size(holders) <= :capacity",
+            f"{held_by} AND attribute_not_exists(holders.#to) AND size(holders) <= :capacity",
             {"#id": execution_id, "#to": to.execution_id},
-            {":attempt": attempt, ":holder": holder, ":capacity": capacity},
+            {":holder": holder, ":capacity": capacity, **values},
         )
         held = {} if old is None else old["holders"]
         return updated or (execution_id not in held and held.get(to.execution_id) == holder)
@@ -416,6 +428,13 @@ class DynamoLines:
                 item: Any = error.response.get("Item")
                 return False, None if item is None else from_item(item)
             raise
+
+
+def _held_by(attempt: int, since: datetime | None) -> tuple[str, dict[str, Any]]:
+    """The condition that this attempt holds the line, acquired last at `since`, and its values."""
+    if since is None:
+        return "holders.#id.a = :attempt", {":attempt": attempt}
+    return "holders.#id.a = :attempt AND holders.#id.t = :since", {":attempt": attempt, ":since": to_ms(since)}
 
 
 def _lines_key(agent_id: str, shard: int) -> dict[str, Any]:
