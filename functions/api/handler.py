@@ -34,6 +34,7 @@ from redial.domain.status import Status
 from redial.runtime import system, telemetry, wiring
 from redial.usecases import accounts, agents, batches, create_call, replay, stop
 from redial.usecases.carry_on_batch import found_by_row
+from redial.usecases.tally import counts_of
 from redial.wire import batch_json, batch_requests, execution_json, forms, requests
 from redial.wire.timestamps import rfc3339
 
@@ -744,7 +745,7 @@ def post_upload(
 )
 def get_batch(batch_id: str) -> Response[Any]:
     batch = _batch(batch_id)
-    return _answer(batch_json.render(batch, wiring.api().batches.counts(batch.id), system.now()))
+    return _answer(batch_json.render(batch, counts_of(batch, wiring.api().batches), system.now()))
 
 
 @app.get(
@@ -759,7 +760,7 @@ def get_batches(agent_id: str) -> Response[Any]:
     agent = agents.read_agent(_known_id(agent_id, "agent"), account_id=_account_id(), agents=world.agents)
     now = system.now()
     found = world.batches.of_agent(agent.agent_id)
-    return _answer([batch_json.render(batch, world.batches.counts(batch.id), now) for batch in found])
+    return _answer([batch_json.render(batch, counts_of(batch, world.batches), now) for batch in found])
 
 
 @app.get(
