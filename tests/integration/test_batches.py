@@ -19,7 +19,7 @@ from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, re
 
 RETRIES = {"enabled": True, "max_retries": 2, "retry_intervals_minutes": [15, 30]}
 PREFIX = "+1202555"
-TOMBSTONE = {"pk", "sk", "v", "ac", "ag", "ca", "fi", "ch", "da", "va", "in", "expires_at", "due_shard", "due_at"}
+TOMBSTONE = {"pk", "sk", "v", "ac", "ag", "ca", "fi", "ch", "da", "va", "in", "cl", "expires_at", "due_shard", "due_at"}
 """All that is stored of a removed batch."""
 
 

@@ -202,7 +202,10 @@ class Batch:
         if self.status not in (BatchStatus.CREATED, BatchStatus.PROCESSED, BatchStatus.SCHEDULED):
             raise ValueError(f"a batch that is {self.status} cannot be scheduled")
         if sum(change.status is BatchStatus.SCHEDULED for change in self.changes) >= MAX_SCHEDULINGS:
-            raise ValueError(f"a batch can be scheduled {MAX_SCHEDULINGS} times; stop or delete this one")
+            raise ValueError(
+                f"this batch has been scheduled {MAX_SCHEDULINGS} times, the most there may be: it starts at its last "
+                "time unless you stop or delete it"
+            )
         asked = replace(self, start_at=at, timer=self.version + 1, bypass_call_guardrails=bypass_call_guardrails)
         return asked._with(BatchStatus.SCHEDULED, now)
 
