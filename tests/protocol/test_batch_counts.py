@@ -51,7 +51,7 @@ def in_tally(name: str, replacement: Any) -> Iterator[None]:
     """In every copy of the handler's module: the local stack loads it under a name of its own."""
     original = getattr(shipped, name)
     with ExitStack() as stack:
-        for module in [one for one in sys.modules.values() if getattr(one, name, None) is original]:
+        for module in [one for one in list(sys.modules.values()) if getattr(one, name, None) is original]:
             stack.enter_context(mock.patch.object(module, name, replacement))
         yield
 
@@ -127,7 +127,7 @@ def test_a_running_batch_says_what_a_recount_found_and_is_recounted_at_growing_i
 
 
 def test_records_that_come_hours_late_are_not_counted_twice(world: World) -> None:
-    """tally is down for two hours. What a recount found is shown meanwhile; then the records come, and are summed up."""
+    """tally is down for two hours. What a recount found is shown meanwhile; then the records come and are summed."""
     story = Story(world, 5, calling_guardrails={"call_start_hour": 9, "call_end_hour": 14})
     world.carrier.calls.script("+18082010501", ["completed"])
     world.carrier.calls.script("+12122010502", ["completed"])

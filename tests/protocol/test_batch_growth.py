@@ -16,8 +16,6 @@ from tests.simulation.world import World
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.samples import TEN
 
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
 
 @pytest.fixture
 def world() -> Iterator[World]:
@@ -39,10 +37,10 @@ def test_a_batch_is_scheduled_a_hundred_times_and_then_still_stopped_or_deleted(
     story = Story(world, 5)
     batch_id = uploaded(story)
     world.run(60)
-    form = f"scheduled_at={story.in_minutes(60)}"
+    form = {"scheduled_at": story.in_minutes(60)}
     for _ in range(MAX_SCHEDULINGS):
-        assert world.ask_as(story.account, "POST", f"/batches/{batch_id}/schedule", form, FORM).status == 200
-    refused = world.ask_as(story.account, "POST", f"/batches/{batch_id}/schedule", form, FORM)
+        assert world.ask_as(story.account, "POST", f"/batches/{batch_id}/schedule", form).status == 200
+    refused = world.ask_as(story.account, "POST", f"/batches/{batch_id}/schedule", form)
     assert refused.status == 409
     assert "scheduled 100 times" in refused.body.decode() and "create another one" in refused.body.decode()
     (item,) = world.items(f"B#{batch_id}")
@@ -57,16 +55,17 @@ def test_a_batch_that_was_scheduled_a_hundred_times_starts_at_its_last_time(worl
     batch_id = uploaded(story)
     world.run(60)
     for minutes in range(MAX_SCHEDULINGS):
-        form = f"scheduled_at={story.in_minutes(10 + minutes / 10)}"
-        assert world.ask_as(story.account, "POST", f"/batches/{batch_id}/schedule", form, FORM).status == 200
+        form = {"scheduled_at": story.in_minutes(10 + minutes / 10)}
+        assert world.ask_as(story.account, "POST", f"/batches/{batch_id}/schedule", form).status == 200
     assert converge(world, timedelta(hours=2), 600) is not None
     assert len(world.carrier.calls.all()) == 1
     assert [one.status for one in world.stored_batches()] == ["completed"]
 
 
 def test_pausing_and_resuming_adds_nothing_to_the_batch_or_its_contacts(world: World) -> None:
-    story = Story(world, 5)
-    batch_id = story.batch([story.number("no-answer", "completed")])
+    story = Story(world, 5, calling_guardrails={"call_start_hour": 9, "call_end_hour": 14})
+    batch_id = story.batch(["+18082010501"])
+    world.carrier.calls.script("+18082010501", ["completed"])
     world.run(60)
     sizes = []
     for _ in range(30):
