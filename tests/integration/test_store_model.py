@@ -759,12 +759,11 @@ class BatchRooms(_Standings):
         )
         with self.losing(lost):
             corrected = self.store.correct_room(AGENT, batch_id, now)
-        late = standing is not None and first is not None
-        late = late and (standing.room_from is None or standing.room_from > first)
-        assert corrected == (late and lost != 1), "the very same write again changes nothing"
-        if late:
-            assert standing is not None
-            self.standings[batch_id] = replace(standing, room_from=first)
+        if standing is None or first is None or (standing.room_from is not None and standing.room_from <= first):
+            assert not corrected
+            return
+        assert corrected == (lost != 1), "the very same write again changes nothing"
+        self.standings[batch_id] = replace(standing, room_from=first)
 
     @rule(batch_id=WHICH, others=st.sets(WAITERS, max_size=3))
     def absent_from_room(self, batch_id: str, others: set[Waiter]) -> None:

@@ -19,7 +19,7 @@ from redial.domain.repair import BatchRepair
 from redial.runtime import telemetry
 from redial.usecases import carry_on_batch
 from redial.usecases.carry_on_batch import Worker
-from redial.usecases.tally import counts_of
+from redial.usecases.tally import Moved, counts_of
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END
@@ -56,11 +56,12 @@ def in_tally(name: str, replacement: Any) -> Iterator[None]:
         yield
 
 
-def losing(status: str) -> Callable[[Any], Any]:
+def losing(status: str) -> Callable[[Any], Moved | None]:
     """Reads records as the handler does, but for the first that brings a contact to `status`: that one is lost."""
-    read, lost = shipped._moved, []
+    read = shipped._moved
+    lost: list[Moved] = []
 
-    def moved(record: Any) -> Any:
+    def moved(record: Any) -> Moved | None:
         move = read(record)
         if move is not None and not lost and str(move.after) == status:
             lost.append(move)
@@ -131,14 +132,14 @@ def test_records_that_come_hours_late_are_not_counted_twice(world: World) -> Non
     story = Story(world, 5, calling_guardrails={"call_start_hour": 9, "call_end_hour": 14})
     world.carrier.calls.script("+18082010501", ["completed"])
     world.carrier.calls.script("+12122010502", ["completed"])
-    down, tally = [False], shipped.tally
+    down, read = [False], shipped._moved
 
-    def failing(*arguments: Any, **options: Any) -> list[str]:
+    def failing(record: Any) -> Moved | None:
         if down[0]:
             raise RuntimeError("tally is down")
-        return tally(*arguments, **options)
+        return read(record)
 
-    with in_tally("tally", failing), repairs() as found:
+    with in_tally("_moved", failing), repairs() as found:
         batch_id = story.batch(["+18082010501", "+12122010502"])
         world.run(15)
         down[0] = True
