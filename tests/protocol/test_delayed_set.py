@@ -141,10 +141,10 @@ def test_a_contact_without_its_entry_enters_again_after_a_quiet_hour(world: Worl
     client.delete_item(TableName=table, Key={"pk": {"S": lost["pk"]}, "sk": {"S": lost["sk"]}})
     with repairs() as found:
         world.run(1.5 * HOUR)
-        assert found == {BatchRepair.NOT_IN_ROOM: 1}
+        assert found == {BatchRepair.ENTRY_LOST: 1}
         assert len(world.items("R#")) == 3
         assert converge(world, timedelta(hours=6), 600) is not None
-    assert found == {BatchRepair.NOT_IN_ROOM: 1}
+    assert found == {BatchRepair.ENTRY_LOST: 1}
     assert {str(one.state.status) for one in world.stored_executions()} == {"completed"}
 
 

@@ -23,5 +23,5 @@ class BatchRepair(StrEnum):
 
     LEFT_BEHIND = "left behind"  # a contact whose turn was taken, and that was never dialled
     WAKE_UP_LOST = "wake-up lost"  # the delayed set would have been looked at too late, or never
-    NOT_IN_ROOM = "not in room"  # a contact is stored as waiting in the delayed set, and has no entry there
+    ENTRY_LOST = "entry lost"  # a contact is stored as waiting in the delayed set, and has no entry there
     COUNTS_WRONG = "counts wrong"  # the counts were not what a recount of the contacts gives

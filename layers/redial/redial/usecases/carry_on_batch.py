@@ -368,7 +368,7 @@ class Worker:
             if current is not None and current.version == versions[entry.execution_id]:
                 self.lines.enter_room(batch.agent_id, batch.id, entry)
                 _log.warning("a contact was not in the delayed set", extra={"execution_id": entry.execution_id})
-                repairs[BatchRepair.NOT_IN_ROOM] += 1
+                repairs[BatchRepair.ENTRY_LOST] += 1
 
     def _conclude(self, batch: Batch, recount: Recount, repairs: Counter[BatchRepair]) -> None:
         """Every contact was read: believe the recount, or have it done again."""
