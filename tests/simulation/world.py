@@ -339,7 +339,9 @@ class World(LocalStack):
         return [decode(item) for item in self.items("X#")]
 
     def stored_batches(self) -> list[Batch]:
-        return [decode_batch(item) for item in self.items("B#") if item["sk"] == "B"]
+        """All batches but those that were removed and have only a tombstone."""
+        found = [decode_batch(item) for item in self.items("B#") if item["sk"] == "B"]
+        return [batch for batch in found if not batch.is_tombstone]
 
     def has_endpoint(self, execution: Execution) -> bool:
         """Whether its agent has a webhook, which here is set once and for all, right after the agent is made."""

@@ -46,11 +46,20 @@ class Executions(Protocol):
         """Remove it as it was read; no matter if it is gone. Raises `StaleVersion`."""
 
 
+@dataclass(frozen=True)
+class Counted:
+    """How many of a batch's contacts stand where, {status: count} without zeros, and up to which records of the stream
+    that was counted: `position` changes with every record that is counted."""
+
+    counts: dict[str, int]
+    position: str
+
+
 class Batches(Protocol):
     """Batches, each one item."""
 
     def get(self, batch_id: str) -> Batch | None:
-        """The batch, a deleted one included (`deleted_at`)."""
+        """The batch, a deleted one (`deleted_at`) and a removed one's tombstone included."""
 
     def create(self, batch: Batch) -> bool:
         """Store a new batch; False when one with that id is there already."""
@@ -58,14 +67,17 @@ class Batches(Protocol):
     def save(self, batch: Batch) -> Batch:
         """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""
 
-    def remove(self, batch_id: str) -> None:
-        """The batch and its counts; no matter if they are gone."""
+    def remove_counts(self, batch_id: str) -> None:
+        """Remove the batch's counts, if there are any."""
 
     def of_agent(self, agent_id: str) -> list[Batch]:
         """The agent's batches that are not deleted, newest first; found by an index that may lag by a moment."""
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """How many of the batch's contacts stand where, {status: count}; statuses where none stands are left out."""
+
+    def counted(self, batch_id: str) -> Counted:
+        """The counts, and up to which records of the stream they go."""
 
 
 class Counts(Protocol):
@@ -228,7 +240,8 @@ class Lines(Protocol):
         held none, `to` is of the same execution or holds one already, or the shard holds more than `capacity`. `since`
         as in `release`."""
 
-    def enqueue(self, agent_id: str, waiter: Waiter) -> None: ...
+    def enqueue(self, agent_id: str, waiter: Waiter) -> bool:
+        """False where this entry was in the queue already."""
 
     def dequeue(self, agent_id: str, waiter: Waiter) -> None: ...
 
@@ -275,6 +288,13 @@ class Lines(Protocol):
 
     def next_in_room(self, batch_id: str, after: datetime) -> datetime | None:
         """When the first of the room who is due later than `after` is due; None: nobody is."""
+
+    def correct_room(self, agent_id: str, batch_id: str, now: datetime) -> bool:
+        """Compare the time at which the room is looked at next with the room's entries; True where that was too late
+        for one of them, or never, and is put right by this."""
+
+    def absent_from_room(self, batch_id: str, waiters: Sequence[Waiter]) -> list[Waiter]:
+        """Those of `waiters` that have no entry in the room."""
 
     def empty_room(self, batch_id: str) -> None:
         """Everybody leaves: the batch is over."""

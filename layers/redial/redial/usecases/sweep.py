@@ -269,7 +269,7 @@ class Sweeper:
         work = batch.work(now)
         if work is not None:
             self.functions.batch(batch_id)
-            if work != "check":
+            if work not in ("check", "delete again"):  # these two are looks that come by themselves
                 swept.repairs[Repair.BATCH_LOST] += 1
         elif batch.start_at is not None and not batch.is_over and batch.timer is not None:
             self.timers.wake_batch(batch_id, "start", batch.timer, batch.start_at, now)
