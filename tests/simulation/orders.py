@@ -28,8 +28,8 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """One step as far as its order matters: keys that it reads and writes, and sets of keys (a partition, an index) that
-    it queries, or of whose members it changes one."""
+    """One step as far as its order matters: keys that it reads and writes, and sets of keys (a partition, an index)
+    that it queries, or of whose members it changes one."""
 
     name: str
     reads: Keys = NONE

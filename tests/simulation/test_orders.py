@@ -37,7 +37,11 @@ class Memory:
         self.at = [0] * len(program)
 
     def waiting(self) -> dict[int, Step]:
-        return {actor: step_of(self.run, *self.program[actor][at]) for actor, at in enumerate(self.at) if not self.ended(actor)}
+        return {
+            actor: step_of(self.run, *self.program[actor][at])
+            for actor, at in enumerate(self.at)
+            if not self.ended(actor)
+        }
 
     def ended(self, actor: int) -> bool:
         at, steps = self.at[actor], self.program[actor]
