@@ -328,17 +328,16 @@ class Stage(Story):
 
     def end(self) -> None:
         """Hold nothing back any more. What was held and not run is lost, as an invocation may be."""
-        self._holds.clear()
-        self._mute = False
         self.world.functions.delays, self.world.carrier.calls.post = self._usual_delays, self._usual_post
 
     def hold(self, *functions: str) -> None:
         """From now on invocations of these functions do not run."""
         self._holds.update(functions)
 
-    def let(self, *functions: str) -> None:
-        """From now on they run again."""
-        self._holds.difference_update(functions)
+    def hold_only(self, function: str | None) -> None:
+        """From now on all others run again, and callbacks arrive."""
+        self._holds &= {function}
+        self._mute = False
 
     def held(self, function: str) -> Held:
         """The first invocation of that function that was held, taken from those."""
@@ -450,11 +449,16 @@ class Stage(Story):
 
 @dataclass(frozen=True)
 class Plan:
-    """Who runs at once, and what a client does afterwards."""
+    """Who runs at once, and what a client does afterwards.
+
+    `holds`: the function whose invocations an actor runs itself. All others that are asked for while the actors run come
+    after them.
+    """
 
     actors: list[Actor]
     after: Callable[[], object] = lambda: None
     index_behind: bool = False
+    holds: str | None = None
 
 
 Pair = Callable[[Stage], Plan]
@@ -594,7 +598,7 @@ def deliver_replay_new_event(stage: Stage) -> Plan:
             stage.invoke(stage.held("deliver"))
 
     changes = Step("call completed", writes=frozenset({"carrier"}), changes=frozenset({"calls"}))
-    return Plan([stage.runs(replay), Actor("callback and deliver", report_and_deliver, changes)])
+    return Plan([stage.runs(replay), Actor("callback and deliver", report_and_deliver, changes)], holds="deliver")
 
 
 def pause_dial(stage: Stage) -> Plan:
@@ -633,7 +637,7 @@ def delayed_in_out(stage: Stage) -> Plan:
     stage.wait(opens + 60)
     stage.hold("dial")
     stage.wait(5 * 60)
-    stage.let("dial")
+    stage.hold_only(None)
     live = stage.live_call(bypass_call_guardrails=True)
     stage.hold("dial")
     stage.wait(15)
@@ -806,6 +810,7 @@ def _tell(world: World, pair: Pair, number: int, order: Order, explored: Explore
     faults = world.faults
     assert isinstance(faults, LaggingIndexes)
     faults.behind = plan.index_behind
+    stage.hold_only(plan.holds)
     play(world, plan.actors, order)
     faults.behind = False
     stage.end()
