@@ -1,24 +1,25 @@
 """Every order of the requests of two (or three) shipped functions that run at once.
 
-A story sets the stage: some invocations are held back, all else has come to rest. Then its actors run, each in a thread
-of its own, and stop before each of their requests, to AWS or over HTTP. `orders.every_order` decides who goes on, so
-that every order is run, except orders that differ only in requests that commute. After the actors, time passes until
-nothing more is to happen, and every invariant is asked.
+A story sets the stage: it holds some invocations back and lets everything else come to rest. Then its actors run, each
+in a thread of its own, and stop before each request, to AWS or over HTTP. `orders.every_order` picks the actor that
+goes on, so that every order runs, except orders that differ only in requests that commute. After the actors, simulated
+time passes until the system is quiet, and every invariant is checked.
 
-When two requests commute. Each is known as what it reads and writes: items of the table by key; partitions and indexes
-as a whole, by whoever queries them; the scheduler, the objects and the carrier, one thing each; an endpoint; the
-invocations of one execution or batch. Two requests conflict where one writes what the other reads, writes or queries.
-A failed condition is a read, and counts as a write all the same. Exchanging two that do not conflict changes neither
-their answers nor what is stored, and that is what `orders` needs.
+Which requests commute: each request is a set of reads and writes. A read or write of the table names its item by key. A
+query reads a partition of the table, or of an index, as a whole; a write in that partition conflicts with it. The
+scheduler, the objects and the carrier are one resource each; so is each endpoint, and the invocations for one execution
+or batch. Two requests conflict if one writes what the other reads, writes or queries. A write whose condition fails
+still counts as a write. Two requests that do not conflict give the same answers and leave the same state in both
+orders; this is all that `orders` assumes.
 
-What this takes for granted, and leaves to the seeds (campaign.py):
+Assumptions. The seeds (campaign.py) and crash_points.py cover what these leave out:
 
-- A request takes effect at once and is answered. Its loss, its repetition and a function's end are for crash_points.py.
-- Each actor has an environment to itself that remembers nothing, as after a cold start: so an actor learns of the other
-  only by requests. The carrier's credentials alone are known already.
-- What the actors invoke without waiting, schedule, or cause by the table's stream runs when all of them are done.
-- The clock moves by a millisecond at each request. Nothing that an actor does may depend on so little.
-- Reads see the newest writes. An index that lags is a story of its own.
+- A request takes effect once and is answered. No function is cut off.
+- Each actor has an environment of its own with empty caches, as after a cold start, so actors meet only in requests.
+  Only the carrier's credentials are cached.
+- Asynchronous invocations, schedules and stream records that the actors cause run after all actors are done.
+- The clock moves by one millisecond at each request. No actor may depend on so short a time.
+- Reads are consistent. One story has an index that lags.
 """
 
 import json
@@ -58,18 +59,18 @@ from tests.simulation.world import Stopped, Violation, World
 from tests.support.forms import CONTENT_TYPE, multipart
 
 RUNS_OF_A_WORLD = 40
-"""A world is used for so many orders: making one costs as much as four of them, and checks at its end look at all."""
+"""One world serves so many runs: a new one costs as much as four runs, and its final checks grow with each run."""
 LONGEST = timedelta(hours=40)
 STEP_SECONDS = 600.0
 A_MOMENT = 0.001
 HOUR = 3600.0
 INDEX_BEHIND_SECONDS = 5.0
 _REMEMBERED = ("api", "carrier_callback", "dial", "deliver", "sweep", "batch")
-"""What functions.* ask `wiring` for: in an environment of its own, each is made anew."""
+"""The functions of `wiring` that build a function's world; each actor builds its own."""
 
 
 class LaggingIndexes(Faults):
-    """No fault, but indexes that show what was so some seconds ago, while `behind`."""
+    """No fault, but while `behind`, indexes lag by some seconds."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed, {"index stale": 1.0})
@@ -86,7 +87,7 @@ class LaggingIndexes(Faults):
 
 
 def step_of(world: World, service: str, operation: str, body: bytes) -> Step:
-    """A request as far as its order matters. Raises `KeyError` for one whose effects nobody has written down here."""
+    """The reads and writes of a request. Raises `KeyError` for a request that is not modelled here."""
     match service:
         case "dynamodb":
             return _of_table(world, operation, json.loads(body))
@@ -177,21 +178,20 @@ def _key(item: dict[str, Any]) -> tuple[str, str]:
 
 
 def _kind(pk: str, sk: str) -> str:
-    """What an item is, without whose: names of steps are compared from run to run."""
+    """The kind of an item, without ids: names of steps are compared between runs."""
     kind = pk.partition("#")[0]
     return f"{kind}/{sk.partition('#')[0]}" if kind == "A" else kind
 
 
 ANSWER = Step("answer", queries=frozenset({"executions", "calls"}))
-"""A client has its answer: what is claimed or rings before it, and what after, are two things."""
+"""A client receives its answer. A claim or a call before it and one after it are different outcomes."""
 
 
 # ---- actors -----------------------------------------------------------------------------------------------------
 
 
 class Actor(threading.Thread):
-    """A function that runs at once with others. `begin`: its first step, before which it has done nothing; `ready`:
-    whether it may begin."""
+    """A function that runs at once with others. `begin` is its first step; it may begin once `ready` is true."""
 
     def __init__(
         self,
@@ -217,7 +217,7 @@ class Actor(threading.Thread):
         self._stopped.release()
 
     def pause(self, step: Step) -> None:
-        """Wait, in this actor's thread, until the order says that this step is to be taken."""
+        """Wait, in this actor's thread, for its turn to take this step."""
         self.next = step
         self._stopped.release()
         self._go.acquire()
@@ -273,7 +273,7 @@ def _at_once(world: World, actors: list[Actor]) -> Iterator[None]:
 
 
 def play(world: World, actors: list[Actor], order: Order) -> None:
-    """Run the actors in that order. Raises what one of them raised."""
+    """Run the actors in that order. Raises the error of an actor that failed."""
     with _at_once(world, actors):
         while waiting := {
             number: actor.next for number, actor in enumerate(actors) if actor.next is not None and actor.ready()
@@ -290,14 +290,14 @@ def play(world: World, actors: list[Actor], order: Order) -> None:
 
 @dataclass(frozen=True)
 class Held:
-    """An invocation that was asked for and has not run."""
+    """An invocation that was requested and has not run."""
 
     function: str
     event: Any
 
 
 class Stage(Story):
-    """A telling that may hold invocations and callbacks back, to run them as actors."""
+    """A story that can hold invocations and callbacks back, to run them as actors."""
 
     def __init__(self, world: World, number: int, lines: int = 1, **config: Any) -> None:
         self._holds: set[str] = set()
@@ -327,20 +327,20 @@ class Stage(Story):
         return Response.of(200, {}) if self._mute else self._usual_post(url, body, headers, overrides)
 
     def end(self) -> None:
-        """Hold nothing back any more. What was held and not run is lost, as an invocation may be."""
+        """Hold nothing back any more. Held invocations that did not run are lost."""
         self.world.functions.delays, self.world.carrier.calls.post = self._usual_delays, self._usual_post
 
     def hold(self, *functions: str) -> None:
-        """From now on invocations of these functions do not run."""
+        """Hold back invocations of these functions from now on."""
         self._holds.update(functions)
 
     def hold_only(self, function: str | None) -> None:
-        """From now on all others run again, and callbacks arrive."""
+        """Run all other invocations again from now on, and let callbacks arrive."""
         self._holds &= {function}
         self._mute = False
 
     def held(self, function: str) -> Held:
-        """The first invocation of that function that was held, taken from those."""
+        """Take the oldest held invocation of that function."""
         found = next(one for one in self._held if one.function == function)
         self._held.remove(found)
         return found
@@ -349,7 +349,7 @@ class Stage(Story):
         return any(one.function == function for one in self._held)
 
     def lose_callbacks(self) -> None:
-        """From now on no callback arrives."""
+        """Drop callbacks from now on."""
         self._mute = True
 
     def invoke(self, held: Held) -> None:
@@ -357,13 +357,13 @@ class Stage(Story):
         self.world.functions.invoke(f"redial-local-{held.function}", held.event)
 
     def held_call(self, *outcomes: Any, **fields: Any) -> tuple[str, Held]:
-        """A call that was asked for, and the invocation that is to dial it."""
+        """Request a call; its id, and its held dial."""
         self.hold("dial")
         execution_id = self.call(*outcomes, **fields)
         return execution_id, self.held("dial")
 
     def held_contact(self, rows: int = 1, *fields: tuple[str, str]) -> tuple[str, Held]:
-        """A running batch, and the invocation that is to dial its first contact, which has been given a line."""
+        """Start a batch; its id, and the held dial of its first contact, which owns a line."""
         self.hold("dial")
         batch_id = self.batch([self.number("completed") for _ in range(rows)], *fields)
         self.wait(1)
@@ -382,12 +382,12 @@ class Stage(Story):
         return execution_id
 
     def step(self, execution_id: str, status: str) -> Event:
-        """What has the carrier's call of its first attempt change to that status, and tell."""
+        """The event that changes its first call at the carrier to that status and posts the callback."""
         call = self.world.seen.placed[execution_id, 1][0].call
         return next(step for step in call.steps if step.name.endswith(f" {status}"))
 
     def until_due(self, execution_id: str) -> None:
-        """Let time pass until the sweeper would look at it."""
+        """Let time pass until it is overdue."""
         due = self.world.seen.executions[execution_id].due_at
         assert due is not None
         self.wait((due - self.world.now).total_seconds() + 1)
@@ -397,8 +397,7 @@ class Stage(Story):
         self.ask("PATCH", f"/v2/agent/{self.agent_id}", {"agent_config": config})
 
     def close_hours(self, to: str) -> float:
-        """Have the calling hours of that number begin at its next whole hour, and say how many seconds that is from
-        now."""
+        """Close the calling hours of that number until its next whole hour; the seconds until then."""
         local = self.world.now.astimezone(ZoneInfo(ZONES[to[2:5]]))
         hours = {"call_start_hour": (local.hour + 1) % 24, "call_end_hour": (local.hour + 3) % 24}
         self.configure(calling_guardrails=hours)
@@ -416,7 +415,7 @@ class Stage(Story):
         return self.runs(self.held("sweep"))
 
     def reports(self, execution_id: str, status: str) -> Actor:
-        """The carrier's call changes to that status, as soon as there is one, and its callback arrives."""
+        """Once the call is placed, it changes to that status and its callback arrives."""
 
         def report(actor: Actor) -> None:
             self.step(execution_id, status).action()
@@ -432,7 +431,7 @@ class Stage(Story):
     def asks(
         self, name: str, method: str, path: str, covers: Callable[[Execution], bool] | None = None, **more: Any
     ) -> Actor:
-        """A client's request. `covers`: the executions that it stops, if it says yes."""
+        """A client's request. `covers` selects the executions that it stops when it succeeds."""
 
         def ask(actor: Actor) -> None:
             answer = self.world.ask_as(self.account, method, path, **more)
@@ -449,10 +448,9 @@ class Stage(Story):
 
 @dataclass(frozen=True)
 class Plan:
-    """Who runs at once, and what a client does afterwards.
+    """The actors, and what a client does after them.
 
-    `holds`: the function whose invocations an actor runs itself. All others that are asked for while the actors run come
-    after them.
+    `holds` names a function whose invocations an actor runs itself. All other invocations run after the actors.
     """
 
     actors: list[Actor]
@@ -478,7 +476,7 @@ def dial_dial_one_line(stage: Stage) -> Plan:
 
 
 def dial_dial_contact(stage: Stage) -> Plan:
-    """A batch's contact that was given a line, its invocation delivered twice, while another call waits."""
+    """The dial of a contact that owns the only line, delivered twice, while another call waits."""
     _, dial = stage.held_contact()
     stage.waiting_call()
     return Plan([stage.runs(dial), stage.runs(dial, "dial again")])
@@ -505,7 +503,7 @@ def _stop_agent(stage: Stage) -> Actor:
 
 
 def dial_stop_batch(stage: Stage) -> Plan:
-    """The contact was given the only line; another one is left."""
+    """The contact owns the only line; a second contact is left."""
     batch_id, dial = stage.held_contact(rows=2)
     return Plan([stage.runs(dial), _stop_batch(stage, batch_id)])
 
@@ -515,7 +513,7 @@ def _stop_batch(stage: Stage, batch_id: str) -> Actor:
 
 
 def dial_callback(stage: Stage) -> Plan:
-    """The call is over before dial has written down that there is one."""
+    """The call ends before dial has recorded it."""
     execution_id, dial = stage.held_call("busy", "completed")
     return Plan([stage.runs(dial), stage.reports(execution_id, "busy")])
 
@@ -530,7 +528,7 @@ def dial_callback_again(stage: Stage) -> Plan:
 
 
 def dial_sweep(stage: Stage) -> Plan:
-    """An invocation that comes so late that the sweeper has taken it for lost."""
+    """A dial so late that its execution is overdue."""
     execution_id, dial = stage.held_call("completed")
     stage.hold("sweep")
     stage.until_due(execution_id)
@@ -538,7 +536,7 @@ def dial_sweep(stage: Stage) -> Plan:
 
 
 def dial_sweep_line(stage: Stage) -> Plan:
-    """The same where it was given a line, which the sweeper asks about."""
+    """A dial so late that the sweeper doubts its line."""
     _, dial = stage.held_contact()
     stage.hold("sweep")
     stage.wait(11 * 60)
@@ -546,7 +544,7 @@ def dial_sweep_line(stage: Stage) -> Plan:
 
 
 def callback_sweep(stage: Stage) -> Plan:
-    """The last callback comes so late that the sweeper asks the carrier; another call waits for the line."""
+    """A late callback arrives while the sweeper asks the carrier; another call waits for the line."""
     execution_id = stage.live_call()
     stage.waiting_call()
     stage.wait(10)
@@ -565,14 +563,14 @@ def deliver_deliver(stage: Stage) -> Plan:
 
 
 def deliver_callback(stage: Stage) -> Plan:
-    """Another event comes while one is delivered."""
+    """A new event is added while one is delivered."""
     stage.hold("deliver")
     execution_id = stage.live_call()
     return Plan([stage.runs(stage.held("deliver")), stage.reports(execution_id, "in-progress")])
 
 
 def deliver_replay(stage: Stage) -> Plan:
-    """An event is given up while a client asks for those given up before."""
+    """An event is given up while a client replays earlier ones."""
     stage.world.refused |= {(stage.endpoint, "ringing"), (stage.endpoint, "in-progress")}
     execution_id = stage.live_call()
     stage.hold("deliver")
@@ -582,7 +580,7 @@ def deliver_replay(stage: Stage) -> Plan:
 
 
 def deliver_replay_new_event(stage: Stage) -> Plan:
-    """What was given up is delivered again while another event comes and is given up."""
+    """A replay is delivered while a new event is given up."""
     refused = {(stage.endpoint, "in-progress"), (stage.endpoint, "completed")}
     stage.world.refused |= refused
     execution_id = stage.live_call()
@@ -622,10 +620,10 @@ def _resume(stage: Stage, batch_id: str) -> None:
 
 
 def delayed_in_out(stage: Stage) -> Plan:
-    """A retry joins its batch's delayed set while whoever frees a line looks for the next there.
+    """A retry enters its batch's delayed set while a call that ends looks there for the next contact.
 
-    The set's earliest time is over and the set empty: two lines are filled from it, so that it is looked at again while
-    its only contact is taken and has not left.
+    The set is empty, but its stored earliest time is in the past: the second of two lines found the only contact taken
+    and not yet removed.
     """
     stage.configure(max_concurrent_calls=2)
     to = stage.number("busy", "completed")
@@ -648,13 +646,13 @@ def delayed_in_out(stage: Stage) -> Plan:
 
 
 def delete_repeat(stage: Stage) -> Plan:
-    """A batch is deleted while the request that made it comes again."""
+    """A batch is deleted while its create request is repeated."""
     batch_id, _ = stage.held_contact(rows=2)
     return Plan([_delete(stage, batch_id), _again(stage, batch_id)])
 
 
 def remove_repeat(stage: Stage) -> Plan:
-    """The contents of a deleted batch are removed while the request that made it comes again."""
+    """A deleted batch is removed while its create request is repeated."""
     batch_id, _ = stage.held_contact(rows=2)
     stage.hold("batch")
     stage.end_batch(batch_id, "DELETE", "")
@@ -672,8 +670,8 @@ def _again(stage: Stage, batch_id: str) -> Actor:
 
 
 def dial_dial_then_pause(stage: Stage) -> Plan:
-    """The contact with the only line is dialled and then its batch paused, while the same invocation comes again and
-    another call waits."""
+    """A contact with the only line is dialled, then its batch is paused; its dial is delivered twice, and another call
+    waits."""
     batch_id, dial = stage.held_contact()
     stage.waiting_call()
     first = one_after_the_other("dial, then pause", stage.runs(dial), _pause(stage, batch_id))
@@ -730,7 +728,7 @@ TRIPLES: dict[str, Pair] = {
 
 @dataclass(frozen=True)
 class Broken:
-    """An order in which something did not hold."""
+    """An order that violates an invariant."""
 
     order: str
     switches: int
@@ -739,8 +737,8 @@ class Broken:
 
 @dataclass
 class Explored:
-    """What came of a pair: its actors' requests in the first order, how many orders those have, how many were run, of
-    those how many repeated another, and what did not hold."""
+    """The result for a pair. `requests`: of each actor in the first order; `possible`: orders of so many requests;
+    `repeated`: runs that differ from another only in requests that commute."""
 
     requests: dict[str, int] = field(default_factory=dict)
     possible: int = 0
@@ -751,32 +749,32 @@ class Explored:
 
     @property
     def shortest(self) -> Broken | None:
-        """The simplest order in which something did not hold."""
+        """The violation whose order switches least often."""
         return min(self.broken, key=lambda one: one.switches, default=None)
 
 
 def explore(pair: Pair, most: int | None = None, until: Callable[[Explored], bool] = lambda so_far: False) -> Explored:
-    """Run its orders: all, or `most` of them, or until they say so."""
+    """Run every order, or at most `most` of them, or until `until` is true."""
     explored = Explored()
     orders = every_order()
     while not (explored.complete or until(explored)):
         with _a_world() as world:
-            told: list[_Told] = []
+            runs: list[_Run] = []
             for number in range(RUNS_OF_A_WORLD):
                 order = next(orders, None)
                 explored.complete = order is None
                 if order is None or explored.run == most:
-                    return _checked(world, told, explored)
-                told.append(_tell(world, pair, number, order, explored))
+                    return _checked(world, runs, explored)
+                runs.append(_run_once(world, pair, number, order, explored))
                 if world.violations:
                     break
-            _checked(world, told, explored)
+            _checked(world, runs, explored)
     return explored
 
 
 @dataclass(frozen=True)
-class _Told:
-    """One run: its order, and the agent that it was about."""
+class _Run:
+    """One run: its order and its agent."""
 
     order: str
     switches: int
@@ -785,7 +783,7 @@ class _Told:
 
 @contextmanager
 def _a_world() -> Iterator[World]:
-    """All ids are in one partition of the due index, and the sweeper asks that one: the others would be empty."""
+    """A world whose ids all fall in one partition of the due index. The sweeper asks only that one."""
     chance = Random(0)
 
     def new_id() -> str:
@@ -803,8 +801,8 @@ def _a_world() -> Iterator[World]:
         yield world
 
 
-def _tell(world: World, pair: Pair, number: int, order: Order, explored: Explored) -> _Told:
-    """Set the stage, run the actors in that order, let time pass, and note what did not hold."""
+def _run_once(world: World, pair: Pair, number: int, order: Order, explored: Explored) -> _Run:
+    """Set the stage, run the actors in that order, wait until the system is quiet, and record violations."""
     stage = Stage(world, number)
     plan = pair(stage)
     faults = world.faults
@@ -827,13 +825,13 @@ def _tell(world: World, pair: Pair, number: int, order: Order, explored: Explore
         explored.possible = possible([taken.count(actor) for actor in range(len(names))])
     explored.run += 1
     explored.repeated += order.repeats
-    told = _Told(in_words(names, order), _switches(order), stage.agent_id)
-    explored.broken += [Broken(told.order, told.switches, one) for one in world.violations]
-    return told
+    run = _Run(in_words(names, order), _switches(order), stage.agent_id)
+    explored.broken += [Broken(run.order, run.switches, one) for one in world.violations]
+    return run
 
 
-def _checked(world: World, told: list[_Told], explored: Explored) -> Explored:
-    """Ask what is to hold at the end; what does not is set down to the last order of which it can be said."""
+def _checked(world: World, runs: list[_Run], explored: Explored) -> Explored:
+    """Check the invariants of the end. A violation belongs to the run whose agent it names, else to the last run."""
     known = len(world.violations)
     for check in AT_THE_END:
         check(world)
@@ -841,8 +839,8 @@ def _checked(world: World, told: list[_Told], explored: Explored) -> Explored:
     agents |= {batch.id: batch.agent_id for batch in world.stored_batches()}
     for violation in world.violations[known:]:
         about = {agent_id for subject, agent_id in agents.items() if subject in violation.what}
-        about |= {one.agent_id for one in told if one.agent_id in violation.what}
-        one = next((one for one in told if one.agent_id in about), told[-1])
+        about |= {one.agent_id for one in runs if one.agent_id in violation.what}
+        one = next((one for one in runs if one.agent_id in about), runs[-1])
         explored.broken.append(Broken(one.order, one.switches, violation))
     for failure in world.clock.failures:
         raise failure.error
@@ -854,7 +852,7 @@ def _switches(order: Order) -> int:
 
 
 def in_words(names: list[str], order: Order) -> str:
-    """Who went on when, from which request to which."""
+    """The actors in turn, each with its first and last request of that turn."""
     parts = []
     for actor, steps in groupby(order.taken, key=lambda taken: taken[0]):
         requests = [step.name for _, step in steps]
@@ -876,7 +874,7 @@ MOST_OF_A_TRIPLE = 1000
 
 
 def main() -> int:
-    """Every order of every pair, and a part of the triples'; 1 where something did not hold."""
+    """Run every order of every pair, and a part of the triples; 1 if an invariant was violated."""
     print(HEAD)
     failed = False
     for name, pair in (PAIRS | TRIPLES).items():

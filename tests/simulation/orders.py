@@ -7,8 +7,8 @@ place. Two things keep the number of runs small, and neither loses a behaviour:
   enforces their order. The actor of the later step then goes first (dynamic partial-order reduction, Flanagan and
   Godefroid, POPL 2005). Steps that commute lead to the same state in both orders, so exchanging them shows nothing new;
   every order can be reached from one that was run by such exchanges.
-- A branch that was searched is left out of its neighbours until a step that conflicts with it has been taken (sleep
-  sets, Godefroid 1996): such an order would again differ from one that was run only in steps that commute.
+- After the search tried an actor's step at a place, it does not try that step again in neighbouring orders until a
+  conflicting step has run (sleep sets, Godefroid 1996): such an order would differ only in steps that commute.
 
 Both need that an actor's next step is known before it is taken, depends only on what the actor has seen so far, and
 that every actor ends. `test_orders.py` compares the search with a search of all orders, for random programs.
@@ -23,7 +23,7 @@ NONE: Keys = frozenset()
 
 
 class Diverged(Exception):
-    """A replay met another step than the run before it: what an actor does depends on more than the order."""
+    """A replay met a different step: an actor depends on something besides the order."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class Step:
 
 @dataclass
 class _Choice:
-    """A place in an order: who could go on, as this run met them, who went on, who still has to, and who need not."""
+    """A place in an order: the actors that can go on with their steps, the one chosen, those that must still be tried
+    here, and those that need not be."""
 
     waiting: dict[int, Step]
     chosen: int
@@ -63,7 +64,7 @@ class _Choice:
 
 
 class Order:
-    """One order, as it comes about. `repeats`: it differs from an earlier one only in steps that commute."""
+    """One order while it runs. `repeats`: it differs from an earlier one only in steps that commute."""
 
     def __init__(self, choices: list[_Choice]) -> None:
         self.taken: list[tuple[int, Step]] = []
@@ -71,7 +72,7 @@ class Order:
         self._choices = choices
 
     def choose(self, waiting: Mapping[int, Step]) -> int:
-        """Which of the actors goes on, given the next step of each that could. Raises `Diverged`."""
+        """Pick the actor that goes on, given the next step of each that can. Raises `Diverged`."""
         place = len(self.taken)
         if place < len(self._choices):
             known = self._choices[place]
@@ -96,7 +97,7 @@ class Order:
         return before if before in actors else min(actors)
 
     def find_races(self) -> None:
-        """At each race, want the actor of the later step to go first in another order."""
+        """At each race, try the actor of the later step first in another order."""
         seen: dict[int, dict[int, int]] = {}  # actor -> how many steps of each actor come before its next one
         seen_at: list[dict[int, int]] = []
         counts: dict[int, int] = {}
@@ -141,5 +142,5 @@ def every_order() -> Iterator[Order]:
 
 
 def possible(steps: Sequence[int]) -> int:
-    """How many orders there are of actors with so many steps each."""
+    """The number of orders of actors with so many steps each."""
     return factorial(sum(steps)) // prod(map(factorial, steps))
