@@ -22,6 +22,7 @@ Assumptions. The seeds (campaign.py) and crash_points.py cover what these leave 
 - Reads are consistent. One story has an index that lags.
 """
 
+import gc
 import json
 import re
 import sys
@@ -769,6 +770,7 @@ def explore(pair: Pair, most: int | None = None, until: Callable[[Explored], boo
                 if world.violations:
                     break
             _checked(world, runs, explored)
+        gc.collect()  # a world is tens of megabytes of cycles, and the shipped code has the collector run rarely
     return explored
 
 

@@ -25,7 +25,7 @@ def test_no_order_breaks_a_promise(name: str) -> None:
     print(described(name, explored))
     assert explored.shortest is None
     assert explored.complete or explored.run == MOST
-    assert explored.run >= 3, "the two no longer meet: is the story still what it was?"
+    assert explored.run >= 2, "the two do not conflict at all: does the story still hold the right invocations?"
 
 
 def _claim_condition() -> Any:
