@@ -374,7 +374,7 @@ def find(
     for call in calls:
         pages.setdefault(f"/Calls/{call['sid']}/Events.json", HttpResponse(404))
     http = ScriptedHttp(by_path={"/Calls.json": {"calls": list(calls), "next_page_uri": None}, **pages})
-    return carrier(http).find(REQUEST, SINCE, known)
+    return carrier(http).find(REQUEST, SINCE, known, lambda: 60.0)
 
 
 def found(report: CallReport | None) -> str | None:
@@ -384,7 +384,7 @@ def found(report: CallReport | None) -> str | None:
 def test_the_list_is_asked_for_by_both_numbers_alone() -> None:
     """A queued call has no start time, and StartTime is a date besides."""
     http = ScriptedHttp(json_answer(200, {"calls": [], "next_page_uri": None}))
-    assert carrier(http).find(REQUEST, SINCE, frozenset()) is None
+    assert carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 60.0) is None
     assert parse_qs(urlsplit(http.asked[0]["url"]).query) == {
         "To": ["+919876543210"],
         "From": ["+15005550006"],
@@ -463,7 +463,7 @@ def test_the_list_is_read_to_its_end() -> None:
         json_answer(200, {"calls": [record()], "next_page_uri": None}),
         json_answer(200, MINE[CALL]),
     )
-    assert found(carrier(http).find(REQUEST, SINCE, frozenset())) == CALL
+    assert found(carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 60.0)) == CALL
     assert http.asked[1]["url"] == f"https://api.twilio.com{following}"
 
 
@@ -472,20 +472,20 @@ def test_a_list_that_leads_elsewhere_does_not_get_the_credentials() -> None:
         json_answer(200, {"calls": [], "next_page_uri": "https://evil.example/x?Page=1"}),
         json_answer(200, {"calls": [], "next_page_uri": None}),
     )
-    carrier(http).find(REQUEST, SINCE, frozenset())
+    carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 60.0)
     assert urlsplit(http.asked[1]["url"]).netloc == "api.twilio.com"
 
 
 def test_a_list_without_end_decides_nothing() -> None:
     endless = json_answer(200, {"calls": [], "next_page_uri": "/x?Page=1"})
     with pytest.raises(CarrierUnavailable, match="too long"):
-        carrier(ScriptedHttp(*[endless] * 10)).find(REQUEST, SINCE, frozenset())
+        carrier(ScriptedHttp(*[endless] * 10)).find(REQUEST, SINCE, frozenset(), lambda: 60.0)
 
 
 @pytest.mark.parametrize("answer", [HttpResponse(404), json_answer(200, {"calls": None}), HttpResponse(503)])
 def test_a_list_that_cannot_be_read_decides_nothing(answer: HttpResponse) -> None:
     with pytest.raises(CarrierUnavailable):
-        carrier(ScriptedHttp(answer)).find(REQUEST, SINCE, frozenset())
+        carrier(ScriptedHttp(answer)).find(REQUEST, SINCE, frozenset(), lambda: 60.0)
 
 
 # ---- callbacks

@@ -30,11 +30,12 @@ from redial.wire.stored_execution import WATCHED
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 _RETRY_CLASS, _BATCH_CLASS, _FIRST_CLASS = "0", "0b", "1"  # sorts due retries, then batches, then first dials
+_BATCH_GET = 100  # BatchGetItem takes no more keys
 _FRONT = 25  # items of the front of a queue: 25 of them are one read unit or two
 _TAKEN = timedelta(minutes=5)
 """How long somebody who was taken from a room has to be dialled before another may take him again."""
@@ -124,15 +125,17 @@ class DynamoLines:
         owner: str | None = self._lines(agent_id, shard).get("ac")
         return owner
 
-    def look_again(self, agent_id: str, shard: int, at: datetime) -> None:
-        emptied, _ = self._update(
-            agent_id,
-            shard,
-            "REMOVE due_shard, due_at",
-            "attribute_exists(holders) AND size(holders) = :none",
-            {},
-            {":none": 0},
-        )
+    def look_again(self, agent_id: str, shard: int, at: datetime, *, queue_empty: bool) -> None:
+        emptied = False
+        if queue_empty:
+            emptied, _ = self._update(
+                agent_id,
+                shard,
+                "REMOVE due_shard, due_at",
+                "attribute_exists(holders) AND size(holders) = :none",
+                {},
+                {":none": 0},
+            )
         if not emptied:
             self._update(
                 agent_id, shard, "SET due_shard = :shard, due_at = :at", "attribute_exists(pk)", {},
@@ -145,6 +148,20 @@ class DynamoLines:
 
     def dequeue(self, agent_id: str, waiter: Waiter) -> None:
         self._client.delete_item(TableName=self._table, Key=to_item(_queue_key(agent_id, waiter)))
+
+    def absent(self, waiters: "Sequence[tuple[str, Waiter]]") -> set[str]:
+        keys = {one.execution_id: _queue_key(agent_id, one) for agent_id, one in waiters}
+        absent = set(keys)
+        wanted = [to_item(key) for key in keys.values()]
+        while wanted:
+            asked, wanted = wanted[:_BATCH_GET], wanted[_BATCH_GET:]
+            answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": asked, "ConsistentRead": True}})
+            for item in map(from_item, answer["Responses"].get(self._table, [])):
+                absent.discard(item["sk"].split("#")[2])
+            unprocessed = answer["UnprocessedKeys"].get(self._table)
+            if unprocessed:
+                wanted += unprocessed["Keys"]
+        return absent
 
     def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
         if lagging and (empty := self._empty.get(agent_id)) is not None:
