@@ -13,6 +13,7 @@ from unittest import mock
 import boto3
 import pytest
 
+from functions.sweep import handler as sweep
 from local.lambda_functions import ACCOUNT_ID, REGION
 from local.template import Template
 from redial.usecases import carry_on_batch
@@ -240,8 +241,9 @@ def _asked() -> frozenset[Asked]:
 
         assert boto3.DEFAULT_SESSION is not None
         boto3.DEFAULT_SESSION.events.register("before-parameter-build", note)
-        _everything_that_happens_to_calls(client)
-        _everything_that_happens_to_batches(client)
+        with mock.patch.object(sweep, "LIMIT", 1):  # it hands the rest to invocations of itself
+            _everything_that_happens_to_calls(client)
+            _everything_that_happens_to_batches(client)
     return frozenset(asked)
 
 
