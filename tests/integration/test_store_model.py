@@ -459,7 +459,7 @@ def test_entries_that_are_missing_from_queues_are_found_together(client: Any) ->
     waiters = [Waiter(contact_id(BATCHES[0], row), 1 + row % 2, row % 2 == 1, TEN) for row in range(1, 131)]
     for one in waiters[::3]:
         store.enqueue(AGENT_ID, one)
-    store.enqueue(AGENT, waiters[1])
+    store.enqueue("another", waiters[1])
     missing = {one.execution_id for one in waiters} - {one.execution_id for one in waiters[::3]}
     assert store.absent([(AGENT_ID, one) for one in waiters]) == missing
     assert store.absent([]) == set()
