@@ -116,7 +116,11 @@ def recover_missed_timers(count: int, request_seconds: float = REQUEST_SECONDS) 
             executions.create(told(made, start))
         world.run(3600)
         looked: dict[str, datetime] = {}
-        world.on_written.append(lambda _, before, after: looked.setdefault(after.id, world.now))
+
+        def note(_: World, before: Execution | None, after: Execution) -> None:
+            looked.setdefault(after.id, world.now)
+
+        world.on_written.append(note)
         began, runs = world.now, [0]
 
         def only_sweep(function: Function, event: Any) -> tuple[float, ...]:

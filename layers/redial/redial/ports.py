@@ -365,6 +365,10 @@ class Functions(Protocol):
 
     def batch(self, batch_id: str) -> None: ...
 
+
+class SweepFunctions(Functions, Protocol):
+    """What the sweeper invokes: the others, and itself. Lost invocations are made good by its next runs."""
+
     def sweep_shard(self, shard: int, token: str, hop: int) -> None:
         """Have the rest of one shard of the due index worked through."""
 

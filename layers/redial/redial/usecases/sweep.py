@@ -32,10 +32,10 @@ from redial.ports import (
     Due,
     DueItems,
     Executions,
-    Functions,
     Lines,
     NotYetKnown,
     StaleVersion,
+    SweepFunctions,
     SweepLeases,
     Timers,
 )
@@ -139,7 +139,7 @@ class Sweeper:
     batches: Batches
     lines: Lines
     timers: Timers
-    functions: Functions
+    functions: SweepFunctions
     leases: SweepLeases
     carrier_of: Callable[[str], Carrier]
     callback_url: Callable[[str, int], str]
