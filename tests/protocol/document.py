@@ -12,8 +12,8 @@ BEGIN, END = "<!-- begin: make protocol -->\n", "<!-- end: make protocol -->\n"
 
 
 class Safeguard(NamedTuple):
-    """`where`: module and name, below `redial`; empty where the code does not have it yet. `steps`: how many lead to a broken
-    promise without it, at least."""
+    """`where`: module and name, below `redial`; empty where the code does not have it yet. `steps`: the length of a
+    shortest counterexample."""
 
     model: str
     name: str

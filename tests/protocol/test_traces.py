@@ -80,7 +80,7 @@ def _asked_again() -> Any:
 def _backwards() -> Any:
     """A report is taken whatever the status was."""
     ranks = itertools.count()
-    return mock.patch.object(execution_module, "rank", lambda status: -next(ranks))
+    return mock.patch.object(execution_module, "rank", side_effect=lambda status: -next(ranks))
 
 
 def _no_lease() -> Any:
