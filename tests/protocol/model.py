@@ -50,7 +50,8 @@ def put(values: Any, index: int, value: Any) -> Any:
 # ---- dial: one execution, attempts 0 and 1, two invocations at a time, a stop, the carrier, the sweeper
 
 RANK = {"claimed": 0, "unknown": 0, "initiated": 1, "ringing": 2, "answered": 3, "failed": 4, "completed": 4}
-REPORTS = {"ringing": 1, "answered": 2, "failed": 2, "completed": 2}  # of ringing, answered; then of its end
+REPORTS = {"ringing": ("ringing",), "answered": ("ringing", "answered"), "failed": ("ringing", "answered", "failed")}
+REPORTS["completed"] = ("ringing", "answered", "completed")
 ANSWERS = ("accepted, rings", "refused", "not placed", "unknown, rings", "unknown, placed later", "unknown")
 # timer: set, due, or missed; lost: the attempt before was given up unheard; token: the invocation that claimed
 Item = namedtuple("Item", "attempt phase timer lost token", defaults=(0, "waiting", "due", False, -1))
@@ -110,7 +111,7 @@ def dial_steps(s: Any, on: On) -> Steps:
             yield f"carrier: places call {number + 1} late", ring(s, number)
         for after in {"ringing": ("answered", "failed"), "answered": ("failed", "completed")}.get(made, ()):
             yield f"carrier: call {number + 1} is {after}", s._replace(calls=put(s.calls, number, after))
-        for level in {*("ringing", "answered")[: REPORTS.get(made, 0)], made} & {*REPORTS}:  # late, repeated, or never
+        for level in REPORTS.get(made, ()):  # in any order, late, repeated, or never
             yield f"report: call {number + 1} is {level}", report(s, number, level, on)
     if item.phase in RANK and on("the sweeper asks about a call"):
         dialling = any(dial.at not in ("idle", "read") for dial in s.dials) and on("the deadline outlasts dial")
@@ -131,18 +132,15 @@ def invocation(s: Any, me: int, dial: Any, on: On) -> Steps:
 
     item, at, over = s.item, dial.at, to("idle", 0)
     if at == "idle":
-        if item.phase == "waiting" and (
-            item.timer == "due" or (item.timer == "set" and not on("dial asks for the time"))
-        ):
+        due = item.timer == "due" or (item.timer == "set" and not on("dial asks for the time"))
+        if item.phase == "waiting" and due:
             yield "reads", to("read", item.attempt, True)
     elif at == "claimed" or (at == "read" and not on("claim, then ask the carrier")):
         for answer in ANSWERS:
             asked = to(f"asked: {answer.split(',')[0]}")
-            later = asked._replace(calls=put(s.calls, dial.attempt, "later"))
-            yield (
-                f"asks: {answer}",
-                ring(asked, dial.attempt) if "rings" in answer else later if "later" in answer else asked,
-            )
+            if "later" in answer:
+                asked = asked._replace(calls=put(s.calls, dial.attempt, "later"))
+            yield f"asks: {answer}", ring(asked, dial.attempt) if "rings" in answer else asked
     elif at == "read" and (dial.fresh or not on("claim over the version read")):
         claim = Item(dial.attempt, "claimed", token=me)._asdict()
         yield "claims", write(s, me, "claimed", **claim)
@@ -183,10 +181,8 @@ def dial_broken(before: Any, after: Any) -> dict[str, bool]:
 
 
 DIALLING = Dialling(Item(), (Dial(), Dial()), "none", ("-", "-"), (0, 0), False, False)
-DIAL = Model(
-    "dial", DIALLING, dial_steps, dial_broken, lambda s: s.item.phase in ("ended", "stopped"), "every execution ends"
-)
-
+ENDS = ("ended", "stopped")
+DIAL = Model("dial", DIALLING, dial_steps, dial_broken, lambda s: s.item.phase in ENDS, "every execution ends")
 
 # ---- line: one line, calls A (invoked twice), B (in the queue), C (comes later); one pause, hold, stop or kill
 
@@ -215,10 +211,8 @@ def line_steps(s: Any, on: On) -> Steps:
         if phase == "live":
             yield f"{'ABC'[who]}: its call ends", change(s, who, "over", Job("pass", who))
             if s.quiet and who == 0:
-                yield (
-                    "A: nothing was placed, it keeps its line",
-                    change(s, 0, "waiting", Job("read", 0))._replace(quiet=False),
-                )
+                held = change(s, 0, "waiting", Job("read", 0))
+                yield "A: nothing was placed, it keeps its line", held._replace(quiet=False)
         elif phase == "waiting" and who == 1 and s.quiet:
             yield "client: stops B", change(s, 1, "over")._replace(quiet=False, queue=s.queue - {1})
         elif phase == "paused":
@@ -276,26 +270,16 @@ def job_steps(s: Any, job: Any, on: On) -> Steps:
 def line_broken(before: Any, after: Any) -> dict[str, bool]:
     live = {who for who, phase in enumerate(after.phases) if phase == "live"}
     idle = bool(after.queue) and not (after.holders or after.jobs or after.killed)
-    promises = {
-        "never more live calls than lines": len(live) > 1,
+    return {
         "a live call holds a line": not live <= after.holders,
+        "a line has one holder": len(after.holders) > 1,  # so there are never more live calls than lines
+        "nobody waits beside a free line": idle,
     }
-    return promises | {"a line has one holder": len(after.holders) > 1, "nobody waits beside a free line": idle}
 
 
-def line_good(s: Any) -> bool:
-    return set(s.phases) == {"over"} and not s.holders
-
-
-LINES = Lines(
-    ("waiting",) * 3,
-    frozenset({0}),
-    frozenset({1}),
-    (Job("acquire", 0), Job("acquire", 0), Job("acquire", 2)),
-    True,
-    False,
-)
-LINE = Model("line", LINES, line_steps, line_broken, line_good, "every call gets its turn")
+JOBS, OVER = tuple(Job("acquire", who) for who in (0, 0, 2)), (("over",) * 3, frozenset())
+LINES = Lines(("waiting",) * 3, frozenset({0}), frozenset({1}), JOBS, True, False)
+LINE = Model("line", LINES, line_steps, line_broken, lambda s: s[:2] == OVER, "every call gets its turn")
 
 # ---- stop: dial and a stop of the call's agent or batch
 
@@ -382,12 +366,10 @@ def delivery_broken(before: Any, after: Any) -> dict[str, bool]:
     }
 
 
-def delivery_good(s: Any) -> bool:
-    return not pending(s.item)
-
-
 DELIVERING = Delivering(Events(1, 0, frozenset(), frozenset(), False, -1), (Deliver(), Deliver()), frozenset(), False)
-DELIVERY = Model("delivery", DELIVERING, delivery_steps, delivery_broken, delivery_good, "every event is settled")
+DELIVERY = Model(
+    "delivery", DELIVERING, delivery_steps, delivery_broken, lambda s: not pending(s.item), "every event ends"
+)
 
 # ---- delayed set: contacts A and B wait until 1 and 2; `time`: from then on a look is worth it; two looks, one kill
 
@@ -401,22 +383,16 @@ def delayed_steps(s: Any, on: On) -> Steps:
         yield "time passes", s._replace(now=s.now + 1)
     for who, at in enumerate(s.contacts):
         then = {at: s._replace(contacts=put(s.contacts, who, at)) for at in ("half", "entered", "stored", "dialled")}
-        enter = (
-            ("puts its entry", "lowers the time")
-            if on("put the entry, then lower the time")
-            else ("lowers the time", "puts its entry")
-        )
-        if at in ("outside", "half"):
-            action, after = enter[at == "half"], then["half" if at == "outside" else "entered"]
-            lowered = after._replace(time=min(s.time, who + 1))
-            yield f"{'AB'[who]}: {action}", lowered if "time" in action else after._replace(rows=s.rows | {who})
+        after = then["half" if at == "outside" else "entered"]
+        if at in ("outside", "half") and (at == "outside") == on("put the entry, then lower the time"):
+            yield f"{'AB'[who]}: puts its entry", after._replace(rows=s.rows | {who})
+        elif at in ("outside", "half"):
+            yield f"{'AB'[who]}: lowers the time", after._replace(time=min(s.time, who + 1))
         elif at == "entered":
             yield f"{'AB'[who]}: is stored as waiting in the set", then["stored"]
         elif at == "taken":
-            yield (
-                f"{'AB'[who]}: is dialled, leaves",
-                then["dialled"]._replace(rows=s.rows - {who}, taken=s.taken - {who}),
-            )
+            left = then["dialled"]._replace(rows=s.rows - {who}, taken=s.taken - {who})
+            yield f"{'AB'[who]}: is dialled, leaves", left
             if not s.killed:
                 yield f"fault: dial of {'AB'[who]} is killed", then["stored"]._replace(killed=True)
         elif at == "stored" and who in s.taken:
@@ -444,10 +420,8 @@ def look_steps(s: Any, me: int, look: Any, on: On) -> Steps:
     elif look.at == "looks":
         yield "finds nobody ready", to(s, "moves", look.time, min((who + 1 for who in s.rows), default=NEVER))
     elif look.at == "moves" and s.time == look.time:
-        yield (
-            "moves the time",
-            to(s._replace(time=look.following), *(["lowers"] if on("move the time, then look again") else [])),
-        )
+        again = "lowers" if on("move the time, then look again") else "idle"
+        yield "moves the time", to(s._replace(time=look.following), again)
     elif look.at == "moves":
         yield "finds the time changed", to(s)
     elif look.at == "lowers":
@@ -455,17 +429,11 @@ def look_steps(s: Any, me: int, look: Any, on: On) -> Steps:
 
 
 def delayed_broken(before: Any, after: Any) -> dict[str, bool]:
-    busy = (
-        after.killed
-        or any(look.at != "idle" for look in after.looks)
-        or {"half", "entered", "taken"} & {*after.contacts}
-    )
+    busy = after.killed or any(look.at != "idle" for look in after.looks)
+    busy = busy or bool({"half", "entered", "taken"} & {*after.contacts})
     return {"the time is not later than the first entry": not busy and after.time > min(after.rows, default=NEVER) + 1}
 
 
-DELAYED = Model(
-    "delayed set",
-    Delayed(0, ("outside",) * 2, frozenset(), frozenset(), NEVER, (Look(), Look()), False),
-    delayed_steps, delayed_broken, lambda s: s.contacts == ("dialled",) * 2, "nobody in the set is forgotten",
-)  # fmt: skip
+SET, DONE = Delayed(0, ("outside",) * 2, frozenset(), frozenset(), NEVER, (Look(), Look()), False), ("dialled",) * 2
+DELAYED = Model("delayed set", SET, delayed_steps, delayed_broken, lambda s: s.contacts == DONE, "nobody is forgotten")
 MODELS = (DIAL, LINE, STOP, DELIVERY, DELAYED)
