@@ -142,7 +142,7 @@ def invocation(s: Any, me: int, dial: Any, on: On) -> Steps:
                 asked = asked._replace(calls=put(s.calls, dial.attempt, "later"))
             yield f"asks: {answer}", ring(asked, dial.attempt) if "rings" in answer else asked
     elif at == "read" and (dial.fresh or not on("claim over the version read")):
-        claim = Item(dial.attempt, "claimed", token=me)._asdict()
+        claim = {"attempt": dial.attempt, "phase": "claimed", "timer": "due", "token": me}
         yield "claims", write(s, me, "claimed", **claim)
         yield "fault: claims, answer lost", write(s, me, "unsure", **claim)
         if dial.fresh:
@@ -277,9 +277,16 @@ def line_broken(before: Any, after: Any) -> dict[str, bool]:
     }
 
 
-JOBS, OVER = tuple(Job("acquire", who) for who in (0, 0, 2)), (("over",) * 3, frozenset())
+JOBS = tuple(Job("acquire", who) for who in (0, 0, 2))
 LINES = Lines(("waiting",) * 3, frozenset({0}), frozenset({1}), JOBS, True, False)
-LINE = Model("line", LINES, line_steps, line_broken, lambda s: s[:2] == OVER, "every call gets its turn")
+LINE = Model(
+    "line",
+    LINES,
+    line_steps,
+    line_broken,
+    lambda s: {*s.phases} == {"over"} and not s.holders,
+    "every call gets its turn",
+)
 
 # ---- stop: dial and a stop of the call's agent or batch
 
