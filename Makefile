@@ -141,6 +141,10 @@ simulate: .venv/ready ## Let everything go wrong by seed, and check every promis
 nightly: .venv/ready ## What takes too long for `make test`
 	@$(WITH_PATH) .venv/bin/python -m tests.simulation.interleavings
 
+.PHONY: protocol
+protocol: .venv/ready ## Search the models of the protocol, and write their results into docs/protocol.md
+	@$(WITH_PATH) .venv/bin/python -m tests.protocol
+
 .PHONY: bench
 bench: .venv/ready ## Cost of an attempt, here and elsewhere; speed and size of what is deployed; targets. ARGS=--docs
 	@$(WITH_PATH) .venv/bin/python -m bench $(ARGS)
