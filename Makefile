@@ -144,11 +144,16 @@ recoveries: .venv/ready ## Measure how long one fault of each kind holds things 
 
 # Seeds begin with the day, so that each night has others.
 .PHONY: nightly
-nightly: .venv/ready ## What takes too long for `make test`: thousands of seeds, every ablation. FIRST=1 for given seeds
+nightly: .venv/ready ## What takes too long for `make test`: thousands of seeds, every ablation, every interleaving. FIRST=1
 	@.venv/bin/python -m pytest $(IN_PARALLEL) -m "simulation or nightly" tests $(ARGS)
 	@first=$(or $(FIRST),$$(date +%Y%m%d)000) && \
 	  $(MAKE) simulate SEEDS=$(or $(SEEDS),1000) FIRST=$$first && \
 	  $(MAKE) simulate SEEDS=$(or $(SEEDS),1000) FIRST=$$first LONG=1
+	@$(WITH_PATH) .venv/bin/python -m tests.simulation.interleavings
+
+.PHONY: protocol
+protocol: .venv/ready ## Search the models of the protocol, and write their results into docs/protocol.md
+	@$(WITH_PATH) .venv/bin/python -m tests.protocol
 
 .PHONY: bench
 bench: .venv/ready ## Cost of an attempt, here and elsewhere; speed and size of what is deployed; targets. ARGS=--docs

@@ -177,7 +177,12 @@ def test_a_carrier_that_is_not_there_was_not_reached(world: World) -> None:
         nowhere.ask("CA" + "0" * 32)
 
 
-def test_refused_credentials_are_an_error(world: World) -> None:
+def test_a_check_places_nothing_and_finds_nothing_wrong(world: World) -> None:
+    assert world.twilio().check() is None
+    assert world.carrier.calls.all() == []
+
+
+def test_refused_credentials_place_nothing(world: World) -> None:
     class Wrong(World):
         def get(self) -> TwilioCredentials:
             return TwilioCredentials(self.carrier.account_sid, "wrong")
@@ -187,8 +192,9 @@ def test_refused_credentials_are_an_error(world: World) -> None:
 
     wrong = TwilioCarrier(Http(), Wrong(world.timeline, world.carrier, world.api, world.public), world.api.url)
     result = wrong.place(world.request())
-    assert isinstance(result, Refused)
-    assert result.outcome.status is Status.ERROR
+    assert isinstance(result, NotPlaced) and result.outage
+    assert wrong.check() == result.reason
+    assert world.carrier.calls.all() == []
 
 
 def test_an_unknown_call_is_none(world: World) -> None:
@@ -203,9 +209,9 @@ def test_an_unknown_dial_is_found_out_by_asking(world: World, outcome: str) -> N
     placed = [call.sid for call in world.carrier.calls.all()]
     if placed:
         with pytest.raises(NotYetKnown):
-            world.twilio().find(request, START, frozenset())
+            world.twilio().find(request, START, frozenset(), lambda: 60.0)
     world.pass_minutes(20)
-    found = world.twilio().find(request, START, frozenset())
+    found = world.twilio().find(request, START, frozenset(), lambda: 60.0)
     assert placed == ([] if found is None else [found.call_id])
 
 
@@ -217,9 +223,9 @@ def test_another_attempts_call_is_told_from_this_ones_once_its_events_can_be_rea
     assert isinstance(placed, Accepted)
     world.pass_minutes(3)
     with pytest.raises(CarrierUnavailable, match="2 calls"):
-        world.twilio().find(mine, START, frozenset())
+        world.twilio().find(mine, START, frozenset(), lambda: 60.0)
     world.pass_minutes(15)
-    found = world.twilio().find(mine, START, frozenset())
+    found = world.twilio().find(mine, START, frozenset(), lambda: 60.0)
     assert found is not None
     assert found.call_id == placed.call_id
-    assert world.twilio().find(world.request(attempt=3), START, frozenset()) is None
+    assert world.twilio().find(world.request(attempt=3), START, frozenset(), lambda: 60.0) is None

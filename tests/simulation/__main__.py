@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import timedelta
 
-from tests.simulation.campaign import Result, overlooked, run_long, run_seed
+from tests.simulation.campaign import MODEL, Result, overlooked, run_long, run_seed
 from tests.simulation.fault_points import BOUNDS, HEADING, measure
 from tests.simulation.faults import KINDS
 from tests.simulation.invariants import PROMISES
@@ -94,7 +94,7 @@ def _many(run: Run, seeds: range, jobs: int) -> int:
     for kind in KINDS:
         print(f"{kind:50} {injected[kind]:>9,}")
     print(f"\n{'promise':50} {'looked at':>9}")
-    for promise in PROMISES:
+    for promise in (*PROMISES, MODEL):
         print(f"{promise:50} {looked[promise]:>9,}")
     unseen = overlooked(looked)
     if unseen:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tests.protocol.traces import Validator
 from tests.simulation.faults import CALM, Faults
 from tests.simulation.invariants import AT_THE_END, ON_PLACED, ON_STOPPED, ON_WRITTEN, PROMISES
 from tests.simulation.long_worlds import LongPopulation
@@ -20,6 +21,8 @@ CALM_EVERY = 10
 """One in so many seeds is a good day, on which more is promised."""
 ARTIFACT = "the simulation itself works"
 """What is violated where an event of the simulation raised."""
+MODEL = "every step is one of the model"
+"""What the models of the protocol judge, of all that the invariants judge one by one."""
 STEP_SECONDS = 1 * HOUR
 
 
@@ -47,14 +50,15 @@ def world_of(seed: int, faults: Faults) -> Iterator[World]:
         world.on_placed += ON_PLACED
         world.on_written += ON_WRITTEN
         world.on_stopped += ON_STOPPED
+        Validator.watch(world)
         yield world
 
 
 def overlooked(looked: Counter[str]) -> list[str]:
     """The promises that were never looked at."""
-    unknown = looked.keys() - {*PROMISES, ARTIFACT}
+    unknown = looked.keys() - {*PROMISES, MODEL}
     assert not unknown, f"not in the list of promises: {sorted(unknown)}"
-    return [promise for promise in PROMISES if not looked[promise]]
+    return [promise for promise in (*PROMISES, MODEL) if not looked[promise]]
 
 
 def run_seed(seed: int) -> Result:

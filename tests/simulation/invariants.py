@@ -448,12 +448,10 @@ def retries_are_as_configured(world: World) -> None:
         config, attempts = _retries_of(world, execution), execution.state.attempts
         for attempt, following in itertools.zip_longest(attempts, attempts[1:]):
             calls = world.seen.placed.get((execution.id, attempt.number), [])
-            if (
-                attempt.ended_at is None
-                or attempt.status is Status.STOPPED
-                or (not calls and attempt.dialed_at is None)
-            ):
-                continue  # stopped before it was dialled, or it never was: see no_error_without_a_reason
+            if following is None and execution.state.status is Status.STOPPED:
+                continue  # of what has been stopped no retry is announced
+            if attempt.ended_at is None or (not calls and attempt.dialed_at is None):
+                continue  # it never was dialled: see no_error_without_a_reason
             machine = bool(calls) and str(calls[0].call.answered_by).startswith("machine")
             left = config["enabled"] and attempt.number <= config["max_retries"]
             if attempt.status is Status.COMPLETED and machine:

@@ -196,7 +196,7 @@ def test_a_number_that_is_at_fault_fails_for_good(code: int) -> None:
     assert (result.outcome.code, bool(result.outcome.reason)) == (str(code), True)
 
 
-@pytest.mark.parametrize("code", [21210, 21212, 21213, 21606, 573002, 21205, 21208, 21609, 10001, 10005, 20005, 20403])
+@pytest.mark.parametrize("code", [21210, 21212, 21213, 21606, 573002, 21205, 21208, 21609])
 def test_a_set_up_that_is_at_fault_is_an_error_that_may_be_tried_again(code: int) -> None:
     result = placed(json_answer(400, {"code": code}))
     assert isinstance(result, Refused)
@@ -204,21 +204,59 @@ def test_a_set_up_that_is_at_fault_is_an_error_that_may_be_tried_again(code: int
 
 
 @pytest.mark.parametrize(
-    ("answer", "code"),
+    "answer",
     [
-        (json_answer(401, {"code": 20003, "message": "Authenticate"}), "20003"),
-        (HttpResponse(401), "20003"),
-        (HttpResponse(403), "20003"),
-        (json_answer(403, {"code": 20999}), "20999"),
-        (json_answer(404, {"code": 20404}), "20404"),
+        json_answer(401, {"code": 20003, "message": "Authenticate"}),
+        HttpResponse(401),
+        HttpResponse(403),
+        json_answer(403, {"code": 20999}),
+        json_answer(404, {"code": 20404}),
     ],
 )
-def test_refused_credentials_say_where_to_look_and_show_nothing(answer: HttpResponse, code: str) -> None:
+def test_refused_credentials_place_nothing_say_where_to_look_and_show_nothing(answer: HttpResponse) -> None:
     result = placed(answer)
-    assert isinstance(result, Refused)
-    assert (result.outcome.status, result.outcome.for_good, result.outcome.code) == (Status.ERROR, False, code)
-    assert "check the Twilio secret" in (result.outcome.reason or "")
+    assert isinstance(result, NotPlaced) and result.outage
+    assert "check the Twilio secret" in result.reason
     assert "token" not in repr(result)
+
+
+@pytest.mark.parametrize("code", [10001, 10005, 20003, 20005, 20006, 20008, 20403, 20404])
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_an_account_that_may_place_no_call_is_an_outage_and_uses_up_no_attempt(code: int, status: int) -> None:
+    result = placed(HttpResponse(status, {"retry-after": "60"}, json.dumps({"code": code}).encode()))
+    assert isinstance(result, NotPlaced)
+    assert (result.outage, result.retry_after_seconds, bool(result.reason)) == (True, 60.0, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        (json_answer(400, {"code": 21201, "message": "No 'To' number specified"}), None),
+        (json_answer(400, {"code": 29999}), None),
+        (HttpResponse(503), "Twilio answered 503"),
+        (json_answer(403, {"code": 20005}), "the Twilio account is not active: check its balance and status"),
+        (HttpResponse(429), "Twilio throttles the account's requests"),
+        (NotSent("connection refused"), "Twilio was not reached: connection refused"),
+        (NoAnswer("read timed out"), "no answer from Twilio: read timed out"),
+    ],
+)
+def test_a_check_asks_for_no_call_and_says_what_is_wrong(answer: HttpResponse | Exception, wrong: str | None) -> None:
+    http = ScriptedHttp(answer)
+    assert carrier(http).check() == wrong
+    (sent,) = http.asked
+    assert (sent["method"], sent["url"].rpartition("/")[2]) == ("POST", "Calls.json")
+    assert not {"To", "From", "Url", "Twiml", "ApplicationSid"} & parse_qs(sent["body"].decode()).keys()
+
+
+def test_a_check_reads_changed_credentials_anew() -> None:
+    credentials = Credentials(CREDENTIALS, TwilioCredentials(ACCOUNT, "newer"))
+    http = ScriptedHttp(HttpResponse(401), json_answer(400, {"code": 21201}))
+    assert carrier(http, credentials).check() == "Twilio refused the credentials: check the Twilio secret"
+    assert carrier(http, credentials).check() is None
+
+
+def test_a_check_without_credentials_says_so() -> None:
+    assert carrier(ScriptedHttp(), Credentials()).check() == "secret redial/twilio cannot be read: ThrottlingException"
 
 
 @pytest.mark.parametrize(
@@ -374,7 +412,7 @@ def find(
     for call in calls:
         pages.setdefault(f"/Calls/{call['sid']}/Events.json", HttpResponse(404))
     http = ScriptedHttp(by_path={"/Calls.json": {"calls": list(calls), "next_page_uri": None}, **pages})
-    return carrier(http).find(REQUEST, SINCE, known)
+    return carrier(http).find(REQUEST, SINCE, known, lambda: 60.0)
 
 
 def found(report: CallReport | None) -> str | None:
@@ -384,7 +422,7 @@ def found(report: CallReport | None) -> str | None:
 def test_the_list_is_asked_for_by_both_numbers_alone() -> None:
     """A queued call has no start time, and StartTime is a date besides."""
     http = ScriptedHttp(json_answer(200, {"calls": [], "next_page_uri": None}))
-    assert carrier(http).find(REQUEST, SINCE, frozenset()) is None
+    assert carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 60.0) is None
     assert parse_qs(urlsplit(http.asked[0]["url"]).query) == {
         "To": ["+919876543210"],
         "From": ["+15005550006"],
@@ -451,9 +489,41 @@ def test_of_several_calls_that_say_nothing_none_is_taken() -> None:
         find(record(), record(sid=OTHER_CALL), events_of={CALL: events(), OTHER_CALL: HttpResponse(500)})
 
 
-def test_six_candidates_are_too_many_to_tell_apart() -> None:
-    with pytest.raises(CarrierUnavailable, match="6 calls"):
-        find(*[record(sid=f"CA{number}") for number in range(6)])
+def created(second: int) -> str:
+    return f"Mon, 26 Jan 2026 10:00:{second:02d} +0000"
+
+
+def test_candidates_are_looked_into_from_the_oldest_on() -> None:
+    others = {f"CA{number:02d}": events(our_callback(attempt=number)) for number in range(2, 30)}
+    newest_first = [record(sid=sid, date_created=created(int(sid[2:]))) for sid in reversed(others)]
+    oldest = record(date_created=created(1))
+    assert found(find(*newest_first, oldest, events_of={**others, **MINE})) == CALL
+
+
+def test_what_is_beyond_the_first_candidates_is_not_yet_known() -> None:
+    others = {f"CA{number:02d}": events(our_callback(attempt=number)) for number in range(2, 29)}
+    records = [record(sid=sid, date_created=created(int(sid[2:]))) for sid in others]
+    with pytest.raises(NotYetKnown, match="2 calls may be this attempt's"):
+        find(*records, events_of=others)
+    assert find(*records[2:], events_of=others) is None
+
+
+@pytest.mark.parametrize("requests", [0, 1, 2, 3])
+def test_a_search_ends_when_its_time_does(requests: int) -> None:
+    """A request may take ten seconds."""
+    others = {f"CA{number}": events(our_callback(attempt=number)) for number in (2, 3, 4)}
+    pages = {f"/Calls/{sid}/Events.json": page for sid, page in others.items()}
+    listed = {"calls": [record(sid=sid) for sid in others], "next_page_uri": None}
+    http = ScriptedHttp(by_path={"/Calls.json": listed, **pages})
+    with pytest.raises(NotYetKnown, match="no time"):
+        carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 10.0 * requests + 9.9 - 10.0 * len(http.asked))
+    assert len(http.asked) == requests
+
+
+@pytest.mark.parametrize("unclear", [{"status": "unheard-of"}, {"sid": "?"}])
+def test_a_record_that_makes_no_sense_says_nothing_of_the_carrier(unclear: dict[str, str]) -> None:
+    with pytest.raises(NotYetKnown, match="unreadable"):
+        carrier(ScriptedHttp(json_answer(200, record(**unclear)))).ask(CALL)
 
 
 def test_the_list_is_read_to_its_end() -> None:
@@ -463,7 +533,7 @@ def test_the_list_is_read_to_its_end() -> None:
         json_answer(200, {"calls": [record()], "next_page_uri": None}),
         json_answer(200, MINE[CALL]),
     )
-    assert found(carrier(http).find(REQUEST, SINCE, frozenset())) == CALL
+    assert found(carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 60.0)) == CALL
     assert http.asked[1]["url"] == f"https://api.twilio.com{following}"
 
 
@@ -472,20 +542,20 @@ def test_a_list_that_leads_elsewhere_does_not_get_the_credentials() -> None:
         json_answer(200, {"calls": [], "next_page_uri": "https://evil.example/x?Page=1"}),
         json_answer(200, {"calls": [], "next_page_uri": None}),
     )
-    carrier(http).find(REQUEST, SINCE, frozenset())
+    carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 60.0)
     assert urlsplit(http.asked[1]["url"]).netloc == "api.twilio.com"
 
 
 def test_a_list_without_end_decides_nothing() -> None:
     endless = json_answer(200, {"calls": [], "next_page_uri": "/x?Page=1"})
-    with pytest.raises(CarrierUnavailable, match="too long"):
-        carrier(ScriptedHttp(*[endless] * 10)).find(REQUEST, SINCE, frozenset())
+    with pytest.raises(NotYetKnown, match="too long"):
+        carrier(ScriptedHttp(*[endless] * 10)).find(REQUEST, SINCE, frozenset(), lambda: 60.0)
 
 
 @pytest.mark.parametrize("answer", [HttpResponse(404), json_answer(200, {"calls": None}), HttpResponse(503)])
 def test_a_list_that_cannot_be_read_decides_nothing(answer: HttpResponse) -> None:
     with pytest.raises(CarrierUnavailable):
-        carrier(ScriptedHttp(answer)).find(REQUEST, SINCE, frozenset())
+        carrier(ScriptedHttp(answer)).find(REQUEST, SINCE, frozenset(), lambda: 60.0)
 
 
 # ---- callbacks

@@ -46,11 +46,20 @@ class Executions(Protocol):
         """Remove it as it was read; no matter if it is gone. Raises `StaleVersion`."""
 
 
+@dataclass(frozen=True)
+class Counted:
+    """How many of a batch's contacts stand where, {status: count} without zeros, and up to which records of the stream
+    that was counted: `position` changes with every record that is counted."""
+
+    counts: dict[str, int]
+    position: str
+
+
 class Batches(Protocol):
     """Batches, each one item."""
 
     def get(self, batch_id: str) -> Batch | None:
-        """The batch, a deleted one included (`deleted_at`)."""
+        """The batch, a deleted one (`deleted_at`) and a removed one's tombstone included."""
 
     def create(self, batch: Batch) -> bool:
         """Store a new batch; False when one with that id is there already."""
@@ -58,14 +67,17 @@ class Batches(Protocol):
     def save(self, batch: Batch) -> Batch:
         """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""
 
-    def remove(self, batch_id: str) -> None:
-        """The batch and its counts; no matter if they are gone."""
+    def remove_counts(self, batch_id: str) -> None:
+        """Remove the batch's counts, if there are any."""
 
     def of_agent(self, agent_id: str) -> list[Batch]:
         """The agent's batches that are not deleted, newest first; found by an index that may lag by a moment."""
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """How many of the batch's contacts stand where, {status: count}; statuses where none stands are left out."""
+
+    def counted(self, batch_id: str) -> Counted:
+        """The counts, and up to which records of the stream they go."""
 
 
 class Counts(Protocol):
@@ -204,18 +216,37 @@ class Lines(Protocol):
         line for a later attempt: then whoever asks is out of date, and finds that out before dialling.
         """
 
-    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> set[str]:
-        """Free the line if this attempt holds it. Execution ids of all who hold one then."""
+    def release(
+        self, agent_id: str, shard: int, execution_id: str, attempt: int, since: datetime | None = None
+    ) -> set[str]:
+        """Free the line if this attempt holds it. Execution ids of all who hold one then.
+
+        `since`: only if it was acquired last at that time. An attempt that is not over needs this: another invocation
+        may be about to dial it with that line.
+        """
 
     def hand_over(
-        self, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, to: Waiter, now: datetime
+        self,
+        agent_id: str,
+        shard: int,
+        capacity: int,
+        execution_id: str,
+        attempt: int,
+        to: Waiter,
+        now: datetime,
+        since: datetime | None = None,
     ) -> bool:
         """Free this attempt's line and give it to `to`, in one write. False, and nothing changed, when this attempt
-        held none, `to` is of the same execution or holds one already, or the shard holds more than `capacity`."""
+        held none, `to` is of the same execution or holds one already, or the shard holds more than `capacity`. `since`
+        as in `release`."""
 
-    def enqueue(self, agent_id: str, waiter: Waiter) -> None: ...
+    def enqueue(self, agent_id: str, waiter: Waiter) -> bool:
+        """False where this entry was in the queue already."""
 
     def dequeue(self, agent_id: str, waiter: Waiter) -> None: ...
+
+    def absent(self, waiters: Sequence[tuple[str, Waiter]]) -> set[str]:
+        """Execution ids of those of `waiters`, each with its agent, that are not in their agent's queue."""
 
     def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
         """The front of the queue: at least its first waiter, and all batches unless a due retry waits. `lagging`: it
@@ -261,6 +292,13 @@ class Lines(Protocol):
     def next_in_room(self, batch_id: str, after: datetime) -> datetime | None:
         """When the first of the room who is due later than `after` is due; None: nobody is."""
 
+    def correct_room(self, agent_id: str, batch_id: str, now: datetime) -> bool:
+        """Compare the time at which the room is looked at next with the room's entries; True where that was too late
+        for one of them, or never, and is put right by this."""
+
+    def absent_from_room(self, batch_id: str, waiters: Sequence[Waiter]) -> list[Waiter]:
+        """Those of `waiters` that have no entry in the room."""
+
     def empty_room(self, batch_id: str) -> None:
         """Everybody leaves: the batch is over."""
 
@@ -270,8 +308,8 @@ class Lines(Protocol):
     def owner(self, agent_id: str, shard: int) -> str | None:
         """The account whose lines these are; None when none was ever held."""
 
-    def look_again(self, agent_id: str, shard: int, at: datetime) -> None:
-        """Have the sweeper look at the shard again at `at`; not at all while nobody holds a line."""
+    def look_again(self, agent_id: str, shard: int, at: datetime, *, queue_empty: bool) -> None:
+        """Have the sweeper look at the shard again at `at`; not at all while no line is held and the queue is empty."""
 
 
 @dataclass(frozen=True)
@@ -291,8 +329,24 @@ class DueItems(Protocol):
     def overdue(self, shard: int, now: datetime) -> Iterator[Due]:
         """Everything of one of the index's shards that was due by `now`, oldest first, page by page."""
 
+    def queue_checks(self, now: datetime) -> Iterator[Due]:
+        """Calls in a queue whose entry was to be checked by `now`: they are in none of the shards of `overdue`."""
+
     def watched(self) -> Iterator[Due]:
         """Every shard of lines that somebody holds or lately held, due or not."""
+
+
+class SweepLeases(Protocol):
+    """Who works through which shard of the due index."""
+
+    def held(self, now: datetime) -> set[int]:
+        """The shards that a worker holds."""
+
+    def take(self, shard: int, token: str, hop: int, now: datetime, until: datetime) -> bool:
+        """Hold the shard until `until`, if it is free or held by an earlier hop of the same `token`."""
+
+    def release(self, shard: int, token: str, hop: int) -> None:
+        """Free the shard if that hop holds it."""
 
 
 class Circuits(Protocol):
@@ -347,6 +401,16 @@ class Functions(Protocol):
     def batch(self, batch_id: str) -> None: ...
 
 
+class SweepFunctions(Functions, Protocol):
+    """What the sweeper invokes: the others, and itself. Lost invocations are made good by its next runs."""
+
+    def sweep_shard(self, shard: int, token: str, hop: int) -> None:
+        """Have the rest of one shard of the due index worked through."""
+
+    def ask(self, execution_ids: Sequence[str]) -> None:
+        """Have the carrier asked about the current attempts of these executions."""
+
+
 @dataclass(frozen=True)
 class CallRequest:
     """One attempt, as the carrier is asked to place it. Numbers are E.164; `callback_url` names it."""
@@ -367,7 +431,7 @@ class CarrierUnavailable(Exception):
 
 
 class NotYetKnown(CarrierUnavailable):
-    """The carrier answered, and cannot tell yet whether a call is this attempt's: ask again later."""
+    """The carrier answered, and what it said settles nothing yet about this call: ask again later."""
 
 
 class Carrier(Protocol):
@@ -376,14 +440,24 @@ class Carrier(Protocol):
     def place(self, request: CallRequest) -> DialResult:
         """Ask once for one call, never again by itself. Carrier trouble is a result, not an exception."""
 
+    def check(self) -> str | None:
+        """None when the carrier takes requests to place calls, as far as can be seen without placing one; else what is
+        wrong. Places nothing. Carrier trouble is a result, not an exception."""
+
     def ask(self, call_id: str) -> CallReport | None:
         """What became of a call; None when the carrier knows no such call. Raises `CarrierUnavailable`."""
 
-    def find(self, request: CallRequest, since: datetime, known_call_ids: frozenset[str]) -> CallReport | None:
+    def find(
+        self,
+        request: CallRequest,
+        since: datetime,
+        known_call_ids: frozenset[str],
+        seconds_left: Callable[[], float],
+    ) -> CallReport | None:
         """The call that this attempt placed, if any: to its number, from its number, created since `since`, not one of
         `known_call_ids`; where several fit, the one whose callback URL is this attempt's.
 
-        Raises `CarrierUnavailable`.
+        Raises `CarrierUnavailable`; `NotYetKnown` too when `seconds_left` does not suffice.
         """
 
 

@@ -38,13 +38,22 @@ RINGING_CHECK = timedelta(minutes=3)
 CALL_CHECK = timedelta(minutes=15)
 """How long an answered call may be silent; then the carrier is asked."""
 QUEUE_CHECK = timedelta(minutes=3)
-"""How long a queued call waits before the sweeper first makes sure that it is not forgotten."""
+"""How long a queued call waits before the sweeper first checks its queue entry; each further wait doubles."""
+LONGEST_QUEUE_CHECK = timedelta(days=1)
+"""The longest wait between two checks of a queue entry."""
+UNKNOWN_CHECK = timedelta(minutes=1)
+"""The first wait between two questions about a claimed attempt that nothing is known of; it grows to `CALL_CHECK`."""
 DUE_SLACK = timedelta(minutes=2)
 """A stored `due_at` this near to the wanted one is kept: moving it costs two write units in the index."""
 LATEST_START = timedelta(hours=24)
-"""An attempt that could not be placed this long after its time ends as `error` instead of ringing a day late."""
+"""An attempt ends as `error` instead of ringing a day late where its timer fires this long after its time, or where
+the carrier has placed nothing for so long. Waits in a queue, for calling hours or in a paused batch do not count."""
 THROTTLE_BACKOFF_SECONDS = (60, 120, 240, 480, 900)
-"""Waits after the first, second … answer of a carrier that placed nothing; the last repeats."""
+"""Waits after the first, second … answer of a carrier that placed nothing; the last repeats. A wait that the carrier
+asks for and that is longer than the last gives up the line."""
+HOLDS_APART = timedelta(hours=1)
+"""A hold that begins so long after the one before it was over is no repetition: something else than the carrier kept
+the call waiting in between, and `LATEST_START` is measured anew."""
 
 
 class Note(StrEnum):
@@ -63,7 +72,8 @@ class Change:
     """One thing that happened at `at`, during attempt number `attempt`.
 
     `until`: when the timer of a scheduled, rescheduled or deferred call fires. `timer`: that timer's number.
-    `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated.
+    `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated;
+    `since`: when the first of them was made (None: `at`).
     `ended`: on a final status, why no attempt follows; None where a retry does. `token`: who claimed. `room`: a batch's
     contact that waits in its batch's room. `lost`: on a final status, the call was given up without word from the
     carrier. A `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call.
@@ -89,6 +99,7 @@ class Change:
     token: str | None = None
     room: bool | None = None
     lost: bool | None = None
+    since: datetime | None = None
     newer: Mapping[str, Any] | None = None
 
     @property
@@ -170,6 +181,15 @@ class State:
     @property
     def is_final(self) -> bool:
         return self.status in FINAL
+
+    def is_too_late(self, now: datetime) -> bool:
+        """For a call whose timer was to start it: `LATEST_START` has passed since. One that is queued was not late."""
+        return (
+            self.queued_at is None
+            and not self.in_room
+            and self.timer is not None
+            and now > self.timer[1] + LATEST_START
+        )
 
     @property
     def next_time(self) -> datetime | None:
@@ -324,25 +344,36 @@ class Execution:
                 wait = max(backoff, retry_after_seconds or 0.0)
                 until = now + timedelta(milliseconds=round(wait * 1000))
                 assert state.attempt.line is not None, "a claimed attempt holds a line"
-                return self.hold(now, until, reason, state.attempt.line)
+                keeps_line = (retry_after_seconds or 0.0) <= THROTTLE_BACKOFF_SECONDS[-1]
+                return self.hold(now, until, reason, state.attempt.line if keeps_line else None)
 
-    def hold(self, now: datetime, until: datetime, reason: str, line: int) -> "Execution":
+    def hold(self, now: datetime, until: datetime, reason: str, line: int | None) -> "Execution":
         """Try the same attempt later; uses up no retry. Unclaims it, if it was claimed.
 
-        It keeps its line, so that a carrier in trouble is not asked by every waiting call in turn. Repeated deferrals
-        are one change with a count.
+        It keeps its line for a short wait, so that a carrier in trouble is not asked by every waiting call in turn;
+        `line` None: it gives its line up. Repeated deferrals are one change with a count. Where the first of them was
+        made `LATEST_START` ago, the attempt ends as `error`.
         """
         changes = self.changes
         if changes[-1].kind is Note.CLAIMED:
             changes = changes[:-1]
-        count, newer = 1, None
-        if changes and changes[-1].kind is Note.DEFERRED:
-            count, newer = changes[-1].count + 1, changes[-1].newer
-            changes = changes[:-1]
         at = max(now, self.changes[-1].at + MILLISECOND)
+        number, count, since, newer = self.state.attempt.number, 1, None, None
+        last = changes[-1]
+        if last.kind is Note.DEFERRED:
+            assert last.until is not None
+            newer = last.newer
+            if now - last.until < HOLDS_APART:
+                count, since = last.count + 1, last.since or last.at
+                if now >= since + LATEST_START:
+                    hours = LATEST_START // timedelta(hours=1)
+                    words = f"the carrier could not place it for {hours} hours: {reason}"
+                    return replace(self, changes=changes).expire(at, words)
+            changes = changes[:-1]
         queued = replace(self, changes=changes).queue(at, reason)
-        number = self.state.attempt.number
-        note = Change(Note.DEFERRED, at, number, until, self.version + 1, line, count, reason=reason, newer=newer)
+        note = Change(
+            Note.DEFERRED, at, number, until, self.version + 1, line, count, reason=reason, since=since, newer=newer
+        )
         return queued._with(note)
 
     def reported(self, attempt: int, report: CallReport, now: datetime) -> "Execution":
@@ -456,26 +487,52 @@ class Execution:
         state = self.state
         wanted: list[datetime] = []
         if state.is_dialling:
-            assert state.claimed_at is not None
-            asking = state.claimed_at + CLAIM_GRACE
-            wanted.append(asking if asking > now else now + timedelta(minutes=1))
+            wanted.append(self._next_question(now))
         elif state.status in (Status.INITIATED, Status.RINGING):
-            wanted.append(now + RINGING_CHECK)
+            wanted.append(now + min(max(RINGING_CHECK, now - state.updated_at), CALL_CHECK))
         elif state.is_live:
             wanted.append(now + CALL_CHECK)
         elif self.is_untouched:
             return None  # its batch's cursor stands for it, and its first event is sent when its turn comes
         elif state.is_waiting and not state.in_room:
-            timer = state.timer[1] + TIMER_GRACE if state.timer else now
-            wanted.append(timer if timer > now else now + self._queue_check(now))
+            if state.timer is None:
+                wanted.append(now + self._queue_check(now))
+            else:
+                timer = state.timer[1] + TIMER_GRACE
+                wanted.append(timer if timer > now else now + TIMER_GRACE)
         if self.pending():
             wanted.append(self.delivery.due(state.updated_at, now))
         return min(wanted, default=None)
 
+    def _next_question(self, now: datetime) -> datetime:
+        """When the carrier is next asked for the call of a claimed attempt: after 2, 3, 4 and 6 minutes, when the
+        attempt ends unless its call may yet be found, and then at waits that grow to `CALL_CHECK`."""
+        claimed_at = self.state.claimed_at
+        assert claimed_at is not None
+        first, last = claimed_at + CLAIM_GRACE, claimed_at + UNKNOWN_DEADLINE
+        if now < first:
+            return first
+        question = now + min(max(UNKNOWN_CHECK, now - first), CALL_CHECK)
+        return min(question, last) if now < last else question
+
     def _queue_check(self, now: datetime) -> timedelta:
         """Waits that grow with the time queued, so that a long queue costs little to watch."""
         queued_at = self.state.queued_at or now
-        return min(max(QUEUE_CHECK, now - queued_at), timedelta(hours=1))
+        return min(max(QUEUE_CHECK, now - queued_at), LONGEST_QUEUE_CHECK)
+
+    @property
+    def is_due_for_queue_check(self) -> bool:
+        """Whether `due_at` is a later check of a queue entry, which may wait until everything else is done.
+
+        The first check is not: a call whose dial was lost looks the same, and most calls leave the queue before it, so
+        that moving them between two partitions of the index would be paid for nothing.
+        """
+        state = self.state
+        if not state.is_waiting or state.timer is not None or state.in_room or self.pending():
+            return False
+        if self.due_at is None or state.queued_at is None:
+            return False
+        return self.due_at > state.queued_at + QUEUE_CHECK + DUE_SLACK
 
 
 def _apply(state: State, change: Change) -> None:

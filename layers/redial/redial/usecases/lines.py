@@ -22,8 +22,8 @@ from redial.ports import Functions, Lines, Standing, Waiter
 
 LINES_PER_SHARD = 50
 """A shard is one item, written twice by every call that it carries; 50 calls keep that far below what an item takes."""
-LINES_CHECK = timedelta(minutes=10)
-"""How long lines are held before the sweeper asks whether their holders still need them, and how often after that."""
+LINES_CHECK = timedelta(minutes=3)
+"""How often the sweeper checks an agent's lines and the front of its queue while lines are held or calls wait."""
 
 LONGEST_PAUSE = timedelta(seconds=10)
 """How far ahead a start may be reserved by a batch's rate: dial waits for it, and starts the next one after it."""
@@ -132,22 +132,32 @@ def wait(agent: Agent, who: Waiter, lines: Lines, functions: Functions, now: dat
 
 
 def pass_on(
-    agent: Agent, shard: int, execution_id: str, attempt: int, lines: Lines, functions: Functions, now: datetime
+    agent: Agent,
+    shard: int,
+    execution_id: str,
+    attempt: int,
+    lines: Lines,
+    functions: Functions,
+    now: datetime,
+    since: datetime | None = None,
 ) -> bool:
     """Give the line that this attempt holds to the next waiting call and start it; without one, free it and look again.
 
     When the attempt holds no line there it only looks, so that it may be repeated: whoever freed the line may have
     heard no answer, or have been lost before looking. False: the shard is still full, as far as `agent` tells; if that
     is not how the agent stands now, somebody may wait although a line is free.
+
+    `since`: only if the line was acquired last at that time. An attempt that is not over needs this: another
+    invocation may be about to dial it with that line.
     """
     turn = next_turn(agent, lines, now, lagging=True)  # the look that must not miss anybody comes after the release
     if turn is not None:
         to = turn.waiter
-        if lines.hand_over(agent.agent_id, shard, capacity(agent, shard), execution_id, attempt, to, now):
+        if lines.hand_over(agent.agent_id, shard, capacity(agent, shard), execution_id, attempt, to, now, since):
             _start(agent, turn, shard, lines, functions)
             return True
         _put_back(agent, turn, lines)
-    holders = lines.release(agent.agent_id, shard, execution_id, attempt)
+    holders = lines.release(agent.agent_id, shard, execution_id, attempt, since)
     has_room = len(holders) < capacity(agent, shard)
     _fill(agent, shard, holders, lines, functions, now)
     return has_room

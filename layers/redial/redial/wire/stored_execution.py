@@ -8,8 +8,8 @@ written today must load for as long as executions live: names are only ever adde
     by guardrails bypassed · ud user data · v version · sq row in the batch
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
-       v voicemail, d duration, g ring, h hangup by, e ended, w token, p room, n lost}]], the last left out where it
-       is empty
+       v voicemail, d duration, g ring, h hangup by, e ended, w token, p room, n lost, s since}]], the last left
+       out where it is empty
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
@@ -31,6 +31,8 @@ from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
 
 DUE_SHARDS = 16
+QUEUE_CHECK_SHARDS = 4
+"""The due index's partitions of queue checks, which the sweeper looks at after everything else."""
 WATCHED = "watched"
 """The due index's partition of what the sweeper counts each minute, due or not: shards of lines."""
 LISTING_SHARDS = 4
@@ -69,6 +71,11 @@ def key(execution_id: str) -> dict[str, Any]:
 def due_shard(execution_id: str) -> str:
     """Which of the due index's partitions an execution is in: UUIDs are uniform, so their last digits are."""
     return f"{int(execution_id[-2:], 16) % DUE_SHARDS:02d}"
+
+
+def queue_check_shard(execution_id: str) -> str:
+    """Which of the partitions of queue checks an execution is in."""
+    return f"q{int(execution_id[-2:], 16) % QUEUE_CHECK_SHARDS}"
 
 
 def listing_shard(agent_id: str, shard: int) -> str:
@@ -111,7 +118,8 @@ def encode(execution: Execution) -> dict[str, Any]:
     if execution.delivery.undelivered:
         item["undelivered_of"] = execution.account_id
     if execution.due_at is not None:
-        item["due_shard"] = due_shard(execution.id)
+        shard = queue_check_shard if execution.is_due_for_queue_check else due_shard
+        item["due_shard"] = shard(execution.id)
         item["due_at"] = to_ms(execution.due_at)
     return with_newer(item, execution.newer)
 
@@ -194,6 +202,8 @@ def _encode_change(change: Change, created: datetime) -> list[Any]:
         extra["u"] = _since(created, change.until)
     if change.count != 1:
         extra["c"] = change.count
+    if change.since is not None:
+        extra["s"] = _since(created, change.since)
     for short, name in _CHANGE_FIELDS.items():
         value = getattr(change, name)
         if value is not None:
@@ -212,6 +222,7 @@ def _decode_change(stored: list[Any], created: datetime) -> Change:
         attempt=attempt,
         until=created + extra.pop("u") * MILLISECOND if "u" in extra else None,
         count=extra.pop("c", 1),
+        since=created + extra.pop("s") * MILLISECOND if "s" in extra else None,
         **{_CHANGE_FIELDS[short]: extra.pop(short) for short in _CHANGE_FIELDS.keys() & extra.keys()},
         newer=extra or None,
     )

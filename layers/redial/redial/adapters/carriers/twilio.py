@@ -16,7 +16,7 @@ import hmac
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -47,7 +47,8 @@ _PAGE_SIZE = 1000  # the most that a page may hold [O]
 _MAX_PAGES = 10
 _MAX_PAGE_BYTES = 8 * 1024 * 1024
 _MAX_BODY_BYTES = 1024 * 1024
-_MAX_CANDIDATES = 5
+_MAX_CANDIDATES = 25
+"""Calls that one search looks into, the oldest first: the attempt's own was placed soon after its claim."""
 
 _CALLBACK_PATH = "/callbacks/twilio/"
 _ANY_ATTEMPT = re.compile(re.escape(_CALLBACK_PATH) + r"[^/?#\"]+/[0-9]+")
@@ -123,7 +124,7 @@ class CredentialsStore(Protocol):
 @dataclass(frozen=True)
 class _Meaning:
     """What an error code says of an attempt. `status` None: nothing was placed, and the same may be asked later.
-    `outage`: any call would have been refused."""
+    `outage`: any call would have been refused; then `status` is None."""
 
     status: Status | None
     words: str
@@ -132,9 +133,10 @@ class _Meaning:
 
 
 _FAILED, _ERROR = Status.FAILED, Status.ERROR
-# The called number is at fault: failed, for good. The set-up of account, agent or Redial is at fault: error, which may
-# be tried again, since somebody may put it right in the meantime and a retry may use another caller id; by default,
-# retry configurations leave errors out. Words are ours; the comments are titles in [E].
+# The called number is at fault: failed, for good. The set-up of agent or Redial is at fault: error, which may be tried
+# again, since it may be put right in the meantime and a retry may use another caller id; by default, retry
+# configurations leave errors out. The account is at fault: the call waits. Words are ours; the comments are titles in
+# [E].
 _CODES = {
     # the called number
     13223: _Meaning(_FAILED, "the number is not in E.164 format", for_good=True),  # Dial: Invalid phone number format
@@ -163,27 +165,15 @@ _CODES = {
     21205: _Meaning(_ERROR, "Twilio does not accept the answer URL"),  # Invalid URL
     21208: _Meaning(_ERROR, "Twilio does not accept the ring timeout"),  # Invalid Timeout
     21609: _Meaning(_ERROR, "Twilio does not accept the callback URL"),  # Invalid 'StatusCallback'
-    # the account
-    10001: _Meaning(
-        _ERROR, "the Twilio account is not active: check its balance and status", outage=True
-    ),  # Account is not active
-    10005: _Meaning(
-        _ERROR, "voice calling is disabled for the Twilio account", outage=True
-    ),  # Voice calling has been disabled
-    20003: _Meaning(
-        _ERROR, "Twilio refused the credentials: check the Twilio secret", outage=True
-    ),  # Permission Denied
-    20005: _Meaning(
-        _ERROR, "the Twilio account is not active: check its balance and status", outage=True
-    ),  # Account not active
-    20006: _Meaning(
-        _ERROR, "the Twilio credentials may not place calls: check the Twilio secret", outage=True
-    ),  # Access Denied
-    20008: _Meaning(
-        _ERROR, "these are Twilio's test credentials: check the Twilio secret", outage=True
-    ),  # …with Test Credentials
-    20403: _Meaning(_ERROR, "the Twilio account is suspended or closed", outage=True),  # Forbidden
-    20404: _Meaning(_ERROR, "Twilio does not know the account: check the Twilio secret", outage=True),  # Not found
+    # the account: certainly nothing was placed, and no call would be
+    10001: _Meaning(None, "the Twilio account is not active: check its balance and status", outage=True),
+    10005: _Meaning(None, "voice calling is disabled for the Twilio account", outage=True),
+    20003: _Meaning(None, "Twilio refused the credentials: check the Twilio secret", outage=True),
+    20005: _Meaning(None, "the Twilio account is not active: check its balance and status", outage=True),
+    20006: _Meaning(None, "the Twilio credentials may not place calls: check the Twilio secret", outage=True),
+    20008: _Meaning(None, "these are Twilio's test credentials: check the Twilio secret", outage=True),
+    20403: _Meaning(None, "the Twilio account is suspended or closed", outage=True),
+    20404: _Meaning(None, "Twilio does not know the account: check the Twilio secret", outage=True),
     # later: refused before anything was placed
     10004: _Meaning(
         None, "the Twilio account has reached its limit of calls at once"
@@ -250,10 +240,11 @@ class TwilioCarrier:
     def place(self, request: CallRequest) -> DialResult:
         """POST …/Calls.json, once.
 
-            201 with a call's sid                                    Accepted
-            the request never left; 429; queue or concurrency full   NotPlaced
-            other 4xx                                                Refused, see the table of codes
-            anything else: 5xx, timeout, reset, unreadable           Unknown
+            201 with a call's sid                                             Accepted
+            the request never left; 429; queue or concurrency full            NotPlaced
+            account suspended, wrong credentials (401, 403, 404, see _CODES)  NotPlaced, an outage
+            other 4xx                                                         Refused, see _CODES
+            anything else: 5xx, timeout, reset, unreadable                    Unknown
 
         A 401 after the secret has changed is NotPlaced as well: the next try uses the new credentials.
         """
@@ -291,12 +282,40 @@ class TwilioCarrier:
             return NotPlaced("the Twilio credentials have changed")
         return _placed(answer)
 
+    def check(self) -> str | None:
+        """POST …/Calls.json without the number to call, which Twilio requires [O]: such a request can place nothing.
+
+        Twilio refuses it for that (21201 [E]) where it takes requests to place calls at all. A GET would show less: it
+        is another route, and accounts that may place no call can still be read.
+        """
+        try:
+            credentials = self._credentials.get()
+            answer = self._send(credentials, "POST", "/Calls.json", b"Method=POST")
+        except CredentialsUnavailable as error:
+            return str(error)
+        except NotSent as error:
+            return f"Twilio was not reached: {error}"
+        except NoAnswer as error:
+            return f"no answer from Twilio: {error}"
+        if answer.status == 401:
+            self._credentials.refresh(credentials)
+        match _placed(answer):
+            case NotPlaced(reason) | Unknown(reason):
+                return reason
+        return None
+
     def ask(self, call_id: str) -> CallReport | None:
         """GET …/Calls/<sid>.json. That resource holds no SIP code, so a failed call is never reported as for good."""
         record = self._get(f"/Calls/{quote(call_id, safe='')}.json")
         return None if record is None else _report_of_record(record)
 
-    def find(self, request: CallRequest, since: datetime, known_call_ids: frozenset[str]) -> CallReport | None:
+    def find(
+        self,
+        request: CallRequest,
+        since: datetime,
+        known_call_ids: frozenset[str],
+        seconds_left: Callable[[], float],
+    ) -> CallReport | None:
         """The attempt's call among all calls from its caller id to its number.
 
         The list is not filtered by StartTime: that is a date, and a call that is queued, or that failed before it was
@@ -304,10 +323,12 @@ class TwilioCarrier:
         Whose a candidate is, its Events tell: the requests about it, with our callback URLs. They can be read from 15
         minutes after the call ended [V]; until then no candidate is taken, not even a single one: it may be another
         execution's call to the same number, and one of the two would be reported as the other. `NotYetKnown` is raised,
-        so that the question is put again later; `CarrierUnavailable` when the list has no end.
+        so that the question is put again later, also when there are too many calls to look through, or too little time.
         """
-        undecided = 0
-        for record in self._candidates(request, since, known_call_ids):
+        candidates = self._candidates(request, since, known_call_ids, seconds_left)
+        undecided = max(0, len(candidates) - _MAX_CANDIDATES)
+        for record in candidates[:_MAX_CANDIDATES]:
+            _need_time(seconds_left)
             belongs = self._belongs(record, request)
             if belongs:
                 return _report_of_record(record)
@@ -317,24 +338,31 @@ class TwilioCarrier:
         return None
 
     def _candidates(
-        self, request: CallRequest, since: datetime, known_call_ids: frozenset[str]
+        self,
+        request: CallRequest,
+        since: datetime,
+        known_call_ids: frozenset[str],
+        seconds_left: Callable[[], float],
     ) -> list[dict[str, Any]]:
-        found = [
-            record
-            for record in self._calls(request.to_number, request.from_number)
-            if str(record.get("sid")) not in known_call_ids
-            and record.get("direction") in ("outbound-api", None)
-            and record.get("to") == request.to_number
-            and record.get("from") == request.from_number
-            and _created_within(record, since - CLOCK_SKEW - timedelta(seconds=1), since + LATEST_CREATION)
-        ]
-        if len(found) > _MAX_CANDIDATES:
-            raise CarrierUnavailable(f"{len(found)} calls may be this attempt's")
-        return found
+        """Oldest first; those whose time of creation is unreadable come last."""
+        first, last = since - CLOCK_SKEW - timedelta(seconds=1), since + LATEST_CREATION
+        found = []
+        for record in self._calls(request.to_number, request.from_number, seconds_left):
+            created = _created_at(record)
+            if (
+                str(record.get("sid")) not in known_call_ids
+                and record.get("direction") in ("outbound-api", None)
+                and record.get("to") == request.to_number
+                and record.get("from") == request.from_number
+                and (created is None or first <= created <= last)
+            ):
+                found.append((created or datetime.max.replace(tzinfo=UTC), record))
+        return [record for _, record in sorted(found, key=lambda one: one[0])]
 
-    def _calls(self, to_number: str, from_number: str) -> Iterator[dict[str, Any]]:
+    def _calls(self, to_number: str, from_number: str, seconds_left: Callable[[], float]) -> Iterator[dict[str, Any]]:
         path = "/Calls.json?" + urlencode({"To": to_number, "From": from_number, "PageSize": _PAGE_SIZE})
         for _ in range(_MAX_PAGES):
+            _need_time(seconds_left)
             page = self._get(path, _MAX_PAGE_BYTES)
             calls = None if page is None else page.get("calls")
             if page is None or not isinstance(calls, list):
@@ -345,7 +373,7 @@ class TwilioCarrier:
                 return
             # /2010-04-01/Accounts/<sid>/Calls.json?…: only its query is used, so it cannot lead our credentials away.
             path = "/Calls.json?" + str(following).partition("?")[2]
-        raise CarrierUnavailable("the list of calls to this number is too long to search")
+        raise NotYetKnown("the list of calls to this number is too long to search")
 
     def _belongs(self, record: dict[str, Any], request: CallRequest) -> bool | None:
         """Whether the call is this attempt's; None: its Events are not there (yet), or show no callback of ours."""
@@ -425,9 +453,8 @@ def _placed(answer: HttpResponse) -> DialResult:
         said = str(body.get("message") or "").strip()[:200]
         meaning = _Meaning(_FAILED, said or f"Twilio refused the call with HTTP {answer.status}")
     if meaning.status is None:
-        return NotPlaced(meaning.words, retry_after_seconds(answer.headers))
-    outcome = Outcome(meaning.status, for_good=meaning.for_good, reason=meaning.words, code=str(code))
-    return Refused(outcome, meaning.outage)
+        return NotPlaced(meaning.words, retry_after_seconds(answer.headers), meaning.outage)
+    return Refused(Outcome(meaning.status, for_good=meaning.for_good, reason=meaning.words, code=str(code)))
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
@@ -439,25 +466,30 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _created_within(record: dict[str, Any], first: datetime, last: datetime) -> bool:
-    """Whether the call was created then; True also where its `date_created` (RFC 2822 [O]) is unreadable."""
+def _need_time(seconds_left: Callable[[], float]) -> None:
+    """Raises `NotYetKnown` where one more request might take longer than there is time."""
+    if seconds_left() < ASK_TIMEOUT_SECONDS:
+        raise NotYetKnown("there was no time to look through all calls to this number")
+
+
+def _created_at(record: dict[str, Any]) -> datetime | None:
+    """When the call was created; None where its `date_created` (RFC 2822 [O]) is unreadable."""
     try:
         created = parsedate_to_datetime(str(record.get("date_created")))
     except (ValueError, TypeError, IndexError, OverflowError):
-        return True
-    created = created.replace(tzinfo=UTC) if created.tzinfo is None else created
-    return first <= created <= last
+        return None
+    return created.replace(tzinfo=UTC) if created.tzinfo is None else created
 
 
 def _report_of_record(record: dict[str, Any]) -> CallReport:
-    """The REST API's record of a call. Raises `CarrierUnavailable` for one that makes no sense."""
+    """The REST API's record of a call. Raises `NotYetKnown` for one that makes no sense."""
     fields = {name: str(value) for name, value in record.items() if isinstance(value, str | int)}
     try:
         return _report(
             fields.get("sid", ""), fields.get("status", ""), fields.get("answered_by"), fields.get("duration")
         )
     except ValueError as error:
-        raise CarrierUnavailable(f"Twilio's record of the call is unreadable: {error}") from error
+        raise NotYetKnown(f"Twilio's record of the call is unreadable: {error}") from error
 
 
 def _report(
