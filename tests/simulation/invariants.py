@@ -163,7 +163,8 @@ def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
     """Calls apart that the carrier places after their attempts may have been given up: their lines are others' then."""
     agent_id = world.seen.executions[placed.execution_id].agent_id
     late = {one.call.sid for calls in world.seen.placed.values() for one in calls if one.late}
-    live = sum(call.status not in ENDED and call.sid not in late for call in world.seen.calls_of[agent_id])
+    up = (one for one in world.seen.calls_of[agent_id] if one.status not in ENDED and one.sid not in late)
+    live = len({one.request.status_callback for one in up})  # attempts: two calls of one are for another promise
     limits = world.seen.limits[agent_id]
     recent = [value for at, value in limits if at > world.now - LIMIT_IN_FORCE]
     in_force = [value for at, value in limits if at <= world.now - LIMIT_IN_FORCE][-1:]
@@ -448,7 +449,10 @@ def retries_are_as_configured(world: World) -> None:
         config, attempts = _retries_of(world, execution), execution.state.attempts
         for attempt, following in itertools.zip_longest(attempts, attempts[1:]):
             calls = world.seen.placed.get((execution.id, attempt.number), [])
-            if following is None and execution.state.status is Status.STOPPED:
+            ended = execution.state.ended or ""
+            if following is None and (
+                execution.state.status is Status.STOPPED or ended.endswith(("stopped", "deleted"))
+            ):
                 continue  # of what has been stopped no retry is announced
             if attempt.ended_at is None or (not calls and attempt.dialed_at is None):
                 continue  # it never was dialled: see no_error_without_a_reason
