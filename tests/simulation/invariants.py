@@ -565,8 +565,8 @@ def attempts_say_what_the_carrier_says(world: World) -> None:
                 if attempt.call_id is not None:
                     world.violate("attempts say what the carrier says", f"{execution.id}: no call {attempt.call_id}")
                 continue
-            if calls[0].late:
-                continue  # it was placed when the attempt might have been given up
+            if calls[0].late or len(calls) > 1:
+                continue  # placed when the attempt might have been given up; or twice, which is for another promise
             call = calls[0].call
             what = f"{execution.id} attempt {attempt.number} is {attempt.status}, its call {call.status}"
             same_id = attempt.call_id in (call.sid, None)
