@@ -38,8 +38,9 @@ from urllib.request import urlopen
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.cloudformation import load
 from tests.support.stack import CommandFailed, Stack, run
-from tests.support.template import ROOT, functions, load
+from tests.support.template import ROOT, functions
 
 REGION = "us-east-1"
 ACCOUNT_ID = "000000000000"
