@@ -1,9 +1,12 @@
 """A CloudFormation template as data: short tags in their long form, loops unrolled, nested stacks merged in.
 
-The one place that does so: the local stack, tests and bench read template.yaml through `load`.
+The one place that does so: the local stack, tests and bench read template.yaml through `load`. `python -m
+local.cloudformation template.yaml` prints what that is, for tools that read one plain template.
 """
 
+import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,14 +45,14 @@ def _unrolled(value: Any, loops: Mapping[str, str], mappings: Mapping[str, Any])
         for one in collection:
             inner = {**loops, variable: one}
             result |= _unrolled({_filled_in(name, inner): part for name, part in fragment.items()}, inner, mappings)
-    match result if loops and len(result) == 1 else None:
-        case {"Ref": str(name)} if name in loops:
-            return loops[name]
-        case {"Fn::FindInMap": [str(mapping), str(first), str(second)]}:
-            return mappings[mapping][first][second]
+    match result if len(result) == 1 else None:
         case {"Fn::GetAtt": [str(name), str(attribute)]}:
             return {"Fn::GetAtt": f"{name}.{attribute}"}
-        case {"Fn::Sub": str() | [str(), dict()] as argument}:
+        case {"Ref": str(name)} if name in loops:
+            return loops[name]
+        case {"Fn::FindInMap": [str(mapping), str(first), str(second)]} if loops:
+            return mappings[mapping][first][second]
+        case {"Fn::Sub": str() | [str(), dict()] as argument} if loops:
             text, values = (argument, {}) if isinstance(argument, str) else argument
             text = _filled_in(text, {**loops, **{name: _as_text(one) for name, one in values.items()}})
             return {"Fn::Sub": text} if "${" in text else text
@@ -120,3 +123,7 @@ def _long_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, 
 
 
 _Loader.add_multi_constructor("!", _long_form)
+
+
+if __name__ == "__main__":
+    print(json.dumps(load(Path(sys.argv[1])), indent=2))

@@ -7,20 +7,34 @@ from typing import Any
 
 import pytest
 
-from tests.support.template import of_type, texts
-from tests.support.transformed import GRADUAL, PYTHON, RECORDED, Resources, digests, transformed
+from tests.support.template import of_type, template, texts
+from tests.support.transformed import (
+    GRADUAL,
+    PYTHON,
+    RECORDED,
+    Resources,
+    digests,
+    expanded,
+    merged,
+    transformed,
+    written_out,
+)
 
 pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="make check installs SAM, which this asks")
 
 
 def _resources(deployment: str) -> Resources:
-    stack, _ = transformed(deployment)
-    return stack
+    return transformed(deployment).own
 
 
 def test_the_stack_makes_what_is_recorded() -> None:
     """A deliberate change is recorded by `python -m tests.support.transformed`: its difference names the resources."""
     assert digests() == json.loads(RECORDED.read_text())
+
+
+def test_the_local_stack_and_these_tests_see_what_is_deployed() -> None:
+    """local/cloudformation.py unrolls loops and merges nested stacks as cfn-lint does, which knows AWS's rules."""
+    assert written_out(template()["Resources"]) == merged(expanded())
 
 
 def _of_codedeploy(deployment: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""template.yaml as SAM's own code expands and transforms it: the resources that CloudFormation is handed.
+"""template.yaml, its loops expanded by cfn-lint and transformed by SAM: the resources that CloudFormation is handed.
 
 `python -m tests.support.transformed` records them in `RECORDED`, a line each. Its difference shows which resources a
 change of the template touches: a loop, a managed policy or a nested stack changes how they are written, not what is
@@ -10,7 +10,7 @@ import json
 import re
 import subprocess
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.support.template import PATH, ROOT
 
@@ -23,23 +23,29 @@ Resources = dict[str, dict[str, Any]]
 
 _TRANSFORM = """
 import json, logging, os, sys
-from samcli.lib.cfn_language_extensions.sam_integration import expand_language_extensions
+from cfnlint.decode import decode
+from cfnlint.template import Template
+from cfnlint.template.transforms._language_extensions import language_extension
 from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
 
 class Policies:
     def load(self):
         return {}
 
-def expanded(path, parameters):
-    document = yaml_parse(open(path).read())
-    return expand_language_extensions(document, parameters, enabled=True).expanded_template
+def expanded(path):
+    document, mistakes = decode(path)
+    assert not mistakes, mistakes
+    shared = json.loads(json.dumps(document.get("Globals", {})))  # cfn-lint guesses parameters, SAM is given them
+    mistakes, document = language_extension(Template(path, document, ["us-east-1"]))
+    assert not mistakes, mistakes
+    return {**json.loads(json.dumps(document)), "Globals": shared}
 
 logging.disable(logging.WARNING)  # of feature toggles that only SAM's own service has
 path, parameters = sys.argv[1], json.loads(sys.argv[2])
-document = expanded(path, parameters)
+document = expanded(path)
+before = json.loads(json.dumps(document["Resources"]))
 nested = {
-    name: expanded(os.path.join(os.path.dirname(path), resource["Properties"]["TemplateURL"]), None)["Resources"]
+    name: expanded(os.path.join(os.path.dirname(path), resource["Properties"]["TemplateURL"]))["Resources"]
     for name, resource in document["Resources"].items()
     if resource["Type"] == "AWS::CloudFormation::Stack"
 }
@@ -47,38 +53,67 @@ for resource in document["Resources"].values():
     for name in ("CodeUri", "ContentUri"):  # what `sam deploy` puts in their place
         if name in resource.get("Properties", {}):
             resource["Properties"][name] = "s3://built/" + resource["Properties"][name].strip("/")
-print(json.dumps([transform(document, parameters, Policies())["Resources"], nested]))
+print(json.dumps([before, transform(document, parameters, Policies())["Resources"], nested]))
 """
 
 
+class Stack(NamedTuple):
+    """A stack's resources, and those of each stack in it."""
+
+    own: Resources
+    nested: dict[str, Resources]
+
+
 @cache
-def transformed(deployment: str) -> tuple[Resources, dict[str, Resources]]:
-    """The stack's resources, and those of each stack in it, with the parameter `Deployment` so."""
+def _run(deployment: str) -> tuple[Resources, Resources, dict[str, Resources]]:
     parameters = json.dumps({"Deployment": deployment, "DomainName": "calls.example.com"})
     run = subprocess.run(
         [str(PYTHON), "-c", _TRANSFORM, str(PATH), parameters],
         check=False,
-        env={"AWS_DEFAULT_REGION": "eu-west-1", "SAM_CLI_TELEMETRY": "0"},
+        env={"AWS_DEFAULT_REGION": "eu-west-1"},
         capture_output=True,
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    stack, nested = json.loads(run.stdout)
-    return stack, nested
+    expanded, transformed, nested = json.loads(run.stdout)
+    return expanded, transformed, nested
 
 
-def written_out(stack: Resources, nested: dict[str, Resources]) -> Resources:
-    """Every resource of the stack and of those in it, each value as one text or literal, however it is referred to.
+def expanded() -> Stack:
+    """What SAM is given: loops are expanded."""
+    resources, _, nested = _run(GRADUAL)
+    return Stack(resources, nested)
 
-    A role has the statements of the managed policies that are attached to it. These, and the nested stacks, are left
-    out: they are a way of writing.
-    """
-    plain = {name: _plain(resource) for name, resource in stack.items()}
-    for name, resources in nested.items():
+
+def transformed(deployment: str) -> Stack:
+    """What CloudFormation is given by SAM, with the parameter `Deployment` so."""
+    _, resources, nested = _run(deployment)
+    return Stack(resources, nested)
+
+
+def written_out(resources: Resources) -> Resources:
+    """Each value as one text or literal, however it is referred to."""
+    return {name: dict(_plain(resource)) for name, resource in resources.items()}
+
+
+def merged(stack: Stack) -> Resources:
+    """The resources of the stack and of those in it, written out, as if they were all its own."""
+    plain = written_out(stack.own)
+    for name, resources in stack.nested.items():
         given = {f"${{{key}}}": value for key, value in plain.pop(name)["Properties"]["Parameters"].items()}
         for inner, resource in resources.items():
             assert inner not in plain, f"{inner} is in two stacks"
             plain[inner] = _replaced(_plain(resource), given)
+    return plain
+
+
+def made(deployment: str) -> Resources:
+    """Everything that the stack makes, however it is written.
+
+    A role has the statements of the managed policies that are attached to it; these are left out. A function and a log
+    group go by their names, and versions by names without a digest.
+    """
+    plain = merged(transformed(deployment))
     for resource in plain.values():
         if resource["Type"] == "AWS::IAM::Role":
             resource["Properties"] = _role(resource["Properties"], plain)
@@ -108,6 +143,8 @@ def _plain(value: Any) -> Any:
             return text
         case {"Fn::Sub": [str(text), dict(values)]} if all(isinstance(_plain(one), str) for one in values.values()):
             return _replaced(text, {f"${{{name}}}": _plain(one) for name, one in values.items()})
+        case {"Fn::Join": [str(between), list(parts)]} if all(isinstance(_plain(part), str) for part in parts):
+            return between.join(_plain(part) for part in parts)
         case dict():
             return {key: _plain(item) for key, item in value.items()}
         case list():
@@ -146,7 +183,7 @@ def _list(value: Any) -> list[Any]:
 
 def digests() -> dict[str, str]:
     """Each resource's type and a digest of the rest of it, but for what `sam deploy` and versions count up."""
-    resources = written_out(*transformed(GRADUAL))
+    resources = made(GRADUAL)
     return {
         name: f"{one['Type']} {hashlib.sha256(json.dumps(_content(one), sort_keys=True).encode()).hexdigest()[:16]}"
         for name, one in sorted(resources.items())
