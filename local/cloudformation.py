@@ -71,8 +71,9 @@ def _merge_nested_stacks(document: dict[str, Any], folder: Path) -> None:
             raise TemplateError(f"{name} must be given its parameters, all of them, and no condition")
         for section in ("Conditions", "Resources"):
             mine, theirs = document.setdefault(section, {}), _given(nested.get(section, {}), parameters)
-            if different := [key for key in mine.keys() & theirs.keys() if mine[key] != theirs[key]]:
-                raise TemplateError(f"{name} has another {', '.join(sorted(different))}")
+            shared = mine.keys() & theirs.keys()
+            if twice := [key for key in shared if section == "Resources" or mine[key] != theirs[key]]:
+                raise TemplateError(f"{name} has another {', '.join(sorted(twice))}")
             mine |= theirs
 
 

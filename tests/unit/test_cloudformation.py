@@ -88,6 +88,7 @@ def test_a_nested_stacks_resources_are_merged_in_with_their_parameters(tmp_path:
         (OUTER, INNER.replace("Stack: {Type: String}, ", ""), "Monitoring must be given its parameters"),
         (OUTER + "    Condition: HasTopic\n", INNER, "and no condition"),
         (OUTER, INNER.replace("Alarm:", "Table:"), "Monitoring has another Table"),
+        (OUTER + "Conditions: {HasTopic: !Equals [!Ref Topic, a]}\n", INNER, "Monitoring has another HasTopic"),
         (OUTER.replace("!GetAtt Table.Arn", "!Select [0, [a]]"), INNER, "neither a text nor a reference"),
     ],
 )
