@@ -18,7 +18,7 @@ from moto.dynamodb.models import dynamodb_backends
 
 from local.dynamodb_tables import StoredItem
 from local.lambda_functions import ACCOUNT_ID, REGION
-from redial.domain.execution import Attempt, Execution
+from redial.domain.execution import Execution
 from redial.domain.status import Status
 from redial.wire.timestamps import from_ms, to_ms
 from tests.protocol.document import found
@@ -168,12 +168,6 @@ def _phase(execution: Execution) -> str:
     return "waiting" if state.claimed_at is None else "unknown" if state.unknown else "claimed"
 
 
-def _was_lost(attempt: Attempt) -> bool:
-    """It was given up unheard."""
-    heard = attempt.call_id is not None or attempt.code is not None or attempt.dialed_at is None
-    return attempt.status is Status.ERROR and not heard
-
-
 class Validator:
     """Watches one world. Call `watch` once, when the world has started."""
 
@@ -253,7 +247,7 @@ class Validator:
     def _dial_words(self, execution: Execution) -> str:
         state = execution.state
         number = state.attempt.number
-        lost = number > 1 and state.is_waiting and _was_lost(state.attempts[-2])
+        lost = number > 1 and state.is_waiting and state.attempts[-2].lost
         return _dial(
             _phase(execution), self._rings(execution, number), self._rings(execution, number - 1) if lost else None
         )
