@@ -18,7 +18,7 @@ from moto.dynamodb.models import dynamodb_backends
 
 from local.dynamodb_tables import StoredItem
 from local.lambda_functions import ACCOUNT_ID, REGION
-from redial.domain.execution import Execution
+from redial.domain.execution import Execution, Note
 from redial.domain.status import Status
 from redial.wire.timestamps import from_ms, to_ms
 from tests.protocol.document import found
@@ -85,11 +85,10 @@ def _unnumbered(action: str) -> str:
 
 def _dial_edge(before: Any, after: Any) -> Iterator[str]:
     def words(s: Any) -> str:
-        item = s.item
-        return _dial(item.phase, s.rings[item.attempt], s.rings[0] if item.lost and item.phase == "waiting" else None)
+        return _dial(s.phase, s.rings[s.attempt], s.rings[0] if s.lost and s.phase == "waiting" else None)
 
-    if words(before) != words(after) or before.item.attempt != after.item.attempt:
-        attempt = after.item.attempt - before.item.attempt
+    if words(before) != words(after) or before.attempt != after.attempt:
+        attempt = after.attempt - before.attempt
         yield f"dial: {words(before)} → {words(after)}{f' ({attempt:+d})' if attempt else ''}"
 
 
@@ -110,7 +109,7 @@ def _delivery_edge(before: Any, after: Any) -> Iterator[str]:
     if new.last > old.last:
         yield "delivery: event"
     if new.lease not in (-1, old.lease):
-        held = old.lease >= 0 and before.delivers[old.lease].at != "idle"
+        held = old.lease >= 0 and before.at[old.lease] != "idle"
         yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease >= 0 else 'free'}"
     if new.replaying - old.replaying:
         yield "delivery: replay"
@@ -266,15 +265,19 @@ class Validator:
         if execution_id in self._gone or execution is None or execution.state.attempt.number != attempt:
             return "over"
         state = execution.state
-        return "over" if state.is_final else "waiting" if state.is_waiting else "live"
+        if state.is_waiting or state.is_final:
+            return "waiting" if state.is_waiting else "over"
+        found = any(change.kind is Note.FOUND and change.attempt == attempt for change in execution.changes)
+        return "reopened" if found else "live"
 
     def _line_of(self, before: Execution, after: Execution) -> Iterator[str]:
-        """What a write of an execution means for the line of the attempt that was current before it."""
-        number = before.state.attempt.number
-        holds = number in self._held[after.id].values()
-        was, now = (self._line_phase(after.id, number, one) for one in (before, after))
-        if was != now:
-            yield f"line: {_line(was, holds)} → {_line(now, holds)}"
+        """What a write means for the line of the attempt that was current before it, and of one that it reopened."""
+        number, reopened = before.state.attempt.number, after.state.attempt.number
+        for attempt in {number, min(number, reopened)}:
+            holds = attempt in self._held[after.id].values()
+            was, now = (self._line_phase(after.id, attempt, one) for one in (before, after))
+            if was != now:
+                yield f"line: {_line(was, holds)} → {_line(now, holds)}"
 
     def _line(self, shard: str, before: Any, after: Any) -> None:
         was, now = (

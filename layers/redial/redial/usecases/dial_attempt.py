@@ -435,7 +435,7 @@ class Dialler:
         )
 
     def _return_line(self, execution: Execution | None, attempt: int, shard: int | None) -> None:
-        """A line that an attempt was given goes to the next waiting call: it is over, or is dialled with another one."""
+        """The attempt that was given this line is over, or is dialled with another: the line goes to the next call."""
         if execution is None or shard is None:
             return
         state = execution.state
