@@ -137,7 +137,8 @@ LINE = model("line", """
         → phases[who] = over; jobs = add(mark(jobs, who, fresh=False), Job(leave, who))
     A: nothing was placed, it keeps its line ? phases[who] == live and quiet and who == 0
         → phases[who] = waiting; jobs = BACK; quiet = False
-    A: was given up, and its call is heard of ? phases[who] == over and quiet and who == 0 and {*jobs} <= {Job(leave, who)}
+    A: was given up, and its call is heard of
+        ? phases[who] == over and quiet and who == 0 and {*jobs} <= {Job(leave, who)}
         → phases[who] = reopened; jobs = add(jobs, Job(again, who)); quiet = False
     client: stops B ? phases[who] == waiting and quiet and who == 1
         → phases[who] = over; jobs = mark(jobs, who, fresh=False); quiet = False; queue -= {who}
