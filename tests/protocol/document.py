@@ -5,15 +5,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.protocol.model import MODELS, search
+from tests.protocol.model import MODELS
+from tests.protocol.notation import search
 
 PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
 BEGIN, END = "<!-- begin: make protocol -->\n", "<!-- end: make protocol -->\n"
 
 
 class Safeguard(NamedTuple):
-    """`where`: module and name, below `redial`; empty where the code does not have it yet. `steps`: the length of a
-    shortest counterexample."""
+    """`where`: module and name, below `redial`. `steps`: the length of a shortest counterexample."""
 
     model: str
     name: str
@@ -27,7 +27,7 @@ SAFEGUARDS = (
     Safeguard("dial", "claim, then ask the carrier", f"{_DIAL}_call", 4),
     Safeguard("dial", "claim over the version read", f"{_STORE}save", 5),
     Safeguard("dial", "a claim has its own token", "domain.execution:Execution.claim", 7),
-    Safeguard("dial", "a refused claim is looked up by its token", f"{_DIAL}_call", 3),
+    Safeguard("dial", "a refused claim is looked up by its token", f"{_DIAL}_own_claim", 3),
     Safeguard("dial", "an unknown answer is a result", "domain.execution:Execution.answered_by_carrier", 7),
     Safeguard("dial", "dial asks for the time", f"{_DIAL}_dial", 6),
     Safeguard("dial", "stop over the version read", "usecases.change:change", 5),
@@ -43,14 +43,14 @@ SAFEGUARDS = (
     Safeguard("line", "a hand-over is one write", f"{_LINES}hand_over", 4),
     Safeguard("line", "only a holder hands over", f"{_LINES}hand_over", 12),
     Safeguard("line", "a line is given away after a versioned write", f"{_DIAL}_put_off", 6),
-    Safeguard("line", "only who took the line last gives it away", "", 8),
+    Safeguard("line", "only who took the line last gives it away", "adapters.dynamodb.lines:_held_by", 8),
     Safeguard("line", "the sweeper looks at lines and queue", "usecases.sweep:Sweeper._lines", 1),
     Safeguard("stop", "take a line, then read the mark", f"{_DIAL}_dial", 6),
-    Safeguard("stop", "mark, then look at holders", "usecases.stop:stop_agent", 6),
+    Safeguard("stop", "mark, then look at holders", "usecases.batches:stop_agent_with_batches", 6),
     Safeguard("delivery", "one lease at a time, longer than deliver runs", "domain.delivery:Delivery.may_send", 2),
     Safeguard("delivery", "the oldest event goes first", "domain.delivery:pending_events", 3),
     Safeguard("delivery", "save over the version read", f"{_STORE}save", 4),
-    Safeguard("delivery", "list and give up in one write", "adapters.dynamodb.undelivered:DynamoUndelivered", 3),
+    Safeguard("delivery", "list and give up in one write", "wire.stored_execution:encode", 3),
     Safeguard("delayed set", "put the entry, then lower the time", f"{_LINES}enter_room", 8),
     Safeguard("delayed set", "move the time, then look again", f"{_LINES}_move_room_from", 13),
     Safeguard("delayed set", "the check lowers the time", "usecases.carry_on_batch:Worker._check", 13),
@@ -84,8 +84,8 @@ def results() -> str:
         for one in SAFEGUARDS:
             if one.model == model.name:
                 without = found(model.name, one.name)
-                where = f"`{one.where.partition(':')[2]}`" if one.where else "*not yet*"
-                lines.append(f"| {one.name} | {where} | {without.promise} | {' · '.join(without.trace)} |")
+                where = one.where.partition(":")[2]
+                lines.append(f"| {one.name} | `{where}` | {without.promise} | {' · '.join(without.trace)} |")
     return "\n".join(lines) + "\n"
 
 

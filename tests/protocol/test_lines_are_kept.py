@@ -5,12 +5,16 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from unittest import mock
+from zoneinfo import ZoneInfo
+
+import pytest
 
 from local.http_server import Request, Response
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.execution import THROTTLE_BACKOFF_SECONDS, Execution
+from redial.domain.phone_number import time_zones
 from redial.domain.status import Status
 from redial.usecases import dial_attempt
 from redial.usecases.lines import pass_on
@@ -22,15 +26,15 @@ from tests.simulation.world import HOUR, START, World
 
 
 @contextmanager
-def a_world(lines: int) -> Iterator[tuple[World, Story]]:
-    """In which each invocation of dial with a line is delivered twice, at once."""
+def a_world(lines: int, copies: tuple[float, ...] = (0.0, 0.0)) -> Iterator[tuple[World, Story]]:
+    """In which each invocation of dial with a line is delivered several times: after `copies` seconds."""
     with world_of(5, Faults(5, {})) as world:
         delays = world.functions.delays
 
-        def twice(function: Any, event: Any) -> tuple[float, ...]:
-            return (0.0, 0.0) if function.name.endswith("-dial") and "line" in str(event) else delays(function, event)
+        def repeated(function: Any, event: Any) -> tuple[float, ...]:
+            return copies if function.name.endswith("-dial") and "line" in str(event) else delays(function, event)
 
-        world.functions.delays = twice
+        world.functions.delays = repeated
         yield world, Story(world, 5, lines=lines)
 
 
@@ -104,6 +108,37 @@ def test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_
         assert world.violations == []
         world.run(HOUR)
         assert [one.state.status for one in world.stored_executions()] == [Status.COMPLETED] * 3
+        assert world.violations == []
+
+
+@pytest.mark.parametrize("slow_one", [0, 1], ids=["the one that puts it off", "its copy"])
+def test_a_line_that_a_call_was_given_and_acquired_again_is_not_given_away(slow_one: int) -> None:
+    """The call gets a line eight seconds before its calling hours open. One of two dials puts it off until then. Both
+    come to pass the line on, one of them late: a third dial has acquired it again, and the phone rings."""
+    arrived: list[Any] = []
+
+    def passed_on_late(*given: Any) -> bool:
+        invocation = world.functions.current()
+        if given[2] == waiting and invocation is not None and invocation.function.name.endswith("-dial"):
+            arrived.append(given)
+            if len(arrived) == slow_one + 1:
+                world.functions.sleep(15)
+        return pass_on(*given)
+
+    with a_world(1, (0.0, 0.0, 4.0)) as (world, story), mock.patch.object(dial_attempt, "pass_on", passed_on_late):
+        world.run(HOUR - 30)
+        story.call("completed")
+        to = story.number("completed")
+        waiting = story.call(recipient_phone_number=to)
+        world.run(22)
+        opens = world.now.astimezone(ZoneInfo(time_zones(to)[0])).hour + 1
+        hours = {"call_start_hour": opens % 24, "call_end_hour": (opens + 3) % 24}
+        change = {"agent_config": {"max_concurrent_calls": 2, "calling_guardrails": hours}}
+        story.ask("PATCH", f"/v2/agent/{story.agent_id}", change)
+        world.run(28)
+        assert len(arrived) == 2
+        assert len(world.carrier.calls.all()) == 2
+        assert waiting in holders(world, story)
         assert world.violations == []
 
 

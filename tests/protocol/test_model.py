@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.protocol import document, model, traces
+from tests.protocol import document, model, notation, traces
 from tests.protocol.document import SAFEGUARDS, Safeguard, found
 from tests.protocol.model import MODELS
 
@@ -26,7 +26,7 @@ def test_a_safeguard_is_needed(safeguard: Safeguard) -> None:
 
 
 @pytest.mark.parametrize("one", MODELS, ids=lambda one: one.name)
-def test_every_safeguard_of_a_model_is_listed(one: model.Model) -> None:
+def test_every_safeguard_of_a_model_is_listed(one: notation.Model) -> None:
     asked: set[str] = set()
 
     def on(safeguard: str) -> bool:
@@ -38,7 +38,7 @@ def test_every_safeguard_of_a_model_is_listed(one: model.Model) -> None:
     assert asked == {safeguard.name for safeguard in SAFEGUARDS if safeguard.model == one.name}
 
 
-@pytest.mark.parametrize("safeguard", [one for one in SAFEGUARDS if one.where], ids=lambda one: one.name)
+@pytest.mark.parametrize("safeguard", SAFEGUARDS, ids=lambda one: one.name)
 def test_a_safeguard_is_in_the_code(safeguard: Safeguard) -> None:
     assert document.in_code(safeguard) is not None
 
@@ -53,4 +53,11 @@ def test_the_kept_steps_are_those_of_the_models() -> None:
 
 
 def test_the_models_stay_small() -> None:
-    assert len(Path(model.__file__).read_text(encoding="utf-8").splitlines()) <= 450
+    assert len(Path(model.__file__).read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_a_misspelled_word_is_noticed() -> None:
+    text = "\n    start light = red\n    it changes ? light == red → light = {}\n    good light == green\n    live on"
+    assert notation.model("a light", text.format("green"), {}).name == "a light"
+    with pytest.raises(ValueError, match="misspelled"):
+        notation.model("a light", text.format("gren"), {})

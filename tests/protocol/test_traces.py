@@ -16,9 +16,11 @@ from redial.domain.execution import Execution
 from redial.domain.outcome import NotPlaced, Unknown
 from redial.usecases.dial_attempt import Dialler
 from tests.protocol import traces
-from tests.simulation.campaign import run
-from tests.simulation.faults import CALM
-from tests.simulation.world import World
+from tests.protocol.test_late_reports import GIVEN_UP, place_late, retried_after
+from tests.simulation.campaign import run, world_of
+from tests.simulation.faults import CALM, Faults
+from tests.simulation.scenarios import Story
+from tests.simulation.world import HOUR, World
 
 pytestmark = pytest.mark.simulation
 PROMISE = "every step is one of the model"
@@ -27,6 +29,8 @@ RARE = {
     "carrier: places call 1 late": "the carrier of these seeds places at once or never",
     "carrier: places call 2 late": "the same",
     "client: replays": "an event must be given up first",
+    "takes a line again": "a call must be heard of after its attempt was given up",
+    "was given up, and its call is heard of": "the same",
     "dial: is too late, ends it": "a timer must fire a day late",
     "may be taken again": "a dial must be killed after its contact was taken from the delayed set",
 }
@@ -40,6 +44,32 @@ def test_every_step_is_one_of_the_model() -> None:
     assert traces.exercised.total() > before + 1000
     print("\n".join(f"{count:7,} {step}" for step, count in sorted(traces.exercised.items())))
     assert set(traces.never_exercised()) <= set(RARE)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "minutes", "placed_after", "then"),
+    [
+        (("completed", "completed"), 30, GIVEN_UP + 80, "ringing, 1 rings (-1)"),
+        (("busy", "completed"), 30, GIVEN_UP + 80, "waiting, 0 rings"),
+        (("refused-429", "busy", "completed"), 1, GIVEN_UP + 65, "waiting, 0 rings"),
+    ],
+    ids=["it goes on", "it fails", "its retry has kept a line"],
+)
+def test_a_reopened_attempt_is_one_of_the_model(
+    outcomes: tuple[Any, ...], minutes: int, placed_after: float, then: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call of an attempt that was given up is placed while the next attempt waits."""
+    late = "waiting, 0 rings, 1 of the lost attempt before"
+    before = traces.exercised.copy()
+    with world_of(5, Faults(5, {})) as world:
+        story = Story(world, 5, lines=1)
+        place_late(world, monkeypatch, placed_after)
+        story.call(*outcomes, retry_config=retried_after(minutes))
+        world.run(2 * HOUR)
+        assert world.violations == []
+    seen = traces.exercised - before
+    assert seen[f"dial: waiting, 0 rings, 0 of the lost attempt before → {late}"] == 1
+    assert seen[f"dial: {late} → {then}"] == 1
 
 
 def _line_kept() -> Any:

@@ -18,7 +18,7 @@ from moto.dynamodb.models import dynamodb_backends
 
 from local.dynamodb_tables import StoredItem
 from local.lambda_functions import ACCOUNT_ID, REGION
-from redial.domain.execution import Attempt, Execution
+from redial.domain.execution import Execution, Note
 from redial.domain.status import Status
 from redial.wire.timestamps import from_ms, to_ms
 from tests.protocol.document import found
@@ -85,11 +85,10 @@ def _unnumbered(action: str) -> str:
 
 def _dial_edge(before: Any, after: Any) -> Iterator[str]:
     def words(s: Any) -> str:
-        item = s.item
-        return _dial(item.phase, s.rings[item.attempt], s.rings[0] if item.lost and item.phase == "waiting" else None)
+        return _dial(s.phase, s.rings[s.attempt], s.rings[0] if s.lost and s.phase == "waiting" else None)
 
-    if words(before) != words(after) or before.item.attempt != after.item.attempt:
-        attempt = after.item.attempt - before.item.attempt
+    if words(before) != words(after) or before.attempt != after.attempt:
+        attempt = after.attempt - before.attempt
         yield f"dial: {words(before)} → {words(after)}{f' ({attempt:+d})' if attempt else ''}"
 
 
@@ -110,7 +109,7 @@ def _delivery_edge(before: Any, after: Any) -> Iterator[str]:
     if new.last > old.last:
         yield "delivery: event"
     if new.lease not in (-1, old.lease):
-        held = old.lease >= 0 and before.delivers[old.lease].at != "idle"
+        held = old.lease >= 0 and before.at[old.lease] != "idle"
         yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease >= 0 else 'free'}"
     if new.replaying - old.replaying:
         yield "delivery: replay"
@@ -166,12 +165,6 @@ def _phase(execution: Execution) -> str:
     if state.is_final:
         return "stopped" if state.status is Status.STOPPED and state.attempt.dialed_at is None else "ended"
     return "waiting" if state.claimed_at is None else "unknown" if state.unknown else "claimed"
-
-
-def _was_lost(attempt: Attempt) -> bool:
-    """It was given up unheard."""
-    heard = attempt.call_id is not None or attempt.code is not None or attempt.dialed_at is None
-    return attempt.status is Status.ERROR and not heard
 
 
 class Validator:
@@ -252,7 +245,7 @@ class Validator:
     def _dial_words(self, execution: Execution) -> str:
         state = execution.state
         number = state.attempt.number
-        lost = number > 1 and state.is_waiting and _was_lost(state.attempts[-2])
+        lost = number > 1 and state.is_waiting and state.attempts[-2].lost
         return _dial(
             _phase(execution), self._rings(execution, number), self._rings(execution, number - 1) if lost else None
         )
@@ -271,15 +264,19 @@ class Validator:
         if execution_id in self._gone or execution is None or execution.state.attempt.number != attempt:
             return "over"
         state = execution.state
-        return "over" if state.is_final else "waiting" if state.is_waiting else "live"
+        if state.is_waiting or state.is_final:
+            return "waiting" if state.is_waiting else "over"
+        found = any(change.kind is Note.FOUND and change.attempt == attempt for change in execution.changes)
+        return "reopened" if found else "live"
 
     def _line_of(self, before: Execution, after: Execution) -> Iterator[str]:
-        """What a write of an execution means for the line of the attempt that was current before it."""
-        number = before.state.attempt.number
-        holds = number in self._held[after.id].values()
-        was, now = (self._line_phase(after.id, number, one) for one in (before, after))
-        if was != now:
-            yield f"line: {_line(was, holds)} → {_line(now, holds)}"
+        """What a write means for the line of the attempt that was current before it, and of one that it reopened."""
+        number, reopened = before.state.attempt.number, after.state.attempt.number
+        for attempt in {number, min(number, reopened)}:
+            holds = attempt in self._held[after.id].values()
+            was, now = (self._line_phase(after.id, attempt, one) for one in (before, after))
+            if was != now:
+                yield f"line: {_line(was, holds)} → {_line(now, holds)}"
 
     def _line(self, shard: str, before: Any, after: Any) -> None:
         was, now = (

@@ -163,7 +163,9 @@ class Dialler:
         now = self.now()
         due = execution.state.next_time
         if due is None or due > now:
-            self._return_line(execution, execution.state.attempt.number, line)
+            if line is not None and execution.state.attempt.line != line:
+                agent = self.agents.get(execution.account_id, execution.agent_id)
+                self._put_off(execution, execution, agent, line, lease, now)
             return Dialled(execution, execution, room=due if execution.state.in_room else None)
         held = line if line is not None else execution.state.attempt.line  # given, or kept by a throttled dial
         known = self.agents.recent(execution.account_id, execution.agent_id)
@@ -307,10 +309,13 @@ class Dialler:
         """Save what a gate decided; then a line that this call was given, or had kept, goes to the next one.
 
         It is saved also where nothing changes: another invocation may have claimed the attempt with that line since
-        `execution` was read, and then the save fails. `acquired_at`: when this invocation acquired the line. If another
-        acquires it after the save, to dial the attempt after all, the line stays.
+        `execution` was read, and then the save fails. `acquired_at`: when this invocation acquired the line; None: it
+        was given, so the time is read before the save. If another invocation acquires it after that, to dial the
+        attempt after all, the line stays.
         """
         saved = execution
+        if acquired_at is None and agent is not None and shard is not None:
+            acquired_at = self._acquired_at(execution, agent, shard) or now  # `now`: it holds none, so it only looks
         if refused is not execution:
             saved = self.executions.save(refused.lease_delivery(lease, now).with_due(now))
             self._follow_up(execution, saved, now)
@@ -330,14 +335,13 @@ class Dialler:
         freed; as in `_put_off`, only after a save that fails where the attempt is being dialled with it.
         """
         number = execution.state.attempt.number
-        holder = None if held is None else self.lines.holders(agent.agent_id, held).get(execution.id)
-        frees = holder is not None and holder[0] == number
+        acquired_at = None if held is None else self._acquired_at(execution, agent, held)
 
         def saved(waiting: Execution) -> Execution:
-            if waiting is not execution or frees:
+            if waiting is not execution or acquired_at is not None:
                 waiting = self.executions.save(waiting.lease_delivery(lease, now).with_due(now))
-            if held is not None and holder is not None and frees:
-                self.lines.release(agent.agent_id, held, execution.id, number, since=holder[1])
+            if held is not None and acquired_at is not None:
+                self.lines.release(agent.agent_id, held, execution.id, number, acquired_at)
             return waiting
 
         if execution.batch_id is not None and execution.state.attempt.number > 1:
@@ -351,6 +355,11 @@ class Dialler:
         queued = saved(execution.queue(now, "waiting for a line").lease_delivery(lease, now))
         wait(agent, waiter(queued), self.lines, self.functions, now)
         return queued
+
+    def _acquired_at(self, execution: Execution, agent: Agent, shard: int) -> datetime | None:
+        """When the line that this attempt holds there was last acquired. None: it holds none."""
+        attempt, at = self.lines.holders(agent.agent_id, shard).get(execution.id, (0, None))
+        return at if attempt == execution.state.attempt.number else None
 
     def _call(self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, lease: str) -> Dialled:
         """Unless the carrier fails for all calls: claim, call once, record the answer, and then tell the circuit."""
@@ -426,7 +435,7 @@ class Dialler:
         )
 
     def _return_line(self, execution: Execution | None, attempt: int, shard: int | None) -> None:
-        """A line that an attempt was given and has no use for goes to the next waiting call."""
+        """The attempt that was given this line is over, or is dialled with another: the line goes to the next call."""
         if execution is None or shard is None:
             return
         state = execution.state

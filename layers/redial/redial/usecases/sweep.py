@@ -479,9 +479,9 @@ class Sweeper:
         owner = self.lines.owner(agent_id, shard)
         agent = self._agent(owner, agent_id, run) if owner is not None else None
         holders = self.lines.holders(agent_id, shard)
-        doubted = {one: attempt for one, (attempt, since) in holders.items() if now - since >= LINE_GRACE}
+        doubted = {one: holder for one, holder in holders.items() if now - holder[1] >= LINE_GRACE}
         found = {execution.id: execution for execution in self.executions.read(list(doubted))}
-        for execution_id, attempt in doubted.items():
+        for execution_id, (attempt, since) in doubted.items():
             execution = found.get(execution_id)
             if execution is not None and _needs_line(execution, attempt, shard, now):
                 due = execution.state.next_time
@@ -490,9 +490,9 @@ class Sweeper:
                     run.swept.repairs[Repair.DIAL_LOST] += 1
             else:
                 if agent is not None:
-                    pass_on(agent, shard, execution_id, attempt, self.lines, self.functions, now)
+                    pass_on(agent, shard, execution_id, attempt, self.lines, self.functions, now, since)
                 else:
-                    self.lines.release(agent_id, shard, execution_id, attempt)
+                    self.lines.release(agent_id, shard, execution_id, attempt, since)
                 run.swept.repairs[Repair.LINE_LOST] += 1
         if agent_id not in run.queues:
             run.queues[agent_id] = self._check_front(agent_id, run.swept)
