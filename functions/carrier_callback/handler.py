@@ -57,6 +57,7 @@ def _handle(world: wiring.CarrierCallbackWorld, event: dict[str, Any], form: twi
         report,
         executions=world.executions,
         agents=world.agents,
+        batches=world.batches,
         lines=world.lines,
         timers=world.timers,
         functions=world.functions,

@@ -9,10 +9,12 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 from unittest import mock
+from urllib.parse import urlencode
 
 import boto3
 import pytest
 
+from local.carrier_calls import signature
 from local.lambda_functions import ACCOUNT_ID, REGION
 from local.template import Template
 from redial.usecases import carry_on_batch
@@ -290,6 +292,7 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     client.advance(10)
     _lose_redeliveries(client)
     client.advance(24 * 60)
+    _report_late(client, retries)
     request("POST", inbox_fails, {"times": 2, "status": 410})
     client.call(numbers[0])
     client.advance(60)
@@ -307,6 +310,30 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     client.api("POST", f"/v2/agent/{streaming}/stop")
     client.api("DELETE", f"/v2/agent/{streaming}")
     client.advance(1)
+
+
+def _report_late(client: LocalClient, retries: dict[str, Any]) -> None:
+    """The carrier reports on a call whose attempt was given up, and whose retry waits for its time."""
+    stack, to = client.stack, "+14155550199"
+    client.script(to, "error-500")
+    execution_id = client.call(to, retry_config=retries | {"retry_intervals_minutes": [30]})
+    client.advance(10)
+    assert client.execution(execution_id)["status"] == "scheduled"
+    url = f"{stack.url}/callbacks/twilio/{execution_id}/1"
+    fields = {
+        "CallSid": f"CA{1:032d}",
+        "CallStatus": "busy",
+        "AccountSid": stack.carrier.account_sid,
+        "To": to,
+        "Timestamp": "Mon, 26 Jan 2026 12:00:00 +0000",
+        "SequenceNumber": "1",
+    }
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Twilio-Signature": signature(stack.carrier.auth_token, url, fields),
+    }
+    assert request("POST", url, urlencode(fields).encode(), headers).status == 204
+    assert client.execution(execution_id)["retry_history"][0]["status"] == "busy"
 
 
 def _lose_redeliveries(client: LocalClient) -> None:

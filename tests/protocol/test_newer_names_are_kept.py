@@ -69,9 +69,9 @@ class LifeBesideANewerVersion(AnyLife):
 
     notes = 0
 
-    def becomes(self, after: Execution, now: datetime) -> None:
+    def becomes(self, after: Execution, now: datetime, called_off: bool = False) -> None:
         before = self.execution
-        super().becomes(after, now)
+        super().becomes(after, now, called_off)
         assert after.newer == before.newer
         assert after.newer_notes == before.newer_notes
         assert after.delivery.newer == before.delivery.newer

@@ -8,14 +8,14 @@ endpoints got, at what clients were answered, by true time; the stored execution
 import itertools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from local.carrier_calls import ENDED
 from redial.domain.batch import BatchStatus
-from redial.domain.execution import Execution
+from redial.domain.execution import UNKNOWN_DEADLINE, Change, Execution, Note
 from redial.domain.status import Status, rank
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
 from tests.simulation.world import Placed, World
@@ -49,14 +49,16 @@ def no_more_attempts_than_allowed(world: World, placed: Placed) -> None:
 
 
 def no_dial_before_its_time(world: World, placed: Placed) -> None:
-    """A first attempt not before `scheduled_at`; a retry not before its interval after the failed call's end."""
+    """A first attempt not before `scheduled_at`; a retry not before its interval after the failed call's end, or after
+    the attempt was given up as lost."""
     execution = world.seen.executions[placed.execution_id]
     if placed.attempt == 1:
         asked = world.seen.acknowledged.get(execution.id, {}).get("scheduled_at")
         due = datetime.fromisoformat(asked) if asked else execution.created_at
     else:
         before = world.seen.placed.get((placed.execution_id, placed.attempt - 1))
-        ended = before[0].call.ended_at if before else execution.state.attempts[placed.attempt - 2].ended_at
+        attempt = execution.state.attempts[placed.attempt - 2]
+        ended = before[0].call.ended_at if before and not attempt.lost else attempt.ended_at
         assert execution.retry_config is not None
         due = (ended or placed.at) + execution.retry_config.interval(placed.attempt - 1)
     if placed.at < due - 2 * SKEW:
@@ -75,8 +77,15 @@ def no_dial_after_an_answered_stop(world: World, placed: Placed) -> None:
 
 
 def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
+    """Calls apart that the carrier places after their attempts may have been given up: their lines are others' then."""
     agent_id = world.seen.executions[placed.execution_id].agent_id
-    live = sum(call.status not in ENDED for call in world.seen.calls_of[agent_id])
+    late = {
+        one.call.sid
+        for key, calls in world.seen.placed.items()
+        for one in calls
+        if one.at > world.seen.claimed_at[key] + UNKNOWN_DEADLINE
+    }
+    live = sum(call.status not in ENDED and call.sid not in late for call in world.seen.calls_of[agent_id])
     limits = world.seen.limits[agent_id]
     recent = [value for at, value in limits if at > world.now - LIMIT_IN_FORCE]
     in_force = [value for at, value in limits if at <= world.now - LIMIT_IN_FORCE][-1:]
@@ -111,8 +120,15 @@ ON_PLACED: tuple[Callable[[World, Placed], None], ...] = (
 
 
 def statuses_move_forward(world: World, before: Execution | None, after: Execution) -> None:
-    """Within an attempt a status only moves forward; attempts only count up; what is final stays."""
+    """Within an attempt a status only moves forward; attempts only count up; what is final stays.
+
+    Save that a lost attempt is reopened, by a report on its own call, while its retry is not claimed.
+    """
     if before is None:
+        return
+    if _reopened(before, after) is not None:
+        for fault in _wrongly_reopened(before, after):
+            world.violate("statuses move forward", f"{after.id}: {fault}")
         return
     was, is_now = before.state, after.state
     if was.is_final and (is_now.status is not was.status or is_now.sequence != was.sequence):
@@ -128,6 +144,24 @@ def statuses_move_forward(world: World, before: Execution | None, after: Executi
             world.violate("statuses move forward", f"{after.id}: {earlier.kind} then {later.kind}")
 
 
+def _reopened(before: Execution, after: Execution) -> Change | None:
+    """The change by which a lost attempt goes on, where this write holds one."""
+    return next((one for one in after.changes[len(before.changes) :] if one.kind is Note.FOUND), None)
+
+
+def _wrongly_reopened(before: Execution, after: Execution) -> Iterator[str]:
+    found, was = _reopened(before, after), before.state
+    assert found is not None
+    if len(was.attempts) != found.attempt + 1 or not was.is_waiting:
+        yield f"attempt {found.attempt} is reopened while attempt {was.attempt.number} is {was.status}, not waiting"
+        return
+    lost = was.attempts[found.attempt - 1]
+    if not lost.lost or lost.call_id not in (None, found.call_id):
+        yield f"attempt {found.attempt}, {lost.status} of {lost.call_id}, is reopened by {found.call_id}"
+    if after.state.attempts[found.attempt - 1].call_id != found.call_id:
+        yield f"attempt {found.attempt} goes on with another call than {found.call_id}"
+
+
 def times_and_sequences_rise(world: World, before: Execution | None, after: Execution) -> None:
     instants = [change.at for _, change in after.events()]
     if any(earlier >= later for earlier, later in itertools.pairwise(instants)):
@@ -141,7 +175,10 @@ def history_is_never_rewritten(world: World, before: Execution | None, after: Ex
         return
     known = [(change.kind, change.at, change.attempt) for _, change in before.events()]
     stored = [(change.kind, change.at, change.attempt) for _, change in after.events()]
-    if stored[: len(known)] != known or after.state.history[: len(before.state.history)] != before.state.history:
+    history, found = before.state.history, _reopened(before, after)
+    if found is not None and history[-1][:2] == (found.attempt, Status.ERROR):
+        history = history[:-1]  # the one entry that was not true
+    if stored[: len(known)] != known or after.state.history[: len(history)] != history:
         world.violate("history is never rewritten", f"{after.id}: {known} became {stored}")
 
 
@@ -242,7 +279,10 @@ def retries_are_punctual_on_a_good_day(world: World) -> None:
 
 
 def attempts_say_what_the_carrier_says(world: World) -> None:
-    """An attempt that ended by its call ended as its call did; each call that was placed is known to its attempt."""
+    """An attempt that ended by its call ended as its call did; each call that was placed is known to its attempt.
+
+    An attempt that was lost and could not be reopened keeps the call's end beside its own.
+    """
     for execution in world.stored_executions():
         for attempt in execution.state.attempts:
             calls = world.seen.placed.get((execution.id, attempt.number), [])
@@ -253,7 +293,7 @@ def attempts_say_what_the_carrier_says(world: World) -> None:
             call = calls[0].call
             if attempt.call_id not in (call.sid, None):
                 world.violate("attempts say what the carrier says", f"{execution.id}: another call's id")
-            if str(attempt.status) != call.status:
+            if call.status not in (str(attempt.status), str(attempt.late) if attempt.lost else None):
                 what = f"{execution.id} attempt {attempt.number} is {attempt.status}, its call {call.status}"
                 world.violate("attempts say what the carrier says", what)
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.domain.delivery import LEASE, TIMER_GRACE, Tried
-from redial.domain.execution import MILLISECOND, QUEUE_CHECK, Execution, Note
+from redial.domain.execution import MILLISECOND, QUEUE_CHECK, Change, Execution, Note
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, LIVE, RETRYABLE, Status, rank
@@ -92,6 +92,80 @@ def test_an_earlier_attempts_callback_changes_nothing() -> None:
     assert execution.reported(1, late, TEN + seconds(6)) is execution
     second = placed(execution, TEN + minutes(31))
     assert second.reported(1, late, TEN + minutes(32)) is second
+
+
+def lost_and_to_be_retried() -> Execution:
+    """The first attempt was never found; the second waits for its time."""
+    execution = saved(queued(RetryConfig(enabled=True, retry_on_statuses=RETRYABLE)).claim(TEN, CALLER_ID, 0, "a1"))
+    return saved(execution.lost(TEN + minutes(7), "the carrier has no call for this attempt"))
+
+
+def test_a_lost_attempt_goes_on_when_its_call_is_reported_and_its_retry_is_dropped() -> None:
+    lost = lost_and_to_be_retried()
+    assert lost.state.history == [(1, Status.ERROR, TEN + minutes(7))]
+    ringing = saved(lost.reported(1, CallReport(call_id(1), Status.RINGING), TEN + minutes(8)))
+    assert statuses(ringing) == ["queued", "error", "scheduled", "initiated", "ringing"]
+    state = ringing.state
+    assert (state.attempt.number, state.history, state.timer, state.scheduled_at) == (1, [], None, None)
+    assert (state.attempt.ended_at, state.attempt.reason, state.attempt.call_id) == (None, None, call_id(1))
+    assert ringing.at_sequence(3).attempt.number == 2
+    answered = reported(ringing, Status.COMPLETED, TEN + minutes(9), duration_seconds=50)
+    assert (answered.state.ended, answered.state.sequence, len(answered.state.attempts)) == ("answered", 6, 1)
+
+
+def test_a_lost_attempt_whose_call_failed_after_all_is_retried_from_its_true_end() -> None:
+    busy = CallReport(call_id(1), Status.BUSY, Outcome(Status.BUSY))
+    execution = saved(lost_and_to_be_retried().reported(1, busy, TEN + minutes(8)))
+    assert statuses(execution) == ["queued", "error", "scheduled", "initiated", "busy", "scheduled"]
+    assert execution.state.history == [(1, Status.BUSY, TEN + minutes(8) + 2 * MILLISECOND)]
+    assert execution.state.timer == (execution.version, TEN + minutes(38) + 2 * MILLISECOND)
+    assert execution.state.attempt.number == 2
+
+
+def test_once_the_retry_is_claimed_a_late_report_changes_nothing() -> None:
+    claimed = saved(lost_and_to_be_retried().claim(TEN + minutes(37), CALLER_ID, 0, "b2"))
+    assert claimed.reported(1, CallReport(call_id(1), Status.RINGING), TEN + minutes(38)) is claimed
+    live = saved(claimed.answered_by_carrier(2, Accepted(call_id(2)), TEN + minutes(38), 0.5))
+    noted = live.reported(1, CallReport(call_id(1), Status.RINGING), TEN + minutes(39))
+    assert [change.kind for change in noted.changes[len(live.changes) :]] == [Note.LATE]
+    assert (noted.state.attempt, noted.state.sequence) == (live.state.attempt, live.state.sequence)
+
+
+def test_a_retry_that_the_carrier_did_not_place_is_still_dropped() -> None:
+    claimed = saved(lost_and_to_be_retried().claim(TEN + minutes(37), CALLER_ID, 0, "b2"))
+    deferred = saved(claimed.answered_by_carrier(2, NotPlaced("429"), TEN + minutes(37), 0.5))
+    found = deferred.reported(1, CallReport(call_id(1), Status.RINGING), TEN + minutes(38))
+    assert (found.state.attempt.number, found.state.status) == (1, Status.RINGING)
+
+
+def test_another_call_does_not_reopen_a_lost_attempt() -> None:
+    config = RetryConfig(enabled=True, retry_on_statuses=RETRYABLE)
+    lost = saved(placed(queued(config), TEN).lost(TEN + minutes(60), "the carrier no longer knows the call"))
+    assert lost.reported(1, CallReport("CAother", Status.RINGING), TEN + minutes(61)) is lost
+    found = lost.reported(1, CallReport(call_id(1), Status.RINGING), TEN + minutes(61))
+    assert statuses(found) == ["queued", "initiated", "error", "scheduled", "ringing"]
+
+
+def test_final_because_its_call_was_lost_stays_final_and_keeps_what_is_reported() -> None:
+    lost = saved(saved(queued(None).claim(TEN, CALLER_ID, 0, "a1")).lost(TEN + minutes(7), "not found"))
+    answered = CallReport(call_id(1), Status.COMPLETED, Outcome(Status.COMPLETED))
+    noted = saved(lost.reported(1, answered, TEN + minutes(9)))
+    assert (noted.state.status, noted.state.ended, noted.state.sequence) == (Status.ERROR, "retries are not enabled", 2)
+    assert noted.state.attempt.late is Status.COMPLETED
+    late = noted.changes[-1]
+    assert (late.kind, late.call_id, late.reason) == (Note.LATE, call_id(1), "completed")
+    assert noted.reported(1, answered, TEN + minutes(10)) is noted
+
+
+def test_a_retry_that_is_called_off_was_never_announced() -> None:
+    live = placed(queued(), TEN)
+    failed = live.reported(1, CallReport(call_id(1), Status.BUSY, Outcome(Status.BUSY)), TEN + seconds(5))
+    stopped = saved(failed.without_retry("batch stopped"))
+    assert statuses(stopped) == ["queued", "initiated", "busy", "stopped"]
+    state = stopped.state
+    assert (state.status, state.ended, len(state.attempts)) == (Status.STOPPED, "batch stopped", 1)
+    assert (state.attempt.status, state.history) == (Status.BUSY, [(1, Status.BUSY, TEN + seconds(5))])
+    assert state.timer is None and state.next_time is None
 
 
 def test_a_report_about_another_call_changes_nothing() -> None:
@@ -298,11 +372,14 @@ class AnyLife(RuleBasedStateMachine):
         self.then = {1: render(execution)}
         self.execution = execution.with_due(now)
 
-    def becomes(self, after: Execution, now: datetime) -> None:
-        """`after` is saved, and held against what was so before."""
+    def becomes(self, after: Execution, now: datetime, called_off: bool = False) -> None:
+        """`after` is saved, and held against what was so before; `called_off`: its agent or batch was stopped."""
         before = self.execution
         if after is before:
             return
+        if called_off and after.changes[-1].kind is Status.SCHEDULED:
+            after = after.without_retry("agent stopped")
+            assert after.state.is_final and after.state.attempt.status is not Status.STOPPED
         events, told = [change for _, change in after.events()], [change for _, change in before.events()]
         assert [replace(one, room=None) for one in events[: len(told)]] == [replace(one, room=None) for one in told]
         if [replace(one, room=None) for one in after.changes] != [replace(one, room=None) for one in before.changes]:
@@ -345,10 +422,10 @@ class AnyLife(RuleBasedStateMachine):
             self.becomes(expired, now)
 
     @precondition(lambda self: self.execution.state.is_dialling or self.execution.state.is_live)
-    @rule(now=CLOCK, really=SELDOM)
-    def lose(self, now: datetime, really: bool) -> None:
+    @rule(now=CLOCK, really=SELDOM, called_off=SELDOM)
+    def lose(self, now: datetime, really: bool, called_off: bool) -> None:
         if really:
-            self.becomes(self.execution.lost(now, "the carrier knows no such call"), now)
+            self.becomes(self.execution.lost(now, "the carrier knows no such call"), now, called_off)
 
     # What may come at any time.
 
@@ -371,15 +448,38 @@ class AnyLife(RuleBasedStateMachine):
             assert after is before
         self.becomes(after, now)
 
-    @rule(now=CLOCK, beside=ATTEMPTS, call=st.sampled_from(["CA-1", "CA-2"]), said=REPORTED, machine=st.booleans())
-    def report(self, now: datetime, beside: int, call: str, said: tuple[Status, Outcome | None], machine: bool) -> None:
+    @rule(
+        now=CLOCK,
+        beside=ATTEMPTS,
+        call=st.sampled_from(["CA-1", "CA-2"]),
+        said=REPORTED,
+        machine=st.booleans(),
+        called_off=SELDOM,
+    )
+    def report(
+        self,
+        now: datetime,
+        beside: int,
+        call: str,
+        said: tuple[Status, Outcome | None],
+        machine: bool,
+        called_off: bool,
+    ) -> None:
         before = self.execution
         status, outcome = said
         report = CallReport(call, status, outcome, machine or None)
-        after = before.reported(before.state.attempt.number + beside, report, now)
-        if beside or before.state.is_final or before.state.is_waiting:
-            assert after is before
-        self.becomes(after, now)
+        number = before.state.attempt.number + beside
+        after = before.reported(number, report, now)
+        if after is not before and (beside or before.state.is_final or before.state.is_waiting):
+            attempt, first = before.state.attempts[number - 1], after.changes[len(before.changes)]
+            assert attempt.lost and attempt.call_id in (None, call)
+            if first.kind is Note.FOUND:
+                assert before.state.is_waiting and beside == -1
+                assert after.state.attempt.number in (number, number + 1)
+            else:
+                assert first.kind is Note.LATE and not before.state.is_waiting and not before.state.is_dialling
+                assert len(after.changes) == len(before.changes) + 1
+        self.becomes(after, now, called_off)
 
     # Telling the customer.
 
@@ -407,10 +507,23 @@ class AnyLife(RuleBasedStateMachine):
 
     @invariant()
     def statuses_move_forward(self) -> None:
-        ranks = [(one.attempt, rank(Status(one.kind))) for _, one in self.execution.events()]
+        changes: list[Change] = []
+        for change in self.execution.changes:
+            if (
+                change.kind is Note.FOUND
+            ):  # what it takes back is a lost attempt's end, and a retry that was not claimed
+                end = next(index for index in reversed(range(len(changes))) if changes[index].lost)
+                assert changes[end].attempt == change.attempt
+                assert not any(one.kind is Note.CLAIMED for one in changes[end:])
+                assert {one.attempt for one in changes[end + 1 :]} == {change.attempt + 1}
+                changes = changes[:end]
+            changes.append(change)
+        events = [one for one in changes if one.is_event]
+        ranks = [(one.attempt, rank(Status(one.kind))) for one in events]
         assert ranks == sorted(ranks)
-        finals = [number for number, (_, place) in enumerate(ranks) if place == 5]
-        assert all(ranks[number + 1] == (ranks[number][0] + 1, 0) for number in finals if number + 1 < len(ranks))
+        for number in (number for number, (_, place) in enumerate(ranks[:-1]) if place == 5):
+            called_off = events[number + 1 :] == events[-1:] and events[-1].kind is Status.STOPPED
+            assert called_off or ranks[number + 1] == (ranks[number][0] + 1, 0)
 
     @invariant()
     def one_claim_of_an_attempt_stands(self) -> None:

@@ -409,7 +409,7 @@ def test_not_even_a_single_call_is_taken_while_nothing_says_whose_it_is() -> Non
     "other",
     [
         {"date_created": "Mon, 26 Jan 2026 09:59:54 +0000"},
-        {"date_created": "Mon, 26 Jan 2026 10:05:01 +0000"},
+        {"date_created": "Mon, 26 Jan 2026 10:07:01 +0000"},
         {"to": "+15550001111"},
         {"from": "+15550001111"},
         {"direction": "inbound"},

@@ -19,7 +19,9 @@ class Agent:
     Redial itself reads. Exactly one of `answer_url` and `stream_url` may be set; `{agent_id}` and `{execution_id}`
     in them are filled in for each attempt. Calling hours are whole hours of the called number's local time,
     `call_start_hour` ≤ hour < `call_end_hour`; equal, or both None: always open; start > end: over midnight.
-    `stopped_before`: no call created at or before that instant may be dialled any more (the agent was stopped).
+    `peak_concurrent_calls`: the highest limit that it had before it was lowered (0: it never was); lines of that time
+    may still be held. `stopped_before`: no call created, and no batch asked to start, at or before that instant may be
+    dialled any more (the agent was stopped).
     `deleted_at`: the agent is gone for its owner; kept so that its live calls can still be reported.
     `newer`: see `Execution`.
     """
@@ -42,6 +44,7 @@ class Agent:
     ring_timeout_seconds: int = DEFAULT_RING_TIMEOUT_SECONDS
     max_call_seconds: int = DEFAULT_MAX_CALL_SECONDS
     voicemail_detection: bool = False
+    peak_concurrent_calls: int = 0
     stopped_before: datetime | None = None
     deleted_at: datetime | None = None
     newer: Mapping[str, Any] | None = None

@@ -135,6 +135,12 @@ class Batch:
         """Whether its contacts may be dialled now; a paused batch's may not, but keep their place."""
         return self.status is BatchStatus.RUNNING and self.deleted_at is None
 
+    @property
+    def start_asked_at(self) -> datetime:
+        """When it was last asked to start: by its schedule, else as it was created."""
+        asked = (change.at for change in reversed(self.changes) if change.status is BatchStatus.SCHEDULED)
+        return next(asked, self.created_at)
+
     def has_fresh_results(self, now: datetime) -> bool:
         """Whether the results file says what is so, or what was so a few minutes ago while the batch is not over."""
         if self.results_at is None or self.results_wanted:

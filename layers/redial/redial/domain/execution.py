@@ -8,6 +8,8 @@ A change whose kind is a `Note` is not: it records a claim, an unknown answer, a
             ▲                          │  └─ unknown: waits for a callback or the sweeper
             ├────── deferred ◄─────────┘  (nothing was placed)          │ no-answer, busy, failed, error
             └────── scheduled(attempt + 1) ◄─── decide() ◄──────────────┘
+                       └─ found: the carrier reports on a call that was given up as lost, and the next attempt is not
+                          claimed yet: that attempt is dropped, and this one goes on from where it stood
 
 All methods are pure and return a new Execution, or the same one where nothing changes; all times are aware UTC.
 The store saves one over the `version` it was read with, so each transition is one atomic write with its events.
@@ -52,6 +54,8 @@ class Note(StrEnum):
     UNKNOWN = "unknown"
     DEFERRED = "deferred"
     DETECTED = "detected"
+    FOUND = "found"
+    LATE = "late-report"
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ class Change:
     `until`: when the timer of a scheduled, rescheduled or deferred call fires. `timer`: that timer's number.
     `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated.
     `ended`: on a final status, why no attempt follows; None where a retry does. `token`: who claimed. `room`: a batch's
-    contact that waits in its batch's room. `newer`: see `Execution`.
+    contact that waits in its batch's room. `lost`: on a final status, the call was given up without word from the
+    carrier. A `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call.
+    `newer`: see `Execution`.
     """
 
     kind: Status | Note
@@ -82,6 +88,7 @@ class Change:
     ended: str | None = None
     token: str | None = None
     room: bool | None = None
+    lost: bool | None = None
     newer: Mapping[str, Any] | None = None
 
     @property
@@ -91,7 +98,11 @@ class Change:
 
 @dataclass
 class Attempt:
-    """One attempt as it stands; `scheduled_at` is when it was meant to start, `line` the shard of its last line."""
+    """One attempt as it stands; `scheduled_at` is when it was meant to start, `line` the shard of its last line.
+
+    `lost`: it ended as `error` because the carrier said nothing; `late` is the last status that the carrier reported
+    after that, if it did and the attempt could not be reopened.
+    """
 
     number: int
     status: Status
@@ -108,6 +119,8 @@ class Attempt:
     ring_seconds: int | None = None
     hangup_by: str | None = None
     line: int | None = None
+    lost: bool = False
+    late: Status | None = None
 
 
 @dataclass
@@ -132,6 +145,9 @@ class State:
     rescheduled_at: datetime | None = None
     ended: str | None = None
     in_room: bool = False
+
+    def copy(self) -> "State":
+        return replace(self, attempts=[replace(one) for one in self.attempts], history=list(self.history))
 
     @property
     def attempt(self) -> Attempt:
@@ -216,7 +232,12 @@ class Execution:
     @staticmethod
     def _fold(changes: tuple[Change, ...]) -> State:
         state = State(Status.QUEUED, changes[0].at)
+        before_loss = state.copy()
         for change in changes:
+            if change.lost:
+                before_loss = state.copy()
+            elif change.kind is Note.FOUND:
+                state = replace(before_loss.copy(), sequence=state.sequence)
             _apply(state, change)
         return state
 
@@ -327,13 +348,30 @@ class Execution:
     def reported(self, attempt: int, report: CallReport, now: datetime) -> "Execution":
         """The carrier's report about the call of `attempt`: moves the status forward, never back.
 
-        A report about an earlier attempt, a final execution or a call that is not this attempt's changes nothing.
+        A report about an earlier attempt, a final execution or a call that is not this attempt's changes nothing, save
+        where the attempt was given up as lost. While its retry is not claimed it is reopened: the retry is dropped.
+        Later the report is only recorded.
         """
+        if not 1 <= attempt <= len(self.state.attempts):
+            return self
+        spoken_of = self.state.attempts[attempt - 1]
+        if spoken_of.call_id not in (None, report.call_id):
+            return self
+        if not spoken_of.lost:
+            return self._moved_by(attempt, report, now)
+        if self.state.is_waiting and attempt == self.state.attempt.number - 1:
+            found = self._with(Change(Note.FOUND, now, attempt, call_id=report.call_id))
+            moved = found._moved_by(attempt, report, now)
+            return self if moved is found else moved
+        if (self.state.is_final or self.state.is_live) and rank(report.status) > rank(spoken_of.late or Status.QUEUED):
+            return self._with(Change(Note.LATE, now, attempt, call_id=report.call_id, reason=str(report.status)))
+        return self
+
+    def _moved_by(self, attempt: int, report: CallReport, now: datetime) -> "Execution":
+        """`reported` for an attempt that goes on."""
         state = self.state
         current = state.attempt
-        if attempt != current.number or state.is_final or not (state.is_dialling or state.is_live):
-            return self
-        if current.call_id is not None and current.call_id != report.call_id:
+        if attempt != current.number or not (state.is_dialling or state.is_live):
             return self
         result = self
         if state.is_dialling:
@@ -352,9 +390,16 @@ class Execution:
 
     def lost(self, now: datetime, reason: str) -> "Execution":
         """The attempt's call was never found, or the carrier no longer knows it: it ends as `error`."""
-        return self._end_attempt(Outcome(Status.ERROR, reason=reason), now)
+        return self._end_attempt(Outcome(Status.ERROR, reason=reason), now, lost=True)
 
-    def _end_attempt(self, outcome: Outcome, now: datetime) -> "Execution":
+    def without_retry(self, reason: str) -> "Execution":
+        """Not saved yet, with a retry as its last change: it ends as `stopped` instead, and the retry never was."""
+        *others, ended, retry = self.changes
+        assert retry.kind is Status.SCHEDULED and retry.attempt == ended.attempt + 1, "a retry was just decided on"
+        stopped = Change(Status.STOPPED, retry.at, ended.attempt, ended=reason)
+        return replace(self, changes=(*others, ended, stopped))
+
+    def _end_attempt(self, outcome: Outcome, now: datetime, lost: bool = False) -> "Execution":
         """The one end of every attempt: the outcome, and what `decide` says follows, in one write."""
         state = self.state
         number = state.attempt.number
@@ -368,6 +413,7 @@ class Execution:
             duration_seconds=outcome.duration_seconds,
             ring_seconds=outcome.ring_seconds,
             hangup_by=outcome.hangup_by,
+            lost=lost or None,
         )
         ended_at = max(now, self.changes[-1].at + MILLISECOND)
         match decide(self.retry_config, state.attempts, outcome, ended_at):
@@ -435,6 +481,10 @@ class Execution:
 def _apply(state: State, change: Change) -> None:
     """Fold one change into `state`."""
     state.updated_at = change.at
+    if change.kind is Note.LATE:
+        assert change.reason is not None
+        state.attempts[change.attempt - 1].late = Status(change.reason)
+        return
     if not state.attempts or state.attempt.number != change.attempt:
         state.attempts.append(Attempt(change.attempt, Status.QUEUED, change.until or change.at))
         state.deferrals = 0
@@ -461,6 +511,9 @@ def _apply(state: State, change: Change) -> None:
 
 def _apply_event(state: State, attempt: Attempt, change: Change, status: Status) -> None:
     state.sequence += 1
+    if status is Status.STOPPED and attempt.status in FINAL:  # it had ended, and its retry was called off
+        state.status, state.ended = status, change.ended
+        return
     state.status = attempt.status = status
     if status in (Status.SCHEDULED, Status.RESCHEDULED):
         assert change.until is not None and change.timer is not None
@@ -481,6 +534,7 @@ def _apply_event(state: State, attempt: Attempt, change: Change, status: Status)
         attempt.answered_at = change.at
     elif status in FINAL:
         attempt.ended_at = change.at
+        attempt.lost = change.lost or False
         attempt.reason, attempt.code, attempt.hangup_by = change.reason, change.code, change.hangup_by
         attempt.duration_seconds, attempt.ring_seconds = change.duration_seconds, change.ring_seconds
         if change.voicemail is not None:

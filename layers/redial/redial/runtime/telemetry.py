@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from redial.domain.execution import Attempt, Execution
+from redial.domain.execution import Attempt, Execution, Note
 from redial.domain.outcome import Accepted, NotPlaced, Refused, Unknown
 from redial.domain.repair import Repair
 from redial.domain.retry import MAX_RETRIES
@@ -89,6 +89,7 @@ METRICS = {
         "Count", "the carrier placed nothing; the attempt is dialled later, as if it had not been"
     ),
     "AttemptUnknown": Metric("Count", "the carrier gave no usable answer; never dialled again, settled later"),
+    "LateReport": Metric("Count", "the carrier reported on a call after its attempt had been given up as lost"),
     "AttemptAnswered": Metric("Count", "an attempt ended that a person answered", "attempt", _ATTEMPTS),
     "AttemptEnded": Metric("Count", "an attempt ended", "outcome", _OUTCOMES),
     "AttemptHeld": Metric("Count", "put off, without using up a retry, because the carrier's circuit is open"),
@@ -173,13 +174,16 @@ def changed(before: Execution, after: Execution) -> None:
         if sequence <= before.state.sequence:
             continue
         status, attempt = Status(change.kind), after.state.attempts[change.attempt - 1]
-        if status in FINAL and attempt.dialed_at is not None:
+        if status in FINAL and status is not Status.STOPPED and attempt.dialed_at is not None:
             outcome = _outcome(attempt)
             _add("AttemptEnded", word=outcome)
             if outcome == Status.COMPLETED:
                 _add("AttemptAnswered", word=str(attempt.number))
         if status is Status.SCHEDULED and change.attempt > 1:
             _add("RetryScheduled", word=_outcome(after.state.attempts[change.attempt - 2]))
+    late = sum(change.kind in (Note.FOUND, Note.LATE) for change in after.changes[len(before.changes) :])
+    if late:
+        _add("LateReport", late)
     state, config = after.state, after.retry_config
     if config is None or not config.enabled or state.sequence == before.state.sequence:
         return

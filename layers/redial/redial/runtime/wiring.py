@@ -167,6 +167,7 @@ class CarrierCallbackWorld(NamedTuple):
     settings: CarrierCallbackSettings
     executions: DynamoExecutions
     agents: DynamoAgents
+    batches: "DynamoBatches"
     lines: DynamoLines
     timers: SchedulerTimers
     functions: LambdaFunctions
@@ -182,6 +183,7 @@ def carrier_callback() -> CarrierCallbackWorld:
         settings,
         executions,
         agents,
+        _batches(settings.table_name),
         lines,
         _timers(settings),
         _functions(settings),

@@ -14,7 +14,7 @@ from typing import Protocol
 from redial.domain.agent import Account
 from redial.domain.errors import Conflict, InvalidInput, NotFound, Unauthorized
 from redial.ports import Agents, Lines
-from redial.usecases.lines import shards
+from redial.usecases.lines import shards_in_use
 
 MAX_NAME_LENGTH = 200
 MAX_KEY_LENGTH = 512
@@ -145,7 +145,7 @@ def concurrency(account_id: str, *, agents: Agents, lines: Lines) -> Concurrency
     maximum = current = 0
     for agent in agents.all(account_id):
         maximum += agent.max_concurrent_calls
-        for shard in range(shards(agent)):
+        for shard in shards_in_use(agent):
             current += len(lines.holders(agent.agent_id, shard))
     return Concurrency(maximum, current)
 

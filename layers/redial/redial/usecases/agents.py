@@ -24,6 +24,7 @@ from redial.domain.phone_number import is_e164
 from redial.ports import Agents, Batches, Executions, Functions, Lines, StaleVersion, Timers
 from redial.usecases.batches import stop_agent_with_batches
 from redial.usecases.lines import fill_all
+from redial.usecases.stop import stop_line_holders
 
 PROVIDERS = (DEFAULT_PROVIDER,)
 """Carriers that there is an adapter for."""
@@ -136,7 +137,8 @@ def delete_agent(
 ) -> None:
     """Stop the agent's waiting calls and make it unknown; live calls finish and are reported. Raises `NotFound`.
 
-    A call made between the two is stopped when its time comes: nothing is dialled for a deleted agent.
+    Nothing is dialled for a deleted agent: a call made between the two is stopped now if it is about to be dialled,
+    else when its time comes.
     """
     stop_agent_with_batches(
         agent_id,
@@ -153,7 +155,8 @@ def delete_agent(
     def apply(agent: Agent) -> Agent:
         return replace(agent, deleted_at=now, updated_at=now)
 
-    _save(agent_id, apply, account_id, agents, lines, functions, now)
+    deleted = _save(agent_id, apply, account_id, agents, lines, functions, now)
+    stop_line_holders(deleted, executions, agents, batches, lines, timers, functions, now)
 
 
 def _save(
@@ -168,8 +171,12 @@ def _save(
     """Apply a change to the agent as stored, again from a fresh read whenever another writer was quicker."""
     for _ in range(_SAVE_TRIES):
         before = read_agent(agent_id, account_id=account_id, agents=agents)
+        after = apply(before)
+        if after.max_concurrent_calls < before.max_concurrent_calls:
+            peak = max(before.max_concurrent_calls, before.peak_concurrent_calls)
+            after = replace(after, peak_concurrent_calls=peak)
         try:
-            after = agents.save(apply(before))
+            after = agents.save(after)
         except StaleVersion:
             continue
         if after.max_concurrent_calls > before.max_concurrent_calls:

@@ -26,8 +26,8 @@ from redial.ports import (
     StaleVersion,
     Timers,
 )
-from redial.usecases.lines import fill_all, shards
-from redial.usecases.stop import stop_agent, stop_waiting
+from redial.usecases.lines import fill_all
+from redial.usecases.stop import about_to_be_dialled, mark_stopped, stop_calls, stop_waiting
 
 EARLIEST_START = timedelta(minutes=2)
 LATEST_START = timedelta(days=30)
@@ -249,17 +249,18 @@ def _call_off(
 ) -> None:
     """Take the batch, which is marked, out of its agent's queue, and stop its contacts that are about to be dialled."""
     lines.leave(batch.agent_id, batch.id)
-    for execution_id in about_to_be_dialled(batch, executions, agents, lines):
-        stop_waiting(execution_id, reason, executions, agents, lines, timers, functions, now)
+    for execution in _contacts_about_to_be_dialled(batch, executions, agents, lines):
+        stop_waiting(execution.id, reason, executions, agents, lines, timers, functions, now)
 
 
-def about_to_be_dialled(batch: Batch, executions: Executions, agents: Agents, lines: Lines) -> list[str]:
+def _contacts_about_to_be_dialled(
+    batch: Batch, executions: Executions, agents: Agents, lines: Lines
+) -> list[Execution]:
     """Contacts of the batch that wait and hold a line."""
     agent = agents.get(batch.account_id, batch.agent_id)
     if agent is None:
         return []
-    held = [one for shard in range(shards(agent)) for one in lines.holders(agent.agent_id, shard)]
-    return [one.id for one in executions.read(held) if one.batch_id == batch.id and one.state.is_waiting]
+    return [one for one in about_to_be_dialled(agent, executions, lines) if one.batch_id == batch.id]
 
 
 def pause_batch(
@@ -293,13 +294,11 @@ def pause_batch(
 
 def await_dials(batch: Batch, executions: Executions, agents: Agents, lines: Lines) -> None:
     """Make a dial that is about to claim lose: it looks again, and sees that its batch is paused."""
-    for execution_id in about_to_be_dialled(batch, executions, agents, lines):
-        execution = executions.get(execution_id)
-        if execution is not None and execution.state.is_waiting:
-            try:
-                executions.save(execution)
-            except StaleVersion:
-                continue  # it has been claimed, and is live; or somebody else has changed it, and it looks again
+    for execution in _contacts_about_to_be_dialled(batch, executions, agents, lines):
+        try:
+            executions.save(execution)
+        except StaleVersion:
+            continue  # it has been claimed, and is live; or another writer changed it, and dial looks again
 
 
 def delete_batch(
@@ -374,23 +373,12 @@ def stop_agent_with_batches(
 ) -> tuple[list[str], list[str]]:
     """Stop every waiting call of the agent: the ids of its single calls, and of its batches, whose contacts follow.
 
-    Raises `NotFound`.
+    The agent is marked first: dial refuses what was asked for before the mark, also while this still works through a
+    long list, or if it dies on the way. Raises `NotFound`.
     """
-    agent = agents.get(account_id, agent_id)
-    if agent is None or agent.deleted_at is not None:
-        raise NotFound(f"there is no agent {agent_id}")
+    agent = mark_stopped(agent_id, account_id=account_id, agents=agents, now=now)
     stopped_batches = _stop_batches(agent, executions, agents, batches, lines, timers, functions, now)
-    stopped = stop_agent(
-        agent_id,
-        account_id=account_id,
-        executions=executions,
-        agents=agents,
-        lines=lines,
-        timers=timers,
-        functions=functions,
-        now=now,
-    )
-    return stopped, stopped_batches
+    return stop_calls(agent, executions, agents, batches, lines, timers, functions, now), stopped_batches
 
 
 def _stop_batches(

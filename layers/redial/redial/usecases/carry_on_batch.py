@@ -32,7 +32,7 @@ from redial.ports import (
 )
 from redial.usecases.batches import contacts_key, resume_turns
 from redial.usecases.lines import pass_on, waiter
-from redial.usecases.stop import stop_waiting
+from redial.usecases.stop import is_stopped, stop_waiting
 from redial.usecases.tally import complete_if_over
 
 ROWS_AT_ONCE = 500
@@ -214,6 +214,8 @@ class Worker:
 
     def _start(self, batch: Batch) -> bool:
         """It is due: let it stand in its agent's queue, and start as many calls as there are free lines."""
+        if self._stopped_with_agent(batch):
+            return True
         interval = None
         if batch.calls_per_second is not None:
             interval = timedelta(milliseconds=max(1, round(1000 / batch.calls_per_second)))
@@ -247,6 +249,8 @@ class Worker:
 
     def _check(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
         """Look after a running batch: its place in the queue, contacts left behind, free lines, its end."""
+        if self._stopped_with_agent(batch):
+            return True
         now = self.now()
         standing = self.lines.standing(batch.agent_id, batch.id)
         if standing is None:  # a crash between being stored as running and joining; nobody was taken from it yet
@@ -261,6 +265,22 @@ class Worker:
             self.timers.wake_batch(batch.id, "room", int(following.timestamp()), following, now)
         complete_if_over(batch.id, batches=self.batches, functions=self.functions, now=now)
         return finished
+
+    def _stopped_with_agent(self, batch: Batch) -> bool:
+        """Whether its agent was stopped after it was asked to start, or deleted; it is stopped then. The listing by
+        which a stop of the agent finds its batches may not have shown this one."""
+        agent = self.agents.get(batch.account_id, batch.agent_id)
+        gone = agent is None or agent.deleted_at is not None
+        if agent is not None and not gone and not is_stopped(agent, batch.start_asked_at):
+            return False
+        counts, reason = self.batches.counts(batch.id), f"agent {'deleted' if gone else 'stopped'}"
+
+        def apply(current: Batch) -> Batch:
+            covered = gone or current.start_asked_at == batch.start_asked_at
+            return current.stop(self.now(), reason, counts) if covered and current.is_stoppable else current
+
+        self._change(batch.id, batch.worker, apply)
+        return True
 
     def _find_left_behind(self, batch: Batch, taken_row: int, seconds_left: Callable[[], float]) -> bool:
         """Contacts whose turn was taken and that are still untouched wait in the queue from now on.

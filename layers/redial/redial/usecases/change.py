@@ -67,8 +67,9 @@ def follow_up(
     if after.state.timer is not None and after.state.timer != before.state.timer and not after.state.in_room:
         number, at = after.state.timer
         timers.wake_dial(after.id, after.state.attempt.number, number, at, now)
-    ended = before.state.attempt
-    if ended.line is not None and (after.state.is_final or after.state.attempt.number != ended.number):
+    ended, goes_on = before.state.attempt, after.state.attempt
+    keeps_line = not after.state.is_final and goes_on.number == ended.number and goes_on.line is not None
+    if ended.line is not None and not keeps_line:
         agent = agents.recent(after.account_id, after.agent_id)
         if agent is not None and not pass_on(agent, ended.line, after.id, ended.number, lines, functions, now):
             agent = agents.get(after.account_id, after.agent_id)  # it may have been given more lines since

@@ -8,9 +8,12 @@ waiting ─► gates ──► line ──► circuit ──► claim ──► 
    └ not due, not             line                     └ unknown ──► stays claimed; a callback or the sweeper settles it
      current, claimed: leave
 
-A batch's gates (stopped? paused? calling hours? its rate?) come after the line: whoever stops a batch first marks it
-and then looks at the lines' holders. A dial that took its line before that look is seen and stopped; one that takes it
-later sees the mark. So no dial starts after a stop was answered, and the stop need not look at every contact.
+Agent and batch are read after the line, and gates are asked then: a stop first marks the agent or the batch, and then
+looks at the lines' holders. A dial that took its line before that look is seen and stopped; one that takes it later
+reads the mark. So no dial starts after a stop was answered, and the stop need not look at every call.
+
+Before the line the agent may be read as it was some seconds ago: by that a call goes ahead to take a line, but it is
+not put off.
 """
 
 from collections.abc import Callable
@@ -38,6 +41,7 @@ from redial.ports import (
 from redial.usecases.change import change, follow_up
 from redial.usecases.circuit_breaker import CircuitBreaker
 from redial.usecases.lines import LONGEST_PAUSE, acquire, fill_all, home_shard, pass_on, wait, waiter
+from redial.usecases.stop import called_off, is_stopped, unless_called_off
 
 HELD_SPREAD = timedelta(seconds=30)
 """Calls that wait for a carrier come back within so long of each other, not all at once."""
@@ -157,16 +161,28 @@ class Dialler:
         if due is None or due > now:
             self._return_line(execution, execution.state.attempt.number, line)
             return Dialled(execution, execution, room=due if execution.state.in_room else None)
-        agent = self.agents.get(execution.account_id, execution.agent_id)
         held = line if line is not None else execution.state.attempt.line  # given, or kept by a throttled dial
+        known = self.agents.recent(execution.account_id, execution.agent_id)
+        shard = self._take_line(execution, known, held, now)
+        agent = self.agents.get(execution.account_id, execution.agent_id)
         refused = self._gates(execution, agent, now)
+        if refused is None and shard is None and known != agent:
+            shard = self._take_line(execution, agent, held, now)
+            if shard is not None:
+                agent = self.agents.get(execution.account_id, execution.agent_id)
+                refused = self._gates(execution, agent, now)
         if refused is not None:
-            return Dialled(execution, self._put_off(execution, refused, agent, held, lease, now))
+            line_held = held if shard is None else shard
+            try:
+                return Dialled(execution, self._put_off(execution, refused, agent, line_held, lease, now))
+            except StaleVersion as error:
+                if line_held is None:
+                    raise
+                raise _ClaimLost(line_held) from error
         assert agent is not None
-        shard = home_shard(agent, execution.id) if held is None else held
-        if not acquire(agent, shard, waiter(execution), self.lines, now):
+        if shard is None:
             if held is not None:  # until the limit was lowered
-                self.lines.release(agent.agent_id, shard, execution.id, execution.state.attempt.number)
+                self.lines.release(agent.agent_id, held, execution.id, execution.state.attempt.number)
             waiting = self._wait_for_line(execution, agent, lease, now)
             return Dialled(execution, waiting, room=waiting.state.next_time if waiting.state.in_room else None)
         if execution.batch_id is None:
@@ -190,6 +206,13 @@ class Dialler:
             fill_all(agent, self.lines, self.functions, self.now())  # a start starts the next one
         return dialled
 
+    def _take_line(self, execution: Execution, agent: Agent | None, held: int | None, now: datetime) -> int | None:
+        """The shard in which the call holds a line now; None: none is free, or a gate is closed."""
+        if agent is None or self._gates(execution, agent, now) is not None:
+            return None
+        shard = home_shard(agent, execution.id) if held is None else held
+        return shard if acquire(agent, shard, waiter(execution), self.lines, now) else None
+
     def _pause_until(self, at: datetime) -> None:
         seconds = (at - self.now()).total_seconds()
         if seconds > 0:
@@ -204,7 +227,7 @@ class Dialler:
         state = execution.state
         if agent is None or agent.deleted_at is not None:
             return execution.stop(now, "agent deleted")
-        if agent.stopped_before is not None and execution.created_at <= agent.stopped_before:
+        if execution.batch_id is None and is_stopped(agent, execution.created_at):
             return execution.stop(now, "agent stopped")
         since = state.queued_at if state.deferrals else state.timer[1] if state.timer else None
         if since is not None and not state.in_room and now > since + LATEST_START:
@@ -220,9 +243,9 @@ class Dialler:
 
     def _batch_gates(self, execution: Execution, agent: Agent, batch: Batch | None, now: datetime) -> Execution | None:
         """None when the call may be placed now, as far as its batch knows; else as the first closed gate leaves it."""
-        if batch is None or not batch.may_dial:
-            word = "deleted" if batch is None or batch.deleted_at is not None else "stopped"
-            return execution.stop(now, f"batch {word}")
+        reason = called_off(execution, agent, batch)
+        if reason is not None or batch is None:
+            return execution.stop(now, reason or "batch deleted")
         if from_number(execution, agent, batch) is None:
             return execution.expire(now, "neither the batch nor the agent has from_phone_numbers")
         if batch.paused:
@@ -342,11 +365,11 @@ class Dialler:
         self._follow_up(execution, saved, now)
         return Dialled(execution, saved, held=True)
 
-    @staticmethod
     def _recorded(
-        current: Execution, attempt: int, result: DialResult, now: datetime, jitter: float, lease: str
+        self, current: Execution, attempt: int, result: DialResult, now: datetime, jitter: float, lease: str
     ) -> Execution:
         after = current.answered_by_carrier(attempt, result, now, jitter)
+        after = unless_called_off(current, after, self.agents, self.batches)
         return current if after is current else after.lease_delivery(lease, now)
 
     def _follow_up(self, before: Execution, after: Execution, now: datetime) -> None:

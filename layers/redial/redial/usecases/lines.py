@@ -36,6 +36,11 @@ def shards(agent: Agent) -> int:
     return max(1, -(-agent.max_concurrent_calls // LINES_PER_SHARD))
 
 
+def shards_in_use(agent: Agent) -> range:
+    """Every shard in which a line of the agent may be held: also those of a limit that has been lowered since."""
+    return range(max(shards(agent), -(-agent.peak_concurrent_calls // LINES_PER_SHARD)))
+
+
 def capacity(agent: Agent, shard: int) -> int:
     """Lines of one shard; the shards' capacities add up to the agent's limit.
 

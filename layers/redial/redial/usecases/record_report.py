@@ -4,8 +4,10 @@ from datetime import datetime
 
 from redial.domain.execution import Execution
 from redial.domain.outcome import CallReport
-from redial.ports import Agents, Executions, Functions, Lines, Timers
+from redial.ports import Agents, Batches, Executions, Functions, Lines, Timers
 from redial.usecases.change import change, follow_up
+from redial.usecases.lines import acquire, waiter
+from redial.usecases.stop import leave_waiting, unless_called_off
 
 
 def record_report(
@@ -15,6 +17,7 @@ def record_report(
     *,
     executions: Executions,
     agents: Agents,
+    batches: Batches,
     lines: Lines,
     timers: Timers,
     functions: Functions,
@@ -23,22 +26,30 @@ def record_report(
 ) -> tuple[Execution, Execution] | None:
     """Apply `report` to that attempt; late, repeated and foreign reports change nothing.
 
+    An attempt that was given up as lost is reopened while its retry is not claimed; the retry then leaves the places
+    where it waited. Its line went to another call: it takes one again if one is free, else the agent has a live call
+    more than lines until it ends.
+
     `lease` is a fresh name under which deliver is invoked for the events. Returns the execution before and after, the
     same object where nothing changed; None: there is no such execution.
     """
-    changed = change(
-        executions,
-        execution_id,
-        now,
-        lambda execution: _with_lease(execution, execution.reported(attempt, report, now), lease, now),
-    )
+
+    def apply(execution: Execution) -> Execution:
+        after = unless_called_off(execution, execution.reported(attempt, report, now), agents, batches)
+        return execution if after is execution else after.lease_delivery(lease, now)
+
+    changed = change(executions, execution_id, now, apply)
     if changed is None:
         return None
     before, after = changed
-    if after is not before:
-        follow_up(before, after, agents=agents, lines=lines, timers=timers, functions=functions, now=now, lease=lease)
+    if after is before:
+        return changed
+    reopened = before.state.is_waiting
+    if reopened:
+        leave_waiting(before, lines, timers)
+    follow_up(before, after, agents=agents, lines=lines, timers=timers, functions=functions, now=now, lease=lease)
+    if reopened and after.state.is_live:
+        agent, line = agents.recent(after.account_id, after.agent_id), after.state.attempt.line
+        if agent is not None and line is not None:
+            acquire(agent, line, waiter(after), lines, now)
     return changed
-
-
-def _with_lease(before: Execution, after: Execution, lease: str, now: datetime) -> Execution:
-    return before if after is before else after.lease_delivery(lease, now)

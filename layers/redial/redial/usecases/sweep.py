@@ -33,6 +33,7 @@ from redial.ports import (
 from redial.usecases.change import change, follow_up
 from redial.usecases.dial_attempt import call_request
 from redial.usecases.lines import LINES_CHECK, fill, fill_all, pass_on, waiter
+from redial.usecases.stop import unless_called_off
 
 LONGEST_CALL = timedelta(hours=25)
 """No carrier keeps a call up longer (Twilio's TimeLimit ends at 24 hours): one still unaccounted for is lost."""
@@ -213,6 +214,7 @@ class Sweeper:
             if state.attempt.number != number or state.is_final or not (state.is_dialling or state.is_live):
                 return current
             after = current.lost(now, lost or "lost") if report is None else current.reported(number, report, now)
+            after = unless_called_off(current, after, self.agents, self.batches)
             return current if after is current else after.lease_delivery(lease, now)
 
         changed = change(self.executions, execution.id, now, apply)

@@ -23,6 +23,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
+from redial.domain.execution import UNKNOWN_DEADLINE
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.status import FINAL, Status
 from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
@@ -39,8 +40,9 @@ ASK_TIMEOUT_SECONDS = 10.0
 
 CLOCK_SKEW = timedelta(seconds=5)
 """How far Twilio's clock may be behind ours; its `date_created` is cut to whole seconds besides."""
-LATEST_CREATION = timedelta(minutes=5)
-"""A call created longer than this after the attempt's claim is another's: the attempt's dial function had ended."""
+LATEST_CREATION = UNKNOWN_DEADLINE + timedelta(minutes=1)
+"""A call created longer than this after the attempt's claim is another's. Until the attempt is given up, and the
+sweeper looks once a minute, each call that Twilio has placed so late may be its own."""
 _PAGE_SIZE = 1000  # the most that a page may hold [O]
 _MAX_PAGES = 10
 _MAX_PAGE_BYTES = 8 * 1024 * 1024

@@ -2,7 +2,7 @@
 
     v version · na name · cf the customer's own configuration (JSON text)
     ca, ua created, updated (ms) · wh webhook · pr carrier · fn from-numbers · an, sm answer and stream URL
-    hs, he calling hours · mc, rt, ms lines, ring and call limits · vd machine detection
+    hs, he calling hours · mc, rt, ms lines, ring and call limits · vd machine detection · pc most lines so far
     sb stopped before (ms) · da deleted (ms) · expires_at when a deleted agent leaves the table (epoch seconds)
 
 The configuration is text because it comes back as it was sent: DynamoDB has no floats and nests 32 deep at most.
@@ -113,6 +113,8 @@ def _encode(agent: Agent) -> dict[str, Any]:
             item[short] = value
     if agent.from_phone_numbers:
         item["fn"] = list(agent.from_phone_numbers)
+    if agent.peak_concurrent_calls:
+        item["pc"] = agent.peak_concurrent_calls
     if agent.stopped_before is not None:
         item["sb"] = to_ms(agent.stopped_before)
     if agent.deleted_at is not None:
@@ -133,6 +135,7 @@ def _decode(item: dict[str, Any]) -> Agent:
         updated_at=from_ms(stored.pop("ua")),
         version=stored.pop("v"),
         from_phone_numbers=tuple(stored.pop("fn", ())),
+        peak_concurrent_calls=stored.pop("pc", 0),
         stopped_before=from_ms(stored.pop("sb")) if "sb" in stored else None,
         deleted_at=from_ms(stored.pop("da")) if "da" in stored else None,
         **{name: stored.pop(short) for short, name in _PLAIN_FIELDS.items() if short in stored},

@@ -1,0 +1,316 @@
+"""Once a stop is answered no dial starts and no retry is announced; what is asked for after it is not affected."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from local.http_server import Response
+from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.executions import DynamoExecutions
+from redial.adapters.dynamodb.lines import DynamoLines
+from redial.domain.execution import Execution
+from redial.domain.status import Status
+from redial.usecases import lines
+from redial.usecases.circuit_breaker import CircuitBreaker
+from tests.simulation.campaign import world_of
+from tests.simulation.faults import Faults
+from tests.simulation.scenarios import Story
+from tests.simulation.world import START, World
+from tests.support.forms import CONTENT_TYPE, multipart
+
+HOUR = 3600.0
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with world_of(5, Faults(5, {})) as made:
+        yield made
+        assert made.violations == []
+
+
+def uploaded(story: Story, contacts: int) -> str:
+    """A batch that was not asked to start."""
+    body = multipart(
+        [("agent_id", story.agent_id)],
+        "\n".join(["contact_number", *(story.number("completed") for _ in range(contacts))]),
+    )
+    headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": "uploaded"}
+    return str(story.ask("POST", "/batches", body, headers)["batch_id"])
+
+
+def schedule(story: Story, batch_id: str) -> None:
+    body = f"scheduled_at={story.in_minutes(5)}".encode()
+    assert story.ask("POST", f"/batches/{batch_id}/schedule", body, {"Content-Type": FORM})["state"] == "scheduled"
+
+
+def batch_as_told(world: World, batch_id: str) -> Any:
+    return json.loads(world.ask_as(world.accounts[0], "GET", f"/batches/{batch_id}").body)
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, store: Any, listing: str, nothing: Callable[[], Any]) -> None:
+    """The index by which a stop lists calls or batches shows none of them yet."""
+    monkeypatch.setattr(store, listing, lambda self, agent_id: nothing())
+
+
+def slow_in_dial(world: World, monkeypatch: pytest.MonkeyPatch, store: Any, name: str, seconds: float) -> None:
+    """Each time that dial asks this, so many seconds pass: before the request, or before the answer is read."""
+    real = getattr(store, name)
+
+    def slowly(self: Any, *arguments: Any) -> Any:
+        invocation = world.functions.current()
+        is_dial = invocation is not None and invocation.function.name.endswith("-dial")
+        answer = real(self, *arguments) if name != "acquire" else None
+        if is_dial:
+            world.functions.sleep(seconds)
+        return real(self, *arguments) if name == "acquire" else answer
+
+    monkeypatch.setattr(store, name, slowly)
+
+
+# ---- what is asked for after a stop is not affected -----------------------------------------------------------------
+
+
+def test_a_batch_uploaded_before_a_stop_of_its_agent_runs_in_full_when_it_is_scheduled_after_it(world: World) -> None:
+    story = Story(world, 5)
+    batch_id = uploaded(story, 3)
+    world.run(600)
+    story.stop_agent()
+    world.seen.stops.clear()  # of what was scheduled later it says nothing
+    world.run(600)
+    assert batch_as_told(world, batch_id)["status"] == "processed"
+    schedule(story, batch_id)
+    world.run(HOUR)
+    assert len(world.carrier.calls.all()) == 3
+    told = batch_as_told(world, batch_id)
+    assert (told["status"], told["execution_status"]) == ("completed", {"completed": 3})
+
+
+# ---- what the listing does not show ---------------------------------------------------------------------------------
+
+
+def test_a_stopped_agents_scheduled_batch_that_the_stop_did_not_find_is_stopped_at_its_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story(world, 5)
+    batch_id = uploaded(story, 3)
+    world.run(60)
+    schedule(story, batch_id)
+    hide(monkeypatch, DynamoBatches, "of_agent", list)
+    story.stop_agent()
+    world.run(HOUR)
+    assert world.carrier.calls.all() == []
+    told = batch_as_told(world, batch_id)
+    assert (told["status"], told["reason"], told["execution_status"]) == ("stopped", "agent stopped", {"stopped": 3})
+
+
+def test_a_stopped_agents_running_batch_that_the_stop_did_not_find_dials_nobody_else_and_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story(world, 5, lines=1)
+    batch_id = story.batch([story.number("completed") for _ in range(4)])
+    world.run(5)
+    hide(monkeypatch, DynamoBatches, "of_agent", list)
+    story.stop_agent()
+    world.run(HOUR)
+    assert len(world.carrier.calls.all()) == 1
+    told = batch_as_told(world, batch_id)
+    assert told["status"] in ("stopped", "completed")
+    assert told["execution_status"] == {"completed": 1, "stopped": 3}
+
+
+def test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its dial has begun, and takes its line just after the stop."""
+    story = Story(world, 5, lines=1)
+    slow_in_dial(world, monkeypatch, DynamoLines, "acquire", 0.8)
+    hide(monkeypatch, DynamoExecutions, "open_of_agent", lambda: iter(()))
+    world.clock.after(0, lambda: story.call("completed"), "client")
+    world.clock.after(0.3, story.stop_agent, "client")
+    world.run(60)
+    assert world.carrier.calls.all() == []
+    assert [one.state.ended for one in world.stored_executions()] == ["agent stopped"]
+
+
+def test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its_line(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its dial has read the agent before the stop."""
+    story = Story(world, 5, lines=1)
+    slow_in_dial(world, monkeypatch, CircuitBreaker, "admit", 3)
+    hide(monkeypatch, DynamoExecutions, "open_of_agent", lambda: iter(()))
+    world.clock.after(0, lambda: story.call("completed"), "client")
+    world.clock.after(1, story.stop_agent, "client")
+    world.run(60)
+    assert world.carrier.calls.all() == []
+    assert [one.state.ended for one in world.stored_executions()] == ["agent stopped"]
+
+
+def test_a_call_made_while_its_agent_is_being_deleted_does_not_ring_after_the_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story(world, 5, lines=1)
+    listing = DynamoExecutions.open_of_agent
+
+    def slowly(self: DynamoExecutions, agent_id: str) -> Iterator[str]:
+        found = list(listing(self, agent_id))
+        world.functions.sleep(2)
+        return iter(found)
+
+    def delete() -> None:
+        story.ask("DELETE", f"/v2/agent/{story.agent_id}")
+        story._stopped("agent", "agent_id", story.agent_id)
+
+    monkeypatch.setattr(DynamoExecutions, "open_of_agent", slowly)
+    slow_in_dial(world, monkeypatch, CircuitBreaker, "admit", 4)
+    world.clock.after(0, delete, "client")
+    world.clock.after(1, lambda: story.call("completed"), "client")
+    world.run(60)
+    assert world.carrier.calls.all() == []
+    assert [one.state.ended for one in world.stored_executions()] == ["agent deleted"]
+
+
+# ---- a dial that is about to claim ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lowered_to", [None, 2], ids=["the same limit", "a lowered limit"])
+@pytest.mark.parametrize("what", ["batch", "pause", "agent"])
+def test_a_dial_that_holds_its_line_is_seen_by_a_stop_whatever_the_limit_has_become(
+    world: World, monkeypatch: pytest.MonkeyPatch, lowered_to: int | None, what: str
+) -> None:
+    """Six lines in shards of two; two lines are one shard."""
+    monkeypatch.setattr(lines, "LINES_PER_SHARD", 2)
+    story = Story(world, 5, lines=6)
+    slow_in_dial(world, monkeypatch, DynamoBatches, "get", 3)
+    # The worker that stops the other contacts comes later; in a large batch it needs minutes.
+    late = START + timedelta(seconds=1.2)
+    monkeypatch.setattr(
+        world.functions,
+        "delays",
+        lambda function, event: (6.0,) if function.name.endswith("-batch") and world.now > late else (0.0,),
+    )
+    made: list[str] = []
+
+    def lower() -> None:
+        limit = {"agent_config": {"max_concurrent_calls": lowered_to}}
+        world.ask_as(story.account, "PATCH", f"/v2/agent/{story.agent_id}", limit)
+
+    def stop() -> None:
+        if what == "agent":
+            story.stop_agent()
+        elif what == "batch":
+            story.end_batch(made[0])
+        else:
+            story.end_batch(made[0], "POST", "/pause")
+
+    world.clock.after(0, lambda: made.append(story.batch([story.number("completed") for _ in range(6)])), "client")
+    if lowered_to is not None:
+        world.clock.after(1, lower, "client")
+    world.clock.after(1.5, stop, "client")
+    world.run(120)
+    assert world.carrier.calls.all() == []
+    if what != "pause":
+        assert {one.state.status for one in world.stored_executions()} == {Status.STOPPED}
+
+
+def test_lines_of_a_former_limit_are_counted_among_the_live_calls(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "LINES_PER_SHARD", 2)
+    story = Story(world, 5, lines=6)
+    for _ in range(6):
+        story.call("completed")
+    world.run(20)
+    story.ask("PATCH", f"/v2/agent/{story.agent_id}", {"agent_config": {"max_concurrent_calls": 2}})
+    story.ask("PATCH", f"/v2/agent/{story.agent_id}", {"agent_config": {"max_concurrent_calls": 1}})
+    assert story.ask("GET", "/user/me")["concurrency"]["current"] == 6
+
+
+# ---- no retry is announced after a stop -----------------------------------------------------------------------------
+
+
+def stop_agent(story: Story, batch_id: str | None) -> None:
+    story.stop_agent()
+
+
+def delete_agent(story: Story, batch_id: str | None) -> None:
+    story.ask("DELETE", f"/v2/agent/{story.agent_id}")
+
+
+def stop_batch(story: Story, batch_id: str | None) -> None:
+    assert batch_id is not None
+    story.end_batch(batch_id)
+
+
+def delete_batch(story: Story, batch_id: str | None) -> None:
+    assert batch_id is not None
+    story.end_batch(batch_id, "DELETE", "")
+
+
+STOPS = [
+    pytest.param(stop_agent, False, "agent stopped", id="call: agent stopped"),
+    pytest.param(delete_agent, False, "agent deleted", id="call: agent deleted"),
+    pytest.param(stop_agent, True, "batch stopped", id="contact: agent stopped"),
+    pytest.param(stop_batch, True, "batch stopped", id="contact: batch stopped"),
+    pytest.param(delete_batch, True, "batch deleted", id="contact: batch deleted"),
+]
+
+
+@pytest.mark.parametrize("callbacks", [True, False], ids=["by callback", "by asking"])
+@pytest.mark.parametrize(("stop", "of_a_batch", "reason"), STOPS)
+def test_a_live_call_that_fails_after_a_stop_announces_no_retry(
+    world: World, stop: Callable[[Story, str | None], None], of_a_batch: bool, reason: str, callbacks: bool
+) -> None:
+    story = Story(world, 5)
+    batch_id = story.batch([story.number("no-answer", "completed")]) if of_a_batch else None
+    if not of_a_batch:
+        story.call("no-answer", "completed")
+    world.run(10)
+    (ringing,) = world.stored_executions()
+    assert ringing.state.status is Status.RINGING
+    if not callbacks:
+        world.carrier.calls.post = lambda url, body, headers, overrides: Response.of(200, {})
+    stop(story, batch_id)
+    world.run(HOUR)
+    after: Execution = world.seen.executions[ringing.id]
+    assert [str(change.kind) for _, change in after.events()][-2:] == ["no-answer", "stopped"]
+    state = after.state
+    assert (state.status, state.ended) == (Status.STOPPED, reason)
+    assert [(attempt.number, attempt.status) for attempt in state.attempts] == [(1, Status.NO_ANSWER)]
+    assert [(number, status) for number, status, _ in state.history] == [(1, Status.NO_ANSWER)]
+    assert len(world.carrier.calls.all()) == 1
+    if of_a_batch and stop is not delete_batch:
+        assert batch_as_told(world, str(batch_id))["execution_status"] == {"stopped": 1}
+
+
+def test_a_call_that_the_carrier_refuses_after_a_stop_announces_no_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story(world, 5)
+
+    def refuse(sent: Any, limits: Any) -> Response:
+        world.functions.sleep(5)
+        return Response.of(400, {"code": 13224, "message": "Invalid phone number", "status": 400})
+
+    monkeypatch.setattr(world, "_ask_carrier", refuse)
+    world.clock.after(0, lambda: story.call("completed"), "client")
+    world.clock.after(3, story.stop_agent, "client")
+    world.run(HOUR)
+    (execution,) = world.stored_executions()
+    assert [str(change.kind) for _, change in execution.events()] == ["queued", "failed", "stopped"]
+
+
+def test_a_stop_tells_the_endpoint_of_no_retry(world: World) -> None:
+    story = Story(world, 5)
+    execution_id = story.call("no-answer", "completed")
+    world.run(10)
+    story.stop_agent()
+    world.run(HOUR)
+    told = [one.body["status"] for one in world.seen.told[execution_id]]
+    assert told == ["queued", "initiated", "ringing", "no-answer", "stopped"]
+    assert world.seen.told[execution_id][-1].body["termination_reason"] == "agent stopped"
+    assert world.seen.told[execution_id][-1].body["retry_count"] == 0
