@@ -50,35 +50,35 @@ MUTANTS = (
         "adapters/dynamodb/executions.py",
         'self._put(saved, "v = :read", {":read": {"N": str(execution.version)}})',
         'self._put(saved, "attribute_exists(pk)", {})',
-        "tests/integration/test_stories.py",
+        "tests/protocol/test_store_conditions.py::test_an_execution_is_saved_over_the_version_that_was_read",
     ),
     Mutant(
         "A failed condition counts as the writer's own write",
         "adapters/dynamodb/executions.py",
         'if error.response.get("Item") != item:',
         'if error.response.get("Item") is None:',
-        "tests/protocol/test_answers_are_kept.py",
+        "tests/protocol/test_store_conditions.py::test_of_two_claims_one_wins",
     ),
     Mutant(
         "A writer takes its own write for another's",
         "adapters/dynamodb/executions.py",
         'if error.response.get("Item") != item:',
         "if True:",
-        "tests/integration/test_store_model.py",
+        "tests/protocol/test_store_conditions.py::test_a_write_that_is_sent_again_has_won",
     ),
     Mutant(
         "A contact is removed at any version",
         "adapters/dynamodb/executions.py",
         'ConditionExpression="attribute_not_exists(pk) OR v = :read",',
         'ConditionExpression="attribute_not_exists(pk) OR v <> :read OR v = :read",',
-        "tests/integration/test_batches.py",
+        "tests/protocol/test_store_conditions.py::test_an_execution_is_removed_at_the_version_that_was_read",
     ),
     Mutant(
         "A batch is saved over any version",
         "adapters/dynamodb/batches.py",
         'self._put(saved, "v = :read", {":read": {"N": str(batch.version)}})',
         'self._put(saved, "attribute_exists(pk)", {})',
-        "tests/integration/test_ingest.py",
+        "tests/protocol/test_store_conditions.py::test_a_batch_is_saved_over_the_version_that_was_read",
     ),
     Mutant(
         "Agents and circuits are written over any version",
@@ -117,28 +117,28 @@ MUTANTS = (
         "        claim = execution.claim(now, caller, shard, token=lease).lease_delivery(lease, now)\n"
         "        early = carrier.place(call_request(claim, agent, self.callback_url))\n"
         "        carrier = type('Asked', (), {'place': lambda self, request: early})()\n",
-        "tests/integration/test_stories.py",
+        "tests/protocol/test_one_dial.py::test_the_claim_is_stored_before_the_carrier_is_asked",
     ),
     Mutant(
         "All invocations claim with the same token",
         "usecases/dial_attempt.py",
         "token=lease)",
         'token="dial")',
-        "tests/protocol/test_answers_are_kept.py",
+        "tests/protocol/test_one_dial.py::test_each_invocation_claims_with_a_token_of_its_own",
     ),
     Mutant(
         "Any claim counts as the invocation's own",
         "usecases/dial_attempt.py",
         "own = (number, lease) in {(change.attempt, change.token) for change in stored.changes}",
         "own = number in {change.attempt for change in stored.changes}",
-        "tests/protocol/test_answers_are_kept.py",
+        "tests/protocol/test_answers_are_kept.py::test_a_claim_of_another_invocation_is_left_alone",
     ),
     Mutant(
         "A claim of minutes ago is still dialled by the one who made it",
         "usecases/dial_attempt.py",
         "return stored if own and waits and in_time else None",
         "return stored if own and waits else None",
-        "tests/protocol/test_answers_are_kept.py",
+        "tests/protocol/test_one_dial.py::test_a_claim_that_is_too_old_is_left_to_the_sweeper",
     ),
     Mutant(
         "The circuit is told before the answer is stored",
@@ -146,21 +146,22 @@ MUTANTS = (
         "        result = carrier.place(call_request(claimed, agent, self.callback_url))\n",
         "        result = carrier.place(call_request(claimed, agent, self.callback_url))\n"
         "        self.circuits.tell(claimed.account_id, claimed.provider, result, admission.probing)\n",
-        "tests/protocol/test_answers_are_kept.py",
+        "tests/protocol/test_answers_are_kept.py::test_the_carriers_answer_is_stored_before_the_circuit_is_told",
     ),
     Mutant(
         "A call is dialled before its time",
         "usecases/dial_attempt.py",
         "        if due is None or due > now:\n            self._return_line(execution, execution.state",
         "        if due is None:\n            self._return_line(execution, execution.state",
-        "tests/integration/test_stories.py",
+        "tests/protocol/test_one_dial.py::test_a_dial_that_comes_before_its_time_leaves",
     ),
     Mutant(
         "What follows from an answer is left out where the answer to its record is lost",
         "usecases/dial_attempt.py",
         "if after is not None:  # what follows",
         "if after is not None and after is not before:  # what follows",
-        "tests/protocol/test_answers_are_kept.py",
+        "tests/protocol/test_answers_are_kept.py"
+        "::test_what_follows_from_an_answer_follows_also_where_the_answer_to_its_record_is_lost",
     ),
     Mutant(
         "No answer from the carrier counts as not placed",
@@ -175,29 +176,28 @@ MUTANTS = (
         "adapters/dynamodb/lines.py",
         "AND size(holders) < :capacity)",
         "AND size(holders) <= :capacity)",
-        "tests/integration/test_store_model.py"
-        "::test_of_many_who_ask_at_once_no_more_are_given_a_line_than_there_are",
+        "tests/integration/test_store_model.py::test_of_many_who_ask_at_once_no_more_are_given_a_line_than_there_are",
     ),
     Mutant(
         "A line is kept after the limit was lowered",
         "adapters/dynamodb/lines.py",
         "holders.#id.a <= :attempt AND size(holders) <= :capacity) OR",
         "holders.#id.a <= :attempt) OR",
-        "tests/integration/test_stories.py",
+        "tests/protocol/test_store_conditions.py::test_a_line_is_not_kept_beyond_a_lowered_limit",
     ),
     Mutant(
         "An earlier attempt takes a line back from the next one",
         "adapters/dynamodb/lines.py",
         "holders.#id.a <= :attempt AND size",
         "attribute_exists(holders) AND size",
-        "tests/integration/test_store_model.py",
+        "tests/protocol/test_store_conditions.py::test_an_earlier_attempt_takes_no_line_from_a_later_one",
     ),
     Mutant(
         "A line is handed over although the limit was lowered",
         "adapters/dynamodb/lines.py",
         "AND attribute_not_exists(holders.#to) AND size(holders) <= :capacity",
         "AND attribute_not_exists(holders.#to) AND (size(holders) <= :capacity OR size(holders) > :capacity)",
-        "tests/integration/test_stories.py",
+        "tests/protocol/test_store_conditions.py::test_no_line_is_handed_over_beyond_a_lowered_limit",
     ),
     Mutant(
         "A line is handed to a call that holds one",
@@ -219,7 +219,7 @@ MUTANTS = (
         "usecases/lines.py",
         "return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls - shard * LINES_PER_SHARD))",
         "return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls))",
-        "tests/integration/test_stories.py::test_lines_in_several_shards_are_all_used_and_none_is_used_twice",
+        "tests/protocol/test_queue_and_lines.py::test_the_lines_of_all_shards_add_up_to_the_limit",
     ),
     Mutant(
         "Nothing looks into the queue after a line was freed",
@@ -263,15 +263,14 @@ MUTANTS = (
         "usecases/lines.py",
         "    if waiters and waiters[0].execution_id in holders and acquire(",
         "    if waiters and waiters[0].execution_id not in holders and acquire(",
-        "tests/integration/test_store_model.py"
-        "::test_whoever_is_handed_a_line_is_started_also_where_the_answer_is_lost",
+        "tests/integration/test_store_model.py::test_whoever_is_handed_a_line_is_started_also_where_the_answer_is_lost",
     ),
     Mutant(
         "A contact whose turn was taken without a line does not wait in the queue",
         "usecases/lines.py",
         "    if not turn.waits and turn.room is None:\n",
         "    if turn.waits and turn.room is None:\n",
-        "tests/integration/test_queue_of_batches.py",
+        "tests/protocol/test_queue_and_lines.py::test_a_contact_whose_turn_came_without_a_line_waits_in_the_queue",
     ),
     Mutant(
         "Retries that are due wait their turn behind first dials",
@@ -315,28 +314,30 @@ MUTANTS = (
         "usecases/dial_attempt.py",
         "        elif shard is not None:\n            saved = self.executions.save(execution.with_due(now))\n",
         "",
-        "tests/protocol/test_lines_are_kept.py",
+        "tests/protocol/test_lines_are_kept.py::test_a_dial_that_read_an_old_version_gives_no_line_away",
     ),
     Mutant(
         "A line that was acquired again is given away",
         "usecases/dial_attempt.py",
         "self.lines, self.functions, now, acquired_at)",
         "self.lines, self.functions, now, None)",
-        "tests/protocol/test_lines_are_kept.py",
+        "tests/protocol/test_lines_are_kept.py"
+        "::test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away",
     ),
     Mutant(
         "A dial that finds the limit lowered frees its line without a save",
         "usecases/dial_attempt.py",
         "            if waiting is not execution or frees:\n",
         "            if waiting is not execution:\n",
-        "tests/protocol/test_lines_are_kept.py",
+        "tests/protocol/test_lines_are_kept.py::test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_live_call",
     ),
     Mutant(
         "A long wait for the carrier keeps its line",
         "domain/execution.py",
         "state.attempt.line if keeps_line else None)",
         "state.attempt.line)",
-        "tests/protocol/test_lines_are_kept.py",
+        "tests/protocol/test_lines_are_kept.py"
+        "::test_a_call_that_the_carrier_puts_off_for_long_gives_its_line_up_and_takes_one_again",
     ),
     # ---- stops and pauses --------------------------------------------------------------------------------------------
     Mutant(
@@ -344,35 +345,38 @@ MUTANTS = (
         "usecases/batches.py",
         "    for execution in _contacts_about_to_be_dialled(batch, executions, agents, lines):\n        stop_waiting(",
         "    for execution in ():\n        stop_waiting(",
-        "tests/protocol/test_stops.py",
+        "tests/protocol/test_a_batch_is_held_at_once.py::test_a_contact_that_holds_its_line_is_stopped_with_its_batch",
     ),
     Mutant(
         "A pause does not make dials lose",
         "usecases/batches.py",
         "        await_dials(after, executions, agents, lines)\n",
         "        pass\n",
-        "tests/protocol/test_pauses.py",
+        "tests/protocol/test_a_batch_is_held_at_once.py"
+        "::test_a_contact_that_holds_its_line_waits_when_its_batch_is_paused_and_is_dialled_when_it_is_resumed",
     ),
     Mutant(
         "The stop of an agent does not look at line holders",
         "usecases/stop.py",
         "    stopped = stop_line_holders(agent, executions, agents, batches, lines, timers, functions, now)\n",
         "    stopped: list[str] = []\n",
-        "tests/protocol/test_stops.py",
+        "tests/protocol/test_stops.py"
+        "::test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its_line",
     ),
     Mutant(
         "A stop looks at the shards of today's limit only",
         "usecases/stop.py",
         "for shard in shards_in_use(agent) for one in",
         "for shard in range(1) for one in",
-        "tests/protocol/test_stops.py",
+        "tests/protocol/test_stops.py::test_a_dial_that_holds_its_line_is_seen_by_a_stop_whatever_the_limit_has_become",
     ),
     Mutant(
         "A stop of an agent leaves no mark",
         "usecases/stop.py",
         "return agents.save(replace(agent, stopped_before=now))",
         "return agents.save(agent)",
-        "tests/protocol/test_stops.py",
+        "tests/protocol/test_stops.py"
+        "::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
     ),
     Mutant(
         "Dial judges by the agent as it was before the line",
@@ -380,28 +384,30 @@ MUTANTS = (
         "        shard = self._take_line(execution, known, held, now)\n"
         "        agent = self.agents.get(execution.account_id, execution.agent_id)\n",
         "        shard = self._take_line(execution, known, held, now)\n        agent = known\n",
-        "tests/protocol/test_stops.py",
+        "tests/protocol/test_stops.py"
+        "::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
     ),
     Mutant(
         "Dial does not ask whether the batch was stopped",
         "usecases/stop.py",
         "        if not batch.may_dial:\n",
         "        if batch.deleted_at is not None:\n",
-        "tests/integration/test_batches.py",
+        "tests/protocol/test_one_dial.py::test_a_batchs_contact_is_dialled_only_while_its_batch_runs",
     ),
     Mutant(
         "A batch counts from its upload where its agent was stopped",
         "usecases/stop.py",
         "asked_at = batch.start_asked_at",
         "asked_at = batch.created_at",
-        "tests/protocol/test_stops.py",
+        "tests/protocol/test_stops.py"
+        "::test_a_batch_uploaded_before_a_stop_of_its_agent_runs_in_full_when_it_is_scheduled_after_it",
     ),
     Mutant(
         "A retry is announced after a stop",
         "usecases/stop.py",
         "return after if reason is None else after.without_retry(reason)",
         "return after",
-        "tests/protocol/test_stops.py",
+        "tests/protocol/test_stops.py::test_a_call_that_the_carrier_refuses_after_a_stop_announces_no_retry",
     ),
     Mutant(
         "A call that is being dialled is stopped",
@@ -415,14 +421,14 @@ MUTANTS = (
         "usecases/stop.py",
         "        timers.cancel_dial(execution.id, state.timer[0])\n",
         "        pass\n",
-        "tests/integration/test_api_calls.py::test_a_waiting_call_is_stopped_once_and_stays_stopped",
+        "tests/protocol/test_one_dial.py::test_a_stopped_call_leaves_no_schedule",
     ),
     Mutant(
         "A paused batch's contacts are dialled",
         "usecases/dial_attempt.py",
         "        if batch.paused:\n",
         "        if batch.paused and batch.deleted_at is not None:\n",
-        "tests/protocol/test_pauses.py",
+        "tests/protocol/test_one_dial.py::test_a_batchs_contact_is_dialled_only_while_its_batch_runs",
     ),
     # ---- the delayed set ---------------------------------------------------------------------------------------------
     Mutant(
@@ -430,7 +436,7 @@ MUTANTS = (
         "adapters/dynamodb/lines.py",
         'update, "rf = :read", values)',
         'update, "attribute_exists(pk) OR rf = :read", values)',
-        "tests/protocol/test_delayed_set.py",
+        "tests/protocol/test_store_conditions.py::test_the_delayed_sets_next_time_is_only_moved_as_it_was_read",
     ),
     Mutant(
         "Nothing looks again after the delayed set's next time was moved",
@@ -438,7 +444,7 @@ MUTANTS = (
         "        first = self._first_takeable(standing.batch_id, now)\n"
         "        if first is not None and (following is None or first < following):\n",
         "        first = following\n        if first is not None and following is None:\n",
-        "tests/protocol/test_delayed_set.py",
+        "tests/protocol/test_delayed_set.py::test_a_contact_that_enters_while_the_empty_set_is_looked_at_is_dialled",
     ),
     Mutant(
         "A contact enters the delayed set after its next time was lowered",
@@ -449,7 +455,7 @@ MUTANTS = (
         "        self._lower_room_from(standing_agent_id, batch_id, waiter.ready_at)\n"
         "        self._client.put_item(TableName=self._table, Item=to_item(item))\n"
         "        return True\n",
-        "tests/protocol/test_delayed_set.py",
+        "tests/protocol/test_store_conditions.py::test_a_contact_is_in_the_delayed_set_before_its_next_time_is_lowered",
     ),
     Mutant(
         "A batch's check does not correct the delayed set",
@@ -479,7 +485,8 @@ MUTANTS = (
         "adapters/dynamodb/lines.py",
         "AND (attribute_not_exists(tk) OR tk <= :old)",
         "AND (attribute_not_exists(tk) OR tk <= :old OR tk > :old)",
-        "tests/integration/test_store_model.py",
+        "tests/protocol/test_store_conditions.py"
+        "::test_of_two_that_see_the_same_contact_in_the_delayed_set_one_takes_it",
     ),
     Mutant(
         "A contact that was taken and not dialled is not taken again for a day",
@@ -530,7 +537,7 @@ MUTANTS = (
         "domain/batch.py",
         'return "delete again" if not self.cleared and now >= last_look else None',
         "return None",
-        "tests/protocol/test_deleted_batches.py",
+        "tests/protocol/test_deleted_batches.py::test_what_an_invocation_stored_after_the_removal_is_removed_too",
     ),
     Mutant(
         "A removed contact leaves its queue entry",
@@ -544,7 +551,8 @@ MUTANTS = (
         "domain/batch.py",
         "return str(uuid.uuid5(uuid.UUID(batch_id), str(row)))",
         "return str(uuid.uuid4())",
-        "tests/unit/test_batch.py",
+        "tests/unit/test_batch.py"
+        "::test_a_contacts_id_follows_from_batch_and_row_and_waits_for_its_turn_without_a_due_time",
     ),
     # ---- counts ------------------------------------------------------------------------------------------------------
     Mutant(
@@ -552,8 +560,7 @@ MUTANTS = (
         "usecases/tally.py",
         "if after is None or move.number > after]",
         "if after is None or move.number >= after]",
-        "tests/integration/test_queue_of_batches.py"
-        "::test_records_that_come_again_in_any_portions_are_counted_once",
+        "tests/integration/test_queue_of_batches.py::test_records_that_come_again_in_any_portions_are_counted_once",
     ),
     Mutant(
         "A shard is counted from an old place",
@@ -574,21 +581,21 @@ MUTANTS = (
         "usecases/carry_on_batch.py",
         "            finished = self._compare_counts(batch, seconds_left, repairs)\n",
         "            finished = True\n",
-        "tests/protocol/test_batch_counts.py",
+        "tests/protocol/test_batch_counts.py::test_a_batch_of_which_a_record_was_lost_completes_and_says_right_counts",
     ),
     Mutant(
         "A recount is believed although records were counted meanwhile",
         "usecases/carry_on_batch.py",
         "        moves = counted.position != recount.position\n",
         "        moves = False\n",
-        "tests/protocol/test_batch_counts.py",
+        "tests/protocol/test_recount_conditions.py::test_a_recount_during_which_a_record_was_counted_is_made_again",
     ),
     Mutant(
         "A recount is believed although a contact has changed in this moment",
         "usecases/carry_on_batch.py",
         "        moves = moves or (recount.newest is not None and recount.newest > now - RUNNING_CHECK)\n",
         "",
-        "tests/protocol/test_batch_counts.py",
+        "tests/protocol/test_recount_conditions.py::test_a_recount_of_contacts_that_have_just_changed_is_made_again",
     ),
     Mutant(
         "A correction outlasts the next record",
@@ -624,35 +631,36 @@ MUTANTS = (
         "usecases/deliver_events.py",
         "until is not None and until - now >= _LEASE_NEEDED:",
         "until is not None:",
-        "tests/protocol/test_delivery_leases.py",
+        "tests/protocol/test_delivery_leases.py"
+        "::test_a_lease_lasts_as_long_as_the_invocation_that_sends_under_it_may_run",
     ),
     Mutant(
         "What was handed over with the lease is believed however old it is",
         "usecases/deliver_events.py",
         "until is not None and until - self.now() >= LEASE - KNOWN_FOR",
         "until is not None",
-        "tests/protocol/test_delivery_leases.py",
+        "tests/protocol/test_delivery_leases.py::test_what_was_handed_over_with_a_lease_is_read_again_when_it_is_old",
     ),
     Mutant(
         "A delivery lease is kept after the last event",
         "usecases/deliver_events.py",
         "updated = replace(updated, delivery=updated.delivery.release())",
         "pass",
-        "tests/integration/test_stories.py",
+        "tests/protocol/test_delivery_leases.py::test_a_lease_is_given_back_with_the_last_event",
     ),
     Mutant(
         "An invocation that has lost its lease writes all the same",
         "usecases/deliver_events.py",
         "if read is None or read.delivery.lease != lease:",
         "if read is None:",
-        "tests/protocol/test_delivery_leases.py",
+        "tests/protocol/test_delivery_leases.py::test_an_invocation_that_has_lost_its_lease_leaves_the_others_alone",
     ),
     Mutant(
         "An event overtakes the one that was not taken",
         "usecases/deliver_events.py",
         "            if not answer.accepted and answer.status != GONE:\n                break\n",
         "",
-        "tests/integration/test_stories.py::test_an_endpoint_that_fails_three_times_gets_every_event_once_and_in_order",
+        "tests/protocol/test_delivery_leases.py::test_no_event_overtakes_one_that_was_not_taken",
     ),
     Mutant(
         "An event is tried again before its time",
@@ -760,28 +768,31 @@ MUTANTS = (
         "domain/execution.py",
         "        if self.state.is_waiting and attempt == self.state.attempt.number - 1:\n",
         "        if attempt == self.state.attempt.number - 1:\n",
-        "tests/protocol/test_late_reports.py",
+        "tests/protocol/test_late_reports.py"
+        "::test_once_the_retry_is_claimed_the_late_call_is_recorded_beside_its_attempt",
     ),
     Mutant(
         "A lost attempt is not reopened",
         "domain/execution.py",
         "        if self.state.is_waiting and attempt == self.state.attempt.number - 1:\n",
         "        if self.state.is_waiting and attempt == self.state.attempt.number + 1:\n",
-        "tests/protocol/test_late_reports.py",
+        "tests/protocol/test_late_reports.py"
+        "::test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped",
     ),
     Mutant(
         "Any failed attempt is reopened",
         "domain/execution.py",
         "        if not spoken_of.lost:\n",
         "        if not spoken_of.lost and spoken_of.ended_at is None:\n",
-        "tests/unit/test_execution.py",
+        "tests/unit/test_execution.py::test_an_earlier_attempts_callback_changes_nothing",
     ),
     Mutant(
         "The retry of a reopened attempt keeps its schedule",
         "usecases/record_report.py",
         "    if reopened:\n        leave_waiting(before, lines, timers)\n",
         "",
-        "tests/protocol/test_late_reports.py",
+        "tests/protocol/test_late_reports.py"
+        "::test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped",
     ),
     Mutant(
         "A clock that goes back takes updated_at with it",
@@ -810,14 +821,14 @@ MUTANTS = (
         "domain/execution.py",
         "UNKNOWN_DEADLINE = timedelta(minutes=6)",
         "UNKNOWN_DEADLINE = timedelta(minutes=2)",
-        "tests/protocol/test_time_constants.py::test_a_call_is_the_attempts_as_long_as_it_is_looked_for",
+        "tests/protocol/test_time_constants.py::test_an_unknown_call_is_given_up_after_five_to_ten_minutes",
     ),
     Mutant(
         "An unknown call is looked for all day",
         "domain/execution.py",
         "UNKNOWN_DEADLINE = timedelta(minutes=6)",
         "UNKNOWN_DEADLINE = timedelta(hours=24)",
-        "tests/protocol/test_time_constants.py::test_an_unknown_call_is_given_up_within_ten_minutes",
+        "tests/protocol/test_time_constants.py::test_an_unknown_call_is_given_up_after_five_to_ten_minutes",
     ),
     Mutant(
         "A lost timer is not looked after for 6 hours",
@@ -831,14 +842,14 @@ MUTANTS = (
         "domain/execution.py",
         "RINGING_CHECK = timedelta(minutes=3)",
         "RINGING_CHECK = timedelta(hours=6)",
-        "tests/protocol/test_time_constants.py::test_a_silent_call_is_asked_about_within_twenty_minutes",
+        "tests/protocol/test_time_constants.py::test_a_silent_call_is_asked_about_within_minutes",
     ),
     Mutant(
         "An answered call is not asked about for 6 hours",
         "domain/execution.py",
         "CALL_CHECK = timedelta(minutes=15)",
         "CALL_CHECK = timedelta(hours=6)",
-        "tests/protocol/test_time_constants.py::test_a_silent_call_is_asked_about_within_twenty_minutes",
+        "tests/protocol/test_time_constants.py::test_a_silent_call_is_asked_about_within_minutes",
     ),
     Mutant(
         "A waiting call's queue entry is not checked for a day",
@@ -852,57 +863,61 @@ MUTANTS = (
         "domain/execution.py",
         "LATEST_START = timedelta(hours=24)",
         "LATEST_START = timedelta(minutes=10)",
-        "tests/protocol/test_time_limits.py",
+        "tests/protocol/test_time_constants.py::test_the_carriers_refusals_end_a_call_after_a_day_and_not_before",
     ),
     Mutant(
         "The carrier's refusals are counted from the contact's creation",
         "domain/execution.py",
         "count, since = last.count + 1, last.since or last.at",
         "count, since = last.count + 1, self.created_at",
-        "tests/protocol/test_time_limits.py",
+        "tests/protocol/test_time_limits.py"
+        "::test_an_attempt_that_the_carrier_never_places_ends_after_a_day_and_not_before",
     ),
     Mutant(
         "A call that the carrier never places waits for ever",
         "domain/execution.py",
         "                if now >= since + LATEST_START:\n",
         "                if now < since:\n",
-        "tests/protocol/test_time_limits.py",
+        "tests/protocol/test_time_limits.py"
+        "::test_an_attempt_that_the_carrier_never_places_ends_after_a_day_and_not_before",
     ),
     Mutant(
         "A pause between two refusals counts",
         "domain/execution.py",
         "            if now - last.until < HOLDS_APART:\n",
         "            if now >= last.at:\n",
-        "tests/protocol/test_time_limits.py",
+        "tests/protocol/test_time_limits.py"
+        "::test_what_kept_a_call_waiting_between_two_answers_of_the_carrier_does_not_count",
     ),
     Mutant(
         "A queued call is too late",
         "domain/execution.py",
         "            self.queued_at is None\n            and not self.in_room\n            and ",
         "            ",
-        "tests/protocol/test_time_limits.py",
+        "tests/protocol/test_time_limits.py::test_a_queued_call_is_never_too_late_but_one_whose_timer_is_a_day_late_is",
     ),
     # ---- the sweeper -------------------------------------------------------------------------------------------------
     Mutant(
         "A missed timer is not made good",
         "usecases/sweep.py",
-        "            self.functions.dial(execution.id, number)\n            run.swept.repairs[Repair.TIMER_MISSED] += 1\n",
+        "            self.functions.dial(execution.id, number)\n"
         "            run.swept.repairs[Repair.TIMER_MISSED] += 1\n",
-        "tests/protocol/test_recovery_time.py",
+        "            run.swept.repairs[Repair.TIMER_MISSED] += 1\n",
+        "tests/protocol/test_sweeper_limits.py::test_a_timer_that_was_missed_is_made_good",
     ),
     Mutant(
         "Live calls are not asked about",
         "usecases/sweep.py",
         "        question = state.is_live or (",
         "        question = (",
-        "tests/integration/test_stories.py",
+        "tests/protocol/test_sweeper_limits.py::test_a_silent_call_is_asked_about",
     ),
     Mutant(
         "A question that has no place is dropped for this time",
         "usecases/sweep.py",
         "        if question and not run.has_room_for(execution):\n            return  #",
         "        if question and not run.has_room_for(execution):\n            question = False  #",
-        "tests/protocol/test_recovery_time.py",
+        "tests/protocol/test_sweeper_limits.py::test_a_call_for_which_there_is_no_question_left_stays_overdue",
     ),
     Mutant(
         "Two sweepers ask about one call",
@@ -913,63 +928,66 @@ MUTANTS = (
         "        if question:  # only whoever has moved it on hands it out\n"
         "            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)\n"
         "        self.executions.save(execution.with_due(now))\n",
-        "tests/protocol/test_recovery_time.py",
+        "tests/protocol/test_sweeper_limits.py::test_of_two_sweepers_that_meet_a_call_one_asks_about_it",
     ),
     Mutant(
         "Two workers sweep one shard",
         "adapters/dynamodb/sweep_leases.py",
         'OR u{shard} <= :now "',
         'OR u{shard} <= :now OR u{shard} > :now "',
-        "tests/protocol/test_recovery_time.py",
+        "tests/protocol/test_store_conditions.py::test_one_worker_holds_a_shard_of_the_sweeper",
     ),
     Mutant(
         "What is left of a shard is not handed to a worker",
         "usecases/sweep.py",
         "            self.functions.sweep_shard(shard, self.new_id()[:8], 1)\n",
         "            pass\n",
-        "tests/protocol/test_recovery_time.py",
+        "tests/protocol/test_sweeper_limits.py"
+        "::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
     ),
     Mutant(
         "A worker does not go on after its time",
         "usecases/sweep.py",
         "            self.functions.sweep_shard(shard, token, hop + 1)\n",
         "            pass\n",
-        "tests/protocol/test_recovery_time.py",
+        "tests/protocol/test_sweeper_limits.py::test_a_worker_whose_time_is_up_has_itself_invoked_again",
     ),
     Mutant(
         "The minute's run has no limit",
         "usecases/sweep.py",
         "                run.items -= 1\n",
         "                pass\n",
-        "tests/protocol/test_recovery_time.py",
+        "tests/protocol/test_sweeper_limits.py"
+        "::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
     ),
     Mutant(
         "Queue checks go before everything else",
         "usecases/sweep.py",
         "        run.items = limit\n        left = self._overdue(",
-        "        run.items = limit\n        self._work_through(self.due_items.queue_checks(now), run)\n        left = self._overdue(",
-        "tests/protocol/test_recovery_time.py",
+        "        run.items = limit\n        self._work_through(self.due_items.queue_checks(now), run)\n"
+        "        left = self._overdue(",
+        "tests/protocol/test_sweeper_limits.py::test_queue_checks_come_after_everything_else",
     ),
     Mutant(
         "The holder of a line is never doubted",
         "usecases/sweep.py",
         "if now - since >= LINE_GRACE}",
         "if now - since >= LINE_GRACE * 1000}",
-        "tests/integration/test_store_model.py",
+        "tests/protocol/test_sweeper_limits.py::test_the_line_of_a_call_that_is_over_is_freed",
     ),
     Mutant(
         "A call without its queue entry stays without it",
         "usecases/sweep.py",
         "                self.lines.enqueue(agent.agent_id, waiter(execution))\n",
         "                pass\n",
-        "tests/protocol/test_queue_against_calls.py",
+        "tests/protocol/test_queue_against_calls.py::test_a_call_that_waits_and_has_no_entry_gets_it_again",
     ),
     Mutant(
         "An unknown call id frees the line of a live call at once",
         "usecases/sweep.py",
         "            if self.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):\n",
         "            if self.now() < attempt.dialed_at:\n",
-        "tests/protocol/test_live_calls_outlast_the_carriers_memory.py",
+        "tests/protocol/test_live_calls_outlast_the_carriers_memory.py::test_a_call_that_is_up_outlasts_a_wrong_answer",
     ),
     # ---- the carrier -------------------------------------------------------------------------------------------------
     Mutant(
@@ -993,8 +1011,7 @@ MUTANTS = (
         "domain/circuit.py",
         "return None if now < self.next_try_at else replace(self, next_try_at=now + PROBE_LASTS)",
         "return None if now < self.next_try_at else self",
-        "tests/unit/test_circuit.py"
-        "::test_while_it_is_open_nobody_is_let_through_until_its_wait_is_over_and_then_one",
+        "tests/unit/test_circuit.py::test_while_it_is_open_nobody_is_let_through_until_its_wait_is_over_and_then_one",
     ),
     Mutant(
         "A circuit that works again lets all calls through at once",
@@ -1008,7 +1025,7 @@ MUTANTS = (
         "usecases/circuit_breaker.py",
         "            if wrong is None:\n",
         "            if wrong is None or circuit.opened_at is not None:\n",
-        "tests/integration/test_carrier_outage.py",
+        "tests/protocol/test_carrier_trouble.py::test_what_certainly_placed_nothing_costs_no_call",
     ),
     Mutant(
         "A probe is counted before it is stored",
@@ -1025,7 +1042,7 @@ MUTANTS = (
         "adapters/dynamodb/idempotency.py",
         'ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",',
         'ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now OR expires_at > :now",',
-        "tests/integration/test_api_calls.py::test_of_two_requests_at_once_one_makes_the_call_and_both_answer_it",
+        "tests/protocol/test_store_conditions.py::test_an_idempotency_key_is_claimed_once",
     ),
     Mutant(
         "An Idempotency-Key is forgotten after an hour",
@@ -1044,10 +1061,10 @@ MUTANTS = (
     # ---- calling hours -----------------------------------------------------------------------------------------------
     Mutant(
         "Calling hours are asked in the first of a number's zones only",
-        "usecases/dial_attempt.py",
-        "        zones = time_zones(execution.user_number)\n",
-        "        zones = time_zones(execution.user_number)[:1]\n",
-        "tests/integration/test_stories.py",
+        "domain/calling_window.py",
+        "places = [ZoneInfo(zone) for zone in zones]",
+        "places = [ZoneInfo(zone) for zone in zones[:1]]",
+        "tests/unit/test_calling_window.py::test_zones_too_far_apart_are_never_open_at_once",
     ),
 )
 

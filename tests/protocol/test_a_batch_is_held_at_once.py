@@ -41,9 +41,7 @@ def ask_during_a_dial(world: World, monkeypatch: pytest.MonkeyPatch, story: Stor
     return batch_id
 
 
-def test_a_contact_that_holds_its_line_is_stopped_with_its_batch(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_contact_that_holds_its_line_is_stopped_with_its_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     story = Story(world, 7, lines=1)
     ask_during_a_dial(world, monkeypatch, story, "/stop")
     assert world.carrier.calls.all() == []

@@ -1,4 +1,4 @@
-"""A call that waits for a line is started when one is free: it joins the queue first, looks then, and looks everywhere."""
+"""A call that waits is started when a line is free: it joins the queue first, looks then, and looks everywhere."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -9,8 +9,9 @@ import pytest
 from moto import mock_aws
 
 from redial.adapters.dynamodb.lines import DynamoLines
-from redial.ports import Queue, Waiter
-from redial.usecases.lines import LINES_PER_SHARD, pass_on, wait
+from redial.domain.batch import contact_id
+from redial.ports import Queue, Standing, Waiter
+from redial.usecases.lines import LINES_PER_SHARD, capacity, fill, pass_on, shards, wait
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
 from tests.support.table import TABLE_NAME, create_table
 
@@ -99,3 +100,21 @@ def test_a_call_leaves_the_queue_before_it_is_started(client: Any) -> None:
     wait(agent(max_concurrent_calls=1), waits("mine"), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
     assert dials.started == [("mine", 0)]
     assert [one.execution_id for one in lines.queue(AGENT_ID).waiters] == ["mine"]
+
+
+def test_a_contact_whose_turn_came_without_a_line_waits_in_the_queue(client: Any) -> None:
+    """The line was free when its turn was looked for, and another call took it."""
+    lines, dials = DynamoLines(client, TABLE_NAME), Dials()
+    lines.join(Standing("1" * 32, AGENT_ID, 1, 3, TEN))
+    assert lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "quicker", 1, TEN)
+    lines.holders = lambda agent_id, shard: {}  # type: ignore[method-assign]  # as they were before
+    fill(agent(max_concurrent_calls=1), (0,), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    assert dials.started == []
+    assert [one.execution_id for one in lines.queue(AGENT_ID).waiters] == [contact_id("1" * 32, 1)]
+
+
+@pytest.mark.parametrize("limit", [1, LINES_PER_SHARD, LINES_PER_SHARD + 1, 3 * LINES_PER_SHARD])
+def test_the_lines_of_all_shards_add_up_to_the_limit(limit: int) -> None:
+    one = agent(max_concurrent_calls=limit)
+    assert sum(capacity(one, shard) for shard in range(shards(one))) == limit
+    assert max(capacity(one, shard) for shard in range(shards(one))) <= LINES_PER_SHARD

@@ -1,18 +1,17 @@
 """What each conditional write of the store refuses, asked on the store itself."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
+from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
-from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.domain.batch import Batch
 from redial.domain.execution import Execution
 from redial.ports import IdempotentRequest, StaleVersion, Standing, Waiter

@@ -21,6 +21,7 @@ from redial.domain.batch import TOMBSTONE_LIFE, WORK_LEASE, Batch
 from redial.domain.circuit import PROBE_LASTS
 from redial.domain.delivery import LEASE
 from redial.domain.execution import CLAIM_GRACE, UNKNOWN_DEADLINE, Execution
+from redial.domain.outcome import NotPlaced
 from redial.domain.status import Status
 from redial.usecases.sweep import LINE_GRACE, WORKER_LEASE
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, TEN, minutes, placed, queued, reported, seconds
@@ -92,6 +93,15 @@ def test_a_silent_call_is_asked_about_within_minutes() -> None:
 def test_an_unknown_call_is_given_up_after_five_to_ten_minutes() -> None:
     """The carrier's list may show it only after a while; and until then no retry follows and its line is held."""
     assert minutes(5) <= UNKNOWN_DEADLINE <= minutes(10)
+
+
+def test_the_carriers_refusals_end_a_call_after_a_day_and_not_before() -> None:
+    execution, hours = queued(), 0.0
+    while not execution.state.is_final and hours < 48:
+        hours += 0.25
+        claimed = execution.claim(TEN + minutes(60 * hours), CALLER_ID, 0, "token")
+        execution = claimed.answered_by_carrier(1, NotPlaced("throttled"), TEN + minutes(60 * hours), 0.5)
+    assert 24 <= hours <= 25
 
 
 # ---- what outlasts what ---------------------------------------------------------------------------------------------
