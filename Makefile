@@ -137,6 +137,10 @@ pytest: .venv/ready ## Only the tests, on one Python. ARGS='-k stop'
 simulate: .venv/ready ## Let everything go wrong by seed, and check every promise. SEEDS=1000 FIRST=1, or SEED=48213 for its timeline
 	@$(WITH_PATH) .venv/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
 
+.PHONY: nightly
+nightly: .venv/ready ## What takes too long for `make test`
+	@$(WITH_PATH) .venv/bin/python -m tests.simulation.interleavings
+
 .PHONY: bench
 bench: .venv/ready ## Cost of an attempt, here and elsewhere; speed and size of what is deployed; targets. ARGS=--docs
 	@$(WITH_PATH) .venv/bin/python -m bench $(ARGS)

@@ -24,6 +24,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 
     # Lambda tries again under the same id: what it was cut off at, it goes on with at once.
     done = wiring.batch().carry_on(batch_id, context.aws_request_id, seconds_left)
-    if "start" in done:
+    if "start" in done.work:
         telemetry.batch_started()
-    logger.info("carried on", extra={"done": done})
+    telemetry.batch_repaired(done.repairs)
+    logger.info("carried on", extra={"done": done.work, "repairs": dict(done.repairs)})

@@ -177,7 +177,12 @@ def test_a_carrier_that_is_not_there_was_not_reached(world: World) -> None:
         nowhere.ask("CA" + "0" * 32)
 
 
-def test_refused_credentials_are_an_error(world: World) -> None:
+def test_a_check_places_nothing_and_finds_nothing_wrong(world: World) -> None:
+    assert world.twilio().check() is None
+    assert world.carrier.calls.all() == []
+
+
+def test_refused_credentials_place_nothing(world: World) -> None:
     class Wrong(World):
         def get(self) -> TwilioCredentials:
             return TwilioCredentials(self.carrier.account_sid, "wrong")
@@ -187,8 +192,9 @@ def test_refused_credentials_are_an_error(world: World) -> None:
 
     wrong = TwilioCarrier(Http(), Wrong(world.timeline, world.carrier, world.api, world.public), world.api.url)
     result = wrong.place(world.request())
-    assert isinstance(result, Refused)
-    assert result.outcome.status is Status.ERROR
+    assert isinstance(result, NotPlaced) and result.outage
+    assert wrong.check() == result.reason
+    assert world.carrier.calls.all() == []
 
 
 def test_an_unknown_call_is_none(world: World) -> None:

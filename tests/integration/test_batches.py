@@ -19,6 +19,8 @@ from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, re
 
 RETRIES = {"enabled": True, "max_retries": 2, "retry_intervals_minutes": [15, 30]}
 PREFIX = "+1202555"
+TOMBSTONE = {"pk", "sk", "v", "ac", "ag", "ca", "fi", "ch", "da", "va", "in", "cl", "expires_at", "due_shard", "due_at"}
+"""All that is stored of a removed batch."""
 
 
 @pytest.fixture
@@ -463,7 +465,7 @@ def test_a_batch_that_is_not_to_run_cannot_be_stopped_and_can_be_deleted(client:
     assert client.api("DELETE", f"/batches/{batch_id}").json == {"message": "success", "state": "deleted"}
     assert client.api("GET", f"/batches/{batch_id}").status == 404
     client.advance(10)
-    assert stored_about(client, batch_id) == []
+    assert stored_about(client, batch_id) == [tombstone(client, batch_id)]
 
 
 def test_delete_removes_waiting_contacts_at_once_and_live_ones_when_they_are_over(client: LocalClient) -> None:
@@ -478,7 +480,7 @@ def test_delete_removes_waiting_contacts_at_once_and_live_ones_when_they_are_ove
     assert client.api("GET", f"/executions/{contact_id(batch_id, 6)}").status == 404
     client.advance(60)
     assert len(client.calls()) == placed
-    assert stored_about(client, batch_id) == []
+    assert stored_about(client, batch_id) == [tombstone(client, batch_id)]
     assert request("GET", f"{client.stack.url}/_local/schedules").json == []
     assert client.api("GET", "/user/me").json["concurrency"]["current"] == 0
 
@@ -495,6 +497,14 @@ def stored_about(client: LocalClient, batch_id: str) -> list[Any]:
     return items + [one["Key"] for one in listed.get("Contents", []) if batch_id in one["Key"]]
 
 
+def tombstone(client: LocalClient, batch_id: str) -> Any:
+    """What is left of a removed batch: its id is not used again, and nothing of its contacts is kept."""
+    key = {"pk": {"S": f"B#{batch_id}"}, "sk": {"S": "B"}}
+    item = client.stack.aws.client("dynamodb").get_item(TableName=client.stack.environment["TABLE_NAME"], Key=key)
+    assert {"da", "expires_at"} <= item["Item"].keys() <= TOMBSTONE, item["Item"]
+    return item["Item"]
+
+
 def test_a_batch_can_be_scheduled_stopped_and_deleted_while_its_file_is_being_read(client: LocalClient) -> None:
     """Nothing has been read when the requests come: the clock stands still until it is advanced."""
     scheduled, stopped, deleted = (created(client, contacts(50, 1000 + 50 * index)) for index in range(3))
@@ -509,7 +519,7 @@ def test_a_batch_can_be_scheduled_stopped_and_deleted_while_its_file_is_being_re
     assert batch(client, scheduled)["valid_contacts"] == 50
     assert batch(client, stopped)["status"] == "stopped"
     assert client.calls() == []
-    assert stored_about(client, deleted) == []
+    assert stored_about(client, deleted) == [tombstone(client, deleted)]
     client.advance(180)
     assert batch(client, scheduled)["status"] == "completed"
 

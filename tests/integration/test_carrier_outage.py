@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from redial.adapters.dynamodb.circuits import DynamoCircuits
-from redial.domain.circuit import FAILURES_TO_OPEN_AT_ONCE, LOOK_EVERY, Circuit, CircuitState
+from redial.domain.circuit import FAILURES_TO_OPEN, LOOK_EVERY, Circuit, CircuitState
 from redial.domain.outcome import Accepted, Unknown
 from redial.ports import StaleVersion
 from redial.usecases.circuit_breaker import CircuitBreaker
@@ -21,7 +21,7 @@ from tests.support.samples import TEN, minutes, seconds
 from tests.support.table import TABLE_NAME, create_table
 
 RETRIES = {"enabled": True, "max_retries": 1, "retry_on_statuses": ["error"], "retry_intervals_minutes": [60]}
-FAILING = FAILURES_TO_OPEN_AT_ONCE
+FAILING = FAILURES_TO_OPEN
 WAITING = 30
 
 
@@ -106,7 +106,9 @@ def test_a_batch_is_held_as_well() -> None:
 
 
 def _a_batch(client: LocalClient) -> None:
-    numbers = [f"+12025550{number:03d}" for number in range(15)]  # ten lines: ten are unknown for six minutes, then one
+    numbers = [
+        f"+12025550{number:03d}" for number in range(15)
+    ]  # five are unknown, then a probe after 1, 3 and 7 minutes
     for number in numbers:
         client.script(number, "error-500")
     form = multipart([("agent_id", client.stack.agent_id), ("start", "now")], "\n".join(["contact_number", *numbers]))
@@ -117,11 +119,15 @@ def _a_batch(client: LocalClient) -> None:
         client.script(number, "completed")
     client.advance(60)
     done = client.api("GET", f"/batches/{batch}").json
-    assert (done["status"], done["execution_status"]) == ("completed", {"completed": 4, "error": 11})
+    assert (done["status"], done["execution_status"]) == ("completed", {"completed": 7, "error": 8})
     client.assert_sound()
 
 
 # ---- the breaker over its store ------------------------------------------------------------------------------------
+
+
+def works() -> None:
+    """A check that finds nothing wrong."""
 
 
 @pytest.fixture
@@ -157,7 +163,7 @@ def test_while_all_is_well_a_process_looks_now_and_then_and_writes_nothing(circu
     client.meta.events.register("before-call.dynamodb", lambda model, **_: asked.update([model.name]))
     breaker = CircuitBreaker(DynamoCircuits(client, TABLE_NAME, lambda: now[0]), lambda: now[0])
     for _ in range(100):
-        admission = breaker.admit("acme", "twilio")
+        admission = breaker.admit("acme", "twilio", works)
         assert admission.held_until is None
         assert not breaker.tell("acme", "twilio", Accepted("CA1"), admission.probing)
         now[0] += LOOK_EVERY / 50
@@ -169,12 +175,29 @@ def test_of_two_processes_one_probes(circuits: DynamoCircuits) -> None:
     client = boto3.client("dynamodb")
     stores = [DynamoCircuits(client, TABLE_NAME, lambda: now[0]) for _ in range(2)]
     one, other = (CircuitBreaker(store, lambda: now[0]) for store in stores)
-    opened = [breaker.tell("acme", "twilio", Unknown("503"), False) for _ in range(10) for breaker in (one, other)]
-    assert opened == [False] * 19 + [True]
-    assert one.admit("acme", "twilio").held_until == other.admit("acme", "twilio").held_until == TEN + minutes(1)
+    tellers = [one, other] * FAILURES_TO_OPEN
+    opened = [breaker.tell("acme", "twilio", Unknown("503"), False) for breaker in tellers[:FAILURES_TO_OPEN]]
+    assert opened == [False] * (FAILURES_TO_OPEN - 1) + [True]
+    assert {breaker.admit("acme", "twilio", works).held_until for breaker in (one, other)} == {TEN + minutes(1)}
     now[0] += minutes(1)
-    first, second = one.admit("acme", "twilio"), other.admit("acme", "twilio")
+    first, second = one.admit("acme", "twilio", works), other.admit("acme", "twilio", works)
     assert (first.probing, first.held_until) == (True, None)
     assert second.held_until is not None and "503" in second.reason
     assert not one.tell("acme", "twilio", Accepted("CA1"), first.probing)
-    assert other.admit("acme", "twilio").held_until is None
+    assert other.admit("acme", "twilio", works).held_until is None
+
+
+def test_a_check_that_fails_lets_no_call_through_and_is_repeated_later(circuits: DynamoCircuits) -> None:
+    now, answers = [TEN], ["Twilio answered 503", "Twilio answered 502", None]
+    breaker = CircuitBreaker(circuits, lambda: now[0])
+    for _ in range(FAILURES_TO_OPEN):
+        breaker.tell("acme", "twilio", Unknown("503"), False)
+    for wait, reason in ((1, "Twilio answered 503"), (2, "Twilio answered 502")):
+        now[0] += minutes(wait)
+        admission = breaker.admit("acme", "twilio", lambda: answers.pop(0))
+        assert not admission.probing and admission.held_until is not None
+        assert admission.reason == f"the carrier fails for all calls: {reason}"
+        assert breaker.admit("acme", "twilio", works).held_until == admission.held_until
+    now[0] += minutes(4)
+    assert breaker.admit("acme", "twilio", lambda: answers.pop(0)).probing
+    assert answers == []

@@ -269,9 +269,10 @@ def test_nobody_counts_a_shard_from_an_old_place(batches: DynamoBatches) -> None
 def test_a_deleted_batch_leaves_no_counts_behind(batches: DynamoBatches) -> None:
     batch = running(batches, 1)
     count(batches, "shard-a", moved(1, None, Status.QUEUED))
-    batches.save(batch.delete(TEN))
+    deleted = batches.save(batch.delete(TEN))
     count(batches, "shard-b", moved(1, Status.QUEUED, None))
-    batches.remove(FIRST)
+    batches.remove_counts(FIRST)
+    batches.save(deleted.removed(TEN))
     assert batches.counts(FIRST) == {}
     count(batches, "shard-c", moved(2, Status.QUEUED, None))
     assert batches.counts(FIRST) == {}

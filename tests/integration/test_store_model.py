@@ -40,6 +40,7 @@ from redial.ports import Due, IdempotentRequest, StaleVersion, Standing, Waiter
 from redial.usecases.accounts import ApiKey
 from redial.usecases.lines import LINES_CHECK, fill_all, pass_on, wait
 from redial.wire.stored_execution import DUE_SHARDS
+from redial.wire.timestamps import to_ms
 from tests.integration.test_queue_of_batches import Started
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, minutes, queued, seconds
 from tests.support.table import TABLE_NAME, create_table
@@ -359,12 +360,12 @@ class HeldLines(_Machine):
             if self.due.get(shard) is None:
                 self.due[shard] = now + LINES_CHECK
 
-    @rule(shard=st.sampled_from(SHARDS), who=WHO, attempt=ATTEMPT, lost=LOST)
-    def release(self, shard: int, who: str, attempt: int, lost: int) -> None:
+    @rule(shard=st.sampled_from(SHARDS), who=WHO, attempt=ATTEMPT, since=st.none() | NOW, lost=LOST)
+    def release(self, shard: int, who: str, attempt: int, since: datetime | None, lost: int) -> None:
         held = self.holders[shard]
-        ours = who in held and held[who][0] == attempt
+        ours = who in held and held[who][0] == attempt and since in (None, held[who][1])
         with self.losing(lost):
-            self.store.release(AGENT, shard, who, attempt)
+            self.store.release(AGENT, shard, who, attempt, since)
         if ours:
             del held[who]
 
@@ -375,6 +376,7 @@ class HeldLines(_Machine):
         capacity=st.integers(1, CAPACITY),
         to=WAITERS,
         now=NOW,
+        since=st.none() | NOW,
         lost=LOST,
     )
     def hand_over(
@@ -385,14 +387,16 @@ class HeldLines(_Machine):
         capacity: int,
         to: Waiter,
         now: datetime,
+        since: datetime | None,
         lost: int,
     ) -> None:
         held = self.holders[shard]
         holders = [(one, number) for one, (number, _) in held.items()]
         who, attempt = data.draw(st.sampled_from([*holders, *holders, made_up]))
         may = who in held and held[who][0] == attempt and to.execution_id not in held and len(held) <= capacity
+        may = may and since in (None, held[who][1])
         with self.losing(lost):
-            handed = self.store.hand_over(AGENT, shard, capacity, who, attempt, to, now)
+            handed = self.store.hand_over(AGENT, shard, capacity, who, attempt, to, now, since)
         same_again = who not in held and held.get(to.execution_id) == (to.attempt, now)
         assert handed == (may or same_again), "the very same again is the same write again"
         if may:
@@ -721,23 +725,20 @@ class BatchRooms(_Standings):
         if read is None:
             return
         room = self.rooms[batch_id]
-        following: list[datetime] = []
-        due: tuple[datetime, str] | None = None
-        for key, (waiter, since) in sorted(room.items()):
-            if waiter.ready_at > now:
-                following.append(waiter.ready_at)
-                break
-            if since is None or since <= now - TAKEN:
-                due = key
-                break
-            following.append(since + TAKEN)
+        takeable = {
+            key: waiter.ready_at if since is None else max(waiter.ready_at, since + TAKEN)
+            for key, (waiter, since) in room.items()
+        }
+        at_their_time = [key for key in sorted(room) if key[0] <= now]
+        due = next((key for key in at_their_time if takeable[key] <= now), None)
         lost = lost if due is not None else 0
         with self.losing(lost):
             taken = self.store.take_from_room(read, now)
         if due is None:
             assert taken is None
             if read.room_from is not None:
-                self.standings[batch_id] = replace(self.standings[batch_id], room_from=min(following, default=None))
+                first = min(takeable.values(), default=None)
+                self.standings[batch_id] = replace(self.standings[batch_id], room_from=first)
             return
         waiter, _ = room[due]
         if lost == 1:
@@ -746,11 +747,49 @@ class BatchRooms(_Standings):
             room[due] = (waiter, None)
             if not stale:
                 self.started(read, now)
+            standing = self.standings[batch_id]
+            if standing.room_from is None or standing.room_from > waiter.ready_at:
+                self.standings[batch_id] = replace(standing, room_from=waiter.ready_at)
         else:
             room[due] = (waiter, now)
             assert taken == (waiter, self.started(replace(read, next_at=self.standings[batch_id].next_at), now))
             return
         assert taken is None, "another was quicker, or the answer was lost"
+
+    @rule(batch_id=WHICH, now=NOW, moved_to=st.none() | NOW, moved=st.booleans(), lost=LOST)
+    def correct_room(self, batch_id: str, now: datetime, moved_to: datetime | None, moved: bool, lost: int) -> None:
+        """Whatever the time of the next look has come to be, it is not later than the first entry's afterwards."""
+        standing = self.standings.get(batch_id)
+        if standing is not None and moved:
+            update: dict[str, Any] = {"UpdateExpression": "REMOVE rf"}
+            if moved_to is not None:
+                value = {":at": {"N": str(to_ms(moved_to))}}
+                update = {"UpdateExpression": "SET rf = :at", "ExpressionAttributeValues": value}
+            key = {"pk": {"S": f"Q#{AGENT}"}, "sk": {"S": f"0b#{batch_id}"}}
+            self.client.update_item(TableName=TABLE_NAME, Key=key, **update)
+            standing = self.standings[batch_id] = replace(standing, room_from=moved_to)
+        first = min(
+            (
+                waiter.ready_at if since is None else max(waiter.ready_at, since + TAKEN)
+                for waiter, since in self.rooms[batch_id].values()
+            ),
+            default=None,
+        )
+        with self.losing(lost):
+            corrected = self.store.correct_room(AGENT, batch_id, now)
+        if standing is None or first is None or (standing.room_from is not None and standing.room_from <= first):
+            assert not corrected
+            return
+        assert corrected == (lost != 1), "the very same write again changes nothing"
+        self.standings[batch_id] = replace(standing, room_from=first)
+
+    @rule(batch_id=WHICH, others=st.sets(WAITERS, max_size=3))
+    def absent_from_room(self, batch_id: str, others: set[Waiter]) -> None:
+        there = {waiter for waiter, _ in self.rooms[batch_id].values()}
+        by_place = {(one.ready_at, one.execution_id): one for one in (*others, *there)}  # a key is asked for once
+        asked = list(by_place.values())
+        absent = [one for one in asked if (one.ready_at, one.execution_id) not in self.rooms[batch_id]]
+        assert self.store.absent_from_room(batch_id, asked) == absent
 
     @rule(batch_id=WHICH, data=st.data(), made_up=WAITERS, lost=LOST)
     def leave_room(self, batch_id: str, data: st.DataObject, made_up: Waiter, lost: int) -> None:
@@ -860,12 +899,15 @@ class OtherStores(_Machine):
                 assert saved == replace(changed, version=stored.version + 1)
                 self.batches[batch_id] = saved
 
-    @rule(batch_id=st.sampled_from(BATCHES), lost=LOST)
-    def remove_batch(self, batch_id: str, lost: int) -> None:
+    @rule(batch_id=st.sampled_from(BATCHES), now=NOW, lost=LOST)
+    def remove_batch(self, batch_id: str, now: datetime, lost: int) -> None:
+        """Its counts are gone, and its tombstone keeps its id from being used again."""
         with self.losing(lost):
-            self.batch_store.remove(batch_id)
-        self.batches.pop(batch_id, None)
+            self.batch_store.remove_counts(batch_id)
         self.counts[batch_id].clear()
+        stored = self.batches.get(batch_id)
+        if stored is not None:
+            self.batches[batch_id] = self.batch_store.save(stored.removed(now).with_due(now))
 
     @rule(
         batch_id=st.sampled_from(BATCHES),

@@ -203,10 +203,10 @@ def test_a_late_report_and_the_claim_of_the_retry_are_decided_by_one_write(
     place_late(world, monkeypatch, retry_at + 5)
     admit, ask = CircuitBreaker.admit, world._ask_carrier
 
-    def admit_slowly(self: CircuitBreaker, account_id: str, provider: str) -> Any:
+    def admit_slowly(self: CircuitBreaker, *arguments: Any) -> Any:
         if world.seen.claimed_at and report_first:
             world.functions.sleep(30)
-        return admit(self, account_id, provider)
+        return admit(self, *arguments)
 
     def ask_slowly(sent: Request, limits: Any) -> Any:
         if sent.method == "POST" and len(world.seen.claimed_at) > 1 and not report_first:

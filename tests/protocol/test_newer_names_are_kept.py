@@ -19,7 +19,7 @@ from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.domain.batch import Batch
-from redial.domain.circuit import FAILURES_TO_OPEN_AT_ONCE, RESUMING_FOR, Circuit
+from redial.domain.circuit import FAILURES_TO_OPEN, RESUMING_FOR, Circuit
 from redial.domain.execution import Change, Execution, Note
 from redial.domain.outcome import Accepted, NotPlaced, Unknown
 from redial.wire import stored_batch, stored_execution
@@ -238,7 +238,7 @@ def test_a_circuit_keeps_them_when_it_opens_resumes_and_closes(client: Any) -> N
         return store.get(ACCOUNT_ID, "twilio")
 
     circuit = store.get(ACCOUNT_ID, "twilio")
-    for _ in range(FAILURES_TO_OPEN_AT_ONCE):
+    for _ in range(FAILURES_TO_OPEN):
         circuit = step(circuit.told(Unknown("503"), False, TEN))
     assert circuit.next_try_at is not None
     circuit = step(circuit.told(Accepted("CA1"), True, circuit.next_try_at))

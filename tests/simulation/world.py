@@ -164,6 +164,10 @@ class World(LocalStack):
         self.requests: Counter[str] = Counter()
         self.cuts_off: Callable[[Invocation, str], bool] = lambda invocation, where: False
         """Whether a function ends here: before or after one of its requests, to AWS or over HTTP."""
+        self.before_request: Callable[[str, str, bytes], None] = lambda service, operation, body: None
+        """Sees each request of a function before it is sent (service, operation, body), and may hold it up."""
+        self.refused: set[tuple[str, str]] = set()
+        """Endpoints, and the status of the events that each of them answers with 410."""
         self.on_placed: list[Callable[[World, Placed], None]] = []
         self.on_written: list[Callable[[World, Execution | None, Execution], None]] = []
         self.outages: dict[str, tuple[datetime, datetime, str]] = {}
@@ -339,7 +343,9 @@ class World(LocalStack):
         return [decode(item) for item in self.items("X#")]
 
     def stored_batches(self) -> list[Batch]:
-        return [decode_batch(item) for item in self.items("B#") if item["sk"] == "B"]
+        """All batches but those that were removed and have only a tombstone."""
+        found = [decode_batch(item) for item in self.items("B#") if item["sk"] == "B"]
+        return [batch for batch in found if not batch.is_tombstone]
 
     def has_endpoint(self, execution: Execution) -> bool:
         """Whether its agent has a webhook, which here is set once and for all, right after the agent is made."""
@@ -357,6 +363,7 @@ class World(LocalStack):
         invocation, faults = self.functions.current(), self.faults
         if invocation is None:
             return ask()
+        self.before_request(service, operation, body)
         who = invocation.function.name.removeprefix("redial-")
         self.requests[f"{who} {service} {operation}"] += 1
         if invocation.gone is None and self.requests.total() > MOST_REQUESTS:
@@ -499,6 +506,7 @@ class World(LocalStack):
         watched = OutsideRequest("before", "http", f"{method} {url}", invocation)
         self.aws.tell(watched)
         if invocation is not None:
+            self.before_request("http", f"{method} {parts.path}", body)
             self._maybe_kill(invocation, f"before {method} {parts.path}")
         if parts.port == PORTS["carrier"]:
             answer = self._ask_carrier(sent, limits)
@@ -562,6 +570,8 @@ class World(LocalStack):
                 self.functions.sleep(float(limits["total_timeout_seconds"]))
                 raise NoAnswer("no answer in time")
             return self._told(name, sent, int(how))
+        if (name, json.loads(sent.body)["status"]) in self.refused:
+            return self._told(name, sent, 410)
         if faults.strikes("endpoint hangs"):
             self.functions.sleep(float(limits["total_timeout_seconds"]))
             raise NoAnswer("no answer in time")

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from redial.adapters.dynamodb.items import from_item, to_item
-from redial.domain.batch import WORK_LEASE, Batch, BatchStatus, all_final, contact, contact_id, is_batch_id, subject
+from redial.domain.batch import (
+    TOMBSTONE_LIFE,
+    WORK_LEASE,
+    Batch,
+    BatchStatus,
+    Recount,
+    all_final,
+    contact,
+    contact_id,
+    is_batch_id,
+    subject,
+)
 from redial.domain.execution import MILLISECOND
 from redial.domain.status import Status
 from redial.wire.batch_json import humanized, render, render_event
@@ -68,6 +79,7 @@ def test_a_batch_scheduled_while_its_file_is_read_is_not_processed_afterwards() 
         (running().complete(TEN, {}), "leave"),
         (created().fail("line 2 is no text", TEN), "clear"),
         (running().delete(TEN), "delete"),
+        (replace(running().delete(TEN), cleared=True), "delete again"),
     ],
 )
 def test_what_is_to_be_done_follows_from_how_it_stands(batch: Batch, work: str | None) -> None:
@@ -125,9 +137,30 @@ def test_its_stored_form_says_the_same() -> None:
         worker="w",
         worker_until=TEN + minutes(16),
         deleted_at=TEN,
+        recount=Recount("p1", TEN, TEN + minutes(60), 500, {"completed": 499, "queued": 1}, TEN, {"completed": 500}),
     ).with_due(TEN)
-    for batch in (created(), read(), full):
+    for batch in (created(), read(), full, full.removed(TEN).with_due(TEN)):
         assert decode(encode(batch)) == batch
+
+
+def test_a_tombstone_is_small_and_has_nothing_to_send_or_to_list() -> None:
+    batch = running().stop(TEN + minutes(1), "stopped by request", {"queued": 3}).delete(TEN + minutes(2))
+    stone = batch.removed(TEN + minutes(3)).with_due(TEN + minutes(3))
+    assert stone.is_tombstone and not stone.may_dial and not stone.is_stoppable
+    assert statuses(stone) == ["created"]
+    assert stone.pending() == ()
+    assert stone.expires_at == TEN + minutes(3) + TOMBSTONE_LIFE
+    item = encode(stone)
+    assert "listing_key" not in item
+    assert item["expires_at"] == (TEN + minutes(3) + TOMBSTONE_LIFE).timestamp()
+    last_look = TEN + minutes(3) + WORK_LEASE
+    assert (stone.work(last_look - minutes(1)), stone.due_at, stone.work(last_look)) == (
+        None,
+        last_look,
+        "delete again",
+    )
+    cleared = replace(stone, cleared=True)
+    assert (cleared.work(last_look), cleared.with_due(last_look).due_at) == (None, None)
 
 
 def test_a_deleted_batch_is_in_no_listing() -> None:
@@ -274,6 +307,15 @@ class AnyBatch(RuleBasedStateMachine):
             first = self.batch.deleted_at or now
             self.becomes(self.batch.delete(now), now)
             assert self.batch.deleted_at == first
+
+    @precondition(lambda self: self.batch.deleted_at is not None)
+    @rule(now=CLOCK)
+    def remove(self, now: datetime) -> None:
+        """Only its tombstone would be left; whatever happened to it before, that is the same."""
+        stone = self.batch.removed(now).with_due(now)
+        assert decode(from_item(to_item(encode(stone)))) == stone
+        assert (stone.deleted_at, stone.changes) == (self.batch.deleted_at, self.batch.changes[:1])
+        assert stone.pending() == () and stone.due_at is not None
 
     @rule(now=CLOCK, worker=st.sampled_from(["first", "second"]))
     def work(self, now: datetime, worker: str) -> None:

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from redial.domain.circuit import (
     FAILURES_TO_OPEN,
-    FAILURES_TO_OPEN_AT_ONCE,
     FORGET_AFTER,
     PROBE_LASTS,
     RESUMING_FOR,
     WAITS,
+    WAITS_AFTER_UNKNOWN,
     Circuit,
     CircuitState,
 )
@@ -52,9 +52,9 @@ def test_some_failures_in_a_row_open_it_and_say_why() -> None:
     assert (circuit.opened_at, circuit.next_try_at, circuit.reason) == (OPENED_AT, NEXT_TRY, "Twilio answered 503")
 
 
-def test_a_hiccup_that_many_calls_meet_at_once_does_not_open_it_unless_they_are_very_many() -> None:
+def test_failures_at_the_same_moment_open_it_as_well_for_each_more_may_cost_a_call() -> None:
     circuit = NEW
-    for _ in range(FAILURES_TO_OPEN_AT_ONCE - 1):
+    for _ in range(FAILURES_TO_OPEN - 1):
         circuit = circuit.told(FAILED, False, TEN)
     assert circuit.state is CircuitState.CLOSED
     assert circuit.told(FAILED, False, TEN).state is CircuitState.OPEN
@@ -79,7 +79,7 @@ def test_failures_that_are_far_apart_are_no_series() -> None:
     [
         (Unknown("timeout"), True),
         (NotPlaced("connection refused", outage=True), True),
-        (Refused(Outcome(Status.ERROR, reason="suspended"), outage=True), True),
+        (NotPlaced("the account is suspended", outage=True), True),
         (NotPlaced("429"), False),
         (Refused(Outcome(Status.FAILED, for_good=True)), False),
         (WORKED, False),
@@ -114,7 +114,16 @@ def test_a_probe_that_is_never_heard_of_is_followed_by_another() -> None:
     assert probing().let_through(NEXT_TRY + PROBE_LASTS) is not None
 
 
-def test_probes_that_fail_are_made_less_and_less_often() -> None:
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (FAILED, [minutes(wait) for wait in (1, 2, 4, 8, 15, 15)]),
+        (NotPlaced("connection refused", outage=True), [minutes(1), *(minutes(wait) for wait in (2, 4, 5, 5, 5))]),
+    ],
+)
+def test_probes_that_fail_are_made_less_and_less_often_above_all_where_each_may_cost_a_call(
+    result: DialResult, expected: list[timedelta]
+) -> None:
     circuit, now, waits = opened(), OPENED_AT, []
     for _ in range(6):
         assert circuit.next_try_at is not None
@@ -122,8 +131,8 @@ def test_probes_that_fail_are_made_less_and_less_often() -> None:
         now = circuit.next_try_at
         passed = circuit.let_through(now)
         assert passed is not None
-        circuit = passed.told(FAILED, True, now)
-    assert waits == [minutes(1), minutes(2), minutes(4), minutes(5), minutes(5), minutes(5)]
+        circuit = passed.told(result, True, now)
+    assert waits == expected
     assert circuit.opened_at == OPENED_AT
 
 
@@ -169,7 +178,7 @@ def test_whatever_comes_it_is_in_one_state_and_never_shut_for_good(
         passed = circuit.let_through(now)
         if passed is None:
             wait = circuit.closed_until(now) - now
-            assert timedelta(0) < wait <= WAITS[-1]
+            assert timedelta(0) < wait <= WAITS_AFTER_UNKNOWN[-1]
         else:
             probing = circuit.state is CircuitState.OPEN
             circuit = passed.told(result, probing and probe, now)
@@ -181,4 +190,4 @@ def test_whatever_comes_it_is_in_one_state_and_never_shut_for_good(
             case CircuitState.RESUMING:
                 assert circuit.next_try_at is None and circuit.resumed_at is not None
     if circuit.state is CircuitState.OPEN:
-        assert circuit.let_through(now + WAITS[-1] + PROBE_LASTS) is not None
+        assert circuit.let_through(now + WAITS_AFTER_UNKNOWN[-1] + PROBE_LASTS) is not None

@@ -10,7 +10,7 @@ import pytest
 
 from redial.domain.execution import Execution
 from redial.domain.outcome import Accepted, CallReport, NotPlaced, Outcome, Refused, Unknown
-from redial.domain.repair import Repair
+from redial.domain.repair import BatchRepair, Repair
 from redial.domain.retry import RetryConfig
 from redial.domain.status import RETRYABLE, Status
 from redial.runtime import telemetry
@@ -182,6 +182,13 @@ def test_deliveries_and_sweeps(log: Log) -> None:
     assert log.read() == {
         ("SweeperRepair",): [3], ("SweeperRepair", "kind=line lost"): [3], ("SweeperError",): [1],
         ("LinesInUse",): [7], ("CallsWaiting",): [2],
+    }  # fmt: skip
+
+
+def test_repairs_of_batches_are_counted_by_kind(log: Log) -> None:
+    telemetry.batch_repaired(Counter({BatchRepair.COUNTS_WRONG: 1, BatchRepair.LEFT_BEHIND: 2}))
+    assert log.read() == {
+        ("BatchRepair",): [1, 2], ("BatchRepair", "kind=counts wrong"): [1], ("BatchRepair", "kind=left behind"): [2],
     }  # fmt: skip
 
 

@@ -196,7 +196,7 @@ def test_a_number_that_is_at_fault_fails_for_good(code: int) -> None:
     assert (result.outcome.code, bool(result.outcome.reason)) == (str(code), True)
 
 
-@pytest.mark.parametrize("code", [21210, 21212, 21213, 21606, 573002, 21205, 21208, 21609, 10001, 10005, 20005, 20403])
+@pytest.mark.parametrize("code", [21210, 21212, 21213, 21606, 573002, 21205, 21208, 21609])
 def test_a_set_up_that_is_at_fault_is_an_error_that_may_be_tried_again(code: int) -> None:
     result = placed(json_answer(400, {"code": code}))
     assert isinstance(result, Refused)
@@ -204,21 +204,59 @@ def test_a_set_up_that_is_at_fault_is_an_error_that_may_be_tried_again(code: int
 
 
 @pytest.mark.parametrize(
-    ("answer", "code"),
+    "answer",
     [
-        (json_answer(401, {"code": 20003, "message": "Authenticate"}), "20003"),
-        (HttpResponse(401), "20003"),
-        (HttpResponse(403), "20003"),
-        (json_answer(403, {"code": 20999}), "20999"),
-        (json_answer(404, {"code": 20404}), "20404"),
+        json_answer(401, {"code": 20003, "message": "Authenticate"}),
+        HttpResponse(401),
+        HttpResponse(403),
+        json_answer(403, {"code": 20999}),
+        json_answer(404, {"code": 20404}),
     ],
 )
-def test_refused_credentials_say_where_to_look_and_show_nothing(answer: HttpResponse, code: str) -> None:
+def test_refused_credentials_place_nothing_say_where_to_look_and_show_nothing(answer: HttpResponse) -> None:
     result = placed(answer)
-    assert isinstance(result, Refused)
-    assert (result.outcome.status, result.outcome.for_good, result.outcome.code) == (Status.ERROR, False, code)
-    assert "check the Twilio secret" in (result.outcome.reason or "")
+    assert isinstance(result, NotPlaced) and result.outage
+    assert "check the Twilio secret" in result.reason
     assert "token" not in repr(result)
+
+
+@pytest.mark.parametrize("code", [10001, 10005, 20003, 20005, 20006, 20008, 20403, 20404])
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_an_account_that_may_place_no_call_is_an_outage_and_uses_up_no_attempt(code: int, status: int) -> None:
+    result = placed(HttpResponse(status, {"retry-after": "60"}, json.dumps({"code": code}).encode()))
+    assert isinstance(result, NotPlaced)
+    assert (result.outage, result.retry_after_seconds, bool(result.reason)) == (True, 60.0, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        (json_answer(400, {"code": 21201, "message": "No 'To' number specified"}), None),
+        (json_answer(400, {"code": 29999}), None),
+        (HttpResponse(503), "Twilio answered 503"),
+        (json_answer(403, {"code": 20005}), "the Twilio account is not active: check its balance and status"),
+        (HttpResponse(429), "Twilio throttles the account's requests"),
+        (NotSent("connection refused"), "Twilio was not reached: connection refused"),
+        (NoAnswer("read timed out"), "no answer from Twilio: read timed out"),
+    ],
+)
+def test_a_check_asks_for_no_call_and_says_what_is_wrong(answer: HttpResponse | Exception, wrong: str | None) -> None:
+    http = ScriptedHttp(answer)
+    assert carrier(http).check() == wrong
+    (sent,) = http.asked
+    assert (sent["method"], sent["url"].rpartition("/")[2]) == ("POST", "Calls.json")
+    assert not {"To", "From", "Url", "Twiml", "ApplicationSid"} & parse_qs(sent["body"].decode()).keys()
+
+
+def test_a_check_reads_changed_credentials_anew() -> None:
+    credentials = Credentials(CREDENTIALS, TwilioCredentials(ACCOUNT, "newer"))
+    http = ScriptedHttp(HttpResponse(401), json_answer(400, {"code": 21201}))
+    assert carrier(http, credentials).check() == "Twilio refused the credentials: check the Twilio secret"
+    assert carrier(http, credentials).check() is None
+
+
+def test_a_check_without_credentials_says_so() -> None:
+    assert carrier(ScriptedHttp(), Credentials()).check() == "secret redial/twilio cannot be read: ThrottlingException"
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,20 @@ class Executions(Protocol):
         """Remove it as it was read; no matter if it is gone. Raises `StaleVersion`."""
 
 
+@dataclass(frozen=True)
+class Counted:
+    """How many of a batch's contacts stand where, {status: count} without zeros, and up to which records of the stream
+    that was counted: `position` changes with every record that is counted."""
+
+    counts: dict[str, int]
+    position: str
+
+
 class Batches(Protocol):
     """Batches, each one item."""
 
     def get(self, batch_id: str) -> Batch | None:
-        """The batch, a deleted one included (`deleted_at`)."""
+        """The batch, a deleted one (`deleted_at`) and a removed one's tombstone included."""
 
     def create(self, batch: Batch) -> bool:
         """Store a new batch; False when one with that id is there already."""
@@ -58,14 +67,17 @@ class Batches(Protocol):
     def save(self, batch: Batch) -> Batch:
         """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""
 
-    def remove(self, batch_id: str) -> None:
-        """The batch and its counts; no matter if they are gone."""
+    def remove_counts(self, batch_id: str) -> None:
+        """Remove the batch's counts, if there are any."""
 
     def of_agent(self, agent_id: str) -> list[Batch]:
         """The agent's batches that are not deleted, newest first; found by an index that may lag by a moment."""
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """How many of the batch's contacts stand where, {status: count}; statuses where none stands are left out."""
+
+    def counted(self, batch_id: str) -> Counted:
+        """The counts, and up to which records of the stream they go."""
 
 
 class Counts(Protocol):
@@ -204,16 +216,32 @@ class Lines(Protocol):
         line for a later attempt: then whoever asks is out of date, and finds that out before dialling.
         """
 
-    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> set[str]:
-        """Free the line if this attempt holds it. Execution ids of all who hold one then."""
+    def release(
+        self, agent_id: str, shard: int, execution_id: str, attempt: int, since: datetime | None = None
+    ) -> set[str]:
+        """Free the line if this attempt holds it. Execution ids of all who hold one then.
+
+        `since`: only if it was acquired last at that time. An attempt that is not over needs this: another invocation
+        may be about to dial it with that line.
+        """
 
     def hand_over(
-        self, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, to: Waiter, now: datetime
+        self,
+        agent_id: str,
+        shard: int,
+        capacity: int,
+        execution_id: str,
+        attempt: int,
+        to: Waiter,
+        now: datetime,
+        since: datetime | None = None,
     ) -> bool:
         """Free this attempt's line and give it to `to`, in one write. False, and nothing changed, when this attempt
-        held none, `to` is of the same execution or holds one already, or the shard holds more than `capacity`."""
+        held none, `to` is of the same execution or holds one already, or the shard holds more than `capacity`. `since`
+        as in `release`."""
 
-    def enqueue(self, agent_id: str, waiter: Waiter) -> None: ...
+    def enqueue(self, agent_id: str, waiter: Waiter) -> bool:
+        """False where this entry was in the queue already."""
 
     def dequeue(self, agent_id: str, waiter: Waiter) -> None: ...
 
@@ -260,6 +288,13 @@ class Lines(Protocol):
 
     def next_in_room(self, batch_id: str, after: datetime) -> datetime | None:
         """When the first of the room who is due later than `after` is due; None: nobody is."""
+
+    def correct_room(self, agent_id: str, batch_id: str, now: datetime) -> bool:
+        """Compare the time at which the room is looked at next with the room's entries; True where that was too late
+        for one of them, or never, and is put right by this."""
+
+    def absent_from_room(self, batch_id: str, waiters: Sequence[Waiter]) -> list[Waiter]:
+        """Those of `waiters` that have no entry in the room."""
 
     def empty_room(self, batch_id: str) -> None:
         """Everybody leaves: the batch is over."""
@@ -375,6 +410,10 @@ class Carrier(Protocol):
 
     def place(self, request: CallRequest) -> DialResult:
         """Ask once for one call, never again by itself. Carrier trouble is a result, not an exception."""
+
+    def check(self) -> str | None:
+        """None when the carrier takes requests to place calls, as far as can be seen without placing one; else what is
+        wrong. Places nothing. Carrier trouble is a result, not an exception."""
 
     def ask(self, call_id: str) -> CallReport | None:
         """What became of a call; None when the carrier knows no such call. Raises `CarrierUnavailable`."""

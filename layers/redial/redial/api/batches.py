@@ -50,6 +50,7 @@ from redial.usecases import agents, batches
 from redial.usecases.agents import MAX_FROM_PHONE_NUMBERS, MAX_URL_LENGTH
 from redial.usecases.batches import NewBatch
 from redial.usecases.carry_on_batch import found_by_row
+from redial.usecases.tally import counts_of
 from redial.wire import batch_json, execution_json
 from redial.wire.timestamps import rfc3339
 
@@ -430,7 +431,7 @@ def post_upload(
 )
 def get_batch(batch_id: str) -> Response[Any]:
     batch = _batch(batch_id)
-    return answer(batch_json.render(batch, wiring.api().batches.counts(batch.id), system.now()))
+    return answer(batch_json.render(batch, counts_of(batch, wiring.api().batches), system.now()))
 
 
 @router.get(
@@ -445,7 +446,7 @@ def get_batches(agent_id: str) -> Response[Any]:
     agent = agents.read_agent(known_id(agent_id, "agent"), account_id=account_id(), agents=world.agents)
     now = system.now()
     found = world.batches.of_agent(agent.agent_id)
-    return answer([batch_json.render(batch, world.batches.counts(batch.id), now) for batch in found])
+    return answer([batch_json.render(batch, counts_of(batch, world.batches), now) for batch in found])
 
 
 @router.get(

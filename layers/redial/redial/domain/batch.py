@@ -30,6 +30,14 @@ GONE_CHECK = timedelta(minutes=5)
 """How often a deleted batch is looked at whose last calls are still live."""
 RESULTS_FRESH = timedelta(minutes=15)
 """How long a written results file is handed out before it is written anew, while the batch is not over."""
+TOMBSTONE_LIFE = timedelta(hours=25)
+"""How long a removed batch's id stays taken: an hour longer than an Idempotency-Key answers."""
+MAX_SCHEDULINGS = 100
+"""How often a batch may be scheduled: each time is a change, and all changes are in the batch's one item."""
+FIRST_RECOUNT = timedelta(hours=1)
+"""How long the counts of a batch that is not complete stand still before its contacts are counted one by one."""
+LONGEST_RECOUNT_WAIT = timedelta(hours=24)
+"""The wait between two recounts doubles while nothing is counted, up to this."""
 
 
 class BatchStatus(StrEnum):
@@ -63,6 +71,35 @@ class BatchChange:
 
 
 @dataclass(frozen=True)
+class Recount:
+    """How a batch's counts compare with its contacts: a second source, for a record of the stream may be lost.
+
+    `position` says how far the stream had been counted at the last look, `since` when it was first seen there. While it
+    stays there, `due` is the time of the next recount. A recount has got to `row`, has found `found`, and the newest
+    change that it saw is of `newest`. `corrected` is what it found where the counts said otherwise. It holds for
+    `position` only: what is counted later may be in it already, or may not.
+    """
+
+    position: str
+    since: datetime
+    due: datetime
+    row: int = 0
+    found: Mapping[str, int] = field(default_factory=dict)
+    newest: datetime | None = None
+    corrected: Mapping[str, int] | None = None
+
+    @staticmethod
+    def begin(position: str, now: datetime) -> "Recount":
+        """The counts have just moved."""
+        return Recount(position, now, now + FIRST_RECOUNT)
+
+    def again(self, now: datetime, corrected: Mapping[str, int] | None) -> "Recount":
+        """It is done; the next one comes after twice the time, if nothing is counted before."""
+        wait = min(max(now - self.since, FIRST_RECOUNT), LONGEST_RECOUNT_WAIT)
+        return Recount(self.position, self.since, now + wait, corrected=corrected)
+
+
+@dataclass(frozen=True)
 class Batch:
     """What was asked, how far it has got, and how far the customer has been told.
 
@@ -72,7 +109,8 @@ class Batch:
     `done_row` is the last contact that is certainly stored. `checked_row`: no contact up to it was left behind;
     `seen_row`: the last whose turn had come when that was looked at, at `checked_at`. `cleared_row`: stopping or
     deleting has got so far; `cleared`: to the end. `worker` may work alone until `worker_until`. `results_at`: when the
-    results file was written. `newer`: see `Execution`.
+    results file was written. `recount`: how its counts compare with its contacts. `expires_at`: nothing is left of it
+    but this tombstone, which is removed then. `newer`: see `Execution`.
     """
 
     id: str
@@ -107,6 +145,8 @@ class Batch:
     delivery: Delivery = Delivery()
     version: int = 0
     due_at: datetime | None = None
+    recount: Recount | None = None
+    expires_at: datetime | None = None
     newer: Mapping[str, Any] | None = None
 
     @property
@@ -141,6 +181,11 @@ class Batch:
         asked = (change.at for change in reversed(self.changes) if change.status is BatchStatus.SCHEDULED)
         return next(asked, self.created_at)
 
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether the batch has been removed, and only its id is kept from being used again."""
+        return self.expires_at is not None
+
     def has_fresh_results(self, now: datetime) -> bool:
         """Whether the results file says what is so, or what was so a few minutes ago while the batch is not over."""
         if self.results_at is None or self.results_wanted:
@@ -163,9 +208,14 @@ class Batch:
         return replace(self, start_at=now if start else None)._with(BatchStatus.CREATED, now)
 
     def schedule(self, at: datetime, bypass_call_guardrails: bool, now: datetime) -> "Batch":
-        """Start at `at`. Raises ValueError once it is due, running or over."""
+        """Start at `at`. Raises ValueError once it is due, running or over, or has been scheduled too often."""
         if self.status not in (BatchStatus.CREATED, BatchStatus.PROCESSED, BatchStatus.SCHEDULED):
             raise ValueError(f"a batch that is {self.status} cannot be scheduled")
+        if sum(change.status is BatchStatus.SCHEDULED for change in self.changes) >= MAX_SCHEDULINGS:
+            raise ValueError(
+                f"this batch has been scheduled {MAX_SCHEDULINGS} times, the most there may be: it starts at its last "
+                "time unless you stop or delete it"
+            )
         asked = replace(self, start_at=at, timer=self.version + 1, bypass_call_guardrails=bypass_call_guardrails)
         return asked._with(BatchStatus.SCHEDULED, now)
 
@@ -205,12 +255,40 @@ class Batch:
         """Gone for its owner; its contacts follow."""
         return replace(self, deleted_at=self.deleted_at or now, cleared=False, cleared_row=0)
 
+    def removed(self, now: datetime) -> "Batch":
+        """Its tombstone: what answers the request that created it once more, and what a last look for leftovers needs.
+
+        It has no events to send. `valid` and `ingested` stay: they say which contacts there may be.
+        """
+        return Batch(
+            id=self.id,
+            account_id=self.account_id,
+            agent_id=self.agent_id,
+            created_at=self.created_at,
+            file_name="",
+            ingested=self.ingested,
+            valid=self.valid,
+            deleted_at=self.deleted_at or now,
+            worker=self.worker,
+            worker_until=self.worker_until,
+            changes=self.changes[:1],
+            version=self.version,
+            expires_at=(now + TOMBSTONE_LIFE).replace(microsecond=0),
+        )
+
     # ---- work ------------------------------------------------------------------------------------------------------
 
     def work(self, now: datetime) -> str | None:
-        """What is to be done next: delete, clear, leave, ingest, start, check, results; None: nothing."""
+        """What is to be done next: delete, clear, leave, ingest, start, check, results; None: nothing.
+
+        A deleted batch is looked at again ("delete again") while calls are live, and once more after its removal, when
+        no invocation that began before it can still run: such a one may have stored something meanwhile.
+        """
+        if self.expires_at is not None:
+            last_look = self.expires_at - TOMBSTONE_LIFE + WORK_LEASE
+            return "delete again" if not self.cleared and now >= last_look else None
         if self.deleted_at is not None:
-            return "delete"
+            return "delete again" if self.cleared else "delete"
         if self.is_over:
             if not self.cleared:
                 return "leave" if self.status is BatchStatus.COMPLETED else "clear"
@@ -235,6 +313,8 @@ class Batch:
 
     def pending(self) -> tuple[int, ...]:
         """Sequences of the events to be sent, in order."""
+        if self.is_tombstone:
+            return ()
         return pending_events(self.delivery, self.last_sequence)
 
     def lease_delivery(self, lease: str, now: datetime) -> "Batch":
@@ -257,8 +337,11 @@ class Batch:
         match self.work(now):
             case "check":
                 return now + RUNNING_CHECK
-            case "delete" if self.cleared:
+            case "delete again" if not self.is_tombstone:
                 return now + GONE_CHECK
+            case None if self.is_tombstone:
+                assert self.expires_at is not None
+                return None if self.cleared else self.expires_at - TOMBSTONE_LIFE + WORK_LEASE
             case None:
                 return self.start_at + TIMER_GRACE if self.start_at is not None and not self.is_over else None
         return now + WORK_GRACE

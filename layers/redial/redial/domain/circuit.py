@@ -1,34 +1,37 @@
 """The circuit of one carrier and account: whether it is worth dialling at all, while the carrier fails for everybody.
 
-    closed ──failures in a row──► open ──its wait is over──► one probe ──works──► resuming ──minutes──► closed
-                                   ▲                            │ fails, longer wait        │ fails again
-                                   └────────────────────────────┴───────────────────────────┘
+    closed ──failures in a row──► open ──its wait is over──► check ──► one probe ──works──► resuming ──minutes──► closed
+                                   ▲                           │ fails     │ fails             │ fails again
+                                   └───────────────────────────┴───────────┴───────────────────┘
+
+A check asks the carrier and places nothing. Only where it finds nothing wrong is a call let through as the probe. A
+probe without a usable answer may cost that call (see decision 15), so such probes are made at longer and longer
+intervals.
 
 Pure: the clock is an argument, and every method returns a new circuit, or the same one where nothing changes. A call
 that is refused for its number's sake shows that the carrier works; one that is throttled shows nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused
+from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused, Unknown
 
 FAILURES_TO_OPEN = 5
-"""So many failures in a row open the circuit, where they took at least `FAILING_FOR`."""
-FAILING_FOR = timedelta(seconds=10)
-"""A shorter series may be one hiccup of the network that many calls met at once."""
-FAILURES_TO_OPEN_AT_ONCE = 20
-"""So many in a row open it however short a time they took."""
+"""So many failures in a row open the circuit. Each may have cost a call; to open in vain costs a wait of a minute."""
 FORGET_AFTER = timedelta(minutes=10)
 """Failures further apart than this belong to no series."""
 WAITS = (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4), timedelta(minutes=5))
-"""How long an open circuit lets nobody through: at first, after one probe has failed, after two … the last repeats. A
-schedule fires to the minute, so shorter waits would not be shorter."""
+"""How long an open circuit lets no call through: at first, after one check or probe has failed, after two … the last
+repeats. A schedule fires to the minute, so shorter waits would not be shorter."""
+WAITS_AFTER_UNKNOWN = tuple(timedelta(minutes=wait) for wait in (1, 2, 4, 8, 15))
+"""The same after a probe without a usable answer, which may have cost a call: in the long run four an hour."""
 PROBE_LASTS = timedelta(seconds=75)
-"""How long a probe may take; then it counts as lost, and another may go. dial runs for a minute at most."""
+"""How long a check and its probe may take; then they count as lost, and others may go. dial runs for a minute at
+most."""
 RESUMING_FOR = timedelta(minutes=5)
 """How long after a probe that worked dials are let through by the ramp."""
 FIRST_RESUMED = 10
@@ -53,9 +56,9 @@ class CircuitState(StrEnum):
 class Circuit:
     """A circuit as it stands; `version` counts saves.
 
-    `failures` in a row since `failing_since`, the last at `failed_at`, for `reason`. Open: since `opened_at`, nobody is
-    let through before `next_try_at`, and `probes` have failed. Resuming since `resumed_at`: `resumed` dials were let
-    through. `newer`: see `Execution`.
+    `failures` in a row since `failing_since`, the last at `failed_at`, for `reason`. Open: since `opened_at`, no call
+    is let through before `next_try_at`, and `probes` checks and probes have failed. Resuming since `resumed_at`:
+    `resumed` dials were let through. `newer`: see `Execution`.
     """
 
     account_id: str
@@ -114,11 +117,12 @@ class Circuit:
     # ---- after it -----------------------------------------------------------------------------------------------
 
     def told(self, result: DialResult, probing: bool, now: datetime) -> "Circuit":
-        """What the answer to a dial says of the carrier; `probing`: that dial was an open circuit's probe."""
+        """What the answer to a dial, or to a check, says of the carrier; `probing`: it was an open circuit's."""
         works = carrier_works(result)
         if works is None:
             return self
-        return self._worked(now) if works else self._failed(reason_of(result), probing, now)
+        waits = WAITS_AFTER_UNKNOWN if isinstance(result, Unknown) else WAITS
+        return self._worked(now) if works else self._failed(reason_of(result), probing, waits, now)
 
     def _worked(self, now: datetime) -> "Circuit":
         match self.state:
@@ -128,26 +132,26 @@ class Circuit:
                 return replace(self, resumed_at=now, resumed=1, failures=0, failing_since=None, next_try_at=None)
         return replace(self, failures=0, failing_since=None) if self.failures else self
 
-    def _failed(self, reason: str, probing: bool, now: datetime) -> "Circuit":
+    def _failed(self, reason: str, probing: bool, waits: Sequence[timedelta], now: datetime) -> "Circuit":
         if self.state is CircuitState.OPEN:  # others were under way when it was opened: they say nothing new
-            return self._opened(now, self.probes + 1, reason) if probing else self
+            return self._opened(now, self.probes + 1, reason, waits) if probing else self
         forgotten = self.failed_at is None or now - self.failed_at > FORGET_AFTER
         failures = 1 if forgotten else self.failures + 1
         since = now if forgotten or self.failing_since is None else self.failing_since
         failing = replace(self, failures=failures, failing_since=since, failed_at=now, reason=reason)
         if self.state is CircuitState.RESUMING:
-            return failing._opened(now, self.probes + 1, reason) if failures >= FAILURES_TO_OPEN_AGAIN else failing
-        long = failures >= FAILURES_TO_OPEN and now - since >= FAILING_FOR
-        return failing._opened(now, 0, reason) if long or failures >= FAILURES_TO_OPEN_AT_ONCE else failing
+            again = failures >= FAILURES_TO_OPEN_AGAIN
+            return failing._opened(now, self.probes + 1, reason, waits) if again else failing
+        return failing._opened(now, 0, reason, waits) if failures >= FAILURES_TO_OPEN else failing
 
-    def _opened(self, now: datetime, probes: int, reason: str) -> "Circuit":
+    def _opened(self, now: datetime, probes: int, reason: str, waits: Sequence[timedelta]) -> "Circuit":
         return replace(
             self,
             failed_at=now,
             reason=reason,
             opened_at=self.opened_at or now,
             probes=probes,
-            next_try_at=now + WAITS[min(probes, len(WAITS) - 1)],
+            next_try_at=now + waits[min(probes, len(waits) - 1)],
             resumed_at=None,
             resumed=0,
         )
@@ -162,7 +166,7 @@ def carrier_works(result: DialResult) -> bool | None:
         case Accepted():
             return True
         case Refused():
-            return not result.outage
+            return True
         case NotPlaced():
             return False if result.outage else None
     return False

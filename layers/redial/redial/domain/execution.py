@@ -42,9 +42,14 @@ QUEUE_CHECK = timedelta(minutes=3)
 DUE_SLACK = timedelta(minutes=2)
 """A stored `due_at` this near to the wanted one is kept: moving it costs two write units in the index."""
 LATEST_START = timedelta(hours=24)
-"""An attempt that could not be placed this long after its time ends as `error` instead of ringing a day late."""
+"""An attempt ends as `error` instead of ringing a day late where its timer fires this long after its time, or where
+the carrier has placed nothing for so long. Waits in a queue, for calling hours or in a paused batch do not count."""
 THROTTLE_BACKOFF_SECONDS = (60, 120, 240, 480, 900)
-"""Waits after the first, second … answer of a carrier that placed nothing; the last repeats."""
+"""Waits after the first, second … answer of a carrier that placed nothing; the last repeats. A wait that the carrier
+asks for and that is longer than the last gives up the line."""
+HOLDS_APART = timedelta(hours=1)
+"""A hold that begins so long after the one before it was over is no repetition: something else than the carrier kept
+the call waiting in between, and `LATEST_START` is measured anew."""
 
 
 class Note(StrEnum):
@@ -63,7 +68,8 @@ class Change:
     """One thing that happened at `at`, during attempt number `attempt`.
 
     `until`: when the timer of a scheduled, rescheduled or deferred call fires. `timer`: that timer's number.
-    `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated.
+    `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated;
+    `since`: when the first of them was made (None: `at`).
     `ended`: on a final status, why no attempt follows; None where a retry does. `token`: who claimed. `room`: a batch's
     contact that waits in its batch's room. `lost`: on a final status, the call was given up without word from the
     carrier. A `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call.
@@ -89,6 +95,7 @@ class Change:
     token: str | None = None
     room: bool | None = None
     lost: bool | None = None
+    since: datetime | None = None
     newer: Mapping[str, Any] | None = None
 
     @property
@@ -170,6 +177,15 @@ class State:
     @property
     def is_final(self) -> bool:
         return self.status in FINAL
+
+    def is_too_late(self, now: datetime) -> bool:
+        """For a call whose timer was to start it: `LATEST_START` has passed since. One that is queued was not late."""
+        return (
+            self.queued_at is None
+            and not self.in_room
+            and self.timer is not None
+            and now > self.timer[1] + LATEST_START
+        )
 
     @property
     def next_time(self) -> datetime | None:
@@ -324,25 +340,36 @@ class Execution:
                 wait = max(backoff, retry_after_seconds or 0.0)
                 until = now + timedelta(milliseconds=round(wait * 1000))
                 assert state.attempt.line is not None, "a claimed attempt holds a line"
-                return self.hold(now, until, reason, state.attempt.line)
+                keeps_line = (retry_after_seconds or 0.0) <= THROTTLE_BACKOFF_SECONDS[-1]
+                return self.hold(now, until, reason, state.attempt.line if keeps_line else None)
 
-    def hold(self, now: datetime, until: datetime, reason: str, line: int) -> "Execution":
+    def hold(self, now: datetime, until: datetime, reason: str, line: int | None) -> "Execution":
         """Try the same attempt later; uses up no retry. Unclaims it, if it was claimed.
 
-        It keeps its line, so that a carrier in trouble is not asked by every waiting call in turn. Repeated deferrals
-        are one change with a count.
+        It keeps its line for a short wait, so that a carrier in trouble is not asked by every waiting call in turn;
+        `line` None: it gives its line up. Repeated deferrals are one change with a count. Where the first of them was
+        made `LATEST_START` ago, the attempt ends as `error`.
         """
         changes = self.changes
         if changes[-1].kind is Note.CLAIMED:
             changes = changes[:-1]
-        count, newer = 1, None
-        if changes and changes[-1].kind is Note.DEFERRED:
-            count, newer = changes[-1].count + 1, changes[-1].newer
-            changes = changes[:-1]
         at = max(now, self.changes[-1].at + MILLISECOND)
+        number, count, since, newer = self.state.attempt.number, 1, None, None
+        last = changes[-1]
+        if last.kind is Note.DEFERRED:
+            assert last.until is not None
+            newer = last.newer
+            if now - last.until < HOLDS_APART:
+                count, since = last.count + 1, last.since or last.at
+                if now >= since + LATEST_START:
+                    hours = LATEST_START // timedelta(hours=1)
+                    words = f"the carrier could not place it for {hours} hours: {reason}"
+                    return replace(self, changes=changes).expire(at, words)
+            changes = changes[:-1]
         queued = replace(self, changes=changes).queue(at, reason)
-        number = self.state.attempt.number
-        note = Change(Note.DEFERRED, at, number, until, self.version + 1, line, count, reason=reason, newer=newer)
+        note = Change(
+            Note.DEFERRED, at, number, until, self.version + 1, line, count, reason=reason, since=since, newer=newer
+        )
         return queued._with(note)
 
     def reported(self, attempt: int, report: CallReport, now: datetime) -> "Execution":

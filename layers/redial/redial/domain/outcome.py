@@ -59,20 +59,18 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """The carrier did not take the call, and the attempt is over: `outcome.for_good` says whether to bother again.
-
-    `outage`: it would have refused any call (the account is suspended, the credentials are wrong).
-    """
+    """The carrier refused this very call, and the attempt is over: `outcome.for_good` says whether to bother again."""
 
     outcome: Outcome
-    outage: bool = False
 
 
 @dataclass(frozen=True)
 class NotPlaced:
-    """Nothing was placed and the attempt may be repeated as if it had not been made: throttled, or never reached.
+    """Nothing was placed, and the attempt may be repeated as if it had not been made.
 
-    `retry_after_seconds` is the carrier's own wish (None: it gave none). `outage`: it would have placed no call at all.
+    The carrier throttles, was not reached, or refuses the whole account. `retry_after_seconds` is the carrier's own
+    wish (None: it gave none). `outage`: it would have placed no call at all (not reached, account suspended, wrong
+    credentials).
     """
 
     reason: str

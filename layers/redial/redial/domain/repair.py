@@ -1,10 +1,10 @@
-"""What the sweeper does again: one word for each kind, as logs and metrics name it."""
+"""What the sweeper and a batch's check put right: one word for each kind, as logs and metrics name it."""
 
 from enum import StrEnum
 
 
 class Repair(StrEnum):
-    """A kind of repair."""
+    """A kind of repair by the sweeper."""
 
     TIMER_SET = "timer set"  # it is not due yet, and maybe its schedule was never made
     TIMER_MISSED = "timer missed"  # it is due, and no schedule has woken it
@@ -16,3 +16,12 @@ class Repair(StrEnum):
     DELIVERY_LOST = "delivery lost"  # events that nobody was sending
     REDELIVERY_SET = "redelivery set"  # their next try is not due yet, and maybe its schedule was never made
     BATCH_LOST = "batch lost"  # work that nobody was doing
+
+
+class BatchRepair(StrEnum):
+    """A kind of repair by a running batch's check."""
+
+    LEFT_BEHIND = "left behind"  # a contact whose turn was taken, and that was never dialled
+    WAKE_UP_LOST = "wake-up lost"  # the delayed set would have been looked at too late, or never
+    ENTRY_LOST = "entry lost"  # a contact is stored as waiting in the delayed set, and has no entry there
+    COUNTS_WRONG = "counts wrong"  # the counts were not what a recount of the contacts gives

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from redial.domain.execution import Attempt, Execution, Note
 from redial.domain.outcome import Accepted, NotPlaced, Refused, Unknown
-from redial.domain.repair import Repair
+from redial.domain.repair import BatchRepair, Repair
 from redial.domain.retry import MAX_RETRIES
 from redial.domain.status import FINAL, RETRYABLE, Status
 from redial.runtime.tracing import annotate
@@ -109,6 +110,7 @@ METRICS = {
     "WebhookLatency": Metric("Milliseconds", "until a webhook answered, or was given up waiting for"),
     "SweeperRepair": Metric("Count", "something that had not happened was done", "kind", tuple(Repair)),
     "SweeperError": Metric("Count", "something overdue could not be looked at"),
+    "BatchRepair": Metric("Count", "a running batch's check put something right", "kind", tuple(BatchRepair)),
     "BatchStarted": Metric("Count", "a batch began to be called"),
     "BatchCompleted": Metric("Count", "every contact of a batch is final"),
     "TallyError": Metric("Count", "a record of the table's stream could not be read; a batch's counts are wrong by it"),
@@ -228,6 +230,12 @@ def callback_rejected() -> None:
 def batch_started() -> None:
     """A batch began to be called."""
     _add("BatchStarted")
+
+
+def batch_repaired(repairs: Mapping[BatchRepair, int]) -> None:
+    """What a running batch's check put right."""
+    for repair, times in repairs.items():
+        _add("BatchRepair", times, word=repair)
 
 
 def batch_completed() -> None:

@@ -28,6 +28,7 @@ from redial.ports import (
 )
 from redial.usecases.lines import fill_all
 from redial.usecases.stop import about_to_be_dialled, mark_stopped, stop_calls, stop_waiting
+from redial.usecases.tally import counts_of
 
 EARLIEST_START = timedelta(minutes=2)
 LATEST_START = timedelta(days=30)
@@ -221,11 +222,10 @@ def stop_batch(
     The batch is marked first. Then whoever is about to be dialled, and so holds a line, is stopped one by one: a dial
     that takes its line later sees the mark. All others are stopped without waiting, by `carry_on_batch`.
     """
-    counts = batches.counts(batch_id)
 
     def apply(batch: Batch) -> Batch:
         try:
-            return batch.stop(now, reason, counts)
+            return batch.stop(now, reason, counts_of(batch, batches))
         except ValueError as error:
             raise NotFound(NOT_RUNNING) from error
 

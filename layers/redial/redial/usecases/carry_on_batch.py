@@ -6,18 +6,22 @@ Before its time is up it invokes itself; if that is lost, the sweeper does.
 
 A batch that is over leaves its agent's queue. A running one is looked at every ten minutes: contacts whose turn
 was taken by somebody who then died are found there (they are still untouched) and wait in the queue from then on.
+The same check compares what is derived with its source: the time of the delayed set's next look with its entries, and,
+when a batch stands still for an hour, its counts and its delayed set with its contacts.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from redial.domain.batch import Batch, BatchStatus, contact, contact_id
+from redial.domain.batch import RUNNING_CHECK, Batch, BatchStatus, Recount, all_final, contact, contact_id
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
+from redial.domain.repair import BatchRepair
 from redial.ports import (
     Agents,
     Batches,
@@ -33,7 +37,7 @@ from redial.ports import (
 from redial.usecases.batches import contacts_key, resume_turns
 from redial.usecases.lines import pass_on, waiter
 from redial.usecases.stop import is_stopped, stop_waiting
-from redial.usecases.tally import complete_if_over
+from redial.usecases.tally import complete_if_over, counts_of
 
 ROWS_AT_ONCE = 500
 """Contacts stored, or read, between two looks at the clock."""
@@ -73,6 +77,14 @@ class _Stopped(Exception):
     """The batch has been stopped, deleted or given to another worker meanwhile."""
 
 
+@dataclass
+class CarriedOn:
+    """What one invocation did: kinds of work, in their order, and what it put right."""
+
+    work: list[str] = field(default_factory=list)
+    repairs: Counter[BatchRepair] = field(default_factory=Counter)
+
+
 @dataclass(frozen=True)
 class Worker:
     """What carrying batches on needs. `seconds_left`: how long this invocation may still run."""
@@ -87,35 +99,35 @@ class Worker:
     contacts: ReadContacts
     now: Callable[[], datetime]
 
-    def carry_on(self, batch_id: str, worker: str, seconds_left: Callable[[], float]) -> list[str]:
-        """Do what is to be done for the batch, one kind of work after the other; what was done.
+    def carry_on(self, batch_id: str, worker: str, seconds_left: Callable[[], float]) -> CarriedOn:
+        """Do what is to be done for the batch, one kind of work after the other.
 
         `worker` is this invocation's own name.
         """
-        done: list[str] = []
+        done = CarriedOn()
         while True:
             now = self.now()
             batch = self.batches.get(batch_id)
             work = None if batch is None else batch.work(now)
-            if batch is None or work is None or (work in ("check", "delete") and work in done):
+            if batch is None or work is None or not _ONCE.get(work, frozenset()).isdisjoint(done.work):
                 return done
             taken = batch.take_work(worker, now)
             if taken is None:
                 return done
             try:
                 batch = self.batches.save(taken.with_due(now))
-                finished = self._do(work, batch, seconds_left)
+                finished = self._do(work, batch, seconds_left, done.repairs)
             except StaleVersion:
                 continue  # it was stopped, paused or scheduled in this moment: look again
             except _Stopped:
                 finished = True
-            done.append(work)
+            done.work.append(work)
             self._leave(batch_id, worker)
             if not finished:
                 self.functions.batch(batch_id)
                 return done
 
-    def _do(self, work: str, batch: Batch, seconds_left: Callable[[], float]) -> bool:
+    def _do(self, work: str, batch: Batch, seconds_left: Callable[[], float], repairs: Counter[BatchRepair]) -> bool:
         """Whether it is finished; False: time is up."""
         match work:
             case "ingest":
@@ -126,11 +138,11 @@ class Worker:
                 return self._clear(batch, seconds_left)
             case "leave":
                 return self._leave_queue(batch)
-            case "delete":
+            case "delete" | "delete again":
                 return self._delete(batch, seconds_left)
             case "results":
                 return self._results(batch)
-        return self._check(batch, seconds_left)
+        return self._check(batch, seconds_left, repairs)
 
     def _leave(self, batch_id: str, worker: str) -> None:
         self._change(batch_id, worker, Batch.leave_work)
@@ -247,8 +259,9 @@ class Worker:
             return current
         return current.run(now)
 
-    def _check(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
-        """Look after a running batch: its place in the queue, contacts left behind, free lines, its end."""
+    def _check(self, batch: Batch, seconds_left: Callable[[], float], repairs: Counter[BatchRepair]) -> bool:
+        """Look after a running batch: its place in the queue, contacts left behind, its delayed set, free lines, its
+        counts, its end."""
         if self._stopped_with_agent(batch):
             return True
         now = self.now()
@@ -257,7 +270,12 @@ class Worker:
             return self._start(batch)
         if standing.paused != batch.paused:
             self.lines.pause(batch.agent_id, batch.id, batch.paused)
-        finished = self._find_left_behind(batch, standing.next_row - 1, seconds_left)
+        finished = self._find_left_behind(batch, standing.next_row - 1, seconds_left, repairs)
+        if self.lines.correct_room(batch.agent_id, batch.id, now):
+            _log.warning("the delayed set would have been looked at too late", extra={"batch_id": batch.id})
+            repairs[BatchRepair.WAKE_UP_LOST] += 1
+        if finished:
+            finished = self._compare_counts(batch, seconds_left, repairs)
         if not batch.paused:
             resume_turns(batch, self.agents, self.lines, self.functions, now)
         following = self.lines.next_in_room(batch.id, now)
@@ -273,7 +291,7 @@ class Worker:
         gone = agent is None or agent.deleted_at is not None
         if agent is not None and not gone and not is_stopped(agent, batch.start_asked_at):
             return False
-        counts, reason = self.batches.counts(batch.id), f"agent {'deleted' if gone else 'stopped'}"
+        counts, reason = counts_of(batch, self.batches), f"agent {'deleted' if gone else 'stopped'}"
 
         def apply(current: Batch) -> Batch:
             covered = gone or current.start_asked_at == batch.start_asked_at
@@ -282,7 +300,9 @@ class Worker:
         self._change(batch.id, batch.worker, apply)
         return True
 
-    def _find_left_behind(self, batch: Batch, taken_row: int, seconds_left: Callable[[], float]) -> bool:
+    def _find_left_behind(
+        self, batch: Batch, taken_row: int, seconds_left: Callable[[], float], repairs: Counter[BatchRepair]
+    ) -> bool:
         """Contacts whose turn was taken and that are still untouched wait in the queue from now on.
 
         Rows taken since the look before are left for the next one: their dial may be on its way.
@@ -293,10 +313,7 @@ class Worker:
         row, up_to = batch.checked_row, batch.seen_row
         while row < up_to:
             rows = range(row + 1, min(row + ROWS_AT_ONCE, up_to) + 1)
-            for execution in self.executions.read([contact_id(batch.id, one) for one in rows]):
-                if execution.is_untouched:
-                    self.lines.enqueue(batch.agent_id, Waiter(execution.id, 1, False, execution.created_at))
-                    _log.warning("a contact was left behind", extra={"execution_id": execution.id})
+            self._queue_left_behind(batch, self.executions.read([contact_id(batch.id, one) for one in rows]), repairs)
             row = rows[-1]
             if seconds_left() < SECONDS_TO_SPARE:
                 break
@@ -308,6 +325,87 @@ class Worker:
 
         self._change(batch.id, batch.worker, apply)
         return finished
+
+    def _queue_left_behind(self, batch: Batch, contacts: list[Execution], repairs: Counter[BatchRepair]) -> None:
+        """The turn of these contacts was taken: those to which nothing has happened since wait in the queue from now
+        on, unless they are in the delayed set."""
+        untouched = [room_entry(one) for one in contacts if one.is_untouched]
+        for entry in self.lines.absent_from_room(batch.id, untouched):
+            if self.lines.enqueue(batch.agent_id, entry):
+                _log.warning("a contact was left behind", extra={"execution_id": entry.execution_id})
+                repairs[BatchRepair.LEFT_BEHIND] += 1
+
+    # ---- its counts ------------------------------------------------------------------------------------------------
+
+    def _compare_counts(self, batch: Batch, seconds_left: Callable[[], float], repairs: Counter[BatchRepair]) -> bool:
+        """While nothing is counted for long, count the contacts themselves, correct the counts, and complete the batch
+        if all are final. False: time is up, the next invocation goes on.
+
+        The recount is no snapshot: contacts may change while it reads. It is believed where nothing was counted
+        meanwhile and no contact has changed lately, so that no record can be on its way. A contact that is final stays
+        so, therefore a batch whose contacts are all found final may be completed in any case.
+        """
+        counted, now = self.batches.counted(batch.id), self.now()
+        recount = batch.recount
+        if recount is None or recount.position != counted.position:
+            self._change(batch.id, batch.worker, _recounting(Recount.begin(counted.position, now)))
+            return True
+        if now < recount.due:
+            return True
+        while recount.row < batch.valid:
+            recount = self._recount_some(batch, recount, repairs)
+            if seconds_left() < SECONDS_TO_SPARE or recount.row % ROWS_PER_CHECKPOINT < ROWS_AT_ONCE:
+                self._change(batch.id, batch.worker, _recounting(recount))
+            if seconds_left() < SECONDS_TO_SPARE:
+                return False
+        self._conclude(batch, recount, repairs)
+        return True
+
+    def _recount_some(self, batch: Batch, recount: Recount, repairs: Counter[BatchRepair]) -> Recount:
+        """Count the next contacts. Each of them that waits must stand where it is looked for."""
+        rows = range(recount.row + 1, min(recount.row + ROWS_AT_ONCE, batch.valid) + 1)
+        contacts = self.executions.read([contact_id(batch.id, one) for one in rows])
+        checked = [one for one in contacts if one.row is not None and one.row <= batch.checked_row]
+        self._queue_left_behind(batch, checked, repairs)
+        self._restore_entries(batch, [one for one in contacts if one.state.in_room and one.state.is_waiting], repairs)
+        found = Counter(recount.found)
+        found.update(str(one.state.status) for one in contacts)
+        changed = [one.state.updated_at for one in contacts if not one.is_untouched]
+        newest = max((*changed, recount.newest) if recount.newest is not None else changed, default=None)
+        return replace(recount, row=rows[-1], found=dict(found), newest=newest)
+
+    def _restore_entries(self, batch: Batch, contacts: list[Execution], repairs: Counter[BatchRepair]) -> None:
+        """Contacts that are stored as waiting in the delayed set enter it again where they have no entry.
+
+        An entry is removed only after its contact was stored as not waiting there. So where the contact is still as it
+        was read, after its entry was looked for, the entry is missing indeed.
+        """
+        versions = {one.id: one.version for one in contacts}
+        for entry in self.lines.absent_from_room(batch.id, [room_entry(one) for one in contacts]):
+            current = self.executions.get(entry.execution_id)
+            if current is not None and current.version == versions[entry.execution_id]:
+                self.lines.enter_room(batch.agent_id, batch.id, entry)
+                _log.warning("a contact was not in the delayed set", extra={"execution_id": entry.execution_id})
+                repairs[BatchRepair.ENTRY_LOST] += 1
+
+    def _conclude(self, batch: Batch, recount: Recount, repairs: Counter[BatchRepair]) -> None:
+        """Every contact was read: believe the recount, or have it done again."""
+        counted, now = self.batches.counted(batch.id), self.now()
+        found = dict(recount.found)
+        moves = counted.position != recount.position
+        moves = moves or (recount.newest is not None and recount.newest > now - RUNNING_CHECK)
+        if moves and not all_final(found, batch.valid):
+            again = replace(Recount.begin(counted.position, now), due=now + RUNNING_CHECK)
+            self._change(batch.id, batch.worker, _recounting(again))
+            return
+        corrected = None if found == counted.counts else found
+        if corrected is not None and corrected != recount.corrected and not moves:
+            _log.warning(
+                "the counts were wrong", extra={"batch_id": batch.id, "counts": counted.counts, "recount": found}
+            )
+            repairs[BatchRepair.COUNTS_WRONG] += 1
+        settled = replace(recount, position=counted.position).again(now, corrected)
+        self._change(batch.id, batch.worker, _recounting(settled))
 
     # ---- its end ---------------------------------------------------------------------------------------------------
 
@@ -345,9 +443,11 @@ class Worker:
         )
 
     def _delete(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
-        """Remove its contacts with their pending schedules, its files, and at last the batch.
+        """Remove its contacts with their pending schedules, its files, its counts, and at last the batch but for its
+        tombstone.
 
-        A call that is live, and one whose events are still being delivered, is left for a later look.
+        A call that is live, and one whose events are still being delivered, is left for a later look. The tombstone is
+        worked on once in the same way: an invocation that began before the removal may have stored something since.
         """
         self.lines.leave(batch.agent_id, batch.id)
         left: int | None = None
@@ -360,11 +460,18 @@ class Worker:
                 return False
         self.lines.empty_room(batch.id)
         if left is not None:
-            self._change(batch.id, batch.worker, lambda current: replace(current, cleared=True))
+            if not batch.is_tombstone:
+                self._change(batch.id, batch.worker, lambda current: replace(current, cleared=True))
             return True
         for name in ("contacts", "rejected", "results"):
             self.files.remove(contacts_key(batch.account_id, batch.id, name))
-        self.batches.remove(batch.id)
+        self.batches.remove_counts(batch.id)
+        now = self.now()
+        self._change(
+            batch.id,
+            batch.worker,
+            lambda current: replace(current, cleared=True) if current.is_tombstone else current.removed(now),
+        )
         return True
 
     def _remove(self, execution: Execution) -> bool:
@@ -372,6 +479,8 @@ class Worker:
         state = execution.state
         if not state.is_waiting and (not state.is_final or execution.pending()):
             return False
+        if state.is_waiting and state.queued_at is not None and not execution.is_untouched and not state.in_room:
+            self.lines.dequeue(execution.agent_id, waiter(execution))  # first: an entry must not outlive its execution
         try:
             self.executions.remove(execution)
         except StaleVersion:
@@ -379,8 +488,6 @@ class Worker:
             return fresh is None or self._remove(fresh)
         if state.timer is not None and not state.in_room:
             self.timers.cancel_dial(execution.id, state.timer[0])
-        if state.is_waiting and state.queued_at is not None and not execution.is_untouched and not state.in_room:
-            self.lines.dequeue(execution.agent_id, waiter(execution))
         agent = self.agents.get(execution.account_id, execution.agent_id) if state.attempt.line is not None else None
         if agent is not None and state.attempt.line is not None and state.is_waiting:
             number = state.attempt.number
@@ -418,6 +525,25 @@ class Worker:
             self.files.read(contacts_key(batch.account_id, batch.id, "contacts")),
             lambda rows: found_by_row(batch, rows, self.executions),
         )
+
+
+_ONCE = {
+    "check": frozenset({"check"}),
+    "delete": frozenset({"delete", "delete again"}),
+    "delete again": frozenset({"delete", "delete again"}),
+}
+"""Work that is not done in an invocation that has done one of these: its next time is later."""
+
+
+def _recounting(recount: Recount) -> Callable[[Batch], Batch]:
+    return lambda current: replace(current, recount=recount)
+
+
+def room_entry(execution: Execution) -> Waiter:
+    """How an execution that is stored as waiting in its batch's room stands there."""
+    number, at = execution.state.attempt.number, execution.state.next_time
+    assert at is not None, "it waits"
+    return Waiter(execution.id, number, number > 1, at)
 
 
 def found_by_row(batch: Batch, rows: list[int], executions: Executions) -> dict[int, Execution]:

@@ -1,19 +1,20 @@
-"""Keeping from dialling while a carrier fails for everybody: nobody's retries are used up by an outage.
+"""Keeping from dialling while a carrier fails for all calls: an outage uses up no retries.
 
 The circuit is one stored item, which every function sees. While all is well it costs a dial nothing: a process looks at
-it every few seconds, and writes only when something failed, or works again.
+it every few seconds, and writes only when something failed, or works again. An open circuit is tried by a check, which
+places nothing, and only then by a call.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from redial.domain.circuit import CircuitState
-from redial.domain.outcome import DialResult
+from redial.domain.circuit import Circuit, CircuitState
+from redial.domain.outcome import DialResult, NotPlaced
 from redial.ports import Circuits, StaleVersion
 
 _MOST_TRIES = 5
-"""How often somebody else may be quicker before a dial waits, or an answer is left uncounted: others are counting."""
+"""How often another writer may be quicker before a dial waits, or an answer is left uncounted: others are counting."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class CircuitBreaker:
     circuits: Circuits
     now: Callable[[], datetime]
 
-    def admit(self, account_id: str, provider: str) -> Admission:
-        """May this account's next call be placed with that carrier?"""
+    def admit(self, account_id: str, provider: str, check: Callable[[], str | None]) -> Admission:
+        """May this account's next call be placed with that carrier? `check`: what is wrong with the carrier, as far as
+        it can tell without placing a call (None: nothing)."""
         circuit = self.circuits.recent(account_id, provider)
         for _ in range(_MOST_TRIES):
             now = self.now()
@@ -47,8 +49,17 @@ class CircuitBreaker:
             except StaleVersion:
                 circuit = self.circuits.get(account_id, provider)
                 continue
-            return Admission(probing=circuit.state is CircuitState.OPEN)
-        return Admission(circuit.closed_until(self.now()), f"the carrier fails for all calls: {circuit.reason}")
+            if circuit.state is not CircuitState.OPEN:
+                return Admission()
+            wrong = check()
+            if wrong is None:
+                return Admission(probing=True)
+            self.tell(account_id, provider, NotPlaced(wrong, outage=True), probing=True)
+            return self._held(self.circuits.get(account_id, provider), wrong)
+        return self._held(circuit, circuit.reason)
+
+    def _held(self, circuit: Circuit, reason: str | None) -> Admission:
+        return Admission(circuit.closed_until(self.now()), f"the carrier fails for all calls: {reason}")
 
     def tell(self, account_id: str, provider: str, result: DialResult, probing: bool) -> bool:
         """What the carrier answered to a dial that was let through; True where that opened the circuit."""

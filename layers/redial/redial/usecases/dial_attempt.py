@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
 from redial.domain.calling_window import next_open
-from redial.domain.execution import LATEST_START, Execution
+from redial.domain.execution import CLAIM_GRACE, LATEST_START, Execution, Note
 from redial.domain.outcome import DialResult
 from redial.domain.phone_number import time_zones
 from redial.ports import (
@@ -45,8 +45,11 @@ from redial.usecases.stop import called_off, is_stopped, unless_called_off
 
 HELD_SPREAD = timedelta(seconds=30)
 """Calls that wait for a carrier come back within so long of each other, not all at once."""
+_MOST_LOOKS = 20
+"""How often one invocation reads again what another writer changed before it gives up; the sweeper finds the call."""
 EARLY = timedelta(seconds=5)
 """A dial that comes so little before its time, as its own clock shows it, waits for it."""
+_TOO_LATE = f"could not be placed within {LATEST_START // timedelta(hours=1)} hours of its time"
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Dialler:
         if at is not None:
             self._pause_until(at)
         lagging = True
-        while True:
+        for _ in range(_MOST_LOOKS):
             execution = self._read(execution_id, attempt, lagging)
             lagging = False
             if execution is None or not _is_ours(execution, attempt):
@@ -142,6 +145,7 @@ class Dialler:
             if dialled.room != room:
                 self._leave_room(execution, attempt, room)
             return dialled
+        raise StaleVersion(execution_id)
 
     def _read(self, execution_id: str, attempt: int, lagging: bool) -> Execution | None:
         """The execution. It may be seen as it was a moment ago where it is to be dialled, for the claim is written over
@@ -172,18 +176,17 @@ class Dialler:
                 agent = self.agents.get(execution.account_id, execution.agent_id)
                 refused = self._gates(execution, agent, now)
         if refused is not None:
-            line_held = held if shard is None else shard
+            line_held, acquired_at = (held, None) if shard is None else (shard, now)
             try:
-                return Dialled(execution, self._put_off(execution, refused, agent, line_held, lease, now))
+                saved = self._put_off(execution, refused, agent, line_held, lease, now, acquired_at)
+                return Dialled(execution, saved)
             except StaleVersion as error:
                 if line_held is None:
                     raise
                 raise _ClaimLost(line_held) from error
         assert agent is not None
         if shard is None:
-            if held is not None:  # until the limit was lowered
-                self.lines.release(agent.agent_id, held, execution.id, execution.state.attempt.number)
-            waiting = self._wait_for_line(execution, agent, lease, now)
+            waiting = self._wait_for_line(execution, agent, held, lease, now)
             return Dialled(execution, waiting, room=waiting.state.next_time if waiting.state.in_room else None)
         if execution.batch_id is None:
             return self._call(execution, agent, None, shard, lease)
@@ -196,7 +199,8 @@ class Dialler:
         if refused is not None:
             room = self._enter_room(refused) if batch is not None and refused.state.is_waiting else None
             try:
-                return Dialled(execution, self._put_off(execution, refused, agent, shard, lease, now), room=room)
+                saved = self._put_off(execution, refused, agent, shard, lease, now, acquired_at=now)
+                return Dialled(execution, saved, room=room)
             except StaleVersion as error:
                 raise _ClaimLost(shard) from error
         if at is not None and at > now:
@@ -229,10 +233,8 @@ class Dialler:
             return execution.stop(now, "agent deleted")
         if execution.batch_id is None and is_stopped(agent, execution.created_at):
             return execution.stop(now, "agent stopped")
-        since = state.queued_at if state.deferrals else state.timer[1] if state.timer else None
-        if since is not None and not state.in_room and now > since + LATEST_START:
-            hours = LATEST_START.total_seconds() // 3600
-            return execution.expire(now, f"could not be placed within {hours:.0f} hours of its time")
+        if execution.batch_id is None and state.is_too_late(now):
+            return execution.expire(now, _TOO_LATE)
         if agent.answer_url is None and agent.stream_url is None:
             return execution.expire(now, "the agent has neither answer_url nor stream_url")
         if execution.batch_id is not None:
@@ -250,12 +252,14 @@ class Dialler:
             return execution.expire(now, "neither the batch nor the agent has from_phone_numbers")
         if batch.paused:
             return execution.queue(now, "batch paused", room=True)
+        if execution.state.is_too_late(now):
+            return execution.expire(now, _TOO_LATE)
         return None if batch.bypass_call_guardrails else self._calling_window(execution, agent, now)
 
     def _reserved(self, execution: Execution, now: datetime) -> datetime | None:
         """A start within the next seconds, by the rate of the execution's batch; None where they are all taken."""
         assert execution.batch_id is not None
-        while True:
+        for _ in range(_MOST_LOOKS):
             standing = self.lines.standing(execution.agent_id, execution.batch_id)
             if standing is None or standing.interval is None:
                 return now
@@ -264,6 +268,7 @@ class Dialler:
             at = self.lines.reserve_start(standing, now)
             if at is not None:
                 return at
+        return None
 
     def _enter_room(self, execution: Execution) -> datetime:
         """Let it stand in its batch's room, before it is stored as waiting there: if that storing fails, it leaves the
@@ -297,49 +302,76 @@ class Dialler:
         shard: int | None,
         lease: str,
         now: datetime,
+        acquired_at: datetime | None = None,
     ) -> Execution:
-        """Save what a gate decided; a line that this call was given, or had kept, goes to the next one."""
+        """Save what a gate decided; then a line that this call was given, or had kept, goes to the next one.
+
+        It is saved also where nothing changes: another invocation may have claimed the attempt with that line since
+        `execution` was read, and then the save fails. `acquired_at`: when this invocation acquired the line. If another
+        acquires it after the save, to dial the attempt after all, the line stays.
+        """
         saved = execution
         if refused is not execution:
             saved = self.executions.save(refused.lease_delivery(lease, now).with_due(now))
             self._follow_up(execution, saved, now)
+        elif shard is not None:
+            saved = self.executions.save(execution.with_due(now))
         if agent is not None and shard is not None:
-            pass_on(agent, shard, execution.id, execution.state.attempt.number, self.lines, self.functions, now)
+            number = execution.state.attempt.number
+            pass_on(agent, shard, execution.id, number, self.lines, self.functions, now, acquired_at)
         return saved
 
-    def _wait_for_line(self, execution: Execution, agent: Agent, lease: str, now: datetime) -> Execution:
-        """Queue. If a line has become free meanwhile, dial is invoked again, with that line."""
+    def _wait_for_line(
+        self, execution: Execution, agent: Agent, held: int | None, lease: str, now: datetime
+    ) -> Execution:
+        """Queue. If a line has become free meanwhile, dial is invoked again, with that line.
+
+        `held`: the shard of a line that the attempt was given, or had kept, before the agent's limit was lowered. It is
+        freed; as in `_put_off`, only after a save that fails where the attempt is being dialled with it.
+        """
+        number = execution.state.attempt.number
+        holder = None if held is None else self.lines.holders(agent.agent_id, held).get(execution.id)
+        frees = holder is not None and holder[0] == number
+
+        def saved(waiting: Execution) -> Execution:
+            if waiting is not execution or frees:
+                waiting = self.executions.save(waiting.lease_delivery(lease, now).with_due(now))
+            if held is not None and holder is not None and frees:
+                self.lines.release(agent.agent_id, held, execution.id, number, since=holder[1])
+            return waiting
+
         if execution.batch_id is not None and execution.state.attempt.number > 1:
             batch = self.batches.get(execution.batch_id)
             if batch is not None and batch.first_dials_first and batch.may_dial:
                 waiting = execution.queue(now, "waiting for a line, after first dials", room=True)
                 self._enter_room(waiting)
-                if waiting is not execution:
-                    waiting = self.executions.save(waiting.lease_delivery(lease, now).with_due(now))
+                waiting = saved(waiting)
                 fill_all(agent, self.lines, self.functions, now)
                 return waiting
-        queued = execution.queue(now, "waiting for a line").lease_delivery(lease, now)
-        if queued is not execution:
-            queued = self.executions.save(queued.with_due(now))
+        queued = saved(execution.queue(now, "waiting for a line").lease_delivery(lease, now))
         wait(agent, waiter(queued), self.lines, self.functions, now)
         return queued
 
     def _call(self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, lease: str) -> Dialled:
-        """Unless the carrier fails for everybody: claim, call once, record."""
-        admission = self.circuits.admit(execution.account_id, execution.provider)
+        """Unless the carrier fails for all calls: claim, call once, record the answer, and then tell the circuit."""
+        carrier = self.carrier_of(execution.provider)
+        admission = self.circuits.admit(execution.account_id, execution.provider, carrier.check)
         now = self.now()
         if admission.held_until is not None:
             until = admission.held_until + HELD_SPREAD * self.random()
-            return self._hold(execution, execution.hold(now, until, admission.reason, shard), shard, lease, now)
+            held = execution.hold(now, until, admission.reason, shard)
+            return self._hold(execution, held, agent, shard, lease, now)
         caller = from_number(execution, agent, batch)
         assert caller is not None
         claim = execution.claim(now, caller, shard, token=lease).lease_delivery(lease, now)
         try:
             claimed = self.executions.save(claim.with_due(now))
         except StaleVersion as error:
-            raise _ClaimLost(shard) from error
-        result = self.carrier_of(claimed.provider).place(call_request(claimed, agent, self.callback_url))
-        opened = self.circuits.tell(claimed.account_id, claimed.provider, result, admission.probing)
+            own = self._own_claim(claim, lease)
+            if own is None:
+                raise _ClaimLost(shard) from error
+            claimed = own
+        result = carrier.place(call_request(claimed, agent, self.callback_url))
         now = self.now()
         jitter = self.random()
         number = claimed.state.attempt.number
@@ -350,15 +382,31 @@ class Dialler:
             lambda current: self._recorded(current, number, result, now, jitter, lease),
             known=claimed,
         )
-        if changed is None:
-            return Dialled(claimed, None, result, execution, opened=opened)
-        before, after = changed
-        self._follow_up(before, after, now)
+        before, after = changed or (claimed, None)
+        if after is not None:  # what follows from the answer, also where the write's own answer was lost
+            self._follow_up(claimed, after, now)
+        opened = self.circuits.tell(claimed.account_id, claimed.provider, result, admission.probing)
         return Dialled(before, after, result, execution, opened=opened)
 
-    def _hold(self, execution: Execution, held: Execution, shard: int, lease: str, now: datetime) -> Dialled:
-        """Store that it waits for the carrier; its line it keeps."""
+    def _own_claim(self, claim: Execution, lease: str) -> Execution | None:
+        """The execution as stored, where this invocation's own claim is in it and waits for its dial: the answer to the
+        write was lost, and before it was sent again another writer (a delivery) changed the item. Else None."""
+        stored = self.executions.get(claim.id)
+        if stored is None:
+            return None
+        state, number = stored.state, claim.state.attempt.number
+        claimed_by = [change.token for change in stored.changes if change.kind is Note.CLAIMED]
+        waits = state.is_dialling and not state.unknown and state.attempt.number == number
+        in_time = state.claimed_at is not None and self.now() < state.claimed_at + CLAIM_GRACE
+        return stored if claimed_by[-1:] == [lease] and waits and in_time else None
+
+    def _hold(
+        self, execution: Execution, held: Execution, agent: Agent, shard: int, lease: str, now: datetime
+    ) -> Dialled:
+        """Store that it waits for the carrier, and keeps its line; or that it has waited for too long."""
         try:
+            if held.state.is_final:
+                return Dialled(execution, self._put_off(execution, held, agent, shard, lease, now))
             saved = self.executions.save(held.lease_delivery(lease, now).with_due(now))
         except StaleVersion as error:
             raise _ClaimLost(shard) from error

@@ -132,22 +132,32 @@ def wait(agent: Agent, who: Waiter, lines: Lines, functions: Functions, now: dat
 
 
 def pass_on(
-    agent: Agent, shard: int, execution_id: str, attempt: int, lines: Lines, functions: Functions, now: datetime
+    agent: Agent,
+    shard: int,
+    execution_id: str,
+    attempt: int,
+    lines: Lines,
+    functions: Functions,
+    now: datetime,
+    since: datetime | None = None,
 ) -> bool:
     """Give the line that this attempt holds to the next waiting call and start it; without one, free it and look again.
 
     When the attempt holds no line there it only looks, so that it may be repeated: whoever freed the line may have
     heard no answer, or have been lost before looking. False: the shard is still full, as far as `agent` tells; if that
     is not how the agent stands now, somebody may wait although a line is free.
+
+    `since`: only if the line was acquired last at that time. An attempt that is not over needs this: another
+    invocation may be about to dial it with that line.
     """
     turn = next_turn(agent, lines, now, lagging=True)  # the look that must not miss anybody comes after the release
     if turn is not None:
         to = turn.waiter
-        if lines.hand_over(agent.agent_id, shard, capacity(agent, shard), execution_id, attempt, to, now):
+        if lines.hand_over(agent.agent_id, shard, capacity(agent, shard), execution_id, attempt, to, now, since):
             _start(agent, turn, shard, lines, functions)
             return True
         _put_back(agent, turn, lines)
-    holders = lines.release(agent.agent_id, shard, execution_id, attempt)
+    holders = lines.release(agent.agent_id, shard, execution_id, attempt, since)
     has_room = len(holders) < capacity(agent, shard)
     _fill(agent, shard, holders, lines, functions, now)
     return has_room

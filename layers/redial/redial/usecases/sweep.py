@@ -269,7 +269,7 @@ class Sweeper:
         work = batch.work(now)
         if work is not None:
             self.functions.batch(batch_id)
-            if work != "check":
+            if work not in ("check", "delete again"):  # these two are looks that come by themselves
                 swept.repairs[Repair.BATCH_LOST] += 1
         elif batch.start_at is not None and not batch.is_over and batch.timer is not None:
             self.timers.wake_batch(batch_id, "start", batch.timer, batch.start_at, now)
@@ -295,7 +295,7 @@ class Sweeper:
             if now - since < LINE_GRACE:
                 continue
             execution = self.executions.get(execution_id)
-            if execution is not None and _needs_line(execution, attempt, shard):
+            if execution is not None and _needs_line(execution, attempt, shard, now):
                 due = execution.state.next_time
                 if due is not None and due <= now:  # it was given the line, and whoever was to dial it was lost
                     self.functions.dial(execution_id, attempt, shard)
@@ -311,12 +311,14 @@ class Sweeper:
         self.lines.look_again(agent_id, shard, now + LINES_CHECK)
 
 
-def _needs_line(execution: Execution, attempt: int, shard: int) -> bool:
+def _needs_line(execution: Execution, attempt: int, shard: int, now: datetime) -> bool:
     state = execution.state
     if state.is_final or state.attempt.number != attempt:
         return False
     if state.is_waiting and state.queued_at is None:
         return False  # it waits for a timer, not for the line
+    if state.timer is not None and state.timer[1] > now and state.attempt.line is None:
+        return False  # the carrier asked it to wait for long, and it gave its line up
     return state.attempt.line in (shard, None)
 
 

@@ -7,11 +7,11 @@ two shards, in any order, and the sums are right as soon as all have come.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from redial.domain.batch import BatchStatus, all_final
+from redial.domain.batch import Batch, BatchStatus, all_final
 from redial.domain.status import FINAL, Status
 from redial.ports import Batches, Counts, Functions, StaleVersion
 
@@ -73,15 +73,35 @@ def _count(shard: str, batch_id: str, moves: Sequence[Moved], counts: Counts) ->
     raise StaleVersion(batch_id)
 
 
+def counts_of(batch: Batch, batches: Batches) -> Mapping[str, int]:
+    """How many contacts of the batch stand where, as far as is known.
+
+    A completed batch's counts do not change any more. Where a recount found the counts wrong, what it found is said
+    until another record is counted: it cannot be known whether the recount has seen that record's change already.
+    """
+    if batch.status is BatchStatus.COMPLETED:
+        return batch.changes[-1].counts
+    counted = batches.counted(batch.id)
+    recount = batch.recount
+    if recount is not None and recount.corrected is not None and recount.position == counted.position:
+        return recount.corrected
+    return counted.counts
+
+
 def complete_if_over(batch_id: str, *, batches: Batches, functions: Functions, now: datetime) -> bool:
     """Whether the batch was running, all its contacts are final, and it is completed by this."""
     for _ in range(_MOST_TRIES):
         batch = batches.get(batch_id)
         if batch is None or batch.status is not BatchStatus.RUNNING or not batch.ingested:
             return False
-        counts = batches.counts(batch_id)
+        if batch.deleted_at is not None:
+            return False
+        counts = counts_of(batch, batches)
         if not all_final(counts, batch.valid):
             return False
+        # Each contact is counted as final. A record that was lost before that may have left others, as queued 1 and
+        # initiated -1.
+        counts = {status: count for status, count in counts.items() if Status(status) in FINAL}
         lease = f"t-{batch.version}"
         try:
             saved = batches.save(batch.complete(now, counts).lease_delivery(lease, now).with_due(now))

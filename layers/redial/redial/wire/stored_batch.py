@@ -4,14 +4,15 @@ ac account · ag agent · ca created · fi file name · fn from-numbers · wh we
 · ff first dials first · by guardrails bypassed · rc retry config (as an execution's) sa start at · tm timer · pa paused
 · in ingested · to total · va valid · cl cleared dr, kr, sr, cr done, checked, seen, cleared row · ka checked at · da
 deleted · rw, ra results wanted, at · wo, wu worker, until ch changes [[status, at, {r reason, s scheduled at, c counts,
-v valid, t total}]] dl delivery (as an execution's) · due_shard, due_at, listing_shard, listing_key, undelivered_of:
-index keys
+v valid, t total}]] dl delivery (as an execution's) · rn recount {p position, s since, d due, r row, f found, n newest,
+c corrected} · expires_at (epoch seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key,
+ undelivered_of: index keys
 """
 
 import json
 from typing import Any
 
-from redial.domain.batch import Batch, BatchChange, BatchStatus
+from redial.domain.batch import Batch, BatchChange, BatchStatus, Recount
 from redial.wire.newer import with_newer
 from redial.wire.stored_execution import (
     INDEX_KEYS,
@@ -80,6 +81,10 @@ def encode(batch: Batch) -> dict[str, Any]:
     delivery = encode_delivery(batch.delivery, created)
     if delivery is not None:
         item["dl"] = delivery
+    if batch.recount is not None:
+        item["rn"] = _encode_recount(batch.recount)
+    if batch.expires_at is not None:
+        item["expires_at"] = to_ms(batch.expires_at) // 1000
     if batch.due_at is not None:
         item["due_shard"] = due_shard(batch.id)
         item["due_at"] = to_ms(batch.due_at)
@@ -114,8 +119,33 @@ def decode(item: dict[str, Any]) -> Batch:
         delivery=decode_delivery(stored.pop("dl", None), created),
         version=stored.pop("v"),
         due_at=from_ms(stored.pop("due_at")) if "due_at" in stored else None,
+        recount=_decode_recount(stored.pop("rn")) if "rn" in stored else None,
+        expires_at=from_ms(stored.pop("expires_at") * 1000) if "expires_at" in stored else None,
         **others,
         newer=stored or None,  # the last argument: all that is known has been taken out
+    )
+
+
+def _encode_recount(recount: Recount) -> dict[str, Any]:
+    item: dict[str, Any] = {"p": recount.position, "s": to_ms(recount.since), "d": to_ms(recount.due)}
+    if recount.row:
+        item |= {"r": recount.row, "f": dict(recount.found)}
+    if recount.newest is not None:
+        item["n"] = to_ms(recount.newest)
+    if recount.corrected is not None:
+        item["c"] = dict(recount.corrected)
+    return item
+
+
+def _decode_recount(item: dict[str, Any]) -> Recount:
+    return Recount(
+        item["p"],
+        from_ms(item["s"]),
+        from_ms(item["d"]),
+        item.get("r", 0),
+        item.get("f", {}),
+        from_ms(item["n"]) if "n" in item else None,
+        item.get("c"),
     )
 
 

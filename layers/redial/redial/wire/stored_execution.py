@@ -8,8 +8,8 @@ written today must load for as long as executions live: names are only ever adde
     by guardrails bypassed · ud user data · v version · sq row in the batch
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
-       v voicemail, d duration, g ring, h hangup by, e ended, w token, p room, n lost}]], the last left out where it
-       is empty
+       v voicemail, d duration, g ring, h hangup by, e ended, w token, p room, n lost, s since}]], the last left
+       out where it is empty
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
@@ -194,6 +194,8 @@ def _encode_change(change: Change, created: datetime) -> list[Any]:
         extra["u"] = _since(created, change.until)
     if change.count != 1:
         extra["c"] = change.count
+    if change.since is not None:
+        extra["s"] = _since(created, change.since)
     for short, name in _CHANGE_FIELDS.items():
         value = getattr(change, name)
         if value is not None:
@@ -212,6 +214,7 @@ def _decode_change(stored: list[Any], created: datetime) -> Change:
         attempt=attempt,
         until=created + extra.pop("u") * MILLISECOND if "u" in extra else None,
         count=extra.pop("c", 1),
+        since=created + extra.pop("s") * MILLISECOND if "s" in extra else None,
         **{_CHANGE_FIELDS[short]: extra.pop(short) for short in _CHANGE_FIELDS.keys() & extra.keys()},
         newer=extra or None,
     )

@@ -123,7 +123,7 @@ class CredentialsStore(Protocol):
 @dataclass(frozen=True)
 class _Meaning:
     """What an error code says of an attempt. `status` None: nothing was placed, and the same may be asked later.
-    `outage`: any call would have been refused."""
+    `outage`: any call would have been refused; then `status` is None."""
 
     status: Status | None
     words: str
@@ -132,9 +132,10 @@ class _Meaning:
 
 
 _FAILED, _ERROR = Status.FAILED, Status.ERROR
-# The called number is at fault: failed, for good. The set-up of account, agent or Redial is at fault: error, which may
-# be tried again, since somebody may put it right in the meantime and a retry may use another caller id; by default,
-# retry configurations leave errors out. Words are ours; the comments are titles in [E].
+# The called number is at fault: failed, for good. The set-up of agent or Redial is at fault: error, which may be tried
+# again, since it may be put right in the meantime and a retry may use another caller id; by default, retry
+# configurations leave errors out. The account is at fault: the call waits. Words are ours; the comments are titles in
+# [E].
 _CODES = {
     # the called number
     13223: _Meaning(_FAILED, "the number is not in E.164 format", for_good=True),  # Dial: Invalid phone number format
@@ -163,27 +164,15 @@ _CODES = {
     21205: _Meaning(_ERROR, "Twilio does not accept the answer URL"),  # Invalid URL
     21208: _Meaning(_ERROR, "Twilio does not accept the ring timeout"),  # Invalid Timeout
     21609: _Meaning(_ERROR, "Twilio does not accept the callback URL"),  # Invalid 'StatusCallback'
-    # the account
-    10001: _Meaning(
-        _ERROR, "the Twilio account is not active: check its balance and status", outage=True
-    ),  # Account is not active
-    10005: _Meaning(
-        _ERROR, "voice calling is disabled for the Twilio account", outage=True
-    ),  # Voice calling has been disabled
-    20003: _Meaning(
-        _ERROR, "Twilio refused the credentials: check the Twilio secret", outage=True
-    ),  # Permission Denied
-    20005: _Meaning(
-        _ERROR, "the Twilio account is not active: check its balance and status", outage=True
-    ),  # Account not active
-    20006: _Meaning(
-        _ERROR, "the Twilio credentials may not place calls: check the Twilio secret", outage=True
-    ),  # Access Denied
-    20008: _Meaning(
-        _ERROR, "these are Twilio's test credentials: check the Twilio secret", outage=True
-    ),  # …with Test Credentials
-    20403: _Meaning(_ERROR, "the Twilio account is suspended or closed", outage=True),  # Forbidden
-    20404: _Meaning(_ERROR, "Twilio does not know the account: check the Twilio secret", outage=True),  # Not found
+    # the account: certainly nothing was placed, and no call would be
+    10001: _Meaning(None, "the Twilio account is not active: check its balance and status", outage=True),
+    10005: _Meaning(None, "voice calling is disabled for the Twilio account", outage=True),
+    20003: _Meaning(None, "Twilio refused the credentials: check the Twilio secret", outage=True),
+    20005: _Meaning(None, "the Twilio account is not active: check its balance and status", outage=True),
+    20006: _Meaning(None, "the Twilio credentials may not place calls: check the Twilio secret", outage=True),
+    20008: _Meaning(None, "these are Twilio's test credentials: check the Twilio secret", outage=True),
+    20403: _Meaning(None, "the Twilio account is suspended or closed", outage=True),
+    20404: _Meaning(None, "Twilio does not know the account: check the Twilio secret", outage=True),
     # later: refused before anything was placed
     10004: _Meaning(
         None, "the Twilio account has reached its limit of calls at once"
@@ -250,10 +239,11 @@ class TwilioCarrier:
     def place(self, request: CallRequest) -> DialResult:
         """POST …/Calls.json, once.
 
-            201 with a call's sid                                    Accepted
-            the request never left; 429; queue or concurrency full   NotPlaced
-            other 4xx                                                Refused, see the table of codes
-            anything else: 5xx, timeout, reset, unreadable           Unknown
+            201 with a call's sid                                             Accepted
+            the request never left; 429; queue or concurrency full            NotPlaced
+            account suspended, wrong credentials (401, 403, 404, see _CODES)  NotPlaced, an outage
+            other 4xx                                                         Refused, see _CODES
+            anything else: 5xx, timeout, reset, unreadable                    Unknown
 
         A 401 after the secret has changed is NotPlaced as well: the next try uses the new credentials.
         """
@@ -290,6 +280,28 @@ class TwilioCarrier:
         if answer.status == 401 and self._credentials.refresh(credentials):
             return NotPlaced("the Twilio credentials have changed")
         return _placed(answer)
+
+    def check(self) -> str | None:
+        """POST …/Calls.json without the number to call, which Twilio requires [O]: such a request can place nothing.
+
+        Twilio refuses it for that (21201 [E]) where it takes requests to place calls at all. A GET would show less: it
+        is another route, and accounts that may place no call can still be read.
+        """
+        try:
+            credentials = self._credentials.get()
+            answer = self._send(credentials, "POST", "/Calls.json", b"Method=POST")
+        except CredentialsUnavailable as error:
+            return str(error)
+        except NotSent as error:
+            return f"Twilio was not reached: {error}"
+        except NoAnswer as error:
+            return f"no answer from Twilio: {error}"
+        if answer.status == 401:
+            self._credentials.refresh(credentials)
+        match _placed(answer):
+            case NotPlaced(reason) | Unknown(reason):
+                return reason
+        return None
 
     def ask(self, call_id: str) -> CallReport | None:
         """GET …/Calls/<sid>.json. That resource holds no SIP code, so a failed call is never reported as for good."""
@@ -425,9 +437,8 @@ def _placed(answer: HttpResponse) -> DialResult:
         said = str(body.get("message") or "").strip()[:200]
         meaning = _Meaning(_FAILED, said or f"Twilio refused the call with HTTP {answer.status}")
     if meaning.status is None:
-        return NotPlaced(meaning.words, retry_after_seconds(answer.headers))
-    outcome = Outcome(meaning.status, for_good=meaning.for_good, reason=meaning.words, code=str(code))
-    return Refused(outcome, meaning.outage)
+        return NotPlaced(meaning.words, retry_after_seconds(answer.headers), meaning.outage)
+    return Refused(Outcome(meaning.status, for_good=meaning.for_good, reason=meaning.words, code=str(code)))
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Batches in the table: one item each, written whole, and only over the version that was read; and their counts.
 
-    B#<batch> / B                a batch, see `wire.stored_batch`
+    B#<batch> / B                a batch, see `wire.stored_batch`; after its removal its tombstone
     C#<batch> / <stream shard>   how many of its contacts stand where, as told by one shard of the table's stream:
                                  n {status: count}, sn the last record of that shard that is in it
 
 A shard's count may be negative where contacts came to a status in one shard and left it in another; the sum is exact.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,7 +19,7 @@ from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.adapters.dynamodb.leftovers import read_items
 from redial.domain.batch import Batch
-from redial.ports import StaleVersion
+from redial.ports import Counted, StaleVersion
 from redial.wire.stored_batch import decode, encode, key, listing_shard
 
 if TYPE_CHECKING:
@@ -51,10 +52,9 @@ class DynamoBatches:
         self._put(saved, "v = :read", {":read": {"N": str(batch.version)}})
         return saved
 
-    def remove(self, batch_id: str) -> None:
+    def remove_counts(self, batch_id: str) -> None:
         for shard in self._counters(batch_id):
             self._client.delete_item(TableName=self._table, Key=to_item(_counter_key(batch_id, shard)))
-        self._client.delete_item(TableName=self._table, Key=to_item(key(batch_id)))
 
     def of_agent(self, agent_id: str) -> list[Batch]:
         pages = self._client.get_paginator("query").paginate(
@@ -90,11 +90,17 @@ class DynamoBatches:
 
     # ---- counts -------------------------------------------------------------------------------------------------
 
-    def counts(self, batch_id: str) -> dict[str, int]:
+    def counted(self, batch_id: str) -> Counted:
         total: Counter[str] = Counter()
-        for item in self._counters(batch_id).values():
+        position = hashlib.sha256()
+        for shard, item in sorted(self._counters(batch_id).items()):
             total.update(item["n"])
-        return {status: count for status, count in sorted(total.items()) if count}
+            position.update(f"{shard} {item['sn']}\n".encode())
+        counts = {status: count for status, count in sorted(total.items()) if count}
+        return Counted(counts, position.hexdigest()[:16])
+
+    def counts(self, batch_id: str) -> dict[str, int]:
+        return self.counted(batch_id).counts
 
     def counted_up_to(self, batch_id: str, shard: str) -> str | None:
         answer = self._client.get_item(

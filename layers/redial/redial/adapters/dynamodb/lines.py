@@ -15,7 +15,7 @@ the table itself: an index may lag, and a waiter overlooked is a wake-up lost. J
 so that about 500 calls a second can come to wait at one agent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _RETRY_CLASS, _BATCH_CLASS, _FIRST_CLASS = "0", "0b", "1"  # sorts due retries, then batches, then first dials
 _FRONT = 25  # items of the front of a queue: 25 of them are one read unit or two
+_BATCH_GET = 100  # BatchGetItem takes no more keys
+_MOST_READS = 50
 _TAKEN = timedelta(minutes=5)
 """How long somebody who was taken from a room has to be dialled before another may take him again."""
 
@@ -87,31 +89,43 @@ class DynamoLines:
                     raise
             created_by_another = True
 
-    def release(self, agent_id: str, shard: int, execution_id: str, attempt: int) -> set[str]:
+    def release(
+        self, agent_id: str, shard: int, execution_id: str, attempt: int, since: datetime | None = None
+    ) -> set[str]:
+        held, values = _held_by(attempt, since)
         _, item = self._update(
             agent_id,
             shard,
             "REMOVE holders.#id",
-            "holders.#id.a = :attempt",
+            held,
             {"#id": execution_id},
-            {":attempt": attempt},
+            values,
             ReturnValues="ALL_NEW",
         )
         return set() if item is None else set(item["holders"])
 
     def hand_over(
-        self, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, to: Waiter, now: datetime
+        self,
+        agent_id: str,
+        shard: int,
+        capacity: int,
+        execution_id: str,
+        attempt: int,
+        to: Waiter,
+        now: datetime,
+        since: datetime | None = None,
     ) -> bool:
         if to.execution_id == execution_id:
             return False  # it holds one, for an earlier attempt; and one update may not set and remove the same path
         holder = {"a": to.attempt, "t": to_ms(now)}
+        held_by, values = _held_by(attempt, since)
         updated, old = self._update(
             agent_id,
             shard,
             "SET holders.#to = :holder REMOVE holders.#id",
-            "holders.#id.a = :attempt AND attribute_not_exists(holders.#to) AND size(holders) <= :capacity",
+            f"{held_by} AND attribute_not_exists(holders.#to) AND size(holders) <= :capacity",
             {"#id": execution_id, "#to": to.execution_id},
-            {":attempt": attempt, ":holder": holder, ":capacity": capacity},
+            {":holder": holder, ":capacity": capacity, **values},
         )
         held = {} if old is None else old["holders"]
         return updated or (execution_id not in held and held.get(to.execution_id) == holder)
@@ -139,9 +153,10 @@ class DynamoLines:
                 {":shard": WATCHED, ":at": to_ms(at)},
             )  # fmt: skip
 
-    def enqueue(self, agent_id: str, waiter: Waiter) -> None:
+    def enqueue(self, agent_id: str, waiter: Waiter) -> bool:
         item = _queue_key(agent_id, waiter) | {"n": waiter.attempt}
-        self._client.put_item(TableName=self._table, Item=to_item(item))
+        answer = self._client.put_item(TableName=self._table, Item=to_item(item), ReturnValues="ALL_OLD")
+        return "Attributes" not in answer
 
     def dequeue(self, agent_id: str, waiter: Waiter) -> None:
         self._client.delete_item(TableName=self._table, Key=to_item(_queue_key(agent_id, waiter)))
@@ -271,12 +286,11 @@ class DynamoLines:
         for item in self._room(standing.batch_id):
             ready, execution_id = item["sk"].split("#")
             waiter = Waiter(execution_id, item["n"], item["n"] > 1, from_ms(int(ready)))
-            if waiter.ready_at > now:
-                following = waiter.ready_at if following is None else min(following, waiter.ready_at)
-                break
-            if "tk" in item and from_ms(item["tk"]) > now - _TAKEN:
-                again = from_ms(item["tk"]) + _TAKEN
-                following = again if following is None else min(following, again)
+            takeable_at = _takeable_at(item)
+            if takeable_at > now:
+                following = takeable_at if following is None else min(following, takeable_at)
+                if waiter.ready_at > now:
+                    break
                 continue
             if not self._take_waiter(item["sk"], standing.batch_id, now):
                 return None
@@ -290,9 +304,10 @@ class DynamoLines:
             )
             if changed is None:
                 self._untake_waiter(item["sk"], standing.batch_id)
+                self._lower_room_from(standing.agent_id, standing.batch_id, waiter.ready_at)
                 return None
             return waiter, at
-        self._move_room_from(standing, following)
+        self._move_room_from(standing, following, now)
         return None
 
     def leave_room(self, batch_id: str, waiter: Waiter) -> None:
@@ -307,6 +322,27 @@ class DynamoLines:
             Limit=1,
         )
         return next((from_ms(int(from_item(item)["sk"].split("#")[0])) for item in answer["Items"]), None)
+
+    def correct_room(self, agent_id: str, batch_id: str, now: datetime) -> bool:
+        first = self._first_takeable(batch_id, now)
+        return first is not None and self._lower_room_from(agent_id, batch_id, first)
+
+    def absent_from_room(self, batch_id: str, waiters: Sequence[Waiter]) -> list[Waiter]:
+        found: set[str] = set()
+        for start in range(0, len(waiters), _BATCH_GET):
+            wanted: list[Any] = [to_item(_room_key(batch_id, one)) for one in waiters[start : start + _BATCH_GET]]
+            tries = 0
+            while wanted:
+                answer = self._client.batch_get_item(
+                    RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
+                )
+                found |= {from_item(item)["sk"] for item in answer["Responses"].get(self._table, [])}
+                unprocessed = answer["UnprocessedKeys"].get(self._table)
+                wanted = list(unprocessed["Keys"]) if unprocessed else []
+                tries += 1
+                if tries == _MOST_READS and wanted:
+                    raise RuntimeError(f"DynamoDB did not read {len(wanted)} keys in {tries} tries")
+        return [one for one in waiters if _room_key(batch_id, one)["sk"] not in found]
 
     def empty_room(self, batch_id: str) -> None:
         for item in self._room(batch_id):
@@ -350,8 +386,25 @@ class DynamoLines:
             if not lost_condition(error):
                 raise
 
-    def _move_room_from(self, standing: Standing, following: datetime | None) -> None:
-        """The room has nobody who is due: write down from when on it will have, unless somebody entered meanwhile."""
+    def _first_takeable(self, batch_id: str, now: datetime) -> datetime | None:
+        """When the first entry of the room may be taken; None: the room is empty."""
+        first: datetime | None = None
+        for item in self._room(batch_id):
+            takeable_at = _takeable_at(item)
+            first = takeable_at if first is None else min(first, takeable_at)
+            if "tk" not in item:  # all others are due later than this one
+                break
+        return first
+
+    def _move_room_from(self, standing: Standing, following: datetime | None, now: datetime) -> None:
+        """No entry is due: write down in `rf` when the first will be, or that there is none. Then look again.
+
+        An entry is put first, and then `rf` is lowered to its time. `rf` is raised here alone, and every raise is
+        followed by a look. Take the last raise: an entry put before its look is seen by that look, which lowers `rf`.
+        An entry put later lowers `rf` itself, and no raise follows. So `rf` is never later than the first entry's time
+        for longer than this takes. It looks also where the write seems to have lost: that may be its own write, sent
+        again. Where this function is cut off between the two, the batch's check corrects it.
+        """
         if standing.room_from is None:
             return
         values: dict[str, Any] = {":read": to_ms(standing.room_from)}
@@ -359,6 +412,20 @@ class DynamoLines:
         if following is not None:
             update, values = "SET rf = :following", values | {":following": to_ms(following)}
         self._change(standing.agent_id, standing.batch_id, update, "rf = :read", values)
+        first = self._first_takeable(standing.batch_id, now)
+        if first is not None and (following is None or first < following):
+            self._lower_room_from(standing.agent_id, standing.batch_id, first)
+
+    def _lower_room_from(self, agent_id: str, batch_id: str, to: datetime) -> bool:
+        """Have the room looked at from `to` on; False where it is looked at then anyway, or the batch has left."""
+        lowered = self._change(
+            agent_id,
+            batch_id,
+            "SET rf = :to",
+            "attribute_exists(pk) AND (attribute_not_exists(rf) OR rf > :to)",
+            {":to": to_ms(to)},
+        )
+        return lowered is not None
 
     def _change(
         self, agent_id: str, batch_id: str, update: str, condition: str, values: dict[str, Any]
@@ -418,6 +485,13 @@ class DynamoLines:
             raise
 
 
+def _held_by(attempt: int, since: datetime | None) -> tuple[str, dict[str, Any]]:
+    """The condition that this attempt holds the line, acquired last at `since`, and its values."""
+    if since is None:
+        return "holders.#id.a = :attempt", {":attempt": attempt}
+    return "holders.#id.a = :attempt AND holders.#id.t = :since", {":attempt": attempt, ":since": to_ms(since)}
+
+
 def _lines_key(agent_id: str, shard: int) -> dict[str, Any]:
     return {"pk": f"L#{agent_id}#{shard}", "sk": "LINES"}
 
@@ -448,6 +522,12 @@ def _standing(item: dict[str, Any]) -> Standing:
         paused=item.get("pa", False),
         first_dials_first=item.get("ff", False),
     )
+
+
+def _takeable_at(item: dict[str, Any]) -> datetime:
+    """When an entry of a room may be taken: at its time, or some minutes after it was taken last."""
+    ready = from_ms(int(item["sk"].split("#")[0]))
+    return max(ready, from_ms(item["tk"]) + _TAKEN) if "tk" in item else ready
 
 
 def _next_start(standing: Standing, now: datetime) -> tuple[str, str, dict[str, Any], datetime | None]:

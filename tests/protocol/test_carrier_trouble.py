@@ -1,0 +1,90 @@
+"""What a carrier in trouble costs: no call where it certainly placed nothing, and few where it may have placed some."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from local.http_server import Request, Response
+from redial.domain.circuit import FAILURES_TO_OPEN
+from redial.domain.status import Status
+from tests.simulation.campaign import world_of
+from tests.simulation.faults import Faults
+from tests.simulation.scenarios import Story
+from tests.simulation.world import HOUR, World
+from tests.support.forms import CONTENT_TYPE, multipart
+
+pytestmark = pytest.mark.simulation
+
+Trouble = Callable[[Request], Response | None]
+
+
+def answers(status: int, code: int | None = None, names_a_number: bool = False) -> Trouble:
+    """Requests to place a call are answered so; `names_a_number`: only those that say whom to call."""
+
+    def trouble(sent: Request) -> Response | None:
+        if sent.method != "POST" or (names_a_number and b"To=" not in sent.body):
+            return None
+        return Response.of(status, {"code": code, "message": "no", "status": status})
+
+    return trouble
+
+
+def outcomes_of_a_batch(trouble: Trouble, hours: float, lines: int = 5, contacts: int = 20) -> Counter[Status]:
+    """How a batch ends whose contacts would all answer, begun as the trouble begins. Errors are not retried."""
+    with world_of(5, Faults(5, {})) as world:
+        story = Story(world, 5, lines=lines)
+        rows = [story.number("completed") for _ in range(contacts)]
+        begin(world, hours, trouble)
+        form = [("agent_id", story.agent_id), ("retry_config", json.dumps({"enabled": True})), ("start", "now")]
+        body = multipart(form, "\n".join(["contact_number", *rows]))
+        story.ask("POST", "/batches", body, {"Content-Type": CONTENT_TYPE, "Idempotency-Key": "batch"})
+        world.run((hours + 2) * HOUR)
+        assert world.violations == []
+        rung = Counter(call.request.to for call in world.carrier.calls.all())
+        assert set(rung.values()) <= {1}
+        return Counter(execution.state.status for execution in world.stored_executions())
+
+
+def begin(world: World, hours: float, trouble: Trouble) -> None:
+    ask, until = world._ask_carrier, world.now + timedelta(hours=hours)
+
+    def asked(sent: Request, limits: Any) -> Response:
+        answer = trouble(sent) if world.now < until else None
+        return answer or ask(sent, limits)
+
+    world._ask_carrier = asked  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "hours"),
+    [
+        pytest.param(answers(403, 20005), 2, id="suspended"),
+        pytest.param(answers(401, 20003), 1 / 60, id="token changed a minute before the secret"),
+        pytest.param(answers(404, 20404), 1, id="account unknown"),
+        pytest.param(answers(429, 20429), 1, id="throttled"),
+        pytest.param(answers(400, 10004), 1, id="too many calls at once"),
+        pytest.param(answers(400, 22005), 1, id="queue full"),
+    ],
+)
+def test_what_certainly_placed_nothing_costs_no_call(trouble: Trouble, hours: float) -> None:
+    assert outcomes_of_a_batch(trouble, hours) == {Status.COMPLETED: 20}
+
+
+@pytest.mark.parametrize(("hours", "lines"), [(1, 5), (1, 15), (4, 5)])
+def test_an_outage_that_may_place_calls_costs_those_that_show_it_and_no_more(hours: int, lines: int) -> None:
+    """Where the carrier fails for every request to place a call, a check finds that out at no cost."""
+    assert outcomes_of_a_batch(answers(503), hours, lines) == {
+        Status.COMPLETED: 20 - FAILURES_TO_OPEN,
+        Status.ERROR: FAILURES_TO_OPEN,
+    }
+
+
+def test_an_outage_that_a_check_cannot_see_costs_a_call_at_each_probe() -> None:
+    """Only requests that name a number fail, so that checks find nothing wrong. Probes are calls then, and few: after
+    1, 3, 7, 15, 30, 45 and 60 minutes."""
+    lost = outcomes_of_a_batch(answers(503, names_a_number=True), 1)[Status.ERROR]
+    assert FAILURES_TO_OPEN < lost <= FAILURES_TO_OPEN + 7

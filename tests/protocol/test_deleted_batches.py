@@ -1,0 +1,172 @@
+"""A deleted batch is gone for good: nothing creates it again, and nothing of it is dialled or left behind."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.executions import DynamoExecutions
+from redial.adapters.dynamodb.lines import DynamoLines
+from redial.domain.batch import TOMBSTONE_LIFE, WORK_LEASE, Batch, contact, contact_id
+from redial.domain.execution import Execution
+from redial.ports import Waiter
+from redial.wire.stored_batch import decode
+from tests.simulation.campaign import converge, world_of
+from tests.simulation.faults import Faults
+from tests.simulation.invariants import AT_THE_END
+from tests.simulation.scenarios import Story
+from tests.simulation.world import World
+from tests.support.forms import CONTENT_TYPE, multipart
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with world_of(5, Faults(5, {})) as world:
+        yield world
+        for check in AT_THE_END:
+            check(world)
+        assert world.violations == []
+
+
+def post(world: World, story: Story, rows: list[str]) -> tuple[int, str, bool]:
+    """The same request each time: status, batch id, and whether it is the first answer again."""
+    form = [("agent_id", story.agent_id), ("start", "now")]
+    body = multipart(form, "\n".join(["contact_number", *rows]))
+    headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": "job-1"}
+    answer = world.ask_as(story.account, "POST", "/batches", body, headers)
+    replayed = any(name.lower() == "idempotency-replayed" for name, _ in answer.headers)
+    return answer.status, json.loads(answer.body)["batch_id"], replayed
+
+
+def tombstone(world: World, batch_id: str) -> Batch:
+    (item,) = world.items(f"B#{batch_id}")
+    batch = decode(item)
+    assert batch.is_tombstone
+    return batch
+
+
+def left_of(world: World, batch_id: str) -> list[Any]:
+    """Everything in the table about the batch but its tombstone and its Idempotency-Key."""
+    kept = (f"B#{batch_id}", "I#")
+    items = [item for item in world.items("") if not item["pk"].startswith(kept)]
+    contacts = {contact_id(batch_id, row) for row in range(1, 5)}
+    return [item for item in items if batch_id in str(item) or any(one in str(item) for one in contacts)]
+
+
+def test_the_request_that_created_a_deleted_batch_is_answered_again_and_dials_nobody(world: World) -> None:
+    story = Story(world, 5, lines=1)
+    rows = [story.number("completed", "completed") for _ in range(4)]
+    status, batch_id, replayed = post(world, story, rows)
+    assert (status, replayed) == (201, False)
+    world.run(30)
+    assert world.ask_as(story.account, "DELETE", f"/batches/{batch_id}").status == 200
+    world.run(HOUR)
+    placed = len(world.carrier.calls.all())
+    for hours in (0, 1, 19):  # a queue of jobs that delivers at least once, within the key's 24 hours
+        world.run(hours * HOUR)
+        assert post(world, story, rows) == (201, batch_id, True)
+        world.run(HOUR)
+        assert len(world.carrier.calls.all()) == placed
+        assert world.ask_as(story.account, "GET", f"/batches/{batch_id}").status == 404
+        assert json.loads(world.ask_as(story.account, "GET", f"/batches/{story.agent_id}/all").body) == []
+    assert left_of(world, batch_id) == []
+
+
+def test_a_slow_first_request_does_not_create_the_batch_after_its_deletion(world: World) -> None:
+    """It sends its write when the repeated request has created the batch, and another one has deleted it."""
+    story = Story(world, 5)
+    create = DynamoBatches.create
+
+    def slow(self: DynamoBatches, batch: Batch) -> bool:
+        assert create(self, batch)
+        created = self.get(batch.id)
+        assert created is not None
+        self.save(created.delete(world.now).removed(world.now).with_due(world.now))
+        return create(self, batch)
+
+    with mock.patch.object(DynamoBatches, "create", slow):
+        status, batch_id, replayed = post(world, story, [story.number("completed")])
+    assert (status, replayed) == (201, True)
+    world.run(HOUR)
+    assert world.carrier.calls.all() == []
+    assert tombstone(world, batch_id).changes[-1].status == "created"
+
+
+def test_a_tombstone_outlives_the_idempotency_key_and_is_worked_on_once(world: World) -> None:
+    story = Story(world, 5)
+    _, batch_id, _ = post(world, story, [story.number("completed")])
+    assert world.ask_as(story.account, "DELETE", f"/batches/{batch_id}").status == 200
+    world.run(60)
+    stone = tombstone(world, batch_id)
+    assert stone.deleted_at is not None and stone.expires_at is not None
+    assert (
+        timedelta(hours=24, minutes=59) < stone.expires_at - stone.deleted_at <= TOMBSTONE_LIFE + timedelta(minutes=1)
+    )
+    assert stone.pending() == ()
+    assert (stone.file_name, stone.webhook_url, stone.retry_config, stone.from_phone_numbers) == ("", None, None, ())
+    world.run(WORK_LEASE.total_seconds() + 120)
+    done = tombstone(world, batch_id)
+    assert done.due_at is None and done.work(world.now) is None
+    for function, event in (
+        ("batch", {"batch_id": batch_id}),
+        ("dial", {"execution_id": contact_id(batch_id, 1), "attempt": 1}),
+        ("deliver", {"batch_id": batch_id}),
+    ):
+        world.functions.invoke_later(f"redial-local-{function}", event)
+    world.run(60)
+    assert tombstone(world, batch_id) == done
+    assert world.carrier.calls.all() == [] and left_of(world, batch_id) == []
+
+
+def test_what_an_invocation_stored_after_the_removal_is_removed_too(world: World) -> None:
+    """It began before the deletion, and was slow: contacts, counts, an entry in the delayed set."""
+    story = Story(world, 5)
+    rows = [story.number("completed") for _ in range(3)]
+    _, batch_id, _ = post(world, story, rows)
+    assert world.ask_as(story.account, "DELETE", f"/batches/{batch_id}").status == 200
+    world.run(60)
+    assert left_of(world, batch_id) == []
+    client, table = world.aws.client("dynamodb"), world.environment["TABLE_NAME"]
+    late = [contact(tombstone(world, batch_id), row, number, {}) for row, number in enumerate(rows, start=1)]
+    DynamoExecutions(client, table).create_contacts(late)
+    DynamoBatches(client, table).count(batch_id, "shard", {"queued": 3}, None, f"{1:040d}")
+    DynamoLines(client, table).enter_room(story.agent_id, batch_id, Waiter(late[0].id, 1, False, world.now))
+    assert left_of(world, batch_id) != []
+    world.functions.invoke_later("redial-local-dial", {"execution_id": late[1].id, "attempt": 1})
+    world.run(WORK_LEASE.total_seconds() + 300)
+    assert left_of(world, batch_id) == []
+    assert world.carrier.calls.all() == []
+    world.seen.executions.clear()  # the contact that was dialled in vain was stopped: no promise is made of it
+
+
+def test_a_queue_entry_does_not_outlive_its_execution(world: World) -> None:
+    """Deleting takes a contact out of the queue first: cut off after that, it finds the contact again."""
+    story = Story(world, 5, lines=1)
+    rows = [story.number("completed"), story.number("busy", "completed")]
+    _, batch_id, _ = post(world, story, rows)
+    world.run(2)
+    waiting = world.stored_executions()[-1]
+    remove = DynamoExecutions.remove
+    queued_at_removal: dict[str, bool] = {}
+
+    def checked(self: DynamoExecutions, execution: Execution) -> None:
+        queued_at_removal[execution.id] = any(execution.id in item["sk"] for item in world.items("Q#"))
+        remove(self, execution)
+
+    queued = waiting.move(world.now, world.now, "test").queue(world.now, "waiting for a line")
+    client, table = world.aws.client("dynamodb"), world.environment["TABLE_NAME"]
+    saved = DynamoExecutions(client, table).save(queued.with_due(world.now))
+    entry = Waiter(saved.id, 1, False, saved.state.queued_at or world.now)
+    DynamoLines(client, table).enqueue(story.agent_id, entry)
+    with mock.patch.object(DynamoExecutions, "remove", checked):
+        assert world.ask_as(story.account, "DELETE", f"/batches/{batch_id}").status == 200
+        world.run(60)
+    assert queued_at_removal == {saved.id: False}
+    assert converge(world, timedelta(hours=2), 600) is not None
+    assert world.items("Q#") == []

@@ -1,0 +1,176 @@
+"""A line is never given away under a call that is dialled with it, nor held for long by a call that only waits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+from local.http_server import Request, Response
+from redial.adapters.dynamodb.agents import DynamoAgents
+from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.lines import DynamoLines
+from redial.domain.execution import THROTTLE_BACKOFF_SECONDS, Execution
+from redial.domain.status import Status
+from redial.usecases import dial_attempt
+from redial.usecases.lines import pass_on
+from redial.usecases.sweep import LINE_GRACE
+from tests.simulation.campaign import world_of
+from tests.simulation.faults import Faults
+from tests.simulation.scenarios import Story
+from tests.simulation.world import HOUR, START, World
+
+
+@contextmanager
+def a_world(lines: int) -> Iterator[tuple[World, Story]]:
+    """In which each invocation of dial with a line is delivered twice, at once."""
+    with world_of(5, Faults(5, {})) as world:
+        delays = world.functions.delays
+
+        def twice(function: Any, event: Any) -> tuple[float, ...]:
+            return (0.0, 0.0) if function.name.endswith("-dial") and "line" in str(event) else delays(function, event)
+
+        world.functions.delays = twice
+        yield world, Story(world, 5, lines=lines)
+
+
+@contextmanager
+def first_dial_slow_at(world: World, store: type, method: str, seconds: float) -> Iterator[None]:
+    """The first invocation of dial that calls it waits so long before."""
+    real = getattr(store, method)
+    slow: list[Any] = []
+
+    def called(*given: Any, **named: Any) -> Any:
+        invocation = world.functions.current()
+        if not slow and invocation is not None and invocation.function.name.endswith("-dial"):
+            slow.append(invocation)
+            world.functions.sleep(seconds)
+        return real(*given, **named)
+
+    with mock.patch.object(store, method, called):
+        yield
+    assert slow
+
+
+def holders(world: World, story: Story) -> set[str]:
+    lines = DynamoLines(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
+    return set(lines.holders(story.agent_id, 0))
+
+
+def status_of(world: World, execution_id: str) -> Status:
+    execution: Execution = world.seen.executions[execution_id]
+    return execution.state.status
+
+
+def test_a_dial_that_read_an_old_version_gives_no_line_away() -> None:
+    """Its copy has claimed the attempt; then the batch is paused, and the slow one finds a closed gate."""
+    with a_world(lines=1) as (world, story), first_dial_slow_at(world, DynamoBatches, "get", 4):
+        batch: list[str] = []
+        world.clock.after(0, lambda: batch.append(story.batch([story.number("completed")])), "client")
+        world.clock.after(1.5, lambda: story.call("completed"), "client")
+        world.clock.after(2.5, lambda: story.ask("POST", f"/batches/{batch[0]}/pause"), "client")
+        world.run(30)
+        assert len(world.carrier.calls.all()) == 1
+        assert world.violations == []
+
+
+def test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away() -> None:
+    """Put off by a pause, it is taken from its batch's room at once: the batch goes on. Only then does the first dial
+    come to pass its line on."""
+    slow: list[bool] = []
+
+    def passed_on_late(*given: Any) -> bool:
+        if not slow:
+            slow.append(True)
+            world.functions.sleep(8)
+        return pass_on(*given)
+
+    with (
+        world_of(5, Faults(5, {})) as world,
+        first_dial_slow_at(world, DynamoBatches, "get", 2),
+        mock.patch.object(dial_attempt, "pass_on", passed_on_late),
+    ):
+        story = Story(world, 5, lines=2)
+        batch: list[str] = []
+        world.clock.after(0, lambda: batch.append(story.batch([story.number("completed")])), "client")
+        world.clock.after(1, lambda: story.ask("POST", f"/batches/{batch[0]}/pause"), "client")
+        world.clock.after(4, lambda: story.ask("POST", f"/batches/{batch[0]}/resume"), "client")
+        for _ in range(2):
+            world.clock.after(6, lambda: story.call("completed"), "client")
+        world.run(9)
+        assert slow and len(world.carrier.calls.all()) == 2
+        world.run(21)
+        assert len(world.carrier.calls.all()) == 2
+        assert world.violations == []
+        world.run(HOUR)
+        assert [one.state.status for one in world.stored_executions()] == [Status.COMPLETED] * 3
+        assert world.violations == []
+
+
+def test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_live_call() -> None:
+    with a_world(lines=2) as (world, story), first_dial_slow_at(world, DynamoAgents, "get", 4):
+        world.clock.after(0, lambda: story.batch([story.number("completed"), story.number("completed")]), "client")
+        lower = {"agent_config": {"max_concurrent_calls": 1}}
+        world.clock.after(2, lambda: story.ask("PATCH", f"/v2/agent/{story.agent_id}", lower), "client")
+        world.run(20)
+        assert len(world.carrier.calls.all()) == 2
+        assert holders(world, story) == {one.id for one in world.stored_executions()}
+        assert world.violations == []
+
+
+# ---- long waits ------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_that_the_carrier_puts_off_for_long_gives_its_line_up_and_takes_one_again() -> None:
+    with world_of(6, Faults(6, {})) as world:
+        story = Story(world, 6, lines=1)
+        put_off(world, until_minutes=1, retry_after=2 * HOUR)
+        first = story.call("completed")
+        world.run(60)
+        assert holders(world, story) == set()
+        second = story.call("completed")
+        world.run(120)
+        assert status_of(world, second) is Status.COMPLETED
+        assert status_of(world, first) is Status.QUEUED
+        world.run(2 * HOUR)
+        execution = world.seen.executions[first]
+        assert (execution.state.status, execution.state.attempt.number) == (Status.COMPLETED, 1)
+        assert execution.state.attempt.dialed_at is not None
+        assert execution.state.attempt.dialed_at - START >= timedelta(hours=2)
+        assert world.violations == []
+
+
+def test_a_call_whose_wait_is_short_keeps_its_line() -> None:
+    with world_of(7, Faults(7, {})) as world:
+        story = Story(world, 7, lines=1)
+        put_off(world, until_minutes=1, retry_after=THROTTLE_BACKOFF_SECONDS[-1])
+        first = story.call("completed")
+        world.run(30)
+        assert holders(world, story) == {first}
+
+
+def test_a_line_that_was_to_be_given_up_is_freed_also_where_the_dial_ended_after_its_answer_was_stored() -> None:
+    with world_of(8, Faults(8, {})) as world:
+        story = Story(world, 8, lines=1)
+        put_off(world, until_minutes=1, retry_after=3 * HOUR)
+        with mock.patch.object(dial_attempt, "follow_up", side_effect=RuntimeError("cut off here")):
+            first = story.call("completed")
+            world.run(30)
+        assert holders(world, story) == {first}
+        world.run(3 * LINE_GRACE.total_seconds())
+        assert holders(world, story) == set()
+        world.run(4 * HOUR)
+        assert status_of(world, first) is Status.COMPLETED
+        assert world.violations == []
+
+
+def put_off(world: World, until_minutes: float, retry_after: float) -> None:
+    """For so long the carrier throttles each request to place a call, and says when to come again."""
+    ask, until = world._ask_carrier, world.now + timedelta(minutes=until_minutes)
+
+    def asked(sent: Request, limits: Any) -> Response:
+        if sent.method == "POST" and world.now < until:
+            return Response(429, b'{"code": 20429}', [("retry-after", f"{retry_after:.0f}")])
+        return ask(sent, limits)
+
+    world._ask_carrier = asked  # type: ignore[method-assign]

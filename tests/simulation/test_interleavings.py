@@ -1,0 +1,83 @@
+"""Every order of the requests of two functions that run at once; see interleavings.py.
+
+`make nightly` runs those that are cut short here, and three functions at once.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from redial.usecases import batches
+from tests.simulation.ablations import ABLATIONS
+from tests.simulation.interleavings import PAIRS, Pair, described, dial_dial, dial_stop_batch, explore, step_of
+from tests.simulation.world import World
+
+MOST = 60
+"""Orders of one pair. Most pairs have fewer; the whole file then takes some 80 s of one processor."""
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize("name", PAIRS)
+def test_no_order_breaks_a_promise(name: str) -> None:
+    explored = explore(PAIRS[name], MOST)
+    print(described(name, explored))
+    assert explored.shortest is None
+    assert explored.complete or explored.run == MOST
+    assert explored.run >= 2, "the two do not conflict at all: does the story still hold the right invocations?"
+
+
+def _claim_condition() -> Any:
+    return next(one for one in ABLATIONS if one.safeguard == "claim condition").without()
+
+
+def _look_at_holders() -> Any:
+    """A stop does not stop the contacts that hold a line."""
+    return mock.patch.object(batches, "about_to_be_dialled", return_value=[])
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize(
+    ("without", "pair", "noticed_by"),
+    [
+        (_claim_condition, dial_dial, "at most one call per attempt"),
+        (_look_at_holders, dial_stop_batch, "no dial after an answered stop"),
+    ],
+    ids=["claim condition", "a stop's look at holders of lines"],
+)
+def test_the_loss_of_a_safeguard_is_noticed(without: Callable[[], Any], pair: Pair, noticed_by: str) -> None:
+    with without():
+        explored = explore(
+            pair, MOST, until=lambda so_far: any(one.violation.invariant == noticed_by for one in so_far.broken)
+        )
+    found = [one for one in explored.broken if one.violation.invariant == noticed_by]
+    assert found, f"{explored.run} orders, and none broke it"
+    print(f"order {explored.run}: {found[0].order}")
+
+
+def _step(operation: str, body: str) -> Any:
+    return step_of(mock.Mock(spec=World), "dynamodb", operation, body.encode())
+
+
+def _write(pk: str, sk: str) -> Any:
+    return _step("DeleteItem", f'{{"Key": {{"pk": {{"S": "{pk}"}}, "sk": {{"S": "{sk}"}}}}}}')
+
+
+def _query(pk: str) -> Any:
+    return _step("Query", f'{{"ExpressionAttributeValues": {{":pk": {{"S": "{pk}"}}}}}}')
+
+
+def test_what_requests_to_the_table_commute() -> None:
+    """Two writes of different items do, also in one partition; a query conflicts with every write in its partition."""
+    assert not _write("Q#1", "a").conflicts(_write("Q#1", "b"))
+    assert _write("Q#1", "a").conflicts(_write("Q#1", "a"))
+    assert _query("Q#1").conflicts(_write("Q#1", "a"))
+    assert _write("Q#1", "a").conflicts(_query("Q#1"))
+    assert not _query("Q#1").conflicts(_write("Q#2", "a"))
+    assert not _query("Q#1").conflicts(_query("Q#1"))
+
+
+def test_a_request_of_unknown_effect_is_an_error() -> None:
+    with pytest.raises(KeyError, match="TransactWriteItems"):
+        _step("TransactWriteItems", "{}")
