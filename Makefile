@@ -141,6 +141,10 @@ simulate: .venv/ready ## Let everything go wrong by seed, and check every promis
 nightly: .venv/ready ## What takes too long for `make test`
 	@$(WITH_PATH) .venv/bin/python -m tests.simulation.interleavings
 
+.PHONY: mutants
+mutants: .venv/ready ## Change one critical line at a time; its test must notice. ARGS='--only "delayed set"'
+	@$(WITH_PATH) .venv/bin/python -m tests.mutants $(ARGS)
+
 .PHONY: bench
 bench: .venv/ready ## Cost of an attempt, here and elsewhere; speed and size of what is deployed; targets. ARGS=--docs
 	@$(WITH_PATH) .venv/bin/python -m bench $(ARGS)

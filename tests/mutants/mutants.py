@@ -85,7 +85,7 @@ MUTANTS = (
         "adapters/dynamodb/items.py",
         'return {"ConditionExpression": "v = :read", "ExpressionAttributeValues": to_item({":read": version})}',
         'return {"ConditionExpression": "attribute_exists(pk)"}',
-        "tests/integration/test_carrier_outage.py::test_a_circuit_is_stored_over_the_version_that_was_read",
+        "tests/protocol/test_store_conditions.py::test_an_agent_and_a_circuit_are_saved_over_the_version_that_was_read",
     ),
     Mutant(
         "What BatchGetItem left over is dropped",

@@ -1,6 +1,7 @@
 """What each conditional write of the store refuses, asked on the store itself."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -8,14 +9,27 @@ import pytest
 from moto import mock_aws
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 
+from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.batch import Batch
+from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
 from redial.ports import IdempotentRequest, StaleVersion, Standing, Waiter
-from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, EXECUTION_ID, TEN, minutes, queued, seconds
+from tests.support.samples import (
+    ACCOUNT_ID,
+    AGENT_ID,
+    CALLER_ID,
+    EXECUTION_ID,
+    TEN,
+    agent,
+    minutes,
+    queued,
+    seconds,
+)
 from tests.support.table import TABLE_NAME, create_table
 
 BATCH_ID = "1" * 32
@@ -85,6 +99,18 @@ def test_a_batch_is_saved_over_the_version_that_was_read(client: Any) -> None:
     batches.save(read.stop(TEN, "stopped by request", {}))
     with pytest.raises(StaleVersion):
         batches.save(read.processed(3, 3, TEN))
+
+
+def test_an_agent_and_a_circuit_are_saved_over_the_version_that_was_read(client: Any) -> None:
+    agents, circuits = DynamoAgents(client, TABLE_NAME), DynamoCircuits(client, TABLE_NAME)
+    one = agents.save(replace(agent(), version=0))
+    agents.save(replace(one, name="another"))
+    with pytest.raises(StaleVersion):
+        agents.save(replace(one, stopped_before=TEN))
+    circuit = circuits.save(Circuit(ACCOUNT_ID, "twilio", failures=1, failing_since=TEN, failed_at=TEN))
+    circuits.save(replace(circuit, failures=2))
+    with pytest.raises(StaleVersion):
+        circuits.save(replace(circuit, failures=2))
 
 
 # ---- lines ----------------------------------------------------------------------------------------------------------
