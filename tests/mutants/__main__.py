@@ -1,22 +1,27 @@
 """`make mutants`: run the test of each mutant, in copies of this tree, and say which mutants survive.
 
-A mutant survives where its test passes. The tests are first run on the code as it is, and must all pass there.
+A mutant survives where its test passes. The tests are first run on the code as it is, and must all pass there. Each run
+is a fork of this process, which has loaded what nearly all of them need and takes longest: boto3 and moto.
 """
 
 import argparse
+import importlib
 import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+
+import boto3
+import pytest
+from moto import mock_aws
 
 from tests.mutants.document import write_table
 from tests.mutants.mutants import MUTANTS, Mutant
@@ -24,14 +29,15 @@ from tests.support.template import ROOT
 
 AT_ONCE = 2
 """Mutants that are run at the same time, each in a copy of its own."""
-LONGEST_SECONDS = 300
+LONGEST_SECONDS = 600
 """A test that takes longer has noticed nothing."""
+_OURS = ("redial", "functions", "local", "bench", "tests")
 _FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a mutant. `trouble`: why nothing is known of it (pytest did not run its test)."""
+    """What became of a mutant. `trouble`: why nothing is known of it (its test did not run to its end)."""
 
     mutant: Mutant
     noticed: bool
@@ -59,82 +65,90 @@ def copy_tree(folder: Path) -> None:
             shutil.copy2(source, folder / name)
 
 
-def run_tests(folder: Path, selection: Sequence[str]) -> tuple[int, str]:
-    """pytest's exit status, and what it printed."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", *selection]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LONGEST_SECONDS,
-    )
-    return done.returncode, done.stdout
+def load() -> None:
+    """Have boto3 and moto load what they load at their first use."""
+    with mock_aws():
+        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+        boto3.client("dynamodb", region_name="us-east-1", **keys).list_tables()
 
 
-def _write(path: Path, text: str) -> None:
-    """A module and its cached bytecode, which two changes within a second would leave in use."""
+def begin(folder: Path, selection: Sequence[str]) -> int:
+    """Run pytest on these tests of the copy, in a fork; its process id. What it prints is in `output(folder)`."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        signal.alarm(LONGEST_SECONDS)
+        printed = os.open(_printed(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(printed, 1)
+        os.dup2(printed, 2)
+        os.chdir(folder)
+        os.environ.pop("PYTHONPATH", None)
+        sys.path[:] = [path for path in sys.path if Path(path).resolve() not in (ROOT, ROOT / "layers/redial")]
+        for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        status = int(pytest.main(["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", *selection]))
+        sys.stdout.flush()
+        os._exit(status)
+    finally:
+        os._exit(100)
+
+
+def _printed(folder: Path) -> Path:
+    return folder.with_suffix(".log")
+
+
+def output(folder: Path) -> str:
+    return _printed(folder).read_text(encoding="utf-8", errors="replace")
+
+
+def write(path: Path, text: str) -> None:
+    """A module; and away with its cached bytecode, which would stay in use after two changes within a second."""
     path.write_text(text, encoding="utf-8")
     Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
-def run_mutant(folder: Path, mutant: Mutant) -> Result:
-    """Change that line in the copy, run the test, and change it back."""
-    path = folder / mutant.path
-    original = path.read_text(encoding="utf-8")
-    began = time.monotonic()
-    _write(path, mutant.applied_to(original))
-    try:
-        status, output = run_tests(folder, [mutant.noticed_by])
-    except subprocess.TimeoutExpired:
-        return Result(mutant, False, time.monotonic() - began, f"no result after {LONGEST_SECONDS} seconds")
-    finally:
-        _write(path, original)
-    seconds = time.monotonic() - began
-    failed = _FAILED.findall(output)
-    if status == 1 and failed:
+def result_of(mutant: Mutant, status: int, printed: str, seconds: float) -> Result:
+    """`status`: pytest's exit status, or less than 0 for the signal that ended it."""
+    if status == 1 and _FAILED.search(printed):
         return Result(mutant, True, seconds)
-    return Result(mutant, False, seconds, None if status == 0 else output[-3000:])
+    if status == 0:
+        return Result(mutant, False, seconds)
+    return Result(mutant, False, seconds, f"pytest ended with {status}\n{printed[-3000:]}")
 
 
-def run_all(mutants: Sequence[Mutant]) -> list[Result]:
+def run_all(mutants: Sequence[Mutant], folder: Path) -> list[Result]:
     """Run them, each in one of the copies, and show how far that has got."""
-    with tempfile.TemporaryDirectory(prefix="mutants-") as temporary:
-        copies: SimpleQueue[Path] = SimpleQueue()
-        for number in range(min(AT_ONCE, len(mutants))):
-            copies.put(Path(temporary, str(number)))
-        first = copies.get()
-        copy_tree(first)
-        selection = sorted({mutant.noticed_by for mutant in mutants})
-        print(f"the {len(selection)} tests without a mutant …", flush=True)
-        status, output = run_tests(first, selection)
-        if status != 0:
-            sys.exit(f"{output}\nthese tests must pass without a mutant")
-        if not copies.empty():
-            second = copies.get()
-            shutil.copytree(first, second)
-            copies.put(second)
-        copies.put(first)
+    copies = [folder / str(number) for number in range(min(AT_ONCE, len(mutants)))]
+    copy_tree(copies[0])
+    selection = sorted({mutant.noticed_by for mutant in mutants})
+    print(f"without a mutant: {len(selection)} tests …", flush=True)
+    load()
+    process = begin(copies[0], selection)
+    if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) != 0:
+        sys.exit(f"{output(copies[0])}\nthese tests must pass without a mutant")
+    for other in copies[1:]:
+        shutil.copytree(copies[0], other)
 
-        done: list[Result] = []
-
-        def run(mutant: Mutant) -> Result:
-            folder = copies.get()
-            try:
-                result = run_mutant(folder, mutant)
-            finally:
-                copies.put(folder)
-            done.append(result)
-            place = f"[{len(done):{len(str(len(mutants)))}}/{len(mutants)}]"
-            print(f"{place} {result.word:8} {result.seconds:5.1f} s  {mutant.name}", flush=True)
-            return result
-
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(run, mutants))
+    results: list[Result] = []
+    waiting = list(reversed(mutants))
+    running: dict[int, tuple[Mutant, Path, str, float]] = {}
+    while waiting or running:
+        while waiting and copies:
+            mutant, copy = waiting.pop(), copies.pop()
+            original = (copy / mutant.path).read_text(encoding="utf-8")
+            write(copy / mutant.path, mutant.applied_to(original))
+            running[begin(copy, [mutant.noticed_by])] = mutant, copy, original, time.monotonic()
+        process, ended = os.wait()
+        mutant, copy, original, began = running.pop(process)
+        write(copy / mutant.path, original)
+        copies.append(copy)
+        result = result_of(mutant, os.waitstatus_to_exitcode(ended), output(copy), time.monotonic() - began)
+        results.append(result)
+        place = f"[{len(results):{len(str(len(mutants)))}}/{len(mutants)}]"
+        print(f"{place} {result.word:8} {result.seconds:5.1f} s  {mutant.name}", flush=True)
+    return sorted(results, key=lambda result: mutants.index(result.mutant))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -148,7 +162,8 @@ def main(arguments: Sequence[str]) -> int:
     mutants = [one for one in MUTANTS if options.only is None or options.only.lower() in one.name.lower()]
     if not mutants:
         parser.error(f"no mutant has {options.only!r} in its name")
-    results = run_all(mutants)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        results = run_all(mutants, Path(folder))
     width = max(len(result.mutant.name) for result in results)
     print(f"\n{'mutant':{width}}  seconds  noticed by")
     for result in results:

@@ -304,7 +304,7 @@ MUTANTS = (
     Mutant(
         "Lines are not looked after for 12 hours",
         "usecases/lines.py",
-        "LINES_CHECK = timedelta(minutes=10)",
+        "LINES_CHECK = timedelta(minutes=3)",
         "LINES_CHECK = timedelta(hours=12)",
         "tests/protocol/test_time_constants.py::test_lines_are_looked_after_within_fifteen_minutes",
     ),
