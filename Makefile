@@ -145,6 +145,10 @@ nightly: .venv/ready ## What takes too long for `make test`
 mutants: .venv/ready ## Change one critical line at a time; its test must notice. ARGS='--only "delayed set"'
 	@$(WITH_PATH) .venv/bin/python -m tests.mutants $(ARGS)
 
+.PHONY: protocol
+protocol: .venv/ready ## Search the models of the protocol, and write their results into docs/protocol.md
+	@$(WITH_PATH) .venv/bin/python -m tests.protocol
+
 .PHONY: bench
 bench: .venv/ready ## Cost of an attempt, here and elsewhere; speed and size of what is deployed; targets. ARGS=--docs
 	@$(WITH_PATH) .venv/bin/python -m bench $(ARGS)

@@ -1,4 +1,8 @@
-"""Every minute: do again whatever should have happened by now and has not. The event's content does not matter."""
+"""Every minute: do again whatever should have happened by now and has not.
+
+Three events: any from the schedule is the minute's run; `{"shard", "token", "hop"}` works through the rest of one shard
+of the due index, and `{"ask": [execution ids]}` asks the carrier. The last two this function sends to itself.
+"""
 
 from typing import Any
 
@@ -8,7 +12,7 @@ from redial.runtime import system, telemetry, wiring
 from redial.wire.stored_execution import DUE_SHARDS
 
 LIMIT = 500
-"""Most items of one run; what is left is met by the next one, a minute later."""
+"""Overdue items of the minute's run; what is left of each shard then is worked through by an invocation of its own."""
 
 logger = telemetry.logger
 
@@ -16,10 +20,18 @@ logger = telemetry.logger
 @logger.inject_lambda_context(clear_state=True)
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    minute = int(system.now().timestamp()) // 60  # each run begins at another shard, so that none is always last
-    done = wiring.sweep().sweep(
-        DUE_SHARDS, minute % DUE_SHARDS, LIMIT, lambda: context.get_remaining_time_in_millis() / 1000
-    )
+    sweeper = wiring.sweep()
+
+    def seconds_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    if "ask" in event:
+        done = sweeper.ask([str(one) for one in event["ask"]], seconds_left)
+    elif "shard" in event:
+        done = sweeper.sweep_shard(int(event["shard"]), str(event["token"]), int(event["hop"]), seconds_left)
+    else:
+        minute = int(system.now().timestamp()) // 60  # each run begins at another shard, so that none is always last
+        done = sweeper.sweep(DUE_SHARDS, minute % DUE_SHARDS, LIMIT, seconds_left)
     telemetry.swept(done)
     level = logger.warning if done.errors or done.cut_short else logger.info
     level(

@@ -209,9 +209,9 @@ def test_an_unknown_dial_is_found_out_by_asking(world: World, outcome: str) -> N
     placed = [call.sid for call in world.carrier.calls.all()]
     if placed:
         with pytest.raises(NotYetKnown):
-            world.twilio().find(request, START, frozenset())
+            world.twilio().find(request, START, frozenset(), lambda: 60.0)
     world.pass_minutes(20)
-    found = world.twilio().find(request, START, frozenset())
+    found = world.twilio().find(request, START, frozenset(), lambda: 60.0)
     assert placed == ([] if found is None else [found.call_id])
 
 
@@ -223,9 +223,9 @@ def test_another_attempts_call_is_told_from_this_ones_once_its_events_can_be_rea
     assert isinstance(placed, Accepted)
     world.pass_minutes(3)
     with pytest.raises(CarrierUnavailable, match="2 calls"):
-        world.twilio().find(mine, START, frozenset())
+        world.twilio().find(mine, START, frozenset(), lambda: 60.0)
     world.pass_minutes(15)
-    found = world.twilio().find(mine, START, frozenset())
+    found = world.twilio().find(mine, START, frozenset(), lambda: 60.0)
     assert found is not None
     assert found.call_id == placed.call_id
-    assert world.twilio().find(world.request(attempt=3), START, frozenset()) is None
+    assert world.twilio().find(world.request(attempt=3), START, frozenset(), lambda: 60.0) is None

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import boto3
 import pytest
 
+from functions.sweep import handler as sweep
 from local.carrier_calls import signature
 from local.lambda_functions import ACCOUNT_ID, REGION
 from local.template import Template
@@ -242,8 +243,9 @@ def _asked() -> frozenset[Asked]:
 
         assert boto3.DEFAULT_SESSION is not None
         boto3.DEFAULT_SESSION.events.register("before-parameter-build", note)
-        _everything_that_happens_to_calls(client)
-        _everything_that_happens_to_batches(client)
+        with mock.patch.object(sweep, "LIMIT", 1):  # it hands the rest to invocations of itself
+            _everything_that_happens_to_calls(client)
+            _everything_that_happens_to_batches(client)
     return frozenset(asked)
 
 

@@ -35,6 +35,7 @@ from redial.domain.status import FINAL, Status
 from redial.runtime import keys, settings
 from redial.usecases import agents, batches, create_call
 from redial.wire import contacts_csv
+from redial.wire.stored_execution import DUE_SHARDS
 from tests.support.local_stack import local_stack
 from tests.support.template import functions, template
 
@@ -320,7 +321,9 @@ def test_the_limits() -> None:
         ),
         "A listing with status": f"searches {FILTER_LIMIT:,} executions; narrow from and to beyond",
         "GET /webhooks/undelivered": f"{webhooks.MOST_UNDELIVERED} calls and batches",
-        "The sweeper": f"{sweep.LIMIT} overdue items a run, the rest a minute later",
+        "The sweeper": (
+            f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} more of its invocations at once"
+        ),
     }
 
 

@@ -29,6 +29,7 @@ from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import REMEMBERED, DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
+from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.domain.agent import Account, Agent
 from redial.domain.batch import Batch, contact, contact_id
@@ -232,12 +233,15 @@ class ExecutionStore(_Machine):
     @rule(now=NOW)
     def overdue(self, now: datetime) -> None:
         found = [due for shard in range(DUE_SHARDS) for due in self.store.overdue(shard, now)]
-        expected = [
-            Due(one.due_at, execution_id=one.id)
-            for one in self.model.values()
-            if one.due_at is not None and one.due_at <= now
-        ]
-        assert sorted(found, key=str) == sorted(expected, key=str)
+        checks = list(self.store.queue_checks(now))
+        late = [one for one in self.model.values() if one.due_at is not None and one.due_at <= now]
+        for dues, of_queue in ((found, False), (checks, True)):
+            expected = [
+                Due(one.due_at, execution_id=one.id)
+                for one in late
+                if one.due_at is not None and one.is_due_for_queue_check == of_queue
+            ]
+            assert sorted(dues, key=str) == sorted(expected, key=str)
         for shard in range(DUE_SHARDS):
             times = [due.due_at for due in self.store.overdue(shard, now)]
             assert times == sorted(times)
@@ -403,12 +407,12 @@ class HeldLines(_Machine):
             del held[who]
             held[to.execution_id] = (to.attempt, now)
 
-    @rule(shard=st.sampled_from(SHARDS), at=NOW, lost=LOST)
-    def look_again(self, shard: int, at: datetime, lost: int) -> None:
+    @rule(shard=st.sampled_from(SHARDS), at=NOW, queue_empty=st.booleans(), lost=LOST)
+    def look_again(self, shard: int, at: datetime, queue_empty: bool, lost: int) -> None:
         with self.losing(lost):
-            self.store.look_again(AGENT, shard, at)
+            self.store.look_again(AGENT, shard, at, queue_empty=queue_empty)
         if shard in self.due:
-            self.due[shard] = at if self.holders[shard] else None
+            self.due[shard] = at if self.holders[shard] or not queue_empty else None
 
     @invariant()
     def lines_are_held_as_they_were_given(self) -> None:
@@ -448,6 +452,36 @@ def test_of_many_who_ask_at_once_no_more_are_given_a_line_than_there_are() -> No
     finally:
         client.client.put_item = put_item
         client.delete_table(TableName=TABLE_NAME)
+
+
+@pytest.mark.parametrize("lost", range(3))
+def test_a_shard_of_the_due_index_has_one_worker(client: Any, lost: int) -> None:
+    """Also where the answer to its write is lost; each hop begins once, and a lease that ends is another's."""
+    store, later = DynamoSweepLeases(client, TABLE_NAME), TEN + minutes(2)
+    with client.losing(lost):
+        assert store.take(3, "a", 1, TEN, later)
+    assert not store.take(3, "b", 1, TEN + minutes(1), later)
+    assert not store.take(3, "a", 1, TEN + minutes(1), later + minutes(1)), "the same hop once more"
+    assert store.take(4, "b", 1, TEN, later)
+    assert (store.held(TEN), store.held(later)) == ({3, 4}, set())
+    assert store.take(3, "a", 2, TEN + minutes(1), later + minutes(1))
+    store.release(3, "a", 1)
+    assert store.held(TEN) == {3, 4}, "an earlier hop frees nothing"
+    with client.losing(lost):
+        store.release(3, "a", 2)
+    assert store.held(TEN) == {4}
+    assert store.take(4, "c", 1, later, later + minutes(2))
+
+
+def test_entries_that_are_missing_from_queues_are_found_together(client: Any) -> None:
+    store = DynamoLines(client, TABLE_NAME)
+    waiters = [Waiter(contact_id(BATCHES[0], row), 1 + row % 2, row % 2 == 1, TEN) for row in range(1, 131)]
+    for one in waiters[::3]:
+        store.enqueue(AGENT_ID, one)
+    store.enqueue("another", waiters[1])
+    missing = {one.execution_id for one in waiters} - {one.execution_id for one in waiters[::3]}
+    assert store.absent([(AGENT_ID, one) for one in waiters]) == missing
+    assert store.absent([]) == set()
 
 
 HOLDER = IDS[0]

@@ -1,5 +1,6 @@
 """A contact that waits in its batch's delayed set is woken, whatever meets its entry."""
 
+import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -155,7 +156,7 @@ def test_a_contact_that_leaves_while_its_entry_is_looked_for_is_not_entered_agai
     executions, entered = mock.Mock(), mock.Mock(return_value=[Waiter(before.id, 1, False, world.now)])
     executions.get.return_value = mock.Mock(version=before.version + 1)
     lines = mock.Mock(absent_from_room=entered)
-    worker = Worker(*(mock.Mock() for _ in range(10)))
+    worker = Worker(*(mock.Mock() for _ in dataclasses.fields(Worker)))
     object.__setattr__(worker, "executions", executions)
     object.__setattr__(worker, "lines", lines)
     found: Counter[BatchRepair] = Counter()

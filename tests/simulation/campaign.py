@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tests.protocol.traces import Validator
 from tests.simulation.faults import CALM, Faults
 from tests.simulation.invariants import AT_THE_END, ON_PLACED, ON_WRITTEN
 from tests.simulation.population import CHAOS_SECONDS, Population
@@ -41,6 +42,7 @@ def world_of(seed: int, faults: Faults) -> Iterator[World]:
     with World(seed, faults) as world:
         world.on_placed += ON_PLACED
         world.on_written += ON_WRITTEN
+        Validator.watch(world)
         yield world
 
 

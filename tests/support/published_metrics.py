@@ -59,6 +59,8 @@ def what_is_wrong(namespace: str, name: str, dimensions: dict[str, Any], statist
         kind, wrong = _ours(name, named)
     else:
         kind, wrong = _of_aws(namespace, name, named)
+    if kind == MOST and namespace == "Redial" and statistic == "SampleCount":
+        return wrong  # that it was counted at all: what counts it runs
     if wrong is None and not (re.fullmatch(r"p\d\d", statistic) if kind == PERCENTILE else statistic == kind):
         wrong = f"{name}: {statistic} tells nothing of it"
     return wrong

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.domain.delivery import LEASE, TIMER_GRACE, Tried
-from redial.domain.execution import MILLISECOND, QUEUE_CHECK, Change, Execution, Note
+from redial.domain.execution import LONGEST_QUEUE_CHECK, MILLISECOND, QUEUE_CHECK, Change, Execution, Note
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, LIVE, RETRYABLE, Status, rank
@@ -279,7 +279,8 @@ def test_watching_a_long_queue_costs_less_the_longer_it_lasts() -> None:
     told = replace(queued(), delivery=replace(queued().delivery, settled=1))
     assert told.with_due(TEN).due_at == TEN + QUEUE_CHECK
     assert told.with_due(TEN + minutes(30)).due_at == TEN + minutes(60)
-    assert told.with_due(TEN + minutes(600)).due_at == TEN + minutes(660)
+    assert told.with_due(TEN + minutes(600)).due_at == TEN + minutes(1200)
+    assert told.with_due(TEN + minutes(6000)).due_at == TEN + minutes(6000) + LONGEST_QUEUE_CHECK
 
 
 # ---- leases ---------------------------------------------------------------------------------------------------------

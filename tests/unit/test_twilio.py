@@ -412,7 +412,7 @@ def find(
     for call in calls:
         pages.setdefault(f"/Calls/{call['sid']}/Events.json", HttpResponse(404))
     http = ScriptedHttp(by_path={"/Calls.json": {"calls": list(calls), "next_page_uri": None}, **pages})
-    return carrier(http).find(REQUEST, SINCE, known)
+    return carrier(http).find(REQUEST, SINCE, known, lambda: 60.0)
 
 
 def found(report: CallReport | None) -> str | None:
@@ -422,7 +422,7 @@ def found(report: CallReport | None) -> str | None:
 def test_the_list_is_asked_for_by_both_numbers_alone() -> None:
     """A queued call has no start time, and StartTime is a date besides."""
     http = ScriptedHttp(json_answer(200, {"calls": [], "next_page_uri": None}))
-    assert carrier(http).find(REQUEST, SINCE, frozenset()) is None
+    assert carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 60.0) is None
     assert parse_qs(urlsplit(http.asked[0]["url"]).query) == {
         "To": ["+919876543210"],
         "From": ["+15005550006"],
@@ -489,9 +489,41 @@ def test_of_several_calls_that_say_nothing_none_is_taken() -> None:
         find(record(), record(sid=OTHER_CALL), events_of={CALL: events(), OTHER_CALL: HttpResponse(500)})
 
 
-def test_six_candidates_are_too_many_to_tell_apart() -> None:
-    with pytest.raises(CarrierUnavailable, match="6 calls"):
-        find(*[record(sid=f"CA{number}") for number in range(6)])
+def created(second: int) -> str:
+    return f"Mon, 26 Jan 2026 10:00:{second:02d} +0000"
+
+
+def test_candidates_are_looked_into_from_the_oldest_on() -> None:
+    others = {f"CA{number:02d}": events(our_callback(attempt=number)) for number in range(2, 30)}
+    newest_first = [record(sid=sid, date_created=created(int(sid[2:]))) for sid in reversed(others)]
+    oldest = record(date_created=created(1))
+    assert found(find(*newest_first, oldest, events_of={**others, **MINE})) == CALL
+
+
+def test_what_is_beyond_the_first_candidates_is_not_yet_known() -> None:
+    others = {f"CA{number:02d}": events(our_callback(attempt=number)) for number in range(2, 29)}
+    records = [record(sid=sid, date_created=created(int(sid[2:]))) for sid in others]
+    with pytest.raises(NotYetKnown, match="2 calls may be this attempt's"):
+        find(*records, events_of=others)
+    assert find(*records[2:], events_of=others) is None
+
+
+@pytest.mark.parametrize("requests", [0, 1, 2, 3])
+def test_a_search_ends_when_its_time_does(requests: int) -> None:
+    """A request may take ten seconds."""
+    others = {f"CA{number}": events(our_callback(attempt=number)) for number in (2, 3, 4)}
+    pages = {f"/Calls/{sid}/Events.json": page for sid, page in others.items()}
+    listed = {"calls": [record(sid=sid) for sid in others], "next_page_uri": None}
+    http = ScriptedHttp(by_path={"/Calls.json": listed, **pages})
+    with pytest.raises(NotYetKnown, match="no time"):
+        carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 10.0 * requests + 9.9 - 10.0 * len(http.asked))
+    assert len(http.asked) == requests
+
+
+@pytest.mark.parametrize("unclear", [{"status": "unheard-of"}, {"sid": "?"}])
+def test_a_record_that_makes_no_sense_says_nothing_of_the_carrier(unclear: dict[str, str]) -> None:
+    with pytest.raises(NotYetKnown, match="unreadable"):
+        carrier(ScriptedHttp(json_answer(200, record(**unclear)))).ask(CALL)
 
 
 def test_the_list_is_read_to_its_end() -> None:
@@ -501,7 +533,7 @@ def test_the_list_is_read_to_its_end() -> None:
         json_answer(200, {"calls": [record()], "next_page_uri": None}),
         json_answer(200, MINE[CALL]),
     )
-    assert found(carrier(http).find(REQUEST, SINCE, frozenset())) == CALL
+    assert found(carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 60.0)) == CALL
     assert http.asked[1]["url"] == f"https://api.twilio.com{following}"
 
 
@@ -510,20 +542,20 @@ def test_a_list_that_leads_elsewhere_does_not_get_the_credentials() -> None:
         json_answer(200, {"calls": [], "next_page_uri": "https://evil.example/x?Page=1"}),
         json_answer(200, {"calls": [], "next_page_uri": None}),
     )
-    carrier(http).find(REQUEST, SINCE, frozenset())
+    carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 60.0)
     assert urlsplit(http.asked[1]["url"]).netloc == "api.twilio.com"
 
 
 def test_a_list_without_end_decides_nothing() -> None:
     endless = json_answer(200, {"calls": [], "next_page_uri": "/x?Page=1"})
-    with pytest.raises(CarrierUnavailable, match="too long"):
-        carrier(ScriptedHttp(*[endless] * 10)).find(REQUEST, SINCE, frozenset())
+    with pytest.raises(NotYetKnown, match="too long"):
+        carrier(ScriptedHttp(*[endless] * 10)).find(REQUEST, SINCE, frozenset(), lambda: 60.0)
 
 
 @pytest.mark.parametrize("answer", [HttpResponse(404), json_answer(200, {"calls": None}), HttpResponse(503)])
 def test_a_list_that_cannot_be_read_decides_nothing(answer: HttpResponse) -> None:
     with pytest.raises(CarrierUnavailable):
-        carrier(ScriptedHttp(answer)).find(REQUEST, SINCE, frozenset())
+        carrier(ScriptedHttp(answer)).find(REQUEST, SINCE, frozenset(), lambda: 60.0)
 
 
 # ---- callbacks

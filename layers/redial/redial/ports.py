@@ -245,6 +245,9 @@ class Lines(Protocol):
 
     def dequeue(self, agent_id: str, waiter: Waiter) -> None: ...
 
+    def absent(self, waiters: Sequence[tuple[str, Waiter]]) -> set[str]:
+        """Execution ids of those of `waiters`, each with its agent, that are not in their agent's queue."""
+
     def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
         """The front of the queue: at least its first waiter, and all batches unless a due retry waits. `lagging`: it
         may be shown empty as it was some seconds ago."""
@@ -305,8 +308,8 @@ class Lines(Protocol):
     def owner(self, agent_id: str, shard: int) -> str | None:
         """The account whose lines these are; None when none was ever held."""
 
-    def look_again(self, agent_id: str, shard: int, at: datetime) -> None:
-        """Have the sweeper look at the shard again at `at`; not at all while nobody holds a line."""
+    def look_again(self, agent_id: str, shard: int, at: datetime, *, queue_empty: bool) -> None:
+        """Have the sweeper look at the shard again at `at`; not at all while no line is held and the queue is empty."""
 
 
 @dataclass(frozen=True)
@@ -326,8 +329,24 @@ class DueItems(Protocol):
     def overdue(self, shard: int, now: datetime) -> Iterator[Due]:
         """Everything of one of the index's shards that was due by `now`, oldest first, page by page."""
 
+    def queue_checks(self, now: datetime) -> Iterator[Due]:
+        """Calls in a queue whose entry was to be checked by `now`: they are in none of the shards of `overdue`."""
+
     def watched(self) -> Iterator[Due]:
         """Every shard of lines that somebody holds or lately held, due or not."""
+
+
+class SweepLeases(Protocol):
+    """Who works through which shard of the due index."""
+
+    def held(self, now: datetime) -> set[int]:
+        """The shards that a worker holds."""
+
+    def take(self, shard: int, token: str, hop: int, now: datetime, until: datetime) -> bool:
+        """Hold the shard until `until`, if it is free or held by an earlier hop of the same `token`."""
+
+    def release(self, shard: int, token: str, hop: int) -> None:
+        """Free the shard if that hop holds it."""
 
 
 class Circuits(Protocol):
@@ -382,6 +401,16 @@ class Functions(Protocol):
     def batch(self, batch_id: str) -> None: ...
 
 
+class SweepFunctions(Functions, Protocol):
+    """What the sweeper invokes: the others, and itself. Lost invocations are made good by its next runs."""
+
+    def sweep_shard(self, shard: int, token: str, hop: int) -> None:
+        """Have the rest of one shard of the due index worked through."""
+
+    def ask(self, execution_ids: Sequence[str]) -> None:
+        """Have the carrier asked about the current attempts of these executions."""
+
+
 @dataclass(frozen=True)
 class CallRequest:
     """One attempt, as the carrier is asked to place it. Numbers are E.164; `callback_url` names it."""
@@ -402,7 +431,7 @@ class CarrierUnavailable(Exception):
 
 
 class NotYetKnown(CarrierUnavailable):
-    """The carrier answered, and cannot tell yet whether a call is this attempt's: ask again later."""
+    """The carrier answered, and what it said settles nothing yet about this call: ask again later."""
 
 
 class Carrier(Protocol):
@@ -418,11 +447,17 @@ class Carrier(Protocol):
     def ask(self, call_id: str) -> CallReport | None:
         """What became of a call; None when the carrier knows no such call. Raises `CarrierUnavailable`."""
 
-    def find(self, request: CallRequest, since: datetime, known_call_ids: frozenset[str]) -> CallReport | None:
+    def find(
+        self,
+        request: CallRequest,
+        since: datetime,
+        known_call_ids: frozenset[str],
+        seconds_left: Callable[[], float],
+    ) -> CallReport | None:
         """The call that this attempt placed, if any: to its number, from its number, created since `since`, not one of
         `known_call_ids`; where several fit, the one whose callback URL is this attempt's.
 
-        Raises `CarrierUnavailable`.
+        Raises `CarrierUnavailable`; `NotYetKnown` too when `seconds_left` does not suffice.
         """
 
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,7 @@ class LambdaFunctions:
 
     An invocation that Lambda does not take is logged and left: it was only ever a shortcut. What it should have moved
     is overdue within moments, and the sweeper moves it then. So nothing here fails the work that asked for it.
-    `dial_function`, `deliver_function` and `batch_function` are ARNs (with their alias); who invokes no such function
-    may leave it out.
+    The functions are ARNs (with their alias); who invokes no such function may leave it out.
     """
 
     def __init__(
@@ -36,11 +35,13 @@ class LambdaFunctions:
         deliver_function: str | None = None,
         dial_function: str | None = None,
         batch_function: str | None = None,
+        sweep_function: str | None = None,
     ) -> None:
         self._client = client
         self._deliver_function = deliver_function
         self._dial_function = dial_function
         self._batch_function = batch_function
+        self._sweep_function = sweep_function
 
     def dial(
         self,
@@ -74,6 +75,14 @@ class LambdaFunctions:
     def batch(self, batch_id: str) -> None:
         """Invoke batch with `{"batch_id"}`."""
         self._invoke("batch", self._batch_function, subject(batch_id))
+
+    def sweep_shard(self, shard: int, token: str, hop: int) -> None:
+        """Invoke sweep with `{"shard", "token", "hop"}`."""
+        self._invoke("sweep", self._sweep_function, {"shard": shard, "token": token, "hop": hop})
+
+    def ask(self, execution_ids: Sequence[str]) -> None:
+        """Invoke sweep with `{"ask": [execution ids]}`."""
+        self._invoke("sweep", self._sweep_function, {"ask": list(execution_ids)})
 
     def _invoke(self, name: str, function: str | None, event: Mapping[str, Any]) -> None:
         if function is None:

@@ -38,7 +38,11 @@ RINGING_CHECK = timedelta(minutes=3)
 CALL_CHECK = timedelta(minutes=15)
 """How long an answered call may be silent; then the carrier is asked."""
 QUEUE_CHECK = timedelta(minutes=3)
-"""How long a queued call waits before the sweeper first makes sure that it is not forgotten."""
+"""How long a queued call waits before the sweeper first checks its queue entry; each further wait doubles."""
+LONGEST_QUEUE_CHECK = timedelta(days=1)
+"""The longest wait between two checks of a queue entry."""
+UNKNOWN_CHECK = timedelta(minutes=1)
+"""The first wait between two questions about a claimed attempt that nothing is known of; it grows to `CALL_CHECK`."""
 DUE_SLACK = timedelta(minutes=2)
 """A stored `due_at` this near to the wanted one is kept: moving it costs two write units in the index."""
 LATEST_START = timedelta(hours=24)
@@ -483,26 +487,52 @@ class Execution:
         state = self.state
         wanted: list[datetime] = []
         if state.is_dialling:
-            assert state.claimed_at is not None
-            asking = state.claimed_at + CLAIM_GRACE
-            wanted.append(asking if asking > now else now + timedelta(minutes=1))
+            wanted.append(self._next_question(now))
         elif state.status in (Status.INITIATED, Status.RINGING):
-            wanted.append(now + RINGING_CHECK)
+            wanted.append(now + min(max(RINGING_CHECK, now - state.updated_at), CALL_CHECK))
         elif state.is_live:
             wanted.append(now + CALL_CHECK)
         elif self.is_untouched:
             return None  # its batch's cursor stands for it, and its first event is sent when its turn comes
         elif state.is_waiting and not state.in_room:
-            timer = state.timer[1] + TIMER_GRACE if state.timer else now
-            wanted.append(timer if timer > now else now + self._queue_check(now))
+            if state.timer is None:
+                wanted.append(now + self._queue_check(now))
+            else:
+                timer = state.timer[1] + TIMER_GRACE
+                wanted.append(timer if timer > now else now + TIMER_GRACE)
         if self.pending():
             wanted.append(self.delivery.due(state.updated_at, now))
         return min(wanted, default=None)
 
+    def _next_question(self, now: datetime) -> datetime:
+        """When the carrier is next asked for the call of a claimed attempt: after 2, 3, 4 and 6 minutes, when the
+        attempt ends unless its call may yet be found, and then at waits that grow to `CALL_CHECK`."""
+        claimed_at = self.state.claimed_at
+        assert claimed_at is not None
+        first, last = claimed_at + CLAIM_GRACE, claimed_at + UNKNOWN_DEADLINE
+        if now < first:
+            return first
+        question = now + min(max(UNKNOWN_CHECK, now - first), CALL_CHECK)
+        return min(question, last) if now < last else question
+
     def _queue_check(self, now: datetime) -> timedelta:
         """Waits that grow with the time queued, so that a long queue costs little to watch."""
         queued_at = self.state.queued_at or now
-        return min(max(QUEUE_CHECK, now - queued_at), timedelta(hours=1))
+        return min(max(QUEUE_CHECK, now - queued_at), LONGEST_QUEUE_CHECK)
+
+    @property
+    def is_due_for_queue_check(self) -> bool:
+        """Whether `due_at` is a later check of a queue entry, which may wait until everything else is done.
+
+        The first check is not: a call whose dial was lost looks the same, and most calls leave the queue before it, so
+        that moving them between two partitions of the index would be paid for nothing.
+        """
+        state = self.state
+        if not state.is_waiting or state.timer is not None or state.in_room or self.pending():
+            return False
+        if self.due_at is None or state.queued_at is None:
+            return False
+        return self.due_at > state.queued_at + QUEUE_CHECK + DUE_SLACK
 
 
 def _apply(state: State, change: Change) -> None:

@@ -78,6 +78,7 @@ class SweepSettings(NamedTuple):
     dial_function: str
     deliver_function: str
     batch_function: str
+    sweep_function: str
     twilio_secret: str
     twilio_api_url: str
 

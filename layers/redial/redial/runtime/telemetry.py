@@ -211,13 +211,15 @@ def delivered(done: "Delivered") -> None:
 
 
 def swept(done: "Swept") -> None:
-    """What one run of the sweeper did, and what it saw."""
+    """What one invocation of the sweeper did, and what the minute's run counted."""
     for repair, times in done.repairs.items():
         _add("SweeperRepair", times, word=repair)
     if done.errors:
         _add("SweeperError", done.errors)
-    _add("LinesInUse", done.lines_in_use)
-    _add("CallsWaiting", done.calls_waiting)
+    if done.lines_in_use is not None:
+        _add("LinesInUse", done.lines_in_use)
+    if done.calls_waiting is not None:
+        _add("CallsWaiting", done.calls_waiting)
     for before, after in done.changes:
         changed(before, after)
 

@@ -61,7 +61,7 @@ def _store(table_name: str) -> tuple[DynamoExecutions, DynamoAgents, DynamoLines
     return (
         DynamoExecutions(client, table_name, system.sleep),
         DynamoAgents(client, table_name, system.now),
-        DynamoLines(client, table_name, system.now),
+        DynamoLines(client, table_name, system.now, system.sleep),
     )
 
 
@@ -94,6 +94,7 @@ def _functions(
         deliver_function=settings.deliver_function,
         dial_function=settings.dial_function,
         batch_function=settings.batch_function,
+        sweep_function=getattr(settings, "sweep_function", None),
     )
 
 
@@ -289,6 +290,7 @@ def dial() -> DialWorld:
 def sweep() -> "Sweeper":
     """The sweep function's world."""
     from redial.adapters.carriers import twilio
+    from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
     from redial.adapters.http import Http
     from redial.usecases.sweep import Sweeper
 
@@ -303,6 +305,7 @@ def sweep() -> "Sweeper":
         lines=lines,
         timers=_timers(settings),
         functions=_functions(settings),
+        leases=DynamoSweepLeases(_client("dynamodb"), settings.table_name),
         carrier_of=lambda provider: {"twilio": carrier}[provider],
         callback_url=lambda execution_id, attempt: twilio.callback_url("", execution_id, attempt),
         now=system.now,

@@ -22,8 +22,8 @@ from redial.ports import Functions, Lines, Standing, Waiter
 
 LINES_PER_SHARD = 50
 """A shard is one item, written twice by every call that it carries; 50 calls keep that far below what an item takes."""
-LINES_CHECK = timedelta(minutes=10)
-"""How long lines are held before the sweeper asks whether their holders still need them, and how often after that."""
+LINES_CHECK = timedelta(minutes=3)
+"""How often the sweeper checks an agent's lines and the front of its queue while lines are held or calls wait."""
 
 LONGEST_PAUSE = timedelta(seconds=10)
 """How far ahead a start may be reserved by a batch's rate: dial waits for it, and starts the next one after it."""

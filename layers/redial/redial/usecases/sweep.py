@@ -1,16 +1,24 @@
 """The safety net: every minute, everything that should have moved by now and has not.
 
-Every open execution has a `due_at`. What the sweeper finds overdue it does again (all of it is safe to repeat) and
-moves `due_at` on: a timer that was never made or never fired, a dial whose answer nobody recorded, a call without
-callbacks, events nobody is delivering, a line whose call is over.
+Every open execution has a `due_at`. What is overdue the sweeper does again (all of it is safe to repeat) and moves
+`due_at` on: a timer that was never made or never fired, a dial whose answer was not recorded, a call without callbacks,
+events that wait for delivery, a line whose call is over, a queue that does not agree with its calls.
+
+    the minute's run ──► lines, then the shards of the due index, then queue checks; at most `limit` items of the shards
+       │    └─ what is left of a shard ──► a worker for that shard, which works until it is done or its time is up,
+       │                                    and then has itself invoked again
+       └─ calls to ask about ──► small chunks, each an invocation of its own
+
+The run and its workers never wait for a carrier, so a slow one delays only its own answers.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 
 from redial.domain.agent import Agent
 from redial.domain.execution import CLAIM_GRACE, UNKNOWN_DEADLINE, Execution
@@ -24,23 +32,44 @@ from redial.ports import (
     Due,
     DueItems,
     Executions,
-    Functions,
     Lines,
     NotYetKnown,
     StaleVersion,
+    SweepFunctions,
+    SweepLeases,
     Timers,
 )
 from redial.usecases.change import change, follow_up
 from redial.usecases.dial_attempt import call_request
-from redial.usecases.lines import LINES_CHECK, fill, fill_all, pass_on, waiter
+from redial.usecases.lines import LINES_CHECK, fill, pass_on, shards, waiter
 from redial.usecases.stop import unless_called_off
 
 LONGEST_CALL = timedelta(hours=25)
 """No carrier keeps a call up longer (Twilio's TimeLimit ends at 24 hours): one still unaccounted for is lost."""
-LINE_GRACE = timedelta(minutes=5)
-"""A line is held at least this long before anybody doubts its holder."""
-SECONDS_TO_SPARE = 30.0
-"""With less time left no further item is begun: asking the carrier may take two requests of 15 s and more."""
+CALL_OVER_GRACE = timedelta(minutes=15)
+"""How long after a call's latest possible end the carrier's "no such call" is not yet believed."""
+LINE_GRACE = timedelta(minutes=2)
+"""How long a line is held before its holder is checked. Longer than dial can run (60 s) between line and claim."""
+SECONDS_TO_SPARE = 15.0
+"""With less time left no further item is begun."""
+SECONDS_FOR_A_QUESTION = 25.0
+"""With less time left the carrier is asked nothing more: one request to it takes up to 10 s, and then its answer is
+stored."""
+PAGE = 100
+"""Items that are read together."""
+
+WORKER_LEASE = timedelta(minutes=2)
+"""How long a worker holds its shard: longer than one invocation runs, and than the next takes to start."""
+MOST_HOPS = 20
+"""How often a worker may have itself invoked again; what is left then is for the next minute's run."""
+ASKS_IN_CHUNK = 10
+"""Calls whose id is known in one chunk: one request to the carrier for each."""
+FINDS_IN_CHUNK = 3
+"""Calls to be searched for in one chunk: one search may take several requests."""
+CHUNKS_OF_RUN = 25
+"""Most chunks of questions that the minute's run hands out: the account's concurrency is shared with all else."""
+CHUNKS_OF_WORKER = 4
+"""Most chunks of questions that one invocation of a worker hands out."""
 
 MOST_WAITING = 1000
 """How many entries of an agent's queue are counted each minute."""
@@ -50,12 +79,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Swept:
-    """What one run did: repairs by kind, executions before and after what the carrier said of them when it was asked,
-    items that raised, and whether it stopped before the end.
+    """What one invocation did: items looked at, repairs by kind, executions before and after what the carrier said of
+    them, items that raised, and whether it stopped before the end.
 
-    `queued_at`: agents whose queue was put right, to be looked at when that is done. `carrier_silent`: the carrier
-    could not be asked once; it is not asked again in this run, for each question may take longer than all the rest.
-    The last two are what it saw: lines that calls hold, and calls that wait for one.
+    `lines_in_use` and `calls_waiting` are what the minute's run counted; None where nothing was counted.
     """
 
     looked_at: int = 0
@@ -63,10 +90,44 @@ class Swept:
     changes: list[tuple[Execution, Execution]] = field(default_factory=list)
     errors: int = 0
     cut_short: bool = False
-    queued_at: dict[str, Agent] = field(default_factory=dict)
-    carrier_silent: bool = False
-    lines_in_use: int = 0
-    calls_waiting: int = 0
+    lines_in_use: int | None = None
+    calls_waiting: int | None = None
+
+
+@dataclass
+class _Run:
+    """One invocation: its time, how many chunks of questions and items it has left, and what it has read once.
+
+    `to_fill`: agents with calls that wait in their queue. `asks` and `finds`: executions whose call is to be asked
+    about by its id, or searched for.
+    """
+
+    seconds_left: Callable[[], float]
+    chunks: int = 0
+    items: int | None = None
+    swept: Swept = field(default_factory=Swept)
+    agents: dict[tuple[str, str], Agent | None] = field(default_factory=dict)
+    queues: dict[str, bool] = field(default_factory=dict)
+    holders: dict[tuple[str, int], set[str]] = field(default_factory=dict)
+    to_fill: dict[str, Agent] = field(default_factory=dict)
+    asks: list[str] = field(default_factory=list)
+    finds: list[str] = field(default_factory=list)
+
+    def is_out_of_time(self) -> bool:
+        return self.seconds_left() < SECONDS_TO_SPARE
+
+    def is_over(self) -> bool:
+        return self.items == 0 or self.is_out_of_time()
+
+    def questions(self) -> list[list[str]]:
+        """The chunks."""
+        return [*_in_pieces(self.asks, ASKS_IN_CHUNK), *_in_pieces(self.finds, FINDS_IN_CHUNK)]
+
+    def has_room_for(self, execution: Execution) -> bool:
+        """Whether one more question about that execution still fits into the chunks."""
+        searched = execution.state.attempt.call_id is None
+        asks, finds = len(self.asks) + (not searched), len(self.finds) + searched
+        return -(-asks // ASKS_IN_CHUNK) + -(-finds // FINDS_IN_CHUNK) <= self.chunks
 
 
 @dataclass(frozen=True)
@@ -79,133 +140,282 @@ class Sweeper:
     batches: Batches
     lines: Lines
     timers: Timers
-    functions: Functions
+    functions: SweepFunctions
+    leases: SweepLeases
     carrier_of: Callable[[str], Carrier]
     callback_url: Callable[[str, int], str]
     now: Callable[[], datetime]
     new_id: Callable[[], str]
 
-    def sweep(self, shards: int, first_shard: int, limit: int, seconds_left: Callable[[], float]) -> Swept:
-        """Look at everything overdue in all `shards` of the due index, beginning with `first_shard`, at most `limit`.
+    def sweep(self, due_shards: int, first_shard: int, limit: int, seconds_left: Callable[[], float]) -> Swept:
+        """The minute's run: lines, all shards of the due index beginning with `first_shard`, then queue checks.
 
-        What is not reached stays overdue and is met by the next run, which begins elsewhere. An item that raises is
-        logged and counted and does not keep the others waiting.
+        After `limit` items of the shards, or when time runs short, each shard with anything left is handed to a worker.
+        Shards that a worker holds already are left to it. An item that raises is logged and counted, and the others go
+        on.
         """
-        swept = Swept()
+        run = _Run(seconds_left, CHUNKS_OF_RUN)
         watched = list(self.due_items.watched())
-        due_now = (due for due in watched if due.due_at <= self.now())
-        for due in chain(due_now, self._overdue(shards, first_shard)):
-            if swept.looked_at >= limit or seconds_left() < SECONDS_TO_SPARE:
-                swept.cut_short = True
+        now = self.now()
+        done = self._work_through((due for due in watched if due.due_at <= now), run)
+        run.items = limit
+        left = self._overdue([(first_shard + step) % due_shards for step in range(due_shards)], run, now)
+        run.swept.cut_short = bool(left) or not done
+        for shard in left:
+            self.functions.sweep_shard(shard, self.new_id()[:8], 1)
+        run.items = None
+        self._work_through(self.due_items.queue_checks(now), run)
+        self._finish(run)
+        self._measure(watched, run)
+        return run.swept
+
+    def sweep_shard(self, shard: int, token: str, hop: int, seconds_left: Callable[[], float]) -> Swept:
+        """A worker: what is overdue in one shard, until it is done or time runs short; then the next hop goes on.
+
+        It leaves at once where another worker holds the shard, or where this very hop was made before.
+        """
+        run = _Run(seconds_left, CHUNKS_OF_WORKER)
+        now = self.now()
+        if not self.leases.take(shard, token, hop, now, now + WORKER_LEASE):
+            return run.swept
+        done = self._work_through(self.due_items.overdue(shard, now), run)
+        run.swept.cut_short = not done
+        if not done and hop < MOST_HOPS:
+            self.functions.sweep_shard(shard, token, hop + 1)
+        else:
+            self.leases.release(shard, token, hop)
+        self._finish(run)
+        return run.swept
+
+    def ask(self, execution_ids: Sequence[str], seconds_left: Callable[[], float]) -> Swept:
+        """Ask the carrier about the current attempts of these executions, and store what it says.
+
+        At least one is asked about; those for which time does not suffice are handed to another invocation.
+        """
+        run = _Run(seconds_left)
+        for index, execution_id in enumerate(execution_ids):
+            if index and seconds_left() < SECONDS_FOR_A_QUESTION:
+                self.functions.ask(execution_ids[index:])
+                run.swept.cut_short = True
                 break
-            swept.looked_at += 1
-            try:
-                self._look_at(due, swept)
-            except StaleVersion:
-                continue  # it is moving by itself
-            except Exception:  # noqa: BLE001  one bad item must not keep the others waiting; it is logged and counted
-                swept.errors += 1
-                _log.exception("sweeping failed", extra=_names(due))
-        for agent in swept.queued_at.values():
-            fill_all(agent, self.lines, self.functions, self.now())
-        self._measure(watched, swept, seconds_left)
-        return swept
+            run.swept.looked_at += 1
+            self._guarded(partial(self._ask, execution_id, run), {"execution_id": execution_id}, run)
+        return run.swept
 
-    def _overdue(self, shards: int, first_shard: int) -> Iterator[Due]:
-        for step in range(shards):
-            yield from self.due_items.overdue((first_shard + step) % shards, self.now())
+    # ---- the pass over what is overdue ------------------------------------------------------------------------------
 
-    def _measure(self, watched: list[Due], swept: Swept, seconds_left: Callable[[], float]) -> None:
+    def _overdue(self, order: Sequence[int], run: _Run, now: datetime) -> list[int]:
+        """Work through the shards in that order; those in which something is left."""
+        left: list[int] = []
+        held: set[int] | None = None
+        for shard in order:
+            overdue = self.due_items.overdue(shard, now)
+            first = next(overdue, None)
+            if first is None:
+                continue
+            if held is None:
+                held = self.leases.held(now)
+            if shard not in held and not self._work_through(chain([first], overdue), run):
+                left.append(shard)
+        return left
+
+    def _work_through(self, overdue: Iterable[Due], run: _Run) -> bool:
+        """Look at each item; False where the run was over before the end."""
+        remaining = iter(overdue)
+        while not run.is_over():
+            page = list(islice(remaining, PAGE if run.items is None else min(PAGE, run.items)))
+            if not page:
+                return True
+            if not self._page(page, run):
+                return False
+        return next(remaining, None) is None
+
+    def _page(self, page: list[Due], run: _Run) -> bool:
+        ids = list(dict.fromkeys(due.execution_id for due in page if due.execution_id is not None))
+        executions = self._read_together(ids)
+        absent = self._absent(executions.values() if executions is not None else ())
+        for due in page:
+            if run.is_out_of_time():
+                return False
+            run.swept.looked_at += 1
+            if run.items is not None:
+                run.items -= 1
+            self._guarded(partial(self._look_at, due, executions, absent, run), _names(due), run)
+        return True
+
+    def _guarded(self, work: Callable[[], None], names: Mapping[str, str | None], run: _Run) -> None:
+        try:
+            work()
+        except StaleVersion:
+            return  # it is moving by itself
+        except Exception:  # noqa: BLE001  one bad item must not keep the others waiting; it is logged and counted
+            run.swept.errors += 1
+            _log.exception("sweeping failed", extra=names)
+
+    def _read_together(self, ids: Sequence[str]) -> dict[str, Execution] | None:
+        """None where they cannot be read together: then one by one, so that the one that is to blame is named."""
+        try:
+            return {execution.id: execution for execution in self.executions.read(ids)}
+        except Exception:  # noqa: BLE001  it is raised again by the item that is to blame
+            _log.warning("items cannot be read together", exc_info=True)
+            return None
+
+    def _absent(self, executions: Iterable[Execution]) -> set[str]:
+        """Those that wait for a line and have no entry in their agent's queue."""
+        waiting = [(one.agent_id, waiter(one)) for one in executions if _belongs_in_queue(one)]
+        return self.lines.absent(waiting) if waiting else set()
+
+    def _look_at(self, due: Due, executions: dict[str, Execution] | None, absent: set[str], run: _Run) -> None:
+        if due.execution_id is not None:
+            if executions is None:
+                execution = self.executions.get(due.execution_id)
+                absent = self._absent([] if execution is None else [execution])
+            else:
+                execution = executions.get(due.execution_id)
+            if execution is not None and execution.due_at is not None and execution.due_at <= self.now():
+                self._execution(execution, absent, run)
+        elif due.batch_id is not None:
+            self._batch(due.batch_id, run.swept)
+        elif due.agent_id is not None and due.shard is not None:
+            self._lines(due.agent_id, due.shard, run)
+
+    def _finish(self, run: _Run) -> None:
+        """Hand out the questions; then start calls that wait in the queues that were looked at."""
+        for chunk in run.questions():
+            self.functions.ask(chunk)
+        for agent in run.to_fill.values():
+            for shard in range(shards(agent)):
+                if run.is_out_of_time():
+                    return  # the agent's lines are checked within minutes
+                fill(agent, (shard,), self.lines, self.functions, self.now())
+
+    def _measure(self, watched: list[Due], run: _Run) -> None:
         """Count lines and calls that wait, as far as there is time: too little is counted rather than nothing."""
         agents: set[str] = set()
+        in_use = waiting = 0
         for due in watched:
-            if due.agent_id is not None and due.shard is not None and seconds_left() > SECONDS_TO_SPARE:
-                swept.lines_in_use += len(self.lines.holders(due.agent_id, due.shard))
+            if due.agent_id is not None and due.shard is not None and not run.is_out_of_time():
+                in_use += len(self.lines.holders(due.agent_id, due.shard))
                 if due.agent_id not in agents:
                     agents.add(due.agent_id)
-                    swept.calls_waiting += self.lines.waiting(due.agent_id, MOST_WAITING)
+                    waiting += self.lines.waiting(due.agent_id, MOST_WAITING)
+        run.swept.lines_in_use, run.swept.calls_waiting = in_use, waiting
 
-    def _look_at(self, due: Due, swept: Swept) -> None:
-        if due.execution_id is not None:
-            execution = self.executions.get(due.execution_id)
-            if execution is not None and execution.due_at is not None and execution.due_at <= self.now():
-                self._execution(execution, swept)
-        elif due.batch_id is not None:
-            self._batch(due.batch_id, swept)
-        elif due.agent_id is not None and due.shard is not None:
-            self._lines(due.agent_id, due.shard, swept)
+    def _agent(self, account_id: str, agent_id: str, run: _Run) -> Agent | None:
+        if (account_id, agent_id) not in run.agents:
+            run.agents[account_id, agent_id] = self.agents.get(account_id, agent_id)
+        return run.agents[account_id, agent_id]
 
     # ---- executions -----------------------------------------------------------------------------------------------
 
-    def _execution(self, execution: Execution, swept: Swept) -> None:
+    def _execution(self, execution: Execution, absent: set[str], run: _Run) -> None:
         now = self.now()
-        agent = self.agents.get(execution.account_id, execution.agent_id)
         state = execution.state
-        if state.is_dialling or state.is_live:
-            execution = self._ask(execution, agent, swept, now)
-        elif state.is_waiting:
-            self._wake(execution, agent, swept, now)
-        if agent is not None:
-            self._free_ended(execution, agent, swept, now)
-        self._redeliver(execution, swept, now)
-        if execution.due_at is not None and execution.due_at <= now:
-            self.executions.save(execution.with_due(now))
+        question = state.is_live or (
+            state.claimed_at is not None and state.is_dialling and now >= state.claimed_at + CLAIM_GRACE
+        )
+        if question and not run.has_room_for(execution):
+            return  # it stays overdue, and the next run meets it first
+        if state.is_waiting:
+            self._wake(execution, absent, run, now)
+        self._redeliver(execution, run.swept, now)
+        self.executions.save(execution.with_due(now))
+        if question:  # only whoever has moved it on hands it out
+            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)
 
-    def _wake(self, execution: Execution, agent: Agent | None, swept: Swept, now: datetime) -> None:
+    def _wake(self, execution: Execution, absent: set[str], run: _Run, now: datetime) -> None:
         state = execution.state
         number = state.attempt.number
         if state.timer is None:
-            if agent is not None:
-                self.lines.enqueue(agent.agent_id, waiter(execution))
-                swept.queued_at[agent.agent_id] = agent
-            else:
+            agent = self._agent(execution.account_id, execution.agent_id, run)
+            if agent is None:
                 self.functions.dial(execution.id, number)
+                return
+            if execution.id in absent and not self._holds_line(execution, agent, run):
+                self.lines.enqueue(agent.agent_id, waiter(execution))
+                dialled_before = execution.delivery.settled > 0  # dial delivers the first event
+                run.swept.repairs[Repair.QUEUE_ENTRY_LOST if dialled_before else Repair.DIAL_LOST] += 1
+            run.to_fill[agent.agent_id] = agent
         elif state.timer[1] > now:
             self.timers.wake_dial(execution.id, number, state.timer[0], state.timer[1], now)
-            swept.repairs[Repair.TIMER_SET] += 1
+            run.swept.repairs[Repair.TIMER_SET] += 1
         else:
             self.functions.dial(execution.id, number)
-            swept.repairs[Repair.TIMER_MISSED] += 1
+            run.swept.repairs[Repair.TIMER_MISSED] += 1
 
-    def _ask(self, execution: Execution, agent: Agent | None, swept: Swept, now: datetime) -> Execution:
-        """Ask the carrier what became of the call, and store what it says. The execution as it then is."""
-        state = execution.state
-        attempt = state.attempt
+    def _holds_line(self, execution: Execution, agent: Agent, run: _Run) -> bool:
+        """Whether it has been given a line: then it has left the queue, and the check of the lines looks after it."""
+        for shard in range(shards(agent)):
+            if (agent.agent_id, shard) not in run.holders:
+                run.holders[agent.agent_id, shard] = set(self.lines.holders(agent.agent_id, shard))
+            if execution.id in run.holders[agent.agent_id, shard]:
+                return True
+        return False
+
+    def _redeliver(self, execution: Execution, swept: Swept, now: datetime) -> None:
+        delivery = execution.delivery
+        if not execution.pending():
+            return
+        if delivery.next_try_at is not None and delivery.next_try_at > now:
+            self.timers.wake_deliver(execution.id, execution.version, delivery.next_try_at, now)
+            swept.repairs[Repair.REDELIVERY_SET] += 1
+        elif delivery.may_send(None, now):
+            self.functions.deliver(execution.id, None)
+            swept.repairs[Repair.DELIVERY_LOST] += 1
+
+    # ---- questions to the carrier -----------------------------------------------------------------------------------
+
+    def _ask(self, execution_id: str, run: _Run) -> None:
+        """Ask the carrier what became of the call, and store what it says."""
+        execution = self.executions.get(execution_id)
+        if execution is None or not (execution.state.is_dialling or execution.state.is_live):
+            return
+        attempt = execution.state.attempt
         assert attempt.dialed_at is not None
-        age = now - attempt.dialed_at
-        if state.is_dialling and age < CLAIM_GRACE:
-            return execution
-        carrier = self.carrier_of(execution.provider)
+        agent = self._agent(execution.account_id, execution.agent_id, run)
         lost: str | None = None
         report: CallReport | None = None
         try:
-            if swept.carrier_silent:
-                raise CarrierUnavailable("it was silent a moment ago")
-            if attempt.call_id is not None:
-                report = carrier.ask(attempt.call_id)
-                if report is None:
-                    lost = "the carrier no longer knows the call"
-            elif agent is not None:
-                known = frozenset(other.call_id for other in state.attempts if other.call_id is not None)
-                request = call_request(execution, agent, self.callback_url)
-                report = carrier.find(request, attempt.dialed_at, known)
-                if report is None and age >= UNKNOWN_DEADLINE:
-                    lost = "the carrier has no call for this attempt"
-            elif age >= UNKNOWN_DEADLINE:
-                lost = "the agent is gone and nobody reported on the call"
+            report, lost = self._answer(execution, agent, run)
+        except NotYetKnown as error:
+            _log.info("carrier cannot tell yet: %s", error, extra={"execution_id": execution.id})
+            run.swept.repairs[Repair.CALL_UNDECIDED] += 1
         except CarrierUnavailable as error:
-            swept.carrier_silent |= not isinstance(error, NotYetKnown)
             _log.warning("carrier cannot be asked: %s", error, extra={"execution_id": execution.id})
-            swept.repairs[Repair.CARRIER_SILENT] += 1
-        if report is None and lost is None and age >= LONGEST_CALL:
+            run.swept.repairs[Repair.CARRIER_SILENT] += 1
+        now = self.now()
+        if report is None and lost is None and now - attempt.dialed_at >= LONGEST_CALL:
             lost = "nothing was heard of the call for longer than a call can last"
-        if report is None and lost is None:
-            return execution
-        return self._store(execution, report, lost, swept, now)
+        if report is not None or lost is not None:
+            self._store(execution, report, lost, run.swept, now)
+
+    def _answer(self, execution: Execution, agent: Agent | None, run: _Run) -> tuple[CallReport | None, str | None]:
+        """What the carrier says of the call, or why it is lost; neither where it is too early to say.
+
+        Raises `CarrierUnavailable`.
+        """
+        attempt = execution.state.attempt
+        assert attempt.dialed_at is not None
+        carrier = self.carrier_of(execution.provider)
+        if attempt.call_id is not None:
+            report = carrier.ask(attempt.call_id)
+            if report is not None:
+                return report, None
+            if self.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):
+                raise NotYetKnown("the carrier does not know the call, which may still be up")
+            return None, "the carrier no longer knows the call"
+        is_late = self.now() - attempt.dialed_at >= UNKNOWN_DEADLINE
+        if agent is None:
+            return None, "the agent is gone, and no report on the call has come" if is_late else None
+        known = frozenset(other.call_id for other in execution.state.attempts if other.call_id is not None)
+        request = call_request(execution, agent, self.callback_url)
+        to_store = SECONDS_TO_SPARE
+        report = carrier.find(request, attempt.dialed_at, known, lambda: run.seconds_left() - to_store)
+        return report, "the carrier has no call for this attempt" if report is None and is_late else None
 
     def _store(
         self, execution: Execution, report: CallReport | None, lost: str | None, swept: Swept, now: datetime
-    ) -> Execution:
+    ) -> None:
         lease = f"sweep-{self.new_id()[:8]}"
         number = execution.state.attempt.number
 
@@ -219,7 +429,7 @@ class Sweeper:
 
         changed = change(self.executions, execution.id, now, apply)
         if changed is None:
-            return execution
+            return
         before, after = changed
         if after is not before:
             swept.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
@@ -234,29 +444,6 @@ class Sweeper:
                 now=now,
                 lease=lease,
             )
-        return after
-
-    def _free_ended(self, execution: Execution, agent: Agent, swept: Swept, now: datetime) -> None:
-        """The line of the attempt that ended last, in case it was not handed on."""
-        attempts = execution.state.attempts
-        ended = attempts[-1] if execution.state.is_final else attempts[-2] if len(attempts) > 1 else None
-        if ended is None or ended.line is None:
-            return
-        held = self.lines.holders(agent.agent_id, ended.line).get(execution.id)
-        if held is not None and held[0] == ended.number:
-            pass_on(agent, ended.line, execution.id, ended.number, self.lines, self.functions, now)
-            swept.repairs[Repair.LINE_LOST] += 1
-
-    def _redeliver(self, execution: Execution, swept: Swept, now: datetime) -> None:
-        delivery = execution.delivery
-        if not execution.pending():
-            return
-        if delivery.next_try_at is not None and delivery.next_try_at > now:
-            self.timers.wake_deliver(execution.id, execution.version, delivery.next_try_at, now)
-            swept.repairs[Repair.REDELIVERY_SET] += 1
-        elif delivery.may_send(None, now):
-            self.functions.deliver(execution.id, None)
-            swept.repairs[Repair.DELIVERY_LOST] += 1
 
     # ---- batches --------------------------------------------------------------------------------------------------
 
@@ -285,30 +472,65 @@ class Sweeper:
 
     # ---- lines ----------------------------------------------------------------------------------------------------
 
-    def _lines(self, agent_id: str, shard: int, swept: Swept) -> None:
+    def _lines(self, agent_id: str, shard: int, run: _Run) -> None:
         """Free the lines of calls that are over, or that never became calls; dial those that were given one and never
-        dialled; then start who waits."""
+        dialled; then start calls that wait."""
         now = self.now()
         owner = self.lines.owner(agent_id, shard)
-        agent = self.agents.get(owner, agent_id) if owner is not None else None
-        for execution_id, (attempt, since) in self.lines.holders(agent_id, shard).items():
-            if now - since < LINE_GRACE:
-                continue
-            execution = self.executions.get(execution_id)
+        agent = self._agent(owner, agent_id, run) if owner is not None else None
+        holders = self.lines.holders(agent_id, shard)
+        doubted = {one: attempt for one, (attempt, since) in holders.items() if now - since >= LINE_GRACE}
+        found = {execution.id: execution for execution in self.executions.read(list(doubted))}
+        for execution_id, attempt in doubted.items():
+            execution = found.get(execution_id)
             if execution is not None and _needs_line(execution, attempt, shard, now):
                 due = execution.state.next_time
-                if due is not None and due <= now:  # it was given the line, and whoever was to dial it was lost
+                if due is not None and due <= now:  # it was given the line, and its dial was lost
                     self.functions.dial(execution_id, attempt, shard)
-                    swept.repairs[Repair.DIAL_LOST] += 1
+                    run.swept.repairs[Repair.DIAL_LOST] += 1
             else:
                 if agent is not None:
                     pass_on(agent, shard, execution_id, attempt, self.lines, self.functions, now)
                 else:
                     self.lines.release(agent_id, shard, execution_id, attempt)
-                swept.repairs[Repair.LINE_LOST] += 1
-        if agent is not None:
+                run.swept.repairs[Repair.LINE_LOST] += 1
+        if agent_id not in run.queues:
+            run.queues[agent_id] = self._check_front(agent_id, run.swept)
+        if agent is not None and run.queues[agent_id]:
             fill(agent, (shard,), self.lines, self.functions, now)
-        self.lines.look_again(agent_id, shard, now + LINES_CHECK)
+        self.lines.look_again(agent_id, shard, now + LINES_CHECK, queue_empty=not run.queues[agent_id])
+
+    def _check_front(self, agent_id: str, swept: Swept) -> bool:
+        """Drop entries of calls that are gone or over from the front of the queue; whether anything waits in it.
+
+        A call that is being dialled is left in: it may be put off, and wait in the same place again.
+        """
+        queue = self.lines.queue(agent_id)
+        found = {one.id: one for one in self.executions.read([one.execution_id for one in queue.waiters])}
+        for entry in queue.waiters:
+            execution = found.get(entry.execution_id)
+            state = None if execution is None else execution.state
+            if state is None or state.is_final or state.is_live or state.attempt.number > entry.attempt:
+                self.lines.dequeue(agent_id, entry)
+                swept.repairs[Repair.QUEUE_ENTRY_STALE] += 1
+        return bool(queue.waiters or queue.batches)
+
+
+def _belongs_in_queue(execution: Execution) -> bool:
+    state = execution.state
+    return state.is_waiting and state.timer is None and not state.in_room
+
+
+def _longest_call(agent: Agent | None, dialed_at: datetime) -> timedelta:
+    """How long after its dial a call may be up: by its agent's settings, unless they have changed since."""
+    if agent is None or agent.updated_at > dialed_at:
+        return LONGEST_CALL
+    seconds = agent.ring_timeout_seconds + agent.max_call_seconds
+    return min(LONGEST_CALL, timedelta(seconds=seconds) + CALL_OVER_GRACE)
+
+
+def _in_pieces(ids: list[str], size: int) -> Iterator[list[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def _needs_line(execution: Execution, attempt: int, shard: int, now: datetime) -> bool:

@@ -31,6 +31,8 @@ from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
 
 DUE_SHARDS = 16
+QUEUE_CHECK_SHARDS = 4
+"""The due index's partitions of queue checks, which the sweeper looks at after everything else."""
 WATCHED = "watched"
 """The due index's partition of what the sweeper counts each minute, due or not: shards of lines."""
 LISTING_SHARDS = 4
@@ -69,6 +71,11 @@ def key(execution_id: str) -> dict[str, Any]:
 def due_shard(execution_id: str) -> str:
     """Which of the due index's partitions an execution is in: UUIDs are uniform, so their last digits are."""
     return f"{int(execution_id[-2:], 16) % DUE_SHARDS:02d}"
+
+
+def queue_check_shard(execution_id: str) -> str:
+    """Which of the partitions of queue checks an execution is in."""
+    return f"q{int(execution_id[-2:], 16) % QUEUE_CHECK_SHARDS}"
 
 
 def listing_shard(agent_id: str, shard: int) -> str:
@@ -111,7 +118,8 @@ def encode(execution: Execution) -> dict[str, Any]:
     if execution.delivery.undelivered:
         item["undelivered_of"] = execution.account_id
     if execution.due_at is not None:
-        item["due_shard"] = due_shard(execution.id)
+        shard = queue_check_shard if execution.is_due_for_queue_check else due_shard
+        item["due_shard"] = shard(execution.id)
         item["due_at"] = to_ms(execution.due_at)
     return with_newer(item, execution.newer)
 

@@ -16,7 +16,7 @@ import hmac
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -47,7 +47,8 @@ _PAGE_SIZE = 1000  # the most that a page may hold [O]
 _MAX_PAGES = 10
 _MAX_PAGE_BYTES = 8 * 1024 * 1024
 _MAX_BODY_BYTES = 1024 * 1024
-_MAX_CANDIDATES = 5
+_MAX_CANDIDATES = 25
+"""Calls that one search looks into, the oldest first: the attempt's own was placed soon after its claim."""
 
 _CALLBACK_PATH = "/callbacks/twilio/"
 _ANY_ATTEMPT = re.compile(re.escape(_CALLBACK_PATH) + r"[^/?#\"]+/[0-9]+")
@@ -308,7 +309,13 @@ class TwilioCarrier:
         record = self._get(f"/Calls/{quote(call_id, safe='')}.json")
         return None if record is None else _report_of_record(record)
 
-    def find(self, request: CallRequest, since: datetime, known_call_ids: frozenset[str]) -> CallReport | None:
+    def find(
+        self,
+        request: CallRequest,
+        since: datetime,
+        known_call_ids: frozenset[str],
+        seconds_left: Callable[[], float],
+    ) -> CallReport | None:
         """The attempt's call among all calls from its caller id to its number.
 
         The list is not filtered by StartTime: that is a date, and a call that is queued, or that failed before it was
@@ -316,10 +323,12 @@ class TwilioCarrier:
         Whose a candidate is, its Events tell: the requests about it, with our callback URLs. They can be read from 15
         minutes after the call ended [V]; until then no candidate is taken, not even a single one: it may be another
         execution's call to the same number, and one of the two would be reported as the other. `NotYetKnown` is raised,
-        so that the question is put again later; `CarrierUnavailable` when the list has no end.
+        so that the question is put again later, also when there are too many calls to look through, or too little time.
         """
-        undecided = 0
-        for record in self._candidates(request, since, known_call_ids):
+        candidates = self._candidates(request, since, known_call_ids, seconds_left)
+        undecided = max(0, len(candidates) - _MAX_CANDIDATES)
+        for record in candidates[:_MAX_CANDIDATES]:
+            _need_time(seconds_left)
             belongs = self._belongs(record, request)
             if belongs:
                 return _report_of_record(record)
@@ -329,24 +338,31 @@ class TwilioCarrier:
         return None
 
     def _candidates(
-        self, request: CallRequest, since: datetime, known_call_ids: frozenset[str]
+        self,
+        request: CallRequest,
+        since: datetime,
+        known_call_ids: frozenset[str],
+        seconds_left: Callable[[], float],
     ) -> list[dict[str, Any]]:
-        found = [
-            record
-            for record in self._calls(request.to_number, request.from_number)
-            if str(record.get("sid")) not in known_call_ids
-            and record.get("direction") in ("outbound-api", None)
-            and record.get("to") == request.to_number
-            and record.get("from") == request.from_number
-            and _created_within(record, since - CLOCK_SKEW - timedelta(seconds=1), since + LATEST_CREATION)
-        ]
-        if len(found) > _MAX_CANDIDATES:
-            raise CarrierUnavailable(f"{len(found)} calls may be this attempt's")
-        return found
+        """Oldest first; those whose time of creation is unreadable come last."""
+        first, last = since - CLOCK_SKEW - timedelta(seconds=1), since + LATEST_CREATION
+        found = []
+        for record in self._calls(request.to_number, request.from_number, seconds_left):
+            created = _created_at(record)
+            if (
+                str(record.get("sid")) not in known_call_ids
+                and record.get("direction") in ("outbound-api", None)
+                and record.get("to") == request.to_number
+                and record.get("from") == request.from_number
+                and (created is None or first <= created <= last)
+            ):
+                found.append((created or datetime.max.replace(tzinfo=UTC), record))
+        return [record for _, record in sorted(found, key=lambda one: one[0])]
 
-    def _calls(self, to_number: str, from_number: str) -> Iterator[dict[str, Any]]:
+    def _calls(self, to_number: str, from_number: str, seconds_left: Callable[[], float]) -> Iterator[dict[str, Any]]:
         path = "/Calls.json?" + urlencode({"To": to_number, "From": from_number, "PageSize": _PAGE_SIZE})
         for _ in range(_MAX_PAGES):
+            _need_time(seconds_left)
             page = self._get(path, _MAX_PAGE_BYTES)
             calls = None if page is None else page.get("calls")
             if page is None or not isinstance(calls, list):
@@ -357,7 +373,7 @@ class TwilioCarrier:
                 return
             # /2010-04-01/Accounts/<sid>/Calls.json?…: only its query is used, so it cannot lead our credentials away.
             path = "/Calls.json?" + str(following).partition("?")[2]
-        raise CarrierUnavailable("the list of calls to this number is too long to search")
+        raise NotYetKnown("the list of calls to this number is too long to search")
 
     def _belongs(self, record: dict[str, Any], request: CallRequest) -> bool | None:
         """Whether the call is this attempt's; None: its Events are not there (yet), or show no callback of ours."""
@@ -450,25 +466,30 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _created_within(record: dict[str, Any], first: datetime, last: datetime) -> bool:
-    """Whether the call was created then; True also where its `date_created` (RFC 2822 [O]) is unreadable."""
+def _need_time(seconds_left: Callable[[], float]) -> None:
+    """Raises `NotYetKnown` where one more request might take longer than there is time."""
+    if seconds_left() < ASK_TIMEOUT_SECONDS:
+        raise NotYetKnown("there was no time to look through all calls to this number")
+
+
+def _created_at(record: dict[str, Any]) -> datetime | None:
+    """When the call was created; None where its `date_created` (RFC 2822 [O]) is unreadable."""
     try:
         created = parsedate_to_datetime(str(record.get("date_created")))
     except (ValueError, TypeError, IndexError, OverflowError):
-        return True
-    created = created.replace(tzinfo=UTC) if created.tzinfo is None else created
-    return first <= created <= last
+        return None
+    return created.replace(tzinfo=UTC) if created.tzinfo is None else created
 
 
 def _report_of_record(record: dict[str, Any]) -> CallReport:
-    """The REST API's record of a call. Raises `CarrierUnavailable` for one that makes no sense."""
+    """The REST API's record of a call. Raises `NotYetKnown` for one that makes no sense."""
     fields = {name: str(value) for name, value in record.items() if isinstance(value, str | int)}
     try:
         return _report(
             fields.get("sid", ""), fields.get("status", ""), fields.get("answered_by"), fields.get("duration")
         )
     except ValueError as error:
-        raise CarrierUnavailable(f"Twilio's record of the call is unreadable: {error}") from error
+        raise NotYetKnown(f"Twilio's record of the call is unreadable: {error}") from error
 
 
 def _report(

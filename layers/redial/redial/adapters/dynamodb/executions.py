@@ -24,6 +24,7 @@ from redial.wire.stored_execution import (
     DUE_SHARDS,
     LISTING_SHARDS,
     OPEN,
+    QUEUE_CHECK_SHARDS,
     WATCHED,
     decode,
     encode,
@@ -186,6 +187,11 @@ class DynamoExecutions:
     def overdue(self, shard: int, now: datetime) -> Iterator[Due]:
         values = {":shard": f"{shard % DUE_SHARDS:02d}", ":now": to_ms(now)}
         yield from map(_due, self._query("due", "due_shard = :shard AND due_at <= :now", values))
+
+    def queue_checks(self, now: datetime) -> Iterator[Due]:
+        for shard in range(QUEUE_CHECK_SHARDS):
+            values = {":shard": f"q{shard}", ":now": to_ms(now)}
+            yield from map(_due, self._query("due", "due_shard = :shard AND due_at <= :now", values))
 
     def watched(self) -> Iterator[Due]:
         yield from map(_due, self._query("due", "due_shard = :shard", {":shard": WATCHED}))

@@ -23,6 +23,7 @@ from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
+from redial.adapters.dynamodb.leftovers import read_items
 from redial.adapters.dynamodb.recent import Recent
 from redial.ports import Queue, Standing, Waiter
 from redial.usecases.lines import LINES_CHECK
@@ -30,14 +31,12 @@ from redial.wire.stored_execution import WATCHED
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 _RETRY_CLASS, _BATCH_CLASS, _FIRST_CLASS = "0", "0b", "1"  # sorts due retries, then batches, then first dials
 _FRONT = 25  # items of the front of a queue: 25 of them are one read unit or two
-_BATCH_GET = 100  # BatchGetItem takes no more keys
-_MOST_READS = 50
 _TAKEN = timedelta(minutes=5)
 """How long somebody who was taken from a room has to be dialled before another may take him again."""
 
@@ -45,9 +44,16 @@ _TAKEN = timedelta(minutes=5)
 class DynamoLines:
     """Implements `ports.Lines`."""
 
-    def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table_name: str,
+        now: Callable[[], datetime] | None = None,
+        sleep: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self._client = client
         self._table = table_name
+        self._sleep = sleep
         self._empty: Recent[Queue] = Recent(now)
 
     def acquire(
@@ -138,15 +144,17 @@ class DynamoLines:
         owner: str | None = self._lines(agent_id, shard).get("ac")
         return owner
 
-    def look_again(self, agent_id: str, shard: int, at: datetime) -> None:
-        emptied, _ = self._update(
-            agent_id,
-            shard,
-            "REMOVE due_shard, due_at",
-            "attribute_exists(holders) AND size(holders) = :none",
-            {},
-            {":none": 0},
-        )
+    def look_again(self, agent_id: str, shard: int, at: datetime, *, queue_empty: bool) -> None:
+        emptied = False
+        if queue_empty:
+            emptied, _ = self._update(
+                agent_id,
+                shard,
+                "REMOVE due_shard, due_at",
+                "attribute_exists(holders) AND size(holders) = :none",
+                {},
+                {":none": 0},
+            )
         if not emptied:
             self._update(
                 agent_id, shard, "SET due_shard = :shard, due_at = :at", "attribute_exists(pk)", {},
@@ -160,6 +168,11 @@ class DynamoLines:
 
     def dequeue(self, agent_id: str, waiter: Waiter) -> None:
         self._client.delete_item(TableName=self._table, Key=to_item(_queue_key(agent_id, waiter)))
+
+    def absent(self, waiters: "Sequence[tuple[str, Waiter]]") -> set[str]:
+        keys = {one.execution_id: _queue_key(agent_id, one) for agent_id, one in waiters}
+        there = read_items(self._client, self._table, list(keys.values()), self._sleep)
+        return set(keys) - {item["sk"].split("#")[2] for item in there}
 
     def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
         if lagging and (empty := self._empty.get(agent_id)) is not None:
@@ -328,21 +341,9 @@ class DynamoLines:
         return first is not None and self._lower_room_from(agent_id, batch_id, first)
 
     def absent_from_room(self, batch_id: str, waiters: Sequence[Waiter]) -> list[Waiter]:
-        found: set[str] = set()
-        for start in range(0, len(waiters), _BATCH_GET):
-            wanted: list[Any] = [to_item(_room_key(batch_id, one)) for one in waiters[start : start + _BATCH_GET]]
-            tries = 0
-            while wanted:
-                answer = self._client.batch_get_item(
-                    RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
-                )
-                found |= {from_item(item)["sk"] for item in answer["Responses"].get(self._table, [])}
-                unprocessed = answer["UnprocessedKeys"].get(self._table)
-                wanted = list(unprocessed["Keys"]) if unprocessed else []
-                tries += 1
-                if tries == _MOST_READS and wanted:
-                    raise RuntimeError(f"DynamoDB did not read {len(wanted)} keys in {tries} tries")
-        return [one for one in waiters if _room_key(batch_id, one)["sk"] not in found]
+        keys = [_room_key(batch_id, one) for one in waiters]
+        there = {item["sk"] for item in read_items(self._client, self._table, keys, self._sleep)}
+        return [one for one, key in zip(waiters, keys, strict=True) if key["sk"] not in there]
 
     def empty_room(self, batch_id: str) -> None:
         for item in self._room(batch_id):

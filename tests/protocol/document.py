@@ -1,0 +1,95 @@
+"""The part of docs/protocol.md that the search writes: each safeguard, and what breaks without it."""
+
+import importlib
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.protocol.model import MODELS, search
+
+PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
+BEGIN, END = "<!-- begin: make protocol -->\n", "<!-- end: make protocol -->\n"
+
+
+class Safeguard(NamedTuple):
+    """`where`: module and name, below `redial`; empty where the code does not have it yet. `steps`: the length of a
+    shortest counterexample."""
+
+    model: str
+    name: str
+    where: str
+    steps: int
+
+
+_STORE = "adapters.dynamodb.executions:DynamoExecutions."
+_DIAL, _LINES = "usecases.dial_attempt:Dialler.", "adapters.dynamodb.lines:DynamoLines."
+SAFEGUARDS = (
+    Safeguard("dial", "claim, then ask the carrier", f"{_DIAL}_call", 4),
+    Safeguard("dial", "claim over the version read", f"{_STORE}save", 5),
+    Safeguard("dial", "a claim has its own token", "domain.execution:Execution.claim", 7),
+    Safeguard("dial", "a refused claim is looked up by its token", f"{_DIAL}_call", 3),
+    Safeguard("dial", "an unknown answer is a result", "domain.execution:Execution.answered_by_carrier", 7),
+    Safeguard("dial", "dial asks for the time", f"{_DIAL}_dial", 6),
+    Safeguard("dial", "stop over the version read", "usecases.change:change", 5),
+    Safeguard("dial", "a report counts for its own attempt", "domain.execution:Execution.reported", 9),
+    Safeguard("dial", "a report moves forward only", "domain.execution:Execution.reported", 5),
+    Safeguard("dial", "a lost attempt is reopened by its report", "domain.execution:Execution.reported", 11),
+    Safeguard("dial", "the deadline outlasts dial", "domain.execution:UNKNOWN_DEADLINE", 4),
+    Safeguard("dial", "the sweeper asks about a call", "usecases.sweep:Sweeper._ask", 3),
+    Safeguard("dial", "the sweeper invokes dial again", "usecases.sweep:Sweeper._wake", 1),
+    Safeguard("line", "a line is taken if one is free", f"{_LINES}acquire", 1),
+    Safeguard("line", "join the queue, then look", "usecases.lines:wait", 12),
+    Safeguard("line", "free a line, then look", "usecases.lines:pass_on", 11),
+    Safeguard("line", "a hand-over is one write", f"{_LINES}hand_over", 4),
+    Safeguard("line", "only a holder hands over", f"{_LINES}hand_over", 12),
+    Safeguard("line", "a line is given away after a versioned write", f"{_DIAL}_put_off", 6),
+    Safeguard("line", "only who took the line last gives it away", "", 8),
+    Safeguard("line", "the sweeper looks at lines and queue", "usecases.sweep:Sweeper._lines", 1),
+    Safeguard("stop", "take a line, then read the mark", f"{_DIAL}_dial", 6),
+    Safeguard("stop", "mark, then look at holders", "usecases.stop:stop_agent", 6),
+    Safeguard("delivery", "one lease at a time, longer than deliver runs", "domain.delivery:Delivery.may_send", 2),
+    Safeguard("delivery", "the oldest event goes first", "domain.delivery:pending_events", 3),
+    Safeguard("delivery", "save over the version read", f"{_STORE}save", 4),
+    Safeguard("delivery", "list and give up in one write", "adapters.dynamodb.undelivered:DynamoUndelivered", 3),
+    Safeguard("delayed set", "put the entry, then lower the time", f"{_LINES}enter_room", 8),
+    Safeguard("delayed set", "move the time, then look again", f"{_LINES}_move_room_from", 13),
+    Safeguard("delayed set", "the check lowers the time", "usecases.carry_on_batch:Worker._check", 13),
+    Safeguard("delayed set", "a taken entry stays until its dial", f"{_LINES}take_from_room", 7),
+)  # fmt: skip
+
+
+def in_code(safeguard: Safeguard) -> Any:
+    """What `where` names."""
+    module, _, name = safeguard.where.partition(":")
+    found: Any = importlib.import_module(f"redial.{module}")
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+@cache
+def found(model_name: str, without: str | None = None) -> Any:
+    model = next(one for one in MODELS if one.name == model_name)
+    return search(model, without)
+
+
+def results() -> str:
+    lines = ["| Model | States | Steps |", "|---|---|---|"]
+    for model in MODELS:
+        whole = found(model.name)
+        lines.append(f"| {model.name} | {whole.states:,} | {len(whole.edges):,} |")
+    for model in MODELS:
+        lines += ["", f"### {model.name.capitalize()}", ""]
+        lines += ["| Safeguard | In the code | Without it breaks | Shortest counterexample |", "|---|---|---|---|"]
+        for one in SAFEGUARDS:
+            if one.model == model.name:
+                without = found(model.name, one.name)
+                where = f"`{one.where.partition(':')[2]}`" if one.where else "*not yet*"
+                lines.append(f"| {one.name} | {where} | {without.promise} | {' · '.join(without.trace)} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_results(page: str) -> str:
+    """The page with its generated part as it is to be now."""
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}{results()}{END}{rest.split(END)[1]}"

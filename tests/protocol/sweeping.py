@@ -1,0 +1,179 @@
+"""Worlds in which the sweeper has much to do, and each of its requests to AWS takes its time.
+
+At full size, from the repository's root:  python -m tests.protocol.sweeping timers 100000
+                                           python -m tests.protocol.sweeping queue 40000
+"""
+
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+from unittest import mock
+
+from local.aws import Answer
+from local.lambda_functions import Function
+from local.stack import SWEEPER
+from redial.adapters.dynamodb.executions import DynamoExecutions
+from redial.adapters.dynamodb.lines import DynamoLines
+from redial.domain.execution import Execution
+from redial.usecases.lines import waiter
+from tests.simulation import world as worlds
+from tests.simulation.campaign import world_of
+from tests.simulation.faults import Faults
+from tests.simulation.scenarios import Story
+from tests.simulation.world import World
+
+REQUEST_SECONDS = 0.015
+"""What one request to AWS takes: DynamoDB answers within 10 ms and Lambda takes an event within 20 ms, as a rule."""
+
+
+@contextmanager
+def quiet_world(
+    seed: int = 5, request_seconds: float = 0.0, functions: tuple[str, ...] = (SWEEPER,)
+) -> Iterator[World]:
+    """A world without faults, in which each request of those functions to AWS takes that long."""
+    most = mock.patch.object(worlds, "MOST_REQUESTS", 10**9)
+    with most, world_of(seed, Faults(seed, {})) as world:
+        between = world.aws.between
+
+        def timed(service: str, operation: str, body: bytes, ask: Any) -> Answer:
+            invocation = world.functions.current()
+            if request_seconds and invocation is not None and invocation.function.module in functions:
+                world.functions.sleep(request_seconds)
+            return between(service, operation, body, ask)
+
+        world.aws.between = timed
+        yield world
+
+
+def store_of(world: World) -> tuple[DynamoExecutions, DynamoLines]:
+    client, table = world.aws.client("dynamodb"), world.environment["TABLE_NAME"]
+    return DynamoExecutions(client, table), DynamoLines(client, table)
+
+
+def told(execution: Execution, now: datetime) -> Execution:
+    """As it is once its events have been delivered."""
+    delivery = replace(execution.delivery, settled=execution.state.sequence, lease=None, lease_until=None)
+    return replace(execution, delivery=delivery).with_due(now)
+
+
+def ids(count: int, seed: int = 1) -> list[str]:
+    random = Random(seed)
+    return [str(uuid.UUID(int=random.getrandbits(128), version=4)) for _ in range(count)]
+
+
+def lose_invocations(world: World, *names: str) -> None:
+    """Asynchronous invocations of these functions are lost from now on."""
+    delays = world.functions.delays
+
+    def without(function: Function, event: Any) -> tuple[float, ...]:
+        return () if function.module.split(".")[1] in names else delays(function, event)
+
+    world.functions.delays = without
+
+
+def ended_at(world: World, execution_id: str) -> datetime | None:
+    changes = world.seen.executions[execution_id].changes
+    return next((change.at for change in changes if change.ended), None)
+
+
+def minutes_to_end(world: World, asked: dict[str, datetime]) -> list[float]:
+    """From request to end, of those that ended; sorted."""
+    ends = {one: ended_at(world, one) for one in asked}
+    return sorted((end - asked[one]).total_seconds() / 60 for one, end in ends.items() if end is not None)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How missed timers were made good: simulated minutes until the last was looked at, and requests of the sweeper."""
+
+    minutes: float
+    looked_at: int
+    requests: int
+    invocations: int
+    by_kind: Counter[str]
+
+
+def recover_missed_timers(count: int, request_seconds: float = REQUEST_SECONDS) -> Recovery:
+    """`count` retries have come due while neither a schedule fired nor the sweeper ran.
+
+    What dial would do then is another matter: its invocations are counted and not made.
+    """
+    with quiet_world(request_seconds=request_seconds) as world:
+        story = Story(world, 1, lines=5)
+        executions, _ = store_of(world)
+        lose_invocations(world, "dial", "sweep")  # the sweeper does not run while these are stored
+        start = world.now
+        due = start + timedelta(minutes=1)
+        for number, one in enumerate(ids(count)):
+            made = Execution(one, "local", story.agent_id, start, f"+1212{number:07d}").begin(start, due)
+            executions.create(told(made, start))
+        world.run(3600)
+        looked: dict[str, datetime] = {}
+
+        def note(_: World, before: Execution | None, after: Execution) -> None:
+            looked.setdefault(after.id, world.now)
+
+        world.on_written.append(note)
+        began, runs = world.now, [0]
+
+        def only_sweep(function: Function, event: Any) -> tuple[float, ...]:
+            runs[0] += function.module == SWEEPER
+            return (0.0,) if function.module == SWEEPER else ()
+
+        world.functions.delays = only_sweep
+        world.requests.clear()
+        while len(looked) < count and world.now - began < timedelta(hours=4):
+            world.run(60)
+        asked = Counter({name: many for name, many in world.requests.items() if "-sweep " in name})
+        last = max(looked.values(), default=began)
+        return Recovery((last - began).total_seconds() / 60, len(looked), asked.total(), runs[0], asked)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Minutes from request to end of another agent's calls whose callbacks are lost, while a queue is long."""
+
+    waiting: int
+    minutes: list[float]
+    asked: int
+
+
+def lost_callbacks_beside_a_queue(count: int, hours: float, request_seconds: float = REQUEST_SECONDS) -> Settled:
+    """`count` calls wait for one agent's only line; every five minutes a call of another agent loses its callbacks."""
+    with quiet_world(3, request_seconds) as world:
+        busy, other = Story(world, 1, lines=1), Story(world, 2, lines=5)
+        executions, lines = store_of(world)
+        busy.call("completed")
+        world.run(5)
+        now = world.now
+        for number, one in enumerate(ids(count)):
+            made = Execution(one, "local", busy.agent_id, now, f"+1212{number:07d}").begin(now, None)
+            waiting = told(made, now)
+            executions.create(waiting)
+            lines.enqueue(busy.agent_id, waiter(waiting))
+        asked: dict[str, datetime] = {}
+        for _ in range(round(hours * 12)):
+            asked[other.call("no-callback", retry_config=None)] = world.now
+            world.run(300)
+        world.run(900)
+        return Settled(count, minutes_to_end(world, asked), len(asked))
+
+
+def main(what: str, count: int) -> None:
+    began = time.monotonic()
+    if what == "timers":
+        print(recover_missed_timers(count))
+    else:
+        print(lost_callbacks_beside_a_queue(count, hours=2.0))
+    print(f"{time.monotonic() - began:.0f} s on this machine")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,144 @@
+"""The queue of an agent agrees with its calls, or is put right: no call waits for ever, no line idles for long."""
+
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from redial.domain.execution import QUEUE_CHECK, Execution
+from redial.domain.repair import Repair
+from redial.ports import Waiter
+from redial.usecases import lines as line_rules
+from redial.usecases.lines import LINES_CHECK, waiter
+from redial.usecases.sweep import LINE_GRACE, Sweeper, Swept
+from tests.protocol.sweeping import ids, quiet_world, store_of, told
+from tests.simulation.scenarios import Story
+
+A_RUN = timedelta(minutes=1)
+
+
+@pytest.fixture
+def repairs(monkeypatch: pytest.MonkeyPatch) -> list[Repair]:
+    """Every repair of the minute's runs."""
+    found: list[Repair] = []
+    sweep = Sweeper.sweep
+
+    def noted(self: Sweeper, *arguments: Any) -> Swept:
+        swept = sweep(self, *arguments)
+        found.extend(swept.repairs.elements())
+        return swept
+
+    monkeypatch.setattr(Sweeper, "sweep", noted)
+    return found
+
+
+def test_a_free_line_is_found_while_calls_wait() -> None:
+    """The call that ended freed its line, and its function died before it looked at the queue. The call that waits has
+    waited for eight hours, so that its own check is eight hours away."""
+    with quiet_world() as world:
+        story = Story(world, 1, lines=1)
+        executions, lines = store_of(world)
+        story.call("completed")
+        world.run(5)
+        now, (one,) = world.now, ids(1)
+        long_ago = now - timedelta(hours=8)
+        waiting = told(Execution(one, "local", story.agent_id, long_ago, "+12125550199").begin(long_ago, None), now)
+        assert waiting.due_at is not None and waiting.due_at > now + timedelta(hours=7)
+        executions.create(waiting)
+        lines.enqueue(story.agent_id, waiter(waiting))
+        dead = mock.patch.multiple(
+            line_rules, _fill=mock.Mock(return_value=True), next_turn=mock.Mock(return_value=None)
+        )
+        with dead:
+            while lines.holders(story.agent_id, 0):
+                world.run(5)
+        freed = world.now
+        world.run(600)
+        dialled = world.seen.executions[one].state.attempt.dialed_at
+        assert dialled is not None
+        assert dialled - freed <= LINES_CHECK + A_RUN
+
+
+def test_lines_stay_watched_as_long_as_calls_wait() -> None:
+    with quiet_world() as world:
+        story = Story(world, 1, lines=1)
+        executions, lines = store_of(world)
+        lines.acquire("local", story.agent_id, 0, 1, "held", 1, world.now)
+        lines.release(story.agent_id, 0, "held", 1)
+        lines.look_again(story.agent_id, 0, world.now, queue_empty=False)
+        assert [due.agent_id for due in executions.watched()] == [story.agent_id]
+        lines.look_again(story.agent_id, 0, world.now, queue_empty=True)
+        assert list(executions.watched()) == []
+        lines.acquire("local", story.agent_id, 0, 1, "held", 2, world.now)
+        lines.look_again(story.agent_id, 0, world.now, queue_empty=True)
+        assert [due.agent_id for due in executions.watched()] == [story.agent_id]
+
+
+def test_a_call_that_waits_and_has_no_entry_gets_it_again(repairs: list[Repair]) -> None:
+    """Its dial stored that it waits, and died before it wrote the entry."""
+    with quiet_world() as world:
+        story = Story(world, 1, lines=1)
+        _, lines = store_of(world)
+        first = story.call("completed")
+        world.run(1)
+        second = story.call("completed")
+        world.run(1)
+        (entry,) = lines.queue(story.agent_id).waiters
+        lines.dequeue(story.agent_id, entry)
+        asked = world.now
+        world.run(3600)
+        assert Repair.QUEUE_ENTRY_LOST in repairs
+        state = world.seen.executions[second].state
+        assert str(state.status) == str(world.seen.executions[first].state.status) == "completed"
+        dialled = state.attempt.dialed_at
+        assert dialled is not None and dialled - asked <= QUEUE_CHECK + A_RUN
+
+
+def test_an_entry_that_is_there_is_not_written_again(repairs: list[Repair]) -> None:
+    """Nothing to repair is counted, however long calls wait."""
+    with quiet_world() as world:
+        story = Story(world, 1, lines=1)
+        calls = [story.call("completed") for _ in range(8)]
+        world.run(1800)
+        assert {str(world.seen.executions[one].state.status) for one in calls} == {"completed"}
+        assert repairs == []
+
+
+@pytest.mark.parametrize("kind", ["gone", "final", "later attempt"])
+def test_an_entry_of_a_call_that_does_not_wait_is_dropped(kind: str, repairs: list[Repair]) -> None:
+    with quiet_world() as world:
+        story = Story(world, 1, lines=1)
+        executions, lines = store_of(world)
+        now, (one,) = world.now, ids(1)
+        made = Execution(one, "local", story.agent_id, now, "+12125550199").begin(now, now + timedelta(hours=2))
+        if kind == "final":
+            executions.create(told(made.stop(now, "asked for"), now))
+        elif kind == "later attempt":
+            executions.create(told(made, now))
+        stale = Waiter(one, 0 if kind == "later attempt" else 1, False, now)
+        story.call("completed", "completed")
+        world.run(5)
+        with mock.patch.object(line_rules, "next_turn", return_value=None):  # its turn does not come
+            lines.enqueue(story.agent_id, stale)
+            world.run(LINES_CHECK.total_seconds() + 60)
+        assert lines.queue(story.agent_id).waiters == []
+        assert repairs.count(Repair.QUEUE_ENTRY_STALE) == 1
+
+
+def test_a_line_that_was_given_to_a_call_that_is_gone_is_free_again_within_minutes() -> None:
+    with quiet_world() as world:
+        story = Story(world, 1, lines=1)
+        _, lines = store_of(world)
+        story.call("completed")
+        world.run(5)
+        (gone,) = ids(1)
+        lines.enqueue(story.agent_id, Waiter(gone, 2, True, world.now))  # a retry goes first
+        following = story.call("completed")
+        world.run(70)
+        assert set(lines.holders(story.agent_id, 0)) == {gone}
+        given = world.now
+        world.run(600)
+        dialled = world.seen.executions[following].state.attempt.dialed_at
+        assert dialled is not None
+        assert dialled - given <= LINE_GRACE + LINES_CHECK + A_RUN

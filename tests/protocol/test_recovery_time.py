@@ -1,0 +1,154 @@
+"""How long recovery takes, by the simulated clock: each request of the sweeper to AWS takes 15 ms."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from local.lambda_functions import Function
+from local.stack import SWEEPER
+from redial.domain.execution import Execution
+from redial.usecases.sweep import ASKS_IN_CHUNK, MOST_HOPS
+from redial.wire.http import NoAnswer
+from redial.wire.stored_execution import DUE_SHARDS
+from tests.protocol.sweeping import (
+    REQUEST_SECONDS,
+    ids,
+    lose_invocations,
+    lost_callbacks_beside_a_queue,
+    minutes_to_end,
+    quiet_world,
+    recover_missed_timers,
+    store_of,
+    told,
+)
+from tests.simulation.scenarios import Story
+from tests.simulation.world import HOUR
+
+pytestmark = pytest.mark.simulation
+
+
+def test_missed_timers_are_worked_through_in_parallel_at_two_requests_each() -> None:
+    """More than a minute's run takes: the rest goes to one worker for each shard."""
+    count = 1200
+    found = recover_missed_timers(count)
+    assert found.looked_at == count
+    for_each = found.requests / count
+    assert for_each <= 2.2, found.by_kind
+    assert 1 < found.invocations <= 3 + DUE_SHARDS
+    in_turn = count * 2 * REQUEST_SECONDS / 60
+    assert found.minutes <= 1.5, f"one after the other that is {in_turn:.1f} minutes and the waits between runs"
+    most = 100_000 / DUE_SHARDS * for_each * REQUEST_SECONDS / 60  # the workers' share of a hundred thousand
+    assert most + 2 <= 10
+
+
+def test_a_worker_whose_next_hop_is_lost_is_replaced() -> None:
+    """Its lease ends, and a minute's run then hands the shard out again."""
+    with quiet_world(request_seconds=1.0) as world:
+        story = Story(world, 1)
+        executions, _ = store_of(world)
+        lose_invocations(world, "dial")
+        start = world.now
+        one_shard = [f"{one[:-2]}00" for one in ids(700)]
+        for number, one in enumerate(one_shard):
+            made = Execution(one, "local", story.agent_id, start, f"+1212{number:07d}")
+            executions.create(told(made.begin(start, start + timedelta(minutes=1)), start))
+        hops: list[int] = []
+        delays = world.functions.delays
+
+        def lose_the_first_second_hop(function: Function, event: Any) -> tuple[float, ...]:
+            if function.module == SWEEPER and "hop" in event:
+                hops.append(event["hop"])
+                if event["hop"] == 2 and hops.count(2) == 1:
+                    return ()
+            return delays(function, event)
+
+        world.functions.delays = lose_the_first_second_hop
+        world.run(3600)
+        assert hops.count(1) >= 2, "it was handed out again"
+        assert max(hops) > 2, "and then went on from hop to hop"
+        assert max(hops) <= MOST_HOPS
+        left = [one for one in world.stored_executions() if one.due_at is not None and one.due_at <= world.now]
+        assert len(left) < 700, "the lost dials make them due again, but the shard is worked through"
+        seen = [world.seen.executions[one].version for one in one_shard]
+        assert min(seen) > 1, "each was looked at"
+
+
+def test_a_lost_callback_is_settled_within_minutes_whatever_waits_elsewhere() -> None:
+    """A call of 70 s is first noticed two minutes after it was ringing; three more are allowed."""
+    found = lost_callbacks_beside_a_queue(1500, hours=0.5)
+    assert len(found.minutes) == found.asked
+    assert found.minutes[-1] <= 5.0
+
+
+@pytest.mark.parametrize("seconds", [0.0, 9.0])
+def test_a_carrier_that_answers_slowly_delays_its_own_questions_alone(seconds: float) -> None:
+    """Ten calls a minute lose their callbacks; timers of another agent's calls never fire."""
+    with quiet_world() as world:
+        silent, timed = Story(world, 5, lines=60), Story(world, 6, lines=60)
+        ask = world._ask_carrier
+
+        def slow(sent: Any, limits: Any) -> Any:
+            if sent.method == "GET":
+                world.functions.sleep(seconds)
+            return ask(sent, limits)
+
+        world._ask_carrier = slow  # type: ignore[method-assign]
+        world.scheduler.firing = lambda schedule: () if ".dial." in schedule.definition["Name"] else (0.0,)
+        asked = {}
+        late: list[str] = []
+        for minute in range(12):
+            for _ in range(10):
+                asked[silent.call("no-callback", retry_config=None)] = world.now
+                world.run(6)
+            if minute % 3 == 0:
+                late.append(timed.call("completed", scheduled_at=timed.in_minutes(3), retry_config=None))
+        world.run(2 * HOUR)
+        for one in late:
+            attempt = world.seen.executions[one].state.attempts[0]
+            assert attempt.dialed_at is not None
+            assert attempt.dialed_at - attempt.scheduled_at <= timedelta(minutes=4.5)
+        minutes = minutes_to_end(world, asked)
+        assert len(minutes) == len(asked)
+        questions = ASKS_IN_CHUNK * seconds / 60  # those of one chunk are put one after the other
+        assert minutes[-1] <= 3 + 2 * questions + 3
+
+
+@pytest.mark.parametrize("poisoned", [False, True])
+def test_one_call_that_cannot_be_told_from_others_delays_no_other_question(poisoned: bool) -> None:
+    """Eight calls to one number, of which the first was never placed: seven others may be it."""
+    with quiet_world() as world:
+        popular, other = Story(world, 5, lines=20), Story(world, 6, lines=60)
+        ask, posts = world._ask_carrier, [0]
+        questions: list[str] = []
+
+        def first_is_lost(sent: Any, limits: Any) -> Any:
+            if sent.method == "GET":
+                questions.append(sent.path)
+            elif poisoned and not posts[0]:
+                posts[0] += 1
+                raise NoAnswer("no answer in time")
+            return ask(sent, limits)
+
+        world._ask_carrier = first_is_lost  # type: ignore[method-assign]
+        to = popular.number("completed")
+        first = None
+        for _ in range(8):
+            popular._calls += 1  # a key of its own
+            made = popular.call(recipient_phone_number=to, retry_config=None)
+            first = first or made
+        asked = {}
+        for _ in range(15):
+            asked[other.call("no-callback", retry_config=None)] = world.now
+            world.run(20)
+        world.run(HOUR)
+        minutes = minutes_to_end(world, asked)
+        assert len(minutes) == len(asked)
+        assert minutes[-1] <= 3.0
+        if poisoned:
+            assert first is not None
+            ended = world.seen.executions[first]
+            assert str(ended.state.status) == "error"
+            assert ended.state.ended == "retries are not enabled"
+            lists = [path for path in questions if path.endswith("/Calls.json")]
+            assert 4 <= len(lists) <= 9, "asked at growing waits, not every minute"

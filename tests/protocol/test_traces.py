@@ -1,0 +1,140 @@
+"""Every step of a simulated run is one of the models, and a step of other code is noticed."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from redial.adapters.dynamodb.executions import DynamoExecutions
+from redial.adapters.dynamodb.lines import DynamoLines
+from redial.domain import execution as execution_module
+from redial.domain.delivery import Delivery
+from redial.domain.execution import Execution
+from redial.domain.outcome import NotPlaced, Unknown
+from redial.usecases.dial_attempt import Dialler
+from tests.protocol import traces
+from tests.simulation.campaign import run
+from tests.simulation.faults import CALM
+from tests.simulation.world import World
+
+pytestmark = pytest.mark.simulation
+PROMISE = "every step is one of the model"
+SEEDS = range(1, 13)
+RARE = {
+    "carrier: places call 1 late": "the carrier of these seeds places at once or never",
+    "carrier: places call 2 late": "the same",
+    "client: replays": "an event must be given up first",
+    "dial: is too late, ends it": "a timer must fire a day late",
+    "may be taken again": "a dial must be killed after its contact was taken from the delayed set",
+}
+"""Actions of the model that these seeds need not show."""
+
+
+def test_every_step_is_one_of_the_model() -> None:
+    before = traces.exercised.total()
+    for seed in SEEDS:
+        assert [one for one in run(seed, CALM if seed % 6 == 0 else None).violations if one.invariant == PROMISE] == []
+    assert traces.exercised.total() > before + 1000
+    print("\n".join(f"{count:7,} {step}" for step, count in sorted(traces.exercised.items())))
+    assert set(traces.never_exercised()) <= set(RARE)
+
+
+def _line_kept() -> Any:
+    """A hand-over that leaves the line with its old holder too."""
+
+    def kept(self: DynamoLines, *arguments: Any) -> bool:
+        agent_id, shard, capacity, execution_id, _, to, now = arguments
+        account_id = self.owner(agent_id, shard)
+        held = execution_id in self.holders(agent_id, shard) and to.execution_id != execution_id
+        if account_id is None or not held:
+            return False
+        return self.acquire(account_id, agent_id, shard, capacity + 1, to.execution_id, to.attempt, now)
+
+    return mock.patch.object(DynamoLines, "hand_over", kept)
+
+
+def _line_of_another() -> Any:
+    """A call that is claimed gives its line back at once."""
+    call = Dialler._call
+
+    def without(self: Dialler, execution: Execution, agent: Any, batch: Any, shard: int, lease: str) -> Any:
+        self.lines.release(agent.agent_id, shard, execution.id, execution.state.attempt.number)
+        return call(self, execution, agent, batch, shard, lease)
+
+    return mock.patch.object(Dialler, "_call", without)
+
+
+def _asked_again() -> Any:
+    """An unknown answer counts as "nothing was placed", although the phone rings."""
+    answered = Execution.answered_by_carrier
+
+    def again(self: Execution, attempt: int, result: Any, now: Any, jitter: float) -> Execution:
+        return answered(self, attempt, NotPlaced(result.reason) if isinstance(result, Unknown) else result, now, jitter)
+
+    return mock.patch.object(Execution, "answered_by_carrier", again)
+
+
+def _backwards() -> Any:
+    """A report is taken whatever the status was."""
+    ranks = itertools.count()
+    return mock.patch.object(execution_module, "rank", side_effect=lambda status: -next(ranks))
+
+
+def _no_lease() -> Any:
+    """Deliver takes the lease from whichever invocation holds it."""
+    return mock.patch.object(Delivery, "may_send", return_value=True)
+
+
+def _settled_untold() -> Any:
+    """An event that was not taken counts as taken."""
+
+    def taken(self: Delivery, tried: Any, retry_after: Any, jitter: float) -> Delivery:
+        return self.accepted(tried)
+
+    return mock.patch.object(Delivery, "failed", taken)
+
+
+def _claim_condition() -> Any:
+    """A claim is written over whatever is stored."""
+    save = DynamoExecutions.save
+
+    def anyhow(self: DynamoExecutions, execution: Execution) -> Execution:
+        if not execution.state.is_dialling:
+            return save(self, execution)
+        current = self.get(execution.id)
+        assert current is not None
+        return save(self, replace(execution, version=current.version))
+
+    return mock.patch.object(DynamoExecutions, "save", anyhow)
+
+
+_SIDE_BY_SIDE = {"invoked twice": 0.6, "schedule twice": 0.6, "aws slow": 0.3, "carrier slow": 0.3}
+_TWICE = {"invoked twice": 0.8, "schedule twice": 0.6, "endpoint slow": 0.8, "invoked late": 0.3}
+MUTANTS: tuple[tuple[Callable[[], Any], Mapping[str, float], str], ...] = (
+    (_claim_condition, _SIDE_BY_SIDE, "dial:"),
+    (_asked_again, {"carrier timeout after placing": 0.6}, "dial: claimed, 1 rings → waiting, 1 rings"),
+    (_backwards, {"callback twice": 0.6, "callback late": 0.5}, "dial: "),
+    (_line_kept, CALM, "line: 0 freed and 1 taken in one write, more than there are"),
+    (_line_of_another, CALM, "line: waiting without a line → live without a line"),
+    (_no_lease, _TWICE, "delivery: lease taken, held by another"),
+    (_settled_untold, {"endpoint 500": 0.5}, "delivery: settled with a lease, untold"),
+)
+"""Other code, faults under which it differs, and how the step begins that gives it away."""
+
+
+@pytest.mark.parametrize(("mutant", "rates", "step"), MUTANTS, ids=lambda one: getattr(one, "__name__", ""))
+def test_other_code_is_noticed(mutant: Callable[[], Any], rates: Mapping[str, float], step: str) -> None:
+    def noticed(world: World) -> bool:
+        return any(one.invariant == PROMISE and f": {step}" in one.what for one in world.violations)
+
+    for seed in range(1, 9):
+        with mutant():
+            result = run(seed, rates, stop_early=noticed)
+        found = [one.what for one in result.violations if one.invariant == PROMISE and f": {step}" in one.what]
+        if found:
+            print(f"seed {seed}: {found[0]}")
+            return
+    pytest.fail("no step of eight seeds gave it away")

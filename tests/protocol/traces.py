@@ -1,0 +1,359 @@
+"""Whether what the simulated world did is a behaviour of the model: each write and each ring is a step of it.
+
+A step is described by a few words that can be read off both a state of the model and what is stored, such as
+`dial: waiting, 0 rings → claimed, 0 rings`. `of_model` gives the steps of all edges of the models, with the actions
+that make them; they are kept in steps.txt. `Validator` describes what it observes in the same words; a description that
+the model does not have is a violation. What changes no word is a stutter.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moto.dynamodb.models import dynamodb_backends
+
+from local.dynamodb_tables import StoredItem
+from local.lambda_functions import ACCOUNT_ID, REGION
+from redial.domain.execution import Attempt, Execution
+from redial.domain.status import Status
+from redial.wire.timestamps import from_ms, to_ms
+from tests.protocol.document import found
+from tests.protocol.model import DELAYED, DELIVERY, DIAL, LINE, pending
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Placed, World
+
+STEPS = Path(__file__).with_name("steps.txt")
+SKEW = timedelta(seconds=2)
+"""Two functions' clocks differ by so much at most."""
+LIMIT_IN_FORCE = timedelta(minutes=2)
+"""How long a lowered limit may still be taken for what it was."""
+exercised: Counter[str] = Counter()
+"""How often each step was observed, in all worlds of this process."""
+
+# ---- words --------------------------------------------------------------------------------------------------------
+
+
+def _dial(phase: str, rings: int, late: int | None) -> str:
+    return f"{phase}, {rings} rings" + ("" if late is None else f", {late} of the lost attempt before")
+
+
+def _line(phase: str, holds: bool) -> str:
+    return f"{phase} {'with' if holds else 'without'} a line"
+
+
+def _holders(freed: int, taken: int, fits: bool) -> str:
+    return f"line: {freed} freed and {taken} taken in one write{'' if fits or not taken else ', more than there are'}"
+
+
+def _settled(leased: bool, known: bool) -> str:
+    return f"delivery: settled with{'' if leased else 'out'} a lease, {'told or given up' if known else 'untold'}"
+
+
+def _moved(before: int | None, after: int | None) -> str:
+    if before is None:
+        return "set"
+    return "emptied" if after is None else "lowered" if after < before else "raised"
+
+
+# ---- the model ----------------------------------------------------------------------------------------------------
+
+
+def of_model() -> dict[str, set[str]]:
+    """Each step of the models, with the actions that make it."""
+    steps: dict[str, set[str]] = defaultdict(set)
+    for model, describe in (
+        (DIAL, _dial_edge),
+        (LINE, _line_edge),
+        (DELIVERY, _delivery_edge),
+        (DELAYED, _delayed_edge),
+    ):
+        for before, action, after in found(model.name).edges:
+            for step in describe(before, after):
+                steps[step].add(action)
+    return {step: {_unnumbered(action) for action in actions} for step, actions in sorted(steps.items())}
+
+
+def _unnumbered(action: str) -> str:
+    """Without which of two invocations, or of three calls, it is."""
+    return re.sub(r"^(dial|look|deliver) \d|^[ABC](?=: )", r"\1", action).removeprefix(": ")
+
+
+def _dial_edge(before: Any, after: Any) -> Iterator[str]:
+    def words(s: Any) -> str:
+        item = s.item
+        return _dial(item.phase, s.rings[item.attempt], s.rings[0] if item.lost and item.phase == "waiting" else None)
+
+    if words(before) != words(after) or before.item.attempt != after.item.attempt:
+        attempt = after.item.attempt - before.item.attempt
+        yield f"dial: {words(before)} → {words(after)}{f' ({attempt:+d})' if attempt else ''}"
+
+
+def _line_edge(before: Any, after: Any) -> Iterator[str]:
+    def words(s: Any, who: int) -> str:
+        return _line({"paused": "waiting"}.get(s.phases[who], s.phases[who]), who in s.holders)
+
+    for who in range(3):
+        if words(before, who) != words(after, who):
+            yield f"line: {words(before, who)} → {words(after, who)}"
+    freed, taken = before.holders - after.holders, after.holders - before.holders
+    if freed or taken:
+        yield _holders(len(freed), len(taken), len(after.holders) <= 1)
+
+
+def _delivery_edge(before: Any, after: Any) -> Iterator[str]:
+    old, new = before.item, after.item
+    if new.last > old.last:
+        yield "delivery: event"
+    if new.lease not in (-1, old.lease):
+        held = old.lease >= 0 and before.delivers[old.lease].at != "idle"
+        yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease >= 0 else 'free'}"
+    if new.replaying - old.replaying:
+        yield "delivery: replay"
+    elif new.settled > old.settled or new.replaying < old.replaying or new.undelivered != old.undelivered:
+        settled = {*range(old.settled + 1, new.settled + 1), *(old.replaying - new.replaying)}
+        yield _settled(old.lease >= 0, settled <= after.taken | new.undelivered)
+    if old.lease >= 0 and new.lease < 0:
+        yield f"delivery: lease released, {'more to send' if pending(new) else 'all sent'}"
+
+
+def _delayed_edge(before: Any, after: Any) -> Iterator[str]:
+    for who in after.rows - before.rows:
+        yield f"delayed: entry put, contact {'stored' if after.contacts[who] == 'stored' else 'not stored yet'}"
+    for who in after.taken - before.taken:
+        yield f"delayed: entry taken, {'due' if who < after.now else 'not due'}"
+    if before.taken - after.taken - (before.rows - after.rows):
+        yield "delayed: entry may be taken again"
+    for who in before.rows - after.rows:
+        yield f"delayed: entry removed, contact {'waits' if after.contacts[who] in ('stored', 'taken') else 'gone'}"
+    for who, (was, now) in enumerate(zip(before.contacts, after.contacts, strict=True)):
+        if now == "stored" and was == "entered":
+            yield f"delayed: contact stored, entry {'there' if who in after.rows else 'missing'}"
+    if before.time != after.time:
+        yield f"delayed: time {_moved(*(None if one.time == 9 else one.time for one in (before, after)))}"
+
+
+@cache
+def allowed() -> dict[str, tuple[str, ...]]:
+    """The steps as they are kept."""
+    lines = (line.split(" | ") for line in STEPS.read_text(encoding="utf-8").splitlines())
+    return {step: tuple(actions.split("; ")) for step, actions in lines}
+
+
+def kept(steps: dict[str, set[str]]) -> str:
+    return "".join(f"{step} | {'; '.join(sorted(actions))}\n" for step, actions in steps.items())
+
+
+def never_exercised() -> list[str]:
+    """Actions of the model that this process has not observed in any world."""
+    seen = {action for step in exercised for action in allowed().get(step, ())}
+    return sorted({action for actions in allowed().values() for action in actions} - seen)
+
+
+# ---- the world ----------------------------------------------------------------------------------------------------
+
+_LIVE = {Status.INITIATED: "initiated", Status.RINGING: "ringing", Status.IN_PROGRESS: "answered"}
+
+
+def _phase(execution: Execution) -> str:
+    state = execution.state
+    if state.is_live:
+        return _LIVE[state.status]
+    if state.is_final:
+        return "stopped" if state.status is Status.STOPPED and state.attempt.dialed_at is None else "ended"
+    return "waiting" if state.claimed_at is None else "unknown" if state.unknown else "claimed"
+
+
+def _was_lost(attempt: Attempt) -> bool:
+    """It was given up unheard."""
+    heard = attempt.call_id is not None or attempt.code is not None or attempt.dialed_at is None
+    return attempt.status is Status.ERROR and not heard
+
+
+class Validator:
+    """Watches one world. Call `watch` once, when the world has started."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._known: dict[str, Execution] = {}
+        self._words: dict[str, str] = {}
+        self._gone: set[str] = set()
+        self._held: dict[str, dict[str, int]] = defaultdict(dict)  # execution → line shard → attempt
+        self._rows: dict[str, set[str]] = defaultdict(set)  # batch → sort keys of its delayed set
+
+    @classmethod
+    def watch(cls, world: "World") -> None:
+        validator = cls(world)
+        table: Any = dynamodb_backends[ACCOUNT_ID][REGION].get_table(world.environment["TABLE_NAME"])
+        table.stream_shard.listeners.append(validator.wrote)
+        world.on_placed.append(validator.rang)
+
+    def _observe(self, steps: Iterable[str], of: str) -> None:
+        for step in steps:
+            exercised[step] += 1
+            if step not in allowed():
+                self._world.violate("every step is one of the model", f"{of}: {step}")
+
+    # what happens
+
+    def rang(self, world: "World", placed: "Placed") -> None:
+        execution = self._known[placed.execution_id]
+        number = execution.state.attempt.number
+        if placed.attempt in (number, number - 1):
+            self._observe(self._dialled(execution, execution), execution.id)
+        if len(world.seen.placed[placed.execution_id, placed.attempt]) > 1:
+            self._observe(("dial: an attempt rings twice",), execution.id)
+
+    def wrote(self, old: StoredItem | None, new: StoredItem | None) -> None:
+        one = new if new is not None else old
+        assert one is not None
+        pk, sk = str(one.plain["pk"]["S"]), str(one.plain["sk"]["S"])
+        kind, _, subject = pk.partition("#")
+        before, after = ({} if item is None else item.plain for item in (old, new))
+        if kind == "X" and sk == "X":
+            if new is None:
+                self._gone.add(subject)
+                self._known.pop(subject, None)
+            else:
+                self._execution(self._world.seen.executions[subject])
+        elif kind == "L":
+            self._line(subject, before, after)
+        elif kind == "R":
+            self._row(subject, sk, before, after)
+        elif kind == "Q" and sk.startswith("0b#") and old is not None and new is not None:
+            was, now = (int(item["rf"]["N"]) if "rf" in item else None for item in (before, after))
+            if was != now:
+                self._observe((f"delayed: time {_moved(was, now)}",), sk)
+
+    def _execution(self, after: Execution) -> None:
+        before = self._known.get(after.id)
+        self._known[after.id] = after
+        self._gone.discard(after.id)
+        if before is None:
+            self._words[after.id] = self._dial_words(after)
+            return
+        self._observe(self._dialled(before, after), after.id)
+        self._observe(self._line_of(before, after), after.id)
+        if self._world.has_endpoint(after):
+            self._observe(self._delivered(before, after), after.id)
+        state = after.state
+        if state.in_room and state.is_waiting and not (before.state.in_room and before.state.is_waiting):
+            there = self._row_of(after) in self._rows[str(after.batch_id)]
+            self._observe((f"delayed: contact stored, entry {'there' if there else 'missing'}",), after.id)
+
+    # dial
+
+    def _rings(self, execution: Execution, number: int) -> int:
+        return len(self._world.seen.placed.get((execution.id, number), ()))
+
+    def _dial_words(self, execution: Execution) -> str:
+        state = execution.state
+        number = state.attempt.number
+        lost = number > 1 and state.is_waiting and _was_lost(state.attempts[-2])
+        return _dial(
+            _phase(execution), self._rings(execution, number), self._rings(execution, number - 1) if lost else None
+        )
+
+    def _dialled(self, before: Execution, after: Execution) -> Iterator[str]:
+        was, now = self._words[after.id], self._dial_words(after)
+        self._words[after.id] = now
+        attempt = after.state.attempt.number - before.state.attempt.number
+        if was != now or attempt:
+            yield f"dial: {was} → {now}{f' ({attempt:+d})' if attempt else ''}"
+
+    # line
+
+    def _line_phase(self, execution_id: str, attempt: int, execution: Execution | None = None) -> str:
+        execution = execution or self._known.get(execution_id)
+        if execution_id in self._gone or execution is None or execution.state.attempt.number != attempt:
+            return "over"
+        state = execution.state
+        return "over" if state.is_final else "waiting" if state.is_waiting else "live"
+
+    def _line_of(self, before: Execution, after: Execution) -> Iterator[str]:
+        """What a write of an execution means for the line of the attempt that was current before it."""
+        number = before.state.attempt.number
+        holds = number in self._held[after.id].values()
+        was, now = (self._line_phase(after.id, number, one) for one in (before, after))
+        if was != now:
+            yield f"line: {_line(was, holds)} → {_line(now, holds)}"
+
+    def _line(self, shard: str, before: Any, after: Any) -> None:
+        was, now = (
+            {who: int(held["M"]["a"]["N"]) for who, held in item.get("holders", {"M": {}})["M"].items()}
+            for item in (before, after)
+        )
+        if was == now:
+            return
+        freed, taken = was.keys() - now.keys(), now.keys() - was.keys()
+        for who in freed | taken:
+            attempt = now[who] if who in taken else was[who]
+            phase, held = self._line_phase(who, attempt), attempt in self._held[who].values()
+            if who in taken:
+                self._held[who][shard] = attempt
+            else:
+                self._held[who].pop(shard, None)
+            holds = attempt in self._held[who].values()
+            if held != holds:
+                self._observe((f"line: {_line(phase, held)} → {_line(phase, holds)}",), f"{shard} {who}")
+        for who in now.keys() - taken:
+            self._held[who][shard] = now[who]
+        if freed or taken:
+            self._observe((_holders(len(freed), len(taken), len(now) <= self._capacity(shard)),), shard)
+
+    def _capacity(self, shard: str) -> int:
+        agent_id, _, number = shard.rpartition("#")
+        limits, since = self._world.seen.limits[agent_id], self._world.now - LIMIT_IN_FORCE
+        in_force = [value for at, value in limits if at > since] + [value for at, value in limits if at <= since][-1:]
+        return max(0, min(50, max(in_force) - 50 * int(number)))
+
+    # delivery
+
+    def _delivered(self, before: Execution, after: Execution) -> Iterator[str]:
+        old, new, now = before.delivery, after.delivery, self._world.now
+        if after.last_sequence > before.last_sequence:
+            yield "delivery: event"
+        leased = old.lease is not None or new.lease is not None
+        if new.lease not in (None, old.lease):
+            held = old.lease_until is not None and old.lease_until > now + SKEW
+            yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease else 'free'}"
+        if set(new.replaying) - set(old.replaying):
+            yield "delivery: replay"
+        elif (old.settled, old.replaying, old.undelivered) != (new.settled, new.replaying, new.undelivered):
+            settled = {*range(old.settled + 1, new.settled + 1), *(set(old.replaying) - set(new.replaying))}
+            told = {one.body["sequence"] for one in self._world.seen.told[after.id] if one.taken}
+            yield _settled(leased, settled <= told | set(new.undelivered))
+        if old.lease is not None and new.lease is None:
+            yield f"delivery: lease released, {'more to send' if after.pending() else 'all sent'}"
+
+    # the delayed set
+
+    @staticmethod
+    def _row_of(execution: Execution) -> str | None:
+        at = execution.state.next_time
+        return None if at is None else f"{to_ms(at):013d}#{execution.id}"
+
+    def _row(self, batch_id: str, sort_key: str, before: Any, after: Any) -> None:
+        ready, _, who = sort_key.partition("#")
+        execution = self._known.get(who)
+        waits = execution is not None and execution.state.in_room and self._row_of(execution) == sort_key
+        rows = self._rows[batch_id]
+        if not after:
+            rows.discard(sort_key)
+            self._observe((f"delayed: entry removed, contact {'waits' if waits else 'gone'}",), sort_key)
+        elif not before:
+            rows.add(sort_key)
+            self._observe((f"delayed: entry put, contact {'stored' if waits else 'not stored yet'}",), sort_key)
+        elif after.get("tk") != before.get("tk"):
+            due = "due" if _instant(ready) <= self._world.now + SKEW else "not due"
+            self._observe(
+                (f"delayed: entry taken, {due}" if "tk" in after else "delayed: entry may be taken again",), sort_key
+            )
+
+
+def _instant(milliseconds: str) -> datetime:
+    return from_ms(int(milliseconds))
