@@ -14,7 +14,7 @@ by_name = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.n
 
 
 @cache
-def tests_in(file: str) -> set[str]:
+def names_in(file: str) -> set[str]:
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
@@ -29,7 +29,7 @@ def test_it_applies_and_compiles(mutant: Mutant) -> None:
 @by_name
 def test_its_test_exists(mutant: Mutant) -> None:
     file, _, name = mutant.noticed_by.partition("::")
-    assert name in tests_in(file)
+    assert name in names_in(file)
 
 
 def test_each_has_a_name_of_its_own() -> None:
