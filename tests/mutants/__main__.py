@@ -68,8 +68,10 @@ def copy_tree(folder: Path) -> None:
 def load() -> None:
     """Have boto3 and moto load what they load at their first use."""
     with mock_aws():
-        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-        boto3.client("dynamodb", region_name="us-east-1", **keys).list_tables()
+        client = boto3.client(
+            "dynamodb", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+        )
+        client.list_tables()
 
 
 def begin(folder: Path, selection: Sequence[str]) -> int:

@@ -263,7 +263,7 @@ MUTANTS = (
         "usecases/lines.py",
         "    if waiters and waiters[0].execution_id in holders and acquire(",
         "    if waiters and waiters[0].execution_id not in holders and acquire(",
-        "tests/integration/test_store_model.py::test_whoever_is_handed_a_line_is_started_also_where_the_answer_is_lost",
+        "tests/protocol/test_queue_and_lines.py::test_a_call_that_was_given_a_line_and_not_started_is_started",
     ),
     Mutant(
         "A contact whose turn was taken without a line does not wait in the queue",
@@ -292,14 +292,14 @@ MUTANTS = (
         "usecases/lines.py",
         "    if standing.paused or (",
         "    if (",
-        "tests/integration/test_queue_of_batches.py::test_a_paused_batch_is_passed_over",
+        "tests/protocol/test_queue_and_lines.py::test_a_paused_batchs_delayed_set_is_passed_over",
     ),
     Mutant(
         "Starts are given out by an old next start",
         "adapters/dynamodb/lines.py",
         'return ", nx = :next", " AND nx = :nx", values',
         'return ", nx = :next", " AND (nx = :nx OR attribute_exists(nx))", values',
-        "tests/integration/test_queue_of_batches.py::test_whoever_reads_an_old_next_start_is_refused",
+        "tests/protocol/test_queue_and_lines.py::test_a_start_is_given_out_once_by_a_batchs_rate",
     ),
     Mutant(
         "Lines are not looked after for 12 hours",
@@ -329,7 +329,7 @@ MUTANTS = (
         "usecases/dial_attempt.py",
         "            if waiting is not execution or frees:\n",
         "            if waiting is not execution:\n",
-        "tests/protocol/test_lines_are_kept.py::test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_live_call",
+        "tests/protocol/test_one_dial.py::test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_claimed_attempt",
     ),
     Mutant(
         "A long wait for the carrier keeps its line",
@@ -502,7 +502,7 @@ MUTANTS = (
         "adapters/dynamodb/lines.py",
         'f"nr <= la AND (attribute_not_exists(pa)',
         'f"nr <= nr AND (attribute_not_exists(pa)',
-        "tests/integration/test_queue_of_batches.py::test_a_batchs_contacts_are_taken_in_order_each_once",
+        "tests/protocol/test_store_conditions.py::test_no_row_of_a_batch_is_taken_beyond_the_last",
     ),
     Mutant(
         "Contacts left behind stay there",
@@ -674,7 +674,7 @@ MUTANTS = (
         "domain/delivery.py",
         "return (*delivery.replaying, *range(delivery.settled + 1, last_sequence + 1))",
         "return (*range(delivery.settled + 1, last_sequence + 1), *delivery.replaying)",
-        "tests/unit/test_delivery.py::test_replay_puts_given_up_events_first_and_leaves_the_rest_in_order",
+        "tests/protocol/test_delivery_leases.py::test_events_that_are_replayed_go_before_those_that_were_never_sent",
     ),
     Mutant(
         "An event that is given up is not listed",
@@ -870,8 +870,7 @@ MUTANTS = (
         "domain/execution.py",
         "count, since = last.count + 1, last.since or last.at",
         "count, since = last.count + 1, self.created_at",
-        "tests/protocol/test_time_limits.py"
-        "::test_an_attempt_that_the_carrier_never_places_ends_after_a_day_and_not_before",
+        "tests/protocol/test_time_constants.py::test_the_age_of_a_call_is_no_reason_to_end_it",
     ),
     Mutant(
         "A call that the carrier never places waits for ever",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from local.lambda_functions import Function
 from redial.usecases.circuit_breaker import Admission, CircuitBreaker
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults
@@ -42,7 +43,14 @@ def ask_during_a_dial(world: World, monkeypatch: pytest.MonkeyPatch, story: Stor
 
 
 def test_a_contact_that_holds_its_line_is_stopped_with_its_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    story = Story(world, 7, lines=1)
+    """By the request itself: the function that stops all others is slow to start."""
+    story, delays = Story(world, 7, lines=1), world.functions.delays
+
+    def batch_is_slow(function: Function, event: Any) -> tuple[float, ...]:
+        slow = function.name.endswith("-batch") and world.stored_batches()[0].is_over
+        return (60.0,) if slow else delays(function, event)
+
+    world.functions.delays = batch_is_slow
     ask_during_a_dial(world, monkeypatch, story, "/stop")
     assert world.carrier.calls.all() == []
     assert [one.state.ended for one in world.stored_executions()] == ["batch stopped"]

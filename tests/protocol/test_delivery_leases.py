@@ -115,3 +115,11 @@ def test_no_event_overtakes_one_that_was_not_taken() -> None:
     deliverer(store, endpoint, TEN).deliver(store.execution.id, "mine", plenty)
     assert refused == ["1", "1"], "twice, five seconds apart; and then a schedule"
     assert store.execution.delivery.settled == 0
+
+
+def test_events_that_are_replayed_go_before_those_that_were_never_sent() -> None:
+    execution = placed(queued(), TEN)
+    replayed = replace(execution.delivery, settled=1, undelivered=(1,)).replay()
+    store, endpoint = Store(leased(replace(execution, delivery=replayed), "mine", TEN)), Endpoint()
+    deliverer(store, endpoint, TEN).deliver(store.execution.id, "mine", plenty)
+    assert endpoint.taken == ["1", "2"]

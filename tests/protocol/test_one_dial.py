@@ -14,7 +14,7 @@ from redial.ports import CallRequest, StaleVersion
 from redial.usecases.circuit_breaker import Admission
 from redial.usecases.dial_attempt import Dialler
 from redial.usecases.stop import stop_execution
-from tests.support.samples import ACCOUNT_ID, AGENT_ID, NUMBER, TEN, agent, call_id, minutes, queued
+from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, call_id, minutes, queued
 
 
 class World:
@@ -170,3 +170,21 @@ def test_a_dial_that_is_cut_off_after_its_claim_is_followed_by_no_other() -> Non
     world.dial("another")
     assert world.placed == []
     assert world.execution.state.is_dialling
+
+
+def test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_claimed_attempt() -> None:
+    """While it looks at the holders, another invocation claims the attempt, with that line."""
+    told = queued()
+    world = World(replace(told, delivery=replace(told.delivery, settled=1)))
+    read = world.execution
+    world.lines.acquire.return_value = False
+
+    def claimed_meanwhile(agent_id: str, shard: int) -> dict[str, Any]:
+        if world.execution is read:
+            world.save(read.claim(TEN, CALLER_ID, 0, "another"))
+        return {read.id: (1, TEN)}
+
+    world.lines.holders.side_effect = claimed_meanwhile
+    world.dialler.dial(read.id, 1, "mine", line=0)
+    world.lines.release.assert_not_called()
+    assert world.placed == []

@@ -11,7 +11,7 @@ from moto import mock_aws
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.batch import contact_id
 from redial.ports import Queue, Standing, Waiter
-from redial.usecases.lines import LINES_PER_SHARD, capacity, fill, pass_on, shards, wait
+from redial.usecases.lines import LINES_PER_SHARD, capacity, fill, next_turn, pass_on, shards, wait
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
 from tests.support.table import TABLE_NAME, create_table
 
@@ -118,3 +118,34 @@ def test_the_lines_of_all_shards_add_up_to_the_limit(limit: int) -> None:
     one = agent(max_concurrent_calls=limit)
     assert sum(capacity(one, shard) for shard in range(shards(one))) == limit
     assert max(capacity(one, shard) for shard in range(shards(one))) <= LINES_PER_SHARD
+
+
+def test_a_call_that_was_given_a_line_and_not_started_is_started(client: Any) -> None:
+    """Whatever gave it the line was cut off before it could start it."""
+    lines, dials = DynamoLines(client, TABLE_NAME), Dials()
+    lines.enqueue(AGENT_ID, waits("mine"))
+    assert lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "mine", 1, TEN)
+    fill(agent(max_concurrent_calls=1), (0,), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    assert dials.started == [("mine", 0)]
+    assert lines.queue(AGENT_ID).waiters == []
+
+
+def test_a_paused_batchs_delayed_set_is_passed_over(client: Any) -> None:
+    lines = DynamoLines(client, TABLE_NAME)
+    lines.join(Standing("1" * 32, AGENT_ID, 4, 3, TEN))
+    lines.enter_room(AGENT_ID, "1" * 32, waits("mine"))
+    lines.pause(AGENT_ID, "1" * 32, True)
+    assert next_turn(agent(), lines, TEN) is None
+    lines.pause(AGENT_ID, "1" * 32, False)
+    turn = next_turn(agent(), lines, TEN)
+    assert turn is not None and turn.waiter.execution_id == "mine"
+
+
+def test_a_start_is_given_out_once_by_a_batchs_rate(client: Any) -> None:
+    """Two that have read the same next start ask for one."""
+    lines = DynamoLines(client, TABLE_NAME)
+    lines.join(Standing("1" * 32, AGENT_ID, 1, 9, TEN, interval=seconds(1)))
+    for expected in (TEN, TEN + seconds(1)):
+        standing = lines.standing(AGENT_ID, "1" * 32)
+        assert standing is not None
+        assert [lines.reserve_start(standing, TEN) for _ in range(2)] == [expected, None]

@@ -154,6 +154,14 @@ def test_a_line_that_is_not_held_is_not_handed_over(lines: DynamoLines) -> None:
     assert holders(lines) == {"a": 2}
 
 
+def test_no_row_of_a_batch_is_taken_beyond_the_last(lines: DynamoLines) -> None:
+    """Two that have read the same standing take a row."""
+    lines.join(Standing(BATCH_ID, AGENT_ID, 3, 3, TEN))
+    standing = lines.standing(AGENT_ID, BATCH_ID)
+    assert standing is not None
+    assert [lines.take_row(standing, TEN) for _ in range(2)] == [(3, None), None]
+
+
 # ---- the delayed set ------------------------------------------------------------------------------------------------
 
 

@@ -104,6 +104,15 @@ def test_the_carriers_refusals_end_a_call_after_a_day_and_not_before() -> None:
     assert 24 <= hours <= 25
 
 
+def test_the_age_of_a_call_is_no_reason_to_end_it() -> None:
+    """A batch's contacts are as old as its file."""
+    execution = replace(queued(), created_at=TEN - timedelta(days=3))
+    for hours in (0.0, 0.25, 0.5):
+        claimed = execution.claim(TEN + minutes(60 * hours), CALLER_ID, 0, "token")
+        execution = claimed.answered_by_carrier(1, NotPlaced("throttled"), TEN + minutes(60 * hours), 0.5)
+    assert execution.state.is_waiting
+
+
 # ---- what outlasts what ---------------------------------------------------------------------------------------------
 
 
