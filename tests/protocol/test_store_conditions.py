@@ -7,7 +7,6 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.batches import DynamoBatches
@@ -15,6 +14,7 @@ from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
+from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.domain.batch import Batch
 from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
