@@ -85,7 +85,7 @@ WITH_PATH := PYTHONPATH="$(CURDIR):$(CURDIR)/layers/redial"
 # One worker a core; whoever runs out of tests takes some from another.
 IN_PARALLEL := --numprocesses auto --dist worksteal
 # The simulation's long tests say the same on every Python: that is what tests/simulation/test_same_trace.py shows.
-ON_EVERY_PYTHON := not (e2e or sam_local or simulation)
+ON_EVERY_PYTHON := not (e2e or sam_local or simulation or nightly)
 
 # ---- One machine -----------------------------------------------------------------------------------------------------
 
@@ -131,14 +131,24 @@ audit: .venv-checks/ready ## Ask PyPI whether anything that is installed has a k
 
 .PHONY: pytest
 pytest: .venv/ready ## Only the tests, on one Python. ARGS='-k stop'
-	@echo "pytest on Python $(VERSION)" && .venv/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
+	@echo "pytest on Python $(VERSION)" && .venv/bin/python -m pytest $(IN_PARALLEL) -m "not nightly" $(ARGS)
 
 .PHONY: simulate
-simulate: .venv/ready ## Let everything go wrong by seed, and check every promise. SEEDS=1000 FIRST=1, or SEED=48213 for its timeline
-	@$(WITH_PATH) .venv/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
+simulate: .venv/ready ## Let everything go wrong by seed, and check every promise. SEEDS=1000 FIRST=1 LONG=1, or SEED=48213
+	@$(WITH_PATH) .venv/bin/python -m tests.simulation $(if $(LONG),--long) \
+	  $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
 
+.PHONY: recoveries
+recoveries: .venv/ready ## Measure how long one fault of each kind holds things up, at every point where it can strike
+	@$(WITH_PATH) .venv/bin/python -m tests.simulation --recoveries
+
+# Seeds begin with the day, so that each night has others.
 .PHONY: nightly
-nightly: .venv/ready ## What takes too long for `make test`
+nightly: .venv/ready ## What takes too long for `make test`: thousands of seeds, every ablation, every interleaving. FIRST=1
+	@.venv/bin/python -m pytest $(IN_PARALLEL) -m "simulation or nightly" tests $(ARGS)
+	@first=$(or $(FIRST),$$(date +%Y%m%d)000) && \
+	  $(MAKE) simulate SEEDS=$(or $(SEEDS),1000) FIRST=$$first && \
+	  $(MAKE) simulate SEEDS=$(or $(SEEDS),1000) FIRST=$$first LONG=1
 	@$(WITH_PATH) .venv/bin/python -m tests.simulation.interleavings
 
 .PHONY: mutants

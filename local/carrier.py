@@ -94,6 +94,10 @@ class Carrier:
         """The credentials, as Redial's secret holds them."""
         return {"account_sid": self.account_sid, "auth_token": self.auth_token}
 
+    def rotate(self, auth_token: str) -> None:
+        """From now on requests and callbacks go by this token, and by no other."""
+        self.auth_token = self.calls.auth_token = auth_token
+
     def respond(self, request: Request) -> Response | None:
         if request.path.startswith("/_carrier/"):
             return self._own(request)

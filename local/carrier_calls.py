@@ -157,7 +157,7 @@ class Calls:
         self.post: Post = self._post_over_http
         self._timeline = timeline
         self._account_sid = account_sid
-        self._auth_token = auth_token
+        self.auth_token = auth_token
         self._seed = seed
         self._lock = threading.Lock()
         self._calls: dict[str, Call] = {}
@@ -342,7 +342,7 @@ class Calls:
             "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
             "Accept": "*/*",
             "User-Agent": "TwilioProxy/1.1",
-            "X-Twilio-Signature": signature(self._auth_token, configured, parameters),
+            "X-Twilio-Signature": signature(self.auth_token, configured, parameters),
             "I-Twilio-Idempotency-Token": token,
         }
         answer = self.post(configured, urlencode(parameters).encode(), headers, overrides)

@@ -444,7 +444,8 @@ MUTANTS = (
         "        first = self._first_takeable(standing.batch_id, now)\n"
         "        if first is not None and (following is None or first < following):\n",
         "        first = following\n        if first is not None and following is None:\n",
-        "tests/protocol/test_delayed_set.py::test_a_contact_that_enters_while_the_empty_set_is_looked_at_is_dialled",
+        "tests/protocol/test_store_conditions.py"
+        "::test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_after_it",
     ),
     Mutant(
         "A contact enters the delayed set after its next time was lowered",

@@ -201,6 +201,18 @@ def test_the_delayed_sets_next_time_is_only_moved_as_it_was_read(lines: DynamoLi
     assert standing.room_from == TEN + minutes(30)
 
 
+def test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_after_it(lines: DynamoLines) -> None:
+    """One look finds the set empty. Before it writes that down, a contact enters that is due later than the set's next
+    time, which it leaves as it is."""
+    read = joined(lines)
+    lines.leave_room(BATCH_ID, Waiter("a", 1, False, TEN))
+    lines.enter_room(AGENT_ID, BATCH_ID, Waiter("b", 1, False, TEN + minutes(60)))
+    lines._move_room_from(read, None, TEN)
+    standing = lines.standing(AGENT_ID, BATCH_ID)
+    assert standing is not None
+    assert standing.room_from == TEN + minutes(60)
+
+
 def test_a_contact_is_in_the_delayed_set_before_its_next_time_is_lowered(
     lines: DynamoLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,10 @@
 """`make simulate`: many seeds with progress, or one with its timeline.
 
-make simulate SEEDS=1000 FIRST=1     seeds 1 to 1000, on all cores; ends with 1 if any found a violation
-make simulate SEED=48213             that seed, as a timeline
+make simulate SEEDS=1000 FIRST=1            seeds 1 to 1000, on all cores
+make simulate SEEDS=1000 FIRST=1 LONG=1     the same of long worlds: 30 hours and more of trouble in each
+make simulate SEED=48213 [LONG=1]           that seed, as a timeline
+
+It ends with 1 if any seed found a violation, and if a promise was never looked at in all of them.
 """
 
 import argparse
@@ -11,12 +14,16 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import timedelta
 
-from tests.simulation.campaign import Result, run_seed
+from tests.simulation.campaign import MODEL, Result, overlooked, run_long, run_seed
+from tests.simulation.fault_points import BOUNDS, HEADING, measure
 from tests.simulation.faults import KINDS
+from tests.simulation.invariants import PROMISES
+
+Run = Callable[[int], Result]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,33 +31,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="one seed, with its timeline")
     parser.add_argument("--seeds", type=int, default=100, help="how many (default: %(default)s)")
     parser.add_argument("--first", type=int, default=1, help="from this one on (default: %(default)s)")
+    parser.add_argument("--long", action="store_true", help="long worlds")
+    parser.add_argument("--recoveries", action="store_true", help="measure how long one fault holds things up")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     arguments = parser.parse_args(argv)
+    if arguments.recoveries:
+        return _recoveries()
+    run = run_long if arguments.long else run_seed
     if arguments.seed is not None:
-        return _one(arguments.seed)
-    return _many(range(arguments.first, arguments.first + arguments.seeds), arguments.jobs)
+        return _one(run, arguments.seed)
+    return _many(run, range(arguments.first, arguments.first + arguments.seeds), arguments.jobs)
 
 
-def _one(seed: int) -> int:
-    result = run_seed(seed)
+def _recoveries() -> int:
+    print(HEADING)
+    broken = [one for bound in BOUNDS for one in measure(bound, tell=print)]
+    print("\n".join(broken))
+    return 1 if broken else 0
+
+
+def _one(run: Run, seed: int) -> int:
+    result = run(seed)
     print("\n".join(result.lines))
     print(f"\nSeed {seed}: {result.executions} executions, {result.calls} calls, {result.requests} AWS requests,")
     print(
         f"{result.hours:.0f} simulated hours, {result.converged_after} of them to converge. Trace {result.digest[:16]}."
     )
     print("Faults:", ", ".join(f"{count} × {kind}" for kind, count in sorted(result.injected.items())))
-    _print_violations(result)
+    _print_violations(run, result)
     return 1 if result.violations else 0
 
 
-def _many(seeds: range, jobs: int) -> int:
+def _many(run: Run, seeds: range, jobs: int) -> int:
     started = time.monotonic()
     totals: Counter[str] = Counter()
     injected: Counter[str] = Counter()
+    looked: Counter[str] = Counter()
     broken: list[int] = []
     longest = timedelta()
-    for done, result in enumerate(_results(seeds, jobs), start=1):
+    for done, result in enumerate(_results(run, seeds, jobs), start=1):
         injected += result.injected
+        looked += result.looked
         totals.update(
             executions=result.executions, calls=result.calls, requests=result.requests, minutes=int(result.hours * 60)
         )
@@ -58,7 +79,7 @@ def _many(seeds: range, jobs: int) -> int:
         if result.violations:
             broken.append(result.seed)
             _progress("")
-            _print_violations(result)
+            _print_violations(run, result)
         seconds = time.monotonic() - started
         left = timedelta(seconds=int(seconds / done * (len(seeds) - done)))
         _progress(f"{done} of {len(seeds)} seeds, {len(broken)} with violations, {left} left")
@@ -69,22 +90,28 @@ def _many(seeds: range, jobs: int) -> int:
     print(f"{totals['executions']:,} executions, {totals['calls']:,} calls, {totals['requests']:,} AWS requests")
     print(f"{hours:,.0f} simulated hours in {minutes:.1f} minutes: {hours / minutes:,.0f} a minute")
     print(f"converged within {longest} of healing\n")
-    print(f"{'fault':38} {'injected':>9}")
+    print(f"{'fault':50} {'injected':>9}")
     for kind in KINDS:
-        print(f"{kind:38} {injected[kind]:>9,}")
-    return 1 if broken else 0
+        print(f"{kind:50} {injected[kind]:>9,}")
+    print(f"\n{'promise':50} {'looked at':>9}")
+    for promise in (*PROMISES, MODEL):
+        print(f"{promise:50} {looked[promise]:>9,}")
+    unseen = overlooked(looked)
+    if unseen:
+        print(f"\nNever looked at, so that nothing is known of them: {', '.join(unseen)}. Run more seeds.")
+    return 1 if broken or unseen else 0
 
 
-def _results(seeds: range, jobs: int) -> Iterator[Result]:
+def _results(run: Run, seeds: range, jobs: int) -> Iterator[Result]:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, spawn, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
         waiting = iter(seeds)
-        running = {pool.submit(run_seed, seed) for _, seed in zip(range(2 * jobs), waiting, strict=False)}
+        running = {pool.submit(run, seed) for _, seed in zip(range(2 * jobs), waiting, strict=False)}
         try:
             while running:
                 done = next(as_completed(running))
                 running.remove(done)
-                running |= {pool.submit(run_seed, seed) for seed in [next(waiting, None)] if seed is not None}
+                running |= {pool.submit(run, seed) for seed in [next(waiting, None)] if seed is not None}
                 yield done.result()
         except BaseException:
             for one in running:
@@ -92,11 +119,11 @@ def _results(seeds: range, jobs: int) -> Iterator[Result]:
             raise
 
 
-def _print_violations(result: Result) -> None:
+def _print_violations(run: Run, result: Result) -> None:
     for violation in result.violations:
         print(f"seed {result.seed}: {violation.invariant}: {violation.what}")
     if result.violations:
-        print(f"repeat it with: make simulate SEED={result.seed}")
+        print(f"repeat it with: make simulate SEED={result.seed}{' LONG=1' if run is run_long else ''}")
 
 
 def _progress(text: str) -> None:

@@ -5,45 +5,61 @@ pieces are taken out from here, in the running process.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
+from functions.carrier_callback import handler as carrier_callback
+from functions.tally import handler as tally_handler
+from local.stack import API_MODULE, LocalStack
+from redial.adapters import batch_csv, eventbridge_scheduler
 from redial.adapters.carriers import twilio
-from redial.adapters.dynamodb import executions
+from redial.adapters.dynamodb import executions as executions_module
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
-from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
+from redial.adapters.dynamodb.items import to_item
 from redial.adapters.dynamodb.lines import DynamoLines
+from redial.adapters.eventbridge_scheduler import SchedulerTimers
 from redial.api import executions as api
 from redial.domain import batch as batch_module
 from redial.domain import execution as execution_module
 from redial.domain.batch import Batch
 from redial.domain.delivery import Delivery, pending_events
-from redial.domain.execution import Execution
+from redial.domain.execution import Change, Execution, State
 from redial.domain.outcome import NotPlaced, Unknown
-from redial.domain.retry import RetryAt, decide
+from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime import wiring
-from redial.usecases import carry_on_batch, dial_attempt
+from redial.usecases import carry_on_batch, change
+from redial.usecases import create_call as create_call_module
+from redial.usecases import tally as tally_module
 from redial.usecases.dial_attempt import Dialler
 from redial.usecases.sweep import Sweeper, Swept
 from redial.wire import stored_execution
+from redial.wire.contacts_csv import Contact
+from redial.wire.stored_execution import decode
 from tests.simulation.faults import CALM
+from tests.simulation.world import NEWER_NAME
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """A safeguard, what stands in its place, which invariants may notice (one of them must), within how many seeds.
+    """A safeguard, what stands in its place, and the promise that then breaks, within how many seeds.
 
-    `rates`: of the faults that it is there for; None: whatever the seeds choose.
+    `also`: promises that break with it by necessity, or often; where there are none, `noticed_by` alone may break.
+    `rates`: of the faults that it is there for; None: whatever the seeds choose. `first`: the seed to begin with, near
+    to one that is known to notice it.
     """
 
     safeguard: str
     without: Any
-    noticed_by: tuple[str, ...]
+    noticed_by: str
+    also: tuple[str, ...] = ()
+    first: int = 1
     seeds: int = 15
     rates: Mapping[str, float] | None = None
 
@@ -72,17 +88,15 @@ def _claim_token() -> Any:
     return mock.patch.object(Execution, "claim", alike)
 
 
-def _attempt_check() -> Any:
-    """A callback counts for whichever attempt is current, and dial dials it whichever it was asked for."""
+def _attempt_of_a_callback() -> Any:
+    """A callback counts for whichever attempt is current. (That dial asks for its attempt is no safeguard of its own:
+    an attempt that has begun is not due.)"""
     reported = Execution.reported
 
     def whichever(self: Execution, attempt: int, report: Any, now: Any) -> Execution:
         return reported(self, self.state.attempt.number, report, now)
 
-    return _all(
-        mock.patch.object(Execution, "reported", whichever),
-        mock.patch.object(dial_attempt, "_is_ours", lambda execution, attempt: execution.state.is_waiting),
-    )
+    return mock.patch.object(Execution, "reported", whichever)
 
 
 def _unknown_is_a_result() -> Any:
@@ -171,11 +185,14 @@ def _sweeper() -> Any:
 
 
 def _idempotency_keys() -> Any:
-    """A request that is sent again is a request like any other."""
-    return _all(
-        mock.patch.object(DynamoIdempotencyKeys, "find", return_value=None),
-        mock.patch.object(DynamoIdempotencyKeys, "claim", return_value=None),
-    )
+    """A request for a call that is sent again is a request like any other."""
+
+    create_call = create_call_module.create_call
+
+    def without_key(*arguments: Any, **options: Any) -> Any:
+        return create_call(*arguments, **{**options, "idempotency_key": None})
+
+    return mock.patch.object(create_call_module, "create_call", without_key)
 
 
 def _calling_hours() -> Any:
@@ -194,7 +211,7 @@ def _undelivered_list() -> Any:
         item.pop("undelivered_of", None)
         return item
 
-    return mock.patch.object(executions, "encode", unlisted)
+    return mock.patch.object(executions_module, "encode", unlisted)
 
 
 def _account_check() -> Any:
@@ -230,6 +247,39 @@ def _always_behind(counted_up_to: Any) -> Any:
     return behind
 
 
+def _decided(change: Callable[[RetryConfig, Any], Any]) -> Any:
+    """What follows an attempt is decided by another configuration than the one that was asked for."""
+
+    def otherwise(config: Any, attempts: Any, outcome: Any, now: Any) -> Any:
+        return decide(None if config is None else change(config, outcome), attempts, outcome, now)
+
+    return mock.patch.object(execution_module, "decide", otherwise)
+
+
+def _limit_of_retries() -> Any:
+    def one_more(config: RetryConfig, outcome: Any) -> RetryConfig:
+        config = copy(config)
+        object.__setattr__(config, "max_retries", config.max_retries + 1)
+        return config
+
+    return _decided(one_more)
+
+
+def _retries() -> Any:
+    """No call that failed is tried again; a voicemail is."""
+    return _decided(lambda config, outcome: config if outcome.voicemail else replace(config, enabled=False))
+
+
+def _voicemail_setting() -> Any:
+    return _decided(lambda config, outcome: replace(config, retry_on_voicemail=True))
+
+
+def _interval_of_each_retry() -> Any:
+    """Every retry waits for the longest of the intervals."""
+    longest = lambda self, retry: timedelta(minutes=max(self.retry_intervals_minutes))  # noqa: E731
+    return mock.patch.object(RetryConfig, "interval", longest)
+
+
 def _time_of_a_retry() -> Any:
     """The next attempt is due at once."""
 
@@ -238,6 +288,199 @@ def _time_of_a_retry() -> Any:
         return replace(decision, at=now) if isinstance(decision, RetryAt) else decision
 
     return mock.patch.object(execution_module, "decide", at_once)
+
+
+def _time_at_dial() -> Any:
+    """Dial takes a call for due two minutes early."""
+    next_time: Any = State.__dict__["next_time"].fget
+
+    def early(self: State) -> Any:
+        at = next_time(self)
+        return at - timedelta(minutes=2) if at is not None and self.timer is not None and not self.in_room else at
+
+    return mock.patch.object(State, "next_time", property(early))
+
+
+def _rising_times() -> Any:
+    """Two changes of one write are of one instant."""
+
+    def as_given(self: Execution, *changes: Change) -> Execution:
+        return replace(self, changes=(*self.changes, *changes))
+
+    return mock.patch.object(Execution, "_with", as_given)
+
+
+def _appending_only() -> Any:
+    """A claim writes the first change anew, a moment later."""
+    claim = Execution.claim
+
+    def rewriting(self: Execution, *arguments: Any, **options: Any) -> Execution:
+        claimed = claim(self, *arguments, **options)
+        first, *rest = claimed.changes
+        return replace(claimed, changes=(replace(first, at=first.at + timedelta(milliseconds=1)), *rest))
+
+    return mock.patch.object(Execution, "claim", rewriting)
+
+
+def _unknown_names() -> Any:
+    """What a newer version stored is dropped when an item is read."""
+
+    def dropping(item: dict[str, Any]) -> Execution:
+        return decode({name: value for name, value in item.items() if name != NEWER_NAME})
+
+    return mock.patch.object(executions_module, "decode", dropping)
+
+
+def _removal_of_schedules() -> Any:
+    return mock.patch.object(SchedulerTimers, "cancel_dial", return_value=None)
+
+
+def _punctual_schedules() -> Any:
+    """Every schedule is set two and a half minutes late."""
+    expression = eventbridge_scheduler.at_expression
+    late = lambda at, now: expression(at + timedelta(minutes=2.5), now)  # noqa: E731
+    return mock.patch.object(eventbridge_scheduler, "at_expression", late)
+
+
+def _time_to_look() -> Any:
+    """Nobody looks at a single call that waits for its time."""
+    with_due = Execution.with_due
+
+    def unwatched(self: Execution, now: Any) -> Execution:
+        due = with_due(self, now)
+        return replace(due, due_at=None) if due.batch_id is None and due.state.timer is not None else due
+
+    return mock.patch.object(Execution, "with_due", unwatched)
+
+
+def _end_of_looking() -> Any:
+    """A call that is over is looked at once a day, for ever."""
+    with_due = Execution.with_due
+
+    def watched(self: Execution, now: Any) -> Execution:
+        due = with_due(self, now)
+        return replace(due, due_at=now + timedelta(days=1)) if due.due_at is None and due.state.is_final else due
+
+    return mock.patch.object(Execution, "with_due", watched)
+
+
+def _storing_before_answering() -> Any:
+    return mock.patch.object(DynamoExecutions, "create", return_value=True)
+
+
+def _handing_on() -> Any:
+    """A line that is freed waits for the next look of the sweeper."""
+
+    def only_free(agent: Any, shard: int, execution_id: str, attempt: int, lines: Any, *rest: Any) -> bool:
+        lines.release(agent.agent_id, shard, execution_id, attempt)
+        return True
+
+    return mock.patch.object(change, "pass_on", only_free)
+
+
+def _second_attempt(ended: Callable[[Execution, Any], Execution]) -> Any:
+    """A gate ends every first retry."""
+    gates = Dialler._gates
+
+    def closed(self: Dialler, execution: Execution, agent: Any, now: Any) -> Any:
+        return ended(execution, now) if execution.state.attempt.number == 2 else gates(self, execution, agent, now)
+
+    return mock.patch.object(Dialler, "_gates", closed)
+
+
+def _ending_by_a_call_only() -> Any:
+    return _second_attempt(lambda execution, now: execution.expire(now, "it took too long"))
+
+
+def _stopping_on_request() -> Any:
+    return _second_attempt(lambda execution, now: execution.stop(now, "stopped"))
+
+
+def _one_item_for_a_line() -> Any:
+    """A line that is taken is noted a second time, where nobody looks."""
+    acquire = DynamoLines.acquire
+
+    def noted_twice(self: DynamoLines, account_id: str, agent_id: str, shard: int, *rest: Any) -> bool:
+        acquired = acquire(self, account_id, agent_id, shard, *rest)
+        item = {"pk": f"L#{agent_id}#{shard + 900}", "sk": "LINES", "holders": {str(rest[1]): {"a": 1, "t": 0}}}
+        self._client.put_item(TableName=self._table, Item=to_item(item))
+        return acquired
+
+    return mock.patch.object(DynamoLines, "acquire", noted_twice)
+
+
+def _one_queue_for_an_agent() -> Any:
+    """Whoever comes to wait is noted a second time, in a queue at which nobody looks."""
+    enqueue = DynamoLines.enqueue
+
+    def noted_twice(self: DynamoLines, agent_id: str, waiter: Any) -> None:
+        enqueue(self, agent_id, waiter)
+        enqueue(self, f"{agent_id}-2", waiter)
+
+    return mock.patch.object(DynamoLines, "enqueue", noted_twice)
+
+
+def _reading_every_row() -> Any:
+    """The last row of a file is overlooked."""
+    rows = batch_csv._rows
+
+    def but_the_last(file: Any) -> Iterator[Any]:
+        found = list(rows(file))
+        contacts = [row for row in found if isinstance(row, Contact)]
+        yield from (row for row in found if row is not contacts[-1] or len(contacts) == 1)
+
+    return mock.patch.object(batch_csv, "_rows", but_the_last)
+
+
+def _what_is_counted() -> Any:
+    """An answered call is counted as one that nobody answered."""
+    status = tally_handler._status
+
+    def wrong(image: Any) -> Any:
+        known = status(image)
+        return Status.NO_ANSWER if known is Status.COMPLETED else known
+
+    return mock.patch.object(tally_handler, "_status", wrong)
+
+
+def _completing_a_batch() -> Any:
+    """Nobody completes a batch, and nobody looks at one that runs."""
+    work_due = Batch._work_due
+    unwatched = lambda self, now: None if self.work(now) == "check" else work_due(self, now)  # noqa: E731
+    return _all(
+        mock.patch.object(tally_module, "complete_if_over", return_value=False),
+        mock.patch.object(carry_on_batch, "complete_if_over", return_value=False),
+        mock.patch.object(Batch, "_work_due", unwatched),
+    )
+
+
+def _answer_to_a_forgery() -> Any:
+    """A callback with a wrong signature changes nothing, but is answered as if it had been taken."""
+    return mock.patch.object(carrier_callback, "_reject", return_value=carrier_callback._answer(204))
+
+
+def _answered_otherwise(instead: int) -> Any:
+    """What is not found is answered with another status."""
+    load = LocalStack.load
+
+    def loading(self: LocalStack, function: Any) -> Any:
+        handler = load(self, function)
+
+        def otherwise(event: Any, context: Any) -> Any:
+            answer = handler(event, context)
+            return {**answer, "statusCode": instead} if answer["statusCode"] == 404 else answer
+
+        return otherwise if function.module == API_MODULE else handler
+
+    return mock.patch.object(LocalStack, "load", loading)
+
+
+def _documented_statuses() -> Any:
+    return _answered_otherwise(418)
+
+
+def _answers_to_bad_requests() -> Any:
+    return _answered_otherwise(500)
 
 
 @contextmanager
@@ -254,33 +497,81 @@ _ORDER = "every event is told in order"
 _FINAL = "every execution is final"
 _ENDLESS = ("it converges", _FINAL, "no line is lost", "nobody waits for ever", "every batch ends")
 
+_LISTED = "every event is told or listed"
+
 _SIDE_BY_SIDE = {"invoked twice": 0.6, "schedule twice": 0.6, "aws slow": 0.3, "carrier slow": 0.3}
+_AT_ONCE = {"invoked twice": 1.0, "schedule twice": 1.0, "aws slow": 0.25}
 _CALLBACKS = {"callback late": 0.5, "callback twice": 0.6, "carrier timeout before placing": 0.3}
 _STALE = {"index stale": 0.9, "aws slow": 0.3, "invoked late": 0.2}
+_UNKNOWN = {"carrier timeout after placing": 0.3, "carrier 5xx after placing": 0.3}
+_ENDPOINT = {"endpoint 500": 0.2, "endpoint 410": 0.3}
+_REPEATED = {"client lost the answer": 0.4}
+_NEWER = {"stored by a newer version": 0.3}
+_FORGED = {"callback forged": 1.0}
+_OUT_OF_ORDER = {"callback late": 0.6, "callback twice": 0.6}
+_NOTHING: Mapping[str, float] = {}
 
 ABLATIONS: tuple[Ablation, ...] = (
-    Ablation("claim condition", _claim_condition, (_TWICE,), rates=_SIDE_BY_SIDE),
-    Ablation(
-        "claim token", _claim_token, (_TWICE,), rates={"invoked twice": 1.0, "schedule twice": 1.0, "aws slow": 0.25}
-    ),
-    Ablation("attempt check", _attempt_check, (_TRUTH,), rates=_CALLBACKS),
-    Ablation("unknown is a result", _unknown_is_a_result, (_TWICE,)),
-    Ablation("stop check at dial", _stop_check_at_dial, ("no dial after an answered stop",), rates=_STALE),
-    Ablation("stopped is final", _stopped_is_final, ("no dial after an answered stop", "statuses move forward")),
-    Ablation("forward-only statuses", _forward_only, ("statuses move forward",)),
-    Ablation("event order", _event_order, (_ORDER,)),
-    Ablation("delivery lease", _delivery_lease, ("nothing is told twice on a good day",), rates=CALM),
-    Ablation("line release", _line_release, _ENDLESS),
-    Ablation("line limit", _line_limit, ("never more live calls than lines",), rates=CALM),
-    Ablation("idempotent row ids", _row_ids, (*_ENDLESS, "batch counts are a recount")),
-    Ablation("sweeper", _sweeper, (*_ENDLESS, "every event is told or listed")),
-    Ablation(
-        "idempotency keys", _idempotency_keys, ("one key makes one thing",), rates={"client lost the answer": 0.4}
-    ),
-    Ablation("calling hours", _calling_hours, ("no dial outside calling hours",)),
-    Ablation("callback signature", _callback_signature, ("forged callbacks are refused",)),
-    Ablation("list of undelivered events", _undelivered_list, ("every event is told or listed",)),
-    Ablation("account check", _account_check, ("nobody sees another's",)),
-    Ablation("counting once", _count_once, ("batch counts are a recount", "every batch ends", "it converges")),
-    Ablation("time of a retry", _time_of_a_retry, ("no dial before its time",)),
+    Ablation("claim token", _claim_token, _TWICE, rates=_AT_ONCE),
+    Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", rates=_NOTHING),
+    Ablation("time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
+    Ablation("stop check at dial", _stop_check_at_dial, "no dial after an answered stop", first=8, rates=_STALE),
+    Ablation("line limit", _line_limit, "never more live calls than lines", rates=CALM),
+    Ablation("calling hours", _calling_hours, "no dial outside calling hours", first=3, rates=_NOTHING),
+    Ablation("forward-only statuses", _forward_only, "statuses move forward", rates=_OUT_OF_ORDER),
+    Ablation("rising times", _rising_times, "updated_at and sequence rise", rates=_NOTHING),
+    Ablation("appending only", _appending_only, "history is never rewritten", rates=_NOTHING),
+    Ablation("unknown names", _unknown_names, "what a newer version stored stays", rates=_NEWER),
+    Ablation("removal of schedules", _removal_of_schedules, "no schedule could still dial", rates=_NOTHING),
+    Ablation("time to look", _time_to_look, _FINAL, rates={"schedule never": 1.0}),
+    Ablation("storing before answering", _storing_before_answering, "what was acknowledged exists", rates=_NOTHING),
+    Ablation("idempotency keys", _idempotency_keys, "one key makes one thing", rates=_REPEATED),
+    Ablation("event order", _event_order, _ORDER, rates=_NOTHING),
+    Ablation("list of undelivered events", _undelivered_list, _LISTED, rates=_ENDPOINT),
+    Ablation("delivery lease", _delivery_lease, "nothing is told twice on a good day", rates=CALM),
+    Ablation("punctual schedules", _punctual_schedules, "retries are punctual on a good day", rates=CALM),
+    Ablation("handing a line on", _handing_on, "nobody waits while a line is free on a good day", rates=CALM),
+    Ablation("retries", _retries, "retries are as configured", rates=_NOTHING),
+    Ablation("interval of each retry", _interval_of_each_retry, "retries keep their intervals", rates=_NOTHING),
+    Ablation("voicemail setting", _voicemail_setting, "voicemail is retried only if asked", first=16, rates=_NOTHING),
+    Ablation("ending by a call only", _ending_by_a_call_only, "no error without a reason", rates=_NOTHING),
+    Ablation("stopping on request only", _stopping_on_request, "nothing is stopped that was not to be", rates=_NOTHING),
+    Ablation("attempt of a callback", _attempt_of_a_callback, _TRUTH, first=3, rates=_CALLBACKS),
+    Ablation("one item for a line", _one_item_for_a_line, "no line is lost", rates=_NOTHING),
+    Ablation("one queue for an agent", _one_queue_for_an_agent, "nobody waits for ever", rates=_NOTHING),
+    Ablation("reading every row", _reading_every_row, "contacts are the file's rows", rates=_NOTHING),
+    Ablation("what is counted", _what_is_counted, "batch counts are a recount", rates=_NOTHING),
+    Ablation("completing a batch", _completing_a_batch, "every batch ends", rates=_NOTHING),
+    Ablation("account check", _account_check, "nobody sees another's", rates=_NOTHING),
+    Ablation("answer to a forgery", _answer_to_a_forgery, "forged callbacks are refused", rates=_FORGED),
+    Ablation("documented statuses", _documented_statuses, "every answer is documented", rates=_NOTHING),
+    Ablation("answers to bad requests", _answers_to_bad_requests, "no server error without a fault", rates=_NOTHING),
+    Ablation("end of looking", _end_of_looking, "it converges", rates=_NOTHING),
 )
+"""Each promise notices the loss of one of these, and no other promise does."""
+
+WITH_CONSEQUENCES: tuple[Ablation, ...] = (
+    Ablation(
+        "claim condition",
+        _claim_condition,
+        _TWICE,
+        (
+            "never more live calls than lines",
+            "updated_at and sequence rise",
+            "history is never rewritten",
+            "statuses move forward",
+            _TRUTH,
+            _ORDER,
+        ),
+        rates=_SIDE_BY_SIDE,
+    ),
+    Ablation("unknown is a result", _unknown_is_a_result, _TWICE, (_TRUTH,), rates=_UNKNOWN),
+    Ablation("stopped is final", _stopped_is_final, "statuses move forward", ("no dial after an answered stop",)),
+    Ablation("line release", _line_release, "no line is lost", _ENDLESS),
+    Ablation("idempotent row ids", _row_ids, _FINAL, (*_ENDLESS, "batch counts are a recount", _LISTED)),
+    Ablation("sweeper", _sweeper, "it converges", (*_ENDLESS, _LISTED, _TRUTH)),
+    Ablation("callback signature", _callback_signature, "forged callbacks are refused", (_TRUTH,), rates=_FORGED),
+    Ablation("counting once", _count_once, "batch counts are a recount", ("every batch ends", "it converges"), first=4),
+    Ablation("time of a retry", _time_of_a_retry, "no dial before its time", ("retries keep their intervals",)),
+)
+"""Safeguards whose loss breaks several promises at once; `make nightly` takes them away too."""

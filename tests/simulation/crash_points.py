@@ -41,37 +41,48 @@ class Cut:
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of a scenario: how many points it has, at how many it was cut off, and what did not hold."""
+    """What came of a scenario: how many points it has, at how many it was cut off, and what did not hold. `longest`:
+    how much later than uncut the last call was final and the last event taken, at most."""
 
     points: int
     met: int
     violations: list[str]
+    longest: timedelta
 
 
 def every_crash_point(scenario: Scenario, seed: int = 0) -> Tried:
     """Tell it, cut off at every point in turn, all in one world, one telling after the other."""
     with world_of(seed, Faults(seed, {})) as world:
-        counted = _tell(world, scenario, 0, None)
+        counted, undisturbed = _tell(world, scenario, 0, None)
+        longest = timedelta()
         violations = [f"uncut: {one.invariant}: {one.what}" for one in world.violations]
         world.violations.clear()
         met = 0
         for point in range(1, counted.points + 1):
-            cut = _tell(world, scenario, point, point)
+            cut, took = _tell(world, scenario, point, point)
+            longest = max(longest, took - undisturbed)
             met += cut.where is not None
             violations += [f"point {point}, {cut.where}: {one.invariant}: {one.what}" for one in world.violations]
             world.violations.clear()
         for check in AT_THE_END:
             check(world)
         violations += [f"at the end: {one.invariant}: {one.what}" for one in world.violations]
-        return Tried(counted.points, met, violations)
+        return Tried(counted.points, met, violations, longest)
 
 
-def _tell(world: World, scenario: Scenario, number: int, at: int | None) -> Cut:
+def _tell(world: World, scenario: Scenario, number: int, at: int | None) -> tuple[Cut, timedelta]:
     cut = Cut(None)
+    begun = world.now
+
+    def begin() -> None:
+        nonlocal begun
+        begun = world.now
+        cut.begin(at)
+
     world.forget_circuits()  # a scenario of failures is told again and again, and each time the carrier worked before
     world.cuts_off = cut
-    scenario(world, number, lambda: cut.begin(at))
+    scenario(world, number, begin)
     converge(world, LONGEST, STEP_SECONDS)
     world.requests.clear()
     world.cuts_off = lambda invocation, where: False
-    return cut
+    return cut, world.seen.settled_at - begun

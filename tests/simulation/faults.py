@@ -56,6 +56,20 @@ KINDS: dict[str, float] = {
     "client lost the answer": 0.1,
     # DynamoDB, each read that may lag
     "read stale": 0.3,
+    # requests for many items
+    "batch get partial": 0.2,
+    "batch statements partial": 0.3,
+    "batch statements partial, though they took effect": 0.2,
+    # later and earlier than anybody should have to expect
+    "invoked a day late": 0.008,
+    "schedule early": 0.1,
+    "callback hours late": 0.04,
+    "carrier places late": 0.04,
+    "carrier does not find a call": 0.2,
+    # what happens while it runs: at times drawn from the seed, or to each invocation
+    "credentials rotated": 1.0,
+    "environment replaced": 0.02,
+    "stored by a newer version": 0.2,
 }
 """Every kind of fault, and the highest rate at which it is injected."""
 
@@ -96,6 +110,14 @@ class Faults:
             return 0.0
         self.injected["clock skew"] += 1
         return LARGEST_SKEW_SECONDS * (2 * Random(f"skew {request_id}").random() - 1)
+
+    def is_newer(self, request_id: str) -> bool:
+        """Whether that invocation runs a newer version of the code."""
+        rate = self.rates["stored by a newer version"]
+        if not self.active or not rate or Random(f"newer {request_id}").random() >= rate:
+            return False
+        self.injected["stored by a newer version"] += 1
+        return True
 
     def between(self, low: float, high: float) -> float:
         """A number of seconds."""

@@ -438,8 +438,8 @@ class Stage(Story):
             answer = self.world.ask_as(self.account, method, path, **more)
             actor.pause(ANSWER)
             if covers is not None and answer.status < 300:
-                stopped = Stopped(self.world.now, lambda execution, at: covers(execution), name)
-                self.world.seen.stops.append(stopped)
+                stopped = Stopped(self.world.now, lambda execution, at: covers(execution), name, self.world.now)
+                self.world.stopped(stopped)
 
         return Actor(name, ask)
 

@@ -1,35 +1,114 @@
-"""What must hold whatever goes wrong: one function for each promise, named after it.
+"""What must hold whatever goes wrong: one function for each promise, or for a few that are judged together.
 
 Those of `ON_PLACED` are asked whenever a phone rings, those of `ON_WRITTEN` whenever an execution is stored, those of
-`AT_THE_END` when everything has healed and time has passed. They look from outside: at the carrier's calls, at what
-endpoints got, at what clients were answered, by true time; the stored executions serve to know what was asked for.
+`ON_STOPPED` when a stop is answered, those of `AT_THE_END` when everything has healed and time has passed. They look
+from outside: at the carrier's calls, at what endpoints got, at what clients asked for and were answered, by true time;
+the stored executions serve to know which attempt is which.
+
+Each promise that is judged is counted (`World.looked`), and only where its subject was there: a retry's time is not
+looked at where there was no retry. A campaign in which a promise was never looked at fails, see `campaign.overlooked`.
 """
 
 import itertools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from local.carrier_calls import ENDED
 from redial.domain.batch import BatchStatus
-from redial.domain.execution import UNKNOWN_DEADLINE, Change, Execution, Note
+from redial.domain.execution import Attempt, Change, Execution, Note
 from redial.domain.status import Status, rank
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
-from tests.simulation.world import Placed, World
+from tests.simulation.world import Placed, Stopped, World
 
 SKEW = timedelta(seconds=LARGEST_SKEW_SECONDS)
 LIMIT_IN_FORCE = timedelta(minutes=2)
 """How long a dial that read the agent before its limit was lowered may still go by what it read."""
 PUNCTUAL_SECONDS = 70.0
 """The scheduler's minute, and what requests take that are slow but do not fail."""
+IDLE_LINE = timedelta(minutes=1)
+"""How long a line may be free on a good day while a call of its agent waits for one."""
 ZONES = {"212": "America/New_York", "415": "America/Los_Angeles", "312": "America/Chicago", "808": "Pacific/Honolulu"}
+DEFAULT_RETRIES = {
+    "enabled": False,
+    "max_retries": 3,
+    "retry_on_statuses": ["no-answer", "busy", "failed"],
+    "retry_on_voicemail": False,
+    "retry_intervals_minutes": [30, 60, 120],
+}
+"""What the HTTP contract says of a `retry_config` that leaves these out."""
+
+PROMISES = (
+    "at most one call per attempt",
+    "attempts ≤ 1 + max_retries",
+    "no dial before its time",
+    "no dial after an answered stop",
+    "never more live calls than lines",
+    "no dial outside calling hours",
+    "statuses move forward",
+    "updated_at and sequence rise",
+    "history is never rewritten",
+    "what a newer version stored stays",
+    "no schedule could still dial",
+    "every execution is final",
+    "what was acknowledged exists",
+    "one key makes one thing",
+    "every event is told in order",
+    "every event is told or listed",
+    "nothing is told twice on a good day",
+    "retries are punctual on a good day",
+    "nobody waits while a line is free on a good day",
+    "retries are as configured",
+    "retries keep their intervals",
+    "voicemail is retried only if asked",
+    "no error without a reason",
+    "nothing is stopped that was not to be",
+    "attempts say what the carrier says",
+    "no line is lost",
+    "nobody waits for ever",
+    "contacts are the file's rows",
+    "batch counts are a recount",
+    "every batch ends",
+    "nobody sees another's",
+    "forged callbacks are refused",
+    "every answer is documented",
+    "no server error without a fault",
+    "it converges",
+)
+"""Every promise that a campaign judges, by its name."""
 
 
 def _where(placed: Placed) -> str:
     return f"{placed.execution_id} attempt {placed.attempt}"
+
+
+def _retries_of(world: World, execution: Execution) -> dict[str, Any]:
+    """The retries that were asked for, as the client sent them; none: as they are stored."""
+    asked = world.seen.acknowledged.get(execution.id)
+    if asked is not None:
+        return {**DEFAULT_RETRIES, **(asked.get("retry_config") or {})}
+    if execution.batch_id in world.seen.batch_configs:
+        return {**DEFAULT_RETRIES, **(world.seen.batch_configs[execution.batch_id] or {})}
+    config = execution.retry_config
+    if config is None:
+        return DEFAULT_RETRIES
+    return {
+        "enabled": config.enabled,
+        "max_retries": config.max_retries,
+        "retry_on_statuses": [str(status) for status in config.retry_on_statuses],
+        "retry_on_voicemail": config.retry_on_voicemail,
+        "retry_intervals_minutes": list(config.retry_intervals_minutes),
+    }
+
+
+def _interval(config: dict[str, Any], retry: int) -> timedelta:
+    """The wait before that retry (1 is the first): the last interval repeats."""
+    intervals = config["retry_intervals_minutes"]
+    return timedelta(minutes=intervals[min(retry, len(intervals)) - 1])
 
 
 # ---- when a phone rings -----------------------------------------------------------------------------------------
@@ -37,15 +116,17 @@ def _where(placed: Placed) -> str:
 
 def at_most_one_call_per_attempt(world: World, placed: Placed) -> None:
     calls = world.seen.placed[placed.execution_id, placed.attempt]
-    if len(calls) > 1:
-        world.violate("at most one call per attempt", f"{_where(placed)}: {len(calls)} calls")
+    world.judge("at most one call per attempt", len(calls) == 1, f"{_where(placed)}: {len(calls)} calls")
 
 
 def no_more_attempts_than_allowed(world: World, placed: Placed) -> None:
-    config = world.seen.executions[placed.execution_id].retry_config
-    allowed = 1 + (config.max_retries if config is not None and config.enabled else 0)
-    if placed.attempt > allowed:
-        world.violate("attempts ≤ 1 + max_retries", f"{_where(placed)}: {allowed} are allowed")
+    config = _retries_of(world, world.seen.executions[placed.execution_id])
+    allowed = 1 + (config["max_retries"] if config["enabled"] else 0)
+    world.judge(
+        "attempts ≤ 1 + max_retries",
+        placed.attempt <= allowed,
+        f"{_where(placed)}: {allowed} are allowed",
+    )
 
 
 def no_dial_before_its_time(world: World, placed: Placed) -> None:
@@ -59,10 +140,12 @@ def no_dial_before_its_time(world: World, placed: Placed) -> None:
         before = world.seen.placed.get((placed.execution_id, placed.attempt - 1))
         attempt = execution.state.attempts[placed.attempt - 2]
         ended = before[0].call.ended_at if before and not attempt.lost else attempt.ended_at
-        assert execution.retry_config is not None
-        due = (ended or placed.at) + execution.retry_config.interval(placed.attempt - 1)
-    if placed.at < due - 2 * SKEW:
-        world.violate("no dial before its time", f"{_where(placed)}: {(due - placed.at).total_seconds():.3f} s early")
+        due = (ended or placed.at) + _interval(_retries_of(world, execution), placed.attempt - 1)
+    world.judge(
+        "no dial before its time",
+        placed.at >= due - 2 * SKEW,
+        f"{_where(placed)}: {(due - placed.at).total_seconds():.3f} s early",
+    )
 
 
 def no_dial_after_an_answered_stop(world: World, placed: Placed) -> None:
@@ -79,18 +162,15 @@ def no_dial_after_an_answered_stop(world: World, placed: Placed) -> None:
 def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
     """Calls apart that the carrier places after their attempts may have been given up: their lines are others' then."""
     agent_id = world.seen.executions[placed.execution_id].agent_id
-    late = {
-        one.call.sid
-        for key, calls in world.seen.placed.items()
-        for one in calls
-        if one.at > world.seen.claimed_at[key] + UNKNOWN_DEADLINE
-    }
-    live = sum(call.status not in ENDED and call.sid not in late for call in world.seen.calls_of[agent_id])
+    late = {one.call.sid for calls in world.seen.placed.values() for one in calls if one.late}
+    up = (one for one in world.seen.calls_of[agent_id] if one.status not in ENDED and one.sid not in late)
+    live = len({one.request.status_callback for one in up})  # attempts: two calls of one are for another promise
     limits = world.seen.limits[agent_id]
     recent = [value for at, value in limits if at > world.now - LIMIT_IN_FORCE]
     in_force = [value for at, value in limits if at <= world.now - LIMIT_IN_FORCE][-1:]
-    if live > max(recent + in_force):
-        world.violate("never more live calls than lines", f"{agent_id}: {live} live, {max(recent + in_force)} lines")
+    lines = max(recent + in_force)
+    if live >= lines:
+        world.judge("never more live calls than lines", live == lines, f"{agent_id}: {live} live, {lines} lines")
 
 
 def no_dial_outside_calling_hours(world: World, placed: Placed) -> None:
@@ -98,6 +178,7 @@ def no_dial_outside_calling_hours(world: World, placed: Placed) -> None:
     hours = world.calling_hours.get(execution.agent_id)
     if hours is None or execution.bypass_call_guardrails:
         return
+    world.looked["no dial outside calling hours"] += 1
     zone = ZoneInfo(ZONES[execution.user_number[2:5]])
     for slack in (-2 * SKEW, timedelta(), 2 * SKEW):
         # The gate is asked before the claim; a slow carrier may let the phone ring a moment after the end.
@@ -126,6 +207,7 @@ def statuses_move_forward(world: World, before: Execution | None, after: Executi
     """
     if before is None:
         return
+    world.looked["statuses move forward"] += 1
     if _reopened(before, after) is not None:
         for fault in _wrongly_reopened(before, after):
             world.violate("statuses move forward", f"{after.id}: {fault}")
@@ -164,6 +246,8 @@ def _wrongly_reopened(before: Execution, after: Execution) -> Iterator[str]:
 
 def times_and_sequences_rise(world: World, before: Execution | None, after: Execution) -> None:
     instants = [change.at for _, change in after.events()]
+    if len(instants) > 1:
+        world.looked["updated_at and sequence rise"] += 1
     if any(earlier >= later for earlier, later in itertools.pairwise(instants)):
         world.violate("updated_at and sequence rise", f"{after.id}: {[str(instant) for instant in instants]}")
     if before is not None and after.state.sequence < before.state.sequence:
@@ -178,39 +262,104 @@ def history_is_never_rewritten(world: World, before: Execution | None, after: Ex
     history, found = before.state.history, _reopened(before, after)
     if found is not None and history[-1][:2] == (found.attempt, Status.ERROR):
         history = history[:-1]  # the one entry that was not true
-    if stored[: len(known)] != known or after.state.history[: len(history)] != history:
-        world.violate("history is never rewritten", f"{after.id}: {known} became {stored}")
+    kept = stored[: len(known)] == known and after.state.history[: len(history)] == history
+    world.judge("history is never rewritten", kept, lambda: f"{after.id}: {known} became {stored}")
+
+
+def nobody_waits_while_a_line_is_free(world: World, before: Execution | None, after: Execution) -> None:
+    """On a good day, from a call's claim back to when it began to wait for a line: no line was free for long."""
+    if not world.faults.calm or before is None or not after.state.is_dialling or before.state.is_dialling:
+        return
+    since = _waited_for_a_line_since(world, before)
+    if since is None:
+        return
+    limit = min(value for _, value in world.seen.limits[after.agent_id])
+    free_since: datetime | None = since
+    longest = timedelta()
+    for at, held in [*world.seen.held_since[after.agent_id], (world.now, limit)]:
+        if at <= since:
+            free_since = since if held < limit else None
+            continue
+        if free_since is not None and held >= limit:
+            longest = max(longest, at - free_since)
+        free_since = None if held >= limit else free_since or at
+    world.judge(
+        "nobody waits while a line is free on a good day",
+        longest <= IDLE_LINE,
+        f"{after.id} waited since {since}, {longest} of it while a line was free",
+    )
+
+
+def _waited_for_a_line_since(world: World, execution: Execution) -> datetime | None:
+    """None: it did not, or something else held it up besides (a rate, a pause, calling hours, its own time)."""
+    state = execution.state
+    if not execution.is_untouched:
+        return state.queued_at if state.is_waiting and state.timer is None and not state.in_room else None
+    batch = next((one for one in world.stored_batches() if one.id == execution.batch_id), None)
+    if batch is None or batch.calls_per_second is not None or batch.id in world.seen.paused:
+        return None
+    return next((change.at for change in batch.changes if change.status is BatchStatus.RUNNING), None)
 
 
 ON_WRITTEN: tuple[Callable[[World, Execution | None, Execution], None], ...] = (
     statuses_move_forward,
     times_and_sequences_rise,
     history_is_never_rewritten,
+    nobody_waits_while_a_line_is_free,
 )
+
+# ---- when a stop was answered -----------------------------------------------------------------------------------
+
+
+def what_a_stop_covers_is_off(world: World, stop: Stopped) -> None:
+    """Counts what it covers that waited, for `no_dial_after_an_answered_stop`; no schedule of what it ended is left."""
+    covered = [
+        one for one in world.seen.executions.values() if stop.covers(one, world.seen.created_at.get(one.id, stop.at))
+    ]
+    over = set()
+    for execution in covered:
+        status = execution.state.status
+        world.looked["no dial after an answered stop"] += execution.state.is_waiting or status is Status.STOPPED
+        waited = replace(execution, changes=execution.changes[:-1]) if len(execution.changes) > 1 else execution
+        if stop.at_once and status is Status.STOPPED and waited.state.timer is not None and not waited.state.in_room:
+            over.add(execution.id)
+            world.looked["no schedule could still dial"] += 1
+    _no_schedule_dials(world, over, stop.asked_at)
+
+
+def _no_schedule_dials(world: World, over: set[str], made_before: datetime | None = None) -> None:
+    for schedule in world.scheduler.schedules() if over else ():
+        sent = json.loads(schedule.definition["Target"].get("Input", "{}"))
+        dials = schedule.definition["Name"].split(".")[1:2] == ["dial"] and sent.get("execution_id") in over
+        if dials and (made_before is None or schedule.created_at < made_before):
+            world.violate("no schedule could still dial", f"{schedule.definition['Name']} at {schedule.due}")
+
+
+ON_STOPPED: tuple[Callable[[World, Stopped], None], ...] = (what_a_stop_covers_is_off,)
 
 # ---- when everything has healed ---------------------------------------------------------------------------------
 
 
 def every_execution_is_final(world: World) -> None:
     for execution in world.stored_executions():
-        if not execution.state.is_final:
-            state = execution.state
-            world.violate(
-                "every execution is final", f"{execution.id} is {state.status}, attempt {state.attempt.number}"
-            )
+        state = execution.state
+        world.judge(
+            "every execution is final",
+            state.is_final,
+            f"{execution.id} is {state.status}, attempt {state.attempt.number}",
+        )
 
 
 def what_was_acknowledged_exists(world: World) -> None:
     known = {execution.id for execution in world.stored_executions()}
     for execution_id in world.seen.acknowledged:
-        if execution_id not in known:
-            world.violate("what was acknowledged exists", execution_id)
+        world.judge("what was acknowledged exists", execution_id in known, execution_id)
 
 
 def one_key_makes_one_thing(world: World) -> None:
     for (account, key), made in world.seen.keys.items():
-        if len(made) > 1:
-            world.violate("one key makes one thing", f"{account} {key}: {sorted(made)}")
+        if world.seen.key_answers[account, key] > 1:
+            world.judge("one key makes one thing", len(made) == 1, f"{account} {key}: {sorted(made)}")
 
 
 def every_event_is_told_in_order(world: World) -> None:
@@ -245,10 +394,14 @@ def _check_told(
         if one.taken and sequence not in taken:
             taken.append(sequence)
     # One that was given up may be told later, by a replay; all others in their order.
+    if len(taken) > 1:
+        world.looked["every event is told in order"] += 1
     late = set(delivery.undelivered) | world.seen.given_up[subject]
     orderly = [sequence for sequence in taken if sequence not in late]
     if orderly != sorted(orderly):
         world.violate("every event is told in order", f"{subject}: {taken}")
+    if has_endpoint:
+        world.looked["every event is told or listed"] += 1
     missing = set(range(1, last + 1)) - set(taken) - set(delivery.undelivered)
     if has_endpoint and missing:
         world.violate("every event is told or listed", f"{subject}: {sorted(missing)} of {last}")
@@ -260,6 +413,7 @@ def nothing_is_told_twice_on_a_good_day(world: World) -> None:
     """At least once is the promise; once is what happens where nothing fails."""
     if world.faults.calm:
         for subject, told in world.seen.told.items():
+            world.looked["nothing is told twice on a good day"] += 1
             twice = [sequence for sequence, count in Counter(one.body["sequence"] for one in told).items() if count > 1]
             if twice:
                 world.violate("nothing is told twice on a good day", f"{subject}: {twice}")
@@ -270,12 +424,133 @@ def retries_are_punctual_on_a_good_day(world: World) -> None:
     if world.faults.calm:
         for execution in world.stored_executions():
             for before, attempt in zip(execution.state.attempts, execution.state.attempts[1:], strict=False):
-                waited = any(change.attempt == attempt.number and change.reason for change in execution.changes)
-                if attempt.dialed_at is None or waited or before.ended_at is None:
+                if attempt.dialed_at is None or before.ended_at is None or _waited(execution, attempt):
                     continue
                 late = (attempt.dialed_at - attempt.scheduled_at).total_seconds()
-                if late > PUNCTUAL_SECONDS:
-                    world.violate("retries are punctual on a good day", f"{execution.id}: {late:.1f} s late")
+                world.judge(
+                    "retries are punctual on a good day",
+                    late <= PUNCTUAL_SECONDS,
+                    f"{execution.id}: {late:.1f} s late",
+                )
+
+
+def _waited(execution: Execution, attempt: Attempt) -> bool:
+    """Whether it waited for a line, calling hours or its carrier when its time had come."""
+    before_claim = itertools.takewhile(
+        lambda change: change.kind is not Note.CLAIMED,
+        (change for change in execution.changes if change.attempt == attempt.number),
+    )
+    return any(change.reason for change in before_claim)
+
+
+def retries_are_as_configured(world: World) -> None:
+    """An attempt is followed by another if, and only if, its end, the configuration and what is left of it say so."""
+    for execution in world.stored_executions():
+        config, attempts = _retries_of(world, execution), execution.state.attempts
+        for attempt, following in itertools.zip_longest(attempts, attempts[1:]):
+            calls = world.seen.placed.get((execution.id, attempt.number), [])
+            ended = execution.state.ended or ""
+            if following is None and (
+                execution.state.status is Status.STOPPED or ended.endswith(("stopped", "deleted"))
+            ):
+                continue  # of what has been stopped no retry is announced
+            if attempt.ended_at is None or (not calls and attempt.dialed_at is None):
+                continue  # it never was dialled: see no_error_without_a_reason
+            machine = bool(calls) and str(calls[0].call.answered_by).startswith("machine")
+            left = config["enabled"] and attempt.number <= config["max_retries"]
+            if attempt.status is Status.COMPLETED and machine:
+                told = attempt.voicemail is True  # detection may be heard of after the end, and then it is too late
+                wanted = bool(left and config["retry_on_voicemail"] and told)
+                promise = "voicemail is retried only if asked"
+            else:
+                answers = world.seen.answers.get((execution.id, attempt.number), [])
+                for_good = not calls and "400" in answers[-1:]
+                if following is not None and not left:
+                    continue  # that is for no_more_attempts_than_allowed
+                wanted = bool(left and str(attempt.status) in config["retry_on_statuses"] and not for_good)
+                promise = "retries are as configured"
+            world.judge(
+                promise,
+                wanted == (following is not None),
+                f"{execution.id} #{attempt.number} {attempt.status}: {'no' if wanted else 'a'} retry",
+            )
+            if following is not None:
+                waits = following.scheduled_at - attempt.ended_at
+                world.judge(
+                    "retries keep their intervals",
+                    abs(waits - _interval(config, attempt.number)) <= timedelta(milliseconds=1),
+                    f"{execution.id} #{attempt.number + 1}: {waits} after",
+                )
+
+
+UNKNOWN_ANSWERS = frozenset({"NoAnswer", "500", "502", "503"})
+"""Answers of the carrier after which it is not known whether it placed the call."""
+
+
+def no_error_without_a_reason(world: World) -> None:
+    """An attempt without a call ends as `failed` only where the carrier refused its number, and as `error` only where
+
+    - the carrier was asked once and its answer left open whether it placed the call, or
+    - the function that had claimed the attempt was cut off, or its requests to AWS failed, before the carrier was
+      asked or before its answer was stored.
+
+    An attempt that was never claimed never ends as either.
+    """
+    for execution in world.stored_executions():
+        for attempt in execution.state.attempts:
+            where = execution.id, attempt.number
+            if world.seen.placed.get(where) or attempt.ended_at is None:
+                continue
+            if attempt.status not in (Status.ERROR, Status.FAILED):
+                continue
+            answers = world.seen.answers.get(where, [])
+            explained = _explains(world, where, attempt.status, answers[-1:])
+            world.judge(
+                "no error without a reason",
+                explained,
+                f"{execution.id} #{attempt.number} {attempt.status} ({attempt.reason}) after {answers}",
+            )
+
+
+def _explains(world: World, where: tuple[str, int], status: Status, answers: Sequence[str]) -> bool:
+    if status is Status.FAILED:
+        return answers == ["400"]
+    claimer = world.seen.claimers.get(where)
+    if claimer is None:
+        return False
+    return not UNKNOWN_ANSWERS.isdisjoint(answers[-1:]) or world.was_in_trouble(claimer)
+
+
+def nothing_is_stopped_unasked(world: World) -> None:
+    """A stopped call was covered by a request to stop it, its agent or its batch."""
+    batches = {batch.id: batch for batch in world.stored_batches()}
+    for execution in world.stored_executions():
+        if execution.state.status is not Status.STOPPED:
+            continue
+        batch = batches.get(execution.batch_id or "")
+        if execution.batch_id is not None:
+            asked = batch is None or batch.deleted_at is not None or batch.status is BatchStatus.STOPPED
+        else:
+            made_at = world.seen.created_at[execution.id] - 2 * SKEW
+            asked = any(
+                one.execution_id == execution.id or (one.agent_id == execution.agent_id and one.until >= made_at)
+                for one in world.seen.stops_asked
+            )
+        world.judge("nothing is stopped that was not to be", asked, f"{execution.id}: {execution.state.ended}")
+
+
+def contacts_are_the_rows(world: World) -> None:
+    """A batch has a contact for each valid row of its file, in their order, and no other."""
+    by_batch: dict[str, list[Execution]] = defaultdict(list)
+    for execution in world.stored_executions():
+        if execution.batch_id is not None:
+            by_batch[execution.batch_id].append(execution)
+    for batch in world.stored_batches():
+        if batch.id not in world.seen.files or batch.deleted_at is not None or not batch.ingested:
+            continue
+        stored = [one.user_number for one in sorted(by_batch[batch.id], key=lambda one: one.row or 0)]
+        rows = world.seen.files[batch.id]
+        world.judge("contacts are the file's rows", stored == rows, f"{batch.id}: {stored}, not {rows}")
 
 
 def attempts_say_what_the_carrier_says(world: World) -> None:
@@ -290,22 +565,24 @@ def attempts_say_what_the_carrier_says(world: World) -> None:
                 if attempt.call_id is not None:
                     world.violate("attempts say what the carrier says", f"{execution.id}: no call {attempt.call_id}")
                 continue
+            if calls[0].late or len(calls) > 1:
+                continue  # placed when the attempt might have been given up; or twice, which is for another promise
             call = calls[0].call
-            if attempt.call_id not in (call.sid, None):
-                world.violate("attempts say what the carrier says", f"{execution.id}: another call's id")
-            if call.status not in (str(attempt.status), str(attempt.late) if attempt.lost else None):
-                what = f"{execution.id} attempt {attempt.number} is {attempt.status}, its call {call.status}"
-                world.violate("attempts say what the carrier says", what)
+            what = f"{execution.id} attempt {attempt.number} is {attempt.status}, its call {call.status}"
+            same_id = attempt.call_id in (call.sid, None)
+            said = same_id and call.status in (str(attempt.status), str(attempt.late) if attempt.lost else None)
+            world.judge("attempts say what the carrier says", said, what if same_id else "another call's id")
 
 
 def no_line_is_lost(world: World) -> None:
     for item in world.items("L#"):
         holders = item.get("holders") or {}
-        if holders:
-            world.violate("no line is lost", f"{item['pk']}: {sorted(holders)}")
-    waiting = [item["pk"] for item in world.items("Q#")]
-    if waiting:
-        world.violate("nobody waits for ever", f"{waiting}")
+        world.judge("no line is lost", not holders, f"{item['pk']}: {sorted(holders)}")
+    running = {batch.id for batch in world.stored_batches() if not batch.is_over}  # these have a place in the queue
+    entries = [item for item in world.items("Q#") if item["sk"].removeprefix("0b#") not in running]
+    waiting = {item["pk"].removeprefix("Q#") for item in entries}
+    for agent_id in world.seen.queued | waiting:
+        world.judge("nobody waits for ever", agent_id not in waiting, agent_id)
 
 
 def batch_counts_are_a_recount(world: World) -> None:
@@ -318,20 +595,14 @@ def batch_counts_are_a_recount(world: World) -> None:
             continue
         account = next(one for one in world.accounts if one.id == batch.account_id)
         said = json.loads(world.ask_as(account, "GET", f"/batches/{batch.id}").body)
-        if said["execution_status"] != dict(by_batch[batch.id]):
-            what = f"{batch.id}: says {said['execution_status']}, is {dict(by_batch[batch.id])}"
-            world.violate("batch counts are a recount", what)
-        scheduled = any(change.status is BatchStatus.QUEUED for change in batch.changes)
-        if scheduled and not batch.is_over:
-            world.violate("every batch ends", f"{batch.id} is {batch.status}")
+        counts, recount = said["execution_status"], dict(by_batch[batch.id])
+        world.judge("batch counts are a recount", counts == recount, f"{batch.id}: {counts}, is {recount}")
+        if any(change.status is BatchStatus.QUEUED for change in batch.changes):
+            world.judge("every batch ends", batch.is_over, f"{batch.id} is {batch.status}")
 
 
 def no_schedule_could_still_dial(world: World) -> None:
-    final = {execution.id for execution in world.stored_executions() if execution.state.is_final}
-    for schedule in world.scheduler.schedules():
-        sent = json.loads(schedule.definition["Target"].get("Input", "{}"))
-        if schedule.definition["Name"].split(".")[1:2] == ["dial"] and sent.get("execution_id") in final:
-            world.violate("no schedule could still dial", f"{schedule.definition['Name']} at {schedule.due}")
+    _no_schedule_dials(world, {execution.id for execution in world.stored_executions() if execution.state.is_final})
 
 
 def nobody_sees_anothers(world: World) -> None:
@@ -346,8 +617,8 @@ def nobody_sees_anothers(world: World) -> None:
         for agent in agents:
             listed = json.loads(world.ask_as(account, "GET", f"/v2/agent/{agent['agent_id']}/executions").body)
             for one in listed["data"]:
-                if owners[one["id"]] != account.id:
-                    world.violate("nobody sees another's", f"{account.id} is shown {one['id']}")
+                own = owners[one["id"]] == account.id
+                world.judge("nobody sees another's", own, f"{account.id} is shown {one['id']}")
 
 
 AT_THE_END: tuple[Callable[[World], None], ...] = (
@@ -357,6 +628,10 @@ AT_THE_END: tuple[Callable[[World], None], ...] = (
     every_event_is_told_in_order,
     nothing_is_told_twice_on_a_good_day,
     retries_are_punctual_on_a_good_day,
+    retries_are_as_configured,
+    no_error_without_a_reason,
+    nothing_is_stopped_unasked,
+    contacts_are_the_rows,
     attempts_say_what_the_carrier_says,
     no_line_is_lost,
     batch_counts_are_a_recount,

@@ -5,9 +5,11 @@ is sent again until it is answered; only then do they believe it.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -16,7 +18,7 @@ from local.http_server import Response
 from redial.domain.execution import Execution
 from redial.wire.timestamps import rfc3339
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
-from tests.simulation.world import HOUR, PORTS, START, Account, Stopped, World
+from tests.simulation.world import HOUR, PORTS, START, Account, AskedToStop, Stopped, World
 from tests.support.forms import CONTENT_TYPE, multipart
 
 CHAOS_SECONDS = 3 * HOUR
@@ -48,6 +50,21 @@ class Client:
     batches: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Made:
+    """A request that was to make something, as it was first sent."""
+
+    client: Client
+    path: str
+    body: Any
+    headers: dict[str, str]
+    at: datetime
+
+
+Actions = list[tuple[Callable[[Client], None], float]]
+"""What clients do, and how often on average."""
+
+
 class Population:
     """Everybody outside, for one world. `populate` sets them up; what they do follows by the timeline."""
 
@@ -57,6 +74,18 @@ class Population:
         self._chance = Random(f"{world.seed} population")
         self._numbers = 0
         self._keys = 0
+        self.made: list[Made] = []
+        self.chaos_seconds = CHAOS_SECONDS
+        self.limits: tuple[int, ...] = (1, 1, 2, 2, 3, 5, 60)
+        self.later = (130.0, 4000.0)
+        self.batch_later = (130.0, 2000.0)
+        self.rows = (1, 8)
+        self.intervals: tuple[int, ...] = (1, 2, 5, 20, 60)
+
+    @contextmanager
+    def setting(self) -> Iterator[None]:
+        """What holds while this world runs."""
+        yield
 
     # ---- chance ---------------------------------------------------------------------------------------------------
 
@@ -81,17 +110,17 @@ class Population:
 
     def populate(self) -> None:
         """Make the agents, and put everything that will be asked for on the timeline."""
-        world = self.world
+        world, chaos = self.world, self.chaos_seconds
         for index in range(1 + int(self._between(0, 3))):
             self._agent(index, int(self._hit(0.3)))
-        bursts = [self._between(0, CHAOS_SECONDS * 0.6) for _ in range(1 + int(self._between(0, 2)))]
+        bursts = [self._between(0, chaos * 0.6) for _ in range(1 + int(self._between(0, 2)))]
         for _ in range(int(self._between(6, 16))):
             alone = self._hit(0.4)
-            seconds = self._between(0, CHAOS_SECONDS * 0.6) if alone else self._pick(bursts) + self._between(0, 4)
+            seconds = self._between(0, chaos * 0.6) if alone else self._pick(bursts) + self._between(0, 4)
             self._later(seconds, self._call, self.clients[0] if self._hit(0.5) else self._pick(self.clients))
         for _ in range(int(self._between(0, 2.4))):
-            self._later(self._between(0, CHAOS_SECONDS * 0.4), self._batch, self._pick(self.clients))
-        actions: list[tuple[Callable[[Client], None], float]] = [
+            self._later(self._between(0, chaos * 0.4), self._batch, self._pick(self.clients))
+        actions: Actions = [
             (self._stop_call, 3.5),
             (self._stop_agent, 0.8),
             (self._stop_batch, 0.5),
@@ -103,23 +132,32 @@ class Population:
             (self._look, 2.0),
             (self._read_lists, 0.3),
         ]
+        self._act(actions, bursts)
+        for client in self.clients:
+            if world.faults.rates["endpoint down"] and self._hit(0.5):
+                self._endpoint_fails(client, chaos)
+        if not world.faults.calm and self._hit(0.2):
+            begin = START + timedelta(seconds=self._between(0, chaos * 0.8))
+            world.carrier_down = (begin, begin + timedelta(seconds=self._between(60, chaos * 0.2)))
+        if world.faults.rates["credentials rotated"]:
+            self._later(self._between(0, chaos), world.rotate_credentials)
+
+    def _act(self, actions: Actions, bursts: list[float]) -> None:
+        """Put each kind of action on the timeline, about as often as its mean says."""
         for act, mean in actions:
             for _ in range(int(self._between(0, 2 * mean + 0.99))):
                 amid = self._hit(0.4)  # while calls are being made, dialled and waiting for lines
-                seconds = self._pick(bursts) + self._between(0, 12) if amid else self._between(60, CHAOS_SECONDS)
+                seconds = self._pick(bursts) + self._between(0, 12) if amid else self._between(60, self.chaos_seconds)
                 self._later(seconds, act, self._pick(self.clients))
-        for client in self.clients:
-            if world.faults.rates["endpoint down"] and self._hit(0.5):
-                begin = START + timedelta(seconds=self._between(0, CHAOS_SECONDS))
-                until = min(
-                    begin + timedelta(seconds=self._between(60, CHAOS_SECONDS)),
-                    START + timedelta(seconds=CHAOS_SECONDS),
-                )
-                how = self._pick(("refused", "hangs", "500", "404", "410"))
-                world.outages[self._endpoint(client)] = (begin, until, how)
-        if not world.faults.calm and self._hit(0.2):
-            begin = START + timedelta(seconds=self._between(0, CHAOS_SECONDS * 0.8))
-            world.carrier_down = (begin, begin + timedelta(seconds=self._between(60, CHAOS_SECONDS * 0.2)))
+
+    def _endpoint_fails(self, client: Client, longest_seconds: float) -> None:
+        begin = START + timedelta(seconds=self._between(0, self.chaos_seconds))
+        until = min(
+            begin + timedelta(seconds=self._between(60, longest_seconds)),
+            START + timedelta(seconds=self.chaos_seconds),
+        )
+        how = self._pick(("refused", "hangs", "500", "404", "410"))
+        self.world.outages[self._endpoint(client)] = (begin, until, how)
 
     def _later(self, seconds: float, act: Callable[..., None], *arguments: Any) -> None:
         self.world.clock.after(seconds, lambda: act(*arguments), f"client {act.__name__.strip('_')}")
@@ -133,7 +171,7 @@ class Population:
             "agent_name": f"agent {index}",
             "from_phone_numbers": ["+12025550100", "+12025550101"][: 1 + self._hit(0.5)],
             "answer_url": "https://demo.twilio.com/docs/voice.xml",
-            "max_concurrent_calls": self._pick((1, 1, 2, 2, 3, 5, 60)),
+            "max_concurrent_calls": self._pick(self.limits),
             "voicemail_detection": self._hit(0.4),
         }
         hours = None
@@ -168,7 +206,7 @@ class Population:
             "max_retries": self._pick((1, 2, 3)),
             "retry_on_statuses": retried or ["no-answer"],
             "retry_on_voicemail": self._hit(0.4),
-            "retry_intervals_minutes": [self._pick((1, 2, 5, 20, 60)) for _ in range(self._pick((1, 2, 3)))],
+            "retry_intervals_minutes": [self._pick(self.intervals) for _ in range(self._pick((1, 2, 3)))],
         }
 
     # ---- asking again until answered ------------------------------------------------------------------------------
@@ -183,6 +221,7 @@ class Population:
         headers: dict[str, str] | None = None,
         then: Callable[[Any, datetime], None] = lambda answer, asked_at: None,
         made: bool = False,
+        stops: Callable[[], AskedToStop] | None = None,
         tries: int = 1,
     ) -> None:
         """One request; again when it was not answered, or with 5xx. `then` gets a 2xx answer and when it was first
@@ -191,26 +230,29 @@ class Population:
         if made and tries == 1:
             self._keys += 1
             headers = {**(headers or {}), "Idempotency-Key": f"key-{self._keys}"}
+            self.made.append(Made(client, path, body, headers, world.now))
         asked_at = world.now
         answer = world.ask_as(client.account, method, path, body, headers)
+        if stops is not None:
+            world.seen.stops_asked.append(stops())
         lost = world.faults.strikes("client lost the answer")
         self._expect(method, path, answer)
         said = json.loads(answer.body) if answer.body and answer.status < 300 else {}
         if said and made and headers is not None:
             name = "execution_id" if "execution_id" in said else "batch_id"
-            world.seen.keys[client.account.id, headers["Idempotency-Key"]].add(str(said[name]))
+            key = client.account.id, headers["Idempotency-Key"]
+            world.seen.keys[key].add(str(said[name]))
+            world.seen.key_answers[key] += 1
         if not lost and answer.status < 300:
             then(said, asked_at)
         elif (lost or answer.status >= 500 or answer.status in (409, 429)) and tries < MOST_TRIES:
-            self._later(
-                self._between(1, 30),
-                lambda: self._ask(client, method, path, body, headers=headers, then=then, made=made, tries=tries + 1),
-            )
+            again = partial(self._ask, headers=headers, then=then, made=made, stops=stops, tries=tries + 1)
+            self._later(self._between(1, 30), lambda: again(client, method, path, body))
 
     def _expect(self, method: str, path: str, answer: Response) -> None:
         """Whatever goes wrong, an answer is one that the contract knows."""
-        if answer.status not in (200, 201, 202, 302, 400, 404, 409, 413, 415, 422, 429, 500, 503):
-            self.world.violate("every answer is documented", f"{method} {path}: {answer.status}")
+        documented = answer.status in (200, 201, 202, 302, 400, 404, 409, 413, 415, 422, 429, 500, 503)
+        self.world.judge("every answer is documented", documented, f"{method} {path}: {answer.status}")
 
     # ---- what clients do ------------------------------------------------------------------------------------------
 
@@ -220,7 +262,7 @@ class Population:
         if config is not None:
             body["retry_config"] = config
         if self._hit(0.3):
-            at = self.world.now + timedelta(seconds=self._between(130, 4000))
+            at = self.world.now + timedelta(seconds=self._between(*self.later))
             body["scheduled_at"] = rfc3339(at)
         if self._hit(0.2):
             body["bypass_call_guardrails"] = True
@@ -233,8 +275,8 @@ class Population:
 
         self._ask(client, "POST", "/call", body, then=then, made=True)
 
-    def _batch(self, client: Client) -> None:
-        rows = [self._number() for _ in range(int(self._between(1, 8)))]
+    def _batch(self, client: Client, contacts: int | None = None) -> None:
+        rows = [self._number() for _ in range(contacts or int(self._between(*self.rows)))]
         if self._hit(0.3):
             rows += [rows[0], "nobody", ""]
         fields = [("agent_id", client.agent_id)]
@@ -254,6 +296,8 @@ class Population:
 
         def then(answer: Any, asked_at: datetime) -> None:
             batch_id = str(answer["batch_id"])
+            self.world.seen.files[batch_id] = list(dict.fromkeys(row for row in rows if row.startswith("+")))
+            self.world.seen.batch_configs[batch_id] = config
             client.batches.append(batch_id)
             if starts != "now":
                 self._later(self._between(5, 600), self._schedule, client, batch_id)
@@ -262,7 +306,7 @@ class Population:
         self._ask(client, "POST", "/batches", body, headers={"Content-Type": CONTENT_TYPE}, then=then, made=True)
 
     def _schedule(self, client: Client, batch_id: str) -> None:
-        at = rfc3339(self.world.now + timedelta(seconds=self._between(130, 2000)))
+        at = rfc3339(self.world.now + timedelta(seconds=self._between(*self.batch_later)))
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         self._ask(client, "POST", f"/batches/{batch_id}/schedule", f"scheduled_at={at}".encode(), headers=headers)
 
@@ -272,9 +316,11 @@ class Population:
         execution_id = self._pick(client.executions)
 
         def then(answer: Any, asked_at: datetime) -> None:
-            self._stopped(f"call {execution_id}", lambda execution, at: execution.id == execution_id)
+            covers = lambda execution, at: execution.id == execution_id  # noqa: E731
+            self._stopped(f"call {execution_id}", covers, asked_at, at_once=True)
 
-        self._ask(client, "POST", f"/call/{execution_id}/stop", then=then)
+        sent = lambda: AskedToStop(self.world.now, execution_id=execution_id)  # noqa: E731
+        self._ask(client, "POST", f"/call/{execution_id}/stop", then=then, stops=sent)
 
     def _stop_agent(self, client: Client) -> None:
         def then(answer: Any, asked_at: datetime) -> None:
@@ -287,9 +333,11 @@ class Population:
                     and execution.batch_id is None
                     and (at < before or execution.id in listed)
                 ),
+                asked_at,
             )
 
-        self._ask(client, "POST", f"/v2/agent/{client.agent_id}/stop", then=then)
+        sent = lambda: AskedToStop(self.world.now, agent_id=client.agent_id)  # noqa: E731
+        self._ask(client, "POST", f"/v2/agent/{client.agent_id}/stop", then=then, stops=sent)
 
     def _stop_batch(self, client: Client) -> None:
         self._end_batch(client, "POST", "/stop")
@@ -303,12 +351,14 @@ class Population:
         batch_id = self._pick(client.batches)
 
         def then(answer: Any, asked_at: datetime) -> None:
-            self._stopped(f"batch {batch_id}", lambda execution, at: execution.batch_id == batch_id)
+            self._stopped(f"batch {batch_id}", lambda execution, at: execution.batch_id == batch_id, asked_at)
 
         self._ask(client, method, f"/batches/{batch_id}{rest}", then=then)
 
-    def _stopped(self, what: str, covers: Callable[[Execution, datetime], bool]) -> None:
-        self.world.seen.stops.append(Stopped(self.world.now, covers, what))
+    def _stopped(
+        self, what: str, covers: Callable[[Execution, datetime], bool], asked_at: datetime, at_once: bool = False
+    ) -> None:
+        self.world.stopped(Stopped(self.world.now, covers, what, asked_at, at_once))
 
     def _pause(self, client: Client) -> None:
         if client.batches:
@@ -320,7 +370,7 @@ class Population:
         self._ask(client, "POST", f"/batches/{batch_id}/resume")
 
     def _limit(self, client: Client) -> None:
-        config = {"max_concurrent_calls": self._pick((1, 2, 3, 5, 60))}
+        config = {"max_concurrent_calls": self._pick(self.limits[1:])}
         self._ask(client, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": config})
 
     def _replay(self, client: Client) -> None:
@@ -352,5 +402,8 @@ class Population:
             tried += [("GET", f"/batches/{batch_id}"), ("POST", f"/batches/{batch_id}/stop")]
         for method, path in tried:
             answer = world.ask_as(other, method, path)
-            if answer.status < 400:
-                world.violate("nobody sees another's", f"{other.id}: {method} {path} was answered {answer.status}")
+            world.judge(
+                "nobody sees another's",
+                answer.status >= 400,
+                f"{other.id}: {method} {path} was answered {answer.status}",
+            )

@@ -14,7 +14,7 @@ from redial.domain.outcome import Unknown
 from redial.wire.timestamps import rfc3339
 from tests.simulation.invariants import ZONES
 from tests.simulation.population import AREAS
-from tests.simulation.world import PORTS, Stopped, World
+from tests.simulation.world import PORTS, AskedToStop, Stopped, World
 from tests.support.forms import CONTENT_TYPE, multipart
 
 RETRIES = {
@@ -99,22 +99,31 @@ class Story:
         self.world.outages[self.endpoint] = self.world.now, self.world.now + timedelta(seconds=seconds), how
 
     def stop(self, execution_id: str) -> None:
-        if self.ask("POST", f"/call/{execution_id}/stop") is not None:
-            self._stopped(f"call {execution_id}", "id", execution_id)
+        asked_at = self.world.now
+        answer = self.ask("POST", f"/call/{execution_id}/stop")
+        self.world.seen.stops_asked.append(AskedToStop(self.world.now, execution_id=execution_id))
+        if answer is not None:
+            self._stopped(f"call {execution_id}", "id", execution_id, asked_at, at_once=True)
 
     def stop_agent(self) -> None:
+        asked_at = self.world.now
         self.ask("POST", f"/v2/agent/{self.agent_id}/stop")
-        self._stopped("agent", "agent_id", self.agent_id)
+        self.world.seen.stops_asked.append(AskedToStop(self.world.now, agent_id=self.agent_id))
+        self._stopped("agent", "agent_id", self.agent_id, asked_at)
 
     def end_batch(self, batch_id: str, method: str = "POST", rest: str = "/stop") -> None:
+        asked_at = self.world.now
         if self.ask(method, f"/batches/{batch_id}{rest}") is not None:
-            self._stopped(f"batch {batch_id}", "batch_id", batch_id)
+            self._stopped(f"batch {batch_id}", "batch_id", batch_id, asked_at)
 
-    def _stopped(self, what: str, attribute: str, value: str) -> None:
+    def _stopped(
+        self, what: str, attribute: str, value: str, asked_at: datetime | None = None, at_once: bool = False
+    ) -> None:
         def covers(execution: Execution, at: datetime) -> bool:
             return bool(getattr(execution, attribute) == value)
 
-        self.world.seen.stops.append(Stopped(self.world.now, covers, what))
+        now = self.world.now
+        self.world.stopped(Stopped(now, covers, what, asked_at or now, at_once))
 
 
 def first_dial(world: World, number: int, begin: Begin) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from local import ROOT
-from tests.simulation.campaign import run_seed
+from tests.simulation.campaign import run_long, run_seed
 
 SEED = 7
+LONG_SEED = 3
 _SAY = f"from tests.simulation.campaign import run_seed; print(run_seed({SEED}).digest)"
 OTHERS = sorted(
     str(python) for python in ROOT.glob(".venv*/bin/python") if python.parent.parent.name in (".venv", ".venv-3.11")
@@ -31,6 +32,13 @@ def _digest_by(python: str, hash_seed: str) -> str:
 def test_again_in_this_process(digest: str) -> None:
     assert run_seed(SEED).digest == digest
     assert run_seed(SEED + 1).digest != digest
+
+
+@pytest.mark.simulation
+def test_of_a_long_world() -> None:
+    first = run_long(LONG_SEED)
+    assert run_long(LONG_SEED).digest == first.digest
+    assert first.calls > 0
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])

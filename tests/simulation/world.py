@@ -26,7 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import botocore.endpoint
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
@@ -34,19 +34,23 @@ from moto.dynamodb.models import dynamodb_backends
 
 from local.aws import Answer, OutsideRequest
 from local.carrier_calls import Call, Overrides
+from local.dynamodb import answer as answer_dynamodb
 from local.dynamodb_tables import StoredItem, contents_of
 from local.http_server import HttpServer, Request, Response
 from local.inbox import verify
 from local.lambda_functions import ACCOUNT_ID, REGION, Function, Handler, Invocation
 from local.scheduler import PRECISION_SECONDS, Schedule
-from local.stack import API_MODULE, SWEEPER, LocalStack, webhook_secret_of
+from local.stack import API_MODULE, SECRET_ID, SWEEPER, LocalStack, webhook_secret_of
+from redial.adapters import lambda_functions
+from redial.adapters.dynamodb import executions as stored_executions
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.adapters.http import Http, Lookups
+from redial.adapters.secrets import TwilioCredentialsStore
 from redial.domain.batch import Batch
 from redial.domain.execution import Execution
-from redial.runtime import keys, system
+from redial.runtime import keys, system, wiring
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
 from redial.wire.stored_batch import decode as decode_batch
 from redial.wire.stored_execution import decode
@@ -55,9 +59,25 @@ from tests.simulation.faults import Faults
 START = datetime(2026, 1, 26, 14, 0, tzinfo=UTC)
 PORTS = {"API": 4000, "carrier": 4001, "inbox": 4002, "files": 4003}
 HOUR = 3600.0
+LATEST_FOUND = timedelta(minutes=6)
+"""A call that the carrier places longer after the claim than this may find its attempt given up, says the protocol."""
 MOST_REQUESTS = 60_000
 """A run with more of them goes round in circles."""
 _CALLBACK = re.compile(r"/callbacks/[^/]+/([0-9a-f-]{36})/(\d+)")
+_CALL_RESOURCE = re.compile(r"/Calls/(CA[0-9a-f]{32})\.json\Z")
+NEWER_NAME = "zz"
+"""A name that a newer version stores with an execution, and this one does not know."""
+
+
+def _forget_environments() -> None:
+    """As if every process had been replaced: whatever one remembered is gone. AWS clients, which remember nothing and
+    are slow to make, stay."""
+    for name, one in vars(wiring).items():
+        if hasattr(one, "cache_clear") and name != "_client":
+            one.cache_clear()
+
+
+Encode = Callable[[Execution], dict[str, Any]]
 
 
 class Killed(BaseException):
@@ -89,12 +109,16 @@ class Account:
 
 @dataclass(frozen=True)
 class Placed:
-    """A request to place a call that the carrier took, for that attempt of that execution."""
+    """A request to place a call that the carrier took, for that attempt of that execution.
+
+    `late`: the carrier placed it so long after the claim that the attempt may have been given up by then.
+    """
 
     execution_id: str
     attempt: int
     at: datetime
     call: Call
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,16 +135,38 @@ class Told:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A stop that was answered at `at`: nothing that it covers may be claimed any more."""
+    """A stop that was answered at `at`: nothing that it covers may be claimed any more.
+
+    `asked_at`: when it was sent. `at_once`: a covered call is stopped before the answer, its schedule included; the
+    contacts of a batch follow later.
+    """
 
     at: datetime
     covers: Callable[[Execution, datetime], bool]
     what: str
+    asked_at: datetime
+    at_once: bool = False
+
+
+@dataclass(frozen=True)
+class AskedToStop:
+    """A request to stop one call, or all calls of an agent, that was over at `until`, answered or not."""
+
+    until: datetime
+    execution_id: str | None = None
+    agent_id: str | None = None
 
 
 @dataclass
 class Seen:
-    """Everything that an outsider could have seen, by true time."""
+    """Everything that an outsider could have seen, by true time.
+
+    `answers`: what became of each request to place a call, by attempt. `claimers`: the invocation that claimed it.
+    `files`: the valid numbers of each batch's file, in order; `batch_configs`: the retries asked for with it. `held`:
+    lines in use by agent and shard; `held_since`: their sum whenever it changed. `queued`: agents at which a call has
+    waited for a line; `paused`: batches that ever were. `settled_at`: when something last became final, or an event was
+    last taken.
+    """
 
     placed: dict[tuple[str, int], list[Placed]] = field(default_factory=lambda: defaultdict(list))
     calls_of: dict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
@@ -133,6 +179,17 @@ class Seen:
     limits: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
     acknowledged: dict[str, Any] = field(default_factory=dict)
     keys: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    key_answers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    stops_asked: list[AskedToStop] = field(default_factory=list)
+    answers: dict[tuple[str, int], list[str]] = field(default_factory=lambda: defaultdict(list))
+    claimers: dict[tuple[str, int], Invocation | None] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict)
+    batch_configs: dict[str, Any] = field(default_factory=dict)
+    held: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    held_since: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
+    queued: set[str] = field(default_factory=set)
+    paused: set[str] = field(default_factory=set)
+    settled_at: datetime = START
     given_up: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
 
@@ -170,6 +227,10 @@ class World(LocalStack):
         """Endpoints, and the status of the events that each of them answers with 410."""
         self.on_placed: list[Callable[[World, Placed], None]] = []
         self.on_written: list[Callable[[World, Execution | None, Execution], None]] = []
+        self.on_stopped: list[Callable[[World, Stopped], None]] = []
+        self.looked: Counter[str] = Counter()
+        """How often each promise was judged on something that it is about."""
+        self.most_requests = MOST_REQUESTS
         self.outages: dict[str, tuple[datetime, datetime, str]] = {}
         self.carrier_down: tuple[datetime, datetime] | None = None
         self.calling_hours: dict[str, tuple[int, int]] = {}
@@ -182,6 +243,7 @@ class World(LocalStack):
         """Requests of clients in which a request to AWS failed, was lost or was cut off: they may be answered 500."""
         self._in_trouble: set[str] = set()
         self._numbered = 0
+        self._rotations = 0
         self._digest = hashlib.sha256()
         self._patches: list[Any] = []
         self._history: list[tuple[datetime, dict[str, Any] | None, dict[str, Any] | None]] = []
@@ -201,6 +263,12 @@ class World(LocalStack):
         # Nothing here depends on how fast this machine is.
         self._patch(mock.patch("redial.adapters.webhooks.time", mock.Mock(monotonic=lambda: 0.0)))
         self._patch(mock.patch.object(Lookups, "within", lambda lookups, seconds: lookups._resolve))
+        # How long credentials are kept goes by simulated time.
+        defaults: Any = TwilioCredentialsStore.__init__.__kwdefaults__
+        self._patch(mock.patch.dict(defaults, {"clock": self._seconds}))
+        for module in (stored_executions, lambda_functions):
+            encode: Encode = vars(module)["encode"]
+            self._patch(mock.patch.object(module, "encode", self._by_newer_versions(encode)))
         super().start()
         second = self.accounts[1]
         dynamodb = self.aws.client("dynamodb")
@@ -227,7 +295,23 @@ class World(LocalStack):
         while self._patches:
             self._patches.pop().stop()
 
+    def _by_newer_versions(
+        self, encode: Callable[[Execution], dict[str, Any]]
+    ) -> Callable[[Execution], dict[str, Any]]:
+        """An execution's item as the running version writes it: a newer one adds a name that this one does not know."""
+
+        def written(execution: Execution) -> dict[str, Any]:
+            item = encode(execution)
+            invocation = self.functions.current()
+            if invocation is not None and self.faults.is_newer(invocation.request_id):
+                item[NEWER_NAME] = 1
+            return item
+
+        return written
+
     def load(self, function: Function) -> Handler:
+        if self.functions.current() is not None and self.faults.strikes("environment replaced"):
+            _forget_environments()
         handler = super().load(function)
         if function.module != API_MODULE:
             return handler
@@ -260,6 +344,9 @@ class World(LocalStack):
 
     # ---- what is written down -------------------------------------------------------------------------------------
 
+    def _seconds(self) -> float:
+        return (self.now - START).total_seconds()
+
     @property
     def now(self) -> datetime:
         """The true simulated instant."""
@@ -280,6 +367,22 @@ class World(LocalStack):
         self.violations.append(Violation(invariant, self.now, what))
         self.trace(f"VIOLATED {invariant}: {what}")
 
+    def was_in_trouble(self, invocation: Invocation) -> bool:
+        """Whether it was cut off, or a request of its to AWS failed."""
+        return invocation.gone is not None or invocation.request_id in self._in_trouble
+
+    def judge(self, promise: str, holds: bool, what: str | Callable[[], str]) -> None:
+        """Count that a promise was looked at; `what` says how it was broken, where it does not hold."""
+        self.looked[promise] += 1
+        if not holds:
+            self.violate(promise, what if isinstance(what, str) else what())
+
+    def stopped(self, stop: Stopped) -> None:
+        """A stop has been answered with 2xx."""
+        self.seen.stops.append(stop)
+        for check in self.on_stopped:
+            check(self, stop)
+
     def _wrote(self, old: StoredItem | None, new: StoredItem | None) -> None:
         """A write of one item of the table, at its true time."""
         if (self.faults.rates["index stale"] or self.faults.rates["read stale"]) and self.faults.active:
@@ -291,11 +394,21 @@ class World(LocalStack):
             self.seen.limits[sk.removeprefix("AGENT#")].append((self.now, int(new.plain["mc"]["N"])))
             if "wh" in new.plain:
                 self.seen.with_webhook.add(sk.removeprefix("AGENT#"))
+        if pk.startswith("L#"):
+            agent_id, _, shard = pk.removeprefix("L#").rpartition("#")
+            self.seen.held[agent_id][shard] = len(new.plain["holders"]["M"])
+            self.seen.held_since[agent_id].append((self.now, sum(self.seen.held[agent_id].values())))
+        if pk.startswith("Q#") and not sk.startswith("0b#"):
+            self.seen.queued.add(pk.removeprefix("Q#"))
         if pk.startswith("B#") and sk == "B":
             batch = decode_batch(from_item(new.plain))
+            if batch.paused:
+                self.seen.paused.add(batch.id)
             self.seen.given_up[batch.id].update(batch.delivery.undelivered)
         if not pk.startswith("X#") or sk != "X":
             return
+        if old is not None and NEWER_NAME in old.plain:
+            self.judge("what a newer version stored stays", NEWER_NAME in new.plain, pk)
         after = decode(from_item(new.plain))
         before = self.seen.executions.get(after.id)
         self.seen.executions[after.id] = after
@@ -310,6 +423,9 @@ class World(LocalStack):
         known = 0 if before is None else len(before.changes)
         if state.is_dialling and (before is None or not before.state.is_dialling):
             self.seen.claimed_at[after.id, number] = self.now
+            self.seen.claimers[after.id, number] = self.functions.current()
+        if state.is_final and (before is None or not before.state.is_final):
+            self.seen.settled_at = self.now
         for change in after.changes[known:]:
             until = "" if change.until is None else f" until {_clock(change.until - START)}"
             why = change.reason or change.ended or ""
@@ -366,10 +482,10 @@ class World(LocalStack):
         self.before_request(service, operation, body)
         who = invocation.function.name.removeprefix("redial-")
         self.requests[f"{who} {service} {operation}"] += 1
-        if invocation.gone is None and self.requests.total() > MOST_REQUESTS:
-            if self.requests.total() == MOST_REQUESTS + 1:
+        if invocation.gone is None and self.requests.total() > self.most_requests:
+            if self.requests.total() == self.most_requests + 1:
                 self.violate(
-                    "it converges", f"more than {MOST_REQUESTS} requests, the last {who} {service} {operation}"
+                    "it converges", f"more than {self.most_requests} requests, the last {who} {service} {operation}"
                 )
             invocation.gone = Killed("there were too many requests")
         if invocation.gone is not None:
@@ -398,7 +514,7 @@ class World(LocalStack):
             return _refusal(service, throttled=True)
         if faults.strikes("aws error 500"):
             return _refusal(service, throttled=False)
-        answer = ask()
+        answer = self._asked_in_part(operation, body, ask)
         if operation == "Query" and b"IndexName" in body and faults.strikes("index stale"):
             answer = self._stale(body, answer)
         if operation in ("GetItem", "Query") and _may_lag(body) and faults.strikes("read stale"):
@@ -409,6 +525,36 @@ class World(LocalStack):
         if faults.strikes("aws answer lost"):
             raise ReadTimeoutError(endpoint_url=f"https://{service}")
         return answer
+
+    def _asked_in_part(self, operation: str, body: bytes, ask: Callable[[], Answer]) -> Answer:
+        """Ask; but of a request for many items DynamoDB may leave some undone, and says which."""
+        faults = self.faults
+        if operation == "BatchGetItem" and faults.strikes("batch get partial"):
+            return _unprocessed(body, ask(), faults)
+        if operation == "BatchExecuteStatement":
+            if faults.strikes("batch statements partial"):
+                return self._some_statements(body)
+            if faults.strikes("batch statements partial, though they took effect"):
+                answer = ask()
+                said = json.loads(answer[2])
+                said["Responses"] = [one if faults.one_in(2) else _THROTTLED for one in said["Responses"]]
+                return answer[0], answer[1], json.dumps(said).encode()
+        return ask()
+
+    def _some_statements(self, body: bytes) -> Answer:
+        """Carry out some of the statements; the others are throttled."""
+        asked = json.loads(body)
+        done = [not self.faults.one_in(2) for _ in asked["Statements"]]
+        some = [one for one, kept in zip(asked["Statements"], done, strict=True) if kept]
+        answers: list[Any] = []
+        if some:
+            with self.aws.lock:
+                answer = answer_dynamodb("BatchExecuteStatement", json.dumps({**asked, "Statements": some}).encode())
+            assert answer is not None, "the emulated DynamoDB knows this operation"
+            answers = json.loads(answer[1])["Responses"]
+        remaining = iter(answers)
+        said = {"Responses": [next(remaining) if kept else _THROTTLED for kept in done]}
+        return 200, {"content-type": "application/x-amz-json-1.0"}, json.dumps(said).encode()
 
     def _maybe_kill(self, invocation: Invocation, where: str) -> None:
         if self.faults.strikes("function killed") or self.cuts_off(invocation, where):
@@ -478,7 +624,9 @@ class World(LocalStack):
             self.trace(f"{function.name.removeprefix('redial-')} invocation lost {_subject(event)}")
             return ()
         late = 0.0
-        if faults.strikes("invoked hours late"):
+        if faults.strikes("invoked a day late"):
+            late = faults.between(4 * HOUR, 24 * HOUR)
+        elif faults.strikes("invoked hours late"):
             late = faults.between(HOUR, 4 * HOUR)
         elif faults.strikes("invoked late"):
             late = faults.between(1, 240)
@@ -489,13 +637,15 @@ class World(LocalStack):
         return 0.0 if self.faults.one_in(2) else self.faults.between(0, 90)
 
     def _firing(self, schedule: Schedule) -> tuple[float, ...]:
-        """When a schedule fires, and how often. Never early: that is what the service promises."""
+        """When a schedule fires, and how often. The service promises that none fires early."""
         faults = self.faults
         if faults.strikes("schedule never"):
             self.trace(f"schedule {_subject(schedule.definition['Name'])} will never fire")
             return ()
         late = faults.between(0, PRECISION_SECONDS) if faults.strikes("schedule up to 60 s late") else 0.0
-        if faults.strikes("schedule hours late"):
+        if faults.strikes("schedule early"):
+            late = -faults.between(0, PRECISION_SECONDS)
+        elif faults.strikes("schedule hours late"):
             late = faults.between(HOUR, 5 * HOUR)
         return (late, late + self._again()) if faults.strikes("schedule twice") else (late,)
 
@@ -526,7 +676,32 @@ class World(LocalStack):
         if sent.method == "GET":
             if down or faults.strikes("carrier cannot be asked"):
                 raise NotSent("connection refused")
+            if self._may_be_up(sent.path) and faults.strikes("carrier does not find a call"):
+                return Response.of(404, {"code": 20404, "message": "Not found", "status": 404})
             return _answered(self.carrier.respond(sent))
+        answers = self.seen.answers[self._attempt_of(sent)]
+        try:
+            answer = self._place(sent, down, read)
+        except (NotSent, NoAnswer) as error:
+            answers.append(type(error).__name__)
+            raise
+        answers.append(str(answer.status))
+        return answer
+
+    def _may_be_up(self, path: str) -> bool:
+        """Whether this asks for a call that was placed within the hour."""
+        found = _CALL_RESOURCE.search(path)
+        call = None if found is None else self.carrier.calls.get(found[1])
+        return call is not None and self.now - call.placed_at < timedelta(hours=1)
+
+    @staticmethod
+    def _attempt_of(sent: Request) -> tuple[str, int]:
+        found = _CALLBACK.search(parse_qs(sent.body.decode())["StatusCallback"][0])
+        assert found is not None, "every call carries its attempt's callback URL"
+        return found[1], int(found[2])
+
+    def _place(self, sent: Request, down: bool, read: float) -> Response:
+        faults = self.faults
         if down or faults.strikes("carrier not reached"):
             raise NotSent("connection refused")
         if faults.strikes("carrier timeout before placing"):
@@ -536,13 +711,14 @@ class World(LocalStack):
             return Response.of(429, {"code": 20429, "message": "Too Many Requests", "status": 429})
         if faults.strikes("carrier 5xx before placing"):
             return Response.of(503, {"message": "Service Unavailable"})
+        if faults.strikes("carrier places late"):
+            late = faults.between(read + 5, 600)
+            self.clock.after(late, lambda: self._asked_to_place(sent), "late placing")
+            self.functions.sleep(read)
+            raise NoAnswer("no answer in time")
         if faults.strikes("carrier slow"):
             self.functions.sleep(faults.between(0.1, read * 0.9))
-        answer = self.carrier.respond(sent)
-        call = self.carrier.calls.newest()
-        if call is not None and call is not self._newest:
-            self._newest = call
-            self._placed(call)
+        answer = self._asked_to_place(sent)
         if faults.strikes("carrier slow"):
             self.functions.sleep(faults.between(0.1, read * 0.9))
         if faults.strikes("carrier timeout after placing"):
@@ -552,10 +728,21 @@ class World(LocalStack):
             return Response.of(502, {"message": "Bad Gateway"})
         return _answered(answer)
 
+    def _asked_to_place(self, sent: Request) -> Response | None:
+        """The request reaches the carrier, which places the call or refuses."""
+        answer = self.carrier.respond(sent)
+        call = self.carrier.calls.newest()
+        if call is not None and call is not self._newest:
+            self._newest = call
+            self._placed(call)
+        return answer
+
     def _placed(self, call: Call) -> None:
         found = _CALLBACK.search(call.request.status_callback or "")
         assert found is not None, "every call carries its attempt's callback URL"
-        placed = Placed(found[1], int(found[2]), self.now, call)
+        execution_id, attempt = found[1], int(found[2])
+        late = self.now - self.seen.claimed_at[execution_id, attempt] > LATEST_FOUND
+        placed = Placed(execution_id, attempt, self.now, call, late)
         self.seen.placed[placed.execution_id, placed.attempt].append(placed)
         self.seen.calls_of[self.seen.executions[placed.execution_id].agent_id].append(call)
         self.trace(f"{_short(placed.execution_id)} #{placed.attempt} RINGS {call.request.to} ({call.outcome})")
@@ -600,6 +787,8 @@ class World(LocalStack):
         )
         subject_id = body["id"] if "id" in body else body["batch_id"]
         self.seen.told[subject_id].append(told)
+        if told.taken:
+            self.seen.settled_at = self.now
         if status == 410:  # it is given up, also where whoever heard that was cut off before writing it down
             self.seen.given_up[subject_id].add(body["sequence"])
         self.trace(f"{_short(subject_id)} told {body.get('sequence')} {body.get('status')} → {status}")
@@ -618,6 +807,8 @@ class World(LocalStack):
             return self.request("POST", urlsplit(url).path, body, headers)
 
         late = faults.between(1, HOUR / 2 if faults.one_in(5) else 120) if faults.strikes("callback late") else 0.0
+        if faults.strikes("callback hours late"):
+            late = faults.between(HOUR, 24 * HOUR)
         if faults.strikes("callback twice"):
             self.clock.after(late + 10 * self._again(), deliver, "callback again")
         if late:
@@ -632,8 +823,22 @@ class World(LocalStack):
         )
         forgery = body + b"&CallDuration=99" if self.faults.one_in(2) else false.encode()
         answer = self.request("POST", urlsplit(url).path, forgery, headers)
-        if answer.status < 400:
-            self.violate("forged callbacks are refused", f"{_subject(url)} was answered {answer.status}")
+        refused = answer.status >= 400
+        self.judge("forged callbacks are refused", refused, f"{_subject(url)} was answered {answer.status}")
+
+    def rotate_credentials(self) -> None:
+        """The account's token changes at the carrier, and up to two minutes later in the secret."""
+        self.faults.injected["credentials rotated"] += 1
+        self._rotations += 1
+        token = hashlib.sha256(f"{self.seed} token {self._rotations}".encode()).hexdigest()[:32]
+        self.trace("the carrier's token is rotated")
+        self.carrier.rotate(token)
+
+        def tell() -> None:
+            text = json.dumps(self.carrier.secret)
+            self.aws.client("secretsmanager").put_secret_value(SecretId=SECRET_ID, SecretString=text)
+
+        self.clock.after(self.faults.between(0, 120), tell, "the secret is rotated")
 
     # ---- clients --------------------------------------------------------------------------------------------------
 
@@ -655,8 +860,12 @@ class World(LocalStack):
             sent["Content-Type"] = "application/json"
         answer = self.request(method, target, body or b"", sent)
         self.trace(f"{account.id} {method} {_shortened(target)} → {answer.status}")
-        if answer.status == 500 and sent["X-Number"] not in self.excused:
-            self.violate("no server error without a fault", f"{method} {target}: {answer.body[:200]!r}")
+        if answer.status != 500 or sent["X-Number"] not in self.excused:
+            self.judge(
+                "no server error without a fault",
+                answer.status != 500,
+                f"{method} {target}: {answer.body[:200]!r}",
+            )
         return answer
 
     def run(self, seconds: float) -> None:
@@ -676,6 +885,23 @@ def _trouble(faults: Faults) -> int:
     return sum(
         count for kind, count in faults.injected.items() if kind.startswith(("aws", "function")) and kind != "aws slow"
     )
+
+
+_THROTTLED = {"Error": {"Code": "ThrottlingError", "Message": "Rate exceeded"}}
+
+
+def _unprocessed(body: bytes, answer: Answer, faults: Faults) -> Answer:
+    """An answer of BatchGetItem that leaves out some keys and says so."""
+    (table, asked), *_ = json.loads(body)["RequestItems"].items()
+    left = [one for one in asked["Keys"] if faults.one_in(2)]
+    if not left:
+        return answer
+    said = json.loads(answer[2])
+    keys = [{name: item[name] for name in ("pk", "sk")} for item in said["Responses"][table]]
+    kept = [item for item, key in zip(said["Responses"][table], keys, strict=True) if key not in left]
+    said["Responses"][table] = kept
+    said["UnprocessedKeys"] = {table: {**asked, "Keys": left}}
+    return answer[0], answer[1], json.dumps(said).encode()
 
 
 def _refusal(service: str, *, throttled: bool) -> Answer:

@@ -1,0 +1,152 @@
+"""One fault, once: how long does it hold things up?
+
+A scenario is told once whole, and then once for each point at which that kind of fault could strike in it: only there
+it does, and once. What is measured is how much later the last call is final and the last event taken than without it.
+A retry that follows from the fault (an attempt of whose call nothing could be found out) counts with all that it takes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tests.simulation.campaign import converge, world_of
+from tests.simulation.crash_points import LONGEST, STEP_SECONDS
+from tests.simulation.faults import Faults
+from tests.simulation.invariants import AT_THE_END
+from tests.simulation.scenarios import SCENARIOS, Scenario
+from tests.simulation.world import World
+
+MINUTE = timedelta(minutes=1)
+NEXT_SWEEP = 1 * MINUTE
+SLACK = 2 * MINUTE
+"""A stored time to look that is this near to the wanted one is kept."""
+AGAIN = 4 * MINUTE
+"""The next attempt of the scenarios' calls: the interval of a minute, ringing and talking."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """After one fault of this kind, everything is at most so much later. `scenarios` in which it is measured."""
+
+    kind: str
+    within: timedelta
+    because: str
+    scenarios: tuple[str, ...] = ("retry", "line handed on")
+
+
+_LOST_DIAL = 3 * MINUTE + NEXT_SWEEP + SLACK
+_LOST_TURN = 16 * MINUTE + NEXT_SWEEP
+_UNKNOWN = 6 * MINUTE + NEXT_SWEEP + AGAIN
+_SILENT_CALL = 15 * MINUTE + NEXT_SWEEP + SLACK
+
+BOUNDS: tuple[Bound, ...] = (
+    Bound("invocation lost", _LOST_DIAL, "what was to happen is looked at after 3 minutes"),
+    Bound("invocation lost", _LOST_TURN, "a batch is looked at every 10 minutes, for turns lost 5 ago", ("batch",)),
+    Bound("invoked hours late", _LOST_DIAL, "as if it were lost"),
+    Bound("invoked twice", 1 * MINUTE, "the second finds nothing to do"),
+    Bound("schedule never", _LOST_DIAL, "a schedule is 3 minutes late at most", ("scheduled call", "retry")),
+    Bound("schedule hours late", _LOST_DIAL, "as if it were lost", ("scheduled call", "retry")),
+    Bound(
+        "schedule early", 4 * MINUTE + SLACK, "it is too early; then as if it were lost", ("scheduled call", "retry")
+    ),
+    Bound("callback missing", _SILENT_CALL, "a call that is answered is asked about after 15 minutes"),
+    Bound("callback hours late", _SILENT_CALL, "as if it were lost"),
+    Bound("carrier not reached", 3 * MINUTE, "asked again after a minute"),
+    Bound("carrier 429", 3 * MINUTE, "asked again after a minute"),
+    Bound("carrier timeout before placing", _UNKNOWN, "no call is found by 6 minutes after the claim; then a retry"),
+    Bound("carrier 5xx before placing", _UNKNOWN, "no call is found by 6 minutes after the claim; then a retry"),
+    Bound("carrier timeout after placing", 1 * MINUTE, "the call's own callbacks tell"),
+    Bound("carrier 5xx after placing", 1 * MINUTE, "the call's own callbacks tell"),
+    Bound("endpoint 500", 2 * MINUTE, "told again after 5 seconds"),
+    Bound("endpoint hangs", 2 * MINUTE, "told again after 5 seconds"),
+    Bound("endpoint took it without an answer", 2 * MINUTE, "told again after 5 seconds"),
+)
+
+
+class OneFault(Faults):
+    """Only this kind, and only at its point number `at` (None: nowhere). As long and as late as it can be."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(0, {})
+        self.kind = kind
+        self.at: int | None = None
+        self.points = 0
+
+    def strikes(self, kind: str) -> bool:
+        if kind != self.kind or not self.active:
+            return False
+        self.points += 1
+        if self.points != self.at:
+            return False
+        self.injected[kind] += 1
+        return True
+
+    def between(self, low: float, high: float) -> float:
+        return high
+
+    def one_in(self, count: int) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """At how many points the fault struck, the longest that everything took because of it, and what did not hold."""
+
+    struck: int
+    longest: timedelta
+    violations: list[str]
+
+
+def every_fault_point(kind: str, scenario: Scenario) -> Recovered:
+    """Tell it with that fault at every point in turn, all in one world, one telling after the other."""
+    faults = OneFault(kind)
+    with world_of(0, faults) as world:
+        undisturbed = _tell(world, faults, scenario, 0, None)
+        points, longest, violations = faults.points, timedelta(), []
+        for point in range(1, points + 1):
+            took = _tell(world, faults, scenario, point, point)
+            longest = max(longest, took - undisturbed)
+            violations += [f"point {point}: {one.invariant}: {one.what}" for one in world.violations]
+            world.violations.clear()
+        for check in AT_THE_END:
+            check(world)
+        violations += [f"at the end: {one.invariant}: {one.what}" for one in world.violations]
+        return Recovered(faults.injected[kind], longest, violations)
+
+
+def _tell(world: World, faults: OneFault, scenario: Scenario, number: int, at: int | None) -> timedelta:
+    """How long it took, from where it begins until the last call was final and the last event taken."""
+    world.forget_circuits()
+    begun = world.now
+
+    def begin() -> None:
+        nonlocal begun
+        begun = world.now
+        faults.active, faults.at, faults.points = True, at, 0
+
+    scenario(world, number, begin)
+    converge(world, LONGEST, STEP_SECONDS)
+    faults.active = False
+    world.requests.clear()
+    return world.seen.settled_at - begun
+
+
+def measure(bound: Bound, tell: Callable[[str], None] = lambda line: None) -> list[str]:
+    """What breaks the bound, or a promise; `tell` hears of each scenario's figures."""
+    broken = []
+    for name in bound.scenarios:
+        found = every_fault_point(bound.kind, SCENARIOS[name])
+        tell(f"{bound.kind:36} {name:16} {found.struck:>5} {_minutes(found.longest):>8} {_minutes(bound.within):>8}")
+        broken += [f"{name}: {one}" for one in found.violations]
+        if found.longest > bound.within:
+            broken.append(f"{name}: {found.longest} later, more than {bound.within}: {bound.because}")
+        if not found.struck:
+            broken.append(f"{name}: {bound.kind} never struck")
+    return broken
+
+
+def _minutes(span: timedelta) -> str:
+    return f"{span.total_seconds() / 60:.1f} min"
+
+
+HEADING = f"{'fault':36} {'scenario':16} {'times':>5} {'longest':>8} {'bound':>8}"

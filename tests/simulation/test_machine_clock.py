@@ -1,0 +1,37 @@
+"""A simulated world goes by the simulated clock alone: the product never asks the machine for the time."""
+
+import sys
+import time
+from collections.abc import Callable
+from unittest import mock
+
+import pytest
+
+from tests.simulation.campaign import ARTIFACT, run_seed
+
+OURS = ("redial.", "functions.")
+
+
+def _only_for_others(clock: Callable[[], float], name: str) -> Callable[[], float]:
+    def ask() -> float:
+        asks = sys._getframe(1).f_globals.get("__name__", "")
+        if asks.startswith(OURS):
+            pytest.fail(f"{asks} asks for time.{name}()")
+        return clock()
+
+    return ask
+
+
+@pytest.mark.simulation
+def test_nothing_of_ours_asks_the_machine_for_the_time() -> None:
+    names = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter")
+    patches = [mock.patch.object(time, name, _only_for_others(getattr(time, name), name)) for name in names]
+    for patch in patches:
+        patch.start()
+    try:
+        result = run_seed(3)
+    finally:
+        for patch in patches:
+            patch.stop()
+    assert result.calls > 0
+    assert not [one for one in result.violations if one.invariant == ARTIFACT]
