@@ -1025,16 +1025,16 @@ MUTANTS = (
         "usecases/circuit_breaker.py",
         "            if wrong is None:\n",
         "            if wrong is None or circuit.opened_at is not None:\n",
-        "tests/protocol/test_carrier_trouble.py::test_what_certainly_placed_nothing_costs_no_call",
+        "tests/protocol/test_probes.py::test_a_call_probes_an_open_circuit_only_where_a_check_finds_nothing_wrong",
     ),
     Mutant(
-        "A probe is counted before it is stored",
+        "A call goes ahead though another was quicker to probe",
         "usecases/circuit_breaker.py",
         "                circuit = self.circuits.get(account_id, provider)\n"
         "                continue\n"
         "            if circuit.state is not CircuitState.OPEN:\n",
         "                return Admission()\n            if circuit.state is not CircuitState.OPEN:\n",
-        "tests/integration/test_carrier_outage.py::test_of_two_processes_one_probes",
+        "tests/protocol/test_probes.py::test_of_two_that_see_the_same_open_circuit_one_probes_it",
     ),
     # ---- idempotency -------------------------------------------------------------------------------------------------
     Mutant(
