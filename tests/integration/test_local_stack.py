@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -162,9 +161,7 @@ def test_a_webhook_may_ask_the_api_while_it_is_being_delivered(client: LocalClie
         agent_id = client.stack.create_agent(webhook_url=f"{server.url}/events")
         client.script(TO, "busy", "completed")
         execution_id = client.call(TO, agent_id=agent_id, retry_config=RETRIES)
-        started = time.monotonic()
         client.advance(60)
-        assert time.monotonic() - started < 8
     finally:
         server.stop()
     assert client.execution(execution_id)["status"] == "stopped"
@@ -315,13 +312,11 @@ def test_it_runs_until_it_is_told_to_end(number: signal.Signals) -> None:
     assert (running.returncode, errors) == (0, "")
 
 
-def test_the_demo_tells_the_story_in_a_few_seconds() -> None:
-    started = time.monotonic()
+def test_the_demo_tells_the_story() -> None:
     out, errors = command("demo").communicate(timeout=60)
     assert errors == ""
     assert re.findall(r"^\d\d:\d\d:\d\d  \+12025550123  (\S+)", out, re.MULTILINE) == STORY
     assert "All as it should be." in out
-    assert time.monotonic() - started < 30
 
 
 def test_wrong_settings_are_told() -> None:
