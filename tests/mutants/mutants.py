@@ -983,11 +983,12 @@ MUTANTS = (
         "tests/protocol/test_queue_against_calls.py::test_a_call_that_waits_and_has_no_entry_gets_it_again",
     ),
     Mutant(
-        "An unknown call id frees the line of a live call at once",
+        "A call that its carrier does not know ends at once, though it may be up",
         "usecases/sweep.py",
         "            if self.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):\n",
         "            if self.now() < attempt.dialed_at:\n",
-        "tests/protocol/test_live_calls_outlast_the_carriers_memory.py::test_a_call_that_is_up_outlasts_a_wrong_answer",
+        "tests/protocol/test_sweeper_limits.py"
+        "::test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up",
     ),
     # ---- the carrier -------------------------------------------------------------------------------------------------
     Mutant(

@@ -102,6 +102,15 @@ def test_a_silent_call_is_asked_about() -> None:
     assert world.asked == [[live().id]]
 
 
+def test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up() -> None:
+    world, carrier = World({0: [live()]}), mock.Mock()
+    carrier.ask.return_value = None
+    asking = replace(world.sweeper, carrier_of=lambda provider: carrier)
+    asking.ask([live().id], lambda: 50.0)
+    carrier.ask.assert_called_once()
+    assert world.saved == []
+
+
 def test_of_two_sweepers_that_meet_a_call_one_asks_about_it() -> None:
     """The one whose save came first has moved it on."""
     world = World({0: [live()]})
