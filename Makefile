@@ -118,7 +118,8 @@ check: .venv/ready .venv-sam/ready .venv-checks/ready ## Format, lint, types, im
 	@echo "mypy" && .venv/bin/mypy
 	@echo "import-linter" && $(WITH_PATH) .venv/bin/lint-imports --no-logo
 	@echo "cfn-lint" && .venv-sam/bin/cfn-lint --config-file .cfnlintrc.yaml
-	@echo "checkov" && .venv-checks/bin/checkov --config-file .checkov.yaml
+	@echo "checkov" && mkdir -p .run && $(WITH_PATH) .venv/bin/python -m local.cloudformation template.yaml > .run/template.json && \
+	  .venv-checks/bin/checkov --config-file .checkov.yaml
 	@echo "(what is known of the installed packages' holes takes a network: make audit)"
 
 # pip-audit takes a package that PyPI tells nothing about for one without holes; --strict makes that a failure.

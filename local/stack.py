@@ -34,6 +34,7 @@ from local.api import Api
 from local.aws import ENVIRONMENT, Aws
 from local.carrier import NUMBERS, Carrier
 from local.clock import Timeline
+from local.cloudformation import TemplateError
 from local.dynamodb_tables import contents_of
 from local.files import Credentials, Files
 from local.http_server import HttpServer, send
@@ -41,7 +42,7 @@ from local.inbox import Delivery, Inbox
 from local.lambda_functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Functions, Handler, Invocation
 from local.scheduler import Firing, Scheduler, punctual, scheduled_event
 from local.streams import STREAM_DUPLICATES, Stream
-from local.template import Recurring, Template, TemplateError, common_environment
+from local.template import Recurring, Template, common_environment
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.runtime import keys, system, wiring
 

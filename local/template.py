@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from local.cloudformation import TemplateError, load
 from local.lambda_functions import ACCOUNT_ID, REGION, Function
 from local.streams import StreamMapping, check_pattern
 
@@ -31,10 +32,6 @@ _STREAM_SETTINGS = {
     "MaximumRecordAgeInSeconds",
     "ParallelizationFactor",
 }
-
-
-class TemplateError(Exception):
-    """The template says something that cannot be carried out on one machine."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +82,7 @@ class Template:
     ) -> None:
         self.path = path
         self.stack_name = stack_name
-        with path.open() as file:
-            document = yaml.load(file, Loader=_CloudFormationLoader)  # noqa: S506  a SafeLoader, plus tags
-        self._document: dict[str, Any] = document
+        self._document = document = load(path)
         self._parameters = dict(parameters or {})
         self._resources: dict[str, dict[str, Any]] = {
             name: resource
@@ -440,22 +435,3 @@ def _rate_seconds(expression: str, where: str) -> int:
     if match is None:
         raise TemplateError(f"{where}: only rate(…) is understood on one machine, not {expression}")
     return int(match[1]) * {"minute": 60, "hour": 3600, "day": 86400}[match[2]]
-
-
-class _CloudFormationLoader(yaml.SafeLoader):
-    """YAML with CloudFormation's short tags, each turned into its long form: `!Sub x` → `{"Fn::Sub": "x"}`."""
-
-
-def _short_tag(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
-
-
-_CloudFormationLoader.add_multi_constructor("!", _short_tag)

@@ -1,4 +1,4 @@
-"""The alarms of template.yaml: each watches what is published, and says what is wrong and where to read on."""
+"""Alarms: each watches what is published, and says what is wrong and where to read on."""
 
 import re
 from typing import Any

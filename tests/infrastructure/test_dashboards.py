@@ -1,4 +1,4 @@
-"""The dashboards of template.yaml: what they draw is published, what we publish is drawn, and it all fits."""
+"""Dashboards: what they draw is published, what we publish is drawn, and it all fits."""
 
 import itertools
 import json
@@ -104,13 +104,8 @@ def test_the_operators_dashboard_shows_every_alarm_that_is_always_there() -> Non
 
 def test_the_latest_errors_are_those_of_every_functions_log() -> None:
     (properties,) = _of_kind("OperationDashboard", "log")
-    groups = {group["LogGroupName"]["Fn::Sub"] for group in _log_groups_of_functions()}
+    groups = {f"/aws/lambda/${{{function['LogicalId']}}}" for function in functions().values()}
     assert set(re.findall(r"SOURCE '([^']+)'", properties["query"])) == groups
-
-
-def _log_groups_of_functions() -> Iterator[dict[str, Any]]:
-    declared = of_type("AWS::Logs::LogGroup")
-    return (declared[function["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"] for function in functions().values())
 
 
 def test_dashboards_of_two_stacks_have_two_names() -> None:

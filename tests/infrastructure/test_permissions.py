@@ -23,6 +23,8 @@ from tests.support.local_stack import Answer, LocalClient, local_stack, request
 from tests.support.template import PATH, functions, of_type, template
 
 ROLES = of_type("AWS::IAM::Role")
+SHARED = of_type("AWS::IAM::ManagedPolicy")
+ATTACHED = "ManagedPolicyArns"
 OF_LAMBDA_ITSELF = {
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
@@ -50,12 +52,14 @@ class Asked:
     keys: frozenset[str] = field(default_factory=frozenset)
 
 
+def _attached(role: str) -> list[dict[str, Any]]:
+    """The managed policies of a role: this template's, and no others."""
+    return [SHARED[policy["Ref"]] for policy in ROLES[role]["Properties"].get(ATTACHED, [])]
+
+
 def _statements(role: str) -> list[dict[str, Any]]:
-    return [
-        statement
-        for policy in ROLES[role]["Properties"]["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-    ]
+    policies = [*ROLES[role]["Properties"]["Policies"], *(policy["Properties"] for policy in _attached(role))]
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
 
 def _list(value: Any) -> list[Any]:
@@ -67,7 +71,6 @@ each_role = pytest.mark.parametrize("role", sorted(ROLES))
 
 @each_role
 def test_permissions_are_written_out_and_name_their_actions(role: str) -> None:
-    assert "ManagedPolicyArns" not in ROLES[role]["Properties"]
     for statement in _statements(role):
         assert statement["Effect"] == "Allow"
         assert not {"NotAction", "NotResource"} & set(statement)
@@ -77,7 +80,8 @@ def test_permissions_are_written_out_and_name_their_actions(role: str) -> None:
 
 @each_role
 def test_a_statement_about_everything_gives_its_reason(role: str) -> None:
-    reasons = ROLES[role].get("Metadata", {}).get("Wildcards", {})
+    places = (ROLES[role], *_attached(role))
+    reasons = {sid: why for one in places for sid, why in one.get("Metadata", {}).get("Wildcards", {}).items()}
     about_everything = {statement["Sid"] for statement in _statements(role) if "*" in _list(statement["Resource"])}
     assert about_everything == set(reasons)
     assert all(len(reason) > 20 for reason in reasons.values())
@@ -120,18 +124,21 @@ def test_a_deployment_may_turn_this_stacks_aliases_and_no_others() -> None:
 
 
 def test_nobody_else_may_do_anything() -> None:
-    """Every role is a function's, a schedule's or the deployment's; every other policy is one that denies."""
+    """Every role is a function's, a schedule's or the deployment's; every other policy denies, or is a role's."""
     of_functions = {function["Role"]["Fn::GetAtt"].removesuffix(".Arn") for function in functions().values()}
     assert set(ROLES) == of_functions | {"ScheduleRole", "SweepScheduleRole", "DeploymentRole"}
     others = {
         name: one
         for name, one in template()["Resources"].items()
         if one["Type"].startswith("AWS::IAM::") or one["Type"].endswith(("Policy", "Permission"))
-        if name not in ROLES
+        if name not in {*ROLES, *SHARED}
     }
     assert set(others) == {"FilesBucketPolicy"}
     for statement in others["FilesBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]:
         assert statement["Effect"] == "Deny"
+    assert set(SHARED) == {policy["Ref"] for one in ROLES.values() for policy in one["Properties"].get(ATTACHED, [])}
+    for policy in SHARED.values():
+        assert set(policy["Properties"]) == {"Description", "PolicyDocument"}, "roles name it, it names none"
 
 
 def _that_allow(action: str) -> dict[str, dict[str, Any]]:

@@ -2,46 +2,39 @@
 
 import json
 import re
-import subprocess
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import pytest
 
-from tests.support.template import PATH, ROOT, of_type, texts
-
-PYTHON = ROOT / ".venv-sam/bin/python"
-TRANSFORM = """
-import json, logging, sys
-from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
-
-class Policies:
-    def load(self):
-        return {}
-
-logging.disable(logging.WARNING)  # of feature toggles that only SAM's own service has
-document = yaml_parse(open(sys.argv[1]).read())
-for resource in document["Resources"].values():
-    for name in ("CodeUri", "ContentUri"):  # what `sam deploy` puts in their place
-        if name in resource.get("Properties", {}):
-            resource["Properties"][name] = "s3://built/" + resource["Properties"][name].strip("/")
-print(json.dumps(transform(document, json.loads(sys.argv[2]), Policies())))
-"""
+from tests.support.template import of_type, template, texts
+from tests.support.transformed import (
+    GRADUAL,
+    PYTHON,
+    RECORDED,
+    Resources,
+    digests,
+    expanded,
+    merged,
+    transformed,
+    written_out,
+)
 
 pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="make check installs SAM, which this asks")
 
 
-@cache
-def _resources(deployment: str) -> dict[str, dict[str, Any]]:
-    parameters = json.dumps({"Deployment": deployment, "DomainName": "calls.example.com"})
-    command = [str(PYTHON), "-c", TRANSFORM, str(PATH), parameters]
-    environment = {"AWS_DEFAULT_REGION": "eu-west-1"}
-    run = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    resources: dict[str, dict[str, Any]] = json.loads(run.stdout)["Resources"]
-    return resources
+def _resources(deployment: str) -> Resources:
+    return transformed(deployment).own
+
+
+def test_the_stack_makes_what_is_recorded() -> None:
+    """A deliberate change is recorded by `python -m tests.support.transformed`: its difference names the resources."""
+    assert digests() == json.loads(RECORDED.read_text())
+
+
+def test_the_local_stack_and_these_tests_see_what_is_deployed() -> None:
+    """local/cloudformation.py unrolls loops and merges nested stacks as cfn-lint does, which knows AWS's rules."""
+    assert written_out(template()["Resources"]) == merged(expanded())
 
 
 def _of_codedeploy(deployment: str) -> set[str]:
@@ -54,9 +47,9 @@ def test_at_once_makes_nothing_of_codedeploy() -> None:
 
 
 def test_gradually_every_alias_moves_by_codedeploy_which_watches_two_alarms_and_has_our_role() -> None:
-    resources = _resources("Canary10Percent5Minutes")
+    resources = _resources(GRADUAL)
     functions = set(of_type("AWS::Serverless::Function"))
-    assert _of_codedeploy("Canary10Percent5Minutes") == {
+    assert _of_codedeploy(GRADUAL) == {
         "ServerlessDeploymentApplication",
         *(f"{function}DeploymentGroup" for function in functions),
     }
@@ -66,20 +59,20 @@ def test_gradually_every_alias_moves_by_codedeploy_which_watches_two_alarms_and_
         group = resources[f"{function}DeploymentGroup"]["Properties"]
         assert len(group["AlarmConfiguration"]["Alarms"]) == 2
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
-        assert "Canary10Percent5Minutes" in texts(group["DeploymentConfigName"])
+        assert GRADUAL in texts(group["DeploymentConfigName"])
         assert "DeploymentRole.Arn" in ".".join(texts(group["ServiceRoleArn"]))
     assert "CodeDeployServiceRole" not in resources, "SAM's own role may do too much"
 
 
 def test_an_alarm_of_a_deployment_watches_the_version_that_is_brought_in() -> None:
-    resources = _resources("Canary10Percent5Minutes")
+    resources = _resources(GRADUAL)
     for function in of_type("AWS::Serverless::Function"):
         alarm = resources[f"{function.removesuffix('Function')}DeployFailingAlarm"]["Properties"]
         (version,) = (one["Value"] for one in alarm["Dimensions"] if one["Name"] == "ExecutedVersion")
         assert version == resources[f"{function}Aliaslive"]["Properties"]["FunctionVersion"]
 
 
-@pytest.mark.parametrize("deployment", ["AllAtOnce", "Canary10Percent5Minutes"])
+@pytest.mark.parametrize("deployment", ["AllAtOnce", GRADUAL])
 def test_resources_do_not_wait_for_each_other_in_a_circle(deployment: str) -> None:
     resources = _resources(deployment)
     needs = {name: _needed(resource) & set(resources) for name, resource in resources.items()}
@@ -88,7 +81,7 @@ def test_resources_do_not_wait_for_each_other_in_a_circle(deployment: str) -> No
 
 
 def test_a_circle_would_be_noticed() -> None:
-    resources = json.loads(json.dumps(_resources("Canary10Percent5Minutes")))
+    resources = json.loads(json.dumps(_resources(GRADUAL)))
     group = resources["ApiFunctionDeploymentGroup"]["Properties"]
     group["AlarmConfiguration"]["Alarms"][1]["Name"] = {"Ref": "ApiErrorsAlarm"}
     with pytest.raises(CycleError):

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from local import ROOT
+from local.cloudformation import TemplateError
 from local.lambda_functions import Function
 from local.streams import StreamMapping
-from local.template import Route, StreamReader, Template, TemplateError, common_environment
+from local.template import Route, StreamReader, Template, common_environment
 
 SMALL = """
 Transform: AWS::Serverless-2016-10-31

@@ -9,6 +9,7 @@ What the emulator lacks (1.5.33), and what is done about it here; template.yaml 
   statement's own, and does not know dynamodb:LeadingKeys. Roles get the default group's schedules beside their own,
   and dynamodb:BatchExecuteStatement where they may PartiQLInsert; leading keys are held against requests by
   tests/infrastructure/test_permissions.py.
+- It unrolls no loops, and shows a nested stack's resources apart: it is given them unrolled and merged in.
 - It refuses a stack with a resource of a type that it does not know (such as AWS::Logs::QueryDefinition), or with an
   alarm over several metrics. The first are left out, the second are made alarms over the first of their metrics.
 - It is reached without TLS, so the files' bucket refuses everything: its policy is removed.
@@ -38,8 +39,9 @@ from urllib.request import urlopen
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.cloudformation import load
 from tests.support.stack import CommandFailed, Stack, run
-from tests.support.template import ROOT, functions, load
+from tests.support.template import ROOT, functions
 
 REGION = "us-east-1"
 ACCOUNT_ID = "000000000000"
@@ -141,10 +143,15 @@ class MiniStack(Stack):
             if resource["ResourceType"] != "AWS::IAM::Role":
                 continue
             role = resource["PhysicalResourceId"]
-            documents = (
+            documents = [
                 iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
                 for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]
-            )
+            ]
+            for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+                arn = policy["PolicyArn"]
+                version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+                found = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
+                documents.append(found["Document"])
             statements = [more for document in documents for one in document["Statement"] if (more := also(one))]
             if statements:
                 iam.put_role_policy(
@@ -173,8 +180,9 @@ class MiniStack(Stack):
 
 
 def _fit(path: Path) -> None:
-    """Take out of that template what the emulator refuses, as the head of this file says."""
+    """Make that template one that the emulator takes, as the head of this file says."""
     document = load(path)
+    document["Transform"] = "AWS::Serverless-2016-10-31"
     resources, known = document["Resources"], _known_types()
     for name, resource in list(resources.items()):
         kind, properties = resource["Type"], resource.get("Properties", {})

@@ -3,7 +3,7 @@
 `python -m tests.support.sam_local` brings the surroundings up, prints the commands and waits; docs/sam-local.md.
 
 SAM gives a container only those variables that the template declares, so the address of the emulated AWS is declared in
-a copy of the built template, which also says this machine's processor in place of Lambda's.
+a copy of the built template, which has no loops any more and says this machine's processor in place of Lambda's.
 """
 
 import json
@@ -24,6 +24,7 @@ from typing import Any
 
 from local.carrier import Carrier
 from local.clock import Timeline
+from local.cloudformation import load
 from local.http_server import HttpServer, send
 from tests.support import sample_events
 from tests.support.ministack import CREDENTIALS, REGION, STACK, MiniStack, free_port, ministack
@@ -162,12 +163,14 @@ def _create(aws: MiniStack, carrier: Carrier) -> None:
 
 
 def _write_template(aws: MiniStack) -> None:
-    template = FOLDER / "template.yaml"
-    text = template.read_text()
+    path = FOLDER / "template.yaml"
+    document = load(path)
     processor = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-    text = text.replace("    - arm64\n", f"    - {processor}\n")
-    text = text.replace("      Variables:\n", f"      Variables:\n        AWS_ENDPOINT_URL: {aws.endpoint}\n", 1)
-    template.write_text(text)
+    shared = document["Globals"]["Function"]
+    shared["Architectures"] = [processor]
+    shared["Environment"]["Variables"]["AWS_ENDPOINT_URL"] = aws.endpoint
+    document["Resources"]["RedialLayer"]["Properties"]["CompatibleArchitectures"] = [processor]
+    path.write_text(json.dumps(document))  # which is YAML too
 
 
 def _write_environment(aws: MiniStack, carrier_url: str) -> None:

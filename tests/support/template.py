@@ -1,39 +1,13 @@
-"""template.yaml as data, with CloudFormation's short tags in their long form: `!Ref X` is `{"Ref": "X"}`."""
+"""template.yaml as data, loops unrolled and nested stacks merged in, as local/cloudformation.py reads it."""
 
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from local.cloudformation import load
 
 ROOT = Path(__file__).parents[2]
 PATH = ROOT / "template.yaml"
-
-
-class _Loader(yaml.SafeLoader):
-    pass
-
-
-def _long_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
-    match node:
-        case yaml.ScalarNode():
-            value: Any = loader.construct_scalar(node)
-        case yaml.SequenceNode():
-            value = loader.construct_sequence(node, deep=True)
-        case yaml.MappingNode():
-            value = loader.construct_mapping(node, deep=True)
-        case _:
-            raise TypeError(node)
-    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
-
-
-_Loader.add_multi_constructor("!", _long_form)
-
-
-def load(path: Path) -> dict[str, Any]:
-    """A template's whole document."""
-    document: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  a SafeLoader with tags
-    return document
 
 
 @cache
