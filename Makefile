@@ -152,6 +152,10 @@ nightly: .venv/ready ## What takes too long for `make test`: thousands of seeds,
 	  $(MAKE) simulate SEEDS=$(or $(SEEDS),1000) FIRST=$$first LONG=1
 	@$(WITH_PATH) .venv/bin/python -m tests.simulation.interleavings
 
+.PHONY: mutants
+mutants: .venv/ready ## Change one critical line at a time; its test must notice. ARGS='--only "delayed set"'
+	@$(WITH_PATH) .venv/bin/python -m tests.mutants $(ARGS)
+
 .PHONY: protocol
 protocol: .venv/ready ## Search the models of the protocol, and write their results into docs/protocol.md
 	@$(WITH_PATH) .venv/bin/python -m tests.protocol

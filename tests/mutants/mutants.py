@@ -1,0 +1,1072 @@
+"""Changes of one critical line, or of the order of two, and the test that must notice each.
+
+`old` is the text as it stands in the file, and stands there once: who moves or rewrites such a line changes its mutant
+too. `make mutants` runs them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_SOURCES = Path("layers/redial/redial")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`file` (below layers/redial/redial) with `old` replaced by `new`; the test `noticed_by` must then fail.
+
+    `name` says what the changed code does.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    noticed_by: str
+
+    @property
+    def path(self) -> Path:
+        return _SOURCES / self.file
+
+    def applied_to(self, text: str) -> str:
+        """Raises `ValueError` where `old` does not stand there exactly once."""
+        if (times := text.count(self.old)) != 1:
+            raise ValueError(f"{self.name}: its text stands {times} times in {self.file}, and must stand there once")
+        return text.replace(self.old, self.new)
+
+
+@dataclass(frozen=True)
+class Equivalent:
+    """A change that no test can notice, since no promise depends on that line; why."""
+
+    name: str
+    file: str
+    reason: str
+
+
+MUTANTS = (
+    # ---- the store: versions, and a write whose answer was lost ------------------------------------------------------
+    Mutant(
+        "An execution is saved over any version",
+        "adapters/dynamodb/executions.py",
+        'self._put(saved, "v = :read", {":read": {"N": str(execution.version)}})',
+        'self._put(saved, "attribute_exists(pk)", {})',
+        "tests/protocol/test_store_conditions.py::test_an_execution_is_saved_over_the_version_that_was_read",
+    ),
+    Mutant(
+        "A failed condition counts as the writer's own write",
+        "adapters/dynamodb/executions.py",
+        'if error.response.get("Item") != item:',
+        'if error.response.get("Item") is None:',
+        "tests/protocol/test_store_conditions.py::test_of_two_claims_one_wins",
+    ),
+    Mutant(
+        "A writer takes its own write for another's",
+        "adapters/dynamodb/executions.py",
+        'if error.response.get("Item") != item:',
+        "if True:",
+        "tests/protocol/test_store_conditions.py::test_a_write_that_is_sent_again_has_won",
+    ),
+    Mutant(
+        "A contact is removed at any version",
+        "adapters/dynamodb/executions.py",
+        'ConditionExpression="attribute_not_exists(pk) OR v = :read",',
+        'ConditionExpression="attribute_not_exists(pk) OR v <> :read OR v = :read",',
+        "tests/protocol/test_store_conditions.py::test_an_execution_is_removed_at_the_version_that_was_read",
+    ),
+    Mutant(
+        "A batch is saved over any version",
+        "adapters/dynamodb/batches.py",
+        'self._put(saved, "v = :read", {":read": {"N": str(batch.version)}})',
+        'self._put(saved, "attribute_exists(pk)", {})',
+        "tests/protocol/test_store_conditions.py::test_a_batch_is_saved_over_the_version_that_was_read",
+    ),
+    Mutant(
+        "Agents and circuits are written over any version",
+        "adapters/dynamodb/items.py",
+        'return {"ConditionExpression": "v = :read", "ExpressionAttributeValues": to_item({":read": version})}',
+        'return {"ConditionExpression": "attribute_exists(pk)"}',
+        "tests/protocol/test_store_conditions.py::test_an_agent_and_a_circuit_are_saved_over_the_version_that_was_read",
+    ),
+    Mutant(
+        "What BatchGetItem left over is dropped",
+        "adapters/dynamodb/leftovers.py",
+        'return list(left["Keys"]) if left else []',
+        "return []",
+        "tests/protocol/test_partial_answers.py::test_executions_are_all_read",
+    ),
+    Mutant(
+        "Contacts that BatchExecuteStatement left over are dropped",
+        "adapters/dynamodb/executions.py",
+        "return [one for one, code in zip(statements, errors, strict=True) if code in _TRY_AGAIN]",
+        "return []",
+        "tests/protocol/test_partial_answers.py::test_contacts_are_all_stored",
+    ),
+    Mutant(
+        "Items left over are asked for again without a pause",
+        "adapters/dynamodb/leftovers.py",
+        "        if left:\n            sleep(",
+        "        if not left:\n            sleep(",
+        "tests/protocol/test_partial_answers.py"
+        "::test_pauses_double_while_nothing_is_done_and_begin_anew_when_something_is",
+    ),
+    # ---- the claim ---------------------------------------------------------------------------------------------------
+    Mutant(
+        "The carrier is asked before the claim is stored",
+        "usecases/dial_attempt.py",
+        "        claim = execution.claim(now, caller, shard, token=lease).lease_delivery(lease, now)\n",
+        "        claim = execution.claim(now, caller, shard, token=lease).lease_delivery(lease, now)\n"
+        "        early = carrier.place(call_request(claim, agent, self.callback_url))\n"
+        "        carrier = type('Asked', (), {'place': lambda self, request: early})()\n",
+        "tests/protocol/test_one_dial.py::test_the_claim_is_stored_before_the_carrier_is_asked",
+    ),
+    Mutant(
+        "All invocations claim with the same token",
+        "usecases/dial_attempt.py",
+        "token=lease)",
+        'token="dial")',
+        "tests/protocol/test_one_dial.py::test_each_invocation_claims_with_a_token_of_its_own",
+    ),
+    Mutant(
+        "Any claim counts as the invocation's own",
+        "usecases/dial_attempt.py",
+        "return stored if claimed_by[-1:] == [lease] and waits and in_time else None",
+        "return stored if claimed_by and waits and in_time else None",
+        "tests/protocol/test_answers_are_kept.py::test_a_claim_of_another_invocation_is_left_alone",
+    ),
+    Mutant(
+        "A claim of minutes ago is still dialled by the one who made it",
+        "usecases/dial_attempt.py",
+        "return stored if claimed_by[-1:] == [lease] and waits and in_time else None",
+        "return stored if claimed_by[-1:] == [lease] and waits else None",
+        "tests/protocol/test_one_dial.py::test_a_claim_that_is_too_old_is_left_to_the_sweeper",
+    ),
+    Mutant(
+        "The circuit is told before the answer is stored",
+        "usecases/dial_attempt.py",
+        "        result = carrier.place(call_request(claimed, agent, self.callback_url))\n",
+        "        result = carrier.place(call_request(claimed, agent, self.callback_url))\n"
+        "        self.circuits.tell(claimed.account_id, claimed.provider, result, admission.probing)\n",
+        "tests/protocol/test_answers_are_kept.py::test_the_carriers_answer_is_stored_before_the_circuit_is_told",
+    ),
+    Mutant(
+        "A call is dialled before its time",
+        "usecases/dial_attempt.py",
+        "        if due is None or due > now:\n            self._return_line(execution, execution.state",
+        "        if due is None:\n            self._return_line(execution, execution.state",
+        "tests/protocol/test_one_dial.py::test_a_dial_that_comes_before_its_time_leaves",
+    ),
+    Mutant(
+        "What follows from an answer is left out where the answer to its record is lost",
+        "usecases/dial_attempt.py",
+        "if after is not None:  # what follows",
+        "if after is not None and after is not before:  # what follows",
+        "tests/protocol/test_answers_are_kept.py"
+        "::test_what_follows_from_an_answer_follows_also_where_the_answer_to_its_record_is_lost",
+    ),
+    Mutant(
+        "No answer from the carrier counts as not placed",
+        "adapters/carriers/twilio.py",
+        'return Unknown(f"no answer from Twilio: {error}")',
+        'return NotPlaced(f"no answer from Twilio: {error}")',
+        "tests/unit/test_twilio.py::test_what_may_have_placed_a_call_is_unknown",
+    ),
+    # ---- lines -------------------------------------------------------------------------------------------------------
+    Mutant(
+        "One more line is given out than there are",
+        "adapters/dynamodb/lines.py",
+        "AND size(holders) < :capacity)",
+        "AND size(holders) <= :capacity)",
+        "tests/integration/test_store_model.py::test_of_many_who_ask_at_once_no_more_are_given_a_line_than_there_are",
+    ),
+    Mutant(
+        "A line is kept after the limit was lowered",
+        "adapters/dynamodb/lines.py",
+        "holders.#id.a <= :attempt AND size(holders) <= :capacity) OR",
+        "holders.#id.a <= :attempt) OR",
+        "tests/protocol/test_store_conditions.py::test_a_line_is_not_kept_beyond_a_lowered_limit",
+    ),
+    Mutant(
+        "An earlier attempt takes a line back from the next one",
+        "adapters/dynamodb/lines.py",
+        "holders.#id.a <= :attempt AND size",
+        "attribute_exists(holders) AND size",
+        "tests/protocol/test_store_conditions.py::test_an_earlier_attempt_takes_no_line_from_a_later_one",
+    ),
+    Mutant(
+        "A line is handed over although the limit was lowered",
+        "adapters/dynamodb/lines.py",
+        "AND attribute_not_exists(holders.#to) AND size(holders) <= :capacity",
+        "AND attribute_not_exists(holders.#to) AND (size(holders) <= :capacity OR size(holders) > :capacity)",
+        "tests/protocol/test_store_conditions.py::test_no_line_is_handed_over_beyond_a_lowered_limit",
+    ),
+    Mutant(
+        "A line is handed to a call that holds one",
+        "adapters/dynamodb/lines.py",
+        "AND attribute_not_exists(holders.#to) AND size",
+        "AND size",
+        "tests/integration/test_store_model.py"
+        "::test_a_line_is_not_handed_over_to_who_was_given_another_in_the_same_moment",
+    ),
+    Mutant(
+        "A line is handed over within an execution",
+        "adapters/dynamodb/lines.py",
+        "        if to.execution_id == execution_id:\n",
+        "        if to.execution_id == execution_id and to.attempt == attempt:\n",
+        "tests/integration/test_store_model.py::test_a_line_is_not_handed_over_within_an_execution",
+    ),
+    Mutant(
+        "Every shard has the agent's whole limit",
+        "usecases/lines.py",
+        "return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls - shard * LINES_PER_SHARD))",
+        "return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls))",
+        "tests/protocol/test_queue_and_lines.py::test_the_lines_of_all_shards_add_up_to_the_limit",
+    ),
+    Mutant(
+        "Nothing looks into the queue after a line was freed",
+        "usecases/lines.py",
+        "    _fill(agent, shard, holders, lines, functions, now)\n    return has_room\n",
+        "    return has_room\n",
+        "tests/integration/test_queue_of_batches.py"
+        "::test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_that_is_freed",
+    ),
+    Mutant(
+        "A waiter looks at the queue before it joins it",
+        "usecases/lines.py",
+        "    lines.enqueue(agent.agent_id, who)\n"
+        "    waiters = lines.queue(agent.agent_id).waiters\n"
+        "    if waiters and waiters[0].execution_id == who.execution_id:\n",
+        "    waiters = lines.queue(agent.agent_id).waiters\n"
+        "    lines.enqueue(agent.agent_id, who)\n"
+        "    if not waiters or waiters[0].execution_id == who.execution_id:\n",
+        "tests/protocol/test_queue_and_lines.py::test_a_waiter_joins_the_queue_before_it_looks_who_is_first",
+    ),
+    Mutant(
+        "A waiter tries the first shard only",
+        "usecases/lines.py",
+        "    if waiters and waiters[0].execution_id == who.execution_id:\n        fill(agent, range(shards(agent)),",
+        "    if waiters and waiters[0].execution_id == who.execution_id:\n        fill(agent, range(1),",
+        "tests/protocol/test_queue_and_lines.py::test_a_waiter_tries_every_shard",
+    ),
+    Mutant(
+        "A call is started before it leaves the queue",
+        "usecases/lines.py",
+        "    if turn.waits:\n"
+        "        lines.dequeue(agent.agent_id, turn.waiter)\n"
+        "    functions.dial(turn.waiter.execution_id, turn.waiter.attempt, shard, turn.at, turn.room)\n",
+        "    functions.dial(turn.waiter.execution_id, turn.waiter.attempt, shard, turn.at, turn.room)\n"
+        "    if turn.waits:\n"
+        "        lines.dequeue(agent.agent_id, turn.waiter)\n",
+        "tests/protocol/test_queue_and_lines.py::test_a_call_leaves_the_queue_before_it_is_started",
+    ),
+    Mutant(
+        "A call that holds a line and stands first in the queue is not started",
+        "usecases/lines.py",
+        "    if waiters and waiters[0].execution_id in holders and acquire(",
+        "    if waiters and waiters[0].execution_id not in holders and acquire(",
+        "tests/protocol/test_queue_and_lines.py::test_a_call_that_was_given_a_line_and_not_started_is_started",
+    ),
+    Mutant(
+        "A contact whose turn was taken without a line does not wait in the queue",
+        "usecases/lines.py",
+        "    if not turn.waits and turn.room is None:\n",
+        "    if turn.waits and turn.room is None:\n",
+        "tests/protocol/test_queue_and_lines.py::test_a_contact_whose_turn_came_without_a_line_waits_in_the_queue",
+    ),
+    Mutant(
+        "Retries that are due wait their turn behind first dials",
+        "usecases/lines.py",
+        "        if first is not None and first.retry:\n",
+        "        if first is not None and not first.retry:\n",
+        "tests/integration/test_queue_of_batches.py::test_due_retries_go_before_batches",
+    ),
+    Mutant(
+        "A single call waits behind every contact of a batch",
+        "usecases/lines.py",
+        "first.ready_at <= standing.served_at):",
+        "first.ready_at <= standing.served_at and False):",
+        "tests/integration/test_queue_of_batches.py"
+        "::test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most",
+    ),
+    Mutant(
+        "A paused batch's contacts are given lines",
+        "usecases/lines.py",
+        "    if standing.paused or (",
+        "    if (",
+        "tests/protocol/test_queue_and_lines.py::test_a_paused_batchs_delayed_set_is_passed_over",
+    ),
+    Mutant(
+        "Starts are given out by an old next start",
+        "adapters/dynamodb/lines.py",
+        'return ", nx = :next", " AND nx = :nx", values',
+        'return ", nx = :next", " AND (nx = :nx OR attribute_exists(nx))", values',
+        "tests/protocol/test_queue_and_lines.py::test_a_start_is_given_out_once_by_a_batchs_rate",
+    ),
+    Mutant(
+        "Lines are not looked after for 12 hours",
+        "usecases/lines.py",
+        "LINES_CHECK = timedelta(minutes=3)",
+        "LINES_CHECK = timedelta(hours=12)",
+        "tests/protocol/test_time_constants.py::test_lines_are_looked_after_within_fifteen_minutes",
+    ),
+    # ---- a line is passed on only after a save -----------------------------------------------------------------------
+    Mutant(
+        "A dial that changes nothing gives its line away without a save",
+        "usecases/dial_attempt.py",
+        "        elif shard is not None:\n            saved = self.executions.save(execution.with_due(now))\n",
+        "",
+        "tests/protocol/test_lines_are_kept.py::test_a_dial_that_read_an_old_version_gives_no_line_away",
+    ),
+    Mutant(
+        "A line that was acquired again is given away",
+        "usecases/dial_attempt.py",
+        "self.lines, self.functions, now, acquired_at)",
+        "self.lines, self.functions, now, None)",
+        "tests/protocol/test_lines_are_kept.py"
+        "::test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away",
+    ),
+    Mutant(
+        "A dial that finds the limit lowered frees its line without a save",
+        "usecases/dial_attempt.py",
+        "            if waiting is not execution or frees:\n",
+        "            if waiting is not execution:\n",
+        "tests/protocol/test_one_dial.py::test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_claimed_attempt",
+    ),
+    Mutant(
+        "A long wait for the carrier keeps its line",
+        "domain/execution.py",
+        "state.attempt.line if keeps_line else None)",
+        "state.attempt.line)",
+        "tests/protocol/test_lines_are_kept.py"
+        "::test_a_call_that_the_carrier_puts_off_for_long_gives_its_line_up_and_takes_one_again",
+    ),
+    # ---- stops and pauses --------------------------------------------------------------------------------------------
+    Mutant(
+        "The stop of a batch does not look at line holders",
+        "usecases/batches.py",
+        "    for execution in _contacts_about_to_be_dialled(batch, executions, agents, lines):\n        stop_waiting(",
+        "    for execution in ():\n        stop_waiting(",
+        "tests/protocol/test_a_batch_is_held_at_once.py::test_a_contact_that_holds_its_line_is_stopped_with_its_batch",
+    ),
+    Mutant(
+        "A pause does not make dials lose",
+        "usecases/batches.py",
+        "        await_dials(after, executions, agents, lines)\n",
+        "        pass\n",
+        "tests/protocol/test_a_batch_is_held_at_once.py"
+        "::test_a_contact_that_holds_its_line_waits_when_its_batch_is_paused_and_is_dialled_when_it_is_resumed",
+    ),
+    Mutant(
+        "The stop of an agent does not look at line holders",
+        "usecases/stop.py",
+        "    stopped = stop_line_holders(agent, executions, agents, batches, lines, timers, functions, now)\n",
+        "    stopped: list[str] = []\n",
+        "tests/protocol/test_stops.py"
+        "::test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its_line",
+    ),
+    Mutant(
+        "A stop looks at the shards of today's limit only",
+        "usecases/stop.py",
+        "for shard in shards_in_use(agent) for one in",
+        "for shard in range(1) for one in",
+        "tests/protocol/test_stops.py::test_a_dial_that_holds_its_line_is_seen_by_a_stop_whatever_the_limit_has_become",
+    ),
+    Mutant(
+        "A stop of an agent leaves no mark",
+        "usecases/stop.py",
+        "return agents.save(replace(agent, stopped_before=now))",
+        "return agents.save(agent)",
+        "tests/protocol/test_stops.py"
+        "::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
+    ),
+    Mutant(
+        "Dial judges by the agent as it was before the line",
+        "usecases/dial_attempt.py",
+        "        shard = self._take_line(execution, known, held, now)\n"
+        "        agent = self.agents.get(execution.account_id, execution.agent_id)\n",
+        "        shard = self._take_line(execution, known, held, now)\n        agent = known\n",
+        "tests/protocol/test_stops.py"
+        "::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
+    ),
+    Mutant(
+        "Dial does not ask whether the batch was stopped",
+        "usecases/stop.py",
+        "        if not batch.may_dial:\n",
+        "        if batch.deleted_at is not None:\n",
+        "tests/protocol/test_one_dial.py::test_a_batchs_contact_is_dialled_only_while_its_batch_runs",
+    ),
+    Mutant(
+        "A batch counts from its upload where its agent was stopped",
+        "usecases/stop.py",
+        "asked_at = batch.start_asked_at",
+        "asked_at = batch.created_at",
+        "tests/protocol/test_stops.py"
+        "::test_a_batch_uploaded_before_a_stop_of_its_agent_runs_in_full_when_it_is_scheduled_after_it",
+    ),
+    Mutant(
+        "A retry is announced after a stop",
+        "usecases/stop.py",
+        "return after if reason is None else after.without_retry(reason)",
+        "return after",
+        "tests/protocol/test_stops.py::test_a_call_that_the_carrier_refuses_after_a_stop_announces_no_retry",
+    ),
+    Mutant(
+        "A call that is being dialled is stopped",
+        "domain/execution.py",
+        '        if not self.state.is_waiting:\n            raise ValueError("only a waiting call can be stopped")\n',
+        "",
+        "tests/unit/test_execution.py::test_stop_works_while_waiting_and_not_once_claimed",
+    ),
+    Mutant(
+        "A stopped call keeps its schedule",
+        "usecases/stop.py",
+        "        timers.cancel_dial(execution.id, state.timer[0])\n",
+        "        pass\n",
+        "tests/protocol/test_one_dial.py::test_a_stopped_call_leaves_no_schedule",
+    ),
+    Mutant(
+        "A paused batch's contacts are dialled",
+        "usecases/dial_attempt.py",
+        "        if batch.paused:\n",
+        "        if batch.paused and batch.deleted_at is not None:\n",
+        "tests/protocol/test_one_dial.py::test_a_batchs_contact_is_dialled_only_while_its_batch_runs",
+    ),
+    # ---- the delayed set ---------------------------------------------------------------------------------------------
+    Mutant(
+        "The delayed set's next time is removed without a condition",
+        "adapters/dynamodb/lines.py",
+        'update, "rf = :read", values)',
+        'update, "attribute_exists(pk) OR rf = :read", values)',
+        "tests/protocol/test_store_conditions.py::test_the_delayed_sets_next_time_is_only_moved_as_it_was_read",
+    ),
+    Mutant(
+        "Nothing looks again after the delayed set's next time was moved",
+        "adapters/dynamodb/lines.py",
+        "        first = self._first_takeable(standing.batch_id, now)\n"
+        "        if first is not None and (following is None or first < following):\n",
+        "        first = following\n        if first is not None and following is None:\n",
+        "tests/protocol/test_store_conditions.py"
+        "::test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_after_it",
+    ),
+    Mutant(
+        "A contact enters the delayed set after its next time was lowered",
+        "adapters/dynamodb/lines.py",
+        "        self._client.put_item(TableName=self._table, Item=to_item(item))\n"
+        '        first = {"rf": to_ms(waiter.ready_at), "rw": waiter.execution_id}\n',
+        '        first = {"rf": to_ms(waiter.ready_at), "rw": waiter.execution_id}\n'
+        "        self._lower_room_from(standing_agent_id, batch_id, waiter.ready_at)\n"
+        "        self._client.put_item(TableName=self._table, Item=to_item(item))\n"
+        "        return True\n",
+        "tests/protocol/test_store_conditions.py::test_a_contact_is_in_the_delayed_set_before_its_next_time_is_lowered",
+    ),
+    Mutant(
+        "A batch's check does not correct the delayed set",
+        "usecases/carry_on_batch.py",
+        "        if self.lines.correct_room(batch.agent_id, batch.id, now):\n",
+        "        if False:\n",
+        "tests/protocol/test_delayed_set.py::test_a_lost_wake_up_is_found_by_the_batchs_check_and_counted",
+    ),
+    Mutant(
+        "The recount does not look for missing entries of the delayed set",
+        "usecases/carry_on_batch.py",
+        "        self._restore_entries(batch, [one for one in contacts if one.state.in_room"
+        " and one.state.is_waiting], repairs)\n",
+        "",
+        "tests/protocol/test_delayed_set.py::test_a_contact_without_its_entry_enters_again_after_a_quiet_hour",
+    ),
+    Mutant(
+        "A contact that has left the delayed set enters it again",
+        "usecases/carry_on_batch.py",
+        "if current is not None and current.version == versions[entry.execution_id]:",
+        "if current is not None:",
+        "tests/protocol/test_delayed_set.py"
+        "::test_a_contact_that_leaves_while_its_entry_is_looked_for_is_not_entered_again",
+    ),
+    Mutant(
+        "A contact that was taken from the delayed set is taken again at once",
+        "adapters/dynamodb/lines.py",
+        "AND (attribute_not_exists(tk) OR tk <= :old)",
+        "AND (attribute_not_exists(tk) OR tk <= :old OR tk > :old)",
+        "tests/protocol/test_store_conditions.py"
+        "::test_of_two_that_see_the_same_contact_in_the_delayed_set_one_takes_it",
+    ),
+    Mutant(
+        "A contact that was taken and not dialled is not taken again for a day",
+        "adapters/dynamodb/lines.py",
+        "_TAKEN = timedelta(minutes=5)",
+        "_TAKEN = timedelta(days=1)",
+        "tests/integration/test_queue_of_batches.py"
+        "::test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes",
+    ),
+    # ---- batches -----------------------------------------------------------------------------------------------------
+    Mutant(
+        "A row is taken beyond the last",
+        "adapters/dynamodb/lines.py",
+        'f"nr <= la AND (attribute_not_exists(pa)',
+        'f"nr <= nr AND (attribute_not_exists(pa)',
+        "tests/protocol/test_store_conditions.py::test_no_row_of_a_batch_is_taken_beyond_the_last",
+    ),
+    Mutant(
+        "Contacts left behind stay there",
+        "usecases/carry_on_batch.py",
+        "            if self.lines.enqueue(batch.agent_id, entry):\n",
+        "            if False:\n",
+        "tests/integration/test_batches.py::test_a_contact_that_was_passed_over_is_found_by_the_batchs_check",
+    ),
+    Mutant(
+        "A running batch is not looked after for 12 hours",
+        "domain/batch.py",
+        "RUNNING_CHECK = timedelta(minutes=10)",
+        "RUNNING_CHECK = timedelta(hours=12)",
+        "tests/protocol/test_time_constants.py::test_a_running_batch_is_looked_after_within_fifteen_minutes",
+    ),
+    Mutant(
+        "Two invocations work at a batch at once",
+        "domain/batch.py",
+        "self.worker_until > now:\n            return None\n",
+        "self.worker_until > now:\n            pass\n",
+        "tests/unit/test_batch.py::test_only_one_works_at_a_batch_until_its_lease_is_over",
+    ),
+    Mutant(
+        "A removed batch leaves its id free",
+        "domain/batch.py",
+        "TOMBSTONE_LIFE = timedelta(hours=25)",
+        "TOMBSTONE_LIFE = timedelta(hours=1)",
+        "tests/protocol/test_deleted_batches.py::test_a_tombstone_outlives_the_idempotency_key_and_is_worked_on_once",
+    ),
+    Mutant(
+        "A tombstone is not looked at again",
+        "domain/batch.py",
+        'return "delete again" if not self.cleared and now >= last_look else None',
+        "return None",
+        "tests/protocol/test_deleted_batches.py::test_what_an_invocation_stored_after_the_removal_is_removed_too",
+    ),
+    Mutant(
+        "A removed contact leaves its queue entry",
+        "usecases/carry_on_batch.py",
+        "            self.lines.dequeue(execution.agent_id, waiter(execution))  # first",
+        "            pass  # first",
+        "tests/protocol/test_deleted_batches.py::test_a_queue_entry_does_not_outlive_its_execution",
+    ),
+    Mutant(
+        "A contact's id does not follow from its row",
+        "domain/batch.py",
+        "return str(uuid.uuid5(uuid.UUID(batch_id), str(row)))",
+        "return str(uuid.uuid4())",
+        "tests/unit/test_batch.py"
+        "::test_a_contacts_id_follows_from_batch_and_row_and_waits_for_its_turn_without_a_due_time",
+    ),
+    # ---- counts ------------------------------------------------------------------------------------------------------
+    Mutant(
+        "A stream record counts twice",
+        "usecases/tally.py",
+        "if after is None or move.number > after]",
+        "if after is None or move.number >= after]",
+        "tests/integration/test_queue_of_batches.py::test_records_that_come_again_in_any_portions_are_counted_once",
+    ),
+    Mutant(
+        "A shard is counted from an old place",
+        "adapters/dynamodb/batches.py",
+        'ConditionExpression="sn = :after",',
+        'ConditionExpression="sn = :after OR attribute_exists(pk)",',
+        "tests/integration/test_queue_of_batches.py::test_nobody_counts_a_shard_from_an_old_place",
+    ),
+    Mutant(
+        "A batch is complete while a contact is not final",
+        "domain/batch.py",
+        "return final == contacts == sum(counts.values())",
+        "return final <= contacts == sum(counts.values())",
+        "tests/unit/test_batch.py::test_a_batch_is_over_when_every_contact_is_final",
+    ),
+    Mutant(
+        "Contacts are never recounted",
+        "usecases/carry_on_batch.py",
+        "            finished = self._compare_counts(batch, seconds_left, repairs)\n",
+        "            finished = True\n",
+        "tests/protocol/test_batch_counts.py::test_a_batch_of_which_a_record_was_lost_completes_and_says_right_counts",
+    ),
+    Mutant(
+        "A recount is believed although records were counted meanwhile",
+        "usecases/carry_on_batch.py",
+        "        moves = counted.position != recount.position\n",
+        "        moves = False\n",
+        "tests/protocol/test_recount_conditions.py::test_a_recount_during_which_a_record_was_counted_is_made_again",
+    ),
+    Mutant(
+        "A recount is believed although a contact has changed in this moment",
+        "usecases/carry_on_batch.py",
+        "        moves = moves or (recount.newest is not None and recount.newest > now - RUNNING_CHECK)\n",
+        "",
+        "tests/protocol/test_recount_conditions.py::test_a_recount_of_contacts_that_have_just_changed_is_made_again",
+    ),
+    Mutant(
+        "A correction outlasts the next record",
+        "usecases/tally.py",
+        "recount.corrected is not None and recount.position == counted.position:",
+        "recount.corrected is not None:",
+        "tests/protocol/test_batch_counts.py::test_a_correction_holds_until_another_record_is_counted",
+    ),
+    # ---- delivery ----------------------------------------------------------------------------------------------------
+    Mutant(
+        "Two invocations deliver one execution's events at once",
+        "domain/delivery.py",
+        "self.lease_until > now:\n            return False\n",
+        "self.lease_until > now:\n            pass\n",
+        "tests/unit/test_execution.py::test_one_lease_at_a_time_and_a_dead_one_is_taken_over",
+    ),
+    Mutant(
+        "A dead delivery lease is never taken over",
+        "domain/delivery.py",
+        "self.lease_until is not None and self.lease_until > now:",
+        "self.lease_until is not None:",
+        "tests/unit/test_execution.py::test_one_lease_at_a_time_and_a_dead_one_is_taken_over",
+    ),
+    Mutant(
+        "A delivery lease is shorter than an invocation",
+        "domain/delivery.py",
+        "LEASE = timedelta(seconds=90)",
+        "LEASE = timedelta(seconds=45)",
+        "tests/protocol/test_time_constants.py::test_a_lease_outlasts_the_invocation_that_holds_it",
+    ),
+    Mutant(
+        "A lease that is about to end is not renewed",
+        "usecases/deliver_events.py",
+        "until is not None and until - now >= _LEASE_NEEDED:",
+        "until is not None:",
+        "tests/protocol/test_delivery_leases.py"
+        "::test_a_lease_lasts_as_long_as_the_invocation_that_sends_under_it_may_run",
+    ),
+    Mutant(
+        "What was handed over with the lease is believed however old it is",
+        "usecases/deliver_events.py",
+        "until is not None and until - self.now() >= LEASE - KNOWN_FOR",
+        "until is not None",
+        "tests/protocol/test_delivery_leases.py::test_what_was_handed_over_with_a_lease_is_read_again_when_it_is_old",
+    ),
+    Mutant(
+        "A delivery lease is kept after the last event",
+        "usecases/deliver_events.py",
+        "updated = replace(updated, delivery=updated.delivery.release())",
+        "pass",
+        "tests/protocol/test_delivery_leases.py::test_a_lease_is_given_back_with_the_last_event",
+    ),
+    Mutant(
+        "An invocation that has lost its lease writes all the same",
+        "usecases/deliver_events.py",
+        "if read is None or read.delivery.lease != lease:",
+        "if read is None:",
+        "tests/protocol/test_delivery_leases.py::test_an_invocation_that_has_lost_its_lease_leaves_the_others_alone",
+    ),
+    Mutant(
+        "An event overtakes the one that was not taken",
+        "usecases/deliver_events.py",
+        "            if not answer.accepted and answer.status != GONE:\n                break\n",
+        "",
+        "tests/protocol/test_delivery_leases.py::test_no_event_overtakes_one_that_was_not_taken",
+    ),
+    Mutant(
+        "An event is tried again before its time",
+        "domain/delivery.py",
+        "return self.next_try_at is None or self.next_try_at <= now",
+        "return True",
+        "tests/unit/test_delivery.py::test_nobody_may_send_while_the_event_in_front_waits_or_another_sends",
+    ),
+    Mutant(
+        "Replayed events are sent after the others",
+        "domain/delivery.py",
+        "return (*delivery.replaying, *range(delivery.settled + 1, last_sequence + 1))",
+        "return (*range(delivery.settled + 1, last_sequence + 1), *delivery.replaying)",
+        "tests/protocol/test_delivery_leases.py::test_events_that_are_replayed_go_before_those_that_were_never_sent",
+    ),
+    Mutant(
+        "An event that is given up is not listed",
+        "wire/stored_execution.py",
+        "    if execution.delivery.undelivered:\n",
+        "    if execution.delivery.undelivered and execution.delivery.replaying:\n",
+        "tests/protocol/test_given_up_events_are_listed.py"
+        "::test_an_event_that_is_given_up_while_a_replay_ends_is_listed",
+    ),
+    Mutant(
+        "An event that is given up counts as accepted",
+        "domain/delivery.py",
+        "            return replace(self._settle(tried), undelivered=given_up)\n",
+        "            return self._settle(tried)\n",
+        "tests/unit/test_delivery.py::test_gone_ends_it_at_once",
+    ),
+    # ---- whether and when a retry follows ----------------------------------------------------------------------------
+    Mutant(
+        "Nothing is retried",
+        "domain/retry.py",
+        "    if config is None or not config.enabled:\n",
+        "    if config is None or config.enabled:\n",
+        "tests/unit/test_retry.py::test_each_retry_waits_its_own_interval_from_the_end_of_the_attempt",
+    ),
+    Mutant(
+        "Every retry waits the first interval",
+        "domain/retry.py",
+        "intervals[min(retry, len(intervals)) - 1]",
+        "intervals[0]",
+        "tests/unit/test_retry.py::test_each_retry_waits_its_own_interval_from_the_end_of_the_attempt",
+    ),
+    Mutant(
+        "One retry more than asked for",
+        "domain/retry.py",
+        "    if made > config.max_retries:\n",
+        "    if made > config.max_retries + 1:\n",
+        "tests/unit/test_retry.py::test_attempts_never_exceed_one_plus_max_retries",
+    ),
+    Mutant(
+        "A voicemail is always retried",
+        "domain/retry.py",
+        "        if not config.retry_on_voicemail:\n",
+        "        if config.retry_on_voicemail and False:\n",
+        "tests/unit/test_retry.py::test_voicemail_is_retried_only_where_asked_for",
+    ),
+    Mutant(
+        "A number that does not exist is dialled again",
+        "domain/retry.py",
+        "    if outcome.for_good:\n",
+        "    if outcome.for_good and config is None:\n",
+        "tests/unit/test_retry.py::test_a_number_that_does_not_exist_is_not_dialled_again",
+    ),
+    Mutant(
+        "Every failure is retried, whatever was asked for",
+        "domain/retry.py",
+        "    elif outcome.status not in config.retry_on_statuses:\n",
+        "    elif outcome.status is Status.COMPLETED:\n",
+        "tests/unit/test_retry.py::test_only_the_named_statuses_are_retried",
+    ),
+    Mutant(
+        "An interval counts from the claim",
+        "domain/execution.py",
+        "match decide(self.retry_config, state.attempts, outcome, ended_at):",
+        "match decide(self.retry_config, state.attempts, outcome, state.claimed_at or ended_at):",
+        "tests/unit/test_execution.py::test_a_failed_attempt_is_reported_and_then_scheduled_from_its_end",
+    ),
+    # ---- reports -----------------------------------------------------------------------------------------------------
+    Mutant(
+        "A status moves back",
+        "domain/execution.py",
+        "        if rank(report.status) <= rank(result.state.status):\n",
+        "        if rank(report.status) == rank(result.state.status):\n",
+        "tests/unit/test_execution.py::test_within_an_attempt_a_status_only_moves_forward",
+    ),
+    Mutant(
+        "A report on another call counts",
+        "domain/execution.py",
+        "        if spoken_of.call_id not in (None, report.call_id):\n            return self\n",
+        "",
+        "tests/unit/test_execution.py::test_a_report_about_another_call_changes_nothing",
+    ),
+    Mutant(
+        "A report on an earlier attempt moves the present one",
+        "domain/execution.py",
+        "        if attempt != current.number or not (state.is_dialling or state.is_live):\n",
+        "        if not (state.is_dialling or state.is_live):\n",
+        "tests/unit/test_execution.py::test_an_earlier_attempts_callback_changes_nothing",
+    ),
+    Mutant(
+        "A lost attempt is reopened although its retry is being dialled",
+        "domain/execution.py",
+        "        if self.state.is_waiting and attempt == self.state.attempt.number - 1:\n",
+        "        if attempt == self.state.attempt.number - 1:\n",
+        "tests/protocol/test_late_reports.py"
+        "::test_once_the_retry_is_claimed_the_late_call_is_recorded_beside_its_attempt",
+    ),
+    Mutant(
+        "A lost attempt is not reopened",
+        "domain/execution.py",
+        "        if self.state.is_waiting and attempt == self.state.attempt.number - 1:\n",
+        "        if self.state.is_waiting and attempt == self.state.attempt.number + 1:\n",
+        "tests/protocol/test_late_reports.py"
+        "::test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped",
+    ),
+    Mutant(
+        "Any failed attempt is reopened",
+        "domain/execution.py",
+        "        if not spoken_of.lost:\n",
+        "        if not spoken_of.lost and spoken_of.ended_at is None:\n",
+        "tests/unit/test_execution.py::test_an_earlier_attempts_callback_changes_nothing",
+    ),
+    Mutant(
+        "The retry of a reopened attempt keeps its schedule",
+        "usecases/record_report.py",
+        "    if reopened:\n        leave_waiting(before, lines, timers)\n",
+        "",
+        "tests/protocol/test_late_reports.py"
+        "::test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped",
+    ),
+    Mutant(
+        "A clock that goes back takes updated_at with it",
+        "domain/execution.py",
+        "result.append(change if change.at >= earliest else replace(change, at=earliest))",
+        "result.append(change)",
+        "tests/unit/test_execution.py::test_updated_at_strictly_rises_even_when_clocks_go_back",
+    ),
+    # ---- deadlines ---------------------------------------------------------------------------------------------------
+    Mutant(
+        "The sweeper asks about a call while its dial may still run",
+        "domain/execution.py",
+        "CLAIM_GRACE = timedelta(minutes=2)",
+        "CLAIM_GRACE = timedelta(seconds=30)",
+        "tests/protocol/test_time_constants.py::test_nothing_is_doubted_while_its_dial_may_still_run",
+    ),
+    Mutant(
+        "A line is taken from a call between line and claim",
+        "usecases/sweep.py",
+        "LINE_GRACE = timedelta(minutes=2)",
+        "LINE_GRACE = timedelta(seconds=30)",
+        "tests/protocol/test_time_constants.py::test_nothing_is_doubted_while_its_dial_may_still_run",
+    ),
+    Mutant(
+        "An unknown call is given up after two minutes",
+        "domain/execution.py",
+        "UNKNOWN_DEADLINE = timedelta(minutes=6)",
+        "UNKNOWN_DEADLINE = timedelta(minutes=2)",
+        "tests/protocol/test_time_constants.py::test_an_unknown_call_is_given_up_after_five_to_ten_minutes",
+    ),
+    Mutant(
+        "An unknown call is looked for all day",
+        "domain/execution.py",
+        "UNKNOWN_DEADLINE = timedelta(minutes=6)",
+        "UNKNOWN_DEADLINE = timedelta(hours=24)",
+        "tests/protocol/test_time_constants.py::test_an_unknown_call_is_given_up_after_five_to_ten_minutes",
+    ),
+    Mutant(
+        "A lost timer is not looked after for 6 hours",
+        "domain/delivery.py",
+        "TIMER_GRACE = timedelta(minutes=3)",
+        "TIMER_GRACE = timedelta(hours=6)",
+        "tests/protocol/test_time_constants.py::test_a_lost_timer_is_looked_after_within_five_minutes",
+    ),
+    Mutant(
+        "A ringing call is not asked about for 6 hours",
+        "domain/execution.py",
+        "RINGING_CHECK = timedelta(minutes=3)",
+        "RINGING_CHECK = timedelta(hours=6)",
+        "tests/protocol/test_time_constants.py::test_a_silent_call_is_asked_about_within_minutes",
+    ),
+    Mutant(
+        "An answered call is not asked about for 6 hours",
+        "domain/execution.py",
+        "CALL_CHECK = timedelta(minutes=15)",
+        "CALL_CHECK = timedelta(hours=6)",
+        "tests/protocol/test_time_constants.py::test_a_silent_call_is_asked_about_within_minutes",
+    ),
+    Mutant(
+        "A waiting call's queue entry is not checked for a day",
+        "domain/execution.py",
+        "QUEUE_CHECK = timedelta(minutes=3)\n",
+        "QUEUE_CHECK = timedelta(days=1)\n",
+        "tests/protocol/test_time_constants.py::test_a_queued_call_is_looked_after_within_five_minutes",
+    ),
+    Mutant(
+        "A call ends as `error` after ten minutes without a line",
+        "domain/execution.py",
+        "LATEST_START = timedelta(hours=24)",
+        "LATEST_START = timedelta(minutes=10)",
+        "tests/protocol/test_time_constants.py::test_the_carriers_refusals_end_a_call_after_a_day_and_not_before",
+    ),
+    Mutant(
+        "The carrier's refusals are counted from the contact's creation",
+        "domain/execution.py",
+        "count, since = last.count + 1, last.since or last.at",
+        "count, since = last.count + 1, self.created_at",
+        "tests/protocol/test_time_constants.py::test_the_age_of_a_call_is_no_reason_to_end_it",
+    ),
+    Mutant(
+        "A call that the carrier never places waits for ever",
+        "domain/execution.py",
+        "                if now >= since + LATEST_START:\n",
+        "                if now < since:\n",
+        "tests/protocol/test_time_limits.py"
+        "::test_an_attempt_that_the_carrier_never_places_ends_after_a_day_and_not_before",
+    ),
+    Mutant(
+        "A pause between two refusals counts",
+        "domain/execution.py",
+        "            if now - last.until < HOLDS_APART:\n",
+        "            if now >= last.at:\n",
+        "tests/protocol/test_time_limits.py"
+        "::test_what_kept_a_call_waiting_between_two_answers_of_the_carrier_does_not_count",
+    ),
+    Mutant(
+        "A queued call is too late",
+        "domain/execution.py",
+        "            self.queued_at is None\n            and not self.in_room\n            and ",
+        "            ",
+        "tests/protocol/test_time_limits.py::test_a_queued_call_is_never_too_late_but_one_whose_timer_is_a_day_late_is",
+    ),
+    # ---- the sweeper -------------------------------------------------------------------------------------------------
+    Mutant(
+        "A missed timer is not made good",
+        "usecases/sweep.py",
+        "            self.functions.dial(execution.id, number)\n"
+        "            run.swept.repairs[Repair.TIMER_MISSED] += 1\n",
+        "            run.swept.repairs[Repair.TIMER_MISSED] += 1\n",
+        "tests/protocol/test_sweeper_limits.py::test_a_timer_that_was_missed_is_made_good",
+    ),
+    Mutant(
+        "Live calls are not asked about",
+        "usecases/sweep.py",
+        "        question = state.is_live or (",
+        "        question = (",
+        "tests/protocol/test_sweeper_limits.py::test_a_silent_call_is_asked_about",
+    ),
+    Mutant(
+        "A question that has no place is dropped for this time",
+        "usecases/sweep.py",
+        "        if question and not run.has_room_for(execution):\n            return  #",
+        "        if question and not run.has_room_for(execution):\n            question = False  #",
+        "tests/protocol/test_sweeper_limits.py::test_a_call_for_which_there_is_no_question_left_stays_overdue",
+    ),
+    Mutant(
+        "Two sweepers ask about one call",
+        "usecases/sweep.py",
+        "        self.executions.save(execution.with_due(now))\n"
+        "        if question:  # only whoever has moved it on hands it out\n"
+        "            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)\n",
+        "        if question:  # only whoever has moved it on hands it out\n"
+        "            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)\n"
+        "        self.executions.save(execution.with_due(now))\n",
+        "tests/protocol/test_sweeper_limits.py::test_of_two_sweepers_that_meet_a_call_one_asks_about_it",
+    ),
+    Mutant(
+        "Two workers sweep one shard",
+        "adapters/dynamodb/sweep_leases.py",
+        'OR u{shard} <= :now "',
+        'OR u{shard} <= :now OR u{shard} > :now "',
+        "tests/protocol/test_store_conditions.py::test_one_worker_holds_a_shard_of_the_sweeper",
+    ),
+    Mutant(
+        "What is left of a shard is not handed to a worker",
+        "usecases/sweep.py",
+        "            self.functions.sweep_shard(shard, self.new_id()[:8], 1)\n",
+        "            pass\n",
+        "tests/protocol/test_sweeper_limits.py"
+        "::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
+    ),
+    Mutant(
+        "A worker does not go on after its time",
+        "usecases/sweep.py",
+        "            self.functions.sweep_shard(shard, token, hop + 1)\n",
+        "            pass\n",
+        "tests/protocol/test_sweeper_limits.py::test_a_worker_whose_time_is_up_has_itself_invoked_again",
+    ),
+    Mutant(
+        "The minute's run has no limit",
+        "usecases/sweep.py",
+        "                run.items -= 1\n",
+        "                pass\n",
+        "tests/protocol/test_sweeper_limits.py"
+        "::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
+    ),
+    Mutant(
+        "Queue checks go before everything else",
+        "usecases/sweep.py",
+        "        run.items = limit\n        left = self._overdue(",
+        "        run.items = limit\n        self._work_through(self.due_items.queue_checks(now), run)\n"
+        "        left = self._overdue(",
+        "tests/protocol/test_sweeper_limits.py::test_queue_checks_come_after_everything_else",
+    ),
+    Mutant(
+        "The holder of a line is never doubted",
+        "usecases/sweep.py",
+        "if now - since >= LINE_GRACE}",
+        "if now - since >= LINE_GRACE * 1000}",
+        "tests/protocol/test_sweeper_limits.py::test_the_line_of_a_call_that_is_over_is_freed",
+    ),
+    Mutant(
+        "A call without its queue entry stays without it",
+        "usecases/sweep.py",
+        "                self.lines.enqueue(agent.agent_id, waiter(execution))\n",
+        "                pass\n",
+        "tests/protocol/test_queue_against_calls.py::test_a_call_that_waits_and_has_no_entry_gets_it_again",
+    ),
+    Mutant(
+        "A call that its carrier does not know ends at once, though it may be up",
+        "usecases/sweep.py",
+        "            if self.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):\n",
+        "            if self.now() < attempt.dialed_at:\n",
+        "tests/protocol/test_sweeper_limits.py"
+        "::test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up",
+    ),
+    # ---- the carrier -------------------------------------------------------------------------------------------------
+    Mutant(
+        "A call that says nothing of its attempt is taken for it",
+        "adapters/carriers/twilio.py",
+        "            undecided += belongs is None\n",
+        "            if belongs is None and len(candidates) == 1:\n                return _report_of_record(record)\n"
+        "            undecided += belongs is None\n",
+        "tests/unit/test_twilio.py::test_not_even_a_single_call_is_taken_while_nothing_says_whose_it_is",
+    ),
+    Mutant(
+        "An earlier attempt's call is a candidate",
+        "adapters/carriers/twilio.py",
+        'str(record.get("sid")) not in known_call_ids',
+        'str(record.get("sid")) is not None',
+        "tests/unit/test_twilio.py::test_an_earlier_attempts_call_is_not_this_ones",
+    ),
+    # ---- the circuit -------------------------------------------------------------------------------------------------
+    Mutant(
+        "Every call probes an open circuit",
+        "domain/circuit.py",
+        "return None if now < self.next_try_at else replace(self, next_try_at=now + PROBE_LASTS)",
+        "return None if now < self.next_try_at else self",
+        "tests/unit/test_circuit.py::test_while_it_is_open_nobody_is_let_through_until_its_wait_is_over_and_then_one",
+    ),
+    Mutant(
+        "A circuit that works again lets all calls through at once",
+        "domain/circuit.py",
+        "        if self.resumed >= FIRST_RESUMED * RESUMED_GROWTH ** (passed / timedelta(minutes=1)):\n",
+        "        if self.resumed >= 5_000:\n",
+        "tests/unit/test_circuit.py::test_it_resumes_by_a_ramp",
+    ),
+    Mutant(
+        "A probe is placed although the check found something wrong",
+        "usecases/circuit_breaker.py",
+        "            if wrong is None:\n",
+        "            if wrong is None or circuit.opened_at is not None:\n",
+        "tests/protocol/test_probes.py::test_a_call_probes_an_open_circuit_only_where_a_check_finds_nothing_wrong",
+    ),
+    Mutant(
+        "A call goes ahead though another was quicker to probe",
+        "usecases/circuit_breaker.py",
+        "                circuit = self.circuits.get(account_id, provider)\n"
+        "                continue\n"
+        "            if circuit.state is not CircuitState.OPEN:\n",
+        "                return Admission()\n            if circuit.state is not CircuitState.OPEN:\n",
+        "tests/protocol/test_probes.py::test_of_two_that_see_the_same_open_circuit_one_probes_it",
+    ),
+    # ---- idempotency -------------------------------------------------------------------------------------------------
+    Mutant(
+        "An Idempotency-Key is claimed twice",
+        "adapters/dynamodb/idempotency.py",
+        'ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",',
+        'ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now OR expires_at > :now",',
+        "tests/protocol/test_store_conditions.py::test_an_idempotency_key_is_claimed_once",
+    ),
+    Mutant(
+        "An Idempotency-Key is forgotten after an hour",
+        "adapters/dynamodb/idempotency.py",
+        "REMEMBERED = timedelta(hours=24)",
+        "REMEMBERED = timedelta(hours=1)",
+        "tests/integration/test_api_calls.py::test_a_key_is_forgotten_after_a_day_and_belongs_to_its_account",
+    ),
+    Mutant(
+        "An Idempotency-Key answers another body",
+        "usecases/create_call.py",
+        "            if request.body_hash != body_hash:\n",
+        "            if not request.body_hash:\n",
+        "tests/integration/test_api_calls.py::test_the_same_key_with_another_body_answers_409",
+    ),
+    # ---- calling hours -----------------------------------------------------------------------------------------------
+    Mutant(
+        "Calling hours are asked in the first of a number's zones only",
+        "domain/calling_window.py",
+        "places = [ZoneInfo(zone) for zone in zones]",
+        "places = [ZoneInfo(zone) for zone in zones[:1]]",
+        "tests/unit/test_calling_window.py::test_zones_too_far_apart_are_never_open_at_once",
+    ),
+)
+
+EQUIVALENT: tuple[Equivalent, ...] = ()

@@ -1,0 +1,190 @@
+"""What one invocation of dial does, step by step: it looks, claims, asks the carrier once, and stores the answer."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from redial.domain.batch import Batch, contact
+from redial.domain.execution import Execution, Note
+from redial.domain.outcome import Accepted, DialResult
+from redial.ports import CallRequest, StaleVersion
+from redial.usecases.circuit_breaker import Admission
+from redial.usecases.dial_attempt import Dialler
+from redial.usecases.stop import stop_execution
+from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, call_id, minutes, queued
+
+
+class World:
+    """One execution in a store, lines that are free, and a carrier that takes every call."""
+
+    def __init__(self, execution: Execution, batch: Batch | None = None) -> None:
+        self.execution, self.now = execution, TEN
+        self.placed: list[CallRequest] = []
+        self.when_placed: list[Execution] = []
+        self.after_claim: Callable[[], None] = lambda: None
+        self.agents, self.lines, self.timers = mock.Mock(), mock.Mock(), mock.Mock()
+        self.agents.get.return_value = self.agents.recent.return_value = agent()
+        self.lines.acquire.return_value = True
+        self.lines.enter_room.return_value = True
+        self.lines.queue.return_value = mock.Mock(waiters=[], batches=[])
+        self.lines.release.return_value = set()
+        self.lines.holders.return_value = {}
+        self.batches, circuits = mock.Mock(), mock.Mock()
+        self.batches.get.return_value = batch
+        circuits.admit.return_value = Admission()
+        self.dialler = Dialler(
+            executions=self,  # type: ignore[arg-type]  # as much of it as dialling takes
+            agents=self.agents,
+            batches=self.batches,
+            lines=self.lines,
+            timers=self.timers,
+            functions=mock.Mock(),
+            circuits=circuits,
+            carrier_of=lambda provider: self,  # type: ignore[arg-type,return-value]
+            callback_url=lambda execution_id, attempt: f"https://example.com/{execution_id}/{attempt}",
+            now=lambda: self.now,
+            sleep=lambda seconds: None,
+            random=lambda: 0.5,
+        )
+
+    # ---- the store
+
+    def get(self, execution_id: str, *, lagging: bool = False) -> Execution:
+        return self.execution
+
+    def save(self, execution: Execution) -> Execution:
+        if execution.version != self.execution.version:
+            raise StaleVersion(execution.id)
+        self.execution = replace(execution, version=execution.version + 1)
+        if execution.changes[-1].kind is Note.CLAIMED:
+            self.after_claim()
+        return self.execution
+
+    # ---- the carrier
+
+    def check(self) -> None:
+        return None
+
+    def place(self, request: CallRequest) -> DialResult:
+        self.placed.append(request)
+        self.when_placed.append(self.execution)
+        return Accepted(call_id(1))
+
+    def dial(self, lease: str = "mine") -> Any:
+        return self.dialler.dial(self.execution.id, 1, lease)
+
+
+def test_the_claim_is_stored_before_the_carrier_is_asked() -> None:
+    world = World(queued())
+    world.dial()
+    assert [one.state.is_dialling for one in world.when_placed] == [True]
+    assert world.execution.state.attempt.call_id == call_id(1)
+
+
+def test_each_invocation_claims_with_a_token_of_its_own() -> None:
+    claims = []
+    for lease in ("one", "two"):
+        world = World(queued())
+        world.dial(lease)
+        claims.append(world.when_placed[0].changes[-1].token)
+    assert claims == ["one", "two"]
+
+
+def test_a_dial_that_comes_before_its_time_leaves() -> None:
+    execution = queued(scheduled_at=TEN + minutes(30))
+    world = World(execution)
+    world.dial()
+    assert (world.placed, world.execution) == ([], execution)
+
+
+@pytest.mark.parametrize(("later", "dialled"), [(0, 1), (3, 0)])
+def test_a_claim_that_is_too_old_is_left_to_the_sweeper(later: float, dialled: int) -> None:
+    """The answer to its write was lost. When it is found after minutes, the sweeper has begun to ask about the call."""
+    world = World(queued())
+
+    def answer_lost() -> None:
+        world.now += minutes(later)
+        raise StaleVersion(world.execution.id)
+
+    world.after_claim = answer_lost
+    world.dial()
+    assert len(world.placed) == dialled
+    assert world.execution.state.is_dialling or dialled
+
+
+def running() -> Batch:
+    batch = Batch("0" * 32, ACCOUNT_ID, AGENT_ID, TEN - minutes(9), "contacts.csv", version=1).begin(TEN, start=True)
+    return batch.processed(3, 3, TEN - minutes(8)).run(TEN - minutes(7))
+
+
+@pytest.mark.parametrize(
+    ("batch", "status"),
+    [
+        (running(), "initiated"),
+        (replace(running(), paused=True), "queued"),
+        (running().stop(TEN, "stopped by request", {}), "stopped"),
+        (running().delete(TEN), "stopped"),
+        (None, "stopped"),
+    ],
+)
+def test_a_batchs_contact_is_dialled_only_while_its_batch_runs(batch: Batch | None, status: str) -> None:
+    execution = replace(contact(running(), 1, NUMBER, {}), version=1)
+    world = World(execution, batch)
+    world.dial()
+    assert str(world.execution.state.status) == status
+    assert len(world.placed) == (status == "initiated")
+
+
+def test_a_stopped_call_leaves_no_schedule() -> None:
+    world = World(queued(scheduled_at=TEN + minutes(30)))
+    timer = world.execution.state.timer
+    assert timer is not None
+    stop_execution(
+        world.execution.id,
+        account_id=ACCOUNT_ID,
+        executions=world,  # type: ignore[arg-type]  # as much of it as stopping takes
+        agents=world.agents,
+        lines=world.lines,
+        timers=world.timers,
+        functions=mock.Mock(),
+        now=TEN,
+    )
+    world.timers.cancel_dial.assert_called_once_with(world.execution.id, timer[0])
+    assert str(world.execution.state.status) == "stopped"
+
+
+def test_a_dial_that_is_cut_off_after_its_claim_is_followed_by_no_other() -> None:
+    """Nothing tells whether the carrier was asked."""
+    world = World(queued())
+
+    def cut_off() -> None:
+        raise InterruptedError
+
+    world.after_claim = cut_off
+    with pytest.raises(InterruptedError):
+        world.dial()
+    world.after_claim = lambda: None
+    world.dial("another")
+    assert world.placed == []
+    assert world.execution.state.is_dialling
+
+
+def test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_claimed_attempt() -> None:
+    """While it looks at the holders, another invocation claims the attempt, with that line."""
+    told = queued()
+    world = World(replace(told, delivery=replace(told.delivery, settled=1)))
+    read = world.execution
+    world.lines.acquire.return_value = False
+
+    def claimed_meanwhile(agent_id: str, shard: int) -> dict[str, Any]:
+        if world.execution is read:
+            world.save(read.claim(TEN, CALLER_ID, 0, "another"))
+        return {read.id: (1, TEN)}
+
+    world.lines.holders.side_effect = claimed_meanwhile
+    world.dialler.dial(read.id, 1, "mine", line=0)
+    world.lines.release.assert_not_called()
+    assert world.placed == []

@@ -1,0 +1,57 @@
+"""An open circuit is tried by one caller at a time, and by a call only after a check that places nothing."""
+
+from dataclasses import replace
+
+import pytest
+
+from redial.domain.circuit import Circuit, CircuitState
+from redial.ports import StaleVersion
+from redial.usecases.circuit_breaker import CircuitBreaker
+from tests.support.samples import ACCOUNT_ID, TEN, minutes
+
+NOW = TEN + minutes(30)
+
+
+class Circuits:
+    """One circuit, saved over the version that was read; `seen`: as a lagging read shows it."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        self.circuit = self.seen = circuit
+
+    def get(self, account_id: str, provider: str) -> Circuit:
+        return self.circuit
+
+    def recent(self, account_id: str, provider: str) -> Circuit:
+        return self.seen
+
+    def save(self, circuit: Circuit) -> Circuit:
+        if circuit.version != self.circuit.version:
+            raise StaleVersion(circuit.account_id)
+        self.circuit = self.seen = replace(circuit, version=circuit.version + 1)
+        return self.circuit
+
+
+def opened() -> Circuits:
+    """Since half an hour ago, and to be tried again now."""
+    return Circuits(Circuit(ACCOUNT_ID, "twilio", 1, 5, TEN, TEN, "503", opened_at=TEN, next_try_at=NOW))
+
+
+@pytest.mark.parametrize("wrong", ["the account is suspended", None])
+def test_a_call_probes_an_open_circuit_only_where_a_check_finds_nothing_wrong(wrong: str | None) -> None:
+    circuits = opened()
+    admission = CircuitBreaker(circuits, lambda: NOW).admit(ACCOUNT_ID, "twilio", lambda: wrong)
+    assert admission.probing == (wrong is None)
+    assert (admission.held_until is None) == (wrong is None)
+    assert circuits.circuit.state is CircuitState.OPEN
+    assert circuits.circuit.probes == (0 if wrong is None else 1)
+
+
+def test_of_two_that_see_the_same_open_circuit_one_probes_it() -> None:
+    circuits = opened()
+    both = circuits.circuit
+    breaker = CircuitBreaker(circuits, lambda: NOW)
+    first = breaker.admit(ACCOUNT_ID, "twilio", lambda: None)
+    circuits.seen = both
+    second = breaker.admit(ACCOUNT_ID, "twilio", lambda: None)
+    assert (first.probing, second.probing) == (True, False)
+    assert second.held_until is not None and second.held_until > NOW

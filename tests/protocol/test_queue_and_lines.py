@@ -1,0 +1,151 @@
+"""A call that waits is started when a line is free: it joins the queue first, looks then, and looks everywhere."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from redial.adapters.dynamodb.lines import DynamoLines
+from redial.domain.batch import contact_id
+from redial.ports import Queue, Standing, Waiter
+from redial.usecases.lines import LINES_PER_SHARD, capacity, fill, next_turn, pass_on, shards, wait
+from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
+from tests.support.table import TABLE_NAME, create_table
+
+
+class Dials:
+    """Notes which calls are started on a line of which shard; `meanwhile` is called at each start."""
+
+    def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.started: list[tuple[str, int | None]] = []
+        self._meanwhile = meanwhile
+
+    def dial(
+        self,
+        execution_id: str,
+        attempt: int,
+        line: int | None = None,
+        at: datetime | None = None,
+        room: datetime | None = None,
+    ) -> None:
+        self.started.append((execution_id, line))
+        self._meanwhile()
+
+
+class Watched(DynamoLines):
+    """Calls `after_look` once, just after it has read the queue for the first time."""
+
+    after_look: Callable[[], None] | None = None
+
+    def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
+        seen = super().queue(agent_id, lagging=lagging)
+        if self.after_look is not None:
+            happens, self.after_look = self.after_look, None
+            happens()
+        return seen
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        create_table(client)
+        yield client
+
+
+def waits(execution_id: str, since: float = 0) -> Waiter:
+    return Waiter(execution_id, 1, False, TEN + seconds(since))
+
+
+def test_a_waiter_joins_the_queue_before_it_looks_who_is_first(client: Any) -> None:
+    """While it looks, the call in front of it gets the only line, and ends."""
+    one, dials = agent(max_concurrent_calls=1), Dials()
+    others, mine = DynamoLines(client, TABLE_NAME), Watched(client, TABLE_NAME)
+    assert others.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "busy", 1, TEN)
+    others.enqueue(AGENT_ID, waits("in front"))
+
+    def two_calls_end() -> None:
+        for ended in ("busy", "in front"):
+            pass_on(one, 0, ended, 1, others, dials, TEN + seconds(2))  # type: ignore[arg-type]  # it only dials
+
+    mine.after_look = two_calls_end
+    wait(one, waits("mine", 1), mine, dials, TEN + seconds(2))  # type: ignore[arg-type]  # it only dials
+    assert dials.started == [("in front", 0), ("mine", 0)]
+
+
+@pytest.mark.parametrize("free", [0, 1])
+def test_a_waiter_tries_every_shard(client: Any, free: int) -> None:
+    two_shards, dials, lines = agent(max_concurrent_calls=2 * LINES_PER_SHARD), Dials(), DynamoLines(client, TABLE_NAME)
+    for call in range(LINES_PER_SHARD):
+        lines.acquire(ACCOUNT_ID, AGENT_ID, 1 - free, LINES_PER_SHARD, f"live-{call}", 1, TEN)
+    wait(two_shards, waits("mine"), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    assert dials.started == [("mine", free)]
+
+
+def test_a_call_leaves_the_queue_before_it_is_started(client: Any) -> None:
+    """Its dial may be quick, and the call may wait in the same place again; that entry must stay."""
+    lines = DynamoLines(client, TABLE_NAME)
+
+    def put_off_at_once() -> None:
+        lines.release(AGENT_ID, 0, "mine", 1)
+        lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "another", 1, TEN)
+        lines.enqueue(AGENT_ID, waits("mine"))
+
+    dials = Dials(put_off_at_once)
+    wait(agent(max_concurrent_calls=1), waits("mine"), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    assert dials.started == [("mine", 0)]
+    assert [one.execution_id for one in lines.queue(AGENT_ID).waiters] == ["mine"]
+
+
+def test_a_contact_whose_turn_came_without_a_line_waits_in_the_queue(client: Any) -> None:
+    """The line was free when its turn was looked for, and another call took it."""
+    lines, dials = DynamoLines(client, TABLE_NAME), Dials()
+    lines.join(Standing("1" * 32, AGENT_ID, 1, 3, TEN))
+    assert lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "quicker", 1, TEN)
+    lines.holders = lambda agent_id, shard: {}  # type: ignore[method-assign]  # as they were before
+    fill(agent(max_concurrent_calls=1), (0,), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    assert dials.started == []
+    assert [one.execution_id for one in lines.queue(AGENT_ID).waiters] == [contact_id("1" * 32, 1)]
+
+
+@pytest.mark.parametrize("limit", [1, LINES_PER_SHARD, LINES_PER_SHARD + 1, 3 * LINES_PER_SHARD])
+def test_the_lines_of_all_shards_add_up_to_the_limit(limit: int) -> None:
+    one = agent(max_concurrent_calls=limit)
+    assert sum(capacity(one, shard) for shard in range(shards(one))) == limit
+    assert max(capacity(one, shard) for shard in range(shards(one))) <= LINES_PER_SHARD
+
+
+def test_a_call_that_was_given_a_line_and_not_started_is_started(client: Any) -> None:
+    """Whatever gave it the line was cut off before it could start it."""
+    lines, dials = DynamoLines(client, TABLE_NAME), Dials()
+    lines.enqueue(AGENT_ID, waits("mine"))
+    assert lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "mine", 1, TEN)
+    fill(agent(max_concurrent_calls=1), (0,), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    assert dials.started == [("mine", 0)]
+    assert lines.queue(AGENT_ID).waiters == []
+
+
+def test_a_paused_batchs_delayed_set_is_passed_over(client: Any) -> None:
+    lines = DynamoLines(client, TABLE_NAME)
+    lines.join(Standing("1" * 32, AGENT_ID, 4, 3, TEN))
+    lines.enter_room(AGENT_ID, "1" * 32, waits("mine"))
+    lines.pause(AGENT_ID, "1" * 32, True)
+    assert next_turn(agent(), lines, TEN) is None
+    lines.pause(AGENT_ID, "1" * 32, False)
+    turn = next_turn(agent(), lines, TEN)
+    assert turn is not None and turn.waiter.execution_id == "mine"
+
+
+def test_a_start_is_given_out_once_by_a_batchs_rate(client: Any) -> None:
+    """Two that have read the same next start ask for one."""
+    lines = DynamoLines(client, TABLE_NAME)
+    lines.join(Standing("1" * 32, AGENT_ID, 1, 9, TEN, interval=seconds(1)))
+    for expected in (TEN, TEN + seconds(1)):
+        standing = lines.standing(AGENT_ID, "1" * 32)
+        assert standing is not None
+        assert [lines.reserve_start(standing, TEN) for _ in range(2)] == [expected, None]

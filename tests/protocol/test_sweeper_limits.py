@@ -1,0 +1,170 @@
+"""What one invocation of the sweeper does first, what it hands out, and what it leaves for the next one."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from redial.domain.execution import Execution
+from redial.domain.status import Status
+from redial.ports import Due, StaleVersion
+from redial.usecases import sweep
+from redial.usecases.sweep import Sweeper
+from tests.support.samples import TEN, agent, minutes, placed, queued, reported, seconds
+
+NOW = TEN + minutes(60)
+
+
+def ids(count: int) -> list[str]:
+    return [f"{number:08d}-0000-4000-8000-000000000000" for number in range(count)]
+
+
+def told(execution: Execution) -> Execution:
+    """Without events to be sent, and overdue."""
+    delivery = replace(execution.delivery.release(), settled=execution.last_sequence)
+    return replace(execution, delivery=delivery, due_at=NOW - seconds(1))
+
+
+def missed_timers(count: int) -> list[Execution]:
+    return [told(queued(scheduled_at=TEN + minutes(5), execution_id=one)) for one in ids(count)]
+
+
+def live() -> Execution:
+    return told(reported(placed(queued(), TEN), Status.RINGING, TEN + seconds(2)))
+
+
+class World:
+    """What the sweeper finds, and what it was seen to do, in its order."""
+
+    def __init__(self, overdue: dict[int, list[Execution]], queue_checks: list[Execution] | None = None) -> None:
+        self.stored = {one.id: one for part in [*overdue.values(), queue_checks or []] for one in part}
+        self.saved: list[str] = []
+        self.asked: list[Any] = []
+        self.handed_out: list[Any] = []
+        self.dialled: list[str] = []
+        self.stale = False
+        everything = mock.Mock()
+        everything.read.side_effect = lambda some: [self.stored[one] for one in some]
+        everything.get.side_effect = lambda execution_id, **options: self.stored.get(execution_id)
+        everything.save.side_effect = self._save
+        everything.watched.return_value = []
+        everything.overdue.side_effect = lambda shard, now: self._due(overdue.get(shard, []))
+        everything.queue_checks.side_effect = lambda now: self._due(queue_checks or [])
+        everything.held.return_value = set()
+        everything.take.return_value = True
+        everything.absent.return_value = set()
+        everything.holders.return_value = {}
+        everything.dial.side_effect = lambda execution_id, *rest: self.dialled.append(execution_id)
+        everything.ask.side_effect = lambda some: self.asked.append(list(some))
+        everything.sweep_shard.side_effect = lambda *which: self.handed_out.append((which[0], which[2]))
+        everything.agents.get.return_value = agent()
+        everything.agents.recent.return_value = agent()
+        self.everything = everything
+        self.sweeper = Sweeper(
+            executions=everything,
+            due_items=everything,
+            agents=everything.agents,
+            batches=everything,
+            lines=everything,
+            timers=everything,
+            functions=everything,
+            leases=everything,
+            carrier_of=mock.Mock(),
+            callback_url=mock.Mock(),
+            now=lambda: NOW,
+            new_id=lambda: "0" * 32,
+        )
+
+    def _due(self, some: list[Execution]) -> Iterator[Due]:
+        return (Due(NOW - seconds(1), execution_id=one.id) for one in some)
+
+    def _save(self, execution: Execution) -> Execution:
+        if self.stale:
+            raise StaleVersion(execution.id)
+        self.saved.append(execution.id)
+        return execution
+
+    def run(self, limit: int = 100, left: float = 50.0) -> Any:
+        return self.sweeper.sweep(4, 0, limit, lambda: left)
+
+
+def test_a_timer_that_was_missed_is_made_good() -> None:
+    world = World({0: missed_timers(2)})
+    world.run()
+    assert world.dialled == world.saved == ids(2)
+
+
+def test_a_silent_call_is_asked_about() -> None:
+    world = World({0: [live()]})
+    world.run()
+    assert world.asked == [[live().id]]
+
+
+def test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up() -> None:
+    world, carrier = World({0: [live()]}), mock.Mock()
+    carrier.ask.return_value = None
+    asking = replace(world.sweeper, carrier_of=lambda provider: carrier)
+    assert asking.ask([live().id], lambda: 50.0).errors == 0
+    carrier.ask.assert_called_once()
+    assert world.saved == []
+
+
+def test_of_two_sweepers_that_meet_a_call_one_asks_about_it() -> None:
+    """The one whose save came first has moved it on."""
+    world = World({0: [live()]})
+    world.stale = True
+    world.run()
+    assert world.asked == []
+
+
+def test_a_call_for_which_there_is_no_question_left_stays_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "CHUNKS_OF_RUN", 0)
+    world = World({0: [live()]})
+    world.run()
+    assert (world.asked, world.saved) == ([], [])
+
+
+def test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard() -> None:
+    shards = {0: missed_timers(7)[:4], 2: missed_timers(7)[4:]}
+    world = World(shards)
+    assert world.run(limit=2).looked_at == 2
+    assert world.handed_out == [(0, 1), (2, 1)]
+
+
+def test_queue_checks_come_after_everything_else() -> None:
+    first, second = missed_timers(2)
+    world = World({3: [second]}, queue_checks=[first])
+    world.run()
+    assert world.saved == [second.id, first.id]
+
+
+def test_a_worker_whose_time_is_up_has_itself_invoked_again() -> None:
+    world = World({1: missed_timers(3)})
+    world.sweeper.sweep_shard(1, "token", 4, lambda: 1.0)
+    assert (world.saved, world.handed_out) == ([], [(1, 5)])
+
+
+def test_a_worker_leaves_a_shard_that_another_holds() -> None:
+    world = World({1: missed_timers(3)})
+    world.everything.take.return_value = False
+    world.sweeper.sweep_shard(1, "token", 1, lambda: 50.0)
+    assert world.saved == []
+
+
+def test_the_line_of_a_call_that_is_over_is_freed() -> None:
+    """The function that was to free it is gone."""
+    over = told(queued().stop(TEN, "stopped by request"))
+    world = World({})
+    world.stored[over.id] = over
+    everything = world.everything
+    everything.watched.return_value = [Due(NOW - seconds(1), agent_id=over.agent_id, shard=0)]
+    everything.holders.return_value = {over.id: (1, TEN)}
+    everything.owner.return_value = over.account_id
+    everything.release.return_value = set()
+    everything.waiting.return_value = 0
+    empty = mock.Mock(waiters=[], batches=[])
+    everything.queue.return_value = empty
+    world.run()
+    assert [call.args[:4] for call in everything.release.call_args_list] == [(over.agent_id, 0, over.id, 1)]
