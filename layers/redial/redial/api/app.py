@@ -19,7 +19,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.api import account, agents, batches, calls, executions, forms, service, webhooks
 from redial.api.answers import CURRENT, JSON, Current
-from redial.api.fields import field_errors, read_json_object, to_json
+from redial.api.fields import invalid, read_json_object, to_json
 from redial.domain.errors import InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
 from redial.runtime import telemetry, wiring
 from redial.usecases import accounts
@@ -65,6 +65,10 @@ class _Api(APIGatewayHttpResolver):
         return sorted(self.routes_of(path))
 
     def get_openapi_schema(self, **arguments: Any) -> "OpenAPI":
+        bodies = batches.form_bodies()
+        for route in (*self._static_routes, *self._dynamic_routes):
+            if route.operation_id in bodies:
+                route.openapi_extensions = {"requestBody": bodies[route.operation_id]}
         schema = super().get_openapi_schema(**arguments)
         for path in (schema.paths or {}).values():
             for operation in (path.get, path.put, path.post, path.delete, path.patch):
@@ -177,8 +181,7 @@ def _failure(error: Exception, request_id: str) -> Response[Any]:
     """The answer to an error, in the contract's words. An unexpected error is logged, and not shown."""
     headers: dict[str, str | list[str]] = {}
     if isinstance(error, RequestValidationError):
-        errors = field_errors(error.errors())
-        error = InvalidInput("; ".join(f"{one.field}: {one.message}" for one in errors), errors)
+        error = invalid(error.errors())
     if not isinstance(error, RedialError):
         logger.exception("request failed", exc_info=error)
         message = f"something failed here; try again, and if it stays so, report request {request_id}"

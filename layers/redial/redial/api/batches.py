@@ -3,17 +3,18 @@
 import json
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from redial.adapters import address_guard
 from redial.adapters.batch_csv import CsvContacts, check_file
 from redial.adapters.files import upload_key
 from redial.api.answers import (
     CURRENT,
+    JSON,
     ErrorBody,
     account_id,
     answer,
@@ -25,20 +26,19 @@ from redial.api.answers import (
 )
 from redial.api.executions import Execution
 from redial.api.fields import (
-    E164_PATTERN,
+    MAX_FROM_PHONE_NUMBERS,
     MAX_ID_LENGTH,
-    WEBHOOK_URL_SCHEMA,
     IdempotencyKey,
     Instant,
     PageNumber,
     PageSize,
     PhoneNumber,
     WebhookUrl,
-    field_errors,
     hash_of,
     hash_of_bytes,
     read_json,
     read_json_object,
+    validated,
 )
 from redial.api.forms import MULTIPART, URLENCODED, Form
 from redial.api.retry_config import RetryConfig, RetryConfigEcho
@@ -47,7 +47,6 @@ from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
 from redial.domain.status import Status
 from redial.runtime import system, wiring
 from redial.usecases import agents, batches
-from redial.usecases.agents import MAX_FROM_PHONE_NUMBERS, MAX_URL_LENGTH
 from redial.usecases.batches import NewBatch
 from redial.usecases.carry_on_batch import found_by_row
 from redial.usecases.tally import counts_of
@@ -60,7 +59,6 @@ router = new_router()
 # ---- models ---
 
 
-Model = TypeVar("Model", bound=BaseModel)
 MAX_UPLOAD_BYTES = 4 * 1024 * 1024
 """Largest file in a request: Lambda takes an event of 6 MB, and a file in it grows by a third (base64)."""
 MAX_FORM_BYTES = MAX_UPLOAD_BYTES + 64 * 1024
@@ -89,8 +87,8 @@ FormFlag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 class BatchRequest(BaseModel):
     """A batch to be made. Fields that are not listed are ignored."""
 
-    agent_id: str
-    upload_id: Annotated[str, Field(max_length=MAX_ID_LENGTH)] | None = Field(
+    agent_id: Annotated[str, Field(json_schema_extra={"minLength": 1})]
+    upload_id: Annotated[str, Field(max_length=MAX_ID_LENGTH, json_schema_extra={"minLength": 1})] | None = Field(
         None, description="In place of `file`: what POST /batches/uploads gave."
     )
     from_phone_numbers: list[PhoneNumber] = Field(
@@ -107,7 +105,9 @@ class BatchRequest(BaseModel):
     )
     retries_first: FormFlag = Field(True, description="Due retries go before first dials; `false`: after them.")
     bypass_call_guardrails: FormFlag = Field(False, description="Call outside the agent's calling hours too.")
-    start: Literal["now"] | None = Field(None, description="`now`: it starts as soon as its file has been read.")
+    start: Annotated[Literal["now"], WithJsonSchema({"type": "string", "enum": ["now"]})] | None = Field(
+        None, description="`now`: it starts as soon as its file has been read."
+    )
 
     def to_new_batch(self, file: tuple[str, bytes] | None, upload_key: str | None) -> NewBatch:
         return NewBatch(
@@ -152,12 +152,12 @@ def read_batch_request(form: Form) -> BatchRequest:
     values["from_phone_numbers"] = numbers
     if "retry_config" in values:
         values["retry_config"] = _json_field("retry_config", values["retry_config"])
-    return _validated(BatchRequest, values)
+    return validated(BatchRequest, values)
 
 
 def read_schedule_request(form: Form) -> ScheduleRequest:
     """Raises `InvalidInput`, naming each field at fault."""
-    return _validated(ScheduleRequest, {name: texts[-1] for name, texts in form.values.items()})
+    return validated(ScheduleRequest, {name: texts[-1] for name, texts in form.values.items()})
 
 
 def form_of_json(text: str) -> Form:
@@ -184,15 +184,6 @@ def _json_field(name: str, text: str) -> Any:
     except InvalidInput as error:
         example = '{"enabled": true}' if name == "retry_config" else '["+12025550100"]'
         raise InvalidInput.of(name, f"must be JSON, such as {example}; {error.message}") from error
-
-
-def _validated(model: type[Model], values: dict[str, Any]) -> Model:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
-        errors = field_errors(found)
-        raise InvalidInput("; ".join(f"{one.field}: {one.message}" for one in errors), errors) from error
 
 
 class BatchCreated(BaseModel):
@@ -254,83 +245,55 @@ def expires_at(now: datetime, seconds: int) -> datetime:
     return datetime.fromtimestamp(now.timestamp() + seconds, now.tzinfo)
 
 
-# Written out, for a model's own schema knows neither files nor what a form cannot say (null).
-_FIELDS: dict[str, Any] = {
-    "agent_id": {"type": "string", "minLength": 1},
-    "upload_id": {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": MAX_ID_LENGTH,
-        "description": "In place of `file`: what POST /batches/uploads gave.",
-    },
-    "from_phone_numbers": {
-        "type": "array",
-        "items": {"type": "string", "pattern": E164_PATTERN, "examples": ["+14155550123"]},
-        "maxItems": MAX_FROM_PHONE_NUMBERS,
-        "description": "Caller ids in turn; repeated, or one JSON list. Else the agent's.",
-    },
-    "retry_config": {
+def _form_fields(model: type[BaseModel]) -> dict[str, Any]:
+    """The fields of a model as a form has them: a form cannot say null, and leaves out what is not given."""
+    fields = {}
+    for name, schema in model.model_json_schema()["properties"].items():
+        for one in schema.pop("anyOf", ()):
+            if one != {"type": "null"}:
+                schema.update(one)
+        if schema.get("default") in (None, []):
+            schema.pop("default", None)
+        schema.pop("title", None)
+        fields[name] = schema
+    return fields
+
+
+def form_bodies() -> dict[str, dict[str, Any]]:
+    """The documented bodies of the routes that take forms, by operation id. Derived when the documentation is asked
+    for: few requests want it, and schemas take milliseconds."""
+    fields = _form_fields(BatchRequest)
+    fields["retry_config"] = {
         "type": "string",
         "contentMediaType": "application/json",
         "description": "As in POST /call, as JSON text.",
         "examples": ['{"enabled": true}'],
-    },
-    "webhook_url": {
-        "type": "string",
-        "maxLength": MAX_URL_LENGTH,
-        **WEBHOOK_URL_SCHEMA,
-        "description": "Where the batch's own events go; its contacts' go to the agent's.",
-    },
-    "calls_per_second": {
-        "type": "number",
-        "minimum": LOWEST_RATE,
-        "maximum": HIGHEST_RATE,
-        "description": "At most so many calls are started in a second.",
-    },
-    "retries_first": {
-        "type": "boolean",
-        "default": True,
-        "description": "Due retries go before first dials; `false`: after them.",
-    },
-    "bypass_call_guardrails": {
-        "type": "boolean",
-        "default": False,
-        "description": "Call outside the agent's calling hours too.",
-    },
-    "start": {"type": "string", "enum": ["now"], "description": "`now`: it starts as soon as its file has been read."},
-}
-_FILE = {"type": "string", "format": "binary", "description": "CSV with a column contact_number."}
-_RETRY_CONFIG = {"$ref": "#/components/schemas/RetryConfig"}
-_WITHOUT_FILE = {"type": "object", "required": ["agent_id", "upload_id"]}
-FORM_SCHEMAS: dict[str, dict[str, Any]] = {
-    MULTIPART: {
+    }
+    file = {"type": "string", "format": "binary", "description": "CSV with a column contact_number."}
+    with_file = {
         "type": "object",
-        "properties": {**_FIELDS, "file": _FILE},
+        "properties": {**fields, "file": file},
         "required": ["agent_id"],
         "oneOf": [{"required": ["file"]}, {"required": ["upload_id"]}],
-    },
-    URLENCODED: {**_WITHOUT_FILE, "properties": _FIELDS},
-    "application/json": {**_WITHOUT_FILE, "properties": {**_FIELDS, "retry_config": _RETRY_CONFIG}},
-}
-"""What `POST /batches` takes, by media type: only `multipart/form-data` can carry a file."""
-_SCHEDULE: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "scheduled_at": {"type": "string", "format": "date-time", "description": "2 minutes to 30 days ahead."},
-        "bypass_call_guardrails": {"type": "boolean", "default": False},
-    },
-    "required": ["scheduled_at"],
-}
-SCHEDULE_SCHEMAS: dict[str, dict[str, Any]] = dict.fromkeys((MULTIPART, URLENCODED, "application/json"), _SCHEDULE)
-"""What `POST /batches/{batch_id}/schedule` takes, by media type."""
+    }
+    without_file = {"type": "object", "properties": fields, "required": ["agent_id", "upload_id"]}
+    nested = {**fields, "retry_config": {"$ref": "#/components/schemas/RetryConfig"}}
+    times = _form_fields(ScheduleRequest)
+    del times["scheduled_at"]["examples"]  # one written today would be in the past when it is read
+    schedule = {"type": "object", "properties": times, "required": ["scheduled_at"]}
+    return {
+        "create_batch": _body(
+            {MULTIPART: with_file, URLENCODED: without_file, JSON: {**without_file, "properties": nested}}
+        ),
+        "schedule_batch": _body(dict.fromkeys((MULTIPART, URLENCODED, JSON), schedule)),
+    }
+
+
+def _body(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {"required": True, "content": {media_type: {"schema": schema} for media_type, schema in schemas.items()}}
 
 
 # ---- routes ---
-
-
-def _form_body(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The documentation of a route whose body is a form, by media type."""
-    return {"requestBody": {"required": True, "content": {kind: {"schema": one} for kind, one in schemas.items()}}}
 
 
 def _form() -> Form:
@@ -348,7 +311,6 @@ def _batch(batch_id: str) -> Batch:
     tags=["batches"],
     operation_id="create_batch",
     status_code=201,
-    openapi_extensions=_form_body(FORM_SCHEMAS),
     responses=answers(201, "It is there; its file is being read.", BatchCreated, 400, 404, 409, 413),
 )
 def post_batch(
@@ -466,7 +428,6 @@ def get_batch_executions(batch_id: str, page_number: PageNumber = 1, page_size: 
     summary="Set when a batch starts",
     tags=["batches"],
     operation_id="schedule_batch",
-    openapi_extensions=_form_body(SCHEDULE_SCHEMAS),
     responses=answers(200, "It starts then.", BatchChanged, 400, 404, 409, 413),
 )
 def post_batch_schedule(batch_id: str) -> Response[Any]:

@@ -6,14 +6,16 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
 from redial.domain.errors import FieldError, InvalidInput
-from redial.usecases.agents import MAX_URL_LENGTH
 
+Model = TypeVar("Model", bound=BaseModel)
+MAX_URL_LENGTH = 2048
+MAX_FROM_PHONE_NUMBERS = 100
 MAX_DEPTH = 100
 """Deepest nesting of a body. Python's own bound depends on its version and on who asks."""
 MAX_INTERVALS = 100
@@ -141,6 +143,21 @@ PhoneNumber = Annotated[str, Field(json_schema_extra={"pattern": E164_PATTERN, "
 WebhookUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra=WEBHOOK_URL_SCHEMA)]
 WholeNumber = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
+
+
+def validated(model: type[Model], values: Any, *, at: str = "", context: Any = None) -> Model:
+    """`values` as `model` reads them. Raises `InvalidInput`, naming every field at fault by its path below `at`."""
+    try:
+        return model.model_validate(values, context=context)
+    except ValidationError as error:
+        prefix = ("body", at) if at else ("body",)
+        raise invalid({**one, "loc": (*prefix, *one["loc"])} for one in error.errors(include_url=False)) from error
+
+
+def invalid(errors: Iterable[Mapping[str, Any]]) -> InvalidInput:
+    """What pydantic found, as one error that names every field at fault."""
+    found = field_errors(errors)
+    return InvalidInput("; ".join(f"{one.field}: {one.message}" for one in found), found)
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]]) -> tuple[FieldError, ...]:
