@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
+from typing_extensions import TypedDict
 
 from redial.adapters import address_guard
 from redial.api.answers import account_id, answer, answers, known_id, new_router
@@ -271,21 +272,21 @@ class AgentPatch(BaseModel):
     agent_config: SkipValidation[AgentConfigPatch] = Field(default_factory=AgentConfigPatch.model_construct)
 
 
-class AgentCreated(BaseModel):
+class AgentCreated(TypedDict):
     """The agent is there."""
 
     agent_id: str
     state: Literal["created"]
 
 
-class AgentChanged(BaseModel):
+class AgentChanged(TypedDict):
     """The agent is as you said."""
 
     message: Literal["success"]
     state: Literal["updated"]
 
 
-class AgentDeleted(BaseModel):
+class AgentDeleted(TypedDict):
     """The agent is gone and its waiting calls are stopped."""
 
     message: Literal["success"]
@@ -365,7 +366,7 @@ def post_agent(body: Annotated[AgentRequest, Body()]) -> Response[Any]:
         now=system.now(),
         new_id=system.new_id,
     )
-    return answer({"agent_id": agent.agent_id, "state": "created"}, status=201)
+    return answer(AgentCreated(agent_id=agent.agent_id, state="created"), status=201)
 
 
 @router.get(
@@ -416,7 +417,7 @@ def put_agent(agent_id: str, body: Annotated[AgentRequest, Body()]) -> Response[
         configure=_configure,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "updated"})
+    return answer(AgentChanged(message="success", state="updated"))
 
 
 @router.patch(
@@ -438,7 +439,7 @@ def patch_agent(agent_id: str, body: Annotated[AgentPatch, Body()]) -> Response[
         configure=_configure,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "updated"})
+    return answer(AgentChanged(message="success", state="updated"))
 
 
 @router.delete(
@@ -461,4 +462,4 @@ def delete_agent(agent_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "deleted"})
+    return answer(AgentDeleted(message="success", state="deleted"))

@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from typing_extensions import TypedDict
 
 from redial.adapters import address_guard
 from redial.adapters.batch_csv import CsvContacts, check_file
@@ -24,7 +25,6 @@ from redial.api.answers import (
     known_id,
     new_router,
 )
-from redial.api.executions import Execution
 from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
     MAX_ID_LENGTH,
@@ -41,17 +41,18 @@ from redial.api.fields import (
     validated,
 )
 from redial.api.forms import MULTIPART, URLENCODED, Form
-from redial.api.retry_config import RetryConfig, RetryConfigEcho
+from redial.api.retry_config import RetryConfig
 from redial.domain.batch import Batch, BatchStatus
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
-from redial.domain.status import Status
 from redial.runtime import system, wiring
 from redial.usecases import agents, batches
 from redial.usecases.batches import NewBatch
 from redial.usecases.carry_on_batch import found_by_row
 from redial.usecases.tally import counts_of
 from redial.wire import batch_json, execution_json
-from redial.wire.timestamps import rfc3339
+from redial.wire.batch_json import BatchRead
+from redial.wire.execution_json import Execution
+from redial.wire.timestamps import Timestamp, rfc3339
 
 router = new_router()
 
@@ -186,63 +187,34 @@ def _json_field(name: str, text: str) -> Any:
         raise InvalidInput.of(name, f"must be JSON, such as {example}; {error.message}") from error
 
 
-class BatchCreated(BaseModel):
+class BatchCreated(TypedDict):
     """The batch is there; its file is being read."""
 
     batch_id: str
     state: Literal["created"]
 
 
-class BatchChanged(BaseModel):
+class BatchChanged(TypedDict):
     """It is so."""
 
     message: Literal["success"]
     state: Literal["scheduled", "stopped", "paused", "running", "deleted"]
 
 
-class UploadCreated(BaseModel):
+class UploadCreated(TypedDict):
     """Where to put a file, with one PUT, until `expires_at`."""
 
     upload_id: str
     method: Literal["PUT"]
     url: str
-    expires_at: Instant
+    expires_at: Timestamp
 
 
-class ResultsPending(BaseModel):
+class ResultsPending(TypedDict):
     """The file is being written: ask again."""
 
     message: str
     state: Literal["writing"]
-
-
-class BatchRead(BaseModel):
-    """A batch. Counts follow its contacts within a second or two, and are exact."""
-
-    batch_id: str
-    agent_id: str
-    humanized_created_at: str
-    created_at: Instant
-    updated_at: Instant
-    status: BatchStatus
-    reason: str | None = Field(description="Why it is stopped or failed.")
-    scheduled_at: Instant | None
-    from_phone_number: str | None
-    from_phone_numbers: list[str]
-    file_name: str
-    valid_contacts: int = Field(description="Rows accepted; rises while the file is being read.")
-    rejected_contacts: int
-    total_contacts: int
-    execution_status: dict[Status, int] = Field(description="How many contacts stand where.")
-    retry_config: RetryConfigEcho | None
-    calls_per_second: float | None
-    sequence: int = Field(description="Number of the latest event; each event's webhook carries its own.")
-    paused: bool
-
-
-def expires_at(now: datetime, seconds: int) -> datetime:
-    """When an address that is given out at `now` is good no longer."""
-    return datetime.fromtimestamp(now.timestamp() + seconds, now.tzinfo)
 
 
 def _form_fields(model: type[BaseModel]) -> dict[str, Any]:
@@ -354,7 +326,7 @@ def post_batch(
         new_id=system.new_id,
     )
     headers: dict[str, str | list[str]] = {"Idempotency-Replayed": "true"} if replayed else {}
-    return answer({"batch_id": batch.id, "state": "created"}, status=201, headers=headers)
+    return answer(BatchCreated(batch_id=batch.id, state="created"), status=201, headers=headers)
 
 
 def _upload_id(text: str) -> str:
@@ -378,10 +350,9 @@ def post_upload(
     body: Annotated[UploadRequest, Body()] = ANY_UPLOAD,
 ) -> Response[Any]:
     upload_id = system.new_id().replace("-", "")
-    seconds = UPLOAD_SECONDS
-    url = wiring.api().files().upload_url(upload_key(account_id(), upload_id), seconds)
-    until = rfc3339(expires_at(system.now(), seconds))
-    return answer({"upload_id": upload_id, "method": "PUT", "url": url, "expires_at": until}, status=201)
+    url = wiring.api().files().upload_url(upload_key(account_id(), upload_id), UPLOAD_SECONDS)
+    until = rfc3339(system.now() + timedelta(seconds=UPLOAD_SECONDS))
+    return answer(UploadCreated(upload_id=upload_id, method="PUT", url=url, expires_at=until), status=201)
 
 
 @router.get(
@@ -443,7 +414,7 @@ def post_batch_schedule(batch_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "scheduled"})
+    return answer(BatchChanged(message="success", state="scheduled"))
 
 
 @router.post(
@@ -466,7 +437,7 @@ def post_batch_stop(batch_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "stopped"})
+    return answer(BatchChanged(message="success", state="stopped"))
 
 
 @router.post(
@@ -478,7 +449,7 @@ def post_batch_stop(batch_id: str) -> Response[Any]:
 )
 def post_batch_pause(batch_id: str) -> Response[Any]:
     _pause(batch_id, paused=True)
-    return answer({"message": "success", "state": "paused"})
+    return answer(BatchChanged(message="success", state="paused"))
 
 
 @router.post(
@@ -490,7 +461,7 @@ def post_batch_pause(batch_id: str) -> Response[Any]:
 )
 def post_batch_resume(batch_id: str) -> Response[Any]:
     status = _pause(batch_id, paused=False).status
-    return answer({"message": "success", "state": "scheduled" if status is BatchStatus.SCHEDULED else "running"})
+    return answer(BatchChanged(message="success", state="scheduled" if status is BatchStatus.SCHEDULED else "running"))
 
 
 def _pause(batch_id: str, *, paused: bool) -> Batch:
@@ -529,7 +500,7 @@ def delete_batch(batch_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "deleted"})
+    return answer(BatchChanged(message="success", state="deleted"))
 
 
 CSV = "text/csv; charset=utf-8"
@@ -563,8 +534,8 @@ def get_batch_results(batch_id: str) -> Response[Any]:
     if batch.has_fresh_results(now):
         return _stored(batch, "results")
     batches.want_results(batch.id, account_id=account_id(), batches=world.batches, functions=world.functions, now=now)
-    said = {"message": "the file is being written; ask again in half a minute", "state": "writing"}
-    return answer(said, status=202, headers={"Retry-After": "30"})
+    pending = ResultsPending(message="the file is being written; ask again in half a minute", state="writing")
+    return answer(pending, status=202, headers={"Retry-After": "30"})
 
 
 @router.get(

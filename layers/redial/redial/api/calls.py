@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header
 from pydantic import AfterValidator, BaseModel, Field
+from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, known_id, new_router
 from redial.api.fields import (
@@ -70,7 +71,7 @@ class CallRequest(BaseModel):
         )
 
 
-class CallCreated(BaseModel):
+class CallCreated(TypedDict):
     """The call is taken on; `status` is `queued` also when it is scheduled for later."""
 
     message: Literal["done"]
@@ -78,7 +79,7 @@ class CallCreated(BaseModel):
     execution_id: str
 
 
-class CallStopped(BaseModel):
+class CallStopped(TypedDict):
     """The call is over before anybody's phone rang."""
 
     message: Literal["done"]
@@ -86,11 +87,13 @@ class CallStopped(BaseModel):
     execution_id: str
 
 
-class AgentStopped(BaseModel):
+class AgentStopped(TypedDict):
     """Every call of the agent that was waiting and is stopped now."""
 
     stopped_executions: list[str]
-    stopped_batches: list[str] = Field(description="Batches of the agent; their contacts are stopped with them.")
+    stopped_batches: Annotated[
+        list[str], Field(description="Batches of the agent; their contacts are stopped with them.")
+    ]
 
 
 # ---- routes ---
@@ -141,8 +144,8 @@ def post_call(
         new_id=system.new_id,
     )
     telemetry.about(execution_id=created.execution.id)
-    said = {"message": "done", "status": "queued", "execution_id": created.execution.id}
-    return answer(said, headers={"Idempotency-Replayed": "true"} if created.replayed else {})
+    taken = CallCreated(message="done", status="queued", execution_id=created.execution.id)
+    return answer(taken, headers={"Idempotency-Replayed": "true"} if created.replayed else {})
 
 
 @router.post(
@@ -164,7 +167,7 @@ def post_call_stop(execution_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"message": "done", "status": "stopped", "execution_id": stopped.id})
+    return answer(CallStopped(message="done", status="stopped", execution_id=stopped.id))
 
 
 @router.post(
@@ -187,4 +190,4 @@ def post_agent_stop(agent_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"stopped_executions": stopped, "stopped_batches": stopped_batches})
+    return answer(AgentStopped(stopped_executions=stopped, stopped_batches=stopped_batches))

@@ -1,4 +1,4 @@
-"""`retry_config` as it is sent and as it is shown."""
+"""`retry_config` as it is sent."""
 
 from typing import Annotated, Literal
 
@@ -40,13 +40,3 @@ class RetryConfig(BaseModel):
             retry_on_voicemail=self.retry_on_voicemail,
             retry_intervals_minutes=tuple(self.retry_intervals_minutes),
         )
-
-
-class RetryConfigEcho(BaseModel):
-    """The retry configuration of a call with its defaults filled in."""
-
-    enabled: bool
-    max_retries: int
-    retry_on_statuses: list[RetryableStatus]
-    retry_on_voicemail: bool
-    retry_intervals_minutes: list[int]

@@ -1,18 +1,18 @@
 """Undelivered events: list them, send them again."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, known_batch_id, known_id, new_router
-from redial.api.fields import Instant
 from redial.domain.batch import Batch, BatchStatus
 from redial.domain.status import Status
 from redial.runtime import system, wiring
 from redial.usecases import replay
 from redial.usecases.replay import UndeliveredEvents
-from redial.wire.timestamps import rfc3339
+from redial.wire.timestamps import Timestamp, rfc3339
 
 router = new_router()
 
@@ -24,18 +24,18 @@ MOST_UNDELIVERED = 100
 """Most executions in one answer of `GET /webhooks/undelivered`."""
 
 
-class UndeliveredEvent(BaseModel):
+class UndeliveredEvent(TypedDict):
     """An event that was given up. What is known of its last try is null where the log no longer holds it."""
 
     sequence: int
     status: Status | BatchStatus
-    last_tried_at: Instant | None
+    last_tried_at: Timestamp | None
     tries: int | None
     http_status: int | None
     error: str | None
 
 
-class UndeliveredSubject(BaseModel):
+class UndeliveredSubject(TypedDict):
     """An execution, or a batch, with events that were given up, oldest first. One of the two ids is null."""
 
     execution_id: str | None
@@ -44,21 +44,22 @@ class UndeliveredSubject(BaseModel):
     events: list[UndeliveredEvent]
 
 
-class UndeliveredList(BaseModel):
+class UndeliveredList(TypedDict):
     """Whose events were given up; `has_more`: there are others, listed once these are replayed."""
 
     data: list[UndeliveredSubject]
     has_more: bool
 
 
-def undelivered_json(found: UndeliveredEvents) -> dict[str, Any]:
+def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
     """One execution's or batch's given-up events on the wire."""
     subject = found.subject
     is_batch = isinstance(subject, Batch)
+    statuses: dict[int, Status | BatchStatus]
     if isinstance(subject, Batch):
-        statuses = {sequence: str(change.status) for sequence, change in enumerate(subject.changes, start=1)}
+        statuses = {sequence: change.status for sequence, change in enumerate(subject.changes, start=1)}
     else:
-        statuses = {sequence: str(change.kind) for sequence, change in subject.events()}
+        statuses = {sequence: Status(change.kind) for sequence, change in subject.events()}
     tried = {entry.sequence: entry for entry in found.tried}
     return {
         "execution_id": None if is_batch else subject.id,
@@ -78,14 +79,14 @@ def undelivered_json(found: UndeliveredEvents) -> dict[str, Any]:
     }
 
 
-class ReplayStarted(BaseModel):
+class ReplayStarted(TypedDict):
     """Events that are sent again, oldest first."""
 
     execution_id: str
-    replayed: list[int] = Field(description="Their sequence numbers.")
+    replayed: Annotated[list[int], Field(description="Their sequence numbers.")]
 
 
-class BatchReplayStarted(BaseModel):
+class BatchReplayStarted(TypedDict):
     """The sequences that are being sent again."""
 
     batch_id: str
@@ -112,7 +113,7 @@ def get_undelivered() -> Response[Any]:
         most=MOST_UNDELIVERED + 1,
     )
     shown = [undelivered_json(one) for one in found[:MOST_UNDELIVERED]]
-    return answer({"data": shown, "has_more": len(found) > MOST_UNDELIVERED})
+    return answer(UndeliveredList(data=shown, has_more=len(found) > MOST_UNDELIVERED))
 
 
 @router.post(
@@ -132,7 +133,7 @@ def post_replay(execution_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"execution_id": execution_id, "replayed": list(sequences)})
+    return answer(ReplayStarted(execution_id=execution_id, replayed=list(sequences)))
 
 
 @router.post(
@@ -148,4 +149,4 @@ def post_batch_replay(batch_id: str) -> Response[Any]:
     sequences = replay.replay_batch_webhooks(
         batch_id, account_id=account_id(), batches=world.batches, functions=world.functions, now=system.now()
     )
-    return answer({"batch_id": batch_id, "replayed": list(sequences)})
+    return answer(BatchReplayStarted(batch_id=batch_id, replayed=list(sequences)))
