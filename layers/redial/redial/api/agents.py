@@ -24,7 +24,6 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
 
-from redial.adapters import address_guard
 from redial.api.answers import account_id, answer, answers, known_id, new_router
 from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
@@ -345,8 +344,8 @@ def agent_json(agent: Agent) -> dict[str, Any]:
 
 
 def _configure(agent: Agent, body: dict[str, Any]) -> Agent:
-    allow_local = wiring.api().settings.allow_local_webhooks == "true"
-    return configure(agent, body, lambda url: address_guard.check(url, allow_local=allow_local), allow_local)
+    world = wiring.api()
+    return configure(agent, body, world.check_webhook, world.allow_local)
 
 
 @router.post(

@@ -10,9 +10,6 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Header
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from redial.adapters import address_guard
-from redial.adapters.batch_csv import CsvContacts, check_file
-from redial.adapters.files import upload_key
 from redial.api.answers import (
     CURRENT,
     JSON,
@@ -305,18 +302,18 @@ def post_batch(
         raise TooLarge(TOO_LARGE_A_FILE)
     if body.webhook_url is not None:
         try:
-            address_guard.check(body.webhook_url, allow_local=wiring.api().settings.allow_local_webhooks == "true")
-        except address_guard.AddressRefused as error:
-            raise InvalidInput.of("webhook_url", str(error)) from error
+            world.check_webhook(body.webhook_url)
+        except InvalidInput as error:
+            raise InvalidInput.of("webhook_url", error.message) from error
     new = body.to_new_batch(
-        file, None if body.upload_id is None else upload_key(account_id(), _upload_id(body.upload_id))
+        file, None if body.upload_id is None else batches.upload_key(account_id(), _upload_id(body.upload_id))
     )
     batch, replayed = batches.create_batch(
         replace(new, agent_id=known_id(new.agent_id, "agent")),
         account_id=account_id(),
         idempotency_key=idempotency_key,
         body_hash=hash_of([body.model_dump(mode="json"), None if file is None else hash_of_bytes(file[1])]),
-        check_file=check_file,
+        check_file=world.contacts().check,
         agents=world.agents,
         batches=world.batches,
         files=world.files(),
@@ -350,7 +347,7 @@ def post_upload(
     body: Annotated[UploadRequest, Body()] = ANY_UPLOAD,
 ) -> Response[Any]:
     upload_id = system.new_id().replace("-", "")
-    url = wiring.api().files().upload_url(upload_key(account_id(), upload_id), UPLOAD_SECONDS)
+    url = wiring.api().files().upload_url(batches.upload_key(account_id(), upload_id), UPLOAD_SECONDS)
     until = rfc3339(system.now() + timedelta(seconds=UPLOAD_SECONDS))
     return answer(UploadCreated(upload_id=upload_id, method="PUT", url=url, expires_at=until), status=201)
 
@@ -526,7 +523,7 @@ def get_batch_results(batch_id: str) -> Response[Any]:
         raise Conflict(_still_read(batch))
     if batch.valid <= MAX_DIRECT_ROWS:
         pieces = world.files().read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
-        lines = CsvContacts().results(pieces, lambda rows: found_by_row(batch, rows, world.executions))
+        lines = world.contacts().results(pieces, lambda rows: found_by_row(batch, rows, world.executions))
         text = "".join(lines)
         if len(text.encode()) <= MAX_CSV_BYTES:
             return _csv(text, f"{batch.id}-results.csv")

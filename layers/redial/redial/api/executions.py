@@ -6,12 +6,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from typing_extensions import TypedDict
 
-from redial.adapters.dynamodb.executions import Page
 from redial.api.answers import account_id, answer, answers, known_id, new_router
 from redial.api.fields import MAX_ID_LENGTH, Instant, PageNumber, PageSize
 from redial.domain import execution as domain
 from redial.domain.errors import NotFound
 from redial.domain.status import Status
+from redial.ports import Page
 from redial.runtime import wiring
 from redial.usecases import agents
 from redial.wire import execution_json
