@@ -38,7 +38,7 @@ class CarrierRead(TypedDict):
 
 
 def carrier_json(circuit: Circuit) -> CarrierRead:
-    """A circuit as `CarrierRead` describes it; a closed one has neither times nor reason."""
+    """A circuit on the wire; a closed one has neither times nor a reason."""
     closed = circuit.state is CircuitState.CLOSED
     return {
         "provider": circuit.provider,
@@ -69,7 +69,7 @@ class PhoneNumberRead(TypedDict):
 
 
 def phone_number_json(agent: Agent, number: str) -> PhoneNumberRead:
-    """One of an agent's numbers on the wire; the id is the same each time, and of the form that clients know."""
+    """One of an agent's numbers on the wire. Its id is derived from agent and number, so it is stable."""
     return {
         "id": uuid.uuid5(uuid.UUID(agent.agent_id), number).hex,
         "phone_number": number,

@@ -58,15 +58,15 @@ router = new_router()
 
 
 MAX_UPLOAD_BYTES = 4 * 1024 * 1024
-"""Largest file in a request: Lambda takes an event of 6 MB, and a file in it grows by a third (base64)."""
+"""Largest file in a request: Lambda takes events of 6 MB, and base64 adds a third."""
 MAX_FORM_BYTES = MAX_UPLOAD_BYTES + 64 * 1024
-"""Largest form: a file, and everything else."""
+"""Largest form: a file and all other fields."""
 MAX_FILE_NAME_LENGTH = 200
 UPLOAD_SECONDS = 3600
-"""How long the address for an upload is good."""
+"""How long the URL of an upload is valid."""
 DOWNLOAD_SECONDS = 300
 MAX_DIRECT_ROWS = 10_000
-"""Most contacts of a batch whose results are written into the answer itself."""
+"""Largest batch whose results are written straight into the answer; a larger one's are a stored file."""
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100.0
 TOO_LARGE_A_FILE = (
     f"file: may have {MAX_UPLOAD_BYTES} bytes in a request; for a larger one ask POST /batches/uploads for an address, "
@@ -159,7 +159,7 @@ def read_schedule_request(form: Form) -> ScheduleRequest:
 
 
 def form_of_json(text: str) -> Form:
-    """A JSON object as the form that would say the same. Raises `InvalidInput`."""
+    """A JSON object as the equivalent form. Raises `InvalidInput`."""
     form = Form()
     for name, value in read_json_object(text).items():
         values = value if isinstance(value, list) else [value]
@@ -327,7 +327,7 @@ def post_batch(
 
 
 def _upload_id(text: str) -> str:
-    """An upload's id as it was given out. Raises `NotFound` for anything else, which nobody can have put there."""
+    """An upload's id in its stored form. Raises `NotFound` for any other text."""
     known = hex_id(text)
     if known is None:
         raise NotFound(f"upload_id: there is no upload {text[:MAX_ID_LENGTH]}")
@@ -566,7 +566,7 @@ def _csv(text: str, name: str) -> Response[Any]:
 
 
 def _stored(batch: Batch, name: str) -> Response[Any]:
-    """Where the file is, for a while."""
+    """A redirect to the stored file."""
     key = batches.contacts_key(batch.account_id, batch.id, name)
     url = wiring.api().files().download_url(key, DOWNLOAD_SECONDS)
     return Response(status_code=302, content_type=CSV, body="", headers={"Location": url})

@@ -1,4 +1,4 @@
-"""Executions: one, its log, an agent's."""
+"""Executions: read one and its log, list an agent's."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""The service itself: health, OpenAPI, the page for people."""
+"""The service itself: health, and its documentation as OpenAPI and as a page."""
 
 from functools import cache
 from pathlib import Path
@@ -52,7 +52,7 @@ def get_openapi() -> Response[Any]:
 @cache
 def openapi_document() -> str:
     """OpenAPI 3.1 of every route above, as JSON."""
-    from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer  # 90 ms, and few ask for this
+    from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer  # 90 ms, and few requests need it
 
     return cast(APIGatewayHttpResolver, router.api_resolver).get_openapi_json_schema(
         title="Redial",
@@ -78,7 +78,7 @@ def get_docs() -> Response[Any]:
 
 @cache
 def _docs() -> str:
-    """Swagger UI with its script and style sheet inside, so that the page asks nobody for anything."""
+    """Swagger UI with its script and style sheet inline, so that the page loads nothing from other servers."""
     from aws_lambda_powertools.event_handler.openapi import swagger_ui
 
     assets = Path(swagger_ui.__file__).parent

@@ -52,7 +52,7 @@ class UndeliveredList(TypedDict):
 
 
 def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
-    """One execution's or batch's given-up events on the wire."""
+    """The undelivered events of one execution or batch on the wire."""
     subject = found.subject
     is_batch = isinstance(subject, Batch)
     statuses: dict[int, Status | BatchStatus]

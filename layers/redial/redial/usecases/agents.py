@@ -103,10 +103,10 @@ def delete_agent(
     functions: Functions,
     now: datetime,
 ) -> None:
-    """Stop the agent's waiting calls and make it unknown; live calls finish and are reported. Raises `NotFound`.
+    """Stop the agent's waiting calls and mark it deleted; live calls finish and are reported. Raises `NotFound`.
 
-    Nothing is dialled for a deleted agent: a call made between the two is stopped now if it is about to be dialled,
-    else when its time comes.
+    A deleted agent places no calls: one created between the stop and the deletion is stopped now if it is about to be
+    dialled, else when it is due.
     """
     stop_agent_with_batches(
         agent_id,
@@ -136,7 +136,7 @@ def _save(
     functions: Functions,
     now: datetime,
 ) -> Agent:
-    """Apply a change to the agent as stored, again from a fresh read whenever another writer was quicker."""
+    """Apply a change to the stored agent. If another writer saves first, read the agent again and retry."""
     for _ in range(_SAVE_TRIES):
         before = read_agent(agent_id, account_id=account_id, agents=agents)
         after = apply(before)
