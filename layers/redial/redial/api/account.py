@@ -20,15 +20,15 @@ router = new_router()
 
 
 class ConcurrencyRead(TypedDict):
-    """Live calls: the most that the account's agents may have together, and how many there are."""
+    """Live calls of all the account's agents: the limit, and how many there are now."""
 
     max: int
     current: int
 
 
 class CarrierRead(TypedDict):
-    """How a carrier does for the account: `open` while it fails for all calls, which then wait; `resuming` for some
-    minutes after it works again."""
+    """A carrier's circuit for the account: `open` while all calls fail there, and wait; `resuming` for some minutes
+    after the carrier recovers."""
 
     provider: str
     circuit: CircuitState
@@ -50,7 +50,7 @@ def carrier_json(circuit: Circuit) -> CarrierRead:
 
 
 class UserRead(TypedDict):
-    """The account that the API key opens."""
+    """The account of the API key."""
 
     id: str
     name: str
@@ -87,7 +87,7 @@ def phone_number_json(agent: Agent, number: str) -> PhoneNumberRead:
     summary="Your account",
     tags=["account"],
     operation_id="get_user",
-    responses=answers(200, "Whose API key this is.", UserRead),
+    responses=answers(200, "The account of the API key.", UserRead),
 )
 def get_user() -> Response[Any]:
     world = wiring.api()

@@ -153,7 +153,7 @@ def _carrier_url_schema(scheme: str) -> Any:
 
 
 class CallingGuardrails(BaseModel):
-    """Whole hours of the called person's own time between which the agent may ring. Start after end: over midnight."""
+    """Whole hours of the called person's local time between which the agent calls. Start after end: over midnight."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -204,7 +204,7 @@ class AgentConfig(BaseModel):
         DEFAULT_RING_TIMEOUT_SECONDS, ge=MIN_RING_TIMEOUT_SECONDS, le=MAX_RING_TIMEOUT_SECONDS
     )
     max_call_seconds: WholeNumber | None = Field(DEFAULT_MAX_CALL_SECONDS, ge=1, le=MAX_CALL_SECONDS)
-    voicemail_detection: Flag | None = Field(False, description="Have the carrier tell machines from people.")
+    voicemail_detection: Flag | None = Field(False, description="Have the carrier detect answering machines.")
 
     @field_validator("stream_url")
     @classmethod
@@ -249,7 +249,7 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
 
 
 class AgentConfigPatch(AgentConfig):
-    """Keys to be put over those of the agent's configuration; null goes back to the default."""
+    """Keys that replace those of the agent's configuration; null restores the default."""
 
     agent_name: str = Field("", min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_name_schema)
 
@@ -272,28 +272,28 @@ class AgentPatch(BaseModel):
 
 
 class AgentCreated(TypedDict):
-    """The agent is there."""
+    """The agent was created."""
 
     agent_id: str
     state: Literal["created"]
 
 
 class AgentChanged(TypedDict):
-    """The agent is as you said."""
+    """The agent was changed."""
 
     message: Literal["success"]
     state: Literal["updated"]
 
 
 class AgentDeleted(TypedDict):
-    """The agent is gone and its waiting calls are stopped."""
+    """The agent was deleted and its waiting calls are stopped."""
 
     message: Literal["success"]
     state: Literal["deleted"]
 
 
 class AgentRead(BaseModel):
-    """An agent. `tasks` and every other top-level key that was sent stand beside these."""
+    """An agent. `tasks` and every other top-level key that was sent are beside these."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -354,7 +354,7 @@ def _configure(agent: Agent, body: dict[str, Any]) -> Agent:
     tags=["agents"],
     operation_id="create_agent",
     status_code=201,
-    responses=answers(201, "It is there.", AgentCreated, 400, 413),
+    responses=answers(201, "Created.", AgentCreated, 400, 413),
 )
 def post_agent(body: Annotated[AgentRequest, Body()]) -> Response[Any]:
     agent = agents.create_agent(
@@ -402,7 +402,7 @@ def get_agent(agent_id: str) -> Response[Any]:
     summary="Replace an agent",
     tags=["agents"],
     operation_id="replace_agent",
-    responses=answers(200, "It is as you said.", AgentChanged, 400, 404, 409, 413),
+    responses=answers(200, "Changed.", AgentChanged, 400, 404, 409, 413),
 )
 def put_agent(agent_id: str, body: Annotated[AgentRequest, Body()]) -> Response[Any]:
     world = wiring.api()
@@ -424,7 +424,7 @@ def put_agent(agent_id: str, body: Annotated[AgentRequest, Body()]) -> Response[
     summary="Change parts of an agent",
     tags=["agents"],
     operation_id="patch_agent",
-    responses=answers(200, "It is as you said.", AgentChanged, 400, 404, 409, 413),
+    responses=answers(200, "Changed.", AgentChanged, 400, 404, 409, 413),
 )
 def patch_agent(agent_id: str, body: Annotated[AgentPatch, Body()]) -> Response[Any]:
     world = wiring.api()
@@ -446,7 +446,7 @@ def patch_agent(agent_id: str, body: Annotated[AgentPatch, Body()]) -> Response[
     summary="Delete an agent and stop its waiting calls",
     tags=["agents"],
     operation_id="delete_agent",
-    responses=answers(200, "It is gone; live calls finish.", AgentDeleted, 404, 409),
+    responses=answers(200, "Deleted; live calls finish.", AgentDeleted, 404, 409),
 )
 def delete_agent(agent_id: str) -> Response[Any]:
     world = wiring.api()

@@ -46,16 +46,16 @@ class ErrorBody(BaseModel):
     message: str = Field(description="What to do.")
     detail: str = Field(description="The same text.")
     errors: list[FieldErrorBody] | None = Field(None, description="Invalid input only: each field at fault.")
-    request_id: str | None = Field(None, description="500 only: what to quote when you report it.")
+    request_id: str | None = Field(None, description="500 only: quote it when you report the error.")
 
 
 _MEANINGS = {
     400: "Invalid input; `errors` names each field at fault.",
     401: "No API key, or not a live one.",
-    404: "Unknown, or another account's.",
-    409: "True, but not now.",
-    413: "Larger than one request or answer may be.",
-    500: "Our fault; `request_id` says which request.",
+    404: "Unknown, or of another account.",
+    409: "Not possible in the present state.",
+    413: "The request or the answer is too large.",
+    500: "An error of the service; quote `request_id` when you report it.",
 }
 
 

@@ -83,7 +83,7 @@ FormFlag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 
 
 class BatchRequest(BaseModel):
-    """A batch to be made. Fields that are not listed are ignored."""
+    """A batch to create. Fields that are not listed are ignored."""
 
     agent_id: Annotated[str, Field(json_schema_extra={"minLength": 1})]
     upload_id: Annotated[str, Field(max_length=MAX_ID_LENGTH, json_schema_extra={"minLength": 1})] | None = Field(
@@ -99,7 +99,7 @@ class BatchRequest(BaseModel):
         None, description="Where the batch's own events go; its contacts' go to the agent's."
     )
     calls_per_second: float | None = Field(
-        None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="At most so many calls are started in a second."
+        None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="Most calls started per second."
     )
     retries_first: FormFlag = Field(True, description="Due retries go before first dials; `false`: after them.")
     bypass_call_guardrails: FormFlag = Field(False, description="Call outside the agent's calling hours too.")
@@ -131,7 +131,7 @@ class ScheduleRequest(BaseModel):
 
 
 class UploadRequest(BaseModel):
-    """An upload to be made."""
+    """An upload to create."""
 
     file_name: Annotated[str, Field(max_length=MAX_FILE_NAME_LENGTH)] | None = None
 
@@ -185,14 +185,14 @@ def _json_field(name: str, text: str) -> Any:
 
 
 class BatchCreated(TypedDict):
-    """The batch is there; its file is being read."""
+    """The batch was created; its file is being read."""
 
     batch_id: str
     state: Literal["created"]
 
 
 class BatchChanged(TypedDict):
-    """It is so."""
+    """The batch was changed."""
 
     message: Literal["success"]
     state: Literal["scheduled", "stopped", "paused", "running", "deleted"]
@@ -208,7 +208,7 @@ class UploadCreated(TypedDict):
 
 
 class ResultsPending(TypedDict):
-    """The file is being written: ask again."""
+    """The file is being written; ask again later."""
 
     message: str
     state: Literal["writing"]
@@ -280,7 +280,7 @@ def _batch(batch_id: str) -> Batch:
     tags=["batches"],
     operation_id="create_batch",
     status_code=201,
-    responses=answers(201, "It is there; its file is being read.", BatchCreated, 400, 404, 409, 413),
+    responses=answers(201, "Created; its file is being read.", BatchCreated, 400, 404, 409, 413),
 )
 def post_batch(
     idempotency_key: Annotated[
@@ -336,7 +336,7 @@ def _upload_id(text: str) -> str:
 
 @router.post(
     "/batches/uploads",
-    summary="An address for a large file",
+    summary="A URL to upload a large file to",
     description="PUT the file there, then send `upload_id` to POST /batches in place of `file`.",
     tags=["batches"],
     operation_id="create_upload",
@@ -354,7 +354,7 @@ def post_upload(
 
 @router.get(
     "/batches/<batch_id>",
-    summary="How a batch stands",
+    summary="A batch, with its contacts counted by status",
     tags=["batches"],
     operation_id="get_batch",
     responses=answers(200, "The batch as it is now.", BatchRead, 404),
@@ -396,7 +396,7 @@ def get_batch_executions(batch_id: str, page_number: PageNumber = 1, page_size: 
     summary="Set when a batch starts",
     tags=["batches"],
     operation_id="schedule_batch",
-    responses=answers(200, "It starts then.", BatchChanged, 400, 404, 409, 413),
+    responses=answers(200, "Scheduled.", BatchChanged, 400, 404, 409, 413),
 )
 def post_batch_schedule(batch_id: str) -> Response[Any]:
     world = wiring.api()
@@ -416,10 +416,10 @@ def post_batch_schedule(batch_id: str) -> Response[Any]:
 
 @router.post(
     "/batches/<batch_id>/stop",
-    summary="Stop a batch that runs, or is to",
+    summary="Stop a running or scheduled batch",
     tags=["batches"],
     operation_id="stop_batch",
-    responses=answers(200, "No call of it starts any more; live calls finish.", BatchChanged, 404),
+    responses=answers(200, "No further calls start; live calls finish.", BatchChanged, 404),
 )
 def post_batch_stop(batch_id: str) -> Response[Any]:
     world = wiring.api()
@@ -442,7 +442,7 @@ def post_batch_stop(batch_id: str) -> Response[Any]:
     summary="Pause a batch",
     tags=["batches"],
     operation_id="pause_batch",
-    responses=answers(200, "No call of it starts until it is resumed.", BatchChanged, 404),
+    responses=answers(200, "No calls start until it is resumed.", BatchChanged, 404),
 )
 def post_batch_pause(batch_id: str) -> Response[Any]:
     _pause(batch_id, paused=True)
@@ -451,10 +451,10 @@ def post_batch_pause(batch_id: str) -> Response[Any]:
 
 @router.post(
     "/batches/<batch_id>/resume",
-    summary="Go on with a paused batch",
+    summary="Resume a paused batch",
     tags=["batches"],
     operation_id="resume_batch",
-    responses=answers(200, "It goes on where it was.", BatchChanged, 404),
+    responses=answers(200, "Resumed.", BatchChanged, 404),
 )
 def post_batch_resume(batch_id: str) -> Response[Any]:
     status = _pause(batch_id, paused=False).status
@@ -479,10 +479,10 @@ def _pause(batch_id: str, *, paused: bool) -> Batch:
 @router.delete(
     "/batches/<batch_id>",
     summary="Delete a batch and its contacts' data",
-    description="Waiting calls are not made any more; the data of live ones goes when they are over.",
+    description="Waiting calls are not made; the data of live ones is removed when they end.",
     tags=["batches"],
     operation_id="delete_batch",
-    responses=answers(200, "It is gone; its data is being removed.", BatchChanged, 404),
+    responses=answers(200, "Deleted; its data is being removed.", BatchChanged, 404),
 )
 def delete_batch(batch_id: str) -> Response[Any]:
     world = wiring.api()
@@ -505,16 +505,16 @@ MAX_CSV_BYTES = 4 * 1024 * 1024
 """Largest CSV in an answer; a larger one is a redirect to the stored file."""
 _CSV_ANSWERS = {
     200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}},
-    302: {"description": "The file is there, for five minutes."},
+    302: {"description": "The file is at this URL for five minutes."},
 }
 
 
 @router.get(
     "/batches/<batch_id>/results.csv",
-    summary="The rows as uploaded, and what became of each",
+    summary="The uploaded rows, each with its result",
     tags=["batches"],
     operation_id="get_batch_results",
-    responses=_CSV_ANSWERS | answers(202, "It is being written: ask again in a while.", ResultsPending, 404, 409),
+    responses=_CSV_ANSWERS | answers(202, "The file is being written; ask again later.", ResultsPending, 404, 409),
 )
 def get_batch_results(batch_id: str) -> Response[Any]:
     world = wiring.api()

@@ -72,7 +72,7 @@ class CallRequest(BaseModel):
 
 
 class CallCreated(TypedDict):
-    """The call is taken on; `status` is `queued` also when it is scheduled for later."""
+    """The call was accepted; `status` is `queued` even if it is scheduled for later."""
 
     message: Literal["done"]
     status: Literal["queued"]
@@ -80,7 +80,7 @@ class CallCreated(TypedDict):
 
 
 class CallStopped(TypedDict):
-    """The call is over before anybody's phone rang."""
+    """The call was stopped before it was dialled."""
 
     message: Literal["done"]
     status: Literal["stopped"]
@@ -88,7 +88,7 @@ class CallStopped(TypedDict):
 
 
 class AgentStopped(TypedDict):
-    """Every call of the agent that was waiting and is stopped now."""
+    """The agent's calls that were waiting and are stopped now."""
 
     stopped_executions: list[str]
     stopped_batches: Annotated[
@@ -101,12 +101,12 @@ class AgentStopped(TypedDict):
 
 @router.post(
     "/call",
-    summary="Call a contact, and again if that fails",
+    summary="Call a contact, with retries",
     tags=["calls"],
     operation_id="create_call",
     responses=answers(
         200,
-        "The call is taken on.",
+        "The call was accepted.",
         CallCreated,
         *(400, 404, 409, 413),
         headers={
@@ -150,10 +150,10 @@ def post_call(
 
 @router.post(
     "/call/<execution_id>/stop",
-    summary="Stop a call that waits",
+    summary="Stop a waiting call",
     tags=["calls"],
     operation_id="stop_call",
-    responses=answers(200, "Stopped; nobody's phone rings.", CallStopped, 400, 404),
+    responses=answers(200, "Stopped before it was dialled.", CallStopped, 400, 404),
 )
 def post_call_stop(execution_id: str) -> Response[Any]:
     world = wiring.api()

@@ -46,7 +46,7 @@ class ExecutionLog(TypedDict):
 
 @router.get(
     "/executions/<execution_id>",
-    summary="How a call stands",
+    summary="A call and its attempts",
     tags=["executions"],
     operation_id="get_execution",
     responses=answers(200, "The execution as it is now.", Execution, 404),
@@ -57,7 +57,7 @@ def get_execution(execution_id: str) -> Response[Any]:
 
 @router.get(
     "/executions/<execution_id>/log",
-    summary="What happened to a call",
+    summary="A call's log",
     tags=["executions"],
     operation_id="get_execution_log",
     responses=answers(200, "Everything, oldest first.", ExecutionLog, 404),
@@ -73,7 +73,7 @@ def _execution(execution_id: str) -> domain.Execution:
     return execution
 
 
-OfStatus = Annotated[Status | None, Query(description="Only executions that stand there now.")]
+OfStatus = Annotated[Status | None, Query(description="Only executions that have this status now.")]
 OfBatch = Annotated[str | None, Query(max_length=MAX_ID_LENGTH)]
 CreatedFrom = Annotated[Instant | None, Query(alias="from", description="Created at or after this.")]
 CreatedTo = Annotated[Instant | None, Query(alias="to", description="Created at or before this.")]
@@ -111,7 +111,7 @@ def get_agent_executions(
 @router.get(
     "/agent/<agent_id>/executions",
     summary="An agent's calls, as a bare array",
-    description="For older clients; `/v2/agent/{agent_id}/executions` says also how many there are.",
+    description="For older clients; `/v2/agent/{agent_id}/executions` also returns the total.",
     tags=["executions"],
     operation_id="list_executions_bare",
     responses=answers(200, "One page of them.", list[Execution], 400, 404),

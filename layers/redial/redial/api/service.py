@@ -27,11 +27,11 @@ class Healthy(TypedDict):
 
 @router.get(
     "/health",
-    summary="Whether the API answers",
+    summary="Health check",
     tags=["service"],
     operation_id="health",
     openapi_extensions={"security": []},
-    responses={200: {"description": "It does.", "content": {JSON: {"model": Healthy}}}},
+    responses={200: {"description": "The API answers.", "content": {JSON: {"model": Healthy}}}},
 )
 def get_health() -> Response[Any]:
     return answer(Healthy(status="ok"))
@@ -39,7 +39,7 @@ def get_health() -> Response[Any]:
 
 @router.get(
     "/openapi.json",
-    summary="This description",
+    summary="The OpenAPI document",
     tags=["service"],
     operation_id="openapi",
     openapi_extensions={"security": []},
@@ -65,7 +65,7 @@ def openapi_document() -> str:
 
 @router.get(
     "/docs",
-    summary="This description, as a page for people",
+    summary="This documentation as a page",
     tags=["service"],
     operation_id="docs",
     compress=True,

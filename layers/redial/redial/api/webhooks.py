@@ -25,7 +25,7 @@ MOST_UNDELIVERED = 100
 
 
 class UndeliveredEvent(TypedDict):
-    """An event that was given up. What is known of its last try is null where the log no longer holds it."""
+    """An undelivered event. Details of its last try are null once the log has dropped them."""
 
     sequence: int
     status: Status | BatchStatus
@@ -36,7 +36,7 @@ class UndeliveredEvent(TypedDict):
 
 
 class UndeliveredSubject(TypedDict):
-    """An execution, or a batch, with events that were given up, oldest first. One of the two ids is null."""
+    """An execution or a batch with its undelivered events, oldest first. One of the two ids is null."""
 
     execution_id: str | None
     batch_id: str | None
@@ -45,7 +45,7 @@ class UndeliveredSubject(TypedDict):
 
 
 class UndeliveredList(TypedDict):
-    """Whose events were given up; `has_more`: there are others, listed once these are replayed."""
+    """Executions and batches with undelivered events; `has_more`: others are listed once these are replayed."""
 
     data: list[UndeliveredSubject]
     has_more: bool
@@ -98,10 +98,12 @@ class BatchReplayStarted(TypedDict):
 
 @router.get(
     "/webhooks/undelivered",
-    summary="Events that your webhooks did not take",
+    summary="Undelivered events",
     tags=["webhooks"],
     operation_id="list_undelivered",
-    responses=answers(200, f"At most {MOST_UNDELIVERED} calls and batches that have some.", UndeliveredList),
+    responses=answers(
+        200, f"At most {MOST_UNDELIVERED} calls and batches that have undelivered events.", UndeliveredList
+    ),
 )
 def get_undelivered() -> Response[Any]:
     world = wiring.api()
@@ -121,7 +123,7 @@ def get_undelivered() -> Response[Any]:
     summary="Send a call's undelivered events again",
     tags=["webhooks"],
     operation_id="replay_webhooks",
-    responses=answers(200, "They are in line, before all newer ones.", ReplayStarted, 404),
+    responses=answers(200, "Queued, ahead of all newer events.", ReplayStarted, 404),
 )
 def post_replay(execution_id: str) -> Response[Any]:
     world = wiring.api()
@@ -141,7 +143,7 @@ def post_replay(execution_id: str) -> Response[Any]:
     summary="Send a batch's undelivered events again",
     tags=["webhooks"],
     operation_id="replay_batch_webhooks",
-    responses=answers(200, "They are in line, before all newer ones.", BatchReplayStarted, 404),
+    responses=answers(200, "Queued, ahead of all newer events.", BatchReplayStarted, 404),
 )
 def post_batch_replay(batch_id: str) -> Response[Any]:
     world = wiring.api()

@@ -24,7 +24,7 @@ class BatchRead(TypedDict):
     created_at: Timestamp
     updated_at: Timestamp
     status: BatchStatus
-    reason: Annotated[str | None, Documented(description="Why it is stopped or failed.")]
+    reason: Annotated[str | None, Documented(description="Why it stopped or failed.")]
     scheduled_at: Timestamp | None
     from_phone_number: str | None
     from_phone_numbers: list[str]
@@ -32,7 +32,7 @@ class BatchRead(TypedDict):
     valid_contacts: Annotated[int, Documented(description="Rows accepted; rises while the file is being read.")]
     rejected_contacts: int
     total_contacts: int
-    execution_status: Annotated[dict[Status, int], Documented(description="How many contacts stand where.")]
+    execution_status: Annotated[dict[Status, int], Documented(description="Contacts by status.")]
     retry_config: RetryConfigEcho | None
     calls_per_second: float | None
     sequence: Sequence
