@@ -8,7 +8,7 @@ import pytest
 
 from redial.adapters import address_guard
 from redial.adapters.dynamodb.agents import KEEP_DELETED, DynamoAgents
-from redial.api.agents import configure
+from redial.api.agent_config import configure
 from redial.domain.agent import Agent
 from redial.ports import StaleVersion
 from redial.runtime import system, wiring

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from redial.api import agents as api
+from redial.api import agent_config as api
 from redial.domain.agent import Agent
 from redial.domain.errors import InvalidInput, NotFound, TooLarge
 from redial.usecases import agents as use

@@ -61,21 +61,23 @@ def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
     else:
         statuses = {sequence: Status(change.kind) for sequence, change in subject.events()}
     tried = {entry.sequence: entry for entry in found.tried}
+
+    def event(sequence: int) -> UndeliveredEvent:
+        last = tried.get(sequence)
+        return {
+            "sequence": sequence,
+            "status": statuses[sequence],
+            "last_tried_at": rfc3339(last.at) if last else None,
+            "tries": last.tries if last else None,
+            "http_status": last.status if last else None,
+            "error": last.error if last else None,
+        }
+
     return {
         "execution_id": None if is_batch else subject.id,
         "batch_id": subject.id if is_batch else None,
         "agent_id": subject.agent_id,
-        "events": [
-            {
-                "sequence": sequence,
-                "status": statuses[sequence],
-                "last_tried_at": rfc3339(tried[sequence].at) if sequence in tried else None,
-                "tries": tried[sequence].tries if sequence in tried else None,
-                "http_status": tried[sequence].status if sequence in tried else None,
-                "error": tried[sequence].error if sequence in tried else None,
-            }
-            for sequence in subject.delivery.undelivered
-        ],
+        "events": [event(sequence) for sequence in subject.delivery.undelivered],
     }
 
 
