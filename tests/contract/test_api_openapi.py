@@ -1,5 +1,6 @@
 """The OpenAPI document: valid, of every route of the contract, and true about who may ask and what may go wrong."""
 
+import difflib
 import json
 from typing import Any
 
@@ -8,6 +9,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from redial.api.app import PUBLIC, app
 from redial.domain.status import RETRYABLE, Status
+from tests.contract.record_openapi import RECORDED, document
 from tests.support.api import openapi
 
 CONTRACT = {
@@ -55,6 +57,22 @@ OPERATIONS = [
 def test_the_document_is_valid_openapi() -> None:
     OpenAPIV31SpecValidator(openapi()).validate()
     assert openapi()["openapi"].startswith("3.1")
+
+
+def test_the_document_is_the_recorded_one() -> None:
+    """Clients are generated from it, so every change of it is a decision."""
+    served, recorded = document(), RECORDED.read_text(encoding="utf-8")
+    changed = [
+        *difflib.unified_diff(recorded.splitlines(), served.splitlines(), "recorded", "served", lineterm="", n=2)
+    ]
+    if changed:
+        pytest.fail(
+            "the OpenAPI document changed; if that is meant, run\n"
+            "  PYTHONPATH=.:layers/redial .venv/bin/python -m tests.contract.record_openapi\n"
+            "commit the difference, and name it in CHANGELOG.md:\n" + "\n".join(changed[:60]),
+            pytrace=False,
+        )
+    assert served == recorded
 
 
 def test_the_documented_routes_are_the_contracts() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from redial.adapters import address_guard
 from redial.adapters.dynamodb.agents import KEEP_DELETED, DynamoAgents
+from redial.api.agent_config import configure
 from redial.domain.agent import Agent
 from redial.ports import StaleVersion
 from redial.runtime import system, wiring
@@ -175,8 +176,8 @@ def test_a_list_that_is_too_long_to_send_says_how_to_get_it(api: Api) -> None:
         ({"agent_name": "x" * 201}, "agent_name", "a text of 1 to 200"),
         ({"agent_name": None}, "agent_name", "is required"),
         ({"telephony_provider": "plivo"}, "telephony_provider", "must be one of twilio"),
-        ({"max_concurrent_calls": 0}, "max_concurrent_calls", "from 1 to 1000"),
-        ({"ring_timeout_seconds": 601}, "ring_timeout_seconds", "from 5 to 600"),
+        ({"max_concurrent_calls": 0}, "max_concurrent_calls", "must be at least 1"),
+        ({"ring_timeout_seconds": 601}, "ring_timeout_seconds", "must be at most 600"),
         ({"voicemail_detection": "yes"}, "voicemail_detection", "true or false"),
         ({"calling_guardrails": {"call_start_hour": 9}}, "calling_guardrails.call_end_hour", "both hours"),
         ({"from_phone_numbers": [CALLER_ID, "911"]}, "from_phone_numbers.1", "must be E.164"),
@@ -308,8 +309,7 @@ def test_two_changes_at_once_both_hold(api: Api, monkeypatch: pytest.MonkeyPatch
         agents=wiring.api().agents,
         lines=wiring.api().lines,
         functions=wiring.api().functions,
-        check_webhook=lambda url: None,
-        allow_local=False,
+        configure=lambda agent, body: configure(agent, body, lambda url: None, allow_local=False),
         now=system.now(),
     )
     agent = read(api, agent_id)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from redial.adapters import batch_csv
-from redial.adapters.batch_csv import CsvContacts, check_file
+from redial.adapters.batch_csv import CsvContacts
 from redial.domain.errors import InvalidInput
 from redial.wire import contacts_csv
 from tests.support.forms import CONTENT_TYPE, multipart
@@ -174,7 +174,7 @@ def endless(beginning: bytes, piece: bytes) -> Iterator[bytes]:
 def test_of_a_row_of_a_gigabyte_no_more_is_read_than_a_row_may_have(name: str) -> None:
     pieces = endless(*ENDLESS[name])
     with traced() as most, pytest.raises(InvalidInput) as refused:
-        check_file(pieces)
+        CsvContacts().check(pieces)
     assert refused.value.errors[0].field == "file"
     assert most[0] < 40_000_000
     assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 100
@@ -188,7 +188,7 @@ def test_of_a_gigabyte_of_empty_lines_no_more_are_read_than_rows_would_be(
     monkeypatch.setattr(contacts_csv, "MAX_CONTACTS", 50_000)
     pieces = itertools.chain([HEADER], itertools.repeat(line * PIECE, GIGABYTE // PIECE))
     with pytest.raises(InvalidInput, match=r"line 50002: there are more than 50,000 empty lines; remove them"):
-        check_file(pieces)
+        CsvContacts().check(pieces)
     assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 100
 
 
@@ -197,7 +197,7 @@ def test_of_a_large_file_only_the_beginning_is_looked_at_while_somebody_waits(
 ) -> None:
     monkeypatch.setattr(batch_csv, "CHECK_BYTES", 1_000_000)
     pieces = itertools.chain([HEADER], itertools.repeat(b"+12025550101," + b"x" * 5000 + b"\n", GIGABYTE // PIECE))
-    check_file(pieces)
+    CsvContacts().check(pieces)
     assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 300
 
 

@@ -26,14 +26,13 @@ from local.inbox import Delivery
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.executions import FILTER_LIMIT
 from redial.adapters.dynamodb.idempotency import REMEMBERED
-from redial.api import agents as api_agents
-from redial.api import answers, app, calls, fields, service, webhooks
+from redial.api import agent_config, answers, app, calls, fields, service, webhooks
 from redial.api import batches as api_batches
 from redial.domain.agent import Agent
 from redial.domain.retry import MAX_INTERVAL_MINUTES, MAX_RETRIES, RetryConfig
 from redial.domain.status import FINAL, Status
 from redial.runtime import keys, settings
-from redial.usecases import agents, batches, create_call
+from redial.usecases import batches, create_call
 from redial.wire import contacts_csv
 from redial.wire.stored_execution import DUE_SHARDS
 from tests.support.local_stack import local_stack
@@ -285,7 +284,7 @@ def test_the_retry_configurations_defaults() -> None:
 
 def test_the_agent_configurations_defaults() -> None:
     shown = {code(row[0]): row[1] for row in table("| Key of `agent_config` |")}
-    assert shown.keys() == api_agents.AgentConfig.model_fields.keys()
+    assert shown.keys() == agent_config.AgentConfig.model_fields.keys()
     defaults = {field.name: field.default for field in dataclasses.fields(Agent)}
     for name in ("max_concurrent_calls", "ring_timeout_seconds", "max_call_seconds", "voicemail_detection"):
         assert json.loads(code(shown[name])) == defaults[name], name
@@ -300,11 +299,11 @@ def test_the_limits() -> None:
         "Request body": f"{app.MAX_BODY_BYTES // 1024} KiB of JSON, nested at most {fields.MAX_DEPTH} deep",
         "Answer": f"{answers.MAX_ANSWER_BYTES // 1024**2} MiB; ask for smaller pages",
         "user_data": f"{calls.MAX_USER_DATA_BYTES // 1024} KiB as JSON",
-        "An agent's configuration": f"{agents.MAX_CONFIG_BYTES:,} bytes as JSON",
-        "max_concurrent_calls": f"1 to {agents.MAX_CONCURRENT_CALLS}",
-        "from_phone_numbers": f"{agents.MAX_FROM_PHONE_NUMBERS}",
-        "ring_timeout_seconds": f"{agents.MIN_RING_TIMEOUT_SECONDS} to {agents.MAX_RING_TIMEOUT_SECONDS}",
-        "max_call_seconds": f"1 to {agents.MAX_CALL_SECONDS:,}",
+        "An agent's configuration": f"{agent_config.MAX_CONFIG_BYTES:,} bytes as JSON",
+        "max_concurrent_calls": f"1 to {agent_config.MAX_CONCURRENT_CALLS}",
+        "from_phone_numbers": f"{fields.MAX_FROM_PHONE_NUMBERS}",
+        "ring_timeout_seconds": f"{agent_config.MIN_RING_TIMEOUT_SECONDS} to {agent_config.MAX_RING_TIMEOUT_SECONDS}",
+        "max_call_seconds": f"1 to {agent_config.MAX_CALL_SECONDS:,}",
         "max_retries": f"1 to {MAX_RETRIES}",
         "retry_intervals_minutes": f"each 1 to {MAX_INTERVAL_MINUTES:,}",
         "scheduled_at": f"{earliest} minutes to {latest} days ahead",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from redial.api import agent_config as api
 from redial.domain.agent import Agent
 from redial.domain.errors import InvalidInput, NotFound, TooLarge
 from redial.usecases import agents as use
@@ -36,14 +37,13 @@ def anything(url: str) -> None:
 
 
 def create(
-    config: Any, *, allow_local: bool = False, check_webhook: use.CheckWebhook = anything, **other: Any
+    config: Any, *, allow_local: bool = False, check_webhook: api.CheckWebhook = anything, **other: Any
 ) -> Agent:
     return use.create_agent(
         {"agent_config": config, **other},
         account_id=ACCOUNT_ID,
         agents=OneAgent(),
-        check_webhook=check_webhook,
-        allow_local=allow_local,
+        configure=lambda agent, body: api.configure(agent, body, check_webhook, allow_local),
         now=TEN,
         new_id=lambda: AGENT_ID,
     )
@@ -80,8 +80,11 @@ def test_whole_numbers_have_a_default_and_two_bounds(
     assert getattr(create({"agent_name": "a", name: None}), attribute) == default
     for value in (least, most):
         assert getattr(create({"agent_name": "a", name: value}), attribute) == value
-    for wrong in (least - 1, most + 1, str(least), float(least), True, [least], 10**30):
-        assert faults({name: wrong}) == {name: f"must be a whole number from {least} to {most}"}
+    for wrong in (str(least), float(least), True, [least]):
+        assert faults({name: wrong}) == {name: "must be a whole number"}
+    assert faults({name: least - 1}) == {name: f"must be at least {least}"}
+    for large in (most + 1, 10**30):
+        assert faults({name: large}) == {name: f"must be at most {most}"}
 
 
 @pytest.mark.parametrize("name", [None, "", " \t", 7, ["a"], "x" * 201])
@@ -229,11 +232,11 @@ def test_a_webhook_is_refused_with_the_guards_own_words() -> None:
 
 def test_a_configuration_is_bounded_in_bytes() -> None:
     frame = len('{"agent_config":{"agent_name":"a"},"x":""}')
-    assert create({"agent_name": "a"}, x="y" * (use.MAX_CONFIG_BYTES - frame)).version == 1
+    assert create({"agent_name": "a"}, x="y" * (api.MAX_CONFIG_BYTES - frame)).version == 1
     with pytest.raises(TooLarge, match="200000"):
-        create({"agent_name": "a"}, x="y" * (use.MAX_CONFIG_BYTES - frame + 1))
+        create({"agent_name": "a"}, x="y" * (api.MAX_CONFIG_BYTES - frame + 1))
     with pytest.raises(TooLarge):
-        create({"agent_name": "a"}, x="é" * (use.MAX_CONFIG_BYTES // 2))
+        create({"agent_name": "a"}, x="é" * (api.MAX_CONFIG_BYTES // 2))
 
 
 def test_a_deleted_agent_is_unknown() -> None:

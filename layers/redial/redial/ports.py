@@ -15,10 +15,20 @@ from redial.domain.batch import Batch
 from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
 from redial.domain.outcome import CallReport, DialResult
+from redial.domain.status import Status
 
 
 class StaleVersion(Exception):
     """The stored item changed since it was read: read it again and decide again."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a listing, newest first; `total` counts all pages."""
+
+    executions: list[Execution]
+    total: int
+    has_more: bool
 
 
 class Executions(Protocol):
@@ -34,6 +44,23 @@ class Executions(Protocol):
 
     def open_of_agent(self, agent_id: str) -> Iterator[str]:
         """Ids of the agent's single calls that are not finished; read from an index that may lag by a moment."""
+
+    def page_of_agent(
+        self,
+        agent_id: str,
+        *,
+        batches: Sequence[Batch],
+        page_number: int,
+        page_size: int,
+        status: Status | None = None,
+        batch_id: str | None = None,
+        created_from: datetime | None = None,
+        created_to: datetime | None = None,
+    ) -> Page:
+        """One page, newest first; a batch's contacts are as old as the batch, and in the order of its file.
+
+        `batches` are the agent's. Raises `InvalidInput` where a filter would have to read too many executions.
+        """
 
     def create_contacts(self, executions: Sequence[Execution]) -> None:
         """Store new contacts of a batch; those that are there already, whatever has become of them, stay as they

@@ -10,32 +10,10 @@ from redial.wire import contacts_csv
 from redial.wire.contacts_csv import Contact, ContactFile, Rejected
 
 _ROWS_AT_ONCE = 500
-
-
 CHECK_ROWS = 200_000
-"""Most rows that are looked at before a batch is accepted; a file in a request has fewer."""
+"""Most rows that are checked before a batch is accepted; a file in a request has fewer."""
 CHECK_BYTES = 32 * 1024 * 1024
-"""Most bytes that are looked at then: reading all of the largest file takes longer than anybody waits."""
-
-
-def check_file(pieces: Iterable[bytes]) -> None:
-    """Read as much of a file as can be read while somebody waits for the answer. Raises `InvalidInput` for a file that
-    cannot be used: one that is no CSV of contacts, or has none."""
-    with SqliteSeenNumbers() as seen:
-        first: Rejected | None = None
-        found = False
-        counted = _Counted(pieces)
-        for count, row in enumerate(ContactFile(counted, seen), start=1):
-            found = found or isinstance(row, Contact)
-            if first is None and isinstance(row, Rejected):
-                first = row
-            if count == CHECK_ROWS or counted.bytes > CHECK_BYTES:
-                return
-    if found:
-        return
-    if first is None:
-        raise InvalidInput.of("file", "has no contacts: only a header; add a row for each contact")
-    raise InvalidInput.of("file", f"has no usable row; the first, line {first.line}: {first.reason}")
+"""Most bytes that are checked then: reading all of the largest file takes longer than a request may."""
 
 
 class _Counted:
@@ -53,6 +31,23 @@ class _Counted:
 
 class CsvContacts:
     """Implements `usecases.carry_on_batch.ReadContacts`."""
+
+    def check(self, pieces: Iterable[bytes]) -> None:
+        with SqliteSeenNumbers() as seen:
+            first: Rejected | None = None
+            found = False
+            counted = _Counted(pieces)
+            for count, row in enumerate(ContactFile(counted, seen), start=1):
+                found = found or isinstance(row, Contact)
+                if first is None and isinstance(row, Rejected):
+                    first = row
+                if count == CHECK_ROWS or counted.bytes > CHECK_BYTES:
+                    return
+        if found:
+            return
+        if first is None:
+            raise InvalidInput.of("file", "has no contacts: only a header; add a row for each contact")
+        raise InvalidInput.of("file", f"has no usable row; the first, line {first.line}: {first.reason}")
 
     @contextmanager
     def rows(self, pieces: Iterable[bytes]) -> Iterator[Iterator[Contact | str]]:

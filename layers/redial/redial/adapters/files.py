@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 PIECE_BYTES = 256 * 1024
 
 
-def upload_key(account_id: str, upload_id: str) -> str:
-    """Where a customer's upload is stored."""
-    return f"uploads/{account_id}/{upload_id}.csv"
-
-
 class S3Files:
     """Implements `ports.Files`. `signer` is a client whose URLs customers can reach."""
 

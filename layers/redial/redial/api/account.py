@@ -4,15 +4,14 @@ import uuid
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
-from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, new_router
-from redial.api.fields import Instant
 from redial.domain.agent import DEFAULT_PROVIDER, Agent
 from redial.domain.circuit import Circuit, CircuitState
 from redial.runtime import wiring
 from redial.usecases import accounts
-from redial.wire.timestamps import rfc3339_or_none
+from redial.wire.timestamps import Timestamp, rfc3339_or_none
 
 router = new_router()
 
@@ -20,38 +19,38 @@ router = new_router()
 # ---- models ---
 
 
-class ConcurrencyRead(BaseModel):
-    """Live calls: the most that the account's agents may have together, and how many there are."""
+class ConcurrencyRead(TypedDict):
+    """Live calls of all the account's agents: the limit, and how many there are now."""
 
     max: int
     current: int
 
 
-class CarrierRead(BaseModel):
-    """How a carrier does for the account: `open` while it fails for all calls, which then wait; `resuming` for some
-    minutes after it works again."""
+class CarrierRead(TypedDict):
+    """A carrier's circuit for the account: `open` while all calls fail there, and wait; `resuming` for some minutes
+    after the carrier recovers."""
 
     provider: str
     circuit: CircuitState
-    since: Instant | None
-    next_try_at: Instant | None
+    since: Timestamp | None
+    next_try_at: Timestamp | None
     reason: str | None
 
 
-def carrier_json(circuit: Circuit) -> dict[str, Any]:
-    """A circuit as `CarrierRead` describes it; a closed one has neither times nor reason."""
+def carrier_json(circuit: Circuit) -> CarrierRead:
+    """A circuit on the wire; a closed one has neither times nor a reason."""
     closed = circuit.state is CircuitState.CLOSED
     return {
         "provider": circuit.provider,
-        "circuit": str(circuit.state),
+        "circuit": circuit.state,
         "since": rfc3339_or_none(circuit.resumed_at or circuit.opened_at),
         "next_try_at": rfc3339_or_none(circuit.next_try_at),
         "reason": None if closed else circuit.reason,
     }
 
 
-class UserRead(BaseModel):
-    """The account that the API key opens."""
+class UserRead(TypedDict):
+    """The account of the API key."""
 
     id: str
     name: str
@@ -59,7 +58,7 @@ class UserRead(BaseModel):
     carriers: list[CarrierRead]
 
 
-class PhoneNumberRead(BaseModel):
+class PhoneNumberRead(TypedDict):
     """A number that an agent may call from."""
 
     id: str
@@ -69,8 +68,8 @@ class PhoneNumberRead(BaseModel):
     rented: bool
 
 
-def phone_number_json(agent: Agent, number: str) -> dict[str, Any]:
-    """One of an agent's numbers on the wire; the id is the same each time, and of the form that clients know."""
+def phone_number_json(agent: Agent, number: str) -> PhoneNumberRead:
+    """One of an agent's numbers on the wire. Its id is derived from agent and number, so it is stable."""
     return {
         "id": uuid.uuid5(uuid.UUID(agent.agent_id), number).hex,
         "phone_number": number,
@@ -88,15 +87,15 @@ def phone_number_json(agent: Agent, number: str) -> dict[str, Any]:
     summary="Your account",
     tags=["account"],
     operation_id="get_user",
-    responses=answers(200, "Whose API key this is.", UserRead),
+    responses=answers(200, "The account of the API key.", UserRead),
 )
 def get_user() -> Response[Any]:
     world = wiring.api()
     account = accounts.read_account(account_id(), accounts=world.accounts)
     calls = accounts.concurrency(account.account_id, agents=world.agents, lines=world.lines)
-    concurrency = {"max": calls.max, "current": calls.current}
+    concurrency = ConcurrencyRead(max=calls.max, current=calls.current)
     carriers = [carrier_json(world.circuits.get(account.account_id, DEFAULT_PROVIDER))]
-    return answer({"id": account.account_id, "name": account.name, "concurrency": concurrency, "carriers": carriers})
+    return answer(UserRead(id=account.account_id, name=account.name, concurrency=concurrency, carriers=carriers))
 
 
 @router.get(

@@ -5,29 +5,14 @@ from typing import Annotated, Any, Literal
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+from typing_extensions import TypedDict
 
-from redial.adapters import address_guard
+from redial.api.agent_config import AgentConfig, AgentConfigPatch, configure
 from redial.api.answers import account_id, answer, answers, known_id, new_router
-from redial.api.fields import Instant, PageNumber, PhoneNumber, WebhookUrl
-from redial.domain.agent import (
-    DEFAULT_MAX_CALL_SECONDS,
-    DEFAULT_MAX_CONCURRENT_CALLS,
-    DEFAULT_PROVIDER,
-    DEFAULT_RING_TIMEOUT_SECONDS,
-    Agent,
-)
+from redial.api.fields import Instant, PageNumber
+from redial.domain.agent import Agent
 from redial.runtime import system, wiring
 from redial.usecases import agents
-from redial.usecases.agents import (
-    MAX_CALL_SECONDS,
-    MAX_CONCURRENT_CALLS,
-    MAX_FROM_PHONE_NUMBERS,
-    MAX_NAME_LENGTH,
-    MAX_RING_TIMEOUT_SECONDS,
-    MAX_URL_LENGTH,
-    MIN_RING_TIMEOUT_SECONDS,
-    PROVIDERS,
-)
 from redial.wire.timestamps import rfc3339
 
 router = new_router()
@@ -36,77 +21,12 @@ router = new_router()
 # ---- models ---
 
 
-_CARRIER_URL = r"([!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]|\{agent_id\}|\{execution_id\})+$"
-"""For the documentation, after the scheme; `redial.usecases.agents` decides."""
-
-
-def _not_blank(schema: dict[str, Any]) -> None:
-    """Documents a text that is more than spaces; where it may be left out, that stands for nothing."""
-    schema.pop("default", None)
-    schema |= {"pattern": r"[^\s\x1c-\x1f\x85]", "examples": ["Reminders"]}
-
-
-def _carrier_url(scheme: str) -> Any:
-    """Documents a URL that the carrier opens."""
-    return Field(
-        max_length=MAX_URL_LENGTH,
-        json_schema_extra={
-            "pattern": f"^{scheme}?://{_CARRIER_URL}",
-            "examples": [f"{scheme}://voice.example.com/calls?execution={{execution_id}}"],
-        },
-    )
-
-
-class CallingGuardrails(BaseModel):
-    """Whole hours of the called person's own time between which the agent may ring. Start after end: over midnight."""
-
-    model_config = ConfigDict(extra="allow")
-
-    call_start_hour: int | None = Field(None, ge=0, le=23)
-    call_end_hour: int | None = Field(None, ge=0, le=23)
-
-
-class AgentConfig(BaseModel):
-    """How calls are placed and answered. Keys that are not listed are kept and returned as sent; null: not given."""
-
-    model_config = ConfigDict(extra="allow")
-
-    agent_name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_not_blank)
-    webhook_url: WebhookUrl | None = Field(
-        None, description="Where the events of every call go: https, a public address."
-    )
-    telephony_provider: str | None = Field(DEFAULT_PROVIDER, json_schema_extra={"enum": [*PROVIDERS, None]})
-    calling_guardrails: CallingGuardrails | None = None
-    from_phone_numbers: list[PhoneNumber] | None = Field([], max_length=MAX_FROM_PHONE_NUMBERS)
-    answer_url: Annotated[str, _carrier_url("https")] | None = Field(
-        None,
-        description="https: the carrier fetches its call instructions here. {agent_id} and {execution_id} are filled"
-        " in. An agent with neither this nor stream_url can be saved, but places no calls.",
-    )
-    stream_url: Annotated[str, _carrier_url("wss")] | None = Field(
-        None,
-        description="wss: the carrier connects the call's audio to this. Not together with answer_url.",
-    )
-    max_concurrent_calls: int | None = Field(DEFAULT_MAX_CONCURRENT_CALLS, ge=1, le=MAX_CONCURRENT_CALLS)
-    ring_timeout_seconds: int | None = Field(
-        DEFAULT_RING_TIMEOUT_SECONDS, ge=MIN_RING_TIMEOUT_SECONDS, le=MAX_RING_TIMEOUT_SECONDS
-    )
-    max_call_seconds: int | None = Field(DEFAULT_MAX_CALL_SECONDS, ge=1, le=MAX_CALL_SECONDS)
-    voicemail_detection: bool | None = Field(False, description="Have the carrier tell machines from people.")
-
-
-class AgentConfigPatch(AgentConfig):
-    """Keys to be put over those of the agent's configuration; null goes back to the default."""
-
-    agent_name: str = Field("", min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_not_blank)
-
-
 class AgentRequest(BaseModel):
     """An agent. Other top-level keys (`agent_prompts`, …) are kept and returned as sent."""
 
     model_config = ConfigDict(extra="allow")
 
-    # Documented here and checked by the use case, which must check a patched configuration whole.
+    # Documented here. `configure` validates it: with the agent's present webhook, and a patched one as merged.
     agent_config: SkipValidation[AgentConfig]
 
 
@@ -118,29 +38,29 @@ class AgentPatch(BaseModel):
     agent_config: SkipValidation[AgentConfigPatch] = Field(default_factory=AgentConfigPatch.model_construct)
 
 
-class AgentCreated(BaseModel):
-    """The agent is there."""
+class AgentCreated(TypedDict):
+    """The agent was created."""
 
     agent_id: str
     state: Literal["created"]
 
 
-class AgentChanged(BaseModel):
-    """The agent is as you said."""
+class AgentChanged(TypedDict):
+    """The agent was changed."""
 
     message: Literal["success"]
     state: Literal["updated"]
 
 
-class AgentDeleted(BaseModel):
-    """The agent is gone and its waiting calls are stopped."""
+class AgentDeleted(TypedDict):
+    """The agent was deleted and its waiting calls are stopped."""
 
     message: Literal["success"]
     state: Literal["deleted"]
 
 
 class AgentRead(BaseModel):
-    """An agent. `tasks` and every other top-level key that was sent stand beside these."""
+    """An agent. `tasks` and every other top-level key that was sent are beside these."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -190,12 +110,9 @@ def agent_json(agent: Agent) -> dict[str, Any]:
 # ---- routes ---
 
 
-def _allow_local() -> bool:
-    return wiring.api().settings.allow_local_webhooks == "true"
-
-
-def _check_webhook(url: str) -> None:
-    address_guard.check(url, allow_local=_allow_local())
+def _configure(agent: Agent, body: dict[str, Any]) -> Agent:
+    world = wiring.api()
+    return configure(agent, body, world.check_webhook, world.allow_local)
 
 
 @router.post(
@@ -204,19 +121,18 @@ def _check_webhook(url: str) -> None:
     tags=["agents"],
     operation_id="create_agent",
     status_code=201,
-    responses=answers(201, "It is there.", AgentCreated, 400, 413),
+    responses=answers(201, "Created.", AgentCreated, 400, 413),
 )
 def post_agent(body: Annotated[AgentRequest, Body()]) -> Response[Any]:
     agent = agents.create_agent(
         router.current_event.json_body,
         account_id=account_id(),
         agents=wiring.api().agents,
-        check_webhook=_check_webhook,
-        allow_local=_allow_local(),
+        configure=_configure,
         now=system.now(),
         new_id=system.new_id,
     )
-    return answer({"agent_id": agent.agent_id, "state": "created"}, status=201)
+    return answer(AgentCreated(agent_id=agent.agent_id, state="created"), status=201)
 
 
 @router.get(
@@ -253,7 +169,7 @@ def get_agent(agent_id: str) -> Response[Any]:
     summary="Replace an agent",
     tags=["agents"],
     operation_id="replace_agent",
-    responses=answers(200, "It is as you said.", AgentChanged, 400, 404, 409, 413),
+    responses=answers(200, "Changed.", AgentChanged, 400, 404, 409, 413),
 )
 def put_agent(agent_id: str, body: Annotated[AgentRequest, Body()]) -> Response[Any]:
     world = wiring.api()
@@ -264,11 +180,10 @@ def put_agent(agent_id: str, body: Annotated[AgentRequest, Body()]) -> Response[
         agents=world.agents,
         lines=world.lines,
         functions=world.functions,
-        check_webhook=_check_webhook,
-        allow_local=_allow_local(),
+        configure=_configure,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "updated"})
+    return answer(AgentChanged(message="success", state="updated"))
 
 
 @router.patch(
@@ -276,7 +191,7 @@ def put_agent(agent_id: str, body: Annotated[AgentRequest, Body()]) -> Response[
     summary="Change parts of an agent",
     tags=["agents"],
     operation_id="patch_agent",
-    responses=answers(200, "It is as you said.", AgentChanged, 400, 404, 409, 413),
+    responses=answers(200, "Changed.", AgentChanged, 400, 404, 409, 413),
 )
 def patch_agent(agent_id: str, body: Annotated[AgentPatch, Body()]) -> Response[Any]:
     world = wiring.api()
@@ -287,11 +202,10 @@ def patch_agent(agent_id: str, body: Annotated[AgentPatch, Body()]) -> Response[
         agents=world.agents,
         lines=world.lines,
         functions=world.functions,
-        check_webhook=_check_webhook,
-        allow_local=_allow_local(),
+        configure=_configure,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "updated"})
+    return answer(AgentChanged(message="success", state="updated"))
 
 
 @router.delete(
@@ -299,7 +213,7 @@ def patch_agent(agent_id: str, body: Annotated[AgentPatch, Body()]) -> Response[
     summary="Delete an agent and stop its waiting calls",
     tags=["agents"],
     operation_id="delete_agent",
-    responses=answers(200, "It is gone; live calls finish.", AgentDeleted, 404, 409),
+    responses=answers(200, "Deleted; live calls finish.", AgentDeleted, 404, 409),
 )
 def delete_agent(agent_id: str) -> Response[Any]:
     world = wiring.api()
@@ -314,4 +228,4 @@ def delete_agent(agent_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "deleted"})
+    return answer(AgentDeleted(message="success", state="deleted"))

@@ -1,4 +1,4 @@
-"""What every route documents and how it answers; who asks, for the length of one request."""
+"""What all routes share: documented answers, sending an answer, reading ids, and the request being answered."""
 
 import re
 from contextvars import ContextVar
@@ -15,14 +15,14 @@ from redial.domain.batch import is_batch_id
 from redial.domain.errors import NotFound, TooLarge
 
 MAX_ANSWER_BYTES = 5 * 1024 * 1024
-"""Largest answer that is sent: Lambda takes 6 MB, its own envelope included."""
+"""Largest answer that is sent: Lambda allows 6 MB with its envelope."""
 JSON = "application/json"
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 @dataclass(frozen=True)
 class Current:
-    """The request being answered. `account_id` is empty on public paths; `form` is empty where the body is none."""
+    """The request being answered. `account_id` is empty on public paths; `form` is empty unless the body is a form."""
 
     account_id: str
     request_id: str
@@ -46,21 +46,21 @@ class ErrorBody(BaseModel):
     message: str = Field(description="What to do.")
     detail: str = Field(description="The same text.")
     errors: list[FieldErrorBody] | None = Field(None, description="Invalid input only: each field at fault.")
-    request_id: str | None = Field(None, description="500 only: what to quote when you report it.")
+    request_id: str | None = Field(None, description="500 only: quote it when you report the error.")
 
 
 _MEANINGS = {
     400: "Invalid input; `errors` names each field at fault.",
     401: "No API key, or not a live one.",
-    404: "Unknown, or another account's.",
-    409: "True, but not now.",
-    413: "Larger than one request or answer may be.",
-    500: "Our fault; `request_id` says which request.",
+    404: "Unknown, or of another account.",
+    409: "Not possible in the present state.",
+    413: "The request or the answer is too large.",
+    500: "An error of the service; quote `request_id` when you report it.",
 }
 
 
 def answers(status: int, meaning: str, model: Any, *failures: int, headers: dict[str, Any] | None = None) -> Any:
-    """The documented answers of a route: its success, and the failures it can have (401 and 500 go without saying)."""
+    """The documented answers of a route: its success, and the failures it can have (401 and 500 are added to all)."""
     success: dict[str, Any] = {"description": meaning, "content": {JSON: {"model": model}}}
     if headers:
         success["headers"] = headers
@@ -71,7 +71,7 @@ def answers(status: int, meaning: str, model: Any, *failures: int, headers: dict
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str | list[str]] | None = None) -> Response[Any]:
-    """A success. Already text here, so that nothing walks through a long answer once more."""
+    """A success. Serialized here, so that Powertools does not walk through a long answer again."""
     text = to_json(body)
     if len(text) > MAX_ANSWER_BYTES:
         raise TooLarge("the answer is larger than can be sent at once; ask for a smaller page_size")
@@ -99,7 +99,7 @@ def no_such(text: str, kind: str) -> NoReturn:
 
 
 def hex_id(text: str) -> str | None:
-    """The 32 hexadecimal digits of an id that is written so, or as a UUID; None for any other text."""
+    """The 32 hexadecimal digits of an id, also of one written as a UUID. None for any other text."""
     known = text.replace("-", "").lower() if _UUID.fullmatch(text) else text.lower()
     return known if is_batch_id(known) else None
 

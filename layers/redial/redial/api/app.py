@@ -19,7 +19,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.api import account, agents, batches, calls, executions, forms, service, webhooks
 from redial.api.answers import CURRENT, JSON, Current
-from redial.api.fields import field_errors, read_json_object, to_json
+from redial.api.fields import invalid, read_json_object, to_json
 from redial.domain.errors import InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
 from redial.runtime import telemetry, wiring
 from redial.usecases import accounts
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.openapi.models import OpenAPI
 
 MAX_BODY_BYTES = 256 * 1024
-"""Largest body that is read; an agent's configuration is the largest that makes sense."""
+"""Largest JSON body; an agent's configuration is the largest that has a use."""
 MAX_SHOWN_PATH = 200
-"""How much of an unknown path an error repeats."""
+"""Most characters of an unknown path that an error repeats."""
 PUBLIC = frozenset({"/docs", "/openapi.json", "/health"})
 """Paths that need no API key."""
 FORMS = re.compile(r"/batches(/[^/]+/schedule)?")
@@ -52,8 +52,8 @@ class _Api(APIGatewayHttpResolver):
     """The resolver. It knows the methods of a path, and documents no 422: invalid input answers 400."""
 
     def routes_of(self, path: str) -> dict[str, Route]:
-        """The routes of a path by their methods, none for an unknown path. In `/v2/agent/all`,
-        `all` is not an agent's id: that path has its own routes alone."""
+        """The routes of a path by method; empty for an unknown path. A static path such as `/v2/agent/all` wins over
+        one with parameters: there `all` is not an agent's id."""
         for routes in (self._static_routes, self._dynamic_routes):
             found = {route.method: route for route in routes if route.rule.fullmatch(path)}
             if found:
@@ -61,10 +61,14 @@ class _Api(APIGatewayHttpResolver):
         return {}
 
     def methods(self, path: str) -> list[str]:
-        """The methods of a path, none for an unknown path."""
+        """The methods of a path; empty for an unknown path."""
         return sorted(self.routes_of(path))
 
     def get_openapi_schema(self, **arguments: Any) -> "OpenAPI":
+        bodies = batches.form_bodies()
+        for route in (*self._static_routes, *self._dynamic_routes):
+            if route.operation_id in bodies:
+                route.openapi_extensions = {"requestBody": bodies[route.operation_id]}
         schema = super().get_openapi_schema(**arguments)
         for path in (schema.paths or {}).values():
             for operation in (path.get, path.put, path.post, path.delete, path.patch):
@@ -91,9 +95,9 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             account_id = accounts.authenticate(request.headers.get("authorization"), accounts=wiring.api().accounts)
         takes_json = _takes_json(_route(method, path))
         form = _check_body(request) if takes_json or _takes_form(method, path) else None
-        if not takes_json:  # a form is read already, and where no body is wanted any is ignored
+        if not takes_json:  # a form has been read, and any other body is ignored
             event = {**event, "body": None, "isBase64Encoded": False}
-        elif request.body:  # the resolver knows the media type only in this very spelling
+        elif request.body:  # the resolver compares the media type with exactly this text
             event = {**event, "headers": {**event["headers"], "content-type": JSON}}
         CURRENT.set(Current(account_id or "", context.aws_request_id, form or forms.Form()))
         answer = app.resolve(event, context)
@@ -130,8 +134,8 @@ def _takes_form(method: str, path: str) -> bool:
 
 
 def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
-    """A body, where there is one, is JSON in UTF-8, or a form where one is wanted, and not too large; what it says is
-    for the route to check. The form, where one is wanted."""
+    """Check the body's encoding, media type and size, and return it as a form where the route takes one; the route
+    validates the content. Raises `InvalidInput` and `TooLarge`."""
     wants_form = _takes_form(request.http_method.upper(), request.path)
     body = request.body
     if not body:
@@ -174,11 +178,10 @@ app.exception_handler(Exception)(_on_exception)
 
 
 def _failure(error: Exception, request_id: str) -> Response[Any]:
-    """The answer to an error, in the contract's words. An unexpected error is logged, and not shown."""
+    """The answer to an error. An unexpected one is logged, and its message is not sent."""
     headers: dict[str, str | list[str]] = {}
     if isinstance(error, RequestValidationError):
-        errors = field_errors(error.errors())
-        error = InvalidInput("; ".join(f"{one.field}: {one.message}" for one in errors), errors)
+        error = invalid(error.errors())
     if not isinstance(error, RedialError):
         logger.exception("request failed", exc_info=error)
         message = f"something failed here; try again, and if it stays so, report request {request_id}"
@@ -199,7 +202,7 @@ def _error(status: int, message: str, more: dict[str, Any], headers: dict[str, s
 
 
 def _on_the_wire(response: Response[Any]) -> dict[str, Any]:
-    """The answer in the form that the resolver gives its own; for errors before the resolver has the request."""
+    """The answer as API Gateway expects it, for errors raised before the resolver runs."""
     return {
         "statusCode": response.status_code,
         "headers": response.headers,

@@ -2,18 +2,17 @@
 
 import json
 from dataclasses import replace
-from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from datetime import timedelta
+from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from typing_extensions import TypedDict
 
-from redial.adapters import address_guard
-from redial.adapters.batch_csv import CsvContacts, check_file
-from redial.adapters.files import upload_key
 from redial.api.answers import (
     CURRENT,
+    JSON,
     ErrorBody,
     account_id,
     answer,
@@ -23,36 +22,34 @@ from redial.api.answers import (
     known_id,
     new_router,
 )
-from redial.api.executions import Execution
 from redial.api.fields import (
-    E164_PATTERN,
+    MAX_FROM_PHONE_NUMBERS,
     MAX_ID_LENGTH,
-    WEBHOOK_URL_SCHEMA,
     IdempotencyKey,
     Instant,
     PageNumber,
     PageSize,
     PhoneNumber,
     WebhookUrl,
-    field_errors,
     hash_of,
     hash_of_bytes,
     read_json,
     read_json_object,
+    validated,
 )
 from redial.api.forms import MULTIPART, URLENCODED, Form
-from redial.api.retry_config import RetryConfig, RetryConfigEcho
+from redial.api.retry_config import RetryConfig
 from redial.domain.batch import Batch, BatchStatus
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
-from redial.domain.status import Status
 from redial.runtime import system, wiring
 from redial.usecases import agents, batches
-from redial.usecases.agents import MAX_FROM_PHONE_NUMBERS, MAX_URL_LENGTH
 from redial.usecases.batches import NewBatch
 from redial.usecases.carry_on_batch import found_by_row
 from redial.usecases.tally import counts_of
 from redial.wire import batch_json, execution_json
-from redial.wire.timestamps import rfc3339
+from redial.wire.batch_json import BatchRead
+from redial.wire.execution_json import Execution
+from redial.wire.timestamps import Timestamp, rfc3339
 
 router = new_router()
 
@@ -60,17 +57,16 @@ router = new_router()
 # ---- models ---
 
 
-Model = TypeVar("Model", bound=BaseModel)
 MAX_UPLOAD_BYTES = 4 * 1024 * 1024
-"""Largest file in a request: Lambda takes an event of 6 MB, and a file in it grows by a third (base64)."""
+"""Largest file in a request: Lambda takes events of 6 MB, and base64 adds a third."""
 MAX_FORM_BYTES = MAX_UPLOAD_BYTES + 64 * 1024
-"""Largest form: a file, and everything else."""
+"""Largest form: a file and all other fields."""
 MAX_FILE_NAME_LENGTH = 200
 UPLOAD_SECONDS = 3600
-"""How long the address for an upload is good."""
+"""How long the URL of an upload is valid."""
 DOWNLOAD_SECONDS = 300
 MAX_DIRECT_ROWS = 10_000
-"""Most contacts of a batch whose results are written into the answer itself."""
+"""Largest batch whose results are written straight into the answer; a larger one's are a stored file."""
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100.0
 TOO_LARGE_A_FILE = (
     f"file: may have {MAX_UPLOAD_BYTES} bytes in a request; for a larger one ask POST /batches/uploads for an address, "
@@ -87,10 +83,10 @@ FormFlag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 
 
 class BatchRequest(BaseModel):
-    """A batch to be made. Fields that are not listed are ignored."""
+    """A batch to create. Fields that are not listed are ignored."""
 
-    agent_id: str
-    upload_id: Annotated[str, Field(max_length=MAX_ID_LENGTH)] | None = Field(
+    agent_id: Annotated[str, Field(json_schema_extra={"minLength": 1})]
+    upload_id: Annotated[str, Field(max_length=MAX_ID_LENGTH, json_schema_extra={"minLength": 1})] | None = Field(
         None, description="In place of `file`: what POST /batches/uploads gave."
     )
     from_phone_numbers: list[PhoneNumber] = Field(
@@ -103,11 +99,13 @@ class BatchRequest(BaseModel):
         None, description="Where the batch's own events go; its contacts' go to the agent's."
     )
     calls_per_second: float | None = Field(
-        None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="At most so many calls are started in a second."
+        None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="Most calls started per second."
     )
     retries_first: FormFlag = Field(True, description="Due retries go before first dials; `false`: after them.")
     bypass_call_guardrails: FormFlag = Field(False, description="Call outside the agent's calling hours too.")
-    start: Literal["now"] | None = Field(None, description="`now`: it starts as soon as its file has been read.")
+    start: Annotated[Literal["now"], WithJsonSchema({"type": "string", "enum": ["now"]})] | None = Field(
+        None, description="`now`: it starts as soon as its file has been read."
+    )
 
     def to_new_batch(self, file: tuple[str, bytes] | None, upload_key: str | None) -> NewBatch:
         return NewBatch(
@@ -133,7 +131,7 @@ class ScheduleRequest(BaseModel):
 
 
 class UploadRequest(BaseModel):
-    """An upload to be made."""
+    """An upload to create."""
 
     file_name: Annotated[str, Field(max_length=MAX_FILE_NAME_LENGTH)] | None = None
 
@@ -152,16 +150,16 @@ def read_batch_request(form: Form) -> BatchRequest:
     values["from_phone_numbers"] = numbers
     if "retry_config" in values:
         values["retry_config"] = _json_field("retry_config", values["retry_config"])
-    return _validated(BatchRequest, values)
+    return validated(BatchRequest, values)
 
 
 def read_schedule_request(form: Form) -> ScheduleRequest:
     """Raises `InvalidInput`, naming each field at fault."""
-    return _validated(ScheduleRequest, {name: texts[-1] for name, texts in form.values.items()})
+    return validated(ScheduleRequest, {name: texts[-1] for name, texts in form.values.items()})
 
 
 def form_of_json(text: str) -> Form:
-    """A JSON object as the form that would say the same. Raises `InvalidInput`."""
+    """A JSON object as the equivalent form. Raises `InvalidInput`."""
     form = Form()
     for name, value in read_json_object(text).items():
         values = value if isinstance(value, list) else [value]
@@ -186,151 +184,85 @@ def _json_field(name: str, text: str) -> Any:
         raise InvalidInput.of(name, f"must be JSON, such as {example}; {error.message}") from error
 
 
-def _validated(model: type[Model], values: dict[str, Any]) -> Model:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
-        errors = field_errors(found)
-        raise InvalidInput("; ".join(f"{one.field}: {one.message}" for one in errors), errors) from error
-
-
-class BatchCreated(BaseModel):
-    """The batch is there; its file is being read."""
+class BatchCreated(TypedDict):
+    """The batch was created; its file is being read."""
 
     batch_id: str
     state: Literal["created"]
 
 
-class BatchChanged(BaseModel):
-    """It is so."""
+class BatchChanged(TypedDict):
+    """The batch was changed."""
 
     message: Literal["success"]
     state: Literal["scheduled", "stopped", "paused", "running", "deleted"]
 
 
-class UploadCreated(BaseModel):
+class UploadCreated(TypedDict):
     """Where to put a file, with one PUT, until `expires_at`."""
 
     upload_id: str
     method: Literal["PUT"]
     url: str
-    expires_at: Instant
+    expires_at: Timestamp
 
 
-class ResultsPending(BaseModel):
-    """The file is being written: ask again."""
+class ResultsPending(TypedDict):
+    """The file is being written; ask again later."""
 
     message: str
     state: Literal["writing"]
 
 
-class BatchRead(BaseModel):
-    """A batch. Counts follow its contacts within a second or two, and are exact."""
-
-    batch_id: str
-    agent_id: str
-    humanized_created_at: str
-    created_at: Instant
-    updated_at: Instant
-    status: BatchStatus
-    reason: str | None = Field(description="Why it is stopped or failed.")
-    scheduled_at: Instant | None
-    from_phone_number: str | None
-    from_phone_numbers: list[str]
-    file_name: str
-    valid_contacts: int = Field(description="Rows accepted; rises while the file is being read.")
-    rejected_contacts: int
-    total_contacts: int
-    execution_status: dict[Status, int] = Field(description="How many contacts stand where.")
-    retry_config: RetryConfigEcho | None
-    calls_per_second: float | None
-    sequence: int = Field(description="Number of the latest event; each event's webhook carries its own.")
-    paused: bool
+def _form_fields(model: type[BaseModel]) -> dict[str, Any]:
+    """The fields of a model as a form has them: a form cannot say null, and leaves out what is not given."""
+    fields = {}
+    for name, schema in model.model_json_schema()["properties"].items():
+        for one in schema.pop("anyOf", ()):
+            if one != {"type": "null"}:
+                schema.update(one)
+        if schema.get("default") in (None, []):
+            schema.pop("default", None)
+        schema.pop("title", None)
+        fields[name] = schema
+    return fields
 
 
-def expires_at(now: datetime, seconds: int) -> datetime:
-    """When an address that is given out at `now` is good no longer."""
-    return datetime.fromtimestamp(now.timestamp() + seconds, now.tzinfo)
-
-
-# Written out, for a model's own schema knows neither files nor what a form cannot say (null).
-_FIELDS: dict[str, Any] = {
-    "agent_id": {"type": "string", "minLength": 1},
-    "upload_id": {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": MAX_ID_LENGTH,
-        "description": "In place of `file`: what POST /batches/uploads gave.",
-    },
-    "from_phone_numbers": {
-        "type": "array",
-        "items": {"type": "string", "pattern": E164_PATTERN, "examples": ["+14155550123"]},
-        "maxItems": MAX_FROM_PHONE_NUMBERS,
-        "description": "Caller ids in turn; repeated, or one JSON list. Else the agent's.",
-    },
-    "retry_config": {
+def form_bodies() -> dict[str, dict[str, Any]]:
+    """The documented bodies of the routes that take forms, by operation id. Derived when the documentation is asked
+    for: few requests want it, and schemas take milliseconds."""
+    fields = _form_fields(BatchRequest)
+    fields["retry_config"] = {
         "type": "string",
         "contentMediaType": "application/json",
         "description": "As in POST /call, as JSON text.",
         "examples": ['{"enabled": true}'],
-    },
-    "webhook_url": {
-        "type": "string",
-        "maxLength": MAX_URL_LENGTH,
-        **WEBHOOK_URL_SCHEMA,
-        "description": "Where the batch's own events go; its contacts' go to the agent's.",
-    },
-    "calls_per_second": {
-        "type": "number",
-        "minimum": LOWEST_RATE,
-        "maximum": HIGHEST_RATE,
-        "description": "At most so many calls are started in a second.",
-    },
-    "retries_first": {
-        "type": "boolean",
-        "default": True,
-        "description": "Due retries go before first dials; `false`: after them.",
-    },
-    "bypass_call_guardrails": {
-        "type": "boolean",
-        "default": False,
-        "description": "Call outside the agent's calling hours too.",
-    },
-    "start": {"type": "string", "enum": ["now"], "description": "`now`: it starts as soon as its file has been read."},
-}
-_FILE = {"type": "string", "format": "binary", "description": "CSV with a column contact_number."}
-_RETRY_CONFIG = {"$ref": "#/components/schemas/RetryConfig"}
-_WITHOUT_FILE = {"type": "object", "required": ["agent_id", "upload_id"]}
-FORM_SCHEMAS: dict[str, dict[str, Any]] = {
-    MULTIPART: {
+    }
+    file = {"type": "string", "format": "binary", "description": "CSV with a column contact_number."}
+    with_file = {
         "type": "object",
-        "properties": {**_FIELDS, "file": _FILE},
+        "properties": {**fields, "file": file},
         "required": ["agent_id"],
         "oneOf": [{"required": ["file"]}, {"required": ["upload_id"]}],
-    },
-    URLENCODED: {**_WITHOUT_FILE, "properties": _FIELDS},
-    "application/json": {**_WITHOUT_FILE, "properties": {**_FIELDS, "retry_config": _RETRY_CONFIG}},
-}
-"""What `POST /batches` takes, by media type: only `multipart/form-data` can carry a file."""
-_SCHEDULE: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "scheduled_at": {"type": "string", "format": "date-time", "description": "2 minutes to 30 days ahead."},
-        "bypass_call_guardrails": {"type": "boolean", "default": False},
-    },
-    "required": ["scheduled_at"],
-}
-SCHEDULE_SCHEMAS: dict[str, dict[str, Any]] = dict.fromkeys((MULTIPART, URLENCODED, "application/json"), _SCHEDULE)
-"""What `POST /batches/{batch_id}/schedule` takes, by media type."""
+    }
+    without_file = {"type": "object", "properties": fields, "required": ["agent_id", "upload_id"]}
+    nested = {**fields, "retry_config": {"$ref": "#/components/schemas/RetryConfig"}}
+    times = _form_fields(ScheduleRequest)
+    del times["scheduled_at"]["examples"]  # one written today would be in the past when it is read
+    schedule = {"type": "object", "properties": times, "required": ["scheduled_at"]}
+    return {
+        "create_batch": _body(
+            {MULTIPART: with_file, URLENCODED: without_file, JSON: {**without_file, "properties": nested}}
+        ),
+        "schedule_batch": _body(dict.fromkeys((MULTIPART, URLENCODED, JSON), schedule)),
+    }
+
+
+def _body(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {"required": True, "content": {media_type: {"schema": schema} for media_type, schema in schemas.items()}}
 
 
 # ---- routes ---
-
-
-def _form_body(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The documentation of a route whose body is a form, by media type."""
-    return {"requestBody": {"required": True, "content": {kind: {"schema": one} for kind, one in schemas.items()}}}
 
 
 def _form() -> Form:
@@ -348,8 +280,7 @@ def _batch(batch_id: str) -> Batch:
     tags=["batches"],
     operation_id="create_batch",
     status_code=201,
-    openapi_extensions=_form_body(FORM_SCHEMAS),
-    responses=answers(201, "It is there; its file is being read.", BatchCreated, 400, 404, 409, 413),
+    responses=answers(201, "Created; its file is being read.", BatchCreated, 400, 404, 409, 413),
 )
 def post_batch(
     idempotency_key: Annotated[
@@ -371,18 +302,18 @@ def post_batch(
         raise TooLarge(TOO_LARGE_A_FILE)
     if body.webhook_url is not None:
         try:
-            address_guard.check(body.webhook_url, allow_local=wiring.api().settings.allow_local_webhooks == "true")
-        except address_guard.AddressRefused as error:
-            raise InvalidInput.of("webhook_url", str(error)) from error
+            world.check_webhook(body.webhook_url)
+        except InvalidInput as error:
+            raise InvalidInput.of("webhook_url", error.message) from error
     new = body.to_new_batch(
-        file, None if body.upload_id is None else upload_key(account_id(), _upload_id(body.upload_id))
+        file, None if body.upload_id is None else batches.upload_key(account_id(), _upload_id(body.upload_id))
     )
     batch, replayed = batches.create_batch(
         replace(new, agent_id=known_id(new.agent_id, "agent")),
         account_id=account_id(),
         idempotency_key=idempotency_key,
         body_hash=hash_of([body.model_dump(mode="json"), None if file is None else hash_of_bytes(file[1])]),
-        check_file=check_file,
+        check_file=world.contacts().check,
         agents=world.agents,
         batches=world.batches,
         files=world.files(),
@@ -392,11 +323,11 @@ def post_batch(
         new_id=system.new_id,
     )
     headers: dict[str, str | list[str]] = {"Idempotency-Replayed": "true"} if replayed else {}
-    return answer({"batch_id": batch.id, "state": "created"}, status=201, headers=headers)
+    return answer(BatchCreated(batch_id=batch.id, state="created"), status=201, headers=headers)
 
 
 def _upload_id(text: str) -> str:
-    """An upload's id as it was given out. Raises `NotFound` for anything else, which nobody can have put there."""
+    """An upload's id in its stored form. Raises `NotFound` for any other text."""
     known = hex_id(text)
     if known is None:
         raise NotFound(f"upload_id: there is no upload {text[:MAX_ID_LENGTH]}")
@@ -405,7 +336,7 @@ def _upload_id(text: str) -> str:
 
 @router.post(
     "/batches/uploads",
-    summary="An address for a large file",
+    summary="A URL to upload a large file to",
     description="PUT the file there, then send `upload_id` to POST /batches in place of `file`.",
     tags=["batches"],
     operation_id="create_upload",
@@ -416,15 +347,14 @@ def post_upload(
     body: Annotated[UploadRequest, Body()] = ANY_UPLOAD,
 ) -> Response[Any]:
     upload_id = system.new_id().replace("-", "")
-    seconds = UPLOAD_SECONDS
-    url = wiring.api().files().upload_url(upload_key(account_id(), upload_id), seconds)
-    until = rfc3339(expires_at(system.now(), seconds))
-    return answer({"upload_id": upload_id, "method": "PUT", "url": url, "expires_at": until}, status=201)
+    url = wiring.api().files().upload_url(batches.upload_key(account_id(), upload_id), UPLOAD_SECONDS)
+    until = rfc3339(system.now() + timedelta(seconds=UPLOAD_SECONDS))
+    return answer(UploadCreated(upload_id=upload_id, method="PUT", url=url, expires_at=until), status=201)
 
 
 @router.get(
     "/batches/<batch_id>",
-    summary="How a batch stands",
+    summary="A batch, with its contacts counted by status",
     tags=["batches"],
     operation_id="get_batch",
     responses=answers(200, "The batch as it is now.", BatchRead, 404),
@@ -466,8 +396,7 @@ def get_batch_executions(batch_id: str, page_number: PageNumber = 1, page_size: 
     summary="Set when a batch starts",
     tags=["batches"],
     operation_id="schedule_batch",
-    openapi_extensions=_form_body(SCHEDULE_SCHEMAS),
-    responses=answers(200, "It starts then.", BatchChanged, 400, 404, 409, 413),
+    responses=answers(200, "Scheduled.", BatchChanged, 400, 404, 409, 413),
 )
 def post_batch_schedule(batch_id: str) -> Response[Any]:
     world = wiring.api()
@@ -482,15 +411,15 @@ def post_batch_schedule(batch_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "scheduled"})
+    return answer(BatchChanged(message="success", state="scheduled"))
 
 
 @router.post(
     "/batches/<batch_id>/stop",
-    summary="Stop a batch that runs, or is to",
+    summary="Stop a running or scheduled batch",
     tags=["batches"],
     operation_id="stop_batch",
-    responses=answers(200, "No call of it starts any more; live calls finish.", BatchChanged, 404),
+    responses=answers(200, "No further calls start; live calls finish.", BatchChanged, 404),
 )
 def post_batch_stop(batch_id: str) -> Response[Any]:
     world = wiring.api()
@@ -505,7 +434,7 @@ def post_batch_stop(batch_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "stopped"})
+    return answer(BatchChanged(message="success", state="stopped"))
 
 
 @router.post(
@@ -513,23 +442,23 @@ def post_batch_stop(batch_id: str) -> Response[Any]:
     summary="Pause a batch",
     tags=["batches"],
     operation_id="pause_batch",
-    responses=answers(200, "No call of it starts until it is resumed.", BatchChanged, 404),
+    responses=answers(200, "No calls start until it is resumed.", BatchChanged, 404),
 )
 def post_batch_pause(batch_id: str) -> Response[Any]:
     _pause(batch_id, paused=True)
-    return answer({"message": "success", "state": "paused"})
+    return answer(BatchChanged(message="success", state="paused"))
 
 
 @router.post(
     "/batches/<batch_id>/resume",
-    summary="Go on with a paused batch",
+    summary="Resume a paused batch",
     tags=["batches"],
     operation_id="resume_batch",
-    responses=answers(200, "It goes on where it was.", BatchChanged, 404),
+    responses=answers(200, "Resumed.", BatchChanged, 404),
 )
 def post_batch_resume(batch_id: str) -> Response[Any]:
     status = _pause(batch_id, paused=False).status
-    return answer({"message": "success", "state": "scheduled" if status is BatchStatus.SCHEDULED else "running"})
+    return answer(BatchChanged(message="success", state="scheduled" if status is BatchStatus.SCHEDULED else "running"))
 
 
 def _pause(batch_id: str, *, paused: bool) -> Batch:
@@ -550,10 +479,10 @@ def _pause(batch_id: str, *, paused: bool) -> Batch:
 @router.delete(
     "/batches/<batch_id>",
     summary="Delete a batch and its contacts' data",
-    description="Waiting calls are not made any more; the data of live ones goes when they are over.",
+    description="Waiting calls are not made; the data of live ones is removed when they end.",
     tags=["batches"],
     operation_id="delete_batch",
-    responses=answers(200, "It is gone; its data is being removed.", BatchChanged, 404),
+    responses=answers(200, "Deleted; its data is being removed.", BatchChanged, 404),
 )
 def delete_batch(batch_id: str) -> Response[Any]:
     world = wiring.api()
@@ -568,7 +497,7 @@ def delete_batch(batch_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"message": "success", "state": "deleted"})
+    return answer(BatchChanged(message="success", state="deleted"))
 
 
 CSV = "text/csv; charset=utf-8"
@@ -576,16 +505,16 @@ MAX_CSV_BYTES = 4 * 1024 * 1024
 """Largest CSV in an answer; a larger one is a redirect to the stored file."""
 _CSV_ANSWERS = {
     200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}},
-    302: {"description": "The file is there, for five minutes."},
+    302: {"description": "The file is at this URL for five minutes."},
 }
 
 
 @router.get(
     "/batches/<batch_id>/results.csv",
-    summary="The rows as uploaded, and what became of each",
+    summary="The uploaded rows, each with its result",
     tags=["batches"],
     operation_id="get_batch_results",
-    responses=_CSV_ANSWERS | answers(202, "It is being written: ask again in a while.", ResultsPending, 404, 409),
+    responses=_CSV_ANSWERS | answers(202, "The file is being written; ask again later.", ResultsPending, 404, 409),
 )
 def get_batch_results(batch_id: str) -> Response[Any]:
     world = wiring.api()
@@ -594,7 +523,7 @@ def get_batch_results(batch_id: str) -> Response[Any]:
         raise Conflict(_still_read(batch))
     if batch.valid <= MAX_DIRECT_ROWS:
         pieces = world.files().read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
-        lines = CsvContacts().results(pieces, lambda rows: found_by_row(batch, rows, world.executions))
+        lines = world.contacts().results(pieces, lambda rows: found_by_row(batch, rows, world.executions))
         text = "".join(lines)
         if len(text.encode()) <= MAX_CSV_BYTES:
             return _csv(text, f"{batch.id}-results.csv")
@@ -602,8 +531,8 @@ def get_batch_results(batch_id: str) -> Response[Any]:
     if batch.has_fresh_results(now):
         return _stored(batch, "results")
     batches.want_results(batch.id, account_id=account_id(), batches=world.batches, functions=world.functions, now=now)
-    said = {"message": "the file is being written; ask again in half a minute", "state": "writing"}
-    return answer(said, status=202, headers={"Retry-After": "30"})
+    pending = ResultsPending(message="the file is being written; ask again in half a minute", state="writing")
+    return answer(pending, status=202, headers={"Retry-After": "30"})
 
 
 @router.get(
@@ -637,7 +566,7 @@ def _csv(text: str, name: str) -> Response[Any]:
 
 
 def _stored(batch: Batch, name: str) -> Response[Any]:
-    """Where the file is, for a while."""
+    """A redirect to the stored file."""
     key = batches.contacts_key(batch.account_id, batch.id, name)
     url = wiring.api().files().download_url(key, DOWNLOAD_SECONDS)
     return Response(status_code=302, content_type=CSV, body="", headers={"Location": url})

@@ -1,4 +1,4 @@
-"""Calls: create one, stop one, stop all of an agent."""
+"""Calls: create one, stop one, stop all calls of an agent."""
 
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header
 from pydantic import AfterValidator, BaseModel, Field
+from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, known_id, new_router
 from redial.api.fields import (
@@ -26,7 +27,7 @@ router = new_router()
 
 
 MAX_USER_DATA_BYTES = 8 * 1024
-"""Most that `user_data` may take as JSON: it is stored and sent with every event of its call."""
+"""Largest `user_data`, as JSON: it is stored and sent with every event of its call."""
 MAX_USER_DATA_DEPTH = 20
 
 # ---- models ---
@@ -70,27 +71,29 @@ class CallRequest(BaseModel):
         )
 
 
-class CallCreated(BaseModel):
-    """The call is taken on; `status` is `queued` also when it is scheduled for later."""
+class CallCreated(TypedDict):
+    """The call was accepted; `status` is `queued` even if it is scheduled for later."""
 
     message: Literal["done"]
     status: Literal["queued"]
     execution_id: str
 
 
-class CallStopped(BaseModel):
-    """The call is over before anybody's phone rang."""
+class CallStopped(TypedDict):
+    """The call was stopped before it was dialled."""
 
     message: Literal["done"]
     status: Literal["stopped"]
     execution_id: str
 
 
-class AgentStopped(BaseModel):
-    """Every call of the agent that was waiting and is stopped now."""
+class AgentStopped(TypedDict):
+    """The agent's calls that were waiting and are stopped now."""
 
     stopped_executions: list[str]
-    stopped_batches: list[str] = Field(description="Batches of the agent; their contacts are stopped with them.")
+    stopped_batches: Annotated[
+        list[str], Field(description="Batches of the agent; their contacts are stopped with them.")
+    ]
 
 
 # ---- routes ---
@@ -98,12 +101,12 @@ class AgentStopped(BaseModel):
 
 @router.post(
     "/call",
-    summary="Call a contact, and again if that fails",
+    summary="Call a contact, with retries",
     tags=["calls"],
     operation_id="create_call",
     responses=answers(
         200,
-        "The call is taken on.",
+        "The call was accepted.",
         CallCreated,
         *(400, 404, 409, 413),
         headers={
@@ -141,16 +144,16 @@ def post_call(
         new_id=system.new_id,
     )
     telemetry.about(execution_id=created.execution.id)
-    said = {"message": "done", "status": "queued", "execution_id": created.execution.id}
-    return answer(said, headers={"Idempotency-Replayed": "true"} if created.replayed else {})
+    taken = CallCreated(message="done", status="queued", execution_id=created.execution.id)
+    return answer(taken, headers={"Idempotency-Replayed": "true"} if created.replayed else {})
 
 
 @router.post(
     "/call/<execution_id>/stop",
-    summary="Stop a call that waits",
+    summary="Stop a waiting call",
     tags=["calls"],
     operation_id="stop_call",
-    responses=answers(200, "Stopped; nobody's phone rings.", CallStopped, 400, 404),
+    responses=answers(200, "Stopped before it was dialled.", CallStopped, 400, 404),
 )
 def post_call_stop(execution_id: str) -> Response[Any]:
     world = wiring.api()
@@ -164,7 +167,7 @@ def post_call_stop(execution_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"message": "done", "status": "stopped", "execution_id": stopped.id})
+    return answer(CallStopped(message="done", status="stopped", execution_id=stopped.id))
 
 
 @router.post(
@@ -187,4 +190,4 @@ def post_agent_stop(agent_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"stopped_executions": stopped, "stopped_batches": stopped_batches})
+    return answer(AgentStopped(stopped_executions=stopped, stopped_batches=stopped_batches))

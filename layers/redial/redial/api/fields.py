@@ -1,4 +1,4 @@
-"""What requests of all resources share: reading JSON, types of fields, and what is wrong with a field in words."""
+"""What requests of all resources share: reading JSON, types of fields, and messages about fields at fault."""
 
 import hashlib
 import json
@@ -6,18 +6,20 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
 from redial.domain.errors import FieldError, InvalidInput
-from redial.usecases.agents import MAX_URL_LENGTH
 
+Model = TypeVar("Model", bound=BaseModel)
+MAX_URL_LENGTH = 2048
+MAX_FROM_PHONE_NUMBERS = 100
 MAX_DEPTH = 100
-"""Deepest nesting of a body. Python's own bound depends on its version and on who asks."""
+"""Deepest nesting of a body. Python's own limit depends on its version and on the depth of the caller."""
 MAX_INTERVALS = 100
-"""Longest `retry_intervals_minutes`; only the first three can ever count."""
+"""Longest `retry_intervals_minutes`; only the first three have an effect."""
 MAX_ID_LENGTH = 100
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 
@@ -27,11 +29,11 @@ WEBHOOK_URL_SCHEMA: dict[str, Any] = {
     "pattern": r"^https?://[^\s\x00-\x20\x7f-\x9f\\]+$",
     "examples": ["https://hooks.example.com/redial"],
 }
-"""For the documentation; `redial.adapters.address_guard` decides. http is possible on one machine only."""
+"""For the documentation; `ApiWorld.check_webhook` decides. http is possible on one machine only."""
 
 
 def read_json_object(text: str) -> dict[str, Any]:
-    """A request's body. Raises `InvalidInput` for what `read_json` refuses, and for what is not an object."""
+    """A request's body. Raises `InvalidInput` as `read_json` does, and for a value that is not an object."""
     value = read_json(text, "the body")
     if not isinstance(value, dict):
         raise InvalidInput("the body must be a JSON object")
@@ -39,7 +41,7 @@ def read_json_object(text: str) -> dict[str, Any]:
 
 
 def read_json(text: str, what: str) -> Any:
-    """The JSON value in `text`, which messages call `what`. Raises `InvalidInput` for what is not JSON (RFC 8259: no
+    """The JSON value in `text`, called `what` in messages. Raises `InvalidInput` for what is not JSON (RFC 8259: no
     NaN, no infinity), is nested too deeply, or holds half a character (an unpaired surrogate), which no store and no
     webhook could carry."""
     try:
@@ -55,7 +57,9 @@ def read_json(text: str, what: str) -> Any:
     except RecursionError as error:
         raise InvalidInput(f"{what} is nested too deeply: {MAX_DEPTH} levels are the most") from error
     except ValueError as error:
-        reason = "a number has too many digits" if "digits" in str(error) else error  # Python speaks to programmers
+        reason = (
+            "a number has too many digits" if "digits" in str(error) else error
+        )  # Python's message is for programmers
         raise InvalidInput(f"{what} is not valid JSON: {reason}") from error
     return value
 
@@ -66,7 +70,7 @@ def canonical_json(value: Any) -> str:
 
 
 def hash_of(body: Any) -> str:
-    """SHA-256 of a body's meaning: neither spaces nor the order of keys count."""
+    """SHA-256 of a body's canonical JSON: spaces and the order of keys make no difference."""
     return hashlib.sha256(canonical_json(body).encode()).hexdigest()
 
 
@@ -143,9 +147,23 @@ WholeNumber = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 
 
+def validated(model: type[Model], values: Any, *, at: str = "", context: Any = None) -> Model:
+    """`values` as `model` reads them. Raises `InvalidInput`, naming every field at fault by its path below `at`."""
+    try:
+        return model.model_validate(values, context=context)
+    except ValidationError as error:
+        prefix = ("body", at) if at else ("body",)
+        raise invalid({**one, "loc": (*prefix, *one["loc"])} for one in error.errors(include_url=False)) from error
+
+
+def invalid(errors: Iterable[Mapping[str, Any]]) -> InvalidInput:
+    """pydantic's errors as one that names every field at fault."""
+    found = field_errors(errors)
+    return InvalidInput("; ".join(f"{one.field}: {one.message}" for one in found), found)
+
+
 def field_errors(errors: Iterable[Mapping[str, Any]]) -> tuple[FieldError, ...]:
-    """What pydantic found, in the contract's words: a dotted path without the part of the request it is in, and what
-    to do about it."""
+    """pydantic's errors as the API words them: a dotted path without its first part (body, query), and what to do."""
     return tuple(
         FieldError(".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]), _advice(error))
         for error in errors

@@ -8,19 +8,19 @@ from redial.domain.errors import InvalidInput
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
 MAX_FIELDS = 200
-"""Most fields and files of one form: a hundred caller ids and everything else."""
+"""Most fields and files of one form: enough for a hundred caller ids and all other fields."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """`values`: each field's texts, in the order in which they were sent; `files`: name → (file name, content)."""
+    """`values`: each field's texts, in the order sent; `files`: name → (file name, content)."""
 
     values: dict[str, list[str]] = field(default_factory=dict)
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
 
 
 def read_form(content_type: str, body: bytes) -> Form:
-    """Raises `InvalidInput` for what is not such a form, is cut off, or has text that is not UTF-8."""
+    """Raises `InvalidInput` for a malformed or truncated form, and for text that is not UTF-8."""
     if content_type.partition(";")[0].strip().lower() == URLENCODED:
         return _urlencoded(body)
     from python_multipart.exceptions import FormParserError  # few requests are forms

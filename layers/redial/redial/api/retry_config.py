@@ -1,4 +1,4 @@
-"""`retry_config` as it is sent and as it is shown."""
+"""`retry_config` as it is sent."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ from redial.domain.retry import RetryConfig as RetryRule
 from redial.domain.status import RETRYABLE, Status
 
 RetryableStatus = Literal["no-answer", "busy", "failed", "error"]
-assert tuple(RETRYABLE) == ("no-answer", "busy", "failed", "error")  # the literal above, which mypy wants spelt out
+assert tuple(RETRYABLE) == ("no-answer", "busy", "failed", "error")  # mypy needs the literal above spelled out
 
 
 class RetryConfig(BaseModel):
@@ -21,7 +21,7 @@ class RetryConfig(BaseModel):
         MAX_RETRIES, ge=1, le=MAX_RETRIES, description="Retries after the first dial: 3 means at most 4 calls."
     )
     retry_on_statuses: list[RetryableStatus] = Field(
-        [str(status) for status in DEFAULT_STATUSES],  # type: ignore[misc]  # the assert above says they are the same
+        [str(status) for status in DEFAULT_STATUSES],  # type: ignore[misc]  # the assert above keeps them the same
         description="How an attempt must have ended to be followed by another.",
     )
     retry_on_voicemail: Flag = Field(False, description="Also try again after a machine has answered.")
@@ -40,13 +40,3 @@ class RetryConfig(BaseModel):
             retry_on_voicemail=self.retry_on_voicemail,
             retry_intervals_minutes=tuple(self.retry_intervals_minutes),
         )
-
-
-class RetryConfigEcho(BaseModel):
-    """The retry configuration of a call with its defaults filled in."""
-
-    enabled: bool
-    max_retries: int
-    retry_on_statuses: list[RetryableStatus]
-    retry_on_voicemail: bool
-    retry_intervals_minutes: list[int]

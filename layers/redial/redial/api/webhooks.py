@@ -1,18 +1,18 @@
 """Undelivered events: list them, send them again."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, known_batch_id, known_id, new_router
-from redial.api.fields import Instant
 from redial.domain.batch import Batch, BatchStatus
 from redial.domain.status import Status
 from redial.runtime import system, wiring
 from redial.usecases import replay
 from redial.usecases.replay import UndeliveredEvents
-from redial.wire.timestamps import rfc3339
+from redial.wire.timestamps import Timestamp, rfc3339
 
 router = new_router()
 
@@ -24,19 +24,19 @@ MOST_UNDELIVERED = 100
 """Most executions in one answer of `GET /webhooks/undelivered`."""
 
 
-class UndeliveredEvent(BaseModel):
-    """An event that was given up. What is known of its last try is null where the log no longer holds it."""
+class UndeliveredEvent(TypedDict):
+    """An undelivered event. Details of its last try are null once the log has dropped them."""
 
     sequence: int
     status: Status | BatchStatus
-    last_tried_at: Instant | None
+    last_tried_at: Timestamp | None
     tries: int | None
     http_status: int | None
     error: str | None
 
 
-class UndeliveredSubject(BaseModel):
-    """An execution, or a batch, with events that were given up, oldest first. One of the two ids is null."""
+class UndeliveredSubject(TypedDict):
+    """An execution or a batch with its undelivered events, oldest first. One of the two ids is null."""
 
     execution_id: str | None
     batch_id: str | None
@@ -44,48 +44,51 @@ class UndeliveredSubject(BaseModel):
     events: list[UndeliveredEvent]
 
 
-class UndeliveredList(BaseModel):
-    """Whose events were given up; `has_more`: there are others, listed once these are replayed."""
+class UndeliveredList(TypedDict):
+    """Executions and batches with undelivered events; `has_more`: others are listed once these are replayed."""
 
     data: list[UndeliveredSubject]
     has_more: bool
 
 
-def undelivered_json(found: UndeliveredEvents) -> dict[str, Any]:
-    """One execution's or batch's given-up events on the wire."""
+def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
+    """The undelivered events of one execution or batch on the wire."""
     subject = found.subject
     is_batch = isinstance(subject, Batch)
+    statuses: dict[int, Status | BatchStatus]
     if isinstance(subject, Batch):
-        statuses = {sequence: str(change.status) for sequence, change in enumerate(subject.changes, start=1)}
+        statuses = {sequence: change.status for sequence, change in enumerate(subject.changes, start=1)}
     else:
-        statuses = {sequence: str(change.kind) for sequence, change in subject.events()}
+        statuses = {sequence: Status(change.kind) for sequence, change in subject.events()}
     tried = {entry.sequence: entry for entry in found.tried}
+
+    def event(sequence: int) -> UndeliveredEvent:
+        last = tried.get(sequence)
+        return {
+            "sequence": sequence,
+            "status": statuses[sequence],
+            "last_tried_at": rfc3339(last.at) if last else None,
+            "tries": last.tries if last else None,
+            "http_status": last.status if last else None,
+            "error": last.error if last else None,
+        }
+
     return {
         "execution_id": None if is_batch else subject.id,
         "batch_id": subject.id if is_batch else None,
         "agent_id": subject.agent_id,
-        "events": [
-            {
-                "sequence": sequence,
-                "status": statuses[sequence],
-                "last_tried_at": rfc3339(tried[sequence].at) if sequence in tried else None,
-                "tries": tried[sequence].tries if sequence in tried else None,
-                "http_status": tried[sequence].status if sequence in tried else None,
-                "error": tried[sequence].error if sequence in tried else None,
-            }
-            for sequence in subject.delivery.undelivered
-        ],
+        "events": [event(sequence) for sequence in subject.delivery.undelivered],
     }
 
 
-class ReplayStarted(BaseModel):
+class ReplayStarted(TypedDict):
     """Events that are sent again, oldest first."""
 
     execution_id: str
-    replayed: list[int] = Field(description="Their sequence numbers.")
+    replayed: Annotated[list[int], Field(description="Their sequence numbers.")]
 
 
-class BatchReplayStarted(BaseModel):
+class BatchReplayStarted(TypedDict):
     """The sequences that are being sent again."""
 
     batch_id: str
@@ -97,10 +100,12 @@ class BatchReplayStarted(BaseModel):
 
 @router.get(
     "/webhooks/undelivered",
-    summary="Events that your webhooks did not take",
+    summary="Undelivered events",
     tags=["webhooks"],
     operation_id="list_undelivered",
-    responses=answers(200, f"At most {MOST_UNDELIVERED} calls and batches that have some.", UndeliveredList),
+    responses=answers(
+        200, f"At most {MOST_UNDELIVERED} calls and batches that have undelivered events.", UndeliveredList
+    ),
 )
 def get_undelivered() -> Response[Any]:
     world = wiring.api()
@@ -112,7 +117,7 @@ def get_undelivered() -> Response[Any]:
         most=MOST_UNDELIVERED + 1,
     )
     shown = [undelivered_json(one) for one in found[:MOST_UNDELIVERED]]
-    return answer({"data": shown, "has_more": len(found) > MOST_UNDELIVERED})
+    return answer(UndeliveredList(data=shown, has_more=len(found) > MOST_UNDELIVERED))
 
 
 @router.post(
@@ -120,7 +125,7 @@ def get_undelivered() -> Response[Any]:
     summary="Send a call's undelivered events again",
     tags=["webhooks"],
     operation_id="replay_webhooks",
-    responses=answers(200, "They are in line, before all newer ones.", ReplayStarted, 404),
+    responses=answers(200, "Queued, ahead of all newer events.", ReplayStarted, 404),
 )
 def post_replay(execution_id: str) -> Response[Any]:
     world = wiring.api()
@@ -132,7 +137,7 @@ def post_replay(execution_id: str) -> Response[Any]:
         functions=world.functions,
         now=system.now(),
     )
-    return answer({"execution_id": execution_id, "replayed": list(sequences)})
+    return answer(ReplayStarted(execution_id=execution_id, replayed=list(sequences)))
 
 
 @router.post(
@@ -140,7 +145,7 @@ def post_replay(execution_id: str) -> Response[Any]:
     summary="Send a batch's undelivered events again",
     tags=["webhooks"],
     operation_id="replay_batch_webhooks",
-    responses=answers(200, "They are in line, before all newer ones.", BatchReplayStarted, 404),
+    responses=answers(200, "Queued, ahead of all newer events.", BatchReplayStarted, 404),
 )
 def post_batch_replay(batch_id: str) -> Response[Any]:
     world = wiring.api()
@@ -148,4 +153,4 @@ def post_batch_replay(batch_id: str) -> Response[Any]:
     sequences = replay.replay_batch_webhooks(
         batch_id, account_id=account_id(), batches=world.batches, functions=world.functions, now=system.now()
     )
-    return answer({"batch_id": batch_id, "replayed": list(sequences)})
+    return answer(BatchReplayStarted(batch_id=batch_id, replayed=list(sequences)))

@@ -28,6 +28,7 @@ from redial.runtime.settings import (
 )
 
 if TYPE_CHECKING:
+    from redial.adapters.batch_csv import CsvContacts
     from redial.adapters.dynamodb.accounts import DynamoAccounts
     from redial.adapters.dynamodb.batches import DynamoBatches
     from redial.adapters.dynamodb.circuits import DynamoCircuits
@@ -118,10 +119,19 @@ def _files(settings: ApiSettings) -> "S3Files":
     return S3Files(_client("s3"), settings.files_bucket, cache(signer))
 
 
-class ApiWorld(NamedTuple):
-    """What the api function's use cases reach."""
+def _contacts() -> "CsvContacts":
+    """Reads batches' files: few requests need it, and it loads SQLite."""
+    from redial.adapters.batch_csv import CsvContacts
 
-    settings: ApiSettings
+    return CsvContacts()
+
+
+class ApiWorld(NamedTuple):
+    """What the api function's use cases reach. `allow_local`: URLs may lead to this machine, without encryption.
+    `check_webhook` raises `InvalidInput` for a URL that no webhook may have."""
+
+    allow_local: bool
+    check_webhook: "Callable[[str], object]"
     executions: DynamoExecutions
     agents: DynamoAgents
     batches: "DynamoBatches"
@@ -131,6 +141,7 @@ class ApiWorld(NamedTuple):
     undelivered: "DynamoUndelivered"
     circuits: "DynamoCircuits"
     files: "Callable[[], S3Files]"
+    contacts: "Callable[[], CsvContacts]"
     timers: SchedulerTimers
     functions: LambdaFunctions
 
@@ -138,6 +149,7 @@ class ApiWorld(NamedTuple):
 @cache
 def api() -> ApiWorld:
     """The api function's world."""
+    from redial.adapters import address_guard
     from redial.adapters.dynamodb.accounts import DynamoAccounts
     from redial.adapters.dynamodb.circuits import DynamoCircuits
     from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
@@ -146,8 +158,10 @@ def api() -> ApiWorld:
     settings = read(ApiSettings)
     executions, agents, lines = _store(settings.table_name)
     client = _client("dynamodb")
+    allow_local = settings.allow_local_webhooks == "true"
     return ApiWorld(
-        settings,
+        allow_local,
+        lambda url: address_guard.check(url, allow_local=allow_local),
         executions,
         agents,
         _batches(settings.table_name),
@@ -157,6 +171,7 @@ def api() -> ApiWorld:
         DynamoUndelivered(client, settings.table_name),
         DynamoCircuits(client, settings.table_name),
         lambda: _files(settings),
+        _contacts,
         _timers(settings),
         _functions(settings),
     )

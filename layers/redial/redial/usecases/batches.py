@@ -40,6 +40,11 @@ NOT_RUNNING = "Batch is not queued or running"
 _MOST_TRIES = 20
 
 
+def upload_key(account_id: str, upload_id: str) -> str:
+    """Where a customer's upload is stored."""
+    return f"uploads/{account_id}/{upload_id}.csv"
+
+
 def contacts_key(account_id: str, batch_id: str, name: str) -> str:
     """Where a batch's file is stored; `name` is contacts, rejected or results."""
     return f"batches/{account_id}/{batch_id}/{name}.csv"

@@ -63,7 +63,11 @@ class Row(Protocol):
 
 
 class ReadContacts(Protocol):
-    """Reads a batch's file again from its beginning, as often as one likes."""
+    """Reads a batch's file, each time from its beginning."""
+
+    def check(self, pieces: Iterable[bytes]) -> None:
+        """Read as much of a file as an answer has time for. Raises `InvalidInput` for a file that is no CSV of
+        contacts, or has none."""
 
     def rows(self, pieces: Iterable[bytes]) -> AbstractContextManager[Iterator[Row | str]]:
         """Contacts, and for each row that is none its line of the file of rejected rows; the first is that file's head.

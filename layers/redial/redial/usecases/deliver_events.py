@@ -7,11 +7,11 @@ after a crash, with the same `webhook-id`.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from redial.domain.batch import Batch
 from redial.domain.delivery import FIRST_WAIT, GONE, LEASE, Delivery, Tried
@@ -67,7 +67,7 @@ class Deliverer(Generic[Told]):
     accounts: Accounts
     webhooks: Webhooks
     timers: Timers
-    render: Callable[[Told, int], dict[str, Any]]
+    render: Callable[[Told, int], Mapping[str, object]]
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     random: Callable[[], float]

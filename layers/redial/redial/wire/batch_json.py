@@ -1,28 +1,58 @@
-"""A batch as the HTTP contract and its webhooks show it: plain dicts, ready for `json.dumps`."""
+"""A batch as the HTTP contract and its webhooks show it: plain dicts, ready for `json.dumps`.
+
+The typed dict is the shape of what is rendered, and the API's documentation is made of it.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, cast
 
-from redial.domain.batch import Batch
-from redial.wire.execution_json import render_retry_config
-from redial.wire.timestamps import rfc3339, rfc3339_or_none
+from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
+
+from redial.domain.batch import Batch, BatchStatus
+from redial.domain.status import Status
+from redial.wire.execution_json import RetryConfigEcho, Sequence, render_retry_config
+from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_none
 
 
-def render(batch: Batch, counts: Mapping[str, int], now: datetime) -> dict[str, Any]:
+class BatchRead(TypedDict):
+    """A batch. Counts follow its contacts within a second or two, and are exact."""
+
+    batch_id: str
+    agent_id: str
+    humanized_created_at: str
+    created_at: Timestamp
+    updated_at: Timestamp
+    status: BatchStatus
+    reason: Annotated[str | None, Documented(description="Why it stopped or failed.")]
+    scheduled_at: Timestamp | None
+    from_phone_number: str | None
+    from_phone_numbers: list[str]
+    file_name: str
+    valid_contacts: Annotated[int, Documented(description="Rows accepted; rises while the file is being read.")]
+    rejected_contacts: int
+    total_contacts: int
+    execution_status: Annotated[dict[Status, int], Documented(description="Contacts by status.")]
+    retry_config: RetryConfigEcho | None
+    calls_per_second: float | None
+    sequence: Sequence
+    paused: bool
+
+
+def render(batch: Batch, counts: Mapping[str, int], now: datetime) -> BatchRead:
     """The contract's Batch as it is now; `counts` says how many of its contacts stand where."""
-    return _render(batch, batch.last_sequence, counts, batch.valid, batch.total, now) | {"paused": batch.paused}
+    return _render(batch, batch.last_sequence, counts, batch.valid, batch.total, now, paused=batch.paused)
 
 
-def render_event(batch: Batch, sequence: int) -> dict[str, Any]:
+def render_event(batch: Batch, sequence: int) -> BatchRead:
     """The Batch as it was at its event number `sequence` (1 is the first): the body of that event's webhook."""
     change = batch.changes[sequence - 1]
-    return _render(batch, sequence, change.counts, change.valid, change.total, change.at) | {"paused": False}
+    return _render(batch, sequence, change.counts, change.valid, change.total, change.at, paused=False)
 
 
 def _render(
-    batch: Batch, sequence: int, counts: Mapping[str, int], valid: int, total: int, now: datetime
-) -> dict[str, Any]:
+    batch: Batch, sequence: int, counts: Mapping[str, int], valid: int, total: int, now: datetime, *, paused: bool
+) -> BatchRead:
     change = batch.changes[sequence - 1]
     numbers = list(batch.from_phone_numbers)
     return {
@@ -31,7 +61,7 @@ def _render(
         "humanized_created_at": humanized(now - batch.created_at),
         "created_at": rfc3339(batch.created_at),
         "updated_at": rfc3339(change.at),
-        "status": str(change.status),
+        "status": change.status,
         "reason": change.reason,
         "scheduled_at": rfc3339_or_none(change.scheduled_at),
         "from_phone_number": numbers[0] if numbers else None,
@@ -40,10 +70,11 @@ def _render(
         "valid_contacts": valid,
         "rejected_contacts": total - valid,
         "total_contacts": total,
-        "execution_status": dict(counts),
+        "execution_status": cast(dict[Status, int], dict(counts)),
         "retry_config": render_retry_config(batch.retry_config),
         "calls_per_second": batch.calls_per_second,
         "sequence": sequence,
+        "paused": paused,
     }
 
 

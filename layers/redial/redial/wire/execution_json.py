@@ -1,19 +1,138 @@
 """An execution as the HTTP contract and the webhooks show it: plain dicts, ready for `json.dumps`.
 
 One function renders both, so that a webhook says exactly what `GET /executions/{id}` would have said at that moment.
+The typed dicts are the shape of what is rendered, and the API's documentation is made of them.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
+
+from redial.domain import execution as domain
+from redial.domain import retry
 from redial.domain.delivery import GONE, MOST_TRIES
-from redial.domain.execution import Attempt, Change, Execution, Note, State
-from redial.domain.retry import RetryConfig
-from redial.domain.status import Status
-from redial.wire.timestamps import rfc3339, rfc3339_or_none
+from redial.domain.execution import Note
+from redial.domain.status import RETRYABLE, Status
+from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_none
+
+Sequence = Annotated[int, Documented(description="Number of the latest event; each event's webhook carries its own.")]
 
 
-def render(execution: Execution, sequence: int | None = None) -> dict[str, Any]:
+class RetryConfigEcho(TypedDict):
+    """The retry configuration of a call with its defaults filled in."""
+
+    enabled: bool
+    max_retries: int
+    retry_on_statuses: list[Annotated[Status, Documented(type="string", enum=[*RETRYABLE])]]
+    retry_on_voicemail: bool
+    retry_intervals_minutes: list[int]
+
+
+class RetryHistoryEntry(TypedDict):
+    """How one attempt ended."""
+
+    attempt: int
+    status: Status
+    at: Timestamp
+
+
+class TelephonyData(TypedDict):
+    """The latest attempt, as the carrier saw it."""
+
+    to_number: str
+    from_number: str | None
+    provider: str
+    provider_call_id: str | None
+    duration: Annotated[str, Documented(description="Seconds of conversation, as digits.")]
+    ring_duration: Annotated[int | None, Documented(description="Seconds of ringing.")]
+    call_type: Literal["outbound"]
+    hangup_by: str | None
+    hangup_reason: str | None
+    hangup_provider_code: str | None
+    recording_url: str | None
+
+
+class ContextDetails(TypedDict):
+    """What was known of the contact."""
+
+    recipient_data: dict[str, Any]
+    recipient_phone_number: str
+
+
+class BatchRunDetails(TypedDict):
+    """The contact's place in its batch."""
+
+    status: str
+    created_at: Timestamp
+    updated_at: Timestamp
+    retried: int
+
+
+class ExecutionAttempt(TypedDict):
+    """One attempt; times are null until they have come."""
+
+    attempt: int
+    status: Status
+    scheduled_at: Timestamp
+    dialed_at: Timestamp | None
+    answered_at: Timestamp | None
+    ended_at: Timestamp | None
+    provider_call_id: str | None
+    from_number: str | None
+    hangup_reason: str | None
+    hangup_provider_code: str | None
+    voicemail: bool | None
+
+
+class NextAttempt(TypedDict):
+    """The attempt that is waiting for its time."""
+
+    attempt: int
+    at: Timestamp
+
+
+class Execution(TypedDict):
+    """One contact and all attempts to reach it."""
+
+    id: str
+    agent_id: str
+    batch_id: str | None
+    status: Status
+    created_at: Timestamp
+    updated_at: Timestamp
+    scheduled_at: Timestamp | None
+    rescheduled_at: Timestamp | None
+    retry_config: RetryConfigEcho | None
+    retry_count: int
+    retry_history: list[RetryHistoryEntry] | None
+    answered_by_voice_mail: bool | None
+    conversation_duration: Annotated[float, Documented(description="Seconds; 0 until there was a conversation.")]
+    error_message: str | None
+    termination_reason: str | None
+    initiated_at: Timestamp | None
+    user_number: str
+    agent_number: str | None
+    provider: str
+    telephony_data: TelephonyData
+    context_details: ContextDetails
+    batch_run_details: BatchRunDetails | None
+    attempts: list[ExecutionAttempt]
+    next_attempt: NextAttempt | None
+    sequence: Sequence
+
+
+class LogEntry(TypedDict):
+    """One thing that happened to an execution."""
+
+    created_at: Timestamp
+    type: str
+    component: str
+    provider: str | None
+    data: Any
+
+
+def render(execution: domain.Execution, sequence: int | None = None) -> Execution:
     """The contract's Execution: as it is now, or as it was right after event `sequence`."""
     state = execution.state if sequence is None else execution.at_sequence(sequence)
     attempt = state.attempt
@@ -23,7 +142,7 @@ def render(execution: Execution, sequence: int | None = None) -> dict[str, Any]:
         "id": execution.id,
         "agent_id": execution.agent_id,
         "batch_id": execution.batch_id,
-        "status": str(state.status),
+        "status": state.status,
         "created_at": rfc3339(execution.created_at),
         "updated_at": rfc3339(state.updated_at),
         "scheduled_at": rfc3339_or_none(state.scheduled_at),
@@ -63,40 +182,40 @@ def render(execution: Execution, sequence: int | None = None) -> dict[str, Any]:
     }
 
 
-def _batch_run(execution: Execution, state: State) -> dict[str, Any] | None:
+def _batch_run(execution: domain.Execution, state: domain.State) -> BatchRunDetails | None:
     if execution.row is None:
         return None
     return {
-        "status": str(state.status),
+        "status": state.status,
         "created_at": rfc3339(execution.created_at),
         "updated_at": rfc3339(state.updated_at),
         "retried": state.attempt.number - 1,
     }
 
 
-def render_retry_config(config: RetryConfig | None) -> dict[str, Any] | None:
+def render_retry_config(config: retry.RetryConfig | None) -> RetryConfigEcho | None:
     """The whole configuration, defaults filled in."""
     if config is None:
         return None
     return {
         "enabled": config.enabled,
         "max_retries": config.max_retries,
-        "retry_on_statuses": [str(status) for status in config.retry_on_statuses],
+        "retry_on_statuses": list(config.retry_on_statuses),
         "retry_on_voicemail": config.retry_on_voicemail,
         "retry_intervals_minutes": list(config.retry_intervals_minutes),
     }
 
 
-def _history(execution: Execution, state: State) -> list[dict[str, Any]] | None:
+def _history(execution: domain.Execution, state: domain.State) -> list[RetryHistoryEntry] | None:
     if execution.retry_config is None:
         return None
-    return [{"attempt": attempt, "status": str(status), "at": rfc3339(at)} for attempt, status, at in state.history]
+    return [{"attempt": attempt, "status": status, "at": rfc3339(at)} for attempt, status, at in state.history]
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _attempt(attempt: domain.Attempt) -> ExecutionAttempt:
     return {
         "attempt": attempt.number,
-        "status": str(attempt.status),
+        "status": attempt.status,
         "scheduled_at": rfc3339(attempt.scheduled_at),
         "dialed_at": rfc3339_or_none(attempt.dialed_at),
         "answered_at": rfc3339_or_none(attempt.answered_at),
@@ -109,7 +228,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _next_attempt(state: State) -> dict[str, Any] | None:
+def _next_attempt(state: domain.State) -> NextAttempt | None:
     at = state.next_time
     return None if at is None else {"attempt": state.attempt.number, "at": rfc3339(at)}
 
@@ -117,7 +236,7 @@ def _next_attempt(state: State) -> dict[str, Any] | None:
 # ---- the log ------------------------------------------------------------------------------------------------------
 
 
-def log(execution: Execution) -> list[dict[str, Any]]:
+def log(execution: domain.Execution) -> list[LogEntry]:
     """What happened to the execution, oldest first: its changes, and the last try of every webhook sent so far."""
     entries = [(change.at, _change_entry(execution, change)) for change in execution.changes]
     for tried in execution.delivery.log:
@@ -142,7 +261,7 @@ _COMPONENTS = {
 }
 
 
-def _change_entry(execution: Execution, change: Change) -> dict[str, Any]:
+def _change_entry(execution: domain.Execution, change: domain.Change) -> LogEntry:
     data: dict[str, Any] = {"attempt": change.attempt}
     if change.until is not None:
         data["until"] = rfc3339(change.until)
@@ -167,5 +286,5 @@ def _change_entry(execution: Execution, change: Change) -> dict[str, Any]:
     return _entry(change.at, str(change.kind), component, provider, data)
 
 
-def _entry(at: datetime, kind: str, component: str, provider: str | None, data: dict[str, Any]) -> dict[str, Any]:
+def _entry(at: datetime, kind: str, component: str, provider: str | None, data: dict[str, Any]) -> LogEntry:
     return {"created_at": rfc3339(at), "type": kind, "component": component, "provider": provider, "data": data}

@@ -1,6 +1,24 @@
 """Instants as they are stored (whole milliseconds since 1970, UTC) and as they are sent (RFC 3339, UTC, `Z`)."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+
+class Documented:
+    """Keys of a field's JSON schema in the API's documentation, in place of the schema if they name a type.
+
+    Only pydantic calls this, when it makes the documentation: rendering an answer does not load pydantic.
+    """
+
+    def __init__(self, **keys: Any) -> None:
+        self._keys = keys
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return dict(self._keys) if "type" in self._keys else {**handler(schema), **self._keys}
+
+
+Timestamp = Annotated[str, Documented(type="string", format="date-time", examples=["2026-01-26T10:00:00Z"])]
+"""A time as it is sent: RFC 3339."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -16,11 +34,11 @@ def from_ms(milliseconds: int) -> datetime:
     return _EPOCH + milliseconds * _MILLISECOND
 
 
-def rfc3339(instant: datetime) -> str:
+def rfc3339(instant: datetime) -> Timestamp:
     """`2026-01-26T10:00:00.000Z`."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def rfc3339_or_none(instant: datetime | None) -> str | None:
+def rfc3339_or_none(instant: datetime | None) -> Timestamp | None:
     """As `rfc3339`; None stays None."""
     return None if instant is None else rfc3339(instant)

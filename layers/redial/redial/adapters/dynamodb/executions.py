@@ -18,7 +18,7 @@ from redial.domain.batch import Batch, contact_id
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
 from redial.domain.status import FINAL, Status
-from redial.ports import Due, StaleVersion
+from redial.ports import Due, Page, StaleVersion
 from redial.wire.stored_execution import (
     DONE,
     DUE_SHARDS,
@@ -52,15 +52,6 @@ _TRY_AGAIN = (
 def lost_condition(error: ClientError) -> bool:
     """Whether a conditional write failed on its condition, and not for any other reason."""
     return error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of a listing, newest first; `total` counts all pages."""
-
-    executions: list[Execution]
-    total: int
-    has_more: bool
 
 
 @dataclass(frozen=True)
@@ -100,7 +91,7 @@ def _ids(blocks: Sequence[_Block], start: int, size: int) -> list[str]:
 
 
 class DynamoExecutions:
-    """Implements `ports.Executions` and `ports.DueItems`, and the listing for the API."""
+    """Implements `ports.Executions` and `ports.DueItems`."""
 
     def __init__(
         self, client: "DynamoDBClient", table_name: str, sleep: Callable[[float], None] = lambda seconds: None

@@ -1,0 +1,237 @@
+"""An agent's configuration: what it may hold, and what Redial reads from it.
+
+A customer's configuration is kept and returned as it was sent, unknown keys included; null means "not given".
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, cast
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from redial.api.fields import (
+    MAX_FROM_PHONE_NUMBERS,
+    MAX_URL_LENGTH,
+    Flag,
+    PhoneNumber,
+    WebhookUrl,
+    WholeNumber,
+    validated,
+)
+from redial.domain.agent import (
+    DEFAULT_MAX_CALL_SECONDS,
+    DEFAULT_MAX_CONCURRENT_CALLS,
+    DEFAULT_PROVIDER,
+    DEFAULT_RING_TIMEOUT_SECONDS,
+    Agent,
+)
+from redial.domain.errors import InvalidInput, TooLarge
+from redial.domain.phone_number import is_e164
+
+PROVIDERS = (DEFAULT_PROVIDER,)
+"""Carriers that have an adapter."""
+MAX_NAME_LENGTH = 200
+MAX_CONCURRENT_CALLS = 1000
+MIN_RING_TIMEOUT_SECONDS = 5
+MAX_RING_TIMEOUT_SECONDS = 600
+"""Twilio's `Timeout` is at most 600 seconds."""
+MAX_CALL_SECONDS = 86_400
+"""Twilio's `TimeLimit` is at most a day."""
+MAX_CONFIG_BYTES = 200_000
+"""Largest configuration of an agent, as JSON: a DynamoDB item holds 400 KB, and every dial reads it."""
+PLACEHOLDERS = ("{agent_id}", "{execution_id}")
+"""The only braces that `answer_url` and `stream_url` may hold; filled in for each attempt."""
+
+CheckWebhook = Callable[[str], object]
+"""Raises `InvalidInput`, with the reason for the customer, for a URL that no webhook may have."""
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What validating a configuration depends on, beside the configuration. `webhook_url`: the agent's present one."""
+
+    check_webhook: CheckWebhook
+    allow_local: bool
+    webhook_url: str | None
+
+
+def _agent_name(value: Any) -> Any:
+    if value is None:
+        raise ValueError("is required")
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME_LENGTH:
+        raise ValueError(f"must be a text of 1 to {MAX_NAME_LENGTH} characters, not only spaces")
+    return value
+
+
+def _name_schema(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+    schema |= {"pattern": r"[^\s\x1c-\x1f\x85]", "examples": ["Reminders"]}
+
+
+def _e164(number: str) -> str:
+    if not is_e164(number):
+        raise ValueError("must be E.164: + and 7 to 15 digits, the first not 0")
+    return number
+
+
+def _provider(name: str) -> str:
+    if name not in PROVIDERS:
+        raise ValueError(f"must be one of {', '.join(PROVIDERS)}")
+    return name
+
+
+def _webhook(url: str, info: ValidationInfo) -> str:
+    """A webhook that stays is not resolved again: a failing name server must not block other changes."""
+    rules = cast(_Rules, info.context)
+    if url != rules.webhook_url:
+        try:
+            rules.check_webhook(url)
+        except InvalidInput as refused:
+            raise ValueError(refused.message) from refused
+    return url
+
+
+def _carrier_url(scheme: str, local_scheme: str) -> AfterValidator:
+    """Accepts a full URL with `scheme` (on one machine also `local_scheme`), and no braces but the placeholders."""
+
+    def check(url: str, info: ValidationInfo) -> str:
+        plain = re.sub("|".join(map(re.escape, PLACEHOLDERS)), "x", url)
+        if not plain.isascii() or re.search(r"[\s\x00-\x1f\x7f{}\\<>\"^`|]", plain):
+            raise ValueError(f"must be a URL; in braces it may hold {' and '.join(PLACEHOLDERS)} only")
+        allow_local = cast(_Rules, info.context).allow_local
+        if not _is_full_url(plain, (scheme, local_scheme) if allow_local else (scheme,)):
+            raise ValueError(f"must be a full URL that starts with {scheme}://")
+        return url
+
+    return AfterValidator(check)
+
+
+def _is_full_url(url: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # each raises where it is malformed
+    except ValueError:
+        return False
+    return bool(host) and parts.scheme.lower() in schemes
+
+
+def _carrier_url_schema(scheme: str) -> Any:
+    pattern = r"([!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]|\{agent_id\}|\{execution_id\})+$"
+    example = f"{scheme}://voice.example.com/calls?execution={{execution_id}}"
+    return Field(
+        max_length=MAX_URL_LENGTH,
+        json_schema_extra={"pattern": f"^{scheme}?://{pattern}", "examples": [example]},
+    )
+
+
+class CallingGuardrails(BaseModel):
+    """Whole hours of the called person's local time between which the agent calls. Start after end: over midnight."""
+
+    model_config = ConfigDict(extra="allow")
+
+    call_start_hour: WholeNumber | None = Field(None, ge=0, le=23)
+    call_end_hour: WholeNumber | None = Field(None, ge=0, le=23)
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> "CallingGuardrails":
+        if (self.call_start_hour is None) != (self.call_end_hour is None):
+            missing = "call_start_hour" if self.call_start_hour is None else "call_end_hour"
+            problem = PydanticCustomError("one_hour", "give both hours, or neither")
+            fault = InitErrorDetails(type=problem, loc=(missing,), input=None)
+            raise ValidationError.from_exception_data("CallingGuardrails", [fault])
+        return self
+
+
+class AgentConfig(BaseModel):
+    """How calls are placed and answered. Keys that are not listed are kept and returned as sent; null: not given."""
+
+    model_config = ConfigDict(extra="allow")
+
+    agent_name: Annotated[
+        str,
+        Field(min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_name_schema),
+        BeforeValidator(_agent_name),
+    ]
+    webhook_url: Annotated[WebhookUrl, AfterValidator(_webhook)] | None = Field(
+        None, description="Where the events of every call go: https, a public address."
+    )
+    telephony_provider: Annotated[str, AfterValidator(_provider)] | None = Field(
+        DEFAULT_PROVIDER, json_schema_extra={"enum": [*PROVIDERS, None]}
+    )
+    calling_guardrails: CallingGuardrails | None = None
+    from_phone_numbers: list[Annotated[PhoneNumber, AfterValidator(_e164)]] | None = Field(
+        [], max_length=MAX_FROM_PHONE_NUMBERS
+    )
+    answer_url: Annotated[str, _carrier_url_schema("https"), _carrier_url("https", "http")] | None = Field(
+        None,
+        description="https: the carrier fetches its call instructions here. {agent_id} and {execution_id} are filled"
+        " in. An agent with neither this nor stream_url can be saved, but places no calls.",
+    )
+    stream_url: Annotated[str, _carrier_url_schema("wss"), _carrier_url("wss", "ws")] | None = Field(
+        None,
+        description="wss: the carrier connects the call's audio to this. Not together with answer_url.",
+    )
+    max_concurrent_calls: WholeNumber | None = Field(DEFAULT_MAX_CONCURRENT_CALLS, ge=1, le=MAX_CONCURRENT_CALLS)
+    ring_timeout_seconds: WholeNumber | None = Field(
+        DEFAULT_RING_TIMEOUT_SECONDS, ge=MIN_RING_TIMEOUT_SECONDS, le=MAX_RING_TIMEOUT_SECONDS
+    )
+    max_call_seconds: WholeNumber | None = Field(DEFAULT_MAX_CALL_SECONDS, ge=1, le=MAX_CALL_SECONDS)
+    voicemail_detection: Flag | None = Field(False, description="Have the carrier detect answering machines.")
+
+    @field_validator("stream_url")
+    @classmethod
+    def _not_both(cls, stream_url: str | None, info: ValidationInfo) -> str | None:
+        if stream_url is not None and info.data.get("answer_url") is not None:
+            raise ValueError("give answer_url or stream_url, not both")
+        return stream_url
+
+
+class AgentConfigPatch(AgentConfig):
+    """Keys that replace those of the agent's configuration; null restores the default."""
+
+    agent_name: str = Field("", min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_name_schema)
+
+
+def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, allow_local: bool) -> Agent:
+    """`agent` with the configuration `body`. Raises `InvalidInput`, naming every field at fault, and `TooLarge`.
+
+    `allow_local` lets `answer_url` and `stream_url` be http and ws, for one machine.
+    """
+    size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > MAX_CONFIG_BYTES:
+        raise TooLarge(f"an agent may have {MAX_CONFIG_BYTES} bytes of configuration, this one has {size}")
+    if not isinstance(body.get("agent_config"), dict):
+        raise InvalidInput.of("agent_config", "is required, and must be an object")
+    rules = _Rules(check_webhook, allow_local, agent.webhook_url)
+    config = validated(AgentConfig, body["agent_config"], at="agent_config", context=rules)
+    hours = config.calling_guardrails
+    return replace(
+        agent,
+        name=config.agent_name,
+        config=body,
+        webhook_url=config.webhook_url,
+        provider=config.telephony_provider or DEFAULT_PROVIDER,
+        from_phone_numbers=tuple(dict.fromkeys(config.from_phone_numbers or ())),
+        answer_url=config.answer_url,
+        stream_url=config.stream_url,
+        call_start_hour=hours.call_start_hour if hours else None,
+        call_end_hour=hours.call_end_hour if hours else None,
+        max_concurrent_calls=config.max_concurrent_calls or DEFAULT_MAX_CONCURRENT_CALLS,
+        ring_timeout_seconds=config.ring_timeout_seconds or DEFAULT_RING_TIMEOUT_SECONDS,
+        max_call_seconds=config.max_call_seconds or DEFAULT_MAX_CALL_SECONDS,
+        voicemail_detection=config.voicemail_detection or False,
+    )
