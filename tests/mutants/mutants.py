@@ -151,8 +151,8 @@ MUTANTS = (
     Mutant(
         "A call is dialled before its time",
         "usecases/dial_attempt.py",
-        "        if due is None or due > now:\n            self._return_line(execution, execution.state",
-        "        if due is None:\n            self._return_line(execution, execution.state",
+        "        if due is None or due > now:\n            if line is not None and",
+        "        if due is None:\n            if line is not None and",
         "tests/protocol/test_one_dial.py::test_a_dial_that_comes_before_its_time_leaves",
     ),
     Mutant(
@@ -327,7 +327,7 @@ MUTANTS = (
     Mutant(
         "A dial that finds the limit lowered frees its line without a save",
         "usecases/dial_attempt.py",
-        "            if waiting is not execution or frees:\n",
+        "            if waiting is not execution or acquired_at is not None:\n",
         "            if waiting is not execution:\n",
         "tests/protocol/test_one_dial.py::test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_claimed_attempt",
     ),
@@ -971,8 +971,8 @@ MUTANTS = (
     Mutant(
         "The holder of a line is never doubted",
         "usecases/sweep.py",
-        "if now - since >= LINE_GRACE}",
-        "if now - since >= LINE_GRACE * 1000}",
+        "if now - holder[1] >= LINE_GRACE}",
+        "if now - holder[1] >= LINE_GRACE * 1000}",
         "tests/protocol/test_sweeper_limits.py::test_the_line_of_a_call_that_is_over_is_freed",
     ),
     Mutant(
