@@ -34,7 +34,7 @@ from redial.domain.outcome import NotPlaced, Unknown
 from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime import wiring
-from redial.usecases import carry_on_batch, change
+from redial.usecases import carry_on_batch, change, dial_attempt
 from redial.usecases import create_call as create_call_module
 from redial.usecases import tally as tally_module
 from redial.usecases.dial_attempt import Dialler
@@ -116,8 +116,11 @@ def _stop_check_at_dial() -> Any:
     def open_gates(self: Dialler, execution: Execution, agent: Any, now: Any) -> Any:
         return gates(self, execution, None if agent is None else replace(agent, stopped_before=None), now)
 
-    may_dial = mock.patch.object(Batch, "may_dial", property(lambda self: True))
-    return _all(mock.patch.object(Dialler, "_gates", open_gates), may_dial)
+    return _all(
+        mock.patch.object(Dialler, "_gates", open_gates),
+        mock.patch.object(dial_attempt, "called_off", return_value=None),
+        mock.patch.object(Batch, "may_dial", property(lambda self: True)),
+    )
 
 
 def _stopped_is_final() -> Any:
@@ -451,6 +454,10 @@ def _completing_a_batch() -> Any:
         mock.patch.object(tally_module, "complete_if_over", return_value=False),
         mock.patch.object(carry_on_batch, "complete_if_over", return_value=False),
         mock.patch.object(Batch, "_work_due", unwatched),
+        # Nor does the batch keep its agent's lines watched, as one that runs does.
+        mock.patch.object(
+            Sweeper, "_check_front", lambda self, agent_id, swept: bool(self.lines.queue(agent_id).waiters)
+        ),
     )
 
 

@@ -56,7 +56,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END, ZONES
 from tests.simulation.orders import Keys, Order, Step, every_order, possible
 from tests.simulation.scenarios import RETRIES, Story
-from tests.simulation.world import Stopped, Violation, World
+from tests.simulation.world import AskedToStop, Stopped, Violation, World
 from tests.support.forms import CONTENT_TYPE, multipart
 
 RUNS_OF_A_WORLD = 40
@@ -444,6 +444,10 @@ class Stage(Story):
         return Actor(name, ask)
 
     def stops(self, what: str, path: str, attribute: str, value: str, method: str = "POST") -> Actor:
+        asked = {"id": "execution_id", "agent_id": "agent_id"}.get(attribute)
+        if asked is not None:
+            until = self.world.now + timedelta(days=1)  # whenever the actor gets to it
+            self.world.seen.stops_asked.append(AskedToStop(until, **{asked: value}))
         return self.asks(what, method, path, lambda execution: getattr(execution, attribute) == value)
 
 
@@ -802,7 +806,9 @@ def _a_world() -> Iterator[World]:
         stack.enter_context(mock.patch.object(sweep_handler, "DUE_SHARDS", 1))
         world = stack.enter_context(world_of(0, LaggingIndexes(0)))
         system.use(new_id=new_id)
-        wiring._credentials(SECRET_ID).get()
+        credentials = wiring._credentials(SECRET_ID)
+        stack.enter_context(mock.patch.object(credentials, "_clock", return_value=0.0))  # read once
+        credentials.get()
         yield world
 
 

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from redial.usecases import batches
-from tests.simulation.ablations import ABLATIONS
+from tests.simulation.ablations import WITH_CONSEQUENCES
 from tests.simulation.interleavings import PAIRS, Pair, described, dial_dial, dial_stop_batch, explore, step_of
 from tests.simulation.world import World
 
@@ -29,7 +29,7 @@ def test_no_order_breaks_a_promise(name: str) -> None:
 
 
 def _claim_condition() -> Any:
-    return next(one for one in ABLATIONS if one.safeguard == "claim condition").without()
+    return next(one for one in WITH_CONSEQUENCES if one.safeguard == "claim condition").without()
 
 
 def _look_at_holders() -> Any:

@@ -61,7 +61,7 @@ PORTS = {"API": 4000, "carrier": 4001, "inbox": 4002, "files": 4003}
 HOUR = 3600.0
 LATEST_FOUND = timedelta(minutes=6)
 """A call that the carrier places longer after the claim than this may find its attempt given up, says the protocol."""
-MOST_REQUESTS = 60_000
+MOST_REQUESTS = 250_000
 """A run with more of them goes round in circles."""
 _CALLBACK = re.compile(r"/callbacks/[^/]+/([0-9a-f-]{36})/(\d+)")
 _CALL_RESOURCE = re.compile(r"/Calls/(CA[0-9a-f]{32})\.json\Z")
@@ -679,7 +679,8 @@ class World(LocalStack):
             if self._may_be_up(sent.path) and faults.strikes("carrier does not find a call"):
                 return Response.of(404, {"code": 20404, "message": "Not found", "status": 404})
             return _answered(self.carrier.respond(sent))
-        answers = self.seen.answers[self._attempt_of(sent)]
+        attempt = self._attempt_of(sent)
+        answers = [] if attempt is None else self.seen.answers[attempt]
         try:
             answer = self._place(sent, down, read)
         except (NotSent, NoAnswer) as error:
@@ -695,8 +696,12 @@ class World(LocalStack):
         return call is not None and self.now - call.placed_at < timedelta(hours=1)
 
     @staticmethod
-    def _attempt_of(sent: Request) -> tuple[str, int]:
-        found = _CALLBACK.search(parse_qs(sent.body.decode())["StatusCallback"][0])
+    def _attempt_of(sent: Request) -> tuple[str, int] | None:
+        """The attempt that a request to place a call is for; None for a check, which names no number and no attempt."""
+        form = parse_qs(sent.body.decode())
+        if "To" not in form:
+            return None
+        found = _CALLBACK.search(form["StatusCallback"][0])
         assert found is not None, "every call carries its attempt's callback URL"
         return found[1], int(found[2])
 
