@@ -20,6 +20,7 @@ from local.dynamodb_tables import StoredItem
 from local.lambda_functions import ACCOUNT_ID, REGION
 from redial.domain.execution import Execution, Note
 from redial.domain.status import Status
+from redial.usecases import lines
 from redial.wire.timestamps import from_ms, to_ms
 from tests.protocol.document import found
 from tests.protocol.model import DELAYED, DELIVERY, DIAL, LINE, pending
@@ -305,7 +306,8 @@ class Validator:
         agent_id, _, number = shard.rpartition("#")
         limits, since = self._world.seen.limits[agent_id], self._world.now - LIMIT_IN_FORCE
         in_force = [value for at, value in limits if at > since] + [value for at, value in limits if at <= since][-1:]
-        return max(0, min(50, max(in_force) - 50 * int(number)))
+        per_shard = lines.LINES_PER_SHARD
+        return max(0, min(per_shard, max(in_force) - per_shard * int(number)))
 
     # delivery
 
