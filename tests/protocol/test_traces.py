@@ -76,7 +76,7 @@ def _line_kept() -> Any:
     """A hand-over that leaves the line with its old holder too."""
 
     def kept(self: DynamoLines, *arguments: Any) -> bool:
-        agent_id, shard, capacity, execution_id, _, to, now = arguments
+        agent_id, shard, capacity, execution_id, _, to, now, *_ = arguments
         account_id = self.owner(agent_id, shard)
         held = execution_id in self.holders(agent_id, shard) and to.execution_id != execution_id
         if account_id is None or not held:

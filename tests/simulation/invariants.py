@@ -464,7 +464,7 @@ def retries_are_as_configured(world: World) -> None:
                 promise = "voicemail is retried only if asked"
             else:
                 answers = world.seen.answers.get((execution.id, attempt.number), [])
-                for_good = not calls and "400" in answers[-1:]
+                for_good = not calls and "400" in answers[-1:] and not attempt.lost  # lost: the answer was never stored
                 if following is not None and not left:
                     continue  # that is for no_more_attempts_than_allowed
                 wanted = bool(left and str(attempt.status) in config["retry_on_statuses"] and not for_good)

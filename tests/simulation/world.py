@@ -61,7 +61,7 @@ PORTS = {"API": 4000, "carrier": 4001, "inbox": 4002, "files": 4003}
 HOUR = 3600.0
 LATEST_FOUND = timedelta(minutes=6)
 """A call that the carrier places longer after the claim than this may find its attempt given up, says the protocol."""
-MOST_REQUESTS = 250_000
+MOST_REQUESTS = 1_000_000
 """A run with more of them goes round in circles."""
 _CALLBACK = re.compile(r"/callbacks/[^/]+/([0-9a-f-]{36})/(\d+)")
 _CALL_RESOURCE = re.compile(r"/Calls/(CA[0-9a-f]{32})\.json\Z")

@@ -274,6 +274,7 @@ class Batch:
             changes=self.changes[:1],
             version=self.version,
             expires_at=(now + TOMBSTONE_LIFE).replace(microsecond=0),
+            newer=self.newer,
         )
 
     # ---- work ------------------------------------------------------------------------------------------------------
