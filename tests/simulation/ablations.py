@@ -509,7 +509,6 @@ _LISTED = "every event is told or listed"
 _SIDE_BY_SIDE = {"invoked twice": 0.6, "schedule twice": 0.6, "aws slow": 0.3, "carrier slow": 0.3}
 _AT_ONCE = {"invoked twice": 1.0, "schedule twice": 1.0, "aws slow": 0.25}
 _CALLBACKS = {"callback late": 0.5, "callback twice": 0.6, "carrier timeout before placing": 0.3}
-_STALE = {"index stale": 0.9, "aws slow": 0.3, "invoked late": 0.2}
 _UNKNOWN = {"carrier timeout after placing": 0.3, "carrier 5xx after placing": 0.3}
 _ENDPOINT = {"endpoint 500": 0.2, "endpoint 410": 0.3}
 _REPEATED = {"client lost the answer": 0.4}
