@@ -31,7 +31,7 @@ from redial.wire.stored_execution import WATCHED
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
@@ -169,7 +169,7 @@ class DynamoLines:
     def dequeue(self, agent_id: str, waiter: Waiter) -> None:
         self._client.delete_item(TableName=self._table, Key=to_item(_queue_key(agent_id, waiter)))
 
-    def absent(self, waiters: "Sequence[tuple[str, Waiter]]") -> set[str]:
+    def absent(self, waiters: Sequence[tuple[str, Waiter]]) -> set[str]:
         keys = {one.execution_id: _queue_key(agent_id, one) for agent_id, one in waiters}
         there = read_items(self._client, self._table, list(keys.values()), self._sleep)
         return set(keys) - {item["sk"].split("#")[2] for item in there}
