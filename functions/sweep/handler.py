@@ -1,7 +1,7 @@
-"""Every minute: do again whatever should have happened by now and has not.
+"""The sweeper: every minute, repair whatever is overdue.
 
-Three events: any from the schedule is the minute's run; `{"shard", "token", "hop"}` works through the rest of one shard
-of the due index, and `{"ask": [execution ids]}` asks the carrier. The last two this function sends to itself.
+Three events: any from the schedule is the minute's run; `{"shard", "token", "hop"}` processes the rest of one shard of
+the due index; `{"ask": [execution ids]}` asks the carrier. The function sends the last two to itself.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from redial.runtime import system, telemetry, wiring
 from redial.wire.stored_execution import DUE_SHARDS
 
 LIMIT = 500
-"""Overdue items of the minute's run; what is left of each shard then is worked through by an invocation of its own."""
+"""Maximum overdue items of the minute's run; one further invocation per shard processes the rest."""
 
 logger = telemetry.logger
 
@@ -30,7 +30,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     elif "shard" in event:
         done = sweeper.sweep_shard(int(event["shard"]), str(event["token"]), int(event["hop"]), seconds_left)
     else:
-        minute = int(system.now().timestamp()) // 60  # each run begins at another shard, so that none is always last
+        minute = int(system.now().timestamp()) // 60  # each run begins at another shard, so none is always last
         done = sweeper.sweep(DUE_SHARDS, minute % DUE_SHARDS, LIMIT, seconds_left)
     telemetry.swept(done)
     level = logger.warning if done.errors or done.cut_short else logger.info

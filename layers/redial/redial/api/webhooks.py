@@ -1,4 +1,4 @@
-"""Undelivered events: list them, send them again."""
+"""Routes of undelivered events: list and replay them."""
 
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ router = new_router()
 
 
 MOST_UNDELIVERED = 100
-"""Most executions in one answer of `GET /webhooks/undelivered`."""
+"""Maximum executions and batches in one answer of `GET /webhooks/undelivered`."""
 
 
 class UndeliveredEvent(TypedDict):
@@ -52,7 +52,7 @@ class UndeliveredList(TypedDict):
 
 
 def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
-    """The undelivered events of one execution or batch on the wire."""
+    """The undelivered events of one execution or batch as JSON."""
     subject = found.subject
     is_batch = isinstance(subject, Batch)
     statuses: dict[int, Status | BatchStatus]

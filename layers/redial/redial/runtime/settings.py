@@ -1,8 +1,8 @@
-"""What each function is told by its environment: one tuple per function, whose fields are the variables' names.
+"""Environment variables of each function: one named tuple per function, whose fields are the variables' names.
 
-Named tuples, because every function makes all of these classes when it starts, and a dataclass takes ten times as long.
+Named tuples, because a dataclass takes ten times as long to create, at every cold start.
 
-tests/infrastructure holds these against template.yaml. Booleans are `true` and `false`; everything else is text.
+tests/infrastructure compares these with template.yaml. Booleans are `true` and `false`; everything else is text.
 """
 
 import os
@@ -12,7 +12,7 @@ Settings = TypeVar("Settings", bound=NamedTuple)
 
 
 def read(kind: type[Settings]) -> Settings:
-    """The settings of this process. Raises `RuntimeError` naming every variable that is missing."""
+    """Read the settings of this process. Raises `RuntimeError`, naming every missing variable."""
     variables = [name.upper() for name in kind._fields]
     missing = [variable for variable in variables if variable not in os.environ]
     if missing:
@@ -21,7 +21,7 @@ def read(kind: type[Settings]) -> Settings:
 
 
 class ApiSettings(NamedTuple):
-    """`uploads_endpoint`: the origin that clients put files to; empty: S3's own."""
+    """`uploads_endpoint`: the origin that clients upload files to; empty: S3's own."""
 
     table_name: str
     schedule_group: str

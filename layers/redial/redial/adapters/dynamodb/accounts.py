@@ -1,10 +1,10 @@
-"""Accounts and their API keys in the table.
+"""Accounts and their API keys in DynamoDB.
 
     A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first)
-    A#<account> / KEY#<id>   a key in its owner's list: name, created_at, revoked_at (ms), key_hash
-    K#<sha256 of a key> / K  what that key opens: account_id, key_id, name, revoked_at (ms)
+    A#<account> / KEY#<id>   a key in its account's list: name, created_at, revoked_at (ms), key_hash
+    K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms)
 
-A key's two items are written together, in one transaction; a request reads only the second.
+One transaction writes a key's two items; authentication reads only the second.
 """
 
 from collections.abc import Callable
@@ -30,18 +30,18 @@ class DynamoAccounts:
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._client = client
         self._table = table_name
-        self._recent: TtlCache[Account] = TtlCache(now)
+        self._cache: TtlCache[Account] = TtlCache(now)
 
     def get(self, account_id: str) -> Account | None:
         item = self._read(_account_key(account_id))
         return None if item is None else _decode(account_id, item)
 
     def cached(self, account_id: str) -> Account | None:
-        known = self._recent.get(account_id)
-        if known is not None:
-            return known
+        cached = self._cache.get(account_id)
+        if cached is not None:
+            return cached
         item = self._read(_account_key(account_id), consistent=False) or self._read(_account_key(account_id))
-        return None if item is None else self._recent.keep(_decode(account_id, item), account_id)
+        return None if item is None else self._cache.keep(_decode(account_id, item), account_id)
 
     def create(self, account: Account) -> bool:
         item = _account_key(account.account_id) | {

@@ -1,11 +1,11 @@
-"""Agents in the table: one item each, under their account.
+"""Agents in DynamoDB: one item each, under their account.
 
-    v version · na name · cf the customer's own configuration (JSON text)
+    v version · na name · cf the customer's configuration (JSON text)
     ca, ua created, updated (ms) · wh webhook · pr carrier · fn from-numbers · an, sm answer and stream URL
-    hs, he calling hours · mc, rt, ms lines, ring and call limits · vd machine detection · pc most lines so far
-    sb stopped before (ms) · da deleted (ms) · expires_at when a deleted agent leaves the table (epoch seconds)
+    hs, he calling hours · mc, rt, ms lines, ring and call limits · vd machine detection · pc peak of the line limit
+    sb stopped before (ms) · da deleted at (ms) · expires_at of a deleted agent (epoch seconds)
 
-The configuration is text because it comes back as it was sent: DynamoDB has no floats and nests 32 deep at most.
+The configuration is text because it is returned as sent: DynamoDB has no floats and nests at most 32 levels.
 """
 
 import json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 KEEP_DELETED = timedelta(days=30)
-"""How long a deleted agent stays for the reports of its last calls: far longer than a call and its webhooks last."""
+"""How long a deleted agent stays stored for its last calls' reports: far longer than a call and its deliveries."""
 
 _PLAIN_FIELDS = {
     "wh": "webhook_url",
@@ -50,14 +50,14 @@ class DynamoAgents:
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._client = client
         self._table = table_name
-        self._recent: TtlCache[Agent] = TtlCache(now)
+        self._cache: TtlCache[Agent] = TtlCache(now)
 
     def get(self, account_id: str, agent_id: str) -> Agent | None:
         return self._read(account_id, agent_id)
 
     def cached(self, account_id: str, agent_id: str) -> Agent | None:
-        known = self._recent.get(account_id, agent_id) or self._read(account_id, agent_id, consistent=False)
-        return known or self._read(account_id, agent_id)  # one that was just made may not be seen yet
+        found = self._cache.get(account_id, agent_id) or self._read(account_id, agent_id, consistent=False)
+        return found or self._read(account_id, agent_id)  # an eventually consistent read may miss a new agent
 
     def _read(self, account_id: str, agent_id: str, *, consistent: bool = True) -> Agent | None:
         answer = self._client.get_item(
@@ -65,7 +65,7 @@ class DynamoAgents:
         )
         if "Item" not in answer:
             return None
-        return self._recent.keep(_decode(from_item(answer["Item"])), account_id, agent_id)
+        return self._cache.keep(_decode(from_item(answer["Item"])), account_id, agent_id)
 
     def all(self, account_id: str) -> list[Agent]:
         pages = self._client.get_paginator("query").paginate(
@@ -79,8 +79,7 @@ class DynamoAgents:
         return sorted(alive, key=lambda agent: (agent.created_at, agent.agent_id))
 
     def save(self, agent: Agent) -> Agent:
-        """An item that is just what was to be stored is a success: botocore sends a write again whose answer was
-        lost."""
+        """A stored item equal to the one written counts as success: botocore repeats a write whose answer was lost."""
         saved = replace(agent, version=agent.version + 1)
         item = to_item(_encode(saved))
         try:
@@ -92,7 +91,7 @@ class DynamoAgents:
                 raise
             if error.response.get("Item") != item:
                 raise StaleVersion(agent.agent_id) from error
-        return self._recent.keep(saved, saved.account_id, saved.agent_id)
+        return self._cache.keep(saved, saved.account_id, saved.agent_id)
 
 
 def _key(account_id: str, agent_id: str) -> dict[str, Any]:
@@ -125,7 +124,7 @@ def _encode(agent: Agent) -> dict[str, Any]:
 
 def _decode(item: dict[str, Any]) -> Agent:
     stored = dict(item)
-    stored.pop("expires_at", None)  # `da` says it
+    stored.pop("expires_at", None)  # derived from `da`
     return Agent(
         agent_id=stored.pop("sk").removeprefix("AGENT#"),
         account_id=stored.pop("pk").removeprefix("A#"),

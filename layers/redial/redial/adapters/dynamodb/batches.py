@@ -1,10 +1,10 @@
-"""Batches in the table: one item each, written whole, and only over the version that was read; and their counts.
+"""Batches in DynamoDB, one item each with optimistic locking; and their counts.
 
-    B#<batch> / B                a batch, see `wire.stored_batch`; after its removal its tombstone
-    C#<batch> / <stream shard>   how many of its contacts stand where, as told by one shard of the table's stream:
-                                 n {status: count}, sn the last record of that shard that is in it
+    B#<batch> / B                a batch, see `wire.stored_batch`; after its removal the tombstone
+    C#<batch> / <stream shard>   contacts by status, counted from one shard of the table's stream:
+                                 n {status: count}, sn sequence number of the last record counted
 
-A shard's count may be negative where contacts came to a status in one shard and left it in another; the sum is exact.
+A shard's count may be negative, if contacts entered a status in one shard and left it in another. The sum is exact.
 """
 
 import hashlib
@@ -70,8 +70,8 @@ class DynamoBatches:
         return [found[one] for one in ids if one in found and found[one].deleted_at is None]
 
     def _put(self, batch: Batch, condition: str, values: dict[str, Any]) -> None:
-        """Write it on the condition, or raise `StaleVersion`; an item that is just what was to be stored is a
-        success."""
+        """Write conditionally. Raises `StaleVersion`, unless the stored item equals the one written (see
+        `DynamoExecutions`)."""
         extra = {"ExpressionAttributeValues": values} if values else {}
         item = to_item(encode(batch))
         try:
@@ -110,7 +110,7 @@ class DynamoBatches:
         return last
 
     def count(self, batch_id: str, shard: str, deltas: Mapping[str, int], after: str | None, up_to: str) -> None:
-        """Raises `StaleVersion` where the shard was not counted just up to `after`."""
+        """Raises `StaleVersion` unless the shard was counted exactly up to `after`."""
         item_key = to_item(_counter_key(batch_id, shard))
         try:
             if after is None:

@@ -1,11 +1,11 @@
-"""Circuits in the table: one item for each account's carrier, written whole, and only over the version that was read.
+"""Circuits in DynamoDB: one item per account and carrier, with optimistic locking.
 
     H#<account> / <provider>
 
-    v version · f failures in a row · fs, fa the first and last of them (ms) · re reason · oa opened at (ms)
-    pb probes that failed · nt next try (ms) · ra resumed at (ms) · rn let through since
+    v version · f consecutive failures · fs, fa first and last of them (ms) · re reason · oa opened at (ms)
+    pb failed probes · nt next try (ms) · ra resumed at (ms) · rn admitted since
 
-No item: nothing was ever wrong.
+No item: the carrier has never failed.
 """
 
 from collections.abc import Callable
@@ -36,18 +36,18 @@ class DynamoCircuits:
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._client = client
         self._table = table_name
-        self._quiet: TtlCache[Circuit] = TtlCache(now, LOOK_EVERY)
+        self._healthy: TtlCache[Circuit] = TtlCache(now, LOOK_EVERY)
 
     def get(self, account_id: str, provider: str) -> Circuit:
         return self._read(account_id, provider)
 
     def cached(self, account_id: str, provider: str) -> Circuit:
-        known = self._quiet.get(account_id, provider)
-        return known or self._remember(self._read(account_id, provider, consistent=False))
+        cached = self._healthy.get(account_id, provider)
+        return cached or self._remember(self._read(account_id, provider, consistent=False))
 
     def save(self, circuit: Circuit) -> Circuit:
-        """A write whose answer is lost, and that botocore sends again, is taken for somebody else's: a failure is then
-        counted twice, or a probe not made for a minute. Two dials that write alike must not both think they won."""
+        """A write that botocore repeats because its answer was lost raises `StaleVersion`: two dials may write equal
+        items, and only one of them may win. The cost: a failure is counted twice, or a probe waits a minute longer."""
         saved = replace(circuit, version=circuit.version + 1)
         item = to_item(_encode(saved))
         try:
@@ -65,11 +65,11 @@ class DynamoCircuits:
         return _decode(from_item(answer["Item"])) if "Item" in answer else Circuit(account_id, provider)
 
     def _remember(self, circuit: Circuit) -> Circuit:
-        """Of one that is not quiet every process must see the newest."""
+        """Cache healthy circuits only: of any other, every process must see the newest state."""
         if not circuit.is_healthy:
-            self._quiet.forget(circuit.account_id, circuit.provider)
+            self._healthy.forget(circuit.account_id, circuit.provider)
             return circuit
-        return self._quiet.keep(circuit, circuit.account_id, circuit.provider)
+        return self._healthy.keep(circuit, circuit.account_id, circuit.provider)
 
 
 def _key(account_id: str, provider: str) -> dict[str, Any]:

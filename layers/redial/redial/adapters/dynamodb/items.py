@@ -1,6 +1,6 @@
-"""Plain Python values to DynamoDB's typed attributes and back, with whole numbers staying `int`.
+"""Conversion between plain Python values and DynamoDB's typed attributes; whole numbers stay `int`.
 
-boto3's own (de)serializer does the work; it turns every number into a Decimal, which nothing here wants.
+boto3's own (de)serializer does the work, but returns every number as a Decimal.
 """
 
 from decimal import Decimal
@@ -13,7 +13,7 @@ _deserializer = TypeDeserializer()
 
 
 def to_item(values: dict[str, Any]) -> dict[str, Any]:
-    """`{"v": 1}` → `{"v": {"N": "1"}}`. Floats are refused by DynamoDB's own rules."""
+    """`{"v": 1}` → `{"v": {"N": "1"}}`. Raises TypeError for floats, which DynamoDB lacks."""
     return {name: _serializer.serialize(value) for name, value in values.items()}
 
 
@@ -23,7 +23,7 @@ def from_item(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def over(version: int) -> dict[str, Any]:
-    """The condition of a write over the version that was read; 0: there is nothing yet."""
+    """The condition that the stored version is still `version`; 0: no item exists yet."""
     if version == 0:
         return {"ConditionExpression": "attribute_not_exists(pk)"}
     return {"ConditionExpression": "v = :read", "ExpressionAttributeValues": to_item({":read": version})}

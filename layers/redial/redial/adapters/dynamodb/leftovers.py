@@ -1,4 +1,4 @@
-"""Requests for several items at once, which DynamoDB may answer in part: the rest is asked for again after a pause.
+"""Requests for several items, which DynamoDB may answer partially: the rest is requested again after a pause.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html: "we strongly recommend that you
 use an exponential backoff algorithm".
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 MOST_ROUNDS = 10
-"""How many rounds in a row may achieve nothing. With their pauses they take 16 seconds."""
+"""Maximum consecutive rounds without progress. With their pauses they take 16 seconds."""
 FIRST_PAUSE_SECONDS = 0.05
-"""The pause after a round that left something over; it doubles with each further round that achieves nothing."""
+"""Pause after a partial answer; doubles with each further round without progress."""
 LONGEST_PAUSE_SECONDS = 5.0
-_BATCH_GET = 100  # BatchGetItem takes no more keys
+_BATCH_GET = 100  # limit of BatchGetItem
 
 Part = TypeVar("Part")
 
 
 class PartlyDone(Exception):
-    """DynamoDB left the same parts of a request over, round after round."""
+    """DynamoDB left the same parts of a request unprocessed in `MOST_ROUNDS` consecutive rounds."""
 
 
 def until_done(parts: list[Part], ask: Callable[[list[Part]], list[Part]], sleep: Callable[[float], None]) -> None:
-    """Call `ask` with `parts`, then with the parts that it returns as left over, until none is left.
+    """Call `ask` with `parts`, then with the unprocessed parts that it returns, until none is left.
 
-    Raises `PartlyDone` after `MOST_ROUNDS` rounds in a row without progress.
+    Raises `PartlyDone` after `MOST_ROUNDS` consecutive rounds without progress.
     """
     idle = 0
     while parts:
@@ -45,7 +45,7 @@ def until_done(parts: list[Part], ask: Callable[[list[Part]], list[Part]], sleep
 def read_items(
     client: "DynamoDBClient", table_name: str, keys: Sequence[dict[str, Any]], sleep: Callable[[float], None]
 ) -> Iterator[dict[str, Any]]:
-    """The items with these keys, in no certain order, read consistently; absent ones are left out."""
+    """The existing items with these keys, in any order, read consistently. Raises `PartlyDone`."""
     for start in range(0, len(keys), _BATCH_GET):
         found: list[dict[str, Any]] = []
 
