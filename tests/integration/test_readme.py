@@ -292,7 +292,7 @@ def test_the_agent_configurations_defaults() -> None:
 
 
 def test_the_limits() -> None:
-    shown = dict([cell.replace("`", "") for cell in row] for row in table("| What | Limit |"))
+    shown = dict([cell.replace("`", "") for cell in row] for row in table("| Item | Limit |"))
     earliest, latest = create_call.EARLIEST.seconds // 60, create_call.LATEST // (24 * HOUR)
     remembered = REMEMBERED // HOUR
     assert shown == {
@@ -316,12 +316,12 @@ def test_the_limits() -> None:
         ),
         "A row's other columns": f"{contacts_csv.MAX_DATA_BYTES // 1024} KiB as JSON",
         "results.csv": (
-            f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, beyond by a redirect to the stored file"
+            f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, above that a redirect to the stored file"
         ),
-        "A listing with status": f"searches {FILTER_LIMIT:,} executions; narrow from and to beyond",
+        "A listing with status": f"searches {FILTER_LIMIT:,} executions; above that, narrow from and to",
         "GET /webhooks/undelivered": f"{webhooks.MOST_UNDELIVERED} calls and batches",
         "The sweeper": (
-            f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} more of its invocations at once"
+            f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} concurrent further invocations"
         ),
     }
 
