@@ -1,4 +1,4 @@
-"""Alarms: each watches what is published, and says what is wrong and where to read on."""
+"""Alarms: each watches published series, describes the problem and links to the runbook."""
 
 import re
 from typing import Any
@@ -30,14 +30,14 @@ def _metric(metric: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
 
 
 @each_alarm
-def test_an_alarm_watches_series_that_are_published_by_a_statistic_that_tells_something(name: str) -> None:
+def test_an_alarm_reads_published_series_with_a_meaningful_statistic(name: str) -> None:
     series = _series(ALARMS[name]["Properties"])
     assert series
     assert [wrong for one in series if (wrong := what_is_wrong(*one)) is not None] == []
 
 
-def test_a_series_that_nobody_publishes_would_be_noticed() -> None:
-    """What the test above can find, once each."""
+def test_an_unpublished_series_is_detected() -> None:
+    """Each kind of error that the test above detects, once."""
     service = {"service": {"Ref": "AWS::StackName"}}
     dial = {"FunctionName": {"Ref": "DialFunction"}}
     alias = {**dial, "Resource": {"Fn::Sub": "${DialFunction}:live"}}
@@ -68,7 +68,7 @@ WITH_MATH = sorted(name for name, alarm in ALARMS.items() if "Metrics" in alarm[
 
 
 @pytest.mark.parametrize("name", WITH_MATH)
-def test_a_calculation_names_its_series_and_all_of_them(name: str) -> None:
+def test_metric_math_names_all_of_its_series_and_no_others(name: str) -> None:
     metrics = ALARMS[name]["Properties"]["Metrics"]
     (watched,) = (one for one in metrics if one["ReturnData"])
     series = {one["Id"]: one["MetricStat"] for one in metrics if not one["ReturnData"]}
@@ -80,8 +80,8 @@ def test_a_calculation_names_its_series_and_all_of_them(name: str) -> None:
 
 
 @each_alarm
-def test_an_alarm_is_of_a_minute_or_of_minutes(name: str) -> None:
-    """What they watch comes by the minute; CloudWatch takes multiples of 60 seconds."""
+def test_an_alarms_period_is_a_multiple_of_a_minute(name: str) -> None:
+    """Metrics arrive by the minute; CloudWatch takes multiples of 60 seconds."""
     properties = ALARMS[name]["Properties"]
     periods = [properties["Period"]] if "Period" in properties else []
     periods += [one["MetricStat"]["Period"] for one in properties.get("Metrics", []) if "MetricStat" in one]
@@ -90,7 +90,7 @@ def test_an_alarm_is_of_a_minute_or_of_minutes(name: str) -> None:
 
 
 @each_alarm
-def test_an_alarm_says_what_is_wrong_and_tells_the_topic_if_there_is_one(name: str) -> None:
+def test_an_alarm_has_a_description_and_notifies_the_topic_if_one_is_set(name: str) -> None:
     alarm = ALARMS[name]["Properties"]
     tell = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     assert alarm["AlarmActions"] == alarm["OKActions"] == tell
@@ -104,8 +104,8 @@ def _anchor(name: str) -> str:
 
 
 @each_alarm
-def test_an_alarm_leads_to_its_own_heading_of_the_runbook(name: str) -> None:
-    """Alarms that there are for each function share one; `DialFunctionFailingAlarm` leads to `### FunctionFailing`."""
+def test_an_alarm_links_to_its_section_of_the_runbook(name: str) -> None:
+    """Alarms per function share one section: `DialFunctionFailingAlarm` links to `### FunctionFailing`."""
     headings = re.findall(r"^#{2,3} (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
     (heading,) = (heading for heading in headings if heading.lower() == _anchor(name))
     prefix = name.removesuffix("Alarm").removesuffix(heading)
@@ -113,12 +113,12 @@ def test_an_alarm_leads_to_its_own_heading_of_the_runbook(name: str) -> None:
     assert prefix in ("", *(function["LogicalId"].removesuffix("Function") for function in functions().values()))
 
 
-def test_silence_is_alarming_only_of_what_runs_every_minute() -> None:
+def test_missing_data_alarms_only_for_what_runs_every_minute() -> None:
     breaching = {name for name, alarm in ALARMS.items() if alarm["Properties"]["TreatMissingData"] == "breaching"}
     assert breaching == {"SweepStoppedAlarm"}
 
 
-def test_somebody_is_told_when_tally_is_late() -> None:
+def test_an_alarm_fires_when_tally_is_late() -> None:
     alarm = ALARMS["TallyLateAlarm"]["Properties"]
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "TallyFunction"}}]
     assert (alarm["MetricName"], alarm["Statistic"]) == ("IteratorAge", "Maximum")
@@ -126,7 +126,7 @@ def test_somebody_is_told_when_tally_is_late() -> None:
 
 
 @pytest.mark.parametrize("queue", sorted(QUEUES))
-def test_dead_letters_are_kept_for_two_weeks_and_somebody_is_told(queue: str) -> None:
+def test_dead_letters_are_kept_for_two_weeks_and_raise_an_alarm(queue: str) -> None:
     assert QUEUES[queue]["Properties"] == {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
     watched = [{"Name": "QueueName", "Value": {"Fn::GetAtt": f"{queue}.QueueName"}}]
     (alarm,) = (alarm["Properties"] for alarm in ALARMS.values() if alarm["Properties"].get("Dimensions") == watched)
@@ -134,7 +134,7 @@ def test_dead_letters_are_kept_for_two_weeks_and_somebody_is_told(queue: str) ->
 
 
 @pytest.mark.parametrize("function", sorted(functions()))
-def test_somebody_is_told_when_a_function_fails_or_is_throttled(function: str) -> None:
+def test_an_alarm_fires_when_a_function_fails_or_is_throttled(function: str) -> None:
     logical_id = functions()[function]["LogicalId"]
     by_name = {"FunctionName": {"Ref": logical_id}}
     failing = _series(ALARMS[f"{logical_id}FailingAlarm"]["Properties"])

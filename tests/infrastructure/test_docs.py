@@ -1,4 +1,4 @@
-"""What the documentation says of commands and settings is what there is."""
+"""The documentation agrees with commands, settings and tests."""
 
 import re
 import tomllib
@@ -27,7 +27,7 @@ def test_the_settings_list_every_parameter_with_its_default(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_make_target_that_is_written_about_exists(page: Path) -> None:
+def test_every_documented_make_target_exists(page: Path) -> None:
     commands = re.findall(r"(?:^|`|&& |\n\$ ?)(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", page.read_text())
     assert set(commands) <= TARGETS
 
@@ -37,19 +37,19 @@ def test_the_readme_says_how_to_run_and_to_test() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+def test_every_link_to_a_file_works(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("event", sample_events(), ids=str)
-def test_the_page_on_sam_local_says_what_comes_back_for_every_sample_event(event: SampleEvent) -> None:
+def test_the_page_on_sam_local_lists_every_sample_event(event: SampleEvent) -> None:
     page = (ROOT / "docs/sam-local.md").read_text()
     function = functions()[event.function]["LogicalId"]
     assert f"| `{function} --event events/{event}.json` |" in page
 
 
-def test_every_promise_names_tests_that_exist() -> None:
+def test_every_promise_names_existing_tests() -> None:
     page = (ROOT / "docs/guarantees.md").read_text()
     files = set(re.findall(r"`(tests/[a-z_/]+\.py)`", page))
     assert len(files) > 15 and [file for file in files if not (ROOT / file).exists()] == []

@@ -1,4 +1,4 @@
-"""Saved log queries: the fields and messages that they name are in what the functions log."""
+"""Saved log queries: the functions log the fields and messages that they name."""
 
 import ast
 import json
@@ -13,7 +13,7 @@ from tests.support.template import ROOT, functions, of_type
 
 QUERIES = of_type("AWS::Logs::QueryDefinition")
 OF_LAMBDAS_CONTEXT = {"cold_start", "function_arn", "function_memory_size", "function_name", "function_request_id"}
-"""What `inject_lambda_context` adds to each line."""
+"""Fields that `inject_lambda_context` adds to each line."""
 OF_LOGS_INSIGHTS = {
     "@duration",
     "@initDuration",
@@ -24,7 +24,7 @@ OF_LOGS_INSIGHTS = {
     "@timestamp",
     "@type",
 }
-"""Fields that it finds by itself: …/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html"""
+"""Fields that Logs Insights adds: …/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html"""
 COMMANDS = {"as", "asc", "by", "count", "desc", "fields", "filter", "in", "latest", "like", "limit", "not", "or", "and"}
 COMMANDS |= {"sort", "stats"}
 
@@ -32,7 +32,7 @@ each_query = pytest.mark.parametrize("name", sorted(QUERIES))
 
 
 def _calls(method: str) -> Iterator[ast.Call]:
-    """Every call of a method of that name in what is deployed."""
+    """Every call of a method of that name in the deployed code."""
     for path in (*ROOT.glob("functions/*/handler.py"), *ROOT.glob("layers/redial/redial/**/*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method:
@@ -40,7 +40,7 @@ def _calls(method: str) -> Iterator[ast.Call]:
 
 
 def _logged() -> set[str]:
-    """The fields of our lines: Powertools' own, those that handlers append, and each line's extras."""
+    """The fields of our log lines: Powertools' own, those that handlers append, and each line's extras."""
     line = logging.LogRecord("redial", logging.WARNING, "handler.py", 1, "a line", (), None)
     fields = {*json.loads(telemetry.logger.registered_formatter.format(line)), *OF_LAMBDAS_CONTEXT}
     fields |= {keyword.arg for call in _calls("about") for keyword in call.keywords if keyword.arg}
@@ -77,20 +77,20 @@ def _query(name: str) -> str:
 
 
 def _named(query: str) -> set[str]:
-    """The fields that a query reads: every word of it that is no command, text, pattern or name that it gives."""
+    """The fields that a query reads: its words without commands, texts, patterns and names that it defines."""
     bare = re.sub(r'"[^"]*"|/(?:[^/\\]|\\.)+/', "", query)
     given = set(re.findall(r"\bas (\w+)", bare))
     return set(re.findall(r"@?\b[A-Za-z_]\w*", bare)) - COMMANDS - given
 
 
 @each_query
-def test_every_field_that_a_query_names_is_logged(name: str) -> None:
+def test_every_field_in_a_query_is_logged(name: str) -> None:
     fields = _named(_query(name))
     assert fields
     assert fields - _logged() - OF_LOGS_INSIGHTS == set()
 
 
-def test_a_field_that_nobody_logs_would_be_noticed() -> None:
+def test_an_unlogged_field_is_detected() -> None:
     assert _named('fields @timestamp, execution | filter level = "ERROR" and x like /a|b/') == {
         "@timestamp",
         "execution",
@@ -100,7 +100,7 @@ def test_a_field_that_nobody_logs_would_be_noticed() -> None:
     assert not {"execution", "x"} & _logged()
 
 
-def test_every_message_that_a_query_looks_for_is_logged() -> None:
+def test_every_message_in_a_query_is_logged() -> None:
     source = "\n".join(path.read_text() for path in ROOT.glob("functions/*/handler.py"))
     looked_for = {
         text
@@ -115,12 +115,12 @@ def test_every_message_that_a_query_looks_for_is_logged() -> None:
 
 
 def _groups() -> set[str]:
-    """The functions' log groups, by the functions' names: test_functions.py holds the template to these."""
+    """The functions' log groups, by the functions' names; test_functions.py checks the template for them."""
     return {f"/aws/lambda/${{{function['LogicalId']}}}" for function in functions().values()}
 
 
 @each_query
-def test_a_query_reads_logs_of_functions_and_has_a_name_in_the_stacks_folder(name: str) -> None:
+def test_a_query_reads_functions_logs_and_is_in_the_stacks_folder(name: str) -> None:
     properties = QUERIES[name]["Properties"]
     read = [group["Fn::Sub"] for group in properties["LogGroupNames"]]
     assert read and set(read) <= _groups() and len(set(read)) == len(read)
@@ -128,5 +128,5 @@ def test_a_query_reads_logs_of_functions_and_has_a_name_in_the_stacks_folder(nam
 
 
 @pytest.mark.parametrize("name", ["ErrorsQuery", "ExecutionQuery"])
-def test_what_is_asked_of_the_whole_system_is_asked_of_every_function(name: str) -> None:
+def test_system_wide_queries_read_every_functions_log(name: str) -> None:
     assert {group["Fn::Sub"] for group in QUERIES[name]["Properties"]["LogGroupNames"]} == _groups()

@@ -1,4 +1,4 @@
-"""An account over HTTP: itself, its numbers, and the events that its webhooks did not take."""
+"""An account over HTTP: its settings, its numbers, and its undelivered events."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,13 +24,13 @@ def api() -> Iterator[Api]:
         yield running
 
 
-def test_me_is_the_account_that_the_key_opens(api: Api) -> None:
-    nobody = {"max": 0, "current": 0}
+def test_user_me_is_the_account_of_the_key(api: Api) -> None:
+    no_calls = {"max": 0, "current": 0}
     well = [{"provider": "twilio", "circuit": "closed", "since": None, "next_try_at": None, "reason": None}]
-    first = {"id": ACCOUNT_ID, "name": "First", "concurrency": nobody, "carriers": well}
+    first = {"id": ACCOUNT_ID, "name": "First", "concurrency": no_calls, "carriers": well}
     assert api.send("GET", "/user/me").json == first
     other = api.send("GET", "/user/me", key=OTHER_API_KEY).json
-    assert other == {"id": OTHER_ACCOUNT_ID, "name": "Other", "concurrency": nobody, "carriers": well}
+    assert other == {"id": OTHER_ACCOUNT_ID, "name": "Other", "concurrency": no_calls, "carriers": well}
 
 
 def test_concurrency_is_counted_over_all_agents_and_all_shards_of_their_lines(api: Api) -> None:
@@ -44,7 +44,7 @@ def test_concurrency_is_counted_over_all_agents_and_all_shards_of_their_lines(ap
     assert api.send("GET", "/user/me").json["concurrency"] == {"max": 127, "current": 6}
 
 
-def test_the_numbers_are_those_that_the_accounts_agents_call_from(api: Api) -> None:
+def test_the_phone_numbers_are_those_of_the_accounts_agents(api: Api) -> None:
     assert api.send("GET", "/phone-numbers/all").json == []
     first = api.agent(from_phone_numbers=[CALLER_ID, "+14155550101"])
     api.advance(minutes(1))
@@ -96,13 +96,13 @@ def test_given_up_events_are_listed_to_their_account(api: Api) -> None:
     ]
 
 
-def test_an_event_whose_last_try_is_no_longer_known_is_listed_all_the_same(api: Api) -> None:
+def test_an_event_without_a_log_entry_is_listed(api: Api) -> None:
     undelivered(api, log=())
     (event,) = api.send("GET", "/webhooks/undelivered").json["data"][0]["events"]
     assert (event["sequence"], event["last_tried_at"], event["tries"]) == (1, None, None)
 
 
-def test_a_long_list_says_that_there_is_more(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_has_more(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("redial.api.webhooks.MOST_UNDELIVERED", 2)
     made = {undelivered(api) for _ in range(3)}
     listed = api.send("GET", "/webhooks/undelivered").json
@@ -110,7 +110,7 @@ def test_a_long_list_says_that_there_is_more(api: Api, monkeypatch: pytest.Monke
     assert (len(listed["data"]), listed["has_more"]) == (2, True)
 
 
-def test_replaying_puts_given_up_events_in_line_and_invokes_deliver(api: Api) -> None:
+def test_replaying_requeues_given_up_events_and_invokes_deliver(api: Api) -> None:
     execution_id = undelivered(api)
     api.invoked.clear()
     answer = api.send("POST", f"/executions/{execution_id}/webhooks/replay")
@@ -123,7 +123,7 @@ def test_replaying_puts_given_up_events_in_line_and_invokes_deliver(api: Api) ->
     assert api.send("POST", f"/executions/{execution_id}/webhooks/replay").json["replayed"] == []
 
 
-def test_replaying_what_is_not_yours_answers_404(api: Api) -> None:
+def test_replaying_another_accounts_events_answers_404(api: Api) -> None:
     foreign = undelivered(api, key=OTHER_API_KEY)
     for execution_id in (UNKNOWN_ID, foreign, "x"):
         assert api.send("POST", f"/executions/{execution_id}/webhooks/replay").status == 404

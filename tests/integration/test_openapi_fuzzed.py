@@ -1,7 +1,7 @@
-"""Whatever can be made of the OpenAPI document is sent to the API on one machine: every answer is a documented one.
+"""Requests generated from the OpenAPI document, sent to the local stack's API: every answer is a documented one.
 
 `make test` sends a few thousand requests. `REDIAL_FUZZ_EXAMPLES=500 pytest tests/integration/test_openapi_fuzzed.py -s`
-makes so many random ones for each operation and shows how many were sent and how each operation answered.
+sends that many random ones per operation and prints the numbers of requests and answers.
 """
 
 import ipaddress
@@ -32,11 +32,11 @@ HOST = "hooks.example.com"
 OPERATIONS = {
     f"{method.upper()} {path}" for path, operations in openapi()["paths"].items() for method in operations
 } - {"GET /openapi.json"}
-"""All but the document itself, which is read and not tested."""
+"""All operations but the document itself."""
 
 
 def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
-    """Every name has one public address; no name server is asked."""
+    """Every name resolves to one public address, without a name server."""
     try:
         address = str(ipaddress.ip_address(host))
     except ValueError:
@@ -59,9 +59,9 @@ def batch(client: LocalClient, *fields: tuple[str, str]) -> str:
 
 
 class Completion:
-    """What no schema can say of a valid request: ids that exist, times ahead, hosts, fields that go together.
+    """What no schema can express about a valid request: existing ids, future times, hosts, dependent fields.
 
-    What a request changes is made for it; what it reads stays.
+    Records that a request changes are created for it; records that it reads are shared.
     """
 
     def __init__(self, client: LocalClient) -> None:
@@ -73,15 +73,15 @@ class Completion:
 
     def __call__(self, case: Case[Any]) -> None:
         for name in [name for name in case.headers or () if name.lower() == "idempotency-key"]:
-            self._count += 1  # or else every request after the first would only repeat it, or contradict it
+            self._count += 1  # otherwise every request after the first would be a repetition or a conflict
             case.headers[name] = f"{case.headers[name][:200]}{self._count}"
-        chained = case.meta is not None and case.meta.phase.name.value == "stateful"  # with ids of what it made
+        chained = case.meta is not None and case.meta.phase.name.value == "stateful"  # with ids of created records
         if not chained:
             for name in case.path_parameters:
                 case.path_parameters[name] = self._id(name, case.operation.label)
         if isinstance(case.body, dict):
             body = _whole_numbers(case.body)
-            if "agent_id" in body:  # one that can place calls, which a chain's own may not
+            if "agent_id" in body:  # an agent that can place calls; a chain's own may not
                 body["agent_id"] = self._client.stack.agent_id
             _complete_body(body, case.media_type or "")
             case.body = body
@@ -167,7 +167,7 @@ ALL_PHASES: dict[str, Any] = {}
 RANDOM_ONLY = {"coverage": {"enabled": False}, "stateful": {"enabled": False}}
 REFUSED_BY_CONTRACT = [
     {
-        # A call that is over, or rings, cannot be stopped: the contract answers 400, not 409.
+        # A live or finished call cannot be stopped: the contract answers 400, not 409.
         "include-name": "POST /call/{execution_id}/stop",
         "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "404"]}},
     },
@@ -175,7 +175,7 @@ REFUSED_BY_CONTRACT = [
 
 
 def test_with_a_key_every_answer_is_a_documented_one(client: LocalClient, tmp_path: Path) -> None:
-    """By two accounts in turn, of which neither sees what the other one has."""
+    """By two accounts in turn, neither of which sees the other's records."""
     second_account(client)
     accounts = fuzz.two_accounts(tmp_path, {"first": client.stack.api_key, "other": OTHER_KEY})
     campaign = fuzz.run(client.stack.url, EXAMPLES, Completion(client), auth=accounts, operations=REFUSED_BY_CONTRACT)
@@ -192,7 +192,7 @@ def test_with_a_key_every_answer_is_a_documented_one(client: LocalClient, tmp_pa
     [({}, ALL_PHASES), ({"Authorization": "Bearer nobodys-key"}, RANDOM_ONLY)],
     ids=["no key", "a wrong key"],
 )
-def test_without_a_key_nothing_is_answered_but_401(
+def test_without_a_key_every_answer_is_401(
     client: LocalClient, headers: dict[str, str], phases: dict[str, Any]
 ) -> None:
     campaign = fuzz.run(client.stack.url, EXAMPLES, headers=headers, phases=phases)

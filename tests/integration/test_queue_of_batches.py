@@ -1,4 +1,4 @@
-"""A batch's place in its agent's queue, its room and its counts, on moto: who is taken, when, and in what order."""
+"""A batch's queue entry, delayed set and counts, on moto: which call is dispatched, when, and in what order."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +26,7 @@ FIRST, SECOND = "1" * 32, "2" * 32
 
 
 class Started:
-    """Functions that note what they were asked for."""
+    """An invoker that records its invocations."""
 
     def __init__(self) -> None:
         self.dials: list[tuple[str, int | None, datetime | None]] = []
@@ -39,11 +39,11 @@ class Started:
         attempt: int,
         line: int | None = None,
         at: datetime | None = None,
-        room: datetime | None = None,
+        delayed_at: datetime | None = None,
     ) -> None:
         self.dials.append((execution_id, line, at))
 
-    def deliver(self, subject_id: str, lease: str | None, known: Execution | None = None) -> None:
+    def deliver(self, subject_id: str, lease_id: str | None, known: Execution | None = None) -> None:
         self.deliveries.append(subject_id)
 
     def batch(self, batch_id: str) -> None:
@@ -70,7 +70,7 @@ def one() -> Agent:
     return agent(max_concurrent_calls=3)
 
 
-def standing(batch_id: str = FIRST, last_row: int = 3, **options: Any) -> BatchQueueEntry:
+def queue_entry(batch_id: str = FIRST, last_row: int = 3, **options: Any) -> BatchQueueEntry:
     return replace(BatchQueueEntry(batch_id, AGENT_ID, 1, last_row, TEN), **options)
 
 
@@ -79,15 +79,15 @@ def taken(agent: Agent, lines: DynamoLines, now: datetime) -> str | None:
     return None if turn is None else turn.call.execution_id
 
 
-def test_a_batchs_contacts_are_taken_in_order_each_once(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing())
-    lines.join(standing(next_row=1, last_row=99))  # again: nothing changes
+def test_a_batchs_contacts_are_dispatched_in_order_each_once(one: Agent, lines: DynamoLines) -> None:
+    lines.join(queue_entry())
+    lines.join(queue_entry(next_row=1, last_row=99))  # again: nothing changes
     assert [taken(one, lines, TEN) for _ in range(4)] == [*(contact_id(FIRST, row) for row in (1, 2, 3)), None]
 
 
-def test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing(FIRST))
-    lines.join(standing(SECOND, served_at=TEN + seconds(1)))
+def test_batches_alternate_and_a_single_call_waits_for_at_most_one_turn(one: Agent, lines: DynamoLines) -> None:
+    lines.join(queue_entry(FIRST))
+    lines.join(queue_entry(SECOND, served_at=TEN + seconds(1)))
     single = QueuedCall("9" * 8, 1, False, TEN + seconds(11))
     order = [taken(one, lines, TEN + seconds(second)) for second in range(10, 13)]
     lines.enqueue(AGENT_ID, single)
@@ -97,26 +97,26 @@ def test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most(one: Ag
 
 
 def test_due_retries_go_before_batches(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing())
+    lines.join(queue_entry())
     lines.enqueue(AGENT_ID, QueuedCall("retry", 2, True, TEN + seconds(5)))
     assert taken(one, lines, TEN + seconds(5)) == "retry"
     lines.dequeue(AGENT_ID, QueuedCall("retry", 2, True, TEN + seconds(5)))
     assert taken(one, lines, TEN + seconds(5)) == contact_id(FIRST, 1)
 
 
-def test_a_paused_batch_is_passed_over(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing())
+def test_a_paused_batch_is_skipped(one: Agent, lines: DynamoLines) -> None:
+    lines.join(queue_entry())
     lines.pause(AGENT_ID, FIRST, True)
     assert taken(one, lines, TEN) is None
     lines.pause(AGENT_ID, FIRST, False)
     assert taken(one, lines, TEN) == contact_id(FIRST, 1)
     lines.leave(AGENT_ID, FIRST)
-    lines.pause(AGENT_ID, FIRST, True)  # it stands there no more: nothing is made
+    lines.pause(AGENT_ID, FIRST, True)  # it has no entry any more: none is created
     assert lines.queue_entry(AGENT_ID, FIRST) is None
 
 
-def test_starts_are_given_out_at_the_batchs_rate_and_not_beyond_ten_seconds(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing(last_row=100, interval=seconds(4)))
+def test_starts_are_reserved_at_the_batchs_rate_up_to_ten_seconds_ahead(one: Agent, lines: DynamoLines) -> None:
+    lines.join(queue_entry(last_row=100, interval=seconds(4)))
     starts = []
     while (turn := next_turn(one, lines, TEN)) is not None:
         starts.append(turn.at)
@@ -126,8 +126,8 @@ def test_starts_are_given_out_at_the_batchs_rate_and_not_beyond_ten_seconds(one:
     assert turn.at == TEN + seconds(30), "a start that was not used is not saved up"
 
 
-def test_whoever_reads_an_old_next_start_is_refused(lines: DynamoLines) -> None:
-    lines.join(standing(interval=seconds(1)))
+def test_a_reservation_on_a_stale_next_start_is_refused(lines: DynamoLines) -> None:
+    lines.join(queue_entry(interval=seconds(1)))
     read = lines.queue_entry(AGENT_ID, FIRST)
     assert read is not None
     assert lines.reserve_start(read, TEN) == TEN
@@ -135,10 +135,8 @@ def test_whoever_reads_an_old_next_start_is_refused(lines: DynamoLines) -> None:
     assert lines.next_contact(read, TEN) is None
 
 
-def test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes(
-    one: Agent, lines: DynamoLines
-) -> None:
-    lines.join(standing(next_row=4))
+def test_delayed_contacts_are_popped_when_due_and_again_after_five_minutes(one: Agent, lines: DynamoLines) -> None:
+    lines.join(queue_entry(next_row=4))
     late, early = QueuedCall("late", 1, False, TEN + seconds(60)), QueuedCall("early", 2, True, TEN + seconds(30))
     assert lines.add_delayed(AGENT_ID, FIRST, late)
     assert lines.add_delayed(AGENT_ID, FIRST, early)
@@ -148,33 +146,33 @@ def test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_m
     turn = next_turn(one, lines, TEN + seconds(30))
     assert turn is not None
     assert (turn.call, turn.delayed_at) == (early, early.ready_at)
-    assert taken(one, lines, TEN + seconds(31)) is None, "nobody else is due, and he is on his way"
+    assert taken(one, lines, TEN + seconds(31)) is None, "no other contact is due, and this one is being dialled"
     lines.remove_delayed(FIRST, early)
     assert [taken(one, lines, TEN + seconds(70)) for _ in range(3)] == ["late", "later", None]
-    assert taken(one, lines, TEN + seconds(70) + timedelta(minutes=5)) == "late", "whoever took him was lost"
+    assert taken(one, lines, TEN + seconds(70) + timedelta(minutes=5)) == "late", "its dial was lost"
     lines.clear_delayed(FIRST)
     assert taken(one, lines, TEN + timedelta(hours=1)) is None
 
 
-def test_first_dials_first_means_before_the_room(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing(last_row=1, first_dials_first=True))
+def test_first_dials_first_precede_the_delayed_set(one: Agent, lines: DynamoLines) -> None:
+    lines.join(queue_entry(last_row=1, first_dials_first=True))
     lines.add_delayed(AGENT_ID, FIRST, QueuedCall("retry", 2, True, TEN))
     assert [taken(one, lines, TEN) for _ in range(2)] == [contact_id(FIRST, 1), "retry"]
 
 
-def test_free_lines_are_filled_and_no_more(one: Agent, lines: DynamoLines) -> None:
+def test_free_lines_are_dispatched_and_no_more(one: Agent, lines: DynamoLines) -> None:
     functions = Started()
-    lines.join(standing(last_row=10))
+    lines.join(queue_entry(last_row=10))
     dispatch(one, (0,), lines, functions, TEN)
     dispatch(one, (0,), lines, functions, TEN)
     assert [dial[:2] for dial in functions.dials] == [(contact_id(FIRST, row), 0) for row in (1, 2, 3)]
     read = lines.queue_entry(AGENT_ID, FIRST)
     assert read is not None
-    assert read.next_row == 4, "nobody is taken whom no line is free for"
+    assert read.next_row == 4, "no contact is dispatched without a free line"
 
 
-def test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_that_is_freed(client: Any) -> None:
-    """And of two who are freed, the second line is handed on in one write: the queue is then known not to be empty."""
+def test_a_call_queued_while_the_queue_is_cached_as_empty_gets_the_released_line(client: Any) -> None:
+    """And of two released lines the second is handed over in one write: by then the queue is known not to be empty."""
     now = [TEN]
     agent_of_two, functions = agent(max_concurrent_calls=2), Started()
     lines = DynamoLines(client, TABLE_NAME, lambda: now[0])
@@ -221,7 +219,7 @@ def count(batches: DynamoBatches, shard: str, *moves: StatusMove) -> list[str]:
     return count_batches(shard, moves, batches=batches, counts=batches, invoker=Started(), now=TEN + seconds(60))
 
 
-def test_records_that_come_again_in_any_portions_are_counted_once(batches: DynamoBatches) -> None:
+def test_repeated_records_in_any_batches_are_counted_once(batches: DynamoBatches) -> None:
     running(batches, 2)
     moves = [moved(1, None, Status.QUEUED), moved(2, None, Status.QUEUED), moved(5, Status.QUEUED, Status.INITIATED)]
     count(batches, "shard-a", *moves[:1])
@@ -231,7 +229,7 @@ def test_records_that_come_again_in_any_portions_are_counted_once(batches: Dynam
     assert batches.counts(FIRST) == {"initiated": 1, "queued": 1}
 
 
-def test_counts_of_several_shards_add_up_whatever_their_numbers(batches: DynamoBatches) -> None:
+def test_counts_of_several_shards_add_up(batches: DynamoBatches) -> None:
     running(batches, 2)
     count(batches, "shard-b", moved(900, Status.QUEUED, Status.COMPLETED))
     count(batches, "shard-a", moved(7, None, Status.QUEUED), moved(8, None, Status.QUEUED))
@@ -250,7 +248,7 @@ def test_a_batch_is_completed_once_when_its_last_contact_is_final(batches: Dynam
     assert (done.status, done.changes[-1].counts) == ("completed", {"busy": 1, "stopped": 1})
 
 
-def test_a_crash_between_counting_and_completing_is_made_good_when_the_records_come_again(
+def test_a_crash_between_counting_and_completing_is_repaired_by_repeated_records(
     batches: DynamoBatches,
 ) -> None:
     running(batches, 1)
@@ -258,7 +256,7 @@ def test_a_crash_between_counting_and_completing_is_made_good_when_the_records_c
     assert count(batches, "shard-a", moved(2, Status.IN_PROGRESS, Status.COMPLETED)) == [FIRST]
 
 
-def test_nobody_counts_a_shard_from_an_old_place(batches: DynamoBatches) -> None:
+def test_counting_a_shard_from_a_stale_position_is_refused(batches: DynamoBatches) -> None:
     running(batches, 1)
     batches.count(FIRST, "shard-a", {"queued": 1}, None, "1")
     for after in (None, "0"):

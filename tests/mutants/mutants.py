@@ -123,7 +123,7 @@ MUTANTS = (
         "All invocations claim with the same token",
         "usecases/dial_attempt.py",
         "claim_id=lease_id)",
-        'token="dial")',
+        'claim_id="dial")',
         "tests/protocol/test_one_dial.py::test_each_invocation_claims_with_a_token_of_its_own",
     ),
     Mutant(
@@ -168,7 +168,7 @@ MUTANTS = (
         "adapters/carriers/twilio.py",
         'return Unknown(f"no answer from Twilio: {error}")',
         'return NotPlaced(f"no answer from Twilio: {error}")',
-        "tests/unit/test_twilio.py::test_what_may_have_placed_a_call_is_unknown",
+        "tests/unit/test_twilio.py::test_an_answer_that_may_have_placed_a_call_is_unknown",
     ),
     # ---- lines -------------------------------------------------------------------------------------------------------
     Mutant(
@@ -176,7 +176,7 @@ MUTANTS = (
         "adapters/dynamodb/lines.py",
         "AND size(holders) < :capacity)",
         "AND size(holders) <= :capacity)",
-        "tests/integration/test_store_model.py::test_of_many_who_ask_at_once_no_more_are_given_a_line_than_there_are",
+        "tests/integration/test_store_model.py::test_concurrent_acquisitions_never_exceed_the_lines",
     ),
     Mutant(
         "A line is kept after the limit was lowered",
@@ -204,8 +204,7 @@ MUTANTS = (
         "adapters/dynamodb/lines.py",
         "AND attribute_not_exists(holders.#to) AND size",
         "AND size",
-        "tests/integration/test_store_model.py"
-        "::test_a_line_is_not_handed_over_to_who_was_given_another_in_the_same_moment",
+        "tests/integration/test_store_model.py::test_a_line_is_not_handed_over_to_a_call_that_holds_one",
     ),
     Mutant(
         "A line is handed over within an execution",
@@ -227,7 +226,7 @@ MUTANTS = (
         "    _dispatch(agent, shard, holders, lines, invoker, now)\n    return has_room\n",
         "    return has_room\n",
         "tests/integration/test_queue_of_batches.py"
-        "::test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_that_is_freed",
+        "::test_a_call_queued_while_the_queue_is_cached_as_empty_gets_the_released_line",
     ),
     Mutant(
         "A waiter looks at the queue before it joins it",
@@ -285,7 +284,7 @@ MUTANTS = (
         "first.ready_at <= entry.served_at):",
         "first.ready_at <= entry.served_at and False):",
         "tests/integration/test_queue_of_batches.py"
-        "::test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most",
+        "::test_batches_alternate_and_a_single_call_waits_for_at_most_one_turn",
     ),
     Mutant(
         "A paused batch's contacts are given lines",
@@ -496,7 +495,7 @@ MUTANTS = (
         "_TAKEN = timedelta(minutes=5)",
         "_TAKEN = timedelta(days=1)",
         "tests/integration/test_queue_of_batches.py"
-        "::test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes",
+        "::test_delayed_contacts_are_popped_when_due_and_again_after_five_minutes",
     ),
     # ---- batches -----------------------------------------------------------------------------------------------------
     Mutant(
@@ -511,7 +510,7 @@ MUTANTS = (
         "usecases/run_batch.py",
         "            if self.lines.enqueue(batch.agent_id, entry):\n",
         "            if False:\n",
-        "tests/integration/test_batches.py::test_a_contact_that_was_passed_over_is_found_by_the_batchs_check",
+        "tests/integration/test_batches.py::test_a_contact_left_behind_is_found_by_the_audit",
     ),
     Mutant(
         "A running batch is not looked after for 12 hours",
@@ -525,7 +524,7 @@ MUTANTS = (
         "domain/batch.py",
         "self.worker_until > now:\n            return None\n",
         "self.worker_until > now:\n            pass\n",
-        "tests/unit/test_batch.py::test_only_one_works_at_a_batch_until_its_lease_is_over",
+        "tests/unit/test_batch.py::test_one_worker_at_a_time_holds_a_batchs_lease",
     ),
     Mutant(
         "A removed batch leaves its id free",
@@ -553,8 +552,7 @@ MUTANTS = (
         "domain/batch.py",
         "return str(uuid.uuid5(uuid.UUID(batch_id), str(row)))",
         "return str(uuid.uuid4())",
-        "tests/unit/test_batch.py"
-        "::test_a_contacts_id_follows_from_batch_and_row_and_waits_for_its_turn_without_a_due_time",
+        "tests/unit/test_batch.py::test_a_contacts_id_is_derived_from_batch_and_row_and_it_has_no_due_time",
     ),
     # ---- counts ------------------------------------------------------------------------------------------------------
     Mutant(
@@ -562,21 +560,21 @@ MUTANTS = (
         "usecases/count_batches.py",
         "if after is None or move.number > after]",
         "if after is None or move.number >= after]",
-        "tests/integration/test_queue_of_batches.py::test_records_that_come_again_in_any_portions_are_counted_once",
+        "tests/integration/test_queue_of_batches.py::test_repeated_records_in_any_batches_are_counted_once",
     ),
     Mutant(
         "A shard is counted from an old place",
         "adapters/dynamodb/batches.py",
         'ConditionExpression="sn = :after",',
         'ConditionExpression="sn = :after OR attribute_exists(pk)",',
-        "tests/integration/test_queue_of_batches.py::test_nobody_counts_a_shard_from_an_old_place",
+        "tests/integration/test_queue_of_batches.py::test_counting_a_shard_from_a_stale_position_is_refused",
     ),
     Mutant(
         "A batch is complete while a contact is not final",
         "domain/batch.py",
         "return final == contacts == sum(counts.values())",
         "return final <= contacts == sum(counts.values())",
-        "tests/unit/test_batch.py::test_a_batch_is_over_when_every_contact_is_final",
+        "tests/unit/test_batch.py::test_a_batch_completes_when_every_contact_is_final",
     ),
     Mutant(
         "Contacts are never recounted",
@@ -612,14 +610,14 @@ MUTANTS = (
         "domain/delivery.py",
         "self.lease_until > now\n        ):\n            return False\n",
         "self.lease_until > now\n        ):\n            pass\n",
-        "tests/unit/test_execution.py::test_one_lease_at_a_time_and_a_dead_one_is_taken_over",
+        "tests/unit/test_execution.py::test_one_delivery_lease_at_a_time_and_an_expired_one_is_replaced",
     ),
     Mutant(
         "A dead delivery lease is never taken over",
         "domain/delivery.py",
         "            and self.lease_until is not None\n            and self.lease_until > now\n",
         "            and self.lease_until is not None\n",
-        "tests/unit/test_execution.py::test_one_lease_at_a_time_and_a_dead_one_is_taken_over",
+        "tests/unit/test_execution.py::test_one_delivery_lease_at_a_time_and_an_expired_one_is_replaced",
     ),
     Mutant(
         "A delivery lease is shorter than an invocation",
@@ -669,7 +667,7 @@ MUTANTS = (
         "domain/delivery.py",
         "return self.next_try_at is None or self.next_try_at <= now",
         "return True",
-        "tests/unit/test_delivery.py::test_nobody_may_send_while_the_event_in_front_waits_or_another_sends",
+        "tests/unit/test_delivery.py::test_sending_waits_for_the_back_off_and_for_another_lease",
     ),
     Mutant(
         "Replayed events are sent after the others",
@@ -691,7 +689,7 @@ MUTANTS = (
         "domain/delivery.py",
         "            return replace(self._settle(tried), undelivered=given_up)\n",
         "            return self._settle(tried)\n",
-        "tests/unit/test_delivery.py::test_gone_ends_it_at_once",
+        "tests/unit/test_delivery.py::test_http_410_gives_an_event_up_at_once",
     ),
     # ---- whether and when a retry follows ----------------------------------------------------------------------------
     Mutant(
@@ -699,14 +697,14 @@ MUTANTS = (
         "domain/retry.py",
         "    if config is None or not config.enabled:\n",
         "    if config is None or config.enabled:\n",
-        "tests/unit/test_retry.py::test_each_retry_waits_its_own_interval_from_the_end_of_the_attempt",
+        "tests/unit/test_retry.py::test_each_retry_waits_its_interval_from_the_end_of_the_attempt",
     ),
     Mutant(
         "Every retry waits the first interval",
         "domain/retry.py",
         "intervals[min(retry, len(intervals)) - 1]",
         "intervals[0]",
-        "tests/unit/test_retry.py::test_each_retry_waits_its_own_interval_from_the_end_of_the_attempt",
+        "tests/unit/test_retry.py::test_each_retry_waits_its_interval_from_the_end_of_the_attempt",
     ),
     Mutant(
         "One retry more than asked for",
@@ -720,7 +718,7 @@ MUTANTS = (
         "domain/retry.py",
         "        if not config.retry_on_voicemail:\n",
         "        if config.retry_on_voicemail and False:\n",
-        "tests/unit/test_retry.py::test_voicemail_is_retried_only_where_asked_for",
+        "tests/unit/test_retry.py::test_voicemail_is_retried_only_if_configured",
     ),
     Mutant(
         "A number that does not exist is dialled again",
@@ -998,14 +996,14 @@ MUTANTS = (
         "            undecided += belongs is None\n",
         "            if belongs is None and len(candidates) == 1:\n                return _report_of_record(record)\n"
         "            undecided += belongs is None\n",
-        "tests/unit/test_twilio.py::test_not_even_a_single_call_is_taken_while_nothing_says_whose_it_is",
+        "tests/unit/test_twilio.py::test_a_single_candidate_is_not_taken_without_proof",
     ),
     Mutant(
         "An earlier attempt's call is a candidate",
         "adapters/carriers/twilio.py",
         'str(record.get("sid")) not in known_call_ids',
         'str(record.get("sid")) is not None',
-        "tests/unit/test_twilio.py::test_an_earlier_attempts_call_is_not_this_ones",
+        "tests/unit/test_twilio.py::test_an_earlier_attempts_call_is_ruled_out",
     ),
     # ---- the circuit -------------------------------------------------------------------------------------------------
     Mutant(
@@ -1013,14 +1011,14 @@ MUTANTS = (
         "domain/circuit.py",
         "return None if now < self.next_try_at else replace(self, next_try_at=now + PROBE_LASTS)",
         "return None if now < self.next_try_at else self",
-        "tests/unit/test_circuit.py::test_while_it_is_open_nobody_is_let_through_until_its_wait_is_over_and_then_one",
+        "tests/unit/test_circuit.py::test_an_open_circuit_admits_one_probe_after_its_wait",
     ),
     Mutant(
         "A circuit that works again lets all calls through at once",
         "domain/circuit.py",
         "        if self.resumed >= FIRST_RESUMED * RESUMED_GROWTH ** (passed / timedelta(minutes=1)):\n",
         "        if self.resumed >= 5_000:\n",
-        "tests/unit/test_circuit.py::test_it_resumes_by_a_ramp",
+        "tests/unit/test_circuit.py::test_the_circuit_resumes_by_a_ramp",
     ),
     Mutant(
         "A probe is placed although the check found something wrong",
@@ -1051,7 +1049,7 @@ MUTANTS = (
         "adapters/dynamodb/idempotency.py",
         "REMEMBERED = timedelta(hours=24)",
         "REMEMBERED = timedelta(hours=1)",
-        "tests/integration/test_api_calls.py::test_a_key_is_forgotten_after_a_day_and_belongs_to_its_account",
+        "tests/integration/test_api_calls.py::test_a_key_expires_after_a_day_and_belongs_to_its_account",
     ),
     Mutant(
         "An Idempotency-Key answers another body",

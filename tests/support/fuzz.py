@@ -1,7 +1,7 @@
-"""A campaign of schemathesis: requests made from the OpenAPI document, valid ones and broken ones, and what was wrong.
+"""A campaign of schemathesis: valid and invalid requests generated from the OpenAPI document, and its findings.
 
 Its phases: the document's examples, boundary values and omissions of every field, random requests, and chains of
-requests that use what earlier ones were answered. Every answer is held against the document by every check there is.
+requests that use earlier answers. Every schemathesis check is applied to every answer.
 """
 
 import json
@@ -24,7 +24,7 @@ SEED = 20260126
 
 @dataclass(frozen=True)
 class Finding:
-    """One answer that a check does not accept."""
+    """An answer that fails a check."""
 
     check: str
     operation: str
@@ -35,7 +35,7 @@ class Finding:
     body: bytes
 
     def faults(self) -> list[str]:
-        """What the answer says is wrong with the request: `field: message`, or the message where no field is named."""
+        """The errors in an answer: `field: message`, or the message alone if no field is named."""
         try:
             answer = json.loads(self.body)
             named = [f"{one['field']}: {one['message']}" for one in answer.get("errors") or []]
@@ -50,17 +50,17 @@ class Finding:
 
 @dataclass
 class Campaign:
-    """What was done and found. `requests`: by phase, `answers`: by operation and status, `checks`: by check."""
+    """Results of a campaign. `requests`: by phase, `answers`: by operation and status, `checks`: by check."""
 
     requests: Counter[str] = field(default_factory=Counter)
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     checks: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
-    """What kept schemathesis from testing something."""
+    """Errors that kept schemathesis from testing an operation."""
 
     def operations(self) -> set[str]:
-        """The operations that were asked."""
+        """The requested operations."""
         return {operation for operation, _ in self.answers}
 
     def accepted(self) -> set[str]:
@@ -68,7 +68,7 @@ class Campaign:
         return {operation for operation, status in self.answers if 200 <= status < 300}
 
     def summary(self) -> str:
-        """For people: how many requests were made where, how they were answered, and how often each check looked."""
+        """A readable summary: requests by operation, answers by status, and the uses of each check."""
         lines = [f"{sum(self.requests.values())} requests: " + _listed(self.requests)]
         lines.append(f"{sum(self.checks.values())} checks: " + _listed(self.checks))
         for operation in sorted(self.operations()):
@@ -82,10 +82,10 @@ def _listed(counts: Mapping[Any, int]) -> str:
 
 
 def run(url: str, examples: int, complete: Callable[[Case[Any]], None] | None = None, **options: Any) -> Campaign:
-    """Make requests to the API at `url`, some `examples` random ones for each operation besides the systematic ones.
+    """Send requests to the API at `url`: systematic ones, and some `examples` random ones per operation.
 
-    `complete` gives a request that is valid by its schema what no schema can say, such as an id that exists.
-    `options` are schemathesis' own settings: `headers`, `auth`, `phases`, … The same requests are made each time.
+    `complete` adds to a schema-valid request what no schema can express, such as an existing id. `options` are
+    schemathesis' own settings: `headers`, `auth`, `phases`, … The requests are deterministic.
     """
     config = SchemathesisConfig.from_dict(
         {
@@ -94,7 +94,7 @@ def run(url: str, examples: int, complete: Callable[[Case[Any]], None] | None = 
             "continue-on-failure": True,
             "cache": {"enabled": False},
             "warnings": False,
-            "suppress-health-check": ["all"],  # a busy machine is no fault of the API
+            "suppress-health-check": ["all"],  # a busy machine is no defect of the API
             "generation": {"max-examples": examples, "deterministic": True, "database": "none", "no-shrink": True},
             **options,
         }
@@ -114,7 +114,7 @@ def run(url: str, examples: int, complete: Callable[[Case[Any]], None] | None = 
 
 @contextmanager
 def _completing(complete: Callable[[Case[Any]], None] | None) -> Iterator[None]:
-    """Have every valid request completed before it is sent. None says how long it is: that is HTTP's, not the API's."""
+    """Complete every valid request before sending it, without Content-Length, which belongs to HTTP, not to the API."""
 
     def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
         for name in [name for name in case.headers or () if name.lower() in ("content-length", "transfer-encoding")]:
@@ -155,8 +155,8 @@ def _record(campaign: Campaign, phase: str, recorder: ScenarioRecorder) -> None:
 
 
 def two_accounts(directory: Path, keys: Mapping[str, str]) -> dict[str, Any]:
-    """The setting `auth` of a campaign by several accounts, of which none may see what another one has: their names
-    and API keys."""
+    """The setting `auth` of a campaign by several accounts that must not see each other's records: names and API
+    keys."""
     file = directory / "accounts.json"
     users = [
         {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {key}"}]}

@@ -1,4 +1,4 @@
-"""The small parts of bench/: what is counted there is only as right as these."""
+"""The small parts of bench/, on which its figures depend."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ TABLE = {
 
 
 class Items:
-    """A client that knows some items, by partition."""
+    """A client with some items, by partition."""
 
     def __init__(self) -> None:
         self.items: dict[str, Item] = {}
@@ -51,7 +51,7 @@ def insert(*items: Item) -> bytes:
     return json.dumps({"Statements": statements}).encode()
 
 
-def test_items_inserted_by_statements_are_written_and_stand_in_indexes() -> None:
+def test_items_inserted_by_statements_count_in_the_table_and_its_indexes() -> None:
     items, counted = Items(), list[Units]()
     meter = Meter(TABLE, items, lambda: True, lambda operation, units: counted.append(units))
     small: Item = {"pk": {"S": "a"}, "sk": {"S": "-"}}
@@ -65,14 +65,14 @@ def test_items_inserted_by_statements_are_written_and_stand_in_indexes() -> None
     assert counted == [Units(table_writes=1 + 2, index_writes=1)]
 
 
-def test_a_statement_that_is_no_insert_has_no_known_cost() -> None:
+def test_a_statement_other_than_insert_has_no_known_cost() -> None:
     meter = Meter(TABLE, Items(), lambda: True, lambda operation, units: None)
     body = b'{"Statements": [{"Statement": "DELETE FROM \\"T\\" WHERE pk = ?", "Parameters": [{"S": "a"}]}]}'
     with pytest.raises(UnknownCost):
         meter.before(Model("BatchExecuteStatement"), {"body": body}, {})
 
 
-def test_elsewhere_counts_states_and_actions_as_it_says() -> None:
+def test_other_platforms_states_and_actions_are_counted() -> None:
     job = elsewhere.Job(calls=1, attempts=4, retries=3, callbacks=8, deliveries=12, webhooks=16, hours=1.5)
     functions, temporal = elsewhere.step_functions(job, 0), elsewhere.temporal_cloud(job, 0)
     assert functions.counted == 4 + 4 + 3 + 12
@@ -82,7 +82,7 @@ def test_elsewhere_counts_states_and_actions_as_it_says() -> None:
     assert temporal.dollars > temporal.counted * prices.DOLLARS_PER_MILLION_ACTIONS / 1e6 * 1.1
 
 
-def test_less_memory_stretches_processor_time_and_not_waiting() -> None:
+def test_less_memory_scales_cpu_time_and_not_waits() -> None:
     whole, half = (
         prices.lambda_seconds(memory, cpu_seconds=0.1, aws_requests=20, carrier=0, webhooks=0)
         for memory in (prices.MB_OF_A_PROCESSOR, prices.MB_OF_A_PROCESSOR // 2)
@@ -98,11 +98,11 @@ def test_one_call_may_start_when_another_ends() -> None:
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.9, 90), (0.99, 99), (1.0, 100)])
-def test_percentiles_are_values_that_occurred(share: float, expected: int) -> None:
+def test_percentiles_are_observed_values(share: float, expected: int) -> None:
     assert load.percentile(list(range(100, 0, -1)), share) == expected
 
 
-def test_recorded_reads_are_answered_by_what_is_asked_and_writes_in_their_order() -> None:
+def test_replayed_reads_match_by_request_and_writes_by_order() -> None:
     def asked(body: str) -> AWSPreparedRequest:
         return AWSPreparedRequest("POST", "https://aws", HTTPHeaders(), body.encode(), False)
 
@@ -122,7 +122,7 @@ def test_recorded_reads_are_answered_by_what_is_asked_and_writes_in_their_order(
         answers.aws(asked("c"), "before-send.dynamodb.GetItem")
 
 
-def test_a_connection_holds_its_answer_and_tells_what_was_sent() -> None:
+def test_a_replayed_connection_has_its_answer_and_records_the_request() -> None:
     answers = replay.Answers({"aws": [], "http": [[201, "made"]]})
     with answers.connect("127.0.0.1", 80) as connection:
         connection.sendall(b"POST /calls HTTP/1.1\r\nhost: carrier:80\r\ncontent-length: 2\r\n\r\nhi")
@@ -141,7 +141,7 @@ def test_the_picture_of_limits_is_svg_with_a_bar_for_each() -> None:
     assert widths[0] > widths[1] > 0
 
 
-def test_numbers_are_aligned_right_and_nothing_is_a_dot() -> None:
+def test_numbers_are_right_aligned_and_zero_is_a_dot() -> None:
     assert list(markdown.table(["a", "b"], [["x", 10], ["long", 0]])) == [
         "| a    |   b |",
         "| ---- | --: |",
@@ -150,7 +150,7 @@ def test_numbers_are_aligned_right_and_nothing_is_a_dot() -> None:
     ]
 
 
-def test_what_is_measured_takes_its_place_in_a_document(tmp_path: Path) -> None:
+def test_measurements_replace_the_marked_part_of_a_document(tmp_path: Path) -> None:
     document = tmp_path / "document.md"
     document.write_text("before\n<!-- a -->\nold\n<!-- /a -->\nafter\n")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What is drawn of the dashboards: embedded metrics, CloudWatch's statistics and metric math."""
+"""Drawing the dashboards: embedded metrics, CloudWatch's statistics and metric math."""
 
 import json
 from collections import defaultdict
@@ -27,7 +27,7 @@ LINE = json.dumps(
 )
 
 
-def test_a_line_of_embedded_metrics_is_a_datum_of_each_of_its_series() -> None:
+def test_a_line_of_embedded_metrics_adds_a_datum_to_each_series() -> None:
     found: Series = defaultdict(list)
     for line in (LINE, '{"level":"INFO"}', "plain text"):
         embedded(line.replace(": ", ":"), 60.0, found)
@@ -43,11 +43,11 @@ def test_statistics(name: str, value: float) -> None:
     assert statistic(name, [4.0, 1.0, 3.0, 2.0]) == value
 
 
-def test_data_are_put_together_by_period() -> None:
+def test_data_are_aggregated_by_period() -> None:
     assert points([(0, 1), (59, 2), (60, 5)], "Sum", 60) == {0: 3, 60: 5}
 
 
-def test_metric_math_is_calculated_where_every_metric_has_a_value() -> None:
+def test_metric_math_is_computed_where_every_metric_has_a_value() -> None:
     properties = {
         "stat": "Sum",
         "period": 60,

@@ -1,4 +1,4 @@
-"""Twilio's credentials: how long they are kept, when they are read again, and what is shown of them."""
+"""Twilio's credentials: caching, re-reading, and masking."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ ACCOUNT = "AC" + "0" * 32
 
 
 class SecretsManager:
-    """Holds one secret, or the trouble that reading it makes; counts the reads."""
+    """Holds one secret, or the error of reading it; counts the reads."""
 
     def __init__(self) -> None:
         self.token = "first"
@@ -55,7 +55,7 @@ THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "hu
 FIRST, SECOND = TwilioCredentials(ACCOUNT, "first"), TwilioCredentials(ACCOUNT, "second")
 
 
-def test_the_client_is_made_and_the_secret_read_on_first_use(
+def test_the_client_is_created_and_the_secret_read_lazily(
     store: TwilioCredentialsStore, manager: SecretsManager
 ) -> None:
     assert manager.made == 0
@@ -100,7 +100,7 @@ def test_the_last_good_value_is_used_while_the_secret_cannot_be_read(
         (None, '{"account_sid": "AC1"}', "auth_token of the Twilio secret is missing"),
     ],
 )
-def test_without_any_value_it_says_why(
+def test_without_a_cached_value_the_error_has_the_reason(
     store: TwilioCredentialsStore, manager: SecretsManager, trouble: Exception | None, text: str | None, complaint: str
 ) -> None:
     manager.trouble, manager.text = trouble, text
@@ -118,7 +118,7 @@ def test_a_refused_value_is_read_again_at_once(store: TwilioCredentialsStore, ma
     assert store.get() == SECOND
 
 
-def test_who_comes_second_with_the_old_value_finds_the_new_one(
+def test_a_second_caller_with_the_old_value_gets_the_new_one(
     store: TwilioCredentialsStore, manager: SecretsManager, clock: list[float]
 ) -> None:
     store.get()
@@ -129,7 +129,7 @@ def test_who_comes_second_with_the_old_value_finds_the_new_one(
     assert manager.reads == 2
 
 
-def test_forged_callbacks_do_not_become_requests_to_aws(
+def test_forged_callbacks_cause_no_requests_to_aws(
     store: TwilioCredentialsStore, manager: SecretsManager, clock: list[float]
 ) -> None:
     value = store.get()
