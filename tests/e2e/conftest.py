@@ -1,4 +1,4 @@
-"""The stack as the template says, built and deployed once for all tests but the story, which has its own."""
+"""The stack of the template, built and deployed once for all tests but the story, which has its own."""
 
 import json
 from collections.abc import Iterator
@@ -28,5 +28,5 @@ def aws(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniS
         aws.client("secretsmanager").create_secret(Name=SECRET_ID, SecretString=secret)
         aws.deploy(built)
         aws.allow_schedules()
-        aws.set_environment(TWILIO_API_URL="http://127.0.0.1:1")  # nothing there: no request leaves this machine
+        aws.set_environment(TWILIO_API_URL="http://127.0.0.1:1")  # no listener: no request leaves the machine
         yield aws

@@ -47,7 +47,6 @@ PENDING = (
     "functions/carrier_callback/",
     "local/",
     "bench/",
-    "tests/e2e/",
     "tests/mutants/",
     "tests/protocol/",
     "tests/simulation/",

@@ -103,7 +103,7 @@ def test_an_event_without_a_log_entry_is_listed(api: Api) -> None:
 
 
 def test_a_long_list_has_more(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("redial.api.webhooks.MOST_UNDELIVERED", 2)
+    monkeypatch.setattr("redial.api.webhooks.MAX_UNDELIVERED", 2)
     made = {undelivered(api) for _ in range(3)}
     listed = api.send("GET", "/webhooks/undelivered").json
     assert {one["execution_id"] for one in listed["data"]} < made

@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from redial.adapters.dynamodb.circuits import DynamoCircuits
-from redial.domain.circuit import FAILURES_TO_OPEN, LOOK_EVERY, Circuit, CircuitState
+from redial.domain.circuit import FAILURES_TO_OPEN, HEALTHY_TTL, Circuit, CircuitState
 from redial.domain.outcome import Accepted, Unknown
 from redial.ports import StaleVersion
 from redial.usecases.circuit_breaker import CircuitBreaker
@@ -166,7 +166,7 @@ def test_a_healthy_circuit_is_read_rarely_and_never_written(circuits: DynamoCirc
         admission = breaker.admit("acme", "twilio", works)
         assert admission.held_until is None
         assert not breaker.record("acme", "twilio", Accepted("CA1"), admission.probing)
-        now[0] += LOOK_EVERY / 50
+        now[0] += HEALTHY_TTL / 50
     assert asked == {"GetItem": 2}
 
 

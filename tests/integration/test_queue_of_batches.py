@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.lines import DynamoLines
-from redial.adapters.dynamodb.ttl_cache import LASTS
+from redial.adapters.dynamodb.ttl_cache import TTL
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, contact_id
 from redial.domain.execution import Execution
@@ -191,7 +191,7 @@ def test_a_call_queued_while_the_queue_is_cached_as_empty_gets_the_released_line
     assert set(lines.holders(AGENT_ID, 0)) == {"third", "fourth"}
     lines.queue(AGENT_ID)
     other_process.enqueue(AGENT_ID, QueuedCall("fifth", 1, False, TEN))
-    now[0] += LASTS
+    now[0] += TTL
     assert [waiter.execution_id for waiter in lines.queue(AGENT_ID, consistent=False).calls] == ["fifth"]
 
 

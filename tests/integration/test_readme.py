@@ -317,7 +317,7 @@ def test_the_limits() -> None:
             f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, above that a redirect to the stored file"
         ),
         "A listing with status": f"searches {FILTER_LIMIT:,} executions; above that, narrow from and to",
-        "GET /webhooks/undelivered": f"{webhooks.MOST_UNDELIVERED} calls and batches",
+        "GET /webhooks/undelivered": f"{webhooks.MAX_UNDELIVERED} calls and batches",
         "The sweeper": (
             f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} concurrent further invocations"
         ),

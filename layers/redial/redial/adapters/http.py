@@ -43,7 +43,7 @@ Resolve = Callable[..., Sequence[tuple[Any, ...]]]
 
 REMEMBERED_SECONDS = 10.0
 """TTL of a cached look-up; shorter than any host keeps its old address reachable after a move."""
-MOST_REMEMBERED = 1000
+MAX_CACHED = 1000
 """Maximum cached look-ups of a process; when full, the cache is cleared."""
 
 _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
@@ -168,7 +168,7 @@ class Lookups:
             if cached is not None and now - cached[1] < REMEMBERED_SECONDS:
                 return cached[0]
             answer = resolve_within(seconds, self._resolve)(*args, **kwargs)
-            if len(self._cached) >= MOST_REMEMBERED:
+            if len(self._cached) >= MAX_CACHED:
                 self._cached.clear()
             self._cached[asked] = (answer, now)
             return answer

@@ -20,7 +20,7 @@ router = new_router()
 # ---- models ---
 
 
-MOST_UNDELIVERED = 100
+MAX_UNDELIVERED = 100
 """Maximum executions and batches in one answer of `GET /webhooks/undelivered`."""
 
 
@@ -104,7 +104,7 @@ class BatchReplayStarted(TypedDict):
     tags=["webhooks"],
     operation_id="list_undelivered",
     responses=answers(
-        200, f"At most {MOST_UNDELIVERED} calls and batches that have undelivered events.", UndeliveredList
+        200, f"At most {MAX_UNDELIVERED} calls and batches that have undelivered events.", UndeliveredList
     ),
 )
 def get_undelivered() -> Response[Any]:
@@ -114,10 +114,10 @@ def get_undelivered() -> Response[Any]:
         executions=services.executions,
         batches=services.batches,
         undelivered=services.undelivered,
-        most=MOST_UNDELIVERED + 1,
+        most=MAX_UNDELIVERED + 1,
     )
-    shown = [undelivered_json(one) for one in found[:MOST_UNDELIVERED]]
-    return answer(UndeliveredList(data=shown, has_more=len(found) > MOST_UNDELIVERED))
+    shown = [undelivered_json(one) for one in found[:MAX_UNDELIVERED]]
+    return answer(UndeliveredList(data=shown, has_more=len(found) > MAX_UNDELIVERED))
 
 
 @router.post(

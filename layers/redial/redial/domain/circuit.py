@@ -38,7 +38,7 @@ RESUMED_GROWTH = 4
 """Growth per minute of the total that the ramp admits: 10, 40, 160, 640, 2,560."""
 FAILURES_TO_OPEN_AGAIN = 3
 """Consecutive failures that reopen a resuming circuit."""
-LOOK_EVERY = timedelta(seconds=5)
+HEALTHY_TTL = timedelta(seconds=5)
 """How long a process caches a healthy circuit, so the delay with which it notices an outage found by another."""
 
 

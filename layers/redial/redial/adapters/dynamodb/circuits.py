@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, over, to_item
 from redial.adapters.dynamodb.ttl_cache import TtlCache
-from redial.domain.circuit import LOOK_EVERY, Circuit
+from redial.domain.circuit import HEALTHY_TTL, Circuit
 from redial.ports import StaleVersion
 from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
@@ -36,7 +36,7 @@ class DynamoCircuits:
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._client = client
         self._table = table_name
-        self._healthy: TtlCache[Circuit] = TtlCache(now, LOOK_EVERY)
+        self._healthy: TtlCache[Circuit] = TtlCache(now, HEALTHY_TTL)
 
     def get(self, account_id: str, provider: str) -> Circuit:
         return self._read(account_id, provider)

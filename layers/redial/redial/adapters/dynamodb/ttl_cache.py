@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-LASTS = timedelta(seconds=10)
+TTL = timedelta(seconds=10)
 """Default TTL: every process sees a change after at most this time."""
-MOST = 1000
+MAX_ENTRIES = 1000
 """Maximum entries of a cache; when full, it is cleared."""
 
 Value = TypeVar("Value")
@@ -20,9 +20,9 @@ Value = TypeVar("Value")
 class TtlCache(Generic[Value]):
     """Values by key, as last read or written by this process. Without a clock (`now` is None) it caches nothing."""
 
-    def __init__(self, now: Callable[[], datetime] | None, lasts: timedelta = LASTS) -> None:
+    def __init__(self, now: Callable[[], datetime] | None, ttl: timedelta = TTL) -> None:
         self._now = now
-        self._lasts = lasts
+        self._ttl = ttl
         self._entries: dict[tuple[str, ...], tuple[Value, datetime]] = {}
 
     def get(self, *key: str) -> Value | None:
@@ -30,7 +30,7 @@ class TtlCache(Generic[Value]):
         entry = self._entries.get(key)
         if entry is None or self._now is None:
             return None
-        return entry[0] if self._now() - entry[1] < self._lasts else None
+        return entry[0] if self._now() - entry[1] < self._ttl else None
 
     def forget(self, *key: str) -> None:
         """Drop the entry. Idempotent."""
@@ -39,7 +39,7 @@ class TtlCache(Generic[Value]):
     def keep(self, value: Value, *key: str) -> Value:
         """Cache the value, and return it."""
         if self._now is not None:
-            if len(self._entries) >= MOST:
+            if len(self._entries) >= MAX_ENTRIES:
                 self._entries.clear()
             self._entries[key] = (value, self._now())
         return value
