@@ -21,7 +21,8 @@ class Agent:
     both None: always open; start > end: over midnight.
     `peak_concurrent_calls`: the highest limit before it was lowered (0: never lowered). Line shards up to that limit
     may still have holders.
-    `stopped_before`: the agent was stopped then. Calls created and batches started up to that instant are not dialled.
+    `stopped_before`: the agent was stopped then. Calls created, and batches asked to start, at or before that instant
+    are not dialled any more.
     `deleted_at`: deleted for the customer; the item stays so that its live calls can be reported.
     `newer`: see `Execution`.
     """
