@@ -334,8 +334,8 @@ MUTANTS = (
     Mutant(
         "A long wait for the carrier keeps its line",
         "domain/execution.py",
-        "state.attempt.line if keeps_line else None)",
-        "state.attempt.line)",
+        "state.attempt.line_shard if keeps_line else None)",
+        "state.attempt.line_shard)",
         "tests/protocol/test_lines_are_kept.py"
         "::test_a_call_that_the_carrier_puts_off_for_long_gives_its_line_up_and_takes_one_again",
     ),

@@ -20,7 +20,7 @@ from local.dynamodb_tables import StoredItem
 from local.lambda_functions import ACCOUNT_ID, REGION
 from redial.domain.execution import Execution, Marker
 from redial.domain.status import Status
-from redial.usecases import lines
+from redial.usecases import dispatch
 from redial.wire.timestamps import from_ms, to_ms
 from tests.protocol.document import found
 from tests.protocol.model import DELAYED, DELIVERY, DIAL, LINE, pending
@@ -306,7 +306,7 @@ class Validator:
         agent_id, _, number = shard.rpartition("#")
         limits, since = self._world.seen.limits[agent_id], self._world.now - LIMIT_IN_FORCE
         in_force = [value for at, value in limits if at > since] + [value for at, value in limits if at <= since][-1:]
-        per_shard = lines.LINES_PER_SHARD
+        per_shard = dispatch.LINES_PER_SHARD
         return max(0, min(per_shard, max(in_force) - per_shard * int(number)))
 
     # delivery

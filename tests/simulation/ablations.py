@@ -20,8 +20,8 @@ from redial.adapters import batch_csv, eventbridge_scheduler
 from redial.adapters.carriers import twilio
 from redial.adapters.dynamodb import executions as executions_module
 from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.call_queue import DynamoCallQueue
 from redial.adapters.dynamodb.executions import DynamoExecutions
-from redial.adapters.dynamodb.items import to_item
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
 from redial.api import executions as api
@@ -33,9 +33,9 @@ from redial.domain.execution import Change, Execution, State
 from redial.domain.outcome import NotPlaced, Unknown
 from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
-from redial.runtime import wiring
+from redial.runtime.services import services_of
 from redial.usecases import batches as batches_module
-from redial.usecases import change, count_batches, run_batch
+from redial.usecases import count_batches, run_batch, update
 from redial.usecases import create_call as create_call_module
 from redial.usecases.dial_attempt import Dialler
 from redial.usecases.sweep import Sweeper, SweepReport
@@ -116,7 +116,9 @@ def _stop_of_an_agent() -> Any:
     """
     return _all(
         mock.patch.object(
-            batches_module, "mark_stopped", lambda agent_id, account_id, agents, now: agents.get(account_id, agent_id)
+            batches_module,
+            "mark_stopped",
+            lambda services, agent_id, account_id, now: services.agents.get(account_id, agent_id),
         ),
         mock.patch.object(batches_module, "stop_calls", return_value=[]),
     )
@@ -220,7 +222,7 @@ def _account_check() -> Any:
     """An id opens what it names, whoever asks."""
 
     def anybodys(execution_id: str) -> Execution:
-        execution = wiring.api().executions.get(execution_id)
+        execution = services_of("api").executions.get(execution_id)
         assert execution is not None
         return execution
 
@@ -373,11 +375,11 @@ def _storing_before_answering() -> Any:
 def _handing_on() -> Any:
     """A line that is freed waits for the next look of the sweeper."""
 
-    def only_free(agent: Any, shard: int, execution_id: str, attempt: int, lines: Any, *rest: Any) -> bool:
-        lines.release(agent.agent_id, shard, execution_id, attempt)
+    def only_free(services: Any, agent: Any, shard: int, execution_id: str, attempt: int, *rest: Any) -> bool:
+        services.lines.release(agent.agent_id, shard, execution_id, attempt)
         return True
 
-    return mock.patch.object(change, "release_line", only_free)
+    return mock.patch.object(update, "release_line", only_free)
 
 
 def _second_attempt(ended: Callable[[Execution, Any], Execution]) -> Any:
@@ -405,7 +407,7 @@ def _one_item_for_a_line() -> Any:
     def noted_twice(self: DynamoLines, account_id: str, agent_id: str, shard: int, *rest: Any) -> bool:
         acquired = acquire(self, account_id, agent_id, shard, *rest)
         item = {"pk": f"L#{agent_id}#{shard + 900}", "sk": "LINES", "holders": {str(rest[1]): {"a": 1, "t": 0}}}
-        self._client.put_item(TableName=self._table, Item=to_item(item))
+        self._table.put_new(item)
         return acquired
 
     return mock.patch.object(DynamoLines, "acquire", noted_twice)
@@ -413,13 +415,13 @@ def _one_item_for_a_line() -> Any:
 
 def _one_queue_for_an_agent() -> Any:
     """Whoever comes to wait is noted a second time, in a queue at which nobody looks."""
-    enqueue = DynamoLines.enqueue
+    enqueue = DynamoCallQueue.enqueue
 
-    def noted_twice(self: DynamoLines, agent_id: str, waiter: Any) -> None:
+    def noted_twice(self: DynamoCallQueue, agent_id: str, waiter: Any) -> None:
         enqueue(self, agent_id, waiter)
         enqueue(self, f"{agent_id}-2", waiter)
 
-    return mock.patch.object(DynamoLines, "enqueue", noted_twice)
+    return mock.patch.object(DynamoCallQueue, "enqueue", noted_twice)
 
 
 def _reading_every_row() -> Any:
@@ -455,7 +457,7 @@ def _completing_a_batch() -> Any:
         mock.patch.object(Batch, "_work_due", unwatched),
         # Nor does the batch keep its agent's lines watched, as one that runs does.
         mock.patch.object(
-            Sweeper, "_check_front", lambda self, agent_id, swept: bool(self.lines.queue(agent_id).calls)
+            Sweeper, "_check_front", lambda self, agent_id, swept: bool(self.services.queue.front(agent_id).calls)
         ),
     )
 

@@ -194,7 +194,7 @@ def test_a_throttled_dial_uses_up_no_retry_keeps_its_line_and_waits_longer_each_
         assert execution.state.timer is not None
         waits.append((execution.state.timer[1] - now).total_seconds())
         assert execution.state.attempt.number == 1
-        assert execution.state.attempt.line == 7
+        assert execution.state.attempt.line_shard == 7
         assert execution.state.is_waiting
     assert waits == [60, 120, 240, 480, 900, 900]
     assert statuses(execution) == ["queued"]

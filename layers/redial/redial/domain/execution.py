@@ -85,7 +85,7 @@ class Change:
     attempt: int
     until: datetime | None = None
     timer: int | None = None
-    line: int | None = None
+    line_shard: int | None = None
     count: int = 1
     call_id: str | None = None
     from_number: str | None = None
@@ -129,7 +129,7 @@ class Attempt:
     duration_seconds: int | None = None
     ring_seconds: int | None = None
     hangup_by: str | None = None
-    line: int | None = None
+    line_shard: int | None = None
     lost: bool = False
     late: Status | None = None
 
@@ -308,14 +308,16 @@ class Execution:
         """End a waiting call that could not be placed in time."""
         return self._with(Change(Status.ERROR, now, self.state.attempt.number, reason=reason, ended=reason))
 
-    def claim(self, now: datetime, from_number: str, line: int, claim_id: str) -> "Execution":
+    def claim(self, now: datetime, from_number: str, line_shard: int, claim_id: str) -> "Execution":
         """This attempt is being dialled, by whoever saves this first.
 
         `claim_id` is that invocation's own: no two claims are alike, so the store can tell a claim that was written,
         but whose answer was lost, from somebody else's.
         """
         number = self.state.attempt.number
-        return self._with(Change(Marker.CLAIMED, now, number, from_number=from_number, line=line, claim_id=claim_id))
+        return self._with(
+            Change(Marker.CLAIMED, now, number, from_number=from_number, line_shard=line_shard, claim_id=claim_id)
+        )
 
     # ---- what the carrier says ------------------------------------------------------------------------------------
 
@@ -343,11 +345,11 @@ class Execution:
                 backoff = THROTTLE_BACKOFF_SECONDS[count] * (0.9 + 0.2 * jitter)
                 wait = max(backoff, retry_after_seconds or 0.0)
                 until = now + timedelta(milliseconds=round(wait * 1000))
-                assert state.attempt.line is not None, "a claimed attempt holds a line"
+                assert state.attempt.line_shard is not None, "a claimed attempt holds a line"
                 keeps_line = (retry_after_seconds or 0.0) <= THROTTLE_BACKOFF_SECONDS[-1]
-                return self.hold(now, until, reason, state.attempt.line if keeps_line else None)
+                return self.hold(now, until, reason, state.attempt.line_shard if keeps_line else None)
 
-    def hold(self, now: datetime, until: datetime, reason: str, line: int | None) -> "Execution":
+    def hold(self, now: datetime, until: datetime, reason: str, line_shard: int | None) -> "Execution":
         """Try the same attempt later; uses up no retry. Unclaims it, if it was claimed.
 
         It keeps its line for a short wait, so that a carrier in trouble is not asked by every waiting call in turn;
@@ -372,7 +374,16 @@ class Execution:
             changes = changes[:-1]
         queued = replace(self, changes=changes).queue(at, reason)
         note = Change(
-            Marker.DEFERRED, at, number, until, self.version + 1, line, count, reason=reason, since=since, newer=newer
+            Marker.DEFERRED,
+            at,
+            number,
+            until,
+            self.version + 1,
+            line_shard,
+            count,
+            reason=reason,
+            since=since,
+            newer=newer,
         )
         return queued._with(note)
 
@@ -550,13 +561,13 @@ def _apply(state: State, change: Change) -> None:
     if change.kind is Marker.CLAIMED:
         attempt.dialed_at = change.at
         attempt.from_number = change.from_number
-        attempt.line = change.line
+        attempt.line_shard = change.line_shard
         state.claimed_at, state.unknown, state.timer = change.at, False, None
     elif change.kind is Marker.UNKNOWN:
         state.unknown = True
     elif change.kind is Marker.DEFERRED:
         assert change.until is not None and change.timer is not None
-        attempt.line = change.line
+        attempt.line_shard = change.line_shard
         state.claimed_at, state.timer = None, (change.timer, change.until)
         state.deferrals = change.count
         attempt.dialed_at = None

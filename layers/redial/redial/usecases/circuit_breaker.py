@@ -14,7 +14,7 @@ from redial.domain.outcome import DialResult, NotPlaced
 from redial.ports import Circuits, StaleVersion
 
 _MOST_TRIES = 5
-"""How often another writer may be quicker before a dial waits, or an answer is left uncounted: others are counting."""
+"""Lost races before a dial waits, or an answer is not counted: then others are counting."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Admission:
 
 @dataclass(frozen=True)
 class CircuitBreaker:
-    """What this takes."""
+    """Admits dials, and records what the carrier answered to them."""
 
     circuits: Circuits
     now: Callable[[], datetime]

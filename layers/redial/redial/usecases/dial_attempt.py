@@ -16,7 +16,6 @@ Before the line the agent may be read as it was some seconds ago: by that a call
 not put off.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,35 +25,24 @@ from redial.domain.calling_window import next_open
 from redial.domain.execution import CLAIM_GRACE, LATEST_START, Execution, Marker
 from redial.domain.outcome import DialResult
 from redial.domain.phone_number import time_zones
-from redial.ports import (
-    Agents,
-    Batches,
-    CallRequest,
-    Carrier,
-    Executions,
-    Invoker,
-    Lines,
-    QueuedCall,
-    StaleVersion,
-    Timers,
-)
-from redial.usecases.change import apply_effects, change
+from redial.domain.queue import QueuedCall
+from redial.ports import CallRequest, Services, StaleVersion
 from redial.usecases.circuit_breaker import CircuitBreaker
-from redial.usecases.lines import (
+from redial.usecases.dispatch import (
     LONGEST_PAUSE,
     acquire,
+    delayed_call,
     dispatch_all,
     enqueue_and_dispatch,
     preferred_shard,
     queued_call,
     release_line,
 )
-from redial.usecases.stop import called_off, is_stopped, unless_called_off
+from redial.usecases.stop import is_stopped, stop_reason, unless_stopped
+from redial.usecases.update import MOST_TRIES, apply_effects, save, write
 
 HELD_SPREAD = timedelta(seconds=30)
 """Calls that wait for a carrier come back within so long of each other, not all at once."""
-_MOST_LOOKS = 20
-"""How often one invocation reads again what another writer changed before it gives up; the sweeper finds the call."""
 EARLY = timedelta(seconds=5)
 """A dial that comes so little before its time, as its own clock shows it, waits for it."""
 _TOO_LATE = f"could not be placed within {LATEST_START // timedelta(hours=1)} hours of its time"
@@ -97,20 +85,9 @@ class _NotYet(Exception):
 
 @dataclass(frozen=True)
 class Dialler:
-    """What dialling needs. `callback_url` gives the public URL for an execution's attempt."""
+    """Dials attempts."""
 
-    executions: Executions
-    agents: Agents
-    batches: Batches
-    lines: Lines
-    timers: Timers
-    invoker: Invoker
-    circuits: CircuitBreaker
-    carrier_of: Callable[[str], Carrier]
-    callback_url: Callable[[str, int], str]
-    now: Callable[[], datetime]
-    sleep: Callable[[float], None]
-    random: Callable[[], float]
+    services: Services
 
     def dial(
         self,
@@ -129,7 +106,7 @@ class Dialler:
         if at is not None:
             self._pause_until(at)
         consistent = False
-        for _ in range(_MOST_LOOKS):
+        for _ in range(MOST_TRIES):
             execution = self._read(execution_id, attempt, consistent)
             consistent = True
             if execution is None or not _is_ours(execution, attempt):
@@ -137,7 +114,7 @@ class Dialler:
                 self._remove_delayed(execution, attempt, delayed_at)
                 return DialReport(execution, execution)
             due = execution.state.next_time
-            if due is not None and due <= self.now() + EARLY:
+            if due is not None and due <= self.services.now() + EARLY:
                 self._pause_until(due)  # whoever woke this has a clock that is ahead
             try:
                 dialled = self._dial(execution, lease_id, line, at)
@@ -158,32 +135,32 @@ class Dialler:
     def _read(self, execution_id: str, attempt: int, consistent: bool) -> Execution | None:
         """The execution. It may be seen as it was a moment ago where it is to be dialled, for the claim is written over
         just that version; but nobody is sent away for what may be no longer so."""
-        execution = self.executions.get(execution_id, consistent=consistent)
+        execution = self.services.executions.get(execution_id, consistent=consistent)
         if consistent:
             return execution
         if execution is not None and _is_ours(execution, attempt):
             due = execution.state.next_time
-            if due is not None and due <= self.now() + EARLY:
+            if due is not None and due <= self.services.now() + EARLY:
                 return execution
-        return self.executions.get(execution_id)
+        return self.services.executions.get(execution_id)
 
     def _dial(self, execution: Execution, lease_id: str, line: int | None, at: datetime | None) -> DialReport:
-        now = self.now()
+        now = self.services.now()
         due = execution.state.next_time
         if due is None or due > now:
-            if line is not None and execution.state.attempt.line != line:
-                agent = self.agents.get(execution.account_id, execution.agent_id)
+            if line is not None and execution.state.attempt.line_shard != line:
+                agent = self.services.agents.get(execution.account_id, execution.agent_id)
                 self._put_off(execution, execution, agent, line, lease_id, now)
             return DialReport(execution, execution, delayed_at=due if execution.state.is_delayed else None)
-        held = line if line is not None else execution.state.attempt.line  # given, or kept by a throttled dial
-        known = self.agents.cached(execution.account_id, execution.agent_id)
+        held = line if line is not None else execution.state.attempt.line_shard  # given, or kept by a throttled dial
+        known = self.services.agents.cached(execution.account_id, execution.agent_id)
         shard = self._take_line(execution, known, held, now)
-        agent = self.agents.get(execution.account_id, execution.agent_id)
+        agent = self.services.agents.get(execution.account_id, execution.agent_id)
         refused = self._gates(execution, agent, now)
         if refused is None and shard is None and known != agent:
             shard = self._take_line(execution, agent, held, now)
             if shard is not None:
-                agent = self.agents.get(execution.account_id, execution.agent_id)
+                agent = self.services.agents.get(execution.account_id, execution.agent_id)
                 refused = self._gates(execution, agent, now)
         if refused is not None:
             line_held, acquired_at = (held, None) if shard is None else (shard, now)
@@ -202,7 +179,7 @@ class Dialler:
             )
         if execution.batch_id is None:
             return self._call(execution, agent, None, shard, lease_id)
-        batch = self.batches.get(execution.batch_id)
+        batch = self.services.batches.get(execution.batch_id)
         if at is None and batch is not None and batch.calls_per_second is not None and batch.may_dial:
             at = self._reserved(execution, now)
             if at is None:
@@ -219,7 +196,7 @@ class Dialler:
             raise _NotYet(shard, at)
         dialled = self._call(execution, agent, batch, shard, lease_id)
         if batch is not None and batch.calls_per_second is not None:
-            dispatch_all(agent, self.lines, self.invoker, self.now())  # a start starts the next one
+            dispatch_all(self.services, agent, self.services.now())  # a start starts the next one
         return dialled
 
     def _take_line(self, execution: Execution, agent: Agent | None, held: int | None, now: datetime) -> int | None:
@@ -227,16 +204,16 @@ class Dialler:
         if agent is None or self._gates(execution, agent, now) is not None:
             return None
         shard = preferred_shard(agent, execution.id) if held is None else held
-        return shard if acquire(agent, shard, queued_call(execution), self.lines, now) else None
+        return shard if acquire(self.services, agent, shard, queued_call(execution), now) else None
 
     def _pause_until(self, at: datetime) -> None:
-        seconds = (at - self.now()).total_seconds()
+        seconds = (at - self.services.now()).total_seconds()
         if seconds > 0:
-            self.sleep(min(seconds, LONGEST_PAUSE.total_seconds()))
+            self.services.sleep(min(seconds, LONGEST_PAUSE.total_seconds()))
 
     def _remove_delayed(self, execution: Execution | None, attempt: int, delayed_at: datetime | None) -> None:
         if delayed_at is not None and execution is not None and execution.batch_id is not None:
-            self.lines.remove_delayed(execution.batch_id, QueuedCall(execution.id, attempt, attempt > 1, delayed_at))
+            self.services.delayed.remove(execution.batch_id, QueuedCall(execution.id, attempt, attempt > 1, delayed_at))
 
     def _gates(self, execution: Execution, agent: Agent | None, now: datetime) -> Execution | None:
         """None when the call may be placed now; else the execution as the first closed gate leaves it."""
@@ -257,7 +234,7 @@ class Dialler:
 
     def _batch_gates(self, execution: Execution, agent: Agent, batch: Batch | None, now: datetime) -> Execution | None:
         """None when the call may be placed now, as far as its batch knows; else as the first closed gate leaves it."""
-        reason = called_off(execution, agent, batch)
+        reason = stop_reason(execution, agent, batch)
         if reason is not None or batch is None:
             return execution.stop(now, reason or "batch deleted")
         if from_number(execution, agent, batch) is None:
@@ -271,13 +248,13 @@ class Dialler:
     def _reserved(self, execution: Execution, now: datetime) -> datetime | None:
         """A start within the next seconds, by the rate of the execution's batch; None where they are all taken."""
         assert execution.batch_id is not None
-        for _ in range(_MOST_LOOKS):
-            entry = self.lines.queue_entry(execution.agent_id, execution.batch_id)
+        for _ in range(MOST_TRIES):
+            entry = self.services.queue.batch_entry(execution.agent_id, execution.batch_id)
             if entry is None or entry.interval is None:
                 return now
             if entry.next_at is not None and entry.next_at > now + LONGEST_PAUSE:
                 return None
-            at = self.lines.reserve_start(entry, now)
+            at = self.services.queue.reserve_start(entry, now)
             if at is not None:
                 return at
         return None
@@ -287,11 +264,11 @@ class Dialler:
         room again when it is taken from there."""
         state = execution.state
         assert execution.batch_id is not None and state.next_time is not None
-        who = QueuedCall(execution.id, state.attempt.number, state.attempt.number > 1, state.next_time)
-        first, now = self.lines.add_delayed(execution.agent_id, execution.batch_id, who), self.now()
+        who = delayed_call(execution)
+        first, now = self.services.delayed.add(execution.agent_id, execution.batch_id, who), self.services.now()
         if first and who.ready_at > now:
-            number = int(who.ready_at.timestamp())
-            self.timers.schedule_batch_run(execution.batch_id, "room", number, who.ready_at, now)
+            timer_id = int(who.ready_at.timestamp())
+            self.services.timers.schedule_batch_run(execution.batch_id, "room", timer_id, who.ready_at, now)
         return who.ready_at
 
     def _calling_window(self, execution: Execution, agent: Agent, now: datetime) -> Execution | None:
@@ -327,13 +304,13 @@ class Dialler:
         if acquired_at is None and agent is not None and shard is not None:
             acquired_at = self._acquired_at(execution, agent, shard) or now  # `now`: it holds none, so it only looks
         if refused is not execution:
-            saved = self.executions.save(refused.lease_delivery(lease_id, now).with_due(now))
-            self._apply_effects(execution, saved, now)
+            saved = save(self.services.executions, refused, now, lease_id)
+            apply_effects(self.services, execution, saved, now)
         elif shard is not None:
-            saved = self.executions.save(execution.with_due(now))
+            saved = save(self.services.executions, execution, now)
         if agent is not None and shard is not None:
             number = execution.state.attempt.number
-            release_line(agent, shard, execution.id, number, self.lines, self.invoker, now, acquired_at)
+            release_line(self.services, agent, shard, execution.id, number, now, acquired_at)
         return saved
 
     def _wait_for_line(
@@ -349,74 +326,79 @@ class Dialler:
 
         def saved(waiting: Execution) -> Execution:
             if waiting is not execution or acquired_at is not None:
-                waiting = self.executions.save(waiting.lease_delivery(lease_id, now).with_due(now))
+                waiting = save(self.services.executions, waiting, now, lease_id)
             if held is not None and acquired_at is not None:
-                self.lines.release(agent.agent_id, held, execution.id, number, acquired_at)
+                self.services.lines.release(agent.agent_id, held, execution.id, number, acquired_at)
             return waiting
 
         if execution.batch_id is not None and execution.state.attempt.number > 1:
-            batch = self.batches.get(execution.batch_id)
+            batch = self.services.batches.get(execution.batch_id)
             if batch is not None and batch.first_dials_first and batch.may_dial:
                 waiting = execution.queue(now, "waiting for a line, after first dials", delayed=True)
                 self._add_delayed(waiting)
                 waiting = saved(waiting)
-                dispatch_all(agent, self.lines, self.invoker, now)
+                dispatch_all(self.services, agent, now)
                 return waiting
         queued = saved(execution.queue(now, "waiting for a line").lease_delivery(lease_id, now))
-        enqueue_and_dispatch(agent, queued_call(queued), self.lines, self.invoker, now)
+        enqueue_and_dispatch(self.services, agent, queued_call(queued), now)
         return queued
 
     def _acquired_at(self, execution: Execution, agent: Agent, shard: int) -> datetime | None:
         """When the line that this attempt holds there was last acquired. None: it holds none."""
-        attempt, at = self.lines.holders(agent.agent_id, shard).get(execution.id, (0, None))
+        attempt, at = self.services.lines.holders(agent.agent_id, shard).get(execution.id, (0, None))
         return at if attempt == execution.state.attempt.number else None
 
     def _call(self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, lease_id: str) -> DialReport:
         """Unless the carrier fails for all calls: claim, call once, record the answer, and then tell the circuit."""
-        carrier = self.carrier_of(execution.provider)
-        admission = self.circuits.admit(execution.account_id, execution.provider, carrier.check)
-        now = self.now()
+        carrier = self.services.carrier(execution.provider)
+        admission = CircuitBreaker(self.services.circuits, self.services.now).admit(
+            execution.account_id, execution.provider, carrier.check
+        )
+        now = self.services.now()
         if admission.held_until is not None:
-            until = admission.held_until + HELD_SPREAD * self.random()
+            until = admission.held_until + HELD_SPREAD * self.services.random()
             held = execution.hold(now, until, admission.reason, shard)
             return self._hold(execution, held, agent, shard, lease_id, now)
         caller = from_number(execution, agent, batch)
         assert caller is not None
         claim = execution.claim(now, caller, shard, claim_id=lease_id).lease_delivery(lease_id, now)
         try:
-            claimed = self.executions.save(claim.with_due(now))
+            claimed = save(self.services.executions, claim, now)
         except StaleVersion as error:
             own = self._own_claim(claim, lease_id)
             if own is None:
                 raise _ClaimLost(shard) from error
             claimed = own
-        result = carrier.place(call_request(claimed, agent, self.callback_url))
-        now = self.now()
-        jitter = self.random()
+        result = carrier.place(call_request(self.services, claimed, agent))
+        now = self.services.now()
+        jitter = self.services.random()
         number = claimed.state.attempt.number
-        changed = change(
-            self.executions,
+        changed = write(
+            self.services,
             claimed.id,
+            lambda current: self._recorded(current, number, result, now, jitter),
             now,
-            lambda current: self._recorded(current, number, result, now, jitter, lease_id),
-            known=claimed,
+            lease_id=lease_id,
+            snapshot=claimed,
         )
         before, after = changed or (claimed, None)
         if after is not None:  # what follows from the answer, also where the write's own answer was lost
-            self._apply_effects(claimed, after, now)
-        opened = self.circuits.record(claimed.account_id, claimed.provider, result, admission.probing)
+            apply_effects(self.services, claimed, after, now)
+        opened = CircuitBreaker(self.services.circuits, self.services.now).record(
+            claimed.account_id, claimed.provider, result, admission.probing
+        )
         return DialReport(before, after, result, execution, opened=opened)
 
     def _own_claim(self, claim: Execution, lease_id: str) -> Execution | None:
         """The execution as stored, where this invocation's own claim is in it and waits for its dial: the answer to the
         write was lost, and before it was sent again another writer (a delivery) changed the item. Else None."""
-        stored = self.executions.get(claim.id)
+        stored = self.services.executions.get(claim.id)
         if stored is None:
             return None
         state, number = stored.state, claim.state.attempt.number
         claimed_by = [change.claim_id for change in stored.changes if change.kind is Marker.CLAIMED]
         waits = state.is_dialling and not state.unknown and state.attempt.number == number
-        in_time = state.claimed_at is not None and self.now() < state.claimed_at + CLAIM_GRACE
+        in_time = state.claimed_at is not None and self.services.now() < state.claimed_at + CLAIM_GRACE
         return stored if claimed_by[-1:] == [lease_id] and waits and in_time else None
 
     def _hold(
@@ -426,34 +408,27 @@ class Dialler:
         try:
             if held.state.is_final:
                 return DialReport(execution, self._put_off(execution, held, agent, shard, lease_id, now))
-            saved = self.executions.save(held.lease_delivery(lease_id, now).with_due(now))
+            saved = save(self.services.executions, held, now, lease_id)
         except StaleVersion as error:
             raise _ClaimLost(shard) from error
-        self._apply_effects(execution, saved, now)
+        apply_effects(self.services, execution, saved, now)
         return DialReport(execution, saved, held=True)
 
     def _recorded(
-        self, current: Execution, attempt: int, result: DialResult, now: datetime, jitter: float, lease_id: str
+        self, current: Execution, attempt: int, result: DialResult, now: datetime, jitter: float
     ) -> Execution:
-        after = current.answered_by_carrier(attempt, result, now, jitter)
-        after = unless_called_off(current, after, self.agents, self.batches)
-        return current if after is current else after.lease_delivery(lease_id, now)
-
-    def _apply_effects(self, before: Execution, after: Execution, now: datetime) -> None:
-        apply_effects(
-            before, after, agents=self.agents, lines=self.lines, timers=self.timers, invoker=self.invoker, now=now
-        )
+        return unless_stopped(self.services, current, current.answered_by_carrier(attempt, result, now, jitter))
 
     def _return_line(self, execution: Execution | None, attempt: int, shard: int | None) -> None:
         """The attempt that was given this line is over, or is dialled with another: the line goes to the next call."""
         if execution is None or shard is None:
             return
         state = execution.state
-        if state.attempt.number == attempt and not state.is_final and state.attempt.line == shard:
+        if state.attempt.number == attempt and not state.is_final and state.attempt.line_shard == shard:
             return  # in use by this very attempt
-        agent = self.agents.get(execution.account_id, execution.agent_id)
+        agent = self.services.agents.get(execution.account_id, execution.agent_id)
         if agent is not None:
-            release_line(agent, shard, execution.id, attempt, self.lines, self.invoker, self.now())
+            release_line(self.services, agent, shard, execution.id, attempt, self.services.now())
 
 
 def from_number(execution: Execution, agent: Agent, batch: Batch | None) -> str | None:
@@ -473,11 +448,11 @@ def _is_ours(execution: Execution, attempt: int) -> bool:
     return state.is_waiting and state.attempt.number == attempt
 
 
-def call_request(execution: Execution, agent: Agent, callback_url: Callable[[str, int], str]) -> CallRequest:
+def call_request(services: Services, execution: Execution, agent: Agent) -> CallRequest:
     """The claimed attempt as the carrier is asked to place it."""
     attempt = execution.state.attempt
     assert attempt.from_number is not None, "only a claimed attempt is placed"
-    callback = callback_url(execution.id, attempt.number)
+    callback = services.callback_url(execution.provider, execution.id, attempt.number)
     answer_url = f"{callback}/answer" if agent.answer_url is None else fill_in(agent.answer_url, execution)
     return CallRequest(
         execution_id=execution.id,

@@ -42,7 +42,7 @@ OPEN, DONE = "open", "done"
 
 _CHANGE_FIELDS = {
     "m": "timer",
-    "l": "line",
+    "l": "line_shard",
     "i": "call_id",
     "f": "from_number",
     "r": "reason",
