@@ -2,7 +2,7 @@
 
 Everything else is a fold over the changes: the present status, the attempts, `retry_history`, what a webhook said at
 any earlier moment. A change whose kind is a `Status` is an event: it has a sequence number (1, 2, 3 …) and one webhook.
-A change whose kind is a `Note` is not: it records a claim, an unknown answer, a deferral, a detected machine.
+A change whose kind is a `Marker` is not: it records a claim, an unknown answer, a deferral, a detected machine.
 
     queued/scheduled ──claimed──► (carrier asked) ──► initiated ► ringing ► in-progress ► completed
             ▲                          │  └─ unknown: waits for a callback or the sweeper
@@ -15,13 +15,14 @@ All methods are pure and return a new Execution, or the same one where nothing c
 The store saves one over the `version` it was read with, so each transition is one atomic write with its events.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from redial.domain.decision import Decision, failed, held, record, waits
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import GiveUp, RetryAt, RetryConfig, decide
@@ -77,7 +78,7 @@ class Change:
     `ended`: on a final status, why no attempt follows; None where a retry does. `claim_id`: who claimed. `delayed`: a
     contact that waits in its batch's room. `lost`: on a final status, the call was given up without word from the
     carrier. A `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call.
-    `newer`: see `Execution`.
+    `gates`: what the gates decided, see `domain.decision.record`. `newer`: see `Execution`.
     """
 
     kind: Status | Marker
@@ -99,6 +100,7 @@ class Change:
     claim_id: str | None = None
     delayed: bool | None = None
     lost: bool | None = None
+    gates: str | None = None
     since: datetime | None = None
     newer: Mapping[str, Any] | None = None
 
@@ -282,41 +284,65 @@ class Execution:
             return self._with(Change(Status.QUEUED, now, 1))
         return self._with(Change(Status.SCHEDULED, now, 1, until=scheduled_at, timer=self.version + 1))
 
-    def queue(self, now: datetime, reason: str, delayed: bool = False) -> "Execution":
-        """Due, but it must wait (for a line, for the carrier, in its batch's `room`). Already queued: no new event."""
+    def defer(self, now: datetime, *decisions: Decision, line_shard: int | None = None) -> "Execution":
+        """Let the attempt wait as the last of `decisions` says; uses no retry. All of them are recorded.
+
+        Without a time it is `queued`: no event where it is queued already. With a time that the customer is told it is
+        `rescheduled`. Else it waits for the carrier, and keeps its line (`line_shard`) for a short wait, so that a
+        carrier in trouble is not asked by every waiting call in turn.
+        """
+        closed, gates = decisions[-1], record(decisions)
+        if closed.until is None:
+            return self._queue(now, closed, gates)
+        if closed.announced:
+            number, timer, delayed = self.state.attempt.number, self.version + 1, closed.delayed or None
+            moved = Change(Status.RESCHEDULED, now, number, closed.until, timer, reason=closed.reason, delayed=delayed)
+            return self._with(replace(moved, gates=gates))
+        return self._hold(now, closed.until, closed.reason, line_shard, gates)
+
+    def _queue(self, now: datetime, closed: Decision, gates: str | None) -> "Execution":
+        """Due, but it must wait: for a line, for the carrier, in its batch's delayed set."""
+        delayed = closed.delayed or None
         if self.state.status is Status.QUEUED:
             last = self.changes[-1]
-            if last.kind is not Status.QUEUED or (last.delayed or False) == delayed or self.is_not_started:
+            if last.kind is not Status.QUEUED or last.delayed == delayed or self.is_not_started:
                 return self
-            return replace(self, changes=(*self.changes[:-1], replace(last, delayed=delayed or None)))
-        return self._with(Change(Status.QUEUED, now, self.state.attempt.number, reason=reason, delayed=delayed or None))
+            return replace(self, changes=(*self.changes[:-1], replace(last, delayed=delayed, gates=gates)))
+        number = self.state.attempt.number
+        return self._with(Change(Status.QUEUED, now, number, reason=closed.reason, delayed=delayed, gates=gates))
 
-    def move(self, now: datetime, until: datetime, reason: str) -> "Execution":
-        """Defer to `until`, when the calling window opens. Uses no retry. A contact waits in the delayed set."""
-        number, delayed = self.state.attempt.number, None if self.batch_id is None else True
-        return self._with(
-            Change(Status.RESCHEDULED, now, number, until=until, timer=self.version + 1, reason=reason, delayed=delayed)
-        )
+    def end(self, now: datetime, *decisions: Decision) -> "Execution":
+        """End the execution as the last of `decisions` says: `stopped`, or `error` where the attempt cannot be placed.
+        All of them are recorded.
 
-    def stop(self, now: datetime, reason: str) -> "Execution":
-        """End a waiting call. Raises ValueError when it is not waiting (claimed counts as dialled)."""
+        Raises ValueError for a stop of a call that is not waiting (claimed counts as dialled).
+        """
+        closed, number, gates = decisions[-1], self.state.attempt.number, record(decisions)
+        if closed.status is Status.ERROR:
+            return self._with(Change(Status.ERROR, now, number, reason=closed.reason, ended=closed.reason, gates=gates))
         if not self.state.is_waiting:
             raise ValueError("only a waiting call can be stopped")
-        return self._with(Change(Status.STOPPED, now, self.state.attempt.number, ended=reason))
+        return self._with(Change(Status.STOPPED, now, number, ended=closed.reason, gates=gates))
 
-    def expire(self, now: datetime, reason: str) -> "Execution":
-        """End a waiting call that could not be placed in time."""
-        return self._with(Change(Status.ERROR, now, self.state.attempt.number, reason=reason, ended=reason))
-
-    def claim(self, now: datetime, from_number: str, line_shard: int, claim_id: str) -> "Execution":
-        """This attempt is being dialled, by whoever saves this first.
+    def claim(
+        self, now: datetime, from_number: str, line_shard: int, claim_id: str, decisions: Iterable[Decision] = ()
+    ) -> "Execution":
+        """This attempt is being dialled, by the invocation that saves this first. `decisions`: every gate's.
 
         `claim_id` is that invocation's own: no two claims are alike, so the store can tell a claim that was written,
         but whose answer was lost, from somebody else's.
         """
         number = self.state.attempt.number
         return self._with(
-            Change(Marker.CLAIMED, now, number, from_number=from_number, line_shard=line_shard, claim_id=claim_id)
+            Change(
+                Marker.CLAIMED,
+                now,
+                number,
+                from_number=from_number,
+                line_shard=line_shard,
+                claim_id=claim_id,
+                gates=record(decisions),
+            )
         )
 
     # ---- what the carrier says ------------------------------------------------------------------------------------
@@ -347,17 +373,20 @@ class Execution:
                 until = now + timedelta(milliseconds=round(wait * 1000))
                 assert state.attempt.line_shard is not None, "a claimed attempt holds a line"
                 keeps_line = (retry_after_seconds or 0.0) <= THROTTLE_BACKOFF_SECONDS[-1]
-                return self.hold(now, until, reason, state.attempt.line_shard if keeps_line else None)
+                line_shard = state.attempt.line_shard if keeps_line else None
+                return self.defer(now, held(until, reason, gate=None), line_shard=line_shard)
 
-    def hold(self, now: datetime, until: datetime, reason: str, line_shard: int | None) -> "Execution":
-        """Try the same attempt later; uses up no retry. Unclaims it, if it was claimed.
+    def _hold(
+        self, now: datetime, until: datetime, reason: str, line_shard: int | None, gates: str | None
+    ) -> "Execution":
+        """Try the same attempt later; unclaims it, if it was claimed.
 
-        It keeps its line for a short wait, so that a carrier in trouble is not asked by every waiting call in turn;
-        `line` None: it gives its line up. Repeated deferrals are one change with a count. Where the first of them was
-        made `LATEST_START` ago, the attempt ends as `error`.
+        Repeated deferrals are one change with a count. Where the first of them was made `LATEST_START` ago, the attempt
+        ends as `error`.
         """
         changes = self.changes
         if changes[-1].kind is Marker.CLAIMED:
+            gates = gates or changes[-1].gates
             changes = changes[:-1]
         at = max(now, self.changes[-1].at + MILLISECOND)
         number, count, since, newer = self.state.attempt.number, 1, None, None
@@ -370,9 +399,9 @@ class Execution:
                 if now >= since + LATEST_START:
                     hours = LATEST_START // timedelta(hours=1)
                     words = f"the carrier could not place it for {hours} hours: {reason}"
-                    return replace(self, changes=changes).expire(at, words)
+                    return replace(self, changes=changes).end(at, failed(words))
             changes = changes[:-1]
-        queued = replace(self, changes=changes).queue(at, reason)
+        queued = replace(self, changes=changes)._queue(at, waits(reason), None)
         note = Change(
             Marker.DEFERRED,
             at,
@@ -382,6 +411,7 @@ class Execution:
             line_shard,
             count,
             reason=reason,
+            gates=gates,
             since=since,
             newer=newer,
         )

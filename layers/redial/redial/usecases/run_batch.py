@@ -28,13 +28,14 @@ from redial.domain.batch import (
 )
 from redial.domain.errors import InvalidInput, NotFound
 from redial.domain.execution import Execution
+from redial.domain.gates import is_stopped
 from redial.domain.queue import BatchQueueEntry
 from redial.domain.repair import BatchRepair
 from redial.ports import Services, StaleVersion
 from redial.usecases.batches import contacts_key, dispatch_batch
 from redial.usecases.count_batches import complete_if_over, counts_of
 from redial.usecases.dispatch import delayed_call, queued_call, release_line
-from redial.usecases.stop import is_stopped, stop_waiting
+from redial.usecases.stop import stop_waiting
 from redial.usecases.update import save, update_batch
 
 ROWS_AT_ONCE = 500

@@ -9,9 +9,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from redial.domain.agent import Agent
-from redial.domain.batch import Batch
+from redial.domain.decision import stopped
 from redial.domain.errors import InvalidInput, NotFound
 from redial.domain.execution import Execution
+from redial.domain.gates import stop_reason
 from redial.domain.status import Status
 from redial.ports import Services, StaleVersion
 from redial.usecases.dispatch import shards_in_use
@@ -54,29 +55,6 @@ def mark_stopped(services: Services, agent_id: str, *, account_id: str, now: dat
         except StaleVersion:
             continue
     raise StaleVersion(agent_id)
-
-
-def stop_reason(execution: Execution, agent: Agent | None, batch: Batch | None) -> str | None:
-    """Why no attempt of the execution may be dialled, as its agent and its batch are now; None: it may.
-
-    An agent's stop covers what was asked for before it. A contact was asked for when its batch was last asked to start,
-    however long ago the batch was uploaded.
-    """
-    if agent is None or agent.deleted_at is not None:
-        return "agent deleted"
-    asked_at = execution.created_at
-    if execution.batch_id is not None:
-        if batch is None or batch.deleted_at is not None:
-            return "batch deleted"
-        if not batch.may_dial:
-            return "batch stopped"
-        asked_at = batch.start_asked_at
-    return "agent stopped" if is_stopped(agent, asked_at) else None
-
-
-def is_stopped(agent: Agent, asked_at: datetime) -> bool:
-    """Whether the agent was stopped after this was asked for."""
-    return agent.stopped_before is not None and asked_at <= agent.stopped_before
 
 
 def unless_stopped(services: Services, before: Execution, after: Execution) -> Execution:
@@ -136,6 +114,6 @@ def _stop(
     def transition(execution: Execution) -> Execution:
         if not execution.state.is_waiting:
             raise _NotWaiting
-        return execution.stop(now, reason)
+        return execution.end(now, stopped(reason))
 
     return update(services, execution_id, transition, now, snapshot=snapshot, withdraw=True)
