@@ -5,13 +5,13 @@ import re
 from typing import Any
 
 import pytest
+from redial.usecases.lines import LONGEST_PAUSE
 
 from redial.adapters.carriers import twilio
 from redial.domain.batch import WORK_LEASE
 from redial.runtime import settings
 from redial.usecases.batches import MAX_FILE_BYTES
 from redial.usecases.deliver_events import SECONDS_FOR_ONE_EVENT
-from redial.usecases.lines import LONGEST_PAUSE
 from tests.support.sample_events import sample_events
 from tests.support.template import ROOT, functions, of_type, template, texts
 

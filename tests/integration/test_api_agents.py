@@ -5,6 +5,7 @@ from typing import Any
 
 import boto3
 import pytest
+from redial.usecases.lines import queued_call
 
 from redial.adapters import address_guard
 from redial.adapters.dynamodb.agents import KEEP_DELETED, DynamoAgents
@@ -13,7 +14,6 @@ from redial.domain.agent import Agent
 from redial.ports import StaleVersion
 from redial.runtime import system, wiring
 from redial.usecases import agents
-from redial.usecases.lines import queued_call
 from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN, minutes
 from tests.support.table import TABLE_NAME

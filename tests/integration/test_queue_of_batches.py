@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from redial.usecases.lines import dispatch, next_turn, release_line
 
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.lines import DynamoLines
@@ -18,7 +19,6 @@ from redial.domain.execution import Execution
 from redial.domain.status import Status
 from redial.ports import BatchQueueEntry, QueuedCall, StaleVersion
 from redial.usecases.count_batches import StatusMove, count_batches
-from redial.usecases.lines import dispatch, next_turn, release_line
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
 from tests.support.table import TABLE_NAME, create_table
 

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from redial.usecases.lines import LINES_CHECK, dispatch_all, enqueue_and_dispatch, release_line
 
 from local.aws import Aws
 from local.clock import Timeline
@@ -39,7 +40,6 @@ from redial.domain.outcome import Unknown
 from redial.domain.status import Status
 from redial.ports import BatchQueueEntry, Due, IdempotentRequest, QueuedCall, StaleVersion
 from redial.usecases.accounts import ApiKey
-from redial.usecases.lines import LINES_CHECK, dispatch_all, enqueue_and_dispatch, release_line
 from redial.wire.stored_execution import DUE_SHARDS
 from redial.wire.timestamps import to_ms
 from tests.integration.test_queue_of_batches import Started

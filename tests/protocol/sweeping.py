@@ -16,13 +16,14 @@ from random import Random
 from typing import Any
 from unittest import mock
 
+from redial.usecases.lines import queued_call
+
 from local.aws import Answer
 from local.lambda_functions import Function
 from local.stack import SWEEPER
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.execution import Execution
-from redial.usecases.lines import queued_call
 from tests.simulation import world as worlds
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults

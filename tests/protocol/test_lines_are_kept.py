@@ -8,6 +8,7 @@ from unittest import mock
 from zoneinfo import ZoneInfo
 
 import pytest
+from redial.usecases.lines import release_line
 
 from local.http_server import Request, Response
 from redial.adapters.dynamodb.agents import DynamoAgents
@@ -17,7 +18,6 @@ from redial.domain.execution import THROTTLE_BACKOFF_SECONDS, Execution
 from redial.domain.phone_number import time_zones
 from redial.domain.status import Status
 from redial.usecases import dial_attempt
-from redial.usecases.lines import release_line
 from redial.usecases.sweep import LINE_GRACE
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults

@@ -6,13 +6,6 @@ from typing import Any
 
 import boto3
 import pytest
-
-from local.aws import Aws
-from local.clock import Timeline
-from local.lambda_functions import Invoker
-from local.scheduler import Scheduler
-from redial.adapters.dynamodb.batches import DynamoBatches
-from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.leftovers import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
@@ -20,6 +13,13 @@ from redial.adapters.dynamodb.leftovers import (
     PartlyDone,
     until_done,
 )
+
+from local.aws import Aws
+from local.clock import Timeline
+from local.lambda_functions import Invoker
+from local.scheduler import Scheduler
+from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.domain.batch import Batch, contact
 from redial.runtime import system, wiring
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, NUMBER, TEN, minutes

@@ -5,12 +5,12 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from redial.usecases.lines import LINES_CHECK, queued_call
 
 from redial.domain.execution import QUEUE_CHECK, Execution
 from redial.domain.repair import Repair
 from redial.ports import QueuedCall
 from redial.usecases import lines as line_rules
-from redial.usecases.lines import LINES_CHECK, queued_call
 from redial.usecases.sweep import LINE_GRACE, Sweeper, SweepReport
 from tests.protocol.sweeping import ids, quiet_world, store_of, told
 from tests.simulation.scenarios import Story

@@ -7,10 +7,6 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-
-from redial.adapters.dynamodb.lines import DynamoLines
-from redial.domain.batch import contact_id
-from redial.ports import BatchQueueEntry, Queue, QueuedCall
 from redial.usecases.lines import (
     LINES_PER_SHARD,
     capacity,
@@ -20,6 +16,10 @@ from redial.usecases.lines import (
     release_line,
     shards,
 )
+
+from redial.adapters.dynamodb.lines import DynamoLines
+from redial.domain.batch import contact_id
+from redial.ports import BatchQueueEntry, Queue, QueuedCall
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
 from tests.support.table import TABLE_NAME, create_table
 
