@@ -78,8 +78,8 @@ class Executions(Protocol):
 
 @dataclass(frozen=True)
 class Counted:
-    """How many of a batch's contacts stand where, {status: count} without zeros, and up to which records of the stream
-    that was counted: `position` changes with every record that is counted."""
+    """A batch's contacts by status, {status: count} without zeros. `position` names the stream records that are counted:
+    it changes with each of them."""
 
     counts: dict[str, int]
     position: str
@@ -104,7 +104,7 @@ class Batches(Protocol):
         """The agent's batches that are not deleted, newest first; found by an index that may lag by a moment."""
 
     def counts(self, batch_id: str) -> dict[str, int]:
-        """How many of the batch's contacts stand where, {status: count}; statuses where none stands are left out."""
+        """The batch's contacts by status, {status: count}; statuses without contacts are left out."""
 
     def counted(self, batch_id: str) -> Counted:
         """The counts, and up to which records of the stream they go."""

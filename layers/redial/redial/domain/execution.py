@@ -73,10 +73,10 @@ class Change:
     """One thing that happened at `at`, during attempt number `attempt`.
 
     `until`: when the timer of a scheduled, rescheduled or deferred call fires. `timer`: that timer's number.
-    `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated;
+    `line_shard`: of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated;
     `since`: when the first of them was made (None: `at`).
     `ended`: on a final status, why no attempt follows; None where a retry does. `claim_id`: who claimed. `delayed`: a
-    contact that waits in its batch's room. `lost`: on a final status, the call was given up without word from the
+    contact that waits in its batch's delayed set. `lost`: on a final status, the call was given up without word from the
     carrier. A `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call.
     `gates`: what the gates decided, see `domain.decision.record`. `newer`: see `Execution`.
     """
@@ -111,7 +111,7 @@ class Change:
 
 @dataclass
 class Attempt:
-    """One attempt as it stands; `scheduled_at` is when it was meant to start, `line` the shard of its last line.
+    """One attempt; `scheduled_at` is when it was meant to start, `line_shard` the shard of its last line.
 
     `lost`: it ended as `error` because the carrier said nothing; `late` is the last status that the carrier reported
     after that, if it did and the attempt could not be reopened.
@@ -168,12 +168,12 @@ class State:
 
     @property
     def is_waiting(self) -> bool:
-        """Waiting for its time or for a line: nobody is dialling it and it can still be stopped."""
+        """Waiting for its time or for a line: it is not claimed, and can still be stopped."""
         return self.status in WAITING and self.claimed_at is None
 
     @property
     def is_dialling(self) -> bool:
-        """Claimed: the carrier was asked, or is being asked, and nobody has reported on the call yet."""
+        """Claimed: the carrier was asked, or is being asked, and has not reported on the call yet."""
         return self.status in WAITING and self.claimed_at is not None
 
     @property
@@ -203,7 +203,7 @@ class State:
 
 @dataclass(frozen=True)
 class Execution:
-    """What was asked, what has happened since, and how far the customer has been told.
+    """What was asked for, what has happened since, and which events are delivered.
 
     `user_number` and `from_number` are E.164; `from_number` None means the agent's or the batch's choice. `row`: which
     contact of its batch it is (1 is the first). `version` counts saves.
@@ -235,11 +235,11 @@ class Execution:
 
     @cached_property
     def state(self) -> State:
-        """Where the execution stands."""
+        """The present state."""
         return self._fold(self.changes)
 
     def at_sequence(self, sequence: int) -> State:
-        """Where it stood right after event number `sequence`, which is what that event's webhook says."""
+        """The state right after event number `sequence`, which is what that event's webhook says."""
         seen = 0
         for index, change in enumerate(self.changes):
             seen += change.is_event
@@ -265,7 +265,7 @@ class Execution:
 
     @property
     def is_not_started(self) -> bool:
-        """A contact of a batch that nothing has happened to: its batch's cursor stands for it."""
+        """A contact that was not dispatched, or not dialled since: only its batch's queue entry represents it."""
         return self.batch_id is not None and len(self.changes) == 1 and self.state.status is Status.QUEUED
 
     # ---- appending ------------------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ class Execution:
     def defer(self, now: datetime, *decisions: Decision, line_shard: int | None = None) -> "Execution":
         """Let the attempt wait as the last of `decisions` says; uses no retry. All of them are recorded.
 
-        Without a time it is `queued`: no event where it is queued already. With a time that the customer is told it is
+        Without a time it is `queued`: no event where it is queued already. With an announced time it is
         `rescheduled`. Else it waits for the carrier, and keeps its line (`line_shard`) for a short wait, so that a
         carrier in trouble is not asked by every waiting call in turn.
         """
@@ -330,7 +330,7 @@ class Execution:
         """This attempt is being dialled, by the invocation that saves this first. `decisions`: every gate's.
 
         `claim_id` is that invocation's own: no two claims are alike, so the store can tell a claim that was written,
-        but whose answer was lost, from somebody else's.
+        but whose answer was lost, from another invocation's.
         """
         number = self.state.attempt.number
         return self._with(
@@ -495,7 +495,7 @@ class Execution:
                 scheduled = Change(Status.SCHEDULED, now, attempt, until=at, timer=self.version + 1)
                 return self._with(final, scheduled)
 
-    # ---- telling the customer -------------------------------------------------------------------------------------
+    # ---- webhooks -------------------------------------------------------------------------------------------------
 
     def pending(self) -> tuple[int, ...]:
         """Sequences to be sent, in order: those to be replayed, then those never settled."""
@@ -512,7 +512,7 @@ class Execution:
         leased = self.delivery.leased(lease_id, now) if self.pending() else None
         return self if leased is None else replace(self, delivery=leased)
 
-    # ---- when somebody must look ----------------------------------------------------------------------------------
+    # ---- when the sweeper must check ------------------------------------------------------------------------------
 
     def with_due(self, now: datetime) -> "Execution":
         """`due_at` for what is stored now: the time by which something must have happened; None when all is done."""
@@ -534,7 +534,7 @@ class Execution:
         elif state.is_live:
             wanted.append(now + CALL_CHECK)
         elif self.is_not_started:
-            return None  # its batch's cursor stands for it, and its first event is sent when its turn comes
+            return None  # only its batch is watched; its first event is sent when it is dispatched
         elif state.is_waiting and not state.is_delayed:
             if state.timer is None:
                 wanted.append(now + self._queue_check(now))

@@ -269,7 +269,7 @@ def update_own_batch(
 
 
 def want_results(services: Services, batch_id: str, *, account_id: str, now: datetime) -> None:
-    """Have the results file written, as things stand then. Raises `NotFound`."""
+    """Have the results file written. Raises `NotFound`."""
     update_own_batch(services, batch_id, lambda batch: replace(batch, results_wanted=True), account_id, now)
     services.invoker.batch(batch_id)
 

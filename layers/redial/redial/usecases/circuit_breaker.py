@@ -1,8 +1,8 @@
 """Keeping from dialling while a carrier fails for all calls: an outage uses up no retries.
 
-The circuit is one stored item, which every function sees. While all is well it costs a dial nothing: a process looks at
-it every few seconds, and writes only when something failed, or works again. An open circuit is tried by a check, which
-places nothing, and only then by a call.
+The circuit is one stored item, which every function sees. A healthy carrier costs a dial nothing: a process reads the
+circuit every few seconds, and writes only when something failed, or works again. An open circuit is probed by a check,
+which places nothing, and only then by a call.
 """
 
 from collections.abc import Callable

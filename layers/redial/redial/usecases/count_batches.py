@@ -1,5 +1,4 @@
-"""How many of a batch's contacts stand where: counted from the table's stream, exactly; and a batch whose contacts are
-all final is completed.
+"""Count batches' contacts by status, exactly, from the table's stream; complete a batch whose contacts are all final.
 
 A stream shard brings its records in order and at least once. What has been counted of a shard and its last record are
 one write, so a record that comes again is known. Records of one contact always come in order; those of two may come by
@@ -20,7 +19,7 @@ from redial.usecases.update import MOST_TRIES, update_batch
 
 @dataclass(frozen=True)
 class StatusMove:
-    """A contact of the batch stood at `before` (None: it was new) and now stands at `after` (None: it was removed).
+    """A contact of the batch moved from status `before` (None: it is new) to `after` (None: it was removed).
 
     `number` is the record's place in its shard: 40 digits, zeros in front, so that it sorts as text.
     """
@@ -70,7 +69,7 @@ def _count(services: Services, shard: str, batch_id: str, moves: Sequence[Status
 
 
 def counts_of(services: Services, batch: Batch) -> Mapping[str, int]:
-    """How many contacts of the batch stand where, as far as is known.
+    """How many contacts of the batch have each status, as far as is known.
 
     A completed batch's counts do not change any more. Where a recount found the counts wrong, what it found is said
     until another record is counted: it cannot be known whether the recount has seen that record's change already.

@@ -161,7 +161,7 @@ class BatchWorker:
                             raise TimeoutError
                 self.services.executions.create_contacts(waiting)
         except TimeoutError:
-            return False  # the file of rejected rows is written by whoever reaches the end
+            return False  # the invocation that reaches the end writes rejected.csv
         except InvalidInput as error:
             reason = error.message.removeprefix("file: ")
             self._update(batch, lambda current: current.fail(reason, self.services.now()))
@@ -170,7 +170,7 @@ class BatchWorker:
         return True
 
     def _progressed(self, batch: Batch, total: int, valid: int) -> None:
-        """Raises `_Stopped` where nobody wants the rest any more."""
+        """Raises `_Stopped` if the batch was stopped or deleted."""
         after = self._update(batch, lambda current: current.progressed(total, valid, valid))
         if after is None or after.is_over or after.deleted_at is not None:
             raise _Stopped
@@ -187,7 +187,7 @@ class BatchWorker:
     # ---- running ---------------------------------------------------------------------------------------------------
 
     def _start(self, batch: Batch) -> bool:
-        """It is due: let it stand in its agent's queue, and start as many calls as there are free lines."""
+        """It is due: add it to its agent's queue, and start as many calls as there are free lines."""
         if self._stopped_with_agent(batch):
             return True
         interval = None
@@ -209,7 +209,7 @@ class BatchWorker:
             return True
         self.services.queue.join(entry)
         fresh = self.services.batches.get(batch.id)
-        if fresh is None or not fresh.may_dial:  # stopped since: whoever stopped it may have looked before it joined
+        if fresh is None or not fresh.may_dial:  # stopped since, maybe before it joined the queue
             self.services.queue.leave(batch.agent_id, batch.id)
             return True
         dispatch_batch(self.services, batch, now)
@@ -222,19 +222,18 @@ class BatchWorker:
         return current.run(now)
 
     def _audit(self, batch: Batch, seconds_left: Callable[[], float], repairs: Counter[BatchRepair]) -> bool:
-        """Look after a running batch: its place in the queue, contacts left behind, its delayed set, free lines, its
-        counts, its end."""
+        """Audit a running batch: its queue entry, contacts left behind, its delayed set, free lines, its counts, its end."""
         if self._stopped_with_agent(batch):
             return True
         now = self.services.now()
         entry = self.services.queue.batch_entry(batch.agent_id, batch.id)
-        if entry is None:  # a crash between being stored as running and joining; nobody was taken from it yet
+        if entry is None:  # a crash between being stored as running and joining the queue
             return self._start(batch)
         if entry.paused != batch.paused:
             self.services.queue.pause(batch.agent_id, batch.id, batch.paused)
         finished = self._find_left_behind(batch, entry.next_row - 1, seconds_left, repairs)
         if self.services.delayed.repair(batch.agent_id, batch.id):
-            _log.warning("the delayed set would have been looked at too late", extra={"batch_id": batch.id})
+            _log.warning("the delayed set was due too late", extra={"batch_id": batch.id})
             repairs[BatchRepair.WAKE_UP_LOST] += 1
         if finished:
             finished = self._compare_counts(batch, seconds_left, repairs)
@@ -247,27 +246,27 @@ class BatchWorker:
         return finished
 
     def _stopped_with_agent(self, batch: Batch) -> bool:
-        """Whether its agent was stopped after it was asked to start, or deleted; it is stopped then. The listing by
-        which a stop of the agent finds its batches may not have shown this one."""
+        """Stop the batch if its agent was stopped after the batch was asked to start, or deleted; whether it was. The
+        listing by which a stop of the agent finds its batches may not have shown this one."""
         agent = self.services.agents.get(batch.account_id, batch.agent_id)
         gone = agent is None or agent.deleted_at is not None
         if agent is not None and not gone and not is_stopped(agent, batch.start_asked_at):
             return False
         counts, reason = counts_of(self.services, batch), f"agent {'deleted' if gone else 'stopped'}"
 
-        def apply(current: Batch) -> Batch:
+        def transition(current: Batch) -> Batch:
             covered = gone or current.start_asked_at == batch.start_asked_at
             return current.stop(self.services.now(), reason, counts) if covered and current.is_stoppable else current
 
-        self._update(batch, apply)
+        self._update(batch, transition)
         return True
 
     def _find_left_behind(
         self, batch: Batch, taken_row: int, seconds_left: Callable[[], float], repairs: Counter[BatchRepair]
     ) -> bool:
-        """Contacts whose turn was taken and that are still untouched wait in the queue from now on.
+        """Queue again the contacts that were dispatched and have not started.
 
-        Rows taken since the look before are left for the next one: their dial may be on its way.
+        Rows dispatched since the previous audit are left for the next one: their dial may be on its way.
         """
         now = self.services.now()
         if batch.checked_at is not None and now < batch.checked_at + LEFT_BEHIND:
@@ -283,16 +282,15 @@ class BatchWorker:
                 break
         finished = row >= up_to
 
-        def apply(current: Batch) -> Batch:
+        def transition(current: Batch) -> Batch:
             checked = replace(current, audit_from=row)
             return replace(checked, audited_to=taken_row, checked_at=now) if finished else checked
 
-        self._update(batch, apply)
+        self._update(batch, transition)
         return finished
 
     def _queue_left_behind(self, batch: Batch, contacts: list[Execution], repairs: Counter[BatchRepair]) -> None:
-        """The turn of these contacts was taken: those to which nothing has happened since wait in the queue from now
-        on, unless they are in the delayed set."""
+        """Of contacts that were dispatched, queue those that have not started, unless they are in the delayed set."""
         not_started = [delayed_call(one) for one in contacts if one.is_not_started]
         for entry in self.services.delayed.absent(batch.id, not_started):
             if self.services.queue.enqueue(batch.agent_id, entry):
@@ -326,7 +324,7 @@ class BatchWorker:
         return True
 
     def _recount_some(self, batch: Batch, recount: Recount, repairs: Counter[BatchRepair]) -> Recount:
-        """Count the next contacts. Each of them that waits must stand where it is looked for."""
+        """Count the next contacts, and repair the queue and delayed entries of those that wait."""
         rows = range(recount.row + 1, min(recount.row + ROWS_AT_ONCE, batch.valid) + 1)
         contacts = self.services.executions.read([contact_id(batch.id, one) for one in rows])
         checked = [one for one in contacts if one.row is not None and one.row <= batch.audit_from]
@@ -389,7 +387,7 @@ class BatchWorker:
         return self._leave_queue(batch)
 
     def _leave_queue(self, batch: Batch) -> bool:
-        """Nobody of it waits any more."""
+        """None of its contacts waits any more."""
         self.services.queue.leave(batch.agent_id, batch.id)
         self.services.delayed.clear(batch.id)
         self._update(batch, lambda current: replace(current, cleared=True))
@@ -474,7 +472,7 @@ class BatchWorker:
     # ---- its results -----------------------------------------------------------------------------------------------
 
     def _results(self, batch: Batch) -> bool:
-        """Write the results file, as things stand now."""
+        """Write the results file from the contacts as they are now."""
         now = self.services.now()
         with self.services.files.writing(contacts_key(batch.account_id, batch.id, "results")) as write:
             for line in self.result_lines(batch):

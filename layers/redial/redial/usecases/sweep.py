@@ -1,12 +1,12 @@
 """The safety net: every minute, everything that should have moved by now and has not.
 
-Every open execution has a `due_at`. What is overdue the sweeper does again (all of it is safe to repeat) and moves
-`due_at` on: a timer that was never made or never fired, a dial whose answer was not recorded, a call without callbacks,
-events that wait for delivery, a line whose call is over, a queue that does not agree with its calls.
+Every open execution has a `due_at`. The sweeper repeats what is overdue (every step is idempotent) and moves `due_at`
+on: a timer that was never set or never fired, a dial whose answer was not recorded, a call without callbacks, events
+that wait for delivery, a line whose call is over, a queue that disagrees with its calls.
 
     the minute's run ──► lines, then the shards of the due index, then queue checks; at most `limit` items of the shards
        │    └─ what is left of a shard ──► a worker for that shard, which works until it is done or its time is up,
-       │                                    and then has itself invoked again
+       │                                    and then invokes itself again
        └─ calls to ask about ──► small chunks, each an invocation of its own
 
 The run and its workers never wait for a carrier, so a slow one delays only its own answers.
@@ -33,27 +33,26 @@ from redial.usecases.stop import unless_stopped
 from redial.usecases.update import Updated, save, update
 
 LONGEST_CALL = timedelta(hours=25)
-"""No carrier keeps a call up longer (Twilio's TimeLimit ends at 24 hours): one still unaccounted for is lost."""
+"""No carrier keeps a call up longer: one that is still unaccounted for is lost."""
 CALL_OVER_GRACE = timedelta(minutes=15)
 """How long after a call's latest possible end the carrier's "no such call" is not yet believed."""
 LINE_GRACE = timedelta(minutes=2)
 """How long a line is held before its holder is checked. Longer than dial can run (60 s) between line and claim."""
 SECONDS_TO_SPARE = 15.0
-"""With less time left no further item is begun."""
+"""With less time left no further item is started."""
 SECONDS_FOR_A_QUESTION = 25.0
-"""With less time left the carrier is asked nothing more: one request to it takes up to 10 s, and then its answer is
-stored."""
+"""With less time left the carrier is not asked again: one request takes up to 10 s, and then its answer is stored."""
 PAGE = 100
 """Items that are read together."""
 
 WORKER_LEASE = timedelta(minutes=2)
 """How long a worker holds its shard: longer than one invocation runs, and than the next takes to start."""
 MOST_HOPS = 20
-"""How often a worker may have itself invoked again; what is left then is for the next minute's run."""
+"""How often a worker may invoke itself again; the next minute's run takes up the rest."""
 ASKS_IN_CHUNK = 10
-"""Calls whose id is known in one chunk: one request to the carrier for each."""
+"""Calls with a known id in one chunk: one request to the carrier for each."""
 FINDS_IN_CHUNK = 3
-"""Calls to be searched for in one chunk: one search may take several requests."""
+"""Calls to search for in one chunk: one search may take several requests."""
 CHUNKS_OF_RUN = 25
 """Most chunks of questions that the minute's run hands out: the account's concurrency is shared with all else."""
 CHUNKS_OF_WORKER = 4
@@ -67,10 +66,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class SweepReport:
-    """What one invocation did: items looked at, repairs by kind, executions before and after what the carrier said of
-    them, items that raised, and whether it stopped before the end.
+    """What one invocation did: items checked, repairs by kind, executions before and after the carrier's answer, items
+    that raised, and whether it stopped before the end.
 
-    `lines_in_use` and `calls_waiting` are what the minute's run counted; None where nothing was counted.
+    `lines_in_use` and `calls_waiting`: the minute's run counted them; None for other runs.
     """
 
     looked_at: int = 0
@@ -84,10 +83,10 @@ class SweepReport:
 
 @dataclass
 class _Run:
-    """One invocation: its time, how many chunks of questions and items it has left, and what it has read once.
+    """One invocation: its time, how many chunks of questions and items it has left, and what it has read already.
 
-    `to_fill`: agents with calls that wait in their queue. `asks` and `finds`: executions whose call is to be asked
-    about by its id, or searched for.
+    `to_dispatch`: agents with calls in their queue. `asks` and `finds`: executions whose call the carrier is to be asked
+    for by its id, or has to be searched for.
     """
 
     seconds_left: Callable[[], float]
@@ -97,7 +96,7 @@ class _Run:
     agents: dict[tuple[str, str], Agent | None] = field(default_factory=dict)
     queues: dict[str, bool] = field(default_factory=dict)
     holders: dict[tuple[str, int], set[str]] = field(default_factory=dict)
-    to_fill: dict[str, Agent] = field(default_factory=dict)
+    to_dispatch: dict[str, Agent] = field(default_factory=dict)
     asks: list[str] = field(default_factory=list)
     finds: list[str] = field(default_factory=list)
 
@@ -111,8 +110,8 @@ class _Run:
         """The chunks."""
         return [*_in_pieces(self.asks, ASKS_IN_CHUNK), *_in_pieces(self.finds, FINDS_IN_CHUNK)]
 
-    def has_room_for(self, execution: Execution) -> bool:
-        """Whether one more question about that execution still fits into the chunks."""
+    def fits(self, execution: Execution) -> bool:
+        """Whether one more question about that execution fits into the chunks."""
         searched = execution.state.attempt.call_id is None
         asks, finds = len(self.asks) + (not searched), len(self.finds) + searched
         return -(-asks // ASKS_IN_CHUNK) + -(-finds // FINDS_IN_CHUNK) <= self.chunks
@@ -128,8 +127,7 @@ class Sweeper:
         """The minute's run: lines, all shards of the due index beginning with `first_shard`, then queue checks.
 
         After `limit` items of the shards, or when time runs short, each shard with anything left is handed to a worker.
-        Shards that a worker holds already are left to it. An item that raises is logged and counted, and the others go
-        on.
+        Shards that a worker holds are left to it. An item that raises is logged and counted; the others go on.
         """
         run = _Run(seconds_left, CHUNKS_OF_RUN)
         watched = list(self.services.due_items.watched())
@@ -260,7 +258,7 @@ class Sweeper:
         """Hand out the questions; then start calls that wait in the queues that were looked at."""
         for chunk in run.questions():
             self.services.invoker.ask(chunk)
-        for agent in run.to_fill.values():
+        for agent in run.to_dispatch.values():
             for shard in range(shards(agent)):
                 if run.is_out_of_time():
                     return  # the agent's lines are checked within minutes
@@ -291,13 +289,13 @@ class Sweeper:
         question = state.is_live or (
             state.claimed_at is not None and state.is_dialling and now >= state.claimed_at + CLAIM_GRACE
         )
-        if question and not run.has_room_for(execution):
+        if question and not run.fits(execution):
             return  # it stays overdue, and the next run meets it first
         if state.is_waiting:
             self._wake(execution, absent, run, now)
         self._redeliver(execution, run.report, now)
         save(self.services.executions, execution, now)
-        if question:  # only whoever has moved it on hands it out
+        if question:  # only the run that moved it on asks
             (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)
 
     def _wake(self, execution: Execution, absent: set[str], run: _Run, now: datetime) -> None:
@@ -312,7 +310,7 @@ class Sweeper:
                 self.services.queue.enqueue(agent.agent_id, queued_call(execution))
                 dialled_before = execution.delivery.settled > 0  # dial delivers the first event
                 run.report.repairs[Repair.QUEUE_ENTRY_LOST if dialled_before else Repair.DIAL_LOST] += 1
-            run.to_fill[agent.agent_id] = agent
+            run.to_dispatch[agent.agent_id] = agent
         elif state.timer[1] > now:
             self.services.timers.schedule_dial(execution.id, number, state.timer[0], state.timer[1], now)
             run.report.repairs[Repair.TIMER_SET] += 1
@@ -321,7 +319,7 @@ class Sweeper:
             run.report.repairs[Repair.TIMER_MISSED] += 1
 
     def _holds_line(self, execution: Execution, agent: Agent, run: _Run) -> bool:
-        """Whether it has been given a line: then it has left the queue, and the check of the lines looks after it."""
+        """Whether it was given a line: then it has left the queue, and the check of the lines finds it."""
         for shard in range(shards(agent)):
             if (agent.agent_id, shard) not in run.holders:
                 run.holders[agent.agent_id, shard] = set(self.services.lines.holders(agent.agent_id, shard))
@@ -329,16 +327,16 @@ class Sweeper:
                 return True
         return False
 
-    def _redeliver(self, execution: Execution, swept: SweepReport, now: datetime) -> None:
+    def _redeliver(self, execution: Execution, report: SweepReport, now: datetime) -> None:
         delivery = execution.delivery
         if not execution.pending():
             return
         if delivery.next_try_at is not None and delivery.next_try_at > now:
             self.services.timers.schedule_delivery(execution.id, execution.version, delivery.next_try_at, now)
-            swept.repairs[Repair.REDELIVERY_SET] += 1
+            report.repairs[Repair.REDELIVERY_SET] += 1
         elif delivery.may_send(None, now):
             self.services.invoker.deliver(execution.id, None)
-            swept.repairs[Repair.DELIVERY_LOST] += 1
+            report.repairs[Repair.DELIVERY_LOST] += 1
 
     # ---- questions to the carrier -----------------------------------------------------------------------------------
 
@@ -391,7 +389,7 @@ class Sweeper:
         return report, "the carrier has no call for this attempt" if report is None and is_late else None
 
     def _store(
-        self, execution: Execution, report: CallReport | None, lost: str | None, swept: SweepReport, now: datetime
+        self, execution: Execution, report: CallReport | None, lost: str | None, done: SweepReport, now: datetime
     ) -> None:
         lease_id = f"sweep-{self.services.new_id()[:8]}"
         number = execution.state.attempt.number
@@ -405,13 +403,13 @@ class Sweeper:
 
         updated = update(self.services, execution.id, transition, now, lease_id=lease_id)
         if updated is not None and updated.after is not updated.before:
-            swept.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
-            swept.changes.append(updated)
+            done.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
+            done.changes.append(updated)
 
     # ---- batches --------------------------------------------------------------------------------------------------
 
-    def _batch(self, batch_id: str, swept: SweepReport) -> None:
-        """Have it carried on, and its events delivered."""
+    def _batch(self, batch_id: str, report: SweepReport) -> None:
+        """Re-invoke overdue batch work and deliveries."""
         now = self.services.now()
         batch = self.services.batches.get(batch_id)
         if batch is None or batch.due_at is None or batch.due_at > now:
@@ -420,24 +418,24 @@ class Sweeper:
         if work is not None:
             self.services.invoker.batch(batch_id)
             if work not in (BatchWork.AUDIT, BatchWork.DELETE_AGAIN):  # these two come by themselves
-                swept.repairs[Repair.BATCH_LOST] += 1
+                report.repairs[Repair.BATCH_LOST] += 1
         elif batch.start_at is not None and not batch.is_over and batch.timer is not None:
             self.services.timers.schedule_batch_run(batch_id, "start", batch.timer, batch.start_at, now)
         if batch.pending():
             delivery = batch.delivery
             if delivery.next_try_at is not None and delivery.next_try_at > now:
                 self.services.timers.schedule_delivery(batch_id, batch.version, delivery.next_try_at, now)
-                swept.repairs[Repair.REDELIVERY_SET] += 1
+                report.repairs[Repair.REDELIVERY_SET] += 1
             elif delivery.may_send(None, now):
                 self.services.invoker.deliver(batch_id, None)
-                swept.repairs[Repair.DELIVERY_LOST] += 1
+                report.repairs[Repair.DELIVERY_LOST] += 1
         save(self.services.batches, batch, now)
 
     # ---- lines ----------------------------------------------------------------------------------------------------
 
     def _lines(self, agent_id: str, shard: int, run: _Run) -> None:
-        """Free the lines of calls that are over, or that never became calls; dial those that were given one and never
-        dialled; then start calls that wait."""
+        """Free the lines of calls that are over, or that never became calls; dial those that were given a line and were
+        never dialled; then dispatch queued calls."""
         now = self.services.now()
         owner = self.services.lines.owner(agent_id, shard)
         agent = self._agent(owner, agent_id, run) if owner is not None else None
@@ -463,10 +461,10 @@ class Sweeper:
             dispatch(self.services, agent, (shard,), now)
         self.services.lines.recheck_at(agent_id, shard, now + LINES_CHECK, queue_empty=not run.queues[agent_id])
 
-    def _check_front(self, agent_id: str, swept: SweepReport) -> bool:
+    def _check_front(self, agent_id: str, report: SweepReport) -> bool:
         """Drop entries of calls that are gone or over from the front of the queue; whether anything waits in it.
 
-        A call that is being dialled is left in: it may be put off, and wait in the same place again.
+        The entry of a call that is being dialled stays: the call may be deferred to the same place in the queue.
         """
         queue = self.services.queue.front(agent_id)
         found = {one.id: one for one in self.services.executions.read([one.execution_id for one in queue.calls])}
@@ -475,7 +473,7 @@ class Sweeper:
             state = None if execution is None else execution.state
             if state is None or state.is_final or state.is_live or state.attempt.number > entry.attempt:
                 self.services.queue.dequeue(agent_id, entry)
-                swept.repairs[Repair.QUEUE_ENTRY_STALE] += 1
+                report.repairs[Repair.QUEUE_ENTRY_STALE] += 1
         return bool(queue.calls or queue.batches)
 
 
