@@ -222,7 +222,7 @@ class BatchWorker:
         return current.run(now)
 
     def _audit(self, batch: Batch, seconds_left: Callable[[], float], repairs: Counter[BatchRepair]) -> bool:
-        """Audit a running batch: its queue entry, contacts left behind, its delayed set, free lines, its counts, its end."""
+        """Audit a running batch: queue entry, contacts left behind, delayed set, free lines, counts, end."""
         if self._stopped_with_agent(batch):
             return True
         now = self.services.now()

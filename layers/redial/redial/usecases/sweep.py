@@ -85,7 +85,7 @@ class SweepReport:
 class _Run:
     """One invocation: its time, how many chunks of questions and items it has left, and what it has read already.
 
-    `to_dispatch`: agents with calls in their queue. `asks` and `finds`: executions whose call the carrier is to be asked
+    `to_dispatch`: agents with queued calls. `asks` and `finds`: executions whose call the carrier is to be asked
     for by its id, or has to be searched for.
     """
 
