@@ -30,7 +30,7 @@ from local.aws import OutsideRequest
 from local.http_server import send
 from local.lambda_functions import Function, Invocation
 from local.stack import INBOX_NAME, SWEEPER, LocalStack
-from redial.runtime import wiring
+from redial.runtime import services
 
 NOON = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
 USER_DATA = {"note": "x" * 188}
@@ -181,7 +181,7 @@ class Bench:
         assert boto3.DEFAULT_SESSION is not None
         boto3.DEFAULT_SESSION.events.register("before-call.dynamodb", meter.before)
         boto3.DEFAULT_SESSION.events.register("after-call.dynamodb", meter.after)
-        wiring.reset()
+        services.reset()
         stack.aws.hooks.append(self._count_request)
 
     @contextmanager
@@ -197,15 +197,11 @@ class Bench:
             yield
         finally:
             for module, handler in zip(modules, handlers, strict=True):
-                module.handler, module.wiring = handler, wiring
+                module.handler = handler
 
     def new_processes(self) -> None:
-        """Give every function a world of its own, in which nothing has been read yet."""
-        specification = importlib.util.find_spec(wiring.__name__)
-        assert specification is not None and specification.loader is not None
-        for module in self._functions:
-            module.wiring = importlib.util.module_from_spec(specification)
-            specification.loader.exec_module(module.wiring)
+        """As if every process had been replaced: each function gets a new container, in which nothing was read yet."""
+        services.services_of.cache_clear()
 
     def agent(self, **config: Any) -> str:
         """A new agent that has made one call, for its first call also makes the item of its lines."""

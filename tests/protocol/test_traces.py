@@ -91,7 +91,7 @@ def _line_of_another() -> Any:
     call = Dialler._call
 
     def without(self: Dialler, execution: Execution, agent: Any, batch: Any, shard: int, lease: str) -> Any:
-        self.lines.release(agent.agent_id, shard, execution.id, execution.state.attempt.number)
+        self.services.lines.release(agent.agent_id, shard, execution.id, execution.state.attempt.number)
         return call(self, execution, agent, batch, shard, lease)
 
     return mock.patch.object(Dialler, "_call", without)

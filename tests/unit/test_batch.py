@@ -72,7 +72,7 @@ def test_a_batch_scheduled_while_its_file_is_read_is_not_processed_afterwards() 
         (read(), None),
         (read().schedule(TEN + minutes(10), False, TEN + minutes(2)), None),
         (created(start=True).processed(3, 3, TEN), "start"),
-        (running(), "check"),
+        (running(), "audit"),
         (replace(running(), results_wanted=True), "results"),
         (running().stop(TEN, "stopped by request", {}), "clear"),
         (replace(running().stop(TEN, "", {}), cleared=True), None),
