@@ -28,6 +28,7 @@ from redial.adapters.dynamodb.idempotency import REMEMBERED
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.domain.agent import Account, Agent, ApiKey
 from redial.domain.batch import Batch, contact, contact_id
+from redial.domain.decision import stopped
 from redial.domain.delivery import Delivery
 from redial.domain.execution import Execution
 from redial.domain.outcome import Unknown
@@ -155,7 +156,7 @@ class ExecutionStore(_Machine):
         stored = self.model[data.draw(st.sampled_from(sorted(self.model)))]
         changed = replace(stored, version=stored.version - back)
         if stored.state.is_waiting and step == "stop":
-            changed = changed.stop(now, "stopped by request")
+            changed = changed.end(now, stopped("stopped by request"))
         elif stored.state.is_waiting and step == "claim":
             changed = changed.claim(now, CALLER_ID, 3, f"{now:%M}{back}")
         elif step == "give up":

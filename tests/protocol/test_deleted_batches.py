@@ -11,6 +11,7 @@ import pytest
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.domain.batch import TOMBSTONE_LIFE, WORK_LEASE, Batch, contact, contact_id
+from redial.domain.decision import opens, waits
 from redial.domain.execution import Execution
 from redial.domain.queue import QueuedCall
 from redial.wire.stored_batch import decode
@@ -159,7 +160,9 @@ def test_a_queue_entry_does_not_outlive_its_execution(world: World) -> None:
         queued_at_removal[execution.id] = any(execution.id in item["sk"] for item in world.items("Q#"))
         remove(self, execution)
 
-    queued = waiting.move(world.now, world.now, "test").queue(world.now, "waiting for a line")
+    queued = waiting.defer(world.now, opens(world.now, "test", delayed=True)).defer(
+        world.now, waits("waiting for a line")
+    )
     services = table_services(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
     saved = services.executions.save(queued.with_due(world.now))
     entry = QueuedCall(saved.id, 1, False, saved.state.queued_at or world.now)

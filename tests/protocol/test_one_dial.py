@@ -179,6 +179,6 @@ def test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_claimed_attempt(
         return {read.id: (1, TEN)}
 
     world.lines.holders.side_effect = claimed_meanwhile
-    world.dialler.dial(read.id, 1, "mine", line=0)
+    world.dialler.dial(read.id, 1, "mine", line_shard=0)
     world.lines.release.assert_not_called()
     assert world.placed == []

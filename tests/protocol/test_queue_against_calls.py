@@ -6,6 +6,7 @@ from unittest import mock
 
 import pytest
 
+from redial.domain.decision import stopped
 from redial.domain.execution import QUEUE_CHECK, Execution
 from redial.domain.queue import LINES_CHECK, QueuedCall
 from redial.domain.repair import Repair
@@ -113,7 +114,7 @@ def test_an_entry_of_a_call_that_does_not_wait_is_dropped(kind: str, repairs: li
         now, (one,) = world.now, ids(1)
         made = Execution(one, "local", story.agent_id, now, "+12125550199").begin(now, now + timedelta(hours=2))
         if kind == "final":
-            services.executions.create(told(made.stop(now, "asked for"), now))
+            services.executions.create(told(made.end(now, stopped("asked for")), now))
         elif kind == "later attempt":
             services.executions.create(told(made, now))
         stale = QueuedCall(one, 0 if kind == "later attempt" else 1, False, now)

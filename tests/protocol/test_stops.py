@@ -13,6 +13,7 @@ from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.execution import Execution
 from redial.domain.status import Status
+from redial.usecases import dispatch
 from redial.usecases.circuit_breaker import CircuitBreaker
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults

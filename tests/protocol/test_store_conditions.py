@@ -11,6 +11,7 @@ from moto import mock_aws
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.domain.batch import Batch
 from redial.domain.circuit import Circuit
+from redial.domain.decision import stopped
 from redial.domain.execution import Execution
 from redial.domain.queue import BatchQueueEntry, QueuedCall
 from redial.ports import IdempotentRequest, StaleVersion
@@ -65,7 +66,7 @@ def stored(executions: DynamoExecutions) -> Execution:
 def test_an_execution_is_saved_over_the_version_that_was_read(executions: DynamoExecutions, stored: Execution) -> None:
     executions.save(stored.claim(TEN, CALLER_ID, 0, "one"))
     with pytest.raises(StaleVersion):
-        executions.save(stored.stop(TEN, "stopped by request"))
+        executions.save(stored.end(TEN, stopped("stopped by request")))
 
 
 def test_of_two_claims_one_wins(executions: DynamoExecutions, stored: Execution) -> None:

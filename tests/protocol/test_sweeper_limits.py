@@ -7,6 +7,7 @@ from unittest import mock
 
 import pytest
 
+from redial.domain.decision import stopped
 from redial.domain.execution import Execution
 from redial.domain.queue import Queue
 from redial.domain.status import Status
@@ -156,7 +157,7 @@ def test_a_worker_leaves_a_shard_that_another_holds() -> None:
 
 def test_the_line_of_a_call_that_is_over_is_freed() -> None:
     """The function that was to free it is gone."""
-    over = told(queued().stop(TEN, "stopped by request"))
+    over = told(queued().end(TEN, stopped("stopped by request")))
     world = World({})
     world.stored[over.id] = over
     everything = world.everything

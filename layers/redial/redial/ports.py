@@ -78,8 +78,8 @@ class Executions(Protocol):
 
 @dataclass(frozen=True)
 class Counted:
-    """A batch's contacts by status, {status: count} without zeros. `position` names the stream records counted so far: it
-    changes with each of them."""
+    """A batch's contacts by status, {status: count} without zeros. `position` names the stream records counted so far;
+    each changes it."""
 
     counts: dict[str, int]
     position: str

@@ -76,8 +76,8 @@ class Change:
     `line_shard`: of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated;
     `since`: when the first of them was made (None: `at`).
     `ended`: on a final status, why no attempt follows; None where a retry does. `claim_id`: who claimed. `delayed`: a
-    contact that waits in its batch's delayed set. `lost`: on a final status, the call was given up without a report of
-    the carrier. A `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call.
+    contact that waits in its batch's delayed set. `lost`: on a final status, no report of the carrier was found. A
+    `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call.
     `gates`: what the gates decided, see `domain.decision.record`. `newer`: see `Execution`.
     """
 

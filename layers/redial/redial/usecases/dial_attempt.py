@@ -88,11 +88,11 @@ class Dialler:
         """
         if at is not None:
             _sleep_until(self.services, at)
-        return _Dial(self.services, attempt, lease_id, line_shard, at, delayed_at).run(execution_id)
+        return Dial(self.services, attempt, lease_id, line_shard, at, delayed_at).run(execution_id)
 
 
 @dataclass
-class _Dial:
+class Dial:
     """One invocation. `line_shard`: the shard of the line that the attempt holds, as far as is known here; `start_at`:
     the start that its batch's rate gives it."""
 
@@ -188,7 +188,7 @@ class _Dial:
         if self.start_at is not None and self.start_at > now:
             _sleep_until(self.services, self.start_at)
             return None
-        report = self._call(execution, agent, batch, shard, decisions)
+        report = self.claim_and_call(execution, agent, batch, shard, decisions)
         if batch is not None and batch.calls_per_second is not None:
             dispatch_all(self.services, agent, self.services.now())  # a start starts the next one
         return report
@@ -304,7 +304,7 @@ class _Dial:
 
     # ---- from the claim to the record -----------------------------------------------------------------------------
 
-    def _call(
+    def claim_and_call(
         self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, decisions: tuple[Decision, ...]
     ) -> DialReport:
         """Unless the carrier fails for all calls: claim, call once, record the answer, and then tell the circuit.
