@@ -119,55 +119,57 @@ MUTANTS = (
     Mutant(
         "The carrier is asked before the claim is stored",
         "usecases/dial_attempt.py",
-        "        claim = execution.claim(now, caller, shard, claim_id=lease_id).lease_delivery(lease_id, now)\n",
-        "        claim = execution.claim(now, caller, shard, claim_id=lease_id).lease_delivery(lease_id, now)\n"
-        "        early = carrier.place(call_request(claim, agent, self.callback_url))\n"
-        "        carrier = type('Asked', (), {'place': lambda self, request: early})()\n",
+        "        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
+        "        early = carrier.place(call_request(services, claim, agent))\n        carrier = type('Asked', (), {'place': lambda self, request: early})()\n        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
         "tests/protocol/test_one_dial.py::test_the_claim_is_stored_before_the_carrier_is_asked",
+    ),
+    Mutant(
+        "A claim does not say what the gates decided",
+        "usecases/dial_attempt.py",
+        "self.lease_id, (*decisions, Decision(Gate.CARRIER)))",
+        "self.lease_id)",
+        "tests/protocol/test_one_dial.py::test_a_claim_holds_every_gates_decision",
     ),
     Mutant(
         "All invocations claim with the same token",
         "usecases/dial_attempt.py",
-        "claim_id=lease_id)",
-        'token="dial")',
+        "caller, shard, self.lease_id, (",
+        "caller, shard, 'dial', (",
         "tests/protocol/test_one_dial.py::test_each_invocation_claims_with_a_token_of_its_own",
     ),
     Mutant(
         "Any claim counts as the invocation's own",
         "usecases/dial_attempt.py",
-        "return stored if claimed_by[-1:] == [lease_id] and waits and in_time else None",
-        "return stored if claimed_by and waits and in_time else None",
+        "if claimed_by[-1:] != [self.lease_id] or not waits_for_dial or not in_time:",
+        "if not claimed_by or not waits_for_dial or not in_time:",
         "tests/protocol/test_answers_are_kept.py::test_a_claim_of_another_invocation_is_left_alone",
     ),
     Mutant(
         "A claim of minutes ago is still dialled by the one who made it",
         "usecases/dial_attempt.py",
-        "return stored if claimed_by[-1:] == [lease_id] and waits and in_time else None",
-        "return stored if claimed_by[-1:] == [lease_id] and waits else None",
+        "if claimed_by[-1:] != [self.lease_id] or not waits_for_dial or not in_time:",
+        "if claimed_by[-1:] != [self.lease_id] or not waits_for_dial:",
         "tests/protocol/test_one_dial.py::test_a_claim_that_is_too_old_is_left_to_the_sweeper",
     ),
     Mutant(
         "The circuit is told before the answer is stored",
         "usecases/dial_attempt.py",
-        "        result = carrier.place(call_request(self.services, claimed, agent))\n",
-        "        result = carrier.place(call_request(self.services, claimed, agent))\n"
-        "        CircuitBreaker(self.services.circuits, self.services.now).record(\n"
-        "            claimed.account_id, claimed.provider, result, admission.probing\n"
-        "        )\n",
+        "        result = carrier.place(call_request(services, claimed, agent))\n",
+        "        result = carrier.place(call_request(services, claimed, agent))\n        breaker.record(claimed.account_id, claimed.provider, result, admission.probing)\n",
         "tests/protocol/test_answers_are_kept.py::test_the_carriers_answer_is_stored_before_the_circuit_is_told",
     ),
     Mutant(
         "A call is dialled before its time",
         "usecases/dial_attempt.py",
-        "        if due is None or due > now:\n            if line is not None and",
-        "        if due is None:\n            if line is not None and",
+        "        if due is None or due > now:\n            if self.line_shard",
+        "        if due is None:\n            if self.line_shard",
         "tests/protocol/test_one_dial.py::test_a_dial_that_comes_before_its_time_leaves",
     ),
     Mutant(
         "What follows from an answer is left out where the answer to its record is lost",
         "usecases/dial_attempt.py",
-        "if after is not None:  # what follows",
-        "if after is not None and after is not before:  # what follows",
+        "        if updated is not None:  # since the claim",
+        "        if updated is not None and updated.after is not updated.before:  # since the claim",
         "tests/protocol/test_answers_are_kept.py"
         "::test_what_follows_from_an_answer_follows_also_where_the_answer_to_its_record_is_lost",
     ),
@@ -326,22 +328,22 @@ MUTANTS = (
     Mutant(
         "A line that was acquired again is given away",
         "usecases/dial_attempt.py",
-        "release_line(self.services, agent, shard, execution.id, number, now, acquired_at)",
-        "release_line(self.services, agent, shard, execution.id, number, now, None)",
+        "release_line(self.services, agent, shard, execution.id, self.attempt, now, acquired_at)",
+        "release_line(self.services, agent, shard, execution.id, self.attempt, now, None)",
         "tests/protocol/test_lines_are_kept.py::test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away",
     ),
     Mutant(
         "A dial that finds the limit lowered frees its line without a save",
         "usecases/dial_attempt.py",
-        "            if waiting is not execution or acquired_at is not None:\n",
-        "            if waiting is not execution:\n",
+        "        if waiting is not execution or acquired_at is not None:\n",
+        "        if waiting is not execution:\n",
         "tests/protocol/test_one_dial.py::test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_claimed_attempt",
     ),
     Mutant(
         "A long wait for the carrier keeps its line",
         "domain/execution.py",
-        "state.attempt.line_shard if keeps_line else None)",
-        "state.attempt.line_shard)",
+        "state.attempt.line_shard if keeps_line else None\n",
+        "state.attempt.line_shard\n",
         "tests/protocol/test_lines_are_kept.py"
         "::test_a_call_that_the_carrier_puts_off_for_long_gives_its_line_up_and_takes_one_again",
     ),
@@ -384,21 +386,20 @@ MUTANTS = (
     Mutant(
         "Dial judges by the agent as it was before the line",
         "usecases/dial_attempt.py",
-        "        shard = self._take_line(execution, known, held, now)\n"
-        "        agent = self.services.agents.get(execution.account_id, execution.agent_id)\n",
-        "        shard = self._take_line(execution, known, held, now)\n        agent = known\n",
+        "        shard = self._acquire(execution, cached, kept, now)\n        agent = self.services.agents.get(execution.account_id, execution.agent_id)\n",
+        "        shard = self._acquire(execution, cached, kept, now)\n        agent = cached\n",
         "tests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
     ),
     Mutant(
         "Dial does not ask whether the batch was stopped",
-        "usecases/stop.py",
+        "domain/gates.py",
         "        if not batch.may_dial:\n",
         "        if batch.deleted_at is not None:\n",
         "tests/protocol/test_one_dial.py::test_a_batchs_contact_is_dialled_only_while_its_batch_runs",
     ),
     Mutant(
         "A batch counts from its upload where its agent was stopped",
-        "usecases/stop.py",
+        "domain/gates.py",
         "asked_at = batch.start_asked_at",
         "asked_at = batch.created_at",
         "tests/protocol/test_stops.py"
@@ -427,9 +428,9 @@ MUTANTS = (
     ),
     Mutant(
         "A paused batch's contacts are dialled",
-        "usecases/dial_attempt.py",
-        "        if batch.paused:\n",
-        "        if batch.paused and batch.deleted_at is not None:\n",
+        "domain/gates.py",
+        "    if facts.batch is not None and facts.batch.paused:\n",
+        "    if facts.batch is not None and facts.batch.deleted_at is not None:\n",
         "tests/protocol/test_one_dial.py::test_a_batchs_contact_is_dialled_only_while_its_batch_runs",
     ),
     # ---- the delayed set ---------------------------------------------------------------------------------------------
@@ -914,17 +915,17 @@ MUTANTS = (
     Mutant(
         "A question that has no place is dropped for this time",
         "usecases/sweep.py",
-        "        if question and not run.has_room_for(execution):\n            return  #",
-        "        if question and not run.has_room_for(execution):\n            question = False  #",
+        "        if question and not run.fits(execution):\n            return  #",
+        "        if question and not run.fits(execution):\n            question = False  #",
         "tests/protocol/test_sweeper_limits.py::test_a_call_for_which_there_is_no_question_left_stays_overdue",
     ),
     Mutant(
         "Two sweepers ask about one call",
         "usecases/sweep.py",
         "        save(self.services.executions, execution, now)\n"
-        "        if question:  # only whoever has moved it on hands it out\n"
+        "        if question:  # only the run that moved it on asks\n"
         "            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)\n",
-        "        if question:  # only whoever has moved it on hands it out\n"
+        "        if question:  # only the run that moved it on asks\n"
         "            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)\n"
         "        save(self.services.executions, execution, now)\n",
         "tests/protocol/test_sweeper_limits.py::test_of_two_sweepers_that_meet_a_call_one_asks_about_it",

@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 
 from redial.domain.batch import Batch, contact
+from redial.domain.decision import Gate, Verdict, recorded
 from redial.domain.execution import Execution, Marker
 from redial.domain.outcome import Accepted, DialResult
 from redial.domain.queue import Queue
@@ -85,6 +86,15 @@ def test_the_claim_is_stored_before_the_carrier_is_asked() -> None:
     world.dial()
     assert [one.state.is_dialling for one in world.when_placed] == [True]
     assert world.execution.state.attempt.call_id == call_id(1)
+
+
+def test_a_claim_holds_every_gates_decision() -> None:
+    world = World(queued())
+    world.dial()
+    (placed,) = world.when_placed
+    decisions = list(recorded(placed.changes[-1].gates))
+    assert [gate for gate, _, _ in decisions] == list(Gate)
+    assert {verdict for _, verdict, _ in decisions} == {Verdict.ALLOW}
 
 
 def test_each_invocation_claims_with_a_token_of_its_own() -> None:
