@@ -10,7 +10,6 @@ again what functions remember for seconds.
 """
 
 import importlib
-import importlib.util
 import json
 import re
 import tempfile
@@ -172,7 +171,6 @@ class Bench:
         self._call_of: dict[str, str] = {}
         self._until: dict[str, datetime] = {}
         self._nobodys: Counter[str] = Counter()
-        self._functions: list[Any] = []
         self._client = stack.aws.client("dynamodb")  # made before the session below, whose clients are metered
         (table,) = stack.template.tables()
         self._table: str = table.definition["TableName"]
@@ -191,7 +189,6 @@ class Bench:
         handlers = [module.handler for module in modules]
         for module, handler in zip(modules, handlers, strict=True):
             module.handler = self._counted(handler)
-        self._functions = modules
         self.new_processes()
         try:
             yield

@@ -109,15 +109,15 @@ def _delivery_edge(before: Any, after: Any) -> Iterator[str]:
     old, new = before.item, after.item
     if new.last > old.last:
         yield "delivery: event"
-    if new.lease_id not in (-1, old.lease_id):
-        held = old.lease_id >= 0 and before.at[old.lease_id] != "idle"
-        yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease_id >= 0 else 'free'}"
+    if new.lease not in (-1, old.lease):
+        held = old.lease >= 0 and before.at[old.lease] != "idle"
+        yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease >= 0 else 'free'}"
     if new.replaying - old.replaying:
         yield "delivery: replay"
     elif new.settled > old.settled or new.replaying < old.replaying or new.undelivered != old.undelivered:
         settled = {*range(old.settled + 1, new.settled + 1), *(old.replaying - new.replaying)}
-        yield _settled(old.lease_id >= 0, settled <= after.taken | new.undelivered)
-    if old.lease_id >= 0 and new.lease_id < 0:
+        yield _settled(old.lease >= 0, settled <= after.taken | new.undelivered)
+    if old.lease >= 0 and new.lease < 0:
         yield f"delivery: lease released, {'more to send' if pending(new) else 'all sent'}"
 
 

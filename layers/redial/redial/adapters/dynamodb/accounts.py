@@ -45,7 +45,7 @@ class DynamoAccounts:
             "created_at": to_ms(account.created_at),
             "webhook_secrets": list(account.webhook_secrets),
         }
-        return self._table.put_new(item)
+        return self._table.put(item, ABSENT).done
 
     def replace_secrets(self, account: Account, secrets: tuple[str, ...]) -> bool:
         values = {":new": list(secrets), ":read": list(account.webhook_secrets)}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from redial.adapters.dynamodb.table import Table
+from redial.adapters.dynamodb.table import ABSENT, Table
 from redial.domain.batch import Batch
 from redial.ports import Counted, StaleVersion
 from redial.wire.stored_batch import decode, encode, key, listing_shard
@@ -75,7 +75,7 @@ class DynamoBatches:
         """Raises `StaleVersion` where the shard was not counted just up to `after`."""
         counter_key = _counter_key(batch_id, shard)
         if after is None:
-            counted = self._table.put_new(counter_key | {"n": dict(deltas), "sn": up_to})
+            counted = self._table.put(counter_key | {"n": dict(deltas), "sn": up_to}, ABSENT).done
         else:
             names = {f"#{index}": status for index, status in enumerate(deltas)}
             values: dict[str, Any] = {f":{index}": delta for index, delta in enumerate(deltas.values())}
