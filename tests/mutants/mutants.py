@@ -113,14 +113,16 @@ MUTANTS = (
         "adapters/dynamodb/table.py",
         "        if left:\n            sleep(",
         "        if not left:\n            sleep(",
-        "tests/protocol/test_partial_answers.py::test_pauses_double_while_nothing_is_done_and_begin_anew_when_something_is",
+        "t"
+        "ests/protocol/test_partial_answers.py::test_pauses_double_while_nothing_is_done_and_begin_anew_when_something_is",
     ),
     # ---- the claim ---------------------------------------------------------------------------------------------------
     Mutant(
         "The carrier is asked before the claim is stored",
         "usecases/dial_attempt.py",
         "        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
-        "        early = carrier.place(call_request(services, claim, agent))\n        carrier = type('Asked', (), {'place': lambda self, request: early})()\n        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
+        "        early = carrier.place(call_request(services, claim, agent))\n"
+        "        carrier = type('Asked', (), {'place': lambda self, request: early})()\n        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
         "tests/protocol/test_one_dial.py::test_the_claim_is_stored_before_the_carrier_is_asked",
     ),
     Mutant(
@@ -155,7 +157,8 @@ MUTANTS = (
         "The circuit is told before the answer is stored",
         "usecases/dial_attempt.py",
         "        result = carrier.place(call_request(services, claimed, agent))\n",
-        "        result = carrier.place(call_request(services, claimed, agent))\n        breaker.record(claimed.account_id, claimed.provider, result, admission.probing)\n",
+        "        result = carrier.place(call_request(services, claimed, agent))\n"
+        "        breaker.record(claimed.account_id, claimed.provider, result, admission.probing)\n",
         "tests/protocol/test_answers_are_kept.py::test_the_carriers_answer_is_stored_before_the_circuit_is_told",
     ),
     Mutant(
@@ -236,7 +239,8 @@ MUTANTS = (
         "usecases/dispatch.py",
         "    _dispatch_shard(services, agent, shard, holders, now)\n    return is_free\n",
         "    return is_free\n",
-        "tests/integration/test_queue_of_batches.py::test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_that_is_freed",
+        "t"
+        "ests/integration/test_queue_of_batches.py::test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_that_is_freed",
     ),
     Mutant(
         "A waiter looks at the queue before it joins it",
@@ -294,7 +298,8 @@ MUTANTS = (
         "usecases/dispatch.py",
         "first.ready_at <= entry.served_at):",
         "first.ready_at <= entry.served_at and False):",
-        "tests/integration/test_queue_of_batches.py::test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most",
+        "t"
+        "ests/integration/test_queue_of_batches.py::test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most",
     ),
     Mutant(
         "A paused batch's contacts are given lines",
@@ -330,7 +335,8 @@ MUTANTS = (
         "usecases/dial_attempt.py",
         "release_line(self.services, agent, shard, execution.id, self.attempt, now, acquired_at)",
         "release_line(self.services, agent, shard, execution.id, self.attempt, now, None)",
-        "tests/protocol/test_lines_are_kept.py::test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away",
+        "t"
+        "ests/protocol/test_lines_are_kept.py::test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away",
     ),
     Mutant(
         "A dial that finds the limit lowered frees its line without a save",
@@ -360,14 +366,16 @@ MUTANTS = (
         "usecases/batches.py",
         "        recheck_dials(services, after, now)\n",
         "        pass\n",
-        "tests/protocol/test_a_batch_is_held_at_once.py::test_a_contact_that_holds_its_line_waits_when_its_batch_is_paused_and_is_dialled_when_it_is_resumed",
+        "t"
+        "ests/protocol/test_a_batch_is_held_at_once.py::test_a_contact_that_holds_its_line_waits_when_its_batch_is_paused_and_is_dialled_when_it_is_resumed",
     ),
     Mutant(
         "The stop of an agent does not look at line holders",
         "usecases/stop.py",
         "    stopped = stop_line_holders(services, agent, now)\n",
         "    stopped: list[str] = []\n",
-        "tests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its_line",
+        "t"
+        "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its_line",
     ),
     Mutant(
         "A stop looks at the shards of today's limit only",
@@ -381,14 +389,17 @@ MUTANTS = (
         "usecases/stop.py",
         "return services.agents.save(replace(agent, stopped_before=now))",
         "return services.agents.save(agent)",
-        "tests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
+        "t"
+        "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
     ),
     Mutant(
         "Dial judges by the agent as it was before the line",
         "usecases/dial_attempt.py",
-        "        shard = self._acquire(execution, cached, kept, now)\n        agent = self.services.agents.get(execution.account_id, execution.agent_id)\n",
+        "        shard = self._acquire(execution, cached, kept, now)\n"
+        "        agent = self.services.agents.get(execution.account_id, execution.agent_id)\n",
         "        shard = self._acquire(execution, cached, kept, now)\n        agent = cached\n",
-        "tests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
+        "t"
+        "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
     ),
     Mutant(
         "Dial does not ask whether the batch was stopped",
@@ -447,7 +458,8 @@ MUTANTS = (
         "        first = self._first_takeable(entry.batch_id)\n"
         "        if first is not None and (following is None or first < following):\n",
         "        first = following\n        if first is not None and following is None:\n",
-        "tests/protocol/test_store_conditions.py::test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_after_it",
+        "t"
+        "ests/protocol/test_store_conditions.py::test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_after_it",
     ),
     Mutant(
         "A contact enters the delayed set after its next time was lowered",
@@ -489,14 +501,16 @@ MUTANTS = (
         "adapters/dynamodb/delayed.py",
         "AND (attribute_not_exists(tk) OR tk <= :old)",
         "AND (attribute_not_exists(tk) OR tk <= :old OR tk > :old)",
-        "tests/protocol/test_store_conditions.py::test_of_two_that_see_the_same_contact_in_the_delayed_set_one_takes_it",
+        "t"
+        "ests/protocol/test_store_conditions.py::test_of_two_that_see_the_same_contact_in_the_delayed_set_one_takes_it",
     ),
     Mutant(
         "A contact that was taken and not dialled is not taken again for a day",
         "adapters/dynamodb/delayed.py",
         "_TAKEN = timedelta(minutes=5)",
         "_TAKEN = timedelta(days=1)",
-        "tests/integration/test_queue_of_batches.py::test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes",
+        "t"
+        "ests/integration/test_queue_of_batches.py::test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes",
     ),
     # ---- batches -----------------------------------------------------------------------------------------------------
     Mutant(
@@ -793,7 +807,8 @@ MUTANTS = (
         "usecases/record_report.py",
         "lease_id=lease_id, withdraw=True)",
         "lease_id=lease_id, withdraw=False)",
-        "tests/protocol/test_late_reports.py::test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped",
+        "t"
+        "ests/protocol/test_late_reports.py::test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped",
     ),
     Mutant(
         "A clock that goes back takes updated_at with it",
@@ -942,7 +957,8 @@ MUTANTS = (
         "usecases/sweep.py",
         "            self.services.invoker.sweep_shard(shard, self.services.new_id()[:8], 1)\n",
         "            pass\n",
-        "tests/protocol/test_sweeper_limits.py::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
+        "t"
+        "ests/protocol/test_sweeper_limits.py::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
     ),
     Mutant(
         "A worker does not go on after its time",
@@ -986,7 +1002,8 @@ MUTANTS = (
         "usecases/sweep.py",
         "            if self.services.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):\n",
         "            if self.services.now() < attempt.dialed_at:\n",
-        "tests/protocol/test_sweeper_limits.py::test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up",
+        "t"
+        "ests/protocol/test_sweeper_limits.py::test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up",
     ),
     # ---- the carrier -------------------------------------------------------------------------------------------------
     Mutant(
