@@ -122,7 +122,8 @@ MUTANTS = (
         "usecases/dial_attempt.py",
         "        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
         "        early = carrier.place(call_request(services, claim, agent))\n"
-        "        carrier = type('Asked', (), {'place': lambda self, request: early})()\n        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
+        "        carrier = type('Asked', (), {'place': lambda self, request: early})()\n"
+        "        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
         "tests/protocol/test_one_dial.py::test_the_claim_is_stored_before_the_carrier_is_asked",
     ),
     Mutant(
