@@ -11,7 +11,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.adapters.dynamodb.items import from_item
 from redial.domain.status import Status
-from redial.runtime import system, telemetry, wiring
+from redial.runtime import telemetry
+from redial.runtime.services import services_of
 from redial.usecases.count_batches import StatusMove, count_batches
 from redial.wire.stored_execution import status_of
 
@@ -21,24 +22,17 @@ logger = telemetry.logger
 @logger.inject_lambda_context(clear_state=True)
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    services = wiring.tally()
-    moves = [move for record in event["Records"] if (move := _moved(record)) is not None]
+    services = services_of("tally")
+    moves = [move for record in event["Records"] if (move := _move(record)) is not None]
     if moves:
-        completed = count_batches(
-            event["shardId"],
-            moves,
-            batches=services.batches,
-            counts=services.batches,
-            invoker=services.invoker,
-            now=system.now(),
-        )
+        completed = count_batches(services, event["shardId"], moves, services.now())
         for batch_id in completed:
             telemetry.batch_completed()
             logger.info("batch completed", extra={"batch_id": batch_id})
     return {"state": {}}
 
 
-def _moved(record: dict[str, Any]) -> StatusMove | None:
+def _move(record: dict[str, Any]) -> StatusMove | None:
     """A batch contact's change of status. None if the record is not a contact's, or its status did not change."""
     change = record["dynamodb"]
     try:
@@ -48,7 +42,7 @@ def _moved(record: dict[str, Any]) -> StatusMove | None:
             return None
         before, after = (_status(image) for image in images)
     except (ArithmeticError, LookupError, TypeError, ValueError, StopIteration):
-        # Raising would make Lambda retry it until it expires, and block its shard.
+        # Raising would make Lambda retry it forever and block its shard.
         telemetry.not_counted()
         logger.exception("a record that cannot be counted", extra={"sequence_number": change["SequenceNumber"]})
         return None

@@ -11,6 +11,7 @@ from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.domain.agent import Account
+from redial.domain.decision import opens
 from redial.domain.delivery import DeliveryAttempt
 from redial.domain.execution import Execution
 from redial.domain.outcome import NotPlaced, Outcome, Refused, Unknown
@@ -29,7 +30,7 @@ def samples() -> dict[str, Execution]:
     """One execution for each situation with attributes of its own."""
     claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     busy = reported(placed(queued(), TEN), Status.BUSY, TEN + seconds(5), code="486", reason="the line was busy")
-    delivered = replace(
+    told = replace(
         busy,
         delivery=replace(
             busy.delivery.accepted(DeliveryAttempt(1, TEN, 200, 1)).failed(
@@ -54,8 +55,8 @@ def samples() -> dict[str, Execution]:
         "refused-for-good": saved(
             claimed.answered_by_carrier(1, Refused(Outcome(Status.FAILED, True, code="21211")), TEN, 0.0)
         ),
-        "retry-with-deliveries": delivered,
-        "rescheduled": saved(queued().move(TEN, TEN + minutes(600), "outside calling hours")),
+        "retry-with-deliveries": told,
+        "rescheduled": saved(queued().defer(TEN, opens(TEN + minutes(600), "outside calling hours"))),
         "completed": reported(
             reported(placed(queued(RetryConfig(True, 1, (Status.BUSY,), True, (5,))), TEN), Status.IN_PROGRESS, TEN),
             Status.COMPLETED,
@@ -113,8 +114,8 @@ def test_an_unanswered_first_attempt_fits_one_write_unit() -> None:
     execution = reported(placed(execution, TEN), Status.RINGING, TEN + seconds(3))
     execution = reported(execution, Status.NO_ANSWER, TEN + seconds(33), code="487", reason="no answer at all")
     log = tuple(DeliveryAttempt(sequence, TEN, 200, 1) for sequence in range(1, 6))
-    delivered = replace(execution, delivery=replace(execution.delivery, settled=5, log=log))
-    assert _size(to_item(encode(delivered.with_due(TEN)))) <= 1024
+    told = replace(execution, delivery=replace(execution.delivery, settled=5, log=log))
+    assert _size(to_item(encode(told.with_due(TEN)))) <= 1024
 
 
 def _size(item: dict[str, dict[str, object]]) -> int:

@@ -41,9 +41,7 @@ BANNED = {
 PENDING = (
     "layers/redial/redial/usecases/",
     "layers/redial/redial/ports.py",
-    "layers/redial/redial/domain/execution.py",
     "layers/redial/redial/adapters/carriers/",
-    "layers/redial/redial/adapters/dynamodb/lines.py",
     "functions/carrier_callback/",
     "local/",
     "bench/",

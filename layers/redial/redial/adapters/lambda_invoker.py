@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class LambdaInvoker:
-    """Implements `ports.Invoker` by Lambda's asynchronous invoke.
+    """Implements `ports.SweepInvoker` by Lambda's asynchronous invoke.
 
     An invocation that Lambda rejects is logged and never fails the caller: the work is soon overdue, and the sweeper
     does it. The functions are ARNs with alias; None for a function that is not invoked.
@@ -46,29 +46,29 @@ class LambdaInvoker:
         self,
         execution_id: str,
         attempt: int,
-        line: int | None = None,
+        line_shard: int | None = None,
         at: datetime | None = None,
         delayed_at: datetime | None = None,
     ) -> None:
         """Invoke dial with `{"execution_id", "attempt"}` and, if given, `"line"` (the line shard), `"at"` (the start)
-        and `"room"` (the due time in the delayed set it was taken from), both in epoch milliseconds."""
+        and `"room"` (its time in the batch's delayed set), both in epoch milliseconds."""
         event: dict[str, str | int] = {"execution_id": execution_id, "attempt": attempt}
-        if line is not None:
-            event["line"] = line
+        if line_shard is not None:
+            event["line"] = line_shard
         if at is not None:
             event["at"] = to_ms(at)
         if delayed_at is not None:
             event["room"] = to_ms(delayed_at)
         self._invoke("dial", self._dial_function, event)
 
-    def deliver(self, subject_id: str, lease_id: str | None, known: "Execution | None" = None) -> None:
+    def deliver(self, subject_id: str, lease_id: str | None, snapshot: "Execution | None" = None) -> None:
         """Invoke deliver with `{"execution_id"}` or `{"batch_id"}` and, if given, `"lease"` and `"stored"`: the
-        execution's item, which saves deliver from reading it."""
+        execution's item just stored, which saves deliver from reading it."""
         event: dict[str, Any] = {**subject(subject_id)}
         if lease_id is not None:
             event["lease"] = lease_id
-        if known is not None:
-            event["stored"] = encode(known)
+        if snapshot is not None:
+            event["stored"] = encode(snapshot)
         self._invoke("deliver", self._deliver_function, event)
 
     def batch(self, batch_id: str) -> None:

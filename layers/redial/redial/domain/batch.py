@@ -40,6 +40,19 @@ LONGEST_RECOUNT_WAIT = timedelta(hours=24)
 """The wait between recounts doubles while the counts stay unchanged, up to this."""
 
 
+class BatchWork(StrEnum):
+    """What the batch worker does for a batch, one kind at a time."""
+
+    INGEST = "ingest"  # read the file, store a contact for each row
+    START = "start"  # join the agent's queue
+    AUDIT = "audit"  # find what a crash left behind in a running batch
+    CLEAR = "clear"  # stop every waiting contact of a batch that is over
+    LEAVE = "leave"  # a completed batch leaves the queue
+    DELETE = "delete"
+    DELETE_AGAIN = "delete again"  # contacts that were live, or stored by an invocation that began before the removal
+    RESULTS = "results"  # write results.csv
+
+
 class BatchStatus(StrEnum):
     CREATED = "created"
     PROCESSED = "processed"
@@ -282,27 +295,27 @@ class Batch:
 
     # ---- work ------------------------------------------------------------------------------------------------------
 
-    def work(self, now: datetime) -> str | None:
-        """The next work: "delete", "delete again", "clear", "leave", "ingest", "start", "check" or "results".
+    def work(self, now: datetime) -> BatchWork | None:
+        """The next work; None: nothing to do.
 
-        None: nothing to do. "delete again" repeats the deletion while calls are live, and once after the removal, when
-        no invocation that began before it can still be running: such an invocation may have stored something since.
+        `DELETE_AGAIN` repeats the deletion while calls are live, and once after the removal, when no invocation that
+        began before it can still be running: such an invocation may have stored something since.
         """
         if self.expires_at is not None:
             last_look = self.expires_at - TOMBSTONE_LIFE + WORK_LEASE
-            return "delete again" if not self.cleared and now >= last_look else None
+            return BatchWork.DELETE_AGAIN if not self.cleared and now >= last_look else None
         if self.deleted_at is not None:
-            return "delete again" if self.cleared else "delete"
+            return BatchWork.DELETE_AGAIN if self.cleared else BatchWork.DELETE
         if self.is_over:
             if not self.cleared:
-                return "leave" if self.status is BatchStatus.COMPLETED else "clear"
+                return BatchWork.LEAVE if self.status is BatchStatus.COMPLETED else BatchWork.CLEAR
         elif not self.ingested:
-            return "ingest"
+            return BatchWork.INGEST
         elif self.status is BatchStatus.RUNNING:
-            return "results" if self.results_wanted else "check"
+            return BatchWork.RESULTS if self.results_wanted else BatchWork.AUDIT
         elif self.start_at is not None and self.start_at <= now:
-            return "start"
-        return "results" if self.results_wanted else None
+            return BatchWork.START
+        return BatchWork.RESULTS if self.results_wanted else None
 
     def take_work(self, worker: str, now: datetime) -> "Batch | None":
         """Lease the batch to `worker` for `WORK_LEASE`. None while another worker holds the lease."""
@@ -340,9 +353,9 @@ class Batch:
         if self.worker is not None and self.worker_until is not None and self.worker_until > now:
             return self.worker_until + MILLISECOND
         match self.work(now):
-            case "check":
+            case BatchWork.AUDIT:
                 return now + RUNNING_CHECK
-            case "delete again" if not self.is_tombstone:
+            case BatchWork.DELETE_AGAIN if not self.is_tombstone:
                 return now + GONE_CHECK
             case None if self.is_tombstone:
                 assert self.expires_at is not None

@@ -16,6 +16,7 @@ from typing import Any
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.domain.agent import Account
 from redial.domain.errors import RedialError
+from redial.ports import Accounts
 from redial.runtime import system
 from redial.usecases import accounts as use
 from redial.wire.timestamps import rfc3339, rfc3339_or_none
@@ -37,7 +38,7 @@ def new_webhook_secret() -> str:
 
 
 def ensure_account(
-    *, account_id: str, name: str, webhook_secret: str, api_key: str, accounts: use.AccountStore, now: datetime
+    *, account_id: str, name: str, webhook_secret: str, api_key: str, accounts: Accounts, now: datetime
 ) -> Account:
     """Create the account and its key `api_key` unless they exist, and return the account. Idempotent.
 
@@ -57,7 +58,7 @@ def ensure_account(
 # ---- the command --------------------------------------------------------------------------------------------------
 
 
-def _create_account(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _create_account(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     secret = new_webhook_secret()
     account = use.create_account(
         arguments.name, account_id=system.new_id(), webhook_secret=secret, accounts=accounts, now=system.now()
@@ -65,7 +66,7 @@ def _create_account(arguments: argparse.Namespace, accounts: use.AccountStore) -
     return {"account_id": account.account_id, "name": account.name, "webhook_secret": secret}
 
 
-def _create(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _create(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     api_key = new_api_key()
     key = use.create_key(
         arguments.account,
@@ -78,7 +79,7 @@ def _create(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[s
     return {"account_id": key.account_id, "key_id": key.key_id, "name": key.name, "api_key": api_key}
 
 
-def _list(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _list(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     return {
         "keys": [
             {
@@ -92,18 +93,18 @@ def _list(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str
     }
 
 
-def _revoke(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _revoke(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     use.revoke_key(arguments.account, arguments.key_id, accounts=accounts, now=system.now())
     return {"key_id": arguments.key_id, "revoked": True}
 
 
-def _rotate(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _rotate(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     secret = new_webhook_secret()
     account = use.rotate_webhook_secret(arguments.account, webhook_secret=secret, accounts=accounts)
     return {"account_id": account.account_id, "webhook_secret": secret, "live_secrets": len(account.webhook_secrets)}
 
 
-def _drop_old(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _drop_old(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     account = use.drop_old_webhook_secret(arguments.account, accounts=accounts)
     return {"account_id": account.account_id, "live_secrets": len(account.webhook_secrets)}
 
