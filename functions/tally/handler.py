@@ -23,7 +23,7 @@ logger = telemetry.logger
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     services = services_of("tally")
-    moves = [move for record in event["Records"] if (move := _move(record)) is not None]
+    moves = [move for record in event["Records"] if (move := _moved(record)) is not None]
     if moves:
         completed = count_batches(services, event["shardId"], moves, services.now())
         for batch_id in completed:
@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"state": {}}
 
 
-def _move(record: dict[str, Any]) -> StatusMove | None:
+def _moved(record: dict[str, Any]) -> StatusMove | None:
     """A batch contact's change of status. None if the record is not a contact's, or its status did not change."""
     change = record["dynamodb"]
     try:
