@@ -54,7 +54,7 @@ LISTS := layers/redial/requirements $(patsubst %.in,%,$(wildcard requirements/*.
 	@touch $@
 
 .venv-pictures/ready: requirements/pictures.txt | .venv/ready
-	@echo "Installing what draws pictures into .venv-pictures, once …"
+	@echo "Installing matplotlib into .venv-pictures, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
 	@$(call install,$(@D),requirements/pictures.txt)
 	@touch $@
@@ -161,8 +161,9 @@ protocol: .venv/ready ## Search the models of the protocol, and write their resu
 	@$(WITH_PATH) .venv/bin/python -m tests.protocol
 
 .PHONY: bench
-bench: .venv/ready ## Cost of an attempt, here and elsewhere; speed and size of what is deployed; targets. ARGS=--docs
-	@$(WITH_PATH) .venv/bin/python -m bench $(ARGS)
+bench: .venv/ready $(if $(findstring --docs,$(ARGS)),.venv-pictures/ready) ## Cost of an attempt, here and elsewhere; speed and size of what is deployed; targets. ARGS=--docs
+	@$(WITH_PATH) .venv/bin/python -m bench $(ARGS); status=$$?; \
+	  $(if $(findstring --docs,$(ARGS)),$(WITH_PATH) .venv-pictures/bin/python -m bench.draw limits;) exit $$status
 
 .PHONY: bench-ingest
 bench-ingest: .venv/ready ## Measure the reading of a batch's file, whole and killed on the way. ROWS=1000000
@@ -177,9 +178,9 @@ load: .venv/ready ## Ask the local stack for calls at a steady rate, and check i
 	@$(WITH_PATH) .venv/bin/python -m bench.load --rate $(or $(RATE),50) --seconds $(or $(SECONDS),60) $(ARGS)
 
 .PHONY: dashboards
-dashboards: .venv-pictures/ready ## Play a batch and draw both dashboards from what it emits, into docs/dashboards. ROWS=10000
-	@$(WITH_PATH) .venv/bin/python -m bench.dashboards record --rows $(or $(ROWS),10000)
-	@$(WITH_PATH) .venv-pictures/bin/python -m bench.dashboards draw
+dashboards: .venv/ready .venv-pictures/ready ## Play a batch and draw both dashboards from what it emits, into docs/dashboards. ROWS=10000
+	@$(WITH_PATH) .venv/bin/python -m bench.dashboards --rows $(or $(ROWS),10000)
+	@$(WITH_PATH) .venv-pictures/bin/python -m bench.draw dashboards
 
 .PHONY: docs
 docs: .venv-docs/ready ## Build the documentation as a site with search, into .run/site
