@@ -81,10 +81,14 @@ def measure(functions: Sequence[Function]) -> list[ColdStart]:
     return starts
 
 
+def process_environment(function: Function) -> dict[str, str]:
+    """The environment of a new process that runs the function."""
+    return {**function.environment, **ENVIRONMENT, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}"}
+
+
 def run_python(function: Function, *arguments: str) -> str:
     """Standard output of a new Python process with the function's environment. Raises `RuntimeError` if it fails."""
-    path = f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}"
-    environment = {**function.environment, **ENVIRONMENT, "PYTHONPATH": path}
+    environment = process_environment(function)
     command = [sys.executable, *arguments]
     done = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
     if done.returncode != 0:

@@ -190,6 +190,7 @@ def draw_limits(axes: Any, limits: dict[str, float]) -> None:
     axes.bar_label(bars, labels=[f"{rate:,.0f}" for rate in limits.values()], padding=3)
     axes.set_xscale("log")
     axes.set_xlim(0.7, 100_000)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.invert_yaxis()
     axes.grid(axis="x", linewidth=0.3)
     axes.set_title("attempts a second at which each limit is reached, by default", fontsize=10)
@@ -203,7 +204,7 @@ def main() -> None:
     parser.add_argument("what", choices=["dashboards", "limits"])
     pictures: dict[Path, Any] = {}
     if parser.parse_args().what == "limits":
-        mpl.rcParams["svg.hashsalt"] = "limits"  # the same file for the same table
+        mpl.rcParams.update({"svg.hashsalt": "limits", "svg.fonttype": "none"})  # the same file for the same table
         picture = pictures[SCALING.with_suffix(".svg")] = Figure(figsize=(9.5, 4), layout="tight")
         draw_limits(picture.add_subplot(), limits_of(SCALING.read_text()))
     else:

@@ -1,24 +1,14 @@
 """`python -m bench.ingest`: a batch's file of a million rows read and stored, measured. Prints Markdown.
 
-The batch function runs as it is deployed, in a process of its own. That process sends its requests to this one, whose
-`Sink` answers as DynamoDB, S3 and Lambda; the sink's memory and processor time are not the function's. The baseline is
-another such process: Python's `csv.reader` over the same file, then the same number of equally large
-BatchExecuteStatement requests with prepared parameters.
-
-moto is not used: a million of its items would take gigabytes and hours. TLS and DynamoDB's own time are left out on
-both sides; they would make the ratio better. The ratio of processor time does not contain the sink.
-
-Then the file is read again by a function that is killed (SIGKILL) at random requests: before the request takes effect,
-after that but before the answer, or a moment after the answer. Another event must then leave the batch alone, because
-the lease of the killed invocation is live. The clock is advanced, by turns to when Lambda retries the same event, which
-continues at once, and to when the sweeper finds the batch.
+README.md describes the measurement and the baseline. The function under test runs in a process of its own and sends its
+requests to `Sink` in this one; moto would need gigabytes and hours for a million items. TLS and DynamoDB's own time are
+left out on both sides: they would make the ratio better. The ratio of processor time does not contain the sink.
 """
 
 import argparse
 import csv
 import hashlib
 import json
-import os
 import random
 import re
 import resource
@@ -38,7 +28,8 @@ from datetime import datetime, timedelta
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Literal
+from types import SimpleNamespace
+from typing import Any, Literal, NamedTuple
 
 from bench.report import bullets, paragraph, say, table
 from local import ROOT
@@ -303,20 +294,16 @@ def serving(sink: Sink) -> Iterator[str]:
 # ---- what runs in processes of its own -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Took:
+class Took(NamedTuple):
     """Seconds by the clock and of the processor; peak memory of the process in bytes."""
 
     seconds: float = 0.0
     processor_seconds: float = 0.0
     peak_bytes: int = 0
 
-    def __add__(self, other: "Took") -> "Took":
-        return Took(
-            self.seconds + other.seconds,
-            self.processor_seconds + other.processor_seconds,
-            max(self.peak_bytes, other.peak_bytes),
-        )
+    def plus(self, other: "Took") -> "Took":
+        peak = max(self.peak_bytes, other.peak_bytes)
+        return Took(self.seconds + other.seconds, self.processor_seconds + other.processor_seconds, peak)
 
 
 def peak_bytes() -> int:
@@ -335,21 +322,6 @@ def _print_what_it_takes(work: Callable[[], object]) -> None:
     print(json.dumps(took), flush=True)
 
 
-class Context:
-    """The part of Lambda's context object that the function uses."""
-
-    function_name = "batch"
-    memory_limit_in_mb = "1769"
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:batch:live"
-
-    def __init__(self, request_id: str, timeout_seconds: float) -> None:
-        self.aws_request_id = request_id
-        self._ends = time.monotonic() + timeout_seconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return max(0, int((self._ends - time.monotonic()) * 1000))
-
-
 def run_function(now: str, request_id: str, timeout_seconds: float) -> None:
     """One invocation of the batch function, which starts at `now` (ISO 8601)."""
     from functions.batch.handler import handler
@@ -357,7 +329,13 @@ def run_function(now: str, request_id: str, timeout_seconds: float) -> None:
 
     began, started = datetime.fromisoformat(now), time.monotonic()
     system.use(now=lambda: began + timedelta(seconds=time.monotonic() - started))
-    context: Any = Context(request_id, timeout_seconds)
+    context: Any = SimpleNamespace(
+        aws_request_id=request_id,
+        function_name="batch",
+        memory_limit_in_mb="1769",
+        invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:batch:live",
+        get_remaining_time_in_millis=lambda: int((started + timeout_seconds - time.monotonic()) * 1000),
+    )
     _print_what_it_takes(lambda: handler({"batch_id": BATCH_ID}, context))
 
 
@@ -400,9 +378,8 @@ def _clients() -> list[Any]:
 # ---- the measurements ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Result:
-    """Result of an ingest."""
+class Result(NamedTuple):
+    """What an ingest stored: contacts and their fingerprint, a digest of rejected.csv, and the batch's own counts."""
 
     contacts: int
     fingerprint: str
@@ -416,21 +393,18 @@ class Bench:
     """One file, and a place to ingest it as often as needed."""
 
     def __init__(self, folder: Path, rows: int) -> None:
-        from local.aws import ENVIRONMENT, REMOVED_FROM_ENVIRONMENT
+        from bench.cold_start import process_environment
         from local.template import Template
 
         self._folder = folder
         functions = Template(ROOT / "template.yaml").functions({})
         (self._function,) = (one for one in functions if one.module == "functions.batch.handler")
         self._environment = {
-            **{name: value for name, value in os.environ.items() if name not in REMOVED_FROM_ENVIRONMENT},
-            **self._function.environment,
-            **ENVIRONMENT,
+            **process_environment(self._function),
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
             "POWERTOOLS_TRACE_DISABLED": "true",
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}",
         }
         say(f"writing a file of {rows:,} rows")
         self.file = folder / FOLDER / "contacts.csv"
@@ -448,7 +422,7 @@ class Bench:
             while not self._batch(sink).ingested:
                 say("ingest")
                 (one,) = self._finish(self._invoke(url, NOON + timedelta(seconds=took.seconds), "whole"))
-                took += one
+                took = took.plus(one)
         return sink, took, self._result(sink)
 
     def baseline(self, like: Sink) -> tuple[Took, Took]:
@@ -564,11 +538,11 @@ def report(
     measured = (
         ("`csv.reader` over the file", read, 0),
         ("the same writes, with parameters ready", write, inserts),
-        ("**baseline**: these two", read + write, inserts),
+        ("**baseline**: these two", read.plus(write), inserts),
         ("**ingest**: the batch function", ingest, requests),
         ("for comparison: boto3 and the function's clients only", bare, 0),
     )
-    ratio, processor_ratio = _ratios(ingest, read + write)
+    ratio, processor_ratio = _ratios(ingest, read.plus(write))
     yield from table(
         ["", "seconds", "rows per second", "processor seconds", "memory at most, MB", "AWS requests"],
         [
@@ -626,7 +600,7 @@ def main() -> int:
     print("\n".join(report_killed(killed, whole, pieces)))
     targets = {
         f"memory under {MOST_MEMORY_MB} MB": ingest.peak_bytes < MOST_MEMORY_MB * MB,
-        f"at most {MOST_TIMES_BASELINE:g} times the baseline": max(_ratios(ingest, read + write))
+        f"at most {MOST_TIMES_BASELINE:g} times the baseline": max(_ratios(ingest, read.plus(write)))
         <= MOST_TIMES_BASELINE,
         f"killed {len(killed)} times, the same set": whole == pieces,
     }

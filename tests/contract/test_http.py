@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from redial.adapters.http import REMEMBERED_SECONDS, Http, Lookups
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
+from tests.support.examples import examples
 from tests.support.raw_server import (
     RawServer,
     answering,
@@ -321,7 +322,7 @@ def test_the_given_tls_context_is_left_as_it_was(tmp_path: Path) -> None:
     assert client_tls.verify_mode is ssl.CERT_REQUIRED
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.one_of(
         st.binary(max_size=200),

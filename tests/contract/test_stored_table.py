@@ -171,8 +171,9 @@ def arn_of(client: LocalClient, name: str) -> str:
     return functions[name].alias_arn
 
 
-def test_what_was_under_way_comes_to_its_end(recorded: Any) -> None:
-    """Nothing comes back by itself: no schedule, no invoke, no callback. The sweeper finds all of it."""
+@pytest.mark.simulation
+def test_recorded_work_in_progress_is_completed(recorded: Any) -> None:
+    """No schedule, invocation or callback of that time arrives any more: the sweeper finds everything."""
     with restored(recorded) as (client, here):
         for item in items_of(client, "B B"):
             path = f"/batches/{item['pk'].removeprefix('B#')}"
@@ -193,7 +194,7 @@ def test_what_was_under_way_comes_to_its_end(recorded: Any) -> None:
         assert {one.id: one.status for one in left if not one.is_over or one.deleted_at is not None} == {}
         assert {one.id: one.pending() for one in batches if one.pending()} == {}
         for kind in ("Q 0", "Q 0b", "Q 1", "R waiter"):
-            assert items_of(client, kind) == [], "nobody waits any more"
+            assert items_of(client, kind) == [], "no call waits any more"
         assert all(item["holders"] == {} for item in items_of(client, "L LINES"))
         assert {one.due_at for one in executions} | {one.due_at for one in batches} == {None}
 

@@ -43,6 +43,7 @@ from redial.usecases.lines import LINES_CHECK, fill_all, pass_on, wait
 from redial.wire.stored_execution import DUE_SHARDS
 from redial.wire.timestamps import to_ms
 from tests.integration.test_queue_of_batches import Started
+from tests.support.examples import examples
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, minutes, queued, seconds
 from tests.support.table import TABLE_NAME, create_table
 
@@ -55,7 +56,7 @@ FAR = st.sampled_from(
 """Instants before and after all those that a listing's keys can name."""
 LOST = st.sampled_from([0] * 7 + [1, 1, 2])
 """Which write of a method is answered in vain, and so sent again (0: none)."""
-few = settings(max_examples=15, stateful_step_count=40)
+few = settings(max_examples=examples(15), stateful_step_count=40)
 
 
 @pytest.fixture(scope="module", autouse=True)

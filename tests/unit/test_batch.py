@@ -28,6 +28,7 @@ from redial.wire.batch_json import humanized, render, render_event
 from redial.wire.stored_batch import decode, encode
 from redial.wire.stored_execution import encode as encode_execution
 from redial.wire.stored_execution import status_of
+from tests.support.examples import examples
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, NUMBER, RETRIES, TEN, minutes, saved
 
 BATCH_ID = "0123456789abcdef0123456789abcdef"
@@ -369,5 +370,5 @@ class AnyBatch(RuleBasedStateMachine):
                 assert due is None
 
 
-AnyBatch.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
+AnyBatch.TestCase.settings = settings(max_examples=examples(80), stateful_step_count=40)
 TestAnyBatch = AnyBatch.TestCase

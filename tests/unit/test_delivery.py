@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from redial.domain.delivery import GONE, LATER_WAITS, LEASE, MOST_TRIES, Delivery, Tried, pending_events
 from redial.wire.stored_execution import decode_delivery, encode_delivery
+from tests.support.examples import examples
 from tests.support.samples import TEN, minutes, seconds
 
 
@@ -221,5 +222,5 @@ class AnyDelivery(RuleBasedStateMachine):
         assert decode_delivery(encode_delivery(self.delivery, TEN), TEN) == self.delivery
 
 
-AnyDelivery.TestCase.settings = settings(max_examples=100, stateful_step_count=50)
+AnyDelivery.TestCase.settings = settings(max_examples=examples(100), stateful_step_count=50)
 TestAnyDelivery = AnyDelivery.TestCase

@@ -18,6 +18,7 @@ from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, LIVE, RETRYABLE, Status, rank
 from redial.wire.execution_json import render
 from redial.wire.stored_execution import decode, encode, status_of
+from tests.support.examples import examples
 from tests.support.samples import CALLER_ID, TEN, call_id, minutes, placed, queued, reported, saved, seconds
 
 
@@ -578,5 +579,5 @@ class AnyLife(RuleBasedStateMachine):
             assert due is None or renewed is None or abs(due - renewed) <= minutes(2)
 
 
-AnyLife.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
+AnyLife.TestCase.settings = settings(max_examples=examples(80), stateful_step_count=40)
 TestAnyLife = AnyLife.TestCase
