@@ -120,12 +120,8 @@ def main_table(found: Measured) -> Iterator[str]:
         rows,
     )  # fmt: skip
     yield from paragraph(
-        "Per attempt × 1,000, at list price, Lambda's time included. User data of",
-        f"{len(json.dumps(USER_DATA))} bytes, all webhooks on, each accepted at once. Busy: the agent places a call",
-        "every second, so there is one warm process of each function, with filled caches. Alone: the first call in a",
-        "long time, and every function starts in a new process. The batch is counted from its upload to its last",
-        "webhook, with the functions that read, start and count it and the sweeper every minute. Write units are of",
-        "the table and its indexes.",
+        f"Per attempt × 1,000, at list price, Lambda's time included. User data of {len(json.dumps(USER_DATA))} bytes,",
+        "all webhooks on and accepted at once. Write units are of the table and its indexes.",
     )
 
 
@@ -230,12 +226,6 @@ def attempts_report(found: Measured) -> Iterator[str]:
             for name, title, one in zip(names, titles, counted, strict=True)
         ],
     )  # fmt: skip
-    yield from paragraph(
-        "HTTP API requests come from the client and the carrier: the request for the call, and status callbacks. Write",
-        "units follow DynamoDB's rules for the items as they were: 1 for each started KB of the larger of the item",
-        "before and after; in an index, 1 for each entry that appears or goes. Read units: 1 for each started 4 KB,",
-        "half if the read may lag. No other calls run while calls wait for a line.",
-    )
     yield "### AWS requests and Lambda invocations by function"
     yield ""
     rows: list[list[object]] = []
@@ -294,12 +284,8 @@ def batch_report(counts: Counts) -> Iterator[str]:
         values = (counts.invocations[name], counts.by(name), posted)
         rows.append([name, *(f"{n / counts.attempts:.{digits}f}" for n, digits in zip(values, (3, 2, 2), strict=True))])
     yield from table(["function", "invocations", "AWS requests", "HTTP requests"], rows)
-    yield from paragraph(
-        f"{counts.attempts} attempts with the emulated carrier's mix of outcomes, {BATCH_LINES} lines, up to three",
-        "retries after 10, 20 and 30 minutes. The sweeper's cost is per minute, whatever the number of calls: in a",
-        "larger batch its share is smaller. Checked: every contact is final, counts are right, never more calls than",
-        "lines, one call for each attempt, every event came once and in order.",
-    )
+    yield f"{counts.attempts} attempts over {BATCH_LINES} lines. The sweeper's share is smaller in a larger batch."
+    yield ""
 
 
 def elsewhere_report(found: Measured) -> Iterator[str]:
@@ -334,12 +320,6 @@ def elsewhere_report(found: Measured) -> Iterator[str]:
         "(https://docs.temporal.io/cloud/pricing). Their functions take the processor time of a bare handler, and",
         "wait as assumed above.",
     )
-    yield from paragraph(
-        "Their advantages: no state of one's own to design, a picture and a history of every run, retries and",
-        "timeouts as configuration or plain code, and room for any later step of a workflow. Step Functions costs",
-        "nothing up to 4,000 transitions a month. Temporal's price for an action halves at 100 million a month; and",
-        "it keeps the events of one call in order by itself.",
-    )
 
 
 def sweeper_report(found: Measured) -> Iterator[str]:
@@ -371,12 +351,9 @@ def speed_report(found: Measured) -> Iterator[str]:
             for start in found.starts
         ],
     )  # fmt: skip
-    yield from paragraph(
-        "Processor time of importing a function and building its container, in a new process. A bare handler imports",
-        "boto3 and makes one client of each of the same services. Median of",
-        f"{cold_start.ROUNDS} by turns on Python {sys.version_info.major}.{sys.version_info.minor}, modules already",
-        "compiled. Milliseconds are this machine's.",
-    )
+    version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    yield f"Median processor time of {cold_start.ROUNDS} starts by turns, {version}, with modules compiled before."
+    yield ""
     yield "## A warm event"
     yield ""
     yield from table(
@@ -389,12 +366,8 @@ def speed_report(found: Measured) -> Iterator[str]:
             for one in found.warm
         ],
     )  # fmt: skip
-    yield from paragraph(
-        "Processor time of handling one event: the mean over the recorded events of each one's median. The bare",
-        "handler makes the same AWS and HTTP requests with prepared parameters and does nothing else: it reads no",
-        "event, decides nothing, logs nothing. Both get prepared answers; TLS is left out. By turns",
-        f"{warm.TURNS} processes of each, {warm.TIMES} times each event.",
-    )
+    yield f"Processor time by turns: {warm.TURNS} processes of each handler, {warm.TIMES} times each event."
+    yield ""
 
 
 def package_report(packages: Sequence[package.Package]) -> Iterator[str]:

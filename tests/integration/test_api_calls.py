@@ -1,6 +1,5 @@
 """Calls and executions over HTTP: made, looked at, listed and stopped."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -14,21 +13,9 @@ from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.domain.outcome import CallReport
 from redial.domain.status import Status
 from redial.runtime import wiring
-from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
+from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api
 from tests.support.examples import examples
 from tests.support.samples import CALLER_ID, NUMBER, TEN, minutes
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _aws() -> Iterator[None]:
-    with aws():
-        yield
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with running_api() as running:
-        yield running
 
 
 def dialled(execution_id: str, status: Status = Status.RINGING) -> None:

@@ -5,7 +5,6 @@ import gzip
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,21 +15,8 @@ from redial.api.app import MAX_BODY_BYTES, app
 from redial.runtime import keys, telemetry, wiring
 from redial.usecases import accounts
 from tests.support import gateway
-from tests.support.api import API_KEY, OTHER_API_KEY, Api, aws, running_api
+from tests.support.api import API_KEY, OTHER_API_KEY, Api
 from tests.support.samples import ACCOUNT_ID, NUMBER, TEN
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _aws() -> Iterator[None]:
-    with aws():
-        yield
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with running_api() as running:
-        yield running
-
 
 # ---- who is asking ------------------------------------------------------------------------------------------------
 

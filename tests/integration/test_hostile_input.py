@@ -7,7 +7,6 @@ document, and what a refused request leaves behind: nothing. Files of contacts a
 
 import gzip
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +14,7 @@ import pytest
 
 from redial.api.app import MAX_BODY_BYTES
 from redial.runtime import wiring
-from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, aws, openapi, running_api
+from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, openapi
 from tests.support.forms import BOUNDARY, CONTENT_TYPE, multipart
 from tests.support.samples import NUMBER
 from tests.support.table import TABLE_NAME
@@ -36,18 +35,6 @@ WITH_FORM = [
     if "multipart/form-data" in operation.get("requestBody", {}).get("content", {})
 ]
 WITH_ID = [(method, path) for method, path, _ in OPERATIONS if "{" in path]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _aws() -> Iterator[None]:
-    with aws():
-        yield
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with running_api() as running:
-        yield running
 
 
 def stored() -> list[str]:
