@@ -291,10 +291,6 @@ def batch_report(counts: Counts) -> Iterator[str]:
 def elsewhere_report(found: Measured) -> Iterator[str]:
     yield "## Elsewhere: how it is counted"
     yield ""
-    yield "```text"
-    yield from (elsewhere.__doc__ or "").partition("\n\n")[2].strip().splitlines()
-    yield "```"
-    yield ""
     jobs = {
         "answered at once": _job(found.attempts.answered[BUSY]),
         "no answer, four times": _job(found.unanswered(BUSY)),
