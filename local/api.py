@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 from local.aws import Aws
 from local.clock import ClockStopped, Timeline
 from local.http_server import RESET, HttpServer, Request, Response
-from local.lambda_functions import ACCOUNT_ID, MAX_SYNCHRONOUS_BYTES, FunctionFailed, Functions
+from local.lambda_functions import ACCOUNT_ID, MAX_SYNCHRONOUS_BYTES, FunctionFailed, Invoker
 from local.scheduler import Schedule, Scheduler
 from local.template import Route
 
@@ -42,7 +42,7 @@ class Api:
         self,
         timeline: Timeline,
         aws: Aws,
-        functions: Functions,
+        functions: Invoker,
         scheduler: Scheduler,
         routes: list[Route],
         down: Callable[[], list[str]],

@@ -39,7 +39,7 @@ from local.dynamodb_tables import contents_of
 from local.files import Credentials, Files
 from local.http_server import HttpServer, send
 from local.inbox import Delivery, Inbox
-from local.lambda_functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Functions, Handler, Invocation
+from local.lambda_functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Handler, Invocation, Invoker
 from local.scheduler import Firing, Scheduler, punctual, scheduled_event
 from local.streams import STREAM_DUPLICATES, Stream
 from local.template import Recurring, Template, common_environment
@@ -172,7 +172,7 @@ class LocalStack:
                 }
             )
             self.environment = common_environment(definitions)
-            self.functions = Functions(self.clock, definitions, self.load, seed, complain)
+            self.functions = Invoker(self.clock, definitions, self.load, seed, complain)
             self.scheduler = Scheduler(self.clock, self.functions, self.aws.lock, firing)
             self._recurring = self.template.recurring(definitions) if recurring else []
             self._readers = self.template.stream_readers(definitions)

@@ -24,7 +24,7 @@ from moto.dynamodb.models.table import Table
 
 from local.clock import Event, Timeline
 from local.dynamodb_tables import StoredItem
-from local.lambda_functions import MAX_SYNCHRONOUS_BYTES, DeadLetter, Function, FunctionFailed, Functions
+from local.lambda_functions import MAX_SYNCHRONOUS_BYTES, DeadLetter, Function, FunctionFailed, Invoker
 
 SHARDS = 4
 """How many shards take records at any time."""
@@ -106,7 +106,7 @@ class Stream:
     def __init__(
         self,
         timeline: Timeline,
-        functions: Functions,
+        functions: Invoker,
         mapping: StreamMapping,
         seed: int = 0,
         duplicates: float = STREAM_DUPLICATES,

@@ -16,7 +16,7 @@ from local.api import MAX_BODY_BYTES, Api
 from local.aws import Aws
 from local.clock import Timeline
 from local.http_server import HttpServer, PortTaken
-from local.lambda_functions import Function, FunctionContext, Functions
+from local.lambda_functions import Function, FunctionContext, Invoker
 from local.scheduler import Scheduler
 from local.template import Route
 from tests.support.local_stack import Answer, request
@@ -68,7 +68,7 @@ def world() -> Iterator[World]:
 
         return handler
 
-    functions = Functions(timeline, [API, CALLBACK], load)
+    functions = Invoker(timeline, [API, CALLBACK], load)
     aws = Aws()
     scheduler = Scheduler(timeline, functions, aws.lock)
     routes = [

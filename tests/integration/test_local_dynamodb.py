@@ -16,7 +16,7 @@ from moto.dynamodb.models import dynamodb_backends
 from local import dynamodb, dynamodb_tables
 from local.aws import Aws
 from local.clock import Timeline
-from local.lambda_functions import ACCOUNT_ID, REGION, Functions
+from local.lambda_functions import ACCOUNT_ID, REGION, Invoker
 from local.scheduler import Scheduler
 from tests.support.table import TABLE_NAME, create_table
 
@@ -137,7 +137,7 @@ STORY: list[tuple[str, dict[str, Any]]] = [
 @contextmanager
 def emulated() -> Iterator[Aws]:
     timeline = Timeline(datetime(2026, 1, 26, tzinfo=UTC), speed=0)
-    functions = Functions(timeline, [], lambda function: lambda event, context: None)
+    functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
     aws.start(functions, Scheduler(timeline, functions, aws.lock))
     try:

@@ -19,7 +19,7 @@ from moto.dynamodb.models import dynamodb_backends
 from local import streams
 from local.aws import Aws, OutsideRequest
 from local.clock import Timeline
-from local.lambda_functions import ACCOUNT_ID, REGION, Function, Functions
+from local.lambda_functions import ACCOUNT_ID, REGION, Function, Invoker
 from local.scheduler import Scheduler
 from local.stack import LocalStack
 from local.streams import Stream, StreamMapping, check_pattern
@@ -36,7 +36,7 @@ class World:
     def __init__(self, **mapping: Any) -> None:
         options = {name: mapping.pop(name) for name in ("seed", "duplicates") if name in mapping}
         self.clock = Timeline(datetime(2026, 1, 26, 12, 0, tzinfo=UTC), speed=0)
-        self.functions = Functions(self.clock, [READER], lambda function: self._handle)
+        self.functions = Invoker(self.clock, [READER], lambda function: self._handle)
         self.aws = Aws()
         self.events: list[dict[str, Any]] = []
         self.tries: list[tuple[datetime, dict[str, Any]]] = []

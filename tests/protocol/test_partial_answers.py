@@ -9,7 +9,7 @@ import pytest
 
 from local.aws import Aws
 from local.clock import Timeline
-from local.lambda_functions import Functions
+from local.lambda_functions import Invoker
 from local.scheduler import Scheduler
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
@@ -111,7 +111,7 @@ class Partial:
 def client() -> Iterator[Any]:
     """The emulated DynamoDB: moto alone does not know INSERT with parameters."""
     timeline = Timeline(TEN, speed=0)
-    functions = Functions(timeline, [], lambda function: lambda event, context: None)
+    functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
     aws.start(functions, Scheduler(timeline, functions, aws.lock))
     client = boto3.client("dynamodb")

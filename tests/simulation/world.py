@@ -41,7 +41,7 @@ from local.inbox import verify
 from local.lambda_functions import ACCOUNT_ID, REGION, Function, Handler, Invocation
 from local.scheduler import PRECISION_SECONDS, Schedule
 from local.stack import API_MODULE, SECRET_ID, SWEEPER, LocalStack, webhook_secret_of
-from redial.adapters import lambda_functions
+from redial.adapters import lambda_invoker
 from redial.adapters.dynamodb import executions as stored_executions
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
@@ -122,7 +122,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Told:
+class Subject:
     """A webhook that an endpoint got. `taken`: the endpoint saw it through and answered 2xx, read or not."""
 
     endpoint: str
@@ -173,7 +173,7 @@ class Seen:
     executions: dict[str, Execution] = field(default_factory=dict)
     created_at: dict[str, datetime] = field(default_factory=dict)
     claimed_at: dict[tuple[str, int], datetime] = field(default_factory=dict)
-    told: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))
+    told: dict[str, list[Subject]] = field(default_factory=lambda: defaultdict(list))
     stops: list[Stopped] = field(default_factory=list)
     with_webhook: set[str] = field(default_factory=set)
     limits: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
@@ -266,7 +266,7 @@ class World(LocalStack):
         # How long credentials are kept goes by simulated time.
         defaults: Any = TwilioCredentialsStore.__init__.__kwdefaults__
         self._patch(mock.patch.dict(defaults, {"clock": self._seconds}))
-        for module in (stored_executions, lambda_functions):
+        for module in (stored_executions, lambda_invoker):
             encode: Encode = vars(module)["encode"]
             self._patch(mock.patch.object(module, "encode", self._by_newer_versions(encode)))
         super().start()
@@ -787,7 +787,7 @@ class World(LocalStack):
         account = self.accounts[int(name.partition("-")[0])]
         headers = {key.lower(): value for key, value in sent.headers}
         body = json.loads(sent.body)
-        told = Told(
+        told = Subject(
             name, self.now, body, sent.body, verify(headers, sent.body, (account.secret,), self.now), status < 300
         )
         subject_id = body["id"] if "id" in body else body["batch_id"]
