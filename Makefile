@@ -124,7 +124,7 @@ check: .venv/ready .venv-sam/ready .venv-checks/ready ## Format, lint, types, im
 	  .venv-checks/bin/checkov --config-file .checkov.yaml
 	@echo "(what is known of the installed packages' holes takes a network: make audit)"
 
-# pip-audit takes a package that PyPI tells nothing about for one without holes; --strict makes that a failure.
+# pip-audit passes a package that PyPI does not know; --strict makes that a failure.
 .PHONY: audit
 audit: .venv-checks/ready ## Ask PyPI whether anything that is installed has a known hole. Fails where it cannot ask
 	@for list in $(LISTS); do \

@@ -278,7 +278,7 @@ def test_each_request_is_logged_once_without_anything_secret(
 # ---- what needs no key --------------------------------------------------------------------------------------------
 
 
-def test_health_needs_no_key_and_asks_nobody(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_needs_no_key_and_no_services(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "api", fail)
     answer = api.send("GET", "/health", key=None)
     assert (answer.status, answer.json) == (200, {"status": "ok"})

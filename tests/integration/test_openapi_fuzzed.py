@@ -196,7 +196,7 @@ def test_every_answer_to_a_request_with_a_key_is_documented(client: LocalClient,
 
 @pytest.mark.parametrize(
     ("headers", "phases"),
-    [({}, ALL_PHASES), ({"Authorization": "Bearer nobodys-key"}, RANDOM_ONLY)],
+    [({}, ALL_PHASES), ({"Authorization": "Bearer no-such-key"}, RANDOM_ONLY)],
     ids=["no key", "a wrong key"],
 )
 def test_every_request_without_a_valid_key_is_answered_401(

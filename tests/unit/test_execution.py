@@ -570,7 +570,7 @@ class AnyLife(RuleBasedStateMachine):
         assert status_of(from_item(item)) is self.execution.state.status
 
     @invariant()
-    def somebody_looks_again(self) -> None:
+    def a_recheck_is_due_while_it_is_open(self) -> None:
         """Its own due time, or its batch's while nothing has happened to it or it waits in its batch's delayed."""
         execution, state = self.execution, self.execution.state
         done = state.is_final or (state.is_waiting and state.is_delayed)
