@@ -23,7 +23,7 @@ from bench.report import say
 from bench.stack import RETRIES, USER_DATA, Stack, ask, function_name, running
 from local.aws import OutsideRequest
 from local.lambda_functions import Function, Handler, Invocation
-from local.stack import INBOX_NAME, SWEEPER
+from local.stack import API_MODULE, INBOX_NAME, SWEEPER
 from redial.runtime import wiring
 
 WITHIN_MINUTES = 25
@@ -147,15 +147,11 @@ class Bench:
         Meter(table.definition, self._client, lambda _: self._counts() is not None, self.count_units).attach()
         stack.aws.hooks.append(self._count_request)
         stack.around = self._counted
-        handlers = (sys.modules[function.module] for function in stack.template.functions(stack.environment))
-        api = [module for name, module in sys.modules.items() if name.startswith("redial.api.")]
-        self._processes: list[list[Any]] = [
-            [
-                module
-                for module in (handler, *(api if handler.__name__ == "functions.api.handler" else ()))
-                if hasattr(module, "wiring")
-            ]
-            for handler in handlers
+        self._processes: dict[str, list[Any]] = {
+            function.module: [sys.modules[function.module]] for function in stack.template.functions(stack.environment)
+        }
+        self._processes[API_MODULE] += [
+            module for name, module in sys.modules.items() if name.startswith("redial.api.")
         ]
         self.new_processes()
 
@@ -163,17 +159,21 @@ class Bench:
         """Give every function a container of its own, which has read nothing yet."""
         specification = importlib.util.find_spec(wiring.__name__)
         assert specification is not None and specification.loader is not None
-        for modules in self._processes:
+        for modules in self._processes.values():
             own = importlib.util.module_from_spec(specification)
             specification.loader.exec_module(own)
-            for module in modules:
-                module.wiring = own
+            self._use(own, modules)
 
     def close(self) -> None:
         """Give all functions the one container of this process again."""
-        for modules in self._processes:
-            for module in modules:
-                module.wiring = wiring
+        for modules in self._processes.values():
+            self._use(wiring, modules)
+
+    @staticmethod
+    def _use(container: Any, modules: Sequence[Any]) -> None:
+        for module in modules:
+            if hasattr(module, "wiring"):
+                module.wiring = container
 
     def agent(self, **config: Any) -> str:
         """A new agent that has made one call: the first call also creates the item of its lines."""
@@ -336,56 +336,37 @@ def counting(kind: type[B], **options: Any) -> Iterator[B]:
 # ---- the cases -------------------------------------------------------------------------------------------------------
 
 
-def _calls(traffic: Traffic, what: str) -> dict[str, str]:
-    """The calls that are counted together, and their numbers."""
-    calls = BUSY_CALLS if traffic == BUSY else 1
-    return {f"{what} {traffic} {number}": f"+141555502{number:02d}" for number in range(calls)}
-
-
-def _place(bench: Bench, calls: dict[str, str], agent_id: str, **headers: str) -> None:
-    for call, number in calls.items():
-        bench.place(call, number, agent_id, **{name: f"{value} {call}" for name, value in headers.items()})
-        bench.advance(TRAFFIC_SECONDS / 60)
-
-
-def answered(bench: Bench, traffic: Traffic, **headers: str) -> Counts:
-    """Calls that are answered at once."""
-    agent, calls = bench.agent(), _calls(traffic, f"answered {len(headers)}")
-    for number in calls.values():
-        bench.script(number, "completed")
-    with bench.traffic(traffic, agent):
-        counts = bench.count("answered at once" + (", with Idempotency-Key" if headers else ""), *calls)
-        _place(bench, calls, agent, **headers)
-    bench.advance(WITHIN_MINUTES)
-    for call in calls:
-        bench.finish(call, 1, "completed")
-    return counts
-
-
-def retried(
-    bench: Bench, traffic: Traffic, outcomes: Sequence[str], statuses: Sequence[str], **config: Any
+def attempts_of(
+    bench: Bench, traffic: Traffic, outcomes: Sequence[str], statuses: Sequence[str], key: str = "", **config: Any
 ) -> list[Counts]:
-    """Calls with these outcomes, each attempt counted by itself."""
-    agent, calls, found = bench.agent(**config), _calls(traffic, ", ".join(outcomes)), []
+    """Calls with these outcomes, each attempt counted by itself. `key`: an Idempotency-Key for each call."""
+    agent, found = bench.agent(**config), []
+    names = (f"{', '.join(outcomes)} {key} {traffic} {one}" for one in range(BUSY_CALLS if traffic == BUSY else 1))
+    calls = {name: f"+141555502{one:02d}" for one, name in enumerate(names)}
     for number in calls.values():
         bench.script(number, *outcomes)
     for attempt, (outcome, status) in enumerate(zip(outcomes, statuses, strict=True), start=1):
-        last = attempt == len(outcomes)
-        then = "the last" if last and outcome != "completed" else "answered" if last else "retried"
-        what = "retry" if outcome == "completed" else outcome
-        if what == "retry" and "voicemail" in outcomes:
-            what = "retry after voicemail"
+        retry = "retry after voicemail" if "voicemail" in outcomes else "retry"
+        what = retry if outcome == "completed" else outcome
+        title = f"{what}, {_then(outcome, attempt == len(outcomes))} (attempt {attempt})"
+        if len(outcomes) == 1:
+            title = "answered at once" + (", with Idempotency-Key" if key else "")
         if attempt > 1:
             bench.to_next_attempt(next(iter(calls)))
         with bench.traffic(traffic, agent):
-            counts = bench.count(f"{what}, {then} (attempt {attempt})", *calls)
-            if attempt == 1:
-                _place(bench, calls, agent)
+            counts = bench.count(title, *calls)
+            for name, number in calls.items() if attempt == 1 else ():
+                bench.place(name, number, agent, **({"Idempotency-Key": f"{key} {name}"} if key else {}))
+                bench.advance(TRAFFIC_SECONDS / 60)
         bench.advance(WITHIN_MINUTES)
-        for call in calls:
-            bench.finish(call, attempt, status)
+        for name in calls:
+            bench.finish(name, attempt, status)
         found.append(counts)
     return found
+
+
+def _then(outcome: str, last: bool) -> str:
+    return "retried" if not last else "answered" if outcome == "completed" else "the last"
 
 
 def waiting(bench: Bench, waiters: int) -> Counts:
@@ -418,19 +399,21 @@ class Attempts:
 def attempts() -> Attempts:
     """Every case, on one stack that has done each thing once before."""
     found = Attempts()
-    machine = ["voicemail", "completed"], ["completed", "completed"]
+    unanswered, machine = ["no-answer"] * 4, ["voicemail", "completed"]
+    answered, both_answered = ["completed"], ["completed", "completed"]
+    retry = ["no-answer", "completed"]
     with counting(Bench, recurring=False) as bench:
         say("warming up")
-        retried(bench, ALONE, *machine, voicemail_detection=True)
+        attempts_of(bench, ALONE, machine, both_answered, voicemail_detection=True)
         for traffic in (BUSY, ALONE):
             say(f"one attempt, counted: {traffic}")
-            found.answered[traffic] = answered(bench, traffic)
-            found.unanswered[traffic] = retried(bench, traffic, ["no-answer"] * 4, ["no-answer"] * 4)
+            (found.answered[traffic],) = attempts_of(bench, traffic, answered, answered)
+            found.unanswered[traffic] = attempts_of(bench, traffic, unanswered, unanswered)
         say("one attempt, counted: others")
         found.others = [
-            answered(bench, BUSY, **{"Idempotency-Key": "a-key"}),
-            *retried(bench, BUSY, ["no-answer", "completed"], ["no-answer", "completed"])[1:],
-            *retried(bench, BUSY, *machine, voicemail_detection=True),
+            *attempts_of(bench, BUSY, answered, answered, key="a-key"),
+            *attempts_of(bench, BUSY, retry, retry)[1:],
+            *attempts_of(bench, BUSY, machine, both_answered, voicemail_detection=True),
             waiting(bench, 2),
             waiting(bench, 30),
         ]
