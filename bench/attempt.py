@@ -7,9 +7,7 @@ another's cache. `BUSY`: the agent places a call every second; the figures are t
 caches expire now and then. `ALONE`: the first call in a long time, so every function starts in a new process.
 """
 
-import importlib.util
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,8 +21,8 @@ from bench.report import say
 from bench.stack import RETRIES, USER_DATA, Stack, ask, function_name, running
 from local.aws import OutsideRequest
 from local.lambda_functions import Function, Handler, Invocation
-from local.stack import API_MODULE, INBOX_NAME, SWEEPER
-from redial.runtime import wiring
+from local.stack import INBOX_NAME, SWEEPER
+from redial.runtime import services
 
 WITHIN_MINUTES = 25
 """An attempt, with everything it causes, ends within this time; the next one starts later."""
@@ -147,33 +145,10 @@ class Bench:
         Meter(table.definition, self._client, lambda _: self._counts() is not None, self.count_units).attach()
         stack.aws.hooks.append(self._count_request)
         stack.around = self._counted
-        self._processes: dict[str, list[Any]] = {
-            function.module: [sys.modules[function.module]] for function in stack.template.functions(stack.environment)
-        }
-        self._processes[API_MODULE] += [
-            module for name, module in sys.modules.items() if name.startswith("redial.api.")
-        ]
-        self.new_processes()
 
     def new_processes(self) -> None:
-        """Give every function a container of its own, which has read nothing yet."""
-        specification = importlib.util.find_spec(wiring.__name__)
-        assert specification is not None and specification.loader is not None
-        for modules in self._processes.values():
-            own = importlib.util.module_from_spec(specification)
-            specification.loader.exec_module(own)
-            self._use(own, modules)
-
-    def close(self) -> None:
-        """Give all functions the one container of this process again."""
-        for modules in self._processes.values():
-            self._use(wiring, modules)
-
-    @staticmethod
-    def _use(container: Any, modules: Sequence[Any]) -> None:
-        for module in modules:
-            if hasattr(module, "wiring"):
-                module.wiring = container
+        """Replace every process: each function gets a new container, which has read nothing yet."""
+        services.services_of.cache_clear()
 
     def agent(self, **config: Any) -> str:
         """A new agent that has made one call: the first call also creates the item of its lines."""
@@ -326,11 +301,7 @@ B = TypeVar("B", bound=Bench)
 def counting(kind: type[B], **options: Any) -> Iterator[B]:
     """A bench of that kind on a stack of its own."""
     with running(**options) as stack:
-        bench = kind(stack)
-        try:
-            yield bench
-        finally:
-            bench.close()
+        yield kind(stack)
 
 
 # ---- the cases -------------------------------------------------------------------------------------------------------

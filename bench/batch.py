@@ -39,11 +39,11 @@ from bench.stack import (
 from local.lambda_functions import Invocation
 from local.stack import INBOX_NAME, LocalStack
 from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.call_queue import DynamoCallQueue
 from redial.adapters.dynamodb.executions import DynamoExecutions
-from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.batch import contact, contact_id
-from redial.ports import BatchQueueEntry
-from redial.usecases.lines import LINES_PER_SHARD
+from redial.domain.queue import BatchQueueEntry
+from redial.usecases.dispatch import LINES_PER_SHARD
 
 ROWS = 10_000
 LINES = 200
@@ -466,7 +466,7 @@ def middle(rows: int) -> Middle:
 
 def _grow(stack: Stack, batch_id: str, uploaded: int, rows: int, next_row: int) -> None:
     at = stack.aws.client("dynamodb"), stack.environment["TABLE_NAME"]
-    batches, executions, lines = DynamoBatches(*at), DynamoExecutions(*at), DynamoLines(*at)
+    batches, executions, queue = DynamoBatches(*at), DynamoExecutions(*at), DynamoCallQueue(*at)
     batch = batches.get(batch_id)
     assert batch is not None and batch.ingested
     for start in range(uploaded + 1, rows + 1, 1000):
@@ -477,7 +477,7 @@ def _grow(stack: Stack, batch_id: str, uploaded: int, rows: int, next_row: int) 
     batches.save(
         replace(batch, total=rows, valid=rows, stored_to=rows, audit_from=next_row - 1, audited_to=next_row - 1)
     )
-    lines.join(BatchQueueEntry(batch_id, batch.agent_id, next_row, rows, served_at=stack.clock.now()))
+    queue.join(BatchQueueEntry(batch_id, batch.agent_id, next_row, rows, served_at=stack.clock.now()))
 
 
 def attempt_report(found: Sequence[Middle]) -> Iterator[str]:

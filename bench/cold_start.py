@@ -20,6 +20,19 @@ from local.lambda_functions import Function
 
 ROUNDS = 9
 
+_STORES = ("executions", "agents", "batches", "lines", "queue", "delayed")
+_CARRIER = ('carrier("twilio")', 'callback_url("twilio", "execution", 1)')
+USES = {
+    "api": (*_STORES, "accounts", "idempotency", "undelivered", "circuits", "timers", "invoker", "check_webhook"),
+    "batch": (*_STORES, "timers", "invoker", "files", "contacts"),
+    "carrier_callback": (*_STORES, "timers", "invoker", "credentials"),
+    "deliver": ("execution_deliverer", "batch_deliverer", "agents", "accounts", "webhooks", "timers"),
+    "dial": (*_STORES, "circuits", *_CARRIER, "execution_deliverer", "accounts", "webhooks", "timers", "invoker"),
+    "sweep": (*_STORES, "due_items", "sweep_leases", *_CARRIER, "timers", "invoker"),
+    "tally": ("batches", "counts", "invoker"),
+}
+"""What each function uses of its services. Those of the api that few requests need are left out: files, contacts."""
+
 _TIMED = """
 import importlib, json, sys, time
 started = time.process_time()
@@ -28,10 +41,11 @@ print(json.dumps([time.process_time() - started, len(sys.modules)]))
 """
 _LOADED = """
 importlib.import_module("functions.{0}.handler")
-from redial.runtime import wiring
-wiring.{0}()
+from redial.runtime.services import services_of
+services = services_of("{0}")
+{1}
 """
-"""Loads a function and builds its container, as its first event does."""
+"""Loads a function and builds the services that it uses, as its first events do."""
 _BARE = """
 import boto3
 from botocore.config import Config
@@ -45,7 +59,7 @@ boto3.client = lambda service, *arguments, **options: (made.append(service), mak
 {0}
 print(json.dumps(made))
 """
-"""Prints the AWS clients that building the container makes."""
+"""Prints the AWS clients that building the services makes."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,7 @@ def measure(functions: Sequence[Function]) -> list[ColdStart]:
     for function in functions:
         name = function_name(function.module)
         say(f"cold start of {name}")
-        loaded = _LOADED.format(name)
+        loaded = _LOADED.format(name, uses(name))
         clients = _run(_CLIENTS.format(loaded), function)
         bare = _BARE.format(list(dict.fromkeys(clients)))
         sources = _TIMED.format(loaded), _TIMED.format(bare)
@@ -79,6 +93,11 @@ def measure(functions: Sequence[Function]) -> list[ColdStart]:
         modules, bare_modules = (rounds[0][which][1] for which in (0, 1))
         starts.append(ColdStart(name, tuple(clients), modules, bare_modules, seconds, bare_seconds))
     return starts
+
+
+def uses(function: str) -> str:
+    """Source text that builds what the function uses of its `services`."""
+    return "\n".join(f"services.{use}" for use in USES[function])
 
 
 def process_environment(function: Function) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import boto3
 
-from redial.runtime import wiring
+from redial.runtime import services
 
 Item = dict[str, dict[str, Any]]
 """An item in DynamoDB's JSON: `{"pk": {"S": "…"}, "n": {"N": "1"}}`."""
@@ -130,7 +130,7 @@ class Meter:
         assert boto3.DEFAULT_SESSION is not None
         boto3.DEFAULT_SESSION.events.register("before-call.dynamodb", self.before)
         boto3.DEFAULT_SESSION.events.register("after-call.dynamodb", self.after)
-        wiring.reset()
+        services.reset()
 
     def before(self, model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         """For botocore's event before-call.dynamodb."""

@@ -233,7 +233,7 @@ def _content(body: Any) -> bytes:
     """The content of a request body: bytes, or a file at its position."""
     if isinstance(body, bytes):
         return body
-    position = body.record()
+    position = body.tell()
     content: bytes = body.read()
     body.seek(position)
     return content

@@ -44,7 +44,7 @@ from local.scheduler import Firing, Scheduler, punctual, scheduled_event
 from local.streams import STREAM_DUPLICATES, Stream
 from local.template import Recurring, Template, common_environment
 from redial.adapters.dynamodb.accounts import DynamoAccounts
-from redial.runtime import keys, system, wiring
+from redial.runtime import keys, services, system
 
 DEFAULT_API_KEY = "local-dev-key"
 ACCOUNT = "local"
@@ -199,7 +199,7 @@ class LocalStack:
             self._set_environment()
             self._settle_telemetry()
             self._provision()
-            wiring.reset()
+            services.reset()
             for definition in self._definitions:
                 self.load(definition)
             self._carrier_server.start(self.carrier.respond)
@@ -231,7 +231,7 @@ class LocalStack:
         self.clock.stop()
         self._close_servers()
         self.aws.stop()
-        wiring.reset()
+        services.reset()
         system.use(
             now=lambda: datetime.now(UTC), sleep=time.sleep, new_id=lambda: str(uuid.uuid4()), random=random.random
         )
