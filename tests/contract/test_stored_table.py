@@ -1,9 +1,9 @@
-"""Recorded tables of older versions: the present code reads every item, renders it as before, and finishes its work.
+"""Whole tables of the past: today's code reads every item, says the same of it, and finishes what was under way.
 
-Each file in recorded/tables is a snapshot of a stack: the table's items and the files of batches, the API's answers at
-that time, and pending events (of schedules and asynchronous invokes, the carrier's callbacks, repeated requests).
-Customers' tables may still hold such items: files are added, never edited. Addresses of that stack are written as
-http://inbox and so on.
+Each file in recorded/tables is what a stack had stored at one moment: the table's items and the files of batches, what
+the API answered then, and what had been given away and comes back later (events of schedules and of asynchronous
+invokes, the carrier's callbacks, requests that are repeated). Such items may still be in a production table:
+files are added, never edited. Addresses of that stack are written as http://inbox and so on.
 """
 
 import json
@@ -171,8 +171,9 @@ def arn_of(client: LocalClient, name: str) -> str:
     return functions[name].alias_arn
 
 
-def test_recorded_unfinished_work_reaches_its_end(recorded: Any) -> None:
-    """Without any schedule, invoke or callback: the sweeper finds all of it."""
+@pytest.mark.simulation
+def test_recorded_work_in_progress_is_completed(recorded: Any) -> None:
+    """No schedule, invocation or callback of that time arrives any more: the sweeper finds everything."""
     with restored(recorded) as (client, here):
         for item in items_of(client, "B B"):
             path = f"/batches/{item['pk'].removeprefix('B#')}"
@@ -197,13 +198,13 @@ def test_recorded_unfinished_work_reaches_its_end(recorded: Any) -> None:
         assert all(item["holders"] == {} for item in items_of(client, "L LINES"))
         assert {one.due_at for one in executions} | {one.due_at for one in batches} == {None}
 
-        tries = [one for name in ("demo", "slow", "batches") for one in client.inbox(name)]
-        sent = {one["headers"]["webhook-id"] for one in tries if one["answered"] == 200}
-        assert all(one["verified"] for one in tries)
+        deliveries = [one for name in ("demo", "slow", "batches") for one in client.inbox(name)]
+        sent = {one["headers"]["webhook-id"] for one in deliveries if one["answered"] == 200}
+        assert all(one["verified"] for one in deliveries)
         for stored in here["items"]:
             if kind_of(stored) == "X X":
                 was = stored_execution.decode(from_item(stored))
                 now = next((one for one in executions if one.id == was.id), None)
                 if now is not None and not now.delivery.undelivered:
                     remaining = range(was.delivery.settled + 1, now.last_sequence + 1)
-                    assert {f"{was.id}-{number}" for number in remaining} <= sent, "every remaining event was sent"
+                    assert {f"{was.id}-{number}" for number in remaining} <= sent, "every remaining event was delivered"

@@ -39,12 +39,13 @@ from redial.usecases.dispatch import dispatch_all, enqueue_and_dispatch, release
 from redial.wire.stored_execution import DUE_SHARDS
 from redial.wire.timestamps import to_ms
 from tests.integration.test_queue_of_batches import Started
+from tests.support.examples import examples
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, minutes, queued, seconds
 from tests.support.services import TableServices, table_services
 from tests.support.table import TABLE_NAME, create_table
 
 TAKEN = minutes(5)
-"""How long a contact popped from the delayed set has to be dialled."""
+"""How long a contact that was popped from a delayed set has to be dialled."""
 NOW = st.integers(0, 30).map(lambda n: TEN + minutes(n))
 FAR = st.sampled_from(
     [datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
@@ -52,7 +53,7 @@ FAR = st.sampled_from(
 """Instants also before and after those that a listing's keys can hold."""
 LOST = st.sampled_from([0] * 7 + [1, 1, 2])
 """The write of a method whose answer is lost, so that it is repeated (0: none)."""
-few = settings(max_examples=15, stateful_step_count=40)
+few = settings(max_examples=examples(15), stateful_step_count=40)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -337,7 +338,7 @@ WAITERS = st.builds(lambda one, attempt, ready: QueuedCall(one, attempt, attempt
 
 
 class HeldLines(_Machine):
-    """An agent's lines: their holders, and when the sweeper must check them."""
+    """An agent's lines: their holders, and when they must be checked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -426,19 +427,19 @@ TestHeldLines = HeldLines.TestCase
 
 
 def test_concurrent_acquisitions_never_exceed_the_lines() -> None:
-    """Also if the shard's item is created in between: the loser's own conditional create fails."""
+    """Also when the shard's item is created in between: the slower request fails to create it."""
     client: Any = _Client()
     late = table_services(client)
     quick = table_services(client.client)
     put_item, given = client.client.put_item, []
 
-    def another_is_quicker(**arguments: Any) -> Any:
+    def put_after_another(**arguments: Any) -> Any:
         client.client.put_item = put_item
         given.append(quick.lines.acquire(ACCOUNT_ID, AGENT, 0, 1, IDS[0], 1, TEN))
         return put_item(**arguments)
 
     try:
-        client.client.put_item = another_is_quicker
+        client.client.put_item = put_after_another
         given.append(late.lines.acquire(ACCOUNT_ID, AGENT, 0, 1, IDS[1], 1, TEN))
         assert given == [True, False]
         with ThreadPoolExecutor(8) as many:
@@ -485,7 +486,7 @@ SECOND_TRY = QueuedCall(HOLDER, 2, True, TEN)
 
 
 def held_by_its_first_try(client: Any, functions: Started) -> TableServices:
-    """The only line is held by an execution's first attempt, which is over, and its release was lost."""
+    """The only line is held by a finished first attempt, whose invocation was lost before it released the line."""
     services = table_services(client, invoker=functions)
     assert services.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, HOLDER, 1, TEN)
     return services
@@ -541,7 +542,7 @@ def test_a_lost_line_is_released_and_then_given_to_its_delayed_next_attempt(clie
 
 
 @pytest.mark.parametrize("where", ["queue", "delayed", "row"])
-def test_a_call_is_started_even_if_the_hand_overs_answer_is_lost(client: Any, where: str) -> None:
+def test_a_call_that_is_handed_a_line_is_dialled_even_if_the_answer_is_lost(client: Any, where: str) -> None:
     functions, one = Started(), agent(max_concurrent_calls=1)
     services = held_by_its_first_try(client, functions)
     services.queue.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 9, 9 if where == "row" else 8, TEN))
@@ -557,19 +558,19 @@ def test_a_call_is_started_even_if_the_hand_overs_answer_is_lost(client: Any, wh
     assert services.queue.front(AGENT_ID).calls == []
 
 
-def test_a_call_queued_during_a_release_is_started_even_if_the_answer_is_lost(client: Any) -> None:
+def test_a_call_that_queues_while_a_line_is_freed_is_dialled_even_if_the_answer_is_lost(client: Any) -> None:
     functions, one = Started(), agent(max_concurrent_calls=1)
     services = held_by_its_first_try(client, functions)
     update_item, other = client.client.update_item, QueuedCall(IDS[1], 1, False, TEN)
 
-    def another_call_queues(**arguments: Any) -> Any:
+    def queue_meanwhile(**arguments: Any) -> Any:
         if client.client.update_item is not update_item:
             client.client.update_item = update_item
             enqueue_and_dispatch(services, one, other, TEN)
             assert functions.dials == [], "no line is free yet"
         return update_item(**arguments)
 
-    client.client.update_item = another_call_queues
+    client.client.update_item = queue_meanwhile
     with client.losing(1):
         release_line(services, one, 0, HOLDER, 1, TEN)
     assert services.lines.holders(AGENT_ID, 0) == {IDS[1]: (1, TEN)}
@@ -583,7 +584,7 @@ WHICH = st.sampled_from([BATCHES[0], BATCHES[0], BATCHES[1]])
 
 
 class _Entries(_Machine):
-    """The queue entry of a batch."""
+    """The queue entries of batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -635,7 +636,7 @@ class _Entries(_Machine):
             self.entries[batch_id] = replace(self.entries[batch_id], paused=paused)
 
     def as_read(self, batch_id: str, stale: bool) -> BatchQueueEntry | None:
-        """A batch's queue entry as read: current, or stale because another dispatcher has reserved a start."""
+        """A batch's queue entry as read: current, or before another start was taken."""
         entry = self.entries.get(batch_id)
         if entry is None or not stale:
             return entry
@@ -655,7 +656,7 @@ class _Entries(_Machine):
 
 
 class AgentQueue(_Entries):
-    """Queued calls, and the batches' contacts not yet dialled."""
+    """Queued calls, and the entries of batches with contacts not yet dialled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -777,7 +778,7 @@ class BatchRooms(_Entries):
             return
         call, _ = delayed[due]
         if lost == 1:
-            delayed[due] = (call, now)  # popped and lost: it may be popped again in some minutes
+            delayed[due] = (call, now)  # the answer was lost: it can be popped again in some minutes
         elif read.interval is not None and (stale or lost == 2):
             delayed[due] = (call, None)
             if not stale:
@@ -951,7 +952,7 @@ class OtherStores(_Machine):
         lost=LOST,
     )
     def count(self, batch_id: str, shard: str, deltas: dict[str, int], behind: bool, lost: int) -> None:
-        """Counted once, despite a stale counter or a repeated write."""
+        """Counted once, even if a slower counter or a write whose answer was lost counts again."""
         counted, last = self.counts[batch_id].get(shard, (Counter(), None))
         up_to = f"{next(RECORDS):020d}"
         after = "an earlier record" if behind else last

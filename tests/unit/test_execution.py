@@ -19,6 +19,7 @@ from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, LIVE, RETRYABLE, Status, rank
 from redial.wire.execution_json import render
 from redial.wire.stored_execution import decode, encode, status_of
+from tests.support.examples import examples
 from tests.support.samples import CALLER_ID, TEN, call_id, minutes, placed, queued, reported, saved, seconds
 
 
@@ -254,14 +255,14 @@ def test_every_open_execution_has_a_due_time_and_a_finished_one_has_none() -> No
     assert execution.due_at is not None
     ended = reported(execution, Status.COMPLETED, TEN + seconds(9)).with_due(TEN + seconds(9))
     assert ended.due_at is not None, "its events are not delivered yet"
-    settled = replace(ended, delivery=replace(ended.delivery, settled=ended.state.sequence)).with_due(TEN + seconds(10))
-    assert settled.due_at is None
+    told = replace(ended, delivery=replace(ended.delivery, settled=ended.state.sequence)).with_due(TEN + seconds(10))
+    assert told.due_at is None
 
 
 def test_a_scheduled_call_is_due_soon_after_its_timer() -> None:
     execution = queued(scheduled_at=TEN + minutes(60))
-    settled = replace(execution, delivery=replace(execution.delivery, settled=1)).with_due(TEN)
-    assert settled.due_at == TEN + minutes(60) + TIMER_GRACE
+    told = replace(execution, delivery=replace(execution.delivery, settled=1)).with_due(TEN)
+    assert told.due_at == TEN + minutes(60) + TIMER_GRACE
 
 
 def test_undelivered_events_are_due_when_their_lease_ends() -> None:
@@ -277,11 +278,11 @@ def test_a_due_time_within_the_slack_is_kept_unless_it_is_past() -> None:
 
 
 def test_queue_checks_become_rarer_the_longer_a_call_waits() -> None:
-    settled = replace(queued(), delivery=replace(queued().delivery, settled=1))
-    assert settled.with_due(TEN).due_at == TEN + QUEUE_CHECK
-    assert settled.with_due(TEN + minutes(30)).due_at == TEN + minutes(60)
-    assert settled.with_due(TEN + minutes(600)).due_at == TEN + minutes(1200)
-    assert settled.with_due(TEN + minutes(6000)).due_at == TEN + minutes(6000) + LONGEST_QUEUE_CHECK
+    told = replace(queued(), delivery=replace(queued().delivery, settled=1))
+    assert told.with_due(TEN).due_at == TEN + QUEUE_CHECK
+    assert told.with_due(TEN + minutes(30)).due_at == TEN + minutes(60)
+    assert told.with_due(TEN + minutes(600)).due_at == TEN + minutes(1200)
+    assert told.with_due(TEN + minutes(6000)).due_at == TEN + minutes(6000) + LONGEST_QUEUE_CHECK
 
 
 # ---- leases ---------------------------------------------------------------------------------------------------------
@@ -328,7 +329,7 @@ def test_whatever_the_order_of_reports_statuses_move_forward_and_sequences_count
 CLOCK = st.sampled_from([TEN, TEN - LEASE, TEN - minutes(1)]) | st.integers(-2 * 86_400_000, 5 * 86_400_000).map(
     lambda ms: TEN + ms * MILLISECOND
 )
-"""A clock that may jump anywhere, also back: machines' clocks differ."""
+"""A clock that may show anything, also what is long past: machines' clocks differ."""
 EVERYTHING = RetryConfig(True, 3, RETRYABLE, True, (30, 60))
 CONFIGS = st.sampled_from([EVERYTHING, None]) | st.builds(
     RetryConfig,
@@ -360,7 +361,7 @@ ANSWERS = st.one_of(
     st.just(Unknown("read timed out")),
 )
 ATTEMPTS = st.sampled_from([0] * 8 + [-1, 1])
-"""An attempt number relative to the current one."""
+"""Which attempt is spoken of, beside the present one."""
 
 
 class AnyLife(RuleBasedStateMachine):
@@ -382,9 +383,9 @@ class AnyLife(RuleBasedStateMachine):
         if called_off and after.changes[-1].kind is Status.SCHEDULED:
             after = after.without_retry("agent stopped")
             assert after.state.is_final and after.state.attempt.status is not Status.STOPPED
-        events, earlier = [change for _, change in after.events()], [change for _, change in before.events()]
-        assert [replace(one, delayed=None) for one in events[: len(earlier)]] == [
-            replace(one, delayed=None) for one in earlier
+        events, told = [change for _, change in after.events()], [change for _, change in before.events()]
+        assert [replace(one, delayed=None) for one in events[: len(told)]] == [
+            replace(one, delayed=None) for one in told
         ]
         if [replace(one, delayed=None) for one in after.changes] != [
             replace(one, delayed=None) for one in before.changes
@@ -498,8 +499,8 @@ class AnyLife(RuleBasedStateMachine):
     def tell(self, now: datetime, status: int | None, tries: int) -> None:
         before = self.execution
         tried = DeliveryAttempt(before.pending()[0], now, status, tries, None if status else "reset")
-        delivery = before.delivery.accepted(tried) if status == 200 else before.delivery.failed(tried, seconds(0), 0.5)
-        self.becomes(replace(before, delivery=delivery), now)
+        told = before.delivery.accepted(tried) if status == 200 else before.delivery.failed(tried, seconds(0), 0.5)
+        self.becomes(replace(before, delivery=told), now)
 
     @rule(now=CLOCK)
     def replay(self, now: datetime) -> None:
@@ -568,8 +569,8 @@ class AnyLife(RuleBasedStateMachine):
         assert status_of(from_item(item)) is self.execution.state.status
 
     @invariant()
-    def an_unfinished_execution_has_a_due_time(self) -> None:
-        """Its own, or its batch's while it is not started or in the delayed set."""
+    def a_recheck_is_due_while_it_is_open(self) -> None:
+        """Its own due time, or its batch's while nothing has happened to it or it waits in its batch's delayed."""
         execution, state = self.execution, self.execution.state
         done = state.is_final or (state.is_waiting and state.is_delayed)
         expected = not execution.is_not_started and (not done or bool(execution.pending()))
@@ -581,5 +582,5 @@ class AnyLife(RuleBasedStateMachine):
             assert due is None or renewed is None or abs(due - renewed) <= minutes(2)
 
 
-AnyLife.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
+AnyLife.TestCase.settings = settings(max_examples=examples(80), stateful_step_count=40)
 TestAnyLife = AnyLife.TestCase

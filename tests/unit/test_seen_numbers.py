@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redial.adapters.seen_numbers import SqliteSeenNumbers
+from tests.support.examples import examples
 
 
 @pytest.fixture
@@ -57,10 +58,10 @@ def test_nothing_is_left_on_the_disk_when_reading_fails(temporary: Path) -> None
 
 
 @given(st.lists(st.integers(1_000_000, 1_000_020) | st.integers(1_000_000, 999_999_999_999_999)))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_it_agrees_with_a_dict(digits: list[int]) -> None:
-    expected: dict[int, int] = {}
+    known: dict[int, int] = {}
     with SqliteSeenNumbers() as seen:
         for line, number in enumerate(digits, start=2):
-            first = expected.setdefault(number, line)
+            first = known.setdefault(number, line)
             assert seen.first_line(f"+{number}", line) == (None if first == line else first)
