@@ -17,7 +17,7 @@ from bench.attempt import ALONE, BUSY, USER_DATA, Attempts, Counts, Traffic
 from bench.elsewhere import Cost, Job
 from bench.markdown import paragraph, put, table
 from local import ROOT
-from local.lambda_functions import Function
+from local.aws.functions import Function
 from local.template import Template
 
 BATCH_ROWS, BATCH_LINES = 300, 60

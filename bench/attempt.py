@@ -26,10 +26,10 @@ import boto3
 
 from bench import prices
 from bench.dynamodb_units import Item, Meter, Units, size
-from local.aws import OutsideRequest
-from local.http_server import send
-from local.lambda_functions import Function, Invocation
+from local.aws.functions import Function, Invocation
+from local.aws.requests import OutsideRequest
 from local.stack import INBOX_NAME, SWEEPER, LocalStack
+from local.web.server import send
 from redial.runtime import wiring
 
 NOON = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)

@@ -29,9 +29,9 @@ from moto.dynamodb.models import dynamodb_backends
 from bench.attempt import NOON, USER_DATA, Bench, Counts
 from bench.dynamodb_units import Item, changed_entries, write_units
 from bench.markdown import paragraph, table
-from local.http_server import send
-from local.lambda_functions import ACCOUNT_ID, REGION, Invocation
+from local.aws.functions import ACCOUNT_ID, REGION, Invocation
 from local.stack import INBOX_NAME, LocalStack
+from local.web.server import send
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines

@@ -13,8 +13,8 @@ from statistics import median
 from typing import Any
 
 from local import ROOT
-from local.aws import ENVIRONMENT
-from local.lambda_functions import Function
+from local.aws.functions import Function
+from local.aws.requests import ENVIRONMENT
 
 ROUNDS = 9
 

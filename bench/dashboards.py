@@ -25,7 +25,7 @@ from typing import Any
 from bench.attempt import NOON
 from bench.batch import LINES, RETRIES, ROWS, SEED, create_batch, schedule
 from local import ROOT
-from local.lambda_functions import OUTPUT, Function, Handler
+from local.aws.functions import OUTPUT, Function, Handler
 from local.stack import LocalStack
 from redial.adapters.dynamodb.batches import DynamoBatches
 from tests.support.template import of_type

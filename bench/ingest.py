@@ -438,7 +438,7 @@ class Bench:
     """One file, and a place to read it into as often as one likes."""
 
     def __init__(self, folder: Path, rows: int, say: Callable[[str], None]) -> None:
-        from local.aws import ENVIRONMENT, REMOVED_FROM_ENVIRONMENT
+        from local.aws.requests import ENVIRONMENT, REMOVED_FROM_ENVIRONMENT
         from local.template import Template
 
         self._folder = folder

@@ -34,7 +34,7 @@ from typing import Any
 
 from bench.markdown import paragraph, put, table
 from local import ROOT
-from local.http_server import HOST, send
+from local.web.server import HOST, send
 from redial.domain.status import FINAL
 
 SCALING = ROOT / "docs" / "scaling.md"
@@ -134,7 +134,7 @@ class Spent:
 def be_the_stack(file: Path) -> int:
     """`python -m local`, and what it spends its time on written to `file`."""
     from local import __main__ as main
-    from local.aws import Aws
+    from local.aws.requests import Aws
     from local.stack import LocalStack
 
     spent = Spent(file)

@@ -19,8 +19,8 @@ from bench import batch
 from bench.attempt import NOON, WITHIN_MINUTES, Bench
 from bench.cold_start import process_environment
 from local import ROOT
-from local.aws import Answer
-from local.lambda_functions import Function, Invocation
+from local.aws.functions import Function, Invocation
+from local.aws.requests import Answer
 from local.stack import LocalStack
 from redial.adapters.http import Http
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from local import ROOT
+from local.aws.functions import FunctionFailed, Invocation
 from local.cloudformation import TemplateError
 from local.demo import play
-from local.http_server import PortTaken
-from local.inbox import Delivery
-from local.lambda_functions import FunctionFailed, Invocation
 from local.stack import DEFAULT_API_KEY, LocalStack
 from local.terminal import banner, line_of
+from local.web.inbox import Delivery
+from local.web.server import PortTaken
 
 PORT, CARRIER_PORT, INBOX_PORT, FILES_PORT = 3000, 3001, 3002, 3003
 LOG = Path(".run/local.log")

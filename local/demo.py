@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from local import ROOT
-from local.http_server import Response, send
-from local.inbox import Delivery
 from local.stack import LocalStack
 from local.terminal import line_of
+from local.web.inbox import Delivery
+from local.web.server import Response, send
 from redial.domain.status import FINAL, Status
 
 NUMBER = "+12025550123"

@@ -26,23 +26,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from moto.dynamodb.models import dynamodb_backends
-from moto.dynamodb.models.dynamo_type import DynamoType
-
 from local import ROOT
-from local.api import Api
-from local.aws import ENVIRONMENT, Aws
-from local.carrier import NUMBERS, Carrier
+from local.aws.dynamodb import changes_of, table_of
+from local.aws.files import Credentials, Files
+from local.aws.functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Functions, Handler, Invocation
+from local.aws.requests import ENVIRONMENT, Aws
+from local.aws.scheduler import Firing, Scheduler, punctual, scheduled_event
+from local.aws.streams import STREAM_DUPLICATES, Stream
+from local.carriers.twilio import NUMBERS, Carrier
 from local.clock import Timeline
 from local.cloudformation import TemplateError
-from local.dynamodb_tables import contents_of
-from local.files import Credentials, Files
-from local.http_server import HttpServer, send
-from local.inbox import Delivery, Inbox
-from local.lambda_functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Functions, Handler, Invocation
-from local.scheduler import Firing, Scheduler, punctual, scheduled_event
-from local.streams import STREAM_DUPLICATES, Stream
 from local.template import Recurring, Template, common_environment
+from local.web.api import Api
+from local.web.inbox import Delivery, Inbox
+from local.web.server import HttpServer, send
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.runtime import keys, system, wiring
 
@@ -315,7 +312,7 @@ class LocalStack:
                 )
         for reader in self._readers:
             stream = Stream(self.clock, self.functions, reader.mapping, self.seed, self._stream_duplicates)
-            stream.follow(dynamodb_backends[ACCOUNT_ID][REGION].get_table(reader.table))
+            stream.follow(table_of(reader.table))
             self.streams.append(stream)
         scheduler = self.aws.client("scheduler")
         for group in self.template.schedule_groups():
@@ -361,11 +358,8 @@ class LocalStack:
         A request to moto for each webhook would take longer than everything else that is done with it.
         """
         with self.aws.lock:
-            table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
-            item = table.get_item(DynamoType({"S": f"A#{ACCOUNT}"}), DynamoType({"S": "ACCOUNT"}))
-            if item is None:
-                return ()
-            return [str(secret["S"]) for secret in item.to_json()["Attributes"]["webhook_secrets"]["L"]]
+            account = changes_of(self.environment["TABLE_NAME"]).images.get((f"A#{ACCOUNT}", "ACCOUNT"))
+            return () if account is None else [secret["S"] for secret in account.plain["webhook_secrets"]["L"]]
 
     def _nothing_overdue(self) -> bool:
         """Whether nothing in the table is due for the sweeper, which is then left out (unless hooks watch requests).
@@ -375,8 +369,7 @@ class LocalStack:
         """
         now = self.clock.now().timestamp() * 1000
         with self.aws.lock:
-            table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
-            lowest = contents_of(table).lowest("due_at")
+            lowest = changes_of(self.environment["TABLE_NAME"]).lowest("due")
         return lowest is None or lowest > now
 
     def _run_every(self, recurring: Recurring, after: datetime) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
+from local.aws.functions import ACCOUNT_ID, REGION, Function
+from local.aws.streams import StreamMapping, check_pattern
 from local.cloudformation import TemplateError, load
-from local.lambda_functions import ACCOUNT_ID, REGION, Function
-from local.streams import StreamMapping, check_pattern
 
 _NO_VALUE = object()
 _STREAM_LABEL = "2026-01-01T00:00:00.000"  # when the stream was made, says the service

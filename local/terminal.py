@@ -3,8 +3,8 @@
 import json
 from datetime import datetime
 
-from local.inbox import Delivery
 from local.stack import INBOX_NAME, LocalStack
+from local.web.inbox import Delivery
 
 SEED_NUMBER = "+1234567890"
 """The number of the example that the feature's description gives."""

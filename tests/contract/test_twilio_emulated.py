@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from local.carrier import Carrier
+from local.carriers.twilio import Carrier
 from local.clock import Timeline
-from local.http_server import HttpServer, Request, Response
+from local.web.server import HttpServer, Request, Response
 from redial.adapters.carriers import twilio
 from redial.adapters.carriers.twilio import TwilioCarrier, TwilioCredentials
 from redial.adapters.http import Http

@@ -19,10 +19,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from local.aws import Aws
+from local.aws.functions import Functions
+from local.aws.requests import Aws
+from local.aws.scheduler import Scheduler
 from local.clock import Timeline
-from local.lambda_functions import Functions
-from local.scheduler import Scheduler
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.batches import DynamoBatches

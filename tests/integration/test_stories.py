@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from local.aws import Answer, OutsideRequest
+from local.aws.requests import Answer, OutsideRequest
 from tests.support.local_stack import NOON, LocalClient, local_stack, request
 
 NUMBER = "+14155550123"

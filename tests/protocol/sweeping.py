@@ -16,8 +16,8 @@ from random import Random
 from typing import Any
 from unittest import mock
 
-from local.aws import Answer
-from local.lambda_functions import Function
+from local.aws.functions import Function
+from local.aws.requests import Answer
 from local.stack import SWEEPER
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from unittest import mock
 
-from local.carrier_calls import Outcome
+from local.carriers.course import Outcome
 from redial.usecases import lines
 from tests.simulation.population import AREAS, OUTCOMES, Actions, Client, Population
 from tests.simulation.world import HOUR, START, World

@@ -13,8 +13,8 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from local.carrier_calls import Outcome
-from local.http_server import Response
+from local.carriers.course import Outcome
+from local.web.server import Response
 from redial.domain.execution import Execution
 from redial.wire.timestamps import rfc3339
 from tests.simulation.faults import LARGEST_SKEW_SECONDS

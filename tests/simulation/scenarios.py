@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from local.carrier_calls import Outcome
+from local.carriers.course import Outcome
 from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.domain.circuit import FAILURES_TO_OPEN, LOOK_EVERY
 from redial.domain.execution import Execution

@@ -30,17 +30,16 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import botocore.endpoint
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
-from moto.dynamodb.models import dynamodb_backends
 
-from local.aws import Answer, OutsideRequest
-from local.carrier_calls import Call, Overrides
-from local.dynamodb import answer as answer_dynamodb
-from local.dynamodb_tables import StoredItem, contents_of
-from local.http_server import HttpServer, Request, Response
-from local.inbox import verify
-from local.lambda_functions import ACCOUNT_ID, REGION, Function, Handler, Invocation
-from local.scheduler import PRECISION_SECONDS, Schedule
+from local.aws.dynamodb import Image, changes_of
+from local.aws.dynamodb import answer as answer_dynamodb
+from local.aws.functions import Function, Handler, Invocation
+from local.aws.requests import Answer, OutsideRequest
+from local.aws.scheduler import PRECISION_SECONDS, Schedule
+from local.carriers.course import Call, Overrides
 from local.stack import API_MODULE, SECRET_ID, SWEEPER, LocalStack, webhook_secret_of
+from local.web.inbox import verify
+from local.web.server import HttpServer, Request, Response
 from redial.adapters import lambda_functions
 from redial.adapters.dynamodb import executions as stored_executions
 from redial.adapters.dynamodb.accounts import DynamoAccounts
@@ -280,8 +279,7 @@ class World(LocalStack):
             accounts=DynamoAccounts(dynamodb, self.environment["TABLE_NAME"]),
             now=system.now(),
         )
-        table: Any = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
-        table.stream_shard.listeners.append(self._wrote)
+        changes_of(self.environment["TABLE_NAME"]).listeners.append(self._wrote)
         self.aws.between = self._between
         self.carrier.calls.post = self._post_callback
         self.functions.delays = self._delays
@@ -383,7 +381,7 @@ class World(LocalStack):
         for check in self.on_stopped:
             check(self, stop)
 
-    def _wrote(self, old: StoredItem | None, new: StoredItem | None) -> None:
+    def _wrote(self, old: Image | None, new: Image | None) -> None:
         """A write of one item of the table, at its true time."""
         if (self.faults.rates["index stale"] or self.faults.rates["read stale"]) and self.faults.active:
             self._history.append((self.now, None if old is None else old.plain, None if new is None else new.plain))
@@ -435,18 +433,12 @@ class World(LocalStack):
 
     def items(self, prefix: str) -> list[dict[str, Any]]:
         """Every item of the table whose partition key begins so."""
-        table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
-        return [
-            from_item(item.plain)
-            for partition in contents_of(table).partitions.values()
-            for item in partition.items.values()
-            if item.plain["pk"]["S"].startswith(prefix)
-        ]
+        images = changes_of(self.environment["TABLE_NAME"]).images
+        return [from_item(image.plain) for (pk, _), image in images.items() if pk.startswith(prefix)]
 
     def is_anything_due(self) -> bool:
         """Whether anything is to be looked at, now or later."""
-        table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
-        return contents_of(table).lowest("due_at") is not None
+        return changes_of(self.environment["TABLE_NAME"]).lowest("due") is not None
 
     def forget_circuits(self) -> None:
         """As if no carrier had ever failed."""
@@ -551,7 +543,7 @@ class World(LocalStack):
             with self.aws.lock:
                 answer = answer_dynamodb("BatchExecuteStatement", json.dumps({**asked, "Statements": some}).encode())
             assert answer is not None, "the emulated DynamoDB knows this operation"
-            answers = json.loads(answer[1])["Responses"]
+            answers = json.loads(answer[2])["Responses"]
         remaining = iter(answers)
         said = {"Responses": [next(remaining) if kept else _THROTTLED for kept in done]}
         return 200, {"content-type": "application/x-amz-json-1.0"}, json.dumps(said).encode()

@@ -16,9 +16,9 @@ from xml.sax.saxutils import escape
 
 from moto.s3.models import s3_backends
 
+from local.aws.functions import ACCOUNT_ID
 from local.clock import Timeline
-from local.http_server import HttpServer, Request, Response
-from local.lambda_functions import ACCOUNT_ID
+from local.web.server import HttpServer, Request, Response
 
 MAX_BODY_BYTES = 600 * 1024 * 1024
 LONGEST_SECONDS = 7 * 24 * 3600

@@ -32,8 +32,8 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.core.models import botocore_stubber
 
-from local import botocore_shortcuts, dynamodb, dynamodb_tables
-from local.lambda_functions import (
+from local.aws import botocore_shortcuts, dynamodb
+from local.aws.functions import (
     MAX_ASYNCHRONOUS_BYTES,
     MAX_SYNCHRONOUS_BYTES,
     REGION,
@@ -42,7 +42,7 @@ from local.lambda_functions import (
     Invocation,
     UnknownFunction,
 )
-from local.scheduler import Scheduler
+from local.aws.scheduler import Scheduler
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -128,7 +128,7 @@ class Aws:
             os.environ.pop(name, None)
         self._stand_at_the_door()
         self._watch_http()
-        for (owner, name), stand_in in (*botocore_shortcuts.REPLACED.items(), *dynamodb_tables.REPLACED.items()):
+        for (owner, name), stand_in in (*botocore_shortcuts.REPLACED.items(), *dynamodb.REPLACED.items()):
             self._replace(owner, name, stand_in)
         self._replace(botocore_auth, "get_current_datetime", self._now)  # what is signed is signed by this clock
         self._check_nothing_leaves()
@@ -251,10 +251,6 @@ class Aws:
             response = _response(request_dict["url"], answer)
             if answer[0] >= 300:
                 return on_the_whole_way(endpoint, request_dict, operation_model, lambda: response)
-            members = operation_model.output_shape.members if operation_model.output_shape else {}
-            if service == "dynamodb" and (items := dynamodb.parsed(operation, answer[2], members)) is not None:
-                items["ResponseMetadata"] = {"HTTPStatusCode": 200, "HTTPHeaders": answer[1], "RetryAttempts": 0}
-                return response, items
             words = convert_to_response_dict(response, operation_model)
             parsers: Any = endpoint._response_parser_factory  # type: ignore[attr-defined]
             parser = parsers.create_parser(operation_model.service_model.resolved_protocol)
@@ -281,7 +277,7 @@ class Aws:
             return self._invoke(url, kind.decode() if isinstance(kind, bytes) else str(kind), bytes(body or b""))
         with self.lock:
             if service == "dynamodb" and (answer := dynamodb.answer(operation, bytes(body or b""))) is not None:
-                return answer[0], {"content-type": "application/x-amz-json-1.0"}, answer[1]
+                return answer
             return self._moto_answer(f"before-send.{service}.{operation}", prepared())
 
     def _moto_answer(self, event_name: str, request: AWSPreparedRequest) -> Answer:

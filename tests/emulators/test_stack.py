@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from local import ROOT
-from local.aws import RealAwsRefused
-from local.http_server import PortTaken
-from local.lambda_functions import FunctionOutput
-from local.scheduler import as_late_as_aws
+from local.aws.functions import FunctionOutput
+from local.aws.requests import RealAwsRefused
+from local.aws.scheduler import as_late_as_aws
 from local.stack import LocalStack
+from local.web.server import PortTaken
 from redial.runtime import system
 from tests.support.local_stack import NOON, LocalClient, local_stack, request
 
@@ -144,7 +144,7 @@ def test_a_webhook_that_fails_is_sent_again_with_the_same_id_until_it_is_accepte
 
 def test_a_webhook_may_ask_the_api_while_it_is_being_delivered(client: LocalClient) -> None:
     """The customer's endpoint calls back into the API before it answers; nobody waits for anybody in a circle."""
-    from local.http_server import HttpServer, Request, Response
+    from local.web.server import HttpServer, Request, Response
 
     seen: list[str] = []
 
@@ -254,7 +254,7 @@ def test_a_taken_port_is_told_and_nothing_is_left_behind() -> None:
 
 
 def test_it_refuses_to_run_against_a_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local.aws.Aws._stand_at_the_door", lambda self: None)
+    monkeypatch.setattr("local.aws.requests.Aws._stand_at_the_door", lambda self: None)
     with pytest.raises(RealAwsRefused):
         LocalStack(start_at=NOON).start()
 

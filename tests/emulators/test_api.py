@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
-from local.api import MAX_BODY_BYTES, Api
-from local.aws import Aws
+from local.aws.functions import Function, FunctionContext, Functions
+from local.aws.requests import Aws
+from local.aws.scheduler import Scheduler
 from local.clock import Timeline
-from local.http_server import HttpServer, PortTaken
-from local.lambda_functions import Function, FunctionContext, Functions
-from local.scheduler import Scheduler
 from local.template import Route
+from local.web.api import MAX_BODY_BYTES, Api
+from local.web.server import HttpServer, PortTaken
 from tests.support.local_stack import Answer, request
 
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)

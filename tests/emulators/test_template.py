@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from local import ROOT
+from local.aws.functions import Function
+from local.aws.streams import StreamMapping
 from local.cloudformation import TemplateError
-from local.lambda_functions import Function
-from local.streams import StreamMapping
 from local.template import Route, StreamReader, Template, common_environment
 
 SMALL = """

@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from local.carrier import Carrier
-from local.carrier_calls import OUTCOMES, CallRequest, Outcome, course, signature
+from local.carriers.course import OUTCOMES, CallRequest, Outcome, course, signature
+from local.carriers.twilio import Carrier
 from local.clock import Timeline
-from local.http_server import RESET, HttpServer, Request, Response
+from local.web.server import RESET, HttpServer, Request, Response
 from tests.support.local_stack import Answer, request
 
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urldefrag, urlencode, urlsplit
 from xml.etree import ElementTree
 
 from local.clock import Event, Timeline
-from local.http_server import Response
+from local.web.server import Response
 
 Outcome = Literal[
     "completed", "no-answer", "busy", "failed", "canceled", "voicemail", "invalid-number", "refused-429", "error-500",

@@ -17,12 +17,12 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local.aws import Aws
+from local.aws.functions import ACCOUNT_ID, MAX_SYNCHRONOUS_BYTES, FunctionFailed, Functions
+from local.aws.requests import Aws
+from local.aws.scheduler import Schedule, Scheduler
 from local.clock import ClockStopped, Timeline
-from local.http_server import RESET, HttpServer, Request, Response
-from local.lambda_functions import ACCOUNT_ID, MAX_SYNCHRONOUS_BYTES, FunctionFailed, Functions
-from local.scheduler import Schedule, Scheduler
 from local.template import Route
+from local.web.server import RESET, HttpServer, Request, Response
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 API_ID = "local"

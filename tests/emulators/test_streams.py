@@ -16,13 +16,13 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.dynamodb.models import dynamodb_backends
 
-from local import streams
-from local.aws import Aws, OutsideRequest
+from local.aws import streams
+from local.aws.functions import ACCOUNT_ID, REGION, Function, Functions
+from local.aws.requests import Aws, OutsideRequest
+from local.aws.scheduler import Scheduler
+from local.aws.streams import Stream, StreamMapping, check_pattern
 from local.clock import Timeline
-from local.lambda_functions import ACCOUNT_ID, REGION, Function, Functions
-from local.scheduler import Scheduler
 from local.stack import LocalStack
-from local.streams import Stream, StreamMapping, check_pattern
 from tests.support.local_stack import NOON, local_stack
 from tests.support.table import TABLE_NAME, create_table
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from local.api import timestamp
 from local.clock import Timeline
-from local.http_server import Request, Response
+from local.web.api import timestamp
+from local.web.server import Request, Response
 
 TOLERANCE_SECONDS = 5 * 60
 """How far a webhook's timestamp may lie from the inbox's clock, either way."""

@@ -11,10 +11,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.aws import Aws, OutsideRequest
+from local.aws.functions import Function, FunctionContext, Functions
+from local.aws.requests import Aws, OutsideRequest
+from local.aws.scheduler import Scheduler, as_late_as_aws
 from local.clock import Timeline
-from local.lambda_functions import Function, FunctionContext, Functions
-from local.scheduler import Scheduler, as_late_as_aws
 
 START = datetime(2026, 1, 26, 10, 0, 0, 500_000, tzinfo=UTC)
 DIAL = Function("DialFunction", "redial-dial", "dial", alias="live", timeout_seconds=30, on_failure="failed-queue")

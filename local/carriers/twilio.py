@@ -19,10 +19,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from xml.etree import ElementTree
 
-from local.api import timestamp
-from local.carrier_calls import OUTCOMES, Call, CallRequest, Calls, Notice, Overrides, rfc2822
+from local.carriers.course import OUTCOMES, Call, CallRequest, Calls, Notice, Overrides, rfc2822
 from local.clock import Timeline
-from local.http_server import RESET, Request, Response
+from local.web.api import timestamp
+from local.web.server import RESET, Request, Response
 
 API_VERSION = "2010-04-01"
 NUMBERS = ("+12025550100", "+12025550101")

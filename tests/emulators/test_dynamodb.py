@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError, ParamValidationError
 from moto.dynamodb.models import dynamodb_backends
 
 from local import dynamodb, dynamodb_tables
-from local.aws import Aws
+from local.aws.functions import ACCOUNT_ID, REGION, Functions
+from local.aws.requests import Aws
+from local.aws.scheduler import Scheduler
 from local.clock import Timeline
-from local.lambda_functions import ACCOUNT_ID, REGION, Functions
-from local.scheduler import Scheduler
 from tests.support.table import TABLE_NAME, create_table
 
 KEY = {"pk": {"S": "X#1"}, "sk": {"S": "X"}}

@@ -22,9 +22,9 @@ from typing import Any
 
 from moto.dynamodb.models.table import Table
 
+from local.aws.dynamodb import Changes, Image
+from local.aws.functions import MAX_SYNCHRONOUS_BYTES, DeadLetter, Function, FunctionFailed, Functions
 from local.clock import Event, Timeline
-from local.dynamodb_tables import StoredItem
-from local.lambda_functions import MAX_SYNCHRONOUS_BYTES, DeadLetter, Function, FunctionFailed, Functions
 
 SHARDS = 4
 """How many shards take records at any time."""
@@ -63,8 +63,8 @@ class _Record:
     number: int
     name: str
     second: int
-    old: StoredItem | None
-    new: StoredItem | None
+    old: Image | None
+    new: Image | None
     bytes: int
 
 
@@ -127,11 +127,10 @@ class Stream:
 
     def follow(self, table: Table) -> None:
         """Take the changes of `table`, a table of moto's with a stream, from now on."""
-        assert table.stream_specification is not None and table.stream_shard is not None
+        assert table.stream_specification is not None and isinstance(table.stream_shard, Changes)
         self._view = str(table.stream_specification["StreamViewType"])
         self._key_names = tuple(table.table_key_attrs)
-        listeners: list[Any] = table.stream_shard.listeners  # type: ignore[attr-defined]  # ours: dynamodb_tables
-        listeners.append(self.wrote)
+        table.stream_shard.listeners.append(self.wrote)
 
     def shard_ids(self) -> list[str]:
         """The shards that take records now."""
@@ -143,7 +142,7 @@ class Stream:
         with self._lock:
             return sum(len(shard.records) for lineage in self._lineages for shard in lineage.shards)
 
-    def wrote(self, old: StoredItem | None, new: StoredItem | None) -> None:
+    def wrote(self, old: Image | None, new: Image | None) -> None:
         """A write of one item. One that changes nothing makes no record."""
         item = new if new is not None else old
         assert item is not None
@@ -174,7 +173,7 @@ class Stream:
         number = 100_000_000_000_000_000_000 * chance.randint(10, 99) + chance.randrange(10**9)
         return _Shard(f"shardId-{_FIRST_SHARD + generation:020d}-{chance.getrandbits(32):08x}", number)
 
-    def _wants(self, name: str, keys: Any, old: StoredItem | None, new: StoredItem | None) -> bool:
+    def _wants(self, name: str, keys: Any, old: Image | None, new: Image | None) -> bool:
         change: dict[str, Any] = {"Keys": keys}
         if old is not None and self._view in ("OLD_IMAGE", "NEW_AND_OLD_IMAGES"):
             change["OldImage"] = old.plain

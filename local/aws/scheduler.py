@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo, available_timezones
 import botocore.session
 from botocore.model import ListShape, ServiceModel, Shape, StructureShape
 
+from local.aws.functions import ACCOUNT_ID, REGION, DeadLetter, Functions, UnknownFunction
 from local.clock import Event, Timeline
-from local.lambda_functions import ACCOUNT_ID, REGION, DeadLetter, Functions, UnknownFunction
 
 MAX_INPUT_BYTES = 256 * 1024
 PRECISION_SECONDS = 60.0

@@ -9,8 +9,8 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from local.clock import Timeline
-from local.http_server import HttpServer
-from local.inbox import Delivery, Inbox
+from local.web.inbox import Delivery, Inbox
+from local.web.server import HttpServer
 from tests.support.local_stack import Answer, request
 
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)

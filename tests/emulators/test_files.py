@@ -11,8 +11,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.files import MAX_BODY_BYTES
-from local.http_server import HttpServer
+from local.aws.files import MAX_BODY_BYTES
+from local.web.server import HttpServer
 from tests.support.local_stack import Answer, LocalClient, local_stack, request
 
 KEY = "uploads/an account/ü 100%41+~.csv"
