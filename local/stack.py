@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from local import ROOT
-from local.aws.dynamodb import changes_of, table_of
+from local.aws.dynamodb import changes_of
 from local.aws.files import Credentials, Files
 from local.aws.functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Functions, Handler, Invocation
 from local.aws.requests import ENVIRONMENT, Aws
@@ -312,7 +312,7 @@ class LocalStack:
                 )
         for reader in self._readers:
             stream = Stream(self.clock, self.functions, reader.mapping, self.seed, self._stream_duplicates)
-            stream.follow(table_of(reader.table))
+            stream.follow(reader.table)
             self.streams.append(stream)
         scheduler = self.aws.client("scheduler")
         for group in self.template.schedule_groups():

@@ -5,31 +5,35 @@ While the stack runs, `REPLACED` takes the place of moto's own code. It adds:
 
 - `Changes`, a table's stream: listeners get the images before and after each write;
 - queries that read one partition of a table or index (moto sorts and searches the whole table for each query);
-- updates and transactions that change nothing when they fail, and tell the stream nothing then.
+- updates and transactions that change nothing when they fail, and tell the stream nothing then;
+- expressions that are read once (moto reads the text of each twice a request).
 """
 
 import base64
 import copy
 import json
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
+from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.exceptions import ConditionalCheckFailed, MockValidationException
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models import table as table_models
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import SecondaryIndex, Table
+from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 from moto.dynamodb.responses import DynamoHandler
 
 from local.aws.dynamodb_checks import Plain, Value, check_request, fault_of_item
 from local.aws.functions import ACCOUNT_ID, REGION
 
 MAX_STATEMENTS = 25
+MAX_STATEMENT_CHARACTERS = 8192
 HEADERS = {"content-type": "application/x-amz-json-1.0"}
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -56,9 +60,14 @@ def table_of(name: str) -> Table:
 
 
 def changes_of(name: str) -> "Changes":
-    """The changes of a table that has a stream."""
-    changes = table_of(name).stream_shard
-    assert isinstance(changes, Changes)
+    """The changes of a table that has a stream. Raises moto's `ResourceNotFoundException`."""
+    changes = _changes(table_of(name))
+    assert changes is not None, f"{name} has no stream"
+    return changes
+
+
+def _changes(table: Table) -> "Changes | None":
+    changes: Changes | None = table.__dict__["stream_shard"]  # see `REPLACED`
     return changes
 
 
@@ -96,6 +105,11 @@ def _batch_execute_statement(request: dict[str, Any]) -> dict[str, Any]:
         )
     puts = []
     for statement in statements:
+        if len(statement["Statement"]) > MAX_STATEMENT_CHARACTERS:
+            raise MockValidationException(
+                "1 validation error detected: Value at 'statement' failed to satisfy constraint: Member must have "
+                f"length less than or equal to {MAX_STATEMENT_CHARACTERS}"
+            )
         table_name, names = _insert(statement["Statement"])
         values = statement.get("Parameters", [])
         if len(values) != len(names):
@@ -232,25 +246,27 @@ def _plain_value(value: DynamoType) -> Value:
 _moto_query = Table.query
 _moto_update_item = DynamoDBBackend.update_item
 _moto_transact_write_items = DynamoDBBackend.transact_write_items
+_moto_update_expression = UpdateExpressionParser.make
+_moto_lexed = ConditionExpressionParser._lex_condition_expression
 _INDEX_NAME = 6
 """Position of `index_name` among the arguments of moto's `Table.query` after the partition key."""
 
 
 def _query_one_partition(self: Table, hash_key: DynamoType | None, *arguments: Any, **options: Any) -> Any:
-    changes, index_name = self.stream_shard, arguments[_INDEX_NAME]
-    if hash_key is None or not isinstance(changes, Changes):
+    changes, index_name = _changes(self), arguments[_INDEX_NAME]
+    if hash_key is None or changes is None:
         return _moto_query(self, hash_key, *arguments, **options)
-    partition = copy.copy(self)
+    partition: Any = copy.copy(self)
     items = changes.indexed(index_name, hash_key.value) if index_name else list(self.items.get(hash_key, {}).values())
-    partition.all_items = lambda: items  # type: ignore[method-assign]
+    partition.all_items = lambda: items
     return _moto_query(partition, hash_key, *arguments, **options)
 
 
 def _update_item(self: DynamoDBBackend, table_name: str, key: Plain, *arguments: Any, **options: Any) -> Item:
     """moto changes the stored item step by step, and tells the stream of a new one twice."""
     table = self.get_table(table_name)
-    changes = table.stream_shard
-    if not isinstance(changes, Changes):
+    changes = _changes(table)
+    if changes is None:
         return _moto_update_item(self, table_name, key, *arguments, **options)
     table.stream_shard = None
     try:
@@ -261,7 +277,7 @@ def _update_item(self: DynamoDBBackend, table_name: str, key: Plain, *arguments:
         _restore(table, key, changes)
         raise
     finally:
-        table.stream_shard = changes
+        table.__dict__["stream_shard"] = changes
     changes.add(None, item)
     return item
 
@@ -279,17 +295,17 @@ def _restore(table: Table, key: Plain, changes: Changes) -> None:
 def _transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
     """Tell the streams of a transaction's writes once all of them are done."""
     writes = [operation for item in transact_items for operation in item.values()]
-    streams = {write["TableName"]: self.get_table(write["TableName"]).stream_shard for write in writes}
+    streams = {write["TableName"]: _changes(self.get_table(write["TableName"])) for write in writes}
     for name in streams:
         self.tables[name].stream_shard = None
     try:
         _moto_transact_write_items(self, transact_items)
     finally:
         for name, changes in streams.items():  # after a rollback the table is another object
-            self.tables[name].stream_shard = changes
+            self.tables[name].__dict__["stream_shard"] = changes
     for write in writes:
         changes, table = streams[write["TableName"]], self.tables[write["TableName"]]
-        if isinstance(changes, Changes):
+        if changes is not None:
             plain = write.get("Item") or write["Key"]
             hash_key, range_key = (DynamoType(plain[name]) for name in table.table_key_attrs)
             stored = table.get_item(hash_key, range_key)
@@ -309,12 +325,28 @@ def _project(self: SecondaryIndex, item: Item) -> Item:
     return projected
 
 
+@lru_cache(maxsize=1024)
+def _update_expression(text: str) -> Any:
+    return _moto_update_expression(text)
+
+
+def _lexed(self: ConditionExpressionParser) -> deque[Any]:
+    return deque(_lexed_once(self.condition_expression))
+
+
+@lru_cache(maxsize=1024)
+def _lexed_once(text: str | None) -> tuple[Any, ...]:
+    return tuple(_moto_lexed(ConditionExpressionParser(text, None, None)))
+
+
 REPLACED: dict[tuple[Any, str], Callable[..., Any]] = {
     (table_models, "StreamShard"): Changes,
     (Table, "query"): _query_one_partition,
     (DynamoDBBackend, "update_item"): _update_item,
     (DynamoDBBackend, "transact_write_items"): _transact_write_items,
     (SecondaryIndex, "project"): _project,
+    (UpdateExpressionParser, "make"): staticmethod(_update_expression),
+    (ConditionExpressionParser, "_lex_condition_expression"): _lexed,
     # moto measures the whole item for each attribute that is set; `fault_of_item` measures it once.
     (LimitedSizeDict, "__setitem__"): dict.__setitem__,
     # moto keeps every model that it ever makes.

@@ -16,7 +16,6 @@ MAX_ITEM_BYTES = 409_600
 MAX_HASH_KEY_BYTES, MAX_RANGE_KEY_BYTES = 2048, 1024
 MAX_NESTING = 32
 MAX_DIGITS = 38
-MAX_STATEMENT_CHARACTERS = 8192
 
 Value = dict[str, Any]
 """An attribute's value in the form of the wire: `{"S": "text"}`."""
@@ -242,12 +241,12 @@ def value_size(value: Value) -> int:
     ((kind, content),) = value.items()
     match kind:
         case "S":
-            return len(content.encode())
+            return len(str(content).encode())
         case "N":
             digits = content.strip("-").replace(".", "").strip("0")
-            return (len(digits) + 1) // 2 + 1 + content.startswith("-")
+            return (len(digits) + 1) // 2 + 1 + str(content).startswith("-")
         case "B":
-            return len(content) * 3 // 4 - content[-2:].count("=")
+            return len(content) * 3 // 4 - str(content)[-2:].count("=")
         case "SS" | "NS" | "BS":
             return sum(value_size({kind[0]: element}) for element in content)
         case "L":

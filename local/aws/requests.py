@@ -178,7 +178,7 @@ class Aws:
 
     def _replace(self, owner: Any, name: str, stand_in: Any) -> None:
         """Put `stand_in` in the place of an attribute, until `stop`."""
-        self._replaced.append((owner, name, getattr(owner, name, _NOTHING)))
+        self._replaced.append((owner, name, vars(owner).get(name, _NOTHING)))
         setattr(owner, name, stand_in)
 
     def _stand_at_the_door(self) -> None:

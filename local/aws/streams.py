@@ -20,9 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from moto.dynamodb.models.table import Table
-
-from local.aws.dynamodb import Changes, Image
+from local.aws.dynamodb import Image, changes_of, table_of
 from local.aws.functions import MAX_SYNCHRONOUS_BYTES, DeadLetter, Function, FunctionFailed, Functions
 from local.clock import Event, Timeline
 
@@ -125,12 +123,13 @@ class Stream:
         for place, lineage in enumerate(self._lineages):
             lineage.shards.append(self._new_shard(place, 1))
 
-    def follow(self, table: Table) -> None:
-        """Take the changes of `table`, a table of moto's with a stream, from now on."""
-        assert table.stream_specification is not None and isinstance(table.stream_shard, Changes)
+    def follow(self, table_name: str) -> None:
+        """Take the changes of a table that has a stream, from now on."""
+        table = table_of(table_name)
+        assert table.stream_specification is not None
         self._view = str(table.stream_specification["StreamViewType"])
         self._key_names = tuple(table.table_key_attrs)
-        table.stream_shard.listeners.append(self.wrote)
+        changes_of(table_name).listeners.append(self.wrote)
 
     def shard_ids(self) -> list[str]:
         """The shards that take records now."""
