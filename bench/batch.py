@@ -37,7 +37,7 @@ from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.batch import contact, contact_id
 from redial.domain.status import FINAL
-from redial.ports import Standing
+from redial.ports import BatchQueueEntry
 from redial.runtime import wiring
 from redial.usecases.lines import LINES_PER_SHARD
 
@@ -623,8 +623,10 @@ def _grow(stack: LocalStack, batch_id: str, uploaded: int, rows: int, next_row: 
         executions.create_contacts([contact(batch, row, number(row), data) for row in piece])
         if start % 10_000 < 1000:
             say(f"{start:,} contacts stored")
-    batches.save(replace(batch, total=rows, valid=rows, done_row=rows, checked_row=next_row - 1, seen_row=next_row - 1))
-    lines.join(Standing(batch_id, batch.agent_id, next_row, rows, served_at=stack.clock.now()))
+    batches.save(
+        replace(batch, total=rows, valid=rows, stored_to=rows, audit_from=next_row - 1, audited_to=next_row - 1)
+    )
+    lines.join(BatchQueueEntry(batch_id, batch.agent_id, next_row, rows, served_at=stack.clock.now()))
 
 
 @contextmanager

@@ -234,7 +234,7 @@ def _content(body: Any) -> bytes:
     """What a file that is to be sent holds, or the bytes themselves."""
     if isinstance(body, bytes):
         return body
-    position = body.tell()
+    position = body.record()
     content: bytes = body.read()
     body.seek(position)
     return content

@@ -29,7 +29,7 @@ from typing import Any, TextIO, cast
 from local import ROOT
 from local.aws.dynamodb import changes_of
 from local.aws.files import Credentials, Files
-from local.aws.functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Functions, Handler, Invocation
+from local.aws.functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Handler, Invocation, Invoker
 from local.aws.requests import ENVIRONMENT, Aws
 from local.aws.scheduler import Firing, Scheduler, punctual, scheduled_event
 from local.aws.streams import STREAM_DUPLICATES, Stream
@@ -169,7 +169,7 @@ class LocalStack:
                 }
             )
             self.environment = common_environment(definitions)
-            self.functions = Functions(self.clock, definitions, self.load, seed, complain)
+            self.functions = Invoker(self.clock, definitions, self.load, seed, complain)
             self.scheduler = Scheduler(self.clock, self.functions, self.aws.lock, firing)
             self._recurring = self.template.recurring(definitions) if recurring else []
             self._readers = self.template.stream_readers(definitions)

@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         return context.get_remaining_time_in_millis() / 1000
 
     # Lambda tries again under the same id: what it was cut off at, it goes on with at once.
-    done = wiring.batch().carry_on(batch_id, context.aws_request_id, seconds_left)
+    done = wiring.batch().run(batch_id, context.aws_request_id, seconds_left)
     if "start" in done.work:
         telemetry.batch_started()
     telemetry.batch_repaired(done.repairs)

@@ -28,24 +28,24 @@ logger = telemetry.logger
 @logger.inject_lambda_context(clear_state=True)
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    world = wiring.carrier_callback()
+    services = wiring.carrier_callback()
     try:
         form = twilio.form_of(event)
-        if not _is_twilio(world, event, form):
+        if not _is_twilio(services, event, form):
             return _reject(403, "the signature is wrong or missing")
-        return _handle(world, event, form)
+        return _handle(services, event, form)
     except twilio.InvalidCallback as error:
         return _reject(400, str(error))
 
 
-def _handle(world: wiring.CarrierCallbackWorld, event: dict[str, Any], form: twilio.Form) -> dict[str, Any]:
+def _handle(services: wiring.CarrierCallbackServices, event: dict[str, Any], form: twilio.Form) -> dict[str, Any]:
     path = _PATH.search(event["rawPath"])
     if path is None:
         return _answer(404, "no such callback")
     execution_id, attempt = path["execution_id"], int(path["attempt"])
     telemetry.about(execution_id=execution_id, attempt=attempt)
     if path["kind"] == "answer":
-        return _connect_stream(world, execution_id)
+        return _connect_stream(services, execution_id)
     if path["kind"] == "amd":
         call_id, voicemail = twilio.parse_amd_callback(form)
         report = CallReport(call_id, Status.IN_PROGRESS, voicemail=voicemail)
@@ -55,14 +55,14 @@ def _handle(world: wiring.CarrierCallbackWorld, event: dict[str, Any], form: twi
         execution_id,
         attempt,
         report,
-        executions=world.executions,
-        agents=world.agents,
-        batches=world.batches,
-        lines=world.lines,
-        timers=world.timers,
-        functions=world.functions,
+        executions=services.executions,
+        agents=services.agents,
+        batches=services.batches,
+        lines=services.lines,
+        timers=services.timers,
+        invoker=services.invoker,
         now=system.now(),
-        lease=system.new_id()[:8],
+        lease_id=system.new_id()[:8],
     )
     if changed is None:
         logger.warning("callback for an execution that does not exist")
@@ -73,29 +73,29 @@ def _handle(world: wiring.CarrierCallbackWorld, event: dict[str, Any], form: twi
     return _answer(204)
 
 
-def _is_twilio(world: wiring.CarrierCallbackWorld, event: dict[str, Any], form: twilio.Form) -> bool:
+def _is_twilio(services: wiring.CarrierCallbackServices, event: dict[str, Any], form: twilio.Form) -> bool:
     """Whether the signature fits; with the secret read anew if it does not, for it may just have been rotated."""
-    known = world.credentials.get()
-    if _is_signed(world, event, form, known):
+    known = services.credentials.get()
+    if _is_signed(services, event, form, known):
         return True
-    return world.credentials.refresh(known) and _is_signed(world, event, form, world.credentials.get())
+    return services.credentials.refresh(known) and _is_signed(services, event, form, services.credentials.get())
 
 
 def _is_signed(
-    world: wiring.CarrierCallbackWorld, event: dict[str, Any], form: twilio.Form, known: twilio.TwilioCredentials
+    services: wiring.CarrierCallbackServices, event: dict[str, Any], form: twilio.Form, known: twilio.TwilioCredentials
 ) -> bool:
     """Whether Twilio signed this, and of our account: where a request names one, it is no other."""
     if form.get("AccountSid", [known.account_sid]) != [known.account_sid]:
         return False
     return any(
         twilio.verify(event["headers"], url, form, known.auth_token, known.shared_key)
-        for url in twilio.callback_urls(event, world.settings.public_url)
+        for url in twilio.callback_urls(event, services.settings.public_url)
     )
 
 
-def _connect_stream(world: wiring.CarrierCallbackWorld, execution_id: str) -> dict[str, Any]:
-    execution = world.executions.get(execution_id)
-    agent = None if execution is None else world.agents.get(execution.account_id, execution.agent_id)
+def _connect_stream(services: wiring.CarrierCallbackServices, execution_id: str) -> dict[str, Any]:
+    execution = services.executions.get(execution_id)
+    agent = None if execution is None else services.agents.get(execution.account_id, execution.agent_id)
     if execution is None or agent is None or agent.stream_url is None:
         logger.error("nothing to connect the call to: the agent has no stream_url")
         return _answer(404, "this call has no media stream")

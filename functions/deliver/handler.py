@@ -18,18 +18,18 @@ logger = telemetry.logger
 @logger.inject_lambda_context(clear_state=True)
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    lease = str(event.get("lease") or system.new_id()[:8])
-    world = wiring.deliver()
+    lease_id = str(event.get("lease") or system.new_id()[:8])
+    services = wiring.deliver()
 
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
     if "batch_id" in event:
         telemetry.about(batch_id=str(event["batch_id"]))
-        done = world.batches.deliver(str(event["batch_id"]), lease, seconds_left)
+        done = services.batches.deliver(str(event["batch_id"]), lease_id, seconds_left)
     else:
         telemetry.about(execution_id=str(event["execution_id"]))
         known = decode(event["stored"]) if "stored" in event else None
-        done = world.executions.deliver(str(event["execution_id"]), lease, seconds_left, known)
+        done = services.executions.deliver(str(event["execution_id"]), lease_id, seconds_left, known)
     telemetry.delivered(done)
     logger.info("delivered", extra={"accepted": done.accepted, "given_up": done.given_up, "failed": done.failed})

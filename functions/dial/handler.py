@@ -21,10 +21,10 @@ logger = telemetry.logger
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     execution_id, attempt = str(event["execution_id"]), int(event["attempt"])
     telemetry.about(execution_id=execution_id, attempt=attempt)
-    world = wiring.dial()
-    lease = system.new_id()[:8]
-    at, room = (from_ms(event[name]) if name in event else None for name in ("at", "room"))
-    dialled = world.dialler.dial(execution_id, attempt, lease, event.get("line"), at, room)
+    services = wiring.dial()
+    lease_id = system.new_id()[:8]
+    at, delayed_at = (from_ms(event[name]) if name in event else None for name in ("at", "room"))
+    dialled = services.dialler.dial(execution_id, attempt, lease_id, event.get("line"), at, delayed_at)
     execution = dialled.execution
     if execution is None or dialled.before is None:
         logger.warning("no such execution")
@@ -41,9 +41,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         )
     else:
         logger.info("not dialled", extra={"status": str(execution.state.status)})
-    if execution.delivery.lease == lease:
+    if execution.delivery.lease_id == lease_id:
         telemetry.delivered(
-            world.deliverer.deliver(
-                execution_id, lease, lambda: context.get_remaining_time_in_millis() / 1000, execution
+            services.deliverer.deliver(
+                execution_id, lease_id, lambda: context.get_remaining_time_in_millis() / 1000, execution
             )
         )

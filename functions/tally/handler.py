@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from redial.adapters.dynamodb.items import from_item
 from redial.domain.status import Status
 from redial.runtime import system, telemetry, wiring
-from redial.usecases.tally import Moved, tally
+from redial.usecases.count_batches import StatusMove, count_batches
 from redial.wire.stored_execution import status_of
 
 logger = telemetry.logger
@@ -21,15 +21,15 @@ logger = telemetry.logger
 @logger.inject_lambda_context(clear_state=True)
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    world = wiring.tally()
+    services = wiring.tally()
     moves = [moved for record in event["Records"] if (moved := _moved(record)) is not None]
     if moves:
-        completed = tally(
+        completed = count_batches(
             event["shardId"],
             moves,
-            batches=world.batches,
-            counts=world.batches,
-            functions=world.functions,
+            batches=services.batches,
+            counts=services.batches,
+            invoker=services.invoker,
             now=system.now(),
         )
         for batch_id in completed:
@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"state": {}}
 
 
-def _moved(record: dict[str, Any]) -> Moved | None:
+def _moved(record: dict[str, Any]) -> StatusMove | None:
     """What a record says of a batch's contact; None where it is none, or its status did not change."""
     change = record["dynamodb"]
     try:
@@ -53,7 +53,7 @@ def _moved(record: dict[str, Any]) -> Moved | None:
         logger.exception("a record that cannot be counted", extra={"sequence_number": change["SequenceNumber"]})
         return None
     number = str(change["SequenceNumber"]).zfill(40)
-    return None if before is after else Moved(batch_id, before, after, number)
+    return None if before is after else StatusMove(batch_id, before, after, number)
 
 
 def _status(image: dict[str, Any]) -> Status | None:

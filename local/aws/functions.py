@@ -121,7 +121,7 @@ class FunctionContext:
         return max(0, int((self._deadline - self._timeline.now()).total_seconds() * 1000))
 
 
-class Functions:
+class Invoker:
     """The functions of one stack.
 
     `load` finds the handler of one; `seed` makes the request ids repeatable; `complain` hears of every failed run.

@@ -38,8 +38,8 @@ from local.aws.functions import (
     MAX_SYNCHRONOUS_BYTES,
     REGION,
     FunctionFailed,
-    Functions,
     Invocation,
+    Invoker,
     UnknownFunction,
 )
 from local.aws.scheduler import Scheduler
@@ -108,13 +108,13 @@ class Aws:
         self.counts: Counter[tuple[str, str]] = Counter()
         self._moto = mock_aws()
         self._moto_answers = BotocoreStubber.__call__
-        self._functions: Functions | None = None
+        self._functions: Invoker | None = None
         self._scheduler: Scheduler | None = None
         self._environment: dict[str, str | None] = {}
         self._thread = threading.local()  # own: what this thread asks is for this machine itself
         self._replaced: list[tuple[Any, str, Any]] = []
 
-    def start(self, functions: Functions, scheduler: Scheduler) -> None:
+    def start(self, functions: Invoker, scheduler: Scheduler) -> None:
         """Stand in for AWS from now on. Raises `RealAwsRefused` when boto3 would not come here."""
         if Aws._running is not None:
             raise RuntimeError("one emulated AWS runs in this process already: stop that one first")

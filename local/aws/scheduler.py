@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import botocore.session
 from botocore.model import ListShape, ServiceModel, Shape, StructureShape
 
-from local.aws.functions import ACCOUNT_ID, REGION, DeadLetter, Functions, UnknownFunction
+from local.aws.functions import ACCOUNT_ID, REGION, DeadLetter, Invoker, UnknownFunction
 from local.clock import Event, Timeline
 
 MAX_INPUT_BYTES = 256 * 1024
@@ -100,7 +100,7 @@ class _Group:
 class Scheduler:
     """The service. `firing` says when each schedule fires; twice is what "at least once" may mean."""
 
-    def __init__(self, timeline: Timeline, functions: Functions, lock: RLock, firing: Firing = punctual) -> None:
+    def __init__(self, timeline: Timeline, functions: Invoker, lock: RLock, firing: Firing = punctual) -> None:
         self.firing = firing
         self.dead_letters: list[DeadLetter] = []
         self._timeline = timeline

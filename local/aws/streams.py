@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local.aws.dynamodb import Image, changes_of, table_of
-from local.aws.functions import MAX_SYNCHRONOUS_BYTES, DeadLetter, Function, FunctionFailed, Functions
+from local.aws.functions import MAX_SYNCHRONOUS_BYTES, DeadLetter, Function, FunctionFailed, Invoker
 from local.clock import Event, Timeline
 
 SHARDS = 4
@@ -104,7 +104,7 @@ class Stream:
     def __init__(
         self,
         timeline: Timeline,
-        functions: Functions,
+        functions: Invoker,
         mapping: StreamMapping,
         seed: int = 0,
         duplicates: float = STREAM_DUPLICATES,

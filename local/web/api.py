@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local.aws.functions import ACCOUNT_ID, MAX_SYNCHRONOUS_BYTES, FunctionFailed, Functions
+from local.aws.functions import ACCOUNT_ID, MAX_SYNCHRONOUS_BYTES, FunctionFailed, Invoker
 from local.aws.requests import Aws
 from local.aws.scheduler import Schedule, Scheduler
 from local.clock import ClockStopped, Timeline
@@ -42,7 +42,7 @@ class Api:
         self,
         timeline: Timeline,
         aws: Aws,
-        functions: Functions,
+        functions: Invoker,
         scheduler: Scheduler,
         routes: list[Route],
         down: Callable[[], list[str]],

@@ -38,8 +38,8 @@ def test_setting_a_timer_twice_makes_one_and_cancelling_twice_removes_it() -> No
     )
     at = NOW + timedelta(minutes=30)
     for _ in range(2):
-        timers.wake_dial(EXECUTION, 2, 7, at, NOW)
-        timers.wake_deliver(EXECUTION, 41, at, NOW)
+        timers.schedule_dial(EXECUTION, 2, 7, at, NOW)
+        timers.schedule_delivery(EXECUTION, 41, at, NOW)
     names = {schedule["Name"] for schedule in client.list_schedules(GroupName="redial")["Schedules"]}
     assert names == {f"{EXECUTION}.dial.7", f"{EXECUTION}.deliver.41"}
     stored = client.get_schedule(GroupName="redial", Name=f"{EXECUTION}.dial.7")

@@ -11,7 +11,7 @@ from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.domain.agent import Account
-from redial.domain.delivery import Tried
+from redial.domain.delivery import DeliveryAttempt
 from redial.domain.execution import Execution
 from redial.domain.outcome import NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import RetryConfig
@@ -32,7 +32,9 @@ def samples() -> dict[str, Execution]:
     told = replace(
         busy,
         delivery=replace(
-            busy.delivery.accepted(Tried(1, TEN, 200, 1)).failed(Tried(2, TEN, None, 2, "reset"), seconds(0), 0.5),
+            busy.delivery.accepted(DeliveryAttempt(1, TEN, 200, 1)).failed(
+                DeliveryAttempt(2, TEN, None, 2, "reset"), seconds(0), 0.5
+            ),
             undelivered=(1,),
             replaying=(1,),
         ),
@@ -110,7 +112,7 @@ def test_a_first_unanswered_attempt_fits_one_write_unit() -> None:
     execution = replace(queued(), user_data={"name": "x" * 180})
     execution = reported(placed(execution, TEN), Status.RINGING, TEN + seconds(3))
     execution = reported(execution, Status.NO_ANSWER, TEN + seconds(33), code="487", reason="nobody answered")
-    log = tuple(Tried(sequence, TEN, 200, 1) for sequence in range(1, 6))
+    log = tuple(DeliveryAttempt(sequence, TEN, 200, 1) for sequence in range(1, 6))
     told = replace(execution, delivery=replace(execution.delivery, settled=5, log=log))
     assert _size(to_item(encode(told.with_due(TEN)))) <= 1024
 

@@ -135,7 +135,7 @@ def test_a_call_runs_its_course_in_callbacks_and_when_asked(world: World, outcom
     assert {report.call_id for report in reports} == {placed.call_id}
     assert reports[-1].status is status
     assert reports[-1].outcome is not None
-    assert not reports[-1].outcome.for_good
+    assert not reports[-1].outcome.permanent
     asked = world.twilio().ask(placed.call_id)
     assert asked is not None
     assert asked.status is status
@@ -161,7 +161,7 @@ def test_a_machine_is_detected_beside_the_call(world: World) -> None:
 def test_an_invalid_number_is_refused_for_good(world: World) -> None:
     result = world.twilio().place(world.request("invalid-number"))
     assert isinstance(result, Refused)
-    assert (result.outcome.status, result.outcome.for_good) == (Status.FAILED, True)
+    assert (result.outcome.status, result.outcome.permanent) == (Status.FAILED, True)
     assert world.carrier.calls.all() == []
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
-from local.aws.functions import Function, FunctionContext, Functions
+from local.aws.functions import Function, FunctionContext, Invoker
 from local.aws.requests import Aws
 from local.aws.scheduler import Scheduler
 from local.clock import Timeline
@@ -68,7 +68,7 @@ def world() -> Iterator[World]:
 
         return handler
 
-    functions = Functions(timeline, [API, CALLBACK], load)
+    functions = Invoker(timeline, [API, CALLBACK], load)
     aws = Aws()
     scheduler = Scheduler(timeline, functions, aws.lock)
     routes = [

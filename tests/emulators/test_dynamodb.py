@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from local.aws import dynamodb
 from local.aws.dynamodb import Image, changes_of
-from local.aws.functions import Functions
+from local.aws.functions import Invoker
 from local.aws.requests import Aws
 from local.aws.scheduler import Scheduler
 from local.clock import Timeline
@@ -30,7 +30,7 @@ PK_SK = f"INSERT INTO \"{TABLE_NAME}\" VALUE {{'pk': ?, 'sk': ?}}"
 def emulated() -> Iterator[Any]:
     """A client, and an empty table."""
     timeline = Timeline(datetime(2026, 1, 26, tzinfo=UTC), speed=0)
-    functions = Functions(timeline, [], lambda function: lambda event, context: None)
+    functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
     aws.start(functions, Scheduler(timeline, functions, aws.lock))
     try:

@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.aws.functions import Function, FunctionContext, Functions
+from local.aws.functions import Function, FunctionContext, Invoker
 from local.aws.requests import Aws, OutsideRequest
 from local.aws.scheduler import Scheduler, as_late_as_aws
 from local.clock import Timeline
@@ -27,7 +27,7 @@ class World:
     """A clock, one function that notes what it gets, and AWS clients."""
 
     timeline: Timeline
-    functions: Functions
+    functions: Invoker
     scheduler: Scheduler
     aws: Aws
     invoked: list[tuple[float, Any]] = field(default_factory=list)
@@ -76,7 +76,7 @@ def world() -> Iterator[World]:
         invoked.append((here.seconds, event))
         return here.behaviour(event, context)
 
-    functions = Functions(timeline, [DIAL], lambda function: handler)
+    functions = Invoker(timeline, [DIAL], lambda function: handler)
     aws = Aws()
     scheduler = Scheduler(timeline, functions, aws.lock)
     here = World(timeline, functions, scheduler, aws, invoked)

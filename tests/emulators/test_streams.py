@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.aws import streams
-from local.aws.functions import Function, Functions
+from local.aws.functions import Function, Invoker
 from local.aws.requests import Aws, OutsideRequest
 from local.aws.scheduler import Scheduler
 from local.aws.streams import Stream, StreamMapping, check_pattern
@@ -35,7 +35,7 @@ class World:
     def __init__(self, **mapping: Any) -> None:
         options = {name: mapping.pop(name) for name in ("seed", "duplicates") if name in mapping}
         self.clock = Timeline(datetime(2026, 1, 26, 12, 0, tzinfo=UTC), speed=0)
-        self.functions = Functions(self.clock, [READER], lambda function: self._handle)
+        self.functions = Invoker(self.clock, [READER], lambda function: self._handle)
         self.aws = Aws()
         self.events: list[dict[str, Any]] = []
         self.tries: list[tuple[datetime, dict[str, Any]]] = []

@@ -18,7 +18,7 @@ from functions.sweep import handler as sweep
 from local.aws.functions import ACCOUNT_ID, REGION
 from local.carriers.course import signature
 from local.template import Template
-from redial.usecases import carry_on_batch
+from redial.usecases import run_batch
 from tests.support.local_stack import Answer, LocalClient, local_stack, request
 from tests.support.template import PATH, functions, of_type, template
 
@@ -406,7 +406,7 @@ def _everything_that_happens_to_batches(client: LocalClient) -> None:
     stopped = create(numbers, start="now")
     client.advance(0)
     ask("POST", f"/batches/{stopped}/stop")
-    with mock.patch.object(carry_on_batch, "SECONDS_TO_SPARE", 10_000.0):  # its time is up at once: it invokes itself
+    with mock.patch.object(run_batch, "SECONDS_TO_SPARE", 10_000.0):  # its time is up at once: it invokes itself
         client.advance(1)
     for batch_id in (ended, scheduled, slow, stopped):
         ask("DELETE", f"/batches/{batch_id}")

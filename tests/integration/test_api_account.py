@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from redial.domain.delivery import Delivery, Tried
+from redial.domain.delivery import Delivery, DeliveryAttempt
 from redial.runtime import wiring
 from tests.support.api import OTHER_ACCOUNT_ID, OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, TEN, minutes
@@ -72,7 +72,7 @@ def undelivered(api: Api, key: str = "", **delivery: Any) -> str:
     world = wiring.api()
     execution = world.executions.get(execution_id)
     assert execution is not None
-    given_up = Delivery(settled=1, undelivered=(1,), log=(Tried(1, TEN, 503, 8, "busy"),))
+    given_up = Delivery(settled=1, undelivered=(1,), log=(DeliveryAttempt(1, TEN, 503, 8, "busy"),))
     changed = replace(execution, delivery=replace(given_up, **delivery))
     world.executions.save(changed.with_due(TEN))
     return execution_id

@@ -13,7 +13,7 @@ from redial.domain.agent import Agent
 from redial.ports import StaleVersion
 from redial.runtime import system, wiring
 from redial.usecases import agents
-from redial.usecases.lines import waiter
+from redial.usecases.lines import queued_call
 from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN, minutes
 from tests.support.table import TABLE_NAME
@@ -284,7 +284,7 @@ def test_more_lines_start_the_calls_that_wait_for_one(api: Api) -> None:
     store = wiring.api().executions
     execution = store.get(waiting)
     assert execution is not None
-    lines.enqueue(agent_id, waiter(execution))
+    lines.enqueue(agent_id, queued_call(execution))
     api.invoked.clear()
     api.send("PATCH", f"/v2/agent/{agent_id}", {"agent_config": {"max_concurrent_calls": 2}})
     assert api.invoked == [("dial", {"execution_id": waiting, "attempt": 1, "line": 0})]
@@ -308,7 +308,7 @@ def test_two_changes_at_once_both_hold(api: Api, monkeypatch: pytest.MonkeyPatch
         account_id=ACCOUNT_ID,
         agents=wiring.api().agents,
         lines=wiring.api().lines,
-        functions=wiring.api().functions,
+        invoker=wiring.api().invoker,
         configure=lambda agent, body: configure(agent, body, lambda url: None, allow_local=False),
         now=system.now(),
     )

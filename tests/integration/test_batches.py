@@ -13,7 +13,7 @@ import pytest
 
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.batch import contact_id
-from redial.ports import Standing
+from redial.ports import BatchQueueEntry
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, request
 
@@ -352,15 +352,15 @@ def test_a_contact_that_was_passed_over_is_found_by_the_batchs_check(
     client: LocalClient, rate: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer to the write that takes the first contact is lost, and the write sent again."""
-    take_row = DynamoLines.take_row
+    next_contact = DynamoLines.next_contact
     lost: list[tuple[int, datetime | None] | None] = []
 
-    def sent_again(self: DynamoLines, standing: Standing, now: datetime) -> tuple[int, datetime | None] | None:
+    def sent_again(self: DynamoLines, standing: BatchQueueEntry, now: datetime) -> tuple[int, datetime | None] | None:
         if not lost:
-            lost.append(take_row(self, standing, now))
-        return take_row(self, standing, now)
+            lost.append(next_contact(self, standing, now))
+        return next_contact(self, standing, now)
 
-    monkeypatch.setattr(DynamoLines, "take_row", sent_again)
+    monkeypatch.setattr(DynamoLines, "next_contact", sent_again)
     script(client, {1000 + index: ["completed"] for index in range(4)})
     batch_id = started(client, contacts(4), *rate)
     client.advance(5)

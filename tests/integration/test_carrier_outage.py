@@ -142,19 +142,19 @@ def circuits(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoCircuits]:
 def test_a_circuit_is_stored_over_the_version_that_was_read(circuits: DynamoCircuits) -> None:
     new = circuits.get("acme", "twilio")
     assert new == Circuit("acme", "twilio")
-    failed = circuits.save(new.told(Unknown("503"), False, TEN))
-    assert circuits.get("acme", "twilio") == failed == circuits.recent("acme", "twilio")
+    failed = circuits.save(new.record(Unknown("503"), False, TEN))
+    assert circuits.get("acme", "twilio") == failed == circuits.cached("acme", "twilio")
     with pytest.raises(StaleVersion):
         circuits.save(new)
     opened = failed
     for second in range(5):
-        opened = opened.told(Unknown("503"), False, TEN + seconds(4 * second))
+        opened = opened.record(Unknown("503"), False, TEN + seconds(4 * second))
     stored = circuits.save(opened)
     assert stored.state is CircuitState.OPEN
     assert circuits.get("acme", "twilio") == stored
-    resumed = circuits.save(stored.told(Accepted("CA1"), True, TEN + minutes(2)))
+    resumed = circuits.save(stored.record(Accepted("CA1"), True, TEN + minutes(2)))
     assert circuits.get("acme", "twilio") == resumed
-    assert circuits.get("other", "twilio").is_quiet
+    assert circuits.get("other", "twilio").is_healthy
 
 
 def test_while_all_is_well_a_process_looks_now_and_then_and_writes_nothing(circuits: DynamoCircuits) -> None:
@@ -165,7 +165,7 @@ def test_while_all_is_well_a_process_looks_now_and_then_and_writes_nothing(circu
     for _ in range(100):
         admission = breaker.admit("acme", "twilio", works)
         assert admission.held_until is None
-        assert not breaker.tell("acme", "twilio", Accepted("CA1"), admission.probing)
+        assert not breaker.record("acme", "twilio", Accepted("CA1"), admission.probing)
         now[0] += LOOK_EVERY / 50
     assert asked == {"GetItem": 2}
 
@@ -176,14 +176,14 @@ def test_of_two_processes_one_probes(circuits: DynamoCircuits) -> None:
     stores = [DynamoCircuits(client, TABLE_NAME, lambda: now[0]) for _ in range(2)]
     one, other = (CircuitBreaker(store, lambda: now[0]) for store in stores)
     tellers = [one, other] * FAILURES_TO_OPEN
-    opened = [breaker.tell("acme", "twilio", Unknown("503"), False) for breaker in tellers[:FAILURES_TO_OPEN]]
+    opened = [breaker.record("acme", "twilio", Unknown("503"), False) for breaker in tellers[:FAILURES_TO_OPEN]]
     assert opened == [False] * (FAILURES_TO_OPEN - 1) + [True]
     assert {breaker.admit("acme", "twilio", works).held_until for breaker in (one, other)} == {TEN + minutes(1)}
     now[0] += minutes(1)
     first, second = one.admit("acme", "twilio", works), other.admit("acme", "twilio", works)
     assert (first.probing, first.held_until) == (True, None)
     assert second.held_until is not None and "503" in second.reason
-    assert not one.tell("acme", "twilio", Accepted("CA1"), first.probing)
+    assert not one.record("acme", "twilio", Accepted("CA1"), first.probing)
     assert other.admit("acme", "twilio", works).held_until is None
 
 
@@ -191,7 +191,7 @@ def test_a_check_that_fails_lets_no_call_through_and_is_repeated_later(circuits:
     now, answers = [TEN], ["Twilio answered 503", "Twilio answered 502", None]
     breaker = CircuitBreaker(circuits, lambda: now[0])
     for _ in range(FAILURES_TO_OPEN):
-        breaker.tell("acme", "twilio", Unknown("503"), False)
+        breaker.record("acme", "twilio", Unknown("503"), False)
     for wait, reason in ((1, "Twilio answered 503"), (2, "Twilio answered 502")):
         now[0] += minutes(wait)
         admission = breaker.admit("acme", "twilio", lambda: answers.pop(0))

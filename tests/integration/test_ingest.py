@@ -15,7 +15,7 @@ from redial.adapters import batch_csv
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.domain.batch import contact_id
 from redial.domain.execution import Execution
-from redial.usecases import carry_on_batch
+from redial.usecases import run_batch
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import Answer, LocalClient, local_stack
 
@@ -42,8 +42,8 @@ class Gone(BaseException):
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalClient]:
-    monkeypatch.setattr(carry_on_batch, "ROWS_AT_ONCE", ROWS_AT_ONCE)
-    monkeypatch.setattr(carry_on_batch, "ROWS_PER_CHECKPOINT", ROWS_PER_CHECKPOINT)
+    monkeypatch.setattr(run_batch, "ROWS_AT_ONCE", ROWS_AT_ONCE)
+    monkeypatch.setattr(run_batch, "ROWS_PER_CHECKPOINT", ROWS_PER_CHECKPOINT)
     with local_stack(log=None) as client:
         yield client
 
@@ -161,7 +161,7 @@ def test_cut_off_at_any_request_it_ends_in_the_same_contacts(client: LocalClient
 def test_when_its_time_runs_out_it_invokes_itself_and_goes_on_where_it_was(
     client: LocalClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carry_on_batch, "SECONDS_TO_SPARE", 10_000.0)  # more than there ever are
+    monkeypatch.setattr(run_batch, "SECONDS_TO_SPARE", 10_000.0)  # more than there ever are
     batch_id = create(client, contacts())
     watch = Watch(client)
     client.advance(0.5)

@@ -11,14 +11,14 @@ from moto import mock_aws
 
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.lines import DynamoLines
-from redial.adapters.dynamodb.recent import LASTS
+from redial.adapters.dynamodb.ttl_cache import LASTS
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, contact_id
 from redial.domain.execution import Execution
 from redial.domain.status import Status
-from redial.ports import StaleVersion, Standing, Waiter
-from redial.usecases.lines import fill, next_turn, pass_on
-from redial.usecases.tally import Moved, tally
+from redial.ports import BatchQueueEntry, QueuedCall, StaleVersion
+from redial.usecases.count_batches import StatusMove, count_batches
+from redial.usecases.lines import dispatch, next_turn, release_line
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
 from tests.support.table import TABLE_NAME, create_table
 
@@ -70,13 +70,13 @@ def one() -> Agent:
     return agent(max_concurrent_calls=3)
 
 
-def standing(batch_id: str = FIRST, last_row: int = 3, **options: Any) -> Standing:
-    return replace(Standing(batch_id, AGENT_ID, 1, last_row, TEN), **options)
+def standing(batch_id: str = FIRST, last_row: int = 3, **options: Any) -> BatchQueueEntry:
+    return replace(BatchQueueEntry(batch_id, AGENT_ID, 1, last_row, TEN), **options)
 
 
 def taken(agent: Agent, lines: DynamoLines, now: datetime) -> str | None:
     turn = next_turn(agent, lines, now)
-    return None if turn is None else turn.waiter.execution_id
+    return None if turn is None else turn.call.execution_id
 
 
 def test_a_batchs_contacts_are_taken_in_order_each_once(one: Agent, lines: DynamoLines) -> None:
@@ -88,7 +88,7 @@ def test_a_batchs_contacts_are_taken_in_order_each_once(one: Agent, lines: Dynam
 def test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most(one: Agent, lines: DynamoLines) -> None:
     lines.join(standing(FIRST))
     lines.join(standing(SECOND, served_at=TEN + seconds(1)))
-    single = Waiter("9" * 8, 1, False, TEN + seconds(11))
+    single = QueuedCall("9" * 8, 1, False, TEN + seconds(11))
     order = [taken(one, lines, TEN + seconds(second)) for second in range(10, 13)]
     lines.enqueue(AGENT_ID, single)
     order += [taken(one, lines, TEN + seconds(13)), taken(one, lines, TEN + seconds(14))]
@@ -98,9 +98,9 @@ def test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most(one: Ag
 
 def test_due_retries_go_before_batches(one: Agent, lines: DynamoLines) -> None:
     lines.join(standing())
-    lines.enqueue(AGENT_ID, Waiter("retry", 2, True, TEN + seconds(5)))
+    lines.enqueue(AGENT_ID, QueuedCall("retry", 2, True, TEN + seconds(5)))
     assert taken(one, lines, TEN + seconds(5)) == "retry"
-    lines.dequeue(AGENT_ID, Waiter("retry", 2, True, TEN + seconds(5)))
+    lines.dequeue(AGENT_ID, QueuedCall("retry", 2, True, TEN + seconds(5)))
     assert taken(one, lines, TEN + seconds(5)) == contact_id(FIRST, 1)
 
 
@@ -112,7 +112,7 @@ def test_a_paused_batch_is_passed_over(one: Agent, lines: DynamoLines) -> None:
     assert taken(one, lines, TEN) == contact_id(FIRST, 1)
     lines.leave(AGENT_ID, FIRST)
     lines.pause(AGENT_ID, FIRST, True)  # it stands there no more: nothing is made
-    assert lines.standing(AGENT_ID, FIRST) is None
+    assert lines.queue_entry(AGENT_ID, FIRST) is None
 
 
 def test_starts_are_given_out_at_the_batchs_rate_and_not_beyond_ten_seconds(one: Agent, lines: DynamoLines) -> None:
@@ -128,47 +128,47 @@ def test_starts_are_given_out_at_the_batchs_rate_and_not_beyond_ten_seconds(one:
 
 def test_whoever_reads_an_old_next_start_is_refused(lines: DynamoLines) -> None:
     lines.join(standing(interval=seconds(1)))
-    read = lines.standing(AGENT_ID, FIRST)
+    read = lines.queue_entry(AGENT_ID, FIRST)
     assert read is not None
     assert lines.reserve_start(read, TEN) == TEN
     assert lines.reserve_start(read, TEN) is None
-    assert lines.take_row(read, TEN) is None
+    assert lines.next_contact(read, TEN) is None
 
 
 def test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes(
     one: Agent, lines: DynamoLines
 ) -> None:
     lines.join(standing(next_row=4))
-    late, early = Waiter("late", 1, False, TEN + seconds(60)), Waiter("early", 2, True, TEN + seconds(30))
-    assert lines.enter_room(AGENT_ID, FIRST, late)
-    assert lines.enter_room(AGENT_ID, FIRST, early)
-    assert not lines.enter_room(AGENT_ID, FIRST, replace(late, execution_id="later"))
-    assert lines.next_in_room(FIRST, TEN + seconds(30)) == TEN + seconds(60)
+    late, early = QueuedCall("late", 1, False, TEN + seconds(60)), QueuedCall("early", 2, True, TEN + seconds(30))
+    assert lines.add_delayed(AGENT_ID, FIRST, late)
+    assert lines.add_delayed(AGENT_ID, FIRST, early)
+    assert not lines.add_delayed(AGENT_ID, FIRST, replace(late, execution_id="later"))
+    assert lines.next_delayed(FIRST, TEN + seconds(30)) == TEN + seconds(60)
     assert taken(one, lines, TEN) is None
     turn = next_turn(one, lines, TEN + seconds(30))
     assert turn is not None
-    assert (turn.waiter, turn.room) == (early, early.ready_at)
+    assert (turn.call, turn.delayed_at) == (early, early.ready_at)
     assert taken(one, lines, TEN + seconds(31)) is None, "nobody else is due, and he is on his way"
-    lines.leave_room(FIRST, early)
+    lines.remove_delayed(FIRST, early)
     assert [taken(one, lines, TEN + seconds(70)) for _ in range(3)] == ["late", "later", None]
     assert taken(one, lines, TEN + seconds(70) + timedelta(minutes=5)) == "late", "whoever took him was lost"
-    lines.empty_room(FIRST)
+    lines.clear_delayed(FIRST)
     assert taken(one, lines, TEN + timedelta(hours=1)) is None
 
 
 def test_first_dials_first_means_before_the_room(one: Agent, lines: DynamoLines) -> None:
     lines.join(standing(last_row=1, first_dials_first=True))
-    lines.enter_room(AGENT_ID, FIRST, Waiter("retry", 2, True, TEN))
+    lines.add_delayed(AGENT_ID, FIRST, QueuedCall("retry", 2, True, TEN))
     assert [taken(one, lines, TEN) for _ in range(2)] == [contact_id(FIRST, 1), "retry"]
 
 
 def test_free_lines_are_filled_and_no_more(one: Agent, lines: DynamoLines) -> None:
     functions = Started()
     lines.join(standing(last_row=10))
-    fill(one, (0,), lines, functions, TEN)
-    fill(one, (0,), lines, functions, TEN)
+    dispatch(one, (0,), lines, functions, TEN)
+    dispatch(one, (0,), lines, functions, TEN)
     assert [dial[:2] for dial in functions.dials] == [(contact_id(FIRST, row), 0) for row in (1, 2, 3)]
-    read = lines.standing(AGENT_ID, FIRST)
+    read = lines.queue_entry(AGENT_ID, FIRST)
     assert read is not None
     assert read.next_row == 4, "nobody is taken whom no line is free for"
 
@@ -180,21 +180,21 @@ def test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_
     lines = DynamoLines(client, TABLE_NAME, lambda: now[0])
     for name in ("first", "second"):
         assert lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 2, name, 1, TEN)
-    assert not lines.queue(AGENT_ID).waiters
+    assert not lines.queue(AGENT_ID).calls
     other_process = DynamoLines(client, TABLE_NAME)
     for second, name in enumerate(("third", "fourth")):
-        other_process.enqueue(AGENT_ID, Waiter(name, 1, False, TEN + seconds(second)))
-    assert not lines.queue(AGENT_ID, lagging=True).waiters, "it is remembered as empty"
-    assert pass_on(agent_of_two, 0, "first", 1, lines, functions, TEN)
+        other_process.enqueue(AGENT_ID, QueuedCall(name, 1, False, TEN + seconds(second)))
+    assert not lines.queue(AGENT_ID, consistent=False).calls, "it is remembered as empty"
+    assert release_line(agent_of_two, 0, "first", 1, lines, functions, TEN)
     assert [dial[0] for dial in functions.dials] == ["third"]
-    assert [waiter.execution_id for waiter in lines.queue(AGENT_ID, lagging=True).waiters] == ["fourth"]
-    assert pass_on(agent_of_two, 0, "second", 1, lines, functions, TEN)
+    assert [waiter.execution_id for waiter in lines.queue(AGENT_ID, consistent=False).calls] == ["fourth"]
+    assert release_line(agent_of_two, 0, "second", 1, lines, functions, TEN)
     assert [dial[0] for dial in functions.dials] == ["third", "fourth"]
     assert set(lines.holders(AGENT_ID, 0)) == {"third", "fourth"}
     lines.queue(AGENT_ID)
-    other_process.enqueue(AGENT_ID, Waiter("fifth", 1, False, TEN))
+    other_process.enqueue(AGENT_ID, QueuedCall("fifth", 1, False, TEN))
     now[0] += LASTS
-    assert [waiter.execution_id for waiter in lines.queue(AGENT_ID, lagging=True).waiters] == ["fifth"]
+    assert [waiter.execution_id for waiter in lines.queue(AGENT_ID, consistent=False).calls] == ["fifth"]
 
 
 # ---- counts -------------------------------------------------------------------------------------------------------
@@ -213,12 +213,12 @@ def running(batches: DynamoBatches, valid: int) -> Batch:
     return read
 
 
-def moved(number: int, before: Status | None, after: Status | None) -> Moved:
-    return Moved(FIRST, before, after, f"{number:040d}")
+def moved(number: int, before: Status | None, after: Status | None) -> StatusMove:
+    return StatusMove(FIRST, before, after, f"{number:040d}")
 
 
-def count(batches: DynamoBatches, shard: str, *moves: Moved) -> list[str]:
-    return tally(shard, moves, batches=batches, counts=batches, functions=Started(), now=TEN + seconds(60))
+def count(batches: DynamoBatches, shard: str, *moves: StatusMove) -> list[str]:
+    return count_batches(shard, moves, batches=batches, counts=batches, invoker=Started(), now=TEN + seconds(60))
 
 
 def test_records_that_come_again_in_any_portions_are_counted_once(batches: DynamoBatches) -> None:

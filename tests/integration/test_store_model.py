@@ -19,7 +19,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from local.aws.functions import Functions
+from local.aws.functions import Invoker
 from local.aws.requests import Aws
 from local.aws.scheduler import Scheduler
 from local.clock import Timeline
@@ -37,9 +37,9 @@ from redial.domain.delivery import Delivery
 from redial.domain.execution import Execution
 from redial.domain.outcome import Unknown
 from redial.domain.status import Status
-from redial.ports import Due, IdempotentRequest, StaleVersion, Standing, Waiter
+from redial.ports import BatchQueueEntry, Due, IdempotentRequest, QueuedCall, StaleVersion
 from redial.usecases.accounts import ApiKey
-from redial.usecases.lines import LINES_CHECK, fill_all, pass_on, wait
+from redial.usecases.lines import LINES_CHECK, dispatch_all, enqueue_and_dispatch, release_line
 from redial.wire.stored_execution import DUE_SHARDS
 from redial.wire.timestamps import to_ms
 from tests.integration.test_queue_of_batches import Started
@@ -62,7 +62,7 @@ few = settings(max_examples=15, stateful_step_count=40)
 def _aws() -> Iterator[None]:
     """The emulated DynamoDB. Each example has a table of its own."""
     timeline = Timeline(datetime(2026, 1, 26, tzinfo=UTC), speed=0)
-    functions = Functions(timeline, [], lambda function: lambda event, context: None)
+    functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
     aws.start(functions, Scheduler(timeline, functions, aws.lock))
     yield
@@ -335,7 +335,7 @@ SHARDS = (0, 1)
 CAPACITY = 3
 WHO = st.sampled_from(IDS[:5])
 ATTEMPT = st.integers(1, 3)
-WAITERS = st.builds(lambda one, attempt, ready: Waiter(one, attempt, attempt > 1, ready), WHO, ATTEMPT, NOW)
+WAITERS = st.builds(lambda one, attempt, ready: QueuedCall(one, attempt, attempt > 1, ready), WHO, ATTEMPT, NOW)
 
 
 class HeldLines(_Machine):
@@ -389,7 +389,7 @@ class HeldLines(_Machine):
         data: st.DataObject,
         made_up: tuple[str, int],
         capacity: int,
-        to: Waiter,
+        to: QueuedCall,
         now: datetime,
         since: datetime | None,
         lost: int,
@@ -408,9 +408,9 @@ class HeldLines(_Machine):
             held[to.execution_id] = (to.attempt, now)
 
     @rule(shard=st.sampled_from(SHARDS), at=NOW, queue_empty=st.booleans(), lost=LOST)
-    def look_again(self, shard: int, at: datetime, queue_empty: bool, lost: int) -> None:
+    def recheck_at(self, shard: int, at: datetime, queue_empty: bool, lost: int) -> None:
         with self.losing(lost):
-            self.store.look_again(AGENT, shard, at, queue_empty=queue_empty)
+            self.store.recheck_at(AGENT, shard, at, queue_empty=queue_empty)
         if shard in self.due:
             self.due[shard] = at if self.holders[shard] or not queue_empty else None
 
@@ -475,7 +475,7 @@ def test_a_shard_of_the_due_index_has_one_worker(client: Any, lost: int) -> None
 
 def test_entries_that_are_missing_from_queues_are_found_together(client: Any) -> None:
     store = DynamoLines(client, TABLE_NAME)
-    waiters = [Waiter(contact_id(BATCHES[0], row), 1 + row % 2, row % 2 == 1, TEN) for row in range(1, 131)]
+    waiters = [QueuedCall(contact_id(BATCHES[0], row), 1 + row % 2, row % 2 == 1, TEN) for row in range(1, 131)]
     for one in waiters[::3]:
         store.enqueue(AGENT_ID, one)
     store.enqueue("another", waiters[1])
@@ -485,7 +485,7 @@ def test_entries_that_are_missing_from_queues_are_found_together(client: Any) ->
 
 
 HOLDER = IDS[0]
-SECOND_TRY = Waiter(HOLDER, 2, True, TEN)
+SECOND_TRY = QueuedCall(HOLDER, 2, True, TEN)
 
 
 def held_by_its_first_try(client: Any, now: datetime) -> DynamoLines:
@@ -504,7 +504,7 @@ def test_a_line_is_not_handed_over_within_an_execution(client: Any) -> None:
 
 
 def test_a_line_is_not_handed_over_to_who_was_given_another_in_the_same_moment(client: Any) -> None:
-    store, to = DynamoLines(client, TABLE_NAME), Waiter(IDS[1], 1, False, TEN)
+    store, to = DynamoLines(client, TABLE_NAME), QueuedCall(IDS[1], 1, False, TEN)
     for who in (HOLDER, to.execution_id):
         assert store.acquire(ACCOUNT_ID, AGENT_ID, 0, 2, who, 1, TEN)
     assert not store.hand_over(AGENT_ID, 0, 2, HOLDER, 1, to, TEN)
@@ -513,11 +513,11 @@ def test_a_line_is_not_handed_over_to_who_was_given_another_in_the_same_moment(c
 
 def test_of_those_who_are_due_at_once_in_a_room_one_is_the_first(client: Any) -> None:
     store = DynamoLines(client, TABLE_NAME)
-    store.join(Standing(BATCHES[0], AGENT_ID, 1, 9, TEN))
-    first, second = Waiter(IDS[0], 2, True, TEN), Waiter(IDS[1], 2, True, TEN)
-    assert [store.enter_room(AGENT_ID, BATCHES[0], one) for one in (first, second, first)] == [True, False, True]
+    store.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 1, 9, TEN))
+    first, second = QueuedCall(IDS[0], 2, True, TEN), QueuedCall(IDS[1], 2, True, TEN)
+    assert [store.add_delayed(AGENT_ID, BATCHES[0], one) for one in (first, second, first)] == [True, False, True]
     with client.losing(2):
-        assert store.enter_room(AGENT_ID, BATCHES[0], replace(first, ready_at=TEN - minutes(1)))
+        assert store.add_delayed(AGENT_ID, BATCHES[0], replace(first, ready_at=TEN - minutes(1)))
 
 
 @pytest.mark.parametrize("lost", range(4))
@@ -525,19 +525,19 @@ def test_a_lost_line_goes_to_the_next_attempt_of_its_own_execution(client: Any, 
     store, functions, one = held_by_its_first_try(client, TEN), Started(), agent(max_concurrent_calls=1)
     store.enqueue(AGENT_ID, SECOND_TRY)
     with client.losing(lost):
-        pass_on(one, 0, HOLDER, 1, store, functions, TEN + minutes(1))
+        release_line(one, 0, HOLDER, 1, store, functions, TEN + minutes(1))
     assert store.holders(AGENT_ID, 0) == {HOLDER: (2, TEN + minutes(1))}
     assert functions.dials == [(HOLDER, 0, None)]
-    assert store.queue(AGENT_ID).waiters == []
+    assert store.queue(AGENT_ID).calls == []
 
 
 def test_a_lost_line_is_freed_where_the_next_attempt_waits_in_a_room_and_then_given_to_it(client: Any) -> None:
     store, functions, one = held_by_its_first_try(client, TEN), Started(), agent(max_concurrent_calls=1)
-    store.join(Standing(BATCHES[0], AGENT_ID, 10, 9, TEN))
-    store.enter_room(AGENT_ID, BATCHES[0], SECOND_TRY)
-    pass_on(one, 0, HOLDER, 1, store, functions, TEN + minutes(1))
+    store.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 10, 9, TEN))
+    store.add_delayed(AGENT_ID, BATCHES[0], SECOND_TRY)
+    release_line(one, 0, HOLDER, 1, store, functions, TEN + minutes(1))
     assert (store.holders(AGENT_ID, 0), functions.dials) == ({}, [])
-    fill_all(one, store, functions, TEN + minutes(1) + TAKEN)
+    dispatch_all(one, store, functions, TEN + minutes(1) + TAKEN)
     assert store.holders(AGENT_ID, 0) == {HOLDER: (2, TEN + minutes(1) + TAKEN)}
     assert functions.dials == [(HOLDER, 0, None)]
 
@@ -545,50 +545,50 @@ def test_a_lost_line_is_freed_where_the_next_attempt_waits_in_a_room_and_then_gi
 @pytest.mark.parametrize("where", ["queue", "room", "row"])
 def test_whoever_is_handed_a_line_is_started_also_where_the_answer_is_lost(client: Any, where: str) -> None:
     store, functions, one = held_by_its_first_try(client, TEN), Started(), agent(max_concurrent_calls=1)
-    store.join(Standing(BATCHES[0], AGENT_ID, 9, 9 if where == "row" else 8, TEN))
-    following = Waiter(contact_id(BATCHES[0], 9), 1 if where == "row" else 2, where != "row", TEN)
+    store.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 9, 9 if where == "row" else 8, TEN))
+    following = QueuedCall(contact_id(BATCHES[0], 9), 1 if where == "row" else 2, where != "row", TEN)
     if where == "queue":
         store.enqueue(AGENT_ID, following)
     elif where == "room":
-        store.enter_room(AGENT_ID, BATCHES[0], following)
+        store.add_delayed(AGENT_ID, BATCHES[0], following)
     with client.losing({"queue": 1, "room": 3, "row": 2}[where]):  # after the writes that take it
-        pass_on(one, 0, HOLDER, 1, store, functions, TEN)
+        release_line(one, 0, HOLDER, 1, store, functions, TEN)
     assert store.holders(AGENT_ID, 0) == {following.execution_id: (following.attempt, TEN)}
     assert functions.dials == [(following.execution_id, 0, None)]
-    assert store.queue(AGENT_ID).waiters == []
+    assert store.queue(AGENT_ID).calls == []
 
 
 def test_whoever_comes_to_wait_while_a_line_is_freed_is_started_also_where_the_answer_is_lost(client: Any) -> None:
     store, functions, one = held_by_its_first_try(client, TEN), Started(), agent(max_concurrent_calls=1)
-    update_item, other = client.client.update_item, Waiter(IDS[1], 1, False, TEN)
+    update_item, other = client.client.update_item, QueuedCall(IDS[1], 1, False, TEN)
 
     def somebody_comes(**arguments: Any) -> Any:
         if client.client.update_item is not update_item:
             client.client.update_item = update_item
-            wait(one, other, store, functions, TEN)
+            enqueue_and_dispatch(one, other, store, functions, TEN)
             assert functions.dials == [], "no line is free yet"
         return update_item(**arguments)
 
     client.client.update_item = somebody_comes
     with client.losing(1):
-        pass_on(one, 0, HOLDER, 1, store, functions, TEN)
+        release_line(one, 0, HOLDER, 1, store, functions, TEN)
     assert store.holders(AGENT_ID, 0) == {IDS[1]: (1, TEN)}
     assert functions.dials == [(IDS[1], 0, None)]
 
 
-# ---- the queue and the rooms ----------------------------------------------------------------------------------------
+# ---- the queue and the delayed sets ----------------------------------------------------------------------------------
 
 
 WHICH = st.sampled_from([BATCHES[0], BATCHES[0], BATCHES[1]])
 
 
-class _Standings(_Machine):
+class _Entries(_Machine):
     """What stands in the queue for a batch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.store = DynamoLines(self.client, TABLE_NAME)  # type: ignore[arg-type]
-        self.standings: dict[str, Standing] = {}
+        self.entries: dict[str, BatchQueueEntry] = {}
 
     @initialize(interval=st.none() | st.integers(1, 9000))
     def one_has_joined(self, interval: int | None) -> None:
@@ -616,82 +616,84 @@ class _Standings(_Machine):
         lost: int,
     ) -> None:
         every = None if interval is None else timedelta(milliseconds=interval)
-        standing = Standing(batch_id, AGENT, next_row, next_row + rows - 1, now, every, None, None, paused, first)
+        standing = BatchQueueEntry(
+            batch_id, AGENT, next_row, next_row + rows - 1, now, every, None, None, paused, first
+        )
         with self.losing(lost):
             self.store.join(standing)
-        self.standings.setdefault(batch_id, standing)
+        self.entries.setdefault(batch_id, standing)
 
     @rule(batch_id=st.sampled_from(BATCHES), really=st.sampled_from([False] * 5 + [True]), lost=LOST)
     def leave(self, batch_id: str, really: bool, lost: int) -> None:
         if really:
             with self.losing(lost):
                 self.store.leave(AGENT, batch_id)
-            self.standings.pop(batch_id, None)
+            self.entries.pop(batch_id, None)
 
     @rule(batch_id=st.sampled_from(BATCHES), paused=st.booleans(), lost=LOST)
     def pause(self, batch_id: str, paused: bool, lost: int) -> None:
         with self.losing(lost):
             self.store.pause(AGENT, batch_id, paused)
-        if batch_id in self.standings:
-            self.standings[batch_id] = replace(self.standings[batch_id], paused=paused)
+        if batch_id in self.entries:
+            self.entries[batch_id] = replace(self.entries[batch_id], paused=paused)
 
-    def as_read(self, batch_id: str, stale: bool) -> Standing | None:
+    def as_read(self, batch_id: str, stale: bool) -> BatchQueueEntry | None:
         """A batch's standing as somebody read it: as it is, or before another has taken a start."""
-        standing = self.standings.get(batch_id)
+        standing = self.entries.get(batch_id)
         if standing is None or not stale:
             return standing
         return replace(standing, next_at=TEN - minutes(1))
 
-    def started(self, read: Standing, now: datetime) -> datetime | None:
+    def started(self, read: BatchQueueEntry, now: datetime) -> datetime | None:
         """A start was taken by the batch's rate; None where it has none. What else changes, changes with it."""
         at = None if read.interval is None else now if read.next_at is None else max(now, read.next_at)
         next_at = read.next_at if at is None or read.interval is None else at + read.interval
-        self.standings[read.batch_id] = replace(self.standings[read.batch_id], served_at=now, next_at=next_at)
+        self.entries[read.batch_id] = replace(self.entries[read.batch_id], served_at=now, next_at=next_at)
         return at
 
     @invariant()
     def batches_stand_as_they_joined(self) -> None:
         for batch_id in BATCHES:
-            assert self.store.standing(AGENT, batch_id) == self.standings.get(batch_id)
+            assert self.store.queue_entry(AGENT, batch_id) == self.entries.get(batch_id)
 
 
-class AgentQueue(_Standings):
+class AgentQueue(_Entries):
     """Who waits for a line, and the batches' contacts that nobody has dialled."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.waiting: dict[tuple[bool, datetime, str], Waiter] = {}
+        self.waiting: dict[tuple[bool, datetime, str], QueuedCall] = {}
 
     @rule(waiter=WAITERS, lost=LOST)
-    def enqueue(self, waiter: Waiter, lost: int) -> None:
+    def enqueue(self, waiter: QueuedCall, lost: int) -> None:
         with self.losing(lost):
             self.store.enqueue(AGENT, waiter)
         self.waiting[not waiter.retry, waiter.ready_at, waiter.execution_id] = waiter
 
     @rule(data=st.data(), made_up=WAITERS, lost=LOST)
-    def dequeue(self, data: st.DataObject, made_up: Waiter, lost: int) -> None:
+    def dequeue(self, data: st.DataObject, made_up: QueuedCall, lost: int) -> None:
         waiter = data.draw(st.sampled_from([*self.waiting.values(), made_up]))
         with self.losing(lost):
             self.store.dequeue(AGENT, waiter)
         self.waiting.pop((not waiter.retry, waiter.ready_at, waiter.execution_id), None)
 
     @rule(batch_id=WHICH, stale=st.sampled_from([False, False, True]), now=NOW, lost=LOST)
-    def take_row(self, batch_id: str, stale: bool, now: datetime, lost: int) -> None:
+    def next_contact(self, batch_id: str, stale: bool, now: datetime, lost: int) -> None:
         read = self.as_read(batch_id, stale)
         if read is None:
             return
-        standing = self.standings[batch_id]
+        standing = self.entries[batch_id]
         may = standing.next_row <= standing.last_row and not standing.paused
         may = may and (standing.interval is None or not stale)
         if may and lost == 1 and standing.interval is None:
             lost = 0  # without a rate a row is passed over then: the batch's check finds it
         with self.losing(lost):
-            taken = self.store.take_row(read, now)
+            taken = self.store.next_contact(read, now)
         if not may:
             assert taken is None
             return
         at = self.started(replace(read, next_at=standing.next_at), now)
-        self.standings[batch_id] = replace(self.standings[batch_id], next_row=standing.next_row + 1)
+        self.entries[batch_id] = replace(self.entries[batch_id], next_row=standing.next_row + 1)
         assert taken == (None if lost == 1 else (standing.next_row, at))
 
     @rule(batch_id=WHICH, stale=st.sampled_from([False, False, True]), now=NOW, lost=LOST)
@@ -715,22 +717,24 @@ class AgentQueue(_Standings):
     def the_queue_is_in_order(self) -> None:
         queue = self.store.queue(AGENT)
         in_order = [self.waiting[key] for key in sorted(self.waiting)]
-        assert queue.waiters == in_order[: len(queue.waiters)]
-        assert bool(queue.waiters) == bool(in_order)
+        assert queue.calls == in_order[: len(queue.calls)]
+        assert bool(queue.calls) == bool(in_order)
         if not any(one.retry for one in in_order):
-            assert queue.batches == [self.standings[one] for one in sorted(self.standings)]
+            assert queue.batches == [self.entries[one] for one in sorted(self.entries)]
 
 
 AgentQueue.TestCase.settings = few
 TestAgentQueue = AgentQueue.TestCase
 
 
-class BatchRooms(_Standings):
+class BatchRooms(_Entries):
     """Contacts that wait in their batch's room."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rooms: dict[str, dict[tuple[datetime, str], tuple[Waiter, datetime | None]]] = {one: {} for one in BATCHES}
+        self.delayed_sets: dict[str, dict[tuple[datetime, str], tuple[QueuedCall, datetime | None]]] = {
+            one: {} for one in BATCHES
+        }
         self.earliest: dict[str, str] = {}
 
     @rule(batch_id=st.sampled_from(BATCHES), really=st.sampled_from([False] * 5 + [True]), lost=LOST)
@@ -740,25 +744,25 @@ class BatchRooms(_Standings):
             self.earliest.pop(batch_id, None)
 
     @rule(batch_id=WHICH, waiter=WAITERS, lost=LOST)
-    def enter_room(self, batch_id: str, waiter: Waiter, lost: int) -> None:
+    def add_delayed(self, batch_id: str, waiter: QueuedCall, lost: int) -> None:
         with self.losing(lost):
-            first = self.store.enter_room(AGENT, batch_id, waiter)
-        self.rooms[batch_id][waiter.ready_at, waiter.execution_id] = (waiter, None)
-        standing = self.standings.get(batch_id)
-        earliest = standing is not None and (standing.room_from is None or standing.room_from > waiter.ready_at)
-        same_again = standing is not None and standing.room_from == waiter.ready_at
+            first = self.store.add_delayed(AGENT, batch_id, waiter)
+        self.delayed_sets[batch_id][waiter.ready_at, waiter.execution_id] = (waiter, None)
+        standing = self.entries.get(batch_id)
+        earliest = standing is not None and (standing.delayed_from is None or standing.delayed_from > waiter.ready_at)
+        same_again = standing is not None and standing.delayed_from == waiter.ready_at
         same_again = same_again and self.earliest.get(batch_id) == waiter.execution_id
         assert first == (earliest or same_again), "the very same again is the same write again"
         if earliest and standing is not None:
-            self.standings[batch_id] = replace(standing, room_from=waiter.ready_at)
+            self.entries[batch_id] = replace(standing, delayed_from=waiter.ready_at)
             self.earliest[batch_id] = waiter.execution_id
 
     @rule(batch_id=WHICH, stale=st.sampled_from([False, False, True]), now=NOW, lost=LOST)
-    def take_from_room(self, batch_id: str, stale: bool, now: datetime, lost: int) -> None:
+    def pop_delayed(self, batch_id: str, stale: bool, now: datetime, lost: int) -> None:
         read = self.as_read(batch_id, stale)
         if read is None:
             return
-        room = self.rooms[batch_id]
+        room = self.delayed_sets[batch_id]
         takeable = {
             key: waiter.ready_at if since is None else max(waiter.ready_at, since + TAKEN)
             for key, (waiter, since) in room.items()
@@ -767,12 +771,12 @@ class BatchRooms(_Standings):
         due = next((key for key in at_their_time if takeable[key] <= now), None)
         lost = lost if due is not None else 0
         with self.losing(lost):
-            taken = self.store.take_from_room(read, now)
+            taken = self.store.pop_delayed(read, now)
         if due is None:
             assert taken is None
-            if read.room_from is not None:
+            if read.delayed_from is not None:
                 first = min(takeable.values(), default=None)
-                self.standings[batch_id] = replace(self.standings[batch_id], room_from=first)
+                self.entries[batch_id] = replace(self.entries[batch_id], delayed_from=first)
             return
         waiter, _ = room[due]
         if lost == 1:
@@ -781,19 +785,19 @@ class BatchRooms(_Standings):
             room[due] = (waiter, None)
             if not stale:
                 self.started(read, now)
-            standing = self.standings[batch_id]
-            if standing.room_from is None or standing.room_from > waiter.ready_at:
-                self.standings[batch_id] = replace(standing, room_from=waiter.ready_at)
+            standing = self.entries[batch_id]
+            if standing.delayed_from is None or standing.delayed_from > waiter.ready_at:
+                self.entries[batch_id] = replace(standing, delayed_from=waiter.ready_at)
         else:
             room[due] = (waiter, now)
-            assert taken == (waiter, self.started(replace(read, next_at=self.standings[batch_id].next_at), now))
+            assert taken == (waiter, self.started(replace(read, next_at=self.entries[batch_id].next_at), now))
             return
         assert taken is None, "another was quicker, or the answer was lost"
 
     @rule(batch_id=WHICH, now=NOW, moved_to=st.none() | NOW, moved=st.booleans(), lost=LOST)
-    def correct_room(self, batch_id: str, now: datetime, moved_to: datetime | None, moved: bool, lost: int) -> None:
+    def repair_delayed(self, batch_id: str, now: datetime, moved_to: datetime | None, moved: bool, lost: int) -> None:
         """Whatever the time of the next look has come to be, it is not later than the first entry's afterwards."""
-        standing = self.standings.get(batch_id)
+        standing = self.entries.get(batch_id)
         if standing is not None and moved:
             update: dict[str, Any] = {"UpdateExpression": "REMOVE rf"}
             if moved_to is not None:
@@ -801,50 +805,50 @@ class BatchRooms(_Standings):
                 update = {"UpdateExpression": "SET rf = :at", "ExpressionAttributeValues": value}
             key = {"pk": {"S": f"Q#{AGENT}"}, "sk": {"S": f"0b#{batch_id}"}}
             self.client.update_item(TableName=TABLE_NAME, Key=key, **update)
-            standing = self.standings[batch_id] = replace(standing, room_from=moved_to)
+            standing = self.entries[batch_id] = replace(standing, delayed_from=moved_to)
         first = min(
             (
                 waiter.ready_at if since is None else max(waiter.ready_at, since + TAKEN)
-                for waiter, since in self.rooms[batch_id].values()
+                for waiter, since in self.delayed_sets[batch_id].values()
             ),
             default=None,
         )
         with self.losing(lost):
-            corrected = self.store.correct_room(AGENT, batch_id, now)
-        if standing is None or first is None or (standing.room_from is not None and standing.room_from <= first):
+            corrected = self.store.repair_delayed(AGENT, batch_id, now)
+        if standing is None or first is None or (standing.delayed_from is not None and standing.delayed_from <= first):
             assert not corrected
             return
         assert corrected == (lost != 1), "the very same write again changes nothing"
-        self.standings[batch_id] = replace(standing, room_from=first)
+        self.entries[batch_id] = replace(standing, delayed_from=first)
 
     @rule(batch_id=WHICH, others=st.sets(WAITERS, max_size=3))
-    def absent_from_room(self, batch_id: str, others: set[Waiter]) -> None:
-        there = {waiter for waiter, _ in self.rooms[batch_id].values()}
+    def absent_from_delayed(self, batch_id: str, others: set[QueuedCall]) -> None:
+        there = {waiter for waiter, _ in self.delayed_sets[batch_id].values()}
         by_place = {(one.ready_at, one.execution_id): one for one in (*others, *there)}  # a key is asked for once
         asked = list(by_place.values())
-        absent = [one for one in asked if (one.ready_at, one.execution_id) not in self.rooms[batch_id]]
-        assert self.store.absent_from_room(batch_id, asked) == absent
+        absent = [one for one in asked if (one.ready_at, one.execution_id) not in self.delayed_sets[batch_id]]
+        assert self.store.absent_from_delayed(batch_id, asked) == absent
 
     @rule(batch_id=WHICH, data=st.data(), made_up=WAITERS, lost=LOST)
-    def leave_room(self, batch_id: str, data: st.DataObject, made_up: Waiter, lost: int) -> None:
-        waiter = data.draw(st.sampled_from([*(one for one, _ in self.rooms[batch_id].values()), made_up]))
+    def remove_delayed(self, batch_id: str, data: st.DataObject, made_up: QueuedCall, lost: int) -> None:
+        waiter = data.draw(st.sampled_from([*(one for one, _ in self.delayed_sets[batch_id].values()), made_up]))
         with self.losing(lost):
-            self.store.leave_room(batch_id, waiter)
-        self.rooms[batch_id].pop((waiter.ready_at, waiter.execution_id), None)
+            self.store.remove_delayed(batch_id, waiter)
+        self.delayed_sets[batch_id].pop((waiter.ready_at, waiter.execution_id), None)
 
     @rule(batch_id=WHICH, really=st.sampled_from([False, False, False, True]), lost=LOST)
-    def empty_room(self, batch_id: str, really: bool, lost: int) -> None:
+    def clear_delayed(self, batch_id: str, really: bool, lost: int) -> None:
         if really:
             with self.losing(lost):
-                self.store.empty_room(batch_id)
-            self.rooms[batch_id].clear()
+                self.store.clear_delayed(batch_id)
+            self.delayed_sets[batch_id].clear()
 
     @invariant()
     def rooms_have_who_entered_them(self) -> None:
         for batch_id in BATCHES:
-            times = sorted({ready for ready, _ in self.rooms[batch_id]})
+            times = sorted({ready for ready, _ in self.delayed_sets[batch_id]})
             after, found = TEN - seconds(1), []
-            while (following := self.store.next_in_room(batch_id, after)) is not None:
+            while (following := self.store.next_delayed(batch_id, after)) is not None:
                 found.append(following)
                 after = following
             assert found == times
@@ -858,18 +862,18 @@ def test_who_was_taken_and_never_dialled_is_looked_for_before_the_next_becomes_d
     client: Any = _Client()
     store = DynamoLines(client, TABLE_NAME)
     try:
-        store.join(Standing(BATCHES[0], AGENT, 1, 9, TEN))
-        lost, later = Waiter(IDS[0], 2, True, TEN), Waiter(IDS[1], 2, True, TEN + minutes(600))
+        store.join(BatchQueueEntry(BATCHES[0], AGENT, 1, 9, TEN))
+        lost, later = QueuedCall(IDS[0], 2, True, TEN), QueuedCall(IDS[1], 2, True, TEN + minutes(600))
         for waiter in (lost, later):
-            store.enter_room(AGENT, BATCHES[0], waiter)
+            store.add_delayed(AGENT, BATCHES[0], waiter)
         taken = []
         for now in (TEN, TEN + minutes(1)):
-            standing = store.standing(AGENT, BATCHES[0])
+            standing = store.queue_entry(AGENT, BATCHES[0])
             assert standing is not None
-            taken.append(store.take_from_room(standing, now))
+            taken.append(store.pop_delayed(standing, now))
         assert taken == [(lost, None), None]
-        standing = store.standing(AGENT, BATCHES[0])
-        assert standing is not None and standing.room_from == TEN + TAKEN
+        standing = store.queue_entry(AGENT, BATCHES[0])
+        assert standing is not None and standing.delayed_from == TEN + TAKEN
     finally:
         client.delete_table(TableName=TABLE_NAME)
 

@@ -113,8 +113,8 @@ MUTANTS = (
     Mutant(
         "The carrier is asked before the claim is stored",
         "usecases/dial_attempt.py",
-        "        claim = execution.claim(now, caller, shard, token=lease).lease_delivery(lease, now)\n",
-        "        claim = execution.claim(now, caller, shard, token=lease).lease_delivery(lease, now)\n"
+        "        claim = execution.claim(now, caller, shard, claim_id=lease_id).lease_delivery(lease_id, now)\n",
+        "        claim = execution.claim(now, caller, shard, claim_id=lease_id).lease_delivery(lease_id, now)\n"
         "        early = carrier.place(call_request(claim, agent, self.callback_url))\n"
         "        carrier = type('Asked', (), {'place': lambda self, request: early})()\n",
         "tests/protocol/test_one_dial.py::test_the_claim_is_stored_before_the_carrier_is_asked",
@@ -122,22 +122,22 @@ MUTANTS = (
     Mutant(
         "All invocations claim with the same token",
         "usecases/dial_attempt.py",
-        "token=lease)",
+        "claim_id=lease_id)",
         'token="dial")',
         "tests/protocol/test_one_dial.py::test_each_invocation_claims_with_a_token_of_its_own",
     ),
     Mutant(
         "Any claim counts as the invocation's own",
         "usecases/dial_attempt.py",
-        "return stored if claimed_by[-1:] == [lease] and waits and in_time else None",
+        "return stored if claimed_by[-1:] == [lease_id] and waits and in_time else None",
         "return stored if claimed_by and waits and in_time else None",
         "tests/protocol/test_answers_are_kept.py::test_a_claim_of_another_invocation_is_left_alone",
     ),
     Mutant(
         "A claim of minutes ago is still dialled by the one who made it",
         "usecases/dial_attempt.py",
-        "return stored if claimed_by[-1:] == [lease] and waits and in_time else None",
-        "return stored if claimed_by[-1:] == [lease] and waits else None",
+        "return stored if claimed_by[-1:] == [lease_id] and waits and in_time else None",
+        "return stored if claimed_by[-1:] == [lease_id] and waits else None",
         "tests/protocol/test_one_dial.py::test_a_claim_that_is_too_old_is_left_to_the_sweeper",
     ),
     Mutant(
@@ -145,7 +145,7 @@ MUTANTS = (
         "usecases/dial_attempt.py",
         "        result = carrier.place(call_request(claimed, agent, self.callback_url))\n",
         "        result = carrier.place(call_request(claimed, agent, self.callback_url))\n"
-        "        self.circuits.tell(claimed.account_id, claimed.provider, result, admission.probing)\n",
+        "        self.circuits.record(claimed.account_id, claimed.provider, result, admission.probing)\n",
         "tests/protocol/test_answers_are_kept.py::test_the_carriers_answer_is_stored_before_the_circuit_is_told",
     ),
     Mutant(
@@ -224,7 +224,7 @@ MUTANTS = (
     Mutant(
         "Nothing looks into the queue after a line was freed",
         "usecases/lines.py",
-        "    _fill(agent, shard, holders, lines, functions, now)\n    return has_room\n",
+        "    _dispatch(agent, shard, holders, lines, invoker, now)\n    return has_room\n",
         "    return has_room\n",
         "tests/integration/test_queue_of_batches.py"
         "::test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_that_is_freed",
@@ -233,43 +233,43 @@ MUTANTS = (
         "A waiter looks at the queue before it joins it",
         "usecases/lines.py",
         "    lines.enqueue(agent.agent_id, who)\n"
-        "    waiters = lines.queue(agent.agent_id).waiters\n"
-        "    if waiters and waiters[0].execution_id == who.execution_id:\n",
-        "    waiters = lines.queue(agent.agent_id).waiters\n"
+        "    calls = lines.queue(agent.agent_id).calls\n"
+        "    if calls and calls[0].execution_id == who.execution_id:\n",
+        "    calls = lines.queue(agent.agent_id).calls\n"
         "    lines.enqueue(agent.agent_id, who)\n"
-        "    if not waiters or waiters[0].execution_id == who.execution_id:\n",
+        "    if not calls or calls[0].execution_id == who.execution_id:\n",
         "tests/protocol/test_queue_and_lines.py::test_a_waiter_joins_the_queue_before_it_looks_who_is_first",
     ),
     Mutant(
         "A waiter tries the first shard only",
         "usecases/lines.py",
-        "    if waiters and waiters[0].execution_id == who.execution_id:\n        fill(agent, range(shards(agent)),",
-        "    if waiters and waiters[0].execution_id == who.execution_id:\n        fill(agent, range(1),",
+        "    if calls and calls[0].execution_id == who.execution_id:\n        dispatch(agent, range(shards(agent)),",
+        "    if calls and calls[0].execution_id == who.execution_id:\n        dispatch(agent, range(1),",
         "tests/protocol/test_queue_and_lines.py::test_a_waiter_tries_every_shard",
     ),
     Mutant(
         "A call is started before it leaves the queue",
         "usecases/lines.py",
         "    if turn.waits:\n"
-        "        lines.dequeue(agent.agent_id, turn.waiter)\n"
-        "    functions.dial(turn.waiter.execution_id, turn.waiter.attempt, shard, turn.at, turn.room)\n",
-        "    functions.dial(turn.waiter.execution_id, turn.waiter.attempt, shard, turn.at, turn.room)\n"
+        "        lines.dequeue(agent.agent_id, turn.call)\n"
+        "    invoker.dial(turn.call.execution_id, turn.call.attempt, shard, turn.at, turn.delayed_at)\n",
+        "    invoker.dial(turn.call.execution_id, turn.call.attempt, shard, turn.at, turn.delayed_at)\n"
         "    if turn.waits:\n"
-        "        lines.dequeue(agent.agent_id, turn.waiter)\n",
+        "        lines.dequeue(agent.agent_id, turn.call)\n",
         "tests/protocol/test_queue_and_lines.py::test_a_call_leaves_the_queue_before_it_is_started",
     ),
     Mutant(
         "A call that holds a line and stands first in the queue is not started",
         "usecases/lines.py",
-        "    if waiters and waiters[0].execution_id in holders and acquire(",
-        "    if waiters and waiters[0].execution_id not in holders and acquire(",
+        "    if calls and calls[0].execution_id in holders and acquire(",
+        "    if calls and calls[0].execution_id not in holders and acquire(",
         "tests/protocol/test_queue_and_lines.py::test_a_call_that_was_given_a_line_and_not_started_is_started",
     ),
     Mutant(
         "A contact whose turn was taken without a line does not wait in the queue",
         "usecases/lines.py",
-        "    if not turn.waits and turn.room is None:\n",
-        "    if turn.waits and turn.room is None:\n",
+        "    if not turn.waits and turn.delayed_at is None:\n",
+        "    if turn.waits and turn.delayed_at is None:\n",
         "tests/protocol/test_queue_and_lines.py::test_a_contact_whose_turn_came_without_a_line_waits_in_the_queue",
     ),
     Mutant(
@@ -282,15 +282,15 @@ MUTANTS = (
     Mutant(
         "A single call waits behind every contact of a batch",
         "usecases/lines.py",
-        "first.ready_at <= standing.served_at):",
-        "first.ready_at <= standing.served_at and False):",
+        "first.ready_at <= entry.served_at):",
+        "first.ready_at <= entry.served_at and False):",
         "tests/integration/test_queue_of_batches.py"
         "::test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most",
     ),
     Mutant(
         "A paused batch's contacts are given lines",
         "usecases/lines.py",
-        "    if standing.paused or (",
+        "    if entry.paused or (",
         "    if (",
         "tests/protocol/test_queue_and_lines.py::test_a_paused_batchs_delayed_set_is_passed_over",
     ),
@@ -319,8 +319,8 @@ MUTANTS = (
     Mutant(
         "A line that was acquired again is given away",
         "usecases/dial_attempt.py",
-        "self.lines, self.functions, now, acquired_at)",
-        "self.lines, self.functions, now, None)",
+        "self.lines, self.invoker, now, acquired_at)",
+        "self.lines, self.invoker, now, None)",
         "tests/protocol/test_lines_are_kept.py"
         "::test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away",
     ),
@@ -358,7 +358,7 @@ MUTANTS = (
     Mutant(
         "The stop of an agent does not look at line holders",
         "usecases/stop.py",
-        "    stopped = stop_line_holders(agent, executions, agents, batches, lines, timers, functions, now)\n",
+        "    stopped = stop_line_holders(agent, executions, agents, batches, lines, timers, invoker, now)\n",
         "    stopped: list[str] = []\n",
         "tests/protocol/test_stops.py"
         "::test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its_line",
@@ -441,7 +441,7 @@ MUTANTS = (
     Mutant(
         "Nothing looks again after the delayed set's next time was moved",
         "adapters/dynamodb/lines.py",
-        "        first = self._first_takeable(standing.batch_id, now)\n"
+        "        first = self._first_takeable(entry.batch_id, now)\n"
         "        if first is not None and (following is None or first < following):\n",
         "        first = following\n        if first is not None and following is None:\n",
         "tests/protocol/test_store_conditions.py"
@@ -451,31 +451,32 @@ MUTANTS = (
         "A contact enters the delayed set after its next time was lowered",
         "adapters/dynamodb/lines.py",
         "        self._client.put_item(TableName=self._table, Item=to_item(item))\n"
-        '        first = {"rf": to_ms(waiter.ready_at), "rw": waiter.execution_id}\n',
-        '        first = {"rf": to_ms(waiter.ready_at), "rw": waiter.execution_id}\n'
-        "        self._lower_room_from(standing_agent_id, batch_id, waiter.ready_at)\n"
+        '        first = {"rf": to_ms(call.ready_at), "rw": call.execution_id}\n',
+        '        first = {"rf": to_ms(call.ready_at), "rw": call.execution_id}\n'
+        "        self._lower_room_from(standing_agent_id, batch_id, call.ready_at)\n"
         "        self._client.put_item(TableName=self._table, Item=to_item(item))\n"
         "        return True\n",
         "tests/protocol/test_store_conditions.py::test_a_contact_is_in_the_delayed_set_before_its_next_time_is_lowered",
     ),
     Mutant(
         "A batch's check does not correct the delayed set",
-        "usecases/carry_on_batch.py",
-        "        if self.lines.correct_room(batch.agent_id, batch.id, now):\n",
+        "usecases/run_batch.py",
+        "        if self.lines.repair_delayed(batch.agent_id, batch.id, now):\n",
         "        if False:\n",
         "tests/protocol/test_delayed_set.py::test_a_lost_wake_up_is_found_by_the_batchs_check_and_counted",
     ),
     Mutant(
         "The recount does not look for missing entries of the delayed set",
-        "usecases/carry_on_batch.py",
-        "        self._restore_entries(batch, [one for one in contacts if one.state.in_room"
-        " and one.state.is_waiting], repairs)\n",
+        "usecases/run_batch.py",
+        "        self._restore_entries(\n"
+        "            batch, [one for one in contacts if one.state.is_delayed and one.state.is_waiting], repairs\n"
+        "        )\n",
         "",
         "tests/protocol/test_delayed_set.py::test_a_contact_without_its_entry_enters_again_after_a_quiet_hour",
     ),
     Mutant(
         "A contact that has left the delayed set enters it again",
-        "usecases/carry_on_batch.py",
+        "usecases/run_batch.py",
         "if current is not None and current.version == versions[entry.execution_id]:",
         "if current is not None:",
         "tests/protocol/test_delayed_set.py"
@@ -507,7 +508,7 @@ MUTANTS = (
     ),
     Mutant(
         "Contacts left behind stay there",
-        "usecases/carry_on_batch.py",
+        "usecases/run_batch.py",
         "            if self.lines.enqueue(batch.agent_id, entry):\n",
         "            if False:\n",
         "tests/integration/test_batches.py::test_a_contact_that_was_passed_over_is_found_by_the_batchs_check",
@@ -542,9 +543,9 @@ MUTANTS = (
     ),
     Mutant(
         "A removed contact leaves its queue entry",
-        "usecases/carry_on_batch.py",
-        "            self.lines.dequeue(execution.agent_id, waiter(execution))  # first",
-        "            pass  # first",
+        "usecases/run_batch.py",
+        "            self.lines.dequeue(execution.agent_id, queued_call(execution))\n        try:",
+        "            pass\n        try:",
         "tests/protocol/test_deleted_batches.py::test_a_queue_entry_does_not_outlive_its_execution",
     ),
     Mutant(
@@ -558,7 +559,7 @@ MUTANTS = (
     # ---- counts ------------------------------------------------------------------------------------------------------
     Mutant(
         "A stream record counts twice",
-        "usecases/tally.py",
+        "usecases/count_batches.py",
         "if after is None or move.number > after]",
         "if after is None or move.number >= after]",
         "tests/integration/test_queue_of_batches.py::test_records_that_come_again_in_any_portions_are_counted_once",
@@ -579,28 +580,28 @@ MUTANTS = (
     ),
     Mutant(
         "Contacts are never recounted",
-        "usecases/carry_on_batch.py",
+        "usecases/run_batch.py",
         "            finished = self._compare_counts(batch, seconds_left, repairs)\n",
         "            finished = True\n",
         "tests/protocol/test_batch_counts.py::test_a_batch_of_which_a_record_was_lost_completes_and_says_right_counts",
     ),
     Mutant(
         "A recount is believed although records were counted meanwhile",
-        "usecases/carry_on_batch.py",
+        "usecases/run_batch.py",
         "        moves = counted.position != recount.position\n",
         "        moves = False\n",
         "tests/protocol/test_recount_conditions.py::test_a_recount_during_which_a_record_was_counted_is_made_again",
     ),
     Mutant(
         "A recount is believed although a contact has changed in this moment",
-        "usecases/carry_on_batch.py",
+        "usecases/run_batch.py",
         "        moves = moves or (recount.newest is not None and recount.newest > now - RUNNING_CHECK)\n",
         "",
         "tests/protocol/test_recount_conditions.py::test_a_recount_of_contacts_that_have_just_changed_is_made_again",
     ),
     Mutant(
         "A correction outlasts the next record",
-        "usecases/tally.py",
+        "usecases/count_batches.py",
         "recount.corrected is not None and recount.position == counted.position:",
         "recount.corrected is not None:",
         "tests/protocol/test_batch_counts.py::test_a_correction_holds_until_another_record_is_counted",
@@ -609,15 +610,15 @@ MUTANTS = (
     Mutant(
         "Two invocations deliver one execution's events at once",
         "domain/delivery.py",
-        "self.lease_until > now:\n            return False\n",
-        "self.lease_until > now:\n            pass\n",
+        "self.lease_until > now\n        ):\n            return False\n",
+        "self.lease_until > now\n        ):\n            pass\n",
         "tests/unit/test_execution.py::test_one_lease_at_a_time_and_a_dead_one_is_taken_over",
     ),
     Mutant(
         "A dead delivery lease is never taken over",
         "domain/delivery.py",
-        "self.lease_until is not None and self.lease_until > now:",
-        "self.lease_until is not None:",
+        "            and self.lease_until is not None\n            and self.lease_until > now\n",
+        "            and self.lease_until is not None\n",
         "tests/unit/test_execution.py::test_one_lease_at_a_time_and_a_dead_one_is_taken_over",
     ),
     Mutant(
@@ -652,7 +653,7 @@ MUTANTS = (
     Mutant(
         "An invocation that has lost its lease writes all the same",
         "usecases/deliver_events.py",
-        "if read is None or read.delivery.lease != lease:",
+        "if read is None or read.delivery.lease_id != lease_id:",
         "if read is None:",
         "tests/protocol/test_delivery_leases.py::test_an_invocation_that_has_lost_its_lease_leaves_the_others_alone",
     ),
@@ -724,8 +725,8 @@ MUTANTS = (
     Mutant(
         "A number that does not exist is dialled again",
         "domain/retry.py",
-        "    if outcome.for_good:\n",
-        "    if outcome.for_good and config is None:\n",
+        "    if outcome.permanent:\n",
+        "    if outcome.permanent and config is None:\n",
         "tests/unit/test_retry.py::test_a_number_that_does_not_exist_is_not_dialled_again",
     ),
     Mutant(
@@ -892,7 +893,7 @@ MUTANTS = (
     Mutant(
         "A queued call is too late",
         "domain/execution.py",
-        "            self.queued_at is None\n            and not self.in_room\n            and ",
+        "            self.queued_at is None\n            and not self.is_delayed\n            and ",
         "            ",
         "tests/protocol/test_time_limits.py::test_a_queued_call_is_never_too_late_but_one_whose_timer_is_a_day_late_is",
     ),
@@ -900,9 +901,9 @@ MUTANTS = (
     Mutant(
         "A missed timer is not made good",
         "usecases/sweep.py",
-        "            self.functions.dial(execution.id, number)\n"
-        "            run.swept.repairs[Repair.TIMER_MISSED] += 1\n",
-        "            run.swept.repairs[Repair.TIMER_MISSED] += 1\n",
+        "            self.invoker.dial(execution.id, number)\n"
+        "            run.report.repairs[Repair.TIMER_MISSED] += 1\n",
+        "            run.report.repairs[Repair.TIMER_MISSED] += 1\n",
         "tests/protocol/test_sweeper_limits.py::test_a_timer_that_was_missed_is_made_good",
     ),
     Mutant(
@@ -940,7 +941,7 @@ MUTANTS = (
     Mutant(
         "What is left of a shard is not handed to a worker",
         "usecases/sweep.py",
-        "            self.functions.sweep_shard(shard, self.new_id()[:8], 1)\n",
+        "            self.invoker.sweep_shard(shard, self.new_id()[:8], 1)\n",
         "            pass\n",
         "tests/protocol/test_sweeper_limits.py"
         "::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
@@ -948,7 +949,7 @@ MUTANTS = (
     Mutant(
         "A worker does not go on after its time",
         "usecases/sweep.py",
-        "            self.functions.sweep_shard(shard, token, hop + 1)\n",
+        "            self.invoker.sweep_shard(shard, token, hop + 1)\n",
         "            pass\n",
         "tests/protocol/test_sweeper_limits.py::test_a_worker_whose_time_is_up_has_itself_invoked_again",
     ),
@@ -978,7 +979,7 @@ MUTANTS = (
     Mutant(
         "A call without its queue entry stays without it",
         "usecases/sweep.py",
-        "                self.lines.enqueue(agent.agent_id, waiter(execution))\n",
+        "                self.lines.enqueue(agent.agent_id, queued_call(execution))\n",
         "                pass\n",
         "tests/protocol/test_queue_against_calls.py::test_a_call_that_waits_and_has_no_entry_gets_it_again",
     ),

@@ -39,7 +39,7 @@ SAFEGUARDS = (
     Safeguard("dial", "the sweeper invokes dial again", "usecases.sweep:Sweeper._wake", 1),
     Safeguard("line", "a line is taken if one is free", f"{_LINES}acquire", 1),
     Safeguard("line", "join the queue, then look", "usecases.lines:wait", 12),
-    Safeguard("line", "free a line, then look", "usecases.lines:pass_on", 11),
+    Safeguard("line", "free a line, then look", "usecases.lines:release_line", 11),
     Safeguard("line", "a hand-over is one write", f"{_LINES}hand_over", 4),
     Safeguard("line", "only a holder hands over", f"{_LINES}hand_over", 12),
     Safeguard("line", "a line is given away after a versioned write", f"{_DIAL}_put_off", 6),
@@ -51,10 +51,10 @@ SAFEGUARDS = (
     Safeguard("delivery", "the oldest event goes first", "domain.delivery:pending_events", 3),
     Safeguard("delivery", "save over the version read", f"{_STORE}save", 4),
     Safeguard("delivery", "list and give up in one write", "wire.stored_execution:encode", 3),
-    Safeguard("delayed set", "put the entry, then lower the time", f"{_LINES}enter_room", 8),
-    Safeguard("delayed set", "move the time, then look again", f"{_LINES}_move_room_from", 13),
-    Safeguard("delayed set", "the check lowers the time", "usecases.carry_on_batch:Worker._check", 13),
-    Safeguard("delayed set", "a taken entry stays until its dial", f"{_LINES}take_from_room", 7),
+    Safeguard("delayed set", "put the entry, then lower the time", f"{_LINES}add_delayed", 8),
+    Safeguard("delayed set", "move the time, then look again", f"{_LINES}_move_delayed_from", 13),
+    Safeguard("delayed set", "the check lowers the time", "usecases.run_batch:Worker._check", 13),
+    Safeguard("delayed set", "a taken entry stays until its dial", f"{_LINES}pop_delayed", 7),
 )  # fmt: skip
 
 

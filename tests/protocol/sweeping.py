@@ -22,7 +22,7 @@ from local.stack import SWEEPER
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.execution import Execution
-from redial.usecases.lines import waiter
+from redial.usecases.lines import queued_call
 from tests.simulation import world as worlds
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults
@@ -59,7 +59,7 @@ def store_of(world: World) -> tuple[DynamoExecutions, DynamoLines]:
 
 def told(execution: Execution, now: datetime) -> Execution:
     """As it is once its events have been delivered."""
-    delivery = replace(execution.delivery, settled=execution.state.sequence, lease=None, lease_until=None)
+    delivery = replace(execution.delivery, settled=execution.state.sequence, lease_id=None, lease_until=None)
     return replace(execution, delivery=delivery).with_due(now)
 
 
@@ -157,7 +157,7 @@ def lost_callbacks_beside_a_queue(count: int, hours: float, request_seconds: flo
             made = Execution(one, "local", busy.agent_id, now, f"+1212{number:07d}").begin(now, None)
             waiting = told(made, now)
             executions.create(waiting)
-            lines.enqueue(busy.agent_id, waiter(waiting))
+            lines.enqueue(busy.agent_id, queued_call(waiting))
         asked: dict[str, datetime] = {}
         for _ in range(round(hours * 12)):
             asked[other.call("no-callback", retry_config=None)] = world.now

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.domain.circuit import Circuit
-from redial.domain.execution import Execution, Note
+from redial.domain.execution import Execution, Marker
 from redial.domain.status import Status
 from redial.ports import StaleVersion
 from tests.simulation.campaign import world_of
@@ -84,9 +84,9 @@ def test_what_follows_from_an_answer_follows_also_where_the_answer_to_its_record
 
 
 @pytest.mark.parametrize(
-    ("outcome", "note"), [("refused-429", Note.DEFERRED), ("error-500", Note.UNKNOWN), ("completed", None)]
+    ("outcome", "note"), [("refused-429", Marker.DEFERRED), ("error-500", Marker.UNKNOWN), ("completed", None)]
 )
-def test_the_carriers_answer_is_stored_before_the_circuit_is_told(outcome: Any, note: Note | None) -> None:
+def test_the_carriers_answer_is_stored_before_the_circuit_is_told(outcome: Any, note: Marker | None) -> None:
     """DynamoDB refuses every write of the circuit's item for minutes."""
     refused: list[Circuit] = []
 

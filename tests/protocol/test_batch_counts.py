@@ -17,9 +17,9 @@ import functions.tally.handler as shipped
 from redial.domain.batch import FIRST_RECOUNT, LONGEST_RECOUNT_WAIT, Batch, BatchStatus, Recount
 from redial.domain.repair import BatchRepair
 from redial.runtime import telemetry
-from redial.usecases import carry_on_batch
-from redial.usecases.carry_on_batch import Worker
-from redial.usecases.tally import Moved, counts_of
+from redial.usecases import run_batch
+from redial.usecases.count_batches import StatusMove, counts_of
+from redial.usecases.run_batch import Worker
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END
@@ -56,12 +56,12 @@ def in_tally(name: str, replacement: Any) -> Iterator[None]:
         yield
 
 
-def losing(status: str) -> Callable[[Any], Moved | None]:
+def losing(status: str) -> Callable[[Any], StatusMove | None]:
     """Reads records as the handler does, but for the first that brings a contact to `status`: that one is lost."""
     read = shipped._moved
-    lost: list[Moved] = []
+    lost: list[StatusMove] = []
 
-    def moved(record: Any) -> Moved | None:
+    def moved(record: Any) -> StatusMove | None:
         move = read(record)
         if move is not None and not lost and str(move.after) == status:
             lost.append(move)
@@ -134,7 +134,7 @@ def test_records_that_come_hours_late_are_not_counted_twice(world: World) -> Non
     world.carrier.calls.script("+12122010502", ["completed"])
     down, read = [False], shipped._moved
 
-    def failing(record: Any) -> Moved | None:
+    def failing(record: Any) -> StatusMove | None:
         if down[0]:
             raise RuntimeError("tally is down")
         return read(record)
@@ -170,8 +170,8 @@ def test_a_recount_that_is_cut_short_goes_on_where_it_was(world: World, monkeypa
     with in_tally("_moved", losing("completed")), mock.patch.object(Worker, "_recount_some", noted):
         batch_id = story.batch([story.number("completed") for _ in range(5)])
         world.run(0.5 * HOUR)
-        monkeypatch.setattr(carry_on_batch, "ROWS_AT_ONCE", 2)
-        monkeypatch.setattr(carry_on_batch, "SECONDS_TO_SPARE", 10_000.0)  # time is always up
+        monkeypatch.setattr(run_batch, "ROWS_AT_ONCE", 2)
+        monkeypatch.setattr(run_batch, "SECONDS_TO_SPARE", 10_000.0)  # time is always up
         world.run(1 * HOUR)
         assert said(world, story, batch_id) == ("completed", {"completed": 5})
     assert read == [0, 2, 4]

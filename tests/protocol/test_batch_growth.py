@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from redial.domain.batch import MAX_SCHEDULINGS
-from redial.domain.delivery import MOST_TRIES, Delivery, Tried
+from redial.domain.delivery import MOST_TRIES, Delivery, DeliveryAttempt
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
 from tests.simulation.scenarios import Story
@@ -81,9 +81,9 @@ def test_pausing_and_resuming_adds_nothing_to_the_batch_or_its_contacts(world: W
 def test_replaying_events_again_and_again_keeps_one_log_entry_for_each() -> None:
     delivery = Delivery()
     for tries in range(1, MOST_TRIES + 1):
-        delivery = delivery.failed(Tried(1, TEN, 500, tries), timedelta(), 0.5)
+        delivery = delivery.failed(DeliveryAttempt(1, TEN, 500, tries), timedelta(), 0.5)
     for _ in range(50):
         assert delivery.undelivered == (1,)
         delivery = delivery.replay()
-        delivery = replace(delivery, tries=MOST_TRIES).failed(Tried(1, TEN, 410, 1), timedelta(), 0.5)
+        delivery = replace(delivery, tries=MOST_TRIES).failed(DeliveryAttempt(1, TEN, 410, 1), timedelta(), 0.5)
     assert len(delivery.log) == 1

@@ -13,9 +13,9 @@ import pytest
 
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.repair import BatchRepair
-from redial.ports import Standing, Waiter
+from redial.ports import BatchQueueEntry, QueuedCall
 from redial.runtime import telemetry
-from redial.usecases.carry_on_batch import Worker
+from redial.usecases.run_batch import Worker
 from tests.simulation.campaign import MODEL as PROMISE
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
@@ -88,7 +88,7 @@ def test_a_contact_that_enters_while_the_empty_set_is_looked_at_is_dialled(world
     world.run(4 * HOUR)
     met = {"moves": False, "entered": False, "moved": False}
     moving: list[str] = []
-    enter, move, look = DynamoLines.enter_room, DynamoLines._move_room_from, DynamoLines._first_takeable
+    enter, move, look = DynamoLines.add_delayed, DynamoLines._move_delayed_from, DynamoLines._first_takeable
 
     def slow_enter(self: DynamoLines, *arguments: Any) -> bool:
         slow(world, lambda: met["moves"])
@@ -97,8 +97,8 @@ def test_a_contact_that_enters_while_the_empty_set_is_looked_at_is_dialled(world
         world.functions.sleep(0.2)
         return first
 
-    def slow_move(self: DynamoLines, standing: Standing, following: Any, now: Any) -> None:
-        if following is None and standing.room_from is not None:
+    def slow_move(self: DynamoLines, standing: BatchQueueEntry, following: Any, now: Any) -> None:
+        if following is None and standing.delayed_from is not None:
             met["moves"] = True
             slow(world, lambda: met["entered"])
         moving.append(standing.batch_id)
@@ -113,8 +113,8 @@ def test_a_contact_that_enters_while_the_empty_set_is_looked_at_is_dialled(world
 
     with (
         repairs() as found,
-        mock.patch.object(DynamoLines, "enter_room", slow_enter),
-        mock.patch.object(DynamoLines, "_move_room_from", slow_move),
+        mock.patch.object(DynamoLines, "add_delayed", slow_enter),
+        mock.patch.object(DynamoLines, "_move_delayed_from", slow_move),
         mock.patch.object(DynamoLines, "_first_takeable", no_look),
     ):
         world.run(2 * HOUR)
@@ -164,13 +164,13 @@ def test_a_contact_that_leaves_while_its_entry_is_looked_for_is_not_entered_agai
     """Its entry is missing since it was dialled: it is no longer as it was read."""
     _, batch_id = waiting_for_honolulu(world, 1)
     (before,) = world.stored_executions()
-    executions, entered = mock.Mock(), mock.Mock(return_value=[Waiter(before.id, 1, False, world.now)])
+    executions, entered = mock.Mock(), mock.Mock(return_value=[QueuedCall(before.id, 1, False, world.now)])
     executions.get.return_value = mock.Mock(version=before.version + 1)
-    lines = mock.Mock(absent_from_room=entered)
+    lines = mock.Mock(absent_from_delayed=entered)
     worker = Worker(*(mock.Mock() for _ in dataclasses.fields(Worker)))
     object.__setattr__(worker, "executions", executions)
     object.__setattr__(worker, "lines", lines)
     found: Counter[BatchRepair] = Counter()
     worker._restore_entries(mock.Mock(id=batch_id), [before], found)
-    assert found == {} and not lines.enter_room.called
+    assert found == {} and not lines.add_delayed.called
     assert converge(world, timedelta(hours=6), 600) is not None

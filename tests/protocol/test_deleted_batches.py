@@ -13,7 +13,7 @@ from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.batch import TOMBSTONE_LIFE, WORK_LEASE, Batch, contact, contact_id
 from redial.domain.execution import Execution
-from redial.ports import Waiter
+from redial.ports import QueuedCall
 from redial.wire.stored_batch import decode
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
@@ -136,7 +136,7 @@ def test_what_an_invocation_stored_after_the_removal_is_removed_too(world: World
     late = [contact(tombstone(world, batch_id), row, number, {}) for row, number in enumerate(rows, start=1)]
     DynamoExecutions(client, table).create_contacts(late)
     DynamoBatches(client, table).count(batch_id, "shard", {"queued": 3}, None, f"{1:040d}")
-    DynamoLines(client, table).enter_room(story.agent_id, batch_id, Waiter(late[0].id, 1, False, world.now))
+    DynamoLines(client, table).add_delayed(story.agent_id, batch_id, QueuedCall(late[0].id, 1, False, world.now))
     assert left_of(world, batch_id) != []
     world.functions.invoke_later("redial-local-dial", {"execution_id": late[1].id, "attempt": 1})
     world.run(WORK_LEASE.total_seconds() + 300)
@@ -162,7 +162,7 @@ def test_a_queue_entry_does_not_outlive_its_execution(world: World) -> None:
     queued = waiting.move(world.now, world.now, "test").queue(world.now, "waiting for a line")
     client, table = world.aws.client("dynamodb"), world.environment["TABLE_NAME"]
     saved = DynamoExecutions(client, table).save(queued.with_due(world.now))
-    entry = Waiter(saved.id, 1, False, saved.state.queued_at or world.now)
+    entry = QueuedCall(saved.id, 1, False, saved.state.queued_at or world.now)
     DynamoLines(client, table).enqueue(story.agent_id, entry)
     with mock.patch.object(DynamoExecutions, "remove", checked):
         assert world.ask_as(story.account, "DELETE", f"/batches/{batch_id}").status == 200

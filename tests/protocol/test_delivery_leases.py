@@ -58,7 +58,7 @@ def deliverer(store: Store, endpoint: Endpoint, now: datetime) -> Deliverer[Exec
 
 def leased(execution: Execution, lease: str, at: datetime) -> Execution:
     made = execution.lease_delivery(lease, at)
-    assert made.delivery.lease == lease
+    assert made.delivery.lease_id == lease
     return made
 
 
@@ -92,7 +92,7 @@ def test_an_invocation_that_has_lost_its_lease_leaves_the_others_alone() -> None
     endpoint = Endpoint(lambda: setattr(store, "execution", store.save(leased(store.execution, "another", later))))
     deliverer(store, endpoint, TEN).deliver(store.execution.id, "mine", lambda: 20.0, store.execution)
     assert endpoint.taken == ["1"]
-    assert (store.execution.delivery.lease, store.execution.delivery.lease_until) == ("another", later + LEASE)
+    assert (store.execution.delivery.lease_id, store.execution.delivery.lease_until) == ("another", later + LEASE)
     assert store.execution.delivery.settled == 0
 
 
@@ -100,7 +100,7 @@ def test_a_lease_is_given_back_with_the_last_event() -> None:
     """So that the next event waits for no lease to run out."""
     store = Store(leased(queued(), "mine", TEN))
     deliverer(store, Endpoint(), TEN).deliver(store.execution.id, "mine", plenty)
-    assert (store.execution.delivery.settled, store.execution.delivery.lease) == (1, None)
+    assert (store.execution.delivery.settled, store.execution.delivery.lease_id) == (1, None)
 
 
 def test_no_event_overtakes_one_that_was_not_taken() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from local.web.server import Request
 from redial.adapters.carriers.twilio import LATEST_CREATION
-from redial.domain.execution import UNKNOWN_DEADLINE, Execution, Note
+from redial.domain.execution import UNKNOWN_DEADLINE, Execution, Marker
 from redial.domain.status import Status
 from redial.usecases.circuit_breaker import CircuitBreaker
 from redial.wire.http import NoAnswer
@@ -220,7 +220,7 @@ def test_a_late_report_and_the_claim_of_the_retry_are_decided_by_one_write(
     claimed = (execution_id, 2) in world.seen.claimed_at
     assert claimed is not report_first
     assert len(world.carrier.calls.all()) == (1 if report_first else 2)
-    found = [change.attempt for change in only_execution(world).changes if change.kind is Note.FOUND]
+    found = [change.attempt for change in only_execution(world).changes if change.kind is Marker.FOUND]
     assert found == ([1] if report_first else [])
 
 
@@ -262,7 +262,7 @@ def test_the_call_of_a_contact_is_heard_of_while_its_retry_waits_in_its_batchs_r
     world.run(GIVEN_UP + 10)
     story.ask("POST", f"/batches/{batch_id}/pause")
     world.run(60)
-    assert only_execution(world).state.in_room
+    assert only_execution(world).state.is_delayed
     world.run(30)
     assert world.items("R#") == []
     story.ask("POST", f"/batches/{batch_id}/resume")

@@ -17,7 +17,7 @@ from redial.domain.execution import THROTTLE_BACKOFF_SECONDS, Execution
 from redial.domain.phone_number import time_zones
 from redial.domain.status import Status
 from redial.usecases import dial_attempt
-from redial.usecases.lines import pass_on
+from redial.usecases.lines import release_line
 from redial.usecases.sweep import LINE_GRACE
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults
@@ -87,12 +87,12 @@ def test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_
         if not slow:
             slow.append(True)
             world.functions.sleep(8)
-        return pass_on(*given)
+        return release_line(*given)
 
     with (
         world_of(5, Faults(5, {})) as world,
         first_dial_slow_at(world, DynamoBatches, "get", 2),
-        mock.patch.object(dial_attempt, "pass_on", passed_on_late),
+        mock.patch.object(dial_attempt, "release_line", passed_on_late),
     ):
         story = Story(world, 5, lines=2)
         batch: list[str] = []
@@ -123,9 +123,9 @@ def test_a_line_that_a_call_was_given_and_acquired_again_is_not_given_away(slow_
             arrived.append(given)
             if len(arrived) == slow_one + 1:
                 world.functions.sleep(15)
-        return pass_on(*given)
+        return release_line(*given)
 
-    with a_world(1, (0.0, 0.0, 4.0)) as (world, story), mock.patch.object(dial_attempt, "pass_on", passed_on_late):
+    with a_world(1, (0.0, 0.0, 4.0)) as (world, story), mock.patch.object(dial_attempt, "release_line", passed_on_late):
         world.run(HOUR - 30)
         story.call("completed")
         to = story.number("completed")
@@ -188,7 +188,7 @@ def test_a_line_that_was_to_be_given_up_is_freed_also_where_the_dial_ended_after
     with world_of(8, Faults(8, {})) as world:
         story = Story(world, 8, lines=1)
         put_off(world, until_minutes=1, retry_after=3 * HOUR)
-        with mock.patch.object(dial_attempt, "follow_up", side_effect=RuntimeError("cut off here")):
+        with mock.patch.object(dial_attempt, "apply_effects", side_effect=RuntimeError("cut off here")):
             first = story.call("completed")
             world.run(30)
         assert holders(world, story) == {first}

@@ -20,7 +20,7 @@ from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.domain.batch import Batch
 from redial.domain.circuit import FAILURES_TO_OPEN, RESUMING_FOR, Circuit
-from redial.domain.execution import Change, Execution, Note
+from redial.domain.execution import Change, Execution, Marker
 from redial.domain.outcome import Accepted, NotPlaced, Unknown
 from redial.wire import stored_batch, stored_execution
 from redial.wire.newer import with_newer
@@ -179,7 +179,7 @@ def test_a_deferral_that_repeats_another_keeps_its_names() -> None:
     claimed = held.claim(TEN + seconds(60), "+14155550100", 0, "token")
     again = claimed.answered_by_carrier(1, NotPlaced("throttled"), TEN + seconds(61), 0.5)
     assert (again.changes[-1].kind, again.changes[-1].count, again.changes[-1].newer) == (
-        Note.DEFERRED,
+        Marker.DEFERRED,
         2,
         {NAME: VALUE},
     )
@@ -229,7 +229,7 @@ def test_an_agent_keeps_them_when_it_is_changed_stopped_and_deleted(client: Any)
 
 def test_a_circuit_keeps_them_when_it_opens_resumes_and_closes(client: Any) -> None:
     store = DynamoCircuits(client, TABLE_NAME)
-    store.save(Circuit(ACCOUNT_ID, "twilio").told(Unknown("503"), False, TEN))
+    store.save(Circuit(ACCOUNT_ID, "twilio").record(Unknown("503"), False, TEN))
     add_name(client, f"H#{ACCOUNT_ID}", "twilio")
 
     def step(circuit: Circuit) -> Circuit:
@@ -239,10 +239,10 @@ def test_a_circuit_keeps_them_when_it_opens_resumes_and_closes(client: Any) -> N
 
     circuit = store.get(ACCOUNT_ID, "twilio")
     for _ in range(FAILURES_TO_OPEN):
-        circuit = step(circuit.told(Unknown("503"), False, TEN))
+        circuit = step(circuit.record(Unknown("503"), False, TEN))
     assert circuit.next_try_at is not None
-    circuit = step(circuit.told(Accepted("CA1"), True, circuit.next_try_at))
+    circuit = step(circuit.record(Accepted("CA1"), True, circuit.next_try_at))
     assert circuit.resumed_at is not None
-    closed = circuit.let_through(circuit.resumed_at + RESUMING_FOR)
+    closed = circuit.admit(circuit.resumed_at + RESUMING_FOR)
     assert closed is not None
-    assert step(closed).is_quiet
+    assert step(closed).is_healthy

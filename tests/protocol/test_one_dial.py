@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from redial.domain.batch import Batch, contact
-from redial.domain.execution import Execution, Note
+from redial.domain.execution import Execution, Marker
 from redial.domain.outcome import Accepted, DialResult
 from redial.ports import CallRequest, StaleVersion
 from redial.usecases.circuit_breaker import Admission
@@ -26,9 +26,9 @@ class World:
         self.when_placed: list[Execution] = []
         self.after_claim: Callable[[], None] = lambda: None
         self.agents, self.lines, self.timers = mock.Mock(), mock.Mock(), mock.Mock()
-        self.agents.get.return_value = self.agents.recent.return_value = agent()
+        self.agents.get.return_value = self.agents.cached.return_value = agent()
         self.lines.acquire.return_value = True
-        self.lines.enter_room.return_value = True
+        self.lines.add_delayed.return_value = True
         self.lines.queue.return_value = mock.Mock(waiters=[], batches=[])
         self.lines.release.return_value = set()
         self.lines.holders.return_value = {}
@@ -41,7 +41,7 @@ class World:
             batches=self.batches,
             lines=self.lines,
             timers=self.timers,
-            functions=mock.Mock(),
+            invoker=mock.Mock(),
             circuits=circuits,
             carrier_of=lambda provider: self,  # type: ignore[arg-type,return-value]
             callback_url=lambda execution_id, attempt: f"https://example.com/{execution_id}/{attempt}",
@@ -52,14 +52,14 @@ class World:
 
     # ---- the store
 
-    def get(self, execution_id: str, *, lagging: bool = False) -> Execution:
+    def get(self, execution_id: str, *, consistent: bool = True) -> Execution:
         return self.execution
 
     def save(self, execution: Execution) -> Execution:
         if execution.version != self.execution.version:
             raise StaleVersion(execution.id)
         self.execution = replace(execution, version=execution.version + 1)
-        if execution.changes[-1].kind is Note.CLAIMED:
+        if execution.changes[-1].kind is Marker.CLAIMED:
             self.after_claim()
         return self.execution
 
@@ -89,7 +89,7 @@ def test_each_invocation_claims_with_a_token_of_its_own() -> None:
     for lease in ("one", "two"):
         world = World(queued())
         world.dial(lease)
-        claims.append(world.when_placed[0].changes[-1].token)
+        claims.append(world.when_placed[0].changes[-1].claim_id)
     assert claims == ["one", "two"]
 
 
@@ -149,7 +149,7 @@ def test_a_stopped_call_leaves_no_schedule() -> None:
         agents=world.agents,
         lines=world.lines,
         timers=world.timers,
-        functions=mock.Mock(),
+        invoker=mock.Mock(),
         now=TEN,
     )
     world.timers.cancel_dial.assert_called_once_with(world.execution.id, timer[0])

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
-from local.aws.functions import Functions
+from local.aws.functions import Invoker
 from local.aws.requests import Aws
 from local.aws.scheduler import Scheduler
 from local.clock import Timeline
@@ -111,7 +111,7 @@ class Partial:
 def client() -> Iterator[Any]:
     """The emulated DynamoDB: moto alone does not know INSERT with parameters."""
     timeline = Timeline(TEN, speed=0)
-    functions = Functions(timeline, [], lambda function: lambda event, context: None)
+    functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
     aws.start(functions, Scheduler(timeline, functions, aws.lock))
     client = boto3.client("dynamodb")

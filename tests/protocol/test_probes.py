@@ -21,7 +21,7 @@ class Circuits:
     def get(self, account_id: str, provider: str) -> Circuit:
         return self.circuit
 
-    def recent(self, account_id: str, provider: str) -> Circuit:
+    def cached(self, account_id: str, provider: str) -> Circuit:
         return self.seen
 
     def save(self, circuit: Circuit) -> Circuit:

@@ -8,10 +8,10 @@ import pytest
 
 from redial.domain.execution import QUEUE_CHECK, Execution
 from redial.domain.repair import Repair
-from redial.ports import Waiter
+from redial.ports import QueuedCall
 from redial.usecases import lines as line_rules
-from redial.usecases.lines import LINES_CHECK, waiter
-from redial.usecases.sweep import LINE_GRACE, Sweeper, Swept
+from redial.usecases.lines import LINES_CHECK, queued_call
+from redial.usecases.sweep import LINE_GRACE, Sweeper, SweepReport
 from tests.protocol.sweeping import ids, quiet_world, store_of, told
 from tests.simulation.scenarios import Story
 
@@ -24,7 +24,7 @@ def repairs(monkeypatch: pytest.MonkeyPatch) -> list[Repair]:
     found: list[Repair] = []
     sweep = Sweeper.sweep
 
-    def noted(self: Sweeper, *arguments: Any) -> Swept:
+    def noted(self: Sweeper, *arguments: Any) -> SweepReport:
         swept = sweep(self, *arguments)
         found.extend(swept.repairs.elements())
         return swept
@@ -46,7 +46,7 @@ def test_a_free_line_is_found_while_calls_wait() -> None:
         waiting = told(Execution(one, "local", story.agent_id, long_ago, "+12125550199").begin(long_ago, None), now)
         assert waiting.due_at is not None and waiting.due_at > now + timedelta(hours=7)
         executions.create(waiting)
-        lines.enqueue(story.agent_id, waiter(waiting))
+        lines.enqueue(story.agent_id, queued_call(waiting))
         dead = mock.patch.multiple(
             line_rules, _fill=mock.Mock(return_value=True), next_turn=mock.Mock(return_value=None)
         )
@@ -66,12 +66,12 @@ def test_lines_stay_watched_as_long_as_calls_wait() -> None:
         executions, lines = store_of(world)
         lines.acquire("local", story.agent_id, 0, 1, "held", 1, world.now)
         lines.release(story.agent_id, 0, "held", 1)
-        lines.look_again(story.agent_id, 0, world.now, queue_empty=False)
+        lines.recheck_at(story.agent_id, 0, world.now, queue_empty=False)
         assert [due.agent_id for due in executions.watched()] == [story.agent_id]
-        lines.look_again(story.agent_id, 0, world.now, queue_empty=True)
+        lines.recheck_at(story.agent_id, 0, world.now, queue_empty=True)
         assert list(executions.watched()) == []
         lines.acquire("local", story.agent_id, 0, 1, "held", 2, world.now)
-        lines.look_again(story.agent_id, 0, world.now, queue_empty=True)
+        lines.recheck_at(story.agent_id, 0, world.now, queue_empty=True)
         assert [due.agent_id for due in executions.watched()] == [story.agent_id]
 
 
@@ -84,7 +84,7 @@ def test_a_call_that_waits_and_has_no_entry_gets_it_again(repairs: list[Repair])
         world.run(1)
         second = story.call("completed")
         world.run(1)
-        (entry,) = lines.queue(story.agent_id).waiters
+        (entry,) = lines.queue(story.agent_id).calls
         lines.dequeue(story.agent_id, entry)
         asked = world.now
         world.run(3600)
@@ -116,13 +116,13 @@ def test_an_entry_of_a_call_that_does_not_wait_is_dropped(kind: str, repairs: li
             executions.create(told(made.stop(now, "asked for"), now))
         elif kind == "later attempt":
             executions.create(told(made, now))
-        stale = Waiter(one, 0 if kind == "later attempt" else 1, False, now)
+        stale = QueuedCall(one, 0 if kind == "later attempt" else 1, False, now)
         story.call("completed", "completed")
         world.run(5)
         with mock.patch.object(line_rules, "next_turn", return_value=None):  # its turn does not come
             lines.enqueue(story.agent_id, stale)
             world.run(LINES_CHECK.total_seconds() + 60)
-        assert lines.queue(story.agent_id).waiters == []
+        assert lines.queue(story.agent_id).calls == []
         assert repairs.count(Repair.QUEUE_ENTRY_STALE) == 1
 
 
@@ -133,7 +133,7 @@ def test_a_line_that_was_given_to_a_call_that_is_gone_is_free_again_within_minut
         story.call("completed")
         world.run(5)
         (gone,) = ids(1)
-        lines.enqueue(story.agent_id, Waiter(gone, 2, True, world.now))  # a retry goes first
+        lines.enqueue(story.agent_id, QueuedCall(gone, 2, True, world.now))  # a retry goes first
         following = story.call("completed")
         world.run(70)
         assert set(lines.holders(story.agent_id, 0)) == {gone}

@@ -10,8 +10,16 @@ from moto import mock_aws
 
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.batch import contact_id
-from redial.ports import Queue, Standing, Waiter
-from redial.usecases.lines import LINES_PER_SHARD, capacity, fill, next_turn, pass_on, shards, wait
+from redial.ports import BatchQueueEntry, Queue, QueuedCall
+from redial.usecases.lines import (
+    LINES_PER_SHARD,
+    capacity,
+    dispatch,
+    enqueue_and_dispatch,
+    next_turn,
+    release_line,
+    shards,
+)
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
 from tests.support.table import TABLE_NAME, create_table
 
@@ -40,8 +48,8 @@ class Watched(DynamoLines):
 
     after_look: Callable[[], None] | None = None
 
-    def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
-        seen = super().queue(agent_id, lagging=lagging)
+    def queue(self, agent_id: str, *, consistent: bool = True) -> Queue:
+        seen = super().queue(agent_id, consistent=consistent)
         if self.after_look is not None:
             happens, self.after_look = self.after_look, None
             happens()
@@ -58,8 +66,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield client
 
 
-def waits(execution_id: str, since: float = 0) -> Waiter:
-    return Waiter(execution_id, 1, False, TEN + seconds(since))
+def waits(execution_id: str, since: float = 0) -> QueuedCall:
+    return QueuedCall(execution_id, 1, False, TEN + seconds(since))
 
 
 def test_a_waiter_joins_the_queue_before_it_looks_who_is_first(client: Any) -> None:
@@ -71,10 +79,10 @@ def test_a_waiter_joins_the_queue_before_it_looks_who_is_first(client: Any) -> N
 
     def two_calls_end() -> None:
         for ended in ("busy", "in front"):
-            pass_on(one, 0, ended, 1, others, dials, TEN + seconds(2))  # type: ignore[arg-type]  # it only dials
+            release_line(one, 0, ended, 1, others, dials, TEN + seconds(2))  # type: ignore[arg-type]  # it only dials
 
     mine.after_look = two_calls_end
-    wait(one, waits("mine", 1), mine, dials, TEN + seconds(2))  # type: ignore[arg-type]  # it only dials
+    enqueue_and_dispatch(one, waits("mine", 1), mine, dials, TEN + seconds(2))  # type: ignore[arg-type]  # it only dials
     assert dials.started == [("in front", 0), ("mine", 0)]
 
 
@@ -83,7 +91,7 @@ def test_a_waiter_tries_every_shard(client: Any, free: int) -> None:
     two_shards, dials, lines = agent(max_concurrent_calls=2 * LINES_PER_SHARD), Dials(), DynamoLines(client, TABLE_NAME)
     for call in range(LINES_PER_SHARD):
         lines.acquire(ACCOUNT_ID, AGENT_ID, 1 - free, LINES_PER_SHARD, f"live-{call}", 1, TEN)
-    wait(two_shards, waits("mine"), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    enqueue_and_dispatch(two_shards, waits("mine"), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
     assert dials.started == [("mine", free)]
 
 
@@ -97,20 +105,20 @@ def test_a_call_leaves_the_queue_before_it_is_started(client: Any) -> None:
         lines.enqueue(AGENT_ID, waits("mine"))
 
     dials = Dials(put_off_at_once)
-    wait(agent(max_concurrent_calls=1), waits("mine"), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    enqueue_and_dispatch(agent(max_concurrent_calls=1), waits("mine"), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
     assert dials.started == [("mine", 0)]
-    assert [one.execution_id for one in lines.queue(AGENT_ID).waiters] == ["mine"]
+    assert [one.execution_id for one in lines.queue(AGENT_ID).calls] == ["mine"]
 
 
 def test_a_contact_whose_turn_came_without_a_line_waits_in_the_queue(client: Any) -> None:
     """The line was free when its turn was looked for, and another call took it."""
     lines, dials = DynamoLines(client, TABLE_NAME), Dials()
-    lines.join(Standing("1" * 32, AGENT_ID, 1, 3, TEN))
+    lines.join(BatchQueueEntry("1" * 32, AGENT_ID, 1, 3, TEN))
     assert lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "quicker", 1, TEN)
     lines.holders = lambda agent_id, shard: {}  # type: ignore[method-assign]  # as they were before
-    fill(agent(max_concurrent_calls=1), (0,), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    dispatch(agent(max_concurrent_calls=1), (0,), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
     assert dials.started == []
-    assert [one.execution_id for one in lines.queue(AGENT_ID).waiters] == [contact_id("1" * 32, 1)]
+    assert [one.execution_id for one in lines.queue(AGENT_ID).calls] == [contact_id("1" * 32, 1)]
 
 
 @pytest.mark.parametrize("limit", [1, LINES_PER_SHARD, LINES_PER_SHARD + 1, 3 * LINES_PER_SHARD])
@@ -125,27 +133,27 @@ def test_a_call_that_was_given_a_line_and_not_started_is_started(client: Any) ->
     lines, dials = DynamoLines(client, TABLE_NAME), Dials()
     lines.enqueue(AGENT_ID, waits("mine"))
     assert lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "mine", 1, TEN)
-    fill(agent(max_concurrent_calls=1), (0,), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    dispatch(agent(max_concurrent_calls=1), (0,), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
     assert dials.started == [("mine", 0)]
-    assert lines.queue(AGENT_ID).waiters == []
+    assert lines.queue(AGENT_ID).calls == []
 
 
 def test_a_paused_batchs_delayed_set_is_passed_over(client: Any) -> None:
     lines = DynamoLines(client, TABLE_NAME)
-    lines.join(Standing("1" * 32, AGENT_ID, 4, 3, TEN))
-    lines.enter_room(AGENT_ID, "1" * 32, waits("mine"))
+    lines.join(BatchQueueEntry("1" * 32, AGENT_ID, 4, 3, TEN))
+    lines.add_delayed(AGENT_ID, "1" * 32, waits("mine"))
     lines.pause(AGENT_ID, "1" * 32, True)
     assert next_turn(agent(), lines, TEN) is None
     lines.pause(AGENT_ID, "1" * 32, False)
     turn = next_turn(agent(), lines, TEN)
-    assert turn is not None and turn.waiter.execution_id == "mine"
+    assert turn is not None and turn.call.execution_id == "mine"
 
 
 def test_a_start_is_given_out_once_by_a_batchs_rate(client: Any) -> None:
     """Two that have read the same next start ask for one."""
     lines = DynamoLines(client, TABLE_NAME)
-    lines.join(Standing("1" * 32, AGENT_ID, 1, 9, TEN, interval=seconds(1)))
+    lines.join(BatchQueueEntry("1" * 32, AGENT_ID, 1, 9, TEN, interval=seconds(1)))
     for expected in (TEN, TEN + seconds(1)):
-        standing = lines.standing(AGENT_ID, "1" * 32)
+        standing = lines.queue_entry(AGENT_ID, "1" * 32)
         assert standing is not None
         assert [lines.reserve_start(standing, TEN) for _ in range(2)] == [expected, None]

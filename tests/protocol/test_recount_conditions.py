@@ -8,7 +8,7 @@ from unittest import mock
 from redial.domain.batch import Batch, Recount
 from redial.domain.repair import BatchRepair
 from redial.ports import Counted
-from redial.usecases.carry_on_batch import Worker
+from redial.usecases.run_batch import Worker
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, minutes
 
 FOUND = {"completed": 1, "queued": 1}

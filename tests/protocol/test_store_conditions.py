@@ -18,7 +18,7 @@ from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.domain.batch import Batch
 from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
-from redial.ports import IdempotentRequest, StaleVersion, Standing, Waiter
+from redial.ports import BatchQueueEntry, IdempotentRequest, QueuedCall, StaleVersion
 from tests.support.samples import (
     ACCOUNT_ID,
     AGENT_ID,
@@ -144,39 +144,39 @@ def test_an_earlier_attempt_frees_no_line_of_a_later_one(lines: DynamoLines) -> 
 
 def test_no_line_is_handed_over_beyond_a_lowered_limit(lines: DynamoLines) -> None:
     held(lines, ("a", 1), ("b", 1))
-    assert not lines.hand_over(AGENT_ID, 0, 1, "a", 1, Waiter("c", 1, False, TEN), TEN)
+    assert not lines.hand_over(AGENT_ID, 0, 1, "a", 1, QueuedCall("c", 1, False, TEN), TEN)
     assert holders(lines) == {"a": 1, "b": 1}
 
 
 def test_a_line_that_is_not_held_is_not_handed_over(lines: DynamoLines) -> None:
     held(lines, ("a", 2))
-    assert not lines.hand_over(AGENT_ID, 0, 1, "a", 1, Waiter("c", 1, False, TEN), TEN)
+    assert not lines.hand_over(AGENT_ID, 0, 1, "a", 1, QueuedCall("c", 1, False, TEN), TEN)
     assert holders(lines) == {"a": 2}
 
 
 def test_no_row_of_a_batch_is_taken_beyond_the_last(lines: DynamoLines) -> None:
     """Two that have read the same standing take a row."""
-    lines.join(Standing(BATCH_ID, AGENT_ID, 3, 3, TEN))
-    standing = lines.standing(AGENT_ID, BATCH_ID)
+    lines.join(BatchQueueEntry(BATCH_ID, AGENT_ID, 3, 3, TEN))
+    standing = lines.queue_entry(AGENT_ID, BATCH_ID)
     assert standing is not None
-    assert [lines.take_row(standing, TEN) for _ in range(2)] == [(3, None), None]
+    assert [lines.next_contact(standing, TEN) for _ in range(2)] == [(3, None), None]
 
 
 # ---- the delayed set ------------------------------------------------------------------------------------------------
 
 
-def joined(lines: DynamoLines, now_due: bool = True) -> Standing:
+def joined(lines: DynamoLines, now_due: bool = True) -> BatchQueueEntry:
     """A batch without rows left, whose delayed set holds one contact."""
-    lines.join(Standing(BATCH_ID, AGENT_ID, 4, 3, TEN))
-    lines.enter_room(AGENT_ID, BATCH_ID, Waiter("a", 1, False, TEN if now_due else TEN + minutes(60)))
-    standing = lines.standing(AGENT_ID, BATCH_ID)
+    lines.join(BatchQueueEntry(BATCH_ID, AGENT_ID, 4, 3, TEN))
+    lines.add_delayed(AGENT_ID, BATCH_ID, QueuedCall("a", 1, False, TEN if now_due else TEN + minutes(60)))
+    standing = lines.queue_entry(AGENT_ID, BATCH_ID)
     assert standing is not None
     return standing
 
 
 def test_a_contact_that_was_taken_from_the_delayed_set_is_not_taken_again_at_once(lines: DynamoLines) -> None:
     standing = joined(lines)
-    taken = [lines.take_from_room(standing, TEN + seconds(second)) for second in (0, 1)]
+    taken = [lines.pop_delayed(standing, TEN + seconds(second)) for second in (0, 1)]
     assert [None if one is None else one[0].execution_id for one in taken] == ["a", None]
 
 
@@ -185,32 +185,32 @@ def test_of_two_that_see_the_same_contact_in_the_delayed_set_one_takes_it(client
     standing = joined(lines)
     slow = DynamoLines(client, TABLE_NAME)
     read = list(slow._room(BATCH_ID))
-    assert lines.take_from_room(standing, TEN) is not None
+    assert lines.pop_delayed(standing, TEN) is not None
     slow._room = lambda batch_id: iter(read)  # type: ignore[method-assign]
-    assert slow.take_from_room(standing, TEN + seconds(1)) is None
+    assert slow.pop_delayed(standing, TEN + seconds(1)) is None
 
 
 def test_the_delayed_sets_next_time_is_only_moved_as_it_was_read(lines: DynamoLines) -> None:
     """Another contact has entered, and lowered it, since the set was looked at; this look has nothing to do with it."""
     old = joined(lines, now_due=False)
-    lines.enter_room(AGENT_ID, BATCH_ID, Waiter("b", 1, False, TEN + minutes(30)))
+    lines.add_delayed(AGENT_ID, BATCH_ID, QueuedCall("b", 1, False, TEN + minutes(30)))
     lines._first_takeable = lambda *arguments: None  # type: ignore[method-assign]  # cut off after its write
-    lines._move_room_from(old, None, TEN)
-    standing = lines.standing(AGENT_ID, BATCH_ID)
+    lines._move_delayed_from(old, None, TEN)
+    standing = lines.queue_entry(AGENT_ID, BATCH_ID)
     assert standing is not None
-    assert standing.room_from == TEN + minutes(30)
+    assert standing.delayed_from == TEN + minutes(30)
 
 
 def test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_after_it(lines: DynamoLines) -> None:
     """One look finds the set empty. Before it writes that down, a contact enters that is due later than the set's next
     time, which it leaves as it is."""
     read = joined(lines)
-    lines.leave_room(BATCH_ID, Waiter("a", 1, False, TEN))
-    lines.enter_room(AGENT_ID, BATCH_ID, Waiter("b", 1, False, TEN + minutes(60)))
-    lines._move_room_from(read, None, TEN)
-    standing = lines.standing(AGENT_ID, BATCH_ID)
+    lines.remove_delayed(BATCH_ID, QueuedCall("a", 1, False, TEN))
+    lines.add_delayed(AGENT_ID, BATCH_ID, QueuedCall("b", 1, False, TEN + minutes(60)))
+    lines._move_delayed_from(read, None, TEN)
+    standing = lines.queue_entry(AGENT_ID, BATCH_ID)
     assert standing is not None
-    assert standing.room_from == TEN + minutes(60)
+    assert standing.delayed_from == TEN + minutes(60)
 
 
 def test_a_contact_is_in_the_delayed_set_before_its_next_time_is_lowered(
@@ -218,7 +218,7 @@ def test_a_contact_is_in_the_delayed_set_before_its_next_time_is_lowered(
 ) -> None:
     """Cut off between the two, the batch's check finds the entry; a time without an entry would be moved on, and the
     entry that comes then would be found by nothing."""
-    lines.join(Standing(BATCH_ID, AGENT_ID, 4, 3, TEN))
+    lines.join(BatchQueueEntry(BATCH_ID, AGENT_ID, 4, 3, TEN))
 
     def cut_off(**arguments: Any) -> None:
         raise InterruptedError
@@ -226,11 +226,11 @@ def test_a_contact_is_in_the_delayed_set_before_its_next_time_is_lowered(
     with monkeypatch.context() as patched:
         patched.setattr(lines._client, "update_item", cut_off)
         with pytest.raises(InterruptedError):
-            lines.enter_room(AGENT_ID, BATCH_ID, Waiter("a", 1, False, TEN))
-    assert lines.correct_room(AGENT_ID, BATCH_ID, TEN)
-    standing = lines.standing(AGENT_ID, BATCH_ID)
+            lines.add_delayed(AGENT_ID, BATCH_ID, QueuedCall("a", 1, False, TEN))
+    assert lines.repair_delayed(AGENT_ID, BATCH_ID, TEN)
+    standing = lines.queue_entry(AGENT_ID, BATCH_ID)
     assert standing is not None
-    taken = lines.take_from_room(standing, TEN)
+    taken = lines.pop_delayed(standing, TEN)
     assert taken is not None and taken[0].execution_id == "a"
 
 

@@ -60,7 +60,7 @@ class World:
         everything.ask.side_effect = lambda some: self.asked.append(list(some))
         everything.sweep_shard.side_effect = lambda *which: self.handed_out.append((which[0], which[2]))
         everything.agents.get.return_value = agent()
-        everything.agents.recent.return_value = agent()
+        everything.agents.cached.return_value = agent()
         self.everything = everything
         self.sweeper = Sweeper(
             executions=everything,
@@ -69,7 +69,7 @@ class World:
             batches=everything,
             lines=everything,
             timers=everything,
-            functions=everything,
+            invoker=everything,
             leases=everything,
             carrier_of=mock.Mock(),
             callback_url=mock.Mock(),

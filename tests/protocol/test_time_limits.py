@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.carriers import course
-from redial.domain.execution import HOLDS_APART, LATEST_START, THROTTLE_BACKOFF_SECONDS, Execution, Note
+from redial.domain.execution import HOLDS_APART, LATEST_START, THROTTLE_BACKOFF_SECONDS, Execution, Marker
 from redial.domain.outcome import NotPlaced
 from redial.domain.status import Status
 from redial.wire.stored_execution import decode, encode
@@ -124,7 +124,7 @@ def test_a_deferral_stored_without_its_beginning_counts_from_its_last_repetition
     execution = throttled(throttled(queued(), TEN), TEN + minutes(2))
     item = encode(execution)
     changes = json.loads(item["ch"])
-    assert changes[-1][0] == Note.DEFERRED
+    assert changes[-1][0] == Marker.DEFERRED
     assert changes[-1][3].pop("s") < 120_000 <= changes[-1][1]
     past = decode({**item, "ch": json.dumps(changes)})
     assert throttled(past, TEN + minutes(10)).changes[-1].since == past.changes[-1].at

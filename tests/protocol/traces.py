@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws.dynamodb import Image, changes_of
-from redial.domain.execution import Execution, Note
+from redial.domain.execution import Execution, Marker
 from redial.domain.status import Status
 from redial.usecases import lines
 from redial.wire.timestamps import from_ms, to_ms
@@ -106,15 +106,15 @@ def _delivery_edge(before: Any, after: Any) -> Iterator[str]:
     old, new = before.item, after.item
     if new.last > old.last:
         yield "delivery: event"
-    if new.lease not in (-1, old.lease):
-        held = old.lease >= 0 and before.at[old.lease] != "idle"
-        yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease >= 0 else 'free'}"
+    if new.lease_id not in (-1, old.lease_id):
+        held = old.lease_id >= 0 and before.at[old.lease_id] != "idle"
+        yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease_id >= 0 else 'free'}"
     if new.replaying - old.replaying:
         yield "delivery: replay"
     elif new.settled > old.settled or new.replaying < old.replaying or new.undelivered != old.undelivered:
         settled = {*range(old.settled + 1, new.settled + 1), *(old.replaying - new.replaying)}
-        yield _settled(old.lease >= 0, settled <= after.taken | new.undelivered)
-    if old.lease >= 0 and new.lease < 0:
+        yield _settled(old.lease_id >= 0, settled <= after.taken | new.undelivered)
+    if old.lease_id >= 0 and new.lease_id < 0:
         yield f"delivery: lease released, {'more to send' if pending(new) else 'all sent'}"
 
 
@@ -230,7 +230,7 @@ class Validator:
         if self._world.has_endpoint(after):
             self._observe(self._delivered(before, after), after.id)
         state = after.state
-        if state.in_room and state.is_waiting and not (before.state.in_room and before.state.is_waiting):
+        if state.is_delayed and state.is_waiting and not (before.state.is_delayed and before.state.is_waiting):
             there = self._row_of(after) in self._rows[str(after.batch_id)]
             self._observe((f"delayed: contact stored, entry {'there' if there else 'missing'}",), after.id)
 
@@ -263,7 +263,7 @@ class Validator:
         state = execution.state
         if state.is_waiting or state.is_final:
             return "waiting" if state.is_waiting else "over"
-        found = any(change.kind is Note.FOUND and change.attempt == attempt for change in execution.changes)
+        found = any(change.kind is Marker.FOUND and change.attempt == attempt for change in execution.changes)
         return "reopened" if found else "live"
 
     def _line_of(self, before: Execution, after: Execution) -> Iterator[str]:
@@ -311,17 +311,17 @@ class Validator:
         old, new, now = before.delivery, after.delivery, self._world.now
         if after.last_sequence > before.last_sequence:
             yield "delivery: event"
-        leased = old.lease is not None or new.lease is not None
-        if new.lease not in (None, old.lease):
+        leased = old.lease_id is not None or new.lease_id is not None
+        if new.lease_id not in (None, old.lease_id):
             held = old.lease_until is not None and old.lease_until > now + SKEW
-            yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease else 'free'}"
+            yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease_id else 'free'}"
         if set(new.replaying) - set(old.replaying):
             yield "delivery: replay"
         elif (old.settled, old.replaying, old.undelivered) != (new.settled, new.replaying, new.undelivered):
             settled = {*range(old.settled + 1, new.settled + 1), *(set(old.replaying) - set(new.replaying))}
             told = {one.body["sequence"] for one in self._world.seen.told[after.id] if one.taken}
             yield _settled(leased, settled <= told | set(new.undelivered))
-        if old.lease is not None and new.lease is None:
+        if old.lease_id is not None and new.lease_id is None:
             yield f"delivery: lease released, {'more to send' if after.pending() else 'all sent'}"
 
     # the delayed set
@@ -334,7 +334,7 @@ class Validator:
     def _row(self, batch_id: str, sort_key: str, before: Any, after: Any) -> None:
         ready, _, who = sort_key.partition("#")
         execution = self._known.get(who)
-        waits = execution is not None and execution.state.in_room and self._row_of(execution) == sort_key
+        waits = execution is not None and execution.state.is_delayed and self._row_of(execution) == sort_key
         rows = self._rows[batch_id]
         if not after:
             rows.discard(sort_key)

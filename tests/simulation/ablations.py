@@ -35,11 +35,10 @@ from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime import wiring
 from redial.usecases import batches as batches_module
-from redial.usecases import carry_on_batch, change
+from redial.usecases import change, count_batches, run_batch
 from redial.usecases import create_call as create_call_module
-from redial.usecases import tally as tally_module
 from redial.usecases.dial_attempt import Dialler
-from redial.usecases.sweep import Sweeper, Swept
+from redial.usecases.sweep import Sweeper, SweepReport
 from redial.wire import stored_execution
 from redial.wire.contacts_csv import Contact
 from redial.wire.stored_execution import decode
@@ -179,12 +178,12 @@ def _row_ids() -> Any:
         made = contact(*arguments, **options)
         return replace(made, id=f"{next(fresh):08x}{made.id[8:]}")
 
-    return mock.patch.object(carry_on_batch, "contact", another)
+    return mock.patch.object(run_batch, "contact", another)
 
 
 def _sweeper() -> Any:
     """Nobody looks after what was lost."""
-    return mock.patch.object(Sweeper, "sweep", return_value=Swept())
+    return mock.patch.object(Sweeper, "sweep", return_value=SweepReport())
 
 
 def _idempotency_keys() -> Any:
@@ -299,7 +298,7 @@ def _time_at_dial() -> Any:
 
     def early(self: State) -> Any:
         at = next_time(self)
-        return at - timedelta(minutes=2) if at is not None and self.timer is not None and not self.in_room else at
+        return at - timedelta(minutes=2) if at is not None and self.timer is not None and not self.is_delayed else at
 
     return mock.patch.object(State, "next_time", property(early))
 
@@ -378,7 +377,7 @@ def _handing_on() -> Any:
         lines.release(agent.agent_id, shard, execution_id, attempt)
         return True
 
-    return mock.patch.object(change, "pass_on", only_free)
+    return mock.patch.object(change, "release_line", only_free)
 
 
 def _second_attempt(ended: Callable[[Execution, Any], Execution]) -> Any:
@@ -451,12 +450,12 @@ def _completing_a_batch() -> Any:
     work_due = Batch._work_due
     unwatched = lambda self, now: None if self.work(now) == "check" else work_due(self, now)  # noqa: E731
     return _all(
-        mock.patch.object(tally_module, "complete_if_over", return_value=False),
-        mock.patch.object(carry_on_batch, "complete_if_over", return_value=False),
+        mock.patch.object(count_batches, "complete_if_over", return_value=False),
+        mock.patch.object(run_batch, "complete_if_over", return_value=False),
         mock.patch.object(Batch, "_work_due", unwatched),
         # Nor does the batch keep its agent's lines watched, as one that runs does.
         mock.patch.object(
-            Sweeper, "_check_front", lambda self, agent_id, swept: bool(self.lines.queue(agent_id).waiters)
+            Sweeper, "_check_front", lambda self, agent_id, swept: bool(self.lines.queue(agent_id).calls)
         ),
     )
 

@@ -106,14 +106,14 @@ def converge(world: World, within: timedelta, step_seconds: float) -> timedelta 
     healed_at = world.now
     while world.now - healed_at < within:
         world.run(step_seconds)
-        if is_quiet(world):
+        if is_healthy(world):
             world.looked["it converges"] += 1
             return world.now - healed_at
     world.violate("it converges", f"not within {within}")
     return None
 
 
-def is_quiet(world: World) -> bool:
+def is_healthy(world: World) -> bool:
     """Nothing in the table is due at any time, nothing waits, and no timer of anything is set."""
     if world.is_anything_due():
         return False

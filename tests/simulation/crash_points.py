@@ -40,7 +40,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Tried:
+class DeliveryAttempt:
     """What came of a scenario: how many points it has, at how many it was cut off, and what did not hold. `longest`:
     how much later than uncut the last call was final and the last event taken, at most."""
 
@@ -50,7 +50,7 @@ class Tried:
     longest: timedelta
 
 
-def every_crash_point(scenario: Scenario, seed: int = 0, step: int = 1) -> Tried:
+def every_crash_point(scenario: Scenario, seed: int = 0, step: int = 1) -> DeliveryAttempt:
     """Tell it, cut off at every point in turn, or at each `step`th, all in one world, one telling after the other."""
     with world_of(seed, Faults(seed, {})) as world:
         counted, undisturbed = _tell(world, scenario, 0, None)
@@ -68,7 +68,7 @@ def every_crash_point(scenario: Scenario, seed: int = 0, step: int = 1) -> Tried
         for check in AT_THE_END:
             check(world)
         violations += [f"at the end: {one.invariant}: {one.what}" for one in world.violations]
-        return Tried(len(points), met, violations, longest)
+        return DeliveryAttempt(len(points), met, violations, longest)
 
 
 def _tell(world: World, scenario: Scenario, number: int, at: int | None) -> tuple[Cut, timedelta]:

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from local.carriers.course import ENDED
 from redial.domain.batch import BatchStatus
-from redial.domain.execution import Attempt, Change, Execution, Note
+from redial.domain.execution import Attempt, Change, Execution, Marker
 from redial.domain.status import Status, rank
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
 from tests.simulation.world import Placed, Stopped, World
@@ -228,7 +228,7 @@ def statuses_move_forward(world: World, before: Execution | None, after: Executi
 
 def _reopened(before: Execution, after: Execution) -> Change | None:
     """The change by which a lost attempt goes on, where this write holds one."""
-    return next((one for one in after.changes[len(before.changes) :] if one.kind is Note.FOUND), None)
+    return next((one for one in after.changes[len(before.changes) :] if one.kind is Marker.FOUND), None)
 
 
 def _wrongly_reopened(before: Execution, after: Execution) -> Iterator[str]:
@@ -293,8 +293,8 @@ def nobody_waits_while_a_line_is_free(world: World, before: Execution | None, af
 def _waited_for_a_line_since(world: World, execution: Execution) -> datetime | None:
     """None: it did not, or something else held it up besides (a rate, a pause, calling hours, its own time)."""
     state = execution.state
-    if not execution.is_untouched:
-        return state.queued_at if state.is_waiting and state.timer is None and not state.in_room else None
+    if not execution.is_not_started:
+        return state.queued_at if state.is_waiting and state.timer is None and not state.is_delayed else None
     batch = next((one for one in world.stored_batches() if one.id == execution.batch_id), None)
     if batch is None or batch.calls_per_second is not None or batch.id in world.seen.paused:
         return None
@@ -321,7 +321,7 @@ def what_a_stop_covers_is_off(world: World, stop: Stopped) -> None:
         status = execution.state.status
         world.looked["no dial after an answered stop"] += execution.state.is_waiting or status is Status.STOPPED
         waited = replace(execution, changes=execution.changes[:-1]) if len(execution.changes) > 1 else execution
-        if stop.at_once and status is Status.STOPPED and waited.state.timer is not None and not waited.state.in_room:
+        if stop.at_once and status is Status.STOPPED and waited.state.timer is not None and not waited.state.is_delayed:
             over.add(execution.id)
             world.looked["no schedule could still dial"] += 1
     _no_schedule_dials(world, over, stop.asked_at)
@@ -439,7 +439,7 @@ def retries_are_punctual_on_a_good_day(world: World) -> None:
 def _waited(execution: Execution, attempt: Attempt) -> bool:
     """Whether it waited for a line, calling hours or its carrier when its time had come."""
     before_claim = itertools.takewhile(
-        lambda change: change.kind is not Note.CLAIMED,
+        lambda change: change.kind is not Marker.CLAIMED,
         (change for change in execution.changes if change.attempt == attempt.number),
     )
     return any(change.reason for change in before_claim)
@@ -466,10 +466,12 @@ def retries_are_as_configured(world: World) -> None:
                 promise = "voicemail is retried only if asked"
             else:
                 answers = world.seen.answers.get((execution.id, attempt.number), [])
-                for_good = not calls and "400" in answers[-1:] and not attempt.lost  # lost: the answer was never stored
+                permanent = (
+                    not calls and "400" in answers[-1:] and not attempt.lost
+                )  # lost: the answer was never stored
                 if following is not None and not left:
                     continue  # that is for no_more_attempts_than_allowed
-                wanted = bool(left and str(attempt.status) in config["retry_on_statuses"] and not for_good)
+                wanted = bool(left and str(attempt.status) in config["retry_on_statuses"] and not permanent)
                 promise = "retries are as configured"
             world.judge(
                 promise,

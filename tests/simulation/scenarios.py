@@ -175,7 +175,7 @@ def carrier_outage(world: World, number: int, begin: Begin) -> None:
     circuits = DynamoCircuits(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
     circuit = circuits.get(story.account.id, "twilio")
     for _ in range(FAILURES_TO_OPEN):
-        circuit = circuit.told(Unknown("Twilio answered 503"), False, world.now)
+        circuit = circuit.record(Unknown("Twilio answered 503"), False, world.now)
     circuits.save(circuit)
     story.wait(LOOK_EVERY.total_seconds())  # no process takes it for closed any more
     begin()

@@ -34,7 +34,7 @@ def _claim_condition() -> Any:
 
 def _look_at_holders() -> Any:
     """A stop does not stop the contacts that hold a line."""
-    return mock.patch.object(batches, "about_to_be_dialled", return_value=[])
+    return mock.patch.object(batches, "waiting_line_holders", return_value=[])
 
 
 @pytest.mark.simulation

@@ -40,7 +40,7 @@ from local.carriers.course import Call, Overrides
 from local.stack import API_MODULE, SECRET_ID, SWEEPER, LocalStack, webhook_secret_of
 from local.web.inbox import verify
 from local.web.server import HttpServer, Request, Response
-from redial.adapters import lambda_functions
+from redial.adapters import lambda_invoker
 from redial.adapters.dynamodb import executions as stored_executions
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
@@ -121,7 +121,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Told:
+class Subject:
     """A webhook that an endpoint got. `taken`: the endpoint saw it through and answered 2xx, read or not."""
 
     endpoint: str
@@ -172,7 +172,7 @@ class Seen:
     executions: dict[str, Execution] = field(default_factory=dict)
     created_at: dict[str, datetime] = field(default_factory=dict)
     claimed_at: dict[tuple[str, int], datetime] = field(default_factory=dict)
-    told: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))
+    told: dict[str, list[Subject]] = field(default_factory=lambda: defaultdict(list))
     stops: list[Stopped] = field(default_factory=list)
     with_webhook: set[str] = field(default_factory=set)
     limits: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
@@ -265,7 +265,7 @@ class World(LocalStack):
         # How long credentials are kept goes by simulated time.
         defaults: Any = TwilioCredentialsStore.__init__.__kwdefaults__
         self._patch(mock.patch.dict(defaults, {"clock": self._seconds}))
-        for module in (stored_executions, lambda_functions):
+        for module in (stored_executions, lambda_invoker):
             encode: Encode = vars(module)["encode"]
             self._patch(mock.patch.object(module, "encode", self._by_newer_versions(encode)))
         super().start()
@@ -779,7 +779,7 @@ class World(LocalStack):
         account = self.accounts[int(name.partition("-")[0])]
         headers = {key.lower(): value for key, value in sent.headers}
         body = json.loads(sent.body)
-        told = Told(
+        told = Subject(
             name, self.now, body, sent.body, verify(headers, sent.body, (account.secret,), self.now), status < 300
         )
         subject_id = body["id"] if "id" in body else body["batch_id"]

@@ -171,7 +171,7 @@ def running_api() -> Iterator[Api]:
     """Within `aws()`: two accounts, each with a key, on an empty table; the clock stands at `TEN` until it is moved."""
     api = Api()
     dynamodb, scheduler = wiring.api().executions._client, wiring.api().timers._client
-    functions = wiring.api().functions._client
+    functions = wiring.api().invoker._client
     create_table(dynamodb)
     scheduler.create_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])
     system.use(now=lambda: api.now)

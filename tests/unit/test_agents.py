@@ -21,7 +21,7 @@ class OneAgent:
     def get(self, account_id: str, agent_id: str) -> Agent | None:
         return self.agent
 
-    def recent(self, account_id: str, agent_id: str) -> Agent | None:
+    def cached(self, account_id: str, agent_id: str) -> Agent | None:
         return self.agent
 
     def all(self, account_id: str) -> list[Agent]:

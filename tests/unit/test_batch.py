@@ -126,9 +126,9 @@ def test_its_stored_form_says_the_same() -> None:
         calls_per_second=2.5,
         first_dials_first=True,
         paused=True,
-        done_row=3,
-        checked_row=2,
-        seen_row=3,
+        stored_to=3,
+        audit_from=2,
+        audited_to=3,
         checked_at=TEN,
         cleared_row=1,
         cleared=True,
@@ -171,23 +171,23 @@ def test_a_deleted_batch_is_in_no_listing() -> None:
 def test_a_contacts_id_follows_from_batch_and_row_and_waits_for_its_turn_without_a_due_time() -> None:
     first = contact(created(), 1, NUMBER, {"name": "Ada"})
     assert first.id == contact_id(BATCH_ID, 1) != contact_id(BATCH_ID, 2)
-    assert first.is_untouched
+    assert first.is_not_started
     assert first.with_due(TEN).due_at is None
     item = encode_execution(saved(first))
     assert status_of(item) is Status.QUEUED
     assert {"due_at", "listing_key"}.isdisjoint(item), "one write, and no index"
     parked = first.move(TEN, TEN + timedelta(hours=2), "outside calling hours")
-    assert parked.state.in_room
+    assert parked.state.is_delayed
     assert saved(parked).state.next_time == TEN + timedelta(hours=2)
 
 
 def test_a_queued_contact_enters_and_leaves_its_batchs_room_without_another_event() -> None:
     retried = contact(created(), 1, NUMBER, {}).queue(TEN, "waits")
-    assert retried.queue(TEN, "waits", room=True) is retried, "untouched: its batch's cursor stands for it"
-    moved = retried.move(TEN, TEN + minutes(5), "later").queue(TEN + minutes(5), "batch paused", room=True)
-    assert moved.state.in_room
+    assert retried.queue(TEN, "waits", delayed=True) is retried, "untouched: its batch's cursor stands for it"
+    moved = retried.move(TEN, TEN + minutes(5), "later").queue(TEN + minutes(5), "batch paused", delayed=True)
+    assert moved.state.is_delayed
     left = moved.queue(TEN + minutes(6), "waiting for a line")
-    assert not left.state.in_room
+    assert not left.state.is_delayed
     assert left.state.sequence == moved.state.sequence
 
 
@@ -270,9 +270,9 @@ class AnyBatch(RuleBasedStateMachine):
         total, valid = self.batch.total + rows, self.batch.valid + min(valid, rows)
         if all_read:
             self.becomes(self.batch.processed(total, valid, now), now)
-            assert self.batch.ingested and self.batch.done_row == valid
+            assert self.batch.ingested and self.batch.stored_to == valid
         else:
-            self.becomes(self.batch.progressed(total, valid, self.batch.done_row), now)
+            self.becomes(self.batch.progressed(total, valid, self.batch.stored_to), now)
 
     @rule(now=CLOCK, really=SELDOM)
     def fail(self, now: datetime, really: bool) -> None:
@@ -331,10 +331,10 @@ class AnyBatch(RuleBasedStateMachine):
     def leave_work(self, now: datetime) -> None:
         self.becomes(self.batch.leave_work(), now)
 
-    @rule(now=CLOCK, lease=st.sampled_from(["a", "b"]), wanted=st.booleans(), cleared=st.booleans())
-    def tell(self, now: datetime, lease: str, wanted: bool, cleared: bool) -> None:
+    @rule(now=CLOCK, lease_id=st.sampled_from(["a", "b"]), wanted=st.booleans(), cleared=st.booleans())
+    def tell(self, now: datetime, lease_id: str, wanted: bool, cleared: bool) -> None:
         leased = replace(self.batch, results_wanted=wanted, cleared=cleared and self.batch.is_over)
-        self.becomes(leased.lease_delivery(lease, now), now)
+        self.becomes(leased.lease_delivery(lease_id, now), now)
 
     @rule(now=CLOCK)
     def told(self, now: datetime) -> None:

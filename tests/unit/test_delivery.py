@@ -7,13 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from redial.domain.delivery import GONE, LATER_WAITS, LEASE, MOST_TRIES, Delivery, Tried, pending_events
+from redial.domain.delivery import GONE, LATER_WAITS, LEASE, MOST_TRIES, Delivery, DeliveryAttempt, pending_events
 from redial.wire.stored_execution import decode_delivery, encode_delivery
 from tests.support.samples import TEN, minutes, seconds
 
 
-def failure(sequence: int, tries: int, status: int | None = 500) -> Tried:
-    return Tried(sequence, TEN, status, tries, None if status else "connection refused")
+def failure(sequence: int, tries: int, status: int | None = 500) -> DeliveryAttempt:
+    return DeliveryAttempt(sequence, TEN, status, tries, None if status else "connection refused")
 
 
 def test_the_redelivery_list_is_the_contracts() -> None:
@@ -55,7 +55,7 @@ def test_gone_ends_it_at_once() -> None:
 def test_replay_puts_given_up_events_first_and_leaves_the_rest_in_order() -> None:
     replayed = Delivery(settled=5, undelivered=(2, 3)).replay()
     assert (replayed.replaying, replayed.undelivered, replayed.settled) == ((2, 3), (), 5)
-    accepted = replayed.accepted(Tried(2, TEN, 200, 1))
+    accepted = replayed.accepted(DeliveryAttempt(2, TEN, 200, 1))
     assert (accepted.replaying, accepted.settled) == ((3,), 5)
     failed = accepted.failed(failure(3, MOST_TRIES), seconds(0), 0.5)
     assert (failed.replaying, failed.undelivered) == ((), (3,))
@@ -64,22 +64,22 @@ def test_replay_puts_given_up_events_first_and_leaves_the_rest_in_order() -> Non
 def test_nobody_may_send_while_the_event_in_front_waits_or_another_sends() -> None:
     assert not Delivery(next_try_at=TEN + minutes(1)).may_send("mine", TEN)
     assert Delivery(next_try_at=TEN).may_send("mine", TEN)
-    busy = Delivery(lease="yours", lease_until=TEN + seconds(30))
+    busy = Delivery(lease_id="yours", lease_until=TEN + seconds(30))
     assert not busy.may_send("mine", TEN)
     assert busy.may_send("yours", TEN)
     assert busy.may_send("mine", TEN + seconds(30))
 
 
 def test_the_log_holds_the_last_try_of_each_event() -> None:
-    delivery = Delivery().failed(failure(1, 2), seconds(0), 0.5).accepted(Tried(1, TEN + minutes(1), 200, 3))
-    assert delivery.log == (Tried(1, TEN + minutes(1), 200, 3),)
+    delivery = Delivery().failed(failure(1, 2), seconds(0), 0.5).accepted(DeliveryAttempt(1, TEN + minutes(1), 200, 3))
+    assert delivery.log == (DeliveryAttempt(1, TEN + minutes(1), 200, 3),)
 
 
 def test_what_is_told_twice_changes_nothing_the_second_time() -> None:
     """A write that was sent again, or a second invocation under the same lease, must not move `settled` back."""
-    settled = Delivery(settled=5, undelivered=(1,)).replay().accepted(Tried(1, TEN, 200, 1))
+    settled = Delivery(settled=5, undelivered=(1,)).replay().accepted(DeliveryAttempt(1, TEN, 200, 1))
     assert (settled.settled, settled.replaying) == (5, ())
-    assert settled.accepted(Tried(1, TEN, 200, 1)) == settled
+    assert settled.accepted(DeliveryAttempt(1, TEN, 200, 1)) == settled
     assert settled.failed(failure(1, 1, 410), seconds(0), 0.5) == settled
 
 
@@ -102,7 +102,7 @@ class AnyDelivery(RuleBasedStateMachine):
         self.delivery = Delivery()
         self.events = 0
         self.became: dict[int, str] = {}
-        self.last: dict[int, Tried] = {}
+        self.last: dict[int, DeliveryAttempt] = {}
 
     @property
     def pending(self) -> tuple[int, ...]:
@@ -117,7 +117,7 @@ class AnyDelivery(RuleBasedStateMachine):
     @precondition(lambda self: self.pending)
     @rule(at=CLOCK)
     def take(self, at: datetime) -> None:
-        tried = Tried(self.pending[0], at, 200, self.delivery.tries + 1)
+        tried = DeliveryAttempt(self.pending[0], at, 200, self.delivery.tries + 1)
         self.delivery = self.delivery.accepted(tried)
         self.became[tried.sequence], self.last[tried.sequence] = "accepted", tried
         assert (self.delivery.tries, self.delivery.next_try_at) == (0, None)
@@ -131,7 +131,7 @@ class AnyDelivery(RuleBasedStateMachine):
         jitter=st.floats(0, 1, exclude_max=True),
     )
     def refuse(self, at: datetime, status: int | None, tries: int, retry_after: int, jitter: float) -> None:
-        tried = Tried(self.pending[0], at, status, tries, None if status else "connection refused")
+        tried = DeliveryAttempt(self.pending[0], at, status, tries, None if status else "connection refused")
         self.delivery = self.delivery.failed(tried, seconds(retry_after), jitter)
         self.last[tried.sequence] = tried
         if status == GONE or tries >= MOST_TRIES:
@@ -145,7 +145,7 @@ class AnyDelivery(RuleBasedStateMachine):
         assert wait >= seconds(retry_after)
         assert listed * 0.8 - seconds(0.001) <= wait
         assert wait <= max(listed * 1.2, seconds(retry_after))
-        assert self.delivery.lease is None
+        assert self.delivery.lease_id is None
 
     @precondition(lambda self: self.last)
     @rule(data=st.data(), accepted=st.booleans())
@@ -175,15 +175,15 @@ class AnyDelivery(RuleBasedStateMachine):
         self.delivery = self.delivery.replay()
         self.became = {one: "again" if was == "given up" else was for one, was in self.became.items()}
 
-    @rule(at=CLOCK, lease=st.sampled_from(["mine", "yours"]))
-    def lease(self, at: datetime, lease: str) -> None:
+    @rule(at=CLOCK, lease_id=st.sampled_from(["mine", "yours"]))
+    def lease(self, at: datetime, lease_id: str) -> None:
         before = self.delivery
-        leased = before.leased(lease, at)
-        taken = before.lease not in (None, lease) and before.lease_until is not None and before.lease_until > at
+        leased = before.leased(lease_id, at)
+        taken = before.lease_id not in (None, lease_id) and before.lease_until is not None and before.lease_until > at
         waits = before.next_try_at is not None and before.next_try_at > at
         assert (leased is None) == (taken or waits)
         if leased is not None:
-            assert (leased.lease, leased.lease_until) == (lease, at + LEASE)
+            assert (leased.lease_id, leased.lease_until) == (lease_id, at + LEASE)
             self.delivery = leased
 
     @rule()

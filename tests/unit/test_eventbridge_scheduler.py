@@ -64,7 +64,7 @@ def test_a_dial_timer_is_a_one_shot_schedule(scheduler: tuple[SchedulerTimers, S
     timers, stubber = scheduler
     event = {"execution_id": EXECUTION, "attempt": 2}
     stubber.add_response("create_schedule", ARN, request(f"{EXECUTION}.dial.7", "at(2026-01-26T10:30:00)", DIAL, event))
-    timers.wake_dial(EXECUTION, 2, 7, NOW + timedelta(minutes=30), NOW)
+    timers.schedule_dial(EXECUTION, 2, 7, NOW + timedelta(minutes=30), NOW)
 
 
 def test_a_deliver_timer_names_the_execution_alone(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
@@ -72,13 +72,13 @@ def test_a_deliver_timer_names_the_execution_alone(scheduler: tuple[SchedulerTim
     event = {"execution_id": EXECUTION}
     expected = request(f"{EXECUTION}.deliver.41", "at(2026-01-26T10:05:00)", DELIVER, event)
     stubber.add_response("create_schedule", ARN, expected)
-    timers.wake_deliver(EXECUTION, 41, NOW + timedelta(minutes=5), NOW)
+    timers.schedule_delivery(EXECUTION, 41, NOW + timedelta(minutes=5), NOW)
 
 
 def test_a_timer_that_is_set_already_is_set(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
     timers, stubber = scheduler
     stubber.add_client_error("create_schedule", "ConflictException", http_status_code=409)
-    timers.wake_dial(EXECUTION, 2, 7, NOW, NOW)
+    timers.schedule_dial(EXECUTION, 2, 7, NOW, NOW)
 
 
 @pytest.mark.parametrize("code", ["ValidationException", "ResourceNotFoundException", "ServiceQuotaExceededException"])
@@ -87,7 +87,7 @@ def test_a_timer_that_cannot_be_set_is_logged_and_left_to_the_sweeper(
 ) -> None:
     timers, stubber = scheduler
     stubber.add_client_error("create_schedule", code)
-    timers.wake_dial(EXECUTION, 2, 7, NOW, NOW)
+    timers.schedule_dial(EXECUTION, 2, 7, NOW, NOW)
     assert caplog.messages == [f"could not set timer {EXECUTION}.dial.7 ({code}): left to the sweeper"]
 
 
@@ -118,7 +118,7 @@ def test_a_timer_needs_its_function(scheduler: tuple[SchedulerTimers, Stubber]) 
         client, group="redial", role_arn=ROLE, dead_letter_arn=DEAD_LETTERS, deliver_function=DELIVER
     )
     with pytest.raises(ValueError, match="no function"):
-        timers.wake_dial(EXECUTION, 2, 7, NOW, NOW)
+        timers.schedule_dial(EXECUTION, 2, 7, NOW, NOW)
 
 
 def test_names_are_as_long_as_the_service_takes() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from redial.adapters.dynamodb.items import from_item, to_item
-from redial.domain.delivery import LEASE, TIMER_GRACE, Tried
-from redial.domain.execution import LONGEST_QUEUE_CHECK, MILLISECOND, QUEUE_CHECK, Change, Execution, Note
+from redial.domain.delivery import LEASE, TIMER_GRACE, DeliveryAttempt
+from redial.domain.execution import LONGEST_QUEUE_CHECK, MILLISECOND, QUEUE_CHECK, Change, Execution, Marker
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, LIVE, RETRYABLE, Status, rank
@@ -97,7 +97,7 @@ def test_an_earlier_attempts_callback_changes_nothing() -> None:
 def lost_and_to_be_retried() -> Execution:
     """The first attempt was never found; the second waits for its time."""
     execution = saved(queued(RetryConfig(enabled=True, retry_on_statuses=RETRYABLE)).claim(TEN, CALLER_ID, 0, "a1"))
-    return saved(execution.lost(TEN + minutes(7), "the carrier has no call for this attempt"))
+    return saved(execution.mark_lost(TEN + minutes(7), "the carrier has no call for this attempt"))
 
 
 def test_a_lost_attempt_goes_on_when_its_call_is_reported_and_its_retry_is_dropped() -> None:
@@ -127,7 +127,7 @@ def test_once_the_retry_is_claimed_a_late_report_changes_nothing() -> None:
     assert claimed.reported(1, CallReport(call_id(1), Status.RINGING), TEN + minutes(38)) is claimed
     live = saved(claimed.answered_by_carrier(2, Accepted(call_id(2)), TEN + minutes(38), 0.5))
     noted = live.reported(1, CallReport(call_id(1), Status.RINGING), TEN + minutes(39))
-    assert [change.kind for change in noted.changes[len(live.changes) :]] == [Note.LATE]
+    assert [change.kind for change in noted.changes[len(live.changes) :]] == [Marker.LATE]
     assert (noted.state.attempt, noted.state.sequence) == (live.state.attempt, live.state.sequence)
 
 
@@ -140,20 +140,20 @@ def test_a_retry_that_the_carrier_did_not_place_is_still_dropped() -> None:
 
 def test_another_call_does_not_reopen_a_lost_attempt() -> None:
     config = RetryConfig(enabled=True, retry_on_statuses=RETRYABLE)
-    lost = saved(placed(queued(config), TEN).lost(TEN + minutes(60), "the carrier no longer knows the call"))
+    lost = saved(placed(queued(config), TEN).mark_lost(TEN + minutes(60), "the carrier no longer knows the call"))
     assert lost.reported(1, CallReport("CAother", Status.RINGING), TEN + minutes(61)) is lost
     found = lost.reported(1, CallReport(call_id(1), Status.RINGING), TEN + minutes(61))
     assert statuses(found) == ["queued", "initiated", "error", "scheduled", "ringing"]
 
 
 def test_final_because_its_call_was_lost_stays_final_and_keeps_what_is_reported() -> None:
-    lost = saved(saved(queued(None).claim(TEN, CALLER_ID, 0, "a1")).lost(TEN + minutes(7), "not found"))
+    lost = saved(saved(queued(None).claim(TEN, CALLER_ID, 0, "a1")).mark_lost(TEN + minutes(7), "not found"))
     answered = CallReport(call_id(1), Status.COMPLETED, Outcome(Status.COMPLETED))
     noted = saved(lost.reported(1, answered, TEN + minutes(9)))
     assert (noted.state.status, noted.state.ended, noted.state.sequence) == (Status.ERROR, "retries are not enabled", 2)
     assert noted.state.attempt.late is Status.COMPLETED
     late = noted.changes[-1]
-    assert (late.kind, late.call_id, late.reason) == (Note.LATE, call_id(1), "completed")
+    assert (late.kind, late.call_id, late.reason) == (Marker.LATE, call_id(1), "completed")
     assert noted.reported(1, answered, TEN + minutes(10)) is noted
 
 
@@ -217,7 +217,7 @@ def test_a_throttled_retry_becomes_queued_for_it_is_due() -> None:
 
 def test_a_refusal_for_good_ends_the_execution_without_a_retry() -> None:
     claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
-    refused = Refused(Outcome(Status.FAILED, for_good=True, reason="no such number", code="21211"))
+    refused = Refused(Outcome(Status.FAILED, permanent=True, reason="no such number", code="21211"))
     failed = claimed.answered_by_carrier(1, refused, TEN + seconds(1), 0.0)
     assert (failed.state.status, failed.state.ended) == (Status.FAILED, "no such number")
 
@@ -288,9 +288,9 @@ def test_watching_a_long_queue_costs_less_the_longer_it_lasts() -> None:
 
 def test_one_lease_at_a_time_and_a_dead_one_is_taken_over() -> None:
     mine = queued().lease_delivery("mine", TEN)
-    assert mine.delivery.lease == "mine"
+    assert mine.delivery.lease_id == "mine"
     assert mine.lease_delivery("yours", TEN + seconds(1)) is mine
-    assert mine.lease_delivery("yours", TEN + LEASE).delivery.lease == "yours"
+    assert mine.lease_delivery("yours", TEN + LEASE).delivery.lease_id == "yours"
 
 
 # ---- any order of reports -------------------------------------------------------------------------------------------
@@ -341,7 +341,7 @@ SELDOM = st.sampled_from([False] * 7 + [True])
 OUTCOMES = st.builds(
     Outcome,
     status=st.sampled_from([*RETRYABLE, *RETRYABLE, Status.COMPLETED, Status.CANCELED]),
-    for_good=SELDOM,
+    permanent=SELDOM,
     voicemail=st.none() | st.booleans(),
     reason=st.none() | st.just("the line was busy"),
     code=st.none() | st.just("486"),
@@ -382,8 +382,12 @@ class AnyLife(RuleBasedStateMachine):
             after = after.without_retry("agent stopped")
             assert after.state.is_final and after.state.attempt.status is not Status.STOPPED
         events, told = [change for _, change in after.events()], [change for _, change in before.events()]
-        assert [replace(one, room=None) for one in events[: len(told)]] == [replace(one, room=None) for one in told]
-        if [replace(one, room=None) for one in after.changes] != [replace(one, room=None) for one in before.changes]:
+        assert [replace(one, delayed=None) for one in events[: len(told)]] == [
+            replace(one, delayed=None) for one in told
+        ]
+        if [replace(one, delayed=None) for one in after.changes] != [
+            replace(one, delayed=None) for one in before.changes
+        ]:
             assert after.state.updated_at > before.state.updated_at
         assert after.last_sequence == len(events) >= before.last_sequence
         for sequence in range(before.last_sequence + 1, after.last_sequence + 1):
@@ -396,9 +400,9 @@ class AnyLife(RuleBasedStateMachine):
     # What a use case asks for only while the call waits.
 
     @precondition(lambda self: self.execution.state.is_waiting)
-    @rule(now=CLOCK, room=st.booleans())
-    def queue(self, now: datetime, room: bool) -> None:
-        self.becomes(self.execution.queue(now, "waiting for a line", room=room), now)
+    @rule(now=CLOCK, delayed=st.booleans())
+    def queue(self, now: datetime, delayed: bool) -> None:
+        self.becomes(self.execution.queue(now, "waiting for a line", delayed=delayed), now)
         assert self.execution.state.status is Status.QUEUED
 
     @precondition(lambda self: self.execution.state.is_waiting)
@@ -426,7 +430,7 @@ class AnyLife(RuleBasedStateMachine):
     @rule(now=CLOCK, really=SELDOM, called_off=SELDOM)
     def lose(self, now: datetime, really: bool, called_off: bool) -> None:
         if really:
-            self.becomes(self.execution.lost(now, "the carrier knows no such call"), now, called_off)
+            self.becomes(self.execution.mark_lost(now, "the carrier knows no such call"), now, called_off)
 
     # What may come at any time.
 
@@ -474,25 +478,25 @@ class AnyLife(RuleBasedStateMachine):
         if after is not before and (beside or before.state.is_final or before.state.is_waiting):
             attempt, first = before.state.attempts[number - 1], after.changes[len(before.changes)]
             assert attempt.lost and attempt.call_id in (None, call)
-            if first.kind is Note.FOUND:
+            if first.kind is Marker.FOUND:
                 assert before.state.is_waiting and beside == -1
                 assert after.state.attempt.number in (number, number + 1)
             else:
-                assert first.kind is Note.LATE and not before.state.is_waiting and not before.state.is_dialling
+                assert first.kind is Marker.LATE and not before.state.is_waiting and not before.state.is_dialling
                 assert len(after.changes) == len(before.changes) + 1
         self.becomes(after, now, called_off)
 
     # Telling the customer.
 
-    @rule(now=CLOCK, lease=st.sampled_from(["a", "b"]))
-    def lease(self, now: datetime, lease: str) -> None:
-        self.becomes(self.execution.lease_delivery(lease, now), now)
+    @rule(now=CLOCK, lease_id=st.sampled_from(["a", "b"]))
+    def lease(self, now: datetime, lease_id: str) -> None:
+        self.becomes(self.execution.lease_delivery(lease_id, now), now)
 
     @precondition(lambda self: self.execution.pending())
     @rule(now=CLOCK, status=st.sampled_from([200, 410, 500, None]), tries=st.integers(1, 8))
     def tell(self, now: datetime, status: int | None, tries: int) -> None:
         before = self.execution
-        tried = Tried(before.pending()[0], now, status, tries, None if status else "reset")
+        tried = DeliveryAttempt(before.pending()[0], now, status, tries, None if status else "reset")
         told = before.delivery.accepted(tried) if status == 200 else before.delivery.failed(tried, seconds(0), 0.5)
         self.becomes(replace(before, delivery=told), now)
 
@@ -511,11 +515,11 @@ class AnyLife(RuleBasedStateMachine):
         changes: list[Change] = []
         for change in self.execution.changes:
             if (
-                change.kind is Note.FOUND
+                change.kind is Marker.FOUND
             ):  # what it takes back is a lost attempt's end, and a retry that was not claimed
                 end = next(index for index in reversed(range(len(changes))) if changes[index].lost)
                 assert changes[end].attempt == change.attempt
-                assert not any(one.kind is Note.CLAIMED for one in changes[end:])
+                assert not any(one.kind is Marker.CLAIMED for one in changes[end:])
                 assert {one.attempt for one in changes[end + 1 :]} == {change.attempt + 1}
                 changes = changes[:end]
             changes.append(change)
@@ -528,7 +532,7 @@ class AnyLife(RuleBasedStateMachine):
 
     @invariant()
     def one_claim_of_an_attempt_stands(self) -> None:
-        claims = Counter(one.attempt for one in self.execution.changes if one.kind is Note.CLAIMED)
+        claims = Counter(one.attempt for one in self.execution.changes if one.kind is Marker.CLAIMED)
         assert set(claims.values()) <= {1}
         state = self.execution.state
         if state.is_dialling or state.is_live:
@@ -566,10 +570,10 @@ class AnyLife(RuleBasedStateMachine):
 
     @invariant()
     def somebody_looks_again(self) -> None:
-        """Its own due time, or its batch's while nothing has happened to it or it waits in its batch's room."""
+        """Its own due time, or its batch's while nothing has happened to it or it waits in its batch's delayed."""
         execution, state = self.execution, self.execution.state
-        done = state.is_final or (state.is_waiting and state.in_room)
-        expected = not execution.is_untouched and (not done or bool(execution.pending()))
+        done = state.is_final or (state.is_waiting and state.is_delayed)
+        expected = not execution.is_not_started and (not done or bool(execution.pending()))
         for now in (TEN, state.updated_at, TEN + minutes(10_000)):
             due = execution.with_due(now).due_at
             assert (due is not None) == expected

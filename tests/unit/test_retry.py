@@ -62,7 +62,7 @@ def test_statuses_that_cannot_be_named_are_never_retried(status: Status) -> None
 
 
 def test_a_number_that_does_not_exist_is_not_dialled_again() -> None:
-    gone = Outcome(Status.FAILED, for_good=True, reason="the number is not in service")
+    gone = Outcome(Status.FAILED, permanent=True, reason="the number is not in service")
     assert decide(RetryConfig(enabled=True), [None], gone, TEN) == GiveUp("the number is not in service")
 
 
@@ -123,7 +123,7 @@ def allowed(config: RetryConfig | None, made: int, outcome: Outcome) -> bool:
     answered_by_machine = outcome.status is Status.COMPLETED and outcome.voicemail is True
     return not (
         not config.enabled
-        or outcome.for_good
+        or outcome.permanent
         or made >= 1 + config.max_retries
         or (answered_by_machine and not config.retry_on_voicemail)
         or (not answered_by_machine and outcome.status not in config.retry_on_statuses)
@@ -141,7 +141,7 @@ CONFIGS = st.just(RetryConfig(True, 2, RETRYABLE, True, (30, 60, 120))) | st.bui
 OUTCOMES = st.builds(
     Outcome,
     status=st.sampled_from([*RETRYABLE, *sorted(FINAL)]),
-    for_good=st.sampled_from([False, False, False, True]),
+    permanent=st.sampled_from([False, False, False, True]),
     voicemail=st.none() | st.booleans(),
     reason=st.none() | st.text(),
 )

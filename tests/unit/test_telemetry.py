@@ -14,9 +14,9 @@ from redial.domain.repair import BatchRepair, Repair
 from redial.domain.retry import RetryConfig
 from redial.domain.status import RETRYABLE, Status
 from redial.runtime import telemetry
-from redial.usecases.deliver_events import Delivered
-from redial.usecases.dial_attempt import Dialled
-from redial.usecases.sweep import Swept
+from redial.usecases.deliver_events import DeliveryReport
+from redial.usecases.dial_attempt import DialReport
+from redial.usecases.sweep import SweepReport
 from tests.support.samples import CALLER_ID, TEN, call_id, minutes, placed, queued, saved, seconds
 
 Emitted = dict[tuple[str, ...], list[float]]
@@ -60,11 +60,11 @@ def log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     telemetry.metrics.clear_metrics()
 
 
-def dialled(result: Any, found: Any = None, at: Any = TEN) -> Dialled:
+def dialled(result: Any, found: Any = None, at: Any = TEN) -> DialReport:
     found = found or queued()
     claimed = saved(found.claim(at, CALLER_ID, 0, "t"))
     after = saved(claimed.answered_by_carrier(found.state.attempt.number, result, at + seconds(1), 0.5))
-    return Dialled(claimed, after, result, found)
+    return DialReport(claimed, after, result, found)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def dialled(result: Any, found: Any = None, at: Any = TEN) -> Dialled:
         (NotPlaced("429"), {("AttemptNotPlaced",): [1]}),
         (Unknown("timeout"), {("AttemptUnknown",): [1]}),
         (
-            Refused(Outcome(Status.FAILED, for_good=True)),
+            Refused(Outcome(Status.FAILED, permanent=True)),
             {("AttemptRefused",): [1], ("AttemptEnded",): [1], ("AttemptEnded", "outcome=failed"): [1]},
         ),
     ],
@@ -101,7 +101,7 @@ def test_a_retry_without_a_line_tells_its_lateness_once_and_its_wait_when_it_is_
     due = retry.state.timer
     assert due is not None
     waiting = saved(retry.queue(due[1] + seconds(20), "waiting for a line"))
-    telemetry.dialled(Dialled(retry, waiting))
+    telemetry.dialled(DialReport(retry, waiting))
     assert log.read() == {("RetryLateness",): [20.0]}
     telemetry.dialled(dialled(Accepted("CA2"), waiting, due[1] + minutes(2)))
     found = log.read()
@@ -117,15 +117,15 @@ def test_a_batchs_contact_whose_turn_has_come_waited_for_no_line(log: Log) -> No
 
 def test_a_duplicate_counts_nothing(log: Log) -> None:
     execution = queued()
-    telemetry.dialled(Dialled(execution, execution))
-    telemetry.dialled(Dialled(None, None))
+    telemetry.dialled(DialReport(execution, execution))
+    telemetry.dialled(DialReport(None, None))
     assert log.read() == {}
 
 
 def test_a_circuit_that_opens_and_a_call_that_it_holds_are_counted(log: Log) -> None:
     before = queued()
     held = saved(before.hold(TEN, TEN + minutes(1), "the carrier fails for all calls", 0))
-    telemetry.dialled(Dialled(before, held, held=True))
+    telemetry.dialled(DialReport(before, held, held=True))
     assert log.read() == {("AttemptHeld",): [1]}
     telemetry.dialled(replace(dialled(Unknown("503")), opened=True))
     assert log.read()["CircuitOpened",] == [1]
@@ -172,12 +172,12 @@ def test_a_stop_ends_no_attempt(log: Log) -> None:
 
 
 def test_deliveries_and_sweeps(log: Log) -> None:
-    telemetry.delivered(Delivered(accepted=2, given_up=1, failed=True, seconds=(0.25, 1.5)))
+    telemetry.delivered(DeliveryReport(accepted=2, given_up=1, failed=True, seconds=(0.25, 1.5)))
     assert log.read() == {
         ("WebhookAccepted",): [2], ("WebhookUndelivered",): [1], ("WebhookFailed",): [1],
         ("WebhookLatency",): [250, 1500],
     }  # fmt: skip
-    swept = Swept(repairs=Counter({Repair.LINE_LOST: 3}), errors=1, lines_in_use=7, calls_waiting=2)
+    swept = SweepReport(repairs=Counter({Repair.LINE_LOST: 3}), errors=1, lines_in_use=7, calls_waiting=2)
     telemetry.swept(swept)
     assert log.read() == {
         ("SweeperRepair",): [3], ("SweeperRepair", "kind=line lost"): [3], ("SweeperError",): [1],

@@ -10,7 +10,7 @@ from unittest import mock
 import boto3
 import pytest
 
-from redial.adapters.lambda_functions import LambdaFunctions
+from redial.adapters.lambda_invoker import LambdaInvoker
 from redial.runtime.tracing import annotate
 
 ROOT, PARENT = "1-65f1a2b3-0123456789abcdef01234567", "53995c3f42cd8ad8"
@@ -78,6 +78,6 @@ def test_the_trace_goes_on_with_an_asynchronous_invoke(monkeypatch: pytest.Monke
     client.meta.events.register("before-send.lambda.Invoke", take)
     answer = {"status_code": 202, "headers": {}, "body": b""}
     with mock.patch("botocore.endpoint.convert_to_response_dict", return_value=answer):
-        LambdaFunctions(client, dial_function="arn:aws:lambda:eu-west-1:123456789012:function:d:live").dial("x", 1)
+        LambdaInvoker(client, dial_function="arn:aws:lambda:eu-west-1:123456789012:function:d:live").dial("x", 1)
     (request,) = sent
     assert request.headers["X-Amzn-Trace-Id"].decode().startswith(f"Root={ROOT};Parent={PARENT};Sampled=1")

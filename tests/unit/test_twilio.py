@@ -192,7 +192,7 @@ def test_throttled_calls_were_not_placed(answer: HttpResponse, retry_after: floa
 def test_a_number_that_is_at_fault_fails_for_good(code: int) -> None:
     result = placed(json_answer(400, {"code": code, "message": "…"}))
     assert isinstance(result, Refused)
-    assert (result.outcome.status, result.outcome.for_good) == (Status.FAILED, True)
+    assert (result.outcome.status, result.outcome.permanent) == (Status.FAILED, True)
     assert (result.outcome.code, bool(result.outcome.reason)) == (str(code), True)
 
 
@@ -200,7 +200,7 @@ def test_a_number_that_is_at_fault_fails_for_good(code: int) -> None:
 def test_a_set_up_that_is_at_fault_is_an_error_that_may_be_tried_again(code: int) -> None:
     result = placed(json_answer(400, {"code": code}))
     assert isinstance(result, Refused)
-    assert (result.outcome.status, result.outcome.for_good) == (Status.ERROR, False)
+    assert (result.outcome.status, result.outcome.permanent) == (Status.ERROR, False)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_every_status_of_twilio_has_ours(word: str, status: Status) -> None:
     assert parse_status_callback({"CallSid": [CALL], "CallStatus": [word]}).status is status
     if report.outcome is not None:
         assert report.outcome.reason
-        assert not report.outcome.for_good
+        assert not report.outcome.permanent
 
 
 def test_an_unknown_call_is_none() -> None:
@@ -600,26 +600,26 @@ def test_who_answered(answered_by: str, voicemail: bool | None) -> None:
 def test_a_number_that_does_not_exist_fails_for_good(sip: int) -> None:
     outcome = parse_status_callback(callback(CallStatus="failed", SipResponseCode=str(sip))).outcome
     assert outcome is not None
-    assert (outcome.for_good, outcome.code) == (True, str(sip))
+    assert (outcome.permanent, outcome.code) == (True, str(sip))
 
 
 @pytest.mark.parametrize("sip", [403, 408, 480, 486, 487, 500, 502, 503, 504, 600, 603, 608, 488, 999])
 def test_a_failure_of_the_moment_may_be_tried_again(sip: int) -> None:
     outcome = parse_status_callback(callback(CallStatus="failed", SipResponseCode=str(sip))).outcome
     assert outcome is not None
-    assert (outcome.for_good, outcome.code, bool(outcome.reason)) == (False, str(sip), True)
+    assert (outcome.permanent, outcome.code, bool(outcome.reason)) == (False, str(sip), True)
 
 
 @pytest.mark.parametrize("status", ["busy", "no-answer", "completed", "canceled"])
 def test_only_a_failed_call_ends_for_good(status: str) -> None:
     outcome = parse_status_callback(callback(CallStatus=status, SipResponseCode="404")).outcome
     assert outcome is not None
-    assert not outcome.for_good
+    assert not outcome.permanent
 
 
 def test_a_failed_calls_error_code_counts_where_there_is_no_sip_code() -> None:
     outcome = parse_status_callback(callback(CallStatus="failed", ErrorCode="21216")).outcome
-    expected = Outcome(Status.FAILED, for_good=True, reason="Twilio blocks calls to this number", code="21216")
+    expected = Outcome(Status.FAILED, permanent=True, reason="Twilio blocks calls to this number", code="21216")
     assert outcome == expected
 
 

@@ -34,7 +34,7 @@ class Page:
 class Executions(Protocol):
     """Executions, each one item."""
 
-    def get(self, execution_id: str, *, lagging: bool = False) -> Execution | None: ...
+    def get(self, execution_id: str, *, consistent: bool = True) -> Execution | None: ...
 
     def create(self, execution: Execution) -> bool:
         """Store a new execution; False when one with that id is there already."""
@@ -152,7 +152,7 @@ class Agents(Protocol):
     def get(self, account_id: str, agent_id: str) -> Agent | None:
         """The agent, a deleted one included (`deleted_at`)."""
 
-    def recent(self, account_id: str, agent_id: str) -> Agent | None:
+    def cached(self, account_id: str, agent_id: str) -> Agent | None:
         """As it was within the last seconds."""
 
     def all(self, account_id: str) -> list[Agent]:
@@ -165,7 +165,7 @@ class Agents(Protocol):
 class Accounts(Protocol):
     """Accounts."""
 
-    def recent(self, account_id: str) -> Account | None:
+    def cached(self, account_id: str) -> Account | None:
         """As it was within the last seconds."""
 
 
@@ -188,7 +188,7 @@ class IdempotencyKeys(Protocol):
 
 
 @dataclass(frozen=True)
-class Waiter:
+class QueuedCall:
     """A call waiting for a line. Retries that are due (`retry`) go first, then the one that is ready longest."""
 
     execution_id: str
@@ -198,12 +198,12 @@ class Waiter:
 
 
 @dataclass(frozen=True)
-class Standing:
+class BatchQueueEntry:
     """A running batch as it stands in its agent's queue: once, for all its contacts that nobody has dialled yet.
 
     `next_row` is the next contact to be dialled, `last_row` the last there is. `served_at`: when it last had its turn.
     `interval` is the least time between two starts, and `next_at` when the next may be (both None: no such limit).
-    `room_from`: since when, or from when on, the first of its contacts in its room is due (None: its room is empty).
+    `delayed_from`: since when, or from when on, the first of its contacts in its room is due (None: its room is empty).
     """
 
     batch_id: str
@@ -213,7 +213,7 @@ class Standing:
     served_at: datetime
     interval: timedelta | None = None
     next_at: datetime | None = None
-    room_from: datetime | None = None
+    delayed_from: datetime | None = None
     paused: bool = False
     first_dials_first: bool = False
 
@@ -222,15 +222,15 @@ class Standing:
 class Queue:
     """The front of an agent's queue: who waits, due retries first, then oldest first; and every running batch."""
 
-    waiters: list[Waiter]
-    batches: list[Standing]
+    calls: list[QueuedCall]
+    batches: list[BatchQueueEntry]
 
 
 class Lines(Protocol):
     """An agent's lines (live calls), in shards of at most 50, and its queue of calls that wait for one.
 
     Every operation is one conditional write or one read, and safe to repeat, as is done with a write whose answer was
-    lost; what `take_row`, `reserve_start` and `take_from_room` then leave undone, they say. `capacity` is the shard's
+    lost; what `next_contact`, `reserve_start` and `pop_delayed` then leave undone, they say. `capacity` is the shard's
     own.
     """
 
@@ -259,7 +259,7 @@ class Lines(Protocol):
         capacity: int,
         execution_id: str,
         attempt: int,
-        to: Waiter,
+        to: QueuedCall,
         now: datetime,
         since: datetime | None = None,
     ) -> bool:
@@ -267,15 +267,15 @@ class Lines(Protocol):
         held none, `to` is of the same execution or holds one already, or the shard holds more than `capacity`. `since`
         as in `release`."""
 
-    def enqueue(self, agent_id: str, waiter: Waiter) -> bool:
+    def enqueue(self, agent_id: str, call: QueuedCall) -> bool:
         """False where this entry was in the queue already."""
 
-    def dequeue(self, agent_id: str, waiter: Waiter) -> None: ...
+    def dequeue(self, agent_id: str, call: QueuedCall) -> None: ...
 
-    def absent(self, waiters: Sequence[tuple[str, Waiter]]) -> set[str]:
+    def absent(self, calls: Sequence[tuple[str, QueuedCall]]) -> set[str]:
         """Execution ids of those of `waiters`, each with its agent, that are not in their agent's queue."""
 
-    def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
+    def queue(self, agent_id: str, *, consistent: bool = True) -> Queue:
         """The front of the queue: at least its first waiter, and all batches unless a due retry waits. `lagging`: it
         may be shown empty as it was some seconds ago."""
 
@@ -283,18 +283,18 @@ class Lines(Protocol):
         """How many calls wait, those included that running batches have not begun with; only the first `most` of the
         queue are counted, and the read may lag by a moment."""
 
-    def join(self, standing: Standing) -> None:
+    def join(self, entry: BatchQueueEntry) -> None:
         """Let a batch stand in its agent's queue; where it stands there already, nothing changes."""
 
     def leave(self, agent_id: str, batch_id: str) -> None:
         """The batch stands in the queue no more."""
 
-    def standing(self, agent_id: str, batch_id: str) -> Standing | None: ...
+    def queue_entry(self, agent_id: str, batch_id: str) -> BatchQueueEntry | None: ...
 
     def pause(self, agent_id: str, batch_id: str, paused: bool) -> None:
         """Whether the batch is passed over; nothing changes where it does not stand in the queue."""
 
-    def take_row(self, standing: Standing, now: datetime) -> tuple[int, datetime | None] | None:
+    def next_contact(self, entry: BatchQueueEntry, now: datetime) -> tuple[int, datetime | None] | None:
         """Take the batch's next contact: its row, and when it may start where the batch has a rate. None: another was
         quicker, or there is none.
 
@@ -302,31 +302,31 @@ class Lines(Protocol):
         taken too, with a rate None is returned. It stays untouched, and the running batch's check has it dialled.
         """
 
-    def reserve_start(self, standing: Standing, now: datetime) -> datetime | None:
+    def reserve_start(self, entry: BatchQueueEntry, now: datetime) -> datetime | None:
         """Take the batch's next start without taking a contact; None: another was quicker, or the answer was lost, and
         with it that start: the one after it is there to be taken."""
 
-    def enter_room(self, standing_agent_id: str, batch_id: str, waiter: Waiter) -> bool:
+    def add_delayed(self, agent_id: str, batch_id: str, call: QueuedCall) -> bool:
         """Wait in the batch's room until `waiter.ready_at`; True where nobody in it is due earlier."""
 
-    def take_from_room(self, standing: Standing, now: datetime) -> tuple[Waiter, datetime | None] | None:
+    def pop_delayed(self, entry: BatchQueueEntry, now: datetime) -> tuple[QueuedCall, datetime | None] | None:
         """Who is longest due in the room, and when it may start where the batch has a rate; None: nobody, or another
-        was quicker, or an answer was lost. Whoever is taken stays in the room until `leave_room`, and may be taken
+        was quicker, or an answer was lost. Whoever is taken stays in the room until `remove_delayed`, and may be taken
         again after some minutes."""
 
-    def leave_room(self, batch_id: str, waiter: Waiter) -> None: ...
+    def remove_delayed(self, batch_id: str, call: QueuedCall) -> None: ...
 
-    def next_in_room(self, batch_id: str, after: datetime) -> datetime | None:
+    def next_delayed(self, batch_id: str, after: datetime) -> datetime | None:
         """When the first of the room who is due later than `after` is due; None: nobody is."""
 
-    def correct_room(self, agent_id: str, batch_id: str, now: datetime) -> bool:
+    def repair_delayed(self, agent_id: str, batch_id: str, now: datetime) -> bool:
         """Compare the time at which the room is looked at next with the room's entries; True where that was too late
         for one of them, or never, and is put right by this."""
 
-    def absent_from_room(self, batch_id: str, waiters: Sequence[Waiter]) -> list[Waiter]:
+    def absent_from_delayed(self, batch_id: str, calls: Sequence[QueuedCall]) -> list[QueuedCall]:
         """Those of `waiters` that have no entry in the room."""
 
-    def empty_room(self, batch_id: str) -> None:
+    def clear_delayed(self, batch_id: str) -> None:
         """Everybody leaves: the batch is over."""
 
     def holders(self, agent_id: str, shard: int) -> dict[str, tuple[int, datetime]]:
@@ -335,7 +335,7 @@ class Lines(Protocol):
     def owner(self, agent_id: str, shard: int) -> str | None:
         """The account whose lines these are; None when none was ever held."""
 
-    def look_again(self, agent_id: str, shard: int, at: datetime, *, queue_empty: bool) -> None:
+    def recheck_at(self, agent_id: str, shard: int, at: datetime, *, queue_empty: bool) -> None:
         """Have the sweeper look at the shard again at `at`; not at all while no line is held and the queue is empty."""
 
 
@@ -382,7 +382,7 @@ class Circuits(Protocol):
     def get(self, account_id: str, provider: str) -> Circuit:
         """The circuit; a closed one where nothing was ever stored."""
 
-    def recent(self, account_id: str, provider: str) -> Circuit:
+    def cached(self, account_id: str, provider: str) -> Circuit:
         """As it was within the last seconds, where it was quiet; else as it was a moment ago."""
 
     def save(self, circuit: Circuit) -> Circuit:
@@ -392,13 +392,13 @@ class Circuits(Protocol):
 class Timers(Protocol):
     """One-shot wake-ups. Setting one twice makes one."""
 
-    def wake_dial(self, execution_id: str, attempt: int, number: int, at: datetime, now: datetime) -> None:
+    def schedule_dial(self, execution_id: str, attempt: int, number: int, at: datetime, now: datetime) -> None:
         """Invoke dial for that attempt at `at`, not earlier; `number` tells this timer from others of the execution."""
 
-    def wake_deliver(self, subject_id: str, number: int, at: datetime, now: datetime) -> None:
+    def schedule_delivery(self, subject_id: str, number: int, at: datetime, now: datetime) -> None:
         """Invoke deliver for that execution or batch at `at`, not earlier."""
 
-    def wake_batch(self, batch_id: str, purpose: str, number: int, at: datetime, now: datetime) -> None:
+    def schedule_batch_run(self, batch_id: str, purpose: str, number: int, at: datetime, now: datetime) -> None:
         """Invoke batch for that batch at `at`, not earlier; `purpose` and `number` tell this timer from others."""
 
     def cancel_batch(self, batch_id: str, purpose: str, number: int) -> None:
@@ -408,7 +408,7 @@ class Timers(Protocol):
         """Remove that dial timer; no matter if it fired or never was."""
 
 
-class Functions(Protocol):
+class Invoker(Protocol):
     """The other functions, invoked without waiting. A lost invocation is made good by the sweeper."""
 
     def dial(
@@ -417,18 +417,18 @@ class Functions(Protocol):
         attempt: int,
         line: int | None = None,
         at: datetime | None = None,
-        room: datetime | None = None,
+        delayed_at: datetime | None = None,
     ) -> None:
         """`line`: the shard in which the attempt has been given a line. `at`: it is not to start earlier, by the rate
         of its batch. `room`: it was taken from its batch's room, where it stands at that time."""
 
-    def deliver(self, subject_id: str, lease: str | None, known: Execution | None = None) -> None:
+    def deliver(self, subject_id: str, lease_id: str | None, known: Execution | None = None) -> None:
         """For an execution or a batch. `known`: the execution as it has just been stored with that lease."""
 
     def batch(self, batch_id: str) -> None: ...
 
 
-class SweepFunctions(Functions, Protocol):
+class SweepInvoker(Invoker, Protocol):
     """What the sweeper invokes: the others, and itself. Lost invocations are made good by its next runs."""
 
     def sweep_shard(self, shard: int, token: str, hop: int) -> None:

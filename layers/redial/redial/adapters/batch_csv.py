@@ -1,4 +1,4 @@
-"""A batch's CSV file as `carry_on_batch` reads it: contacts, rejected rows, and results beside the rows as uploaded."""
+"""A batch's CSV file as `run_batch` reads it: contacts, rejected rows, and results beside the rows as uploaded."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ class _Counted:
 
 
 class CsvContacts:
-    """Implements `usecases.carry_on_batch.ReadContacts`."""
+    """Implements `usecases.run_batch.ReadContacts`."""
 
     def check(self, pieces: Iterable[bytes]) -> None:
         with SqliteSeenNumbers() as seen:

@@ -57,17 +57,17 @@ class SchedulerTimers:
         self._dial_function = dial_function
         self._batch_function = batch_function
 
-    def wake_dial(self, execution_id: str, attempt: int, number: int, at: datetime, now: datetime) -> None:
+    def schedule_dial(self, execution_id: str, attempt: int, number: int, at: datetime, now: datetime) -> None:
         """Invoke dial with `{"execution_id", "attempt"}` at `at`, never earlier, up to a minute later."""
         event: dict[str, str | int] = {"execution_id": execution_id, "attempt": attempt}
         self._create(f"{execution_id}.dial.{number}", self._dial_function, event, at, now)
 
-    def wake_deliver(self, subject_id: str, number: int, at: datetime, now: datetime) -> None:
+    def schedule_delivery(self, subject_id: str, number: int, at: datetime, now: datetime) -> None:
         """Invoke deliver with `{"execution_id"}`, or `{"batch_id"}`, at `at`, never earlier, up to a minute later."""
         event = subject(subject_id)
         self._create(f"{subject_id}.deliver.{number}", self._deliver_function, event, at, now)
 
-    def wake_batch(self, batch_id: str, purpose: str, number: int, at: datetime, now: datetime) -> None:
+    def schedule_batch_run(self, batch_id: str, purpose: str, number: int, at: datetime, now: datetime) -> None:
         """Invoke batch with `{"batch_id"}` at `at`, never earlier, up to a minute later."""
         self._create(f"{batch_id}.{purpose}.{number}", self._batch_function, subject(batch_id), at, now)
 

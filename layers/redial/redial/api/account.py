@@ -90,11 +90,11 @@ def phone_number_json(agent: Agent, number: str) -> PhoneNumberRead:
     responses=answers(200, "The account of the API key.", UserRead),
 )
 def get_user() -> Response[Any]:
-    world = wiring.api()
-    account = accounts.read_account(account_id(), accounts=world.accounts)
-    calls = accounts.concurrency(account.account_id, agents=world.agents, lines=world.lines)
+    services = wiring.api()
+    account = accounts.read_account(account_id(), accounts=services.accounts)
+    calls = accounts.concurrency(account.account_id, agents=services.agents, lines=services.lines)
     concurrency = ConcurrencyRead(max=calls.max, current=calls.current)
-    carriers = [carrier_json(world.circuits.get(account.account_id, DEFAULT_PROVIDER))]
+    carriers = [carrier_json(services.circuits.get(account.account_id, DEFAULT_PROVIDER))]
     return answer(UserRead(id=account.account_id, name=account.name, concurrency=concurrency, carriers=carriers))
 
 

@@ -111,8 +111,8 @@ def agent_json(agent: Agent) -> dict[str, Any]:
 
 
 def _configure(agent: Agent, body: dict[str, Any]) -> Agent:
-    world = wiring.api()
-    return configure(agent, body, world.check_webhook, world.allow_local)
+    services = wiring.api()
+    return configure(agent, body, services.check_webhook, services.allow_local)
 
 
 @router.post(
@@ -172,14 +172,14 @@ def get_agent(agent_id: str) -> Response[Any]:
     responses=answers(200, "Changed.", AgentChanged, 400, 404, 409, 413),
 )
 def put_agent(agent_id: str, body: Annotated[AgentRequest, Body()]) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     agents.replace_agent(
         known_id(agent_id, "agent"),
         router.current_event.json_body,
         account_id=account_id(),
-        agents=world.agents,
-        lines=world.lines,
-        functions=world.functions,
+        agents=services.agents,
+        lines=services.lines,
+        invoker=services.invoker,
         configure=_configure,
         now=system.now(),
     )
@@ -194,14 +194,14 @@ def put_agent(agent_id: str, body: Annotated[AgentRequest, Body()]) -> Response[
     responses=answers(200, "Changed.", AgentChanged, 400, 404, 409, 413),
 )
 def patch_agent(agent_id: str, body: Annotated[AgentPatch, Body()]) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     agents.patch_agent(
         known_id(agent_id, "agent"),
         router.current_event.json_body,
         account_id=account_id(),
-        agents=world.agents,
-        lines=world.lines,
-        functions=world.functions,
+        agents=services.agents,
+        lines=services.lines,
+        invoker=services.invoker,
         configure=_configure,
         now=system.now(),
     )
@@ -216,16 +216,16 @@ def patch_agent(agent_id: str, body: Annotated[AgentPatch, Body()]) -> Response[
     responses=answers(200, "Deleted; live calls finish.", AgentDeleted, 404, 409),
 )
 def delete_agent(agent_id: str) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     agents.delete_agent(
         known_id(agent_id, "agent"),
         account_id=account_id(),
-        executions=world.executions,
-        agents=world.agents,
-        batches=world.batches,
-        lines=world.lines,
-        timers=world.timers,
-        functions=world.functions,
+        executions=services.executions,
+        agents=services.agents,
+        batches=services.batches,
+        lines=services.lines,
+        timers=services.timers,
+        invoker=services.invoker,
         now=system.now(),
     )
     return answer(AgentDeleted(message="success", state="deleted"))

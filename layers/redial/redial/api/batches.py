@@ -44,8 +44,8 @@ from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
 from redial.runtime import system, wiring
 from redial.usecases import agents, batches
 from redial.usecases.batches import NewBatch
-from redial.usecases.carry_on_batch import found_by_row
-from redial.usecases.tally import counts_of
+from redial.usecases.count_batches import counts_of
+from redial.usecases.run_batch import found_by_row
 from redial.wire import batch_json, execution_json
 from redial.wire.batch_json import BatchRead
 from redial.wire.execution_json import Execution
@@ -291,7 +291,7 @@ def post_batch(
         ),
     ] = None,
 ) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     form = _form()
     body = read_batch_request(form)
     file = form.files.get("file")
@@ -302,7 +302,7 @@ def post_batch(
         raise TooLarge(TOO_LARGE_A_FILE)
     if body.webhook_url is not None:
         try:
-            world.check_webhook(body.webhook_url)
+            services.check_webhook(body.webhook_url)
         except InvalidInput as error:
             raise InvalidInput.of("webhook_url", error.message) from error
     new = body.to_new_batch(
@@ -313,12 +313,12 @@ def post_batch(
         account_id=account_id(),
         idempotency_key=idempotency_key,
         body_hash=hash_of([body.model_dump(mode="json"), None if file is None else hash_of_bytes(file[1])]),
-        check_file=world.contacts().check,
-        agents=world.agents,
-        batches=world.batches,
-        files=world.files(),
-        idempotency=world.idempotency,
-        functions=world.functions,
+        check_file=services.contacts().check,
+        agents=services.agents,
+        batches=services.batches,
+        files=services.files(),
+        idempotency=services.idempotency,
+        invoker=services.invoker,
         now=system.now(),
         new_id=system.new_id,
     )
@@ -372,11 +372,11 @@ def get_batch(batch_id: str) -> Response[Any]:
     responses=answers(200, "All of them.", list[BatchRead], 404, 413),
 )
 def get_batches(agent_id: str) -> Response[Any]:
-    world = wiring.api()
-    agent = agents.read_agent(known_id(agent_id, "agent"), account_id=account_id(), agents=world.agents)
+    services = wiring.api()
+    agent = agents.read_agent(known_id(agent_id, "agent"), account_id=account_id(), agents=services.agents)
     now = system.now()
-    found = world.batches.of_agent(agent.agent_id)
-    return answer([batch_json.render(batch, counts_of(batch, world.batches), now) for batch in found])
+    found = services.batches.of_agent(agent.agent_id)
+    return answer([batch_json.render(batch, counts_of(batch, services.batches), now) for batch in found])
 
 
 @router.get(
@@ -399,16 +399,16 @@ def get_batch_executions(batch_id: str, page_number: PageNumber = 1, page_size: 
     responses=answers(200, "Scheduled.", BatchChanged, 400, 404, 409, 413),
 )
 def post_batch_schedule(batch_id: str) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     body = read_schedule_request(_form())
     batches.schedule_batch(
         known_batch_id(batch_id),
         body.scheduled_at,
         body.bypass_call_guardrails,
         account_id=account_id(),
-        batches=world.batches,
-        timers=world.timers,
-        functions=world.functions,
+        batches=services.batches,
+        timers=services.timers,
+        invoker=services.invoker,
         now=system.now(),
     )
     return answer(BatchChanged(message="success", state="scheduled"))
@@ -422,16 +422,16 @@ def post_batch_schedule(batch_id: str) -> Response[Any]:
     responses=answers(200, "No further calls start; live calls finish.", BatchChanged, 404),
 )
 def post_batch_stop(batch_id: str) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     batches.stop_batch(
         known_batch_id(batch_id),
         account_id=account_id(),
-        executions=world.executions,
-        agents=world.agents,
-        batches=world.batches,
-        lines=world.lines,
-        timers=world.timers,
-        functions=world.functions,
+        executions=services.executions,
+        agents=services.agents,
+        batches=services.batches,
+        lines=services.lines,
+        timers=services.timers,
+        invoker=services.invoker,
         now=system.now(),
     )
     return answer(BatchChanged(message="success", state="stopped"))
@@ -462,16 +462,16 @@ def post_batch_resume(batch_id: str) -> Response[Any]:
 
 
 def _pause(batch_id: str, *, paused: bool) -> Batch:
-    world = wiring.api()
+    services = wiring.api()
     return batches.pause_batch(
         known_batch_id(batch_id),
         paused,
         account_id=account_id(),
-        executions=world.executions,
-        agents=world.agents,
-        batches=world.batches,
-        lines=world.lines,
-        functions=world.functions,
+        executions=services.executions,
+        agents=services.agents,
+        batches=services.batches,
+        lines=services.lines,
+        invoker=services.invoker,
         now=system.now(),
     )
 
@@ -485,16 +485,16 @@ def _pause(batch_id: str, *, paused: bool) -> Batch:
     responses=answers(200, "Deleted; its data is being removed.", BatchChanged, 404),
 )
 def delete_batch(batch_id: str) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     batches.delete_batch(
         known_batch_id(batch_id),
         account_id=account_id(),
-        executions=world.executions,
-        agents=world.agents,
-        batches=world.batches,
-        lines=world.lines,
-        timers=world.timers,
-        functions=world.functions,
+        executions=services.executions,
+        agents=services.agents,
+        batches=services.batches,
+        lines=services.lines,
+        timers=services.timers,
+        invoker=services.invoker,
         now=system.now(),
     )
     return answer(BatchChanged(message="success", state="deleted"))
@@ -517,20 +517,20 @@ _CSV_ANSWERS = {
     responses=_CSV_ANSWERS | answers(202, "The file is being written; ask again later.", ResultsPending, 404, 409),
 )
 def get_batch_results(batch_id: str) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     batch = _batch(batch_id)
     if not batch.ingested:
         raise Conflict(_still_read(batch))
     if batch.valid <= MAX_DIRECT_ROWS:
-        pieces = world.files().read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
-        lines = world.contacts().results(pieces, lambda rows: found_by_row(batch, rows, world.executions))
+        pieces = services.files().read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
+        lines = services.contacts().results(pieces, lambda rows: found_by_row(batch, rows, services.executions))
         text = "".join(lines)
         if len(text.encode()) <= MAX_CSV_BYTES:
             return _csv(text, f"{batch.id}-results.csv")
     now = system.now()
     if batch.has_fresh_results(now):
         return _stored(batch, "results")
-    batches.want_results(batch.id, account_id=account_id(), batches=world.batches, functions=world.functions, now=now)
+    batches.want_results(batch.id, account_id=account_id(), batches=services.batches, invoker=services.invoker, now=now)
     pending = ResultsPending(message="the file is being written; ask again in half a minute", state="writing")
     return answer(pending, status=202, headers={"Retry-After": "30"})
 

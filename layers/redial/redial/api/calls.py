@@ -127,7 +127,7 @@ def post_call(
         ),
     ] = None,
 ) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     call = body.to_new_call()
     call = replace(call, agent_id=known_id(call.agent_id, "agent"))
     created = create_call.create_call(
@@ -135,11 +135,11 @@ def post_call(
         account_id=account_id(),
         idempotency_key=idempotency_key,
         body_hash=hash_of(router.current_event.json_body),
-        executions=world.executions,
-        agents=world.agents,
-        idempotency=world.idempotency,
-        timers=world.timers,
-        functions=world.functions,
+        executions=services.executions,
+        agents=services.agents,
+        idempotency=services.idempotency,
+        timers=services.timers,
+        invoker=services.invoker,
         now=system.now(),
         new_id=system.new_id,
     )
@@ -156,15 +156,15 @@ def post_call(
     responses=answers(200, "Stopped before it was dialled.", CallStopped, 400, 404),
 )
 def post_call_stop(execution_id: str) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     stopped = stop.stop_execution(
         known_id(execution_id, "execution"),
         account_id=account_id(),
-        executions=world.executions,
-        agents=world.agents,
-        lines=world.lines,
-        timers=world.timers,
-        functions=world.functions,
+        executions=services.executions,
+        agents=services.agents,
+        lines=services.lines,
+        timers=services.timers,
+        invoker=services.invoker,
         now=system.now(),
     )
     return answer(CallStopped(message="done", status="stopped", execution_id=stopped.id))
@@ -178,16 +178,16 @@ def post_call_stop(execution_id: str) -> Response[Any]:
     responses=answers(200, "Stopped, with the agent's batches; live calls finish.", AgentStopped, 404),
 )
 def post_agent_stop(agent_id: str) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     stopped, stopped_batches = batches.stop_agent_with_batches(
         known_id(agent_id, "agent"),
         account_id=account_id(),
-        executions=world.executions,
-        agents=world.agents,
-        batches=world.batches,
-        lines=world.lines,
-        timers=world.timers,
-        functions=world.functions,
+        executions=services.executions,
+        agents=services.agents,
+        batches=services.batches,
+        lines=services.lines,
+        timers=services.timers,
+        invoker=services.invoker,
         now=system.now(),
     )
     return answer(AgentStopped(stopped_executions=stopped, stopped_batches=stopped_batches))

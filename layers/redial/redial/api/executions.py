@@ -138,11 +138,11 @@ def _page(
     created_from: Instant | None,
     created_to: Instant | None,
 ) -> Page:
-    world = wiring.api()
-    agent = agents.read_agent(known_id(agent_id, "agent"), account_id=account_id(), agents=world.agents)
-    return world.executions.page_of_agent(
+    services = wiring.api()
+    agent = agents.read_agent(known_id(agent_id, "agent"), account_id=account_id(), agents=services.agents)
+    return services.executions.page_of_agent(
         agent.agent_id,
-        batches=world.batches.of_agent(agent.agent_id),
+        batches=services.batches.of_agent(agent.agent_id),
         page_number=page_number,
         page_size=page_size,
         status=status,

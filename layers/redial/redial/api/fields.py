@@ -29,7 +29,7 @@ WEBHOOK_URL_SCHEMA: dict[str, Any] = {
     "pattern": r"^https?://[^\s\x00-\x20\x7f-\x9f\\]+$",
     "examples": ["https://hooks.example.com/redial"],
 }
-"""For the documentation; `ApiWorld.check_webhook` decides. http is possible on one machine only."""
+"""For the documentation; `ApiServices.check_webhook` decides. http is possible on one machine only."""
 
 
 def read_json_object(text: str) -> dict[str, Any]:

@@ -108,12 +108,12 @@ class BatchReplayStarted(TypedDict):
     ),
 )
 def get_undelivered() -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     found = replay.list_undelivered(
         account_id(),
-        executions=world.executions,
-        batches=world.batches,
-        undelivered=world.undelivered,
+        executions=services.executions,
+        batches=services.batches,
+        undelivered=services.undelivered,
         most=MOST_UNDELIVERED + 1,
     )
     shown = [undelivered_json(one) for one in found[:MOST_UNDELIVERED]]
@@ -128,13 +128,13 @@ def get_undelivered() -> Response[Any]:
     responses=answers(200, "Queued, ahead of all newer events.", ReplayStarted, 404),
 )
 def post_replay(execution_id: str) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     execution_id = known_id(execution_id, "execution")
     sequences = replay.replay_webhooks(
         execution_id,
         account_id=account_id(),
-        executions=world.executions,
-        functions=world.functions,
+        executions=services.executions,
+        invoker=services.invoker,
         now=system.now(),
     )
     return answer(ReplayStarted(execution_id=execution_id, replayed=list(sequences)))
@@ -148,9 +148,9 @@ def post_replay(execution_id: str) -> Response[Any]:
     responses=answers(200, "Queued, ahead of all newer events.", BatchReplayStarted, 404),
 )
 def post_batch_replay(batch_id: str) -> Response[Any]:
-    world = wiring.api()
+    services = wiring.api()
     batch_id = known_batch_id(batch_id)
     sequences = replay.replay_batch_webhooks(
-        batch_id, account_id=account_id(), batches=world.batches, functions=world.functions, now=system.now()
+        batch_id, account_id=account_id(), batches=services.batches, invoker=services.invoker, now=system.now()
     )
     return answer(BatchReplayStarted(batch_id=batch_id, replayed=list(sequences)))

@@ -106,8 +106,8 @@ class Batch:
     `start_at`: when it is to start (None: nobody has said so yet), `timer` the number of that timer.
     `calls_per_second`: at most so many calls are started in a second. `first_dials_first`: waiting first dials go
     before due retries. `ingested`: every row of the file has been read. `valid` and `total` count rows read so far,
-    `done_row` is the last contact that is certainly stored. `checked_row`: no contact up to it was left behind;
-    `seen_row`: the last whose turn had come when that was looked at, at `checked_at`. `cleared_row`: stopping or
+    `stored_to` is the last contact that is certainly stored. `audit_from`: no contact up to it was left behind;
+    `audited_to`: the last whose turn had come when that was looked at, at `checked_at`. `cleared_row`: stopping or
     deleting has got so far; `cleared`: to the end. `worker` may work alone until `worker_until`. `results_at`: when the
     results file was written. `recount`: how its counts compare with its contacts. `expires_at`: nothing is left of it
     but this tombstone, which is removed then. `newer`: see `Execution`.
@@ -130,9 +130,9 @@ class Batch:
     ingested: bool = False
     total: int = 0
     valid: int = 0
-    done_row: int = 0
-    checked_row: int = 0
-    seen_row: int = 0
+    stored_to: int = 0
+    audit_from: int = 0
+    audited_to: int = 0
     checked_at: datetime | None = None
     cleared_row: int = 0
     cleared: bool = False
@@ -219,13 +219,13 @@ class Batch:
         asked = replace(self, start_at=at, timer=self.version + 1, bypass_call_guardrails=bypass_call_guardrails)
         return asked._with(BatchStatus.SCHEDULED, now)
 
-    def progressed(self, total: int, valid: int, done_row: int) -> "Batch":
-        """So many rows have been read, and contacts up to `done_row` are stored."""
-        return replace(self, total=total, valid=valid, done_row=done_row)
+    def progressed(self, total: int, valid: int, stored_to: int) -> "Batch":
+        """So many rows have been read, and contacts up to `stored_to` are stored."""
+        return replace(self, total=total, valid=valid, stored_to=stored_to)
 
     def processed(self, total: int, valid: int, now: datetime) -> "Batch":
         """The whole file has been read and stored."""
-        read = replace(self, total=total, valid=valid, done_row=valid, ingested=True)
+        read = replace(self, total=total, valid=valid, stored_to=valid, ingested=True)
         return read._with(BatchStatus.PROCESSED, now) if self.status is BatchStatus.CREATED else read
 
     def fail(self, reason: str, now: datetime) -> "Batch":
@@ -318,9 +318,9 @@ class Batch:
             return ()
         return pending_events(self.delivery, self.last_sequence)
 
-    def lease_delivery(self, lease: str, now: datetime) -> "Batch":
-        """Make `lease` the one that may send now; the same batch where there is nothing to send, or another may."""
-        leased = self.delivery.leased(lease, now) if self.pending() else None
+    def lease_delivery(self, lease_id: str, now: datetime) -> "Batch":
+        """Make `lease_id` the one that may send now; the same batch where there is nothing to send, or another may."""
+        leased = self.delivery.leased(lease_id, now) if self.pending() else None
         return self if leased is None else replace(self, delivery=leased)
 
     def with_due(self, now: datetime) -> "Batch":

@@ -49,7 +49,7 @@ class CircuitState(StrEnum):
 
     CLOSED = "closed"
     OPEN = "open"
-    RESUMING = "resuming"
+    RAMPING = "resuming"
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,17 @@ class Circuit:
     def state(self) -> CircuitState:
         if self.opened_at is None:
             return CircuitState.CLOSED
-        return CircuitState.OPEN if self.resumed_at is None else CircuitState.RESUMING
+        return CircuitState.OPEN if self.resumed_at is None else CircuitState.RAMPING
 
     @property
-    def is_quiet(self) -> bool:
+    def is_healthy(self) -> bool:
         """Closed, and nothing speaks against the carrier."""
         return self.opened_at is None and not self.failures
 
     # ---- before a dial ------------------------------------------------------------------------------------------
 
-    def let_through(self, now: datetime) -> "Circuit | None":
-        """The circuit with one more dial let through; None: not before `closed_until`.
+    def admit(self, now: datetime) -> "Circuit | None":
+        """The circuit with one more dial let through; None: not before `retry_at`.
 
         The same object where the dial need not be counted; else whoever stores the new one first may dial.
         """
@@ -107,7 +107,7 @@ class Circuit:
             return None
         return replace(self, resumed=self.resumed + 1)
 
-    def closed_until(self, now: datetime) -> datetime:
+    def retry_at(self, now: datetime) -> datetime:
         """When somebody who was not let through may ask again."""
         if self.state is CircuitState.OPEN:
             assert self.next_try_at is not None
@@ -116,7 +116,7 @@ class Circuit:
 
     # ---- after it -----------------------------------------------------------------------------------------------
 
-    def told(self, result: DialResult, probing: bool, now: datetime) -> "Circuit":
+    def record(self, result: DialResult, probing: bool, now: datetime) -> "Circuit":
         """What the answer to a dial, or to a check, says of the carrier; `probing`: it was an open circuit's."""
         works = carrier_works(result)
         if works is None:
@@ -139,7 +139,7 @@ class Circuit:
         failures = 1 if forgotten else self.failures + 1
         since = now if forgotten or self.failing_since is None else self.failing_since
         failing = replace(self, failures=failures, failing_since=since, failed_at=now, reason=reason)
-        if self.state is CircuitState.RESUMING:
+        if self.state is CircuitState.RAMPING:
             again = failures >= FAILURES_TO_OPEN_AGAIN
             return failing._opened(now, self.probes + 1, reason, waits) if again else failing
         return failing._opened(now, 0, reason, waits) if failures >= FAILURES_TO_OPEN else failing

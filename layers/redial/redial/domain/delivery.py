@@ -26,7 +26,7 @@ GONE = 410
 
 
 @dataclass(frozen=True)
-class Tried:
+class DeliveryAttempt:
     """What is known of one event's delivery: its last HTTP status (None: no answer, see `error`), how many tries."""
 
     sequence: int
@@ -42,7 +42,7 @@ class Delivery:
 
     Events are settled (accepted, or given up) strictly in order, so one number says it: `settled`. `replaying` are
     given-up ones that are to be sent again, before all others. `tries` and `next_try_at` belong to the event in front.
-    `lease` names the one invocation that may send until `lease_until`. `undelivered` are the sequences given up.
+    `lease_id` names the one invocation that may send until `lease_until`. `undelivered` are the sequences given up.
     `newer`: see `Execution`.
     """
 
@@ -50,21 +50,26 @@ class Delivery:
     replaying: tuple[int, ...] = ()
     tries: int = 0
     next_try_at: datetime | None = None
-    lease: str | None = None
+    lease_id: str | None = None
     lease_until: datetime | None = None
     undelivered: tuple[int, ...] = ()
-    log: tuple[Tried, ...] = ()
+    log: tuple[DeliveryAttempt, ...] = ()
     newer: Mapping[str, Any] | None = None
 
-    def may_send(self, lease: str | None, now: datetime) -> bool:
-        """Whether `lease` may send the event in front: nobody else is at it, and it is not waiting for its next try."""
-        if self.lease is not None and self.lease != lease and self.lease_until is not None and self.lease_until > now:
+    def may_send(self, lease_id: str | None, now: datetime) -> bool:
+        """Whether `lease_id` may send the first pending event: no other lease is live, and no back-off runs."""
+        if (
+            self.lease_id is not None
+            and self.lease_id != lease_id
+            and self.lease_until is not None
+            and self.lease_until > now
+        ):
             return False
         return self.next_try_at is None or self.next_try_at <= now
 
-    def leased(self, lease: str, now: datetime) -> "Delivery | None":
-        """`lease` may send from now on; None where it may not."""
-        return replace(self, lease=lease, lease_until=now + LEASE) if self.may_send(lease, now) else None
+    def leased(self, lease_id: str, now: datetime) -> "Delivery | None":
+        """With `lease_id` as the live lease; None where it may not send."""
+        return replace(self, lease_id=lease_id, lease_until=now + LEASE) if self.may_send(lease_id, now) else None
 
     def due(self, since: datetime, now: datetime) -> datetime:
         """When somebody must look, where events are pending and the last of them happened at `since`."""
@@ -74,9 +79,9 @@ class Delivery:
 
     def release(self) -> "Delivery":
         """Nobody is sending any more."""
-        return replace(self, lease=None, lease_until=None)
+        return replace(self, lease_id=None, lease_until=None)
 
-    def accepted(self, tried: Tried) -> "Delivery":
+    def accepted(self, tried: DeliveryAttempt) -> "Delivery":
         """The event in front was taken by the endpoint. What is settled already stays so."""
         return self if self._is_settled(tried) else self._settle(tried)
 
@@ -86,7 +91,7 @@ class Delivery:
         settled = max(self.settled, sequence)
         return replace(self, settled=settled, replaying=(), undelivered=given_up, tries=0, next_try_at=None)
 
-    def failed(self, tried: Tried, retry_after: timedelta, jitter: float) -> "Delivery":
+    def failed(self, tried: DeliveryAttempt, retry_after: timedelta, jitter: float) -> "Delivery":
         """The event in front was not taken: wait for its next try, or give it up.
 
         `retry_after` is what the endpoint asked for (zero: nothing); the wait is never shorter. `jitter` in [0, 1)
@@ -106,11 +111,11 @@ class Delivery:
         again = tuple(sorted({*self.replaying, *self.undelivered}))
         return replace(self, replaying=again, undelivered=(), tries=0, next_try_at=None)
 
-    def _is_settled(self, tried: Tried) -> bool:
-        """Told a second time: the same write sent twice, or another invocation under the same lease."""
+    def _is_settled(self, tried: DeliveryAttempt) -> bool:
+        """Subject a second time: the same write sent twice, or another invocation under the same lease."""
         return tried.sequence <= self.settled and tried.sequence not in self.replaying
 
-    def _settle(self, tried: Tried) -> "Delivery":
+    def _settle(self, tried: DeliveryAttempt) -> "Delivery":
         if tried.sequence in self.replaying:
             again = tuple(sequence for sequence in self.replaying if sequence != tried.sequence)
             settled = replace(self, replaying=again)
@@ -118,7 +123,7 @@ class Delivery:
             settled = replace(self, settled=tried.sequence)
         return replace(settled, tries=0, next_try_at=None, log=self._logged(tried))
 
-    def _logged(self, tried: Tried) -> tuple[Tried, ...]:
+    def _logged(self, tried: DeliveryAttempt) -> tuple[DeliveryAttempt, ...]:
         return (*(entry for entry in self.log if entry.sequence != tried.sequence), tried)
 
 

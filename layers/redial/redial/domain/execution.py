@@ -56,7 +56,7 @@ HOLDS_APART = timedelta(hours=1)
 the call waiting in between, and `LATEST_START` is measured anew."""
 
 
-class Note(StrEnum):
+class Marker(StrEnum):
     """Changes that are no status: they have no webhook."""
 
     CLAIMED = "claimed"
@@ -74,13 +74,13 @@ class Change:
     `until`: when the timer of a scheduled, rescheduled or deferred call fires. `timer`: that timer's number.
     `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated;
     `since`: when the first of them was made (None: `at`).
-    `ended`: on a final status, why no attempt follows; None where a retry does. `token`: who claimed. `room`: a batch's
+    `ended`: on a final status, why no attempt follows; None where a retry does. `claim_id`: who claimed. `delayed`: a
     contact that waits in its batch's room. `lost`: on a final status, the call was given up without word from the
     carrier. A `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call.
     `newer`: see `Execution`.
     """
 
-    kind: Status | Note
+    kind: Status | Marker
     at: datetime
     attempt: int
     until: datetime | None = None
@@ -96,8 +96,8 @@ class Change:
     ring_seconds: int | None = None
     hangup_by: str | None = None
     ended: str | None = None
-    token: str | None = None
-    room: bool | None = None
+    claim_id: str | None = None
+    delayed: bool | None = None
     lost: bool | None = None
     since: datetime | None = None
     newer: Mapping[str, Any] | None = None
@@ -155,7 +155,7 @@ class State:
     scheduled_at: datetime | None = None
     rescheduled_at: datetime | None = None
     ended: str | None = None
-    in_room: bool = False
+    is_delayed: bool = False
 
     def copy(self) -> "State":
         return replace(self, attempts=[replace(one) for one in self.attempts], history=list(self.history))
@@ -186,7 +186,7 @@ class State:
         """For a call whose timer was to start it: `LATEST_START` has passed since. One that is queued was not late."""
         return (
             self.queued_at is None
-            and not self.in_room
+            and not self.is_delayed
             and self.timer is not None
             and now > self.timer[1] + LATEST_START
         )
@@ -256,13 +256,13 @@ class Execution:
         for change in changes:
             if change.lost:
                 before_loss = state.copy()
-            elif change.kind is Note.FOUND:
+            elif change.kind is Marker.FOUND:
                 state = replace(before_loss.copy(), sequence=state.sequence)
             _apply(state, change)
         return state
 
     @property
-    def is_untouched(self) -> bool:
+    def is_not_started(self) -> bool:
         """A contact of a batch that nothing has happened to: its batch's cursor stands for it."""
         return self.batch_id is not None and len(self.changes) == 1 and self.state.status is Status.QUEUED
 
@@ -282,20 +282,20 @@ class Execution:
             return self._with(Change(Status.QUEUED, now, 1))
         return self._with(Change(Status.SCHEDULED, now, 1, until=scheduled_at, timer=self.version + 1))
 
-    def queue(self, now: datetime, reason: str, room: bool = False) -> "Execution":
+    def queue(self, now: datetime, reason: str, delayed: bool = False) -> "Execution":
         """Due, but it must wait (for a line, for the carrier, in its batch's `room`). Already queued: no new event."""
         if self.state.status is Status.QUEUED:
             last = self.changes[-1]
-            if last.kind is not Status.QUEUED or (last.room or False) == room or self.is_untouched:
+            if last.kind is not Status.QUEUED or (last.delayed or False) == delayed or self.is_not_started:
                 return self
-            return replace(self, changes=(*self.changes[:-1], replace(last, room=room or None)))
-        return self._with(Change(Status.QUEUED, now, self.state.attempt.number, reason=reason, room=room or None))
+            return replace(self, changes=(*self.changes[:-1], replace(last, delayed=delayed or None)))
+        return self._with(Change(Status.QUEUED, now, self.state.attempt.number, reason=reason, delayed=delayed or None))
 
     def move(self, now: datetime, until: datetime, reason: str) -> "Execution":
-        """Moved by the calling window to `until`; uses up no retry. A batch's contact waits in its batch's room."""
-        number, room = self.state.attempt.number, None if self.batch_id is None else True
+        """Defer to `until`, when the calling window opens. Uses no retry. A contact waits in the delayed set."""
+        number, delayed = self.state.attempt.number, None if self.batch_id is None else True
         return self._with(
-            Change(Status.RESCHEDULED, now, number, until=until, timer=self.version + 1, reason=reason, room=room)
+            Change(Status.RESCHEDULED, now, number, until=until, timer=self.version + 1, reason=reason, delayed=delayed)
         )
 
     def stop(self, now: datetime, reason: str) -> "Execution":
@@ -308,14 +308,14 @@ class Execution:
         """End a waiting call that could not be placed in time."""
         return self._with(Change(Status.ERROR, now, self.state.attempt.number, reason=reason, ended=reason))
 
-    def claim(self, now: datetime, from_number: str, line: int, token: str) -> "Execution":
+    def claim(self, now: datetime, from_number: str, line: int, claim_id: str) -> "Execution":
         """This attempt is being dialled, by whoever saves this first.
 
-        `token` is that invocation's own: no two claims are alike, so that the store can tell a claim that was written,
+        `claim_id` is that invocation's own: no two claims are alike, so the store can tell a claim that was written,
         but whose answer was lost, from somebody else's.
         """
         number = self.state.attempt.number
-        return self._with(Change(Note.CLAIMED, now, number, from_number=from_number, line=line, token=token))
+        return self._with(Change(Marker.CLAIMED, now, number, from_number=from_number, line=line, claim_id=claim_id))
 
     # ---- what the carrier says ------------------------------------------------------------------------------------
 
@@ -334,7 +334,7 @@ class Execution:
             case Unknown(reason):
                 if not self.state.is_dialling or self.state.unknown:
                     return self
-                return self._with(Change(Note.UNKNOWN, now, attempt, reason=reason))
+                return self._with(Change(Marker.UNKNOWN, now, attempt, reason=reason))
             case NotPlaced(reason, retry_after_seconds):
                 state = self.state
                 if not state.is_dialling or state.unknown:
@@ -355,12 +355,12 @@ class Execution:
         made `LATEST_START` ago, the attempt ends as `error`.
         """
         changes = self.changes
-        if changes[-1].kind is Note.CLAIMED:
+        if changes[-1].kind is Marker.CLAIMED:
             changes = changes[:-1]
         at = max(now, self.changes[-1].at + MILLISECOND)
         number, count, since, newer = self.state.attempt.number, 1, None, None
         last = changes[-1]
-        if last.kind is Note.DEFERRED:
+        if last.kind is Marker.DEFERRED:
             assert last.until is not None
             newer = last.newer
             if now - last.until < HOLDS_APART:
@@ -372,7 +372,7 @@ class Execution:
             changes = changes[:-1]
         queued = replace(self, changes=changes).queue(at, reason)
         note = Change(
-            Note.DEFERRED, at, number, until, self.version + 1, line, count, reason=reason, since=since, newer=newer
+            Marker.DEFERRED, at, number, until, self.version + 1, line, count, reason=reason, since=since, newer=newer
         )
         return queued._with(note)
 
@@ -391,11 +391,11 @@ class Execution:
         if not spoken_of.lost:
             return self._moved_by(attempt, report, now)
         if self.state.is_waiting and attempt == self.state.attempt.number - 1:
-            found = self._with(Change(Note.FOUND, now, attempt, call_id=report.call_id))
+            found = self._with(Change(Marker.FOUND, now, attempt, call_id=report.call_id))
             moved = found._moved_by(attempt, report, now)
             return self if moved is found else moved
         if (self.state.is_final or self.state.is_live) and rank(report.status) > rank(spoken_of.late or Status.QUEUED):
-            return self._with(Change(Note.LATE, now, attempt, call_id=report.call_id, reason=str(report.status)))
+            return self._with(Change(Marker.LATE, now, attempt, call_id=report.call_id, reason=str(report.status)))
         return self
 
     def _moved_by(self, attempt: int, report: CallReport, now: datetime) -> "Execution":
@@ -408,7 +408,7 @@ class Execution:
         if state.is_dialling:
             result = result._with(Change(Status.INITIATED, now, attempt, call_id=report.call_id))
         if report.voicemail is not None and report.voicemail != current.voicemail and report.outcome is None:
-            result = result._with(Change(Note.DETECTED, now, attempt, voicemail=report.voicemail))
+            result = result._with(Change(Marker.DETECTED, now, attempt, voicemail=report.voicemail))
         if rank(report.status) <= rank(result.state.status):
             return result
         if report.outcome is None:
@@ -419,7 +419,7 @@ class Execution:
             outcome = replace(outcome, voicemail=known)
         return result._end_attempt(outcome, now)
 
-    def lost(self, now: datetime, reason: str) -> "Execution":
+    def mark_lost(self, now: datetime, reason: str) -> "Execution":
         """The attempt's call was never found, or the carrier no longer knows it: it ends as `error`."""
         return self._end_attempt(Outcome(Status.ERROR, reason=reason), now, lost=True)
 
@@ -465,10 +465,10 @@ class Execution:
         """The sequence of the newest event."""
         return self.state.sequence
 
-    def lease_delivery(self, lease: str, now: datetime) -> "Execution":
-        """Make `lease` the one that may send now; the same execution when there is nothing to send, another lease is
+    def lease_delivery(self, lease_id: str, now: datetime) -> "Execution":
+        """Make `lease_id` the one that may send now; the same execution when there is nothing to send, another lease is
         live, or the event in front waits for its next try."""
-        leased = self.delivery.leased(lease, now) if self.pending() else None
+        leased = self.delivery.leased(lease_id, now) if self.pending() else None
         return self if leased is None else replace(self, delivery=leased)
 
     # ---- when somebody must look ----------------------------------------------------------------------------------
@@ -492,9 +492,9 @@ class Execution:
             wanted.append(now + min(max(RINGING_CHECK, now - state.updated_at), CALL_CHECK))
         elif state.is_live:
             wanted.append(now + CALL_CHECK)
-        elif self.is_untouched:
+        elif self.is_not_started:
             return None  # its batch's cursor stands for it, and its first event is sent when its turn comes
-        elif state.is_waiting and not state.in_room:
+        elif state.is_waiting and not state.is_delayed:
             if state.timer is None:
                 wanted.append(now + self._queue_check(now))
             else:
@@ -528,7 +528,7 @@ class Execution:
         that moving them between two partitions of the index would be paid for nothing.
         """
         state = self.state
-        if not state.is_waiting or state.timer is not None or state.in_room or self.pending():
+        if not state.is_waiting or state.timer is not None or state.is_delayed or self.pending():
             return False
         if self.due_at is None or state.queued_at is None:
             return False
@@ -538,7 +538,7 @@ class Execution:
 def _apply(state: State, change: Change) -> None:
     """Fold one change into `state`."""
     state.updated_at = change.at
-    if change.kind is Note.LATE:
+    if change.kind is Marker.LATE:
         assert change.reason is not None
         state.attempts[change.attempt - 1].late = Status(change.reason)
         return
@@ -546,21 +546,21 @@ def _apply(state: State, change: Change) -> None:
         state.attempts.append(Attempt(change.attempt, Status.QUEUED, change.until or change.at))
         state.deferrals = 0
     attempt = state.attempt
-    state.in_room = change.room or False
-    if change.kind is Note.CLAIMED:
+    state.is_delayed = change.delayed or False
+    if change.kind is Marker.CLAIMED:
         attempt.dialed_at = change.at
         attempt.from_number = change.from_number
         attempt.line = change.line
         state.claimed_at, state.unknown, state.timer = change.at, False, None
-    elif change.kind is Note.UNKNOWN:
+    elif change.kind is Marker.UNKNOWN:
         state.unknown = True
-    elif change.kind is Note.DEFERRED:
+    elif change.kind is Marker.DEFERRED:
         assert change.until is not None and change.timer is not None
         attempt.line = change.line
         state.claimed_at, state.timer = None, (change.timer, change.until)
         state.deferrals = change.count
         attempt.dialed_at = None
-    elif change.kind is Note.DETECTED:
+    elif change.kind is Marker.DETECTED:
         attempt.voicemail = change.voicemail
     elif isinstance(change.kind, Status):
         _apply_event(state, attempt, change, change.kind)

@@ -9,14 +9,14 @@ from redial.domain.status import FINAL, Status
 class Outcome:
     """How an attempt ended.
 
-    `status` is a final status. `for_good`: dialling again can never succeed (the number does not exist, is
+    `status` is a final status. `permanent`: dialling again can never succeed (the number does not exist, is
     blocked). `voicemail`: a machine answered (None: nobody looked). `reason` and `code` are the carrier's:
     words for people, and its SIP or error code. `duration_seconds` counts the conversation, `ring_seconds` the ringing.
     `hangup_by`: "callee", "caller" or "carrier" where it is known.
     """
 
     status: Status
-    for_good: bool = False
+    permanent: bool = False
     voicemail: bool | None = None
     reason: str | None = None
     code: str | None = None

@@ -78,7 +78,7 @@ def decide(config: RetryConfig | None, attempts: Sequence[object], outcome: Outc
     voicemail = outcome.status is Status.COMPLETED and outcome.voicemail is True
     if outcome.status is Status.COMPLETED and not voicemail:
         return GiveUp("answered")
-    if outcome.for_good:
+    if outcome.permanent:
         return GiveUp(outcome.reason or "the carrier refused the number for good")
     if config is None or not config.enabled:
         return GiveUp("voicemail" if voicemail else "retries are not enabled")

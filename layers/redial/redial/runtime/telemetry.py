@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from redial.domain.execution import Attempt, Execution, Note
+from redial.domain.execution import Attempt, Execution, Marker
 from redial.domain.outcome import Accepted, NotPlaced, Refused, Unknown
 from redial.domain.repair import BatchRepair, Repair
 from redial.domain.retry import MAX_RETRIES
@@ -25,9 +25,9 @@ from redial.domain.status import FINAL, RETRYABLE, Status
 from redial.runtime.tracing import annotate
 
 if TYPE_CHECKING:
-    from redial.usecases.deliver_events import Delivered
-    from redial.usecases.dial_attempt import Dialled
-    from redial.usecases.sweep import Swept
+    from redial.usecases.deliver_events import DeliveryReport
+    from redial.usecases.dial_attempt import DialReport
+    from redial.usecases.sweep import SweepReport
 
 warnings.filterwarnings("ignore", message="No application metrics to publish")  # a duplicate event counts nothing
 
@@ -132,7 +132,7 @@ def _add(name: str, value: float = 1, word: str | None = None) -> None:
     line.flush_metrics()
 
 
-def dialled(done: "Dialled") -> None:
+def dialled(done: "DialReport") -> None:
     """What one invocation of dial came to."""
     before, after, result = done.before, done.execution, done.result
     if done.opened:
@@ -157,7 +157,7 @@ def _waited(found: Execution, after: Execution, placed: bool) -> None:
     the carrier could not place before: they wait for something else.
     """
     state = found.state
-    if found.is_untouched or state.in_room or state.deferrals or len(after.changes) <= len(found.changes):
+    if found.is_not_started or state.is_delayed or state.deferrals or len(after.changes) <= len(found.changes):
         return
     acted_at = after.changes[len(found.changes)].at
     if state.timer is not None and state.attempt.number > 1:
@@ -183,7 +183,7 @@ def changed(before: Execution, after: Execution) -> None:
                 _add("AttemptAnswered", word=str(attempt.number))
         if status is Status.SCHEDULED and change.attempt > 1:
             _add("RetryScheduled", word=_outcome(after.state.attempts[change.attempt - 2]))
-    late = sum(change.kind in (Note.FOUND, Note.LATE) for change in after.changes[len(before.changes) :])
+    late = sum(change.kind in (Marker.FOUND, Marker.LATE) for change in after.changes[len(before.changes) :])
     if late:
         _add("LateReport", late)
     state, config = after.state, after.retry_config
@@ -197,7 +197,7 @@ def _outcome(attempt: Attempt) -> str:
     return VOICEMAIL if attempt.status is Status.COMPLETED and attempt.voicemail else str(attempt.status)
 
 
-def delivered(done: "Delivered") -> None:
+def delivered(done: "DeliveryReport") -> None:
     """What came of sending events."""
     for name, value in (
         ("WebhookAccepted", done.accepted),
@@ -210,7 +210,7 @@ def delivered(done: "Delivered") -> None:
         _add("WebhookLatency", seconds * 1000)
 
 
-def swept(done: "Swept") -> None:
+def swept(done: "SweepReport") -> None:
     """What one invocation of the sweeper did, and what the minute's run counted."""
     for repair, times in done.repairs.items():
         _add("SweeperRepair", times, word=repair)

@@ -14,7 +14,7 @@ from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
-from redial.adapters.lambda_functions import LambdaFunctions
+from redial.adapters.lambda_invoker import LambdaInvoker
 from redial.runtime import system
 from redial.runtime.settings import (
     ApiSettings,
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from redial.adapters.secrets import TwilioCredentialsStore
     from redial.domain.batch import Batch
     from redial.domain.execution import Execution
-    from redial.usecases.carry_on_batch import Worker
     from redial.usecases.deliver_events import Deliverer
     from redial.usecases.dial_attempt import Dialler
+    from redial.usecases.run_batch import Worker
     from redial.usecases.sweep import Sweeper
 
 _CLIENT_CONFIG = Config(
@@ -89,8 +89,8 @@ def _timers(
 
 def _functions(
     settings: ApiSettings | BatchSettings | CarrierCallbackSettings | DialSettings | SweepSettings,
-) -> LambdaFunctions:
-    return LambdaFunctions(
+) -> LambdaInvoker:
+    return LambdaInvoker(
         _client("lambda"),
         deliver_function=settings.deliver_function,
         dial_function=settings.dial_function,
@@ -126,7 +126,7 @@ def _contacts() -> "CsvContacts":
     return CsvContacts()
 
 
-class ApiWorld(NamedTuple):
+class ApiServices(NamedTuple):
     """What the api function's use cases reach. `allow_local`: URLs may lead to this machine, without encryption.
     `check_webhook` raises `InvalidInput` for a URL that no webhook may have."""
 
@@ -143,11 +143,11 @@ class ApiWorld(NamedTuple):
     files: "Callable[[], S3Files]"
     contacts: "Callable[[], CsvContacts]"
     timers: SchedulerTimers
-    functions: LambdaFunctions
+    invoker: LambdaInvoker
 
 
 @cache
-def api() -> ApiWorld:
+def api() -> ApiServices:
     """The api function's world."""
     from redial.adapters import address_guard
     from redial.adapters.dynamodb.accounts import DynamoAccounts
@@ -159,7 +159,7 @@ def api() -> ApiWorld:
     executions, agents, lines = _store(settings.table_name)
     client = _client("dynamodb")
     allow_local = settings.allow_local_webhooks == "true"
-    return ApiWorld(
+    return ApiServices(
         allow_local,
         lambda url: address_guard.check(url, allow_local=allow_local),
         executions,
@@ -177,7 +177,7 @@ def api() -> ApiWorld:
     )
 
 
-class CarrierCallbackWorld(NamedTuple):
+class CarrierCallbackServices(NamedTuple):
     """What the carrier_callback function reaches."""
 
     settings: CarrierCallbackSettings
@@ -186,16 +186,16 @@ class CarrierCallbackWorld(NamedTuple):
     batches: "DynamoBatches"
     lines: DynamoLines
     timers: SchedulerTimers
-    functions: LambdaFunctions
+    invoker: LambdaInvoker
     credentials: "TwilioCredentialsStore"
 
 
 @cache
-def carrier_callback() -> CarrierCallbackWorld:
+def carrier_callback() -> CarrierCallbackServices:
     """The carrier_callback function's world; no HTTP client in it."""
     settings = read(CarrierCallbackSettings)
     executions, agents, lines = _store(settings.table_name)
-    return CarrierCallbackWorld(
+    return CarrierCallbackServices(
         settings,
         executions,
         agents,
@@ -207,7 +207,7 @@ def carrier_callback() -> CarrierCallbackWorld:
     )
 
 
-class DeliverWorld(NamedTuple):
+class DeliverServices(NamedTuple):
     """What the deliver function reaches."""
 
     executions: "Deliverer[Execution]"
@@ -215,14 +215,14 @@ class DeliverWorld(NamedTuple):
 
 
 @cache
-def deliver() -> DeliverWorld:
+def deliver() -> DeliverServices:
     """The deliver function's world."""
     from redial.usecases.deliver_events import Deliverer
     from redial.wire import batch_json
 
     settings = read(DeliverSettings)
     executions, agents, _ = _store(settings.table_name)
-    return DeliverWorld(
+    return DeliverServices(
         _deliverer(settings, executions, agents),
         Deliverer(
             store=_batches(settings.table_name),
@@ -240,7 +240,7 @@ def _deliverer(
     from redial.wire import execution_json
 
     def endpoint(execution: "Execution") -> str | None:
-        agent = agents.recent(execution.account_id, execution.agent_id)
+        agent = agents.cached(execution.account_id, execution.agent_id)
         if agent is None or agent.webhook_url is None:  # it may have been given one since
             agent = agents.get(execution.account_id, execution.agent_id)
         return None if agent is None else agent.webhook_url
@@ -265,7 +265,7 @@ def _telling(settings: DeliverSettings | DialSettings) -> dict[str, Any]:
     }
 
 
-class DialWorld(NamedTuple):
+class DialServices(NamedTuple):
     """What the dial function reaches."""
 
     dialler: "Dialler"
@@ -273,7 +273,7 @@ class DialWorld(NamedTuple):
 
 
 @cache
-def dial() -> DialWorld:
+def dial() -> DialServices:
     """The dial function's world."""
     from redial.adapters.carriers import twilio
     from redial.adapters.dynamodb.circuits import DynamoCircuits
@@ -290,7 +290,7 @@ def dial() -> DialWorld:
         batches=_batches(settings.table_name),
         lines=lines,
         timers=_timers(settings),
-        functions=_functions(settings),
+        invoker=_functions(settings),
         circuits=CircuitBreaker(DynamoCircuits(_client("dynamodb"), settings.table_name, system.now), system.now),
         carrier_of=lambda provider: {"twilio": carrier}[provider],
         callback_url=lambda execution_id, attempt: twilio.callback_url(settings.public_url, execution_id, attempt),
@@ -298,7 +298,7 @@ def dial() -> DialWorld:
         sleep=system.sleep,
         random=system.random,
     )
-    return DialWorld(dialler, _deliverer(settings, executions, agents))
+    return DialServices(dialler, _deliverer(settings, executions, agents))
 
 
 @cache
@@ -319,7 +319,7 @@ def sweep() -> "Sweeper":
         batches=_batches(settings.table_name),
         lines=lines,
         timers=_timers(settings),
-        functions=_functions(settings),
+        invoker=_functions(settings),
         leases=DynamoSweepLeases(_client("dynamodb"), settings.table_name),
         carrier_of=lambda provider: {"twilio": carrier}[provider],
         callback_url=lambda execution_id, attempt: twilio.callback_url("", execution_id, attempt),
@@ -333,7 +333,7 @@ def batch() -> "Worker":
     """The batch function's world."""
     from redial.adapters.batch_csv import CsvContacts
     from redial.adapters.files import S3Files
-    from redial.usecases.carry_on_batch import Worker
+    from redial.usecases.run_batch import Worker
 
     settings = read(BatchSettings)
     executions, agents, lines = _store(settings.table_name)
@@ -343,31 +343,31 @@ def batch() -> "Worker":
         agents=agents,
         lines=lines,
         timers=_timers(settings),
-        functions=_functions(settings),
+        invoker=_functions(settings),
         files=S3Files(_client("s3"), settings.files_bucket),
         contacts=CsvContacts(),
         now=system.now,
     )
 
 
-class TallyWorld(NamedTuple):
+class TallyServices(NamedTuple):
     """What the tally function reaches."""
 
     batches: "DynamoBatches"
-    functions: LambdaFunctions
+    invoker: LambdaInvoker
 
 
 @cache
-def tally() -> TallyWorld:
+def tally() -> TallyServices:
     """The tally function's world."""
     settings = read(TallySettings)
-    functions = LambdaFunctions(
+    invoker = LambdaInvoker(
         _client("lambda"), deliver_function=settings.deliver_function, batch_function=settings.batch_function
     )
-    return TallyWorld(_batches(settings.table_name), functions)
+    return TallyServices(_batches(settings.table_name), invoker)
 
 
 def reset() -> None:
     """Forget every world built so far: the next use reads the settings and builds the clients anew."""
-    for world in (_client, _batches, _files, api, batch, carrier_callback, deliver, dial, sweep, tally):
-        world.cache_clear()
+    for services in (_client, _batches, _files, api, batch, carrier_callback, deliver, dial, sweep, tally):
+        services.cache_clear()

@@ -11,9 +11,9 @@ from typing import Any
 
 from redial.domain.agent import Agent
 from redial.domain.errors import Conflict, NotFound
-from redial.ports import Agents, Batches, Executions, Functions, Lines, StaleVersion, Timers
+from redial.ports import Agents, Batches, Executions, Invoker, Lines, StaleVersion, Timers
 from redial.usecases.batches import stop_agent_with_batches
-from redial.usecases.lines import fill_all
+from redial.usecases.lines import dispatch_all
 from redial.usecases.stop import stop_line_holders
 
 _SAVE_TRIES = 10
@@ -51,7 +51,7 @@ def replace_agent(
     account_id: str,
     agents: Agents,
     lines: Lines,
-    functions: Functions,
+    invoker: Invoker,
     configure: Configure,
     now: datetime,
 ) -> Agent:
@@ -63,7 +63,7 @@ def replace_agent(
     def apply(agent: Agent) -> Agent:
         return configure(replace(agent, updated_at=now), body)
 
-    return _save(agent_id, apply, account_id, agents, lines, functions, now)
+    return _save(agent_id, apply, account_id, agents, lines, invoker, now)
 
 
 def patch_agent(
@@ -73,7 +73,7 @@ def patch_agent(
     account_id: str,
     agents: Agents,
     lines: Lines,
-    functions: Functions,
+    invoker: Invoker,
     configure: Configure,
     now: datetime,
 ) -> Agent:
@@ -88,7 +88,7 @@ def patch_agent(
             merged["agent_config"] = agent.config["agent_config"] | patch["agent_config"]
         return configure(replace(agent, updated_at=now), merged)
 
-    return _save(agent_id, apply, account_id, agents, lines, functions, now)
+    return _save(agent_id, apply, account_id, agents, lines, invoker, now)
 
 
 def delete_agent(
@@ -100,7 +100,7 @@ def delete_agent(
     batches: Batches,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
 ) -> None:
     """Stop the agent's waiting calls and mark it deleted; live calls finish and are reported. Raises `NotFound`.
@@ -116,15 +116,15 @@ def delete_agent(
         batches=batches,
         lines=lines,
         timers=timers,
-        functions=functions,
+        invoker=invoker,
         now=now,
     )
 
     def apply(agent: Agent) -> Agent:
         return replace(agent, deleted_at=now, updated_at=now)
 
-    deleted = _save(agent_id, apply, account_id, agents, lines, functions, now)
-    stop_line_holders(deleted, executions, agents, batches, lines, timers, functions, now)
+    deleted = _save(agent_id, apply, account_id, agents, lines, invoker, now)
+    stop_line_holders(deleted, executions, agents, batches, lines, timers, invoker, now)
 
 
 def _save(
@@ -133,7 +133,7 @@ def _save(
     account_id: str,
     agents: Agents,
     lines: Lines,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
 ) -> Agent:
     """Apply a change to the stored agent. If another writer saves first, read the agent again and retry."""
@@ -148,6 +148,6 @@ def _save(
         except StaleVersion:
             continue
         if after.max_concurrent_calls > before.max_concurrent_calls:
-            fill_all(after, lines, functions, now)
+            dispatch_all(after, lines, invoker, now)
         return after
     raise Conflict(f"agent {agent_id} is being changed by others at the same time: try again")

@@ -1,7 +1,7 @@
 """Batches as their owner handles them: created, scheduled, paused, resumed, stopped, deleted, read.
 
 Each is one conditional write to the batch, which decides; what is long (reading a file, stopping a million contacts) is
-done by `carry_on_batch`, invoked without waiting. What is lost on the way the sweeper asks for again.
+done by `run_batch`, invoked without waiting. What is lost on the way the sweeper asks for again.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,16 +19,16 @@ from redial.ports import (
     Batches,
     Executions,
     Files,
-    Functions,
     IdempotencyKeys,
     IdempotentRequest,
+    Invoker,
     Lines,
     StaleVersion,
     Timers,
 )
-from redial.usecases.lines import fill_all
-from redial.usecases.stop import about_to_be_dialled, mark_stopped, stop_calls, stop_waiting
-from redial.usecases.tally import counts_of
+from redial.usecases.count_batches import counts_of
+from redial.usecases.lines import dispatch_all
+from redial.usecases.stop import mark_stopped, stop_calls, stop_waiting, waiting_line_holders
 
 EARLIEST_START = timedelta(minutes=2)
 LATEST_START = timedelta(days=30)
@@ -78,7 +78,7 @@ def create_batch(
     batches: Batches,
     files: Files,
     idempotency: IdempotencyKeys,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
     new_id: Callable[[], str],
 ) -> tuple[Batch, bool]:
@@ -127,9 +127,9 @@ def create_batch(
         if stored is None:
             raise Conflict("the batch was deleted while it was being made; send it again with a new Idempotency-Key")
         return stored, True
-    functions.batch(batch_id)
+    invoker.batch(batch_id)
     if batch.webhook_url is not None:
-        functions.deliver(batch_id, batch.delivery.lease)
+        invoker.deliver(batch_id, batch.delivery.lease_id)
     return batch, False
 
 
@@ -173,7 +173,7 @@ def read_batch(batch_id: str, *, account_id: str, batches: Batches) -> Batch:
 def page_of_batch(batch: Batch, page_number: int, page_size: int, executions: Executions) -> list[Execution]:
     """One page of its contacts, in the order of the file; any page costs the same."""
     first = (page_number - 1) * page_size + 1
-    last = min(page_number * page_size, batch.done_row)
+    last = min(page_number * page_size, batch.stored_to)
     return executions.read([contact_id(batch.id, row) for row in range(first, last + 1)])
 
 
@@ -185,7 +185,7 @@ def schedule_batch(
     account_id: str,
     batches: Batches,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
 ) -> Batch:
     """Start the batch then. Raises `NotFound`, `InvalidInput`, `Conflict` (it is due, running or over)."""
@@ -201,11 +201,11 @@ def schedule_batch(
         except ValueError as error:
             raise Conflict(f"{error}; create another one") from error
 
-    before, after = change_batch(batch_id, apply, account_id, batches, functions, now)
+    before, after = change_batch(batch_id, apply, account_id, batches, invoker, now)
     if before.timer is not None:
         timers.cancel_batch(batch_id, "start", before.timer)
     assert after.timer is not None
-    timers.wake_batch(batch_id, "start", after.timer, scheduled_at, now)
+    timers.schedule_batch_run(batch_id, "start", after.timer, scheduled_at, now)
     return after
 
 
@@ -218,14 +218,14 @@ def stop_batch(
     batches: Batches,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
     reason: str = "stopped by request",
 ) -> Batch:
     """Once this returns, no dial of the batch starts; live calls finish. Raises `NotFound`.
 
     The batch is marked first. Then whoever is about to be dialled, and so holds a line, is stopped one by one: a dial
-    that takes its line later sees the mark. All others are stopped without waiting, by `carry_on_batch`.
+    that takes its line later sees the mark. All others are stopped without waiting, by `run_batch`.
     """
 
     def apply(batch: Batch) -> Batch:
@@ -234,11 +234,11 @@ def stop_batch(
         except ValueError as error:
             raise NotFound(NOT_RUNNING) from error
 
-    before, after = change_batch(batch_id, apply, account_id, batches, functions, now)
+    before, after = change_batch(batch_id, apply, account_id, batches, invoker, now)
     if before.timer is not None:
         timers.cancel_batch(batch_id, "start", before.timer)
-    _call_off(after, executions, agents, lines, timers, functions, now, "batch stopped")
-    functions.batch(batch_id)
+    _call_off(after, executions, agents, lines, timers, invoker, now, "batch stopped")
+    invoker.batch(batch_id)
     return after
 
 
@@ -248,14 +248,14 @@ def _call_off(
     agents: Agents,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
     reason: str,
 ) -> None:
     """Take the batch, which is marked, out of its agent's queue, and stop its contacts that are about to be dialled."""
     lines.leave(batch.agent_id, batch.id)
     for execution in _contacts_about_to_be_dialled(batch, executions, agents, lines):
-        stop_waiting(execution.id, reason, executions, agents, lines, timers, functions, now)
+        stop_waiting(execution.id, reason, executions, agents, lines, timers, invoker, now)
 
 
 def _contacts_about_to_be_dialled(
@@ -265,7 +265,7 @@ def _contacts_about_to_be_dialled(
     agent = agents.get(batch.account_id, batch.agent_id)
     if agent is None:
         return []
-    return [one for one in about_to_be_dialled(agent, executions, lines) if one.batch_id == batch.id]
+    return [one for one in waiting_line_holders(agent, executions, lines) if one.batch_id == batch.id]
 
 
 def pause_batch(
@@ -277,7 +277,7 @@ def pause_batch(
     agents: Agents,
     batches: Batches,
     lines: Lines,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
 ) -> Batch:
     """No dial of the batch starts until it is resumed; waiting contacts keep their place. Raises `NotFound`."""
@@ -287,11 +287,11 @@ def pause_batch(
             raise NotFound(NOT_RUNNING)
         return batch if batch.paused == paused else replace(batch, paused=paused)
 
-    _, after = change_batch(batch_id, apply, account_id, batches, functions, now)
+    _, after = change_batch(batch_id, apply, account_id, batches, invoker, now)
     lines.pause(after.agent_id, batch_id, paused)
     agent = agents.get(account_id, after.agent_id)
     if agent is not None and not paused:
-        functions.batch(batch_id)
+        invoker.batch(batch_id)
     elif paused:
         await_dials(after, executions, agents, lines)
     return after
@@ -315,19 +315,19 @@ def delete_batch(
     batches: Batches,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
 ) -> None:
     """The batch is unknown from now on, and none of its contacts is dialled any more; live calls finish.
 
-    Its contacts' data, pending schedules and files are removed by `carry_on_batch`, those of live calls when they are
+    Its contacts' data, pending schedules and files are removed by `run_batch`, those of live calls when they are
     over. Raises `NotFound`.
     """
-    before, after = change_batch(batch_id, lambda batch: batch.delete(now), account_id, batches, functions, now)
+    before, after = change_batch(batch_id, lambda batch: batch.delete(now), account_id, batches, invoker, now)
     if before.timer is not None:
         timers.cancel_batch(batch_id, "start", before.timer)
-    _call_off(after, executions, agents, lines, timers, functions, now, "batch deleted")
-    functions.batch(batch_id)
+    _call_off(after, executions, agents, lines, timers, invoker, now, "batch deleted")
+    invoker.batch(batch_id)
 
 
 def change_batch(
@@ -335,7 +335,7 @@ def change_batch(
     apply: Callable[[Batch], Batch],
     account_id: str,
     batches: Batches,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
 ) -> tuple[Batch, Batch]:
     """Apply a pure change to the batch as stored, again from a fresh read whenever another writer was quicker; deliver
@@ -345,23 +345,23 @@ def change_batch(
         after = apply(before)
         if after is before:
             return before, before
-        lease = f"b-{before.version}"
+        lease_id = f"b-{before.version}"
         if after.last_sequence > before.last_sequence:
-            after = after.lease_delivery(lease, now)
+            after = after.lease_delivery(lease_id, now)
         try:
             after = batches.save(after.with_due(now))
         except StaleVersion:
             continue
-        if after.delivery.lease == lease:
-            functions.deliver(batch_id, lease)
+        if after.delivery.lease_id == lease_id:
+            invoker.deliver(batch_id, lease_id)
         return before, after
     raise StaleVersion(batch_id)
 
 
-def want_results(batch_id: str, *, account_id: str, batches: Batches, functions: Functions, now: datetime) -> None:
+def want_results(batch_id: str, *, account_id: str, batches: Batches, invoker: Invoker, now: datetime) -> None:
     """Have the results file written, as things stand then. Raises `NotFound`."""
-    change_batch(batch_id, lambda batch: replace(batch, results_wanted=True), account_id, batches, functions, now)
-    functions.batch(batch_id)
+    change_batch(batch_id, lambda batch: replace(batch, results_wanted=True), account_id, batches, invoker, now)
+    invoker.batch(batch_id)
 
 
 def stop_agent_with_batches(
@@ -373,7 +373,7 @@ def stop_agent_with_batches(
     batches: Batches,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
 ) -> tuple[list[str], list[str]]:
     """Stop every waiting call of the agent: the ids of its single calls, and of its batches, whose contacts follow.
@@ -382,8 +382,8 @@ def stop_agent_with_batches(
     long list, or if it dies on the way. Raises `NotFound`.
     """
     agent = mark_stopped(agent_id, account_id=account_id, agents=agents, now=now)
-    stopped_batches = _stop_batches(agent, executions, agents, batches, lines, timers, functions, now)
-    return stop_calls(agent, executions, agents, batches, lines, timers, functions, now), stopped_batches
+    stopped_batches = _stop_batches(agent, executions, agents, batches, lines, timers, invoker, now)
+    return stop_calls(agent, executions, agents, batches, lines, timers, invoker, now), stopped_batches
 
 
 def _stop_batches(
@@ -393,7 +393,7 @@ def _stop_batches(
     batches: Batches,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
 ) -> list[str]:
     """Stop every batch of the agent that runs or will by itself; their ids."""
@@ -408,7 +408,7 @@ def _stop_batches(
                 batches=batches,
                 lines=lines,
                 timers=timers,
-                functions=functions,
+                invoker=invoker,
                 now=now,
                 reason="agent stopped",
             )
@@ -418,8 +418,8 @@ def _stop_batches(
     return stopped
 
 
-def resume_turns(batch: Batch, agents: Agents, lines: Lines, functions: Functions, now: datetime) -> None:
+def dispatch_batch(batch: Batch, agents: Agents, lines: Lines, invoker: Invoker, now: datetime) -> None:
     """Start whoever's turn it is on the free lines of the batch's agent."""
     agent = agents.get(batch.account_id, batch.agent_id)
     if agent is not None:
-        fill_all(agent, lines, functions, now)
+        dispatch_all(agent, lines, invoker, now)

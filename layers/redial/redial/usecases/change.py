@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from redial.domain.execution import Execution
-from redial.ports import Agents, Executions, Functions, Lines, StaleVersion, Timers
-from redial.usecases.lines import pass_on
+from redial.ports import Agents, Executions, Invoker, Lines, StaleVersion, Timers
+from redial.usecases.lines import release_line
 
 _MOST_TRIES = 20
 """Writers of one execution are few (callbacks, dial, deliver, a stop); more losses in a row than this is a defect."""
@@ -30,16 +30,16 @@ def change(
     Returns it before and after (the same object when nothing changed and nothing was written); None when there is no
     such execution. Whatever `apply` raises comes out. Raises `StaleVersion` when it never won.
     """
-    lagging = known is None
+    consistent = known is not None
     for _ in range(_MOST_TRIES):
-        before = known or executions.get(execution_id, lagging=lagging)
+        before = known or executions.get(execution_id, consistent=consistent)
         after = None if before is None else apply(before)
-        if lagging and after is before:
-            lagging = False
+        if not consistent and after is before:
+            consistent = True
             continue
         if before is None or after is None:
             return None
-        known, lagging = None, False
+        known, consistent = None, True
         if after is before:
             return before, before
         try:
@@ -49,31 +49,31 @@ def change(
     raise StaleVersion(execution_id)
 
 
-def follow_up(
+def apply_effects(
     before: Execution,
     after: Execution,
     *,
     agents: Agents,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
-    lease: str | None = None,
+    lease_id: str | None = None,
 ) -> None:
     """What a saved change asks for: its timer, its line handed on, its events delivered.
 
-    `lease` is the delivery lease that the change was saved with, where this caller wants deliver invoked for it.
+    `lease_id` is the delivery lease that the change was saved with, where this caller wants deliver invoked for it.
     """
-    if after.state.timer is not None and after.state.timer != before.state.timer and not after.state.in_room:
+    if after.state.timer is not None and after.state.timer != before.state.timer and not after.state.is_delayed:
         number, at = after.state.timer
-        timers.wake_dial(after.id, after.state.attempt.number, number, at, now)
+        timers.schedule_dial(after.id, after.state.attempt.number, number, at, now)
     ended, goes_on = before.state.attempt, after.state.attempt
     keeps_line = not after.state.is_final and goes_on.number == ended.number and goes_on.line is not None
     if ended.line is not None and not keeps_line:
-        agent = agents.recent(after.account_id, after.agent_id)
-        if agent is not None and not pass_on(agent, ended.line, after.id, ended.number, lines, functions, now):
+        agent = agents.cached(after.account_id, after.agent_id)
+        if agent is not None and not release_line(agent, ended.line, after.id, ended.number, lines, invoker, now):
             agent = agents.get(after.account_id, after.agent_id)  # it may have been given more lines since
             if agent is not None:
-                pass_on(agent, ended.line, after.id, ended.number, lines, functions, now)
-    if lease is not None and after.delivery.lease == lease:
-        functions.deliver(after.id, lease, after)
+                release_line(agent, ended.line, after.id, ended.number, lines, invoker, now)
+    if lease_id is not None and after.delivery.lease_id == lease_id:
+        invoker.deliver(after.id, lease_id, after)

@@ -36,10 +36,10 @@ class CircuitBreaker:
     def admit(self, account_id: str, provider: str, check: Callable[[], str | None]) -> Admission:
         """May this account's next call be placed with that carrier? `check`: what is wrong with the carrier, as far as
         it can tell without placing a call (None: nothing)."""
-        circuit = self.circuits.recent(account_id, provider)
+        circuit = self.circuits.cached(account_id, provider)
         for _ in range(_MOST_TRIES):
             now = self.now()
-            passed = circuit.let_through(now)
+            passed = circuit.admit(now)
             if passed is None:
                 break
             if passed is circuit:
@@ -54,18 +54,18 @@ class CircuitBreaker:
             wrong = check()
             if wrong is None:
                 return Admission(probing=True)
-            self.tell(account_id, provider, NotPlaced(wrong, outage=True), probing=True)
+            self.record(account_id, provider, NotPlaced(wrong, outage=True), probing=True)
             return self._held(self.circuits.get(account_id, provider), wrong)
         return self._held(circuit, circuit.reason)
 
     def _held(self, circuit: Circuit, reason: str | None) -> Admission:
-        return Admission(circuit.closed_until(self.now()), f"the carrier fails for all calls: {reason}")
+        return Admission(circuit.retry_at(self.now()), f"the carrier fails for all calls: {reason}")
 
-    def tell(self, account_id: str, provider: str, result: DialResult, probing: bool) -> bool:
+    def record(self, account_id: str, provider: str, result: DialResult, probing: bool) -> bool:
         """What the carrier answered to a dial that was let through; True where that opened the circuit."""
-        circuit = self.circuits.recent(account_id, provider)
+        circuit = self.circuits.cached(account_id, provider)
         for _ in range(_MOST_TRIES):
-            after = circuit.told(result, probing, self.now())
+            after = circuit.record(result, probing, self.now())
             if after is circuit:
                 return False
             try:

@@ -10,7 +10,7 @@ from redial.domain.errors import Conflict, InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.domain.phone_number import check_e164
 from redial.domain.retry import RetryConfig
-from redial.ports import Agents, Executions, Functions, IdempotencyKeys, IdempotentRequest, Timers
+from redial.ports import Agents, Executions, IdempotencyKeys, IdempotentRequest, Invoker, Timers
 
 EARLIEST = timedelta(minutes=2)
 LATEST = timedelta(days=365)
@@ -48,7 +48,7 @@ def create_call(
     agents: Agents,
     idempotency: IdempotencyKeys,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
     new_id: Callable[[], str],
 ) -> Created:
@@ -92,11 +92,11 @@ def create_call(
             raise Conflict("the call was deleted while it was being made; send it again with a new Idempotency-Key")
         return Created(stored, replayed=True)
     if execution.state.timer is None:
-        functions.dial(execution_id, 1)
+        invoker.dial(execution_id, 1)
     else:
         number, at = execution.state.timer
-        timers.wake_dial(execution_id, 1, number, at, now)
-        functions.deliver(execution_id, execution.delivery.lease)
+        timers.schedule_dial(execution_id, 1, number, at, now)
+        invoker.deliver(execution_id, execution.delivery.lease_id)
     return Created(execution, replayed=False)
 
 

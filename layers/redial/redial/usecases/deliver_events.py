@@ -14,7 +14,7 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from redial.domain.batch import Batch
-from redial.domain.delivery import FIRST_WAIT, GONE, LEASE, Delivery, Tried
+from redial.domain.delivery import FIRST_WAIT, GONE, LEASE, Delivery, DeliveryAttempt
 from redial.domain.execution import Execution
 from redial.ports import (
     Accounts,
@@ -24,7 +24,7 @@ from redial.ports import (
     Webhooks,
 )
 
-Told = TypeVar("Told", Execution, Batch)
+Subject = TypeVar("Subject", Execution, Batch)
 """Whose events are delivered."""
 
 KNOWN_FOR = timedelta(seconds=10)
@@ -38,7 +38,7 @@ LONGEST_RETRY_AFTER = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
-class Delivered:
+class DeliveryReport:
     """What one invocation did: events accepted, events given up, whether one waits for its next try (`failed`), and
     how long the webhook took to answer, in seconds, each time."""
 
@@ -48,53 +48,53 @@ class Delivered:
     seconds: tuple[float, ...] = ()
 
 
-class Store(Protocol[Told]):
+class Store(Protocol[Subject]):
     """Where those stand whose events are delivered."""
 
-    def get(self, subject_id: str, /) -> Told | None: ...
+    def get(self, subject_id: str, /) -> Subject | None: ...
 
-    def save(self, subject: Told, /) -> Told:
+    def save(self, subject: Subject, /) -> Subject:
         """Store it over the version that was read. Raises `StaleVersion`."""
 
 
 @dataclass(frozen=True)
-class Deliverer(Generic[Told]):
+class Deliverer(Generic[Subject]):
     """What delivering needs. `endpoint` says where the events of one go (None: nowhere); `render` gives the body of an
     event: the execution, or the batch, as it was at that sequence."""
 
-    store: Store[Told]
-    endpoint: Callable[[Told], str | None]
+    store: Store[Subject]
+    endpoint: Callable[[Subject], str | None]
     accounts: Accounts
     webhooks: Webhooks
     timers: Timers
-    render: Callable[[Told, int], Mapping[str, object]]
+    render: Callable[[Subject, int], Mapping[str, object]]
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     random: Callable[[], float]
 
     def deliver(
-        self, subject_id: str, lease: str, seconds_left: Callable[[], float], known: Told | None = None
-    ) -> Delivered:
+        self, subject_id: str, lease_id: str, seconds_left: Callable[[], float], known: Subject | None = None
+    ) -> DeliveryReport:
         """Send what is pending, if nobody else is sending and the event in front is due.
 
-        `lease` is this invocation's name, or the one under which it was invoked; `seconds_left` says how long the
+        `lease_id` is this invocation's name, or the one under which it was invoked; `seconds_left` says how long the
         invocation may still run; `known` is it as it was stored with this lease, and it need not be read if that was
         just now.
         """
-        done: Delivered = Delivered()
-        subject = known if known is not None and self._is_fresh(known, lease) else self._lease(subject_id, lease)
+        done: DeliveryReport = DeliveryReport()
+        subject = known if known is not None and self._is_fresh(known, lease_id) else self._lease(subject_id, lease_id)
         while subject is not None and subject.pending():
             url = self.endpoint(subject)
-            account = self.accounts.recent(subject.account_id)
+            account = self.accounts.cached(subject.account_id)
             if url is None or account is None:
-                subject = self._save(subject, lease, partial(Delivery.skipped, sequence=subject.last_sequence))
+                subject = self._save(subject, lease_id, partial(Delivery.skipped, sequence=subject.last_sequence))
                 continue
             seconds: list[float] = []
             tried, answers = self._send(subject, url, account.webhook_secrets, seconds_left, seconds)
             done = replace(done, seconds=(*done.seconds, *seconds))
             given_up = self._given_up(subject, tried, answers)
             jitter = self.random()
-            saved = self._save(subject, lease, partial(_apply, tried=tried, answers=answers, jitter=jitter))
+            saved = self._save(subject, lease_id, partial(_apply, tried=tried, answers=answers, jitter=jitter))
             if saved is None:
                 return done
             done = replace(
@@ -107,27 +107,27 @@ class Deliverer(Generic[Told]):
                 self._set_timer(saved)
                 return replace(done, failed=True)
             if subject.pending() and seconds_left() < SECONDS_FOR_ONE_EVENT:
-                self._save(subject, lease, Delivery.release)
-                self.timers.wake_deliver(saved.id, _timer_number(saved), self.now(), self.now())
+                self._save(subject, lease_id, Delivery.release)
+                self.timers.schedule_delivery(saved.id, _timer_number(saved), self.now(), self.now())
                 return done
         return done
 
-    def _is_fresh(self, known: Told, lease: str) -> bool:
+    def _is_fresh(self, known: Subject, lease_id: str) -> bool:
         until = known.delivery.lease_until
-        return known.delivery.lease == lease and until is not None and until - self.now() >= LEASE - KNOWN_FOR
+        return known.delivery.lease_id == lease_id and until is not None and until - self.now() >= LEASE - KNOWN_FOR
 
-    def _lease(self, subject_id: str, lease: str) -> Told | None:
+    def _lease(self, subject_id: str, lease_id: str) -> Subject | None:
         """It with this lease on it; None when there is nothing to do here."""
         while True:
             subject = self.store.get(subject_id)
             if subject is None:
                 return None
             now = self.now()
-            leased = subject.lease_delivery(lease, now)
+            leased = subject.lease_delivery(lease_id, now)
             if leased is subject:
                 return None
             until = subject.delivery.lease_until
-            if subject.delivery.lease == lease and until is not None and until - now >= _LEASE_NEEDED:
+            if subject.delivery.lease_id == lease_id and until is not None and until - now >= _LEASE_NEEDED:
                 return subject
             try:
                 return self.store.save(leased.with_due(now))
@@ -136,12 +136,12 @@ class Deliverer(Generic[Told]):
 
     def _send(
         self,
-        subject: Told,
+        subject: Subject,
         url: str,
         secrets: tuple[str, ...],
         seconds_left: Callable[[], float],
         seconds: list[float],
-    ) -> tuple[list[Tried], list[DeliveryAnswer]]:
+    ) -> tuple[list[DeliveryAttempt], list[DeliveryAnswer]]:
         """Send pending events one after the other until one is not accepted (410 does not hold up the next one).
 
         `seconds` is told how long each try took.
@@ -153,7 +153,7 @@ class Deliverer(Generic[Told]):
             seconds.append((self.now() - began).total_seconds())
             return answer
 
-        tried: list[Tried] = []
+        tried: list[DeliveryAttempt] = []
         answers: list[DeliveryAnswer] = []
         tries = subject.delivery.tries
         for sequence in subject.pending():
@@ -167,7 +167,7 @@ class Deliverer(Generic[Told]):
                 self.sleep(FIRST_WAIT.total_seconds())
                 tries += 1
                 answer = post(body, webhook_id)
-            tried.append(Tried(sequence, self.now(), answer.status, tries, answer.error))
+            tried.append(DeliveryAttempt(sequence, self.now(), answer.status, tries, answer.error))
             answers.append(answer)
             if not answer.accepted and answer.status != GONE:
                 break
@@ -175,11 +175,11 @@ class Deliverer(Generic[Told]):
         return tried, answers
 
     @staticmethod
-    def _given_up(subject: Told, tried: list[Tried], answers: list[DeliveryAnswer]) -> list[int]:
+    def _given_up(subject: Subject, tried: list[DeliveryAttempt], answers: list[DeliveryAnswer]) -> list[int]:
         after = _apply(subject.delivery, tried, answers, 0.0)
         return [sequence for sequence in after.undelivered if sequence not in subject.delivery.undelivered]
 
-    def _save(self, subject: Told, lease: str, update: Callable[[Delivery], Delivery]) -> Told | None:
+    def _save(self, subject: Subject, lease_id: str, update: Callable[[Delivery], Delivery]) -> Subject | None:
         """Write `update` down, over whatever else changed meanwhile; None when the lease was lost to another.
 
         The lease is released in the same write when nothing is left to send.
@@ -194,17 +194,17 @@ class Deliverer(Generic[Told]):
                 return self.store.save(updated.with_due(now))
             except StaleVersion:
                 read = self.store.get(subject.id)
-                if read is None or read.delivery.lease != lease:
+                if read is None or read.delivery.lease_id != lease_id:
                     return None
                 current = read
 
-    def _set_timer(self, subject: Told) -> None:
+    def _set_timer(self, subject: Subject) -> None:
         at = subject.delivery.next_try_at
         assert at is not None
-        self.timers.wake_deliver(subject.id, _timer_number(subject), at, self.now())
+        self.timers.schedule_delivery(subject.id, _timer_number(subject), at, self.now())
 
 
-def _apply(delivery: Delivery, tried: list[Tried], answers: list[DeliveryAnswer], jitter: float) -> Delivery:
+def _apply(delivery: Delivery, tried: list[DeliveryAttempt], answers: list[DeliveryAnswer], jitter: float) -> Delivery:
     for one, answer in zip(tried, answers, strict=True):
         if answer.accepted:
             delivery = delivery.accepted(one)

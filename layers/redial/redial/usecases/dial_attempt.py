@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
 from redial.domain.calling_window import next_open
-from redial.domain.execution import CLAIM_GRACE, LATEST_START, Execution, Note
+from redial.domain.execution import CLAIM_GRACE, LATEST_START, Execution, Marker
 from redial.domain.outcome import DialResult
 from redial.domain.phone_number import time_zones
 from redial.ports import (
@@ -32,15 +32,23 @@ from redial.ports import (
     CallRequest,
     Carrier,
     Executions,
-    Functions,
+    Invoker,
     Lines,
+    QueuedCall,
     StaleVersion,
     Timers,
-    Waiter,
 )
-from redial.usecases.change import change, follow_up
+from redial.usecases.change import apply_effects, change
 from redial.usecases.circuit_breaker import CircuitBreaker
-from redial.usecases.lines import LONGEST_PAUSE, acquire, fill_all, home_shard, pass_on, wait, waiter
+from redial.usecases.lines import (
+    LONGEST_PAUSE,
+    acquire,
+    dispatch_all,
+    enqueue_and_dispatch,
+    preferred_shard,
+    queued_call,
+    release_line,
+)
 from redial.usecases.stop import called_off, is_stopped, unless_called_off
 
 HELD_SPREAD = timedelta(seconds=30)
@@ -53,7 +61,7 @@ _TOO_LATE = f"could not be placed within {LATEST_START // timedelta(hours=1)} ho
 
 
 @dataclass(frozen=True)
-class Dialled:
+class DialReport:
     """What one invocation did: the execution before and after (None: there is none), and the carrier's answer.
 
     `before` is it as it was just before the last write: claimed, where the carrier was asked; `found` as it was before
@@ -65,7 +73,7 @@ class Dialled:
     execution: Execution | None
     result: DialResult | None = None
     found: Execution | None = None
-    room: datetime | None = None
+    delayed_at: datetime | None = None
     held: bool = False
     opened: bool = False
 
@@ -96,7 +104,7 @@ class Dialler:
     batches: Batches
     lines: Lines
     timers: Timers
-    functions: Functions
+    invoker: Invoker
     circuits: CircuitBreaker
     carrier_of: Callable[[str], Carrier]
     callback_url: Callable[[str, int], str]
@@ -108,31 +116,31 @@ class Dialler:
         self,
         execution_id: str,
         attempt: int,
-        lease: str,
+        lease_id: str,
         line: int | None = None,
         at: datetime | None = None,
-        room: datetime | None = None,
-    ) -> Dialled:
+        delayed_at: datetime | None = None,
+    ) -> DialReport:
         """Dial that attempt if it is due, current and nobody else's.
 
-        `lease` is a fresh name for delivering its events; `line` the shard in which the attempt has been given a line;
+        `lease_id` is a fresh name for delivering its events; `line` the shard of the line that the attempt was given;
         `at` the start that its batch's rate gives it; `room`: where it stands in its batch's room.
         """
         if at is not None:
             self._pause_until(at)
-        lagging = True
+        consistent = False
         for _ in range(_MOST_LOOKS):
-            execution = self._read(execution_id, attempt, lagging)
-            lagging = False
+            execution = self._read(execution_id, attempt, consistent)
+            consistent = True
             if execution is None or not _is_ours(execution, attempt):
                 self._return_line(execution, attempt, line)
-                self._leave_room(execution, attempt, room)
-                return Dialled(execution, execution)
+                self._remove_delayed(execution, attempt, delayed_at)
+                return DialReport(execution, execution)
             due = execution.state.next_time
             if due is not None and due <= self.now() + EARLY:
                 self._pause_until(due)  # whoever woke this has a clock that is ahead
             try:
-                dialled = self._dial(execution, lease, line, at)
+                dialled = self._dial(execution, lease_id, line, at)
             except _ClaimLost as lost:
                 line = lost.line  # look again: to dial after all, or to hand the line on
                 continue
@@ -142,16 +150,16 @@ class Dialler:
                 continue
             except StaleVersion:
                 continue  # a stop or a delivery was quicker: look again
-            if dialled.room != room:
-                self._leave_room(execution, attempt, room)
+            if dialled.delayed_at != delayed_at:
+                self._remove_delayed(execution, attempt, delayed_at)
             return dialled
         raise StaleVersion(execution_id)
 
-    def _read(self, execution_id: str, attempt: int, lagging: bool) -> Execution | None:
+    def _read(self, execution_id: str, attempt: int, consistent: bool) -> Execution | None:
         """The execution. It may be seen as it was a moment ago where it is to be dialled, for the claim is written over
         just that version; but nobody is sent away for what may be no longer so."""
-        execution = self.executions.get(execution_id, lagging=lagging)
-        if not lagging:
+        execution = self.executions.get(execution_id, consistent=consistent)
+        if consistent:
             return execution
         if execution is not None and _is_ours(execution, attempt):
             due = execution.state.next_time
@@ -159,16 +167,16 @@ class Dialler:
                 return execution
         return self.executions.get(execution_id)
 
-    def _dial(self, execution: Execution, lease: str, line: int | None, at: datetime | None) -> Dialled:
+    def _dial(self, execution: Execution, lease_id: str, line: int | None, at: datetime | None) -> DialReport:
         now = self.now()
         due = execution.state.next_time
         if due is None or due > now:
             if line is not None and execution.state.attempt.line != line:
                 agent = self.agents.get(execution.account_id, execution.agent_id)
-                self._put_off(execution, execution, agent, line, lease, now)
-            return Dialled(execution, execution, room=due if execution.state.in_room else None)
+                self._put_off(execution, execution, agent, line, lease_id, now)
+            return DialReport(execution, execution, delayed_at=due if execution.state.is_delayed else None)
         held = line if line is not None else execution.state.attempt.line  # given, or kept by a throttled dial
-        known = self.agents.recent(execution.account_id, execution.agent_id)
+        known = self.agents.cached(execution.account_id, execution.agent_id)
         shard = self._take_line(execution, known, held, now)
         agent = self.agents.get(execution.account_id, execution.agent_id)
         refused = self._gates(execution, agent, now)
@@ -180,53 +188,55 @@ class Dialler:
         if refused is not None:
             line_held, acquired_at = (held, None) if shard is None else (shard, now)
             try:
-                saved = self._put_off(execution, refused, agent, line_held, lease, now, acquired_at)
-                return Dialled(execution, saved)
+                saved = self._put_off(execution, refused, agent, line_held, lease_id, now, acquired_at)
+                return DialReport(execution, saved)
             except StaleVersion as error:
                 if line_held is None:
                     raise
                 raise _ClaimLost(line_held) from error
         assert agent is not None
         if shard is None:
-            waiting = self._wait_for_line(execution, agent, held, lease, now)
-            return Dialled(execution, waiting, room=waiting.state.next_time if waiting.state.in_room else None)
+            waiting = self._wait_for_line(execution, agent, held, lease_id, now)
+            return DialReport(
+                execution, waiting, delayed_at=waiting.state.next_time if waiting.state.is_delayed else None
+            )
         if execution.batch_id is None:
-            return self._call(execution, agent, None, shard, lease)
+            return self._call(execution, agent, None, shard, lease_id)
         batch = self.batches.get(execution.batch_id)
         if at is None and batch is not None and batch.calls_per_second is not None and batch.may_dial:
             at = self._reserved(execution, now)
             if at is None:
-                refused = execution.queue(now, f"at most {batch.calls_per_second:g} calls a second", room=True)
+                refused = execution.queue(now, f"at most {batch.calls_per_second:g} calls a second", delayed=True)
         refused = self._batch_gates(execution, agent, batch, now) or refused
         if refused is not None:
-            room = self._enter_room(refused) if batch is not None and refused.state.is_waiting else None
+            delayed_at = self._add_delayed(refused) if batch is not None and refused.state.is_waiting else None
             try:
-                saved = self._put_off(execution, refused, agent, shard, lease, now, acquired_at=now)
-                return Dialled(execution, saved, room=room)
+                saved = self._put_off(execution, refused, agent, shard, lease_id, now, acquired_at=now)
+                return DialReport(execution, saved, delayed_at=delayed_at)
             except StaleVersion as error:
                 raise _ClaimLost(shard) from error
         if at is not None and at > now:
             raise _NotYet(shard, at)
-        dialled = self._call(execution, agent, batch, shard, lease)
+        dialled = self._call(execution, agent, batch, shard, lease_id)
         if batch is not None and batch.calls_per_second is not None:
-            fill_all(agent, self.lines, self.functions, self.now())  # a start starts the next one
+            dispatch_all(agent, self.lines, self.invoker, self.now())  # a start starts the next one
         return dialled
 
     def _take_line(self, execution: Execution, agent: Agent | None, held: int | None, now: datetime) -> int | None:
         """The shard in which the call holds a line now; None: none is free, or a gate is closed."""
         if agent is None or self._gates(execution, agent, now) is not None:
             return None
-        shard = home_shard(agent, execution.id) if held is None else held
-        return shard if acquire(agent, shard, waiter(execution), self.lines, now) else None
+        shard = preferred_shard(agent, execution.id) if held is None else held
+        return shard if acquire(agent, shard, queued_call(execution), self.lines, now) else None
 
     def _pause_until(self, at: datetime) -> None:
         seconds = (at - self.now()).total_seconds()
         if seconds > 0:
             self.sleep(min(seconds, LONGEST_PAUSE.total_seconds()))
 
-    def _leave_room(self, execution: Execution | None, attempt: int, room: datetime | None) -> None:
-        if room is not None and execution is not None and execution.batch_id is not None:
-            self.lines.leave_room(execution.batch_id, Waiter(execution.id, attempt, attempt > 1, room))
+    def _remove_delayed(self, execution: Execution | None, attempt: int, delayed_at: datetime | None) -> None:
+        if delayed_at is not None and execution is not None and execution.batch_id is not None:
+            self.lines.remove_delayed(execution.batch_id, QueuedCall(execution.id, attempt, attempt > 1, delayed_at))
 
     def _gates(self, execution: Execution, agent: Agent | None, now: datetime) -> Execution | None:
         """None when the call may be placed now; else the execution as the first closed gate leaves it."""
@@ -253,7 +263,7 @@ class Dialler:
         if from_number(execution, agent, batch) is None:
             return execution.expire(now, "neither the batch nor the agent has from_phone_numbers")
         if batch.paused:
-            return execution.queue(now, "batch paused", room=True)
+            return execution.queue(now, "batch paused", delayed=True)
         if execution.state.is_too_late(now):
             return execution.expire(now, _TOO_LATE)
         return None if batch.bypass_call_guardrails else self._calling_window(execution, agent, now)
@@ -262,26 +272,26 @@ class Dialler:
         """A start within the next seconds, by the rate of the execution's batch; None where they are all taken."""
         assert execution.batch_id is not None
         for _ in range(_MOST_LOOKS):
-            standing = self.lines.standing(execution.agent_id, execution.batch_id)
-            if standing is None or standing.interval is None:
+            entry = self.lines.queue_entry(execution.agent_id, execution.batch_id)
+            if entry is None or entry.interval is None:
                 return now
-            if standing.next_at is not None and standing.next_at > now + LONGEST_PAUSE:
+            if entry.next_at is not None and entry.next_at > now + LONGEST_PAUSE:
                 return None
-            at = self.lines.reserve_start(standing, now)
+            at = self.lines.reserve_start(entry, now)
             if at is not None:
                 return at
         return None
 
-    def _enter_room(self, execution: Execution) -> datetime:
+    def _add_delayed(self, execution: Execution) -> datetime:
         """Let it stand in its batch's room, before it is stored as waiting there: if that storing fails, it leaves the
         room again when it is taken from there."""
         state = execution.state
         assert execution.batch_id is not None and state.next_time is not None
-        who = Waiter(execution.id, state.attempt.number, state.attempt.number > 1, state.next_time)
-        first, now = self.lines.enter_room(execution.agent_id, execution.batch_id, who), self.now()
+        who = QueuedCall(execution.id, state.attempt.number, state.attempt.number > 1, state.next_time)
+        first, now = self.lines.add_delayed(execution.agent_id, execution.batch_id, who), self.now()
         if first and who.ready_at > now:
             number = int(who.ready_at.timestamp())
-            self.timers.wake_batch(execution.batch_id, "room", number, who.ready_at, now)
+            self.timers.schedule_batch_run(execution.batch_id, "room", number, who.ready_at, now)
         return who.ready_at
 
     def _calling_window(self, execution: Execution, agent: Agent, now: datetime) -> Execution | None:
@@ -302,7 +312,7 @@ class Dialler:
         refused: Execution,
         agent: Agent | None,
         shard: int | None,
-        lease: str,
+        lease_id: str,
         now: datetime,
         acquired_at: datetime | None = None,
     ) -> Execution:
@@ -317,17 +327,17 @@ class Dialler:
         if acquired_at is None and agent is not None and shard is not None:
             acquired_at = self._acquired_at(execution, agent, shard) or now  # `now`: it holds none, so it only looks
         if refused is not execution:
-            saved = self.executions.save(refused.lease_delivery(lease, now).with_due(now))
-            self._follow_up(execution, saved, now)
+            saved = self.executions.save(refused.lease_delivery(lease_id, now).with_due(now))
+            self._apply_effects(execution, saved, now)
         elif shard is not None:
             saved = self.executions.save(execution.with_due(now))
         if agent is not None and shard is not None:
             number = execution.state.attempt.number
-            pass_on(agent, shard, execution.id, number, self.lines, self.functions, now, acquired_at)
+            release_line(agent, shard, execution.id, number, self.lines, self.invoker, now, acquired_at)
         return saved
 
     def _wait_for_line(
-        self, execution: Execution, agent: Agent, held: int | None, lease: str, now: datetime
+        self, execution: Execution, agent: Agent, held: int | None, lease_id: str, now: datetime
     ) -> Execution:
         """Queue. If a line has become free meanwhile, dial is invoked again, with that line.
 
@@ -339,7 +349,7 @@ class Dialler:
 
         def saved(waiting: Execution) -> Execution:
             if waiting is not execution or acquired_at is not None:
-                waiting = self.executions.save(waiting.lease_delivery(lease, now).with_due(now))
+                waiting = self.executions.save(waiting.lease_delivery(lease_id, now).with_due(now))
             if held is not None and acquired_at is not None:
                 self.lines.release(agent.agent_id, held, execution.id, number, acquired_at)
             return waiting
@@ -347,13 +357,13 @@ class Dialler:
         if execution.batch_id is not None and execution.state.attempt.number > 1:
             batch = self.batches.get(execution.batch_id)
             if batch is not None and batch.first_dials_first and batch.may_dial:
-                waiting = execution.queue(now, "waiting for a line, after first dials", room=True)
-                self._enter_room(waiting)
+                waiting = execution.queue(now, "waiting for a line, after first dials", delayed=True)
+                self._add_delayed(waiting)
                 waiting = saved(waiting)
-                fill_all(agent, self.lines, self.functions, now)
+                dispatch_all(agent, self.lines, self.invoker, now)
                 return waiting
-        queued = saved(execution.queue(now, "waiting for a line").lease_delivery(lease, now))
-        wait(agent, waiter(queued), self.lines, self.functions, now)
+        queued = saved(execution.queue(now, "waiting for a line").lease_delivery(lease_id, now))
+        enqueue_and_dispatch(agent, queued_call(queued), self.lines, self.invoker, now)
         return queued
 
     def _acquired_at(self, execution: Execution, agent: Agent, shard: int) -> datetime | None:
@@ -361,7 +371,7 @@ class Dialler:
         attempt, at = self.lines.holders(agent.agent_id, shard).get(execution.id, (0, None))
         return at if attempt == execution.state.attempt.number else None
 
-    def _call(self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, lease: str) -> Dialled:
+    def _call(self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, lease_id: str) -> DialReport:
         """Unless the carrier fails for all calls: claim, call once, record the answer, and then tell the circuit."""
         carrier = self.carrier_of(execution.provider)
         admission = self.circuits.admit(execution.account_id, execution.provider, carrier.check)
@@ -369,14 +379,14 @@ class Dialler:
         if admission.held_until is not None:
             until = admission.held_until + HELD_SPREAD * self.random()
             held = execution.hold(now, until, admission.reason, shard)
-            return self._hold(execution, held, agent, shard, lease, now)
+            return self._hold(execution, held, agent, shard, lease_id, now)
         caller = from_number(execution, agent, batch)
         assert caller is not None
-        claim = execution.claim(now, caller, shard, token=lease).lease_delivery(lease, now)
+        claim = execution.claim(now, caller, shard, claim_id=lease_id).lease_delivery(lease_id, now)
         try:
             claimed = self.executions.save(claim.with_due(now))
         except StaleVersion as error:
-            own = self._own_claim(claim, lease)
+            own = self._own_claim(claim, lease_id)
             if own is None:
                 raise _ClaimLost(shard) from error
             claimed = own
@@ -388,50 +398,50 @@ class Dialler:
             self.executions,
             claimed.id,
             now,
-            lambda current: self._recorded(current, number, result, now, jitter, lease),
+            lambda current: self._recorded(current, number, result, now, jitter, lease_id),
             known=claimed,
         )
         before, after = changed or (claimed, None)
         if after is not None:  # what follows from the answer, also where the write's own answer was lost
-            self._follow_up(claimed, after, now)
-        opened = self.circuits.tell(claimed.account_id, claimed.provider, result, admission.probing)
-        return Dialled(before, after, result, execution, opened=opened)
+            self._apply_effects(claimed, after, now)
+        opened = self.circuits.record(claimed.account_id, claimed.provider, result, admission.probing)
+        return DialReport(before, after, result, execution, opened=opened)
 
-    def _own_claim(self, claim: Execution, lease: str) -> Execution | None:
+    def _own_claim(self, claim: Execution, lease_id: str) -> Execution | None:
         """The execution as stored, where this invocation's own claim is in it and waits for its dial: the answer to the
         write was lost, and before it was sent again another writer (a delivery) changed the item. Else None."""
         stored = self.executions.get(claim.id)
         if stored is None:
             return None
         state, number = stored.state, claim.state.attempt.number
-        claimed_by = [change.token for change in stored.changes if change.kind is Note.CLAIMED]
+        claimed_by = [change.claim_id for change in stored.changes if change.kind is Marker.CLAIMED]
         waits = state.is_dialling and not state.unknown and state.attempt.number == number
         in_time = state.claimed_at is not None and self.now() < state.claimed_at + CLAIM_GRACE
-        return stored if claimed_by[-1:] == [lease] and waits and in_time else None
+        return stored if claimed_by[-1:] == [lease_id] and waits and in_time else None
 
     def _hold(
-        self, execution: Execution, held: Execution, agent: Agent, shard: int, lease: str, now: datetime
-    ) -> Dialled:
+        self, execution: Execution, held: Execution, agent: Agent, shard: int, lease_id: str, now: datetime
+    ) -> DialReport:
         """Store that it waits for the carrier, and keeps its line; or that it has waited for too long."""
         try:
             if held.state.is_final:
-                return Dialled(execution, self._put_off(execution, held, agent, shard, lease, now))
-            saved = self.executions.save(held.lease_delivery(lease, now).with_due(now))
+                return DialReport(execution, self._put_off(execution, held, agent, shard, lease_id, now))
+            saved = self.executions.save(held.lease_delivery(lease_id, now).with_due(now))
         except StaleVersion as error:
             raise _ClaimLost(shard) from error
-        self._follow_up(execution, saved, now)
-        return Dialled(execution, saved, held=True)
+        self._apply_effects(execution, saved, now)
+        return DialReport(execution, saved, held=True)
 
     def _recorded(
-        self, current: Execution, attempt: int, result: DialResult, now: datetime, jitter: float, lease: str
+        self, current: Execution, attempt: int, result: DialResult, now: datetime, jitter: float, lease_id: str
     ) -> Execution:
         after = current.answered_by_carrier(attempt, result, now, jitter)
         after = unless_called_off(current, after, self.agents, self.batches)
-        return current if after is current else after.lease_delivery(lease, now)
+        return current if after is current else after.lease_delivery(lease_id, now)
 
-    def _follow_up(self, before: Execution, after: Execution, now: datetime) -> None:
-        follow_up(
-            before, after, agents=self.agents, lines=self.lines, timers=self.timers, functions=self.functions, now=now
+    def _apply_effects(self, before: Execution, after: Execution, now: datetime) -> None:
+        apply_effects(
+            before, after, agents=self.agents, lines=self.lines, timers=self.timers, invoker=self.invoker, now=now
         )
 
     def _return_line(self, execution: Execution | None, attempt: int, shard: int | None) -> None:
@@ -443,7 +453,7 @@ class Dialler:
             return  # in use by this very attempt
         agent = self.agents.get(execution.account_id, execution.agent_id)
         if agent is not None:
-            pass_on(agent, shard, execution.id, attempt, self.lines, self.functions, self.now())
+            release_line(agent, shard, execution.id, attempt, self.lines, self.invoker, self.now())
 
 
 def from_number(execution: Execution, agent: Agent, batch: Batch | None) -> str | None:

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from redial.domain.batch import Batch, is_batch_id
-from redial.domain.delivery import Tried
+from redial.domain.delivery import DeliveryAttempt
 from redial.domain.errors import NotFound
 from redial.domain.execution import Execution
-from redial.ports import Batches, Executions, Functions, Undelivered
+from redial.ports import Batches, Executions, Invoker, Undelivered
 from redial.usecases.batches import change_batch
 from redial.usecases.change import change
 
@@ -17,7 +17,7 @@ class UndeliveredEvents:
     """An execution's or a batch's given-up events: what is known of the last try of each."""
 
     subject: Execution | Batch
-    tried: tuple[Tried, ...]
+    tried: tuple[DeliveryAttempt, ...]
 
 
 def list_undelivered(
@@ -39,7 +39,7 @@ def list_undelivered(
 
 
 def replay_webhooks(
-    execution_id: str, *, account_id: str, executions: Executions, functions: Functions, now: datetime
+    execution_id: str, *, account_id: str, executions: Executions, invoker: Invoker, now: datetime
 ) -> tuple[int, ...]:
     """Put the execution's given-up events in line again, before all others; their sequences, none if there were none.
 
@@ -57,13 +57,13 @@ def replay_webhooks(
     if changed is None or changed[0].account_id != account_id:
         raise NotFound(f"there is no execution {execution_id}")
     before, after = changed
-    if after.delivery.lease == (lease := f"replay-{before.version}"):
-        functions.deliver(execution_id, lease)
+    if after.delivery.lease_id == (lease_id := f"replay-{before.version}"):
+        invoker.deliver(execution_id, lease_id)
     return before.delivery.undelivered if after is not before else ()
 
 
 def replay_batch_webhooks(
-    batch_id: str, *, account_id: str, batches: Batches, functions: Functions, now: datetime
+    batch_id: str, *, account_id: str, batches: Batches, invoker: Invoker, now: datetime
 ) -> tuple[int, ...]:
     """The same for a batch's own events. Raises `NotFound`."""
 
@@ -72,7 +72,7 @@ def replay_batch_webhooks(
             return batch
         return replace(batch, delivery=batch.delivery.replay()).lease_delivery(f"replay-{batch.version}", now)
 
-    before, after = change_batch(batch_id, apply, account_id, batches, functions, now)
-    if after.delivery.lease == (lease := f"replay-{before.version}"):
-        functions.deliver(batch_id, lease)
+    before, after = change_batch(batch_id, apply, account_id, batches, invoker, now)
+    if after.delivery.lease_id == (lease_id := f"replay-{before.version}"):
+        invoker.deliver(batch_id, lease_id)
     return before.delivery.undelivered if after is not before else ()

@@ -13,9 +13,9 @@ from redial.domain.batch import Batch
 from redial.domain.errors import InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.domain.status import Status
-from redial.ports import Agents, Batches, Executions, Functions, Lines, StaleVersion, Timers, Waiter
-from redial.usecases.change import change, follow_up
-from redial.usecases.lines import shards_in_use, waiter
+from redial.ports import Agents, Batches, Executions, Invoker, Lines, QueuedCall, StaleVersion, Timers
+from redial.usecases.change import apply_effects, change
+from redial.usecases.lines import queued_call, shards_in_use
 
 _REQUESTED = "stopped by request"
 
@@ -32,7 +32,7 @@ def stop_execution(
     agents: Agents,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
 ) -> Execution:
     """Stop one waiting call for good; once this returns, no dial of it starts.
@@ -43,7 +43,7 @@ def stop_execution(
     if execution is None or execution.account_id != account_id:
         raise NotFound(f"there is no execution {execution_id}")
     try:
-        stopped = _stop(execution_id, _REQUESTED, executions, agents, lines, timers, functions, now)
+        stopped = _stop(execution_id, _REQUESTED, executions, agents, lines, timers, invoker, now)
     except _NotWaiting as error:
         current = executions.get(execution_id) or execution
         word = "being dialled" if current.state.is_dialling else str(current.state.status)
@@ -98,7 +98,7 @@ def unless_called_off(before: Execution, after: Execution, agents: Agents, batch
     return after if reason is None else after.without_retry(reason)
 
 
-def about_to_be_dialled(agent: Agent, executions: Executions, lines: Lines) -> list[Execution]:
+def waiting_line_holders(agent: Agent, executions: Executions, lines: Lines) -> list[Execution]:
     """Calls that wait and hold a line of the agent; `agent` as it was read after the mark."""
     held = [one for shard in shards_in_use(agent) for one in lines.holders(agent.agent_id, shard)]
     return [one for one in executions.read(held) if one.state.is_waiting]
@@ -111,13 +111,13 @@ def stop_calls(
     batches: Batches,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
 ) -> list[str]:
     """Stop every waiting single call of the agent, which is marked; their ids. Live calls finish."""
-    stopped = stop_line_holders(agent, executions, agents, batches, lines, timers, functions, now)
+    stopped = stop_line_holders(agent, executions, agents, batches, lines, timers, invoker, now)
     for execution_id in executions.open_of_agent(agent.agent_id):
-        if stop_waiting(execution_id, "agent stopped", executions, agents, lines, timers, functions, now):
+        if stop_waiting(execution_id, "agent stopped", executions, agents, lines, timers, invoker, now):
             stopped.append(execution_id)
     return stopped
 
@@ -129,7 +129,7 @@ def stop_line_holders(
     batches: Batches,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
 ) -> list[str]:
     """Stop the calls that are about to be dialled for the agent, which is marked; ids of the single ones.
@@ -137,10 +137,10 @@ def stop_line_holders(
     The listing may not show them yet.
     """
     stopped = []
-    for execution in about_to_be_dialled(agent, executions, lines):
+    for execution in waiting_line_holders(agent, executions, lines):
         batch = None if execution.batch_id is None else batches.get(execution.batch_id)
         reason = called_off(execution, agent, batch)
-        if reason is not None and stop_waiting(execution.id, reason, executions, agents, lines, timers, functions, now):
+        if reason is not None and stop_waiting(execution.id, reason, executions, agents, lines, timers, invoker, now):
             stopped += [execution.id] if execution.batch_id is None else []
     return stopped
 
@@ -152,14 +152,14 @@ def stop_waiting(
     agents: Agents,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
     known: Execution | None = None,
 ) -> bool:
     """Stop a call if it waits; False: it is being dialled, live, over or gone. `known`: as this caller has just read
     it."""
     try:
-        return _stop(execution_id, reason, executions, agents, lines, timers, functions, now, known) is not None
+        return _stop(execution_id, reason, executions, agents, lines, timers, invoker, now, known) is not None
     except _NotWaiting:
         return False
 
@@ -171,7 +171,7 @@ def _stop(
     agents: Agents,
     lines: Lines,
     timers: Timers,
-    functions: Functions,
+    invoker: Invoker,
     now: datetime,
     known: Execution | None = None,
 ) -> Execution | None:
@@ -187,15 +187,15 @@ def _stop(
         return None
     before, after = changed
     leave_waiting(before, lines, timers)
-    follow_up(
+    apply_effects(
         before,
         after,
         agents=agents,
         lines=lines,
         timers=timers,
-        functions=functions,
+        invoker=invoker,
         now=now,
-        lease=f"stop-{before.version}",
+        lease_id=f"stop-{before.version}",
     )
     return after
 
@@ -203,10 +203,12 @@ def _stop(
 def leave_waiting(execution: Execution, lines: Lines, timers: Timers) -> None:
     """Remove what a call that waited leaves in its batch's room, the scheduler or the queue."""
     state = execution.state
-    if state.in_room and execution.batch_id is not None and state.next_time is not None:
+    if state.is_delayed and execution.batch_id is not None and state.next_time is not None:
         number = state.attempt.number
-        lines.leave_room(execution.batch_id, Waiter(execution.id, number, number > 1, state.next_time))
+        lines.remove_delayed(execution.batch_id, QueuedCall(execution.id, number, number > 1, state.next_time))
     elif state.timer is not None:
         timers.cancel_dial(execution.id, state.timer[0])
-    if state.queued_at is not None and not execution.is_untouched and not state.in_room:
-        lines.dequeue(execution.agent_id, waiter(execution))  # dial returns a line that it was given in this moment
+    if state.queued_at is not None and not execution.is_not_started and not state.is_delayed:
+        lines.dequeue(
+            execution.agent_id, queued_call(execution)
+        )  # dial returns a line that it was given in this moment

@@ -35,13 +35,13 @@ from redial.ports import (
     Lines,
     NotYetKnown,
     StaleVersion,
-    SweepFunctions,
+    SweepInvoker,
     SweepLeases,
     Timers,
 )
-from redial.usecases.change import change, follow_up
+from redial.usecases.change import apply_effects, change
 from redial.usecases.dial_attempt import call_request
-from redial.usecases.lines import LINES_CHECK, fill, pass_on, shards, waiter
+from redial.usecases.lines import LINES_CHECK, dispatch, queued_call, release_line, shards
 from redial.usecases.stop import unless_called_off
 
 LONGEST_CALL = timedelta(hours=25)
@@ -78,7 +78,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Swept:
+class SweepReport:
     """What one invocation did: items looked at, repairs by kind, executions before and after what the carrier said of
     them, items that raised, and whether it stopped before the end.
 
@@ -105,7 +105,7 @@ class _Run:
     seconds_left: Callable[[], float]
     chunks: int = 0
     items: int | None = None
-    swept: Swept = field(default_factory=Swept)
+    report: SweepReport = field(default_factory=SweepReport)
     agents: dict[tuple[str, str], Agent | None] = field(default_factory=dict)
     queues: dict[str, bool] = field(default_factory=dict)
     holders: dict[tuple[str, int], set[str]] = field(default_factory=dict)
@@ -140,14 +140,14 @@ class Sweeper:
     batches: Batches
     lines: Lines
     timers: Timers
-    functions: SweepFunctions
+    invoker: SweepInvoker
     leases: SweepLeases
     carrier_of: Callable[[str], Carrier]
     callback_url: Callable[[str, int], str]
     now: Callable[[], datetime]
     new_id: Callable[[], str]
 
-    def sweep(self, due_shards: int, first_shard: int, limit: int, seconds_left: Callable[[], float]) -> Swept:
+    def sweep(self, due_shards: int, first_shard: int, limit: int, seconds_left: Callable[[], float]) -> SweepReport:
         """The minute's run: lines, all shards of the due index beginning with `first_shard`, then queue checks.
 
         After `limit` items of the shards, or when time runs short, each shard with anything left is handed to a worker.
@@ -160,16 +160,16 @@ class Sweeper:
         done = self._work_through((due for due in watched if due.due_at <= now), run)
         run.items = limit
         left = self._overdue([(first_shard + step) % due_shards for step in range(due_shards)], run, now)
-        run.swept.cut_short = bool(left) or not done
+        run.report.cut_short = bool(left) or not done
         for shard in left:
-            self.functions.sweep_shard(shard, self.new_id()[:8], 1)
+            self.invoker.sweep_shard(shard, self.new_id()[:8], 1)
         run.items = None
         self._work_through(self.due_items.queue_checks(now), run)
         self._finish(run)
         self._measure(watched, run)
-        return run.swept
+        return run.report
 
-    def sweep_shard(self, shard: int, token: str, hop: int, seconds_left: Callable[[], float]) -> Swept:
+    def sweep_shard(self, shard: int, token: str, hop: int, seconds_left: Callable[[], float]) -> SweepReport:
         """A worker: what is overdue in one shard, until it is done or time runs short; then the next hop goes on.
 
         It leaves at once where another worker holds the shard, or where this very hop was made before.
@@ -177,17 +177,17 @@ class Sweeper:
         run = _Run(seconds_left, CHUNKS_OF_WORKER)
         now = self.now()
         if not self.leases.take(shard, token, hop, now, now + WORKER_LEASE):
-            return run.swept
+            return run.report
         done = self._work_through(self.due_items.overdue(shard, now), run)
-        run.swept.cut_short = not done
+        run.report.cut_short = not done
         if not done and hop < MOST_HOPS:
-            self.functions.sweep_shard(shard, token, hop + 1)
+            self.invoker.sweep_shard(shard, token, hop + 1)
         else:
             self.leases.release(shard, token, hop)
         self._finish(run)
-        return run.swept
+        return run.report
 
-    def ask(self, execution_ids: Sequence[str], seconds_left: Callable[[], float]) -> Swept:
+    def ask(self, execution_ids: Sequence[str], seconds_left: Callable[[], float]) -> SweepReport:
         """Ask the carrier about the current attempts of these executions, and store what it says.
 
         At least one is asked about; those for which time does not suffice are handed to another invocation.
@@ -195,12 +195,12 @@ class Sweeper:
         run = _Run(seconds_left)
         for index, execution_id in enumerate(execution_ids):
             if index and seconds_left() < SECONDS_FOR_A_QUESTION:
-                self.functions.ask(execution_ids[index:])
-                run.swept.cut_short = True
+                self.invoker.ask(execution_ids[index:])
+                run.report.cut_short = True
                 break
-            run.swept.looked_at += 1
+            run.report.looked_at += 1
             self._guarded(partial(self._ask, execution_id, run), {"execution_id": execution_id}, run)
-        return run.swept
+        return run.report
 
     # ---- the pass over what is overdue ------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class Sweeper:
         for due in page:
             if run.is_out_of_time():
                 return False
-            run.swept.looked_at += 1
+            run.report.looked_at += 1
             if run.items is not None:
                 run.items -= 1
             self._guarded(partial(self._look_at, due, executions, absent, run), _names(due), run)
@@ -249,7 +249,7 @@ class Sweeper:
         except StaleVersion:
             return  # it is moving by itself
         except Exception:  # noqa: BLE001  one bad item must not keep the others waiting; it is logged and counted
-            run.swept.errors += 1
+            run.report.errors += 1
             _log.exception("sweeping failed", extra=names)
 
     def _read_together(self, ids: Sequence[str]) -> dict[str, Execution] | None:
@@ -262,7 +262,7 @@ class Sweeper:
 
     def _absent(self, executions: Iterable[Execution]) -> set[str]:
         """Those that wait for a line and have no entry in their agent's queue."""
-        waiting = [(one.agent_id, waiter(one)) for one in executions if _belongs_in_queue(one)]
+        waiting = [(one.agent_id, queued_call(one)) for one in executions if _belongs_in_queue(one)]
         return self.lines.absent(waiting) if waiting else set()
 
     def _look_at(self, due: Due, executions: dict[str, Execution] | None, absent: set[str], run: _Run) -> None:
@@ -275,19 +275,19 @@ class Sweeper:
             if execution is not None and execution.due_at is not None and execution.due_at <= self.now():
                 self._execution(execution, absent, run)
         elif due.batch_id is not None:
-            self._batch(due.batch_id, run.swept)
+            self._batch(due.batch_id, run.report)
         elif due.agent_id is not None and due.shard is not None:
             self._lines(due.agent_id, due.shard, run)
 
     def _finish(self, run: _Run) -> None:
         """Hand out the questions; then start calls that wait in the queues that were looked at."""
         for chunk in run.questions():
-            self.functions.ask(chunk)
+            self.invoker.ask(chunk)
         for agent in run.to_fill.values():
             for shard in range(shards(agent)):
                 if run.is_out_of_time():
                     return  # the agent's lines are checked within minutes
-                fill(agent, (shard,), self.lines, self.functions, self.now())
+                dispatch(agent, (shard,), self.lines, self.invoker, self.now())
 
     def _measure(self, watched: list[Due], run: _Run) -> None:
         """Count lines and calls that wait, as far as there is time: too little is counted rather than nothing."""
@@ -299,7 +299,7 @@ class Sweeper:
                 if due.agent_id not in agents:
                     agents.add(due.agent_id)
                     waiting += self.lines.waiting(due.agent_id, MOST_WAITING)
-        run.swept.lines_in_use, run.swept.calls_waiting = in_use, waiting
+        run.report.lines_in_use, run.report.calls_waiting = in_use, waiting
 
     def _agent(self, account_id: str, agent_id: str, run: _Run) -> Agent | None:
         if (account_id, agent_id) not in run.agents:
@@ -318,7 +318,7 @@ class Sweeper:
             return  # it stays overdue, and the next run meets it first
         if state.is_waiting:
             self._wake(execution, absent, run, now)
-        self._redeliver(execution, run.swept, now)
+        self._redeliver(execution, run.report, now)
         self.executions.save(execution.with_due(now))
         if question:  # only whoever has moved it on hands it out
             (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)
@@ -329,19 +329,19 @@ class Sweeper:
         if state.timer is None:
             agent = self._agent(execution.account_id, execution.agent_id, run)
             if agent is None:
-                self.functions.dial(execution.id, number)
+                self.invoker.dial(execution.id, number)
                 return
             if execution.id in absent and not self._holds_line(execution, agent, run):
-                self.lines.enqueue(agent.agent_id, waiter(execution))
+                self.lines.enqueue(agent.agent_id, queued_call(execution))
                 dialled_before = execution.delivery.settled > 0  # dial delivers the first event
-                run.swept.repairs[Repair.QUEUE_ENTRY_LOST if dialled_before else Repair.DIAL_LOST] += 1
+                run.report.repairs[Repair.QUEUE_ENTRY_LOST if dialled_before else Repair.DIAL_LOST] += 1
             run.to_fill[agent.agent_id] = agent
         elif state.timer[1] > now:
-            self.timers.wake_dial(execution.id, number, state.timer[0], state.timer[1], now)
-            run.swept.repairs[Repair.TIMER_SET] += 1
+            self.timers.schedule_dial(execution.id, number, state.timer[0], state.timer[1], now)
+            run.report.repairs[Repair.TIMER_SET] += 1
         else:
-            self.functions.dial(execution.id, number)
-            run.swept.repairs[Repair.TIMER_MISSED] += 1
+            self.invoker.dial(execution.id, number)
+            run.report.repairs[Repair.TIMER_MISSED] += 1
 
     def _holds_line(self, execution: Execution, agent: Agent, run: _Run) -> bool:
         """Whether it has been given a line: then it has left the queue, and the check of the lines looks after it."""
@@ -352,15 +352,15 @@ class Sweeper:
                 return True
         return False
 
-    def _redeliver(self, execution: Execution, swept: Swept, now: datetime) -> None:
+    def _redeliver(self, execution: Execution, swept: SweepReport, now: datetime) -> None:
         delivery = execution.delivery
         if not execution.pending():
             return
         if delivery.next_try_at is not None and delivery.next_try_at > now:
-            self.timers.wake_deliver(execution.id, execution.version, delivery.next_try_at, now)
+            self.timers.schedule_delivery(execution.id, execution.version, delivery.next_try_at, now)
             swept.repairs[Repair.REDELIVERY_SET] += 1
         elif delivery.may_send(None, now):
-            self.functions.deliver(execution.id, None)
+            self.invoker.deliver(execution.id, None)
             swept.repairs[Repair.DELIVERY_LOST] += 1
 
     # ---- questions to the carrier -----------------------------------------------------------------------------------
@@ -379,15 +379,15 @@ class Sweeper:
             report, lost = self._answer(execution, agent, run)
         except NotYetKnown as error:
             _log.info("carrier cannot tell yet: %s", error, extra={"execution_id": execution.id})
-            run.swept.repairs[Repair.CALL_UNDECIDED] += 1
+            run.report.repairs[Repair.CALL_UNDECIDED] += 1
         except CarrierUnavailable as error:
             _log.warning("carrier cannot be asked: %s", error, extra={"execution_id": execution.id})
-            run.swept.repairs[Repair.CARRIER_SILENT] += 1
+            run.report.repairs[Repair.CARRIER_SILENT] += 1
         now = self.now()
         if report is None and lost is None and now - attempt.dialed_at >= LONGEST_CALL:
             lost = "nothing was heard of the call for longer than a call can last"
         if report is not None or lost is not None:
-            self._store(execution, report, lost, run.swept, now)
+            self._store(execution, report, lost, run.report, now)
 
     def _answer(self, execution: Execution, agent: Agent | None, run: _Run) -> tuple[CallReport | None, str | None]:
         """What the carrier says of the call, or why it is lost; neither where it is too early to say.
@@ -414,18 +414,18 @@ class Sweeper:
         return report, "the carrier has no call for this attempt" if report is None and is_late else None
 
     def _store(
-        self, execution: Execution, report: CallReport | None, lost: str | None, swept: Swept, now: datetime
+        self, execution: Execution, report: CallReport | None, lost: str | None, swept: SweepReport, now: datetime
     ) -> None:
-        lease = f"sweep-{self.new_id()[:8]}"
+        lease_id = f"sweep-{self.new_id()[:8]}"
         number = execution.state.attempt.number
 
         def apply(current: Execution) -> Execution:
             state = current.state
             if state.attempt.number != number or state.is_final or not (state.is_dialling or state.is_live):
                 return current
-            after = current.lost(now, lost or "lost") if report is None else current.reported(number, report, now)
+            after = current.mark_lost(now, lost or "lost") if report is None else current.reported(number, report, now)
             after = unless_called_off(current, after, self.agents, self.batches)
-            return current if after is current else after.lease_delivery(lease, now)
+            return current if after is current else after.lease_delivery(lease_id, now)
 
         changed = change(self.executions, execution.id, now, apply)
         if changed is None:
@@ -434,20 +434,20 @@ class Sweeper:
         if after is not before:
             swept.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
             swept.changes.append(changed)
-            follow_up(
+            apply_effects(
                 before,
                 after,
                 agents=self.agents,
                 lines=self.lines,
                 timers=self.timers,
-                functions=self.functions,
+                invoker=self.invoker,
                 now=now,
-                lease=lease,
+                lease_id=lease_id,
             )
 
     # ---- batches --------------------------------------------------------------------------------------------------
 
-    def _batch(self, batch_id: str, swept: Swept) -> None:
+    def _batch(self, batch_id: str, swept: SweepReport) -> None:
         """Have it carried on, and its events delivered."""
         now = self.now()
         batch = self.batches.get(batch_id)
@@ -455,18 +455,18 @@ class Sweeper:
             return
         work = batch.work(now)
         if work is not None:
-            self.functions.batch(batch_id)
+            self.invoker.batch(batch_id)
             if work not in ("check", "delete again"):  # these two are looks that come by themselves
                 swept.repairs[Repair.BATCH_LOST] += 1
         elif batch.start_at is not None and not batch.is_over and batch.timer is not None:
-            self.timers.wake_batch(batch_id, "start", batch.timer, batch.start_at, now)
+            self.timers.schedule_batch_run(batch_id, "start", batch.timer, batch.start_at, now)
         if batch.pending():
             delivery = batch.delivery
             if delivery.next_try_at is not None and delivery.next_try_at > now:
-                self.timers.wake_deliver(batch_id, batch.version, delivery.next_try_at, now)
+                self.timers.schedule_delivery(batch_id, batch.version, delivery.next_try_at, now)
                 swept.repairs[Repair.REDELIVERY_SET] += 1
             elif delivery.may_send(None, now):
-                self.functions.deliver(batch_id, None)
+                self.invoker.deliver(batch_id, None)
                 swept.repairs[Repair.DELIVERY_LOST] += 1
         self.batches.save(batch.with_due(now))
 
@@ -486,39 +486,39 @@ class Sweeper:
             if execution is not None and _needs_line(execution, attempt, shard, now):
                 due = execution.state.next_time
                 if due is not None and due <= now:  # it was given the line, and its dial was lost
-                    self.functions.dial(execution_id, attempt, shard)
-                    run.swept.repairs[Repair.DIAL_LOST] += 1
+                    self.invoker.dial(execution_id, attempt, shard)
+                    run.report.repairs[Repair.DIAL_LOST] += 1
             else:
                 if agent is not None:
-                    pass_on(agent, shard, execution_id, attempt, self.lines, self.functions, now, since)
+                    release_line(agent, shard, execution_id, attempt, self.lines, self.invoker, now, since)
                 else:
                     self.lines.release(agent_id, shard, execution_id, attempt, since)
-                run.swept.repairs[Repair.LINE_LOST] += 1
+                run.report.repairs[Repair.LINE_LOST] += 1
         if agent_id not in run.queues:
-            run.queues[agent_id] = self._check_front(agent_id, run.swept)
+            run.queues[agent_id] = self._check_front(agent_id, run.report)
         if agent is not None and run.queues[agent_id]:
-            fill(agent, (shard,), self.lines, self.functions, now)
-        self.lines.look_again(agent_id, shard, now + LINES_CHECK, queue_empty=not run.queues[agent_id])
+            dispatch(agent, (shard,), self.lines, self.invoker, now)
+        self.lines.recheck_at(agent_id, shard, now + LINES_CHECK, queue_empty=not run.queues[agent_id])
 
-    def _check_front(self, agent_id: str, swept: Swept) -> bool:
+    def _check_front(self, agent_id: str, swept: SweepReport) -> bool:
         """Drop entries of calls that are gone or over from the front of the queue; whether anything waits in it.
 
         A call that is being dialled is left in: it may be put off, and wait in the same place again.
         """
         queue = self.lines.queue(agent_id)
-        found = {one.id: one for one in self.executions.read([one.execution_id for one in queue.waiters])}
-        for entry in queue.waiters:
+        found = {one.id: one for one in self.executions.read([one.execution_id for one in queue.calls])}
+        for entry in queue.calls:
             execution = found.get(entry.execution_id)
             state = None if execution is None else execution.state
             if state is None or state.is_final or state.is_live or state.attempt.number > entry.attempt:
                 self.lines.dequeue(agent_id, entry)
                 swept.repairs[Repair.QUEUE_ENTRY_STALE] += 1
-        return bool(queue.waiters or queue.batches)
+        return bool(queue.calls or queue.batches)
 
 
 def _belongs_in_queue(execution: Execution) -> bool:
     state = execution.state
-    return state.is_waiting and state.timer is None and not state.in_room
+    return state.is_waiting and state.timer is None and not state.is_delayed
 
 
 def _longest_call(agent: Agent | None, dialed_at: datetime) -> timedelta:

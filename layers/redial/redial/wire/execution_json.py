@@ -12,7 +12,7 @@ from typing_extensions import TypedDict  # pydantic needs this one on Python 3.1
 from redial.domain import execution as domain
 from redial.domain import retry
 from redial.domain.delivery import GONE, MOST_TRIES
-from redial.domain.execution import Note
+from redial.domain.execution import Marker
 from redial.domain.status import RETRYABLE, Status
 from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_none
 
@@ -251,9 +251,9 @@ def log(execution: domain.Execution) -> list[LogEntry]:
 
 
 _COMPONENTS = {
-    Note.CLAIMED: "dial",
-    Note.UNKNOWN: "dial",
-    Note.DEFERRED: "dial",
+    Marker.CLAIMED: "dial",
+    Marker.UNKNOWN: "dial",
+    Marker.DEFERRED: "dial",
     Status.QUEUED: "dial",
     Status.RESCHEDULED: "calling-window",
     Status.SCHEDULED: "retry",

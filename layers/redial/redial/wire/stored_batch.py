@@ -28,9 +28,9 @@ _TIMES = {"sa": "start_at", "da": "deleted_at", "ra": "results_at", "wu": "worke
 _NUMBERS = {
     "to": "total",
     "va": "valid",
-    "dr": "done_row",
-    "kr": "checked_row",
-    "sr": "seen_row",
+    "dr": "stored_to",
+    "kr": "audit_from",
+    "sr": "audited_to",
     "cr": "cleared_row",
 }
 _FLAGS = {

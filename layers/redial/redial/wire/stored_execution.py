@@ -8,7 +8,7 @@ written today must load for as long as executions live: names are only ever adde
     by guardrails bypassed · ud user data · v version · sq row in the batch
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
-       v voicemail, d duration, g ring, h hangup by, e ended, w token, p room, n lost, s since}]], the last left
+       v voicemail, d duration, g ring, h hangup by, e ended, w claim_id, p room, n lost, s since}]], the last left
        out where it is empty
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
@@ -23,8 +23,8 @@ from datetime import datetime
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER
-from redial.domain.delivery import Delivery, Tried
-from redial.domain.execution import MILLISECOND, Change, Execution, Note
+from redial.domain.delivery import Delivery, DeliveryAttempt
+from redial.domain.execution import MILLISECOND, Change, Execution, Marker
 from redial.domain.retry import RetryConfig
 from redial.domain.status import Status
 from redial.wire.newer import with_newer
@@ -52,8 +52,8 @@ _CHANGE_FIELDS = {
     "g": "ring_seconds",
     "h": "hangup_by",
     "e": "ended",
-    "w": "token",
-    "p": "room",
+    "w": "claim_id",
+    "p": "delayed",
     "n": "lost",
 }
 _STATUSES = frozenset(Status)
@@ -217,7 +217,7 @@ def _decode_change(stored: list[Any], created: datetime) -> Change:
     kind, at, attempt = stored[:3]
     extra: dict[str, Any] = dict(stored[3]) if len(stored) > 3 else {}
     return Change(
-        kind=Status(kind) if kind in _STATUSES else Note(kind),
+        kind=Status(kind) if kind in _STATUSES else Marker(kind),
         at=created + at * MILLISECOND,
         attempt=attempt,
         until=created + extra.pop("u") * MILLISECOND if "u" in extra else None,
@@ -235,7 +235,7 @@ def encode_delivery(delivery: Delivery, created: datetime) -> str | None:
         "p": delivery.replaying,
         "r": delivery.tries or None,
         "n": _since(created, delivery.next_try_at) if delivery.next_try_at else None,
-        "l": delivery.lease,
+        "l": delivery.lease_id,
         "u": _since(created, delivery.lease_until) if delivery.lease_until else None,
         "x": delivery.undelivered,
         "g": [
@@ -256,9 +256,11 @@ def decode_delivery(text: str | None, created: datetime) -> Delivery:
         replaying=tuple(stored.pop("p", ())),
         tries=stored.pop("r", 0),
         next_try_at=created + stored.pop("n") * MILLISECOND if "n" in stored else None,
-        lease=stored.pop("l", None),
+        lease_id=stored.pop("l", None),
         lease_until=created + stored.pop("u") * MILLISECOND if "u" in stored else None,
         undelivered=tuple(stored.pop("x", ())),
-        log=tuple(Tried(g[0], created + g[1] * MILLISECOND, g[2] or None, g[3], *g[4:]) for g in stored.pop("g", ())),
+        log=tuple(
+            DeliveryAttempt(g[0], created + g[1] * MILLISECOND, g[2] or None, g[3], *g[4:]) for g in stored.pop("g", ())
+        ),
         newer=stored or None,
     )

@@ -128,7 +128,7 @@ class _Meaning:
 
     status: Status | None
     words: str
-    for_good: bool = False
+    permanent: bool = False
     outage: bool = False
 
 
@@ -139,21 +139,21 @@ _FAILED, _ERROR = Status.FAILED, Status.ERROR
 # [E].
 _CODES = {
     # the called number
-    13223: _Meaning(_FAILED, "the number is not in E.164 format", for_good=True),  # Dial: Invalid phone number format
+    13223: _Meaning(_FAILED, "the number is not in E.164 format", permanent=True),  # Dial: Invalid phone number format
     13224: _Meaning(_FAILED, "the number is invalid or cannot be reached"),  # also when a network is out, says [E]
-    13225: _Meaning(_FAILED, "calling this number is forbidden", for_good=True),  # Dial: Forbidden phone number
-    13226: _Meaning(_FAILED, "the country code is unknown", for_good=True),  # Dial: Invalid country code
-    13227: _Meaning(_FAILED, "the account may not call this country", for_good=True),  # No International Authorization
-    21202: _Meaning(_FAILED, "the number is a premium number", for_good=True),  # 'To' number is a premium number
-    21203: _Meaning(_FAILED, "the account may not call abroad", for_good=True),  # International calling not enabled
-    21211: _Meaning(_FAILED, "the number is not a phone number", for_good=True),  # Invalid 'To' Phone Number
-    21214: _Meaning(_FAILED, "the number cannot be reached", for_good=True),  # 'To' phone number cannot be reached
-    21215: _Meaning(_FAILED, "the account may not call this region", for_good=True),  # Account not authorized to call
-    21216: _Meaning(_FAILED, "Twilio blocks calls to this number", for_good=True),  # API: Call blocked by Twilio
-    21217: _Meaning(_FAILED, "the number does not appear to be valid", for_good=True),  # does not appear to be valid
-    21219: _Meaning(_FAILED, "a trial account may call verified numbers only", for_good=True),  # 'To' not verified
+    13225: _Meaning(_FAILED, "calling this number is forbidden", permanent=True),  # Dial: Forbidden phone number
+    13226: _Meaning(_FAILED, "the country code is unknown", permanent=True),  # Dial: Invalid country code
+    13227: _Meaning(_FAILED, "the account may not call this country", permanent=True),  # No International Authorization
+    21202: _Meaning(_FAILED, "the number is a premium number", permanent=True),  # 'To' number is a premium number
+    21203: _Meaning(_FAILED, "the account may not call abroad", permanent=True),  # International calling not enabled
+    21211: _Meaning(_FAILED, "the number is not a phone number", permanent=True),  # Invalid 'To' Phone Number
+    21214: _Meaning(_FAILED, "the number cannot be reached", permanent=True),  # 'To' phone number cannot be reached
+    21215: _Meaning(_FAILED, "the account may not call this region", permanent=True),  # Account not authorized to call
+    21216: _Meaning(_FAILED, "Twilio blocks calls to this number", permanent=True),  # API: Call blocked by Twilio
+    21217: _Meaning(_FAILED, "the number does not appear to be valid", permanent=True),  # does not appear to be valid
+    21219: _Meaning(_FAILED, "a trial account may call verified numbers only", permanent=True),  # 'To' not verified
     573005: _Meaning(
-        _FAILED, "a trial account may call verified numbers only", for_good=True
+        _FAILED, "a trial account may call verified numbers only", permanent=True
     ),  # not completed verification
     # the caller id
     21210: _Meaning(_ERROR, "the from number is not one of the account's"),  # 'From' phone number not verified
@@ -454,7 +454,7 @@ def _placed(answer: HttpResponse) -> DialResult:
         meaning = _Meaning(_FAILED, said or f"Twilio refused the call with HTTP {answer.status}")
     if meaning.status is None:
         return NotPlaced(meaning.words, retry_after_seconds(answer.headers), meaning.outage)
-    return Refused(Outcome(meaning.status, for_good=meaning.for_good, reason=meaning.words, code=str(code)))
+    return Refused(Outcome(meaning.status, permanent=meaning.permanent, reason=meaning.words, code=str(code)))
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
@@ -510,16 +510,16 @@ def _report(
     if status not in FINAL:
         return CallReport(call_id, status, voicemail=voicemail)
     sip, error = _number(sip_code), _number(error_code)
-    reason, for_good = _ENDINGS[status], False
+    reason, permanent = _ENDINGS[status], False
     if status is Status.FAILED:
         meaning = _CODES.get(error) if error is not None else None
         if sip in _SIP_WORDS:
-            reason, for_good = _SIP_WORDS[sip], sip in _SIP_FOR_GOOD
+            reason, permanent = _SIP_WORDS[sip], sip in _SIP_FOR_GOOD
         elif meaning is not None:
-            reason, for_good = meaning.words, meaning.for_good
+            reason, permanent = meaning.words, meaning.permanent
     outcome = Outcome(
         status,
-        for_good=for_good,
+        permanent=permanent,
         voicemail=voicemail,
         reason=reason,
         code=None if sip is None and error is None else str(sip if sip is not None else error),

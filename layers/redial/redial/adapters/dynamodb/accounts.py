@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
-from redial.adapters.dynamodb.recent import Recent
+from redial.adapters.dynamodb.ttl_cache import TtlCache
 from redial.domain.agent import Account
 from redial.usecases.accounts import ApiKey
 from redial.wire.timestamps import from_ms, to_ms
@@ -30,17 +30,17 @@ class DynamoAccounts:
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._client = client
         self._table = table_name
-        self._recent: Recent[Account] = Recent(now)
+        self._recent: TtlCache[Account] = TtlCache(now)
 
     def get(self, account_id: str) -> Account | None:
         item = self._read(_account_key(account_id))
         return None if item is None else _decode(account_id, item)
 
-    def recent(self, account_id: str) -> Account | None:
+    def cached(self, account_id: str) -> Account | None:
         known = self._recent.get(account_id)
         if known is not None:
             return known
-        item = self._read(_account_key(account_id), lagging=True) or self._read(_account_key(account_id))
+        item = self._read(_account_key(account_id), consistent=False) or self._read(_account_key(account_id))
         return None if item is None else self._recent.keep(_decode(account_id, item), account_id)
 
     def create(self, account: Account) -> bool:
@@ -77,7 +77,7 @@ class DynamoAccounts:
     # ---- keys ---------------------------------------------------------------------------------------------------
 
     def account_of_key(self, key_hash: str) -> str | None:
-        item = self._read(_key_key(key_hash), lagging=True) or self._read(_key_key(key_hash))
+        item = self._read(_key_key(key_hash), consistent=False) or self._read(_key_key(key_hash))
         if item is None or "revoked_at" in item:
             return None
         account_id: str = item["account_id"]
@@ -127,8 +127,8 @@ class DynamoAccounts:
         )
         return True
 
-    def _read(self, item_key: dict[str, Any], *, lagging: bool = False) -> dict[str, Any] | None:
-        answer = self._client.get_item(TableName=self._table, Key=to_item(item_key), ConsistentRead=not lagging)
+    def _read(self, item_key: dict[str, Any], *, consistent: bool = True) -> dict[str, Any] | None:
+        answer = self._client.get_item(TableName=self._table, Key=to_item(item_key), ConsistentRead=consistent)
         return from_item(answer["Item"]) if "Item" in answer else None
 
 

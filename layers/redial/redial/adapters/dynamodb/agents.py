@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, over, to_item
-from redial.adapters.dynamodb.recent import Recent
+from redial.adapters.dynamodb.ttl_cache import TtlCache
 from redial.domain.agent import Agent
 from redial.ports import StaleVersion
 from redial.wire.newer import with_newer
@@ -50,18 +50,18 @@ class DynamoAgents:
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._client = client
         self._table = table_name
-        self._recent: Recent[Agent] = Recent(now)
+        self._recent: TtlCache[Agent] = TtlCache(now)
 
     def get(self, account_id: str, agent_id: str) -> Agent | None:
         return self._read(account_id, agent_id)
 
-    def recent(self, account_id: str, agent_id: str) -> Agent | None:
-        known = self._recent.get(account_id, agent_id) or self._read(account_id, agent_id, lagging=True)
+    def cached(self, account_id: str, agent_id: str) -> Agent | None:
+        known = self._recent.get(account_id, agent_id) or self._read(account_id, agent_id, consistent=False)
         return known or self._read(account_id, agent_id)  # one that was just made may not be seen yet
 
-    def _read(self, account_id: str, agent_id: str, *, lagging: bool = False) -> Agent | None:
+    def _read(self, account_id: str, agent_id: str, *, consistent: bool = True) -> Agent | None:
         answer = self._client.get_item(
-            TableName=self._table, Key=to_item(_key(account_id, agent_id)), ConsistentRead=not lagging
+            TableName=self._table, Key=to_item(_key(account_id, agent_id)), ConsistentRead=consistent
         )
         if "Item" not in answer:
             return None

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, over, to_item
-from redial.adapters.dynamodb.recent import Recent
+from redial.adapters.dynamodb.ttl_cache import TtlCache
 from redial.domain.circuit import LOOK_EVERY, Circuit
 from redial.ports import StaleVersion
 from redial.wire.newer import with_newer
@@ -36,14 +36,14 @@ class DynamoCircuits:
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._client = client
         self._table = table_name
-        self._quiet: Recent[Circuit] = Recent(now, LOOK_EVERY)
+        self._quiet: TtlCache[Circuit] = TtlCache(now, LOOK_EVERY)
 
     def get(self, account_id: str, provider: str) -> Circuit:
         return self._read(account_id, provider)
 
-    def recent(self, account_id: str, provider: str) -> Circuit:
+    def cached(self, account_id: str, provider: str) -> Circuit:
         known = self._quiet.get(account_id, provider)
-        return known or self._remember(self._read(account_id, provider, lagging=True))
+        return known or self._remember(self._read(account_id, provider, consistent=False))
 
     def save(self, circuit: Circuit) -> Circuit:
         """A write whose answer is lost, and that botocore sends again, is taken for somebody else's: a failure is then
@@ -58,15 +58,15 @@ class DynamoCircuits:
             raise
         return self._remember(saved)
 
-    def _read(self, account_id: str, provider: str, *, lagging: bool = False) -> Circuit:
+    def _read(self, account_id: str, provider: str, *, consistent: bool = True) -> Circuit:
         answer = self._client.get_item(
-            TableName=self._table, Key=to_item(_key(account_id, provider)), ConsistentRead=not lagging
+            TableName=self._table, Key=to_item(_key(account_id, provider)), ConsistentRead=consistent
         )
         return _decode(from_item(answer["Item"])) if "Item" in answer else Circuit(account_id, provider)
 
     def _remember(self, circuit: Circuit) -> Circuit:
         """Of one that is not quiet every process must see the newest."""
-        if not circuit.is_quiet:
+        if not circuit.is_healthy:
             self._quiet.forget(circuit.account_id, circuit.provider)
             return circuit
         return self._quiet.keep(circuit, circuit.account_id, circuit.provider)

@@ -63,7 +63,7 @@ class _Block:
 
     @property
     def size(self) -> int:
-        return 1 if isinstance(self.of, str) else self.of.done_row
+        return 1 if isinstance(self.of, str) else self.of.stored_to
 
     def newest_first(self) -> tuple[int, str]:
         return -to_ms(self.created_at), self.of if isinstance(self.of, str) else self.of.id
@@ -100,10 +100,8 @@ class DynamoExecutions:
         self._table = table_name
         self._sleep = sleep
 
-    def get(self, execution_id: str, *, lagging: bool = False) -> Execution | None:
-        answer = self._client.get_item(
-            TableName=self._table, Key=to_item(key(execution_id)), ConsistentRead=not lagging
-        )
+    def get(self, execution_id: str, *, consistent: bool = True) -> Execution | None:
+        answer = self._client.get_item(TableName=self._table, Key=to_item(key(execution_id)), ConsistentRead=consistent)
         return decode(from_item(answer["Item"])) if "Item" in answer else None
 
     def create(self, execution: Execution) -> bool:

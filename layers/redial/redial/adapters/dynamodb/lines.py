@@ -1,4 +1,4 @@
-"""An agent's lines, its queue, and the rooms of its batches in the table.
+"""An agent's lines, its queue, and the delayed_sets of its batches in the table.
 
     L#<agent>#<shard> / LINES       holders of lines
     Q#<agent> / 0#<ready>#<id>      a due retry that waits for a line
@@ -24,8 +24,8 @@ from botocore.exceptions import ClientError
 from redial.adapters.dynamodb.executions import lost_condition
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.adapters.dynamodb.leftovers import read_items
-from redial.adapters.dynamodb.recent import Recent
-from redial.ports import Queue, Standing, Waiter
+from redial.adapters.dynamodb.ttl_cache import TtlCache
+from redial.ports import BatchQueueEntry, Queue, QueuedCall
 from redial.usecases.lines import LINES_CHECK
 from redial.wire.stored_execution import WATCHED
 from redial.wire.timestamps import from_ms, to_ms
@@ -54,7 +54,7 @@ class DynamoLines:
         self._client = client
         self._table = table_name
         self._sleep = sleep
-        self._empty: Recent[Queue] = Recent(now)
+        self._empty: TtlCache[Queue] = TtlCache(now)
 
     def acquire(
         self, account_id: str, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, now: datetime
@@ -117,7 +117,7 @@ class DynamoLines:
         capacity: int,
         execution_id: str,
         attempt: int,
-        to: Waiter,
+        to: QueuedCall,
         now: datetime,
         since: datetime | None = None,
     ) -> bool:
@@ -144,7 +144,7 @@ class DynamoLines:
         owner: str | None = self._lines(agent_id, shard).get("ac")
         return owner
 
-    def look_again(self, agent_id: str, shard: int, at: datetime, *, queue_empty: bool) -> None:
+    def recheck_at(self, agent_id: str, shard: int, at: datetime, *, queue_empty: bool) -> None:
         emptied = False
         if queue_empty:
             emptied, _ = self._update(
@@ -161,21 +161,21 @@ class DynamoLines:
                 {":shard": WATCHED, ":at": to_ms(at)},
             )  # fmt: skip
 
-    def enqueue(self, agent_id: str, waiter: Waiter) -> bool:
-        item = _queue_key(agent_id, waiter) | {"n": waiter.attempt}
+    def enqueue(self, agent_id: str, call: QueuedCall) -> bool:
+        item = _queue_key(agent_id, call) | {"n": call.attempt}
         answer = self._client.put_item(TableName=self._table, Item=to_item(item), ReturnValues="ALL_OLD")
         return "Attributes" not in answer
 
-    def dequeue(self, agent_id: str, waiter: Waiter) -> None:
-        self._client.delete_item(TableName=self._table, Key=to_item(_queue_key(agent_id, waiter)))
+    def dequeue(self, agent_id: str, call: QueuedCall) -> None:
+        self._client.delete_item(TableName=self._table, Key=to_item(_queue_key(agent_id, call)))
 
-    def absent(self, waiters: Sequence[tuple[str, Waiter]]) -> set[str]:
-        keys = {one.execution_id: _queue_key(agent_id, one) for agent_id, one in waiters}
+    def absent(self, calls: Sequence[tuple[str, QueuedCall]]) -> set[str]:
+        keys = {one.execution_id: _queue_key(agent_id, one) for agent_id, one in calls}
         there = read_items(self._client, self._table, list(keys.values()), self._sleep)
         return set(keys) - {item["sk"].split("#")[2] for item in there}
 
-    def queue(self, agent_id: str, *, lagging: bool = False) -> Queue:
-        if lagging and (empty := self._empty.get(agent_id)) is not None:
+    def queue(self, agent_id: str, *, consistent: bool = True) -> Queue:
+        if not consistent and (empty := self._empty.get(agent_id)) is not None:
             return empty
         queue = Queue([], [])
         start: dict[str, Any] = {}
@@ -184,18 +184,18 @@ class DynamoLines:
                 TableName=self._table,
                 KeyConditionExpression="pk = :pk",
                 ExpressionAttributeValues=to_item({":pk": _queue_pk(agent_id)}),
-                ConsistentRead=not lagging,
+                ConsistentRead=consistent,
                 Limit=_FRONT,
                 **start,
             )
             for item in map(from_item, answer["Items"]):
                 if item["sk"].startswith(f"{_BATCH_CLASS}#"):
-                    queue.batches.append(_standing(item))
+                    queue.batches.append(_queue_entry(item))
                 else:
                     klass, ready, execution_id = item["sk"].split("#")
-                    queue.waiters.append(Waiter(execution_id, item["n"], klass == _RETRY_CLASS, from_ms(int(ready))))
-            if queue.waiters or "LastEvaluatedKey" not in answer:
-                if queue.waiters or queue.batches:
+                    queue.calls.append(QueuedCall(execution_id, item["n"], klass == _RETRY_CLASS, from_ms(int(ready))))
+            if queue.calls or "LastEvaluatedKey" not in answer:
+                if queue.calls or queue.batches:
                     self._empty.forget(agent_id)
                     return queue
                 return self._empty.keep(queue, agent_id)
@@ -218,17 +218,17 @@ class DynamoLines:
 
     # ---- batches --------------------------------------------------------------------------------------------------
 
-    def join(self, standing: Standing) -> None:
-        item = _standing_key(standing.agent_id, standing.batch_id) | {
-            "nr": standing.next_row,
-            "la": standing.last_row,
-            "sa": to_ms(standing.served_at),
+    def join(self, entry: BatchQueueEntry) -> None:
+        item = _queue_entry_key(entry.agent_id, entry.batch_id) | {
+            "nr": entry.next_row,
+            "la": entry.last_row,
+            "sa": to_ms(entry.served_at),
         }
-        if standing.interval is not None:
-            item["iv"] = standing.interval // timedelta(milliseconds=1)
-        if standing.first_dials_first:
+        if entry.interval is not None:
+            item["iv"] = entry.interval // timedelta(milliseconds=1)
+        if entry.first_dials_first:
             item["ff"] = True
-        if standing.paused:
+        if entry.paused:
             item["pa"] = True
         try:
             self._client.put_item(
@@ -239,49 +239,49 @@ class DynamoLines:
                 raise
 
     def leave(self, agent_id: str, batch_id: str) -> None:
-        self._client.delete_item(TableName=self._table, Key=to_item(_standing_key(agent_id, batch_id)))
+        self._client.delete_item(TableName=self._table, Key=to_item(_queue_entry_key(agent_id, batch_id)))
 
-    def standing(self, agent_id: str, batch_id: str) -> Standing | None:
+    def queue_entry(self, agent_id: str, batch_id: str) -> BatchQueueEntry | None:
         answer = self._client.get_item(
-            TableName=self._table, Key=to_item(_standing_key(agent_id, batch_id)), ConsistentRead=True
+            TableName=self._table, Key=to_item(_queue_entry_key(agent_id, batch_id)), ConsistentRead=True
         )
-        return _standing(from_item(answer["Item"])) if "Item" in answer else None
+        return _queue_entry(from_item(answer["Item"])) if "Item" in answer else None
 
     def pause(self, agent_id: str, batch_id: str, paused: bool) -> None:
         self._change(agent_id, batch_id, "SET pa = :paused", "attribute_exists(pk)", {":paused": paused})
 
-    def take_row(self, standing: Standing, now: datetime) -> tuple[int, datetime | None] | None:
-        rate, condition, values, at = _next_start(standing, now)
+    def next_contact(self, entry: BatchQueueEntry, now: datetime) -> tuple[int, datetime | None] | None:
+        rate, condition, values, at = _next_start(entry, now)
         changed = self._change(
-            standing.agent_id,
-            standing.batch_id,
+            entry.agent_id,
+            entry.batch_id,
             f"SET nr = nr + :one, sa = :now{rate}",
             f"nr <= la AND (attribute_not_exists(pa) OR pa = :no){condition}",
             {":one": 1, ":now": to_ms(now), ":no": False, **values},
         )
         return None if changed is None else (changed["nr"] - 1, at)
 
-    def reserve_start(self, standing: Standing, now: datetime) -> datetime | None:
-        rate, condition, values, at = _next_start(standing, now)
+    def reserve_start(self, entry: BatchQueueEntry, now: datetime) -> datetime | None:
+        rate, condition, values, at = _next_start(entry, now)
         if at is None:
             raise ValueError("the batch has no rate")
         changed = self._change(
-            standing.agent_id,
-            standing.batch_id,
+            entry.agent_id,
+            entry.batch_id,
             f"SET sa = :now{rate}",
             f"attribute_exists(pk){condition}",
             {":now": to_ms(now), **values},
         )
         return None if changed is None else at
 
-    def enter_room(self, standing_agent_id: str, batch_id: str, waiter: Waiter) -> bool:
-        item = _room_key(batch_id, waiter) | {"n": waiter.attempt}
+    def add_delayed(self, agent_id: str, batch_id: str, call: QueuedCall) -> bool:
+        item = _delayed_key(batch_id, call) | {"n": call.attempt}
         self._client.put_item(TableName=self._table, Item=to_item(item))
-        first = {"rf": to_ms(waiter.ready_at), "rw": waiter.execution_id}
+        first = {"rf": to_ms(call.ready_at), "rw": call.execution_id}
         try:
             self._client.update_item(
                 TableName=self._table,
-                Key=to_item(_standing_key(standing_agent_id, batch_id)),
+                Key=to_item(_queue_entry_key(agent_id, batch_id)),
                 UpdateExpression="SET rf = :ready, rw = :who",
                 ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(rf) OR rf > :ready)",
                 ExpressionAttributeValues=to_item({":ready": first["rf"], ":who": first["rw"]}),
@@ -294,39 +294,39 @@ class DynamoLines:
             return first.items() <= from_item(old).items()  # it was this very write, sent again
         return True
 
-    def take_from_room(self, standing: Standing, now: datetime) -> tuple[Waiter, datetime | None] | None:
+    def pop_delayed(self, entry: BatchQueueEntry, now: datetime) -> tuple[QueuedCall, datetime | None] | None:
         following: datetime | None = None
-        for item in self._room(standing.batch_id):
+        for item in self._room(entry.batch_id):
             ready, execution_id = item["sk"].split("#")
-            waiter = Waiter(execution_id, item["n"], item["n"] > 1, from_ms(int(ready)))
+            call = QueuedCall(execution_id, item["n"], item["n"] > 1, from_ms(int(ready)))
             takeable_at = _takeable_at(item)
             if takeable_at > now:
                 following = takeable_at if following is None else min(following, takeable_at)
-                if waiter.ready_at > now:
+                if call.ready_at > now:
                     break
                 continue
-            if not self._take_waiter(item["sk"], standing.batch_id, now):
+            if not self._mark_taken(item["sk"], entry.batch_id, now):
                 return None
-            rate, condition, values, at = _next_start(standing, now)
+            rate, condition, values, at = _next_start(entry, now)
             changed = self._change(
-                standing.agent_id,
-                standing.batch_id,
+                entry.agent_id,
+                entry.batch_id,
                 f"SET sa = :now{rate}",
                 f"attribute_exists(pk){condition}",
                 {":now": to_ms(now), **values},
             )
             if changed is None:
-                self._untake_waiter(item["sk"], standing.batch_id)
-                self._lower_room_from(standing.agent_id, standing.batch_id, waiter.ready_at)
+                self._unmark_taken(item["sk"], entry.batch_id)
+                self._lower_room_from(entry.agent_id, entry.batch_id, call.ready_at)
                 return None
-            return waiter, at
-        self._move_room_from(standing, following, now)
+            return call, at
+        self._move_delayed_from(entry, following, now)
         return None
 
-    def leave_room(self, batch_id: str, waiter: Waiter) -> None:
-        self._client.delete_item(TableName=self._table, Key=to_item(_room_key(batch_id, waiter)))
+    def remove_delayed(self, batch_id: str, call: QueuedCall) -> None:
+        self._client.delete_item(TableName=self._table, Key=to_item(_delayed_key(batch_id, call)))
 
-    def next_in_room(self, batch_id: str, after: datetime) -> datetime | None:
+    def next_delayed(self, batch_id: str, after: datetime) -> datetime | None:
         answer = self._client.query(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND sk > :after",
@@ -336,16 +336,16 @@ class DynamoLines:
         )
         return next((from_ms(int(from_item(item)["sk"].split("#")[0])) for item in answer["Items"]), None)
 
-    def correct_room(self, agent_id: str, batch_id: str, now: datetime) -> bool:
+    def repair_delayed(self, agent_id: str, batch_id: str, now: datetime) -> bool:
         first = self._first_takeable(batch_id, now)
         return first is not None and self._lower_room_from(agent_id, batch_id, first)
 
-    def absent_from_room(self, batch_id: str, waiters: Sequence[Waiter]) -> list[Waiter]:
-        keys = [_room_key(batch_id, one) for one in waiters]
+    def absent_from_delayed(self, batch_id: str, calls: Sequence[QueuedCall]) -> list[QueuedCall]:
+        keys = [_delayed_key(batch_id, one) for one in calls]
         there = {item["sk"] for item in read_items(self._client, self._table, keys, self._sleep)}
-        return [one for one, key in zip(waiters, keys, strict=True) if key["sk"] not in there]
+        return [one for one, key in zip(calls, keys, strict=True) if key["sk"] not in there]
 
-    def empty_room(self, batch_id: str) -> None:
+    def clear_delayed(self, batch_id: str) -> None:
         for item in self._room(batch_id):
             self._client.delete_item(TableName=self._table, Key=to_item({"pk": item["pk"], "sk": item["sk"]}))
 
@@ -360,7 +360,7 @@ class DynamoLines:
         for page in pages:
             yield from map(from_item, page["Items"])
 
-    def _take_waiter(self, sort_key: str, batch_id: str, now: datetime) -> bool:
+    def _mark_taken(self, sort_key: str, batch_id: str, now: datetime) -> bool:
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -375,7 +375,7 @@ class DynamoLines:
             raise
         return True
 
-    def _untake_waiter(self, sort_key: str, batch_id: str) -> None:
+    def _unmark_taken(self, sort_key: str, batch_id: str) -> None:
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -397,7 +397,7 @@ class DynamoLines:
                 break
         return first
 
-    def _move_room_from(self, standing: Standing, following: datetime | None, now: datetime) -> None:
+    def _move_delayed_from(self, entry: BatchQueueEntry, following: datetime | None, now: datetime) -> None:
         """No entry is due: write down in `rf` when the first will be, or that there is none. Then look again.
 
         An entry is put first, and then `rf` is lowered to its time. `rf` is raised here alone, and every raise is
@@ -406,16 +406,16 @@ class DynamoLines:
         for longer than this takes. It looks also where the write seems to have lost: that may be its own write, sent
         again. Where this function is cut off between the two, the batch's check corrects it.
         """
-        if standing.room_from is None:
+        if entry.delayed_from is None:
             return
-        values: dict[str, Any] = {":read": to_ms(standing.room_from)}
+        values: dict[str, Any] = {":read": to_ms(entry.delayed_from)}
         update = "REMOVE rf"
         if following is not None:
             update, values = "SET rf = :following", values | {":following": to_ms(following)}
-        self._change(standing.agent_id, standing.batch_id, update, "rf = :read", values)
-        first = self._first_takeable(standing.batch_id, now)
+        self._change(entry.agent_id, entry.batch_id, update, "rf = :read", values)
+        first = self._first_takeable(entry.batch_id, now)
         if first is not None and (following is None or first < following):
-            self._lower_room_from(standing.agent_id, standing.batch_id, first)
+            self._lower_room_from(entry.agent_id, entry.batch_id, first)
 
     def _lower_room_from(self, agent_id: str, batch_id: str, to: datetime) -> bool:
         """Have the room looked at from `to` on; False where it is looked at then anyway, or the batch has left."""
@@ -435,7 +435,7 @@ class DynamoLines:
         try:
             answer = self._client.update_item(
                 TableName=self._table,
-                Key=to_item(_standing_key(agent_id, batch_id)),
+                Key=to_item(_queue_entry_key(agent_id, batch_id)),
                 UpdateExpression=update,
                 ConditionExpression=condition,
                 ExpressionAttributeValues=to_item(values),
@@ -501,17 +501,17 @@ def _queue_pk(agent_id: str) -> str:
     return f"Q#{agent_id}"
 
 
-def _queue_key(agent_id: str, waiter: Waiter) -> dict[str, Any]:
-    klass = _RETRY_CLASS if waiter.retry else _FIRST_CLASS
-    return {"pk": _queue_pk(agent_id), "sk": f"{klass}#{to_ms(waiter.ready_at):013d}#{waiter.execution_id}"}
+def _queue_key(agent_id: str, call: QueuedCall) -> dict[str, Any]:
+    klass = _RETRY_CLASS if call.retry else _FIRST_CLASS
+    return {"pk": _queue_pk(agent_id), "sk": f"{klass}#{to_ms(call.ready_at):013d}#{call.execution_id}"}
 
 
-def _standing_key(agent_id: str, batch_id: str) -> dict[str, Any]:
+def _queue_entry_key(agent_id: str, batch_id: str) -> dict[str, Any]:
     return {"pk": _queue_pk(agent_id), "sk": f"{_BATCH_CLASS}#{batch_id}"}
 
 
-def _standing(item: dict[str, Any]) -> Standing:
-    return Standing(
+def _queue_entry(item: dict[str, Any]) -> BatchQueueEntry:
+    return BatchQueueEntry(
         batch_id=item["sk"].partition("#")[2],
         agent_id=item["pk"].removeprefix("Q#"),
         next_row=item["nr"],
@@ -519,7 +519,7 @@ def _standing(item: dict[str, Any]) -> Standing:
         served_at=from_ms(item["sa"]),
         interval=timedelta(milliseconds=item["iv"]) if "iv" in item else None,
         next_at=from_ms(item["nx"]) if "nx" in item else None,
-        room_from=from_ms(item["rf"]) if "rf" in item else None,
+        delayed_from=from_ms(item["rf"]) if "rf" in item else None,
         paused=item.get("pa", False),
         first_dials_first=item.get("ff", False),
     )
@@ -531,16 +531,16 @@ def _takeable_at(item: dict[str, Any]) -> datetime:
     return max(ready, from_ms(item["tk"]) + _TAKEN) if "tk" in item else ready
 
 
-def _next_start(standing: Standing, now: datetime) -> tuple[str, str, dict[str, Any], datetime | None]:
+def _next_start(entry: BatchQueueEntry, now: datetime) -> tuple[str, str, dict[str, Any], datetime | None]:
     """For a batch with a rate: what to add to an update and its condition, the values for that, and the next start."""
-    if standing.interval is None:
+    if entry.interval is None:
         return "", "", {}, None
-    at = now if standing.next_at is None else max(now, standing.next_at)
-    values: dict[str, Any] = {":next": to_ms(at + standing.interval)}
-    if standing.next_at is None:
+    at = now if entry.next_at is None else max(now, entry.next_at)
+    values: dict[str, Any] = {":next": to_ms(at + entry.interval)}
+    if entry.next_at is None:
         return ", nx = :next", " AND attribute_not_exists(nx)", values, at
-    return ", nx = :next", " AND nx = :nx", values | {":nx": to_ms(standing.next_at)}, at
+    return ", nx = :next", " AND nx = :nx", values | {":nx": to_ms(entry.next_at)}, at
 
 
-def _room_key(batch_id: str, waiter: Waiter) -> dict[str, Any]:
-    return {"pk": f"R#{batch_id}", "sk": f"{to_ms(waiter.ready_at):013d}#{waiter.execution_id}"}
+def _delayed_key(batch_id: str, call: QueuedCall) -> dict[str, Any]:
+    return {"pk": f"R#{batch_id}", "sk": f"{to_ms(call.ready_at):013d}#{call.execution_id}"}

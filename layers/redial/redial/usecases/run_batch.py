@@ -25,19 +25,19 @@ from redial.domain.repair import BatchRepair
 from redial.ports import (
     Agents,
     Batches,
+    BatchQueueEntry,
     Executions,
     Files,
-    Functions,
+    Invoker,
     Lines,
+    QueuedCall,
     StaleVersion,
-    Standing,
     Timers,
-    Waiter,
 )
-from redial.usecases.batches import contacts_key, resume_turns
-from redial.usecases.lines import pass_on, waiter
+from redial.usecases.batches import contacts_key, dispatch_batch
+from redial.usecases.count_batches import complete_if_over, counts_of
+from redial.usecases.lines import queued_call, release_line
 from redial.usecases.stop import is_stopped, stop_waiting
-from redial.usecases.tally import complete_if_over, counts_of
 
 ROWS_AT_ONCE = 500
 """Contacts stored, or read, between two looks at the clock."""
@@ -98,12 +98,12 @@ class Worker:
     agents: Agents
     lines: Lines
     timers: Timers
-    functions: Functions
+    invoker: Invoker
     files: Files
     contacts: ReadContacts
     now: Callable[[], datetime]
 
-    def carry_on(self, batch_id: str, worker: str, seconds_left: Callable[[], float]) -> CarriedOn:
+    def run(self, batch_id: str, worker: str, seconds_left: Callable[[], float]) -> CarriedOn:
         """Do what is to be done for the batch, one kind of work after the other.
 
         `worker` is this invocation's own name.
@@ -128,7 +128,7 @@ class Worker:
             done.work.append(work)
             self._leave(batch_id, worker)
             if not finished:
-                self.functions.batch(batch_id)
+                self.invoker.batch(batch_id)
                 return done
 
     def _do(self, work: str, batch: Batch, seconds_left: Callable[[], float], repairs: Counter[BatchRepair]) -> bool:
@@ -160,15 +160,15 @@ class Worker:
             after = apply(before)
             if after is before:
                 return before
-            now, lease = self.now(), f"c-{before.version}"
+            now, lease_id = self.now(), f"c-{before.version}"
             if after.last_sequence > before.last_sequence:
-                after = after.lease_delivery(lease, now)
+                after = after.lease_delivery(lease_id, now)
             try:
                 after = self.batches.save(after.with_due(now))
             except StaleVersion:
                 continue
-            if after.delivery.lease == lease:
-                self.functions.deliver(batch_id, lease)
+            if after.delivery.lease_id == lease_id:
+                self.invoker.deliver(batch_id, lease_id)
             return after
 
     # ---- reading the file ------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class Worker:
         """Store a contact for each row; the file is read from its beginning, contacts known to be stored are passed."""
         key = contacts_key(batch.account_id, batch.id, "contacts")
         total = valid = since_checkpoint = 0
-        stored = batch.done_row
+        stored = batch.stored_to
         waiting: list[Execution] = []
         try:
             with (
@@ -236,7 +236,7 @@ class Worker:
         if batch.calls_per_second is not None:
             interval = timedelta(milliseconds=max(1, round(1000 / batch.calls_per_second)))
         now = self.now()
-        standing = Standing(
+        entry = BatchQueueEntry(
             batch.id,
             batch.agent_id,
             next_row=1,
@@ -249,12 +249,12 @@ class Worker:
         after = self._change(batch.id, batch.worker, lambda current: self._running(current, now))
         if after is None or not after.may_dial:
             return True
-        self.lines.join(standing)
+        self.lines.join(entry)
         fresh = self.batches.get(batch.id)
         if fresh is None or not fresh.may_dial:  # stopped since: whoever stopped it may have looked before it joined
             self.lines.leave(batch.agent_id, batch.id)
             return True
-        resume_turns(batch, self.agents, self.lines, self.functions, now)
+        dispatch_batch(batch, self.agents, self.lines, self.invoker, now)
         return True
 
     @staticmethod
@@ -269,23 +269,23 @@ class Worker:
         if self._stopped_with_agent(batch):
             return True
         now = self.now()
-        standing = self.lines.standing(batch.agent_id, batch.id)
-        if standing is None:  # a crash between being stored as running and joining; nobody was taken from it yet
+        entry = self.lines.queue_entry(batch.agent_id, batch.id)
+        if entry is None:  # a crash between being stored as running and joining; nobody was taken from it yet
             return self._start(batch)
-        if standing.paused != batch.paused:
+        if entry.paused != batch.paused:
             self.lines.pause(batch.agent_id, batch.id, batch.paused)
-        finished = self._find_left_behind(batch, standing.next_row - 1, seconds_left, repairs)
-        if self.lines.correct_room(batch.agent_id, batch.id, now):
+        finished = self._find_left_behind(batch, entry.next_row - 1, seconds_left, repairs)
+        if self.lines.repair_delayed(batch.agent_id, batch.id, now):
             _log.warning("the delayed set would have been looked at too late", extra={"batch_id": batch.id})
             repairs[BatchRepair.WAKE_UP_LOST] += 1
         if finished:
             finished = self._compare_counts(batch, seconds_left, repairs)
         if not batch.paused:
-            resume_turns(batch, self.agents, self.lines, self.functions, now)
-        following = self.lines.next_in_room(batch.id, now)
+            dispatch_batch(batch, self.agents, self.lines, self.invoker, now)
+        following = self.lines.next_delayed(batch.id, now)
         if following is not None:
-            self.timers.wake_batch(batch.id, "room", int(following.timestamp()), following, now)
-        complete_if_over(batch.id, batches=self.batches, functions=self.functions, now=now)
+            self.timers.schedule_batch_run(batch.id, "room", int(following.timestamp()), following, now)
+        complete_if_over(batch.id, batches=self.batches, invoker=self.invoker, now=now)
         return finished
 
     def _stopped_with_agent(self, batch: Batch) -> bool:
@@ -314,7 +314,7 @@ class Worker:
         now = self.now()
         if batch.checked_at is not None and now < batch.checked_at + LEFT_BEHIND:
             return True
-        row, up_to = batch.checked_row, batch.seen_row
+        row, up_to = batch.audit_from, batch.audited_to
         while row < up_to:
             rows = range(row + 1, min(row + ROWS_AT_ONCE, up_to) + 1)
             self._queue_left_behind(batch, self.executions.read([contact_id(batch.id, one) for one in rows]), repairs)
@@ -324,8 +324,8 @@ class Worker:
         finished = row >= up_to
 
         def apply(current: Batch) -> Batch:
-            checked = replace(current, checked_row=row)
-            return replace(checked, seen_row=taken_row, checked_at=now) if finished else checked
+            checked = replace(current, audit_from=row)
+            return replace(checked, audited_to=taken_row, checked_at=now) if finished else checked
 
         self._change(batch.id, batch.worker, apply)
         return finished
@@ -333,8 +333,8 @@ class Worker:
     def _queue_left_behind(self, batch: Batch, contacts: list[Execution], repairs: Counter[BatchRepair]) -> None:
         """The turn of these contacts was taken: those to which nothing has happened since wait in the queue from now
         on, unless they are in the delayed set."""
-        untouched = [room_entry(one) for one in contacts if one.is_untouched]
-        for entry in self.lines.absent_from_room(batch.id, untouched):
+        not_started = [delayed_entry(one) for one in contacts if one.is_not_started]
+        for entry in self.lines.absent_from_delayed(batch.id, not_started):
             if self.lines.enqueue(batch.agent_id, entry):
                 _log.warning("a contact was left behind", extra={"execution_id": entry.execution_id})
                 repairs[BatchRepair.LEFT_BEHIND] += 1
@@ -369,12 +369,14 @@ class Worker:
         """Count the next contacts. Each of them that waits must stand where it is looked for."""
         rows = range(recount.row + 1, min(recount.row + ROWS_AT_ONCE, batch.valid) + 1)
         contacts = self.executions.read([contact_id(batch.id, one) for one in rows])
-        checked = [one for one in contacts if one.row is not None and one.row <= batch.checked_row]
+        checked = [one for one in contacts if one.row is not None and one.row <= batch.audit_from]
         self._queue_left_behind(batch, checked, repairs)
-        self._restore_entries(batch, [one for one in contacts if one.state.in_room and one.state.is_waiting], repairs)
+        self._restore_entries(
+            batch, [one for one in contacts if one.state.is_delayed and one.state.is_waiting], repairs
+        )
         found = Counter(recount.found)
         found.update(str(one.state.status) for one in contacts)
-        changed = [one.state.updated_at for one in contacts if not one.is_untouched]
+        changed = [one.state.updated_at for one in contacts if not one.is_not_started]
         newest = max((*changed, recount.newest) if recount.newest is not None else changed, default=None)
         return replace(recount, row=rows[-1], found=dict(found), newest=newest)
 
@@ -385,10 +387,10 @@ class Worker:
         was read, after its entry was looked for, the entry is missing indeed.
         """
         versions = {one.id: one.version for one in contacts}
-        for entry in self.lines.absent_from_room(batch.id, [room_entry(one) for one in contacts]):
+        for entry in self.lines.absent_from_delayed(batch.id, [delayed_entry(one) for one in contacts]):
             current = self.executions.get(entry.execution_id)
             if current is not None and current.version == versions[entry.execution_id]:
-                self.lines.enter_room(batch.agent_id, batch.id, entry)
+                self.lines.add_delayed(batch.agent_id, batch.id, entry)
                 _log.warning("a contact was not in the delayed set", extra={"execution_id": entry.execution_id})
                 repairs[BatchRepair.ENTRY_LOST] += 1
 
@@ -429,7 +431,7 @@ class Worker:
     def _leave_queue(self, batch: Batch) -> bool:
         """Nobody of it waits any more."""
         self.lines.leave(batch.agent_id, batch.id)
-        self.lines.empty_room(batch.id)
+        self.lines.clear_delayed(batch.id)
         self._change(batch.id, batch.worker, lambda current: replace(current, cleared=True))
         return True
 
@@ -441,7 +443,7 @@ class Worker:
             self.agents,
             self.lines,
             self.timers,
-            self.functions,
+            self.invoker,
             self.now(),
             known=execution,
         )
@@ -462,7 +464,7 @@ class Worker:
             self._cleared(batch, last_row if left is None else left - 1)
             if seconds_left() < SECONDS_TO_SPARE:
                 return False
-        self.lines.empty_room(batch.id)
+        self.lines.clear_delayed(batch.id)
         if left is not None:
             if not batch.is_tombstone:
                 self._change(batch.id, batch.worker, lambda current: replace(current, cleared=True))
@@ -483,19 +485,20 @@ class Worker:
         state = execution.state
         if not state.is_waiting and (not state.is_final or execution.pending()):
             return False
-        if state.is_waiting and state.queued_at is not None and not execution.is_untouched and not state.in_room:
-            self.lines.dequeue(execution.agent_id, waiter(execution))  # first: an entry must not outlive its execution
+        if state.is_waiting and state.queued_at is not None and not execution.is_not_started and not state.is_delayed:
+            # First: a queue entry must not outlive its execution.
+            self.lines.dequeue(execution.agent_id, queued_call(execution))
         try:
             self.executions.remove(execution)
         except StaleVersion:
             fresh = self.executions.get(execution.id)
             return fresh is None or self._remove(fresh)
-        if state.timer is not None and not state.in_room:
+        if state.timer is not None and not state.is_delayed:
             self.timers.cancel_dial(execution.id, state.timer[0])
         agent = self.agents.get(execution.account_id, execution.agent_id) if state.attempt.line is not None else None
         if agent is not None and state.attempt.line is not None and state.is_waiting:
             number = state.attempt.number
-            pass_on(agent, state.attempt.line, execution.id, number, self.lines, self.functions, self.now())
+            release_line(agent, state.attempt.line, execution.id, number, self.lines, self.invoker, self.now())
         return True
 
     def _contacts(self, batch: Batch) -> Iterator[tuple[int, list[Execution]]]:
@@ -543,11 +546,11 @@ def _recounting(recount: Recount) -> Callable[[Batch], Batch]:
     return lambda current: replace(current, recount=recount)
 
 
-def room_entry(execution: Execution) -> Waiter:
+def delayed_entry(execution: Execution) -> QueuedCall:
     """How an execution that is stored as waiting in its batch's room stands there."""
     number, at = execution.state.attempt.number, execution.state.next_time
     assert at is not None, "it waits"
-    return Waiter(execution.id, number, number > 1, at)
+    return QueuedCall(execution.id, number, number > 1, at)
 
 
 def found_by_row(batch: Batch, rows: list[int], executions: Executions) -> dict[int, Execution]:

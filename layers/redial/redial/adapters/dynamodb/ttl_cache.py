@@ -17,7 +17,7 @@ MOST = 1000
 Value = TypeVar("Value")
 
 
-class Recent(Generic[Value]):
+class TtlCache(Generic[Value]):
     """The values of some keys as they were last read or written here; without a clock nothing is remembered."""
 
     def __init__(self, now: Callable[[], datetime] | None, lasts: timedelta = LASTS) -> None:

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 from botocore.stub import Stubber
 
-from redial.adapters.lambda_functions import LambdaFunctions
+from redial.adapters.lambda_invoker import LambdaInvoker
 
 EXECUTION = "3f6a9d1e-8b1c-4a57-9c1f-0a6d8f2b7c41"
 DIAL = "arn:aws:lambda:us-east-1:123456789012:function:redial-dial:live"
@@ -17,10 +17,10 @@ DELIVER = "arn:aws:lambda:us-east-1:123456789012:function:redial-deliver:live"
 
 
 @pytest.fixture
-def invoking() -> Iterator[tuple[LambdaFunctions, Stubber]]:
+def invoking() -> Iterator[tuple[LambdaInvoker, Stubber]]:
     client = boto3.client("lambda", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     with Stubber(client) as stubber:
-        yield LambdaFunctions(client, deliver_function=DELIVER, dial_function=DIAL), stubber
+        yield LambdaInvoker(client, deliver_function=DELIVER, dial_function=DIAL), stubber
         stubber.assert_no_pending_responses()
 
 
@@ -28,7 +28,7 @@ def request(function: str, event: dict[str, object]) -> dict[str, object]:
     return {"FunctionName": function, "InvocationType": "Event", "Payload": json.dumps(event).encode()}
 
 
-def test_functions_are_invoked_without_waiting(invoking: tuple[LambdaFunctions, Stubber]) -> None:
+def test_functions_are_invoked_without_waiting(invoking: tuple[LambdaInvoker, Stubber]) -> None:
     functions, stubber = invoking
     accepted = {"StatusCode": 202}
     stubber.add_response("invoke", accepted, request(DIAL, {"execution_id": EXECUTION, "attempt": 2}))
@@ -41,7 +41,7 @@ def test_functions_are_invoked_without_waiting(invoking: tuple[LambdaFunctions, 
 
 @pytest.mark.parametrize("code", ["TooManyRequestsException", "ResourceNotFoundException", "AccessDeniedException"])
 def test_an_invocation_that_is_not_taken_is_logged_and_left(
-    invoking: tuple[LambdaFunctions, Stubber], code: str, caplog: pytest.LogCaptureFixture
+    invoking: tuple[LambdaInvoker, Stubber], code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     functions, stubber = invoking
     stubber.add_client_error("invoke", code)
@@ -57,12 +57,12 @@ def test_so_is_one_that_never_arrived(caplog: pytest.LogCaptureFixture) -> None:
         def invoke(self, **_: object) -> None:
             raise ConnectTimeoutError(endpoint_url="https://lambda.us-east-1.amazonaws.com")
 
-    functions = LambdaFunctions(Unreachable(), deliver_function=DELIVER)  # type: ignore[arg-type]
+    functions = LambdaInvoker(Unreachable(), deliver_function=DELIVER)  # type: ignore[arg-type]
     functions.deliver(EXECUTION, None)
     assert "could not invoke deliver (ConnectTimeoutError)" in caplog.text
 
 
-def test_a_function_that_is_not_configured_is_a_mistake(invoking: tuple[LambdaFunctions, Stubber]) -> None:
-    functions = LambdaFunctions(invoking[0]._client, deliver_function=DELIVER)
+def test_a_function_that_is_not_configured_is_a_mistake(invoking: tuple[LambdaInvoker, Stubber]) -> None:
+    functions = LambdaInvoker(invoking[0]._client, deliver_function=DELIVER)
     with pytest.raises(ValueError, match="no dial function"):
         functions.dial(EXECUTION, 2)

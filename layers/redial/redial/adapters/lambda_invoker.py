@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class LambdaFunctions:
+class LambdaInvoker:
     """`ports.Functions` over Lambda's asynchronous invoke.
 
     An invocation that Lambda does not take is logged and left: it was only ever a shortcut. What it should have moved
@@ -49,7 +49,7 @@ class LambdaFunctions:
         attempt: int,
         line: int | None = None,
         at: datetime | None = None,
-        room: datetime | None = None,
+        delayed_at: datetime | None = None,
     ) -> None:
         """Invoke dial with `{"execution_id", "attempt"}`, and `"line"`, `"at"` and `"room"` (epoch milliseconds) where
         it has been given a line, a start, or was taken from a room."""
@@ -58,16 +58,16 @@ class LambdaFunctions:
             event["line"] = line
         if at is not None:
             event["at"] = to_ms(at)
-        if room is not None:
-            event["room"] = to_ms(room)
+        if delayed_at is not None:
+            event["room"] = to_ms(delayed_at)
         self._invoke("dial", self._dial_function, event)
 
-    def deliver(self, subject_id: str, lease: str | None, known: "Execution | None" = None) -> None:
+    def deliver(self, subject_id: str, lease_id: str | None, known: "Execution | None" = None) -> None:
         """Invoke deliver with `{"execution_id"}` or `{"batch_id"}`, `"lease"` where there is one, and `"stored"`, the
         execution as its item is, where it is known: deliver then need not read it."""
         event: dict[str, Any] = {**subject(subject_id)}
-        if lease is not None:
-            event["lease"] = lease
+        if lease_id is not None:
+            event["lease"] = lease_id
         if known is not None:
             event["stored"] = encode(known)
         self._invoke("deliver", self._deliver_function, event)

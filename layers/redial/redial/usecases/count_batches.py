@@ -13,13 +13,13 @@ from datetime import datetime
 
 from redial.domain.batch import Batch, BatchStatus, all_final
 from redial.domain.status import FINAL, Status
-from redial.ports import Batches, Counts, Functions, StaleVersion
+from redial.ports import Batches, Counts, Invoker, StaleVersion
 
 _MOST_TRIES = 20
 
 
 @dataclass(frozen=True)
-class Moved:
+class StatusMove:
     """A contact of the batch stood at `before` (None: it was new) and now stands at `after` (None: it was removed).
 
     `number` is the record's place in its shard: 40 digits, zeros in front, so that it sorts as text.
@@ -31,12 +31,12 @@ class Moved:
     number: str
 
 
-def tally(
-    shard: str, moves: Sequence[Moved], *, batches: Batches, counts: Counts, functions: Functions, now: datetime
+def count_batches(
+    shard: str, moves: Sequence[StatusMove], *, batches: Batches, counts: Counts, invoker: Invoker, now: datetime
 ) -> list[str]:
     """Count the moves of one shard, in their order; the ids of batches that are completed by them."""
     completed = []
-    by_batch: dict[str, list[Moved]] = {}
+    by_batch: dict[str, list[StatusMove]] = {}
     for move in moves:
         by_batch.setdefault(move.batch_id, []).append(move)
     for batch_id, of_batch in by_batch.items():
@@ -46,13 +46,13 @@ def tally(
         _count(shard, batch_id, of_batch, counts)
         # The record that makes the sums complete is some contact's last, and so a final one.
         if any(move.after in FINAL for move in of_batch) and complete_if_over(
-            batch_id, batches=batches, functions=functions, now=now
+            batch_id, batches=batches, invoker=invoker, now=now
         ):
             completed.append(batch_id)
     return completed
 
 
-def _count(shard: str, batch_id: str, moves: Sequence[Moved], counts: Counts) -> None:
+def _count(shard: str, batch_id: str, moves: Sequence[StatusMove], counts: Counts) -> None:
     for _ in range(_MOST_TRIES):
         after = counts.counted_up_to(batch_id, shard)
         fresh = [move for move in moves if after is None or move.number > after]
@@ -88,7 +88,7 @@ def counts_of(batch: Batch, batches: Batches) -> Mapping[str, int]:
     return counted.counts
 
 
-def complete_if_over(batch_id: str, *, batches: Batches, functions: Functions, now: datetime) -> bool:
+def complete_if_over(batch_id: str, *, batches: Batches, invoker: Invoker, now: datetime) -> bool:
     """Whether the batch was running, all its contacts are final, and it is completed by this."""
     for _ in range(_MOST_TRIES):
         batch = batches.get(batch_id)
@@ -102,13 +102,13 @@ def complete_if_over(batch_id: str, *, batches: Batches, functions: Functions, n
         # Each contact is counted as final. A record that was lost before that may have left others, as queued 1 and
         # initiated -1.
         counts = {status: count for status, count in counts.items() if Status(status) in FINAL}
-        lease = f"t-{batch.version}"
+        lease_id = f"t-{batch.version}"
         try:
-            saved = batches.save(batch.complete(now, counts).lease_delivery(lease, now).with_due(now))
+            saved = batches.save(batch.complete(now, counts).lease_delivery(lease_id, now).with_due(now))
         except StaleVersion:
             continue
-        if saved.delivery.lease == lease:
-            functions.deliver(batch_id, lease)
-        functions.batch(batch_id)  # it leaves its agent's queue
+        if saved.delivery.lease_id == lease_id:
+            invoker.deliver(batch_id, lease_id)
+        invoker.batch(batch_id)  # it leaves its agent's queue
         return True
     raise StaleVersion(batch_id)
