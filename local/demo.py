@@ -110,7 +110,7 @@ def _play_call(log: Path, say: Callable[[str], None]) -> list[str]:
     with LocalStack(start_at=STARTS_AT, log=log, tell=received.append) as stack:
         say(f"A call to {NUMBER}: nobody answers, then the line is busy, then somebody answers.")
         say(f"Retries after {INTERVALS_MINUTES[0]}, {INTERVALS_MINUTES[1]} and {INTERVALS_MINUTES[2]} minutes.\n")
-        stack.carrier.calls.script(NUMBER, ["no-answer", "busy", "completed"])
+        stack.carrier.calls.scripts.set(NUMBER, ["no-answer", "busy", "completed"])
         execution_id = stack.ask("POST", "/call", CALL | {"agent_id": stack.agent_id})["execution_id"]
         shown = 0
         for _ in range(sum(INTERVALS_MINUTES) // 10):

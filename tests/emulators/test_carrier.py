@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from local.carriers.course import OUTCOMES, CallRequest, Outcome, course, signature
+from local.carriers.course import Scripts, course
 from local.carriers.twilio import Carrier
+from local.carriers.twilio_calls import signature
 from local.clock import Timeline
 from local.web.server import RESET, HttpServer, Request, Response
 from tests.support.local_stack import Answer, request
@@ -229,12 +230,28 @@ def test_each_outcome_has_its_course(world: World, outcome: str, expected: list[
 
 @pytest.mark.parametrize(
     ("outcome", "status", "code"),
-    [("invalid-number", 400, 21211), ("refused-429", 429, 20429), ("error-500", 500, 20500)],
+    [
+        ("invalid-number", 400, 21211),
+        ("refused-429", 429, 20429),
+        ("error-500", 500, 20500),
+        ("refused-21211", 400, 21211),
+        ("refused-20003", 401, 20003),
+        ("refused-20403", 403, 20403),
+        ("refused-10004", 429, 10004),
+        ("refused-20500", 500, 20500),
+        ("refused-32109", 400, 32109),
+        ("refused-573005", 400, 573005),
+    ],
 )
-def test_what_is_refused_is_no_call(world: World, outcome: str, status: int, code: int) -> None:
+def test_a_scripted_refusal_has_twilios_form_and_places_no_call(
+    world: World, outcome: str, status: int, code: int
+) -> None:
     world.script(outcome)
     answer = world.place()
-    assert (answer.status, answer.json["code"]) == (status, code)
+    body = answer.json
+    assert (answer.status, body.pop("message") != "") == (status, True)
+    more = f"https://www.twilio.com/docs/errors/{code}"
+    assert body == {"code": code, "more_info": more, "status": status}
     world.timeline.advance(30)
     assert world.received == [] and world.carrier.calls.all() == []
 
@@ -249,15 +266,16 @@ def test_a_script_gives_one_outcome_to_each_request_and_the_last_repeats(world: 
 
 
 def test_a_script_must_make_sense(world: World) -> None:
-    wrong: list[Any] = [{}, [], {"to": TO}, {"to": TO, "outcomes": []}, {"to": TO, "outcomes": ["fine"]}]
-    for body in [*wrong, {"to": "1", "outcomes": ["busy"]}]:
+    wrong: list[Any] = [{}, [], {"to": TO}, {"to": "1", "outcomes": ["busy"]}]
+    outcomes: list[list[Any]] = [[], ["fine"], ["busy", "refused-1"], ["refused-21211x"], ["refused-"], [21211]]
+    for body in [*wrong, *({"to": TO, "outcomes": one} for one in outcomes)]:
         assert request("POST", f"{world.api.url}/_carrier/scripts", body).status == 400
 
 
 def test_numbers_without_a_script_answer_a_mix_that_repeats() -> None:
     def mix(seed: int) -> list[str]:
-        calls = Carrier(Timeline(START, speed=0), seed).calls
-        return [calls.next_outcome(f"+1202555{number:04d}") for number in range(200)]
+        scripts = Scripts(seed)
+        return [scripts.next(f"+1202555{number:04d}") for number in range(200)]
 
     assert mix(1) == mix(1) != mix(2)
     assert {"completed", "no-answer", "busy", "voicemail", "failed"} == set(mix(1))
@@ -272,8 +290,7 @@ def test_the_ring_timeout_counts(world: World) -> None:
 
 
 def test_the_time_limit_ends_a_call() -> None:
-    request = CallRequest(TO, FROM, time_limit_seconds=20)
-    assert course(request, "completed")[-1].seconds == 30
+    assert course("completed", ring_seconds=60, limit_seconds=20)[-1].seconds == 30
 
 
 def test_a_final_callback_says_how_it_ended(world: World) -> None:
@@ -527,6 +544,25 @@ def test_the_accounts_numbers(world: World) -> None:
     assert [one["phone_number"] for one in page["incoming_phone_numbers"]] == ["+12025550100", "+12025550101"]
 
 
+def test_the_account_shows_its_numbers_balance_and_scripts(world: World) -> None:
+    world.script("completed", "busy")
+    world.script("no-answer", "refused-21211", to="+12025550112")
+    world.place()
+    world.timeline.advance(5)
+    account = request("GET", f"{world.api.url}/_carrier/account").json
+    assert world.carrier.auth_token not in str(account)
+    assert account.pop("auth_token") == "*" * 28 + world.carrier.auth_token[-4:]
+    assert account.pop("unscripted_percent")["completed"] == 50
+    assert account == {
+        "carrier": "twilio",
+        "account_sid": world.carrier.account_sid,
+        "numbers": ["+12025550100", "+12025550101"],
+        "balance": {"amount": "99.986", "currency": "USD"},
+        "calls_per_second": None,
+        "scripts": {TO: ["busy"], "+12025550112": ["no-answer", "refused-21211"]},
+    }
+
+
 def test_live_calls_are_counted(world: World) -> None:
     world.script("busy")
     for _ in range(3):
@@ -535,11 +571,3 @@ def test_live_calls_are_counted(world: World) -> None:
     world.timeline.advance(1)
     world.place()
     assert request("GET", f"{world.api.url}/_carrier/live").json == {"live": 1, "max_live": 3}
-
-
-def test_every_outcome_of_the_design_has_a_course_or_a_refusal() -> None:
-    scripted: tuple[Outcome, ...] = (
-        "completed", "no-answer", "busy", "failed", "canceled", "voicemail", "invalid-number", "refused-429",
-        "error-500", "timeout-after-placing", "no-callback", "duplicate-callbacks", "late-callbacks",
-    )  # fmt: skip
-    assert scripted == OUTCOMES

@@ -1,8 +1,8 @@
 """The simulated world: the whole local stack without sockets, in one thread at a time, with faults between its parts.
 
     the shipped handlers ─► botocore ─► faults ─► local.aws (moto, scheduler, Lambda, stream)
-                         └► Http.send ─► faults ─► local.carrier, or a customer's endpoint
-    local.carrier ─► faults ─► callbacks ─► API ─► the shipped handlers
+                         └► Http.send ─► faults ─► local.carriers.twilio, or a customer's endpoint
+    local.carriers.twilio ─► faults ─► callbacks ─► API ─► the shipped handlers
     clients (events of the timeline) ─► API
 
 Only `redial.adapters.http.Http.send`, the last step onto the wire, is replaced; what it does is tested with real
@@ -36,7 +36,7 @@ from local.aws.dynamodb import answer as answer_dynamodb
 from local.aws.functions import Function, Handler, Invocation
 from local.aws.requests import Answer, OutsideRequest
 from local.aws.scheduler import PRECISION_SECONDS, Schedule
-from local.carriers.course import Call, Overrides
+from local.carriers.twilio_calls import Call, Overrides
 from local.stack import API_MODULE, SECRET_ID, SWEEPER, LocalStack, webhook_secret_of
 from local.web.inbox import verify
 from local.web.server import HttpServer, Request, Response
