@@ -254,7 +254,7 @@ def test_a_taken_port_is_told_and_nothing_is_left_behind() -> None:
 
 
 def test_it_refuses_to_run_against_a_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local.aws.requests.Aws._stand_at_the_door", lambda self: None)
+    monkeypatch.setattr("local.aws.requests.Aws._intercept_botocore", lambda self: None)
     with pytest.raises(RealAwsRefused):
         LocalStack(start_at=NOON).start()
 

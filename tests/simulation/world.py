@@ -280,7 +280,7 @@ class World(LocalStack):
             now=system.now(),
         )
         changes_of(self.environment["TABLE_NAME"]).listeners.append(self._wrote)
-        self.aws.between = self._between
+        self.aws.middleware = self._between
         self.carrier.calls.post = self._post_callback
         self.functions.delays = self._delays
         return self
@@ -327,9 +327,9 @@ class World(LocalStack):
         patch.start()
         self._patches.append(patch)
 
-    def _use_simulated_world(self) -> None:
+    def _use_simulated_system(self) -> None:
         """As on one machine, but the clocks of two functions may differ."""
-        super()._use_simulated_world()
+        super()._use_simulated_system()
 
         def now() -> datetime:
             invocation = self.functions.current()
@@ -649,7 +649,7 @@ class World(LocalStack):
         sent = Request(method, parts.path, parts.query, list(headers.items()), body, "127.0.0.1", "HTTP/1.1")
         invocation = self.functions.current()
         watched = OutsideRequest("before", "http", f"{method} {url}", invocation)
-        self.aws.tell(watched)
+        self.aws.notify(watched)
         if invocation is not None:
             self.before_request("http", f"{method} {parts.path}", body)
             self._maybe_kill(invocation, f"before {method} {parts.path}")
@@ -659,7 +659,7 @@ class World(LocalStack):
             answer = self._tell_endpoint(sent, limits)
         if invocation is not None:
             self._maybe_kill(invocation, f"after {method} {parts.path}")
-        self.aws.tell(OutsideRequest("after", "http", watched.operation, invocation, answer.status))
+        self.aws.notify(OutsideRequest("after", "http", watched.operation, invocation, answer.status))
         return HttpResponse(answer.status, {name.lower(): value for name, value in answer.headers}, answer.body)
 
     def _ask_carrier(self, sent: Request, limits: Any) -> Response:
