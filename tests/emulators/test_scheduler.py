@@ -144,7 +144,7 @@ def refused(code: str, status: int, action: Callable[[], Any]) -> str:
     ],
     ids=str,
 )
-def test_what_aws_refuses_is_refused(world: World, changes: dict[str, Any]) -> None:
+def test_invalid_requests_are_refused_as_by_aws(world: World, changes: dict[str, Any]) -> None:
     refused("ValidationException", 400, lambda: world.create(**changes))
     assert world.names() == []
 
@@ -298,7 +298,7 @@ def test_a_synchronous_failure_is_marked_in_the_response(world: World) -> None:
     assert b"ZeroDivisionError" in answer["Payload"].read()
 
 
-def test_what_lambda_refuses_is_refused(world: World) -> None:
+def test_invalid_invocations_are_refused_as_by_lambda(world: World) -> None:
     client = world.client("lambda")
     for name in ("nobody", "redial-dial:other", "arn:aws:lambda:eu-west-1:123456789012:function:redial-dial"):
         refused("ResourceNotFoundException", 404, partial(client.invoke, FunctionName=name))
@@ -383,7 +383,7 @@ def test_a_function_can_be_killed_at_any_request_and_its_clean_up_has_no_effect(
     assert invocation.number == 1 and failure.payload["errorType"] == "Gone"
 
 
-def test_nothing_leaves_for_the_real_aws(world: World) -> None:
+def test_no_request_reaches_the_real_aws(world: World) -> None:
     client = boto3.client(
         "dynamodb", endpoint_url="http://127.0.0.1:9", config=Config(retries={"total_max_attempts": 1})
     )
