@@ -67,7 +67,7 @@ def demo() -> int:
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
     if not faults:
-        print("\nAll as it should be.")
+        print("\nNo errors.")
     return 1 if faults else 0
 
 

@@ -23,7 +23,7 @@ def banner(stack: LocalStack, log: str) -> str:
         },
     }
     script = {"to": SEED_NUMBER, "outcomes": ["no-answer", "busy", "completed"]}
-    pace = "stands still" if stack.clock.speed == 0 else f"runs at {stack.clock.speed:g} x"
+    pace = "is stopped" if stack.clock.speed == 0 else f"runs at {stack.clock.speed:g} x"
     return f"""\
 Redial is up on this machine.
 

@@ -1,4 +1,4 @@
-"""Scripted calls, for every emulated carrier: what each request to place a call comes to, and a call's course.
+"""Scripted calls, for every emulated carrier: the outcome of each request to place a call, and a call's course.
 
 A course is data: steps, each some seconds after the call was placed.
 """
@@ -16,7 +16,7 @@ OUTCOMES: tuple[Outcome, ...] = (
     "completed", "no-answer", "busy", "failed", "canceled", "voicemail", "invalid-number", "refused-429", "error-500",
     "timeout-after-placing", "no-callback", "duplicate-callbacks", "late-callbacks",
 )  # fmt: skip
-"""What a request to place a call can be scripted to come to, by name."""
+"""The outcomes of requests to place a call that have names."""
 UNSCRIPTED: dict[Outcome, int] = {"completed": 50, "no-answer": 22, "busy": 12, "voicemail": 10, "failed": 6}
 """Outcomes of requests to numbers without a script, in percent."""
 _REFUSED = re.compile(r"refused-([1-9][0-9]{4,5})", re.ASCII)
@@ -43,7 +43,7 @@ def refusal(outcome: Outcome) -> int | None:
 
 
 def is_outcome(text: object) -> bool:
-    """Whether a request can be scripted to come to this."""
+    """Whether this is an outcome that can be scripted."""
     return isinstance(text, str) and (text in OUTCOMES or refusal(text) is not None)
 
 
@@ -93,13 +93,13 @@ class Scripts:
         self._requests: dict[str, int] = {}
 
     def set(self, to: str, outcomes: Iterable[Outcome]) -> None:
-        """From now on, requests to call `to` come to these outcomes in turn; the last repeats."""
+        """Script the outcomes of the next requests to call `to`; the last repeats."""
         with self._lock:
             self._outcomes[to] = list(outcomes)
             self._requests[to] = 0
 
     def next(self, to: str) -> Outcome:
-        """What this request to call `to` comes to."""
+        """The outcome of this request to call `to`."""
         with self._lock:
             number = self._requests[to] = self._requests.get(to, 0) + 1
             script = self._outcomes.get(to)

@@ -28,7 +28,7 @@ from local.web.server import RESET, Request, Response
 
 API_VERSION = "2010-04-01"
 NUMBERS = ("+12025550100", "+12025550101")
-"""The account's own numbers, of the range kept free for fiction."""
+"""The account's numbers, from the range that is reserved for fiction."""
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 EVENTS = ("initiated", "ringing", "answered", "completed")
 STATUSES = ("queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled")
@@ -130,7 +130,7 @@ class Carrier:
 
     def respond(self, request: Request) -> Response | None:
         if request.path.startswith("/_carrier/"):
-            return self._own(request)
+            return self._control(request)
         try:
             self._authenticate(request)
             found = [
@@ -312,7 +312,7 @@ class Carrier:
         }
         return Response.of(200, body)
 
-    def _own(self, request: Request) -> Response:
+    def _control(self, request: Request) -> Response:
         match request.method, request.path:
             case "POST", "/_carrier/scripts":
                 return self._script(request)

@@ -81,7 +81,7 @@ class Inbox:
 
     def respond(self, request: Request) -> Response:
         if request.path.startswith("/_inbox/"):
-            return self._own(request, request.path.removeprefix("/_inbox/"))
+            return self._control(request, request.path.removeprefix("/_inbox/"))
         name = request.path.strip("/")
         if request.method != "POST" or not name:
             return Response.of(404, {"message": "POST to /<any name>; GET /_inbox/<name> lists the requests."})
@@ -102,7 +102,7 @@ class Inbox:
         answer = Response.of(status, {"received": status < 300})
         return Response(answer.status, answer.body, [*answer.headers, *wait])
 
-    def _own(self, request: Request, rest: str) -> Response:
+    def _control(self, request: Request, rest: str) -> Response:
         if request.method == "GET":
             deliveries = self.received(rest)
             return Response.of(200, [_delivery_answer(delivery) for delivery in deliveries])
