@@ -16,7 +16,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from redial.adapters.carriers import twilio
 from redial.domain.outcome import CallReport
 from redial.domain.status import Status
-from redial.runtime import system, telemetry, wiring
+from redial.runtime import telemetry
+from redial.runtime.services import Services, services_of
 from redial.usecases.dial_attempt import fill_in
 from redial.usecases.record_report import record_report
 
@@ -28,7 +29,7 @@ logger = telemetry.logger
 @logger.inject_lambda_context(clear_state=True)
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    services = wiring.carrier_callback()
+    services = services_of("carrier_callback")
     try:
         form = twilio.form_of(event)
         if not _is_twilio(services, event, form):
@@ -38,7 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return _reject(400, str(error))
 
 
-def _handle(services: wiring.CarrierCallbackServices, event: dict[str, Any], form: twilio.Form) -> dict[str, Any]:
+def _handle(services: Services, event: dict[str, Any], form: twilio.Form) -> dict[str, Any]:
     path = _PATH.search(event["rawPath"])
     if path is None:
         return _answer(404, "no such callback")
@@ -51,19 +52,7 @@ def _handle(services: wiring.CarrierCallbackServices, event: dict[str, Any], for
         report = CallReport(call_id, Status.IN_PROGRESS, voicemail=voicemail)
     else:
         report = twilio.parse_status_callback(form)
-    changed = record_report(
-        execution_id,
-        attempt,
-        report,
-        executions=services.executions,
-        agents=services.agents,
-        batches=services.batches,
-        lines=services.lines,
-        timers=services.timers,
-        invoker=services.invoker,
-        now=system.now(),
-        lease_id=system.new_id()[:8],
-    )
+    changed = record_report(services, execution_id, attempt, report, services.now(), services.new_id()[:8])
     if changed is None:
         logger.warning("callback for an execution that does not exist")
         return _answer(204)
@@ -73,7 +62,7 @@ def _handle(services: wiring.CarrierCallbackServices, event: dict[str, Any], for
     return _answer(204)
 
 
-def _is_twilio(services: wiring.CarrierCallbackServices, event: dict[str, Any], form: twilio.Form) -> bool:
+def _is_twilio(services: Services, event: dict[str, Any], form: twilio.Form) -> bool:
     """Whether the signature fits; with the secret read anew if it does not, for it may just have been rotated."""
     known = services.credentials.get()
     if _is_signed(services, event, form, known):
@@ -81,19 +70,17 @@ def _is_twilio(services: wiring.CarrierCallbackServices, event: dict[str, Any], 
     return services.credentials.refresh(known) and _is_signed(services, event, form, services.credentials.get())
 
 
-def _is_signed(
-    services: wiring.CarrierCallbackServices, event: dict[str, Any], form: twilio.Form, known: twilio.TwilioCredentials
-) -> bool:
+def _is_signed(services: Services, event: dict[str, Any], form: twilio.Form, known: twilio.TwilioCredentials) -> bool:
     """Whether Twilio signed this, and of our account: where a request names one, it is no other."""
     if form.get("AccountSid", [known.account_sid]) != [known.account_sid]:
         return False
     return any(
         twilio.verify(event["headers"], url, form, known.auth_token, known.shared_key)
-        for url in twilio.callback_urls(event, services.settings.public_url)
+        for url in twilio.callback_urls(event, services.public_url)
     )
 
 
-def _connect_stream(services: wiring.CarrierCallbackServices, execution_id: str) -> dict[str, Any]:
+def _connect_stream(services: Services, execution_id: str) -> dict[str, Any]:
     execution = services.executions.get(execution_id)
     agent = None if execution is None else services.agents.get(execution.account_id, execution.agent_id)
     if execution is None or agent is None or agent.stream_url is None:
