@@ -18,7 +18,7 @@ from bench.elsewhere import Cost, Job
 from bench.report import paragraph, put, say, table
 from bench.stack import USER_DATA, function_name
 from local import ROOT
-from local.lambda_functions import Function
+from local.aws.functions import Function
 from local.template import Template
 
 BATCH_ROWS, BATCH_LINES = 300, 60

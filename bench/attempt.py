@@ -19,8 +19,8 @@ from bench import prices
 from bench.dynamodb_units import Item, Meter, Units, Write, size
 from bench.report import say
 from bench.stack import RETRIES, USER_DATA, Stack, ask, function_name, running
-from local.aws import OutsideRequest
-from local.lambda_functions import Function, Handler, Invocation
+from local.aws.functions import Function, Handler, Invocation
+from local.aws.requests import OutsideRequest
 from local.stack import INBOX_NAME, SWEEPER
 from redial.runtime import services
 
@@ -185,7 +185,7 @@ class Bench:
         self.advance((at - self.stack.clock.now()).total_seconds() / 60 - 1.5 * LEAD_MINUTES)
 
     def script(self, to: str, *outcomes: Any) -> None:
-        self.stack.carrier.calls.script(to, list(outcomes))
+        self.stack.carrier.calls.scripts.set(to, list(outcomes))
 
     def advance(self, minutes: float) -> None:
         self.stack.clock.advance(minutes)

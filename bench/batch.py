@@ -36,7 +36,7 @@ from bench.stack import (
     running,
     schedule,
 )
-from local.lambda_functions import Invocation
+from local.aws.functions import Invocation
 from local.stack import INBOX_NAME, LocalStack
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.call_queue import DynamoCallQueue

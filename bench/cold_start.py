@@ -15,8 +15,8 @@ from typing import Any
 from bench.report import say
 from bench.stack import function_name
 from local import ROOT
-from local.aws import ENVIRONMENT
-from local.lambda_functions import Function
+from local.aws.functions import Function
+from local.aws.requests import ENVIRONMENT
 
 ROUNDS = 9
 

@@ -18,7 +18,7 @@ from typing import Any
 from bench.batch import LINES, ROWS
 from bench.draw import METRICS, Series, series_of
 from bench.stack import BATCH_RETRIES, NOON, SEED, create_batch, play, running, schedule
-from local.lambda_functions import OUTPUT, Function, Handler
+from local.aws.functions import OUTPUT, Function, Handler
 
 SETTLING_MINUTES = 30
 
@@ -79,7 +79,7 @@ def record(rows: int) -> dict[str, Any]:
 
             return counted
 
-        OUTPUT.lead_to(_Log(stack.clock.now, found))
+        OUTPUT.redirect_to(_Log(stack.clock.now, found))
         stack.aws.hooks.append(lambda *_: None)  # with a hook the sweeper runs in idle minutes too
         stack.around = around
         agent_id = stack.create_agent(max_concurrent_calls=LINES, voicemail_detection=True)

@@ -29,7 +29,7 @@ from typing import Any
 from bench.report import paragraph, put, say, table
 from bench.stack import ANSWER_SECONDS, RETRIES, Checked, ask, check
 from local import ROOT
-from local.http_server import HOST
+from local.web.server import HOST
 
 SCALING = ROOT / "docs" / "scaling.md"
 RATE, SECONDS = 50, 60
@@ -93,7 +93,7 @@ class Spent:
 def be_the_stack(file: Path) -> int:
     """`python -m local`, with its processor time written to `file`."""
     from local import __main__ as main
-    from local.aws import Aws
+    from local.aws.requests import Aws
     from local.stack import LocalStack
 
     spent, load = Spent(file), LocalStack.load

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from bench.report import say
-from local.lambda_functions import Function, Handler
+from local.aws.functions import Function, Handler
 from local.stack import LocalStack
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.domain.status import FINAL

@@ -18,8 +18,8 @@ from bench.attempt import WITHIN_MINUTES, Bench, counting
 from bench.cold_start import run_python
 from bench.report import say
 from bench.stack import BATCH_RETRIES, Stack, create_batch, function_name, schedule
-from local.aws import Answer
-from local.lambda_functions import Function, Handler
+from local.aws.functions import Function, Handler
+from local.aws.requests import Answer
 from redial.adapters.http import Http
 
 TURNS = 3
@@ -56,7 +56,7 @@ class Recorder(Bench):
         self.events: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._recording: dict[str, dict[str, Any]] = {}
         super().__init__(stack)
-        stack.aws.between = self._between
+        stack.aws.middleware = self._between
 
     def _counted(self, function: Function, handler: Handler) -> Handler:
         invocation = self.stack.functions.current()

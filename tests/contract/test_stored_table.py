@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 import pytest
 from moto.dynamodb.models import dynamodb_backends
 
-from local.carrier_calls import signature
-from local.lambda_functions import ACCOUNT_ID, REGION, Function
+from local.aws.functions import ACCOUNT_ID, REGION, Function
+from local.carriers.twilio_calls import signature
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.domain.status import FINAL
 from redial.wire import stored_batch, stored_execution

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from local.carrier import Carrier
+from local.carriers.twilio import Carrier
 from local.clock import Timeline
-from local.http_server import HttpServer, Request, Response
+from local.web.server import HttpServer, Request, Response
 from redial.adapters.carriers import twilio
 from redial.adapters.carriers.twilio import TwilioCarrier, TwilioCredentials
 from redial.adapters.http import Http
@@ -70,7 +70,7 @@ class World:
         """A request to a number with these outcomes."""
         to_number = changes.pop("to_number", "+12025550111")
         if outcomes:
-            self.carrier.calls.script(to_number, outcomes)  # type: ignore[arg-type]
+            self.carrier.calls.scripts.set(to_number, outcomes)
         arguments: dict[str, Any] = {
             "execution_id": EXECUTION,
             "attempt": attempt,

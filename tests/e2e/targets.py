@@ -18,10 +18,10 @@ from urllib.parse import urlencode
 import boto3
 import urllib3
 
-from local.carrier import Carrier
+from local.carriers.twilio import Carrier
 from local.clock import Timeline
-from local.http_server import HttpServer
-from local.inbox import Delivery, Inbox
+from local.web.inbox import Delivery, Inbox
+from local.web.server import HttpServer
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.domain.agent import Account
 from redial.runtime import keys

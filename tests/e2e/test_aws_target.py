@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 import pytest
 import urllib3
 
-from local.carrier import Carrier
+from local.carriers.twilio import Carrier
 from local.clock import Timeline
-from local.http_server import HttpServer
+from local.web.server import HttpServer
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.domain.errors import Unauthorized
 from redial.usecases import accounts as use

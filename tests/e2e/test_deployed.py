@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from local.carrier import Carrier
+from local.carriers.twilio import Carrier
 from local.clock import Timeline
-from local.http_server import HttpServer
-from local.inbox import Inbox
+from local.web.inbox import Inbox
+from local.web.server import HttpServer
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.runtime import keys
 from tests.support import sample_events

@@ -15,8 +15,8 @@ import boto3
 import pytest
 
 from functions.sweep import handler as sweep
-from local.carrier_calls import signature
-from local.lambda_functions import ACCOUNT_ID, REGION
+from local.aws.functions import ACCOUNT_ID, REGION
+from local.carriers.twilio_calls import signature
 from local.template import Template
 from redial.usecases import run_batch
 from tests.support.local_stack import Answer, LocalClient, local_stack, request

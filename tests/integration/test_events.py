@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from local.carrier import Carrier
+from local.carriers.twilio import Carrier
 from local.clock import Timeline
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.domain.batch import contact_id

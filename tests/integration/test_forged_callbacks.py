@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from local.carrier_calls import signature
+from local.carriers.twilio_calls import signature
 from tests.support.local_stack import Answer, LocalClient, local_stack, request
 
 # The stack ignores this warning itself, but only until the end of the test that started it.

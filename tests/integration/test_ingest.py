@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local.aws import OutsideRequest
+from local.aws.requests import OutsideRequest
 from redial.adapters import batch_csv
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.domain.batch import contact_id

@@ -21,8 +21,8 @@ import pytest
 from functions.sweep import handler as sweep
 from local import ROOT
 from local.__main__ import main
-from local.carrier_calls import OUTCOMES
-from local.inbox import Delivery
+from local.carriers.course import OUTCOMES
+from local.web.inbox import Delivery
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.executions import FILTER_LIMIT
 from redial.adapters.dynamodb.idempotency import REMEMBERED

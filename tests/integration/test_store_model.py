@@ -19,10 +19,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from local.aws import Aws
+from local.aws.functions import Invoker
+from local.aws.requests import Aws
+from local.aws.scheduler import Scheduler
 from local.clock import Timeline
-from local.lambda_functions import Invoker
-from local.scheduler import Scheduler
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import REMEMBERED
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases

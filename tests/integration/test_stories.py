@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from local.aws import Answer, OutsideRequest
+from local.aws.requests import Answer, OutsideRequest
 from tests.support.local_stack import NOON, LocalClient, local_stack, request
 
 NUMBER = "+14155550123"
@@ -380,7 +380,7 @@ def test_a_call_that_ends_during_a_listing_is_listed_once(client: LocalClient) -
             own.put_item(TableName=table, Item={**item, "listing_key": done})
         return ask()
 
-    client.stack.aws.between = end_it_meanwhile
+    client.stack.aws.middleware = end_it_meanwhile
     answer = client.api("GET", f"/v2/agent/{client.stack.agent_id}/executions")
     assert moved, "the done ones were read"
     assert answer.status == 200, answer

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.lambda_functions import Function
+from local.aws.functions import Function
 from redial.usecases.circuit_breaker import Admission, CircuitBreaker
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults

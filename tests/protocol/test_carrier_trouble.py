@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.http_server import Request, Response
+from local.web.server import Request, Response
 from redial.domain.circuit import FAILURES_TO_OPEN
 from redial.domain.status import Status
 from tests.simulation.campaign import world_of

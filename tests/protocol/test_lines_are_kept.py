@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from local.http_server import Request, Response
+from local.web.server import Request, Response
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.lines import DynamoLines

@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-import local.carrier_calls
+import local.carriers.course
 from redial.adapters.carriers.twilio import TwilioCarrier
 from redial.usecases.sweep import CALL_OVER_GRACE, LONGEST_CALL
 from tests.protocol.sweeping import quiet_world
@@ -31,7 +31,7 @@ def forgetting(world: World, times: int) -> Any:
 
 
 def test_a_call_that_is_up_outlasts_a_wrong_answer() -> None:
-    talk = mock.patch.object(local.carrier_calls, "TALK_SECONDS", 1500.0)
+    talk = mock.patch.object(local.carriers.course, "TALK_SECONDS", 1500.0)
     with talk, quiet_world() as world, forgetting(world, 1):
         story = Story(world, 5, lines=1, max_call_seconds=LONGEST)
         one = story.call("completed", "completed", retry_config=RETRY_ERRORS)

@@ -7,10 +7,10 @@ from typing import Any
 import boto3
 import pytest
 
-from local.aws import Aws
+from local.aws.functions import Invoker
+from local.aws.requests import Aws
+from local.aws.scheduler import Scheduler
 from local.clock import Timeline
-from local.lambda_functions import Invoker
-from local.scheduler import Scheduler
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.table import (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.lambda_functions import Function
+from local.aws.functions import Function
 from local.stack import SWEEPER
 from redial.domain.execution import Execution
 from redial.usecases.sweep import ASKS_IN_CHUNK, MOST_HOPS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.http_server import Response
+from local.web.server import Response
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines

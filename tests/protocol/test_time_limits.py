@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local import carrier_calls
+from local.carriers import course
 from redial.domain.decision import waits
 from redial.domain.execution import HOLDS_APART, LATEST_START, THROTTLE_BACKOFF_SECONDS, Execution, Marker
 from redial.domain.outcome import NotPlaced
@@ -74,7 +74,7 @@ def test_a_pause_of_a_batch_ends_no_contact_that_was_throttled_before_and_after_
 
 @pytest.mark.simulation
 def test_a_long_wait_for_a_line_ends_no_call_that_is_throttled_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carrier_calls, "TALK_SECONDS", 26 * HOUR)
+    monkeypatch.setattr(course, "TALK_SECONDS", 26 * HOUR)
     with world_of(4, Faults(4, {})) as world:
         story = Story(world, 4, lines=1, max_call_seconds=86400)
         story.call("completed")

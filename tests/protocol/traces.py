@@ -14,10 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moto.dynamodb.models import dynamodb_backends
-
-from local.dynamodb_tables import StoredItem
-from local.lambda_functions import ACCOUNT_ID, REGION
+from local.aws.dynamodb import Image, changes_of
 from redial.domain.execution import Execution, Marker
 from redial.domain.status import Status
 from redial.usecases import dispatch
@@ -182,8 +179,7 @@ class Validator:
     @classmethod
     def watch(cls, world: "World") -> None:
         validator = cls(world)
-        table: Any = dynamodb_backends[ACCOUNT_ID][REGION].get_table(world.environment["TABLE_NAME"])
-        table.stream_shard.listeners.append(validator.wrote)
+        changes_of(world.environment["TABLE_NAME"]).listeners.append(validator.wrote)
         world.on_placed.append(validator.rang)
 
     def _observe(self, steps: Iterable[str], of: str) -> None:
@@ -201,7 +197,7 @@ class Validator:
         if len(world.seen.placed[placed.execution_id, placed.attempt]) > 1:
             self._observe(("dial: an attempt rings twice",), execution.id)
 
-    def wrote(self, old: StoredItem | None, new: StoredItem | None) -> None:
+    def wrote(self, old: Image | None, new: Image | None) -> None:
         one = new if new is not None else old
         assert one is not None
         pk, sk = str(one.plain["pk"]["S"]), str(one.plain["sk"]["S"])

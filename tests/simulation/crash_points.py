@@ -8,7 +8,7 @@ Then time passes, and every promise must hold.
 from dataclasses import dataclass
 from datetime import timedelta
 
-from local.lambda_functions import Invocation
+from local.aws.functions import Invocation
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END

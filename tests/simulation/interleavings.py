@@ -39,18 +39,16 @@ from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from moto.dynamodb.models import dynamodb_backends
-
 from functions.batch import handler as batch_handler
 from functions.carrier_callback import handler as callback_handler
 from functions.deliver import handler as deliver_handler
 from functions.dial import handler as dial_handler
 from functions.sweep import handler as sweep_handler
+from local.aws.dynamodb import changes_of
+from local.aws.functions import Function
 from local.clock import Event
-from local.dynamodb_tables import contents_of
-from local.http_server import Response
-from local.lambda_functions import ACCOUNT_ID, REGION, Function
 from local.stack import SECRET_ID
+from local.web.server import Response
 from redial.adapters.secrets import TwilioCredentialsStore
 from redial.api import answers
 from redial.domain.execution import Execution
@@ -184,8 +182,7 @@ def _inserted(world: World, statement: str, values: list[Any]) -> Step:
 
 
 def _stored(world: World, key: tuple[str, str]) -> dict[str, Any]:
-    contents = contents_of(dynamodb_backends[ACCOUNT_ID][REGION].get_table(world.environment["TABLE_NAME"]))
-    found = contents.get(key)
+    found = changes_of(world.environment["TABLE_NAME"]).images.get(key)
     return {} if found is None else found.plain
 
 

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from local.carrier_calls import ENDED
+from local.carriers.course import ENDED
 from redial.domain.batch import BatchStatus
 from redial.domain.decision import Verdict, recorded
 from redial.domain.execution import Attempt, Change, Execution, Marker

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from unittest import mock
 
-from local.carrier_calls import Outcome
+from local.carriers.course import Outcome
 from redial.usecases import dispatch
 from tests.simulation.population import AREAS, OUTCOMES, Actions, Client, Population
 from tests.simulation.world import HOUR, START, World
@@ -91,7 +91,7 @@ class LongPopulation(Population):
             return _number(int(self._between(1, self._numbers + 0.99)))
         self._numbers += 1
         outcomes: list[Outcome] = [self._weighted(OUTCOMES) for _ in range(5)]
-        self.world.carrier.calls.script(_number(self._numbers), outcomes)
+        self.world.carrier.calls.scripts.set(_number(self._numbers), outcomes)
         return _number(self._numbers)
 
     def _repeat(self, client: Client) -> None:

@@ -13,8 +13,8 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from local.carrier_calls import Outcome
-from local.http_server import Response
+from local.carriers.course import Outcome
+from local.web.server import Response
 from redial.domain.execution import Execution
 from redial.wire.timestamps import rfc3339
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
@@ -194,7 +194,7 @@ class Population:
         self._numbers += 1
         to = f"+1{AREAS[self._numbers % len(AREAS)]}55501{self._numbers % 90 + 10:02d}"
         outcomes = [self._weighted(OUTCOMES) for _ in range(5)]
-        self.world.carrier.calls.script(to, outcomes)
+        self.world.carrier.calls.scripts.set(to, outcomes)
         return to
 
     def _retry_config(self) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from local.carrier_calls import Outcome
+from local.carriers.course import Outcome
 from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.domain.circuit import FAILURES_TO_OPEN, HEALTHY_TTL
 from redial.domain.execution import Execution
@@ -67,7 +67,7 @@ class Story:
         self._calls += 1
         area, exchange = AREAS[self._calls % len(AREAS)], 200 + self._number // 100 % 700
         to = f"+1{area}{exchange}{self._number % 100:02d}{self._calls:02d}"
-        self.world.carrier.calls.script(to, outcomes)
+        self.world.carrier.calls.scripts.set(to, outcomes)
         return to
 
     def call(self, *outcomes: Outcome, **fields: Any) -> str:

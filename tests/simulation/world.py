@@ -1,8 +1,8 @@
 """The simulated world: the whole local stack without sockets, in one thread at a time, with faults between its parts.
 
     the shipped handlers ─► botocore ─► faults ─► local.aws (moto, scheduler, Lambda, stream)
-                         └► Http.send ─► faults ─► local.carrier, or a customer's endpoint
-    local.carrier ─► faults ─► callbacks ─► API ─► the shipped handlers
+                         └► Http.send ─► faults ─► local.carriers.twilio, or a customer's endpoint
+    local.carriers.twilio ─► faults ─► callbacks ─► API ─► the shipped handlers
     clients (events of the timeline) ─► API
 
 Only `redial.adapters.http.Http.send`, the last step onto the wire, is replaced; what it does is tested with real
@@ -30,17 +30,16 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import botocore.endpoint
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
-from moto.dynamodb.models import dynamodb_backends
 
-from local.aws import Answer, OutsideRequest
-from local.carrier_calls import Call, Overrides
-from local.dynamodb import answer as answer_dynamodb
-from local.dynamodb_tables import StoredItem, contents_of
-from local.http_server import HttpServer, Request, Response
-from local.inbox import verify
-from local.lambda_functions import ACCOUNT_ID, REGION, Function, Handler, Invocation
-from local.scheduler import PRECISION_SECONDS, Schedule
+from local.aws.dynamodb import Image, changes_of
+from local.aws.dynamodb import answer as answer_dynamodb
+from local.aws.functions import Function, Handler, Invocation
+from local.aws.requests import Answer, OutsideRequest
+from local.aws.scheduler import PRECISION_SECONDS, Schedule
+from local.carriers.twilio_calls import Call, Overrides
 from local.stack import API_MODULE, SECRET_ID, SWEEPER, LocalStack, webhook_secret_of
+from local.web.inbox import verify
+from local.web.server import HttpServer, Request, Response
 from redial.adapters import lambda_invoker
 from redial.adapters.dynamodb import executions as stored_executions
 from redial.adapters.dynamodb.accounts import DynamoAccounts
@@ -278,9 +277,8 @@ class World(LocalStack):
             accounts=DynamoAccounts(dynamodb, self.environment["TABLE_NAME"]),
             now=system.now(),
         )
-        table: Any = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
-        table.stream_shard.listeners.append(self._wrote)
-        self.aws.between = self._between
+        changes_of(self.environment["TABLE_NAME"]).listeners.append(self._wrote)
+        self.aws.middleware = self._between
         self.carrier.calls.post = self._post_callback
         self.functions.delays = self._delays
         return self
@@ -327,9 +325,9 @@ class World(LocalStack):
         patch.start()
         self._patches.append(patch)
 
-    def _use_simulated_world(self) -> None:
+    def _use_simulated_system(self) -> None:
         """As on one machine, but the clocks of two functions may differ."""
-        super()._use_simulated_world()
+        super()._use_simulated_system()
 
         def now() -> datetime:
             invocation = self.functions.current()
@@ -381,7 +379,7 @@ class World(LocalStack):
         for check in self.on_stopped:
             check(self, stop)
 
-    def _wrote(self, old: StoredItem | None, new: StoredItem | None) -> None:
+    def _wrote(self, old: Image | None, new: Image | None) -> None:
         """A write of one item of the table, at its true time."""
         if (self.faults.rates["index stale"] or self.faults.rates["read stale"]) and self.faults.active:
             self._history.append((self.now, None if old is None else old.plain, None if new is None else new.plain))
@@ -433,18 +431,12 @@ class World(LocalStack):
 
     def items(self, prefix: str) -> list[dict[str, Any]]:
         """Every item of the table whose partition key begins so."""
-        table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
-        return [
-            from_item(item.plain)
-            for partition in contents_of(table).partitions.values()
-            for item in partition.items.values()
-            if item.plain["pk"]["S"].startswith(prefix)
-        ]
+        images = changes_of(self.environment["TABLE_NAME"]).images
+        return [from_item(image.plain) for (pk, _), image in images.items() if pk.startswith(prefix)]
 
     def is_anything_due(self) -> bool:
         """Whether anything is to be looked at, now or later."""
-        table = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self.environment["TABLE_NAME"])
-        return contents_of(table).lowest("due_at") is not None
+        return changes_of(self.environment["TABLE_NAME"]).lowest("due") is not None
 
     def forget_circuits(self) -> None:
         """As if no carrier had ever failed."""
@@ -549,7 +541,7 @@ class World(LocalStack):
             with self.aws.lock:
                 answer = answer_dynamodb("BatchExecuteStatement", json.dumps({**asked, "Statements": some}).encode())
             assert answer is not None, "the emulated DynamoDB knows this operation"
-            answers = json.loads(answer[1])["Responses"]
+            answers = json.loads(answer[2])["Responses"]
         remaining = iter(answers)
         said = {"Responses": [next(remaining) if kept else _THROTTLED for kept in done]}
         return 200, {"content-type": "application/x-amz-json-1.0"}, json.dumps(said).encode()
@@ -655,7 +647,7 @@ class World(LocalStack):
         sent = Request(method, parts.path, parts.query, list(headers.items()), body, "127.0.0.1", "HTTP/1.1")
         invocation = self.functions.current()
         watched = OutsideRequest("before", "http", f"{method} {url}", invocation)
-        self.aws.tell(watched)
+        self.aws.notify(watched)
         if invocation is not None:
             self.before_request("http", f"{method} {parts.path}", body)
             self._maybe_kill(invocation, f"before {method} {parts.path}")
@@ -665,7 +657,7 @@ class World(LocalStack):
             answer = self._tell_endpoint(sent, limits)
         if invocation is not None:
             self._maybe_kill(invocation, f"after {method} {parts.path}")
-        self.aws.tell(OutsideRequest("after", "http", watched.operation, invocation, answer.status))
+        self.aws.notify(OutsideRequest("after", "http", watched.operation, invocation, answer.status))
         return HttpResponse(answer.status, {name.lower(): value for name, value in answer.headers}, answer.body)
 
     def _ask_carrier(self, sent: Request, limits: Any) -> Response:

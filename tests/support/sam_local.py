@@ -22,10 +22,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from local.carrier import Carrier
+from local.carriers.twilio import Carrier
 from local.clock import Timeline
 from local.cloudformation import load
-from local.http_server import HttpServer, send
+from local.web.server import HttpServer, send
 from tests.support import sample_events
 from tests.support.ministack import CREDENTIALS, REGION, STACK, MiniStack, free_port, ministack
 from tests.support.stack import SAM, CommandFailed, build, run

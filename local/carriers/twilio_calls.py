@@ -1,8 +1,7 @@
-"""The emulated carrier's calls: what each is scripted to become, its course in simulated time, and its callbacks.
+"""The calls of the emulated Twilio: their course in simulated time, and Twilio's callbacks and requests for TwiML.
 
-A call's course is data: steps, each some seconds after the call was placed. Callbacks are Twilio's:
-https://www.twilio.com/docs/voice/api/call-resource#statuscallback, signed as
-https://www.twilio.com/docs/usage/security#validating-requests says, by code of this file's own.
+https://www.twilio.com/docs/voice/api/call-resource#statuscallback. Requests are signed as in
+https://www.twilio.com/docs/usage/security#validating-requests, independently of the code under test.
 """
 
 import base64
@@ -10,46 +9,26 @@ import hashlib
 import hmac
 import ipaddress
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException
-from random import Random
 from typing import Literal
 from urllib.parse import parse_qsl, urldefrag, urlencode, urlsplit
 from xml.etree import ElementTree
 
+from local.carriers.course import DETECTION_SECONDS, ENDED, Outcome, Scripts, Status, Step, course
 from local.clock import Event, Timeline
-from local.http_server import Response
+from local.web.server import Response
 
-Outcome = Literal[
-    "completed", "no-answer", "busy", "failed", "canceled", "voicemail", "invalid-number", "refused-429", "error-500",
-    "timeout-after-placing", "no-callback", "duplicate-callbacks", "late-callbacks",
-]  # fmt: skip
-"""What a request to place a call can be scripted to come to."""
-OUTCOMES: tuple[Outcome, ...] = Outcome.__args__  # type: ignore[attr-defined]
-UNSCRIPTED: dict[Outcome, int] = {"completed": 50, "no-answer": 22, "busy": 12, "voicemail": 10, "failed": 6}
-"""Numbers without a script: how many in a hundred requests come to what."""
-
-ENDED = ("completed", "busy", "failed", "no-answer", "canceled")
 SIP_CODES = {"completed": "200", "busy": "486", "no-answer": "487", "canceled": "487", "failed": "503"}
 
-DIALLED_SECONDS = 0.5
-RINGING_SECONDS = 2.0
-PICKED_UP_AFTER_SECONDS = 8.0
-VOICEMAIL_PICKS_UP_AFTER_SECONDS = 20.0
-TALK_SECONDS = 60.0
-VOICEMAIL_SECONDS = 15.0
-BUSY_AFTER_SECONDS = 3.0
-FAILED_AFTER_SECONDS = 2.0
-CANCELED_AFTER_SECONDS = 6.0
-DETECTION_SECONDS = 3.5
 RING_TIMEOUT_BUFFER_SECONDS = 5.0
-"""Twilio adds these to the ring timeout that it was asked for."""
+"""Twilio adds these to the ring timeout of a request."""
 BAD_INSTRUCTIONS_SECONDS = 1.0
 DUPLICATE_AFTER_SECONDS = (1.5, 95.0)
 LATE_AFTER_SECONDS = {"completed": 180.0, "ringing": 240.0, "answered": 300.0, "initiated": 360.0}
-"""Callbacks that come minutes late and out of order: how long after its event each one is sent."""
+"""Delays of `late-callbacks`, by event: they arrive minutes late and out of order."""
 CALLBACK_RETRY_SECONDS = 1.0
 
 
@@ -69,18 +48,9 @@ class CallRequest:
     detection_callback: str | None = None
 
 
-@dataclass(frozen=True)
-class Step:
-    """What happens `seconds` after a call was placed: it changes to `status`, or detection finds `answered_by`."""
-
-    seconds: float
-    status: str | None = None
-    answered_by: str | None = None
-
-
 @dataclass
 class Notice:
-    """One HTTP request about a call, and what came of it (status None: no answer)."""
+    """An HTTP request about a call and the status of its answer; None: no answer."""
 
     at: datetime
     url: str
@@ -91,14 +61,14 @@ class Notice:
 
 @dataclass(eq=False)
 class Call:
-    """One call that was placed. `status` is Twilio's; times are simulated, aware UTC."""
+    """A placed call. Times are simulated, aware UTC."""
 
     sid: str
     request: CallRequest
     outcome: Outcome
     placed_at: datetime
     updated_at: datetime
-    status: str = "queued"
+    status: Status | Literal["queued"] = "queued"
     dialled_at: datetime | None = None
     answered_at: datetime | None = None
     ended_at: datetime | None = None
@@ -130,7 +100,7 @@ class Overrides:
 
     @classmethod
     def of(cls, url: str) -> "Overrides":
-        """What `url` asks for. Raises `ValueError` for what Twilio does not know."""
+        """The overrides of `url`. Raises `ValueError` for those that Twilio does not document."""
         asked = dict(parse_qsl(urldefrag(url).fragment, keep_blank_values=True))
         if unknown := asked.keys() - {"rc", "rp", "ct", "rt", "tt", "sni", "e"}:
             raise ValueError(f"unknown connection override {', '.join(sorted(unknown))}")
@@ -146,13 +116,14 @@ class Overrides:
 
 
 Post = Callable[[str, bytes, dict[str, str], Overrides], Response | Literal["ct", "rt"]]
-"""How a callback gets to its URL: body, headers, overrides; the answer, or that connecting or reading took too long."""
+"""Sends a callback to a URL with a body, headers and overrides; "ct", "rt": connecting or reading took too long."""
 
 
 class Calls:
-    """Every call of one account: scripts, courses and callbacks. `seed` decides sids and the unscripted mix."""
+    """The calls of one account, their scripts and callbacks. `seed` decides sids and outcomes without a script."""
 
     def __init__(self, timeline: Timeline, account_sid: str, auth_token: str, seed: int) -> None:
+        self.scripts = Scripts(seed)
         self.problems: list[str] = []
         self.post: Post = self._post_over_http
         self._timeline = timeline
@@ -161,32 +132,15 @@ class Calls:
         self._seed = seed
         self._lock = threading.Lock()
         self._calls: dict[str, Call] = {}
-        self._scripts: dict[str, list[Outcome]] = {}
-        self._tries: dict[str, int] = {}
         self._live = self._max_live = 0
 
-    def script(self, to: str, outcomes: Iterable[Outcome]) -> None:
-        """From now on, requests to call `to` come to these, one after the other; the last repeats."""
-        with self._lock:
-            self._scripts[to] = list(outcomes)
-            self._tries[to] = 0
-
-    def next_outcome(self, to: str) -> Outcome:
-        """What this request to call `to` comes to."""
-        with self._lock:
-            number = self._tries[to] = self._tries.get(to, 0) + 1
-            script = self._scripts.get(to)
-        if script:
-            return script[min(number, len(script)) - 1]
-        return Random(f"{self._seed} {to} {number}").choices(list(UNSCRIPTED), list(UNSCRIPTED.values()))[0]
-
     def all(self) -> list[Call]:
-        """Every call that was placed, oldest first."""
+        """Every placed call, oldest first."""
         with self._lock:
             return list(self._calls.values())
 
     def newest(self) -> Call | None:
-        """The call that was placed last."""
+        """The call placed last."""
         with self._lock:
             return next(reversed(self._calls.values()), None)
 
@@ -194,27 +148,30 @@ class Calls:
         return self._calls.get(sid)
 
     def live(self) -> tuple[int, int]:
-        """How many calls are live, and the most that ever were at once."""
+        """The number of live calls now, and the highest ever."""
         with self._lock:
             return self._live, self._max_live
 
     def place(self, request: CallRequest, outcome: Outcome, asked: Notice) -> Call:
-        """Place a call, whose course then runs by the timeline. `asked`: the HTTP request for it."""
+        """Place a call; its course then runs by the timeline. `asked`: the HTTP request that placed it."""
         now = self._timeline.now()
         with self._lock:
             sid = "CA" + hashlib.md5(f"{self._seed} call {len(self._calls)}".encode()).hexdigest()  # noqa: S324  a name
             call = self._calls[sid] = Call(sid, request, outcome, now, now, notices=[asked])
             self._live += 1
             self._max_live = max(self._max_live, self._live)
-        for step in course(request, outcome):
+        ring_seconds = request.ring_timeout_seconds + RING_TIMEOUT_BUFFER_SECONDS
+        detects = request.machine_detection is not None and request.async_detection
+        limit_seconds = request.time_limit_seconds
+        for step in course(outcome, ring_seconds=ring_seconds, limit_seconds=limit_seconds, detects=detects):
             self._after(call, step)
         return call
 
     def hang_up(self, call: Call, status: Literal["canceled", "completed"]) -> bool:
-        """What a change of the call's status by request does; False where the call is not in a state for it."""
+        """End a call by request. False where its status does not allow this."""
         if call.status in ENDED or (status == "canceled" and call.answered_at is not None):
             return False
-        ending = "completed" if call.answered_at is not None else "canceled"
+        ending: Status = "completed" if call.answered_at is not None else "canceled"
         for step in call.steps:
             step.cancel()
         self._after(call, Step((self._timeline.now() - call.placed_at).total_seconds(), ending))
@@ -222,23 +179,22 @@ class Calls:
 
     def _after(self, call: Call, step: Step) -> None:
         seconds = step.seconds - (self._timeline.now() - call.placed_at).total_seconds()
-        what = step.status or step.answered_by
-        event = self._timeline.after(seconds, lambda: self._take(call, step), f"call {call.sid} {what}")
+        name = f"call {call.sid} {step.status or 'machine detection'}"
+        event = self._timeline.after(seconds, lambda: self._take(call, step), name)
         call.steps.append(event)
 
     def _take(self, call: Call, step: Step) -> None:
-        """Carry out one step of a call, and tell the customer."""
+        """Carry out one step of a call, with its callbacks."""
         now = call.updated_at = self._timeline.now()
         if call.ended_at is not None:
             return
-        if step.answered_by is not None:
-            call.answered_by = step.answered_by
+        if step.status is None:
+            call.answered_by = _detected(call.request, call.outcome)
             self._report_detection(call)
             return
         if step.status == "initiated":
             call.dialled_at = now
             return self._report(call, "initiated", "initiated")
-        assert step.status is not None
         call.status = step.status
         if step.status == "ringing":
             return self._report(call, "ringing", "ringing")
@@ -258,7 +214,7 @@ class Calls:
         self._report(call, "completed", step.status)
 
     def _report(self, call: Call, event: str, status: str) -> None:
-        """Send the status callback for `event`, if it was asked for, as the call's outcome wants it sent."""
+        """Send the status callback for `event` if the call subscribes to it, as its outcome requires."""
         url = call.request.status_callback
         if url is None or event not in call.request.status_events:
             return
@@ -298,7 +254,7 @@ class Calls:
         self._notify(call, url, parameters, f"{call.sid}-amd")
 
     def _instructed(self, call: Call) -> bool:
-        """Fetch the call's instructions, as far as they are on this machine; whether the call can go on with them."""
+        """Fetch the call's TwiML from a URL on this machine. Whether the call can continue."""
         url = call.request.url
         if url is None or not is_loopback(url):
             return True
@@ -314,7 +270,7 @@ class Calls:
         return trouble is None
 
     def _notify(self, call: Call, url: str, parameters: dict[str, str], token: str, tries: int = 1) -> None:
-        """Post a callback, and again later as the URL's connection overrides say."""
+        """Post a callback, and retry it as its URL's connection overrides say."""
         overrides = Overrides.of(url)
         if call.outcome == "no-callback":
             call.notices.append(Notice(self._timeline.now(), urldefrag(url).url, parameters, error="lost"))
@@ -334,7 +290,7 @@ class Calls:
     def _post(
         self, call: Call, url: str, parameters: dict[str, str], token: str, overrides: Overrides
     ) -> tuple[Notice, bytes, str]:
-        """One signed POST: what came of it, and the body and content type of the answer."""
+        """Send a signed POST. Returns its notice, and the answer's body and content type."""
         configured = urldefrag(url).url
         notice = Notice(self._timeline.now(), configured, parameters)
         call.notices.append(notice)
@@ -376,7 +332,7 @@ class Calls:
                 connection.close()
 
     def _parameters(self, call: Call, status: str) -> dict[str, str]:
-        """What Twilio sends with every request about a call; what it knows nothing of, it sends empty."""
+        """The parameters of every request about a call; Twilio sends unknown ones empty."""
         return {
             "AccountSid": self._account_sid,
             "ApiVersion": "2010-04-01",
@@ -396,30 +352,8 @@ class Calls:
         }
 
 
-def course(request: CallRequest, outcome: Outcome) -> list[Step]:
-    """The steps that a call with that outcome takes, in order."""
-    dialled = Step(DIALLED_SECONDS, "initiated")
-    ringing = Step(RINGING_SECONDS, "ringing")
-    if outcome == "busy":
-        return [dialled, Step(BUSY_AFTER_SECONDS, "busy")]
-    if outcome == "failed":
-        return [dialled, Step(FAILED_AFTER_SECONDS, "failed")]
-    if outcome == "canceled":
-        return [dialled, ringing, Step(CANCELED_AFTER_SECONDS, "canceled")]
-    given_up = RINGING_SECONDS + request.ring_timeout_seconds + RING_TIMEOUT_BUFFER_SECONDS
-    machine = outcome == "voicemail"
-    picked_up = RINGING_SECONDS + (VOICEMAIL_PICKS_UP_AFTER_SECONDS if machine else PICKED_UP_AFTER_SECONDS)
-    if outcome == "no-answer" or picked_up >= given_up:
-        return [dialled, ringing, Step(given_up, "no-answer")]
-    steps = [dialled, ringing, Step(picked_up, "in-progress")]
-    talk = min(VOICEMAIL_SECONDS if machine else TALK_SECONDS, request.time_limit_seconds)
-    if request.machine_detection and request.async_detection and talk > DETECTION_SECONDS:
-        steps.append(Step(picked_up + DETECTION_SECONDS, answered_by=_detected(request, outcome)))
-    return [*steps, Step(picked_up + talk, "completed")]
-
-
 def _detected(request: CallRequest, outcome: Outcome) -> str:
-    """What Twilio's answering machine detection says."""
+    """The result of Twilio's answering machine detection."""
     if outcome != "voicemail":
         return "human"
     return "machine_start" if request.machine_detection == "Enable" else "machine_end_beep"
@@ -432,7 +366,7 @@ def signature(auth_token: str, url: str, parameters: dict[str, str]) -> str:
 
 
 def rfc2822(instant: datetime) -> str:
-    """An instant as Twilio writes it, to the second."""
+    """An instant in Twilio's format, to the second."""
     return instant.strftime("%a, %d %b %Y %H:%M:%S +0000")
 
 
@@ -448,7 +382,7 @@ def is_loopback(url: str) -> bool:
 
 
 def _twiml_trouble(body: bytes, content_type: str) -> str | None:
-    """What is wrong with call instructions, None if nothing."""
+    """What is wrong with TwiML; None: nothing."""
     if content_type.partition(";")[0].strip() not in ("text/xml", "application/xml"):
         return f"content type {content_type or 'missing'} is not XML"
     try:

@@ -1,0 +1,357 @@
+"""DynamoDB by moto, without moto's HTTP layer and with what moto lacks.
+
+`answer` checks a request (`local.aws.dynamodb_checks`), hands it to moto's own handler and returns the answer in JSON.
+While the stack runs, `REPLACED` takes the place of moto's own code. It adds:
+
+- `Changes`, a table's stream: listeners get the images before and after each write;
+- queries that read one partition of a table or index (moto sorts and searches the whole table for each query);
+- updates and transactions that change nothing when they fail, and tell the stream nothing then;
+- expressions that are read once (moto reads the text of each twice a request).
+"""
+
+import base64
+import copy
+import json
+import re
+from collections import defaultdict, deque
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any
+
+from moto.core.exceptions import JsonRESTError
+from moto.core.responses import ActionResult
+from moto.dynamodb.comparisons import ConditionExpressionParser
+from moto.dynamodb.exceptions import ConditionalCheckFailed, MockValidationException
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
+from moto.dynamodb.models import table as table_models
+from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
+from moto.dynamodb.models.table import SecondaryIndex, Table
+from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
+from moto.dynamodb.responses import DynamoHandler
+
+from local.aws.dynamodb_checks import Plain, Value, check_request, fault_of_item
+from local.aws.functions import ACCOUNT_ID, REGION
+
+MAX_STATEMENTS = 25
+MAX_STATEMENT_CHARACTERS = 8192
+HEADERS = {"content-type": "application/x-amz-json-1.0"}
+
+Answer = tuple[int, dict[str, str], bytes]
+"""HTTP status, headers and body."""
+Key = tuple[Any, Any]
+"""An item's partition key and sort key."""
+
+
+def answer(operation: str, body: bytes) -> Answer | None:
+    """DynamoDB's answer to a request for items; None for other operations, which moto answers over its HTTP layer."""
+    if operation not in _OPERATIONS:
+        return None
+    request: dict[str, Any] = json.loads(body)
+    try:
+        result = _OPERATIONS[operation](request)
+    except JsonRESTError as error:
+        return 400, HEADERS, error.description.encode()
+    return 200, HEADERS, json.dumps(result, default=_base64).encode()
+
+
+def table_of(name: str) -> Table:
+    """moto's table. Raises moto's `ResourceNotFoundException`."""
+    return dynamodb_backends[ACCOUNT_ID][REGION].get_table(name)
+
+
+def changes_of(name: str) -> "Changes":
+    """The changes of a table that has a stream. Raises moto's `ResourceNotFoundException`."""
+    changes = _changes(table_of(name))
+    assert changes is not None, f"{name} has no stream"
+    return changes
+
+
+def _changes(table: Table) -> "Changes | None":
+    changes: Changes | None = table.__dict__["stream_shard"]  # see `REPLACED`
+    return changes
+
+
+def _base64(binary: bytes) -> str:
+    return base64.b64encode(binary).decode()
+
+
+def _by_moto(operation: Callable[[DynamoHandler], ActionResult]) -> Callable[[dict[str, Any]], Any]:
+    def run(request: dict[str, Any]) -> Any:
+        check_request(request, table_of)
+        handler = DynamoHandler()
+        handler.region, handler.current_account = REGION, ACCOUNT_ID
+        handler.headers, handler.response_headers = {}, {}
+        handler.body = handler.params = request
+        return operation(handler).result or {}
+
+    return run
+
+
+# ---- PartiQL --------------------------------------------------------------------------------------------------------
+
+_INSERT = re.compile(
+    r"""\s*INSERT\s+INTO\s+"([a-zA-Z0-9_.-]{3,255})"\s+VALUE\s*\{(.*)\}\s*""", re.DOTALL | re.IGNORECASE
+)
+_MEMBER = re.compile(r"\s*'((?:[^']|'')+)'\s*:\s*\?\s*(,|$)", re.DOTALL)
+
+
+def _batch_execute_statement(request: dict[str, Any]) -> dict[str, Any]:
+    """INSERT statements, each run on its own as the service does. moto reads every table for each, and overwrites."""
+    statements = request["Statements"]
+    if not 1 <= len(statements) <= MAX_STATEMENTS:
+        raise MockValidationException(
+            "1 validation error detected: Value at 'statements' failed to satisfy constraint: Member must have length "
+            f"less than or equal to {MAX_STATEMENTS}"
+        )
+    puts = []
+    for statement in statements:
+        if len(statement["Statement"]) > MAX_STATEMENT_CHARACTERS:
+            raise MockValidationException(
+                "1 validation error detected: Value at 'statement' failed to satisfy constraint: Member must have "
+                f"length less than or equal to {MAX_STATEMENT_CHARACTERS}"
+            )
+        table_name, names = _insert(statement["Statement"])
+        values = statement.get("Parameters", [])
+        if len(values) != len(names):
+            raise MockValidationException("Number of parameters in request and statement don't match.")
+        puts.append({"TableName": table_name, "Item": dict(zip(names, values, strict=True))})
+    return {"Responses": [{"TableName": put["TableName"], **_inserted(put)} for put in puts]}
+
+
+def _inserted(put: dict[str, Any]) -> dict[str, Any]:
+    condition = {"ConditionExpression": "attribute_not_exists(#key)"}
+    try:
+        names = {"#key": table_of(put["TableName"]).hash_key_attr}
+        _put_item(put | condition | {"ExpressionAttributeNames": names})
+    except ConditionalCheckFailed:
+        return {"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}}
+    except JsonRESTError as error:
+        code = error.relative_error_type.removesuffix("Exception")
+        return {"Error": {"Code": code.replace("Validation", "ValidationError"), "Message": error.message}}
+    return {}
+
+
+@lru_cache(maxsize=1024)
+def _insert(text: str) -> tuple[str, tuple[str, ...]]:
+    """The table and the attribute names of `INSERT INTO "<table>" VALUE {'name': ?, …}`."""
+    fault = MockValidationException(f"Statement wasn't well formed, can't be processed: {text[:200]}")
+    match = _INSERT.fullmatch(text)
+    if match is None:
+        raise fault
+    names, position, more = [], 0, True
+    while more:
+        member = _MEMBER.match(match[2], position)
+        if member is None:
+            raise fault
+        names.append(member[1].replace("''", "'"))
+        position, more = member.end(), member[2] == ","
+    if len(set(names)) < len(names):
+        raise fault
+    return match[1], tuple(names)
+
+
+_put_item = _by_moto(DynamoHandler.put_item)
+_OPERATIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "BatchExecuteStatement": _batch_execute_statement,
+    "BatchGetItem": _by_moto(DynamoHandler.batch_get_item),
+    "DeleteItem": _by_moto(DynamoHandler.delete_item),
+    "GetItem": _by_moto(DynamoHandler.get_item),
+    "PutItem": _put_item,
+    "Query": _by_moto(DynamoHandler.query),
+    "Scan": _by_moto(DynamoHandler.scan),
+    "TransactWriteItems": _by_moto(DynamoHandler.transact_write_items),
+    "UpdateItem": _by_moto(DynamoHandler.update_item),
+}
+
+
+# ---- changes --------------------------------------------------------------------------------------------------------
+
+
+class Image:
+    """An item at one moment, in the form of the wire: `{"pk": {"S": "…"}, "n": {"N": "1"}}`. Never changed."""
+
+    def __init__(self, plain: Plain) -> None:
+        self.plain = plain
+
+    @cached_property
+    def text(self) -> str:
+        """The item in JSON."""
+        return json.dumps(self.plain)
+
+
+Listener = Callable[[Image | None, Image | None], None]
+"""Called after each write of one item with the images before and after it; None: there is no item."""
+
+
+class Changes:
+    """A table's stream, in place of moto's `StreamShard`. Keeps the newest image of each item, and the indexes.
+
+    Only tables with a sort key, and indexes with one partition key, are emulated.
+    """
+
+    def __init__(self, account_id: str, table: Table) -> None:
+        self.listeners: list[Listener] = []
+        self.images: dict[Key, Image] = {}
+        assert table.has_range_key
+        self._table = table
+        self._indexed: dict[tuple[str, Any], dict[Key, Item]] = defaultdict(dict)  # (index, its partition key) → items
+
+    def add(self, old: Item | None, new: Item | None) -> None:
+        """`new` has replaced `old`, as moto tells a stream."""
+        item = new if new is not None else old
+        assert item is not None
+        assert item.range_key is not None
+        key = item.hash_key.value, item.range_key.value
+        before = self.images.pop(key, None) if new is None else self.images.get(key)
+        after = None if new is None else Image(plain_of(new))
+        if after is not None:
+            self.images[key] = after
+        for index in self._table.all_indexes():
+            partition, names = index.schema_key_attrs[0], index.schema_key_attrs
+            if before is not None and partition in before.plain:
+                ((_, value),) = before.plain[partition].items()
+                self._indexed[index.name, value].pop(key, None)
+            if new is not None and all(name in new.attrs for name in names):
+                self._indexed[index.name, new.attrs[partition].value][key] = index.project(new)
+        for listener in self.listeners:
+            listener(before, after)
+
+    def indexed(self, index_name: str, partition: Any) -> list[Item]:
+        """An index's items of one partition key, in no order."""
+        return list(self._indexed[index_name, partition].values())
+
+    def lowest(self, index_name: str) -> float | None:
+        """The lowest sort key in an index, which must hold numbers; None where the index is empty."""
+        sort_key = self._table.get_index(index_name).schema_key_attrs[1]
+        partitions = (items for (name, _), items in self._indexed.items() if name == index_name)
+        keys = (float(item.attrs[sort_key].value) for items in partitions for item in items.values())
+        return min(keys, default=None)
+
+
+def plain_of(item: Item) -> Plain:
+    """An item in the form of the wire."""
+    return {name: _plain_value(value) for name, value in item.attrs.items()}
+
+
+def _plain_value(value: DynamoType) -> Value:
+    match value.type:
+        case "L":
+            return {"L": [_plain_value(element) for element in value.value]}
+        case "M":
+            return {"M": {name: _plain_value(element) for name, element in value.value.items()}}
+    return {value.type: value.value}
+
+
+# ---- in place of moto's own -----------------------------------------------------------------------------------------
+
+_moto_query = Table.query
+_moto_update_item = DynamoDBBackend.update_item
+_moto_transact_write_items = DynamoDBBackend.transact_write_items
+_moto_update_expression = UpdateExpressionParser.make
+_moto_lexed = ConditionExpressionParser._lex_condition_expression
+_INDEX_NAME = 6
+"""Position of `index_name` among the arguments of moto's `Table.query` after the partition key."""
+
+
+def _query_one_partition(self: Table, hash_key: DynamoType | None, *arguments: Any, **options: Any) -> Any:
+    changes, index_name = _changes(self), arguments[_INDEX_NAME]
+    if hash_key is None or changes is None:
+        return _moto_query(self, hash_key, *arguments, **options)
+    partition: Any = copy.copy(self)
+    items = changes.indexed(index_name, hash_key.value) if index_name else list(self.items.get(hash_key, {}).values())
+    partition.all_items = lambda: items
+    return _moto_query(partition, hash_key, *arguments, **options)
+
+
+def _update_item(self: DynamoDBBackend, table_name: str, key: Plain, *arguments: Any, **options: Any) -> Item:
+    """moto changes the stored item step by step, and tells the stream of a new one twice."""
+    table = self.get_table(table_name)
+    changes = _changes(table)
+    if changes is None:
+        return _moto_update_item(self, table_name, key, *arguments, **options)
+    table.stream_shard = None
+    try:
+        item = _moto_update_item(self, table_name, key, *arguments, **options)
+        if fault := fault_of_item(table, plain_of(item)):
+            raise MockValidationException(fault)
+    except BaseException:
+        _restore(table, key, changes)
+        raise
+    finally:
+        table.__dict__["stream_shard"] = changes
+    changes.add(None, item)
+    return item
+
+
+def _restore(table: Table, key: Plain, changes: Changes) -> None:
+    """Put an item back as it was at the last write that succeeded."""
+    hash_key, range_key = (DynamoType(key[name]) for name in table.table_key_attrs)
+    image = changes.images.get((hash_key.value, range_key.value))
+    if image is None:
+        table.items[hash_key].pop(range_key, None)
+    else:
+        table.items[hash_key][range_key] = Item(hash_key, range_key, image.plain)
+
+
+def _transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
+    """Tell the streams of a transaction's writes once all of them are done."""
+    writes = [operation for item in transact_items for operation in item.values()]
+    streams = {write["TableName"]: _changes(self.get_table(write["TableName"])) for write in writes}
+    for name in streams:
+        self.tables[name].stream_shard = None
+    try:
+        _moto_transact_write_items(self, transact_items)
+    finally:
+        for name, changes in streams.items():  # after a rollback the table is another object
+            self.tables[name].__dict__["stream_shard"] = changes
+    for write in writes:
+        changes, table = streams[write["TableName"]], self.tables[write["TableName"]]
+        if changes is not None:
+            plain = write.get("Item") or write["Key"]
+            hash_key, range_key = (DynamoType(plain[name]) for name in table.table_key_attrs)
+            stored = table.get_item(hash_key, range_key)
+            if stored is not None:
+                changes.add(None, stored)
+            elif (hash_key.value, range_key.value) in changes.images:
+                changes.add(Item(hash_key, range_key, plain), None)
+
+
+def _project(self: SecondaryIndex, item: Item) -> Item:
+    """moto projects by way of Python values, attribute by attribute."""
+    if self.projection["ProjectionType"] != "KEYS_ONLY":
+        return item
+    projected = Item(item.hash_key, item.range_key, {})
+    for name in (*self.table_key_attrs, *self.schema_key_attrs):
+        dict.__setitem__(projected.attrs, name, item.attrs[name])
+    return projected
+
+
+@lru_cache(maxsize=1024)
+def _update_expression(text: str) -> Any:
+    return _moto_update_expression(text)
+
+
+def _lexed(self: ConditionExpressionParser) -> deque[Any]:
+    return deque(_lexed_once(self.condition_expression))
+
+
+@lru_cache(maxsize=1024)
+def _lexed_once(text: str | None) -> tuple[Any, ...]:
+    return tuple(_moto_lexed(ConditionExpressionParser(text, None, None)))
+
+
+REPLACED: dict[tuple[Any, str], Callable[..., Any]] = {
+    (table_models, "StreamShard"): Changes,
+    (Table, "query"): _query_one_partition,
+    (DynamoDBBackend, "update_item"): _update_item,
+    (DynamoDBBackend, "transact_write_items"): _transact_write_items,
+    (SecondaryIndex, "project"): _project,
+    (UpdateExpressionParser, "make"): staticmethod(_update_expression),
+    (ConditionExpressionParser, "_lex_condition_expression"): _lexed,
+    # moto measures the whole item for each attribute that is set; `fault_of_item` measures it once.
+    (LimitedSizeDict, "__setitem__"): dict.__setitem__,
+    # moto keeps every model that it ever makes.
+    (Item, "__new__"): lambda cls, *_, **__: object.__new__(cls),
+    (Item, "to_json"): lambda self, name="Attributes": {name: plain_of(self)},
+}
+"""What takes the place of moto's own code while the stack runs, by owner and name."""
