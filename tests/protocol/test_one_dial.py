@@ -44,7 +44,7 @@ class World:
             invoker=mock.Mock(),
             circuits=circuits,
             carrier_of=lambda provider: self,  # type: ignore[arg-type,return-value]
-            callback_url=lambda execution_id, attempt: f"https://example.com/{execution_id}/{attempt}",
+            callback_url=lambda carrier, execution_id, attempt: f"https://example.com/{execution_id}/{attempt}",
             now=lambda: self.now,
             sleep=lambda seconds: None,
             random=lambda: 0.5,

@@ -44,8 +44,9 @@ from functions.sweep import handler as sweep_handler
 from local.aws.dynamodb import changes_of
 from local.aws.functions import Function
 from local.clock import Event
-from local.stack import SECRET_ID
+from local.stack import CARRIER_SECRETS
 from local.web.server import Response
+from redial.carriers.twilio.credentials import credentials_of
 from redial.domain.execution import Execution
 from redial.runtime import system, wiring
 from redial.wire.stored_execution import DUE_SHARDS, WATCHED, due_shard
@@ -799,11 +800,11 @@ def _a_world() -> Iterator[World]:
                 return str(drawn)
 
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(wiring, "_credentials", cache(wiring._credentials)))
+        stack.enter_context(mock.patch.object(wiring, "_secrets", cache(wiring._secrets)))
         stack.enter_context(mock.patch.object(sweep_handler, "DUE_SHARDS", 1))
         world = stack.enter_context(world_of(0, LaggingIndexes(0)))
         system.use(new_id=new_id)
-        credentials = wiring._credentials(SECRET_ID)
+        credentials = credentials_of(wiring._secrets(CARRIER_SECRETS))
         stack.enter_context(mock.patch.object(credentials, "_clock", return_value=0.0))  # read once
         credentials.get()
         yield world

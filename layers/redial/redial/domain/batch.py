@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.execution import DUE_SLACK, MILLISECOND, Execution
 from redial.domain.retry import RetryConfig
@@ -103,7 +104,8 @@ class Recount:
 class Batch:
     """What was asked, how far it has got, and how far the customer has been told.
 
-    `start_at`: when it is to start (None: nobody has said so yet), `timer` the number of that timer.
+    `provider`: its agent's carrier when it was created. `start_at`: when it is to start (None: not decided yet),
+    `timer` the number of that timer.
     `calls_per_second`: at most so many calls are started in a second. `first_dials_first`: waiting first dials go
     before due retries. `ingested`: every row of the file has been read. `valid` and `total` count rows read so far,
     `stored_to` is the last contact that is certainly stored. `audit_from`: no contact up to it was left behind;
@@ -118,6 +120,7 @@ class Batch:
     agent_id: str
     created_at: datetime
     file_name: str
+    provider: str = DEFAULT_PROVIDER
     from_phone_numbers: tuple[str, ...] = ()
     retry_config: RetryConfig | None = None
     webhook_url: str | None = None
@@ -374,6 +377,7 @@ def contact(batch: Batch, row: int, number: str, data: dict[str, str]) -> Execut
         user_number=number,
         batch_id=batch.id,
         row=row,
+        provider=batch.provider,
         user_data=dict(data),
         retry_config=batch.retry_config,
     ).begin(created, None)

@@ -4,7 +4,7 @@ Lists inside it are JSON text: smaller than DynamoDB's own nested lists and maps
 written today must load for as long as executions live: names are only ever added, each with a default
 (tests/contract/recorded holds items of the past). Times are whole milliseconds; inside the JSON texts since `ca`.
 
-    ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: twilio)
+    ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
     by guardrails bypassed · ud user data · v version · sq row in the batch
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
