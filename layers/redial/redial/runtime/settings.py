@@ -43,7 +43,7 @@ class CarrierCallbackSettings(NamedTuple):
     dial_function: str
     deliver_function: str
     batch_function: str
-    twilio_secret: str
+    carrier_secrets: str
     public_url: str
 
 
@@ -55,8 +55,7 @@ class DialSettings(NamedTuple):
     dial_function: str
     deliver_function: str
     batch_function: str
-    twilio_secret: str
-    twilio_api_url: str
+    carrier_secrets: str
     public_url: str
     allow_local_webhooks: str
 
@@ -79,8 +78,7 @@ class SweepSettings(NamedTuple):
     deliver_function: str
     batch_function: str
     sweep_function: str
-    twilio_secret: str
-    twilio_api_url: str
+    carrier_secrets: str
 
 
 class BatchSettings(NamedTuple):

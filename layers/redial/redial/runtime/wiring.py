@@ -4,7 +4,7 @@ Each function asks for its own world, which is built on the first use in a proce
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
@@ -15,6 +15,9 @@ from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
 from redial.adapters.lambda_invoker import LambdaInvoker
+from redial.carriers import inbound, outbound
+from redial.carriers.callback import callback_url
+from redial.ports import CallbackReader, Carrier
 from redial.runtime import system
 from redial.runtime.settings import (
     ApiSettings,
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
     from redial.adapters.files import S3Files
-    from redial.adapters.secrets import TwilioCredentialsStore
+    from redial.carriers.secrets import CarrierSecrets
     from redial.domain.batch import Batch
     from redial.domain.execution import Execution
     from redial.usecases.deliver_events import Deliverer
@@ -99,10 +102,18 @@ def _functions(
     )
 
 
-def _credentials(secret_id: str) -> "TwilioCredentialsStore":
-    from redial.adapters.secrets import TwilioCredentialsStore
+def _secrets(prefix: str) -> "CarrierSecrets":
+    from redial.carriers.secrets import CarrierSecrets
 
-    return TwilioCredentialsStore(lambda: _client("secretsmanager"), secret_id)
+    return CarrierSecrets(lambda: _client("secretsmanager"), prefix)
+
+
+def _carriers(settings: DialSettings | SweepSettings) -> Callable[[str], Carrier]:
+    """Carriers by name, each made when it is first needed."""
+    from redial.adapters.http import Http
+
+    http, secrets = Http(), _secrets(settings.carrier_secrets)
+    return cache(lambda name: outbound(name, http, secrets, system.now))
 
 
 @cache
@@ -187,7 +198,7 @@ class CarrierCallbackServices(NamedTuple):
     lines: DynamoLines
     timers: SchedulerTimers
     invoker: LambdaInvoker
-    credentials: "TwilioCredentialsStore"
+    reader_of: Callable[[str], CallbackReader]
 
 
 @cache
@@ -195,6 +206,7 @@ def carrier_callback() -> CarrierCallbackServices:
     """The carrier_callback function's world; no HTTP client in it."""
     settings = read(CarrierCallbackSettings)
     executions, agents, lines = _store(settings.table_name)
+    secrets = _secrets(settings.carrier_secrets)
     return CarrierCallbackServices(
         settings,
         executions,
@@ -203,7 +215,7 @@ def carrier_callback() -> CarrierCallbackServices:
         lines,
         _timers(settings),
         _functions(settings),
-        _credentials(settings.twilio_secret),
+        cache(lambda name: inbound(name, secrets)),
     )
 
 
@@ -275,15 +287,12 @@ class DialServices(NamedTuple):
 @cache
 def dial() -> DialServices:
     """The dial function's world."""
-    from redial.adapters.carriers import twilio
     from redial.adapters.dynamodb.circuits import DynamoCircuits
-    from redial.adapters.http import Http
     from redial.usecases.circuit_breaker import CircuitBreaker
     from redial.usecases.dial_attempt import Dialler
 
     settings = read(DialSettings)
     executions, agents, lines = _store(settings.table_name)
-    carrier = twilio.TwilioCarrier(Http(), _credentials(settings.twilio_secret), settings.twilio_api_url)
     dialler = Dialler(
         executions=executions,
         agents=agents,
@@ -292,8 +301,8 @@ def dial() -> DialServices:
         timers=_timers(settings),
         invoker=_functions(settings),
         circuits=CircuitBreaker(DynamoCircuits(_client("dynamodb"), settings.table_name, system.now), system.now),
-        carrier_of=lambda provider: {"twilio": carrier}[provider],
-        callback_url=lambda execution_id, attempt: twilio.callback_url(settings.public_url, execution_id, attempt),
+        carrier_of=_carriers(settings),
+        callback_url=partial(callback_url, settings.public_url),
         now=system.now,
         sleep=system.sleep,
         random=system.random,
@@ -304,14 +313,11 @@ def dial() -> DialServices:
 @cache
 def sweep() -> "Sweeper":
     """The sweep function's world."""
-    from redial.adapters.carriers import twilio
     from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
-    from redial.adapters.http import Http
     from redial.usecases.sweep import Sweeper
 
     settings = read(SweepSettings)
     executions, agents, lines = _store(settings.table_name)
-    carrier = twilio.TwilioCarrier(Http(), _credentials(settings.twilio_secret), settings.twilio_api_url)
     return Sweeper(
         executions=executions,
         due_items=executions,
@@ -321,8 +327,8 @@ def sweep() -> "Sweeper":
         timers=_timers(settings),
         invoker=_functions(settings),
         leases=DynamoSweepLeases(_client("dynamodb"), settings.table_name),
-        carrier_of=lambda provider: {"twilio": carrier}[provider],
-        callback_url=lambda execution_id, attempt: twilio.callback_url("", execution_id, attempt),
+        carrier_of=_carriers(settings),
+        callback_url=partial(callback_url, ""),
         now=system.now,
         new_id=system.new_id,
     )

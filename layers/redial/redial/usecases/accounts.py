@@ -7,13 +7,14 @@ refused from that moment on.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from redial.domain.agent import Account
+from redial.domain.agent import Account, Agent
 from redial.domain.errors import Conflict, InvalidInput, NotFound, Unauthorized
-from redial.ports import Agents, Lines
+from redial.ports import Lines
 from redial.usecases.lines import shards_in_use
 
 MAX_NAME_LENGTH = 200
@@ -140,10 +141,10 @@ class Concurrency:
     current: int
 
 
-def concurrency(account_id: str, *, agents: Agents, lines: Lines) -> Concurrency:
+def concurrency(agents: Iterable[Agent], *, lines: Lines) -> Concurrency:
     """The sums over the account's agents."""
     maximum = current = 0
-    for agent in agents.all(account_id):
+    for agent in agents:
         maximum += agent.max_concurrent_calls
         for shard in shards_in_use(agent):
             current += len(lines.holders(agent.agent_id, shard))

@@ -88,10 +88,11 @@ def create_batch(
     `NotFound` (agent, upload), `InvalidInput`, `TooLarge`, `Conflict` (key reused).
     """
     batch_id = new_id().replace("-", "")
+    agent: Agent | None = None
     if idempotency_key is not None:
         request = idempotency.find(account_id, idempotency_key, now)
         if request is None:
-            _check(new, account_id, agents, files, check_file)
+            agent = _check(new, account_id, agents, files, check_file)
             ours = IdempotentRequest(batch_id, body_hash)
             request = idempotency.claim(account_id, idempotency_key, ours, now)
         if request is not None:
@@ -102,7 +103,9 @@ def create_batch(
             if existing is not None:
                 return existing, True
     else:
-        _check(new, account_id, agents, files, check_file)
+        agent = _check(new, account_id, agents, files, check_file)
+    agent = agent or agents.get(account_id, new.agent_id)
+    assert agent is not None, "the item of an agent is never removed"
     key = contacts_key(account_id, batch_id, "contacts")
     if new.content is not None:
         files.put(key, new.content)
@@ -114,6 +117,7 @@ def create_batch(
         agent_id=new.agent_id,
         created_at=now,
         file_name=new.file_name,
+        provider=agent.provider,
         from_phone_numbers=new.from_phone_numbers,
         retry_config=new.retry_config,
         webhook_url=new.webhook_url,
@@ -139,8 +143,8 @@ def _check(
     agents: Agents,
     files: Files,
     check_file: Callable[[Iterable[bytes]], None],
-) -> None:
-    """Raises for whatever makes the batch impossible, so that a bad request leaves nothing behind."""
+) -> Agent:
+    """The batch's agent. Raises for what makes the batch impossible, so that a bad request leaves nothing behind."""
     agent = agents.get(account_id, new.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {new.agent_id}; GET /v2/agent/all lists yours")
@@ -152,7 +156,7 @@ def _check(
         raise InvalidInput.of("from_phone_numbers", "give some here, or give the agent from_phone_numbers")
     if new.content is not None:
         check_file((new.content,))
-        return
+        return agent
     assert new.upload_key is not None
     size = files.size(new.upload_key)
     if size is None:
@@ -160,6 +164,7 @@ def _check(
     if size > MAX_FILE_BYTES:
         raise TooLarge(f"file: may have {MAX_FILE_BYTES} bytes, this one has {size}; split it into several batches")
     check_file(files.read(new.upload_key))
+    return agent
 
 
 def read_batch(batch_id: str, *, account_id: str, batches: Batches) -> Batch:

@@ -58,10 +58,11 @@ def create_call(
     two is finished, under that id, by the one that repeats it; of two at once, one makes the call and both answer it.
     """
     execution_id = new_id()
+    agent: Agent | None = None
     if idempotency_key is not None:
         request = idempotency.find(account_id, idempotency_key, now)
         if request is None:
-            _check(call, account_id, agents, now)
+            agent = _check(call, account_id, agents, now)
             ours = IdempotentRequest(execution_id, body_hash)
             request = idempotency.claim(account_id, idempotency_key, ours, now)
         if request is not None:
@@ -72,7 +73,9 @@ def create_call(
             if existing is not None:
                 return Created(existing, replayed=True)
     else:
-        _check(call, account_id, agents, now)
+        agent = _check(call, account_id, agents, now)
+    agent = agent or agents.get(account_id, call.agent_id)
+    assert agent is not None, "the item of an agent is never removed"
     execution = Execution(
         id=execution_id,
         account_id=account_id,
@@ -80,6 +83,7 @@ def create_call(
         created_at=now,
         user_number=call.recipient_phone_number,
         from_number=call.from_phone_number,
+        provider=agent.provider,
         user_data=call.user_data,
         retry_config=call.retry_config,
         bypass_call_guardrails=call.bypass_call_guardrails,
@@ -100,8 +104,8 @@ def create_call(
     return Created(execution, replayed=False)
 
 
-def _check(call: NewCall, account_id: str, agents: Agents, now: datetime) -> None:
-    """Raises for whatever makes the call impossible, so that a bad request leaves nothing behind."""
+def _check(call: NewCall, account_id: str, agents: Agents, now: datetime) -> Agent:
+    """The call's agent. Raises for what makes the call impossible, so that a bad request leaves nothing behind."""
     agent = agents.get(account_id, call.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {call.agent_id}; GET /v2/agent/all lists yours")
@@ -115,6 +119,7 @@ def _check(call: NewCall, account_id: str, agents: Agents, now: datetime) -> Non
             raise InvalidInput.of("scheduled_at", f"must be at least {minutes} minutes ahead; leave it out to call now")
         if call.scheduled_at > now + LATEST:
             raise InvalidInput.of("scheduled_at", f"must be at most {LATEST.days} days ahead")
+    return agent
 
 
 def _check_agent(agent: Agent, call: NewCall) -> None:

@@ -17,7 +17,7 @@ not put off.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from redial.domain.agent import Agent
@@ -97,7 +97,7 @@ class _NotYet(Exception):
 
 @dataclass(frozen=True)
 class Dialler:
-    """What dialling needs. `callback_url` gives the public URL for an execution's attempt."""
+    """What dialling needs. `callback_url` gives the public URL at which a carrier reports on an execution's attempt."""
 
     executions: Executions
     agents: Agents
@@ -107,7 +107,7 @@ class Dialler:
     invoker: Invoker
     circuits: CircuitBreaker
     carrier_of: Callable[[str], Carrier]
-    callback_url: Callable[[str, int], str]
+    callback_url: Callable[[str, str, int], str]
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     random: Callable[[], float]
@@ -373,6 +373,8 @@ class Dialler:
 
     def _call(self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, lease_id: str) -> DialReport:
         """Unless the carrier fails for all calls: claim, call once, record the answer, and then tell the circuit."""
+        if execution.provider != agent.provider:
+            execution = replace(execution, provider=agent.provider)  # the agent has another carrier by now
         carrier = self.carrier_of(execution.provider)
         admission = self.circuits.admit(execution.account_id, execution.provider, carrier.check)
         now = self.now()
@@ -473,22 +475,22 @@ def _is_ours(execution: Execution, attempt: int) -> bool:
     return state.is_waiting and state.attempt.number == attempt
 
 
-def call_request(execution: Execution, agent: Agent, callback_url: Callable[[str, int], str]) -> CallRequest:
+def call_request(execution: Execution, agent: Agent, callback_url: Callable[[str, str, int], str]) -> CallRequest:
     """The claimed attempt as the carrier is asked to place it."""
     attempt = execution.state.attempt
     assert attempt.from_number is not None, "only a claimed attempt is placed"
-    callback = callback_url(execution.id, attempt.number)
-    answer_url = f"{callback}/answer" if agent.answer_url is None else fill_in(agent.answer_url, execution)
     return CallRequest(
         execution_id=execution.id,
         attempt=attempt.number,
         to_number=execution.user_number,
         from_number=attempt.from_number,
-        callback_url=callback,
-        answer_url=answer_url,
+        callback_url=callback_url(execution.provider, execution.id, attempt.number),
+        answer_url=None if agent.answer_url is None else fill_in(agent.answer_url, execution),
         ring_timeout_seconds=agent.ring_timeout_seconds,
         max_call_seconds=agent.max_call_seconds,
         voicemail_detection=agent.voicemail_detection or _retries_voicemail(execution),
+        stream_url=None if agent.stream_url is None else fill_in(agent.stream_url, execution),
+        variables=execution.user_data,
     )
 
 

@@ -21,7 +21,7 @@ from functools import partial
 from itertools import chain, islice
 
 from redial.domain.agent import Agent
-from redial.domain.execution import CLAIM_GRACE, UNKNOWN_DEADLINE, Execution
+from redial.domain.execution import CLAIM_GRACE, Execution
 from redial.domain.outcome import CallReport
 from redial.domain.repair import Repair
 from redial.ports import (
@@ -45,7 +45,7 @@ from redial.usecases.lines import LINES_CHECK, dispatch, queued_call, release_li
 from redial.usecases.stop import unless_called_off
 
 LONGEST_CALL = timedelta(hours=25)
-"""No carrier keeps a call up longer (Twilio's TimeLimit ends at 24 hours): one still unaccounted for is lost."""
+"""No carrier keeps a call up longer than a day: one still unaccounted for is lost."""
 CALL_OVER_GRACE = timedelta(minutes=15)
 """How long after a call's latest possible end the carrier's "no such call" is not yet believed."""
 LINE_GRACE = timedelta(minutes=2)
@@ -143,7 +143,7 @@ class Sweeper:
     invoker: SweepInvoker
     leases: SweepLeases
     carrier_of: Callable[[str], Carrier]
-    callback_url: Callable[[str, int], str]
+    callback_url: Callable[[str, str, int], str]
     now: Callable[[], datetime]
     new_id: Callable[[], str]
 
@@ -404,7 +404,7 @@ class Sweeper:
             if self.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):
                 raise NotYetKnown("the carrier does not know the call, which may still be up")
             return None, "the carrier no longer knows the call"
-        is_late = self.now() - attempt.dialed_at >= UNKNOWN_DEADLINE
+        is_late = self.now() - attempt.dialed_at >= _proved_after(carrier, agent, attempt.dialed_at)
         if agent is None:
             return None, "the agent is gone, and no report on the call has come" if is_late else None
         known = frozenset(other.call_id for other in execution.state.attempts if other.call_id is not None)
@@ -418,12 +418,16 @@ class Sweeper:
     ) -> None:
         lease_id = f"sweep-{self.new_id()[:8]}"
         number = execution.state.attempt.number
+        permanent = self.carrier_of(execution.provider).limits.absence_proves_after is None
 
         def apply(current: Execution) -> Execution:
             state = current.state
             if state.attempt.number != number or state.is_final or not (state.is_dialling or state.is_live):
                 return current
-            after = current.mark_lost(now, lost or "lost") if report is None else current.reported(number, report, now)
+            if report is None:
+                after = current.mark_lost(now, lost or "lost", permanent=permanent)
+            else:
+                after = current.reported(number, report, now)
             after = unless_called_off(current, after, self.agents, self.batches)
             return current if after is current else after.lease_delivery(lease_id, now)
 
@@ -519,6 +523,13 @@ class Sweeper:
 def _belongs_in_queue(execution: Execution) -> bool:
     state = execution.state
     return state.is_waiting and state.timer is None and not state.is_delayed
+
+
+def _proved_after(carrier: Carrier, agent: Agent | None, dialed_at: datetime) -> timedelta:
+    """How long after its dial an attempt whose call is not found ends: when that proves that there is none; where it
+    proves nothing, when no call can be up any more. Then the attempt is not retried, for the phone may have rung."""
+    proves_after = carrier.limits.absence_proves_after
+    return _longest_call(agent, dialed_at) if proves_after is None else proves_after
 
 
 def _longest_call(agent: Agent | None, dialed_at: datetime) -> timedelta:
