@@ -161,7 +161,7 @@ def test_a_machine_is_detected_beside_the_call(world: World) -> None:
     assert asked.outcome.voicemail is True
 
 
-def test_an_invalid_number_is_refused_for_good(world: World) -> None:
+def test_an_invalid_number_is_refused_permanently(world: World) -> None:
     result = world.twilio().place(world.request("invalid-number"))
     assert isinstance(result, Refused)
     assert (result.outcome.status, result.outcome.permanent) == (Status.FAILED, True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from redial import carriers
 from redial.api import agent_config as api
 from redial.domain.agent import Agent
 from redial.domain.errors import InvalidInput, NotFound, TooLarge
@@ -125,7 +126,7 @@ def test_the_agents_own_carrier_decides_how_long_it_may_ring_and_talk(monkeypatc
     def limits(name: str) -> CarrierLimits:
         return CarrierLimits((15, 60), (60, 7200), None) if name == "http" else of_carrier(name)
 
-    of_carrier = api.limits
+    of_carrier = carriers.limits
     monkeypatch.setattr(api, "limits", limits)
     for config in ({}, {"ring_timeout_seconds": 600, "max_call_seconds": 1}):
         assert create({"agent_name": "a", **config}).provider == "twilio"

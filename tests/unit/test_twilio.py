@@ -181,7 +181,7 @@ def test_throttled_calls_were_not_placed(answer: HttpResponse, retry_after: floa
 @pytest.mark.parametrize(
     "code", [13223, 13225, 13226, 13227, 21202, 21203, 21211, 21214, 21215, 21216, 21217, 21219, 573005]
 )
-def test_a_number_that_is_at_fault_fails_for_good(code: int) -> None:
+def test_a_number_that_is_at_fault_fails_permanently(code: int) -> None:
     result = placed(json_answer(400, {"code": code, "message": "…"}))
     assert isinstance(result, Refused)
     assert (result.outcome.status, result.outcome.permanent) == (Status.FAILED, True)
@@ -589,7 +589,7 @@ def test_who_answered(answered_by: str, voicemail: bool | None) -> None:
 
 
 @pytest.mark.parametrize("sip", [404, 410, 484, 604, 607])
-def test_a_number_that_does_not_exist_fails_for_good(sip: int) -> None:
+def test_a_number_that_does_not_exist_fails_permanently(sip: int) -> None:
     outcome = parse_status_callback(callback(CallStatus="failed", SipResponseCode=str(sip))).outcome
     assert outcome is not None
     assert (outcome.permanent, outcome.code) == (True, str(sip))
@@ -603,7 +603,7 @@ def test_a_failure_of_the_moment_may_be_tried_again(sip: int) -> None:
 
 
 @pytest.mark.parametrize("status", ["busy", "no-answer", "completed", "canceled"])
-def test_only_a_failed_call_ends_for_good(status: str) -> None:
+def test_only_a_failed_call_is_permanent(status: str) -> None:
     outcome = parse_status_callback(callback(CallStatus=status, SipResponseCode="404")).outcome
     assert outcome is not None
     assert not outcome.permanent
