@@ -229,6 +229,13 @@ lock: .venv/ready ## Pin everything that is installed, with hashes: each require
 	    $(ARGS) $$list.in -o $$list.txt || exit 1; \
 	done
 
+.PHONY: release
+release: test ## Tag this commit with its version; CHANGELOG.md must have a heading for it, and the tree must be clean
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' layers/redial/redial/__init__.py); \
+	  test -z "$$(git status --porcelain)" || { echo "commit or remove what is changed first"; exit 1; }; \
+	  grep -q "^## $$version - " CHANGELOG.md || { echo "CHANGELOG.md: turn Unreleased into '## $$version - <date>' first"; exit 1; }; \
+	  git tag --annotate "v$$version" --message "Redial $$version" && echo "tagged v$$version; push it with: git push origin v$$version"
+
 .PHONY: clean
 clean: ## Remove environments, builds and caches
 	@rm -rf .venv .venv-* .aws-sam .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,7 +10,6 @@ again what functions remember for seconds.
 """
 
 import importlib
-import importlib.util
 import json
 import re
 import tempfile
@@ -30,7 +29,7 @@ from local.aws.functions import Function, Invocation
 from local.aws.requests import OutsideRequest
 from local.stack import INBOX_NAME, SWEEPER, LocalStack
 from local.web.server import send
-from redial.runtime import wiring
+from redial.runtime import services
 
 NOON = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
 USER_DATA = {"note": "x" * 188}
@@ -172,7 +171,6 @@ class Bench:
         self._call_of: dict[str, str] = {}
         self._until: dict[str, datetime] = {}
         self._nobodys: Counter[str] = Counter()
-        self._functions: list[Any] = []
         self._client = stack.aws.client("dynamodb")  # made before the session below, whose clients are metered
         (table,) = stack.template.tables()
         self._table: str = table.definition["TableName"]
@@ -181,7 +179,7 @@ class Bench:
         assert boto3.DEFAULT_SESSION is not None
         boto3.DEFAULT_SESSION.events.register("before-call.dynamodb", meter.before)
         boto3.DEFAULT_SESSION.events.register("after-call.dynamodb", meter.after)
-        wiring.reset()
+        services.reset()
         stack.aws.hooks.append(self._count_request)
 
     @contextmanager
@@ -191,21 +189,16 @@ class Bench:
         handlers = [module.handler for module in modules]
         for module, handler in zip(modules, handlers, strict=True):
             module.handler = self._counted(handler)
-        self._functions = modules
         self.new_processes()
         try:
             yield
         finally:
             for module, handler in zip(modules, handlers, strict=True):
-                module.handler, module.wiring = handler, wiring
+                module.handler = handler
 
     def new_processes(self) -> None:
-        """Give every function a world of its own, in which nothing has been read yet."""
-        specification = importlib.util.find_spec(wiring.__name__)
-        assert specification is not None and specification.loader is not None
-        for module in self._functions:
-            module.wiring = importlib.util.module_from_spec(specification)
-            specification.loader.exec_module(module.wiring)
+        """As if every process had been replaced: each function gets a new container, in which nothing was read yet."""
+        services.services_of.cache_clear()
 
     def agent(self, **config: Any) -> str:
         """A new agent that has made one call, for its first call also makes the item of its lines."""

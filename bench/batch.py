@@ -33,13 +33,13 @@ from local.aws.functions import ACCOUNT_ID, REGION, Invocation
 from local.stack import INBOX_NAME, LocalStack
 from local.web.server import send
 from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.call_queue import DynamoCallQueue
 from redial.adapters.dynamodb.executions import DynamoExecutions
-from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.batch import contact, contact_id
+from redial.domain.queue import BatchQueueEntry
 from redial.domain.status import FINAL
-from redial.ports import BatchQueueEntry
-from redial.runtime import wiring
-from redial.usecases.lines import LINES_PER_SHARD
+from redial.runtime import services
+from redial.usecases.dispatch import LINES_PER_SHARD
 
 ROWS = 10_000
 LINES = 200
@@ -295,7 +295,7 @@ def _watch(stack: LocalStack, keys: Keys, found: Campaign) -> None:
     assert boto3.DEFAULT_SESSION is not None
     boto3.DEFAULT_SESSION.events.register("before-call", before)
     boto3.DEFAULT_SESSION.events.register("after-call.dynamodb", after)
-    wiring.reset()
+    services.reset()
 
 
 def _examine(stack: LocalStack, batch_id: str, found: Campaign, before: int = 0) -> None:
@@ -610,10 +610,10 @@ def middle(rows: int, say: Say) -> Middle:
 
 def _grow(stack: LocalStack, batch_id: str, uploaded: int, rows: int, next_row: int, say: Say) -> None:
     client, table = stack.aws.client("dynamodb"), stack.environment["TABLE_NAME"]
-    batches, executions, lines = (
+    batches, executions, queue = (
         DynamoBatches(client, table),
         DynamoExecutions(client, table),
-        DynamoLines(client, table),
+        DynamoCallQueue(client, table),
     )
     batch = batches.get(batch_id)
     assert batch is not None and batch.ingested
@@ -626,7 +626,7 @@ def _grow(stack: LocalStack, batch_id: str, uploaded: int, rows: int, next_row: 
     batches.save(
         replace(batch, total=rows, valid=rows, stored_to=rows, audit_from=next_row - 1, audited_to=next_row - 1)
     )
-    lines.join(BatchQueueEntry(batch_id, batch.agent_id, next_row, rows, served_at=stack.clock.now()))
+    queue.join(BatchQueueEntry(batch_id, batch.agent_id, next_row, rows, served_at=stack.clock.now()))
 
 
 @contextmanager

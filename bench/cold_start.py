@@ -18,15 +18,29 @@ from local.aws.requests import ENVIRONMENT
 
 ROUNDS = 9
 
+_STORES = ("executions", "agents", "batches", "lines", "queue", "delayed")
+_CARRIER = ('carrier("twilio")', 'callback_url("twilio", "execution", 1)')
+USES = {
+    "api": (*_STORES, "accounts", "idempotency", "undelivered", "circuits", "timers", "invoker", "check_webhook"),
+    "batch": (*_STORES, "timers", "invoker", "files", "contacts"),
+    "carrier_callback": (*_STORES, "timers", "invoker", "credentials"),
+    "deliver": ("execution_deliverer", "batch_deliverer", "agents", "accounts", "webhooks", "timers"),
+    "dial": (*_STORES, "circuits", *_CARRIER, "execution_deliverer", "accounts", "webhooks", "timers", "invoker"),
+    "sweep": (*_STORES, "due_items", "sweep_leases", *_CARRIER, "timers", "invoker"),
+    "tally": ("batches", "counts", "invoker"),
+}
+"""What each function uses of its services. Those of the api that few requests need are left out: files, contacts."""
+
 FUNCTION = """
 import importlib, json, sys, time
 started = time.process_time()
 importlib.import_module("functions.{0}.handler")
-from redial.runtime import wiring
-wiring.{0}()
+from redial.runtime.services import services_of
+services = services_of("{0}")
+{1}
 print(json.dumps([time.process_time() - started, len(sys.modules)]))
 """
-"""Loads a function and builds its world, as its first event does."""
+"""Loads a function and builds the services that it uses, as its first events do."""
 
 BARE = """
 import json, sys, time
@@ -43,11 +57,12 @@ import boto3, importlib, json
 made, make = [], boto3.client
 boto3.client = lambda service, *arguments, **options: (made.append(service), make(service, *arguments, **options))[1]
 importlib.import_module("functions.{0}.handler")
-from redial.runtime import wiring
-wiring.{0}()
+from redial.runtime.services import services_of
+services = services_of("{0}")
+{1}
 print(json.dumps(made))
 """
-"""Tells which clients building its world makes."""
+"""Prints which clients building its services makes."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +87,18 @@ def measure(functions: Sequence[Function], say: Callable[[str], None]) -> list[C
     for function in functions:
         name = function.module.split(".")[1]
         say(f"cold start of {name}")
-        clients = _run(CLIENTS.format(name), function)
-        sources = FUNCTION.format(name), BARE.format(list(dict.fromkeys(clients)))
+        clients = _run(CLIENTS.format(name, uses(name)), function)
+        sources = FUNCTION.format(name, uses(name)), BARE.format(list(dict.fromkeys(clients)))
         rounds = [[_run(source, function) for source in sources] for _ in range(1 + ROUNDS)][1:]
         seconds, bare_seconds = (median(one[which][0] for one in rounds) for which in (0, 1))
         modules, bare_modules = (rounds[0][which][1] for which in (0, 1))
         starts.append(ColdStart(name, tuple(clients), modules, bare_modules, seconds, bare_seconds))
     return starts
+
+
+def uses(function: str) -> str:
+    """Source text that builds what the function uses of its `services`."""
+    return "\n".join(f"services.{use}" for use in USES[function])
 
 
 def process_environment(function: Function) -> dict[str, str]:

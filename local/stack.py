@@ -43,7 +43,7 @@ from local.web.inbox import Delivery, Inbox
 from local.web.server import HttpServer, Request, Response, send
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.carriers import CARRIERS
-from redial.runtime import keys, system, wiring
+from redial.runtime import keys, services, system
 
 DEFAULT_API_KEY = "local-dev-key"
 ACCOUNT = "local"
@@ -203,7 +203,7 @@ class LocalStack:
             self._set_environment()
             self._settle_telemetry()
             self._provision()
-            wiring.reset()
+            services.reset()
             for definition in self._definitions:
                 self.load(definition)
             self._carrier_server.start(self._respond_as_carrier)
@@ -235,7 +235,7 @@ class LocalStack:
         self.clock.stop()
         self._close_servers()
         self.aws.stop()
-        wiring.reset()
+        services.reset()
         system.use(
             now=lambda: datetime.now(UTC), sleep=time.sleep, new_id=lambda: str(uuid.uuid4()), random=random.random
         )

@@ -8,7 +8,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from redial.runtime import telemetry, wiring
+from redial.domain.batch import BatchWork
+from redial.runtime import telemetry
+from redial.runtime.services import services_of
+from redial.usecases.run_batch import BatchWorker
 
 logger = telemetry.logger
 
@@ -23,8 +26,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         return context.get_remaining_time_in_millis() / 1000
 
     # Lambda tries again under the same id: what it was cut off at, it goes on with at once.
-    done = wiring.batch().run(batch_id, context.aws_request_id, seconds_left)
-    if "start" in done.work:
+    done = BatchWorker(services_of("batch")).run(batch_id, context.aws_request_id, seconds_left)
+    if BatchWork.START in done.work:
         telemetry.batch_started()
     telemetry.batch_repaired(done.repairs)
     logger.info("carried on", extra={"done": done.work, "repairs": dict(done.repairs)})

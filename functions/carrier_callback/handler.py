@@ -10,7 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.carriers.callback import read_callback
 from redial.ports import ForgedCallback, UnreadableCallback
-from redial.runtime import system, telemetry, wiring
+from redial.runtime import telemetry
+from redial.runtime.services import services_of
 from redial.usecases.connect_call import stream_url_of
 from redial.usecases.record_report import record_report
 
@@ -20,40 +21,28 @@ logger = telemetry.logger
 @logger.inject_lambda_context(clear_state=True)
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    services = wiring.carrier_callback()
+    services = services_of("carrier_callback")
     try:
-        callback = read_callback(event, services.settings.public_url)
+        callback = read_callback(event, services.public_url)
         if callback is None:
             return _answer(404, "no such callback")
-        execution_id, attempt = callback.execution_id, callback.attempt
-        telemetry.about(execution_id=execution_id, attempt=attempt)
-        reader = services.reader_of(callback.carrier)
-        reader.verify(callback, system.now())
+        telemetry.about(execution_id=callback.execution_id, attempt=callback.attempt)
+        reader = services.callback_reader(callback.carrier)
+        reader.verify(callback, services.now())
         report = reader.read(callback)
     except (ForgedCallback, UnreadableCallback) as error:
         telemetry.callback_rejected()
         logger.warning("callback rejected: %s", error)
         return _answer(403 if isinstance(error, ForgedCallback) else 400, str(error))
     if report is None:
-        stream_url = stream_url_of(execution_id, executions=services.executions, agents=services.agents)
+        stream_url = stream_url_of(services, callback.execution_id)
         if stream_url is None:
             logger.error("nothing to connect the call to: the agent has no stream_url")
             return _answer(404, "this call has no media stream")
         instructions = reader.instructions(stream_url)
         return _answer(200, instructions.body, instructions.content_type)
-    changed = record_report(
-        execution_id,
-        attempt,
-        report,
-        executions=services.executions,
-        agents=services.agents,
-        batches=services.batches,
-        lines=services.lines,
-        timers=services.timers,
-        invoker=services.invoker,
-        now=system.now(),
-        lease_id=system.new_id()[:8],
-    )
+    lease_id = services.new_id()[:8]
+    changed = record_report(services, callback.execution_id, callback.attempt, report, services.now(), lease_id)
     if changed is None:
         logger.warning("callback for an execution that does not exist")
     else:

@@ -9,7 +9,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from redial.runtime import system, telemetry, wiring
+from redial.runtime import telemetry
+from redial.runtime.services import services_of
 from redial.wire.stored_execution import decode
 
 logger = telemetry.logger
@@ -18,18 +19,18 @@ logger = telemetry.logger
 @logger.inject_lambda_context(clear_state=True)
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    lease_id = str(event.get("lease") or system.new_id()[:8])
-    services = wiring.deliver()
+    services = services_of("deliver")
+    lease_id = str(event.get("lease") or services.new_id()[:8])
 
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
     if "batch_id" in event:
         telemetry.about(batch_id=str(event["batch_id"]))
-        done = services.batches.deliver(str(event["batch_id"]), lease_id, seconds_left)
+        done = services.batch_deliverer.deliver(str(event["batch_id"]), lease_id, seconds_left)
     else:
         telemetry.about(execution_id=str(event["execution_id"]))
-        known = decode(event["stored"]) if "stored" in event else None
-        done = services.executions.deliver(str(event["execution_id"]), lease_id, seconds_left, known)
+        snapshot = decode(event["stored"]) if "stored" in event else None
+        done = services.execution_deliverer.deliver(str(event["execution_id"]), lease_id, seconds_left, snapshot)
     telemetry.delivered(done)
     logger.info("delivered", extra={"accepted": done.accepted, "given_up": done.given_up, "failed": done.failed})

@@ -1,8 +1,8 @@
-"""Dial one attempt, if it is due and nobody else has; then deliver the events that it caused.
+"""Dial one attempt, if it is due and not claimed; then deliver the events that it caused.
 
 Event: `{"execution_id": "<uuid>", "attempt": 2}`, from EventBridge Scheduler or an asynchronous invoke; with `"line"`
 where the attempt has been given a line of its agent in that shard, `"at"` where its batch's rate lets it start then,
-and `"room"` where it was taken from its batch's room (both epoch milliseconds).
+and `"room"` where it was taken from its batch's delayed set (both epoch milliseconds).
 """
 
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.domain.outcome import Unknown
-from redial.runtime import system, telemetry, wiring
+from redial.runtime import telemetry
+from redial.runtime.services import services_of
+from redial.usecases.dial_attempt import Dialler
 from redial.wire.timestamps import from_ms
 
 logger = telemetry.logger
@@ -21,10 +23,10 @@ logger = telemetry.logger
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     execution_id, attempt = str(event["execution_id"]), int(event["attempt"])
     telemetry.about(execution_id=execution_id, attempt=attempt)
-    services = wiring.dial()
-    lease_id = system.new_id()[:8]
+    services = services_of("dial")
+    lease_id = services.new_id()[:8]
     at, delayed_at = (from_ms(event[name]) if name in event else None for name in ("at", "room"))
-    dialled = services.dialler.dial(execution_id, attempt, lease_id, event.get("line"), at, delayed_at)
+    dialled = Dialler(services).dial(execution_id, attempt, lease_id, event.get("line"), at, delayed_at)
     execution = dialled.execution
     if execution is None or dialled.before is None:
         logger.warning("no such execution")
@@ -43,7 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         logger.info("not dialled", extra={"status": str(execution.state.status)})
     if execution.delivery.lease_id == lease_id:
         telemetry.delivered(
-            services.deliverer.deliver(
+            services.execution_deliverer.deliver(
                 execution_id, lease_id, lambda: context.get_remaining_time_in_millis() / 1000, execution
             )
         )

@@ -8,7 +8,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from redial.runtime import system, telemetry, wiring
+from redial.runtime import telemetry
+from redial.runtime.services import services_of
+from redial.usecases.sweep import Sweeper
 from redial.wire.stored_execution import DUE_SHARDS
 
 LIMIT = 500
@@ -20,7 +22,8 @@ logger = telemetry.logger
 @logger.inject_lambda_context(clear_state=True)
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    sweeper = wiring.sweep()
+    services = services_of("sweep")
+    sweeper = Sweeper(services)
 
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
@@ -30,7 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     elif "shard" in event:
         done = sweeper.sweep_shard(int(event["shard"]), str(event["token"]), int(event["hop"]), seconds_left)
     else:
-        minute = int(system.now().timestamp()) // 60  # each run begins at another shard, so that none is always last
+        minute = int(services.now().timestamp()) // 60  # each run begins at another shard, so that none is always last
         done = sweeper.sweep(DUE_SHARDS, minute % DUE_SHARDS, LIMIT, seconds_left)
     telemetry.swept(done)
     level = logger.warning if done.errors or done.cut_short else logger.info

@@ -11,7 +11,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.adapters.dynamodb.items import from_item
 from redial.domain.status import Status
-from redial.runtime import system, telemetry, wiring
+from redial.runtime import telemetry
+from redial.runtime.services import services_of
 from redial.usecases.count_batches import StatusMove, count_batches
 from redial.wire.stored_execution import status_of
 
@@ -21,17 +22,10 @@ logger = telemetry.logger
 @logger.inject_lambda_context(clear_state=True)
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    services = wiring.tally()
+    services = services_of("tally")
     moves = [moved for record in event["Records"] if (moved := _moved(record)) is not None]
     if moves:
-        completed = count_batches(
-            event["shardId"],
-            moves,
-            batches=services.batches,
-            counts=services.batches,
-            invoker=services.invoker,
-            now=system.now(),
-        )
+        completed = count_batches(services, event["shardId"], moves, services.now())
         for batch_id in completed:
             telemetry.batch_completed()
             logger.info("batch completed", extra={"batch_id": batch_id})

@@ -11,6 +11,7 @@ from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.domain.agent import Account
+from redial.domain.decision import opens
 from redial.domain.delivery import DeliveryAttempt
 from redial.domain.execution import Execution
 from redial.domain.outcome import NotPlaced, Outcome, Refused, Unknown
@@ -55,7 +56,7 @@ def samples() -> dict[str, Execution]:
             claimed.answered_by_carrier(1, Refused(Outcome(Status.FAILED, True, code="21211")), TEN, 0.0)
         ),
         "retry-with-deliveries": told,
-        "rescheduled": saved(queued().move(TEN, TEN + minutes(600), "outside calling hours")),
+        "rescheduled": saved(queued().defer(TEN, opens(TEN + minutes(600), "outside calling hours"))),
         "completed": reported(
             reported(placed(queued(RetryConfig(True, 1, (Status.BUSY,), True, (5,))), TEN), Status.IN_PROGRESS, TEN),
             Status.COMPLETED,

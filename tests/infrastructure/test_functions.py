@@ -11,21 +11,12 @@ from redial.domain.batch import WORK_LEASE
 from redial.runtime import settings
 from redial.usecases.batches import MAX_FILE_BYTES
 from redial.usecases.deliver_events import SECONDS_FOR_ONE_EVENT
-from redial.usecases.lines import LONGEST_PAUSE
+from redial.usecases.dispatch import LONGEST_PAUSE
 from tests.support.sample_events import sample_events
 from tests.support.template import ROOT, functions, of_type, template, texts
 
 FUNCTIONS = functions()
 ASYNCHRONOUS = ("batch", "deliver", "dial", "sweep")
-SETTINGS: dict[str, Any] = {
-    "api": settings.ApiSettings,
-    "batch": settings.BatchSettings,
-    "carrier_callback": settings.CarrierCallbackSettings,
-    "deliver": settings.DeliverSettings,
-    "dial": settings.DialSettings,
-    "sweep": settings.SweepSettings,
-    "tally": settings.TallySettings,
-}
 OF_POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 each_function = pytest.mark.parametrize("name", sorted(FUNCTIONS))
@@ -41,8 +32,7 @@ def test_every_function_has_a_sample_event_and_every_sample_event_a_function() -
 
 @each_function
 def test_a_functions_environment_is_what_its_settings_read(name: str) -> None:
-    read = {field.upper() for field in SETTINGS[name]._fields}
-    assert set(FUNCTIONS[name]["Environment"]) == read | OF_POWERTOOLS
+    assert set(FUNCTIONS[name]["Environment"]) == {*settings.VARIABLES[name], *OF_POWERTOOLS}
 
 
 @each_function

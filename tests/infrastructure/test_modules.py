@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from bench.cold_start import uses
 from tests.support.template import ROOT, functions
 
 API_ONLY = {"pydantic", "pydantic_core", "aws_lambda_powertools.event_handler"}
@@ -31,14 +32,15 @@ FORBIDDEN = {
 START = """
 import importlib, json, sys
 handler = importlib.import_module("functions.{0}.handler").handler
-from redial.runtime import wiring
-wiring.{0}()
+from redial.runtime.services import services_of
+services = services_of("{0}")
+{1}
 print(json.dumps(sorted(sys.modules)))
 """
 
 
 def _loaded(function: str) -> set[str]:
-    """The modules of a fresh process that has loaded a function, and built its clients as its first event does."""
+    """The modules of a fresh process that has loaded a function and built the services that it uses."""
     environment = {
         **dict.fromkeys(functions()[function]["Environment"], "https://example.com"),
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -48,7 +50,7 @@ def _loaded(function: str) -> set[str]:
         "PYTHONPATH": f"{ROOT}:{ROOT / 'layers/redial'}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [sys.executable, "-c", START.format(function)]
+    command = [sys.executable, "-c", START.format(function, uses(function))]
     run = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     loaded: list[str] = json.loads(run.stdout)

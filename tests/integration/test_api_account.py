@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from redial.domain.delivery import Delivery, DeliveryAttempt
-from redial.runtime import wiring
+from redial.runtime.services import services_of
 from tests.support.api import OTHER_ACCOUNT_ID, OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, TEN, minutes
 
@@ -48,7 +48,7 @@ def test_each_carrier_that_an_agent_uses_is_shown_once(api: Api) -> None:
 def test_concurrency_is_counted_over_all_agents_and_all_shards_of_their_lines(api: Api) -> None:
     small, large = api.agent(max_concurrent_calls=7), api.agent(max_concurrent_calls=120)
     deleted, foreign = api.agent(max_concurrent_calls=30), api.agent(key=OTHER_API_KEY)
-    lines = wiring.api().lines
+    lines = services_of("api").lines
     for agent_id, shard in ((small, 0), (large, 0), (large, 2), (deleted, 0), (foreign, 0)):
         for call in range(2):
             assert lines.acquire(ACCOUNT_ID, agent_id, shard, 50, f"{shard}{call}{agent_id[2:]}", 1, TEN)
@@ -81,7 +81,7 @@ def undelivered(api: Api, key: str = "", **delivery: Any) -> str:
     """A call whose first event was given up after eight tries."""
     keys = {"key": key} if key else {}
     execution_id = api.call(api.agent(**keys), **keys)
-    world = wiring.api()
+    world = services_of("api")
     execution = world.executions.get(execution_id)
     assert execution is not None
     given_up = Delivery(settled=1, undelivered=(1,), log=(DeliveryAttempt(1, TEN, 503, 8, "busy"),))
@@ -128,7 +128,7 @@ def test_replaying_puts_given_up_events_in_line_and_invokes_deliver(api: Api) ->
     answer = api.send("POST", f"/executions/{execution_id}/webhooks/replay")
     assert (answer.status, answer.json) == (200, {"execution_id": execution_id, "replayed": [1]})
     assert [(name, event["execution_id"]) for name, event in api.invoked] == [("deliver", execution_id)]
-    stored = wiring.api().executions.get(execution_id)
+    stored = services_of("api").executions.get(execution_id)
     assert stored is not None
     assert stored.pending()[0] == 1
     assert api.send("GET", "/webhooks/undelivered").json["data"] == []

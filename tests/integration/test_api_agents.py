@@ -11,9 +11,10 @@ from redial.adapters.dynamodb.agents import KEEP_DELETED, DynamoAgents
 from redial.api.agent_config import configure
 from redial.domain.agent import Agent
 from redial.ports import StaleVersion
-from redial.runtime import system, wiring
+from redial.runtime import system
+from redial.runtime.services import services_of
 from redial.usecases import agents
-from redial.usecases.lines import queued_call
+from redial.usecases.dispatch import queued_call
 from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN, minutes
 from tests.support.table import TABLE_NAME
@@ -67,7 +68,7 @@ def read(api: Api, agent_id: str) -> dict[str, Any]:
 
 
 def stored(agent_id: str) -> Agent:
-    agent = wiring.api().agents.get(ACCOUNT_ID, agent_id)
+    agent = services_of("api").agents.get(ACCOUNT_ID, agent_id)
     assert agent is not None
     return agent
 
@@ -278,13 +279,12 @@ def test_a_webhook_that_stays_is_not_looked_up_again(api: Api, monkeypatch: pyte
 
 def test_more_lines_start_the_calls_that_wait_for_one(api: Api) -> None:
     agent_id = api.agent(max_concurrent_calls=1)
-    lines = wiring.api().lines
-    assert lines.acquire(ACCOUNT_ID, agent_id, 0, 1, UNKNOWN_ID, 1, TEN)
+    services = services_of("api")
+    assert services.lines.acquire(ACCOUNT_ID, agent_id, 0, 1, UNKNOWN_ID, 1, TEN)
     waiting = api.call(agent_id)
-    store = wiring.api().executions
-    execution = store.get(waiting)
+    execution = services.executions.get(waiting)
     assert execution is not None
-    lines.enqueue(agent_id, queued_call(execution))
+    services.queue.enqueue(agent_id, queued_call(execution))
     api.invoked.clear()
     api.send("PATCH", f"/v2/agent/{agent_id}", {"agent_config": {"max_concurrent_calls": 2}})
     assert api.invoked == [("dial", {"execution_id": waiting, "attempt": 1, "line": 0})]
@@ -303,12 +303,10 @@ def test_two_changes_at_once_both_hold(api: Api, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(DynamoAgents, "save", racing_save)
     agents.patch_agent(
+        services_of("api"),
         agent_id,
         {"second": 2},
         account_id=ACCOUNT_ID,
-        agents=wiring.api().agents,
-        lines=wiring.api().lines,
-        invoker=wiring.api().invoker,
         configure=lambda agent, body: configure(agent, body, lambda url: None, allow_local=False),
         now=system.now(),
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.domain.outcome import CallReport
 from redial.domain.status import Status
-from redial.runtime import wiring
+from redial.runtime.services import services_of
 from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
 from tests.support.samples import CALLER_ID, NUMBER, TEN, minutes
 
@@ -32,7 +32,7 @@ def api() -> Iterator[Api]:
 
 def dialled(execution_id: str, status: Status = Status.RINGING) -> None:
     """The execution's first attempt claimed, and reported by the carrier."""
-    store = wiring.api().executions
+    store = services_of("api").executions
     execution = store.get(execution_id)
     assert execution is not None
     execution = execution.claim(TEN, CALLER_ID, 0, "a1b2c3d4").reported(1, CallReport("CA1", status), TEN)

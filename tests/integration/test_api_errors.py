@@ -12,8 +12,10 @@ import pytest
 
 from functions.api.handler import handler
 from redial.adapters.dynamodb.agents import DynamoAgents
+from redial.api import answers
 from redial.api.app import MAX_BODY_BYTES, app
-from redial.runtime import keys, telemetry, wiring
+from redial.runtime import keys, telemetry
+from redial.runtime.services import services_of
 from redial.usecases import accounts
 from tests.support import gateway
 from tests.support.api import API_KEY, OTHER_API_KEY, Api, aws, running_api
@@ -90,7 +92,7 @@ def test_the_scheme_may_be_written_in_any_case(api: Api) -> None:
 
 
 def test_a_revoked_key_is_refused_at_once(api: Api) -> None:
-    store = wiring.api().accounts
+    store = services_of("api").accounts
     assert api.send("GET", "/user/me").status == 200
     assert store.revoke_key(ACCOUNT_ID, store.keys(ACCOUNT_ID)[0].key_id, TEN)
     assert api.send("GET", "/user/me").status == 401
@@ -293,7 +295,7 @@ def test_each_request_is_logged_once_without_anything_secret(
 
 
 def test_health_needs_no_key_and_asks_nobody(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "api", fail)
+    monkeypatch.setattr(answers, "services_of", fail)
     answer = api.send("GET", "/health", key=None)
     assert (answer.status, answer.json) == (200, {"status": "ok"})
 
@@ -315,5 +317,5 @@ def test_the_page_for_people_holds_everything_it_needs(api: Api) -> None:
 
 def test_a_key_made_by_the_command_opens_the_api(api: Api) -> None:
     api_key = keys.new_api_key()
-    accounts.create_key(ACCOUNT_ID, "ci", api_key=api_key, key_id="k1", accounts=wiring.api().accounts, now=TEN)
+    accounts.create_key(ACCOUNT_ID, "ci", api_key=api_key, key_id="k1", accounts=services_of("api").accounts, now=TEN)
     assert api.send("GET", "/user/me", key=api_key).json["id"] == ACCOUNT_ID

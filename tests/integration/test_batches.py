@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from redial.adapters.dynamodb.lines import DynamoLines
+from redial.adapters.dynamodb.call_queue import DynamoCallQueue
 from redial.domain.batch import contact_id
-from redial.ports import BatchQueueEntry
+from redial.domain.queue import BatchQueueEntry
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, request
 
@@ -352,15 +352,17 @@ def test_a_contact_that_was_passed_over_is_found_by_the_batchs_check(
     client: LocalClient, rate: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer to the write that takes the first contact is lost, and the write sent again."""
-    next_contact = DynamoLines.next_contact
+    next_contact = DynamoCallQueue.next_contact
     lost: list[tuple[int, datetime | None] | None] = []
 
-    def sent_again(self: DynamoLines, standing: BatchQueueEntry, now: datetime) -> tuple[int, datetime | None] | None:
+    def sent_again(
+        self: DynamoCallQueue, standing: BatchQueueEntry, now: datetime
+    ) -> tuple[int, datetime | None] | None:
         if not lost:
             lost.append(next_contact(self, standing, now))
         return next_contact(self, standing, now)
 
-    monkeypatch.setattr(DynamoLines, "next_contact", sent_again)
+    monkeypatch.setattr(DynamoCallQueue, "next_contact", sent_again)
     script(client, {1000 + index: ["completed"] for index in range(4)})
     batch_id = started(client, contacts(4), *rate)
     client.advance(5)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from redial.api.app import MAX_BODY_BYTES
-from redial.runtime import wiring
+from redial.runtime.services import services_of
 from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, aws, openapi, running_api
 from tests.support.forms import BOUNDARY, CONTENT_TYPE, multipart
 from tests.support.samples import NUMBER
@@ -51,7 +51,7 @@ def api() -> Iterator[Api]:
 
 
 def stored() -> list[str]:
-    dynamodb = wiring.api().executions._client
+    dynamodb = services_of("api").executions._table.client
     return sorted(json.dumps(item, sort_keys=True) for item in dynamodb.scan(TableName=TABLE_NAME)["Items"])
 
 

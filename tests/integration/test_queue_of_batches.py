@@ -10,16 +10,17 @@ import pytest
 from moto import mock_aws
 
 from redial.adapters.dynamodb.batches import DynamoBatches
-from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.dynamodb.ttl_cache import LASTS
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, contact_id
 from redial.domain.execution import Execution
+from redial.domain.queue import BatchQueueEntry, QueuedCall
 from redial.domain.status import Status
-from redial.ports import BatchQueueEntry, QueuedCall, StaleVersion
+from redial.ports import StaleVersion
 from redial.usecases.count_batches import StatusMove, count_batches
-from redial.usecases.lines import dispatch, next_turn, release_line
+from redial.usecases.dispatch import dispatch, next_turn, release_line
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
+from tests.support.services import GivenServices, TableServices, table_services
 from tests.support.table import TABLE_NAME, create_table
 
 FIRST, SECOND = "1" * 32, "2" * 32
@@ -61,8 +62,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.fixture
-def lines(client: Any) -> DynamoLines:
-    return DynamoLines(client, TABLE_NAME)
+def services(client: Any) -> TableServices:
+    return table_services(client)
 
 
 @pytest.fixture
@@ -74,101 +75,104 @@ def standing(batch_id: str = FIRST, last_row: int = 3, **options: Any) -> BatchQ
     return replace(BatchQueueEntry(batch_id, AGENT_ID, 1, last_row, TEN), **options)
 
 
-def taken(agent: Agent, lines: DynamoLines, now: datetime) -> str | None:
-    turn = next_turn(agent, lines, now)
+def taken(agent: Agent, services: TableServices, now: datetime) -> str | None:
+    turn = next_turn(services, agent, now)
     return None if turn is None else turn.call.execution_id
 
 
-def test_a_batchs_contacts_are_taken_in_order_each_once(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing())
-    lines.join(standing(next_row=1, last_row=99))  # again: nothing changes
-    assert [taken(one, lines, TEN) for _ in range(4)] == [*(contact_id(FIRST, row) for row in (1, 2, 3)), None]
+def test_a_batchs_contacts_are_taken_in_order_each_once(one: Agent, services: TableServices) -> None:
+    services.queue.join(standing())
+    services.queue.join(standing(next_row=1, last_row=99))  # again: nothing changes
+    assert [taken(one, services, TEN) for _ in range(4)] == [*(contact_id(FIRST, row) for row in (1, 2, 3)), None]
 
 
-def test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing(FIRST))
-    lines.join(standing(SECOND, served_at=TEN + seconds(1)))
+def test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most(one: Agent, services: TableServices) -> None:
+    services.queue.join(standing(FIRST))
+    services.queue.join(standing(SECOND, served_at=TEN + seconds(1)))
     single = QueuedCall("9" * 8, 1, False, TEN + seconds(11))
-    order = [taken(one, lines, TEN + seconds(second)) for second in range(10, 13)]
-    lines.enqueue(AGENT_ID, single)
-    order += [taken(one, lines, TEN + seconds(13)), taken(one, lines, TEN + seconds(14))]
+    order = [taken(one, services, TEN + seconds(second)) for second in range(10, 13)]
+    services.queue.enqueue(AGENT_ID, single)
+    order += [taken(one, services, TEN + seconds(13)), taken(one, services, TEN + seconds(14))]
     assert order[:3] == [contact_id(FIRST, 1), contact_id(SECOND, 1), contact_id(FIRST, 2)]
     assert single.execution_id in order[3:]
 
 
-def test_due_retries_go_before_batches(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing())
-    lines.enqueue(AGENT_ID, QueuedCall("retry", 2, True, TEN + seconds(5)))
-    assert taken(one, lines, TEN + seconds(5)) == "retry"
-    lines.dequeue(AGENT_ID, QueuedCall("retry", 2, True, TEN + seconds(5)))
-    assert taken(one, lines, TEN + seconds(5)) == contact_id(FIRST, 1)
+def test_due_retries_go_before_batches(one: Agent, services: TableServices) -> None:
+    services.queue.join(standing())
+    services.queue.enqueue(AGENT_ID, QueuedCall("retry", 2, True, TEN + seconds(5)))
+    assert taken(one, services, TEN + seconds(5)) == "retry"
+    services.queue.dequeue(AGENT_ID, QueuedCall("retry", 2, True, TEN + seconds(5)))
+    assert taken(one, services, TEN + seconds(5)) == contact_id(FIRST, 1)
 
 
-def test_a_paused_batch_is_passed_over(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing())
-    lines.pause(AGENT_ID, FIRST, True)
-    assert taken(one, lines, TEN) is None
-    lines.pause(AGENT_ID, FIRST, False)
-    assert taken(one, lines, TEN) == contact_id(FIRST, 1)
-    lines.leave(AGENT_ID, FIRST)
-    lines.pause(AGENT_ID, FIRST, True)  # it stands there no more: nothing is made
-    assert lines.queue_entry(AGENT_ID, FIRST) is None
+def test_a_paused_batch_is_passed_over(one: Agent, services: TableServices) -> None:
+    services.queue.join(standing())
+    services.queue.pause(AGENT_ID, FIRST, True)
+    assert taken(one, services, TEN) is None
+    services.queue.pause(AGENT_ID, FIRST, False)
+    assert taken(one, services, TEN) == contact_id(FIRST, 1)
+    services.queue.leave(AGENT_ID, FIRST)
+    services.queue.pause(AGENT_ID, FIRST, True)  # it stands there no more: nothing is made
+    assert services.queue.batch_entry(AGENT_ID, FIRST) is None
 
 
-def test_starts_are_given_out_at_the_batchs_rate_and_not_beyond_ten_seconds(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing(last_row=100, interval=seconds(4)))
+def test_starts_are_given_out_at_the_batchs_rate_and_not_beyond_ten_seconds(
+    one: Agent, services: TableServices
+) -> None:
+    services.queue.join(standing(last_row=100, interval=seconds(4)))
     starts = []
-    while (turn := next_turn(one, lines, TEN)) is not None:
+    while (turn := next_turn(services, one, TEN)) is not None:
         starts.append(turn.at)
     assert starts == [TEN, TEN + seconds(4), TEN + seconds(8)]
-    turn = next_turn(one, lines, TEN + seconds(30))
+    turn = next_turn(services, one, TEN + seconds(30))
     assert turn is not None
     assert turn.at == TEN + seconds(30), "a start that was not used is not saved up"
 
 
-def test_whoever_reads_an_old_next_start_is_refused(lines: DynamoLines) -> None:
-    lines.join(standing(interval=seconds(1)))
-    read = lines.queue_entry(AGENT_ID, FIRST)
+def test_whoever_reads_an_old_next_start_is_refused(services: TableServices) -> None:
+    services.queue.join(standing(interval=seconds(1)))
+    read = services.queue.batch_entry(AGENT_ID, FIRST)
     assert read is not None
-    assert lines.reserve_start(read, TEN) == TEN
-    assert lines.reserve_start(read, TEN) is None
-    assert lines.next_contact(read, TEN) is None
+    assert services.queue.reserve_start(read, TEN) == TEN
+    assert services.queue.reserve_start(read, TEN) is None
+    assert services.queue.next_contact(read, TEN) is None
 
 
 def test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes(
-    one: Agent, lines: DynamoLines
+    one: Agent, services: TableServices
 ) -> None:
-    lines.join(standing(next_row=4))
+    services.queue.join(standing(next_row=4))
     late, early = QueuedCall("late", 1, False, TEN + seconds(60)), QueuedCall("early", 2, True, TEN + seconds(30))
-    assert lines.add_delayed(AGENT_ID, FIRST, late)
-    assert lines.add_delayed(AGENT_ID, FIRST, early)
-    assert not lines.add_delayed(AGENT_ID, FIRST, replace(late, execution_id="later"))
-    assert lines.next_delayed(FIRST, TEN + seconds(30)) == TEN + seconds(60)
-    assert taken(one, lines, TEN) is None
-    turn = next_turn(one, lines, TEN + seconds(30))
+    assert services.delayed.add(AGENT_ID, FIRST, late)
+    assert services.delayed.add(AGENT_ID, FIRST, early)
+    assert not services.delayed.add(AGENT_ID, FIRST, replace(late, execution_id="later"))
+    assert services.delayed.next_due(FIRST, TEN + seconds(30)) == TEN + seconds(60)
+    assert taken(one, services, TEN) is None
+    turn = next_turn(services, one, TEN + seconds(30))
     assert turn is not None
     assert (turn.call, turn.delayed_at) == (early, early.ready_at)
-    assert taken(one, lines, TEN + seconds(31)) is None, "nobody else is due, and he is on his way"
-    lines.remove_delayed(FIRST, early)
-    assert [taken(one, lines, TEN + seconds(70)) for _ in range(3)] == ["late", "later", None]
-    assert taken(one, lines, TEN + seconds(70) + timedelta(minutes=5)) == "late", "whoever took him was lost"
-    lines.clear_delayed(FIRST)
-    assert taken(one, lines, TEN + timedelta(hours=1)) is None
+    assert taken(one, services, TEN + seconds(31)) is None, "nobody else is due, and he is on his way"
+    services.delayed.remove(FIRST, early)
+    assert [taken(one, services, TEN + seconds(70)) for _ in range(3)] == ["late", "later", None]
+    assert taken(one, services, TEN + seconds(70) + timedelta(minutes=5)) == "late", "whoever took him was lost"
+    services.delayed.clear(FIRST)
+    assert taken(one, services, TEN + timedelta(hours=1)) is None
 
 
-def test_first_dials_first_means_before_the_room(one: Agent, lines: DynamoLines) -> None:
-    lines.join(standing(last_row=1, first_dials_first=True))
-    lines.add_delayed(AGENT_ID, FIRST, QueuedCall("retry", 2, True, TEN))
-    assert [taken(one, lines, TEN) for _ in range(2)] == [contact_id(FIRST, 1), "retry"]
+def test_first_dials_first_means_before_the_room(one: Agent, services: TableServices) -> None:
+    services.queue.join(standing(last_row=1, first_dials_first=True))
+    services.delayed.add(AGENT_ID, FIRST, QueuedCall("retry", 2, True, TEN))
+    assert [taken(one, services, TEN) for _ in range(2)] == [contact_id(FIRST, 1), "retry"]
 
 
-def test_free_lines_are_filled_and_no_more(one: Agent, lines: DynamoLines) -> None:
+def test_free_lines_are_filled_and_no_more(one: Agent, client: Any) -> None:
     functions = Started()
-    lines.join(standing(last_row=10))
-    dispatch(one, (0,), lines, functions, TEN)
-    dispatch(one, (0,), lines, functions, TEN)
+    services = table_services(client, invoker=functions)
+    services.queue.join(standing(last_row=10))
+    dispatch(services, one, (0,), TEN)
+    dispatch(services, one, (0,), TEN)
     assert [dial[:2] for dial in functions.dials] == [(contact_id(FIRST, row), 0) for row in (1, 2, 3)]
-    read = lines.queue_entry(AGENT_ID, FIRST)
+    read = services.queue.batch_entry(AGENT_ID, FIRST)
     assert read is not None
     assert read.next_row == 4, "nobody is taken whom no line is free for"
 
@@ -177,24 +181,24 @@ def test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_
     """And of two who are freed, the second line is handed on in one write: the queue is then known not to be empty."""
     now = [TEN]
     agent_of_two, functions = agent(max_concurrent_calls=2), Started()
-    lines = DynamoLines(client, TABLE_NAME, lambda: now[0])
+    services = table_services(client, now=lambda: now[0], invoker=functions)
     for name in ("first", "second"):
-        assert lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 2, name, 1, TEN)
-    assert not lines.queue(AGENT_ID).calls
-    other_process = DynamoLines(client, TABLE_NAME)
+        assert services.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 2, name, 1, TEN)
+    assert not services.queue.front(AGENT_ID).calls
+    other_process = table_services(client)
     for second, name in enumerate(("third", "fourth")):
-        other_process.enqueue(AGENT_ID, QueuedCall(name, 1, False, TEN + seconds(second)))
-    assert not lines.queue(AGENT_ID, consistent=False).calls, "it is remembered as empty"
-    assert release_line(agent_of_two, 0, "first", 1, lines, functions, TEN)
+        other_process.queue.enqueue(AGENT_ID, QueuedCall(name, 1, False, TEN + seconds(second)))
+    assert not services.queue.front(AGENT_ID, consistent=False).calls, "it is remembered as empty"
+    assert release_line(services, agent_of_two, 0, "first", 1, TEN)
     assert [dial[0] for dial in functions.dials] == ["third"]
-    assert [waiter.execution_id for waiter in lines.queue(AGENT_ID, consistent=False).calls] == ["fourth"]
-    assert release_line(agent_of_two, 0, "second", 1, lines, functions, TEN)
+    assert [waiter.execution_id for waiter in services.queue.front(AGENT_ID, consistent=False).calls] == ["fourth"]
+    assert release_line(services, agent_of_two, 0, "second", 1, TEN)
     assert [dial[0] for dial in functions.dials] == ["third", "fourth"]
-    assert set(lines.holders(AGENT_ID, 0)) == {"third", "fourth"}
-    lines.queue(AGENT_ID)
-    other_process.enqueue(AGENT_ID, QueuedCall("fifth", 1, False, TEN))
+    assert set(services.lines.holders(AGENT_ID, 0)) == {"third", "fourth"}
+    services.queue.front(AGENT_ID)
+    other_process.queue.enqueue(AGENT_ID, QueuedCall("fifth", 1, False, TEN))
     now[0] += LASTS
-    assert [waiter.execution_id for waiter in lines.queue(AGENT_ID, consistent=False).calls] == ["fifth"]
+    assert [waiter.execution_id for waiter in services.queue.front(AGENT_ID, consistent=False).calls] == ["fifth"]
 
 
 # ---- counts -------------------------------------------------------------------------------------------------------
@@ -218,7 +222,8 @@ def moved(number: int, before: Status | None, after: Status | None) -> StatusMov
 
 
 def count(batches: DynamoBatches, shard: str, *moves: StatusMove) -> list[str]:
-    return count_batches(shard, moves, batches=batches, counts=batches, invoker=Started(), now=TEN + seconds(60))
+    services = GivenServices(batches=batches, counts=batches, invoker=Started())
+    return count_batches(services, shard, moves, TEN + seconds(60))
 
 
 def test_records_that_come_again_in_any_portions_are_counted_once(batches: DynamoBatches) -> None:

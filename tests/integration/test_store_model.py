@@ -23,27 +23,24 @@ from local.aws.functions import Invoker
 from local.aws.requests import Aws
 from local.aws.scheduler import Scheduler
 from local.clock import Timeline
-from redial.adapters.dynamodb.accounts import DynamoAccounts
-from redial.adapters.dynamodb.agents import DynamoAgents
-from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
-from redial.adapters.dynamodb.idempotency import REMEMBERED, DynamoIdempotencyKeys
-from redial.adapters.dynamodb.lines import DynamoLines
+from redial.adapters.dynamodb.idempotency import REMEMBERED
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
-from redial.adapters.dynamodb.undelivered import DynamoUndelivered
-from redial.domain.agent import Account, Agent
+from redial.domain.agent import Account, Agent, ApiKey
 from redial.domain.batch import Batch, contact, contact_id
+from redial.domain.decision import stopped
 from redial.domain.delivery import Delivery
 from redial.domain.execution import Execution
 from redial.domain.outcome import Unknown
+from redial.domain.queue import LINES_CHECK, BatchQueueEntry, QueuedCall
 from redial.domain.status import Status
-from redial.ports import BatchQueueEntry, Due, IdempotentRequest, QueuedCall, StaleVersion
-from redial.usecases.accounts import ApiKey
-from redial.usecases.lines import LINES_CHECK, dispatch_all, enqueue_and_dispatch, release_line
+from redial.ports import Due, IdempotentRequest, StaleVersion
+from redial.usecases.dispatch import dispatch_all, enqueue_and_dispatch, release_line
 from redial.wire.stored_execution import DUE_SHARDS
 from redial.wire.timestamps import to_ms
 from tests.integration.test_queue_of_batches import Started
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, minutes, queued, seconds
+from tests.support.services import TableServices, table_services
 from tests.support.table import TABLE_NAME, create_table
 
 TAKEN = minutes(5)
@@ -103,6 +100,7 @@ class _Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.client = _Client()
+        self.services = table_services(self.client)  # type: ignore[arg-type]
 
     def losing(self, number: int) -> Any:
         """Within this, the answer to write number `number` is lost."""
@@ -130,7 +128,7 @@ class ExecutionStore(_Machine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = DynamoExecutions(self.client, TABLE_NAME)  # type: ignore[arg-type]
+        self.store = self.services.executions
         self.model: dict[str, Execution] = {}
 
     @rule(one=st.sampled_from(IDS), lost=LOST, now=NOW, later=st.booleans(), other=st.booleans())
@@ -158,7 +156,7 @@ class ExecutionStore(_Machine):
         stored = self.model[data.draw(st.sampled_from(sorted(self.model)))]
         changed = replace(stored, version=stored.version - back)
         if stored.state.is_waiting and step == "stop":
-            changed = changed.stop(now, "stopped by request")
+            changed = changed.end(now, stopped("stopped by request"))
         elif stored.state.is_waiting and step == "claim":
             changed = changed.claim(now, CALLER_ID, 3, f"{now:%M}{back}")
         elif step == "give up":
@@ -193,7 +191,7 @@ class ExecutionStore(_Machine):
     @invariant()
     def what_was_given_up_is_listed(self) -> None:
         """Just that, the oldest execution first."""
-        listed = list(DynamoUndelivered(self.client, TABLE_NAME).all(ACCOUNT_ID))  # type: ignore[arg-type]
+        listed = list(self.services.undelivered.all(ACCOUNT_ID))
         given_up = [one for one in self.model.values() if one.delivery.undelivered]
         assert set(listed) == {one.id for one in given_up}
         created = [self.model[one].created_at for one in listed]
@@ -343,8 +341,6 @@ class HeldLines(_Machine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = DynamoLines(self.client, TABLE_NAME)  # type: ignore[arg-type]
-        self.executions = DynamoExecutions(self.client, TABLE_NAME)  # type: ignore[arg-type]
         self.holders: dict[int, dict[str, tuple[int, datetime]]] = {shard: {} for shard in SHARDS}
         self.due: dict[int, datetime | None] = {}  # a shard is in it once a line of it was held
 
@@ -358,7 +354,7 @@ class HeldLines(_Machine):
         else:
             ours, kept = False, len(held) < capacity
         with self.losing(lost):
-            assert self.store.acquire(ACCOUNT_ID, AGENT, shard, capacity, who, attempt, now) == (ours or kept)
+            assert self.services.lines.acquire(ACCOUNT_ID, AGENT, shard, capacity, who, attempt, now) == (ours or kept)
         if kept:
             held[who] = (attempt, now)
             if self.due.get(shard) is None:
@@ -369,7 +365,7 @@ class HeldLines(_Machine):
         held = self.holders[shard]
         ours = who in held and held[who][0] == attempt and since in (None, held[who][1])
         with self.losing(lost):
-            self.store.release(AGENT, shard, who, attempt, since)
+            self.services.lines.release(AGENT, shard, who, attempt, since)
         if ours:
             del held[who]
 
@@ -400,7 +396,7 @@ class HeldLines(_Machine):
         may = who in held and held[who][0] == attempt and to.execution_id not in held and len(held) <= capacity
         may = may and since in (None, held[who][1])
         with self.losing(lost):
-            handed = self.store.hand_over(AGENT, shard, capacity, who, attempt, to, now, since)
+            handed = self.services.lines.hand_over(AGENT, shard, capacity, who, attempt, to, now, since)
         same_again = who not in held and held.get(to.execution_id) == (to.attempt, now)
         assert handed == (may or same_again), "the very same again is the same write again"
         if may:
@@ -410,17 +406,17 @@ class HeldLines(_Machine):
     @rule(shard=st.sampled_from(SHARDS), at=NOW, queue_empty=st.booleans(), lost=LOST)
     def recheck_at(self, shard: int, at: datetime, queue_empty: bool, lost: int) -> None:
         with self.losing(lost):
-            self.store.recheck_at(AGENT, shard, at, queue_empty=queue_empty)
+            self.services.lines.recheck_at(AGENT, shard, at, queue_empty=queue_empty)
         if shard in self.due:
             self.due[shard] = at if self.holders[shard] or not queue_empty else None
 
     @invariant()
     def lines_are_held_as_they_were_given(self) -> None:
         for shard in SHARDS:
-            assert self.store.holders(AGENT, shard) == self.holders[shard]
+            assert self.services.lines.holders(AGENT, shard) == self.holders[shard]
             assert len(self.holders[shard]) <= CAPACITY
-            assert self.store.owner(AGENT, shard) == (ACCOUNT_ID if shard in self.due else None)
-        found = list(self.executions.watched())
+            assert self.services.lines.owner(AGENT, shard) == (ACCOUNT_ID if shard in self.due else None)
+        found = list(self.services.due_items.watched())
         expected = [Due(at, agent_id=AGENT, shard=shard) for shard, at in self.due.items() if at is not None]
         assert sorted(found, key=str) == sorted(expected, key=str)
 
@@ -432,23 +428,23 @@ TestHeldLines = HeldLines.TestCase
 def test_of_many_who_ask_at_once_no_more_are_given_a_line_than_there_are() -> None:
     """Also when the shard's item is made in between: whoever found none finds out when it makes it itself."""
     client: Any = _Client()
-    late = DynamoLines(client, TABLE_NAME)
-    quick = DynamoLines(client.client, TABLE_NAME)
+    late = table_services(client)
+    quick = table_services(client.client)
     put_item, given = client.client.put_item, []
 
     def somebody_is_quicker(**arguments: Any) -> Any:
         client.client.put_item = put_item
-        given.append(quick.acquire(ACCOUNT_ID, AGENT, 0, 1, IDS[0], 1, TEN))
+        given.append(quick.lines.acquire(ACCOUNT_ID, AGENT, 0, 1, IDS[0], 1, TEN))
         return put_item(**arguments)
 
     try:
         client.client.put_item = somebody_is_quicker
-        given.append(late.acquire(ACCOUNT_ID, AGENT, 0, 1, IDS[1], 1, TEN))
+        given.append(late.lines.acquire(ACCOUNT_ID, AGENT, 0, 1, IDS[1], 1, TEN))
         assert given == [True, False]
         with ThreadPoolExecutor(8) as many:
-            asked = [many.submit(quick.acquire, ACCOUNT_ID, AGENT, 1, 3, f"{n}", 1, TEN) for n in range(24)]
+            asked = [many.submit(quick.lines.acquire, ACCOUNT_ID, AGENT, 1, 3, f"{n}", 1, TEN) for n in range(24)]
         assert sum(one.result() for one in asked) == 3
-        assert len(quick.holders(AGENT, 1)) == 3
+        assert len(quick.lines.holders(AGENT, 1)) == 3
     finally:
         client.client.put_item = put_item
         client.delete_table(TableName=TABLE_NAME)
@@ -474,105 +470,109 @@ def test_a_shard_of_the_due_index_has_one_worker(client: Any, lost: int) -> None
 
 
 def test_entries_that_are_missing_from_queues_are_found_together(client: Any) -> None:
-    store = DynamoLines(client, TABLE_NAME)
+    services = table_services(client)
     waiters = [QueuedCall(contact_id(BATCHES[0], row), 1 + row % 2, row % 2 == 1, TEN) for row in range(1, 131)]
     for one in waiters[::3]:
-        store.enqueue(AGENT_ID, one)
-    store.enqueue("another", waiters[1])
+        services.queue.enqueue(AGENT_ID, one)
+    services.queue.enqueue("another", waiters[1])
     missing = {one.execution_id for one in waiters} - {one.execution_id for one in waiters[::3]}
-    assert store.absent([(AGENT_ID, one) for one in waiters]) == missing
-    assert store.absent([]) == set()
+    assert services.queue.absent([(AGENT_ID, one) for one in waiters]) == missing
+    assert services.queue.absent([]) == set()
 
 
 HOLDER = IDS[0]
 SECOND_TRY = QueuedCall(HOLDER, 2, True, TEN)
 
 
-def held_by_its_first_try(client: Any, now: datetime) -> DynamoLines:
+def held_by_its_first_try(client: Any, functions: Started) -> TableServices:
     """Its only line is held by an execution's first attempt, which is over; nobody who was to hand it on is left."""
-    store = DynamoLines(client, TABLE_NAME)
-    assert store.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, HOLDER, 1, now)
-    return store
+    services = table_services(client, invoker=functions)
+    assert services.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, HOLDER, 1, TEN)
+    return services
 
 
 def test_a_line_is_not_handed_over_within_an_execution(client: Any) -> None:
-    store = held_by_its_first_try(client, TEN)
+    services = held_by_its_first_try(client, Started())
     client.client.update_item, update_item = None, client.client.update_item
-    assert not store.hand_over(AGENT_ID, 0, 1, HOLDER, 1, SECOND_TRY, TEN), "and DynamoDB is not asked"
+    assert not services.lines.hand_over(AGENT_ID, 0, 1, HOLDER, 1, SECOND_TRY, TEN), "and DynamoDB is not asked"
     client.client.update_item = update_item
-    assert store.holders(AGENT_ID, 0) == {HOLDER: (1, TEN)}
+    assert services.lines.holders(AGENT_ID, 0) == {HOLDER: (1, TEN)}
 
 
 def test_a_line_is_not_handed_over_to_who_was_given_another_in_the_same_moment(client: Any) -> None:
-    store, to = DynamoLines(client, TABLE_NAME), QueuedCall(IDS[1], 1, False, TEN)
+    services, to = table_services(client), QueuedCall(IDS[1], 1, False, TEN)
     for who in (HOLDER, to.execution_id):
-        assert store.acquire(ACCOUNT_ID, AGENT_ID, 0, 2, who, 1, TEN)
-    assert not store.hand_over(AGENT_ID, 0, 2, HOLDER, 1, to, TEN)
-    assert store.holders(AGENT_ID, 0) == {HOLDER: (1, TEN), to.execution_id: (1, TEN)}
+        assert services.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 2, who, 1, TEN)
+    assert not services.lines.hand_over(AGENT_ID, 0, 2, HOLDER, 1, to, TEN)
+    assert services.lines.holders(AGENT_ID, 0) == {HOLDER: (1, TEN), to.execution_id: (1, TEN)}
 
 
 def test_of_those_who_are_due_at_once_in_a_room_one_is_the_first(client: Any) -> None:
-    store = DynamoLines(client, TABLE_NAME)
-    store.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 1, 9, TEN))
+    services = table_services(client)
+    services.queue.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 1, 9, TEN))
     first, second = QueuedCall(IDS[0], 2, True, TEN), QueuedCall(IDS[1], 2, True, TEN)
-    assert [store.add_delayed(AGENT_ID, BATCHES[0], one) for one in (first, second, first)] == [True, False, True]
+    assert [services.delayed.add(AGENT_ID, BATCHES[0], one) for one in (first, second, first)] == [True, False, True]
     with client.losing(2):
-        assert store.add_delayed(AGENT_ID, BATCHES[0], replace(first, ready_at=TEN - minutes(1)))
+        assert services.delayed.add(AGENT_ID, BATCHES[0], replace(first, ready_at=TEN - minutes(1)))
 
 
 @pytest.mark.parametrize("lost", range(4))
 def test_a_lost_line_goes_to_the_next_attempt_of_its_own_execution(client: Any, lost: int) -> None:
-    store, functions, one = held_by_its_first_try(client, TEN), Started(), agent(max_concurrent_calls=1)
-    store.enqueue(AGENT_ID, SECOND_TRY)
+    functions, one = Started(), agent(max_concurrent_calls=1)
+    services = held_by_its_first_try(client, functions)
+    services.queue.enqueue(AGENT_ID, SECOND_TRY)
     with client.losing(lost):
-        release_line(one, 0, HOLDER, 1, store, functions, TEN + minutes(1))
-    assert store.holders(AGENT_ID, 0) == {HOLDER: (2, TEN + minutes(1))}
+        release_line(services, one, 0, HOLDER, 1, TEN + minutes(1))
+    assert services.lines.holders(AGENT_ID, 0) == {HOLDER: (2, TEN + minutes(1))}
     assert functions.dials == [(HOLDER, 0, None)]
-    assert store.queue(AGENT_ID).calls == []
+    assert services.queue.front(AGENT_ID).calls == []
 
 
 def test_a_lost_line_is_freed_where_the_next_attempt_waits_in_a_room_and_then_given_to_it(client: Any) -> None:
-    store, functions, one = held_by_its_first_try(client, TEN), Started(), agent(max_concurrent_calls=1)
-    store.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 10, 9, TEN))
-    store.add_delayed(AGENT_ID, BATCHES[0], SECOND_TRY)
-    release_line(one, 0, HOLDER, 1, store, functions, TEN + minutes(1))
-    assert (store.holders(AGENT_ID, 0), functions.dials) == ({}, [])
-    dispatch_all(one, store, functions, TEN + minutes(1) + TAKEN)
-    assert store.holders(AGENT_ID, 0) == {HOLDER: (2, TEN + minutes(1) + TAKEN)}
+    functions, one = Started(), agent(max_concurrent_calls=1)
+    services = held_by_its_first_try(client, functions)
+    services.queue.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 10, 9, TEN))
+    services.delayed.add(AGENT_ID, BATCHES[0], SECOND_TRY)
+    release_line(services, one, 0, HOLDER, 1, TEN + minutes(1))
+    assert (services.lines.holders(AGENT_ID, 0), functions.dials) == ({}, [])
+    dispatch_all(services, one, TEN + minutes(1) + TAKEN)
+    assert services.lines.holders(AGENT_ID, 0) == {HOLDER: (2, TEN + minutes(1) + TAKEN)}
     assert functions.dials == [(HOLDER, 0, None)]
 
 
 @pytest.mark.parametrize("where", ["queue", "room", "row"])
 def test_whoever_is_handed_a_line_is_started_also_where_the_answer_is_lost(client: Any, where: str) -> None:
-    store, functions, one = held_by_its_first_try(client, TEN), Started(), agent(max_concurrent_calls=1)
-    store.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 9, 9 if where == "row" else 8, TEN))
+    functions, one = Started(), agent(max_concurrent_calls=1)
+    services = held_by_its_first_try(client, functions)
+    services.queue.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 9, 9 if where == "row" else 8, TEN))
     following = QueuedCall(contact_id(BATCHES[0], 9), 1 if where == "row" else 2, where != "row", TEN)
     if where == "queue":
-        store.enqueue(AGENT_ID, following)
+        services.queue.enqueue(AGENT_ID, following)
     elif where == "room":
-        store.add_delayed(AGENT_ID, BATCHES[0], following)
+        services.delayed.add(AGENT_ID, BATCHES[0], following)
     with client.losing({"queue": 1, "room": 3, "row": 2}[where]):  # after the writes that take it
-        release_line(one, 0, HOLDER, 1, store, functions, TEN)
-    assert store.holders(AGENT_ID, 0) == {following.execution_id: (following.attempt, TEN)}
+        release_line(services, one, 0, HOLDER, 1, TEN)
+    assert services.lines.holders(AGENT_ID, 0) == {following.execution_id: (following.attempt, TEN)}
     assert functions.dials == [(following.execution_id, 0, None)]
-    assert store.queue(AGENT_ID).calls == []
+    assert services.queue.front(AGENT_ID).calls == []
 
 
 def test_whoever_comes_to_wait_while_a_line_is_freed_is_started_also_where_the_answer_is_lost(client: Any) -> None:
-    store, functions, one = held_by_its_first_try(client, TEN), Started(), agent(max_concurrent_calls=1)
+    functions, one = Started(), agent(max_concurrent_calls=1)
+    services = held_by_its_first_try(client, functions)
     update_item, other = client.client.update_item, QueuedCall(IDS[1], 1, False, TEN)
 
     def somebody_comes(**arguments: Any) -> Any:
         if client.client.update_item is not update_item:
             client.client.update_item = update_item
-            enqueue_and_dispatch(one, other, store, functions, TEN)
+            enqueue_and_dispatch(services, one, other, TEN)
             assert functions.dials == [], "no line is free yet"
         return update_item(**arguments)
 
     client.client.update_item = somebody_comes
     with client.losing(1):
-        release_line(one, 0, HOLDER, 1, store, functions, TEN)
-    assert store.holders(AGENT_ID, 0) == {IDS[1]: (1, TEN)}
+        release_line(services, one, 0, HOLDER, 1, TEN)
+    assert services.lines.holders(AGENT_ID, 0) == {IDS[1]: (1, TEN)}
     assert functions.dials == [(IDS[1], 0, None)]
 
 
@@ -587,7 +587,6 @@ class _Entries(_Machine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = DynamoLines(self.client, TABLE_NAME)  # type: ignore[arg-type]
         self.entries: dict[str, BatchQueueEntry] = {}
 
     @initialize(interval=st.none() | st.integers(1, 9000))
@@ -620,20 +619,20 @@ class _Entries(_Machine):
             batch_id, AGENT, next_row, next_row + rows - 1, now, every, None, None, paused, first
         )
         with self.losing(lost):
-            self.store.join(standing)
+            self.services.queue.join(standing)
         self.entries.setdefault(batch_id, standing)
 
     @rule(batch_id=st.sampled_from(BATCHES), really=st.sampled_from([False] * 5 + [True]), lost=LOST)
     def leave(self, batch_id: str, really: bool, lost: int) -> None:
         if really:
             with self.losing(lost):
-                self.store.leave(AGENT, batch_id)
+                self.services.queue.leave(AGENT, batch_id)
             self.entries.pop(batch_id, None)
 
     @rule(batch_id=st.sampled_from(BATCHES), paused=st.booleans(), lost=LOST)
     def pause(self, batch_id: str, paused: bool, lost: int) -> None:
         with self.losing(lost):
-            self.store.pause(AGENT, batch_id, paused)
+            self.services.queue.pause(AGENT, batch_id, paused)
         if batch_id in self.entries:
             self.entries[batch_id] = replace(self.entries[batch_id], paused=paused)
 
@@ -654,7 +653,7 @@ class _Entries(_Machine):
     @invariant()
     def batches_stand_as_they_joined(self) -> None:
         for batch_id in BATCHES:
-            assert self.store.queue_entry(AGENT, batch_id) == self.entries.get(batch_id)
+            assert self.services.queue.batch_entry(AGENT, batch_id) == self.entries.get(batch_id)
 
 
 class AgentQueue(_Entries):
@@ -667,14 +666,14 @@ class AgentQueue(_Entries):
     @rule(waiter=WAITERS, lost=LOST)
     def enqueue(self, waiter: QueuedCall, lost: int) -> None:
         with self.losing(lost):
-            self.store.enqueue(AGENT, waiter)
+            self.services.queue.enqueue(AGENT, waiter)
         self.waiting[not waiter.retry, waiter.ready_at, waiter.execution_id] = waiter
 
     @rule(data=st.data(), made_up=WAITERS, lost=LOST)
     def dequeue(self, data: st.DataObject, made_up: QueuedCall, lost: int) -> None:
         waiter = data.draw(st.sampled_from([*self.waiting.values(), made_up]))
         with self.losing(lost):
-            self.store.dequeue(AGENT, waiter)
+            self.services.queue.dequeue(AGENT, waiter)
         self.waiting.pop((not waiter.retry, waiter.ready_at, waiter.execution_id), None)
 
     @rule(batch_id=WHICH, stale=st.sampled_from([False, False, True]), now=NOW, lost=LOST)
@@ -688,7 +687,7 @@ class AgentQueue(_Entries):
         if may and lost == 1 and standing.interval is None:
             lost = 0  # without a rate a row is passed over then: the batch's check finds it
         with self.losing(lost):
-            taken = self.store.next_contact(read, now)
+            taken = self.services.queue.next_contact(read, now)
         if not may:
             assert taken is None
             return
@@ -703,10 +702,10 @@ class AgentQueue(_Entries):
             return
         if read.interval is None:
             with pytest.raises(ValueError):
-                self.store.reserve_start(read, now)
+                self.services.queue.reserve_start(read, now)
             return
         with self.losing(lost):
-            reserved = self.store.reserve_start(read, now)
+            reserved = self.services.queue.reserve_start(read, now)
         if stale:
             assert reserved is None
         else:
@@ -715,7 +714,7 @@ class AgentQueue(_Entries):
 
     @invariant()
     def the_queue_is_in_order(self) -> None:
-        queue = self.store.queue(AGENT)
+        queue = self.services.queue.front(AGENT)
         in_order = [self.waiting[key] for key in sorted(self.waiting)]
         assert queue.calls == in_order[: len(queue.calls)]
         assert bool(queue.calls) == bool(in_order)
@@ -746,7 +745,7 @@ class BatchRooms(_Entries):
     @rule(batch_id=WHICH, waiter=WAITERS, lost=LOST)
     def add_delayed(self, batch_id: str, waiter: QueuedCall, lost: int) -> None:
         with self.losing(lost):
-            first = self.store.add_delayed(AGENT, batch_id, waiter)
+            first = self.services.delayed.add(AGENT, batch_id, waiter)
         self.delayed_sets[batch_id][waiter.ready_at, waiter.execution_id] = (waiter, None)
         standing = self.entries.get(batch_id)
         earliest = standing is not None and (standing.delayed_from is None or standing.delayed_from > waiter.ready_at)
@@ -771,7 +770,7 @@ class BatchRooms(_Entries):
         due = next((key for key in at_their_time if takeable[key] <= now), None)
         lost = lost if due is not None else 0
         with self.losing(lost):
-            taken = self.store.pop_delayed(read, now)
+            taken = self.services.delayed.pop_due(read, now)
         if due is None:
             assert taken is None
             if read.delayed_from is not None:
@@ -814,7 +813,7 @@ class BatchRooms(_Entries):
             default=None,
         )
         with self.losing(lost):
-            corrected = self.store.repair_delayed(AGENT, batch_id, now)
+            corrected = self.services.delayed.repair(AGENT, batch_id)
         if standing is None or first is None or (standing.delayed_from is not None and standing.delayed_from <= first):
             assert not corrected
             return
@@ -827,20 +826,20 @@ class BatchRooms(_Entries):
         by_place = {(one.ready_at, one.execution_id): one for one in (*others, *there)}  # a key is asked for once
         asked = list(by_place.values())
         absent = [one for one in asked if (one.ready_at, one.execution_id) not in self.delayed_sets[batch_id]]
-        assert self.store.absent_from_delayed(batch_id, asked) == absent
+        assert self.services.delayed.absent(batch_id, asked) == absent
 
     @rule(batch_id=WHICH, data=st.data(), made_up=WAITERS, lost=LOST)
     def remove_delayed(self, batch_id: str, data: st.DataObject, made_up: QueuedCall, lost: int) -> None:
         waiter = data.draw(st.sampled_from([*(one for one, _ in self.delayed_sets[batch_id].values()), made_up]))
         with self.losing(lost):
-            self.store.remove_delayed(batch_id, waiter)
+            self.services.delayed.remove(batch_id, waiter)
         self.delayed_sets[batch_id].pop((waiter.ready_at, waiter.execution_id), None)
 
     @rule(batch_id=WHICH, really=st.sampled_from([False, False, False, True]), lost=LOST)
     def clear_delayed(self, batch_id: str, really: bool, lost: int) -> None:
         if really:
             with self.losing(lost):
-                self.store.clear_delayed(batch_id)
+                self.services.delayed.clear(batch_id)
             self.delayed_sets[batch_id].clear()
 
     @invariant()
@@ -848,7 +847,7 @@ class BatchRooms(_Entries):
         for batch_id in BATCHES:
             times = sorted({ready for ready, _ in self.delayed_sets[batch_id]})
             after, found = TEN - seconds(1), []
-            while (following := self.store.next_delayed(batch_id, after)) is not None:
+            while (following := self.services.delayed.next_due(batch_id, after)) is not None:
                 found.append(following)
                 after = following
             assert found == times
@@ -860,19 +859,19 @@ TestBatchRooms = BatchRooms.TestCase
 
 def test_who_was_taken_and_never_dialled_is_looked_for_before_the_next_becomes_due() -> None:
     client: Any = _Client()
-    store = DynamoLines(client, TABLE_NAME)
+    services = table_services(client)
     try:
-        store.join(BatchQueueEntry(BATCHES[0], AGENT, 1, 9, TEN))
+        services.queue.join(BatchQueueEntry(BATCHES[0], AGENT, 1, 9, TEN))
         lost, later = QueuedCall(IDS[0], 2, True, TEN), QueuedCall(IDS[1], 2, True, TEN + minutes(600))
         for waiter in (lost, later):
-            store.add_delayed(AGENT, BATCHES[0], waiter)
+            services.delayed.add(AGENT, BATCHES[0], waiter)
         taken = []
         for now in (TEN, TEN + minutes(1)):
-            standing = store.queue_entry(AGENT, BATCHES[0])
+            standing = services.queue.batch_entry(AGENT, BATCHES[0])
             assert standing is not None
-            taken.append(store.pop_delayed(standing, now))
+            taken.append(services.delayed.pop_due(standing, now))
         assert taken == [(lost, None), None]
-        standing = store.queue_entry(AGENT, BATCHES[0])
+        standing = services.queue.batch_entry(AGENT, BATCHES[0])
         assert standing is not None and standing.delayed_from == TEN + TAKEN
     finally:
         client.delete_table(TableName=TABLE_NAME)
@@ -890,10 +889,9 @@ class OtherStores(_Machine):
 
     def __init__(self) -> None:
         super().__init__()
-        client: Any = self.client
-        self.batch_store, self.agent_store = DynamoBatches(client, TABLE_NAME), DynamoAgents(client, TABLE_NAME)
-        self.account_store, self.keys = DynamoAccounts(client, TABLE_NAME), DynamoIdempotencyKeys(client, TABLE_NAME)
-        self.undelivered = DynamoUndelivered(client, TABLE_NAME)
+        self.batch_store, self.agent_store = self.services.batches, self.services.agents
+        self.account_store, self.keys = self.services.accounts, self.services.idempotency
+        self.undelivered = self.services.undelivered
         self.batches: dict[str, Batch] = {}
         self.counts: dict[str, dict[str, tuple[Counter[str], str]]] = {one: {} for one in BATCHES}
         self.agents: dict[tuple[str, str], Agent] = {}

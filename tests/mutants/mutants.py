@@ -48,48 +48,55 @@ MUTANTS = (
     Mutant(
         "An execution is saved over any version",
         "adapters/dynamodb/executions.py",
-        'self._put(saved, "v = :read", {":read": {"N": str(execution.version)}})',
-        'self._put(saved, "attribute_exists(pk)", {})',
+        "self._table.put_version(encode(saved), execution.version)",
+        'self._table.put(encode(saved), "attribute_exists(pk)")',
         "tests/protocol/test_store_conditions.py::test_an_execution_is_saved_over_the_version_that_was_read",
     ),
     Mutant(
         "A failed condition counts as the writer's own write",
-        "adapters/dynamodb/executions.py",
-        'if error.response.get("Item") != item:',
-        'if error.response.get("Item") is None:',
+        "adapters/dynamodb/table.py",
+        "            stored = done or found == typed\n",
+        "            stored = done or found is not None\n",
         "tests/protocol/test_store_conditions.py::test_of_two_claims_one_wins",
     ),
     Mutant(
         "A writer takes its own write for another's",
-        "adapters/dynamodb/executions.py",
-        'if error.response.get("Item") != item:',
-        "if True:",
+        "adapters/dynamodb/table.py",
+        "            stored = done or found == typed\n",
+        "            stored = done\n",
         "tests/protocol/test_store_conditions.py::test_a_write_that_is_sent_again_has_won",
     ),
     Mutant(
         "A contact is removed at any version",
-        "adapters/dynamodb/executions.py",
-        'ConditionExpression="attribute_not_exists(pk) OR v = :read",',
-        'ConditionExpression="attribute_not_exists(pk) OR v <> :read OR v = :read",',
+        "adapters/dynamodb/table.py",
+        'ConditionExpression=f"{ABSENT} OR v = :read",',
+        'ConditionExpression=f"{ABSENT} OR v <> :read OR v = :read",',
         "tests/protocol/test_store_conditions.py::test_an_execution_is_removed_at_the_version_that_was_read",
     ),
     Mutant(
         "A batch is saved over any version",
         "adapters/dynamodb/batches.py",
-        'self._put(saved, "v = :read", {":read": {"N": str(batch.version)}})',
-        'self._put(saved, "attribute_exists(pk)", {})',
+        "self._table.put_version(encode(saved), batch.version)",
+        'self._table.put(encode(saved), "attribute_exists(pk)")',
         "tests/protocol/test_store_conditions.py::test_a_batch_is_saved_over_the_version_that_was_read",
     ),
     Mutant(
-        "Agents and circuits are written over any version",
-        "adapters/dynamodb/items.py",
-        'return {"ConditionExpression": "v = :read", "ExpressionAttributeValues": to_item({":read": version})}',
-        'return {"ConditionExpression": "attribute_exists(pk)"}',
+        "An agent is saved over any version",
+        "adapters/dynamodb/agents.py",
+        "self._table.put_version(_encode(saved), agent.version)",
+        'self._table.put(_encode(saved), "attribute_exists(pk) OR attribute_not_exists(pk)")',
+        "tests/protocol/test_store_conditions.py::test_an_agent_and_a_circuit_are_saved_over_the_version_that_was_read",
+    ),
+    Mutant(
+        "A circuit is saved over any version",
+        "adapters/dynamodb/circuits.py",
+        '("v = :read", {":read": read})',
+        '("attribute_exists(pk)", None)',
         "tests/protocol/test_store_conditions.py::test_an_agent_and_a_circuit_are_saved_over_the_version_that_was_read",
     ),
     Mutant(
         "What BatchGetItem left over is dropped",
-        "adapters/dynamodb/leftovers.py",
+        "adapters/dynamodb/table.py",
         'return list(left["Keys"]) if left else []',
         "return []",
         "tests/protocol/test_partial_answers.py::test_executions_are_all_read",
@@ -103,63 +110,70 @@ MUTANTS = (
     ),
     Mutant(
         "Items left over are asked for again without a pause",
-        "adapters/dynamodb/leftovers.py",
+        "adapters/dynamodb/table.py",
         "        if left:\n            sleep(",
         "        if not left:\n            sleep(",
-        "tests/protocol/test_partial_answers.py"
-        "::test_pauses_double_while_nothing_is_done_and_begin_anew_when_something_is",
+        "t"
+        "ests/protocol/test_partial_answers.py::test_pauses_double_while_nothing_is_done_and_begin_anew_when_something_is",
     ),
     # ---- the claim ---------------------------------------------------------------------------------------------------
     Mutant(
         "The carrier is asked before the claim is stored",
         "usecases/dial_attempt.py",
-        "        claim = execution.claim(now, caller, shard, claim_id=lease_id).lease_delivery(lease_id, now)\n",
-        "        claim = execution.claim(now, caller, shard, claim_id=lease_id).lease_delivery(lease_id, now)\n"
-        "        early = carrier.place(call_request(claim, agent, self.callback_url))\n"
-        "        carrier = type('Asked', (), {'place': lambda self, request: early})()\n",
+        "        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
+        "        early = carrier.place(call_request(services, claim, agent))\n"
+        "        carrier = type('Asked', (), {'place': lambda self, request: early})()\n"
+        "        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
         "tests/protocol/test_one_dial.py::test_the_claim_is_stored_before_the_carrier_is_asked",
+    ),
+    Mutant(
+        "A claim does not say what the gates decided",
+        "usecases/dial_attempt.py",
+        "self.lease_id, (*decisions, Decision(Gate.CARRIER)))",
+        "self.lease_id)",
+        "tests/protocol/test_one_dial.py::test_a_claim_holds_every_gates_decision",
     ),
     Mutant(
         "All invocations claim with the same token",
         "usecases/dial_attempt.py",
-        "claim_id=lease_id)",
-        'token="dial")',
+        "caller, shard, self.lease_id, (",
+        "caller, shard, 'dial', (",
         "tests/protocol/test_one_dial.py::test_each_invocation_claims_with_a_token_of_its_own",
     ),
     Mutant(
         "Any claim counts as the invocation's own",
         "usecases/dial_attempt.py",
-        "return stored if claimed_by[-1:] == [lease_id] and waits and in_time else None",
-        "return stored if claimed_by and waits and in_time else None",
+        "if claimed_by[-1:] != [self.lease_id] or not waits_for_dial or not in_time:",
+        "if not claimed_by or not waits_for_dial or not in_time:",
         "tests/protocol/test_answers_are_kept.py::test_a_claim_of_another_invocation_is_left_alone",
     ),
     Mutant(
         "A claim of minutes ago is still dialled by the one who made it",
         "usecases/dial_attempt.py",
-        "return stored if claimed_by[-1:] == [lease_id] and waits and in_time else None",
-        "return stored if claimed_by[-1:] == [lease_id] and waits else None",
+        "if claimed_by[-1:] != [self.lease_id] or not waits_for_dial or not in_time:",
+        "if claimed_by[-1:] != [self.lease_id] or not waits_for_dial:",
         "tests/protocol/test_one_dial.py::test_a_claim_that_is_too_old_is_left_to_the_sweeper",
     ),
     Mutant(
         "The circuit is told before the answer is stored",
         "usecases/dial_attempt.py",
-        "        result = carrier.place(call_request(claimed, agent, self.callback_url))\n",
-        "        result = carrier.place(call_request(claimed, agent, self.callback_url))\n"
-        "        self.circuits.record(claimed.account_id, claimed.provider, result, admission.probing)\n",
+        "        result = carrier.place(call_request(services, claimed, agent))\n",
+        "        result = carrier.place(call_request(services, claimed, agent))\n"
+        "        breaker.record(claimed.account_id, claimed.provider, result, admission.probing)\n",
         "tests/protocol/test_answers_are_kept.py::test_the_carriers_answer_is_stored_before_the_circuit_is_told",
     ),
     Mutant(
         "A call is dialled before its time",
         "usecases/dial_attempt.py",
-        "        if due is None or due > now:\n            if line is not None and",
-        "        if due is None:\n            if line is not None and",
+        "        if due is None or due > now:\n            if self.line_shard",
+        "        if due is None:\n            if self.line_shard",
         "tests/protocol/test_one_dial.py::test_a_dial_that_comes_before_its_time_leaves",
     ),
     Mutant(
         "What follows from an answer is left out where the answer to its record is lost",
         "usecases/dial_attempt.py",
-        "if after is not None:  # what follows",
-        "if after is not None and after is not before:  # what follows",
+        "        if updated is not None:  # since the claim",
+        "        if updated is not None and updated.after is not updated.before:  # since the claim",
         "tests/protocol/test_answers_are_kept.py"
         "::test_what_follows_from_an_answer_follows_also_where_the_answer_to_its_record_is_lost",
     ),
@@ -216,94 +230,95 @@ MUTANTS = (
     ),
     Mutant(
         "Every shard has the agent's whole limit",
-        "usecases/lines.py",
+        "usecases/dispatch.py",
         "return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls - shard * LINES_PER_SHARD))",
         "return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls))",
         "tests/protocol/test_queue_and_lines.py::test_the_lines_of_all_shards_add_up_to_the_limit",
     ),
     Mutant(
         "Nothing looks into the queue after a line was freed",
-        "usecases/lines.py",
-        "    _dispatch(agent, shard, holders, lines, invoker, now)\n    return has_room\n",
-        "    return has_room\n",
-        "tests/integration/test_queue_of_batches.py"
-        "::test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_that_is_freed",
+        "usecases/dispatch.py",
+        "    _dispatch_shard(services, agent, shard, holders, now)\n    return is_free\n",
+        "    return is_free\n",
+        "t"
+        "ests/integration/test_queue_of_batches.py::test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_that_is_freed",
     ),
     Mutant(
         "A waiter looks at the queue before it joins it",
-        "usecases/lines.py",
-        "    lines.enqueue(agent.agent_id, who)\n"
-        "    calls = lines.queue(agent.agent_id).calls\n"
-        "    if calls and calls[0].execution_id == who.execution_id:\n",
-        "    calls = lines.queue(agent.agent_id).calls\n"
-        "    lines.enqueue(agent.agent_id, who)\n"
-        "    if not calls or calls[0].execution_id == who.execution_id:\n",
+        "usecases/dispatch.py",
+        "    services.queue.enqueue(agent.agent_id, call)\n"
+        "    calls = services.queue.front(agent.agent_id).calls\n"
+        "    if calls and calls[0].execution_id == call.execution_id:\n",
+        "    calls = services.queue.front(agent.agent_id).calls\n"
+        "    services.queue.enqueue(agent.agent_id, call)\n"
+        "    if not calls or calls[0].execution_id == call.execution_id:\n",
         "tests/protocol/test_queue_and_lines.py::test_a_waiter_joins_the_queue_before_it_looks_who_is_first",
     ),
     Mutant(
         "A waiter tries the first shard only",
-        "usecases/lines.py",
-        "    if calls and calls[0].execution_id == who.execution_id:\n        dispatch(agent, range(shards(agent)),",
-        "    if calls and calls[0].execution_id == who.execution_id:\n        dispatch(agent, range(1),",
+        "usecases/dispatch.py",
+        "    if calls and calls[0].execution_id == call.execution_id:\n        dispatch_all(services, agent, now)\n",
+        "    if calls and calls[0].execution_id == call.execution_id:\n"
+        "        dispatch(services, agent, range(1), now)\n",
         "tests/protocol/test_queue_and_lines.py::test_a_waiter_tries_every_shard",
     ),
     Mutant(
         "A call is started before it leaves the queue",
-        "usecases/lines.py",
-        "    if turn.waits:\n"
-        "        lines.dequeue(agent.agent_id, turn.call)\n"
-        "    invoker.dial(turn.call.execution_id, turn.call.attempt, shard, turn.at, turn.delayed_at)\n",
-        "    invoker.dial(turn.call.execution_id, turn.call.attempt, shard, turn.at, turn.delayed_at)\n"
-        "    if turn.waits:\n"
-        "        lines.dequeue(agent.agent_id, turn.call)\n",
+        "usecases/dispatch.py",
+        "    if turn.queued:\n"
+        "        services.queue.dequeue(agent.agent_id, turn.call)\n"
+        "    services.invoker.dial(turn.call.execution_id, turn.call.attempt, shard, turn.at, turn.delayed_at)\n",
+        "    services.invoker.dial(turn.call.execution_id, turn.call.attempt, shard, turn.at, turn.delayed_at)\n"
+        "    if turn.queued:\n"
+        "        services.queue.dequeue(agent.agent_id, turn.call)\n",
         "tests/protocol/test_queue_and_lines.py::test_a_call_leaves_the_queue_before_it_is_started",
     ),
     Mutant(
         "A call that holds a line and stands first in the queue is not started",
-        "usecases/lines.py",
+        "usecases/dispatch.py",
         "    if calls and calls[0].execution_id in holders and acquire(",
         "    if calls and calls[0].execution_id not in holders and acquire(",
         "tests/protocol/test_queue_and_lines.py::test_a_call_that_was_given_a_line_and_not_started_is_started",
     ),
     Mutant(
         "A contact whose turn was taken without a line does not wait in the queue",
-        "usecases/lines.py",
-        "    if not turn.waits and turn.delayed_at is None:\n",
-        "    if turn.waits and turn.delayed_at is None:\n",
+        "usecases/dispatch.py",
+        "    if not turn.queued and turn.delayed_at is None:\n",
+        "    if turn.queued and turn.delayed_at is None:\n",
         "tests/protocol/test_queue_and_lines.py::test_a_contact_whose_turn_came_without_a_line_waits_in_the_queue",
     ),
     Mutant(
         "Retries that are due wait their turn behind first dials",
-        "usecases/lines.py",
+        "usecases/dispatch.py",
         "        if first is not None and first.retry:\n",
         "        if first is not None and not first.retry:\n",
         "tests/integration/test_queue_of_batches.py::test_due_retries_go_before_batches",
     ),
     Mutant(
         "A single call waits behind every contact of a batch",
-        "usecases/lines.py",
+        "usecases/dispatch.py",
         "first.ready_at <= entry.served_at):",
         "first.ready_at <= entry.served_at and False):",
-        "tests/integration/test_queue_of_batches.py"
-        "::test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most",
+        "t"
+        "ests/integration/test_queue_of_batches.py::test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most",
     ),
     Mutant(
         "A paused batch's contacts are given lines",
-        "usecases/lines.py",
+        "usecases/dispatch.py",
         "    if entry.paused or (",
         "    if (",
         "tests/protocol/test_queue_and_lines.py::test_a_paused_batchs_delayed_set_is_passed_over",
     ),
     Mutant(
         "Starts are given out by an old next start",
-        "adapters/dynamodb/lines.py",
+        "adapters/dynamodb/call_queue.py",
         'return ", nx = :next", " AND nx = :nx", values',
         'return ", nx = :next", " AND (nx = :nx OR attribute_exists(nx))", values',
         "tests/protocol/test_queue_and_lines.py::test_a_start_is_given_out_once_by_a_batchs_rate",
     ),
     Mutant(
         "Lines are not looked after for 12 hours",
-        "usecases/lines.py",
+        "domain/queue.py",
         "LINES_CHECK = timedelta(minutes=3)",
         "LINES_CHECK = timedelta(hours=12)",
         "tests/protocol/test_time_constants.py::test_lines_are_looked_after_within_fifteen_minutes",
@@ -312,30 +327,30 @@ MUTANTS = (
     Mutant(
         "A dial that changes nothing gives its line away without a save",
         "usecases/dial_attempt.py",
-        "        elif shard is not None:\n            saved = self.executions.save(execution.with_due(now))\n",
+        "        elif shard is not None:\n            saved = save(self.services.executions, execution, now)\n",
         "",
         "tests/protocol/test_lines_are_kept.py::test_a_dial_that_read_an_old_version_gives_no_line_away",
     ),
     Mutant(
         "A line that was acquired again is given away",
         "usecases/dial_attempt.py",
-        "self.lines, self.invoker, now, acquired_at)",
-        "self.lines, self.invoker, now, None)",
-        "tests/protocol/test_lines_are_kept.py"
-        "::test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away",
+        "release_line(self.services, agent, shard, execution.id, self.attempt, now, acquired_at)",
+        "release_line(self.services, agent, shard, execution.id, self.attempt, now, None)",
+        "t"
+        "ests/protocol/test_lines_are_kept.py::test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away",
     ),
     Mutant(
         "A dial that finds the limit lowered frees its line without a save",
         "usecases/dial_attempt.py",
-        "            if waiting is not execution or acquired_at is not None:\n",
-        "            if waiting is not execution:\n",
+        "        if waiting is not execution or acquired_at is not None:\n",
+        "        if waiting is not execution:\n",
         "tests/protocol/test_one_dial.py::test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_claimed_attempt",
     ),
     Mutant(
         "A long wait for the carrier keeps its line",
         "domain/execution.py",
-        "state.attempt.line if keeps_line else None)",
-        "state.attempt.line)",
+        "state.attempt.line_shard if keeps_line else None\n",
+        "state.attempt.line_shard\n",
         "tests/protocol/test_lines_are_kept.py"
         "::test_a_call_that_the_carrier_puts_off_for_long_gives_its_line_up_and_takes_one_again",
     ),
@@ -343,25 +358,25 @@ MUTANTS = (
     Mutant(
         "The stop of a batch does not look at line holders",
         "usecases/batches.py",
-        "    for execution in _contacts_about_to_be_dialled(batch, executions, agents, lines):\n        stop_waiting(",
+        "    for execution in _contacts_with_lines(services, batch):\n        stop_waiting(",
         "    for execution in ():\n        stop_waiting(",
         "tests/protocol/test_a_batch_is_held_at_once.py::test_a_contact_that_holds_its_line_is_stopped_with_its_batch",
     ),
     Mutant(
         "A pause does not make dials lose",
         "usecases/batches.py",
-        "        await_dials(after, executions, agents, lines)\n",
+        "        recheck_dials(services, after, now)\n",
         "        pass\n",
-        "tests/protocol/test_a_batch_is_held_at_once.py"
-        "::test_a_contact_that_holds_its_line_waits_when_its_batch_is_paused_and_is_dialled_when_it_is_resumed",
+        "t"
+        "ests/protocol/test_a_batch_is_held_at_once.py::test_a_contact_that_holds_its_line_waits_when_its_batch_is_paused_and_is_dialled_when_it_is_resumed",
     ),
     Mutant(
         "The stop of an agent does not look at line holders",
         "usecases/stop.py",
-        "    stopped = stop_line_holders(agent, executions, agents, batches, lines, timers, invoker, now)\n",
+        "    stopped = stop_line_holders(services, agent, now)\n",
         "    stopped: list[str] = []\n",
-        "tests/protocol/test_stops.py"
-        "::test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its_line",
+        "t"
+        "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its_line",
     ),
     Mutant(
         "A stop looks at the shards of today's limit only",
@@ -373,30 +388,30 @@ MUTANTS = (
     Mutant(
         "A stop of an agent leaves no mark",
         "usecases/stop.py",
-        "return agents.save(replace(agent, stopped_before=now))",
-        "return agents.save(agent)",
-        "tests/protocol/test_stops.py"
-        "::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
+        "return services.agents.save(replace(agent, stopped_before=now))",
+        "return services.agents.save(agent)",
+        "t"
+        "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
     ),
     Mutant(
         "Dial judges by the agent as it was before the line",
         "usecases/dial_attempt.py",
-        "        shard = self._take_line(execution, known, held, now)\n"
-        "        agent = self.agents.get(execution.account_id, execution.agent_id)\n",
-        "        shard = self._take_line(execution, known, held, now)\n        agent = known\n",
-        "tests/protocol/test_stops.py"
-        "::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
+        "        shard = self._acquire(execution, cached, kept, now)\n"
+        "        agent = self.services.agents.get(execution.account_id, execution.agent_id)\n",
+        "        shard = self._acquire(execution, cached, kept, now)\n        agent = cached\n",
+        "t"
+        "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
     ),
     Mutant(
         "Dial does not ask whether the batch was stopped",
-        "usecases/stop.py",
+        "domain/gates.py",
         "        if not batch.may_dial:\n",
         "        if batch.deleted_at is not None:\n",
         "tests/protocol/test_one_dial.py::test_a_batchs_contact_is_dialled_only_while_its_batch_runs",
     ),
     Mutant(
         "A batch counts from its upload where its agent was stopped",
-        "usecases/stop.py",
+        "domain/gates.py",
         "asked_at = batch.start_asked_at",
         "asked_at = batch.created_at",
         "tests/protocol/test_stops.py"
@@ -418,50 +433,50 @@ MUTANTS = (
     ),
     Mutant(
         "A stopped call keeps its schedule",
-        "usecases/stop.py",
-        "        timers.cancel_dial(execution.id, state.timer[0])\n",
+        "usecases/update.py",
+        "        services.timers.cancel_dial(execution.id, state.timer[0])\n",
         "        pass\n",
         "tests/protocol/test_one_dial.py::test_a_stopped_call_leaves_no_schedule",
     ),
     Mutant(
         "A paused batch's contacts are dialled",
-        "usecases/dial_attempt.py",
-        "        if batch.paused:\n",
-        "        if batch.paused and batch.deleted_at is not None:\n",
+        "domain/gates.py",
+        "    if facts.batch is not None and facts.batch.paused:\n",
+        "    if facts.batch is not None and facts.batch.deleted_at is not None:\n",
         "tests/protocol/test_one_dial.py::test_a_batchs_contact_is_dialled_only_while_its_batch_runs",
     ),
     # ---- the delayed set ---------------------------------------------------------------------------------------------
     Mutant(
         "The delayed set's next time is removed without a condition",
-        "adapters/dynamodb/lines.py",
+        "adapters/dynamodb/delayed.py",
         'update, "rf = :read", values)',
         'update, "attribute_exists(pk) OR rf = :read", values)',
         "tests/protocol/test_store_conditions.py::test_the_delayed_sets_next_time_is_only_moved_as_it_was_read",
     ),
     Mutant(
         "Nothing looks again after the delayed set's next time was moved",
-        "adapters/dynamodb/lines.py",
-        "        first = self._first_takeable(entry.batch_id, now)\n"
+        "adapters/dynamodb/delayed.py",
+        "        first = self._first_takeable(entry.batch_id)\n"
         "        if first is not None and (following is None or first < following):\n",
         "        first = following\n        if first is not None and following is None:\n",
-        "tests/protocol/test_store_conditions.py"
-        "::test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_after_it",
+        "t"
+        "ests/protocol/test_store_conditions.py::test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_after_it",
     ),
     Mutant(
         "A contact enters the delayed set after its next time was lowered",
-        "adapters/dynamodb/lines.py",
-        "        self._client.put_item(TableName=self._table, Item=to_item(item))\n"
+        "adapters/dynamodb/delayed.py",
+        "        self._table.client.put_item(TableName=self._table.name, Item=to_item(item))\n"
         '        first = {"rf": to_ms(call.ready_at), "rw": call.execution_id}\n',
         '        first = {"rf": to_ms(call.ready_at), "rw": call.execution_id}\n'
-        "        self._lower_room_from(standing_agent_id, batch_id, call.ready_at)\n"
-        "        self._client.put_item(TableName=self._table, Item=to_item(item))\n"
+        "        self._lower_next(agent_id, batch_id, call.ready_at)\n"
+        "        self._table.client.put_item(TableName=self._table.name, Item=to_item(item))\n"
         "        return True\n",
         "tests/protocol/test_store_conditions.py::test_a_contact_is_in_the_delayed_set_before_its_next_time_is_lowered",
     ),
     Mutant(
         "A batch's check does not correct the delayed set",
         "usecases/run_batch.py",
-        "        if self.lines.repair_delayed(batch.agent_id, batch.id, now):\n",
+        "        if self.services.delayed.repair(batch.agent_id, batch.id):\n",
         "        if False:\n",
         "tests/protocol/test_delayed_set.py::test_a_lost_wake_up_is_found_by_the_batchs_check_and_counted",
     ),
@@ -484,24 +499,24 @@ MUTANTS = (
     ),
     Mutant(
         "A contact that was taken from the delayed set is taken again at once",
-        "adapters/dynamodb/lines.py",
+        "adapters/dynamodb/delayed.py",
         "AND (attribute_not_exists(tk) OR tk <= :old)",
         "AND (attribute_not_exists(tk) OR tk <= :old OR tk > :old)",
-        "tests/protocol/test_store_conditions.py"
-        "::test_of_two_that_see_the_same_contact_in_the_delayed_set_one_takes_it",
+        "t"
+        "ests/protocol/test_store_conditions.py::test_of_two_that_see_the_same_contact_in_the_delayed_set_one_takes_it",
     ),
     Mutant(
         "A contact that was taken and not dialled is not taken again for a day",
-        "adapters/dynamodb/lines.py",
+        "adapters/dynamodb/delayed.py",
         "_TAKEN = timedelta(minutes=5)",
         "_TAKEN = timedelta(days=1)",
-        "tests/integration/test_queue_of_batches.py"
-        "::test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes",
+        "t"
+        "ests/integration/test_queue_of_batches.py::test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes",
     ),
     # ---- batches -----------------------------------------------------------------------------------------------------
     Mutant(
         "A row is taken beyond the last",
-        "adapters/dynamodb/lines.py",
+        "adapters/dynamodb/call_queue.py",
         'f"nr <= la AND (attribute_not_exists(pa)',
         'f"nr <= nr AND (attribute_not_exists(pa)',
         "tests/protocol/test_store_conditions.py::test_no_row_of_a_batch_is_taken_beyond_the_last",
@@ -509,7 +524,7 @@ MUTANTS = (
     Mutant(
         "Contacts left behind stay there",
         "usecases/run_batch.py",
-        "            if self.lines.enqueue(batch.agent_id, entry):\n",
+        "            if self.services.queue.enqueue(batch.agent_id, entry):\n",
         "            if False:\n",
         "tests/integration/test_batches.py::test_a_contact_that_was_passed_over_is_found_by_the_batchs_check",
     ),
@@ -537,14 +552,14 @@ MUTANTS = (
     Mutant(
         "A tombstone is not looked at again",
         "domain/batch.py",
-        'return "delete again" if not self.cleared and now >= last_look else None',
+        "return BatchWork.DELETE_AGAIN if not self.cleared and now >= last_look else None",
         "return None",
         "tests/protocol/test_deleted_batches.py::test_what_an_invocation_stored_after_the_removal_is_removed_too",
     ),
     Mutant(
         "A removed contact leaves its queue entry",
         "usecases/run_batch.py",
-        "            self.lines.dequeue(execution.agent_id, queued_call(execution))\n        try:",
+        "            self.services.queue.dequeue(execution.agent_id, queued_call(execution))\n        try:",
         "            pass\n        try:",
         "tests/protocol/test_deleted_batches.py::test_a_queue_entry_does_not_outlive_its_execution",
     ),
@@ -567,8 +582,8 @@ MUTANTS = (
     Mutant(
         "A shard is counted from an old place",
         "adapters/dynamodb/batches.py",
-        'ConditionExpression="sn = :after",',
-        'ConditionExpression="sn = :after OR attribute_exists(pk)",',
+        '"sn = :after", values',
+        '"sn = :after OR attribute_exists(pk)", values',
         "tests/integration/test_queue_of_batches.py::test_nobody_counts_a_shard_from_an_old_place",
     ),
     Mutant(
@@ -639,8 +654,8 @@ MUTANTS = (
     Mutant(
         "What was handed over with the lease is believed however old it is",
         "usecases/deliver_events.py",
-        "until is not None and until - self.now() >= LEASE - KNOWN_FOR",
-        "until is not None",
+        "            and until - self.services.now() >= LEASE - SNAPSHOT_FOR\n",
+        "",
         "tests/protocol/test_delivery_leases.py::test_what_was_handed_over_with_a_lease_is_read_again_when_it_is_old",
     ),
     Mutant(
@@ -791,10 +806,10 @@ MUTANTS = (
     Mutant(
         "The retry of a reopened attempt keeps its schedule",
         "usecases/record_report.py",
-        "    if reopened:\n        leave_waiting(before, lines, timers)\n",
-        "",
-        "tests/protocol/test_late_reports.py"
-        "::test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped",
+        "lease_id=lease_id, withdraw=True)",
+        "lease_id=lease_id, withdraw=False)",
+        "t"
+        "ests/protocol/test_late_reports.py::test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped",
     ),
     Mutant(
         "A clock that goes back takes updated_at with it",
@@ -901,7 +916,7 @@ MUTANTS = (
     Mutant(
         "A missed timer is not made good",
         "usecases/sweep.py",
-        "            self.invoker.dial(execution.id, number)\n"
+        "            self.services.invoker.dial(execution.id, number)\n"
         "            run.report.repairs[Repair.TIMER_MISSED] += 1\n",
         "            run.report.repairs[Repair.TIMER_MISSED] += 1\n",
         "tests/protocol/test_sweeper_limits.py::test_a_timer_that_was_missed_is_made_good",
@@ -916,40 +931,40 @@ MUTANTS = (
     Mutant(
         "A question that has no place is dropped for this time",
         "usecases/sweep.py",
-        "        if question and not run.has_room_for(execution):\n            return  #",
-        "        if question and not run.has_room_for(execution):\n            question = False  #",
+        "        if question and not run.fits(execution):\n            return  #",
+        "        if question and not run.fits(execution):\n            question = False  #",
         "tests/protocol/test_sweeper_limits.py::test_a_call_for_which_there_is_no_question_left_stays_overdue",
     ),
     Mutant(
         "Two sweepers ask about one call",
         "usecases/sweep.py",
-        "        self.executions.save(execution.with_due(now))\n"
-        "        if question:  # only whoever has moved it on hands it out\n"
+        "        save(self.services.executions, execution, now)\n"
+        "        if question:  # only the run that moved it on asks\n"
         "            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)\n",
-        "        if question:  # only whoever has moved it on hands it out\n"
+        "        if question:  # only the run that moved it on asks\n"
         "            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)\n"
-        "        self.executions.save(execution.with_due(now))\n",
+        "        save(self.services.executions, execution, now)\n",
         "tests/protocol/test_sweeper_limits.py::test_of_two_sweepers_that_meet_a_call_one_asks_about_it",
     ),
     Mutant(
         "Two workers sweep one shard",
         "adapters/dynamodb/sweep_leases.py",
-        'OR u{shard} <= :now "',
-        'OR u{shard} <= :now OR u{shard} > :now "',
+        "OR u{shard} <= :now OR (",
+        "OR u{shard} <= :now OR u{shard} > :now OR (",
         "tests/protocol/test_store_conditions.py::test_one_worker_holds_a_shard_of_the_sweeper",
     ),
     Mutant(
         "What is left of a shard is not handed to a worker",
         "usecases/sweep.py",
-        "            self.invoker.sweep_shard(shard, self.new_id()[:8], 1)\n",
+        "            self.services.invoker.sweep_shard(shard, self.services.new_id()[:8], 1)\n",
         "            pass\n",
-        "tests/protocol/test_sweeper_limits.py"
-        "::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
+        "t"
+        "ests/protocol/test_sweeper_limits.py::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
     ),
     Mutant(
         "A worker does not go on after its time",
         "usecases/sweep.py",
-        "            self.invoker.sweep_shard(shard, token, hop + 1)\n",
+        "            self.services.invoker.sweep_shard(shard, token, hop + 1)\n",
         "            pass\n",
         "tests/protocol/test_sweeper_limits.py::test_a_worker_whose_time_is_up_has_itself_invoked_again",
     ),
@@ -979,17 +994,17 @@ MUTANTS = (
     Mutant(
         "A call without its queue entry stays without it",
         "usecases/sweep.py",
-        "                self.lines.enqueue(agent.agent_id, queued_call(execution))\n",
+        "                self.services.queue.enqueue(agent.agent_id, queued_call(execution))\n",
         "                pass\n",
         "tests/protocol/test_queue_against_calls.py::test_a_call_that_waits_and_has_no_entry_gets_it_again",
     ),
     Mutant(
         "A call that its carrier does not know ends at once, though it may be up",
         "usecases/sweep.py",
-        "            if self.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):\n",
-        "            if self.now() < attempt.dialed_at:\n",
-        "tests/protocol/test_sweeper_limits.py"
-        "::test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up",
+        "            if self.services.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):\n",
+        "            if self.services.now() < attempt.dialed_at:\n",
+        "t"
+        "ests/protocol/test_sweeper_limits.py::test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up",
     ),
     # ---- the carrier -------------------------------------------------------------------------------------------------
     Mutant(
@@ -1079,8 +1094,8 @@ MUTANTS = (
     Mutant(
         "An Idempotency-Key is claimed twice",
         "adapters/dynamodb/idempotency.py",
-        'ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",',
-        'ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now OR expires_at > :now",',
+        '"attribute_not_exists(pk) OR expires_at <= :now"',
+        '"attribute_not_exists(pk) OR expires_at <= :now OR expires_at > :now"',
         "tests/protocol/test_store_conditions.py::test_an_idempotency_key_is_claimed_once",
     ),
     Mutant(
@@ -1092,9 +1107,9 @@ MUTANTS = (
     ),
     Mutant(
         "An Idempotency-Key answers another body",
-        "usecases/create_call.py",
-        "            if request.body_hash != body_hash:\n",
-        "            if not request.body_hash:\n",
+        "usecases/idempotency.py",
+        "    if first.body_hash != request.body_hash:\n",
+        "    if not first.body_hash:\n",
         "tests/integration/test_api_calls.py::test_the_same_key_with_another_body_answers_409",
     ),
     # ---- calling hours -----------------------------------------------------------------------------------------------

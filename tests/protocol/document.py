@@ -23,6 +23,7 @@ class Safeguard(NamedTuple):
 
 _STORE = "adapters.dynamodb.executions:DynamoExecutions."
 _DIAL, _LINES = "usecases.dial_attempt:Dialler.", "adapters.dynamodb.lines:DynamoLines."
+_DELAYED = "adapters.dynamodb.delayed:DynamoDelayedSets."
 SAFEGUARDS = (
     Safeguard("dial", "claim, then ask the carrier", f"{_DIAL}_call", 4),
     Safeguard("dial", "claim over the version read", f"{_STORE}save", 5),
@@ -30,7 +31,7 @@ SAFEGUARDS = (
     Safeguard("dial", "a refused claim is looked up by its token", f"{_DIAL}_own_claim", 3),
     Safeguard("dial", "an unknown answer is a result", "domain.execution:Execution.answered_by_carrier", 7),
     Safeguard("dial", "dial asks for the time", f"{_DIAL}_dial", 6),
-    Safeguard("dial", "stop over the version read", "usecases.change:change", 5),
+    Safeguard("dial", "stop over the version read", "usecases.update:update", 5),
     Safeguard("dial", "a report counts for its own attempt", "domain.execution:Execution.reported", 9),
     Safeguard("dial", "a report moves forward only", "domain.execution:Execution.reported", 5),
     Safeguard("dial", "a lost attempt is reopened by its report", "domain.execution:Execution.reported", 11),
@@ -38,8 +39,8 @@ SAFEGUARDS = (
     Safeguard("dial", "the sweeper asks about a call", "usecases.sweep:Sweeper._ask", 3),
     Safeguard("dial", "the sweeper invokes dial again", "usecases.sweep:Sweeper._wake", 1),
     Safeguard("line", "a line is taken if one is free", f"{_LINES}acquire", 1),
-    Safeguard("line", "join the queue, then look", "usecases.lines:wait", 12),
-    Safeguard("line", "free a line, then look", "usecases.lines:release_line", 11),
+    Safeguard("line", "join the queue, then look", "usecases.dispatch:enqueue_and_dispatch", 12),
+    Safeguard("line", "free a line, then look", "usecases.dispatch:release_line", 11),
     Safeguard("line", "a hand-over is one write", f"{_LINES}hand_over", 4),
     Safeguard("line", "only a holder hands over", f"{_LINES}hand_over", 12),
     Safeguard("line", "a line is given away after a versioned write", f"{_DIAL}_put_off", 6),
@@ -51,10 +52,10 @@ SAFEGUARDS = (
     Safeguard("delivery", "the oldest event goes first", "domain.delivery:pending_events", 3),
     Safeguard("delivery", "save over the version read", f"{_STORE}save", 4),
     Safeguard("delivery", "list and give up in one write", "wire.stored_execution:encode", 3),
-    Safeguard("delayed set", "put the entry, then lower the time", f"{_LINES}add_delayed", 8),
-    Safeguard("delayed set", "move the time, then look again", f"{_LINES}_move_delayed_from", 13),
-    Safeguard("delayed set", "the check lowers the time", "usecases.run_batch:Worker._check", 13),
-    Safeguard("delayed set", "a taken entry stays until its dial", f"{_LINES}pop_delayed", 7),
+    Safeguard("delayed set", "put the entry, then lower the time", f"{_DELAYED}add", 8),
+    Safeguard("delayed set", "move the time, then look again", f"{_DELAYED}_raise_next", 13),
+    Safeguard("delayed set", "the check lowers the time", "usecases.run_batch:BatchWorker._audit", 13),
+    Safeguard("delayed set", "a taken entry stays until its dial", f"{_DELAYED}pop_due", 7),
 )  # fmt: skip
 
 

@@ -19,15 +19,14 @@ from unittest import mock
 from local.aws.functions import Function
 from local.aws.requests import Answer
 from local.stack import SWEEPER
-from redial.adapters.dynamodb.executions import DynamoExecutions
-from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.execution import Execution
-from redial.usecases.lines import queued_call
+from redial.usecases.dispatch import queued_call
 from tests.simulation import world as worlds
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults
 from tests.simulation.scenarios import Story
 from tests.simulation.world import World
+from tests.support.services import TableServices, table_services
 
 REQUEST_SECONDS = 0.015
 """What one request to AWS takes: DynamoDB answers within 10 ms and Lambda takes an event within 20 ms, as a rule."""
@@ -52,9 +51,8 @@ def quiet_world(
         yield world
 
 
-def store_of(world: World) -> tuple[DynamoExecutions, DynamoLines]:
-    client, table = world.aws.client("dynamodb"), world.environment["TABLE_NAME"]
-    return DynamoExecutions(client, table), DynamoLines(client, table)
+def services_in(world: World) -> TableServices:
+    return table_services(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
 
 
 def told(execution: Execution, now: datetime) -> Execution:
@@ -107,7 +105,7 @@ def recover_missed_timers(count: int, request_seconds: float = REQUEST_SECONDS) 
     """
     with quiet_world(request_seconds=request_seconds) as world:
         story = Story(world, 1, lines=5)
-        executions, _ = store_of(world)
+        executions = services_in(world).executions
         lose_invocations(world, "dial", "sweep")  # the sweeper does not run while these are stored
         start = world.now
         due = start + timedelta(minutes=1)
@@ -149,15 +147,15 @@ def lost_callbacks_beside_a_queue(count: int, hours: float, request_seconds: flo
     """`count` calls wait for one agent's only line; every five minutes a call of another agent loses its callbacks."""
     with quiet_world(3, request_seconds) as world:
         busy, other = Story(world, 1, lines=1), Story(world, 2, lines=5)
-        executions, lines = store_of(world)
+        services = services_in(world)
         busy.call("completed")
         world.run(5)
         now = world.now
         for number, one in enumerate(ids(count)):
             made = Execution(one, "local", busy.agent_id, now, f"+1212{number:07d}").begin(now, None)
             waiting = told(made, now)
-            executions.create(waiting)
-            lines.enqueue(busy.agent_id, queued_call(waiting))
+            services.executions.create(waiting)
+            services.queue.enqueue(busy.agent_id, queued_call(waiting))
         asked: dict[str, datetime] = {}
         for _ in range(round(hours * 12)):
             asked[other.call("no-callback", retry_config=None)] = world.now

@@ -19,13 +19,14 @@ from redial.domain.repair import BatchRepair
 from redial.runtime import telemetry
 from redial.usecases import run_batch
 from redial.usecases.count_batches import StatusMove, counts_of
-from redial.usecases.run_batch import Worker
+from redial.usecases.run_batch import BatchWorker
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END
 from tests.simulation.scenarios import Story
 from tests.simulation.world import World
 from tests.support.samples import TEN
+from tests.support.services import GivenServices
 
 HOUR = 3600.0
 
@@ -104,13 +105,17 @@ def test_a_running_batch_says_what_a_recount_found_and_is_recounted_at_growing_i
     story = Story(world, 5, calling_guardrails={"call_start_hour": 9, "call_end_hour": 14})
     story.world.carrier.calls.script("+18082010501", ["completed"])
     recounts: list[datetime] = []
-    recount = Worker._recount_some
+    recount = BatchWorker._recount_some
 
-    def noted(self: Worker, *arguments: Any) -> Recount:
+    def noted(self: BatchWorker, *arguments: Any) -> Recount:
         recounts.append(world.now)
         return recount(self, *arguments)
 
-    with in_tally("_moved", losing("completed")), repairs() as found, mock.patch.object(Worker, "_recount_some", noted):
+    with (
+        in_tally("_moved", losing("completed")),
+        repairs() as found,
+        mock.patch.object(BatchWorker, "_recount_some", noted),
+    ):
         batch_id = story.batch(["+18082010501", "+12122010502"])
         world.carrier.calls.script("+12122010502", ["completed"])
         world.run(1.5 * HOUR)
@@ -161,13 +166,13 @@ def test_records_that_come_hours_late_are_not_counted_twice(world: World) -> Non
 def test_a_recount_that_is_cut_short_goes_on_where_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     story = Story(world, 5)
     read: list[int] = []
-    recount = Worker._recount_some
+    recount = BatchWorker._recount_some
 
-    def noted(self: Worker, batch: Batch, found: Recount, *arguments: Any) -> Recount:
+    def noted(self: BatchWorker, batch: Batch, found: Recount, *arguments: Any) -> Recount:
         read.append(found.row)
         return recount(self, batch, found, *arguments)
 
-    with in_tally("_moved", losing("completed")), mock.patch.object(Worker, "_recount_some", noted):
+    with in_tally("_moved", losing("completed")), mock.patch.object(BatchWorker, "_recount_some", noted):
         batch_id = story.batch([story.number("completed") for _ in range(5)])
         world.run(0.5 * HOUR)
         monkeypatch.setattr(run_batch, "ROWS_AT_ONCE", 2)
@@ -186,7 +191,7 @@ def test_a_correction_holds_until_another_record_is_counted() -> None:
     corrected = Recount.begin("p1", TEN).again(TEN + timedelta(hours=1), {"completed": 2})
     for position, counts in (("p1", {"completed": 2}), ("p0", {"completed": 1, "queued": 1})):
         shown = replace(batch, recount=replace(corrected, position=position))
-        assert counts_of(shown, stored) == counts
+        assert counts_of(GivenServices(batches=stored), shown) == counts
 
 
 def test_waits_between_recounts_double_up_to_a_day() -> None:

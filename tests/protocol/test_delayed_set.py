@@ -1,6 +1,5 @@
 """A contact that waits in its batch's delayed set is woken, whatever meets its entry."""
 
-import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,17 +10,18 @@ from unittest import mock
 
 import pytest
 
-from redial.adapters.dynamodb.lines import DynamoLines
+from redial.adapters.dynamodb.delayed import DynamoDelayedSets
+from redial.domain.queue import BatchQueueEntry, QueuedCall
 from redial.domain.repair import BatchRepair
-from redial.ports import BatchQueueEntry, QueuedCall
 from redial.runtime import telemetry
-from redial.usecases.run_batch import Worker
+from redial.usecases.run_batch import BatchWorker
 from tests.simulation.campaign import MODEL as PROMISE
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END
 from tests.simulation.scenarios import Story
 from tests.simulation.world import World
+from tests.support.services import GivenServices
 
 HOUR = 3600.0
 NUMBERS = itertools.count(10)
@@ -88,24 +88,25 @@ def test_a_contact_that_enters_while_the_empty_set_is_looked_at_is_dialled(world
     world.run(4 * HOUR)
     met = {"moves": False, "entered": False, "moved": False}
     moving: list[str] = []
-    enter, move, look = DynamoLines.add_delayed, DynamoLines._move_delayed_from, DynamoLines._first_takeable
+    enter, move = DynamoDelayedSets.add, DynamoDelayedSets._raise_next
+    look = DynamoDelayedSets._first_takeable
 
-    def slow_enter(self: DynamoLines, *arguments: Any) -> bool:
+    def slow_enter(self: DynamoDelayedSets, *arguments: Any) -> bool:
         slow(world, lambda: met["moves"])
         first = enter(self, *arguments)
         met["entered"] = True
         world.functions.sleep(0.2)
         return first
 
-    def slow_move(self: DynamoLines, standing: BatchQueueEntry, following: Any, now: Any) -> None:
+    def slow_move(self: DynamoDelayedSets, standing: BatchQueueEntry, following: Any) -> None:
         if following is None and standing.delayed_from is not None:
             met["moves"] = True
             slow(world, lambda: met["entered"])
         moving.append(standing.batch_id)
-        move(self, standing, following, now)
+        move(self, standing, following)
         moving.pop()
 
-    def no_look(self: DynamoLines, *arguments: Any) -> Any:
+    def no_look(self: DynamoDelayedSets, *arguments: Any) -> Any:
         if cut_off and moving and met["entered"] and not met["moved"]:
             met["moved"] = True
             return None  # as if it were gone after its write
@@ -113,9 +114,9 @@ def test_a_contact_that_enters_while_the_empty_set_is_looked_at_is_dialled(world
 
     with (
         repairs() as found,
-        mock.patch.object(DynamoLines, "add_delayed", slow_enter),
-        mock.patch.object(DynamoLines, "_move_delayed_from", slow_move),
-        mock.patch.object(DynamoLines, "_first_takeable", no_look),
+        mock.patch.object(DynamoDelayedSets, "add", slow_enter),
+        mock.patch.object(DynamoDelayedSets, "_raise_next", slow_move),
+        mock.patch.object(DynamoDelayedSets, "_first_takeable", no_look),
     ):
         world.run(2 * HOUR)
     assert met == {"moves": True, "entered": True, "moved": cut_off}
@@ -164,13 +165,12 @@ def test_a_contact_that_leaves_while_its_entry_is_looked_for_is_not_entered_agai
     """Its entry is missing since it was dialled: it is no longer as it was read."""
     _, batch_id = waiting_for_honolulu(world, 1)
     (before,) = world.stored_executions()
-    executions, entered = mock.Mock(), mock.Mock(return_value=[QueuedCall(before.id, 1, False, world.now)])
+    executions, absent = mock.Mock(), mock.Mock(return_value=[QueuedCall(before.id, 1, False, world.now)])
     executions.get.return_value = mock.Mock(version=before.version + 1)
-    lines = mock.Mock(absent_from_delayed=entered)
-    worker = Worker(*(mock.Mock() for _ in dataclasses.fields(Worker)))
-    object.__setattr__(worker, "executions", executions)
-    object.__setattr__(worker, "lines", lines)
+    delayed = mock.Mock(absent=absent)
+    worker = BatchWorker(GivenServices(executions=executions, delayed=delayed))
     found: Counter[BatchRepair] = Counter()
     worker._restore_entries(mock.Mock(id=batch_id), [before], found)
-    assert found == {} and not lines.add_delayed.called
+    absent.assert_called_once()
+    assert found == {} and not delayed.add.called
     assert converge(world, timedelta(hours=6), 600) is not None

@@ -10,10 +10,10 @@ import pytest
 
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
-from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.batch import TOMBSTONE_LIFE, WORK_LEASE, Batch, contact, contact_id
+from redial.domain.decision import opens, waits
 from redial.domain.execution import Execution
-from redial.ports import QueuedCall
+from redial.domain.queue import QueuedCall
 from redial.wire.stored_batch import decode
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
@@ -21,6 +21,7 @@ from tests.simulation.invariants import AT_THE_END
 from tests.simulation.scenarios import Story
 from tests.simulation.world import World
 from tests.support.forms import CONTENT_TYPE, multipart
+from tests.support.services import table_services
 
 HOUR = 3600.0
 
@@ -132,11 +133,11 @@ def test_what_an_invocation_stored_after_the_removal_is_removed_too(world: World
     assert world.ask_as(story.account, "DELETE", f"/batches/{batch_id}").status == 200
     world.run(60)
     assert left_of(world, batch_id) == []
-    client, table = world.aws.client("dynamodb"), world.environment["TABLE_NAME"]
+    services = table_services(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
     late = [contact(tombstone(world, batch_id), row, number, {}) for row, number in enumerate(rows, start=1)]
-    DynamoExecutions(client, table).create_contacts(late)
-    DynamoBatches(client, table).count(batch_id, "shard", {"queued": 3}, None, f"{1:040d}")
-    DynamoLines(client, table).add_delayed(story.agent_id, batch_id, QueuedCall(late[0].id, 1, False, world.now))
+    services.executions.create_contacts(late)
+    services.counts.count(batch_id, "shard", {"queued": 3}, None, f"{1:040d}")
+    services.delayed.add(story.agent_id, batch_id, QueuedCall(late[0].id, 1, False, world.now))
     assert left_of(world, batch_id) != []
     world.functions.invoke_later("redial-local-dial", {"execution_id": late[1].id, "attempt": 1})
     world.run(WORK_LEASE.total_seconds() + 300)
@@ -159,11 +160,13 @@ def test_a_queue_entry_does_not_outlive_its_execution(world: World) -> None:
         queued_at_removal[execution.id] = any(execution.id in item["sk"] for item in world.items("Q#"))
         remove(self, execution)
 
-    queued = waiting.move(world.now, world.now, "test").queue(world.now, "waiting for a line")
-    client, table = world.aws.client("dynamodb"), world.environment["TABLE_NAME"]
-    saved = DynamoExecutions(client, table).save(queued.with_due(world.now))
+    queued = waiting.defer(world.now, opens(world.now, "test", delayed=True)).defer(
+        world.now, waits("waiting for a line")
+    )
+    services = table_services(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
+    saved = services.executions.save(queued.with_due(world.now))
     entry = QueuedCall(saved.id, 1, False, saved.state.queued_at or world.now)
-    DynamoLines(client, table).enqueue(story.agent_id, entry)
+    services.queue.enqueue(story.agent_id, entry)
     with mock.patch.object(DynamoExecutions, "remove", checked):
         assert world.ask_as(story.account, "DELETE", f"/batches/{batch_id}").status == 200
         world.run(60)

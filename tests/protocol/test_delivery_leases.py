@@ -11,6 +11,7 @@ from redial.domain.execution import Execution
 from redial.ports import DeliveryAnswer, StaleVersion
 from redial.usecases.deliver_events import Deliverer
 from tests.support.samples import TEN, minutes, placed, queued, seconds
+from tests.support.services import GivenServices
 
 
 class Store:
@@ -43,16 +44,12 @@ class Endpoint:
 
 
 def deliverer(store: Store, endpoint: Endpoint, now: datetime) -> Deliverer[Execution]:
+    services = GivenServices(now, accounts=mock.Mock(), webhooks=endpoint, timers=mock.Mock())
     return Deliverer(
-        store=store,
+        services,
+        store,
         endpoint=lambda execution: "https://example.com/hook",
-        accounts=mock.Mock(),
-        webhooks=endpoint,
-        timers=mock.Mock(),
         render=lambda execution, sequence: {"sequence": sequence},
-        now=lambda: now,
-        sleep=lambda seconds: None,
-        random=lambda: 0.5,
     )
 
 

@@ -281,7 +281,7 @@ def test_a_dropped_retry_that_held_a_line_returns_it_though_another_retry_follow
     world.run(GIVEN_UP + 72)
     execution = only_execution(world)
     assert execution.state.history[-1][1] is Status.BUSY
-    assert (execution.state.status, execution.state.attempt.line) == (Status.SCHEDULED, None)
+    assert (execution.state.status, execution.state.attempt.line_shard) == (Status.SCHEDULED, None)
     other = story.call("completed")
     world.run(3)
     assert world.seen.executions[other].state.status is Status.RINGING

@@ -17,7 +17,7 @@ from redial.domain.execution import THROTTLE_BACKOFF_SECONDS, Execution
 from redial.domain.phone_number import time_zones
 from redial.domain.status import Status
 from redial.usecases import dial_attempt
-from redial.usecases.lines import release_line
+from redial.usecases.dispatch import release_line
 from redial.usecases.sweep import LINE_GRACE
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults
@@ -119,7 +119,7 @@ def test_a_line_that_a_call_was_given_and_acquired_again_is_not_given_away(slow_
 
     def passed_on_late(*given: Any) -> bool:
         invocation = world.functions.current()
-        if given[2] == waiting and invocation is not None and invocation.function.name.endswith("-dial"):
+        if given[3] == waiting and invocation is not None and invocation.function.name.endswith("-dial"):
             arrived.append(given)
             if len(arrived) == slow_one + 1:
                 world.functions.sleep(15)

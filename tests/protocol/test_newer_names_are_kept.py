@@ -20,6 +20,7 @@ from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.domain.batch import Batch
 from redial.domain.circuit import FAILURES_TO_OPEN, RESUMING_FOR, Circuit
+from redial.domain.decision import held
 from redial.domain.execution import Change, Execution, Marker
 from redial.domain.outcome import Accepted, NotPlaced, Unknown
 from redial.wire import stored_batch, stored_execution
@@ -174,9 +175,9 @@ def test_a_kind_that_may_decide_something_is_not_guessed_at(kind: str) -> None:
 
 
 def test_a_deferral_that_repeats_another_keeps_its_names() -> None:
-    held = queued().hold(TEN, TEN + seconds(60), "throttled", 0)
-    held = stored_execution.decode(with_names(stored_execution.encode(held)))
-    claimed = held.claim(TEN + seconds(60), "+14155550100", 0, "token")
+    deferred = queued().defer(TEN, held(TEN + seconds(60), "throttled"), line_shard=0)
+    deferred = stored_execution.decode(with_names(stored_execution.encode(deferred)))
+    claimed = deferred.claim(TEN + seconds(60), "+14155550100", 0, "token")
     again = claimed.answered_by_carrier(1, NotPlaced("throttled"), TEN + seconds(61), 0.5)
     assert (again.changes[-1].kind, again.changes[-1].count, again.changes[-1].newer) == (
         Marker.DEFERRED,

@@ -8,13 +8,16 @@ from unittest import mock
 import pytest
 
 from redial.domain.batch import Batch, contact
+from redial.domain.decision import Gate, Verdict, recorded
 from redial.domain.execution import Execution, Marker
 from redial.domain.outcome import Accepted, DialResult
+from redial.domain.queue import Queue
 from redial.ports import CallRequest, StaleVersion
 from redial.usecases.circuit_breaker import Admission
 from redial.usecases.dial_attempt import Dialler
 from redial.usecases.stop import stop_execution
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, call_id, minutes, queued
+from tests.support.services import GivenServices
 
 
 class World:
@@ -26,29 +29,30 @@ class World:
         self.when_placed: list[Execution] = []
         self.after_claim: Callable[[], None] = lambda: None
         self.agents, self.lines, self.timers = mock.Mock(), mock.Mock(), mock.Mock()
+        queue, delayed, circuits = mock.Mock(), mock.Mock(), mock.Mock()
         self.agents.get.return_value = self.agents.cached.return_value = agent()
         self.lines.acquire.return_value = True
-        self.lines.add_delayed.return_value = True
-        self.lines.queue.return_value = mock.Mock(waiters=[], batches=[])
+        delayed.add.return_value = True
+        queue.front.return_value = Queue([], [])
         self.lines.release.return_value = set()
         self.lines.holders.return_value = {}
-        self.batches, circuits = mock.Mock(), mock.Mock()
-        self.batches.get.return_value = batch
+        batches = mock.Mock()
+        batches.get.return_value = batch
         circuits.admit.return_value = Admission()
-        self.dialler = Dialler(
-            executions=self,  # type: ignore[arg-type]  # as much of it as dialling takes
+        self.services = GivenServices(
+            executions=self,
             agents=self.agents,
-            batches=self.batches,
+            batches=batches,
             lines=self.lines,
+            queue=queue,
+            delayed=delayed,
             timers=self.timers,
             invoker=mock.Mock(),
             circuits=circuits,
-            carrier_of=lambda provider: self,  # type: ignore[arg-type,return-value]
-            callback_url=lambda carrier, execution_id, attempt: f"https://example.com/{execution_id}/{attempt}",
+            carrier=lambda provider: self,
             now=lambda: self.now,
-            sleep=lambda seconds: None,
-            random=lambda: 0.5,
         )
+        self.dialler = Dialler(self.services)
 
     # ---- the store
 
@@ -82,6 +86,15 @@ def test_the_claim_is_stored_before_the_carrier_is_asked() -> None:
     world.dial()
     assert [one.state.is_dialling for one in world.when_placed] == [True]
     assert world.execution.state.attempt.call_id == call_id(1)
+
+
+def test_a_claim_holds_every_gates_decision() -> None:
+    world = World(queued())
+    world.dial()
+    (placed,) = world.when_placed
+    decisions = list(recorded(placed.changes[-1].gates))
+    assert [gate for gate, _, _ in decisions] == list(Gate)
+    assert {verdict for _, verdict, _ in decisions} == {Verdict.ALLOW}
 
 
 def test_each_invocation_claims_with_a_token_of_its_own() -> None:
@@ -142,16 +155,7 @@ def test_a_stopped_call_leaves_no_schedule() -> None:
     world = World(queued(scheduled_at=TEN + minutes(30)))
     timer = world.execution.state.timer
     assert timer is not None
-    stop_execution(
-        world.execution.id,
-        account_id=ACCOUNT_ID,
-        executions=world,  # type: ignore[arg-type]  # as much of it as stopping takes
-        agents=world.agents,
-        lines=world.lines,
-        timers=world.timers,
-        invoker=mock.Mock(),
-        now=TEN,
-    )
+    stop_execution(world.services, world.execution.id, account_id=ACCOUNT_ID, now=TEN)
     world.timers.cancel_dial.assert_called_once_with(world.execution.id, timer[0])
     assert str(world.execution.state.status) == "stopped"
 
@@ -185,6 +189,6 @@ def test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_claimed_attempt(
         return {read.id: (1, TEN)}
 
     world.lines.holders.side_effect = claimed_meanwhile
-    world.dialler.dial(read.id, 1, "mine", line=0)
+    world.dialler.dial(read.id, 1, "mine", line_shard=0)
     world.lines.release.assert_not_called()
     assert world.placed == []

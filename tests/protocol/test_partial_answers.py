@@ -13,7 +13,7 @@ from local.aws.scheduler import Scheduler
 from local.clock import Timeline
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
-from redial.adapters.dynamodb.leftovers import (
+from redial.adapters.dynamodb.table import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
     MOST_ROUNDS,
@@ -21,7 +21,8 @@ from redial.adapters.dynamodb.leftovers import (
     until_done,
 )
 from redial.domain.batch import Batch, contact
-from redial.runtime import system, wiring
+from redial.runtime import services, system
+from redial.runtime.services import Services
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, NUMBER, TEN, minutes
 from tests.support.table import TABLE_NAME, create_table
 
@@ -173,8 +174,8 @@ def test_none_of_them_asks_for_ever_or_takes_a_part_for_the_whole(client: Any, p
 def test_the_functions_really_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stores that the functions use sleep by the clock of the process, which a simulation replaces."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    wiring.reset()
-    executions, _, _ = wiring._store(TABLE_NAME)
-    assert executions._sleep is system.sleep
-    assert wiring._batches(TABLE_NAME)._sleep is system.sleep
-    wiring.reset()
+    services.reset()
+    made = Services({"TABLE_NAME": TABLE_NAME})
+    for store in (made.executions, made.batches, made.queue, made.delayed):
+        assert store._table.sleep is system.sleep
+    services.reset()

@@ -6,13 +6,14 @@ from unittest import mock
 
 import pytest
 
+from redial.domain.decision import stopped
 from redial.domain.execution import QUEUE_CHECK, Execution
+from redial.domain.queue import LINES_CHECK, QueuedCall
 from redial.domain.repair import Repair
-from redial.ports import QueuedCall
-from redial.usecases import lines as line_rules
-from redial.usecases.lines import LINES_CHECK, queued_call
+from redial.usecases import dispatch
+from redial.usecases.dispatch import queued_call
 from redial.usecases.sweep import LINE_GRACE, Sweeper, SweepReport
-from tests.protocol.sweeping import ids, quiet_world, store_of, told
+from tests.protocol.sweeping import ids, quiet_world, services_in, told
 from tests.simulation.scenarios import Story
 
 A_RUN = timedelta(minutes=1)
@@ -38,20 +39,20 @@ def test_a_free_line_is_found_while_calls_wait() -> None:
     waited for eight hours, so that its own check is eight hours away."""
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
-        executions, lines = store_of(world)
+        services = services_in(world)
         story.call("completed")
         world.run(5)
         now, (one,) = world.now, ids(1)
         long_ago = now - timedelta(hours=8)
         waiting = told(Execution(one, "local", story.agent_id, long_ago, "+12125550199").begin(long_ago, None), now)
         assert waiting.due_at is not None and waiting.due_at > now + timedelta(hours=7)
-        executions.create(waiting)
-        lines.enqueue(story.agent_id, queued_call(waiting))
+        services.executions.create(waiting)
+        services.queue.enqueue(story.agent_id, queued_call(waiting))
         dead = mock.patch.multiple(
-            line_rules, _fill=mock.Mock(return_value=True), next_turn=mock.Mock(return_value=None)
+            dispatch, _dispatch_shard=mock.Mock(return_value=True), next_turn=mock.Mock(return_value=None)
         )
         with dead:
-            while lines.holders(story.agent_id, 0):
+            while services.lines.holders(story.agent_id, 0):
                 world.run(5)
         freed = world.now
         world.run(600)
@@ -63,29 +64,29 @@ def test_a_free_line_is_found_while_calls_wait() -> None:
 def test_lines_stay_watched_as_long_as_calls_wait() -> None:
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
-        executions, lines = store_of(world)
-        lines.acquire("local", story.agent_id, 0, 1, "held", 1, world.now)
-        lines.release(story.agent_id, 0, "held", 1)
-        lines.recheck_at(story.agent_id, 0, world.now, queue_empty=False)
-        assert [due.agent_id for due in executions.watched()] == [story.agent_id]
-        lines.recheck_at(story.agent_id, 0, world.now, queue_empty=True)
-        assert list(executions.watched()) == []
-        lines.acquire("local", story.agent_id, 0, 1, "held", 2, world.now)
-        lines.recheck_at(story.agent_id, 0, world.now, queue_empty=True)
-        assert [due.agent_id for due in executions.watched()] == [story.agent_id]
+        services = services_in(world)
+        services.lines.acquire("local", story.agent_id, 0, 1, "held", 1, world.now)
+        services.lines.release(story.agent_id, 0, "held", 1)
+        services.lines.recheck_at(story.agent_id, 0, world.now, queue_empty=False)
+        assert [due.agent_id for due in services.due_items.watched()] == [story.agent_id]
+        services.lines.recheck_at(story.agent_id, 0, world.now, queue_empty=True)
+        assert list(services.due_items.watched()) == []
+        services.lines.acquire("local", story.agent_id, 0, 1, "held", 2, world.now)
+        services.lines.recheck_at(story.agent_id, 0, world.now, queue_empty=True)
+        assert [due.agent_id for due in services.due_items.watched()] == [story.agent_id]
 
 
 def test_a_call_that_waits_and_has_no_entry_gets_it_again(repairs: list[Repair]) -> None:
     """Its dial stored that it waits, and died before it wrote the entry."""
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
-        _, lines = store_of(world)
+        services = services_in(world)
         first = story.call("completed")
         world.run(1)
         second = story.call("completed")
         world.run(1)
-        (entry,) = lines.queue(story.agent_id).calls
-        lines.dequeue(story.agent_id, entry)
+        (entry,) = services.queue.front(story.agent_id).calls
+        services.queue.dequeue(story.agent_id, entry)
         asked = world.now
         world.run(3600)
         assert Repair.QUEUE_ENTRY_LOST in repairs
@@ -109,34 +110,34 @@ def test_an_entry_that_is_there_is_not_written_again(repairs: list[Repair]) -> N
 def test_an_entry_of_a_call_that_does_not_wait_is_dropped(kind: str, repairs: list[Repair]) -> None:
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
-        executions, lines = store_of(world)
+        services = services_in(world)
         now, (one,) = world.now, ids(1)
         made = Execution(one, "local", story.agent_id, now, "+12125550199").begin(now, now + timedelta(hours=2))
         if kind == "final":
-            executions.create(told(made.stop(now, "asked for"), now))
+            services.executions.create(told(made.end(now, stopped("asked for")), now))
         elif kind == "later attempt":
-            executions.create(told(made, now))
+            services.executions.create(told(made, now))
         stale = QueuedCall(one, 0 if kind == "later attempt" else 1, False, now)
         story.call("completed", "completed")
         world.run(5)
-        with mock.patch.object(line_rules, "next_turn", return_value=None):  # its turn does not come
-            lines.enqueue(story.agent_id, stale)
+        with mock.patch.object(dispatch, "next_turn", return_value=None):  # its turn does not come
+            services.queue.enqueue(story.agent_id, stale)
             world.run(LINES_CHECK.total_seconds() + 60)
-        assert lines.queue(story.agent_id).calls == []
+        assert services.queue.front(story.agent_id).calls == []
         assert repairs.count(Repair.QUEUE_ENTRY_STALE) == 1
 
 
 def test_a_line_that_was_given_to_a_call_that_is_gone_is_free_again_within_minutes() -> None:
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
-        _, lines = store_of(world)
+        services = services_in(world)
         story.call("completed")
         world.run(5)
         (gone,) = ids(1)
-        lines.enqueue(story.agent_id, QueuedCall(gone, 2, True, world.now))  # a retry goes first
+        services.queue.enqueue(story.agent_id, QueuedCall(gone, 2, True, world.now))  # a retry goes first
         following = story.call("completed")
         world.run(70)
-        assert set(lines.holders(story.agent_id, 0)) == {gone}
+        assert set(services.lines.holders(story.agent_id, 0)) == {gone}
         given = world.now
         world.run(600)
         dialled = world.seen.executions[following].state.attempt.dialed_at

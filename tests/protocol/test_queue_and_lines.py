@@ -8,10 +8,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from redial.adapters.dynamodb.lines import DynamoLines
+from redial.adapters.dynamodb.call_queue import DynamoCallQueue
 from redial.domain.batch import contact_id
-from redial.ports import BatchQueueEntry, Queue, QueuedCall
-from redial.usecases.lines import (
+from redial.domain.queue import BatchQueueEntry, Queue, QueuedCall
+from redial.usecases.dispatch import (
     LINES_PER_SHARD,
     capacity,
     dispatch,
@@ -21,6 +21,7 @@ from redial.usecases.lines import (
     shards,
 )
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
+from tests.support.services import table_services
 from tests.support.table import TABLE_NAME, create_table
 
 
@@ -43,13 +44,13 @@ class Dials:
         self._meanwhile()
 
 
-class Watched(DynamoLines):
+class Watched(DynamoCallQueue):
     """Calls `after_look` once, just after it has read the queue for the first time."""
 
     after_look: Callable[[], None] | None = None
 
-    def queue(self, agent_id: str, *, consistent: bool = True) -> Queue:
-        seen = super().queue(agent_id, consistent=consistent)
+    def front(self, agent_id: str, *, consistent: bool = True) -> Queue:
+        seen = super().front(agent_id, consistent=consistent)
         if self.after_look is not None:
             happens, self.after_look = self.after_look, None
             happens()
@@ -73,52 +74,55 @@ def waits(execution_id: str, since: float = 0) -> QueuedCall:
 def test_a_waiter_joins_the_queue_before_it_looks_who_is_first(client: Any) -> None:
     """While it looks, the call in front of it gets the only line, and ends."""
     one, dials = agent(max_concurrent_calls=1), Dials()
-    others, mine = DynamoLines(client, TABLE_NAME), Watched(client, TABLE_NAME)
-    assert others.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "busy", 1, TEN)
-    others.enqueue(AGENT_ID, waits("in front"))
+    queue = Watched(client, TABLE_NAME)
+    others, mine = table_services(client, invoker=dials), table_services(client, invoker=dials, queue=queue)
+    assert others.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "busy", 1, TEN)
+    others.queue.enqueue(AGENT_ID, waits("in front"))
 
     def two_calls_end() -> None:
         for ended in ("busy", "in front"):
-            release_line(one, 0, ended, 1, others, dials, TEN + seconds(2))  # type: ignore[arg-type]  # it only dials
+            release_line(others, one, 0, ended, 1, TEN + seconds(2))
 
-    mine.after_look = two_calls_end
-    enqueue_and_dispatch(one, waits("mine", 1), mine, dials, TEN + seconds(2))  # type: ignore[arg-type]  # it only dials
+    queue.after_look = two_calls_end
+    enqueue_and_dispatch(mine, one, waits("mine", 1), TEN + seconds(2))
     assert dials.started == [("in front", 0), ("mine", 0)]
 
 
 @pytest.mark.parametrize("free", [0, 1])
 def test_a_waiter_tries_every_shard(client: Any, free: int) -> None:
-    two_shards, dials, lines = agent(max_concurrent_calls=2 * LINES_PER_SHARD), Dials(), DynamoLines(client, TABLE_NAME)
+    two_shards, dials = agent(max_concurrent_calls=2 * LINES_PER_SHARD), Dials()
+    services = table_services(client, invoker=dials)
     for call in range(LINES_PER_SHARD):
-        lines.acquire(ACCOUNT_ID, AGENT_ID, 1 - free, LINES_PER_SHARD, f"live-{call}", 1, TEN)
-    enqueue_and_dispatch(two_shards, waits("mine"), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+        services.lines.acquire(ACCOUNT_ID, AGENT_ID, 1 - free, LINES_PER_SHARD, f"live-{call}", 1, TEN)
+    enqueue_and_dispatch(services, two_shards, waits("mine"), TEN)
     assert dials.started == [("mine", free)]
 
 
 def test_a_call_leaves_the_queue_before_it_is_started(client: Any) -> None:
     """Its dial may be quick, and the call may wait in the same place again; that entry must stay."""
-    lines = DynamoLines(client, TABLE_NAME)
+    services = table_services(client)
 
     def put_off_at_once() -> None:
-        lines.release(AGENT_ID, 0, "mine", 1)
-        lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "another", 1, TEN)
-        lines.enqueue(AGENT_ID, waits("mine"))
+        services.lines.release(AGENT_ID, 0, "mine", 1)
+        services.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "another", 1, TEN)
+        services.queue.enqueue(AGENT_ID, waits("mine"))
 
-    dials = Dials(put_off_at_once)
-    enqueue_and_dispatch(agent(max_concurrent_calls=1), waits("mine"), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    services.invoker = dials = Dials(put_off_at_once)  # type: ignore[assignment]  # it only dials
+    enqueue_and_dispatch(services, agent(max_concurrent_calls=1), waits("mine"), TEN)
     assert dials.started == [("mine", 0)]
-    assert [one.execution_id for one in lines.queue(AGENT_ID).calls] == ["mine"]
+    assert [one.execution_id for one in services.queue.front(AGENT_ID).calls] == ["mine"]
 
 
 def test_a_contact_whose_turn_came_without_a_line_waits_in_the_queue(client: Any) -> None:
     """The line was free when its turn was looked for, and another call took it."""
-    lines, dials = DynamoLines(client, TABLE_NAME), Dials()
-    lines.join(BatchQueueEntry("1" * 32, AGENT_ID, 1, 3, TEN))
-    assert lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "quicker", 1, TEN)
-    lines.holders = lambda agent_id, shard: {}  # type: ignore[method-assign]  # as they were before
-    dispatch(agent(max_concurrent_calls=1), (0,), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    dials = Dials()
+    services = table_services(client, invoker=dials)
+    services.queue.join(BatchQueueEntry("1" * 32, AGENT_ID, 1, 3, TEN))
+    assert services.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "quicker", 1, TEN)
+    services.lines.holders = lambda agent_id, shard: {}  # type: ignore[method-assign]  # as they were before
+    dispatch(services, agent(max_concurrent_calls=1), (0,), TEN)
     assert dials.started == []
-    assert [one.execution_id for one in lines.queue(AGENT_ID).calls] == [contact_id("1" * 32, 1)]
+    assert [one.execution_id for one in services.queue.front(AGENT_ID).calls] == [contact_id("1" * 32, 1)]
 
 
 @pytest.mark.parametrize("limit", [1, LINES_PER_SHARD, LINES_PER_SHARD + 1, 3 * LINES_PER_SHARD])
@@ -130,30 +134,31 @@ def test_the_lines_of_all_shards_add_up_to_the_limit(limit: int) -> None:
 
 def test_a_call_that_was_given_a_line_and_not_started_is_started(client: Any) -> None:
     """Whatever gave it the line was cut off before it could start it."""
-    lines, dials = DynamoLines(client, TABLE_NAME), Dials()
-    lines.enqueue(AGENT_ID, waits("mine"))
-    assert lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "mine", 1, TEN)
-    dispatch(agent(max_concurrent_calls=1), (0,), lines, dials, TEN)  # type: ignore[arg-type]  # it only dials
+    dials = Dials()
+    services = table_services(client, invoker=dials)
+    services.queue.enqueue(AGENT_ID, waits("mine"))
+    assert services.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "mine", 1, TEN)
+    dispatch(services, agent(max_concurrent_calls=1), (0,), TEN)
     assert dials.started == [("mine", 0)]
-    assert lines.queue(AGENT_ID).calls == []
+    assert services.queue.front(AGENT_ID).calls == []
 
 
 def test_a_paused_batchs_delayed_set_is_passed_over(client: Any) -> None:
-    lines = DynamoLines(client, TABLE_NAME)
-    lines.join(BatchQueueEntry("1" * 32, AGENT_ID, 4, 3, TEN))
-    lines.add_delayed(AGENT_ID, "1" * 32, waits("mine"))
-    lines.pause(AGENT_ID, "1" * 32, True)
-    assert next_turn(agent(), lines, TEN) is None
-    lines.pause(AGENT_ID, "1" * 32, False)
-    turn = next_turn(agent(), lines, TEN)
+    services = table_services(client)
+    services.queue.join(BatchQueueEntry("1" * 32, AGENT_ID, 4, 3, TEN))
+    services.delayed.add(AGENT_ID, "1" * 32, waits("mine"))
+    services.queue.pause(AGENT_ID, "1" * 32, True)
+    assert next_turn(services, agent(), TEN) is None
+    services.queue.pause(AGENT_ID, "1" * 32, False)
+    turn = next_turn(services, agent(), TEN)
     assert turn is not None and turn.call.execution_id == "mine"
 
 
 def test_a_start_is_given_out_once_by_a_batchs_rate(client: Any) -> None:
     """Two that have read the same next start ask for one."""
-    lines = DynamoLines(client, TABLE_NAME)
-    lines.join(BatchQueueEntry("1" * 32, AGENT_ID, 1, 9, TEN, interval=seconds(1)))
+    services = table_services(client)
+    services.queue.join(BatchQueueEntry("1" * 32, AGENT_ID, 1, 9, TEN, interval=seconds(1)))
     for expected in (TEN, TEN + seconds(1)):
-        standing = lines.queue_entry(AGENT_ID, "1" * 32)
+        standing = services.queue.batch_entry(AGENT_ID, "1" * 32)
         assert standing is not None
-        assert [lines.reserve_start(standing, TEN) for _ in range(2)] == [expected, None]
+        assert [services.queue.reserve_start(standing, TEN) for _ in range(2)] == [expected, None]

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 from unittest import mock
 
 from redial.domain.batch import Batch, Recount
 from redial.domain.repair import BatchRepair
 from redial.ports import Counted
-from redial.usecases.run_batch import Worker
+from redial.usecases.run_batch import BatchWorker
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, minutes
+from tests.support.services import GivenServices
 
 FOUND = {"completed": 1, "queued": 1}
 NOW = TEN + minutes(120)
@@ -23,8 +23,7 @@ def concluded(position: str = "p1", minutes_since_newest: float = 60) -> tuple[R
     batches.get.return_value = running
     batches.counted.return_value = Counted({"queued": 2}, position)
     batches.save.side_effect = lambda saved: saved
-    needed: dict[str, Any] = dict.fromkeys(Worker.__dataclass_fields__, mock.Mock())
-    worker = Worker(**(needed | {"batches": batches, "now": lambda: NOW}))
+    worker = BatchWorker(GivenServices(NOW, batches=batches))
     newest = NOW - minutes(minutes_since_newest)
     recount = replace(Recount.begin("p1", TEN), row=2, found=FOUND, newest=newest)
     repairs: Counter[BatchRepair] = Counter()

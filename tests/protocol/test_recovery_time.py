@@ -19,7 +19,7 @@ from tests.protocol.sweeping import (
     minutes_to_end,
     quiet_world,
     recover_missed_timers,
-    store_of,
+    services_in,
     told,
 )
 from tests.simulation.scenarios import Story
@@ -46,7 +46,7 @@ def test_a_worker_whose_next_hop_is_lost_is_replaced() -> None:
     """Its lease ends, and a minute's run then hands the shard out again."""
     with quiet_world(request_seconds=1.0) as world:
         story = Story(world, 1)
-        executions, _ = store_of(world)
+        executions = services_in(world).executions
         lose_invocations(world, "dial")
         start = world.now
         one_shard = [f"{one[:-2]}00" for one in ids(700)]

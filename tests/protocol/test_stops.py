@@ -13,7 +13,7 @@ from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.domain.execution import Execution
 from redial.domain.status import Status
-from redial.usecases import lines
+from redial.usecases import dispatch
 from redial.usecases.circuit_breaker import CircuitBreaker
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults
@@ -183,7 +183,7 @@ def test_a_dial_that_holds_its_line_is_seen_by_a_stop_whatever_the_limit_has_bec
     world: World, monkeypatch: pytest.MonkeyPatch, lowered_to: int | None, what: str
 ) -> None:
     """Six lines in shards of two; two lines are one shard."""
-    monkeypatch.setattr(lines, "LINES_PER_SHARD", 2)
+    monkeypatch.setattr(dispatch, "LINES_PER_SHARD", 2)
     story = Story(world, 5, lines=6)
     slow_in_dial(world, monkeypatch, DynamoBatches, "get", 3)
     # The worker that stops the other contacts comes later; in a large batch it needs minutes.
@@ -220,7 +220,7 @@ def test_a_dial_that_holds_its_line_is_seen_by_a_stop_whatever_the_limit_has_bec
 def test_lines_of_a_former_limit_are_counted_among_the_live_calls(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "LINES_PER_SHARD", 2)
+    monkeypatch.setattr(dispatch, "LINES_PER_SHARD", 2)
     story = Story(world, 5, lines=6)
     for _ in range(6):
         story.call("completed")

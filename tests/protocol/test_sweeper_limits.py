@@ -7,12 +7,15 @@ from unittest import mock
 
 import pytest
 
+from redial.domain.decision import stopped
 from redial.domain.execution import Execution
+from redial.domain.queue import Queue
 from redial.domain.status import Status
 from redial.ports import Due, StaleVersion
 from redial.usecases import sweep
 from redial.usecases.sweep import Sweeper
 from tests.support.samples import TEN, agent, minutes, placed, queued, reported, seconds
+from tests.support.services import GivenServices
 
 NOW = TEN + minutes(60)
 
@@ -62,20 +65,19 @@ class World:
         everything.agents.get.return_value = agent()
         everything.agents.cached.return_value = agent()
         self.everything = everything
-        self.sweeper = Sweeper(
+        self.services = GivenServices(
+            NOW,
             executions=everything,
             due_items=everything,
             agents=everything.agents,
             batches=everything,
             lines=everything,
+            queue=everything,
             timers=everything,
             invoker=everything,
-            leases=everything,
-            carrier_of=mock.Mock(),
-            callback_url=mock.Mock(),
-            now=lambda: NOW,
-            new_id=lambda: "0" * 32,
+            sweep_leases=everything,
         )
+        self.sweeper = Sweeper(self.services)
 
     def _due(self, some: list[Execution]) -> Iterator[Due]:
         return (Due(NOW - seconds(1), execution_id=one.id) for one in some)
@@ -105,8 +107,8 @@ def test_a_silent_call_is_asked_about() -> None:
 def test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up() -> None:
     world, carrier = World({0: [live()]}), mock.Mock()
     carrier.ask.return_value = None
-    asking = replace(world.sweeper, carrier_of=lambda provider: carrier)
-    assert asking.ask([live().id], lambda: 50.0).errors == 0
+    world.services.carrier = lambda provider: carrier  # type: ignore[method-assign]
+    assert world.sweeper.ask([live().id], lambda: 50.0).errors == 0
     carrier.ask.assert_called_once()
     assert world.saved == []
 
@@ -155,7 +157,7 @@ def test_a_worker_leaves_a_shard_that_another_holds() -> None:
 
 def test_the_line_of_a_call_that_is_over_is_freed() -> None:
     """The function that was to free it is gone."""
-    over = told(queued().stop(TEN, "stopped by request"))
+    over = told(queued().end(TEN, stopped("stopped by request")))
     world = World({})
     world.stored[over.id] = over
     everything = world.everything
@@ -164,7 +166,6 @@ def test_the_line_of_a_call_that_is_over_is_freed() -> None:
     everything.owner.return_value = over.account_id
     everything.release.return_value = set()
     everything.waiting.return_value = 0
-    empty = mock.Mock(waiters=[], batches=[])
-    everything.queue.return_value = empty
+    everything.front.return_value = Queue([], [])
     world.run()
     assert [call.args[:4] for call in everything.release.call_args_list] == [(over.agent_id, 0, over.id, 1)]

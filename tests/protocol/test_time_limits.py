@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from local.carriers import course
+from redial.domain.decision import waits
 from redial.domain.execution import HOLDS_APART, LATEST_START, THROTTLE_BACKOFF_SECONDS, Execution, Marker
 from redial.domain.outcome import NotPlaced
 from redial.domain.status import Status
@@ -136,4 +137,4 @@ def test_a_queued_call_is_never_too_late_but_one_whose_timer_is_a_day_late_is() 
     assert scheduled.state.is_too_late(TEN + LATEST_START + seconds(1))
     assert not queued().state.is_too_late(TEN + 3 * DAY)
     assert not throttled(queued(), TEN).state.is_too_late(TEN + 3 * DAY)
-    assert not scheduled.queue(TEN, "waiting for a line").state.is_too_late(TEN + 3 * DAY)
+    assert not scheduled.defer(TEN, waits("waiting for a line")).state.is_too_late(TEN + 3 * DAY)

@@ -14,7 +14,7 @@ from redial.domain import execution as execution_module
 from redial.domain.delivery import Delivery
 from redial.domain.execution import Execution
 from redial.domain.outcome import NotPlaced, Unknown
-from redial.usecases.dial_attempt import Dialler
+from redial.usecases.dial_attempt import Dial
 from tests.protocol import traces
 from tests.protocol.test_late_reports import GIVEN_UP, place_late, retried_after
 from tests.simulation.campaign import run, world_of
@@ -88,13 +88,13 @@ def _line_kept() -> Any:
 
 def _line_of_another() -> Any:
     """A call that is claimed gives its line back at once."""
-    call = Dialler._call
+    call = Dial.claim_and_call
 
-    def without(self: Dialler, execution: Execution, agent: Any, batch: Any, shard: int, lease: str) -> Any:
-        self.lines.release(agent.agent_id, shard, execution.id, execution.state.attempt.number)
-        return call(self, execution, agent, batch, shard, lease)
+    def without(self: Dial, execution: Execution, agent: Any, batch: Any, shard: int, decisions: Any) -> Any:
+        self.services.lines.release(agent.agent_id, shard, execution.id, execution.state.attempt.number)
+        return call(self, execution, agent, batch, shard, decisions)
 
-    return mock.patch.object(Dialler, "_call", without)
+    return mock.patch.object(Dial, "claim_and_call", without)
 
 
 def _asked_again() -> Any:

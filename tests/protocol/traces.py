@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from local.aws.dynamodb import Image, changes_of
 from redial.domain.execution import Execution, Marker
 from redial.domain.status import Status
-from redial.usecases import lines
+from redial.usecases import dispatch
 from redial.wire.timestamps import from_ms, to_ms
 from tests.protocol.document import found
 from tests.protocol.model import DELAYED, DELIVERY, DIAL, LINE, pending
@@ -106,15 +106,15 @@ def _delivery_edge(before: Any, after: Any) -> Iterator[str]:
     old, new = before.item, after.item
     if new.last > old.last:
         yield "delivery: event"
-    if new.lease_id not in (-1, old.lease_id):
-        held = old.lease_id >= 0 and before.at[old.lease_id] != "idle"
-        yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease_id >= 0 else 'free'}"
+    if new.lease not in (-1, old.lease):
+        held = old.lease >= 0 and before.at[old.lease] != "idle"
+        yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease >= 0 else 'free'}"
     if new.replaying - old.replaying:
         yield "delivery: replay"
     elif new.settled > old.settled or new.replaying < old.replaying or new.undelivered != old.undelivered:
         settled = {*range(old.settled + 1, new.settled + 1), *(old.replaying - new.replaying)}
-        yield _settled(old.lease_id >= 0, settled <= after.taken | new.undelivered)
-    if old.lease_id >= 0 and new.lease_id < 0:
+        yield _settled(old.lease >= 0, settled <= after.taken | new.undelivered)
+    if old.lease >= 0 and new.lease < 0:
         yield f"delivery: lease released, {'more to send' if pending(new) else 'all sent'}"
 
 
@@ -302,7 +302,7 @@ class Validator:
         agent_id, _, number = shard.rpartition("#")
         limits, since = self._world.seen.limits[agent_id], self._world.now - LIMIT_IN_FORCE
         in_force = [value for at, value in limits if at > since] + [value for at, value in limits if at <= since][-1:]
-        per_shard = lines.LINES_PER_SHARD
+        per_shard = dispatch.LINES_PER_SHARD
         return max(0, min(per_shard, max(in_force) - per_shard * int(number)))
 
     # delivery

@@ -19,25 +19,27 @@ from local.stack import API_MODULE, LocalStack
 from redial.adapters import batch_csv, eventbridge_scheduler
 from redial.adapters.dynamodb import executions as executions_module
 from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.call_queue import DynamoCallQueue
 from redial.adapters.dynamodb.executions import DynamoExecutions
-from redial.adapters.dynamodb.items import to_item
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
 from redial.api import executions as api
 from redial.carriers.twilio import callbacks as twilio
 from redial.domain import batch as batch_module
 from redial.domain import execution as execution_module
-from redial.domain.batch import Batch
+from redial.domain import gates
+from redial.domain.batch import Batch, BatchWork
+from redial.domain.decision import Decision, Gate, failed, stopped
 from redial.domain.delivery import Delivery, pending_events
 from redial.domain.execution import Change, Execution, State
+from redial.domain.gates import Facts, GateFunction
 from redial.domain.outcome import NotPlaced, Unknown
 from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
-from redial.runtime import wiring
+from redial.runtime.services import services_of
 from redial.usecases import batches as batches_module
-from redial.usecases import change, count_batches, run_batch
+from redial.usecases import count_batches, dial_attempt, run_batch, update
 from redial.usecases import create_call as create_call_module
-from redial.usecases.dial_attempt import Dialler
 from redial.usecases.sweep import Sweeper, SweepReport
 from redial.wire import stored_execution
 from redial.wire.contacts_csv import Contact
@@ -82,8 +84,8 @@ def _claim_token() -> Any:
     """Claims of one attempt in one second look alike, so that somebody else's is taken for one's own."""
     claim = Execution.claim
 
-    def alike(self: Execution, now: Any, from_number: str, line: int, token: str) -> Execution:
-        return claim(self, now.replace(microsecond=0), from_number, line, "same")
+    def alike(self: Execution, now: Any, from_number: str, shard: int, claim_id: str, *decisions: Any) -> Execution:
+        return claim(self, now.replace(microsecond=0), from_number, shard, "same", *decisions)
 
     return mock.patch.object(Execution, "claim", alike)
 
@@ -116,7 +118,9 @@ def _stop_of_an_agent() -> Any:
     """
     return _all(
         mock.patch.object(
-            batches_module, "mark_stopped", lambda agent_id, account_id, agents, now: agents.get(account_id, agent_id)
+            batches_module,
+            "mark_stopped",
+            lambda services, agent_id, account_id, now: services.agents.get(account_id, agent_id),
         ),
         mock.patch.object(batches_module, "stop_calls", return_value=[]),
     )
@@ -197,8 +201,20 @@ def _idempotency_keys() -> Any:
     return mock.patch.object(create_call_module, "create_call", without_key)
 
 
+def _gates(replaced: GateFunction, instead: GateFunction | None) -> Any:
+    """Dial asks another gate in place of one, or none."""
+    others = [instead if gate is replaced else gate for gate in gates.GATES]
+    return mock.patch.object(dial_attempt, "GATES", tuple(gate for gate in others if gate is not None))
+
+
 def _calling_hours() -> Any:
-    return mock.patch.object(Dialler, "_calling_window", return_value=None)
+    """The window is always open."""
+    return _gates(gates.calling_window, lambda facts: Decision(Gate.CALLING_WINDOW))
+
+
+def _every_gate() -> Any:
+    """A gate that nothing here would close is left out."""
+    return _gates(gates.instructions, None)
 
 
 def _callback_signature() -> Any:
@@ -220,7 +236,7 @@ def _account_check() -> Any:
     """An id opens what it names, whoever asks."""
 
     def anybodys(execution_id: str) -> Execution:
-        execution = wiring.api().executions.get(execution_id)
+        execution = services_of("api").executions.get(execution_id)
         assert execution is not None
         return execution
 
@@ -373,29 +389,28 @@ def _storing_before_answering() -> Any:
 def _handing_on() -> Any:
     """A line that is freed waits for the next look of the sweeper."""
 
-    def only_free(agent: Any, shard: int, execution_id: str, attempt: int, lines: Any, *rest: Any) -> bool:
-        lines.release(agent.agent_id, shard, execution_id, attempt)
+    def only_free(services: Any, agent: Any, shard: int, execution_id: str, attempt: int, *rest: Any) -> bool:
+        services.lines.release(agent.agent_id, shard, execution_id, attempt)
         return True
 
-    return mock.patch.object(change, "release_line", only_free)
+    return mock.patch.object(update, "release_line", only_free)
 
 
-def _second_attempt(ended: Callable[[Execution, Any], Execution]) -> Any:
+def _second_attempt(decision: Decision) -> Any:
     """A gate ends every first retry."""
-    gates = Dialler._gates
 
-    def closed(self: Dialler, execution: Execution, agent: Any, now: Any) -> Any:
-        return ended(execution, now) if execution.state.attempt.number == 2 else gates(self, execution, agent, now)
+    def closed(facts: Facts) -> Decision:
+        return decision if facts.execution.state.attempt.number == 2 else gates.expiry(facts)
 
-    return mock.patch.object(Dialler, "_gates", closed)
+    return _gates(gates.expiry, closed)
 
 
 def _ending_by_a_call_only() -> Any:
-    return _second_attempt(lambda execution, now: execution.expire(now, "it took too long"))
+    return _second_attempt(failed("it took too long", Gate.EXPIRY))
 
 
 def _stopping_on_request() -> Any:
-    return _second_attempt(lambda execution, now: execution.stop(now, "stopped"))
+    return _second_attempt(stopped("stopped", Gate.EXPIRY))
 
 
 def _one_item_for_a_line() -> Any:
@@ -405,7 +420,7 @@ def _one_item_for_a_line() -> Any:
     def noted_twice(self: DynamoLines, account_id: str, agent_id: str, shard: int, *rest: Any) -> bool:
         acquired = acquire(self, account_id, agent_id, shard, *rest)
         item = {"pk": f"L#{agent_id}#{shard + 900}", "sk": "LINES", "holders": {str(rest[1]): {"a": 1, "t": 0}}}
-        self._client.put_item(TableName=self._table, Item=to_item(item))
+        self._table.put_new(item)
         return acquired
 
     return mock.patch.object(DynamoLines, "acquire", noted_twice)
@@ -413,13 +428,13 @@ def _one_item_for_a_line() -> Any:
 
 def _one_queue_for_an_agent() -> Any:
     """Whoever comes to wait is noted a second time, in a queue at which nobody looks."""
-    enqueue = DynamoLines.enqueue
+    enqueue = DynamoCallQueue.enqueue
 
-    def noted_twice(self: DynamoLines, agent_id: str, waiter: Any) -> None:
+    def noted_twice(self: DynamoCallQueue, agent_id: str, waiter: Any) -> None:
         enqueue(self, agent_id, waiter)
         enqueue(self, f"{agent_id}-2", waiter)
 
-    return mock.patch.object(DynamoLines, "enqueue", noted_twice)
+    return mock.patch.object(DynamoCallQueue, "enqueue", noted_twice)
 
 
 def _reading_every_row() -> Any:
@@ -448,14 +463,14 @@ def _what_is_counted() -> Any:
 def _completing_a_batch() -> Any:
     """Nobody completes a batch, and nobody looks at one that runs."""
     work_due = Batch._work_due
-    unwatched = lambda self, now: None if self.work(now) == "check" else work_due(self, now)  # noqa: E731
+    unwatched = lambda self, now: None if self.work(now) is BatchWork.AUDIT else work_due(self, now)  # noqa: E731
     return _all(
         mock.patch.object(count_batches, "complete_if_over", return_value=False),
         mock.patch.object(run_batch, "complete_if_over", return_value=False),
         mock.patch.object(Batch, "_work_due", unwatched),
         # Nor does the batch keep its agent's lines watched, as one that runs does.
         mock.patch.object(
-            Sweeper, "_check_front", lambda self, agent_id, swept: bool(self.lines.queue(agent_id).calls)
+            Sweeper, "_check_front", lambda self, agent_id, swept: bool(self.services.queue.front(agent_id).calls)
         ),
     )
 
@@ -526,6 +541,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("forward-only statuses", _forward_only, "statuses move forward", rates=_OUT_OF_ORDER),
     Ablation("rising times", _rising_times, "updated_at and sequence rise", rates=_NOTHING),
     Ablation("appending only", _appending_only, "history is never rewritten", rates=_NOTHING),
+    Ablation("every gate", _every_gate, "every claim has every gate's decision", rates=_NOTHING),
     Ablation("unknown names", _unknown_names, "what a newer version stored stays", rates=_NEWER),
     Ablation("removal of schedules", _removal_of_schedules, "no schedule could still dial", rates=_NOTHING),
     Ablation("time to look", _time_to_look, _FINAL, rates={"schedule never": 1.0}),

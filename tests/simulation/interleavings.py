@@ -31,7 +31,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
 from itertools import groupby, pairwise
 from random import Random
 from typing import Any
@@ -40,15 +39,22 @@ from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from functions.batch import handler as batch_handler
+from functions.carrier_callback import handler as callback_handler
+from functions.deliver import handler as deliver_handler
+from functions.dial import handler as dial_handler
 from functions.sweep import handler as sweep_handler
 from local.aws.dynamodb import changes_of
 from local.aws.functions import Function
 from local.clock import Event
 from local.stack import CARRIER_SECRETS
 from local.web.server import Response
+from redial.api import answers
+from redial.carriers.secrets import CarrierSecrets
 from redial.carriers.twilio.credentials import credentials_of
 from redial.domain.execution import Execution
-from redial.runtime import system, wiring
+from redial.runtime import system
+from redial.runtime.services import Services, services_of
 from redial.wire.stored_execution import DUE_SHARDS, WATCHED, due_shard
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
@@ -65,8 +71,17 @@ STEP_SECONDS = 600.0
 A_MOMENT = 0.001
 HOUR = 3600.0
 INDEX_BEHIND_SECONDS = 5.0
-_REMEMBERED = ("api", "carrier_callback", "dial", "deliver", "sweep", "batch")
-"""The functions of `wiring` that build a function's world; each actor builds its own."""
+
+
+USERS_OF_SERVICES = (
+    answers,
+    batch_handler,
+    callback_handler,
+    deliver_handler,
+    dial_handler,
+    sweep_handler,
+)
+"""The modules that ask for their function's container; each actor builds its own."""
 
 
 class LaggingIndexes(Faults):
@@ -246,25 +261,24 @@ def _at_once(world: World, actors: list[Actor]) -> Iterator[None]:
         if isinstance(actor, Actor):
             actor.pause(step_of(world, service, operation, body))
 
-    def fresh(name: str) -> Callable[[], Any]:
-        make: Callable[[], Any] = getattr(wiring, name).__wrapped__
+    build: Callable[[str], Services] = services_of.__wrapped__
 
-        def known() -> Any:
-            actor = threading.current_thread()
-            assert isinstance(actor, Actor)
-            if name not in actor.remembered:
-                actor.remembered[name] = make()
-            return actor.remembered[name]
-
-        return known
+    def own_services(function: str) -> Services:
+        """Each actor's own container of that function."""
+        actor = threading.current_thread()
+        assert isinstance(actor, Actor)
+        if function not in actor.remembered:
+            actor.remembered[function] = build(function)
+        found: Services = actor.remembered[function]
+        return found
 
     def no_sleep(seconds: float) -> None:
         raise AssertionError(f"{threading.current_thread().name} waits for {seconds} s: time stands still here")
 
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(world, "before_request", stop))
-        for name in _REMEMBERED:
-            stack.enter_context(mock.patch.object(wiring, name, fresh(name)))
+        for module in USERS_OF_SERVICES:
+            stack.enter_context(mock.patch.object(module, "services_of", own_services))
         stack.enter_context(mock.patch.object(world.clock, "sleep", no_sleep))
         for actor in actors:
             actor.start()
@@ -800,13 +814,13 @@ def _a_world() -> Iterator[World]:
                 return str(drawn)
 
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(wiring, "_secrets", cache(wiring._secrets)))
         stack.enter_context(mock.patch.object(sweep_handler, "DUE_SHARDS", 1))
         world = stack.enter_context(world_of(0, LaggingIndexes(0)))
         system.use(new_id=new_id)
-        credentials = credentials_of(wiring._secrets(CARRIER_SECRETS))
-        stack.enter_context(mock.patch.object(credentials, "_clock", return_value=0.0))  # read once
-        credentials.get()
+        secrets = CarrierSecrets(lambda: world.aws.client("secretsmanager"), CARRIER_SECRETS)
+        stack.enter_context(mock.patch.object(credentials_of(secrets), "_clock", return_value=0.0))
+        credentials_of(secrets).get()  # read once, shared by all actors
+        stack.enter_context(mock.patch.object(Services, "carrier_secrets", secrets))
         yield world
 
 

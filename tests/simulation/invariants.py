@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from local.carriers.course import ENDED
 from redial.domain.batch import BatchStatus
+from redial.domain.decision import Verdict, recorded
 from redial.domain.execution import Attempt, Change, Execution, Marker
 from redial.domain.status import Status, rank
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
@@ -52,6 +53,7 @@ PROMISES = (
     "statuses move forward",
     "updated_at and sequence rise",
     "history is never rewritten",
+    "every claim has every gate's decision",
     "what a newer version stored stays",
     "no schedule could still dial",
     "every execution is final",
@@ -266,6 +268,22 @@ def history_is_never_rewritten(world: World, before: Execution | None, after: Ex
     world.judge("history is never rewritten", kept, lambda: f"{after.id}: {known} became {stored}")
 
 
+GATES_OF_A_CLAIM = (
+    *("agent", "stop", "pause", "expiry", "instructions", "caller-id", "calling-window"),
+    *("line", "rate", "carrier"),
+)
+"""Written out, and not read from the gates themselves: one that is left out there must be missed here."""
+
+
+def every_claim_has_every_gates_decision(world: World, before: Execution | None, after: Execution) -> None:
+    """A claim holds the decision of each gate, in their order, and each allows."""
+    for claim in after.changes[len(before.changes) if before is not None else 0 :]:
+        if claim.kind is Marker.CLAIMED:
+            decisions = [(str(gate), verdict) for gate, verdict, _ in recorded(claim.gates)]
+            asked = decisions == [(gate, Verdict.ALLOW) for gate in GATES_OF_A_CLAIM]
+            world.judge("every claim has every gate's decision", asked, f"{after.id}: {claim.gates}")
+
+
 def nobody_waits_while_a_line_is_free(world: World, before: Execution | None, after: Execution) -> None:
     """On a good day, from a call's claim back to when it began to wait for a line: no line was free for long."""
     if not world.faults.calm or before is None or not after.state.is_dialling or before.state.is_dialling:
@@ -305,6 +323,7 @@ ON_WRITTEN: tuple[Callable[[World, Execution | None, Execution], None], ...] = (
     statuses_move_forward,
     times_and_sequences_rise,
     history_is_never_rewritten,
+    every_claim_has_every_gates_decision,
     nobody_waits_while_a_line_is_free,
 )
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from unittest import mock
 
 from local.carriers.course import Outcome
-from redial.usecases import lines
+from redial.usecases import dispatch
 from tests.simulation.population import AREAS, OUTCOMES, Actions, Client, Population
 from tests.simulation.world import HOUR, START, World
 
@@ -36,7 +36,7 @@ class LongPopulation(Population):
 
     @contextmanager
     def setting(self) -> Iterator[None]:
-        with mock.patch.object(lines, "LINES_PER_SHARD", self.lines_per_shard):
+        with mock.patch.object(dispatch, "LINES_PER_SHARD", self.lines_per_shard):
             yield
 
     def populate(self) -> None:

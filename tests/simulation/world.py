@@ -49,7 +49,7 @@ from redial.adapters.http import Http, Lookups
 from redial.carriers.secrets import SecretCredentials
 from redial.domain.batch import Batch
 from redial.domain.execution import Execution
-from redial.runtime import keys, system, wiring
+from redial.runtime import keys, services, system
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
 from redial.wire.stored_batch import decode as decode_batch
 from redial.wire.stored_execution import decode
@@ -71,9 +71,7 @@ NEWER_NAME = "zz"
 def _forget_environments() -> None:
     """As if every process had been replaced: whatever one remembered is gone. AWS clients, which remember nothing and
     are slow to make, stay."""
-    for name, one in vars(wiring).items():
-        if hasattr(one, "cache_clear") and name != "_client":
-            one.cache_clear()
+    services.services_of.cache_clear()
 
 
 Encode = Callable[[Execution], dict[str, Any]]

@@ -17,7 +17,8 @@ from moto import mock_aws
 
 from functions.api.handler import handler
 from redial.api.service import openapi_document
-from redial.runtime import keys, system, wiring
+from redial.runtime import keys, services, system
+from redial.runtime.services import services_of
 from tests.support import gateway
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN
 from tests.support.table import TABLE_NAME, create_table
@@ -159,19 +160,19 @@ class Api:
 def aws() -> Iterator[None]:
     """moto and the api function's environment, for as many tests as like; building the clients is what takes long."""
     with mock.patch.dict(os.environ, ENVIRONMENT), mock_aws():
-        wiring.reset()
+        services.reset()
         try:
             yield
         finally:
-            wiring.reset()
+            services.reset()
 
 
 @contextmanager
 def running_api() -> Iterator[Api]:
     """Within `aws()`: two accounts, each with a key, on an empty table; the clock stands at `TEN` until it is moved."""
     api = Api()
-    dynamodb, scheduler = wiring.api().executions._client, wiring.api().timers._client
-    functions = wiring.api().invoker._client
+    dynamodb, scheduler = services_of("api").executions._table.client, services_of("api").timers._client
+    functions = services_of("api").invoker._client
     create_table(dynamodb)
     scheduler.create_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])
     system.use(now=lambda: api.now)
@@ -189,7 +190,7 @@ def running_api() -> Iterator[Api]:
                 name=name,
                 webhook_secret=keys.new_webhook_secret(),
                 api_key=api_key,
-                accounts=wiring.api().accounts,
+                accounts=services_of("api").accounts,
                 now=api.now,
             )
         yield api

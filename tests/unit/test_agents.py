@@ -12,6 +12,7 @@ from redial.domain.errors import InvalidInput, NotFound, TooLarge
 from redial.ports import CarrierLimits
 from redial.usecases import agents as use
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, TEN, minutes
+from tests.support.services import GivenServices
 
 
 class OneAgent:
@@ -42,12 +43,11 @@ def create(
     config: Any, *, allow_local: bool = False, check_webhook: api.CheckWebhook = anything, **other: Any
 ) -> Agent:
     return use.create_agent(
+        GivenServices(agents=OneAgent(), new_id=lambda: AGENT_ID),
         {"agent_config": config, **other},
         account_id=ACCOUNT_ID,
-        agents=OneAgent(),
         configure=lambda agent, body: api.configure(agent, body, check_webhook, allow_local),
         now=TEN,
-        new_id=lambda: AGENT_ID,
     )
 
 
@@ -258,8 +258,9 @@ def test_a_configuration_is_bounded_in_bytes() -> None:
 
 def test_a_deleted_agent_is_unknown() -> None:
     store = OneAgent()
+    services = GivenServices(agents=store)
     with pytest.raises(NotFound):
-        use.read_agent(AGENT_ID, account_id=ACCOUNT_ID, agents=store)
+        use.read_agent(services, AGENT_ID, account_id=ACCOUNT_ID)
     store.agent = replace(create({"agent_name": "a"}), deleted_at=TEN + minutes(1))
     with pytest.raises(NotFound):
-        use.read_agent(AGENT_ID, account_id=ACCOUNT_ID, agents=store)
+        use.read_agent(services, AGENT_ID, account_id=ACCOUNT_ID)

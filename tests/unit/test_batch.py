@@ -22,6 +22,7 @@ from redial.domain.batch import (
     is_batch_id,
     subject,
 )
+from redial.domain.decision import opens, waits
 from redial.domain.execution import MILLISECOND
 from redial.domain.status import Status
 from redial.wire.batch_json import humanized, render, render_event
@@ -72,7 +73,7 @@ def test_a_batch_scheduled_while_its_file_is_read_is_not_processed_afterwards() 
         (read(), None),
         (read().schedule(TEN + minutes(10), False, TEN + minutes(2)), None),
         (created(start=True).processed(3, 3, TEN), "start"),
-        (running(), "check"),
+        (running(), "audit"),
         (replace(running(), results_wanted=True), "results"),
         (running().stop(TEN, "stopped by request", {}), "clear"),
         (replace(running().stop(TEN, "", {}), cleared=True), None),
@@ -176,17 +177,18 @@ def test_a_contacts_id_follows_from_batch_and_row_and_waits_for_its_turn_without
     item = encode_execution(saved(first))
     assert status_of(item) is Status.QUEUED
     assert {"due_at", "listing_key"}.isdisjoint(item), "one write, and no index"
-    parked = first.move(TEN, TEN + timedelta(hours=2), "outside calling hours")
+    parked = first.defer(TEN, opens(TEN + timedelta(hours=2), "outside calling hours", delayed=True))
     assert parked.state.is_delayed
     assert saved(parked).state.next_time == TEN + timedelta(hours=2)
 
 
-def test_a_queued_contact_enters_and_leaves_its_batchs_room_without_another_event() -> None:
-    retried = contact(created(), 1, NUMBER, {}).queue(TEN, "waits")
-    assert retried.queue(TEN, "waits", delayed=True) is retried, "untouched: its batch's cursor stands for it"
-    moved = retried.move(TEN, TEN + minutes(5), "later").queue(TEN + minutes(5), "batch paused", delayed=True)
+def test_a_queued_contact_joins_and_leaves_the_delayed_set_without_another_event() -> None:
+    first = contact(created(), 1, NUMBER, {}).defer(TEN, waits("waits"))
+    assert first.defer(TEN, waits("waits", delayed=True)) is first, "not started: its batch's queue entry represents it"
+    later = first.defer(TEN, opens(TEN + minutes(5), "later", delayed=True))
+    moved = later.defer(TEN + minutes(5), waits("batch paused", delayed=True))
     assert moved.state.is_delayed
-    left = moved.queue(TEN + minutes(6), "waiting for a line")
+    left = moved.defer(TEN + minutes(6), waits("waiting for a line"))
     assert not left.state.is_delayed
     assert left.state.sequence == moved.state.sequence
 

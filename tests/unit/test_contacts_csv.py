@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redial.adapters.seen_numbers import SqliteSeenNumbers
+from redial.domain.decision import stopped
 from redial.domain.errors import InvalidInput
 from redial.domain.status import Status
 from redial.wire import contacts_csv
@@ -765,7 +766,7 @@ def test_results_stand_beside_the_row_as_uploaded() -> None:
 
 def test_a_stopped_contact_says_why_and_when() -> None:
     (contact,) = contacts(f"contact_number\n{ONE}\n")
-    stopped = queued().stop(TEN + timedelta(seconds=5), "batch stopped")
-    assert results_row(contact, stopped) == (
+    over = queued().end(TEN + timedelta(seconds=5), stopped("batch stopped"))
+    assert results_row(contact, over) == (
         f"{ONE},{EXECUTION_ID},stopped,0,,,2026-01-26T10:00:05.000Z,0,,batch stopped\r\n"
     )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from redial.adapters.dynamodb.items import from_item, to_item
+from redial.domain.decision import failed, opens, stopped, waits
 from redial.domain.delivery import LEASE, TIMER_GRACE, DeliveryAttempt
 from redial.domain.execution import LONGEST_QUEUE_CHECK, MILLISECOND, QUEUE_CHECK, Change, Execution, Marker
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
@@ -194,7 +195,7 @@ def test_a_throttled_dial_uses_up_no_retry_keeps_its_line_and_waits_longer_each_
         assert execution.state.timer is not None
         waits.append((execution.state.timer[1] - now).total_seconds())
         assert execution.state.attempt.number == 1
-        assert execution.state.attempt.line == 7
+        assert execution.state.attempt.line_shard == 7
         assert execution.state.is_waiting
     assert waits == [60, 120, 240, 480, 900, 900]
     assert statuses(execution) == ["queued"]
@@ -231,12 +232,12 @@ def test_voicemail_seen_during_the_call_counts_at_its_end() -> None:
 
 
 def test_stop_works_while_waiting_and_not_once_claimed() -> None:
-    assert queued().stop(TEN, "stopped by request").state.status is Status.STOPPED
-    assert queued(scheduled_at=TEN + minutes(5)).stop(TEN, "stopped by request").state.is_final
+    assert queued().end(TEN, stopped("stopped by request")).state.status is Status.STOPPED
+    assert queued(scheduled_at=TEN + minutes(5)).end(TEN, stopped("stopped by request")).state.is_final
     with pytest.raises(ValueError):
-        queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4").stop(TEN, "stopped by request")
+        queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4").end(TEN, stopped("stopped by request"))
     with pytest.raises(ValueError):
-        placed(queued(), TEN).stop(TEN, "stopped by request")
+        placed(queued(), TEN).end(TEN, stopped("stopped by request"))
 
 
 def test_updated_at_strictly_rises_even_when_clocks_go_back() -> None:
@@ -402,13 +403,13 @@ class AnyLife(RuleBasedStateMachine):
     @precondition(lambda self: self.execution.state.is_waiting)
     @rule(now=CLOCK, delayed=st.booleans())
     def queue(self, now: datetime, delayed: bool) -> None:
-        self.becomes(self.execution.queue(now, "waiting for a line", delayed=delayed), now)
+        self.becomes(self.execution.defer(now, waits("waiting for a line", delayed=delayed)), now)
         assert self.execution.state.status is Status.QUEUED
 
     @precondition(lambda self: self.execution.state.is_waiting)
     @rule(now=CLOCK, wait=st.integers(1, 1440))
     def move(self, now: datetime, wait: int) -> None:
-        self.becomes(self.execution.move(now, now + minutes(wait), "outside calling hours"), now)
+        self.becomes(self.execution.defer(now, opens(now + minutes(wait), "outside calling hours")), now)
         assert self.execution.state.next_time == now + minutes(wait)
 
     @precondition(lambda self: self.execution.state.is_waiting)
@@ -421,7 +422,7 @@ class AnyLife(RuleBasedStateMachine):
     @precondition(lambda self: self.execution.state.is_waiting)
     @rule(now=CLOCK, really=SELDOM)
     def expire(self, now: datetime, really: bool) -> None:
-        expired = self.execution.expire(now, "could not be placed within 24 hours of its time")
+        expired = self.execution.end(now, failed("could not be placed within 24 hours of its time"))
         assert expired.state.is_final
         if really:
             self.becomes(expired, now)
@@ -437,13 +438,13 @@ class AnyLife(RuleBasedStateMachine):
     @rule(now=CLOCK, really=SELDOM)
     def stop(self, now: datetime, really: bool) -> None:
         if self.execution.state.is_waiting:
-            stopped = self.execution.stop(now, "stopped by request")
-            assert stopped.state.status is Status.STOPPED
+            over = self.execution.end(now, stopped("stopped by request"))
+            assert over.state.status is Status.STOPPED
             if really:
-                self.becomes(stopped, now)
+                self.becomes(over, now)
         else:
             with pytest.raises(ValueError):
-                self.execution.stop(now, "stopped by request")
+                self.execution.end(now, stopped("stopped by request"))
 
     @rule(now=CLOCK, beside=ATTEMPTS, answer=ANSWERS, jitter=st.floats(0, 1, exclude_max=True))
     def answer(self, now: datetime, beside: int, answer: DialResult, jitter: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from redial.domain.decision import held, stopped, waits
 from redial.domain.execution import Execution
 from redial.domain.outcome import Accepted, CallReport, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.repair import BatchRepair, Repair
@@ -100,7 +101,7 @@ def test_a_retry_without_a_line_tells_its_lateness_once_and_its_wait_when_it_is_
     retry = ended(queued(), 1, Outcome(Status.BUSY), TEN)
     due = retry.state.timer
     assert due is not None
-    waiting = saved(retry.queue(due[1] + seconds(20), "waiting for a line"))
+    waiting = saved(retry.defer(due[1] + seconds(20), waits("waiting for a line")))
     telemetry.dialled(DialReport(retry, waiting))
     assert log.read() == {("RetryLateness",): [20.0]}
     telemetry.dialled(dialled(Accepted("CA2"), waiting, due[1] + minutes(2)))
@@ -124,8 +125,8 @@ def test_a_duplicate_counts_nothing(log: Log) -> None:
 
 def test_a_circuit_that_opens_and_a_call_that_it_holds_are_counted(log: Log) -> None:
     before = queued()
-    held = saved(before.hold(TEN, TEN + minutes(1), "the carrier fails for all calls", 0))
-    telemetry.dialled(DialReport(before, held, held=True))
+    waiting = saved(before.defer(TEN, held(TEN + minutes(1), "the carrier fails for all calls"), line_shard=0))
+    telemetry.dialled(DialReport(before, waiting, held=True))
     assert log.read() == {("AttemptHeld",): [1]}
     telemetry.dialled(replace(dialled(Unknown("503")), opened=True))
     assert log.read()["CircuitOpened",] == [1]
@@ -167,7 +168,7 @@ def test_retries_are_counted_by_what_they_follow_and_then_there_are_none_left(lo
 
 def test_a_stop_ends_no_attempt(log: Log) -> None:
     before = queued()
-    telemetry.changed(before, saved(before.stop(TEN, "asked for")))
+    telemetry.changed(before, saved(before.end(TEN, stopped("asked for"))))
     assert log.read() == {}
 
 

@@ -1,20 +1,23 @@
 """What the use cases need from outside, and nothing more. Adapters implement these; tests run the adapters.
 
-Every store read here is strongly consistent unless its docstring says otherwise. `lagging` asks for a read that may be
-a moment old, at half the price: for whoever goes on with a conditional write, or asks again before he gives up.
+Every read of a store is strongly consistent unless its docstring says otherwise. `consistent=False` asks for a read
+that may be a moment old, at half the price: for callers that go on with a conditional write, or read again before they
+give up.
+Every operation may be repeated: AWS's clients send a request again when its answer is lost.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from redial.domain.agent import Account, Agent
+from redial.domain.agent import Account, Agent, ApiKey
 from redial.domain.batch import Batch
 from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
 from redial.domain.outcome import CallReport, DialResult
+from redial.domain.queue import BatchQueueEntry, Queue, QueuedCall
 from redial.domain.status import Status
 
 
@@ -70,13 +73,13 @@ class Executions(Protocol):
         """Those that there are, in the order of `ids`."""
 
     def remove(self, execution: Execution) -> None:
-        """Remove it as it was read; no matter if it is gone. Raises `StaleVersion`."""
+        """Delete this version. Idempotent. Raises `StaleVersion`."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """How many of a batch's contacts stand where, {status: count} without zeros, and up to which records of the stream
-    that was counted: `position` changes with every record that is counted."""
+    """A batch's contacts by status, {status: count} without zeros. `position` names the stream records counted so far;
+    each changes it."""
 
     counts: dict[str, int]
     position: str
@@ -101,7 +104,7 @@ class Batches(Protocol):
         """The agent's batches that are not deleted, newest first; found by an index that may lag by a moment."""
 
     def counts(self, batch_id: str) -> dict[str, int]:
-        """How many of the batch's contacts stand where, {status: count}; statuses where none stands are left out."""
+        """The batch's contacts by status, {status: count}; statuses without contacts are left out."""
 
     def counted(self, batch_id: str) -> Counted:
         """The counts, and up to which records of the stream they go."""
@@ -134,16 +137,42 @@ class Files(Protocol):
     def copy(self, source: str, key: str) -> None: ...
 
     def remove(self, key: str) -> None:
-        """No matter if it is gone."""
+        """Remove the file. Idempotent."""
 
     def writing(self, key: str) -> AbstractContextManager[Callable[[str], object]]:
-        """Gives what takes the text piece by piece; the file is stored when the context ends without an error."""
+        """A function that takes the text piece by piece; the file is stored when the context ends without an error."""
 
     def upload_url(self, key: str, seconds: int) -> str:
-        """An address at which anybody may PUT the file, for so long."""
+        """A pre-signed URL to PUT the file to, valid for `seconds`."""
 
     def download_url(self, key: str, seconds: int) -> str:
-        """An address at which anybody may GET the file, for so long."""
+        """A pre-signed URL to GET the file from, valid for `seconds`."""
+
+
+class ContactRow(Protocol):
+    """A row of a batch's file that is a contact: number `row` of them, from 1."""
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def number(self) -> str: ...
+    @property
+    def data(self) -> dict[str, str]: ...
+
+
+class ContactFiles(Protocol):
+    """Reads a batch's file of contacts, each time from its beginning, and writes its results."""
+
+    def check(self, pieces: Iterable[bytes]) -> None:
+        """Read as much of a file as an answer has time for. Raises `InvalidInput` for a file that is no CSV of
+        contacts, or has none."""
+
+    def rows(self, pieces: Iterable[bytes]) -> AbstractContextManager[Iterator[ContactRow | str]]:
+        """Yields rejected.csv's header, then for each row a contact or its line of rejected.csv. Raises `InvalidInput`
+        where the file turns out to be unusable."""
+
+    def results(self, pieces: Iterable[bytes], find: Callable[[list[int]], dict[int, Execution]]) -> Iterator[str]:
+        """The lines of results.csv, the header first; `find` gives the executions of some rows."""
 
 
 class Agents(Protocol):
@@ -153,7 +182,7 @@ class Agents(Protocol):
         """The agent, a deleted one included (`deleted_at`)."""
 
     def cached(self, account_id: str, agent_id: str) -> Agent | None:
-        """As it was within the last seconds."""
+        """The agent, at most 10 seconds old."""
 
     def all(self, account_id: str) -> list[Agent]:
         """Every agent of the account that is not deleted, oldest first."""
@@ -163,10 +192,29 @@ class Agents(Protocol):
 
 
 class Accounts(Protocol):
-    """Accounts."""
+    """Accounts and their API keys."""
+
+    def get(self, account_id: str) -> Account | None: ...
+
+    def create(self, account: Account) -> bool:
+        """Store a new account; False when it is there already."""
+
+    def replace_secrets(self, account: Account, secrets: tuple[str, ...]) -> bool:
+        """Store other webhook secrets over those of `account`; False when they changed since it was read."""
+
+    def account_of_key(self, key_hash: str) -> str | None:
+        """The account that a live key opens; None when it is unknown or revoked."""
+
+    def add_key(self, key: ApiKey, key_hash: str) -> None: ...
+
+    def keys(self, account_id: str) -> list[ApiKey]:
+        """Every key of the account, revoked ones included, oldest first."""
+
+    def revoke_key(self, account_id: str, key_id: str, now: datetime) -> bool:
+        """Revoke it, once and for all; False when the account has no such key."""
 
     def cached(self, account_id: str) -> Account | None:
-        """As it was within the last seconds."""
+        """The account, at most 10 seconds old."""
 
 
 @dataclass(frozen=True)
@@ -187,69 +235,26 @@ class IdempotencyKeys(Protocol):
         """Store `request` under the key, once: None when this call did, else what was stored before."""
 
 
-@dataclass(frozen=True)
-class QueuedCall:
-    """A call waiting for a line. Retries that are due (`retry`) go first, then the one that is ready longest."""
-
-    execution_id: str
-    attempt: int
-    retry: bool
-    ready_at: datetime
-
-
-@dataclass(frozen=True)
-class BatchQueueEntry:
-    """A running batch as it stands in its agent's queue: once, for all its contacts that nobody has dialled yet.
-
-    `next_row` is the next contact to be dialled, `last_row` the last there is. `served_at`: when it last had its turn.
-    `interval` is the least time between two starts, and `next_at` when the next may be (both None: no such limit).
-    `delayed_from`: since when, or from when on, the first of its contacts in its room is due (None: its room is empty).
-    """
-
-    batch_id: str
-    agent_id: str
-    next_row: int
-    last_row: int
-    served_at: datetime
-    interval: timedelta | None = None
-    next_at: datetime | None = None
-    delayed_from: datetime | None = None
-    paused: bool = False
-    first_dials_first: bool = False
-
-
-@dataclass(frozen=True)
-class Queue:
-    """The front of an agent's queue: who waits, due retries first, then oldest first; and every running batch."""
-
-    calls: list[QueuedCall]
-    batches: list[BatchQueueEntry]
-
-
 class Lines(Protocol):
-    """An agent's lines (live calls), in shards of at most 50, and its queue of calls that wait for one.
-
-    Every operation is one conditional write or one read, and safe to repeat, as is done with a write whose answer was
-    lost; what `next_contact`, `reserve_start` and `pop_delayed` then leave undone, they say. `capacity` is the shard's
-    own.
-    """
+    """An agent's lines (live calls), in shards of at most 50. `capacity` is the shard's own."""
 
     def acquire(
         self, account_id: str, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, now: datetime
     ) -> bool:
-        """Hold a line of the shard if one is free, or keep the one that this execution holds there.
+        """Acquire a line of the shard, or confirm the one that this execution holds there. False above `capacity`,
+        which may have been lowered since.
 
-        One that is kept must fit `capacity` too, which may have been lowered. True also where the execution holds a
-        line for a later attempt: then whoever asks is out of date, and finds that out before dialling.
+        True also where the execution holds a line for a later attempt: the caller is out of date, and finds that out
+        before it dials.
         """
 
     def release(
         self, agent_id: str, shard: int, execution_id: str, attempt: int, since: datetime | None = None
     ) -> set[str]:
-        """Free the line if this attempt holds it. Execution ids of all who hold one then.
+        """Free the line if this attempt holds it; the execution ids of the shard's holders after that.
 
-        `since`: only if it was acquired last at that time. An attempt that is not over needs this: another invocation
-        may be about to dial it with that line.
+        `since`: only if the line was last acquired at that time. An attempt that is not over needs this: another
+        invocation may be about to dial it with that line.
         """
 
     def hand_over(
@@ -263,80 +268,95 @@ class Lines(Protocol):
         now: datetime,
         since: datetime | None = None,
     ) -> bool:
-        """Free this attempt's line and give it to `to`, in one write. False, and nothing changed, when this attempt
-        held none, `to` is of the same execution or holds one already, or the shard holds more than `capacity`. `since`
-        as in `release`."""
+        """Give this attempt's line to `to`, in one write. False, and nothing changed, when this attempt held none, `to`
+        is of the same execution or holds one already, or the shard holds more than `capacity`. `since` as in
+        `release`."""
+
+    def holders(self, agent_id: str, shard: int) -> dict[str, tuple[int, datetime]]:
+        """The holders of the shard's lines: execution id → (attempt, since)."""
+
+    def owner(self, agent_id: str, shard: int) -> str | None:
+        """The account whose lines these are; None if none was ever held."""
+
+    def recheck_at(self, agent_id: str, shard: int, at: datetime, *, queue_empty: bool) -> None:
+        """Have the sweeper check the shard again at `at`; not at all while no line is held and the queue is empty."""
+
+
+class CallQueue(Protocol):
+    """An agent's queue of calls that wait for a line: calls, and running batches with one entry each.
+
+    Where an answer is lost and the write is sent again, `next_contact` and `reserve_start` leave something undone, as
+    they say.
+    """
 
     def enqueue(self, agent_id: str, call: QueuedCall) -> bool:
-        """False where this entry was in the queue already."""
+        """Add the call; False where this entry was in the queue already."""
 
-    def dequeue(self, agent_id: str, call: QueuedCall) -> None: ...
+    def dequeue(self, agent_id: str, call: QueuedCall) -> None:
+        """Remove the call. Idempotent."""
 
     def absent(self, calls: Sequence[tuple[str, QueuedCall]]) -> set[str]:
-        """Execution ids of those of `waiters`, each with its agent, that are not in their agent's queue."""
+        """Execution ids of those of `calls`, each with its agent's id, that are not in their agent's queue."""
 
-    def queue(self, agent_id: str, *, consistent: bool = True) -> Queue:
-        """The front of the queue: at least its first waiter, and all batches unless a due retry waits. `lagging`: it
-        may be shown empty as it was some seconds ago."""
+    def front(self, agent_id: str, *, consistent: bool = True) -> Queue:
+        """The front of the queue: at least its first call, and all batches unless a due retry waits.
+        `consistent=False`: it may be shown empty as it was some seconds ago."""
 
     def waiting(self, agent_id: str, most: int) -> int:
-        """How many calls wait, those included that running batches have not begun with; only the first `most` of the
-        queue are counted, and the read may lag by a moment."""
+        """How many calls wait, contacts that running batches have not begun with included. Only the first `most`
+        entries are counted, and the read may lag by a moment."""
 
     def join(self, entry: BatchQueueEntry) -> None:
-        """Let a batch stand in its agent's queue; where it stands there already, nothing changes."""
+        """Add a batch's entry; where there is one, nothing changes."""
 
     def leave(self, agent_id: str, batch_id: str) -> None:
-        """The batch stands in the queue no more."""
+        """Remove the batch's entry. Idempotent."""
 
-    def queue_entry(self, agent_id: str, batch_id: str) -> BatchQueueEntry | None: ...
+    def batch_entry(self, agent_id: str, batch_id: str) -> BatchQueueEntry | None:
+        """The batch's entry."""
 
     def pause(self, agent_id: str, batch_id: str, paused: bool) -> None:
-        """Whether the batch is passed over; nothing changes where it does not stand in the queue."""
+        """Pass the batch over, or stop doing so; nothing changes where it is not in the queue."""
 
     def next_contact(self, entry: BatchQueueEntry, now: datetime) -> tuple[int, datetime | None] | None:
-        """Take the batch's next contact: its row, and when it may start where the batch has a rate. None: another was
-        quicker, or there is none.
+        """Take the batch's next contact: its row, and when it may start where the batch has a rate. None: the race was
+        lost, or none is left.
 
-        Where the answer is lost and the write sent again, a contact is passed over: without a rate the one after it is
-        taken too, with a rate None is returned. It stays untouched, and the running batch's check has it dialled.
+        A lost answer skips a contact: without a rate the one after it is taken too, with a rate None is returned. The
+        skipped contact stays not started, and the batch's audit has it dialled.
         """
 
     def reserve_start(self, entry: BatchQueueEntry, now: datetime) -> datetime | None:
-        """Take the batch's next start without taking a contact; None: another was quicker, or the answer was lost, and
-        with it that start: the one after it is there to be taken."""
+        """Take the batch's next start without taking a contact. None: the race was lost, or the answer, and with it
+        that start; the one after it can be taken."""
 
-    def add_delayed(self, agent_id: str, batch_id: str, call: QueuedCall) -> bool:
-        """Wait in the batch's room until `waiter.ready_at`; True where nobody in it is due earlier."""
 
-    def pop_delayed(self, entry: BatchQueueEntry, now: datetime) -> tuple[QueuedCall, datetime | None] | None:
-        """Who is longest due in the room, and when it may start where the batch has a rate; None: nobody, or another
-        was quicker, or an answer was lost. Whoever is taken stays in the room until `remove_delayed`, and may be taken
-        again after some minutes."""
+class DelayedSets(Protocol):
+    """Contacts of a batch that wait for a time rather than for a line: calling hours, a pause, the batch's rate."""
 
-    def remove_delayed(self, batch_id: str, call: QueuedCall) -> None: ...
+    def add(self, agent_id: str, batch_id: str, call: QueuedCall) -> bool:
+        """Wait until `call.ready_at`; True where no other entry is due earlier."""
 
-    def next_delayed(self, batch_id: str, after: datetime) -> datetime | None:
-        """When the first of the room who is due later than `after` is due; None: nobody is."""
+    def pop_due(self, entry: BatchQueueEntry, now: datetime) -> tuple[QueuedCall, datetime | None] | None:
+        """The contact overdue longest, and when it may start where the batch has a rate. None: none is due, the race
+        was lost, or an answer was. The contact keeps its entry until `remove`, and may be taken again after some
+        minutes."""
 
-    def repair_delayed(self, agent_id: str, batch_id: str, now: datetime) -> bool:
-        """Compare the time at which the room is looked at next with the room's entries; True where that was too late
-        for one of them, or never, and is put right by this."""
+    def remove(self, batch_id: str, call: QueuedCall) -> None:
+        """Remove the entry. Idempotent."""
 
-    def absent_from_delayed(self, batch_id: str, calls: Sequence[QueuedCall]) -> list[QueuedCall]:
-        """Those of `waiters` that have no entry in the room."""
+    def next_due(self, batch_id: str, after: datetime) -> datetime | None:
+        """When the first entry that is due later than `after` is due."""
 
-    def clear_delayed(self, batch_id: str) -> None:
-        """Everybody leaves: the batch is over."""
+    def repair(self, agent_id: str, batch_id: str) -> bool:
+        """Compare the time at which the set is looked at next with its entries; True where that was too late for one of
+        them, or never, and has been put right."""
 
-    def holders(self, agent_id: str, shard: int) -> dict[str, tuple[int, datetime]]:
-        """Who holds the shard's lines: execution id → (attempt, since)."""
+    def absent(self, batch_id: str, calls: Sequence[QueuedCall]) -> list[QueuedCall]:
+        """Those of `calls` that have no entry."""
 
-    def owner(self, agent_id: str, shard: int) -> str | None:
-        """The account whose lines these are; None when none was ever held."""
-
-    def recheck_at(self, agent_id: str, shard: int, at: datetime, *, queue_empty: bool) -> None:
-        """Have the sweeper look at the shard again at `at`; not at all while no line is held and the queue is empty."""
+    def clear(self, batch_id: str) -> None:
+        """Remove every entry: the batch is over."""
 
 
 @dataclass(frozen=True)
@@ -360,7 +380,7 @@ class DueItems(Protocol):
         """Calls in a queue whose entry was to be checked by `now`: they are in none of the shards of `overdue`."""
 
     def watched(self) -> Iterator[Due]:
-        """Every shard of lines that somebody holds or lately held, due or not."""
+        """Every shard of lines with current or recent holders, due or not."""
 
 
 class SweepLeases(Protocol):
@@ -383,53 +403,54 @@ class Circuits(Protocol):
         """The circuit; a closed one where nothing was ever stored."""
 
     def cached(self, account_id: str, provider: str) -> Circuit:
-        """As it was within the last seconds, where it was quiet; else as it was a moment ago."""
+        """The circuit: a healthy one at most some seconds old, any other at most a moment."""
 
     def save(self, circuit: Circuit) -> Circuit:
         """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""
 
 
 class Timers(Protocol):
-    """One-shot wake-ups. Setting one twice makes one."""
+    """One-shot timers. Setting one twice makes one. `timer_id` tells an item's timers apart."""
 
-    def schedule_dial(self, execution_id: str, attempt: int, number: int, at: datetime, now: datetime) -> None:
-        """Invoke dial for that attempt at `at`, not earlier; `number` tells this timer from others of the execution."""
+    def schedule_dial(self, execution_id: str, attempt: int, timer_id: int, at: datetime, now: datetime) -> None:
+        """Invoke dial for that attempt at `at`, not earlier."""
 
-    def schedule_delivery(self, subject_id: str, number: int, at: datetime, now: datetime) -> None:
+    def schedule_delivery(self, subject_id: str, timer_id: int, at: datetime, now: datetime) -> None:
         """Invoke deliver for that execution or batch at `at`, not earlier."""
 
-    def schedule_batch_run(self, batch_id: str, purpose: str, number: int, at: datetime, now: datetime) -> None:
-        """Invoke batch for that batch at `at`, not earlier; `purpose` and `number` tell this timer from others."""
+    def schedule_batch_run(self, batch_id: str, purpose: str, timer_id: int, at: datetime, now: datetime) -> None:
+        """Invoke batch for that batch at `at`, not earlier; `purpose` and `timer_id` tell its timers apart."""
 
-    def cancel_batch(self, batch_id: str, purpose: str, number: int) -> None:
-        """Remove that timer of the batch; no matter if it fired or never was."""
+    def cancel_batch(self, batch_id: str, purpose: str, timer_id: int) -> None:
+        """Cancel that timer of the batch. Idempotent, also after it fired."""
 
-    def cancel_dial(self, execution_id: str, number: int) -> None:
-        """Remove that dial timer; no matter if it fired or never was."""
+    def cancel_dial(self, execution_id: str, timer_id: int) -> None:
+        """Cancel that dial timer. Idempotent, also after it fired."""
 
 
 class Invoker(Protocol):
-    """The other functions, invoked without waiting. A lost invocation is made good by the sweeper."""
+    """The other functions, invoked asynchronously. The sweeper makes up for a lost invocation."""
 
     def dial(
         self,
         execution_id: str,
         attempt: int,
-        line: int | None = None,
+        line_shard: int | None = None,
         at: datetime | None = None,
         delayed_at: datetime | None = None,
     ) -> None:
-        """`line`: the shard in which the attempt has been given a line. `at`: it is not to start earlier, by the rate
-        of its batch. `room`: it was taken from its batch's room, where it stands at that time."""
+        """`line_shard`: the attempt has been given a line there. `at`: it is not to start earlier, by its batch's rate.
+        `delayed_at`: it was taken from its batch's delayed set, where its entry has that time."""
 
-    def deliver(self, subject_id: str, lease_id: str | None, known: Execution | None = None) -> None:
-        """For an execution or a batch. `known`: the execution as it has just been stored with that lease."""
+    def deliver(self, subject_id: str, lease_id: str | None, snapshot: Execution | None = None) -> None:
+        """For an execution or a batch. `snapshot`: the execution as just stored with that lease."""
 
-    def batch(self, batch_id: str) -> None: ...
+    def batch(self, batch_id: str) -> None:
+        """Have the batch's work done."""
 
 
 class SweepInvoker(Invoker, Protocol):
-    """What the sweeper invokes: the others, and itself. Lost invocations are made good by its next runs."""
+    """What the sweeper invokes: the others, and itself. Its next run makes up for a lost invocation."""
 
     def sweep_shard(self, shard: int, token: str, hop: int) -> None:
         """Have the rest of one shard of the due index worked through."""
@@ -604,3 +625,65 @@ class Undelivered(Protocol):
 
     def all(self, account_id: str) -> Iterator[str]:
         """Ids, the oldest subject first, page by page. One whose events were replayed since may still be among them."""
+
+
+class Services(Protocol):
+    """Everything that use cases reach, each built on first use; a process has one. Times are aware UTC.
+
+    A function's role decides what it may use: the api has no carrier, deliver has no lines.
+    """
+
+    @property
+    def executions(self) -> Executions: ...
+    @property
+    def due_items(self) -> DueItems: ...
+    @property
+    def agents(self) -> Agents: ...
+    @property
+    def batches(self) -> Batches: ...
+    @property
+    def counts(self) -> Counts: ...
+    @property
+    def accounts(self) -> Accounts: ...
+    @property
+    def idempotency(self) -> IdempotencyKeys: ...
+    @property
+    def undelivered(self) -> Undelivered: ...
+    @property
+    def circuits(self) -> Circuits: ...
+    @property
+    def lines(self) -> Lines: ...
+    @property
+    def queue(self) -> CallQueue: ...
+    @property
+    def delayed(self) -> DelayedSets: ...
+    @property
+    def sweep_leases(self) -> SweepLeases: ...
+    @property
+    def timers(self) -> Timers: ...
+    @property
+    def invoker(self) -> SweepInvoker: ...
+    @property
+    def files(self) -> Files: ...
+    @property
+    def contacts(self) -> ContactFiles: ...
+    @property
+    def webhooks(self) -> Webhooks: ...
+
+    def carrier(self, provider: str) -> Carrier:
+        """The carrier with that name."""
+
+    def callback_url(self, provider: str, execution_id: str, attempt: int) -> str:
+        """The URL to which the carrier reports on that attempt."""
+
+    def now(self) -> datetime:
+        """The present instant, in whole milliseconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    def new_id(self) -> str:
+        """A fresh UUID: 36 characters, lower case."""
+
+    def random(self) -> float:
+        """A number in [0, 1), for jitter."""

@@ -57,27 +57,27 @@ class SchedulerTimers:
         self._dial_function = dial_function
         self._batch_function = batch_function
 
-    def schedule_dial(self, execution_id: str, attempt: int, number: int, at: datetime, now: datetime) -> None:
+    def schedule_dial(self, execution_id: str, attempt: int, timer_id: int, at: datetime, now: datetime) -> None:
         """Invoke dial with `{"execution_id", "attempt"}` at `at`, never earlier, up to a minute later."""
         event: dict[str, str | int] = {"execution_id": execution_id, "attempt": attempt}
-        self._create(f"{execution_id}.dial.{number}", self._dial_function, event, at, now)
+        self._create(f"{execution_id}.dial.{timer_id}", self._dial_function, event, at, now)
 
-    def schedule_delivery(self, subject_id: str, number: int, at: datetime, now: datetime) -> None:
+    def schedule_delivery(self, subject_id: str, timer_id: int, at: datetime, now: datetime) -> None:
         """Invoke deliver with `{"execution_id"}`, or `{"batch_id"}`, at `at`, never earlier, up to a minute later."""
         event = subject(subject_id)
-        self._create(f"{subject_id}.deliver.{number}", self._deliver_function, event, at, now)
+        self._create(f"{subject_id}.deliver.{timer_id}", self._deliver_function, event, at, now)
 
-    def schedule_batch_run(self, batch_id: str, purpose: str, number: int, at: datetime, now: datetime) -> None:
+    def schedule_batch_run(self, batch_id: str, purpose: str, timer_id: int, at: datetime, now: datetime) -> None:
         """Invoke batch with `{"batch_id"}` at `at`, never earlier, up to a minute later."""
-        self._create(f"{batch_id}.{purpose}.{number}", self._batch_function, subject(batch_id), at, now)
+        self._create(f"{batch_id}.{purpose}.{timer_id}", self._batch_function, subject(batch_id), at, now)
 
-    def cancel_dial(self, execution_id: str, number: int) -> None:
+    def cancel_dial(self, execution_id: str, timer_id: int) -> None:
         """Delete that dial timer; one that fired (and so deleted itself) or never was is as good as deleted."""
-        self._delete(f"{execution_id}.dial.{number}")
+        self._delete(f"{execution_id}.dial.{timer_id}")
 
-    def cancel_batch(self, batch_id: str, purpose: str, number: int) -> None:
+    def cancel_batch(self, batch_id: str, purpose: str, timer_id: int) -> None:
         """Delete that timer of the batch, likewise."""
-        self._delete(f"{batch_id}.{purpose}.{number}")
+        self._delete(f"{batch_id}.{purpose}.{timer_id}")
 
     def _delete(self, name: str) -> None:
         with _left_to_the_sweeper("remove", name, but_fine="ResourceNotFoundException"):

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class LambdaInvoker:
-    """`ports.Functions` over Lambda's asynchronous invoke.
+    """`ports.SweepInvoker` over Lambda's asynchronous invoke.
 
     An invocation that Lambda does not take is logged and left: it was only ever a shortcut. What it should have moved
     is overdue within moments, and the sweeper moves it then. So nothing here fails the work that asked for it.
@@ -47,29 +47,29 @@ class LambdaInvoker:
         self,
         execution_id: str,
         attempt: int,
-        line: int | None = None,
+        line_shard: int | None = None,
         at: datetime | None = None,
         delayed_at: datetime | None = None,
     ) -> None:
         """Invoke dial with `{"execution_id", "attempt"}`, and `"line"`, `"at"` and `"room"` (epoch milliseconds) where
-        it has been given a line, a start, or was taken from a room."""
+        it has been given a line, a start, or was taken from its batch's delayed set."""
         event: dict[str, str | int] = {"execution_id": execution_id, "attempt": attempt}
-        if line is not None:
-            event["line"] = line
+        if line_shard is not None:
+            event["line"] = line_shard
         if at is not None:
             event["at"] = to_ms(at)
         if delayed_at is not None:
             event["room"] = to_ms(delayed_at)
         self._invoke("dial", self._dial_function, event)
 
-    def deliver(self, subject_id: str, lease_id: str | None, known: "Execution | None" = None) -> None:
+    def deliver(self, subject_id: str, lease_id: str | None, snapshot: "Execution | None" = None) -> None:
         """Invoke deliver with `{"execution_id"}` or `{"batch_id"}`, `"lease"` where there is one, and `"stored"`, the
-        execution as its item is, where it is known: deliver then need not read it."""
+        execution as it is stored, where the caller just stored it: deliver then need not read it."""
         event: dict[str, Any] = {**subject(subject_id)}
         if lease_id is not None:
             event["lease"] = lease_id
-        if known is not None:
-            event["stored"] = encode(known)
+        if snapshot is not None:
+            event["stored"] = encode(snapshot)
         self._invoke("deliver", self._deliver_function, event)
 
     def batch(self, batch_id: str) -> None:

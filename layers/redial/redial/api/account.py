@@ -6,10 +6,9 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from typing_extensions import TypedDict
 
-from redial.api.answers import account_id, answer, answers, new_router
+from redial.api.answers import account_id, answer, answers, new_router, services
 from redial.domain.agent import Agent
 from redial.domain.circuit import Circuit, CircuitState
-from redial.runtime import wiring
 from redial.usecases import accounts
 from redial.wire.timestamps import Timestamp, rfc3339_or_none
 
@@ -90,13 +89,12 @@ def phone_number_json(agent: Agent, number: str) -> PhoneNumberRead:
     responses=answers(200, "The account of the API key.", UserRead),
 )
 def get_user() -> Response[Any]:
-    services = wiring.api()
-    account = accounts.read_account(account_id(), accounts=services.accounts)
-    agents = services.agents.all(account.account_id)
-    calls = accounts.concurrency(agents, lines=services.lines)
+    account = accounts.read_account(account_id(), accounts=services().accounts)
+    agents = services().agents.all(account.account_id)
+    calls = accounts.concurrency(services(), agents)
     concurrency = ConcurrencyRead(max=calls.max, current=calls.current)
     providers = sorted({agent.provider for agent in agents})
-    carriers = [carrier_json(services.circuits.get(account.account_id, provider)) for provider in providers]
+    carriers = [carrier_json(services().circuits.get(account.account_id, provider)) for provider in providers]
     return answer(UserRead(id=account.account_id, name=account.name, concurrency=concurrency, carriers=carriers))
 
 
@@ -108,5 +106,5 @@ def get_user() -> Response[Any]:
     responses=answers(200, "Each agent's, oldest agent first.", list[PhoneNumberRead]),
 )
 def get_phone_numbers() -> Response[Any]:
-    found = wiring.api().agents.all(account_id())
+    found = services().agents.all(account_id())
     return answer([phone_number_json(agent, number) for agent in found for number in agent.from_phone_numbers])

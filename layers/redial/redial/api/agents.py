@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from typing_extensions import TypedDict
 
 from redial.api.agent_config import AgentConfig, AgentConfigPatch, configure
-from redial.api.answers import account_id, answer, answers, known_id, new_router
+from redial.api.answers import account_id, answer, answers, known_id, new_router, services
 from redial.api.fields import Instant, PageNumber
 from redial.domain.agent import Agent
-from redial.runtime import system, wiring
+from redial.runtime import system
 from redial.usecases import agents
 from redial.wire.timestamps import rfc3339
 
@@ -111,8 +111,7 @@ def agent_json(agent: Agent) -> dict[str, Any]:
 
 
 def _configure(agent: Agent, body: dict[str, Any]) -> Agent:
-    services = wiring.api()
-    return configure(agent, body, services.check_webhook, services.allow_local)
+    return configure(agent, body, services().check_webhook, services().allow_local)
 
 
 @router.post(
@@ -125,12 +124,11 @@ def _configure(agent: Agent, body: dict[str, Any]) -> Agent:
 )
 def post_agent(body: Annotated[AgentRequest, Body()]) -> Response[Any]:
     agent = agents.create_agent(
+        services(),
         router.current_event.json_body,
         account_id=account_id(),
-        agents=wiring.api().agents,
         configure=_configure,
         now=system.now(),
-        new_id=system.new_id,
     )
     return answer(AgentCreated(agent_id=agent.agent_id, state="created"), status=201)
 
@@ -146,7 +144,7 @@ def get_agents(
     page_number: PageNumber = 1,
     page_size: Annotated[int | None, Query(ge=1, le=1000, description="All of them if left out.")] = None,
 ) -> Response[Any]:
-    found = wiring.api().agents.all(account_id())
+    found = services().agents.all(account_id())
     if page_size is not None:
         found = found[(page_number - 1) * page_size : page_number * page_size]
     return answer([agent_json(agent) for agent in found])
@@ -160,7 +158,7 @@ def get_agents(
     responses=answers(200, "The agent.", AgentRead, 404),
 )
 def get_agent(agent_id: str) -> Response[Any]:
-    agent = agents.read_agent(known_id(agent_id, "agent"), account_id=account_id(), agents=wiring.api().agents)
+    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id())
     return answer(agent_json(agent))
 
 
@@ -172,14 +170,11 @@ def get_agent(agent_id: str) -> Response[Any]:
     responses=answers(200, "Changed.", AgentChanged, 400, 404, 409, 413),
 )
 def put_agent(agent_id: str, body: Annotated[AgentRequest, Body()]) -> Response[Any]:
-    services = wiring.api()
     agents.replace_agent(
+        services(),
         known_id(agent_id, "agent"),
         router.current_event.json_body,
         account_id=account_id(),
-        agents=services.agents,
-        lines=services.lines,
-        invoker=services.invoker,
         configure=_configure,
         now=system.now(),
     )
@@ -194,14 +189,11 @@ def put_agent(agent_id: str, body: Annotated[AgentRequest, Body()]) -> Response[
     responses=answers(200, "Changed.", AgentChanged, 400, 404, 409, 413),
 )
 def patch_agent(agent_id: str, body: Annotated[AgentPatch, Body()]) -> Response[Any]:
-    services = wiring.api()
     agents.patch_agent(
+        services(),
         known_id(agent_id, "agent"),
         router.current_event.json_body,
         account_id=account_id(),
-        agents=services.agents,
-        lines=services.lines,
-        invoker=services.invoker,
         configure=_configure,
         now=system.now(),
     )
@@ -216,16 +208,10 @@ def patch_agent(agent_id: str, body: Annotated[AgentPatch, Body()]) -> Response[
     responses=answers(200, "Deleted; live calls finish.", AgentDeleted, 404, 409),
 )
 def delete_agent(agent_id: str) -> Response[Any]:
-    services = wiring.api()
     agents.delete_agent(
+        services(),
         known_id(agent_id, "agent"),
         account_id=account_id(),
-        executions=services.executions,
-        agents=services.agents,
-        batches=services.batches,
-        lines=services.lines,
-        timers=services.timers,
-        invoker=services.invoker,
         now=system.now(),
     )
     return answer(AgentDeleted(message="success", state="deleted"))

@@ -13,6 +13,7 @@ from redial.api.fields import MAX_ID_LENGTH, to_json
 from redial.api.forms import Form
 from redial.domain.batch import is_batch_id
 from redial.domain.errors import NotFound, TooLarge
+from redial.runtime.services import Services, services_of
 
 MAX_ANSWER_BYTES = 5 * 1024 * 1024
 """Largest answer that is sent: Lambda allows 6 MB with its envelope."""
@@ -30,6 +31,11 @@ class Current:
 
 
 CURRENT: ContextVar[Current] = ContextVar("current request")
+
+
+def services() -> Services:
+    """The api function's container."""
+    return services_of("api")
 
 
 class FieldErrorBody(BaseModel):

@@ -18,10 +18,10 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.api import account, agents, batches, calls, executions, forms, service, webhooks
-from redial.api.answers import CURRENT, JSON, Current
+from redial.api.answers import CURRENT, JSON, Current, services
 from redial.api.fields import invalid, read_json_object, to_json
 from redial.domain.errors import InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
-from redial.runtime import telemetry, wiring
+from redial.runtime import telemetry
 from redial.usecases import accounts
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     account_id = None
     try:
         if path not in PUBLIC:
-            account_id = accounts.authenticate(request.headers.get("authorization"), accounts=wiring.api().accounts)
+            account_id = accounts.authenticate(request.headers.get("authorization"), accounts=services().accounts)
         takes_json = _takes_json(_route(method, path))
         form = _check_body(request) if takes_json or _takes_form(method, path) else None
         if not takes_json:  # a form has been read, and any other body is ignored

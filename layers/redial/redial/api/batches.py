@@ -21,6 +21,7 @@ from redial.api.answers import (
     known_batch_id,
     known_id,
     new_router,
+    services,
 )
 from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
@@ -41,7 +42,7 @@ from redial.api.forms import MULTIPART, URLENCODED, Form
 from redial.api.retry_config import RetryConfig
 from redial.domain.batch import Batch, BatchStatus
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
-from redial.runtime import system, wiring
+from redial.runtime import system
 from redial.usecases import agents, batches
 from redial.usecases.batches import NewBatch
 from redial.usecases.count_batches import counts_of
@@ -270,7 +271,7 @@ def _form() -> Form:
 
 
 def _batch(batch_id: str) -> Batch:
-    return batches.read_batch(known_batch_id(batch_id), account_id=account_id(), batches=wiring.api().batches)
+    return batches.read_batch(services(), known_batch_id(batch_id), account_id=account_id())
 
 
 @router.post(
@@ -291,7 +292,6 @@ def post_batch(
         ),
     ] = None,
 ) -> Response[Any]:
-    services = wiring.api()
     form = _form()
     body = read_batch_request(form)
     file = form.files.get("file")
@@ -302,25 +302,19 @@ def post_batch(
         raise TooLarge(TOO_LARGE_A_FILE)
     if body.webhook_url is not None:
         try:
-            services.check_webhook(body.webhook_url)
+            services().check_webhook(body.webhook_url)
         except InvalidInput as error:
             raise InvalidInput.of("webhook_url", error.message) from error
     new = body.to_new_batch(
         file, None if body.upload_id is None else batches.upload_key(account_id(), _upload_id(body.upload_id))
     )
     batch, replayed = batches.create_batch(
+        services(),
         replace(new, agent_id=known_id(new.agent_id, "agent")),
         account_id=account_id(),
         idempotency_key=idempotency_key,
         body_hash=hash_of([body.model_dump(mode="json"), None if file is None else hash_of_bytes(file[1])]),
-        check_file=services.contacts().check,
-        agents=services.agents,
-        batches=services.batches,
-        files=services.files(),
-        idempotency=services.idempotency,
-        invoker=services.invoker,
         now=system.now(),
-        new_id=system.new_id,
     )
     headers: dict[str, str | list[str]] = {"Idempotency-Replayed": "true"} if replayed else {}
     return answer(BatchCreated(batch_id=batch.id, state="created"), status=201, headers=headers)
@@ -347,7 +341,7 @@ def post_upload(
     body: Annotated[UploadRequest, Body()] = ANY_UPLOAD,
 ) -> Response[Any]:
     upload_id = system.new_id().replace("-", "")
-    url = wiring.api().files().upload_url(batches.upload_key(account_id(), upload_id), UPLOAD_SECONDS)
+    url = services().files.upload_url(batches.upload_key(account_id(), upload_id), UPLOAD_SECONDS)
     until = rfc3339(system.now() + timedelta(seconds=UPLOAD_SECONDS))
     return answer(UploadCreated(upload_id=upload_id, method="PUT", url=url, expires_at=until), status=201)
 
@@ -361,7 +355,7 @@ def post_upload(
 )
 def get_batch(batch_id: str) -> Response[Any]:
     batch = _batch(batch_id)
-    return answer(batch_json.render(batch, counts_of(batch, wiring.api().batches), system.now()))
+    return answer(batch_json.render(batch, counts_of(services(), batch), system.now()))
 
 
 @router.get(
@@ -372,11 +366,10 @@ def get_batch(batch_id: str) -> Response[Any]:
     responses=answers(200, "All of them.", list[BatchRead], 404, 413),
 )
 def get_batches(agent_id: str) -> Response[Any]:
-    services = wiring.api()
-    agent = agents.read_agent(known_id(agent_id, "agent"), account_id=account_id(), agents=services.agents)
+    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id())
     now = system.now()
-    found = services.batches.of_agent(agent.agent_id)
-    return answer([batch_json.render(batch, counts_of(batch, services.batches), now) for batch in found])
+    found = services().batches.of_agent(agent.agent_id)
+    return answer([batch_json.render(batch, counts_of(services(), batch), now) for batch in found])
 
 
 @router.get(
@@ -387,7 +380,7 @@ def get_batches(agent_id: str) -> Response[Any]:
     responses=answers(200, "One page of them.", list[Execution], 400, 404),
 )
 def get_batch_executions(batch_id: str, page_number: PageNumber = 1, page_size: PageSize = 20) -> Response[Any]:
-    found = batches.page_of_batch(_batch(batch_id), page_number, page_size, wiring.api().executions)
+    found = batches.page_of_batch(services(), _batch(batch_id), page_number, page_size)
     return answer([execution_json.render(execution) for execution in found])
 
 
@@ -399,16 +392,13 @@ def get_batch_executions(batch_id: str, page_number: PageNumber = 1, page_size: 
     responses=answers(200, "Scheduled.", BatchChanged, 400, 404, 409, 413),
 )
 def post_batch_schedule(batch_id: str) -> Response[Any]:
-    services = wiring.api()
     body = read_schedule_request(_form())
     batches.schedule_batch(
+        services(),
         known_batch_id(batch_id),
         body.scheduled_at,
         body.bypass_call_guardrails,
         account_id=account_id(),
-        batches=services.batches,
-        timers=services.timers,
-        invoker=services.invoker,
         now=system.now(),
     )
     return answer(BatchChanged(message="success", state="scheduled"))
@@ -422,16 +412,10 @@ def post_batch_schedule(batch_id: str) -> Response[Any]:
     responses=answers(200, "No further calls start; live calls finish.", BatchChanged, 404),
 )
 def post_batch_stop(batch_id: str) -> Response[Any]:
-    services = wiring.api()
     batches.stop_batch(
+        services(),
         known_batch_id(batch_id),
         account_id=account_id(),
-        executions=services.executions,
-        agents=services.agents,
-        batches=services.batches,
-        lines=services.lines,
-        timers=services.timers,
-        invoker=services.invoker,
         now=system.now(),
     )
     return answer(BatchChanged(message="success", state="stopped"))
@@ -462,16 +446,11 @@ def post_batch_resume(batch_id: str) -> Response[Any]:
 
 
 def _pause(batch_id: str, *, paused: bool) -> Batch:
-    services = wiring.api()
     return batches.pause_batch(
+        services(),
         known_batch_id(batch_id),
         paused,
         account_id=account_id(),
-        executions=services.executions,
-        agents=services.agents,
-        batches=services.batches,
-        lines=services.lines,
-        invoker=services.invoker,
         now=system.now(),
     )
 
@@ -485,16 +464,10 @@ def _pause(batch_id: str, *, paused: bool) -> Batch:
     responses=answers(200, "Deleted; its data is being removed.", BatchChanged, 404),
 )
 def delete_batch(batch_id: str) -> Response[Any]:
-    services = wiring.api()
     batches.delete_batch(
+        services(),
         known_batch_id(batch_id),
         account_id=account_id(),
-        executions=services.executions,
-        agents=services.agents,
-        batches=services.batches,
-        lines=services.lines,
-        timers=services.timers,
-        invoker=services.invoker,
         now=system.now(),
     )
     return answer(BatchChanged(message="success", state="deleted"))
@@ -517,20 +490,19 @@ _CSV_ANSWERS = {
     responses=_CSV_ANSWERS | answers(202, "The file is being written; ask again later.", ResultsPending, 404, 409),
 )
 def get_batch_results(batch_id: str) -> Response[Any]:
-    services = wiring.api()
     batch = _batch(batch_id)
     if not batch.ingested:
         raise Conflict(_still_read(batch))
     if batch.valid <= MAX_DIRECT_ROWS:
-        pieces = services.files().read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
-        lines = services.contacts().results(pieces, lambda rows: found_by_row(batch, rows, services.executions))
+        pieces = services().files.read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
+        lines = services().contacts.results(pieces, lambda rows: found_by_row(services(), batch, rows))
         text = "".join(lines)
         if len(text.encode()) <= MAX_CSV_BYTES:
             return _csv(text, f"{batch.id}-results.csv")
     now = system.now()
     if batch.has_fresh_results(now):
         return _stored(batch, "results")
-    batches.want_results(batch.id, account_id=account_id(), batches=services.batches, invoker=services.invoker, now=now)
+    batches.want_results(services(), batch.id, account_id=account_id(), now=now)
     pending = ResultsPending(message="the file is being written; ask again in half a minute", state="writing")
     return answer(pending, status=202, headers={"Retry-After": "30"})
 
@@ -545,7 +517,7 @@ def get_batch_results(batch_id: str) -> Response[Any]:
 def get_batch_rejected(batch_id: str) -> Response[Any]:
     batch = _batch(batch_id)
     key = batches.contacts_key(batch.account_id, batch.id, "rejected")
-    files = wiring.api().files()
+    files = services().files
     size = files.size(key) if batch.ingested else None
     if size is None:
         raise Conflict(_still_read(batch))
@@ -568,5 +540,5 @@ def _csv(text: str, name: str) -> Response[Any]:
 def _stored(batch: Batch, name: str) -> Response[Any]:
     """A redirect to the stored file."""
     key = batches.contacts_key(batch.account_id, batch.id, name)
-    url = wiring.api().files().download_url(key, DOWNLOAD_SECONDS)
+    url = services().files.download_url(key, DOWNLOAD_SECONDS)
     return Response(status_code=302, content_type=CSV, body="", headers={"Location": url})

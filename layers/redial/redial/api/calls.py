@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Header
 from pydantic import AfterValidator, BaseModel, Field
 from typing_extensions import TypedDict
 
-from redial.api.answers import account_id, answer, answers, known_id, new_router
+from redial.api.answers import account_id, answer, answers, known_id, new_router, services
 from redial.api.fields import (
     Flag,
     IdempotencyKey,
@@ -19,7 +19,7 @@ from redial.api.fields import (
     hash_of,
 )
 from redial.api.retry_config import RetryConfig
-from redial.runtime import system, telemetry, wiring
+from redial.runtime import system, telemetry
 from redial.usecases import batches, create_call, stop
 from redial.usecases.create_call import EARLIEST, LATEST, NewCall
 
@@ -127,21 +127,15 @@ def post_call(
         ),
     ] = None,
 ) -> Response[Any]:
-    services = wiring.api()
     call = body.to_new_call()
     call = replace(call, agent_id=known_id(call.agent_id, "agent"))
     created = create_call.create_call(
+        services(),
         call,
         account_id=account_id(),
         idempotency_key=idempotency_key,
         body_hash=hash_of(router.current_event.json_body),
-        executions=services.executions,
-        agents=services.agents,
-        idempotency=services.idempotency,
-        timers=services.timers,
-        invoker=services.invoker,
         now=system.now(),
-        new_id=system.new_id,
     )
     telemetry.about(execution_id=created.execution.id)
     taken = CallCreated(message="done", status="queued", execution_id=created.execution.id)
@@ -156,15 +150,10 @@ def post_call(
     responses=answers(200, "Stopped before it was dialled.", CallStopped, 400, 404),
 )
 def post_call_stop(execution_id: str) -> Response[Any]:
-    services = wiring.api()
     stopped = stop.stop_execution(
+        services(),
         known_id(execution_id, "execution"),
         account_id=account_id(),
-        executions=services.executions,
-        agents=services.agents,
-        lines=services.lines,
-        timers=services.timers,
-        invoker=services.invoker,
         now=system.now(),
     )
     return answer(CallStopped(message="done", status="stopped", execution_id=stopped.id))
@@ -178,16 +167,10 @@ def post_call_stop(execution_id: str) -> Response[Any]:
     responses=answers(200, "Stopped, with the agent's batches; live calls finish.", AgentStopped, 404),
 )
 def post_agent_stop(agent_id: str) -> Response[Any]:
-    services = wiring.api()
     stopped, stopped_batches = batches.stop_agent_with_batches(
+        services(),
         known_id(agent_id, "agent"),
         account_id=account_id(),
-        executions=services.executions,
-        agents=services.agents,
-        batches=services.batches,
-        lines=services.lines,
-        timers=services.timers,
-        invoker=services.invoker,
         now=system.now(),
     )
     return answer(AgentStopped(stopped_executions=stopped, stopped_batches=stopped_batches))

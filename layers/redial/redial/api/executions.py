@@ -6,13 +6,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from typing_extensions import TypedDict
 
-from redial.api.answers import account_id, answer, answers, known_id, new_router
+from redial.api.answers import account_id, answer, answers, known_id, new_router, services
 from redial.api.fields import MAX_ID_LENGTH, Instant, PageNumber, PageSize
 from redial.domain import execution as domain
 from redial.domain.errors import NotFound
 from redial.domain.status import Status
 from redial.ports import Page
-from redial.runtime import wiring
 from redial.usecases import agents
 from redial.wire import execution_json
 from redial.wire.execution_json import Execution, LogEntry
@@ -67,7 +66,7 @@ def get_execution_log(execution_id: str) -> Response[Any]:
 
 
 def _execution(execution_id: str) -> domain.Execution:
-    execution = wiring.api().executions.get(known_id(execution_id, "execution"))
+    execution = services().executions.get(known_id(execution_id, "execution"))
     if execution is None or execution.account_id != account_id():
         raise NotFound(f"there is no execution {execution_id}")
     return execution
@@ -138,11 +137,10 @@ def _page(
     created_from: Instant | None,
     created_to: Instant | None,
 ) -> Page:
-    services = wiring.api()
-    agent = agents.read_agent(known_id(agent_id, "agent"), account_id=account_id(), agents=services.agents)
-    return services.executions.page_of_agent(
+    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id())
+    return services().executions.page_of_agent(
         agent.agent_id,
-        batches=services.batches.of_agent(agent.agent_id),
+        batches=services().batches.of_agent(agent.agent_id),
         page_number=page_number,
         page_size=page_size,
         status=status,

@@ -6,10 +6,10 @@ from aws_lambda_powertools.event_handler import Response
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from redial.api.answers import account_id, answer, answers, known_batch_id, known_id, new_router
+from redial.api.answers import account_id, answer, answers, known_batch_id, known_id, new_router, services
 from redial.domain.batch import Batch, BatchStatus
 from redial.domain.status import Status
-from redial.runtime import system, wiring
+from redial.runtime import system
 from redial.usecases import replay
 from redial.usecases.replay import UndeliveredEvents
 from redial.wire.timestamps import Timestamp, rfc3339
@@ -108,12 +108,9 @@ class BatchReplayStarted(TypedDict):
     ),
 )
 def get_undelivered() -> Response[Any]:
-    services = wiring.api()
     found = replay.list_undelivered(
+        services(),
         account_id(),
-        executions=services.executions,
-        batches=services.batches,
-        undelivered=services.undelivered,
         most=MOST_UNDELIVERED + 1,
     )
     shown = [undelivered_json(one) for one in found[:MOST_UNDELIVERED]]
@@ -128,13 +125,11 @@ def get_undelivered() -> Response[Any]:
     responses=answers(200, "Queued, ahead of all newer events.", ReplayStarted, 404),
 )
 def post_replay(execution_id: str) -> Response[Any]:
-    services = wiring.api()
     execution_id = known_id(execution_id, "execution")
     sequences = replay.replay_webhooks(
+        services(),
         execution_id,
         account_id=account_id(),
-        executions=services.executions,
-        invoker=services.invoker,
         now=system.now(),
     )
     return answer(ReplayStarted(execution_id=execution_id, replayed=list(sequences)))
@@ -148,9 +143,6 @@ def post_replay(execution_id: str) -> Response[Any]:
     responses=answers(200, "Queued, ahead of all newer events.", BatchReplayStarted, 404),
 )
 def post_batch_replay(batch_id: str) -> Response[Any]:
-    services = wiring.api()
     batch_id = known_batch_id(batch_id)
-    sequences = replay.replay_batch_webhooks(
-        batch_id, account_id=account_id(), batches=services.batches, invoker=services.invoker, now=system.now()
-    )
+    sequences = replay.replay_batch_webhooks(services(), batch_id, account_id=account_id(), now=system.now())
     return answer(BatchReplayStarted(batch_id=batch_id, replayed=list(sequences)))

@@ -59,3 +59,14 @@ class Account:
     name: str
     created_at: datetime
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key as its owner may see it again: everything but the key."""
+
+    key_id: str
+    account_id: str
+    name: str
+    created_at: datetime
+    revoked_at: datetime | None = None

@@ -41,6 +41,19 @@ LONGEST_RECOUNT_WAIT = timedelta(hours=24)
 """The wait between two recounts doubles while nothing is counted, up to this."""
 
 
+class BatchWork(StrEnum):
+    """What the batch worker does for a batch, one kind at a time."""
+
+    INGEST = "ingest"  # read the file, store a contact for each row
+    START = "start"  # join the agent's queue
+    AUDIT = "audit"  # look after a running batch
+    CLEAR = "clear"  # stop every waiting contact of a batch that is over
+    LEAVE = "leave"  # a completed batch leaves the queue
+    DELETE = "delete"
+    DELETE_AGAIN = "delete again"  # what was live, or was stored by an invocation that began before
+    RESULTS = "results"  # write results.csv
+
+
 class BatchStatus(StrEnum):
     CREATED = "created"
     PROCESSED = "processed"
@@ -282,27 +295,27 @@ class Batch:
 
     # ---- work ------------------------------------------------------------------------------------------------------
 
-    def work(self, now: datetime) -> str | None:
-        """What is to be done next: delete, clear, leave, ingest, start, check, results; None: nothing.
+    def work(self, now: datetime) -> BatchWork | None:
+        """What is to be done next; None: nothing.
 
-        A deleted batch is looked at again ("delete again") while calls are live, and once more after its removal, when
+        A deleted batch is looked at again (`DELETE_AGAIN`) while calls are live, and once more after its removal, when
         no invocation that began before it can still run: such a one may have stored something meanwhile.
         """
         if self.expires_at is not None:
             last_look = self.expires_at - TOMBSTONE_LIFE + WORK_LEASE
-            return "delete again" if not self.cleared and now >= last_look else None
+            return BatchWork.DELETE_AGAIN if not self.cleared and now >= last_look else None
         if self.deleted_at is not None:
-            return "delete again" if self.cleared else "delete"
+            return BatchWork.DELETE_AGAIN if self.cleared else BatchWork.DELETE
         if self.is_over:
             if not self.cleared:
-                return "leave" if self.status is BatchStatus.COMPLETED else "clear"
+                return BatchWork.LEAVE if self.status is BatchStatus.COMPLETED else BatchWork.CLEAR
         elif not self.ingested:
-            return "ingest"
+            return BatchWork.INGEST
         elif self.status is BatchStatus.RUNNING:
-            return "results" if self.results_wanted else "check"
+            return BatchWork.RESULTS if self.results_wanted else BatchWork.AUDIT
         elif self.start_at is not None and self.start_at <= now:
-            return "start"
-        return "results" if self.results_wanted else None
+            return BatchWork.START
+        return BatchWork.RESULTS if self.results_wanted else None
 
     def take_work(self, worker: str, now: datetime) -> "Batch | None":
         """Make `worker` the one that works; None while another does."""
@@ -339,9 +352,9 @@ class Batch:
         if self.worker is not None and self.worker_until is not None and self.worker_until > now:
             return self.worker_until + MILLISECOND
         match self.work(now):
-            case "check":
+            case BatchWork.AUDIT:
                 return now + RUNNING_CHECK
-            case "delete again" if not self.is_tombstone:
+            case BatchWork.DELETE_AGAIN if not self.is_tombstone:
                 return now + GONE_CHECK
             case None if self.is_tombstone:
                 assert self.expires_at is not None

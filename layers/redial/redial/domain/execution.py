@@ -2,7 +2,7 @@
 
 Everything else is a fold over the changes: the present status, the attempts, `retry_history`, what a webhook said at
 any earlier moment. A change whose kind is a `Status` is an event: it has a sequence number (1, 2, 3 …) and one webhook.
-A change whose kind is a `Note` is not: it records a claim, an unknown answer, a deferral, a detected machine.
+A change whose kind is a `Marker` is not: it records a claim, an unknown answer, a deferral, a detected machine.
 
     queued/scheduled ──claimed──► (carrier asked) ──► initiated ► ringing ► in-progress ► completed
             ▲                          │  └─ unknown: waits for a callback or the sweeper
@@ -15,7 +15,7 @@ All methods are pure and return a new Execution, or the same one where nothing c
 The store saves one over the `version` it was read with, so each transition is one atomic write with its events.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,6 +23,7 @@ from functools import cached_property
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER
+from redial.domain.decision import Decision, failed, held, record, waits
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import GiveUp, RetryAt, RetryConfig, decide
@@ -73,12 +74,12 @@ class Change:
     """One thing that happened at `at`, during attempt number `attempt`.
 
     `until`: when the timer of a scheduled, rescheduled or deferred call fires. `timer`: that timer's number.
-    `line`: the shard of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated;
+    `line_shard`: of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated;
     `since`: when the first of them was made (None: `at`).
     `ended`: on a final status, why no attempt follows; None where a retry does. `claim_id`: who claimed. `delayed`: a
-    contact that waits in its batch's room. `lost`: on a final status, the call was given up without word from the
-    carrier. A `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call.
-    `newer`: see `Execution`.
+    contact that waits in its batch's delayed set. `lost`: on a final status, no report of the carrier was found. A
+    `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call.
+    `gates`: what the gates decided, see `domain.decision.record`. `newer`: see `Execution`.
     """
 
     kind: Status | Marker
@@ -86,7 +87,7 @@ class Change:
     attempt: int
     until: datetime | None = None
     timer: int | None = None
-    line: int | None = None
+    line_shard: int | None = None
     count: int = 1
     call_id: str | None = None
     from_number: str | None = None
@@ -100,6 +101,7 @@ class Change:
     claim_id: str | None = None
     delayed: bool | None = None
     lost: bool | None = None
+    gates: str | None = None
     since: datetime | None = None
     newer: Mapping[str, Any] | None = None
 
@@ -110,7 +112,7 @@ class Change:
 
 @dataclass
 class Attempt:
-    """One attempt as it stands; `scheduled_at` is when it was meant to start, `line` the shard of its last line.
+    """One attempt; `scheduled_at` is when it was meant to start, `line_shard` the shard of its last line.
 
     `lost`: it ended as `error` because the carrier said nothing; `late` is the last status that the carrier reported
     after that, if it did and the attempt could not be reopened.
@@ -130,7 +132,7 @@ class Attempt:
     duration_seconds: int | None = None
     ring_seconds: int | None = None
     hangup_by: str | None = None
-    line: int | None = None
+    line_shard: int | None = None
     lost: bool = False
     late: Status | None = None
 
@@ -167,12 +169,12 @@ class State:
 
     @property
     def is_waiting(self) -> bool:
-        """Waiting for its time or for a line: nobody is dialling it and it can still be stopped."""
+        """Waiting for its time or for a line: it is not claimed, and can still be stopped."""
         return self.status in WAITING and self.claimed_at is None
 
     @property
     def is_dialling(self) -> bool:
-        """Claimed: the carrier was asked, or is being asked, and nobody has reported on the call yet."""
+        """Claimed: the carrier was asked, or is being asked, and has not reported on the call yet."""
         return self.status in WAITING and self.claimed_at is not None
 
     @property
@@ -202,7 +204,7 @@ class State:
 
 @dataclass(frozen=True)
 class Execution:
-    """What was asked, what has happened since, and how far the customer has been told.
+    """What was asked for, what has happened since, and which events are delivered.
 
     `user_number` and `from_number` are E.164; `from_number` None means the agent's or the batch's choice. `row`: which
     contact of its batch it is (1 is the first). `version` counts saves.
@@ -234,11 +236,11 @@ class Execution:
 
     @cached_property
     def state(self) -> State:
-        """Where the execution stands."""
+        """The present state."""
         return self._fold(self.changes)
 
     def at_sequence(self, sequence: int) -> State:
-        """Where it stood right after event number `sequence`, which is what that event's webhook says."""
+        """The state right after event number `sequence`, which is what that event's webhook says."""
         seen = 0
         for index, change in enumerate(self.changes):
             seen += change.is_event
@@ -264,7 +266,7 @@ class Execution:
 
     @property
     def is_not_started(self) -> bool:
-        """A contact of a batch that nothing has happened to: its batch's cursor stands for it."""
+        """A contact that was not dispatched, or not dialled since: only its batch's queue entry represents it."""
         return self.batch_id is not None and len(self.changes) == 1 and self.state.status is Status.QUEUED
 
     # ---- appending ------------------------------------------------------------------------------------------------
@@ -283,40 +285,66 @@ class Execution:
             return self._with(Change(Status.QUEUED, now, 1))
         return self._with(Change(Status.SCHEDULED, now, 1, until=scheduled_at, timer=self.version + 1))
 
-    def queue(self, now: datetime, reason: str, delayed: bool = False) -> "Execution":
-        """Due, but it must wait (for a line, for the carrier, in its batch's `room`). Already queued: no new event."""
+    def defer(self, now: datetime, *decisions: Decision, line_shard: int | None = None) -> "Execution":
+        """Let the attempt wait as the last of `decisions` says; uses no retry. All of them are recorded.
+
+        Without a time it is `queued`: no event where it is queued already. With an announced time it is
+        `rescheduled`. Else it waits for the carrier, and keeps its line (`line_shard`) for a short wait, so that a
+        carrier in trouble is not asked by every waiting call in turn.
+        """
+        closed, gates = decisions[-1], record(decisions)
+        if closed.until is None:
+            return self._queue(now, closed, gates)
+        if closed.announced:
+            number, timer, delayed = self.state.attempt.number, self.version + 1, closed.delayed or None
+            moved = Change(Status.RESCHEDULED, now, number, closed.until, timer, reason=closed.reason, delayed=delayed)
+            return self._with(replace(moved, gates=gates))
+        return self._hold(now, closed.until, closed.reason, line_shard, gates)
+
+    def _queue(self, now: datetime, closed: Decision, gates: str | None) -> "Execution":
+        """Due, but it must wait: for a line, for the carrier, in its batch's delayed set."""
+        delayed = closed.delayed or None
         if self.state.status is Status.QUEUED:
             last = self.changes[-1]
-            if last.kind is not Status.QUEUED or (last.delayed or False) == delayed or self.is_not_started:
+            if last.kind is not Status.QUEUED or last.delayed == delayed or self.is_not_started:
                 return self
-            return replace(self, changes=(*self.changes[:-1], replace(last, delayed=delayed or None)))
-        return self._with(Change(Status.QUEUED, now, self.state.attempt.number, reason=reason, delayed=delayed or None))
+            return replace(self, changes=(*self.changes[:-1], replace(last, delayed=delayed, gates=gates)))
+        number = self.state.attempt.number
+        return self._with(Change(Status.QUEUED, now, number, reason=closed.reason, delayed=delayed, gates=gates))
 
-    def move(self, now: datetime, until: datetime, reason: str) -> "Execution":
-        """Defer to `until`, when the calling window opens. Uses no retry. A contact waits in the delayed set."""
-        number, delayed = self.state.attempt.number, None if self.batch_id is None else True
-        return self._with(
-            Change(Status.RESCHEDULED, now, number, until=until, timer=self.version + 1, reason=reason, delayed=delayed)
-        )
+    def end(self, now: datetime, *decisions: Decision) -> "Execution":
+        """End the execution as the last of `decisions` says: `stopped`, or `error` where the attempt cannot be placed.
+        All of them are recorded.
 
-    def stop(self, now: datetime, reason: str) -> "Execution":
-        """End a waiting call. Raises ValueError when it is not waiting (claimed counts as dialled)."""
+        Raises ValueError for a stop of a call that is not waiting (claimed counts as dialled).
+        """
+        closed, number, gates = decisions[-1], self.state.attempt.number, record(decisions)
+        if closed.status is Status.ERROR:
+            return self._with(Change(Status.ERROR, now, number, reason=closed.reason, ended=closed.reason, gates=gates))
         if not self.state.is_waiting:
             raise ValueError("only a waiting call can be stopped")
-        return self._with(Change(Status.STOPPED, now, self.state.attempt.number, ended=reason))
+        return self._with(Change(Status.STOPPED, now, number, ended=closed.reason, gates=gates))
 
-    def expire(self, now: datetime, reason: str) -> "Execution":
-        """End a waiting call that could not be placed in time."""
-        return self._with(Change(Status.ERROR, now, self.state.attempt.number, reason=reason, ended=reason))
-
-    def claim(self, now: datetime, from_number: str, line: int, claim_id: str) -> "Execution":
-        """This attempt is being dialled, by whoever saves this first.
+    def claim(
+        self, now: datetime, from_number: str, line_shard: int, claim_id: str, decisions: Iterable[Decision] = ()
+    ) -> "Execution":
+        """This attempt is being dialled, by the invocation that saves this first. `decisions`: every gate's.
 
         `claim_id` is that invocation's own: no two claims are alike, so the store can tell a claim that was written,
-        but whose answer was lost, from somebody else's.
+        but whose answer was lost, from another invocation's.
         """
         number = self.state.attempt.number
-        return self._with(Change(Marker.CLAIMED, now, number, from_number=from_number, line=line, claim_id=claim_id))
+        return self._with(
+            Change(
+                Marker.CLAIMED,
+                now,
+                number,
+                from_number=from_number,
+                line_shard=line_shard,
+                claim_id=claim_id,
+                gates=record(decisions),
+            )
+        )
 
     # ---- what the carrier says ------------------------------------------------------------------------------------
 
@@ -344,19 +372,22 @@ class Execution:
                 backoff = THROTTLE_BACKOFF_SECONDS[count] * (0.9 + 0.2 * jitter)
                 wait = max(backoff, retry_after_seconds or 0.0)
                 until = now + timedelta(milliseconds=round(wait * 1000))
-                assert state.attempt.line is not None, "a claimed attempt holds a line"
+                assert state.attempt.line_shard is not None, "a claimed attempt holds a line"
                 keeps_line = (retry_after_seconds or 0.0) <= THROTTLE_BACKOFF_SECONDS[-1]
-                return self.hold(now, until, reason, state.attempt.line if keeps_line else None)
+                line_shard = state.attempt.line_shard if keeps_line else None
+                return self.defer(now, held(until, reason, gate=None), line_shard=line_shard)
 
-    def hold(self, now: datetime, until: datetime, reason: str, line: int | None) -> "Execution":
-        """Try the same attempt later; uses up no retry. Unclaims it, if it was claimed.
+    def _hold(
+        self, now: datetime, until: datetime, reason: str, line_shard: int | None, gates: str | None
+    ) -> "Execution":
+        """Try the same attempt later; unclaims it, if it was claimed.
 
-        It keeps its line for a short wait, so that a carrier in trouble is not asked by every waiting call in turn;
-        `line` None: it gives its line up. Repeated deferrals are one change with a count. Where the first of them was
-        made `LATEST_START` ago, the attempt ends as `error`.
+        Repeated deferrals are one change with a count. Where the first of them was made `LATEST_START` ago, the attempt
+        ends as `error`.
         """
         changes = self.changes
         if changes[-1].kind is Marker.CLAIMED:
+            gates = gates or changes[-1].gates
             changes = changes[:-1]
         at = max(now, self.changes[-1].at + MILLISECOND)
         number, count, since, newer = self.state.attempt.number, 1, None, None
@@ -369,11 +400,21 @@ class Execution:
                 if now >= since + LATEST_START:
                     hours = LATEST_START // timedelta(hours=1)
                     words = f"the carrier could not place it for {hours} hours: {reason}"
-                    return replace(self, changes=changes).expire(at, words)
+                    return replace(self, changes=changes).end(at, failed(words))
             changes = changes[:-1]
-        queued = replace(self, changes=changes).queue(at, reason)
+        queued = replace(self, changes=changes)._queue(at, waits(reason), None)
         note = Change(
-            Marker.DEFERRED, at, number, until, self.version + 1, line, count, reason=reason, since=since, newer=newer
+            Marker.DEFERRED,
+            at,
+            number,
+            until,
+            self.version + 1,
+            line_shard,
+            count,
+            reason=reason,
+            gates=gates,
+            since=since,
+            newer=newer,
         )
         return queued._with(note)
 
@@ -456,7 +497,7 @@ class Execution:
                 scheduled = Change(Status.SCHEDULED, now, attempt, until=at, timer=self.version + 1)
                 return self._with(final, scheduled)
 
-    # ---- telling the customer -------------------------------------------------------------------------------------
+    # ---- webhooks -------------------------------------------------------------------------------------------------
 
     def pending(self) -> tuple[int, ...]:
         """Sequences to be sent, in order: those to be replayed, then those never settled."""
@@ -473,7 +514,7 @@ class Execution:
         leased = self.delivery.leased(lease_id, now) if self.pending() else None
         return self if leased is None else replace(self, delivery=leased)
 
-    # ---- when somebody must look ----------------------------------------------------------------------------------
+    # ---- when the sweeper must check ------------------------------------------------------------------------------
 
     def with_due(self, now: datetime) -> "Execution":
         """`due_at` for what is stored now: the time by which something must have happened; None when all is done."""
@@ -495,7 +536,7 @@ class Execution:
         elif state.is_live:
             wanted.append(now + CALL_CHECK)
         elif self.is_not_started:
-            return None  # its batch's cursor stands for it, and its first event is sent when its turn comes
+            return None  # only its batch is watched; its first event is sent when it is dispatched
         elif state.is_waiting and not state.is_delayed:
             if state.timer is None:
                 wanted.append(now + self._queue_check(now))
@@ -552,13 +593,13 @@ def _apply(state: State, change: Change) -> None:
     if change.kind is Marker.CLAIMED:
         attempt.dialed_at = change.at
         attempt.from_number = change.from_number
-        attempt.line = change.line
+        attempt.line_shard = change.line_shard
         state.claimed_at, state.unknown, state.timer = change.at, False, None
     elif change.kind is Marker.UNKNOWN:
         state.unknown = True
     elif change.kind is Marker.DEFERRED:
         assert change.until is not None and change.timer is not None
-        attempt.line = change.line
+        attempt.line_shard = change.line_shard
         state.claimed_at, state.timer = None, (change.timer, change.until)
         state.deferrals = change.count
         attempt.dialed_at = None

@@ -16,6 +16,7 @@ from typing import Any
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.domain.agent import Account
 from redial.domain.errors import RedialError
+from redial.ports import Accounts
 from redial.runtime import system
 from redial.usecases import accounts as use
 from redial.wire.timestamps import rfc3339, rfc3339_or_none
@@ -38,7 +39,7 @@ def new_webhook_secret() -> str:
 
 
 def ensure_account(
-    *, account_id: str, name: str, webhook_secret: str, api_key: str, accounts: use.AccountStore, now: datetime
+    *, account_id: str, name: str, webhook_secret: str, api_key: str, accounts: Accounts, now: datetime
 ) -> Account:
     """The account with that id, made if it is not there, and opened by `api_key`, a key of the caller's choice.
 
@@ -58,7 +59,7 @@ def ensure_account(
 # ---- the command --------------------------------------------------------------------------------------------------
 
 
-def _create_account(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _create_account(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     secret = new_webhook_secret()
     account = use.create_account(
         arguments.name, account_id=system.new_id(), webhook_secret=secret, accounts=accounts, now=system.now()
@@ -66,7 +67,7 @@ def _create_account(arguments: argparse.Namespace, accounts: use.AccountStore) -
     return {"account_id": account.account_id, "name": account.name, "webhook_secret": secret}
 
 
-def _create(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _create(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     api_key = new_api_key()
     key = use.create_key(
         arguments.account,
@@ -79,7 +80,7 @@ def _create(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[s
     return {"account_id": key.account_id, "key_id": key.key_id, "name": key.name, "api_key": api_key}
 
 
-def _list(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _list(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     return {
         "keys": [
             {
@@ -93,18 +94,18 @@ def _list(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str
     }
 
 
-def _revoke(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _revoke(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     use.revoke_key(arguments.account, arguments.key_id, accounts=accounts, now=system.now())
     return {"key_id": arguments.key_id, "revoked": True}
 
 
-def _rotate(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _rotate(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     secret = new_webhook_secret()
     account = use.rotate_webhook_secret(arguments.account, webhook_secret=secret, accounts=accounts)
     return {"account_id": account.account_id, "webhook_secret": secret, "live_secrets": len(account.webhook_secrets)}
 
 
-def _drop_old(arguments: argparse.Namespace, accounts: use.AccountStore) -> dict[str, Any]:
+def _drop_old(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     account = use.drop_old_webhook_secret(arguments.account, accounts=accounts)
     return {"account_id": account.account_id, "live_secrets": len(account.webhook_secrets)}
 

@@ -10,50 +10,15 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
-from redial.domain.agent import Account, Agent
+from redial.domain.agent import Account, Agent, ApiKey
 from redial.domain.errors import Conflict, InvalidInput, NotFound, Unauthorized
-from redial.ports import Lines
-from redial.usecases.lines import shards_in_use
+from redial.ports import Accounts, Services
+from redial.usecases.dispatch import shards_in_use
 
 MAX_NAME_LENGTH = 200
 MAX_KEY_LENGTH = 512
 """Longest API key that is looked up at all."""
-
-
-@dataclass(frozen=True)
-class ApiKey:
-    """A key as its owner may see it again: everything but the key."""
-
-    key_id: str
-    account_id: str
-    name: str
-    created_at: datetime
-    revoked_at: datetime | None = None
-
-
-class AccountStore(Protocol):
-    """Accounts and their keys. Every read is strongly consistent."""
-
-    def get(self, account_id: str) -> Account | None: ...
-
-    def create(self, account: Account) -> bool:
-        """Store a new account; False when it is there already."""
-
-    def replace_secrets(self, account: Account, secrets: tuple[str, ...]) -> bool:
-        """Store other webhook secrets over those of `account`; False when they changed since it was read."""
-
-    def account_of_key(self, key_hash: str) -> str | None:
-        """The account that a live key opens; None when it is unknown or revoked."""
-
-    def add_key(self, key: ApiKey, key_hash: str) -> None: ...
-
-    def keys(self, account_id: str) -> list[ApiKey]:
-        """Every key of the account, revoked ones included, oldest first."""
-
-    def revoke_key(self, account_id: str, key_id: str, now: datetime) -> bool:
-        """Revoke it, once and for all; False when the account has no such key."""
 
 
 def hash_of(api_key: str) -> str:
@@ -61,7 +26,7 @@ def hash_of(api_key: str) -> str:
     return hashlib.sha256(api_key.encode()).hexdigest()
 
 
-def authenticate(authorization: str | None, *, accounts: AccountStore) -> str:
+def authenticate(authorization: str | None, *, accounts: Accounts) -> str:
     """The account that an `Authorization` header opens. Raises `Unauthorized`."""
     if not authorization:
         raise Unauthorized("send your API key in the header Authorization: Bearer <api key>")
@@ -77,9 +42,7 @@ def authenticate(authorization: str | None, *, accounts: AccountStore) -> str:
     return account_id
 
 
-def create_account(
-    name: str, *, account_id: str, webhook_secret: str, accounts: AccountStore, now: datetime
-) -> Account:
+def create_account(name: str, *, account_id: str, webhook_secret: str, accounts: Accounts, now: datetime) -> Account:
     """A new account whose webhooks are signed with `webhook_secret`. Raises `InvalidInput`, `Conflict`."""
     account = Account(account_id, _checked_name(name), now, (webhook_secret,))
     if not accounts.create(account):
@@ -87,9 +50,7 @@ def create_account(
     return account
 
 
-def create_key(
-    account_id: str, name: str, *, api_key: str, key_id: str, accounts: AccountStore, now: datetime
-) -> ApiKey:
+def create_key(account_id: str, name: str, *, api_key: str, key_id: str, accounts: Accounts, now: datetime) -> ApiKey:
     """Let `api_key` open the account from now on. Raises `InvalidInput`, `NotFound`."""
     key = ApiKey(key_id, account_id, _checked_name(name), now)
     read_account(account_id, accounts=accounts)
@@ -97,19 +58,19 @@ def create_key(
     return key
 
 
-def list_keys(account_id: str, *, accounts: AccountStore) -> list[ApiKey]:
+def list_keys(account_id: str, *, accounts: Accounts) -> list[ApiKey]:
     """Every key of the account, revoked ones too. Raises `NotFound`."""
     read_account(account_id, accounts=accounts)
     return accounts.keys(account_id)
 
 
-def revoke_key(account_id: str, key_id: str, *, accounts: AccountStore, now: datetime) -> None:
+def revoke_key(account_id: str, key_id: str, *, accounts: Accounts, now: datetime) -> None:
     """The key opens nothing any more; revoking it again changes nothing. Raises `NotFound`."""
     if not accounts.revoke_key(account_id, key_id, now):
         raise NotFound(f"account {account_id} has no key {key_id}")
 
 
-def rotate_webhook_secret(account_id: str, *, webhook_secret: str, accounts: AccountStore) -> Account:
+def rotate_webhook_secret(account_id: str, *, webhook_secret: str, accounts: Accounts) -> Account:
     """Sign with a new secret and, until the old one is dropped, with both. Raises `NotFound`, `Conflict`."""
     account = read_account(account_id, accounts=accounts)
     if len(account.webhook_secrets) > 1:
@@ -117,7 +78,7 @@ def rotate_webhook_secret(account_id: str, *, webhook_secret: str, accounts: Acc
     return _with_secrets(account, (webhook_secret, *account.webhook_secrets), accounts)
 
 
-def drop_old_webhook_secret(account_id: str, *, accounts: AccountStore) -> Account:
+def drop_old_webhook_secret(account_id: str, *, accounts: Accounts) -> Account:
     """Sign with the newest secret only. Raises `NotFound`, and `Conflict` when there is no older one."""
     account = read_account(account_id, accounts=accounts)
     if len(account.webhook_secrets) < 2:
@@ -125,7 +86,7 @@ def drop_old_webhook_secret(account_id: str, *, accounts: AccountStore) -> Accou
     return _with_secrets(account, account.webhook_secrets[:1], accounts)
 
 
-def read_account(account_id: str, *, accounts: AccountStore) -> Account:
+def read_account(account_id: str, *, accounts: Accounts) -> Account:
     """Raises `NotFound`."""
     account = accounts.get(account_id)
     if account is None:
@@ -141,19 +102,21 @@ class Concurrency:
     current: int
 
 
-def concurrency(agents: Iterable[Agent], *, lines: Lines) -> Concurrency:
+def concurrency(services: Services, agents: Iterable[Agent]) -> Concurrency:
     """The sums over the account's agents."""
     maximum = current = 0
     for agent in agents:
         maximum += agent.max_concurrent_calls
         for shard in shards_in_use(agent):
-            current += len(lines.holders(agent.agent_id, shard))
+            current += len(services.lines.holders(agent.agent_id, shard))
     return Concurrency(maximum, current)
 
 
-def _with_secrets(account: Account, secrets: tuple[str, ...], accounts: AccountStore) -> Account:
+def _with_secrets(account: Account, secrets: tuple[str, ...], accounts: Accounts) -> Account:
     if not accounts.replace_secrets(account, secrets):
-        raise Conflict("the webhook secrets were changed by somebody else at the same time: look, then try again")
+        raise Conflict(
+            "the webhook secrets were changed at the same time by another request: read them, then try again"
+        )
     return replace(account, webhook_secrets=secrets)
 
 

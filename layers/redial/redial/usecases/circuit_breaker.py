@@ -1,8 +1,8 @@
 """Keeping from dialling while a carrier fails for all calls: an outage uses up no retries.
 
-The circuit is one stored item, which every function sees. While all is well it costs a dial nothing: a process looks at
-it every few seconds, and writes only when something failed, or works again. An open circuit is tried by a check, which
-places nothing, and only then by a call.
+The circuit is one stored item, which every function sees. A healthy carrier costs a dial nothing: a process reads the
+circuit every few seconds, and writes only when something failed, or works again. An open circuit is probed by a check,
+which places nothing, and only then by a call.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from redial.domain.outcome import DialResult, NotPlaced
 from redial.ports import Circuits, StaleVersion
 
 _MOST_TRIES = 5
-"""How often another writer may be quicker before a dial waits, or an answer is left uncounted: others are counting."""
+"""Lost races before a dial waits, or an answer is not counted: then others are counting."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Admission:
 
 @dataclass(frozen=True)
 class CircuitBreaker:
-    """What this takes."""
+    """Admits dials, and records what the carrier answered to them."""
 
     circuits: Circuits
     now: Callable[[], datetime]

@@ -1,16 +1,16 @@
 """One contact to be called: checked, stored with its first event, and started or set for later."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from redial.domain.agent import Agent
+from redial.domain.agent import DEFAULT_PROVIDER, Agent
 from redial.domain.errors import Conflict, InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.domain.phone_number import check_e164
 from redial.domain.retry import RetryConfig
-from redial.ports import Agents, Executions, IdempotencyKeys, IdempotentRequest, Invoker, Timers
+from redial.ports import IdempotentRequest, Services
+from redial.usecases.idempotency import id_for
 
 EARLIEST = timedelta(minutes=2)
 LATEST = timedelta(days=365)
@@ -39,43 +39,24 @@ class Created:
 
 
 def create_call(
-    call: NewCall,
-    *,
-    account_id: str,
-    idempotency_key: str | None,
-    body_hash: str,
-    executions: Executions,
-    agents: Agents,
-    idempotency: IdempotencyKeys,
-    timers: Timers,
-    invoker: Invoker,
-    now: datetime,
-    new_id: Callable[[], str],
+    services: Services, call: NewCall, *, account_id: str, idempotency_key: str | None, body_hash: str, now: datetime
 ) -> Created:
-    """Make the call, once per Idempotency-Key. Raises `NotFound` (agent), `InvalidInput`, `Conflict` (key reused).
-
-    The key is stored with the id of the execution to be made before the execution is: a request that dies between the
-    two is finished, under that id, by the one that repeats it; of two at once, one makes the call and both answer it.
-    """
-    execution_id = new_id()
-    agent: Agent | None = None
-    if idempotency_key is not None:
-        request = idempotency.find(account_id, idempotency_key, now)
-        if request is None:
-            agent = _check(call, account_id, agents, now)
-            ours = IdempotentRequest(execution_id, body_hash)
-            request = idempotency.claim(account_id, idempotency_key, ours, now)
-        if request is not None:
-            if request.body_hash != body_hash:
-                raise Conflict("this Idempotency-Key was used with another body; use a new key for a new call")
-            execution_id = request.execution_id
-            existing = executions.get(execution_id)
-            if existing is not None:
-                return Created(existing, replayed=True)
-    else:
-        agent = _check(call, account_id, agents, now)
-    agent = agent or agents.get(account_id, call.agent_id)
-    assert agent is not None, "the item of an agent is never removed"
+    """Make the call, once per Idempotency-Key. Raises `NotFound` (agent), `InvalidInput`, `Conflict` (key reused)."""
+    request = IdempotentRequest(services.new_id(), body_hash)
+    execution_id = id_for(
+        services,
+        account_id,
+        idempotency_key,
+        request,
+        lambda: _check(services, call, account_id, now),
+        now,
+        kind="call",
+    )
+    if execution_id != request.execution_id:
+        existing = services.executions.get(execution_id)
+        if existing is not None:
+            return Created(existing, replayed=True)
+    agent = services.agents.cached(account_id, call.agent_id)  # the check has just read it
     execution = Execution(
         id=execution_id,
         account_id=account_id,
@@ -83,30 +64,30 @@ def create_call(
         created_at=now,
         user_number=call.recipient_phone_number,
         from_number=call.from_phone_number,
-        provider=agent.provider,
+        provider=DEFAULT_PROVIDER if agent is None else agent.provider,
         user_data=call.user_data,
         retry_config=call.retry_config,
         bypass_call_guardrails=call.bypass_call_guardrails,
     ).begin(now, call.scheduled_at)
     if call.scheduled_at is not None:
         execution = execution.lease_delivery(execution_id[:8], now)  # dial delivers the first event of a call made now
-    if not executions.create(execution.with_due(now)):
-        stored = executions.get(execution_id)
+    if not services.executions.create(execution.with_due(now)):
+        stored = services.executions.get(execution_id)
         if stored is None:
             raise Conflict("the call was deleted while it was being made; send it again with a new Idempotency-Key")
         return Created(stored, replayed=True)
     if execution.state.timer is None:
-        invoker.dial(execution_id, 1)
+        services.invoker.dial(execution_id, 1)
     else:
-        number, at = execution.state.timer
-        timers.schedule_dial(execution_id, 1, number, at, now)
-        invoker.deliver(execution_id, execution.delivery.lease_id)
+        timer_id, at = execution.state.timer
+        services.timers.schedule_dial(execution_id, 1, timer_id, at, now)
+        services.invoker.deliver(execution_id, execution.delivery.lease_id)
     return Created(execution, replayed=False)
 
 
-def _check(call: NewCall, account_id: str, agents: Agents, now: datetime) -> Agent:
-    """The call's agent. Raises for what makes the call impossible, so that a bad request leaves nothing behind."""
-    agent = agents.get(account_id, call.agent_id)
+def _check(services: Services, call: NewCall, account_id: str, now: datetime) -> None:
+    """Raises for an impossible call, before anything is stored."""
+    agent = services.agents.get(account_id, call.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {call.agent_id}; GET /v2/agent/all lists yours")
     check_e164("recipient_phone_number", call.recipient_phone_number)
@@ -119,7 +100,6 @@ def _check(call: NewCall, account_id: str, agents: Agents, now: datetime) -> Age
             raise InvalidInput.of("scheduled_at", f"must be at least {minutes} minutes ahead; leave it out to call now")
         if call.scheduled_at > now + LATEST:
             raise InvalidInput.of("scheduled_at", f"must be at most {LATEST.days} days ahead")
-    return agent
 
 
 def _check_agent(agent: Agent, call: NewCall) -> None:

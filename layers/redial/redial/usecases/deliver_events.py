@@ -1,34 +1,26 @@
-"""Telling the customer: an execution's events to its agent's webhook, a batch's to its own, in order, each until
+"""Webhook delivery: an execution's events to its agent's webhook, a batch's to its own, in order, each until it is
 accepted or given up.
 
-One invocation at a time holds the delivery lease and sends what is pending; whatever is added meanwhile it
-sends too, since its own write then fails and it reads again. Events sent but not yet written down are sent once more
-after a crash, with the same `webhook-id`.
+One invocation at a time holds the delivery lease and sends what is pending. It also sends events that are added
+meanwhile, since its own save then fails and it reads again. Events that were sent but not yet recorded are sent once
+more after a crash, with the same `webhook-id`.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
 from redial.domain.batch import Batch
 from redial.domain.delivery import FIRST_WAIT, GONE, LEASE, Delivery, DeliveryAttempt
 from redial.domain.execution import Execution
-from redial.ports import (
-    Accounts,
-    DeliveryAnswer,
-    StaleVersion,
-    Timers,
-    Webhooks,
-)
+from redial.ports import DeliveryAnswer, Services, StaleVersion
+from redial.usecases.update import MOST_TRIES, Store, Subject, save
 
-Subject = TypeVar("Subject", Execution, Batch)
-"""Whose events are delivered."""
-
-KNOWN_FOR = timedelta(seconds=10)
-"""How long what was stored with a lease is known to be still so: later, or the second time, it is read."""
+SNAPSHOT_FOR = timedelta(seconds=10)
+"""Trust the snapshot in the event for this long; then re-read."""
 SECONDS_FOR_ONE_EVENT = 27.0
 """Two tries of 10 s with 5 s between them, and the write: with less time left no event is begun."""
 _LEASE_NEEDED = timedelta(seconds=65)
@@ -39,8 +31,8 @@ LONGEST_RETRY_AFTER = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class DeliveryReport:
-    """What one invocation did: events accepted, events given up, whether one waits for its next try (`failed`), and
-    how long the webhook took to answer, in seconds, each time."""
+    """What one invocation did: events accepted and given up, whether one waits for its next try (`failed`), and the
+    duration of each request in seconds."""
 
     accepted: int = 0
     given_up: int = 0
@@ -48,44 +40,30 @@ class DeliveryReport:
     seconds: tuple[float, ...] = ()
 
 
-class Store(Protocol[Subject]):
-    """Where those stand whose events are delivered."""
-
-    def get(self, subject_id: str, /) -> Subject | None: ...
-
-    def save(self, subject: Subject, /) -> Subject:
-        """Store it over the version that was read. Raises `StaleVersion`."""
-
-
 @dataclass(frozen=True)
 class Deliverer(Generic[Subject]):
-    """What delivering needs. `endpoint` says where the events of one go (None: nowhere); `render` gives the body of an
-    event: the execution, or the batch, as it was at that sequence."""
+    """Delivers the events of executions, or of batches. `endpoint`: the webhook URL (None: there is none); `render`:
+    the body of an event, which is the execution, or the batch, as it was at that sequence."""
 
+    services: Services
     store: Store[Subject]
     endpoint: Callable[[Subject], str | None]
-    accounts: Accounts
-    webhooks: Webhooks
-    timers: Timers
     render: Callable[[Subject, int], Mapping[str, object]]
-    now: Callable[[], datetime]
-    sleep: Callable[[float], None]
-    random: Callable[[], float]
 
     def deliver(
-        self, subject_id: str, lease_id: str, seconds_left: Callable[[], float], known: Subject | None = None
+        self, subject_id: str, lease_id: str, seconds_left: Callable[[], float], snapshot: Subject | None = None
     ) -> DeliveryReport:
-        """Send what is pending, if nobody else is sending and the event in front is due.
+        """Send what is pending, if no other lease is live and the first event is due.
 
-        `lease_id` is this invocation's name, or the one under which it was invoked; `seconds_left` says how long the
-        invocation may still run; `known` is it as it was stored with this lease, and it need not be read if that was
-        just now.
+        `lease_id` is this invocation's lease, or the one that it was invoked with; `seconds_left`: how long the
+        invocation may still run; `snapshot`: as it was stored with this lease, which saves a read.
         """
         done: DeliveryReport = DeliveryReport()
-        subject = known if known is not None and self._is_fresh(known, lease_id) else self._lease(subject_id, lease_id)
+        is_fresh = snapshot is not None and self._is_fresh(snapshot, lease_id)
+        subject = snapshot if is_fresh else self._lease(subject_id, lease_id)
         while subject is not None and subject.pending():
             url = self.endpoint(subject)
-            account = self.accounts.cached(subject.account_id)
+            account = self.services.accounts.cached(subject.account_id)
             if url is None or account is None:
                 subject = self._save(subject, lease_id, partial(Delivery.skipped, sequence=subject.last_sequence))
                 continue
@@ -93,7 +71,7 @@ class Deliverer(Generic[Subject]):
             tried, answers = self._send(subject, url, account.webhook_secrets, seconds_left, seconds)
             done = replace(done, seconds=(*done.seconds, *seconds))
             given_up = self._given_up(subject, tried, answers)
-            jitter = self.random()
+            jitter = self.services.random()
             saved = self._save(subject, lease_id, partial(_apply, tried=tried, answers=answers, jitter=jitter))
             if saved is None:
                 return done
@@ -108,21 +86,27 @@ class Deliverer(Generic[Subject]):
                 return replace(done, failed=True)
             if subject.pending() and seconds_left() < SECONDS_FOR_ONE_EVENT:
                 self._save(subject, lease_id, Delivery.release)
-                self.timers.schedule_delivery(saved.id, _timer_number(saved), self.now(), self.now())
+                self.services.timers.schedule_delivery(
+                    saved.id, _timer_id(saved), self.services.now(), self.services.now()
+                )
                 return done
         return done
 
-    def _is_fresh(self, known: Subject, lease_id: str) -> bool:
-        until = known.delivery.lease_until
-        return known.delivery.lease_id == lease_id and until is not None and until - self.now() >= LEASE - KNOWN_FOR
+    def _is_fresh(self, snapshot: Subject, lease_id: str) -> bool:
+        until = snapshot.delivery.lease_until
+        return (
+            snapshot.delivery.lease_id == lease_id
+            and until is not None
+            and until - self.services.now() >= LEASE - SNAPSHOT_FOR
+        )
 
     def _lease(self, subject_id: str, lease_id: str) -> Subject | None:
-        """It with this lease on it; None when there is nothing to do here."""
-        while True:
+        """It with this lease; None when there is nothing to send, or another lease is live."""
+        for _ in range(MOST_TRIES):
             subject = self.store.get(subject_id)
             if subject is None:
                 return None
-            now = self.now()
+            now = self.services.now()
             leased = subject.lease_delivery(lease_id, now)
             if leased is subject:
                 return None
@@ -130,9 +114,10 @@ class Deliverer(Generic[Subject]):
             if subject.delivery.lease_id == lease_id and until is not None and until - now >= _LEASE_NEEDED:
                 return subject
             try:
-                return self.store.save(leased.with_due(now))
+                return save(self.store, leased, now)
             except StaleVersion:
                 continue
+        raise StaleVersion(subject_id)
 
     def _send(
         self,
@@ -144,13 +129,13 @@ class Deliverer(Generic[Subject]):
     ) -> tuple[list[DeliveryAttempt], list[DeliveryAnswer]]:
         """Send pending events one after the other until one is not accepted (410 does not hold up the next one).
 
-        `seconds` is told how long each try took.
+        Appends each request's duration to `seconds`.
         """
 
         def post(body: bytes, webhook_id: str) -> DeliveryAnswer:
-            began = self.now()
-            answer = self.webhooks.post(url, body, webhook_id, secrets, began)
-            seconds.append((self.now() - began).total_seconds())
+            began = self.services.now()
+            answer = self.services.webhooks.post(url, body, webhook_id, secrets, began)
+            seconds.append((self.services.now() - began).total_seconds())
             return answer
 
         tried: list[DeliveryAttempt] = []
@@ -164,10 +149,10 @@ class Deliverer(Generic[Subject]):
             tries += 1
             answer = post(body, webhook_id)
             if tries == 1 and _worth_a_second_try(answer):
-                self.sleep(FIRST_WAIT.total_seconds())
+                self.services.sleep(FIRST_WAIT.total_seconds())
                 tries += 1
                 answer = post(body, webhook_id)
-            tried.append(DeliveryAttempt(sequence, self.now(), answer.status, tries, answer.error))
+            tried.append(DeliveryAttempt(sequence, self.services.now(), answer.status, tries, answer.error))
             answers.append(answer)
             if not answer.accepted and answer.status != GONE:
                 break
@@ -180,28 +165,29 @@ class Deliverer(Generic[Subject]):
         return [sequence for sequence in after.undelivered if sequence not in subject.delivery.undelivered]
 
     def _save(self, subject: Subject, lease_id: str, update: Callable[[Delivery], Delivery]) -> Subject | None:
-        """Write `update` down, over whatever else changed meanwhile; None when the lease was lost to another.
+        """Save `update`, again after each lost race; None when the lease was lost to another invocation.
 
-        The lease is released in the same write when nothing is left to send.
+        The lease is released in the same save when nothing is left to send.
         """
         current = subject
-        while True:
-            now = self.now()
+        for _ in range(MOST_TRIES):
+            now = self.services.now()
             updated = replace(current, delivery=update(current.delivery))
             if not updated.pending():
                 updated = replace(updated, delivery=updated.delivery.release())
             try:
-                return self.store.save(updated.with_due(now))
+                return save(self.store, updated, now)
             except StaleVersion:
                 read = self.store.get(subject.id)
                 if read is None or read.delivery.lease_id != lease_id:
                     return None
                 current = read
+        raise StaleVersion(subject.id)
 
     def _set_timer(self, subject: Subject) -> None:
         at = subject.delivery.next_try_at
         assert at is not None
-        self.timers.schedule_delivery(subject.id, _timer_number(subject), at, self.now())
+        self.services.timers.schedule_delivery(subject.id, _timer_id(subject), at, self.services.now())
 
 
 def _apply(delivery: Delivery, tried: list[DeliveryAttempt], answers: list[DeliveryAnswer], jitter: float) -> Delivery:
@@ -215,12 +201,12 @@ def _apply(delivery: Delivery, tried: list[DeliveryAttempt], answers: list[Deliv
 
 
 def _worth_a_second_try(answer: DeliveryAnswer) -> bool:
-    """Whether to try again after 5 s in this invocation: not when it was taken, refused for good, or wants longer."""
+    """Whether to try again after 5 s: not when it was accepted, refused permanently, or the endpoint wants longer."""
     if answer.accepted or answer.status == GONE:
         return False
     return (answer.retry_after_seconds or 0) <= FIRST_WAIT.total_seconds()
 
 
-def _timer_number(subject: Execution | Batch) -> int:
-    """A number that no other deliver timer of this subject has."""
+def _timer_id(subject: Execution | Batch) -> int:
+    """No other deliver timer of this subject has it."""
     return subject.version

@@ -1,55 +1,34 @@
-"""What the carrier says of a call, by callback or when the sweeper asks, becomes the execution's next status."""
+"""A carrier's report on a call, from a callback or an answer to the sweeper's question, becomes the next status."""
 
 from datetime import datetime
 
 from redial.domain.execution import Execution
 from redial.domain.outcome import CallReport
-from redial.ports import Agents, Batches, Executions, Invoker, Lines, Timers
-from redial.usecases.change import apply_effects, change
-from redial.usecases.lines import acquire, queued_call
-from redial.usecases.stop import leave_waiting, unless_called_off
+from redial.ports import Services
+from redial.usecases.dispatch import acquire, queued_call
+from redial.usecases.stop import unless_stopped
+from redial.usecases.update import Updated, update
 
 
 def record_report(
-    execution_id: str,
-    attempt: int,
-    report: CallReport,
-    *,
-    executions: Executions,
-    agents: Agents,
-    batches: Batches,
-    lines: Lines,
-    timers: Timers,
-    invoker: Invoker,
-    now: datetime,
-    lease_id: str,
-) -> tuple[Execution, Execution] | None:
+    services: Services, execution_id: str, attempt: int, report: CallReport, now: datetime, lease_id: str
+) -> Updated | None:
     """Apply `report` to that attempt; late, repeated and foreign reports change nothing.
 
-    An attempt that was given up as lost is reopened while its retry is not claimed; the retry then leaves the places
-    where it waited. Its line went to another call: it takes one again if one is free, else the agent has a live call
-    more than lines until it ends.
+    An attempt that was given up as lost is reopened while its retry is not claimed; what the retry waited with is then
+    removed. Its line went to another call: it takes one again if one is free, else the agent has one live call more
+    than lines until it ends.
 
-    `lease_id` is a fresh name under which deliver is invoked for the events. Returns the execution before and after
-    (the same object where nothing changed); None: there is no such execution.
+    `lease_id`: a fresh name for the delivery lease. None: there is no such execution.
     """
 
-    def apply(execution: Execution) -> Execution:
-        after = unless_called_off(execution, execution.reported(attempt, report, now), agents, batches)
-        return execution if after is execution else after.lease_delivery(lease_id, now)
+    def transition(execution: Execution) -> Execution:
+        return unless_stopped(services, execution, execution.reported(attempt, report, now))
 
-    changed = change(executions, execution_id, now, apply)
-    if changed is None:
-        return None
-    before, after = changed
-    if after is before:
-        return changed
-    reopened = before.state.is_waiting
-    if reopened:
-        leave_waiting(before, lines, timers)
-    apply_effects(before, after, agents=agents, lines=lines, timers=timers, invoker=invoker, now=now, lease_id=lease_id)
-    if reopened and after.state.is_live:
-        agent, line = agents.cached(after.account_id, after.agent_id), after.state.attempt.line
-        if agent is not None and line is not None:
-            acquire(agent, line, queued_call(after), lines, now)
-    return changed
+    updated = update(services, execution_id, transition, now, lease_id=lease_id, withdraw=True)
+    if updated is not None and updated.before.state.is_waiting and updated.after.state.is_live:
+        after = updated.after
+        agent, shard = services.agents.cached(after.account_id, after.agent_id), after.state.attempt.line_shard
+        if agent is not None and shard is not None:
+            acquire(services, agent, shard, queued_call(after), now)
+    return updated

@@ -1,12 +1,12 @@
 """The safety net: every minute, everything that should have moved by now and has not.
 
-Every open execution has a `due_at`. What is overdue the sweeper does again (all of it is safe to repeat) and moves
-`due_at` on: a timer that was never made or never fired, a dial whose answer was not recorded, a call without callbacks,
-events that wait for delivery, a line whose call is over, a queue that does not agree with its calls.
+Every open execution has a `due_at`. The sweeper repeats what is overdue (every step is idempotent) and moves `due_at`
+on: a timer that was never set or never fired, a dial whose answer was not recorded, a call without callbacks, events
+that wait for delivery, a line whose call is over, a queue that disagrees with its calls.
 
     the minute's run ──► lines, then the shards of the due index, then queue checks; at most `limit` items of the shards
        │    └─ what is left of a shard ──► a worker for that shard, which works until it is done or its time is up,
-       │                                    and then has itself invoked again
+       │                                    and then invokes itself again
        └─ calls to ask about ──► small chunks, each an invocation of its own
 
 The run and its workers never wait for a carrier, so a slow one delays only its own answers.
@@ -21,51 +21,38 @@ from functools import partial
 from itertools import chain, islice
 
 from redial.domain.agent import Agent
+from redial.domain.batch import BatchWork
 from redial.domain.execution import CLAIM_GRACE, Execution
 from redial.domain.outcome import CallReport
+from redial.domain.queue import LINES_CHECK
 from redial.domain.repair import Repair
-from redial.ports import (
-    Agents,
-    Batches,
-    Carrier,
-    CarrierUnavailable,
-    Due,
-    DueItems,
-    Executions,
-    Lines,
-    NotYetKnown,
-    StaleVersion,
-    SweepInvoker,
-    SweepLeases,
-    Timers,
-)
-from redial.usecases.change import apply_effects, change
+from redial.ports import Carrier, CarrierUnavailable, Due, NotYetKnown, Services, StaleVersion
 from redial.usecases.dial_attempt import call_request
-from redial.usecases.lines import LINES_CHECK, dispatch, queued_call, release_line, shards
-from redial.usecases.stop import unless_called_off
+from redial.usecases.dispatch import dispatch, queued_call, release_line, shards
+from redial.usecases.stop import unless_stopped
+from redial.usecases.update import Updated, save, update
 
 LONGEST_CALL = timedelta(hours=25)
-"""No carrier keeps a call up longer than a day: one still unaccounted for is lost."""
+"""No carrier keeps a call up longer: one that is still unaccounted for is lost."""
 CALL_OVER_GRACE = timedelta(minutes=15)
 """How long after a call's latest possible end the carrier's "no such call" is not yet believed."""
 LINE_GRACE = timedelta(minutes=2)
 """How long a line is held before its holder is checked. Longer than dial can run (60 s) between line and claim."""
 SECONDS_TO_SPARE = 15.0
-"""With less time left no further item is begun."""
+"""With less time left no further item is started."""
 SECONDS_FOR_A_QUESTION = 25.0
-"""With less time left the carrier is asked nothing more: one request to it takes up to 10 s, and then its answer is
-stored."""
+"""With less time left the carrier is not asked again: one request takes up to 10 s, and then its answer is stored."""
 PAGE = 100
 """Items that are read together."""
 
 WORKER_LEASE = timedelta(minutes=2)
 """How long a worker holds its shard: longer than one invocation runs, and than the next takes to start."""
 MOST_HOPS = 20
-"""How often a worker may have itself invoked again; what is left then is for the next minute's run."""
+"""How often a worker may invoke itself again; the next minute's run takes up the rest."""
 ASKS_IN_CHUNK = 10
-"""Calls whose id is known in one chunk: one request to the carrier for each."""
+"""Calls with a known id in one chunk: one request to the carrier for each."""
 FINDS_IN_CHUNK = 3
-"""Calls to be searched for in one chunk: one search may take several requests."""
+"""Calls to search for in one chunk: one search may take several requests."""
 CHUNKS_OF_RUN = 25
 """Most chunks of questions that the minute's run hands out: the account's concurrency is shared with all else."""
 CHUNKS_OF_WORKER = 4
@@ -79,15 +66,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class SweepReport:
-    """What one invocation did: items looked at, repairs by kind, executions before and after what the carrier said of
-    them, items that raised, and whether it stopped before the end.
+    """What one invocation did: items checked, repairs by kind, executions before and after the carrier's answer, items
+    that raised, and whether it stopped before the end.
 
-    `lines_in_use` and `calls_waiting` are what the minute's run counted; None where nothing was counted.
+    `lines_in_use` and `calls_waiting`: the minute's run counted them; None for other runs.
     """
 
     looked_at: int = 0
     repairs: Counter[Repair] = field(default_factory=Counter)
-    changes: list[tuple[Execution, Execution]] = field(default_factory=list)
+    changes: list[Updated] = field(default_factory=list)
     errors: int = 0
     cut_short: bool = False
     lines_in_use: int | None = None
@@ -96,10 +83,10 @@ class SweepReport:
 
 @dataclass
 class _Run:
-    """One invocation: its time, how many chunks of questions and items it has left, and what it has read once.
+    """One invocation: its time, how many chunks of questions and items it has left, and what it has read already.
 
-    `to_fill`: agents with calls that wait in their queue. `asks` and `finds`: executions whose call is to be asked
-    about by its id, or searched for.
+    `to_dispatch`: agents with queued calls. `asks` and `finds`: executions whose call the carrier is to be asked
+    for by its id, or has to be searched for.
     """
 
     seconds_left: Callable[[], float]
@@ -109,7 +96,7 @@ class _Run:
     agents: dict[tuple[str, str], Agent | None] = field(default_factory=dict)
     queues: dict[str, bool] = field(default_factory=dict)
     holders: dict[tuple[str, int], set[str]] = field(default_factory=dict)
-    to_fill: dict[str, Agent] = field(default_factory=dict)
+    to_dispatch: dict[str, Agent] = field(default_factory=dict)
     asks: list[str] = field(default_factory=list)
     finds: list[str] = field(default_factory=list)
 
@@ -123,8 +110,8 @@ class _Run:
         """The chunks."""
         return [*_in_pieces(self.asks, ASKS_IN_CHUNK), *_in_pieces(self.finds, FINDS_IN_CHUNK)]
 
-    def has_room_for(self, execution: Execution) -> bool:
-        """Whether one more question about that execution still fits into the chunks."""
+    def fits(self, execution: Execution) -> bool:
+        """Whether one more question about that execution fits into the chunks."""
         searched = execution.state.attempt.call_id is None
         asks, finds = len(self.asks) + (not searched), len(self.finds) + searched
         return -(-asks // ASKS_IN_CHUNK) + -(-finds // FINDS_IN_CHUNK) <= self.chunks
@@ -132,39 +119,27 @@ class _Run:
 
 @dataclass(frozen=True)
 class Sweeper:
-    """What sweeping needs."""
+    """Repairs whatever should have moved by now."""
 
-    executions: Executions
-    due_items: DueItems
-    agents: Agents
-    batches: Batches
-    lines: Lines
-    timers: Timers
-    invoker: SweepInvoker
-    leases: SweepLeases
-    carrier_of: Callable[[str], Carrier]
-    callback_url: Callable[[str, str, int], str]
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
+    services: Services
 
     def sweep(self, due_shards: int, first_shard: int, limit: int, seconds_left: Callable[[], float]) -> SweepReport:
         """The minute's run: lines, all shards of the due index beginning with `first_shard`, then queue checks.
 
         After `limit` items of the shards, or when time runs short, each shard with anything left is handed to a worker.
-        Shards that a worker holds already are left to it. An item that raises is logged and counted, and the others go
-        on.
+        Shards that a worker holds are left to it. An item that raises is logged and counted; the others go on.
         """
         run = _Run(seconds_left, CHUNKS_OF_RUN)
-        watched = list(self.due_items.watched())
-        now = self.now()
+        watched = list(self.services.due_items.watched())
+        now = self.services.now()
         done = self._work_through((due for due in watched if due.due_at <= now), run)
         run.items = limit
         left = self._overdue([(first_shard + step) % due_shards for step in range(due_shards)], run, now)
         run.report.cut_short = bool(left) or not done
         for shard in left:
-            self.invoker.sweep_shard(shard, self.new_id()[:8], 1)
+            self.services.invoker.sweep_shard(shard, self.services.new_id()[:8], 1)
         run.items = None
-        self._work_through(self.due_items.queue_checks(now), run)
+        self._work_through(self.services.due_items.queue_checks(now), run)
         self._finish(run)
         self._measure(watched, run)
         return run.report
@@ -175,15 +150,15 @@ class Sweeper:
         It leaves at once where another worker holds the shard, or where this very hop was made before.
         """
         run = _Run(seconds_left, CHUNKS_OF_WORKER)
-        now = self.now()
-        if not self.leases.take(shard, token, hop, now, now + WORKER_LEASE):
+        now = self.services.now()
+        if not self.services.sweep_leases.take(shard, token, hop, now, now + WORKER_LEASE):
             return run.report
-        done = self._work_through(self.due_items.overdue(shard, now), run)
+        done = self._work_through(self.services.due_items.overdue(shard, now), run)
         run.report.cut_short = not done
         if not done and hop < MOST_HOPS:
-            self.invoker.sweep_shard(shard, token, hop + 1)
+            self.services.invoker.sweep_shard(shard, token, hop + 1)
         else:
-            self.leases.release(shard, token, hop)
+            self.services.sweep_leases.release(shard, token, hop)
         self._finish(run)
         return run.report
 
@@ -195,7 +170,7 @@ class Sweeper:
         run = _Run(seconds_left)
         for index, execution_id in enumerate(execution_ids):
             if index and seconds_left() < SECONDS_FOR_A_QUESTION:
-                self.invoker.ask(execution_ids[index:])
+                self.services.invoker.ask(execution_ids[index:])
                 run.report.cut_short = True
                 break
             run.report.looked_at += 1
@@ -209,12 +184,12 @@ class Sweeper:
         left: list[int] = []
         held: set[int] | None = None
         for shard in order:
-            overdue = self.due_items.overdue(shard, now)
+            overdue = self.services.due_items.overdue(shard, now)
             first = next(overdue, None)
             if first is None:
                 continue
             if held is None:
-                held = self.leases.held(now)
+                held = self.services.sweep_leases.held(now)
             if shard not in held and not self._work_through(chain([first], overdue), run):
                 left.append(shard)
         return left
@@ -255,7 +230,7 @@ class Sweeper:
     def _read_together(self, ids: Sequence[str]) -> dict[str, Execution] | None:
         """None where they cannot be read together: then one by one, so that the one that is to blame is named."""
         try:
-            return {execution.id: execution for execution in self.executions.read(ids)}
+            return {execution.id: execution for execution in self.services.executions.read(ids)}
         except Exception:  # noqa: BLE001  it is raised again by the item that is to blame
             _log.warning("items cannot be read together", exc_info=True)
             return None
@@ -263,16 +238,16 @@ class Sweeper:
     def _absent(self, executions: Iterable[Execution]) -> set[str]:
         """Those that wait for a line and have no entry in their agent's queue."""
         waiting = [(one.agent_id, queued_call(one)) for one in executions if _belongs_in_queue(one)]
-        return self.lines.absent(waiting) if waiting else set()
+        return self.services.queue.absent(waiting) if waiting else set()
 
     def _look_at(self, due: Due, executions: dict[str, Execution] | None, absent: set[str], run: _Run) -> None:
         if due.execution_id is not None:
             if executions is None:
-                execution = self.executions.get(due.execution_id)
+                execution = self.services.executions.get(due.execution_id)
                 absent = self._absent([] if execution is None else [execution])
             else:
                 execution = executions.get(due.execution_id)
-            if execution is not None and execution.due_at is not None and execution.due_at <= self.now():
+            if execution is not None and execution.due_at is not None and execution.due_at <= self.services.now():
                 self._execution(execution, absent, run)
         elif due.batch_id is not None:
             self._batch(due.batch_id, run.report)
@@ -282,12 +257,12 @@ class Sweeper:
     def _finish(self, run: _Run) -> None:
         """Hand out the questions; then start calls that wait in the queues that were looked at."""
         for chunk in run.questions():
-            self.invoker.ask(chunk)
-        for agent in run.to_fill.values():
+            self.services.invoker.ask(chunk)
+        for agent in run.to_dispatch.values():
             for shard in range(shards(agent)):
                 if run.is_out_of_time():
                     return  # the agent's lines are checked within minutes
-                dispatch(agent, (shard,), self.lines, self.invoker, self.now())
+                dispatch(self.services, agent, (shard,), self.services.now())
 
     def _measure(self, watched: list[Due], run: _Run) -> None:
         """Count lines and calls that wait, as far as there is time: too little is counted rather than nothing."""
@@ -295,32 +270,32 @@ class Sweeper:
         in_use = waiting = 0
         for due in watched:
             if due.agent_id is not None and due.shard is not None and not run.is_out_of_time():
-                in_use += len(self.lines.holders(due.agent_id, due.shard))
+                in_use += len(self.services.lines.holders(due.agent_id, due.shard))
                 if due.agent_id not in agents:
                     agents.add(due.agent_id)
-                    waiting += self.lines.waiting(due.agent_id, MOST_WAITING)
+                    waiting += self.services.queue.waiting(due.agent_id, MOST_WAITING)
         run.report.lines_in_use, run.report.calls_waiting = in_use, waiting
 
     def _agent(self, account_id: str, agent_id: str, run: _Run) -> Agent | None:
         if (account_id, agent_id) not in run.agents:
-            run.agents[account_id, agent_id] = self.agents.get(account_id, agent_id)
+            run.agents[account_id, agent_id] = self.services.agents.get(account_id, agent_id)
         return run.agents[account_id, agent_id]
 
     # ---- executions -----------------------------------------------------------------------------------------------
 
     def _execution(self, execution: Execution, absent: set[str], run: _Run) -> None:
-        now = self.now()
+        now = self.services.now()
         state = execution.state
         question = state.is_live or (
             state.claimed_at is not None and state.is_dialling and now >= state.claimed_at + CLAIM_GRACE
         )
-        if question and not run.has_room_for(execution):
+        if question and not run.fits(execution):
             return  # it stays overdue, and the next run meets it first
         if state.is_waiting:
             self._wake(execution, absent, run, now)
         self._redeliver(execution, run.report, now)
-        self.executions.save(execution.with_due(now))
-        if question:  # only whoever has moved it on hands it out
+        save(self.services.executions, execution, now)
+        if question:  # only the run that moved it on asks
             (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)
 
     def _wake(self, execution: Execution, absent: set[str], run: _Run, now: datetime) -> None:
@@ -329,45 +304,45 @@ class Sweeper:
         if state.timer is None:
             agent = self._agent(execution.account_id, execution.agent_id, run)
             if agent is None:
-                self.invoker.dial(execution.id, number)
+                self.services.invoker.dial(execution.id, number)
                 return
             if execution.id in absent and not self._holds_line(execution, agent, run):
-                self.lines.enqueue(agent.agent_id, queued_call(execution))
+                self.services.queue.enqueue(agent.agent_id, queued_call(execution))
                 dialled_before = execution.delivery.settled > 0  # dial delivers the first event
                 run.report.repairs[Repair.QUEUE_ENTRY_LOST if dialled_before else Repair.DIAL_LOST] += 1
-            run.to_fill[agent.agent_id] = agent
+            run.to_dispatch[agent.agent_id] = agent
         elif state.timer[1] > now:
-            self.timers.schedule_dial(execution.id, number, state.timer[0], state.timer[1], now)
+            self.services.timers.schedule_dial(execution.id, number, state.timer[0], state.timer[1], now)
             run.report.repairs[Repair.TIMER_SET] += 1
         else:
-            self.invoker.dial(execution.id, number)
+            self.services.invoker.dial(execution.id, number)
             run.report.repairs[Repair.TIMER_MISSED] += 1
 
     def _holds_line(self, execution: Execution, agent: Agent, run: _Run) -> bool:
-        """Whether it has been given a line: then it has left the queue, and the check of the lines looks after it."""
+        """Whether it was given a line: then it has left the queue, and the check of the lines finds it."""
         for shard in range(shards(agent)):
             if (agent.agent_id, shard) not in run.holders:
-                run.holders[agent.agent_id, shard] = set(self.lines.holders(agent.agent_id, shard))
+                run.holders[agent.agent_id, shard] = set(self.services.lines.holders(agent.agent_id, shard))
             if execution.id in run.holders[agent.agent_id, shard]:
                 return True
         return False
 
-    def _redeliver(self, execution: Execution, swept: SweepReport, now: datetime) -> None:
+    def _redeliver(self, execution: Execution, report: SweepReport, now: datetime) -> None:
         delivery = execution.delivery
         if not execution.pending():
             return
         if delivery.next_try_at is not None and delivery.next_try_at > now:
-            self.timers.schedule_delivery(execution.id, execution.version, delivery.next_try_at, now)
-            swept.repairs[Repair.REDELIVERY_SET] += 1
+            self.services.timers.schedule_delivery(execution.id, execution.version, delivery.next_try_at, now)
+            report.repairs[Repair.REDELIVERY_SET] += 1
         elif delivery.may_send(None, now):
-            self.invoker.deliver(execution.id, None)
-            swept.repairs[Repair.DELIVERY_LOST] += 1
+            self.services.invoker.deliver(execution.id, None)
+            report.repairs[Repair.DELIVERY_LOST] += 1
 
     # ---- questions to the carrier -----------------------------------------------------------------------------------
 
     def _ask(self, execution_id: str, run: _Run) -> None:
         """Ask the carrier what became of the call, and store what it says."""
-        execution = self.executions.get(execution_id)
+        execution = self.services.executions.get(execution_id)
         if execution is None or not (execution.state.is_dialling or execution.state.is_live):
             return
         attempt = execution.state.attempt
@@ -383,7 +358,7 @@ class Sweeper:
         except CarrierUnavailable as error:
             _log.warning("carrier cannot be asked: %s", error, extra={"execution_id": execution.id})
             run.report.repairs[Repair.CARRIER_SILENT] += 1
-        now = self.now()
+        now = self.services.now()
         if report is None and lost is None and now - attempt.dialed_at >= LONGEST_CALL:
             lost = "nothing was heard of the call for longer than a call can last"
         if report is not None or lost is not None:
@@ -396,31 +371,31 @@ class Sweeper:
         """
         attempt = execution.state.attempt
         assert attempt.dialed_at is not None
-        carrier = self.carrier_of(execution.provider)
+        carrier = self.services.carrier(execution.provider)
         if attempt.call_id is not None:
             report = carrier.ask(attempt.call_id)
             if report is not None:
                 return report, None
-            if self.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):
+            if self.services.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):
                 raise NotYetKnown("the carrier does not know the call, which may still be up")
             return None, "the carrier no longer knows the call"
-        is_late = self.now() - attempt.dialed_at >= _proved_after(carrier, agent, attempt.dialed_at)
+        is_late = self.services.now() - attempt.dialed_at >= _proved_after(carrier, agent, attempt.dialed_at)
         if agent is None:
             return None, "the agent is gone, and no report on the call has come" if is_late else None
         known = frozenset(other.call_id for other in execution.state.attempts if other.call_id is not None)
-        request = call_request(execution, agent, self.callback_url)
+        request = call_request(self.services, execution, agent)
         to_store = SECONDS_TO_SPARE
         report = carrier.find(request, attempt.dialed_at, known, lambda: run.seconds_left() - to_store)
         return report, "the carrier has no call for this attempt" if report is None and is_late else None
 
     def _store(
-        self, execution: Execution, report: CallReport | None, lost: str | None, swept: SweepReport, now: datetime
+        self, execution: Execution, report: CallReport | None, lost: str | None, done: SweepReport, now: datetime
     ) -> None:
-        lease_id = f"sweep-{self.new_id()[:8]}"
+        lease_id = f"sweep-{self.services.new_id()[:8]}"
         number = execution.state.attempt.number
-        permanent = self.carrier_of(execution.provider).limits.absence_proves_after is None
+        permanent = self.services.carrier(execution.provider).limits.absence_proves_after is None
 
-        def apply(current: Execution) -> Execution:
+        def transition(current: Execution) -> Execution:
             state = current.state
             if state.attempt.number != number or state.is_final or not (state.is_dialling or state.is_live):
                 return current
@@ -428,95 +403,81 @@ class Sweeper:
                 after = current.mark_lost(now, lost or "lost", permanent=permanent)
             else:
                 after = current.reported(number, report, now)
-            after = unless_called_off(current, after, self.agents, self.batches)
-            return current if after is current else after.lease_delivery(lease_id, now)
+            return unless_stopped(self.services, current, after)
 
-        changed = change(self.executions, execution.id, now, apply)
-        if changed is None:
-            return
-        before, after = changed
-        if after is not before:
-            swept.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
-            swept.changes.append(changed)
-            apply_effects(
-                before,
-                after,
-                agents=self.agents,
-                lines=self.lines,
-                timers=self.timers,
-                invoker=self.invoker,
-                now=now,
-                lease_id=lease_id,
-            )
+        updated = update(self.services, execution.id, transition, now, lease_id=lease_id)
+        if updated is not None and updated.after is not updated.before:
+            done.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
+            done.changes.append(updated)
 
     # ---- batches --------------------------------------------------------------------------------------------------
 
-    def _batch(self, batch_id: str, swept: SweepReport) -> None:
-        """Have it carried on, and its events delivered."""
-        now = self.now()
-        batch = self.batches.get(batch_id)
+    def _batch(self, batch_id: str, report: SweepReport) -> None:
+        """Re-invoke overdue batch work and deliveries."""
+        now = self.services.now()
+        batch = self.services.batches.get(batch_id)
         if batch is None or batch.due_at is None or batch.due_at > now:
             return
         work = batch.work(now)
         if work is not None:
-            self.invoker.batch(batch_id)
-            if work not in ("check", "delete again"):  # these two are looks that come by themselves
-                swept.repairs[Repair.BATCH_LOST] += 1
+            self.services.invoker.batch(batch_id)
+            if work not in (BatchWork.AUDIT, BatchWork.DELETE_AGAIN):  # these two come by themselves
+                report.repairs[Repair.BATCH_LOST] += 1
         elif batch.start_at is not None and not batch.is_over and batch.timer is not None:
-            self.timers.schedule_batch_run(batch_id, "start", batch.timer, batch.start_at, now)
+            self.services.timers.schedule_batch_run(batch_id, "start", batch.timer, batch.start_at, now)
         if batch.pending():
             delivery = batch.delivery
             if delivery.next_try_at is not None and delivery.next_try_at > now:
-                self.timers.schedule_delivery(batch_id, batch.version, delivery.next_try_at, now)
-                swept.repairs[Repair.REDELIVERY_SET] += 1
+                self.services.timers.schedule_delivery(batch_id, batch.version, delivery.next_try_at, now)
+                report.repairs[Repair.REDELIVERY_SET] += 1
             elif delivery.may_send(None, now):
-                self.invoker.deliver(batch_id, None)
-                swept.repairs[Repair.DELIVERY_LOST] += 1
-        self.batches.save(batch.with_due(now))
+                self.services.invoker.deliver(batch_id, None)
+                report.repairs[Repair.DELIVERY_LOST] += 1
+        save(self.services.batches, batch, now)
 
     # ---- lines ----------------------------------------------------------------------------------------------------
 
     def _lines(self, agent_id: str, shard: int, run: _Run) -> None:
-        """Free the lines of calls that are over, or that never became calls; dial those that were given one and never
-        dialled; then start calls that wait."""
-        now = self.now()
-        owner = self.lines.owner(agent_id, shard)
+        """Free the lines of calls that are over, or that never became calls; dial those that were given a line and were
+        never dialled; then dispatch queued calls."""
+        now = self.services.now()
+        owner = self.services.lines.owner(agent_id, shard)
         agent = self._agent(owner, agent_id, run) if owner is not None else None
-        holders = self.lines.holders(agent_id, shard)
+        holders = self.services.lines.holders(agent_id, shard)
         doubted = {one: holder for one, holder in holders.items() if now - holder[1] >= LINE_GRACE}
-        found = {execution.id: execution for execution in self.executions.read(list(doubted))}
+        found = {execution.id: execution for execution in self.services.executions.read(list(doubted))}
         for execution_id, (attempt, since) in doubted.items():
             execution = found.get(execution_id)
             if execution is not None and _needs_line(execution, attempt, shard, now):
                 due = execution.state.next_time
                 if due is not None and due <= now:  # it was given the line, and its dial was lost
-                    self.invoker.dial(execution_id, attempt, shard)
+                    self.services.invoker.dial(execution_id, attempt, shard)
                     run.report.repairs[Repair.DIAL_LOST] += 1
             else:
                 if agent is not None:
-                    release_line(agent, shard, execution_id, attempt, self.lines, self.invoker, now, since)
+                    release_line(self.services, agent, shard, execution_id, attempt, now, since)
                 else:
-                    self.lines.release(agent_id, shard, execution_id, attempt, since)
+                    self.services.lines.release(agent_id, shard, execution_id, attempt, since)
                 run.report.repairs[Repair.LINE_LOST] += 1
         if agent_id not in run.queues:
             run.queues[agent_id] = self._check_front(agent_id, run.report)
         if agent is not None and run.queues[agent_id]:
-            dispatch(agent, (shard,), self.lines, self.invoker, now)
-        self.lines.recheck_at(agent_id, shard, now + LINES_CHECK, queue_empty=not run.queues[agent_id])
+            dispatch(self.services, agent, (shard,), now)
+        self.services.lines.recheck_at(agent_id, shard, now + LINES_CHECK, queue_empty=not run.queues[agent_id])
 
-    def _check_front(self, agent_id: str, swept: SweepReport) -> bool:
+    def _check_front(self, agent_id: str, report: SweepReport) -> bool:
         """Drop entries of calls that are gone or over from the front of the queue; whether anything waits in it.
 
-        A call that is being dialled is left in: it may be put off, and wait in the same place again.
+        The entry of a call that is being dialled stays: the call may be deferred to the same place in the queue.
         """
-        queue = self.lines.queue(agent_id)
-        found = {one.id: one for one in self.executions.read([one.execution_id for one in queue.calls])}
+        queue = self.services.queue.front(agent_id)
+        found = {one.id: one for one in self.services.executions.read([one.execution_id for one in queue.calls])}
         for entry in queue.calls:
             execution = found.get(entry.execution_id)
             state = None if execution is None else execution.state
             if state is None or state.is_final or state.is_live or state.attempt.number > entry.attempt:
-                self.lines.dequeue(agent_id, entry)
-                swept.repairs[Repair.QUEUE_ENTRY_STALE] += 1
+                self.services.queue.dequeue(agent_id, entry)
+                report.repairs[Repair.QUEUE_ENTRY_STALE] += 1
         return bool(queue.calls or queue.batches)
 
 
@@ -550,9 +511,9 @@ def _needs_line(execution: Execution, attempt: int, shard: int, now: datetime) -
         return False
     if state.is_waiting and state.queued_at is None:
         return False  # it waits for a timer, not for the line
-    if state.timer is not None and state.timer[1] > now and state.attempt.line is None:
+    if state.timer is not None and state.timer[1] > now and state.attempt.line_shard is None:
         return False  # the carrier asked it to wait for long, and it gave its line up
-    return state.attempt.line in (shard, None)
+    return state.attempt.line_shard in (shard, None)
 
 
 def _names(due: Due) -> dict[str, str | None]:

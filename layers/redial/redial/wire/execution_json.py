@@ -11,6 +11,7 @@ from typing_extensions import TypedDict  # pydantic needs this one on Python 3.1
 
 from redial.domain import execution as domain
 from redial.domain import retry
+from redial.domain.decision import recorded
 from redial.domain.delivery import GONE, MOST_TRIES
 from redial.domain.execution import Marker
 from redial.domain.status import RETRYABLE, Status
@@ -279,6 +280,11 @@ def _change_entry(execution: domain.Execution, change: domain.Change) -> LogEntr
         "termination_reason": change.ended,
     }
     data |= {name: value for name, value in details.items() if value is not None}
+    if change.gates is not None:
+        data["gates"] = [
+            {"gate": str(gate), "decision": str(verdict)} | ({"rule": rule} if rule else {})
+            for gate, verdict, rule in recorded(change.gates)
+        ]
     component = _COMPONENTS.get(change.kind, "carrier")
     if change is execution.changes[0]:
         component = "api"

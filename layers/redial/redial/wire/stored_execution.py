@@ -8,8 +8,8 @@ written today must load for as long as executions live: names are only ever adde
     by guardrails bypassed · ud user data · v version · sq row in the batch
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
-       v voicemail, d duration, g ring, h hangup by, e ended, w claim_id, p room, n lost, s since}]], the last left
-       out where it is empty
+       v voicemail, d duration, g ring, h hangup by, e ended, w claim_id, p delayed, n lost, k gates, s since}]], the
+       last left out where it is empty
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
@@ -42,7 +42,7 @@ OPEN, DONE = "open", "done"
 
 _CHANGE_FIELDS = {
     "m": "timer",
-    "l": "line",
+    "l": "line_shard",
     "i": "call_id",
     "f": "from_number",
     "r": "reason",
@@ -55,6 +55,7 @@ _CHANGE_FIELDS = {
     "w": "claim_id",
     "p": "delayed",
     "n": "lost",
+    "k": "gates",
 }
 _STATUSES = frozenset(Status)
 INFORMS = "x-"

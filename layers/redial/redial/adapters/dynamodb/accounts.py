@@ -11,13 +11,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from redial.adapters.dynamodb.executions import lost_condition
-from redial.adapters.dynamodb.items import from_item, to_item
+from redial.adapters.dynamodb.items import to_item
+from redial.adapters.dynamodb.table import ABSENT, PRESENT, Item, Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
-from redial.domain.agent import Account
-from redial.usecases.accounts import ApiKey
+from redial.domain.agent import Account, ApiKey
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
@@ -25,23 +22,22 @@ if TYPE_CHECKING:
 
 
 class DynamoAccounts:
-    """Implements `ports.Accounts` and `usecases.accounts.AccountStore`."""
+    """Implements `ports.Accounts`."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
-        self._client = client
-        self._table = table_name
-        self._recent: TtlCache[Account] = TtlCache(now)
+        self._table = Table(client, table_name)
+        self._cached: TtlCache[Account] = TtlCache(now)
 
     def get(self, account_id: str) -> Account | None:
-        item = self._read(_account_key(account_id))
+        item = self._table.get(_account_key(account_id))
         return None if item is None else _decode(account_id, item)
 
     def cached(self, account_id: str) -> Account | None:
-        known = self._recent.get(account_id)
+        known = self._cached.get(account_id)
         if known is not None:
             return known
-        item = self._read(_account_key(account_id), consistent=False) or self._read(_account_key(account_id))
-        return None if item is None else self._recent.keep(_decode(account_id, item), account_id)
+        item = self._table.get(_account_key(account_id), consistent=False) or self._table.get(_account_key(account_id))
+        return None if item is None else self._cached.keep(_decode(account_id, item), account_id)
 
     def create(self, account: Account) -> bool:
         item = _account_key(account.account_id) | {
@@ -49,35 +45,18 @@ class DynamoAccounts:
             "created_at": to_ms(account.created_at),
             "webhook_secrets": list(account.webhook_secrets),
         }
-        try:
-            self._client.put_item(
-                TableName=self._table, Item=to_item(item), ConditionExpression="attribute_not_exists(pk)"
-            )
-        except ClientError as error:
-            if lost_condition(error):
-                return False
-            raise
-        return True
+        return self._table.put(item, ABSENT).done
 
     def replace_secrets(self, account: Account, secrets: tuple[str, ...]) -> bool:
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=to_item(_account_key(account.account_id)),
-                UpdateExpression="SET webhook_secrets = :new",
-                ConditionExpression="webhook_secrets = :read",
-                ExpressionAttributeValues=to_item({":new": list(secrets), ":read": list(account.webhook_secrets)}),
-            )
-        except ClientError as error:
-            if lost_condition(error):
-                return False
-            raise
-        return True
+        values = {":new": list(secrets), ":read": list(account.webhook_secrets)}
+        account_key = _account_key(account.account_id)
+        set_secrets = "SET webhook_secrets = :new"
+        return self._table.update(account_key, set_secrets, "webhook_secrets = :read", values).done
 
     # ---- keys ---------------------------------------------------------------------------------------------------
 
     def account_of_key(self, key_hash: str) -> str | None:
-        item = self._read(_key_key(key_hash), consistent=False) or self._read(_key_key(key_hash))
+        item = self._table.get(_key_key(key_hash), consistent=False) or self._table.get(_key_key(key_hash))
         if item is None or "revoked_at" in item:
             return None
         account_id: str = item["account_id"]
@@ -90,35 +69,31 @@ class DynamoAccounts:
             "key_hash": key_hash,
         }
         opens = _key_key(key_hash) | {"account_id": key.account_id, "key_id": key.key_id, "name": key.name}
-        self._client.transact_write_items(
+        self._table.client.transact_write_items(
             TransactItems=[
-                {"Put": {"TableName": self._table, "Item": to_item(item), "ConditionExpression": _ABSENT}}
+                {"Put": {"TableName": self._table.name, "Item": to_item(item), "ConditionExpression": ABSENT}}
                 for item in (listed, opens)
             ]
         )
 
     def keys(self, account_id: str) -> list[ApiKey]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :account AND begins_with(sk, :keys)",
-            ExpressionAttributeValues=to_item({":account": f"A#{account_id}", ":keys": "KEY#"}),
-            ConsistentRead=True,
-        )
-        found = [_decode_key(account_id, from_item(item)) for page in pages for item in page["Items"]]
+        values = {":account": f"A#{account_id}", ":keys": "KEY#"}
+        stored = self._table.query("pk = :account AND begins_with(sk, :keys)", values, ConsistentRead=True)
+        found = [_decode_key(account_id, item) for item in stored]
         return sorted(found, key=lambda key: (key.created_at, key.key_id))
 
     def revoke_key(self, account_id: str, key_id: str, now: datetime) -> bool:
-        listed = self._read(_listed_key(account_id, key_id))
+        listed = self._table.get(_listed_key(account_id, key_id))
         if listed is None:
             return False
-        self._client.transact_write_items(
+        self._table.client.transact_write_items(
             TransactItems=[
                 {
                     "Update": {
-                        "TableName": self._table,
+                        "TableName": self._table.name,
                         "Key": to_item(item_key),
                         "UpdateExpression": "SET revoked_at = if_not_exists(revoked_at, :now)",
-                        "ConditionExpression": "attribute_exists(pk)",
+                        "ConditionExpression": PRESENT,
                         "ExpressionAttributeValues": to_item({":now": to_ms(now)}),
                     }
                 }
@@ -127,23 +102,16 @@ class DynamoAccounts:
         )
         return True
 
-    def _read(self, item_key: dict[str, Any], *, consistent: bool = True) -> dict[str, Any] | None:
-        answer = self._client.get_item(TableName=self._table, Key=to_item(item_key), ConsistentRead=consistent)
-        return from_item(answer["Item"]) if "Item" in answer else None
 
-
-_ABSENT = "attribute_not_exists(pk)"
-
-
-def _account_key(account_id: str) -> dict[str, Any]:
+def _account_key(account_id: str) -> Item:
     return {"pk": f"A#{account_id}", "sk": "ACCOUNT"}
 
 
-def _listed_key(account_id: str, key_id: str) -> dict[str, Any]:
+def _listed_key(account_id: str, key_id: str) -> Item:
     return {"pk": f"A#{account_id}", "sk": f"KEY#{key_id}"}
 
 
-def _key_key(key_hash: str) -> dict[str, Any]:
+def _key_key(key_hash: str) -> Item:
     return {"pk": f"K#{key_hash}", "sk": "K"}
 
 

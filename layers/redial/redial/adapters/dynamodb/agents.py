@@ -14,13 +14,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from redial.adapters.dynamodb.executions import lost_condition
-from redial.adapters.dynamodb.items import from_item, over, to_item
+from redial.adapters.dynamodb.table import Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
 from redial.domain.agent import Agent
-from redial.ports import StaleVersion
 from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
 
@@ -48,51 +44,30 @@ class DynamoAgents:
     """Implements `ports.Agents`."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
-        self._client = client
-        self._table = table_name
-        self._recent: TtlCache[Agent] = TtlCache(now)
+        self._table = Table(client, table_name)
+        self._cached: TtlCache[Agent] = TtlCache(now)
 
     def get(self, account_id: str, agent_id: str) -> Agent | None:
         return self._read(account_id, agent_id)
 
     def cached(self, account_id: str, agent_id: str) -> Agent | None:
-        known = self._recent.get(account_id, agent_id) or self._read(account_id, agent_id, consistent=False)
+        known = self._cached.get(account_id, agent_id) or self._read(account_id, agent_id, consistent=False)
         return known or self._read(account_id, agent_id)  # one that was just made may not be seen yet
 
     def _read(self, account_id: str, agent_id: str, *, consistent: bool = True) -> Agent | None:
-        answer = self._client.get_item(
-            TableName=self._table, Key=to_item(_key(account_id, agent_id)), ConsistentRead=consistent
-        )
-        if "Item" not in answer:
-            return None
-        return self._recent.keep(_decode(from_item(answer["Item"])), account_id, agent_id)
+        item = self._table.get(_key(account_id, agent_id), consistent=consistent)
+        return None if item is None else self._cached.keep(_decode(item), account_id, agent_id)
 
     def all(self, account_id: str) -> list[Agent]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :account AND begins_with(sk, :agents)",
-            ExpressionAttributeValues=to_item({":account": f"A#{account_id}", ":agents": "AGENT#"}),
-            ConsistentRead=True,
-        )
-        agents = (_decode(from_item(item)) for page in pages for item in page["Items"])
-        alive = (agent for agent in agents if agent.deleted_at is None)
+        values = {":account": f"A#{account_id}", ":agents": "AGENT#"}
+        stored = self._table.query("pk = :account AND begins_with(sk, :agents)", values, ConsistentRead=True)
+        alive = (agent for agent in map(_decode, stored) if agent.deleted_at is None)
         return sorted(alive, key=lambda agent: (agent.created_at, agent.agent_id))
 
     def save(self, agent: Agent) -> Agent:
-        """An item that is just what was to be stored is a success: botocore sends a write again whose answer was
-        lost."""
         saved = replace(agent, version=agent.version + 1)
-        item = to_item(_encode(saved))
-        try:
-            self._client.put_item(
-                TableName=self._table, Item=item, ReturnValuesOnConditionCheckFailure="ALL_OLD", **over(agent.version)
-            )
-        except ClientError as error:
-            if not lost_condition(error):
-                raise
-            if error.response.get("Item") != item:
-                raise StaleVersion(agent.agent_id) from error
-        return self._recent.keep(saved, saved.account_id, saved.agent_id)
+        self._table.put_version(_encode(saved), agent.version)
+        return self._cached.keep(saved, saved.account_id, saved.agent_id)
 
 
 def _key(account_id: str, agent_id: str) -> dict[str, Any]:

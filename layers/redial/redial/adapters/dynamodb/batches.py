@@ -13,11 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from redial.adapters.dynamodb.executions import lost_condition
-from redial.adapters.dynamodb.items import from_item, to_item
-from redial.adapters.dynamodb.leftovers import read_items
+from redial.adapters.dynamodb.table import ABSENT, Table
 from redial.domain.batch import Batch
 from redial.ports import Counted, StaleVersion
 from redial.wire.stored_batch import decode, encode, key, listing_shard
@@ -32,61 +28,30 @@ class DynamoBatches:
     def __init__(
         self, client: "DynamoDBClient", table_name: str, sleep: Callable[[float], None] = lambda seconds: None
     ) -> None:
-        self._client = client
-        self._table = table_name
-        self._sleep = sleep
+        self._table = Table(client, table_name, sleep)
 
     def get(self, batch_id: str) -> Batch | None:
-        answer = self._client.get_item(TableName=self._table, Key=to_item(key(batch_id)), ConsistentRead=True)
-        return decode(from_item(answer["Item"])) if "Item" in answer else None
+        item = self._table.get(key(batch_id))
+        return None if item is None else decode(item)
 
     def create(self, batch: Batch) -> bool:
-        try:
-            self._put(replace(batch, version=1), "attribute_not_exists(pk)", {})
-        except StaleVersion:
-            return False
-        return True
+        return self._table.put_new(encode(replace(batch, version=1)))
 
     def save(self, batch: Batch) -> Batch:
         saved = replace(batch, version=batch.version + 1)
-        self._put(saved, "v = :read", {":read": {"N": str(batch.version)}})
+        self._table.put_version(encode(saved), batch.version)
         return saved
 
     def remove_counts(self, batch_id: str) -> None:
         for shard in self._counters(batch_id):
-            self._client.delete_item(TableName=self._table, Key=to_item(_counter_key(batch_id, shard)))
+            self._table.delete(_counter_key(batch_id, shard))
 
     def of_agent(self, agent_id: str) -> list[Batch]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            IndexName="listing",
-            KeyConditionExpression="listing_shard = :shard",
-            ExpressionAttributeValues=to_item({":shard": listing_shard(agent_id)}),
-            ScanIndexForward=False,
-        )
-        ids = [str(from_item(item)["pk"]).removeprefix("B#") for page in pages for item in page["Items"]]
-        read = read_items(self._client, self._table, [key(one) for one in ids], self._sleep)
-        found = {batch.id: batch for batch in map(decode, read)}
+        values = {":shard": listing_shard(agent_id)}
+        listed = self._table.query("listing_shard = :shard", values, IndexName="listing", ScanIndexForward=False)
+        ids = [str(item["pk"]).removeprefix("B#") for item in listed]
+        found = {batch.id: batch for batch in map(decode, self._table.read([key(one) for one in ids]))}
         return [found[one] for one in ids if one in found and found[one].deleted_at is None]
-
-    def _put(self, batch: Batch, condition: str, values: dict[str, Any]) -> None:
-        """Write it on the condition, or raise `StaleVersion`; an item that is just what was to be stored is a
-        success."""
-        extra = {"ExpressionAttributeValues": values} if values else {}
-        item = to_item(encode(batch))
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=item,
-                ConditionExpression=condition,
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **extra,  # type: ignore[arg-type]  # the stubs want the argument left out or typed, not a dict of it
-            )
-        except ClientError as error:
-            if not lost_condition(error):
-                raise
-            if error.response.get("Item") != item:
-                raise StaleVersion(batch.id) from error
 
     # ---- counts -------------------------------------------------------------------------------------------------
 
@@ -103,47 +68,28 @@ class DynamoBatches:
         return self.counted(batch_id).counts
 
     def counted_up_to(self, batch_id: str, shard: str) -> str | None:
-        answer = self._client.get_item(
-            TableName=self._table, Key=to_item(_counter_key(batch_id, shard)), ConsistentRead=True
-        )
-        last: str | None = from_item(answer.get("Item", {})).get("sn")
+        last: str | None = (self._table.get(_counter_key(batch_id, shard)) or {}).get("sn")
         return last
 
     def count(self, batch_id: str, shard: str, deltas: Mapping[str, int], after: str | None, up_to: str) -> None:
         """Raises `StaleVersion` where the shard was not counted just up to `after`."""
-        item_key = to_item(_counter_key(batch_id, shard))
-        try:
-            if after is None:
-                item = item_key | to_item({"n": dict(deltas), "sn": up_to})
-                self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)")
-                return
+        counter_key = _counter_key(batch_id, shard)
+        if after is None:
+            counted = self._table.put(counter_key | {"n": dict(deltas), "sn": up_to}, ABSENT).done
+        else:
             names = {f"#{index}": status for index, status in enumerate(deltas)}
-            values = {f":{index}": delta for index, delta in enumerate(deltas.values())}
-            sums = "".join(f", n.#{i} = if_not_exists(n.#{i}, :zero) + :{i}" for i in range(len(deltas)))
-            arguments: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
+            values: dict[str, Any] = {f":{index}": delta for index, delta in enumerate(deltas.values())}
             if deltas:
-                values |= {":zero": 0}
-            self._client.update_item(
-                TableName=self._table,
-                Key=item_key,
-                UpdateExpression=f"SET sn = :up_to{sums}",
-                ConditionExpression="sn = :after",
-                ExpressionAttributeValues=to_item({**values, ":up_to": up_to, ":after": after}),
-                **arguments,
-            )
-        except ClientError as error:
-            if lost_condition(error):
-                raise StaleVersion(batch_id) from error
-            raise
+                values[":zero"] = 0
+            sums = "".join(f", n.#{i} = if_not_exists(n.#{i}, :zero) + :{i}" for i in range(len(deltas)))
+            values |= {":up_to": up_to, ":after": after}
+            counted = self._table.update(counter_key, f"SET sn = :up_to{sums}", "sn = :after", values, names).done
+        if not counted:
+            raise StaleVersion(batch_id)
 
     def _counters(self, batch_id: str) -> dict[str, dict[str, Any]]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues=to_item({":pk": f"C#{batch_id}"}),
-            ConsistentRead=True,
-        )
-        return {item["sk"]: item for page in pages for item in map(from_item, page["Items"])}
+        found = self._table.query("pk = :pk", {":pk": f"C#{batch_id}"}, ConsistentRead=True)
+        return {item["sk"]: item for item in found}
 
 
 def _counter_key(batch_id: str, shard: str) -> dict[str, Any]:

@@ -13,10 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from redial.adapters.dynamodb.executions import lost_condition
-from redial.adapters.dynamodb.items import from_item, over, to_item
+from redial.adapters.dynamodb.table import ABSENT, Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
 from redial.domain.circuit import LOOK_EVERY, Circuit
 from redial.ports import StaleVersion
@@ -34,42 +31,38 @@ class DynamoCircuits:
     """Implements `ports.Circuits`."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
-        self._client = client
-        self._table = table_name
-        self._quiet: TtlCache[Circuit] = TtlCache(now, LOOK_EVERY)
+        self._table = Table(client, table_name)
+        self._healthy: TtlCache[Circuit] = TtlCache(now, LOOK_EVERY)
 
     def get(self, account_id: str, provider: str) -> Circuit:
         return self._read(account_id, provider)
 
     def cached(self, account_id: str, provider: str) -> Circuit:
-        known = self._quiet.get(account_id, provider)
+        known = self._healthy.get(account_id, provider)
         return known or self._remember(self._read(account_id, provider, consistent=False))
 
     def save(self, circuit: Circuit) -> Circuit:
-        """A write whose answer is lost, and that botocore sends again, is taken for somebody else's: a failure is then
-        counted twice, or a probe not made for a minute. Two dials that write alike must not both think they won."""
+        """A write whose answer is lost, and that the client sends again, counts as another writer's: then a failure is
+        counted twice, or a probe waits a minute. Two dials that write alike must not both believe that they won."""
         saved = replace(circuit, version=circuit.version + 1)
-        item = to_item(_encode(saved))
-        try:
-            self._client.put_item(TableName=self._table, Item=item, **over(circuit.version))
-        except ClientError as error:
-            if lost_condition(error):
-                raise StaleVersion(circuit.account_id) from error
-            raise
+        item = _encode(saved)
+        read = circuit.version
+        condition, values = (ABSENT, None) if read == 0 else ("v = :read", {":read": read})
+        stored = self._table.put(item, condition, values).done
+        if not stored:
+            raise StaleVersion(circuit.account_id)
         return self._remember(saved)
 
     def _read(self, account_id: str, provider: str, *, consistent: bool = True) -> Circuit:
-        answer = self._client.get_item(
-            TableName=self._table, Key=to_item(_key(account_id, provider)), ConsistentRead=consistent
-        )
-        return _decode(from_item(answer["Item"])) if "Item" in answer else Circuit(account_id, provider)
+        item = self._table.get(_key(account_id, provider), consistent=consistent)
+        return Circuit(account_id, provider) if item is None else _decode(item)
 
     def _remember(self, circuit: Circuit) -> Circuit:
         """Of one that is not quiet every process must see the newest."""
         if not circuit.is_healthy:
-            self._quiet.forget(circuit.account_id, circuit.provider)
+            self._healthy.forget(circuit.account_id, circuit.provider)
             return circuit
-        return self._quiet.keep(circuit, circuit.account_id, circuit.provider)
+        return self._healthy.keep(circuit, circuit.account_id, circuit.provider)
 
 
 def _key(account_id: str, provider: str) -> dict[str, Any]:

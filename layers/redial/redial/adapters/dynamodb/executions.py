@@ -10,15 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from redial.adapters.dynamodb.items import from_item, to_item
-from redial.adapters.dynamodb.leftovers import read_items, until_done
+from redial.adapters.dynamodb.items import to_item
+from redial.adapters.dynamodb.table import Table, until_done
 from redial.domain.batch import Batch, contact_id
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
 from redial.domain.status import FINAL, Status
-from redial.ports import Due, Page, StaleVersion
+from redial.ports import Due, Page
 from redial.wire.stored_execution import (
     DONE,
     DUE_SHARDS,
@@ -47,11 +45,6 @@ _TRY_AGAIN = (
     "TransactionConflict",
 )
 """Errors of one statement that say: nothing was done, ask again."""
-
-
-def lost_condition(error: ClientError) -> bool:
-    """Whether a conditional write failed on its condition, and not for any other reason."""
-    return error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
 
 
 @dataclass(frozen=True)
@@ -96,36 +89,30 @@ class DynamoExecutions:
     def __init__(
         self, client: "DynamoDBClient", table_name: str, sleep: Callable[[float], None] = lambda seconds: None
     ) -> None:
-        self._client = client
-        self._table = table_name
-        self._sleep = sleep
+        self._table = Table(client, table_name, sleep)
 
     def get(self, execution_id: str, *, consistent: bool = True) -> Execution | None:
-        answer = self._client.get_item(TableName=self._table, Key=to_item(key(execution_id)), ConsistentRead=consistent)
-        return decode(from_item(answer["Item"])) if "Item" in answer else None
+        item = self._table.get(key(execution_id), consistent=consistent)
+        return None if item is None else decode(item)
 
     def create(self, execution: Execution) -> bool:
-        try:
-            self._put(replace(execution, version=1), "attribute_not_exists(pk)", {})
-        except StaleVersion:
-            return False
-        return True
+        return self._table.put_new(encode(replace(execution, version=1)))
 
     def save(self, execution: Execution) -> Execution:
         saved = replace(execution, version=execution.version + 1)
-        self._put(saved, "v = :read", {":read": {"N": str(execution.version)}})
+        self._table.put_version(encode(saved), execution.version)
         return saved
 
     def create_contacts(self, executions: Sequence[Execution]) -> None:
         """PartiQL's INSERT never overwrites, so one request stores 25 contacts and leaves alone those that are
         there."""
         for start in range(0, len(executions), _STATEMENTS):
-            statements = [_insert(self._table, one) for one in executions[start : start + _STATEMENTS]]
-            until_done(statements, self._insert, self._sleep)
+            statements = [_insert(self._table.name, one) for one in executions[start : start + _STATEMENTS]]
+            until_done(statements, self._insert, self._table.sleep)
 
     def _insert(self, statements: "list[BatchStatementRequestTypeDef]") -> "list[BatchStatementRequestTypeDef]":
         """Run the statements; those that are to be run again."""
-        answer = self._client.batch_execute_statement(Statements=statements)
+        answer = self._table.client.batch_execute_statement(Statements=statements)
         errors = [response.get("Error", {}).get("Code") for response in answer["Responses"]]
         for code in errors:
             if code not in (None, "DuplicateItem", *_TRY_AGAIN):
@@ -133,43 +120,12 @@ class DynamoExecutions:
         return [one for one, code in zip(statements, errors, strict=True) if code in _TRY_AGAIN]
 
     def read(self, ids: Sequence[str]) -> list[Execution]:
-        return self._read(ids)
+        read = self._table.read([key(one) for one in ids])
+        found = {execution.id: execution for execution in map(decode, read)}
+        return [found[one] for one in ids if one in found]
 
     def remove(self, execution: Execution) -> None:
-        try:
-            self._client.delete_item(
-                TableName=self._table,
-                Key=to_item(key(execution.id)),
-                ConditionExpression="attribute_not_exists(pk) OR v = :read",
-                ExpressionAttributeValues={":read": {"N": str(execution.version)}},
-            )
-        except ClientError as error:
-            if lost_condition(error):
-                raise StaleVersion(execution.id) from error
-            raise
-
-    def _put(self, execution: Execution, condition: str, values: dict[str, Any]) -> None:
-        """Write it on the condition, or raise `StaleVersion`.
-
-        botocore sends a request again whose answer was lost; then our own write is what the condition meets. So an item
-        that is just what we wanted to store is a success: no two writers write alike where it matters (a claim holds
-        its token).
-        """
-        extra = {"ExpressionAttributeValues": values} if values else {}
-        item = to_item(encode(execution))
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=item,
-                ConditionExpression=condition,
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **extra,  # type: ignore[arg-type]  # the stubs want the argument left out or typed, not a dict of it
-            )
-        except ClientError as error:
-            if not lost_condition(error):
-                raise
-            if error.response.get("Item") != item:
-                raise StaleVersion(execution.id) from error
+        self._table.delete_version(key(execution.id), execution.version)
 
     # ---- the due index ------------------------------------------------------------------------------------------
 
@@ -226,12 +182,12 @@ class DynamoExecutions:
         total = sum(one.size for one in blocks)
         start = (page_number - 1) * page_size
         if status is None:
-            return Page(self._read(_ids(blocks, start, page_size)), total, total > start + page_size)
+            return Page(self.read(_ids(blocks, start, page_size)), total, total > start + page_size)
         if total > FILTER_LIMIT:
             message = f"more than {FILTER_LIMIT} executions to look through; narrow from and to"
             message += ", or read the batch's results.csv" if batch_id is not None else ""
             raise InvalidInput.of("from" if batch_id is None else "status", message)
-        matching = [one for one in self._read(_ids(blocks, 0, total)) if one.state.status is status]
+        matching = [one for one in self.read(_ids(blocks, 0, total)) if one.state.status is status]
         return Page(matching[start : start + page_size], len(matching), len(matching) > start + page_size)
 
     def _listing(
@@ -256,21 +212,7 @@ class DynamoExecutions:
     def _query(
         self, index: str, condition: str, values: dict[str, Any], newest_first: bool = False
     ) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            IndexName=index,
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=to_item(values),
-            ScanIndexForward=not newest_first,
-        )
-        for page in pages:
-            yield from map(from_item, page["Items"])
-
-    def _read(self, ids: Sequence[str]) -> list[Execution]:
-        """The executions in the order of `ids`; one deleted since is left out."""
-        read = read_items(self._client, self._table, [key(one) for one in ids], self._sleep)
-        found = {execution.id: execution for execution in map(decode, read)}
-        return [found[one] for one in ids if one in found]
+        return self._table.query(condition, values, IndexName=index, ScanIndexForward=not newest_first)
 
 
 def _due(item: dict[str, Any]) -> Due:

@@ -10,10 +10,7 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from redial.adapters.dynamodb.executions import lost_condition
-from redial.adapters.dynamodb.items import from_item, to_item
+from redial.adapters.dynamodb.table import Table
 from redial.ports import IdempotentRequest
 from redial.wire.timestamps import to_ms
 
@@ -28,15 +25,11 @@ class DynamoIdempotencyKeys:
     """Implements `ports.IdempotencyKeys`."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
-        self._client = client
-        self._table = table_name
+        self._table = Table(client, table_name)
 
     def find(self, account_id: str, key: str, now: datetime) -> IdempotentRequest | None:
-        answer = self._client.get_item(
-            TableName=self._table, Key=to_item(_item_key(account_id, key)), ConsistentRead=True
-        )
-        item = from_item(answer.get("Item", {}))
-        if not item or item["expires_at"] <= to_ms(now) // 1000:
+        item = self._table.get(_item_key(account_id, key))
+        if item is None or item["expires_at"] <= to_ms(now) // 1000:
             return None
         return IdempotentRequest(item["execution_id"], item["body_hash"])
 
@@ -46,20 +39,12 @@ class DynamoIdempotencyKeys:
             "body_hash": request.body_hash,
             "expires_at": to_ms(now + REMEMBERED) // 1000,
         }
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=to_item(item),
-                ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
-                ExpressionAttributeValues=to_item({":now": to_ms(now) // 1000}),
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ClientError as error:
-            if not lost_condition(error):
-                raise
-            first = from_item(error.response["Item"])  # type: ignore[typeddict-item]  # what ALL_OLD adds
-            return IdempotentRequest(first["execution_id"], first["body_hash"])
-        return None
+        values = {":now": to_ms(now) // 1000}
+        claimed, first = self._table.put(item, "attribute_not_exists(pk) OR expires_at <= :now", values)
+        if claimed:
+            return None
+        assert first is not None, "the condition fails only on an item"
+        return IdempotentRequest(first["execution_id"], first["body_hash"])
 
 
 def _item_key(account_id: str, key: str) -> dict[str, Any]:

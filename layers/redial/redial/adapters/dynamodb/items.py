@@ -22,13 +22,6 @@ def from_item(item: dict[str, Any]) -> dict[str, Any]:
     return {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
 
 
-def over(version: int) -> dict[str, Any]:
-    """The condition of a write over the version that was read; 0: there is nothing yet."""
-    if version == 0:
-        return {"ConditionExpression": "attribute_not_exists(pk)"}
-    return {"ConditionExpression": "v = :read", "ExpressionAttributeValues": to_item({":read": version})}
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value)

@@ -9,9 +9,9 @@ An item that was stored before the index holds no key until it is next written; 
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from redial.adapters.dynamodb.items import from_item, to_item
+from redial.adapters.dynamodb.table import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -21,25 +21,14 @@ class DynamoUndelivered:
     """Implements `ports.Undelivered`."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
-        self._client = client
-        self._table = table_name
+        self._table = Table(client, table_name)
 
     def all(self, account_id: str) -> Iterator[str]:
         listed: set[str] = set()
-        for item in self._query("undelivered_of = :shard", account_id, IndexName="undelivered"):
+        for item in self._table.query("undelivered_of = :shard", {":shard": account_id}, IndexName="undelivered"):
             subject_id = item["pk"].partition("#")[2]
             listed.add(subject_id)
             yield subject_id
-        for entry in self._query("pk = :shard", f"U#{account_id}", ConsistentRead=True):
+        for entry in self._table.query("pk = :shard", {":shard": f"U#{account_id}"}, ConsistentRead=True):
             if entry["sk"] not in listed:
                 yield entry["sk"]
-
-    def _query(self, condition: str, value: str, **options: Any) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=to_item({":shard": value}),
-            **options,
-        )
-        for page in pages:
-            yield from map(from_item, page["Items"])

@@ -1,0 +1,192 @@
+"""The one table: consistent reads, conditional writes and queries, with plain dicts in and out.
+
+Every write states its condition. DynamoDB's client sends a request again when its answer is lost, so a write that fails
+on its condition may be our own write that succeeded before: `put_version` recognizes that, `update` returns the item
+as it is so that the caller can.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from botocore.exceptions import ClientError
+
+from redial.adapters.dynamodb.items import from_item, to_item
+from redial.ports import StaleVersion
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+ABSENT = "attribute_not_exists(pk)"
+"""The condition that there is no such item yet."""
+PRESENT = "attribute_exists(pk)"
+_BATCH_GET = 100  # BatchGetItem takes no more keys
+MOST_ROUNDS = 10
+"""How many rounds in a row may achieve nothing. With their pauses they take 16 seconds."""
+FIRST_PAUSE_SECONDS = 0.05
+"""The pause after a round that left something over; it doubles with each further round that achieves nothing."""
+LONGEST_PAUSE_SECONDS = 5.0
+
+Part = TypeVar("Part")
+
+Item = dict[str, Any]
+
+
+class Updated(NamedTuple):
+    """Whether the condition of an update held, and the item: as updated, if it was asked for, or as it is now where the
+    condition did not hold. None: there is no item, or it was not asked for."""
+
+    done: bool
+    item: Item | None
+
+
+class Table:
+    """DynamoDB's single table. Errors other than a failed condition are raised as botocore raises them."""
+
+    def __init__(
+        self, client: "DynamoDBClient", name: str, sleep: Callable[[float], None] = lambda seconds: None
+    ) -> None:
+        self.client = client
+        self.name = name
+        self.sleep = sleep
+
+    def get(self, key: Item, *, consistent: bool = True) -> Item | None:
+        """The item with that key."""
+        answer = self.client.get_item(TableName=self.name, Key=to_item(key), ConsistentRead=consistent)
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def read(self, keys: Sequence[Item]) -> Iterator[Item]:
+        """The items with these keys, in no certain order, read consistently; absent ones are left out."""
+        for start in range(0, len(keys), _BATCH_GET):
+            found: list[Item] = []
+
+            def ask(wanted: list[Item], found: list[Item] = found) -> list[Item]:
+                request = {self.name: {"Keys": wanted, "ConsistentRead": True}}
+                answer = self.client.batch_get_item(RequestItems=request)  # type: ignore[arg-type]  # a TypedDict
+                found += map(from_item, answer["Responses"].get(self.name, []))
+                left = answer["UnprocessedKeys"].get(self.name)
+                return list(left["Keys"]) if left else []
+
+            until_done([to_item(key) for key in keys[start : start + _BATCH_GET]], ask, self.sleep)
+            yield from found
+
+    def query(self, condition: str, values: Item, **options: Any) -> Iterator[Item]:
+        """Items under a key condition, page by page. `options`: IndexName, ConsistentRead, ScanIndexForward …"""
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name, KeyConditionExpression=condition, ExpressionAttributeValues=to_item(values), **options
+        )
+        for page in pages:
+            yield from map(from_item, page["Items"])
+
+    def put_new(self, item: Item) -> bool:
+        """Store an item; False where there is another with its key."""
+        done, found = self._put(typed := to_item(item), ABSENT)
+        return done or found == typed  # the same item is our own write, sent again
+
+    def put(self, item: Item, condition: str, values: Item | None = None) -> Updated:
+        """Store an item whole if the condition holds."""
+        done, typed = self._put(to_item(item), condition, values)
+        return Updated(done, None if typed is None else from_item(typed))
+
+    def put_version(self, item: Item, read: int) -> None:
+        """Store an item over the version that was read (0: there was none). Raises `StaleVersion`.
+
+        An item that is just what was to be stored counts as stored: the answer to our own write was lost, and the
+        client sent it again. No two writers write alike where it matters (a claim holds its id).
+        """
+        if read == 0:
+            stored = self.put_new(item)
+        else:
+            done, found = self._put(typed := to_item(item), "v = :read", {":read": read})
+            stored = done or found == typed
+        if not stored:
+            raise StaleVersion(item["pk"])
+
+    def _put(self, item: Item, condition: str, values: Item | None = None) -> tuple[bool, Item | None]:
+        """Whether it was stored; else the item that is there, with DynamoDB's types."""
+        arguments: Item = {"ExpressionAttributeValues": to_item(values)} if values else {}
+        try:
+            self.client.put_item(
+                TableName=self.name,
+                Item=item,
+                ConditionExpression=condition,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **arguments,
+            )
+        except ClientError as error:
+            return False, _unless_condition(error)
+        return True, None
+
+    def update(
+        self,
+        key: Item,
+        update: str,
+        condition: str,
+        values: Item | None = None,
+        names: dict[str, str] | None = None,
+        *,
+        returning: bool = False,
+    ) -> Updated:
+        """Apply an update expression if the condition holds. `returning`: the item as updated is asked for."""
+        arguments: Item = {"ReturnValues": "ALL_NEW"} if returning else {}
+        if names:
+            arguments["ExpressionAttributeNames"] = names
+        if values:
+            arguments["ExpressionAttributeValues"] = to_item(values)
+        try:
+            answer = self.client.update_item(
+                TableName=self.name,
+                Key=to_item(key),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **arguments,
+            )
+        except ClientError as error:
+            item = _unless_condition(error)
+            return Updated(False, None if item is None else from_item(item))
+        return Updated(True, from_item(answer["Attributes"]) if returning else None)
+
+    def delete(self, key: Item) -> None:
+        """Remove the item. Idempotent."""
+        self.client.delete_item(TableName=self.name, Key=to_item(key))
+
+    def delete_version(self, key: Item, read: int) -> None:
+        """Remove the version that was read. Idempotent. Raises `StaleVersion`."""
+        try:
+            self.client.delete_item(
+                TableName=self.name,
+                Key=to_item(key),
+                ConditionExpression=f"{ABSENT} OR v = :read",
+                ExpressionAttributeValues=to_item({":read": read}),
+            )
+        except ClientError as error:
+            _unless_condition(error)
+            raise StaleVersion(key["pk"]) from error
+
+
+def _unless_condition(error: ClientError) -> Item | None:
+    """The item that did not meet the condition, with DynamoDB's types; raises any other error."""
+    if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+        raise error
+    item: Item | None = error.response.get("Item")  # type: ignore[assignment]  # what ALL_OLD adds
+    return item
+
+
+class PartlyDone(Exception):
+    """DynamoDB left the same parts of a request over, round after round."""
+
+
+def until_done(parts: list[Part], ask: Callable[[list[Part]], list[Part]], sleep: Callable[[float], None]) -> None:
+    """Call `ask` with `parts`, then with the parts that it returns as left over, until none is left.
+
+    Raises `PartlyDone` after `MOST_ROUNDS` rounds in a row without progress.
+    """
+    idle = 0
+    while parts:
+        left = ask(parts)
+        idle = idle + 1 if len(left) == len(parts) else 0
+        if idle == MOST_ROUNDS:
+            raise PartlyDone(f"{len(left)} parts are left after {MOST_ROUNDS} rounds")
+        if left:
+            sleep(min(FIRST_PAUSE_SECONDS * 2 ** max(idle - 1, 0), LONGEST_PAUSE_SECONDS))
+        parts = left

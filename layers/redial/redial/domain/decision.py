@@ -1,0 +1,116 @@
+"""What a gate decided about an attempt, and how decisions are recorded with it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from redial.domain.status import Status
+
+
+class Gate(StrEnum):
+    """The gates of an attempt, in the order in which they are asked."""
+
+    AGENT = "agent"
+    STOP = "stop"
+    PAUSE = "pause"
+    EXPIRY = "expiry"
+    INSTRUCTIONS = "instructions"
+    CALLER_ID = "caller-id"
+    CALLING_WINDOW = "calling-window"
+    LINE = "line"
+    RATE = "rate"
+    CARRIER = "carrier"
+
+
+class Verdict(StrEnum):
+    """`ALLOW`: the next gate is asked. `DEFER`: the attempt waits. `END`: the execution is over."""
+
+    ALLOW = "allow"
+    DEFER = "defer"
+    END = "end"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What one gate decided. `rule`: which rule it applied ("9-18"); `reason`: why the attempt waits or the call ends.
+
+    A deferred attempt waits `until` that time, or, where it is None, until it is woken (a line is free, the batch is
+    resumed). `announced`: a `rescheduled` event tells the customer of the time. `delayed`: a batch's contact waits in
+    the delayed set rather than in the queue. `status`: the final status of an ended execution.
+    """
+
+    gate: Gate | None
+    verdict: Verdict = Verdict.ALLOW
+    rule: str = ""
+    reason: str = ""
+    until: datetime | None = None
+    announced: bool = False
+    delayed: bool = False
+    status: Literal[Status.STOPPED, Status.ERROR] = Status.ERROR
+
+    @property
+    def allows(self) -> bool:
+        return self.verdict is Verdict.ALLOW
+
+
+def stopped(reason: str, gate: Gate | None = None) -> Decision:
+    """The execution ends as `stopped`: by a gate, or by a request (`gate` None)."""
+    return Decision(gate, Verdict.END, reason=reason, status=Status.STOPPED)
+
+
+def failed(reason: str, gate: Gate | None = None, rule: str = "") -> Decision:
+    """The execution ends as `error`: the attempt can never be placed."""
+    return Decision(gate, Verdict.END, rule, reason)
+
+
+def waits(reason: str, gate: Gate | None = None, rule: str = "", *, delayed: bool = False) -> Decision:
+    """The attempt waits until it is woken."""
+    return Decision(gate, Verdict.DEFER, rule, reason, delayed=delayed)
+
+
+def opens(until: datetime, reason: str, gate: Gate | None = None, rule: str = "", *, delayed: bool = False) -> Decision:
+    """The attempt waits until that time, and the customer is told."""
+    return Decision(gate, Verdict.DEFER, rule, reason, until, announced=True, delayed=delayed)
+
+
+def held(until: datetime, reason: str, gate: Gate | None = Gate.CARRIER) -> Decision:
+    """The attempt waits until that time, when the carrier is tried again."""
+    return Decision(gate, Verdict.DEFER, "", reason, until)
+
+
+# ---- the record ---------------------------------------------------------------------------------------------------
+
+_LETTERS = {
+    Gate.AGENT: "A",
+    Gate.STOP: "S",
+    Gate.PAUSE: "P",
+    Gate.EXPIRY: "X",
+    Gate.INSTRUCTIONS: "I",
+    Gate.CALLER_ID: "C",
+    Gate.CALLING_WINDOW: "W",
+    Gate.LINE: "L",
+    Gate.RATE: "R",
+    Gate.CARRIER: "K",
+}
+_GATES = {letter: gate for gate, letter in _LETTERS.items()}
+_SIGNS = {Verdict.ALLOW: "", Verdict.DEFER: "!", Verdict.END: "="}
+_VERDICTS = {sign: verdict for verdict, sign in _SIGNS.items()}
+_ENTRY = re.compile("([A-Z])([!=]?)([^A-Z]*)")
+
+
+def record(decisions: Iterable[Decision]) -> str | None:
+    """The decisions as they are stored with an attempt: a capital letter for each gate, `!` where it deferred or `=`
+    where it ended the execution, and its rule in small letters. `ASPXICW9-18LRK` takes 14 bytes."""
+    text = "".join(
+        f"{_LETTERS[one.gate]}{_SIGNS[one.verdict]}{one.rule.lower()}" for one in decisions if one.gate is not None
+    )
+    return text or None
+
+
+def recorded(text: str | None) -> Iterator[tuple[str, Verdict, str]]:
+    """(gate, verdict, rule) of each recorded decision. A gate known only to a newer version is given by its letter."""
+    for letter, sign, rule in _ENTRY.findall(text or ""):
+        yield _GATES.get(letter, letter), _VERDICTS[sign], rule

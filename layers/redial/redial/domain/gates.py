@@ -1,0 +1,170 @@
+"""May this attempt be dialled now? Gates are asked in order; the first that does not allow decides. Pure: no I/O.
+
+    agent ► stop ► pause ► expiry ► instructions ► caller-id ► calling-window │ line ► rate ► carrier
+    └──────────────── here: functions of stored facts ───────────────────────┘ └── reservations, made by dial
+
+A new rule is one function here and one letter in `domain.decision`. Dial asks all gates before it acquires a line, and
+again after it, since the agent or the batch may have been stopped meanwhile; of a batch's contact only what the agent
+says is asked before the line, since the batch is read after it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from redial.domain.agent import Agent
+from redial.domain.batch import Batch
+from redial.domain.calling_window import next_open
+from redial.domain.decision import Decision, Gate, failed, opens, stopped, waits
+from redial.domain.execution import LATEST_START, Execution
+from redial.domain.phone_number import time_zones
+
+_TOO_LATE = f"could not be placed within {LATEST_START // timedelta(hours=1)} hours of its time"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What gates decide on. `batch` None: the execution has none, or it is deleted."""
+
+    now: datetime
+    execution: Execution
+    agent: Agent | None
+    batch: Batch | None = None
+
+    @cached_property
+    def zones(self) -> tuple[str, ...]:
+        """IANA zones that the called number may be in."""
+        return time_zones(self.execution.user_number)
+
+
+GateFunction = Callable[[Facts], Decision]
+
+
+def agent(facts: Facts) -> Decision:
+    """The agent exists."""
+    if facts.agent is None or facts.agent.deleted_at is not None:
+        return stopped("agent deleted", Gate.AGENT)
+    return Decision(Gate.AGENT)
+
+
+def stop(facts: Facts) -> Decision:
+    """Neither the agent nor the batch was stopped after the call was asked for."""
+    reason = stop_reason(facts.execution, facts.agent, facts.batch)
+    return Decision(Gate.STOP) if reason is None else stopped(reason, Gate.STOP)
+
+
+def pause(facts: Facts) -> Decision:
+    """The batch is not paused."""
+    if facts.batch is not None and facts.batch.paused:
+        return waits("batch paused", Gate.PAUSE, delayed=True)
+    return Decision(Gate.PAUSE)
+
+
+def expiry(facts: Facts) -> Decision:
+    """The attempt is not `LATEST_START` behind its time."""
+    if facts.execution.state.is_too_late(facts.now):
+        return failed(_TOO_LATE, Gate.EXPIRY)
+    return Decision(Gate.EXPIRY)
+
+
+def instructions(facts: Facts) -> Decision:
+    """The agent says what to do with an answered call."""
+    if facts.agent is None or (facts.agent.answer_url is None and facts.agent.stream_url is None):
+        return failed("the agent has neither answer_url nor stream_url", Gate.INSTRUCTIONS)
+    return Decision(Gate.INSTRUCTIONS)
+
+
+def caller_id(facts: Facts) -> Decision:
+    """There is a number to call from."""
+    if facts.agent is None or from_number(facts.execution, facts.agent, facts.batch) is None:
+        owners = "the agent has no" if facts.execution.batch_id is None else "neither the batch nor the agent has"
+        return failed(f"{owners} from_phone_numbers", Gate.CALLER_ID)
+    return Decision(Gate.CALLER_ID)
+
+
+def calling_window(facts: Facts) -> Decision:
+    """It is within the agent's calling hours in every zone that the number may be in."""
+    execution, agent, batch = facts.execution, facts.agent, facts.batch
+    if agent is None or agent.call_start_hour is None or agent.call_end_hour is None:
+        return Decision(Gate.CALLING_WINDOW)
+    if execution.bypass_call_guardrails or (batch is not None and batch.bypass_call_guardrails):
+        return Decision(Gate.CALLING_WINDOW, rule="bypassed")
+    hours = f"{agent.call_start_hour}-{agent.call_end_hour}"
+    at = next_open(facts.now, agent.call_start_hour, agent.call_end_hour, facts.zones)
+    if at is None:
+        count = len(facts.zones)
+        reason = f"calling hours never open at once in all {count} zones of the number"
+        return failed(reason, Gate.CALLING_WINDOW, hours)
+    if at == facts.now:
+        return Decision(Gate.CALLING_WINDOW, rule=hours)
+    reason = f"outside calling hours {hours} of {', '.join(facts.zones)}"
+    return opens(at, reason, Gate.CALLING_WINDOW, hours, delayed=execution.batch_id is not None)
+
+
+GATES: tuple[GateFunction, ...] = (agent, stop, pause, expiry, instructions, caller_id, calling_window)
+OF_AGENT: tuple[GateFunction, ...] = (agent, instructions)
+"""What is asked of a batch's contact before its batch is read."""
+TIME_GATES: tuple[GateFunction, ...] = (calling_window,)
+"""Gates that open by themselves at a time that they can tell."""
+
+
+def ask(gates: Iterable[GateFunction], facts: Facts) -> tuple[Decision, ...]:
+    """Every decision up to and including the first that does not allow."""
+    made: list[Decision] = []
+    for gate in gates:
+        made.append(gate(facts))
+        if not made[-1].allows:
+            break
+    return tuple(made)
+
+
+def earliest(facts: Facts, horizon: timedelta) -> tuple[datetime | None, tuple[Decision, ...]]:
+    """The first instant from `facts.now` on at which all time gates allow, and the decisions that moved it there: what
+    dial will do, foreseen. None where there is no such instant within `horizon`."""
+    moved: list[Decision] = []
+    last = facts.now + horizon
+    while facts.now <= last:
+        closed = ask(TIME_GATES, facts)[-1]
+        if closed.allows:
+            return facts.now, tuple(moved)
+        moved.append(closed)
+        if closed.until is None:
+            break
+        facts = replace(facts, now=closed.until)
+    return None, tuple(moved)
+
+
+def stop_reason(execution: Execution, agent: Agent | None, batch: Batch | None) -> str | None:
+    """Why no attempt of the execution may be dialled, as its agent and its batch are now; None: it may.
+
+    An agent's stop covers what was asked for before it. A contact was asked for when its batch was last asked to start,
+    however long ago the batch was uploaded.
+    """
+    if agent is None or agent.deleted_at is not None:
+        return "agent deleted"
+    asked_at = execution.created_at
+    if execution.batch_id is not None:
+        if batch is None or batch.deleted_at is not None:
+            return "batch deleted"
+        if not batch.may_dial:
+            return "batch stopped"
+        asked_at = batch.start_asked_at
+    return "agent stopped" if is_stopped(agent, asked_at) else None
+
+
+def is_stopped(agent: Agent, asked_at: datetime) -> bool:
+    """Whether the agent was stopped after this was asked for."""
+    return agent.stopped_before is not None and asked_at <= agent.stopped_before
+
+
+def from_number(execution: Execution, agent: Agent, batch: Batch | None) -> str | None:
+    """The caller id of the next attempt: as asked for, else the batch's or the agent's numbers in turn, so that a retry
+    uses another one than the attempt before, where there is one. None: there is none."""
+    if execution.from_number is not None:
+        return execution.from_number
+    numbers = (batch.from_phone_numbers if batch is not None else ()) or agent.from_phone_numbers
+    if not numbers:
+        return None
+    first = int(execution.id[:8], 16) if execution.row is None else execution.row - 1
+    return numbers[(first + execution.state.attempt.number - 1) % len(numbers)]

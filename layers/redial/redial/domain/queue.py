@@ -1,0 +1,46 @@
+"""What waits for an agent's lines: calls, and running batches with one entry each."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+LINES_CHECK = timedelta(minutes=3)
+"""How often the sweeper checks an agent's lines and the front of its queue while lines are held or calls wait."""
+
+
+@dataclass(frozen=True)
+class QueuedCall:
+    """A call that waits. Due retries (`retry`) go first, then the one that has been ready longest (`ready_at`, UTC)."""
+
+    execution_id: str
+    attempt: int
+    retry: bool
+    ready_at: datetime
+
+
+@dataclass(frozen=True)
+class BatchQueueEntry:
+    """A running batch's single queue entry, for all its contacts that are not yet dialled.
+
+    `next_row` is the next contact to dial, `last_row` the last one. `served_at`: when the batch last had its turn.
+    `interval` is the least time between two starts, and `next_at` when the next may be (both None: no rate).
+    `delayed_from`: when the first contact of the batch's delayed set is due (None: the set is empty).
+    """
+
+    batch_id: str
+    agent_id: str
+    next_row: int
+    last_row: int
+    served_at: datetime
+    interval: timedelta | None = None
+    next_at: datetime | None = None
+    delayed_from: datetime | None = None
+    paused: bool = False
+    first_dials_first: bool = False
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The front of an agent's queue: calls, due retries first, then oldest first; and every running batch."""
+
+    calls: list[QueuedCall]
+    batches: list[BatchQueueEntry]

@@ -1,0 +1,289 @@
+"""The composition root: the only place that reads settings and builds AWS clients and adapters.
+
+One lazily built container per function and process. Each service is built, and its modules are loaded, on first use: a
+function's cold start pays only for what it uses.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from redial.runtime import settings, system
+
+if TYPE_CHECKING:
+    from redial.adapters.batch_csv import CsvContacts
+    from redial.adapters.dynamodb.accounts import DynamoAccounts
+    from redial.adapters.dynamodb.agents import DynamoAgents
+    from redial.adapters.dynamodb.batches import DynamoBatches
+    from redial.adapters.dynamodb.call_queue import DynamoCallQueue
+    from redial.adapters.dynamodb.circuits import DynamoCircuits
+    from redial.adapters.dynamodb.delayed import DynamoDelayedSets
+    from redial.adapters.dynamodb.executions import DynamoExecutions
+    from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
+    from redial.adapters.dynamodb.lines import DynamoLines
+    from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
+    from redial.adapters.dynamodb.undelivered import DynamoUndelivered
+    from redial.adapters.eventbridge_scheduler import SchedulerTimers
+    from redial.adapters.files import S3Files
+    from redial.adapters.http import Http
+    from redial.adapters.lambda_invoker import LambdaInvoker
+    from redial.adapters.webhooks import HttpWebhooks
+    from redial.carriers.secrets import CarrierSecrets
+    from redial.domain.batch import Batch
+    from redial.domain.execution import Execution
+    from redial.ports import CallbackReader, Carrier
+    from redial.usecases.deliver_events import Deliverer
+
+_CLIENT_CONFIG = Config(
+    connect_timeout=3,
+    read_timeout=10,
+    retries={"mode": "standard", "total_max_attempts": 4},
+)
+"""botocore retries AWS requests: every one of them is a read, or a write that is conditional or safe to repeat."""
+
+
+@cache
+def _client(service: str) -> Any:
+    """One client for each AWS service in a process: making one takes tens of milliseconds."""
+    return boto3.client(service, config=_CLIENT_CONFIG)  # type: ignore[call-overload]  # the stubs want literal names
+
+
+class Services:
+    """`ports.Services` over AWS, the carriers and the system's clock. `variables`: the function's settings.
+
+    Using a service whose settings the function does not have raises `KeyError`.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    @property
+    def _table(self) -> str:
+        return self._variables["TABLE_NAME"]
+
+    # ---- DynamoDB ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def executions(self) -> "DynamoExecutions":
+        from redial.adapters.dynamodb.executions import DynamoExecutions
+
+        return DynamoExecutions(_client("dynamodb"), self._table, system.sleep)
+
+    @property
+    def due_items(self) -> "DynamoExecutions":
+        return self.executions
+
+    @cached_property
+    def batches(self) -> "DynamoBatches":
+        from redial.adapters.dynamodb.batches import DynamoBatches
+
+        return DynamoBatches(_client("dynamodb"), self._table, system.sleep)
+
+    @property
+    def counts(self) -> "DynamoBatches":
+        return self.batches
+
+    @cached_property
+    def agents(self) -> "DynamoAgents":
+        from redial.adapters.dynamodb.agents import DynamoAgents
+
+        return DynamoAgents(_client("dynamodb"), self._table, system.now)
+
+    @cached_property
+    def accounts(self) -> "DynamoAccounts":
+        from redial.adapters.dynamodb.accounts import DynamoAccounts
+
+        return DynamoAccounts(_client("dynamodb"), self._table, system.now)
+
+    @cached_property
+    def lines(self) -> "DynamoLines":
+        from redial.adapters.dynamodb.lines import DynamoLines
+
+        return DynamoLines(_client("dynamodb"), self._table)
+
+    @cached_property
+    def queue(self) -> "DynamoCallQueue":
+        from redial.adapters.dynamodb.call_queue import DynamoCallQueue
+
+        return DynamoCallQueue(_client("dynamodb"), self._table, system.now, system.sleep)
+
+    @cached_property
+    def delayed(self) -> "DynamoDelayedSets":
+        from redial.adapters.dynamodb.delayed import DynamoDelayedSets
+
+        return DynamoDelayedSets(_client("dynamodb"), self._table, system.sleep)
+
+    @cached_property
+    def idempotency(self) -> "DynamoIdempotencyKeys":
+        from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
+
+        return DynamoIdempotencyKeys(_client("dynamodb"), self._table)
+
+    @cached_property
+    def undelivered(self) -> "DynamoUndelivered":
+        from redial.adapters.dynamodb.undelivered import DynamoUndelivered
+
+        return DynamoUndelivered(_client("dynamodb"), self._table)
+
+    @cached_property
+    def circuits(self) -> "DynamoCircuits":
+        from redial.adapters.dynamodb.circuits import DynamoCircuits
+
+        return DynamoCircuits(_client("dynamodb"), self._table, system.now)
+
+    @cached_property
+    def sweep_leases(self) -> "DynamoSweepLeases":
+        from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
+
+        return DynamoSweepLeases(_client("dynamodb"), self._table)
+
+    # ---- other AWS services -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def timers(self) -> "SchedulerTimers":
+        from redial.adapters.eventbridge_scheduler import SchedulerTimers
+
+        return SchedulerTimers(
+            _client("scheduler"),
+            group=self._variables["SCHEDULE_GROUP"],
+            role_arn=self._variables["SCHEDULER_ROLE_ARN"],
+            dead_letter_arn=self._variables["SCHEDULE_DLQ_ARN"],
+            deliver_function=self._variables["DELIVER_FUNCTION"],
+            dial_function=self._variables.get("DIAL_FUNCTION"),
+            batch_function=self._variables.get("BATCH_FUNCTION"),
+        )
+
+    @cached_property
+    def invoker(self) -> "LambdaInvoker":
+        from redial.adapters.lambda_invoker import LambdaInvoker
+
+        return LambdaInvoker(
+            _client("lambda"),
+            deliver_function=self._variables["DELIVER_FUNCTION"],
+            dial_function=self._variables.get("DIAL_FUNCTION"),
+            batch_function=self._variables.get("BATCH_FUNCTION"),
+            sweep_function=self._variables.get("SWEEP_FUNCTION"),
+        )
+
+    @cached_property
+    def files(self) -> "S3Files":
+        from redial.adapters.files import S3Files
+
+        endpoint = self._variables.get("UPLOADS_ENDPOINT") or None
+
+        def signer() -> Any:
+            config = Config(signature_version="s3v4", s3={"addressing_style": "path" if endpoint else "auto"})
+            return boto3.client("s3", endpoint_url=endpoint, config=config)
+
+        return S3Files(_client("s3"), self._variables["FILES_BUCKET"], cache(signer))
+
+    @cached_property
+    def contacts(self) -> "CsvContacts":
+        from redial.adapters.batch_csv import CsvContacts
+
+        return CsvContacts()
+
+    # ---- the outside ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _http(self) -> "Http":
+        from redial.adapters.http import Http
+
+        return Http()
+
+    @property
+    def allow_local(self) -> bool:
+        """Whether URLs may lead to this machine, without encryption."""
+        return self._variables["ALLOW_LOCAL_WEBHOOKS"] == "true"
+
+    @cached_property
+    def webhooks(self) -> "HttpWebhooks":
+        from redial.adapters.webhooks import HttpWebhooks
+
+        return HttpWebhooks(self._http, allow_local=self.allow_local)
+
+    def check_webhook(self, url: str) -> None:
+        """Raises `InvalidInput` for a URL that no webhook may have."""
+        from redial.adapters import address_guard
+
+        address_guard.check(url, allow_local=self.allow_local)
+
+    @cached_property
+    def carrier_secrets(self) -> "CarrierSecrets":
+        from redial.carriers.secrets import CarrierSecrets
+
+        return CarrierSecrets(lambda: _client("secretsmanager"), self._variables["CARRIER_SECRETS"])
+
+    def carrier(self, provider: str) -> "Carrier":
+        from redial.carriers import outbound
+
+        return outbound(provider, self._http, self.carrier_secrets, system.now)
+
+    def callback_reader(self, provider: str) -> "CallbackReader":
+        from redial.carriers import inbound
+
+        return inbound(provider, self.carrier_secrets)
+
+    def callback_url(self, provider: str, execution_id: str, attempt: int) -> str:
+        from redial.carriers.callback import callback_url
+
+        return callback_url(self.public_url, provider, execution_id, attempt)
+
+    @property
+    def public_url(self) -> str:
+        """Where carriers reach this stack; empty where it is not known."""
+        return self._variables.get("PUBLIC_URL", "")
+
+    # ---- delivery ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def execution_deliverer(self) -> "Deliverer[Execution]":
+        """Delivers executions' events to their agents' webhooks."""
+        from redial.usecases.deliver_events import Deliverer
+        from redial.wire import execution_json
+
+        def endpoint(execution: "Execution") -> str | None:
+            agent = self.agents.cached(execution.account_id, execution.agent_id)
+            if agent is None or agent.webhook_url is None:  # it may have been given one since
+                agent = self.agents.get(execution.account_id, execution.agent_id)
+            return None if agent is None else agent.webhook_url
+
+        return Deliverer(self, self.executions, endpoint, execution_json.render)
+
+    @cached_property
+    def batch_deliverer(self) -> "Deliverer[Batch]":
+        """Delivers batches' own events."""
+        from redial.usecases.deliver_events import Deliverer
+        from redial.wire import batch_json
+
+        return Deliverer(self, self.batches, lambda batch: batch.webhook_url, batch_json.render_event)
+
+    # ---- the system -------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        return system.now()
+
+    def sleep(self, seconds: float) -> None:
+        system.sleep(seconds)
+
+    def new_id(self) -> str:
+        return system.new_id()
+
+    def random(self) -> float:
+        return system.random()
+
+
+@cache
+def services_of(function: str) -> Services:
+    """The container of that function, one per process. Raises `RuntimeError` naming every missing setting."""
+    return Services(settings.read(function))
+
+
+def reset() -> None:
+    """Forget every container and client: the next use reads the settings and builds them anew."""
+    _client.cache_clear()
+    services_of.cache_clear()

@@ -1,0 +1,118 @@
+"""Containers of services for tests: with a few services given, or with every store over a table."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from redial import ports
+from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.adapters.dynamodb.agents import DynamoAgents
+from redial.adapters.dynamodb.batches import DynamoBatches
+from redial.adapters.dynamodb.call_queue import DynamoCallQueue
+from redial.adapters.dynamodb.circuits import DynamoCircuits
+from redial.adapters.dynamodb.delayed import DynamoDelayedSets
+from redial.adapters.dynamodb.executions import DynamoExecutions
+from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
+from redial.adapters.dynamodb.lines import DynamoLines
+from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
+from redial.adapters.dynamodb.undelivered import DynamoUndelivered
+from tests.support.samples import TEN
+from tests.support.table import TABLE_NAME
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+
+class GivenServices:
+    """`ports.Services` with just the services that are given; any other raises `AttributeError` when it is used.
+
+    The clock stands at `at`, which a test may set, unless `now` is given. Nothing sleeps; chance is always 0.5.
+    """
+
+    executions: ports.Executions
+    due_items: ports.DueItems
+    agents: ports.Agents
+    batches: ports.Batches
+    counts: ports.Counts
+    accounts: ports.Accounts
+    idempotency: ports.IdempotencyKeys
+    undelivered: ports.Undelivered
+    circuits: ports.Circuits
+    lines: ports.Lines
+    queue: ports.CallQueue
+    delayed: ports.DelayedSets
+    sweep_leases: ports.SweepLeases
+    timers: ports.Timers
+    invoker: ports.SweepInvoker
+    files: ports.Files
+    contacts: ports.ContactFiles
+    webhooks: ports.Webhooks
+
+    def __init__(self, at: datetime = TEN, **given: Any) -> None:
+        self.at = at
+        for name, service in given.items():
+            if not hasattr(ports.Services, name):
+                raise TypeError(f"there is no service {name}")
+            setattr(self, name, service)
+
+    def carrier(self, provider: str) -> ports.Carrier:
+        raise AttributeError("no carrier was given")
+
+    def callback_url(self, provider: str, execution_id: str, attempt: int) -> str:
+        return f"https://example.com/callbacks/{provider}/{execution_id}/{attempt}"
+
+    def now(self) -> datetime:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        """Returns at once."""
+
+    def new_id(self) -> str:
+        return str(uuid.uuid4())
+
+    def random(self) -> float:
+        return 0.5
+
+
+class TableServices(GivenServices):
+    """The same, and every store of the table `TABLE_NAME`."""
+
+    executions: DynamoExecutions
+    due_items: DynamoExecutions
+    agents: DynamoAgents
+    batches: DynamoBatches
+    counts: DynamoBatches
+    accounts: DynamoAccounts
+    idempotency: DynamoIdempotencyKeys
+    undelivered: DynamoUndelivered
+    circuits: DynamoCircuits
+    lines: DynamoLines
+    queue: DynamoCallQueue
+    delayed: DynamoDelayedSets
+    sweep_leases: DynamoSweepLeases
+
+
+def table_services(
+    client: "DynamoDBClient", table_name: str = TABLE_NAME, now: Callable[[], datetime] | None = None, **given: Any
+) -> TableServices:
+    """The adapters over that table, which remember nothing unless `now` is given; and what is `given`, in their place
+    or beside them."""
+    executions, batches = DynamoExecutions(client, table_name), DynamoBatches(client, table_name)
+    stores: dict[str, Any] = {
+        "executions": executions,
+        "due_items": executions,
+        "agents": DynamoAgents(client, table_name, now),
+        "batches": batches,
+        "counts": batches,
+        "accounts": DynamoAccounts(client, table_name, now),
+        "idempotency": DynamoIdempotencyKeys(client, table_name),
+        "undelivered": DynamoUndelivered(client, table_name),
+        "circuits": DynamoCircuits(client, table_name, now),
+        "lines": DynamoLines(client, table_name),
+        "queue": DynamoCallQueue(client, table_name, now),
+        "delayed": DynamoDelayedSets(client, table_name),
+        "sweep_leases": DynamoSweepLeases(client, table_name),
+    }
+    clock = {} if now is None else {"now": now}
+    return TableServices(**stores | clock | given)

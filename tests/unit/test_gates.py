@@ -1,0 +1,235 @@
+"""The gates: which decide what, in which order, how decisions are recorded, and what `earliest` foresees."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redial.domain.agent import Agent
+from redial.domain.batch import Batch, BatchStatus
+from redial.domain.calling_window import next_open
+from redial.domain.decision import Decision, Gate, Verdict, failed, held, opens, record, recorded, stopped, waits
+from redial.domain.execution import LATEST_START, Execution, Marker
+from redial.domain.gates import GATES, Facts, ask, earliest, from_number
+from redial.domain.phone_number import time_zones
+from redial.domain.status import Status
+from redial.wire.execution_json import log
+from tests.support.samples import (
+    ACCOUNT_ID,
+    AGENT_ID,
+    CALLER_ID,
+    TEN,
+    agent,
+    minutes,
+    placed,
+    queued,
+    reported,
+    seconds,
+)
+
+BATCH_ID = "b" * 32
+LONDON = "+442079460123"
+
+
+def facts(execution: Execution | None = None, **changes: Any) -> Facts:
+    return Facts(**{"now": TEN, "execution": execution or queued(), "agent": agent(), **changes})
+
+
+def running(**changes: Any) -> Batch:
+    batch = Batch(BATCH_ID, ACCOUNT_ID, AGENT_ID, TEN - minutes(60), "people.csv").begin(TEN - minutes(60), True)
+    return replace(batch.processed(1, 1, TEN - minutes(59)).run(TEN - minutes(58)), **changes)
+
+
+def of_batch() -> Execution:
+    return replace(queued(), batch_id=BATCH_ID, row=1)
+
+
+def last(some: Facts) -> Decision:
+    return ask(GATES, some)[-1]
+
+
+def test_an_open_attempt_passes_every_gate_in_order() -> None:
+    decisions = ask(GATES, facts())
+    assert [one.gate for one in decisions] == list(Gate)[: len(GATES)]
+    assert all(one.allows for one in decisions)
+
+
+@pytest.mark.parametrize(
+    ("some", "gate", "verdict", "reason"),
+    [
+        (facts(agent=None), Gate.AGENT, Verdict.END, "agent deleted"),
+        (facts(agent=agent(deleted_at=TEN)), Gate.AGENT, Verdict.END, "agent deleted"),
+        (facts(agent=agent(stopped_before=TEN)), Gate.STOP, Verdict.END, "agent stopped"),
+        (facts(of_batch()), Gate.STOP, Verdict.END, "batch deleted"),
+        (
+            facts(of_batch(), batch=running().stop(TEN, "stopped by request", {})),
+            Gate.STOP,
+            Verdict.END,
+            "batch stopped",
+        ),
+        (facts(of_batch(), batch=running(paused=True)), Gate.PAUSE, Verdict.DEFER, "batch paused"),
+        (
+            facts(queued(scheduled_at=TEN), now=TEN + LATEST_START + seconds(1)),
+            Gate.EXPIRY,
+            Verdict.END,
+            "could not be placed within 24 hours of its time",
+        ),
+        (
+            facts(agent=agent(answer_url=None)),
+            Gate.INSTRUCTIONS,
+            Verdict.END,
+            "the agent has neither answer_url nor stream_url",
+        ),
+        (
+            facts(agent=agent(from_phone_numbers=())),
+            Gate.CALLER_ID,
+            Verdict.END,
+            "the agent has no from_phone_numbers",
+        ),
+        (
+            facts(of_batch(), batch=running(), agent=agent(from_phone_numbers=())),
+            Gate.CALLER_ID,
+            Verdict.END,
+            "neither the batch nor the agent has from_phone_numbers",
+        ),
+        (
+            facts(replace(queued(), user_number=LONDON), agent=agent(call_start_hour=11, call_end_hour=18)),
+            Gate.CALLING_WINDOW,
+            Verdict.DEFER,
+            "outside calling hours 11-18 of Europe/London",
+        ),
+    ],
+)
+def test_a_closed_gate_says_what_and_why(some: Facts, gate: Gate, verdict: Verdict, reason: str) -> None:
+    decision = last(some)
+    assert (decision.gate, decision.verdict, decision.reason) == (gate, verdict, reason)
+
+
+def test_the_first_closed_gate_decides() -> None:
+    both = facts(of_batch(), batch=running(paused=True), agent=agent(from_phone_numbers=()))
+    assert [one.gate for one in ask(GATES, both)] == [Gate.AGENT, Gate.STOP, Gate.PAUSE]
+
+
+def test_guardrails_that_are_bypassed_leave_a_trace() -> None:
+    closed = agent(call_start_hour=11, call_end_hour=18)
+    by_call = facts(replace(queued(), bypass_call_guardrails=True), agent=closed)
+    by_batch = facts(of_batch(), batch=running(bypass_call_guardrails=True), agent=closed)
+    for some in (by_call, by_batch):
+        assert last(some) == Decision(Gate.CALLING_WINDOW, rule="bypassed")
+
+
+@pytest.mark.parametrize("first", [queued(), of_batch()], ids=["single", "contact"])
+def test_a_retry_calls_from_another_number(first: Execution) -> None:
+    both = agent(from_phone_numbers=(CALLER_ID, "+14155550101"))
+    retry = reported(placed(first, TEN), Status.NO_ANSWER, TEN + minutes(1))
+    assert retry.state.attempt.number == 2
+    assert {from_number(first, both, None), from_number(retry, both, None)} == set(both.from_phone_numbers)
+
+
+# ---- the two transitions ------------------------------------------------------------------------------------------
+
+ALLOWED = tuple(Decision(gate) for gate in Gate)
+
+
+@pytest.mark.parametrize(
+    ("decision", "status", "kind"),
+    [
+        (opens(TEN + minutes(60), "closed", Gate.CALLING_WINDOW, "11-18"), Status.RESCHEDULED, Status.RESCHEDULED),
+        (held(TEN + minutes(1), "down"), Status.QUEUED, Marker.DEFERRED),
+        (failed("never", Gate.CALLER_ID), Status.ERROR, Status.ERROR),
+        (stopped("batch stopped", Gate.STOP), Status.STOPPED, Status.STOPPED),
+    ],
+)
+def test_a_decision_becomes_a_change_that_holds_it(decision: Decision, status: Status, kind: object) -> None:
+    waiting = queued()
+    apply = waiting.defer if decision.verdict is Verdict.DEFER else waiting.end
+    after = apply(TEN, *ALLOWED[:2], decision)
+    assert after.state.status is status
+    assert after.changes[-1].kind is kind
+    assert [gate for gate, _, _ in recorded(after.changes[-1].gates)] == [Gate.AGENT, Gate.STOP, decision.gate]
+
+
+def test_waiting_in_the_queue_is_no_new_event_where_it_waits_there_already() -> None:
+    waiting = queued()
+    assert waiting.defer(TEN, waits("waiting for a line", Gate.LINE)) is waiting
+
+
+def test_a_claim_that_placed_nothing_keeps_its_decisions() -> None:
+    claimed = queued().claim(TEN, CALLER_ID, 0, "mine", ALLOWED)
+    assert claimed.defer(TEN, held(TEN + minutes(1), "throttled", gate=None)).changes[-1].gates == record(ALLOWED)
+
+
+# ---- the record ---------------------------------------------------------------------------------------------------
+
+
+def test_a_record_is_short() -> None:
+    decisions = [replace(one, rule="9-18") if one.gate is Gate.CALLING_WINDOW else one for one in ALLOWED]
+    assert record(decisions) == "ASPXICW9-18LRK"
+
+
+def test_nothing_is_recorded_of_what_is_no_gate() -> None:
+    assert record([stopped("stopped by request")]) is None
+
+
+@given(
+    st.lists(
+        st.builds(
+            Decision,
+            gate=st.sampled_from(Gate),
+            verdict=st.sampled_from(Verdict),
+            rule=st.text("abcdefghijklmnopqrstuvwxyz0123456789-. ", max_size=12),
+        ),
+        max_size=12,
+    )
+)
+def test_what_was_recorded_is_read_back(decisions: list[Decision]) -> None:
+    assert list(recorded(record(decisions))) == [(one.gate, one.verdict, one.rule) for one in decisions]
+
+
+def test_a_gate_of_a_newer_version_is_shown_by_its_letter() -> None:
+    assert list(recorded("AZ=dnc")) == [(Gate.AGENT, Verdict.ALLOW, ""), ("Z", Verdict.END, "dnc")]
+
+
+def test_the_log_shows_every_decision() -> None:
+    claimed = queued().claim(TEN, CALLER_ID, 0, "mine", ALLOWED)
+    entry = log(claimed)[-1]
+    assert entry["type"] == "claimed"
+    assert entry["data"]["gates"] == [{"gate": str(gate), "decision": "allow"} for gate in Gate]
+    window = opens(TEN + minutes(60), "closed", Gate.CALLING_WINDOW, "11-18")
+    assert log(queued().defer(TEN, window))[-1]["data"]["gates"] == [
+        {"gate": "calling-window", "decision": "defer", "rule": "11-18"}
+    ]
+
+
+# ---- foreseen -----------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.integers(0, 23),
+    st.integers(0, 23),
+    st.integers(0, 60 * 24 * 400),
+    st.sampled_from(["+442079460123", "+14155550123", "+917969123456", "+61291234567", "+18005550123"]),
+)
+def test_the_earliest_start_is_the_next_opening(start: int, end: int, later: int, number: str) -> None:
+    now = TEN + minutes(later)
+    one: Agent = agent(call_start_hour=start, call_end_hour=end)
+    at, moved = earliest(facts(replace(queued(), user_number=number), now=now, agent=one), timedelta(days=7))
+    assert at == next_open(now, start, end, time_zones(number))
+    assert len(moved) == (at != now)
+    if at is not None:
+        assert last(facts(replace(queued(), user_number=number), now=at, agent=one)).allows
+
+
+def test_nothing_is_foreseen_beyond_the_horizon() -> None:
+    closed = facts(replace(queued(), user_number=LONDON), agent=agent(call_start_hour=11, call_end_hour=18))
+    assert earliest(closed, timedelta(minutes=30))[0] is None
+    assert earliest(closed, timedelta(minutes=60))[0] == TEN + minutes(60)
+
+
+def test_a_batch_that_is_completed_may_dial_no_more() -> None:
+    over = running().complete(TEN, {"completed": 1})
+    assert over.status is BatchStatus.COMPLETED
+    assert last(facts(of_batch(), batch=over)).reason == "batch stopped"
