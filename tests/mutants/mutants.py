@@ -1025,7 +1025,7 @@ MUTANTS = (
     Mutant(
         "An absence that proves nothing ends an attempt as if no phone had rung",
         "usecases/sweep.py",
-        "        permanent = self.carrier_of(execution.provider).limits.absence_proves_after is None\n",
+        "        permanent = self.services.carrier(execution.provider).limits.absence_proves_after is None\n",
         "        permanent = False\n",
         "tests/protocol/test_absence_that_proves_nothing.py"
         "::test_the_attempt_ends_without_a_retry_when_no_call_can_be_up",
