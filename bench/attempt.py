@@ -235,7 +235,7 @@ class Bench:
         self.advance((at - self.stack.clock.now()).total_seconds() / 60 - 1.5 * LEAD_MINUTES)
 
     def script(self, to: str, *outcomes: Any) -> None:
-        self.stack.carrier.calls.script(to, list(outcomes))
+        self.stack.carrier.calls.scripts.set(to, list(outcomes))
 
     def count(self, title: str, *calls: str) -> Counts:
         """Count what is done for `calls` from now on as attempts of that title."""

@@ -24,12 +24,12 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import boto3
-from moto.dynamodb.models import dynamodb_backends
 
 from bench.attempt import NOON, USER_DATA, Bench, Counts
 from bench.dynamodb_units import Item, changed_entries, write_units
 from bench.markdown import paragraph, table
-from local.aws.functions import ACCOUNT_ID, REGION, Invocation
+from local.aws.dynamodb import Image, changes_of
+from local.aws.functions import Invocation
 from local.stack import INBOX_NAME, LocalStack
 from local.web.server import send
 from redial.adapters.dynamodb.batches import DynamoBatches
@@ -139,15 +139,15 @@ class Keys:
             for index in definition["GlobalSecondaryIndexes"]
         }
         self._client = stack.aws.client("dynamodb")
-        stored: Any = dynamodb_backends[ACCOUNT_ID][REGION].get_table(self._table)
-        stored.stream_shard = _Tap(stored.stream_shard, self._wrote)
+        changes_of(self._table).listeners.append(self._wrote)
 
     def clear(self) -> None:
         for counter in (self.units, self.peaks, self._in_second):
             counter.clear()
         self.lost = 0
 
-    def _wrote(self, old: Item | None, new: Item | None) -> None:
+    def _wrote(self, before: Image | None, after: Image | None) -> None:
+        old, new = (None if image is None else image.plain for image in (before, after))
         item = new if new is not None else old
         assert item is not None
         self._count(item, max(write_units(old), write_units(new)))
@@ -179,19 +179,6 @@ class Keys:
             self._in_second.clear()
         self._in_second[where, key] += units
         self.peaks[where, key] = max(self.peaks[where, key], self._in_second[where, key])
-
-
-class _Tap:
-    """Stands before the shard object of moto's table: sees each write, and passes it on."""
-
-    def __init__(self, shard: Any, wrote: Callable[[Item | None, Item | None], None]) -> None:
-        self._shard = shard
-        self._wrote = wrote
-        self.items: list[Any] = []
-
-    def add(self, old: Any, new: Any) -> None:
-        self._wrote(*(None if item is None else item.to_json()["Attributes"] for item in (old, new)))
-        self._shard.add(old, new)
 
 
 @dataclass

@@ -85,7 +85,7 @@ class _Stack(LocalStack):
 
     def start(self) -> "LocalStack":
         super().start()
-        OUTPUT.lead_to(_Log(self.clock.now, self._found))
+        OUTPUT.redirect_to(_Log(self.clock.now, self._found))
         self.aws.hooks.append(lambda *_: None)  # the sweeper is left out of idle minutes unless somebody watches
         return self
 

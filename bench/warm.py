@@ -59,7 +59,7 @@ class Recorder(Bench):
         super().__init__(stack, log)
         self.events: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._recording: dict[str, dict[str, Any]] = {}
-        stack.aws.between = self._between
+        stack.aws.middleware = self._between
 
     def _counted(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         def run(event: Any, context: Any) -> Any:

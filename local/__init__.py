@@ -1,7 +1,7 @@
-"""The whole system on one machine, never deployed: `python -m local`, and `python -m local demo`.
+"""The whole system on one machine, never deployed: `python -m local` and `python -m local demo`.
 
-The functions' own handlers run here on an emulated AWS (moto, and stricter parts where moto is lenient), an
-emulated carrier, a webhook inbox and a clock that can be moved. See `local.stack` for how it fits together.
+The functions' handlers run on an emulated AWS (`local.aws`: moto, with stricter parts), an emulated carrier
+(`local.carriers`), a webhook inbox (`local.web`) and a movable clock. `local.stack` puts them together.
 """
 
 import sys
@@ -10,6 +10,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 """The repository."""
 
-for folder in (ROOT, ROOT / "layers" / "redial"):  # where functions and, as their layer, redial are found
+for folder in (ROOT, ROOT / "layers" / "redial"):  # the packages `functions` and `redial`
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

@@ -25,13 +25,13 @@ _ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
 class SettingError(Exception):
-    """An environment variable holds nothing usable."""
+    """An environment variable has an invalid value."""
 
 
 def run() -> int:
-    """Bring the system up, and down again at SIGINT or SIGTERM."""
-    # Waited for, not handled: a handler runs in the middle of whatever the main thread is doing, and might want a lock
-    # that this holds. Threads inherit the mask, so it is set before there are any.
+    """Run the system until SIGINT or SIGTERM."""
+    # Signals are waited for, not handled: a handler could need a lock that the interrupted main thread holds. Threads
+    # inherit the mask, so it is set before any are started.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
     def tell(delivery: Delivery) -> None:
@@ -56,23 +56,23 @@ def run() -> int:
     with stack:
         print(banner(stack, str(LOG)), file=terminal, flush=True)
         signal.sigwait(_ENDING)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # who asks again does not want to wait
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # a second signal ends the process at once
     return 0
 
 
 def demo() -> int:
-    """Play the story; 1 if it did not come out right."""
+    """Play the demo; 1 if it has errors."""
     terminal = sys.stdout
     faults = play(ROOT / LOG, lambda line: print(line, file=terminal, flush=True))
     for fault in faults:
-        print(f"not as it should be: {fault}", file=sys.stderr)
+        print(f"error: {fault}", file=sys.stderr)
     if not faults:
-        print("\nAll as it should be.")
+        print("\nNo errors.")
     return 1 if faults else 0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; 2 for a wrong setting, a taken port or a template that does not fit."""
+    """Run the command; 2 for an invalid setting, a port in use or a template that is not supported."""
     if list(arguments) not in ([], ["demo"]):
         print(f"usage: python -m local [demo]\n\n{__doc__}", file=sys.stderr)
         return 2

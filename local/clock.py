@@ -1,18 +1,18 @@
-"""The simulated clock, and everything that happens by it, one thing at a time.
+"""The simulated clock and its events, which run one at a time.
 
-`Timeline` holds events, each due at an instant. Exactly one thread at a time, the *runner*, takes the next event that
-is due and runs it. A function that sleeps inside an event hands the runner's part to another thread and gets it back
-when its time has come, so other events happen meanwhile, in order, and nothing recurses.
+`Timeline` holds events, each due at a time. Exactly one thread at a time, the *runner*, takes the next due event and
+runs it. A function that sleeps inside an event makes another thread the runner, and becomes the runner again when it
+wakes. So other events run meanwhile, in order, without recursion.
 
 Time passes in one of two ways:
 
-- by itself, at `speed` × the pace of the wall clock. At speed 0 nothing at all happens by itself, not even what is due
-  now, so that one thread that asks and advances in turn sees the same story every time;
-- by `advance`, which jumps from event to event and returns when its goal is reached and nothing that is due is left.
+- at `speed` × the wall clock. At speed 0 no event runs by itself, not even a due one, so that a thread that sends
+  requests and advances the clock in turn sees the same result in each run;
+- by `advance`, which jumps from event to event and returns when it has reached its goal and no event is due.
 
-Requests that come from outside run in their own threads beside the runner, at any time. While one is inside
-`request()`, `advance` does not move the clock, so that a request never sees time leap. Waiting for such a request
-cannot deadlock: a request never waits for the runner, and one that sleeps does not count.
+Requests from outside run in their own threads beside the runner. While one is inside `request()`, `advance` does not
+move the clock: time does not jump during a request. This cannot deadlock: a request never waits for the runner, and a
+sleeping request does not count.
 """
 
 import heapq
@@ -26,16 +26,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 LONGEST_NAP_SECONDS = 3600.0
-"""The runner looks at the clock at least this often; any bound keeps it below what a wait may ask of the system."""
+"""The runner's longest wait, below the limit of the operating system."""
 
 
 class ClockStopped(BaseException):
-    """The timeline ended while this thread slept by it. Not an `Exception`: no handler should survive it."""
+    """The timeline stopped while this thread slept. Not an `Exception`: no handler may catch it."""
 
 
 @dataclass
 class Event:
-    """Something to run at `due`; `name` is for people. A cancelled event is dropped when its time comes."""
+    """An action to run at `due`; `name` is for messages. A cancelled event is dropped when it is due."""
 
     due: datetime
     name: str
@@ -48,7 +48,7 @@ class Event:
 
 @dataclass(frozen=True)
 class EventFailure:
-    """An event whose action raised: a fault of the emulation itself, since functions' errors end before it."""
+    """An event whose action raised: an error of the emulation (errors of functions are caught earlier)."""
 
     at: datetime
     name: str
@@ -57,7 +57,8 @@ class EventFailure:
 
 @dataclass(eq=False)
 class _Sleeper:
-    """A thread asleep by the simulated clock. `runner`: whom to give the runner's part back; `request`: it is one."""
+    """A thread asleep in simulated time. `runner`: the thread that becomes the runner when it wakes; `request`: it
+    handles a request from outside."""
 
     runner: threading.Thread | None
     request: bool
@@ -65,16 +66,16 @@ class _Sleeper:
 
 
 class Timeline:
-    """A movable clock and its events. `start` is an aware UTC datetime; thread-safe throughout."""
+    """A movable clock and its events. `start` is aware UTC. Thread-safe."""
 
     def __init__(self, start: datetime, speed: float = 1.0) -> None:
         if speed < 0:
-            raise ValueError("time does not run backwards: speed must be 0 or more")
+            raise ValueError("speed must be 0 or more")
         self.speed = speed
         self.failures: list[EventFailure] = []
         lock = threading.Lock()
-        self._changed = threading.Condition(lock)  # what the runner waits for
-        self._handed_back = threading.Condition(lock)  # what those who wait for the runner wait for
+        self._changed = threading.Condition(lock)  # the runner waits for it
+        self._handed_back = threading.Condition(lock)  # threads that wait for the runner wait for it
         self._instant = start
         self._instant_read_at = time.monotonic()
         self._goal: datetime | None = None
@@ -89,13 +90,13 @@ class Timeline:
         self._thread = threading.local()
 
     def start(self) -> None:
-        """Let events happen."""
+        """Start running events."""
         with self._changed:
             self._instant_read_at = time.monotonic()
             self._new_runner()
 
     def stop(self) -> None:
-        """End it: no further event runs, and every thread that sleeps by this clock gets `ClockStopped`."""
+        """Run no more events, and raise `ClockStopped` in every sleeping thread."""
         with self._changed:
             self._stopped = True
             for sleeper in self._sleepers:
@@ -107,32 +108,32 @@ class Timeline:
             runner.join(timeout=10)
 
     def now(self) -> datetime:
-        """The present simulated instant, aware UTC."""
+        """The simulated time, aware UTC."""
         with self._changed:
             return self._now()
 
     def at(self, due: datetime, action: Callable[[], object], name: str = "") -> Event:
-        """Run `action` at `due` (at once when that is past), after what was added before for the same instant."""
+        """Run `action` at `due` (at once if that is past), after earlier events for the same time."""
         event = Event(due, name, action)
         with self._changed:
             self._push(due, event)
         return event
 
     def after(self, seconds: float, action: Callable[[], object], name: str = "") -> Event:
-        """Run `action` in `seconds`."""
+        """Run `action` after `seconds`."""
         with self._changed:
             event = Event(self._now() + timedelta(seconds=seconds), name, action)
             self._push(event.due, event)
         return event
 
     def pending(self) -> list[Event]:
-        """What is still to happen, soonest first."""
+        """The events to come, soonest first."""
         with self._changed:
             entries = sorted(self._events, key=lambda entry: entry[:2])
         return [entry for _, _, entry in entries if isinstance(entry, Event) and not entry.cancelled]
 
     def sleep(self, seconds: float) -> None:
-        """Wait until `seconds` of simulated time have passed. Raises `ClockStopped` when the timeline ends first."""
+        """Sleep for `seconds` of simulated time. Raises `ClockStopped` if the timeline stops first."""
         if seconds <= 0:
             return
         with self._changed:
@@ -159,7 +160,7 @@ class Timeline:
                 raise ClockStopped
 
     def _leaps_to(self, until: datetime, request: bool) -> bool:
-        """Move the clock there, if `advance` is on its way beyond and nothing else would happen meanwhile."""
+        """Move the clock to `until` if `advance` is going further and no event is due before; else return False."""
         if self._goal is None or until > self._goal or self._requests > request:
             return False
         if self._events and self._events[0][0] <= until:
@@ -168,15 +169,14 @@ class Timeline:
         return True
 
     def advance(self, minutes: float) -> datetime:
-        """Move the clock on by `minutes`, running everything that falls due on the way, in order, each at its instant.
+        """Move the clock by `minutes`, and run all events that become due, in order, each at its time.
 
-        Returns the instant reached, when nothing that is due is left. An event must not call this: it would
-        wait for itself (`RuntimeError`).
+        Returns the new time, once no event is due. Raises `RuntimeError` inside an event, which would wait for itself.
         """
         if minutes < 0:
             raise ValueError("the clock moves forward only")
         if threading.current_thread() is self._runner:
-            raise RuntimeError("an event cannot advance the clock that it runs by")
+            raise RuntimeError("an event cannot advance its own clock")
         with self._one_advance, self._changed:
             self._instant = self._now()
             goal = self._instant + timedelta(minutes=minutes)
@@ -188,21 +188,21 @@ class Timeline:
             return goal
 
     def pass_over(self, seconds: float) -> None:
-        """Move the clock on at speed 0 and run nothing: what falls due meanwhile runs when time passes next."""
+        """Move the clock at speed 0 without running events: due ones run at the next `advance`."""
         if self.speed:
             raise RuntimeError("the clock moves by itself")
         with self._changed:
             self._instant += timedelta(seconds=seconds)
 
     def settle(self) -> None:
-        """Run everything that is due now, without moving the clock."""
+        """Run all due events without moving the clock."""
         self.advance(0)
 
     @contextmanager
     def request(self, *, from_an_event: bool = False) -> Iterator[None]:
         """Keep `advance` from moving the clock while this thread handles a request from outside.
 
-        `from_an_event`: an event may have made the request, inside `lending()`; a sleep then stands for the event's.
+        `from_an_event`: an event may have sent the request, inside `lending()`; a sleep is then the event's sleep.
         """
         with self._changed:
             self._requests += 1
@@ -217,7 +217,7 @@ class Timeline:
 
     @contextmanager
     def lending(self) -> Iterator[None]:
-        """Wrap an event's request to a server of this process, whose thread may then sleep in the event's stead."""
+        """Wrap an event's request to a server of this process: the server's thread may sleep for the event."""
         me = threading.current_thread()
         with self._changed:
             lends = me is self._runner
@@ -254,12 +254,12 @@ class Timeline:
                 event.action()
             except ClockStopped:
                 return
-            except Exception as error:  # noqa: BLE001  an event's fault must not stop the others
+            except Exception as error:  # noqa: BLE001  an event's error must not stop the others
                 self.failures.append(EventFailure(self.now(), event.name, error))
                 traceback.print_exception(error)
 
     def _take(self) -> Event | None:
-        """Wait for the next event that is due; None when the runner's part went to another thread, or all ended."""
+        """Wait for the next due event; None: another thread is the runner now, or the timeline has stopped."""
         while not self._stopped:
             entry = self._pop_due()
             if isinstance(entry, Event):
@@ -277,7 +277,7 @@ class Timeline:
         return None
 
     def _pop_due(self) -> Event | _Sleeper | None:
-        """The next entry that may run now. While `advance` is under way, this is where the clock moves."""
+        """Remove and return the next due entry. Moves the clock during `advance`."""
         while self._events and isinstance(first := self._events[0][2], Event) and first.cancelled:
             heapq.heappop(self._events)
         due = self._events[0][0] if self._events else None
@@ -296,7 +296,7 @@ class Timeline:
         return None
 
     def _nap_seconds(self) -> float | None:
-        """How long, by the wall clock, until the next event falls due by itself."""
+        """The time until the next event is due, by the wall clock; None: unknown."""
         if self._goal is not None or self.speed == 0 or not self._events:
             return None
         seconds = (self._events[0][0] - self._now()).total_seconds() / self.speed

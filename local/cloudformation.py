@@ -1,7 +1,7 @@
-"""A CloudFormation template as data: short tags in their long form, loops unrolled, nested stacks merged in.
+"""Loads a CloudFormation template: short tags in long form, loops unrolled, nested stacks merged.
 
-The one place that does so: the local stack, tests and bench read template.yaml through `load`. `python -m
-local.cloudformation template.yaml` prints what that is, for tools that read one plain template.
+The local stack, tests and bench read template.yaml with `load`. `python -m local.cloudformation template.yaml` prints
+the result, for tools that cannot read loops and nested stacks.
 """
 
 import json
@@ -15,11 +15,11 @@ import yaml
 
 
 class TemplateError(Exception):
-    """The template says something that cannot be carried out on one machine."""
+    """The template has something that is not supported on one machine."""
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The template's document, with the resources of its nested stacks among its own. Raises `TemplateError`."""
+    """The template with the resources of its nested stacks. Raises `TemplateError`."""
     with path.open() as file:
         document = yaml.load(file, Loader=_Loader)  # noqa: S506  a SafeLoader, plus tags
     unrolled: dict[str, Any] = _unrolled(document, {}, document.get("Mappings", {}))
@@ -28,9 +28,9 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def _unrolled(value: Any, loops: Mapping[str, str], mappings: Mapping[str, Any]) -> Any:
-    """`value` with Fn::ForEach carried out. `loops`: what each variable of the loops around it is.
+    """`value` with Fn::ForEach unrolled. `loops`: the values of the variables of enclosing loops.
 
-    As AWS does, a variable is filled in where a loop's own keys, Fn::Sub or Ref name it, and nowhere else.
+    As in AWS, variables are replaced only in a loop's keys, Fn::Sub and Ref.
     """
     if isinstance(value, list):
         return [_unrolled(item, loops, mappings) for item in value]
@@ -60,7 +60,7 @@ def _unrolled(value: Any, loops: Mapping[str, str], mappings: Mapping[str, Any])
 
 
 def _merge_nested_stacks(document: dict[str, Any], folder: Path) -> None:
-    """Put the resources and conditions of nested stacks among the document's own, their parameters filled in."""
+    """Add the resources and conditions of nested stacks to the document, with their parameters replaced."""
     for name, resource in list(document["Resources"].items()):
         if resource.get("Type") != "AWS::CloudFormation::Stack":
             continue
@@ -78,7 +78,7 @@ def _merge_nested_stacks(document: dict[str, Any], folder: Path) -> None:
 
 
 def _given(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """`value` of a nested stack with its parameters as the outer template gives them."""
+    """`value` of a nested stack with its parameters replaced by the outer template's values."""
     match value:
         case list():
             return [_given(item, parameters) for item in value]
@@ -96,7 +96,7 @@ def _filled_in(text: str, values: Mapping[str, str]) -> str:
 
 
 def _as_text(value: Any) -> str:
-    """A value as Fn::Sub has it in its text: a reference to Table's ARN is ${Table.Arn}."""
+    """A value in the text of Fn::Sub: a reference to Table's ARN is ${Table.Arn}."""
     match value:
         case str():
             return value
@@ -104,11 +104,11 @@ def _as_text(value: Any) -> str:
             return f"${{{name}}}"
         case {"Fn::Sub": str(text)}:
             return text
-    raise TemplateError(f"{value} is neither a text nor a reference")
+    raise TemplateError(f"{value} is neither text nor a reference")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short tags, each turned into its long form: `!Sub x` → `{"Fn::Sub": "x"}`."""
+    """YAML with CloudFormation's short tags in long form: `!Sub x` → `{"Fn::Sub": "x"}`."""
 
 
 def _long_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:

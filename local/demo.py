@@ -1,4 +1,4 @@
-"""`python -m local demo`: one call, through no answer and busy to a conversation, and a batch; hours in seconds."""
+"""`python -m local demo`: a call (no answer, busy, answered) and a batch; hours of simulated time in seconds."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ STORY = (
     *("initiated", "busy", "scheduled"),
     *("initiated", "ringing", "in-progress", "completed"),
 )
-"""The statuses that the webhook must hear of, in order (a busy line does not ring)."""
+"""The statuses that the webhook must receive, in order (a busy line does not ring)."""
 LATEST = timedelta(minutes=1)
 """EventBridge Scheduler fires within the minute that begins at a schedule's time."""
 
@@ -40,12 +40,12 @@ _BAR_WIDTH = 40
 
 
 def play(log: Path, say: Callable[[str], None]) -> list[str]:
-    """Play both stories, telling each step, and return what did not come out right."""
+    """Play a call and a batch, print each step with `say`, and return all errors found."""
     return [*_play_call(log, say), *_play_batch(log, say)]
 
 
 def _play_batch(log: Path, say: Callable[[str], None]) -> list[str]:
-    """A file of contacts, called over a few lines, with retries, until every one is over."""
+    """A file of contacts, called over a few lines with retries, until every call is final."""
     with LocalStack(start_at=STARTS_AT, log=log) as stack:
         agent_id = stack.create_agent(agent_name="Campaign", max_concurrent_calls=BATCH_LINES)
         say(
@@ -68,7 +68,7 @@ def _play_batch(log: Path, say: Callable[[str], None]) -> list[str]:
         if batch["status"] != "completed":
             faults.append(f"the batch is {batch['status']}")
         if sum(batch["execution_status"].values()) != batch["valid_contacts"]:
-            faults.append("the counts do not add up to the contacts")
+            faults.append("the counts do not add up to the number of contacts")
         placed, (_, most) = len(stack.carrier.calls.all()), stack.carrier.calls.live()
         attempts = sum(int(row["attempts"]) for row in csv.DictReader(io.StringIO(results)))
         say(f"\nThe carrier placed {placed} calls, at most {most} at once.")
@@ -99,7 +99,7 @@ def _get(stack: LocalStack, path: str) -> Response:
 
 
 def _bar(batch: dict[str, Any]) -> str:
-    """How many contacts are over, as a bar."""
+    """The share of contacts with a final status, as a bar."""
     over = sum(count for status, count in batch["execution_status"].items() if Status(status) in FINAL)
     full = int(_BAR_WIDTH * over // max(batch["valid_contacts"], 1))
     return "█" * full + "·" * (_BAR_WIDTH - full)
@@ -108,9 +108,9 @@ def _bar(batch: dict[str, Any]) -> str:
 def _play_call(log: Path, say: Callable[[str], None]) -> list[str]:
     received: list[Delivery] = []
     with LocalStack(start_at=STARTS_AT, log=log, tell=received.append) as stack:
-        say(f"A call to {NUMBER}: nobody answers, then the line is busy, then somebody answers.")
+        say(f"A call to {NUMBER}: no answer, then busy, then answered.")
         say(f"Retries after {INTERVALS_MINUTES[0]}, {INTERVALS_MINUTES[1]} and {INTERVALS_MINUTES[2]} minutes.\n")
-        stack.carrier.calls.script(NUMBER, ["no-answer", "busy", "completed"])
+        stack.carrier.calls.scripts.set(NUMBER, ["no-answer", "busy", "completed"])
         execution_id = stack.ask("POST", "/call", CALL | {"agent_id": stack.agent_id})["execution_id"]
         shown = 0
         for _ in range(sum(INTERVALS_MINUTES) // 10):
@@ -124,7 +124,7 @@ def _play_call(log: Path, say: Callable[[str], None]) -> list[str]:
             say(f"{call.placed_at:%H:%M:%S}  {call.sid}  {call.status}")
         faults = [*_faults(received, execution_id), *stack.carrier.calls.problems]
         if [call.status for call in calls] != ["no-answer", "busy", "completed"]:
-            return [*faults, "the carrier's calls did not come to no-answer, busy and completed"]
+            return [*faults, "the carrier's calls did not end as no-answer, busy and completed"]
         for before, after, minutes in zip(calls, calls[1:], INTERVALS_MINUTES, strict=False):
             assert before.ended_at is not None
             waited = after.placed_at - before.ended_at
@@ -134,14 +134,14 @@ def _play_call(log: Path, say: Callable[[str], None]) -> list[str]:
 
 
 def _faults(received: list[Delivery], execution_id: str) -> list[str]:
-    """What is wrong with the webhooks."""
+    """The errors in the webhooks."""
     faults = []
     events = [delivery.body for delivery in received]
     statuses = tuple(event["status"] for event in events)
     if statuses != STORY:
-        faults.append(f"the webhook heard {', '.join(statuses)}")
+        faults.append(f"the webhook received {', '.join(statuses)}")
     if any(event["id"] != execution_id for event in events):
-        faults.append("an event is of another execution")
+        faults.append("an event belongs to another execution")
     if [event["sequence"] for event in events] != list(range(1, len(events) + 1)):
         faults.append("the events are not numbered 1, 2, 3 …")
     if not all(delivery.verified for delivery in received):

@@ -1,12 +1,12 @@
-"""Everything on one machine, put together: what `python -m local` runs and what tests start and stop.
+"""The local stack: the whole system in one process, for `python -m local`, tests and bench.
 
-client ──HTTP──► api ─────────┐                       ┌── timeline: one thing at a time, by a movable clock
-carrier ─callback─► api ──────┼─► functions ─► aws ───┼── lambda_functions: asynchronous invokes
-timeline ─────────────────────┘       │    (moto)     ├── scheduler: one-shot schedules, the template's recurring ones
-                                      │               └── streams: what was written to a table, to who reads its stream
+client ──HTTP──► api ─────────┐                       ┌── timeline: events, one at a time, by a movable clock
+carrier ─callback─► api ──────┼─► functions ─► aws ───┼── functions: asynchronous invocations
+timeline ─────────────────────┘       │               ├── scheduler: one-shot schedules, the template's recurring ones
+                                      │               └── streams: a table's changes, for the functions that read them
                                       ├─HTTP─► carrier
                                       └─HTTP─► inbox
-client ──HTTP──► files ───────────────────► aws: objects, by pre-signed addresses
+client ──HTTP──► files ───────────────────► aws: objects, by pre-signed URLs
 """
 
 import base64
@@ -49,9 +49,9 @@ DEFAULT_API_KEY = "local-dev-key"
 ACCOUNT = "local"
 """The id of the first account."""
 INBOX_NAME = "demo"
-"""The name at the inbox that the first agent's events go to."""
+"""The inbox's name for the first agent's events."""
 ANSWER_URL = "https://demo.twilio.com/docs/voice.xml"
-"""Call instructions that Twilio itself keeps for trying things out; the emulated carrier fetches nothing from there."""
+"""Twilio's demo call instructions; the emulated carrier does not fetch them."""
 CARRIER_SECRETS = "redial"
 """The prefix of the carriers' secrets."""
 PLATFORM_PATH = "/http"
@@ -60,14 +60,14 @@ SWEEPER = "functions.sweep.handler"
 API_MODULE = "functions.api.handler"
 API_PACKAGE = "redial.api"
 _APIS: list[Handler] = []
-"""Environments of the api function, which this process keeps, since each costs a cold start."""
+"""The api function's loaded handlers, kept by this process since each costs a cold start."""
 _BUSY_APIS: list[Handler] = []
 _apis_lock = threading.Lock()
 
 
-def _in_its_own_environment(event: Any, context: Any) -> Any:
-    """The api function's handler. As in Lambda, an environment serves one request at a time: the resolver keeps the
-    request that it serves in itself."""
+def _serve_alone(event: Any, context: Any) -> Any:
+    """The api function's handler. As in Lambda, each loaded handler serves one request at a time: its resolver holds
+    the request."""
     with _apis_lock:
         handler = next((one for one in _APIS if one not in _BUSY_APIS), None)
         if handler is None:
@@ -81,7 +81,7 @@ def _in_its_own_environment(event: Any, context: Any) -> Any:
 
 
 def _new_api() -> Handler:
-    """The api function's handler; where it is loaded already, once more and in modules of its own."""
+    """A handler of the api function; each further one is loaded with modules of its own."""
     if not _APIS:
         return cast(Handler, importlib.import_module(API_MODULE).handler)
     prefixes = (f"{API_MODULE}.", f"{API_PACKAGE}.")
@@ -98,15 +98,14 @@ def _new_api() -> Handler:
 
 
 class LocalStack:
-    """The whole system. One at a time in a process, since moto and the environment are the process's own.
+    """The whole system. One at a time in a process, since moto and the environment are global.
 
-    Port 0 takes a free one. `speed`: simulated seconds for each second of the wall clock; at 0 nothing happens but in
-    `clock.advance`. `start_at`: the first simulated instant (None: the present). `seed` decides ids, jitter, the
-    carrier's sids and its unscripted mix. `firing`: how punctually schedules fire. `recurring=False`: without what the
-    template wants run every so often (the sweeper). `first_agent=False` starts with an account and a key only.
-    `stream_duplicates`: how many in one of a table stream's batches come again although the function took them.
-    `log`: where the functions' own log goes (None: standard output). `tell` hears of every webhook that arrives,
-    `complain` of every function that fails. Raises `PortTaken` and `TemplateError`.
+    Port 0 takes a free one. `speed`: simulated seconds for each second of the wall clock; at 0 the clock moves only by
+    `clock.advance`. `start_at`: the first simulated time (None: now). `seed` decides ids, jitter, the carrier's sids
+    and its outcomes without a script. `firing`: when schedules fire. `recurring=False`: without the template's
+    recurring schedules (the sweeper). `first_agent=False`: with an account and a key only. `stream_duplicates`: the
+    share of stream batches that are delivered twice. `log`: the file of the functions' log (None: standard output).
+    `tell` is called for every webhook, `complain` for every failed function. Raises `PortTaken` and `TemplateError`.
     """
 
     def __init__(
@@ -160,9 +159,7 @@ class LocalStack:
         started_at = start_at or datetime.now(UTC).replace(microsecond=0)
         self.clock = Timeline(started_at, speed)
         self.carrier = Carrier(self.clock, seed)
-        self.platform = Platform(
-            self.clock, f"{self.carrier_url}{PLATFORM_PATH}", self.carrier.calls.next_outcome, seed
-        )
+        self.platform = Platform(self.clock, f"{self.carrier_url}{PLATFORM_PATH}", self.carrier.calls.scripts, seed)
         self.inbox = Inbox(self.clock, self._webhook_secrets, tell)
         self.aws = Aws()
         try:
@@ -190,14 +187,14 @@ class LocalStack:
         self.api = Api(self.clock, self.aws, self.functions, self.scheduler, routes, self._down)
 
     def start(self) -> "LocalStack":
-        """Bring it all up. When this returns, `GET /health` answers 200."""
+        """Start everything. When this returns, `GET /health` is answered with 200."""
         try:
             if self._log_path is not None:
                 self._log_path.parent.mkdir(parents=True, exist_ok=True)
                 self._log = self._log_path.open("w", buffering=1)
-                OUTPUT.lead_to(self._log)
+                OUTPUT.redirect_to(self._log)
             warnings.filterwarnings("ignore", message="No application metrics to publish")
-            self._use_simulated_world()
+            self._use_simulated_system()
             logging.setLogRecordFactory(self._log_record)
             self.aws.start(self.functions, self.scheduler)
             self._set_environment()
@@ -222,16 +219,16 @@ class LocalStack:
         return self
 
     def load(self, function: Function) -> Handler:
-        """The handler that the template names. Raises `TemplateError` where there is none."""
+        """A function's handler. Raises `TemplateError` if it does not exist."""
         try:
             module = importlib.import_module(function.module)
         except ModuleNotFoundError as error:
             raise TemplateError(f"{function.logical_id}: {error}") from error
         handler = cast(Handler, getattr(module, function.attribute))
-        return _in_its_own_environment if function.module == API_MODULE else handler
+        return _serve_alone if function.module == API_MODULE else handler
 
     def stop(self) -> None:
-        """Take it all down, and leave the process as it was. Doing it again changes nothing."""
+        """Stop everything, and restore the process. Idempotent."""
         self.clock.stop()
         self._close_servers()
         self.aws.stop()
@@ -248,7 +245,7 @@ class LocalStack:
         if self._log is not None:
             for handler, stream in self._logged_to:
                 handler.setStream(stream or OUTPUT)
-            OUTPUT.end()
+            OUTPUT.restore()
             self._log.close()
             self._log = None
 
@@ -268,8 +265,8 @@ class LocalStack:
             server.stop()
         self._servers = []
 
-    def _use_simulated_world(self) -> None:
-        """Give the functions this clock and repeatable chance: each run of a seed makes the same ids."""
+    def _use_simulated_system(self) -> None:
+        """Give the functions the simulated clock and seeded randomness: each run of a seed has the same ids."""
         chance, lock = random.Random(self.seed), threading.Lock()
 
         def new_id() -> str:
@@ -283,7 +280,7 @@ class LocalStack:
         system.use(now=self.clock.now, sleep=self.functions.sleep, new_id=new_id, random=unit)
 
     def _log_record(self, *arguments: Any, **options: Any) -> logging.LogRecord:
-        """A line of a function's log, at its simulated time."""
+        """A record of a function's log, with simulated time."""
         record = logging.LogRecord(*arguments, **options)
         if self.functions.current() is not None:
             record.created = self.clock.now().timestamp()
@@ -295,7 +292,7 @@ class LocalStack:
         os.environ.update(wanted)
 
     def _settle_telemetry(self) -> None:
-        """Give telemetry its settings, which it reads when it is first imported: maybe before there were any."""
+        """Set telemetry's settings, which it reads when it is imported: possibly before they were set."""
         from redial.runtime import telemetry
 
         telemetry.metrics.namespace = self.environment["POWERTOOLS_METRICS_NAMESPACE"]
@@ -308,7 +305,7 @@ class LocalStack:
             ]
 
     def _provision(self) -> None:
-        """What a deployment of the template creates, and the first account."""
+        """Create the template's resources and the first account."""
         dynamodb = self.aws.client("dynamodb")
         for table in self.template.tables():
             dynamodb.create_table(**table.definition)
@@ -354,9 +351,9 @@ class LocalStack:
         return self.carrier.respond(request)
 
     def create_agent(self, **config: Any) -> str:
-        """Make an agent through the API, by default one whose events go to the inbox; returns its id.
+        """Create an agent by the API, by default with events to the inbox; returns its id.
 
-        Raises `RuntimeError` with the API's answer where it makes none.
+        Raises `RuntimeError` with the API's response if it is refused.
         """
         wanted = {
             "agent_name": "First agent",
@@ -368,7 +365,7 @@ class LocalStack:
         return str(self.ask("POST", "/v2/agent", {"agent_config": wanted})["agent_id"])
 
     def ask(self, method: str, path: str, body: dict[str, Any]) -> Any:
-        """A request to the API with the first key, as a customer sends it. Raises `RuntimeError` unless it is 2xx."""
+        """Send a request to the API with the first key. Raises `RuntimeError` unless the status is 2xx."""
         headers = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"}
         answer = send(method, self.url + path, json.dumps(body).encode(), headers)
         if not 200 <= answer.status < 300:
@@ -376,19 +373,16 @@ class LocalStack:
         return json.loads(answer.body)
 
     def _webhook_secrets(self) -> Sequence[str]:
-        """The live secrets of the first account, read where moto keeps them.
-
-        A request to moto for each webhook would take longer than everything else that is done with it.
-        """
+        """The valid webhook secrets of the first account, read without a request, which would be slow."""
         with self.aws.lock:
             account = changes_of(self.environment["TABLE_NAME"]).images.get((f"A#{ACCOUNT}", "ACCOUNT"))
             return () if account is None else [secret["S"] for secret in account.plain["webhook_secrets"]["L"]]
 
     def _nothing_overdue(self) -> bool:
-        """Whether nothing in the table is due for the sweeper, which is then left out (unless hooks watch requests).
+        """Whether no item is due for the sweeper, which is then skipped (unless hooks watch requests).
 
-        It would look at every shard of the index, find nothing and change nothing: 16 requests for each simulated
-        minute, which is most of the time that moving the clock by hours would take.
+        It would query every shard of the index and change nothing: 16 requests for each simulated minute, most of the
+        time of moving the clock by hours.
         """
         now = self.clock.now().timestamp() * 1000
         with self.aws.lock:
@@ -396,7 +390,7 @@ class LocalStack:
         return lowest is None or lowest > now
 
     def _run_every(self, recurring: Recurring, after: datetime) -> None:
-        """Have a function run at the next whole multiple of its interval, and so on."""
+        """Run a function at every whole multiple of its interval."""
         seconds = recurring.seconds
         due = datetime.fromtimestamp((int(after.timestamp()) // seconds + 1) * seconds, UTC)
         arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule/default/{recurring.function.name}-{recurring.name}"
@@ -411,7 +405,7 @@ class LocalStack:
         self.clock.at(due, run, f"every {seconds} s: {recurring.function.name}")
 
     def _down(self) -> list[str]:
-        """The servers beside the API that do not serve."""
+        """The names of the other servers that are not up."""
         return [
             server.name
             for server in (self._carrier_server, self._inbox_server, self._files_server)
@@ -420,5 +414,5 @@ class LocalStack:
 
 
 def webhook_secret_of(text: str) -> str:
-    """A webhook secret that is always the same for the same text."""
+    """A webhook secret derived from a text."""
     return "whsec_" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

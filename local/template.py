@@ -1,7 +1,7 @@
-"""What `template.yaml` says, read for one machine: functions, routes, tables, and the values of their settings.
+"""Reads `template.yaml` for the local stack: functions, routes, tables and their settings.
 
-Only what a deployment of this template needs is understood; anything else raises `TemplateError` naming the place, so
-that the template cannot grow beyond what runs locally without somebody noticing.
+Only what this template uses is supported. All else raises `TemplateError` with its place in the template, so that the
+local stack cannot silently ignore a part of it.
 """
 
 import json
@@ -18,7 +18,7 @@ from local.aws.streams import StreamMapping, check_pattern
 from local.cloudformation import TemplateError, load
 
 _NO_VALUE = object()
-_STREAM_LABEL = "2026-01-01T00:00:00.000"  # when the stream was made, says the service
+_STREAM_LABEL = "2026-01-01T00:00:00.000"  # the service uses the time when the stream was enabled
 _STREAM_SETTINGS = {
     "Enabled",
     "Stream",
@@ -50,7 +50,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Recurring:
-    """A function that the template wants run every `seconds`. `event`: its Input, None where it gives none."""
+    """A function that the template runs every `seconds`. `event`: its Input; None: it has none."""
 
     function: Function
     name: str
@@ -60,7 +60,7 @@ class Recurring:
 
 @dataclass(frozen=True)
 class StreamReader:
-    """An event source mapping, and the name of the table whose stream it reads."""
+    """An event source mapping and the name of its table."""
 
     table: str
     mapping: StreamMapping
@@ -68,14 +68,14 @@ class StreamReader:
 
 @dataclass(frozen=True)
 class Table:
-    """A DynamoDB table: the parameters of CreateTable, and the attribute that says when an item may go."""
+    """A DynamoDB table: the parameters of CreateTable, and the attribute with the items' expiry."""
 
     definition: dict[str, Any]
     ttl_attribute: str | None
 
 
 class Template:
-    """A SAM template, with parameter values over its defaults. Raises `TemplateError`."""
+    """A SAM template; `parameters` override its defaults. Raises `TemplateError`."""
 
     def __init__(
         self, path: Path, stack_name: str = "redial-local", parameters: Mapping[str, str] | None = None
@@ -91,7 +91,7 @@ class Template:
         }
 
     def functions(self, overrides: Mapping[str, str]) -> list[Function]:
-        """Every function. `overrides`: environment variables that have a value of their own on one machine."""
+        """Every function. `overrides`: environment variables with other values on one machine."""
         return [self._function(name, overrides) for name in self._of_type("AWS::Serverless::Function")]
 
     def routes(self, functions: list[Function]) -> list[Route]:
@@ -104,7 +104,7 @@ class Template:
         return routes
 
     def recurring(self, functions: list[Function]) -> list[Recurring]:
-        """Every schedule that the template itself sets up."""
+        """Every schedule that the template defines."""
         recurring = []
         for function, name, event in self._events(functions, "ScheduleV2"):
             if event.get("State", "ENABLED") != "ENABLED":
@@ -115,7 +115,7 @@ class Template:
         return recurring
 
     def stream_readers(self, functions: list[Function]) -> list[StreamReader]:
-        """Every event source mapping of a table's stream. Raises `TemplateError` for what is not emulated."""
+        """Every event source mapping of a table's stream. Raises `TemplateError` for settings that are not emulated."""
         return [
             self._stream_reader(function, f"{function.logical_id}.Events.{name}", event)
             for function, name, event in self._events(functions, "DynamoDB")
@@ -124,7 +124,7 @@ class Template:
 
     def _stream_reader(self, function: Function, where: str, event: dict[str, Any]) -> StreamReader:
         if unknown := event.keys() - _STREAM_SETTINGS:
-            raise TemplateError(f"{where}: {', '.join(sorted(unknown))} is not understood on one machine")
+            raise TemplateError(f"{where}: {', '.join(sorted(unknown))} is not supported on one machine")
         if event.get("StartingPosition") not in ("TRIM_HORIZON", "LATEST"):
             raise TemplateError(f"{where}: StartingPosition must be TRIM_HORIZON or LATEST")
         if int(event.get("ParallelizationFactor", 1)) != 1:
@@ -141,12 +141,12 @@ class Template:
             for pattern in filters:
                 check_pattern(pattern)
         except ValueError as error:
-            raise TemplateError(f"{where}: a filter pattern is not understood on one machine: {error}") from error
+            raise TemplateError(f"{where}: a filter pattern is not supported on one machine: {error}") from error
         arn = str(event["Stream"])
         match = re.fullmatch(r"arn:aws:dynamodb:[^:]+:[^:]+:table/([^/]+)/stream/.+", arn)
         table = next((one for one in self.tables() if match and one.definition["TableName"] == match[1]), None)
         if table is None or "StreamSpecification" not in table.definition:
-            raise TemplateError(f"{where}: {arn} is no stream of a table of this template")
+            raise TemplateError(f"{where}: {arn} is not the stream of a table of this template")
         mapping = StreamMapping(
             function=function,
             stream_arn=arn,
@@ -227,7 +227,7 @@ class Template:
         )
 
     def _properties_over_globals(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What the template says of all functions, and of this one, which overrides it."""
+        """The properties of all functions, and those of one function, which override them."""
         return self._document.get("Globals", {}).get("Function", {}), self._resources[name].get("Properties", {})
 
     def _setting(self, name: str, key: str, default: Any = None) -> Any:
@@ -235,7 +235,7 @@ class Template:
         return self.resolve(own.get(key, shared.get(key, default)), f"{name}.{key}")
 
     def _events(self, functions: list[Function], kind: str) -> list[tuple[Function, str, dict[str, Any]]]:
-        """(function, name of the event, its properties) of every event of that kind."""
+        """(function, name of the event, its properties) for every event of a type."""
         by_name = {function.logical_id: function for function in functions}
         return [
             (by_name[name], event_name, self.resolve(event.get("Properties", {}), f"{name}.Events.{event_name}"))
@@ -245,7 +245,7 @@ class Template:
         ]
 
     def _physical_name(self, name: str) -> str:
-        """The name that the template gives a resource, or the one that CloudFormation would make up."""
+        """A resource's name in the template, or the name that CloudFormation would generate."""
         resource = self._resources[name]
         property_name = _NAME_PROPERTY.get(resource["Type"])
         given = resource.get("Properties", {}).get(property_name, _NO_VALUE) if property_name else _NO_VALUE
@@ -264,7 +264,7 @@ class Template:
         return str(resolved)
 
     def resolve(self, value: Any, where: str) -> Any:
-        """`value` with CloudFormation's functions carried out; `where` names it in errors."""
+        """`value` with CloudFormation's functions evaluated; `where` is its place, for errors."""
         if isinstance(value, list):
             return [item for item in (self.resolve(item, where) for item in value) if item is not _NO_VALUE]
         if not isinstance(value, dict):
@@ -302,7 +302,7 @@ class Template:
             case "Fn::FindInMap":
                 mapping, first, second = (self.resolve(key, where) for key in argument)
                 return self._document["Mappings"][mapping][first][second]
-        raise TemplateError(f"{where}: {function} is not understood on one machine")
+        raise TemplateError(f"{where}: {function} is not supported on one machine")
 
     def _ref(self, name: str, where: str) -> Any:
         pseudo = {
@@ -371,7 +371,7 @@ class Template:
         return re.sub(r"\$\{([^}]+)\}", fill_in, text)
 
     def _condition(self, condition: Any) -> bool:
-        """Whether a condition, by name or written out, holds."""
+        """Whether a condition, given by name or in full, is true."""
         if isinstance(condition, str):
             return self._condition(self._document["Conditions"][condition])
         function, argument = next(iter(condition.items()))
@@ -387,11 +387,11 @@ class Template:
                 return all(self._condition(part) for part in argument)
             case "Fn::Or":
                 return any(self._condition(part) for part in argument)
-        raise TemplateError(f"Conditions: {function} is not understood on one machine")
+        raise TemplateError(f"Conditions: {function} is not supported on one machine")
 
 
 def common_environment(functions: list[Function]) -> dict[str, str]:
-    """The environments of all functions as one: they share a process here. Raises `TemplateError` where two differ."""
+    """The environments of all functions merged, since they share a process. Raises `TemplateError` if two differ."""
     common: dict[str, str] = {}
     owner: dict[str, str] = {}
     for function in functions:
@@ -433,5 +433,5 @@ _ARN_RESOURCE = {
 def _rate_seconds(expression: str, where: str) -> int:
     match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
     if match is None:
-        raise TemplateError(f"{where}: only rate(…) is understood on one machine, not {expression}")
+        raise TemplateError(f"{where}: only rate(…) is supported on one machine, not {expression}")
     return int(match[1]) * {"minute": 60, "hour": 3600, "day": 86400}[match[2]]

@@ -1,4 +1,4 @@
-"""What people see in the terminal: how to begin, and one line for each step of a call."""
+"""The local stack's output in the terminal: how to begin, and one line for each step of a call."""
 
 import json
 from datetime import datetime
@@ -7,11 +7,11 @@ from local.stack import INBOX_NAME, LocalStack
 from local.web.inbox import Delivery
 
 SEED_NUMBER = "+1234567890"
-"""The number of the example that the feature's description gives."""
+"""The number of the example call."""
 
 
 def banner(stack: LocalStack, log: str) -> str:
-    """Where everything is, and the first request to make."""
+    """The addresses of the servers, and the first requests to send."""
     body = {
         "agent_id": stack.agent_id,
         "recipient_phone_number": SEED_NUMBER,
@@ -23,19 +23,19 @@ def banner(stack: LocalStack, log: str) -> str:
         },
     }
     script = {"to": SEED_NUMBER, "outcomes": ["no-answer", "busy", "completed"]}
-    pace = "stands still" if stack.clock.speed == 0 else f"runs at {stack.clock.speed:g} x"
+    pace = "is stopped" if stack.clock.speed == 0 else f"runs at {stack.clock.speed:g} x"
     return f"""\
 Redial is up on this machine.
 
   API      {stack.url}   its documentation is at {stack.url}/docs
   key      {stack.api_key}
   agent    {stack.agent_id}
-  carrier  {stack.carrier_url}   GET /_carrier/calls lists every call it placed
+  carrier  {stack.carrier_url}   GET /_carrier/calls lists its calls; GET /_carrier/account
   inbox    {stack.inbox_url}   GET /_inbox/{INBOX_NAME} lists the agent's webhooks
   clock    {stack.url}/_local/clock   {pace}
-  log      {log}   what the functions write
+  log      {log}   the functions' output
 
-Decide what the next three calls to a number come to (a number without a script answers a mix):
+Script the outcomes of the next three calls to a number (other numbers have a mix of outcomes):
 
   curl -X POST '{stack.carrier_url}/_carrier/scripts' -d '{json.dumps(script)}'
 
@@ -46,19 +46,19 @@ Call it:
     -H 'Content-Type: application/json' \\
     -d '{json.dumps(body)}'
 
-Let the time until the retry pass:
+Move the clock beyond the first retry:
 
   curl -X POST '{stack.url}/_local/clock/advance' -d '{{"minutes": 31}}'
 
-Each step is written below as its webhook arrives. Ctrl-C ends it.
+Each webhook is shown below as it arrives. Ctrl-C ends this.
 """
 
 
 def line_of(delivery: Delivery) -> str:
-    """One webhook in one line: simulated time, number, status, and what comes next."""
+    """A webhook in one line: simulated time, number, status, and the next attempt."""
     event = delivery.body
     if not isinstance(event, dict) or "status" not in event:
-        return f"{delivery.received_at:%H:%M:%S}  {delivery.name}  something that is no event"
+        return f"{delivery.received_at:%H:%M:%S}  {delivery.name}  not an event"
     following = event.get("next_attempt")
     notes = [f"retry_count {event['retry_count']}"]
     if following is not None:

@@ -1,8 +1,7 @@
-"""botocore without the work that nobody needs on one machine; requests, answers and errors stay the same.
+"""botocore without work that is useless on one machine; requests, answers and errors stay the same.
 
-botocore looks at each value in an item of DynamoDB's three times, model in hand, and decides anew for each request
-where in AWS it goes. That is most of what a request costs here. A value that is as it must be is let through at a
-glance; for any other botocore's own code runs, and says what is wrong.
+botocore compares each value of a DynamoDB item with its model three times, and resolves the endpoint of each request.
+This is most of the time of a request. A valid value is accepted at once here; botocore's own code handles all others.
 """
 
 from collections.abc import Callable
@@ -17,11 +16,11 @@ from botocore.validate import ParamValidator
 
 _ATTRIBUTE_VALUE = "AttributeValue"  # the shape's name in DynamoDB's model
 _SAME_ENDPOINT = ("dynamodb", "lambda", "scheduler")
-"""Services whose requests all go to one place."""
+"""Services with a single endpoint."""
 
 
 def _is_usual(value: Any) -> bool:
-    """Whether this is an attribute's value that is in Python what it is in JSON: nothing binary, and no mistake."""
+    """Whether this is a valid attribute's value that is the same in Python and JSON (binary values are not)."""
     if type(value) is not dict or len(value) != 1:
         return False
     ((kind, content),) = value.items()
@@ -87,8 +86,8 @@ REPLACED: dict[tuple[Any, str], Callable[..., Any]] = {
     (JSONSerializer, "_serialize"): _serialize_unusual,
     (JSONParser, "_parse_shape"): _parse_unusual,
     (EndpointRulesetResolver, "construct_endpoint"): _construct_endpoint_once,
-    # Nobody reads them here, save S3's: moto asks who is there, and pre-signed addresses are verified.
+    # Only S3's signatures are read here.
     (SigV4Auth, "add_auth"): _sign_for_s3,
     (UserAgentString, "to_string"): lambda agent: "redial-local",
 }
-"""What stands in for botocore's own while the stack runs, by class and name."""
+"""What takes the place of botocore's own code while the stack runs, by class and name."""

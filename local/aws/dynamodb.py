@@ -39,7 +39,7 @@ HEADERS = {"content-type": "application/x-amz-json-1.0"}
 Answer = tuple[int, dict[str, str], bytes]
 """HTTP status, headers and body."""
 Key = tuple[Any, Any]
-"""An item's partition key and sort key; None for a table without sort keys."""
+"""An item's partition key and sort key."""
 
 
 def answer(operation: str, body: bytes) -> Answer | None:
@@ -184,12 +184,15 @@ Listener = Callable[[Image | None, Image | None], None]
 
 
 class Changes:
-    """A table's stream, in place of moto's `StreamShard`. Keeps the newest image of each item, and the indexes."""
+    """A table's stream, in place of moto's `StreamShard`. Keeps the newest image of each item, and the indexes.
+
+    Only tables with a sort key, and indexes with one partition key, are emulated.
+    """
 
     def __init__(self, account_id: str, table: Table) -> None:
         self.listeners: list[Listener] = []
         self.images: dict[Key, Image] = {}
-        self.id, self.created_on, self.starting_sequence_number = "shardId-0", table.created_at, 0
+        assert table.has_range_key
         self._table = table
         self._indexed: dict[tuple[str, Any], dict[Key, Item]] = defaultdict(dict)  # (index, its partition key) → items
 
@@ -197,7 +200,8 @@ class Changes:
         """`new` has replaced `old`, as moto tells a stream."""
         item = new if new is not None else old
         assert item is not None
-        key = item.hash_key.value, item.range_key and item.range_key.value
+        assert item.range_key is not None
+        key = item.hash_key.value, item.range_key.value
         before = self.images.pop(key, None) if new is None else self.images.get(key)
         after = None if new is None else Image(plain_of(new))
         if after is not None:
@@ -222,9 +226,6 @@ class Changes:
         partitions = (items for (name, _), items in self._indexed.items() if name == index_name)
         keys = (float(item.attrs[sort_key].value) for items in partitions for item in items.values())
         return min(keys, default=None)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"ShardId": self.id, "SequenceNumberRange": {"StartingSequenceNumber": "0"}}
 
 
 def plain_of(item: Item) -> Plain:

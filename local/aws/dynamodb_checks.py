@@ -216,7 +216,7 @@ def fault_of_value(value: Any, depth: int = 1) -> str | None:
 
 def _is_number(text: str) -> bool:
     """Whether a number has at most 38 significant digits and a magnitude from 1E-130 to 9.9…E+125."""
-    if text.isdecimal() and len(text) <= MAX_DIGITS:
+    if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS:
         return True
     if not _NUMBER.fullmatch(text):
         return False

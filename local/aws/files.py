@@ -1,7 +1,7 @@
-"""What S3 is to pre-signed addresses, on one machine: PUT and GET of one object, for whoever has a good address.
+"""S3's pre-signed URLs on one machine: PUT and GET of one object.
 
-Path style, `http://127.0.0.1:<port>/<bucket>/<key>?X-Amz-…`. Everything else is refused, in S3's words. Signatures are
-verified by code of this file's own, against the simulated clock; the objects are those of moto's S3.
+URLs are path-style, `http://127.0.0.1:<port>/<bucket>/<key>?X-Amz-…`. Other requests are refused with S3's errors.
+Signatures are verified here, in simulated time; the objects are in moto's S3.
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 """
 
@@ -22,9 +22,9 @@ from local.web.server import HttpServer, Request, Response
 
 MAX_BODY_BYTES = 600 * 1024 * 1024
 LONGEST_SECONDS = 7 * 24 * 3600
-"""How long an address may be good for, at most."""
+"""The longest time until a URL expires."""
 TOLERANCE = timedelta(minutes=15)
-"""How far ahead of the clock an address may have been signed."""
+"""How far in the future the signature's time may be."""
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _PARAMETERS = {f"X-Amz-{name}" for name in ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")}
 _ANSWER_HEADERS = {
@@ -38,11 +38,11 @@ _ANSWER_HEADERS = {
         "expires",
     )
 }
-"""Parameters of a GET that say with what header it is to be answered."""
+"""Parameters of a GET that set headers of the response."""
 
 
 class S3Error(Exception):
-    """A request refused, with S3's error code and an HTTP status."""
+    """A refused request, with S3's error code and an HTTP status."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class S3Error(Exception):
 
 @dataclass(frozen=True)
 class Credentials:
-    """Whose signatures are good."""
+    """The credentials whose signatures are valid."""
 
     key_id: str
     secret: str
@@ -65,7 +65,7 @@ class Credentials:
 
 
 class Files:
-    """The face of one emulated S3; `lock` guards moto."""
+    """The server of moto's S3 objects; `lock` guards moto."""
 
     def __init__(self, timeline: Timeline, lock: RLock, credentials: Credentials) -> None:
         self._timeline = timeline
@@ -73,7 +73,7 @@ class Files:
         self._credentials = credentials
 
     def serve(self, server: HttpServer) -> None:
-        """Answer at `server` from now on."""
+        """Answer the requests of `server` from now on."""
         server.max_body_bytes = MAX_BODY_BYTES
         too_large = S3Error(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
         server.too_large = too_large.response("/")
@@ -111,7 +111,7 @@ class Files:
         return Response(200, stored.value, list(headers.items()))
 
     def _verify(self, request: Request) -> None:
-        """Raises `S3Error` unless somebody who may has signed just this request, and not too long ago."""
+        """Raises `S3Error` unless the request has a valid signature that has not expired."""
         asked = parse_qsl(request.query, keep_blank_values=True)
         given = dict(asked)
         key = request.path.lstrip("/").partition("/")[2]
@@ -122,7 +122,7 @@ class Files:
         if request.header("authorization") is not None:
             raise S3Error(400, "InvalidArgument", "Only one auth mechanism allowed")
         if len(given) < len(asked) or given["X-Amz-Algorithm"] != _ALGORITHM:
-            raise _malformed("X-Amz-Algorithm only supports AWS4-HMAC-SHA256, and each parameter stands once")
+            raise _malformed("X-Amz-Algorithm only supports AWS4-HMAC-SHA256, and each parameter may be given once")
         known = _PARAMETERS | {"x-id"} | (_ANSWER_HEADERS.keys() if request.method == "GET" else set())
         if unknown := given.keys() - known:
             message = f"A parameter implies functionality that is not implemented: {', '.join(sorted(unknown))}"
@@ -167,7 +167,7 @@ class Files:
             raise S3Error(403, "AccessDenied", "Request is not yet valid")
 
     def _text(self, request: Request, asked: list[tuple[str, str]], scope: str) -> bytes:
-        """What had to be signed."""
+        """The string to sign."""
         date = dict(asked)["X-Amz-Date"]
         signed = dict(asked)["X-Amz-SignedHeaders"]
         headers = "".join(f"{name}:{' '.join((request.header(name) or '').split())}\n" for name in signed.split(";"))

@@ -1,10 +1,10 @@
-"""AWS Lambda on one machine: the functions of the template, run in this process with what Lambda would give them.
+"""AWS Lambda on one machine: the template's functions, run in this process.
 
-A synchronous invocation runs in the thread that asks for it. An asynchronous one is an event of the timeline; when
-the function fails it is tried again after 1 and after 2 minutes, as often as its configuration says, and then becomes a
-dead letter. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+A synchronous invocation runs in the caller's thread. An asynchronous one is an event of the timeline; when it fails it
+is retried after 1 and after 2 minutes, as often as configured, and then becomes a dead letter.
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
-All functions share one process, so one that is "gone" (see `Invocation.gone`) is shut off at every door instead.
+All functions share one process: every request of a killed function (see `Invocation.gone`) fails instead.
 """
 
 import io
@@ -26,14 +26,14 @@ ACCOUNT_ID = "123456789012"
 MAX_SYNCHRONOUS_BYTES = 6_291_456
 MAX_ASYNCHRONOUS_BYTES = 1_048_576
 RETRY_AFTER_SECONDS = (60, 120)
-"""How long Lambda waits before it tries a failed asynchronous invocation for the second and the third time."""
+"""Waits before the first and the second retry of a failed asynchronous invocation."""
 
 Handler = Callable[[Any, "FunctionContext"], Any]
 
 
 @dataclass(frozen=True)
 class Function:
-    """A Lambda function as the template defines it. `module` and `attribute` name its handler in this repository."""
+    """A function of the template. `module` and `attribute` name its handler in this repository."""
 
     logical_id: str
     name: str
@@ -53,7 +53,7 @@ class Function:
 
     @property
     def alias_arn(self) -> str:
-        """What `!Ref Function.Alias` gives."""
+        """The value of `!Ref Function.Alias`."""
         return f"{self.arn}:{self.alias}" if self.alias else self.arn
 
 
@@ -62,7 +62,7 @@ class UnknownFunction(Exception):
 
 
 class FunctionFailed(Exception):
-    """A handler raised, timed out, was cut off, or returned what is not JSON. The message is Lambda's error payload."""
+    """A handler raised, timed out, was killed, or did not return JSON. The message is Lambda's error payload."""
 
     def __init__(self, payload: dict[str, Any]) -> None:
         super().__init__(json.dumps(payload))
@@ -70,14 +70,14 @@ class FunctionFailed(Exception):
 
 
 class FunctionTimedOut(BaseException):
-    """The function slept past its timeout. Not an `Exception`: Lambda asks no handler whether it agrees."""
+    """The function slept past its timeout. Not an `Exception`: handlers cannot catch Lambda's timeout."""
 
 
 @dataclass(eq=False)
 class Invocation:
     """One run of a handler.
 
-    `gone`: what cut it off. Every AWS or HTTP request that its clean-up code still makes fails with the same.
+    `gone`: the error that killed it. Every AWS or HTTP request of its clean-up code fails with the same error.
     """
 
     request_id: str
@@ -90,7 +90,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An asynchronous invocation, or a schedule's, that was given up, and the queue it would be sent to."""
+    """An invocation, asynchronous or by a schedule, that was given up, and its dead-letter queue."""
 
     at: datetime
     queue: str | None
@@ -101,7 +101,7 @@ class DeadLetter:
 
 
 class FunctionContext:
-    """Lambda's context object, by the simulated clock."""
+    """Lambda's context object in simulated time."""
 
     function_version = "1"
     client_context = None
@@ -124,7 +124,7 @@ class FunctionContext:
 class Invoker:
     """The functions of one stack.
 
-    `load` finds the handler of one; `seed` makes the request ids repeatable; `complain` hears of every failed run.
+    `load` returns a function's handler; `seed` decides the request ids; `complain` is called after every failed run.
     """
 
     def __init__(
@@ -144,15 +144,15 @@ class Invoker:
         self._random = random.Random(seed)
         self._random_lock = threading.Lock()
         self.delays: Callable[[Function, Any], tuple[float, ...]] = lambda function, event: (0.0,)
-        """How many seconds after it was asked for an asynchronous invocation runs, once for each number."""
+        """The delays in seconds after which an asynchronous invocation runs, once for each number."""
         self._thread = threading.local()
 
     def now(self) -> datetime:
-        """The present simulated instant."""
+        """The simulated time, aware UTC."""
         return self._timeline.now()
 
     def current(self) -> Invocation | None:
-        """The invocation that this thread is running."""
+        """The invocation that runs in this thread."""
         running: list[Invocation] = getattr(self._thread, "running", [])
         return running[-1] if running else None
 
@@ -169,21 +169,21 @@ class Invoker:
         return function
 
     def invoke(self, reference: str, event: Any) -> Any:
-        """Run it now, in this thread, and return what it returns. Raises `UnknownFunction` and `FunctionFailed`."""
+        """Run a function in this thread and return its result. Raises `UnknownFunction` and `FunctionFailed`."""
         return self.invoke_text(reference, json.dumps(event))
 
     def invoke_text(self, reference: str, event: str, check: Callable[[Any], None] = lambda result: None) -> Any:
-        """The same for an event in JSON. What `check` raises at the function's result is the function's failure."""
+        """Like `invoke`, with an event in JSON. An error that `check` raises for the result is the function's."""
         return self._run(self.find(reference), event, self._new_request_id(), number=1, check=check)
 
     def invoke_later(self, reference: str, event: Any) -> None:
-        """Have it run at the next turn of the timeline, and again when it fails. Raises `UnknownFunction`."""
+        """Schedule an asynchronous invocation. Raises `UnknownFunction`."""
         function, request_id, asked_at = self.find(reference), self._new_request_id(), self._timeline.now()
         for seconds in self.delays(function, event):
             self._try_later(function, json.dumps(event), request_id, asked_at, number=1, seconds=seconds)
 
     def sleep(self, seconds: float) -> None:
-        """What `system.sleep` is here: simulated time, which ends a function that sleeps past its timeout."""
+        """Sleep in simulated time (`system.sleep`). Kills a function that sleeps past its timeout."""
         invocation = self.current()
         if invocation is not None:
             left = (invocation.deadline - self._timeline.now()).total_seconds()
@@ -227,7 +227,7 @@ class Invoker:
         number: int,
         check: Callable[[Any], None] = lambda result: None,
     ) -> Any:
-        """Run it for an event in JSON, so that it shares nothing with whoever sent it."""
+        """Run a function with its own copy of the event, which is in JSON."""
         event = json.loads(sent)
         deadline = self._timeline.now() + timedelta(seconds=function.timeout_seconds)
         invocation = Invocation(request_id, function, event, number, deadline)
@@ -241,7 +241,7 @@ class Invoker:
             return result
         except ClockStopped:
             raise
-        except BaseException as error:  # whatever ends a handler, Lambda reports it and goes on
+        except BaseException as error:  # Lambda reports every error
             failure = FunctionFailed(_error_payload(invocation.gone or error))
             print(json.dumps({"request_id": request_id, "function": function.name, **failure.payload}))
             self.failures.append((invocation, failure))
@@ -258,28 +258,28 @@ class Invoker:
 
 
 def _error_payload(error: BaseException) -> dict[str, Any]:
-    """What Lambda's Python runtime answers for an unhandled error."""
+    """The response of Lambda's Python runtime for an unhandled error."""
     trace = traceback.format_list(traceback.extract_tb(error.__traceback__))
     return {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": trace}
 
 
 class FunctionOutput(io.TextIOBase):
-    """Standard output with what functions print led into their log, so that the terminal stays for people."""
+    """Standard output that writes what functions print to a log file."""
 
     def __init__(self) -> None:
         self.function_threads: set[int] = set()
         self._log: TextIO | None = None
         self._stdout: TextIO = sys.stdout
 
-    def lead_to(self, log: TextIO) -> None:
-        """Stand in for `sys.stdout` from now on."""
+    def redirect_to(self, log: TextIO) -> None:
+        """Replace `sys.stdout` from now on."""
         if sys.stdout is not self:
             self._stdout = sys.stdout
         self._log = log
         sys.stdout = self
 
-    def end(self) -> None:
-        """Give `sys.stdout` back."""
+    def restore(self) -> None:
+        """Restore `sys.stdout`."""
         self._log = None
         if sys.stdout is self:
             sys.stdout = self._stdout
@@ -293,8 +293,8 @@ class FunctionOutput(io.TextIOBase):
         (self._log or self._stdout).flush()
 
     def close(self) -> None:
-        """Leave both streams alone, which are others' to close: they may have been, when this one is disposed of."""
+        """Keep both streams open: their owners close them."""
 
 
 OUTPUT = FunctionOutput()
-"""One for the process: loggers keep the stream that they were made with, beyond the stack that they ran in."""
+"""One for the process: loggers keep their first stream longer than a stack runs."""

@@ -1,12 +1,11 @@
-"""AWS on one machine: moto in this process, with stricter parts where moto is lenient, behind one door.
+"""Intercepts every request of boto3 in this process and answers it on this machine.
 
-Every request that boto3 sends comes by here, and is
+Each request is
 
-1. counted, and told to the hooks, before and after: a test counts there, or cuts a function off there;
-2. given to `local.lambda_functions` (Lambda), `local.scheduler` (EventBridge Scheduler) or `local.dynamodb` (items, in
-   moto's tables), or else to moto under one lock (moto is not atomic between threads: two conditional writes can both
-   win);
-3. refused when none of them answers, so that nothing ever leaves for the real AWS.
+1. counted, and shown to the hooks before and after: tests count there, or kill a function there;
+2. answered by `local.aws.functions` (Lambda), `local.aws.scheduler` (EventBridge Scheduler), `local.aws.dynamodb`, or
+   else by moto under one lock (moto is not thread-safe: two conditional writes could both succeed);
+3. refused when nothing answers it, so that no request reaches the real AWS.
 
 No lock is held while a function runs.
 """
@@ -54,27 +53,27 @@ ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
 }
-"""What keeps boto3 from finding anybody's credentials, configuration or endpoints."""
+"""Keeps boto3 from finding credentials, configuration or endpoints of this machine."""
 REMOVED_FROM_ENVIRONMENT = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
 _NOTHING = object()
-_SHORT_WAY = ("dynamodb", "lambda", "scheduler")
-"""What is answered here, but for the least of their operations."""
+_WITHOUT_HTTP = ("dynamodb", "lambda", "scheduler")
+"""Services whose requests are answered without HTTP."""
 
 Answer = tuple[int, dict[str, str], bytes]
 Phase = Literal["before", "after"]
 
 
 class RealAwsRefused(Exception):
-    """A request that nothing on this machine answers: it would have gone to AWS."""
+    """A request that nothing on this machine answers: it would have reached AWS."""
 
 
 @dataclass(frozen=True)
 class OutsideRequest:
-    """A request that leaves a function, as hooks see it: once with phase "before", once with "after" and a status.
+    """A function's request, as hooks see it: once with phase "before", once with "after" and a status.
 
-    `service` is boto3's name for an AWS service, or "http". `operation` is AWS's, or method and URL. `invocation`
-    tells who asks; None: this machine itself, or a test.
+    `service` is boto3's name for an AWS service, or "http". `operation` is AWS's, or method and URL. `invocation` is
+    the function's; None: the local stack or a test sent the request.
     """
 
     phase: Phase
@@ -85,39 +84,39 @@ class OutsideRequest:
 
 
 Hook = Callable[[OutsideRequest], None]
-"""Sees every request, and may raise. What is not an `Exception` cuts the function off: see `Invocation.gone`."""
+"""Called for every request. May raise: other than an `Exception` kills the function, see `Invocation.gone`."""
 
-Between = Callable[[str, str, bytes, Callable[[], Answer]], Answer]
-"""Stands between the functions and a service: its name, the operation, the body, and what asks the service."""
+Middleware = Callable[[str, str, bytes, Callable[[], Answer]], Answer]
+"""Wraps every request to a service: gets the service, the operation, the body and a function that sends it."""
 
 
-def straight(service: str, operation: str, body: bytes, ask: Callable[[], Answer]) -> Answer:
-    """Nothing between."""
+def pass_through(service: str, operation: str, body: bytes, ask: Callable[[], Answer]) -> Answer:
+    """The middleware that only sends the request."""
     return ask()
 
 
 class Aws:
-    """moto and what stands in front of it. One at a time in a process: moto is global."""
+    """The emulated AWS. One at a time in a process: moto is global."""
 
     _running: "Aws | None" = None
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.hooks: list[Hook] = []
-        self.between: Between = straight
+        self.middleware: Middleware = pass_through
         self.counts: Counter[tuple[str, str]] = Counter()
         self._moto = mock_aws()
         self._moto_answers = BotocoreStubber.__call__
         self._functions: Invoker | None = None
         self._scheduler: Scheduler | None = None
         self._environment: dict[str, str | None] = {}
-        self._thread = threading.local()  # own: what this thread asks is for this machine itself
+        self._thread = threading.local()  # own: this thread's requests are the local stack's
         self._replaced: list[tuple[Any, str, Any]] = []
 
     def start(self, functions: Invoker, scheduler: Scheduler) -> None:
-        """Stand in for AWS from now on. Raises `RealAwsRefused` when boto3 would not come here."""
+        """Answer boto3's requests from now on. Raises `RealAwsRefused` if they cannot be intercepted."""
         if Aws._running is not None:
-            raise RuntimeError("one emulated AWS runs in this process already: stop that one first")
+            raise RuntimeError("an emulated AWS already runs in this process: stop it first")
         Aws._running = self
         self._functions, self._scheduler = functions, scheduler
         names = (*ENVIRONMENT, *REMOVED_FROM_ENVIRONMENT)
@@ -126,21 +125,21 @@ class Aws:
         os.environ.update(ENVIRONMENT)
         for name in REMOVED_FROM_ENVIRONMENT:
             os.environ.pop(name, None)
-        self._stand_at_the_door()
+        self._intercept_botocore()
         self._watch_http()
-        for (owner, name), stand_in in (*botocore_shortcuts.REPLACED.items(), *dynamodb.REPLACED.items()):
-            self._replace(owner, name, stand_in)
-        self._replace(botocore_auth, "get_current_datetime", self._now)  # what is signed is signed by this clock
+        for (owner, name), replacement in (*botocore_shortcuts.REPLACED.items(), *dynamodb.REPLACED.items()):
+            self._replace(owner, name, replacement)
+        self._replace(botocore_auth, "get_current_datetime", self._now)  # signatures have simulated times
         self._check_nothing_leaves()
 
     def _now(self, remove_tzinfo: bool = True) -> datetime:
-        """The simulated present, as botocore asks for it when it signs."""
+        """The simulated time, in the form that botocore signs with."""
         assert self._functions is not None
         now = self._functions.now()
         return now.replace(tzinfo=None) if remove_tzinfo else now
 
     def stop(self) -> None:
-        """Forget everything, and leave the process as it was."""
+        """Discard all state, and restore the process."""
         if Aws._running is not self:
             return
         while self._replaced:
@@ -158,7 +157,7 @@ class Aws:
         Aws._running = None
 
     def client(self, service: str) -> Any:
-        """A boto3 client for this machine's own use: its requests are neither counted nor shown to hooks."""
+        """A boto3 client for the local stack itself: its requests are not counted and not shown to hooks."""
         client = boto3.client(service, region_name=REGION, config=Config(retries={"total_max_attempts": 1}))  # type: ignore[call-overload]
         client.meta.events.register_first("before-call", lambda **_: self._own(True))
         client.meta.events.register_last("after-call", lambda **_: self._own(False))
@@ -166,7 +165,7 @@ class Aws:
         return client
 
     def requests(self) -> dict[str, dict[str, int]]:
-        """How many requests the functions made, by service and operation."""
+        """The number of the functions' requests, by service and operation."""
         with self.lock:
             counted: dict[str, dict[str, int]] = {}
             for (service, operation), count in sorted(self.counts.items()):
@@ -176,23 +175,23 @@ class Aws:
     def _own(self, own: bool) -> None:
         self._thread.__dict__["own"] = own
 
-    def _replace(self, owner: Any, name: str, stand_in: Any) -> None:
-        """Put `stand_in` in the place of an attribute, until `stop`."""
+    def _replace(self, owner: Any, name: str, replacement: Any) -> None:
+        """Replace an attribute of a class or module until `stop`."""
         self._replaced.append((owner, name, vars(owner).get(name, _NOTHING)))
-        setattr(owner, name, stand_in)
+        setattr(owner, name, replacement)
 
-    def _stand_at_the_door(self) -> None:
-        """Have every request of every boto3 client come by here."""
+    def _intercept_botocore(self) -> None:
+        """Intercept every request of every boto3 client."""
 
         def call(stubber: BotocoreStubber, event_name: str, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-            known: Callable[[], AWSResponse] | None = self._thread.__dict__.pop("known", None)
-            if known is not None:
-                return known()
+            outcome: Callable[[], AWSResponse] | None = self._thread.__dict__.pop("outcome", None)
+            if outcome is not None:
+                return outcome()
             service, operation = event_name.split(".")[1:]
             with self._watched(service, operation) as answered:
                 sent: Any = request.body  # text, bytes or a file, whatever its annotation says
                 body = sent.encode() if isinstance(sent, str) else sent
-                answer = self.between(
+                answer = self.middleware(
                     service,
                     operation,
                     body if isinstance(body, bytes) else b"",
@@ -202,30 +201,29 @@ class Aws:
             return _response(request.url, answer)
 
         self._replace(BotocoreStubber, "__call__", call)
-        self._shorten_the_way()
+        self._skip_http()
 
-    def _shorten_the_way(self) -> None:
-        """Have requests that succeed come here straight from where botocore has put them into words.
+    def _skip_http(self) -> None:
+        """Answer serialized requests without botocore's HTTP layer, which takes most of a request's time.
 
-        Making, signing and sending an HTTP request, with an event at each step, is most of what a request costs here.
-        One that fails goes the whole way with the answer that it has had: retries and errors are botocore's own.
+        A failed request then passes through that layer with its answer: retries and errors are botocore's own.
         """
-        whole_way: Callable[..., Any] = Endpoint._send_request  # type: ignore[attr-defined]
+        send_by_http: Callable[..., Any] = Endpoint._send_request  # type: ignore[attr-defined]
 
-        def on_the_whole_way(
-            endpoint: Endpoint, request_dict: Any, operation_model: Any, known: Callable[[], AWSResponse]
+        def by_http(
+            endpoint: Endpoint, request_dict: Any, operation_model: Any, outcome: Callable[[], AWSResponse]
         ) -> Any:
-            self._thread.__dict__["known"] = known
+            self._thread.__dict__["outcome"] = outcome
             try:
-                return whole_way(endpoint, request_dict, operation_model)
+                return send_by_http(endpoint, request_dict, operation_model)
             finally:
-                self._thread.__dict__.pop("known", None)  # where it ended before it came to the door
+                self._thread.__dict__.pop("outcome", None)  # the request may have failed before it was intercepted
 
         def send(endpoint: Endpoint, request_dict: Any, operation_model: Any) -> Any:
             service, operation = operation_model.service_model.service_id.hyphenize(), operation_model.name
             body = request_dict["body"]
-            if service not in _SHORT_WAY or not isinstance(body, bytes):
-                return whole_way(endpoint, request_dict, operation_model)
+            if service not in _WITHOUT_HTTP or not isinstance(body, bytes):
+                return send_by_http(endpoint, request_dict, operation_model)
 
             def prepared() -> AWSPreparedRequest:
                 request: AWSPreparedRequest = endpoint.create_request(request_dict, operation_model)
@@ -234,23 +232,23 @@ class Aws:
             try:
                 with self._watched(service, operation) as answered:
                     url, headers = request_dict["url"], request_dict["headers"]
-                    answer = self.between(
+                    answer = self.middleware(
                         service,
                         operation,
                         body,
                         lambda: self._answer(service, operation, url, headers, body, prepared),
                     )
                     answered(answer[0])
-            except Exception as error:  # noqa: BLE001  botocore decides what becomes of it
+            except Exception as error:  # noqa: BLE001  botocore handles it
                 failure = error
 
                 def fail() -> AWSResponse:
                     raise failure
 
-                return on_the_whole_way(endpoint, request_dict, operation_model, fail)
+                return by_http(endpoint, request_dict, operation_model, fail)
             response = _response(request_dict["url"], answer)
             if answer[0] >= 300:
-                return on_the_whole_way(endpoint, request_dict, operation_model, lambda: response)
+                return by_http(endpoint, request_dict, operation_model, lambda: response)
             words = convert_to_response_dict(response, operation_model)
             parsers: Any = endpoint._response_parser_factory  # type: ignore[attr-defined]
             parser = parsers.create_parser(operation_model.service_model.resolved_protocol)
@@ -269,7 +267,7 @@ class Aws:
         body: Any,
         prepared: Callable[[], AWSPreparedRequest],
     ) -> Answer:
-        """Ask whoever stands for that service; `prepared` gives the request as moto wants it."""
+        """Have the request answered; `prepared` makes the HTTP request for moto."""
         if service == "scheduler" and self._scheduler is not None:
             return self._scheduler.handle(operation, url, bytes(body or b""))
         if service == "lambda" and operation == "Invoke":
@@ -316,7 +314,7 @@ class Aws:
 
     @contextmanager
     def _watched(self, service: str, operation: str) -> Iterator[Callable[[int], None]]:
-        """Count one request and tell the hooks, before and after; a function that is gone gets no further."""
+        """Count a request, and call the hooks before and after it. Raises in a killed function."""
         if getattr(self._thread, "own", False):
             yield lambda status: None
             return
@@ -325,14 +323,14 @@ class Aws:
             with self.lock:
                 self.counts[service, operation] += 1
         seen = OutsideRequest("before", service, operation, invocation)
-        self.tell(seen)
+        self.notify(seen)
         statuses: list[int] = []
         yield statuses.append
         if self.hooks:
-            self.tell(replace(seen, phase="after", status=statuses[-1]))
+            self.notify(replace(seen, phase="after", status=statuses[-1]))
 
-    def tell(self, seen: OutsideRequest) -> None:
-        """Tell the hooks of a request; a function that is gone, or that a hook cuts off, gets no further."""
+    def notify(self, seen: OutsideRequest) -> None:
+        """Call the hooks. Raises in a killed function, and where a hook kills it."""
         invocation = seen.invocation
         if invocation is not None and invocation.gone is not None:
             raise invocation.gone
@@ -347,26 +345,26 @@ class Aws:
             raise
 
     def _watch_http(self) -> None:
-        """Tell the hooks of a function's HTTP requests too, to the carrier or a webhook.
+        """Show the hooks a function's HTTP requests to the carrier and to webhooks too.
 
-        They are seen at the standard library's HTTP client, which urllib3 is built on.
+        These are intercepted at the standard library's HTTP client, which urllib3 uses.
         """
         put, get = HTTPConnection.putrequest, HTTPConnection.getresponse
 
-        def tell(phase: Phase, connection: HTTPConnection, status: int | None) -> None:
+        def notify(phase: Phase, connection: HTTPConnection, status: int | None) -> None:
             invocation = self._functions.current() if self._functions else None
             if invocation is not None:
-                self.tell(OutsideRequest(phase, "http", connection.__dict__["_redial_request"], invocation, status))
+                self.notify(OutsideRequest(phase, "http", connection.__dict__["_redial_request"], invocation, status))
 
         def putrequest(self: HTTPConnection, method: str, url: str, *arguments: Any, **options: Any) -> None:
             self.__dict__["_redial_request"] = f"{method} http://{self.host}:{self.port}{url}"
-            tell("before", self, None)
+            notify("before", self, None)
             put(self, method, url, *arguments, **options)
 
         def getresponse(self: HTTPConnection, *arguments: Any) -> HTTPResponse:
             response = get(self, *arguments)
             try:
-                tell("after", self, response.status)
+                notify("after", self, response.status)
             except BaseException:
                 response.close()
                 raise
@@ -376,7 +374,7 @@ class Aws:
         self._replace(HTTPConnection, "getresponse", getresponse)
 
     def _check_nothing_leaves(self) -> None:
-        """Make sure that clients made now come to this door, by the short way and the whole, before a function runs."""
+        """Check that requests of new clients are intercepted, with and without HTTP, before a function runs."""
         reached: list[OutsideRequest] = []
         self.hooks.append(reached.append)
         once = Config(retries={"total_max_attempts": 1})
@@ -387,7 +385,7 @@ class Aws:
             self.hooks.remove(reached.append)
             self.counts.clear()
         if {request.service for request in reached} != {"dynamodb", "secrets-manager"}:
-            raise RealAwsRefused("boto3 does not come to the emulated AWS: refusing to run against a real one")
+            raise RealAwsRefused("boto3's requests are not intercepted: refusing to run against the real AWS")
 
 
 def _response(url: str, answer: Answer) -> AWSResponse:

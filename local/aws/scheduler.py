@@ -1,8 +1,8 @@
-"""EventBridge Scheduler, as strict as AWS: one-shot schedules that are checked, stored, and really fire.
+"""EventBridge Scheduler with one-shot schedules: as strict as AWS, and they fire.
 
-moto's never fires and takes anything. This one checks every request against the constraints of AWS's own API model
-(which botocore carries) and then against what the model cannot say; unlike AWS it also wants the target to exist.
-https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
+moto's Scheduler fires nothing and checks little. This one checks each request against the constraints of AWS's API
+model, which botocore has, and against the rules that are not in the model. Unlike AWS, it requires that the target
+exists. https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
 """
 
 import json
@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from random import Random
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -26,18 +26,16 @@ from local.clock import Event, Timeline
 
 MAX_INPUT_BYTES = 256 * 1024
 PRECISION_SECONDS = 60.0
-"""How late AWS may fire a schedule: somewhere within the minute that begins at its time."""
+"""AWS may fire a schedule so late: within the minute that begins at its time."""
 DEFAULT_GROUP = "default"
 DEFAULT_PAGE = 100
 
-_T = TypeVar("_T")
-
 Firing = Callable[["Schedule"], tuple[float, ...]]
-"""How many seconds after its time a schedule fires, once for each number. None at all: it is lost at its time."""
+"""Returns the delays in seconds after a schedule's time at which it fires; none: it never fires."""
 
 
 def punctual(schedule: "Schedule") -> tuple[float, ...]:
-    """Fires once, at its time: what makes a story repeatable to the second."""
+    """Fires once, at its time."""
     return (0.0,)
 
 
@@ -48,7 +46,7 @@ def as_late_as_aws(seed: int) -> Firing:
 
 
 class SchedulerError(Exception):
-    """A request that the service refuses, with the error's name and HTTP status."""
+    """A refused request, with the error's name and HTTP status."""
 
     def __init__(self, code: str, status: int, message: str) -> None:
         super().__init__(message)
@@ -62,13 +60,12 @@ def _invalid(message: str) -> SchedulerError:
 
 @dataclass(eq=False)
 class Schedule:
-    """A stored schedule. `definition` is the request with its defaults filled in; `due` is aware UTC."""
+    """A stored schedule. `definition` is the request with defaults; times are simulated, aware UTC."""
 
     definition: dict[str, Any]
     client_token: str
     due: datetime
     created_at: datetime
-    modified_at: datetime
     events: list[Event] = field(default_factory=list)
     firings_left: int = 0
 
@@ -81,24 +78,18 @@ class Schedule:
         group, name = self.key
         return f"arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule/{group}/{name}"
 
+    @property
+    def dates(self) -> dict[str, float]:
+        created_at = self.created_at.timestamp()
+        return {"CreationDate": created_at, "LastModificationDate": created_at}
+
     def cancel(self) -> None:
         for event in self.events:
             event.cancel()
 
 
-@dataclass
-class _Group:
-    name: str
-    created_at: datetime
-    tags: list[dict[str, str]]
-
-    @property
-    def arn(self) -> str:
-        return f"arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule-group/{self.name}"
-
-
 class Scheduler:
-    """The service. `firing` says when each schedule fires; twice is what "at least once" may mean."""
+    """The service. `firing` decides when, and how often, each schedule fires."""
 
     def __init__(self, timeline: Timeline, functions: Invoker, lock: RLock, firing: Firing = punctual) -> None:
         self.firing = firing
@@ -107,25 +98,21 @@ class Scheduler:
         self._functions = functions
         self._lock = lock
         self._model: ServiceModel = botocore.session.get_session().get_service_model("scheduler")
-        self._groups = {DEFAULT_GROUP: _Group(DEFAULT_GROUP, timeline.now(), [])}
+        self._groups = {DEFAULT_GROUP}
         self._schedules: dict[tuple[str, str], Schedule] = {}
         self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "CreateSchedule": self._create,
-            "UpdateSchedule": self._update,
             "GetSchedule": self._get,
             "DeleteSchedule": self._delete,
             "ListSchedules": self._list,
             "CreateScheduleGroup": self._create_group,
-            "GetScheduleGroup": self._get_group,
-            "DeleteScheduleGroup": self._delete_group,
-            "ListScheduleGroups": self._list_groups,
         }
 
     def handle(self, operation: str, url: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Answer one HTTP request of the service's API: status, headers, body."""
+        """Answer an HTTP request of the service's API with status, headers and body."""
         try:
             if operation not in self._operations:
-                raise _invalid(f"{operation} is not emulated on one machine")
+                raise _invalid(f"{operation} is not emulated")
             parameters = self._parameters(operation, url, body)
             with self._lock:
                 answer = self._operations[operation](parameters)
@@ -139,7 +126,7 @@ class Scheduler:
             return sorted(self._schedules.values(), key=lambda schedule: (schedule.due, schedule.key))
 
     def _parameters(self, operation: str, url: str, body: bytes) -> dict[str, Any]:
-        """The request's parameters, wherever they travel, each within the bounds of the API model."""
+        """The parameters in path, query and body. Raises `SchedulerError` for those outside the API model's bounds."""
         shape = self._model.operation_model(operation).input_shape
         assert shape is not None
         parts = urlsplit(url)
@@ -176,19 +163,8 @@ class Scheduler:
         self._arm(schedule)
         return {"ScheduleArn": schedule.arn}
 
-    def _update(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        token = wanted.pop("ClientToken", "")
-        schedule = self._checked(wanted, token)
-        known = self._known(*schedule.key)
-        if schedule.due < self._timeline.now().replace(microsecond=0):
-            raise _invalid("The ScheduleExpression is in the past.")
-        schedule.created_at = known.created_at
-        known.cancel()
-        self._arm(schedule)
-        return {"ScheduleArn": schedule.arn}
-
     def _checked(self, wanted: dict[str, Any], token: str) -> Schedule:
-        """The schedule that is wanted, after every check that needs more than the API model."""
+        """The requested schedule. Raises `SchedulerError` for violations of rules that are not in the API model."""
         definition = {
             "GroupName": DEFAULT_GROUP,
             "ScheduleExpressionTimezone": "UTC",
@@ -217,8 +193,7 @@ class Scheduler:
             except ValueError as error:
                 raise _invalid(f"Invalid JSON Input: {error}") from error
         self._known_group(definition["GroupName"])
-        now = self._timeline.now()
-        return Schedule(definition, token, due, created_at=now, modified_at=now)
+        return Schedule(definition, token, due, created_at=self._timeline.now())
 
     def _arm(self, schedule: Schedule) -> None:
         self._schedules[schedule.key] = schedule
@@ -236,7 +211,9 @@ class Scheduler:
 
     def _fire(self, schedule: Schedule) -> None:
         target = schedule.definition["Target"]
-        event = json.loads(self._filled_in(schedule, target["Input"])) if "Input" in target else default_event(schedule)
+        event = scheduled_event(schedule.arn, schedule.due)
+        if "Input" in target:
+            event = json.loads(self._filled_in(schedule, target["Input"]))
         try:
             self._functions.invoke_later(target["Arn"], event)
         except UnknownFunction as error:
@@ -255,7 +232,7 @@ class Scheduler:
                 del self._schedules[schedule.key]
 
     def _filled_in(self, schedule: Schedule, text: str) -> str:
-        """The input with the context attributes that it names.
+        """The input with its context attributes replaced.
 
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
         """
@@ -269,7 +246,7 @@ class Scheduler:
 
     def _get(self, wanted: dict[str, Any]) -> dict[str, Any]:
         schedule = self._known(wanted.get("GroupName", DEFAULT_GROUP), wanted["Name"])
-        return {"Arn": schedule.arn, **schedule.definition, **_dates(schedule.created_at, schedule.modified_at)}
+        return {"Arn": schedule.arn, **schedule.definition, **schedule.dates}
 
     def _delete(self, wanted: dict[str, Any]) -> dict[str, Any]:
         schedule = self._known(wanted.get("GroupName", DEFAULT_GROUP), wanted["Name"])
@@ -286,7 +263,7 @@ class Scheduler:
             for key, schedule in sorted(self._schedules.items())
             if group in (None, key[0]) and key[1].startswith(prefix) and state in (None, schedule.definition["State"])
         ]
-        page, token = _page(found, wanted)
+        start, size = int(wanted.get("NextToken", 0)), wanted.get("MaxResults", DEFAULT_PAGE)
         summaries = [
             {
                 "Arn": schedule.arn,
@@ -294,37 +271,19 @@ class Scheduler:
                 "Name": schedule.key[1],
                 "State": schedule.definition["State"],
                 "Target": {"Arn": schedule.definition["Target"]["Arn"]},
-                **_dates(schedule.created_at, schedule.modified_at),
+                **schedule.dates,
             }
-            for schedule in page
+            for schedule in found[start : start + size]
         ]
-        return {"Schedules": summaries, **token}
+        more = {"NextToken": str(start + size)} if start + size < len(found) else {}
+        return {"Schedules": summaries, **more}
 
     def _create_group(self, wanted: dict[str, Any]) -> dict[str, Any]:
         name = wanted["Name"]
         if name in self._groups:
             raise SchedulerError("ConflictException", 409, f"Schedule group {name} already exists.")
-        self._groups[name] = group = _Group(name, self._timeline.now(), wanted.get("Tags", []))
-        return {"ScheduleGroupArn": group.arn}
-
-    def _get_group(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        return _group_answer(self._known_group(wanted["Name"]))
-
-    def _delete_group(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        group = self._known_group(wanted["Name"])
-        if group.name == DEFAULT_GROUP:
-            raise _invalid("The default schedule group cannot be deleted.")
-        for key, schedule in list(self._schedules.items()):
-            if key[0] == group.name:
-                schedule.cancel()
-                del self._schedules[key]
-        del self._groups[group.name]
-        return {}
-
-    def _list_groups(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        prefix = wanted.get("NamePrefix", "")
-        page, token = _page([group for name, group in sorted(self._groups.items()) if name.startswith(prefix)], wanted)
-        return {"ScheduleGroups": [_group_answer(group) for group in page], **token}
+        self._groups.add(name)
+        return {"ScheduleGroupArn": f"arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule-group/{name}"}
 
     def _known(self, group: str, name: str) -> Schedule:
         self._known_group(group)
@@ -332,19 +291,13 @@ class Scheduler:
             raise SchedulerError("ResourceNotFoundException", 404, f"Schedule {name} does not exist.")
         return self._schedules[group, name]
 
-    def _known_group(self, name: str) -> _Group:
+    def _known_group(self, name: str) -> None:
         if name not in self._groups:
             raise SchedulerError("ResourceNotFoundException", 404, f"Schedule group {name} does not exist.")
-        return self._groups[name]
-
-
-def default_event(schedule: Schedule) -> dict[str, Any]:
-    """What a target without Input gets."""
-    return scheduled_event(schedule.arn, schedule.due)
 
 
 def scheduled_event(arn: str, at: datetime) -> dict[str, Any]:
-    """The event of a schedule without Input, for the firing at `at`."""
+    """The event of a schedule without Input that fires at `at`."""
     return {
         "version": "0",
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{arn} {at.isoformat()}")),
@@ -360,7 +313,7 @@ def scheduled_event(arn: str, at: datetime) -> dict[str, Any]:
 
 @cache
 def _zones() -> frozenset[str]:
-    """The names of time zones, read once: looking for them takes as long as everything else that a schedule needs."""
+    """The names of all time zones, read once: reading them takes long."""
     return frozenset(available_timezones())
 
 
@@ -370,7 +323,7 @@ def _instant_of(expression: str, zone: str) -> datetime:
     match = re.fullmatch(r"at\((\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})\)", expression, re.ASCII)
     if match is None:
         if re.fullmatch(r"(rate|cron)\(.+\)", expression):
-            raise _invalid("Recurring schedules are not emulated on one machine, save those of the template.")
+            raise _invalid("Only the template's recurring schedules are emulated.")
         raise _invalid(f"Invalid Schedule Expression {expression}.")
     try:
         local = datetime.fromisoformat(match[1]).replace(tzinfo=ZoneInfo(zone))
@@ -379,23 +332,8 @@ def _instant_of(expression: str, zone: str) -> datetime:
     return local.astimezone(UTC)
 
 
-def _dates(created_at: datetime, modified_at: datetime) -> dict[str, float]:
-    return {"CreationDate": created_at.timestamp(), "LastModificationDate": modified_at.timestamp()}
-
-
-def _group_answer(group: _Group) -> dict[str, Any]:
-    dates = _dates(group.created_at, group.created_at)
-    return {"Arn": group.arn, "Name": group.name, "State": "ACTIVE", **dates}
-
-
-def _page(found: list[_T], wanted: dict[str, Any]) -> tuple[list[_T], dict[str, str]]:
-    start, size = int(wanted.get("NextToken", 0)), wanted.get("MaxResults", DEFAULT_PAGE)
-    rest = {"NextToken": str(start + size)} if start + size < len(found) else {}
-    return found[start : start + size], rest
-
-
 def _violations(shape: Shape, value: Any, path: str) -> list[str]:
-    """Every constraint of the API model that `value` breaks, in AWS's words."""
+    """The constraints of the API model that `value` violates, in AWS's words."""
     if isinstance(shape, StructureShape):
         if not isinstance(value, dict):
             return [f"Value at '{path}' failed to satisfy constraint: Member must be a structure"]

@@ -1,11 +1,11 @@
-"""DynamoDB Streams, and the event source mappings by which functions read them, on one machine.
+"""DynamoDB Streams and Lambda's event source mappings, on one machine.
 
     table ─write─► shard ─batches─► function          one of `SHARDS` lineages of shards, by the key of the item
-                     └─after so many records─► its successor, with another id and numbers of its own
+                     └─after `RECORDS_PER_SHARD`─► its successor, with its own id and sequence numbers
 
-Records of one item come in order, those of two need not; sequence numbers rise within a shard and say nothing between
-two. A batch that fails comes again and holds up its shard; and now and then one comes again, or a part of one together
-with what follows it, although it did not fail: the service delivers at least once. All waits are of simulated time.
+Records of one item are delivered in order; those of several items need not be. Sequence numbers rise within a shard
+only. A failed batch blocks its shard and is retried. Some successful batches are delivered again, in whole or in part,
+since the service delivers at least once. All waits are in simulated time.
 https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html
 """
@@ -25,22 +25,22 @@ from local.aws.functions import MAX_SYNCHRONOUS_BYTES, DeadLetter, Function, Fun
 from local.clock import Event, Timeline
 
 SHARDS = 4
-"""How many shards take records at any time."""
+"""The number of open shards."""
 RECORDS_PER_SHARD = 5_000
-"""After so many writes a shard ends, and a successor goes on. (The service's shards end after some hours.)"""
+"""A shard closes after so many writes. (The service's shards close after some hours.)"""
 RETRY_AFTER_SECONDS = (1, 2, 5, 10, 30, 60)
-"""Waits before a batch that failed comes again; the last one repeats."""
+"""Waits before the retries of a failed batch; the last repeats."""
 STREAM_DUPLICATES = 0.02
-"""How many in one of the batches that succeed come again, in whole or in part."""
-_RECORD_BYTES = 700  # at least what a record takes beside its images
+"""The share of successful batches that are delivered again, in whole or in part."""
+_RECORD_BYTES = 700  # a record's size without its images, at least
 
 
 @dataclass(frozen=True)
 class StreamMapping:
-    """An event source mapping, as the template says. -1: without end.
+    """The template's event source mapping. -1: unlimited.
 
-    A record must match one of `filters`, FilterCriteria's patterns; with none of these it is every record's turn.
-    `window_seconds` is how long a batch gathers after its first record; `tumbling_seconds` is 0 for no windows.
+    A record must match one of `filters`, the patterns of FilterCriteria; without patterns, every record matches.
+    `window_seconds`: how long a batch collects records after its first; `tumbling_seconds`: 0 for no windows.
     """
 
     function: Function
@@ -56,7 +56,7 @@ class StreamMapping:
 
 @dataclass(frozen=True)
 class _Record:
-    """One change. `second`: when, in epoch seconds; `bytes`: how much of an invocation's payload it takes at most."""
+    """One change. `second`: its time in epoch seconds; `bytes`: its maximum size in an invocation's payload."""
 
     number: int
     name: str
@@ -68,7 +68,7 @@ class _Record:
 
 @dataclass(eq=False)
 class _Shard:
-    """One shard. `records` are those that wait; `written` counts all. One that is `ended` takes no more."""
+    """One shard. `records` are not yet taken; `written` counts all. `ended`: it is closed."""
 
     id: str
     number: int
@@ -79,10 +79,10 @@ class _Shard:
 
 @dataclass(eq=False)
 class _Lineage:
-    """A shard and its successors, read one after the other, one invocation at a time.
+    """A shard and its successors, read in order, one invocation at a time.
 
-    `limits` are how many records the next batches hold, of a batch that has failed; `window` is the epoch second at
-    which the open window began, `state` what the function has returned last in it.
+    `limits`: sizes of the next batches after a failure; `window`: the start of the open window in epoch seconds;
+    `state`: the function's last result in it.
     """
 
     chance: random.Random
@@ -96,9 +96,9 @@ class _Lineage:
 
 
 class Stream:
-    """One table's stream as one mapping reads it.
+    """One mapping's view of a table's stream. Thread-safe.
 
-    `seed` decides numbers and what comes again, `duplicates` how often that is. Thread-safe.
+    `seed` decides sequence numbers and duplicates; `duplicates` is their share of the batches.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Stream:
             lineage.shards.append(self._new_shard(place, 1))
 
     def follow(self, table_name: str) -> None:
-        """Take the changes of a table that has a stream, from now on."""
+        """Read the changes of a table that has a stream, from now on."""
         table = table_of(table_name)
         assert table.stream_specification is not None
         self._view = str(table.stream_specification["StreamViewType"])
@@ -132,17 +132,17 @@ class Stream:
         changes_of(table_name).listeners.append(self.wrote)
 
     def shard_ids(self) -> list[str]:
-        """The shards that take records now."""
+        """The ids of the open shards."""
         with self._lock:
             return [lineage.shards[-1].id for lineage in self._lineages]
 
     def waiting(self) -> int:
-        """How many records have not been taken by the function yet."""
+        """The number of records that the function has not taken yet."""
         with self._lock:
             return sum(len(shard.records) for lineage in self._lineages for shard in lineage.shards)
 
     def wrote(self, old: Image | None, new: Image | None) -> None:
-        """A write of one item. One that changes nothing makes no record."""
+        """Record a write of one item, unless it changes nothing."""
         item = new if new is not None else old
         assert item is not None
         if old is not None and new is not None and old.plain == new.plain:
@@ -167,7 +167,7 @@ class Stream:
             self._read_in_time(lineage)
 
     def _new_shard(self, place: int, generation: int) -> _Shard:
-        """Ids and numbers look like the service's, and go up or down from shard to shard as they like."""
+        """A shard with an id and numbers like the service's; they do not rise from shard to shard."""
         chance = self._lineages[place].chance
         number = 100_000_000_000_000_000_000 * chance.randint(10, 99) + chance.randrange(10**9)
         return _Shard(f"shardId-{_FIRST_SHARD + generation:020d}-{chance.getrandbits(32):08x}", number)
@@ -184,7 +184,7 @@ class Stream:
     # ---- reading ------------------------------------------------------------------------------------------------
 
     def _read_in_time(self, lineage: _Lineage) -> None:
-        """See to it that what waits is read when its batch is full or has gathered long enough. Holds the lock."""
+        """Schedule a read for when a batch is full or its window is over. Needs the lock."""
         if lineage.reading or lineage.failures:
             return
         waiting = len(lineage.shards[0].records)
@@ -202,7 +202,7 @@ class Stream:
         )
 
     def _read(self, lineage: _Lineage) -> None:
-        """Have the function take one batch, or the end of its window; and see to what comes next."""
+        """Invoke the function with one batch, or with the end of its window, and schedule the next read."""
         with self._lock:
             lineage.next_read = None
             if lineage.reading:
@@ -226,7 +226,7 @@ class Stream:
             self._after_success(lineage, batch, final, result)
 
     def _next(self, lineage: _Lineage) -> tuple[list[_Record], bool]:
-        """The next batch, all of one window; or whether the open window is to be ended first. Holds the lock."""
+        """The next batch, all of one window, and whether the open window ends first. Needs the lock."""
         shard, length = lineage.shards[0], self.mapping.tumbling_seconds
         first = shard.records[0] if shard.records else None
         if length and lineage.window is not None:
@@ -263,7 +263,7 @@ class Stream:
             lineage.failures = 0
 
     def _after_failure(self, lineage: _Lineage, batch: list[_Record], failure: FunctionFailed) -> None:
-        """The batch comes again, or in halves, or is given up. The end of a window comes again until it is taken."""
+        """Retry the batch, whole or in halves, or give it up. The end of a window is retried until it succeeds."""
         lineage.failures += 1
         if batch:
             if lineage.limits:
@@ -290,7 +290,7 @@ class Stream:
             lineage.state = result["state"]
         if batch and lineage.chance.random() < self.duplicates:
             lineage.limits.clear()
-            batch = batch[: lineage.chance.randrange(len(batch))]  # of the others nobody knows that they were taken
+            batch = batch[: lineage.chance.randrange(len(batch))]  # the others are delivered again
         self._taken(lineage, batch)
         self._go_on(lineage)
 
@@ -302,7 +302,7 @@ class Stream:
             lineage.limits.popleft()
 
     def _go_on(self, lineage: _Lineage) -> None:
-        """After a batch: the next, the end of the window or the next shard, each in its time."""
+        """Schedule the next batch, the end of the window or the next shard."""
         while lineage.shards[0].ended and not lineage.shards[0].records and lineage.window is None:
             lineage.shards.popleft()
         shard = lineage.shards[0]
@@ -325,7 +325,7 @@ class Stream:
         self._functions.dead_letters.append(letter)
 
     def _check(self, result: Any) -> None:
-        """Raises `ValueError` for an answer that the service takes for a failure."""
+        """Raises `ValueError` for a result that the service treats as a failure."""
         if self.mapping.tumbling_seconds and not (isinstance(result, dict) and isinstance(result.get("state"), dict)):
             raise ValueError('in a tumbling window a function must return {"state": {…}}')
 
@@ -376,13 +376,13 @@ def _instant(instant: datetime) -> str:
 
 
 def check_pattern(pattern: Any) -> None:
-    """Raises `ValueError` for a filter pattern that is not understood here.
+    """Raises `ValueError` for a filter pattern that is not emulated.
 
-    Understood are lists of values, of which one must be equal, `{"exists": true}` and `{"prefix": "…"}`.
+    Emulated are lists of values of which one must be equal, `{"exists": true}` and `{"prefix": "…"}`.
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
     """
     if not isinstance(pattern, dict) or not pattern:
-        raise ValueError("a filter pattern must be an object that names something")
+        raise ValueError("a filter pattern must be an object with at least one name")
     for name, wanted in pattern.items():
         if isinstance(wanted, dict):
             check_pattern(wanted)
@@ -401,11 +401,11 @@ def _rule(name: str, rule: Any) -> Callable[[Any], bool]:
     if isinstance(rule, dict) and rule.keys() == {"prefix"} and isinstance(rule["prefix"], str):
         prefix: str = rule["prefix"]
         return lambda value: isinstance(value, str) and value.startswith(prefix)
-    raise ValueError(f"{name}: {rule} is not understood")
+    raise ValueError(f"{name}: {rule} is not emulated")
 
 
 def _compiled(pattern: Mapping[str, Any]) -> Callable[[Any], bool]:
-    """Whether a record has all that a pattern names, each with one of the values or rules that are listed."""
+    """A function that says whether a record matches the pattern."""
     check_pattern(pattern)
     leaves: list[tuple[tuple[str, ...], list[Callable[[Any], bool]]]] = []
 

@@ -1,0 +1,1 @@
+"""Emulated carriers: scripted calls, and the API and callbacks of each carrier."""

@@ -1,38 +1,28 @@
-"""The emulated carrier's calls: what each is scripted to become, its course in simulated time, and its callbacks.
+"""Scripted calls, for every emulated carrier: the outcome of each request to place a call, and a call's course.
 
-A call's course is data: steps, each some seconds after the call was placed. Callbacks are Twilio's:
-https://www.twilio.com/docs/voice/api/call-resource#statuscallback, signed as
-https://www.twilio.com/docs/usage/security#validating-requests says, by code of this file's own.
+A course is data: steps, each some seconds after the call was placed.
 """
 
-import base64
-import hashlib
-import hmac
-import ipaddress
+import re
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
-from http.client import HTTPConnection, HTTPException
+from collections.abc import Iterable
+from dataclasses import dataclass
 from random import Random
 from typing import Literal
-from urllib.parse import parse_qsl, urldefrag, urlencode, urlsplit
-from xml.etree import ElementTree
 
-from local.clock import Event, Timeline
-from local.web.server import Response
-
-Outcome = Literal[
+Outcome = str
+"""One of `OUTCOMES`, or `refused-<code>`: the carrier refuses the request with this error code of its own."""
+OUTCOMES: tuple[Outcome, ...] = (
     "completed", "no-answer", "busy", "failed", "canceled", "voicemail", "invalid-number", "refused-429", "error-500",
     "timeout-after-placing", "no-callback", "duplicate-callbacks", "late-callbacks",
-]  # fmt: skip
-"""What a request to place a call can be scripted to come to."""
-OUTCOMES: tuple[Outcome, ...] = Outcome.__args__  # type: ignore[attr-defined]
+)  # fmt: skip
+"""The outcomes of requests to place a call that have names."""
 UNSCRIPTED: dict[Outcome, int] = {"completed": 50, "no-answer": 22, "busy": 12, "voicemail": 10, "failed": 6}
-"""Numbers without a script: how many in a hundred requests come to what."""
+"""Outcomes of requests to numbers without a script, in percent."""
+_REFUSED = re.compile(r"refused-([1-9][0-9]{4,5})", re.ASCII)
 
-ENDED = ("completed", "busy", "failed", "no-answer", "canceled")
-SIP_CODES = {"completed": "200", "busy": "486", "no-answer": "487", "canceled": "487", "failed": "503"}
+Status = Literal["initiated", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"]
+ENDED: tuple[Status, ...] = ("completed", "busy", "failed", "no-answer", "canceled")
 
 DIALLED_SECONDS = 0.5
 RINGING_SECONDS = 2.0
@@ -44,360 +34,35 @@ BUSY_AFTER_SECONDS = 3.0
 FAILED_AFTER_SECONDS = 2.0
 CANCELED_AFTER_SECONDS = 6.0
 DETECTION_SECONDS = 3.5
-RING_TIMEOUT_BUFFER_SECONDS = 5.0
-"""Twilio adds these to the ring timeout that it was asked for."""
-BAD_INSTRUCTIONS_SECONDS = 1.0
-DUPLICATE_AFTER_SECONDS = (1.5, 95.0)
-LATE_AFTER_SECONDS = {"completed": 180.0, "ringing": 240.0, "answered": 300.0, "initiated": 360.0}
-"""Callbacks that come minutes late and out of order: how long after its event each one is sent."""
-CALLBACK_RETRY_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class CallRequest:
-    """A valid request to place a call. URLs are as configured, connection overrides (`#rc=3&rp=all`) included."""
+def refusal(outcome: Outcome) -> int | None:
+    """The error code of `refused-<code>`; None for other outcomes."""
+    match = _REFUSED.fullmatch(outcome)
+    return int(match[1]) if match is not None else None
 
-    to: str
-    from_number: str
-    url: str | None = None
-    status_callback: str | None = None
-    status_events: tuple[str, ...] = ("completed",)
-    ring_timeout_seconds: int = 60
-    time_limit_seconds: int = 14400
-    machine_detection: str | None = None
-    async_detection: bool = False
-    detection_callback: str | None = None
+
+def is_outcome(text: object) -> bool:
+    """Whether this is an outcome that can be scripted."""
+    return isinstance(text, str) and (text in OUTCOMES or refusal(text) is not None)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What happens `seconds` after a call was placed: it changes to `status`, or detection finds `answered_by`."""
+    """What happens `seconds` after a call was placed: it changes to `status`; None: machine detection reports."""
 
     seconds: float
-    status: str | None = None
-    answered_by: str | None = None
+    status: Status | None
 
 
-@dataclass
-class Notice:
-    """One HTTP request about a call, and what came of it (status None: no answer)."""
+def course(
+    outcome: Outcome, *, ring_seconds: float, limit_seconds: float = float("inf"), detects: bool = False
+) -> list[Step]:
+    """The steps of a placed call, in order.
 
-    at: datetime
-    url: str
-    parameters: dict[str, str]
-    status: int | None = None
-    error: str | None = None
-
-
-@dataclass(eq=False)
-class Call:
-    """One call that was placed. `status` is Twilio's; times are simulated, aware UTC."""
-
-    sid: str
-    request: CallRequest
-    outcome: Outcome
-    placed_at: datetime
-    updated_at: datetime
-    status: str = "queued"
-    dialled_at: datetime | None = None
-    answered_at: datetime | None = None
-    ended_at: datetime | None = None
-    answered_by: str | None = None
-    sip_code: str | None = None
-    notices: list[Notice] = field(default_factory=list)
-    sent: int = 0
-    steps: list[Event] = field(default_factory=list)
-
-    @property
-    def duration_seconds(self) -> int:
-        """Whole seconds of conversation."""
-        if self.answered_at is None or self.ended_at is None:
-            return 0
-        return round((self.ended_at - self.answered_at).total_seconds())
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """Connection overrides in a callback URL's fragment.
-
-    https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
+    It rings for `ring_seconds` at most, and is cut off after `limit_seconds` of conversation. `detects`: machine
+    detection reports during the conversation.
     """
-
-    retries: int = 1
-    retried: frozenset[str] = frozenset({"ct"})
-    connect_timeout_seconds: float = 5.0
-    read_timeout_seconds: float = 15.0
-
-    @classmethod
-    def of(cls, url: str) -> "Overrides":
-        """What `url` asks for. Raises `ValueError` for what Twilio does not know."""
-        asked = dict(parse_qsl(urldefrag(url).fragment, keep_blank_values=True))
-        if unknown := asked.keys() - {"rc", "rp", "ct", "rt", "tt", "sni", "e"}:
-            raise ValueError(f"unknown connection override {', '.join(sorted(unknown))}")
-        retries = int(asked.get("rc", 1))
-        policy = set(asked.get("rp", "ct").split(","))
-        if not policy <= {"4xx", "5xx", "ct", "rt", "all"}:
-            raise ValueError(f"unknown retry policy {asked['rp']}")
-        connect, read = int(asked.get("ct", 5000)), int(asked.get("rt", 15000))
-        if not (0 <= retries <= 5 and 100 <= connect <= 10000 and 100 <= read <= 15000):
-            raise ValueError("a connection override is out of its range")
-        retried = frozenset({"4xx", "5xx", "ct", "rt"} if "all" in policy else policy)
-        return cls(retries, retried, connect / 1000, read / 1000)
-
-
-Post = Callable[[str, bytes, dict[str, str], Overrides], Response | Literal["ct", "rt"]]
-"""How a callback gets to its URL: body, headers, overrides; the answer, or that connecting or reading took too long."""
-
-
-class Calls:
-    """Every call of one account: scripts, courses and callbacks. `seed` decides sids and the unscripted mix."""
-
-    def __init__(self, timeline: Timeline, account_sid: str, auth_token: str, seed: int) -> None:
-        self.problems: list[str] = []
-        self.post: Post = self._post_over_http
-        self._timeline = timeline
-        self._account_sid = account_sid
-        self.auth_token = auth_token
-        self._seed = seed
-        self._lock = threading.Lock()
-        self._calls: dict[str, Call] = {}
-        self._scripts: dict[str, list[Outcome]] = {}
-        self._tries: dict[str, int] = {}
-        self._live = self._max_live = 0
-
-    def script(self, to: str, outcomes: Iterable[Outcome]) -> None:
-        """From now on, requests to call `to` come to these, one after the other; the last repeats."""
-        with self._lock:
-            self._scripts[to] = list(outcomes)
-            self._tries[to] = 0
-
-    def next_outcome(self, to: str) -> Outcome:
-        """What this request to call `to` comes to."""
-        with self._lock:
-            number = self._tries[to] = self._tries.get(to, 0) + 1
-            script = self._scripts.get(to)
-        if script:
-            return script[min(number, len(script)) - 1]
-        return Random(f"{self._seed} {to} {number}").choices(list(UNSCRIPTED), list(UNSCRIPTED.values()))[0]
-
-    def all(self) -> list[Call]:
-        """Every call that was placed, oldest first."""
-        with self._lock:
-            return list(self._calls.values())
-
-    def newest(self) -> Call | None:
-        """The call that was placed last."""
-        with self._lock:
-            return next(reversed(self._calls.values()), None)
-
-    def get(self, sid: str) -> Call | None:
-        return self._calls.get(sid)
-
-    def live(self) -> tuple[int, int]:
-        """How many calls are live, and the most that ever were at once."""
-        with self._lock:
-            return self._live, self._max_live
-
-    def place(self, request: CallRequest, outcome: Outcome, asked: Notice) -> Call:
-        """Place a call, whose course then runs by the timeline. `asked`: the HTTP request for it."""
-        now = self._timeline.now()
-        with self._lock:
-            sid = "CA" + hashlib.md5(f"{self._seed} call {len(self._calls)}".encode()).hexdigest()  # noqa: S324  a name
-            call = self._calls[sid] = Call(sid, request, outcome, now, now, notices=[asked])
-            self._live += 1
-            self._max_live = max(self._max_live, self._live)
-        for step in course(request, outcome):
-            self._after(call, step)
-        return call
-
-    def hang_up(self, call: Call, status: Literal["canceled", "completed"]) -> bool:
-        """What a change of the call's status by request does; False where the call is not in a state for it."""
-        if call.status in ENDED or (status == "canceled" and call.answered_at is not None):
-            return False
-        ending = "completed" if call.answered_at is not None else "canceled"
-        for step in call.steps:
-            step.cancel()
-        self._after(call, Step((self._timeline.now() - call.placed_at).total_seconds(), ending))
-        return True
-
-    def _after(self, call: Call, step: Step) -> None:
-        seconds = step.seconds - (self._timeline.now() - call.placed_at).total_seconds()
-        what = step.status or step.answered_by
-        event = self._timeline.after(seconds, lambda: self._take(call, step), f"call {call.sid} {what}")
-        call.steps.append(event)
-
-    def _take(self, call: Call, step: Step) -> None:
-        """Carry out one step of a call, and tell the customer."""
-        now = call.updated_at = self._timeline.now()
-        if call.ended_at is not None:
-            return
-        if step.answered_by is not None:
-            call.answered_by = step.answered_by
-            self._report_detection(call)
-            return
-        if step.status == "initiated":
-            call.dialled_at = now
-            return self._report(call, "initiated", "initiated")
-        assert step.status is not None
-        call.status = step.status
-        if step.status == "ringing":
-            return self._report(call, "ringing", "ringing")
-        if step.status == "in-progress":
-            call.answered_at = now
-            if call.request.machine_detection and not call.request.async_detection:
-                call.answered_by = _detected(call.request, call.outcome)
-            if not self._instructed(call):
-                for later in call.steps:
-                    later.cancel()
-                self._after(call, Step((now - call.placed_at).total_seconds() + BAD_INSTRUCTIONS_SECONDS, "completed"))
-            return self._report(call, "answered", "in-progress")
-        with self._lock:
-            call.ended_at = now
-            self._live -= 1
-        call.sip_code = SIP_CODES[step.status]
-        self._report(call, "completed", step.status)
-
-    def _report(self, call: Call, event: str, status: str) -> None:
-        """Send the status callback for `event`, if it was asked for, as the call's outcome wants it sent."""
-        url = call.request.status_callback
-        if url is None or event not in call.request.status_events:
-            return
-        parameters = self._parameters(call, status) | {
-            "Timestamp": rfc2822(self._timeline.now()),
-            "CallbackSource": "call-progress-events",
-            "SequenceNumber": str(call.sent),
-        }
-        if call.answered_by is not None:
-            parameters["AnsweredBy"] = call.answered_by
-        if status in ENDED:
-            seconds = call.duration_seconds
-            parameters["CallDuration"] = str(seconds)
-            parameters["Duration"] = str(-(-seconds // 60))
-            parameters["SipResponseCode"] = call.sip_code or ""
-        call.sent += 1
-        token = f"{call.sid}-{parameters['SequenceNumber']}"
-        if call.outcome == "late-callbacks":
-            self._timeline.after(LATE_AFTER_SECONDS[event], lambda: self._notify(call, url, parameters, token), "late")
-            return
-        if call.outcome == "duplicate-callbacks":
-            for seconds_later in DUPLICATE_AFTER_SECONDS:
-                self._timeline.after(seconds_later, lambda: self._notify(call, url, parameters, token), "duplicate")
-        self._notify(call, url, parameters, token)
-
-    def _report_detection(self, call: Call) -> None:
-        """https://www.twilio.com/docs/voice/answering-machine-detection"""
-        url = call.request.detection_callback
-        if url is None:
-            return
-        parameters = {
-            "CallSid": call.sid,
-            "AccountSid": self._account_sid,
-            "AnsweredBy": call.answered_by or "unknown",
-            "MachineDetectionDuration": str(int(DETECTION_SECONDS * 1000)),
-        }
-        self._notify(call, url, parameters, f"{call.sid}-amd")
-
-    def _instructed(self, call: Call) -> bool:
-        """Fetch the call's instructions, as far as they are on this machine; whether the call can go on with them."""
-        url = call.request.url
-        if url is None or not is_loopback(url):
-            return True
-        parameters = self._parameters(call, "in-progress")
-        if call.answered_by is not None:
-            parameters["AnsweredBy"] = call.answered_by
-        notice, body, content_type = self._post(call, url, parameters, f"{call.sid}-instructions", Overrides())
-        trouble = (
-            f"answered {notice.status or notice.error}" if notice.status != 200 else _twiml_trouble(body, content_type)
-        )
-        if trouble is not None:
-            self.problems.append(f"instructions for {call.sid} at {url}: {trouble}")
-        return trouble is None
-
-    def _notify(self, call: Call, url: str, parameters: dict[str, str], token: str, tries: int = 1) -> None:
-        """Post a callback, and again later as the URL's connection overrides say."""
-        overrides = Overrides.of(url)
-        if call.outcome == "no-callback":
-            call.notices.append(Notice(self._timeline.now(), urldefrag(url).url, parameters, error="lost"))
-            return
-        if not is_loopback(url):
-            self.problems.append(f"callback for {call.sid} not sent: {url} is not on this machine")
-            return
-        notice, _, _ = self._post(call, url, parameters, token, overrides)
-        if notice.status is not None and 200 <= notice.status < 300:
-            return
-        self.problems.append(f"callback for {call.sid} at {urldefrag(url).url}: {notice.status or notice.error}")
-        kind = f"{notice.status // 100}xx" if notice.status is not None else notice.error
-        if kind in overrides.retried and tries <= overrides.retries:
-            again = CALLBACK_RETRY_SECONDS * tries
-            self._timeline.after(again, lambda: self._notify(call, url, parameters, token, tries + 1), "callback retry")
-
-    def _post(
-        self, call: Call, url: str, parameters: dict[str, str], token: str, overrides: Overrides
-    ) -> tuple[Notice, bytes, str]:
-        """One signed POST: what came of it, and the body and content type of the answer."""
-        configured = urldefrag(url).url
-        notice = Notice(self._timeline.now(), configured, parameters)
-        call.notices.append(notice)
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
-            "Accept": "*/*",
-            "User-Agent": "TwilioProxy/1.1",
-            "X-Twilio-Signature": signature(self.auth_token, configured, parameters),
-            "I-Twilio-Idempotency-Token": token,
-        }
-        answer = self.post(configured, urlencode(parameters).encode(), headers, overrides)
-        if isinstance(answer, str):
-            notice.error = answer
-            return notice, b"", ""
-        notice.status = answer.status
-        types = [value for name, value in answer.headers if name.lower() == "content-type"]
-        return notice, answer.body, ",".join(types)
-
-    def _post_over_http(
-        self, url: str, body: bytes, headers: dict[str, str], overrides: Overrides
-    ) -> Response | Literal["ct", "rt"]:
-        parts = urlsplit(url)
-        connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=overrides.connect_timeout_seconds)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        with self._timeline.lending():
-            try:
-                connection.connect()
-                connection.sock.settimeout(overrides.read_timeout_seconds)
-            except OSError:
-                connection.close()
-                return "ct"
-            try:
-                connection.request("POST", target, body, headers)
-                answer = connection.getresponse()
-                return Response(answer.status, answer.read(), answer.getheaders())
-            except (OSError, HTTPException):
-                return "rt"
-            finally:
-                connection.close()
-
-    def _parameters(self, call: Call, status: str) -> dict[str, str]:
-        """What Twilio sends with every request about a call; what it knows nothing of, it sends empty."""
-        return {
-            "AccountSid": self._account_sid,
-            "ApiVersion": "2010-04-01",
-            "CallSid": call.sid,
-            "CallStatus": status,
-            "Called": call.request.to,
-            "CalledCity": "",
-            "CalledCountry": "US",
-            "Caller": call.request.from_number,
-            "CallerCity": "",
-            "CallerCountry": "US",
-            "Direction": "outbound-api",
-            "From": call.request.from_number,
-            "FromZip": "",
-            "To": call.request.to,
-            "ToZip": "",
-        }
-
-
-def course(request: CallRequest, outcome: Outcome) -> list[Step]:
-    """The steps that a call with that outcome takes, in order."""
     dialled = Step(DIALLED_SECONDS, "initiated")
     ringing = Step(RINGING_SECONDS, "ringing")
     if outcome == "busy":
@@ -406,53 +71,43 @@ def course(request: CallRequest, outcome: Outcome) -> list[Step]:
         return [dialled, Step(FAILED_AFTER_SECONDS, "failed")]
     if outcome == "canceled":
         return [dialled, ringing, Step(CANCELED_AFTER_SECONDS, "canceled")]
-    given_up = RINGING_SECONDS + request.ring_timeout_seconds + RING_TIMEOUT_BUFFER_SECONDS
+    given_up = RINGING_SECONDS + ring_seconds
     machine = outcome == "voicemail"
     picked_up = RINGING_SECONDS + (VOICEMAIL_PICKS_UP_AFTER_SECONDS if machine else PICKED_UP_AFTER_SECONDS)
     if outcome == "no-answer" or picked_up >= given_up:
         return [dialled, ringing, Step(given_up, "no-answer")]
     steps = [dialled, ringing, Step(picked_up, "in-progress")]
-    talk = min(VOICEMAIL_SECONDS if machine else TALK_SECONDS, request.time_limit_seconds)
-    if request.machine_detection and request.async_detection and talk > DETECTION_SECONDS:
-        steps.append(Step(picked_up + DETECTION_SECONDS, answered_by=_detected(request, outcome)))
+    talk = min(VOICEMAIL_SECONDS if machine else TALK_SECONDS, limit_seconds)
+    if detects and talk > DETECTION_SECONDS:
+        steps.append(Step(picked_up + DETECTION_SECONDS, None))
     return [*steps, Step(picked_up + talk, "completed")]
 
 
-def _detected(request: CallRequest, outcome: Outcome) -> str:
-    """What Twilio's answering machine detection says."""
-    if outcome != "voicemail":
-        return "human"
-    return "machine_start" if request.machine_detection == "Enable" else "machine_end_beep"
+class Scripts:
+    """The outcomes of the requests to place calls, by number. `seed` decides those without a script. Thread-safe."""
 
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._outcomes: dict[str, list[Outcome]] = {}
+        self._requests: dict[str, int] = {}
 
-def signature(auth_token: str, url: str, parameters: dict[str, str]) -> str:
-    """X-Twilio-Signature: base64 of HMAC-SHA1 over the URL and every parameter's name and value, sorted by name."""
-    text = url + "".join(name + parameters[name] for name in sorted(parameters))
-    return base64.b64encode(hmac.digest(auth_token.encode(), text.encode(), hashlib.sha1)).decode()
+    def set(self, to: str, outcomes: Iterable[Outcome]) -> None:
+        """Script the outcomes of the next requests to call `to`; the last repeats."""
+        with self._lock:
+            self._outcomes[to] = list(outcomes)
+            self._requests[to] = 0
 
+    def next(self, to: str) -> Outcome:
+        """The outcome of this request to call `to`."""
+        with self._lock:
+            number = self._requests[to] = self._requests.get(to, 0) + 1
+            script = self._outcomes.get(to)
+        if script:
+            return script[min(number, len(script)) - 1]
+        return Random(f"{self._seed} {to} {number}").choices(list(UNSCRIPTED), list(UNSCRIPTED.values()))[0]
 
-def rfc2822(instant: datetime) -> str:
-    """An instant as Twilio writes it, to the second."""
-    return instant.strftime("%a, %d %b %Y %H:%M:%S +0000")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether `url` points to this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _twiml_trouble(body: bytes, content_type: str) -> str | None:
-    """What is wrong with call instructions, None if nothing."""
-    if content_type.partition(";")[0].strip() not in ("text/xml", "application/xml"):
-        return f"content type {content_type or 'missing'} is not XML"
-    try:
-        root = ElementTree.fromstring(body)
-    except ElementTree.ParseError as error:
-        return f"not well-formed XML: {error}"
-    return None if root.tag == "Response" else f"the root element is {root.tag}, not Response"
+    def left(self) -> dict[str, list[Outcome]]:
+        """The outcomes of the next requests to each scripted number; the last repeats."""
+        with self._lock:
+            return {to: script[min(self._requests[to], len(script) - 1) :] for to, script in self._outcomes.items()}

@@ -17,23 +17,16 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from local.carriers.course import (
-    DUPLICATE_AFTER_SECONDS,
-    ENDED,
-    CallRequest,
-    Outcome,
-    Step,
-    course,
-    is_loopback,
-)
+from local.carriers.course import ENDED, Outcome, Scripts, Step, course, refusal
 from local.clock import Timeline
 from local.web.inbox import verify
-from local.web.server import RESET, Request, Response, send
+from local.web.server import RESET, Request, Response, is_loopback, send
 
 OLDEST_DIAL = timedelta(seconds=60)
 """A request to place a call that was signed longer ago is refused: Redial may have given it up."""
 CALLBACK_AGAIN_SECONDS = (1.0, 5.0, 30.0, 120.0)
 LATE_CALLBACK_SECONDS = 180.0
+DUPLICATE_AFTER_SECONDS = (1.5, 95.0)
 SIP_CODES = {"busy": 486, "no-answer": 487, "canceled": 487, "failed": 503}
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
@@ -89,12 +82,12 @@ Post = Callable[[str, bytes, dict[str, str]], Response | None]
 
 @dataclass
 class Platform:
-    """One account at the platform, at the address `url`. `next_outcome` decides what a request to call a number comes
-    to; `seed` decides its secret and its call ids. `problems`: what a careful customer would want to know."""
+    """One account at the platform, at the address `url`. `scripts`: the outcomes of requests to place calls. `seed`
+    decides its secret and its call ids. `problems`: what the contract does not allow, and callbacks that failed."""
 
     timeline: Timeline
     url: str
-    next_outcome: Callable[[str], Outcome]
+    scripts: Scripts
     seed: int
     signing_secret: str = ""
     calls: list[PlatformCall] = field(default_factory=list)
@@ -142,12 +135,12 @@ class Platform:
             known = self._answers.get(key)
         if known is not None:
             return known[1] if known[0] == request.body else self._refuse(409, f"{key} came with another body before")
-        outcome = self.next_outcome(wanted["to"])
+        outcome = self.scripts.next(wanted["to"])
         if outcome == "refused-429":
             return Response(429, b"{}", [("Retry-After", "7"), ("Content-Type", "application/json")])
         if outcome == "error-500":
             return Response.of(500, {"reason": "an internal error"})
-        if outcome == "invalid-number":
+        if outcome == "invalid-number" or refusal(outcome) is not None:
             answer = Response.of(422, {"reason": "the number does not exist", "permanent": True})
         else:
             answer = Response.of(201, {"call_id": self._begin(wanted, outcome).call_id})
@@ -186,29 +179,26 @@ class Platform:
             call_id = f"v3:{_hex(self.seed, len(self.calls))}/?#%&+='\""
             call = PlatformCall(call_id, wanted, outcome, now)
             self.calls.append(call)
-        request = CallRequest(
-            to=wanted["to"],
-            from_number=wanted["from"],
-            ring_timeout_seconds=wanted["ring_timeout_seconds"],
-            time_limit_seconds=wanted["max_call_seconds"],
-            machine_detection="Enable" if wanted["voicemail_detection"] else None,
-            async_detection=True,
+        steps = course(
+            outcome,
+            ring_seconds=wanted["ring_timeout_seconds"],
+            limit_seconds=wanted["max_call_seconds"],
+            detects=wanted["voicemail_detection"],
         )
-        for step in course(request, outcome):
+        for step in steps:
             self._after(step.seconds, call, step)
         return call
 
     def _after(self, seconds: float, call: PlatformCall, step: Step) -> None:
-        what = step.status or step.answered_by
+        what = step.status or "detection"
         self.timeline.after(seconds, lambda: self._take(call, step), f"platform call {call.call_id} {what}")
 
     def _take(self, call: PlatformCall, step: Step) -> None:
         """Carry out one step of a call, and report it."""
         now = self.timeline.now()
-        if step.answered_by is not None:
-            call.answered_by = "human" if step.answered_by == "human" else "machine"
+        if step.status is None:
+            call.answered_by = "machine" if call.outcome == "voicemail" else "human"
         else:
-            assert step.status is not None
             call.status = step.status
         if step.status == "in-progress":
             call.answered_at = now

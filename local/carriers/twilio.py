@@ -1,9 +1,9 @@
-"""The emulated carrier: Twilio's REST API for calls, stricter than the real one, and scripts for its calls.
+"""The emulated Twilio: its REST API for calls, stricter than the real one, with scripted outcomes.
 
-https://www.twilio.com/docs/voice/api/call-resource. Whatever Twilio would let pass or ignore (unknown parameters,
-values out of range, a body that is no form) is refused here, so that the adapter cannot rely on it by accident.
+https://www.twilio.com/docs/voice/api/call-resource. Requests that Twilio would accept in spite of a mistake (unknown
+parameters, values out of range, a body that is not a form) are refused, so that the adapter cannot rely on leniency.
 
-Beside Twilio's paths there is `/_carrier/…`: scripts, the list of calls, how many are live, and what went wrong.
+`/_carrier/…` is for users of the local stack: scripts, the account, its calls, how many are live, and problems.
 """
 
 import base64
@@ -15,18 +15,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from xml.etree import ElementTree
 
-from local.carriers.course import OUTCOMES, Call, CallRequest, Calls, Notice, Overrides, rfc2822
+from local.carriers.course import OUTCOMES, UNSCRIPTED, is_outcome, refusal
+from local.carriers.twilio_calls import Call, CallRequest, Calls, Notice, Overrides, rfc2822
 from local.clock import Timeline
 from local.web.api import timestamp
 from local.web.server import RESET, Request, Response
 
 API_VERSION = "2010-04-01"
 NUMBERS = ("+12025550100", "+12025550101")
-"""The account's own numbers, of the range kept free for fiction."""
+"""The account's numbers, from the range that is reserved for fiction."""
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 EVENTS = ("initiated", "ringing", "answered", "completed")
 STATUSES = ("queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled")
@@ -35,7 +37,10 @@ MAX_RING_TIMEOUT_SECONDS = 600
 DEFAULT_TIME_LIMIT_SECONDS = 14400
 MAX_TIME_LIMIT_SECONDS = 86400
 EVENTS_AFTER = timedelta(minutes=15)
-"""How long after a call's end its Events can be read, says https://www.twilio.com/docs/voice/api/call-event-resource."""
+"""A call's Events can be read so long after its end: https://www.twilio.com/docs/voice/api/call-event-resource."""
+PRICE = Decimal("0.014")
+"""What a completed call costs, in US dollars."""
+INITIAL_BALANCE = Decimal(100)
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 
@@ -46,10 +51,35 @@ CREATE_PARAMETERS = frozenset(
         "AsyncAmdStatusCallbackMethod",
     }
 )  # fmt: skip
-"""What is emulated of https://www.twilio.com/docs/voice/api/call-resource#create-a-call-resource, and no more."""
+"""The emulated parameters of https://www.twilio.com/docs/voice/api/call-resource#create-a-call-resource."""
 LIST_PARAMETERS = frozenset(
     {"To", "From", "Status", "StartTime", "StartTime<", "StartTime>", "Page", "PageSize", "PageToken"}
 )
+
+REFUSALS = {
+    10001: (403, "Account is not active"),
+    10004: (429, "Call concurrency limit exceeded"),
+    10005: (403, "Voice calling has been disabled for this account"),
+    20003: (401, "Authentication Error - invalid username"),
+    20005: (403, "Account not active"),
+    20006: (403, "Access Denied"),
+    20008: (403, "Resource not accessible with Test Account Credentials"),
+    20403: (403, "Account is suspended or closed"),
+    20404: (404, "The requested resource was not found"),
+    20429: (429, "Too Many Requests"),
+    20500: (500, "An internal server error has occurred"),
+    20503: (503, "Service Unavailable"),
+    21210: (400, "The 'From' phone number is not verified"),
+    21211: (400, "The 'To' number is not a valid phone number."),
+    21212: (400, "The 'From' number is not a valid phone number."),
+    21214: (400, "The 'To' phone number cannot be reached"),
+    21215: (400, "Account not authorized to call this number"),
+    21216: (400, "Account not allowed to call this number"),
+    21219: (400, "The 'To' phone number is not verified"),
+    22005: (429, "Call Queue Full"),
+}
+"""HTTP status and message of scripted refusals, by Twilio's error code. Other codes are answered with 400."""
+_NAMED_REFUSALS = {"invalid-number": 21211, "refused-429": 20429, "error-500": 20500}
 
 
 class TwilioError(Exception):
@@ -71,7 +101,7 @@ class TwilioError(Exception):
 
 
 class Carrier:
-    """One account at the carrier. `seed` decides its sids and the mix of unscripted numbers."""
+    """One account at Twilio. `seed` decides its sids and the outcomes of numbers without a script."""
 
     def __init__(self, timeline: Timeline, seed: int) -> None:
         self.account_sid = "AC" + _hex(seed, "account")
@@ -95,12 +125,12 @@ class Carrier:
         return {"account_sid": self.account_sid, "auth_token": self.auth_token}
 
     def rotate(self, auth_token: str) -> None:
-        """From now on requests and callbacks go by this token, and by no other."""
+        """Replace the auth token for requests and callbacks."""
         self.auth_token = self.calls.auth_token = auth_token
 
     def respond(self, request: Request) -> Response | None:
         if request.path.startswith("/_carrier/"):
-            return self._own(request)
+            return self._control(request)
         try:
             self._authenticate(request)
             found = [
@@ -130,14 +160,10 @@ class Carrier:
     def _create(self, request: Request) -> Response | None:
         form = _form(request)
         wanted = call_request_of(form)
-        outcome = self.calls.next_outcome(wanted.to)
-        match outcome:
-            case "invalid-number":
-                raise TwilioError(21211, 400, f"The 'To' number {wanted.to} is not a valid phone number.")
-            case "refused-429":
-                raise TwilioError(20429, 429, "Too Many Requests")
-            case "error-500":
-                raise TwilioError(20500, 500, "An internal server error has occurred")
+        outcome = self.calls.scripts.next(wanted.to)
+        code = _NAMED_REFUSALS.get(outcome) or refusal(outcome)
+        if code is not None:
+            raise TwilioError(code, *REFUSALS.get(code, (400, f"Refused with error {code}, as scripted")))
         asked = Notice(self._timeline.now(), f"https://api.twilio.com{request.path}", _joined(form), 201)
         call = self.calls.place(wanted, outcome, asked)
         if outcome == "timeout-after-placing":
@@ -169,7 +195,7 @@ class Carrier:
         return Response.of(200, self._resource(call))
 
     def _events(self, request: Request, sid: str) -> Response:
-        """Every request of the call's life, the one that placed it first."""
+        """Every request about a call, oldest first: the first is the one that placed it."""
         asked = _query(request, frozenset({"Page", "PageSize", "PageToken"}))
         call = self._known(sid)
         visible = call.ended_at is not None and self._timeline.now() >= call.ended_at + EVENTS_AFTER
@@ -233,7 +259,7 @@ class Carrier:
             "start_time": _moment(call.dialled_at),
             "end_time": _moment(call.ended_at),
             "duration": str(call.duration_seconds) if ended else None,
-            "price": "-0.01400" if ended and call.status == "completed" else None,
+            "price": f"-{PRICE:.5f}" if ended and call.status == "completed" else None,
             "price_unit": "USD",
             "direction": "outbound-api",
             "answered_by": call.answered_by,
@@ -286,10 +312,12 @@ class Carrier:
         }
         return Response.of(200, body)
 
-    def _own(self, request: Request) -> Response:
+    def _control(self, request: Request) -> Response:
         match request.method, request.path:
             case "POST", "/_carrier/scripts":
                 return self._script(request)
+            case "GET", "/_carrier/account":
+                return Response.of(200, self._account())
             case "GET", "/_carrier/calls":
                 return Response.of(200, [_call_answer(call) for call in self.calls.all()])
             case "GET", "/_carrier/live":
@@ -299,6 +327,20 @@ class Carrier:
                 return Response.of(200, self.calls.problems)
         return Response.of(404, {"message": f"There is no {request.method} {request.path} here."})
 
+    def _account(self) -> dict[str, Any]:
+        """What a user of the local stack wants to know of the account."""
+        completed = sum(call.ended_at is not None and call.status == "completed" for call in self.calls.all())
+        return {
+            "carrier": "twilio",
+            "account_sid": self.account_sid,
+            "auth_token": "*" * 28 + self.auth_token[-4:],
+            "numbers": list(NUMBERS),
+            "balance": {"amount": f"{INITIAL_BALANCE - completed * PRICE:.3f}", "currency": "USD"},
+            "calls_per_second": None,  # not limited here
+            "scripts": self.calls.scripts.left(),
+            "unscripted_percent": UNSCRIPTED,
+        }
+
     def _script(self, request: Request) -> Response:
         try:
             body = request.json()
@@ -307,14 +349,15 @@ class Carrier:
             return Response.of(400, {"message": 'Send {"to": "+1…", "outcomes": ["no-answer", "completed"]}.'})
         if not isinstance(to, str) or not E164.fullmatch(to):
             return Response.of(400, {"message": "to must be a number in E.164 form, such as +12025550123."})
-        if not isinstance(outcomes, list) or not outcomes or any(outcome not in OUTCOMES for outcome in outcomes):
-            return Response.of(400, {"message": f"outcomes must be a list of some of: {', '.join(OUTCOMES)}."})
-        self.calls.script(to, outcomes)
+        if not isinstance(outcomes, list) or not outcomes or not all(map(is_outcome, outcomes)):
+            known = ", ".join((*OUTCOMES, "refused-<code>"))
+            return Response.of(400, {"message": f"outcomes must be a list of some of: {known}."})
+        self.calls.scripts.set(to, outcomes)
         return Response.of(200, {"to": to, "outcomes": outcomes})
 
 
 def call_request_of(form: dict[str, list[str]]) -> CallRequest:
-    """The request to place a call that a form makes. Raises `TwilioError` for whatever is not exactly right."""
+    """A form's request to place a call. Raises `TwilioError` for any mistake in it."""
     if unknown := form.keys() - CREATE_PARAMETERS:
         raise TwilioError(20001, 400, f"Unknown parameters: {', '.join(sorted(unknown))}")
     if repeated := [name for name, values in form.items() if len(values) > 1 and name != "StatusCallbackEvent"]:
@@ -368,7 +411,7 @@ def call_request_of(form: dict[str, list[str]]) -> CallRequest:
 
 
 def _form(request: Request) -> dict[str, list[str]]:
-    """The form that was sent, repeats included; nothing but a form is taken."""
+    """The form of a request, each name with all its values. Raises `TwilioError` for another body."""
     content_type = (request.header("Content-Type") or "").partition(";")[0].strip().lower()
     if content_type != "application/x-www-form-urlencoded":
         raise TwilioError(20001, 415, f"Send application/x-www-form-urlencoded, not {content_type or 'nothing'}")
@@ -401,7 +444,7 @@ def _whole(asked: dict[str, str], name: str, default: int, lowest: int, highest:
 
 
 def _check_url(one: dict[str, str], name: str, code: int) -> None:
-    """A URL that the carrier can call, with connection overrides that it knows."""
+    """Raises `TwilioError` unless it is an absolute URL with known connection overrides."""
     if name not in one:
         return
     url = one[name]
@@ -426,17 +469,17 @@ def _check_twiml(twiml: str) -> None:
 
 
 def _fits(call: Call, asked: dict[str, str], started: list["_Started"]) -> bool:
-    """Whether a call is among those asked for. A queued call has no start time, so no filter by it finds one."""
+    """Whether a call passes the filters. A queued call has no start time, and passes no filter by it."""
     request = call.request
-    told = {"To": request.to, "From": request.from_number, "Status": call.status}
-    if any(asked.get(name, value) != value for name, value in told.items()):
+    fields = {"To": request.to, "From": request.from_number, "Status": call.status}
+    if any(asked.get(name, value) != value for name, value in fields.items()):
         return False
     return all(call.dialled_at is not None and one.fits(call.dialled_at) for one in started)
 
 
 @dataclass(frozen=True)
 class _Started:
-    """One filter by start time: compared to the second, or to the day where a date was asked for."""
+    """A filter by start time: to the second, or to the day where the query has a date."""
 
     compare: Callable[[datetime, datetime], bool]
     moment: datetime
@@ -444,7 +487,7 @@ class _Started:
 
     @classmethod
     def of(cls, asked: dict[str, str]) -> "list[_Started]":
-        """The filters of a query. Raises `TwilioError` for what is neither a date nor a time in UTC."""
+        """The filters of a query. Raises `TwilioError` unless each is a date or a time in UTC."""
         compare: dict[str, Callable[[datetime, datetime], bool]] = {"": operator.eq, "<": operator.le, ">": operator.ge}
         return [cls(compare[name[9:]], *_asked_time(text)) for name, text in asked.items() if name[:9] == "StartTime"]
 
@@ -454,7 +497,7 @@ class _Started:
 
 
 def _asked_time(text: str) -> tuple[datetime, bool]:
-    """A date or an instant in UTC to the second, the two forms that Twilio takes, and whether it is a whole day."""
+    """A date or a time in UTC to the second, and whether it is a whole day."""
     for whole_day, pattern in ((True, r"\d{4}-\d\d-\d\d"), (False, r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")):
         if re.fullmatch(pattern, text, re.ASCII):
             try:
@@ -484,7 +527,7 @@ def _joined(form: dict[str, list[str]]) -> dict[str, str]:
 
 
 def _lower(parameters: dict[str, str]) -> dict[str, str]:
-    """Parameters as Twilio lists them in a call's events: names in snake case."""
+    """Parameters as Twilio lists them in a call's Events: with names in snake case."""
     return {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): value for name, value in parameters.items()}
 
 

@@ -1,10 +1,10 @@
-"""The HTTP API on one machine: requests become API Gateway's own events, and the functions' answers HTTP again.
+"""API Gateway's HTTP API on one machine: requests become events, and functions' results become responses.
 
 Event format 2.0: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-As there: the path arrives decoded, the query string as sent, header names in lower case with repeats joined by commas,
-cookies apart, and a body that is not text or JSON in base64, form posts included.
+Paths are decoded, query strings are as sent, header names are in lower case with repeats joined by commas, cookies are
+separate, and bodies other than text and JSON (forms, for example) are in base64.
 
-Beside the functions' routes there is `/_local/…`, which is this machine's own: clock, request counts, schedules.
+`/_local/…` is for users of the local stack: clock, request counts, schedules, dead letters.
 """
 
 import base64
@@ -27,16 +27,16 @@ from local.web.server import RESET, HttpServer, Request, Response
 MAX_BODY_BYTES = 10 * 1024 * 1024
 API_ID = "local"
 CALLBACKS = "/callbacks/"
-"""Where the carrier calls back: those requests are made by events of the timeline."""
+"""The path of the carrier's callbacks, which events of the timeline send."""
 
 
 def timestamp(instant: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds and `Z`, as the HTTP contract writes times."""
+    """A time in RFC 3339, in UTC with milliseconds and `Z`, as in the HTTP API."""
     return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
 
 
 class Api:
-    """Routes requests to functions. `down` names the other servers that are not up, for `/health`."""
+    """Routes requests to functions. `down` returns the names of servers that are not up, for `/health`."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Api:
         self._down = down
 
     def serve(self, server: HttpServer) -> None:
-        """Answer at `server` from now on."""
+        """Answer the requests of `server` from now on."""
         server.max_body_bytes = MAX_BODY_BYTES
         server.too_large = _error(413, f"A request body may hold {MAX_BODY_BYTES} bytes at most.")
         server.start(self.respond)
@@ -106,7 +106,7 @@ class Api:
 
 
 class _Matcher:
-    """One route and how well it fits a path: API Gateway takes the most specific route, `$default` last."""
+    """A route and its rank: API Gateway takes the most specific matching route, `$default` last."""
 
     def __init__(self, route: Route) -> None:
         self.route = route
@@ -134,7 +134,7 @@ class _Matcher:
 
 
 def event_of(request: Request, route_key: str, path_parameters: dict[str, str], now: datetime) -> dict[str, Any]:
-    """The event, format 2.0, that API Gateway would make of `request`, received at `now`."""
+    """API Gateway's event, format 2.0, for a request received at `now`."""
     headers: dict[str, str] = {}
     cookies: list[str] = []
     for name, value in request.headers:
@@ -196,7 +196,7 @@ def event_of(request: Request, route_key: str, path_parameters: dict[str, str], 
 
 
 def _text_of(body: bytes, content_type: str) -> str | None:
-    """The body as text where its type says that it is one; None: it travels in base64."""
+    """The body as text; None: its type is not text, and the event has it in base64."""
     kind = content_type.partition(";")[0].strip().lower()
     textual = kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(("+json", "+xml"))
     try:
@@ -209,7 +209,7 @@ _TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
 
 
 def response_of(result: Any) -> Response:
-    """The HTTP answer that API Gateway makes of what a function returned. Raises `ValueError` where it makes none."""
+    """API Gateway's response for a function's result. Raises `ValueError` for an invalid result."""
     if not isinstance(result, dict) or "statusCode" not in result:
         return Response.of(200, result)
     body = result.get("body") or ""
@@ -237,5 +237,5 @@ def _schedule_answer(schedule: Schedule) -> dict[str, Any]:
 
 
 def _error(status: int, message: str) -> Response:
-    """An error in the words of the HTTP contract."""
+    """An error in the form of the HTTP API."""
     return Response.of(status, {"error": status, "message": message, "detail": message})

@@ -1,10 +1,10 @@
-"""The webhook inbox: takes every event that is posted to it, and checks who signed it.
+"""The webhook inbox: records the requests that are posted to it, and verifies their signatures.
 
-    POST /<any name>              receives; answers 200, or what `fail` asked for
-    GET  /_inbox/<name>           every try, oldest first
-    POST /_inbox/<name>/fail      {"times": n, "status": 500}: the next n tries fail; optional "retry_after" in seconds
+    POST /<any name>              a webhook; answered with 200, or as `fail` says
+    GET  /_inbox/<name>           every request, oldest first
+    POST /_inbox/<name>/fail      {"times": n, "status": 500}: the next n requests fail; "retry_after": seconds
 
-Signatures are checked as https://www.standardwebhooks.com says, by code of this file's own.
+Signatures are those of https://www.standardwebhooks.com, verified independently of the code under test.
 """
 
 import base64
@@ -23,12 +23,12 @@ from local.web.api import timestamp
 from local.web.server import Request, Response
 
 TOLERANCE_SECONDS = 5 * 60
-"""How far a webhook's timestamp may lie from the inbox's clock, either way."""
+"""The largest difference between a webhook's timestamp and the inbox's clock."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One try to deliver an event. `verified`: signed by a live secret, and fresh. `answered`: with what status."""
+    """One attempt to deliver an event. `verified`: recently signed with a valid secret. `answered`: HTTP status."""
 
     name: str
     received_at: datetime
@@ -39,7 +39,7 @@ class Delivery:
 
     @property
     def body(self) -> Any:
-        """The body, read as JSON; as text where it is none."""
+        """The body, parsed as JSON if possible, else as text."""
         try:
             return json.loads(self.raw)
         except ValueError:
@@ -54,7 +54,7 @@ class _Failing:
 
 
 class Inbox:
-    """`secrets` gives the live webhook secrets; `tell` hears of every try."""
+    """`secrets` returns the valid webhook secrets; `tell` is called for every delivery."""
 
     def __init__(
         self,
@@ -70,21 +70,21 @@ class Inbox:
         self._failing: dict[str, _Failing] = {}
 
     def received(self, name: str) -> list[Delivery]:
-        """Every try at that name, oldest first."""
+        """The deliveries to a name, oldest first."""
         with self._lock:
             return list(self._received.get(name, []))
 
     def fail(self, name: str, times: int, status: int, retry_after: int | None = None) -> None:
-        """Let the next `times` tries at that name be answered with `status`, and a Retry-After of so many seconds."""
+        """Answer the next `times` deliveries to a name with `status`, and Retry-After with `retry_after` seconds."""
         with self._lock:
             self._failing[name] = _Failing(times, status, retry_after)
 
     def respond(self, request: Request) -> Response:
         if request.path.startswith("/_inbox/"):
-            return self._own(request, request.path.removeprefix("/_inbox/"))
+            return self._control(request, request.path.removeprefix("/_inbox/"))
         name = request.path.strip("/")
         if request.method != "POST" or not name:
-            return Response.of(404, {"message": "POST to /<any name>; GET /_inbox/<name> lists what came."})
+            return Response.of(404, {"message": "POST to /<any name>; GET /_inbox/<name> lists the requests."})
         now = self._timeline.now()
         headers = {key.lower(): value for key, value in request.headers}
         verified = verify(headers, request.body, self._secrets(), now)
@@ -102,7 +102,7 @@ class Inbox:
         answer = Response.of(status, {"received": status < 300})
         return Response(answer.status, answer.body, [*answer.headers, *wait])
 
-    def _own(self, request: Request, rest: str) -> Response:
+    def _control(self, request: Request, rest: str) -> Response:
         if request.method == "GET":
             deliveries = self.received(rest)
             return Response.of(200, [_delivery_answer(delivery) for delivery in deliveries])
@@ -124,7 +124,7 @@ class Inbox:
 
 
 def verify(headers: dict[str, str], body: bytes, secrets: Sequence[str], now: datetime) -> bool:
-    """Whether one of `secrets` signed this, at most `TOLERANCE_SECONDS` from `now`."""
+    """Whether a webhook is signed with one of `secrets`, at most `TOLERANCE_SECONDS` from `now`."""
     webhook_id, sent_at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not webhook_id or not sent_at.isascii() or not sent_at.isdigit():
         return False

@@ -1,6 +1,7 @@
-"""A small HTTP server on the loopback address: a function from request to answer, in a thread for each connection."""
+"""A small HTTP server on 127.0.0.1: calls a function for each request, in one thread per connection."""
 
 import errno
+import ipaddress
 import json
 import socket
 import struct
@@ -17,18 +18,18 @@ from urllib.parse import unquote, urlsplit
 
 HOST = "127.0.0.1"
 IDLE_SECONDS = 65
-"""How long a kept-alive connection may stay silent; longer than clients' pools keep theirs."""
+"""The idle timeout of a kept-alive connection, longer than that of clients' pools."""
 MAX_DRAIN_BYTES = 64 * 1024 * 1024
-"""How much of a body that is refused is read all the same, so that its sender gets to see the refusal."""
+"""At most so much of a refused body is read, so that its sender receives the response."""
 
 
 class PortTaken(Exception):
-    """Something else listens on that port."""
+    """The port is in use."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request. `path` is decoded, `query` is as sent; header names are as sent, in order, repeats included."""
+    """An HTTP request. `path` is decoded; `query` and `headers` are as sent, with repeated headers in order."""
 
     method: str
     path: str
@@ -39,18 +40,18 @@ class Request:
     version: str
 
     def header(self, name: str) -> str | None:
-        """The header of that name, repeats joined by commas; None where there is none."""
+        """The value of a header, repeats joined by commas; None: it is missing."""
         values = [value for key, value in self.headers if key.lower() == name.lower()]
         return ",".join(values) if values else None
 
     def json(self) -> Any:
-        """The body as JSON. Raises `ValueError` for anything else."""
+        """The body, parsed as JSON. Raises `ValueError`."""
         return json.loads(self.body)
 
 
 @dataclass(frozen=True)
 class Response:
-    """One HTTP answer. Content-Length is added."""
+    """An HTTP response. Content-Length is added."""
 
     status: int
     body: bytes = b""
@@ -58,12 +59,12 @@ class Response:
 
     @classmethod
     def of(cls, status: int, content: Any) -> "Response":
-        """An answer in JSON."""
+        """A response with a body in JSON."""
         return cls(status, json.dumps(content).encode(), [("content-type", "application/json")])
 
 
 RESET: None = None
-"""What a server function answers to break the connection off without an answer."""
+"""Returned instead of a response to reset the connection."""
 
 Respond = Callable[[Request], Response | None]
 
@@ -73,10 +74,10 @@ def _not_serving(request: Request) -> Response | None:
 
 
 class HttpServer:
-    """A server on 127.0.0.1, bound at once and serving from `start` to `stop`.
+    """A server on 127.0.0.1. Binds its port at once, and serves from `start` to `stop`.
 
-    Port 0 takes a free one; `port` tells which. Bodies over `max_body_bytes` get `too_large` for an answer.
-    Raises `PortTaken`.
+    Port 0 takes a free one, which `port` then shows. Requests with larger bodies than `max_body_bytes` are answered
+    with `too_large`. Raises `PortTaken`.
     """
 
     def __init__(self, name: str, port: int) -> None:
@@ -102,13 +103,13 @@ class HttpServer:
         run.start()
 
     def stop(self) -> None:
-        """Stop listening and break off every open connection."""
+        """Stop listening, and reset all open connections."""
         if self.serving:
             self.serving = False
             self._server.shutdown()
         self._server.server_close()
         for connection in list(self.connections):
-            _break_off(connection)
+            _reset(connection)
 
 
 class _Server(ThreadingHTTPServer):
@@ -121,7 +122,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news; what `respond` raises was answered in `_Handler`."""
+        """Ignore closed connections; `_Handler` answers errors of `respond`."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -155,16 +156,16 @@ class _Handler(BaseHTTPRequestHandler):
         )  # fmt: skip
         try:
             response = owner.respond(request)
-        except Exception:  # noqa: BLE001  a fault of the emulation: say so, and keep serving
+        except Exception:  # noqa: BLE001  an error of the emulation must not stop the server
             traceback.print_exc(file=sys.stderr)
             response = Response.of(500, {"message": f"the {owner.name} failed; its terminal shows why"})
         if response is RESET:
             self.close_connection = True
-            return _break_off(self.connection)
+            return _reset(self.connection)
         self._send(response)
 
     def __getattr__(self, name: str) -> Any:
-        """`do_GET` and so on, whatever the method: which there are, `respond` knows."""
+        """`do_GET` and so on for every method: `respond` refuses unknown ones."""
         if name.startswith("do_"):
             return self.handle_request
         raise AttributeError(name)
@@ -201,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
         return bytes(body)
 
     def _send(self, response: Response) -> None:
-        """Head and body in one piece: two would wait for each other's acknowledgement."""
+        """Send head and body in one write: two writes would wait for an acknowledgement."""
         self.send_response_only(response.status)
         for name, value in response.headers:
             self.send_header(name, value)
@@ -216,11 +217,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(head + body)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Requests are seen by what they cause; the terminal is for people."""
+        """Log nothing."""
 
 
 def send(method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Response:
-    """Send one request to a server of this machine, and return its answer. Raises `OSError` and `HTTPException`."""
+    """Send a request to a server of this machine. Raises `OSError` and `HTTPException`."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or HOST, parts.port, timeout=IDLE_SECONDS)
     try:
@@ -232,10 +233,21 @@ def send(method: str, url: str, body: bytes = b"", headers: dict[str, str] | Non
         connection.close()
 
 
-def _break_off(connection: socket.socket) -> None:
-    """End the connection at once, whatever was still to be sent."""
+def is_loopback(url: str) -> bool:
+    """Whether `url` points to this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _reset(connection: socket.socket) -> None:
+    """Reset the connection; unsent data is lost."""
     try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        pass  # it was gone before
+        pass  # it was already closed

@@ -12,10 +12,11 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from local.carriers.course import signature as twilio_signature
+from local.carriers.course import Scripts
 from local.carriers.http import Platform
 from local.carriers.http import secret_of as platform_secret_of
 from local.carriers.twilio import Carrier as Twilio
+from local.carriers.twilio_calls import signature as twilio_signature
 from local.clock import Timeline
 from local.web.server import HttpServer, Request, Response
 from redial.adapters.http import Http
@@ -191,7 +192,7 @@ class TwilioRig(Rig):
         return self.twilio.respond(request)
 
     def script(self, *outcomes: str) -> None:
-        self.twilio.calls.script(NUMBER, outcomes)  # type: ignore[arg-type]
+        self.twilio.calls.scripts.set(NUMBER, outcomes)
 
     def calls(self) -> list[str]:
         return [call.sid for call in self.twilio.calls.all()]
@@ -216,12 +217,7 @@ class HttpRig(Rig):
 
     def __init__(self) -> None:
         super().__init__()
-        self.outcomes = ["completed"]
-        self.platform = Platform(self.timeline, f"{self.server.url}/voice", self._next, seed=1)
-
-    def _next(self, to: str) -> Any:
-        assert to == NUMBER
-        return self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        self.platform = Platform(self.timeline, f"{self.server.url}/voice", Scripts(seed=1), seed=1)
 
     def secret(self) -> dict[str, str]:
         return {"api_url": self.platform.url, "signing_secret": self.platform.signing_secret}
@@ -230,7 +226,7 @@ class HttpRig(Rig):
         return self.platform.respond(request)
 
     def script(self, *outcomes: str) -> None:
-        self.outcomes = list(outcomes)
+        self.platform.scripts.set(NUMBER, outcomes)
 
     def calls(self) -> list[str]:
         return [call.call_id for call in self.platform.calls]
@@ -375,6 +371,7 @@ def test_an_account_that_is_refused_is_an_outage_and_uses_up_no_attempt(rig: Rig
 
 
 def test_a_rotated_secret_is_read_again(rig: Rig) -> None:
+    rig.script("completed")
     rig.of(rig.name, rig.parse).get()
     rig.rotate()
     assert isinstance(rig.carrier().place(rig.request()), NotPlaced)

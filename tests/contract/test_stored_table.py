@@ -18,7 +18,7 @@ import pytest
 from moto.dynamodb.models import dynamodb_backends
 
 from local.aws.functions import ACCOUNT_ID, REGION, Function
-from local.carriers.course import signature
+from local.carriers.twilio_calls import signature
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.domain.status import FINAL
 from redial.wire import stored_batch, stored_execution

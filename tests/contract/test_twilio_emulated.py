@@ -73,7 +73,7 @@ class World:
         """A request to a number with these outcomes."""
         to_number = changes.pop("to_number", "+12025550111")
         if outcomes:
-            self.carrier.calls.script(to_number, outcomes)  # type: ignore[arg-type]
+            self.carrier.calls.scripts.set(to_number, outcomes)
         arguments: dict[str, Any] = {
             "execution_id": EXECUTION,
             "attempt": attempt,

@@ -1,4 +1,4 @@
-"""HTTP becomes API Gateway's events, format 2.0, and what a function returns becomes HTTP again."""
+"""The emulated API Gateway: requests become events of format 2.0, results become responses."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ from local.aws.scheduler import Scheduler
 from local.clock import Timeline
 from local.template import Route
 from local.web.api import MAX_BODY_BYTES, Api
-from local.web.server import HttpServer, PortTaken
+from local.web.server import HttpServer
 from tests.support.local_stack import Answer, request
 
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
@@ -30,7 +30,7 @@ API, CALLBACK = (
 
 @dataclass
 class World:
-    """An API whose functions note their events and answer as told."""
+    """An API whose functions record their events and return the prepared results."""
 
     timeline: Timeline
     server: HttpServer
@@ -47,7 +47,7 @@ class World:
         return self.events[-1][1]
 
     def raw(self, text: str) -> bytes:
-        """What comes back for exactly these bytes."""
+        """The response to these bytes."""
         with socket.create_connection(("127.0.0.1", self.server.port), timeout=5) as connection:
             connection.sendall(text.replace("\n", "\r\n").encode())
             received = b""
@@ -130,13 +130,13 @@ def test_an_event_has_exactly_the_fields_of_format_2_0(world: World) -> None:
     assert APIGatewayProxyEventV2(event).json_body == {"a": 1}
 
 
-def test_what_is_not_there_is_left_out(world: World) -> None:
+def test_missing_parts_are_left_out_of_the_event(world: World) -> None:
     event = world.event("GET", "/plain")
     assert not {"body", "queryStringParameters", "pathParameters", "cookies"} & event.keys()
     assert event["rawQueryString"] == "" and event["isBase64Encoded"] is False
 
 
-def test_headers_are_lower_case_joined_and_cookies_apart(world: World) -> None:
+def test_headers_are_in_lower_case_and_joined_and_cookies_are_separate(world: World) -> None:
     world.raw(
         "GET /x HTTP/1.1\nHost: a.example\nX-Many: one\nx-many: two\n"
         "Cookie: a=1; b=2\nCookie: c=3\nConnection: close\n\n"
@@ -149,7 +149,7 @@ def test_headers_are_lower_case_joined_and_cookies_apart(world: World) -> None:
     assert event["requestContext"]["domainPrefix"] == "a"
 
 
-def test_the_path_arrives_decoded_and_the_query_as_sent(world: World) -> None:
+def test_the_path_is_decoded_and_the_query_is_as_sent(world: World) -> None:
     event = world.event("GET", "/a%20b/%C3%BC?x=1&x=2&y=%20z&empty=&q=a%2Bb")
     assert event["rawPath"] == event["requestContext"]["http"]["path"] == "/a b/ü"
     assert event["rawQueryString"] == "x=1&x=2&y=%20z&empty=&q=a%2Bb"
@@ -177,7 +177,7 @@ def test_a_body_that_is_not_text_or_json_is_base64(world: World, content_type: s
     assert event["body"] == (base64.b64encode(body).decode() if encoded else body.decode())
 
 
-def test_a_text_that_is_none_is_base64_all_the_same(world: World) -> None:
+def test_a_text_that_is_not_utf_8_is_base64(world: World) -> None:
     event = world.event("POST", "/x", b"\xff\xfe", Content_Type="text/plain")
     assert (event["isBase64Encoded"], event["body"]) == (True, "//4=")
 
@@ -212,7 +212,7 @@ def test_the_most_specific_route_is_taken(
     assert (world.events[-1][0], event["routeKey"], event.get("pathParameters")) == (function, key, parameters)
 
 
-def test_answers_become_http(world: World) -> None:
+def test_results_become_http_responses(world: World) -> None:
     world.answer = lambda event: {
         "statusCode": 201,
         "headers": {"Content-Type": "text/xml", "X-Own": "1"},
@@ -238,7 +238,7 @@ def test_answers_become_http(world: World) -> None:
     )
 
 
-def test_a_function_that_fails_is_500_without_a_reason(world: World) -> None:
+def test_a_failed_function_is_answered_with_500_without_a_reason(world: World) -> None:
     for answer in (
         lambda event: 1 / 0,
         lambda event: {"statusCode": 200, "body": {"not": "text"}},
@@ -249,7 +249,7 @@ def test_a_function_that_fails_is_500_without_a_reason(world: World) -> None:
         assert (failed.status, failed.json) == (500, {"message": "Internal Server Error"})
 
 
-def test_a_body_over_the_limit_is_413_and_a_large_one_passes(world: World) -> None:
+def test_a_body_over_the_limit_is_answered_with_413(world: World) -> None:
     answer = world.send("POST", "/call", b"x" * (MAX_BODY_BYTES + 1), Content_Type="application/json")
     assert answer.status == 413
     assert answer.json.keys() == {"error", "message", "detail"}
@@ -264,7 +264,7 @@ def test_a_chunked_body_is_read_whole(world: World) -> None:
     assert world.events[-1][1]["body"] == "abcdefg"
 
 
-def test_a_length_that_is_none_is_refused(world: World) -> None:
+def test_an_invalid_content_length_is_refused(world: World) -> None:
     assert b" 400 " in world.raw("POST /x HTTP/1.1\nHost: a\nContent-Length: many\n\n")
     assert b" 400 " in world.raw("POST /x HTTP/1.1\nHost: a\nContent-Length: -5\n\n")
     assert world.events == []
@@ -287,7 +287,7 @@ def test_any_method_reaches_the_function(world: World, method: str) -> None:
         ("GET /x HTTP/1.1\n" + "X: y\n" * 200 + "\n", 431),
     ],
 )
-def test_what_is_not_http_is_answered_in_json(world: World, sent: str, status: int) -> None:
+def test_invalid_http_is_answered_in_json(world: World, sent: str, status: int) -> None:
     answer = world.raw(sent)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
@@ -313,7 +313,7 @@ def test_the_clock_can_be_read_and_moved(world: World) -> None:
 
 
 def test_requests_are_served_while_the_clock_advances(world: World) -> None:
-    """An event asks the API itself, as a customer's webhook does; it must not wait for the clock."""
+    """An event sends requests to the API, as a customer's webhook may; this must not wait for the clock."""
     answered: list[int] = []
     world.timeline.after(60, lambda: answered.append(world.send("GET", "/x").status))
     world.timeline.after(90, lambda: answered.append(world.send("GET", "/_local/clock").status))
@@ -326,14 +326,14 @@ def test_requests_are_served_while_the_clock_advances(world: World) -> None:
     assert answered == [200] * 22
 
 
-def test_health_is_the_functions_own_unless_something_is_down(world: World) -> None:
+def test_health_is_the_functions_unless_a_server_is_down(world: World) -> None:
     assert world.send("GET", "/health").body == b"fine"
     world.down = ["carrier"]
     answer = world.send("GET", "/health")
     assert (answer.status, answer.json["message"]) == (503, "not up: carrier")
 
 
-def test_what_this_machine_tells_of_itself(world: World) -> None:
+def test_the_stack_lists_requests_schedules_and_dead_letters(world: World) -> None:
     assert world.send("GET", "/_local/requests").json == {}
     assert world.send("GET", "/_local/schedules").json == []
     assert world.send("GET", "/_local/dead-letters").json == []
@@ -344,8 +344,3 @@ def test_a_connection_serves_many_requests(world: World) -> None:
     text = world.raw("GET /a HTTP/1.1\nHost: a\n\nGET /b HTTP/1.1\nHost: a\nConnection: close\n\n")
     assert text.count(b"HTTP/1.1 200") == 2
     assert [event["rawPath"] for _, event in world.events] == ["/a", "/b"]
-
-
-def test_a_taken_port_is_told(world: World) -> None:
-    with pytest.raises(PortTaken, match=f"port {world.server.port}, wanted for the carrier, is taken"):
-        HttpServer("carrier", world.server.port)

@@ -1,4 +1,4 @@
-"""The emulated carrier: Twilio's API, strict; calls with a course in simulated time; signed callbacks."""
+"""The emulated Twilio: its strict API, the course of calls in simulated time, signed callbacks."""
 
 import base64
 import threading
@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from local.carriers.course import OUTCOMES, CallRequest, Outcome, course, signature
+from local.carriers.course import Scripts, course
 from local.carriers.twilio import Carrier
+from local.carriers.twilio_calls import signature
 from local.clock import Timeline
 from local.web.server import RESET, HttpServer, Request, Response
 from tests.support.local_stack import Answer, request
@@ -26,7 +27,7 @@ TWIML = b'<?xml version="1.0"?><Response><Say>Hello</Say></Response>'
 
 @dataclass
 class Received:
-    """One request that the carrier made: seconds since the start, path, form and headers."""
+    """A request of the carrier: seconds since the start, path, form and headers."""
 
     seconds: float
     path: str
@@ -37,7 +38,7 @@ class Received:
 
 @dataclass
 class World:
-    """A carrier, and a customer's server that notes what the carrier sends and answers as told."""
+    """A carrier, and a customer's server that records the carrier's requests and sends the prepared responses."""
 
     timeline: Timeline
     carrier: Carrier
@@ -153,16 +154,14 @@ def test_a_placed_call_is_answered_with_twilios_call_resource(world: World) -> N
     ],
     ids=str,
 )
-def test_whatever_is_not_exactly_right_is_refused_and_nothing_is_placed(
-    world: World, code: int, changes: dict[str, Any]
-) -> None:
+def test_an_invalid_request_is_refused_and_places_no_call(world: World, code: int, changes: dict[str, Any]) -> None:
     answer = world.place(**changes)
     assert (answer.status, answer.json["code"]) == (400, code)
     assert answer.json["more_info"] == f"https://www.twilio.com/docs/errors/{code}"
     assert world.carrier.calls.all() == []
 
 
-def test_only_a_form_is_taken(world: World) -> None:
+def test_only_a_form_is_accepted(world: World) -> None:
     answer = world.twilio("POST", "/Calls.json", {"To": TO}, **{"Content-Type": "application/json"})
     assert answer.status == 415
 
@@ -229,12 +228,28 @@ def test_each_outcome_has_its_course(world: World, outcome: str, expected: list[
 
 @pytest.mark.parametrize(
     ("outcome", "status", "code"),
-    [("invalid-number", 400, 21211), ("refused-429", 429, 20429), ("error-500", 500, 20500)],
+    [
+        ("invalid-number", 400, 21211),
+        ("refused-429", 429, 20429),
+        ("error-500", 500, 20500),
+        ("refused-21211", 400, 21211),
+        ("refused-20003", 401, 20003),
+        ("refused-20403", 403, 20403),
+        ("refused-10004", 429, 10004),
+        ("refused-20500", 500, 20500),
+        ("refused-32109", 400, 32109),
+        ("refused-573005", 400, 573005),
+    ],
 )
-def test_what_is_refused_is_no_call(world: World, outcome: str, status: int, code: int) -> None:
+def test_a_scripted_refusal_has_twilios_form_and_places_no_call(
+    world: World, outcome: str, status: int, code: int
+) -> None:
     world.script(outcome)
     answer = world.place()
-    assert (answer.status, answer.json["code"]) == (status, code)
+    body = answer.json
+    assert (answer.status, body.pop("message") != "") == (status, True)
+    more = f"https://www.twilio.com/docs/errors/{code}"
+    assert body == {"code": code, "more_info": more, "status": status}
     world.timeline.advance(30)
     assert world.received == [] and world.carrier.calls.all() == []
 
@@ -248,23 +263,24 @@ def test_a_script_gives_one_outcome_to_each_request_and_the_last_repeats(world: 
     assert [call.status for call in world.carrier.calls.all()] == ["busy", "no-answer", "no-answer"]
 
 
-def test_a_script_must_make_sense(world: World) -> None:
-    wrong: list[Any] = [{}, [], {"to": TO}, {"to": TO, "outcomes": []}, {"to": TO, "outcomes": ["fine"]}]
-    for body in [*wrong, {"to": "1", "outcomes": ["busy"]}]:
+def test_an_invalid_script_is_refused(world: World) -> None:
+    wrong: list[Any] = [{}, [], {"to": TO}, {"to": "1", "outcomes": ["busy"]}]
+    outcomes: list[list[Any]] = [[], ["fine"], ["busy", "refused-1"], ["refused-21211x"], ["refused-"], [21211]]
+    for body in [*wrong, *({"to": TO, "outcomes": one} for one in outcomes)]:
         assert request("POST", f"{world.api.url}/_carrier/scripts", body).status == 400
 
 
-def test_numbers_without_a_script_answer_a_mix_that_repeats() -> None:
+def test_outcomes_without_a_script_follow_from_the_seed() -> None:
     def mix(seed: int) -> list[str]:
-        calls = Carrier(Timeline(START, speed=0), seed).calls
-        return [calls.next_outcome(f"+1202555{number:04d}") for number in range(200)]
+        scripts = Scripts(seed)
+        return [scripts.next(f"+1202555{number:04d}") for number in range(200)]
 
     assert mix(1) == mix(1) != mix(2)
     assert {"completed", "no-answer", "busy", "voicemail", "failed"} == set(mix(1))
 
 
 def test_the_ring_timeout_counts(world: World) -> None:
-    """A phone that is picked up after 8 s is not picked up by a caller who waits 1 s (and Twilio's buffer of 5)."""
+    """A phone that is answered after 8 s is not answered within 1 s (and Twilio's buffer of 5 s)."""
     world.script("completed")
     world.place(Timeout="1")
     world.timeline.advance(5)
@@ -272,11 +288,10 @@ def test_the_ring_timeout_counts(world: World) -> None:
 
 
 def test_the_time_limit_ends_a_call() -> None:
-    request = CallRequest(TO, FROM, time_limit_seconds=20)
-    assert course(request, "completed")[-1].seconds == 30
+    assert course("completed", ring_seconds=60, limit_seconds=20)[-1].seconds == 30
 
 
-def test_a_final_callback_says_how_it_ended(world: World) -> None:
+def test_a_final_callback_says_how_the_call_ended(world: World) -> None:
     world.script("completed", "busy")
     world.place()
     world.timeline.advance(5)
@@ -293,7 +308,7 @@ def test_a_final_callback_says_how_it_ended(world: World) -> None:
     assert (busy["CallStatus"], busy["SipResponseCode"], busy["CallDuration"]) == ("busy", "486", "0")
 
 
-def test_only_the_events_that_were_asked_for_are_sent(world: World) -> None:
+def test_only_subscribed_events_are_sent(world: World) -> None:
     world.script("completed")
     world.place(StatusCallbackEvent=None)
     world.place(StatusCallbackEvent=["initiated", "answered"])
@@ -301,7 +316,7 @@ def test_only_the_events_that_were_asked_for_are_sent(world: World) -> None:
     assert sorted(world.statuses()) == [(0.5, "initiated"), (10, "in-progress"), (70, "completed")]
 
 
-def test_callbacks_are_signed_as_twilios_own_validator_wants_them(world: World) -> None:
+def test_twilios_validator_accepts_the_signatures_of_callbacks(world: World) -> None:
     world.script("completed")
     url = f"{world.customer.url}/callbacks/twilio/x/1?a=b%20c&d="
     world.place(StatusCallback=f"{url}#rc=3&rp=all")
@@ -314,7 +329,7 @@ def test_callbacks_are_signed_as_twilios_own_validator_wants_them(world: World) 
         assert b"ToZip=&" in one.raw or one.raw.endswith(b"ToZip=")  # empty values are sent, and signed
 
 
-def test_the_signature_is_the_one_that_twilio_documents() -> None:
+def test_the_signature_equals_twilios_documented_example() -> None:
     """The example of https://www.twilio.com/docs/usage/security#validating-requests"""
     parameters = {
         "CallSid": "CA1234567890ABCDE",
@@ -327,7 +342,7 @@ def test_the_signature_is_the_one_that_twilio_documents() -> None:
     assert signature("12345", url, parameters) == "RSOYDt4T1cUTdK1PDd93/VVr8B8="
 
 
-def test_a_callback_that_fails_is_sent_again_as_often_as_the_url_says(world: World) -> None:
+def test_a_failed_callback_is_retried_as_often_as_its_url_says(world: World) -> None:
     world.script("busy")
     world.answers += [Response(500), RESET, Response(400)]
     world.place()
@@ -342,7 +357,7 @@ def test_a_callback_that_fails_is_sent_again_as_often_as_the_url_says(world: Wor
     assert len(world.received) == 4
 
 
-def test_without_overrides_an_error_is_not_repeated(world: World) -> None:
+def test_without_overrides_an_error_is_not_retried(world: World) -> None:
     world.script("busy")
     world.answers += [Response(500)] * 9
     world.place(StatusCallback=f"{world.customer.url}/plain")
@@ -350,7 +365,7 @@ def test_without_overrides_an_error_is_not_repeated(world: World) -> None:
     assert len(world.received) == 1
 
 
-def test_nothing_is_ever_sent_beyond_this_machine(world: World) -> None:
+def test_no_callback_leaves_this_machine(world: World) -> None:
     world.script("busy")
     world.place(StatusCallback="https://example.com/callbacks")
     world.timeline.advance(5)
@@ -384,7 +399,7 @@ def test_instructions_on_this_machine_are_fetched_when_the_call_is_answered(worl
     ],
     ids=["500", "204", "not XML", "malformed", "no Response"],
 )
-def test_bad_instructions_end_the_call_and_are_told(world: World, answer: Response) -> None:
+def test_invalid_instructions_end_the_call_and_are_a_problem(world: World, answer: Response) -> None:
     world.script("completed")
     world.answers += [Response(204), answer]
     world.place(Url=f"{world.customer.url}/broken")
@@ -425,7 +440,7 @@ def test_machine_detection_before_the_instructions(world: World) -> None:
 # ---- asking about calls -------------------------------------------------------------------------------------------
 
 
-def test_a_call_can_be_asked_about_while_it_lives_and_after(world: World) -> None:
+def test_a_call_can_be_fetched_during_and_after_it(world: World) -> None:
     world.script("completed")
     sid = world.place().json["sid"]
     for minutes, status, duration in (
@@ -488,11 +503,11 @@ def test_calls_are_listed_newest_first_filtered_and_paged(world: World) -> None:
         "StartTime%3C=2026-01-26T10:00:00",
     ],
 )
-def test_a_list_is_asked_for_correctly_or_not_at_all(world: World, query: str) -> None:
+def test_an_invalid_list_request_is_refused(world: World, query: str) -> None:
     assert world.twilio("GET", f"/Calls.json?{query}").status == 400
 
 
-def test_a_calls_events_can_be_read_fifteen_minutes_after_it_ended(world: World) -> None:
+def test_a_calls_events_can_be_read_fifteen_minutes_after_its_end(world: World) -> None:
     world.script("completed")
     sid = world.place().json["sid"]
     world.timeline.advance(16)
@@ -522,9 +537,28 @@ def test_a_call_can_be_ended_by_request(world: World) -> None:
     assert end(f"/Calls/{late}.json", {"Url": "https://example.com"}).status == 400
 
 
-def test_the_accounts_numbers(world: World) -> None:
+def test_the_accounts_numbers_are_listed(world: World) -> None:
     page = world.twilio("GET", "/IncomingPhoneNumbers.json").json
     assert [one["phone_number"] for one in page["incoming_phone_numbers"]] == ["+12025550100", "+12025550101"]
+
+
+def test_the_account_shows_its_numbers_balance_and_scripts(world: World) -> None:
+    world.script("completed", "busy")
+    world.script("no-answer", "refused-21211", to="+12025550112")
+    world.place()
+    world.timeline.advance(5)
+    account = request("GET", f"{world.api.url}/_carrier/account").json
+    assert world.carrier.auth_token not in str(account)
+    assert account.pop("auth_token") == "*" * 28 + world.carrier.auth_token[-4:]
+    assert account.pop("unscripted_percent")["completed"] == 50
+    assert account == {
+        "carrier": "twilio",
+        "account_sid": world.carrier.account_sid,
+        "numbers": ["+12025550100", "+12025550101"],
+        "balance": {"amount": "99.986", "currency": "USD"},
+        "calls_per_second": None,
+        "scripts": {TO: ["busy"], "+12025550112": ["no-answer", "refused-21211"]},
+    }
 
 
 def test_live_calls_are_counted(world: World) -> None:
@@ -535,11 +569,3 @@ def test_live_calls_are_counted(world: World) -> None:
     world.timeline.advance(1)
     world.place()
     assert request("GET", f"{world.api.url}/_carrier/live").json == {"live": 1, "max_live": 3}
-
-
-def test_every_outcome_of_the_design_has_a_course_or_a_refusal() -> None:
-    scripted: tuple[Outcome, ...] = (
-        "completed", "no-answer", "busy", "failed", "canceled", "voicemail", "invalid-number", "refused-429",
-        "error-500", "timeout-after-placing", "no-callback", "duplicate-callbacks", "late-callbacks",
-    )  # fmt: skip
-    assert scripted == OUTCOMES

@@ -1,4 +1,4 @@
-"""The movable clock: what is due happens in order, each at its instant, and nothing waits for itself."""
+"""The movable clock: due events run in order, each at its time, without deadlocks."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ def minute(timeline: Timeline) -> float:
     return (timeline.now() - START).total_seconds() / 60
 
 
-def test_advance_runs_what_falls_due_in_order_each_at_its_instant(timeline: Timeline) -> None:
+def test_advance_runs_due_events_in_order_each_at_its_time(timeline: Timeline) -> None:
     seen: list[tuple[str, float]] = []
 
     def note(name: str) -> None:
@@ -40,7 +40,7 @@ def test_advance_runs_what_falls_due_in_order_each_at_its_instant(timeline: Time
     assert seen[-1] == ("later", 11)
 
 
-def test_events_of_one_instant_run_in_the_order_they_were_added(timeline: Timeline) -> None:
+def test_events_of_one_time_run_in_the_order_they_were_added(timeline: Timeline) -> None:
     seen: list[int] = []
     for number in range(20):
         timeline.after(60, partial(seen.append, number))
@@ -60,14 +60,14 @@ def test_an_event_may_add_events_and_those_due_still_run_in_the_same_advance(tim
     assert seen == [1, 2, 3, 4, 5]
 
 
-def test_what_is_due_now_runs_without_moving_the_clock(timeline: Timeline) -> None:
+def test_settle_runs_due_events_without_moving_the_clock(timeline: Timeline) -> None:
     seen: list[float] = []
     timeline.at(START - timedelta(hours=1), lambda: seen.append(minute(timeline)))
     timeline.settle()
     assert seen == [0]
 
 
-def test_a_sleeping_event_lets_others_happen_and_resumes_at_its_instant(timeline: Timeline) -> None:
+def test_other_events_run_while_an_event_sleeps(timeline: Timeline) -> None:
     seen: list[tuple[str, float]] = []
 
     def sleeper() -> None:
@@ -82,7 +82,7 @@ def test_a_sleeping_event_lets_others_happen_and_resumes_at_its_instant(timeline
     assert seen == [("before", 1), ("meanwhile", 2), ("after", 3), ("last", 4)]
 
 
-def test_a_thousand_sleeping_events_need_no_depth(timeline: Timeline) -> None:
+def test_a_thousand_events_may_sleep_at_once(timeline: Timeline) -> None:
     seen: list[int] = []
 
     def sleeper(number: int) -> None:
@@ -109,7 +109,7 @@ def test_advance_returns_while_an_event_still_sleeps_beyond_its_goal(timeline: T
     assert seen == [60]
 
 
-def test_a_request_from_outside_sees_a_still_clock(timeline: Timeline) -> None:
+def test_the_clock_does_not_move_during_a_request(timeline: Timeline) -> None:
     inside, leave = threading.Event(), threading.Event()
     seen: list[float] = []
 
@@ -134,7 +134,7 @@ def test_a_request_from_outside_sees_a_still_clock(timeline: Timeline) -> None:
     assert minute(timeline) == 10
 
 
-def test_a_request_that_sleeps_waits_for_simulated_time_and_does_not_hold_it_up(timeline: Timeline) -> None:
+def test_a_sleeping_request_does_not_stop_the_clock(timeline: Timeline) -> None:
     seen: list[float] = []
 
     def request() -> None:
@@ -152,7 +152,7 @@ def test_a_request_that_sleeps_waits_for_simulated_time_and_does_not_hold_it_up(
 
 
 def test_a_request_made_by_an_event_may_sleep_without_a_deadlock(timeline: Timeline) -> None:
-    """An event waits for an answer of this process's own server, whose thread sleeps by the same clock."""
+    """An event waits for a server of this process, whose thread sleeps by the same clock."""
     seen: list[tuple[str, float]] = []
 
     def answer() -> None:
@@ -173,7 +173,7 @@ def test_a_request_made_by_an_event_may_sleep_without_a_deadlock(timeline: Timel
     assert seen == [("meanwhile", 0.5), ("answered", 1), ("event goes on", 1)]
 
 
-def test_an_event_that_raises_is_noted_and_the_rest_happens(timeline: Timeline) -> None:
+def test_an_event_that_raises_is_recorded_and_the_others_run(timeline: Timeline) -> None:
     seen: list[str] = []
     timeline.after(1, lambda: 1 / 0, "a fault")
     timeline.after(2, lambda: seen.append("the rest"))
@@ -182,7 +182,7 @@ def test_an_event_that_raises_is_noted_and_the_rest_happens(timeline: Timeline) 
     assert [(failure.name, type(failure.error)) for failure in timeline.failures] == [("a fault", ZeroDivisionError)]
 
 
-def test_a_cancelled_event_does_not_happen(timeline: Timeline) -> None:
+def test_a_cancelled_event_does_not_run(timeline: Timeline) -> None:
     seen: list[str] = []
     timeline.after(1, lambda: seen.append("cancelled")).cancel()
     timeline.after(1, lambda: seen.append("kept"))
@@ -190,7 +190,7 @@ def test_a_cancelled_event_does_not_happen(timeline: Timeline) -> None:
     assert seen == ["kept"]
 
 
-def test_an_event_cannot_advance_the_clock_it_runs_by(timeline: Timeline) -> None:
+def test_an_event_cannot_advance_its_own_clock(timeline: Timeline) -> None:
     timeline.after(0, partial(timeline.advance, 1))
     timeline.settle()
     assert isinstance(timeline.failures[0].error, RuntimeError)
@@ -205,7 +205,7 @@ def test_threads_may_advance_at_once_and_both_moves_count(timeline: Timeline) ->
     assert minute(timeline) == 80
 
 
-def test_stopping_wakes_whoever_sleeps(timeline: Timeline) -> None:
+def test_stopping_wakes_sleeping_threads(timeline: Timeline) -> None:
     ended: list[str] = []
 
     def request() -> None:
@@ -223,7 +223,7 @@ def test_stopping_wakes_whoever_sleeps(timeline: Timeline) -> None:
     assert ended == ["stopped"]
 
 
-def test_time_passes_by_itself_at_the_speed_asked_for() -> None:
+def test_time_passes_at_the_given_speed() -> None:
     timeline = Timeline(START, speed=600)
     timeline.start()
     happened = threading.Event()
@@ -244,7 +244,7 @@ def test_time_cannot_run_backwards(timeline: Timeline) -> None:
         Timeline(START, speed=-1)
 
 
-def test_at_speed_0_nothing_happens_by_itself(timeline: Timeline) -> None:
+def test_at_speed_0_no_event_runs_by_itself(timeline: Timeline) -> None:
     happened = threading.Event()
     timeline.after(0, happened.set)
     assert not happened.wait(0.05)

@@ -1,4 +1,4 @@
-"""Pre-signed addresses of the local S3, signed by botocore and verified here; and S3 as the functions use it."""
+"""The local S3: pre-signed URLs signed by botocore, and objects as the functions use them."""
 
 import io
 import tempfile
@@ -32,12 +32,12 @@ def bucket(client: LocalClient) -> str:
 
 @pytest.fixture
 def s3(client: LocalClient) -> Any:
-    """As a function has it."""
+    """A client as in a function."""
     return boto3.client("s3")
 
 
 def signed(client: LocalClient, operation: str = "put_object", seconds: int = 3600, **parameters: str) -> str:
-    """An address, signed just as the api function signs."""
+    """A URL, signed as by the api function."""
     endpoint = client.stack.environment["UPLOADS_ENDPOINT"]
     config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     signer = boto3.client("s3", endpoint_url=endpoint or None, config=config)
@@ -46,7 +46,7 @@ def signed(client: LocalClient, operation: str = "put_object", seconds: int = 36
 
 
 def changed(url: str, **parameters: str | None) -> str:
-    """The address with some parameters changed; None: without that."""
+    """The URL with changed parameters; None: without it."""
     parts = urlsplit(url)
     query = {**dict(parse_qsl(parts.query)), **parameters}
     kept = {name: value for name, value in query.items() if value is not None}
@@ -62,7 +62,7 @@ def said(answer: Answer) -> tuple[int, str]:
 DENIED, WRONG = (403, "AccessDenied"), (403, "SignatureDoesNotMatch")
 
 
-def test_a_file_is_put_and_got_with_signed_addresses(client: LocalClient, bucket: str, s3: Any) -> None:
+def test_a_file_is_put_and_got_with_pre_signed_urls(client: LocalClient, bucket: str, s3: Any) -> None:
     url = signed(client)
     assert url.startswith(f"{client.stack.files_url}/{bucket}/uploads/an%20account/")
     put = request("PUT", url, CSV, {"Content-Type": "text/csv"})
@@ -75,14 +75,14 @@ def test_a_file_is_put_and_got_with_signed_addresses(client: LocalClient, bucket
     assert request("GET", signed(client, "get_object")).body == b"other", "and what a function stores is got"
 
 
-def test_the_functions_are_told_where_and_the_bucket_is_there(client: LocalClient, bucket: str) -> None:
+def test_the_functions_know_the_endpoint_and_the_bucket_exists(client: LocalClient, bucket: str) -> None:
     (api,) = (one for one in client.stack._definitions if one.module == "functions.api.handler")
     assert api.environment["UPLOADS_ENDPOINT"] == client.stack.files_url
     assert client.stack.template.buckets() == [bucket]
     assert request("GET", f"{client.stack.url}/health").status == 200
 
 
-def test_whatever_is_changed_about_a_request_is_refused(client: LocalClient, bucket: str) -> None:
+def test_a_changed_request_is_refused(client: LocalClient, bucket: str) -> None:
     put, get = signed(client), signed(client, "get_object")
     assert said(request("PUT", get, CSV)) == WRONG, "signed for another method"
     assert said(request("GET", put)) == WRONG
@@ -121,7 +121,7 @@ def test_another_key_or_place_is_refused(client: LocalClient) -> None:
     assert said(request("PUT", wrong, CSV)) == WRONG
 
 
-def test_an_address_is_good_for_its_time_by_the_simulated_clock(client: LocalClient) -> None:
+def test_a_url_expires_in_simulated_time(client: LocalClient) -> None:
     hour, week, longer = signed(client), signed(client, seconds=604_800), signed(client, seconds=604_801)
     assert "X-Amz-Date=20260126T120000Z" in hour
     client.advance(60)
@@ -143,7 +143,7 @@ def _credential(day: str) -> str:
     return f"local/{day}/us-east-1/s3/aws4_request"
 
 
-def test_headers_that_are_signed_must_be_sent_so(client: LocalClient) -> None:
+def test_signed_headers_must_be_sent_unchanged(client: LocalClient) -> None:
     url = signed(client, ContentType="text/csv")
     assert "content-type" in url
     assert request("PUT", url, CSV, {"Content-Type": "text/csv"}).status == 200
@@ -156,7 +156,7 @@ def test_headers_that_are_signed_must_be_sent_so(client: LocalClient) -> None:
     assert said(request("PUT", url, CSV + b"x")) == WRONG
 
 
-def test_what_is_not_there_and_what_is_not_done(client: LocalClient, bucket: str) -> None:
+def test_missing_objects_and_unsupported_operations(client: LocalClient, bucket: str) -> None:
     assert said(request("GET", signed(client, "get_object", Key="nothing"))) == (404, "NoSuchKey")
     assert said(request("GET", signed(client, "get_object", Bucket="nowhere"))) == (404, "NoSuchBucket")
     assert said(request("PUT", signed(client, Bucket="nowhere"), CSV)) == (404, "NoSuchBucket")
@@ -169,7 +169,7 @@ def test_what_is_not_there_and_what_is_not_done(client: LocalClient, bucket: str
     assert said(request("PUT", signed(client, "upload_part", **part), CSV)) == (501, "NotImplemented")
 
 
-def test_an_answer_has_the_type_that_was_signed_for_it(client: LocalClient) -> None:
+def test_a_response_has_the_signed_content_type(client: LocalClient) -> None:
     request("PUT", signed(client), CSV)
     url = signed(
         client,
@@ -183,7 +183,7 @@ def test_an_answer_has_the_type_that_was_signed_for_it(client: LocalClient) -> N
     assert answer.headers["content-disposition"] == 'attachment; filename="results.csv"'
 
 
-def test_a_hundred_megabytes_go_in_and_come_out(client: LocalClient, bucket: str, s3: Any) -> None:
+def test_a_hundred_megabytes_are_stored_and_read(client: LocalClient, bucket: str, s3: Any) -> None:
     size = 100 * 1024 * 1024
     large = bytes(range(256)) * (size // 256)
     assert request("PUT", signed(client, Key="large"), large).status == 200
@@ -198,7 +198,7 @@ def test_a_hundred_megabytes_go_in_and_come_out(client: LocalClient, bucket: str
     s3.delete_object(Bucket=bucket, Key="large")
 
 
-def test_a_body_over_the_limit_is_refused_in_s3s_words(client: LocalClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_over_the_limit_is_refused_with_s3s_error(client: LocalClient, monkeypatch: pytest.MonkeyPatch) -> None:
     server = client.stack._files_server
     assert isinstance(server, HttpServer) and server.max_body_bytes == MAX_BODY_BYTES == 600 * 1024 * 1024
     monkeypatch.setattr(server, "max_body_bytes", 1000)

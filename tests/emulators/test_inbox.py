@@ -1,4 +1,4 @@
-"""The webhook inbox: keeps every try, checks signatures, and fails when asked to."""
+"""The webhook inbox: records deliveries, verifies signatures, and fails on request."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ def world() -> Iterator[World]:
     here.server.stop()
 
 
-def test_every_try_is_listed_with_what_came_and_what_was_answered(world: World) -> None:
+def test_every_delivery_is_listed_with_its_request_and_response(world: World) -> None:
     assert world.send().status == 200
     (one,) = world.inbox()
     assert one.keys() == {"received_at", "headers", "body", "verified", "answered"}
@@ -66,7 +66,7 @@ def test_every_try_is_listed_with_what_came_and_what_was_answered(world: World) 
     assert [delivery.raw for delivery in world.told] == [BODY]
 
 
-def test_the_next_tries_fail_as_asked(world: World) -> None:
+def test_the_next_deliveries_fail_as_requested(world: World) -> None:
     url = f"{world.server.url}/_inbox/demo/fail"
     assert request("POST", url, {"times": 2, "status": 503, "retry_after": 90}).status == 200
     answers = [world.send() for _ in range(3)]
@@ -79,14 +79,14 @@ def test_the_next_tries_fail_as_asked(world: World) -> None:
         assert request("POST", url, body).status == 400
 
 
-def test_names_are_apart(world: World) -> None:
+def test_names_are_independent(world: World) -> None:
     world.send()
     assert request("GET", f"{world.server.url}/_inbox/other").json == []
     assert request("POST", f"{world.server.url}/", b"x").status == 404
     assert request("GET", f"{world.server.url}/demo").status == 404
 
 
-def test_either_of_two_live_secrets_will_do(world: World) -> None:
+def test_either_of_two_secrets_is_valid(world: World) -> None:
     world.secrets = [NEW, OLD]
     for secret in (OLD, NEW):
         world.send(secret=secret)
@@ -96,14 +96,14 @@ def test_either_of_two_live_secrets_will_do(world: World) -> None:
     assert not world.verified()
 
 
-def test_one_good_signature_among_several_is_enough(world: World) -> None:
+def test_one_valid_signature_among_several_is_enough(world: World) -> None:
     good = Webhook(OLD).sign("msg_1", START, BODY.decode())
     other = Webhook(NEW).sign("msg_1", START, BODY.decode())
     world.send(changes={"webhook-signature": f"v1a,abc {other} {good}"})
     assert world.verified()
 
 
-def test_the_timestamp_may_be_five_minutes_off_by_the_simulated_clock(world: World) -> None:
+def test_the_timestamp_may_differ_by_five_minutes_of_simulated_time(world: World) -> None:
     world.timeline.advance(60)
     now = START + timedelta(minutes=60)
     for seconds, expected in ((-300, True), (300, True), (-301, False), (301, False), (-3600, False)):
@@ -129,6 +129,6 @@ def test_the_timestamp_may_be_five_minutes_off_by_the_simulated_clock(world: Wor
     ],
     ids=str,
 )
-def test_anything_else_is_not_verified(world: World, changes: dict[str, str]) -> None:
+def test_other_signatures_are_not_verified(world: World, changes: dict[str, str]) -> None:
     world.send(changes=changes)
     assert not world.verified()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from local.carriers.course import Scripts
 from local.carriers.http import Platform, secret_of, signature
 from local.clock import Timeline
 from local.web.server import Request, Response
@@ -31,7 +32,9 @@ CALL: dict[str, Any] = {
 
 @pytest.fixture
 def platform() -> Platform:
-    return Platform(Timeline(NOW, speed=0), "http://127.0.0.1:1/voice", lambda to: "completed", seed=1)
+    scripts = Scripts(seed=1)
+    scripts.set(CALL["to"], ["completed"])
+    return Platform(Timeline(NOW, speed=0), "http://127.0.0.1:1/voice", scripts, seed=1)
 
 
 def send(platform: Platform, method: str = "POST", **how: Any) -> Response:

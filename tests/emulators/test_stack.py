@@ -1,4 +1,4 @@
-"""The whole system on one machine, over HTTP: from a request to the webhooks it causes."""
+"""The local stack by HTTP: from a request to its webhooks."""
 
 import gc
 import io
@@ -62,7 +62,7 @@ def test_a_call_is_retried_until_it_is_answered(client: LocalClient) -> None:
     client.assert_sound()
 
 
-def test_two_runs_of_one_seed_are_the_same(client: LocalClient) -> None:
+def test_two_runs_of_one_seed_are_equal(client: LocalClient) -> None:
     def story(client: LocalClient) -> Any:
         for number in range(5):
             client.call(f"+1202555{number:04d}", retry_config=RETRIES)
@@ -75,7 +75,7 @@ def test_two_runs_of_one_seed_are_the_same(client: LocalClient) -> None:
         assert story(again) == first
 
 
-def test_schedules_may_fire_late_and_twice_and_the_story_is_the_same() -> None:
+def test_schedules_may_fire_late_and_twice_with_the_same_result() -> None:
     late = as_late_as_aws(seed=3)
     with local_stack(firing=lambda schedule: (*late(schedule), 45.0)) as client:
         client.script(TO, "no-answer", "busy", "completed")
@@ -102,7 +102,7 @@ def test_schedules_may_fire_late_and_twice_and_the_story_is_the_same() -> None:
         ("late-callbacks", 1, "completed"),
     ],
 )
-def test_every_outcome_ends_right_and_never_dials_twice(
+def test_every_outcome_ends_correctly_with_one_call_for_each_attempt(
     client: LocalClient, outcome: str, calls: int, final: str
 ) -> None:
     client.script(TO, outcome)
@@ -116,7 +116,7 @@ def test_every_outcome_ends_right_and_never_dials_twice(
     client.assert_sound()
 
 
-def test_a_throttled_call_is_placed_later_and_an_error_is_settled_without_a_second_call(client: LocalClient) -> None:
+def test_a_throttled_call_is_placed_later_and_an_unknown_one_is_not_repeated(client: LocalClient) -> None:
     other = "+12025550124"
     client.script(TO, "refused-429", "refused-429", "completed")
     client.script(other, "error-500", "completed")
@@ -127,7 +127,7 @@ def test_a_throttled_call_is_placed_later_and_an_error_is_settled_without_a_seco
     assert (client.execution(unknown)["status"], client.calls(other)) == ("error", [])
 
 
-def test_a_webhook_that_fails_is_sent_again_with_the_same_id_until_it_is_accepted(client: LocalClient) -> None:
+def test_a_failed_webhook_is_retried_with_the_same_id(client: LocalClient) -> None:
     client.script(TO, "busy")
     assert request("POST", f"{client.stack.inbox_url}/_inbox/demo/fail", {"times": 3}).status == 200
     execution_id = client.call(TO)
@@ -142,8 +142,8 @@ def test_a_webhook_that_fails_is_sent_again_with_the_same_id_until_it_is_accepte
     assert timedelta(seconds=48) <= waits[1] <= timedelta(seconds=132)
 
 
-def test_a_webhook_may_ask_the_api_while_it_is_being_delivered(client: LocalClient) -> None:
-    """The customer's endpoint calls back into the API before it answers; nobody waits for anybody in a circle."""
+def test_a_webhooks_receiver_may_call_the_api(client: LocalClient) -> None:
+    """The customer's endpoint sends a request to the API before it responds: this must not deadlock."""
     from local.web.server import HttpServer, Request, Response
 
     seen: list[str] = []
@@ -191,7 +191,7 @@ def test_health_needs_every_server(client: LocalClient) -> None:
     assert (answer.status, answer.json["message"]) == (503, "not up: inbox")
 
 
-def test_a_stack_can_be_started_again_and_leaves_the_process_as_it_was() -> None:
+def test_a_stack_can_be_started_again_and_restores_the_process() -> None:
     environment, stdout, now = dict(os.environ), sys.stdout, system._now
     for _ in range(2):
         with local_stack() as client:
@@ -199,7 +199,7 @@ def test_a_stack_can_be_started_again_and_leaves_the_process_as_it_was() -> None
             client.call(TO)
             client.advance(5)
             assert len(client.inbox()) == 5
-            with pytest.raises(RuntimeError, match="one emulated AWS"):
+            with pytest.raises(RuntimeError, match="already runs in this process"):
                 LocalStack().start()
             assert request("GET", f"{client.stack.url}/health").status == 200
     assert dict(os.environ) == environment
@@ -217,10 +217,10 @@ def test_the_functions_log_goes_to_a_file_at_simulated_time(tmp_path: Path, caps
     assert capsys.readouterr().out == ""
 
 
-def test_the_functions_output_is_disposed_of_after_the_stream_that_it_stood_for(
+def test_the_functions_output_may_be_closed_after_its_stream(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Both last until the interpreter ends, and a test's stream is closed before."""
+    """The output lasts until the interpreter ends; a test's stream is closed before."""
     unheard: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", unheard.append)
     with monkeypatch.context() as captured, io.TextIOWrapper(io.BytesIO(), write_through=True) as stream:
@@ -234,7 +234,7 @@ def test_the_functions_output_is_disposed_of_after_the_stream_that_it_stood_for(
     assert unheard == []
 
 
-def test_a_function_that_fails_is_told_tried_again_and_becomes_a_dead_letter() -> None:
+def test_a_failed_invocation_is_reported_retried_and_becomes_a_dead_letter() -> None:
     complaints: list[str] = []
     with local_stack(complain=lambda invocation, failure: complaints.append(failure.payload["errorType"])) as client:
         client.stack.functions.invoke_later("redial-local-deliver", {"no": "id"})
@@ -245,7 +245,7 @@ def test_a_function_that_fails_is_told_tried_again_and_becomes_a_dead_letter() -
     assert letter["queue"].startswith("arn:aws:sqs:")
 
 
-def test_a_taken_port_is_told_and_nothing_is_left_behind() -> None:
+def test_a_port_in_use_is_an_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -253,8 +253,8 @@ def test_a_taken_port_is_told_and_nothing_is_left_behind() -> None:
             LocalStack(inbox_port=taken.getsockname()[1])
 
 
-def test_it_refuses_to_run_against_a_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local.aws.requests.Aws._stand_at_the_door", lambda self: None)
+def test_the_stack_refuses_to_run_against_the_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.aws.requests.Aws._intercept_botocore", lambda self: None)
     with pytest.raises(RealAwsRefused):
         LocalStack(start_at=NOON).start()
 
@@ -281,7 +281,7 @@ def command(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_runs_until_it_is_told_to_end(number: signal.Signals) -> None:
+def test_the_command_runs_until_a_signal(number: signal.Signals) -> None:
     names = ("REDIAL_PORT", "REDIAL_CARRIER_PORT", "REDIAL_INBOX_PORT", "REDIAL_FILES_PORT")
     ports = {name: str(free_port()) for name in names}
     running = command(**ports, SPEED="600", REDIAL_API_KEY="my-own-key")
@@ -312,14 +312,14 @@ def test_it_runs_until_it_is_told_to_end(number: signal.Signals) -> None:
     assert (running.returncode, errors) == (0, "")
 
 
-def test_the_demo_tells_the_story() -> None:
+def test_the_demo_ends_without_errors() -> None:
     out, errors = command("demo").communicate(timeout=60)
     assert errors == ""
     assert re.findall(r"^\d\d:\d\d:\d\d  \+12025550123  (\S+)", out, re.MULTILINE) == STORY
-    assert "All as it should be." in out
+    assert "No errors." in out
 
 
-def test_wrong_settings_are_told() -> None:
+def test_invalid_settings_are_errors() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -1,4 +1,4 @@
-"""A table's stream and the function that reads it: order, batches, windows, retries, and what may come again."""
+"""The emulated DynamoDB Streams: order, batches, windows, retries and duplicates."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ READER = Function("Reader", "reader", "none", timeout_seconds=60)
 
 
 class World:
-    """A table, its stream and one function that reads it. `events` are what the function was given and took."""
+    """A table, its stream and one function that reads it. `events` are those that the function has taken."""
 
     def __init__(self, **mapping: Any) -> None:
         options = {name: mapping.pop(name) for name in ("seed", "duplicates") if name in mapping}
@@ -56,7 +56,7 @@ class World:
         self.client.put_item(TableName=TABLE_NAME, Item={"pk": {"S": pk}, "sk": {"S": "s"}, **values})
 
     def after(self, seconds: float) -> list[dict[str, Any]]:
-        """Everything that the function has taken when so many seconds have passed."""
+        """All records that the function has taken after so many seconds."""
         self.clock.advance(seconds / 60)
         return self.records
 
@@ -65,7 +65,7 @@ class World:
         return [record for event in self.events for record in event["Records"]]
 
     def seen(self) -> dict[str, list[str]]:
-        """What came of each item, by its partition key: its attribute `n`, in the order of arrival."""
+        """The values of each item's attribute `n` in order of arrival, by partition key."""
         seen: dict[str, list[str]] = defaultdict(list)
         for record in self.records:
             change = record["dynamodb"]
@@ -90,7 +90,7 @@ def world(**mapping: Any) -> Iterator[World]:
         made.aws.stop()
 
 
-def test_a_record_says_what_changed() -> None:
+def test_a_record_has_the_keys_and_both_images() -> None:
     with world() as made:
         key = {"pk": {"S": "a"}, "sk": {"S": "s"}}
         made.client.put_item(TableName=TABLE_NAME, Item=key | {"n": {"N": "1"}, "m": {"M": {"x": {"L": [{"S": "ü"}]}}}})
@@ -143,7 +143,7 @@ def test_a_write_that_changes_nothing_makes_no_record_and_a_new_item_makes_one()
         assert all(len(one["dynamodb"]["NewImage"]) == 3 for one in records)
 
 
-def test_every_kind_of_write_makes_a_record_and_one_that_is_undone_makes_none() -> None:
+def test_every_kind_of_write_makes_a_record_unless_it_is_rolled_back() -> None:
     def put(pk: str, **extra: Any) -> dict[str, Any]:
         return {"Put": {"TableName": TABLE_NAME, "Item": {"pk": {"S": pk}, "sk": {"S": "s"}}, **extra}}
 
@@ -167,7 +167,7 @@ def test_every_kind_of_write_makes_a_record_and_one_that_is_undone_makes_none() 
         assert sorted(names) == [("INSERT", one) for one in "abcdf"] + [("REMOVE", "a")]
 
 
-def test_records_of_an_item_come_in_order_though_shards_end_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_of_an_item_are_in_order_across_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECORDS_PER_SHARD", 40)
     with world(batch_size=7, window_seconds=1, tumbling_seconds=60, seed=5) as made:
         first_ids = made.stream.shard_ids()
@@ -196,7 +196,7 @@ def test_records_of_an_item_come_in_order_though_shards_end_and_others_go_on(mon
         assert made.stream.waiting() == 0
 
 
-def test_a_batch_is_handed_over_when_it_is_full_or_has_gathered_long_enough() -> None:
+def test_a_batch_is_delivered_when_it_is_full_or_its_window_is_over() -> None:
     with world(batch_size=5, window_seconds=10) as made:
         for number in range(3):
             made.put("a", n=str(number))
@@ -211,7 +211,7 @@ def test_a_batch_is_handed_over_when_it_is_full_or_has_gathered_long_enough() ->
         assert [len(event["Records"]) for event in made.events] == [4, 5, 5, 2]
 
 
-def test_a_batch_is_no_larger_than_an_invocation_may_be() -> None:
+def test_a_batch_fits_into_one_invocation() -> None:
     with world(batch_size=1000, window_seconds=1) as made:
         for number in range(30):
             made.put("a", n=str(number), text="x" * 300_000)
@@ -221,7 +221,7 @@ def test_a_batch_is_no_larger_than_an_invocation_may_be() -> None:
         assert all(len(json.dumps(event)) <= 6_291_456 for event in made.events)
 
 
-def test_a_shard_has_one_invocation_at_a_time_and_does_not_wait_for_others() -> None:
+def test_a_shard_has_one_invocation_at_a_time() -> None:
     with world(batch_size=1) as made:
         running: set[str] = set()
         most = [0]
@@ -244,7 +244,7 @@ def test_a_shard_has_one_invocation_at_a_time_and_does_not_wait_for_others() -> 
         assert most[0] > 1, "shards are read side by side"
 
 
-def test_a_batch_that_fails_comes_again_whole_and_holds_up_its_shard_alone() -> None:
+def test_a_failed_batch_is_retried_and_blocks_only_its_shard() -> None:
     with world(batch_size=10, window_seconds=1, tumbling_seconds=900) as made:
         broken = [4]
 
@@ -274,7 +274,7 @@ def test_a_batch_that_fails_comes_again_whole_and_holds_up_its_shard_alone() -> 
         assert len(made.functions.failures) == 4 and made.functions.dead_letters == []
 
 
-def test_a_batch_that_fails_is_halved_until_the_bad_record_is_alone_and_is_given_up() -> None:
+def test_a_failed_batch_is_bisected_down_to_the_bad_record() -> None:
     with world(batch_size=8, window_seconds=1, bisect=True, max_retries=6) as made:
 
         def handle(event: dict[str, Any]) -> None:
@@ -311,7 +311,7 @@ def test_records_too_old_are_given_up() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_batches_may_come_again_and_with_other_boundaries(seed: int) -> None:
+def test_batches_may_be_delivered_again_with_other_boundaries(seed: int) -> None:
     def story() -> list[tuple[str, list[str]]]:
         with world(batch_size=10, window_seconds=1, tumbling_seconds=60, duplicates=0.5, seed=seed) as made:
             for number in range(60):
@@ -338,7 +338,7 @@ def test_batches_may_come_again_and_with_other_boundaries(seed: int) -> None:
     assert story() == events, "one seed, one story"
 
 
-def test_a_window_hands_on_its_state_and_ends_with_one_last_invocation() -> None:
+def test_a_window_keeps_its_state_and_ends_with_a_final_invocation() -> None:
     with world(batch_size=2, window_seconds=1, tumbling_seconds=60) as made:
         made.clock.advance(0.5)  # to 12:00:30
         made.handler = lambda event: {"state": {"count": event["state"].get("count", 0) + len(event["Records"])}}
@@ -375,7 +375,7 @@ def test_records_of_two_windows_are_in_two_batches() -> None:
         ] == [(1, False, "12:00"), (0, True, "12:00"), (1, False, "12:01")]
 
 
-def test_in_a_window_a_function_that_returns_no_state_has_failed() -> None:
+def test_a_function_must_return_its_state_in_a_window() -> None:
     with world(tumbling_seconds=60) as made:
         answers: list[Any] = [None, {}, {"state": 1}, {"state": {}}]
         made.handler = lambda event: answers.pop(0) if answers else {"state": {}}
@@ -385,7 +385,7 @@ def test_in_a_window_a_function_that_returns_no_state_has_failed() -> None:
         assert "must return" in made.functions.failures[0][1].payload["errorMessage"]
 
 
-def test_a_function_that_is_cut_off_is_invoked_again() -> None:
+def test_a_killed_function_is_invoked_again() -> None:
     class CutOff(BaseException):
         pass
 
@@ -410,7 +410,7 @@ def test_a_function_that_is_cut_off_is_invoked_again() -> None:
         assert isinstance(invocation.gone, CutOff) and failure.payload["errorType"] == "CutOff"
 
 
-def test_only_records_that_match_a_filter_come() -> None:
+def test_only_records_that_match_a_filter_are_delivered() -> None:
     prefix = {"dynamodb": {"Keys": {"pk": {"S": [{"prefix": "X#"}]}}, "NewImage": {"ba": {"S": [{"exists": True}]}}}}
     removed = {"eventName": ["REMOVE", "OTHER"], "dynamodb": {"OldImage": {"ba": {"S": ["b", "c"]}}}}
     with world(filters=(prefix, removed)) as made:
@@ -437,7 +437,7 @@ def test_only_records_that_match_a_filter_come() -> None:
         {"eventName": [{"anything-but": "INSERT"}]},
     ],
 )
-def test_other_filters_are_not_understood(pattern: Any) -> None:
+def test_other_filters_are_not_emulated(pattern: Any) -> None:
     with pytest.raises(ValueError):
         check_pattern(pattern)
 
@@ -474,7 +474,7 @@ Resources:
 """
 
 
-def test_the_stack_has_its_templates_functions_read_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_templates_functions_read_the_templates_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[dict[str, Any]] = []
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -502,6 +502,6 @@ def test_the_stack_has_its_templates_functions_read_its_tables(tmp_path: Path, m
     assert stack.clock.now() - NOON == timedelta(minutes=2)
 
 
-def test_the_repositorys_own_stream_is_read() -> None:
+def test_the_repositorys_stream_is_read() -> None:
     with local_stack() as client:
         assert [stream.mapping.function.module for stream in client.stack.streams] == ["functions.tally.handler"]

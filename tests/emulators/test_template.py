@@ -1,4 +1,4 @@
-"""template.yaml, read for one machine."""
+"""Reading template.yaml for the local stack."""
 
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def template(tmp_path: Path, text: str = SMALL, **parameters: str) -> Template:
     return Template(path, "stack", parameters)
 
 
-def test_a_function_is_what_the_template_says(tmp_path: Path) -> None:
+def test_a_functions_settings_are_the_templates(tmp_path: Path) -> None:
     dial, other = template(tmp_path).functions({"PUBLIC_URL": "http://127.0.0.1:3000"})
     assert dial == Function(
         logical_id="DialFunction",
@@ -126,7 +126,7 @@ def test_routes_and_recurring_schedules(tmp_path: Path) -> None:
     assert (often.name, often.seconds, often.event) == ("Often", 300, {"a": 1})
 
 
-def test_stores(tmp_path: Path) -> None:
+def test_tables_and_groups(tmp_path: Path) -> None:
     small = template(tmp_path)
     (table,) = small.tables()
     assert table.ttl_attribute == "expires_at"
@@ -213,16 +213,16 @@ def test_event_source_mappings_of_streams(tmp_path: Path) -> None:
         (("BatchSize: 1000", "BatchSize: 0"), "BatchSize must be a number from 1 to 10000"),
         (("InSeconds: 60", "InSeconds: 901"), "TumblingWindowInSeconds must be a number from 0 to 900"),
         (("Factor: 1", "Factor: 2"), "ParallelizationFactor must be 1"),
-        (("Factor: 1", "Factor: 1\n            DestinationConfig: {}"), "DestinationConfig is not understood"),
-        (("Factor: 1", "Factor: 1\n            FunctionResponseTypes: [a]"), "FunctionResponseTypes is not understood"),
+        (("Factor: 1", "Factor: 1\n            DestinationConfig: {}"), "DestinationConfig is not supported"),
+        (("Factor: 1", "Factor: 1\n            FunctionResponseTypes: [a]"), "FunctionResponseTypes is not supported"),
         (("TRIM_HORIZON", "AT_TIMESTAMP"), "StartingPosition must be"),
-        (('{"prefix": "X#"}', '{"numeric": [">", 1]}'), "a filter pattern is not understood"),
-        (('["REMOVE"]}', '["REMOVE"]'), "a filter pattern is not understood"),
+        (('{"prefix": "X#"}', '{"numeric": [">", 1]}'), "a filter pattern is not supported"),
+        (('["REMOVE"]}', '["REMOVE"]'), "a filter pattern is not supported"),
         (("Table.StreamArn\n", "Plain.StreamArn\n"), "attribute StreamArn of Plain"),
-        (("Table.StreamArn\n", "Table.Arn\n"), "is no stream of a table"),
+        (("Table.StreamArn\n", "Table.Arn\n"), "is not the stream of a table"),
     ],
 )
-def test_a_mapping_that_is_not_emulated_is_named(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+def test_a_mapping_that_is_not_emulated_is_an_error(tmp_path: Path, change: tuple[str, str], said: str) -> None:
     assert change[0] in STREAMED
     changed = template(tmp_path, STREAMED.replace(*change))
     with pytest.raises(TemplateError, match=said):
@@ -253,7 +253,7 @@ Resources:
 """
 
 
-def test_a_bucket_is_made_under_the_name_that_functions_are_told(tmp_path: Path) -> None:
+def test_a_bucket_has_the_name_in_the_functions_environment(tmp_path: Path) -> None:
     with_buckets = template(tmp_path, BUCKETS)
     environment = with_buckets.functions({})[0].environment
     assert (
@@ -275,18 +275,18 @@ def test_parameters_decide_conditions(tmp_path: Path) -> None:
         (("!Ref Stage}", "!Ref Nobody}"), "refers to Nobody"),
         (("!GetAtt Role.Arn", "!GetAtt Nobody.Arn"), "refers to Nobody"),
         (("!GetAtt Role.Arn", "!GetAtt Role.RoleId"), "attribute RoleId"),
-        (("!GetAtt Role.Arn", "!ImportValue Elsewhere"), "Fn::ImportValue is not understood"),
+        (("!GetAtt Role.Arn", "!ImportValue Elsewhere"), "Fn::ImportValue is not supported"),
         (("FLAG: false", "FLAG: [a, b]"), "is not a text"),
         (("rate(5 minutes)", "cron(0 12 * * * *)"), "only rate"),
     ],
 )
-def test_what_is_not_understood_is_named(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+def test_unsupported_parts_are_errors(tmp_path: Path, change: tuple[str, str], said: str) -> None:
     changed = template(tmp_path, SMALL.replace(*change), Needed="x")
     with pytest.raises(TemplateError, match=said):
         changed.recurring(changed.functions({}))
 
 
-def test_a_parameter_without_a_value_is_named(tmp_path: Path) -> None:
+def test_a_parameter_without_a_value_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match="parameter Needed has no default"):
         template(tmp_path).functions({})
 
@@ -300,7 +300,7 @@ def test_functions_that_disagree_on_a_setting_cannot_share_a_process() -> None:
         common_environment([function("a", "x"), function("b", "y")])
 
 
-def test_the_repositorys_own_template_is_understood_whole() -> None:
+def test_the_repositorys_template_is_supported() -> None:
     own = Template(ROOT / "template.yaml")
     functions = own.functions({})
     assert {function.module for function in functions} == {

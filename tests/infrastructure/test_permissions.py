@@ -16,7 +16,7 @@ import pytest
 
 from functions.sweep import handler as sweep
 from local.aws.functions import ACCOUNT_ID, REGION
-from local.carriers.course import signature
+from local.carriers.twilio_calls import signature
 from local.template import Template
 from redial.usecases import run_batch
 from tests.support.local_stack import Answer, LocalClient, local_stack, request

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from local.carriers.course import signature
+from local.carriers.twilio_calls import signature
 from tests.support.local_stack import Answer, LocalClient, local_stack, request
 
 # The stack says so of itself, but only until the test ends that has started it.

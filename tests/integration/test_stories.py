@@ -380,7 +380,7 @@ def test_a_call_that_ends_while_the_list_is_read_is_listed_once(client: LocalCli
             own.put_item(TableName=table, Item={**item, "listing_key": done})
         return ask()
 
-    client.stack.aws.between = end_it_meanwhile
+    client.stack.aws.middleware = end_it_meanwhile
     answer = client.api("GET", f"/v2/agent/{client.stack.agent_id}/executions")
     assert moved, "the done ones were read"
     assert answer.status == 200, answer

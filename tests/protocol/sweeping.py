@@ -39,7 +39,7 @@ def quiet_world(
     """A world without faults, in which each request of those functions to AWS takes that long."""
     most = mock.patch.object(worlds, "MOST_REQUESTS", 10**9)
     with most, world_of(seed, Faults(seed, {})) as world:
-        between = world.aws.between
+        between = world.aws.middleware
 
         def timed(service: str, operation: str, body: bytes, ask: Any) -> Answer:
             invocation = world.functions.current()
@@ -47,7 +47,7 @@ def quiet_world(
                 world.functions.sleep(request_seconds)
             return between(service, operation, body, ask)
 
-        world.aws.between = timed
+        world.aws.middleware = timed
         yield world
 
 

@@ -103,7 +103,7 @@ def test_a_record_lost_on_the_way_does_not_show_in_a_completed_batch(world: Worl
 def test_a_running_batch_says_what_a_recount_found_and_is_recounted_at_growing_intervals(world: World) -> None:
     """One contact waits five hours for its calling hours; the record of the other's end is lost."""
     story = Story(world, 5, calling_guardrails={"call_start_hour": 9, "call_end_hour": 14})
-    story.world.carrier.calls.script("+18082010501", ["completed"])
+    story.world.carrier.calls.scripts.set("+18082010501", ["completed"])
     recounts: list[datetime] = []
     recount = BatchWorker._recount_some
 
@@ -117,7 +117,7 @@ def test_a_running_batch_says_what_a_recount_found_and_is_recounted_at_growing_i
         mock.patch.object(BatchWorker, "_recount_some", noted),
     ):
         batch_id = story.batch(["+18082010501", "+12122010502"])
-        world.carrier.calls.script("+12122010502", ["completed"])
+        world.carrier.calls.scripts.set("+12122010502", ["completed"])
         world.run(1.5 * HOUR)
         assert said(world, story, batch_id) == ("running", {"completed": 1, "rescheduled": 1})
         assert world.stored_batches()[0].status is BatchStatus.RUNNING
@@ -135,8 +135,8 @@ def test_a_running_batch_says_what_a_recount_found_and_is_recounted_at_growing_i
 def test_records_that_come_hours_late_are_not_counted_twice(world: World) -> None:
     """tally is down for two hours. What a recount found is shown meanwhile; then the records come and are summed."""
     story = Story(world, 5, calling_guardrails={"call_start_hour": 9, "call_end_hour": 14})
-    world.carrier.calls.script("+18082010501", ["completed"])
-    world.carrier.calls.script("+12122010502", ["completed"])
+    world.carrier.calls.scripts.set("+18082010501", ["completed"])
+    world.carrier.calls.scripts.set("+12122010502", ["completed"])
     down, read = [False], shipped._moved
 
     def failing(record: Any) -> StatusMove | None:

@@ -65,7 +65,7 @@ def test_a_batch_that_was_scheduled_a_hundred_times_starts_at_its_last_time(worl
 def test_pausing_and_resuming_adds_nothing_to_the_batch_or_its_contacts(world: World) -> None:
     story = Story(world, 5, calling_guardrails={"call_start_hour": 9, "call_end_hour": 14})
     batch_id = story.batch(["+18082010501"])
-    world.carrier.calls.script("+18082010501", ["completed"])
+    world.carrier.calls.scripts.set("+18082010501", ["completed"])
     world.run(60)
     sizes = []
     for _ in range(30):

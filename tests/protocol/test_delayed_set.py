@@ -54,7 +54,7 @@ def repairs() -> Iterator[Counter[BatchRepair]]:
 
 def number(world: World, area: str, *outcomes: Any) -> str:
     to = f"+1{area}20105{next(NUMBERS):02d}"
-    world.carrier.calls.script(to, outcomes)
+    world.carrier.calls.scripts.set(to, outcomes)
     return to
 
 

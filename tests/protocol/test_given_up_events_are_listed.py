@@ -52,7 +52,7 @@ def listed(world: World) -> dict[str, list[int]]:
 def slow_down(world: World, number: int, after: bool) -> list[str]:
     """Make request `number` of deliver (0 is the next one) slow, before or after it has its effect; the requests that
     it has made, in order."""
-    between, made = world.aws.between, list[str]()
+    between, made = world.aws.middleware, list[str]()
     assert between is not None
 
     def slowed(service: str, operation: str, body: bytes, ask: Any) -> Any:
@@ -68,7 +68,7 @@ def slow_down(world: World, number: int, after: bool) -> list[str]:
             world.functions.sleep(SLOW_SECONDS)
         return answer
 
-    world.aws.between = slowed
+    world.aws.middleware = slowed
     return made
 
 

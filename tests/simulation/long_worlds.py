@@ -91,7 +91,7 @@ class LongPopulation(Population):
             return _number(int(self._between(1, self._numbers + 0.99)))
         self._numbers += 1
         outcomes: list[Outcome] = [self._weighted(OUTCOMES) for _ in range(5)]
-        self.world.carrier.calls.script(_number(self._numbers), outcomes)
+        self.world.carrier.calls.scripts.set(_number(self._numbers), outcomes)
         return _number(self._numbers)
 
     def _repeat(self, client: Client) -> None:

@@ -194,7 +194,7 @@ class Population:
         self._numbers += 1
         to = f"+1{AREAS[self._numbers % len(AREAS)]}55501{self._numbers % 90 + 10:02d}"
         outcomes = [self._weighted(OUTCOMES) for _ in range(5)]
-        self.world.carrier.calls.script(to, outcomes)
+        self.world.carrier.calls.scripts.set(to, outcomes)
         return to
 
     def _retry_config(self) -> dict[str, Any] | None:

@@ -67,7 +67,7 @@ class Story:
         self._calls += 1
         area, exchange = AREAS[self._calls % len(AREAS)], 200 + self._number // 100 % 700
         to = f"+1{area}{exchange}{self._number % 100:02d}{self._calls:02d}"
-        self.world.carrier.calls.script(to, outcomes)
+        self.world.carrier.calls.scripts.set(to, outcomes)
         return to
 
     def call(self, *outcomes: Outcome, **fields: Any) -> str:

@@ -1,8 +1,8 @@
 """The simulated world: the whole local stack without sockets, in one thread at a time, with faults between its parts.
 
     the shipped handlers ─► botocore ─► faults ─► local.aws (moto, scheduler, Lambda, stream)
-                         └► Http.send ─► faults ─► local.carrier, or a customer's endpoint
-    local.carrier ─► faults ─► callbacks ─► API ─► the shipped handlers
+                         └► Http.send ─► faults ─► local.carriers.twilio, or a customer's endpoint
+    local.carriers.twilio ─► faults ─► callbacks ─► API ─► the shipped handlers
     clients (events of the timeline) ─► API
 
 Only `redial.adapters.http.Http.send`, the last step onto the wire, is replaced; what it does is tested with real
@@ -36,7 +36,7 @@ from local.aws.dynamodb import answer as answer_dynamodb
 from local.aws.functions import Function, Handler, Invocation
 from local.aws.requests import Answer, OutsideRequest
 from local.aws.scheduler import PRECISION_SECONDS, Schedule
-from local.carriers.course import Call, Overrides
+from local.carriers.twilio_calls import Call, Overrides
 from local.stack import API_MODULE, SWEEPER, LocalStack, webhook_secret_of
 from local.web.inbox import verify
 from local.web.server import HttpServer, Request, Response
@@ -278,7 +278,7 @@ class World(LocalStack):
             now=system.now(),
         )
         changes_of(self.environment["TABLE_NAME"]).listeners.append(self._wrote)
-        self.aws.between = self._between
+        self.aws.middleware = self._between
         self.carrier.calls.post = self._post_callback
         self.functions.delays = self._delays
         return self
@@ -325,9 +325,9 @@ class World(LocalStack):
         patch.start()
         self._patches.append(patch)
 
-    def _use_simulated_world(self) -> None:
+    def _use_simulated_system(self) -> None:
         """As on one machine, but the clocks of two functions may differ."""
-        super()._use_simulated_world()
+        super()._use_simulated_system()
 
         def now() -> datetime:
             invocation = self.functions.current()
@@ -647,7 +647,7 @@ class World(LocalStack):
         sent = Request(method, parts.path, parts.query, list(headers.items()), body, "127.0.0.1", "HTTP/1.1")
         invocation = self.functions.current()
         watched = OutsideRequest("before", "http", f"{method} {url}", invocation)
-        self.aws.tell(watched)
+        self.aws.notify(watched)
         if invocation is not None:
             self.before_request("http", f"{method} {parts.path}", body)
             self._maybe_kill(invocation, f"before {method} {parts.path}")
@@ -657,7 +657,7 @@ class World(LocalStack):
             answer = self._tell_endpoint(sent, limits)
         if invocation is not None:
             self._maybe_kill(invocation, f"after {method} {parts.path}")
-        self.aws.tell(OutsideRequest("after", "http", watched.operation, invocation, answer.status))
+        self.aws.notify(OutsideRequest("after", "http", watched.operation, invocation, answer.status))
         return HttpResponse(answer.status, {name.lower(): value for name, value in answer.headers}, answer.body)
 
     def _ask_carrier(self, sent: Request, limits: Any) -> Response:

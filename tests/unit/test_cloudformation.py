@@ -89,7 +89,7 @@ def test_a_nested_stacks_resources_are_merged_in_with_their_parameters(tmp_path:
         (OUTER + "    Condition: HasTopic\n", INNER, "and no condition"),
         (OUTER, INNER.replace("Alarm:", "Table:"), "Monitoring has another Table"),
         (OUTER + "Conditions: {HasTopic: !Equals [!Ref Topic, a]}\n", INNER, "Monitoring has another HasTopic"),
-        (OUTER.replace("!GetAtt Table.Arn", "!Select [0, [a]]"), INNER, "neither a text nor a reference"),
+        (OUTER.replace("!GetAtt Table.Arn", "!Select [0, [a]]"), INNER, "neither text nor a reference"),
     ],
 )
 def test_a_nested_stack_that_would_not_deploy_is_refused(tmp_path: Path, outer: str, inner: str, message: str) -> None:
