@@ -1,17 +1,19 @@
-"""What a cold start loads: modules, and import time as a ratio to a bare handler that makes the same clients.
+"""Cold starts: modules loaded, and import time as a ratio to a bare handler with the same AWS clients.
 
-Time is the processor's, which what else runs on the machine disturbs less than the clock's.
+Times are processor time, which other programs on the machine disturb less than the clock's.
 """
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bench.report import say
+from bench.stack import function_name
 from local import ROOT
 from local.aws.functions import Function
 from local.aws.requests import ENVIRONMENT
@@ -31,43 +33,38 @@ USES = {
 }
 """What each function uses of its services. Those of the api that few requests need are left out: files, contacts."""
 
-FUNCTION = """
+_TIMED = """
 import importlib, json, sys, time
 started = time.process_time()
+{0}
+print(json.dumps([time.process_time() - started, len(sys.modules)]))
+"""
+_LOADED = """
 importlib.import_module("functions.{0}.handler")
 from redial.runtime.services import services_of
 services = services_of("{0}")
 {1}
-print(json.dumps([time.process_time() - started, len(sys.modules)]))
 """
 """Loads a function and builds the services that it uses, as its first events do."""
-
-BARE = """
-import json, sys, time
-started = time.process_time()
+_BARE = """
 import boto3
 from botocore.config import Config
 for service in {0}:
     boto3.client(service, config=Config(retries={{"mode": "standard", "total_max_attempts": 4}}))
-print(json.dumps([time.process_time() - started, len(sys.modules)]))
 """
-
-CLIENTS = """
+_CLIENTS = """
 import boto3, importlib, json
 made, make = [], boto3.client
 boto3.client = lambda service, *arguments, **options: (made.append(service), make(service, *arguments, **options))[1]
-importlib.import_module("functions.{0}.handler")
-from redial.runtime.services import services_of
-services = services_of("{0}")
-{1}
+{0}
 print(json.dumps(made))
 """
-"""Prints which clients building its services makes."""
+"""Prints the AWS clients that building the services makes."""
 
 
 @dataclass(frozen=True)
 class ColdStart:
-    """Of one function and of the bare handler: modules loaded, and median seconds. `clients`: in the order made."""
+    """Modules loaded and median seconds, of a function and of its bare handler. `clients` in the order of creation."""
 
     function: str
     clients: tuple[str, ...]
@@ -81,14 +78,16 @@ class ColdStart:
         return self.seconds / self.bare_seconds
 
 
-def measure(functions: Sequence[Function], say: Callable[[str], None]) -> list[ColdStart]:
-    """Each function in `ROUNDS` rounds, by turns with its bare handler, after one round to warm up."""
+def measure(functions: Sequence[Function]) -> list[ColdStart]:
+    """Each function in `ROUNDS` rounds, by turns with its bare handler, after one round of warm-up."""
     starts = []
     for function in functions:
-        name = function.module.split(".")[1]
+        name = function_name(function.module)
         say(f"cold start of {name}")
-        clients = _run(CLIENTS.format(name, uses(name)), function)
-        sources = FUNCTION.format(name, uses(name)), BARE.format(list(dict.fromkeys(clients)))
+        loaded = _LOADED.format(name, uses(name))
+        clients = _run(_CLIENTS.format(loaded), function)
+        bare = _BARE.format(list(dict.fromkeys(clients)))
+        sources = _TIMED.format(loaded), _TIMED.format(bare)
         rounds = [[_run(source, function) for source in sources] for _ in range(1 + ROUNDS)][1:]
         seconds, bare_seconds = (median(one[which][0] for one in rounds) for which in (0, 1))
         modules, bare_modules = (rounds[0][which][1] for which in (0, 1))
@@ -102,19 +101,19 @@ def uses(function: str) -> str:
 
 
 def process_environment(function: Function) -> dict[str, str]:
-    """The environment of a fresh process that is to run it."""
-    return {
-        **function.environment,
-        **ENVIRONMENT,
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}",
-    }
+    """The environment of a new process that runs the function."""
+    return {**function.environment, **ENVIRONMENT, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}"}
 
 
-def _run(source: str, function: Function) -> Any:
-    """What a fresh process with a function's environment prints, as JSON. Raises `RuntimeError` when it fails."""
-    command = [sys.executable, "-c", source]
+def run_python(function: Function, *arguments: str) -> str:
+    """Standard output of a new Python process with the function's environment. Raises `RuntimeError` if it fails."""
     environment = process_environment(function)
+    command = [sys.executable, *arguments]
     done = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
     if done.returncode != 0:
         raise RuntimeError(f"{function.module}: {done.stderr}")
-    return json.loads(done.stdout)
+    return done.stdout
+
+
+def _run(source: str, function: Function) -> Any:
+    return json.loads(run_python(function, "-c", source))

@@ -1,7 +1,7 @@
-"""DynamoDB's write and read request units, by its published rules, from the items as they are.
+"""DynamoDB's write and read request units, computed from the items by its published rules.
 
-moto's ConsumedCapacity is the same whatever an item's size, so units are computed here: each request of a function is
-seen by botocore's own events, and the items that it touches are read before and after it.
+moto's ConsumedCapacity does not depend on an item's size. So botocore's own events show each request of a function, and
+the items it touches are read before and after it.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html (sizes)
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html (units)
@@ -10,30 +10,35 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Th
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
 from typing import Any
 
+import boto3
+
+from redial.runtime import services
+
 Item = dict[str, dict[str, Any]]
-"""An item as DynamoDB's JSON has it: `{"pk": {"S": "…"}, "n": {"N": "1"}}`."""
+"""An item in DynamoDB's JSON: `{"pk": {"S": "…"}, "n": {"N": "1"}}`."""
 
 WRITE_BYTES = 1024
-"""A write request unit is each started KB of an item."""
+"""One write unit for each started KB."""
 READ_BYTES = 4096
-"""A read request unit is each started 4 KB, or half a unit when the read may be eventually consistent."""
+"""One read unit for each started 4 KB; half a unit if the read may be eventually consistent."""
+READS = ("GetItem", "Query", "BatchGetItem")
 
 _INSERT = re.compile(r'INSERT INTO "[^"]+" VALUE (\{.*\})')
 
 
 class UnknownCost(Exception):
-    """A request of a kind whose units are not computed here; better none than a wrong number."""
+    """The units of this kind of request are not computed here."""
 
 
 @dataclass(frozen=True)
 class Units:
-    """What one request costs: write units of the table, write units of its indexes, read units."""
+    """Cost of a request: write units of the table, write units of its indexes, read units."""
 
     table_writes: int = 0
     index_writes: int = 0
@@ -49,9 +54,22 @@ class Units:
         return self.table_writes + self.index_writes
 
 
-def size(item: Item) -> int:
-    """The bytes of an item: its attributes' names and values."""
-    return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
+@dataclass(frozen=True)
+class Write:
+    """One item written, or not written because a condition failed.
+
+    `units` of the table; `entries`: by name of the index, each entry that the write adds or removes.
+    """
+
+    key: Item
+    units: int
+    entries: tuple[tuple[str, Item], ...] = ()
+    failed: bool = False
+
+
+def size(item: Item | None) -> int:
+    """Bytes of an item: its attributes' names and values. 0 for None."""
+    return sum(len(name.encode()) + _value_size(value) for name, value in (item or {}).items())
 
 
 def _value_size(value: dict[str, Any]) -> int:
@@ -59,8 +77,9 @@ def _value_size(value: dict[str, Any]) -> int:
     match kind:
         case "S":
             return len(content.encode())
-        case "N":
-            return _number_size(content)
+        case "N":  # a byte for every two significant digits, one more, and one for a minus sign
+            number = Decimal(content).normalize()
+            return ceil(len(number.as_tuple().digits) / 2) + 1 + (1 if number < 0 else 0)
         case "BOOL" | "NULL":
             return 1
         case "SS" | "NS":
@@ -72,60 +91,84 @@ def _value_size(value: dict[str, Any]) -> int:
     raise UnknownCost(f"an attribute of type {kind}")
 
 
-def _number_size(text: str) -> int:
-    """A byte for each two significant digits, and one more; another for a minus sign."""
-    number = Decimal(text).normalize()
-    return ceil(len(number.as_tuple().digits) / 2) + 1 + (1 if number < 0 else 0)
+def write_units(item: Item | None) -> int:
+    return max(1, ceil(size(item) / WRITE_BYTES))
+
+
+def read_units(size: int, request: dict[str, Any]) -> float:
+    units = max(1, ceil(size / READ_BYTES))
+    return units if request.get("ConsistentRead") else units / 2
 
 
 class Meter:
     """Computes the units of requests to one table, whose indexes project keys only.
 
-    `client` reads items and runs queries again; its own requests must not come here. `before` and `after` are for the
-    botocore events before-call.dynamodb and after-call.dynamodb; `count` is told the units of each request that
-    `wanted` says yes to, in the thread that makes it.
+    `client` reads items and repeats queries; its own requests must not be metered. `wanted(operation)`: whether to
+    meter the present request. `count(units, writes)` is called in the thread that makes the request, after it.
     """
 
     def __init__(
-        self, definition: dict[str, Any], client: Any, wanted: Callable[[], bool], count: Callable[[str, Units], None]
+        self,
+        definition: dict[str, Any],
+        client: Any,
+        wanted: Callable[[str], bool],
+        count: Callable[[Units, Sequence[Write]], None],
     ) -> None:
         self._table = definition["TableName"]
-        self._key = tuple(part["AttributeName"] for part in definition["KeySchema"])
-        self._index_keys = []
+        self._key = _names(definition)
+        self._indexes = {index["IndexName"]: _names(index) for index in definition["GlobalSecondaryIndexes"]}
         for index in definition["GlobalSecondaryIndexes"]:
             if index["Projection"] != {"ProjectionType": "KEYS_ONLY"}:
                 raise UnknownCost(f"index {index['IndexName']} projects more than keys")
-            self._index_keys.append(tuple(part["AttributeName"] for part in index["KeySchema"]))
         self._client = client
         self._wanted = wanted
         self._count = count
 
+    def attach(self) -> None:
+        """Meter the clients that are made from now on, starting with new ones for the functions."""
+        boto3.setup_default_session()
+        assert boto3.DEFAULT_SESSION is not None
+        boto3.DEFAULT_SESSION.events.register("before-call.dynamodb", self.before)
+        boto3.DEFAULT_SESSION.events.register("after-call.dynamodb", self.after)
+        services.reset()
+
     def before(self, model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        if not self._wanted():
-            return
-        request: dict[str, Any] = json.loads(params["body"])
-        context["bench"] = (request, [self._read(key) for key in self._written(model.name, request)])
+        """For botocore's event before-call.dynamodb."""
+        if self._wanted(model.name):
+            request: dict[str, Any] = json.loads(params["body"])
+            context["bench"] = request, [(key, self._read(key)) for key in self._written(model.name, request)]
 
     def after(self, model: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        """For botocore's event after-call.dynamodb."""
         if "bench" not in context:
             return
-        request, old = context.pop("bench")
+        request, before = context.pop("bench")
         error = parsed.get("Error", {}).get("Code")
         if error not in (None, "ConditionalCheckFailedException"):
             raise UnknownCost(f"{model.name} failed: {error}")
-        self._count(model.name, self._units(model.name, request, old, failed=error is not None))
+        if not before:
+            self._count(Units(reads=self._reads(model.name, request)), ())
+            return
+        if error is None:
+            writes = [self._write(key, old, self._read(key)) for key, old in before]
+        else:  # a failed condition costs the larger of the item there is and the one that was to replace it
+            ((key, old),) = before
+            writes = [Write(key, max(write_units(old), write_units(request.get("Item"))), failed=True)]
+        entries = [entry for write in writes for _, entry in write.entries]
+        self._count(Units(sum(write.units for write in writes), sum(map(write_units, entries))), writes)
 
     def _written(self, operation: str, request: dict[str, Any]) -> list[Item]:
-        """The keys of the items that a request may change."""
+        """Keys of the items that a request may change."""
         match operation:
             case "PutItem":
                 return [{name: request["Item"][name] for name in self._key}]
             case "UpdateItem" | "DeleteItem":
                 return [request["Key"]]
-            case "BatchExecuteStatement":
+            case "BatchExecuteStatement":  # an item that exists already is read and not written, and costs as much
                 return [self._inserted(statement) for statement in request["Statements"]]
-            case _:
-                return []
+        if operation not in READS:
+            raise UnknownCost(operation)
+        return []
 
     def _inserted(self, statement: dict[str, Any]) -> Item:
         """The key of the item that a statement inserts."""
@@ -135,67 +178,35 @@ class Meter:
         item = dict(zip(re.findall(r"'(\w+)': \?", names[1]), statement["Parameters"], strict=True))
         return {name: item[name] for name in self._key}
 
-    def _units(self, operation: str, request: dict[str, Any], old: list[Item | None], *, failed: bool) -> Units:
-        match operation:
-            case "PutItem" | "UpdateItem" | "DeleteItem":
-                (key,), (before,) = self._written(operation, request), old
-                if not failed:
-                    return self._write(before, self._read(key))
-                # A write whose condition fails costs the larger of the item there is and the one there was to be.
-                return Units(table_writes=max(write_units(before), write_units(request.get("Item"))))
-            case "GetItem":
-                item = self._read(request["Key"])
-                return Units(reads=_read_units(size(item) if item else 0, request))
-            case "BatchExecuteStatement":  # an item that was there already is read and not written, and costs as much
-                keys = self._written(operation, request)
-                return sum((self._write(*both) for both in zip(old, map(self._read, keys), strict=True)), Units())
-            case "Query":
-                return Units(reads=_read_units(self._looked_at(request), request))
-            case "BatchGetItem":  # each item costs what it costs alone
-                asked = request["RequestItems"][self._table]
-                found = [self._read(key) for key in asked["Keys"]]
-                return Units(reads=sum(_read_units(size(item) if item else 0, asked) for item in found))
-        raise UnknownCost(operation)
+    def _write(self, key: Item, before: Item | None, after: Item | None) -> Write:
+        entries: list[tuple[str, Item]] = []
+        for name, index_key in self._indexes.items():
+            old, new = (self._entry(index_key, item) for item in (before, after))
+            entries += [(name, entry) for entry in (old, new) if entry is not None and old != new]
+        return Write(key, max(write_units(before), write_units(after)), tuple(entries))
 
-    def _write(self, before: Item | None, after: Item | None) -> Units:
-        units = Units(table_writes=max(write_units(before), write_units(after)))
-        for index_key in self._index_keys:
-            changed = changed_entries(index_key, self._key, before, after)
-            units += Units(index_writes=sum(map(write_units, changed)))
-        return units
+    def _entry(self, index_key: tuple[str, ...], item: Item | None) -> Item | None:
+        """What an index holds of an item; None if the item lacks an attribute of the index's key."""
+        if item is None or any(name not in item for name in index_key):
+            return None
+        return {name: item[name] for name in (*index_key, *self._key)}
 
     def _read(self, key: Item) -> Item | None:
         item: Item | None = self._client.get_item(TableName=self._table, Key=key).get("Item")
         return item
 
-    def _looked_at(self, query: dict[str, Any]) -> int:
-        """The bytes of the items that a query goes through, which without a filter are those that it answers."""
+    def _reads(self, operation: str, request: dict[str, Any]) -> float:
+        match operation:
+            case "GetItem":
+                return read_units(size(self._read(request["Key"])), request)
+            case "BatchGetItem":  # each item costs what it costs alone
+                asked = request["RequestItems"][self._table]
+                return sum(read_units(size(self._read(key)), asked) for key in asked["Keys"])
         for unknown in ("FilterExpression", "ProjectionExpression", "Select"):
-            if unknown in query:
+            if unknown in request:
                 raise UnknownCost(f"Query with {unknown}")
-        return sum(map(size, self._client.query(**query)["Items"]))
+        return read_units(sum(map(size, self._client.query(**request)["Items"])), request)
 
 
-def changed_entries(
-    index_key: tuple[str, ...], table_key: tuple[str, ...], before: Item | None, after: Item | None
-) -> list[Item]:
-    """The entries that a write takes out of an index of keys and puts into it: a changed key is both."""
-    old, new = (_entry(index_key, table_key, item) for item in (before, after))
-    return [] if old == new else [entry for entry in (old, new) if entry is not None]
-
-
-def _entry(index_key: tuple[str, ...], table_key: tuple[str, ...], item: Item | None) -> Item | None:
-    """What an index holds of an item; None where the item lacks an attribute of the index's key."""
-    if item is None or any(name not in item for name in index_key):
-        return None
-    return {name: item[name] for name in (*index_key, *table_key)}
-
-
-def write_units(item: Item | None) -> int:
-    """What it costs to write this item, or, for None, one that is not there."""
-    return max(1, ceil(size(item) / WRITE_BYTES)) if item else 1
-
-
-def _read_units(looked_at: int, request: dict[str, Any]) -> float:
-    units = max(1, ceil(looked_at / READ_BYTES))
-    return units if request.get("ConsistentRead") else units / 2
+def _names(definition: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(part["AttributeName"] for part in definition["KeySchema"])

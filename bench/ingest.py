@@ -1,26 +1,14 @@
-"""`python -m bench.ingest`: a batch's file of a million rows read and stored, measured. Markdown on standard output.
+"""`python -m bench.ingest`: a batch's file of a million rows read and stored, measured. Prints Markdown.
 
-What is measured is the batch function as it is deployed: its handler, with the adapters and boto3 clients that it makes
-for itself, in a process of its own. That process talks HTTP over the loopback address to this one, whose `Sink` answers
-as DynamoDB, S3 and Lambda would: neither what the sink remembers nor what it computes is the function's. The baseline
-is another such process: Python's `csv.reader` over the same file, then as many BatchExecuteStatement requests as the
-function made, as large, with their parameters ready, by a client like the function's.
-
-moto is not used: it does not take these statements with parameters, and a million of its items would take gigabytes and
-hours. TLS, and the time that DynamoDB takes, are left out on both sides: they would make the ratio better, for both
-would wait alike. The ratio of processor time, in which the sink has no part, stands beside that of time by the clock.
-
-Then the same file is read again by a function that is killed (SIGKILL) at random requests: before one takes effect,
-after it did and before the answer, or a moment after the answer. What others invoke then must leave the batch alone,
-since the lease of the one that is gone is live. The clock is moved on, by turns to where Lambda tries the same event
-again, which goes on at once, and to where the sweeper finds the batch.
+README.md describes the measurement and the baseline. The function under test runs in a process of its own and sends its
+requests to `Sink` in this one; moto would need gigabytes and hours for a million items. TLS and DynamoDB's own time are
+left out on both sides: they would make the ratio better. The ratio of processor time does not contain the sink.
 """
 
 import argparse
 import csv
 import hashlib
 import json
-import os
 import random
 import re
 import resource
@@ -36,12 +24,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Literal
+from types import SimpleNamespace
+from typing import Any, Literal, NamedTuple
 
+from bench.report import bullets, paragraph, say, table
 from local import ROOT
 
 ROWS = 1_000_000
@@ -52,13 +42,13 @@ MOST_MEMORY_MB = 256
 MOST_TIMES_BASELINE = 5.0
 MB = 2**20
 
-NOON = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
+NOON = datetime.fromisoformat("2026-01-26T12:00:00+00:00")
 BATCH_ID = "5f3a6c1e9b7d4e2f8a0c1d2e3f4a5b6c"
 ACCOUNT_ID, AGENT_ID = "7b0a6a9e-43a1-4a5e-9d0f-0d3f6f4f1c01", "1f0a6a9e-43a1-4a5e-9d0f-0d3f6f4f1c02"
 FOLDER = f"batches/{ACCOUNT_ID}/{BATCH_ID}"
-LAMBDA_TRIES_AGAIN = timedelta(minutes=15)
+LAMBDA_RETRIES = timedelta(minutes=15)
 SWEEPER_FINDS_IT = timedelta(minutes=17)
-"""After an invocation began that was killed: when it would have run out of time at the latest, and beyond its lease."""
+"""Both after the start of the killed invocation: the function's longest run, and the end of its lease."""
 
 BAD_NUMBERS = ("", "n/a", "555-0123", "4155550123", "+0415555012", "4.1555E+10", "+1415555012345678")
 FIRST_NAMES = ("Ana", "Zoë", "Mohammed", "Anne-Marie", "Li", "Bartholomew", "Søren", "Ines", "Guillermo", "Ngozi")
@@ -70,11 +60,12 @@ NOTES = (
     '"Two people, one wheelchair"',
     "First visit",
 )
+INSERTS = "dynamodb BatchExecuteStatement"
 
 Item = dict[str, dict[str, Any]]
 Answer = tuple[int, bytes]
 Phase = Literal["before", "after", "between"]
-"""Of a request at which the function is killed: it has no effect; no answer is seen; the answer was seen just now."""
+"""When the function is killed: before the request has an effect, before the answer, or just after the answer."""
 PHASES: tuple[Phase, ...] = ("before", "after", "between")
 
 
@@ -82,13 +73,13 @@ PHASES: tuple[Phase, ...] = ("before", "after", "between")
 
 
 def write_contacts(path: Path, rows: int, chance: random.Random) -> int:
-    """A file of so many rows, of which one in a hundred is bad or a duplicate; how many are contacts."""
+    """A file in which one row in a hundred is bad or a duplicate; returns the number of contacts."""
     contacts = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write("contact_number,first_name,appointment,note\r\n")
         for index in range(rows):
             number = _number(index)
-            kind = 1.0 if index % 100 == 0 else chance.random()  # every hundredth is one that there are duplicates of
+            kind = 1.0 if index % 100 == 0 else chance.random()  # duplicates repeat every hundredth row
             if kind < 0.005:
                 number = chance.choice(BAD_NUMBERS)
             elif kind < 0.01:
@@ -103,19 +94,16 @@ def write_contacts(path: Path, rows: int, chance: random.Random) -> int:
 
 
 def _number(index: int) -> str:
-    """One of ten million different numbers, in no order, as those of real files are in none."""
+    """One of ten million different numbers, unsorted like those of real files."""
     return f"+1{2_125_550_000 + index * 7_368_787 % 10_000_019}"
 
 
-# ---- what answers ----------------------------------------------------------------------------------------------------
+# ---- the emulated services -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Kill whoever asks, at the first request whose number is `at` or higher.
-
-    `seconds`: how long after the answer, where that is when it is killed.
-    """
+    """Kill the client at the first request from number `at` on. `seconds`: how long after the answer."""
 
     at: int
     phase: Phase
@@ -123,12 +111,11 @@ class Cut:
 
 
 class Sink:
-    """DynamoDB, S3 and Lambda as far as reading a batch's file needs them, for a client that asks one thing at a time.
+    """The parts of DynamoDB, S3 and Lambda that reading a batch's file needs, for a client with one request at a time.
 
-    `contacts`: what was inserted by PartiQL, execution id → digest of the item. `items`: what was put. `files`: where
-    S3's objects are. `requests` counts what was asked, `inserts` is the last full request for inserts. `cut`: where to
-    kill `process`, which asks; `cut_name`: the request at which that was last done. What is not known here is answered
-    400, which ends the function and the run.
+    `contacts`: items inserted by PartiQL, execution id → digest. `items`: items put. `files`: S3's objects. `requests`
+    counts requests by name; `inserts` is the last full request of inserts. `cut`: when to kill `process`, the client;
+    `cut_name`: the request at which that last happened. Any other request is answered 400, which ends the run.
     """
 
     def __init__(self, files: Path) -> None:
@@ -137,24 +124,23 @@ class Sink:
         self.items: dict[tuple[str, str], Item] = {}
         self.requests: Counter[str] = Counter()
         self.inserts: list[Any] = []
-        self.cut_name = ""
-        self._undigested: list[tuple[bytes, Item]] = []
         self.cut: Cut | None = None
+        self.cut_name = ""
         self.process: subprocess.Popen[str] | None = None
+        self._undigested: list[tuple[bytes, Item]] = []
 
     def respond(self, request: "_Handler", body: bytes) -> None:
-        """Answer it, unless whoever asks is killed."""
-        name = self._name(request)
+        """Answer the request, unless the client is killed."""
+        target, where = request.headers.get("X-Amz-Target"), "lambda" if "/functions/" in request.path else "s3"
+        name = f"dynamodb {target.partition('.')[2]}" if target else f"{where} {request.command}"
         self.requests[name] += 1
-        cut = None
-        if self.cut is not None and self.requests.total() >= self.cut.at:
-            cut, self.cut = self.cut, None
-            self.cut_name = name
+        cut = self.cut if self.cut is not None and self.requests.total() >= self.cut.at else None
+        if cut is not None:
+            self.cut, self.cut_name = None, name
             if cut.phase == "before":
-                self._kill()
-                return
+                return self._kill()
         if name == "s3 GET":
-            request.send_file(self.files / request.path.split("?")[0].split("/", 2)[2])
+            request.send_file(self._file(request))
         else:
             status, answer = self._answer(name, request, body)
             if cut is not None and cut.phase == "after":
@@ -164,25 +150,20 @@ class Sink:
         if cut is not None and (cut.phase == "between" or name == "s3 GET"):
             time.sleep(cut.seconds)
             self._kill()
-        for contact_id, item in self._undigested:  # the client has its answer, and does not wait for this
+        for contact_id, item in self._undigested:  # after the answer, so the client does not wait for this
             text = json.dumps(item, sort_keys=True)
             self.contacts[contact_id] = hashlib.blake2b(text.encode(), digest_size=16).digest()
         self._undigested.clear()
 
     def is_armed(self) -> bool:
-        """Whether somebody is still to be killed."""
         return self.cut is not None
 
     def _kill(self) -> None:
         if self.process is not None:
             self.process.kill()
 
-    @staticmethod
-    def _name(request: "_Handler") -> str:
-        target = request.headers.get("X-Amz-Target")
-        if target is not None:
-            return f"dynamodb {target.partition('.')[2]}"
-        return f"{'lambda' if '/functions/' in request.path else 's3'} {request.command}"
+    def _file(self, request: "_Handler") -> Path:
+        return self.files / request.path.split("?")[0].split("/", 2)[2]
 
     def _answer(self, name: str, request: "_Handler", body: bytes) -> Answer:
         match name:
@@ -194,23 +175,22 @@ class Sink:
             case "dynamodb PutItem":
                 return self._put(json.loads(body))
             case "s3 PUT":
-                path = self.files / request.path.split("/", 2)[2]
+                path = self._file(request)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(body)
                 return 200, b""
             case "lambda POST":
                 return 202, b""
-        print(f"not answered: {name} {request.path}", file=sys.stderr)
+        say(f"not answered: {name} {request.path}")
         return _error("ValidationException")
 
     def _execute(self, statements: list[Any]) -> list[Any]:
-        """An INSERT stores its item, or says DuplicateItem and changes nothing."""
+        """An INSERT stores its item, or answers DuplicateItem and changes nothing."""
         if len(statements) == 25:
             self.inserts = statements
         answers: list[Any] = []
         for statement in statements:
-            names = _names(statement["Statement"])
-            item = dict(zip(names, statement["Parameters"], strict=True))
+            item = dict(zip(_names(statement["Statement"]), statement["Parameters"], strict=True))
             contact_id = uuid.UUID(item["pk"]["S"].removeprefix("X#")).bytes
             if contact_id in self.contacts:
                 answers.append({"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}})
@@ -248,9 +228,8 @@ def _key(item: Item) -> tuple[str, str]:
 
 
 def _error(code: str, more: dict[str, Any] | None = None) -> Answer:
-    return 400, json.dumps(
-        {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": code, **(more or {})}
-    ).encode()
+    body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": code, **(more or {})}
+    return 400, json.dumps(body).encode()
 
 
 @cache
@@ -259,26 +238,23 @@ def _names(statement: str) -> list[str]:
     names = re.findall(r"'(\w+)': \?", statement)
     written = ", ".join(f"'{name}': ?" for name in names)
     if re.fullmatch(r'INSERT INTO "[\w.-]+" VALUE \{(.*)\}', statement) is None or f"{{{written}}}" not in statement:
-        raise ValueError(f"no INSERT of parameters only: {statement}")
+        raise ValueError(f"not an INSERT with parameters only: {statement}")
     return names
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-
-    def __init__(self, sink: Sink) -> None:
-        self.sink = sink
-        super().__init__(("127.0.0.1", 0), _Handler)
+    sink: Sink
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is no news; all else is."""
+        """Ignore that a client was killed; report everything else."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """HTTP without a time limit: a file is read for as long as its contacts take to be stored."""
+    """Has no timeout: the client reads a file as slowly as it stores contacts."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -287,14 +263,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.server.sink.respond(self, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
 
-    def do_GET(self) -> None:
-        self.do_POST()
-
-    def do_PUT(self) -> None:
-        self.do_POST()
+    do_GET = do_PUT = do_POST  # noqa: N815
 
     def send(self, status: int, body: bytes) -> None:
-        """Head and body in one piece: two would wait for each other's acknowledgement."""
+        """Head and body in one write: two would wait for each other's acknowledgement."""
         self.wfile.write(f"HTTP/1.1 {status} -\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
     def send_file(self, path: Path) -> None:
@@ -303,13 +275,14 @@ class _Handler(BaseHTTPRequestHandler):
             shutil.copyfileobj(file, self.wfile)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Counted instead."""
+        """Requests are counted, not logged."""
 
 
 @contextmanager
 def serving(sink: Sink) -> Iterator[str]:
-    """The address at which the sink answers."""
-    server = _Server(sink)
+    """The URL at which the sink answers."""
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.sink = sink
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -321,29 +294,21 @@ def serving(sink: Sink) -> Iterator[str]:
 # ---- what runs in processes of its own -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Took:
-    """What some work took: seconds by the clock and of the processor; bytes of memory at most, the interpreter's
-    included."""
+class Took(NamedTuple):
+    """Seconds by the clock and of the processor; peak memory of the process in bytes."""
 
-    seconds: float
-    processor_seconds: float
-    peak_bytes: int
+    seconds: float = 0.0
+    processor_seconds: float = 0.0
+    peak_bytes: int = 0
 
-    def __add__(self, other: "Took") -> "Took":
-        return Took(
-            self.seconds + other.seconds,
-            self.processor_seconds + other.processor_seconds,
-            max(self.peak_bytes, other.peak_bytes),
-        )
-
-
-NOTHING = Took(0.0, 0.0, 0)
+    def plus(self, other: "Took") -> "Took":
+        peak = max(self.peak_bytes, other.peak_bytes)
+        return Took(self.seconds + other.seconds, self.processor_seconds + other.processor_seconds, peak)
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had at once (resident set)."""
-    with suppress(OSError):  # Linux: ru_maxrss would begin with what the parent had when it made this process
+    """The peak of this process's resident set."""
+    with suppress(OSError):  # Linux: ru_maxrss starts with the parent's memory at the fork
         found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
         if found is not None:
             return int(found[1]) * 1024
@@ -357,34 +322,25 @@ def _print_what_it_takes(work: Callable[[], object]) -> None:
     print(json.dumps(took), flush=True)
 
 
-class Context:
-    """Lambda's context object, as much of it as the function uses."""
-
-    function_name = "batch"
-    memory_limit_in_mb = "1769"
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:batch:live"
-
-    def __init__(self, request_id: str, timeout_seconds: float) -> None:
-        self.aws_request_id = request_id
-        self._ends = time.monotonic() + timeout_seconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return max(0, int((self._ends - time.monotonic()) * 1000))
-
-
 def run_function(now: str, request_id: str, timeout_seconds: float) -> None:
-    """One invocation of the batch function, which begins at `now` (ISO 8601)."""
+    """One invocation of the batch function, which starts at `now` (ISO 8601)."""
     from functions.batch.handler import handler
     from redial.runtime import system
 
     began, started = datetime.fromisoformat(now), time.monotonic()
     system.use(now=lambda: began + timedelta(seconds=time.monotonic() - started))
-    context: Any = Context(request_id, timeout_seconds)
+    context: Any = SimpleNamespace(
+        aws_request_id=request_id,
+        function_name="batch",
+        memory_limit_in_mb="1769",
+        invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:batch:live",
+        get_remaining_time_in_millis=lambda: int((started + timeout_seconds - time.monotonic()) * 1000),
+    )
     _print_what_it_takes(lambda: handler({"batch_id": BATCH_ID}, context))
 
 
 def run_baseline(contacts: str, statements: str, requests: int) -> None:
-    """`csv.reader` over the file `contacts`; then so many requests of the statements in the file `statements`."""
+    """`csv.reader` over the file `contacts`; then that many requests with the statements in the file `statements`."""
     client = _clients()[0]
     ready = json.loads(Path(statements).read_text())
     at = _names(ready[0]["Statement"]).index("pk")
@@ -407,7 +363,7 @@ def run_baseline(contacts: str, statements: str, requests: int) -> None:
 
 
 def run_bare() -> None:
-    """Nothing but boto3, and the clients that the function makes."""
+    """Only boto3 and the clients that the function makes."""
     _print_what_it_takes(_clients)
 
 
@@ -419,12 +375,11 @@ def _clients() -> list[Any]:
     return [boto3.client(service, config=config) for service in ("dynamodb", "s3", "lambda")]
 
 
-# ---- what is done with them ------------------------------------------------------------------------------------------
+# ---- the measurements ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Result:
-    """What an ingest left behind."""
+class Result(NamedTuple):
+    """What an ingest stored: contacts and their fingerprint, a digest of rejected.csv, and the batch's own counts."""
 
     contacts: int
     fingerprint: str
@@ -435,28 +390,22 @@ class Result:
 
 
 class Bench:
-    """One file, and a place to read it into as often as one likes."""
+    """One file, and a place to ingest it as often as needed."""
 
-    def __init__(self, folder: Path, rows: int, say: Callable[[str], None]) -> None:
-        from local.aws.requests import ENVIRONMENT, REMOVED_FROM_ENVIRONMENT
+    def __init__(self, folder: Path, rows: int) -> None:
+        from bench.cold_start import process_environment
         from local.template import Template
 
         self._folder = folder
-        self._say = say
         functions = Template(ROOT / "template.yaml").functions({})
         (self._function,) = (one for one in functions if one.module == "functions.batch.handler")
         self._environment = {
-            **os.environ,
-            **self._function.environment,
-            **ENVIRONMENT,
+            **process_environment(self._function),
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
             "POWERTOOLS_TRACE_DISABLED": "true",
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}",
         }
-        for name in REMOVED_FROM_ENVIRONMENT:
-            self._environment.pop(name, None)
         say(f"writing a file of {rows:,} rows")
         self.file = folder / FOLDER / "contacts.csv"
         self.file.parent.mkdir(parents=True)
@@ -467,75 +416,73 @@ class Bench:
         return took
 
     def ingest(self) -> tuple[Sink, Took, Result]:
-        """Read the file, by as many invocations as that takes."""
-        sink = self._sink()
-        took = NOTHING
+        """Read the file, in as many invocations as that takes."""
+        sink, took = self._sink(), Took()
         with serving(sink) as url:
             while not self._batch(sink).ingested:
-                self._say("ingest")
+                say("ingest")
                 (one,) = self._finish(self._invoke(url, NOON + timedelta(seconds=took.seconds), "whole"))
-                took += one
+                took = took.plus(one)
         return sink, took, self._result(sink)
 
     def baseline(self, like: Sink) -> tuple[Took, Took]:
-        """`csv.reader`, and as many writes as `like` was asked for."""
-        self._say("baseline")
+        """`csv.reader`, and as many writes as `like` received."""
+        say("baseline")
         statements = self._folder / "statements.json"
         statements.write_text(json.dumps(like.inserts))
-        requests = like.requests["dynamodb BatchExecuteStatement"]
         with serving(self._sink()) as url:
-            call = f"run_baseline({str(self.file)!r}, {str(statements)!r}, {requests})"
+            call = f"run_baseline({str(self.file)!r}, {str(statements)!r}, {like.requests[INSERTS]})"
             read, write = self._finish(self._start(call, url))
         return read, write
 
-    def killed(self, kills: int, requests: int) -> tuple[list[str], Result]:
-        """Read the file, killed so many times among the first `requests` requests; what each did, and what came out."""
+    def killed(self, kills: int, requests: int) -> tuple[list[list[object]], Result]:
+        """Read the file, killed that often among the first `requests` requests; returns each kill, and the result."""
         chance = random.Random(SEED)
         sink = self._sink()
         now, event = NOON, "event 1"
-        told: list[str] = []
+        killed: list[list[object]] = []
         with serving(sink) as url:
             for at in sorted(chance.sample(range(1, requests + 1), kills)):
                 phase = chance.choice(PHASES)
                 sink.cut = Cut(at, phase, chance.uniform(0, 0.005))
-                while sink.is_armed():  # once, unless its time runs out before
+                while sink.is_armed():  # once, unless the function's time runs out first
                     sink.process = self._invoke(url, now, event)
                     self._finish(sink.process, sink)
-                told.append(f"{sink.requests.total():,} | {phase} | {sink.cut_name} | {len(sink.contacts):,}")
-                self._say(f"killed {phase} {sink.cut_name}, request {sink.requests.total():,}")
-                self._disturb(sink, url, now + LAMBDA_TRIES_AGAIN)
-                if len(told) % 2:
-                    now += LAMBDA_TRIES_AGAIN
+                request = f"{sink.requests.total():,}"
+                killed.append([request, phase, sink.cut_name, f"{len(sink.contacts):,}"])
+                say(f"killed {phase} {sink.cut_name}, request {request}")
+                self._disturb(sink, url, now + LAMBDA_RETRIES)
+                if len(killed) % 2:
+                    now += LAMBDA_RETRIES
                 else:
-                    now, event = now + SWEEPER_FINDS_IT, f"event {1 + len(told)}"
+                    now, event = now + SWEEPER_FINDS_IT, f"event {1 + len(killed)}"
                     batch = self._batch(sink)
                     if not batch.ingested and (batch.due_at is None or batch.due_at > now):
                         raise RuntimeError(f"the sweeper would not find the batch: {batch.due_at}")
             while not self._batch(sink).ingested:
                 self._finish(self._invoke(url, now, event))
-        return told, self._result(sink)
+        return killed, self._result(sink)
 
     def _disturb(self, sink: Sink, url: str, now: datetime) -> None:
-        """Have another event come while a lease is live. Raises `RuntimeError` where anything is done for it."""
+        """Send another event while a lease is live. Raises `RuntimeError` if that changes anything."""
         leased_until = self._batch(sink).worker_until
         if leased_until is not None and leased_until > now + timedelta(seconds=30):
             stored = dict(sink.items), len(sink.contacts)
             self._finish(self._invoke(url, now, "another event"))
             if stored != (sink.items, len(sink.contacts)):
-                raise RuntimeError("a second one worked at the batch while the first might still")
+                raise RuntimeError("two invocations worked at the batch at once")
 
     def _sink(self) -> Sink:
-        """With nothing in it but the batch, whose file is to be read."""
+        """A sink that contains only the batch, whose file is to be read."""
         from redial.adapters.dynamodb.items import to_item
         from redial.domain.batch import Batch
         from redial.domain.retry import RetryConfig
         from redial.wire.stored_batch import encode
 
-        batch = Batch(
-            BATCH_ID, ACCOUNT_ID, AGENT_ID, NOON, "contacts.csv", retry_config=RetryConfig(enabled=True), version=1
-        ).begin(NOON, start=False)
+        retries = RetryConfig(enabled=True)
+        batch = Batch(BATCH_ID, ACCOUNT_ID, AGENT_ID, NOON, "contacts.csv", retry_config=retries, version=1)
         sink = Sink(self._folder)
-        item = to_item(encode(batch.with_due(NOON)))
+        item = to_item(encode(batch.begin(NOON, start=False).with_due(NOON)))
         sink.items[_key(item)] = item
         return sink
 
@@ -549,21 +496,15 @@ class Bench:
     def _result(self, sink: Sink) -> Result:
         batch = self._batch(sink)
         rejected = self._folder / FOLDER / "rejected.csv"
-        result = Result(
-            len(sink.contacts),
-            sink.fingerprint(),
-            hashlib.sha256(rejected.read_bytes()).hexdigest(),
-            str(batch.status),
-            batch.valid,
-            batch.total,
-        )
+        digest = hashlib.sha256(rejected.read_bytes()).hexdigest()
+        result = Result(len(sink.contacts), sink.fingerprint(), digest, str(batch.status), batch.valid, batch.total)
         rejected.unlink()
         if not result.contacts == result.valid == self.contacts:
             raise RuntimeError(f"the file has {self.contacts} contacts: {result}")
         return result
 
     def _invoke(self, url: str, now: datetime, event: str) -> "subprocess.Popen[str]":
-        """`event`: Lambda's id of it, the same where Lambda tries it again."""
+        """`event`: Lambda's request id, the same when Lambda retries."""
         return self._start(f"run_function({now.isoformat()!r}, {event!r}, {self._function.timeout_seconds})", url)
 
     def _start(self, call: str, url: str) -> "subprocess.Popen[str]":
@@ -575,7 +516,7 @@ class Bench:
 
     @staticmethod
     def _finish(process: "subprocess.Popen[str]", sink: Sink | None = None) -> list[Took]:
-        """What it prints, beside its log; nothing where `sink` has killed it. Raises `RuntimeError` when it fails."""
+        """The measurements it prints among its log; none if `sink` killed it. Raises `RuntimeError` if it fails."""
         output, errors = process.communicate()
         if sink is not None and sink.cut is None and process.returncode == -signal.SIGKILL:
             return []
@@ -588,91 +529,83 @@ class Bench:
 
 
 def report(
-    rows: int, megabytes: float, bare: Took, ingest: Took, requests: Counter[str], baseline: tuple[Took, Took]
+    rows: int, megabytes: float, bare: Took, ingest: Took, sink: Sink, baseline: Sequence[Took]
 ) -> Iterator[str]:
-    """The table, in Markdown."""
     read, write = baseline
-    both = read + write
-    inserts = requests["dynamodb BatchExecuteStatement"]
+    inserts, requests = sink.requests[INSERTS], sink.requests.total()
     yield f"## A batch's file of {rows:,} rows ({megabytes:.1f} MB), read and stored"
     yield ""
-    yield "| | seconds | rows per second | processor seconds | memory at most, MB | AWS requests |"
-    yield "|---|--:|--:|--:|--:|--:|"
-    for title, took, asked in (
+    measured = (
         ("`csv.reader` over the file", read, 0),
         ("the same writes, with parameters ready", write, inserts),
-        ("**baseline**: these two", both, inserts),
-        ("**ingest**: the batch function", ingest, requests.total()),
-    ):
-        yield (
-            f"| {title} | {took.seconds:,.1f} | {rows / took.seconds:,.0f} | {took.processor_seconds:,.1f}"
-            f" | {took.peak_bytes / MB:,.0f} | {asked:,} |"
-        )
-    yield (
-        f"| for comparison: boto3 and the function's clients, nothing done | {bare.seconds:,.1f} | |"
-        f" {bare.processor_seconds:,.1f} | {bare.peak_bytes / MB:,.0f} | |"
+        ("**baseline**: these two", read.plus(write), inserts),
+        ("**ingest**: the batch function", ingest, requests),
+        ("for comparison: boto3 and the function's clients only", bare, 0),
     )
-    times, processor_times = _ratios(ingest, both)
-    yield f"| ingest ÷ baseline | **{times:.2f}** | | **{processor_times:.2f}** | | |"
-    yield ""
-    asked_for = ", ".join(f"{name} {count:,}" for name, count in sorted(requests.items()))
-    yield f"Requests of the ingest: {asked_for}."
-    yield f"MB of memory are of 2^20 bytes. Python {sys.version_info.major}.{sys.version_info.minor}."
+    ratio, processor_ratio = _ratios(ingest, read.plus(write))
+    yield from table(
+        ["", "seconds", "rows per second", "processor seconds", "memory at most, MB", "AWS requests"],
+        [
+            *(
+                [
+                    title, f"{took.seconds:,.1f}", "–" if took is bare else f"{rows / took.seconds:,.0f}",
+                    f"{took.processor_seconds:,.1f}", f"{took.peak_bytes / MB:,.0f}", f"{asked:,}",
+                ]
+                for title, took, asked in measured
+            ),
+            ["ingest ÷ baseline", f"**{ratio:.2f}**", "–", f"**{processor_ratio:.2f}**", "–", "–"],
+        ],
+    )  # fmt: skip
+    by_name = ", ".join(f"{name} {count:,}" for name, count in sorted(sink.requests.items()))
+    yield from paragraph(
+        f"Requests of the ingest: {by_name}. MB of memory are of 2^20 bytes. Python",
+        f"{sys.version_info.major}.{sys.version_info.minor}.",
+    )
 
 
-def report_killed(told: Sequence[str], whole: Result, pieces: Result) -> Iterator[str]:
-    """Where it was killed, and whether the end was the same."""
-    yield f"## The same, killed {len(told)} times"
+def report_killed(killed: Sequence[Sequence[object]], whole: Result, pieces: Result) -> Iterator[str]:
+    """Where it was killed, and both results."""
+    yield f"## The same, killed {len(killed)} times"
     yield ""
-    yield "| at request | killed | request | contacts stored then |"
-    yield "|--:|---|---|--:|"
-    for line in told:
-        yield f"| {line} |"
-    yield ""
-    for name, result in (("uninterrupted", whole), ("killed", pieces)):
-        yield (
-            f"- {name}: {result.status}, {result.valid:,} valid of {result.total:,}; {result.contacts:,} executions"
+    yield from table(["at request", "killed", "request", "contacts stored then"], killed)
+    yield from bullets(
+        *(
+            f"{name}: {result.status}, {result.valid:,} valid of {result.total:,}; {result.contacts:,} executions"
             f" `{result.fingerprint[:16]}…`, rejected.csv `{result.rejected[:16]}…`"
+            for name, result in (("uninterrupted", whole), ("killed", pieces))
         )
+    )
 
 
 def _ratios(ingest: Took, baseline: Took) -> tuple[float, float]:
-    """How many times as long as the baseline, by the clock and of the processor."""
+    """By the clock and of the processor."""
     return ingest.seconds / baseline.seconds, ingest.processor_seconds / baseline.processor_seconds
 
 
 def main() -> int:
-    """0 where every target is met."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.ingest", description="Measure the reading of a batch's file."
-    )
+    """0 if every target is met."""
+    description = "Measure the reading of a batch's file."
+    parser = argparse.ArgumentParser(prog="python -m bench.ingest", description=description)
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--kills", type=int, default=KILLS, help="how often the second ingest is killed")
     arguments = parser.parse_args()
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
     with tempfile.TemporaryDirectory(prefix="redial-bench-") as folder:
-        bench = Bench(Path(folder), arguments.rows, say)
+        bench = Bench(Path(folder), arguments.rows)
         bare = bench.bare()
         sink, ingest, whole = bench.ingest()
         read, write = bench.baseline(sink)
         megabytes = bench.file.stat().st_size / 1e6
-        print("\n".join(report(arguments.rows, megabytes, bare, ingest, sink.requests, (read, write))), flush=True)
-        told, pieces = bench.killed(arguments.kills, sink.requests.total())
-    print()
-    print("\n".join(report_killed(told, whole, pieces)))
-    print()
-    worst = max(_ratios(ingest, read + write))
-    targets = (
-        (f"memory under {MOST_MEMORY_MB} MB", ingest.peak_bytes < MOST_MEMORY_MB * MB),
-        (f"at most {MOST_TIMES_BASELINE:g} times the baseline", worst <= MOST_TIMES_BASELINE),
-        (f"killed {len(told)} times, the same set", whole == pieces),
-    )
-    for target, met in targets:
-        print(f"- {target}: {'met' if met else '**missed**'}")
-    return 0 if all(met for _, met in targets) else 1
+        print("\n".join(report(arguments.rows, megabytes, bare, ingest, sink, (read, write))), flush=True)
+        killed, pieces = bench.killed(arguments.kills, sink.requests.total())
+    print("\n".join(report_killed(killed, whole, pieces)))
+    targets = {
+        f"memory under {MOST_MEMORY_MB} MB": ingest.peak_bytes < MOST_MEMORY_MB * MB,
+        f"at most {MOST_TIMES_BASELINE:g} times the baseline": max(_ratios(ingest, read.plus(write)))
+        <= MOST_TIMES_BASELINE,
+        f"killed {len(killed)} times, the same set": whole == pieces,
+    }
+    print("\n".join(bullets(*(f"{target}: {'met' if met else '**missed**'}" for target, met in targets.items()))))
+    return 0 if all(targets.values()) else 1
 
 
 if __name__ == "__main__":

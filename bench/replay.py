@@ -1,15 +1,14 @@
-"""Runs one function's recorded events over and over in this process, and tells the processor time of each.
+"""Runs one function's recorded events again and again in this process, and measures the processor time of each.
 
     python -m bench.replay redial <recording> <results> <times>     the function itself
     python -m bench.replay bare <recording> <results> <times>       a handler that only repeats its requests
 
-Nothing leaves the process. What botocore is about to send is answered at its before-send event, with what was answered
-when the event was recorded; a connection to the carrier or a webhook is a pair of sockets, in whose other end the
-answer lies already. Both are the same for both handlers, and so is the rest of boto3 and urllib3.
+Nothing leaves the process. At botocore's before-send event every AWS request gets its recorded answer; a connection to
+the carrier or a webhook is a pair of sockets whose other end already holds the answer. boto3 and urllib3 run whole, for
+both handlers.
 
-The function runs with the clock at the instant of the recording. What it keeps in memory it keeps: the requests that
-are repeated are those of an event that comes for the third time, and are written down with the results, so that the
-bare handler repeats just these.
+The function's clock stands at the instant of the recording. The requests that are repeated are those of an event's
+third run, when the function's caches are filled; they are saved with the results for the bare handler.
 
 `redial` is imported only where the function itself runs.
 """
@@ -41,10 +40,10 @@ from botocore.exceptions import ClientError
 from urllib3.connection import HTTPConnection
 
 WARM_UP = 3
-"""Times that each event has come before its time is taken."""
+"""Runs of each event before its time is measured."""
 _READS = ("GetItem", "Query", "BatchGetItem")
 _CLIENT_TOKEN = re.compile(r'"ClientToken": "[^"]*"')
-"""botocore makes up another for each request."""
+"""A new one for each request."""
 _FIXED_ID = str(uuid.UUID(int=1, version=4))
 
 
@@ -59,7 +58,7 @@ class _Body(io.BytesIO):
 
 
 class Answers:
-    """What is answered during one event: reads by what is asked, everything else in the recorded order."""
+    """The answers during one event: to reads by their content, to everything else in the recorded order."""
 
     def __init__(self, recorded: dict[str, Any]) -> None:
         self._by_read: dict[tuple[str, str], list[Any]] = defaultdict(list)
@@ -75,7 +74,7 @@ class Answers:
         self.begin()
 
     def begin(self) -> None:
-        """The event comes (again)."""
+        """Start the event, again."""
         self._taken: dict[Any, int] = defaultdict(int)
         self.asked: list[tuple[str, str]] = []
         self.connections: list[socket.socket] = []
@@ -99,7 +98,7 @@ class Answers:
         return AWSResponse(request.url, status, headers, _Body(content))
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """For urllib3: a new connection, with the host looked up as urllib3 does it."""
+        """A new connection for urllib3; looks up the host like urllib3."""
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         ours, theirs = socket.socketpair()
         theirs.sendall(self._http[len(self.connections)])
@@ -107,7 +106,7 @@ class Answers:
         return ours
 
     def sent(self) -> list[dict[str, Any]]:
-        """The HTTP requests of this event, as they were written to the connections."""
+        """The HTTP requests of this event, read from the connections."""
         return [_parsed(connection) for connection in self.connections]
 
 
@@ -122,7 +121,7 @@ def _parsed(connection: socket.socket) -> dict[str, Any]:
 
 @dataclass
 class _Context:
-    """What handlers ask of Lambda's context."""
+    """The part of Lambda's context that handlers use."""
 
     aws_request_id: str
     function_name: str
@@ -140,7 +139,7 @@ Step = Callable[[int], None]
 
 
 def _redial(recording: dict[str, Any]) -> Step:
-    """The function itself, in a world whose clock stands."""
+    """The function itself, with a clock that stands still."""
     from redial.runtime import system
 
     module = importlib.import_module(f"functions.{recording['function']}.handler")
@@ -157,7 +156,7 @@ def _redial(recording: dict[str, Any]) -> Step:
 
 
 def _bare(recording: dict[str, Any]) -> Step:
-    """A handler that makes the same requests, and nothing else."""
+    """A handler that only makes the same requests."""
     pool = urllib3.PoolManager()
     config = Config(retries={"mode": "standard", "total_max_attempts": 4})
     clients: dict[str, Any] = {}
@@ -178,7 +177,7 @@ def _bare(recording: dict[str, Any]) -> Step:
         for request in plans[number]:
             try:
                 answer = request()
-            except ClientError:  # a condition that did not hold, as it did not for the function
+            except ClientError:  # a condition failed, as it did for the function
                 continue
             if isinstance(answer, dict) and hasattr(answer.get("Body"), "read"):
                 answer["Body"].read()
@@ -187,7 +186,7 @@ def _bare(recording: dict[str, Any]) -> Step:
 
 
 def run(variant: str, recording: dict[str, Any], times: int) -> dict[str, Any]:
-    """Processor seconds of each event each time, and the requests that it made, as AWS would have got them."""
+    """Processor seconds of each run of each event, and the requests that it made, as AWS would have received them."""
     boto3.setup_default_session()
     session: Any = boto3.DEFAULT_SESSION
     answers = [Answers(one) for one in recording["events"]]
@@ -206,7 +205,7 @@ def run(variant: str, recording: dict[str, Any], times: int) -> dict[str, Any]:
             plain = {name: _content(value) if name == "Body" else value for name, value in params.items()}
             calls.append(repr((model.service_model.service_name, model.name, plain)))
 
-    session.events.register("provide-client-params", note)  # clients take over what is registered when they are made
+    session.events.register("provide-client-params", note)  # before any client is made
     step = (_redial if variant == "redial" else _bare)(recording)
     seconds: list[list[float]] = [[] for _ in answers]
     requests: list[dict[str, Any]] = []
@@ -231,10 +230,10 @@ def run(variant: str, recording: dict[str, Any], times: int) -> dict[str, Any]:
 
 
 def _content(body: Any) -> bytes:
-    """What a file that is to be sent holds, or the bytes themselves."""
+    """The content of a request body: bytes, or a file at its position."""
     if isinstance(body, bytes):
         return body
-    position = body.record()
+    position = body.tell()
     content: bytes = body.read()
     body.seek(position)
     return content
@@ -242,7 +241,7 @@ def _content(body: Any) -> bytes:
 
 def main() -> None:
     variant, recording, results, times = sys.argv[1:]
-    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  what handlers log, as long as the process lives
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  handlers log here
     found = run(variant, json.loads(Path(recording).read_text()), int(times))
     Path(results).write_text(json.dumps(found))
 

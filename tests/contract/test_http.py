@@ -1,4 +1,4 @@
-"""The HTTP client against real servers on loopback: which trouble is "not sent" and which is "nobody knows"."""
+"""The HTTP client against real servers on loopback: which failures are "not sent" and which are "unknown"."""
 
 import contextlib
 import socket
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from redial.adapters.http import REMEMBERED_SECONDS, Http, Lookups
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
+from tests.support.examples import examples
 from tests.support.raw_server import (
     RawServer,
     answering,
@@ -149,7 +150,7 @@ def test_a_connection_that_never_opens_is_not_sent() -> None:
         assert time.monotonic() - started < 2
 
 
-def test_a_certificate_nobody_trusts_is_not_sent(tmp_path: Path) -> None:
+def test_a_request_to_an_untrusted_certificate_is_not_sent(tmp_path: Path) -> None:
     server_tls, _ = self_signed(tmp_path, "hooks.example.com")
     with serving(answering(OK), server_tls) as server, pytest.raises(NotSent, match="certificate not trusted: self"):
         send(f"https://hooks.example.com:{server.port}/", connect_to=["127.0.0.1"])
@@ -216,7 +217,7 @@ def test_what_http_cannot_carry_is_not_sent(given: dict[str, Any]) -> None:
         send(at(server), **given)
 
 
-# ---- nobody knows
+# ---- unknown
 
 
 @pytest.mark.parametrize(
@@ -321,7 +322,7 @@ def test_the_given_tls_context_is_left_as_it_was(tmp_path: Path) -> None:
     assert client_tls.verify_mode is ssl.CERT_REQUIRED
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.one_of(
         st.binary(max_size=200),

@@ -2,7 +2,7 @@
 
 Each file in recorded/tables is what a stack had stored at one moment: the table's items and the files of batches, what
 the API answered then, and what had been given away and comes back later (events of schedules and of asynchronous
-invokes, the carrier's callbacks, requests that are repeated). What was stored then may still lie in somebody's table:
+invokes, the carrier's callbacks, requests that are repeated). Such items may still be in a production table:
 files are added, never edited. Addresses of that stack are written as http://inbox and so on.
 """
 
@@ -171,8 +171,9 @@ def arn_of(client: LocalClient, name: str) -> str:
     return functions[name].alias_arn
 
 
-def test_what_was_under_way_comes_to_its_end(recorded: Any) -> None:
-    """Nothing comes back by itself: no schedule, no invoke, no callback. The sweeper finds all of it."""
+@pytest.mark.simulation
+def test_recorded_work_in_progress_is_completed(recorded: Any) -> None:
+    """No schedule, invocation or callback of that time arrives any more: the sweeper finds everything."""
     with restored(recorded) as (client, here):
         for item in items_of(client, "B B"):
             path = f"/batches/{item['pk'].removeprefix('B#')}"
@@ -193,17 +194,17 @@ def test_what_was_under_way_comes_to_its_end(recorded: Any) -> None:
         assert {one.id: one.status for one in left if not one.is_over or one.deleted_at is not None} == {}
         assert {one.id: one.pending() for one in batches if one.pending()} == {}
         for kind in ("Q 0", "Q 0b", "Q 1", "R waiter"):
-            assert items_of(client, kind) == [], "nobody waits any more"
+            assert items_of(client, kind) == [], "no call waits any more"
         assert all(item["holders"] == {} for item in items_of(client, "L LINES"))
         assert {one.due_at for one in executions} | {one.due_at for one in batches} == {None}
 
-        told = [one for name in ("demo", "slow", "batches") for one in client.inbox(name)]
-        sent = {one["headers"]["webhook-id"] for one in told if one["answered"] == 200}
-        assert all(one["verified"] for one in told)
+        deliveries = [one for name in ("demo", "slow", "batches") for one in client.inbox(name)]
+        sent = {one["headers"]["webhook-id"] for one in deliveries if one["answered"] == 200}
+        assert all(one["verified"] for one in deliveries)
         for stored in here["items"]:
             if kind_of(stored) == "X X":
                 was = stored_execution.decode(from_item(stored))
                 now = next((one for one in executions if one.id == was.id), None)
                 if now is not None and not now.delivery.undelivered:
                     remaining = range(was.delivery.settled + 1, now.last_sequence + 1)
-                    assert {f"{was.id}-{number}" for number in remaining} <= sent, "every remaining event was told"
+                    assert {f"{was.id}-{number}" for number in remaining} <= sent, "every remaining event was delivered"

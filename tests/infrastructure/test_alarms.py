@@ -1,4 +1,4 @@
-"""Alarms: each watches what is published, and says what is wrong and where to read on."""
+"""Alarms: each watches a published metric, and its description says what is wrong and where to read on."""
 
 import re
 from typing import Any
@@ -10,8 +10,6 @@ from tests.support.template import ROOT, functions, of_type
 
 ALARMS = of_type("AWS::CloudWatch::Alarm")
 QUEUES = of_type("AWS::SQS::Queue")
-
-each_alarm = pytest.mark.parametrize("name", sorted(ALARMS))
 
 
 def _series(properties: dict[str, Any]) -> list[tuple[str, str, dict[str, Any], str]]:
@@ -29,15 +27,15 @@ def _metric(metric: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
     return metric["Namespace"], metric["MetricName"], dimensions
 
 
-@each_alarm
-def test_an_alarm_watches_series_that_are_published_by_a_statistic_that_tells_something(name: str) -> None:
-    series = _series(ALARMS[name]["Properties"])
-    assert series
-    assert [wrong for one in series if (wrong := what_is_wrong(*one)) is not None] == []
+def test_every_alarm_watches_published_series_by_a_meaningful_statistic() -> None:
+    series = {name: _series(alarm["Properties"]) for name, alarm in ALARMS.items()}
+    assert all(series.values())
+    wrong = {(name, what_is_wrong(*one)) for name, watched in series.items() for one in watched}
+    assert {(name, what) for name, what in wrong if what is not None} == set()
 
 
-def test_a_series_that_nobody_publishes_would_be_noticed() -> None:
-    """What the test above can find, once each."""
+def test_a_series_that_is_not_published_is_found() -> None:
+    """Each mistake that the test above can find."""
     service = {"service": {"Ref": "AWS::StackName"}}
     dial = {"FunctionName": {"Ref": "DialFunction"}}
     alias = {**dial, "Resource": {"Fn::Sub": "${DialFunction}:live"}}
@@ -64,61 +62,64 @@ def test_a_series_that_nobody_publishes_would_be_noticed() -> None:
 
 
 MATH = {"IF", "SUM"}
-WITH_MATH = sorted(name for name, alarm in ALARMS.items() if "Metrics" in alarm["Properties"])
 
 
-@pytest.mark.parametrize("name", WITH_MATH)
-def test_a_calculation_names_its_series_and_all_of_them(name: str) -> None:
-    metrics = ALARMS[name]["Properties"]["Metrics"]
-    (watched,) = (one for one in metrics if one["ReturnData"])
-    series = {one["Id"]: one["MetricStat"] for one in metrics if not one["ReturnData"]}
-    assert len(series) == len(metrics) - 1
-    assert all(re.fullmatch(r"[a-z][A-Za-z0-9]*", one) for one in series)
-    assert set(re.findall(r"[A-Za-z]\w*", watched["Expression"])) - MATH == set(series)
-    assert len({stat["Period"] for stat in series.values()}) == 1, "a series is calculated point by point"
-    assert watched["Label"]
+def test_every_calculation_uses_all_of_its_series() -> None:
+    calculated = {
+        name: alarm["Properties"]["Metrics"] for name, alarm in ALARMS.items() if "Metrics" in alarm["Properties"]
+    }
+    assert calculated
+    for name, metrics in calculated.items():
+        (watched,) = (one for one in metrics if one["ReturnData"])
+        series = {one["Id"]: one["MetricStat"] for one in metrics if not one["ReturnData"]}
+        assert len(series) == len(metrics) - 1, name
+        assert all(re.fullmatch(r"[a-z][A-Za-z0-9]*", one) for one in series), name
+        assert set(re.findall(r"[A-Za-z]\w*", watched["Expression"])) - MATH == set(series), name
+        assert len({stat["Period"] for stat in series.values()}) == 1, f"{name}: one period for all series"
+        assert watched["Label"], name
 
 
-@each_alarm
-def test_an_alarm_is_of_a_minute_or_of_minutes(name: str) -> None:
-    """What they watch comes by the minute; CloudWatch takes multiples of 60 seconds."""
-    properties = ALARMS[name]["Properties"]
-    periods = [properties["Period"]] if "Period" in properties else []
-    periods += [one["MetricStat"]["Period"] for one in properties.get("Metrics", []) if "MetricStat" in one]
-    assert periods and all(period in (60, 300) for period in periods)
-    assert 1 <= properties.get("DatapointsToAlarm", 1) <= properties["EvaluationPeriods"] <= 5
+def test_every_alarm_evaluates_one_or_five_minutes() -> None:
+    """Its metrics are published every minute; CloudWatch takes multiples of 60 seconds."""
+    for name, alarm in ALARMS.items():
+        properties = alarm["Properties"]
+        periods = [properties["Period"]] if "Period" in properties else []
+        periods += [one["MetricStat"]["Period"] for one in properties.get("Metrics", []) if "MetricStat" in one]
+        assert periods and set(periods) <= {60, 300}, name
+        assert 1 <= properties.get("DatapointsToAlarm", 1) <= properties["EvaluationPeriods"] <= 5, name
 
 
-@each_alarm
-def test_an_alarm_says_what_is_wrong_and_tells_the_topic_if_there_is_one(name: str) -> None:
-    alarm = ALARMS[name]["Properties"]
-    tell = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
-    assert alarm["AlarmActions"] == alarm["OKActions"] == tell
-    what, _, where = alarm["AlarmDescription"].strip().rpartition(" ")
-    assert len(what) > 30 and what.endswith(".")
-    assert re.fullmatch(r"docs/runbook\.md#[a-z]+", where)
+def test_every_alarm_says_what_is_wrong_and_notifies_the_topic_if_there_is_one() -> None:
+    topic = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+    described = re.compile(r".{30,}\. docs/runbook\.md#[a-z]+", re.DOTALL)
+    wrong = [
+        name
+        for name, alarm in ((name, one["Properties"]) for name, one in ALARMS.items())
+        if not alarm["AlarmActions"] == alarm["OKActions"] == topic
+        or not described.fullmatch(alarm["AlarmDescription"].strip())
+    ]
+    assert wrong == []
 
 
 def _anchor(name: str) -> str:
     return str(ALARMS[name]["Properties"]["AlarmDescription"]).strip().rpartition("#")[2]
 
 
-@each_alarm
-def test_an_alarm_leads_to_its_own_heading_of_the_runbook(name: str) -> None:
-    """Alarms that there are for each function share one; `DialFunctionFailingAlarm` leads to `### FunctionFailing`."""
+def test_every_alarm_links_to_its_own_heading_of_the_runbook() -> None:
+    """Alarms of each function share one: `DialFunctionFailingAlarm` links to `### FunctionFailing`."""
     headings = re.findall(r"^#{2,3} (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
-    (heading,) = (heading for heading in headings if heading.lower() == _anchor(name))
-    prefix = name.removesuffix("Alarm").removesuffix(heading)
-    assert f"{prefix}{heading}Alarm" == name
-    assert prefix in ("", *(function["LogicalId"].removesuffix("Function") for function in functions().values()))
+    prefixes = ["", *(function["LogicalId"].removesuffix("Function") for function in functions().values())]
+    for name in ALARMS:
+        (heading,) = (heading for heading in headings if heading.lower() == _anchor(name))
+        assert name in {f"{prefix}{heading}Alarm" for prefix in prefixes}
 
 
-def test_silence_is_alarming_only_of_what_runs_every_minute() -> None:
+def test_missing_data_is_alarming_only_for_the_sweeper() -> None:
     breaching = {name for name, alarm in ALARMS.items() if alarm["Properties"]["TreatMissingData"] == "breaching"}
     assert breaching == {"SweepStoppedAlarm"}
 
 
-def test_somebody_is_told_when_tally_is_late() -> None:
+def test_an_alarm_fires_when_tally_is_late() -> None:
     alarm = ALARMS["TallyLateAlarm"]["Properties"]
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "TallyFunction"}}]
     assert (alarm["MetricName"], alarm["Statistic"]) == ("IteratorAge", "Maximum")
@@ -126,7 +127,7 @@ def test_somebody_is_told_when_tally_is_late() -> None:
 
 
 @pytest.mark.parametrize("queue", sorted(QUEUES))
-def test_dead_letters_are_kept_for_two_weeks_and_somebody_is_told(queue: str) -> None:
+def test_dead_letters_are_kept_for_two_weeks_and_fire_an_alarm(queue: str) -> None:
     assert QUEUES[queue]["Properties"] == {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
     watched = [{"Name": "QueueName", "Value": {"Fn::GetAtt": f"{queue}.QueueName"}}]
     (alarm,) = (alarm["Properties"] for alarm in ALARMS.values() if alarm["Properties"].get("Dimensions") == watched)
@@ -134,7 +135,7 @@ def test_dead_letters_are_kept_for_two_weeks_and_somebody_is_told(queue: str) ->
 
 
 @pytest.mark.parametrize("function", sorted(functions()))
-def test_somebody_is_told_when_a_function_fails_or_is_throttled(function: str) -> None:
+def test_an_alarm_fires_when_a_function_fails_or_is_throttled(function: str) -> None:
     logical_id = functions()[function]["LogicalId"]
     by_name = {"FunctionName": {"Ref": logical_id}}
     failing = _series(ALARMS[f"{logical_id}FailingAlarm"]["Properties"])

@@ -1,11 +1,10 @@
-"""Secrets and signatures are compared in constant time, and only where they must be compared at all.
+"""Secrets and signatures are compared in constant time, and only where a comparison is needed.
 
-API keys are found by their hash in one read: nothing is compared (see `redial.usecases.accounts`).
+API keys are looked up by their hash, without a comparison (see `redial.usecases.accounts`).
 """
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ BYTE_BY_BYTE = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
 
 
 def compared(source: str) -> list[str]:
-    """The comparisons in `source` that end at the first byte which differs, and have a secret's name in them."""
+    """Comparisons in `source` that stop at the first different byte and contain a secret's name."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], BYTE_BY_BYTE):
@@ -32,9 +31,9 @@ def calls_of(source: str, function: str) -> int:
     return sum(isinstance(one, ast.Call) and ast.unparse(one.func) == function for one in ast.walk(ast.parse(source)))
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.relative_to(ROOT)))
-def test_no_secret_is_compared_byte_by_byte(source: Path) -> None:
-    assert compared(source.read_text()) == []
+def test_no_secret_is_compared_byte_by_byte() -> None:
+    assert len(SOURCES) > 50
+    assert {str(path): found for path in SOURCES if (found := compared(path.read_text()))} == {}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +45,7 @@ def test_no_secret_is_compared_byte_by_byte(source: Path) -> None:
         "x = [a for a in b if a == apiKey]",
     ],
 )
-def test_such_a_comparison_would_be_found(source: str) -> None:
+def test_a_comparison_byte_by_byte_is_found(source: str) -> None:
     assert len(compared(source)) == 1
 
 

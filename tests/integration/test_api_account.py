@@ -1,6 +1,5 @@
 """An account over HTTP: itself, its numbers, and the events that its webhooks did not take."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -8,20 +7,8 @@ import pytest
 
 from redial.domain.delivery import Delivery, DeliveryAttempt
 from redial.runtime.services import services_of
-from tests.support.api import OTHER_ACCOUNT_ID, OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
+from tests.support.api import OTHER_ACCOUNT_ID, OTHER_API_KEY, UNKNOWN_ID, Api
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, TEN, minutes
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _aws() -> Iterator[None]:
-    with aws():
-        yield
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with running_api() as running:
-        yield running
 
 
 def test_me_is_the_account_that_the_key_opens(api: Api) -> None:

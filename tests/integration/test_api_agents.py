@@ -1,6 +1,5 @@
 """Agents over HTTP: created, read, listed, replaced, patched and deleted."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -15,7 +14,7 @@ from redial.runtime import system
 from redial.runtime.services import services_of
 from redial.usecases import agents
 from redial.usecases.dispatch import queued_call
-from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
+from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN, minutes
 from tests.support.table import TABLE_NAME
 
@@ -41,23 +40,16 @@ WHOLE: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _aws() -> Iterator[None]:
-    with aws():
-        yield
-
-
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """Every host name resolves to one public address; no name server is asked."""
+def api(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """Every host name has one public address; no name server is needed."""
 
     def resolve(host: str, port: int, **_: Any) -> list[Any]:
         address = host if host[0].isdigit() else "93.184.215.14"
         return [(None, None, None, "", (address, port))]
 
     monkeypatch.setattr(address_guard.check, "__kwdefaults__", {"resolve": resolve})
-    with running_api() as running:
-        yield running
+    return api
 
 
 def read(api: Api, agent_id: str) -> dict[str, Any]:

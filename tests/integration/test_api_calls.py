@@ -1,6 +1,5 @@
 """Calls and executions over HTTP: made, looked at, listed and stopped."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -14,20 +13,9 @@ from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.domain.outcome import CallReport
 from redial.domain.status import Status
 from redial.runtime.services import services_of
-from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, aws, running_api
+from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api
+from tests.support.examples import examples
 from tests.support.samples import CALLER_ID, NUMBER, TEN, minutes
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _aws() -> Iterator[None]:
-    with aws():
-        yield
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with running_api() as running:
-        yield running
 
 
 def dialled(execution_id: str, status: Status = Status.RINGING) -> None:
@@ -392,7 +380,7 @@ one_api = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 """Nothing that these tests ask for changes anything."""
 
 
-@settings(one_api, max_examples=60)
+@settings(one_api, max_examples=examples(60))
 @given(QUERIES)
 def test_whatever_a_query_says_is_answered_with_a_page_or_its_fields_at_fault(
     api: Api, query: list[tuple[str, str]]
@@ -411,7 +399,7 @@ def test_whatever_a_query_says_is_answered_with_a_page_or_its_fields_at_fault(
     assert (bare.status, bare.json) == (answer.status, answer.json["data"] if answer.status == 200 else answer.json)
 
 
-@settings(one_api, max_examples=40)
+@settings(one_api, max_examples=examples(40))
 @given(
     st.sampled_from([UNKNOWN_ID, UNKNOWN_ID.upper(), "0" * 32, "1" * 36, "_" * 36, "all", "٣" * 36, "x" * 300])
     | ANY_TEXT

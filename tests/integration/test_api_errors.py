@@ -5,7 +5,6 @@ import gzip
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,21 +17,8 @@ from redial.runtime import keys, telemetry
 from redial.runtime.services import services_of
 from redial.usecases import accounts
 from tests.support import gateway
-from tests.support.api import API_KEY, OTHER_API_KEY, Api, aws, running_api
+from tests.support.api import API_KEY, OTHER_API_KEY, Api
 from tests.support.samples import ACCOUNT_ID, NUMBER, TEN
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _aws() -> Iterator[None]:
-    with aws():
-        yield
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with running_api() as running:
-        yield running
-
 
 # ---- who is asking ------------------------------------------------------------------------------------------------
 
@@ -294,7 +280,7 @@ def test_each_request_is_logged_once_without_anything_secret(
 # ---- what needs no key --------------------------------------------------------------------------------------------
 
 
-def test_health_needs_no_key_and_asks_nobody(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_needs_no_key_and_no_services(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "services_of", fail)
     answer = api.send("GET", "/health", key=None)
     assert (answer.status, answer.json) == (200, {"status": "ok"})

@@ -7,7 +7,6 @@ document, and what a refused request leaves behind: nothing. Files of contacts a
 
 import gzip
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +14,7 @@ import pytest
 
 from redial.api.app import MAX_BODY_BYTES
 from redial.runtime.services import services_of
-from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, aws, openapi, running_api
+from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, openapi
 from tests.support.forms import BOUNDARY, CONTENT_TYPE, multipart
 from tests.support.samples import NUMBER
 from tests.support.table import TABLE_NAME
@@ -36,18 +35,6 @@ WITH_FORM = [
     if "multipart/form-data" in operation.get("requestBody", {}).get("content", {})
 ]
 WITH_ID = [(method, path) for method, path, _ in OPERATIONS if "{" in path]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _aws() -> Iterator[None]:
-    with aws():
-        yield
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with running_api() as running:
-        yield running
 
 
 def stored() -> list[str]:
@@ -100,7 +87,7 @@ def test_a_body_that_cannot_be_read_is_refused_and_leaves_nothing(api: Api, meth
 @pytest.mark.parametrize(("method", "path"), WITH_BODY)
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", "br"])
 def test_a_compressed_body_is_refused_by_name_and_not_unpacked(api: Api, method: str, path: str, encoding: str) -> None:
-    """Five megabytes of nothing take five kilobytes; nobody has asked for that."""
+    """Five megabytes of spaces compress to five kilobytes; no client needs compression."""
     body = gzip.compress(b" " * 5_000_000 + b"{}")
     for headers in (JSON, FORM, MULTIPART):
         sent = headers | {"Content-Encoding": encoding}

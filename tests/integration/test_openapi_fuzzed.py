@@ -1,7 +1,9 @@
-"""Whatever can be made of the OpenAPI document is sent to the API on one machine: every answer is a documented one.
+"""Requests generated from the OpenAPI document are sent to the local API: every answer is a documented one.
 
-`make test` sends a few thousand requests. `REDIAL_FUZZ_EXAMPLES=500 pytest tests/integration/test_openapi_fuzzed.py -s`
-makes so many random ones for each operation and shows how many were sent and how each operation answered.
+`make test` sends over a thousand requests, `make nightly` three times as many. This sends 500 random ones to each
+operation, and prints the number of requests and the answers of each operation:
+
+    REDIAL_FUZZ_EXAMPLES=500 pytest --hypothesis-profile=nightly tests/integration/test_openapi_fuzzed.py -s
 """
 
 import ipaddress
@@ -21,10 +23,13 @@ from redial.api.app import PUBLIC
 from redial.runtime import keys
 from tests.support import fuzz
 from tests.support.api import openapi
+from tests.support.examples import examples, step
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, LocalClient, local_stack
 
-EXAMPLES = int(os.environ.get("REDIAL_FUZZ_EXAMPLES", "8"))
+pytestmark = pytest.mark.hypothesis
+
+EXAMPLES = int(os.environ.get("REDIAL_FUZZ_EXAMPLES", examples(8)))
 OTHER_KEY = "the-other-accounts-key"
 CONTACTS = "contact_number,name\n+12025550101,Ann\n+12025550102,Bob\n"
 TOMORROW = (NOON + timedelta(days=1)).isoformat()
@@ -32,11 +37,11 @@ HOST = "hooks.example.com"
 OPERATIONS = {
     f"{method.upper()} {path}" for path, operations in openapi()["paths"].items() for method in operations
 } - {"GET /openapi.json"}
-"""All but the document itself, which is read and not tested."""
+"""All but the document itself."""
 
 
 def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
-    """Every name has one public address; no name server is asked."""
+    """Every name has one public address; no name server is needed."""
     try:
         address = str(ipaddress.ip_address(host))
     except ValueError:
@@ -59,9 +64,9 @@ def batch(client: LocalClient, *fields: tuple[str, str]) -> str:
 
 
 class Completion:
-    """What no schema can say of a valid request: ids that exist, times ahead, hosts, fields that go together.
+    """Fills in what no schema can express: existing ids, future times, hosts, fields that depend on each other.
 
-    What a request changes is made for it; what it reads stays.
+    A request that changes a resource gets a new one; requests that read share theirs.
     """
 
     def __init__(self, client: LocalClient) -> None:
@@ -73,15 +78,15 @@ class Completion:
 
     def __call__(self, case: Case[Any]) -> None:
         for name in [name for name in case.headers or () if name.lower() == "idempotency-key"]:
-            self._count += 1  # or else every request after the first would only repeat it, or contradict it
+            self._count += 1  # a repeated key would only repeat or contradict the first request
             case.headers[name] = f"{case.headers[name][:200]}{self._count}"
-        chained = case.meta is not None and case.meta.phase.name.value == "stateful"  # with ids of what it made
+        chained = case.meta is not None and case.meta.phase.name.value == "stateful"  # uses ids from earlier answers
         if not chained:
             for name in case.path_parameters:
                 case.path_parameters[name] = self._id(name, case.operation.label)
         if isinstance(case.body, dict):
             body = _whole_numbers(case.body)
-            if "agent_id" in body:  # one that can place calls, which a chain's own may not
+            if "agent_id" in body:  # an agent that can place calls
                 body["agent_id"] = self._client.stack.agent_id
             _complete_body(body, case.media_type or "")
             case.body = body
@@ -128,7 +133,7 @@ def _complete_agent(config: dict[str, Any]) -> None:
 
 
 def _whole_numbers(value: Any) -> Any:
-    """JSON Schema takes 30.0 for an integer, Redial does not."""
+    """For JSON Schema 30.0 is an integer, for Redial it is not."""
     if isinstance(value, dict):
         return {name: _whole_numbers(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -167,18 +172,20 @@ ALL_PHASES: dict[str, Any] = {}
 RANDOM_ONLY = {"coverage": {"enabled": False}, "stateful": {"enabled": False}}
 REFUSED_BY_CONTRACT = [
     {
-        # A call that is over, or rings, cannot be stopped: the contract answers 400, not 409.
+        # The contract answers 400, not 409, when a call is over or rings.
         "include-name": "POST /call/{execution_id}/stop",
         "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "404"]}},
     },
 ]
 
 
-def test_with_a_key_every_answer_is_a_documented_one(client: LocalClient, tmp_path: Path) -> None:
-    """By two accounts in turn, of which neither sees what the other one has."""
+def test_every_answer_to_a_request_with_a_key_is_documented(client: LocalClient, tmp_path: Path) -> None:
+    """Two accounts take turns; neither sees the other's data."""
     second_account(client)
     accounts = fuzz.two_accounts(tmp_path, {"first": client.stack.api_key, "other": OTHER_KEY})
-    campaign = fuzz.run(client.stack.url, EXAMPLES, Completion(client), auth=accounts, operations=REFUSED_BY_CONTRACT)
+    campaign = fuzz.run(
+        client.stack.url, EXAMPLES, Completion(client), step=step(), auth=accounts, operations=REFUSED_BY_CONTRACT
+    )
     print(campaign.summary())
     assert campaign.troubles == []
     assert campaign.findings == [], "\n".join(map(str, campaign.findings[:20]))
@@ -189,13 +196,13 @@ def test_with_a_key_every_answer_is_a_documented_one(client: LocalClient, tmp_pa
 
 @pytest.mark.parametrize(
     ("headers", "phases"),
-    [({}, ALL_PHASES), ({"Authorization": "Bearer nobodys-key"}, RANDOM_ONLY)],
+    [({}, ALL_PHASES), ({"Authorization": "Bearer no-such-key"}, RANDOM_ONLY)],
     ids=["no key", "a wrong key"],
 )
-def test_without_a_key_nothing_is_answered_but_401(
+def test_every_request_without_a_valid_key_is_answered_401(
     client: LocalClient, headers: dict[str, str], phases: dict[str, Any]
 ) -> None:
-    campaign = fuzz.run(client.stack.url, EXAMPLES, headers=headers, phases=phases)
+    campaign = fuzz.run(client.stack.url, EXAMPLES, step=step(), headers=headers, phases=phases)
     print(campaign.summary())
     assert campaign.troubles == []
     assert campaign.findings == [], "\n".join(map(str, campaign.findings[:20]))

@@ -39,12 +39,13 @@ from redial.usecases.dispatch import dispatch_all, enqueue_and_dispatch, release
 from redial.wire.stored_execution import DUE_SHARDS
 from redial.wire.timestamps import to_ms
 from tests.integration.test_queue_of_batches import Started
+from tests.support.examples import examples
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, minutes, queued, seconds
 from tests.support.services import TableServices, table_services
 from tests.support.table import TABLE_NAME, create_table
 
 TAKEN = minutes(5)
-"""How long somebody who was taken from a room has to be dialled."""
+"""How long a contact that was popped from a delayed set has to be dialled."""
 NOW = st.integers(0, 30).map(lambda n: TEN + minutes(n))
 FAR = st.sampled_from(
     [datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
@@ -52,7 +53,7 @@ FAR = st.sampled_from(
 """Instants before and after all those that a listing's keys can name."""
 LOST = st.sampled_from([0] * 7 + [1, 1, 2])
 """Which write of a method is answered in vain, and so sent again (0: none)."""
-few = settings(max_examples=15, stateful_step_count=40)
+few = settings(max_examples=examples(15), stateful_step_count=40)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -337,7 +338,7 @@ WAITERS = st.builds(lambda one, attempt, ready: QueuedCall(one, attempt, attempt
 
 
 class HeldLines(_Machine):
-    """An agent's lines: who holds them, and when somebody must look at them."""
+    """An agent's lines: their holders, and when they must be checked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -426,19 +427,19 @@ TestHeldLines = HeldLines.TestCase
 
 
 def test_of_many_who_ask_at_once_no_more_are_given_a_line_than_there_are() -> None:
-    """Also when the shard's item is made in between: whoever found none finds out when it makes it itself."""
+    """Also when the shard's item is created in between: the slower request fails to create it."""
     client: Any = _Client()
     late = table_services(client)
     quick = table_services(client.client)
     put_item, given = client.client.put_item, []
 
-    def somebody_is_quicker(**arguments: Any) -> Any:
+    def put_after_another(**arguments: Any) -> Any:
         client.client.put_item = put_item
         given.append(quick.lines.acquire(ACCOUNT_ID, AGENT, 0, 1, IDS[0], 1, TEN))
         return put_item(**arguments)
 
     try:
-        client.client.put_item = somebody_is_quicker
+        client.client.put_item = put_after_another
         given.append(late.lines.acquire(ACCOUNT_ID, AGENT, 0, 1, IDS[1], 1, TEN))
         assert given == [True, False]
         with ThreadPoolExecutor(8) as many:
@@ -485,7 +486,7 @@ SECOND_TRY = QueuedCall(HOLDER, 2, True, TEN)
 
 
 def held_by_its_first_try(client: Any, functions: Started) -> TableServices:
-    """Its only line is held by an execution's first attempt, which is over; nobody who was to hand it on is left."""
+    """The only line is held by a finished first attempt, whose invocation was lost before it released the line."""
     services = table_services(client, invoker=functions)
     assert services.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, HOLDER, 1, TEN)
     return services
@@ -541,7 +542,7 @@ def test_a_lost_line_is_freed_where_the_next_attempt_waits_in_a_room_and_then_gi
 
 
 @pytest.mark.parametrize("where", ["queue", "room", "row"])
-def test_whoever_is_handed_a_line_is_started_also_where_the_answer_is_lost(client: Any, where: str) -> None:
+def test_a_call_that_is_handed_a_line_is_dialled_even_if_the_answer_is_lost(client: Any, where: str) -> None:
     functions, one = Started(), agent(max_concurrent_calls=1)
     services = held_by_its_first_try(client, functions)
     services.queue.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 9, 9 if where == "row" else 8, TEN))
@@ -557,19 +558,19 @@ def test_whoever_is_handed_a_line_is_started_also_where_the_answer_is_lost(clien
     assert services.queue.front(AGENT_ID).calls == []
 
 
-def test_whoever_comes_to_wait_while_a_line_is_freed_is_started_also_where_the_answer_is_lost(client: Any) -> None:
+def test_a_call_that_queues_while_a_line_is_freed_is_dialled_even_if_the_answer_is_lost(client: Any) -> None:
     functions, one = Started(), agent(max_concurrent_calls=1)
     services = held_by_its_first_try(client, functions)
     update_item, other = client.client.update_item, QueuedCall(IDS[1], 1, False, TEN)
 
-    def somebody_comes(**arguments: Any) -> Any:
+    def queue_meanwhile(**arguments: Any) -> Any:
         if client.client.update_item is not update_item:
             client.client.update_item = update_item
             enqueue_and_dispatch(services, one, other, TEN)
             assert functions.dials == [], "no line is free yet"
         return update_item(**arguments)
 
-    client.client.update_item = somebody_comes
+    client.client.update_item = queue_meanwhile
     with client.losing(1):
         release_line(services, one, 0, HOLDER, 1, TEN)
     assert services.lines.holders(AGENT_ID, 0) == {IDS[1]: (1, TEN)}
@@ -583,7 +584,7 @@ WHICH = st.sampled_from([BATCHES[0], BATCHES[0], BATCHES[1]])
 
 
 class _Entries(_Machine):
-    """What stands in the queue for a batch."""
+    """The queue entries of batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -637,7 +638,7 @@ class _Entries(_Machine):
             self.entries[batch_id] = replace(self.entries[batch_id], paused=paused)
 
     def as_read(self, batch_id: str, stale: bool) -> BatchQueueEntry | None:
-        """A batch's standing as somebody read it: as it is, or before another has taken a start."""
+        """A batch's queue entry as read: current, or before another start was taken."""
         standing = self.entries.get(batch_id)
         if standing is None or not stale:
             return standing
@@ -657,7 +658,7 @@ class _Entries(_Machine):
 
 
 class AgentQueue(_Entries):
-    """Who waits for a line, and the batches' contacts that nobody has dialled."""
+    """Queued calls, and the entries of batches with contacts not yet dialled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -779,7 +780,7 @@ class BatchRooms(_Entries):
             return
         waiter, _ = room[due]
         if lost == 1:
-            room[due] = (waiter, now)  # taken by nobody: another may take him in some minutes
+            room[due] = (waiter, now)  # the answer was lost: it can be popped again in some minutes
         elif read.interval is not None and (stale or lost == 2):
             room[due] = (waiter, None)
             if not stale:
@@ -953,7 +954,7 @@ class OtherStores(_Machine):
         lost=LOST,
     )
     def count(self, batch_id: str, shard: str, deltas: dict[str, int], behind: bool, lost: int) -> None:
-        """Counted once, whoever counts again: somebody behind, or the same write whose answer was lost."""
+        """Counted once, even if a slower counter or a write whose answer was lost counts again."""
         counted, last = self.counts[batch_id].get(shard, (Counter(), None))
         up_to = f"{next(RECORDS):020d}"
         after = "an earlier record" if behind else last

@@ -684,7 +684,7 @@ MUTANTS = (
         "domain/delivery.py",
         "return self.next_try_at is None or self.next_try_at <= now",
         "return True",
-        "tests/unit/test_delivery.py::test_nobody_may_send_while_the_event_in_front_waits_or_another_sends",
+        "tests/unit/test_delivery.py::test_no_send_while_the_first_event_waits_or_another_worker_sends",
     ),
     Mutant(
         "Replayed events are sent after the others",

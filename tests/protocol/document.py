@@ -22,15 +22,15 @@ class Safeguard(NamedTuple):
 
 
 _STORE = "adapters.dynamodb.executions:DynamoExecutions."
-_DIAL, _LINES = "usecases.dial_attempt:Dialler.", "adapters.dynamodb.lines:DynamoLines."
+_DIAL, _LINES = "usecases.dial_attempt:Dial.", "adapters.dynamodb.lines:DynamoLines."
 _DELAYED = "adapters.dynamodb.delayed:DynamoDelayedSets."
 SAFEGUARDS = (
-    Safeguard("dial", "claim, then ask the carrier", f"{_DIAL}_call", 4),
+    Safeguard("dial", "claim, then ask the carrier", f"{_DIAL}claim_and_call", 4),
     Safeguard("dial", "claim over the version read", f"{_STORE}save", 5),
     Safeguard("dial", "a claim has its own token", "domain.execution:Execution.claim", 7),
-    Safeguard("dial", "a refused claim is looked up by its token", f"{_DIAL}_own_claim", 3),
+    Safeguard("dial", "a refused claim is looked up by its token", f"{_DIAL}_claimed", 3),
     Safeguard("dial", "an unknown answer is a result", "domain.execution:Execution.answered_by_carrier", 7),
-    Safeguard("dial", "dial asks for the time", f"{_DIAL}_dial", 6),
+    Safeguard("dial", "dial asks for the time", f"{_DIAL}_try", 6),
     Safeguard("dial", "stop over the version read", "usecases.update:update", 5),
     Safeguard("dial", "a report counts for its own attempt", "domain.execution:Execution.reported", 9),
     Safeguard("dial", "a report moves forward only", "domain.execution:Execution.reported", 5),
@@ -43,10 +43,10 @@ SAFEGUARDS = (
     Safeguard("line", "free a line, then look", "usecases.dispatch:release_line", 11),
     Safeguard("line", "a hand-over is one write", f"{_LINES}hand_over", 4),
     Safeguard("line", "only a holder hands over", f"{_LINES}hand_over", 12),
-    Safeguard("line", "a line is given away after a versioned write", f"{_DIAL}_put_off", 6),
+    Safeguard("line", "a line is given away after a versioned write", f"{_DIAL}_leave", 6),
     Safeguard("line", "only who took the line last gives it away", "adapters.dynamodb.lines:_held_by", 8),
     Safeguard("line", "the sweeper looks at lines and queue", "usecases.sweep:Sweeper._lines", 1),
-    Safeguard("stop", "take a line, then read the mark", f"{_DIAL}_dial", 6),
+    Safeguard("stop", "take a line, then read the mark", f"{_DIAL}_try", 6),
     Safeguard("stop", "mark, then look at holders", "usecases.batches:stop_agent_with_batches", 6),
     Safeguard("delivery", "one lease at a time, longer than deliver runs", "domain.delivery:Delivery.may_send", 2),
     Safeguard("delivery", "the oldest event goes first", "domain.delivery:pending_events", 3),

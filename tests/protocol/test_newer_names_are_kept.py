@@ -30,6 +30,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.world import World
+from tests.support.examples import examples
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, placed, queued, seconds
 from tests.support.table import TABLE_NAME, create_table
 from tests.unit.test_batch import AnyBatch
@@ -101,8 +102,8 @@ class BatchBesideANewerVersion(AnyBatch):
         self.batch = stored_batch.decode(from_item(to_item(with_names(stored_batch.encode(self.batch)))))
 
 
-LifeBesideANewerVersion.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
-BatchBesideANewerVersion.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
+LifeBesideANewerVersion.TestCase.settings = settings(max_examples=examples(25), stateful_step_count=30)
+BatchBesideANewerVersion.TestCase.settings = settings(max_examples=examples(25), stateful_step_count=30)
 TestLifeBesideANewerVersion = LifeBesideANewerVersion.TestCase
 TestBatchBesideANewerVersion = BatchBesideANewerVersion.TestCase
 

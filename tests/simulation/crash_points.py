@@ -1,7 +1,7 @@
-"""Every crash point of a scenario: a function is gone before, or after, each single request that it makes.
+"""Every crash point of a scenario: a function crashes before, or after, each single request that it makes.
 
-The scenario is told once whole, to count its points, and then once for each point, in which whoever reaches that point
-first is cut off there: the API, dial, a callback, deliver, batch, tally or the sweeper. No clean-up code gets anywhere.
+The scenario runs once whole, to count its points, and then once for each point. The function that reaches the point
+first crashes there: the API, dial, a callback, deliver, batch, tally or the sweeper. Its clean-up code does not run.
 Then time passes, and every promise must hold.
 """
 
@@ -21,14 +21,14 @@ LONGEST = timedelta(hours=40)
 
 @dataclass
 class Cut:
-    """Counts the points of one telling, and cuts off at number `at` (None: nowhere)."""
+    """Counts the points of one run, and crashes at number `at` (None: nowhere)."""
 
     at: int | None
     points: int = 0
     where: str | None = None
 
     def begin(self, at: int | None) -> None:
-        """Count from here on: what came before is another scenario's matter."""
+        """Count from here on: earlier requests set the scenario up."""
         self.at, self.points = at, 0
 
     def __call__(self, invocation: Invocation, where: str) -> bool:
@@ -40,27 +40,28 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class DeliveryAttempt:
-    """What came of a scenario: how many points it has, at how many it was cut off, and what did not hold. `longest`:
-    how much later than uncut the last call was final and the last event taken, at most."""
+class Tried:
+    """`points` of the scenario, `tried` of these, and `met`: runs that reached their point. `longest`: how much later
+    than without a crash the last call was final and the last event was accepted, at most."""
 
     points: int
+    tried: int
     met: int
     violations: list[str]
     longest: timedelta
 
 
-def every_crash_point(scenario: Scenario, seed: int = 0, step: int = 1) -> DeliveryAttempt:
-    """Tell it, cut off at every point in turn, or at each `step`th, all in one world, one telling after the other."""
+def every_crash_point(scenario: Scenario, seed: int = 0, step: int = 1) -> Tried:
+    """Run the scenario with a crash at every `step`-th point, one run after the other in one world."""
     with world_of(seed, Faults(seed, {})) as world:
-        counted, undisturbed = _tell(world, scenario, 0, None)
+        counted, undisturbed = _run(world, scenario, 0, None)
         longest = timedelta()
-        violations = [f"uncut: {one.invariant}: {one.what}" for one in world.violations]
+        violations = [f"without a crash: {one.invariant}: {one.what}" for one in world.violations]
         world.violations.clear()
         met = 0
         points = range(1, counted.points + 1, step)
         for point in points:
-            cut, took = _tell(world, scenario, point, point)
+            cut, took = _run(world, scenario, point, point)
             longest = max(longest, took - undisturbed)
             met += cut.where is not None
             violations += [f"point {point}, {cut.where}: {one.invariant}: {one.what}" for one in world.violations]
@@ -68,10 +69,10 @@ def every_crash_point(scenario: Scenario, seed: int = 0, step: int = 1) -> Deliv
         for check in AT_THE_END:
             check(world)
         violations += [f"at the end: {one.invariant}: {one.what}" for one in world.violations]
-        return DeliveryAttempt(len(points), met, violations, longest)
+        return Tried(counted.points, len(points), met, violations, longest)
 
 
-def _tell(world: World, scenario: Scenario, number: int, at: int | None) -> tuple[Cut, timedelta]:
+def _run(world: World, scenario: Scenario, number: int, at: int | None) -> tuple[Cut, timedelta]:
     cut = Cut(None)
     begun = world.now
 
@@ -80,7 +81,7 @@ def _tell(world: World, scenario: Scenario, number: int, at: int | None) -> tupl
         begun = world.now
         cut.begin(at)
 
-    world.forget_circuits()  # a scenario of failures is told again and again, and each time the carrier worked before
+    world.forget_circuits()  # failures of earlier runs do not count
     world.cuts_off = cut
     scenario(world, number, begin)
     converge(world, LONGEST, STEP_SECONDS)

@@ -1,7 +1,7 @@
-"""A campaign of schemathesis: requests made from the OpenAPI document, valid ones and broken ones, and what was wrong.
+"""A campaign of schemathesis: valid and invalid requests, generated from the OpenAPI document.
 
-Its phases: the document's examples, boundary values and omissions of every field, random requests, and chains of
-requests that use what earlier ones were answered. Every answer is held against the document by every check there is.
+Its phases: the document's examples; coverage: boundary values and omissions of every field; random requests; and chains
+of requests that use earlier answers. Every check of schemathesis compares every answer with the document.
 """
 
 import json
@@ -24,7 +24,7 @@ SEED = 20260126
 
 @dataclass(frozen=True)
 class Finding:
-    """One answer that a check does not accept."""
+    """One answer that fails a check."""
 
     check: str
     operation: str
@@ -35,7 +35,7 @@ class Finding:
     body: bytes
 
     def faults(self) -> list[str]:
-        """What the answer says is wrong with the request: `field: message`, or the message where no field is named."""
+        """The faults of the request that the answer names: `field: message`, or only the message."""
         try:
             answer = json.loads(self.body)
             named = [f"{one['field']}: {one['message']}" for one in answer.get("errors") or []]
@@ -50,17 +50,17 @@ class Finding:
 
 @dataclass
 class Campaign:
-    """What was done and found. `requests`: by phase, `answers`: by operation and status, `checks`: by check."""
+    """Requests by phase, answers by operation and status, checks by name; and what failed."""
 
     requests: Counter[str] = field(default_factory=Counter)
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     checks: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
-    """What kept schemathesis from testing something."""
+    """Errors that kept schemathesis from testing something."""
 
     def operations(self) -> set[str]:
-        """The operations that were asked."""
+        """The operations that received requests."""
         return {operation for operation, _ in self.answers}
 
     def accepted(self) -> set[str]:
@@ -68,7 +68,7 @@ class Campaign:
         return {operation for operation, status in self.answers if 200 <= status < 300}
 
     def summary(self) -> str:
-        """For people: how many requests were made where, how they were answered, and how often each check looked."""
+        """A report: requests by phase, checks by name, answers by operation."""
         lines = [f"{sum(self.requests.values())} requests: " + _listed(self.requests)]
         lines.append(f"{sum(self.checks.values())} checks: " + _listed(self.checks))
         for operation in sorted(self.operations()):
@@ -81,11 +81,14 @@ def _listed(counts: Mapping[Any, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
-def run(url: str, examples: int, complete: Callable[[Case[Any]], None] | None = None, **options: Any) -> Campaign:
-    """Make requests to the API at `url`, some `examples` random ones for each operation besides the systematic ones.
+def run(
+    url: str, examples: int, complete: Callable[[Case[Any]], None] | None = None, *, step: int = 1, **options: Any
+) -> Campaign:
+    """Send requests to the API at `url`: some `examples` random ones for each operation, and every `step`-th case of
+    the coverage phase. The same requests are made each time.
 
-    `complete` gives a request that is valid by its schema what no schema can say, such as an id that exists.
-    `options` are schemathesis' own settings: `headers`, `auth`, `phases`, … The same requests are made each time.
+    `complete` fills in what no schema can express in a valid request, such as an id that exists. `options` are
+    schemathesis' own settings: `headers`, `auth`, `phases`, …
     """
     config = SchemathesisConfig.from_dict(
         {
@@ -94,14 +97,14 @@ def run(url: str, examples: int, complete: Callable[[Case[Any]], None] | None = 
             "continue-on-failure": True,
             "cache": {"enabled": False},
             "warnings": False,
-            "suppress-health-check": ["all"],  # a busy machine is no fault of the API
+            "suppress-health-check": ["all"],  # a busy machine is not the API's fault
             "generation": {"max-examples": examples, "deterministic": True, "database": "none", "no-shrink": True},
             **options,
         }
     )
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json", config=config)
     campaign = Campaign()
-    with _completing(complete):
+    with _hooked(complete, step):
         for event in from_schema(schema).execute():
             if isinstance(event, events.NonFatalError):
                 campaign.troubles.append(f"{event.label}: {event.info.title}: {event.info.message}")
@@ -113,8 +116,16 @@ def run(url: str, examples: int, complete: Callable[[Case[Any]], None] | None = 
 
 
 @contextmanager
-def _completing(complete: Callable[[Case[Any]], None] | None) -> Iterator[None]:
-    """Have every valid request completed before it is sent. None says how long it is: that is HTTP's, not the API's."""
+def _hooked(complete: Callable[[Case[Any]], None] | None, step: int) -> Iterator[None]:
+    """Thin the coverage phase, and complete every valid request before it is sent. No request declares its length:
+    that is HTTP's part, not the API's."""
+    cases: Counter[str] = Counter()
+
+    def filter_case(context: HookContext, case: Case[Any]) -> bool:
+        if case.meta is None or case.meta.phase.name.value != "coverage":
+            return True
+        cases[case.operation.label] += 1
+        return cases[case.operation.label] % step == 0
 
     def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
         for name in [name for name in case.headers or () if name.lower() in ("content-length", "transfer-encoding")]:
@@ -122,11 +133,13 @@ def _completing(complete: Callable[[Case[Any]], None] | None) -> Iterator[None]:
         if complete is not None and case.meta is not None and case.meta.generation.mode.is_positive:
             complete(case)
 
-    schemathesis.hook(before_call)
+    for hook in (filter_case, before_call):
+        schemathesis.hook(hook)
     try:
         yield
     finally:
-        hooks.unregister(before_call)
+        for hook in (filter_case, before_call):
+            hooks.unregister(hook)
 
 
 def _record(campaign: Campaign, phase: str, recorder: ScenarioRecorder) -> None:
@@ -155,8 +168,7 @@ def _record(campaign: Campaign, phase: str, recorder: ScenarioRecorder) -> None:
 
 
 def two_accounts(directory: Path, keys: Mapping[str, str]) -> dict[str, Any]:
-    """The setting `auth` of a campaign by several accounts, of which none may see what another one has: their names
-    and API keys."""
+    """The setting `auth` of a campaign by several accounts, by names and API keys. None may see another's data."""
     file = directory / "accounts.json"
     users = [
         {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {key}"}]}

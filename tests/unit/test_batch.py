@@ -29,6 +29,7 @@ from redial.wire.batch_json import humanized, render, render_event
 from redial.wire.stored_batch import decode, encode
 from redial.wire.stored_execution import encode as encode_execution
 from redial.wire.stored_execution import status_of
+from tests.support.examples import examples
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, NUMBER, RETRIES, TEN, minutes, saved
 
 BATCH_ID = "0123456789abcdef0123456789abcdef"
@@ -86,7 +87,7 @@ def test_a_batch_scheduled_while_its_file_is_read_is_not_processed_afterwards() 
 def test_what_is_to_be_done_follows_from_how_it_stands(batch: Batch, work: str | None) -> None:
     assert batch.work(TEN + minutes(3)) == work
     due = batch.with_due(TEN + minutes(3)).due_at
-    assert due is not None, "somebody looks again: its events are not delivered yet"
+    assert due is not None, "a recheck is due: its events are not delivered yet"
     told = replace(batch, delivery=replace(batch.delivery, settled=batch.last_sequence)).with_due(TEN + minutes(3))
     waits_for_its_start = batch.timer is not None and not batch.is_over
     assert (told.due_at is not None) == (work is not None or waits_for_its_start)
@@ -360,7 +361,7 @@ class AnyBatch(RuleBasedStateMachine):
         assert decode(from_item(to_item(encode(self.batch)))) == self.batch
 
     @invariant()
-    def somebody_looks_again(self) -> None:
+    def a_recheck_is_due_while_work_is_left(self) -> None:
         for now in (TEN, self.batch.updated_at, TEN + minutes(10_000)):
             due = self.batch.with_due(now).due_at
             works = self.batch.worker_until is not None and self.batch.worker_until > now
@@ -371,5 +372,5 @@ class AnyBatch(RuleBasedStateMachine):
                 assert due is None
 
 
-AnyBatch.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
+AnyBatch.TestCase.settings = settings(max_examples=examples(80), stateful_step_count=40)
 TestAnyBatch = AnyBatch.TestCase

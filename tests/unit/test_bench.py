@@ -1,14 +1,15 @@
-"""The small parts of bench/: what is counted there is only as right as these."""
+"""The small parts of bench/, on which its figures depend."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
-from xml.etree import ElementTree
+from unittest import mock
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
 
-from bench import elsewhere, headroom, load, markdown, prices, replay
+from bench import draw, elsewhere, load, prices, replay, report, stack
 from bench.dynamodb_units import Item, Meter, Units, UnknownCost
 
 TABLE = {
@@ -28,7 +29,7 @@ TABLE = {
 
 
 class Items:
-    """A client that knows some items, by partition."""
+    """A client with some items, by partition."""
 
     def __init__(self) -> None:
         self.items: dict[str, Item] = {}
@@ -51,9 +52,9 @@ def insert(*items: Item) -> bytes:
     return json.dumps({"Statements": statements}).encode()
 
 
-def test_items_inserted_by_statements_are_written_and_stand_in_indexes() -> None:
+def test_inserted_items_cost_units_of_the_table_and_of_its_indexes() -> None:
     items, counted = Items(), list[Units]()
-    meter = Meter(TABLE, items, lambda: True, lambda operation, units: counted.append(units))
+    meter = Meter(TABLE, items, lambda operation: True, lambda units, writes: counted.append(units))
     small: Item = {"pk": {"S": "a"}, "sk": {"S": "-"}}
     large: Item = {
         "pk": {"S": "b"}, "sk": {"S": "-"}, "due_shard": {"S": "1"}, "due_at": {"S": "2"}, "text": {"S": "x" * 2000}
@@ -65,14 +66,14 @@ def test_items_inserted_by_statements_are_written_and_stand_in_indexes() -> None
     assert counted == [Units(table_writes=1 + 2, index_writes=1)]
 
 
-def test_a_statement_that_is_no_insert_has_no_known_cost() -> None:
-    meter = Meter(TABLE, Items(), lambda: True, lambda operation, units: None)
+def test_the_cost_of_a_statement_other_than_insert_is_unknown() -> None:
+    meter = Meter(TABLE, Items(), lambda operation: True, lambda units, writes: None)
     body = b'{"Statements": [{"Statement": "DELETE FROM \\"T\\" WHERE pk = ?", "Parameters": [{"S": "a"}]}]}'
     with pytest.raises(UnknownCost):
         meter.before(Model("BatchExecuteStatement"), {"body": body}, {})
 
 
-def test_elsewhere_counts_states_and_actions_as_it_says() -> None:
+def test_elsewhere_counts_states_and_actions_as_documented() -> None:
     job = elsewhere.Job(calls=1, attempts=4, retries=3, callbacks=8, deliveries=12, webhooks=16, hours=1.5)
     functions, temporal = elsewhere.step_functions(job, 0), elsewhere.temporal_cloud(job, 0)
     assert functions.counted == 4 + 4 + 3 + 12
@@ -82,7 +83,7 @@ def test_elsewhere_counts_states_and_actions_as_it_says() -> None:
     assert temporal.dollars > temporal.counted * prices.DOLLARS_PER_MILLION_ACTIONS / 1e6 * 1.1
 
 
-def test_less_memory_stretches_processor_time_and_not_waiting() -> None:
+def test_less_memory_stretches_processor_time_but_not_waiting() -> None:
     whole, half = (
         prices.lambda_seconds(memory, cpu_seconds=0.1, aws_requests=20, carrier=0, webhooks=0)
         for memory in (prices.MB_OF_A_PROCESSOR, prices.MB_OF_A_PROCESSOR // 2)
@@ -91,10 +92,14 @@ def test_less_memory_stretches_processor_time_and_not_waiting() -> None:
     assert half == pytest.approx(0.2 + 0.1, rel=0.01)
 
 
-def test_one_call_may_start_when_another_ends() -> None:
-    assert load.most_at_once([("10", "20"), ("20", "30")]) == 1
-    assert load.most_at_once([("10", "21"), ("20", "30"), ("05", "11")]) == 2
-    assert load.most_at_once([]) == 0
+def test_a_call_may_start_when_another_ends() -> None:
+    def spans(*hours: tuple[int, int]) -> list[tuple[datetime, datetime]]:
+        start, end = ([datetime(2026, 1, 26, one[which], tzinfo=UTC) for one in hours] for which in (0, 1))
+        return list(zip(start, end, strict=True))
+
+    assert stack.most_at_once(spans((1, 2), (2, 3))) == 1
+    assert stack.most_at_once(spans((2, 5), (4, 6), (1, 3))) == 2
+    assert stack.most_at_once([]) == 0
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.9, 90), (0.99, 99), (1.0, 100)])
@@ -102,7 +107,7 @@ def test_percentiles_are_values_that_occurred(share: float, expected: int) -> No
     assert load.percentile(list(range(100, 0, -1)), share) == expected
 
 
-def test_recorded_reads_are_answered_by_what_is_asked_and_writes_in_their_order() -> None:
+def test_recorded_reads_are_answered_by_content_and_writes_in_order() -> None:
     def asked(body: str) -> AWSPreparedRequest:
         return AWSPreparedRequest("POST", "https://aws", HTTPHeaders(), body.encode(), False)
 
@@ -122,7 +127,7 @@ def test_recorded_reads_are_answered_by_what_is_asked_and_writes_in_their_order(
         answers.aws(asked("c"), "before-send.dynamodb.GetItem")
 
 
-def test_a_connection_holds_its_answer_and_tells_what_was_sent() -> None:
+def test_a_connection_holds_its_answer_and_records_the_request() -> None:
     answers = replay.Answers({"aws": [], "http": [[201, "made"]]})
     with answers.connect("127.0.0.1", 80) as connection:
         connection.sendall(b"POST /calls HTTP/1.1\r\nhost: carrier:80\r\ncontent-length: 2\r\n\r\nhi")
@@ -132,29 +137,60 @@ def test_a_connection_holds_its_answer_and_tells_what_was_sent() -> None:
     assert (sent["method"], sent["url"], sent["body"]) == ("POST", "http://carrier:80/calls", "hi")
 
 
-def test_the_picture_of_limits_is_svg_with_a_bar_for_each() -> None:
-    found = [headroom.Limit("one & only", 1000, 2.0, ""), headroom.Limit("other", 10, 20.0, "")]
-    picture = ElementTree.fromstring(headroom.picture(found))  # noqa: S314  our own
-    bars = [one for one in picture.iter("{http://www.w3.org/2000/svg}rect") if one.get("height") == "16"]
-    widths = [float(bar.get("width", 0)) for bar in bars]
-    assert len(widths) == 2
-    assert widths[0] > widths[1] > 0
+def test_the_picture_of_limits_has_a_bar_for_each_row_of_the_first_table() -> None:
+    text = "\n".join(
+        [
+            *report.table(["limit", "reached at, attempts/s", "raised by"], [["a", "22", "-"], ["b", "1,303", "-"]]),
+            *report.table(["function", "ms each"], [["dial", "360"]]),
+        ]
+    )
+    limits = draw.limits_of(text)
+    assert limits == {"a": 22, "b": 1303}
+    axes = mock.Mock()
+    draw.draw_limits(axes, limits)
+    assert axes.barh.call_args == mock.call(["a", "b"], [22, 1303], color=["#c0392b", "#2e86c1"])
 
 
-def test_numbers_are_aligned_right_and_nothing_is_a_dot() -> None:
-    assert list(markdown.table(["a", "b"], [["x", 10], ["long", 0]])) == [
+def _execution(**changes: object) -> dict[str, object]:
+    return {"id": "x", "status": "completed", "sequence": 2, "attempts": [{}], "user_number": "+1", **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "deliveries", "fault"),
+    [
+        ({}, [(True, "a", 1), (True, "b", 2), (True, "a", 1)], None),
+        ({"status": "queued"}, [(True, "a", 1), (True, "b", 2)], "x is queued"),
+        ({"attempts": [{}, {}]}, [(True, "a", 1), (True, "b", 2)], "x: 1 calls for 2 attempts"),
+        ({}, [(True, "b", 2), (True, "a", 1)], "x: events [2, 1], of 2"),
+        ({}, [(True, "a", 1)], "x: events [1], of 2"),
+        ({}, [(True, "a", 1), (False, "b", 2)], "webhook b was not accepted"),
+    ],
+)
+def test_a_finished_run_is_checked_for_lost_and_repeated_calls_and_events(
+    changes: dict[str, object], deliveries: list[tuple[bool, str, int]], fault: str | None
+) -> None:
+    placed = datetime(2026, 1, 26, tzinfo=UTC)
+    events = [(accepted, name, {"id": "x", "sequence": sequence}) for accepted, name, sequence in deliveries]
+    found = stack.check([_execution(**changes)], [("+1", placed, placed)], events, lines=1)
+    assert found.faults[:1] == ([fault] if fault else [])
+    assert found.webhooks + found.duplicates == len(deliveries)
+
+
+def test_numbers_are_aligned_right_and_zero_is_a_dot() -> None:
+    assert list(report.table(["a", "b"], [["x", 10], ["long", 0]])) == [
         "| a    |   b |",
         "| ---- | --: |",
         "| x    |  10 |",
         "| long |   · |",
+        "",
     ]
 
 
-def test_what_is_measured_takes_its_place_in_a_document(tmp_path: Path) -> None:
+def test_lines_between_marks_of_a_document_are_replaced(tmp_path: Path) -> None:
     document = tmp_path / "document.md"
     document.write_text("before\n<!-- a -->\nold\n<!-- /a -->\nafter\n")
     for _ in range(2):
-        markdown.put(document, "a", ["new", "lines"])
+        report.put(document, "a", ["new", "lines"])
     assert document.read_text() == "before\n<!-- a -->\n\nnew\nlines\n\n<!-- /a -->\nafter\n"
     with pytest.raises(ValueError, match="b"):
-        markdown.put(document, "b", ["new"])
+        report.put(document, "b", ["new"])

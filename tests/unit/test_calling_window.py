@@ -11,6 +11,7 @@ from phonenumbers.tzdata import TIMEZONE_DATA
 
 from redial.domain.calling_window import next_open
 from redial.domain.phone_number import is_e164, time_zones
+from tests.support.examples import examples
 
 NEW_YORK, LOS_ANGELES, KOLKATA = "America/New_York", "America/Los_Angeles", "Asia/Kolkata"
 
@@ -126,7 +127,7 @@ WHEN_CLOCKS_CHANGE = st.builds(
 
 
 @given(ANY_TIME | WHEN_CLOCKS_CHANGE)
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 def test_no_open_moment_is_missed_and_none_is_too_early(asked: tuple[datetime, int, int, list[str]]) -> None:
     now, start, end, zones = asked
     assert next_open(now, start, end, zones) == first_open_minute(now, start, end, zones)

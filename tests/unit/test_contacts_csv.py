@@ -31,6 +31,7 @@ from redial.wire.contacts_csv import (
     results_row,
     write_row,
 )
+from tests.support.examples import examples
 from tests.support.samples import EXECUTION_ID, TEN, minutes, placed, queued, reported, seconds
 
 ROOT = Path(__file__).parents[2]
@@ -234,7 +235,7 @@ DECORATION = [" ", "\xa0", "\u200b", "-", "\u2013", "(", ")", "'", ".", "x", "٣
     first=st.sampled_from(["+1", "+1", "+", "'+1", " +1", "0", ""]),
     rest=st.lists(st.sampled_from(["202", "555", "0101", "4", *DECORATION]), min_size=3, max_size=8),
 )
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_a_number_is_what_is_written_without_what_is_only_decoration(first: str, rest: list[str]) -> None:
     """An accepted number has the cell's digits, all of them and in their order; nothing is guessed."""
     written = first + "".join(rest)
@@ -524,7 +525,7 @@ ENCODINGS = {
     encoding=st.sampled_from(sorted(ENCODINGS)),
     sizes=SIZES,
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_cells_come_back_as_they_were_written(
     table: list[list[str]], at: int, delimiter: str, style: tuple[int, str], encoding: str, sizes: list[int]
 ) -> None:
@@ -567,7 +568,7 @@ HEADERS = st.sampled_from([b"contact_number,a\n", b"a;contact_number\r\n", b"con
 
 
 @given(header=HEADERS | st.sampled_from([b'"a";x\n', b'a,"b\n', b"\n,,\n", b""]), body=FRAGMENTS, sizes=SIZES)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_pieces_make_no_difference(header: bytes, body: bytes, sizes: list[int]) -> None:
     content = header + body
     whole = everything([content])
@@ -576,7 +577,7 @@ def test_pieces_make_no_difference(header: bytes, body: bytes, sizes: list[int])
 
 
 @given(header=HEADERS, body=FRAGMENTS, sizes=SIZES, row=st.integers(40, 80), cell=st.integers(14, 30))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_pieces_make_no_difference_to_what_is_too_long(
     header: bytes, body: bytes, sizes: list[int], row: int, cell: int
 ) -> None:
@@ -620,7 +621,7 @@ def records(text: str) -> tuple[list[tuple[int, list[str] | None]], bool]:
     ).map("".join),
     sizes=SIZES,
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_every_record_is_a_contact_or_rejected(body: str, sizes: list[int]) -> None:
     text = "contact_number,a\n" + body
     expected, is_open = records(text)

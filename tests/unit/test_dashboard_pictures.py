@@ -1,12 +1,12 @@
-"""What is drawn of the dashboards: embedded metrics, CloudWatch's statistics and metric math."""
+"""Data of the dashboards' pictures: embedded metrics, CloudWatch's statistics and metric math."""
 
 import json
 from collections import defaultdict
 
 import pytest
 
-from bench import dashboards
-from bench.dashboards import Series, embedded, lines_of, points, statistic, widgets
+from bench.dashboards import embedded
+from bench.draw import Series, calculated, lines_of, points, statistic, widgets
 
 LINE = json.dumps(
     {
@@ -27,7 +27,7 @@ LINE = json.dumps(
 )
 
 
-def test_a_line_of_embedded_metrics_is_a_datum_of_each_of_its_series() -> None:
+def test_embedded_metrics_add_a_data_point_to_each_of_their_series() -> None:
     found: Series = defaultdict(list)
     for line in (LINE, '{"level":"INFO"}', "plain text"):
         embedded(line.replace(": ", ":"), 60.0, found)
@@ -43,11 +43,11 @@ def test_statistics(name: str, value: float) -> None:
     assert statistic(name, [4.0, 1.0, 3.0, 2.0]) == value
 
 
-def test_data_are_put_together_by_period() -> None:
+def test_data_points_are_aggregated_by_period() -> None:
     assert points([(0, 1), (59, 2), (60, 5)], "Sum", 60) == {0: 3, 60: 5}
 
 
-def test_metric_math_is_calculated_where_every_metric_has_a_value() -> None:
+def test_metric_math_needs_a_value_of_every_metric() -> None:
     properties = {
         "stat": "Sum",
         "period": 60,
@@ -60,7 +60,7 @@ def test_metric_math_is_calculated_where_every_metric_has_a_value() -> None:
     series: Series = {"Redial A service=s": [(0, 4), (60, 0), (120, 1)], "Redial B service=s": [(0, 1), (60, 1)]}
     assert lines_of(properties, series) == [("of b", {0: 1, 60: 1}, True), ("rate", {0: 25.0}, False)]
     with pytest.raises(ValueError, match="cannot calculate"):
-        dashboards._calculated("__import__('os')", {})
+        calculated("__import__('os')", {})
 
 
 @pytest.mark.parametrize("name", ["BusinessDashboard", "OperationDashboard"])

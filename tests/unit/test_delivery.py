@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from redial.domain.delivery import GONE, LATER_WAITS, LEASE, MOST_TRIES, Delivery, DeliveryAttempt, pending_events
 from redial.wire.stored_execution import decode_delivery, encode_delivery
+from tests.support.examples import examples
 from tests.support.samples import TEN, minutes, seconds
 
 
@@ -61,7 +62,7 @@ def test_replay_puts_given_up_events_first_and_leaves_the_rest_in_order() -> Non
     assert (failed.replaying, failed.undelivered) == ((), (3,))
 
 
-def test_nobody_may_send_while_the_event_in_front_waits_or_another_sends() -> None:
+def test_no_send_while_the_first_event_waits_or_another_worker_sends() -> None:
     assert not Delivery(next_try_at=TEN + minutes(1)).may_send("mine", TEN)
     assert Delivery(next_try_at=TEN).may_send("mine", TEN)
     busy = Delivery(lease_id="yours", lease_until=TEN + seconds(30))
@@ -150,7 +151,7 @@ class AnyDelivery(RuleBasedStateMachine):
     @precondition(lambda self: self.last)
     @rule(data=st.data(), accepted=st.booleans())
     def tell_again(self, data: st.DataObject, accepted: bool) -> None:
-        """What was told already, of an event that is settled, is told once more: a write sent twice."""
+        """The result of a settled event is recorded again: a write sent twice."""
         settled = [one for one in self.last.values() if one.sequence not in self.pending]
         if not settled:
             return
@@ -209,7 +210,7 @@ class AnyDelivery(RuleBasedStateMachine):
         assert len(self.delivery.log) == len(self.last)
 
     @invariant()
-    def somebody_looks_later(self) -> None:
+    def a_recheck_is_due_later(self) -> None:
         for now in (TEN, TEN + minutes(10_000)):
             due = self.delivery.due(TEN, now)
             assert due > now
@@ -221,5 +222,5 @@ class AnyDelivery(RuleBasedStateMachine):
         assert decode_delivery(encode_delivery(self.delivery, TEN), TEN) == self.delivery
 
 
-AnyDelivery.TestCase.settings = settings(max_examples=100, stateful_step_count=50)
+AnyDelivery.TestCase.settings = settings(max_examples=examples(100), stateful_step_count=50)
 TestAnyDelivery = AnyDelivery.TestCase

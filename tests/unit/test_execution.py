@@ -19,6 +19,7 @@ from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, LIVE, RETRYABLE, Status, rank
 from redial.wire.execution_json import render
 from redial.wire.stored_execution import decode, encode, status_of
+from tests.support.examples import examples
 from tests.support.samples import CALLER_ID, TEN, call_id, minutes, placed, queued, reported, saved, seconds
 
 
@@ -570,7 +571,7 @@ class AnyLife(RuleBasedStateMachine):
         assert status_of(from_item(item)) is self.execution.state.status
 
     @invariant()
-    def somebody_looks_again(self) -> None:
+    def a_recheck_is_due_while_it_is_open(self) -> None:
         """Its own due time, or its batch's while nothing has happened to it or it waits in its batch's delayed."""
         execution, state = self.execution, self.execution.state
         done = state.is_final or (state.is_waiting and state.is_delayed)
@@ -583,5 +584,5 @@ class AnyLife(RuleBasedStateMachine):
             assert due is None or renewed is None or abs(due - renewed) <= minutes(2)
 
 
-AnyLife.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
+AnyLife.TestCase.settings = settings(max_examples=examples(80), stateful_step_count=40)
 TestAnyLife = AnyLife.TestCase

@@ -1,5 +1,6 @@
 """The gates: which decide what, in which order, how decisions are recorded, and what `earliest` foresees."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from redial.domain.gates import GATES, Facts, ask, earliest, from_number
 from redial.domain.phone_number import time_zones
 from redial.domain.status import Status
 from redial.wire.execution_json import log
+from redial.wire.stored_execution import decode, encode
 from tests.support.samples import (
     ACCOUNT_ID,
     AGENT_ID,
@@ -191,6 +193,22 @@ def test_what_was_recorded_is_read_back(decisions: list[Decision]) -> None:
 
 def test_a_gate_of_a_newer_version_is_shown_by_its_letter() -> None:
     assert list(recorded("AZ=dnc")) == [(Gate.AGENT, Verdict.ALLOW, ""), ("Z", Verdict.END, "dnc")]
+
+
+def test_a_claim_that_every_gate_allowed_is_stored_in_one_byte_and_its_rules() -> None:
+    window = Decision(Gate.CALLING_WINDOW, rule="9-18")
+    ruled = tuple(window if one.gate is Gate.CALLING_WINDOW else one for one in ALLOWED)
+    for decisions, claim_id in ((ALLOWED, "a1b2c3d4."), (ruled, "a1b2c3d4.W9-18"), ((), "a1b2c3d4")):
+        claimed = queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4", decisions)
+        stored = encode(claimed)
+        assert json.loads(stored["ch"])[-1][3] == {"f": CALLER_ID, "l": 0, "w": claim_id}
+        assert decode(stored) == claimed
+
+
+def test_a_claim_that_lacks_a_gate_says_which_it_has() -> None:
+    claimed = queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4", ALLOWED[1:])
+    assert json.loads(encode(claimed)["ch"])[-1][3]["k"] == "SPXICWLRK"
+    assert decode(encode(claimed)) == claimed
 
 
 def test_the_log_shows_every_decision() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redial.adapters.seen_numbers import SqliteSeenNumbers
+from tests.support.examples import examples
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_nothing_is_left_on_the_disk_when_reading_fails(temporary: Path) -> None
 
 
 @given(st.lists(st.integers(1_000_000, 1_000_020) | st.integers(1_000_000, 999_999_999_999_999)))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_it_knows_what_a_dict_would_know(digits: list[int]) -> None:
     known: dict[int, int] = {}
     with SqliteSeenNumbers() as seen:

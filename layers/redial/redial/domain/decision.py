@@ -114,3 +114,18 @@ def recorded(text: str | None) -> Iterator[tuple[str, Verdict, str]]:
     """(gate, verdict, rule) of each recorded decision. A gate known only to a newer version is given by its letter."""
     for letter, sign, rule in _ENTRY.findall(text or ""):
         yield _GATES.get(letter, letter), _VERDICTS[sign], rule
+
+
+def only_rules(text: str | None) -> str | None:
+    """A record in which all of today's gates allow, cut down to its rules: `ASPXICW9-18LRK` → `W9-18`. None for
+    any other record, or none."""
+    entries = _ENTRY.findall(text or "")
+    if [letter for letter, _, _ in entries] != list(_GATES) or any(sign for _, sign, _ in entries):
+        return None
+    return "".join(f"{letter}{rule}" for letter, _, rule in entries if rule)
+
+
+def with_rules(text: str) -> str:
+    """The record of which `only_rules` left `text`."""
+    rules = {letter: rule for letter, _, rule in _ENTRY.findall(text)}
+    return "".join(f"{letter}{rules.get(letter, '')}" for letter in _GATES)

@@ -8,8 +8,8 @@ written today must load for as long as executions live: names are only ever adde
     by guardrails bypassed · ud user data · v version · sq row in the batch
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
-       v voicemail, d duration, g ring, h hangup by, e ended, w claim_id, p delayed, n lost, k gates, s since}]], the
-       last left out where it is empty
+       v voicemail, d duration, g ring, h hangup by, e ended, w claim id, p delayed, n lost, k gates, s since}]], the
+       last left out where it is empty; `w` of a claim that every gate allowed ends with a dot and the rules applied
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
@@ -23,6 +23,7 @@ from datetime import datetime
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER
+from redial.domain.decision import only_rules, with_rules
 from redial.domain.delivery import Delivery, DeliveryAttempt
 from redial.domain.execution import MILLISECOND, Change, Execution, Marker
 from redial.domain.retry import RetryConfig
@@ -52,7 +53,6 @@ _CHANGE_FIELDS = {
     "g": "ring_seconds",
     "h": "hangup_by",
     "e": "ended",
-    "w": "claim_id",
     "p": "delayed",
     "n": "lost",
     "k": "gates",
@@ -209,6 +209,11 @@ def _encode_change(change: Change, created: datetime) -> list[Any]:
         value = getattr(change, name)
         if value is not None:
             extra[short] = value
+    if change.claim_id is not None:
+        allowed = only_rules(change.gates)
+        if allowed is not None:
+            extra.pop("k")
+        extra["w"] = change.claim_id if allowed is None else f"{change.claim_id}.{allowed}"
     stored: list[Any] = [str(change.kind), _since(created, change.at), change.attempt]
     extra = with_newer(extra, change.newer)
     return [*stored, extra] if extra else stored
@@ -217,10 +222,14 @@ def _encode_change(change: Change, created: datetime) -> list[Any]:
 def _decode_change(stored: list[Any], created: datetime) -> Change:
     kind, at, attempt = stored[:3]
     extra: dict[str, Any] = dict(stored[3]) if len(stored) > 3 else {}
+    claim_id, dot, rules = extra.pop("w", "").partition(".")
+    if dot:
+        extra["k"] = with_rules(rules)
     return Change(
         kind=Status(kind) if kind in _STATUSES else Marker(kind),
         at=created + at * MILLISECOND,
         attempt=attempt,
+        claim_id=claim_id or None,
         until=created + extra.pop("u") * MILLISECOND if "u" in extra else None,
         count=extra.pop("c", 1),
         since=created + extra.pop("s") * MILLISECOND if "s" in extra else None,

@@ -1,0 +1,222 @@
+"""`python -m bench.draw dashboards|limits`: pictures of the documentation. Needs only matplotlib and PyYAML.
+
+dashboards   docs/dashboards/*.png: the widgets that the template declares, from the metrics that `bench.dashboards`
+             recorded, with CloudWatch's statistics and metric math
+limits       docs/scaling.svg: the limits in the first table of docs/scaling.md
+"""
+
+import argparse
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from local import ROOT
+from local.cloudformation import load
+
+METRICS = ROOT / ".run" / "metrics.json"
+PICTURES = ROOT / "docs" / "dashboards"
+SCALING = ROOT / "docs" / "scaling.md"
+
+Series = dict[str, list[tuple[float, float]]]
+"""`<namespace> <name> <dimension>=<value>…` → (seconds since 1970, value) of each data point."""
+
+
+def series_of(namespace: str, name: str, dimensions: dict[str, str]) -> str:
+    return " ".join([namespace, name, *(f"{key}={value}" for key, value in sorted(dimensions.items()))])
+
+
+def widgets(logical_id: str, service: str) -> list[dict[str, Any]]:
+    """A dashboard's widgets as the template declares them, with the names of the local stack filled in."""
+    resources = load(ROOT / "template.yaml")["Resources"]
+
+    def named(found: re.Match[str]) -> str:
+        name = found[1]
+        if name == "AWS::StackName":
+            return service
+        if resources.get(name, {}).get("Type") == "AWS::Serverless::Function":
+            function_name: str = resources[name]["Properties"]["FunctionName"]["Fn::Sub"]
+            return function_name.replace("${AWS::StackName}", service)
+        return name.removesuffix(".QueueName")
+
+    body: str = resources[logical_id]["Properties"]["DashboardBody"]["Fn::Sub"]
+    declared: list[dict[str, Any]] = json.loads(re.sub(r"\$\{([\w:.]+)\}", named, body))["widgets"]
+    return declared
+
+
+def statistic(name: str, values: Sequence[float]) -> float:
+    """One of CloudWatch's statistics of the data points of one period."""
+    match name:
+        case "Sum":
+            return sum(values)
+        case "Maximum":
+            return max(values)
+        case "Minimum":
+            return min(values)
+        case "Average":
+            return sum(values) / len(values)
+        case "SampleCount":
+            return float(len(values))
+    percent = float(name.removeprefix("p"))
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+
+
+def points(data: Iterable[tuple[float, float]], name: str, period: int) -> dict[float, float]:
+    """The statistic of each period's data points, by the period's start."""
+    periods: dict[float, list[float]] = defaultdict(list)
+    for at, value in data:
+        periods[at // period * period].append(value)
+    return {start: statistic(name, values) for start, values in sorted(periods.items())}
+
+
+def lines_of(properties: dict[str, Any], series: Series) -> list[tuple[str, dict[float, float], bool]]:
+    """A metric widget's lines: label, points, and whether it has the right axis."""
+    shown: list[tuple[str, dict[float, float], bool]] = []
+    by_id: dict[str, dict[float, float]] = {}
+    for entry in properties["metrics"]:
+        *names, options = entry if isinstance(entry[-1], dict) else (*entry, {})
+        if "expression" in options:
+            shown.append((options["label"], calculated(options["expression"], by_id), False))
+            continue
+        namespace, name, *rest = names
+        key = series_of(namespace, name, dict(zip(rest[::2], rest[1::2], strict=True)))
+        stat, period = options.get("stat", properties["stat"]), options.get("period", properties["period"])
+        found = points(series.get(key, ()), stat, period)
+        by_id[options.get("id", key)] = found
+        if options.get("visible", True):
+            shown.append((options.get("label", name), found, options.get("yAxis") == "right"))
+    return shown
+
+
+def calculated(expression: str, by_id: dict[str, dict[float, float]]) -> dict[float, float]:
+    """Metric math in periods in which every named metric has a value: `+ - * /`, numbers and ids.
+
+    Raises `ValueError` for any other expression.
+    """
+    names: list[str] = re.findall(r"[a-z]\w*", expression)
+    if not re.fullmatch(r"[\w\s.+*/()-]+", expression) or not set(names) <= set(by_id):
+        raise ValueError(f"cannot calculate {expression!r} of {sorted(by_id)}")
+    result = {}
+    for at in sorted(set.intersection(*(set(by_id[name]) for name in names))):
+        try:
+            values = {name: by_id[name][at] for name in names}
+            result[at] = eval(expression, {"__builtins__": {}}, values)  # noqa: S307  arithmetic from our own template
+        except ZeroDivisionError:
+            continue
+    return result
+
+
+COLUMNS, ROW_INCHES, COLUMN_INCHES, HEAD_INCHES = 24, 0.55, 0.62, 0.6
+
+
+def draw_dashboard(figure: Any, logical_id: str, recorded: dict[str, Any]) -> None:
+    declared = [widget for widget in widgets(logical_id, recorded["service"]) if widget["type"] in ("metric", "alarm")]
+    rows = max(widget["y"] + widget["height"] for widget in declared)
+    height = rows * ROW_INCHES + HEAD_INCHES
+    figure.set_size_inches(COLUMNS * COLUMN_INCHES, height)
+    hours = (recorded["to"] - recorded["from"]) / 3600
+    title = f"{logical_id}: a batch of {recorded['rows']:,} contacts over {recorded['lines']} lines on the local stack"
+    figure.suptitle(f"{title}, {hours:.1f} simulated hours", fontsize=11, y=1 - 0.25 / height)
+    usable = 1 - HEAD_INCHES / height
+    for widget in declared:
+        x, y, columns, high = (widget[name] for name in ("x", "y", "width", "height"))
+        bottom, tall = usable * (1 - (y + high - 1.0) / rows), usable * (high - 2.1) / rows
+        axes = figure.add_axes(((x + 0.9) / COLUMNS, bottom, (columns - 1.3) / COLUMNS, tall))
+        axes.set_title(widget["properties"]["title"], fontsize=8, loc="left")
+        axes.tick_params(labelsize=6)
+        if widget["type"] == "alarm":
+            _draw_alarms(axes, widget["properties"]["alarms"])
+        else:
+            _draw_lines(axes, widget["properties"], recorded, hours)
+
+
+def _draw_alarms(axes: Any, names: Sequence[str]) -> None:
+    """Only their names: their states are not simulated."""
+    axes.axis("off")
+    box = {"boxstyle": "round", "facecolor": "#eef3ee", "edgecolor": "#7a9a7a"}
+    for number, name in enumerate(names):
+        row, column = divmod(number, 6)
+        text = name.removesuffix("Alarm.Arn")
+        axes.text(column / 6, 0.95 - row * 0.26, text, transform=axes.transAxes, fontsize=7, va="top", bbox=box)
+
+
+def _draw_lines(axes: Any, properties: dict[str, Any], recorded: dict[str, Any], hours: float) -> None:
+    shown = lines_of(properties, recorded["series"])
+    right = axes.twinx() if any(on_the_right for _, _, on_the_right in shown) else None
+    heights: dict[float, float] = defaultdict(float)
+    for number, (label, found, on_the_right) in enumerate(shown):
+        times = [(at - recorded["from"]) / 3600 for at in found]
+        style = {"label": label, "color": f"C{number}"}
+        if properties.get("stacked", False):
+            width = properties["period"] / 3600
+            bottoms = [heights[at] for at in found]
+            axes.bar(times, list(found.values()), width=width, bottom=bottoms, align="edge", **style)
+            for at, value in found.items():
+                heights[at] += value
+        else:
+            on = right if right is not None and on_the_right else axes
+            marker = "o" if len(found) <= 3 else None
+            on.plot(times, list(found.values()), linewidth=1, marker=marker, markersize=3, **style)
+    if not any(found for _, found, _ in shown):
+        own = all(entry[0] == "Redial" for entry in properties["metrics"])
+        words = "did not happen" if own else "not measured on one machine"
+        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", fontsize=7, color="#888888")
+    limits = properties.get("yAxis", {}).get("left", {})
+    axes.set_xlim(0, hours)
+    axes.set_ylim(limits.get("min", 0), limits.get("max"))
+    axes.grid(visible=True, linewidth=0.3)
+    handles = [line for part in (axes, right) if part is not None for line in part.get_legend_handles_labels()[0]]
+    axes.legend(handles=handles, fontsize=5, loc="upper right", ncols=2, framealpha=0.6)
+    if right is not None:
+        right.set_ylim(0, None)
+        right.tick_params(labelsize=6)
+
+
+def limits_of(document: str) -> dict[str, float]:
+    """Limits by name, and the attempts a second at which each is reached, from the first table of a document."""
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in document.splitlines() if line[:1] == "|"]
+    reached = cells[0].index("reached at, attempts/s")
+    end = next((number for number, row in enumerate(cells) if len(row) != len(cells[0])), len(cells))
+    return {row[0]: float(row[reached].replace(",", "")) for row in cells[2:end]}
+
+
+def draw_limits(axes: Any, limits: dict[str, float]) -> None:
+    """A bar for each limit, on a logarithmic scale: red below 100 attempts a second, orange below 1,000."""
+    colours = ["#c0392b" if rate < 100 else "#d68910" if rate < 1000 else "#2e86c1" for rate in limits.values()]
+    bars = axes.barh(list(limits), list(limits.values()), color=colours)
+    axes.bar_label(bars, labels=[f"{rate:,.0f}" for rate in limits.values()], padding=3)
+    axes.set_xscale("log")
+    axes.set_xlim(0.7, 100_000)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.invert_yaxis()
+    axes.grid(axis="x", linewidth=0.3)
+    axes.set_title("attempts a second at which each limit is reached, by default", fontsize=10)
+
+
+def main() -> None:
+    import matplotlib as mpl  # type: ignore[import-not-found,unused-ignore]  # in .venv-pictures only
+    from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["dashboards", "limits"])
+    pictures: dict[Path, Any] = {}
+    if parser.parse_args().what == "limits":
+        mpl.rcParams.update({"svg.hashsalt": "limits", "svg.fonttype": "none"})  # the same file for the same table
+        picture = pictures[SCALING.with_suffix(".svg")] = Figure(figsize=(9.5, 4), layout="tight")
+        draw_limits(picture.add_subplot(), limits_of(SCALING.read_text()))
+    else:
+        recorded = json.loads(METRICS.read_text())
+        for name in ("business", "operation"):
+            pictures[PICTURES / f"{name}.png"] = figure = Figure(dpi=80)
+            draw_dashboard(figure, f"{name.title()}Dashboard", recorded)
+    for path, figure in pictures.items():
+        path.parent.mkdir(exist_ok=True)
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
