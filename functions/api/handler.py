@@ -1,4 +1,4 @@
-"""The HTTP API: one API Gateway HTTP API event, payload version 2.0, in; its answer out."""
+"""The HTTP API. Event: API Gateway HTTP API, payload version 2.0; returns the answer in the same format."""
 
 from typing import Any
 

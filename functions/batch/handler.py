@@ -1,7 +1,7 @@
-"""Carry a batch on: read its file, start it, look after it, stop or remove its contacts, write its results.
+"""The batch worker: ingests, starts, audits, stops and deletes a batch, and writes its results.
 
-Event: `{"batch_id": "<32 hexadecimal digits>"}`, from an asynchronous invoke or EventBridge Scheduler. What is to be
-done the stored batch says.
+Event: `{"batch_id": "<32 hexadecimal digits>"}`, from an asynchronous invoke or EventBridge Scheduler. The stored batch
+determines the work.
 """
 
 from typing import Any
@@ -25,9 +25,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    # Lambda tries again under the same id: what it was cut off at, it goes on with at once.
+    # Lambda retries with the same request id, so a retry holds the lease and resumes at once.
     done = BatchWorker(services_of("batch")).run(batch_id, context.aws_request_id, seconds_left)
     if BatchWork.START in done.work:
         telemetry.batch_started()
     telemetry.batch_repaired(done.repairs)
-    logger.info("carried on", extra={"done": done.work, "repairs": dict(done.repairs)})
+    logger.info("batch work done", extra={"done": done.work, "repairs": dict(done.repairs)})

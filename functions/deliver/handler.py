@@ -1,8 +1,8 @@
-"""Deliver an execution's pending events to its agent's webhook, or a batch's to its own.
+"""Deliver pending events: an execution's to its agent's webhook, a batch's to the batch's own.
 
 Event: `{"execution_id": "<uuid>"}` or `{"batch_id": "<32 hexadecimal digits>"}`, from EventBridge Scheduler (a
-redelivery) or an asynchronous invoke; then with `"lease"`, the delivery lease that the invoking function has stored
-already, and `"stored"`, the execution's item as it stored it.
+redelivery) or an asynchronous invoke. The latter may add `"lease"`, the delivery lease already stored by the invoking
+function, and `"stored"`, the execution's item with that lease.
 """
 
 from typing import Any

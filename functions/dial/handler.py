@@ -1,8 +1,8 @@
 """Dial one attempt, if it is due and not claimed; then deliver the events that it caused.
 
-Event: `{"execution_id": "<uuid>", "attempt": 2}`, from EventBridge Scheduler or an asynchronous invoke; with `"line"`
-where the attempt has been given a line of its agent in that shard, `"at"` where its batch's rate lets it start then,
-and `"room"` where it was taken from its batch's delayed set (both epoch milliseconds).
+Event: `{"execution_id": "<uuid>", "attempt": 2}`, from EventBridge Scheduler or an asynchronous invoke. Optional:
+`"line"`, the line shard in which the attempt holds a line; `"at"`, its start by the batch's rate limit; `"room"`, its
+time in the batch's delayed set, if it was popped from there (both in epoch milliseconds).
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
-"""Every minute: do again whatever should have happened by now and has not.
+"""The sweeper: every minute, repair whatever is overdue.
 
-Three events: any from the schedule is the minute's run; `{"shard", "token", "hop"}` works through the rest of one shard
-of the due index, and `{"ask": [execution ids]}` asks the carrier. The last two this function sends to itself.
+Three events: any from the schedule is the minute's run; `{"shard", "token", "hop"}` processes the rest of one shard of
+the due index; `{"ask": [execution ids]}` asks the carrier. The function sends the last two to itself.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from redial.usecases.sweep import Sweeper
 from redial.wire.stored_execution import DUE_SHARDS
 
 LIMIT = 500
-"""Overdue items of the minute's run; what is left of each shard then is worked through by an invocation of its own."""
+"""Maximum overdue items of the minute's run; one further invocation per shard processes the rest."""
 
 logger = telemetry.logger
 

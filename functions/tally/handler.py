@@ -1,7 +1,7 @@
 """Count batches' contacts by status, from the table's stream.
 
-Event: a window of DynamoDB stream records. Windows serve one purpose: only with them the event says which shard of the
-stream its records are from, and a shard's last counted record is what makes the counts exact. No state is kept in them.
+Event: a window of DynamoDB stream records. Only with windows does the event name the stream shard of its records, and
+storing each shard's last counted record makes the counts exact. The window's state is unused.
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html
 """
 
@@ -23,7 +23,7 @@ logger = telemetry.logger
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     services = services_of("tally")
-    moves = [moved for record in event["Records"] if (moved := _moved(record)) is not None]
+    moves = [move for record in event["Records"] if (move := _moved(record)) is not None]
     if moves:
         completed = count_batches(services, event["shardId"], moves, services.now())
         for batch_id in completed:
@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _moved(record: dict[str, Any]) -> StatusMove | None:
-    """What a record says of a batch's contact; None where it is none, or its status did not change."""
+    """A batch contact's change of status. None if the record is not a contact's, or its status did not change."""
     change = record["dynamodb"]
     try:
         images = [from_item(change[name]) if name in change else {} for name in ("OldImage", "NewImage")]
@@ -42,7 +42,7 @@ def _moved(record: dict[str, Any]) -> StatusMove | None:
             return None
         before, after = (_status(image) for image in images)
     except (ArithmeticError, LookupError, TypeError, ValueError, StopIteration):
-        # It would come again and again and hold up all others of its shard.
+        # Raising would make Lambda retry it forever and block its shard.
         telemetry.not_counted()
         logger.exception("a record that cannot be counted", extra={"sequence_number": change["SequenceNumber"]})
         return None

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, of every route of the contract, and true about who may ask and what may go wrong."""
+"""The OpenAPI document: valid, complete, and correct about authentication and errors."""
 
 import difflib
 import json
@@ -60,7 +60,7 @@ def test_the_document_is_valid_openapi() -> None:
 
 
 def test_the_document_is_the_recorded_one() -> None:
-    """Clients are generated from it, so every change of it is a decision."""
+    """Clients are generated from it, so every change must be deliberate."""
     served, recorded = document(), RECORDED.read_text(encoding="utf-8")
     changed = [
         *difflib.unified_diff(recorded.splitlines(), served.splitlines(), "recorded", "served", lineterm="", n=2)
@@ -80,7 +80,7 @@ def test_the_documented_routes_are_the_contracts() -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)
-def test_a_route_says_what_it_does_and_what_may_go_wrong(method: str, path: str, operation: dict[str, Any]) -> None:
+def test_a_route_documents_its_purpose_and_its_errors(method: str, path: str, operation: dict[str, Any]) -> None:
     assert operation["summary"]
     assert operation["operationId"]
     answers = operation["responses"]
@@ -107,7 +107,7 @@ def test_operation_ids_are_unique() -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_schemas_name_the_domains_own_words() -> None:
+def test_schemas_use_the_domains_enums() -> None:
     schemas = openapi()["components"]["schemas"]
     assert schemas["Status"]["enum"] == [str(status) for status in Status]
     assert schemas["RetryConfig"]["properties"]["retry_on_statuses"]["items"]["enum"] == list(RETRYABLE)

@@ -36,7 +36,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\nX-A: 2\r\n\r\nhi"
 
 @pytest.fixture
 def over() -> Iterator[threading.Event]:
-    """Set when the test is over, so that a server's script ends with it."""
+    """Set at the end of the test, so that a server's script ends with it."""
     event = threading.Event()
     yield event
     event.set()
@@ -92,7 +92,7 @@ def test_a_huge_body_is_cut() -> None:
         assert send(at(server), max_body_bytes=100_000).body == b"x" * 100_000
 
 
-def test_an_unwanted_body_is_not_waited_for(over: threading.Event) -> None:
+def test_an_unwanted_body_causes_no_wait(over: threading.Event) -> None:
     with serving(dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x", 1.5, over)) as server:
         started = time.monotonic()
         assert send(at(server), max_body_bytes=0) == HttpResponse(200, {"content-length": "100000"}, b"")
@@ -184,7 +184,7 @@ def test_a_server_that_speaks_no_tls_is_not_sent() -> None:
         send(f"https://127.0.0.1:{listener.getsockname()[1]}/", connect_timeout_seconds=1)
 
 
-def test_a_tls_handshake_that_drips_is_not_sent(over: threading.Event) -> None:
+def test_a_slow_tls_handshake_is_not_sent(over: threading.Event) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def drip() -> None:
@@ -206,13 +206,13 @@ def test_a_tls_handshake_that_drips_is_not_sent(over: threading.Event) -> None:
     "url",
     ["", "nonsense", "ftp://127.0.0.1/", "http://", "http://a@127.0.0.1/", "http://127.0.0.1:99999/", "http://[x/"],
 )
-def test_what_is_no_url_is_not_sent(url: str) -> None:
+def test_a_malformed_url_is_not_sent(url: str) -> None:
     with pytest.raises(NotSent, match="not a"):
         send(url)
 
 
 @pytest.mark.parametrize("given", [{"headers": {"x": "a\r\nb: c"}}, {"method": "PO ST"}])
-def test_what_http_cannot_carry_is_not_sent(given: dict[str, Any]) -> None:
+def test_a_request_that_http_cannot_carry_is_not_sent(given: dict[str, Any]) -> None:
     with serving(answering(OK)) as server, pytest.raises(NotSent, match="cannot carry"):
         send(at(server), **given)
 
@@ -234,7 +234,7 @@ def test_what_http_cannot_carry_is_not_sent(given: dict[str, Any]) -> None:
         (answering(b"HTTP/1.1 200 OK\r\nX-A: " + b"1" * 100_000 + b"\r\n\r\n"), "not HTTP"),
     ],
 )
-def test_trouble_after_the_request_left_is_no_answer(script: Any, words: str) -> None:
+def test_an_error_after_sending_is_no_answer(script: Any, words: str) -> None:
     with serving(script) as server, pytest.raises(NoAnswer, match=words) as caught:
         send(at(server))
     assert len(server.requests) == 1, "sent once, never again"
@@ -250,7 +250,7 @@ def test_silence_is_no_answer(over: threading.Event) -> None:
 @pytest.mark.parametrize(
     "data", [b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
 )
-def test_a_dripping_answer_ends_at_the_total_timeout(data: bytes, over: threading.Event) -> None:
+def test_a_slow_answer_ends_at_the_total_timeout(data: bytes, over: threading.Event) -> None:
     with serving(dripping(data, b"x", 0.05, over)) as server:
         started = time.monotonic()
         with pytest.raises(NoAnswer, match=r"no complete answer within 0\.8 s"):
@@ -258,7 +258,7 @@ def test_a_dripping_answer_ends_at_the_total_timeout(data: bytes, over: threadin
         assert 0.7 < time.monotonic() - started < 1.6
 
 
-def test_a_dripping_answer_over_tls_ends_at_the_total_timeout(tmp_path: Path, over: threading.Event) -> None:
+def test_a_slow_answer_over_tls_ends_at_the_total_timeout(tmp_path: Path, over: threading.Event) -> None:
     server_tls, client_tls = self_signed(tmp_path, "hooks.example.com")
     with serving(dripping(b"HTTP/1.1 200 OK\r\nX-A: ", b"x", 0.05, over), server_tls) as server:
         started = time.monotonic()
@@ -275,7 +275,7 @@ def test_a_dripping_answer_over_tls_ends_at_the_total_timeout(tmp_path: Path, ov
 # ---- where it connects
 
 
-def test_it_connects_to_the_given_address_and_asks_for_the_host(tmp_path: Path) -> None:
+def test_it_connects_to_the_given_address_and_requests_the_host(tmp_path: Path) -> None:
     server_tls, client_tls = self_signed(tmp_path, "hooks.example.com")
 
     def never(*_: object, **__: object) -> list[tuple[Any, ...]]:
@@ -290,7 +290,7 @@ def test_it_connects_to_the_given_address_and_asks_for_the_host(tmp_path: Path) 
 
 
 @LINUX
-def test_a_dead_address_leaves_the_next_its_turn() -> None:
+def test_a_dead_address_leaves_time_for_the_next() -> None:
     with serving(answering(OK)) as server:
         url = f"http://hooks.example.com:{server.port}/"
         assert send(url, connect_to=["127.0.0.3", "127.0.0.1"]).status == 200
@@ -298,7 +298,7 @@ def test_a_dead_address_leaves_the_next_its_turn() -> None:
             assert send(url, connect_to=["127.0.0.2", "127.0.0.1"], connect_timeout_seconds=0.6).status == 200
 
 
-def test_every_request_opens_a_connection_of_its_own() -> None:
+def test_every_request_opens_a_new_connection() -> None:
     http = Http()
     with serving(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as server:
         for _ in range(3):
@@ -314,7 +314,7 @@ def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch)
         assert send(at(server)).status == 200
 
 
-def test_the_given_tls_context_is_left_as_it_was(tmp_path: Path) -> None:
+def test_the_given_tls_context_is_not_modified(tmp_path: Path) -> None:
     server_tls, client_tls = self_signed(tmp_path, "hooks.example.com")
     with serving(answering(OK), server_tls) as server:
         send(f"https://hooks.example.com:{server.port}/", Http(tls=client_tls), connect_to=["127.0.0.1"])
@@ -334,7 +334,7 @@ def test_the_given_tls_context_is_left_as_it_was(tmp_path: Path) -> None:
         ),
     )
 )
-def test_no_bytes_from_a_server_make_it_raise_anything_else(data: bytes) -> None:
+def test_arbitrary_bytes_from_a_server_raise_no_other_error(data: bytes) -> None:
     with serving(answering(data)) as server:
         try:
             answer = send(at(server), total_timeout_seconds=2, read_timeout_seconds=1)
@@ -346,7 +346,7 @@ def test_no_bytes_from_a_server_make_it_raise_anything_else(data: bytes) -> None
 # ---- look-ups -----------------------------------------------------------------------------------------------------
 
 
-def test_a_look_up_is_remembered_for_some_seconds_and_trouble_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_up_is_cached_for_some_seconds_and_an_error_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     clock = [100.0]
     monkeypatch.setattr("redial.adapters.http.time.monotonic", lambda: clock[0])
@@ -372,8 +372,8 @@ def test_a_look_up_is_remembered_for_some_seconds_and_trouble_is_not(monkeypatch
 # ---- total timeouts of many requests at once -----------------------------------------------------------------------
 
 
-def test_each_of_many_requests_ends_at_its_own_time_and_one_thread_sees_to_it(over: threading.Event) -> None:
-    """Whatever the order in which they began."""
+def test_one_thread_enforces_the_deadlines_of_many_requests(over: threading.Event) -> None:
+    """In whatever order they began."""
     ended: dict[float, float] = {}
     with serving(dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x", 0.05, over)) as server:
         started = time.monotonic()

@@ -26,7 +26,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_setting_a_timer_twice_makes_one_and_cancelling_twice_removes_it() -> None:
+def test_setting_and_cancelling_a_timer_are_idempotent() -> None:
     client = boto3.client("scheduler", region_name=REGION)
     client.create_schedule_group(Name="redial")
     timers = SchedulerTimers(

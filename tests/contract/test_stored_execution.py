@@ -1,4 +1,4 @@
-"""Stored items: what was written in the past still loads, and what is written today loads as it was."""
+"""Stored items: recorded ones of older versions load, and new ones survive a round trip."""
 
 import json
 from dataclasses import replace
@@ -27,7 +27,7 @@ RECORDED = Path(__file__).parent / "recorded"
 
 
 def samples() -> dict[str, Execution]:
-    """One execution in each situation that leaves its own marks in the item."""
+    """One execution for each situation with attributes of its own."""
     claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     busy = reported(placed(queued(), TEN), Status.BUSY, TEN + seconds(5), code="486", reason="the line was busy")
     told = replace(
@@ -70,22 +70,22 @@ def samples() -> dict[str, Execution]:
 
 
 @pytest.mark.parametrize("name", samples())
-def test_what_is_stored_loads_as_it_was(name: str) -> None:
+def test_a_stored_execution_loads_unchanged(name: str) -> None:
     execution = samples()[name]
     assert decode(from_item(to_item(encode(execution)))) == execution
 
 
 @pytest.mark.parametrize("name", samples())
-def test_items_of_the_past_still_load_and_say_the_same(name: str) -> None:
-    """Each file: an item as it was once written, and what the API said of it then. Files are added, never edited."""
+def test_recorded_items_load_and_render_as_before(name: str) -> None:
+    """Each file: an item as once written, and the API's answer at that time. Files are added, never edited."""
     recorded = json.loads((RECORDED / f"{name}.json").read_text())
     assert render(decode(from_item(recorded["item"]))) == recorded["execution"]
 
 
 @pytest.mark.parametrize("name", samples())
-def test_what_was_under_way_in_the_past_comes_to_its_end(name: str) -> None:
-    """By the sweeper alone: nothing that was given away then comes back. (An item without a due time is one that was
-    never stored so; it is stored anew, as any change would.)"""
+def test_recorded_unfinished_executions_reach_their_end(name: str) -> None:
+    """By the sweeper alone, without any recorded event. (No item was ever stored without a due time; one is added, as
+    any save does.)"""
     recorded = decode(from_item(json.loads((RECORDED / f"{name}.json").read_text())["item"]))
     with local_stack(start_at=TEN + minutes(1), first_agent=False) as client:
         dynamodb, table = client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"]
@@ -108,11 +108,11 @@ def test_every_recorded_item_is_tested() -> None:
     assert {path.stem for path in RECORDED.glob("*.json")} == set(samples())
 
 
-def test_a_first_unanswered_attempt_fits_one_write_unit() -> None:
-    """DynamoDB charges a write for each started KB of the whole item: names, values, a byte or three of overhead."""
+def test_an_unanswered_first_attempt_fits_one_write_unit() -> None:
+    """DynamoDB charges a write per started KB of the whole item: names, values, one to three bytes of overhead."""
     execution = replace(queued(), user_data={"name": "x" * 180})
     execution = reported(placed(execution, TEN), Status.RINGING, TEN + seconds(3))
-    execution = reported(execution, Status.NO_ANSWER, TEN + seconds(33), code="487", reason="nobody answered")
+    execution = reported(execution, Status.NO_ANSWER, TEN + seconds(33), code="487", reason="no answer at all")
     log = tuple(DeliveryAttempt(sequence, TEN, 200, 1) for sequence in range(1, 6))
     told = replace(execution, delivery=replace(execution.delivery, settled=5, log=log))
     assert _size(to_item(encode(told.with_due(TEN)))) <= 1024

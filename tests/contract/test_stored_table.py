@@ -25,17 +25,17 @@ from redial.wire import stored_batch, stored_execution
 from tests.support.local_stack import LocalClient, local_stack, request
 
 TABLES = sorted((Path(__file__).parent / "recorded" / "tables").glob("*.json"))
-"""All of them, so that none is left out."""
+"""Every recorded table."""
 KINDS = {
-    *("X X", "B B", "C shard", "L LINES", "Q 0", "Q 0b", "Q 1", "R waiter"),
+    *("X X", "B B", "C shard", "L LINES", "Q 0", "Q 0b", "Q 1", "R contact"),
     *("A ACCOUNT", "A AGENT", "A KEY", "K K", "I I", "U execution"),
 }
-"""Every kind of item that the table holds, by its keys."""
+"""Every kind of item in the table, by its keys."""
 
 
 def kind_of(item: dict[str, Any]) -> str:
     kind, order = item["pk"]["S"].partition("#")[0], item["sk"]["S"].partition("#")[0]
-    return f"{kind} { {'C': 'shard', 'R': 'waiter', 'U': 'execution'}.get(kind, order) }"
+    return f"{kind} { {'C': 'shard', 'R': 'contact', 'U': 'execution'}.get(kind, order) }"
 
 
 @pytest.fixture(params=TABLES, ids=lambda path: path.stem)
@@ -45,7 +45,7 @@ def recorded(request: pytest.FixtureRequest) -> Any:
 
 @contextmanager
 def unheard(table_name: str) -> Iterator[None]:
-    """What is written meanwhile is not in the table's stream: it was counted when it happened."""
+    """Restore items without stream records: they were counted when they were written."""
     shard: Any = dynamodb_backends[ACCOUNT_ID][REGION].get_table(table_name).stream_shard
     listeners: list[Any] = shard.listeners
     heard = list(listeners)
@@ -55,14 +55,14 @@ def unheard(table_name: str) -> Iterator[None]:
 
 
 def _from_then(item: dict[str, Any]) -> dict[str, Any]:
-    """A count of a shard that takes no more records: today's shards have other names."""
+    """A count of a closed shard: the present stream has other shards."""
     return {**item, "sk": {"S": f"{item['sk']['S']}-then"}} if kind_of(item) == "C shard" else item
 
 
 @contextmanager
 def restored(recorded: Any) -> Iterator[tuple[LocalClient, Any]]:
-    """A stack of today's code with what was stored then, its clock at that moment; and what was recorded, with this
-    stack's addresses."""
+    """A stack with the present code, the recorded items and the recorded time; and the record, with this stack's
+    addresses."""
     with local_stack(start_at=datetime.fromisoformat(recorded["at"]), first_agent=False) as client:
         stack, text = client.stack, json.dumps(recorded)
         for name, url in (("inbox", stack.inbox_url), ("files", stack.files_url), ("api", stack.url)):
@@ -105,8 +105,8 @@ def test_every_kind_of_item_is_recorded() -> None:
     }
 
 
-def test_what_was_stored_is_read_and_written_as_it_was(recorded: Any) -> None:
-    """Written anew it holds all that was read, and names only attributes that were there."""
+def test_recorded_items_survive_reading_and_writing(recorded: Any) -> None:
+    """Saved again, an item has all that was read, and no new attributes."""
     for stored in recorded["items"]:
         item = from_item(stored)
         if kind_of(stored) == "X X":
@@ -120,21 +120,21 @@ def test_what_was_stored_is_read_and_written_as_it_was(recorded: Any) -> None:
             assert stored_batch.decode(stored_batch.encode(batch)) == batch
 
 
-def known(now: Any, then: Any) -> Any:
-    """`now` without the keys that objects have been given since `then`: keys may be added, and nothing else."""
+def without_added_keys(now: Any, then: Any) -> Any:
+    """`now` without the keys added since `then`: keys may be added, and nothing else."""
     if isinstance(now, dict) and isinstance(then, dict):
-        return {name: known(value, then[name]) for name, value in now.items() if name in then}
+        return {name: without_added_keys(value, then[name]) for name, value in now.items() if name in then}
     if isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
-        return [known(one, other) for one, other in zip(now, then, strict=True)]
+        return [without_added_keys(one, other) for one, other in zip(now, then, strict=True)]
     return now
 
 
-def test_the_api_says_of_it_what_it_said_then(recorded: Any) -> None:
+def test_the_api_renders_recorded_items_as_before(recorded: Any) -> None:
     with restored(recorded) as (client, here):
         for path, answer in here["answers"].items():
             now = client.api("GET", path)
             assert now.status == answer["status"]
-            assert known(now.json, answer["body"]) == answer["body"], path
+            assert without_added_keys(now.json, answer["body"]) == answer["body"], path
         for asked in here["repeated"]:
             again = client.api("POST", "/call", asked["body"], Idempotency_Key=asked["key"])
             assert (again.status, again.json) == (200, asked["answer"])
@@ -142,8 +142,8 @@ def test_the_api_says_of_it_what_it_said_then(recorded: Any) -> None:
         client.assert_sound()
 
 
-def test_what_was_given_away_is_understood_when_it_comes_back(recorded: Any) -> None:
-    """The events of schedules and invokes, and the carrier's callbacks; all at once, as after a long interruption."""
+def test_recorded_events_and_callbacks_are_still_understood(recorded: Any) -> None:
+    """The events of schedules and invokes, and the carrier's callbacks, all at once, as after a long interruption."""
     with restored(recorded) as (client, here):
         for callback in here["callbacks"]:
             url, form = client.stack.url + callback["path"], callback["parameters"]
@@ -166,7 +166,7 @@ def test_what_was_given_away_is_understood_when_it_comes_back(recorded: Any) -> 
 
 
 def arn_of(client: LocalClient, name: str) -> str:
-    """Where a function of that name is invoked today."""
+    """The present function for that recorded name."""
     functions: dict[str, Function] = {one.name: one for one in client.stack._definitions}
     return functions[name].alias_arn
 
@@ -190,10 +190,10 @@ def test_recorded_work_in_progress_is_completed(recorded: Any) -> None:
         assert {one.id: one.state.status for one in executions if one.state.status not in FINAL} == {}
         assert {one.id: one.pending() for one in executions if one.pending()} == {}
         batches = [stored_batch.decode(item) for item in items_of(client, "B B")]
-        left = [one for one in batches if not one.is_tombstone]  # of a deleted one only that is left
+        left = [one for one in batches if not one.is_tombstone]  # a deleted batch leaves only a tombstone
         assert {one.id: one.status for one in left if not one.is_over or one.deleted_at is not None} == {}
         assert {one.id: one.pending() for one in batches if one.pending()} == {}
-        for kind in ("Q 0", "Q 0b", "Q 1", "R waiter"):
+        for kind in ("Q 0", "Q 0b", "Q 1", "R contact"):
             assert items_of(client, kind) == [], "no call waits any more"
         assert all(item["holders"] == {} for item in items_of(client, "L LINES"))
         assert {one.due_at for one in executions} | {one.due_at for one in batches} == {None}

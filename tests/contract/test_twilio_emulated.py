@@ -1,6 +1,6 @@
-"""The Twilio adapter, HTTP client and all, against the emulated carrier: each was written without the other.
+"""The Twilio adapter with its HTTP client against the emulated carrier, which were written independently.
 
-What this shows is that both read Twilio's documentation alike; where they do not, one of the two is wrong.
+They agree where both follow Twilio's documentation; a disagreement is a defect of one of them.
 """
 
 import base64
@@ -33,7 +33,7 @@ EXECUTION = "3f6a9d1e-8b1c-4a57-9c1f-0a6d8f2b7c41"
 
 @dataclass
 class World:
-    """The carrier, the adapter, and Redial's public side, which keeps the callbacks."""
+    """The carrier, the adapter, and an endpoint that keeps the callbacks."""
 
     timeline: Timeline
     carrier: Carrier
@@ -55,7 +55,7 @@ class World:
         return TwilioCarrier(Http(), self)
 
     def receive(self, request: Request) -> Response | None:
-        """As API Gateway hands a request to Lambda."""
+        """A request as API Gateway's event."""
         if request.path == "/answer":
             return Response(200, b"<Response><Say>Hello</Say></Response>", [("content-type", "text/xml")])
         self.callbacks.append(
@@ -88,7 +88,7 @@ class World:
         return CallRequest(**(arguments | changes))
 
     def verified(self) -> list[dict[str, list[str]]]:
-        """The forms of all callbacks, once the signature of each has been proved."""
+        """The forms of all callbacks, after verifying their signatures."""
         forms = []
         for event in self.callbacks:
             form = twilio.form_of(base64.b64decode(event["body"]))
@@ -127,7 +127,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         ("canceled", Status.CANCELED),
     ],
 )
-def test_a_call_runs_its_course_in_callbacks_and_when_asked(world: World, outcome: str, status: Status) -> None:
+def test_a_calls_statuses_by_callbacks_and_by_asking_agree(world: World, outcome: str, status: Status) -> None:
     placed = world.twilio().place(world.request(outcome))
     assert isinstance(placed, Accepted)
     started = world.twilio().ask(placed.call_id)
@@ -148,7 +148,7 @@ def test_a_call_runs_its_course_in_callbacks_and_when_asked(world: World, outcom
         assert reports[-1].outcome.duration_seconds == asked.outcome.duration_seconds == 60
 
 
-def test_a_machine_is_detected_beside_the_call(world: World) -> None:
+def test_a_machine_is_detected_during_the_call(world: World) -> None:
     placed = world.twilio().place(world.request("voicemail", voicemail_detection=True))
     assert isinstance(placed, Accepted)
     world.pass_minutes(5)
@@ -161,7 +161,7 @@ def test_a_machine_is_detected_beside_the_call(world: World) -> None:
     assert asked.outcome.voicemail is True
 
 
-def test_an_invalid_number_is_refused_permanently(world: World) -> None:
+def test_an_invalid_number_is_a_permanent_failure(world: World) -> None:
     result = world.twilio().place(world.request("invalid-number"))
     assert isinstance(result, Refused)
     assert (result.outcome.status, result.outcome.permanent) == (Status.FAILED, True)
@@ -173,7 +173,7 @@ def test_a_throttled_call_was_not_placed(world: World) -> None:
     assert world.carrier.calls.all() == []
 
 
-def test_a_carrier_that_is_not_there_was_not_reached(world: World) -> None:
+def test_an_unreachable_carrier_is_an_outage(world: World) -> None:
     class Nowhere(World):
         def get(self) -> TwilioCredentials:
             return TwilioCredentials(self.carrier.account_sid, "token", api_url=f"http://127.0.0.1:{unused_port()}")
@@ -184,7 +184,7 @@ def test_a_carrier_that_is_not_there_was_not_reached(world: World) -> None:
         nowhere.ask("CA" + "0" * 32)
 
 
-def test_a_check_places_nothing_and_finds_nothing_wrong(world: World) -> None:
+def test_a_check_of_a_working_carrier_passes_and_places_nothing(world: World) -> None:
     assert world.twilio().check() is None
     assert world.carrier.calls.all() == []
 
@@ -204,12 +204,12 @@ def test_refused_credentials_place_nothing(world: World) -> None:
     assert world.carrier.calls.all() == []
 
 
-def test_an_unknown_call_is_none(world: World) -> None:
+def test_an_unknown_call_is_not_found(world: World) -> None:
     assert world.twilio().ask("CA" + "0" * 32) is None
 
 
 @pytest.mark.parametrize("outcome", ["error-500", "timeout-after-placing"])
-def test_an_unknown_dial_is_found_out_by_asking(world: World, outcome: str) -> None:
+def test_an_unknown_dial_is_settled_by_asking(world: World, outcome: str) -> None:
     request = world.request(outcome)
     result = world.twilio().place(request)
     assert isinstance(result, Unknown)
@@ -222,7 +222,7 @@ def test_an_unknown_dial_is_found_out_by_asking(world: World, outcome: str) -> N
     assert placed == ([] if found is None else [found.call_id])
 
 
-def test_another_attempts_call_is_told_from_this_ones_once_its_events_can_be_read(world: World) -> None:
+def test_another_attempts_call_is_distinguished_once_its_events_are_available(world: World) -> None:
     other = world.request("completed", attempt=2)
     mine = world.request("completed")
     assert isinstance(world.twilio().place(other), Accepted)

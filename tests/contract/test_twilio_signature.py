@@ -1,4 +1,4 @@
-"""Callback signatures against the vectors that Twilio publishes in its SDK's tests, and against that SDK itself."""
+"""Callback signatures against the vectors published in the tests of Twilio's SDK, and against that SDK."""
 
 import hashlib
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ def test_anything_else_is_refused(headers: Mapping[str, str], url: str, form: Fo
     assert not verify(headers, url, form, TOKEN)
 
 
-def test_a_shared_key_signs_in_place_of_the_token_where_the_account_has_one() -> None:
+def test_a_shared_key_signs_instead_of_the_token_if_the_account_has_one() -> None:
     settings = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
     assert get_signature_algorithm(settings) == "HMAC_SHA256"
     signature = RequestValidator("shared").compute_signature(URL, MultiDict(flat(FORM)), "HMAC_SHA256")
@@ -115,7 +115,7 @@ def test_what_the_sdk_signs_is_accepted(url: str, form: dict[str, list[str]], al
 
 
 @given(URLS, FORMS, URLS, FORMS, st.text(max_size=40))
-def test_the_sdk_and_we_refuse_alike(
+def test_the_sdk_and_redial_reject_alike(
     url: str, form: dict[str, list[str]], other_url: str, other_form: dict[str, list[str]], settings: str
 ) -> None:
     validator = RequestValidator(TOKEN)
@@ -126,7 +126,7 @@ def test_the_sdk_and_we_refuse_alike(
 
 
 @given(st.binary(max_size=60))
-def test_a_json_body_is_proved_by_its_hash(body: bytes) -> None:
+def test_a_json_body_is_verified_by_its_hash(body: bytes) -> None:
     url = f"{URL}&bodySHA256={hashlib.sha256(body).hexdigest()}"
     signature = RequestValidator(TOKEN).compute_signature(url, {})
     assert verify(signed(signature), url, body, TOKEN)

@@ -114,7 +114,7 @@ def test_a_redirect_is_a_failure_and_not_followed(status: int) -> None:
     ("header", "seconds"),
     [("", None), ("Retry-After: 120", 120.0), ("Retry-After: 999999", 86400.0), ("Retry-After: soon", None)],
 )
-def test_a_failure_says_its_status_and_how_long_to_wait(header: str, seconds: float | None) -> None:
+def test_a_failure_has_its_status_and_retry_after(header: str, seconds: float | None) -> None:
     with serving(answer_with(503, *([header] if header else []))) as server:
         assert post(at(server)) == DeliveryAnswer(503, "HTTP 503", seconds)
 
@@ -125,7 +125,7 @@ def test_retry_after_may_be_a_date() -> None:
         assert post(at(server), now=now).retry_after_seconds == 300.0
 
 
-def test_trouble_is_an_answer_in_words(over: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_error_is_described_in_words(over: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     assert post(f"http://127.0.0.1:{unused_port()}/") == DeliveryAnswer(None, "connection refused")
     with serving(resetting()) as server:
         assert post(at(server)) == DeliveryAnswer(None, "connection closed by the other side")
@@ -138,7 +138,7 @@ def test_trouble_is_an_answer_in_words(over: threading.Event, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: "])
-def test_ten_seconds_cover_a_dripping_answer(
+def test_a_slow_answer_times_out_after_ten_seconds(
     head: bytes, over: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("redial.adapters.webhooks.TIMEOUT_SECONDS", 0.8)
@@ -150,7 +150,7 @@ def test_ten_seconds_cover_a_dripping_answer(
     assert "within" in (answer.error or "")
 
 
-def test_a_body_that_drips_after_a_2xx_is_not_waited_for(over: threading.Event) -> None:
+def test_a_slow_body_after_a_2xx_causes_no_wait(over: threading.Event) -> None:
     with serving(dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n", b"x", 0.4, over)) as server:
         started = time.monotonic()
         assert post(at(server)) == DeliveryAnswer(200)
@@ -164,7 +164,9 @@ def test_a_huge_answer_is_not_read() -> None:
         assert time.monotonic() - started < 2
 
 
-def test_ten_seconds_cover_a_silent_name_server(over: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_name_server_times_out_within_ten_seconds(
+    over: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("redial.adapters.webhooks.CONNECT_TIMEOUT_SECONDS", 0.3)
 
     def silent(*_: object, **__: object) -> list[tuple[Any, ...]]:
@@ -192,11 +194,11 @@ def test_without_a_secret_nothing_is_sent() -> None:
         ("ftp://localhost/", "the URL must start with https:// or http://: not sent"),
     ],
 )
-def test_the_guard_also_stands_before_every_delivery(url: str, error: str) -> None:
+def test_the_guard_checks_every_delivery(url: str, error: str) -> None:
     assert post(url) == DeliveryAnswer(None, error)
 
 
-def test_deployed_neither_http_nor_loopback_is_reached() -> None:
+def test_a_deployment_reaches_neither_http_nor_loopback() -> None:
     deployed = HttpWebhooks(Http(), allow_local=False)
     with serving(answer_with(204)) as server:
         assert "https://" in (post(at(server), deployed).error or "")
@@ -204,10 +206,8 @@ def test_deployed_neither_http_nor_loopback_is_reached() -> None:
     assert server.connections == 0
 
 
-def test_a_name_that_answers_differently_the_second_time_gains_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """DNS rebinding: the judged address is the one connected to, and the name is not looked up again."""
+def test_dns_rebinding_has_no_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checked address is the one connected to, and the name is not resolved again."""
     monkeypatch.setattr("redial.adapters.http.REMEMBERED_SECONDS", 0.0)
     server_tls, client_tls = self_signed(tmp_path, "rebind.example.com")
     answers = iter(["127.0.0.1", "10.0.0.1", "10.0.0.1"])
@@ -229,7 +229,7 @@ def test_a_name_that_answers_differently_the_second_time_gains_nothing(
     assert server.server_names == ["rebind.example.com"]
 
 
-def test_a_certificate_nobody_trusts_is_an_answer_in_words(tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_described_in_words(tmp_path: Path) -> None:
     server_tls, _ = self_signed(tmp_path, "localhost")
     with serving(answer_with(204), server_tls) as server:
         answer = post(f"https://localhost:{server.port}/")

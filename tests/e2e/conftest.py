@@ -1,4 +1,4 @@
-"""The stack as the template says, built and deployed once for all tests but the story, which has its own."""
+"""The stack of the template, built and deployed once for all tests but the story, which has its own."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What happened when, for people: printed while it happens, and kept in a file if one is asked for."""
+"""A readable log of the run: printed, and also written to a file if configured."""
 
 import os
 import time
@@ -9,7 +9,7 @@ FILE_VARIABLE = "REDIAL_E2E_LOG"
 
 
 class RunLog:
-    """Lines of wall time (UTC), seconds since the beginning, and what happened."""
+    """Lines of wall time (UTC), seconds since the beginning, and a message."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._began = time.monotonic()

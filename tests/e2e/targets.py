@@ -1,7 +1,7 @@
-"""Where the story of test_story.py is played: an AWS account with Twilio, or an emulated AWS with an emulated carrier.
+"""Targets of the story in test_story.py: an AWS account with Twilio, or an emulated AWS with an emulated carrier.
 
-The story is the same. A target says which stack it is, whom to call, what receives the webhooks, and how to look into
-the carrier's own list of calls.
+The story is the same. A target provides the stack, the number to call, the webhook, and the carrier's own list of
+calls.
 """
 
 import json
@@ -31,13 +31,13 @@ from tests.support.ministack import MiniStack, ministack, ministack_version, pyt
 from tests.support.stack import Stack
 
 ACCOUNT_ID = "e2e"
-"""The account that the story makes for itself in the stack's table."""
+"""The account that the story creates in the stack's table."""
 SECRET_NAME = "redial-e2e/twilio"
 REQUEST_SECONDS = 60
 
 
 class Refused(Exception):
-    """The run may not begin; the message says what is missing."""
+    """The run must not begin; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Answer:
 
 
 def request(method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-    """One request, never repeated; a body is sent as JSON."""
+    """Send one request, without repetition; a body is sent as JSON."""
     answer = urllib3.request(
         method,
         url,
@@ -73,9 +73,9 @@ class Target(ABC):
     answer_url: str
     webhook_url: str
     people: bool = False
-    """Whether telephones ring: then people decide what a call comes to, and it takes them time."""
+    """Whether real telephones ring: then a person decides the outcomes, which takes time."""
     found_there: bool = False
-    """Whether the stack was there before: it is then neither changed nor deleted."""
+    """Whether the stack existed before: then it is neither changed nor deleted."""
 
     def __init__(self) -> None:
         self.api_key = keys.new_api_key()
@@ -85,11 +85,11 @@ class Target(ABC):
     @property
     @abstractmethod
     def about(self) -> str:
-        """What and where it is, for people."""
+        """A readable description of the target."""
 
     @abstractmethod
     def build(self, folder: Path) -> None:
-        """Build what is deployed there into the folder."""
+        """Build the stack into the folder."""
 
     def deploy(self, built: Path, **parameters: str) -> None:
         self.stack.deploy(
@@ -98,14 +98,14 @@ class Target(ABC):
 
     @abstractmethod
     def number(self, *outcomes: str) -> str:
-        """A number to call, whose calls come to these outcomes, one after the other."""
+        """A number to call; its calls have these outcomes in turn."""
 
     @abstractmethod
     def received(self, execution_id: str) -> list[Delivery] | None:
-        """What the webhook got about the execution; None where only the stack's own log tells."""
+        """The webhooks received for the execution; None if only the stack's own log shows them."""
 
     def prepare(self) -> None:
-        """Make an account and a key, as an operator does."""
+        """Create an account and a key, as an operator does."""
         if self.account is None:
             self.account = keys.ensure_account(
                 account_id=ACCOUNT_ID,
@@ -117,7 +117,7 @@ class Target(ABC):
             )
 
     def close(self) -> None:
-        """Let the key open nothing any more."""
+        """Revoke the key."""
         if self.account is not None:
             key_id = use.hash_of(self.api_key)[:12]
             use.revoke_key(ACCOUNT_ID, key_id, accounts=self._accounts(), now=datetime.now(UTC))
@@ -126,7 +126,7 @@ class Target(ABC):
         return DynamoAccounts(self.stack.client("dynamodb"), self.table_name)
 
     def output(self, name: str) -> str:
-        """An output of the stack, known from the first deployment on, and when the stack is gone."""
+        """An output of the stack, remembered from the first deployment, also after the stack is deleted."""
         if name not in self._outputs:
             self._outputs = self.stack.outputs()
         return self._outputs[name]
@@ -164,7 +164,7 @@ class Target(ABC):
 
 @dataclass(frozen=True)
 class AwsSettings:
-    """What a run in a real AWS account must be told, by variables."""
+    """Environment variables required by a run in a real AWS account."""
 
     stack: str
     secret_name: str
@@ -185,7 +185,7 @@ class AwsSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "AwsSettings":
-        """Raises `Refused` when something is missing, first of all the yes."""
+        """Read the variables. Raises `Refused` if one is missing, first of all the confirmation."""
         name, yes = cls.YES
         if environment.get(name) != yes:
             raise Refused(f"This rings a telephone and costs money at AWS and Twilio. Set {name}={yes} if you want it.")
@@ -197,7 +197,7 @@ class AwsSettings:
 
 
 class AwsTarget(Target):
-    """The account of the current credentials, and Twilio. Person at the telephone: do not answer the first calls."""
+    """The account of the current credentials, and Twilio. The person at the telephone must not answer first calls."""
 
     carrier_url = "https://api.twilio.com"
     people = True
@@ -280,7 +280,7 @@ class EmulatedTarget(Target):
 
 @contextmanager
 def emulated(folder: Path) -> Iterator[EmulatedTarget]:
-    """All of it running, with nothing deployed yet."""
+    """The running emulators, without a deployment."""
     timeline = Timeline(datetime.now(UTC))
     target: EmulatedTarget | None = None
 
@@ -306,7 +306,7 @@ def emulated(folder: Path) -> Iterator[EmulatedTarget]:
 
 @contextmanager
 def from_environment(folder: Path) -> Iterator[Target]:
-    """The target that REDIAL_E2E_TARGET names: `aws`, or (by default) the emulated one, with its log in the folder.
+    """The target of REDIAL_E2E_TARGET: `aws`, or (by default) the emulated one, with its log in the folder.
 
     Raises `Refused`.
     """

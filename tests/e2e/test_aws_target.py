@@ -1,5 +1,4 @@
-"""What can be tried of `make deploy-check-aws` without an AWS account: its refusals, and its target on an
-emulated AWS."""
+"""The part of `make deploy-check-aws` that needs no AWS account: its refusals, and its target on an emulated AWS."""
 
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -30,7 +29,7 @@ VARIABLES = {
 }
 
 
-def test_it_refuses_without_a_yes() -> None:
+def test_it_refuses_without_a_confirmation() -> None:
     for yes in (None, "", "yes", "1"):
         variables = {name: value for name, value in VARIABLES.items() if name != "REDIAL_E2E_YES"}
         if yes is not None:
@@ -40,12 +39,12 @@ def test_it_refuses_without_a_yes() -> None:
 
 
 @pytest.mark.parametrize("missing", [name for name in VARIABLES if name != "REDIAL_E2E_YES"])
-def test_it_refuses_when_something_is_not_said(missing: str) -> None:
+def test_it_refuses_without_a_required_variable(missing: str) -> None:
     with pytest.raises(Refused, match=missing):
         AwsSettings.from_environment(VARIABLES | {missing: ""})
 
 
-def test_settings_are_what_the_variables_say() -> None:
+def test_settings_come_from_the_variables() -> None:
     settings = AwsSettings.from_environment(VARIABLES)
     assert (settings.stack, settings.secret_name, settings.to_number) == (STACK, SECRET_ID, TO)
     assert (settings.from_number, settings.webhook_url) == (FROM, "https://hooks.example.com/redial")
@@ -62,24 +61,24 @@ def test_it_refuses_without_a_region(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def target(aws: MiniStack, monkeypatch: pytest.MonkeyPatch) -> AwsTarget:
-    """The target that `make deploy-check-aws` uses, led to the emulated AWS by the variables that boto3 reads."""
+    """The target of `make deploy-check-aws`, directed to the emulated AWS by boto3's variables."""
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": aws.endpoint}.items():
         monkeypatch.setenv(name, value)
     return AwsTarget(AwsSettings.from_environment(VARIABLES))
 
 
-def test_it_says_what_it_is_about_without_telling_numbers(target: AwsTarget) -> None:
+def test_its_description_contains_no_phone_numbers(target: AwsTarget) -> None:
     assert target.about == f"stack {STACK} in AWS account …0000, us-east-1; Twilio calls …77"
 
 
-def test_a_stack_that_is_there_is_found(target: AwsTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_stack_is_found(target: AwsTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     assert target.found_there
     assert target.table_name == target.stack.outputs()["TableName"]
     monkeypatch.setitem(VARIABLES, "REDIAL_E2E_STACK", "redial-none")
     assert not AwsTarget(AwsSettings.from_environment(VARIABLES)).found_there
 
 
-def test_its_key_opens_the_account_until_the_end(target: AwsTarget) -> None:
+def test_its_key_is_valid_until_the_end(target: AwsTarget) -> None:
     accounts = DynamoAccounts(target.stack.client("dynamodb"), target.table_name)
     bearer = f"Bearer {target.api_key}"
     target.prepare()

@@ -1,7 +1,7 @@
-"""The stack as AWS gets it: built and deployed by SAM, on an emulated AWS, its functions under their own roles.
+"""The stack built and deployed by SAM, on an emulated AWS, with its functions under their own roles.
 
-Run by `make deploy-check`. Calls and their retries, an update and the deletion are test_story.py's. See
-tests/support/ministack.py for what the emulator lacks.
+Run by `make deploy-check`. test_story.py covers calls and their retries, an update and the deletion. See
+tests/support/ministack.py for the emulator's limitations.
 """
 
 import json
@@ -29,7 +29,7 @@ from tests.support.template import functions, of_type
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
 
 
-def test_everything_in_the_template_is_made(aws: MiniStack) -> None:
+def test_every_resource_of_the_template_exists(aws: MiniStack) -> None:
     made = aws.resources()
     assert {resource["ResourceStatus"] for resource in made.values()} == {"CREATE_COMPLETE"}
     for kind in ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::IAM::Role", "AWS::Logs::LogGroup"):
@@ -40,7 +40,7 @@ def test_everything_in_the_template_is_made(aws: MiniStack) -> None:
         assert aws.live(function)["Version"].isdigit(), "a published version is live"
 
 
-def test_the_table_is_as_the_template_says(aws: MiniStack) -> None:
+def test_the_table_matches_the_template(aws: MiniStack) -> None:
     table = aws.client("dynamodb").describe_table(TableName=aws.outputs()["TableName"])["Table"]
     declared = of_type("AWS::DynamoDB::Table")["Table"]["Properties"]
     assert table["KeySchema"] == declared["KeySchema"]
@@ -71,7 +71,7 @@ def test_every_sample_event_runs_under_the_functions_own_role(aws: MiniStack) ->
 
 
 class World:
-    """The deployed stack between a client, an emulated carrier and a webhook inbox, in real time."""
+    """The deployed stack with a client, an emulated carrier and a webhook inbox, in real time."""
 
     def __init__(self, url: str, carrier_url: str, inbox_url: str, inbox: Inbox) -> None:
         self.url = url
@@ -132,7 +132,7 @@ def test_a_batch_is_read_called_counted_and_completed(world: World, aws: MiniSta
     }
     agent_id = world.api("POST", "/v2/agent", {"agent_config": agent}).json["agent_id"]
     fields = [("agent_id", agent_id), ("start", "now"), ("webhook_url", f"{world.inbox_url}/batch")]
-    file = "\n".join(["contact_number,name", *(f"{number},{number[-1]}" for number in numbers), "nobody,x"])
+    file = "\n".join(["contact_number,name", *(f"{number},{number[-1]}" for number in numbers), "unknown,x"])
     with aws.stream_read():
         answer = world.api("POST", "/batches", multipart(fields, file), Content_Type=CONTENT_TYPE)
         assert answer.status == 201, answer
@@ -147,7 +147,7 @@ def test_a_batch_is_read_called_counted_and_completed(world: World, aws: MiniSta
     assert done["execution_status"] == {"busy": 3}
     calls = request("GET", f"{world.carrier_url}/_carrier/calls").json
     assert [call["to"] for call in calls if call["to"] in numbers] == numbers, "one line, in the file's order"
-    assert b"nobody" in world.api("GET", f"/batches/{batch_id}/rejected.csv").body
+    assert b"unknown" in world.api("GET", f"/batches/{batch_id}/rejected.csv").body
     assert world.api("GET", f"/batches/{batch_id}/results.csv").body.count(b"busy") == 3
 
     def told() -> list[str]:
@@ -157,7 +157,7 @@ def test_a_batch_is_read_called_counted_and_completed(world: World, aws: MiniSta
     assert told() == ["created", "processed", "queued", "running", "completed"]
 
 
-def test_a_changed_parameter_becomes_live(aws: MiniStack, built: Path) -> None:
+def test_a_changed_parameter_takes_effect(aws: MiniStack, built: Path) -> None:
     """An alias keeps a version's settings until a new version is published. See the head of template.yaml."""
     client = aws.client("lambda")
     for level in ("ERROR", "WARNING"):

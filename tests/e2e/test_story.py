@@ -1,7 +1,7 @@
-"""The whole life of a stack as one story: deployed, called with, updated under a waiting call, deleted.
+"""The whole life cycle of a stack as one story: deploy, call, update while a call waits, delete.
 
-In real time, over the stack's own HTTP API. `make deploy-check` plays it on an emulated AWS, `make deploy-check-aws` in
-an AWS account with a telephone; what differs is in targets.py. The run is told line by line: see run_log.py.
+In real time, over the stack's own HTTP API. `make deploy-check` runs it on an emulated AWS, `make deploy-check-aws` in
+an AWS account with a telephone; targets.py has the differences. run_log.py logs each step.
 """
 
 import json
@@ -46,7 +46,7 @@ def target(tmp_path: Path) -> Iterator[Target]:
         raise pytest.fail.Exception(str(refused), pytrace=False) from None
 
 
-def test_a_stack_is_deployed_called_with_updated_and_deleted(target: Target, tmp_path: Path) -> None:
+def test_a_stack_is_deployed_used_updated_and_deleted(target: Target, tmp_path: Path) -> None:
     story = Story(target, RunLog.from_environment(), tmp_path)
     story.log.chapter(f"{datetime.now(UTC):%Y-%m-%d}, UTC: {target.about}")
     if not target.found_there:
@@ -88,7 +88,7 @@ class Story:
         self.log("GET /health: 200")
 
     def a_call_is_retried_by_its_schedule(self) -> None:
-        self.log.chapter("A call that nobody answers is made again by its schedule")
+        self.log.chapter("An unanswered call is retried by its schedule")
         number = self.target.number("no-answer", "completed")
         before = self.target.carriers_calls(number)
         execution_id = self._call(number, RETRY_MINUTES)
@@ -144,7 +144,7 @@ class Story:
         self.log("the carrier's own list: 2 calls, the waiting retry was dialled once, after the update")
 
     def nothing_was_lost(self) -> None:
-        """The queues for what could not be invoked are empty, and no event is undelivered."""
+        """Assert that the dead-letter queues are empty and no event is undelivered."""
         outputs, sqs = self.stack.outputs(), self.stack.client("sqs")
         for name in ("ScheduleDeadLettersUrl", "SweepDeadLettersUrl", "FunctionDeadLettersUrl"):
             queue = sqs.get_queue_attributes(QueueUrl=outputs[name], AttributeNames=["ApproximateNumberOfMessages"])
@@ -209,7 +209,7 @@ class Story:
         return execution_id
 
     def _failed_and_waiting(self, execution_id: str) -> datetime:
-        """The first attempt came to nothing, and a schedule for the second stands; returns for when."""
+        """Wait until the first attempt has failed; the second must be scheduled. Returns its time."""
         self._wait_for(
             "the first attempt's end",
             lambda: self._execution(execution_id)["status"] in (FINAL | {"scheduled"}) - TRIED_AGAIN,
@@ -238,7 +238,7 @@ class Story:
         self._wait_for("the retry", dialled, max(wait, 0) + TIMER_GRACE.total_seconds())
         (attempt,) = (one for one in self._execution(execution_id)["attempts"] if one["attempt"] == 2)
         dialled_at = datetime.fromisoformat(attempt["dialed_at"])
-        # Before that the sweeper does not look at it: it was the schedule.
+        # The sweeper would act later, so it was the schedule.
         assert retry_at <= dialled_at < retry_at + TIMER_GRACE
         late = (dialled_at - retry_at).total_seconds()
         self._wait_for("the end of the schedule", lambda: not self._timers(execution_id), TIMER_GONE_SECONDS)
@@ -252,7 +252,7 @@ class Story:
         self.log(f"ended: {execution['status']}, attempts {' and '.join(attempts)}")
 
     def _every_webhook_arrived(self, execution_id: str) -> None:
-        """In order and none left out; by the stack's log, and by the webhook itself where it can be asked."""
+        """Assert that all webhooks came in order, by the stack's log, and by the webhook itself if it can be read."""
 
         def accepted() -> list[int]:
             entries = self.target.api("GET", f"/executions/{execution_id}/log").json["data"]
@@ -296,7 +296,7 @@ class Story:
         return {name: value for name, value in found.items() if name != "ResponseMetadata"}
 
     def _table(self) -> dict[str, Any]:
-        """What makes the table this one, and no other of the same name."""
+        """The table's identity, which another table of the same name would not share."""
         table = self.stack.client("dynamodb").describe_table(TableName=self.target.table_name)["Table"]
         return {name: table[name] for name in ("TableArn", "TableId", "CreationDateTime", "LatestStreamArn")}
 
@@ -332,6 +332,6 @@ def _time_of(timer: dict[str, Any]) -> datetime:
 
 
 def _in_this_order(wanted: Sequence[str], found: Sequence[str]) -> bool:
-    """Whether all of them are there one after the other, whatever is between them."""
+    """Whether all of them occur in this order, with anything in between."""
     rest = iter(found)
     return all(one in rest for one in wanted)

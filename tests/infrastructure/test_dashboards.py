@@ -1,4 +1,4 @@
-"""Dashboards: what they draw is published, what we publish is drawn, and it all fits."""
+"""Dashboards: they draw only published series and every metric of ours, and widgets fit."""
 
 import itertools
 import json
@@ -14,13 +14,13 @@ from tests.support.template import functions, of_type
 
 DASHBOARDS = of_type("AWS::CloudWatch::Dashboard")
 COLUMNS = 24
-"""How wide a dashboard is."""
+"""Width of a dashboard in columns."""
 
 each_dashboard = pytest.mark.parametrize("name", sorted(DASHBOARDS))
 
 
 def _widgets(name: str) -> list[dict[str, Any]]:
-    """A dashboard's widgets, `${…}` left in: what comes there is a name or an ARN, and both are plain inside quotes."""
+    """A dashboard's widgets, `${…}` unreplaced: names and ARNs need no escaping inside quotes."""
     body = json.loads(DASHBOARDS[name]["Properties"]["DashboardBody"]["Fn::Sub"])
     assert list(body) == ["widgets"]
     widgets: list[dict[str, Any]] = body["widgets"]
@@ -42,13 +42,13 @@ def _series(properties: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, An
 
 
 @each_dashboard
-def test_every_series_that_is_drawn_is_published(name: str) -> None:
+def test_every_drawn_series_is_published(name: str) -> None:
     series = [one for properties in _of_kind(name, "metric") for one in _series(properties)]
     assert len(series) > 10
     assert [wrong for one in series if (wrong := what_is_wrong(*one)) is not None] == []
 
 
-def test_every_metric_of_ours_is_drawn_and_every_word_of_those_that_are_split() -> None:
+def test_every_metric_of_redial_is_drawn_with_every_value_of_its_dimension() -> None:
     drawn = {
         (metric, word)
         for name in DASHBOARDS
@@ -61,7 +61,7 @@ def test_every_metric_of_ours_is_drawn_and_every_word_of_those_that_are_split() 
 
 
 @each_dashboard
-def test_a_calculation_names_its_series(name: str) -> None:
+def test_metric_math_names_its_series(name: str) -> None:
     for properties in _of_kind(name, "metric"):
         options = [line[-1] for line in properties["metrics"] if isinstance(line[-1], dict)]
         ids = [one["id"] for one in options if "id" in one]
@@ -72,7 +72,7 @@ def test_a_calculation_names_its_series(name: str) -> None:
 
 
 @each_dashboard
-def test_widgets_lie_side_by_side(name: str) -> None:
+def test_widgets_do_not_overlap(name: str) -> None:
     squares: set[tuple[int, int]] = set()
     for widget in _widgets(name):
         x, y, width, height = (widget[side] for side in ("x", "y", "width", "height"))
@@ -85,7 +85,7 @@ def test_widgets_lie_side_by_side(name: str) -> None:
 
 
 @each_dashboard
-def test_a_widget_says_what_it_shows_and_is_of_the_stacks_region(name: str) -> None:
+def test_a_widget_has_a_title_and_the_stacks_region(name: str) -> None:
     titles = [widget["properties"]["title"] for widget in _widgets(name)]
     assert all(titles) and len(set(titles)) == len(titles)
     for kind in ("metric", "log"):
@@ -96,18 +96,18 @@ def test_a_widget_says_what_it_shows_and_is_of_the_stacks_region(name: str) -> N
         assert len(set(labels)) == len(labels)
 
 
-def test_the_operators_dashboard_shows_every_alarm_that_is_always_there() -> None:
+def test_the_operation_dashboard_shows_every_unconditional_alarm() -> None:
     (properties,) = _of_kind("OperationDashboard", "alarm")
     always = {name for name, alarm in of_type("AWS::CloudWatch::Alarm").items() if "Condition" not in alarm}
     assert sorted(properties["alarms"]) == sorted(f"${{{name}.Arn}}" for name in always)
 
 
-def test_the_latest_errors_are_those_of_every_functions_log() -> None:
+def test_the_latest_errors_come_from_every_functions_log() -> None:
     (properties,) = _of_kind("OperationDashboard", "log")
     groups = {f"/aws/lambda/${{{function['LogicalId']}}}" for function in functions().values()}
     assert set(re.findall(r"SOURCE '([^']+)'", properties["query"])) == groups
 
 
-def test_dashboards_of_two_stacks_have_two_names() -> None:
+def test_dashboards_of_two_stacks_have_different_names() -> None:
     names = [one["Properties"]["DashboardName"]["Fn::Sub"] for one in DASHBOARDS.values()]
     assert sorted(names) == ["${AWS::StackName}-business", "${AWS::StackName}-operation"]

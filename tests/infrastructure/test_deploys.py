@@ -1,4 +1,4 @@
-"""Deploying template.yaml: nothing that holds state is replaced, and new versions come in as the parameters say."""
+"""Deploying template.yaml: no resource with state is replaced, and new versions are rolled out by the parameters."""
 
 import copy
 import json
@@ -21,12 +21,12 @@ def _recorded() -> dict[str, Any]:
     return recorded
 
 
-def test_an_update_replaces_nothing_that_holds_state_or_is_named_by_waiting_schedules() -> None:
+def test_an_update_replaces_no_resource_with_state_or_named_by_waiting_schedules() -> None:
     assert would_replace(_recorded(), template()) == []
 
 
-def test_everything_of_those_types_is_recorded() -> None:
-    """A new one is recorded by `python -m tests.support.stateful`, from the release on that has it."""
+def test_every_resource_of_those_types_is_recorded() -> None:
+    """Record a new resource by `python -m tests.support.stateful` in the release that adds it."""
     assert set(_recorded()["resources"]) == {
         name for name, resource in template()["Resources"].items() if resource["Type"] in HELD
     }
@@ -79,14 +79,14 @@ CHANGES: dict[str, tuple[Callable[[Resources], Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("change", sorted(CHANGES))
-def test_a_change_that_would_replace_one_is_noticed(change: str) -> None:
+def test_a_change_that_would_replace_a_resource_is_detected(change: str) -> None:
     document = copy.deepcopy(template())
     make, reasons = CHANGES[change]
     make(document["Resources"])
     assert would_replace(_recorded(), document) == reasons
 
 
-def test_changes_that_replace_nothing_are_let_through() -> None:
+def test_changes_that_replace_nothing_are_accepted() -> None:
     document = copy.deepcopy(template())
     resources = document["Resources"]
     resources["Table"]["Properties"]["BillingMode"] = "PROVISIONED"
@@ -100,8 +100,8 @@ def test_changes_that_replace_nothing_are_let_through() -> None:
 # ---- how a new version comes in --------------------------------------------------------------------------------------
 
 
-def test_all_at_once_needs_no_codedeploy_and_everything_else_is_gradual() -> None:
-    """SAM reads the mapping, CloudFormation the condition: they say the same."""
+def test_all_at_once_needs_no_codedeploy_and_all_other_values_are_gradual() -> None:
+    """SAM reads the mapping, CloudFormation the condition: they agree."""
     parameter = template()["Parameters"]["Deployment"]
     gradual = {name: one["Gradual"] for name, one in template()["Mappings"]["Deployments"].items()}
     assert set(gradual) == set(parameter["AllowedValues"])
@@ -115,7 +115,7 @@ def test_all_at_once_needs_no_codedeploy_and_everything_else_is_gradual() -> Non
 
 
 @pytest.mark.parametrize("function", sorted(functions()))
-def test_a_gradual_deployment_goes_back_on_errors_of_the_new_version_or_of_the_api(function: str) -> None:
+def test_a_gradual_deployment_rolls_back_on_errors_of_the_new_version_or_the_api(function: str) -> None:
     logical_id = functions()[function]["LogicalId"]
     alarm = f"{logical_id.removesuffix('Function')}DeployFailingAlarm"
     own, api = functions()[function]["DeploymentPreference"]["Alarms"]
@@ -141,7 +141,7 @@ def _overrides(stage: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("stage", ["default", "prod"])
-def test_samconfig_gives_parameters_that_there_are_values_that_they_take(stage: str) -> None:
+def test_samconfig_sets_existing_parameters_to_valid_values(stage: str) -> None:
     for name, value in _overrides(stage).items():
         parameter = template()["Parameters"][name]
         assert value in [str(one) for one in parameter.get("AllowedValues", [value])]
@@ -155,7 +155,7 @@ def test_production_is_deployed_gradually() -> None:
 # ---- a domain of one's own -------------------------------------------------------------------------------------------
 
 
-def test_a_domain_takes_tls_1_2_and_nothing_older_and_leads_to_the_api() -> None:
+def test_a_domain_requires_tls_1_2_and_leads_to_the_api() -> None:
     domain = template()["Resources"]["Domain"]
     assert domain["Condition"] == "HasDomain"
     (configuration,) = domain["Properties"]["DomainNameConfigurations"]
@@ -169,8 +169,8 @@ def test_a_domain_takes_tls_1_2_and_nothing_older_and_leads_to_the_api() -> None
     }
 
 
-def test_the_address_that_carriers_sign_is_the_one_that_the_stack_gives_out() -> None:
-    """PublicUrl, else the domain, else API Gateway's own; `carrier_callback` takes that from each request."""
+def test_the_address_that_carriers_sign_is_the_stacks_output() -> None:
+    """PublicUrl, else the domain, else API Gateway's own, which `carrier_callback` takes from each request."""
     own = {"Fn::Sub": "https://${HttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}"}
 
     def chosen(last: Any) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def test_the_api_cannot_be_left_without_an_address() -> None:
 
 
 def _front() -> Resources:
-    # Its short tags are read as plain values: only what has none is looked at.
+    # Its short tags are read as plain values: only values without tags are checked.
     class Loader(yaml.SafeLoader):
         pass
 
@@ -207,7 +207,7 @@ def _front() -> Resources:
     return resources
 
 
-def test_the_firewall_lets_callbacks_through_before_it_counts_or_judges() -> None:
+def test_the_firewall_allows_callbacks_before_its_other_rules() -> None:
     rules = sorted(_front()["Firewall"]["Properties"]["Rules"], key=lambda rule: rule["Priority"])
     assert list(rules[0]["Action"]) == ["Allow"]
     match = rules[0]["Statement"]["ByteMatchStatement"]
@@ -217,7 +217,7 @@ def test_the_firewall_lets_callbacks_through_before_it_counts_or_judges() -> Non
     assert len({rule["Priority"] for rule in rules}) == len(rules) > 1
 
 
-def test_the_distribution_takes_https_alone_keeps_nothing_and_passes_on_what_is_signed() -> None:
+def test_the_distribution_requires_https_caches_nothing_and_forwards_signed_headers() -> None:
     settings = _front()["Distribution"]["Properties"]["DistributionConfig"]
     behaviour, (origin,) = settings["DefaultCacheBehavior"], settings["Origins"]
     assert behaviour["ViewerProtocolPolicy"] == origin["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"

@@ -1,4 +1,4 @@
-"""The functions of template.yaml: each as the code expects it, observed, and safe to fail."""
+"""The functions of template.yaml: consistent with the code, observed, and safe to fail."""
 
 import json
 import re
@@ -22,21 +22,21 @@ OF_POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POW
 each_function = pytest.mark.parametrize("name", sorted(FUNCTIONS))
 
 
-def test_every_folder_of_functions_is_a_function_and_every_function_has_one() -> None:
+def test_functions_and_their_folders_correspond() -> None:
     assert sorted(FUNCTIONS) == sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
 
 
-def test_every_function_has_a_sample_event_and_every_sample_event_a_function() -> None:
+def test_functions_and_sample_events_correspond() -> None:
     assert {event.function for event in sample_events()} == set(FUNCTIONS)
 
 
 @each_function
-def test_a_functions_environment_is_what_its_settings_read(name: str) -> None:
+def test_a_functions_environment_matches_its_settings(name: str) -> None:
     assert set(FUNCTIONS[name]["Environment"]) == {*settings.VARIABLES[name], *OF_POWERTOOLS}
 
 
 @each_function
-def test_a_function_runs_on_the_layers_python_and_processor(name: str) -> None:
+def test_a_function_has_the_layers_python_and_architecture(name: str) -> None:
     function = FUNCTIONS[name]
     layer = of_type("AWS::Serverless::LayerVersion")["RedialLayer"]
     assert function["Layers"] == [{"Ref": "RedialLayer"}]
@@ -48,7 +48,7 @@ def test_a_function_runs_on_the_layers_python_and_processor(name: str) -> None:
 
 
 @each_function
-def test_a_function_logs_to_a_group_that_the_template_declares_and_empties(name: str) -> None:
+def test_a_function_logs_to_a_declared_group_with_a_retention(name: str) -> None:
     group = FUNCTIONS[name]["LoggingConfig"]["LogGroup"]["Ref"]
     declared = of_type("AWS::Logs::LogGroup")[group]["Properties"]
     assert declared["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/{FUNCTIONS[name]['FunctionName']['Fn::Sub']}"}
@@ -57,7 +57,7 @@ def test_a_function_logs_to_a_group_that_the_template_declares_and_empties(name:
 
 @each_function
 def test_a_change_of_any_kind_publishes_a_version(name: str) -> None:
-    """The alias would otherwise stay with the code, layer or settings of before. See the head of template.yaml."""
+    """Otherwise the alias would keep the old code, layer or settings. See the head of template.yaml."""
     function = FUNCTIONS[name]
     assert function["AutoPublishAlias"] == "live"
     assert function["AutoPublishAliasAllProperties"] is True
@@ -66,7 +66,7 @@ def test_a_change_of_any_kind_publishes_a_version(name: str) -> None:
 
 
 def _parameters_in(value: Any) -> set[str]:
-    """The template's parameters that a value depends on, by name, in a text or through a condition."""
+    """The template parameters that a value depends on, by Ref, in a text or through a condition."""
     found = set()
     for text in texts(value):
         found |= {text, *re.findall(r"\$\{(\w+)\}", text)} & set(template()["Parameters"])
@@ -84,8 +84,8 @@ def test_an_asynchronous_function_that_fails_leaves_a_dead_letter(name: str) -> 
     assert 60 <= config["MaximumEventAgeInSeconds"] <= 3600
 
 
-def test_only_functions_that_somebody_waits_for_are_without_a_failure_destination() -> None:
-    """A client or carrier at the HTTP API, and Lambda itself at the stream."""
+def test_only_synchronous_functions_have_no_failure_destination() -> None:
+    """Clients and carriers wait at the HTTP API, and Lambda itself at the stream."""
     waited_for = {
         name
         for name, function in FUNCTIONS.items()
@@ -94,17 +94,17 @@ def test_only_functions_that_somebody_waits_for_are_without_a_failure_destinatio
     assert waited_for == set(FUNCTIONS) - set(ASYNCHRONOUS)
 
 
-def test_a_dial_is_not_made_a_quarter_of_an_hour_late() -> None:
+def test_a_dial_event_expires_after_a_quarter_of_an_hour() -> None:
     assert FUNCTIONS["dial"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"] <= 900
 
 
-def test_whoever_invokes_itself_may_do_so_for_as_long_as_there_is_work() -> None:
-    """dial for the next in the queue, batch for the rest of its file, sweep for the rest of what is overdue."""
+def test_functions_that_invoke_themselves_are_exempt_from_loop_detection() -> None:
+    """dial for the next call in the queue, batch for the rest of its file, sweep for further overdue items."""
     allowed = {name for name, function in FUNCTIONS.items() if function.get("RecursiveLoop") == "Allow"}
     assert allowed == {"batch", "dial", "sweep"}
 
 
-def test_time_suffices_for_what_a_function_waits_for() -> None:
+def test_a_functions_timeout_exceeds_its_waits() -> None:
     timeouts = {name: function["Timeout"] for name, function in FUNCTIONS.items()}
     waiting = LONGEST_PAUSE.total_seconds() + PLACE_TIMEOUT_SECONDS + SECONDS_FOR_ONE_EVENT
     assert timeouts["dial"] > waiting
@@ -115,7 +115,7 @@ def test_time_suffices_for_what_a_function_waits_for() -> None:
     assert timeouts["batch"] < WORK_LEASE.total_seconds(), "another may work at the batch then"
 
 
-def test_every_function_arn_that_is_written_out_is_a_functions() -> None:
+def test_every_literal_function_arn_names_a_function() -> None:
     resources = {name: one for name, one in template()["Resources"].items() if name != "DeploymentRole"}
     targets = {f"{function['FunctionName']['Fn::Sub']}:live" for function in FUNCTIONS.values()}
     arns = _function_arns(resources) | _function_arns(template()["Globals"])
@@ -129,7 +129,7 @@ def _function_arns(value: Any) -> set[str]:
     return {text.split(":function:")[1] for text in texts(value) if ":function:" in text}
 
 
-def test_the_http_api_knows_three_routes_and_leaves_the_rest_to_the_code() -> None:
+def test_the_http_api_has_three_routes_and_leaves_the_rest_to_the_code() -> None:
     routes: dict[str, Any] = {
         name: [event["Properties"] for event in function["Events"].values() if event["Type"] == "HttpApi"]
         for name, function in FUNCTIONS.items()
@@ -155,22 +155,22 @@ def _stream() -> dict[str, Any]:
     return properties
 
 
-def test_tally_is_told_by_the_tables_stream_which_shard_it_counts() -> None:
-    """Without a window there is no shardId in the event, and a window takes one invocation of a shard at a time."""
+def test_tallys_stream_events_name_their_shard() -> None:
+    """Without a window the event has no shardId, and a window requires one invocation of a shard at a time."""
     stream = _stream()
     assert stream["Stream"] == {"Fn::GetAtt": "Table.StreamArn"}
     assert 0 < stream["TumblingWindowInSeconds"] <= 900
     assert stream["ParallelizationFactor"] == 1
 
 
-def test_tally_misses_no_record() -> None:
+def test_tally_retries_until_every_record_is_counted() -> None:
     stream = _stream()
     assert stream["StartingPosition"] == "TRIM_HORIZON"
     assert stream["MaximumRetryAttempts"] == stream["MaximumRecordAgeInSeconds"] == -1
 
 
-def test_tally_is_invoked_for_batches_contacts_and_nothing_else() -> None:
-    """What it writes itself, batches and counts, would otherwise have it invoked again."""
+def test_tally_is_invoked_only_for_batch_contacts() -> None:
+    """Otherwise its own writes, batches and counts, would invoke it again."""
     patterns = [json.loads(one["Pattern"]) for one in _stream()["FilterCriteria"]["Filters"]]
     contact = {"Keys": {"pk": {"S": [{"prefix": "X#"}]}}}
     has_a_batch = {"ba": {"S": [{"exists": True}]}}
@@ -180,16 +180,16 @@ def test_tally_is_invoked_for_batches_contacts_and_nothing_else() -> None:
     ]
 
 
-def test_batch_has_a_whole_processor_and_room_for_its_files() -> None:
-    """Of a file of the shortest rows come results and a set of numbers, together 15 times its size."""
+def test_batch_has_a_whole_vcpu_and_disk_space_for_its_files() -> None:
+    """For a file of the shortest rows, results and seen numbers take 15 times its size."""
     assert FUNCTIONS["batch"]["MemorySize"] == 1769
     assert FUNCTIONS["batch"]["EphemeralStorage"]["Size"] * 1024 * 1024 >= 15 * MAX_FILE_BYTES
 
 
-def test_files_are_put_to_s3_itself() -> None:
+def test_files_are_uploaded_to_s3_directly() -> None:
     assert FUNCTIONS["api"]["Environment"]["UPLOADS_ENDPOINT"] == ""
 
 
-def test_webhooks_to_this_machine_are_for_this_machine_only() -> None:
+def test_local_webhooks_are_permitted_in_local_development_only() -> None:
     for function in FUNCTIONS.values():
         assert function["Environment"].get("ALLOW_LOCAL_WEBHOOKS", "false") == "false"

@@ -81,7 +81,7 @@ def _named(query: str) -> set[str]:
     return set(re.findall(r"@?\b[A-Za-z_]\w*", bare)) - COMMANDS - given
 
 
-def test_every_field_that_a_query_names_is_logged() -> None:
+def test_every_field_in_a_query_is_logged() -> None:
     named = {name: _named(_query(name)) for name in QUERIES}
     assert all(named.values())
     assert {name: unknown for name, read in named.items() if (unknown := read - _logged() - OF_LOGS_INSIGHTS)} == {}

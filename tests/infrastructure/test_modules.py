@@ -1,4 +1,4 @@
-"""What a cold start loads. A start is mostly importing, and every module that a function does not need is paid for."""
+"""Modules loaded by a cold start, which mostly consists of imports: unneeded modules cost time."""
 
 import json
 import subprocess
@@ -12,10 +12,10 @@ from tests.support.template import ROOT, functions
 API_ONLY = {"pydantic", "pydantic_core", "aws_lambda_powertools.event_handler"}
 HTTP_CLIENT = {"redial.adapters.http", "requests", "httpx"}
 NEVER = {
-    "aws_xray_sdk",  # takes longer than boto3; Lambda traces without it
-    "boto3.dynamodb.transform",  # what boto3.resource("dynamodb") loads
+    "aws_xray_sdk",  # slower than boto3; Lambda traces without it
+    "boto3.dynamodb.transform",  # loaded by boto3.resource("dynamodb")
     "moto",
-    "phonenumbers",  # until a call with calling hours comes
+    "phonenumbers",  # needed for calling hours only
     "twilio",  # Twilio's SDK
     "local",
     "tests",
@@ -58,7 +58,7 @@ def _loaded(function: str) -> set[str]:
 
 
 @pytest.mark.parametrize("function", sorted(FORBIDDEN))
-def test_a_function_loads_nothing_that_it_does_not_need(function: str) -> None:
+def test_a_function_loads_no_unneeded_module(function: str) -> None:
     loaded = _loaded(function)
     assert f"functions.{function}.handler" in loaded
     assert sorted(loaded & FORBIDDEN[function]) == []
@@ -66,5 +66,5 @@ def test_a_function_loads_nothing_that_it_does_not_need(function: str) -> None:
     assert not loaded & others
 
 
-def test_every_function_has_such_a_list() -> None:
+def test_every_function_has_a_list_of_unneeded_modules() -> None:
     assert set(FORBIDDEN) == set(functions())

@@ -1,4 +1,4 @@
-"""What each role may do: enough for everything that its function asks of AWS on one machine, and nothing beyond."""
+"""Permissions of each role: those that its function uses on the local stack, and no others."""
 
 import json
 import re
@@ -36,14 +36,14 @@ OF_LAMBDA_ITSELF = {
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }
-"""What Lambda does in the function's name, not the function."""
+"""Actions of Lambda itself under the function's role."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One thing that a function asked of AWS, as IAM sees it.
+    """A function's request to AWS, as IAM sees it.
 
-    `keys`: the partition keys, for DynamoDB; the file that is looked for, for `s3:ListBucket`.
+    `keys`: the partition keys, for DynamoDB; the requested file, for `s3:ListBucket`.
     """
 
     function: str
@@ -53,7 +53,7 @@ class Asked:
 
 
 def _attached(role: str) -> list[dict[str, Any]]:
-    """The managed policies of a role: this template's, and no others."""
+    """The managed policies of a role, all of this template."""
     return [SHARED[policy["Ref"]] for policy in ROLES[role]["Properties"].get(ATTACHED, [])]
 
 
@@ -70,7 +70,7 @@ each_role = pytest.mark.parametrize("role", sorted(ROLES))
 
 
 @each_role
-def test_permissions_are_written_out_and_name_their_actions(role: str) -> None:
+def test_permissions_name_their_actions_without_wildcards(role: str) -> None:
     for statement in _statements(role):
         assert statement["Effect"] == "Allow"
         assert not {"NotAction", "NotResource"} & set(statement)
@@ -79,7 +79,7 @@ def test_permissions_are_written_out_and_name_their_actions(role: str) -> None:
 
 
 @each_role
-def test_a_statement_about_everything_gives_its_reason(role: str) -> None:
+def test_a_statement_for_all_resources_has_a_reason(role: str) -> None:
     places = (ROLES[role], *_attached(role))
     reasons = {sid: why for one in places for sid, why in one.get("Metadata", {}).get("Wildcards", {}).items()}
     about_everything = {statement["Sid"] for statement in _statements(role) if "*" in _list(statement["Resource"])}
@@ -105,7 +105,7 @@ def test_each_function_has_a_role_of_its_own() -> None:
         ),
     ],
 )
-def test_only_this_accounts_schedules_in_their_group_may_take_their_role(role: str, group: dict[str, str]) -> None:
+def test_only_this_accounts_schedules_in_the_group_may_assume_their_role(role: str, group: dict[str, str]) -> None:
     (trust,) = ROLES[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
     assert trust["Condition"] == {
@@ -113,7 +113,7 @@ def test_only_this_accounts_schedules_in_their_group_may_take_their_role(role: s
     }
 
 
-def test_a_deployment_may_turn_this_stacks_aliases_and_no_others() -> None:
+def test_a_deployment_may_change_only_this_stacks_aliases() -> None:
     (trust,) = ROLES["DeploymentRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     assert (trust["Principal"], trust["Action"]) == ({"Service": "codedeploy.amazonaws.com"}, "sts:AssumeRole")
     assert ROLES["DeploymentRole"]["Condition"] == "IsGradual"
@@ -123,8 +123,8 @@ def test_a_deployment_may_turn_this_stacks_aliases_and_no_others() -> None:
     )
 
 
-def test_nobody_else_may_do_anything() -> None:
-    """Every role is a function's, a schedule's or the deployment's; every other policy denies, or is a role's."""
+def test_there_are_no_other_roles_or_policies() -> None:
+    """Every role belongs to a function, a schedule or the deployment; all other policies deny, or belong to a role."""
     of_functions = {function["Role"]["Fn::GetAtt"].removesuffix(".Arn") for function in functions().values()}
     assert set(ROLES) == of_functions | {"ScheduleRole", "SweepScheduleRole", "DeploymentRole"}
     others = {
@@ -142,11 +142,11 @@ def test_nobody_else_may_do_anything() -> None:
 
 
 def _that_allow(action: str) -> dict[str, dict[str, Any]]:
-    """The statements that allow an action, by role; no role has two."""
+    """The statement that allows an action, by role; no role has two."""
     return {role: one for role in ROLES for one in _statements(role) if action in _list(one["Action"])}
 
 
-def test_who_makes_timers_may_pass_on_the_schedules_role_and_only_to_the_scheduler() -> None:
+def test_functions_with_timers_may_pass_the_schedules_role_to_the_scheduler_only() -> None:
     passing = _that_allow("iam:PassRole")
     assert set(passing) == set(_that_allow("scheduler:CreateSchedule"))
     for statement in passing.values():
@@ -154,7 +154,7 @@ def test_who_makes_timers_may_pass_on_the_schedules_role_and_only_to_the_schedul
         assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
 
 
-def test_a_timer_may_invoke_whatever_timers_are_made_for_and_the_sweepers_schedule_the_sweeper() -> None:
+def test_timers_and_the_sweepers_schedule_may_invoke_only_their_functions() -> None:
     invoking = {
         role: {resource["Fn::Sub"].rpartition("${AWS::StackName}-")[2] for resource in _list(one["Resource"])}
         for role, one in _that_allow("lambda:InvokeFunction").items()
@@ -175,7 +175,7 @@ def test_only_tally_reads_the_stream_and_counts() -> None:
     assert counting == {"TallyRole", "BatchRole"}, "batch removes them"
 
 
-def test_only_api_and_batch_reach_the_files() -> None:
+def test_only_api_and_batch_may_use_the_bucket() -> None:
     for action in ("s3:GetObject", "s3:PutObject"):
         assert set(_that_allow(action)) == {"ApiRole", "BatchRole"}
     assert set(_that_allow("s3:DeleteObject")) == {"BatchRole"}
@@ -217,7 +217,7 @@ def _as_iam_sees(function: str, service: str, operation: str, parameters: dict[s
             if operation == "CreateSchedule":
                 yield Asked(function, "iam:PassRole", parameters["Target"]["RoleArn"])
         case "s3", "CopyObject":
-            source = parameters["CopySource"]  # botocore has made a text of it by now
+            source = parameters["CopySource"]  # botocore has serialized it by now
             yield Asked(function, "s3:GetObject", f"arn:aws:s3:::{source}")
             yield Asked(function, "s3:PutObject", f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
         case "s3", "HeadObject":
@@ -236,7 +236,7 @@ def _as_iam_sees(function: str, service: str, operation: str, parameters: dict[s
 
 @cache
 def _asked() -> frozenset[Asked]:
-    """Everything that the functions ask for while one machine goes through everything that happens to calls."""
+    """All requests of the functions while the local stack covers every situation of calls."""
     asked: set[Asked] = set()
     with local_stack(first_agent=False) as client:
         stack = client.stack
@@ -250,7 +250,7 @@ def _asked() -> frozenset[Asked]:
 
         assert boto3.DEFAULT_SESSION is not None
         boto3.DEFAULT_SESSION.events.register("before-parameter-build", note)
-        with mock.patch.object(sweep, "LIMIT", 1):  # it hands the rest to invocations of itself
+        with mock.patch.object(sweep, "LIMIT", 1):  # it invokes itself for the rest
             _everything_that_happens_to_calls(client)
             _everything_that_happens_to_batches(client)
     return frozenset(asked)
@@ -322,7 +322,7 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
 
 
 def _report_late(client: LocalClient, retries: dict[str, Any]) -> None:
-    """The carrier reports on a call whose attempt was given up, and whose retry waits for its time."""
+    """The carrier reports a call whose attempt was given up, while its retry waits for its due time."""
     stack, to = client.stack, "+14155550199"
     client.script(to, "error-500")
     execution_id = client.call(to, retry_config=retries | {"retry_intervals_minutes": [30]})
@@ -346,7 +346,7 @@ def _report_late(client: LocalClient, retries: dict[str, Any]) -> None:
 
 
 def _lose_redeliveries(client: LocalClient) -> None:
-    """The sweeper has to find what they were for."""
+    """Delete the schedules of redeliveries, so that the sweeper must repair them."""
     scheduler = client.stack.aws.client("scheduler")
     for schedule in client.stack.scheduler.schedules():
         group, name = schedule.key
@@ -406,7 +406,7 @@ def _everything_that_happens_to_batches(client: LocalClient) -> None:
     stopped = create(numbers, start="now")
     client.advance(0)
     ask("POST", f"/batches/{stopped}/stop")
-    with mock.patch.object(run_batch, "SECONDS_TO_SPARE", 10_000.0):  # its time is up at once: it invokes itself
+    with mock.patch.object(run_batch, "SECONDS_TO_SPARE", 10_000.0):  # out of time at once: it invokes itself
         client.advance(1)
     for batch_id in (ended, scheduled, slow, stopped):
         ask("DELETE", f"/batches/{batch_id}")
@@ -414,7 +414,7 @@ def _everything_that_happens_to_batches(client: LocalClient) -> None:
 
 
 def _rooms(client: LocalClient, agent_id: str, create: Callable[..., str]) -> None:
-    """Contacts wait in their batch's room and are taken from there by whoever has a line: a callback, the sweeper."""
+    """Contacts wait in the delayed set and are popped for a free line by a callback or by the sweeper."""
 
     def agent(**config: Any) -> None:
         assert client.api("PATCH", f"/v2/agent/{agent_id}", {"agent_config": config}).status == 200
@@ -470,20 +470,20 @@ def _key_patterns(statement: dict[str, Any]) -> list[str]:
 
 @cache
 def _resolved(function: str) -> list[dict[str, Any]]:
-    """A function's statements as one machine's deployment of the template has them."""
+    """A function's statements as the local stack resolves them."""
     role = functions()[function]["Role"]["Fn::GetAtt"].removesuffix(".Arn")
     statements: list[dict[str, Any]] = Template(PATH).resolve(_statements(role), role)
     return statements
 
 
-def test_every_function_may_do_what_it_does() -> None:
+def test_every_function_has_the_permissions_that_it_uses() -> None:
     asked = _asked()
     assert {one.function for one in asked} == set(functions())
     assert [one for one in sorted(asked, key=repr) if not _allowed(one)] == []
 
 
 @pytest.mark.parametrize("function", sorted(functions()))
-def test_no_function_may_do_what_none_of_it_does(function: str) -> None:
+def test_no_function_has_a_permission_that_it_does_not_use(function: str) -> None:
     asked = [one for one in _asked() if one.function == function]
     idle = [
         json.dumps({"Sid": statement["Sid"], "Action": action})

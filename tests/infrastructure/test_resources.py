@@ -1,4 +1,4 @@
-"""What template.yaml declares beside the functions: state, the HTTP API, parameters."""
+"""Resources of template.yaml other than functions: state, the HTTP API, parameters."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ def _table() -> dict[str, Any]:
 HOLDS_STATE = ("AWS::DynamoDB::", "AWS::S3::", "AWS::RDS::", "AWS::EFS::", "AWS::SecretsManager::")
 
 
-def test_whatever_holds_customers_data_outlives_the_stack() -> None:
+def test_resources_with_customers_data_are_retained() -> None:
     kept = {
         name: resource for name, resource in template()["Resources"].items() if resource["Type"].startswith(HOLDS_STATE)
     }
@@ -26,7 +26,7 @@ def test_whatever_holds_customers_data_outlives_the_stack() -> None:
         assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
 
 
-def test_the_table_can_be_brought_back() -> None:
+def test_the_table_has_point_in_time_recovery() -> None:
     properties = _table()["Properties"]
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert properties["SSESpecification"] == {"SSEEnabled": True}
@@ -34,7 +34,7 @@ def test_the_table_can_be_brought_back() -> None:
     assert "TableName" not in properties, "a name would be taken when a kept table's stack is made again"
 
 
-def test_the_tables_keys_and_indexes_are_those_that_the_tests_run_on() -> None:
+def test_the_tests_table_has_the_templates_keys_and_indexes() -> None:
     client = mock.Mock()
     create_table(client)
     made = client.create_table.call_args.kwargs
@@ -48,8 +48,8 @@ def test_the_tables_keys_and_indexes_are_those_that_the_tests_run_on() -> None:
     }
 
 
-def test_indexes_hold_keys_alone() -> None:
-    """An index is written when what it holds changes: with more, each change of an execution would cost three."""
+def test_indexes_project_keys_only() -> None:
+    """Projecting more would write both indexes at each change of an execution: three writes instead of one."""
     for index in _table()["Properties"]["GlobalSecondaryIndexes"]:
         assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 
@@ -59,7 +59,7 @@ def _bucket() -> dict[str, Any]:
     return properties
 
 
-def test_the_bucket_is_nobody_elses_to_read_or_to_own() -> None:
+def test_the_bucket_is_private() -> None:
     assert _bucket()["PublicAccessBlockConfiguration"] == {
         "BlockPublicAcls": True,
         "BlockPublicPolicy": True,
@@ -75,7 +75,7 @@ def test_the_bucket_is_encrypted() -> None:
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
 
 
-def test_the_bucket_is_reached_over_tls_only() -> None:
+def test_the_bucket_requires_tls() -> None:
     (policy,) = of_type("AWS::S3::BucketPolicy").values()
     assert policy["Properties"]["Bucket"] == {"Ref": "FilesBucket"}
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
@@ -84,7 +84,7 @@ def test_the_bucket_is_reached_over_tls_only() -> None:
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_uploads_go_after_a_week_and_batches_files_stay() -> None:
+def test_uploads_expire_after_a_week_and_batches_files_stay() -> None:
     rules = _bucket()["LifecycleConfiguration"]["Rules"]
     assert all(rule["Status"] == "Enabled" for rule in rules)
     assert {rule.get("Prefix"): rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule} == {
@@ -95,7 +95,7 @@ def test_uploads_go_after_a_week_and_batches_files_stay() -> None:
     assert "Prefix" not in unfinished
 
 
-def test_requests_are_logged_without_what_they_carry_and_the_log_is_emptied() -> None:
+def test_the_access_log_has_no_payloads_and_a_retention() -> None:
     api = of_type("AWS::Serverless::HttpApi")["HttpApi"]["Properties"]
     assert api["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": "HttpApiLogGroup.Arn"}
     logged = set(re.findall(r"\$context\.([\w.]+)", api["AccessLogSettings"]["Format"]))
@@ -104,7 +104,7 @@ def test_requests_are_logged_without_what_they_carry_and_the_log_is_emptied() ->
         assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
-def test_clients_cannot_use_up_the_carriers_callbacks_share() -> None:
+def test_callbacks_are_throttled_separately_from_clients() -> None:
     api = of_type("AWS::Serverless::HttpApi")["HttpApi"]["Properties"]
     (event,) = functions()["carrier_callback"]["Events"].values()
     route = f"{event['Properties']['Method']} {event['Properties']['Path']}"
@@ -113,7 +113,7 @@ def test_clients_cannot_use_up_the_carriers_callbacks_share() -> None:
     assert api["DefaultRouteSettings"]["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
 
 
-def test_what_is_throttled_by_itself_is_a_route_and_uploads_are_throttled_more() -> None:
+def test_separate_throttles_name_existing_routes_and_uploads_have_the_lowest() -> None:
     settings = of_type("AWS::Serverless::HttpApi")["HttpApi"]["Properties"]["RouteSettings"]
     routes = {
         f"{event['Properties']['Method']} {event['Properties']['Path']}"
@@ -132,7 +132,7 @@ PARAMETERS = template()["Parameters"]
 
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
-def test_a_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
+def test_a_parameter_has_a_description_and_constraints(name: str) -> None:
     parameter = PARAMETERS[name]
     assert parameter["Description"]
     assert "Default" in parameter
@@ -158,14 +158,14 @@ def test_a_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
         ("AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:on-call"], ["on-call", "arn:aws:sqs:a:1:b"]),
     ],
 )
-def test_patterns_take_what_is_right_and_nothing_else(name: str, good: list[str], bad: list[str]) -> None:
+def test_patterns_accept_only_valid_values(name: str, good: list[str], bad: list[str]) -> None:
     pattern = PARAMETERS[name]["AllowedPattern"]
     assert all(re.fullmatch(pattern, value) for value in good)
     assert not any(re.fullmatch(pattern, value) for value in bad)
 
 
 def test_a_versions_description_cannot_grow_too_long() -> None:
-    """It holds parameters' values, and Lambda takes 256 characters."""
+    """It holds parameter values, and Lambda takes 256 characters."""
     longest = {
         "LogLevel": "WARNING",
         "CarrierSecrets": "x" * 64,

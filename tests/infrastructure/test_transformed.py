@@ -1,4 +1,4 @@
-"""template.yaml as SAM hands it to CloudFormation, for an update at once and for a gradual one."""
+"""template.yaml as SAM transforms it for CloudFormation, with AllAtOnce and with a gradual deployment."""
 
 import json
 import re
@@ -27,13 +27,13 @@ def _resources(deployment: str) -> Resources:
     return transformed(deployment).own
 
 
-def test_the_stack_makes_what_is_recorded() -> None:
-    """A deliberate change is recorded by `python -m tests.support.transformed`: its difference names the resources."""
+def test_the_stacks_resources_are_the_recorded_ones() -> None:
+    """Record a deliberate change by `python -m tests.support.transformed`: its diff names the changed resources."""
     assert digests() == json.loads(RECORDED.read_text())
 
 
-def test_the_local_stack_and_these_tests_see_what_is_deployed() -> None:
-    """local/cloudformation.py unrolls loops and merges nested stacks as cfn-lint does, which knows AWS's rules."""
+def test_local_expansion_equals_cfn_lints() -> None:
+    """local/cloudformation.py expands loops and merges nested stacks as cfn-lint does, which follows AWS's rules."""
     assert written_out(template()["Resources"]) == merged(expanded())
 
 
@@ -41,12 +41,12 @@ def _of_codedeploy(deployment: str) -> set[str]:
     return {name for name, one in _resources(deployment).items() if one["Type"].startswith("AWS::CodeDeploy::")}
 
 
-def test_at_once_makes_nothing_of_codedeploy() -> None:
+def test_all_at_once_creates_no_codedeploy_resources() -> None:
     assert _of_codedeploy("AllAtOnce") == set()
     assert not any("UpdatePolicy" in resource for resource in _resources("AllAtOnce").values())
 
 
-def test_gradually_every_alias_moves_by_codedeploy_which_watches_two_alarms_and_has_our_role() -> None:
+def test_gradual_deployments_use_codedeploy_with_two_alarms_and_our_role() -> None:
     resources = _resources(GRADUAL)
     functions = set(of_type("AWS::Serverless::Function"))
     assert _of_codedeploy(GRADUAL) == {
@@ -64,7 +64,7 @@ def test_gradually_every_alias_moves_by_codedeploy_which_watches_two_alarms_and_
     assert "CodeDeployServiceRole" not in resources, "SAM's own role may do too much"
 
 
-def test_an_alarm_of_a_deployment_watches_the_version_that_is_brought_in() -> None:
+def test_a_deployments_alarm_watches_the_new_version() -> None:
     resources = _resources(GRADUAL)
     for function in of_type("AWS::Serverless::Function"):
         alarm = resources[f"{function.removesuffix('Function')}DeployFailingAlarm"]["Properties"]
@@ -73,14 +73,14 @@ def test_an_alarm_of_a_deployment_watches_the_version_that_is_brought_in() -> No
 
 
 @pytest.mark.parametrize("deployment", ["AllAtOnce", GRADUAL])
-def test_resources_do_not_wait_for_each_other_in_a_circle(deployment: str) -> None:
+def test_resources_have_no_circular_references(deployment: str) -> None:
     resources = _resources(deployment)
     needs = {name: _needed(resource) & set(resources) for name, resource in resources.items()}
     assert needs["HttpApi"] >= {"ApiFunctionAliaslive"}
     assert list(TopologicalSorter(needs).static_order())
 
 
-def test_a_circle_would_be_noticed() -> None:
+def test_a_circular_reference_is_detected() -> None:
     resources = json.loads(json.dumps(_resources(GRADUAL)))
     group = resources["ApiFunctionDeploymentGroup"]["Properties"]
     group["AlarmConfiguration"]["Alarms"][1]["Name"] = {"Ref": "ApiErrorsAlarm"}
@@ -89,7 +89,7 @@ def test_a_circle_would_be_noticed() -> None:
 
 
 def _needed(value: Any) -> set[str]:
-    """The names of what a resource refers to, wherever in it: also by its UpdatePolicy and DependsOn."""
+    """The names that a resource refers to anywhere, UpdatePolicy and DependsOn included."""
     if isinstance(value, list):
         return {name for item in value for name in _needed(item)}
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Every check that is not made of the templates has its reason beside it."""
+"""Every waived check of the templates has a reason."""
 
 import re
 
@@ -7,7 +7,7 @@ from tests.support.template import PATH, ROOT
 A_CHECK = re.compile(r"\b(?:CKV2?_AWS_\d+|[EWI]S?\d{4})\b")
 
 
-def test_every_waiver_gives_its_reason_on_its_line() -> None:
+def test_every_waiver_has_its_reason_on_its_line() -> None:
     waivers = [
         line
         for path in (ROOT / ".cfnlintrc.yaml", ROOT / ".checkov.yaml", *ROOT.glob("infrastructure/*.yaml"), PATH)

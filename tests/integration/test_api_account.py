@@ -1,4 +1,4 @@
-"""An account over HTTP: itself, its numbers, and the events that its webhooks did not take."""
+"""An account over HTTP: its settings, its numbers, and its undelivered events."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.api import OTHER_ACCOUNT_ID, OTHER_API_KEY, UNKNOWN_ID, Api
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, TEN, minutes
 
 
-def test_me_is_the_account_that_the_key_opens(api: Api) -> None:
+def test_user_me_is_the_account_of_the_key(api: Api) -> None:
     no_calls = {"max": 0, "current": 0}
     first = {"id": ACCOUNT_ID, "name": "First", "concurrency": no_calls, "carriers": []}
     assert api.send("GET", "/user/me").json == first
@@ -43,7 +43,7 @@ def test_concurrency_is_counted_over_all_agents_and_all_shards_of_their_lines(ap
     assert api.send("GET", "/user/me").json["concurrency"] == {"max": 127, "current": 6}
 
 
-def test_the_numbers_are_those_that_the_accounts_agents_call_from(api: Api) -> None:
+def test_the_phone_numbers_are_those_of_the_accounts_agents(api: Api) -> None:
     assert api.send("GET", "/phone-numbers/all").json == []
     first = api.agent(from_phone_numbers=[CALLER_ID, "+14155550101"])
     api.advance(minutes(1))
@@ -95,21 +95,21 @@ def test_given_up_events_are_listed_to_their_account(api: Api) -> None:
     ]
 
 
-def test_an_event_whose_last_try_is_no_longer_known_is_listed_all_the_same(api: Api) -> None:
+def test_an_event_without_a_log_entry_is_listed(api: Api) -> None:
     undelivered(api, log=())
     (event,) = api.send("GET", "/webhooks/undelivered").json["data"][0]["events"]
     assert (event["sequence"], event["last_tried_at"], event["tries"]) == (1, None, None)
 
 
-def test_a_long_list_says_that_there_is_more(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("redial.api.webhooks.MOST_UNDELIVERED", 2)
+def test_a_long_list_has_more(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redial.api.webhooks.MAX_UNDELIVERED", 2)
     made = {undelivered(api) for _ in range(3)}
     listed = api.send("GET", "/webhooks/undelivered").json
     assert {one["execution_id"] for one in listed["data"]} < made
     assert (len(listed["data"]), listed["has_more"]) == (2, True)
 
 
-def test_replaying_puts_given_up_events_in_line_and_invokes_deliver(api: Api) -> None:
+def test_replaying_requeues_given_up_events_and_invokes_deliver(api: Api) -> None:
     execution_id = undelivered(api)
     api.invoked.clear()
     answer = api.send("POST", f"/executions/{execution_id}/webhooks/replay")
@@ -122,7 +122,7 @@ def test_replaying_puts_given_up_events_in_line_and_invokes_deliver(api: Api) ->
     assert api.send("POST", f"/executions/{execution_id}/webhooks/replay").json["replayed"] == []
 
 
-def test_replaying_what_is_not_yours_answers_404(api: Api) -> None:
+def test_replaying_another_accounts_events_answers_404(api: Api) -> None:
     foreign = undelivered(api, key=OTHER_API_KEY)
     for execution_id in (UNKNOWN_ID, foreign, "x"):
         assert api.send("POST", f"/executions/{execution_id}/webhooks/replay").status == 404

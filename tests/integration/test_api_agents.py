@@ -68,7 +68,7 @@ def stored(agent_id: str) -> Agent:
 # ---- create and read ----------------------------------------------------------------------------------------------
 
 
-def test_everything_that_was_sent_comes_back(api: Api) -> None:
+def test_a_configuration_is_returned_as_sent(api: Api) -> None:
     created = api.send("POST", "/v2/agent", WHOLE)
     assert created.status == 201
     agent_id = created.json["agent_id"]
@@ -86,7 +86,7 @@ def test_everything_that_was_sent_comes_back(api: Api) -> None:
     assert agent["created_at"] == agent["updated_at"] == "2026-01-26T10:00:00.000Z"
 
 
-def test_what_redial_acts_on_is_stored_as_such(api: Api) -> None:
+def test_fields_that_redial_reads_are_stored_typed(api: Api) -> None:
     agent = stored(api.send("POST", "/v2/agent", WHOLE).json["agent_id"])
     assert (agent.name, agent.provider) == ("Zoë's reminders", "twilio")
     assert agent.webhook_url == "https://hooks.example.com/redial"
@@ -118,14 +118,14 @@ def test_a_name_is_enough_and_the_defaults_are_filled_in(api: Api) -> None:
     assert "tasks" not in agent
 
 
-def test_null_stands_for_not_given(api: Api) -> None:
+def test_null_means_not_given(api: Api) -> None:
     sent = dict.fromkeys(read(api, api.agent())["agent_config"]) | {"agent_name": "a"}
     agent_id = api.send("POST", "/v2/agent", {"agent_config": sent}).json["agent_id"]
     assert read(api, agent_id)["agent_config"]["max_concurrent_calls"] == 10
     assert stored(agent_id).answer_url is None
 
 
-def test_a_customers_own_key_may_not_pose_as_one_of_ours(api: Api) -> None:
+def test_a_customers_key_cannot_override_redials(api: Api) -> None:
     sent = {"agent_config": {"agent_name": "a"}, "id": "x", "agent_status": "y"}
     agent_id = api.send("POST", "/v2/agent", sent).json["agent_id"]
     assert (read(api, agent_id)["id"], read(api, agent_id)["agent_status"]) == (agent_id, "processed")
@@ -147,7 +147,7 @@ def test_agents_are_listed_oldest_first_and_only_to_their_account(api: Api) -> N
     assert api.send("GET", "/v2/agent/all", query="page_size=0").status == 400
 
 
-def test_a_list_that_is_too_long_to_send_says_how_to_get_it(api: Api) -> None:
+def test_a_list_above_the_size_limit_answers_413_with_advice(api: Api) -> None:
     large = {"agent_config": {"agent_name": "a"}, "agent_prompts": {"task_1": "x" * 190_000}}
     for _ in range(30):
         api.send("POST", "/v2/agent", large)
@@ -180,7 +180,7 @@ def test_a_list_that_is_too_long_to_send_says_how_to_get_it(api: Api) -> None:
         ({"stream_url": "wss://voice.example.com/"}, "stream_url", "not both"),
     ],
 )
-def test_an_impossible_configuration_answers_400_however_it_comes(
+def test_an_invalid_configuration_answers_400_on_every_route(
     api: Api, method: str, config: dict[str, Any], field: str, message: str
 ) -> None:
     agent_id = api.agent()
@@ -203,7 +203,7 @@ def test_a_body_without_a_configuration_answers_400(api: Api, body: dict[str, An
         assert [error["field"] for error in answer.json["errors"]] == ["agent_config"]
 
 
-def test_a_configuration_larger_than_an_item_can_hold_answers_413(api: Api) -> None:
+def test_a_configuration_above_the_size_limit_answers_413(api: Api) -> None:
     agent_id = api.agent()
     parts = [api.send("PATCH", f"/v2/agent/{agent_id}", {part: "x" * 90_000}) for part in ("a", "b", "c")]
     assert [answer.status for answer in parts] == [200, 200, 413]
@@ -213,7 +213,7 @@ def test_a_configuration_larger_than_an_item_can_hold_answers_413(api: Api) -> N
 # ---- put and patch ------------------------------------------------------------------------------------------------
 
 
-def test_put_replaces_everything_but_what_the_agent_is(api: Api) -> None:
+def test_put_replaces_everything_but_identity(api: Api) -> None:
     agent_id = api.send("POST", "/v2/agent", WHOLE).json["agent_id"]
     api.advance(minutes(1))
     answer = api.send("PUT", f"/v2/agent/{agent_id}", {"agent_config": {"agent_name": "new"}})
@@ -240,7 +240,7 @@ def test_patch_changes_the_keys_it_names_and_no_others(api: Api) -> None:
     assert (stored(agent_id).webhook_url, stored(agent_id).max_concurrent_calls) == (None, 5)
 
 
-def test_an_empty_patch_changes_nothing_but_the_time(api: Api) -> None:
+def test_an_empty_patch_changes_only_updated_at(api: Api) -> None:
     agent_id = api.agent()
     before = read(api, agent_id)
     api.advance(minutes(1))
@@ -255,7 +255,7 @@ def test_stream_and_answer_url_are_exchanged_in_one_patch(api: Api) -> None:
     assert stored(agent_id).stream_url == "wss://voice.example.com/"
 
 
-def test_a_webhook_that_stays_is_not_looked_up_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unchanged_webhook_is_not_resolved_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     agent_id = api.agent(webhook_url="https://hooks.example.com/")
 
     def resolve(host: str, port: int, **_: Any) -> list[Any]:
@@ -269,7 +269,7 @@ def test_a_webhook_that_stays_is_not_looked_up_again(api: Api, monkeypatch: pyte
     assert "no address found" in answer.json["message"]
 
 
-def test_more_lines_start_the_calls_that_wait_for_one(api: Api) -> None:
+def test_more_lines_start_waiting_calls(api: Api) -> None:
     agent_id = api.agent(max_concurrent_calls=1)
     services = services_of("api")
     assert services.lines.acquire(ACCOUNT_ID, agent_id, 0, 1, UNKNOWN_ID, 1, TEN)
@@ -282,7 +282,7 @@ def test_more_lines_start_the_calls_that_wait_for_one(api: Api) -> None:
     assert api.invoked == [("dial", {"execution_id": waiting, "attempt": 1, "line": 0})]
 
 
-def test_two_changes_at_once_both_hold(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_concurrent_changes_both_apply(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     agent_id = api.agent()
     save = DynamoAgents.save
     other_change_done: list[bool] = []
@@ -306,7 +306,7 @@ def test_two_changes_at_once_both_hold(api: Api, monkeypatch: pytest.MonkeyPatch
     assert (agent["first"], agent["second"]) == (1, 2)
 
 
-def test_an_agent_that_never_stops_changing_answers_409(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_concurrent_changes_answer_409(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     agent_id = api.agent()
 
     def lose(self: DynamoAgents, agent: Agent) -> Agent:
@@ -338,7 +338,7 @@ def test_a_deleted_agent_is_unknown_and_its_waiting_calls_are_stopped(api: Api) 
     assert api.send("GET", f"/executions/{waiting}").json["status"] == "stopped"
 
 
-def test_a_deleted_agent_stays_for_its_last_calls_and_then_ages_out(api: Api) -> None:
+def test_a_deleted_agent_stays_for_its_last_calls_and_then_expires(api: Api) -> None:
     agent_id = api.agent()
     api.send("DELETE", f"/v2/agent/{agent_id}")
     assert stored(agent_id).deleted_at == TEN
@@ -354,7 +354,7 @@ def test_a_deleted_agent_stays_for_its_last_calls_and_then_ages_out(api: Api) ->
 @pytest.mark.parametrize(
     ("method", "body"), [("GET", None), ("PUT", {"agent_config": {"agent_name": "a"}}), ("PATCH", {}), ("DELETE", None)]
 )
-def test_an_agent_that_is_not_yours_answers_404(api: Api, method: str, body: Any) -> None:
+def test_another_accounts_agent_answers_404(api: Api, method: str, body: Any) -> None:
     foreign = api.agent(key=OTHER_API_KEY)
     for agent_id in (UNKNOWN_ID, foreign, "42", "{agent_id}"):
         assert api.send(method, f"/v2/agent/{agent_id}", body, key=API_KEY).status == 404

@@ -1,4 +1,4 @@
-"""Calls and executions over HTTP: made, looked at, listed and stopped."""
+"""Calls and executions over HTTP: created, read, listed and stopped."""
 
 from datetime import timedelta
 from typing import Any
@@ -34,7 +34,7 @@ def errors(answer: Any) -> dict[str, str]:
 # ---- POST /call ---------------------------------------------------------------------------------------------------
 
 
-def test_a_call_is_taken_on_and_dial_is_invoked(api: Api) -> None:
+def test_a_call_is_accepted_and_dial_is_invoked(api: Api) -> None:
     agent_id = api.agent()
     body = {"agent_id": agent_id, "recipient_phone_number": NUMBER, "user_data": {"name": "Zoë", "owed": 12.5}}
     answer = api.send("POST", "/call", body)
@@ -73,7 +73,7 @@ def test_the_retry_configuration_comes_back_with_its_defaults(api: Api) -> None:
     }
 
 
-def test_fields_that_may_be_null_and_unknown_fields_are_as_if_left_out(api: Api) -> None:
+def test_null_and_unknown_fields_count_as_omitted(api: Api) -> None:
     nothing: dict[str, Any] = dict.fromkeys(("from_phone_number", "scheduled_at", "user_data", "retry_config"))
     execution_id = api.call(api.agent(), **nothing, transfer_to={"x": [1]})
     assert api.send("GET", f"/executions/{execution_id}").json["status"] == "queued"
@@ -130,9 +130,7 @@ def test_fields_that_may_be_null_and_unknown_fields_are_as_if_left_out(api: Api)
         ),
     ],
 )
-def test_an_impossible_field_answers_400_and_names_it(
-    api: Api, fields: dict[str, Any], field: str, message: str
-) -> None:
+def test_an_invalid_field_answers_400_and_is_named(api: Api, fields: dict[str, Any], field: str, message: str) -> None:
     body = {"agent_id": api.agent(), "recipient_phone_number": NUMBER} | fields
     answer = api.send("POST", "/call", body)
     assert answer.status == 400
@@ -141,7 +139,7 @@ def test_an_impossible_field_answers_400_and_names_it(
     assert api.invoked == []
 
 
-def test_every_field_at_fault_is_named_at_once(api: Api) -> None:
+def test_all_fields_at_fault_are_named_together(api: Api) -> None:
     answer = api.send("POST", "/call", {"user_data": 1, "retry_config": {"enabled": 0, "max_retries": 9}})
     assert set(errors(answer)) == {
         "agent_id",
@@ -184,7 +182,7 @@ def test_an_agent_without_instructions_places_no_calls(api: Api) -> None:
 # ---- Idempotency-Key ----------------------------------------------------------------------------------------------
 
 
-def test_the_same_key_and_body_answer_the_first_answer_again(api: Api) -> None:
+def test_the_same_key_and_body_return_the_first_answer(api: Api) -> None:
     body = {"agent_id": api.agent(), "recipient_phone_number": NUMBER, "user_data": {"a": 1, "b": 2}}
     headers = {"Idempotency-Key": "order 7, first try; ~!"}
     first = api.send("POST", "/call", body, headers=headers)
@@ -205,9 +203,7 @@ def test_the_same_key_with_another_body_answers_409(api: Api) -> None:
     assert len(api.invoked) == 1
 
 
-def test_of_two_requests_at_once_one_makes_the_call_and_both_answer_it(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_concurrent_requests_make_one_call_and_both_return_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     body = {"agent_id": api.agent(), "recipient_phone_number": NUMBER}
     headers = {"Idempotency-Key": "k"}
     first = api.send("POST", "/call", body, headers=headers)
@@ -219,7 +215,7 @@ def test_of_two_requests_at_once_one_makes_the_call_and_both_answer_it(
     assert len(api.invoked) == 1
 
 
-def test_a_key_is_forgotten_after_a_day_and_belongs_to_its_account(api: Api) -> None:
+def test_a_key_expires_after_a_day_and_belongs_to_its_account(api: Api) -> None:
     headers = {"Idempotency-Key": "k"}
     bodies = {key: {"agent_id": api.agent(key), "recipient_phone_number": NUMBER} for key in (API_KEY, OTHER_API_KEY)}
     answers = [api.send("POST", "/call", body, headers=headers, key=key) for key, body in bodies.items()]
@@ -232,7 +228,7 @@ def test_a_key_is_forgotten_after_a_day_and_belongs_to_its_account(api: Api) -> 
     assert len({answer.json["execution_id"] for answer in answers}) == 3
 
 
-def test_a_bad_request_does_not_use_its_key_up(api: Api) -> None:
+def test_an_invalid_request_does_not_use_up_its_key(api: Api) -> None:
     agent_id = api.agent()
     headers = {"Idempotency-Key": "k"}
     bad = api.send("POST", "/call", {"agent_id": agent_id, "recipient_phone_number": "1"}, headers=headers)
@@ -243,7 +239,7 @@ def test_a_bad_request_does_not_use_its_key_up(api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "tab\there", "né"])
-def test_a_key_that_is_no_key_answers_400(api: Api, key: str) -> None:
+def test_a_malformed_idempotency_key_answers_400(api: Api, key: str) -> None:
     body = {"agent_id": api.agent(), "recipient_phone_number": NUMBER}
     answer = api.send("POST", "/call", body, headers={"Idempotency-Key": key})
     assert answer.status == 400
@@ -253,7 +249,7 @@ def test_a_key_that_is_no_key_answers_400(api: Api, key: str) -> None:
 # ---- looking ------------------------------------------------------------------------------------------------------
 
 
-def test_the_log_says_what_happened(api: Api) -> None:
+def test_the_log_lists_changes_and_deliveries(api: Api) -> None:
     execution_id = api.call(api.agent())
     dialled(execution_id)
     log = api.send("GET", f"/executions/{execution_id}/log").json
@@ -261,7 +257,7 @@ def test_the_log_says_what_happened(api: Api) -> None:
     assert [entry["type"] for entry in log["data"]] == ["queued", "claimed", "initiated", "ringing"]
 
 
-def test_a_live_execution_is_what_its_schema_says(api: Api) -> None:
+def test_a_live_execution_matches_its_schema(api: Api) -> None:
     execution_id = api.call(api.agent(), retry_config={"enabled": True})
     dialled(execution_id)
     execution = api.send("GET", f"/executions/{execution_id}").json
@@ -272,13 +268,13 @@ def test_a_live_execution_is_what_its_schema_says(api: Api) -> None:
 
 @pytest.mark.parametrize("route", ["/executions/{}", "/executions/{}/log"])
 @pytest.mark.parametrize("kind", ["unknown", "foreign", "malformed"])
-def test_an_execution_that_is_not_yours_answers_404(api: Api, route: str, kind: str) -> None:
+def test_another_accounts_execution_answers_404(api: Api, route: str, kind: str) -> None:
     foreign = api.call(api.agent(key=OTHER_API_KEY), key=OTHER_API_KEY)
     execution_id = {"unknown": UNKNOWN_ID, "foreign": foreign, "malformed": "42"}[kind]
     assert api.send("GET", route.format(execution_id)).status == 404
 
 
-def test_an_id_in_capitals_is_the_same_id(api: Api) -> None:
+def test_an_upper_case_id_is_the_same_id(api: Api) -> None:
     agent_id = api.agent()
     execution_id = api.call(agent_id.upper())
     execution = api.send("GET", f"/executions/{execution_id.upper()}").json
@@ -351,14 +347,14 @@ def test_a_listing_is_filtered_by_status_time_and_batch(api: Api) -> None:
         ("batch_id=" + "x" * 101, "batch_id"),
     ],
 )
-def test_a_bad_filter_answers_400_and_names_it(api: Api, route: str, query: str, field: str) -> None:
+def test_an_invalid_filter_answers_400_and_is_named(api: Api, route: str, query: str, field: str) -> None:
     answer = api.send("GET", route.format(api.agent()), query=query)
     assert answer.status == 400
     assert list(errors(answer)) == [field]
 
 
 @pytest.mark.parametrize("route", ["/v2/agent/{}/executions", "/agent/{}/executions"])
-def test_the_executions_of_an_agent_that_is_not_yours_answer_404(api: Api, route: str) -> None:
+def test_the_executions_of_another_accounts_agent_answer_404(api: Api, route: str) -> None:
     for agent_id in (UNKNOWN_ID, api.agent(key=OTHER_API_KEY), "all"):
         assert api.send("GET", route.format(agent_id)).status == 404
 
@@ -377,14 +373,12 @@ QUERIES = st.lists(
     max_size=5,
 )
 one_api = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-"""Nothing that these tests ask for changes anything."""
+"""All examples share one API fixture: they only read."""
 
 
 @settings(one_api, max_examples=examples(60))
 @given(QUERIES)
-def test_whatever_a_query_says_is_answered_with_a_page_or_its_fields_at_fault(
-    api: Api, query: list[tuple[str, str]]
-) -> None:
+def test_any_query_is_answered_with_a_page_or_its_fields_at_fault(api: Api, query: list[tuple[str, str]]) -> None:
     if not api.invoked:
         agent_id = api.agent()
         api.call(agent_id)
@@ -404,8 +398,8 @@ def test_whatever_a_query_says_is_answered_with_a_page_or_its_fields_at_fault(
     st.sampled_from([UNKNOWN_ID, UNKNOWN_ID.upper(), "0" * 32, "1" * 36, "_" * 36, "all", "٣" * 36, "x" * 300])
     | ANY_TEXT
 )
-def test_whatever_id_is_made_up_answers_404(api: Api, invented: str) -> None:
-    """Nor does any other text for one; a path that a text makes another one of is no matter."""
+def test_any_made_up_id_answers_404(api: Api, invented: str) -> None:
+    """Nor does any other text; texts that change the path itself are left out."""
     for route in (
         "/executions/{}",
         "/v2/agent/{}/executions",
@@ -417,7 +411,7 @@ def test_whatever_id_is_made_up_answers_404(api: Api, invented: str) -> None:
         assert answer.status == 404, answer.text
 
 
-def test_the_pages_of_any_size_hold_every_call_once(api: Api) -> None:
+def test_pages_of_any_size_contain_every_call_once(api: Api) -> None:
     agent_id = api.agent()
     made: list[str] = []
     for n in range(12):
@@ -458,7 +452,7 @@ def test_a_ringing_call_cannot_be_stopped(api: Api) -> None:
     assert "ringing" in answer.json["message"]
 
 
-def test_stopping_what_is_not_yours_answers_404(api: Api) -> None:
+def test_stopping_another_accounts_call_answers_404(api: Api) -> None:
     foreign = api.call(api.agent(key=OTHER_API_KEY), key=OTHER_API_KEY)
     for execution_id in (UNKNOWN_ID, foreign, "1"):
         assert api.send("POST", f"/call/{execution_id}/stop").status == 404
@@ -477,6 +471,6 @@ def test_stopping_an_agent_stops_its_waiting_calls_and_no_others(api: Api) -> No
     assert api.send("GET", f"/executions/{bystander}").json["status"] == "queued"
 
 
-def test_stopping_an_agent_that_is_not_yours_answers_404(api: Api) -> None:
+def test_stopping_another_accounts_agent_answers_404(api: Api) -> None:
     for agent_id in (UNKNOWN_ID, api.agent(key=OTHER_API_KEY), "all"):
         assert api.send("POST", f"/v2/agent/{agent_id}/stop").status == 404

@@ -1,4 +1,4 @@
-"""What the API answers when something is wrong: one body for everything, and no surprise leaves it."""
+"""Errors of the API: they share one body, and unexpected ones reveal nothing."""
 
 import base64
 import gzip
@@ -44,7 +44,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path"), [*ROUTES, ("GET", "/no/such/route"), ("PUT", "/call")])
-def test_without_a_key_everything_answers_401_first(api: Api, method: str, path: str) -> None:
+def test_without_a_key_every_route_answers_401(api: Api, method: str, path: str) -> None:
     answer = api.send(method, path, b"{not json", key=None, query="page_size=wrong")
     assert answer.status == 401
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -152,12 +152,12 @@ def test_a_body_that_is_not_utf8_answers_400(api: Api, body: bytes) -> None:
     assert "UTF-8" in answer.json["message"]
 
 
-def test_a_body_that_the_gateway_encoded_is_read(api: Api) -> None:
+def test_a_body_in_base64_is_read(api: Api) -> None:
     body = json.dumps({"agent_id": api.agent(), "recipient_phone_number": NUMBER, "user_data": {"n": "Zoë"}}).encode()
     assert api.send("POST", "/call", body, headers=JSON, base64_encoded=True).status == 200
 
 
-def test_a_body_that_is_not_the_base64_it_claims_to_be_answers_400(api: Api) -> None:
+def test_invalid_base64_answers_400(api: Api) -> None:
     event = gateway.event("POST", "/call", headers=JSON | {"Authorization": f"Bearer {API_KEY}"}, body=b"{}")
     answer = gateway.answer(handler(event | {"isBase64Encoded": True, "body": "{}"}, gateway.Context()))  # type: ignore[arg-type]
     assert answer.status == 400
@@ -165,14 +165,14 @@ def test_a_body_that_is_not_the_base64_it_claims_to_be_answers_400(api: Api) -> 
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
-def test_json_may_be_called_so_in_several_ways(api: Api, media_type: str) -> None:
+def test_json_has_several_accepted_media_types(api: Api, media_type: str) -> None:
     answer = api.send(
         "POST", "/v2/agent", b'{"agent_config": {"agent_name": "a"}}', headers={"Content-Type": media_type}
     )
     assert answer.status == 201
 
 
-def test_a_body_without_a_content_type_is_taken_as_json(api: Api) -> None:
+def test_a_body_without_a_content_type_counts_as_json(api: Api) -> None:
     assert api.send("POST", "/v2/agent", b'{"agent_config": {"agent_name": "a"}}').status == 201
 
 
@@ -190,7 +190,7 @@ def test_another_content_type_answers_400_and_names_the_header(
     assert "application/json" in answer.json["message"]
 
 
-def test_a_body_may_be_as_large_as_the_limit_and_no_larger(api: Api) -> None:
+def test_a_body_above_the_limit_is_refused(api: Api) -> None:
     frame = b'{"agent_id": "", "recipient_phone_number": "%s"}'
     fits = frame % (b"x" * (MAX_BODY_BYTES - len(frame) + 2))
     assert len(fits) == MAX_BODY_BYTES
@@ -202,7 +202,7 @@ def test_a_body_may_be_as_large_as_the_limit_and_no_larger(api: Api) -> None:
     assert api.send("POST", "/call", many_bytes_per_character, headers=JSON).status == 413
 
 
-def test_a_route_that_takes_no_body_ignores_one(api: Api) -> None:
+def test_a_route_without_a_body_ignores_one(api: Api) -> None:
     execution_id = api.call(api.agent())
     assert api.send("POST", f"/call/{execution_id}/stop", {"any": "thing"}).status == 200
 
@@ -220,7 +220,7 @@ def fail(*_: Any) -> Any:
     raise RuntimeError("table redial-test is on fire, see arn:aws:dynamodb:us-east-1:123456789012")
 
 
-def test_an_unforeseen_failure_answers_500_with_the_request_id_and_no_internals(
+def test_an_unexpected_error_answers_500_with_the_request_id_only(
     api: Api, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DynamoAgents, "all", fail)
@@ -237,14 +237,14 @@ def test_an_unforeseen_failure_answers_500_with_the_request_id_and_no_internals(
     assert isinstance(logged[0].exc_info[1], RuntimeError)
 
 
-def test_a_failure_before_the_route_is_answered_the_same_way(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_before_the_route_answers_500_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("redial.usecases.accounts.hash_of", fail)
     answer = api.send("GET", "/user/me")
     assert answer.status == 500
     assert answer.json["request_id"] == gateway.Context.aws_request_id
 
 
-def test_the_next_request_after_a_failure_is_answered(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_after_an_error_is_answered(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(DynamoAgents, "all", fail)
         assert api.send("GET", "/v2/agent/all").status == 500
@@ -255,7 +255,7 @@ def test_the_next_request_after_a_failure_is_answered(api: Api, monkeypatch: pyt
 # ---- logs ---------------------------------------------------------------------------------------------------------
 
 
-def test_each_request_is_logged_once_without_anything_secret(
+def test_each_request_is_logged_once_without_secrets(
     api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream_handler = telemetry.logger._logger.handlers[0]
@@ -286,7 +286,7 @@ def test_health_needs_no_key_and_no_services(api: Api, monkeypatch: pytest.Monke
     assert (answer.status, answer.json) == (200, {"status": "ok"})
 
 
-def test_the_page_for_people_holds_everything_it_needs(api: Api) -> None:
+def test_the_docs_page_is_self_contained(api: Api) -> None:
     answer = api.send("GET", "/docs", key=None)
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/html"
@@ -301,7 +301,7 @@ def test_the_page_for_people_holds_everything_it_needs(api: Api) -> None:
     assert len(json.dumps(result)) < 1_000_000
 
 
-def test_a_key_made_by_the_command_opens_the_api(api: Api) -> None:
+def test_a_key_created_by_the_command_authenticates(api: Api) -> None:
     api_key = keys.new_api_key()
     accounts.create_key(ACCOUNT_ID, "ci", api_key=api_key, key_id="k1", accounts=services_of("api").accounts, now=TEN)
     assert api.send("GET", "/user/me", key=api_key).json["id"] == ACCOUNT_ID

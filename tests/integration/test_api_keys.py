@@ -1,4 +1,4 @@
-"""The operator's command: accounts, API keys and webhook secrets, on the table that the API reads."""
+"""The operator's command for accounts, API keys and webhook secrets, on the API's table."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ def opens(store: DynamoAccounts, api_key: str) -> str | None:
         return None
 
 
-def test_an_account_gets_a_key_that_opens_it_until_it_is_revoked(store: DynamoAccounts, run: Any) -> None:
+def test_an_accounts_key_authenticates_until_revoked(store: DynamoAccounts, run: Any) -> None:
     account = run("create-account", "--name", "Zoë & Co")
     assert account["name"] == "Zoë & Co"
     made = run("create", "--account", account["account_id"], "--name", "production")
@@ -94,16 +94,16 @@ def test_a_webhook_secret_is_rotated_in_two_steps(store: DynamoAccounts, run: An
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("create", "--account", "nobody", "--name", "k"),
-        ("list", "--account", "nobody"),
-        ("revoke", "--account", "nobody", "--key-id", "k"),
-        ("rotate-webhook-secret", "--account", "nobody"),
-        ("drop-old-webhook-secret", "--account", "nobody"),
+        ("create", "--account", "unknown", "--name", "k"),
+        ("list", "--account", "unknown"),
+        ("revoke", "--account", "unknown", "--key-id", "k"),
+        ("rotate-webhook-secret", "--account", "unknown"),
+        ("drop-old-webhook-secret", "--account", "unknown"),
         ("create-account", "--name", " "),
-        ("list", "--account", "nobody", "--table", "no-such-table"),
+        ("list", "--account", "unknown", "--table", "no-such-table"),
     ],
 )
-def test_what_is_not_possible_says_why_and_exits_with_1(run: Any, arguments: tuple[str, ...]) -> None:
+def test_an_error_is_printed_and_exits_with_1(run: Any, arguments: tuple[str, ...]) -> None:
     assert run(*arguments, fails=True).strip()
 
 
@@ -114,7 +114,7 @@ def test_a_key_of_one_account_cannot_be_revoked_through_another(store: DynamoAcc
     assert opens(store, made["api_key"]) == one
 
 
-def test_revoking_again_keeps_the_first_time(store: DynamoAccounts) -> None:
+def test_revoking_again_keeps_the_first_timestamp(store: DynamoAccounts) -> None:
     use.create_account("a", account_id=ACCOUNT_ID, webhook_secret="whsec_x", accounts=store, now=TEN)
     use.create_key(ACCOUNT_ID, "k", api_key="rdl_1", key_id="k1", accounts=store, now=TEN)
     for later in (1, 2):
@@ -130,7 +130,7 @@ def test_the_table_must_be_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "--table" in capsys.readouterr().err
 
 
-def test_one_machine_brings_its_own_account_and_key_and_may_do_so_again(store: DynamoAccounts) -> None:
+def test_ensuring_a_local_account_and_key_is_idempotent(store: DynamoAccounts) -> None:
     first, second = (
         keys.ensure_account(
             account_id=ACCOUNT_ID,
@@ -147,7 +147,7 @@ def test_one_machine_brings_its_own_account_and_key_and_may_do_so_again(store: D
     assert len(store.keys(ACCOUNT_ID)) == 1
 
 
-def test_two_rotations_at_once_do_not_lose_a_secret(store: DynamoAccounts) -> None:
+def test_concurrent_rotations_lose_no_secret(store: DynamoAccounts) -> None:
     stale = use.create_account("a", account_id=ACCOUNT_ID, webhook_secret="whsec_1", accounts=store, now=TEN)
     use.rotate_webhook_secret(ACCOUNT_ID, webhook_secret="whsec_2", accounts=store)
     assert not store.replace_secrets(stale, ("whsec_3", "whsec_1"))
@@ -156,6 +156,6 @@ def test_two_rotations_at_once_do_not_lose_a_secret(store: DynamoAccounts) -> No
     assert found.webhook_secrets == ("whsec_2", "whsec_1")
 
 
-def test_an_account_is_made_once(store: DynamoAccounts) -> None:
+def test_an_account_is_created_once(store: DynamoAccounts) -> None:
     made = use.create_account("a", account_id=ACCOUNT_ID, webhook_secret="whsec_1", accounts=store, now=TEN)
     assert not store.create(made)

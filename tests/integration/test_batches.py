@@ -1,4 +1,4 @@
-"""Batches told through Redial's HTTP faces: uploaded, started, paced, paused, stopped, deleted, what came of them."""
+"""Batches through Redial's HTTP interfaces: upload, start, rate limit, pause, stop, deletion, results."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, re
 RETRIES = {"enabled": True, "max_retries": 2, "retry_intervals_minutes": [15, 30]}
 PREFIX = "+1202555"
 TOMBSTONE = {"pk", "sk", "v", "ac", "ag", "ca", "fi", "ch", "da", "va", "in", "cl", "expires_at", "due_shard", "due_at"}
-"""All that is stored of a removed batch."""
+"""The items that remain of a removed batch."""
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def created(client: LocalClient, file: str | bytes, *fields: tuple[str, str], **
 
 
 def started(client: LocalClient, file: str | bytes, *fields: tuple[str, str], **options: Any) -> str:
-    """A batch that starts as soon as it can."""
+    """Create a batch that starts at once."""
     return created(client, file, ("start", "now"), *fields, **options)
 
 
@@ -99,7 +99,7 @@ def live(client: LocalClient) -> dict[str, int]:
 # ---- the whole way ------------------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_read_scheduled_run_retried_completed_and_told(client: LocalClient) -> None:
+def test_a_batch_is_read_scheduled_run_retried_completed_and_reported(client: LocalClient) -> None:
     patch_agent(client, max_concurrent_calls=3)
     script(client, {1000 + index: ["completed"] for index in range(7)})
     script(client, {1007: ["no-answer", "completed"], 1008: ["busy"], 1009: ["failed", "no-answer", "completed"]})
@@ -167,7 +167,7 @@ def test_a_batch_is_read_scheduled_run_retried_completed_and_told(client: LocalC
             ExpressionAttributeValues={":q": {"S": "Q#"}, ":r": {"S": "R#"}},
         )["Items"]
         == []
-    ), "nobody waits any more"
+    ), "no call waits any more"
 
 
 def test_start_now_needs_no_schedule_and_an_idempotency_key_makes_one_batch(client: LocalClient) -> None:
@@ -183,7 +183,7 @@ def test_start_now_needs_no_schedule_and_an_idempotency_key_makes_one_batch(clie
     assert len(client.calls()) == 3
 
 
-def test_a_large_file_goes_by_an_address_of_its_own(client: LocalClient) -> None:
+def test_a_large_file_is_uploaded_by_a_pre_signed_url(client: LocalClient) -> None:
     script(client, {1000 + index: ["completed"] for index in range(3)})
     upload = client.api("POST", "/batches/uploads").json
     fields = [("agent_id", client.stack.agent_id), ("upload_id", upload["upload_id"]), ("start", "now")]
@@ -196,7 +196,7 @@ def test_a_large_file_goes_by_an_address_of_its_own(client: LocalClient) -> None
     assert batch(client, answer.json["batch_id"])["execution_status"] == {"completed": 3}
 
 
-def test_what_is_wrong_with_a_row_is_told_with_its_line(client: LocalClient) -> None:
+def test_a_rejected_row_has_its_line_and_reason(client: LocalClient) -> None:
     file = (
         "contact_number;name\r\n'+1 (202) 555-1000;Ada\r\n\r\nnobody;Bob\r\n+12025551000;Ada again\r\n"
         '+12025551001;C;too many\r\n+12025551002;"Dee\r\nDee"\r\n'
@@ -225,7 +225,7 @@ def test_what_is_wrong_with_a_row_is_told_with_its_line(client: LocalClient) -> 
         (b"", "file"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_and_leaves_nothing(client: LocalClient, file: bytes, said: str) -> None:
+def test_an_unusable_file_is_refused_and_leaves_nothing(client: LocalClient, file: bytes, said: str) -> None:
     answer = create(client, file)
     assert answer.status == 400, answer
     assert said in answer.json["message"]
@@ -245,13 +245,13 @@ def test_a_file_that_cannot_be_used_is_refused_and_leaves_nothing(client: LocalC
         ([("upload_id", "x" * 32)], "file"),
     ],
 )
-def test_a_field_that_makes_no_sense_is_named(client: LocalClient, fields: list[tuple[str, str]], field: str) -> None:
+def test_an_invalid_field_is_named(client: LocalClient, fields: list[tuple[str, str]], field: str) -> None:
     answer = create(client, contacts(1), *fields)
     assert answer.status == 400, answer
     assert answer.json["errors"][0]["field"] == field
 
 
-def test_a_batch_of_another_account_or_of_nobody_is_unknown(client: LocalClient) -> None:
+def test_a_batch_of_another_account_or_none_is_unknown(client: LocalClient) -> None:
     for method, path in (
         ("GET", ""), ("GET", "/executions"), ("GET", "/results.csv"), ("GET", "/rejected.csv"), ("POST", "/stop"),
         ("POST", "/pause"), ("POST", "/resume"), ("DELETE", ""),
@@ -259,7 +259,7 @@ def test_a_batch_of_another_account_or_of_nobody_is_unknown(client: LocalClient)
         assert client.api(method, f"/batches/{'0' * 32}{path}").status == 404, (method, path)
 
 
-def test_a_batchs_events_that_were_not_taken_are_listed_and_sent_again(client: LocalClient) -> None:
+def test_a_batchs_undelivered_events_are_listed_and_replayed(client: LocalClient) -> None:
     script(client, {1000: ["completed"]})
     gone = {"times": 1, "status": 410}
     assert request("POST", f"{client.stack.inbox_url}/_inbox/campaign/fail", gone).status == 200
@@ -275,7 +275,7 @@ def test_a_batchs_events_that_were_not_taken_are_listed_and_sent_again(client: L
     assert client.api("GET", "/webhooks/undelivered").json["data"] == []
 
 
-def test_a_file_too_large_for_a_request_is_refused_with_the_way_to_go(client: LocalClient) -> None:
+def test_a_file_too_large_for_a_request_is_refused_with_advice(client: LocalClient) -> None:
     rows = "".join(f"+1202{index:07d},{'x' * 80}\n" for index in range(46_000))
     file = f"contact_number,note\n{rows}"
     assert len(file) > 4 * 1024 * 1024
@@ -316,7 +316,7 @@ def test_two_batches_and_single_calls_of_one_agent_share_its_lines_and_all_make_
     assert len(client.calls()) == 41
 
 
-def test_due_retries_go_first_and_an_option_turns_that_around(client: LocalClient) -> None:
+def test_due_retries_go_first_unless_retries_first_is_false(client: LocalClient) -> None:
     patch_agent(client, max_concurrent_calls=1)
     retries = json.dumps({"enabled": True, "max_retries": 1, "retry_intervals_minutes": [1]})
     script(client, {1000 + index: ["busy", "completed"] if index == 0 else ["completed"] for index in range(6)})
@@ -348,10 +348,10 @@ def test_no_more_calls_than_its_rate_are_started_in_a_second(client: LocalClient
 
 
 @pytest.mark.parametrize("rate", [[], [("calls_per_second", "1")]])
-def test_a_contact_that_was_passed_over_is_found_by_the_batchs_check(
+def test_a_contact_left_behind_is_found_by_the_audit(
     client: LocalClient, rate: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer to the write that takes the first contact is lost, and the write sent again."""
+    """Lose the answer to the write that dispatches the first contact, so that the write is repeated."""
     next_contact = DynamoCallQueue.next_contact
     lost: list[tuple[int, datetime | None] | None] = []
 
@@ -375,8 +375,8 @@ def test_a_contact_that_was_passed_over_is_found_by_the_batchs_check(
     assert batch(client, batch_id)["status"] == "completed"
 
 
-def test_contacts_outside_their_calling_hours_wait_in_the_batch_without_a_schedule_each(client: LocalClient) -> None:
-    """Noon UTC is 7 in the morning in Washington; the window opens two hours later, and the batch goes on by itself."""
+def test_contacts_outside_calling_hours_wait_in_the_delayed_set_with_one_schedule(client: LocalClient) -> None:
+    """Noon UTC is 7:00 in Washington; the window opens two hours later, and the batch continues by itself."""
     patch_agent(client, max_concurrent_calls=2, calling_guardrails={"call_start_hour": 9, "call_end_hour": 18})
     script(client, {1000 + index: ["completed"] for index in range(8)})
     batch_id = started(client, contacts(8))
@@ -394,7 +394,7 @@ def test_contacts_outside_their_calling_hours_wait_in_the_batch_without_a_schedu
 # ---- paused, stopped, deleted -------------------------------------------------------------------------------------
 
 
-def test_a_paused_batch_starts_no_call_and_goes_on_where_it_was(client: LocalClient) -> None:
+def test_a_paused_batch_starts_no_call_and_resumes_in_place(client: LocalClient) -> None:
     patch_agent(client, max_concurrent_calls=2)
     script(client, {1000 + index: ["busy", "completed"] if index < 2 else ["completed"] for index in range(8)})
     retries = json.dumps({"enabled": True, "max_retries": 1, "retry_intervals_minutes": [1]})
@@ -414,8 +414,8 @@ def test_a_paused_batch_starts_no_call_and_goes_on_where_it_was(client: LocalCli
     assert len(client.calls()) == 10
 
 
-def test_stop_while_500_wait_and_5_are_live(client: LocalClient) -> None:
-    """Once the stop is answered no dial starts; the five finish; every contact ends, and the counts say so."""
+def test_a_stop_with_500_waiting_and_5_live_calls(client: LocalClient) -> None:
+    """After the answer no dial starts; the five finish; every contact ends, and the counts agree."""
     patch_agent(client, max_concurrent_calls=5)
     script(client, {1000 + index: ["completed"] for index in range(505)})
     batch_id = started(client, contacts(505), ("webhook_url", f"{client.stack.inbox_url}/campaign"))
@@ -435,7 +435,7 @@ def test_stop_while_500_wait_and_5_are_live(client: LocalClient) -> None:
     assert [event["body"]["status"] for event in client.inbox(execution_id=stopped["id"])] == ["queued", "stopped"]
 
 
-def test_one_contact_can_be_stopped_and_the_rest_go_on(client: LocalClient) -> None:
+def test_one_contact_can_be_stopped_and_the_rest_continues(client: LocalClient) -> None:
     patch_agent(client, max_concurrent_calls=1)
     script(client, {1000 + index: ["completed"] for index in range(4)})
     batch_id = started(client, contacts(4))
@@ -459,7 +459,7 @@ def test_stopping_an_agent_stops_its_batches(client: LocalClient) -> None:
     assert batch(client, batch_id)["execution_status"] == {"completed": 1, "stopped": 4}
 
 
-def test_a_batch_that_is_not_to_run_cannot_be_stopped_and_can_be_deleted(client: LocalClient) -> None:
+def test_an_unscheduled_batch_cannot_be_stopped_but_deleted(client: LocalClient) -> None:
     batch_id = created(client, contacts(3))
     client.advance(0.2)
     assert client.api("POST", f"/batches/{batch_id}/stop").json["message"] == "Batch is not queued or running"
@@ -470,7 +470,7 @@ def test_a_batch_that_is_not_to_run_cannot_be_stopped_and_can_be_deleted(client:
     assert stored_about(client, batch_id) == [tombstone(client, batch_id)]
 
 
-def test_delete_removes_waiting_contacts_at_once_and_live_ones_when_they_are_over(client: LocalClient) -> None:
+def test_delete_removes_waiting_contacts_at_once_and_live_ones_when_they_end(client: LocalClient) -> None:
     patch_agent(client, max_concurrent_calls=2)
     script(client, {1000: ["busy", "completed"]})
     script(client, {1001 + index: ["completed"] for index in range(5)})
@@ -488,7 +488,7 @@ def test_delete_removes_waiting_contacts_at_once_and_live_ones_when_they_are_ove
 
 
 def stored_about(client: LocalClient, batch_id: str) -> list[Any]:
-    """Everything in the table and the bucket that is about a batch."""
+    """All items and files of a batch."""
     pages = (
         client.stack.aws.client("dynamodb")
         .get_paginator("scan")
@@ -500,7 +500,7 @@ def stored_about(client: LocalClient, batch_id: str) -> list[Any]:
 
 
 def tombstone(client: LocalClient, batch_id: str) -> Any:
-    """What is left of a removed batch: its id is not used again, and nothing of its contacts is kept."""
+    """Assert that only the tombstone remains of a batch, and nothing of its contacts."""
     key = {"pk": {"S": f"B#{batch_id}"}, "sk": {"S": "B"}}
     item = client.stack.aws.client("dynamodb").get_item(TableName=client.stack.environment["TABLE_NAME"], Key=key)
     assert {"da", "expires_at"} <= item["Item"].keys() <= TOMBSTONE, item["Item"]
@@ -508,7 +508,7 @@ def tombstone(client: LocalClient, batch_id: str) -> Any:
 
 
 def test_a_batch_can_be_scheduled_stopped_and_deleted_while_its_file_is_being_read(client: LocalClient) -> None:
-    """Nothing has been read when the requests come: the clock stands still until it is advanced."""
+    """The requests come before the ingestion: the clock is stopped until it is advanced."""
     scheduled, stopped, deleted = (created(client, contacts(50, 1000 + 50 * index)) for index in range(3))
     form = json.dumps({"scheduled_at": (NOON + timedelta(hours=1)).isoformat()}).encode()
     for batch_id in (scheduled, stopped):
@@ -526,7 +526,7 @@ def test_a_batch_can_be_scheduled_stopped_and_deleted_while_its_file_is_being_re
     assert batch(client, scheduled)["status"] == "completed"
 
 
-def test_listings_know_a_batchs_calls(client: LocalClient) -> None:
+def test_listings_include_a_batchs_calls(client: LocalClient) -> None:
     script(client, {1000 + index: ["completed" if index % 2 else "busy"] for index in range(30)})
     single = client.call(number(3000))
     client.advance(5)

@@ -1,4 +1,4 @@
-"""A carrier that fails for everybody: calls wait without using up retries, a probe finds out, the rest follow."""
+"""A carrier that fails for every call: calls wait without using up retries, a probe succeeds, the rest resumes."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from redial.adapters.dynamodb.circuits import DynamoCircuits
-from redial.domain.circuit import FAILURES_TO_OPEN, LOOK_EVERY, Circuit, CircuitState
+from redial.domain.circuit import FAILURES_TO_OPEN, HEALTHY_TTL, Circuit, CircuitState
 from redial.domain.outcome import Accepted, Unknown
 from redial.ports import StaleVersion
 from redial.usecases.circuit_breaker import CircuitBreaker
@@ -26,7 +26,7 @@ WAITING = 30
 
 
 def metrics(log: Path) -> Counter[str]:
-    """What was counted, by the name of the metric."""
+    """Emitted counts by metric."""
     counted: Counter[str] = Counter()
     for line in log.read_text().splitlines():
         if line.startswith('{"_aws"'):
@@ -40,7 +40,7 @@ def circuit(client: LocalClient) -> Any:
     return client.api("GET", "/user/me").json["carriers"][0]
 
 
-def test_an_outage_is_waited_for_and_uses_up_no_retry(tmp_path: Path) -> None:
+def test_calls_wait_for_the_end_of_an_outage_and_use_up_no_retry(tmp_path: Path) -> None:
     log = tmp_path / "functions.log"
     with local_stack(log=log) as client:  # not a fixture: pytest changes standard output between set-up and test
         _an_outage(client)
@@ -60,7 +60,7 @@ def _an_outage(client: LocalClient) -> None:
     calls = {number: client.call(number, retry_config=RETRIES) for number in numbers}
     client.advance(0.5)
 
-    # Some went out and are unknown; then the circuit opened, and nobody else was dialled.
+    # Some were dialled and are unknown; then the circuit opened, and no other call was dialled.
     assert circuit(client)["circuit"] == "open"
     assert circuit(client)["reason"] == "Twilio answered 500"
     tried = [number for number in numbers if client.execution(calls[number])["attempts"][0]["dialed_at"] is not None]
@@ -71,13 +71,13 @@ def _an_outage(client: LocalClient) -> None:
         client.api("GET", f"/executions/{calls[numbers[FAILING]]}/log").json
     )
 
-    # It goes on failing: probes are few, and each is one call.
+    # The outage continues: probes are few, and each is one call.
     client.advance(4)
     probes = [number for number in numbers[FAILING:] if client.execution(calls[number])["attempts"][0]["dialed_at"]]
     assert 1 <= len(probes) <= 3
     assert circuit(client)["circuit"] == "open"
 
-    # It works again.
+    # The carrier recovers.
     for number in numbers:
         client.script(number, "completed")
     client.advance(7)
@@ -127,7 +127,7 @@ def _a_batch(client: LocalClient) -> None:
 
 
 def works() -> None:
-    """A check that finds nothing wrong."""
+    """A check that passes."""
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def circuits(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoCircuits]:
         yield DynamoCircuits(client, TABLE_NAME)
 
 
-def test_a_circuit_is_stored_over_the_version_that_was_read(circuits: DynamoCircuits) -> None:
+def test_a_circuit_is_saved_with_optimistic_locking(circuits: DynamoCircuits) -> None:
     new = circuits.get("acme", "twilio")
     assert new == Circuit("acme", "twilio")
     failed = circuits.save(new.record(Unknown("503"), False, TEN))
@@ -157,7 +157,7 @@ def test_a_circuit_is_stored_over_the_version_that_was_read(circuits: DynamoCirc
     assert circuits.get("other", "twilio").is_healthy
 
 
-def test_while_all_is_well_a_process_looks_now_and_then_and_writes_nothing(circuits: DynamoCircuits) -> None:
+def test_a_healthy_circuit_is_read_rarely_and_never_written(circuits: DynamoCircuits) -> None:
     now, asked = [TEN], Counter[str]()
     client = boto3.client("dynamodb")
     client.meta.events.register("before-call.dynamodb", lambda model, **_: asked.update([model.name]))
@@ -166,11 +166,11 @@ def test_while_all_is_well_a_process_looks_now_and_then_and_writes_nothing(circu
         admission = breaker.admit("acme", "twilio", works)
         assert admission.held_until is None
         assert not breaker.record("acme", "twilio", Accepted("CA1"), admission.probing)
-        now[0] += LOOK_EVERY / 50
+        now[0] += HEALTHY_TTL / 50
     assert asked == {"GetItem": 2}
 
 
-def test_of_two_processes_one_probes(circuits: DynamoCircuits) -> None:
+def test_one_of_two_processes_probes(circuits: DynamoCircuits) -> None:
     now = [TEN]
     client = boto3.client("dynamodb")
     stores = [DynamoCircuits(client, TABLE_NAME, lambda: now[0]) for _ in range(2)]
@@ -187,7 +187,7 @@ def test_of_two_processes_one_probes(circuits: DynamoCircuits) -> None:
     assert other.admit("acme", "twilio", works).held_until is None
 
 
-def test_a_check_that_fails_lets_no_call_through_and_is_repeated_later(circuits: DynamoCircuits) -> None:
+def test_a_failed_check_admits_no_call_and_is_repeated_later(circuits: DynamoCircuits) -> None:
     now, answers = [TEN], ["Twilio answered 503", "Twilio answered 502", None]
     breaker = CircuitBreaker(circuits, lambda: now[0])
     for _ in range(FAILURES_TO_OPEN):

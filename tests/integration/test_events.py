@@ -1,4 +1,4 @@
-"""Each payload in events/ does what its name says, through the real handler on one machine.
+"""Each payload in events/ does what its name says, through the real handler on the local stack.
 
 The same payloads run under `sam local invoke`: docs/sam-local.md.
 """
@@ -33,7 +33,7 @@ def client() -> Iterator[LocalClient]:
 
 def _put_records(client: LocalClient, event: SampleEvent) -> None:
     dynamodb, table = client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"]
-    # The sweeper looks at what has been overdue for a while.
+    # The sweeper only processes items overdue for a while.
     now = NOON - timedelta(minutes=10) if event.function == "sweep" else NOON
     sample_events.put_records(dynamodb, table, now, f"{client.stack.inbox_url}/{INBOX}")
 
@@ -61,7 +61,7 @@ def _status(execution_id: str) -> Callable[[LocalClient], str]:
 
 
 def _swept(client: LocalClient, _: Any) -> None:
-    """The calls that nobody dialled are dialled."""
+    """Overdue calls are dialled."""
     client.advance(0)
     assert [_status(one)(client) for one in (WAITING, RETRY)] == ["initiated", "initiated"]
 
@@ -71,7 +71,7 @@ def _delivered(client: LocalClient, _: Any) -> None:
     assert [(one["body"]["status"], one["verified"]) for one in tries] == [("queued", True)]
 
 
-def _carried_on(client: LocalClient, _: Any) -> None:
+def _batch_started(client: LocalClient, _: Any) -> None:
     """The batch starts, and its contact is called."""
     client.advance(0)
     assert client.execution(contact_id(BATCH, 1))["status"] == "initiated"
@@ -86,7 +86,7 @@ def _counted(client: LocalClient, state: Any) -> None:
 
 CHECKS: dict[str, Check] = {
     "api.create-batch": _answers(201, lambda client, body: json.loads(body)["state"] == "created"),
-    "batch.carry-on": _carried_on,
+    "batch.carry-on": _batch_started,
     "tally.new-contact": _counted,
     "api.create-call": _answers(200, lambda client, body: json.loads(body)["status"] == "queued"),
     "api.get-execution": _answers(200, lambda client, body: json.loads(body)["id"] == RINGING),
@@ -110,7 +110,7 @@ CHECKS: dict[str, Check] = {
 
 
 @pytest.mark.parametrize("event", sample_events.sample_events(), ids=str)
-def test_a_sample_event_does_what_it_is_called(event: SampleEvent, client: LocalClient) -> None:
+def test_a_sample_event_does_what_its_name_says(event: SampleEvent, client: LocalClient) -> None:
     _put_records(client, event)
     function = f"redial-local-{event.function.replace('_', '-')}"
     result = client.stack.functions.invoke(function, event.payload)
@@ -126,7 +126,7 @@ def test_the_samples_are_from_the_emulated_carriers_account() -> None:
 
 
 @pytest.mark.parametrize("event", CALLBACKS, ids=str)
-def test_twilios_own_validator_agrees_with_the_signatures(event: SampleEvent) -> None:
+def test_twilios_validator_accepts_the_signatures(event: SampleEvent) -> None:
     payload = event.payload
     url = f"https://{payload['requestContext']['domainName']}{payload['rawPath']}"
     form = dict(parse_qsl(b64decode(payload["body"]).decode(), keep_blank_values=True))

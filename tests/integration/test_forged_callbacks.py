@@ -1,7 +1,7 @@
-"""Callbacks that Twilio did not send, or not here, or not now: refused, or without effect, and nothing is written.
+"""Forged, misdirected and replayed callbacks: refused or without effect, and nothing is written.
 
-What a signature proves is in `tests/contract/test_twilio_signature.py`. Here the whole system gets genuine callbacks of
-one call, and then each of them changed, moved or repeated.
+`tests/contract/test_twilio_signature.py` tests signatures alone. Here the whole system gets genuine callbacks of one
+call, and then each of them altered, redirected or repeated.
 """
 
 import json
@@ -14,7 +14,7 @@ import pytest
 from local.carriers.twilio_calls import signature
 from tests.support.local_stack import Answer, LocalClient, local_stack, request
 
-# The stack says so of itself, but only until the test ends that has started it.
+# The stack ignores this warning itself, but only until the end of the test that started it.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
 NUMBER, OTHER_NUMBER = "+12025550199", "+12025550198"
@@ -33,11 +33,11 @@ def client(stack: LocalClient) -> Iterator[LocalClient]:
     for number in (NUMBER, OTHER_NUMBER):
         stack.script(number, "completed")
     yield stack
-    stack.advance(30)  # every line is free again
+    stack.advance(30)  # every line is released
 
 
 def ringing(client: LocalClient, number: str = NUMBER, **fields: Any) -> tuple[str, str]:
-    """A call whose phone rings: its execution id, and the carrier's id of the call."""
+    """A ringing call: its execution id, and the carrier's call id."""
     execution_id = client.call(number, **fields)
     client.advance(0.05)
     execution = client.execution(execution_id)
@@ -82,15 +82,15 @@ def check_without_effect(client: LocalClient, answer_of: Any, *statuses: int) ->
     assert stored(client) == before
 
 
-def test_a_genuine_callback_is_taken(client: LocalClient) -> None:
-    """Or else the tests below would prove nothing."""
+def test_a_genuine_callback_is_accepted(client: LocalClient) -> None:
+    """Otherwise the tests below would prove nothing."""
     execution_id, call_id = ringing(client)
     assert send(client, path(execution_id), parameters(client, call_id)).status == 204
     execution = client.execution(execution_id)
     assert (execution["status"], execution["conversation_duration"]) == ("completed", 7)
 
 
-def test_a_signature_that_is_wrong_missing_or_of_something_else_is_refused(client: LocalClient) -> None:
+def test_a_wrong_missing_or_foreign_signature_is_refused(client: LocalClient) -> None:
     execution_id, call_id = ringing(client)
     other_id, _ = ringing(client, OTHER_NUMBER)
     here, fields = path(execution_id), parameters(client, call_id)
@@ -121,7 +121,7 @@ def test_a_signature_that_is_wrong_missing_or_of_something_else_is_refused(clien
     assert send(client, here, fields, signed=good).status == 204
 
 
-def test_what_claims_another_algorithm_or_host_is_refused(client: LocalClient) -> None:
+def test_a_callback_with_another_algorithm_or_host_is_refused(client: LocalClient) -> None:
     execution_id, call_id = ringing(client)
     here, fields = path(execution_id), parameters(client, call_id)
     elsewhere = f"https://attacker.example{here}"
@@ -141,14 +141,14 @@ def test_what_claims_another_algorithm_or_host_is_refused(client: LocalClient) -
         )
 
 
-def test_another_accounts_callback_is_refused_although_its_signature_fits(client: LocalClient) -> None:
+def test_another_accounts_validly_signed_callback_is_refused(client: LocalClient) -> None:
     execution_id, call_id = ringing(client)
     fields = parameters(client, call_id, AccountSid="AC" + "0" * 32)
     check_without_effect(client, lambda: send(client, path(execution_id), fields), 403)
 
 
 def test_a_report_about_another_call_changes_nothing(client: LocalClient) -> None:
-    """A genuine callback of one call, sent to the URL of another one: by its id it is not this one's."""
+    """A genuine callback sent to the URL of another call: the call id does not match."""
     execution_id, _ = ringing(client)
     _, other_call_id = ringing(client, OTHER_NUMBER)
     for call_id in (other_call_id, "CA" + "0" * 32):
@@ -174,8 +174,8 @@ def test_a_report_of_another_attempt_changes_nothing(client: LocalClient) -> Non
     assert client.execution(execution_id)["status"] == "completed"
 
 
-def test_a_callback_that_is_replayed_changes_nothing(client: LocalClient) -> None:
-    """While the call lives, when it is over, and when another status would follow."""
+def test_a_replayed_callback_changes_nothing(client: LocalClient) -> None:
+    """While the call is live, when it is over, and when another status would follow."""
     execution_id, call_id = ringing(client)
     rings = parameters(client, call_id, CallStatus="ringing")
     check_without_effect(client, lambda: send(client, path(execution_id), rings), 204)
@@ -195,21 +195,21 @@ def test_a_callback_that_is_replayed_changes_nothing(client: LocalClient) -> Non
         {"CallSid": "CA\x00"}, {"CallStatus": ""}, {"CallStatus": "sleeping"}, {"CallStatus": "COMPLETED"},
     ],
 )  # fmt: skip
-def test_a_signed_callback_that_makes_no_sense_is_refused(client: LocalClient, changed: dict[str, str]) -> None:
+def test_a_malformed_signed_callback_is_refused(client: LocalClient, changed: dict[str, str]) -> None:
     execution_id, call_id = ringing(client)
     fields = parameters(client, call_id, **changed)
     check_without_effect(client, lambda: send(client, path(execution_id), fields), 400)
 
 
 @pytest.mark.parametrize("duration", ["-1", "1e9", "NaN", "9" * 5000, "\u0661", "x"])
-def test_a_duration_that_is_none_does_not_lose_the_end_of_the_call(client: LocalClient, duration: str) -> None:
+def test_an_invalid_duration_does_not_lose_the_end_of_the_call(client: LocalClient, duration: str) -> None:
     execution_id, call_id = ringing(client)
     fields = parameters(client, call_id, CallDuration=duration, SipResponseCode=duration, ErrorCode=duration)
     assert send(client, path(execution_id), fields).status == 204
     assert client.execution(execution_id)["status"] == "completed"
 
 
-def test_a_body_that_is_no_form_is_refused(client: LocalClient) -> None:
+def test_a_body_other_than_a_form_is_refused(client: LocalClient) -> None:
     execution_id, _ = ringing(client)
     for body in (b"\xff\xfe", b"a=&" * 1000, b"[" * 100_000, b"\x00", b"CallSid=%ff"):
         for content_type in (
@@ -234,14 +234,14 @@ def test_a_body_that_is_no_form_is_refused(client: LocalClient) -> None:
         "twilio/" + "x" * 2000 + "/1",
     ],
 )  # fmt: skip
-def test_a_path_that_is_no_callback_is_none_however_well_it_is_signed(client: LocalClient, below: str) -> None:
+def test_a_signed_request_to_another_path_is_refused(client: LocalClient, below: str) -> None:
     execution_id, call_id = ringing(client)
     here = f"/callbacks/{below.format(id=execution_id)}"
     check_without_effect(client, lambda: send(client, here, parameters(client, call_id)), 400, 401, 403, 404)
 
 
-def test_an_execution_that_is_not_there_is_no_error_to_twilio(client: LocalClient) -> None:
-    """It would be sent again and again: the call may have been deleted with its batch."""
+def test_a_callback_for_a_missing_execution_answers_success(client: LocalClient) -> None:
+    """An error would make Twilio repeat it; the call may have been deleted with its batch."""
     gone = "00000000-0000-4000-8000-0000000000ff"
     check_without_effect(client, lambda: send(client, path(gone), parameters(client, "CA" + "0" * 32)), 204)
     answer = send(client, path(gone, below="/answer"), parameters(client, "CA" + "0" * 32))

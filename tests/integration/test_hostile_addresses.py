@@ -1,7 +1,7 @@
-"""Addresses that lead inside, in every field that takes a URL, and what is connected to when they are used.
+"""Private addresses in every URL field, and the connections made when they are used.
 
-`tests/unit/test_address_guard.py` has every special address and spelling against the guard alone. Here the fields are
-taken from the OpenAPI document, so that a new one that takes a URL must be looked at.
+`tests/unit/test_address_guard.py` tests every special address and spelling against the guard alone. Here the fields
+come from the OpenAPI document, so a new URL field fails until it is covered.
 """
 
 import ipaddress
@@ -49,7 +49,7 @@ NAMES = {
     "one-of-two.example": ["93.184.216.34", "169.254.169.254"],
     "mapped.example": ["::ffff:169.254.169.254"],
 }
-"""What these names resolve to; every other name is public."""
+"""Addresses of these names; every other name is public."""
 GOOD = "https://hooks.example.com/in"
 
 
@@ -69,7 +69,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
 
 
 def _urls(schema: Any) -> set[str]:
-    """The names of fields that end in `_url`, in a schema and whatever it refers to."""
+    """The names of fields that end in `_url`, in a schema and the schemas it refers to."""
     if isinstance(schema, list):
         return set().union(*(_urls(one) for one in schema))
     if not isinstance(schema, dict):
@@ -79,7 +79,7 @@ def _urls(schema: Any) -> set[str]:
     return found | {one for one in schema.get("properties", ()) if "url" in one.lower()} | _urls(list(schema.values()))
 
 
-def test_every_field_that_takes_a_url_is_looked_at() -> None:
+def test_every_url_field_is_covered() -> None:
     fields = {
         (f"{method.upper()} {path}", field)
         for path, operations in openapi()["paths"].items()
@@ -94,7 +94,7 @@ def test_every_field_that_takes_a_url_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-def test_no_agents_webhook_leads_inside(api: Api, method: str) -> None:
+def test_an_agents_webhook_cannot_be_a_private_address(api: Api, method: str) -> None:
     agent_id = api.agent(webhook_url=GOOD)
     path = "/v2/agent" if method == "POST" else f"/v2/agent/{agent_id}"
     before = api.send("GET", "/v2/agent/all").json
@@ -107,9 +107,9 @@ def test_no_agents_webhook_leads_inside(api: Api, method: str) -> None:
     assert api.send("GET", "/v2/agent/all").json == before
 
 
-def test_no_batchs_webhook_leads_inside(api: Api) -> None:
+def test_a_batchs_webhook_cannot_be_a_private_address(api: Api) -> None:
     agent_id = api.agent()
-    for url in filter(None, INSIDE):  # an empty field of a form is one that is not given
+    for url in filter(None, INSIDE):  # an empty form field counts as omitted
         form = multipart([("agent_id", agent_id)], f"contact_number\n{NUMBER}\n")
         field = b'name="agent_id"\r\n\r\n'
         part = f'--{CONTENT_TYPE.partition("=")[2]}\r\nContent-Disposition: form-data; name="webhook_url"\r\n\r\n'
@@ -125,15 +125,13 @@ def test_no_batchs_webhook_leads_inside(api: Api) -> None:
 
 
 def ascii_json(body: Any) -> bytes:
-    """JSON that can hold half a character."""
+    """JSON with unpaired surrogates."""
     return json.dumps(body).encode()
 
 
 @pytest.mark.parametrize("field", ["answer_url", "stream_url"])
-def test_what_only_the_carrier_opens_is_a_url_it_can_open_and_never_looked_up(
-    api: Api, field: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Twilio fetches it from its own network. Nothing here resolves it or connects to it."""
+def test_carrier_urls_are_validated_but_never_resolved(api: Api, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twilio fetches it from its own network. Redial neither resolves nor connects to it."""
     scheme = {"answer_url": "https", "stream_url": "wss"}[field]
     monkeypatch.setattr(address_guard, "check", mock.Mock(side_effect=AssertionError))
     monkeypatch.setattr(socket, "getaddrinfo", mock.Mock(side_effect=AssertionError))
@@ -152,7 +150,7 @@ def test_what_only_the_carrier_opens_is_a_url_it_can_open_and_never_looked_up(
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The addresses that Redial's HTTP client connects to."""
+    """Record the addresses that Redial's HTTP client connects to."""
     addresses: list[str] = []
     connect = urllib3.util.connection.create_connection
 
@@ -165,7 +163,7 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 class Rebinding:
-    """A name server whose answers for one name change with every question; each was good when it was judged."""
+    """A name server whose answer for one name changes with every query."""
 
     def __init__(self, name: str, *answers: str) -> None:
         self._name = name
@@ -180,10 +178,10 @@ class Rebinding:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
 
-def test_a_name_that_leads_inside_after_it_was_saved_is_not_followed_there(
+def test_a_name_that_later_resolves_to_a_private_address_is_refused(
     monkeypatch: pytest.MonkeyPatch, connected: list[str]
 ) -> None:
-    """DNS rebinding, through the whole system: saved and sent to once, then the name means the metadata service."""
+    """DNS rebinding through the whole system: after the first delivery the name resolves to the metadata service."""
     names = Rebinding("rebind.example", "127.0.0.1", "127.0.0.1", "169.254.169.254")
     monkeypatch.setattr(address_guard.check, "__kwdefaults__", {"resolve": names})
     monkeypatch.setattr(HttpWebhooks.__init__, "__kwdefaults__", {"resolve": names})
@@ -200,13 +198,11 @@ def test_a_name_that_leads_inside_after_it_was_saved_is_not_followed_there(
         refused = "address 169.254.169.254 is link-local (cloud metadata): not sent"
         assert {one["error"] for one in tries[1:]} == {refused}
         assert set(connected) == {"127.0.0.1"}
-        assert names.asked >= 9  # when saved, and again for every try
+        assert names.asked >= 9  # once when saved, and once per try
 
 
-def test_the_address_that_was_judged_is_the_one_connected_to(
-    monkeypatch: pytest.MonkeyPatch, connected: list[str]
-) -> None:
-    """The second question of a delivery would be answered otherwise: there is none."""
+def test_deliveries_connect_to_the_checked_address(monkeypatch: pytest.MonkeyPatch, connected: list[str]) -> None:
+    """A second query of a delivery would get another answer, but there is none."""
     names = Rebinding("rebind.example", *["127.0.0.1", "169.254.169.254"] * 20)
     monkeypatch.setattr(address_guard.check, "__kwdefaults__", {"resolve": names})
     monkeypatch.setattr(HttpWebhooks.__init__, "__kwdefaults__", {"resolve": names})
@@ -220,6 +216,6 @@ def test_the_address_that_was_judged_is_the_one_connected_to(
 
 
 def deliveries(client: LocalClient, execution_id: str) -> list[Any]:
-    """What the log says of every event's last try."""
+    """The error of each event's last try, from the log."""
     log = client.api("GET", f"/executions/{execution_id}/log").json["data"]
     return [one["data"] for one in log if one["component"] == "deliver"]

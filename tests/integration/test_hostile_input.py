@@ -1,8 +1,8 @@
-"""Requests made to break something: each is answered with a documented error in the contract's words, or taken whole.
+"""Hostile requests: each gets a documented error in the contract's words, or is executed completely.
 
-`Api.send` holds every answer against the OpenAPI document. What one route does with one bad body is in
-`test_api_errors`, `test_api_agents`, `test_api_calls` and `test_requests`; here every route is met, taken from the
-document, and what a refused request leaves behind: nothing. Files of contacts are in `test_hostile_uploads`.
+`Api.send` checks every answer against the OpenAPI document. `test_api_errors`, `test_api_agents`, `test_api_calls` and
+`test_requests` test single invalid bodies on single routes. Here all routes come from the document, and refused
+requests must leave nothing behind. `test_hostile_uploads` has files of contacts.
 """
 
 import gzip
@@ -43,7 +43,7 @@ def stored() -> list[str]:
 
 
 def filled(path: str) -> str:
-    """The path with ids in it that nothing has."""
+    """The path with unused ids."""
     return path.replace("{batch_id}", "0" * 32).replace("{agent_id}", UNKNOWN_ID).replace("{execution_id}", UNKNOWN_ID)
 
 
@@ -74,7 +74,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_BODY)
-def test_a_body_that_cannot_be_read_is_refused_and_leaves_nothing(api: Api, method: str, path: str) -> None:
+def test_an_unreadable_body_is_refused_and_leaves_nothing(api: Api, method: str, path: str) -> None:
     before = stored()
     for name, body in BODIES.items():
         answer = api.send(method, filled(path), body, headers=JSON, base64_encoded=True)
@@ -86,7 +86,7 @@ def test_a_body_that_cannot_be_read_is_refused_and_leaves_nothing(api: Api, meth
 
 @pytest.mark.parametrize(("method", "path"), WITH_BODY)
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", "br"])
-def test_a_compressed_body_is_refused_by_name_and_not_unpacked(api: Api, method: str, path: str, encoding: str) -> None:
+def test_a_compressed_body_is_refused_without_unpacking(api: Api, method: str, path: str, encoding: str) -> None:
     """Five megabytes of spaces compress to five kilobytes; no client needs compression."""
     body = gzip.compress(b" " * 5_000_000 + b"{}")
     for headers in (JSON, FORM, MULTIPART):
@@ -96,7 +96,7 @@ def test_a_compressed_body_is_refused_by_name_and_not_unpacked(api: Api, method:
 
 
 @pytest.mark.parametrize(("method", "path"), WITHOUT_BODY)
-def test_where_no_body_is_wanted_any_is_ignored(api: Api, method: str, path: str) -> None:
+def test_routes_without_a_body_ignore_any(api: Api, method: str, path: str) -> None:
     without = api.send(method, filled(path))
     for body in (b"\xff", b"[" * NESTED, b"x" * (MAX_BODY_BYTES + 1), b"\x00"):
         for headers in ({}, JSON, MULTIPART, {"Content-Type": "text/plain"}, {"Content-Encoding": "gzip"}):
@@ -104,7 +104,7 @@ def test_where_no_body_is_wanted_any_is_ignored(api: Api, method: str, path: str
             assert (answer.status, answer.text) == (without.status, without.text)
 
 
-def test_of_a_name_given_twice_the_last_counts_everywhere(api: Api) -> None:
+def test_the_last_of_duplicate_names_counts_everywhere(api: Api) -> None:
     agent_id = api.agent()
     body = f'{{"agent_id": "{UNKNOWN_ID}", "agent_id": "{agent_id}", "recipient_phone_number": "0",'
     body += f'"recipient_phone_number": "{NUMBER}", "user_data": {{"a": 1}}, "user_data": {{"b": 2}}}}'
@@ -117,7 +117,7 @@ def test_of_a_name_given_twice_the_last_counts_everywhere(api: Api) -> None:
     assert (agent["x"], agent["agent_config"]["y"]) == (2, 2)
 
 
-def test_what_is_strange_but_valid_comes_back_as_it_was_sent(api: Api) -> None:
+def test_unusual_valid_input_is_returned_as_sent(api: Api) -> None:
     strange = {
         "": "", "a\x00b": "\x00\x1f\x7f", "__proto__": {"constructor": None}, "$where": "1", "n": 10**4000,
         "f": -1.5e308, "\u202e": "\u2028\ufeff\U0001f4a9", "html": "</script><script>", "crlf": "a\r\nX: y",
@@ -158,7 +158,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_FORM)
-def test_a_form_that_cannot_be_read_is_refused_and_leaves_nothing(api: Api, method: str, path: str) -> None:
+def test_an_unreadable_form_is_refused_and_leaves_nothing(api: Api, method: str, path: str) -> None:
     before = stored()
     for name, (headers, body) in FORMS.items():
         answer = api.send(method, filled(path), body, headers=headers, base64_encoded=True)
@@ -184,7 +184,7 @@ def test_a_form_that_cannot_be_read_is_refused_and_leaves_nothing(api: Api, meth
         "\x00",
     ],
 )
-def test_json_in_a_field_is_read_as_strictly_as_a_body(api: Api, field: str, text: str) -> None:
+def test_json_in_a_field_is_parsed_as_strictly_as_a_body(api: Api, field: str, text: str) -> None:
     before = stored()
     form = multipart([("agent_id", api.agent()), (field, text)], f"contact_number\n{NUMBER}\n")
     after_agent = stored()
@@ -199,7 +199,7 @@ def test_json_in_a_field_is_read_as_strictly_as_a_body(api: Api, field: str, tex
 # ---- paths --------------------------------------------------------------------------------------------------------
 
 VALID = {"agent_config": {"agent_name": "a"}, "scheduled_at": "2026-01-27T10:00:00Z"}
-"""A body that every route takes which has an id in its path."""
+"""A body accepted by every route with an id in its path."""
 STRANGE_IDS = [
     "..", ".", "%2e%2e", "%2e%2e%2f", "..%2f..%2fetc", "%00", "\x00", "a\x00b", "x" * 8000, "-" * 36, "{}", "*",
     "$default", "é", "\U0001f4a9", "\u202e", " ", "\n", "<script>alert(1)</script>", "' OR '1'='1", "null", "undefined",
@@ -209,7 +209,7 @@ STRANGE_IDS = [
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_ID)
-def test_an_id_that_is_none_is_unknown(api: Api, method: str, path: str) -> None:
+def test_a_malformed_id_is_unknown(api: Api, method: str, path: str) -> None:
     before = stored()
     name = path.partition("{")[2].partition("}")[0]
     body = VALID if method != "GET" else None
@@ -221,7 +221,7 @@ def test_an_id_that_is_none_is_unknown(api: Api, method: str, path: str) -> None
 
 
 def test_another_spelling_of_an_id_is_another_id(api: Api) -> None:
-    """But for capitals: digits of other scripts, and dashes elsewhere, are no second name for an agent."""
+    """Except for upper case: digits of other scripts, and dashes elsewhere, do not name the same agent."""
     agent_id = api.agent()
     digit = next(character for character in agent_id if character in "123456789")
     assert api.send("GET", f"/v2/agent/{agent_id.upper()}").status == 200
@@ -238,7 +238,7 @@ def test_another_spelling_of_an_id_is_another_id(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "_"), OPERATIONS)
-def test_no_other_spelling_of_a_path_is_the_path(api: Api, method: str, path: str, _: Any) -> None:
+def test_other_spellings_of_a_path_are_unknown(api: Api, method: str, path: str, _: Any) -> None:
     before = stored()
     path = filled(path)
     body = VALID if method != "GET" else None
@@ -284,7 +284,7 @@ def test_a_long_path_is_not_repeated_whole(api: Api) -> None:
         ("batch_id=" + "x" * 101, "batch_id"),
     ],
 )  # fmt: skip
-def test_a_query_that_makes_no_sense_is_named(api: Api, query: str, field: str) -> None:
+def test_an_invalid_query_parameter_is_named(api: Api, query: str, field: str) -> None:
     agent_id = api.agent()
     for path in (f"/v2/agent/{agent_id}/executions", f"/agent/{agent_id}/executions"):
         answer = api.send("GET", path, query=query)
@@ -302,7 +302,7 @@ def test_a_query_that_finds_nothing_is_an_empty_page(api: Api, query: str) -> No
 @pytest.mark.parametrize(
     "value", ["a\r\nX-Injected: 1", "a\nb", "\x00", "é", "x" * 256, "x" * 10_000, "\x7f", "中", "\ud800"]
 )
-def test_nothing_of_a_header_gets_into_an_answers_headers(api: Api, value: str) -> None:
+def test_request_headers_do_not_leak_into_response_headers(api: Api, value: str) -> None:
     body = {"agent_id": api.agent(), "recipient_phone_number": NUMBER}
     answers = [
         api.send("POST", "/call", body, headers={"Idempotency-Key": value}),
@@ -317,7 +317,7 @@ def test_nothing_of_a_header_gets_into_an_answers_headers(api: Api, value: str) 
         assert "X-Injected" not in " ".join(answer.headers.values())
 
 
-def test_an_account_learns_nothing_from_another_ones_idempotency_key(api: Api) -> None:
+def test_idempotency_keys_of_accounts_are_separate(api: Api) -> None:
     body = {"agent_id": api.agent(), "recipient_phone_number": NUMBER}
     first = api.send("POST", "/call", body, headers={"Idempotency-Key": "same"})
     assert first.status == 200

@@ -1,6 +1,6 @@
-"""Files of contacts made to break something: refused, naming the field, or failed with a reason; never held whole.
+"""Hostile contact files: refused with the field, or failed with a reason; never held in memory.
 
-What one malformed row comes to is in `tests/unit/test_contacts_csv.py`, forms that are none in `test_hostile_input`.
+`tests/unit/test_contacts_csv.py` tests single malformed rows, `test_hostile_input` malformed forms.
 """
 
 import csv
@@ -21,7 +21,7 @@ from redial.wire import contacts_csv
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import Answer, LocalClient, local_stack, request
 
-# The stack says so of itself, but only until the test ends that has started it.
+# The stack ignores this warning itself, but only until the end of the test that started it.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
 HEADER = b"contact_number,name\n"
@@ -75,7 +75,7 @@ def create(client: LocalClient, file: bytes, *fields: tuple[str, str], file_name
 
 
 def upload(client: LocalClient, file: bytes) -> Answer:
-    """A batch of a file that goes by its own address."""
+    """Create a batch of a file uploaded by its pre-signed URL."""
     address = client.api("POST", "/batches/uploads").json
     assert request("PUT", address["url"], file).status == 200
     return client.api("POST", "/batches", {"agent_id": client.stack.agent_id, "upload_id": address["upload_id"]})
@@ -87,7 +87,7 @@ def batches(client: LocalClient) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_a_file_that_cannot_be_used_is_refused_by_name_however_it_comes(client: LocalClient, name: str) -> None:
+def test_an_unusable_file_is_refused_in_either_way_of_upload(client: LocalClient, name: str) -> None:
     before = batches(client)
     for answer in (create(client, UNUSABLE[name]), upload(client, UNUSABLE[name])):
         assert answer.status == 400, answer
@@ -96,10 +96,10 @@ def test_a_file_that_cannot_be_used_is_refused_by_name_however_it_comes(client: 
     assert batches(client) == before
 
 
-def test_a_file_that_turns_bad_where_nobody_has_looked_fails_its_batch(
+def test_a_file_unusable_beyond_the_checked_part_fails_its_batch(
     client: LocalClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only so many rows are looked at while somebody waits."""
+    """The request checks only the first rows."""
     monkeypatch.setattr("redial.adapters.batch_csv.CHECK_ROWS", 10)
     rows = b"".join(b"+1202555%04d,x\n" % index for index in range(20))
     for bad, said in ((b"\xff\n", "line 22"), (b"x" * 2_000_000, "longer than"), (b'"', "never closed")):
@@ -116,7 +116,7 @@ def test_a_file_that_turns_bad_where_nobody_has_looked_fails_its_batch(
 @pytest.mark.parametrize(
     "file_name", ["../../etc/passwd", "a\x00b", "=cmd|' /C calc'!A0", "é\U0001f4a9", "x" * 3000, "", "a;b", "C:\\x.csv"]
 )
-def test_a_files_name_is_only_shown(client: LocalClient, file_name: str) -> None:
+def test_a_file_name_is_only_displayed(client: LocalClient, file_name: str) -> None:
     answer = create(client, HEADER + ROW, file_name=file_name)
     assert answer.status == 201, answer
     client.advance(1)
@@ -128,8 +128,8 @@ def test_a_files_name_is_only_shown(client: LocalClient, file_name: str) -> None
     assert results.headers["content-disposition"] == f'attachment; filename="{batch_id}-results.csv"'
 
 
-def test_no_cell_of_a_file_that_is_given_back_is_a_formula(client: LocalClient) -> None:
-    """Ours and the uploaded ones, names of columns included; a phone number stays as it is, with its +."""
+def test_no_cell_of_a_returned_file_is_a_formula(client: LocalClient) -> None:
+    """Ours and the uploaded ones, column names included; a phone number keeps its +."""
     formulas = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "＝1", '=HYPERLINK("https://evil.example","x")']
     file = io.StringIO(newline="")
     writer = csv.writer(file)
@@ -165,13 +165,13 @@ ENDLESS = {
 
 
 def endless(beginning: bytes, piece: bytes) -> Iterator[bytes]:
-    """A gigabyte, if anybody should want it."""
+    """Up to a gigabyte, generated on demand."""
     yield HEADER + b"+12025550101," + beginning
     yield from itertools.repeat(piece, GIGABYTE // PIECE)
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_of_a_row_of_a_gigabyte_no_more_is_read_than_a_row_may_have(name: str) -> None:
+def test_a_row_of_a_gigabyte_is_read_only_to_the_row_limit(name: str) -> None:
     pieces = endless(*ENDLESS[name])
     with traced() as most, pytest.raises(InvalidInput) as refused:
         CsvContacts().check(pieces)
@@ -181,10 +181,8 @@ def test_of_a_row_of_a_gigabyte_no_more_is_read_than_a_row_may_have(name: str) -
 
 
 @pytest.mark.parametrize("line", [b"\n", b",\n", b"\r"])
-def test_of_a_gigabyte_of_empty_lines_no_more_are_read_than_rows_would_be(
-    line: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are no rows, so that nothing else would end it before the function's time is over."""
+def test_a_gigabyte_of_empty_lines_is_read_only_to_the_limit(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not rows, so without a limit of their own reading would exceed the function's timeout."""
     monkeypatch.setattr(contacts_csv, "MAX_CONTACTS", 50_000)
     pieces = itertools.chain([HEADER], itertools.repeat(line * PIECE, GIGABYTE // PIECE))
     with pytest.raises(InvalidInput, match=r"line 50002: there are more than 50,000 empty lines; remove them"):
@@ -192,7 +190,7 @@ def test_of_a_gigabyte_of_empty_lines_no_more_are_read_than_rows_would_be(
     assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 100
 
 
-def test_of_a_large_file_only_the_beginning_is_looked_at_while_somebody_waits(
+def test_only_the_beginning_of_a_large_file_is_checked_in_the_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(batch_csv, "CHECK_BYTES", 1_000_000)
@@ -202,7 +200,7 @@ def test_of_a_large_file_only_the_beginning_is_looked_at_while_somebody_waits(
 
 
 @pytest.mark.parametrize("line", [b"\n", b"x,y,z,a,b,c\n", b'"x"y\n', b"=1,=2\n"])
-def test_of_fifty_thousand_lines_that_are_nothing_none_is_kept(line: bytes) -> None:
+def test_fifty_thousand_skipped_lines_are_not_kept(line: bytes) -> None:
     pieces = itertools.chain([HEADER], itertools.repeat(line * 1000, 50))
     with traced() as most, CsvContacts().rows(pieces) as rows:
         assert not any(row.startswith("+") for row in rows if isinstance(row, str))
@@ -210,7 +208,7 @@ def test_of_fifty_thousand_lines_that_are_nothing_none_is_kept(line: bytes) -> N
 
 
 class traced:  # noqa: N801  used as a function
-    """The most memory that Python's objects took within the block, in bytes."""
+    """Peak memory of Python's objects within the block, in bytes."""
 
     def __enter__(self) -> list[int]:
         tracemalloc.start()

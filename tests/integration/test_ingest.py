@@ -1,6 +1,6 @@
-"""A batch's file is read by a function that is cut off, runs out of time, or is overtaken by a request, at any point.
+"""Ingestion by a function that is killed, runs out of time, or races with a request, at any point.
 
-Whatever happens, the same contacts are stored in the end, each once. The steps in which a file is read are made small.
+In every case the same contacts are stored in the end, each once. The ingestion's steps are made small.
 """
 
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ from redial.usecases import run_batch
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import Answer, LocalClient, local_stack
 
-# A function that is gone closes no socket and removes no file: what it leaves open is what is being tested.
+# A killed function closes no socket and removes no file; that is part of the test.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -28,16 +28,16 @@ pytestmark = [
 ROWS_AT_ONCE, ROWS_PER_CHECKPOINT = 25, 50
 CONTACTS = 85
 INSERTS = 4
-"""Requests that store so many."""
+"""Requests that store that many."""
 BAD_ROWS = 3
 EVERY_TRY = 3
-"""Lambda tries an event so often."""
+"""Lambda's tries of an event."""
 UNTIL_THE_SWEEPER_FOUND_IT = 20
-"""Minutes: the lease of a function that is gone ends after 16."""
+"""In minutes: a killed worker's lease expires after 16."""
 
 
 class Gone(BaseException):
-    """The function is gone."""
+    """The function was killed."""
 
 
 @pytest.fixture
@@ -53,9 +53,9 @@ def number(index: int) -> str:
 
 
 def contacts() -> list[str]:
-    """The lines of a file; some of its rows are no contacts."""
+    """The lines of a file with some invalid rows."""
     rows = [f'{number(index)},Name {index},"Ask for ""Bob"", at ten"' for index in range(CONTACTS)]
-    rows[30:30] = ["nobody,Name,x", f"{number(7)},Again,x"]
+    rows[30:30] = ["unknown,Name,x", f"{number(7)},Again,x"]
     return ["contact_number,name,note", *rows, "+0,Name,x"]
 
 
@@ -77,20 +77,20 @@ def rejected(client: LocalClient, batch_id: str) -> Answer:
 
 
 def stored(client: LocalClient, batch_id: str) -> list[Execution]:
-    """The batch's contacts, in the order of its file; those of more rows are asked for than it has."""
+    """The batch's contacts, in the order of its file; reads beyond its last row too."""
     executions = DynamoExecutions(client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"])
     return executions.read([contact_id(batch_id, row) for row in range(1, CONTACTS + ROWS_AT_ONCE)])
 
 
 def statuses(client: LocalClient, batch_id: str) -> dict[str, int]:
-    """How many of its contacts stand where."""
+    """The batch's contacts by status."""
     return dict(Counter(str(execution.state.status) for execution in stored(client, batch_id)))
 
 
 class Watch:
-    """Sees every request of the batch function, by its batch, and does `act` at each, before and after.
+    """Observes every request of the batch function, by batch, and calls `act` before and after each.
 
-    `requests`: what was asked, `invocations`: the request ids of the invocations that asked.
+    `requests`: the requests, `invocations`: the request ids of their invocations.
     """
 
     def __init__(self, client: LocalClient, act: Callable[[str, OutsideRequest], None] = lambda batch_id, seen: None):
@@ -114,10 +114,10 @@ class Watch:
         return self.requests[batch_id].count("BatchExecuteStatement")
 
 
-def test_cut_off_at_any_request_it_ends_in_the_same_contacts(client: LocalClient) -> None:
-    """One batch for each request that reading a file makes: cut off there, before it has its effect or after it had.
+def test_ingestion_killed_at_any_request_stores_the_same_contacts(client: LocalClient) -> None:
+    """One batch for each request of an ingestion, killed before or after that request takes effect.
 
-    Lambda then tries the same event again and goes on; or it is cut off whenever it tries, and the sweeper is left.
+    Then Lambda's retry of the event resumes; or every try is killed, and the sweeper takes over.
     """
     whole = create(client, contacts())
     watch = Watch(client)
@@ -153,27 +153,25 @@ def test_cut_off_at_any_request_it_ends_in_the_same_contacts(client: LocalClient
     for batch_id, where in cut.items():
         assert [replace(execution, id="", batch_id="") for execution in stored(client, batch_id)] == wanted, where
         assert rejected(client, batch_id).body == reasons.body, where
-        told = batch(client, batch_id)
-        assert (told["status"], told["sequence"]) == ("processed", 2), where
-        assert (told["valid_contacts"], told["total_contacts"]) == (CONTACTS, CONTACTS + BAD_ROWS), where
+        read = batch(client, batch_id)
+        assert (read["status"], read["sequence"]) == ("processed", 2), where
+        assert (read["valid_contacts"], read["total_contacts"]) == (CONTACTS, CONTACTS + BAD_ROWS), where
 
 
-def test_when_its_time_runs_out_it_invokes_itself_and_goes_on_where_it_was(
-    client: LocalClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ingestion_out_of_time_invokes_itself_and_resumes(client: LocalClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_batch, "SECONDS_TO_SPARE", 10_000.0)  # more than there ever are
     batch_id = create(client, contacts())
     watch = Watch(client)
     client.advance(0.5)
     assert len(watch.invocations[batch_id]) == INSERTS
     assert watch.inserts(batch_id) == INSERTS, "nothing was stored twice"
-    assert watch.requests[batch_id].count("PutObject") == 1, "rejected rows are written by whoever reaches the end"
+    assert watch.requests[batch_id].count("PutObject") == 1, "rejected rows are written at the end"
     assert batch(client, batch_id)["status"] == "processed"
     assert statuses(client, batch_id) == {"queued": CONTACTS}
     assert len(rejected(client, batch_id).body.splitlines()) == 1 + BAD_ROWS
 
 
-def test_a_contact_that_was_stopped_meanwhile_is_not_stored_over(client: LocalClient) -> None:
+def test_a_contact_stopped_during_ingestion_is_not_overwritten(client: LocalClient) -> None:
     batch_id = create(client, contacts())
 
     def cut_off(of: str, seen: OutsideRequest) -> None:
@@ -195,26 +193,26 @@ def test_a_contact_that_was_stopped_meanwhile_is_not_stored_over(client: LocalCl
     assert statuses(client, batch_id) == {"queued": CONTACTS - 1, "stopped": 1}
 
 
-def test_a_file_that_turns_out_to_be_unusable_fails_the_batch_and_stops_what_was_stored(
+def test_an_unusable_file_fails_the_batch_and_stops_stored_contacts(
     client: LocalClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_csv, "CHECK_ROWS", 20)  # of a large file no more is looked at before it is accepted
+    monkeypatch.setattr(batch_csv, "CHECK_ROWS", 20)  # the request checks only the beginning of a large file
     lines = contacts()
     lines[80] = f"{number(500)},Andr\xe9,Latin-1"
     batch_id = create(client, lines, ("start", "now"))
     client.advance(5)
-    told = batch(client, batch_id)
-    assert told["status"] == "failed"
-    assert told["reason"].startswith("line 81: byte 0xE9 is not UTF-8")
+    read = batch(client, batch_id)
+    assert read["status"] == "failed"
+    assert read["reason"].startswith("line 81: byte 0xE9 is not UTF-8")
     assert statuses(client, batch_id) == {"stopped": 3 * ROWS_AT_ONCE}, "so many pieces come before that line"
     assert client.calls() == []
     client.advance(UNTIL_THE_SWEEPER_FOUND_IT)
-    assert batch(client, batch_id)["sequence"] == told["sequence"], "nothing is tried again"
+    assert batch(client, batch_id)["sequence"] == read["sequence"], "nothing is tried again"
 
 
 @pytest.mark.parametrize(("during_insert", "inserts"), [(1, 2), (INSERTS, INSERTS)])
-def test_a_stop_ends_the_reading(client: LocalClient, during_insert: int, inserts: int) -> None:
-    """At the next checkpoint, or else at the end; what has been stored is stopped, and no call is made."""
+def test_a_stop_ends_the_ingestion(client: LocalClient, during_insert: int, inserts: int) -> None:
+    """At the next checkpoint, or at the end; stored contacts are stopped, and no call is placed."""
     batch_id = create(client, contacts(), ("start", "now"))
     watch = during(client, during_insert, "POST", f"/batches/{batch_id}/stop")
     client.advance(5)
@@ -224,7 +222,7 @@ def test_a_stop_ends_the_reading(client: LocalClient, during_insert: int, insert
     assert client.calls() == []
 
 
-def test_a_delete_ends_the_reading_and_removes_all_of_it(client: LocalClient) -> None:
+def test_a_delete_ends_the_ingestion_and_removes_everything(client: LocalClient) -> None:
     batch_id = create(client, contacts(), ("start", "now"))
     watch = during(client, 1, "DELETE", f"/batches/{batch_id}")
     client.advance(UNTIL_THE_SWEEPER_FOUND_IT)
@@ -237,12 +235,12 @@ def test_a_delete_ends_the_reading_and_removes_all_of_it(client: LocalClient) ->
 
 
 def during(client: LocalClient, insert: int, method: str, path: str) -> Watch:
-    """The request to the API is made while insert number `insert` is on its way."""
+    """Send the request to the API during insert number `insert`."""
     asked: list[str] = []
 
     def ask(batch_id: str, seen: OutsideRequest) -> None:
         if not asked and watch.inserts(batch_id) == insert:
-            asked.append(path)  # before asking: a hook sees its own HTTP requests too
+            asked.append(path)  # first, since the hook observes its own HTTP requests too
             answer = client.api(method, path)
             assert answer.status == 200, answer
 

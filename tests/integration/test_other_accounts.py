@@ -1,6 +1,6 @@
-"""What belongs to another account answers as what is not there, on every route that the OpenAPI document names.
+"""Another account's records answer like missing ones, on every route of the OpenAPI document.
 
-Routes and fields are taken from the document: a new one that is not looked at here fails the first tests.
+Routes and fields come from the document: a new one that is not covered here fails the first tests.
 """
 
 import json
@@ -20,7 +20,7 @@ from tests.support.api import openapi
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, request
 
-# The stack says so of itself, but only until the test ends that has started it.
+# The stack ignores this warning itself, but only until the end of the test that started it.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
 OTHER_KEY = "the-other-accounts-key"
@@ -60,12 +60,12 @@ def client() -> Iterator[LocalClient]:
 
 @pytest.fixture(scope="module")
 def ids(client: LocalClient) -> dict[str, list[str]]:
-    """By the name of the field that they go into, ids of the first account's records in every state."""
+    """Ids of the first account's records in every state, by field name."""
     gone = {"times": 1, "status": 410}
     assert request("POST", f"{client.stack.inbox_url}/_inbox/gone/fail", gone).status == 200
-    told = client.stack.create_agent(webhook_url=f"{client.stack.inbox_url}/gone")
+    with_webhook = client.stack.create_agent(webhook_url=f"{client.stack.inbox_url}/gone")
     client.script("+12025550199", "completed")
-    over, batch_over = client.call("+12025550199", agent_id=told), batch(client, ("start", "now"))
+    over, batch_over = client.call("+12025550199", agent_id=with_webhook), batch(client, ("start", "now"))
     client.advance(60)
     waiting, batch_new, batch_scheduled = client.call("+12025550198", scheduled_at=LATER), batch(client), batch(client)
     assert client.api("POST", f"/batches/{batch_scheduled}/schedule", {"scheduled_at": LATER}).status == 200
@@ -74,7 +74,7 @@ def ids(client: LocalClient) -> dict[str, list[str]]:
     assert request("PUT", upload["url"], CONTACTS.encode()).status == 200
     assert client.api("GET", "/webhooks/undelivered").json["data"] != []
     return {
-        "agent_id": [told, client.stack.agent_id],
+        "agent_id": [with_webhook, client.stack.agent_id],
         "execution_id": [over, waiting, contact_id(batch_over, 1), contact_id(batch_scheduled, 2)],
         "batch_id": [batch_over, batch_new, batch_scheduled],
         "upload_id": [upload["upload_id"]],
@@ -105,7 +105,7 @@ def as_other(client: LocalClient, method: str, path: str, body: Any = None, **he
 
 
 def like(answer: Answer, id_: str) -> tuple[int, str]:
-    """The answer but for the id in it."""
+    """The answer without the id in it."""
     return answer.status, answer.body.decode().replace(id_, "<id>")
 
 
@@ -114,8 +114,8 @@ def unknown_like(id_: str) -> str:
 
 
 def check_foreign(client: LocalClient, id_: str, send: Callable[[str], Answer]) -> None:
-    """What `send` is answered for the id is 404, no other than for an id that nothing has, and changes nothing."""
-    client.advance(0)  # what a test before this one has set going
+    """Assert that `send` answers 404 for the id, exactly as for an unused id, and changes nothing."""
+    client.advance(0)  # finish the work of earlier tests
     before = stored(client)
     foreign, unknown = send(id_), send(unknown_like(id_))
     assert foreign.status == 404, foreign
@@ -137,14 +137,14 @@ def test_another_accounts_id_in_the_path_is_unknown(
 
 
 @pytest.mark.parametrize("operation", [operation for operation in WITH_AN_ID if operation.startswith("GET")])
-def test_its_owner_is_answered_with_it(operation: str, client: LocalClient, ids: dict[str, list[str]]) -> None:
-    """Or else the test above would prove little."""
+def test_the_owner_gets_the_record(operation: str, client: LocalClient, ids: dict[str, list[str]]) -> None:
+    """Otherwise the test above would prove little."""
     path = operation.partition(" ")[2]
     name = path.partition("{")[2].partition("}")[0]
     assert client.api("GET", path.replace(f"{{{name}}}", ids[name][0])).status == 200
 
 
-def test_every_field_that_takes_an_id_is_looked_at() -> None:
+def test_every_id_field_is_covered() -> None:
     fields = {
         (name, field["name"])
         for name, operation in OPERATIONS
@@ -174,7 +174,7 @@ def _fields(schema: Any) -> set[str]:
     return found | set(schema.get("properties", ())) | _fields(list(schema.values()))
 
 
-def test_another_accounts_agent_makes_no_call(client: LocalClient, ids: dict[str, list[str]]) -> None:
+def test_another_accounts_agent_creates_no_call(client: LocalClient, ids: dict[str, list[str]]) -> None:
     for id_ in ids["agent_id"]:
         check_foreign(
             client,
@@ -183,7 +183,7 @@ def test_another_accounts_agent_makes_no_call(client: LocalClient, ids: dict[str
         )
 
 
-def test_another_accounts_agent_makes_no_batch(client: LocalClient, ids: dict[str, list[str]]) -> None:
+def test_another_accounts_agent_creates_no_batch(client: LocalClient, ids: dict[str, list[str]]) -> None:
     for id_ in ids["agent_id"]:
         check_foreign(
             client,
@@ -198,7 +198,7 @@ def test_another_accounts_agent_makes_no_batch(client: LocalClient, ids: dict[st
         )
 
 
-def test_another_accounts_file_makes_no_batch(client: LocalClient, ids: dict[str, list[str]]) -> None:
+def test_another_accounts_file_creates_no_batch(client: LocalClient, ids: dict[str, list[str]]) -> None:
     config = {"agent_name": "a", "answer_url": "https://voice.example.com/", "from_phone_numbers": ["+12025550100"]}
     made = as_other(client, "POST", "/v2/agent", {"agent_config": config})
     body = {"agent_id": made.json["agent_id"], "start": "now"}
@@ -209,7 +209,7 @@ def test_another_accounts_file_makes_no_batch(client: LocalClient, ids: dict[str
     assert client.api("POST", "/batches", mine).status == 201
 
 
-def test_another_accounts_batch_filters_nothing_out_of_it(client: LocalClient, ids: dict[str, list[str]]) -> None:
+def test_another_accounts_batch_as_a_filter_finds_nothing(client: LocalClient, ids: dict[str, list[str]]) -> None:
     made = as_other(client, "POST", "/v2/agent", {"agent_config": {"agent_name": "a"}}).json["agent_id"]
     for id_ in (*ids["batch_id"], UNKNOWN_HEX):
         answer = as_other(client, "GET", f"/v2/agent/{made}/executions?batch_id={id_}")
@@ -219,21 +219,21 @@ def test_another_accounts_batch_filters_nothing_out_of_it(client: LocalClient, i
     assert mine.json["total"] == 2
 
 
-def test_lists_hold_nothing_of_another_account(client: LocalClient, ids: dict[str, list[str]]) -> None:
+def test_lists_contain_nothing_of_another_account(client: LocalClient, ids: dict[str, list[str]]) -> None:
     lists = {name.partition(" ")[2] for name, _ in OPERATIONS if name.startswith("GET ") and "{" not in name}
     public = {"/health", "/docs", "/openapi.json"}
     assert lists - public == {"/v2/agent/all", "/user/me", "/phone-numbers/all", "/webhooks/undelivered"}
     for path in lists - public:
         mine, theirs = client.api("GET", path).body.decode(), as_other(client, "GET", path).body.decode()
-        known = {id_ for of_field in ids.values() for id_ in of_field if id_ in mine}
-        assert known or path == "/user/me"
-        assert not [id_ for id_ in known if id_ in theirs]
+        shown = {id_ for of_field in ids.values() for id_ in of_field if id_ in mine}
+        assert shown or path == "/user/me"
+        assert not [id_ for id_ in shown if id_ in theirs]
 
 
-def test_a_key_that_is_revoked_between_two_requests_of_a_connection_opens_nothing_from_then_on(
+def test_a_key_revoked_between_two_requests_is_refused_at_once(
     client: LocalClient,
 ) -> None:
-    """On one machine, with the same warm function. `test_api_errors` has the function by itself."""
+    """On the local stack, with the same warm function. `test_api_errors` tests the function by itself."""
     for key_id, key in (("k1", "short-lived-key"), ("k2", "its-neighbour")):
         account_keys.create_key("other", "t", api_key=key, key_id=key_id, accounts=store(client), now=NOON)
     address = urlsplit(client.stack.url)

@@ -1,4 +1,4 @@
-"""A batch's place in its agent's queue, its room and its counts, on moto: who is taken, when, and in what order."""
+"""A batch's queue entry, delayed set and counts, on moto: which call is dispatched, when, and in what order."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from redial.adapters.dynamodb.batches import DynamoBatches
-from redial.adapters.dynamodb.ttl_cache import LASTS
+from redial.adapters.dynamodb.ttl_cache import TTL
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, contact_id
 from redial.domain.execution import Execution
@@ -27,7 +27,7 @@ FIRST, SECOND = "1" * 32, "2" * 32
 
 
 class Started:
-    """Functions that note what they were asked for."""
+    """An invoker that records its invocations."""
 
     def __init__(self) -> None:
         self.dials: list[tuple[str, int | None, datetime | None]] = []
@@ -40,7 +40,7 @@ class Started:
         attempt: int,
         line: int | None = None,
         at: datetime | None = None,
-        room: datetime | None = None,
+        delayed_at: datetime | None = None,
     ) -> None:
         self.dials.append((execution_id, line, at))
 
@@ -71,7 +71,7 @@ def one() -> Agent:
     return agent(max_concurrent_calls=3)
 
 
-def standing(batch_id: str = FIRST, last_row: int = 3, **options: Any) -> BatchQueueEntry:
+def queue_entry(batch_id: str = FIRST, last_row: int = 3, **options: Any) -> BatchQueueEntry:
     return replace(BatchQueueEntry(batch_id, AGENT_ID, 1, last_row, TEN), **options)
 
 
@@ -80,15 +80,15 @@ def taken(agent: Agent, services: TableServices, now: datetime) -> str | None:
     return None if turn is None else turn.call.execution_id
 
 
-def test_a_batchs_contacts_are_taken_in_order_each_once(one: Agent, services: TableServices) -> None:
-    services.queue.join(standing())
-    services.queue.join(standing(next_row=1, last_row=99))  # again: nothing changes
+def test_a_batchs_contacts_are_dispatched_in_order_each_once(one: Agent, services: TableServices) -> None:
+    services.queue.join(queue_entry())
+    services.queue.join(queue_entry(next_row=1, last_row=99))  # again: nothing changes
     assert [taken(one, services, TEN) for _ in range(4)] == [*(contact_id(FIRST, row) for row in (1, 2, 3)), None]
 
 
-def test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most(one: Agent, services: TableServices) -> None:
-    services.queue.join(standing(FIRST))
-    services.queue.join(standing(SECOND, served_at=TEN + seconds(1)))
+def test_batches_alternate_and_a_single_call_waits_for_at_most_one_turn(one: Agent, services: TableServices) -> None:
+    services.queue.join(queue_entry(FIRST))
+    services.queue.join(queue_entry(SECOND, served_at=TEN + seconds(1)))
     single = QueuedCall("9" * 8, 1, False, TEN + seconds(11))
     order = [taken(one, services, TEN + seconds(second)) for second in range(10, 13)]
     services.queue.enqueue(AGENT_ID, single)
@@ -98,28 +98,26 @@ def test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most(one: Ag
 
 
 def test_due_retries_go_before_batches(one: Agent, services: TableServices) -> None:
-    services.queue.join(standing())
+    services.queue.join(queue_entry())
     services.queue.enqueue(AGENT_ID, QueuedCall("retry", 2, True, TEN + seconds(5)))
     assert taken(one, services, TEN + seconds(5)) == "retry"
     services.queue.dequeue(AGENT_ID, QueuedCall("retry", 2, True, TEN + seconds(5)))
     assert taken(one, services, TEN + seconds(5)) == contact_id(FIRST, 1)
 
 
-def test_a_paused_batch_is_passed_over(one: Agent, services: TableServices) -> None:
-    services.queue.join(standing())
+def test_a_paused_batch_is_skipped(one: Agent, services: TableServices) -> None:
+    services.queue.join(queue_entry())
     services.queue.pause(AGENT_ID, FIRST, True)
     assert taken(one, services, TEN) is None
     services.queue.pause(AGENT_ID, FIRST, False)
     assert taken(one, services, TEN) == contact_id(FIRST, 1)
     services.queue.leave(AGENT_ID, FIRST)
-    services.queue.pause(AGENT_ID, FIRST, True)  # it stands there no more: nothing is made
+    services.queue.pause(AGENT_ID, FIRST, True)  # it has no entry any more: none is created
     assert services.queue.batch_entry(AGENT_ID, FIRST) is None
 
 
-def test_starts_are_given_out_at_the_batchs_rate_and_not_beyond_ten_seconds(
-    one: Agent, services: TableServices
-) -> None:
-    services.queue.join(standing(last_row=100, interval=seconds(4)))
+def test_starts_are_reserved_at_the_batchs_rate_up_to_ten_seconds_ahead(one: Agent, services: TableServices) -> None:
+    services.queue.join(queue_entry(last_row=100, interval=seconds(4)))
     starts = []
     while (turn := next_turn(services, one, TEN)) is not None:
         starts.append(turn.at)
@@ -129,8 +127,8 @@ def test_starts_are_given_out_at_the_batchs_rate_and_not_beyond_ten_seconds(
     assert turn.at == TEN + seconds(30), "a start that was not used is not saved up"
 
 
-def test_whoever_reads_an_old_next_start_is_refused(services: TableServices) -> None:
-    services.queue.join(standing(interval=seconds(1)))
+def test_a_reservation_on_a_stale_next_start_is_refused(services: TableServices) -> None:
+    services.queue.join(queue_entry(interval=seconds(1)))
     read = services.queue.batch_entry(AGENT_ID, FIRST)
     assert read is not None
     assert services.queue.reserve_start(read, TEN) == TEN
@@ -138,10 +136,8 @@ def test_whoever_reads_an_old_next_start_is_refused(services: TableServices) -> 
     assert services.queue.next_contact(read, TEN) is None
 
 
-def test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes(
-    one: Agent, services: TableServices
-) -> None:
-    services.queue.join(standing(next_row=4))
+def test_delayed_contacts_are_popped_when_due_and_again_after_five_minutes(one: Agent, services: TableServices) -> None:
+    services.queue.join(queue_entry(next_row=4))
     late, early = QueuedCall("late", 1, False, TEN + seconds(60)), QueuedCall("early", 2, True, TEN + seconds(30))
     assert services.delayed.add(AGENT_ID, FIRST, late)
     assert services.delayed.add(AGENT_ID, FIRST, early)
@@ -151,34 +147,34 @@ def test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_m
     turn = next_turn(services, one, TEN + seconds(30))
     assert turn is not None
     assert (turn.call, turn.delayed_at) == (early, early.ready_at)
-    assert taken(one, services, TEN + seconds(31)) is None, "nobody else is due, and he is on his way"
+    assert taken(one, services, TEN + seconds(31)) is None, "no other contact is due, and this one is being dialled"
     services.delayed.remove(FIRST, early)
     assert [taken(one, services, TEN + seconds(70)) for _ in range(3)] == ["late", "later", None]
-    assert taken(one, services, TEN + seconds(70) + timedelta(minutes=5)) == "late", "whoever took him was lost"
+    assert taken(one, services, TEN + seconds(70) + timedelta(minutes=5)) == "late", "its dial was lost"
     services.delayed.clear(FIRST)
     assert taken(one, services, TEN + timedelta(hours=1)) is None
 
 
-def test_first_dials_first_means_before_the_room(one: Agent, services: TableServices) -> None:
-    services.queue.join(standing(last_row=1, first_dials_first=True))
+def test_first_dials_first_precede_the_delayed_set(one: Agent, services: TableServices) -> None:
+    services.queue.join(queue_entry(last_row=1, first_dials_first=True))
     services.delayed.add(AGENT_ID, FIRST, QueuedCall("retry", 2, True, TEN))
     assert [taken(one, services, TEN) for _ in range(2)] == [contact_id(FIRST, 1), "retry"]
 
 
-def test_free_lines_are_filled_and_no_more(one: Agent, client: Any) -> None:
+def test_free_lines_are_dispatched_and_no_more(one: Agent, client: Any) -> None:
     functions = Started()
     services = table_services(client, invoker=functions)
-    services.queue.join(standing(last_row=10))
+    services.queue.join(queue_entry(last_row=10))
     dispatch(services, one, (0,), TEN)
     dispatch(services, one, (0,), TEN)
     assert [dial[:2] for dial in functions.dials] == [(contact_id(FIRST, row), 0) for row in (1, 2, 3)]
     read = services.queue.batch_entry(AGENT_ID, FIRST)
     assert read is not None
-    assert read.next_row == 4, "nobody is taken whom no line is free for"
+    assert read.next_row == 4, "no contact is dispatched without a free line"
 
 
-def test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_that_is_freed(client: Any) -> None:
-    """And of two who are freed, the second line is handed on in one write: the queue is then known not to be empty."""
+def test_a_call_queued_while_the_queue_is_cached_as_empty_gets_the_released_line(client: Any) -> None:
+    """And of two released lines the second is handed over in one write: by then the queue is known not to be empty."""
     now = [TEN]
     agent_of_two, functions = agent(max_concurrent_calls=2), Started()
     services = table_services(client, now=lambda: now[0], invoker=functions)
@@ -197,7 +193,7 @@ def test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_
     assert set(services.lines.holders(AGENT_ID, 0)) == {"third", "fourth"}
     services.queue.front(AGENT_ID)
     other_process.queue.enqueue(AGENT_ID, QueuedCall("fifth", 1, False, TEN))
-    now[0] += LASTS
+    now[0] += TTL
     assert [waiter.execution_id for waiter in services.queue.front(AGENT_ID, consistent=False).calls] == ["fifth"]
 
 
@@ -226,7 +222,7 @@ def count(batches: DynamoBatches, shard: str, *moves: StatusMove) -> list[str]:
     return count_batches(services, shard, moves, TEN + seconds(60))
 
 
-def test_records_that_come_again_in_any_portions_are_counted_once(batches: DynamoBatches) -> None:
+def test_repeated_records_in_any_batches_are_counted_once(batches: DynamoBatches) -> None:
     running(batches, 2)
     moves = [moved(1, None, Status.QUEUED), moved(2, None, Status.QUEUED), moved(5, Status.QUEUED, Status.INITIATED)]
     count(batches, "shard-a", *moves[:1])
@@ -236,7 +232,7 @@ def test_records_that_come_again_in_any_portions_are_counted_once(batches: Dynam
     assert batches.counts(FIRST) == {"initiated": 1, "queued": 1}
 
 
-def test_counts_of_several_shards_add_up_whatever_their_numbers(batches: DynamoBatches) -> None:
+def test_counts_of_several_shards_add_up(batches: DynamoBatches) -> None:
     running(batches, 2)
     count(batches, "shard-b", moved(900, Status.QUEUED, Status.COMPLETED))
     count(batches, "shard-a", moved(7, None, Status.QUEUED), moved(8, None, Status.QUEUED))
@@ -255,7 +251,7 @@ def test_a_batch_is_completed_once_when_its_last_contact_is_final(batches: Dynam
     assert (done.status, done.changes[-1].counts) == ("completed", {"busy": 1, "stopped": 1})
 
 
-def test_a_crash_between_counting_and_completing_is_made_good_when_the_records_come_again(
+def test_a_crash_between_counting_and_completing_is_repaired_by_repeated_records(
     batches: DynamoBatches,
 ) -> None:
     running(batches, 1)
@@ -263,7 +259,7 @@ def test_a_crash_between_counting_and_completing_is_made_good_when_the_records_c
     assert count(batches, "shard-a", moved(2, Status.IN_PROGRESS, Status.COMPLETED)) == [FIRST]
 
 
-def test_nobody_counts_a_shard_from_an_old_place(batches: DynamoBatches) -> None:
+def test_counting_a_shard_from_a_stale_position_is_refused(batches: DynamoBatches) -> None:
     running(batches, 1)
     batches.count(FIRST, "shard-a", {"queued": 1}, None, "1")
     for after in (None, "0"):

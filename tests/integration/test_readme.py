@@ -1,8 +1,8 @@
-"""The README and docs/ agree with the system: their commands run and print what is shown, their tables are complete.
+"""The README and docs/ agree with the system: their commands print what is shown, their tables are complete.
 
-A fenced block under `<!-- run: name -->` is run as it stands, in the page's order, in one shell and against one fresh
-local stack for each page. A block under `<!-- output: name -->` is what that run prints; … stands for what is left out.
-Times, ids and signatures differ.
+A fenced block under `<!-- run: name -->` is run unchanged, in the page's order, in one shell and against one new local
+stack per page. A block under `<!-- output: name -->` is the output of that run; … marks omissions. Times, ids and
+signatures differ.
 """
 
 import dataclasses
@@ -62,14 +62,14 @@ _CHANGING = (
 
 
 def settled(text: str) -> str:
-    """`text` without what is different each time."""
+    """`text` without the parts that differ each time."""
     for pattern, word in _CHANGING:
         text = pattern.sub(word, text)
     return text
 
 
 def values(text: str) -> list[Any]:
-    """The JSON values that stand one after the other in `text`; … may stand for members of an object or a list."""
+    """The consecutive JSON values in `text`; … may replace members of an object or a list."""
     text = text.replace("{…}", '{"…": 0}').replace("[…]", '["…"]')
     text = re.sub(r"^\s*…$", '"…": 0', text, flags=re.MULTILINE).strip()
     found, position = [], 0
@@ -81,7 +81,7 @@ def values(text: str) -> list[Any]:
 
 
 def differences(shown: Any, real: Any, where: str = "") -> list[str]:
-    """Where a page's value is not what came out."""
+    """The differences between a page's value and the actual one."""
     if isinstance(shown, dict) and isinstance(real, dict):
         missing = shown.keys() - real.keys() - {"…"}
         more = real.keys() - shown.keys() if "…" not in shown else set()
@@ -114,7 +114,7 @@ def table(header: str) -> list[list[str]]:
 
 
 def code(cell: str) -> str:
-    """What stands in a cell's backticks."""
+    """The text in a cell's backticks."""
     return cell.split("`")[1]
 
 
@@ -123,7 +123,7 @@ def code(cell: str) -> str:
 
 @dataclasses.dataclass
 class Played:
-    """What each block printed, and the webhooks that a page's commands led to, by page."""
+    """Each block's output, and the webhooks caused by a page's commands, by page."""
 
     printed: dict[str, str]
     received: dict[str, list[Delivery]]
@@ -155,7 +155,7 @@ def played() -> Played:
 
 
 def run_in_one_shell(commands: dict[str, str], ports: dict[str, str]) -> dict[str, str]:
-    """What each command prints, run one after the other. `ports`: where the local stack really listens."""
+    """The output of each command, run in order. `ports`: the local stack's actual ports."""
     mark = "--- output of "
     script = "".join(
         f"printf '\\n{mark}{name}\\n'\n{command}\n" * (2 if name in TWICE else 1) for name, command in commands.items()
@@ -185,7 +185,7 @@ def test_every_output_is_of_a_command_and_every_command_was_run(played: Played) 
     assert played.printed.keys() == RUNS.keys() - ELSEWHERE
 
 
-def test_the_first_call_leads_to_as_many_webhooks_as_the_readme_says(played: Played) -> None:
+def test_the_first_call_causes_as_many_webhooks_as_the_readme_says(played: Played) -> None:
     assert f"the {len(played.received['README.md'])} webhooks" in README
 
 
@@ -196,9 +196,7 @@ def test_the_inbox_has_the_events_that_the_page_on_webhooks_lists(played: Played
     assert re.findall(r"`([a-z-]+)`", sentence[1]) == statuses
 
 
-def test_the_verification_example_takes_our_webhooks_and_no_others(
-    played: Played, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_verification_example_accepts_only_our_webhooks(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     from standardwebhooks import WebhookVerificationError
 
     example: dict[str, Any] = {}
@@ -251,7 +249,7 @@ def test_the_functions_variables_are_those_that_they_read() -> None:
         assert {one for one in variables if not one.startswith("POWERTOOLS_")} == set(settings.VARIABLES[name])
 
 
-def test_the_variables_of_one_machine_are_those_that_it_reads() -> None:
+def test_the_local_stacks_variables_are_those_that_it_reads() -> None:
     source = (ROOT / "local/__main__.py").read_text()
     described = source.split('"""')[1]
     read = set(re.findall(r'(?:_number\(|os\.environ\.get\()"([A-Z_]+)"', source))
@@ -260,7 +258,7 @@ def test_the_variables_of_one_machine_are_those_that_it_reads() -> None:
     assert all(f"{name} ({default})" in described for name, default in shown.items())
 
 
-def test_the_statuses_are_all_there_are_and_final_ones_are_called_so() -> None:
+def test_the_statuses_are_complete_and_mark_the_final_ones() -> None:
     shown = {code(row[0]): row[1].startswith("Final") for row in table("| Status |")}
     assert shown == {str(status): status in FINAL for status in Status}
 
@@ -282,7 +280,7 @@ def test_the_agent_configurations_defaults() -> None:
 
 
 def test_the_limits() -> None:
-    shown = dict([cell.replace("`", "") for cell in row] for row in table("| What | Limit |"))
+    shown = dict([cell.replace("`", "") for cell in row] for row in table("| Item | Limit |"))
     earliest, latest = create_call.EARLIEST.seconds // 60, create_call.LATEST // (24 * HOUR)
     remembered = REMEMBERED // HOUR
     assert shown == {
@@ -306,27 +304,27 @@ def test_the_limits() -> None:
         ),
         "A row's other columns": f"{contacts_csv.MAX_DATA_BYTES // 1024} KiB as JSON",
         "results.csv": (
-            f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, beyond by a redirect to the stored file"
+            f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, above that a redirect to the stored file"
         ),
-        "A listing with status": f"searches {FILTER_LIMIT:,} executions; narrow from and to beyond",
-        "GET /webhooks/undelivered": f"{webhooks.MOST_UNDELIVERED} calls and batches",
+        "A listing with status": f"searches {FILTER_LIMIT:,} executions; above that, narrow from and to",
+        "GET /webhooks/undelivered": f"{webhooks.MAX_UNDELIVERED} calls and batches",
         "The sweeper": (
-            f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} more of its invocations at once"
+            f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} concurrent further invocations"
         ),
     }
 
 
-def test_the_outcomes_that_the_carrier_can_be_told_are_listed() -> None:
+def test_the_emulated_carriers_outcomes_are_listed() -> None:
     sentence = re.search(r"outcomes of the next calls to it: (.*?): one for each", TEXT, re.DOTALL)
     assert sentence is not None
     assert re.findall(r"`([a-z0-9-]+)`", sentence[1]) == list(OUTCOMES)
 
 
-def test_every_file_that_is_mentioned_exists() -> None:
+def test_every_mentioned_file_exists() -> None:
     mentioned = re.findall(r"`((?:layers|functions|local|tests|events|docs|infrastructure)/[^`\s]*)`", TEXT)
     assert [path for path in mentioned if not (ROOT / path).exists()] == []
     assert len(mentioned) > 20
 
 
-def test_the_readme_can_be_read_at_once() -> None:
+def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 200

@@ -1,6 +1,6 @@
-"""The table against plain dicts: whatever is done in whatever order, the adapters answer as a simple model does.
+"""The adapters against models of plain dicts: any operations in any order give the same answers.
 
-Any write may be one whose answer is lost: then botocore sends it a second time, and it must do no more than once.
+The answer of any write may be lost: then botocore repeats the write, which must take effect once.
 """
 
 import uuid
@@ -50,15 +50,15 @@ NOW = st.integers(0, 30).map(lambda n: TEN + minutes(n))
 FAR = st.sampled_from(
     [datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
 )
-"""Instants before and after all those that a listing's keys can name."""
+"""Instants also before and after those that a listing's keys can hold."""
 LOST = st.sampled_from([0] * 7 + [1, 1, 2])
-"""Which write of a method is answered in vain, and so sent again (0: none)."""
+"""The write of a method whose answer is lost, so that it is repeated (0: none)."""
 few = settings(max_examples=examples(15), stateful_step_count=40)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _aws() -> Iterator[None]:
-    """The emulated DynamoDB. Each example has a table of its own."""
+    """The emulated DynamoDB. Each example has its own table."""
     timeline = Timeline(datetime(2026, 1, 26, tzinfo=UTC), speed=0)
     functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
@@ -68,7 +68,7 @@ def _aws() -> Iterator[None]:
 
 
 class _Client:
-    """A client whose writes can be made to be sent twice, as botocore does when an answer does not come."""
+    """A client that can send a write twice, as botocore does when an answer is lost."""
 
     WRITES = frozenset({"put_item", "update_item", "delete_item", "batch_execute_statement"})
 
@@ -104,7 +104,7 @@ class _Machine(RuleBasedStateMachine):
         self.services = table_services(self.client)  # type: ignore[arg-type]
 
     def losing(self, number: int) -> Any:
-        """Within this, the answer to write number `number` is lost."""
+        """Lose the answer to write number `number` within the context."""
         return self.client.losing(number)
 
     def teardown(self) -> None:
@@ -117,7 +117,7 @@ IDS = [str(uuid.UUID(int=n, version=4)) for n in range(6)]
 BATCHES = ["0123456789abcdef0123456789abcdef", "00000000000000000000000000000001"]
 STEP = st.sampled_from(["stop", "claim", "due", "none", "give up", "replay"])
 VERSION_BACK = st.sampled_from([0, 0, 0, 1, -1])
-"""0: the version that is stored."""
+"""Offset from the stored version; 0: the stored one."""
 
 
 def stored_batch(batch_id: str, now: datetime = TEN) -> Batch:
@@ -125,7 +125,7 @@ def stored_batch(batch_id: str, now: datetime = TEN) -> Batch:
 
 
 class ExecutionStore(_Machine):
-    """Executions, the index of what is due, and the listings."""
+    """Executions, the due index, and the listings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -281,7 +281,7 @@ def client() -> Iterator[_Client]:
         (datetime(9999, 12, 31, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC), False),
     ],
 )
-def test_a_listing_takes_any_two_instants(
+def test_a_listing_accepts_any_two_instants(
     client: Any, created_from: datetime | None, created_to: datetime | None, found: bool
 ) -> None:
     store = DynamoExecutions(client, TABLE_NAME)
@@ -306,7 +306,7 @@ def test_a_listing_takes_any_two_instants(
         "TransactionConflict",
     ],
 )
-def test_a_contact_that_could_not_be_stored_in_this_moment_is_stored_again(client: Any, code: str) -> None:
+def test_a_contact_with_a_temporary_error_is_stored_again(client: Any, code: str) -> None:
     waited: list[float] = []
     really = client.client.batch_execute_statement
     refused: list[Any] = []
@@ -426,7 +426,7 @@ HeldLines.TestCase.settings = few
 TestHeldLines = HeldLines.TestCase
 
 
-def test_of_many_who_ask_at_once_no_more_are_given_a_line_than_there_are() -> None:
+def test_concurrent_acquisitions_never_exceed_the_lines() -> None:
     """Also when the shard's item is created in between: the slower request fails to create it."""
     client: Any = _Client()
     late = table_services(client)
@@ -452,8 +452,8 @@ def test_of_many_who_ask_at_once_no_more_are_given_a_line_than_there_are() -> No
 
 
 @pytest.mark.parametrize("lost", range(3))
-def test_a_shard_of_the_due_index_has_one_worker(client: Any, lost: int) -> None:
-    """Also where the answer to its write is lost; each hop begins once, and a lease that ends is another's."""
+def test_a_shard_of_the_due_index_has_one_worker_at_a_time(client: Any, lost: int) -> None:
+    """Also if the answer to its write is lost; each hop begins once, and an expired lease may be taken over."""
     store, later = DynamoSweepLeases(client, TABLE_NAME), TEN + minutes(2)
     with client.losing(lost):
         assert store.take(3, "a", 1, TEN, later)
@@ -470,14 +470,14 @@ def test_a_shard_of_the_due_index_has_one_worker(client: Any, lost: int) -> None
     assert store.take(4, "c", 1, later, later + minutes(2))
 
 
-def test_entries_that_are_missing_from_queues_are_found_together(client: Any) -> None:
+def test_missing_queue_entries_are_found_together(client: Any) -> None:
     services = table_services(client)
-    waiters = [QueuedCall(contact_id(BATCHES[0], row), 1 + row % 2, row % 2 == 1, TEN) for row in range(1, 131)]
-    for one in waiters[::3]:
+    calls = [QueuedCall(contact_id(BATCHES[0], row), 1 + row % 2, row % 2 == 1, TEN) for row in range(1, 131)]
+    for one in calls[::3]:
         services.queue.enqueue(AGENT_ID, one)
-    services.queue.enqueue("another", waiters[1])
-    missing = {one.execution_id for one in waiters} - {one.execution_id for one in waiters[::3]}
-    assert services.queue.absent([(AGENT_ID, one) for one in waiters]) == missing
+    services.queue.enqueue("another", calls[1])
+    missing = {one.execution_id for one in calls} - {one.execution_id for one in calls[::3]}
+    assert services.queue.absent([(AGENT_ID, one) for one in calls]) == missing
     assert services.queue.absent([]) == set()
 
 
@@ -500,7 +500,7 @@ def test_a_line_is_not_handed_over_within_an_execution(client: Any) -> None:
     assert services.lines.holders(AGENT_ID, 0) == {HOLDER: (1, TEN)}
 
 
-def test_a_line_is_not_handed_over_to_who_was_given_another_in_the_same_moment(client: Any) -> None:
+def test_a_line_is_not_handed_over_to_a_call_that_holds_one(client: Any) -> None:
     services, to = table_services(client), QueuedCall(IDS[1], 1, False, TEN)
     for who in (HOLDER, to.execution_id):
         assert services.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 2, who, 1, TEN)
@@ -508,7 +508,7 @@ def test_a_line_is_not_handed_over_to_who_was_given_another_in_the_same_moment(c
     assert services.lines.holders(AGENT_ID, 0) == {HOLDER: (1, TEN), to.execution_id: (1, TEN)}
 
 
-def test_of_those_who_are_due_at_once_in_a_room_one_is_the_first(client: Any) -> None:
+def test_add_delayed_returns_whether_the_contact_is_the_earliest(client: Any) -> None:
     services = table_services(client)
     services.queue.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 1, 9, TEN))
     first, second = QueuedCall(IDS[0], 2, True, TEN), QueuedCall(IDS[1], 2, True, TEN)
@@ -529,7 +529,7 @@ def test_a_lost_line_goes_to_the_next_attempt_of_its_own_execution(client: Any, 
     assert services.queue.front(AGENT_ID).calls == []
 
 
-def test_a_lost_line_is_freed_where_the_next_attempt_waits_in_a_room_and_then_given_to_it(client: Any) -> None:
+def test_a_lost_line_is_released_and_then_given_to_its_delayed_next_attempt(client: Any) -> None:
     functions, one = Started(), agent(max_concurrent_calls=1)
     services = held_by_its_first_try(client, functions)
     services.queue.join(BatchQueueEntry(BATCHES[0], AGENT_ID, 10, 9, TEN))
@@ -541,7 +541,7 @@ def test_a_lost_line_is_freed_where_the_next_attempt_waits_in_a_room_and_then_gi
     assert functions.dials == [(HOLDER, 0, None)]
 
 
-@pytest.mark.parametrize("where", ["queue", "room", "row"])
+@pytest.mark.parametrize("where", ["queue", "delayed", "row"])
 def test_a_call_that_is_handed_a_line_is_dialled_even_if_the_answer_is_lost(client: Any, where: str) -> None:
     functions, one = Started(), agent(max_concurrent_calls=1)
     services = held_by_its_first_try(client, functions)
@@ -549,9 +549,9 @@ def test_a_call_that_is_handed_a_line_is_dialled_even_if_the_answer_is_lost(clie
     following = QueuedCall(contact_id(BATCHES[0], 9), 1 if where == "row" else 2, where != "row", TEN)
     if where == "queue":
         services.queue.enqueue(AGENT_ID, following)
-    elif where == "room":
+    elif where == "delayed":
         services.delayed.add(AGENT_ID, BATCHES[0], following)
-    with client.losing({"queue": 1, "room": 3, "row": 2}[where]):  # after the writes that take it
+    with client.losing({"queue": 1, "delayed": 3, "row": 2}[where]):  # after the writes of the hand-over
         release_line(services, one, 0, HOLDER, 1, TEN)
     assert services.lines.holders(AGENT_ID, 0) == {following.execution_id: (following.attempt, TEN)}
     assert functions.dials == [(following.execution_id, 0, None)]
@@ -616,12 +616,10 @@ class _Entries(_Machine):
         lost: int,
     ) -> None:
         every = None if interval is None else timedelta(milliseconds=interval)
-        standing = BatchQueueEntry(
-            batch_id, AGENT, next_row, next_row + rows - 1, now, every, None, None, paused, first
-        )
+        entry = BatchQueueEntry(batch_id, AGENT, next_row, next_row + rows - 1, now, every, None, None, paused, first)
         with self.losing(lost):
-            self.services.queue.join(standing)
-        self.entries.setdefault(batch_id, standing)
+            self.services.queue.join(entry)
+        self.entries.setdefault(batch_id, entry)
 
     @rule(batch_id=st.sampled_from(BATCHES), really=st.sampled_from([False] * 5 + [True]), lost=LOST)
     def leave(self, batch_id: str, really: bool, lost: int) -> None:
@@ -639,13 +637,13 @@ class _Entries(_Machine):
 
     def as_read(self, batch_id: str, stale: bool) -> BatchQueueEntry | None:
         """A batch's queue entry as read: current, or before another start was taken."""
-        standing = self.entries.get(batch_id)
-        if standing is None or not stale:
-            return standing
-        return replace(standing, next_at=TEN - minutes(1))
+        entry = self.entries.get(batch_id)
+        if entry is None or not stale:
+            return entry
+        return replace(entry, next_at=TEN - minutes(1))
 
     def started(self, read: BatchQueueEntry, now: datetime) -> datetime | None:
-        """A start was taken by the batch's rate; None where it has none. What else changes, changes with it."""
+        """The model's reservation of a start by the batch's rate; None without a rate."""
         at = None if read.interval is None else now if read.next_at is None else max(now, read.next_at)
         next_at = read.next_at if at is None or read.interval is None else at + read.interval
         self.entries[read.batch_id] = replace(self.entries[read.batch_id], served_at=now, next_at=next_at)
@@ -664,37 +662,37 @@ class AgentQueue(_Entries):
         super().__init__()
         self.waiting: dict[tuple[bool, datetime, str], QueuedCall] = {}
 
-    @rule(waiter=WAITERS, lost=LOST)
-    def enqueue(self, waiter: QueuedCall, lost: int) -> None:
+    @rule(call=WAITERS, lost=LOST)
+    def enqueue(self, call: QueuedCall, lost: int) -> None:
         with self.losing(lost):
-            self.services.queue.enqueue(AGENT, waiter)
-        self.waiting[not waiter.retry, waiter.ready_at, waiter.execution_id] = waiter
+            self.services.queue.enqueue(AGENT, call)
+        self.waiting[not call.retry, call.ready_at, call.execution_id] = call
 
     @rule(data=st.data(), made_up=WAITERS, lost=LOST)
     def dequeue(self, data: st.DataObject, made_up: QueuedCall, lost: int) -> None:
-        waiter = data.draw(st.sampled_from([*self.waiting.values(), made_up]))
+        call = data.draw(st.sampled_from([*self.waiting.values(), made_up]))
         with self.losing(lost):
-            self.services.queue.dequeue(AGENT, waiter)
-        self.waiting.pop((not waiter.retry, waiter.ready_at, waiter.execution_id), None)
+            self.services.queue.dequeue(AGENT, call)
+        self.waiting.pop((not call.retry, call.ready_at, call.execution_id), None)
 
     @rule(batch_id=WHICH, stale=st.sampled_from([False, False, True]), now=NOW, lost=LOST)
     def next_contact(self, batch_id: str, stale: bool, now: datetime, lost: int) -> None:
         read = self.as_read(batch_id, stale)
         if read is None:
             return
-        standing = self.entries[batch_id]
-        may = standing.next_row <= standing.last_row and not standing.paused
-        may = may and (standing.interval is None or not stale)
-        if may and lost == 1 and standing.interval is None:
-            lost = 0  # without a rate a row is passed over then: the batch's check finds it
+        entry = self.entries[batch_id]
+        may = entry.next_row <= entry.last_row and not entry.paused
+        may = may and (entry.interval is None or not stale)
+        if may and lost == 1 and entry.interval is None:
+            lost = 0  # without a rate the row is skipped then: the audit finds it
         with self.losing(lost):
             taken = self.services.queue.next_contact(read, now)
         if not may:
             assert taken is None
             return
-        at = self.started(replace(read, next_at=standing.next_at), now)
-        self.entries[batch_id] = replace(self.entries[batch_id], next_row=standing.next_row + 1)
-        assert taken == (None if lost == 1 else (standing.next_row, at))
+        at = self.started(replace(read, next_at=entry.next_at), now)
+        self.entries[batch_id] = replace(self.entries[batch_id], next_row=entry.next_row + 1)
+        assert taken == (None if lost == 1 else (entry.next_row, at))
 
     @rule(batch_id=WHICH, stale=st.sampled_from([False, False, True]), now=NOW, lost=LOST)
     def reserve_start(self, batch_id: str, stale: bool, now: datetime, lost: int) -> None:
@@ -728,7 +726,7 @@ TestAgentQueue = AgentQueue.TestCase
 
 
 class BatchRooms(_Entries):
-    """Contacts that wait in their batch's room."""
+    """Contacts in their batch's delayed set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -743,31 +741,31 @@ class BatchRooms(_Entries):
         if really:
             self.earliest.pop(batch_id, None)
 
-    @rule(batch_id=WHICH, waiter=WAITERS, lost=LOST)
-    def add_delayed(self, batch_id: str, waiter: QueuedCall, lost: int) -> None:
+    @rule(batch_id=WHICH, call=WAITERS, lost=LOST)
+    def add_delayed(self, batch_id: str, call: QueuedCall, lost: int) -> None:
         with self.losing(lost):
-            first = self.services.delayed.add(AGENT, batch_id, waiter)
-        self.delayed_sets[batch_id][waiter.ready_at, waiter.execution_id] = (waiter, None)
-        standing = self.entries.get(batch_id)
-        earliest = standing is not None and (standing.delayed_from is None or standing.delayed_from > waiter.ready_at)
-        same_again = standing is not None and standing.delayed_from == waiter.ready_at
-        same_again = same_again and self.earliest.get(batch_id) == waiter.execution_id
+            first = self.services.delayed.add(AGENT, batch_id, call)
+        self.delayed_sets[batch_id][call.ready_at, call.execution_id] = (call, None)
+        entry = self.entries.get(batch_id)
+        earliest = entry is not None and (entry.delayed_from is None or entry.delayed_from > call.ready_at)
+        same_again = entry is not None and entry.delayed_from == call.ready_at
+        same_again = same_again and self.earliest.get(batch_id) == call.execution_id
         assert first == (earliest or same_again), "the very same again is the same write again"
-        if earliest and standing is not None:
-            self.entries[batch_id] = replace(standing, delayed_from=waiter.ready_at)
-            self.earliest[batch_id] = waiter.execution_id
+        if earliest and entry is not None:
+            self.entries[batch_id] = replace(entry, delayed_from=call.ready_at)
+            self.earliest[batch_id] = call.execution_id
 
     @rule(batch_id=WHICH, stale=st.sampled_from([False, False, True]), now=NOW, lost=LOST)
     def pop_delayed(self, batch_id: str, stale: bool, now: datetime, lost: int) -> None:
         read = self.as_read(batch_id, stale)
         if read is None:
             return
-        room = self.delayed_sets[batch_id]
+        delayed = self.delayed_sets[batch_id]
         takeable = {
-            key: waiter.ready_at if since is None else max(waiter.ready_at, since + TAKEN)
-            for key, (waiter, since) in room.items()
+            key: call.ready_at if since is None else max(call.ready_at, since + TAKEN)
+            for key, (call, since) in delayed.items()
         }
-        at_their_time = [key for key in sorted(room) if key[0] <= now]
+        at_their_time = [key for key in sorted(delayed) if key[0] <= now]
         due = next((key for key in at_their_time if takeable[key] <= now), None)
         lost = lost if due is not None else 0
         with self.losing(lost):
@@ -778,63 +776,63 @@ class BatchRooms(_Entries):
                 first = min(takeable.values(), default=None)
                 self.entries[batch_id] = replace(self.entries[batch_id], delayed_from=first)
             return
-        waiter, _ = room[due]
+        call, _ = delayed[due]
         if lost == 1:
-            room[due] = (waiter, now)  # the answer was lost: it can be popped again in some minutes
+            delayed[due] = (call, now)  # the answer was lost: it can be popped again in some minutes
         elif read.interval is not None and (stale or lost == 2):
-            room[due] = (waiter, None)
+            delayed[due] = (call, None)
             if not stale:
                 self.started(read, now)
-            standing = self.entries[batch_id]
-            if standing.delayed_from is None or standing.delayed_from > waiter.ready_at:
-                self.entries[batch_id] = replace(standing, delayed_from=waiter.ready_at)
+            entry = self.entries[batch_id]
+            if entry.delayed_from is None or entry.delayed_from > call.ready_at:
+                self.entries[batch_id] = replace(entry, delayed_from=call.ready_at)
         else:
-            room[due] = (waiter, now)
-            assert taken == (waiter, self.started(replace(read, next_at=self.entries[batch_id].next_at), now))
+            delayed[due] = (call, now)
+            assert taken == (call, self.started(replace(read, next_at=self.entries[batch_id].next_at), now))
             return
         assert taken is None, "another was quicker, or the answer was lost"
 
     @rule(batch_id=WHICH, now=NOW, moved_to=st.none() | NOW, moved=st.booleans(), lost=LOST)
     def repair_delayed(self, batch_id: str, now: datetime, moved_to: datetime | None, moved: bool, lost: int) -> None:
-        """Whatever the time of the next look has come to be, it is not later than the first entry's afterwards."""
-        standing = self.entries.get(batch_id)
-        if standing is not None and moved:
+        """However the next time was set, afterwards it is not later than the first entry's."""
+        entry = self.entries.get(batch_id)
+        if entry is not None and moved:
             update: dict[str, Any] = {"UpdateExpression": "REMOVE rf"}
             if moved_to is not None:
                 value = {":at": {"N": str(to_ms(moved_to))}}
                 update = {"UpdateExpression": "SET rf = :at", "ExpressionAttributeValues": value}
             key = {"pk": {"S": f"Q#{AGENT}"}, "sk": {"S": f"0b#{batch_id}"}}
             self.client.update_item(TableName=TABLE_NAME, Key=key, **update)
-            standing = self.entries[batch_id] = replace(standing, delayed_from=moved_to)
+            entry = self.entries[batch_id] = replace(entry, delayed_from=moved_to)
         first = min(
             (
-                waiter.ready_at if since is None else max(waiter.ready_at, since + TAKEN)
-                for waiter, since in self.delayed_sets[batch_id].values()
+                call.ready_at if since is None else max(call.ready_at, since + TAKEN)
+                for call, since in self.delayed_sets[batch_id].values()
             ),
             default=None,
         )
         with self.losing(lost):
             corrected = self.services.delayed.repair(AGENT, batch_id)
-        if standing is None or first is None or (standing.delayed_from is not None and standing.delayed_from <= first):
+        if entry is None or first is None or (entry.delayed_from is not None and entry.delayed_from <= first):
             assert not corrected
             return
         assert corrected == (lost != 1), "the very same write again changes nothing"
-        self.entries[batch_id] = replace(standing, delayed_from=first)
+        self.entries[batch_id] = replace(entry, delayed_from=first)
 
     @rule(batch_id=WHICH, others=st.sets(WAITERS, max_size=3))
     def absent_from_delayed(self, batch_id: str, others: set[QueuedCall]) -> None:
-        there = {waiter for waiter, _ in self.delayed_sets[batch_id].values()}
-        by_place = {(one.ready_at, one.execution_id): one for one in (*others, *there)}  # a key is asked for once
+        there = {call for call, _ in self.delayed_sets[batch_id].values()}
+        by_place = {(one.ready_at, one.execution_id): one for one in (*others, *there)}  # a key is requested once
         asked = list(by_place.values())
         absent = [one for one in asked if (one.ready_at, one.execution_id) not in self.delayed_sets[batch_id]]
         assert self.services.delayed.absent(batch_id, asked) == absent
 
     @rule(batch_id=WHICH, data=st.data(), made_up=WAITERS, lost=LOST)
     def remove_delayed(self, batch_id: str, data: st.DataObject, made_up: QueuedCall, lost: int) -> None:
-        waiter = data.draw(st.sampled_from([*(one for one, _ in self.delayed_sets[batch_id].values()), made_up]))
+        call = data.draw(st.sampled_from([*(one for one, _ in self.delayed_sets[batch_id].values()), made_up]))
         with self.losing(lost):
-            self.services.delayed.remove(batch_id, waiter)
-        self.delayed_sets[batch_id].pop((waiter.ready_at, waiter.execution_id), None)
+            self.services.delayed.remove(batch_id, call)
+        self.delayed_sets[batch_id].pop((call.ready_at, call.execution_id), None)
 
     @rule(batch_id=WHICH, really=st.sampled_from([False, False, False, True]), lost=LOST)
     def clear_delayed(self, batch_id: str, really: bool, lost: int) -> None:
@@ -858,22 +856,22 @@ BatchRooms.TestCase.settings = few
 TestBatchRooms = BatchRooms.TestCase
 
 
-def test_who_was_taken_and_never_dialled_is_looked_for_before_the_next_becomes_due() -> None:
+def test_a_popped_contact_that_is_never_dialled_is_rechecked_before_the_next_is_due() -> None:
     client: Any = _Client()
     services = table_services(client)
     try:
         services.queue.join(BatchQueueEntry(BATCHES[0], AGENT, 1, 9, TEN))
         lost, later = QueuedCall(IDS[0], 2, True, TEN), QueuedCall(IDS[1], 2, True, TEN + minutes(600))
-        for waiter in (lost, later):
-            services.delayed.add(AGENT, BATCHES[0], waiter)
+        for call in (lost, later):
+            services.delayed.add(AGENT, BATCHES[0], call)
         taken = []
         for now in (TEN, TEN + minutes(1)):
-            standing = services.queue.batch_entry(AGENT, BATCHES[0])
-            assert standing is not None
-            taken.append(services.delayed.pop_due(standing, now))
+            entry = services.queue.batch_entry(AGENT, BATCHES[0])
+            assert entry is not None
+            taken.append(services.delayed.pop_due(entry, now))
         assert taken == [(lost, None), None]
-        standing = services.queue.batch_entry(AGENT, BATCHES[0])
-        assert standing is not None and standing.delayed_from == TEN + TAKEN
+        entry = services.queue.batch_entry(AGENT, BATCHES[0])
+        assert entry is not None and entry.delayed_from == TEN + TAKEN
     finally:
         client.delete_table(TableName=TABLE_NAME)
 
@@ -938,7 +936,7 @@ class OtherStores(_Machine):
 
     @rule(batch_id=st.sampled_from(BATCHES), now=NOW, lost=LOST)
     def remove_batch(self, batch_id: str, now: datetime, lost: int) -> None:
-        """Its counts are gone, and its tombstone keeps its id from being used again."""
+        """Its counts are deleted, and its tombstone reserves its id."""
         with self.losing(lost):
             self.batch_store.remove_counts(batch_id)
         self.counts[batch_id].clear()
@@ -1030,7 +1028,7 @@ class OtherStores(_Machine):
 
     @rule(account=st.sampled_from(ACCOUNTS), number=st.integers(0, 5), now=NOW)
     def revoke_key(self, account: str, number: int, now: datetime) -> None:
-        """An account's own key alone, and for good: the first time counts."""
+        """Only a key of the account; the first revocation's time stays."""
         owner, key = self.api_keys.get(f"hash-{number}", (None, None))
         assert self.account_store.revoke_key(account, f"key-{number}", now) == (owner == account)
         if key is not None and owner == account:
@@ -1061,7 +1059,7 @@ class OtherStores(_Machine):
         request, until = self.requests.get((account, key), (None, now))
         return request if until > now else None
 
-    # What is so after every step.
+    # Invariants.
 
     @invariant()
     def batches_are_as_they_were_stored(self) -> None:

@@ -1,4 +1,4 @@
-"""What Redial shows, told through its HTTP faces alone: the API, the carrier's list of calls, the customer's inbox."""
+"""Redial's behaviour through its HTTP interfaces alone: the API, the carrier's list of calls, the customer's inbox."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ def at(text: str) -> datetime:
 
 
 def told(client: LocalClient, execution_id: str | None = None) -> list[Any]:
-    """The bodies that the inbox accepted, in the order of their arrival; every try was signed right."""
+    """The accepted bodies, in order of arrival; asserts that every try had a valid signature."""
     tries = client.inbox(execution_id=execution_id)
     assert all(one["verified"] for one in tries)
     return [one["body"] for one in tries if one["answered"] == 200]
@@ -43,7 +43,7 @@ def statuses(bodies: list[Any]) -> list[str]:
     return [body["status"] for body in bodies]
 
 
-def test_no_answer_busy_completed_is_three_dials_at_their_times_and_every_step_told(client: LocalClient) -> None:
+def test_no_answer_busy_completed_is_three_punctual_dials_with_all_webhooks(client: LocalClient) -> None:
     client.script(NUMBER, "no-answer", "busy", "completed")
     execution_id = client.call(NUMBER, retry_config=SEED_CONFIG)
     client.advance(120)
@@ -80,7 +80,7 @@ def test_no_answer_busy_completed_is_three_dials_at_their_times_and_every_step_t
     assert client.execution(execution_id) == bodies[-1], "the last webhook says what the API says"
 
 
-def test_a_request_that_timed_out_after_placing_is_one_call_and_ends_right(client: LocalClient) -> None:
+def test_a_request_that_timed_out_after_placing_is_one_call_with_its_outcome(client: LocalClient) -> None:
     client.script(NUMBER, "timeout-after-placing")
     execution_id = client.call(NUMBER, retry_config=QUICK)
     client.advance(60)
@@ -121,7 +121,7 @@ def test_two_hundred_calls_share_five_lines_without_a_pause() -> None:
         assert live == {"live": 0, "max_live": 5}
         calls = client.calls()
         assert len(calls) == 220
-        # Until the last first dial has begun somebody waits, so a call's end and the next one's start are one instant.
+        # Until the last first dial a call always waits, so a call's end and the next one's start coincide.
         ends = sorted(call["ended_at"] for call in calls)
         starts = sorted(call["placed_at"] for call in calls)
         waiting_until = max(next(c["placed_at"] for c in calls if c["to"] == number) for number in numbers)
@@ -134,7 +134,7 @@ def test_two_hundred_calls_share_five_lines_without_a_pause() -> None:
 
 
 def test_lines_in_several_shards_are_all_used_and_none_is_used_twice(client: LocalClient) -> None:
-    """60 lines are two items of 30; calls spread over them unevenly, and still exactly 60 are live."""
+    """60 lines are two shards; calls spread over them unevenly, and still exactly 60 are live."""
     change = {"agent_config": {"max_concurrent_calls": 60}}
     assert client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", change).status == 200
     for index in range(80):
@@ -166,7 +166,7 @@ def test_due_retries_go_before_first_dials_and_then_the_oldest(client: LocalClie
     assert [number for number in order if number != retried] == others
 
 
-def test_stop_wins_while_the_call_waits_and_says_so_once_it_does_not(client: LocalClient) -> None:
+def test_a_stop_succeeds_while_the_call_waits_and_is_refused_afterwards(client: LocalClient) -> None:
     client.script(NUMBER, "no-answer", "completed")
     execution_id = client.call(NUMBER, retry_config=QUICK)
     client.advance(0.1)
@@ -184,7 +184,7 @@ def test_stop_wins_while_the_call_waits_and_says_so_once_it_does_not(client: Loc
     assert request("GET", f"{client.stack.url}/_local/schedules").json == []
 
 
-def test_stopping_an_agent_stops_its_waiting_calls_and_lets_live_ones_finish(client: LocalClient) -> None:
+def test_stopping_an_agent_stops_waiting_calls_and_live_ones_finish(client: LocalClient) -> None:
     client.script(NUMBER, "completed")
     live = client.call(NUMBER)
     later = client.call("+14155550199", scheduled_at=(NOON + timedelta(hours=2)).isoformat())
@@ -197,7 +197,7 @@ def test_stopping_an_agent_stops_its_waiting_calls_and_lets_live_ones_finish(cli
     assert len(client.calls()) == 1
 
 
-def test_a_call_set_for_later_is_dialled_then(client: LocalClient) -> None:
+def test_a_scheduled_call_is_dialled_at_its_time(client: LocalClient) -> None:
     client.script(NUMBER, "completed")
     due = NOON + timedelta(minutes=90)
     execution_id = client.call(NUMBER, scheduled_at=due.isoformat())
@@ -208,7 +208,7 @@ def test_a_call_set_for_later_is_dialled_then(client: LocalClient) -> None:
     assert [at(call["placed_at"]) for call in client.calls()] == [due]
 
 
-def test_outside_calling_hours_a_call_is_moved_and_uses_up_no_retry(client: LocalClient) -> None:
+def test_outside_calling_hours_a_call_is_rescheduled_and_uses_up_no_retry(client: LocalClient) -> None:
     """Noon UTC is 04:00 in Los Angeles, where the number is; its window opens at 09:00, five hours later."""
     change = {"agent_config": {"calling_guardrails": {"call_start_hour": 9, "call_end_hour": 18}}}
     assert client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", change).status == 200
@@ -232,10 +232,10 @@ def test_outside_calling_hours_a_call_is_moved_and_uses_up_no_retry(client: Loca
     ("outcomes", "config", "final", "dials"),
     [
         (["no-answer"], {**QUICK, "max_retries": 2}, "no-answer", 3),
-        (["invalid-number", "completed"], QUICK, "failed", 0),  # for good: never dialled again
+        (["invalid-number", "completed"], QUICK, "failed", 0),  # permanent: never dialled again
         (["refused-429", "refused-429", "completed"], None, "completed", 1),  # uses up no retry
         (["error-500", "completed"], {**QUICK, "retry_on_statuses": ["error"]}, "completed", 1),
-        (["error-500"], QUICK, "error", 0),  # not among the statuses to retry
+        (["error-500"], QUICK, "error", 0),  # not in retry_on_statuses
         (["voicemail", "completed"], {**QUICK, "retry_on_voicemail": True}, "completed", 2),
         (["voicemail", "completed"], QUICK, "completed", 1),
         (["failed", "canceled"], QUICK, "canceled", 2),
@@ -244,7 +244,7 @@ def test_outside_calling_hours_a_call_is_moved_and_uses_up_no_retry(client: Loca
         (["late-callbacks"], QUICK, "completed", 1),
     ],
 )
-def test_every_outcome_of_the_carrier_ends_as_it_should(
+def test_every_outcome_of_the_carrier_leads_to_its_status(
     client: LocalClient, outcomes: list[str], config: Any, final: str, dials: int
 ) -> None:
     client.script(NUMBER, *outcomes)
@@ -258,7 +258,7 @@ def test_every_outcome_of_the_carrier_ends_as_it_should(
     assert [body["sequence"] for body in told(client)] == list(range(1, execution["sequence"] + 1))
 
 
-def test_events_that_are_given_up_are_listed_and_replayed(client: LocalClient) -> None:
+def test_given_up_events_are_listed_and_replayed(client: LocalClient) -> None:
     client.script(NUMBER, "completed")
     failing = {"times": 1, "status": 410}
     assert request("POST", f"{client.stack.inbox_url}/_inbox/demo/fail", failing).status == 200
@@ -276,7 +276,7 @@ def test_events_that_are_given_up_are_listed_and_replayed(client: LocalClient) -
     assert client.api("GET", "/webhooks/undelivered").json["data"] == []
 
 
-def test_an_endpoint_down_for_good_gets_eight_tries_over_eighteen_hours_and_then_no_more(client: LocalClient) -> None:
+def test_an_endpoint_that_stays_down_gets_eight_tries_over_eighteen_hours(client: LocalClient) -> None:
     client.script(NUMBER, "completed")
     assert request("POST", f"{client.stack.inbox_url}/_inbox/demo/fail", {"times": 8, "status": 503}).status == 200
     execution_id = client.call(NUMBER)
@@ -304,10 +304,10 @@ def limit(client: LocalClient, lines: int) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(40, 60), (60, 40)])
-def test_changing_the_limit_over_a_shards_size_never_passes_the_higher_one(
+def test_changing_the_limit_across_a_shard_boundary_never_exceeds_the_higher_limit(
     client: LocalClient, before: int, after: int
 ) -> None:
-    """Shards once shared the lines evenly, so that another number of shards changed every shard's capacity."""
+    """Formerly shards shared the lines evenly, so a change of their number changed every shard's capacity."""
     limit(client, before)
     for index in range(90):
         client.script(f"+1415560{index:04d}", "completed")
@@ -322,7 +322,7 @@ def test_changing_the_limit_over_a_shards_size_never_passes_the_higher_one(
     assert len(client.calls()) == 90
 
 
-def test_throttled_calls_do_not_keep_more_lines_than_a_lowered_limit_has(client: LocalClient) -> None:
+def test_throttled_calls_keep_no_more_lines_than_a_lowered_limit(client: LocalClient) -> None:
     limit(client, 5)
     for index in range(5):
         client.script(f"+1415561{index:04d}", "refused-429", "completed")
@@ -334,8 +334,8 @@ def test_throttled_calls_do_not_keep_more_lines_than_a_lowered_limit_has(client:
     assert len(client.calls()) == 5
 
 
-def test_a_claim_that_was_written_but_whose_answer_was_lost_is_still_dialled(client: LocalClient) -> None:
-    """botocore sends the write again, and it meets itself: that is our own claim, and nobody else will dial it."""
+def test_a_claim_whose_answer_was_lost_is_still_dialled(client: LocalClient) -> None:
+    """botocore repeats the write, which fails on its own result: the claim is ours, and no other invocation dials."""
     client.script(NUMBER, "completed")
     puts = {"seen": 0}
 
@@ -344,7 +344,7 @@ def test_a_claim_that_was_written_but_whose_answer_was_lost_is_still_dialled(cli
             return
         if (asked.phase, asked.service, asked.operation) == ("after", "dynamodb", "PutItem"):
             puts["seen"] += 1
-            if puts["seen"] == 2:  # the first made the item of the agent's lines
+            if puts["seen"] == 2:  # the first created the line shard
                 raise ConnectionClosedError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com/")
 
     client.stack.aws.hooks.append(lose_the_claims_answer)
@@ -356,7 +356,7 @@ def test_a_claim_that_was_written_but_whose_answer_was_lost_is_still_dialled(cli
 
 
 def test_two_unknown_dials_to_one_number_never_share_one_call(client: LocalClient) -> None:
-    """The second execution's dial placed nothing: the first one's call is not taken for it."""
+    """The second execution's dial placed nothing, and the first one's call must not be taken for it."""
     client.script(NUMBER, "completed", "error-500")
     first, second = client.call(NUMBER), client.call(NUMBER)
     client.advance(90)
@@ -365,8 +365,8 @@ def test_two_unknown_dials_to_one_number_never_share_one_call(client: LocalClien
     assert len(client.calls(NUMBER)) == 1
 
 
-def test_a_call_that_ends_while_the_list_is_read_is_listed_once(client: LocalClient) -> None:
-    """Open calls are read first and done ones then: who moves in between is found twice."""
+def test_a_call_that_ends_during_a_listing_is_listed_once(client: LocalClient) -> None:
+    """Open calls are read first, then finished ones: a call that ends in between is found twice."""
     execution_id = client.call("+14155550123", scheduled_at="2026-01-27T12:00:00Z")
     own, table = client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"]
     moved: list[str] = []

@@ -1,7 +1,7 @@
-"""`make mutants`: run the test of each mutant, in copies of this tree, and say which mutants survive.
+"""`make mutants`: run the test of each mutant, in copies of this tree, and report the surviving mutants.
 
-A mutant survives where its test passes. The tests are first run on the code as it is, and must all pass there. Each run
-is a fork of this process, which has loaded what nearly all of them need and takes longest: boto3 and moto.
+A mutant survives if its test passes. The tests first run on the unchanged code, and must all pass there. Each run is a
+fork of this process, which has already loaded boto3 and moto: nearly all tests need them, and they are slow to load.
 """
 
 import argparse
@@ -28,16 +28,16 @@ from tests.mutants.mutants import MUTANTS, Mutant
 from tests.support.template import ROOT
 
 AT_ONCE = 2
-"""Mutants that are run at the same time, each in a copy of its own."""
+"""Mutants run in parallel, each in its own copy."""
 LONGEST_SECONDS = 600
-"""A test that takes longer has noticed nothing."""
+"""A test that takes longer counts as not having detected its mutant."""
 _OURS = ("redial", "functions", "local", "bench", "tests")
 _FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a mutant. `trouble`: why nothing is known of it (its test did not run to its end)."""
+    """The result of a mutant. `trouble`: why it is unknown (its test did not complete)."""
 
     mutant: Mutant
     noticed: bool
@@ -50,7 +50,7 @@ class Result:
 
 
 def copy_tree(folder: Path) -> None:
-    """Copy what is in this working tree and not ignored by git."""
+    """Copy this working tree without files ignored by git."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -66,7 +66,7 @@ def copy_tree(folder: Path) -> None:
 
 
 def load() -> None:
-    """Have boto3 and moto load what they load at their first use."""
+    """Make boto3 and moto load what they load at their first use."""
     with mock_aws():
         client = boto3.client(
             "dynamodb", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
@@ -75,7 +75,7 @@ def load() -> None:
 
 
 def begin(folder: Path, selection: Sequence[str]) -> int:
-    """Run pytest on these tests of the copy, in a fork; its process id. What it prints is in `output(folder)`."""
+    """Run pytest on these tests of the copy, in a fork; returns the process id. The output is in `output(folder)`."""
     process = os.fork()
     if process:
         return process
@@ -106,7 +106,7 @@ def output(folder: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """A module; and away with its cached bytecode, which would stay in use after two changes within a second."""
+    """Write a module, and delete its cached bytecode, which would stay in use after two changes within a second."""
     path.write_text(text, encoding="utf-8")
     Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
@@ -121,7 +121,7 @@ def result_of(mutant: Mutant, status: int, printed: str, seconds: float) -> Resu
 
 
 def run_all(mutants: Sequence[Mutant], folder: Path) -> list[Result]:
-    """Run them, each in one of the copies, and show how far that has got."""
+    """Run them, each in one of the copies, and show the progress."""
     copies = [folder / str(number) for number in range(min(AT_ONCE, len(mutants)))]
     copy_tree(copies[0])
     selection = sorted({mutant.noticed_by for mutant in mutants})

@@ -10,7 +10,7 @@ _BLOCK = re.compile(r"(?<=<!-- mutants -->\n).*?(?=<!-- /mutants -->)", re.DOTAL
 
 
 def table() -> str:
-    """All mutants, and what notices each."""
+    """All mutants, each with the test that detects it."""
     lines = ["", "| Mutant | In | Noticed by |", "|---|---|---|"]
     for mutant in MUTANTS:
         file, _, test = mutant.noticed_by.removeprefix("tests/").partition("::")
@@ -21,7 +21,7 @@ def table() -> str:
 
 
 def with_table(page: str) -> str:
-    """The page with the table as it is now. Raises `ValueError` where its markers are not there."""
+    """The page with the current table. Raises `ValueError` unless it has one pair of markers."""
     if len(_BLOCK.findall(page)) != 1:
         raise ValueError(f"{PAGE.name} must have one pair of markers for the mutants")
     return _BLOCK.sub(lambda _: table(), page)

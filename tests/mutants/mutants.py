@@ -1,7 +1,6 @@
-"""Changes of one critical line, or of the order of two, and the test that must notice each.
+"""Changes of one critical line, or of the order of two, and the test that must detect each.
 
-`old` is the text as it stands in the file, and stands there once: who moves or rewrites such a line changes its mutant
-too. `make mutants` runs them.
+`old` occurs exactly once in the file: when you move or rewrite such a line, update its mutant. `make mutants` runs all.
 """
 
 from dataclasses import dataclass
@@ -28,15 +27,15 @@ class Mutant:
         return _SOURCES / self.file
 
     def applied_to(self, text: str) -> str:
-        """Raises `ValueError` where `old` does not stand there exactly once."""
+        """Raises `ValueError` unless `old` occurs exactly once."""
         if (times := text.count(self.old)) != 1:
-            raise ValueError(f"{self.name}: its text stands {times} times in {self.file}, and must stand there once")
+            raise ValueError(f"{self.name}: its text occurs {times} times in {self.file}, and must occur once")
         return text.replace(self.old, self.new)
 
 
 @dataclass(frozen=True)
 class Equivalent:
-    """A change that no test can notice, since no promise depends on that line; why."""
+    """A change that no test can detect, since no promise depends on that line, and why."""
 
     name: str
     file: str
@@ -53,14 +52,14 @@ MUTANTS = (
         "tests/protocol/test_store_conditions.py::test_an_execution_is_saved_over_the_version_that_was_read",
     ),
     Mutant(
-        "A failed condition counts as the writer's own write",
+        "Any failed condition counts as the writer's own repeated write",
         "adapters/dynamodb/table.py",
         "            stored = done or found == typed\n",
         "            stored = done or found is not None\n",
         "tests/protocol/test_store_conditions.py::test_of_two_claims_one_wins",
     ),
     Mutant(
-        "A writer takes its own write for another's",
+        "A writer's own repeated write counts as another's",
         "adapters/dynamodb/table.py",
         "            stored = done or found == typed\n",
         "            stored = done\n",
@@ -95,21 +94,21 @@ MUTANTS = (
         "tests/protocol/test_store_conditions.py::test_an_agent_and_a_circuit_are_saved_over_the_version_that_was_read",
     ),
     Mutant(
-        "What BatchGetItem left over is dropped",
+        "Unprocessed keys of BatchGetItem are dropped",
         "adapters/dynamodb/table.py",
         'return list(left["Keys"]) if left else []',
         "return []",
         "tests/protocol/test_partial_answers.py::test_executions_are_all_read",
     ),
     Mutant(
-        "Contacts that BatchExecuteStatement left over are dropped",
+        "Unprocessed contacts of BatchExecuteStatement are dropped",
         "adapters/dynamodb/executions.py",
         "return [one for one, code in zip(statements, errors, strict=True) if code in _TRY_AGAIN]",
         "return []",
         "tests/protocol/test_partial_answers.py::test_contacts_are_all_stored",
     ),
     Mutant(
-        "Items left over are asked for again without a pause",
+        "Unprocessed items are requested again without a pause",
         "adapters/dynamodb/table.py",
         "        if left:\n            sleep(",
         "        if not left:\n            sleep(",
@@ -134,7 +133,7 @@ MUTANTS = (
         "tests/protocol/test_one_dial.py::test_a_claim_holds_every_gates_decision",
     ),
     Mutant(
-        "All invocations claim with the same token",
+        "All invocations claim with the same claim id",
         "usecases/dial_attempt.py",
         "caller, shard, self.lease_id, (",
         "caller, shard, 'dial', (",
@@ -148,14 +147,14 @@ MUTANTS = (
         "tests/protocol/test_answers_are_kept.py::test_a_claim_of_another_invocation_is_left_alone",
     ),
     Mutant(
-        "A claim of minutes ago is still dialled by the one who made it",
+        "An invocation dials its own claim of minutes ago",
         "usecases/dial_attempt.py",
         "if claimed_by[-1:] != [self.lease_id] or not waits_for_dial or not in_time:",
         "if claimed_by[-1:] != [self.lease_id] or not waits_for_dial:",
         "tests/protocol/test_one_dial.py::test_a_claim_that_is_too_old_is_left_to_the_sweeper",
     ),
     Mutant(
-        "The circuit is told before the answer is stored",
+        "The circuit records the answer before it is stored",
         "usecases/dial_attempt.py",
         "        result = carrier.place(call_request(services, claimed, agent))\n",
         "        result = carrier.place(call_request(services, claimed, agent))\n"
@@ -163,14 +162,14 @@ MUTANTS = (
         "tests/protocol/test_answers_are_kept.py::test_the_carriers_answer_is_stored_before_the_circuit_is_told",
     ),
     Mutant(
-        "A call is dialled before its time",
+        "A call is dialled before its due time",
         "usecases/dial_attempt.py",
         "        if due is None or due > now:\n            if self.line_shard",
         "        if due is None:\n            if self.line_shard",
         "tests/protocol/test_one_dial.py::test_a_dial_that_comes_before_its_time_leaves",
     ),
     Mutant(
-        "What follows from an answer is left out where the answer to its record is lost",
+        "The carrier's answer has no effects if the answer to its save is lost",
         "usecases/dial_attempt.py",
         "        if updated is not None:  # since the claim",
         "        if updated is not None and updated.after is not updated.before:  # since the claim",
@@ -182,32 +181,32 @@ MUTANTS = (
         "carriers/twilio/rest.py",
         'return Unknown(f"no answer from Twilio: {error}")',
         'return NotPlaced(f"no answer from Twilio: {error}")',
-        "tests/unit/test_twilio.py::test_what_may_have_placed_a_call_is_unknown",
+        "tests/unit/test_twilio.py::test_an_answer_that_may_have_placed_a_call_is_unknown",
     ),
     # ---- lines -------------------------------------------------------------------------------------------------------
     Mutant(
-        "One more line is given out than there are",
+        "One line above the capacity is acquired",
         "adapters/dynamodb/lines.py",
         "AND size(holders) < :capacity)",
         "AND size(holders) <= :capacity)",
-        "tests/integration/test_store_model.py::test_of_many_who_ask_at_once_no_more_are_given_a_line_than_there_are",
+        "tests/integration/test_store_model.py::test_concurrent_acquisitions_never_exceed_the_lines",
     ),
     Mutant(
-        "A line is kept after the limit was lowered",
+        "A line is confirmed above a lowered limit",
         "adapters/dynamodb/lines.py",
         "holders.#id.a <= :attempt AND size(holders) <= :capacity) OR",
         "holders.#id.a <= :attempt) OR",
         "tests/protocol/test_store_conditions.py::test_a_line_is_not_kept_beyond_a_lowered_limit",
     ),
     Mutant(
-        "An earlier attempt takes a line back from the next one",
+        "An earlier attempt takes the line of a later one",
         "adapters/dynamodb/lines.py",
         "holders.#id.a <= :attempt AND size",
         "attribute_exists(holders) AND size",
         "tests/protocol/test_store_conditions.py::test_an_earlier_attempt_takes_no_line_from_a_later_one",
     ),
     Mutant(
-        "A line is handed over although the limit was lowered",
+        "A line is handed over above a lowered limit",
         "adapters/dynamodb/lines.py",
         "AND attribute_not_exists(holders.#to) AND size(holders) <= :capacity",
         "AND attribute_not_exists(holders.#to) AND (size(holders) <= :capacity OR size(holders) > :capacity)",
@@ -218,8 +217,7 @@ MUTANTS = (
         "adapters/dynamodb/lines.py",
         "AND attribute_not_exists(holders.#to) AND size",
         "AND size",
-        "tests/integration/test_store_model.py"
-        "::test_a_line_is_not_handed_over_to_who_was_given_another_in_the_same_moment",
+        "tests/integration/test_store_model.py::test_a_line_is_not_handed_over_to_a_call_that_holds_one",
     ),
     Mutant(
         "A line is handed over within an execution",
@@ -229,22 +227,22 @@ MUTANTS = (
         "tests/integration/test_store_model.py::test_a_line_is_not_handed_over_within_an_execution",
     ),
     Mutant(
-        "Every shard has the agent's whole limit",
+        "Every line shard has the agent's whole limit",
         "usecases/dispatch.py",
         "return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls - shard * LINES_PER_SHARD))",
         "return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls))",
         "tests/protocol/test_queue_and_lines.py::test_the_lines_of_all_shards_add_up_to_the_limit",
     ),
     Mutant(
-        "Nothing looks into the queue after a line was freed",
+        "The queue is not read after a line was released",
         "usecases/dispatch.py",
         "    _dispatch_shard(services, agent, shard, holders, now)\n    return is_free\n",
         "    return is_free\n",
         "t"
-        "ests/integration/test_queue_of_batches.py::test_who_comes_to_wait_while_the_queue_is_remembered_as_empty_gets_the_line_that_is_freed",
+        "ests/integration/test_queue_of_batches.py::test_a_call_queued_while_the_queue_is_cached_as_empty_gets_the_released_line",
     ),
     Mutant(
-        "A waiter looks at the queue before it joins it",
+        "A call reads the queue before it joins it",
         "usecases/dispatch.py",
         "    services.queue.enqueue(agent.agent_id, call)\n"
         "    calls = services.queue.front(agent.agent_id).calls\n"
@@ -255,7 +253,7 @@ MUTANTS = (
         "tests/protocol/test_queue_and_lines.py::test_a_waiter_joins_the_queue_before_it_looks_who_is_first",
     ),
     Mutant(
-        "A waiter tries the first shard only",
+        "The head of the queue tries the first shard only",
         "usecases/dispatch.py",
         "    if calls and calls[0].execution_id == call.execution_id:\n        dispatch_all(services, agent, now)\n",
         "    if calls and calls[0].execution_id == call.execution_id:\n"
@@ -274,21 +272,21 @@ MUTANTS = (
         "tests/protocol/test_queue_and_lines.py::test_a_call_leaves_the_queue_before_it_is_started",
     ),
     Mutant(
-        "A call that holds a line and stands first in the queue is not started",
+        "The head of the queue that holds a line is not started",
         "usecases/dispatch.py",
         "    if calls and calls[0].execution_id in holders and acquire(",
         "    if calls and calls[0].execution_id not in holders and acquire(",
         "tests/protocol/test_queue_and_lines.py::test_a_call_that_was_given_a_line_and_not_started_is_started",
     ),
     Mutant(
-        "A contact whose turn was taken without a line does not wait in the queue",
+        "A contact dispatched without a line is not queued",
         "usecases/dispatch.py",
         "    if not turn.queued and turn.delayed_at is None:\n",
         "    if turn.queued and turn.delayed_at is None:\n",
         "tests/protocol/test_queue_and_lines.py::test_a_contact_whose_turn_came_without_a_line_waits_in_the_queue",
     ),
     Mutant(
-        "Retries that are due wait their turn behind first dials",
+        "Due retries wait behind first dials",
         "usecases/dispatch.py",
         "        if first is not None and first.retry:\n",
         "        if first is not None and not first.retry:\n",
@@ -300,24 +298,24 @@ MUTANTS = (
         "first.ready_at <= entry.served_at):",
         "first.ready_at <= entry.served_at and False):",
         "t"
-        "ests/integration/test_queue_of_batches.py::test_batches_take_turns_and_a_single_call_waits_for_one_turn_at_most",
+        "ests/integration/test_queue_of_batches.py::test_batches_alternate_and_a_single_call_waits_for_at_most_one_turn",
     ),
     Mutant(
-        "A paused batch's contacts are given lines",
+        "A paused batch's contacts are dispatched",
         "usecases/dispatch.py",
         "    if entry.paused or (",
         "    if (",
         "tests/protocol/test_queue_and_lines.py::test_a_paused_batchs_delayed_set_is_passed_over",
     ),
     Mutant(
-        "Starts are given out by an old next start",
+        "A start is reserved on a stale next start",
         "adapters/dynamodb/call_queue.py",
         'return ", nx = :next", " AND nx = :nx", values',
         'return ", nx = :next", " AND (nx = :nx OR attribute_exists(nx))", values',
         "tests/protocol/test_queue_and_lines.py::test_a_start_is_given_out_once_by_a_batchs_rate",
     ),
     Mutant(
-        "Lines are not looked after for 12 hours",
+        "Lines are not checked for 12 hours",
         "domain/queue.py",
         "LINES_CHECK = timedelta(minutes=3)",
         "LINES_CHECK = timedelta(hours=12)",
@@ -325,14 +323,14 @@ MUTANTS = (
     ),
     # ---- a line is passed on only after a save -----------------------------------------------------------------------
     Mutant(
-        "A dial that changes nothing gives its line away without a save",
+        "A dial that changes nothing releases its line without a save",
         "usecases/dial_attempt.py",
         "        elif shard is not None:\n            saved = save(self.services.executions, execution, now)\n",
         "",
         "tests/protocol/test_lines_are_kept.py::test_a_dial_that_read_an_old_version_gives_no_line_away",
     ),
     Mutant(
-        "A line that was acquired again is given away",
+        "A line that was acquired again is released",
         "usecases/dial_attempt.py",
         "release_line(self.services, agent, shard, execution.id, self.attempt, now, acquired_at)",
         "release_line(self.services, agent, shard, execution.id, self.attempt, now, None)",
@@ -340,7 +338,7 @@ MUTANTS = (
         "ests/protocol/test_lines_are_kept.py::test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away",
     ),
     Mutant(
-        "A dial that finds the limit lowered frees its line without a save",
+        "A dial above a lowered limit releases its line without a save",
         "usecases/dial_attempt.py",
         "        if waiting is not execution or acquired_at is not None:\n",
         "        if waiting is not execution:\n",
@@ -356,14 +354,14 @@ MUTANTS = (
     ),
     # ---- stops and pauses --------------------------------------------------------------------------------------------
     Mutant(
-        "The stop of a batch does not look at line holders",
+        "The stop of a batch does not stop line holders",
         "usecases/batches.py",
         "    for execution in _contacts_with_lines(services, batch):\n        stop_waiting(",
         "    for execution in ():\n        stop_waiting(",
         "tests/protocol/test_a_batch_is_held_at_once.py::test_a_contact_that_holds_its_line_is_stopped_with_its_batch",
     ),
     Mutant(
-        "A pause does not make dials lose",
+        "A pause does not make pending claims fail",
         "usecases/batches.py",
         "        recheck_dials(services, after, now)\n",
         "        pass\n",
@@ -371,7 +369,7 @@ MUTANTS = (
         "ests/protocol/test_a_batch_is_held_at_once.py::test_a_contact_that_holds_its_line_waits_when_its_batch_is_paused_and_is_dialled_when_it_is_resumed",
     ),
     Mutant(
-        "The stop of an agent does not look at line holders",
+        "The stop of an agent does not stop line holders",
         "usecases/stop.py",
         "    stopped = stop_line_holders(services, agent, now)\n",
         "    stopped: list[str] = []\n",
@@ -379,7 +377,7 @@ MUTANTS = (
         "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its_line",
     ),
     Mutant(
-        "A stop looks at the shards of today's limit only",
+        "A stop reads only the shards of the present limit",
         "usecases/stop.py",
         "for shard in shards_in_use(agent) for one in",
         "for shard in range(1) for one in",
@@ -394,7 +392,7 @@ MUTANTS = (
         "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
     ),
     Mutant(
-        "Dial judges by the agent as it was before the line",
+        "Dial uses the agent read before it acquired its line",
         "usecases/dial_attempt.py",
         "        shard = self._acquire(execution, cached, kept, now)\n"
         "        agent = self.services.agents.get(execution.account_id, execution.agent_id)\n",
@@ -403,14 +401,14 @@ MUTANTS = (
         "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
     ),
     Mutant(
-        "Dial does not ask whether the batch was stopped",
+        "Dial does not check whether the batch was stopped",
         "domain/gates.py",
         "        if not batch.may_dial:\n",
         "        if batch.deleted_at is not None:\n",
         "tests/protocol/test_one_dial.py::test_a_batchs_contact_is_dialled_only_while_its_batch_runs",
     ),
     Mutant(
-        "A batch counts from its upload where its agent was stopped",
+        "A stop of an agent covers batches by their upload time",
         "domain/gates.py",
         "asked_at = batch.start_asked_at",
         "asked_at = batch.created_at",
@@ -447,14 +445,14 @@ MUTANTS = (
     ),
     # ---- the delayed set ---------------------------------------------------------------------------------------------
     Mutant(
-        "The delayed set's next time is removed without a condition",
+        "The delayed set's next time is moved without a condition",
         "adapters/dynamodb/delayed.py",
         'update, "rf = :read", values)',
         'update, "attribute_exists(pk) OR rf = :read", values)',
         "tests/protocol/test_store_conditions.py::test_the_delayed_sets_next_time_is_only_moved_as_it_was_read",
     ),
     Mutant(
-        "Nothing looks again after the delayed set's next time was moved",
+        "The delayed set is not re-read after its next time was moved",
         "adapters/dynamodb/delayed.py",
         "        first = self._first_takeable(entry.batch_id)\n"
         "        if first is not None and (following is None or first < following):\n",
@@ -463,7 +461,7 @@ MUTANTS = (
         "ests/protocol/test_store_conditions.py::test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_after_it",
     ),
     Mutant(
-        "A contact enters the delayed set after its next time was lowered",
+        "A contact is added to the delayed set after its next time was lowered",
         "adapters/dynamodb/delayed.py",
         "        self._table.client.put_item(TableName=self._table.name, Item=to_item(item))\n"
         '        first = {"rf": to_ms(call.ready_at), "rw": call.execution_id}\n',
@@ -474,14 +472,14 @@ MUTANTS = (
         "tests/protocol/test_store_conditions.py::test_a_contact_is_in_the_delayed_set_before_its_next_time_is_lowered",
     ),
     Mutant(
-        "A batch's check does not correct the delayed set",
+        "A batch's audit does not correct the delayed set",
         "usecases/run_batch.py",
         "        if self.services.delayed.repair(batch.agent_id, batch.id):\n",
         "        if False:\n",
         "tests/protocol/test_delayed_set.py::test_a_lost_wake_up_is_found_by_the_batchs_check_and_counted",
     ),
     Mutant(
-        "The recount does not look for missing entries of the delayed set",
+        "The recount does not restore missing entries of the delayed set",
         "usecases/run_batch.py",
         "        self._restore_entries(\n"
         "            batch, [one for one in contacts if one.state.is_delayed and one.state.is_waiting], repairs\n"
@@ -490,7 +488,7 @@ MUTANTS = (
         "tests/protocol/test_delayed_set.py::test_a_contact_without_its_entry_enters_again_after_a_quiet_hour",
     ),
     Mutant(
-        "A contact that has left the delayed set enters it again",
+        "A contact removed from the delayed set is added again",
         "usecases/run_batch.py",
         "if current is not None and current.version == versions[entry.execution_id]:",
         "if current is not None:",
@@ -498,7 +496,7 @@ MUTANTS = (
         "::test_a_contact_that_leaves_while_its_entry_is_looked_for_is_not_entered_again",
     ),
     Mutant(
-        "A contact that was taken from the delayed set is taken again at once",
+        "A contact popped from the delayed set is popped again at once",
         "adapters/dynamodb/delayed.py",
         "AND (attribute_not_exists(tk) OR tk <= :old)",
         "AND (attribute_not_exists(tk) OR tk <= :old OR tk > :old)",
@@ -506,12 +504,12 @@ MUTANTS = (
         "ests/protocol/test_store_conditions.py::test_of_two_that_see_the_same_contact_in_the_delayed_set_one_takes_it",
     ),
     Mutant(
-        "A contact that was taken and not dialled is not taken again for a day",
+        "A contact popped and not dialled is not popped again for a day",
         "adapters/dynamodb/delayed.py",
         "_TAKEN = timedelta(minutes=5)",
         "_TAKEN = timedelta(days=1)",
         "t"
-        "ests/integration/test_queue_of_batches.py::test_contacts_in_the_room_are_taken_when_they_are_due_and_again_after_five_minutes",
+        "ests/integration/test_queue_of_batches.py::test_delayed_contacts_are_popped_when_due_and_again_after_five_minutes",
     ),
     # ---- batches -----------------------------------------------------------------------------------------------------
     Mutant(
@@ -522,54 +520,53 @@ MUTANTS = (
         "tests/protocol/test_store_conditions.py::test_no_row_of_a_batch_is_taken_beyond_the_last",
     ),
     Mutant(
-        "Contacts left behind stay there",
+        "Contacts left behind are not queued",
         "usecases/run_batch.py",
         "            if self.services.queue.enqueue(batch.agent_id, entry):\n",
         "            if False:\n",
-        "tests/integration/test_batches.py::test_a_contact_that_was_passed_over_is_found_by_the_batchs_check",
+        "tests/integration/test_batches.py::test_a_contact_left_behind_is_found_by_the_audit",
     ),
     Mutant(
-        "A running batch is not looked after for 12 hours",
+        "A running batch is not audited for 12 hours",
         "domain/batch.py",
         "RUNNING_CHECK = timedelta(minutes=10)",
         "RUNNING_CHECK = timedelta(hours=12)",
         "tests/protocol/test_time_constants.py::test_a_running_batch_is_looked_after_within_fifteen_minutes",
     ),
     Mutant(
-        "Two invocations work at a batch at once",
+        "Two workers hold a batch's lease at once",
         "domain/batch.py",
         "self.worker_until > now:\n            return None\n",
         "self.worker_until > now:\n            pass\n",
-        "tests/unit/test_batch.py::test_only_one_works_at_a_batch_until_its_lease_is_over",
+        "tests/unit/test_batch.py::test_one_worker_at_a_time_holds_a_batchs_lease",
     ),
     Mutant(
-        "A removed batch leaves its id free",
+        "A removed batch's id is not reserved",
         "domain/batch.py",
         "TOMBSTONE_LIFE = timedelta(hours=25)",
         "TOMBSTONE_LIFE = timedelta(hours=1)",
         "tests/protocol/test_deleted_batches.py::test_a_tombstone_outlives_the_idempotency_key_and_is_worked_on_once",
     ),
     Mutant(
-        "A tombstone is not looked at again",
+        "Leftovers of a removed batch are not searched again",
         "domain/batch.py",
         "return BatchWork.DELETE_AGAIN if not self.cleared and now >= last_look else None",
         "return None",
         "tests/protocol/test_deleted_batches.py::test_what_an_invocation_stored_after_the_removal_is_removed_too",
     ),
     Mutant(
-        "A removed contact leaves its queue entry",
+        "A removed contact's queue entry stays",
         "usecases/run_batch.py",
         "            self.services.queue.dequeue(execution.agent_id, queued_call(execution))\n        try:",
         "            pass\n        try:",
         "tests/protocol/test_deleted_batches.py::test_a_queue_entry_does_not_outlive_its_execution",
     ),
     Mutant(
-        "A contact's id does not follow from its row",
+        "A contact's id is not derived from its row",
         "domain/batch.py",
         "return str(uuid.uuid5(uuid.UUID(batch_id), str(row)))",
         "return str(uuid.uuid4())",
-        "tests/unit/test_batch.py"
-        "::test_a_contacts_id_follows_from_batch_and_row_and_waits_for_its_turn_without_a_due_time",
+        "tests/unit/test_batch.py::test_a_contacts_id_is_derived_from_batch_and_row_and_it_has_no_due_time",
     ),
     # ---- counts ------------------------------------------------------------------------------------------------------
     Mutant(
@@ -577,21 +574,21 @@ MUTANTS = (
         "usecases/count_batches.py",
         "if after is None or move.number > after]",
         "if after is None or move.number >= after]",
-        "tests/integration/test_queue_of_batches.py::test_records_that_come_again_in_any_portions_are_counted_once",
+        "tests/integration/test_queue_of_batches.py::test_repeated_records_in_any_batches_are_counted_once",
     ),
     Mutant(
-        "A shard is counted from an old place",
+        "A shard is counted from a stale position",
         "adapters/dynamodb/batches.py",
         '"sn = :after", values',
         '"sn = :after OR attribute_exists(pk)", values',
-        "tests/integration/test_queue_of_batches.py::test_nobody_counts_a_shard_from_an_old_place",
+        "tests/integration/test_queue_of_batches.py::test_counting_a_shard_from_a_stale_position_is_refused",
     ),
     Mutant(
         "A batch is complete while a contact is not final",
         "domain/batch.py",
         "return final == contacts == sum(counts.values())",
         "return final <= contacts == sum(counts.values())",
-        "tests/unit/test_batch.py::test_a_batch_is_over_when_every_contact_is_final",
+        "tests/unit/test_batch.py::test_a_batch_completes_when_every_contact_is_final",
     ),
     Mutant(
         "Contacts are never recounted",
@@ -601,14 +598,14 @@ MUTANTS = (
         "tests/protocol/test_batch_counts.py::test_a_batch_of_which_a_record_was_lost_completes_and_says_right_counts",
     ),
     Mutant(
-        "A recount is believed although records were counted meanwhile",
+        "A recount is accepted although records were counted meanwhile",
         "usecases/run_batch.py",
         "        moves = counted.position != recount.position\n",
         "        moves = False\n",
         "tests/protocol/test_recount_conditions.py::test_a_recount_during_which_a_record_was_counted_is_made_again",
     ),
     Mutant(
-        "A recount is believed although a contact has changed in this moment",
+        "A recount is accepted although a contact has just changed",
         "usecases/run_batch.py",
         "        moves = moves or (recount.newest is not None and recount.newest > now - RUNNING_CHECK)\n",
         "",
@@ -627,14 +624,14 @@ MUTANTS = (
         "domain/delivery.py",
         "self.lease_until > now\n        ):\n            return False\n",
         "self.lease_until > now\n        ):\n            pass\n",
-        "tests/unit/test_execution.py::test_one_lease_at_a_time_and_a_dead_one_is_taken_over",
+        "tests/unit/test_execution.py::test_one_delivery_lease_at_a_time_and_an_expired_one_is_replaced",
     ),
     Mutant(
-        "A dead delivery lease is never taken over",
+        "An expired delivery lease is never taken over",
         "domain/delivery.py",
         "            and self.lease_until is not None\n            and self.lease_until > now\n",
         "            and self.lease_until is not None\n",
-        "tests/unit/test_execution.py::test_one_lease_at_a_time_and_a_dead_one_is_taken_over",
+        "tests/unit/test_execution.py::test_one_delivery_lease_at_a_time_and_an_expired_one_is_replaced",
     ),
     Mutant(
         "A delivery lease is shorter than an invocation",
@@ -652,7 +649,7 @@ MUTANTS = (
         "::test_a_lease_lasts_as_long_as_the_invocation_that_sends_under_it_may_run",
     ),
     Mutant(
-        "What was handed over with the lease is believed however old it is",
+        "A snapshot is trusted however old it is",
         "usecases/deliver_events.py",
         "            and until - self.services.now() >= LEASE - SNAPSHOT_FOR\n",
         "",
@@ -666,14 +663,14 @@ MUTANTS = (
         "tests/protocol/test_delivery_leases.py::test_a_lease_is_given_back_with_the_last_event",
     ),
     Mutant(
-        "An invocation that has lost its lease writes all the same",
+        "An invocation that has lost its lease still writes",
         "usecases/deliver_events.py",
         "if read is None or read.delivery.lease_id != lease_id:",
         "if read is None:",
         "tests/protocol/test_delivery_leases.py::test_an_invocation_that_has_lost_its_lease_leaves_the_others_alone",
     ),
     Mutant(
-        "An event overtakes the one that was not taken",
+        "An event overtakes one that was not accepted",
         "usecases/deliver_events.py",
         "            if not answer.accepted and answer.status != GONE:\n                break\n",
         "",
@@ -706,7 +703,7 @@ MUTANTS = (
         "domain/delivery.py",
         "            return replace(self._settle(tried), undelivered=given_up)\n",
         "            return self._settle(tried)\n",
-        "tests/unit/test_delivery.py::test_gone_ends_it_at_once",
+        "tests/unit/test_delivery.py::test_http_410_gives_an_event_up_at_once",
     ),
     # ---- whether and when a retry follows ----------------------------------------------------------------------------
     Mutant(
@@ -714,17 +711,17 @@ MUTANTS = (
         "domain/retry.py",
         "    if config is None or not config.enabled:\n",
         "    if config is None or config.enabled:\n",
-        "tests/unit/test_retry.py::test_each_retry_waits_its_own_interval_from_the_end_of_the_attempt",
+        "tests/unit/test_retry.py::test_each_retry_waits_its_interval_from_the_end_of_the_attempt",
     ),
     Mutant(
         "Every retry waits the first interval",
         "domain/retry.py",
         "intervals[min(retry, len(intervals)) - 1]",
         "intervals[0]",
-        "tests/unit/test_retry.py::test_each_retry_waits_its_own_interval_from_the_end_of_the_attempt",
+        "tests/unit/test_retry.py::test_each_retry_waits_its_interval_from_the_end_of_the_attempt",
     ),
     Mutant(
-        "One retry more than asked for",
+        "One retry more than configured",
         "domain/retry.py",
         "    if made > config.max_retries:\n",
         "    if made > config.max_retries + 1:\n",
@@ -735,7 +732,7 @@ MUTANTS = (
         "domain/retry.py",
         "        if not config.retry_on_voicemail:\n",
         "        if config.retry_on_voicemail and False:\n",
-        "tests/unit/test_retry.py::test_voicemail_is_retried_only_where_asked_for",
+        "tests/unit/test_retry.py::test_voicemail_is_retried_only_if_configured",
     ),
     Mutant(
         "A number that does not exist is dialled again",
@@ -745,7 +742,7 @@ MUTANTS = (
         "tests/unit/test_retry.py::test_a_number_that_does_not_exist_is_not_dialled_again",
     ),
     Mutant(
-        "Every failure is retried, whatever was asked for",
+        "Every failure is retried, whatever is configured",
         "domain/retry.py",
         "    elif outcome.status not in config.retry_on_statuses:\n",
         "    elif outcome.status is Status.COMPLETED:\n",
@@ -767,14 +764,14 @@ MUTANTS = (
         "tests/unit/test_execution.py::test_within_an_attempt_a_status_only_moves_forward",
     ),
     Mutant(
-        "A report on another call counts",
+        "A report of another call counts",
         "domain/execution.py",
         "        if spoken_of.call_id not in (None, report.call_id):\n            return self\n",
         "",
         "tests/unit/test_execution.py::test_a_report_about_another_call_changes_nothing",
     ),
     Mutant(
-        "A report on an earlier attempt moves the present one",
+        "A report of an earlier attempt changes the current one",
         "domain/execution.py",
         "        if attempt != current.number or not (state.is_dialling or state.is_live):\n",
         "        if not (state.is_dialling or state.is_live):\n",
@@ -812,7 +809,7 @@ MUTANTS = (
         "ests/protocol/test_late_reports.py::test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped",
     ),
     Mutant(
-        "A clock that goes back takes updated_at with it",
+        "updated_at goes back with the clock",
         "domain/execution.py",
         "result.append(change if change.at >= earliest else replace(change, at=earliest))",
         "result.append(change)",
@@ -848,7 +845,7 @@ MUTANTS = (
         "tests/protocol/test_time_constants.py::test_an_unknown_call_is_given_up_after_five_to_ten_minutes",
     ),
     Mutant(
-        "A lost timer is not looked after for 6 hours",
+        "A lost timer is not repaired for 6 hours",
         "domain/delivery.py",
         "TIMER_GRACE = timedelta(minutes=3)",
         "TIMER_GRACE = timedelta(hours=6)",
@@ -914,7 +911,7 @@ MUTANTS = (
     ),
     # ---- the sweeper -------------------------------------------------------------------------------------------------
     Mutant(
-        "A missed timer is not made good",
+        "A missed timer is not repaired",
         "usecases/sweep.py",
         "            self.services.invoker.dial(execution.id, number)\n"
         "            run.report.repairs[Repair.TIMER_MISSED] += 1\n",
@@ -929,7 +926,7 @@ MUTANTS = (
         "tests/protocol/test_sweeper_limits.py::test_a_silent_call_is_asked_about",
     ),
     Mutant(
-        "A question that has no place is dropped for this time",
+        "A question above the limit is dropped for that time",
         "usecases/sweep.py",
         "        if question and not run.fits(execution):\n            return  #",
         "        if question and not run.fits(execution):\n            question = False  #",
@@ -954,7 +951,7 @@ MUTANTS = (
         "tests/protocol/test_store_conditions.py::test_one_worker_holds_a_shard_of_the_sweeper",
     ),
     Mutant(
-        "What is left of a shard is not handed to a worker",
+        "The rest of a shard is not left to a worker",
         "usecases/sweep.py",
         "            self.services.invoker.sweep_shard(shard, self.services.new_id()[:8], 1)\n",
         "            pass\n",
@@ -962,7 +959,7 @@ MUTANTS = (
         "ests/protocol/test_sweeper_limits.py::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
     ),
     Mutant(
-        "A worker does not go on after its time",
+        "A worker out of time does not invoke itself",
         "usecases/sweep.py",
         "            self.services.invoker.sweep_shard(shard, token, hop + 1)\n",
         "            pass\n",
@@ -985,21 +982,21 @@ MUTANTS = (
         "tests/protocol/test_sweeper_limits.py::test_queue_checks_come_after_everything_else",
     ),
     Mutant(
-        "The holder of a line is never doubted",
+        "The holder of a line is never checked",
         "usecases/sweep.py",
         "if now - holder[1] >= LINE_GRACE}",
         "if now - holder[1] >= LINE_GRACE * 1000}",
         "tests/protocol/test_sweeper_limits.py::test_the_line_of_a_call_that_is_over_is_freed",
     ),
     Mutant(
-        "A call without its queue entry stays without it",
+        "A missing queue entry is not restored",
         "usecases/sweep.py",
         "                self.services.queue.enqueue(agent.agent_id, queued_call(execution))\n",
         "                pass\n",
         "tests/protocol/test_queue_against_calls.py::test_a_call_that_waits_and_has_no_entry_gets_it_again",
     ),
     Mutant(
-        "A call that its carrier does not know ends at once, though it may be up",
+        "A call unknown to its carrier ends while it may be live",
         "usecases/sweep.py",
         "            if self.services.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):\n",
         "            if self.services.now() < attempt.dialed_at:\n",
@@ -1008,19 +1005,19 @@ MUTANTS = (
     ),
     # ---- the carrier -------------------------------------------------------------------------------------------------
     Mutant(
-        "A call that says nothing of its attempt is taken for it",
+        "A call of unproved ownership is taken",
         "carriers/twilio/rest.py",
         "            undecided += belongs is None\n",
         "            if belongs is None and len(candidates) == 1:\n                return _report_of_record(record)\n"
         "            undecided += belongs is None\n",
-        "tests/unit/test_twilio.py::test_not_even_a_single_call_is_taken_while_nothing_says_whose_it_is",
+        "tests/unit/test_twilio.py::test_a_single_candidate_is_not_taken_without_proof",
     ),
     Mutant(
         "An earlier attempt's call is a candidate",
         "carriers/twilio/rest.py",
         'str(record.get("sid")) not in known_call_ids',
         'str(record.get("sid")) is not None',
-        "tests/unit/test_twilio.py::test_an_earlier_attempts_call_is_not_this_ones",
+        "tests/unit/test_twilio.py::test_an_earlier_attempts_call_is_ruled_out",
     ),
     Mutant(
         "An absence that proves nothing ends an attempt as if no phone had rung",
@@ -1065,24 +1062,24 @@ MUTANTS = (
         "domain/circuit.py",
         "return None if now < self.next_try_at else replace(self, next_try_at=now + PROBE_LASTS)",
         "return None if now < self.next_try_at else self",
-        "tests/unit/test_circuit.py::test_while_it_is_open_nobody_is_let_through_until_its_wait_is_over_and_then_one",
+        "tests/unit/test_circuit.py::test_an_open_circuit_admits_one_probe_after_its_wait",
     ),
     Mutant(
-        "A circuit that works again lets all calls through at once",
+        "A recovered circuit admits all calls at once",
         "domain/circuit.py",
         "        if self.resumed >= FIRST_RESUMED * RESUMED_GROWTH ** (passed / timedelta(minutes=1)):\n",
         "        if self.resumed >= 5_000:\n",
-        "tests/unit/test_circuit.py::test_it_resumes_by_a_ramp",
+        "tests/unit/test_circuit.py::test_the_circuit_resumes_by_a_ramp",
     ),
     Mutant(
-        "A probe is placed although the check found something wrong",
+        "A probe is placed although the check failed",
         "usecases/circuit_breaker.py",
         "            if wrong is None:\n",
         "            if wrong is None or circuit.opened_at is not None:\n",
         "tests/protocol/test_probes.py::test_a_call_probes_an_open_circuit_only_where_a_check_finds_nothing_wrong",
     ),
     Mutant(
-        "A call goes ahead though another was quicker to probe",
+        "A call goes ahead although another won the probe",
         "usecases/circuit_breaker.py",
         "                circuit = self.circuits.get(account_id, provider)\n"
         "                continue\n"
@@ -1103,10 +1100,10 @@ MUTANTS = (
         "adapters/dynamodb/idempotency.py",
         "REMEMBERED = timedelta(hours=24)",
         "REMEMBERED = timedelta(hours=1)",
-        "tests/integration/test_api_calls.py::test_a_key_is_forgotten_after_a_day_and_belongs_to_its_account",
+        "tests/integration/test_api_calls.py::test_a_key_expires_after_a_day_and_belongs_to_its_account",
     ),
     Mutant(
-        "An Idempotency-Key answers another body",
+        "An Idempotency-Key accepts another body",
         "usecases/idempotency.py",
         "    if first.body_hash != request.body_hash:\n",
         "    if not first.body_hash:\n",
@@ -1114,7 +1111,7 @@ MUTANTS = (
     ),
     # ---- calling hours -----------------------------------------------------------------------------------------------
     Mutant(
-        "Calling hours are asked in the first of a number's zones only",
+        "Calling hours are checked in the first of a number's zones only",
         "domain/calling_window.py",
         "places = [ZoneInfo(zone) for zone in zones]",
         "places = [ZoneInfo(zone) for zone in zones[:1]]",

@@ -32,7 +32,7 @@ def test_its_test_exists(mutant: Mutant) -> None:
     assert name in names_in(file)
 
 
-def test_each_has_a_name_of_its_own() -> None:
+def test_names_are_unique() -> None:
     names = Counter([*(one.name for one in MUTANTS), *(one.name for one in EQUIVALENT)])
     assert [name for name, times in names.items() if times > 1] == []
     assert [
@@ -40,11 +40,11 @@ def test_each_has_a_name_of_its_own() -> None:
     ] == []
 
 
-def test_text_that_stands_there_twice_or_not_at_all_is_refused() -> None:
+def test_text_that_does_not_occur_exactly_once_is_refused() -> None:
     mutant = Mutant("a mutant", "x.py", "old", "new", "")
     assert mutant.applied_to("one old line") == "one new line"
     for text in ("no such line", "old and old"):
-        with pytest.raises(ValueError, match="must stand there once"):
+        with pytest.raises(ValueError, match="must occur once"):
             mutant.applied_to(text)
 
 

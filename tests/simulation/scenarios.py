@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from local.carriers.course import Outcome
 from redial.adapters.dynamodb.circuits import DynamoCircuits
-from redial.domain.circuit import FAILURES_TO_OPEN, LOOK_EVERY
+from redial.domain.circuit import FAILURES_TO_OPEN, HEALTHY_TTL
 from redial.domain.execution import Execution
 from redial.domain.outcome import Unknown
 from redial.wire.timestamps import rfc3339
@@ -177,7 +177,7 @@ def carrier_outage(world: World, number: int, begin: Begin) -> None:
     for _ in range(FAILURES_TO_OPEN):
         circuit = circuit.record(Unknown("Twilio answered 503"), False, world.now)
     circuits.save(circuit)
-    story.wait(LOOK_EVERY.total_seconds())  # no process takes it for closed any more
+    story.wait(HEALTHY_TTL.total_seconds())  # no process takes it for closed any more
     begin()
     story.call("completed")
 

@@ -1,4 +1,4 @@
-"""The api function on moto: real gateway events in, answers out, each held against the OpenAPI document it serves."""
+"""The api function on moto: real gateway events in, answers out, each checked against its OpenAPI document."""
 
 import json
 import os
@@ -48,13 +48,13 @@ ENVIRONMENT = {
 
 @cache
 def openapi() -> dict[str, Any]:
-    """The document that the function serves."""
+    """The OpenAPI document that the function serves."""
     document: dict[str, Any] = json.loads(openapi_document())
     return document
 
 
 def _closed(schema: Any) -> Any:
-    """`schema` with no room for fields that it does not name, save where it says so."""
+    """`schema` without additional properties, unless it permits them explicitly."""
     if isinstance(schema, list):
         return [_closed(one) for one in schema]
     if not isinstance(schema, dict):
@@ -72,7 +72,7 @@ def _components() -> dict[str, Any]:
 
 
 def check_documented(method: str, path: str, answer: gateway.Answer) -> None:
-    """The status is one that the route documents, and the body what it documents for it: nothing more, nothing less."""
+    """Assert that the route documents the status, and that the body matches its schema exactly."""
     body = answer.json
     if answer.status == 405:
         return check_error(answer)
@@ -93,14 +93,14 @@ def _matches(template: str, path: str) -> bool:
 
 
 def check_error(answer: gateway.Answer) -> None:
-    """The one body that every failure has."""
+    """Assert that the body is the one that all errors have."""
     Draft202012Validator({"$ref": "#/components/schemas/ErrorBody", "components": _components()}).validate(answer.json)
     assert answer.json["error"] == answer.status
     assert answer.json["message"] == answer.json["detail"]
 
 
 class Api:
-    """A client of the handler. `now` is the clock; `invoked` the functions that were asked for, oldest first."""
+    """A client of the handler. `now`: the clock; `invoked`: invoked functions, oldest first."""
 
     def __init__(self) -> None:
         self.now = TEN
@@ -120,7 +120,7 @@ class Api:
         query: str = "",
         base64_encoded: bool = False,
     ) -> gateway.Answer:
-        """`body` is sent as JSON, or as it is when it is bytes."""
+        """Send a request; `body` as JSON, bytes unchanged."""
         sent = dict(headers or {})
         if key is not None:
             sent.setdefault("Authorization", f"Bearer {key}")
@@ -136,7 +136,7 @@ class Api:
         return answer
 
     def agent(self, key: str = API_KEY, **config: Any) -> str:
-        """A new agent that can place calls; its id."""
+        """Create an agent that can place calls, and return its id."""
         defaults = {
             "agent_name": "reminders",
             "answer_url": "https://voice.example.com/answer?execution={execution_id}",
@@ -148,7 +148,7 @@ class Api:
         return agent_id
 
     def call(self, agent_id: str, key: str = API_KEY, **fields: Any) -> str:
-        """A new call; its execution id."""
+        """Create a call, and return its execution id."""
         body = {"agent_id": agent_id, "recipient_phone_number": NUMBER} | fields
         answer = self.send("POST", "/call", body, key=key)
         assert answer.status == 200, answer.text
@@ -158,7 +158,7 @@ class Api:
 
 @contextmanager
 def aws() -> Iterator[None]:
-    """moto and the api function's environment, for as many tests as like; building the clients is what takes long."""
+    """moto and the api function's environment, shared by tests: building the clients is slow."""
     with mock.patch.dict(os.environ, ENVIRONMENT), mock_aws():
         services.reset()
         try:
@@ -169,7 +169,7 @@ def aws() -> Iterator[None]:
 
 @contextmanager
 def running_api() -> Iterator[Api]:
-    """Within `aws()`: two accounts, each with a key, on an empty table; the clock stands at `TEN` until it is moved."""
+    """Within `aws()`: two accounts, each with a key, on an empty table; the clock stays at `TEN` until set."""
     api = Api()
     dynamodb, scheduler = services_of("api").executions._table.client, services_of("api").timers._client
     functions = services_of("api").invoker._client

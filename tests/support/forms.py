@@ -1,4 +1,4 @@
-"""Forms as clients send them."""
+"""Multipart forms."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Requests as API Gateway's HTTP API hands them to Lambda (payload format 2.0), and the answers taken apart again.
+"""API Gateway HTTP API events for Lambda (payload format 2.0), and parsing of the answers.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
@@ -22,8 +22,8 @@ def event(
     body: bytes | None = None,
     base64_encoded: bool = False,
 ) -> dict[str, Any]:
-    """`query` is as it stands in the URL. The gateway lower-cases header names, decodes the query (`+` is a space) and
-    joins repeated parameters with commas."""
+    """An event; `query` is raw, as in the URL. The gateway lower-cases header names, decodes the query (`+` is a space)
+    and joins repeated parameters with commas."""
     sent = {
         "accept": "*/*",
         "host": HOST,
@@ -73,7 +73,7 @@ def event(
 
 @dataclass(frozen=True)
 class Answer:
-    """What the function answered. Header names are lower case."""
+    """A function's answer. Header names are lower case."""
 
     status: int
     headers: dict[str, str]
@@ -85,7 +85,7 @@ class Answer:
 
 
 def answer(result: dict[str, Any]) -> Answer:
-    """Take a Lambda answer apart, holding it to the format's rules."""
+    """Parse a Lambda answer, and assert the format's rules."""
     assert set(result) <= {"statusCode", "headers", "body", "isBase64Encoded", "cookies"}
     assert isinstance(result["statusCode"], int)
     assert all(isinstance(value, str) for value in result["headers"].values())
@@ -97,7 +97,7 @@ def answer(result: dict[str, Any]) -> Answer:
 
 
 class Context:
-    """As much of Lambda's context as the functions use."""
+    """The part of Lambda's context that the functions use."""
 
     function_name = "redial-api"
     memory_limit_in_mb = 512

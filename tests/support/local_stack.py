@@ -1,4 +1,4 @@
-"""The local stack in a test, and a small client for its HTTP faces."""
+"""The local stack in a test, and a small client for its HTTP interfaces."""
 
 import json
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from local.stack import INBOX_NAME, LocalStack
 
 NOON = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
-"""When simulated time begins in tests."""
+"""Start of simulated time in tests."""
 
 
 class Answer:
-    """An HTTP answer. `json` raises where the body is none."""
+    """An HTTP answer. `json` raises ValueError if the body is not JSON."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status = status
@@ -31,7 +31,7 @@ class Answer:
 
 
 def request(method: str, url: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-    """One request. A body that is not bytes is sent as JSON; header names of the answer are in lower case."""
+    """Send one request. A body other than bytes is sent as JSON; header names of the answer are in lower case."""
     parts = urlsplit(url)
     sent = dict(headers or {})
     if body is not None and not isinstance(body, bytes):
@@ -53,13 +53,13 @@ class LocalClient:
         self.stack = stack
 
     def api(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """A request with the API key. Header names are given with underscores: `Idempotency_Key="x"`."""
+        """Send a request with the API key. Header names have underscores: `Idempotency_Key="x"`."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         sent.setdefault("Authorization", f"Bearer {self.stack.api_key}")
         return request(method, self.stack.url + path, body, sent)
 
     def call(self, to: str, **fields: Any) -> str:
-        """Ask for a call by the first agent, and return its execution id."""
+        """Create a call by the first agent, and return its execution id."""
         body = {"agent_id": self.stack.agent_id, "recipient_phone_number": to, **fields}
         answer = self.api("POST", "/call", body)
         assert answer.status == 200, answer
@@ -71,7 +71,7 @@ class LocalClient:
         return answer.json
 
     def script(self, to: str, *outcomes: str) -> None:
-        """What calls to that number come to, one after the other."""
+        """Script the outcomes of the next calls to that number."""
         answer = request("POST", f"{self.stack.carrier_url}/_carrier/scripts", {"to": to, "outcomes": outcomes})
         assert answer.status == 200, answer
 
@@ -81,7 +81,7 @@ class LocalClient:
         return [call for call in calls if to in (None, call["to"])]
 
     def inbox(self, name: str = INBOX_NAME, execution_id: str | None = None) -> list[Any]:
-        """Every try to deliver to that name, oldest first."""
+        """Every delivery attempt to that inbox, oldest first."""
         tries: list[Any] = request("GET", f"{self.stack.inbox_url}/_inbox/{name}").json
         return [one for one in tries if execution_id in (None, one["body"].get("id"))]
 
@@ -89,7 +89,7 @@ class LocalClient:
         self.stack.clock.advance(minutes)
 
     def assert_sound(self) -> None:
-        """Nothing went wrong that a test would not see: no event, function or dead letter failed."""
+        """Assert that nothing failed unnoticed: no event, no function, no dead letter."""
         stack = self.stack
         assert stack.clock.failures == []
         assert stack.functions.failures == []
@@ -99,6 +99,6 @@ class LocalClient:
 
 @contextmanager
 def local_stack(**options: Any) -> Iterator[LocalClient]:
-    """A stack of its own on free ports, its clock standing at `NOON`; see `LocalStack` for `options`."""
+    """A separate stack on free ports, its clock stopped at `NOON`; see `LocalStack` for `options`."""
     with LocalStack(**{"start_at": NOON, **options}) as stack:
         yield LocalClient(stack)

@@ -1,25 +1,23 @@
-"""The real template, built by SAM and deployed to MiniStack, an emulated AWS on this machine.
+"""The real template, built by SAM and deployed to MiniStack, an emulated AWS on the local machine.
 
-What the emulator lacks (1.5.33), and what is done about it here; template.yaml is as AWS wants it:
+Limitations of the emulator (1.5.33), and the workarounds here; template.yaml is written for AWS:
 
-- It does not read the OpenAPI document that SAM makes of `HttpApi` events: the HTTP API comes out without routes. They
-  are added through the apigatewayv2 API, as the template's events say.
-- With AUTH=true functions run under their own roles, and requests that these do not allow are refused. But it takes
-  every schedule to be in the default group, takes BatchExecuteStatement for an action where AWS asks for each
-  statement's own, and does not know dynamodb:LeadingKeys. Roles get the default group's schedules beside their own,
-  and dynamodb:BatchExecuteStatement where they may PartiQLInsert; leading keys are held against requests by
-  tests/infrastructure/test_permissions.py.
-- It unrolls no loops, and shows a nested stack's resources apart: it is given them unrolled and merged in.
-- It refuses a stack with a resource of a type that it does not know (such as AWS::Logs::QueryDefinition), or with an
-  alarm over several metrics. The first are left out, the second are made alarms over the first of their metrics.
-- It is reached without TLS, so the files' bucket refuses everything: its policy is removed.
-- It reads the table's stream for tally and filters it, but knows no windows: the event has no shardId. And in the
-  stream there is no record of what PartiQL inserted. Its event source mapping is switched off; `MiniStack.stream_read`
-  reads in its place, and makes those records up.
-- Functions run with its own Python and on this machine's processor, whatever the template says. The layer is built for
-  those.
-- It ignores the table's TTL and point-in-time recovery, the bucket's lifecycle, and routes' throttling; it neither
-  traces nor looks for loops.
+- It ignores the OpenAPI document that SAM creates from `HttpApi` events: the HTTP API has no routes. They are added
+  through the apigatewayv2 API, from the template's events.
+- With AUTH=true functions run under their own roles, and forbidden requests are rejected. But it assumes every schedule
+  in the default group, checks BatchExecuteStatement as an action where AWS checks each statement's own, and ignores
+  dynamodb:LeadingKeys. Roles also get the default group's schedules, and dynamodb:BatchExecuteStatement with
+  PartiQLInsert; tests/infrastructure/test_permissions.py checks leading keys against requests.
+- It expands no loops and keeps a nested stack's resources separate: it gets them expanded and merged in.
+- It rejects a stack with a resource of unknown type (such as AWS::Logs::QueryDefinition), or with an alarm over several
+  metrics. The former are left out, the latter become alarms over their first metric.
+- It is reached without TLS, so the bucket's policy would deny everything: it is removed.
+- It reads the table's stream for tally and filters it, but without windows: the event has no shardId. And the stream
+  lacks records of PartiQL inserts. Its event source mapping is disabled; `MiniStack.stream_read` reads instead, and
+  adds those records.
+- Functions run with its own Python on the local architecture, whatever the template says. The layer is built for those.
+- It ignores the table's TTL and point-in-time recovery, the bucket's lifecycle, and route throttling; it has neither
+  tracing nor loop detection.
 """
 
 import json
@@ -74,7 +72,7 @@ class MiniStack(Stack):
         return self.session.client(service, endpoint_url=self.endpoint)  # type: ignore[call-overload]
 
     def deploy(self, built: Path, **parameters: str) -> None:
-        """As `Stack.deploy`; what the emulator refuses, or would then take wrongly of it, is made up for."""
+        """As `Stack.deploy`, with the workarounds for the emulator."""
         _fit(built / "template.yaml")
         super().deploy(built, **parameters)
         self._allow_contacts()
@@ -84,8 +82,8 @@ class MiniStack(Stack):
             lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
 
     def set_environment(self, **variables: str) -> None:
-        """Give every function that has these variables other values: addresses on this machine, which the template
-        rightly refuses."""
+        """Override variables of every function that has them: with local addresses, which the template rightly
+        rejects."""
         client = self.client("lambda")
         for function in functions():
             name = self.name_of(function)
@@ -96,7 +94,7 @@ class MiniStack(Stack):
             client.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
 
     def add_routes(self) -> str:
-        """Give the HTTP API the routes that the template says; returns its address."""
+        """Add the template's routes to the HTTP API, and return its address."""
         api_id = self.outputs()["HttpApiId"]
         client = self.client("apigatewayv2")
         for function, properties in functions().items():
@@ -118,7 +116,7 @@ class MiniStack(Stack):
         return f"{self.endpoint}/_aws/execute-api/{api_id}/$default"
 
     def allow_schedules(self) -> None:
-        """Let the functions' roles do with the default group's schedules what they may with their own group's."""
+        """Permit the functions' roles for the default group's schedules what they may for their own group's."""
         own = f"arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule/{STACK}/*"
 
         def in_the_default_group(statement: dict[str, Any]) -> dict[str, Any] | None:
@@ -127,7 +125,7 @@ class MiniStack(Stack):
         self._allow_too("schedules", in_the_default_group)
 
     def _allow_contacts(self) -> None:
-        """Let the roles that may PartiQLInsert do so several times in one request."""
+        """Permit BatchExecuteStatement to the roles with PartiQLInsert."""
 
         def several(statement: dict[str, Any]) -> dict[str, Any] | None:
             if statement["Action"] != "dynamodb:PartiQLInsert":
@@ -137,7 +135,7 @@ class MiniStack(Stack):
         self._allow_too("contacts", several)
 
     def _allow_too(self, name: str, also: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
-        """Add to each role, in a policy of that name, what `also` makes of its statements (None: nothing)."""
+        """Add to each role a policy of that name with `also` of each statement (None: nothing)."""
         iam = self.client("iam")
         for resource in self.resources().values():
             if resource["ResourceType"] != "AWS::IAM::Role":
@@ -162,10 +160,10 @@ class MiniStack(Stack):
 
     @contextmanager
     def stream_read(self) -> Iterator[None]:
-        """Have tally read the table's stream from its beginning, as Lambda does in windows, while the context lasts.
+        """Invoke tally with the table's stream from its beginning, as Lambda does with windows, within the context.
 
-        Nothing is filtered. Records for which tally fails come again, every half second; at the end the failure is
-        raised, if they never came through.
+        Nothing is filtered. Records for which tally fails are repeated every half second; if they still fail at the
+        end, the failure is raised.
         """
         reader = _StreamReader(self)
         thread = threading.Thread(target=reader.run, daemon=True)
@@ -180,7 +178,7 @@ class MiniStack(Stack):
 
 
 def _fit(path: Path) -> None:
-    """Make that template one that the emulator takes, as the head of this file says."""
+    """Adapt the template to the emulator, as described at the head of this file."""
     document = load(path)
     document["Transform"] = "AWS::Serverless-2016-10-31"
     resources, known = document["Resources"], _known_types()
@@ -200,12 +198,12 @@ def _known_types() -> set[str]:
 
 
 class _StreamReader:
-    """Invokes tally with the records of the table's stream, of the only shard that there is here."""
+    """Invokes tally with the records of the table's stream, which has a single shard here."""
 
     def __init__(self, aws: MiniStack) -> None:
         self.end = threading.Event()
         self.failure: Exception | None = None
-        self._known: set[str] = set()
+        self._seen: set[str] = set()
         self._aws = aws
         self._streams = aws.client("dynamodbstreams")
         table = aws.client("dynamodb").describe_table(TableName=aws.outputs()["TableName"])["Table"]
@@ -220,26 +218,26 @@ class _StreamReader:
         while not self.end.wait(0.5):
             try:
                 found = self._streams.get_records(ShardIterator=iterator)
-                known = set(self._known)
-                records = [one for record in found["Records"] for one in self._with_insert(record, known)]
+                seen = set(self._seen)
+                records = [one for record in found["Records"] for one in self._with_insert(record, seen)]
                 if records:
                     self._aws.invoke("tally", self._event(records))
             except (CommandFailed, BotoCoreError, ClientError) as failure:
                 self.failure = failure
                 continue
-            self.failure, self._known = None, known
+            self.failure, self._seen = None, seen
             iterator = found["NextShardIterator"]
 
     @staticmethod
-    def _with_insert(record: dict[str, Any], known: set[str]) -> Iterator[dict[str, Any]]:
-        """The record; before it another, if it is the first of an item that was there before: PartiQL inserted it."""
+    def _with_insert(record: dict[str, Any], seen: set[str]) -> Iterator[dict[str, Any]]:
+        """The record, preceded by a made-up insert if it is the first record of an item that PartiQL inserted."""
         change = record["dynamodb"]
         item, number = json.dumps(change["Keys"], sort_keys=True), change["SequenceNumber"]
-        if item not in known and "OldImage" in change:
+        if item not in seen and "OldImage" in change:
             before = {name: value for name, value in change.items() if name != "OldImage"}
             before |= {"NewImage": change["OldImage"], "SequenceNumber": f"{number}0"}
             yield {**record, "eventName": "INSERT", "dynamodb": before}
-        known.add(item)
+        seen.add(item)
         yield {**record, "dynamodb": {**change, "SequenceNumber": f"{number}1"}}
 
     def _event(self, records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -270,7 +268,7 @@ def free_port() -> int:
 
 @contextmanager
 def ministack(folder: Path, host: str = "127.0.0.1") -> Iterator[MiniStack]:
-    """MiniStack on a free port of `host`, with nothing in it; its log is kept in `folder`."""
+    """An empty MiniStack on a free port of `host`; its log is in `folder`."""
     port, log = free_port(), folder / "ministack.log"
     environment = {
         **os.environ,
@@ -308,7 +306,7 @@ def _wait_for(url: str, log: Path) -> None:
 
 
 def python_version() -> str:
-    """The version of the Python that functions run with there: "3.13"."""
+    """The version of the functions' Python in MiniStack, such as "3.13"."""
     return run(PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
 
 

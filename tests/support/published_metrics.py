@@ -1,4 +1,4 @@
-"""Which series of metrics there are to watch: our own, and those of AWS's services that template.yaml names."""
+"""Published series of metrics: our own, and those of AWS's services that template.yaml names."""
 
 import re
 from typing import Any
@@ -7,8 +7,7 @@ from redial.runtime.telemetry import METRICS
 from tests.support.template import template
 
 SUM, MOST, PERCENTILE = "Sum", "Maximum", "p"
-"""What is told by a metric's statistic: events are added up, a level has a maximum, and times are looked at by their
-share (p50, p99)."""
+"""The meaningful statistic of a metric: a sum of events, the maximum of a level, a percentile of times (p50, p99)."""
 
 _LAMBDA = ({"FunctionName"}, {"FunctionName", "Resource"}, {"FunctionName", "Resource", "ExecutedVersion"})
 _OF_AWS: dict[tuple[str, str], tuple[str, tuple[set[str], ...]]] = {
@@ -28,7 +27,7 @@ _OF_AWS: dict[tuple[str, str], tuple[str, tuple[set[str], ...]]] = {
     ("AWS/Lambda", "Throttles"): (SUM, _LAMBDA),
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): (MOST, ({"QueueName"},)),
 }
-"""Each with the dimensions of its series. From the services' own documentation: …/apigateway/latest/developerguide/
+"""Metrics with their series' dimensions, by the services' documentation: …/apigateway/latest/developerguide/
 http-api-metrics.html, …/amazondynamodb/latest/developerguide/metrics-dimensions.html, …/lambda/latest/dg/
 monitoring-metrics-types.html and monitoring-metrics-view.html, …/AWSSimpleQueueService/latest/SQSDeveloperGuide/
 sqs-available-cloudwatch-metrics.html"""
@@ -38,11 +37,11 @@ _NAMES = {
     "QueueName": ("AWS::SQS::Queue", ".QueueName"),
     "TableName": ("AWS::DynamoDB::Table", ""),
 }
-"""What a dimension's value names, and by which attribute (none: by Ref)."""
+"""The resource type of each dimension's value, and the attribute that names it (None: Ref)."""
 
 
 def _meant(value: Any) -> str:
-    """A reference as one text, however it is written: `{"Ref": "Table"}` and `"${Table}"` are `${Table}`."""
+    """A reference as text, in either notation: `{"Ref": "Table"}` and `"${Table}"` are `${Table}`."""
     match value:
         case {"Ref": str(name)} | {"Fn::GetAtt": str(name)}:
             return f"${{{name}}}"
@@ -53,7 +52,7 @@ def _meant(value: Any) -> str:
 
 
 def what_is_wrong(namespace: str, name: str, dimensions: dict[str, Any], statistic: str) -> str | None:
-    """Why there is no such series of a metric, or why that statistic tells nothing of it; None if all is well."""
+    """Why a metric has no such series, or why that statistic is meaningless; None if neither."""
     named = {dimension: _meant(value) for dimension, value in dimensions.items()}
     if namespace == "Redial":
         kind, wrong = _ours(name, named)

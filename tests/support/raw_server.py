@@ -1,4 +1,4 @@
-"""A TCP server on loopback that does to its clients whatever a test says, byte by byte."""
+"""A scripted TCP server on loopback, with control over every byte."""
 
 import contextlib
 import datetime
@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 Script = Callable[[socket.socket], None]
-"""What to do with a connection whose request has been read; it is closed afterwards."""
+"""Handles a connection after its request was read; the connection is closed afterwards."""
 
 
 class RawServer:
-    """Listens on 127.0.0.1; `requests` are the requests as they came, `connections` counts connections."""
+    """Listens on 127.0.0.1; `requests`: raw requests, `connections`: number of connections."""
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
         self._script = script
@@ -74,7 +74,7 @@ def _read_request(connection: socket.socket) -> bytes:
 
 @contextlib.contextmanager
 def serving(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[RawServer]:
-    """A server that lives as long as the block."""
+    """A server, for the duration of the block."""
     server = RawServer(script, tls)
     try:
         yield server
@@ -83,12 +83,12 @@ def serving(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[RawSe
 
 
 def answering(data: bytes) -> Script:
-    """Send `data` and hang up."""
+    """Send `data`, then close the connection."""
     return lambda connection: connection.sendall(data)
 
 
 def dripping(data: bytes, drop: bytes, every_seconds: float, until: threading.Event) -> Script:
-    """Send `data`, then `drop` again and again."""
+    """Send `data`, then `drop` repeatedly."""
 
     def drip(connection: socket.socket) -> None:
         connection.sendall(data)
@@ -99,7 +99,7 @@ def dripping(data: bytes, drop: bytes, every_seconds: float, until: threading.Ev
 
 
 def resetting(data: bytes = b"") -> Script:
-    """Send `data`, then reset the connection instead of closing it."""
+    """Send `data`, then reset the connection."""
 
     def reset(connection: socket.socket) -> None:
         if data:
@@ -110,18 +110,18 @@ def resetting(data: bytes = b"") -> Script:
 
 
 def hanging(until: threading.Event) -> Script:
-    """Say nothing at all."""
+    """Send nothing."""
     return lambda connection: (until.wait(20), None)[1]
 
 
 def unused_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens."""
+    """A port of 127.0.0.1 without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def self_signed(directory: Path, host: str, *, expired: bool = False) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A certificate for `host` that has signed itself: the server's context, and one of a client that trusts it."""
+    """A self-signed certificate for `host`: the server's context, and the context of a client that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.UTC)

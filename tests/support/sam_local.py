@@ -1,9 +1,9 @@
 """`sam local` without an AWS account: the built functions in Lambda's container, an emulated AWS around them.
 
-`python -m tests.support.sam_local` brings the surroundings up, prints the commands and waits; docs/sam-local.md.
+`python -m tests.support.sam_local` starts the environment, prints the commands and waits; see docs/sam-local.md.
 
-SAM gives a container only those variables that the template declares, so the address of the emulated AWS is declared in
-a copy of the built template, which has no loops any more and says this machine's processor in place of Lambda's.
+SAM passes only declared variables to a container, so a copy of the built template declares the address of the emulated
+AWS. The copy has its loops expanded, and the local architecture instead of Lambda's.
 """
 
 import json
@@ -37,24 +37,24 @@ API_LOG = FOLDER / "start-api.log"
 CARRIER_SECRETS = "redial-dev"
 BUCKET = f"{STACK}-files"
 FLAGS = os.environ.get("SAM_LOCAL_FLAGS", "").split()
-"""More flags for `sam local`, such as another image where AWS's registry cannot be reached."""
+"""Additional flags for `sam local`, such as another image if AWS's registry is unreachable."""
 OWN_ENDPOINT = os.environ.get("SAM_LOCAL_AWS_ENDPOINT", "")
-"""An emulated AWS that runs already, with nothing in it, where containers reach it; else MiniStack is started."""
+"""A running, empty emulated AWS that containers can reach; without it MiniStack is started."""
 START_API_PORT = 3000
 """SAM's own default."""
 START_SECONDS = 60
 ENVIRONMENT = {**CREDENTIALS, "SAM_CLI_TELEMETRY": "0", "SAM_CLI_CONTAINER_CONNECTION_TIMEOUT": "90"}
-"""On a busy machine a container takes longer than the 20 seconds after which SAM gives it up."""
+"""Longer than SAM's default of 20 seconds, which a container exceeds on a busy machine."""
 
 
 class SamLocal:
-    """The surroundings of `sam local`, brought up. `aws` is any server that speaks AWS's APIs at `aws.endpoint`."""
+    """The running environment of `sam local`. `aws`: any server with AWS's APIs at `aws.endpoint`."""
 
     def __init__(self, aws: MiniStack) -> None:
         self.aws = aws
 
     def put_records(self) -> None:
-        """Make the table anew, with the sample events' records in it as they would be now."""
+        """Create the table anew, with the sample events' items as of now."""
         dynamodb = self.aws.client("dynamodb")
         if STACK in dynamodb.list_tables()["TableNames"]:
             dynamodb.delete_table(TableName=STACK)
@@ -67,7 +67,7 @@ class SamLocal:
         return _sam_local("invoke", logical_id, "--event", f"events/{event}.json")
 
     def invoke(self, event: sample_events.SampleEvent) -> tuple[Any, str]:
-        """A sample event's answer and the function's log. Raises `CommandFailed` when the function fails."""
+        """A sample event's answer and the function's log. Raises `CommandFailed` if the function fails."""
         done = subprocess.run(
             [*self.command(event), *FLAGS],
             check=False,
@@ -83,12 +83,12 @@ class SamLocal:
 
     @staticmethod
     def api_command(port: int) -> list[str]:
-        """It keeps a function's container for its next request; without that flag each request starts one."""
+        """The command; its flag keeps a function's container for further requests."""
         return _sam_local("start-api", "--port", str(port), "--warm-containers", "LAZY")
 
     @contextmanager
     def api(self) -> Iterator[str]:
-        """The address of `sam local start-api`, while the context lasts. Its log is `API_LOG`."""
+        """The address of `sam local start-api`, within the context. Its log is `API_LOG`."""
         port = free_port()
         with API_LOG.open("w") as log:
             process = subprocess.Popen(
@@ -128,7 +128,7 @@ def _listens(port: int) -> bool:
 
 @contextmanager
 def sam_local() -> Iterator[SamLocal]:
-    """Build, and bring up an emulated AWS and carrier where containers reach them, with the sample events' records."""
+    """Build, and start an emulated AWS and carrier that containers can reach, with the sample events' items."""
     host = _host_as_containers_see_it()
     build(FOLDER, "3.13")
     timeline = Timeline(datetime.now(UTC))
@@ -156,7 +156,7 @@ def _host_as_containers_see_it() -> str:
 
 
 def _create(aws: MiniStack, carrier: Carrier, carrier_url: str) -> None:
-    """What the functions find beside the table: a group for timers, a bucket, the carrier's secret."""
+    """Create what functions need besides the table: a schedule group, a bucket, the carrier's secret."""
     aws.client("scheduler").create_schedule_group(Name=STACK)
     aws.client("s3").create_bucket(Bucket=BUCKET)
     secret = json.dumps({**carrier.secret, "api_url": carrier_url})
@@ -196,7 +196,7 @@ def _write_environment(aws: MiniStack) -> None:
 
 @contextmanager
 def _reachable(host: str, server: HttpServer) -> Iterator[str]:
-    """The address of a server of this machine as containers reach it: a relay, for it listens on 127.0.0.1 alone."""
+    """A relay's address for containers, to a local server that listens on 127.0.0.1 only."""
 
     class Relay(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -227,7 +227,7 @@ def _reachable(host: str, server: HttpServer) -> Iterator[str]:
 
 
 def main() -> None:
-    """Bring everything up, print the commands and wait for Ctrl-C."""
+    """Start the environment, print the commands and wait for Ctrl-C."""
     print("Building, and starting an emulated AWS and carrier …", flush=True)
     with sam_local() as local:
         local.put_records()

@@ -1,6 +1,6 @@
-"""What the payloads in events/ are about: an account, two agents and the executions that they name.
+"""The records named by the payloads in events/: an account, two agents and executions.
 
-Tests put these into a table and run each payload through its function.
+Tests store these in a table and run each payload through its function.
 """
 
 import json
@@ -31,14 +31,14 @@ TWILIO_SECRET = {
     "account_sid": "ACee3ef3d4b96904ecb1e47b01292795fe",
     "auth_token": "74d66d4241fdd26dac4cb8948f5dab0f",
 }
-"""The account that the callbacks are from: the emulated carrier's of seed 0, which is that of `make run`. Their
-signatures are made with this token, for the host that stands in them."""
+"""The account of the callbacks: the emulated carrier's with seed 0, as in `make run`. Their signatures use this token
+and the host in the payload."""
 AGENT_ID = samples.AGENT_ID
 STREAMING_AGENT_ID = "1f0a6a9e-43a1-4a5e-9d0f-0d3f6f4f1c05"
 WAITING, RETRY, RINGING, UNDELIVERED, STREAMING = (
     f"e000000{number}-0000-4000-8000-00000000000{number}" for number in range(1, 6)
 )
-"""Executions: due for their first dial; due for their second; placed; with events to deliver; answered by a stream."""
+"""Executions: due for the first dial; due for the second; placed; with events to deliver; answered by a stream."""
 BATCH = "e0000006000040008000000000000006"
 """A batch of one contact that is due to start."""
 
@@ -66,7 +66,7 @@ def sample_events() -> list[SampleEvent]:
 
 
 def put_records(client: "DynamoDBClient", table_name: str, now: datetime, webhook_url: str | None = None) -> None:
-    """Put what the payloads name into the table, as it would be at `now` (aware UTC)."""
+    """Store the payloads' records in the table, as of `now` (aware UTC)."""
     keys.ensure_account(
         account_id=ACCOUNT_ID,
         name="Sample account",
@@ -129,4 +129,4 @@ STATUS_CODES = {
     "carrier_callback.no-answer": 204,
     "carrier_callback.ringing": 204,
 }
-"""What answers; the other functions answer nothing."""
+"""Functions with an answer; the others return nothing."""

@@ -1,4 +1,4 @@
-"""Executions, agents and reports that many tests start from."""
+"""Sample executions, agents and reports."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ def queued(
 
 
 def saved(execution: Execution) -> Execution:
-    """As after one more write."""
+    """The execution after one more save."""
     return replace(execution, version=execution.version + 1)
 
 
@@ -64,7 +64,7 @@ def placed(execution: Execution, now: datetime) -> Execution:
 
 
 def reported(execution: Execution, status: Status, now: datetime, **outcome: object) -> Execution:
-    """The carrier's report about the current attempt; `outcome` fields go with a final status."""
+    """The carrier's report of the current attempt; `outcome`: fields for a final status."""
     number = execution.state.attempt.number
     final = Outcome(status, **outcome) if outcome or status not in _LIVE else None  # type: ignore[arg-type]
     return saved(execution.reported(number, CallReport(call_id(number), status, final), now))

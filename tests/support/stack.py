@@ -1,7 +1,6 @@
-"""A stack of this repository in an AWS account: built, deployed, changed and deleted by SAM, and asked by boto3.
+"""A stack of this repository in an AWS account: built, deployed, updated and deleted by SAM, and inspected by boto3.
 
-The account is that of the current credentials, or an emulated one (tests/support/ministack.py, which adds what the
-emulator needs). Nothing here knows which.
+The account is that of the current credentials, or an emulated one (tests/support/ministack.py adds the workarounds).
 """
 
 import json
@@ -21,11 +20,11 @@ SAM = ROOT / ".venv-sam/bin/sam"
 
 
 class CommandFailed(Exception):
-    """A command ended with an error; the message is its output."""
+    """A command failed; the message is its output."""
 
 
 def run(*command: str | Path, **environment: str) -> str:
-    """Run a command in the repository and return what it printed. Raises `CommandFailed`."""
+    """Run a command in the repository and return its output. Raises `CommandFailed`."""
     done = subprocess.run(
         [str(part) for part in command],
         check=False,
@@ -41,7 +40,7 @@ def run(*command: str | Path, **environment: str) -> str:
 
 
 def build(folder: Path, python: str, processor: str = platform.machine()) -> None:
-    """`sam build`, with the layer for that Python version and processor in place of Lambda's."""
+    """`sam build`, with the layer for that Python version and architecture instead of Lambda's."""
     run(
         SAM,
         "build",
@@ -55,14 +54,14 @@ def build(folder: Path, python: str, processor: str = platform.machine()) -> Non
 
 
 def with_changed_code(built: Path, folder: Path) -> Path:
-    """A copy of what was built, in `folder`, with another layer: one module more, which nobody imports."""
+    """A copy of the build in `folder` with another layer: it has one more module, which is never imported."""
     shutil.copytree(built, folder)
     (folder / "RedialLayer/python/redial/changed.py").write_text('"""Here to make the layer another one."""\n')
     return folder
 
 
 class Stack:
-    """The stack of that name. `environment`: what `sam` needs beside this process's own, to reach the account."""
+    """The stack of that name. `environment`: additional variables for `sam` to reach the account."""
 
     def __init__(self, name: str, session: boto3.Session, environment: dict[str, str] | None = None) -> None:
         self.name = name
@@ -74,11 +73,11 @@ class Stack:
         return self.session.client(service)  # type: ignore[call-overload]  # the stubs want literal names
 
     def name_of(self, function: str) -> str:
-        """A function's name there, by the name of its folder."""
+        """A function's deployed name, by its folder's name."""
         return f"{self.name}-{function.replace('_', '-')}"
 
     def deploy(self, built: Path, **parameters: str) -> None:
-        """`sam deploy` of what was built, with samconfig.toml's settings but for these parameters."""
+        """`sam deploy` of the build, with samconfig.toml's settings and these parameters."""
         overrides = [f"{name}={value}" for name, value in parameters.items()]
         run(
             SAM,
@@ -96,7 +95,7 @@ class Stack:
         )
 
     def delete(self) -> None:
-        """`sam delete`: the stack, and what `sam deploy` uploaded for it."""
+        """`sam delete`: the stack, and the uploads of `sam deploy`."""
         run(SAM, "delete", "--stack-name", self.name, "--region", self.region, "--no-prompts", **self._environment)
 
     def exists(self) -> bool:
@@ -109,7 +108,7 @@ class Stack:
         return True
 
     def describe(self) -> dict[str, Any]:
-        """What CloudFormation says of it: StackId, StackStatus, Outputs …"""
+        """CloudFormation's description: StackId, StackStatus, Outputs …"""
         (stack,) = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         described: dict[str, Any] = stack
         return described
@@ -118,7 +117,7 @@ class Stack:
         return {output["OutputKey"]: output["OutputValue"] for output in self.describe()["Outputs"]}
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """What the stack holds, by logical id."""
+        """The stack's resources, by logical id."""
         pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
         return {
             resource["LogicalResourceId"]: resource for page in pages for resource in page["StackResourceSummaries"]
@@ -136,7 +135,7 @@ class Stack:
         return {function: self.live(function)["Version"] for function in functions()}
 
     def invoke(self, function: str, event: Any) -> Any:
-        """Run a function, by the name of its folder, and return its answer. Raises `CommandFailed` when it fails."""
+        """Invoke a function, by its folder's name, and return its answer. Raises `CommandFailed` if it fails."""
         answer = self.client("lambda").invoke(
             FunctionName=self.name_of(function), Qualifier="live", Payload=json.dumps(event).encode()
         )
@@ -146,7 +145,7 @@ class Stack:
         return payload
 
     def is_there(self, kind: str, physical_id: str) -> bool | None:
-        """Whether a resource exists, asked of its own service; None for a kind that is not known here."""
+        """Whether a resource exists, according to its own service; None for an unsupported type."""
         look = _LOOKS.get(kind)
         if look is None:
             return None
@@ -181,5 +180,5 @@ _LOOKS = {
     "AWS::Scheduler::Schedule": ("scheduler", "get_schedule", "Name", ""),
     "AWS::Scheduler::ScheduleGroup": ("scheduler", "get_schedule_group", "Name", ""),
 }
-"""How to look for a resource by its physical id: service, operation, argument (a list if its name ends in s), and what
-of the answer is empty when there is none (else an error says so)."""
+"""How to find a resource by its physical id: service, operation, argument (a list if its name ends in s), and the part
+of the answer that is empty for a missing one (without it, an error is raised)."""

@@ -1,8 +1,8 @@
-"""Which resources of template.yaml must never be replaced, and what would have CloudFormation replace them.
+"""The resources of template.yaml that must never be replaced, and the properties whose change replaces them.
 
-They hold data, or waiting schedules and carriers name them. `python -m tests.support.stateful` records them as they
-are, with each type's create-only properties, from the resource schemas of .venv-sam's cfn-lint. Record anew what a
-release adds; what it changes of the recorded would be lost by whoever updates a stack.
+They hold data, or waiting schedules and carriers refer to them. `python -m tests.support.stateful` records them with
+each type's create-only properties, from the resource schemas of .venv-sam's cfn-lint. Record again what a release adds;
+a change of a recorded value would lose data when a stack is updated.
 """
 
 import json
@@ -14,7 +14,7 @@ from tests.support.template import ROOT, template
 RECORDED = ROOT / "tests/infrastructure/recorded/replaced_when_changed.json"
 HELD = {
     "AWS::ApiGatewayV2::ApiMapping": "",
-    "AWS::ApiGatewayV2::DomainName": "",  # another has another target, which customers' DNS does not know
+    "AWS::ApiGatewayV2::DomainName": "",  # a new one has a new target, but customers' DNS points to the old one
     "AWS::DynamoDB::Table": "",
     "AWS::IAM::Role": "",  # waiting schedules hold ScheduleRole
     "AWS::Logs::LogGroup": "",
@@ -23,9 +23,9 @@ HELD = {
     "AWS::SQS::Queue": "",  # waiting schedules hold their dead-letter queue
     "AWS::Scheduler::ScheduleGroup": "",
     "AWS::Serverless::Function": "AWS::Lambda::Function",  # waiting schedules hold dial, deliver and batch by name
-    "AWS::Serverless::HttpApi": "AWS::ApiGatewayV2::Api",  # another has another address
+    "AWS::Serverless::HttpApi": "AWS::ApiGatewayV2::Api",  # a new one has a new address
 }
-"""Types whose resources are kept as they are; for SAM's, what they become."""
+"""Types whose resources must not be replaced; for SAM's types, the resulting CloudFormation types."""
 
 _READ_SCHEMAS = """
 import json, sys
@@ -40,7 +40,7 @@ print(json.dumps(found))
 
 
 def as_it_is(document: dict[str, Any], create_only: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
-    """What of a template must not change: by logical id, the type and the create-only properties that it gives."""
+    """The parts of a template that must not change: by logical id, the type and the create-only properties set."""
     return {
         logical_id: {
             "type": resource["Type"],
@@ -63,7 +63,7 @@ def _at(properties: dict[str, Any], path: str) -> Any:
 
 
 def would_replace(recorded: dict[str, Any], document: dict[str, Any]) -> list[str]:
-    """The recorded resources that an update to this template would replace or remove, and why."""
+    """The recorded resources that an update to this template would replace or remove, with reasons."""
     now = as_it_is(document, recorded["create_only"])
     reasons = []
     for logical_id, was in recorded["resources"].items():

@@ -1,4 +1,4 @@
-"""The table as template.yaml defines it, for tests that need one and no template."""
+"""The table of template.yaml, for tests that need only a table."""
 
 from typing import TYPE_CHECKING
 

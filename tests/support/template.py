@@ -1,4 +1,4 @@
-"""template.yaml as data, loops unrolled and nested stacks merged in, as local/cloudformation.py reads it."""
+"""template.yaml as data, with loops expanded and nested stacks merged in by local/cloudformation.py."""
 
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,7 @@ def of_type(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def functions() -> dict[str, dict[str, Any]]:
-    """Every function's properties with the global ones filled in, by the name of its folder under functions/."""
+    """Every function's properties with the global ones filled in, by its folder under functions/."""
     shared = template()["Globals"]["Function"]
     found = {}
     for logical_id, resource in of_type("AWS::Serverless::Function").items():
@@ -34,7 +34,7 @@ def functions() -> dict[str, dict[str, Any]]:
 
 
 def texts(value: Any) -> list[str]:
-    """Every text in a value, however deep."""
+    """Every text in a value, at any depth."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):

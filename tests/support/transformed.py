@@ -1,8 +1,7 @@
-"""template.yaml, its loops expanded by cfn-lint and transformed by SAM: the resources that CloudFormation is handed.
+"""template.yaml, with loops expanded by cfn-lint and transformed by SAM: the resources that CloudFormation receives.
 
-`python -m tests.support.transformed` records them in `RECORDED`, a line each. Its difference shows which resources a
-change of the template touches: a loop, a managed policy or a nested stack changes how they are written, not what is
-made.
+`python -m tests.support.transformed` records them in `RECORDED`, a line each. Its diff shows which resources a change
+of the template affects: a loop, a managed policy or a nested stack changes the notation, not the resources.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ from tests.support.template import PATH, ROOT
 PYTHON = ROOT / ".venv-sam/bin/python"
 RECORDED = ROOT / "tests/infrastructure/recorded/resources.json"
 GRADUAL = "Canary10Percent5Minutes"
-"""With it there is all that there is at once, and CodeDeploy."""
+"""With it the stack has all resources of AllAtOnce, and CodeDeploy's."""
 
 Resources = dict[str, dict[str, Any]]
 
@@ -58,7 +57,7 @@ print(json.dumps([before, transform(document, parameters, Policies())["Resources
 
 
 class Stack(NamedTuple):
-    """A stack's resources, and those of each stack in it."""
+    """A stack's resources, and those of each nested stack."""
 
     own: Resources
     nested: dict[str, Resources]
@@ -80,24 +79,24 @@ def _run(deployment: str) -> tuple[Resources, Resources, dict[str, Resources]]:
 
 
 def expanded() -> Stack:
-    """What SAM is given: loops are expanded."""
+    """SAM's input: the templates with loops expanded."""
     resources, _, nested = _run(GRADUAL)
     return Stack(resources, nested)
 
 
 def transformed(deployment: str) -> Stack:
-    """What CloudFormation is given by SAM, with the parameter `Deployment` so."""
+    """SAM's output for CloudFormation, with that `Deployment` parameter."""
     _, resources, nested = _run(deployment)
     return Stack(resources, nested)
 
 
 def written_out(resources: Resources) -> Resources:
-    """Each value as one text or literal, however it is referred to."""
+    """Each value as one text or literal, with references in one notation."""
     return {name: dict(_plain(resource)) for name, resource in resources.items()}
 
 
 def merged(stack: Stack) -> Resources:
-    """The resources of the stack and of those in it, written out, as if they were all its own."""
+    """The resources of the stack and of its nested stacks, in one notation, as if there were one stack."""
     plain = written_out(stack.own)
     for name, resources in stack.nested.items():
         given = {f"${{{key}}}": value for key, value in plain.pop(name)["Properties"]["Parameters"].items()}
@@ -108,10 +107,10 @@ def merged(stack: Stack) -> Resources:
 
 
 def made(deployment: str) -> Resources:
-    """Everything that the stack makes, however it is written.
+    """All resources of the stack, independent of notation.
 
-    A role has the statements of the managed policies that are attached to it; these are left out. A function and a log
-    group go by their names, and versions by names without a digest.
+    A role has the statements of its managed policies, which are left out themselves. Functions and log groups are
+    referred to by their names, and versions by names without a digest.
     """
     plain = merged(transformed(deployment))
     for resource in plain.values():
@@ -133,7 +132,7 @@ def _has_name(resource: dict[str, Any]) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """References as the text that Fn::Sub would have them in: `{"Ref": "Table"}` is `${Table}`."""
+    """References in the notation of Fn::Sub: `{"Ref": "Table"}` is `${Table}`."""
     match value:
         case {"Ref": str(name), **rest} if not rest:
             return f"${{{name}}}"
@@ -163,7 +162,7 @@ def _replaced(value: Any, texts: dict[str, str]) -> Any:
 
 
 def _role(properties: dict[str, Any], plain: Resources) -> dict[str, Any]:
-    """A role with what it may do in place of the policies that say so: one entry for each action on each resource."""
+    """A role with its permissions instead of policies: one entry for each action on each resource."""
     documents = [policy["PolicyDocument"] for policy in properties.pop("Policies", [])]
     attached = (plain[policy.strip("${}")] for policy in properties.pop("ManagedPolicyArns", []))
     documents += [policy["Properties"]["PolicyDocument"] for policy in attached]
@@ -182,7 +181,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def digests() -> dict[str, str]:
-    """Each resource's type and a digest of the rest of it, but for what `sam deploy` and versions count up."""
+    """Each resource's type and a digest of the rest, without what `sam deploy` and versions count up."""
     resources = made(GRADUAL)
     return {
         name: f"{one['Type']} {hashlib.sha256(json.dumps(_content(one), sort_keys=True).encode()).hexdigest()[:16]}"
@@ -191,7 +190,7 @@ def digests() -> dict[str, str]:
 
 
 def _content(resource: dict[str, Any]) -> dict[str, Any]:
-    """Without Metadata, which makes nothing, and without the digest in a version's own name."""
+    """The resource without Metadata, which has no effect, and without the digest in a version's name."""
     content = {key: value for key, value in resource.items() if key != "Metadata"}
     text = re.sub(r"(Version|Layer)[0-9a-f]{10}\b", r"\1", json.dumps(content))
     return dict(json.loads(text))

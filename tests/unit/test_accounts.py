@@ -1,4 +1,4 @@
-"""Who an Authorization header opens, and what an account's name may be."""
+"""Authentication by the Authorization header, and account names."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ from tests.support.samples import ACCOUNT_ID, TEN
 
 
 class OneKey:
-    """A store that knows one key, and what it was asked."""
+    """A store with one key, which records look-ups."""
 
     def __init__(self, api_key: str) -> None:
         self.known = use.hash_of(api_key)
@@ -24,28 +24,28 @@ class OneKey:
 
 
 @pytest.mark.parametrize("header", ["Bearer rdl_1", "bearer rdl_1", "Bearer   rdl_1  "])
-def test_a_known_key_opens_its_account(header: str) -> None:
+def test_a_valid_key_authenticates_its_account(header: str) -> None:
     assert use.authenticate(header, accounts=OneKey("rdl_1")) == ACCOUNT_ID  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer ", "rdl_1", "Basic rdl_1", "Bearer rdl_2", "Bearer rdl_1,Bearer rdl_1"]
 )
-def test_anything_else_opens_nothing(header: str | None) -> None:
+def test_anything_else_is_unauthorized(header: str | None) -> None:
     with pytest.raises(Unauthorized) as refused:
         use.authenticate(header, accounts=OneKey("rdl_1"))  # type: ignore[arg-type]
     assert "rdl_" not in refused.value.message
 
 
 @pytest.mark.parametrize("key", ["x" * 513, "clé", "\ud800"])
-def test_what_can_be_no_key_is_not_even_looked_up(key: str) -> None:
+def test_a_malformed_key_is_not_looked_up(key: str) -> None:
     store = OneKey("rdl_1")
     with pytest.raises(Unauthorized):
         use.authenticate(f"Bearer {key}", accounts=store)  # type: ignore[arg-type]
     assert store.asked == []
 
 
-def test_the_store_sees_a_hash_and_never_the_key() -> None:
+def test_the_store_gets_a_hash_and_never_the_key() -> None:
     store = OneKey("rdl_1")
     use.authenticate("Bearer rdl_1", accounts=store)  # type: ignore[arg-type]
     assert store.asked == [hashlib.sha256(b"rdl_1").hexdigest()]
@@ -57,7 +57,7 @@ def test_a_name_has_1_to_200_characters(name: str) -> None:
         use.create_account(name, account_id=ACCOUNT_ID, webhook_secret="whsec_", accounts=OneKey(""), now=TEN)  # type: ignore[arg-type]
 
 
-def test_fresh_keys_and_secrets_differ_and_are_of_full_length() -> None:
+def test_new_keys_and_secrets_differ_and_have_full_length() -> None:
     assert len({keys.new_api_key() for _ in range(100)}) == 100
     assert {len(keys.new_api_key()) for _ in range(100)} == {len("rdl_") + 43}
     assert {len(key_of(keys.new_webhook_secret())) for _ in range(10)} == {32}

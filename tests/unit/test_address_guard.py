@@ -1,4 +1,4 @@
-"""The guard before customers' URLs: every spelling of every address that is not public is refused."""
+"""The guard of customers' URLs: every spelling of every non-public address is refused."""
 
 import ipaddress
 import os
@@ -19,7 +19,7 @@ PUBLIC = "93.184.216.34"
 
 
 class Resolver:
-    """Answers with `addresses`, but an address that is written down with itself; keeps what it was asked."""
+    """Resolves names to `addresses` and literal addresses to themselves; records look-ups."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = addresses
@@ -45,7 +45,7 @@ def accepted(url: str, *addresses: str, allow_local: bool = False) -> Target:
     return check(url, allow_local=allow_local, resolve=Resolver(*(addresses or (PUBLIC,))))
 
 
-def test_a_public_https_url_is_taken_apart() -> None:
+def test_a_public_https_url_is_parsed() -> None:
     target = accepted("https://Hooks.Example.com/in?account=1&x=é#part")
     assert target == Target("https", "hooks.example.com", 443, "/in?account=1&x=%C3%A9", (PUBLIC,))
     assert target.url == "https://hooks.example.com/in?account=1&x=%C3%A9"
@@ -62,7 +62,7 @@ def test_the_name_is_resolved_once_and_every_public_address_is_returned() -> Non
     assert target.addresses == (PUBLIC, "2606:2800:220:1::1")
 
 
-def test_one_private_address_among_public_ones_is_enough() -> None:
+def test_one_private_address_among_public_ones_is_refused() -> None:
     assert refused("https://example.com/", PUBLIC, "10.0.0.1") == "address 10.0.0.1 is private"
 
 
@@ -86,13 +86,13 @@ IPV6_NOT_PUBLIC = [
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC + IPV6_NOT_PUBLIC)
-def test_an_address_that_is_not_public_is_refused_as_an_answer_and_written_out(address: str) -> None:
+def test_a_non_public_address_is_refused_both_resolved_and_literal(address: str) -> None:
     assert refused("https://example.com/", address).startswith(f"address {ipaddress.ip_address(address)} is ")
     refused(f"https://[{address}]/" if ":" in address else f"https://{address}/")
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC + IPV6_NOT_PUBLIC)
-def test_locally_only_loopback_is_added(address: str) -> None:
+def test_local_mode_adds_only_loopback(address: str) -> None:
     if address.startswith("127.") or address == "::1":
         url = f"http://[{address}]:3002/x" if ":" in address else f"http://{address}:3002/x"
         assert accepted(url, allow_local=True).addresses == (address,)
@@ -119,7 +119,7 @@ def test_a_public_address_is_accepted(address: str) -> None:
         "exam\nple.com",
     ],
 )  # fmt: skip
-def test_spellings_that_hide_an_address_or_a_host_are_refused(host: str) -> None:
+def test_obfuscated_addresses_and_hosts_are_refused(host: str) -> None:
     refused(f"https://{host}/", PUBLIC)
 
 
@@ -133,12 +133,12 @@ def test_only_https_urls_are_accepted(url: str) -> None:
     refused(url, PUBLIC)
 
 
-def test_http_is_accepted_on_one_machine_only() -> None:
+def test_http_is_accepted_in_local_mode_only() -> None:
     assert accepted("http://localhost:3002/inbox", "127.0.0.1", allow_local=True).port == 3002
     assert "https://" in refused("http://localhost:3002/inbox", "127.0.0.1")
 
 
-def test_an_international_name_is_looked_up_in_ascii() -> None:
+def test_an_international_name_is_resolved_in_ascii() -> None:
     resolver = Resolver(PUBLIC)
     target = check("https://Bücher.example/", allow_local=False, resolve=resolver)
     assert resolver.asked == [target.host] == ["xn--bcher-kva.example"]
@@ -160,7 +160,7 @@ def test_an_answer_with_a_zone_is_refused() -> None:
 
 
 @given(st.ip_addresses())
-def test_no_special_address_passes_that_python_knows_of(
+def test_every_special_address_known_to_python_is_refused(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
     try:
@@ -181,7 +181,7 @@ URLS = st.one_of(
 
 
 @given(URLS)
-def test_whatever_is_accepted_leads_where_it_was_judged(url: str) -> None:
+def test_an_accepted_url_leads_to_the_checked_address(url: str) -> None:
     resolver = Resolver(PUBLIC)
     try:
         target = check(url, allow_local=False, resolve=resolver)
@@ -197,7 +197,7 @@ def test_whatever_is_accepted_leads_where_it_was_judged(url: str) -> None:
     assert all(" " < character < "\x7f" for character in target.path)
 
 
-def test_it_loads_no_http_client() -> None:
+def test_it_imports_no_http_client() -> None:
     code = (
         "import sys, redial.adapters.address_guard; "
         "print([m for m in ('urllib3', 'http.client', 'requests', 'urllib.request') if m in sys.modules])"

@@ -1,4 +1,4 @@
-"""What Redial understands of an agent's configuration, and what it refuses."""
+"""Validation of an agent's configuration."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ from tests.support.services import GivenServices
 
 
 class OneAgent:
-    """As much of `ports.Agents` as one agent needs."""
+    """The part of `ports.Agents` needed for one agent."""
 
     def __init__(self) -> None:
         self.agent: Agent | None = None
@@ -36,7 +36,7 @@ class OneAgent:
 
 
 def anything(url: str) -> None:
-    """Every webhook is fine."""
+    """Accept every webhook."""
 
 
 def create(
@@ -60,7 +60,7 @@ def faults(config: Any, **how: Any) -> dict[str, str]:
     return {error.field.removeprefix("agent_config."): error.message for error in refused.value.errors}
 
 
-def test_an_agent_has_an_id_an_owner_and_the_time_it_was_made() -> None:
+def test_an_agent_has_an_id_an_account_and_its_creation_time() -> None:
     agent = create({"agent_name": "reminders"}, agent_prompts={"task_1": {}})
     assert (agent.agent_id, agent.account_id, agent.name) == (AGENT_ID, ACCOUNT_ID, "reminders")
     assert (agent.created_at, agent.updated_at, agent.version) == (TEN, TEN, 1)
@@ -75,7 +75,7 @@ def test_an_agent_has_an_id_an_owner_and_the_time_it_was_made() -> None:
         ("max_call_seconds", "max_call_seconds", 3600, 1, 86400),
     ],
 )
-def test_whole_numbers_have_a_default_and_two_bounds(
+def test_whole_numbers_have_a_default_a_minimum_and_a_maximum(
     name: str, attribute: str, default: int, least: int, most: int
 ) -> None:
     assert getattr(create({"agent_name": "a"}), attribute) == default
@@ -101,7 +101,7 @@ def test_the_configuration_is_required_and_an_object(config: Any) -> None:
     assert [error.field for error in refused.value.errors] == ["agent_config"]
 
 
-def test_every_fault_is_named_at_once() -> None:
+def test_all_faults_are_reported_together() -> None:
     config = {
         "agent_name": "",
         "telephony_provider": "carrier-pigeon",
@@ -209,7 +209,7 @@ def test_a_url_for_the_carrier_is_kept_as_sent(name: str, url: str) -> None:
         "://voice.example.com/" + "x" * 2048,
     ],
 )
-def test_what_is_no_url_for_the_carrier_is_refused(name: str, rest: str) -> None:
+def test_an_invalid_carrier_url_is_refused(name: str, rest: str) -> None:
     scheme = "https" if name == "answer_url" else "wss"
     assert list(faults({name: scheme + rest})) == [name]
 
@@ -221,20 +221,20 @@ def test_another_scheme_is_refused(name: str, url: Any, allow_local: bool) -> No
     assert list(faults({name: url}, allow_local=allow_local)) == [name]
 
 
-def test_schemes_without_encryption_are_for_one_machine_only() -> None:
+def test_unencrypted_schemes_are_accepted_in_local_mode_only() -> None:
     for name, url in (("answer_url", "http://127.0.0.1:5000/a"), ("stream_url", "ws://localhost:5000/m")):
         assert getattr(create({"agent_name": "a", name: url}, allow_local=True), name) == url
         assert list(faults({name: url})) == [name]
 
 
-def test_an_agent_has_one_of_answer_and_stream_url_or_neither() -> None:
+def test_an_agent_has_at_most_one_of_answer_and_stream_url() -> None:
     both = {"answer_url": "https://a.example.com/", "stream_url": "wss://a.example.com/"}
     assert faults(both) == {"stream_url": "give answer_url or stream_url, not both"}
     neither = create({"agent_name": "a", "answer_url": None})
     assert (neither.answer_url, neither.stream_url) == (None, None)
 
 
-def test_a_webhook_is_refused_with_the_guards_own_words() -> None:
+def test_a_webhook_is_refused_with_the_guards_message() -> None:
     def refuse(url: str) -> None:
         raise InvalidInput(f"{url} is private")
 
@@ -247,7 +247,7 @@ def test_a_webhook_is_refused_with_the_guards_own_words() -> None:
 # ---- size ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_configuration_is_bounded_in_bytes() -> None:
+def test_a_configurations_size_is_limited() -> None:
     frame = len('{"agent_config":{"agent_name":"a"},"x":""}')
     assert create({"agent_name": "a"}, x="y" * (api.MAX_CONFIG_BYTES - frame)).version == 1
     with pytest.raises(TooLarge, match="200000"):

@@ -1,4 +1,4 @@
-"""A batch's rules: what may be done with it when, what is to be done, and that its stored form says the same."""
+"""A batch's rules: transitions, next work, and its stored form."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -51,7 +51,7 @@ def statuses(batch: Batch) -> list[str]:
     return [str(change.status) for change in batch.changes]
 
 
-def test_its_statuses_only_move_forward_and_each_is_an_event() -> None:
+def test_a_batchs_statuses_only_move_forward_and_each_is_an_event() -> None:
     done = running().complete(TEN + minutes(20), {"completed": 3})
     assert statuses(done) == ["created", "processed", "scheduled", "queued", "running", "completed"]
     times = [change.at for change in done.changes]
@@ -84,7 +84,7 @@ def test_a_batch_scheduled_while_its_file_is_read_is_not_processed_afterwards() 
         (replace(running().delete(TEN), cleared=True), "delete again"),
     ],
 )
-def test_what_is_to_be_done_follows_from_how_it_stands(batch: Batch, work: str | None) -> None:
+def test_the_next_work_follows_from_the_batchs_state(batch: Batch, work: str | None) -> None:
     assert batch.work(TEN + minutes(3)) == work
     due = batch.with_due(TEN + minutes(3)).due_at
     assert due is not None, "a recheck is due: its events are not delivered yet"
@@ -99,7 +99,7 @@ def test_a_due_batch_starts_at_its_time_and_not_before() -> None:
     assert scheduled.work(TEN + minutes(10)) == "start"
 
 
-def test_only_one_works_at_a_batch_until_its_lease_is_over() -> None:
+def test_one_worker_at_a_time_holds_a_batchs_lease() -> None:
     taken = created().take_work("first", TEN)
     assert taken is not None
     assert taken.take_work("second", TEN + minutes(10)) is None
@@ -109,18 +109,18 @@ def test_only_one_works_at_a_batch_until_its_lease_is_over() -> None:
 
 
 @pytest.mark.parametrize("batch", [created(), read(), read().fail("x", TEN), running().complete(TEN, {})])
-def test_what_does_not_run_cannot_be_stopped(batch: Batch) -> None:
+def test_only_a_stoppable_batch_can_be_stopped(batch: Batch) -> None:
     with pytest.raises(ValueError):
         batch.stop(TEN, "", {})
 
 
 @pytest.mark.parametrize("batch", [running(), running().complete(TEN, {}), running().stop(TEN, "", {})])
-def test_what_runs_or_is_over_cannot_be_scheduled(batch: Batch) -> None:
+def test_a_running_or_finished_batch_cannot_be_scheduled(batch: Batch) -> None:
     with pytest.raises(ValueError):
         batch.schedule(TEN + minutes(30), False, TEN)
 
 
-def test_its_stored_form_says_the_same() -> None:
+def test_the_stored_form_loads_unchanged() -> None:
     full = replace(
         running().lease_delivery("a1b2c3d4", TEN),
         from_phone_numbers=("+12025550100", "+12025550101"),
@@ -145,7 +145,7 @@ def test_its_stored_form_says_the_same() -> None:
         assert decode(encode(batch)) == batch
 
 
-def test_a_tombstone_is_small_and_has_nothing_to_send_or_to_list() -> None:
+def test_a_tombstone_is_small_without_events_or_listing() -> None:
     batch = running().stop(TEN + minutes(1), "stopped by request", {"queued": 3}).delete(TEN + minutes(2))
     stone = batch.removed(TEN + minutes(3)).with_due(TEN + minutes(3))
     assert stone.is_tombstone and not stone.may_dial and not stone.is_stoppable
@@ -170,7 +170,7 @@ def test_a_deleted_batch_is_in_no_listing() -> None:
     assert "listing_key" not in encode(created().delete(TEN))
 
 
-def test_a_contacts_id_follows_from_batch_and_row_and_waits_for_its_turn_without_a_due_time() -> None:
+def test_a_contacts_id_is_derived_from_batch_and_row_and_it_has_no_due_time() -> None:
     first = contact(created(), 1, NUMBER, {"name": "Ada"})
     assert first.id == contact_id(BATCH_ID, 1) != contact_id(BATCH_ID, 2)
     assert first.is_not_started
@@ -203,7 +203,7 @@ def test_a_queued_contact_joins_and_leaves_the_delayed_set_without_another_event
         ({"completed": 4, "ringing": -1}, 3, False),
     ],
 )
-def test_a_batch_is_over_when_every_contact_is_final(counts: dict[str, int], contacts: int, over: bool) -> None:
+def test_a_batch_completes_when_every_contact_is_final(counts: dict[str, int], contacts: int, over: bool) -> None:
     assert all_final(counts, contacts) is over
 
 
@@ -245,7 +245,7 @@ SELDOM = st.sampled_from([False] * 5 + [True])
 
 
 class AnyBatch(RuleBasedStateMachine):
-    """Whatever happens to a batch, when a use case may ask for it; each step is saved."""
+    """All transitions of a batch, whenever a use case may request them; each step is saved."""
 
     @initialize(now=CLOCK, start=st.booleans())
     def begin(self, now: datetime, start: bool) -> None:
@@ -314,7 +314,7 @@ class AnyBatch(RuleBasedStateMachine):
     @precondition(lambda self: self.batch.deleted_at is not None)
     @rule(now=CLOCK)
     def remove(self, now: datetime) -> None:
-        """Only its tombstone would be left; whatever happened to it before, that is the same."""
+        """Only the tombstone would remain, the same after any history."""
         stone = self.batch.removed(now).with_due(now)
         assert decode(from_item(to_item(encode(stone)))) == stone
         assert (stone.deleted_at, stone.changes) == (self.batch.deleted_at, self.batch.changes[:1])

@@ -103,7 +103,7 @@ def test_a_call_may_start_when_another_ends() -> None:
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.9, 90), (0.99, 99), (1.0, 100)])
-def test_percentiles_are_values_that_occurred(share: float, expected: int) -> None:
+def test_percentiles_are_observed_values(share: float, expected: int) -> None:
     assert load.percentile(list(range(100, 0, -1)), share) == expected
 
 

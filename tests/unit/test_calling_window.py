@@ -1,4 +1,4 @@
-"""Calling hours in the called person's own time."""
+"""Calling hours in the called number's local time."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -38,9 +38,7 @@ def utc(text: str) -> datetime:
         ("2026-03-29T00:30", (2, 4), ["Antarctica/Troll"], "2026-03-29T01:00"),  # 1:00 became 3:00
     ],
 )
-def test_the_window_opens_when_it_is_that_hour_there(
-    now: str, hours: tuple[int, int], zones: list[str], opens: str
-) -> None:
+def test_the_window_opens_at_that_local_hour(now: str, hours: tuple[int, int], zones: list[str], opens: str) -> None:
     assert next_open(utc(now), *hours, zones) == utc(opens)
 
 
@@ -54,7 +52,7 @@ def test_zones_too_far_apart_are_never_open_at_once() -> None:
     end=st.integers(0, 23),
     zone=st.sampled_from([NEW_YORK, LOS_ANGELES, KOLKATA, "Australia/Lord_Howe", "America/St_Johns"]),
 )
-def test_what_is_returned_is_open_and_within_a_day_or_so(now: datetime, start: int, end: int, zone: str) -> None:
+def test_the_result_is_open_and_within_about_a_day(now: datetime, start: int, end: int, zone: str) -> None:
     opens = next_open(now, start, end, [zone])
     assert opens is not None and opens >= now
     hour = opens.astimezone(ZoneInfo(zone)).hour
@@ -73,7 +71,7 @@ STEADY = [KOLKATA, "Asia/Kathmandu", "Asia/Tokyo", "Pacific/Kiritimati", "Pacifi
 
 
 def changes_of(zone: str) -> list[datetime]:
-    """When the zone's clocks change in 2026, to the quarter of an hour."""
+    """The times at which the zone's clocks change in 2026, to the quarter of an hour."""
     place = ZoneInfo(zone)
     quarters = [utc("2026-01-01T00:00") + n * timedelta(hours=6) for n in range(4 * 365)]
     days = [
@@ -94,7 +92,7 @@ CHANGES = [(zone, at) for zone in CHANGING for at in changes_of(zone)]
 
 
 def first_open_minute(now: datetime, start: int, end: int, zones: list[str]) -> datetime | None:
-    """`now`, or the first full minute after it that is within the hours in all zones: one by one, for five days."""
+    """The reference: `now`, or the first full minute after it within the hours of all zones, by trying five days."""
     hours = {(start + n) % 24 for n in range((end - start) % 24 or 24)}
     places = [ZoneInfo(zone) for zone in zones]
     at = now
@@ -128,13 +126,13 @@ WHEN_CLOCKS_CHANGE = st.builds(
 
 @given(ANY_TIME | WHEN_CLOCKS_CHANGE)
 @settings(max_examples=examples(250))
-def test_no_open_moment_is_missed_and_none_is_too_early(asked: tuple[datetime, int, int, list[str]]) -> None:
+def test_the_first_open_minute_is_found(asked: tuple[datetime, int, int, list[str]]) -> None:
     now, start, end, zones = asked
     assert next_open(now, start, end, zones) == first_open_minute(now, start, end, zones)
 
 
-def test_the_clocks_change_twice_a_year_where_they_do() -> None:
-    """So that the test above is about something."""
+def test_zones_with_clock_changes_have_two_a_year() -> None:
+    """Otherwise the test above would cover no clock changes."""
     assert utc("2026-03-08T10:00") in changes_of(LOS_ANGELES)
     assert [len(changes_of(zone)) for zone in (NEW_YORK, "Australia/Lord_Howe")] == [2, 2]
     assert all(changes_of(zone) == [] for zone in STEADY)
@@ -145,7 +143,7 @@ def test_the_clocks_change_twice_a_year_where_they_do() -> None:
     [
         ("+14155550123", {LOS_ANGELES}),
         ("+919876543210", {"Asia/Calcutta"}),
-        ("+99999999999999", {"UTC"}),  # no such country code: nothing is known
+        ("+99999999999999", {"UTC"}),  # unknown country code
     ],
 )
 def test_a_numbers_zones_come_from_its_prefix(number: str, zones: set[str]) -> None:
@@ -156,15 +154,15 @@ def test_a_russian_mobile_number_may_be_in_many_zones() -> None:
     assert len(time_zones("+79161234567")) > 5
 
 
-def test_offsets_and_changes_of_clocks_are_whole_quarters_of_an_hour() -> None:
-    """Of every zone that a number may be in, looked at once in every month of two years."""
+def test_offsets_and_clock_changes_are_multiples_of_a_quarter_hour() -> None:
+    """For every zone that a number may be in, sampled once in every month of two years."""
     months = [datetime(2026 + n // 12, n % 12 + 1, 1, 0, 5, tzinfo=UTC) for n in range(24)]
     for zone in {zone for zones in TIMEZONE_DATA.values() for zone in zones}:
         assert all(not (month.astimezone(ZoneInfo(zone)).utcoffset() or QUARTER) % QUARTER for month in months)
 
 
 @given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
-def test_every_number_has_zones_that_there_are(number: str) -> None:
+def test_every_number_has_existing_zones(number: str) -> None:
     assert is_e164(number)
     zones = time_zones(number)
     assert zones

@@ -1,4 +1,4 @@
-"""A carrier's circuit: when it opens, who is let through, how it comes back."""
+"""A carrier's circuit: when it opens, which dials it admits, how it resumes."""
 
 from datetime import timedelta
 
@@ -46,13 +46,13 @@ def resuming() -> Circuit:
     return probing().record(WORKED, True, NEXT_TRY)
 
 
-def test_some_failures_in_a_row_open_it_and_say_why() -> None:
+def test_consecutive_failures_open_the_circuit_with_a_reason() -> None:
     circuit = opened()
     assert circuit.state is CircuitState.OPEN
     assert (circuit.opened_at, circuit.next_try_at, circuit.reason) == (OPENED_AT, NEXT_TRY, "Twilio answered 503")
 
 
-def test_failures_at_the_same_moment_open_it_as_well_for_each_more_may_cost_a_call() -> None:
+def test_simultaneous_failures_open_the_circuit() -> None:
     circuit = NEW
     for _ in range(FAILURES_TO_OPEN - 1):
         circuit = circuit.record(FAILED, False, TEN)
@@ -60,14 +60,14 @@ def test_failures_at_the_same_moment_open_it_as_well_for_each_more_may_cost_a_ca
     assert circuit.record(FAILED, False, TEN).state is CircuitState.OPEN
 
 
-def test_one_call_that_works_ends_a_series_of_failures() -> None:
+def test_a_success_resets_the_failures() -> None:
     circuit = NEW
     for number in range(100):
         circuit = circuit.record(WORKED if number % FAILURES_TO_OPEN == 0 else FAILED, False, TEN + minutes(number))
     assert circuit.state is CircuitState.CLOSED
 
 
-def test_failures_that_are_far_apart_are_no_series() -> None:
+def test_failures_far_apart_do_not_add_up() -> None:
     circuit = NEW
     for number in range(FAILURES_TO_OPEN * 2):
         circuit = circuit.record(FAILED, False, TEN + number * (FORGET_AFTER + seconds(1)))
@@ -85,23 +85,23 @@ def test_failures_that_are_far_apart_are_no_series() -> None:
         (WORKED, False),
     ],
 )
-def test_what_speaks_against_the_carrier(result: DialResult, fails: bool) -> None:
+def test_which_answers_count_as_failures_of_the_carrier(result: DialResult, fails: bool) -> None:
     assert (NEW.record(result, False, TEN).failures == 1) is fails
     assert NEW.record(result, False, TEN).is_healthy is not fails
 
 
-def test_a_throttled_call_neither_fails_nor_shows_that_the_carrier_works() -> None:
+def test_a_throttled_call_counts_neither_as_failure_nor_as_success() -> None:
     failing = NEW.record(FAILED, False, TEN)
     assert failing.record(NotPlaced("429"), False, TEN) is failing
 
 
-def test_while_it_is_closed_everybody_is_let_through_and_nothing_is_written() -> None:
+def test_a_closed_circuit_admits_every_call_without_a_write() -> None:
     failing = NEW.record(FAILED, False, TEN)
     assert NEW.admit(TEN) is NEW
     assert failing.admit(TEN) is failing
 
 
-def test_while_it_is_open_nobody_is_let_through_until_its_wait_is_over_and_then_one() -> None:
+def test_an_open_circuit_admits_one_probe_after_its_wait() -> None:
     circuit = opened()
     assert circuit.admit(NEXT_TRY - seconds(1)) is None
     assert circuit.retry_at(OPENED_AT) == NEXT_TRY
@@ -110,7 +110,7 @@ def test_while_it_is_open_nobody_is_let_through_until_its_wait_is_over_and_then_
     assert probe.retry_at(NEXT_TRY) == NEXT_TRY + PROBE_LASTS
 
 
-def test_a_probe_that_is_never_heard_of_is_followed_by_another() -> None:
+def test_a_lost_probe_is_followed_by_another() -> None:
     assert probing().admit(NEXT_TRY + PROBE_LASTS) is not None
 
 
@@ -121,7 +121,7 @@ def test_a_probe_that_is_never_heard_of_is_followed_by_another() -> None:
         (NotPlaced("connection refused", outage=True), [minutes(1), *(minutes(wait) for wait in (2, 4, 5, 5, 5))]),
     ],
 )
-def test_probes_that_fail_are_made_less_and_less_often_above_all_where_each_may_cost_a_call(
+def test_failed_probes_are_spaced_out_further_if_each_may_cost_a_call(
     result: DialResult, expected: list[timedelta]
 ) -> None:
     circuit, now, waits = opened(), OPENED_AT, []
@@ -136,13 +136,13 @@ def test_probes_that_fail_are_made_less_and_less_often_above_all_where_each_may_
     assert circuit.opened_at == OPENED_AT
 
 
-def test_answers_to_calls_that_were_under_way_when_it_opened_say_nothing_new_unless_they_work() -> None:
+def test_failures_of_calls_in_flight_when_the_circuit_opened_are_ignored() -> None:
     circuit = opened()
     assert circuit.record(FAILED, False, OPENED_AT + seconds(1)) is circuit
     assert circuit.record(WORKED, False, OPENED_AT + seconds(1)).state is CircuitState.RAMPING
 
 
-def test_it_resumes_by_a_ramp() -> None:
+def test_the_circuit_resumes_by_a_ramp() -> None:
     circuit, passed_by = resuming(), []
     for minute in range(5):
         now = NEXT_TRY + minutes(minute)
@@ -155,7 +155,7 @@ def test_it_resumes_by_a_ramp() -> None:
     assert ended == Circuit("acme", "twilio", circuit.version)
 
 
-def test_while_it_resumes_one_failure_is_forgiven_and_some_in_a_row_open_it_again_for_longer() -> None:
+def test_a_ramping_circuit_tolerates_one_failure_and_reopens_after_several() -> None:
     now = NEXT_TRY + seconds(10)
     circuit = resuming().record(FAILED, False, now).record(WORKED, False, now).record(FAILED, False, now)
     circuit = circuit.record(FAILED, False, now)
@@ -169,7 +169,7 @@ RESULTS = st.sampled_from([FAILED, WORKED, NotPlaced("429"), Refused(Outcome(Sta
 
 
 @given(st.lists(st.tuples(RESULTS, st.integers(0, 400), st.booleans())))
-def test_whatever_comes_it_is_in_one_state_and_never_shut_for_good(
+def test_any_sequence_leaves_the_circuit_in_one_state_that_admits_again(
     story: list[tuple[DialResult, int, bool]],
 ) -> None:
     circuit, now = NEW, TEN

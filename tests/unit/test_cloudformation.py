@@ -1,4 +1,4 @@
-"""How local/cloudformation.py reads a template: Fn::ForEach and nested stacks."""
+"""local/cloudformation.py: expanding Fn::ForEach and merging nested stacks."""
 
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def _load(folder: Path, outer: str, inner: str = INNER) -> dict[str, Any]:
     return load(folder / "template.yaml")
 
 
-def test_a_loop_makes_a_resource_of_each(tmp_path: Path) -> None:
+def test_a_loop_creates_a_resource_for_each_item(tmp_path: Path) -> None:
     resources = _load(tmp_path, LOOP)["Resources"]
     assert list(resources) == ["ApiGroup", "DialGroup"]
     assert resources["DialGroup"]["Properties"] == {
@@ -92,6 +92,6 @@ def test_a_nested_stacks_resources_are_merged_in_with_their_parameters(tmp_path:
         (OUTER.replace("!GetAtt Table.Arn", "!Select [0, [a]]"), INNER, "neither text nor a reference"),
     ],
 )
-def test_a_nested_stack_that_would_not_deploy_is_refused(tmp_path: Path, outer: str, inner: str, message: str) -> None:
+def test_an_undeployable_nested_stack_is_refused(tmp_path: Path, outer: str, inner: str, message: str) -> None:
     with pytest.raises(TemplateError, match=message):
         _load(tmp_path, outer, inner)

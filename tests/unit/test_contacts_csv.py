@@ -1,4 +1,4 @@
-"""Files of contacts: what is read from which bytes, what is rejected or refused and why, and what is written back."""
+"""Files of contacts: parsing, rejected rows, unusable files, and written files."""
 
 import codecs
 import csv
@@ -64,7 +64,7 @@ def rejected(file: str | bytes) -> list[Rejected]:
 
 
 def refusal(file: str | bytes | Sequence[bytes]) -> str:
-    """What is said about a file that cannot be used."""
+    """The error message for an unusable file."""
     with pytest.raises(InvalidInput) as caught:
         rows(file)
     (error,) = caught.value.errors
@@ -75,7 +75,7 @@ def refusal(file: str | bytes | Sequence[bytes]) -> str:
 # ---- rows -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_row_is_a_number_and_all_other_columns_as_they_stand() -> None:
+def test_a_row_is_a_number_and_all_other_columns_unchanged() -> None:
     file = opened(f'name, contact_number ,note\n"Smith, John",{ONE},  two  \nAda,{TWO},\n')
     assert file.columns == ("name", "contact_number", "note")
     assert file.delimiter == ","
@@ -85,7 +85,7 @@ def test_a_row_is_a_number_and_all_other_columns_as_they_stand() -> None:
     ]
 
 
-def test_the_sample_file_is_all_contacts() -> None:
+def test_every_row_of_the_sample_file_is_a_contact() -> None:
     found = rows((ROOT / "events/contacts.csv").read_bytes())
     assert [row.number for row in found if isinstance(row, Contact)] == [f"+12025550{n}" for n in range(101, 111)]
     assert len(found) == 10
@@ -93,7 +93,7 @@ def test_the_sample_file_is_all_contacts() -> None:
     assert isinstance(found[6], Contact) and found[6].data["first_name"] == 'William "Bill"'
 
 
-def test_going_through_a_file_again_goes_on_where_it_was_left() -> None:
+def test_a_second_iteration_continues_the_first() -> None:
     file = opened(f"contact_number\n{ONE}\n{TWO}\n")
     first = next(iter(file))
     assert [first, *file] == [Contact(1, 2, ONE, {}, (ONE,)), Contact(2, 3, TWO, {}, (TWO,))]
@@ -109,18 +109,18 @@ def test_rows_count_contacts_and_lines_count_lines() -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("last", [True, False])
-def test_lines_end_in_lf_crlf_or_cr_the_last_maybe_in_none(end: str, last: bool) -> None:
+def test_lines_end_in_lf_crlf_or_cr_and_the_last_may_lack_an_end(end: str, last: bool) -> None:
     file = end.join(["contact_number,note", f"{ONE},x", f"{TWO},y"]) + (end if last else "")
     assert [(contact.line, contact.data["note"]) for contact in contacts(file)] == [(2, "x"), (3, "y")]
 
 
-def test_only_line_ends_end_lines() -> None:
+def test_other_separators_do_not_end_lines() -> None:
     odd = "a\u2028b\u2029c"
     assert contacts(f"contact_number,note\n{ONE},{odd}\n")[0].data == {"note": odd}
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_the_one_the_header_is_written_with(delimiter: str) -> None:
+def test_the_header_determines_the_delimiter(delimiter: str) -> None:
     others = "".join({",", ";", "\t", "|"} - {delimiter})
     file = opened(f'"a{others}b"{delimiter}contact_number\n"1{delimiter}2{others}"{delimiter}{ONE}\n')
     assert file.delimiter == delimiter
@@ -143,7 +143,7 @@ def test_a_single_column_needs_no_delimiter() -> None:
     ids=["UTF-8", "UTF-8 with BOM", "UTF-16 LE", "UTF-16 BE"],
 )
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 10_000])
-def test_utf_8_and_utf_16_are_read_whatever_pieces_they_come_in(encoded: object, size: int) -> None:
+def test_utf_8_and_utf_16_are_read_in_any_chunks(encoded: object, size: int) -> None:
     assert callable(encoded)
     content = encoded(f'contact_number\tnäme\r\n{ONE}\t"Zoë 😀\r\nŁódź"\r\n{TWO}\t日本\r\n')
     pieces = [content[start : start + size] for start in range(0, len(content), size)]
@@ -153,12 +153,12 @@ def test_utf_8_and_utf_16_are_read_whatever_pieces_they_come_in(encoded: object,
     ]
 
 
-def test_empty_lines_and_lines_of_empty_cells_are_no_rows() -> None:
+def test_empty_lines_and_lines_of_empty_cells_are_skipped() -> None:
     file = f'\n\ncontact_number,note\n\n,\n{ONE},x\n,,,\n\r\n"",""\n{TWO},y\n\n'
     assert [row.line for row in rows(file)] == [6, 10]
 
 
-def test_empty_cells_at_the_end_of_the_header_are_no_columns() -> None:
+def test_empty_cells_at_the_end_of_the_header_are_ignored() -> None:
     file = opened(f"contact_number,note,, ,\n{ONE},x,,,\n{TWO},y\n{THREE},z,,more,\n")
     assert file.columns == ("contact_number", "note")
     assert list(file) == [
@@ -194,7 +194,7 @@ def test_a_row_with_too_few_or_too_many_fields_is_rejected_with_both_counts() ->
         "\ufeff+12025550101",
     ],
 )
-def test_what_is_written_within_a_number_is_removed(written: str) -> None:
+def test_formatting_within_a_number_is_removed(written: str) -> None:
     (contact,) = contacts(f'note,contact_number\nx,"{written}"\n')
     assert contact.number == ONE
     assert contact.cells == ("x", written)
@@ -236,8 +236,8 @@ DECORATION = [" ", "\xa0", "\u200b", "-", "\u2013", "(", ")", "'", ".", "x", "٣
     rest=st.lists(st.sampled_from(["202", "555", "0101", "4", *DECORATION]), min_size=3, max_size=8),
 )
 @settings(max_examples=examples(300))
-def test_a_number_is_what_is_written_without_what_is_only_decoration(first: str, rest: list[str]) -> None:
-    """An accepted number has the cell's digits, all of them and in their order; nothing is guessed."""
+def test_cleaning_a_number_keeps_its_digits(first: str, rest: list[str]) -> None:
+    """An accepted number has exactly the cell's digits in their order."""
     written = first + "".join(rest)
     (found,) = rows(f'contact_number,note\n"{written}",x\n')
     bare = [character for character in written if character in "+0123456789.x٣"]
@@ -250,13 +250,13 @@ def test_a_number_is_what_is_written_without_what_is_only_decoration(first: str,
         assert not (plain and re.fullmatch(r"\+[1-9][0-9]{6,14}", "".join(bare)))
 
 
-def test_a_number_that_was_there_already_is_rejected_with_its_first_line() -> None:
+def test_a_duplicate_number_is_rejected_with_its_first_line() -> None:
     found = rows(f"contact_number,note\n{ONE},a\n{TWO},b\n'+1 202 555 0101,c\n{ONE},d\n")
     assert [row.reason for row in found if isinstance(row, Rejected)] == ["contact_number: duplicate of line 2"] * 2
     assert [row.line for row in found] == [2, 3, 4, 5]
 
 
-def test_a_rejected_row_does_not_take_its_number() -> None:
+def test_a_rejected_rows_number_is_no_duplicate_later() -> None:
     found = rows(f"contact_number,note\n{ONE}\n{ONE},\x07\n{ONE},a\n")
     assert [type(row) for row in found] == [Rejected, Rejected, Contact]
 
@@ -275,7 +275,7 @@ def test_other_columns_may_take_eight_kilobytes_as_json() -> None:
         assert found[1].reason == "the columns beside contact_number take 8,193 bytes as JSON, at most 8,192"
 
 
-def test_names_of_columns_count_as_data() -> None:
+def test_column_names_count_towards_the_data_size() -> None:
     (row,) = rejected(f"contact_number,{'n' * MAX_DATA_BYTES}\n{ONE},x\n")
     assert "as JSON, at most 8,192" in row.reason
     fits = "😀" * 900
@@ -295,7 +295,7 @@ def test_a_control_character_is_rejected_with_its_column(control: str) -> None:
     ]
 
 
-def test_tabs_and_line_breaks_are_text() -> None:
+def test_tabs_and_line_breaks_are_accepted_in_cells() -> None:
     assert contacts(f'contact_number,note\n{ONE},"a\tb\r\nc\rd\ne"\n')[0].data == {"note": "a\tb\r\nc\rd\ne"}
 
 
@@ -308,7 +308,7 @@ def test_a_row_with_broken_quoting_is_rejected_and_the_next_line_is_read() -> No
     assert found == [Rejected(2, (ONE, "ab"), reason), Contact(1, 3, TWO, {"note": "c"}, (TWO, "c"))]
 
 
-def test_a_broken_row_of_several_lines_names_them_all() -> None:
+def test_a_broken_row_of_several_lines_names_all_of_them() -> None:
     found = rows(f'contact_number,note\n{ONE},"a\n+12025550199,x\nb"c\n{TWO},d\n')
     assert [(row.line, type(row)) for row in found] == [(2, Rejected), (5, Contact)]
     assert isinstance(found[0], Rejected)
@@ -316,13 +316,13 @@ def test_a_broken_row_of_several_lines_names_them_all() -> None:
     assert found[0].cells == (ONE, "a\n+12025550199,x\nbc")
 
 
-def test_a_broken_row_with_an_endless_cell_is_only_that_row() -> None:
+def test_a_broken_row_with_an_endless_cell_is_rejected_alone() -> None:
     found = rows(f'contact_number,note\n{ONE},"a"{"b" * 140_000}\n{TWO},c\n')
     assert isinstance(found[0], Rejected) and found[0].cells[0] == ONE
     assert isinstance(found[1], Contact)
 
 
-def test_a_quote_amid_a_cell_is_a_character() -> None:
+def test_a_quote_within_a_cell_is_a_character() -> None:
     assert contacts(f'contact_number,note\n{ONE},6" pipe\n')[0].data == {"note": '6" pipe'}
 
 
@@ -348,12 +348,12 @@ def test_a_cell_longer_than_can_be_read_is_named_by_its_line() -> None:
     assert refusal(f'contact_number,a,b\n{ONE},"1\n2",{"x" * 131_073},"y\n') == (
         "line 3: a cell that begins here is longer than 131,072 characters"
     )
-    quotes = '""' * 131_072  # that many characters, as long as a cell may be, and so one row too large
+    quotes = '""' * 131_072  # cells of maximum length, which together exceed the row limit
     (row,) = rejected(f'contact_number,a\n{ONE},"{quotes}"\n')
     assert "as JSON" in row.reason
 
 
-def test_a_row_longer_than_is_held_is_named_by_its_first_line() -> None:
+def test_a_row_above_the_maximum_length_is_named_by_its_first_line() -> None:
     said = "the row that begins here is longer than 1,000,000 characters; is a quote open?"
     assert refusal(f"contact_number,a\n{ONE},x\n{TWO}{',' * 1_000_000}\n") == f"line 3: {said}"
     assert refusal("contact_number," + "x," * 500_000) == f"line 1: {said}"
@@ -390,18 +390,18 @@ def test_an_empty_file_is_refused(content: str) -> None:
         ('"contact_number,a', "line 1: broken quoting in the header"),
     ],
 )
-def test_a_header_that_cannot_be_used_is_refused_with_what_is_there(header: str, said: str) -> None:
+def test_an_unusable_header_is_refused_with_its_columns(header: str, said: str) -> None:
     assert said in refusal(f"{header}\n{ONE},x,y\n")
 
 
-def test_a_long_header_is_not_repeated_whole() -> None:
+def test_a_long_header_is_abbreviated_in_the_message() -> None:
     said = refusal(",".join(f"column{n}" for n in range(50)))
     assert said.endswith("column19, …")
     assert "x" * 41 not in refusal("x" * 50)
 
 
 @pytest.mark.parametrize("line", [f"Ada,{ONE}", "2025550101", f"{ONE};x", "'+1 202 555 0101\tx"])
-def test_a_file_without_header_is_told_so(line: str) -> None:
+def test_a_file_without_a_header_is_refused(line: str) -> None:
     said = refusal(f"{line}\n{line}\n")
     assert said == "line 1: the first line must be a header, with a column contact_number; it holds a phone number"
 
@@ -435,14 +435,14 @@ def test_other_kinds_of_files_are_recognised(content: bytes, kind: str) -> None:
         ("contact_number\n".encode("utf-32"), "line 1: a NUL character (byte 0x00)"),
     ],
 )
-def test_what_is_no_text_is_refused_with_its_line_and_never_guessed(content: bytes, said: str) -> None:
+def test_undecodable_bytes_are_refused_with_their_line(content: bytes, said: str) -> None:
     found = refusal(content)
     assert found.startswith(said)
     assert found.endswith("save it as “CSV UTF-8” and send that file")
     assert refusal([content[n : n + 1] for n in range(len(content))]) == found
 
 
-def test_rows_before_what_cannot_be_read_are_read() -> None:
+def test_rows_before_an_unreadable_part_are_read() -> None:
     file = iter(opened(f"contact_number\n{ONE}\n{TWO}\n{THREE}".encode() + b"\xff\n"))
     assert [next(file).line, next(file).line] == [2, 3]
     with pytest.raises(InvalidInput, match="line 4: byte 0xFF"):
@@ -459,7 +459,7 @@ def test_more_rows_than_a_batch_may_have_are_refused(monkeypatch: pytest.MonkeyP
         )
 
 
-def test_a_file_is_never_held() -> None:
+def test_a_file_is_not_held_in_memory() -> None:
     def pieces() -> Iterator[bytes]:
         yield b"contact_number,note\n"
         for thousand in range(60):
@@ -477,7 +477,7 @@ def test_a_file_is_never_held() -> None:
 
 
 @pytest.mark.parametrize("endless", [b"x" * 1000, b'"\n",' * 250, b"," * 1000])
-def test_an_endless_row_is_not_read_to_its_end(endless: bytes) -> None:
+def test_an_endless_row_is_abandoned_early(endless: bytes) -> None:
     pieces = iter([f"contact_number,note\n{ONE},".encode(), *[endless] * 2000])
     with pytest.raises(InvalidInput, match="line 2: the row that begins here"):
         list(ContactFile(pieces, Numbers()))
@@ -496,7 +496,7 @@ def cut(content: bytes, sizes: Sequence[int]) -> list[bytes]:
 
 
 def everything(pieces: Sequence[bytes]) -> list[Contact | Rejected | str]:
-    """All rows, and the message that the file is refused with at last, if it is."""
+    """All rows, and the error message at the end, if any."""
     found: list[Contact | Rejected | str] = []
     try:
         found.extend(ContactFile(pieces, Numbers()))
@@ -569,7 +569,7 @@ HEADERS = st.sampled_from([b"contact_number,a\n", b"a;contact_number\r\n", b"con
 
 @given(header=HEADERS | st.sampled_from([b'"a";x\n', b'a,"b\n', b"\n,,\n", b""]), body=FRAGMENTS, sizes=SIZES)
 @settings(max_examples=examples(500), deadline=None)
-def test_pieces_make_no_difference(header: bytes, body: bytes, sizes: list[int]) -> None:
+def test_chunk_sizes_make_no_difference(header: bytes, body: bytes, sizes: list[int]) -> None:
     content = header + body
     whole = everything([content])
     assert everything(cut(content, sizes)) == whole
@@ -578,7 +578,7 @@ def test_pieces_make_no_difference(header: bytes, body: bytes, sizes: list[int])
 
 @given(header=HEADERS, body=FRAGMENTS, sizes=SIZES, row=st.integers(40, 80), cell=st.integers(14, 30))
 @settings(max_examples=examples(500), deadline=None)
-def test_pieces_make_no_difference_to_what_is_too_long(
+def test_chunk_sizes_make_no_difference_to_length_limits(
     header: bytes, body: bytes, sizes: list[int], row: int, cell: int
 ) -> None:
     content = header + body
@@ -595,8 +595,8 @@ def test_pieces_make_no_difference_to_what_is_too_long(
 
 
 def records(text: str) -> tuple[list[tuple[int, list[str] | None]], bool]:
-    """What `csv.reader` alone reads from the whole text: (first line, cells) of each record that is not empty, None for
-    cells that it could not read; and whether a quote was open at the end."""
+    """The reference, `csv.reader` on the whole text: (first line, cells) of each non-empty record, None for unreadable
+    cells; and whether a quote was open at the end."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     found: list[tuple[int, list[str] | None]] = []
     while True:
@@ -642,7 +642,7 @@ def test_every_record_is_a_contact_or_rejected(body: str, sizes: list[int]) -> N
     assert rows_of_contacts == list(range(1, len(rows_of_contacts) + 1))
 
 
-def test_numbers_seen_on_disk_make_no_difference() -> None:
+def test_seen_numbers_on_disk_and_in_memory_agree() -> None:
     content = "contact_number\n" + "".join(f"+1202555{n * 7 % 500:04}\n" for n in range(1000))
     with SqliteSeenNumbers() as seen:
         assert list(ContactFile([content.encode()], seen)) == rows(content)
@@ -651,7 +651,7 @@ def test_numbers_seen_on_disk_make_no_difference() -> None:
 # ---- writing --------------------------------------------------------------------------------------------------------
 
 
-def test_a_line_is_written_as_rfc_4180_has_it() -> None:
+def test_a_line_is_written_as_in_rfc_4180() -> None:
     assert write_row(["a", "b,c", 'say "hi"', "two\nlines", "cr\rlf", "", " x "]) == (
         'a,"b,c","say ""hi""","two\nlines","cr\rlf",, x \r\n'
     )
@@ -661,7 +661,7 @@ def test_a_line_is_written_as_rfc_4180_has_it() -> None:
 @pytest.mark.parametrize(
     "cell", ["=1+1", "@SUM(A1)", "\tx", "\rx", "\nx", "+1+cmd|' /C calc'!A0", "-2+3", "-A1", "+x", "＝1", "－A1", "-1%"]
 )
-def test_what_a_spreadsheet_would_calculate_is_made_text(cell: str) -> None:
+def test_formulas_are_written_as_text(cell: str) -> None:
     written = next(csv.reader(io.StringIO(write_row([cell, "x"]), newline="")))
     assert written == [f"'{cell}", "x"]
 
@@ -670,12 +670,12 @@ def test_what_a_spreadsheet_would_calculate_is_made_text(cell: str) -> None:
     "cell",
     [ONE, "+1 (202) 555-0101", "-12.50", "-1,000", "-", "+", "+1\xa0202\u2013555", "a=b", "'=1", "x@y.example", ""],
 )
-def test_numbers_and_text_are_written_as_they_are(cell: str) -> None:
+def test_numbers_and_text_are_written_unchanged(cell: str) -> None:
     assert next(csv.reader(io.StringIO(write_row([cell, "x"]), newline=""))) == [cell, "x"]
 
 
 @given(st.lists(TEXT, min_size=1, max_size=5))
-def test_what_is_written_can_be_read(cells: list[str]) -> None:
+def test_written_rows_can_be_read(cells: list[str]) -> None:
     (read,) = csv.reader(io.StringIO(write_row(cells), newline=""), strict=True)
     assert len(read) == len(cells)
     assert all(found in (cell, f"'{cell}") for found, cell in zip(read, cells, strict=True))
@@ -690,7 +690,7 @@ def test_rejected_rows_keep_the_uploaded_columns_and_get_line_and_reason() -> No
     assert rejected_row(columns, Rejected(9, ("bad", "x", "", "more"), "why")) == "bad,x,9,why,,more\r\n"
 
 
-def test_rejected_rows_can_be_mended_and_sent_again() -> None:
+def test_rejected_rows_can_be_fixed_and_uploaded_again() -> None:
     file = opened("contact_number,note\nbad,a\n")
     again = rejected_header(file.columns)
     for row in file:
@@ -700,7 +700,7 @@ def test_rejected_rows_can_be_mended_and_sent_again() -> None:
     assert contact.data["note"] == "a"
 
 
-def test_our_columns_make_way_for_the_uploaded_ones() -> None:
+def test_added_columns_are_renamed_on_a_name_clash() -> None:
     assert rejected_header(("reason", "contact_number")) == "reason,contact_number,line,redial_reason\r\n"
     twice = results_header(("contact_number", "status", "redial_status")).strip().split(",")
     assert twice[3:5] == ["execution_id", "redial_redial_status"]
@@ -717,7 +717,7 @@ def result(contact: Contact, **expected: str) -> dict[str, str]:
     }
 
 
-def test_results_stand_beside_the_row_as_uploaded() -> None:
+def test_results_follow_the_row_as_uploaded() -> None:
     columns = ("contact_number", "note")
     (contact,) = contacts('contact_number,note\n\'+1 202 555 0101,"a, b"\n')
 
@@ -737,13 +737,13 @@ def test_results_stand_beside_the_row_as_uploaded() -> None:
         contact, **dialled, status="initiated", last_dialed_at="2026-01-26T10:01:00.000Z"
     )
 
-    execution = reported(execution, Status.NO_ANSWER, TEN + minutes(2), reason="nobody answered")
+    execution = reported(execution, Status.NO_ANSWER, TEN + minutes(2), reason="rang out")
     assert read(results_row(contact, execution)) == result(
         contact,
         **dialled,
         status="scheduled",
         last_dialed_at="2026-01-26T10:01:00.000Z",
-        reason="nobody answered",
+        reason="rang out",
     )
 
     execution = placed(execution, TEN + minutes(32))
@@ -765,7 +765,7 @@ def test_results_stand_beside_the_row_as_uploaded() -> None:
     )
 
 
-def test_a_stopped_contact_says_why_and_when() -> None:
+def test_a_stopped_contact_has_a_reason_and_a_time() -> None:
     (contact,) = contacts(f"contact_number\n{ONE}\n")
     over = queued().end(TEN + timedelta(seconds=5), stopped("batch stopped"))
     assert results_row(contact, over) == (

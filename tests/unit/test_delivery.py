@@ -1,4 +1,4 @@
-"""How far events have got, as pure transitions: the redelivery list of the contract, in order, given up at its end."""
+"""Delivery progress as pure transitions: the contract's redelivery times, order, and giving up."""
 
 from datetime import datetime
 
@@ -34,26 +34,26 @@ def test_each_wait_is_spread_over_twenty_percent(jitter: float, expected: int) -
     assert abs((failed.next_try_at - TEN).total_seconds() - expected) < 0.01
 
 
-def test_retry_after_is_honoured_and_never_shortens_a_wait() -> None:
+def test_retry_after_extends_a_wait_and_never_shortens_it() -> None:
     longer = Delivery().failed(failure(1, 2, 429), minutes(45), 0.5)
     assert longer.next_try_at == TEN + minutes(45)
     shorter = Delivery().failed(failure(1, 3, 429), seconds(1), 0.5)
     assert shorter.next_try_at == TEN + minutes(5)
 
 
-def test_after_the_last_try_the_event_is_given_up_and_the_next_one_is_in_front() -> None:
+def test_after_the_last_try_the_event_is_given_up_and_the_next_one_follows() -> None:
     given_up = Delivery(tries=MOST_TRIES - 1).failed(failure(1, MOST_TRIES), seconds(0), 0.5)
     assert given_up.undelivered == (1,)
     assert (given_up.settled, given_up.tries, given_up.next_try_at) == (1, 0, None)
 
 
-def test_gone_ends_it_at_once() -> None:
+def test_http_410_gives_an_event_up_at_once() -> None:
     given_up = Delivery().failed(failure(1, 1, 410), seconds(0), 0.5)
     assert given_up.undelivered == (1,)
     assert given_up.settled == 1
 
 
-def test_replay_puts_given_up_events_first_and_leaves_the_rest_in_order() -> None:
+def test_replayed_events_go_first_and_the_rest_stays_in_order() -> None:
     replayed = Delivery(settled=5, undelivered=(2, 3)).replay()
     assert (replayed.replaying, replayed.undelivered, replayed.settled) == ((2, 3), (), 5)
     accepted = replayed.accepted(DeliveryAttempt(2, TEN, 200, 1))
@@ -76,15 +76,15 @@ def test_the_log_holds_the_last_try_of_each_event() -> None:
     assert delivery.log == (DeliveryAttempt(1, TEN + minutes(1), 200, 3),)
 
 
-def test_what_is_told_twice_changes_nothing_the_second_time() -> None:
-    """A write that was sent again, or a second invocation under the same lease, must not move `settled` back."""
+def test_recording_a_delivery_attempt_is_idempotent() -> None:
+    """A repeated write, or a second invocation under the same lease, must not move `settled` back."""
     settled = Delivery(settled=5, undelivered=(1,)).replay().accepted(DeliveryAttempt(1, TEN, 200, 1))
     assert (settled.settled, settled.replaying) == (5, ())
     assert settled.accepted(DeliveryAttempt(1, TEN, 200, 1)) == settled
     assert settled.failed(failure(1, 1, 410), seconds(0), 0.5) == settled
 
 
-def test_events_to_be_replayed_stay_listed_when_there_is_nowhere_to_send_them() -> None:
+def test_replayed_events_stay_listed_without_a_webhook() -> None:
     skipped = Delivery(settled=5, undelivered=(2, 3)).replay().skipped(6)
     assert (skipped.settled, skipped.replaying, skipped.undelivered) == (6, (), (2, 3))
 
@@ -95,8 +95,8 @@ CLOCK = st.integers(-3_600_000, 3 * 86_400_000).map(lambda milliseconds: TEN + s
 
 
 class AnyDelivery(RuleBasedStateMachine):
-    """Events happen, are taken, refused, given up, passed over and sent again in any order, beside a plain list of
-    what became of each."""
+    """Events happen, are accepted, refused, given up, skipped and replayed in any order, compared with a plain list
+    of their results."""
 
     @initialize()
     def begin(self) -> None:

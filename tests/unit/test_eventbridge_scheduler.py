@@ -1,4 +1,4 @@
-"""Schedules as the service is asked for them; botocore holds each request to the service's model."""
+"""Requests to EventBridge Scheduler; botocore validates each against the service's model."""
 
 import json
 import re
@@ -75,7 +75,7 @@ def test_a_deliver_timer_names_the_execution_alone(scheduler: tuple[SchedulerTim
     timers.schedule_delivery(EXECUTION, 41, NOW + timedelta(minutes=5), NOW)
 
 
-def test_a_timer_that_is_set_already_is_set(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
+def test_setting_an_existing_timer_succeeds(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
     timers, stubber = scheduler
     stubber.add_client_error("create_schedule", "ConflictException", http_status_code=409)
     timers.schedule_dial(EXECUTION, 2, 7, NOW, NOW)
@@ -97,13 +97,13 @@ def test_cancelling_deletes_the_schedule(scheduler: tuple[SchedulerTimers, Stubb
     timers.cancel_dial(EXECUTION, 7)
 
 
-def test_cancelling_what_is_gone_is_done(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
+def test_cancelling_a_missing_timer_succeeds(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
     timers, stubber = scheduler
     stubber.add_client_error("delete_schedule", "ResourceNotFoundException", http_status_code=404)
     timers.cancel_dial(EXECUTION, 7)
 
 
-def test_a_timer_that_cannot_be_cancelled_is_logged_for_it_wakes_nothing(
+def test_a_timer_that_cannot_be_cancelled_is_logged(
     scheduler: tuple[SchedulerTimers, Stubber], caplog: pytest.LogCaptureFixture
 ) -> None:
     timers, stubber = scheduler
@@ -121,7 +121,7 @@ def test_a_timer_needs_its_function(scheduler: tuple[SchedulerTimers, Stubber]) 
         timers.schedule_dial(EXECUTION, 2, 7, NOW, NOW)
 
 
-def test_names_are_as_long_as_the_service_takes() -> None:
+def test_names_fit_the_services_limit() -> None:
     assert len(f"{EXECUTION}.deliver.{10**15}") <= 64
 
 
@@ -138,12 +138,12 @@ def test_names_are_as_long_as_the_service_takes() -> None:
         (datetime(2026, 1, 26, 16, 0, tzinfo=timezone(timedelta(hours=5, minutes=30))), NOW, "at(2026-01-26T10:30:00)"),
     ],
 )
-def test_a_time_is_rounded_up_and_never_too_soon(at: datetime, now: datetime, expression: str) -> None:
+def test_a_time_is_rounded_up_and_at_least_a_minute_ahead(at: datetime, now: datetime, expression: str) -> None:
     assert at_expression(at, now) == expression
 
 
 @pytest.mark.parametrize(("at", "now"), [(datetime(2026, 1, 26), NOW), (NOW, datetime(2026, 1, 26))])
-def test_a_time_needs_a_zone(at: datetime, now: datetime) -> None:
+def test_a_naive_time_is_refused(at: datetime, now: datetime) -> None:
     with pytest.raises(ValueError, match="time zone"):
         at_expression(at, now)
 

@@ -1,4 +1,4 @@
-"""The life of an execution as pure transitions."""
+"""Transitions of an execution."""
 
 from collections import Counter
 from dataclasses import replace
@@ -37,7 +37,7 @@ def test_a_failed_attempt_is_reported_and_then_scheduled_from_its_end() -> None:
     assert ended.state.is_waiting
 
 
-def test_each_event_is_rendered_as_it_was_then() -> None:
+def test_each_event_is_rendered_as_of_its_time() -> None:
     execution = reported(placed(queued(), TEN), Status.BUSY, TEN + seconds(5))
     busy = execution.at_sequence(3)
     assert (busy.status, busy.attempt.number, busy.history) == (Status.BUSY, 1, [(1, Status.BUSY, TEN + seconds(5))])
@@ -56,7 +56,7 @@ def test_retries_end_when_they_are_used_up() -> None:
     assert execution.state.ended == "the retry is used"
 
 
-def test_an_answered_call_keeps_the_earlier_attempts_as_its_history() -> None:
+def test_an_answered_call_keeps_earlier_attempts_in_its_history() -> None:
     execution = reported(placed(queued(), TEN), Status.BUSY, TEN + seconds(5))
     execution = placed(execution, TEN + minutes(31))
     execution = reported(execution, Status.IN_PROGRESS, TEN + minutes(32))
@@ -66,7 +66,7 @@ def test_an_answered_call_keeps_the_earlier_attempts_as_its_history() -> None:
     assert execution.state.attempt.answered_at == TEN + minutes(32)
 
 
-def test_a_callback_quicker_than_the_carriers_answer_brings_initiated_with_it() -> None:
+def test_a_callback_before_the_carriers_answer_implies_initiated() -> None:
     claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     ringing = saved(claimed.reported(1, CallReport(call_id(1), Status.RINGING), TEN + seconds(2)))
     assert statuses(ringing) == ["queued", "initiated", "ringing"]
@@ -80,7 +80,7 @@ def test_within_an_attempt_a_status_only_moves_forward() -> None:
         assert execution.reported(1, CallReport(call_id(1), earlier), TEN + seconds(10)) is execution
 
 
-def test_a_final_status_absorbs_all_later_reports() -> None:
+def test_reports_after_a_final_status_change_nothing() -> None:
     execution = reported(placed(queued(None), TEN), Status.COMPLETED, TEN + seconds(9))
     for status in (Status.RINGING, Status.IN_PROGRESS):
         assert execution.reported(1, CallReport(call_id(1), status), TEN + seconds(10)) is execution
@@ -97,12 +97,12 @@ def test_an_earlier_attempts_callback_changes_nothing() -> None:
 
 
 def lost_and_to_be_retried() -> Execution:
-    """The first attempt was never found; the second waits for its time."""
+    """The first attempt was given up as lost; the second waits for its due time."""
     execution = saved(queued(RetryConfig(enabled=True, retry_on_statuses=RETRYABLE)).claim(TEN, CALLER_ID, 0, "a1"))
     return saved(execution.mark_lost(TEN + minutes(7), "the carrier has no call for this attempt"))
 
 
-def test_a_lost_attempt_goes_on_when_its_call_is_reported_and_its_retry_is_dropped() -> None:
+def test_a_report_reopens_a_lost_attempt_and_cancels_its_retry() -> None:
     lost = lost_and_to_be_retried()
     assert lost.state.history == [(1, Status.ERROR, TEN + minutes(7))]
     ringing = saved(lost.reported(1, CallReport(call_id(1), Status.RINGING), TEN + minutes(8)))
@@ -115,7 +115,7 @@ def test_a_lost_attempt_goes_on_when_its_call_is_reported_and_its_retry_is_dropp
     assert (answered.state.ended, answered.state.sequence, len(answered.state.attempts)) == ("answered", 6, 1)
 
 
-def test_a_lost_attempt_whose_call_failed_after_all_is_retried_from_its_true_end() -> None:
+def test_a_reopened_attempt_that_fails_is_retried_from_its_true_end() -> None:
     busy = CallReport(call_id(1), Status.BUSY, Outcome(Status.BUSY))
     execution = saved(lost_and_to_be_retried().reported(1, busy, TEN + minutes(8)))
     assert statuses(execution) == ["queued", "error", "scheduled", "initiated", "busy", "scheduled"]
@@ -133,7 +133,7 @@ def test_once_the_retry_is_claimed_a_late_report_changes_nothing() -> None:
     assert (noted.state.attempt, noted.state.sequence) == (live.state.attempt, live.state.sequence)
 
 
-def test_a_retry_that_the_carrier_did_not_place_is_still_dropped() -> None:
+def test_a_report_cancels_a_retry_that_was_not_placed() -> None:
     claimed = saved(lost_and_to_be_retried().claim(TEN + minutes(37), CALLER_ID, 0, "b2"))
     deferred = saved(claimed.answered_by_carrier(2, NotPlaced("429"), TEN + minutes(37), 0.5))
     found = deferred.reported(1, CallReport(call_id(1), Status.RINGING), TEN + minutes(38))
@@ -148,7 +148,7 @@ def test_another_call_does_not_reopen_a_lost_attempt() -> None:
     assert statuses(found) == ["queued", "initiated", "error", "scheduled", "ringing"]
 
 
-def test_final_because_its_call_was_lost_stays_final_and_keeps_what_is_reported() -> None:
+def test_a_lost_attempt_without_a_retry_stays_final_and_logs_its_report() -> None:
     lost = saved(saved(queued(None).claim(TEN, CALLER_ID, 0, "a1")).mark_lost(TEN + minutes(7), "not found"))
     answered = CallReport(call_id(1), Status.COMPLETED, Outcome(Status.COMPLETED))
     noted = saved(lost.reported(1, answered, TEN + minutes(9)))
@@ -159,7 +159,7 @@ def test_final_because_its_call_was_lost_stays_final_and_keeps_what_is_reported(
     assert noted.reported(1, answered, TEN + minutes(10)) is noted
 
 
-def test_a_retry_that_is_called_off_was_never_announced() -> None:
+def test_a_stopped_retry_is_not_announced() -> None:
     live = placed(queued(), TEN)
     failed = live.reported(1, CallReport(call_id(1), Status.BUSY, Outcome(Status.BUSY)), TEN + seconds(5))
     stopped = saved(failed.without_retry("batch stopped"))
@@ -175,7 +175,7 @@ def test_a_report_about_another_call_changes_nothing() -> None:
     assert execution.reported(1, CallReport("CAother", Status.RINGING), TEN + seconds(5)) is execution
 
 
-def test_unknown_keeps_the_claim_and_a_callback_settles_it() -> None:
+def test_an_unknown_attempt_stays_claimed_until_a_callback_settles_it() -> None:
     claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     unknown = saved(claimed.answered_by_carrier(1, Unknown("read timed out"), TEN + seconds(10), 0.0))
     assert unknown.state.is_dialling and unknown.state.unknown
@@ -185,7 +185,7 @@ def test_unknown_keeps_the_claim_and_a_callback_settles_it() -> None:
     assert statuses(settled) == ["queued", "initiated", "ringing"]
 
 
-def test_a_throttled_dial_uses_up_no_retry_keeps_its_line_and_waits_longer_each_time() -> None:
+def test_a_throttled_dial_uses_up_no_retry_keeps_its_line_and_backs_off() -> None:
     execution = queued()
     waits = []
     for _ in range(6):
@@ -210,21 +210,21 @@ def test_a_throttled_dial_waits_as_long_as_the_carrier_asks() -> None:
     assert deferred.state.timer[1] == TEN + seconds(600)
 
 
-def test_a_throttled_retry_becomes_queued_for_it_is_due() -> None:
+def test_a_throttled_retry_becomes_queued() -> None:
     retry = reported(placed(queued(), TEN), Status.BUSY, TEN + seconds(5))
     claimed = saved(retry.claim(TEN + minutes(31), CALLER_ID, 0, "a1b2c3d4"))
     deferred = claimed.answered_by_carrier(2, NotPlaced("429"), TEN + minutes(31), 0.0)
     assert statuses(deferred)[-2:] == ["scheduled", "queued"]
 
 
-def test_a_refusal_for_good_ends_the_execution_without_a_retry() -> None:
+def test_a_permanent_refusal_ends_the_execution_without_a_retry() -> None:
     claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     refused = Refused(Outcome(Status.FAILED, permanent=True, reason="no such number", code="21211"))
     failed = claimed.answered_by_carrier(1, refused, TEN + seconds(1), 0.0)
     assert (failed.state.status, failed.state.ended) == (Status.FAILED, "no such number")
 
 
-def test_voicemail_seen_during_the_call_counts_at_its_end() -> None:
+def test_voicemail_detected_during_the_call_counts_at_its_end() -> None:
     execution = placed(queued(RetryConfig(enabled=True, retry_on_voicemail=True)), TEN)
     seen = saved(execution.reported(1, CallReport(call_id(1), Status.IN_PROGRESS, voicemail=True), TEN + seconds(20)))
     ended = reported(seen, Status.COMPLETED, TEN + seconds(35))
@@ -271,13 +271,13 @@ def test_undelivered_events_are_due_when_their_lease_ends() -> None:
     assert LEASE <= leased.due_at - TEN < LEASE + seconds(1)
 
 
-def test_a_due_time_near_enough_is_kept_and_one_in_the_past_is_not() -> None:
+def test_a_due_time_within_the_slack_is_kept_unless_it_is_past() -> None:
     execution = replace(queued(), due_at=TEN + minutes(3))
     assert execution.with_due(TEN).due_at == TEN + minutes(3)
     assert replace(queued(), due_at=TEN - seconds(1)).with_due(TEN).due_at != TEN - seconds(1)
 
 
-def test_watching_a_long_queue_costs_less_the_longer_it_lasts() -> None:
+def test_queue_checks_become_rarer_the_longer_a_call_waits() -> None:
     told = replace(queued(), delivery=replace(queued().delivery, settled=1))
     assert told.with_due(TEN).due_at == TEN + QUEUE_CHECK
     assert told.with_due(TEN + minutes(30)).due_at == TEN + minutes(60)
@@ -288,7 +288,7 @@ def test_watching_a_long_queue_costs_less_the_longer_it_lasts() -> None:
 # ---- leases ---------------------------------------------------------------------------------------------------------
 
 
-def test_one_lease_at_a_time_and_a_dead_one_is_taken_over() -> None:
+def test_one_delivery_lease_at_a_time_and_an_expired_one_is_replaced() -> None:
     mine = queued().lease_delivery("mine", TEN)
     assert mine.delivery.lease_id == "mine"
     assert mine.lease_delivery("yours", TEN + seconds(1)) is mine
@@ -365,7 +365,7 @@ ATTEMPTS = st.sampled_from([0] * 8 + [-1, 1])
 
 
 class AnyLife(RuleBasedStateMachine):
-    """Whatever happens to a call, when a use case may ask for it; each step is saved."""
+    """All transitions of a call, whenever a use case may request them; each step is saved."""
 
     @initialize(config=CONFIGS, start=st.none() | st.integers(1, 600), contact=st.booleans(), now=CLOCK)
     def begin(self, config: RetryConfig | None, start: int | None, contact: bool, now: datetime) -> None:
@@ -376,7 +376,7 @@ class AnyLife(RuleBasedStateMachine):
         self.execution = execution.with_due(now)
 
     def becomes(self, after: Execution, now: datetime, called_off: bool = False) -> None:
-        """`after` is saved, and held against what was so before; `called_off`: its agent or batch was stopped."""
+        """Save `after`, and compare it with the state before; `called_off`: its agent or batch was stopped."""
         before = self.execution
         if after is before:
             return
@@ -399,7 +399,7 @@ class AnyLife(RuleBasedStateMachine):
             assert render(after) == self.then[after.last_sequence]
         self.execution = saved(after).with_due(now)
 
-    # What a use case asks for only while the call waits.
+    # Transitions requested only while the call waits.
 
     @precondition(lambda self: self.execution.state.is_waiting)
     @rule(now=CLOCK, delayed=st.booleans())
@@ -434,7 +434,7 @@ class AnyLife(RuleBasedStateMachine):
         if really:
             self.becomes(self.execution.mark_lost(now, "the carrier knows no such call"), now, called_off)
 
-    # What may come at any time.
+    # Events at any time.
 
     @rule(now=CLOCK, really=SELDOM)
     def stop(self, now: datetime, really: bool) -> None:
@@ -488,7 +488,7 @@ class AnyLife(RuleBasedStateMachine):
                 assert len(after.changes) == len(before.changes) + 1
         self.becomes(after, now, called_off)
 
-    # Telling the customer.
+    # Event delivery.
 
     @rule(now=CLOCK, lease_id=st.sampled_from(["a", "b"]))
     def lease(self, now: datetime, lease_id: str) -> None:
@@ -506,7 +506,7 @@ class AnyLife(RuleBasedStateMachine):
     def replay(self, now: datetime) -> None:
         self.becomes(replace(self.execution, delivery=self.execution.delivery.replay()), now)
 
-    # What is so after every step.
+    # Invariants.
 
     @invariant()
     def times_strictly_rise(self) -> None:
@@ -516,9 +516,7 @@ class AnyLife(RuleBasedStateMachine):
     def statuses_move_forward(self) -> None:
         changes: list[Change] = []
         for change in self.execution.changes:
-            if (
-                change.kind is Marker.FOUND
-            ):  # what it takes back is a lost attempt's end, and a retry that was not claimed
+            if change.kind is Marker.FOUND:  # it takes back a lost attempt's end, and an unclaimed retry
                 end = next(index for index in reversed(range(len(changes))) if changes[index].lost)
                 assert changes[end].attempt == change.attempt
                 assert not any(one.kind is Marker.CLAIMED for one in changes[end:])

@@ -1,4 +1,4 @@
-"""Retry-After, in both of its forms and in none."""
+"""Parsing of Retry-After."""
 
 import email.utils
 from datetime import UTC, datetime, timedelta, timezone
@@ -33,12 +33,12 @@ def test_retry_after_is_seconds_or_a_date_and_bounded(headers: dict[str, str], s
     assert retry_after_seconds(headers, NOW) == seconds
 
 
-def test_a_date_with_nothing_to_measure_it_from_says_nothing() -> None:
+def test_a_date_without_a_reference_is_ignored() -> None:
     assert retry_after_seconds({"retry-after": "Mon, 26 Jan 2026 10:01:30 GMT"}) is None
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
-def test_no_header_makes_it_raise_or_leave_its_bounds(value: str, date: str) -> None:
+def test_any_header_gives_a_wait_within_bounds(value: str, date: str) -> None:
     seconds = retry_after_seconds({"retry-after": value, "date": date}, NOW)
     assert seconds is None or 0 <= seconds <= LONGEST_WAIT_SECONDS
 
@@ -49,7 +49,7 @@ INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(
 
 
 @given(st.integers(0, 10**7))
-def test_seconds_are_taken_at_their_word_up_to_a_day(seconds: int) -> None:
+def test_seconds_are_accepted_up_to_a_day(seconds: int) -> None:
     assert retry_after_seconds({"retry-after": f"  {seconds}\t"}, NOW) == min(seconds, 86_400)
 
 
@@ -59,8 +59,8 @@ def test_seconds_are_taken_at_their_word_up_to_a_day(seconds: int) -> None:
     own_date=st.booleans(),
     minutes=st.integers(-840, 840),
 )
-def test_a_date_is_as_far_off_as_it_is(until: datetime, since: datetime | int, own_date: bool, minutes: int) -> None:
-    """Measured from the answer's own date, where it has one, whatever zone it names and whatever our clock shows."""
+def test_a_date_gives_its_distance(until: datetime, since: datetime | int, own_date: bool, minutes: int) -> None:
+    """Measured from the answer's own date, if it has one, in any zone and whatever our clock shows."""
     since = until + timedelta(seconds=since) if isinstance(since, int) else since
     zoned = until.astimezone(timezone(timedelta(minutes=minutes)))
     headers = {"retry-after": email.utils.format_datetime(zoned)}
@@ -79,6 +79,6 @@ DATE_LIKE = st.lists(
 
 
 @given(DATE_LIKE, DATE_LIKE)
-def test_what_is_nearly_a_date_makes_it_no_more_raise_than_what_is_none(value: str, date: str) -> None:
+def test_a_malformed_date_is_ignored(value: str, date: str) -> None:
     seconds = retry_after_seconds({"retry-after": value, "date": date}, NOW)
     assert seconds is None or 0 <= seconds <= LONGEST_WAIT_SECONDS

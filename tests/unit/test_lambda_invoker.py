@@ -1,4 +1,4 @@
-"""Asynchronous invokes: their payloads, and that a lost one is logged and forgotten."""
+"""Asynchronous invocations: their payloads, and the logging of lost ones."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ def test_functions_are_invoked_without_waiting(invoking: tuple[LambdaInvoker, St
 
 
 @pytest.mark.parametrize("code", ["TooManyRequestsException", "ResourceNotFoundException", "AccessDeniedException"])
-def test_an_invocation_that_is_not_taken_is_logged_and_left(
+def test_a_rejected_invocation_is_logged_and_left_to_the_sweeper(
     invoking: tuple[LambdaInvoker, Stubber], code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     functions, stubber = invoking
@@ -52,7 +52,7 @@ def test_an_invocation_that_is_not_taken_is_logged_and_left(
     assert record.__dict__["execution_id"] == EXECUTION
 
 
-def test_so_is_one_that_never_arrived(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unsent_invocation_is_logged_and_left_to_the_sweeper(caplog: pytest.LogCaptureFixture) -> None:
     class Unreachable:
         def invoke(self, **_: object) -> None:
             raise ConnectTimeoutError(endpoint_url="https://lambda.us-east-1.amazonaws.com")
@@ -62,7 +62,7 @@ def test_so_is_one_that_never_arrived(caplog: pytest.LogCaptureFixture) -> None:
     assert "could not invoke deliver (ConnectTimeoutError)" in caplog.text
 
 
-def test_a_function_that_is_not_configured_is_a_mistake(invoking: tuple[LambdaInvoker, Stubber]) -> None:
+def test_invoking_an_unconfigured_function_raises(invoking: tuple[LambdaInvoker, Stubber]) -> None:
     functions = LambdaInvoker(invoking[0]._client, deliver_function=DELIVER)
     with pytest.raises(ValueError, match="no dial function"):
         functions.dial(EXECUTION, 2)

@@ -1,4 +1,4 @@
-"""Phone numbers by their form."""
+"""Validation of phone numbers."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from redial.domain.errors import InvalidInput
 from redial.domain.phone_number import check_e164, is_e164
 
 NEARLY = st.text("+0123456789 -()\n٣３xe", max_size=18)
-"""Made of what numbers are written with, digits of other scripts and a line end among it."""
+"""Texts of characters found in numbers, with digits of other scripts and line ends."""
 
 
 def is_plain_e164(text: str) -> bool:
@@ -23,7 +23,7 @@ def test_a_number_is_a_plus_and_7_to_15_digits_the_first_not_0(text: str) -> Non
 
 
 @given(st.text(max_size=20) | st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
-def test_whatever_is_no_number_is_refused_by_the_name_of_its_field(text: str) -> None:
+def test_any_other_text_is_refused_with_its_field(text: str) -> None:
     if is_plain_e164(text):
         assert check_e164("recipient_phone_number", text) == text
         return

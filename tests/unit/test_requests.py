@@ -1,4 +1,4 @@
-"""Bodies as they arrive: what JSON, what times, what user data and what keys are taken, and what is said of others."""
+"""Validation of requests: JSON, times, user data and idempotency keys, with their error messages."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ def call(**fields: Any) -> calls.CallRequest:
 
 
 def complaints(model: Any, value: Any) -> dict[str, str]:
-    """What is said of `value`, as the API says it."""
+    """The API's error message for `value`."""
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(model).validate_python(value)
     errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.value.errors()]
@@ -41,7 +41,7 @@ def complaints(model: Any, value: Any) -> dict[str, str]:
 
 @unhurried
 @given(st.dictionaries(st.text(), JSON_VALUES))
-def test_every_json_object_is_read_as_it_was_written(value: dict[str, Any]) -> None:
+def test_every_json_object_is_read_unchanged(value: dict[str, Any]) -> None:
     assert fields.read_json_object(json.dumps(value)) == value
 
 
@@ -52,7 +52,7 @@ def test_any_other_text_is_refused_as_invalid_input(text: str) -> None:
         assert isinstance(fields.read_json_object(text), dict)
 
 
-def test_a_body_is_bounded_in_depth() -> None:
+def test_a_bodys_depth_is_limited() -> None:
     most = fields.MAX_DEPTH
     assert fields.read_json_object('{"a":' * most + "1" + "}" * most)
     for depth in (most + 1, 900, 1000, 5000):
@@ -60,7 +60,7 @@ def test_a_body_is_bounded_in_depth() -> None:
             fields.read_json_object('{"a":' * depth + "1" + "}" * depth)
 
 
-def test_the_hash_of_a_body_does_not_mind_order_and_spaces_but_all_else() -> None:
+def test_the_hash_of_a_body_ignores_only_order_and_spaces() -> None:
     same = ('{"a": 1, "b": [1, 2]}', '{ "b":[1,2],"a":1 }')
     hashes = {fields.hash_of(fields.read_json_object(text)) for text in same}
     assert len(hashes) == 1
@@ -97,7 +97,7 @@ def test_a_time_with_an_offset_is_read_as_utc(text: str) -> None:
     ["", "now", "2026-01-26", "2026-01-26T10:00:00", "2026-13-01T00:00:00Z", "1769421600", 1769421600, True, [],
      "9999-12-31T23:59:59-14:00", "2026-01-26T10:00:00Z\n"],
 )  # fmt: skip
-def test_anything_else_is_no_time(value: Any) -> None:
+def test_any_other_text_is_refused_as_a_time(value: Any) -> None:
     assert "ISO 8601 with an offset" in complaints(calls.CallRequest, {"scheduled_at": value})["scheduled_at"]
 
 
@@ -111,13 +111,13 @@ def nested(depth: int) -> dict[str, Any]:
     return value
 
 
-def test_user_data_is_bounded_in_bytes() -> None:
+def test_user_datas_size_is_limited() -> None:
     most = calls.MAX_USER_DATA_BYTES - len('{"a":""}')
     assert call(user_data={"a": "x" * most}).user_data is not None
     assert "8192 bytes" in complaints(calls.CallRequest, {"user_data": {"a": "x" * (most + 1)}})["user_data"]
 
 
-def test_user_data_is_bounded_in_depth() -> None:
+def test_user_datas_depth_is_limited() -> None:
     assert call(user_data=nested(20)).user_data is not None
     assert "20 deep" in complaints(calls.CallRequest, {"user_data": nested(22)})["user_data"]
 
@@ -147,7 +147,7 @@ def test_a_status_given_twice_counts_once() -> None:
     assert new.retry_config.retry_on_statuses == (Status.ERROR, Status.BUSY)
 
 
-def test_no_status_at_all_is_possible() -> None:
+def test_an_empty_list_of_statuses_is_accepted() -> None:
     new = call(retry_config={"retry_on_statuses": [], "retry_on_voicemail": True}).to_new_call()
     assert new.retry_config is not None
     assert new.retry_config.retry_on_statuses == ()
@@ -155,7 +155,7 @@ def test_no_status_at_all_is_possible() -> None:
 
 @unhurried
 @given(JSON_VALUES)
-def test_whatever_is_sent_is_read_or_complained_about_in_words(value: Any) -> None:
+def test_any_body_is_read_or_refused_in_words(value: Any) -> None:
     names = ("agent_id", "recipient_phone_number", "from_phone_number", "scheduled_at", "user_data", "retry_config")
     for name in names:
         try:

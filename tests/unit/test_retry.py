@@ -33,7 +33,7 @@ def test_defaults_are_the_contracts() -> None:
         ((30, 60, 120), 1, [30]),  # more: the extra ones are ignored
     ],
 )
-def test_each_retry_waits_its_own_interval_from_the_end_of_the_attempt(
+def test_each_retry_waits_its_interval_from_the_end_of_the_attempt(
     intervals: tuple[int, ...], max_retries: int, waits: list[int]
 ) -> None:
     config = RetryConfig(enabled=True, max_retries=max_retries, retry_intervals_minutes=intervals)
@@ -56,7 +56,7 @@ def test_only_the_named_statuses_are_retried(status: Status) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.CANCELED, Status.STOPPED, Status.BALANCE_LOW])
-def test_statuses_that_cannot_be_named_are_never_retried(status: Status) -> None:
+def test_unretryable_statuses_are_never_retried(status: Status) -> None:
     everything = RetryConfig(enabled=True, retry_on_statuses=RETRYABLE, retry_on_voicemail=True)
     assert isinstance(decide(everything, [None], Outcome(status), TEN), GiveUp)
 
@@ -73,7 +73,7 @@ def test_an_answered_call_is_over() -> None:
         assert decide(everything, [None], answered, TEN) == GiveUp("answered")
 
 
-def test_voicemail_is_retried_only_where_asked_for() -> None:
+def test_voicemail_is_retried_only_if_configured() -> None:
     machine = Outcome(Status.COMPLETED, voicemail=True)
     asked = RetryConfig(enabled=True, retry_on_voicemail=True)
     assert decide(asked, [None], machine, TEN) == RetryAt(2, TEN + minutes(30))
@@ -92,7 +92,7 @@ def test_voicemail_is_retried_only_where_asked_for() -> None:
         ("retry_intervals_minutes", {"retry_intervals_minutes": (30, MAX_INTERVAL_MINUTES + 1)}),
     ],
 )
-def test_a_forbidden_value_is_refused_by_the_name_of_its_field(field: str, values: dict[str, object]) -> None:
+def test_an_invalid_value_is_refused_with_its_field(field: str, values: dict[str, object]) -> None:
     with pytest.raises(InvalidInput) as refused:
         RetryConfig(enabled=True, **values)  # type: ignore[arg-type]
     assert [error.field for error in refused.value.errors] == [f"retry_config.{field}"]
@@ -117,7 +117,7 @@ def test_attempts_never_exceed_one_plus_max_retries(
 
 
 def allowed(config: RetryConfig | None, made: int, outcome: Outcome) -> bool:
-    """The contract's rules once more, as a list of what forbids another attempt."""
+    """The reference: the contract's rules as a list of reasons against another attempt."""
     if config is None:
         return False
     answered_by_machine = outcome.status is Status.COMPLETED and outcome.voicemail is True
@@ -148,7 +148,7 @@ OUTCOMES = st.builds(
 
 
 @given(config=st.none() | CONFIGS, made=st.integers(1, 6), outcome=OUTCOMES)
-def test_another_attempt_follows_where_nothing_forbids_it_and_after_its_interval(
+def test_a_retry_follows_after_its_interval_unless_a_rule_forbids_it(
     config: RetryConfig | None, made: int, outcome: Outcome
 ) -> None:
     decision = decide(config, [None] * made, outcome, TEN)
@@ -163,15 +163,13 @@ def test_another_attempt_follows_where_nothing_forbids_it_and_after_its_interval
 
 
 @given(config=CONFIGS, made=st.integers(1, 6), outcome=OUTCOMES)
-def test_where_one_attempt_is_the_last_no_later_one_is_followed(
-    config: RetryConfig, made: int, outcome: Outcome
-) -> None:
+def test_after_the_last_attempt_no_retry_follows(config: RetryConfig, made: int, outcome: Outcome) -> None:
     follows = [isinstance(decide(config, [None] * attempts, outcome, TEN), RetryAt) for attempts in (made, made + 1)]
     assert follows != [False, True]
 
 
 @given(config=CONFIGS, retry=st.integers(1, 10))
-def test_an_interval_is_one_of_those_asked_for_and_the_last_goes_on_for_ever(config: RetryConfig, retry: int) -> None:
+def test_an_interval_is_a_configured_one_and_the_last_repeats(config: RetryConfig, retry: int) -> None:
     asked = [timedelta(minutes=one) for one in config.retry_intervals_minutes]
     assert [config.interval(one) for one in range(1, len(asked) + 1)] == asked
     assert config.interval(len(asked) + retry) == asked[-1]
@@ -182,7 +180,7 @@ def test_an_interval_is_one_of_those_asked_for_and_the_last_goes_on_for_ever(con
     statuses=st.lists(st.sampled_from(sorted(Status)), max_size=4).map(tuple),
     intervals=st.lists(st.integers(-5, MAX_INTERVAL_MINUTES + 5), max_size=4).map(tuple),
 )
-def test_a_configuration_is_what_the_contract_allows_or_names_each_field_at_fault(
+def test_a_configuration_is_valid_or_names_each_field_at_fault(
     max_retries: int, statuses: tuple[Status, ...], intervals: tuple[int, ...]
 ) -> None:
     faults = {

@@ -1,4 +1,4 @@
-"""Twilio's credentials: how long they are kept, when they are read again, and what is shown of them."""
+"""Twilio's credentials: caching, re-reading, and masking."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ ACCOUNT = "AC" + "0" * 32
 
 
 class SecretsManager:
-    """Holds one secret, or the trouble that reading it makes; counts the reads."""
+    """Holds one secret, or the error of reading it; counts the reads."""
 
     def __init__(self) -> None:
         self.token = "first"
@@ -57,7 +57,7 @@ THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "hu
 FIRST, SECOND = TwilioCredentials(ACCOUNT, "first"), TwilioCredentials(ACCOUNT, "second")
 
 
-def test_the_client_is_made_and_the_secret_read_on_first_use(store: Store, manager: SecretsManager) -> None:
+def test_the_client_is_created_and_the_secret_read_lazily(store: Store, manager: SecretsManager) -> None:
     assert manager.made == 0
     assert store.get() == store.get() == FIRST
     assert (manager.made, manager.reads) == (1, 1)
@@ -98,7 +98,7 @@ def test_the_last_good_value_is_used_while_the_secret_cannot_be_read(
         (None, '{"account_sid": "AC1"}', "auth_token of the Twilio secret is missing"),
     ],
 )
-def test_without_any_value_it_says_why(
+def test_without_a_cached_value_the_error_has_the_reason(
     store: Store, manager: SecretsManager, trouble: Exception | None, text: str | None, complaint: str
 ) -> None:
     manager.trouble, manager.text = trouble, text
@@ -116,7 +116,7 @@ def test_a_refused_value_is_read_again_at_once(store: Store, manager: SecretsMan
     assert store.get() == SECOND
 
 
-def test_who_comes_second_with_the_old_value_finds_the_new_one(
+def test_a_second_caller_with_the_old_value_gets_the_new_one(
     store: Store, manager: SecretsManager, clock: list[float]
 ) -> None:
     store.get()
@@ -127,9 +127,7 @@ def test_who_comes_second_with_the_old_value_finds_the_new_one(
     assert manager.reads == 2
 
 
-def test_forged_callbacks_do_not_become_requests_to_aws(
-    store: Store, manager: SecretsManager, clock: list[float]
-) -> None:
+def test_forged_callbacks_cause_no_requests_to_aws(store: Store, manager: SecretsManager, clock: list[float]) -> None:
     value = store.get()
     assert [store.refresh(value) for _ in range(100)] == [False] * 100
     assert manager.reads == 2

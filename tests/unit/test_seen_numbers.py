@@ -1,4 +1,4 @@
-"""Numbers of a file that were seen already, kept in a temporary file."""
+"""Seen phone numbers in a temporary file."""
 
 import tempfile
 from pathlib import Path
@@ -13,12 +13,12 @@ from tests.support.examples import examples
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files are made meanwhile."""
+    """The folder for temporary files during the test."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
-def test_a_number_is_new_once_and_then_known_by_its_first_line() -> None:
+def test_a_number_is_new_once_and_then_has_its_first_line() -> None:
     with SqliteSeenNumbers() as seen:
         assert seen.first_line("+12025550101", 2) is None
         assert seen.first_line("+12025550102", 3) is None
@@ -27,7 +27,7 @@ def test_a_number_is_new_once_and_then_known_by_its_first_line() -> None:
         assert seen.first_line("+12025550102", 6) == 3
 
 
-def test_the_shortest_and_the_longest_numbers_are_told_apart() -> None:
+def test_the_shortest_and_the_longest_numbers_differ() -> None:
     numbers = ["+1000000", "+9999999", "+100000000000000", "+999999999999999", "+999999999999998"]
     with SqliteSeenNumbers() as seen:
         assert [seen.first_line(number, 2) for number in numbers] == [None] * len(numbers)
@@ -59,7 +59,7 @@ def test_nothing_is_left_on_the_disk_when_reading_fails(temporary: Path) -> None
 
 @given(st.lists(st.integers(1_000_000, 1_000_020) | st.integers(1_000_000, 999_999_999_999_999)))
 @settings(max_examples=examples(50), deadline=None)
-def test_it_knows_what_a_dict_would_know(digits: list[int]) -> None:
+def test_it_agrees_with_a_dict(digits: list[int]) -> None:
     known: dict[int, int] = {}
     with SqliteSeenNumbers() as seen:
         for line, number in enumerate(digits, start=2):

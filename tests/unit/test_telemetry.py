@@ -1,4 +1,4 @@
-"""What is counted of a dial, a change, a delivery and a sweep, as CloudWatch gets it."""
+"""Metrics of dials, changes, deliveries and sweeps, as sent to CloudWatch."""
 
 import json
 from collections import Counter, defaultdict
@@ -24,13 +24,13 @@ Emitted = dict[tuple[str, ...], list[float]]
 
 
 def ended(execution: Execution, number: int, outcome: Outcome, at: Any) -> Execution:
-    """The current attempt, which is that number, dialled and over."""
+    """An execution whose current attempt has that number, and was dialled and ended."""
     assert execution.state.attempt.number == number
     return saved(placed(execution, at).reported(number, CallReport(call_id(number), outcome.status, outcome), at))
 
 
 class Log:
-    """What was emitted: (name, dimension=value, …) → values."""
+    """Emitted metrics: (name, dimension=value, …) → values."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -80,13 +80,13 @@ def dialled(result: Any, found: Any = None, at: Any = TEN) -> DialReport:
         ),
     ],
 )
-def test_what_the_carrier_answered_is_counted(result: Any, expected: Emitted, log: Log) -> None:
+def test_the_carriers_answer_is_counted(result: Any, expected: Emitted, log: Log) -> None:
     telemetry.dialled(dialled(result, at=TEN + seconds(3)))
     waited: Emitted = {} if isinstance(result, NotPlaced) else {("LineWait",): [3.0]}  # it waits on
     assert log.read() == {**expected, **waited}
 
 
-def test_a_retry_tells_how_late_it_was_and_not_how_long_it_waited_for_a_line(log: Log) -> None:
+def test_a_retrys_lateness_excludes_its_wait_for_a_line(log: Log) -> None:
     retry = ended(queued(), 1, Outcome(Status.NO_ANSWER), TEN)
     due = retry.state.timer
     assert due is not None
@@ -97,7 +97,7 @@ def test_a_retry_tells_how_late_it_was_and_not_how_long_it_waited_for_a_line(log
     assert ("LineWait",) not in found
 
 
-def test_a_retry_without_a_line_tells_its_lateness_once_and_its_wait_when_it_is_dialled(log: Log) -> None:
+def test_a_queued_retry_records_lateness_once_and_its_wait_when_dialled(log: Log) -> None:
     retry = ended(queued(), 1, Outcome(Status.BUSY), TEN)
     due = retry.state.timer
     assert due is not None
@@ -110,7 +110,7 @@ def test_a_retry_without_a_line_tells_its_lateness_once_and_its_wait_when_it_is_
     assert ("RetryLateness",) not in found
 
 
-def test_a_batchs_contact_whose_turn_has_come_waited_for_no_line(log: Log) -> None:
+def test_a_dispatched_batch_contact_records_no_wait(log: Log) -> None:
     contact = replace(queued(), batch_id="b" * 32, row=1)
     telemetry.dialled(dialled(Accepted("CA1"), contact, TEN + minutes(300)))
     assert set(log.read()) == {("AttemptPlaced",), ("AttemptPlaced", "attempt=1")}
@@ -123,7 +123,7 @@ def test_a_duplicate_counts_nothing(log: Log) -> None:
     assert log.read() == {}
 
 
-def test_a_circuit_that_opens_and_a_call_that_it_holds_are_counted(log: Log) -> None:
+def test_an_opened_circuit_and_a_held_call_are_counted(log: Log) -> None:
     before = queued()
     waiting = saved(before.defer(TEN, held(TEN + minutes(1), "the carrier fails for all calls"), line_shard=0))
     telemetry.dialled(DialReport(before, waiting, held=True))
@@ -150,7 +150,7 @@ def test_an_attempt_ends_with_one_outcome(outcome: Outcome, word: str, answered:
     assert (("AttemptAnswered", "attempt=1") in found) is answered
 
 
-def test_retries_are_counted_by_what_they_follow_and_then_there_are_none_left(log: Log) -> None:
+def test_retries_are_counted_by_the_outcome_before_until_exhausted(log: Log) -> None:
     config = RetryConfig(enabled=True, max_retries=2, retry_on_statuses=RETRYABLE, retry_on_voicemail=True)
     execution, counted = queued(config), Counter[tuple[str, ...]]()
     for number, outcome in enumerate((Outcome(Status.COMPLETED, voicemail=True), Outcome(Status.BUSY)), start=1):
@@ -172,7 +172,7 @@ def test_a_stop_ends_no_attempt(log: Log) -> None:
     assert log.read() == {}
 
 
-def test_deliveries_and_sweeps(log: Log) -> None:
+def test_deliveries_and_sweeps_are_counted(log: Log) -> None:
     telemetry.delivered(DeliveryReport(accepted=2, given_up=1, failed=True, seconds=(0.25, 1.5)))
     assert log.read() == {
         ("WebhookAccepted",): [2], ("WebhookUndelivered",): [1], ("WebhookFailed",): [1],
@@ -193,6 +193,6 @@ def test_repairs_of_batches_are_counted_by_kind(log: Log) -> None:
     }  # fmt: skip
 
 
-def test_a_word_that_is_not_listed_is_a_defect() -> None:
+def test_an_unlisted_dimension_value_raises() -> None:
     with pytest.raises(ValueError, match="AttemptEnded is not counted by 'ringing'"):
         telemetry._add("AttemptEnded", word="ringing")

@@ -1,4 +1,4 @@
-"""Instants in milliseconds and as text: exact, in order, and back as they were."""
+"""Times in milliseconds and as text: exact, ordered, and invertible."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -15,7 +15,7 @@ MILLISECONDS = st.integers(to_ms(datetime(1, 1, 1, tzinfo=UTC)), to_ms(datetime(
 
 
 @given(MILLISECONDS)
-def test_milliseconds_come_back_as_they_were(milliseconds: int) -> None:
+def test_milliseconds_survive_a_round_trip(milliseconds: int) -> None:
     assert to_ms(from_ms(milliseconds)) == milliseconds
     assert from_ms(milliseconds).tzinfo is UTC
 
@@ -39,5 +39,5 @@ def test_text_is_utc_to_the_millisecond(instant: datetime) -> None:
     assert datetime.fromisoformat(text) == from_ms(to_ms(instant))
 
 
-def test_no_instant_is_no_text() -> None:
+def test_none_renders_as_none() -> None:
     assert rfc3339_or_none(None) is None

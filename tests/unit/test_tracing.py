@@ -32,7 +32,9 @@ def received(daemon: socket.socket) -> Any:
     return json.loads(document)
 
 
-def test_a_sampled_trace_is_told_its_execution(daemon: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sampled_trace_is_annotated_with_its_execution(
+    daemon: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", SAMPLED)
     annotate(execution_id="f728b4fa-4248-4e3a-8a5d-2f346baa9455", attempt=2)
     document = received(daemon)
@@ -44,7 +46,7 @@ def test_a_sampled_trace_is_told_its_execution(daemon: socket.socket, monkeypatc
 
 
 @pytest.mark.parametrize("trace", [None, "", f"Root={ROOT};Parent={PARENT};Sampled=0", f"Root={ROOT}", "nonsense"])
-def test_what_is_not_sampled_is_not_told(
+def test_an_unsampled_trace_is_not_annotated(
     trace: str | None, daemon: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
@@ -56,16 +58,14 @@ def test_what_is_not_sampled_is_not_told(
         daemon.recv(1)
 
 
-def test_a_daemon_that_cannot_be_reached_fails_nothing(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unreachable_daemon_fails_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", SAMPLED)
     monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", "256.0.0.1:2000")
     annotate(execution_id="x")
     assert "could not annotate the trace" in caplog.text
 
 
-def test_the_trace_goes_on_with_an_asynchronous_invoke(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_asynchronous_invoke_propagates_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "redial-api")
     monkeypatch.setenv("_X_AMZN_TRACE_ID", SAMPLED)
     client = boto3.client("lambda", "eu-west-1", aws_access_key_id="A", aws_secret_access_key="S")

@@ -1,4 +1,4 @@
-"""Twilio's adapter without a network: what is sent, and what each answer and callback means."""
+"""Twilio's adapter without a network: its requests, and its interpretation of answers and callbacks."""
 
 import base64
 import json
@@ -44,7 +44,7 @@ REQUEST = CallRequest(
 
 
 class ScriptedHttp:
-    """Answers requests in turn, or by path; keeps what was asked."""
+    """Answers requests in turn, or by path; records requests."""
 
     def __init__(self, *answers: HttpResponse | Exception, by_path: Mapping[str, Any] | None = None) -> None:
         self.answers = list(answers)
@@ -61,7 +61,7 @@ class ScriptedHttp:
 
 
 class Credentials:
-    """A store whose secret was changed meanwhile, or not."""
+    """A store whose secret may have changed since the last read."""
 
     def __init__(self, *values: TwilioCredentials) -> None:
         self.values = list(values)
@@ -119,7 +119,7 @@ def test_placing_posts_one_form_to_the_accounts_calls() -> None:
     ]
 
 
-def test_machine_detection_runs_beside_the_call_and_reports_on_its_own() -> None:
+def test_machine_detection_runs_during_the_call_with_its_own_callback() -> None:
     http = ScriptedHttp(json_answer(201, {"sid": CALL}))
     carrier(http).place(CallRequest(**{**REQUEST.__dict__, "voicemail_detection": True}))
     form = parse_qs(http.asked[0]["body"].decode())
@@ -128,7 +128,7 @@ def test_machine_detection_runs_beside_the_call_and_reports_on_its_own() -> None
     assert form["AsyncAmdStatusCallback"] == [REQUEST.callback_url + "/amd"]
 
 
-def test_requests_use_the_api_key_where_there_is_one() -> None:
+def test_requests_use_the_api_key_if_configured() -> None:
     http = ScriptedHttp(json_answer(201, {"sid": CALL}))
     with_key = TwilioCredentials(ACCOUNT, "token", api_key_sid="SK1", api_key_secret="hidden")
     carrier(http, Credentials(with_key)).place(REQUEST)
@@ -154,7 +154,7 @@ def test_requests_use_the_api_key_where_there_is_one() -> None:
         HttpResponse(201, {}, b"[" * 100_000),
     ],
 )
-def test_what_may_have_placed_a_call_is_unknown(answer: HttpResponse | Exception) -> None:
+def test_an_answer_that_may_have_placed_a_call_is_unknown(answer: HttpResponse | Exception) -> None:
     assert isinstance(placed(answer), Unknown)
 
 
@@ -181,7 +181,7 @@ def test_throttled_calls_were_not_placed(answer: HttpResponse, retry_after: floa
 @pytest.mark.parametrize(
     "code", [13223, 13225, 13226, 13227, 21202, 21203, 21211, 21214, 21215, 21216, 21217, 21219, 573005]
 )
-def test_a_number_that_is_at_fault_fails_permanently(code: int) -> None:
+def test_an_invalid_number_is_permanent(code: int) -> None:
     result = placed(json_answer(400, {"code": code, "message": "…"}))
     assert isinstance(result, Refused)
     assert (result.outcome.status, result.outcome.permanent) == (Status.FAILED, True)
@@ -189,7 +189,7 @@ def test_a_number_that_is_at_fault_fails_permanently(code: int) -> None:
 
 
 @pytest.mark.parametrize("code", [21210, 21212, 21213, 21606, 573002, 21205, 21208, 21609])
-def test_a_set_up_that_is_at_fault_is_an_error_that_may_be_tried_again(code: int) -> None:
+def test_a_configuration_error_is_a_temporary_error(code: int) -> None:
     result = placed(json_answer(400, {"code": code}))
     assert isinstance(result, Refused)
     assert (result.outcome.status, result.outcome.permanent) == (Status.ERROR, False)
@@ -205,7 +205,7 @@ def test_a_set_up_that_is_at_fault_is_an_error_that_may_be_tried_again(code: int
         json_answer(404, {"code": 20404}),
     ],
 )
-def test_refused_credentials_place_nothing_say_where_to_look_and_show_nothing(answer: HttpResponse) -> None:
+def test_refused_credentials_place_nothing_and_are_not_shown(answer: HttpResponse) -> None:
     result = placed(answer)
     assert isinstance(result, NotPlaced) and result.outage
     assert "check the Twilio secret" in result.reason
@@ -214,7 +214,7 @@ def test_refused_credentials_place_nothing_say_where_to_look_and_show_nothing(an
 
 @pytest.mark.parametrize("code", [10001, 10005, 20003, 20005, 20006, 20008, 20403, 20404])
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-def test_an_account_that_may_place_no_call_is_an_outage_and_uses_up_no_attempt(code: int, status: int) -> None:
+def test_a_blocked_account_is_an_outage_and_uses_up_no_attempt(code: int, status: int) -> None:
     result = placed(HttpResponse(status, {"retry-after": "60"}, json.dumps({"code": code}).encode()))
     assert isinstance(result, NotPlaced)
     assert (result.outage, result.retry_after_seconds, bool(result.reason)) == (True, 60.0, True)
@@ -232,7 +232,7 @@ def test_an_account_that_may_place_no_call_is_an_outage_and_uses_up_no_attempt(c
         (NoAnswer("read timed out"), "no answer from Twilio: read timed out"),
     ],
 )
-def test_a_check_asks_for_no_call_and_says_what_is_wrong(answer: HttpResponse | Exception, wrong: str | None) -> None:
+def test_a_check_places_no_call_and_returns_the_failure(answer: HttpResponse | Exception, wrong: str | None) -> None:
     http = ScriptedHttp(answer)
     assert carrier(http).check() == wrong
     (sent,) = http.asked
@@ -247,7 +247,7 @@ def test_a_check_reads_changed_credentials_anew() -> None:
     assert carrier(http, credentials).check() is None
 
 
-def test_a_check_without_credentials_says_so() -> None:
+def test_a_check_without_credentials_fails() -> None:
     assert carrier(ScriptedHttp(), Credentials()).check() == "secret redial/twilio cannot be read: ThrottlingException"
 
 
@@ -260,7 +260,7 @@ def test_a_check_without_credentials_says_so() -> None:
         (json_answer(400, {"code": 13224}), "the number is invalid or cannot be reached", "13224"),
     ],
 )
-def test_any_other_refusal_failed_and_may_be_tried_again(answer: HttpResponse, reason: str, code: str) -> None:
+def test_any_other_refusal_is_a_temporary_failure(answer: HttpResponse, reason: str, code: str) -> None:
     assert placed(answer) == Refused(Outcome(Status.FAILED, reason=reason, code=code))
 
 
@@ -307,7 +307,7 @@ def record(**fields: Any) -> dict[str, Any]:
     } | fields
 
 
-def test_asking_gives_the_calls_outcome() -> None:
+def test_a_lookup_returns_the_calls_outcome() -> None:
     http = ScriptedHttp(json_answer(200, record(answered_by="machine")))
     report = carrier(http).ask(CALL)
     assert http.asked[0]["url"].endswith(f"/Accounts/{ACCOUNT}/Calls/{CALL}.json")
@@ -334,7 +334,7 @@ def test_asking_gives_the_calls_outcome() -> None:
         ("canceled", Status.CANCELED),
     ],
 )
-def test_every_status_of_twilio_has_ours(word: str, status: Status) -> None:
+def test_every_twilio_status_is_mapped(word: str, status: Status) -> None:
     report = carrier(ScriptedHttp(json_answer(200, record(status=word)))).ask(CALL)
     assert report is not None
     assert report.status is status
@@ -344,7 +344,7 @@ def test_every_status_of_twilio_has_ours(word: str, status: Status) -> None:
         assert not report.outcome.permanent
 
 
-def test_an_unknown_call_is_none() -> None:
+def test_an_unknown_call_is_not_found() -> None:
     assert carrier(ScriptedHttp(json_answer(404, {"code": 20404}))).ask(CALL) is None
 
 
@@ -361,17 +361,17 @@ def test_an_unknown_call_is_none() -> None:
         json_answer(200, record(sid=None)),
     ],
 )
-def test_a_carrier_that_cannot_be_asked_is_asked_later(answer: HttpResponse | Exception) -> None:
+def test_an_unanswered_question_raises_carrier_unavailable(answer: HttpResponse | Exception) -> None:
     with pytest.raises(CarrierUnavailable):
         carrier(ScriptedHttp(answer)).ask(CALL)
 
 
-def test_without_credentials_nothing_can_be_asked() -> None:
+def test_without_credentials_a_question_raises_carrier_unavailable() -> None:
     with pytest.raises(CarrierUnavailable, match="cannot be read"):
         carrier(ScriptedHttp(), Credentials()).ask(CALL)
 
 
-def test_a_call_id_cannot_lead_elsewhere() -> None:
+def test_a_malformed_call_id_leads_to_no_other_url() -> None:
     http = ScriptedHttp(HttpResponse(404))
     carrier(http).ask("../../Messages?x=")
     assert http.asked[0]["url"].endswith("/Calls/..%2F..%2FMessages%3Fx%3D.json")
@@ -411,7 +411,7 @@ def found(report: CallReport | None) -> str | None:
     return None if report is None else report.call_id
 
 
-def test_the_list_is_asked_for_by_both_numbers_alone() -> None:
+def test_the_list_is_filtered_by_both_numbers_only() -> None:
     """A queued call has no start time, and StartTime is a date besides."""
     http = ScriptedHttp(json_answer(200, {"calls": [], "next_page_uri": None}))
     assert carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 60.0) is None
@@ -425,12 +425,12 @@ def test_the_list_is_asked_for_by_both_numbers_alone() -> None:
 MINE = {CALL: events(our_callback())}
 
 
-def test_a_call_whose_events_name_the_attempt_is_the_attempts() -> None:
+def test_a_call_with_our_callback_url_in_its_events_is_the_attempts() -> None:
     assert found(find(record(status="queued", duration=None), events_of=MINE)) == CALL
 
 
-def test_not_even_a_single_call_is_taken_while_nothing_says_whose_it_is() -> None:
-    """It may be another execution's call to the same number from the same caller id."""
+def test_a_single_candidate_is_not_taken_without_proof() -> None:
+    """It may belong to another execution with the same number and caller id."""
     with pytest.raises(NotYetKnown, match="1 calls may be this attempt's"):
         find(record())
 
@@ -446,20 +446,20 @@ def test_not_even_a_single_call_is_taken_while_nothing_says_whose_it_is() -> Non
         {"direction": "outbound-dial"},
     ],
 )
-def test_a_call_of_another_time_number_or_kind_is_not_the_attempts(other: dict[str, Any]) -> None:
+def test_a_call_with_another_time_number_or_kind_is_ruled_out(other: dict[str, Any]) -> None:
     assert find(record(**other)) is None
 
 
 @pytest.mark.parametrize("created", ["Mon, 26 Jan 2026 09:59:55 +0000", "Mon, 26 Jan 2026 15:30:02 +0530", None, "?"])
-def test_clocks_may_differ_and_an_unreadable_date_rules_nothing_out(created: str | None) -> None:
+def test_clock_skew_and_unreadable_dates_rule_nothing_out(created: str | None) -> None:
     assert found(find(record(date_created=created), events_of=MINE)) == CALL
 
 
-def test_an_earlier_attempts_call_is_not_this_ones() -> None:
+def test_an_earlier_attempts_call_is_ruled_out() -> None:
     assert find(record(), known=frozenset({CALL})) is None
 
 
-def test_the_callback_url_tells_whose_call_it_is() -> None:
+def test_the_callback_url_identifies_the_attempt() -> None:
     mine = find(record(), record(sid=OTHER_CALL), events_of={OTHER_CALL: events(our_callback())})
     assert found(mine) == OTHER_CALL
     mine = find(record(), record(sid=OTHER_CALL), events_of={OTHER_CALL: events(our_post())})
@@ -467,14 +467,14 @@ def test_the_callback_url_tells_whose_call_it_is() -> None:
 
 
 @pytest.mark.parametrize("owner", [(EXECUTION, 2), (EXECUTION, 12), ("00000000-8b1c-4a57-9c1f-0a6d8f2b7c41", 1)])
-def test_a_call_that_another_attempt_placed_is_ruled_out(owner: tuple[str, int]) -> None:
+def test_another_attempts_call_is_ruled_out(owner: tuple[str, int]) -> None:
     others = events(our_post(*owner), our_callback(*owner))
     assert find(record(), events_of={CALL: others}) is None
     mine = events(our_callback())
     assert found(find(record(), record(sid=OTHER_CALL), events_of={CALL: others, OTHER_CALL: mine})) == OTHER_CALL
 
 
-def test_of_several_calls_that_say_nothing_none_is_taken() -> None:
+def test_of_several_calls_without_proof_none_is_taken() -> None:
     with pytest.raises(CarrierUnavailable, match="2 calls may be this attempt's"):
         find(record(), record(sid=OTHER_CALL))
     with pytest.raises(CarrierUnavailable, match="2 calls"):
@@ -485,14 +485,14 @@ def created(second: int) -> str:
     return f"Mon, 26 Jan 2026 10:00:{second:02d} +0000"
 
 
-def test_candidates_are_looked_into_from_the_oldest_on() -> None:
+def test_candidates_are_checked_oldest_first() -> None:
     others = {f"CA{number:02d}": events(our_callback(attempt=number)) for number in range(2, 30)}
     newest_first = [record(sid=sid, date_created=created(int(sid[2:]))) for sid in reversed(others)]
     oldest = record(date_created=created(1))
     assert found(find(*newest_first, oldest, events_of={**others, **MINE})) == CALL
 
 
-def test_what_is_beyond_the_first_candidates_is_not_yet_known() -> None:
+def test_further_candidates_leave_the_search_undecided() -> None:
     others = {f"CA{number:02d}": events(our_callback(attempt=number)) for number in range(2, 29)}
     records = [record(sid=sid, date_created=created(int(sid[2:]))) for sid in others]
     with pytest.raises(NotYetKnown, match="2 calls may be this attempt's"):
@@ -501,7 +501,7 @@ def test_what_is_beyond_the_first_candidates_is_not_yet_known() -> None:
 
 
 @pytest.mark.parametrize("requests", [0, 1, 2, 3])
-def test_a_search_ends_when_its_time_does(requests: int) -> None:
+def test_a_search_ends_at_its_time_limit(requests: int) -> None:
     """A request may take ten seconds."""
     others = {f"CA{number}": events(our_callback(attempt=number)) for number in (2, 3, 4)}
     pages = {f"/Calls/{sid}/Events.json": page for sid, page in others.items()}
@@ -513,7 +513,7 @@ def test_a_search_ends_when_its_time_does(requests: int) -> None:
 
 
 @pytest.mark.parametrize("unclear", [{"status": "unheard-of"}, {"sid": "?"}])
-def test_a_record_that_makes_no_sense_says_nothing_of_the_carrier(unclear: dict[str, str]) -> None:
+def test_a_malformed_record_is_undecided(unclear: dict[str, str]) -> None:
     with pytest.raises(NotYetKnown, match="unreadable"):
         carrier(ScriptedHttp(json_answer(200, record(**unclear)))).ask(CALL)
 
@@ -529,7 +529,7 @@ def test_the_list_is_read_to_its_end() -> None:
     assert http.asked[1]["url"] == f"https://api.twilio.com{following}"
 
 
-def test_a_list_that_leads_elsewhere_does_not_get_the_credentials() -> None:
+def test_a_list_page_on_another_host_does_not_get_the_credentials() -> None:
     http = ScriptedHttp(
         json_answer(200, {"calls": [], "next_page_uri": "https://evil.example/x?Page=1"}),
         json_answer(200, {"calls": [], "next_page_uri": None}),
@@ -538,14 +538,14 @@ def test_a_list_that_leads_elsewhere_does_not_get_the_credentials() -> None:
     assert urlsplit(http.asked[1]["url"]).netloc == "api.twilio.com"
 
 
-def test_a_list_without_end_decides_nothing() -> None:
+def test_an_endless_list_is_undecided() -> None:
     endless = json_answer(200, {"calls": [], "next_page_uri": "/x?Page=1"})
     with pytest.raises(NotYetKnown, match="too long"):
         carrier(ScriptedHttp(*[endless] * 10)).find(REQUEST, SINCE, frozenset(), lambda: 60.0)
 
 
 @pytest.mark.parametrize("answer", [HttpResponse(404), json_answer(200, {"calls": None}), HttpResponse(503)])
-def test_a_list_that_cannot_be_read_decides_nothing(answer: HttpResponse) -> None:
+def test_an_unreadable_list_raises_carrier_unavailable(answer: HttpResponse) -> None:
     with pytest.raises(CarrierUnavailable):
         carrier(ScriptedHttp(answer)).find(REQUEST, SINCE, frozenset(), lambda: 60.0)
 
@@ -557,7 +557,7 @@ def callback(**fields: str) -> dict[str, list[str]]:
     return {name: [value] for name, value in {"CallSid": CALL, "CallStatus": "completed", **fields}.items()}
 
 
-def test_a_completed_call_says_how_long_it_was() -> None:
+def test_a_completed_call_has_its_duration() -> None:
     report = parse_status_callback(callback(CallDuration="61", SipResponseCode="200", AnsweredBy="human"))
     assert report.outcome == Outcome(
         Status.COMPLETED,
@@ -582,21 +582,21 @@ def test_a_completed_call_says_how_long_it_was() -> None:
         ("", None),
     ],
 )
-def test_who_answered(answered_by: str, voicemail: bool | None) -> None:
+def test_answered_by_is_mapped(answered_by: str, voicemail: bool | None) -> None:
     assert parse_amd_callback(callback(AnsweredBy=answered_by)) == (CALL, voicemail)
     report = parse_status_callback(callback(CallStatus="in-progress", AnsweredBy=answered_by))
     assert report == CallReport(CALL, Status.IN_PROGRESS, voicemail=voicemail)
 
 
 @pytest.mark.parametrize("sip", [404, 410, 484, 604, 607])
-def test_a_number_that_does_not_exist_fails_permanently(sip: int) -> None:
+def test_a_nonexistent_number_is_permanent(sip: int) -> None:
     outcome = parse_status_callback(callback(CallStatus="failed", SipResponseCode=str(sip))).outcome
     assert outcome is not None
     assert (outcome.permanent, outcome.code) == (True, str(sip))
 
 
 @pytest.mark.parametrize("sip", [403, 408, 480, 486, 487, 500, 502, 503, 504, 600, 603, 608, 488, 999])
-def test_a_failure_of_the_moment_may_be_tried_again(sip: int) -> None:
+def test_a_temporary_failure_is_not_permanent(sip: int) -> None:
     outcome = parse_status_callback(callback(CallStatus="failed", SipResponseCode=str(sip))).outcome
     assert outcome is not None
     assert (outcome.permanent, outcome.code, bool(outcome.reason)) == (False, str(sip), True)
@@ -609,7 +609,7 @@ def test_only_a_failed_call_is_permanent(status: str) -> None:
     assert not outcome.permanent
 
 
-def test_a_failed_calls_error_code_counts_where_there_is_no_sip_code() -> None:
+def test_a_failed_calls_error_code_counts_without_a_sip_code() -> None:
     outcome = parse_status_callback(callback(CallStatus="failed", ErrorCode="21216")).outcome
     expected = Outcome(Status.FAILED, permanent=True, reason="Twilio blocks calls to this number", code="21216")
     assert outcome == expected
@@ -619,7 +619,7 @@ def test_a_failed_calls_error_code_counts_where_there_is_no_sip_code() -> None:
     "form",
     [{}, {"CallSid": [CALL]}, {"CallStatus": ["busy"]}, callback(CallStatus="dreaming"), callback(CallSid="a/b")],
 )
-def test_a_callback_that_says_nothing_known_is_invalid(form: dict[str, list[str]]) -> None:
+def test_a_callback_with_an_unknown_status_is_invalid(form: dict[str, list[str]]) -> None:
     with pytest.raises(UnreadableCallback):
         parse_status_callback(form)
 
@@ -634,7 +634,7 @@ def test_a_machine_detection_callback_without_a_call_is_invalid() -> None:
         st.sampled_from(["CallStatus", "CallDuration", "SipResponseCode", "ErrorCode"]), st.text(max_size=8)
     )
 )
-def test_whatever_numbers_a_callback_holds_it_is_read(fields: dict[str, str]) -> None:
+def test_any_numbers_in_a_callback_are_read(fields: dict[str, str]) -> None:
     status = fields.get("CallStatus", "")
     fields["CallStatus"] = status if status in {"busy", "completed"} else "failed"
     report = parse_status_callback(callback(**fields))
@@ -648,7 +648,7 @@ def test_a_form_is_read() -> None:
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"a=1&" * 201])
-def test_what_is_no_form_is_unreadable(body: bytes) -> None:
+def test_a_malformed_form_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableCallback):
         form_of(body)
 
@@ -656,7 +656,7 @@ def test_what_is_no_form_is_unreadable(body: bytes) -> None:
 # ---- TwiML
 
 
-def test_a_stream_is_connected() -> None:
+def test_twiml_connects_a_stream() -> None:
     assert connect_stream_twiml("wss://media.example.com/a1/x1") == (
         '<?xml version="1.0" encoding="UTF-8"?><Response><Connect><Stream url="wss://media.example.com/a1/x1"/></Connect>'
         "</Response>"
@@ -664,7 +664,7 @@ def test_a_stream_is_connected() -> None:
 
 
 def test_a_streams_query_becomes_its_parameters() -> None:
-    """Twilio refuses a query string in the URL of a stream (errors 31920 and 31922)."""
+    """Twilio rejects a query string in a stream's URL (errors 31920 and 31922)."""
     twiml = connect_stream_twiml("wss://m.example/s?execution=x-1&greeting=%22a%26b%22&e=")
     stream = fromstring(twiml)[0][0]  # noqa: S314  our own TwiML
     assert stream.attrib == {"url": "wss://m.example/s"}
@@ -676,7 +676,7 @@ def test_a_streams_query_becomes_its_parameters() -> None:
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_twiml_is_xml_or_nothing(path: str, query: str) -> None:
+def test_twiml_is_valid_xml_or_refused(path: str, query: str) -> None:
     try:
         twiml = connect_stream_twiml(f"wss://m.example/{path}?{query}")
     except ValueError:
@@ -724,14 +724,14 @@ def test_unknown_and_null_fields_of_the_secret_are_ignored() -> None:
         (json.dumps({"account_sid": ACCOUNT, "auth_token": "hush", "api_key_sid": "SK1"}), "api_key_secret"),
     ],
 )
-def test_a_secret_that_is_none_is_refused_without_showing_it(text: str, complaint: str) -> None:
+def test_a_malformed_secret_is_refused_without_showing_it(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint) as caught:
         TwilioCredentials.parse(text)
     assert "hush" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_it_loads_no_http_client() -> None:
+def test_it_imports_no_http_client() -> None:
     code = (
         "import sys, redial.carriers.twilio.rest, redial.carriers.twilio.callbacks; "
         "print([m for m in ('urllib3', 'http.client', 'requests', 'ssl', 'redial.adapters.http') if m in sys.modules])"

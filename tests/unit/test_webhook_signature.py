@@ -1,4 +1,4 @@
-"""Standard Webhooks signing: the header values, rotation, and what is refused."""
+"""Standard Webhooks signatures: header values, rotation, and invalid arguments."""
 
 import base64
 import hashlib
@@ -27,7 +27,7 @@ def test_signs_id_timestamp_and_body_with_hmac_sha256() -> None:
     }
 
 
-def test_signs_once_for_each_secret_while_rotating() -> None:
+def test_signs_with_each_secret_during_a_rotation() -> None:
     both = sign([SECRET, OTHER], "x-1", AT, b"body")["webhook-signature"].split(" ")
     assert both == [sign([secret], "x-1", AT, b"body")["webhook-signature"] for secret in (SECRET, OTHER)]
 
@@ -51,7 +51,7 @@ def test_the_same_instant_in_another_zone_signs_alike() -> None:
         (["whsec_é"], "x-1", AT, "must be base64"),
     ],
 )
-def test_refuses_what_cannot_be_signed(secrets: list[str], webhook_id: str, at: datetime, complaint: str) -> None:
+def test_invalid_arguments_are_refused(secrets: list[str], webhook_id: str, at: datetime, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint) as caught:
         sign(secrets, webhook_id, at, b"")
     assert "*not base64*" not in str(caught.value)
@@ -83,10 +83,10 @@ def test_any_other_text_is_refused_with_a_value_error(text: str) -> None:
     at=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)),
     body=st.binary(max_size=300),
 )
-def test_whoever_has_one_of_the_secrets_can_verify(
+def test_a_signature_verifies_with_any_one_secret(
     keys: list[bytes], webhook_id: str, at: datetime, body: bytes
 ) -> None:
-    """By the published scheme alone: HMAC-SHA256 over the bytes `id.timestamp.body`, one signature for each secret."""
+    """By the published scheme: HMAC-SHA256 over the bytes `id.timestamp.body`, one signature per secret."""
     headers = sign([new_secret(key) for key in keys], webhook_id, at.replace(tzinfo=UTC), body)
     assert int(headers["webhook-timestamp"]) == (at - datetime(1970, 1, 1)) // timedelta(seconds=1)
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body

@@ -1,10 +1,9 @@
-"""Where a customer's URL may lead: out, to the public internet, and nowhere else.
+"""Guards against SSRF: a customer's URL may lead to public addresses only.
 
-    check(url) ─► one resolution ─► every address judged ─► Target with the addresses to connect to
+    check(url) ─► resolve once ─► check every address ─► Target with the addresses to connect to
 
-The name is resolved once and the judged addresses are the ones to connect to, so a name server that answers differently
-the second time (DNS rebinding) gains nothing. Used when a URL is saved, and again for every delivery.
-Loads no HTTP client.
+The host is resolved once, and only the checked addresses are connected to, so DNS rebinding has no effect. Used when a
+URL is saved, and again for every delivery. Imports no HTTP client.
 """
 
 import ipaddress
@@ -20,11 +19,11 @@ from redial.domain.errors import InvalidInput
 MAX_URL_CHARACTERS = 2048
 
 Resolve = Callable[..., Sequence[tuple[Any, ...]]]
-"""`socket.getaddrinfo`, or what stands in for it."""
+"""`socket.getaddrinfo`, or a replacement."""
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# IANA special-purpose address registries (RFC 6890 and its updates), in the words that a refusal uses. Not left to
-# `ipaddress.is_global` alone: its tables differ between Python versions.
+# IANA special-purpose address registries (RFC 6890 and its updates), with the words for error messages. Needed beside
+# `ipaddress.is_global`, whose tables differ between Python versions.
 _IPV4 = tuple(
     (ipaddress.IPv4Network(network), words)
     for network, words in (
@@ -67,21 +66,21 @@ _IPV6 = tuple(
 )
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-"""RFC 6052: what DNS64 answers for IPv4-only hosts in an IPv6-only subnet; judged by the IPv4 address it holds."""
+"""RFC 6052: DNS64's addresses of IPv4-only hosts in an IPv6-only subnet; checked by the IPv4 address inside."""
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_FORBIDDEN = re.compile(r"[\s\x00-\x20\x7f-\x9f\\\ud800-\udfff]")  # surrogates: halves of characters, as JSON can hold
+_FORBIDDEN = re.compile(r"[\s\x00-\x20\x7f-\x9f\\\ud800-\udfff]")  # surrogates: JSON can hold unpaired ones
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%?"
 
 
 class AddressRefused(InvalidInput):
-    """The URL is not one that Redial sends to; `message` says why, for whoever configured it."""
+    """Redial does not send to this URL; `message` tells the customer why."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A URL that may be sent to, taken apart. `addresses` are the only ones to connect to, in the resolver's order."""
+    """A permitted URL, parsed. `addresses`: the only ones to connect to, in the resolver's order."""
 
     scheme: str
     host: str
@@ -98,9 +97,9 @@ class Target:
 
 
 def check(url: str, *, allow_local: bool, resolve: Resolve = socket.getaddrinfo) -> Target:
-    """Take `url` apart and resolve its host, once; raises `AddressRefused` unless every address found is public.
+    """Parse `url` and resolve its host, once. Raises `AddressRefused` unless every address found is public.
 
-    `allow_local` is for one machine: it adds http, and the loopback addresses; nothing else that is private.
+    `allow_local`, for local development, also permits http and loopback addresses, but no other private address.
     """
     parts = _split(url)
     if parts.scheme != "https" and not (allow_local and parts.scheme == "http"):
@@ -126,7 +125,7 @@ def check(url: str, *, allow_local: bool, resolve: Resolve = socket.getaddrinfo)
 
 
 def refusal(address: _Address, allow_local: bool) -> str | None:
-    """Why nothing may be sent to `address`, as the end of "address … is …"; None where something may."""
+    """Why `address` is refused, to complete "address … is …"; None if it is permitted."""
     if isinstance(address, ipaddress.IPv6Address):
         if address in _NAT64:
             return refusal(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF), allow_local=False)
@@ -157,7 +156,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _host(host: str, allow_local: bool) -> str:
-    """The host in the one form that is looked up: lower-case ASCII without the root's dot, or an IP address."""
+    """The canonical host: lower-case ASCII without a trailing dot, or an IP address. Raises `AddressRefused`."""
     if ":" in host:
         try:
             address = ipaddress.IPv6Address(host)
@@ -167,7 +166,7 @@ def _host(host: str, allow_local: bool) -> str:
             raise AddressRefused("an IPv6 address with a zone may not be used")
         return str(address)
     if not host.isascii():
-        try:  # IDNA 2003 maps look-alike digits and dots to plain ones, hence before everything else
+        try:  # first of all, since IDNA 2003 maps look-alike digits and dots to plain ones
             host = host.encode("idna").decode("ascii").lower()
         except UnicodeError:
             raise AddressRefused("the host of the URL is not a valid international name") from None
@@ -176,7 +175,7 @@ def _host(host: str, allow_local: bool) -> str:
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise AddressRefused("the host of the URL is not a valid name")
     if _NUMERIC_LABEL.fullmatch(labels[-1]):
-        # Resolvers read 2130706433, 0x7f.1, 0177.0.0.1 and 127.1 as addresses; no name ends in a number.
+        # Resolvers take 2130706433, 0x7f.1, 0177.0.0.1 and 127.1 for addresses; no host name ends in a number.
         try:
             return str(ipaddress.IPv4Address(host))
         except ValueError:

@@ -1,4 +1,4 @@
-"""A batch's CSV file as `run_batch` reads it: contacts, rejected rows, and results beside the rows as uploaded."""
+"""A batch's CSV files for `run_batch`: contacts, rejected rows, and results next to the uploaded rows."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,13 +11,13 @@ from redial.wire.contacts_csv import Contact, ContactFile, Rejected
 
 _ROWS_AT_ONCE = 500
 CHECK_ROWS = 200_000
-"""Most rows that are checked before a batch is accepted; a file in a request has fewer."""
+"""Maximum rows checked before a batch is accepted; a file sent in the request has fewer."""
 CHECK_BYTES = 32 * 1024 * 1024
-"""Most bytes that are checked then: reading all of the largest file takes longer than a request may."""
+"""Maximum bytes checked then: reading all of the largest file would exceed the request's timeout."""
 
 
 class _Counted:
-    """Pieces of a file; `bytes`: so many of it were in those that have been asked for."""
+    """Counts the `bytes` of the pieces read so far."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = pieces

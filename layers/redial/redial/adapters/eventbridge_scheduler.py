@@ -1,8 +1,8 @@
 """Timers as one-shot EventBridge Scheduler schedules.
 
-A schedule's name is made of what it is for, so setting a timer twice makes one. Schedules only wake: whether anything
-is due is for the function that wakes to decide. Facts about the service: `at()` has a precision of a minute and takes
-neither offset nor fraction, names have at most 64 of `[0-9a-zA-Z-_.]`, a time in the past is refused.
+A schedule's name is derived from its purpose, so setting a timer is idempotent. A schedule only invokes a function,
+which decides by itself whether anything is due. About the service: `at()` has a precision of a minute and takes neither
+offset nor fraction, names have at most 64 of `[0-9a-zA-Z-_.]`, a time in the past is refused.
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
 
@@ -23,19 +23,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 SOONEST = timedelta(seconds=60)
-"""Least time ahead: the service fires at a minute's precision, and refuses a time that has passed when it arrives."""
+"""Minimum delay: the service has a precision of a minute, and refuses a time that is past when the request arrives."""
 MAX_RETRY_ATTEMPTS = 10
 MAX_EVENT_AGE_SECONDS = 900
-"""How long the service retries an invocation that Lambda did not take. By then the sweeper has long taken over."""
+"""How long the service retries an invocation that Lambda rejected; the sweeper takes over much earlier."""
 
 
 class SchedulerTimers:
-    """`ports.Timers` in one schedule group, which bounds what the role may be used for.
+    """Implements `ports.Timers` in one schedule group, to which the role is restricted.
 
-    `dial_function`, `deliver_function` and `batch_function` are Lambda ARNs (with their alias); a function that sets no
-    such timer may leave one out. A timer that cannot be set or removed is logged and left, like a lost invocation: what
-    it was to wake is stored with its time, and the sweeper wakes it then. So nothing here undoes or fails the work that
-    asked for it.
+    `dial_function`, `deliver_function`, `batch_function`: Lambda ARNs with alias; None where no such timer is set.
+    A timer that cannot be set or removed is logged and never fails the caller: the due time is stored with the item, so
+    the sweeper does the work.
     """
 
     def __init__(
@@ -58,25 +57,25 @@ class SchedulerTimers:
         self._batch_function = batch_function
 
     def schedule_dial(self, execution_id: str, attempt: int, timer_id: int, at: datetime, now: datetime) -> None:
-        """Invoke dial with `{"execution_id", "attempt"}` at `at`, never earlier, up to a minute later."""
+        """Invoke dial with `{"execution_id", "attempt"}` at `at` or up to a minute later, never earlier."""
         event: dict[str, str | int] = {"execution_id": execution_id, "attempt": attempt}
         self._create(f"{execution_id}.dial.{timer_id}", self._dial_function, event, at, now)
 
     def schedule_delivery(self, subject_id: str, timer_id: int, at: datetime, now: datetime) -> None:
-        """Invoke deliver with `{"execution_id"}`, or `{"batch_id"}`, at `at`, never earlier, up to a minute later."""
+        """Invoke deliver with `{"execution_id"}` or `{"batch_id"}` at `at` or up to a minute later, never earlier."""
         event = subject(subject_id)
         self._create(f"{subject_id}.deliver.{timer_id}", self._deliver_function, event, at, now)
 
     def schedule_batch_run(self, batch_id: str, purpose: str, timer_id: int, at: datetime, now: datetime) -> None:
-        """Invoke batch with `{"batch_id"}` at `at`, never earlier, up to a minute later."""
+        """Invoke batch with `{"batch_id"}` at `at` or up to a minute later, never earlier."""
         self._create(f"{batch_id}.{purpose}.{timer_id}", self._batch_function, subject(batch_id), at, now)
 
     def cancel_dial(self, execution_id: str, timer_id: int) -> None:
-        """Delete that dial timer; one that fired (and so deleted itself) or never was is as good as deleted."""
+        """Delete that dial timer. Idempotent; a timer that fired has deleted itself."""
         self._delete(f"{execution_id}.dial.{timer_id}")
 
     def cancel_batch(self, batch_id: str, purpose: str, timer_id: int) -> None:
-        """Delete that timer of the batch, likewise."""
+        """Delete that timer of the batch. Idempotent."""
         self._delete(f"{batch_id}.{purpose}.{timer_id}")
 
     def _delete(self, name: str) -> None:
@@ -88,7 +87,7 @@ class SchedulerTimers:
     ) -> None:
         if function is None:
             raise ValueError(f"no function is configured for the timer {name}")
-        with _left_to_the_sweeper("set", name, but_fine="ConflictException"):  # a conflict: this very timer is set
+        with _left_to_the_sweeper("set", name, but_fine="ConflictException"):  # conflict: already set
             self._client.create_schedule(
                 Name=name,
                 GroupName=self._group,
@@ -111,7 +110,7 @@ class SchedulerTimers:
 
 @contextmanager
 def _left_to_the_sweeper(what: str, name: str, but_fine: str) -> Iterator[None]:
-    """Log a request that the service did not take; the error code `but_fine` means that all is as wanted."""
+    """Log an error of the service instead of raising it; the code `but_fine` counts as success."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
@@ -124,9 +123,9 @@ def _left_to_the_sweeper(what: str, name: str, but_fine: str) -> Iterator[None]:
 
 
 def at_expression(at: datetime, now: datetime) -> str:
-    """`at(yyyy-mm-ddThh:mm:ss)` in UTC: `at`, or `SOONEST` from `now` if that is later, rounded up to the second.
+    """`at(yyyy-mm-ddThh:mm:ss)` in UTC: the later of `at` and `now` + `SOONEST`, rounded up to the second.
 
-    Both must be aware. Raises `ValueError` if not.
+    Both must be aware; raises `ValueError` otherwise.
     """
     if at.tzinfo is None or now.tzinfo is None:
         raise ValueError("a timer needs times with a time zone")

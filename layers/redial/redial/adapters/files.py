@@ -1,9 +1,9 @@
-"""Batches' files in an S3 bucket: uploaded ones, contacts, rejected rows, results.
+"""Files of batches in an S3 bucket: uploads, contacts, rejected rows, results.
 
-    uploads/<account>/<upload>.csv            put there by the customer over a pre-signed URL; gone after 7 days
-    batches/<account>/<batch>/<name>.csv      contacts, rejected, results: as long as the batch
+    uploads/<account>/<upload>.csv            uploaded by the customer with a pre-signed URL; expires after 7 days
+    batches/<account>/<batch>/<name>.csv      contacts, rejected, results; deleted with the batch
 
-A file is written to the function's own disk first and then stored whole, so that nobody ever reads half of one.
+A file is written to local disk first and then stored in one request, so readers never see a partial file.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ PIECE_BYTES = 256 * 1024
 
 
 class S3Files:
-    """Implements `ports.Files`. `signer` is a client whose URLs customers can reach."""
+    """Implements `ports.Files`. `signer`: a client whose pre-signed URLs customers can reach."""
 
     def __init__(self, client: "S3Client", bucket: str, signer: "Callable[[], S3Client] | None" = None) -> None:
         self._client = client

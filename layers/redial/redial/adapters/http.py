@@ -1,15 +1,15 @@
-"""A small HTTP client that tells "it did not go out" from "nobody knows", as a dialler must before it dials again.
+"""A small HTTP client that distinguishes "not sent" from "outcome unknown", so that a call is never placed twice.
 
-It sits on urllib3's connection, not on its pool, and opens a fresh connection for every request:
+It uses urllib3's connection without its pool, and opens a new connection for every request:
 
-    resolve ─► connect ─► TLS        any trouble here is NotSent: not one byte of the request has left
-    request ─► answer                any trouble from here on is NoAnswer
+    resolve ─► connect ─► TLS        an error here is NotSent: no byte of the request has been sent
+    request ─► response              an error here is NoAnswer
 
-A pooled connection that the server closed meanwhile fails in the second line, as if the call might have been placed,
-and a Lambda environment that slept between two dials holds nothing but such connections. One TLS handshake per phone
-call buys an exact boundary. Nothing is ever sent twice, redirects are answers, proxy variables are ignored.
+A pooled connection that the server has closed would fail in the second step, as if the call might have been placed, and
+after a pause a Lambda environment holds only such connections. One TLS handshake per phone call buys an exact boundary.
+Requests are never repeated, redirects are not followed, proxy variables are ignored.
 
-Timeouts are of sockets, so this module measures with the machine's monotonic clock, not with Redial's movable one.
+Sockets take real timeouts, so this module uses the machine's monotonic clock, not the replaceable clock of Redial.
 """
 
 import contextlib
@@ -32,19 +32,19 @@ from urllib3.response import HTTPResponse
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
 
 MAX_BODY_BYTES = 1024 * 1024
-"""How much of an answer's body is kept unless the caller says otherwise."""
+"""Default limit for the body of a response."""
 _CHUNK_BYTES = 64 * 1024
 _UNWANTED_BYTES = 4096
 _UNWANTED_SECONDS = 0.25
-"""What is taken of a body that nobody reads, in one gulp, and how long it is waited for."""
+"""Read at most this much of an unwanted body, once, so that the server is not cut off while it writes."""
 
 Resolve = Callable[..., Sequence[tuple[Any, ...]]]
-"""`socket.getaddrinfo`, or what stands in for it."""
+"""`socket.getaddrinfo`, or a replacement."""
 
 REMEMBERED_SECONDS = 10.0
-"""How long a look-up is remembered: less than any host that moves gives those who know its old address."""
-MOST_REMEMBERED = 1000
-"""How many look-ups a process remembers; then it begins anew."""
+"""TTL of a cached look-up; shorter than any host keeps its old address reachable after a move."""
+MAX_CACHED = 1000
+"""Maximum cached look-ups of a process; when full, the cache is cleared."""
 
 _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((ConnectionRefusedError,), "connection refused"),
@@ -55,7 +55,7 @@ _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 
 
 class Http:
-    """Sends one request at a time; may be shared by threads. `tls` replaces the system's trusted certificates."""
+    """Sends single requests; thread-safe. `tls` replaces the default TLS context with the system's certificates."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, resolve: Resolve = socket.getaddrinfo) -> None:
         self._given_tls = tls
@@ -63,7 +63,7 @@ class Http:
 
     @functools.cached_property
     def _tls(self) -> ssl.SSLContext:
-        """Made when first needed, once: reading the trusted certificates takes tens of milliseconds."""
+        """Created lazily: reading the trusted certificates takes tens of milliseconds."""
         return self._given_tls or ssl.create_default_context()
 
     def send(
@@ -79,15 +79,15 @@ class Http:
         max_body_bytes: int = MAX_BODY_BYTES,
         connect_to: Sequence[str] = (),
     ) -> HttpResponse:
-        """Send one request, once, and return whatever status comes back.
+        """Send one request, once, and return the response, whatever its status.
 
-        `url` is absolute http(s) in ASCII, without userinfo. `connect_to`: the IP addresses to try, in turn, instead of
-        looking the host up; Host header, SNI and certificate check stay with the host of `url`.
-        `connect_timeout_seconds` covers look-up, connecting and TLS over all addresses together, `read_timeout_seconds`
-        each silence of the server, `total_timeout_seconds` everything, however slowly the bytes drip.
-        The answer's body is read to its end or to `max_body_bytes`; with 0 the answer is its head, and whatever becomes
-        of the body is no trouble.
-        Raises `NotSent` or `NoAnswer`; their messages are for people and hold neither headers nor path.
+        `url`: absolute http(s) in ASCII, without userinfo. `connect_to`: IP addresses to try in turn, instead of a
+        look-up; Host header, SNI and certificate check still use the host of `url`.
+        `connect_timeout_seconds` covers look-up, connecting and TLS over all addresses; `read_timeout_seconds` each
+        silence of the server; `total_timeout_seconds` everything, also if bytes keep trickling in.
+        The body is read to its end or to `max_body_bytes`; with 0 only the head counts, and errors in the body are
+        ignored.
+        Raises `NotSent` or `NoAnswer`; their messages contain neither headers nor path.
         """
         started = time.monotonic()
         deadline = started + total_timeout_seconds
@@ -104,7 +104,7 @@ class Http:
                 try:
                     response = _exchange(connection, method, target, headers, body, read_timeout_seconds)
                     with contextlib.closing(response):
-                        if hung_up.is_set():  # a head that was cut off looks whole to http.client
+                        if hung_up.is_set():  # http.client accepts a truncated head as complete
                             raise late
                         answer = HttpResponse(
                             status=response.status,
@@ -113,14 +113,14 @@ class Http:
                         )
                 except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
                     raise (late if hung_up.is_set() else NoAnswer(_in_words(error, "no answer in time"))) from error
-                if hung_up.is_set() and max_body_bytes:  # and so does a body that ends with its connection
+                if hung_up.is_set() and max_body_bytes:  # as it does a body delimited by the end of the connection
                     raise late
                 return answer
         finally:
             connection.close()
 
     def _connect(self, parts: SplitResult, port: int, connect_to: Sequence[str], deadline: float) -> HTTPConnection:
-        """A connection with its TLS done, to the first address that answers. Raises `NotSent`."""
+        """A connection, after its TLS handshake, to the first address that accepts one. Raises `NotSent`."""
         host = str(parts.hostname)
         addresses = list(connect_to) or self._addresses(host, port, deadline - time.monotonic())
         trouble: Exception = TimeoutError()
@@ -128,7 +128,7 @@ class Http:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 break
-            timeout = remaining / 2 if following else remaining  # a dead address leaves time for the next
+            timeout = remaining / 2 if following else remaining  # leave time for the next address
             connection = (
                 HTTPSConnection(address, port, timeout=timeout, ssl_context=self._tls, server_hostname=host)
                 if parts.scheme == "https"
@@ -152,34 +152,34 @@ class Http:
 
 
 class Lookups:
-    """Look-ups of host names, remembered for some seconds: several events go to one host within one invocation, and a
-    look-up with its thread takes as long as all else that is done for one of them."""
+    """A TTL cache of host look-ups: one invocation sends several events to one host, and a look-up with its thread
+    takes as long as all other work for an event."""
 
     def __init__(self, resolve: Resolve = socket.getaddrinfo) -> None:
         self._resolve = resolve
-        self._known: dict[Any, tuple[Sequence[tuple[Any, ...]], float]] = {}
+        self._cached: dict[Any, tuple[Sequence[tuple[Any, ...]], float]] = {}
 
     def within(self, seconds: float) -> Resolve:
-        """Like `socket.getaddrinfo`, given up after `seconds`."""
+        """Like `socket.getaddrinfo`, but raises `socket.gaierror` after `seconds`."""
 
         def look_up(*args: Any, **kwargs: Any) -> Sequence[tuple[Any, ...]]:
             asked, now = (args, tuple(sorted(kwargs.items()))), time.monotonic()
-            known = self._known.get(asked)
-            if known is not None and now - known[1] < REMEMBERED_SECONDS:
-                return known[0]
+            cached = self._cached.get(asked)
+            if cached is not None and now - cached[1] < REMEMBERED_SECONDS:
+                return cached[0]
             answer = resolve_within(seconds, self._resolve)(*args, **kwargs)
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            self._known[asked] = (answer, now)
+            if len(self._cached) >= MAX_CACHED:
+                self._cached.clear()
+            self._cached[asked] = (answer, now)
             return answer
 
         return look_up
 
 
 def resolve_within(seconds: float, resolve: Resolve) -> Resolve:
-    """`resolve`, given up with `socket.gaierror` after `seconds`: the system's resolver takes no timeout of its own.
+    """`resolve` with a timeout, which the system's resolver lacks: raises `socket.gaierror` after `seconds`.
 
-    It is left to finish in a thread of its own, whose answer nobody reads.
+    The look-up then continues in its own thread, and its answer is discarded.
     """
 
     def bounded(*args: Any, **kwargs: Any) -> Sequence[tuple[Any, ...]]:
@@ -204,7 +204,7 @@ def resolve_within(seconds: float, resolve: Resolve) -> Resolve:
 
 
 def _split(url: str) -> tuple[SplitResult, int]:
-    """The URL taken apart, and its port. Raises `NotSent` for what is no request at all."""
+    """Parse the URL, and determine its port. Raises `NotSent` if it is not an absolute http(s) URL."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"https": 443, "http": 80}[parts.scheme]
@@ -223,21 +223,21 @@ def _exchange(
     body: bytes,
     read_timeout_seconds: float,
 ) -> HTTPResponse:
-    """The answer, its head read and its body not."""
+    """Send the request and read the head of the response, not its body."""
     connection.timeout = read_timeout_seconds
     try:
         connection.request(
             method, target, body=body or None, headers=headers, preload_content=False, decode_content=False
         )
     except (ValueError, http.client.InvalidURL) as error:
-        # Found before anything is written: the head leaves in one piece.
+        # Raised before anything is written, since the head is sent in one piece.
         raise NotSent("the request holds characters that HTTP cannot carry") from error
     return connection.getresponse()
 
 
 def _read(response: HTTPResponse, max_body_bytes: int, sock: socket.socket) -> bytes:
     if not max_body_bytes:
-        # One gulp of what is there already, so that a usual server is not cut off while it writes.
+        # One read of what has arrived, so that a typical server is not cut off while it writes.
         with contextlib.suppress(HTTPError, http.client.HTTPException, OSError, ValueError):
             sock.settimeout(_UNWANTED_SECONDS)
             response.read1(_UNWANTED_BYTES)
@@ -253,29 +253,29 @@ def _read(response: HTTPResponse, max_body_bytes: int, sock: socket.socket) -> b
 
 @contextlib.contextmanager
 def _hang_up_at(sock: socket.socket, deadline: float) -> Iterator[threading.Event]:
-    """Shut `sock` down at `deadline`, and say so in the event that is given.
+    """Shut `sock` down at `deadline`, and set the yielded event.
 
-    A socket's own timeout starts anew with every byte that drips in.
+    A socket's own timeout starts anew with every byte that trickles in.
     """
     hung_up = threading.Event()
 
     def hang_up() -> None:
         hung_up.set()
         with contextlib.suppress(OSError):
-            # Of the TCP connection only: the state of TLS belongs to the thread that reads.
+            # Only the TCP connection: the reading thread owns the TLS state.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    told = _watchdog.call_at(deadline, hang_up)
+    handle = _watchdog.call_at(deadline, hang_up)
     try:
         yield hung_up
     finally:
-        _watchdog.forget(told)
+        _watchdog.cancel(handle)
 
 
 class _Watchdog:
-    """Calls what is to be called at its time, from one thread for the whole process.
+    """Timed calls from a single thread of the process.
 
-    A `threading.Timer` for each request took as much of the processor as a fifth of a dial.
+    A `threading.Timer` per request used as much CPU time as a fifth of a dial.
     """
 
     def __init__(self) -> None:
@@ -285,28 +285,28 @@ class _Watchdog:
         self._thread: threading.Thread | None = None
 
     def call_at(self, deadline: float, call: Callable[[], None]) -> object:
-        """`deadline` is `time.monotonic()`'s. Gives what `forget` wants."""
-        told = object()
+        """Call at `deadline` (of `time.monotonic()`). Returns the handle for `cancel`."""
+        handle = object()
         with self._changed:
-            self._calls[told] = (deadline, call)
+            self._calls[handle] = (deadline, call)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._watch, daemon=True, name="watchdog")
                 self._thread.start()
             elif deadline < self._wakes_at:
                 self._changed.notify()
-        return told
+        return handle
 
-    def forget(self, told: object) -> None:
-        """It need not be called any more; no matter if it was."""
+    def cancel(self, handle: object) -> None:
+        """Cancel the call. Idempotent."""
         with self._changed:
-            self._calls.pop(told, None)
+            self._calls.pop(handle, None)
 
     def _watch(self) -> None:
         while True:
             with self._changed:
                 now = time.monotonic()
-                late = [told for told, (deadline, _) in self._calls.items() if deadline <= now]
-                calls = [self._calls.pop(told)[1] for told in late]
+                late = [handle for handle, (deadline, _) in self._calls.items() if deadline <= now]
+                calls = [self._calls.pop(handle)[1] for handle in late]
                 if not calls:
                     self._wakes_at = min((deadline for deadline, _ in self._calls.values()), default=math.inf)
                     self._changed.wait(None if self._wakes_at == math.inf else self._wakes_at - now)
@@ -318,7 +318,7 @@ _watchdog = _Watchdog()
 
 
 def _in_words(error: BaseException, timed_out: str) -> str:
-    """What went wrong, for people: nothing of the request, so no secret."""
+    """A readable reason for `error`, without anything of the request, so without secrets."""
     causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in causes:

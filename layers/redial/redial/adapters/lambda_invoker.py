@@ -1,4 +1,4 @@
-"""The other functions, invoked asynchronously: Lambda queues the event and answers before the function runs."""
+"""Asynchronous invocations of the other functions: Lambda queues the event and answers before the function runs."""
 
 import json
 import logging
@@ -21,11 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 class LambdaInvoker:
-    """`ports.SweepInvoker` over Lambda's asynchronous invoke.
+    """Implements `ports.SweepInvoker` by Lambda's asynchronous invoke.
 
-    An invocation that Lambda does not take is logged and left: it was only ever a shortcut. What it should have moved
-    is overdue within moments, and the sweeper moves it then. So nothing here fails the work that asked for it.
-    The functions are ARNs (with their alias); who invokes no such function may leave it out.
+    An invocation that Lambda rejects is logged and never fails the caller: the work is soon overdue, and the sweeper
+    does it. The functions are ARNs with alias; None for a function that is not invoked.
     """
 
     def __init__(
@@ -51,8 +50,8 @@ class LambdaInvoker:
         at: datetime | None = None,
         delayed_at: datetime | None = None,
     ) -> None:
-        """Invoke dial with `{"execution_id", "attempt"}`, and `"line"`, `"at"` and `"room"` (epoch milliseconds) where
-        it has been given a line, a start, or was taken from its batch's delayed set."""
+        """Invoke dial with `{"execution_id", "attempt"}` and, if given, `"line"` (the line shard), `"at"` (the start)
+        and `"room"` (its time in the batch's delayed set), both in epoch milliseconds."""
         event: dict[str, str | int] = {"execution_id": execution_id, "attempt": attempt}
         if line_shard is not None:
             event["line"] = line_shard
@@ -63,8 +62,8 @@ class LambdaInvoker:
         self._invoke("dial", self._dial_function, event)
 
     def deliver(self, subject_id: str, lease_id: str | None, snapshot: "Execution | None" = None) -> None:
-        """Invoke deliver with `{"execution_id"}` or `{"batch_id"}`, `"lease"` where there is one, and `"stored"`, the
-        execution as it is stored, where the caller just stored it: deliver then need not read it."""
+        """Invoke deliver with `{"execution_id"}` or `{"batch_id"}` and, if given, `"lease"` and `"stored"`: the
+        execution's item just stored, which saves deliver from reading it."""
         event: dict[str, Any] = {**subject(subject_id)}
         if lease_id is not None:
             event["lease"] = lease_id
@@ -90,7 +89,7 @@ class LambdaInvoker:
         try:
             self._client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
         except (ClientError, BotoCoreError) as error:
-            # Throttled, no network, no permission: the class and code tell which, and hold no payload.
+            # Throttled, no network, no permission: class and code say which, and contain no payload.
             code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
             about = {key: value for key, value in event.items() if key in ("execution_id", "batch_id")}
             extra = {**about, "function": name, "error": code or type(error).__name__}

@@ -1,4 +1,4 @@
-"""Which numbers a file of contacts has had so far, on disk: a million of them in little memory."""
+"""The phone numbers read from a contact file, kept on disk: a million of them in little memory."""
 
 import sqlite3
 import tempfile
@@ -10,13 +10,13 @@ _CACHE_KIB = 16 * 1024
 
 
 class SqliteSeenNumbers:
-    """Implements `wire.contacts_csv.SeenNumbers` in a temporary SQLite file, removed when the context is left."""
+    """Implements `wire.contacts_csv.SeenNumbers` in a temporary SQLite file, deleted on leaving the context."""
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="redial-")
         self._database = sqlite3.connect(Path(self._folder.name, "seen.sqlite"), isolation_level=None)
         for statement in (
-            "PRAGMA journal_mode = OFF",  # nothing is ever rolled back, and nobody else reads it
+            "PRAGMA journal_mode = OFF",  # one connection, and no rollback
             f"PRAGMA cache_size = -{_CACHE_KIB}",
             "CREATE TABLE seen (number INTEGER PRIMARY KEY, line INTEGER NOT NULL)",
             "BEGIN",
@@ -32,7 +32,7 @@ class SqliteSeenNumbers:
         self._folder.cleanup()
 
     def first_line(self, number: str, line: int) -> int | None:
-        """None where `number` is new, and it is remembered with `line`; else the line it was remembered with."""
+        """The line of the first occurrence of `number`. None if it is new; then it is remembered at `line`."""
         digits = int(number)  # E.164: at most 15
         if self._execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (digits, line)).rowcount:
             return None

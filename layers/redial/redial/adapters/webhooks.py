@@ -1,4 +1,4 @@
-"""Deliveries to customers' endpoints: signed, guarded, sent once, and never waited for longer than ten seconds."""
+"""Webhook requests to customers' endpoints: signed, guarded against SSRF, sent once, with a timeout of ten seconds."""
 
 import socket
 import time
@@ -11,12 +11,12 @@ from redial.wire.http import NoAnswer, NotSent, retry_after_seconds
 from redial.wire.webhook_signature import sign
 
 TIMEOUT_SECONDS = 10.0
-"""For looking the host up, connecting, sending and the answer's head, all together. The contract's own number."""
+"""For look-up, connecting, sending and the response's head together. Set by the HTTP contract."""
 CONNECT_TIMEOUT_SECONDS = 5.0
 
 
 class HttpWebhooks:
-    """`ports.Webhooks` over HTTP. `allow_local` admits http and loopback endpoints: only ever on one machine."""
+    """Implements `ports.Webhooks` over HTTP. `allow_local` permits http and loopback, for local development."""
 
     def __init__(self, http: Http, *, allow_local: bool, resolve: Resolve = socket.getaddrinfo) -> None:
         self._http = http
@@ -24,7 +24,7 @@ class HttpWebhooks:
         self._lookups = Lookups(resolve)
 
     def post(self, url: str, body: bytes, webhook_id: str, secrets: tuple[str, ...], now: datetime) -> DeliveryAnswer:
-        """As the port says. The status decides, so the answer's body is not read at all; a redirect is a failure."""
+        """See the port. Only the status counts: the response's body is not read, and a redirect is a failure."""
         started = time.monotonic()
         try:
             target = check(url, allow_local=self._allow_local, resolve=self._lookups.within(CONNECT_TIMEOUT_SECONDS))

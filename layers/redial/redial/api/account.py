@@ -1,4 +1,4 @@
-"""The account: its lines, its carrier, its numbers."""
+"""Routes of the account: concurrency, carriers, phone numbers."""
 
 import uuid
 from typing import Any
@@ -19,7 +19,7 @@ router = new_router()
 
 
 class ConcurrencyRead(TypedDict):
-    """Live calls of all the account's agents: the limit, and how many there are now."""
+    """Live calls of all the account's agents: the limit, and the present number."""
 
     max: int
     current: int
@@ -37,7 +37,7 @@ class CarrierRead(TypedDict):
 
 
 def carrier_json(circuit: Circuit) -> CarrierRead:
-    """A circuit on the wire; a closed one has neither times nor a reason."""
+    """A circuit as JSON; a closed one has neither times nor a reason."""
     closed = circuit.state is CircuitState.CLOSED
     return {
         "provider": circuit.provider,
@@ -68,7 +68,7 @@ class PhoneNumberRead(TypedDict):
 
 
 def phone_number_json(agent: Agent, number: str) -> PhoneNumberRead:
-    """One of an agent's numbers on the wire. Its id is derived from agent and number, so it is stable."""
+    """One of an agent's numbers as JSON. Its id is derived from agent and number, so it is stable."""
     return {
         "id": uuid.uuid5(uuid.UUID(agent.agent_id), number).hex,
         "phone_number": number,

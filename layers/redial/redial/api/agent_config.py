@@ -1,6 +1,6 @@
-"""An agent's configuration: what it may hold, and what Redial reads from it.
+"""Validation of an agent's configuration.
 
-A customer's configuration is kept and returned as it was sent, unknown keys included; null means "not given".
+A customer's configuration is stored and returned as sent, unknown keys included; null means "not given".
 """
 
 import json
@@ -52,17 +52,17 @@ MIN_CALL_SECONDS = min(one.call_seconds[0] for one in _LIMITS)
 MAX_CALL_SECONDS = max(one.call_seconds[1] for one in _LIMITS)
 """What at least one carrier takes. The agent's own carrier decides: see `_check_limits`."""
 MAX_CONFIG_BYTES = 200_000
-"""Largest configuration of an agent, as JSON: a DynamoDB item holds 400 KB, and every dial reads it."""
+"""Maximum size of an agent's configuration as JSON: a DynamoDB item holds 400 KB, and every dial reads it."""
 PLACEHOLDERS = ("{agent_id}", "{execution_id}")
-"""The only braces that `answer_url` and `stream_url` may hold; filled in for each attempt."""
+"""The only placeholders allowed in `answer_url` and `stream_url`; filled in per attempt."""
 
 CheckWebhook = Callable[[str], object]
-"""Raises `InvalidInput`, with the reason for the customer, for a URL that no webhook may have."""
+"""Raises `InvalidInput`, with a reason for the customer, for a URL that is not permitted as a webhook."""
 
 
 @dataclass(frozen=True)
 class _Rules:
-    """What validating a configuration depends on, beside the configuration. `webhook_url`: the agent's present one."""
+    """Context of the validation. `webhook_url`: the agent's present one."""
 
     check_webhook: CheckWebhook
     allow_local: bool
@@ -95,7 +95,7 @@ def _provider(name: str) -> str:
 
 
 def _webhook(url: str, info: ValidationInfo) -> str:
-    """A webhook that stays is not resolved again: a failing name server must not block other changes."""
+    """Check a new webhook URL. An unchanged one is not resolved again, so a DNS failure blocks no other change."""
     rules = cast(_Rules, info.context)
     if url != rules.webhook_url:
         try:
@@ -106,7 +106,7 @@ def _webhook(url: str, info: ValidationInfo) -> str:
 
 
 def _carrier_url(scheme: str, local_scheme: str) -> AfterValidator:
-    """Accepts a full URL with `scheme` (on one machine also `local_scheme`), and no braces but the placeholders."""
+    """Accepts a full URL with `scheme` (or `local_scheme` in local development), and no braces but `PLACEHOLDERS`."""
 
     def check(url: str, info: ValidationInfo) -> str:
         plain = re.sub("|".join(map(re.escape, PLACEHOLDERS)), "x", url)
@@ -123,7 +123,7 @@ def _carrier_url(scheme: str, local_scheme: str) -> AfterValidator:
 def _is_full_url(url: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port  # each raises where it is malformed
+        host, _ = parts.hostname, parts.port  # each raises ValueError if malformed
     except ValueError:
         return False
     return bool(host) and parts.scheme.lower() in schemes
@@ -209,7 +209,7 @@ class AgentConfigPatch(AgentConfig):
 def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, allow_local: bool) -> Agent:
     """`agent` with the configuration `body`. Raises `InvalidInput`, naming every field at fault, and `TooLarge`.
 
-    `allow_local` lets `answer_url` and `stream_url` be http and ws, for one machine.
+    `allow_local`, for local development, permits http and ws in `answer_url` and `stream_url`.
     """
     size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
     if size > MAX_CONFIG_BYTES:

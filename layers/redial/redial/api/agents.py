@@ -1,4 +1,4 @@
-"""Agents: create, read, replace, change, delete."""
+"""Routes of agents: create, read, replace, change, delete."""
 
 from typing import Annotated, Any, Literal
 
@@ -26,12 +26,12 @@ class AgentRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    # Documented here. `configure` validates it: with the agent's present webhook, and a patched one as merged.
+    # For the documentation. `configure` validates, since it knows the agent's present webhook and the merged patch.
     agent_config: SkipValidation[AgentConfig]
 
 
 class AgentPatch(BaseModel):
-    """What changes: top-level keys, and keys of `agent_config`; the rest stays."""
+    """Keys to change, at the top level and in `agent_config`; the rest stays."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -78,7 +78,7 @@ _FLAT_KEYS = ("tasks", "ingest_source_config")
 
 
 def agent_json(agent: Agent) -> dict[str, Any]:
-    """An agent on the wire: flat, as existing clients read it, and its configuration with the defaults filled in."""
+    """An agent as JSON: flat keys for existing clients, and the configuration with its defaults filled in."""
     sent = agent.config["agent_config"]
     effective = {
         "webhook_url": agent.webhook_url,

@@ -1,4 +1,4 @@
-"""What all routes share: documented answers, sending an answer, reading ids, and the request being answered."""
+"""Shared by all routes: documented answers, rendering an answer, parsing ids, and the current request."""
 
 import re
 from contextvars import ContextVar
@@ -16,14 +16,14 @@ from redial.domain.errors import NotFound, TooLarge
 from redial.runtime.services import Services, services_of
 
 MAX_ANSWER_BYTES = 5 * 1024 * 1024
-"""Largest answer that is sent: Lambda allows 6 MB with its envelope."""
+"""Maximum size of an answer: Lambda allows 6 MB including the envelope."""
 JSON = "application/json"
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 @dataclass(frozen=True)
 class Current:
-    """The request being answered. `account_id` is empty on public paths; `form` is empty unless the body is a form."""
+    """The current request. `account_id` is empty on public paths; `form` is empty unless the body is a form."""
 
     account_id: str
     request_id: str
@@ -66,7 +66,7 @@ _MEANINGS = {
 
 
 def answers(status: int, meaning: str, model: Any, *failures: int, headers: dict[str, Any] | None = None) -> Any:
-    """The documented answers of a route: its success, and the failures it can have (401 and 500 are added to all)."""
+    """The documented answers of a route: its success, and its possible `failures` (401 and 500 are always added)."""
     success: dict[str, Any] = {"description": meaning, "content": {JSON: {"model": model}}}
     if headers:
         success["headers"] = headers
@@ -77,7 +77,7 @@ def answers(status: int, meaning: str, model: Any, *failures: int, headers: dict
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str | list[str]] | None = None) -> Response[Any]:
-    """A success. Serialized here, so that Powertools does not walk through a long answer again."""
+    """A successful answer. Serialized here, which saves Powertools from walking through it. Raises `TooLarge`."""
     text = to_json(body)
     if len(text) > MAX_ANSWER_BYTES:
         raise TooLarge("the answer is larger than can be sent at once; ask for a smaller page_size")
@@ -85,17 +85,17 @@ def answer(body: Any, status: int = 200, headers: dict[str, str | list[str]] | N
 
 
 def new_router() -> Router:
-    """The routes of one resource."""
+    """A router for the routes of one resource."""
     return Router()  # type: ignore[no-untyped-call]
 
 
 def account_id() -> str:
-    """The account whose key the request carries."""
+    """The account that the request's API key belongs to."""
     return CURRENT.get().account_id
 
 
 def known_id(text: str, kind: str) -> str:
-    """A UUID in its stored form. Raises `NotFound` for any other text."""
+    """Normalize a UUID; any other text raises `NotFound`."""
     return text.lower() if _UUID.fullmatch(text) else no_such(text, kind)
 
 
@@ -105,11 +105,11 @@ def no_such(text: str, kind: str) -> NoReturn:
 
 
 def hex_id(text: str) -> str | None:
-    """The 32 hexadecimal digits of an id, also of one written as a UUID. None for any other text."""
-    known = text.replace("-", "").lower() if _UUID.fullmatch(text) else text.lower()
-    return known if is_batch_id(known) else None
+    """Normalize an id of 32 hexadecimal digits, with or without a UUID's dashes; any other text gives None."""
+    digits = text.replace("-", "").lower() if _UUID.fullmatch(text) else text.lower()
+    return digits if is_batch_id(digits) else None
 
 
 def known_batch_id(text: str) -> str:
-    """A batch's id in its stored form. Raises `NotFound` for any other text."""
+    """Normalize a batch id; any other text raises `NotFound`."""
     return hex_id(text) or no_such(text, "batch")

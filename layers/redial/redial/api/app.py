@@ -1,6 +1,6 @@
-"""The HTTP API, one request at a time: authenticate, find the route, read the body, validate, run one use case, answer.
+"""The HTTP API: authenticate, route, parse the body, validate, run one use case, answer.
 
-    authenticate ─► known path and method ─► readable body ─► validated ─► use case ─► answer
+    authenticate ─► route ─────────────────► body ──────────► validate ──► use case ─► answer
          401              404, 405              400, 413         400       404, 409, …
 
 `_failure` turns every error into an answer.
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.openapi.models import OpenAPI
 
 MAX_BODY_BYTES = 256 * 1024
-"""Largest JSON body; an agent's configuration is the largest that has a use."""
+"""Maximum size of a JSON body; the largest useful one is an agent's configuration."""
 MAX_SHOWN_PATH = 200
-"""Most characters of an unknown path that an error repeats."""
+"""Maximum characters of an unknown path that an error message repeats."""
 PUBLIC = frozenset({"/docs", "/openapi.json", "/health"})
 """Paths that need no API key."""
 FORMS = re.compile(r"/batches(/[^/]+/schedule)?")
@@ -49,11 +49,11 @@ class _MethodNotAllowed(RedialError):
 
 
 class _Api(APIGatewayHttpResolver):
-    """The resolver. It knows the methods of a path, and documents no 422: invalid input answers 400."""
+    """The resolver; can list the methods of a path, and documents no 422: invalid input answers 400."""
 
     def routes_of(self, path: str) -> dict[str, Route]:
-        """The routes of a path by method; empty for an unknown path. A static path such as `/v2/agent/all` wins over
-        one with parameters: there `all` is not an agent's id."""
+        """The routes of a path by method; empty for an unknown path. A static path such as `/v2/agent/all` takes
+        precedence over one with parameters."""
         for routes in (self._static_routes, self._dynamic_routes):
             found = {route.method: route for route in routes if route.rule.fullmatch(path)}
             if found:
@@ -95,9 +95,9 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             account_id = accounts.authenticate(request.headers.get("authorization"), accounts=services().accounts)
         takes_json = _takes_json(_route(method, path))
         form = _check_body(request) if takes_json or _takes_form(method, path) else None
-        if not takes_json:  # a form has been read, and any other body is ignored
+        if not takes_json:  # a form is already parsed, and any other body is ignored
             event = {**event, "body": None, "isBase64Encoded": False}
-        elif request.body:  # the resolver compares the media type with exactly this text
+        elif request.body:  # the resolver accepts exactly this media type, without parameters
             event = {**event, "headers": {**event["headers"], "content-type": JSON}}
         CURRENT.set(Current(account_id or "", context.aws_request_id, form or forms.Form()))
         answer = app.resolve(event, context)
@@ -134,8 +134,8 @@ def _takes_form(method: str, path: str) -> bool:
 
 
 def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
-    """Check the body's encoding, media type and size, and return it as a form where the route takes one; the route
-    validates the content. Raises `InvalidInput` and `TooLarge`."""
+    """Check the body's encoding, media type and size, and parse it if the route takes a form. The route validates the
+    content. Raises `InvalidInput` and `TooLarge`."""
     wants_form = _takes_form(request.http_method.upper(), request.path)
     body = request.body
     if not body:
@@ -178,7 +178,7 @@ app.exception_handler(Exception)(_on_exception)
 
 
 def _failure(error: Exception, request_id: str) -> Response[Any]:
-    """The answer to an error. An unexpected one is logged, and its message is not sent."""
+    """The answer to an error. An unexpected error is logged, and its message is not sent."""
     headers: dict[str, str | list[str]] = {}
     if isinstance(error, RequestValidationError):
         error = invalid(error.errors())
@@ -202,7 +202,7 @@ def _error(status: int, message: str, more: dict[str, Any], headers: dict[str, s
 
 
 def _on_the_wire(response: Response[Any]) -> dict[str, Any]:
-    """The answer as API Gateway expects it, for errors raised before the resolver runs."""
+    """The answer in API Gateway's format, for errors raised before the resolver runs."""
     return {
         "statusCode": response.status_code,
         "headers": response.headers,

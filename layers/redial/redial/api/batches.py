@@ -1,4 +1,4 @@
-"""Batches: create from a CSV, schedule, pause, resume, stop, delete, read."""
+"""Routes of batches: create from a CSV, schedule, pause, resume, stop, delete, read."""
 
 import json
 from dataclasses import replace
@@ -59,15 +59,16 @@ router = new_router()
 
 
 MAX_UPLOAD_BYTES = 4 * 1024 * 1024
-"""Largest file in a request: Lambda takes events of 6 MB, and base64 adds a third."""
+"""Maximum file size in a request: Lambda takes events of 6 MB, and base64 adds a third."""
 MAX_FORM_BYTES = MAX_UPLOAD_BYTES + 64 * 1024
-"""Largest form: a file and all other fields."""
+"""Maximum form size: a file and all other fields."""
 MAX_FILE_NAME_LENGTH = 200
 UPLOAD_SECONDS = 3600
-"""How long the URL of an upload is valid."""
+"""Validity of an upload URL."""
 DOWNLOAD_SECONDS = 300
+"""Validity of a download URL."""
 MAX_DIRECT_ROWS = 10_000
-"""Largest batch whose results are written straight into the answer; a larger one's are a stored file."""
+"""Up to this many rows the answer contains the results; above it they are a stored file."""
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100.0
 TOO_LARGE_A_FILE = (
     f"file: may have {MAX_UPLOAD_BYTES} bytes in a request; for a larger one ask POST /batches/uploads for an address, "
@@ -216,7 +217,7 @@ class ResultsPending(TypedDict):
 
 
 def _form_fields(model: type[BaseModel]) -> dict[str, Any]:
-    """The fields of a model as a form has them: a form cannot say null, and leaves out what is not given."""
+    """A model's fields as form fields: a form has no null, and omits what is not given."""
     fields = {}
     for name, schema in model.model_json_schema()["properties"].items():
         for one in schema.pop("anyOf", ()):
@@ -230,8 +231,8 @@ def _form_fields(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def form_bodies() -> dict[str, dict[str, Any]]:
-    """The documented bodies of the routes that take forms, by operation id. Derived when the documentation is asked
-    for: few requests want it, and schemas take milliseconds."""
+    """The documented bodies of the routes that take forms, by operation id. Computed on demand: few requests ask for
+    the documentation, and schemas take milliseconds."""
     fields = _form_fields(BatchRequest)
     fields["retry_config"] = {
         "type": "string",
@@ -249,7 +250,7 @@ def form_bodies() -> dict[str, dict[str, Any]]:
     without_file = {"type": "object", "properties": fields, "required": ["agent_id", "upload_id"]}
     nested = {**fields, "retry_config": {"$ref": "#/components/schemas/RetryConfig"}}
     times = _form_fields(ScheduleRequest)
-    del times["scheduled_at"]["examples"]  # one written today would be in the past when it is read
+    del times["scheduled_at"]["examples"]  # a fixed example would soon be in the past
     schedule = {"type": "object", "properties": times, "required": ["scheduled_at"]}
     return {
         "create_batch": _body(
@@ -321,11 +322,11 @@ def post_batch(
 
 
 def _upload_id(text: str) -> str:
-    """An upload's id in its stored form. Raises `NotFound` for any other text."""
-    known = hex_id(text)
-    if known is None:
+    """Normalize an upload id; any other text raises `NotFound`."""
+    upload_id = hex_id(text)
+    if upload_id is None:
         raise NotFound(f"upload_id: there is no upload {text[:MAX_ID_LENGTH]}")
-    return known
+    return upload_id
 
 
 @router.post(
@@ -475,7 +476,7 @@ def delete_batch(batch_id: str) -> Response[Any]:
 
 CSV = "text/csv; charset=utf-8"
 MAX_CSV_BYTES = 4 * 1024 * 1024
-"""Largest CSV in an answer; a larger one is a redirect to the stored file."""
+"""Maximum size of a CSV in an answer; a larger one is a redirect to the stored file."""
 _CSV_ANSWERS = {
     200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}},
     302: {"description": "The file is at this URL for five minutes."},

@@ -1,4 +1,4 @@
-"""Calls: create one, stop one, stop all calls of an agent."""
+"""Routes of calls: create one, stop one, stop all of an agent."""
 
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -27,7 +27,7 @@ router = new_router()
 
 
 MAX_USER_DATA_BYTES = 8 * 1024
-"""Largest `user_data`, as JSON: it is stored and sent with every event of its call."""
+"""Maximum size of `user_data` as JSON: it is stored, and sent with every event of the call."""
 MAX_USER_DATA_DEPTH = 20
 
 # ---- models ---

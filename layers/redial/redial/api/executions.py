@@ -1,4 +1,4 @@
-"""Executions: read one and its log, list an agent's."""
+"""Routes of executions: read one and its log, list those of an agent."""
 
 from typing import Annotated, Any, Literal
 

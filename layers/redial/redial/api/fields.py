@@ -1,4 +1,4 @@
-"""What requests of all resources share: reading JSON, types of fields, and messages about fields at fault."""
+"""Shared by all requests: parsing JSON, field types, and error messages about fields."""
 
 import hashlib
 import json
@@ -17,9 +17,9 @@ Model = TypeVar("Model", bound=BaseModel)
 MAX_URL_LENGTH = 2048
 MAX_FROM_PHONE_NUMBERS = 100
 MAX_DEPTH = 100
-"""Deepest nesting of a body. Python's own limit depends on its version and on the depth of the caller."""
+"""Maximum nesting of a body. Python's own limit depends on its version and on the caller's depth."""
 MAX_INTERVALS = 100
-"""Longest `retry_intervals_minutes`; only the first three have an effect."""
+"""Maximum length of `retry_intervals_minutes`; only the first three have an effect."""
 MAX_ID_LENGTH = 100
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 
@@ -29,11 +29,11 @@ WEBHOOK_URL_SCHEMA: dict[str, Any] = {
     "pattern": r"^https?://[^\s\x00-\x20\x7f-\x9f\\]+$",
     "examples": ["https://hooks.example.com/redial"],
 }
-"""For the documentation; `ApiServices.check_webhook` decides. http is possible on one machine only."""
+"""For the documentation; `ApiServices.check_webhook` decides. http is permitted in local development only."""
 
 
 def read_json_object(text: str) -> dict[str, Any]:
-    """A request's body. Raises `InvalidInput` as `read_json` does, and for a value that is not an object."""
+    """Parse a request's body. Raises `InvalidInput` as `read_json` does, and for a value that is not an object."""
     value = read_json(text, "the body")
     if not isinstance(value, dict):
         raise InvalidInput("the body must be a JSON object")
@@ -41,9 +41,8 @@ def read_json_object(text: str) -> dict[str, Any]:
 
 
 def read_json(text: str, what: str) -> Any:
-    """The JSON value in `text`, called `what` in messages. Raises `InvalidInput` for what is not JSON (RFC 8259: no
-    NaN, no infinity), is nested too deeply, or holds half a character (an unpaired surrogate), which no store and no
-    webhook could carry."""
+    """Parse `text`, named `what` in messages. Raises `InvalidInput` for text that is not JSON (RFC 8259: no NaN, no
+    infinity), is nested too deeply, or holds an unpaired surrogate, which can be neither stored nor sent."""
     try:
         value = json.loads(text, parse_constant=_not_a_number, parse_float=_finite)
         if depth(value) > MAX_DEPTH:
@@ -57,9 +56,8 @@ def read_json(text: str, what: str) -> Any:
     except RecursionError as error:
         raise InvalidInput(f"{what} is nested too deeply: {MAX_DEPTH} levels are the most") from error
     except ValueError as error:
-        reason = (
-            "a number has too many digits" if "digits" in str(error) else error
-        )  # Python's message is for programmers
+        # Python's own message about digits is for programmers.
+        reason = "a number has too many digits" if "digits" in str(error) else error
         raise InvalidInput(f"{what} is not valid JSON: {reason}") from error
     return value
 
@@ -99,7 +97,7 @@ def _read_instant(value: Any) -> datetime:
     message = "must be a time in ISO 8601 with an offset, such as 2026-01-26T10:00:00Z or 2026-01-26T15:30:00+05:30"
     if not isinstance(value, str):
         raise ValueError(message)
-    # In a query string an unescaped + has become a space by the time it arrives here.
+    # An unescaped + in a query string arrives as a space.
     text = re.sub(r"(?<=\d) (?=\d\d:?\d\d$)", "+", value) if "T" in value else value
     try:
         instant = datetime.fromisoformat(text)
@@ -111,7 +109,7 @@ def _read_instant(value: Any) -> datetime:
 
 
 def depth(value: Any) -> int:
-    """How deep lists and objects are nested in a JSON value; 1: a plain value."""
+    """Nesting depth of a JSON value; 1: a plain value."""
     levels, layer = 0, [value]
     while layer:
         levels += 1
@@ -148,7 +146,7 @@ Flag = Annotated[bool, Field(strict=True)]
 
 
 def validated(model: type[Model], values: Any, *, at: str = "", context: Any = None) -> Model:
-    """`values` as `model` reads them. Raises `InvalidInput`, naming every field at fault by its path below `at`."""
+    """Validate `values` as `model`. Raises `InvalidInput`, naming every field at fault by its path below `at`."""
     try:
         return model.model_validate(values, context=context)
     except ValidationError as error:
@@ -157,13 +155,13 @@ def validated(model: type[Model], values: Any, *, at: str = "", context: Any = N
 
 
 def invalid(errors: Iterable[Mapping[str, Any]]) -> InvalidInput:
-    """pydantic's errors as one that names every field at fault."""
+    """pydantic's errors as one `InvalidInput` that names every field at fault."""
     found = field_errors(errors)
     return InvalidInput("; ".join(f"{one.field}: {one.message}" for one in found), found)
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]]) -> tuple[FieldError, ...]:
-    """pydantic's errors as the API words them: a dotted path without its first part (body, query), and what to do."""
+    """pydantic's errors in the API's words: a dotted path without its first part (body, query), and what to do."""
     return tuple(
         FieldError(".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]), _advice(error))
         for error in errors

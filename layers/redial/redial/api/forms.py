@@ -1,4 +1,4 @@
-"""Bodies that are forms: `multipart/form-data` and `application/x-www-form-urlencoded`, as names and values."""
+"""Form bodies: `multipart/form-data` and `application/x-www-form-urlencoded`, parsed to names and values."""
 
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
@@ -8,7 +8,7 @@ from redial.domain.errors import InvalidInput
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
 MAX_FIELDS = 200
-"""Most fields and files of one form: enough for a hundred caller ids and all other fields."""
+"""Maximum fields and files of a form: enough for a hundred caller ids and all other fields."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Form:
 
 
 def read_form(content_type: str, body: bytes) -> Form:
-    """Raises `InvalidInput` for a malformed or truncated form, and for text that is not UTF-8."""
+    """Parse a form. Raises `InvalidInput` if it is malformed, truncated, or holds text that is not UTF-8."""
     if content_type.partition(";")[0].strip().lower() == URLENCODED:
         return _urlencoded(body)
     from python_multipart.exceptions import FormParserError  # few requests are forms

@@ -1,4 +1,4 @@
-"""`retry_config` as it is sent."""
+"""`retry_config` in requests."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ from redial.domain.retry import RetryConfig as RetryRule
 from redial.domain.status import RETRYABLE, Status
 
 RetryableStatus = Literal["no-answer", "busy", "failed", "error"]
-assert tuple(RETRYABLE) == ("no-answer", "busy", "failed", "error")  # mypy needs the literal above spelled out
+assert tuple(RETRYABLE) == ("no-answer", "busy", "failed", "error")  # mypy needs the spelled-out literal above
 
 
 class RetryConfig(BaseModel):

@@ -1,4 +1,4 @@
-"""The service itself: health, and its documentation as OpenAPI and as a page."""
+"""Routes of the service itself: health, and the documentation as OpenAPI and as a page."""
 
 from functools import cache
 from pathlib import Path

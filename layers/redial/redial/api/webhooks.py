@@ -1,4 +1,4 @@
-"""Undelivered events: list them, send them again."""
+"""Routes of undelivered events: list and replay them."""
 
 from typing import Annotated, Any
 
@@ -20,8 +20,8 @@ router = new_router()
 # ---- models ---
 
 
-MOST_UNDELIVERED = 100
-"""Most executions in one answer of `GET /webhooks/undelivered`."""
+MAX_UNDELIVERED = 100
+"""Maximum executions and batches in one answer of `GET /webhooks/undelivered`."""
 
 
 class UndeliveredEvent(TypedDict):
@@ -52,7 +52,7 @@ class UndeliveredList(TypedDict):
 
 
 def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
-    """The undelivered events of one execution or batch on the wire."""
+    """The undelivered events of one execution or batch as JSON."""
     subject = found.subject
     is_batch = isinstance(subject, Batch)
     statuses: dict[int, Status | BatchStatus]
@@ -104,17 +104,17 @@ class BatchReplayStarted(TypedDict):
     tags=["webhooks"],
     operation_id="list_undelivered",
     responses=answers(
-        200, f"At most {MOST_UNDELIVERED} calls and batches that have undelivered events.", UndeliveredList
+        200, f"At most {MAX_UNDELIVERED} calls and batches that have undelivered events.", UndeliveredList
     ),
 )
 def get_undelivered() -> Response[Any]:
     found = replay.list_undelivered(
         services(),
         account_id(),
-        most=MOST_UNDELIVERED + 1,
+        most=MAX_UNDELIVERED + 1,
     )
-    shown = [undelivered_json(one) for one in found[:MOST_UNDELIVERED]]
-    return answer(UndeliveredList(data=shown, has_more=len(found) > MOST_UNDELIVERED))
+    shown = [undelivered_json(one) for one in found[:MAX_UNDELIVERED]]
+    return answer(UndeliveredList(data=shown, has_more=len(found) > MAX_UNDELIVERED))
 
 
 @router.post(

@@ -1,4 +1,4 @@
-"""An agent: how its calls are placed and answered, and where their events go."""
+"""An agent: how its calls are placed and answered, and where their events are sent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,16 +14,17 @@ DEFAULT_PROVIDER = "twilio"
 
 @dataclass(frozen=True)
 class Agent:
-    """An agent as it stands.
+    """An agent's current configuration and state.
 
-    `config` is everything the customer sent, unknown keys included, returned as sent. The typed fields are what
-    Redial itself reads. Exactly one of `answer_url` and `stream_url` may be set; `{agent_id}` and `{execution_id}`
-    in them are filled in for each attempt. Calling hours are whole hours of the called number's local time,
-    `call_start_hour` ≤ hour < `call_end_hour`; equal, or both None: always open; start > end: over midnight.
-    `peak_concurrent_calls`: the highest limit that it had before it was lowered (0: it never was); lines of that time
-    may still be held. `stopped_before`: no call created, and no batch asked to start, at or before that instant may be
-    dialled any more (the agent was stopped).
-    `deleted_at`: the agent is gone for its owner; kept so that its live calls can still be reported.
+    `config`: the customer's request, unknown keys included, returned as sent. Redial reads only the typed fields.
+    `answer_url`, `stream_url`: at most one is set; `{agent_id}` and `{execution_id}` are filled in per attempt.
+    `call_start_hour` ≤ hour < `call_end_hour`: calling hours, whole hours of the called number's local time. Equal or
+    both None: always open; start > end: over midnight.
+    `peak_concurrent_calls`: the highest limit before it was lowered (0: never lowered). Line shards up to that limit
+    may still have holders.
+    `stopped_before`: the agent was stopped then. Calls created, and batches asked to start, at or before that instant
+    are not dialled any more.
+    `deleted_at`: deleted for the customer; the item stays so that its live calls can be reported.
     `newer`: see `Execution`.
     """
 
@@ -53,7 +54,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class Account:
-    """A customer: what its keys open. `webhook_secrets` sign its webhooks: one, two while rotating (newest first)."""
+    """A customer. `webhook_secrets` sign its webhooks: one, or two during a rotation (newest first)."""
 
     account_id: str
     name: str

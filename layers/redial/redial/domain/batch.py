@@ -1,11 +1,11 @@
-"""A batch: a file of contacts that becomes calls. Its statuses, what may be done with it when, and what is to be done.
+"""A batch: a CSV file of contacts to call. Its statuses, its allowed transitions and its outstanding work.
 
     created ─► processed ─► scheduled ─► queued ─► running ─► completed
        └ failed: the file cannot be used        └ stopped: by request, from scheduled on
 
-Each contact is an execution, whose id follows from the batch and its row, so that whoever knows the batch knows all its
-contacts. Statuses only move forward; each is an event with a sequence number and one webhook. All methods are pure and
-return a new Batch, or the same one where nothing changes; all times are aware UTC.
+Each contact is an execution whose id is derived from the batch id and its row, so contacts need no index. Statuses only
+move forward; each change is an event with a sequence number and one webhook. All methods are pure and return a new
+Batch, or the same object if nothing changes. All times are aware UTC.
 """
 
 import uuid
@@ -22,23 +22,23 @@ from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, Status
 
 WORK_LEASE = timedelta(minutes=16)
-"""How long one invocation may work at a batch alone. Longer than the batch function can run (15 minutes)."""
+"""A worker's exclusive lease on a batch. Longer than the batch function's timeout (15 minutes)."""
 WORK_GRACE = timedelta(minutes=2)
-"""How long work that was asked for may take to begin before the sweeper asks again."""
+"""If requested work has not begun by then, the sweeper invokes the worker again."""
 RUNNING_CHECK = timedelta(minutes=10)
-"""How often a running batch is looked at for contacts that a crash left behind."""
+"""Interval between audits of a running batch: they find contacts that a crash left behind."""
 GONE_CHECK = timedelta(minutes=5)
-"""How often a deleted batch is looked at whose last calls are still live."""
+"""Interval between checks of a deleted batch that still has live calls."""
 RESULTS_FRESH = timedelta(minutes=15)
-"""How long a written results file is handed out before it is written anew, while the batch is not over."""
+"""Maximum age of a results file that is not final; an older one is written anew."""
 TOMBSTONE_LIFE = timedelta(hours=25)
-"""How long a removed batch's id stays taken: an hour longer than an Idempotency-Key answers."""
+"""How long a removed batch's id stays reserved: an hour longer than an Idempotency-Key is remembered."""
 MAX_SCHEDULINGS = 100
-"""How often a batch may be scheduled: each time is a change, and all changes are in the batch's one item."""
+"""Maximum schedulings of a batch: each appends a change to the batch's one item."""
 FIRST_RECOUNT = timedelta(hours=1)
-"""How long the counts of a batch that is not complete stand still before its contacts are counted one by one."""
+"""Counts of an unfinished batch unchanged for this long trigger a recount, contact by contact."""
 LONGEST_RECOUNT_WAIT = timedelta(hours=24)
-"""The wait between two recounts doubles while nothing is counted, up to this."""
+"""The wait between recounts doubles while the counts stay unchanged, up to this."""
 
 
 class BatchWork(StrEnum):
@@ -46,11 +46,11 @@ class BatchWork(StrEnum):
 
     INGEST = "ingest"  # read the file, store a contact for each row
     START = "start"  # join the agent's queue
-    AUDIT = "audit"  # look after a running batch
+    AUDIT = "audit"  # find what a crash left behind in a running batch
     CLEAR = "clear"  # stop every waiting contact of a batch that is over
     LEAVE = "leave"  # a completed batch leaves the queue
     DELETE = "delete"
-    DELETE_AGAIN = "delete again"  # what was live, or was stored by an invocation that began before
+    DELETE_AGAIN = "delete again"  # contacts that were live, or stored by an invocation that began before the removal
     RESULTS = "results"  # write results.csv
 
 
@@ -71,8 +71,7 @@ STOPPABLE = frozenset({BatchStatus.SCHEDULED, BatchStatus.QUEUED, BatchStatus.RU
 
 @dataclass(frozen=True)
 class BatchChange:
-    """The batch came to stand at `status`. `counts`: how many contacts stood where, as far as was known then.
-    `newer`: see `Execution`."""
+    """A change to `status`. `counts`: contacts by status, as counted at that time. `newer`: see `Execution`."""
 
     status: BatchStatus
     at: datetime
@@ -86,12 +85,14 @@ class BatchChange:
 
 @dataclass(frozen=True)
 class Recount:
-    """How a batch's counts compare with its contacts: a second source, for a record of the stream may be lost.
+    """A count of the batch's stored contacts, to check the counts made from the stream: a stream record may be lost.
 
-    `position` says how far the stream had been counted at the last look, `since` when it was first seen there. While it
-    stays there, `due` is the time of the next recount. A recount has got to `row`, has found `found`, and the newest
-    change that it saw is of `newest`. `corrected` is what it found where the counts said otherwise. It holds for
-    `position` only: what is counted later may be in it already, or may not.
+    `position`: how far the stream was counted at the last audit; `since`: when that position was first seen.
+    `due`: time of the next recount if the position does not move.
+    `row`, `found`, `newest`: progress of the current recount: last row counted, counts so far, time of the newest
+    change seen.
+    `corrected`: the recount's result where it differs from the counts. Valid for `position` only: records counted
+    later may or may not be included in it.
     """
 
     position: str
@@ -104,28 +105,30 @@ class Recount:
 
     @staticmethod
     def begin(position: str, now: datetime) -> "Recount":
-        """The counts have just moved."""
+        """A fresh recount: the counts have just moved to `position`."""
         return Recount(position, now, now + FIRST_RECOUNT)
 
     def again(self, now: datetime, corrected: Mapping[str, int] | None) -> "Recount":
-        """It is done; the next one comes after twice the time, if nothing is counted before."""
+        """The recount is complete. The next is due after twice the wait, unless the counts move first."""
         wait = min(max(now - self.since, FIRST_RECOUNT), LONGEST_RECOUNT_WAIT)
         return Recount(self.position, self.since, now + wait, corrected=corrected)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What was asked, how far it has got, and how far the customer has been told.
+    """A batch: its request, its progress, and its event delivery.
 
-    `provider`: its agent's carrier when it was created. `start_at`: when it is to start (None: not decided yet),
-    `timer` the number of that timer.
-    `calls_per_second`: at most so many calls are started in a second. `first_dials_first`: waiting first dials go
-    before due retries. `ingested`: every row of the file has been read. `valid` and `total` count rows read so far,
-    `stored_to` is the last contact that is certainly stored. `audit_from`: no contact up to it was left behind;
-    `audited_to`: the last whose turn had come when that was looked at, at `checked_at`. `cleared_row`: stopping or
-    deleting has got so far; `cleared`: to the end. `worker` may work alone until `worker_until`. `results_at`: when the
-    results file was written. `recount`: how its counts compare with its contacts. `expires_at`: nothing is left of it
-    but this tombstone, which is removed then. `newer`: see `Execution`.
+    `provider`: its agent's carrier when it was created.
+    `start_at`: when it starts (None: not requested yet); `timer`: id of that timer.
+    `calls_per_second`: rate limit for starting calls. `first_dials_first`: first dials precede due retries.
+    `ingested`: the whole file has been read. `total`, `valid`: rows read and accepted so far.
+    `stored_to`: every contact up to this row is stored.
+    `audit_from`: no contact up to this row was left behind. `audited_to`: the dispatch cursor at the previous audit,
+    at `checked_at`.
+    `cleared_row`: progress of stopping or deleting; `cleared`: that is complete.
+    `worker`: id of the invocation with the exclusive lease until `worker_until`.
+    `results_wanted`, `results_at`: a results file was requested; when the last one was written.
+    `recount`: see `Recount`. `expires_at`: the batch is a tombstone, deleted at that time. `newer`: see `Execution`.
     """
 
     id: str
@@ -183,34 +186,34 @@ class Batch:
 
     @property
     def is_stoppable(self) -> bool:
-        """Whether it runs, or will by itself."""
+        """Running, or going to run without a further request."""
         return self.status in STOPPABLE or (self.start_at is not None and not self.is_over)
 
     @property
     def may_dial(self) -> bool:
-        """Whether its contacts may be dialled now; a paused batch's may not, but keep their place."""
+        """Running and not deleted. Does not consider `paused`: paused contacts keep their place in the queue."""
         return self.status is BatchStatus.RUNNING and self.deleted_at is None
 
     @property
     def start_asked_at(self) -> datetime:
-        """When it was last asked to start: by its schedule, else as it was created."""
+        """Time of the last scheduling, else of creation."""
         asked = (change.at for change in reversed(self.changes) if change.status is BatchStatus.SCHEDULED)
         return next(asked, self.created_at)
 
     @property
     def is_tombstone(self) -> bool:
-        """Whether the batch has been removed, and only its id is kept from being used again."""
+        """Removed: only the id stays reserved."""
         return self.expires_at is not None
 
     def has_fresh_results(self, now: datetime) -> bool:
-        """Whether the results file says what is so, or what was so a few minutes ago while the batch is not over."""
+        """The results file is final, or at most `RESULTS_FRESH` old."""
         if self.results_at is None or self.results_wanted:
             return False
         if self.status is BatchStatus.COMPLETED and self.results_at > self.updated_at:
             return True
         return now < self.results_at + RESULTS_FRESH
 
-    # ---- what happens to it ----------------------------------------------------------------------------------------
+    # ---- transitions -----------------------------------------------------------------------------------------------
 
     def _with(
         self, status: BatchStatus, now: datetime, reason: str | None = None, counts: Mapping[str, int] | None = None
@@ -220,11 +223,11 @@ class Batch:
         return replace(self, changes=(*self.changes, change))
 
     def begin(self, now: datetime, start: bool) -> "Batch":
-        """The first event; `start`: it starts as soon as its file has been read."""
+        """Append the first event. `start`: start as soon as the file has been read."""
         return replace(self, start_at=now if start else None)._with(BatchStatus.CREATED, now)
 
     def schedule(self, at: datetime, bypass_call_guardrails: bool, now: datetime) -> "Batch":
-        """Start at `at`. Raises ValueError once it is due, running or over, or has been scheduled too often."""
+        """Start at `at`. Raises ValueError if queued, running or over, or after `MAX_SCHEDULINGS`."""
         if self.status not in (BatchStatus.CREATED, BatchStatus.PROCESSED, BatchStatus.SCHEDULED):
             raise ValueError(f"a batch that is {self.status} cannot be scheduled")
         if sum(change.status is BatchStatus.SCHEDULED for change in self.changes) >= MAX_SCHEDULINGS:
@@ -236,29 +239,29 @@ class Batch:
         return asked._with(BatchStatus.SCHEDULED, now)
 
     def progressed(self, total: int, valid: int, stored_to: int) -> "Batch":
-        """So many rows have been read, and contacts up to `stored_to` are stored."""
+        """Record ingestion progress: rows read and accepted, and the last row known to be stored."""
         return replace(self, total=total, valid=valid, stored_to=stored_to)
 
     def processed(self, total: int, valid: int, now: datetime) -> "Batch":
-        """The whole file has been read and stored."""
+        """The whole file is read and its contacts are stored."""
         read = replace(self, total=total, valid=valid, stored_to=valid, ingested=True)
         return read._with(BatchStatus.PROCESSED, now) if self.status is BatchStatus.CREATED else read
 
     def fail(self, reason: str, now: datetime) -> "Batch":
-        """The file cannot be used; contacts that were stored already are stopped."""
+        """The file is unusable. Contacts already stored are stopped by the worker."""
         return self if self.is_over else self._with(BatchStatus.FAILED, now, reason)
 
     def queue(self, now: datetime) -> "Batch":
-        """It is due."""
+        """The start time has come."""
         return self._with(BatchStatus.QUEUED, now)
 
     def run(self, now: datetime) -> "Batch":
-        """Its first contacts are being dialled."""
+        """Its first contacts may be dialled."""
         due = self if self.status is BatchStatus.QUEUED else self.queue(now)
         return due._with(BatchStatus.RUNNING, now)
 
     def stop(self, now: datetime, reason: str, counts: Mapping[str, int]) -> "Batch":
-        """No contact is dialled any more. Raises ValueError where there is nothing to stop."""
+        """Stop dialling its contacts. Raises ValueError unless `is_stoppable`."""
         if not self.is_stoppable:
             raise ValueError(f"a batch that is {self.status} cannot be stopped")
         return self._with(BatchStatus.STOPPED, now, reason, counts)
@@ -268,13 +271,13 @@ class Batch:
         return self._with(BatchStatus.COMPLETED, now, None, counts)
 
     def delete(self, now: datetime) -> "Batch":
-        """Gone for its owner; its contacts follow."""
+        """Delete it for the customer; the worker then deletes its contacts."""
         return replace(self, deleted_at=self.deleted_at or now, cleared=False, cleared_row=0)
 
     def removed(self, now: datetime) -> "Batch":
-        """Its tombstone: what answers the request that created it once more, and what a last look for leftovers needs.
+        """The tombstone: enough to answer a repeated creation request, and to search once more for leftover contacts.
 
-        It has no events to send. `valid` and `ingested` stay: they say which contacts there may be.
+        It has no events to send. `valid` and `ingested` stay: they bound the contacts that may exist.
         """
         return Batch(
             id=self.id,
@@ -296,10 +299,10 @@ class Batch:
     # ---- work ------------------------------------------------------------------------------------------------------
 
     def work(self, now: datetime) -> BatchWork | None:
-        """What is to be done next; None: nothing.
+        """The next work; None: nothing to do.
 
-        A deleted batch is looked at again (`DELETE_AGAIN`) while calls are live, and once more after its removal, when
-        no invocation that began before it can still run: such a one may have stored something meanwhile.
+        `DELETE_AGAIN` repeats the deletion while calls are live, and once after the removal, when no invocation that
+        began before it can still be running: such an invocation may have stored something since.
         """
         if self.expires_at is not None:
             last_look = self.expires_at - TOMBSTONE_LIFE + WORK_LEASE
@@ -318,29 +321,30 @@ class Batch:
         return BatchWork.RESULTS if self.results_wanted else None
 
     def take_work(self, worker: str, now: datetime) -> "Batch | None":
-        """Make `worker` the one that works; None while another does."""
+        """Lease the batch to `worker` for `WORK_LEASE`. None while another worker holds the lease."""
         if self.worker not in (None, worker) and self.worker_until is not None and self.worker_until > now:
             return None
         return replace(self, worker=worker, worker_until=now + WORK_LEASE)
 
     def leave_work(self) -> "Batch":
+        """Release the worker's lease."""
         return replace(self, worker=None, worker_until=None)
 
-    # ---- telling, and looking again ----------------------------------------------------------------------------------
+    # ---- event delivery, and due times -----------------------------------------------------------------------------
 
     def pending(self) -> tuple[int, ...]:
-        """Sequences of the events to be sent, in order."""
+        """Sequences of undelivered events, in sending order."""
         if self.is_tombstone:
             return ()
         return pending_events(self.delivery, self.last_sequence)
 
     def lease_delivery(self, lease_id: str, now: datetime) -> "Batch":
-        """Make `lease_id` the one that may send now; the same batch where there is nothing to send, or another may."""
+        """With the delivery leased to `lease_id`; the same object if nothing is pending or `may_send` is false."""
         leased = self.delivery.leased(lease_id, now) if self.pending() else None
         return self if leased is None else replace(self, delivery=leased)
 
     def with_due(self, now: datetime) -> "Batch":
-        """`due_at` for what is stored now: the time by which something must have happened; None when all is done."""
+        """With `due_at` set: when the sweeper must check the batch. None if it has no work and no events to send."""
         wanted = [self._work_due(now), self.delivery.due(self.updated_at, now) if self.pending() else None]
         earliest = min((one for one in wanted if one is not None), default=None)
         stored = self.due_at
@@ -365,22 +369,22 @@ class Batch:
 
 
 def contact_id(batch_id: str, row: int) -> str:
-    """The execution id of a batch's contact number `row` (1 is the first accepted row of the file)."""
+    """The execution id of the contact in `row` (1: the first accepted row of the file)."""
     return str(uuid.uuid5(uuid.UUID(batch_id), str(row)))
 
 
 def is_batch_id(text: str) -> bool:
-    """Whether an id has the form of a batch's: 32 hexadecimal digits (an execution's has dashes)."""
+    """Whether an id has the form of a batch id: 32 hexadecimal digits (an execution id has dashes)."""
     return len(text) == 32 and all(character in "0123456789abcdef" for character in text)
 
 
 def subject(subject_id: str) -> dict[str, str | int]:
-    """The event that names an execution or a batch: {"execution_id": …} or {"batch_id": …}, by the id's form."""
+    """The payload that names an execution or a batch: {"execution_id": …} or {"batch_id": …}, by the id's form."""
     return {"batch_id" if is_batch_id(subject_id) else "execution_id": subject_id}
 
 
 def contact(batch: Batch, row: int, number: str, data: dict[str, str]) -> Execution:
-    """A contact of the batch, untouched: queued since the batch was created."""
+    """A new contact of the batch, not started: queued since the batch was created."""
     created = batch.created_at
     return Execution(
         id=contact_id(batch.id, row),
@@ -397,6 +401,6 @@ def contact(batch: Batch, row: int, number: str, data: dict[str, str]) -> Execut
 
 
 def all_final(counts: Mapping[str, int], contacts: int) -> bool:
-    """Whether `contacts` contacts are all final, by how many stand where."""
+    """Whether `counts` (contacts by status) adds up to `contacts`, all of them final."""
     final = sum(count for status, count in counts.items() if Status(status) in FINAL)
     return final == contacts == sum(counts.values())

@@ -1,21 +1,21 @@
-"""Calling hours: the part of the day, in the called person's own time, in which an agent may ring."""
+"""Calling hours: the hours of the day, in the called number's local time, in which an agent may dial."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 _STEP = timedelta(minutes=15)
-"""Every zone's offset and every change of clocks is a whole number of these, so a window opens at a full one."""
+"""All UTC offsets and clock changes are multiples of it, so windows open at multiples of it too."""
 _AHEAD = timedelta(days=3)
-"""Within three days every daily window that ever opens has opened, whatever the zones and a change of clocks."""
+"""A daily window that opens at all opens within three days, across any zones and clock changes."""
 
 
 def next_open(now: datetime, start_hour: int, end_hour: int, zones: Sequence[str]) -> datetime | None:
-    """The first instant from `now` (aware UTC) on at which it is `start_hour` ≤ hour < `end_hour` in all of `zones`.
+    """The first instant at or after `now` (aware UTC) with `start_hour` ≤ local hour < `end_hour` in all of `zones`.
 
-    `now` itself when it is open now. Equal hours: always open; start > end: open over midnight. None when the zones
-    are so far apart that the window is never open in all of them. A number's zone is rarely known for certain, so all
-    that its prefix allows must agree (a Russian mobile number may be in any of 15).
+    Equal hours: always open; start > end: open over midnight. None if the zones are so far apart that the window is
+    never open in all of them at once. A number's zone is rarely certain, so every zone that its prefix allows must
+    agree (a Russian mobile number may be in any of 15).
     """
     places = [ZoneInfo(zone) for zone in zones]
     instant, midnight = now, datetime.combine(now.date(), time(), UTC)

@@ -1,15 +1,14 @@
-"""The circuit of one carrier and account: whether it is worth dialling at all, while the carrier fails for everybody.
+"""The circuit breaker of one carrier and account: stops dialling while the carrier fails for every call.
 
     closed ──failures in a row──► open ──its wait is over──► check ──► one probe ──works──► resuming ──minutes──► closed
                                    ▲                           │ fails     │ fails             │ fails again
                                    └───────────────────────────┴───────────┴───────────────────┘
 
-A check asks the carrier and places nothing. Only where it finds nothing wrong is a call let through as the probe. A
-probe without a usable answer may cost that call (see decision 15), so such probes are made at longer and longer
-intervals.
+A check asks the carrier without placing a call. If it passes, one call is admitted as the probe. A probe without a
+usable answer may cost that call (decision 15), so the waits after such a probe grow longer.
 
-Pure: the clock is an argument, and every method returns a new circuit, or the same one where nothing changes. A call
-that is refused for its number's sake shows that the carrier works; one that is throttled shows nothing.
+Pure: the clock is an argument, and every method returns a new circuit, or the same object if nothing changes. A call
+refused because of its number counts as success of the carrier; a throttled call says nothing about it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,31 +20,30 @@ from typing import Any
 from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused, Unknown
 
 FAILURES_TO_OPEN = 5
-"""So many failures in a row open the circuit. Each may have cost a call; to open in vain costs a wait of a minute."""
+"""Consecutive failures that open the circuit. Each may cost a call; opening in vain costs one minute."""
 FORGET_AFTER = timedelta(minutes=10)
-"""Failures further apart than this belong to no series."""
+"""A failure this long after the previous one starts a new series."""
 WAITS = (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4), timedelta(minutes=5))
-"""How long an open circuit lets no call through: at first, after one check or probe has failed, after two … the last
-repeats. A schedule fires to the minute, so shorter waits would not be shorter."""
+"""Waits of an open circuit after 0, 1, 2 … failed checks or probes; the last repeats. Schedules fire to the minute,
+so shorter waits would have no effect."""
 WAITS_AFTER_UNKNOWN = tuple(timedelta(minutes=wait) for wait in (1, 2, 4, 8, 15))
-"""The same after a probe without a usable answer, which may have cost a call: in the long run four an hour."""
+"""Waits after a probe without a usable answer, which may have cost a call: at most four an hour in the long run."""
 PROBE_LASTS = timedelta(seconds=75)
-"""How long a check and its probe may take; then they count as lost, and others may go. dial runs for a minute at
-most."""
+"""Deadline of a check and its probe; then another may be made. Longer than the dial function's timeout (60 s)."""
 RESUMING_FOR = timedelta(minutes=5)
-"""How long after a probe that worked dials are let through by the ramp."""
+"""Length of the ramp after a successful probe."""
 FIRST_RESUMED = 10
-"""How many dials the ramp lets through at once."""
+"""Dials that the ramp admits at once."""
 RESUMED_GROWTH = 4
-"""By how much the number that have been let through may grow each minute: 10, 40, 160, 640, 2,560."""
+"""Growth per minute of the total that the ramp admits: 10, 40, 160, 640, 2,560."""
 FAILURES_TO_OPEN_AGAIN = 3
-"""So many in a row open a circuit again that is resuming."""
-LOOK_EVERY = timedelta(seconds=5)
-"""How long a process takes a quiet circuit for quiet. So much later than another process may it notice an outage."""
+"""Consecutive failures that reopen a resuming circuit."""
+HEALTHY_TTL = timedelta(seconds=5)
+"""How long a process caches a healthy circuit, so the delay with which it notices an outage found by another."""
 
 
 class CircuitState(StrEnum):
-    """How a circuit stands."""
+    """State of a circuit. `resuming` admits a growing number of calls after a successful probe."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -54,11 +52,11 @@ class CircuitState(StrEnum):
 
 @dataclass(frozen=True)
 class Circuit:
-    """A circuit as it stands; `version` counts saves.
+    """A circuit's state; `version` counts saves.
 
-    `failures` in a row since `failing_since`, the last at `failed_at`, for `reason`. Open: since `opened_at`, no call
-    is let through before `next_try_at`, and `probes` checks and probes have failed. Resuming since `resumed_at`:
-    `resumed` dials were let through. `newer`: see `Execution`.
+    `failures`: consecutive ones since `failing_since`, the last at `failed_at` for `reason`.
+    Open since `opened_at`: nothing is admitted before `next_try_at`; `probes` checks and probes have failed.
+    Ramping since `resumed_at`: `resumed` dials were admitted. `newer`: see `Execution`.
     """
 
     account_id: str
@@ -83,15 +81,15 @@ class Circuit:
 
     @property
     def is_healthy(self) -> bool:
-        """Closed, and nothing speaks against the carrier."""
+        """Closed, without recent failures."""
         return self.opened_at is None and not self.failures
 
     # ---- before a dial ------------------------------------------------------------------------------------------
 
     def admit(self, now: datetime) -> "Circuit | None":
-        """The circuit with one more dial let through; None: not before `retry_at`.
+        """Admit one dial. None if rejected: retry at `retry_at`.
 
-        The same object where the dial need not be counted; else whoever stores the new one first may dial.
+        Returns `self` if closed; otherwise save the result, and only the winner of that save may dial.
         """
         match self.state:
             case CircuitState.CLOSED:
@@ -102,22 +100,22 @@ class Circuit:
         assert self.resumed_at is not None
         passed = now - self.resumed_at
         if passed >= RESUMING_FOR:
-            return self._quiet()
+            return self._closed()
         if self.resumed >= FIRST_RESUMED * RESUMED_GROWTH ** (passed / timedelta(minutes=1)):
             return None
         return replace(self, resumed=self.resumed + 1)
 
     def retry_at(self, now: datetime) -> datetime:
-        """When somebody who was not let through may ask again."""
+        """When a rejected dial may try again."""
         if self.state is CircuitState.OPEN:
             assert self.next_try_at is not None
             return max(self.next_try_at, now)
         return now + timedelta(minutes=1)
 
-    # ---- after it -----------------------------------------------------------------------------------------------
+    # ---- after a dial -------------------------------------------------------------------------------------------
 
     def record(self, result: DialResult, probing: bool, now: datetime) -> "Circuit":
-        """What the answer to a dial, or to a check, says of the carrier; `probing`: it was an open circuit's."""
+        """Record the answer to a dial or a check. `probing`: an open circuit had admitted it."""
         works = carrier_works(result)
         if works is None:
             return self
@@ -127,13 +125,13 @@ class Circuit:
     def _worked(self, now: datetime) -> "Circuit":
         match self.state:
             case CircuitState.CLOSED:
-                return self._quiet() if self.failures else self
+                return self._closed() if self.failures else self
             case CircuitState.OPEN:
                 return replace(self, resumed_at=now, resumed=1, failures=0, failing_since=None, next_try_at=None)
         return replace(self, failures=0, failing_since=None) if self.failures else self
 
     def _failed(self, reason: str, probing: bool, waits: Sequence[timedelta], now: datetime) -> "Circuit":
-        if self.state is CircuitState.OPEN:  # others were under way when it was opened: they say nothing new
+        if self.state is CircuitState.OPEN:  # other dials were in flight when it opened: nothing new
             return self._opened(now, self.probes + 1, reason, waits) if probing else self
         forgotten = self.failed_at is None or now - self.failed_at > FORGET_AFTER
         failures = 1 if forgotten else self.failures + 1
@@ -156,12 +154,12 @@ class Circuit:
             resumed=0,
         )
 
-    def _quiet(self) -> "Circuit":
+    def _closed(self) -> "Circuit":
         return Circuit(self.account_id, self.provider, self.version, newer=self.newer)
 
 
 def carrier_works(result: DialResult) -> bool | None:
-    """What one answer says of the carrier as such; None: nothing."""
+    """Whether an answer shows the carrier working (True) or failing (False); None if it shows neither."""
     match result:
         case Accepted():
             return True
@@ -173,7 +171,7 @@ def carrier_works(result: DialResult) -> bool | None:
 
 
 def reason_of(result: DialResult) -> str:
-    """Why a dial came to nothing, in the carrier's words or the network's."""
+    """Why a dial failed, in the carrier's or the network's words. Empty if it was accepted."""
     match result:
         case Accepted():
             return ""

@@ -72,7 +72,7 @@ def waits(reason: str, gate: Gate | None = None, rule: str = "", *, delayed: boo
 
 
 def opens(until: datetime, reason: str, gate: Gate | None = None, rule: str = "", *, delayed: bool = False) -> Decision:
-    """The attempt waits until that time, and the customer is told."""
+    """The attempt waits until that time, announced to the customer by an event."""
     return Decision(gate, Verdict.DEFER, rule, reason, until, announced=True, delayed=delayed)
 
 

@@ -1,4 +1,4 @@
-"""How the events of one execution reach the customer: strictly in order, each until it is accepted or given up."""
+"""Delivery of one execution's events by webhook: strictly in order, each retried until accepted or given up."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 LEASE = timedelta(seconds=90)
-"""How long one invocation may deliver an execution's events alone. Longer than the deliver function can run (60 s)."""
+"""One invocation's exclusive lease on an execution's deliveries. Longer than the deliver function's timeout (60 s)."""
 FIRST_WAIT = timedelta(seconds=5)
-"""Wait before the second try; EventBridge Scheduler cannot be that exact, so the same invocation makes it."""
+"""Wait before the second try. The same invocation makes it: EventBridge Scheduler is not that precise."""
 TIMER_GRACE = timedelta(minutes=3)
-"""How late a schedule may fire before the sweeper acts for it (EventBridge Scheduler's precision is 1 minute)."""
+"""How late a schedule may fire before the sweeper does its work (EventBridge Scheduler's precision is 1 minute)."""
 LATER_WAITS = (
     timedelta(minutes=1),
     timedelta(minutes=5),
@@ -19,15 +19,15 @@ LATER_WAITS = (
     timedelta(hours=5),
     timedelta(hours=10),
 )
-"""Waits before the third and later tries, each by a schedule of its own and ± 20 %."""
+"""Waits before the third and later tries, ± 20 %; each is a schedule."""
 MOST_TRIES = 2 + len(LATER_WAITS)
 GONE = 410
-"""The HTTP status by which an endpoint says that it wants no more of this."""
+"""HTTP 410: the endpoint wants no more events; the event is given up at once."""
 
 
 @dataclass(frozen=True)
 class DeliveryAttempt:
-    """What is known of one event's delivery: its last HTTP status (None: no answer, see `error`), how many tries."""
+    """The last try to deliver one event: its HTTP status (None: no answer, see `error`), and the tries so far."""
 
     sequence: int
     at: datetime
@@ -38,12 +38,13 @@ class DeliveryAttempt:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How far the events of an execution have got.
+    """Delivery progress of an execution's events.
 
-    Events are settled (accepted, or given up) strictly in order, so one number says it: `settled`. `replaying` are
-    given-up ones that are to be sent again, before all others. `tries` and `next_try_at` belong to the event in front.
-    `lease_id` names the one invocation that may send until `lease_until`. `undelivered` are the sequences given up.
-    `newer`: see `Execution`.
+    `settled`: all events up to this sequence were accepted or given up; a prefix, since delivery is in order.
+    `replaying`: given-up events to send again, before all others. `undelivered`: given-up events.
+    `tries`, `next_try_at`: of the first pending event.
+    `lease_id`: the one invocation that may send, until `lease_until`.
+    `log`: the last try of each event. `newer`: see `Execution`.
     """
 
     settled: int = 0
@@ -57,7 +58,7 @@ class Delivery:
     newer: Mapping[str, Any] | None = None
 
     def may_send(self, lease_id: str | None, now: datetime) -> bool:
-        """Whether `lease_id` may send the first pending event: no other lease is live, and no back-off runs."""
+        """Whether `lease_id` may send the first pending event: no other lease is live, and no back-off is running."""
         if (
             self.lease_id is not None
             and self.lease_id != lease_id
@@ -68,34 +69,34 @@ class Delivery:
         return self.next_try_at is None or self.next_try_at <= now
 
     def leased(self, lease_id: str, now: datetime) -> "Delivery | None":
-        """With `lease_id` as the live lease; None where it may not send."""
+        """Leased to `lease_id` for `LEASE`; None unless `may_send`."""
         return replace(self, lease_id=lease_id, lease_until=now + LEASE) if self.may_send(lease_id, now) else None
 
     def due(self, since: datetime, now: datetime) -> datetime:
-        """When somebody must look, where events are pending and the last of them happened at `since`."""
+        """When the sweeper must check pending events, the last of which happened at `since`."""
         if self.next_try_at is not None:
             return max(self.next_try_at, now) + TIMER_GRACE
         return max(self.lease_until or since + LEASE, now) + timedelta(milliseconds=1)
 
     def release(self) -> "Delivery":
-        """Nobody is sending any more."""
+        """Release the lease."""
         return replace(self, lease_id=None, lease_until=None)
 
     def accepted(self, tried: DeliveryAttempt) -> "Delivery":
-        """The event in front was taken by the endpoint. What is settled already stays so."""
+        """The endpoint accepted the first pending event. Idempotent: an event already settled stays settled."""
         return self if self._is_settled(tried) else self._settle(tried)
 
     def skipped(self, sequence: int) -> "Delivery":
-        """There is nowhere to send events up to `sequence`: the agent has no webhook."""
+        """Settle events up to `sequence` without sending them: no webhook is configured."""
         given_up = tuple(sorted({*self.undelivered, *self.replaying}))
         settled = max(self.settled, sequence)
         return replace(self, settled=settled, replaying=(), undelivered=given_up, tries=0, next_try_at=None)
 
     def failed(self, tried: DeliveryAttempt, retry_after: timedelta, jitter: float) -> "Delivery":
-        """The event in front was not taken: wait for its next try, or give it up.
+        """The first pending event was not accepted: schedule its next try, or give it up.
 
-        `retry_after` is what the endpoint asked for (zero: nothing); the wait is never shorter. `jitter` in [0, 1)
-        spreads it over ± 20 %.
+        The wait is never shorter than `retry_after`, the endpoint's own wish (zero: none). `jitter` in [0, 1) spreads
+        it over ± 20 %.
         """
         if self._is_settled(tried):
             return self
@@ -107,12 +108,12 @@ class Delivery:
         return replace(self, tries=tried.tries, next_try_at=next_try_at, log=self._logged(tried)).release()
 
     def replay(self) -> "Delivery":
-        """Put everything that was given up in line again, in its order and before the rest."""
+        """Re-queue all given-up events, oldest first, ahead of new ones."""
         again = tuple(sorted({*self.replaying, *self.undelivered}))
         return replace(self, replaying=again, undelivered=(), tries=0, next_try_at=None)
 
     def _is_settled(self, tried: DeliveryAttempt) -> bool:
-        """Subject a second time: the same write sent twice, or another invocation under the same lease."""
+        """Already recorded: the same write was sent twice, or another invocation holds the same lease."""
         return tried.sequence <= self.settled and tried.sequence not in self.replaying
 
     def _settle(self, tried: DeliveryAttempt) -> "Delivery":
@@ -128,7 +129,7 @@ class Delivery:
 
 
 def pending_events(delivery: Delivery, last_sequence: int) -> tuple[int, ...]:
-    """Sequences to be sent, in order: those to be replayed, then those never settled."""
+    """Sequences to send, in order: those being replayed, then those not settled yet."""
     return (*delivery.replaying, *range(delivery.settled + 1, last_sequence + 1))
 
 

@@ -1,20 +1,20 @@
-"""What can be wrong with a request, as one tree.
+"""Errors of a request.
 
     RedialError
-    ├── InvalidInput   400   something the caller sent; names the field
-    ├── Unauthorized   401   no key, or not a live one
-    ├── NotFound       404   unknown, or another account's
-    ├── Conflict       409   true, but not now
-    └── TooLarge       413   more than is taken in one request
+    ├── InvalidInput   400   the request is invalid; names each field at fault
+    ├── Unauthorized   401   no API key, or an invalid one
+    ├── NotFound       404   unknown, or of another account
+    ├── Conflict       409   not possible in the present state
+    └── TooLarge       413   above a limit for one request
 
-The message says what to do; `status` is the HTTP status that the API answers with.
+The message tells the caller what to do; `status` is the HTTP status of the API's answer.
 """
 
 from dataclasses import dataclass
 
 
 class RedialError(Exception):
-    """A request that cannot be carried out, with a message for the caller."""
+    """A request that cannot be fulfilled, with a message for the caller."""
 
     status = 500
 
@@ -25,14 +25,14 @@ class RedialError(Exception):
 
 @dataclass(frozen=True)
 class FieldError:
-    """One thing wrong with one field; `field` is a dotted path such as `retry_config.max_retries`."""
+    """One error in one field; `field` is a dotted path such as `retry_config.max_retries`."""
 
     field: str
     message: str
 
 
 class InvalidInput(RedialError):
-    """The request cannot mean anything useful; `errors` names each field at fault (maybe none)."""
+    """The request is invalid; `errors` names each field at fault (may be empty)."""
 
     status = 400
 
@@ -42,29 +42,29 @@ class InvalidInput(RedialError):
 
     @classmethod
     def of(cls, field: str, message: str) -> "InvalidInput":
-        """One field, one fault."""
+        """An error in one field."""
         return cls(f"{field}: {message}", (FieldError(field, message),))
 
 
 class Unauthorized(RedialError):
-    """The caller did not say who they are, or is not who they say."""
+    """No API key, or an invalid one."""
 
     status = 401
 
 
 class NotFound(RedialError):
-    """No such record for this account; another account's record answers the same."""
+    """No such record in this account. Records of other accounts give the same answer."""
 
     status = 404
 
 
 class Conflict(RedialError):
-    """The request is well-formed but contradicts what is already so."""
+    """The request is valid but contradicts the present state."""
 
     status = 409
 
 
 class TooLarge(RedialError):
-    """More than one request may carry."""
+    """Above a limit for one request."""
 
     status = 413

@@ -1,4 +1,4 @@
-"""What came of an attempt: the carrier's answer to a dial, and its later reports about the call."""
+"""Results of an attempt: the carrier's answer to a dial, and its later reports of the call."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from redial.domain.status import FINAL, Status
 class Outcome:
     """How an attempt ended.
 
-    `status` is a final status. `permanent`: dialling again can never succeed (the number does not exist, is
-    blocked). `voicemail`: a machine answered (None: nobody looked). `reason` and `code` are the carrier's:
-    words for people, and its SIP or error code. `duration_seconds` counts the conversation, `ring_seconds` the ringing.
-    `hangup_by`: "callee", "caller" or "carrier" where it is known.
+    `status`: a final one. `permanent`: dialling again can never succeed (the number does not exist or is blocked).
+    `voicemail`: a machine answered (None: no detection). `reason`, `code`: the carrier's text, and its SIP or error
+    code. `duration_seconds`: of the conversation; `ring_seconds`: of the ringing.
+    `hangup_by`: "callee", "caller" or "carrier"; None if unknown. Raises ValueError unless `status` is final.
     """
 
     status: Status
@@ -31,10 +31,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class CallReport:
-    """What the carrier says of one call, by callback or when asked.
+    """The carrier's report of one call, by callback or on request.
 
-    `status` is live (initiated, ringing, in-progress, call-disconnected), or final and then `outcome` says the rest.
-    `voicemail`: what machine detection found so far (None: nothing yet), also while the call is live.
+    `status` is live (initiated, ringing, in-progress, call-disconnected), or final and then `outcome` is set.
+    `voicemail`: the result of machine detection, which may come while the call is live (None: no result yet).
+    Raises ValueError for a final status without an outcome, or the reverse.
     """
 
     call_id: str
@@ -47,30 +48,29 @@ class CallReport:
             raise ValueError("an outcome belongs to a final status, and only to one")
 
 
-# The carrier's answer to one request to place a call: exactly one of the four below, or Unknown.
+# The carrier's answer to a request to place a call: Accepted, Refused, NotPlaced or Unknown.
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """The carrier took the call and named it."""
+    """The carrier accepted the call under `call_id`."""
 
     call_id: str
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The carrier refused this very call, and the attempt is over: `outcome.for_good` says whether to bother again."""
+    """The carrier refused this call, so the attempt is over; `outcome.permanent`: no retry can succeed."""
 
     outcome: Outcome
 
 
 @dataclass(frozen=True)
 class NotPlaced:
-    """Nothing was placed, and the attempt may be repeated as if it had not been made.
+    """No call was placed, so the attempt may safely be repeated.
 
-    The carrier throttles, was not reached, or refuses the whole account. `retry_after_seconds` is the carrier's own
-    wish (None: it gave none). `outage`: it would have placed no call at all (not reached, account suspended, wrong
-    credentials).
+    The carrier throttled, was unreachable, or refuses the whole account. `retry_after_seconds`: the carrier's wish
+    (None: none given). `outage`: the cause affects every call (unreachable, account suspended, wrong credentials).
     """
 
     reason: str
@@ -80,7 +80,7 @@ class NotPlaced:
 
 @dataclass(frozen=True)
 class Unknown:
-    """The request went out and no usable answer came back (timeout, reset, 5xx): the phone may be ringing."""
+    """The request was sent but no usable answer came back (timeout, reset, 5xx): the phone may be ringing."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""Phone numbers by their form: E.164, `+` and 7 to 15 digits, the first not 0. Whether one exists the carrier knows."""
+"""Phone numbers in E.164 form: `+` and 7 to 15 digits, the first not 0. Only the carrier knows whether one exists."""
 
 import re
 
@@ -13,18 +13,18 @@ def is_e164(number: str) -> bool:
 
 
 def check_e164(field: str, number: str) -> str:
-    """`number` itself; raises `InvalidInput` naming `field` when it is not E.164."""
+    """Return `number`. Raises `InvalidInput` for `field` if it is not E.164."""
     if not is_e164(number):
         raise InvalidInput.of(field, "must be E.164: + and 7 to 15 digits, the first not 0, such as +14155550123")
     return number
 
 
 def time_zones(number: str) -> tuple[str, ...]:
-    """IANA zones the number may be in, by its prefix (libphonenumber's data); UTC alone where nothing is known.
+    """IANA zones the number may be in, by its prefix (libphonenumber's data); UTC alone for an unknown prefix.
 
-    A mobile prefix is often a whole country's: 15 zones for Russia, 42 for a US toll-free number.
+    A prefix may span many zones: 15 for a Russian mobile number, 42 for a US toll-free number.
     """
-    import phonenumbers  # 22 ms, and only calls with calling hours need it
+    import phonenumbers  # takes 22 ms; needed only for calling hours
     from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
 
     try:

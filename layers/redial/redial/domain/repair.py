@@ -1,4 +1,4 @@
-"""What the sweeper and a batch's check put right: one word for each kind, as logs and metrics name it."""
+"""Kinds of repair by the sweeper and by a batch's audit, as logs and metrics name them."""
 
 from enum import StrEnum
 
@@ -6,25 +6,25 @@ from enum import StrEnum
 class Repair(StrEnum):
     """A kind of repair by the sweeper."""
 
-    TIMER_SET = "timer set"  # it is not due yet, and maybe its schedule was never made
-    TIMER_MISSED = "timer missed"  # it is due, and no schedule has woken it
-    DIAL_LOST = "dial lost"  # it was given a line, and never dialled
-    CALLBACK_LOST = "callback lost"  # the carrier knew more of the call than it had told
-    CALL_LOST = "call lost"  # the carrier knows no such call: the attempt ends as an error
-    CARRIER_SILENT = "carrier silent"  # it could not be asked
-    CALL_UNDECIDED = "call undecided"  # the carrier answered, and cannot tell yet what became of the call
+    TIMER_SET = "timer set"  # not due yet, and its schedule may be missing: it is created again
+    TIMER_MISSED = "timer missed"  # due, and no schedule has fired for it
+    DIAL_LOST = "dial lost"  # it has a line, and was never dialled
+    CALLBACK_LOST = "callback lost"  # the carrier knew a status that no callback had reported
+    CALL_LOST = "call lost"  # the carrier has no such call: the attempt ends as an error
+    CARRIER_SILENT = "carrier silent"  # the carrier did not answer the question
+    CALL_UNDECIDED = "call undecided"  # the carrier answered, but the call's fate is still open
     LINE_LOST = "line lost"  # held by a call that is over
     QUEUE_ENTRY_LOST = "queue entry lost"  # a call waits for a line and was missing from its agent's queue
-    QUEUE_ENTRY_STALE = "queue entry stale"  # an entry in a queue whose call is gone or no longer waits
-    DELIVERY_LOST = "delivery lost"  # events that nobody was sending
-    REDELIVERY_SET = "redelivery set"  # their next try is not due yet, and maybe its schedule was never made
-    BATCH_LOST = "batch lost"  # work that nobody was doing
+    QUEUE_ENTRY_STALE = "queue entry stale"  # a queue entry whose call is gone or no longer waits
+    DELIVERY_LOST = "delivery lost"  # pending events without a live lease
+    REDELIVERY_SET = "redelivery set"  # the next try is not due yet, and its schedule may be missing
+    BATCH_LOST = "batch lost"  # a batch with work and no live worker
 
 
 class BatchRepair(StrEnum):
-    """A kind of repair by a running batch's check."""
+    """A kind of repair by a running batch's audit."""
 
-    LEFT_BEHIND = "left behind"  # a contact whose turn was taken, and that was never dialled
-    WAKE_UP_LOST = "wake-up lost"  # the delayed set would have been looked at too late, or never
-    ENTRY_LOST = "entry lost"  # a contact is stored as waiting in the delayed set, and has no entry there
-    COUNTS_WRONG = "counts wrong"  # the counts were not what a recount of the contacts gives
+    LEFT_BEHIND = "left behind"  # a contact was dispatched and never dialled
+    WAKE_UP_LOST = "wake-up lost"  # the delayed set's next wake-up was missing or too late
+    ENTRY_LOST = "entry lost"  # a contact is stored as delayed, and was missing from the delayed set
+    COUNTS_WRONG = "counts wrong"  # the counts differed from a recount of the contacts

@@ -1,7 +1,7 @@
-"""The statuses of an execution, in the words of the HTTP contract.
+"""The statuses of an execution, as the HTTP contract names them.
 
 queued ─► initiated ─► ringing ─► in-progress ─► call-disconnected ─► completed
-waiting: queued, scheduled (a timer is set), rescheduled (moved by a calling window)
+waiting: queued, scheduled (a timer is set), rescheduled (moved into calling hours)
 final:   completed, no-answer, busy, failed, canceled, stopped, error, balance-low
 """
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """One word for where an execution stands."""
+    """Status of an execution, or of one attempt."""
 
     QUEUED = "queued"
     SCHEDULED = "scheduled"
@@ -32,7 +32,7 @@ WAITING = frozenset({Status.QUEUED, Status.SCHEDULED, Status.RESCHEDULED})
 LIVE = frozenset({Status.INITIATED, Status.RINGING, Status.IN_PROGRESS, Status.CALL_DISCONNECTED})
 FINAL = frozenset(Status) - WAITING - LIVE
 RETRYABLE = (Status.NO_ANSWER, Status.BUSY, Status.FAILED, Status.ERROR)
-"""What `retry_on_statuses` may name, in the contract's order."""
+"""Allowed values of `retry_on_statuses`, in the contract's order."""
 
 _RANK = {
     Status.INITIATED: 1,
@@ -43,7 +43,7 @@ _RANK = {
 
 
 def rank(status: Status) -> int:
-    """How far within one attempt a status lies: waiting 0, live 1 to 4, final 5. Within an attempt it only rises."""
+    """Position of a status within an attempt: waiting 0, live 1 to 4, final 5. It only rises within an attempt."""
     if status in WAITING:
         return 0
     return _RANK.get(status, 5)

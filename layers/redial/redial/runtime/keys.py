@@ -1,7 +1,7 @@
-"""The operator's command for accounts, API keys and webhook secrets: `python -m redial.runtime.keys --help`.
+"""Command-line tool for accounts, API keys and webhook secrets: `python -m redial.runtime.keys --help`.
 
-It writes to the table named by `--table` (or TABLE_NAME) with the caller's own AWS credentials, and answers in JSON.
-A key or secret is shown once, when it is made. `ensure_account` does the same for a process that brings its own key.
+It writes to the table `--table` (or TABLE_NAME) with the caller's AWS credentials, and prints JSON. A key or secret is
+shown once, when it is created. `ensure_account` creates an account with a key given by the caller.
 """
 
 import argparse
@@ -23,27 +23,26 @@ from redial.wire.timestamps import rfc3339, rfc3339_or_none
 from redial.wire.webhook_signature import new_secret
 
 KEY_PREFIX = "rdl_"
-"""So that a key that leaked into a repository or a log is recognised as one."""
+"""Makes a key that leaked into a repository or a log recognizable."""
 _SECRET_BYTES = 32
 
 
 def new_api_key() -> str:
-    """A fresh key: the prefix and 256 random bits. Secrets come from the operating system, whatever clock and chance
-    the process otherwise runs on."""
+    """A new API key: the prefix and 256 random bits from the operating system, even if `system.random` is replaced."""
     return KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def new_webhook_secret() -> str:
-    """A fresh secret as Standard Webhooks writes them."""
+    """A new secret in the format of Standard Webhooks."""
     return new_secret(secrets.token_bytes(_SECRET_BYTES))
 
 
 def ensure_account(
     *, account_id: str, name: str, webhook_secret: str, api_key: str, accounts: Accounts, now: datetime
 ) -> Account:
-    """The account with that id, made if it is not there, and opened by `api_key`, a key of the caller's choice.
+    """Create the account and its key `api_key` unless they exist, and return the account. Idempotent.
 
-    For one machine, where a fixed key is convenient. Doing it again changes nothing.
+    For local development, where a fixed key is convenient.
     """
     account = accounts.get(account_id)
     if account is None:
@@ -111,20 +110,20 @@ def _drop_old(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, An
 
 
 _ACCOUNT: dict[str, Any] = {"required": True, "metavar": "ID", "help": "account id"}
-_NAME: dict[str, Any] = {"required": True, "help": "a name to tell it by"}
+_NAME: dict[str, Any] = {"required": True, "help": "a name to recognize it by"}
 _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[str, Any]]], ...] = (
-    ("create-account", "make an account and show its webhook secret", _create_account, {"--name": _NAME}),
-    ("create", "make an API key and show it", _create, {"--account": _ACCOUNT, "--name": _NAME}),
-    ("list", "list an account's keys, without the keys", _list, {"--account": _ACCOUNT}),
+    ("create-account", "create an account and show its webhook secret", _create_account, {"--name": _NAME}),
+    ("create", "create an API key and show it", _create, {"--account": _ACCOUNT, "--name": _NAME}),
+    ("list", "list an account's API keys by id and name", _list, {"--account": _ACCOUNT}),
     (
         "revoke",
-        "make an API key open nothing any more, from now on",
+        "revoke an API key",
         _revoke,
         {"--account": _ACCOUNT, "--key-id": {"required": True, "metavar": "ID", "help": "as `list` shows it"}},
     ),
     (
         "rotate-webhook-secret",
-        "sign with a new secret and the old one, and show the new",
+        "sign with a new secret as well as the old one, and show the new one",
         _rotate,
         {"--account": _ACCOUNT},
     ),
@@ -144,17 +143,17 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(option, **settings)
         command.add_argument("--table", default=os.environ.get("TABLE_NAME"), help="DynamoDB table (or TABLE_NAME)")
         command.add_argument("--region", help="AWS region (or AWS_REGION, or your profile's)")
-        command.add_argument("--endpoint-url", help="where DynamoDB is, if not at AWS")
+        command.add_argument("--endpoint-url", help="DynamoDB endpoint, if not AWS")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. 0: done, its answer on standard output; 1: not possible, with the reason on standard error."""
+    """Run one command. Returns 0 with the answer on standard output, or 1 with the reason on standard error."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     if not arguments.table:
-        parser.error("say which table: --table, or the environment variable TABLE_NAME")
-    import boto3  # 135 ms that --help need not take
+        parser.error("give --table, or set the environment variable TABLE_NAME")
+    import boto3  # takes 135 ms, which --help saves
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

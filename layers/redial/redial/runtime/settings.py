@@ -1,6 +1,6 @@
-"""Environment variables of each function. tests/infrastructure holds them against template.yaml.
+"""Environment variables of each function. tests/infrastructure compares them with template.yaml.
 
-Booleans are `true` and `false`; everything else is text. `UPLOADS_ENDPOINT`: the origin that clients put files to;
+Booleans are `true` and `false`; everything else is text. `UPLOADS_ENDPOINT`: the origin that clients upload files to;
 empty: S3's own.
 """
 

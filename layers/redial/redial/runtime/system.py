@@ -1,8 +1,7 @@
-"""The outside world's unrepeatable parts: the clock, waiting, fresh ids and chance.
+"""The sources of nondeterminism: clock, sleep, new ids and random numbers.
 
-Nothing else in Redial reads a clock or draws a random number; handlers pass what they take from here
-on as arguments. `use` replaces any of the four, which is how one machine gets a movable clock and how the
-tests get a repeatable run.
+Nothing else in Redial reads a clock or draws a random number; handlers pass these values on as arguments. `use`
+replaces any of the four: the local stack gets a movable clock, and tests become repeatable.
 """
 
 import random as _random
@@ -18,18 +17,18 @@ _random_unit: Callable[[], float] = _random.random
 
 
 def now() -> datetime:
-    """The present instant, timezone-aware UTC, cut to whole milliseconds (what is stored and sent)."""
+    """The present instant, aware UTC, cut to whole milliseconds, as times are stored and sent."""
     instant = _now()
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def sleep(seconds: float) -> None:
-    """Wait `seconds`."""
+    """Sleep for `seconds`."""
     _sleep(seconds)
 
 
 def new_id() -> str:
-    """A fresh UUID, 36 characters, lower case."""
+    """A new UUID, 36 characters, lower case."""
     return _new_id()
 
 
@@ -45,7 +44,7 @@ def use(
     new_id: Callable[[], str] | None = None,
     random: Callable[[], float] | None = None,
 ) -> None:
-    """Replace the clock, the waiting, the ids or the chance of this process; what is not given stays."""
+    """Replace the given sources of this process; the others stay."""
     global _now, _sleep, _new_id, _random_unit
     _now = now or _now
     _sleep = sleep or _sleep

@@ -1,8 +1,8 @@
-"""Logs and metrics of every function: structured JSON lines, and business facts as CloudWatch embedded metrics.
+"""Logs and metrics of every function: structured JSON lines, and business metrics in CloudWatch's embedded format.
 
-Each log line carries execution id and attempt; phone numbers are masked, and no body, key or header is logged.
-`METRICS` lists every metric. Each has one series with the dimension `service`, the stack's name; some have more of
-them, split by one word of a short list: never by a number, an id or anything that a customer chose.
+Each log line carries execution id and attempt. Phone numbers are masked; bodies, keys and headers are never logged.
+`METRICS` lists every metric. Each has one series with the dimension `service`, the stack's name. Some have further
+series, split by a dimension with few fixed values: never by a number, an id or anything that a customer chose.
 """
 
 import logging
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from redial.usecases.dial_attempt import DialReport
     from redial.usecases.sweep import SweepReport
 
-warnings.filterwarnings("ignore", message="No application metrics to publish")  # a duplicate event counts nothing
+warnings.filterwarnings("ignore", message="No application metrics to publish")  # a duplicate event has none
 
 logger = Logger(use_rfc3339=True)
 metrics = Metrics()
 
 
 def _adopt(package: str) -> None:
-    """What use cases and adapters log goes out like all else: as JSON, with the keys of this invocation."""
+    """Log what use cases and adapters log in the same way: as JSON, with the keys of this invocation."""
     adopted = logging.getLogger(package)
     adopted.setLevel(logger.log_level)
     for handler in logger.handlers:
         adopted.addHandler(handler)
-    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # there the root logger has a handler that would print it once more
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # Lambda's root handler would print each line again
         adopted.propagate = False
 
 
@@ -49,13 +49,13 @@ _adopt("redial")
 
 
 def about(**ids: str | int) -> None:
-    """What this invocation is about: on each of its log lines from now on, and on its trace."""
+    """Add the ids of this invocation's subject to its further log lines and to its trace."""
     logger.append_keys(**ids)
     annotate(**ids)
 
 
 def masked(number: str) -> str:
-    """`+14155550123` → `+1415*****23`: enough to tell two apart in a log, too little to ring."""
+    """`+14155550123` → `+1415*****23`: enough to distinguish numbers in a log, too little to call one."""
     return f"{number[:5]}{'*' * max(len(number) - 7, 1)}{number[-2:]}"
 
 
@@ -67,7 +67,7 @@ def masked_text(text: str) -> str:
 # ---- metrics --------------------------------------------------------------------------------------------------------
 
 VOICEMAIL = "voicemail"
-"""How an attempt ended that a machine answered; its status is `completed`."""
+"""The outcome, in metrics, of an attempt that a machine answered; its status is `completed`."""
 
 _ATTEMPTS = tuple(str(number + 1) for number in range(MAX_RETRIES + 1))
 _OUTCOMES = (VOICEMAIL, *(str(status) for status in Status if status in FINAL and status is not Status.STOPPED))
@@ -75,7 +75,7 @@ _OUTCOMES = (VOICEMAIL, *(str(status) for status in Status if status in FINAL an
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: its CloudWatch unit, what it tells, and the word by which it is split, with all that may be said."""
+    """A metric: its CloudWatch unit, its meaning, the dimension that splits it, and that dimension's values."""
 
     unit: str
     about: str
@@ -84,48 +84,44 @@ class Metric:
 
 
 METRICS = {
-    "AttemptPlaced": Metric("Count", "the carrier took a call", "attempt", _ATTEMPTS),
-    "AttemptRefused": Metric("Count", "the carrier refused one"),
-    "AttemptNotPlaced": Metric(
-        "Count", "the carrier placed nothing; the attempt is dialled later, as if it had not been"
-    ),
+    "AttemptPlaced": Metric("Count", "the carrier accepted a call", "attempt", _ATTEMPTS),
+    "AttemptRefused": Metric("Count", "the carrier refused a call"),
+    "AttemptNotPlaced": Metric("Count", "the carrier placed no call; the same attempt is dialled later"),
     "AttemptUnknown": Metric("Count", "the carrier gave no usable answer; never dialled again, settled later"),
-    "LateReport": Metric("Count", "the carrier reported on a call after its attempt had been given up as lost"),
-    "AttemptAnswered": Metric("Count", "an attempt ended that a person answered", "attempt", _ATTEMPTS),
+    "LateReport": Metric("Count", "the carrier reported a call after its attempt had been given up as lost"),
+    "AttemptAnswered": Metric("Count", "an attempt answered by a person ended", "attempt", _ATTEMPTS),
     "AttemptEnded": Metric("Count", "an attempt ended", "outcome", _OUTCOMES),
-    "AttemptHeld": Metric("Count", "put off, without using up a retry, because the carrier's circuit is open"),
-    "RetryScheduled": Metric("Count", "a retry was scheduled, after this", "outcome", (VOICEMAIL, *RETRYABLE)),
-    "RetryLateness": Metric("Seconds", "from the time of a retry to when it was dialled, or began to wait for a line"),
-    "ExecutionExhausted": Metric("Count", "a call failed for good: all its retries are used"),
-    "LineWait": Metric("Seconds", "from when a call was ready to when it was dialled: it waited for a line"),
+    "AttemptHeld": Metric("Count", "deferred, without using up a retry, because the carrier's circuit is open"),
+    "RetryScheduled": Metric("Count", "a retry was scheduled after this outcome", "outcome", (VOICEMAIL, *RETRYABLE)),
+    "RetryLateness": Metric("Seconds", "from a retry's due time until it was dialled or queued for a line"),
+    "ExecutionExhausted": Metric("Count", "a call failed, and all its retries are used"),
+    "LineWait": Metric("Seconds", "from queued for a line until dialled"),
     "LinesInUse": Metric("Count", "lines held by calls, of all agents; once a minute"),
-    "CallsWaiting": Metric("Count", "calls that wait for a line, of all agents; once a minute"),
-    "CircuitOpened": Metric("Count", "a carrier failed for everybody: its circuit was opened"),
-    "CallbackRejected": Metric(
-        "Count", "a request to the carriers' callback whose signature was wrong, or that made no sense"
-    ),
-    "WebhookAccepted": Metric("Count", "an event was taken by its webhook"),
-    "WebhookFailed": Metric("Count", "an event was not taken; it will be tried again"),
+    "CallsWaiting": Metric("Count", "calls waiting for a line, of all agents; once a minute"),
+    "CircuitOpened": Metric("Count", "a carrier failed for every call, and its circuit opened"),
+    "CallbackRejected": Metric("Count", "a carrier callback with a wrong signature, or malformed"),
+    "WebhookAccepted": Metric("Count", "a webhook accepted an event"),
+    "WebhookFailed": Metric("Count", "a webhook did not accept an event; it will be retried"),
     "WebhookUndelivered": Metric("Count", "an event was given up; it can be replayed"),
-    "WebhookLatency": Metric("Milliseconds", "until a webhook answered, or was given up waiting for"),
-    "SweeperRepair": Metric("Count", "something that had not happened was done", "kind", tuple(Repair)),
-    "SweeperError": Metric("Count", "something overdue could not be looked at"),
-    "BatchRepair": Metric("Count", "a running batch's check put something right", "kind", tuple(BatchRepair)),
-    "BatchStarted": Metric("Count", "a batch began to be called"),
+    "WebhookLatency": Metric("Milliseconds", "until a webhook answered or timed out"),
+    "SweeperRepair": Metric("Count", "the sweeper repaired something overdue", "kind", tuple(Repair)),
+    "SweeperError": Metric("Count", "the sweeper failed on an overdue item"),
+    "BatchRepair": Metric("Count", "a running batch's audit repaired something", "kind", tuple(BatchRepair)),
+    "BatchStarted": Metric("Count", "a batch started"),
     "BatchCompleted": Metric("Count", "every contact of a batch is final"),
-    "TallyError": Metric("Count", "a record of the table's stream could not be read; a batch's counts are wrong by it"),
+    "TallyError": Metric("Count", "a stream record could not be counted; its batch's counts are wrong by it"),
 }
 
 
 def _add(name: str, value: float = 1, word: str | None = None) -> None:
-    """To the series of all, and to that of `word` where the metric is split."""
+    """Add to the metric, in the series of `word` if the metric is split. Raises ValueError for an unlisted word."""
     metric = METRICS[name]
     if metric.split is None:
         metrics.add_metric(name=name, unit=metric.unit, value=value)
         return
     if word not in metric.words:
         raise ValueError(f"{name} is not counted by {word!r}")
-    # Metrics of one line share their dimensions, so what is split has a line of its own.
+    # Metrics of one log line share their dimensions, so a split metric needs its own line.
     line = EphemeralMetrics(namespace=metrics.namespace, service=metrics.service)
     line.add_metric(name=name, unit=metric.unit, value=value)
     line.add_dimensions(**{"service": metrics.service, metric.split: word})
@@ -133,7 +129,7 @@ def _add(name: str, value: float = 1, word: str | None = None) -> None:
 
 
 def dialled(done: "DialReport") -> None:
-    """What one invocation of dial came to."""
+    """Metrics of one invocation of dial."""
     before, after, result = done.before, done.execution, done.result
     if done.opened:
         _add("CircuitOpened")
@@ -151,10 +147,10 @@ def dialled(done: "DialReport") -> None:
 
 
 def _waited(found: Execution, after: Execution, placed: bool) -> None:
-    """How long a call waited that was `found` waiting: for its time, or for a line until it was `placed`.
+    """Lateness of a retry, and the wait for a line until `placed`. `found`: the execution before this invocation.
 
-    Neither is told of a batch's contact whose turn has just come, or that waits in its batch's room, nor of a call that
-    the carrier could not place before: they wait for something else.
+    Not recorded for batch contacts not started yet, for delayed calls, and for calls deferred before: they waited for
+    something else.
     """
     state = found.state
     if found.is_not_started or state.is_delayed or state.deferrals or len(after.changes) <= len(found.changes):
@@ -171,7 +167,7 @@ def _seconds(time: timedelta) -> float:
 
 
 def changed(before: Execution, after: Execution) -> None:
-    """What a change came to: attempts that ended, a retry, or that there is none left."""
+    """Metrics of the changes from `before` to `after`: ended attempts, retries, exhausted retries, late reports."""
     for sequence, change in after.events():
         if sequence <= before.state.sequence:
             continue
@@ -198,7 +194,7 @@ def _outcome(attempt: Attempt) -> str:
 
 
 def delivered(done: "DeliveryReport") -> None:
-    """What came of sending events."""
+    """Metrics of one invocation that delivered events."""
     for name, value in (
         ("WebhookAccepted", done.accepted),
         ("WebhookUndelivered", done.given_up),
@@ -211,7 +207,7 @@ def delivered(done: "DeliveryReport") -> None:
 
 
 def swept(done: "SweepReport") -> None:
-    """What one invocation of the sweeper did, and what the minute's run counted."""
+    """Metrics of one invocation of the sweeper."""
     for repair, times in done.repairs.items():
         _add("SweeperRepair", times, word=repair)
     if done.errors:
@@ -225,17 +221,17 @@ def swept(done: "SweepReport") -> None:
 
 
 def callback_rejected() -> None:
-    """A request to the carriers' callback was turned away."""
+    """A carrier callback was rejected."""
     _add("CallbackRejected")
 
 
 def batch_started() -> None:
-    """A batch began to be called."""
+    """A batch started."""
     _add("BatchStarted")
 
 
 def batch_repaired(repairs: Mapping[BatchRepair, int]) -> None:
-    """What a running batch's check put right."""
+    """Repairs by a running batch's audit."""
     for repair, times in repairs.items():
         _add("BatchRepair", times, word=repair)
 
@@ -246,5 +242,5 @@ def batch_completed() -> None:
 
 
 def not_counted() -> None:
-    """A record of the table's stream could not be read."""
+    """A stream record could not be counted."""
     _add("TallyError")

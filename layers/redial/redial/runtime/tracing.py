@@ -1,10 +1,10 @@
-"""X-Ray traces that can be found by execution.
+"""X-Ray annotations, to find traces by execution.
 
-Lambda traces every function by itself, and botocore hands the trace on with each asynchronous invoke, so one trace
-shows a request, its dial and its webhooks. What comes back from outside (a carrier's callback, a schedule) begins
-another. Each is annotated here with its execution, so that `annotation.execution_id = "…"` finds all that were sampled.
+Lambda traces every function, and botocore propagates the trace with each asynchronous invoke, so one trace shows a
+request, its dial and its webhooks. A carrier's callback or a schedule begins a new trace. Each is annotated with its
+execution, so `annotation.execution_id = "…"` finds all sampled ones.
 
-Powertools' Tracer would do this and take 230 ms of each cold start for it. A subsegment is a line of JSON to the
+Powertools' Tracer does the same but adds 230 ms to each cold start. Here a subsegment is a line of JSON sent to the
 daemon. https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html, …/xray-api-sendingdata.html
 """
 
@@ -20,7 +20,7 @@ _HEADER = b'{"format": "json", "version": 1}\n'
 
 
 def annotate(**annotations: str | int) -> None:
-    """Add these to the trace of this invocation; nothing where it is not sampled, or there is no daemon."""
+    """Annotate the trace of this invocation. Does nothing if it is not sampled or no daemon is running."""
     trace = dict(part.split("=", 1) for part in os.environ.get("_X_AMZN_TRACE_ID", "").split(";") if "=" in part)
     daemon = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "")
     if trace.get("Sampled") != "1" or "Root" not in trace or "Parent" not in trace or ":" not in daemon:

@@ -1,6 +1,6 @@
-"""A batch as the HTTP contract and its webhooks show it: plain dicts, ready for `json.dumps`.
+"""A batch as JSON, for the HTTP API and webhooks: plain dicts, ready for `json.dumps`.
 
-The typed dict is the shape of what is rendered, and the API's documentation is made of it.
+The typed dict is the shape rendered, and the source of the API's documentation.
 """
 
 from collections.abc import Mapping
@@ -40,12 +40,12 @@ class BatchRead(TypedDict):
 
 
 def render(batch: Batch, counts: Mapping[str, int], now: datetime) -> BatchRead:
-    """The contract's Batch as it is now; `counts` says how many of its contacts stand where."""
+    """The contract's Batch as it is now; `counts`: contacts by status."""
     return _render(batch, batch.last_sequence, counts, batch.valid, batch.total, now, paused=batch.paused)
 
 
 def render_event(batch: Batch, sequence: int) -> BatchRead:
-    """The Batch as it was at its event number `sequence` (1 is the first): the body of that event's webhook."""
+    """The Batch right after event `sequence` (1 is the first): the body of that event's webhook."""
     change = batch.changes[sequence - 1]
     return _render(batch, sequence, change.counts, change.valid, change.total, change.at, paused=False)
 
@@ -82,6 +82,6 @@ def humanized(age: timedelta) -> str:
     """`just now`, `5 minutes ago`, `3 hours ago`, `2 days ago`."""
     for unit, name in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")):
         count = age // unit
-        if count > 0:  # a machine's clock may be behind the one that was created by
+        if count > 0:  # with clock skew the age may be negative
             return f"{count} {name}{'s' if count > 1 else ''} ago"
     return "just now"

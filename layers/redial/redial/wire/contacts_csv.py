@@ -1,11 +1,10 @@
-"""CSV files of contacts: the one a batch is made of, and the two that are made from it (rejected rows, results).
+"""CSV files of a batch: the uploaded contacts, and the two files derived from it (rejected rows, results).
 
-A file is read once, from its first byte to its last, and never held: some tens of kilobytes of it, and of each row at
-most a million characters. The same bytes give the same rows, however they were cut into pieces, so that a batch can be
-read again from its beginning and every contact keeps its number.
+A file is streamed: in memory are some tens of kilobytes of it and at most a million characters of a row. The same bytes
+give the same rows, whatever chunks they arrive in, so reading a batch again gives every contact the same row number.
 
-What makes one row unusable rejects that row; what makes the rest of the file unusable raises `InvalidInput`, whose
-message names the line. A line is what an editor counts as one, from 1 on: a cell with a line break in it has several.
+An error in one row rejects that row; an error that makes the rest unreadable raises `InvalidInput`, which names the
+line. Lines count from 1 as in an editor: a row with a line break in a cell has several.
 """
 
 import codecs
@@ -23,16 +22,16 @@ from redial.domain.phone_number import is_e164
 from redial.wire.timestamps import rfc3339
 
 CONTACT_COLUMN = "contact_number"
-"""The column with the number; every other column is data about the contact."""
+"""The column with the phone number; every other column is data about the contact."""
 MAX_CONTACTS = 1_000_000
-"""Most rows of one file, the header and empty lines not counted; and most empty lines."""
+"""Maximum rows of a file, without the header and empty lines; also the maximum of empty lines."""
 MAX_DATA_BYTES = 8 * 1024
-"""Most that a row's other columns may take as JSON: they are stored and sent with every event of its call."""
+"""Maximum size of a row's other columns as JSON: they are stored, and sent with every event of the call."""
 MAX_ROW_CHARACTERS = 1_000_000
-"""Most that is held of one row, line breaks, quotes and delimiters counted."""
+"""Maximum length of a row, including line breaks, quotes and delimiters."""
 DELIMITERS = (",", ";", "\t", "|")
 REJECTED_COLUMNS = ("line", "reason")
-"""Columns after the uploaded ones in the file of rejected rows."""
+"""Columns that rejected.csv adds after the uploaded ones."""
 RESULT_COLUMNS = (
     "execution_id",
     "status",
@@ -44,13 +43,13 @@ RESULT_COLUMNS = (
     "answered_by_voice_mail",
     "reason",
 )
-"""Columns after the uploaded ones in the results file. Times are RFC 3339 in UTC, the duration is in seconds."""
+"""Columns that results.csv adds after the uploaded ones. Times are RFC 3339 in UTC, the duration is in seconds."""
 
 _BLOCK_BYTES = 64 * 1024
-_SMALL_ROW = 1000  # characters and cells of a row that is certainly within every limit
+_SMALL_ROW = 1000  # a row of at most this many characters and cells is within every limit
 _SAVE_AS = "save it as “CSV UTF-8” and send that file"
 
-# What people and programs write within a number. A soft hyphen, zero-width and direction marks cannot be seen at all.
+# Characters written within phone numbers. Soft hyphens, zero-width characters and direction marks are invisible.
 _SPACES = "\x20\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _INVISIBLE = "\xad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
@@ -78,10 +77,10 @@ _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-l
 
 
 class Contact(NamedTuple):
-    """A row that can be called.
+    """An accepted row.
 
-    `row` counts these rows: 1, 2, 3 … `line` is the first line of the row. `number` is E.164. `data`: all other
-    columns, in the file's order, as they stand there. `cells`: the row as uploaded, one cell for each column.
+    `row` counts accepted rows: 1, 2, 3 … `line`: the row's first line. `number`: E.164. `data`: all other columns,
+    unchanged and in the file's order. `cells`: the row as uploaded, one cell per column.
     """
 
     row: int
@@ -92,7 +91,7 @@ class Contact(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A row that cannot be called, and why. `cells` may be more or fewer than there are columns."""
+    """A rejected row, and why. It may have more or fewer `cells` than the file has columns."""
 
     line: int
     cells: tuple[str, ...]
@@ -100,18 +99,18 @@ class Rejected(NamedTuple):
 
 
 class SeenNumbers(Protocol):
-    """Which numbers a file has had so far."""
+    """The phone numbers read so far, to find duplicates."""
 
     def first_line(self, number: str, line: int) -> int | None:
-        """None where the E.164 `number` is new; it is then remembered with its `line`. Else the line remembered."""
+        """The line of the first occurrence of `number` (E.164). None if it is new; then it is remembered at `line`."""
 
 
 class ContactFile:
-    """The rows of a file of contacts, to be gone through once.
+    """The rows of a file of contacts, as a single-pass iterator.
 
-    UTF-8, or UTF-16 with a byte-order mark; lines end in LF, CRLF or CR. The delimiter is the one under which the
-    header has a column `contact_number`. Raises `InvalidInput` for field `file`: on construction for what the beginning
-    of the file shows, while going through it for the rest.
+    UTF-8, or UTF-16 with a byte-order mark; lines end in LF, CRLF or CR. The delimiter is the one that gives the header
+    a column `contact_number`. Raises `InvalidInput` for field `file`: from the constructor for errors at the beginning
+    of the file, while iterating for later ones.
     """
 
     columns: tuple[str, ...]
@@ -164,7 +163,7 @@ class ContactFile:
                 for cells in reader:
                     line = lines.taken + 1
                     lines.taken = reader.line_num
-                    # Nearly every row is small, and then nothing but its number can be wrong with it.
+                    # Fast path: in a small row without control characters only the number can be wrong.
                     simple = len(cells) == width and len("".join(cells)) <= small and not lines.has_controls
                     cell = cells[at] if simple else ""
                     number = cell if is_e164(cell) else self._look_closer(line, cells) if cells else None
@@ -194,7 +193,7 @@ class ContactFile:
             yield broken
 
     def _look_closer(self, line: int, cells: list[str]) -> str | Rejected | None:
-        """The row's number, or why it cannot be called; None where the row is empty. Extra empty cells are removed."""
+        """The row's number, or its rejection; None for an empty row. Removes extra empty cells from `cells`."""
         large = len("".join(cells)) + len(cells) > self._small
         if large:
             self._check_length(line)
@@ -220,21 +219,21 @@ class ContactFile:
         return number
 
     def _check_length(self, line: int) -> str:
-        """The row from `line` on, as it is in the file; raises where it is too long."""
+        """The text of the row that begins at `line`. Raises `InvalidInput` above `MAX_ROW_CHARACTERS`."""
         text = self._lines.text(line, self._lines.taken)
         if len(text) > MAX_ROW_CHARACTERS:
             raise _too_long(line)
         return text
 
     def _broken(self, line: int, error: csv.Error) -> Rejected:
-        """The row from `line` on whose quoting `csv.reader` refused; it goes on with the line after it."""
+        """Reject the row at `line`, whose quoting `csv.reader` refused. Reading resumes at the next line."""
         last = self._lines.taken
         text = self._check_length(line)
         if "end of data" in str(error) or "field limit" in str(error):
             _refuse_endless(text, line, self.delimiter, "end of data" in str(error))
         try:
             cells = next(csv.reader(_split(text), delimiter=self.delimiter, strict=False))
-        except csv.Error:  # what follows the closing quote is longer than a field may be
+        except csv.Error:  # the text after the closing quote exceeds the field limit
             cells = text.split(self.delimiter)
         where = f"lines {line} to {last}: " if last > line else ""
         reason = f"{where}broken quoting: text follows a closing quote; write a quote within a quoted cell twice"
@@ -242,24 +241,24 @@ class ContactFile:
 
 
 class _Lines:
-    """A file's lines, each with its line end, in blocks of some tens of kilobytes.
+    """A file's lines with their line ends, in blocks of some tens of kilobytes.
 
-    `taken`: so many lines are rows that have been read; whoever reads rows sets it. Lines after them are kept.
-    `has_controls`: a control character has been read, in lines given out or still to come.
+    `taken`: lines consumed as complete rows; set by the reader of the rows. Later lines stay buffered.
+    `has_controls`: a control character was read, in lines already returned or still to come.
     """
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self.taken = 0
         self.has_controls = False
         self._pieces = iter(pieces)
-        self._problem: str | None = None  # why the text ends where it does; None: the file does
-        self._kept: list[tuple[int, list[str]]] = []  # blocks that the row being read has lines in, by their first line
-        self._given = 0  # lines given out
-        self._open = 0  # characters of lines given out after `_open_after`, the last line of the last complete row
+        self._problem: str | None = None  # why decoding stopped; None: at the end of the file, or not yet
+        self._kept: list[tuple[int, list[str]]] = []  # (first line, lines) of the blocks that the current row is in
+        self._given = 0  # lines returned so far
+        self._open = 0  # characters returned after `_open_after`, the last line of the last complete row
         self._open_after = 0
 
     def blocks(self) -> Iterator[list[str]]:
-        """Raises `InvalidInput` where the file is no text or a row becomes too long, after all lines before that."""
+        """Yield lines in blocks. Raises `InvalidInput` where the file is not text or a row is too long."""
         rest = ""
         for text in self._texts():
             rest += text
@@ -277,7 +276,7 @@ class _Lines:
             _refuse(f"line {self._given + 1}: {self._problem}")
 
     def text(self, first: int, last: int) -> str:
-        """Those lines as they are in the file; none of them may be among those forgotten."""
+        """The text of lines `first` to `last`, which must still be buffered."""
         return "".join("".join(lines[max(first - start, 0) : max(last + 1 - start, 0)]) for start, lines in self._kept)
 
     def _give(self, text: str) -> list[str]:
@@ -287,7 +286,7 @@ class _Lines:
         return lines
 
     def _forget(self) -> None:
-        """Forget what no row needs any more. All lines have been asked for, the last of them maybe amid a row."""
+        """Drop blocks that the current row does not need. Called when every returned line has been consumed."""
         if self.taken == self._open_after:
             self._open += sum(map(len, self._kept[-1][1]))
         else:
@@ -295,7 +294,7 @@ class _Lines:
             self._open, self._open_after = len(self.text(self.taken + 1, self._given)), self.taken
 
     def _texts(self) -> Iterator[str]:
-        """The file decoded, up to its end or to what cannot be text: then `_problem` says what that is."""
+        """Decode the file up to its end, or up to bytes that are not text: then `_problem` says why."""
         head = b""
         for piece in self._pieces:
             head += piece
@@ -332,7 +331,7 @@ def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _end_of_lines(text: str) -> int:
-    """Where the last line that is certainly complete ends: after a CR at the very end there may be an LF to come."""
+    """Index after the last complete line. A CR at the very end does not count: an LF may follow it."""
     end = text.rfind("\n") + 1
     last = text.rfind("\r", end)
     if last == len(text) - 1:
@@ -341,7 +340,7 @@ def _end_of_lines(text: str) -> int:
 
 
 def _split(text: str) -> list[str]:
-    """Lines with their ends. (`str.splitlines` also splits at characters that are part of a cell.)"""
+    """Lines with their line ends. (`str.splitlines` would also split at characters within a cell.)"""
     return list(io.StringIO(text, newline=""))
 
 
@@ -356,7 +355,7 @@ def _not_text(error: UnicodeDecodeError, encoding: str) -> str:
 
 
 def _find_delimiter(looked_at: list[str], lines: Iterator[str]) -> str:
-    """The delimiter that the header is written with; lines taken from `lines` are added to `looked_at`."""
+    """The header's delimiter. Lines read from `lines` are appended to `looked_at`. Raises `InvalidInput`."""
     best: list[str] = []
     first = 1
     broken = False
@@ -407,7 +406,7 @@ def _shown(name: str) -> str:
 
 
 def _clean_number(cell: str) -> str:
-    """Without what is often written within a number: spaces, dashes, brackets, and one leading `'` (Excel's own)."""
+    """Remove spaces, dashes, brackets, and one leading `'` (Excel's text marker)."""
     return cell.strip().translate(_CLEANED).removeprefix("'")
 
 
@@ -421,7 +420,7 @@ def _why_not_e164(cleaned: str) -> str:
     return "is not E.164: must be + and 7 to 15 digits, the first not 0, such as +14155550123"
 
 
-# ---- what is wrong --------------------------------------------------------------------------------------------------
+# ---- errors ---------------------------------------------------------------------------------------------------------
 
 
 def _refuse(message: str) -> NoReturn:
@@ -442,7 +441,7 @@ def _too_many(line: int) -> InvalidInput:
 
 
 def _refuse_endless(text: str, line: int, delimiter: str, at_end: bool) -> NoReturn:
-    """`text`, from `line` on, is a row with a cell that is never closed, or longer than `csv.reader` takes."""
+    """Raise `InvalidInput` for `text`, from `line` on: a cell that is never closed or exceeds the field limit."""
     limit = csv.field_size_limit()
     start = _endless_cell(text, delimiter, limit)
     where = f"line {line + len(_LINE_END.findall(text, 0, start))}"
@@ -454,7 +453,7 @@ def _refuse_endless(text: str, line: int, delimiter: str, at_end: bool) -> NoRet
 
 
 def _endless_cell(text: str, delimiter: str, limit: int) -> int:
-    """Where the first cell begins that is not closed or is longer than `limit`; the cells before it are well-formed."""
+    """Index of the first cell that is not closed or longer than `limit`. Cells before it are well-formed."""
     start = 0
     while start < len(text):
         if text[start] == '"':
@@ -490,7 +489,7 @@ def _json_bytes(data: dict[str, str]) -> bytes:
 
 
 class _Returned:
-    """A file for `csv.writer` whose `writerow` then returns the line."""
+    """A file for `csv.writer` that makes `writerow` return the line."""
 
     def write(self, line: str) -> str:
         return line
@@ -502,8 +501,8 @@ _WRITER = csv.writer(_Returned(), lineterminator="\r\n")
 def write_row(cells: Iterable[str]) -> str:
     """One line of a CSV file (RFC 4180), with its CRLF.
 
-    A cell that a spreadsheet would take for a formula gets a `'` before it (OWASP, CSV injection); numbers, with or
-    without a sign, and phone numbers stay as they are.
+    A cell that a spreadsheet would take for a formula is prefixed with `'` (OWASP, CSV injection). Signed numbers and
+    phone numbers stay as they are.
     """
     line: str = _WRITER.writerow([_harmless(cell) for cell in cells])
     return line
@@ -516,30 +515,30 @@ def _harmless(cell: str) -> str:
 
 
 def rejected_header(columns: tuple[str, ...]) -> str:
-    """The first line of the file of rejected rows: the uploaded columns, then `REJECTED_COLUMNS`.
+    """The header of rejected.csv: the uploaded columns, then `REJECTED_COLUMNS`.
 
-    Where the file has a column of that name already, ours is prefixed `redial_`.
+    An added column whose name is taken is prefixed `redial_`.
     """
     return write_row(columns + _own(REJECTED_COLUMNS, columns))
 
 
 def rejected_row(columns: tuple[str, ...], rejected: Rejected) -> str:
-    """The row as uploaded, then its line and the reason. Cells for which there is no column come after these."""
+    """A line of rejected.csv: the row as uploaded, its line number, the reason, then cells beyond the last column."""
     width = len(columns)
     cells = rejected.cells[:width] + ("",) * (width - len(rejected.cells))
     return write_row((*cells, str(rejected.line), rejected.reason, *rejected.cells[width:]))
 
 
 def results_header(columns: tuple[str, ...]) -> str:
-    """The first line of the results file: the uploaded columns, then `RESULT_COLUMNS`, prefixed as in the other one."""
+    """The header of results.csv: the uploaded columns, then `RESULT_COLUMNS`, prefixed as in `rejected_header`."""
     return write_row(columns + _own(RESULT_COLUMNS, columns))
 
 
 def results_row(contact: Contact, execution: Execution | None) -> str:
-    """The row as uploaded, then what came of it; nothing where its execution is not there.
+    """A line of results.csv: the row as uploaded, then its result; empty cells if it has no execution.
 
-    `attempts` were dialled. The duration, the voicemail and the reason are the last dialled attempt's; why the
-    execution is over goes before why that attempt ended.
+    `attempts` counts dialled attempts. Duration, voicemail and reason are those of the last dialled attempt, but the
+    execution's own termination reason takes precedence.
     """
     if execution is None:
         return write_row(contact.cells + ("",) * len(RESULT_COLUMNS))

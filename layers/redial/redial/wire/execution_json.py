@@ -1,7 +1,7 @@
-"""An execution as the HTTP contract and the webhooks show it: plain dicts, ready for `json.dumps`.
+"""An execution as JSON, for the HTTP API and webhooks: plain dicts, ready for `json.dumps`.
 
-One function renders both, so that a webhook says exactly what `GET /executions/{id}` would have said at that moment.
-The typed dicts are the shape of what is rendered, and the API's documentation is made of them.
+One function renders both, so a webhook's body equals what `GET /executions/{id}` would have returned at that moment.
+The typed dicts are the shapes rendered, and the source of the API's documentation.
 """
 
 from datetime import datetime
@@ -134,7 +134,7 @@ class LogEntry(TypedDict):
 
 
 def render(execution: domain.Execution, sequence: int | None = None) -> Execution:
-    """The contract's Execution: as it is now, or as it was right after event `sequence`."""
+    """The contract's Execution as it is now, or right after event `sequence`."""
     state = execution.state if sequence is None else execution.at_sequence(sequence)
     attempt = state.attempt
     agent_number = attempt.from_number or execution.from_number
@@ -195,7 +195,7 @@ def _batch_run(execution: domain.Execution, state: domain.State) -> BatchRunDeta
 
 
 def render_retry_config(config: retry.RetryConfig | None) -> RetryConfigEcho | None:
-    """The whole configuration, defaults filled in."""
+    """The complete configuration, with defaults filled in."""
     if config is None:
         return None
     return {
@@ -238,7 +238,7 @@ def _next_attempt(state: domain.State) -> NextAttempt | None:
 
 
 def log(execution: domain.Execution) -> list[LogEntry]:
-    """What happened to the execution, oldest first: its changes, and the last try of every webhook sent so far."""
+    """The execution's log, oldest first: its changes, and the last try of each webhook."""
     entries = [(change.at, _change_entry(execution, change)) for change in execution.changes]
     for tried in execution.delivery.log:
         accepted = tried.status is not None and 200 <= tried.status < 300

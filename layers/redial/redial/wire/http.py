@@ -1,6 +1,6 @@
-"""One HTTP exchange as data: the answer, the two ways of getting none, and the wait that an answer asks for.
+"""Data of an HTTP exchange: the response, the two errors without one, and `Retry-After`.
 
-Apart from `redial.adapters.http` so that code which only reads answers loads no HTTP client.
+Separate from `redial.adapters.http`, so that code that only reads responses need not import an HTTP client.
 """
 
 import email.utils
@@ -12,22 +12,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 LONGEST_WAIT_SECONDS = 24 * 3600.0
-"""Longest `Retry-After` that is honoured: a day. Longer ones count as a day."""
+"""Upper limit for `Retry-After`: a day. Longer waits count as a day."""
 
 
 class NotSent(Exception):
-    """The request certainly did not go out: no such host, connection refused or timed out, no TLS. Safe to repeat."""
+    """The request was certainly not sent: unknown host, connection refused or timed out, TLS failed. Safe to repeat."""
 
 
 class NoAnswer(Exception):
-    """Bytes of the request may have gone out and no usable answer came back: what the server did is not known."""
+    """The request may have been sent, and no usable answer came back: what the server did is unknown."""
 
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """An HTTP answer. Header names are lower case, repeated headers joined by ", ".
+    """An HTTP response. Header names are lower case, repeated headers joined by ", ".
 
-    `body` is cut at the limit that the caller of `Http.send` set.
+    `body` is truncated at the limit given to `Http.send`.
     """
 
     status: int
@@ -36,10 +36,10 @@ class HttpResponse:
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """What `Retry-After` asks for, in seconds, 0 to `LONGEST_WAIT_SECONDS`; None where it is missing or unreadable.
+    """`Retry-After` in seconds, 0 to `LONGEST_WAIT_SECONDS`; None if missing or malformed.
 
-    RFC 9110, 10.2.3: whole seconds, or an HTTP date. A date is measured from the answer's own `Date`, which needs no
-    agreement between clocks, else from `now` (aware); with neither it says nothing.
+    RFC 9110, 10.2.3: whole seconds, or an HTTP date. A date is measured from the response's own `Date`, which makes it
+    independent of our clock, else from `now` (aware); without either it counts as malformed.
     """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():

@@ -1,7 +1,7 @@
-"""What a newer version stored under names that this version does not know: kept on reading, put back on writing.
+"""Names stored by a newer version: kept on reading, restored on writing.
 
-An item is written whole. Without this, each save by the old version during a gradual deploy would drop what the new
-version had stored. Decoders take the names that they know out of a copy; what is left is `newer`.
+Items are written whole. Without this, each save by the old version during a gradual deployment would drop what the new
+version had stored. Decoders remove the names that they know from a copy; the rest is `newer`.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def with_newer(known: dict[str, Any], newer: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The object to be stored. Raises ValueError for a name that is encoded but that the decoder did not take out."""
+    """The object to store. Raises ValueError for a name in both: it is encoded, but the decoder did not remove it."""
     if newer is None:
         return known
     if both := known.keys() & newer.keys():

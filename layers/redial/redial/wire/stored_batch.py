@@ -1,13 +1,12 @@
-"""A batch as it is stored: one flat DynamoDB item with short names; see `stored_execution`, whose rules it keeps.
+"""The stored form of a batch: one flat DynamoDB item with short names, by the rules of `stored_execution`.
 
 ac account · ag agent · ca created · fi file name · pr carrier (absent: the default) · fn from-numbers · wh webhook
-v version · cp calls per second (text) · ff first dials first · by guardrails bypassed · rc retry config (as an
-execution's) · sa start at · tm timer · pa paused · in ingested · to total · va valid · cl cleared
-dr, kr, sr, cr done, checked, seen, cleared row · ka checked at · da deleted · rw, ra results wanted, at
-wo, wu worker, until · ch changes [[status, at, {r reason, s scheduled at, c counts,
-v valid, t total}]] dl delivery (as an execution's) · rn recount {p position, s since, d due, r row, f found, n newest,
-c corrected} · expires_at (epoch seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key,
- undelivered_of: index keys
+v version · cp calls per second (text) · ff first dials first · by guardrails bypassed
+rc retry config (as an execution's) · sa start at · tm timer · pa paused · in ingested · to total · va valid · cl cleared · dr stored to · kr audit from · sr audited to · cr
+cleared row · ka checked at · da deleted at · rw, ra results wanted, at · wo, wu worker, until · ch changes [[status,
+at, {r reason, s scheduled at, c counts, v valid, t total}]] · dl delivery (as an execution's) · rn recount {p
+position, s since, d due, r row, f found, n newest, c corrected} · expires_at (epoch seconds; of a tombstone) ·
+due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
 """
 
 import json
@@ -47,17 +46,17 @@ _TEXTS = {"wh": "webhook_url", "wo": "worker"}
 
 
 def key(batch_id: str) -> dict[str, Any]:
-    """The primary key of a batch's item."""
+    """Primary key of a batch's item."""
     return {"pk": f"B#{batch_id}", "sk": "B"}
 
 
 def listing_shard(agent_id: str) -> str:
-    """The partition of the listing that holds an agent's batches."""
+    """Partition of the listing index with an agent's batches."""
     return f"{agent_id}#batches"
 
 
 def encode(batch: Batch) -> dict[str, Any]:
-    """The item as plain Python values (str, int, bool, list)."""
+    """The item, as plain Python values (str, int, bool, list, dict)."""
     created = batch.created_at
     item: dict[str, Any] = key(batch.id) | {
         "v": batch.version,
@@ -101,7 +100,7 @@ def encode(batch: Batch) -> dict[str, Any]:
 
 
 def decode(item: dict[str, Any]) -> Batch:
-    """The batch that `encode` was given."""
+    """The inverse of `encode`."""
     stored = dict(item)
     for name in INDEX_KEYS:
         stored.pop(name, None)
@@ -127,7 +126,7 @@ def decode(item: dict[str, Any]) -> Batch:
         recount=_decode_recount(stored.pop("rn")) if "rn" in stored else None,
         expires_at=from_ms(stored.pop("expires_at") * 1000) if "expires_at" in stored else None,
         **others,
-        newer=stored or None,  # the last argument: all that is known has been taken out
+        newer=stored or None,  # last argument: only unknown names are left
     )
 
 

@@ -1,8 +1,8 @@
-"""An execution as it is stored: one flat DynamoDB item with short names, since every write is charged by item size.
+"""The stored form of an execution: one flat DynamoDB item with short names, because writes are charged by item size.
 
-Lists inside it are JSON text: smaller than DynamoDB's own nested lists and maps, and many times faster to read. Items
-written today must load for as long as executions live: names are only ever added, each with a default
-(tests/contract/recorded holds items of the past). Times are whole milliseconds; inside the JSON texts since `ca`.
+Lists are JSON text: smaller than DynamoDB's nested lists and maps, and many times faster to read. Old items must load
+for as long as executions live: names are only added, each with a default (tests/contract/recorded holds old items).
+Times are whole milliseconds; within JSON text, relative to `ca`.
 
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
     by guardrails bypassed · ud user data · v version · sq row in the batch
@@ -14,8 +14,8 @@ written today must load for as long as executions live: names are only ever adde
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
 
-A version keeps what a newer one stored and it does not know: names of the item, of a change and of `dl`, and notes
-whose kind begins with `x-`. The lists `rc`, `g` and a change's never get longer: what is new there gets a name.
+Unknown names stored by a newer version are kept: of the item, of a change, of `dl`, and markers whose kind begins with
+`x-`. The lists `rc`, `g` and a change's never grow: new data there gets a name.
 """
 
 import json
@@ -33,12 +33,12 @@ from redial.wire.timestamps import from_ms, to_ms
 
 DUE_SHARDS = 16
 QUEUE_CHECK_SHARDS = 4
-"""The due index's partitions of queue checks, which the sweeper looks at after everything else."""
+"""Partitions of the due index for queue checks, which the sweeper processes last."""
 WATCHED = "watched"
-"""The due index's partition of what the sweeper counts each minute, due or not: shards of lines."""
+"""Partition of the due index for line shards, which the sweeper counts each minute whether due or not."""
 LISTING_SHARDS = 4
 INDEX_KEYS = ("sk", "due_shard", "listing_shard", "listing_key", "undelivered_of")
-"""What an item's other attributes say already."""
+"""Index keys, which are derived from an item's other attributes."""
 OPEN, DONE = "open", "done"
 
 _CHANGE_FIELDS = {
@@ -59,33 +59,32 @@ _CHANGE_FIELDS = {
 }
 _STATUSES = frozenset(Status)
 INFORMS = "x-"
-"""How the kind of a note begins that only informs: a version that does not know it skips it, and keeps it. Any other
-unknown kind decides something (a status, a claim): decoding raises ValueError, so that nothing is done on a
-misreading."""
+"""Prefix of informative markers: a version that does not know one skips and keeps it. Any other unknown kind affects
+decisions (a status, a claim), so decoding raises ValueError rather than misread it."""
 
 
 def key(execution_id: str) -> dict[str, Any]:
-    """The primary key of an execution's item."""
+    """Primary key of an execution's item."""
     return {"pk": f"X#{execution_id}", "sk": "X"}
 
 
 def due_shard(execution_id: str) -> str:
-    """Which of the due index's partitions an execution is in: UUIDs are uniform, so their last digits are."""
+    """An execution's partition of the due index, by the last digits of its UUID, which are uniform."""
     return f"{int(execution_id[-2:], 16) % DUE_SHARDS:02d}"
 
 
 def queue_check_shard(execution_id: str) -> str:
-    """Which of the partitions of queue checks an execution is in."""
+    """An execution's partition of the due index for queue checks."""
     return f"q{int(execution_id[-2:], 16) % QUEUE_CHECK_SHARDS}"
 
 
 def listing_shard(agent_id: str, shard: int) -> str:
-    """One of the partitions of an agent's listing."""
+    """One partition of the listing index with an agent's executions."""
     return f"{agent_id}#{shard}"
 
 
 def encode(execution: Execution) -> dict[str, Any]:
-    """The item as plain Python values (str, int, bool)."""
+    """The item, as plain Python values (str, int, bool)."""
     created = execution.created_at
     created_ms = to_ms(created)
     item: dict[str, Any] = key(execution.id) | {
@@ -103,7 +102,7 @@ def encode(execution: Execution) -> dict[str, Any]:
     if execution.row is None:
         item["listing_shard"] = listing_shard(execution.agent_id, int(execution.id[-2:], 16) % LISTING_SHARDS)
         item["listing_key"] = f"{DONE if execution.state.is_final else OPEN}#{created_ms:013d}#{execution.id}"
-    else:  # its batch is in the listing, and stands for all its contacts
+    else:  # the listing has its batch, for all contacts
         item["sq"] = execution.row
     if execution.provider != DEFAULT_PROVIDER:
         item["pr"] = execution.provider
@@ -126,7 +125,7 @@ def encode(execution: Execution) -> dict[str, Any]:
 
 
 def decode(item: dict[str, Any]) -> Execution:
-    """The execution that `encode` was given."""
+    """The inverse of `encode`. Raises ValueError for a change of unknown kind that is not informative."""
     stored = dict(item)
     for name in INDEX_KEYS:
         stored.pop(name, None)
@@ -149,13 +148,13 @@ def decode(item: dict[str, Any]) -> Execution:
         delivery=decode_delivery(stored.pop("dl", None), created),
         version=stored.pop("v"),
         due_at=from_ms(stored.pop("due_at")) if "due_at" in stored else None,
-        newer=stored or None,  # the last argument: all that is known has been taken out
+        newer=stored or None,  # only unknown names are left
         newer_notes=tuple(change for change in changes if _informs(change)),
     )
 
 
 def status_of(item: dict[str, Any]) -> Status:
-    """The status of a stored execution, without loading it."""
+    """The status of a stored execution, without decoding all of it."""
     return next(Status(change[0]) for change in reversed(json.loads(item["ch"])) if change[0] in _STATUSES)
 
 
@@ -168,7 +167,7 @@ def _since(created: datetime, instant: datetime) -> int:
 
 
 def encode_retry_config(config: RetryConfig) -> str:
-    """Its JSON text."""
+    """The JSON text of a retry configuration."""
     return _json(
         [
             config.enabled,
@@ -181,7 +180,7 @@ def encode_retry_config(config: RetryConfig) -> str:
 
 
 def decode_retry_config(text: str) -> RetryConfig:
-    """What `encode_retry_config` was given."""
+    """The inverse of `encode_retry_config`."""
     enabled, max_retries, statuses, voicemail, intervals = json.loads(text)
     return RetryConfig(enabled, max_retries, tuple(Status(status) for status in statuses), voicemail, tuple(intervals))
 
@@ -192,7 +191,7 @@ def _informs(stored: list[Any]) -> bool:
 
 
 def _encode_changes(execution: Execution) -> list[Any]:
-    """All changes, a newer version's notes among them at their times: every change is later than the one before it."""
+    """All changes in order of time, merged with a newer version's markers; times are strictly increasing."""
     stored = [_encode_change(change, execution.created_at) for change in execution.changes]
     return sorted((*stored, *execution.newer_notes), key=lambda one: one[1]) if execution.newer_notes else stored
 
@@ -239,7 +238,7 @@ def _decode_change(stored: list[Any], created: datetime) -> Change:
 
 
 def encode_delivery(delivery: Delivery, created: datetime) -> str | None:
-    """Its JSON text; None where nothing has been delivered or tried."""
+    """The JSON text of a delivery; None if nothing was delivered or tried."""
     stored: dict[str, Any] = {
         "s": delivery.settled or None,
         "p": delivery.replaying,
@@ -259,7 +258,7 @@ def encode_delivery(delivery: Delivery, created: datetime) -> str | None:
 
 
 def decode_delivery(text: str | None, created: datetime) -> Delivery:
-    """What `encode_delivery` was given."""
+    """The inverse of `encode_delivery`."""
     stored: dict[str, Any] = json.loads(text or "{}")
     return Delivery(
         settled=stored.pop("s", 0),

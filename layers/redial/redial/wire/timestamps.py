@@ -1,13 +1,13 @@
-"""Instants as they are stored (whole milliseconds since 1970, UTC) and as they are sent (RFC 3339, UTC, `Z`)."""
+"""Time formats: stored as whole milliseconds since 1970 (UTC), sent as RFC 3339 (UTC, `Z`)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 
 class Documented:
-    """Keys of a field's JSON schema in the API's documentation, in place of the schema if they name a type.
+    """Keys to add to a field's JSON schema in the API's documentation; with a "type" they replace the schema.
 
-    Only pydantic calls this, when it makes the documentation: rendering an answer does not load pydantic.
+    Only pydantic calls this, to make the documentation; rendering an answer does not import pydantic.
     """
 
     def __init__(self, **keys: Any) -> None:
@@ -18,7 +18,7 @@ class Documented:
 
 
 Timestamp = Annotated[str, Documented(type="string", format="date-time", examples=["2026-01-26T10:00:00Z"])]
-"""A time as it is sent: RFC 3339."""
+"""A time on the wire: RFC 3339."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -30,7 +30,7 @@ def to_ms(instant: datetime) -> int:
 
 
 def from_ms(milliseconds: int) -> datetime:
-    """The aware UTC instant that `to_ms` was given."""
+    """The inverse of `to_ms`, as aware UTC."""
     return _EPOCH + milliseconds * _MILLISECOND
 
 

@@ -1,7 +1,7 @@
 """Standard Webhooks signatures: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
 signed text   <webhook-id>.<webhook-timestamp>.<body>
-signature     v1,<base64 of HMAC-SHA256>, one for each live secret, separated by spaces
+signature     v1,<base64 of HMAC-SHA256>, one per live secret, separated by spaces
 secret        whsec_<base64 of 24 to 64 random bytes>
 """
 
@@ -20,9 +20,9 @@ TOLERANCE = timedelta(minutes=5)
 
 
 def sign(secrets: Sequence[str], webhook_id: str, timestamp: datetime, body: bytes) -> dict[str, str]:
-    """The headers that sign `body`, sent at `timestamp` (aware; whole seconds count), with each of `secrets` in turn.
+    """The headers that sign `body` with each of `secrets`. `timestamp`: the sending time, aware, cut to the second.
 
-    Raises `ValueError` for no secret at all, a malformed one, an id with a dot, or a time without a zone.
+    Raises `ValueError` without a secret, for a malformed secret, an id with a dot, or a time without a zone.
     """
     if not secrets:
         raise ValueError("there is no webhook secret to sign with")
@@ -58,14 +58,14 @@ def is_signed(secret: str, headers: Mapping[str, str], body: bytes, now: datetim
 
 
 def new_secret(random_bytes: bytes) -> str:
-    """The secret made of these 24 to 64 random bytes (32 is a good number). Raises `ValueError` for fewer or more."""
+    """The secret that encodes these 24 to 64 random bytes (32 is usual). Raises `ValueError` for fewer or more."""
     secret = PREFIX + base64.b64encode(random_bytes).decode()
     key_of(secret)
     return secret
 
 
 def key_of(secret: str) -> bytes:
-    """The HMAC key in a secret. Raises `ValueError` saying what is wrong, without showing the secret."""
+    """The HMAC key in a secret. Raises `ValueError` with the reason, without the secret."""
     if not secret.startswith(PREFIX):
         raise ValueError(f"a webhook secret starts with {PREFIX}")
     try:

@@ -1,10 +1,10 @@
-"""Accounts and their API keys in the table.
+"""Accounts and their API keys in DynamoDB.
 
     A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first)
-    A#<account> / KEY#<id>   a key in its owner's list: name, created_at, revoked_at (ms), key_hash
-    K#<sha256 of a key> / K  what that key opens: account_id, key_id, name, revoked_at (ms)
+    A#<account> / KEY#<id>   a key in its account's list: name, created_at, revoked_at (ms), key_hash
+    K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms)
 
-A key's two items are written together, in one transaction; a request reads only the second.
+One transaction writes a key's two items; authentication reads only the second.
 """
 
 from collections.abc import Callable

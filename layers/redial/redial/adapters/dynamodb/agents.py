@@ -1,11 +1,11 @@
-"""Agents in the table: one item each, under their account.
+"""Agents in DynamoDB: one item each, under their account.
 
-    v version · na name · cf the customer's own configuration (JSON text)
+    v version · na name · cf the customer's configuration (JSON text)
     ca, ua created, updated (ms) · wh webhook · pr carrier · fn from-numbers · an, sm answer and stream URL
-    hs, he calling hours · mc, rt, ms lines, ring and call limits · vd machine detection · pc most lines so far
-    sb stopped before (ms) · da deleted (ms) · expires_at when a deleted agent leaves the table (epoch seconds)
+    hs, he calling hours · mc, rt, ms lines, ring and call limits · vd machine detection · pc peak of the line limit
+    sb stopped before (ms) · da deleted at (ms) · expires_at of a deleted agent (epoch seconds)
 
-The configuration is text because it comes back as it was sent: DynamoDB has no floats and nests 32 deep at most.
+The configuration is text because it is returned as sent: DynamoDB has no floats and nests at most 32 levels.
 """
 
 import json
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 KEEP_DELETED = timedelta(days=30)
-"""How long a deleted agent stays for the reports of its last calls: far longer than a call and its webhooks last."""
+"""How long a deleted agent stays stored for its last calls' reports: far longer than a call and its deliveries."""
 
 _PLAIN_FIELDS = {
     "wh": "webhook_url",
@@ -52,7 +52,7 @@ class DynamoAgents:
 
     def cached(self, account_id: str, agent_id: str) -> Agent | None:
         known = self._cached.get(account_id, agent_id) or self._read(account_id, agent_id, consistent=False)
-        return known or self._read(account_id, agent_id)  # one that was just made may not be seen yet
+        return known or self._read(account_id, agent_id)  # an eventually consistent read may miss a new agent
 
     def _read(self, account_id: str, agent_id: str, *, consistent: bool = True) -> Agent | None:
         item = self._table.get(_key(account_id, agent_id), consistent=consistent)
@@ -100,7 +100,7 @@ def _encode(agent: Agent) -> dict[str, Any]:
 
 def _decode(item: dict[str, Any]) -> Agent:
     stored = dict(item)
-    stored.pop("expires_at", None)  # `da` says it
+    stored.pop("expires_at", None)  # derived from `da`
     return Agent(
         agent_id=stored.pop("sk").removeprefix("AGENT#"),
         account_id=stored.pop("pk").removeprefix("A#"),

@@ -1,10 +1,10 @@
-"""Batches in the table: one item each, written whole, and only over the version that was read; and their counts.
+"""Batches in DynamoDB, one item each with optimistic locking; and their counts.
 
-    B#<batch> / B                a batch, see `wire.stored_batch`; after its removal its tombstone
-    C#<batch> / <stream shard>   how many of its contacts stand where, as told by one shard of the table's stream:
-                                 n {status: count}, sn the last record of that shard that is in it
+    B#<batch> / B                a batch, see `wire.stored_batch`; after its removal the tombstone
+    C#<batch> / <stream shard>   contacts by status, counted from one shard of the table's stream:
+                                 n {status: count}, sn sequence number of the last record counted
 
-A shard's count may be negative where contacts came to a status in one shard and left it in another; the sum is exact.
+A shard's count may be negative, if contacts entered a status in one shard and left it in another. The sum is exact.
 """
 
 import hashlib
@@ -72,7 +72,7 @@ class DynamoBatches:
         return last
 
     def count(self, batch_id: str, shard: str, deltas: Mapping[str, int], after: str | None, up_to: str) -> None:
-        """Raises `StaleVersion` where the shard was not counted just up to `after`."""
+        """Raises `StaleVersion` unless the shard was counted exactly up to `after`."""
         counter_key = _counter_key(batch_id, shard)
         if after is None:
             counted = self._table.put(counter_key | {"n": dict(deltas), "sn": up_to}, ABSENT).done

@@ -1,4 +1,4 @@
-"""Agents' queues of calls that wait for a line, in the table.
+"""Agents' queues of calls that wait for a line, in DynamoDB.
 
     Q#<agent> / 0#<ready>#<id>   a due retry: n attempt
     Q#<agent> / 0b#<batch>       a running batch, for all its contacts not yet dialled
@@ -7,9 +7,9 @@
 A batch's entry: nr, la next and last row · sa served at (ms) · iv interval (ms) · nx next start (ms) · ff, pa first
 dials first, paused · rf, rw when the first of its delayed set is due (ms), and which contact that was.
 
-A queue is a partition of small items, sorted by class and time, and read from the table itself: an index may lag, and a
-call that a read misses could wait for ever. Joining and leaving are one write each, so that about 500 calls a second
-can join the queue of one agent.
+A queue is a partition of small items, sorted by class and time, and read consistently from the table: an index may be
+stale, and a call missed by a read could wait for ever. Joining and leaving are one write each, so about 500 calls a
+second can join the queue of one agent.
 """
 
 from collections.abc import Callable, Sequence

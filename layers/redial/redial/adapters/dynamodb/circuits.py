@@ -1,11 +1,11 @@
-"""Circuits in the table: one item for each account's carrier, written whole, and only over the version that was read.
+"""Circuits in DynamoDB: one item per account and carrier, with optimistic locking.
 
     H#<account> / <provider>
 
-    v version · f failures in a row · fs, fa the first and last of them (ms) · re reason · oa opened at (ms)
-    pb probes that failed · nt next try (ms) · ra resumed at (ms) · rn let through since
+    v version · f consecutive failures · fs, fa first and last of them (ms) · re reason · oa opened at (ms)
+    pb failed probes · nt next try (ms) · ra resumed at (ms) · rn admitted since
 
-No item: nothing was ever wrong.
+No item: the carrier has never failed.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.table import ABSENT, Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
-from redial.domain.circuit import LOOK_EVERY, Circuit
+from redial.domain.circuit import HEALTHY_TTL, Circuit
 from redial.ports import StaleVersion
 from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
@@ -32,7 +32,7 @@ class DynamoCircuits:
 
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._table = Table(client, table_name)
-        self._healthy: TtlCache[Circuit] = TtlCache(now, LOOK_EVERY)
+        self._healthy: TtlCache[Circuit] = TtlCache(now, HEALTHY_TTL)
 
     def get(self, account_id: str, provider: str) -> Circuit:
         return self._read(account_id, provider)
@@ -42,8 +42,8 @@ class DynamoCircuits:
         return known or self._remember(self._read(account_id, provider, consistent=False))
 
     def save(self, circuit: Circuit) -> Circuit:
-        """A write whose answer is lost, and that the client sends again, counts as another writer's: then a failure is
-        counted twice, or a probe waits a minute. Two dials that write alike must not both believe that they won."""
+        """A write that the client repeats because its answer was lost raises `StaleVersion`: two dials may write equal
+        items, and only one of them may win. The cost: a failure is counted twice, or a probe waits a minute longer."""
         saved = replace(circuit, version=circuit.version + 1)
         item = _encode(saved)
         read = circuit.version
@@ -58,7 +58,7 @@ class DynamoCircuits:
         return Circuit(account_id, provider) if item is None else _decode(item)
 
     def _remember(self, circuit: Circuit) -> Circuit:
-        """Of one that is not quiet every process must see the newest."""
+        """Cache healthy circuits only: of any other, every process must see the newest state."""
         if not circuit.is_healthy:
             self._healthy.forget(circuit.account_id, circuit.provider)
             return circuit

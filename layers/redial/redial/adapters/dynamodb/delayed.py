@@ -1,9 +1,9 @@
-"""Batches' delayed sets in the table: contacts that wait for a time rather than for a line.
+"""Batches' delayed sets in DynamoDB: contacts that wait for a time rather than for a line.
 
-    R#<batch> / <ready>#<id>    a contact: n attempt, tk when it was last taken (ms)
+    R#<batch> / <ready>#<id>    a contact: n attempt, tk when it was last popped (ms)
 
-The batch's queue entry says when the first of the set is due (rf) and which contact that was (rw), so that an agent's
-free line finds delayed contacts with the read that it makes anyway.
+The batch's queue entry has the earliest due time of the set (rf) and that contact (rw), so the read of the queue, made
+for every free line anyway, finds delayed contacts too.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FRONT = 25  # items read at once
 _TAKEN = timedelta(minutes=5)
-"""How long a contact that was taken has to be dialled before it may be taken again."""
+"""How long a popped contact has to be dialled before it may be popped again."""
 
 
 class DynamoDelayedSets:
@@ -42,7 +42,7 @@ class DynamoDelayedSets:
             f"{PRESENT} AND (attribute_not_exists(rf) OR rf > :ready)",
             {":ready": first["rf"], ":who": first["rw"]},
         )
-        return lowered or first.items() <= (old or {}).items()  # it was this very write, sent again
+        return lowered or first.items() <= (old or {}).items()  # our own write, repeated by the client
 
     def pop_due(self, entry: BatchQueueEntry, now: datetime) -> tuple[QueuedCall, datetime | None] | None:
         following: datetime | None = None

@@ -1,7 +1,7 @@
-"""Executions in the table: one item each, written whole, and only over the version that was read.
+"""Executions in DynamoDB: one item each, with optimistic locking.
 
-`due` (sparse index): everything that somebody must look at by a time. `listing`: an agent's executions by creation
-time, open ones and finished ones apart. Both indexes hold keys alone and change rarely; items are read from the table.
+`due` (sparse index): items that the sweeper must check by a time. `listing`: an agent's executions by creation time,
+open and finished ones separately. Both project keys only and change rarely; items are read from the table.
 """
 
 import heapq
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import BatchStatementRequestTypeDef
 
 FILTER_LIMIT = 10_000
-"""Most executions that one listing with a status or batch filter reads; a wider one is asked to narrow its dates."""
-_STATEMENTS = 25  # BatchExecuteStatement takes no more
+"""Maximum executions that a listing filtered by status reads; above it the caller must narrow the dates."""
+_STATEMENTS = 25  # limit of BatchExecuteStatement
 _LATEST_MS = 9_999_999_999_999
-"""The last instant (in 2286) whose milliseconds have as many digits as a listing's keys."""
+"""The last instant (in 2286) whose milliseconds fit the 13 digits of a listing key."""
 _TRY_AGAIN = (
     *("ProvisionedThroughputExceeded", "RequestLimitExceeded", "ThrottlingError", "InternalServerError"),
     "TransactionConflict",
 )
-"""Errors of one statement that say: nothing was done, ask again."""
+"""Errors of a statement that was not executed and may be repeated."""
 
 
 @dataclass(frozen=True)
 class _Block:
-    """A part of a listing: one execution, by its id, or all stored contacts of a batch."""
+    """A part of a listing: one execution, by id, or all stored contacts of a batch."""
 
     created_at: datetime
     of: str | Batch
@@ -70,7 +70,7 @@ class _Block:
 
 
 def _ids(blocks: Sequence[_Block], start: int, size: int) -> list[str]:
-    """The ids of `size` executions from number `start` (0 is the first) on."""
+    """The ids of at most `size` executions, from index `start` (0 is the first)."""
     found: list[str] = []
     for block in blocks:
         if start >= block.size:
@@ -104,19 +104,18 @@ class DynamoExecutions:
         return saved
 
     def create_contacts(self, executions: Sequence[Execution]) -> None:
-        """PartiQL's INSERT never overwrites, so one request stores 25 contacts and leaves alone those that are
-        there."""
+        """One request stores 25 contacts and leaves existing ones alone: PartiQL's INSERT never overwrites."""
         for start in range(0, len(executions), _STATEMENTS):
             statements = [_insert(self._table.name, one) for one in executions[start : start + _STATEMENTS]]
             until_done(statements, self._insert, self._table.sleep)
 
     def _insert(self, statements: "list[BatchStatementRequestTypeDef]") -> "list[BatchStatementRequestTypeDef]":
-        """Run the statements; those that are to be run again."""
+        """Run the statements and return those to repeat. Raises RuntimeError for any other error."""
         answer = self._table.client.batch_execute_statement(Statements=statements)
         errors = [response.get("Error", {}).get("Code") for response in answer["Responses"]]
         for code in errors:
             if code not in (None, "DuplicateItem", *_TRY_AGAIN):
-                raise RuntimeError(f"DynamoDB did not take a contact: {code}")
+                raise RuntimeError(f"DynamoDB rejected a contact: {code}")
         return [one for one, code in zip(statements, errors, strict=True) if code in _TRY_AGAIN]
 
     def read(self, ids: Sequence[str]) -> list[Execution]:
@@ -160,10 +159,10 @@ class DynamoExecutions:
         created_from: datetime | None = None,
         created_to: datetime | None = None,
     ) -> Page:
-        """One page, newest first; a batch's contacts are as old as the batch, and in the order of its file.
+        """One page, newest first; a batch's contacts count as old as the batch, in the order of its file.
 
-        `batches` are the agent's. Without `status` only keys are read to find the page, and the page's items.
-        Raises `InvalidInput` when a status would have to be looked for in more than `FILTER_LIMIT` executions.
+        `batches`: all of the agent's. Without `status`, keys find the page, and only the page's items are read.
+        Raises `InvalidInput` if a filter by status would read more than `FILTER_LIMIT` executions.
         """
         blocks = [_Block(batch.created_at, batch) for batch in batches if batch_id in (None, batch.id)]
         if batch_id is None:
@@ -175,7 +174,7 @@ class DynamoExecutions:
                     for shard in range(LISTING_SHARDS)
                 )
             )
-            keys = dict.fromkeys(found)  # one that ended meanwhile is found twice, among the open and the done
+            keys = dict.fromkeys(found)  # an execution that ends during the query may appear as open and as done
             blocks += [_Block(from_ms(-minus_created), execution_id) for minus_created, execution_id in keys]
         low, high = created_from or datetime.min.replace(tzinfo=UTC), created_to or datetime.max.replace(tzinfo=UTC)
         blocks = sorted((one for one in blocks if low <= one.created_at <= high), key=_Block.newest_first)
@@ -193,7 +192,7 @@ class DynamoExecutions:
     def _listing(
         self, agent_id: str, shard: int, kind: str, created_from: datetime | None, created_to: datetime | None
     ) -> Iterator[dict[str, Any]]:
-        """Nothing where `created_from` is later than `created_to`: DynamoDB refuses such bounds."""
+        """Empty if `created_from` is later than `created_to`: DynamoDB rejects such bounds."""
         low = min(max(to_ms(created_from), 0), _LATEST_MS) if created_from else 0
         high = min(max(to_ms(created_to), 0), _LATEST_MS) if created_to else _LATEST_MS
         if low > high:

@@ -1,9 +1,9 @@
-"""Idempotency keys in the table: one conditional write claims a key, and the write that loses brings back what won.
+"""Idempotency keys in DynamoDB: a conditional write claims a key, and a losing write returns the winner.
 
     pk `I#<account>#<sha256 of the key>` (hashed: a key may hold any printable character)
     execution_id, body_hash · expires_at (epoch seconds)
 
-The table's TTL deletes late, so what has expired is asked about here too.
+The table's TTL deletes late, so expiry is checked here too.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 REMEMBERED = timedelta(hours=24)
-"""How long a key answers its first answer again."""
+"""How long a repeated key returns the first answer."""
 
 
 class DynamoIdempotencyKeys:

@@ -1,6 +1,6 @@
-"""Plain Python values to DynamoDB's typed attributes and back, with whole numbers staying `int`.
+"""Conversion between plain Python values and DynamoDB's typed attributes; whole numbers stay `int`.
 
-boto3's own (de)serializer does the work; it turns every number into a Decimal, which nothing here wants.
+boto3's own (de)serializer does the work, but returns every number as a Decimal.
 """
 
 from decimal import Decimal
@@ -13,7 +13,7 @@ _deserializer = TypeDeserializer()
 
 
 def to_item(values: dict[str, Any]) -> dict[str, Any]:
-    """`{"v": 1}` → `{"v": {"N": "1"}}`. Floats are refused by DynamoDB's own rules."""
+    """`{"v": 1}` → `{"v": {"N": "1"}}`. Raises TypeError for floats, which DynamoDB lacks."""
     return {name: _serializer.serialize(value) for name, value in values.items()}
 
 

@@ -1,9 +1,9 @@
-"""Which shards of the due index workers of the sweeper hold: one item, three attributes for each shard.
+"""Leases of the sweeper's workers on shards of the due index: one item, three attributes per shard.
 
-    W#sweep / W     t<shard> token of the chain of invocations · h<shard> its hop · u<shard> until when (ms)
+    W#sweep / W     t<shard> token of the chain of invocations · h<shard> its hop · u<shard> expiry (ms)
 
-A lease keeps two workers from doing the same work at once. It protects nothing else: each item that a worker changes
-has its own version, and an invocation that is made twice is harmless.
+A lease only saves two workers from doing the same work. Correctness does not depend on it: every item has its own
+version, and a repeated invocation is harmless.
 """
 
 from datetime import datetime
@@ -37,7 +37,7 @@ class DynamoSweepLeases:
             f"attribute_not_exists(u{shard}) OR u{shard} <= :now OR (t{shard} = :token AND h{shard} < :hop)",
             {":token": token, ":hop": hop, ":until": to_ms(until), ":now": to_ms(now)},
         )
-        return taken or wanted.items() <= (old or {}).items()  # it was this very write, sent again
+        return taken or wanted.items() <= (old or {}).items()  # our own write, repeated by the client
 
     def release(self, shard: int, token: str, hop: int) -> None:
         self._table.update(

@@ -1,8 +1,8 @@
 """The one table: consistent reads, conditional writes and queries, with plain dicts in and out.
 
-Every write states its condition. DynamoDB's client sends a request again when its answer is lost, so a write that fails
-on its condition may be our own write that succeeded before: `put_version` recognizes that, `update` returns the item
-as it is so that the caller can.
+Every write states its condition. DynamoDB's client repeats a request whose answer was lost, so a write that fails on
+its condition may be our own that succeeded before: `put_version` recognizes that, and `update` returns the current item
+so that the caller can.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 ABSENT = "attribute_not_exists(pk)"
-"""The condition that there is no such item yet."""
+"""The condition that the item does not exist yet."""
 PRESENT = "attribute_exists(pk)"
-_BATCH_GET = 100  # BatchGetItem takes no more keys
+_BATCH_GET = 100  # limit of BatchGetItem
 MOST_ROUNDS = 10
-"""How many rounds in a row may achieve nothing. With their pauses they take 16 seconds."""
+"""Maximum consecutive rounds without progress. With their pauses they take 16 seconds."""
 FIRST_PAUSE_SECONDS = 0.05
-"""The pause after a round that left something over; it doubles with each further round that achieves nothing."""
+"""Pause after a partial answer; doubles with each further round without progress."""
 LONGEST_PAUSE_SECONDS = 5.0
 
 Part = TypeVar("Part")
@@ -55,7 +55,7 @@ class Table:
         return from_item(answer["Item"]) if "Item" in answer else None
 
     def read(self, keys: Sequence[Item]) -> Iterator[Item]:
-        """The items with these keys, in no certain order, read consistently; absent ones are left out."""
+        """The existing items with these keys, in any order, read consistently. Raises `PartlyDone`."""
         for start in range(0, len(keys), _BATCH_GET):
             found: list[Item] = []
 
@@ -78,9 +78,9 @@ class Table:
             yield from map(from_item, page["Items"])
 
     def put_new(self, item: Item) -> bool:
-        """Store an item; False where there is another with its key."""
+        """Store an item; False if another item has its key."""
         done, found = self._put(typed := to_item(item), ABSENT)
-        return done or found == typed  # the same item is our own write, sent again
+        return done or found == typed  # an equal item is our own write, repeated
 
     def put(self, item: Item, condition: str, values: Item | None = None) -> Updated:
         """Store an item whole if the condition holds."""
@@ -88,10 +88,10 @@ class Table:
         return Updated(done, None if typed is None else from_item(typed))
 
     def put_version(self, item: Item, read: int) -> None:
-        """Store an item over the version that was read (0: there was none). Raises `StaleVersion`.
+        """Store an item over the version read (0: none existed). Raises `StaleVersion`.
 
-        An item that is just what was to be stored counts as stored: the answer to our own write was lost, and the
-        client sent it again. No two writers write alike where it matters (a claim holds its id).
+        A stored item equal to the one written counts as success: the client repeated our own write, whose answer was
+        lost. Two writers never write equal items where it matters: each claim has its own id.
         """
         if read == 0:
             stored = self.put_new(item)
@@ -173,13 +173,13 @@ def _unless_condition(error: ClientError) -> Item | None:
 
 
 class PartlyDone(Exception):
-    """DynamoDB left the same parts of a request over, round after round."""
+    """DynamoDB left the same parts of a request unprocessed in `MOST_ROUNDS` consecutive rounds."""
 
 
 def until_done(parts: list[Part], ask: Callable[[list[Part]], list[Part]], sleep: Callable[[float], None]) -> None:
-    """Call `ask` with `parts`, then with the parts that it returns as left over, until none is left.
+    """Call `ask` with `parts`, then with the unprocessed parts that it returns, until none is left.
 
-    Raises `PartlyDone` after `MOST_ROUNDS` rounds in a row without progress.
+    Raises `PartlyDone` after `MOST_ROUNDS` consecutive rounds without progress.
     """
     idle = 0
     while parts:

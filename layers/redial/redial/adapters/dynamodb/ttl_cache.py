@@ -1,45 +1,45 @@
-"""What this process has read in the last seconds, so that a busy one need not read it again for every event.
+"""A per-process TTL cache for reads that tolerate some seconds of staleness.
 
-Only for reads where that much delay does no harm: where a webhook is, what signs it, how many lines an agent has (dial
-looks for itself before it places a call), that nobody waited for one (whoever frees a line looks for himself), that a
-carrier works (a dial that fails tells everybody).
+Used for an agent's webhook, signing secrets and line limit (dial reads the limit consistently before it places a call),
+for an empty queue (a released line reads the queue itself), and for a healthy circuit (a failed dial stores the failure
+for every process).
 """
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-LASTS = timedelta(seconds=10)
-"""How old it may be. So much later does a change reach every process."""
-MOST = 1000
-"""How many a process remembers; then it begins anew."""
+TTL = timedelta(seconds=10)
+"""Default TTL: every process sees a change after at most this time."""
+MAX_ENTRIES = 1000
+"""Maximum entries of a cache; when full, it is cleared."""
 
 Value = TypeVar("Value")
 
 
 class TtlCache(Generic[Value]):
-    """The values of some keys as they were last read or written here; without a clock nothing is remembered."""
+    """Values by key, as last read or written by this process. Without a clock (`now` is None) it caches nothing."""
 
-    def __init__(self, now: Callable[[], datetime] | None, lasts: timedelta = LASTS) -> None:
+    def __init__(self, now: Callable[[], datetime] | None, ttl: timedelta = TTL) -> None:
         self._now = now
-        self._lasts = lasts
-        self._known: dict[tuple[str, ...], tuple[Value, datetime]] = {}
+        self._ttl = ttl
+        self._entries: dict[tuple[str, ...], tuple[Value, datetime]] = {}
 
     def get(self, *key: str) -> Value | None:
-        """The value, if it was kept as lately as that."""
-        known = self._known.get(key)
-        if known is None or self._now is None:
+        """The cached value; None if there is none or it has expired."""
+        entry = self._entries.get(key)
+        if entry is None or self._now is None:
             return None
-        return known[0] if self._now() - known[1] < self._lasts else None
+        return entry[0] if self._now() - entry[1] < self._ttl else None
 
     def forget(self, *key: str) -> None:
-        """Nothing is known of it any more."""
-        self._known.pop(key, None)
+        """Drop the entry. Idempotent."""
+        self._entries.pop(key, None)
 
     def keep(self, value: Value, *key: str) -> Value:
-        """Remember it, and give it back."""
+        """Cache the value, and return it."""
         if self._now is not None:
-            if len(self._known) >= MOST:
-                self._known.clear()
-            self._known[key] = (value, self._now())
+            if len(self._entries) >= MAX_ENTRIES:
+                self._entries.clear()
+            self._entries[key] = (value, self._now())
         return value

@@ -1,11 +1,11 @@
-"""The list of an account's executions and batches that have given-up events.
+"""An account's executions and batches with undelivered events.
 
-It is the sparse index `undelivered`: an item with given-up events holds the index's key, in the same write as those
-events. So no list has to be kept in step with the items, and no order of deliveries and replays can lose an entry.
+The sparse index `undelivered` lists them: an item's index key is written together with its given-up events, so no
+separate list can diverge from the items.
 
-    U#<account> / <id>   an entry from the time before the index; read, never written
+    U#<account> / <id>   an entry from before the index; read, never written
 
-An item that was stored before the index holds no key until it is next written; its entry lists it until then.
+An item stored before the index has no index key until its next write; until then its entry lists it.
 """
 
 from collections.abc import Iterator
