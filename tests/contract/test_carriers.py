@@ -64,7 +64,7 @@ class Known:
 
 
 class Rig:
-    """A carrier's adapter and emulator, and Redial's public side, which verifies and reads what it is told."""
+    """A carrier's adapter and emulator, and Redial's public side, which verifies and reads callbacks."""
 
     def __init__(self) -> None:
         self.timeline = Timeline(START, speed=0)
@@ -480,7 +480,7 @@ def test_a_signed_callback_that_makes_no_sense_is_unreadable(rig: Rig, status: s
 
 
 @pytest.mark.parametrize("call_id", ["", "a b", "CA\x00", "x" * 257, "é"])
-def test_an_id_that_is_none_is_unreadable(rig: Rig, call_id: str) -> None:
+def test_an_invalid_id_is_unreadable(rig: Rig, call_id: str) -> None:
     callback = rig.callback(1, call_id, "busy")
     rig.reader().verify(callback, rig.timeline.now())
     with pytest.raises(UnreadableCallback):

@@ -393,7 +393,7 @@ def test_credentials_show_no_secret() -> None:
         ({"api_url": "http://93.184.216.34", "signing_secret": SECRET}, "must be https"),
     ],
 )
-def test_a_secret_that_is_none_is_refused_without_showing_it(fields: dict[str, str], complaint: str) -> None:
+def test_an_invalid_secret_is_refused_without_showing_it(fields: dict[str, str], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint) as caught:
         HttpCredentials.parse(json.dumps(fields))
     assert "hush" not in str(caught.value) and SECRET not in str(caught.value)

@@ -100,7 +100,7 @@ class HttpCarrier:
         return placed(answer)
 
     def _look_up(self, name: str, value: str) -> CallReport | None:
-        """The call with that dial key or id. Only an empty list says that there is none: a 404 may be anyone's.
+        """The call with that dial key or id. Only an empty list says that there is none: a wrong route answers 404 too.
 
         A GET has no body, so its signature covers its URL. Raises `CarrierUnavailable`.
         """
