@@ -102,7 +102,8 @@ def uses(function: str) -> str:
 
 def process_environment(function: Function) -> dict[str, str]:
     """The environment of a new process that runs the function."""
-    return {**function.environment, **ENVIRONMENT, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}"}
+    path = f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}"
+    return {**function.environment, **ENVIRONMENT, "AWS_LAMBDA_FUNCTION_NAME": function.name, "PYTHONPATH": path}
 
 
 def run_python(function: Function, *arguments: str) -> str:
