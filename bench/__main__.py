@@ -73,7 +73,7 @@ class Measured:
 
 
 def measure() -> Measured:
-    overrides = {"PUBLIC_URL": "https://example.com", "TWILIO_SECRET": "none", "ALLOW_LOCAL_WEBHOOKS": "false"}
+    overrides = {"PUBLIC_URL": "https://example.com", "CARRIER_SECRETS": "none", "ALLOW_LOCAL_WEBHOOKS": "false"}
     functions: Sequence[Function] = Template(ROOT / "template.yaml").functions(overrides)
     attempts = attempt.attempts()
     say(f"a batch of {BATCH_ROWS} contacts")

@@ -25,7 +25,7 @@ _CARRIER = ('carrier("twilio")', 'callback_url("twilio", "execution", 1)')
 USES = {
     "api": (*_STORES, "accounts", "idempotency", "undelivered", "circuits", "timers", "invoker", "check_webhook"),
     "batch": (*_STORES, "timers", "invoker", "files", "contacts"),
-    "carrier_callback": (*_STORES, "timers", "invoker", "credentials"),
+    "carrier_callback": (*_STORES, "timers", "invoker", 'callback_reader("twilio")'),
     "deliver": ("execution_deliverer", "batch_deliverer", "agents", "accounts", "webhooks", "timers"),
     "dial": (*_STORES, "circuits", *_CARRIER, "execution_deliverer", "accounts", "webhooks", "timers", "invoker"),
     "sweep": (*_STORES, "due_items", "sweep_leases", *_CARRIER, "timers", "invoker"),
@@ -102,7 +102,8 @@ def uses(function: str) -> str:
 
 def process_environment(function: Function) -> dict[str, str]:
     """The environment of a new process that runs the function."""
-    return {**function.environment, **ENVIRONMENT, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}"}
+    path = f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}"
+    return {**function.environment, **ENVIRONMENT, "AWS_LAMBDA_FUNCTION_NAME": function.name, "PYTHONPATH": path}
 
 
 def run_python(function: Function, *arguments: str) -> str:

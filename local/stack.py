@@ -33,14 +33,16 @@ from local.aws.functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFa
 from local.aws.requests import ENVIRONMENT, Aws
 from local.aws.scheduler import Firing, Scheduler, punctual, scheduled_event
 from local.aws.streams import STREAM_DUPLICATES, Stream
+from local.carriers.http import Platform
 from local.carriers.twilio import NUMBERS, Carrier
 from local.clock import Timeline
 from local.cloudformation import TemplateError
 from local.template import Recurring, Template, common_environment
 from local.web.api import Api
 from local.web.inbox import Delivery, Inbox
-from local.web.server import HttpServer, send
+from local.web.server import HttpServer, Request, Response, send
 from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.carriers import CARRIERS
 from redial.runtime import keys, services, system
 
 DEFAULT_API_KEY = "local-dev-key"
@@ -50,7 +52,10 @@ INBOX_NAME = "demo"
 """The inbox's name for the first agent's events."""
 ANSWER_URL = "https://demo.twilio.com/docs/voice.xml"
 """Twilio's demo call instructions; the emulated carrier does not fetch them."""
-SECRET_ID = "redial/twilio"
+CARRIER_SECRETS = "redial"
+"""The prefix of the carriers' secrets."""
+PLATFORM_PATH = "/http"
+"""Where the platform that speaks the signed HTTP contract is, at the carriers' address."""
 SWEEPER = "functions.sweep.handler"
 API_MODULE = "functions.api.handler"
 API_PACKAGE = "redial.api"
@@ -154,6 +159,7 @@ class LocalStack:
         started_at = start_at or datetime.now(UTC).replace(microsecond=0)
         self.clock = Timeline(started_at, speed)
         self.carrier = Carrier(self.clock, seed)
+        self.platform = Platform(self.clock, f"{self.carrier_url}{PLATFORM_PATH}", self.carrier.calls.scripts, seed)
         self.inbox = Inbox(self.clock, self._webhook_secrets, tell)
         self.aws = Aws()
         try:
@@ -161,8 +167,7 @@ class LocalStack:
             definitions = self.template.functions(
                 {
                     "PUBLIC_URL": self.url,
-                    "TWILIO_API_URL": self.carrier_url,
-                    "TWILIO_SECRET": SECRET_ID,
+                    "CARRIER_SECRETS": CARRIER_SECRETS,
                     "UPLOADS_ENDPOINT": self.files_url,
                     "ALLOW_LOCAL_WEBHOOKS": "true",
                 }
@@ -198,7 +203,7 @@ class LocalStack:
             services.reset()
             for definition in self._definitions:
                 self.load(definition)
-            self._carrier_server.start(self.carrier.respond)
+            self._carrier_server.start(self._respond_as_carrier)
             self._inbox_server.start(self.inbox.respond)
             self.files.serve(self._files_server)
             self.api.serve(self._api_server)
@@ -319,7 +324,9 @@ class LocalStack:
         for bucket in self.template.buckets():
             self.aws.client("s3").create_bucket(Bucket=bucket)
         secrets = self.aws.client("secretsmanager")
-        secrets.create_secret(Name=SECRET_ID, SecretString=json.dumps(self.carrier.secret))
+        for name in CARRIERS:
+            secret = self.carrier_secret(name)
+            secrets.create_secret(Name=secret["SecretId"], SecretString=secret["SecretString"])
         keys.ensure_account(
             account_id=ACCOUNT,
             name="Local account",
@@ -328,6 +335,20 @@ class LocalStack:
             accounts=DynamoAccounts(dynamodb, self.environment["TABLE_NAME"]),
             now=system.now(),
         )
+
+    def carrier_secret(self, name: str) -> dict[str, str]:
+        """A carrier's secret: its id and its text, as Secrets Manager takes them."""
+        secret = {
+            "twilio": {**self.carrier.secret, "api_url": self.carrier_url},
+            "http": {"signing_secret": self.platform.signing_secret, "api_url": self.platform.url},
+        }[name]
+        return {"SecretId": f"{CARRIER_SECRETS}/{name}", "SecretString": json.dumps(secret)}
+
+    def _respond_as_carrier(self, request: Request) -> Response | None:
+        """Both emulated carriers are at one address: Twilio, and the platform under a path of its own."""
+        if request.path.startswith(f"{PLATFORM_PATH}/"):
+            return self.platform.respond(request)
+        return self.carrier.respond(request)
 
     def create_agent(self, **config: Any) -> str:
         """Create an agent by the API, by default with events to the inbox; returns its id.

@@ -7,7 +7,6 @@ https://www.twilio.com/docs/usage/security#validating-requests, independently of
 import base64
 import hashlib
 import hmac
-import ipaddress
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from xml.etree import ElementTree
 
 from local.carriers.course import DETECTION_SECONDS, ENDED, Outcome, Scripts, Status, Step, course
 from local.clock import Event, Timeline
-from local.web.server import Response
+from local.web.server import Response, is_loopback
 
 SIP_CODES = {"completed": "200", "busy": "486", "no-answer": "487", "canceled": "487", "failed": "503"}
 
@@ -368,17 +367,6 @@ def signature(auth_token: str, url: str, parameters: dict[str, str]) -> str:
 def rfc2822(instant: datetime) -> str:
     """An instant in Twilio's format, to the second."""
     return instant.strftime("%a, %d %b %Y %H:%M:%S +0000")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether `url` points to this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _twiml_trouble(body: bytes, content_type: str) -> str | None:

@@ -1,6 +1,7 @@
 """A small HTTP server on 127.0.0.1: calls a function for each request, in one thread per connection."""
 
 import errno
+import ipaddress
 import json
 import socket
 import struct
@@ -230,6 +231,17 @@ def send(method: str, url: str, body: bytes = b"", headers: dict[str, str] | Non
         return Response(answer.status, answer.read(), answer.getheaders())
     finally:
         connection.close()
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` points to this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _reset(connection: socket.socket) -> None:

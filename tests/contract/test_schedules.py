@@ -8,9 +8,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from redial.adapters.carriers.twilio import CredentialsUnavailable, TwilioCredentials
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
-from redial.adapters.secrets import TwilioCredentialsStore
+from redial.carriers.credentials import CredentialsUnavailable
+from redial.carriers.secrets import CarrierSecrets
+from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
 
 REGION = "us-east-1"
 EXECUTION = "3f6a9d1e-8b1c-4a57-9c1f-0a6d8f2b7c41"
@@ -53,7 +54,7 @@ def test_setting_and_cancelling_a_timer_are_idempotent() -> None:
 
 def test_credentials_come_from_the_secret() -> None:
     client = boto3.client("secretsmanager", region_name=REGION)
-    store = TwilioCredentialsStore(lambda: client, "redial/twilio")
+    store = credentials_of(CarrierSecrets(lambda: client, "redial"))
     with pytest.raises(CredentialsUnavailable, match="ResourceNotFoundException"):
         store.get()
     account = "AC" + "0" * 32

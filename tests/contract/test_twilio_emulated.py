@@ -14,9 +14,12 @@ import pytest
 from local.carriers.twilio import Carrier
 from local.clock import Timeline
 from local.web.server import HttpServer, Request, Response
-from redial.adapters.carriers import twilio
-from redial.adapters.carriers.twilio import TwilioCarrier, TwilioCredentials
 from redial.adapters.http import Http
+from redial.carriers.callback import callback_url, callback_urls
+from redial.carriers.twilio import callbacks as twilio
+from redial.carriers.twilio import rest
+from redial.carriers.twilio.credentials import TwilioCredentials
+from redial.carriers.twilio.rest import TwilioCarrier
 from redial.domain.outcome import Accepted, NotPlaced, Refused, Unknown
 from redial.domain.status import Status
 from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
@@ -40,7 +43,7 @@ class World:
 
     @property
     def credentials(self) -> TwilioCredentials:
-        return TwilioCredentials(self.carrier.account_sid, self.carrier.auth_token)
+        return TwilioCredentials(self.carrier.account_sid, self.carrier.auth_token, api_url=self.api.url)
 
     def get(self) -> TwilioCredentials:
         return self.credentials
@@ -49,7 +52,7 @@ class World:
         return refused != self.credentials
 
     def twilio(self) -> TwilioCarrier:
-        return TwilioCarrier(Http(), self, self.api.url)
+        return TwilioCarrier(Http(), self)
 
     def receive(self, request: Request) -> Response | None:
         """A request as API Gateway's event."""
@@ -76,7 +79,7 @@ class World:
             "attempt": attempt,
             "to_number": to_number,
             "from_number": "+12025550100",
-            "callback_url": twilio.callback_url(self.public.url, EXECUTION, attempt),
+            "callback_url": callback_url(self.public.url, "twilio", EXECUTION, attempt),
             "answer_url": f"{self.public.url}/answer",
             "ring_timeout_seconds": 30,
             "max_call_seconds": 3600,
@@ -88,8 +91,8 @@ class World:
         """The forms of all callbacks, after verifying their signatures."""
         forms = []
         for event in self.callbacks:
-            form = twilio.form_of(event)
-            urls = twilio.callback_urls(event, self.public.url)
+            form = twilio.form_of(base64.b64decode(event["body"]))
+            urls = callback_urls(event, self.public.url)
             assert any(twilio.verify(event["headers"], url, form, self.carrier.auth_token) for url in urls)
             assert not any(twilio.verify(event["headers"], url, form, "another") for url in urls)
             forms.append(form)
@@ -101,7 +104,7 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr(twilio, "PLACE_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(rest, "PLACE_TIMEOUT_SECONDS", 1.0)
     timeline = Timeline(START, speed=0)
     here = World(timeline, Carrier(timeline, seed=1), HttpServer("carrier", 0), HttpServer("public", 0))
     here.api.start(here.carrier.respond)
@@ -171,7 +174,11 @@ def test_a_throttled_call_was_not_placed(world: World) -> None:
 
 
 def test_an_unreachable_carrier_is_an_outage(world: World) -> None:
-    nowhere = TwilioCarrier(Http(), world, f"http://127.0.0.1:{unused_port()}")
+    class Nowhere(World):
+        def get(self) -> TwilioCredentials:
+            return TwilioCredentials(self.carrier.account_sid, "token", api_url=f"http://127.0.0.1:{unused_port()}")
+
+    nowhere = Nowhere(world.timeline, world.carrier, world.api, world.public).twilio()
     assert nowhere.place(world.request()) == NotPlaced("Twilio was not reached: connection refused", outage=True)
     with pytest.raises(CarrierUnavailable, match="connection refused"):
         nowhere.ask("CA" + "0" * 32)
@@ -185,12 +192,12 @@ def test_a_check_of_a_working_carrier_passes_and_places_nothing(world: World) ->
 def test_refused_credentials_place_nothing(world: World) -> None:
     class Wrong(World):
         def get(self) -> TwilioCredentials:
-            return TwilioCredentials(self.carrier.account_sid, "wrong")
+            return TwilioCredentials(self.carrier.account_sid, "wrong", api_url=self.api.url)
 
         def refresh(self, refused: TwilioCredentials) -> bool:
             return False
 
-    wrong = TwilioCarrier(Http(), Wrong(world.timeline, world.carrier, world.api, world.public), world.api.url)
+    wrong = Wrong(world.timeline, world.carrier, world.api, world.public).twilio()
     result = wrong.place(world.request())
     assert isinstance(result, NotPlaced) and result.outage
     assert wrong.check() == result.reason

@@ -12,7 +12,7 @@ from twilio.request_validator import (  # type: ignore[import-untyped]
     get_signature_algorithm,
 )
 
-from redial.adapters.carriers.twilio import Form, verify
+from redial.carriers.twilio.callbacks import Form, verify
 
 # Published: twilio-python, tests/unit/test_request_validator.py
 TOKEN = "12345"

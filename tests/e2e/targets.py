@@ -92,7 +92,9 @@ class Target(ABC):
         """Build the stack into the folder."""
 
     def deploy(self, built: Path, **parameters: str) -> None:
-        self.stack.deploy(built, TwilioSecretName=self.secret_name, LogRetentionDays="7", **parameters)
+        self.stack.deploy(
+            built, CarrierSecrets=self.secret_name.removesuffix("/twilio"), LogRetentionDays="7", **parameters
+        )
 
     @abstractmethod
     def number(self, *outcomes: str) -> str:
@@ -173,7 +175,7 @@ class AwsSettings:
 
     VARIABLES = {  # noqa: RUF012  a constant
         "REDIAL_E2E_STACK": "the stack's name: made, updated and deleted; one that is there is only used",
-        "REDIAL_E2E_SECRET": "the Secrets Manager secret with Twilio's credentials (not test credentials)",
+        "REDIAL_E2E_SECRET": "the Secrets Manager secret <prefix>/twilio (not of test credentials)",
         "REDIAL_E2E_TO": "the telephone that rings, E.164",
         "REDIAL_E2E_FROM": "a number of your Twilio account, E.164",
         "REDIAL_E2E_WEBHOOK_URL": "an https address on the Internet that answers POST with 200",
@@ -259,9 +261,7 @@ class EmulatedTarget(Target):
         super().deploy(built, **parameters)
         self._aws.allow_schedules()
         self._api_url = self._aws.add_routes()
-        self._aws.set_environment(
-            TWILIO_API_URL=self.carrier_url, PUBLIC_URL=self._api_url, ALLOW_LOCAL_WEBHOOKS="true"
-        )
+        self._aws.set_environment(PUBLIC_URL=self._api_url, ALLOW_LOCAL_WEBHOOKS="true")
 
     @property
     def api_url(self) -> str:
@@ -294,7 +294,8 @@ def emulated(folder: Path) -> Iterator[EmulatedTarget]:
     timeline.start()
     try:
         with ministack(folder) as aws:
-            aws.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=json.dumps(carrier.secret))
+            secret = json.dumps({**carrier.secret, "api_url": carrier_server.url})
+            aws.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=secret)
             target = EmulatedTarget(aws, carrier_server.url, inbox, inbox_server.url)
             yield target
     finally:

@@ -4,6 +4,7 @@ Run by `make deploy-check`. test_story.py covers calls and their retries, an upd
 tests/support/ministack.py for the emulator's limitations.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from local.web.inbox import Inbox
 from local.web.server import HttpServer
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.runtime import keys
+from tests.e2e.conftest import SECRET_ID
 from tests.support import sample_events
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import Answer, request
@@ -107,7 +109,9 @@ def world(aws: MiniStack) -> Iterator[World]:
     timeline.start()
     try:
         url = aws.add_routes()
-        aws.set_environment(TWILIO_API_URL=carrier_server.url, PUBLIC_URL=url, ALLOW_LOCAL_WEBHOOKS="true")
+        secret = json.dumps({**carrier.secret, "api_url": carrier_server.url})
+        aws.client("secretsmanager").put_secret_value(SecretId=SECRET_ID, SecretString=secret)
+        aws.set_environment(PUBLIC_URL=url, ALLOW_LOCAL_WEBHOOKS="true")
         yield World(url, carrier_server.url, inbox_server.url, inbox)
     finally:
         timeline.stop()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from redial.adapters.carriers import twilio
+from redial.carriers.timeouts import PLACE_TIMEOUT_SECONDS
 from redial.domain.batch import WORK_LEASE
 from redial.runtime import settings
 from redial.usecases.batches import MAX_FILE_BYTES
@@ -106,10 +106,10 @@ def test_functions_that_invoke_themselves_are_exempt_from_loop_detection() -> No
 
 def test_a_functions_timeout_exceeds_its_waits() -> None:
     timeouts = {name: function["Timeout"] for name, function in FUNCTIONS.items()}
-    waiting = LONGEST_PAUSE.total_seconds() + twilio.PLACE_TIMEOUT_SECONDS + SECONDS_FOR_ONE_EVENT
+    waiting = LONGEST_PAUSE.total_seconds() + PLACE_TIMEOUT_SECONDS + SECONDS_FOR_ONE_EVENT
     assert timeouts["dial"] > waiting
     assert timeouts["deliver"] > SECONDS_FOR_ONE_EVENT
-    assert timeouts["carrier_callback"] < 15, "Twilio waits no longer"
+    assert timeouts["carrier_callback"] < 15, "carriers wait no longer"
     assert timeouts["api"] < 30, "the HTTP API waits no longer"
     assert timeouts["sweep"] < 60, "the next one starts then"
     assert timeouts["batch"] < WORK_LEASE.total_seconds(), "another may work at the batch then"

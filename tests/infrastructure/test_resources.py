@@ -147,8 +147,7 @@ def test_a_parameter_has_a_description_and_constraints(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
-        ("TwilioSecretName", ["redial/twilio", "a"], ["", "arn:aws:secretsmanager:…", "two words"]),
-        ("TwilioApiUrl", ["https://api.dublin.ie1.twilio.com"], ["http://api.twilio.com", "https://api.twilio.com/"]),
+        ("CarrierSecrets", ["redial", "a/b"], ["", "arn:aws:secretsmanager:…", "two words"]),
         ("PublicUrl", ["", "https://calls.example.com", "https://example.com/v1"], ["calls.example.com", "https://a/"]),
         ("DomainName", ["", "calls.example.com"], ["https://calls.example.com", "calls", "Calls.example.com", "a..b"]),
         (
@@ -169,8 +168,7 @@ def test_a_versions_description_cannot_grow_too_long() -> None:
     """It holds parameter values, and Lambda takes 256 characters."""
     longest = {
         "LogLevel": "WARNING",
-        "TwilioSecretName": "x" * 64,
-        "TwilioApiUrl": f"https://{'x' * 40}.twilio.com",
+        "CarrierSecrets": "x" * 64,
         "PublicUrl": f"https://{'x' * 64}/{'x' * 20}",
         "DomainName": f"{'x' * 30}.{'x' * 30}.xx",
     }

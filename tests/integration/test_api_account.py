@@ -13,11 +13,23 @@ from tests.support.samples import ACCOUNT_ID, CALLER_ID, TEN, minutes
 
 def test_user_me_is_the_account_of_the_key(api: Api) -> None:
     no_calls = {"max": 0, "current": 0}
-    well = [{"provider": "twilio", "circuit": "closed", "since": None, "next_try_at": None, "reason": None}]
-    first = {"id": ACCOUNT_ID, "name": "First", "concurrency": no_calls, "carriers": well}
+    first = {"id": ACCOUNT_ID, "name": "First", "concurrency": no_calls, "carriers": []}
     assert api.send("GET", "/user/me").json == first
     other = api.send("GET", "/user/me", key=OTHER_API_KEY).json
-    assert other == {"id": OTHER_ACCOUNT_ID, "name": "Other", "concurrency": no_calls, "carriers": well}
+    assert other == {"id": OTHER_ACCOUNT_ID, "name": "Other", "concurrency": no_calls, "carriers": []}
+
+
+def test_each_carrier_that_an_agent_uses_is_shown_once(api: Api) -> None:
+    api.agent(telephony_provider="http")
+    for _ in range(2):
+        api.agent()
+    api.send("DELETE", f"/v2/agent/{api.agent(key=OTHER_API_KEY)}", key=OTHER_API_KEY)
+    closed = {"circuit": "closed", "since": None, "next_try_at": None, "reason": None}
+    assert api.send("GET", "/user/me").json["carriers"] == [
+        {"provider": "http", **closed},
+        {"provider": "twilio", **closed},
+    ]
+    assert api.send("GET", "/user/me", key=OTHER_API_KEY).json["carriers"] == []
 
 
 def test_concurrency_is_counted_over_all_agents_and_all_shards_of_their_lines(api: Api) -> None:

@@ -168,7 +168,7 @@ def test_a_list_above_the_size_limit_answers_413_with_advice(api: Api) -> None:
         ({"agent_name": "  "}, "agent_name", "a text of 1 to 200"),
         ({"agent_name": "x" * 201}, "agent_name", "a text of 1 to 200"),
         ({"agent_name": None}, "agent_name", "is required"),
-        ({"telephony_provider": "plivo"}, "telephony_provider", "must be one of twilio"),
+        ({"telephony_provider": "plivo"}, "telephony_provider", "must be one of twilio, http"),
         ({"max_concurrent_calls": 0}, "max_concurrent_calls", "must be at least 1"),
         ({"ring_timeout_seconds": 601}, "ring_timeout_seconds", "must be at most 600"),
         ({"voicemail_detection": "yes"}, "voicemail_detection", "true or false"),

@@ -176,7 +176,7 @@ MUTANTS = (
     ),
     Mutant(
         "No answer from the carrier counts as not placed",
-        "adapters/carriers/twilio.py",
+        "carriers/twilio/rest.py",
         'return Unknown(f"no answer from Twilio: {error}")',
         'return NotPlaced(f"no answer from Twilio: {error}")',
         "tests/unit/test_twilio.py::test_an_answer_that_may_have_placed_a_call_is_unknown",
@@ -996,7 +996,7 @@ MUTANTS = (
     # ---- the carrier -------------------------------------------------------------------------------------------------
     Mutant(
         "A call of unproved ownership is taken",
-        "adapters/carriers/twilio.py",
+        "carriers/twilio/rest.py",
         "            undecided += belongs is None\n",
         "            if belongs is None and len(candidates) == 1:\n                return _report_of_record(record)\n"
         "            undecided += belongs is None\n",
@@ -1004,10 +1004,47 @@ MUTANTS = (
     ),
     Mutant(
         "An earlier attempt's call is a candidate",
-        "adapters/carriers/twilio.py",
+        "carriers/twilio/rest.py",
         'str(record.get("sid")) not in known_call_ids',
         'str(record.get("sid")) is not None',
         "tests/unit/test_twilio.py::test_an_earlier_attempts_call_is_ruled_out",
+    ),
+    Mutant(
+        "An absence that proves nothing ends an attempt as if no phone had rung",
+        "usecases/sweep.py",
+        "        permanent = self.services.carrier(execution.provider).limits.absence_proves_after is None\n",
+        "        permanent = False\n",
+        "tests/protocol/test_absence_that_proves_nothing.py"
+        "::test_the_attempt_ends_without_a_retry_when_no_call_can_be_up",
+    ),
+    Mutant(
+        "An attempt whose call is not found ends while its call may be up",
+        "usecases/sweep.py",
+        "    return _longest_call(agent, dialed_at) if proves_after is None else proves_after\n",
+        "    return timedelta(minutes=6) if proves_after is None else proves_after\n",
+        "tests/protocol/test_absence_that_proves_nothing.py"
+        "::test_the_attempt_ends_without_a_retry_when_no_call_can_be_up",
+    ),
+    Mutant(
+        "A call goes through the carrier that its agent had before",
+        "usecases/dial_attempt.py",
+        "            execution = replace(execution, provider=agent.provider)  # the agent has another carrier by now\n",
+        "            pass\n",
+        "tests/integration/test_carriers.py::test_a_waiting_call_goes_through_the_carrier_that_its_agent_has_by_then",
+    ),
+    Mutant(
+        "Any answer with an empty list says that there is no call",
+        "carriers/http/rest.py",
+        "        if answer.status != 200 or not isinstance(calls, list):\n",
+        "        if not isinstance(calls, list):\n",
+        "tests/unit/test_http_carrier.py::test_anything_else_proves_nothing",
+    ),
+    Mutant(
+        "A callback of one attempt counts at the URL of another",
+        "carriers/http/callbacks.py",
+        '        if fields.get("dial_key") != callback.dial_key:\n',
+        '        if "dial_key" not in fields:\n',
+        "tests/contract/test_carriers.py::test_a_callback_that_is_altered_moved_or_unsigned_is_refused",
     ),
     # ---- the circuit -------------------------------------------------------------------------------------------------
     Mutant(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.web.server import Request
-from redial.adapters.carriers.twilio import LATEST_CREATION
+from redial.carriers.twilio import LATEST_CREATION
 from redial.domain.execution import UNKNOWN_DEADLINE, Execution, Marker
 from redial.domain.status import Status
 from redial.usecases.circuit_breaker import CircuitBreaker

@@ -7,7 +7,7 @@ from unittest import mock
 import pytest
 
 import local.carriers.course
-from redial.adapters.carriers.twilio import TwilioCarrier
+from redial.carriers.twilio.rest import TwilioCarrier
 from redial.usecases.sweep import CALL_OVER_GRACE, LONGEST_CALL
 from tests.protocol.sweeping import quiet_world
 from tests.simulation.scenarios import RETRIES, Story

@@ -13,10 +13,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from redial.adapters.carriers.twilio import LATEST_CREATION
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import REMEMBERED
 from redial.adapters.dynamodb.lines import DynamoLines
+from redial.carriers.twilio import LATEST_CREATION
 from redial.domain.batch import TOMBSTONE_LIFE, WORK_LEASE, Batch
 from redial.domain.circuit import PROBE_LASTS
 from redial.domain.delivery import LEASE

@@ -17,7 +17,6 @@ from functions.carrier_callback import handler as carrier_callback
 from functions.tally import handler as tally_handler
 from local.stack import API_MODULE, LocalStack
 from redial.adapters import batch_csv, eventbridge_scheduler
-from redial.adapters.carriers import twilio
 from redial.adapters.dynamodb import executions as executions_module
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.call_queue import DynamoCallQueue
@@ -25,6 +24,7 @@ from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
 from redial.api import executions as api
+from redial.carriers.twilio import callbacks as twilio
 from redial.domain import batch as batch_module
 from redial.domain import execution as execution_module
 from redial.domain import gates

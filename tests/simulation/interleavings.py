@@ -47,10 +47,11 @@ from functions.sweep import handler as sweep_handler
 from local.aws.dynamodb import changes_of
 from local.aws.functions import Function
 from local.clock import Event
-from local.stack import SECRET_ID
+from local.stack import CARRIER_SECRETS
 from local.web.server import Response
-from redial.adapters.secrets import TwilioCredentialsStore
 from redial.api import answers
+from redial.carriers.secrets import CarrierSecrets
+from redial.carriers.twilio.credentials import credentials_of
 from redial.domain.execution import Execution
 from redial.runtime import system
 from redial.runtime.services import Services, services_of
@@ -816,9 +817,10 @@ def _a_world() -> Iterator[World]:
         stack.enter_context(mock.patch.object(sweep_handler, "DUE_SHARDS", 1))
         world = stack.enter_context(world_of(0, LaggingIndexes(0)))
         system.use(new_id=new_id)
-        credentials = TwilioCredentialsStore(lambda: world.aws.client("secretsmanager"), SECRET_ID, clock=lambda: 0.0)
-        credentials.get()  # read once, shared by all actors
-        stack.enter_context(mock.patch.object(Services, "credentials", credentials))
+        secrets = CarrierSecrets(lambda: world.aws.client("secretsmanager"), CARRIER_SECRETS)
+        stack.enter_context(mock.patch.object(credentials_of(secrets), "_clock", return_value=0.0))
+        credentials_of(secrets).get()  # read once, shared by all actors
+        stack.enter_context(mock.patch.object(Services, "carrier_secrets", secrets))
         yield world
 
 

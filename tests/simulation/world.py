@@ -37,7 +37,7 @@ from local.aws.functions import Function, Handler, Invocation
 from local.aws.requests import Answer, OutsideRequest
 from local.aws.scheduler import PRECISION_SECONDS, Schedule
 from local.carriers.twilio_calls import Call, Overrides
-from local.stack import API_MODULE, SECRET_ID, SWEEPER, LocalStack, webhook_secret_of
+from local.stack import API_MODULE, SWEEPER, LocalStack, webhook_secret_of
 from local.web.inbox import verify
 from local.web.server import HttpServer, Request, Response
 from redial.adapters import lambda_invoker
@@ -46,7 +46,7 @@ from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.adapters.http import Http, Lookups
-from redial.adapters.secrets import TwilioCredentialsStore
+from redial.carriers.secrets import SecretCredentials
 from redial.domain.batch import Batch
 from redial.domain.execution import Execution
 from redial.runtime import keys, services, system
@@ -256,12 +256,12 @@ class World(LocalStack):
         self._patch(mock.patch.object(Http, "send", self._send))
         self._patch(mock.patch.object(botocore.endpoint, "time", mock.Mock(sleep=self.functions.sleep)))
         # Concurrent invocations run in their own environments, so none waits for another's lock.
-        self._patch(mock.patch("redial.adapters.secrets.threading", mock.Mock(Lock=nullcontext)))
+        self._patch(mock.patch("redial.carriers.secrets.threading", mock.Mock(Lock=nullcontext)))
         # The results do not depend on the speed of this machine.
         self._patch(mock.patch("redial.adapters.webhooks.time", mock.Mock(monotonic=lambda: 0.0)))
         self._patch(mock.patch.object(Lookups, "within", lambda lookups, seconds: lookups._resolve))
         # Cached credentials expire by simulated time.
-        defaults: Any = TwilioCredentialsStore.__init__.__kwdefaults__
+        defaults: Any = SecretCredentials.__init__.__kwdefaults__
         self._patch(mock.patch.dict(defaults, {"clock": self._seconds}))
         for module in (stored_executions, lambda_invoker):
             encode: Encode = vars(module)["encode"]
@@ -828,8 +828,8 @@ class World(LocalStack):
         self.carrier.rotate(token)
 
         def put() -> None:
-            text = json.dumps(self.carrier.secret)
-            self.aws.client("secretsmanager").put_secret_value(SecretId=SECRET_ID, SecretString=text)
+            secrets = self.aws.client("secretsmanager")
+            secrets.put_secret_value(**self.carrier_secret("twilio"))
 
         self.clock.after(self.faults.between(0, 120), put, "the secret is rotated")
 

@@ -34,7 +34,7 @@ from tests.support.template import ROOT, functions
 
 FOLDER = ROOT / ".aws-sam/local"
 API_LOG = FOLDER / "start-api.log"
-SECRET_ID = "redial-dev/twilio"
+CARRIER_SECRETS = "redial-dev"
 BUCKET = f"{STACK}-files"
 FLAGS = os.environ.get("SAM_LOCAL_FLAGS", "").split()
 """Additional flags for `sam local`, such as another image if AWS's registry is unreachable."""
@@ -141,9 +141,9 @@ def sam_local() -> Iterator[SamLocal]:
             nullcontext(MiniStack(OWN_ENDPOINT, Path())) if OWN_ENDPOINT else ministack(Path(folder), host) as aws,
             _reachable(host, server) as url,
         ):
-            _create(aws, carrier)
+            _create(aws, carrier, url)
             _write_template(aws)
-            _write_environment(aws, url)
+            _write_environment(aws)
             yield SamLocal(aws)
     finally:
         timeline.stop()
@@ -155,11 +155,12 @@ def _host_as_containers_see_it() -> str:
     return gateway or "172.17.0.1"
 
 
-def _create(aws: MiniStack, carrier: Carrier) -> None:
+def _create(aws: MiniStack, carrier: Carrier, carrier_url: str) -> None:
     """Create what functions need besides the table: a schedule group, a bucket, the carrier's secret."""
     aws.client("scheduler").create_schedule_group(Name=STACK)
     aws.client("s3").create_bucket(Bucket=BUCKET)
-    aws.client("secretsmanager").create_secret(Name=SECRET_ID, SecretString=json.dumps(carrier.secret))
+    secret = json.dumps({**carrier.secret, "api_url": carrier_url})
+    aws.client("secretsmanager").create_secret(Name=f"{CARRIER_SECRETS}/twilio", SecretString=secret)
 
 
 def _write_template(aws: MiniStack) -> None:
@@ -173,7 +174,7 @@ def _write_template(aws: MiniStack) -> None:
     path.write_text(json.dumps(document))  # which is YAML too
 
 
-def _write_environment(aws: MiniStack, carrier_url: str) -> None:
+def _write_environment(aws: MiniStack) -> None:
     function = f"arn:aws:lambda:{REGION}:000000000000:function:{STACK}"
     variables = {
         "AWS_ENDPOINT_URL": aws.endpoint,
@@ -185,8 +186,7 @@ def _write_environment(aws: MiniStack, carrier_url: str) -> None:
         "DELIVER_FUNCTION": f"{function}-deliver:live",
         "BATCH_FUNCTION": f"{function}-batch:live",
         "FILES_BUCKET": BUCKET,
-        "TWILIO_SECRET": SECRET_ID,
-        "TWILIO_API_URL": carrier_url,
+        "CARRIER_SECRETS": CARRIER_SECRETS,
         "PUBLIC_URL": "https://abc123def4.execute-api.us-east-1.amazonaws.com",
         "ALLOW_LOCAL_WEBHOOKS": "true",
         "POWERTOOLS_SERVICE_NAME": STACK,

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from redial import carriers
 from redial.api import agent_config as api
 from redial.domain.agent import Agent
 from redial.domain.errors import InvalidInput, NotFound, TooLarge
+from redial.ports import CarrierLimits
 from redial.usecases import agents as use
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, TEN, minutes
 from tests.support.services import GivenServices
@@ -117,6 +119,21 @@ def test_all_faults_are_reported_together() -> None:
         "calling_guardrails.call_start_hour",
         "calling_guardrails.call_end_hour",
         "voicemail_detection",
+    }
+
+
+def test_the_agents_own_carrier_decides_how_long_it_may_ring_and_talk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def limits(name: str) -> CarrierLimits:
+        return CarrierLimits((15, 60), (60, 7200), None) if name == "http" else of_carrier(name)
+
+    of_carrier = carriers.limits
+    monkeypatch.setattr(api, "limits", limits)
+    for config in ({}, {"ring_timeout_seconds": 600, "max_call_seconds": 1}):
+        assert create({"agent_name": "a", **config}).provider == "twilio"
+    assert create({"agent_name": "a", "telephony_provider": "http"}).provider == "http"
+    assert faults({"telephony_provider": "http", "ring_timeout_seconds": 61, "max_call_seconds": 59}) == {
+        "ring_timeout_seconds": "must be 15 to 60 for http",
+        "max_call_seconds": "must be 60 to 7200 for http",
     }
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from redial.adapters.carriers.twilio import CredentialsUnavailable, TwilioCredentials
-from redial.adapters.secrets import KEPT_SECONDS, PAUSE_SECONDS, TwilioCredentialsStore
+from redial.carriers.credentials import CredentialsUnavailable
+from redial.carriers.secrets import KEPT_SECONDS, PAUSE_SECONDS, SecretCredentials
+from redial.carriers.twilio.credentials import TwilioCredentials
 
+Store = SecretCredentials[TwilioCredentials]
 ACCOUNT = "AC" + "0" * 32
 
 
@@ -47,25 +49,21 @@ def clock() -> list[float]:
 
 
 @pytest.fixture
-def store(manager: SecretsManager, clock: list[float]) -> TwilioCredentialsStore:
-    return TwilioCredentialsStore(manager.client, "redial/twilio", clock=lambda: clock[0])
+def store(manager: SecretsManager, clock: list[float]) -> Store:
+    return SecretCredentials(manager.client, "redial/twilio", TwilioCredentials.parse, clock=lambda: clock[0])
 
 
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "hush"}}, "GetSecretValue")
 FIRST, SECOND = TwilioCredentials(ACCOUNT, "first"), TwilioCredentials(ACCOUNT, "second")
 
 
-def test_the_client_is_created_and_the_secret_read_lazily(
-    store: TwilioCredentialsStore, manager: SecretsManager
-) -> None:
+def test_the_client_is_created_and_the_secret_read_lazily(store: Store, manager: SecretsManager) -> None:
     assert manager.made == 0
     assert store.get() == store.get() == FIRST
     assert (manager.made, manager.reads) == (1, 1)
 
 
-def test_a_value_is_kept_for_five_minutes(
-    store: TwilioCredentialsStore, manager: SecretsManager, clock: list[float]
-) -> None:
+def test_a_value_is_kept_for_five_minutes(store: Store, manager: SecretsManager, clock: list[float]) -> None:
     store.get()
     manager.token = "second"
     clock[0] += KEPT_SECONDS - 1
@@ -76,7 +74,7 @@ def test_a_value_is_kept_for_five_minutes(
 
 
 def test_the_last_good_value_is_used_while_the_secret_cannot_be_read(
-    store: TwilioCredentialsStore, manager: SecretsManager, clock: list[float], caplog: pytest.LogCaptureFixture
+    store: Store, manager: SecretsManager, clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     store.get()
     manager.trouble = THROTTLED
@@ -101,7 +99,7 @@ def test_the_last_good_value_is_used_while_the_secret_cannot_be_read(
     ],
 )
 def test_without_a_cached_value_the_error_has_the_reason(
-    store: TwilioCredentialsStore, manager: SecretsManager, trouble: Exception | None, text: str | None, complaint: str
+    store: Store, manager: SecretsManager, trouble: Exception | None, text: str | None, complaint: str
 ) -> None:
     manager.trouble, manager.text = trouble, text
     with pytest.raises(CredentialsUnavailable, match=complaint) as caught:
@@ -111,7 +109,7 @@ def test_without_a_cached_value_the_error_has_the_reason(
     assert store.get() == FIRST, "and asks again the next time"
 
 
-def test_a_refused_value_is_read_again_at_once(store: TwilioCredentialsStore, manager: SecretsManager) -> None:
+def test_a_refused_value_is_read_again_at_once(store: Store, manager: SecretsManager) -> None:
     store.get()
     manager.token = "second"
     assert store.refresh(FIRST)
@@ -119,7 +117,7 @@ def test_a_refused_value_is_read_again_at_once(store: TwilioCredentialsStore, ma
 
 
 def test_a_second_caller_with_the_old_value_gets_the_new_one(
-    store: TwilioCredentialsStore, manager: SecretsManager, clock: list[float]
+    store: Store, manager: SecretsManager, clock: list[float]
 ) -> None:
     store.get()
     manager.token = "second"
@@ -129,9 +127,7 @@ def test_a_second_caller_with_the_old_value_gets_the_new_one(
     assert manager.reads == 2
 
 
-def test_forged_callbacks_cause_no_requests_to_aws(
-    store: TwilioCredentialsStore, manager: SecretsManager, clock: list[float]
-) -> None:
+def test_forged_callbacks_cause_no_requests_to_aws(store: Store, manager: SecretsManager, clock: list[float]) -> None:
     value = store.get()
     assert [store.refresh(value) for _ in range(100)] == [False] * 100
     assert manager.reads == 2
@@ -140,14 +136,14 @@ def test_forged_callbacks_cause_no_requests_to_aws(
     assert manager.reads == 3
 
 
-def test_a_refresh_that_fails_changes_nothing(store: TwilioCredentialsStore, manager: SecretsManager) -> None:
+def test_a_refresh_that_fails_changes_nothing(store: Store, manager: SecretsManager) -> None:
     value = store.get()
     manager.trouble = THROTTLED
     assert not store.refresh(value)
     assert store.get() == value
 
 
-def test_it_shows_no_secret(store: TwilioCredentialsStore) -> None:
+def test_it_shows_no_secret(store: Store) -> None:
     store.get()
-    assert repr(store) == "TwilioCredentialsStore('redial/twilio')"
+    assert repr(store) == "SecretCredentials('redial/twilio')"
     assert "first" not in repr(store.get())

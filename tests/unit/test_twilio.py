@@ -15,21 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redial.adapters.carriers.twilio import (
-    CredentialsUnavailable,
-    InvalidCallback,
-    TwilioCarrier,
-    TwilioCredentials,
-    callback_url,
-    callback_urls,
-    connect_stream_twiml,
-    form_of,
-    parse_amd_callback,
-    parse_status_callback,
-)
+from redial.carriers.credentials import CredentialsUnavailable
+from redial.carriers.twilio.callbacks import connect_stream_twiml, form_of, parse_amd_callback, parse_status_callback
+from redial.carriers.twilio.credentials import TwilioCredentials
+from redial.carriers.twilio.rest import TwilioCarrier
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.status import FINAL, Status
-from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
+from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown, UnreadableCallback
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
 
 ACCOUNT = "AC" + "0" * 32
@@ -92,7 +84,7 @@ def json_answer(status: int, body: object, **headers: str) -> HttpResponse:
 
 
 def carrier(http: ScriptedHttp, credentials: Credentials | None = None) -> TwilioCarrier:
-    return TwilioCarrier(cast(Any, http), credentials or Credentials(CREDENTIALS), "https://api.twilio.com/")
+    return TwilioCarrier(cast(Any, http), credentials or Credentials(CREDENTIALS))
 
 
 def placed(answer: HttpResponse | Exception) -> DialResult:
@@ -628,12 +620,12 @@ def test_a_failed_calls_error_code_counts_without_a_sip_code() -> None:
     [{}, {"CallSid": [CALL]}, {"CallStatus": ["busy"]}, callback(CallStatus="dreaming"), callback(CallSid="a/b")],
 )
 def test_a_callback_with_an_unknown_status_is_invalid(form: dict[str, list[str]]) -> None:
-    with pytest.raises(InvalidCallback):
+    with pytest.raises(UnreadableCallback):
         parse_status_callback(form)
 
 
 def test_a_machine_detection_callback_without_a_call_is_invalid() -> None:
-    with pytest.raises(InvalidCallback):
+    with pytest.raises(UnreadableCallback):
         parse_amd_callback({"AnsweredBy": ["human"]})
 
 
@@ -649,70 +641,16 @@ def test_any_numbers_in_a_callback_are_read(fields: dict[str, str]) -> None:
     assert report.status in FINAL
 
 
-def test_a_form_is_read_from_the_event_base64_or_not() -> None:
+def test_a_form_is_read() -> None:
     text = "To=%2B1555&Digits=2&Digits=1&Empty=&Name=Zo%C3%AB"
-    expected = {"To": ["+1555"], "Digits": ["2", "1"], "Empty": [""], "Name": ["Zoë"]}
-    assert form_of({"body": text, "isBase64Encoded": False}) == expected
-    assert form_of({"body": base64.b64encode(text.encode()).decode(), "isBase64Encoded": True}) == expected
-    assert form_of({}) == {}
+    assert form_of(text.encode()) == {"To": ["+1555"], "Digits": ["2", "1"], "Empty": [""], "Name": ["Zoë"]}
+    assert form_of(b"") == {}
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        {"body": "*", "isBase64Encoded": True},
-        {"body": "/w==", "isBase64Encoded": True},
-        {"body": "a=1&" * 201, "isBase64Encoded": False},
-    ],
-)
-def test_a_malformed_form_is_invalid(event: dict[str, Any]) -> None:
-    with pytest.raises(InvalidCallback):
-        form_of(event)
-
-
-def test_the_callback_url_names_execution_and_attempt() -> None:
-    assert callback_url("https://x.example/redial/", "abc", 3) == "https://x.example/redial/callbacks/twilio/abc/3"
-    assert callback_url("", "abc", 3) == "/callbacks/twilio/abc/3"
-
-
-def gateway(path: str, *, stage: str = "$default", query: str = "") -> dict[str, Any]:
-    context = {"domainName": "id.execute-api.us-east-1.amazonaws.com", "stage": stage}
-    return {"rawPath": path, "rawQueryString": query, "requestContext": context}
-
-
-HOST = "https://id.execute-api.us-east-1.amazonaws.com"
-
-
-@pytest.mark.parametrize(
-    ("event", "public_url", "urls"),
-    [
-        (gateway("/callbacks/twilio/x/1"), "", [f"{HOST}/callbacks/twilio/x/1"]),
-        (gateway("/callbacks/twilio/x/1", query="a=%20b"), "", [f"{HOST}/callbacks/twilio/x/1?a=%20b"]),
-        (
-            gateway("/prod/callbacks/twilio/x/1/amd", stage="prod"),
-            "",
-            [f"{HOST}/prod/callbacks/twilio/x/1/amd", f"{HOST}/callbacks/twilio/x/1/amd"],
-        ),
-        (
-            gateway("/callbacks/twilio/x/1"),
-            "https://calls.example.com/",
-            ["https://calls.example.com/callbacks/twilio/x/1", f"{HOST}/callbacks/twilio/x/1"],
-        ),
-        (  # an API mapping key: Twilio has /redial in its URL, the event has the stage
-            gateway("/prod/callbacks/twilio/x/1", stage="prod"),
-            "https://calls.example.com/redial",
-            [
-                "https://calls.example.com/redial/callbacks/twilio/x/1",
-                f"{HOST}/prod/callbacks/twilio/x/1",
-                f"{HOST}/callbacks/twilio/x/1",
-            ],
-        ),
-        ({"rawPath": "/callbacks/twilio/x/1"}, "http://127.0.0.1:3000", ["http://127.0.0.1:3000/callbacks/twilio/x/1"]),
-        ({}, "", []),
-    ],
-)
-def test_the_possible_urls_of_a_callback(event: dict[str, Any], public_url: str, urls: list[str]) -> None:
-    assert callback_urls(event, public_url) == urls
+@pytest.mark.parametrize("body", [b"\xff", b"a=1&" * 201])
+def test_a_malformed_form_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableCallback):
+        form_of(body)
 
 
 # ---- TwiML
@@ -795,7 +733,7 @@ def test_a_malformed_secret_is_refused_without_showing_it(text: str, complaint: 
 
 def test_it_imports_no_http_client() -> None:
     code = (
-        "import sys, redial.adapters.carriers.twilio; "
+        "import sys, redial.carriers.twilio.rest, redial.carriers.twilio.callbacks; "
         "print([m for m in ('urllib3', 'http.client', 'requests', 'ssl', 'redial.adapters.http') if m in sys.modules])"
     )
     path = {"PYTHONPATH": os.pathsep.join(sys.path)}

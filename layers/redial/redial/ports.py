@@ -8,9 +8,9 @@ Every operation may be repeated: AWS's clients send a request again when its ans
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from redial.domain.agent import Account, Agent, ApiKey
 from redial.domain.batch import Batch
@@ -460,33 +460,67 @@ class SweepInvoker(Invoker, Protocol):
 
 
 @dataclass(frozen=True)
+class CarrierLimits:
+    """What a carrier allows, and what its answers prove.
+
+    `ring_seconds` and `call_seconds`: the shortest and the longest that it takes. An agent is checked against them when
+    it is saved.
+    `absence_proves_after`: so long after a claim, "I know no call of that attempt" proves that none was placed and none
+    will be. None: it never proves that, and an attempt whose call is not found must not be dialled again.
+    """
+
+    ring_seconds: tuple[int, int]
+    call_seconds: tuple[int, int]
+    absence_proves_after: timedelta | None
+
+
+def dial_key(execution_id: str, attempt: int) -> str:
+    """An attempt's name for a carrier that takes one: `<execution id>:<attempt>`."""
+    return f"{execution_id}:{attempt}"
+
+
+@dataclass(frozen=True)
 class CallRequest:
-    """One attempt, as the carrier is asked to place it. Numbers are E.164; `callback_url` names it."""
+    """One attempt, as the carrier is asked to place it. Numbers are E.164.
+
+    `callback_url`: where the carrier reports on this attempt. At most one of `answer_url`, where it reads what to do
+    with the answered call, and `stream_url`, which it connects the call's audio to, is set. `variables`: the call's
+    `user_data`.
+    """
 
     execution_id: str
     attempt: int
     to_number: str
     from_number: str
     callback_url: str
-    answer_url: str
+    answer_url: str | None
     ring_timeout_seconds: int
     max_call_seconds: int
     voicemail_detection: bool
+    stream_url: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def dial_key(self) -> str:
+        return dial_key(self.execution_id, self.attempt)
 
 
 class CarrierUnavailable(Exception):
-    """The carrier could not be asked, or answered nothing usable: ask again later."""
+    """The carrier could not be asked, or gave no usable answer: ask again later."""
 
 
 class NotYetKnown(CarrierUnavailable):
-    """The carrier answered, and what it said settles nothing yet about this call: ask again later."""
+    """The carrier answered, but its answer does not settle what became of this call: ask again later."""
 
 
 class Carrier(Protocol):
-    """A telephony carrier's API. The next carrier is one more file under adapters/carriers."""
+    """The API of a telephony carrier."""
+
+    @property
+    def limits(self) -> CarrierLimits: ...
 
     def place(self, request: CallRequest) -> DialResult:
-        """Ask once for one call, never again by itself. Carrier trouble is a result, not an exception."""
+        """Send one request to place one call; never repeats it. Carrier trouble is a result, not an exception."""
 
     def check(self) -> str | None:
         """None when the carrier takes requests to place calls, as far as can be seen without placing one; else what is
@@ -502,11 +536,62 @@ class Carrier(Protocol):
         known_call_ids: frozenset[str],
         seconds_left: Callable[[], float],
     ) -> CallReport | None:
-        """The call that this attempt placed, if any: to its number, from its number, created since `since`, not one of
-        `known_call_ids`; where several fit, the one whose callback URL is this attempt's.
+        """The call that this attempt placed; None when the carrier has none. A call is returned only if it is certainly
+        this attempt's: it was created after `since` and is not one of `known_call_ids`.
 
-        Raises `CarrierUnavailable`; `NotYetKnown` too when `seconds_left` does not suffice.
+        Raises `CarrierUnavailable`, and `NotYetKnown` also when `seconds_left` does not suffice.
         """
+
+
+@dataclass(frozen=True)
+class Callback:
+    """A carrier's request to a callback URL, as it arrived: nothing of it is verified or parsed but its path.
+
+    `kind` is what follows the attempt in the path (empty: nothing). `urls`: every URL that the carrier may have sent it
+    to. Names of `headers` are lower case.
+    """
+
+    carrier: str
+    execution_id: str
+    attempt: int
+    kind: str
+    urls: tuple[str, ...]
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def dial_key(self) -> str:
+        return dial_key(self.execution_id, self.attempt)
+
+
+class ForgedCallback(Exception):
+    """Nothing proves that the carrier sent this callback, here and now."""
+
+
+class UnreadableCallback(Exception):
+    """A callback that makes no sense."""
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """What the carrier is to do with an answered call, in its own language."""
+
+    content_type: str
+    body: str
+
+
+class CallbackReader(Protocol):
+    """A carrier's callbacks. `verify` comes first: nothing of a callback is believed before."""
+
+    def verify(self, callback: Callback, now: datetime) -> None:
+        """Raises `ForgedCallback`; whatever the carrier's credentials raise where they cannot be read."""
+
+    def read(self, callback: Callback) -> CallReport | None:
+        """What the callback reports; None: it asks for instructions. Raises `UnreadableCallback`."""
+
+    def instructions(self, stream_url: str) -> Instructions:
+        """Those that connect the call's audio to `stream_url` (wss). Raises `ValueError` for a URL that they cannot
+        hold."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, new_router, services
-from redial.domain.agent import DEFAULT_PROVIDER, Agent
+from redial.domain.agent import Agent
 from redial.domain.circuit import Circuit, CircuitState
 from redial.usecases import accounts
 from redial.wire.timestamps import Timestamp, rfc3339_or_none
@@ -26,8 +26,8 @@ class ConcurrencyRead(TypedDict):
 
 
 class CarrierRead(TypedDict):
-    """A carrier's circuit for the account: `open` while all calls fail there, and wait; `resuming` for some minutes
-    after the carrier recovers."""
+    """The circuit of a carrier that the account's agents use: `open` while all calls fail there, and wait; `resuming`
+    for some minutes after the carrier recovers."""
 
     provider: str
     circuit: CircuitState
@@ -90,9 +90,11 @@ def phone_number_json(agent: Agent, number: str) -> PhoneNumberRead:
 )
 def get_user() -> Response[Any]:
     account = accounts.read_account(account_id(), accounts=services().accounts)
-    calls = accounts.concurrency(services(), account.account_id)
+    agents = services().agents.all(account.account_id)
+    calls = accounts.concurrency(services(), agents)
     concurrency = ConcurrencyRead(max=calls.max, current=calls.current)
-    carriers = [carrier_json(services().circuits.get(account.account_id, DEFAULT_PROVIDER))]
+    providers = sorted({agent.provider for agent in agents})
+    carriers = [carrier_json(services().circuits.get(account.account_id, provider)) for provider in providers]
     return answer(UserRead(id=account.account_id, name=account.name, concurrency=concurrency, carriers=carriers))
 
 

@@ -32,6 +32,7 @@ from redial.api.fields import (
     WholeNumber,
     validated,
 )
+from redial.carriers import CARRIERS, limits
 from redial.domain.agent import (
     DEFAULT_MAX_CALL_SECONDS,
     DEFAULT_MAX_CONCURRENT_CALLS,
@@ -39,18 +40,17 @@ from redial.domain.agent import (
     DEFAULT_RING_TIMEOUT_SECONDS,
     Agent,
 )
-from redial.domain.errors import InvalidInput, TooLarge
+from redial.domain.errors import FieldError, InvalidInput, TooLarge
 from redial.domain.phone_number import is_e164
 
-PROVIDERS = (DEFAULT_PROVIDER,)
-"""Supported carriers."""
 MAX_NAME_LENGTH = 200
 MAX_CONCURRENT_CALLS = 1000
-MIN_RING_TIMEOUT_SECONDS = 5
-MAX_RING_TIMEOUT_SECONDS = 600
-"""Twilio's `Timeout` is at most 600 seconds."""
-MAX_CALL_SECONDS = 86_400
-"""Twilio's `TimeLimit` is at most a day."""
+_LIMITS = [limits(name) for name in CARRIERS]
+MIN_RING_TIMEOUT_SECONDS = min(one.ring_seconds[0] for one in _LIMITS)
+MAX_RING_TIMEOUT_SECONDS = max(one.ring_seconds[1] for one in _LIMITS)
+MIN_CALL_SECONDS = min(one.call_seconds[0] for one in _LIMITS)
+MAX_CALL_SECONDS = max(one.call_seconds[1] for one in _LIMITS)
+"""What at least one carrier takes. The agent's own carrier decides: see `_check_limits`."""
 MAX_CONFIG_BYTES = 200_000
 """Maximum size of an agent's configuration as JSON: a DynamoDB item holds 400 KB, and every dial reads it."""
 PLACEHOLDERS = ("{agent_id}", "{execution_id}")
@@ -89,8 +89,8 @@ def _e164(number: str) -> str:
 
 
 def _provider(name: str) -> str:
-    if name not in PROVIDERS:
-        raise ValueError(f"must be one of {', '.join(PROVIDERS)}")
+    if name not in CARRIERS:
+        raise ValueError(f"must be one of {', '.join(CARRIERS)}")
     return name
 
 
@@ -170,7 +170,7 @@ class AgentConfig(BaseModel):
         None, description="Where the events of every call go: https, a public address."
     )
     telephony_provider: Annotated[str, AfterValidator(_provider)] | None = Field(
-        DEFAULT_PROVIDER, json_schema_extra={"enum": [*PROVIDERS, None]}
+        DEFAULT_PROVIDER, json_schema_extra={"enum": [*CARRIERS, None]}
     )
     calling_guardrails: CallingGuardrails | None = None
     from_phone_numbers: list[Annotated[PhoneNumber, AfterValidator(_e164)]] | None = Field(
@@ -189,7 +189,7 @@ class AgentConfig(BaseModel):
     ring_timeout_seconds: WholeNumber | None = Field(
         DEFAULT_RING_TIMEOUT_SECONDS, ge=MIN_RING_TIMEOUT_SECONDS, le=MAX_RING_TIMEOUT_SECONDS
     )
-    max_call_seconds: WholeNumber | None = Field(DEFAULT_MAX_CALL_SECONDS, ge=1, le=MAX_CALL_SECONDS)
+    max_call_seconds: WholeNumber | None = Field(DEFAULT_MAX_CALL_SECONDS, ge=MIN_CALL_SECONDS, le=MAX_CALL_SECONDS)
     voicemail_detection: Flag | None = Field(False, description="Have the carrier detect answering machines.")
 
     @field_validator("stream_url")
@@ -219,7 +219,7 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
     rules = _Rules(check_webhook, allow_local, agent.webhook_url)
     config = validated(AgentConfig, body["agent_config"], at="agent_config", context=rules)
     hours = config.calling_guardrails
-    return replace(
+    configured = replace(
         agent,
         name=config.agent_name,
         config=body,
@@ -235,3 +235,20 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         max_call_seconds=config.max_call_seconds or DEFAULT_MAX_CALL_SECONDS,
         voicemail_detection=config.voicemail_detection or False,
     )
+    _check_limits(configured)
+    return configured
+
+
+def _check_limits(agent: Agent) -> None:
+    """Raises `InvalidInput` for times that the agent's carrier does not take, which the schema cannot tell."""
+    allowed = limits(agent.provider)
+    faults = tuple(
+        FieldError(f"agent_config.{name}", f"must be {shortest} to {longest} for {agent.provider}")
+        for name, seconds, (shortest, longest) in (
+            ("ring_timeout_seconds", agent.ring_timeout_seconds, allowed.ring_seconds),
+            ("max_call_seconds", agent.max_call_seconds, allowed.call_seconds),
+        )
+        if not shortest <= seconds <= longest
+    )
+    if faults:
+        raise InvalidInput("; ".join(f"{fault.field}: {fault.message}" for fault in faults), faults)

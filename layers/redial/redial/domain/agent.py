@@ -9,6 +9,7 @@ DEFAULT_MAX_CONCURRENT_CALLS = 10
 DEFAULT_RING_TIMEOUT_SECONDS = 30
 DEFAULT_MAX_CALL_SECONDS = 3600
 DEFAULT_PROVIDER = "twilio"
+"""The carrier of agents that name none, and of executions that were stored without one."""
 
 
 @dataclass(frozen=True)

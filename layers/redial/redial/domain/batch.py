@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.execution import DUE_SLACK, MILLISECOND, Execution
 from redial.domain.retry import RetryConfig
@@ -117,6 +118,7 @@ class Recount:
 class Batch:
     """A batch: its request, its progress, and its event delivery.
 
+    `provider`: its agent's carrier when it was created.
     `start_at`: when it starts (None: not requested yet); `timer`: id of that timer.
     `calls_per_second`: rate limit for starting calls. `first_dials_first`: first dials precede due retries.
     `ingested`: the whole file has been read. `total`, `valid`: rows read and accepted so far.
@@ -134,6 +136,7 @@ class Batch:
     agent_id: str
     created_at: datetime
     file_name: str
+    provider: str = DEFAULT_PROVIDER
     from_phone_numbers: tuple[str, ...] = ()
     retry_config: RetryConfig | None = None
     webhook_url: str | None = None
@@ -391,6 +394,7 @@ def contact(batch: Batch, row: int, number: str, data: dict[str, str]) -> Execut
         user_number=number,
         batch_id=batch.id,
         row=row,
+        provider=batch.provider,
         user_data=dict(data),
         retry_config=batch.retry_config,
     ).begin(created, None)

@@ -22,6 +22,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.decision import Decision, failed, held, record, waits
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
@@ -220,7 +221,7 @@ class Execution:
     from_number: str | None = None
     batch_id: str | None = None
     row: int | None = None
-    provider: str = "twilio"
+    provider: str = DEFAULT_PROVIDER
     user_data: dict[str, Any] = field(default_factory=dict)
     retry_config: RetryConfig | None = None
     bypass_call_guardrails: bool = False
@@ -460,9 +461,10 @@ class Execution:
             outcome = replace(outcome, voicemail=known)
         return result._end_attempt(outcome, now)
 
-    def mark_lost(self, now: datetime, reason: str) -> "Execution":
-        """The attempt's call was never found, or the carrier no longer knows it: it ends as `error`."""
-        return self._end_attempt(Outcome(Status.ERROR, reason=reason), now, lost=True)
+    def mark_lost(self, now: datetime, reason: str, *, permanent: bool = False) -> "Execution":
+        """The attempt's call was never found, or the carrier no longer knows it: it ends as `error`. `permanent`: the
+        phone may have rung all the same, so no retry follows."""
+        return self._end_attempt(Outcome(Status.ERROR, permanent=permanent, reason=reason), now, lost=True)
 
     def without_retry(self, reason: str) -> "Execution":
         """Not saved yet, with a retry as its last change: it ends as `stopped` instead, and the retry never was."""

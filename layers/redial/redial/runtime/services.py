@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from redial.adapters.files import S3Files
     from redial.adapters.http import Http
     from redial.adapters.lambda_invoker import LambdaInvoker
-    from redial.adapters.secrets import TwilioCredentialsStore
     from redial.adapters.webhooks import HttpWebhooks
+    from redial.carriers.secrets import CarrierSecrets
     from redial.domain.batch import Batch
     from redial.domain.execution import Execution
-    from redial.ports import Carrier
+    from redial.ports import CallbackReader, Carrier
     from redial.usecases.deliver_events import Deliverer
 
 _CLIENT_CONFIG = Config(
@@ -213,24 +213,25 @@ class Services:
         address_guard.check(url, allow_local=self.allow_local)
 
     @cached_property
-    def credentials(self) -> "TwilioCredentialsStore":
-        from redial.adapters.secrets import TwilioCredentialsStore
+    def carrier_secrets(self) -> "CarrierSecrets":
+        from redial.carriers.secrets import CarrierSecrets
 
-        return TwilioCredentialsStore(lambda: _client("secretsmanager"), self._variables["TWILIO_SECRET"])
-
-    @cached_property
-    def _twilio(self) -> "Carrier":
-        from redial.adapters.carriers.twilio import TwilioCarrier
-
-        return TwilioCarrier(self._http, self.credentials, self._variables["TWILIO_API_URL"])
+        return CarrierSecrets(lambda: _client("secretsmanager"), self._variables["CARRIER_SECRETS"])
 
     def carrier(self, provider: str) -> "Carrier":
-        return {"twilio": self._twilio}[provider]
+        from redial.carriers import outbound
+
+        return outbound(provider, self._http, self.carrier_secrets, system.now)
+
+    def callback_reader(self, provider: str) -> "CallbackReader":
+        from redial.carriers import inbound
+
+        return inbound(provider, self.carrier_secrets)
 
     def callback_url(self, provider: str, execution_id: str, attempt: int) -> str:
-        from redial.adapters.carriers import twilio
+        from redial.carriers.callback import callback_url
 
-        return twilio.callback_url(self.public_url, execution_id, attempt)
+        return callback_url(self.public_url, provider, execution_id, attempt)
 
     @property
     def public_url(self) -> str:

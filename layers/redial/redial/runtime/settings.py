@@ -13,10 +13,10 @@ _INVOKES = (*_TIMERS, "DIAL_FUNCTION", "BATCH_FUNCTION")
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "api": (*_INVOKES, "FILES_BUCKET", "UPLOADS_ENDPOINT", "ALLOW_LOCAL_WEBHOOKS"),
     "batch": (*_INVOKES, "FILES_BUCKET"),
-    "carrier_callback": (*_INVOKES, "TWILIO_SECRET", "PUBLIC_URL"),
+    "carrier_callback": (*_INVOKES, "CARRIER_SECRETS", "PUBLIC_URL"),
     "deliver": (*_TIMERS, "ALLOW_LOCAL_WEBHOOKS"),
-    "dial": (*_INVOKES, "TWILIO_SECRET", "TWILIO_API_URL", "PUBLIC_URL", "ALLOW_LOCAL_WEBHOOKS"),
-    "sweep": (*_INVOKES, "SWEEP_FUNCTION", "TWILIO_SECRET", "TWILIO_API_URL"),
+    "dial": (*_INVOKES, "CARRIER_SECRETS", "PUBLIC_URL", "ALLOW_LOCAL_WEBHOOKS"),
+    "sweep": (*_INVOKES, "SWEEP_FUNCTION", "CARRIER_SECRETS"),
     "tally": (*_TIMERS, "BATCH_FUNCTION"),
 }
 """The variables that each function reads."""

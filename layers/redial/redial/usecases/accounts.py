@@ -7,10 +7,11 @@ refused from that moment on.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from redial.domain.agent import Account, ApiKey
+from redial.domain.agent import Account, Agent, ApiKey
 from redial.domain.errors import Conflict, InvalidInput, NotFound, Unauthorized
 from redial.ports import Accounts, Services
 from redial.usecases.dispatch import shards_in_use
@@ -101,10 +102,10 @@ class Concurrency:
     current: int
 
 
-def concurrency(services: Services, account_id: str) -> Concurrency:
+def concurrency(services: Services, agents: Iterable[Agent]) -> Concurrency:
     """The sums over the account's agents."""
     maximum = current = 0
-    for agent in services.agents.all(account_id):
+    for agent in agents:
         maximum += agent.max_concurrent_calls
         for shard in shards_in_use(agent):
             current += len(services.lines.holders(agent.agent_id, shard))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from redial.domain.agent import Agent
+from redial.domain.agent import DEFAULT_PROVIDER, Agent
 from redial.domain.batch import Batch, contact_id
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
 from redial.domain.execution import Execution
@@ -83,12 +83,14 @@ def create_batch(
         services.files.put(key, new.content)
     elif new.upload_key is not None:
         services.files.copy(new.upload_key, key)
+    agent = services.agents.cached(account_id, new.agent_id)  # the check has just read it
     batch = Batch(
         id=batch_id,
         account_id=account_id,
         agent_id=new.agent_id,
         created_at=now,
         file_name=new.file_name,
+        provider=DEFAULT_PROVIDER if agent is None else agent.provider,
         from_phone_numbers=new.from_phone_numbers,
         retry_config=new.retry_config,
         webhook_url=new.webhook_url,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from redial.domain.agent import Agent
+from redial.domain.agent import DEFAULT_PROVIDER, Agent
 from redial.domain.errors import Conflict, InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.domain.phone_number import check_e164
@@ -56,6 +56,7 @@ def create_call(
         existing = services.executions.get(execution_id)
         if existing is not None:
             return Created(existing, replayed=True)
+    agent = services.agents.cached(account_id, call.agent_id)  # the check has just read it
     execution = Execution(
         id=execution_id,
         account_id=account_id,
@@ -63,6 +64,7 @@ def create_call(
         created_at=now,
         user_number=call.recipient_phone_number,
         from_number=call.from_phone_number,
+        provider=DEFAULT_PROVIDER if agent is None else agent.provider,
         user_data=call.user_data,
         retry_config=call.retry_config,
         bypass_call_guardrails=call.bypass_call_guardrails,

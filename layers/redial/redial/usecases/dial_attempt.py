@@ -15,7 +15,7 @@ Before the line the agent may be up to ten seconds old: a stale read may send a 
 defers or ends one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from redial.domain.agent import Agent
@@ -310,6 +310,8 @@ class Dial:
         """Unless the carrier fails for all calls: claim, call once, record the answer, and then tell the circuit.
         Raises `StaleVersion`."""
         services = self.services
+        if execution.provider != agent.provider:
+            execution = replace(execution, provider=agent.provider)  # the agent has another carrier by now
         breaker = CircuitBreaker(services.circuits, services.now)
         carrier = services.carrier(execution.provider)
         admission = breaker.admit(execution.account_id, execution.provider, carrier.check)
@@ -389,8 +391,6 @@ def call_request(services: Services, execution: Execution, agent: Agent) -> Call
     """The claimed attempt as the carrier is asked to place it."""
     attempt = execution.state.attempt
     assert attempt.from_number is not None, "only a claimed attempt is placed"
-    callback = services.callback_url(execution.provider, execution.id, attempt.number)
-    answer_url = f"{callback}/answer" if agent.answer_url is None else fill_in(agent.answer_url, execution)
     config = execution.retry_config
     retries_voicemail = config is not None and config.enabled and config.retry_on_voicemail
     return CallRequest(
@@ -398,11 +398,13 @@ def call_request(services: Services, execution: Execution, agent: Agent) -> Call
         attempt=attempt.number,
         to_number=execution.user_number,
         from_number=attempt.from_number,
-        callback_url=callback,
-        answer_url=answer_url,
+        callback_url=services.callback_url(execution.provider, execution.id, attempt.number),
+        answer_url=None if agent.answer_url is None else fill_in(agent.answer_url, execution),
         ring_timeout_seconds=agent.ring_timeout_seconds,
         max_call_seconds=agent.max_call_seconds,
         voicemail_detection=agent.voicemail_detection or retries_voicemail,  # a retry after one needs it detected
+        stream_url=None if agent.stream_url is None else fill_in(agent.stream_url, execution),
+        variables=execution.user_data,
     )
 
 

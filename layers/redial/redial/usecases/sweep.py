@@ -22,11 +22,11 @@ from itertools import chain, islice
 
 from redial.domain.agent import Agent
 from redial.domain.batch import BatchWork
-from redial.domain.execution import CLAIM_GRACE, UNKNOWN_DEADLINE, Execution
+from redial.domain.execution import CLAIM_GRACE, Execution
 from redial.domain.outcome import CallReport
 from redial.domain.queue import LINES_CHECK
 from redial.domain.repair import Repair
-from redial.ports import CarrierUnavailable, Due, NotYetKnown, Services, StaleVersion
+from redial.ports import Carrier, CarrierUnavailable, Due, NotYetKnown, Services, StaleVersion
 from redial.usecases.dial_attempt import call_request
 from redial.usecases.dispatch import dispatch, queued_call, release_line, shards
 from redial.usecases.stop import unless_stopped
@@ -379,7 +379,7 @@ class Sweeper:
             if self.services.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):
                 raise NotYetKnown("the carrier does not know the call, which may still be up")
             return None, "the carrier no longer knows the call"
-        is_late = self.services.now() - attempt.dialed_at >= UNKNOWN_DEADLINE
+        is_late = self.services.now() - attempt.dialed_at >= _proved_after(carrier, agent, attempt.dialed_at)
         if agent is None:
             return None, "the agent is gone, and no report on the call has come" if is_late else None
         known = frozenset(other.call_id for other in execution.state.attempts if other.call_id is not None)
@@ -393,12 +393,16 @@ class Sweeper:
     ) -> None:
         lease_id = f"sweep-{self.services.new_id()[:8]}"
         number = execution.state.attempt.number
+        permanent = self.services.carrier(execution.provider).limits.absence_proves_after is None
 
         def transition(current: Execution) -> Execution:
             state = current.state
             if state.attempt.number != number or state.is_final or not (state.is_dialling or state.is_live):
                 return current
-            after = current.mark_lost(now, lost or "lost") if report is None else current.reported(number, report, now)
+            if report is None:
+                after = current.mark_lost(now, lost or "lost", permanent=permanent)
+            else:
+                after = current.reported(number, report, now)
             return unless_stopped(self.services, current, after)
 
         updated = update(self.services, execution.id, transition, now, lease_id=lease_id)
@@ -480,6 +484,13 @@ class Sweeper:
 def _belongs_in_queue(execution: Execution) -> bool:
     state = execution.state
     return state.is_waiting and state.timer is None and not state.is_delayed
+
+
+def _proved_after(carrier: Carrier, agent: Agent | None, dialed_at: datetime) -> timedelta:
+    """How long after its dial an attempt whose call is not found ends: when that proves that there is none; where it
+    proves nothing, when no call can be up any more. Then the attempt is not retried, for the phone may have rung."""
+    proves_after = carrier.limits.absence_proves_after
+    return _longest_call(agent, dialed_at) if proves_after is None else proves_after
 
 
 def _longest_call(agent: Agent | None, dialed_at: datetime) -> timedelta:

@@ -4,10 +4,12 @@ Separate from `redial.adapters.http`, so that code that only reads responses nee
 """
 
 import email.utils
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 LONGEST_WAIT_SECONDS = 24 * 3600.0
 """Upper limit for `Retry-After`: a day. Longer waits count as a day."""
@@ -47,6 +49,15 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None)
     if until is None or since is None:
         return None
     return min(max((until - since).total_seconds(), 0.0), LONGEST_WAIT_SECONDS)
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`; an empty one for anything else."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _date(value: str) -> datetime | None:

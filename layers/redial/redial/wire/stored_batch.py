@@ -1,17 +1,18 @@
 """The stored form of a batch: one flat DynamoDB item with short names, by the rules of `stored_execution`.
 
-ac account · ag agent · ca created · fi file name · fn from-numbers · wh webhook · v version · cp calls per second
-(text) · ff first dials first · by guardrails bypassed · rc retry config (as an execution's) · sa start at · tm timer
-· pa paused · in ingested · to total · va valid · cl cleared · dr stored to · kr audit from · sr audited to · cr
-cleared row · ka checked at · da deleted at · rw, ra results wanted, at · wo, wu worker, until · ch changes [[status,
-at, {r reason, s scheduled at, c counts, v valid, t total}]] · dl delivery (as an execution's) · rn recount {p
-position, s since, d due, r row, f found, n newest, c corrected} · expires_at (epoch seconds; of a tombstone) ·
-due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
+ac account · ag agent · ca created · fi file name · pr carrier (absent: the default) · fn from-numbers · wh webhook ·
+v version · cp calls per second (text) · ff first dials first · by guardrails bypassed · rc retry config (as an
+execution's) · sa start at · tm timer · pa paused · in ingested · to total · va valid · cl cleared · dr stored to · kr
+audit from · sr audited to · cr cleared row · ka checked at · da deleted at · rw, ra results wanted, at · wo, wu
+worker, until · ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] · dl delivery (as an
+execution's) · rn recount {p position, s since, d due, r row, f found, n newest, c corrected} · expires_at (epoch
+seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
 """
 
 import json
 from typing import Any
 
+from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.batch import Batch, BatchChange, BatchStatus, Recount
 from redial.wire.newer import with_newer
 from redial.wire.stored_execution import (
@@ -70,6 +71,8 @@ def encode(batch: Batch) -> dict[str, Any]:
             item[short] = to_ms(instant)
     for names in (_NUMBERS, _FLAGS, _TEXTS):
         item |= {short: value for short, name in names.items() if (value := getattr(batch, name))}
+    if batch.provider != DEFAULT_PROVIDER:
+        item["pr"] = batch.provider
     if batch.from_phone_numbers:
         item["fn"] = list(batch.from_phone_numbers)
     if batch.calls_per_second is not None:
@@ -111,6 +114,7 @@ def decode(item: dict[str, Any]) -> Batch:
         agent_id=stored.pop("ag"),
         created_at=created,
         file_name=stored.pop("fi"),
+        provider=stored.pop("pr", DEFAULT_PROVIDER),
         from_phone_numbers=tuple(stored.pop("fn", ())),
         retry_config=decode_retry_config(stored.pop("rc")) if "rc" in stored else None,
         calls_per_second=float(stored.pop("cp")) if "cp" in stored else None,

@@ -4,7 +4,7 @@ Lists are JSON text: smaller than DynamoDB's nested lists and maps, and many tim
 for as long as executions live: names are only added, each with a default (tests/contract/recorded holds old items).
 Times are whole milliseconds; within JSON text, relative to `ca`.
 
-    ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: twilio)
+    ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
     by guardrails bypassed · ud user data · v version · sq row in the batch
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,

@@ -9,12 +9,14 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 PREFIX = "whsec_"
 SHORTEST_KEY_BYTES = 24
 LONGEST_KEY_BYTES = 64
+TOLERANCE = timedelta(minutes=5)
+"""How far a message's timestamp may be from the receiver's clock, so that a recorded message cannot be sent later."""
 
 
 def sign(secrets: Sequence[str], webhook_id: str, timestamp: datetime, body: bytes) -> dict[str, str]:
@@ -36,6 +38,23 @@ def sign(secrets: Sequence[str], webhook_id: str, timestamp: datetime, body: byt
         "webhook-timestamp": seconds,
         "webhook-signature": " ".join("v1," + base64.b64encode(signature).decode() for signature in signatures),
     }
+
+
+def is_signed(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
+    """Whether these headers (names in lower case) prove that `body` was signed with `secret`, within `TOLERANCE` of
+    `now`. Raises `ValueError` for a malformed secret."""
+    webhook_id, seconds = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    key = key_of(secret)
+    if not webhook_id or not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 11):
+        return False
+    if abs(now.timestamp() - int(seconds)) > TOLERANCE.total_seconds():
+        return False
+    signed = b".".join((webhook_id.encode(), seconds.encode(), body))
+    expected = b"v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256))
+    valid = False
+    for signature in headers.get("webhook-signature", "").split(" "):
+        valid |= hmac.compare_digest(expected, signature.encode())
+    return valid
 
 
 def new_secret(random_bytes: bytes) -> str:

@@ -1,28 +1,45 @@
-"""Twilio's credentials from AWS Secrets Manager, kept in the process for a few minutes."""
+"""Carriers' credentials from AWS Secrets Manager, kept in the process for a few minutes."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from redial.adapters.carriers.twilio import CredentialsUnavailable, TwilioCredentials
+from redial.carriers.credentials import CredentialsUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 KEPT_SECONDS = 300.0
-"""How long a value is used before it is read again; should that fail, it is used on."""
+"""How long a value is used before it is read again; if that fails, it stays in use."""
 PAUSE_SECONDS = 30.0
-"""Least time between two refreshes, or after a read that failed: forged callbacks must not become requests to AWS."""
+"""Shortest time between two refreshes, and after a failed read: forged callbacks must not become requests to AWS."""
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 
-class TwilioCredentialsStore:
-    """The secret's value as credentials; the client is made when the first value is needed. May be shared by threads.
+class CarrierSecrets:
+    """`Secrets` of Secrets Manager: `<prefix>/<carrier>`. The client is made when the first secret is needed."""
+
+    def __init__(self, client: "Callable[[], SecretsManagerClient]", prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._known: dict[str, SecretCredentials[Any]] = {}
+
+    def of(self, carrier: str, parse: Callable[[str], T]) -> "SecretCredentials[T]":
+        """As the protocol says; the same object each time, so that a carrier's secret is kept once in a process."""
+        if carrier not in self._known:
+            self._known[carrier] = SecretCredentials(self._client, f"{self._prefix}/{carrier}", parse)
+        return self._known[carrier]
+
+
+class SecretCredentials(Generic[T]):
+    """`Credentials` from one secret. May be shared by threads.
 
     Ages are measured with the machine's monotonic clock, `clock`: a cache has no use for Redial's.
     """
@@ -31,23 +48,25 @@ class TwilioCredentialsStore:
         self,
         client: "Callable[[], SecretsManagerClient]",
         secret_id: str,
+        parse: Callable[[str], T],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make_client = client
         self._secret_id = secret_id
+        self._parse = parse
         self._clock = clock
         self._lock = threading.Lock()
         self._client: SecretsManagerClient | None = None
-        self._value: TwilioCredentials | None = None
+        self._value: T | None = None
         self._read_at = float("-inf")
         self._tried_at = float("-inf")
         self._refreshed_at = float("-inf")
 
     def __repr__(self) -> str:
-        return f"TwilioCredentialsStore({self._secret_id!r})"
+        return f"SecretCredentials({self._secret_id!r})"
 
-    def get(self) -> TwilioCredentials:
+    def get(self) -> T:
         """The credentials, at most `KEPT_SECONDS` old, or older where Secrets Manager cannot be read.
 
         Raises `CredentialsUnavailable` when there are none at all.
@@ -61,13 +80,13 @@ class TwilioCredentialsStore:
             except CredentialsUnavailable as error:
                 if self._value is None:
                     raise
-                _log.warning("using the Twilio credentials read before: %s", error)
+                _log.warning("using the credentials read before: %s", error)
             assert self._value is not None
             return self._value
 
-    def refresh(self, refused: TwilioCredentials) -> bool:
-        """Twilio does not know `refused`, or signs with others: read the secret now, unless that was done in the last
-        `PAUSE_SECONDS`. True when there are other credentials now."""
+    def refresh(self, refused: T) -> bool:
+        """The carrier does not know `refused`, or signs with others: read the secret now, unless that was done in the
+        last `PAUSE_SECONDS`. True when the credentials differ from `refused` now."""
         with self._lock:
             now = self._clock()
             if self._value == refused and now - self._refreshed_at >= PAUSE_SECONDS:
@@ -75,7 +94,7 @@ class TwilioCredentialsStore:
                 try:
                     self._read(now)
                 except CredentialsUnavailable as error:
-                    _log.warning("the Twilio credentials could not be read again: %s", error)
+                    _log.warning("the credentials could not be read again: %s", error)
             return self._value is not None and self._value != refused
 
     def _read(self, now: float) -> None:
@@ -84,7 +103,7 @@ class TwilioCredentialsStore:
             self._client = self._make_client()
         try:
             answer = self._client.get_secret_value(SecretId=self._secret_id)
-            self._value = TwilioCredentials.parse(answer.get("SecretString") or "")
+            self._value = self._parse(answer.get("SecretString") or "")
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown error")
             raise CredentialsUnavailable(f"secret {self._secret_id} cannot be read: {code}") from error

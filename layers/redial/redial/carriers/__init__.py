@@ -1,0 +1,45 @@
+"""Carriers, a package each. A carrier is its package, its name in `CARRIERS`, and a secret.
+
+    <name>/__init__.py      LIMITS: what the carrier allows, and what its answers prove
+    <name>/credentials.py   what its secret holds
+    <name>/codes.py         what its statuses and error codes mean
+    <name>/rest.py          carrier(): places calls, and asks about them
+    <name>/callbacks.py     reader(): verifies and reads its callbacks
+
+Nothing outside a carrier's package knows its name but `CARRIERS`. A package is loaded when its carrier is needed.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+from redial.ports import CallbackReader, Carrier, CarrierLimits
+
+if TYPE_CHECKING:
+    from redial.adapters.http import Http
+    from redial.carriers.credentials import Secrets
+
+CARRIERS = ("twilio", "http")
+"""An agent's `telephony_provider`."""
+
+
+def limits(name: str) -> CarrierLimits:
+    """What the carrier allows. Raises `KeyError` for a name that is not in `CARRIERS`, as all of these do."""
+    return cast(CarrierLimits, _module(name).LIMITS)
+
+
+def outbound(name: str, http: "Http", secrets: "Secrets", now: Callable[[], datetime]) -> Carrier:
+    """The carrier's API."""
+    return cast(Carrier, _module(name, ".rest").carrier(http, secrets, now))
+
+
+def inbound(name: str, secrets: "Secrets") -> CallbackReader:
+    """The reader of the carrier's callbacks. Loads no HTTP client."""
+    return cast(CallbackReader, _module(name, ".callbacks").reader(secrets))
+
+
+def _module(name: str, part: str = "") -> Any:
+    if name not in CARRIERS:
+        raise KeyError(f"there is no carrier {name}")
+    return import_module(f"{__name__}.{name}{part}")

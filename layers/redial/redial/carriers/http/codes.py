@@ -1,0 +1,105 @@
+"""What the platform's answers and reports mean."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from redial.carriers import sip
+from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.status import FINAL, Status
+from redial.wire.http import HttpResponse, json_object, retry_after_seconds
+
+CALL_ID = re.compile(r"[!-~]{1,256}")
+MAX_REASON_LENGTH = 200
+MAX_SECONDS = 10**9
+_STATUSES = {
+    str(status): status
+    for status in (
+        Status.INITIATED,
+        Status.RINGING,
+        Status.IN_PROGRESS,
+        Status.COMPLETED,
+        Status.BUSY,
+        Status.NO_ANSWER,
+        Status.FAILED,
+        Status.CANCELED,
+    )
+}
+_VOICEMAIL = {"human": False, "machine": True}
+_OUTAGES = {
+    401: "the platform refused the signature: check the http carrier's secret",
+    402: "the platform asks for payment",
+    403: "the platform refuses all calls of this account",
+    404: "the platform has nothing at that address: check api_url of the http carrier's secret",
+}
+
+
+def placed(answer: HttpResponse) -> DialResult:
+    """What an answer to POST <api_url>/calls means.
+
+    2xx with a call_id                             Accepted
+    422                                            Refused
+    429                                            NotPlaced
+    401, 402, 403, 404; 503 with X-Not-Placed      NotPlaced, an outage
+    anything else                                  Unknown
+    """
+    body = json_object(answer.body)
+    if 200 <= answer.status < 300:
+        call_id = body.get("call_id")
+        if isinstance(call_id, str) and CALL_ID.fullmatch(call_id):
+            return Accepted(call_id)
+        return Unknown(f"the platform answered {answer.status} without a call_id")
+    if answer.status == 422:
+        reason = _reason(body) or "the platform refused the call"
+        return Refused(Outcome(Status.FAILED, permanent=body.get("permanent") is True, reason=reason, code="422"))
+    wait = retry_after_seconds(answer.headers)
+    if answer.status == 429:
+        return NotPlaced(_reason(body) or "the platform throttles requests", wait)
+    if answer.status in _OUTAGES:
+        return NotPlaced(_OUTAGES[answer.status], wait, outage=True)
+    if answer.status == 503 and answer.headers.get("x-not-placed", "").lower() == "true":
+        return NotPlaced(_reason(body) or "the platform places no calls at the moment", wait, outage=True)
+    return Unknown(f"the platform answered {answer.status}")
+
+
+def report(fields: Mapping[str, Any]) -> CallReport:
+    """What a report says, in a callback or an answer. Raises `ValueError` where it has no call_id or no known status.
+
+    Other fields that make no sense count as absent: the end of a call must not be lost with them.
+    """
+    call_id, word = fields.get("call_id"), fields.get("status")
+    if not isinstance(call_id, str) or not CALL_ID.fullmatch(call_id):
+        raise ValueError("call_id must be 1 to 256 visible ASCII characters")
+    status = _STATUSES.get(word) if isinstance(word, str) else None
+    if status is None:
+        raise ValueError(f"status must be one of {', '.join(_STATUSES)}")
+    answered_by = fields.get("answered_by")
+    voicemail = _VOICEMAIL.get(answered_by) if isinstance(answered_by, str) else None
+    if status not in FINAL:
+        return CallReport(call_id, status, voicemail=voicemail)
+    sip_code = _whole(fields.get("sip_code"))
+    permanent = fields.get("permanent")
+    if not isinstance(permanent, bool):
+        permanent = sip_code in sip.PERMANENT
+    words = sip.WORDS.get(sip_code) if sip_code is not None and status is Status.FAILED else None
+    outcome = Outcome(
+        status,
+        permanent=permanent and status is Status.FAILED,
+        voicemail=voicemail,
+        reason=_reason(fields) or words,
+        code=None if sip_code is None else str(sip_code),
+        duration_seconds=_whole(fields.get("duration_seconds")) if status is Status.COMPLETED else None,
+        ring_seconds=_whole(fields.get("ring_seconds")),
+        hangup_by="caller" if status is Status.CANCELED else None,
+    )
+    return CallReport(call_id, status, outcome, voicemail)
+
+
+def _reason(fields: Mapping[str, Any]) -> str | None:
+    reason = fields.get("reason")
+    return reason.strip()[:MAX_REASON_LENGTH] or None if isinstance(reason, str) else None
+
+
+def _whole(value: Any) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value <= MAX_SECONDS else None

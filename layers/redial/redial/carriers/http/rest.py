@@ -1,0 +1,143 @@
+"""Placing calls at a platform that speaks the signed HTTP contract, and asking about them.
+
+The HTTP client is passed in and not imported.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from redial.carriers.credentials import Credentials, CredentialsUnavailable, Secrets
+from redial.carriers.http import LIMITS
+from redial.carriers.http.codes import placed, report
+from redial.carriers.http.credentials import HttpCredentials, credentials_of
+from redial.carriers.timeouts import ASK_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, PLACE_TIMEOUT_SECONDS
+from redial.domain.outcome import CallReport, DialResult, NotPlaced, Unknown
+from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
+from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
+from redial.wire.webhook_signature import sign
+
+if TYPE_CHECKING:
+    from redial.adapters.http import Http
+
+
+def carrier(http: "Http", secrets: Secrets, now: Callable[[], datetime]) -> "HttpCarrier":
+    return HttpCarrier(http, credentials_of(secrets), now)
+
+
+class HttpCarrier:
+    """`ports.Carrier` of the signed HTTP contract. Every request goes out once."""
+
+    limits = LIMITS
+
+    def __init__(self, http: "Http", credentials: Credentials[HttpCredentials], now: Callable[[], datetime]) -> None:
+        self._http = http
+        self._credentials = credentials
+        self._now = now
+
+    def place(self, request: CallRequest) -> DialResult:
+        """POST <api_url>/calls, once. The same request makes the same body, and the platform one call."""
+        return self._post(
+            request.dial_key,
+            {
+                "dial_key": request.dial_key,
+                "execution_id": request.execution_id,
+                "attempt": request.attempt,
+                "to": request.to_number,
+                "from": request.from_number,
+                "answer_url": request.answer_url,
+                "stream_url": request.stream_url,
+                "variables": request.variables,
+                "ring_timeout_seconds": request.ring_timeout_seconds,
+                "max_call_seconds": request.max_call_seconds,
+                "voicemail_detection": request.voicemail_detection,
+                "callback_url": request.callback_url,
+            },
+        )
+
+    def check(self) -> str | None:
+        """POST <api_url>/calls with an empty object, which names no number: the platform must refuse it with 422."""
+        match self._post("check", {}):
+            case NotPlaced(reason) | Unknown(reason):
+                return reason
+        return None
+
+    def ask(self, call_id: str) -> CallReport | None:
+        return self._look_up("call_id", call_id)
+
+    def find(
+        self,
+        request: CallRequest,
+        since: datetime,
+        known_call_ids: frozenset[str],
+        seconds_left: Callable[[], float],
+    ) -> CallReport | None:
+        """The platform names a call by its dial key, so none can be taken for another attempt's."""
+        if seconds_left() < ASK_TIMEOUT_SECONDS:
+            raise NotYetKnown("there was no time to ask the platform")
+        return self._look_up("dial_key", request.dial_key)
+
+    def _post(self, webhook_id: str, fields: dict[str, Any]) -> DialResult:
+        body = json.dumps(fields, separators=(",", ":")).encode()
+        try:
+            credentials = self._credentials.get()
+            headers = {
+                "content-type": "application/json",
+                "idempotency-key": webhook_id,
+                **sign((credentials.signing_secret,), webhook_id, self._now(), body),
+            }
+            answer = self._send("POST", _calls(credentials), headers, body, PLACE_TIMEOUT_SECONDS)
+        except CredentialsUnavailable as error:
+            return NotPlaced(str(error), outage=True)
+        except NotSent as error:
+            return NotPlaced(f"the platform was not reached: {error}", outage=True)
+        except NoAnswer as error:
+            return Unknown(f"no answer from the platform: {error}")
+        if answer.status == 401 and self._credentials.refresh(credentials):
+            return NotPlaced("the http carrier's secret has changed")
+        return placed(answer)
+
+    def _look_up(self, name: str, value: str) -> CallReport | None:
+        """The call with that dial key or id. Only an empty list says that there is none: a wrong route answers 404 too.
+
+        A GET has no body, so its signature covers its URL. Raises `CarrierUnavailable`.
+        """
+        try:
+            credentials = self._credentials.get()
+            url = f"{_calls(credentials)}?{urlencode({name: value})}"
+            headers = sign((credentials.signing_secret,), "lookup", self._now(), url.encode())
+            answer = self._send("GET", url, headers, b"", ASK_TIMEOUT_SECONDS)
+        except CredentialsUnavailable as error:
+            raise CarrierUnavailable(str(error)) from error
+        except (NotSent, NoAnswer) as error:
+            raise CarrierUnavailable(f"the platform could not be asked: {error}") from error
+        if answer.status == 401:
+            self._credentials.refresh(credentials)
+        calls = json_object(answer.body).get("calls")
+        if answer.status != 200 or not isinstance(calls, list):
+            raise CarrierUnavailable(f"the platform answered {answer.status}, without a list of calls")
+        if not calls:
+            return None
+        if len(calls) > 1 or not isinstance(calls[0], dict) or calls[0].get(name) != value:
+            raise NotYetKnown(f"the platform listed other calls than the one with that {name}")
+        try:
+            return report(calls[0])
+        except ValueError as error:
+            raise NotYetKnown(f"the platform's record of the call is unreadable: {error}") from error
+
+    def _send(self, method: str, url: str, headers: dict[str, str], body: bytes, seconds: float) -> HttpResponse:
+        return self._http.send(
+            method,
+            url,
+            headers={"accept": "application/json", **headers},
+            body=body,
+            connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
+            read_timeout_seconds=seconds,
+            total_timeout_seconds=seconds,
+        )
+
+
+def _calls(credentials: HttpCredentials) -> str:
+    return f"{credentials.api_url.rstrip('/')}/calls"

@@ -1,0 +1,22 @@
+"""Twilio.
+
+Sources: [O] Twilio's OpenAPI description, twilio/twilio-oai, spec/json/twilio_api_v2010.json; [E] the error dictionary,
+https://www.twilio.com/docs/api/errors/<code>; [V] https://www.twilio.com/docs/voice/api/call-resource and
+…/call-event-resource; [S] the SDK's request_validator, twilio 9.13.0; [W] https://www.twilio.com/docs/usage/webhooks.
+
+Twilio has no idempotency key for new calls [O]: what a request did that got no usable answer can only be found out.
+"""
+
+from datetime import timedelta
+
+from redial.domain.execution import UNKNOWN_DEADLINE
+from redial.ports import CarrierLimits
+
+LIMITS = CarrierLimits(
+    ring_seconds=(5, 600),  # `Timeout` is at most 600 [O]; shorter than 5 rings no phone
+    call_seconds=(1, 86_400),  # `TimeLimit` is at most a day [O]
+    absence_proves_after=UNKNOWN_DEADLINE,
+)
+LATEST_CREATION = UNKNOWN_DEADLINE + timedelta(minutes=1)
+"""A call created longer than this after the attempt's claim is another's. Until the attempt is given up, and the
+sweeper checks once a minute, each call that Twilio has placed so late may be its own."""

@@ -1,0 +1,165 @@
+"""What Twilio's answers, statuses and error codes mean. Sources: see this package."""
+
+import re
+from dataclasses import dataclass
+
+from redial.carriers import sip
+from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.status import FINAL, Status
+from redial.wire.http import HttpResponse, json_object, retry_after_seconds
+
+CALL_ID = re.compile(r"[A-Za-z0-9]{2,64}")
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What an error code means for an attempt. `status` None: nothing was placed, and the same may be asked later.
+    `outage`: any call would have been refused; then `status` is None."""
+
+    status: Status | None
+    words: str
+    permanent: bool = False
+    outage: bool = False
+
+
+_FAILED, _ERROR = Status.FAILED, Status.ERROR
+# The called number is at fault: failed, permanently. The configuration of the agent or of Redial is at fault: error,
+# which may be retried, since it may be corrected meanwhile and a retry may use another caller id; by default, retry
+# configurations leave errors out. The account is at fault: the call waits. The comments are titles in [E].
+CODES = {
+    # the called number
+    13223: Meaning(_FAILED, "the number is not in E.164 format", permanent=True),  # Dial: Invalid phone number format
+    13224: Meaning(_FAILED, "the number is invalid or cannot be reached"),  # also when a network is out, says [E]
+    13225: Meaning(_FAILED, "calling this number is forbidden", permanent=True),  # Dial: Forbidden phone number
+    13226: Meaning(_FAILED, "the country code is unknown", permanent=True),  # Dial: Invalid country code
+    13227: Meaning(_FAILED, "the account may not call this country", permanent=True),  # No International Authorization
+    21202: Meaning(_FAILED, "the number is a premium number", permanent=True),  # 'To' number is a premium number
+    21203: Meaning(_FAILED, "the account may not call abroad", permanent=True),  # International calling not enabled
+    21211: Meaning(_FAILED, "the number is not a phone number", permanent=True),  # Invalid 'To' Phone Number
+    21214: Meaning(_FAILED, "the number cannot be reached", permanent=True),  # 'To' phone number cannot be reached
+    21215: Meaning(_FAILED, "the account may not call this region", permanent=True),  # Account not authorized to call
+    21216: Meaning(_FAILED, "Twilio blocks calls to this number", permanent=True),  # API: Call blocked by Twilio
+    21217: Meaning(_FAILED, "the number does not appear to be valid", permanent=True),  # does not appear to be valid
+    21219: Meaning(_FAILED, "a trial account may call verified numbers only", permanent=True),  # 'To' not verified
+    573005: Meaning(
+        _FAILED, "a trial account may call verified numbers only", permanent=True
+    ),  # not completed verification
+    # the caller id
+    21210: Meaning(_ERROR, "the from number is not one of the account's"),  # 'From' phone number not verified
+    21212: Meaning(_ERROR, "the from number is not a phone number"),  # Invalid 'From' Phone Number
+    21213: Meaning(_ERROR, "the from number is missing"),  # 'From' phone number is required
+    21606: Meaning(_ERROR, "the from number cannot be used for this"),  # 'From' … not a valid … Twilio phone number
+    573002: Meaning(_ERROR, "the from number is not the trial number for this recipient"),  # 'From' isn't assigned
+    # the call's parameters
+    21205: Meaning(_ERROR, "Twilio does not accept the answer URL"),  # Invalid URL
+    21208: Meaning(_ERROR, "Twilio does not accept the ring timeout"),  # Invalid Timeout
+    21609: Meaning(_ERROR, "Twilio does not accept the callback URL"),  # Invalid 'StatusCallback'
+    # the account: certainly nothing was placed, and no call would be
+    10001: Meaning(None, "the Twilio account is not active: check its balance and status", outage=True),
+    10005: Meaning(None, "voice calling is disabled for the Twilio account", outage=True),
+    20003: Meaning(None, "Twilio refused the credentials: check the Twilio secret", outage=True),
+    20005: Meaning(None, "the Twilio account is not active: check its balance and status", outage=True),
+    20006: Meaning(None, "the Twilio credentials may not place calls: check the Twilio secret", outage=True),
+    20008: Meaning(None, "these are Twilio's test credentials: check the Twilio secret", outage=True),
+    20403: Meaning(None, "the Twilio account is suspended or closed", outage=True),
+    20404: Meaning(None, "Twilio does not know the account: check the Twilio secret", outage=True),
+    # later: refused before anything was placed
+    10004: Meaning(
+        None, "the Twilio account has reached its limit of calls at once"
+    ),  # Call concurrency limit exceeded
+    20429: Meaning(None, "Twilio throttles the account's requests"),  # Too many requests: never processed, says [E]
+    22005: Meaning(None, "Twilio's queue holds a day of calls already"),  # Call Queue Full: rejected, says [E]
+}
+HTTP_CODES = {401: 20003, 403: 20003, 404: 20404, 429: 20429}
+"""The code that an HTTP status stands for where the answer holds none that is known."""
+
+_CALL_STATUSES = {
+    "queued": Status.INITIATED,
+    "initiated": Status.INITIATED,
+    "ringing": Status.RINGING,
+    "in-progress": Status.IN_PROGRESS,
+    "completed": Status.COMPLETED,
+    "busy": Status.BUSY,
+    "no-answer": Status.NO_ANSWER,
+    "failed": Status.FAILED,
+    "canceled": Status.CANCELED,
+}
+_ENDINGS = {
+    Status.COMPLETED: "the call was answered and has ended",
+    Status.BUSY: "the line was busy",
+    Status.NO_ANSWER: "nobody answered",
+    Status.FAILED: "the call could not be connected",
+    Status.CANCELED: "the call was canceled before it was answered",
+}
+
+
+def placed(answer: HttpResponse) -> DialResult:
+    """What an answer to POST …/Calls.json means."""
+    body = json_object(answer.body)
+    if 200 <= answer.status < 300:
+        sid = body.get("sid")
+        if isinstance(sid, str) and CALL_ID.fullmatch(sid):
+            return Accepted(sid)
+        return Unknown(f"Twilio answered {answer.status} without naming a call")
+    if not 400 <= answer.status < 500 or answer.status == 408:  # 408: the request may have arrived all the same
+        return Unknown(f"Twilio answered {answer.status}")
+    code = body.get("code")
+    if not isinstance(code, int):
+        code = HTTP_CODES.get(answer.status, answer.status)
+    meaning = CODES.get(code) or CODES.get(HTTP_CODES.get(answer.status, 0))
+    if meaning is None:
+        said = str(body.get("message") or "").strip()[:200]
+        meaning = Meaning(_FAILED, said or f"Twilio refused the call with HTTP {answer.status}")
+    if meaning.status is None:
+        return NotPlaced(meaning.words, retry_after_seconds(answer.headers), meaning.outage)
+    return Refused(Outcome(meaning.status, permanent=meaning.permanent, reason=meaning.words, code=str(code)))
+
+
+def report(
+    call_id: str,
+    word: str,
+    answered_by: str | None,
+    duration: str | None,
+    sip_code: str | None = None,
+    error_code: str | None = None,
+) -> CallReport:
+    """What Twilio says of a call. Raises `ValueError` for what is no call id, or no status of Twilio's."""
+    if not CALL_ID.fullmatch(call_id):
+        raise ValueError("no call id")
+    status = _CALL_STATUSES.get(word)
+    if status is None:
+        raise ValueError("unknown call status")
+    voicemail = voicemail_of(answered_by)
+    if status not in FINAL:
+        return CallReport(call_id, status, voicemail=voicemail)
+    sip_status, error = _number(sip_code), _number(error_code)
+    reason, permanent = _ENDINGS[status], False
+    if status is Status.FAILED:
+        meaning = CODES.get(error) if error is not None else None
+        if sip_status in sip.WORDS:
+            reason, permanent = sip.WORDS[sip_status], sip_status in sip.PERMANENT
+        elif meaning is not None:
+            reason, permanent = meaning.words, meaning.permanent
+    outcome = Outcome(
+        status,
+        permanent=permanent,
+        voicemail=voicemail,
+        reason=reason,
+        code=None if sip_status is None and error is None else str(error if sip_status is None else sip_status),
+        duration_seconds=_number(duration) if status is Status.COMPLETED else None,
+        hangup_by="caller" if status is Status.CANCELED else None,
+    )
+    return CallReport(call_id, status, outcome, voicemail)
+
+
+def voicemail_of(answered_by: str | None) -> bool | None:
+    """True for machine_start, machine_end_*, machine (the REST record's word) and fax; None for unknown and nothing."""
+    if answered_by == "human":
+        return False
+    if answered_by is not None and (answered_by.startswith("machine") or answered_by == "fax"):
+        return True
+    return None
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -1,0 +1,53 @@
+"""Twilio's secret."""
+
+import base64
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from redial.carriers.credentials import Credentials, Secrets, check_api_url, read_fields
+
+SECRET = "the Twilio secret"  # noqa: S105  what messages call it
+
+
+@dataclass(frozen=True)
+class TwilioCredentials:
+    """An account at Twilio. Requests use the API key where there is one. Callbacks are signed with `auth_token`, or
+    with `shared_key` where the account signs its webhooks with a separate key. `api_url` differs in Twilio's other
+    regions: https://api.dublin.ie1.twilio.com, for example."""
+
+    account_sid: str
+    auth_token: str = field(repr=False)
+    api_key_sid: str | None = None
+    api_key_secret: str | None = field(default=None, repr=False)
+    shared_key: str | None = field(default=None, repr=False)
+    api_url: str = "https://api.twilio.com"
+
+    @classmethod
+    def parse(cls, text: str) -> "TwilioCredentials":
+        """From a secret's JSON object with these names. Raises `ValueError`, which shows nothing of the secret."""
+        known = read_fields(text, cls.__dataclass_fields__, SECRET)
+        if not re.fullmatch(r"AC[0-9A-Za-z]+", known.get("account_sid", "")):
+            raise ValueError(f"account_sid of {SECRET} must be AC and letters or digits")
+        if "auth_token" not in known:
+            raise ValueError(f"auth_token of {SECRET} is missing")
+        if ("api_key_sid" in known) != ("api_key_secret" in known):
+            raise ValueError(f"{SECRET} needs both api_key_sid and api_key_secret, or neither")
+        credentials = cls(**known)
+        check_api_url(credentials.api_url, SECRET)
+        if urlsplit(credentials.api_url).path not in ("", "/"):
+            raise ValueError(f"api_url of {SECRET} must have no path")
+        return credentials
+
+    @property
+    def basic(self) -> str:
+        """The Authorization header of a request."""
+        user, password = self.account_sid, self.auth_token
+        if self.api_key_sid and self.api_key_secret:
+            user, password = self.api_key_sid, self.api_key_secret
+        return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def credentials_of(secrets: Secrets) -> Credentials[TwilioCredentials]:
+    """The account's credentials."""
+    return secrets.of("twilio", TwilioCredentials.parse)

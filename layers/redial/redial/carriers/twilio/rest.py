@@ -1,0 +1,273 @@
+"""Twilio's REST API: placing calls, and asking about them. Sources: see this package.
+
+The HTTP client is passed in and not imported.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from redial.carriers.credentials import Credentials, CredentialsUnavailable, Secrets
+from redial.carriers.timeouts import ASK_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, PLACE_TIMEOUT_SECONDS
+from redial.carriers.twilio import LATEST_CREATION, LIMITS
+from redial.carriers.twilio.codes import placed, report
+from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
+from redial.domain.outcome import CallReport, DialResult, NotPlaced, Unknown
+from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
+from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
+
+if TYPE_CHECKING:
+    from redial.adapters.http import Http
+
+CLOCK_SKEW = timedelta(seconds=5)
+"""How far Twilio's clock may be behind ours; its `date_created` is cut to whole seconds besides."""
+_PAGE_SIZE = 1000  # the most that a page may hold [O]
+_MAX_PAGES = 10
+_MAX_PAGE_BYTES = 8 * 1024 * 1024
+_MAX_BODY_BYTES = 1024 * 1024
+_MAX_CANDIDATES = 25
+"""Calls that one search looks into, the oldest first: the attempt's own was placed soon after its claim."""
+
+_CALLBACKS = "/callbacks/twilio/"
+_ANY_ATTEMPT = re.compile(re.escape(_CALLBACKS) + r"[^/?#\"]+/[0-9]+")
+
+
+def carrier(http: "Http", secrets: Secrets, now: Callable[[], datetime]) -> "TwilioCarrier":
+    return TwilioCarrier(http, credentials_of(secrets))
+
+
+class TwilioCarrier:
+    """`ports.Carrier` over Twilio's REST API. Every request goes out once."""
+
+    limits = LIMITS
+
+    def __init__(self, http: "Http", credentials: Credentials[TwilioCredentials]) -> None:
+        self._http = http
+        self._credentials = credentials
+
+    def place(self, request: CallRequest) -> DialResult:
+        """POST …/Calls.json, once.
+
+            201 with a call's sid                                             Accepted
+            the request never left; 429; queue or concurrency full            NotPlaced
+            account suspended, wrong credentials (401, 403, 404, see CODES)   NotPlaced, an outage
+            other 4xx                                                         Refused, see CODES
+            anything else: 5xx, timeout, reset, unreadable                    Unknown
+
+        A 401 after the secret has changed is NotPlaced as well: the next try uses the new credentials.
+        """
+        form = [
+            ("To", request.to_number),
+            ("From", request.from_number),
+            ("Url", request.answer_url or request.callback_url + "/answer"),
+            ("Method", "POST"),
+            # Connection override [W]: three retries, whatever the trouble. Twilio's default is one.
+            ("StatusCallback", request.callback_url + "#rc=3&rp=all"),
+            ("StatusCallbackMethod", "POST"),
+            ("StatusCallbackEvent", "ringing"),
+            ("StatusCallbackEvent", "answered"),
+            ("StatusCallbackEvent", "completed"),
+            ("Timeout", str(request.ring_timeout_seconds)),
+            ("TimeLimit", str(request.max_call_seconds)),
+        ]
+        if request.voicemail_detection:
+            form += [
+                ("MachineDetection", "Enable"),
+                ("AsyncAmd", "true"),
+                ("AsyncAmdStatusCallback", request.callback_url + "/amd"),
+                ("AsyncAmdStatusCallbackMethod", "POST"),
+            ]
+        try:
+            credentials = self._credentials.get()
+            answer = self._send(credentials, "POST", "/Calls.json", urlencode(form).encode())
+        except CredentialsUnavailable as error:
+            return NotPlaced(str(error), outage=True)
+        except NotSent as error:
+            return NotPlaced(f"Twilio was not reached: {error}", outage=True)
+        except NoAnswer as error:
+            return Unknown(f"no answer from Twilio: {error}")
+        if answer.status == 401 and self._credentials.refresh(credentials):
+            return NotPlaced("the Twilio credentials have changed")
+        return placed(answer)
+
+    def check(self) -> str | None:
+        """POST …/Calls.json without the number to call, which Twilio requires [O]: such a request can place nothing.
+
+        Twilio refuses it for that (21201 [E]) where it takes requests to place calls at all. A GET would show less: it
+        is another route, and accounts that may place no call can still be read.
+        """
+        try:
+            credentials = self._credentials.get()
+            answer = self._send(credentials, "POST", "/Calls.json", b"Method=POST")
+        except CredentialsUnavailable as error:
+            return str(error)
+        except NotSent as error:
+            return f"Twilio was not reached: {error}"
+        except NoAnswer as error:
+            return f"no answer from Twilio: {error}"
+        if answer.status == 401:
+            self._credentials.refresh(credentials)
+        match placed(answer):
+            case NotPlaced(reason) | Unknown(reason):
+                return reason
+        return None
+
+    def ask(self, call_id: str) -> CallReport | None:
+        """GET …/Calls/<sid>.json. That resource holds no SIP code, so no failed call is reported as permanent."""
+        record = self._get(f"/Calls/{quote(call_id, safe='')}.json")
+        return None if record is None else _report_of_record(record)
+
+    def find(
+        self,
+        request: CallRequest,
+        since: datetime,
+        known_call_ids: frozenset[str],
+        seconds_left: Callable[[], float],
+    ) -> CallReport | None:
+        """The attempt's call among all calls from its caller id to its number.
+
+        The list is not filtered by StartTime: that is a date, and a call that is queued, or that failed before it was
+        dialled, has none [O]. `date_created` is compared here instead.
+        A candidate's Events say which attempt placed it: they hold the requests about the call, with our callback URLs.
+        They can be read from 15 minutes after the call ended [V]. Until then no candidate is taken, not even a single
+        one: it may be another execution's call to the same number, and one of the two would be reported as the other.
+        `NotYetKnown` is raised then, and also when there are too many calls to search, or too little time.
+        """
+        candidates = self._candidates(request, since, known_call_ids, seconds_left)
+        undecided = max(0, len(candidates) - _MAX_CANDIDATES)
+        for record in candidates[:_MAX_CANDIDATES]:
+            _need_time(seconds_left)
+            belongs = self._belongs(record, request)
+            if belongs:
+                return _report_of_record(record)
+            undecided += belongs is None
+        if undecided:
+            raise NotYetKnown(f"{undecided} calls may be this attempt's, and Twilio does not say yet")
+        return None
+
+    def _candidates(
+        self,
+        request: CallRequest,
+        since: datetime,
+        known_call_ids: frozenset[str],
+        seconds_left: Callable[[], float],
+    ) -> list[dict[str, Any]]:
+        """Oldest first; those whose time of creation is unreadable come last."""
+        first, last = since - CLOCK_SKEW - timedelta(seconds=1), since + LATEST_CREATION
+        found = []
+        for record in self._calls(request.to_number, request.from_number, seconds_left):
+            created = _created_at(record)
+            if (
+                str(record.get("sid")) not in known_call_ids
+                and record.get("direction") in ("outbound-api", None)
+                and record.get("to") == request.to_number
+                and record.get("from") == request.from_number
+                and (created is None or first <= created <= last)
+            ):
+                found.append((created or datetime.max.replace(tzinfo=UTC), record))
+        return [record for _, record in sorted(found, key=lambda one: one[0])]
+
+    def _calls(self, to_number: str, from_number: str, seconds_left: Callable[[], float]) -> Iterator[dict[str, Any]]:
+        path = "/Calls.json?" + urlencode({"To": to_number, "From": from_number, "PageSize": _PAGE_SIZE})
+        for _ in range(_MAX_PAGES):
+            _need_time(seconds_left)
+            page = self._get(path, _MAX_PAGE_BYTES)
+            calls = None if page is None else page.get("calls")
+            if page is None or not isinstance(calls, list):
+                raise CarrierUnavailable("Twilio's list of calls is unreadable")
+            yield from (record for record in calls if isinstance(record, dict))
+            following = page.get("next_page_uri")
+            if not following:
+                return
+            # /2010-04-01/Accounts/<sid>/Calls.json?…: only its query is used, so it cannot lead our credentials away.
+            path = "/Calls.json?" + str(following).partition("?")[2]
+        raise NotYetKnown("the list of calls to this number is too long to search")
+
+    def _belongs(self, record: dict[str, Any], request: CallRequest) -> bool | None:
+        """Whether the call is this attempt's; None: its Events are not there (yet), or show no callback of ours."""
+        try:
+            page = self._get(f"/Calls/{quote(str(record.get('sid')), safe='')}/Events.json?PageSize={_PAGE_SIZE}")
+        except CarrierUnavailable:
+            return None
+        events = None if page is None else page.get("events")
+        if not isinstance(events, list):
+            return None
+        # The requests include our own POST, whose parameters hold the callback URL [O], and the callbacks themselves.
+        requests = json.dumps([event.get("request") for event in events if isinstance(event, dict)])
+        own = re.escape(f"{_CALLBACKS}{request.execution_id}/{request.attempt}") + r"(?![0-9])"
+        if re.search(own, requests):
+            return True
+        return False if _ANY_ATTEMPT.search(requests) else None
+
+    def _get(self, path: str, max_body_bytes: int = _MAX_BODY_BYTES) -> dict[str, Any] | None:
+        """The JSON object at `path` of the account; None for 404. Raises `CarrierUnavailable`."""
+        try:
+            credentials = self._credentials.get()
+            answer = self._send(credentials, "GET", path, b"", max_body_bytes)
+        except CredentialsUnavailable as error:
+            raise CarrierUnavailable(str(error)) from error
+        except NotSent as error:
+            raise CarrierUnavailable(f"Twilio was not reached: {error}") from error
+        except NoAnswer as error:
+            raise CarrierUnavailable(f"no answer from Twilio: {error}") from error
+        if answer.status == 404:
+            return None
+        if answer.status == 401:
+            self._credentials.refresh(credentials)
+        body = json_object(answer.body)
+        if answer.status != 200 or not body:
+            raise CarrierUnavailable(f"Twilio answered {answer.status}" + ("" if body else " unreadably"))
+        return body
+
+    def _send(
+        self,
+        credentials: TwilioCredentials,
+        method: str,
+        path: str,
+        body: bytes,
+        max_body_bytes: int = _MAX_BODY_BYTES,
+    ) -> HttpResponse:
+        headers = {"authorization": credentials.basic, "accept": "application/json"}
+        timeout = ASK_TIMEOUT_SECONDS if method == "GET" else PLACE_TIMEOUT_SECONDS
+        if body:
+            headers["content-type"] = "application/x-www-form-urlencoded"
+        return self._http.send(
+            method,
+            f"{credentials.api_url.rstrip('/')}/2010-04-01/Accounts/{credentials.account_sid}{path}",
+            headers=headers,
+            body=body,
+            connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
+            read_timeout_seconds=timeout,
+            total_timeout_seconds=timeout,
+            max_body_bytes=max_body_bytes,
+        )
+
+
+def _need_time(seconds_left: Callable[[], float]) -> None:
+    """Raises `NotYetKnown` where one more request might take longer than there is time."""
+    if seconds_left() < ASK_TIMEOUT_SECONDS:
+        raise NotYetKnown("there was no time to look through all calls to this number")
+
+
+def _created_at(record: dict[str, Any]) -> datetime | None:
+    """When the call was created; None where its `date_created` (RFC 2822 [O]) is unreadable."""
+    try:
+        created = parsedate_to_datetime(str(record.get("date_created")))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return created.replace(tzinfo=UTC) if created.tzinfo is None else created
+
+
+def _report_of_record(record: dict[str, Any]) -> CallReport:
+    """The REST API's record of a call. Raises `NotYetKnown` for one that makes no sense."""
+    fields = {name: str(value) for name, value in record.items() if isinstance(value, str | int)}
+    try:
+        return report(
+            fields.get("sid", ""), fields.get("status", ""), fields.get("answered_by"), fields.get("duration")
+        )
+    except ValueError as error:
+        raise NotYetKnown(f"Twilio's record of the call is unreadable: {error}") from error
