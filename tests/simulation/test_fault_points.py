@@ -1,13 +1,15 @@
 """After one fault everything continues within that fault's bound; see fault_points.py."""
 
+from dataclasses import replace
 from datetime import timedelta
 from unittest import mock
 
 import pytest
 
 from redial.adapters.dynamodb import lines
+from redial.carriers import twilio
+from redial.carriers.twilio.rest import TwilioCarrier
 from redial.domain import execution
-from redial.usecases import sweep
 from tests.simulation.fault_points import BOUNDS, Bound, measure
 
 pytestmark = pytest.mark.simulation
@@ -33,7 +35,8 @@ def test_a_bound_is_exceeded_if_silent_calls_are_asked_about_too_late() -> None:
 
 
 def test_a_bound_is_exceeded_if_an_unknown_attempt_is_given_up_too_late() -> None:
-    with mock.patch.object(sweep, "UNKNOWN_DEADLINE", timedelta(minutes=20)):
+    late = replace(twilio.LIMITS, absence_proves_after=timedelta(minutes=20))
+    with mock.patch.object(TwilioCarrier, "limits", late):
         assert any("more than" in one for one in measure(_bound("carrier timeout before placing")))
 
 
