@@ -84,9 +84,9 @@ WITH_PATH := PYTHONPATH="$(CURDIR):$(CURDIR)/layers/redial"
 
 # One worker for each core; an idle worker takes tests from another.
 IN_PARALLEL := --numprocesses auto --dist worksteal
-# Tests that may depend on the version of Python. Templates, documentation and models do not; test_same_trace.py shows that
-# the simulation does not.
-ON_EVERY_PYTHON := tests/unit tests/contract tests/integration --ignore=tests/integration/test_openapi_fuzzed.py \
+# Tests that may depend on the version of Python: every module, and the two files that use them all together. Templates,
+# documentation and models do not; test_same_trace.py shows that the simulation does not.
+ON_EVERY_PYTHON := tests/unit tests/contract tests/integration/test_stories.py tests/integration/test_batches.py \
   -m "not (simulation or nightly)"
 
 # ---- One machine -----------------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.simulation
 
 
 @pytest.mark.parametrize(
-    "campaign", ["seeds 1-10", "seeds 11-20", pytest.param("seeds 21-30", marks=pytest.mark.nightly)]
+    "campaign",
+    ["seeds 1-10", *(pytest.param(one, marks=pytest.mark.nightly) for one in ("seeds 11-20", "seeds 21-30"))],
 )
 def test_every_promise_is_checked_and_holds(campaign: str) -> None:
     short, long = CAMPAIGNS[campaign]
