@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from redial.carriers.timeouts import PLACE_TIMEOUT_SECONDS
+from redial.carriers.sending import PLACE_TIMEOUT_SECONDS
 from redial.domain.batch import WORK_LEASE
 from redial.runtime import settings
 from redial.usecases.batches import MAX_FILE_BYTES

@@ -176,9 +176,9 @@ MUTANTS = (
     ),
     Mutant(
         "No answer from the carrier counts as not placed",
-        "carriers/twilio/rest.py",
-        'return Unknown(f"no answer from Twilio: {error}")',
-        'return NotPlaced(f"no answer from Twilio: {error}")',
+        "carriers/sending.py",
+        'return Unknown(f"no answer from {carrier}: {error}")',
+        'return NotPlaced(f"no answer from {carrier}: {error}")',
         "tests/unit/test_twilio.py::test_an_answer_that_may_have_placed_a_call_is_unknown",
     ),
     # ---- lines -------------------------------------------------------------------------------------------------------

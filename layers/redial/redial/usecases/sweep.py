@@ -21,7 +21,7 @@ from functools import partial
 from itertools import chain, islice
 
 from redial.domain.agent import Agent
-from redial.domain.batch import BatchWork
+from redial.domain.batch import Batch, BatchWork
 from redial.domain.execution import CLAIM_GRACE, Execution
 from redial.domain.outcome import CallReport
 from redial.domain.queue import LINES_CHECK
@@ -327,15 +327,15 @@ class Sweeper:
                 return True
         return False
 
-    def _redeliver(self, execution: Execution, report: SweepReport, now: datetime) -> None:
-        delivery = execution.delivery
-        if not execution.pending():
+    def _redeliver(self, subject: Execution | Batch, report: SweepReport, now: datetime) -> None:
+        delivery = subject.delivery
+        if not subject.pending():
             return
         if delivery.next_try_at is not None and delivery.next_try_at > now:
-            self.services.timers.schedule_delivery(execution.id, execution.version, delivery.next_try_at, now)
+            self.services.timers.schedule_delivery(subject.id, subject.version, delivery.next_try_at, now)
             report.repairs[Repair.REDELIVERY_SET] += 1
         elif delivery.may_send(None, now):
-            self.services.invoker.deliver(execution.id, None)
+            self.services.invoker.deliver(subject.id, None)
             report.repairs[Repair.DELIVERY_LOST] += 1
 
     # ---- questions to the carrier -----------------------------------------------------------------------------------
@@ -425,14 +425,7 @@ class Sweeper:
                 report.repairs[Repair.BATCH_LOST] += 1
         elif batch.start_at is not None and not batch.is_over and batch.timer is not None:
             self.services.timers.schedule_batch_run(batch_id, "start", batch.timer, batch.start_at, now)
-        if batch.pending():
-            delivery = batch.delivery
-            if delivery.next_try_at is not None and delivery.next_try_at > now:
-                self.services.timers.schedule_delivery(batch_id, batch.version, delivery.next_try_at, now)
-                report.repairs[Repair.REDELIVERY_SET] += 1
-            elif delivery.may_send(None, now):
-                self.services.invoker.deliver(batch_id, None)
-                report.repairs[Repair.DELIVERY_LOST] += 1
+        self._redeliver(batch, report, now)
         save(self.services.batches, batch, now)
 
     # ---- lines ----------------------------------------------------------------------------------------------------

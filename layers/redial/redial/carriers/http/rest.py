@@ -13,7 +13,7 @@ from redial.carriers.credentials import Credentials, CredentialsUnavailable, Sec
 from redial.carriers.http import LIMITS
 from redial.carriers.http.codes import placed, report
 from redial.carriers.http.credentials import HttpCredentials, credentials_of
-from redial.carriers.timeouts import ASK_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, PLACE_TIMEOUT_SECONDS
+from redial.carriers.sending import ASK_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, PLACE_TIMEOUT_SECONDS, send_dial
 from redial.domain.outcome import CallReport, DialResult, NotPlaced, Unknown
 from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
@@ -81,20 +81,19 @@ class HttpCarrier:
 
     def _post(self, webhook_id: str, fields: dict[str, Any]) -> DialResult:
         body = json.dumps(fields, separators=(",", ":")).encode()
-        try:
-            credentials = self._credentials.get()
+
+        def send(credentials: HttpCredentials) -> HttpResponse:
             headers = {
                 "content-type": "application/json",
                 "idempotency-key": webhook_id,
                 **sign((credentials.signing_secret,), webhook_id, self._now(), body),
             }
-            answer = self._send("POST", _calls(credentials), headers, body, PLACE_TIMEOUT_SECONDS)
-        except CredentialsUnavailable as error:
-            return NotPlaced(str(error), outage=True)
-        except NotSent as error:
-            return NotPlaced(f"the platform was not reached: {error}", outage=True)
-        except NoAnswer as error:
-            return Unknown(f"no answer from the platform: {error}")
+            return self._send("POST", _calls(credentials), headers, body, PLACE_TIMEOUT_SECONDS)
+
+        sent = send_dial(self._credentials, send, "the platform")
+        if isinstance(sent, NotPlaced | Unknown):
+            return sent
+        credentials, answer = sent
         if answer.status == 401 and self._credentials.refresh(credentials):
             return NotPlaced("the http carrier's secret has changed")
         return placed(answer)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from redial.carriers.credentials import Credentials, CredentialsUnavailable, Secrets
-from redial.carriers.timeouts import ASK_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, PLACE_TIMEOUT_SECONDS
+from redial.carriers.sending import ASK_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, PLACE_TIMEOUT_SECONDS, send_dial
 from redial.carriers.twilio import LATEST_CREATION, LIMITS
 from redial.carriers.twilio.codes import placed, report
 from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
@@ -81,15 +81,10 @@ class TwilioCarrier:
                 ("AsyncAmdStatusCallback", request.callback_url + "/amd"),
                 ("AsyncAmdStatusCallbackMethod", "POST"),
             ]
-        try:
-            credentials = self._credentials.get()
-            answer = self._send(credentials, "POST", "/Calls.json", urlencode(form).encode())
-        except CredentialsUnavailable as error:
-            return NotPlaced(str(error), outage=True)
-        except NotSent as error:
-            return NotPlaced(f"Twilio was not reached: {error}", outage=True)
-        except NoAnswer as error:
-            return Unknown(f"no answer from Twilio: {error}")
+        sent = self._send_dial(urlencode(form).encode())
+        if isinstance(sent, NotPlaced | Unknown):
+            return sent
+        credentials, answer = sent
         if answer.status == 401 and self._credentials.refresh(credentials):
             return NotPlaced("the Twilio credentials have changed")
         return placed(answer)
@@ -100,15 +95,10 @@ class TwilioCarrier:
         Twilio refuses it for that (21201 [E]) where it takes requests to place calls at all. A GET would show less: it
         is another route, and accounts that may place no call can still be read.
         """
-        try:
-            credentials = self._credentials.get()
-            answer = self._send(credentials, "POST", "/Calls.json", b"Method=POST")
-        except CredentialsUnavailable as error:
-            return str(error)
-        except NotSent as error:
-            return f"Twilio was not reached: {error}"
-        except NoAnswer as error:
-            return f"no answer from Twilio: {error}"
+        sent = self._send_dial(b"Method=POST")
+        if isinstance(sent, NotPlaced | Unknown):
+            return sent.reason
+        credentials, answer = sent
         if answer.status == 401:
             self._credentials.refresh(credentials)
         match placed(answer):
@@ -222,6 +212,9 @@ class TwilioCarrier:
         if answer.status != 200 or not body:
             raise CarrierUnavailable(f"Twilio answered {answer.status}" + ("" if body else " unreadably"))
         return body
+
+    def _send_dial(self, form: bytes) -> tuple[TwilioCredentials, HttpResponse] | NotPlaced | Unknown:
+        return send_dial(self._credentials, lambda known: self._send(known, "POST", "/Calls.json", form), "Twilio")
 
     def _send(
         self,

@@ -1,0 +1,35 @@
+"""Sending one request to a carrier: how long it may take, and what a missing answer to a dial means."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from redial.carriers.credentials import Credentials, CredentialsUnavailable
+from redial.domain.outcome import NotPlaced, Unknown
+from redial.wire.http import HttpResponse, NoAnswer, NotSent
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+PLACE_TIMEOUT_SECONDS = 15.0
+"""For one request to place a call, from look-up to answer. Giving up earlier would only make more dials unknown."""
+ASK_TIMEOUT_SECONDS = 10.0
+"""For one question."""
+
+T = TypeVar("T")
+
+
+def send_dial(
+    credentials: Credentials[T], send: Callable[[T], HttpResponse], carrier: str
+) -> tuple[T, HttpResponse] | NotPlaced | Unknown:
+    """Send a request to place a call, once: the credentials that it went out with, and the answer.
+
+    `NotPlaced` only where nothing left this process; `Unknown` where no answer came to what may have left it. `carrier`
+    is what messages call it.
+    """
+    try:
+        current = credentials.get()
+        return current, send(current)
+    except CredentialsUnavailable as error:
+        return NotPlaced(str(error), outage=True)
+    except NotSent as error:
+        return NotPlaced(f"{carrier} was not reached: {error}", outage=True)
+    except NoAnswer as error:
+        return Unknown(f"no answer from {carrier}: {error}")
