@@ -12,7 +12,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -26,6 +26,7 @@ from local.web.server import RESET, HttpServer, Request, Response
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 API_ID = "local"
+DOCUMENTATION = ("/docs", "/openapi.json")
 CALLBACKS = "/callbacks/"
 """The path of the carrier's callbacks, which events of the timeline send."""
 
@@ -36,7 +37,8 @@ def timestamp(instant: datetime) -> str:
 
 
 class Api:
-    """Routes requests to functions. `down` returns the names of servers that are not up, for `/health`."""
+    """Routes requests to functions. `down` returns the names of servers that are not up, for `/health`;
+    `shown` adapts the documentation's text to this stack."""
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class Api:
         scheduler: Scheduler,
         routes: list[Route],
         down: Callable[[], list[str]],
+        shown: Callable[[str], str] = lambda text: text,
     ) -> None:
         self._timeline = timeline
         self._aws = aws
@@ -53,6 +56,7 @@ class Api:
         self._scheduler = scheduler
         self._routes = [_Matcher(route) for route in routes]
         self._down = down
+        self._shown = shown
 
     def serve(self, server: HttpServer) -> None:
         """Answer the requests of `server` from now on."""
@@ -66,9 +70,17 @@ class Api:
                 return self._local(request)
             if request.path == "/health" and (down := self._down()):
                 return _error(503, f"not up: {', '.join(down)}")
+            if request.path in DOCUMENTATION:
+                return self._documentation(request)
             return self._through_function(request)
         except ClockStopped:
             return RESET
+
+    def _documentation(self, request: Request) -> Response:
+        """The documentation with this stack's agent in its examples, which thus succeed as they are."""
+        headers = [(name, value) for name, value in request.headers if name.lower() != "accept-encoding"]
+        answer = self._through_function(replace(request, headers=headers))
+        return replace(answer, body=self._shown(answer.body.decode()).encode())
 
     def _through_function(self, request: Request) -> Response:
         matches = [found for matcher in self._routes if (found := matcher.match(request)) is not None]

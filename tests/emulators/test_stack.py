@@ -2,6 +2,7 @@
 
 import gc
 import io
+import json
 import os
 import re
 import signal
@@ -9,12 +10,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import standardwebhooks
 
 from local import ROOT
 from local.aws.functions import FunctionOutput
@@ -26,6 +29,7 @@ from redial.runtime import system
 from tests.support.local_stack import NOON, LocalClient, local_stack, request
 
 TO = "+12025550123"
+PORTS = ("REDIAL_PORT", "REDIAL_CARRIER_PORT", "REDIAL_INBOX_PORT", "REDIAL_FILES_PORT")
 RETRIES = {"enabled": True, "max_retries": 3, "retry_intervals_minutes": [30, 60, 120]}
 STORY = [
     "queued", "initiated", "ringing", "no-answer", "scheduled",
@@ -282,8 +286,7 @@ def command(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_runs_until_a_signal(number: signal.Signals) -> None:
-    names = ("REDIAL_PORT", "REDIAL_CARRIER_PORT", "REDIAL_INBOX_PORT", "REDIAL_FILES_PORT")
-    ports = {name: str(free_port()) for name in names}
+    ports = {name: str(free_port()) for name in PORTS}
     running = command(**ports, SPEED="600", REDIAL_API_KEY="my-own-key")
     assert running.stdout is not None
     try:
@@ -312,6 +315,48 @@ def test_the_command_runs_until_a_signal(number: signal.Signals) -> None:
     assert (running.returncode, errors) == (0, "")
 
 
+@contextmanager
+def running(**environment: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """`make run` on free ports: what it showed, and its addresses by the banner's word."""
+    process = command(**dict.fromkeys(PORTS, "0"), SPEED="0", **environment)
+    assert process.stdout is not None
+    try:
+        shown = ""
+        while "Ctrl-C" not in shown:
+            line = process.stdout.readline()
+            assert line
+            shown += line
+        yield shown, dict(re.findall(r"^  (\w+) +(\S+)", shown, re.MULTILINE))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+def test_every_run_has_new_ids_and_a_log_of_its_own() -> None:
+    with running() as (shown, first), running() as (_, second):
+        assert "UTC" in shown
+        assert first["agent"] != second["agent"]
+        assert first["log"] != second["log"]
+        assert all((ROOT / one["log"]).exists() for one in (first, second))
+
+
+def test_webhooks_verify_by_the_machines_clock_with_the_chosen_secret_after_the_clock_moved() -> None:
+    secret = "whsec_dGhpcyBpcyBhIHNlY3JldCBvZiAyNCBieXRlcyE="
+    with running(REDIAL_WEBHOOK_SECRET=secret) as (_, found):
+        assert found["secret"] == secret
+        authorization = {"Authorization": f"Bearer {found['key']}"}
+        body = {"agent_id": found["agent"], "recipient_phone_number": TO, "retry_config": RETRIES}
+        script = {"to": TO, "outcomes": ["busy", "completed"]}
+        assert request("POST", f"{found['carrier']}/_carrier/scripts", script).status == 200
+        assert request("POST", f"{found['API']}/call", body, authorization).status == 200
+        request("POST", f"{found['clock']}/advance", {"minutes": 600})
+        received = request("GET", f"{found['inbox']}/_inbox/demo").json
+        assert received[-1]["body"]["status"] == "completed"
+        for one in received:
+            raw = json.dumps(one["body"], ensure_ascii=False, separators=(",", ":"))
+            assert one["verified"] and standardwebhooks.Webhook(secret).verify(raw, one["headers"]) == one["body"]
+
+
 def test_the_demo_ends_without_errors() -> None:
     out, errors = command("demo").communicate(timeout=60)
     assert errors == ""
@@ -327,6 +372,7 @@ def test_invalid_settings_are_errors() -> None:
         for environment, said in (
             ({"REDIAL_PORT": port}, f"port {port}, wanted for the API, is taken"),
             ({"REDIAL_PORT": "http"}, "REDIAL_PORT must be a port number"),
+            ({"REDIAL_WEBHOOK_SECRET": "secret"}, "a webhook secret starts with whsec_"),
             ({"SPEED": "fast"}, "SPEED must be a number"),
             ({"SPEED": "-1"}, "SPEED must be a number"),
         ):

@@ -13,6 +13,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from redial.domain.errors import FieldError, InvalidInput
 
+EXAMPLE_AGENT_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+"""The agent in the documentation's examples. The local stack shows its own agent and inbox, so that they work."""
+EXAMPLE_WEBHOOK_URL = "https://hooks.example.com/redial"
 Model = TypeVar("Model", bound=BaseModel)
 MAX_URL_LENGTH = 2048
 MAX_FROM_PHONE_NUMBERS = 100
@@ -27,7 +30,7 @@ E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 """For the documentation; `redial.domain.phone_number` decides."""
 WEBHOOK_URL_SCHEMA: dict[str, Any] = {
     "pattern": r"^https?://[^\s\x00-\x20\x7f-\x9f\\]+$",
-    "examples": ["https://hooks.example.com/redial"],
+    "examples": [EXAMPLE_WEBHOOK_URL],
 }
 """For the documentation; `ApiServices.check_webhook` decides. http is permitted in local development only."""
 
@@ -139,7 +142,7 @@ IdempotencyKey = Annotated[
     AfterValidator(_check_idempotency_key),
     Field(json_schema_extra={"minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH, "pattern": "^[ -~]+$"}),
 ]
-PhoneNumber = Annotated[str, Field(json_schema_extra={"pattern": E164_PATTERN, "examples": ["+14155550123"]})]
+PhoneNumber = Annotated[str, Field(json_schema_extra={"pattern": E164_PATTERN, "examples": ["+12025550123"]})]
 WebhookUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra=WEBHOOK_URL_SCHEMA)]
 WholeNumber = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]

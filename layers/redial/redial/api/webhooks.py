@@ -3,15 +3,17 @@
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from redial.api.answers import account_id, answer, answers, known_batch_id, known_id, new_router, services
+from redial.api.answers import JSON, account_id, answer, answers, known_batch_id, known_id, new_router, services
 from redial.domain.batch import Batch, BatchStatus
 from redial.domain.status import Status
 from redial.runtime import system
 from redial.usecases import replay
 from redial.usecases.replay import UndeliveredEvents
+from redial.wire.batch_json import BatchEvent
+from redial.wire.execution_json import ExecutionEvent
 from redial.wire.timestamps import Timestamp, rfc3339
 
 router = new_router()
@@ -79,6 +81,50 @@ def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
         "agent_id": subject.agent_id,
         "events": [event(sequence) for sequence in subject.delivery.undelivered],
     }
+
+
+_HEADERS = {
+    "webhook-id": "The same on every try of an event: execution or batch, and its `sequence`.",
+    "webhook-timestamp": "When it was sent: seconds since 1970.",
+    "webhook-signature": "`v1,` and the signature, as in the Standard Webhooks specification; one per live secret.",
+}
+
+
+def documented_events() -> tuple[dict[str, Any], dict[str, Any]]:
+    """OpenAPI's `webhooks`, and the schemas that they refer to by name."""
+    kinds = {
+        "execution": (ExecutionEvent, "A call changed its status", "POST to the agent's `webhook_url`."),
+        "batch": (BatchEvent, "A batch changed its status", "POST to the batch's `webhook_url`."),
+    }
+    inputs: Any = [(name, "serialization", TypeAdapter(model)) for name, (model, *_) in kinds.items()]
+    bodies, definitions = TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}")
+    parameters = [
+        {"name": name, "in": "header", "required": True, "description": meaning, "schema": {"type": "string"}}
+        for name, meaning in _HEADERS.items()
+    ]
+    answers = {
+        "2XX": {"description": "Accepted, if answered within 10 seconds. Any other answer: it is sent again later."},
+        "410": {"description": "Given up: it is not sent again."},
+    }
+    events = {
+        name: {
+            "post": {
+                "tags": ["webhooks"],
+                "summary": summary,
+                "description": description,
+                "operationId": f"on_{name}_event",
+                "security": [],
+                "parameters": parameters,
+                "requestBody": {
+                    "required": True,
+                    "content": {JSON: {"schema": bodies[name, "serialization"]}},
+                },
+                "responses": answers,
+            }
+        }
+        for name, (_, summary, description) in kinds.items()
+    }
+    return events, definitions["$defs"]
 
 
 class ReplayStarted(TypedDict):
