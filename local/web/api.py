@@ -4,7 +4,7 @@ Event format 2.0: https://docs.aws.amazon.com/apigateway/latest/developerguide/h
 Paths are decoded, query strings are as sent, header names are in lower case with repeats joined by commas, cookies are
 separate, and bodies other than text and JSON (forms, for example) are in base64.
 
-`/_local/…` is for users of the local stack: clock, request counts, schedules, dead letters.
+`/_local/…` is for users of the local stack: clock, request counts, schedules, dead letters, the table.
 """
 
 import base64
@@ -16,6 +16,8 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
+
+from botocore.exceptions import ClientError
 
 from local.aws.functions import ACCOUNT_ID, MAX_SYNCHRONOUS_BYTES, FunctionFailed, Invoker
 from local.aws.requests import Aws
@@ -107,6 +109,8 @@ class Api:
                 except (ValueError, TypeError, KeyError, OverflowError):
                     return _error(400, 'Send {"minutes": n}, n being 0 or more.')
                 return Response.of(200, {"now": timestamp(reached)})
+            case "POST", "dynamodb/" | "dynamodb":
+                return self._dynamodb(request)
             case "GET", "requests":
                 return Response.of(200, self._aws.requests())
             case "GET", "schedules":
@@ -115,6 +119,20 @@ class Api:
                 letters = [*self._functions.dead_letters, *self._scheduler.dead_letters]
                 return Response.of(200, [{**asdict(letter), "at": timestamp(letter.at)} for letter in letters])
         return _error(404, f"There is no {request.method} {request.path} here.")
+
+    def _dynamodb(self, request: Request) -> Response:
+        """DynamoDB's own protocol, for `make keys LOCAL=1`: the operation is in a header, the body is JSON."""
+        operation = (request.header("x-amz-target") or "").rpartition(".")[2]
+        client = self._aws.client("dynamodb")
+        methods = {name: method for method, name in client.meta.method_to_api_mapping.items()}
+        if operation not in methods:
+            return _error(400, "Send a request of DynamoDB's protocol, with X-Amz-Target.")
+        try:
+            answer = getattr(client, methods[operation])(**request.json())
+        except ClientError as error:
+            failure = {"__type": error.response["Error"]["Code"], "message": error.response["Error"]["Message"]}
+            return Response.of(error.response["ResponseMetadata"]["HTTPStatusCode"], failure)
+        return Response.of(200, {name: value for name, value in answer.items() if name != "ResponseMetadata"})
 
 
 class _Matcher:

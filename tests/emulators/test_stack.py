@@ -26,6 +26,7 @@ from local.aws.scheduler import as_late_as_aws
 from local.stack import LocalStack
 from local.web.server import PortTaken
 from redial.runtime import system
+from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, LocalClient, local_stack, request
 
 TO = "+12025550123"
@@ -263,6 +264,35 @@ def test_the_stack_refuses_to_run_against_the_real_aws(monkeypatch: pytest.Monke
         LocalStack(start_at=NOON).start()
 
 
+def test_the_examples_of_the_documentation_work_unchanged(client: LocalClient) -> None:
+    """As Swagger UI sends them: a body's example, and of a form the example or sample of every field."""
+    document = request("GET", f"{client.stack.url}/openapi.json").json
+    schemas = document["components"]["schemas"]
+    assert client.api("POST", "/call", schemas["CallRequest"]["examples"][0]).status == 200
+    assert client.api("POST", "/v2/agent", schemas["AgentRequest"]["examples"][0]).status == 201
+    body = document["paths"]["/batches"]["post"]["requestBody"]["content"]
+    assert next(iter(body)) == "multipart/form-data", "Swagger UI selects the first"
+    fields = body["multipart/form-data"]["schema"]["properties"]
+    sent: list[tuple[str, str]] = []
+    for name, schema in fields.items():
+        sample = schema.get("default", schema.get("enum", [None])[0])
+        value = schema.get("examples", [sample])[0]
+        assert name == "file" or value is not None, f"{name} needs an example"
+        values = value if isinstance(value, list) else [value]
+        if name != "file":
+            sent += [(name, one if isinstance(one, str) else json.dumps(one)) for one in values]
+    form = multipart(sent, "contact_number\n+12025550123\n")
+    answer = client.api("POST", "/batches", form, Content_Type=CONTENT_TYPE)
+    assert answer.status == 201, answer
+    client.advance(60)
+    batch = client.api("GET", f"/batches/{answer.json['batch_id']}").json
+    assert (batch["status"], batch["execution_status"]) == ("completed", {"completed": 1})
+    assert (
+        client.stack.agent_id
+        in request("GET", f"{client.stack.url}/docs", headers={"Accept-Encoding": "gzip"}).body.decode()
+    )
+
+
 # ---- the command --------------------------------------------------------------------------------------------------
 
 
@@ -355,6 +385,22 @@ def test_webhooks_verify_by_the_machines_clock_with_the_chosen_secret_after_the_
         for one in received:
             raw = json.dumps(one["body"], ensure_ascii=False, separators=(",", ":"))
             assert one["verified"] and standardwebhooks.Webhook(secret).verify(raw, one["headers"]) == one["body"]
+
+
+def test_the_command_for_keys_works_on_a_running_stack() -> None:
+    with running() as (_, found):
+        port = found["API"].rpartition(":")[2]
+        make = ["make", "-s", "keys", "LOCAL=1", f"REDIAL_PORT={port}", "-o", ".venv/ready"]
+
+        def run(arguments: str) -> Any:
+            done = subprocess.run([*make, f"ARGS={arguments}"], cwd=ROOT, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout)
+
+        assert [account["account_id"] for account in run("list-accounts")["accounts"]] == ["local"]
+        api_key = run("create --account local --name second")["api_key"]
+        me = request("GET", f"{found['API']}/user/me", headers={"Authorization": f"Bearer {api_key}"})
+        assert (me.status, me.json["id"]) == (200, "local")
 
 
 def test_the_demo_ends_without_errors() -> None:
