@@ -82,11 +82,15 @@ def test_null_and_unknown_fields_count_as_omitted(api: Api) -> None:
 @pytest.mark.parametrize(
     ("fields", "field", "message"),
     [
-        ({"recipient_phone_number": "4155550123"}, "recipient_phone_number", "must be E.164"),
-        ({"recipient_phone_number": "+0123456789"}, "recipient_phone_number", "must be E.164"),
+        ({"recipient_phone_number": "4155550123"}, "recipient_phone_number", "must begin with + and the country code"),
+        ({"recipient_phone_number": "+0123456789"}, "recipient_phone_number", "7 to 15 digits, the first not 0"),
         ({"recipient_phone_number": 14155550123}, "recipient_phone_number", "must be a text"),
         ({"recipient_phone_number": None}, "recipient_phone_number", "must be a text"),
-        ({"from_phone_number": "+1 415 555 0100"}, "from_phone_number", "must be E.164"),
+        ({"recipient_phone_number": "+14155550123 x3"}, "recipient_phone_number", "has an extension"),
+        ({"recipient_phone_number": "+44999"}, "recipient_phone_number", "is an emergency or service number"),
+        ({"recipient_phone_number": "+44 116 123"}, "recipient_phone_number", "is an emergency or service number"),
+        ({"recipient_phone_number": "+1 900 555 1234"}, "recipient_phone_number", "is a premium-rate or shared-cost"),
+        ({"from_phone_number": "415 555 0100"}, "from_phone_number", "must begin with + and the country code"),
         ({"agent_id": 7}, "agent_id", "must be a text"),
         ({"scheduled_at": "2026-01-26T10:01:59Z"}, "scheduled_at", "at least 2 minutes ahead"),
         ({"scheduled_at": "2027-01-27T10:00:01Z"}, "scheduled_at", "at most 365 days ahead"),

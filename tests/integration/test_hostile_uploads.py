@@ -174,7 +174,7 @@ def endless(beginning: bytes, piece: bytes) -> Iterator[bytes]:
 def test_a_row_of_a_gigabyte_is_read_only_to_the_row_limit(name: str) -> None:
     pieces = endless(*ENDLESS[name])
     with traced() as most, pytest.raises(InvalidInput) as refused:
-        CsvContacts().check(pieces)
+        CsvContacts().check(pieces, premium=False)
     assert refused.value.errors[0].field == "file"
     assert most[0] < 40_000_000
     assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 100
@@ -186,7 +186,7 @@ def test_a_gigabyte_of_empty_lines_is_read_only_to_the_limit(line: bytes, monkey
     monkeypatch.setattr(contacts_csv, "MAX_CONTACTS", 50_000)
     pieces = itertools.chain([HEADER], itertools.repeat(line * PIECE, GIGABYTE // PIECE))
     with pytest.raises(InvalidInput, match=r"line 50002: there are more than 50,000 empty lines; remove them"):
-        CsvContacts().check(pieces)
+        CsvContacts().check(pieces, premium=False)
     assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 100
 
 
@@ -195,14 +195,14 @@ def test_only_the_beginning_of_a_large_file_is_checked_in_the_request(
 ) -> None:
     monkeypatch.setattr(batch_csv, "CHECK_BYTES", 1_000_000)
     pieces = itertools.chain([HEADER], itertools.repeat(b"+12025550101," + b"x" * 5000 + b"\n", GIGABYTE // PIECE))
-    CsvContacts().check(pieces)
+    CsvContacts().check(pieces, premium=False)
     assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 300
 
 
 @pytest.mark.parametrize("line", [b"\n", b"x,y,z,a,b,c\n", b'"x"y\n', b"=1,=2\n"])
 def test_fifty_thousand_skipped_lines_are_not_kept(line: bytes) -> None:
     pieces = itertools.chain([HEADER], itertools.repeat(line * 1000, 50))
-    with traced() as most, CsvContacts().rows(pieces) as rows:
+    with traced() as most, CsvContacts().rows(pieces, premium=False) as rows:
         assert not any(row.startswith("+") for row in rows if isinstance(row, str))
     assert most[0] < 10_000_000
 
