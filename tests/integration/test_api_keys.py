@@ -72,6 +72,21 @@ def test_a_key_is_256_random_bits_and_only_its_hash_is_stored(store: DynamoAccou
     assert not any(one in listed or use.hash_of(one) in listed for one in api_keys)
 
 
+def test_premium_numbers_are_refused_until_allowed(store: DynamoAccounts, run: Any) -> None:
+    account_id = run("create-account", "--name", "a")["account_id"]
+
+    def allowed() -> bool:
+        return use.read_account(account_id, accounts=store).premium_numbers
+
+    assert not allowed()
+    for answer, expected in (("yes", True), ("no", False)):
+        shown = run("premium-numbers", "--account", account_id, "--allow", answer)
+        assert shown == {"account_id": account_id, "premium_numbers": expected}
+        assert allowed() == expected
+    assert "no account" in run("premium-numbers", "--account", "unknown", "--allow", "yes", fails=True)
+    assert store.get("unknown") is None
+
+
 def test_a_webhook_secret_is_rotated_in_two_steps(store: DynamoAccounts, run: Any) -> None:
     first = run("create-account", "--name", "a")
     account = ("--account", first["account_id"])

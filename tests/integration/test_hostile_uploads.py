@@ -128,6 +128,37 @@ def test_a_file_name_is_only_displayed(client: LocalClient, file_name: str) -> N
     assert results.headers["content-disposition"] == f'attachment; filename="{batch_id}-results.csv"'
 
 
+@pytest.mark.parametrize(
+    ("parameters", "shown"),
+    [
+        ("filename*=utf-8''%D0%BA.csv", "к.csv"),
+        ("filename*=UTF-8'ru'%D0%BA.csv", "к.csv"),
+        ("filename*=iso-8859-1''%e9.csv", "é.csv"),
+        ("filename=\"k.csv\"; filename*=utf-8''%D0%BA.csv", "к.csv"),
+        ("filename*=utf-8''%D0%BA.csv; filename=\"k.csv\"", "к.csv"),
+        ("FileName*=utf-8''k%3B.csv", "k;.csv"),
+        ('filename*0="ka"; filename*1="b.csv"', "kab.csv"),
+        ("filename=\"a; filename*=utf-8''b.csv\"", "a; filename*=utf-8''b.csv"),
+    ],
+)
+def test_a_file_name_may_be_an_extended_parameter(client: LocalClient, parameters: str, shown: str) -> None:
+    answer = client.api("POST", "/batches", with_parameters(client, parameters), Content_Type=CONTENT_TYPE)
+    assert answer.status == 201, answer
+    assert client.api("GET", f"/batches/{answer.json['batch_id']}").json["file_name"] == shown
+
+
+@pytest.mark.parametrize("parameters", ["filename*=utf-8''%FF.csv", "filename*=raw-unicode-escape''%5Cud800"])
+def test_a_file_name_that_is_no_text_is_refused(client: LocalClient, parameters: str) -> None:
+    answer = client.api("POST", "/batches", with_parameters(client, parameters), Content_Type=CONTENT_TYPE)
+    assert answer.status == 400, answer
+
+
+def with_parameters(client: LocalClient, parameters: str) -> bytes:
+    """A form with a file whose Content-Disposition has these parameters beside its name."""
+    form = multipart([("agent_id", client.stack.agent_id)], HEADER + ROW, file_name="x")
+    return form.replace(b'filename="x"', parameters.encode())
+
+
 def test_no_cell_of_a_returned_file_is_a_formula(client: LocalClient) -> None:
     """Ours and the uploaded ones, column names included; a phone number keeps its +."""
     formulas = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "＝1", '=HYPERLINK("https://evil.example","x")']

@@ -103,7 +103,7 @@ def _check(services: Services, call: NewCall, account_id: str, now: datetime) ->
 def _check_number(services: Services, number: str, account_id: str) -> None:
     _, kind = read_number(number)
     if kind is NumberKind.PREMIUM:
-        account = services.accounts.cached(account_id)
+        account = services.accounts.get(account_id)
         if account is not None and account.premium_numbers:
             return
     if kind is not NumberKind.ORDINARY:
