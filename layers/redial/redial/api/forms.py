@@ -1,7 +1,9 @@
 """Form bodies: `multipart/form-data` and `application/x-www-form-urlencoded`, parsed to names and values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.message import Message
+from typing import Any
 from urllib.parse import parse_qsl
 
 from redial.domain.errors import InvalidInput
@@ -137,7 +139,8 @@ def _extended_file_name(disposition: bytes) -> str | None:
         return None
     header = Message()
     header["Content-Disposition"] = disposition.decode("latin-1")
-    for name, value in header.get_params([], header="Content-Disposition"):
+    parameters: Sequence[tuple[str, Any]] = header.get_params([], header="Content-Disposition")
+    for name, value in parameters:  # an extended one is a tuple (charset, language, text)
         if name.lower() == "filename" and isinstance(value, tuple):
             charset, _, decoded = value
             if (charset or "utf-8").lower() not in ("utf-8", "iso-8859-1"):
