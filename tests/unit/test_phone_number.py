@@ -130,6 +130,8 @@ def test_a_zero_in_brackets_is_removed_after_the_country_code_only() -> None:
         ("+4915", "7 to 15 digits"),
         ("+1234567890123456", "7 to 15 digits"),
         ("+49" + "1" * 200, "7 to 15 digits"),
+        ("+1" + "x" * 200_000, "7 to 15 digits"),
+        (" " * 100_000 + "+1" + "(0" * 100_000, "7 to 15 digits"),
         ("+999123456789", "no country has this code"),
         ("+34 (0)91 1", "leave out the (0)"),
         ("+44 (0)7400 11", "leave out the (0)"),

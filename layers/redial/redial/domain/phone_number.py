@@ -9,6 +9,7 @@ from enum import StrEnum
 EXAMPLE = "+14155550123"
 """A fictional number, for messages."""
 
+_MAX_LENGTH = 250  # libphonenumber's own limit; a longer text is no number, and costs time
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 # Characters written within phone numbers. Soft hyphens, zero-width characters and direction marks are invisible.
@@ -100,7 +101,7 @@ def normalized(text: str) -> str:
 
 def looks_like_a_number(text: str) -> bool:
     """Whether `text` consists of 7 to 15 digits and what separates them, with or without a plus sign."""
-    return re.fullmatch(r"\+?[0-9]{7,15}", _plain(text).translate(_SEPARATORS)) is not None
+    return len(text) <= _MAX_LENGTH and re.fullmatch(r"\+?[0-9]{7,15}", _plain(text).translate(_SEPARATORS)) is not None
 
 
 def _plain(text: str) -> str:
@@ -114,6 +115,8 @@ def _plain(text: str) -> str:
 
 def _international(text: str) -> str:
     """`text` as + and digits; a trunk zero in brackets keeps its brackets. Raises `ValueError`."""
+    if len(text) > _MAX_LENGTH:
+        raise ValueError(_LENGTH)
     plain = _plain(text)
     compact = plain.translate(_SEPARATORS)
     if not compact:
