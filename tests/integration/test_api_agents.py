@@ -173,7 +173,7 @@ def test_a_list_above_the_size_limit_answers_413_with_advice(api: Api) -> None:
         ({"ring_timeout_seconds": 601}, "ring_timeout_seconds", "must be at most 600"),
         ({"voicemail_detection": "yes"}, "voicemail_detection", "true or false"),
         ({"calling_guardrails": {"call_start_hour": 9}}, "calling_guardrails.call_end_hour", "both hours"),
-        ({"from_phone_numbers": [CALLER_ID, "911"]}, "from_phone_numbers.1", "must be E.164"),
+        ({"from_phone_numbers": [CALLER_ID, "911"]}, "from_phone_numbers.1", "must begin with +"),
         ({"webhook_url": "http://hooks.example.com/"}, "webhook_url", "https://"),
         ({"webhook_url": "https://127.0.0.1/"}, "webhook_url", "loopback"),
         ({"answer_url": "http://voice.example.com/"}, "answer_url", "https://"),

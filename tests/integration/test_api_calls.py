@@ -1,5 +1,6 @@
 """Calls and executions over HTTP: created, read, listed and stopped."""
 
+import json
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -13,9 +14,10 @@ from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.domain.outcome import CallReport
 from redial.domain.status import Status
 from redial.runtime.services import services_of
+from redial.usecases.accounts import allow_premium_numbers
 from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api
 from tests.support.examples import examples
-from tests.support.samples import CALLER_ID, NUMBER, TEN, minutes
+from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN, minutes
 
 
 def dialled(execution_id: str, status: Status = Status.RINGING) -> None:
@@ -53,6 +55,45 @@ def test_a_call_is_accepted_and_dial_is_invoked(api: Api) -> None:
     assert execution["retry_history"] is None
 
 
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("+44 (0)7400 111222", "+447400111222"),
+        ("+39 (0)6 1234567", "+39061234567"),
+        ("0014155650701", "+14155650701"),
+        ("tel:+1.415.565.0701", "+14155650701"),
+        ("＋١٤١٥٥٦٥٠٧٠١", "+14155650701"),
+    ],
+)
+def test_numbers_are_normalized(api: Api, written: str, number: str) -> None:
+    execution_id = api.call(api.agent(), recipient_phone_number=written, from_phone_number="+1 (202) 555-0100")
+    execution = api.send("GET", f"/executions/{execution_id}").json
+    assert (execution["user_number"], execution["agent_number"]) == (number, "+12025550100")
+
+
+def test_an_account_may_allow_premium_numbers_but_no_service_numbers(api: Api) -> None:
+    agent_id = api.agent()
+
+    def send(number: str) -> int:
+        body = {"agent_id": agent_id, "recipient_phone_number": number}
+        return api.send("POST", "/call", body).status
+
+    assert send("+448712345678") == 400
+    allow_premium_numbers(ACCOUNT_ID, True, accounts=services_of("api").accounts)
+    assert [send(number) for number in ("+448712345678", "+448451234567", "+44116123", "+44999")] == [
+        200,
+        200,
+        400,
+        400,
+    ]
+
+
+def test_a_body_may_begin_with_a_byte_order_mark(api: Api) -> None:
+    body = json.dumps({"agent_id": api.agent(), "recipient_phone_number": NUMBER}).encode("utf-8-sig")
+    for base64_encoded in (False, True):
+        assert api.send("POST", "/call", body, base64_encoded=base64_encoded).status == 200
+
+
 def test_a_scheduled_call_answers_queued_and_has_a_schedule(api: Api) -> None:
     execution_id = api.call(api.agent(), scheduled_at="2026-01-26T16:00:00+05:30")
     execution = api.send("GET", f"/executions/{execution_id}").json
@@ -82,11 +123,15 @@ def test_null_and_unknown_fields_count_as_omitted(api: Api) -> None:
 @pytest.mark.parametrize(
     ("fields", "field", "message"),
     [
-        ({"recipient_phone_number": "4155550123"}, "recipient_phone_number", "must be E.164"),
-        ({"recipient_phone_number": "+0123456789"}, "recipient_phone_number", "must be E.164"),
+        ({"recipient_phone_number": "4155550123"}, "recipient_phone_number", "must begin with + and the country code"),
+        ({"recipient_phone_number": "+0123456789"}, "recipient_phone_number", "7 to 15 digits, the first not 0"),
         ({"recipient_phone_number": 14155550123}, "recipient_phone_number", "must be a text"),
         ({"recipient_phone_number": None}, "recipient_phone_number", "must be a text"),
-        ({"from_phone_number": "+1 415 555 0100"}, "from_phone_number", "must be E.164"),
+        ({"recipient_phone_number": "+14155550123 x3"}, "recipient_phone_number", "has an extension"),
+        ({"recipient_phone_number": "+44999"}, "recipient_phone_number", "is an emergency or service number"),
+        ({"recipient_phone_number": "+44 116 123"}, "recipient_phone_number", "is an emergency or service number"),
+        ({"recipient_phone_number": "+1 900 555 1234"}, "recipient_phone_number", "is a premium-rate or shared-cost"),
+        ({"from_phone_number": "415 555 0100"}, "from_phone_number", "must begin with + and the country code"),
         ({"agent_id": 7}, "agent_id", "must be a text"),
         ({"scheduled_at": "2026-01-26T10:01:59Z"}, "scheduled_at", "at least 2 minutes ahead"),
         ({"scheduled_at": "2027-01-27T10:00:01Z"}, "scheduled_at", "at most 365 days ahead"),

@@ -41,7 +41,6 @@ from redial.domain.agent import (
     Agent,
 )
 from redial.domain.errors import FieldError, InvalidInput, TooLarge
-from redial.domain.phone_number import is_e164
 
 MAX_NAME_LENGTH = 200
 MAX_CONCURRENT_CALLS = 1000
@@ -80,12 +79,6 @@ def _agent_name(value: Any) -> Any:
 def _name_schema(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
     schema |= {"pattern": r"[^\s\x1c-\x1f\x85]", "examples": ["Reminders"]}
-
-
-def _e164(number: str) -> str:
-    if not is_e164(number):
-        raise ValueError("must be E.164: + and 7 to 15 digits, the first not 0")
-    return number
 
 
 def _provider(name: str) -> str:
@@ -173,9 +166,7 @@ class AgentConfig(BaseModel):
         DEFAULT_PROVIDER, json_schema_extra={"enum": [*CARRIERS, None]}
     )
     calling_guardrails: CallingGuardrails | None = None
-    from_phone_numbers: list[Annotated[PhoneNumber, AfterValidator(_e164)]] | None = Field(
-        [], max_length=MAX_FROM_PHONE_NUMBERS
-    )
+    from_phone_numbers: list[PhoneNumber] | None = Field([], max_length=MAX_FROM_PHONE_NUMBERS)
     answer_url: Annotated[str, _carrier_url_schema("https"), _carrier_url("https", "http")] | None = Field(
         None,
         description="https: the carrier fetches its call instructions here. {agent_id} and {execution_id} are filled"

@@ -498,7 +498,9 @@ def get_batch_results(batch_id: str) -> Response[Any]:
         raise Conflict(_still_read(batch))
     if batch.valid <= MAX_DIRECT_ROWS:
         pieces = services().files.read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
-        lines = services().contacts.results(pieces, lambda rows: found_by_row(services(), batch, rows))
+        lines = services().contacts.results(
+            pieces, lambda rows: found_by_row(services(), batch, rows), premium=batch.premium_numbers
+        )
         text = "".join(lines)
         if len(text.encode()) <= MAX_CSV_BYTES:
             return _csv(text, f"{batch.id}-results.csv")

@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
 from redial.domain.errors import FieldError, InvalidInput
+from redial.domain.phone_number import normalized
 
 EXAMPLE_AGENT_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 """The agent in the documentation's examples. The local stack shows its own agent and inbox, so that they work."""
@@ -45,9 +46,10 @@ def read_json_object(text: str) -> dict[str, Any]:
 
 def read_json(text: str, what: str) -> Any:
     """Parse `text`, named `what` in messages. Raises `InvalidInput` for text that is not JSON (RFC 8259: no NaN, no
-    infinity), is nested too deeply, or holds an unpaired surrogate, which can be neither stored nor sent."""
+    infinity), is nested too deeply, or holds an unpaired surrogate, which can be neither stored nor sent. A byte-order
+    mark is ignored."""
     try:
-        value = json.loads(text, parse_constant=_not_a_number, parse_float=_finite)
+        value = json.loads(text.removeprefix("\ufeff"), parse_constant=_not_a_number, parse_float=_finite)
         if depth(value) > MAX_DEPTH:
             raise RecursionError
         canonical_json(value).encode()
@@ -142,7 +144,12 @@ IdempotencyKey = Annotated[
     AfterValidator(_check_idempotency_key),
     Field(json_schema_extra={"minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH, "pattern": "^[ -~]+$"}),
 ]
-PhoneNumber = Annotated[str, Field(json_schema_extra={"pattern": E164_PATTERN, "examples": ["+12025550123"]})]
+PhoneNumber = Annotated[
+    str,
+    AfterValidator(normalized),
+    Field(json_schema_extra={"pattern": E164_PATTERN, "examples": ["+12025550123"]}),
+]
+"""A number as people write it; E.164 once read."""
 WebhookUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra=WEBHOOK_URL_SCHEMA)]
 WholeNumber = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]

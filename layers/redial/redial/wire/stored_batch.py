@@ -41,6 +41,7 @@ _FLAGS = {
     "rw": "results_wanted",
     "ff": "first_dials_first",
     "by": "bypass_call_guardrails",
+    "pn": "premium_numbers",
 }
 _TEXTS = {"wh": "webhook_url", "wo": "worker"}
 
