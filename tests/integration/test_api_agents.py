@@ -240,6 +240,16 @@ def test_patch_changes_the_keys_it_names_and_no_others(api: Api) -> None:
     assert (stored(agent_id).webhook_url, stored(agent_id).max_concurrent_calls) == (None, 5)
 
 
+def test_an_empty_webhook_url_is_none(api: Api) -> None:
+    agent_id = api.agent(webhook_url="")
+    assert stored(agent_id).webhook_url is None
+    api.send("PATCH", f"/v2/agent/{agent_id}", {"agent_config": {"webhook_url": "https://hooks.example.com/"}})
+    assert stored(agent_id).webhook_url == "https://hooks.example.com/"
+    answer = api.send("PATCH", f"/v2/agent/{agent_id}", {"agent_config": {"webhook_url": ""}})
+    assert answer.status == 200
+    assert stored(agent_id).webhook_url is None
+
+
 def test_an_empty_patch_changes_only_updated_at(api: Api) -> None:
     agent_id = api.agent()
     before = read(api, agent_id)

@@ -26,6 +26,7 @@ from redial.api.answers import (
 from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
     MAX_ID_LENGTH,
+    NO_EMPTY_TEXT,
     IdempotencyKey,
     Instant,
     PageNumber,
@@ -97,8 +98,8 @@ class BatchRequest(BaseModel):
         description="Caller ids in turn; repeated, or one JSON list. Else the agent's.",
     )
     retry_config: RetryConfig | None = Field(None, description="As in POST /call; in a form, as JSON text.")
-    webhook_url: WebhookUrl | None = Field(
-        None, description="Where the batch's own events go; its contacts' go to the agent's."
+    webhook_url: Annotated[WebhookUrl | None, NO_EMPTY_TEXT] = Field(
+        None, description="Where the batch's own events go; its contacts' go to the agent's. Empty: none."
     )
     calls_per_second: float | None = Field(
         None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="Most calls started per second."
