@@ -368,7 +368,7 @@ def get_batch(batch_id: str) -> Response[Any]:
     responses=answers(200, "All of them.", list[BatchRead], 404, 413),
 )
 def get_batches(agent_id: str) -> Response[Any]:
-    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id())
+    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id(), deleted=True)
     now = system.now()
     found = services().batches.of_agent(agent.agent_id)
     return answer([batch_json.render(batch, counts_of(services(), batch), now) for batch in found])

@@ -64,6 +64,7 @@ def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
     else:
         statuses = {sequence: Status(change.kind) for sequence, change in subject.events()}
     tried = {entry.sequence: entry for entry in found.tried}
+    next_try_at = subject.delivery.next_try_at
 
     def event(sequence: int) -> UndeliveredEvent:
         last = tried.get(sequence)
@@ -74,7 +75,7 @@ def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
             "tries": last.tries if last else None,
             "http_status": last.status if last else None,
             "error": last.error if last else None,
-            "next_try_at": rfc3339(subject.delivery.next_try_at) if sequence == found.waiting else None,
+            "next_try_at": rfc3339(next_try_at) if next_try_at is not None and sequence == found.waiting else None,
         }
 
     return {

@@ -30,10 +30,10 @@ def create_agent(
     return services.agents.save(configure(blank, body))
 
 
-def read_agent(services: Services, agent_id: str, *, account_id: str) -> Agent:
-    """Raises `NotFound`, also for a deleted agent and another account's."""
+def read_agent(services: Services, agent_id: str, *, account_id: str, deleted: bool = False) -> Agent:
+    """Raises `NotFound`, also for another account's agent and, unless `deleted`, for a deleted one."""
     agent = services.agents.get(account_id, agent_id)
-    if agent is None or agent.deleted_at is not None:
+    if agent is None or (agent.deleted_at is not None and not deleted):
         raise NotFound(f"there is no agent {agent_id}")
     return agent
 
