@@ -7,26 +7,26 @@ MAKEFLAGS += --no-print-directory
 
 # ---- Pythons and environments ----------------------------------------------------------------------------------------
 
-# The first of some Pythons that runs, is new enough and can make virtual environments. (pyenv puts commands on the PATH
-# for versions that then do not run; some systems have Python without venv.)
+# The first Python of a list that runs, is new enough and can create virtual environments. (pyenv puts commands on the
+# PATH for versions that do not run; some systems have Python without venv.)
 usable = $(shell for python in $(1); do \
   if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
     command -v "$$python"; break; fi; done)
 pyenv = $(lastword $(sort $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/$(1).*/bin/python$(1))))
 find_python = $(call usable,python$(1) $(call pyenv,$(1)))
 
-# Lambda's Python, and the oldest that Redial runs on. (All of these look only when they are asked.)
+# Lambda's Python, and the oldest that Redial runs on. (Each is searched only when it is used.)
 PYTHON_3.13 = $(call find_python,3.13)
 PYTHON_3.11 = $(call find_python,3.11)
 PYTHON = $(or $(PYTHON_3.13),$(call usable,python3.14 python3.12),$(PYTHON_3.11),$(call usable,python3 python))
 NO_PYTHON = No Python from 3.11 on that can make virtual environments: install one, or your system's python3-venv.
 
-# .venv keeps the Python that it was made with; the tests run on that one, and on the other of the two if it is there.
+# .venv keeps the Python that created it; the tests run on that one, and on the other of the two if it is installed.
 VERSION = $(shell .venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 OTHER_VERSIONS = $(foreach version,$(filter-out $(VERSION),3.11 3.13),$(if $(PYTHON_$(version)),$(version)))
 
-# $(call install,<environment>,<requirements>): uv takes seconds for what takes pip minutes; pip where uv is not to be had.
-# Nothing is installed whose hash is not in the list.
+# $(call install,<environment>,<requirements>): uv takes seconds where pip takes minutes; pip is used if uv
+# cannot be installed. Only packages whose hashes are in the list are installed.
 install = .venv/bin/uv pip install --quiet --require-hashes --python $(1)/bin/python -r $(2) || \
   $(1)/bin/python -m pip install --quiet --require-hashes --disable-pip-version-check -r $(2)
 
@@ -60,7 +60,7 @@ LISTS := layers/redial/requirements $(patsubst %.in,%,$(wildcard requirements/*.
 	@touch $@
 
 .venv-docs/ready: requirements/docs.txt | .venv/ready
-	@echo "Installing what builds the documentation into .venv-docs, once …"
+	@echo "Installing the documentation builder into .venv-docs, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
 	@$(call install,$(@D),requirements/docs.txt)
 	@touch $@
@@ -77,12 +77,12 @@ LISTS := layers/redial/requirements $(patsubst %.in,%,$(wildcard requirements/*.
 	@$(call install,$(@D),requirements/ministack.txt)
 	@touch $@
 
-# The layer's build asks for a Python with pip; a region is asked for even where nothing is sent to AWS.
+# The layer's build needs a Python with pip; sam needs a region even if nothing is sent to AWS.
 SAM := PYTHON="$(CURDIR)/.venv/bin/python" SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
-# Python here, with the folders that Lambda puts on the path (pytest and mypy have their own settings for that).
+# Python with the folders that Lambda puts on the path (pytest and mypy have their own settings for that).
 WITH_PATH := PYTHONPATH="$(CURDIR):$(CURDIR)/layers/redial"
 
-# One worker for each core; a worker without tests takes some from another.
+# One worker for each core; an idle worker takes tests from another.
 IN_PARALLEL := --numprocesses auto --dist worksteal
 # Tests that may depend on the version of Python. Templates, documentation and models do not; test_same_trace.py shows that
 # the simulation does not.
@@ -92,7 +92,7 @@ ON_EVERY_PYTHON := tests/unit tests/contract tests/integration --ignore=tests/in
 # ---- One machine -----------------------------------------------------------------------------------------------------
 
 .PHONY: run
-run: .venv/ready ## Run the whole system on this machine. SPEED=60: a second is a minute
+run: .venv/ready ## Run the whole system on this machine. SPEED=60: one second is one minute
 	@$(WITH_PATH) .venv/bin/python -m local
 
 .PHONY: demo
@@ -102,52 +102,52 @@ demo: .venv/ready ## Play one call through no-answer, busy and answered, in a fe
 # ---- Checks ----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: check pytest ## Everything that must pass: checks, and tests on Python 3.11 and 3.13, if installed
+test: check pytest ## Run everything that must pass: checks, and tests on Python 3.11 and 3.13, if installed
 	@for version in $(OTHER_VERSIONS); do \
 	  $(MAKE) .venv-$$version/ready && echo "pytest on Python $$version" && \
 	  .venv-$$version/bin/python -m pytest $(IN_PARALLEL) $(ON_EVERY_PYTHON) $(ARGS) || exit 1; \
 	done
 
 .PHONY: quick
-quick: .venv/ready ## The inner loop: format, lint, types, unit and contract tests
+quick: .venv/ready ## Run the quick checks: format, lint, types, unit and contract tests
 	@echo "ruff" && .venv/bin/ruff format --quiet . && .venv/bin/ruff check --quiet .
 	@echo "mypy" && .venv/bin/mypy
 	@echo "unit and contract tests" && .venv/bin/python -m pytest $(IN_PARALLEL) -q -m "not (simulation or nightly)" tests/contract tests/unit
 
 .PHONY: check
-check: .venv/ready .venv-sam/ready .venv-checks/ready ## Format, lint, types, import directions, templates
+check: .venv/ready .venv-sam/ready .venv-checks/ready ## Check format, lint, types, import directions and templates
 	@echo "ruff" && .venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
 	@echo "mypy" && .venv/bin/mypy
 	@echo "import-linter" && $(WITH_PATH) .venv/bin/lint-imports --no-logo
 	@echo "cfn-lint" && .venv-sam/bin/cfn-lint --config-file .cfnlintrc.yaml
 	@echo "checkov" && mkdir -p .run && $(WITH_PATH) .venv/bin/python -m local.cloudformation template.yaml > .run/template.json && \
 	  .venv-checks/bin/checkov --config-file .checkov.yaml
-	@echo "(what is known of the installed packages' holes takes a network: make audit)"
+	@echo "(not checked here: known vulnerabilities of installed packages; they need a network: make audit)"
 
 # pip-audit passes a package that PyPI does not know; --strict makes that a failure.
 .PHONY: audit
-audit: .venv-checks/ready ## Ask PyPI whether anything that is installed has a known hole. Fails where it cannot ask
+audit: .venv-checks/ready ## Check installed packages for known vulnerabilities on PyPI. Fails without network
 	@for list in $(LISTS); do \
 	  echo "pip-audit $$list.txt" && \
 	  .venv-checks/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$list.txt || exit 1; \
 	done
 
 .PHONY: pytest
-pytest: .venv/ready ## Only the tests, on one Python. ARGS='-k stop'
+pytest: .venv/ready ## Run only the tests, on one Python. ARGS='-k stop'
 	@echo "pytest on Python $(VERSION)" && .venv/bin/python -m pytest $(IN_PARALLEL) -m "not nightly" $(ARGS)
 
 .PHONY: simulate
-simulate: .venv/ready ## Let everything go wrong by seed, and check every promise. SEEDS=1000 FIRST=1 LONG=1, or SEED=48213
+simulate: .venv/ready ## Simulate faults by seed, and check every promise. SEEDS=1000 FIRST=1 LONG=1, or SEED=48213
 	@$(WITH_PATH) .venv/bin/python -m tests.simulation $(if $(LONG),--long) \
 	  $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
 
 .PHONY: recoveries
-recoveries: .venv/ready ## Measure how long one fault of each kind holds things up, at every point where it can strike
+recoveries: .venv/ready ## Measure the delay caused by one fault of each kind, at every point where it can occur
 	@$(WITH_PATH) .venv/bin/python -m tests.simulation --recoveries
 
-# Seeds start with the date, so each night has its own.
+# Seeds are derived from the date, so each night has its own.
 .PHONY: nightly
-nightly: .venv/ready ## What takes too long for `make test`: seeds, ablations, interleavings, examples. FIRST=1
+nightly: .venv/ready ## Run the tests too long for `make test`: seeds, ablations, interleavings, examples. FIRST=1
 	@.venv/bin/python -m pytest $(IN_PARALLEL) --hypothesis-profile=nightly -m "simulation or nightly or hypothesis" $(ARGS)
 	@first=$(or $(FIRST),$$(date +%Y%m%d)000) && \
 	  $(MAKE) simulate SEEDS=$(or $(SEEDS),1000) FIRST=$$first && \
@@ -155,7 +155,7 @@ nightly: .venv/ready ## What takes too long for `make test`: seeds, ablations, i
 	@$(WITH_PATH) .venv/bin/python -m tests.simulation.interleavings
 
 .PHONY: mutants
-mutants: .venv/ready ## Change one critical line at a time; its test must notice. ARGS='--only "delayed set"'
+mutants: .venv/ready ## Change one critical line at a time; its test must detect it. ARGS='--only "delayed set"'
 	@$(WITH_PATH) .venv/bin/python -m tests.mutants $(ARGS)
 
 .PHONY: protocol
@@ -163,24 +163,24 @@ protocol: .venv/ready ## Search the models of the protocol, and write their resu
 	@$(WITH_PATH) .venv/bin/python -m tests.protocol
 
 .PHONY: bench
-bench: .venv/ready $(if $(findstring --docs,$(ARGS)),.venv-pictures/ready) ## Cost of an attempt, here and elsewhere; speed and size of what is deployed; targets. ARGS=--docs
+bench: .venv/ready $(if $(findstring --docs,$(ARGS)),.venv-pictures/ready) ## Measure the cost of an attempt, here and elsewhere; speed and size of the functions; targets. ARGS=--docs
 	@$(WITH_PATH) .venv/bin/python -m bench $(ARGS); status=$$?; \
 	  $(if $(findstring --docs,$(ARGS)),$(WITH_PATH) .venv-pictures/bin/python -m bench.draw limits;) exit $$status
 
 .PHONY: bench-ingest
-bench-ingest: .venv/ready ## Measure the reading of a batch's file, whole and killed on the way. ROWS=1000000
+bench-ingest: .venv/ready ## Measure reading a batch's file, uninterrupted and with kills. ROWS=1000000
 	@$(WITH_PATH) .venv/bin/python -m bench.ingest --rows $(or $(ROWS),1000000)
 
 .PHONY: bench-batch
-bench-batch: .venv/ready ## Play a large batch, check and count it, and one attempt in a small and a large. ARGS='campaign --rows 300'
+bench-batch: .venv/ready ## Run a large batch, check and count it; count one attempt in a small and a large batch. ARGS='campaign --rows 300'
 	@$(WITH_PATH) .venv/bin/python -m bench.batch $(ARGS)
 
 .PHONY: load
-load: .venv/ready ## Ask the local stack for calls at a steady rate, and check it. RATE=50 SECONDS=60 ARGS=--docs
+load: .venv/ready ## Request calls from the local stack at a steady rate, and check the results. RATE=50 SECONDS=60 ARGS=--docs
 	@$(WITH_PATH) .venv/bin/python -m bench.load --rate $(or $(RATE),50) --seconds $(or $(SECONDS),60) $(ARGS)
 
 .PHONY: dashboards
-dashboards: .venv/ready .venv-pictures/ready ## Play a batch and draw both dashboards from what it emits, into docs/dashboards. ROWS=10000
+dashboards: .venv/ready .venv-pictures/ready ## Run a batch and draw both dashboards from its metrics, into docs/dashboards. ROWS=10000
 	@$(WITH_PATH) .venv/bin/python -m bench.dashboards --rows $(or $(ROWS),10000)
 	@$(WITH_PATH) .venv-pictures/bin/python -m bench.draw dashboards
 
@@ -189,13 +189,13 @@ docs: .venv-docs/ready ## Build the documentation as a site with search, into .r
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet && echo "open .run/site/index.html"
 
 .PHONY: format
-format: .venv/ready ## Format, and put right what lint can
+format: .venv/ready ## Format, and fix what lint can fix
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
 # ---- AWS -------------------------------------------------------------------------------------------------------------
 
 .PHONY: build
-build: .venv-sam/ready ## Build what is deployed, into .aws-sam
+build: .venv-sam/ready ## Build the deployment packages, into .aws-sam
 	@$(SAM) build
 
 .PHONY: deploy
@@ -207,12 +207,12 @@ deploy-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Deploy, call,
 	@.venv/bin/python -m pytest tests/e2e -m e2e --capture=no $(ARGS)
 
 .PHONY: deploy-check-aws
-deploy-check-aws: .venv/ready .venv-sam/ready ## The same in your AWS account; rings a telephone, costs money (docs/deploy-check.md). STACK=…
+deploy-check-aws: .venv/ready .venv-sam/ready ## The same in your AWS account: rings a telephone, costs money (docs/deploy-check.md). STACK=…
 	@REDIAL_E2E_TARGET=aws $(if $(STACK),REDIAL_E2E_STACK="$(STACK)") \
 	  .venv/bin/python -m pytest tests/e2e/test_story.py -m e2e --capture=no $(ARGS)
 
 .PHONY: sam-local
-sam-local: .venv/ready .venv-sam/ready .venv-ministack/ready ## Bring up what `sam local invoke` needs, and print its commands (docs/sam-local.md)
+sam-local: .venv/ready .venv-sam/ready .venv-ministack/ready ## Start the environment for `sam local invoke`, and print its commands (docs/sam-local.md)
 	@$(WITH_PATH) .venv/bin/python -m tests.support.sam_local
 
 .PHONY: sam-local-check
@@ -220,20 +220,20 @@ sam-local-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Run every 
 	@.venv/bin/python -m pytest tests/e2e -m sam_local $(ARGS)
 
 .PHONY: keys
-keys: .venv/ready ## Accounts and API keys. ARGS='create-account --name acme --table …'; ARGS=--help
+keys: .venv/ready ## Manage accounts and API keys. ARGS='create-account --name acme --table …'; ARGS=--help
 	@$(WITH_PATH) .venv/bin/python -m redial.runtime.keys $(ARGS)
 
 # ---- This repository -------------------------------------------------------------------------------------------------
 
 .PHONY: lock
-lock: .venv/ready ## Pin everything that is installed, with hashes: each requirements.txt from its .in. ARGS=--upgrade
+lock: .venv/ready ## Pin all installed packages, with hashes: each requirements.txt from its .in. ARGS=--upgrade
 	@for list in $(LISTS); do \
 	  .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
 	    $(ARGS) $$list.in -o $$list.txt || exit 1; \
 	done
 
 .PHONY: release
-release: test ## Tag this commit with its version; CHANGELOG.md must have a heading for it, and the tree must be clean
+release: test ## Tag this commit with its version; CHANGELOG.md must have its heading, and the tree must be clean
 	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' layers/redial/redial/__init__.py); \
 	  test -z "$$(git status --porcelain)" || { echo "commit or remove what is changed first"; exit 1; }; \
 	  grep -q "^## $$version - " CHANGELOG.md || { echo "CHANGELOG.md: turn Unreleased into '## $$version - <date>' first"; exit 1; }; \
@@ -244,5 +244,5 @@ clean: ## Remove environments, builds and caches
 	@rm -rf .venv .venv-* .aws-sam .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .PHONY: help
-help: ## Show this
+help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

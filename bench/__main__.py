@@ -135,7 +135,7 @@ def _rounded(values: Sequence[float | None], of: float) -> list[object]:
 
 
 def _job(counts: Counts) -> Job:
-    """What happened, as input for `elsewhere`."""
+    """The attempts and deliveries of the jobs, as input for `elsewhere`."""
     retries, callbacks = counts.attempts - counts.calls, counts.invocations["carrier_callback"]
     return Job(counts.calls, counts.attempts, retries, callbacks, counts.deliveries, counts.webhooks, counts.hours)
 

@@ -191,7 +191,7 @@ class Bench:
         self.stack.clock.advance(minutes)
 
     def count(self, title: str, *calls: str) -> Counts:
-        """Count from now on what is done for `calls`, as attempts of that title."""
+        """From now on count the work for `calls`, as attempts with that title."""
         counts = Counts(title, calls=len(calls), attempts=len(calls))
         self._current.update(dict.fromkeys(calls, counts))
         return counts
@@ -206,7 +206,7 @@ class Bench:
         return str(ask(f"{self.stack.url}/call", self.stack.api_key, "POST", body, headers)["execution_id"])
 
     def known_as(self, call: str, execution_id: str) -> None:
-        """Count what is done for that execution as done for `call`."""
+        """Count the work for that execution as work for `call`."""
         self._call_of[execution_id] = call
 
     def execution(self, call: str) -> Any:

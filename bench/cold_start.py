@@ -31,7 +31,7 @@ USES = {
     "sweep": (*_STORES, "due_items", "sweep_leases", *_CARRIER, "timers", "invoker"),
     "tally": ("batches", "counts", "invoker"),
 }
-"""What each function uses of its services. Those of the api that few requests need are left out: files, contacts."""
+"""The services that each function uses, without those of the api that few requests need: files, contacts."""
 
 _TIMED = """
 import importlib, json, sys, time

@@ -54,7 +54,7 @@ class _Log(io.StringIO):
 
 
 def record(rows: int) -> dict[str, Any]:
-    """Play the batch to its end; returns all data points, and what the dashboards' placeholders stand for."""
+    """Play the batch to its end; returns all data points, and the values of the dashboards' placeholders."""
     found: Series = defaultdict(list)
     with running(seed=SEED) as stack:
 

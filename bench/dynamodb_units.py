@@ -186,7 +186,7 @@ class Meter:
         return Write(key, max(write_units(before), write_units(after)), tuple(entries))
 
     def _entry(self, index_key: tuple[str, ...], item: Item | None) -> Item | None:
-        """What an index holds of an item; None if the item lacks an attribute of the index's key."""
+        """The entry of an item in an index; None if the item lacks an attribute of the index's key."""
         if item is None or any(name not in item for name in index_key):
             return None
         return {name: item[name] for name in (*index_key, *self._key)}

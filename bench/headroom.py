@@ -1,4 +1,4 @@
-"""What one stack takes at 10, 100 and 1,000 attempts a second, and which quota or limit it reaches first.
+"""Use of quotas and limits by one stack at 10, 100 and 1,000 attempts a second, and the one that it reaches first.
 
 Computed from what one attempt of a played batch took, its keys included: use grows with the rate. The sweeper's time is
 left out; it is the same at any rate.
@@ -28,7 +28,7 @@ NEW_TABLE_WRITES, NEW_TABLE_READS = 4_000, 12_000
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html"""
 TABLE_WRITES = 40_000  # of a table on demand; the same page
 CARRIER_CALLS_PER_SECOND = 1
-"""Twilio's default for an account. Twilio queues what is above."""
+"""Twilio's default for an account. Twilio queues further calls."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Limit:
 
     @property
     def reached_at(self) -> float:
-        """Attempts a second that use it up."""
+        """Attempts a second that exhaust it."""
         return self.most / self.per_attempt
 
     def used(self, rate: float) -> str:
@@ -51,7 +51,7 @@ class Limit:
 
 
 def limits(counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, float]) -> list[Limit]:
-    """Every limit that attempts use, the one that is reached first first. `lambda_seconds` by function, in all."""
+    """Every limit that attempts use, in the order in which they are reached. `lambda_seconds` by function, in all."""
     attempts, units = counts.attempts, counts.units
     kinds = batch.kinds_of(played.units)
     running = sum(seconds for name, seconds in lambda_seconds.items() if name != "sweep")

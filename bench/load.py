@@ -1,4 +1,4 @@
-"""`python -m bench.load`: requests calls at a steady rate from the local stack, and checks everything that must hold.
+"""`python -m bench.load`: requests calls at a steady rate from the local stack, and checks the results.
 
     this process                             another
     requests calls by the clock  ──HTTP──►   `python -m local`: API, functions, emulated AWS, carrier, inbox
@@ -243,7 +243,7 @@ def run_out(stack: Stack) -> None:
 
 
 def examine(stack: Stack, load: Load) -> None:
-    """Check what `check` checks, that every request was answered 200, and that there is no dead letter."""
+    """Check as `check` does, and that every request was answered 200 and there is no dead letter."""
     executions = [stack.ask("GET", f"/executions/{one}") for one in load.accepted]
     calls = [
         (call["to"], _instant(call["placed_at"]), _instant(call["ended_at"]) if call["ended_at"] else None)

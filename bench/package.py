@@ -1,4 +1,4 @@
-"""How large what is deployed is: the layer, built as `sam build` builds it, and each function's folder, zipped."""
+"""Sizes of the deployed packages: the layer, built as `sam build` builds it, and each function's folder, zipped."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ _BUILD_SECONDS = 300
 
 @dataclass(frozen=True)
 class Package:
-    """Bytes of a folder that is deployed. `parts`: zipped bytes of what lies in it, largest first."""
+    """Bytes of a deployed folder. `parts`: zipped bytes of its files and folders, largest first."""
 
     name: str
     zipped: int
@@ -28,7 +28,7 @@ class Package:
 
 
 def measure() -> list[Package]:
-    """The layer and each function. Raises `RuntimeError` where the layer cannot be built."""
+    """The layer and each function. Raises `RuntimeError` if the layer cannot be built."""
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "layer"
         command = ["make", "--silent", "-C", str(LAYER), "build-RedialLayer"]
@@ -46,7 +46,7 @@ def measure() -> list[Package]:
 
 
 def _package(name: str, folder: Path, depth: int) -> Package:
-    """`depth`: how far down the parts are that are told apart."""
+    """`depth`: how many levels of folders the parts have."""
     parts: Counter[str] = Counter()
     unzipped = 0
     with tempfile.TemporaryFile() as file:

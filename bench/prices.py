@@ -1,4 +1,4 @@
-"""List prices, and what is assumed about waiting; every figure in dollars that `bench` prints comes from here.
+"""List prices, and assumptions about waiting; every figure in dollars that `bench` prints comes from here.
 
 us-east-1, beyond all free allowances. The prices were gathered on `PRICES_AS_OF`, from pages that quote AWS's own; the
 addresses say where they are published.
@@ -24,7 +24,7 @@ to $25 for what is above 100 million. https://docs.temporal.io/cloud/pricing (th
 DOLLARS_PER_ACTIVE_GB_HOUR = 0.042  # the same; a workflow's history while it is open
 DOLLARS_PER_RETAINED_GB_HOUR = 0.00105  # the same; after it has closed
 DEVELOPER_PLAN = 0.10
-"""What Temporal Cloud's least plan adds to the bill: a tenth, and no base fee."""
+"""The surcharge of Temporal Cloud's smallest plan: a tenth, and no base fee."""
 
 MS_PER_AWS_REQUEST = 5.0
 """Assumed: how long a function waits for DynamoDB, Lambda or Scheduler to answer."""
@@ -33,12 +33,12 @@ MS_PER_CARRIER_REQUEST = 150.0
 MS_PER_WEBHOOK = 100.0
 """Assumed: a new TLS connection to the customer's endpoint, and its answer to an event."""
 MB_OF_A_PROCESSOR = 1769
-"""Lambda gives a function a share of a processor by its memory, a whole one at so much.
+"""Lambda gives a function a share of a processor by its memory, a whole one at this many MB.
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
 
 
 def lambda_seconds(memory_mb: int, cpu_seconds: float, aws_requests: int, carrier: int, webhooks: int) -> float:
-    """How long invocations of a function take together: processor time, stretched as its memory says, and waiting.
+    """Billed seconds of all invocations of a function: processor time, scaled by its memory, and waiting.
 
     The processor's time is this machine's, for want of Lambda's.
     """

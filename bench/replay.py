@@ -139,7 +139,7 @@ Step = Callable[[int], None]
 
 
 def _redial(recording: dict[str, Any]) -> Step:
-    """The function itself, with a clock that stands still."""
+    """The function itself, with a fixed clock."""
     from redial.runtime import system
 
     module = importlib.import_module(f"functions.{recording['function']}.handler")

@@ -33,7 +33,7 @@ _BOUNDARY = "----redial-bench"
 
 
 class Stack(LocalStack):
-    """A stack whose clock stands at `NOON`. `around` may wrap a function's handler; functions write to `log`."""
+    """A stack whose clock starts at `NOON`. `around` may wrap a function's handler; functions write to `log`."""
 
     def __init__(self, log: Path, **options: Any) -> None:
         super().__init__(start_at=NOON, log=log, **options)
@@ -132,7 +132,7 @@ def play(stack: LocalStack, batch_id: str, settle_minutes: float = STEP_MINUTES)
 
 @dataclass
 class Checked:
-    """Figures of a finished run, and `faults`: what should hold and does not."""
+    """Figures of a finished run, and `faults`: violated expectations."""
 
     attempts: int = 0
     webhooks: int = 0

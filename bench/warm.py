@@ -154,7 +154,7 @@ def _measured(function: Function, recording: dict[str, Any]) -> Warm:
 
 
 def _replay(variant: str, function: Function, recording: dict[str, Any]) -> dict[str, Any]:
-    """What `bench.replay` measures."""
+    """The measurements of `bench.replay`."""
     with tempfile.TemporaryDirectory() as folder:
         paths = Path(folder) / "recording.json", Path(folder) / "results.json"
         paths[0].write_text(json.dumps(recording))

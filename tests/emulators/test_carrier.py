@@ -291,7 +291,7 @@ def test_the_time_limit_ends_a_call() -> None:
     assert course("completed", ring_seconds=60, limit_seconds=20)[-1].seconds == 30
 
 
-def test_a_final_callback_says_how_the_call_ended(world: World) -> None:
+def test_a_final_callback_contains_how_the_call_ended(world: World) -> None:
     world.script("completed", "busy")
     world.place()
     world.timeline.advance(5)
@@ -342,7 +342,7 @@ def test_the_signature_equals_twilios_documented_example() -> None:
     assert signature("12345", url, parameters) == "RSOYDt4T1cUTdK1PDd93/VVr8B8="
 
 
-def test_a_failed_callback_is_retried_as_often_as_its_url_says(world: World) -> None:
+def test_a_failed_callback_is_retried_as_its_url_configures(world: World) -> None:
     world.script("busy")
     world.answers += [Response(500), RESET, Response(400)]
     world.place()

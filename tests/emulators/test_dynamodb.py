@@ -1,4 +1,4 @@
-"""The emulated DynamoDB: what is stricter than moto, and what replaces parts of moto."""
+"""The emulated DynamoDB: checks stricter than moto's, and replacements for parts of moto."""
 
 import json
 import random
@@ -81,7 +81,7 @@ def recorded() -> list[tuple[Any, Any]]:
         ({"S": "1"}, {"N": "2"}, "The BETWEEN operator requires same data type"),
     ],
 )
-def test_bounds_the_wrong_way_round_are_refused(client: Any, low: Any, high: Any, said: str) -> None:
+def test_swapped_bounds_are_refused(client: Any, low: Any, high: Any, said: str) -> None:
     bounds = {":low": low, ":high": high}
     key = bounds | {":p": {"S": "p"}}
     for operation, kind, parameters in (
@@ -187,7 +187,7 @@ def test_an_item_may_have_four_hundred_kilobytes(client: Any) -> None:
     assert ["Error" in answer for answer in insert(client, full, over)] == [False, True]
 
 
-def test_a_value_that_is_not_one_is_refused(client: Any) -> None:
+def test_an_invalid_value_is_refused(client: Any) -> None:
     for value in ({"N": 5}, {"S": None}, {"X": "x"}, {"M": {"a": "b"}}, {"L": "x"}, "x", None):
         with pytest.raises(ParamValidationError):
             client.put_item(**T, Item=item("a", wrong=value))
@@ -212,7 +212,7 @@ def insert(client: Any, *items: dict[str, Any]) -> list[Any]:
     return responses
 
 
-def test_a_statement_inserts_an_item_that_is_not_there(client: Any) -> None:
+def test_a_statement_inserts_a_missing_item_only(client: Any) -> None:
     first = item("a", due_shard={"S": "00"}, due_at={"N": "5"}, deep={"M": {"l": {"L": [{"N": "1"}]}}})
     duplicate = {"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}}
     done = {"TableName": TABLE_NAME}
@@ -314,7 +314,7 @@ def test_the_lowest_key_of_an_index_is_known_after_every_write(client: Any) -> N
         assert changes_of(TABLE_NAME).lowest("due") == min(held.values(), default=None)
 
 
-def test_an_update_tells_the_stream_once_and_one_that_fails_changes_nothing(client: Any) -> None:
+def test_an_update_makes_one_stream_record_and_a_failed_one_changes_nothing(client: Any) -> None:
     writes = recorded()
 
     def update(text: str) -> Any:
@@ -355,7 +355,7 @@ def test_a_transaction_that_fails_changes_nothing(client: Any) -> None:
     assert (due(), len(writes)) == (["p3", "p1"], 5)
 
 
-def test_the_process_is_left_as_it_was() -> None:
+def test_patches_of_moto_are_undone() -> None:
     from moto.dynamodb.models.table import Table
     from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 

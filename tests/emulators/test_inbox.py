@@ -25,7 +25,7 @@ class World:
     timeline: Timeline
     server: HttpServer
     secrets: list[str] = field(default_factory=lambda: [OLD])
-    told: list[Delivery] = field(default_factory=list)
+    received: list[Delivery] = field(default_factory=list)
 
     def send(self, *, secret: str = OLD, sent_at: datetime = START, changes: dict[str, str] | None = None) -> Answer:
         headers = {
@@ -48,7 +48,7 @@ class World:
 def world() -> Iterator[World]:
     timeline = Timeline(START, speed=0)
     here = World(timeline, HttpServer("inbox", 0))
-    here.server.start(Inbox(timeline, lambda: here.secrets, here.told.append).respond)
+    here.server.start(Inbox(timeline, lambda: here.secrets, here.received.append).respond)
     timeline.start()
     yield here
     timeline.stop()
@@ -63,7 +63,7 @@ def test_every_delivery_is_listed_with_its_request_and_response(world: World) ->
     assert one["headers"]["webhook-id"] == "msg_1"
     assert one["body"] == {"id": "x", "status": "ringing"}
     assert (one["verified"], one["answered"]) == (True, 200)
-    assert [delivery.raw for delivery in world.told] == [BODY]
+    assert [delivery.raw for delivery in world.received] == [BODY]
 
 
 def test_the_next_deliveries_fail_as_requested(world: World) -> None:

@@ -131,7 +131,7 @@ def refused(code: str, status: int, action: Callable[[], Any]) -> str:
         {"Target": {"RoleArn": None}},
         {"Target": {"RoleArn": "redial-scheduler"}},
         {"Target": {"Arn": None}},
-        {"Target": {"Arn": "arn:aws:lambda:us-east-1:123456789012:function:nobody:live"}},
+        {"Target": {"Arn": "arn:aws:lambda:us-east-1:123456789012:function:missing:live"}},
         {"Target": {"Arn": DIAL.arn + ":other"}},
         {"Target": {"Arn": QUEUE}},
         {"Target": {"RetryPolicy": {"MaximumRetryAttempts": -1}}},
@@ -300,7 +300,7 @@ def test_a_synchronous_failure_is_marked_in_the_response(world: World) -> None:
 
 def test_invalid_invocations_are_refused_as_by_lambda(world: World) -> None:
     client = world.client("lambda")
-    for name in ("nobody", "redial-dial:other", "arn:aws:lambda:eu-west-1:123456789012:function:redial-dial"):
+    for name in ("missing", "redial-dial:other", "arn:aws:lambda:eu-west-1:123456789012:function:redial-dial"):
         refused("ResourceNotFoundException", 404, partial(client.invoke, FunctionName=name))
     refused("InvalidRequestContentException", 400, lambda: client.invoke(FunctionName="redial-dial", Payload=b"{"))
     large = b'"' + b"x" * 1_048_576 + b'"'
@@ -365,7 +365,7 @@ def test_a_function_can_be_killed_at_any_request_and_its_clean_up_has_no_effect(
     def work(event: Any, context: FunctionContext) -> None:
         try:
             world.create("first")
-        except Exception:  # noqa: BLE001  what clean-up code might do
+        except Exception:  # noqa: BLE001  clean-up code might do this
             world.create("recovered")
         finally:
             world.create("cleaned-up")

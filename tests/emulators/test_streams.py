@@ -30,7 +30,7 @@ READER = Function("Reader", "reader", "none", timeout_seconds=60)
 
 
 class World:
-    """A table, its stream and one function that reads it. `events` are those that the function has taken."""
+    """A table, its stream and one function that reads it. `events` are those that the function has accepted."""
 
     def __init__(self, **mapping: Any) -> None:
         options = {name: mapping.pop(name) for name in ("seed", "duplicates") if name in mapping}
@@ -56,7 +56,7 @@ class World:
         self.client.put_item(TableName=TABLE_NAME, Item={"pk": {"S": pk}, "sk": {"S": "s"}, **values})
 
     def after(self, seconds: float) -> list[dict[str, Any]]:
-        """All records that the function has taken after so many seconds."""
+        """All records that the function has accepted after `seconds`."""
         self.clock.advance(seconds / 60)
         return self.records
 
@@ -442,7 +442,7 @@ def test_other_filters_are_not_emulated(pattern: Any) -> None:
         check_pattern(pattern)
 
 
-def test_records_are_removed_once_the_function_has_taken_them() -> None:
+def test_records_are_removed_once_the_function_has_accepted_them() -> None:
     with world() as made:
         for number in range(50):
             made.put("a", n=str(number))

@@ -272,8 +272,8 @@ def test_parameters_decide_conditions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("!Ref Stage}", "!Ref Nobody}"), "refers to Nobody"),
-        (("!GetAtt Role.Arn", "!GetAtt Nobody.Arn"), "refers to Nobody"),
+        (("!Ref Stage}", "!Ref Missing}"), "refers to Missing"),
+        (("!GetAtt Role.Arn", "!GetAtt Missing.Arn"), "refers to Missing"),
         (("!GetAtt Role.Arn", "!GetAtt Role.RoleId"), "attribute RoleId"),
         (("!GetAtt Role.Arn", "!ImportValue Elsewhere"), "Fn::ImportValue is not supported"),
         (("FLAG: false", "FLAG: [a, b]"), "is not a text"),

@@ -40,13 +40,13 @@ class Result:
     """The result of a mutant. `trouble`: why it is unknown (its test did not complete)."""
 
     mutant: Mutant
-    noticed: bool
+    detected: bool
     seconds: float
     trouble: str | None = None
 
     @property
     def word(self) -> str:
-        return "BROKEN" if self.trouble else "noticed" if self.noticed else "SURVIVES"
+        return "BROKEN" if self.trouble else "detected" if self.detected else "SURVIVES"
 
 
 def copy_tree(folder: Path) -> None:
@@ -124,7 +124,7 @@ def run_all(mutants: Sequence[Mutant], folder: Path) -> list[Result]:
     """Run them, each in one of the copies, and show the progress."""
     copies = [folder / str(number) for number in range(min(AT_ONCE, len(mutants)))]
     copy_tree(copies[0])
-    selection = sorted({mutant.noticed_by for mutant in mutants})
+    selection = sorted({mutant.detected_by for mutant in mutants})
     print(f"without a mutant: {len(selection)} tests …", flush=True)
     load()
     process = begin(copies[0], selection)
@@ -141,7 +141,7 @@ def run_all(mutants: Sequence[Mutant], folder: Path) -> list[Result]:
             mutant, copy = waiting.pop(), copies.pop()
             original = (copy / mutant.path).read_text(encoding="utf-8")
             write(copy / mutant.path, mutant.applied_to(original))
-            running[begin(copy, [mutant.noticed_by])] = mutant, copy, original, time.monotonic()
+            running[begin(copy, [mutant.detected_by])] = mutant, copy, original, time.monotonic()
         process, ended = os.wait()
         mutant, copy, original, began = running.pop(process)
         write(copy / mutant.path, original)
@@ -167,16 +167,16 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         results = run_all(mutants, Path(folder))
     width = max(len(result.mutant.name) for result in results)
-    print(f"\n{'mutant':{width}}  seconds  noticed by")
+    print(f"\n{'mutant':{width}}  seconds  detected by")
     for result in results:
-        by = result.mutant.noticed_by if result.noticed else result.word
+        by = result.mutant.detected_by if result.detected else result.word
         print(f"{result.mutant.name:{width}}  {result.seconds:7.1f}  {by}")
     for result in results:
         if result.trouble:
-            print(f"\n{result.mutant.name}: its test did not run to its end\n{result.trouble}")
-    unnoticed = [result for result in results if not result.noticed]
-    print(f"\n{len(results) - len(unnoticed)} of {len(results)} mutants are noticed")
-    return 1 if unnoticed else 0
+            print(f"\n{result.mutant.name}: its test did not complete\n{result.trouble}")
+    survivors = [result for result in results if not result.detected]
+    print(f"\n{len(results) - len(survivors)} of {len(results)} mutants are detected")
+    return 1 if survivors else 0
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ _BLOCK = re.compile(r"(?<=<!-- mutants -->\n).*?(?=<!-- /mutants -->)", re.DOTAL
 
 def table() -> str:
     """All mutants, each with the test that detects it."""
-    lines = ["", "| Mutant | In | Noticed by |", "|---|---|---|"]
+    lines = ["", "| Mutant | In | Detected by |", "|---|---|---|"]
     for mutant in MUTANTS:
-        file, _, test = mutant.noticed_by.removeprefix("tests/").partition("::")
+        file, _, test = mutant.detected_by.removeprefix("tests/").partition("::")
         lines.append(f"| {mutant.name} | `{mutant.file}` | `{test.partition('[')[0]}` in `{file}` |")
-    lines += ["", f"{len(MUTANTS)} mutants. Changes that break no promise, and why:", ""]
+    lines += ["", f"{len(MUTANTS)} mutants. Changes that violate no promise, and why:", ""]
     lines += [f"- {one.name} (`{one.file}`): {one.reason}" for one in EQUIVALENT]
     return "\n".join([*lines, "", ""])
 

@@ -11,7 +11,7 @@ _SOURCES = Path("layers/redial/redial")
 
 @dataclass(frozen=True)
 class Mutant:
-    """`file` (below layers/redial/redial) with `old` replaced by `new`; the test `noticed_by` must then fail.
+    """`file` (below layers/redial/redial) with `old` replaced by `new`; the test `detected_by` must then fail.
 
     `name` says what the changed code does.
     """
@@ -20,7 +20,7 @@ class Mutant:
     file: str
     old: str
     new: str
-    noticed_by: str
+    detected_by: str
 
     @property
     def path(self) -> Path:
@@ -63,7 +63,7 @@ MUTANTS = (
         "adapters/dynamodb/table.py",
         "            stored = done or found == typed\n",
         "            stored = done\n",
-        "tests/protocol/test_store_conditions.py::test_a_write_that_is_sent_again_has_won",
+        "tests/protocol/test_store_conditions.py::test_a_writers_own_repeated_write_succeeds",
     ),
     Mutant(
         "A contact is removed at any version",
@@ -112,8 +112,7 @@ MUTANTS = (
         "adapters/dynamodb/table.py",
         "        if left:\n            sleep(",
         "        if not left:\n            sleep(",
-        "t"
-        "ests/protocol/test_partial_answers.py::test_pauses_double_while_nothing_is_done_and_begin_anew_when_something_is",
+        "tests/protocol/test_partial_answers.py::test_pauses_double_without_progress_and_start_over_after_progress",
     ),
     # ---- the claim ---------------------------------------------------------------------------------------------------
     Mutant(
@@ -137,14 +136,14 @@ MUTANTS = (
         "usecases/dial_attempt.py",
         "caller, shard, self.lease_id, (",
         "caller, shard, 'dial', (",
-        "tests/protocol/test_one_dial.py::test_each_invocation_claims_with_a_token_of_its_own",
+        "tests/protocol/test_one_dial.py::test_each_invocation_claims_with_its_own_claim_id",
     ),
     Mutant(
         "Any claim counts as the invocation's own",
         "usecases/dial_attempt.py",
         "if claimed_by[-1:] != [self.lease_id] or not waits_for_dial or not in_time:",
         "if not claimed_by or not waits_for_dial or not in_time:",
-        "tests/protocol/test_answers_are_kept.py::test_a_claim_of_another_invocation_is_left_alone",
+        "tests/protocol/test_answers_are_kept.py::test_a_claim_of_another_invocation_is_not_dialled",
     ),
     Mutant(
         "An invocation dials its own claim of minutes ago",
@@ -159,22 +158,21 @@ MUTANTS = (
         "        result = carrier.place(call_request(services, claimed, agent))\n",
         "        result = carrier.place(call_request(services, claimed, agent))\n"
         "        breaker.record(claimed.account_id, claimed.provider, result, admission.probing)\n",
-        "tests/protocol/test_answers_are_kept.py::test_the_carriers_answer_is_stored_before_the_circuit_is_told",
+        "tests/protocol/test_answers_are_kept.py::test_the_carriers_answer_is_stored_before_the_circuit_records_it",
     ),
     Mutant(
         "A call is dialled before its due time",
         "usecases/dial_attempt.py",
         "        if due is None or due > now:\n            if self.line_shard",
         "        if due is None:\n            if self.line_shard",
-        "tests/protocol/test_one_dial.py::test_a_dial_that_comes_before_its_time_leaves",
+        "tests/protocol/test_one_dial.py::test_a_dial_before_the_due_time_exits",
     ),
     Mutant(
         "The carrier's answer has no effects if the answer to its save is lost",
         "usecases/dial_attempt.py",
         "        if updated is not None:  # since the claim",
         "        if updated is not None and updated.after is not updated.before:  # since the claim",
-        "tests/protocol/test_answers_are_kept.py"
-        "::test_what_follows_from_an_answer_follows_also_where_the_answer_to_its_record_is_lost",
+        "tests/protocol/test_answers_are_kept.py::test_an_answer_has_its_effects_even_if_the_reply_to_its_save_is_lost",
     ),
     Mutant(
         "No answer from the carrier counts as not placed",
@@ -196,7 +194,7 @@ MUTANTS = (
         "adapters/dynamodb/lines.py",
         "holders.#id.a <= :attempt AND size(holders) <= :capacity) OR",
         "holders.#id.a <= :attempt) OR",
-        "tests/protocol/test_store_conditions.py::test_a_line_is_not_kept_beyond_a_lowered_limit",
+        "tests/protocol/test_store_conditions.py::test_a_line_is_not_confirmed_above_a_lowered_limit",
     ),
     Mutant(
         "An earlier attempt takes the line of a later one",
@@ -210,7 +208,7 @@ MUTANTS = (
         "adapters/dynamodb/lines.py",
         "AND attribute_not_exists(holders.#to) AND size(holders) <= :capacity",
         "AND attribute_not_exists(holders.#to) AND (size(holders) <= :capacity OR size(holders) > :capacity)",
-        "tests/protocol/test_store_conditions.py::test_no_line_is_handed_over_beyond_a_lowered_limit",
+        "tests/protocol/test_store_conditions.py::test_no_line_is_handed_over_above_a_lowered_limit",
     ),
     Mutant(
         "A line is handed to a call that holds one",
@@ -250,7 +248,7 @@ MUTANTS = (
         "    calls = services.queue.front(agent.agent_id).calls\n"
         "    services.queue.enqueue(agent.agent_id, call)\n"
         "    if not calls or calls[0].execution_id == call.execution_id:\n",
-        "tests/protocol/test_queue_and_lines.py::test_a_waiter_joins_the_queue_before_it_looks_who_is_first",
+        "tests/protocol/test_queue_and_lines.py::test_a_call_joins_the_queue_before_the_queue_is_read",
     ),
     Mutant(
         "The head of the queue tries the first shard only",
@@ -258,7 +256,7 @@ MUTANTS = (
         "    if calls and calls[0].execution_id == call.execution_id:\n        dispatch_all(services, agent, now)\n",
         "    if calls and calls[0].execution_id == call.execution_id:\n"
         "        dispatch(services, agent, range(1), now)\n",
-        "tests/protocol/test_queue_and_lines.py::test_a_waiter_tries_every_shard",
+        "tests/protocol/test_queue_and_lines.py::test_a_waiting_call_tries_every_line_shard",
     ),
     Mutant(
         "A call is started before it leaves the queue",
@@ -276,14 +274,14 @@ MUTANTS = (
         "usecases/dispatch.py",
         "    if calls and calls[0].execution_id in holders and acquire(",
         "    if calls and calls[0].execution_id not in holders and acquire(",
-        "tests/protocol/test_queue_and_lines.py::test_a_call_that_was_given_a_line_and_not_started_is_started",
+        "tests/protocol/test_queue_and_lines.py::test_the_head_of_the_queue_that_already_holds_a_line_is_started",
     ),
     Mutant(
         "A contact dispatched without a line is not queued",
         "usecases/dispatch.py",
         "    if not turn.queued and turn.delayed_at is None:\n",
         "    if turn.queued and turn.delayed_at is None:\n",
-        "tests/protocol/test_queue_and_lines.py::test_a_contact_whose_turn_came_without_a_line_waits_in_the_queue",
+        "tests/protocol/test_queue_and_lines.py::test_a_contact_dispatched_without_a_line_is_queued",
     ),
     Mutant(
         "Due retries wait behind first dials",
@@ -305,44 +303,43 @@ MUTANTS = (
         "usecases/dispatch.py",
         "    if entry.paused or (",
         "    if (",
-        "tests/protocol/test_queue_and_lines.py::test_a_paused_batchs_delayed_set_is_passed_over",
+        "tests/protocol/test_queue_and_lines.py::test_a_paused_batchs_delayed_set_is_skipped",
     ),
     Mutant(
         "A start is reserved on a stale next start",
         "adapters/dynamodb/call_queue.py",
         'return ", nx = :next", " AND nx = :nx", values',
         'return ", nx = :next", " AND (nx = :nx OR attribute_exists(nx))", values',
-        "tests/protocol/test_queue_and_lines.py::test_a_start_is_given_out_once_by_a_batchs_rate",
+        "tests/protocol/test_queue_and_lines.py::test_a_rate_limited_start_is_reserved_once",
     ),
     Mutant(
         "Lines are not checked for 12 hours",
         "domain/queue.py",
         "LINES_CHECK = timedelta(minutes=3)",
         "LINES_CHECK = timedelta(hours=12)",
-        "tests/protocol/test_time_constants.py::test_lines_are_looked_after_within_fifteen_minutes",
+        "tests/protocol/test_time_constants.py::test_lines_are_checked_within_fifteen_minutes",
     ),
-    # ---- a line is passed on only after a save -----------------------------------------------------------------------
+    # ---- a line is released only after a save ------------------------------------------------------------------------
     Mutant(
         "A dial that changes nothing releases its line without a save",
         "usecases/dial_attempt.py",
         "        elif shard is not None:\n            saved = save(self.services.executions, execution, now)\n",
         "",
-        "tests/protocol/test_lines_are_kept.py::test_a_dial_that_read_an_old_version_gives_no_line_away",
+        "tests/protocol/test_lines_are_kept.py::test_a_dial_that_read_an_old_version_releases_no_line",
     ),
     Mutant(
         "A line that was acquired again is released",
         "usecases/dial_attempt.py",
         "release_line(self.services, agent, shard, execution.id, self.attempt, now, acquired_at)",
         "release_line(self.services, agent, shard, execution.id, self.attempt, now, None)",
-        "t"
-        "ests/protocol/test_lines_are_kept.py::test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away",
+        "tests/protocol/test_lines_are_kept.py::test_a_line_acquired_again_after_the_call_was_deferred_is_not_released",
     ),
     Mutant(
         "A dial above a lowered limit releases its line without a save",
         "usecases/dial_attempt.py",
         "        if waiting is not execution or acquired_at is not None:\n",
         "        if waiting is not execution:\n",
-        "tests/protocol/test_one_dial.py::test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_claimed_attempt",
+        "tests/protocol/test_one_dial.py::test_a_dial_above_a_lowered_limit_releases_no_line_of_a_claimed_attempt",
     ),
     Mutant(
         "A long wait for the carrier keeps its line",
@@ -350,7 +347,7 @@ MUTANTS = (
         "state.attempt.line_shard if keeps_line else None\n",
         "state.attempt.line_shard\n",
         "tests/protocol/test_lines_are_kept.py"
-        "::test_a_call_that_the_carrier_puts_off_for_long_gives_its_line_up_and_takes_one_again",
+        "::test_a_call_deferred_for_long_by_its_carrier_releases_its_line_and_acquires_one_again",
     ),
     # ---- stops and pauses --------------------------------------------------------------------------------------------
     Mutant(
@@ -373,23 +370,21 @@ MUTANTS = (
         "usecases/stop.py",
         "    stopped = stop_line_holders(services, agent, now)\n",
         "    stopped: list[str] = []\n",
-        "t"
-        "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its_line",
+        "tests/protocol/test_stops.py::test_a_call_missing_from_a_stale_listing_is_stopped_while_it_holds_its_line",
     ),
     Mutant(
         "A stop reads only the shards of the present limit",
         "usecases/stop.py",
         "for shard in shards_in_use(agent) for one in",
         "for shard in range(1) for one in",
-        "tests/protocol/test_stops.py::test_a_dial_that_holds_its_line_is_seen_by_a_stop_whatever_the_limit_has_become",
+        "tests/protocol/test_stops.py::test_a_stop_finds_line_holders_in_shards_above_a_lowered_limit",
     ),
     Mutant(
         "A stop of an agent leaves no mark",
         "usecases/stop.py",
         "return services.agents.save(replace(agent, stopped_before=now))",
         "return services.agents.save(agent)",
-        "t"
-        "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
+        "tests/protocol/test_stops.py::test_a_call_missing_from_a_stale_listing_does_not_ring_after_its_agents_stop",
     ),
     Mutant(
         "Dial uses the agent read before it acquired its line",
@@ -397,8 +392,7 @@ MUTANTS = (
         "        shard = self._acquire(execution, cached, kept, now)\n"
         "        agent = self.services.agents.get(execution.account_id, execution.agent_id)\n",
         "        shard = self._acquire(execution, cached, kept, now)\n        agent = cached\n",
-        "t"
-        "ests/protocol/test_stops.py::test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped",
+        "tests/protocol/test_stops.py::test_a_call_missing_from_a_stale_listing_does_not_ring_after_its_agents_stop",
     ),
     Mutant(
         "Dial does not check whether the batch was stopped",
@@ -413,7 +407,7 @@ MUTANTS = (
         "asked_at = batch.start_asked_at",
         "asked_at = batch.created_at",
         "tests/protocol/test_stops.py"
-        "::test_a_batch_uploaded_before_a_stop_of_its_agent_runs_in_full_when_it_is_scheduled_after_it",
+        "::test_a_batch_uploaded_before_and_scheduled_after_a_stop_of_its_agent_runs_in_full",
     ),
     Mutant(
         "A retry is announced after a stop",
@@ -449,7 +443,7 @@ MUTANTS = (
         "adapters/dynamodb/delayed.py",
         'update, "rf = :read", values)',
         'update, "attribute_exists(pk) OR rf = :read", values)',
-        "tests/protocol/test_store_conditions.py::test_the_delayed_sets_next_time_is_only_moved_as_it_was_read",
+        "tests/protocol/test_store_conditions.py::test_the_delayed_sets_next_time_is_moved_only_if_unchanged_since_its_read",
     ),
     Mutant(
         "The delayed set is not re-read after its next time was moved",
@@ -458,7 +452,7 @@ MUTANTS = (
         "        if first is not None and (following is None or first < following):\n",
         "        first = following\n        if first is not None and following is None:\n",
         "t"
-        "ests/protocol/test_store_conditions.py::test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_after_it",
+        "ests/protocol/test_store_conditions.py::test_an_entry_missed_before_the_next_time_was_removed_is_found_after_it",
     ),
     Mutant(
         "A contact is added to the delayed set after its next time was lowered",
@@ -469,14 +463,14 @@ MUTANTS = (
         "        self._lower_next(agent_id, batch_id, call.ready_at)\n"
         "        self._table.client.put_item(TableName=self._table.name, Item=to_item(item))\n"
         "        return True\n",
-        "tests/protocol/test_store_conditions.py::test_a_contact_is_in_the_delayed_set_before_its_next_time_is_lowered",
+        "tests/protocol/test_store_conditions.py::test_a_contact_is_added_before_the_delayed_sets_next_time_is_lowered",
     ),
     Mutant(
         "A batch's audit does not correct the delayed set",
         "usecases/run_batch.py",
         "        if self.services.delayed.repair(batch.agent_id, batch.id):\n",
         "        if False:\n",
-        "tests/protocol/test_delayed_set.py::test_a_lost_wake_up_is_found_by_the_batchs_check_and_counted",
+        "tests/protocol/test_delayed_set.py::test_a_lost_wake_up_is_repaired_by_the_batchs_audit_and_counted",
     ),
     Mutant(
         "The recount does not restore missing entries of the delayed set",
@@ -485,23 +479,21 @@ MUTANTS = (
         "            batch, [one for one in contacts if one.state.is_delayed and one.state.is_waiting], repairs\n"
         "        )\n",
         "",
-        "tests/protocol/test_delayed_set.py::test_a_contact_without_its_entry_enters_again_after_a_quiet_hour",
+        "tests/protocol/test_delayed_set.py::test_a_contact_without_its_entry_is_added_again_after_a_quiet_hour",
     ),
     Mutant(
         "A contact removed from the delayed set is added again",
         "usecases/run_batch.py",
         "if current is not None and current.version == versions[entry.execution_id]:",
         "if current is not None:",
-        "tests/protocol/test_delayed_set.py"
-        "::test_a_contact_that_leaves_while_its_entry_is_looked_for_is_not_entered_again",
+        "tests/protocol/test_delayed_set.py::test_a_contact_removed_while_its_entry_is_searched_is_not_added_again",
     ),
     Mutant(
         "A contact popped from the delayed set is popped again at once",
         "adapters/dynamodb/delayed.py",
         "AND (attribute_not_exists(tk) OR tk <= :old)",
         "AND (attribute_not_exists(tk) OR tk <= :old OR tk > :old)",
-        "t"
-        "ests/protocol/test_store_conditions.py::test_of_two_that_see_the_same_contact_in_the_delayed_set_one_takes_it",
+        "tests/protocol/test_store_conditions.py::test_of_two_readers_of_the_same_delayed_contact_one_pops_it",
     ),
     Mutant(
         "A contact popped and not dialled is not popped again for a day",
@@ -531,7 +523,7 @@ MUTANTS = (
         "domain/batch.py",
         "RUNNING_CHECK = timedelta(minutes=10)",
         "RUNNING_CHECK = timedelta(hours=12)",
-        "tests/protocol/test_time_constants.py::test_a_running_batch_is_looked_after_within_fifteen_minutes",
+        "tests/protocol/test_time_constants.py::test_a_running_batch_is_audited_within_fifteen_minutes",
     ),
     Mutant(
         "Two workers hold a batch's lease at once",
@@ -545,14 +537,14 @@ MUTANTS = (
         "domain/batch.py",
         "TOMBSTONE_LIFE = timedelta(hours=25)",
         "TOMBSTONE_LIFE = timedelta(hours=1)",
-        "tests/protocol/test_deleted_batches.py::test_a_tombstone_outlives_the_idempotency_key_and_is_worked_on_once",
+        "tests/protocol/test_deleted_batches.py::test_a_tombstone_outlives_the_idempotency_key_and_is_processed_once",
     ),
     Mutant(
         "Leftovers of a removed batch are not searched again",
         "domain/batch.py",
         "return BatchWork.DELETE_AGAIN if not self.cleared and now >= last_look else None",
         "return None",
-        "tests/protocol/test_deleted_batches.py::test_what_an_invocation_stored_after_the_removal_is_removed_too",
+        "tests/protocol/test_deleted_batches.py::test_items_stored_by_an_invocation_after_the_removal_are_removed_too",
     ),
     Mutant(
         "A removed contact's queue entry stays",
@@ -595,21 +587,21 @@ MUTANTS = (
         "usecases/run_batch.py",
         "            finished = self._compare_counts(batch, seconds_left, repairs)\n",
         "            finished = True\n",
-        "tests/protocol/test_batch_counts.py::test_a_batch_of_which_a_record_was_lost_completes_and_says_right_counts",
+        "tests/protocol/test_batch_counts.py::test_a_batch_with_a_lost_record_completes_with_correct_counts",
     ),
     Mutant(
         "A recount is accepted although records were counted meanwhile",
         "usecases/run_batch.py",
         "        moves = counted.position != recount.position\n",
         "        moves = False\n",
-        "tests/protocol/test_recount_conditions.py::test_a_recount_during_which_a_record_was_counted_is_made_again",
+        "tests/protocol/test_recount_conditions.py::test_a_recount_during_which_a_record_was_counted_is_repeated",
     ),
     Mutant(
         "A recount is accepted although a contact has just changed",
         "usecases/run_batch.py",
         "        moves = moves or (recount.newest is not None and recount.newest > now - RUNNING_CHECK)\n",
         "",
-        "tests/protocol/test_recount_conditions.py::test_a_recount_of_contacts_that_have_just_changed_is_made_again",
+        "tests/protocol/test_recount_conditions.py::test_a_recount_of_contacts_that_have_just_changed_is_repeated",
     ),
     Mutant(
         "A correction outlasts the next record",
@@ -653,28 +645,28 @@ MUTANTS = (
         "usecases/deliver_events.py",
         "            and until - self.services.now() >= LEASE - SNAPSHOT_FOR\n",
         "",
-        "tests/protocol/test_delivery_leases.py::test_what_was_handed_over_with_a_lease_is_read_again_when_it_is_old",
+        "tests/protocol/test_delivery_leases.py::test_an_old_snapshot_is_read_again",
     ),
     Mutant(
         "A delivery lease is kept after the last event",
         "usecases/deliver_events.py",
         "updated = replace(updated, delivery=updated.delivery.release())",
         "pass",
-        "tests/protocol/test_delivery_leases.py::test_a_lease_is_given_back_with_the_last_event",
+        "tests/protocol/test_delivery_leases.py::test_a_lease_is_released_with_the_last_event",
     ),
     Mutant(
         "An invocation that has lost its lease still writes",
         "usecases/deliver_events.py",
         "if read is None or read.delivery.lease_id != lease_id:",
         "if read is None:",
-        "tests/protocol/test_delivery_leases.py::test_an_invocation_that_has_lost_its_lease_leaves_the_others_alone",
+        "tests/protocol/test_delivery_leases.py::test_an_invocation_that_has_lost_its_lease_does_not_write",
     ),
     Mutant(
         "An event overtakes one that was not accepted",
         "usecases/deliver_events.py",
         "            if not answer.accepted and answer.status != GONE:\n                break\n",
         "",
-        "tests/protocol/test_delivery_leases.py::test_no_event_overtakes_one_that_was_not_taken",
+        "tests/protocol/test_delivery_leases.py::test_no_event_overtakes_one_that_was_not_accepted",
     ),
     Mutant(
         "An event is tried again before its time",
@@ -688,7 +680,7 @@ MUTANTS = (
         "domain/delivery.py",
         "return (*delivery.replaying, *range(delivery.settled + 1, last_sequence + 1))",
         "return (*range(delivery.settled + 1, last_sequence + 1), *delivery.replaying)",
-        "tests/protocol/test_delivery_leases.py::test_events_that_are_replayed_go_before_those_that_were_never_sent",
+        "tests/protocol/test_delivery_leases.py::test_replayed_events_go_before_events_never_sent",
     ),
     Mutant(
         "An event that is given up is not listed",
@@ -791,7 +783,7 @@ MUTANTS = (
         "        if self.state.is_waiting and attempt == self.state.attempt.number - 1:\n",
         "        if self.state.is_waiting and attempt == self.state.attempt.number + 1:\n",
         "tests/protocol/test_late_reports.py"
-        "::test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped",
+        "::test_a_lost_attempt_whose_call_is_placed_late_is_reopened_and_its_retry_dropped",
     ),
     Mutant(
         "Any failed attempt is reopened",
@@ -806,7 +798,7 @@ MUTANTS = (
         "lease_id=lease_id, withdraw=True)",
         "lease_id=lease_id, withdraw=False)",
         "t"
-        "ests/protocol/test_late_reports.py::test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped",
+        "ests/protocol/test_late_reports.py::test_a_lost_attempt_whose_call_is_placed_late_is_reopened_and_its_retry_dropped",
     ),
     Mutant(
         "updated_at goes back with the clock",
@@ -821,14 +813,14 @@ MUTANTS = (
         "domain/execution.py",
         "CLAIM_GRACE = timedelta(minutes=2)",
         "CLAIM_GRACE = timedelta(seconds=30)",
-        "tests/protocol/test_time_constants.py::test_nothing_is_doubted_while_its_dial_may_still_run",
+        "tests/protocol/test_time_constants.py::test_an_attempt_is_not_checked_while_its_dial_may_still_run",
     ),
     Mutant(
         "A line is taken from a call between line and claim",
         "usecases/sweep.py",
         "LINE_GRACE = timedelta(minutes=2)",
         "LINE_GRACE = timedelta(seconds=30)",
-        "tests/protocol/test_time_constants.py::test_nothing_is_doubted_while_its_dial_may_still_run",
+        "tests/protocol/test_time_constants.py::test_an_attempt_is_not_checked_while_its_dial_may_still_run",
     ),
     Mutant(
         "An unknown call is given up after two minutes",
@@ -838,7 +830,7 @@ MUTANTS = (
         "tests/protocol/test_time_constants.py::test_an_unknown_call_is_given_up_after_five_to_ten_minutes",
     ),
     Mutant(
-        "An unknown call is looked for all day",
+        "An unknown call is searched for all day",
         "domain/execution.py",
         "UNKNOWN_DEADLINE = timedelta(minutes=6)",
         "UNKNOWN_DEADLINE = timedelta(hours=24)",
@@ -849,7 +841,7 @@ MUTANTS = (
         "domain/delivery.py",
         "TIMER_GRACE = timedelta(minutes=3)",
         "TIMER_GRACE = timedelta(hours=6)",
-        "tests/protocol/test_time_constants.py::test_a_lost_timer_is_looked_after_within_five_minutes",
+        "tests/protocol/test_time_constants.py::test_a_lost_timer_is_repaired_within_five_minutes",
     ),
     Mutant(
         "A ringing call is not asked about for 6 hours",
@@ -870,7 +862,7 @@ MUTANTS = (
         "domain/execution.py",
         "QUEUE_CHECK = timedelta(minutes=3)\n",
         "QUEUE_CHECK = timedelta(days=1)\n",
-        "tests/protocol/test_time_constants.py::test_a_queued_call_is_looked_after_within_five_minutes",
+        "tests/protocol/test_time_constants.py::test_a_queued_call_is_checked_within_five_minutes",
     ),
     Mutant(
         "A call ends as `error` after ten minutes without a line",
@@ -884,7 +876,7 @@ MUTANTS = (
         "domain/execution.py",
         "count, since = last.count + 1, last.since or last.at",
         "count, since = last.count + 1, self.created_at",
-        "tests/protocol/test_time_constants.py::test_the_age_of_a_call_is_no_reason_to_end_it",
+        "tests/protocol/test_time_constants.py::test_a_call_is_not_ended_because_of_its_age",
     ),
     Mutant(
         "A call that the carrier never places waits for ever",
@@ -899,15 +891,14 @@ MUTANTS = (
         "domain/execution.py",
         "            if now - last.until < HOLDS_APART:\n",
         "            if now >= last.at:\n",
-        "tests/protocol/test_time_limits.py"
-        "::test_what_kept_a_call_waiting_between_two_answers_of_the_carrier_does_not_count",
+        "tests/protocol/test_time_limits.py::test_other_waits_between_two_answers_of_the_carrier_do_not_count",
     ),
     Mutant(
         "A queued call is too late",
         "domain/execution.py",
         "            self.queued_at is None\n            and not self.is_delayed\n            and ",
         "            ",
-        "tests/protocol/test_time_limits.py::test_a_queued_call_is_never_too_late_but_one_whose_timer_is_a_day_late_is",
+        "tests/protocol/test_time_limits.py::test_a_queued_call_is_never_too_late_but_a_timer_a_day_late_is",
     ),
     # ---- the sweeper -------------------------------------------------------------------------------------------------
     Mutant(
@@ -916,7 +907,7 @@ MUTANTS = (
         "            self.services.invoker.dial(execution.id, number)\n"
         "            run.report.repairs[Repair.TIMER_MISSED] += 1\n",
         "            run.report.repairs[Repair.TIMER_MISSED] += 1\n",
-        "tests/protocol/test_sweeper_limits.py::test_a_timer_that_was_missed_is_made_good",
+        "tests/protocol/test_sweeper_limits.py::test_a_missed_timer_is_repaired",
     ),
     Mutant(
         "Live calls are not asked about",
@@ -930,7 +921,7 @@ MUTANTS = (
         "usecases/sweep.py",
         "        if question and not run.fits(execution):\n            return  #",
         "        if question and not run.fits(execution):\n            question = False  #",
-        "tests/protocol/test_sweeper_limits.py::test_a_call_for_which_there_is_no_question_left_stays_overdue",
+        "tests/protocol/test_sweeper_limits.py::test_a_call_above_the_limit_of_questions_stays_overdue",
     ),
     Mutant(
         "Two sweepers ask about one call",
@@ -941,7 +932,7 @@ MUTANTS = (
         "        if question:  # only the run that moved it on asks\n"
         "            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)\n"
         "        save(self.services.executions, execution, now)\n",
-        "tests/protocol/test_sweeper_limits.py::test_of_two_sweepers_that_meet_a_call_one_asks_about_it",
+        "tests/protocol/test_sweeper_limits.py::test_of_two_sweepers_that_find_a_call_one_asks_about_it",
     ),
     Mutant(
         "Two workers sweep one shard",
@@ -956,14 +947,14 @@ MUTANTS = (
         "            self.services.invoker.sweep_shard(shard, self.services.new_id()[:8], 1)\n",
         "            pass\n",
         "t"
-        "ests/protocol/test_sweeper_limits.py::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
+        "ests/protocol/test_sweeper_limits.py::test_a_run_checks_at_most_its_limit_and_leaves_the_rest_to_a_worker_for_each_shard",
     ),
     Mutant(
         "A worker out of time does not invoke itself",
         "usecases/sweep.py",
         "            self.services.invoker.sweep_shard(shard, token, hop + 1)\n",
         "            pass\n",
-        "tests/protocol/test_sweeper_limits.py::test_a_worker_whose_time_is_up_has_itself_invoked_again",
+        "tests/protocol/test_sweeper_limits.py::test_a_worker_out_of_time_invokes_itself_again",
     ),
     Mutant(
         "The minute's run has no limit",
@@ -971,7 +962,7 @@ MUTANTS = (
         "                run.items -= 1\n",
         "                pass\n",
         "tests/protocol/test_sweeper_limits.py"
-        "::test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard",
+        "::test_a_run_checks_at_most_its_limit_and_leaves_the_rest_to_a_worker_for_each_shard",
     ),
     Mutant(
         "Queue checks go before everything else",
@@ -986,22 +977,21 @@ MUTANTS = (
         "usecases/sweep.py",
         "if now - holder[1] >= LINE_GRACE}",
         "if now - holder[1] >= LINE_GRACE * 1000}",
-        "tests/protocol/test_sweeper_limits.py::test_the_line_of_a_call_that_is_over_is_freed",
+        "tests/protocol/test_sweeper_limits.py::test_the_line_of_an_ended_call_is_released",
     ),
     Mutant(
         "A missing queue entry is not restored",
         "usecases/sweep.py",
         "                self.services.queue.enqueue(agent.agent_id, queued_call(execution))\n",
         "                pass\n",
-        "tests/protocol/test_queue_against_calls.py::test_a_call_that_waits_and_has_no_entry_gets_it_again",
+        "tests/protocol/test_queue_against_calls.py::test_a_missing_queue_entry_of_a_waiting_call_is_restored",
     ),
     Mutant(
         "A call unknown to its carrier ends while it may be live",
         "usecases/sweep.py",
         "            if self.services.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):\n",
         "            if self.services.now() < attempt.dialed_at:\n",
-        "t"
-        "ests/protocol/test_sweeper_limits.py::test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up",
+        "tests/protocol/test_sweeper_limits.py::test_a_call_unknown_to_its_carrier_is_not_ended_while_it_may_be_live",
     ),
     # ---- the carrier -------------------------------------------------------------------------------------------------
     Mutant(
@@ -1085,7 +1075,7 @@ MUTANTS = (
         "                continue\n"
         "            if circuit.state is not CircuitState.OPEN:\n",
         "                return Admission()\n            if circuit.state is not CircuitState.OPEN:\n",
-        "tests/protocol/test_probes.py::test_of_two_that_see_the_same_open_circuit_one_probes_it",
+        "tests/protocol/test_probes.py::test_of_two_callers_that_read_the_same_open_circuit_one_probes_it",
     ),
     # ---- idempotency -------------------------------------------------------------------------------------------------
     Mutant(

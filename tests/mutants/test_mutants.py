@@ -28,7 +28,7 @@ def test_it_applies_and_compiles(mutant: Mutant) -> None:
 
 @by_name
 def test_its_test_exists(mutant: Mutant) -> None:
-    file, _, name = mutant.noticed_by.partition("::")
+    file, _, name = mutant.detected_by.partition("::")
     assert name in names_in(file)
 
 

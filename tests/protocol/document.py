@@ -1,4 +1,4 @@
-"""The part of docs/protocol.md that the search writes: each safeguard, and what breaks without it."""
+"""The generated part of docs/protocol.md: each safeguard, and the promise violated without it."""
 
 import importlib
 from functools import cache
@@ -27,40 +27,40 @@ _DELAYED = "adapters.dynamodb.delayed:DynamoDelayedSets."
 SAFEGUARDS = (
     Safeguard("dial", "claim, then ask the carrier", f"{_DIAL}claim_and_call", 4),
     Safeguard("dial", "claim over the version read", f"{_STORE}save", 5),
-    Safeguard("dial", "a claim has its own token", "domain.execution:Execution.claim", 7),
-    Safeguard("dial", "a refused claim is looked up by its token", f"{_DIAL}_claimed", 3),
+    Safeguard("dial", "a claim has its own id", "domain.execution:Execution.claim", 7),
+    Safeguard("dial", "a rejected claim is looked up by its id", f"{_DIAL}_claimed", 3),
     Safeguard("dial", "an unknown answer is a result", "domain.execution:Execution.answered_by_carrier", 7),
-    Safeguard("dial", "dial asks for the time", f"{_DIAL}_try", 6),
+    Safeguard("dial", "dial checks the due time", f"{_DIAL}_try", 6),
     Safeguard("dial", "stop over the version read", "usecases.update:update", 5),
     Safeguard("dial", "a report counts for its own attempt", "domain.execution:Execution.reported", 9),
-    Safeguard("dial", "a report moves forward only", "domain.execution:Execution.reported", 5),
+    Safeguard("dial", "a report only moves forward", "domain.execution:Execution.reported", 5),
     Safeguard("dial", "a lost attempt is reopened by its report", "domain.execution:Execution.reported", 11),
     Safeguard("dial", "the deadline outlasts dial", "domain.execution:UNKNOWN_DEADLINE", 4),
     Safeguard("dial", "the sweeper asks about a call", "usecases.sweep:Sweeper._ask", 3),
     Safeguard("dial", "the sweeper invokes dial again", "usecases.sweep:Sweeper._wake", 1),
-    Safeguard("line", "a line is taken if one is free", f"{_LINES}acquire", 1),
-    Safeguard("line", "join the queue, then look", "usecases.dispatch:enqueue_and_dispatch", 12),
-    Safeguard("line", "free a line, then look", "usecases.dispatch:release_line", 11),
+    Safeguard("line", "a line is acquired only if one is free", f"{_LINES}acquire", 1),
+    Safeguard("line", "join the queue, then check", "usecases.dispatch:enqueue_and_dispatch", 12),
+    Safeguard("line", "release a line, then check", "usecases.dispatch:release_line", 11),
     Safeguard("line", "a hand-over is one write", f"{_LINES}hand_over", 4),
     Safeguard("line", "only a holder hands over", f"{_LINES}hand_over", 12),
-    Safeguard("line", "a line is given away after a versioned write", f"{_DIAL}_leave", 6),
-    Safeguard("line", "only who took the line last gives it away", "adapters.dynamodb.lines:_held_by", 8),
-    Safeguard("line", "the sweeper looks at lines and queue", "usecases.sweep:Sweeper._lines", 1),
-    Safeguard("stop", "take a line, then read the mark", f"{_DIAL}_try", 6),
-    Safeguard("stop", "mark, then look at holders", "usecases.batches:stop_agent_with_batches", 6),
+    Safeguard("line", "a line is released only after a versioned write", f"{_DIAL}_leave", 6),
+    Safeguard("line", "only the last acquirer releases the line", "adapters.dynamodb.lines:_held_by", 8),
+    Safeguard("line", "the sweeper checks lines and queue", "usecases.sweep:Sweeper._lines", 1),
+    Safeguard("stop", "acquire a line, then read the mark", f"{_DIAL}_try", 6),
+    Safeguard("stop", "mark, then read the holders", "usecases.batches:stop_agent_with_batches", 6),
     Safeguard("delivery", "one lease at a time, longer than deliver runs", "domain.delivery:Delivery.may_send", 2),
     Safeguard("delivery", "the oldest event goes first", "domain.delivery:pending_events", 3),
     Safeguard("delivery", "save over the version read", f"{_STORE}save", 4),
     Safeguard("delivery", "list and give up in one write", "wire.stored_execution:encode", 3),
     Safeguard("delayed set", "put the entry, then lower the time", f"{_DELAYED}add", 8),
-    Safeguard("delayed set", "move the time, then look again", f"{_DELAYED}_raise_next", 13),
-    Safeguard("delayed set", "the check lowers the time", "usecases.run_batch:BatchWorker._audit", 13),
-    Safeguard("delayed set", "a taken entry stays until its dial", f"{_DELAYED}pop_due", 7),
+    Safeguard("delayed set", "move the time, then read again", f"{_DELAYED}_raise_next", 13),
+    Safeguard("delayed set", "the audit lowers the time", "usecases.run_batch:BatchWorker._audit", 13),
+    Safeguard("delayed set", "a popped entry stays until its dial", f"{_DELAYED}pop_due", 7),
 )  # fmt: skip
 
 
 def in_code(safeguard: Safeguard) -> Any:
-    """What `where` names."""
+    """The function or constant named by `where`."""
     module, _, name = safeguard.where.partition(":")
     found: Any = importlib.import_module(f"redial.{module}")
     for part in name.split("."):
@@ -91,6 +91,6 @@ def results() -> str:
 
 
 def with_results(page: str) -> str:
-    """The page with its generated part as it is to be now."""
+    """The page with its generated part up to date."""
     before, rest = page.split(BEGIN)
     return f"{before}{BEGIN}{results()}{END}{rest.split(END)[1]}"

@@ -1,7 +1,7 @@
 """The protocol as small models. docs/protocol.md explains them, tests/protocol/notation.py how they are written.
 
-A line is a step: its name ? when it is possible → what it changes; or a promise ? when a step has broken it.
-`fresh` stands for a version: what was read is still what is stored. A write makes all other readings stale.
+A line is a step: its name ? its condition → its changes; or a promise ? the condition that violates it.
+`fresh` stands for a version: true while the stored version is the one read. Each write makes all other reads stale.
 """
 
 from collections import namedtuple
@@ -16,8 +16,8 @@ REPORTS["completed"] = ("ringing", "answered", "completed")
 ASKED = ("accepted", "refused", "not placed", "unknown")
 
 # one execution, attempts 0 and 1, two invocations of dial at a time, a stop, the carrier, the sweeper
-# timer: ahead, due or missed; lost: the attempt before was given up unheard; token: the invocation that claimed
-# heard: the attempt given up has reached its person, and that was reported before the next one was claimed
+# timer: ahead, due or missed; lost: the previous attempt was given up without a report; token: the claiming invocation
+# heard: the call of the given-up attempt was answered, and reported before the next attempt was claimed
 DIAL = model("dial", """
     start phase = waiting; attempt = 0; timer = due; lost = False; token = -1; stop = none; heard = False;
         at = (idle, idle); sees = (0, 0); fresh = (False, False); calls = (none, none); rings = (0, 0); killed = False
@@ -29,34 +29,34 @@ DIAL = model("dial", """
         timer, lost, token)
     let NEWS(n, level) = (phase in RANK and level in RANK
         and (n == attempt or not «a report counts for its own attempt»)
-        and (RANK[level] > RANK[phase] or not «a report moves forward only»))
+        and (RANK[level] > RANK[phase] or not «a report only moves forward»))
     let SENT = level in REPORTS.get(calls[n], ())
     let LATE = (SENT and n < attempt and lost and phase == waiting)
     let LEAVE = at[i], sees[i], fresh[i] = idle, 0, False
     let CLAIM = WRITE; phase, attempt, timer, token = claimed, sees[i], due, i
     let MINE = (phase == claimed and attempt == sees[i])
-    let OWN = (MINE and (token == i or not «a claim has its own token») and «a refused claim is looked up by its token»)
+    let OWN = (MINE and (token == i or not «a claim has its own id») and «a rejected claim is looked up by its id»)
     let READY = at[i] == read and «claim, then ask the carrier»
     let BUSY = any(one not in (idle, read) for one in at)
     let ASKS = [one for one in (0, 1) if at[one] in ASKED and was.at[one] not in ASKED]
 
-    its time comes ? phase == waiting and timer == ahead → timer = due
+    its due time passes ? phase == waiting and timer == ahead → timer = due
     fault: its invocation is lost ? phase == waiting and timer == due → timer = missed
     sweeper: invokes dial again ? phase == waiting and timer == missed and «the sweeper invokes dial again»
         → timer = due
     deliver writes ? phase == claimed → WRITE
 
     dial <i + 1>: reads
-        ? at[i] == idle and phase == waiting and (timer == due or timer == ahead and not «dial asks for the time»)
+        ? at[i] == idle and phase == waiting and (timer == due or timer == ahead and not «dial checks the due time»)
         → at[i], sees[i], fresh[i] = read, attempt, True
     dial <i + 1>: claims ? READY and (fresh[i] or not «claim over the version read») → CLAIM; at[i] = claimed
     dial <i + 1>: fault: claims, answer lost
         ? READY and (fresh[i] or not «claim over the version read») → CLAIM; at[i] = unsure
-    dial <i + 1>: is too late, ends it ? READY and fresh[i] → WRITE; LEAVE; phase, lost = ended, False
-    dial <i + 1>: its claim is refused ? READY and not fresh[i] and «claim over the version read» → at[i] = unsure
+    dial <i + 1>: is too late, ends the attempt ? READY and fresh[i] → WRITE; LEAVE; phase, lost = ended, False
+    dial <i + 1>: its claim is rejected ? READY and not fresh[i] and «claim over the version read» → at[i] = unsure
     dial <i + 1>: finds its own claim ? at[i] == unsure and OWN → at[i] = claimed
-    dial <i + 1>: leaves ? at[i] == unsure and not OWN → LEAVE
-    dial <i + 1>: asks: <answer> ? at[i] == claimed or at[i] == read and not «claim, then ask the carrier»
+    dial <i + 1>: exits ? at[i] == unsure and not OWN → LEAVE
+    dial <i + 1>: asks the carrier: <answer> ? at[i] == claimed or at[i] == read and not «claim, then ask the carrier»
         → at[i], fresh[i] = answer.split(",")[0], False; rings[sees[i]] += "rings" in answer;
         calls[sees[i]] = ringing if "rings" in answer else later if "later" in answer else calls[sees[i]]
     dial <i + 1>: records accepted
@@ -88,12 +88,12 @@ DIAL = model("dial", """
 
     promise at most one call per attempt ? max(rings) > 1
     promise no dial before its time ? phase == claimed != was.phase and was.timer == ahead
-    promise who was reached is not rung again ? phase == claimed != was.phase and heard
+    promise a reached person is not called again ? phase == claimed != was.phase and heard
     promise no dial after an answered stop ? was.stop == answered and ASKS
     promise no dial of an attempt that ended ? any(sees[one] != attempt for one in ASKS)
-    promise a status moves forward only ? attempt == was.attempt and RANK.get(phase, 9) < RANK.get(was.phase, -1)
-    promise an attempt says what its call says ? RANK.get(phase, 0) > RANK.get(calls[attempt], 0)
-    promise what is claimed is dialled unless dial is killed ? phase == claimed and not killed and not BUSY
+    promise a status only moves forward ? attempt == was.attempt and RANK.get(phase, 9) < RANK.get(was.phase, -1)
+    promise an attempt agrees with its call ? RANK.get(phase, 0) > RANK.get(calls[attempt], 0)
+    promise a claimed attempt is dialled unless dial is killed ? phase == claimed and not killed and not BUSY
     good phase in (ended, stopped)
     live every execution ends
 """, {"RANK": RANK, "NEXT": NEXT, "REPORTS": REPORTS, "ASKED": ASKED}, i="(0, 1)", n="(0, 1)",
@@ -101,8 +101,8 @@ DIAL = model("dial", """
     level="(ringing, answered, failed, completed)")  # fmt: skip
 
 
-# one line, calls A (invoked twice), B (in the queue), C (comes later); one pause, hold, stop, kill or late report
-# a job is an invocation at a step; own: since it took the line, no other has taken it for this call; to: who is next
+# one line, calls A (invoked twice), B (in the queue), C (new); one pause, hold, stop, kill or late report
+# a job is an invocation at a step; own: no other invocation has acquired the line for this call since; to: next call
 Job = namedtuple("Job", "at who fresh own to", defaults=(True, True, -1))
 AFTER = {"waiting": "acquire", "over": "leave"}
 
@@ -125,8 +125,8 @@ LINE = model("line", """
     let REST = drop(jobs, job)
     let READ = add(REST, job, at=AFTER[phases[job.who]], fresh=True) if phases[job.who] in AFTER else REST
     let FIRST = min(queue, default=-1)
-    let FREE = (not holders or not «a line is taken if one is free»)
-    let MINE = ((job.own or phases[job.who] in (over, reopened) or not «only who took the line last gives it away») and
+    let FREE = (not holders or not «a line is acquired only if one is free»)
+    let MINE = ((job.own or phases[job.who] in (over, reopened) or not «only the last acquirer releases the line») and
         (job.who in holders or not «only a holder hands over»))
     let GIVES = (job.to >= 0 and job.to not in holders and MINE)
     let BACK = add(mark(jobs, who, fresh=False), Job(read, who))
@@ -137,53 +137,54 @@ LINE = model("line", """
         → phases[who] = over; jobs = add(mark(jobs, who, fresh=False), Job(leave, who))
     A: nothing was placed, it keeps its line ? phases[who] == live and quiet and who == 0
         → phases[who] = waiting; jobs = BACK; quiet = False
-    A: was given up, and its call is heard of
+    A: was given up, and its late report arrives
         ? phases[who] == over and quiet and who == 0 and {*jobs} <= {Job(leave, who)}
         → phases[who] = reopened; jobs = add(jobs, Job(again, who)); quiet = False
     client: stops B ? phases[who] == waiting and quiet and who == 1
         → phases[who] = over; jobs = mark(jobs, who, fresh=False); quiet = False; queue -= {who}
     <ABC[who]>: is resumed ? phases[who] == paused → phases[who] = waiting; jobs = BACK
-    sweeper: dials <ABC[who]> ? not jobs and phases[who] == waiting and «the sweeper looks at lines and queue»
+    sweeper: dials <ABC[who]> ? not jobs and phases[who] == waiting and «the sweeper checks lines and queue»
         → jobs = (Job(read, who),)
-    sweeper: frees the line of <ABC[who]>
-        ? not jobs and phases[who] == over and who in holders and «the sweeper looks at lines and queue»
+    sweeper: releases the line of <ABC[who]>
+        ? not jobs and phases[who] == over and who in holders and «the sweeper checks lines and queue»
         → jobs = (Job(leave, who),)
 
     <ME>: leaves the queue, is read ? job.at == start → queue -= {job.who}; jobs = READ
     <ME>: reads ? job.at == read → jobs = READ
-    <ME>: takes the line ? job.at == acquire and (job.who in holders or FREE)
+    <ME>: acquires the line ? job.at == acquire and (job.who in holders or FREE)
         → holders |= {job.who}; jobs = add(mark(REST, job.who, own=False), job, at=gate, own=True)
     <ME>: joins the queue
-        ? job.at == acquire and not (job.who in holders or FREE) and «join the queue, then look»
-        → queue |= {job.who}; jobs = add(REST, job, at=look)
-    <ME>: looks ? job.at == acquire and not (job.who in holders or FREE) and not «join the queue, then look»
+        ? job.at == acquire and not (job.who in holders or FREE) and «join the queue, then check»
+        → queue |= {job.who}; jobs = add(REST, job, at=check)
+    <ME>: checks queue and line
+        ? job.at == acquire and not (job.who in holders or FREE) and not «join the queue, then check»
         → jobs = add(REST, job, at=join)
     <ME>: joins the queue ? job.at == join → queue |= {job.who}; jobs = REST
     <ME>: claims, rings ? job.at == gate and job.fresh
         → phases[job.who] = live; jobs = mark(REST, job.who, fresh=False)
     A: is paused ? job.at == gate and job.fresh and job.who == 0 and quiet
         → phases[0] = paused; jobs = add(mark(REST, 0, fresh=False), job, at=leave); quiet = False
-    <ME>: its write is refused
-        ? job.at == gate and not job.fresh and «a line is given away after a versioned write»
+    <ME>: its write is rejected
+        ? job.at == gate and not job.fresh and «a line is released only after a versioned write»
         → jobs = add(REST, job, at=read)
-    <ME>: writes nothing ? job.at == gate and not job.fresh and not «a line is given away after a versioned write»
+    <ME>: writes nothing ? job.at == gate and not job.fresh and not «a line is released only after a versioned write»
         → jobs = add(REST, job, at=leave)
-    <ME>: takes a line again ? job.at == again and FREE → holders |= {job.who}; jobs = mark(REST, job.who, own=False)
+    <ME>: acquires a line again ? job.at == again and FREE → holders |= {job.who}; jobs = mark(REST, job.who, own=False)
     <ME>: finds no line free ? job.at == again and not FREE → jobs = REST
-    <ME>: looks who is next ? job.at == leave
+    <ME>: reads the queue ? job.at == leave
         → jobs = add(REST, job, at=give, to=min(queue - {job.who}, default=-1))
     <ME>: hands over to <ABC[job.to]> ? job.at == give and GIVES
         → holders = holders - {job.who if «a hand-over is one write» else None} | {job.to};
         jobs = add(mark(REST, job.to, own=False), Job(start, job.to))
-    <ME>: frees the line ? job.at == give and not GIVES → holders = holders - {job.who} if MINE else holders;
-        jobs = add(REST, job, at=look) if «free a line, then look» else REST
-    <ME>: takes it for <ABC[FIRST]> ? job.at == look and queue and FREE
+    <ME>: releases the line ? job.at == give and not GIVES → holders = holders - {job.who} if MINE else holders;
+        jobs = add(REST, job, at=check) if «release a line, then check» else REST
+    <ME>: acquires it for <ABC[FIRST]> ? job.at == check and queue and FREE
         → holders |= {FIRST}; jobs = add(mark(REST, FIRST, own=False), Job(start, FIRST))
-    <ME>: looks ? job.at == look and not (queue and FREE) → jobs = REST
+    <ME>: checks queue and line ? job.at == check and not (queue and FREE) → jobs = REST
 
     promise a live call holds a line ? any(phases[who] == live and who not in holders for who in (0, 1, 2))
     promise a line has one holder ? len(holders) > 1
-    promise nobody waits beside a free line ? queue and not (holders or jobs or killed)
+    promise no call waits beside a free line ? queue and not (holders or jobs or killed)
     good {*phases} == {over} and not holders
     live every call gets its turn
 """, {"ABC": "ABC", "AFTER": AFTER, "Job": Job, "add": add, "drop": drop, "mark": mark},
@@ -192,14 +193,14 @@ LINE = model("line", """
 # dial and a stop of the call's agent or batch
 STOP = model("stop", """
     start dial = 0; stop = 0; marked = False; holds = False; stopped = False
-    dial: takes its line ? dial == (0 if «take a line, then read the mark» else 1) → dial += 1; holds = True
-    dial: reads the mark ? dial == (1 if «take a line, then read the mark» else 0) and not marked → dial += 1
-    dial: reads the mark, leaves ? dial == (1 if «take a line, then read the mark» else 0) and marked
+    dial: acquires its line ? dial == (0 if «acquire a line, then read the mark» else 1) → dial += 1; holds = True
+    dial: reads the mark ? dial == (1 if «acquire a line, then read the mark» else 0) and not marked → dial += 1
+    dial: reads the mark, exits ? dial == (1 if «acquire a line, then read the mark» else 0) and marked
         → dial = 9; holds = False
     dial: claims ? dial == 2 and not stopped → dial = 3
-    dial: its claim is refused, leaves ? dial == 2 and stopped → dial = 9; holds = False
-    stop: marks ? stop == (0 if «mark, then look at holders» else 1) → stop += 1; marked = True
-    stop: looks at holders ? stop == (1 if «mark, then look at holders» else 0) → stop += 1; stopped = holds
+    dial: its claim is rejected, exits ? dial == 2 and stopped → dial = 9; holds = False
+    stop: marks ? stop == (0 if «mark, then read the holders» else 1) → stop += 1; marked = True
+    stop: reads the holders ? stop == (1 if «mark, then read the holders» else 0) → stop += 1; stopped = holds
     stop: answers ? stop == 2 → stop = 3
     promise no dial after an answered stop ? was.dial == 2 and dial == 3 and was.stop == 3
     good stop == 3
@@ -220,31 +221,31 @@ DELIVERY = model("delivery", """
     let FRONT = pending(read[i])[0 if «the oldest event goes first» else -1]
     let SETTLED = item._replace(settled=max(item.settled, FRONT), replaying=item.replaying - {FRONT})
     let BASE = item = item if «save over the version read» else read[i]
-    let SAVE = at[i] = tells if pending(item) else idle; item = item._replace(lease=i if pending(item) else -1);
+    let SAVE = at[i] = sends if pending(item) else idle; item = item._replace(lease=i if pending(item) else -1);
         read[i] = item if pending(item) else None
     event 2 happens ? item.last == 1 → item = item._replace(last=2)
     client: replays ? item.undelivered → item = item._replace(
         replaying=item.replaying | item.undelivered, undelivered=frozenset(), listed=False)
     deliver <i + 1>: takes the lease ? at[i] == idle and pending(item) and (item.lease < 0
         or at[item.lease] == idle or not «one lease at a time, longer than deliver runs»)
-        → item = item._replace(lease=i); at[i], read[i] = tells, item
-    deliver <i + 1>: event <FRONT> is taken ? at[i] == tells → taken |= {FRONT}; at[i] = told
-    deliver <i + 1>: event <FRONT> is refused for good ? at[i] == tells → at[i] = refused
-    deliver <i + 1>: event <FRONT> is not taken ? at[i] == tells → at[i] = again
-    deliver <i + 1>: saves ? at[i] == told → BASE; item = SETTLED; SAVE
+        → item = item._replace(lease=i); at[i], read[i] = sends, item
+    deliver <i + 1>: event <FRONT> is accepted ? at[i] == sends → taken |= {FRONT}; at[i] = accepted
+    deliver <i + 1>: event <FRONT> is rejected permanently ? at[i] == sends → at[i] = refused
+    deliver <i + 1>: event <FRONT> is not accepted ? at[i] == sends → at[i] = again
+    deliver <i + 1>: saves ? at[i] == accepted → BASE; item = SETTLED; SAVE
     deliver <i + 1>: saves ? at[i] == refused → BASE; item = SETTLED._replace(undelivered=item.undelivered | {FRONT},
         listed=item.listed or «list and give up in one write»); SAVE
     deliver <i + 1>: saves ? at[i] == again → BASE; item = item._replace(lease=-1); at[i], read[i] = idle, None
     fault: deliver <i + 1> is killed ? at[i] != idle and not killed → at[i], read[i], killed = idle, None, True
     promise no event is forgotten ? item.last < was.item.last
-    promise events are told in order ? 2 in taken and 2 not in was.taken and item.settled < 1 and 1 not in taken
-    promise one invocation at a time tells ? idle not in at
+    promise events are delivered in order ? 2 in taken and 2 not in was.taken and item.settled < 1 and 1 not in taken
+    promise one invocation at a time delivers ? idle not in at
     promise what is given up is listed ? bool(item.undelivered) != item.listed
     good not pending(item)
     live every event ends
 """, {"Events": Events, "pending": pending}, i="(0, 1)")  # fmt: skip
 
-# contacts A and B wait until 1 and 2; `time`: from then on a look is worth it; two looks, one kill
+# contacts A and B wait until 1 and 2; `time`: when the set is read next; two workers (a pop or an audit), one kill
 DELAYED = model("delayed set", """
     start now = 0; contacts = (outside, outside); rows = frozenset(); taken = frozenset(); time = 9; killed = False;
         at = (idle, idle); seen = (9, 9); following = (9, 9)
@@ -257,24 +258,25 @@ DELAYED = model("delayed set", """
     time passes ? now < 2 → now += 1
     <AB[who]>: puts its entry ? PUTS → contacts[who] = ON; rows |= {who}
     <AB[who]>: lowers the time ? LOWERS → contacts[who] = ON; time = min(time, who + 1)
-    <AB[who]>: is stored as waiting in the set ? contacts[who] == entered → contacts[who] = stored
-    <AB[who]>: is dialled, leaves ? contacts[who] == chosen → contacts[who] = dialled; rows -= {who}; taken -= {who}
+    <AB[who]>: is stored as delayed ? contacts[who] == entered → contacts[who] = stored
+    <AB[who]>: is dialled, its entry is removed ? contacts[who] == chosen
+        → contacts[who] = dialled; rows -= {who}; taken -= {who}
     fault: dial of <AB[who]> is killed ? contacts[who] == chosen and not killed → contacts[who] = stored; killed = True
-    <AB[who]>: may be taken again ? contacts[who] == stored and who in taken → taken -= {who}
-    look <i + 1>: reads the time ? at[i] == idle and time <= now → TO(looks); seen[i] = time
-    look <i + 1>: checks ? at[i] == idle and «the check lowers the time» → TO(lowers)
-    look <i + 1>: takes <AB[READY[0]]> ? at[i] == looks and READY
+    <AB[who]>: may be popped again ? contacts[who] == stored and who in taken → taken -= {who}
+    worker <i + 1>: reads the time ? at[i] == idle and time <= now → TO(pops); seen[i] = time
+    worker <i + 1>: audits ? at[i] == idle and «the audit lowers the time» → TO(lowers)
+    worker <i + 1>: pops <AB[READY[0]]> ? at[i] == pops and READY
         → first = READY[0]; TO(idle); contacts[first] = chosen; taken |= {first};
-        rows = rows if «a taken entry stays until its dial» else rows - {first}
-    look <i + 1>: finds nobody ready ? at[i] == looks and not READY → at[i], following[i] = moves, EARLIEST
-    look <i + 1>: moves the time ? at[i] == moves and time == seen[i]
-        → time = following[i]; TO(lowers if «move the time, then look again» else idle)
-    look <i + 1>: finds the time changed ? at[i] == moves and time != seen[i] → TO(lowers)
-    look <i + 1>: lowers the time ? at[i] == lowers → TO(idle); time = min(time, EARLIEST)
-    fault: look <i + 1> is killed ? at[i] != idle and not killed → TO(idle); killed = True
+        rows = rows if «a popped entry stays until its dial» else rows - {first}
+    worker <i + 1>: finds none due ? at[i] == pops and not READY → at[i], following[i] = moves, EARLIEST
+    worker <i + 1>: moves the time ? at[i] == moves and time == seen[i]
+        → time = following[i]; TO(lowers if «move the time, then read again» else idle)
+    worker <i + 1>: finds the time changed ? at[i] == moves and time != seen[i] → TO(lowers)
+    worker <i + 1>: lowers the time ? at[i] == lowers → TO(idle); time = min(time, EARLIEST)
+    fault: worker <i + 1> is killed ? at[i] != idle and not killed → TO(idle); killed = True
     promise the time is not later than the first entry ? time > EARLIEST + 1
         and not (killed or {*at} != {idle} or {half, entered, chosen} & {*contacts})
     good {*contacts} == {dialled}
-    live nobody is forgotten
+    live no contact is forgotten
 """, {"AB": "AB"}, who="(0, 1)", i="(0, 1)")  # fmt: skip
 MODELS = (DIAL, LINE, STOP, DELIVERY, DELAYED)

@@ -1,15 +1,15 @@
-"""How the models are written, and a search through all their states.
+"""The notation of the models, and an exhaustive search of their states.
 
-A model is a text. `start` gives its variables and their first values, `let` gives a piece of text a name. The other
-lines are
+A model is a text. `start` defines its variables and their initial values, `let` names a piece of text. The other lines
+are
 
-    a step ? when it is possible → what it changes
-    promise what is promised ? when a step has broken it (`was` is the state before that step)
-    good when a state is good
-    live what is promised: from every state a good one can be reached, by steps that are no fault and no client's
+    a step ? its condition → its changes
+    promise a promise ? the condition that violates it (`was` is the state before the step)
+    good the condition of a good state
+    live a promise: a good state can be reached from every state, without faults and without clients' steps
 
-A condition and a change are Python. A word in small letters that is no variable stands for itself. «…» is a safeguard,
-which the search can take away. <…> is filled in. A step that uses a parameter is there once for each of its values.
+Conditions and changes are Python. A lower-case word that is no variable stands for itself. «…» is a safeguard, which
+the search can remove. <…> is filled in. A step that uses a parameter exists once for each of its values.
 """
 
 import ast
@@ -25,7 +25,7 @@ Found = namedtuple("Found", "states edges promise trace", defaults=(None, ()))
 
 
 def search(model: Any, without: str | None = None) -> Any:
-    """All states and, of a whole model, steps, breadth first; or which promise breaks, and a shortest way there."""
+    """All states, and the steps of the whole model, breadth first; or a violated promise with a shortest trace."""
     came: dict[Any, Any] = {model.initial: None}
     order, edges, before = [model.initial], [], defaultdict(set)
 
@@ -57,7 +57,7 @@ def search(model: Any, without: str | None = None) -> Any:
 
 
 def model(name: str, text: str, known: Mapping[str, Any], **parameters: str) -> Any:
-    """`known`: what the text may use besides; `parameters`: the values of each, as an expression."""
+    """`known`: other names that the text uses; `parameters`: the values of each, as an expression."""
     lines = [line.strip() for line in re.sub(r"\n {8,}", " ", text).split("\n") if line.strip()]
     start, live, good = (
         next(line.removeprefix(kind) for line in lines if line.startswith(kind))
@@ -96,7 +96,7 @@ def model(name: str, text: str, known: Mapping[str, Any], **parameters: str) -> 
         "was",
     }
     if lonely := {one for one in words if names[one] == 1}:
-        raise ValueError(f"misspelled, or of no use: {lonely}")
+        raise ValueError(f"misspelled or unused: {lonely}")
     named = {**{one: one for one in words}, "State": namedtuple("State", variables), **known}
     exec(compile(source, f"the model of {name}", "exec"), named)  # noqa: S102
     return Model(name, named["initial"], named["steps"], named["broken"], named["good"], live)

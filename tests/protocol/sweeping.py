@@ -1,4 +1,4 @@
-"""Worlds in which the sweeper has much to do, and each of its requests to AWS takes its time.
+"""Worlds with much work for the sweeper, in which each of its requests to AWS takes a given time.
 
 At full size, from the repository's root:  python -m tests.protocol.sweeping timers 100000
                                            python -m tests.protocol.sweeping queue 40000
@@ -29,14 +29,14 @@ from tests.simulation.world import World
 from tests.support.services import TableServices, table_services
 
 REQUEST_SECONDS = 0.015
-"""What one request to AWS takes: DynamoDB answers within 10 ms and Lambda takes an event within 20 ms, as a rule."""
+"""The duration of a request to AWS: DynamoDB usually answers within 10 ms, Lambda accepts an event within 20 ms."""
 
 
 @contextmanager
 def quiet_world(
     seed: int = 5, request_seconds: float = 0.0, functions: tuple[str, ...] = (SWEEPER,)
 ) -> Iterator[World]:
-    """A world without faults, in which each request of those functions to AWS takes that long."""
+    """A world without faults, in which each request to AWS of `functions` takes `request_seconds`."""
     most = mock.patch.object(worlds, "MOST_REQUESTS", 10**9)
     with most, world_of(seed, Faults(seed, {})) as world:
         between = world.aws.middleware
@@ -55,8 +55,8 @@ def services_in(world: World) -> TableServices:
     return table_services(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
 
 
-def told(execution: Execution, now: datetime) -> Execution:
-    """As it is once its events have been delivered."""
+def delivered(execution: Execution, now: datetime) -> Execution:
+    """The execution after its events have been delivered."""
     delivery = replace(execution.delivery, settled=execution.state.sequence, lease_id=None, lease_until=None)
     return replace(execution, delivery=delivery).with_due(now)
 
@@ -89,19 +89,19 @@ def minutes_to_end(world: World, asked: dict[str, datetime]) -> list[float]:
 
 @dataclass(frozen=True)
 class Recovery:
-    """How missed timers were made good: simulated minutes until the last was looked at, and requests of the sweeper."""
+    """The repair of missed timers: simulated minutes until the last was repaired, and requests of the sweeper."""
 
     minutes: float
-    looked_at: int
+    repaired: int
     requests: int
     invocations: int
     by_kind: Counter[str]
 
 
 def recover_missed_timers(count: int, request_seconds: float = REQUEST_SECONDS) -> Recovery:
-    """`count` retries have come due while neither a schedule fired nor the sweeper ran.
+    """`count` retries became due while no schedule fired and the sweeper did not run.
 
-    What dial would do then is another matter: its invocations are counted and not made.
+    Invocations of dial are counted but not run.
     """
     with quiet_world(request_seconds=request_seconds) as world:
         story = Story(world, 1, lines=5)
@@ -111,12 +111,12 @@ def recover_missed_timers(count: int, request_seconds: float = REQUEST_SECONDS) 
         due = start + timedelta(minutes=1)
         for number, one in enumerate(ids(count)):
             made = Execution(one, "local", story.agent_id, start, f"+1212{number:07d}").begin(start, due)
-            executions.create(told(made, start))
+            executions.create(delivered(made, start))
         world.run(3600)
-        looked: dict[str, datetime] = {}
+        repaired: dict[str, datetime] = {}
 
         def note(_: World, before: Execution | None, after: Execution) -> None:
-            looked.setdefault(after.id, world.now)
+            repaired.setdefault(after.id, world.now)
 
         world.on_written.append(note)
         began, runs = world.now, [0]
@@ -127,16 +127,16 @@ def recover_missed_timers(count: int, request_seconds: float = REQUEST_SECONDS) 
 
         world.functions.delays = only_sweep
         world.requests.clear()
-        while len(looked) < count and world.now - began < timedelta(hours=4):
+        while len(repaired) < count and world.now - began < timedelta(hours=4):
             world.run(60)
         asked = Counter({name: many for name, many in world.requests.items() if "-sweep " in name})
-        last = max(looked.values(), default=began)
-        return Recovery((last - began).total_seconds() / 60, len(looked), asked.total(), runs[0], asked)
+        last = max(repaired.values(), default=began)
+        return Recovery((last - began).total_seconds() / 60, len(repaired), asked.total(), runs[0], asked)
 
 
 @dataclass(frozen=True)
 class Settled:
-    """Minutes from request to end of another agent's calls whose callbacks are lost, while a queue is long."""
+    """Minutes from request to end of another agent's calls whose callbacks are lost, beside a long queue."""
 
     waiting: int
     minutes: list[float]
@@ -153,7 +153,7 @@ def lost_callbacks_beside_a_queue(count: int, hours: float, request_seconds: flo
         now = world.now
         for number, one in enumerate(ids(count)):
             made = Execution(one, "local", busy.agent_id, now, f"+1212{number:07d}").begin(now, None)
-            waiting = told(made, now)
+            waiting = delivered(made, now)
             services.executions.create(waiting)
             services.queue.enqueue(busy.agent_id, queued_call(waiting))
         asked: dict[str, datetime] = {}

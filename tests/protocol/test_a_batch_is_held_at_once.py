@@ -1,4 +1,4 @@
-"""A contact that has its line when its batch is stopped or paused is not dialled after the answer."""
+"""A contact that holds its line when its batch is stopped or paused is not dialled after the answer."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from tests.simulation.scenarios import Story
 from tests.simulation.world import World
 
 SLOW = 6.0
-"""Seconds that a dial takes between its last look at the batch and its claim."""
+"""Seconds from a dial's last read of the batch to its claim."""
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def world() -> Iterator[World]:
 
 
 def ask_during_a_dial(world: World, monkeypatch: pytest.MonkeyPatch, story: Story, rest: str) -> str:
-    """A batch of one contact, and that request while its dial holds a line and has read its batch; the batch's id."""
+    """Send that request while the dial of a batch's only contact holds a line and has read the batch. The batch id."""
     admit = CircuitBreaker.admit
     asked: list[float] = []
 
@@ -43,7 +43,7 @@ def ask_during_a_dial(world: World, monkeypatch: pytest.MonkeyPatch, story: Stor
 
 
 def test_a_contact_that_holds_its_line_is_stopped_with_its_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the request itself: the function that stops all others is slow to start."""
+    """The request itself stops it: the function that stops the other contacts is slow to start."""
     story, delays = Story(world, 7, lines=1), world.functions.delays
 
     def batch_is_slow(function: Function, event: Any) -> tuple[float, ...]:

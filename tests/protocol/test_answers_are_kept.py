@@ -1,4 +1,4 @@
-"""No answer is lost between the parts: neither DynamoDB's to a claim or a record, nor the carrier's to a dial."""
+"""No answer is lost: neither DynamoDB's to a claim or a save, nor the carrier's to a dial."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from tests.simulation.world import HOUR, START
 
 
 def answer_lost_once(is_the_one: Any) -> Any:
-    """A write takes effect, its answer is lost, and before it is sent again another writer changes the item."""
+    """A write takes effect, its answer is lost, and another writer changes the item before the write is repeated."""
     real = DynamoExecutions.save
     lost: list[str] = []
 
@@ -50,8 +50,8 @@ def test_a_claim_whose_answer_is_lost_is_dialled_once() -> None:
         assert world.violations == []
 
 
-def test_a_claim_of_another_invocation_is_left_alone() -> None:
-    """The same, but what is found in the item is a claim with another token: that invocation dials."""
+def test_a_claim_of_another_invocation_is_not_dialled() -> None:
+    """The same, but the item has another invocation's claim id: that invocation dials."""
     real = DynamoExecutions.save
     lost: list[str] = []
 
@@ -70,8 +70,8 @@ def test_a_claim_of_another_invocation_is_left_alone() -> None:
         assert lost and world.carrier.calls.all() == []
 
 
-def test_what_follows_from_an_answer_follows_also_where_the_answer_to_its_record_is_lost() -> None:
-    """The number does not exist: the attempt is over, and its line goes to the next call at once."""
+def test_an_answer_has_its_effects_even_if_the_reply_to_its_save_is_lost() -> None:
+    """The number does not exist: the attempt ends, and its line goes to the next call at once."""
     with world_of(5, Faults(5, {})) as world, answer_lost_once(lambda execution: execution.state.is_final):
         story = Story(world, 5, lines=1)
         refused = story.call("invalid-number")
@@ -86,7 +86,7 @@ def test_what_follows_from_an_answer_follows_also_where_the_answer_to_its_record
 @pytest.mark.parametrize(
     ("outcome", "note"), [("refused-429", Marker.DEFERRED), ("error-500", Marker.UNKNOWN), ("completed", None)]
 )
-def test_the_carriers_answer_is_stored_before_the_circuit_is_told(outcome: Any, note: Marker | None) -> None:
+def test_the_carriers_answer_is_stored_before_the_circuit_records_it(outcome: Any, note: Marker | None) -> None:
     """DynamoDB refuses every write of the circuit's item for minutes."""
     refused: list[Circuit] = []
 
@@ -98,7 +98,7 @@ def test_the_carriers_answer_is_stored_before_the_circuit_is_told(outcome: Any, 
         story = Story(world, 5)
         circuits = DynamoCircuits(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
         failing = Circuit(story.account.id, "twilio", failures=1, failing_since=START, failed_at=START, reason="503")
-        circuits.save(failing)  # so that an answer that shows that the carrier works is to be written as well
+        circuits.save(failing)  # so that an answer of a working carrier must be saved too
         world.run(10)
         with mock.patch.object(DynamoCircuits, "save", save):
             execution_id = story.call(outcome, "completed")
@@ -114,7 +114,7 @@ def test_the_carriers_answer_is_stored_before_the_circuit_is_told(outcome: Any, 
         assert world.violations == []
 
 
-def test_a_dial_that_is_overtaken_again_and_again_gives_up_and_the_call_is_dialled_later() -> None:
+def test_a_dial_that_keeps_losing_races_gives_up_and_the_call_is_dialled_later() -> None:
     real = DynamoExecutions.save
     claims: list[str] = []
 

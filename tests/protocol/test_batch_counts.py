@@ -1,5 +1,4 @@
-"""A batch's counts have a second source: its contacts. A record of the stream that is lost, or late, changes nothing
-for long."""
+"""A batch's counts are corrected from its contacts: a lost or late stream record has no lasting effect."""
 
 import json
 import sys
@@ -49,7 +48,7 @@ def repairs() -> Iterator[Counter[BatchRepair]]:
 
 @contextmanager
 def in_tally(name: str, replacement: Any) -> Iterator[None]:
-    """In every copy of the handler's module: the local stack loads it under a name of its own."""
+    """Patch every copy of the handler's module: the local stack loads it under its own name."""
     original = getattr(shipped, name)
     with ExitStack() as stack:
         for module in [one for one in list(sys.modules.values()) if getattr(one, name, None) is original]:
@@ -58,7 +57,7 @@ def in_tally(name: str, replacement: Any) -> Iterator[None]:
 
 
 def losing(status: str) -> Callable[[Any], StatusMove | None]:
-    """Reads records as the handler does, but for the first that brings a contact to `status`: that one is lost."""
+    """Reads records as the handler does, but loses the first that moves a contact to `status`."""
     read = shipped._moved
     lost: list[StatusMove] = []
 
@@ -77,7 +76,7 @@ def said(world: World, story: Story, batch_id: str) -> tuple[str, dict[str, int]
     return body["status"], body["execution_status"]
 
 
-def test_a_batch_of_which_a_record_was_lost_completes_and_says_right_counts(world: World) -> None:
+def test_a_batch_with_a_lost_record_completes_with_correct_counts(world: World) -> None:
     story = Story(world, 5)
     with in_tally("_moved", losing("completed")), repairs() as found:
         batch_id = story.batch([story.number("completed") for _ in range(3)])
@@ -89,8 +88,8 @@ def test_a_batch_of_which_a_record_was_lost_completes_and_says_right_counts(worl
     assert converge(world, timedelta(hours=1), 600) is not None
 
 
-def test_a_record_lost_on_the_way_does_not_show_in_a_completed_batch(world: World) -> None:
-    """Each contact is counted as final, so the batch completes; what was counted before does not add up."""
+def test_a_lost_intermediate_record_does_not_show_in_a_completed_batch(world: World) -> None:
+    """Each contact is counted as final, so the batch completes; the earlier counts do not add up."""
     story = Story(world, 5)
     with in_tally("_moved", losing("initiated")), repairs() as found:
         batch_id = story.batch([story.number("completed") for _ in range(3)])
@@ -100,7 +99,7 @@ def test_a_record_lost_on_the_way_does_not_show_in_a_completed_batch(world: Worl
     assert converge(world, timedelta(hours=1), 600) is not None
 
 
-def test_a_running_batch_says_what_a_recount_found_and_is_recounted_at_growing_intervals(world: World) -> None:
+def test_a_running_batch_shows_its_recount_and_is_recounted_at_growing_intervals(world: World) -> None:
     """One contact waits five hours for its calling hours; the record of the other's end is lost."""
     story = Story(world, 5, calling_guardrails={"call_start_hour": 9, "call_end_hour": 14})
     story.world.carrier.calls.scripts.set("+18082010501", ["completed"])
@@ -132,8 +131,8 @@ def test_a_running_batch_says_what_a_recount_found_and_is_recounted_at_growing_i
     assert converge(world, timedelta(hours=1), 600) is not None
 
 
-def test_records_that_come_hours_late_are_not_counted_twice(world: World) -> None:
-    """tally is down for two hours. What a recount found is shown meanwhile; then the records come and are summed."""
+def test_records_that_arrive_hours_late_are_not_counted_twice(world: World) -> None:
+    """tally is down for two hours. Meanwhile the recount is shown; then the records arrive and are counted."""
     story = Story(world, 5, calling_guardrails={"call_start_hour": 9, "call_end_hour": 14})
     world.carrier.calls.scripts.set("+18082010501", ["completed"])
     world.carrier.calls.scripts.set("+12122010502", ["completed"])
@@ -163,7 +162,7 @@ def test_records_that_come_hours_late_are_not_counted_twice(world: World) -> Non
     assert converge(world, timedelta(hours=1), 600) is not None
 
 
-def test_a_recount_that_is_cut_short_goes_on_where_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_recount_resumes_where_it_stopped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     story = Story(world, 5)
     read: list[int] = []
     recount = BatchWorker._recount_some

@@ -1,4 +1,4 @@
-"""Nothing that a client repeats makes a batch's one item, or an execution's, grow until it cannot be written."""
+"""No repeated request makes an item of a batch or an execution grow until it cannot be written."""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def uploaded(story: Story) -> str:
 
 
 @pytest.mark.parametrize(("method", "rest"), [("POST", "/stop"), ("DELETE", "")])
-def test_a_batch_is_scheduled_a_hundred_times_and_then_still_stopped_or_deleted(
+def test_a_batch_scheduled_a_hundred_times_can_still_be_stopped_or_deleted(
     world: World, method: str, rest: str
 ) -> None:
     story = Story(world, 5)
@@ -78,7 +78,7 @@ def test_pausing_and_resuming_adds_nothing_to_the_batch_or_its_contacts(world: W
     assert converge(world, timedelta(hours=6), 600) is not None
 
 
-def test_replaying_events_again_and_again_keeps_one_log_entry_for_each() -> None:
+def test_repeated_replays_keep_one_log_entry_for_each_event() -> None:
     delivery = Delivery()
     for tries in range(1, MOST_TRIES + 1):
         delivery = delivery.failed(DeliveryAttempt(1, TEN, 500, tries), timedelta(), 0.5)

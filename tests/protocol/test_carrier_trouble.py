@@ -1,4 +1,4 @@
-"""What a carrier in trouble costs: no call where it certainly placed nothing, and few where it may have placed some."""
+"""The cost of a failing carrier: no call if it certainly placed nothing, few calls if it may have placed some."""
 
 import json
 from collections import Counter
@@ -23,7 +23,7 @@ Trouble = Callable[[Request], Response | None]
 
 
 def answers(status: int, code: int | None = None, names_a_number: bool = False) -> Trouble:
-    """Requests to place a call are answered so; `names_a_number`: only those that say whom to call."""
+    """Requests to place a call get this answer; `names_a_number`: only those with a number to call."""
 
     def trouble(sent: Request) -> Response | None:
         if sent.method != "POST" or (names_a_number and b"To=" not in sent.body):
@@ -34,7 +34,7 @@ def answers(status: int, code: int | None = None, names_a_number: bool = False) 
 
 
 def outcomes_of_a_batch(trouble: Trouble, hours: float, lines: int = 5, contacts: int = 20) -> Counter[Status]:
-    """How a batch ends whose contacts would all answer, begun as the trouble begins. Errors are not retried."""
+    """The outcomes of a batch, started with the trouble, whose contacts would all answer. Errors are not retried."""
     with world_of(5, Faults(5, {})) as world:
         story = Story(world, 5, lines=lines)
         rows = [story.number("completed") for _ in range(contacts)]
@@ -70,21 +70,21 @@ def begin(world: World, hours: float, trouble: Trouble) -> None:
         pytest.param(answers(400, 22005), 1, id="queue full"),
     ],
 )
-def test_what_certainly_placed_nothing_costs_no_call(trouble: Trouble, hours: float) -> None:
+def test_an_answer_that_rules_out_a_call_costs_no_call(trouble: Trouble, hours: float) -> None:
     assert outcomes_of_a_batch(trouble, hours) == {Status.COMPLETED: 20}
 
 
 @pytest.mark.parametrize(("hours", "lines"), [(1, 5), (1, 15), (4, 5)])
-def test_an_outage_that_may_place_calls_costs_those_that_show_it_and_no_more(hours: int, lines: int) -> None:
-    """Where the carrier fails for every request to place a call, a check finds that out at no cost."""
+def test_an_ambiguous_outage_costs_only_the_calls_that_open_the_circuit(hours: int, lines: int) -> None:
+    """If the carrier fails for every request to place a call, a check detects it at no cost."""
     assert outcomes_of_a_batch(answers(503), hours, lines) == {
         Status.COMPLETED: 20 - FAILURES_TO_OPEN,
         Status.ERROR: FAILURES_TO_OPEN,
     }
 
 
-def test_an_outage_that_a_check_cannot_see_costs_a_call_at_each_probe() -> None:
-    """Only requests that name a number fail, so that checks find nothing wrong. Probes are calls then, and few: after
+def test_an_outage_that_a_check_cannot_detect_costs_a_call_at_each_probe() -> None:
+    """Only requests with a number fail, so checks pass. Each probe then costs a call, and there are few: after
     1, 3, 7, 15, 30, 45 and 60 minutes."""
     lost = outcomes_of_a_batch(answers(503, names_a_number=True), 1)[Status.ERROR]
     assert FAILURES_TO_OPEN < lost <= FAILURES_TO_OPEN + 7

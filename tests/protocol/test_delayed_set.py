@@ -1,4 +1,4 @@
-"""A contact that waits in its batch's delayed set is woken, whatever meets its entry."""
+"""A contact in its batch's delayed set is dialled, whatever happens to its entry."""
 
 import itertools
 from collections import Counter
@@ -38,15 +38,15 @@ def world() -> Iterator[World]:
         assert world.violations == []
 
 
-def forget_what_the_model_says(world: World) -> None:
-    """The test itself has removed an entry, which is no step of the protocol."""
+def ignore_the_models(world: World) -> None:
+    """The test itself removed an entry, which is no step of the models."""
     assert {one.invariant for one in world.violations} == {PROMISE}
     world.violations.clear()
 
 
 @contextmanager
 def repairs() -> Iterator[Counter[BatchRepair]]:
-    """What batches' checks count as put right."""
+    """Repairs counted by the audits of batches."""
     found: Counter[BatchRepair] = Counter()
     with mock.patch.object(telemetry, "batch_repaired", found.update):
         yield found
@@ -59,7 +59,7 @@ def number(world: World, area: str, *outcomes: Any) -> str:
 
 
 def waiting_for_honolulu(world: World, count: int = 1) -> tuple[Story, str]:
-    """A batch of which all contacts wait for 9:00 in Honolulu, in five hours."""
+    """A batch whose contacts all wait for 9:00 in Honolulu, in five hours."""
     story = Story(world, 5, lines=2, calling_guardrails=OPEN)
     batch_id = story.batch([number(world, "808", "completed") for _ in range(count)])
     world.run(300)
@@ -75,11 +75,11 @@ def slow(world: World, until: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("cut_off", [False, True])
-def test_a_contact_that_enters_while_the_empty_set_is_looked_at_is_dialled(world: World, cut_off: bool) -> None:
-    """New York closes as Honolulu opens. A retry to New York is moved to the next day, and enters the delayed set,
-    while a check has found the set empty and is about to write that down.
+def test_a_contact_added_while_the_empty_set_is_read_is_dialled(world: World, cut_off: bool) -> None:
+    """New York closes as Honolulu opens. A retry to New York is deferred to the next day, and added to the delayed set,
+    while a pop has found the set empty and is about to save that.
 
-    `cut_off`: the check does not get to look again after its write; the next check finds that.
+    `cut_off`: the pop is killed after its write and does not re-read the set; the audit corrects the time.
     """
     story = Story(world, 5, lines=2, calling_guardrails=OPEN)
     retries = '{"enabled":true,"max_retries":1,"retry_on_statuses":["busy"],"retry_intervals_minutes":[306]}'
@@ -109,7 +109,7 @@ def test_a_contact_that_enters_while_the_empty_set_is_looked_at_is_dialled(world
     def no_look(self: DynamoDelayedSets, *arguments: Any) -> Any:
         if cut_off and moving and met["entered"] and not met["moved"]:
             met["moved"] = True
-            return None  # as if it were gone after its write
+            return None  # as if it had been killed after its write
         return look(self, *arguments)
 
     with (
@@ -128,8 +128,8 @@ def test_a_contact_that_enters_while_the_empty_set_is_looked_at_is_dialled(world
 
 
 @pytest.mark.parametrize("days", [None, 7])
-def test_a_lost_wake_up_is_found_by_the_batchs_check_and_counted(world: World, days: int | None) -> None:
-    """The set is never to be looked at (None), or a week late."""
+def test_a_lost_wake_up_is_repaired_by_the_batchs_audit_and_counted(world: World, days: int | None) -> None:
+    """The set's next time is removed (None), or a week late."""
     waiting_for_honolulu(world)
     (item,) = (one for one in world.items("Q#") if one["sk"].startswith("0b#"))
     update: dict[str, Any] = {"UpdateExpression": "REMOVE rf"}
@@ -146,7 +146,7 @@ def test_a_lost_wake_up_is_found_by_the_batchs_check_and_counted(world: World, d
     assert [str(one.state.status) for one in world.stored_executions()] == ["completed"]
 
 
-def test_a_contact_without_its_entry_enters_again_after_a_quiet_hour(world: World) -> None:
+def test_a_contact_without_its_entry_is_added_again_after_a_quiet_hour(world: World) -> None:
     waiting_for_honolulu(world, 3)
     lost = world.items("R#")[1]
     client, table = world.aws.client("dynamodb"), world.environment["TABLE_NAME"]
@@ -158,11 +158,11 @@ def test_a_contact_without_its_entry_enters_again_after_a_quiet_hour(world: Worl
         assert converge(world, timedelta(hours=6), 600) is not None
     assert found == {BatchRepair.ENTRY_LOST: 1}
     assert {str(one.state.status) for one in world.stored_executions()} == {"completed"}
-    forget_what_the_model_says(world)
+    ignore_the_models(world)
 
 
-def test_a_contact_that_leaves_while_its_entry_is_looked_for_is_not_entered_again(world: World) -> None:
-    """Its entry is missing since it was dialled: it is no longer as it was read."""
+def test_a_contact_removed_while_its_entry_is_searched_is_not_added_again(world: World) -> None:
+    """Its entry is missing because it was dialled: it has changed since it was read."""
     _, batch_id = waiting_for_honolulu(world, 1)
     (before,) = world.stored_executions()
     executions, absent = mock.Mock(), mock.Mock(return_value=[QueuedCall(before.id, 1, False, world.now)])

@@ -1,4 +1,4 @@
-"""A deleted batch is gone for good: nothing creates it again, and nothing of it is dialled or left behind."""
+"""A deleted batch does not come back: nothing creates it again, no contact is dialled, no item remains."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def world() -> Iterator[World]:
 
 
 def post(world: World, story: Story, rows: list[str]) -> tuple[int, str, bool]:
-    """The same request each time: status, batch id, and whether it is the first answer again."""
+    """The same request each time: status, batch id, and whether the answer is a replay of the first one."""
     form = [("agent_id", story.agent_id), ("start", "now")]
     body = multipart(form, "\n".join(["contact_number", *rows]))
     headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": "job-1"}
@@ -53,14 +53,14 @@ def tombstone(world: World, batch_id: str) -> Batch:
 
 
 def left_of(world: World, batch_id: str) -> list[Any]:
-    """Everything in the table about the batch but its tombstone and its Idempotency-Key."""
+    """All items of the batch except its tombstone and its Idempotency-Key."""
     kept = (f"B#{batch_id}", "I#")
     items = [item for item in world.items("") if not item["pk"].startswith(kept)]
     contacts = {contact_id(batch_id, row) for row in range(1, 5)}
     return [item for item in items if batch_id in str(item) or any(one in str(item) for one in contacts)]
 
 
-def test_the_request_that_created_a_deleted_batch_is_answered_again_and_dials_nobody(world: World) -> None:
+def test_repeating_the_request_that_created_a_deleted_batch_dials_no_contact(world: World) -> None:
     story = Story(world, 5, lines=1)
     rows = [story.number("completed", "completed") for _ in range(4)]
     status, batch_id, replayed = post(world, story, rows)
@@ -69,7 +69,7 @@ def test_the_request_that_created_a_deleted_batch_is_answered_again_and_dials_no
     assert world.ask_as(story.account, "DELETE", f"/batches/{batch_id}").status == 200
     world.run(HOUR)
     placed = len(world.carrier.calls.all())
-    for hours in (0, 1, 19):  # a queue of jobs that delivers at least once, within the key's 24 hours
+    for hours in (0, 1, 19):  # as a job queue with at-least-once delivery, within the key's 24 hours
         world.run(hours * HOUR)
         assert post(world, story, rows) == (201, batch_id, True)
         world.run(HOUR)
@@ -80,7 +80,7 @@ def test_the_request_that_created_a_deleted_batch_is_answered_again_and_dials_no
 
 
 def test_a_slow_first_request_does_not_create_the_batch_after_its_deletion(world: World) -> None:
-    """It sends its write when the repeated request has created the batch, and another one has deleted it."""
+    """It sends its write after the repeated request has created the batch and another one has deleted it."""
     story = Story(world, 5)
     create = DynamoBatches.create
 
@@ -99,7 +99,7 @@ def test_a_slow_first_request_does_not_create_the_batch_after_its_deletion(world
     assert tombstone(world, batch_id).changes[-1].status == "created"
 
 
-def test_a_tombstone_outlives_the_idempotency_key_and_is_worked_on_once(world: World) -> None:
+def test_a_tombstone_outlives_the_idempotency_key_and_is_processed_once(world: World) -> None:
     story = Story(world, 5)
     _, batch_id, _ = post(world, story, [story.number("completed")])
     assert world.ask_as(story.account, "DELETE", f"/batches/{batch_id}").status == 200
@@ -125,8 +125,8 @@ def test_a_tombstone_outlives_the_idempotency_key_and_is_worked_on_once(world: W
     assert world.carrier.calls.all() == [] and left_of(world, batch_id) == []
 
 
-def test_what_an_invocation_stored_after_the_removal_is_removed_too(world: World) -> None:
-    """It began before the deletion, and was slow: contacts, counts, an entry in the delayed set."""
+def test_items_stored_by_an_invocation_after_the_removal_are_removed_too(world: World) -> None:
+    """A slow invocation from before the deletion stores contacts, counts and an entry of the delayed set."""
     story = Story(world, 5)
     rows = [story.number("completed") for _ in range(3)]
     _, batch_id, _ = post(world, story, rows)
@@ -143,11 +143,11 @@ def test_what_an_invocation_stored_after_the_removal_is_removed_too(world: World
     world.run(WORK_LEASE.total_seconds() + 300)
     assert left_of(world, batch_id) == []
     assert world.carrier.calls.all() == []
-    world.seen.executions.clear()  # the contact that was dialled in vain was stopped: no promise is made of it
+    world.seen.executions.clear()  # the contact was stopped while it was dialled: no promise covers it
 
 
 def test_a_queue_entry_does_not_outlive_its_execution(world: World) -> None:
-    """Deleting takes a contact out of the queue first: cut off after that, it finds the contact again."""
+    """A deletion removes a contact's queue entry first: killed after that, it finds the contact again."""
     story = Story(world, 5, lines=1)
     rows = [story.number("completed"), story.number("busy", "completed")]
     _, batch_id, _ = post(world, story, rows)

@@ -1,4 +1,4 @@
-"""One invocation delivers an execution's events: its lease is live while it sends, and it believes nothing old."""
+"""One invocation at a time delivers an execution's events: under a valid lease, and from a recent snapshot."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tests.support.services import GivenServices
 
 
 class Store:
-    """One execution, saved over the version that was read."""
+    """One execution, with optimistic locking."""
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
@@ -31,7 +31,7 @@ class Store:
 
 
 class Endpoint:
-    """Takes everything, and notes it; `meanwhile` is called before each answer."""
+    """Accepts and records everything; `meanwhile` is called before each answer."""
 
     def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.taken: list[str] = []
@@ -64,7 +64,7 @@ def plenty() -> float:
 
 
 def test_a_lease_lasts_as_long_as_the_invocation_that_sends_under_it_may_run() -> None:
-    """It was taken for this invocation a minute ago, which was late."""
+    """The lease was acquired for this invocation, which starts a minute late."""
     store, now = Store(leased(queued(), "mine", TEN)), TEN + minutes(1)
     until: list[datetime | None] = []
     endpoint = Endpoint(lambda: until.append(store.execution.delivery.lease_until))
@@ -73,8 +73,8 @@ def test_a_lease_lasts_as_long_as_the_invocation_that_sends_under_it_may_run() -
     assert until[0] is not None and until[0] - now >= seconds(60)
 
 
-def test_what_was_handed_over_with_a_lease_is_read_again_when_it_is_old() -> None:
-    """The invocation was made twice, and the other has delivered it."""
+def test_an_old_snapshot_is_read_again() -> None:
+    """The invocation ran twice, and the other one has delivered the event."""
     known = leased(queued(), "mine", TEN)
     delivered = replace(known, delivery=replace(known.delivery.release(), settled=1), version=known.version + 1)
     endpoint = Endpoint()
@@ -82,8 +82,8 @@ def test_what_was_handed_over_with_a_lease_is_read_again_when_it_is_old() -> Non
     assert endpoint.taken == []
 
 
-def test_an_invocation_that_has_lost_its_lease_leaves_the_others_alone() -> None:
-    """The endpoint was so slow that the lease ran out, and another has taken it."""
+def test_an_invocation_that_has_lost_its_lease_does_not_write() -> None:
+    """The endpoint was so slow that the lease expired, and another invocation has acquired it."""
     store = Store(leased(placed(queued(), TEN), "mine", TEN))
     later = TEN + LEASE + seconds(1)
     endpoint = Endpoint(lambda: setattr(store, "execution", store.save(leased(store.execution, "another", later))))
@@ -93,14 +93,14 @@ def test_an_invocation_that_has_lost_its_lease_leaves_the_others_alone() -> None
     assert store.execution.delivery.settled == 0
 
 
-def test_a_lease_is_given_back_with_the_last_event() -> None:
-    """So that the next event waits for no lease to run out."""
+def test_a_lease_is_released_with_the_last_event() -> None:
+    """So the next event does not wait for the lease to expire."""
     store = Store(leased(queued(), "mine", TEN))
     deliverer(store, Endpoint(), TEN).deliver(store.execution.id, "mine", plenty)
     assert (store.execution.delivery.settled, store.execution.delivery.lease_id) == (1, None)
 
 
-def test_no_event_overtakes_one_that_was_not_taken() -> None:
+def test_no_event_overtakes_one_that_was_not_accepted() -> None:
     store, endpoint = Store(leased(placed(queued(), TEN), "mine", TEN)), Endpoint()
     refused: list[str] = []
 
@@ -114,7 +114,7 @@ def test_no_event_overtakes_one_that_was_not_taken() -> None:
     assert store.execution.delivery.settled == 0
 
 
-def test_events_that_are_replayed_go_before_those_that_were_never_sent() -> None:
+def test_replayed_events_go_before_events_never_sent() -> None:
     execution = placed(queued(), TEN)
     replayed = replace(execution.delivery, settled=1, undelivered=(1,)).replay()
     store, endpoint = Store(leased(replace(execution, delivery=replayed), "mine", TEN)), Endpoint()

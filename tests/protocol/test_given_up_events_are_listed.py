@@ -1,4 +1,4 @@
-"""Every event that was given up is in its account's list until it is replayed, in whatever order the two happen."""
+"""Every given-up event is in its account's list until it is replayed, also if both happen concurrently."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from redial.domain.execution import Execution
 from redial.usecases.replay import list_undelivered
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults
-from tests.simulation.invariants import every_event_is_told_in_order
+from tests.simulation.invariants import events_are_delivered_in_order
 from tests.simulation.scenarios import Story
 from tests.simulation.world import PORTS, World
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, minutes, queued
@@ -27,7 +27,7 @@ from tests.support.services import table_services
 from tests.support.table import TABLE_NAME, create_table
 
 SLOW_SECONDS = 4.0
-"""How long a request to AWS may take, its repeats included."""
+"""The longest duration of a request to AWS, retries included."""
 GIVEN_UP = Delivery(settled=1, undelivered=(1,))
 
 
@@ -41,7 +41,7 @@ def world() -> Iterator[World]:
 
 
 def listed(world: World) -> dict[str, list[int]]:
-    """What the API lists: the sequences of the given-up events, by call or batch."""
+    """The API's list: sequences of given-up events, by execution or batch."""
     answer = world.ask_as(world.accounts[0], "GET", "/webhooks/undelivered")
     return {
         one["execution_id"] or one["batch_id"]: [event["sequence"] for event in one["events"]]
@@ -50,8 +50,8 @@ def listed(world: World) -> dict[str, list[int]]:
 
 
 def slow_down(world: World, number: int, after: bool) -> list[str]:
-    """Make request `number` of deliver (0 is the next one) slow, before or after it has its effect; the requests that
-    it has made, in order."""
+    """Make request `number` of deliver (0 is the next one) slow, before or after it takes effect; returns a list that
+    records its requests in order."""
     between, made = world.aws.middleware, list[str]()
     assert between is not None
 
@@ -83,13 +83,13 @@ def test_an_event_that_is_given_up_while_a_replay_ends_is_listed(world: World, n
     made = slow_down(world, number, after)
     story.ask("POST", f"/executions/{execution_id}/webhooks/replay")
     story.wait(1)
-    story.fail(5, "410")  # the event `completed` falls into it
+    story.fail(5, "410")  # the event `completed` occurs in this time
     story.wait(3600)
     given_up = world.seen.executions[execution_id].delivery.undelivered
     assert given_up, "the endpoint refused an event"
     assert listed(world) == {execution_id: list(given_up)}
     assert len(made) > number, "deliver made so many requests"
-    every_event_is_told_in_order(world)
+    events_are_delivered_in_order(world)
     assert world.violations == []
 
 
@@ -107,7 +107,7 @@ def test_a_replayed_event_leaves_the_list_and_one_that_is_given_up_again_returns
     story.ask("POST", f"/executions/{execution_id}/webhooks/replay")
     story.wait(60)
     assert listed(world) == {}
-    every_event_is_told_in_order(world)
+    events_are_delivered_in_order(world)
     assert world.violations == []
 
 
@@ -155,8 +155,8 @@ def test_the_list_is_an_accounts_own_and_the_oldest_comes_first(client: Any) -> 
     assert list(undelivered.all("another-account")) == [given_up(4).id]
 
 
-def test_what_the_index_still_names_and_has_nothing_given_up_is_not_shown(client: Any) -> None:
-    """The index may lag: here it names one that has been replayed, one that is gone, and one that is as it says."""
+def test_a_stale_index_entry_without_given_up_events_is_not_shown(client: Any) -> None:
+    """The index may be stale: here it names an execution that was replayed, one that was deleted, and a correct one."""
 
     class Lagging(DynamoUndelivered):
         def all(self, account_id: str) -> Iterator[str]:
@@ -169,8 +169,8 @@ def test_what_the_index_still_names_and_has_nothing_given_up_is_not_shown(client
     assert [one.subject.id for one in found] == [given_up(1).id]
 
 
-def test_an_entry_from_the_time_before_the_index_still_lists_its_execution(client: Any) -> None:
-    """Once: an item that is written anew is in the index, and its old entry is not counted twice."""
+def test_an_entry_from_before_the_index_still_lists_its_execution(client: Any) -> None:
+    """Once only: an item that is saved again is in the index, and its old entry is not counted twice."""
     executions = DynamoExecutions(client, TABLE_NAME)
     for number in (1, 2):
         client.put_item(

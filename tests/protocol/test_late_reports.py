@@ -1,6 +1,6 @@
-"""A carrier that places a call long after it was asked: whoever is reached by it is not rung again, and it is not lost.
+"""A carrier places a call long after the request: a person reached by it is not called again, and the call is not lost.
 
-The answer to the first dial times out. An attempt of which nothing is heard is given up after some minutes.
+The first dial's request times out. An attempt without a report is given up after some minutes.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from tests.simulation.world import World
 
 NO_ERRORS = {**RETRIES, "retry_on_statuses": ["no-answer", "busy", "failed"]}
 GIVEN_UP = 7 * 60
-"""Seconds after which the attempt has been given up: the sweeper looks once a minute."""
+"""Seconds after which the attempt has been given up: the sweeper runs once a minute."""
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def world() -> Iterator[World]:
 
 
 def place_late(world: World, monkeypatch: pytest.MonkeyPatch, *seconds: float) -> None:
-    """The first requests to place a call time out; the calls are placed so many seconds after they were asked for."""
+    """The first requests to place a call time out; their calls are placed `seconds` after the request."""
     ask, left = world._ask_carrier, list(seconds)
 
     def late(sent: Request, limits: Any) -> Any:
@@ -70,7 +70,7 @@ def only_execution(world: World) -> Execution:
 
 
 def dials(world: World) -> list[str]:
-    """Schedules that are set to dial."""
+    """Names of the schedules that invoke dial."""
     names = [str(one.definition["Name"]) for one in world.scheduler.schedules()]
     return [name for name in names if name.split(".")[1:2] == ["dial"]]
 
@@ -80,7 +80,7 @@ COMPLETED = [(1, "initiated"), (1, "ringing"), (1, "in-progress"), (1, "complete
 
 @pytest.mark.parametrize("config", [retried_after(1), NO_ERRORS], ids=["error is retried", "error is not retried"])
 @pytest.mark.parametrize("seconds", [90, 345, 400])
-def test_a_call_placed_before_its_attempt_is_given_up_is_that_attempts(
+def test_a_call_placed_before_its_attempt_is_given_up_belongs_to_it(
     world: World, monkeypatch: pytest.MonkeyPatch, seconds: float, config: dict[str, Any]
 ) -> None:
     story = Story(world, 5)
@@ -91,7 +91,7 @@ def test_a_call_placed_before_its_attempt_is_given_up_is_that_attempts(
     assert events(only_execution(world)) == [(1, "queued"), *COMPLETED]
 
 
-def test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_dropped(
+def test_a_lost_attempt_whose_call_is_placed_late_is_reopened_and_its_retry_dropped(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story(world, 5)
@@ -110,13 +110,13 @@ def test_a_lost_attempt_whose_call_is_placed_after_all_goes_on_and_its_retry_is_
     assert (said["status"], said["termination_reason"]) == ("completed", "answered")
     assert (said["retry_count"], said["retry_history"], said["conversation_duration"]) == (0, [], 60)
     assert [attempt["status"] for attempt in said["attempts"]] == ["completed"]
-    told = [one.body["sequence"] for one in world.seen.told[execution_id]]
-    assert told == list(range(1, 8))
+    sequences = [one.body["sequence"] for one in world.seen.received[execution_id]]
+    assert sequences == list(range(1, 8))
     log = story.ask("GET", f"/executions/{execution_id}/log")["data"]
     assert "found" in [entry["type"] for entry in log]
 
 
-def test_a_lost_attempt_whose_call_fails_after_all_is_retried_from_that_end(
+def test_a_lost_attempt_whose_late_call_fails_is_retried_from_that_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story(world, 5)
@@ -131,8 +131,10 @@ def test_a_lost_attempt_whose_call_fails_after_all_is_retried_from_that_end(
     assert execution.state.status is Status.COMPLETED
 
 
-def test_the_call_is_heard_of_while_the_retry_waits_for_a_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The only line is taken: the retry is in the queue, and leaves it."""
+def test_the_late_report_arrives_while_the_retry_waits_for_a_line(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only line is held: the retry is in the queue, and is removed from it."""
     story = Story(world, 5, lines=1)
     place_late(world, monkeypatch, GIVEN_UP + 70)
     execution_id = story.call("completed", retry_config=retried_after(1))
@@ -149,7 +151,7 @@ def test_the_call_is_heard_of_while_the_retry_waits_for_a_line(world: World, mon
     assert len(world.carrier.calls.all()) == 2
 
 
-def test_the_call_of_a_contact_is_heard_of_and_its_batch_counts_it_once(
+def test_a_contact_with_a_late_report_is_counted_once_by_its_batch(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story(world, 5)
@@ -175,7 +177,7 @@ def test_once_the_retry_is_claimed_the_late_call_is_recorded_beside_its_attempt(
     assert execution.state.ended == "answered"
 
 
-def test_what_is_final_because_its_call_was_lost_stays_final_and_the_log_says_what_came(
+def test_a_final_status_stays_after_a_late_report_and_the_log_records_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story(world, 5)
@@ -184,7 +186,7 @@ def test_what_is_final_because_its_call_was_lost_stays_final_and_the_log_says_wh
     world.run(7200)
     said = story.ask("GET", f"/executions/{execution_id}")
     assert (said["status"], said["termination_reason"]) == ("error", "error is not retried")
-    assert [one.body["status"] for one in world.seen.told[execution_id]] == ["queued", "error"]
+    assert [one.body["status"] for one in world.seen.received[execution_id]] == ["queued", "error"]
     call = world.carrier.calls.newest()
     assert call is not None
     late = [one for one in story.ask("GET", f"/executions/{execution_id}/log")["data"] if one["type"] == "late-report"]
@@ -224,7 +226,7 @@ def test_a_late_report_and_the_claim_of_the_retry_are_decided_by_one_write(
     assert found == ([1] if report_first else [])
 
 
-def test_a_reopened_call_takes_a_line_again_where_one_is_free(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reopened_call_acquires_a_line_if_one_is_free(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     story = Story(world, 5, lines=1)
     place_late(world, monkeypatch, GIVEN_UP + 80)
     execution_id = story.call("completed", retry_config=retried_after(30))
@@ -249,11 +251,11 @@ def test_a_reopened_call_that_fails_after_a_stop_of_its_agent_announces_no_retry
     assert [kind for _, kind in events(world.seen.executions[execution_id])][-2:] == ["no-answer", "stopped"]
 
 
-def test_a_call_is_looked_for_as_long_as_its_attempt_is_not_given_up() -> None:
+def test_a_call_is_searched_until_its_attempt_is_given_up() -> None:
     assert UNKNOWN_DEADLINE + timedelta(minutes=1) <= LATEST_CREATION
 
 
-def test_the_call_of_a_contact_is_heard_of_while_its_retry_waits_in_its_batchs_room(
+def test_the_late_report_of_a_contact_arrives_while_its_retry_is_in_the_delayed_set(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story(world, 5)
@@ -271,10 +273,10 @@ def test_the_call_of_a_contact_is_heard_of_while_its_retry_waits_in_its_batchs_r
     assert story.ask("GET", f"/batches/{batch_id}")["execution_status"] == {"completed": 1}
 
 
-def test_a_dropped_retry_that_held_a_line_returns_it_though_another_retry_follows(
+def test_a_dropped_retry_releases_its_line_even_if_another_retry_follows(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The carrier placed nothing for the retry, which keeps its line; then the lost call is heard of, and was busy."""
+    """The carrier placed nothing for the retry, which keeps its line; then the lost call is reported as busy."""
     story = Story(world, 5, lines=1)
     place_late(world, monkeypatch, GIVEN_UP + 65)
     story.call("refused-429", "busy", "completed", retry_config=retried_after(1))

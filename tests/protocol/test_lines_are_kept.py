@@ -1,4 +1,4 @@
-"""A line is never given away under a call that is dialled with it, nor held for long by a call that only waits."""
+"""A line is never released while a call is dialled with it, nor held for long by a call that only waits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from tests.simulation.world import HOUR, START, World
 
 @contextmanager
 def a_world(lines: int, copies: tuple[float, ...] = (0.0, 0.0)) -> Iterator[tuple[World, Story]]:
-    """In which each invocation of dial with a line is delivered several times: after `copies` seconds."""
+    """A world in which each invocation of dial with a line is delivered several times: after `copies` seconds."""
     with world_of(5, Faults(5, {})) as world:
         delays = world.functions.delays
 
@@ -40,7 +40,7 @@ def a_world(lines: int, copies: tuple[float, ...] = (0.0, 0.0)) -> Iterator[tupl
 
 @contextmanager
 def first_dial_slow_at(world: World, store: type, method: str, seconds: float) -> Iterator[None]:
-    """The first invocation of dial that calls it waits so long before."""
+    """The first invocation of dial that calls this method first waits for `seconds`."""
     real = getattr(store, method)
     slow: list[Any] = []
 
@@ -66,8 +66,8 @@ def status_of(world: World, execution_id: str) -> Status:
     return execution.state.status
 
 
-def test_a_dial_that_read_an_old_version_gives_no_line_away() -> None:
-    """Its copy has claimed the attempt; then the batch is paused, and the slow one finds a closed gate."""
+def test_a_dial_that_read_an_old_version_releases_no_line() -> None:
+    """Its duplicate has claimed the attempt; then the batch is paused, and the slow dial finds a closed gate."""
     with a_world(lines=1) as (world, story), first_dial_slow_at(world, DynamoBatches, "get", 4):
         batch: list[str] = []
         world.clock.after(0, lambda: batch.append(story.batch([story.number("completed")])), "client")
@@ -78,12 +78,12 @@ def test_a_dial_that_read_an_old_version_gives_no_line_away() -> None:
         assert world.violations == []
 
 
-def test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_away() -> None:
-    """Put off by a pause, it is taken from its batch's room at once: the batch goes on. Only then does the first dial
-    come to pass its line on."""
+def test_a_line_acquired_again_after_the_call_was_deferred_is_not_released() -> None:
+    """Deferred by a pause, it is popped from the delayed set at once, since the batch is resumed. Only then does the
+    first dial release its line."""
     slow: list[bool] = []
 
-    def passed_on_late(*given: Any) -> bool:
+    def released_late(*given: Any) -> bool:
         if not slow:
             slow.append(True)
             world.functions.sleep(8)
@@ -92,7 +92,7 @@ def test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_
     with (
         world_of(5, Faults(5, {})) as world,
         first_dial_slow_at(world, DynamoBatches, "get", 2),
-        mock.patch.object(dial_attempt, "release_line", passed_on_late),
+        mock.patch.object(dial_attempt, "release_line", released_late),
     ):
         story = Story(world, 5, lines=2)
         batch: list[str] = []
@@ -111,13 +111,13 @@ def test_a_line_that_was_acquired_again_after_the_call_was_put_off_is_not_given_
         assert world.violations == []
 
 
-@pytest.mark.parametrize("slow_one", [0, 1], ids=["the one that puts it off", "its copy"])
-def test_a_line_that_a_call_was_given_and_acquired_again_is_not_given_away(slow_one: int) -> None:
-    """The call gets a line eight seconds before its calling hours open. One of two dials puts it off until then. Both
-    come to pass the line on, one of them late: a third dial has acquired it again, and the phone rings."""
+@pytest.mark.parametrize("slow_one", [0, 1], ids=["the one that defers it", "its duplicate"])
+def test_a_line_handed_over_and_acquired_again_is_not_released(slow_one: int) -> None:
+    """The call gets a line eight seconds before its calling hours open. One of two dials defers it until then. Both
+    then release the line, one of them late: a third dial has acquired it again, and the phone rings."""
     arrived: list[Any] = []
 
-    def passed_on_late(*given: Any) -> bool:
+    def released_late(*given: Any) -> bool:
         invocation = world.functions.current()
         if given[3] == waiting and invocation is not None and invocation.function.name.endswith("-dial"):
             arrived.append(given)
@@ -125,7 +125,7 @@ def test_a_line_that_a_call_was_given_and_acquired_again_is_not_given_away(slow_
                 world.functions.sleep(15)
         return release_line(*given)
 
-    with a_world(1, (0.0, 0.0, 4.0)) as (world, story), mock.patch.object(dial_attempt, "release_line", passed_on_late):
+    with a_world(1, (0.0, 0.0, 4.0)) as (world, story), mock.patch.object(dial_attempt, "release_line", released_late):
         world.run(HOUR - 30)
         story.call("completed")
         to = story.number("completed")
@@ -142,7 +142,7 @@ def test_a_line_that_a_call_was_given_and_acquired_again_is_not_given_away(slow_
         assert world.violations == []
 
 
-def test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_live_call() -> None:
+def test_a_dial_above_a_lowered_limit_releases_no_line_of_a_live_call() -> None:
     with a_world(lines=2) as (world, story), first_dial_slow_at(world, DynamoAgents, "get", 4):
         world.clock.after(0, lambda: story.batch([story.number("completed"), story.number("completed")]), "client")
         lower = {"agent_config": {"max_concurrent_calls": 1}}
@@ -156,10 +156,10 @@ def test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_live_call() -> N
 # ---- long waits ------------------------------------------------------------------------------------------------------
 
 
-def test_a_call_that_the_carrier_puts_off_for_long_gives_its_line_up_and_takes_one_again() -> None:
+def test_a_call_deferred_for_long_by_its_carrier_releases_its_line_and_acquires_one_again() -> None:
     with world_of(6, Faults(6, {})) as world:
         story = Story(world, 6, lines=1)
-        put_off(world, until_minutes=1, retry_after=2 * HOUR)
+        throttle(world, until_minutes=1, retry_after=2 * HOUR)
         first = story.call("completed")
         world.run(60)
         assert holders(world, story) == set()
@@ -178,17 +178,17 @@ def test_a_call_that_the_carrier_puts_off_for_long_gives_its_line_up_and_takes_o
 def test_a_call_whose_wait_is_short_keeps_its_line() -> None:
     with world_of(7, Faults(7, {})) as world:
         story = Story(world, 7, lines=1)
-        put_off(world, until_minutes=1, retry_after=THROTTLE_BACKOFF_SECONDS[-1])
+        throttle(world, until_minutes=1, retry_after=THROTTLE_BACKOFF_SECONDS[-1])
         first = story.call("completed")
         world.run(30)
         assert holders(world, story) == {first}
 
 
-def test_a_line_that_was_to_be_given_up_is_freed_also_where_the_dial_ended_after_its_answer_was_stored() -> None:
+def test_a_deferred_calls_line_is_released_even_if_its_dial_dies_after_saving() -> None:
     with world_of(8, Faults(8, {})) as world:
         story = Story(world, 8, lines=1)
-        put_off(world, until_minutes=1, retry_after=3 * HOUR)
-        with mock.patch.object(dial_attempt, "apply_effects", side_effect=RuntimeError("cut off here")):
+        throttle(world, until_minutes=1, retry_after=3 * HOUR)
+        with mock.patch.object(dial_attempt, "apply_effects", side_effect=RuntimeError("killed here")):
             first = story.call("completed")
             world.run(30)
         assert holders(world, story) == {first}
@@ -199,8 +199,8 @@ def test_a_line_that_was_to_be_given_up_is_freed_also_where_the_dial_ended_after
         assert world.violations == []
 
 
-def put_off(world: World, until_minutes: float, retry_after: float) -> None:
-    """For so long the carrier throttles each request to place a call, and says when to come again."""
+def throttle(world: World, until_minutes: float, retry_after: float) -> None:
+    """Until then the carrier throttles each request to place a call, with `retry_after` seconds as Retry-After."""
     ask, until = world._ask_carrier, world.now + timedelta(minutes=until_minutes)
 
     def asked(sent: Request, limits: Any) -> Response:

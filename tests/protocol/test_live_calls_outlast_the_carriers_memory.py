@@ -1,4 +1,4 @@
-"""A carrier that says "no such call" of a call that it placed ends no call that may still be up."""
+"""If the carrier answers "no such call" about a call that it placed, a call that may be live is not ended."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,7 +30,7 @@ def forgetting(world: World, times: int) -> Any:
     return mock.patch.object(TwilioCarrier, "ask", forgets)
 
 
-def test_a_call_that_is_up_outlasts_a_wrong_answer() -> None:
+def test_a_live_call_outlasts_a_wrong_answer() -> None:
     talk = mock.patch.object(local.carriers.course, "TALK_SECONDS", 1500.0)
     with talk, quiet_world() as world, forgetting(world, 1):
         story = Story(world, 5, lines=1, max_call_seconds=LONGEST)
@@ -43,9 +43,9 @@ def test_a_call_that_is_up_outlasts_a_wrong_answer() -> None:
 
 
 @pytest.mark.parametrize("agent_changed", [False, True])
-def test_it_ends_when_it_cannot_be_up_any_more(agent_changed: bool) -> None:
-    """By its agent's settings; where these have changed since the dial, when no call can be up. No line is freed and
-    nothing is dialled again before."""
+def test_it_ends_once_it_cannot_be_live_any_more(agent_changed: bool) -> None:
+    """According to its agent's settings; if these have changed since the dial, once no call can be live. Before that no
+    line is released and nothing is dialled again."""
     with quiet_world() as world, forgetting(world, 10**6):
         story = Story(world, 5, lines=1, max_call_seconds=LONGEST, ring_timeout_seconds=RING)
         one = story.call("no-callback", "completed", retry_config=RETRY_ERRORS)

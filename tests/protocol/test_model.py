@@ -22,7 +22,7 @@ def test_a_safeguard_is_needed(safeguard: Safeguard) -> None:
     without = found(safeguard.model, safeguard.name)
     assert without.promise is not None
     assert len(without.trace) == safeguard.steps, without.trace
-    print(f"without “{safeguard.name}”, “{without.promise}” breaks: {' · '.join(without.trace)}")
+    print(f"without “{safeguard.name}”, “{without.promise}” is violated: {' · '.join(without.trace)}")
 
 
 @pytest.mark.parametrize("one", MODELS, ids=lambda one: one.name)
@@ -48,7 +48,7 @@ def test_the_page_shows_what_the_search_prints() -> None:
     assert document.with_results(page) == page, "run `make protocol`"
 
 
-def test_the_kept_steps_are_those_of_the_models() -> None:
+def test_the_stored_steps_are_those_of_the_models() -> None:
     assert traces.kept(traces.of_model()) == traces.STEPS.read_text(encoding="utf-8"), "run `make protocol`"
 
 
@@ -56,7 +56,7 @@ def test_the_models_stay_small() -> None:
     assert len(Path(model.__file__).read_text(encoding="utf-8").splitlines()) <= 300
 
 
-def test_a_misspelled_word_is_noticed() -> None:
+def test_a_misspelled_word_is_an_error() -> None:
     text = "\n    start light = red\n    it changes ? light == red → light = {}\n    good light == green\n    live on"
     assert notation.model("a light", text.format("green"), {}).name == "a light"
     with pytest.raises(ValueError, match="misspelled"):

@@ -1,4 +1,4 @@
-"""A gradual deploy: what a newer version stored under names of its own survives every save by this version."""
+"""A gradual deployment: attributes stored by a newer version survive every save by this version."""
 
 import json
 from collections.abc import Iterator
@@ -41,19 +41,19 @@ NOTE = "x-priced"
 
 
 def with_names(item: dict[str, Any]) -> dict[str, Any]:
-    """An item of an execution or a batch as a newer version would store it: names of its own wherever one may be."""
+    """An item of an execution or a batch as a newer version would store it: with its own names at every level."""
     changes = json.loads(item["ch"])
     for change in changes:
         if isinstance(change[-1], dict):
             change[-1][NAME] = VALUE
         else:
             change.append({NAME: VALUE})
-    told = {**json.loads(item.get("dl", "{}")), NAME: VALUE}
-    return {**item, NAME: VALUE, "ch": json.dumps(changes), "dl": json.dumps(told)}
+    delivery = {**json.loads(item.get("dl", "{}")), NAME: VALUE}
+    return {**item, NAME: VALUE, "ch": json.dumps(changes), "dl": json.dumps(delivery)}
 
 
 def with_a_note(item: dict[str, Any]) -> dict[str, Any]:
-    """With one more change, of a kind that this version does not know."""
+    """With one more change, of a kind unknown to this version."""
     changes = json.loads(item["ch"])
     _, at, attempt, *_ = changes[-1]
     return {**item, "ch": json.dumps([*changes, [NOTE, at + 1, attempt, {NAME: VALUE}]])}
@@ -67,7 +67,7 @@ def identity(change: Change) -> tuple[Any, ...]:
 
 
 class LifeBesideANewerVersion(AnyLife):
-    """After each step a newer version stores its names, and a note now and then."""
+    """After each step a newer version stores its names, and sometimes a marker."""
 
     notes = 0
 
@@ -87,7 +87,7 @@ class LifeBesideANewerVersion(AnyLife):
         self.execution = stored_execution.decode(from_item(to_item(item)))
 
     @invariant()
-    def a_newer_versions_notes_stand_where_they_stood(self) -> None:
+    def a_newer_versions_markers_keep_their_positions(self) -> None:
         changes = json.loads(stored_execution.encode(self.execution)["ch"])
         assert [one[1] for one in changes] == sorted(one[1] for one in changes)
         assert len([one for one in changes if one[0] == NOTE and one[3] == {NAME: VALUE}]) == self.notes
@@ -112,7 +112,7 @@ TestBatchBesideANewerVersion = BatchBesideANewerVersion.TestCase
 
 
 def born_newer(encode: Any) -> Any:
-    """What is stored for the first time is stored by a newer version; all later saves are this version's."""
+    """A newer version makes the first save of each item; this version makes all later ones."""
 
     def encoded(one: Any) -> dict[str, Any]:
         item: dict[str, Any] = encode(one)
@@ -135,7 +135,7 @@ def world() -> Iterator[World]:
 
 @pytest.mark.simulation
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_whatever_happens_to_it_an_item_keeps_a_newer_versions_names(world: World, name: str) -> None:
+def test_an_item_keeps_a_newer_versions_names_through_every_scenario(world: World, name: str) -> None:
     SCENARIOS[name](world, 1, lambda: None)
     assert converge(world, timedelta(hours=30), 1800.0) is not None
     for check in AT_THE_END:
@@ -157,7 +157,7 @@ def test_whatever_happens_to_it_an_item_keeps_a_newer_versions_names(world: Worl
 # ---- what such names may be -----------------------------------------------------------------------------------------
 
 
-def test_a_note_that_only_informs_changes_nothing_of_what_the_execution_is() -> None:
+def test_an_unknown_marker_does_not_change_the_execution() -> None:
     known = placed(queued(), TEN + seconds(5))
     item = with_a_note(stored_execution.encode(known))
     read = stored_execution.decode(item)
@@ -167,8 +167,8 @@ def test_a_note_that_only_informs_changes_nothing_of_what_the_execution_is() -> 
 
 
 @pytest.mark.parametrize("kind", ["transferred", "claimed-again", "xx"])
-def test_a_kind_that_may_decide_something_is_not_guessed_at(kind: str) -> None:
-    """A status, or a claim: this version would dial, or number the events, on a misreading."""
+def test_an_unknown_kind_that_may_affect_the_state_is_rejected(kind: str) -> None:
+    """A status, or a claim: misread, this version would dial again or number the events wrongly."""
     item = stored_execution.encode(queued())
     changes = [*json.loads(item["ch"]), [kind, 1000, 1]]
     with pytest.raises(ValueError, match=kind):
@@ -187,8 +187,8 @@ def test_a_deferral_that_repeats_another_keeps_its_names() -> None:
     )
 
 
-def test_a_name_that_is_encoded_and_not_decoded_is_found_out_at_once() -> None:
-    """It would be kept as a newer version's, and come back after it was cleared."""
+def test_a_name_that_is_encoded_and_not_decoded_is_an_error() -> None:
+    """It would be kept as a newer version's, and reappear after it was cleared."""
     with pytest.raises(ValueError, match=r"not decoded: \['q'\]"):
         with_newer({"v": 1, "q": 2}, {"q": 1})
 

@@ -1,4 +1,4 @@
-"""What one invocation of dial does, step by step: it looks, claims, asks the carrier once, and stores the answer."""
+"""The steps of one invocation of dial: read, claim, ask the carrier once, save the answer."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tests.support.services import GivenServices
 
 
 class World:
-    """One execution in a store, lines that are free, and a carrier that takes every call."""
+    """One execution in a store, free lines, and a carrier that accepts every call."""
 
     def __init__(self, execution: Execution, batch: Batch | None = None) -> None:
         self.execution, self.now = execution, TEN
@@ -97,7 +97,7 @@ def test_a_claim_holds_every_gates_decision() -> None:
     assert {verdict for _, verdict, _ in decisions} == {Verdict.ALLOW}
 
 
-def test_each_invocation_claims_with_a_token_of_its_own() -> None:
+def test_each_invocation_claims_with_its_own_claim_id() -> None:
     claims = []
     for lease in ("one", "two"):
         world = World(queued())
@@ -106,7 +106,7 @@ def test_each_invocation_claims_with_a_token_of_its_own() -> None:
     assert claims == ["one", "two"]
 
 
-def test_a_dial_that_comes_before_its_time_leaves() -> None:
+def test_a_dial_before_the_due_time_exits() -> None:
     execution = queued(scheduled_at=TEN + minutes(30))
     world = World(execution)
     world.dial()
@@ -115,7 +115,7 @@ def test_a_dial_that_comes_before_its_time_leaves() -> None:
 
 @pytest.mark.parametrize(("later", "dialled"), [(0, 1), (3, 0)])
 def test_a_claim_that_is_too_old_is_left_to_the_sweeper(later: float, dialled: int) -> None:
-    """The answer to its write was lost. When it is found after minutes, the sweeper has begun to ask about the call."""
+    """The answer to its write was lost. Minutes later the sweeper has begun to ask about the call."""
     world = World(queued())
 
     def answer_lost() -> None:
@@ -160,8 +160,8 @@ def test_a_stopped_call_leaves_no_schedule() -> None:
     assert str(world.execution.state.status) == "stopped"
 
 
-def test_a_dial_that_is_cut_off_after_its_claim_is_followed_by_no_other() -> None:
-    """Nothing tells whether the carrier was asked."""
+def test_a_dial_that_dies_after_its_claim_is_not_repeated() -> None:
+    """Whether the carrier was asked is unknown."""
     world = World(queued())
 
     def cut_off() -> None:
@@ -176,10 +176,10 @@ def test_a_dial_that_is_cut_off_after_its_claim_is_followed_by_no_other() -> Non
     assert world.execution.state.is_dialling
 
 
-def test_a_dial_that_finds_the_limit_lowered_frees_no_line_of_a_claimed_attempt() -> None:
-    """While it looks at the holders, another invocation claims the attempt, with that line."""
-    told = queued()
-    world = World(replace(told, delivery=replace(told.delivery, settled=1)))
+def test_a_dial_above_a_lowered_limit_releases_no_line_of_a_claimed_attempt() -> None:
+    """While it reads the holders, another invocation claims the attempt, with that line."""
+    execution = queued()
+    world = World(replace(execution, delivery=replace(execution.delivery, settled=1)))
     read = world.execution
     world.lines.acquire.return_value = False
 

@@ -1,4 +1,4 @@
-"""Where DynamoDB answers a request for several items in part, the rest is asked for again, after a pause."""
+"""If DynamoDB processes a request for several items in part, the rest is requested again, after a pause."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ from tests.support.table import TABLE_NAME, create_table
 
 
 class Rounds:
-    """Does `done[n]` parts in round n, then all; what was asked and waited."""
+    """Processes `done[n]` parts in round n, then all; records requests and pauses."""
 
     def __init__(self, *done: int) -> None:
         self.done = list(done)
@@ -43,19 +43,19 @@ class Rounds:
         until_done(list(range(parts)), self.ask, self.waited.append)
 
 
-def test_what_is_done_at_once_is_asked_for_once_and_nothing_is_waited_for() -> None:
+def test_a_complete_answer_takes_one_request_and_no_pause() -> None:
     rounds = Rounds()
     rounds.run(7)
     assert (rounds.asked, rounds.waited) == ([7], [])
 
 
-def test_no_parts_are_no_request() -> None:
+def test_no_parts_make_no_request() -> None:
     rounds = Rounds()
     rounds.run(0)
     assert rounds.asked == []
 
 
-def test_pauses_double_while_nothing_is_done_and_begin_anew_when_something_is() -> None:
+def test_pauses_double_without_progress_and_start_over_after_progress() -> None:
     rounds = Rounds(3, 0, 0, 2)
     rounds.run(7)
     assert rounds.asked == [7, 4, 4, 4, 2]
@@ -63,7 +63,7 @@ def test_pauses_double_while_nothing_is_done_and_begin_anew_when_something_is() 
     assert rounds.waited == [first, first, 2 * first, first]
 
 
-def test_after_so_many_idle_rounds_it_gives_up_and_says_so() -> None:
+def test_it_raises_after_too_many_rounds_without_progress() -> None:
     rounds = Rounds(2, *[0] * 100)
     with pytest.raises(PartlyDone, match=f"5 parts are left after {MOST_ROUNDS} rounds"):
         rounds.run(7)
@@ -76,8 +76,7 @@ def test_after_so_many_idle_rounds_it_gives_up_and_says_so() -> None:
 
 
 class Partial:
-    """A DynamoDB client that does one part less than it was asked for, `times` times, and then nothing at all where
-    `stuck`."""
+    """A DynamoDB client that leaves one part of a request unprocessed, `times` times, and then all parts if `stuck`."""
 
     def __init__(self, client: Any, times: int, stuck: bool = False) -> None:
         self._client, self._times, self._stuck = client, times, stuck
@@ -110,7 +109,7 @@ class Partial:
 
 @pytest.fixture
 def client() -> Iterator[Any]:
-    """The emulated DynamoDB: moto alone does not know INSERT with parameters."""
+    """The emulated DynamoDB: moto alone does not support INSERT with parameters."""
     timeline = Timeline(TEN, speed=0)
     functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
@@ -155,7 +154,7 @@ def test_contacts_are_all_stored(client: Any) -> None:
 
 
 @pytest.mark.parametrize("place", ["executions", "batches", "contacts"])
-def test_none_of_them_asks_for_ever_or_takes_a_part_for_the_whole(client: Any, place: str) -> None:
+def test_a_store_without_progress_raises_and_returns_no_partial_result(client: Any, place: str) -> None:
     DynamoExecutions(client, TABLE_NAME).create_contacts(CONTACTS)
     assert DynamoBatches(client, TABLE_NAME).create(batch(1))
     waited: list[float] = []
@@ -172,7 +171,7 @@ def test_none_of_them_asks_for_ever_or_takes_a_part_for_the_whole(client: Any, p
 
 
 def test_the_functions_really_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stores that the functions use sleep by the clock of the process, which a simulation replaces."""
+    """The functions' stores sleep by the process's clock, which a simulation replaces."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     services.reset()
     made = Services({"TABLE_NAME": TABLE_NAME})

@@ -1,4 +1,4 @@
-"""An open circuit is tried by one caller at a time, and by a call only after a check that places nothing."""
+"""One caller at a time probes an open circuit, and places a call only after a check that places none."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ NOW = TEN + minutes(30)
 
 
 class Circuits:
-    """One circuit, saved over the version that was read; `seen`: as a lagging read shows it."""
+    """One circuit with optimistic locking; `seen`: as a stale read returns it."""
 
     def __init__(self, circuit: Circuit) -> None:
         self.circuit = self.seen = circuit
@@ -32,7 +32,7 @@ class Circuits:
 
 
 def opened() -> Circuits:
-    """Since half an hour ago, and to be tried again now."""
+    """Open for half an hour, and due for a probe."""
     return Circuits(Circuit(ACCOUNT_ID, "twilio", 1, 5, TEN, TEN, "503", opened_at=TEN, next_try_at=NOW))
 
 
@@ -46,7 +46,7 @@ def test_a_call_probes_an_open_circuit_only_where_a_check_finds_nothing_wrong(wr
     assert circuits.circuit.probes == (0 if wrong is None else 1)
 
 
-def test_of_two_that_see_the_same_open_circuit_one_probes_it() -> None:
+def test_of_two_callers_that_read_the_same_open_circuit_one_probes_it() -> None:
     circuits = opened()
     both = circuits.circuit
     breaker = CircuitBreaker(circuits, lambda: NOW)

@@ -1,4 +1,4 @@
-"""The queue of an agent agrees with its calls, or is put right: no call waits for ever, no line idles for long."""
+"""An agent's queue agrees with its calls, or is repaired: no call waits for ever, no line stays idle for long."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from redial.domain.repair import Repair
 from redial.usecases import dispatch
 from redial.usecases.dispatch import queued_call
 from redial.usecases.sweep import LINE_GRACE, Sweeper, SweepReport
-from tests.protocol.sweeping import ids, quiet_world, services_in, told
+from tests.protocol.sweeping import delivered, ids, quiet_world, services_in
 from tests.simulation.scenarios import Story
 
 A_RUN = timedelta(minutes=1)
@@ -21,7 +21,7 @@ A_RUN = timedelta(minutes=1)
 
 @pytest.fixture
 def repairs(monkeypatch: pytest.MonkeyPatch) -> list[Repair]:
-    """Every repair of the minute's runs."""
+    """All repairs of the sweeper's runs."""
     found: list[Repair] = []
     sweep = Sweeper.sweep
 
@@ -35,8 +35,8 @@ def repairs(monkeypatch: pytest.MonkeyPatch) -> list[Repair]:
 
 
 def test_a_free_line_is_found_while_calls_wait() -> None:
-    """The call that ended freed its line, and its function died before it looked at the queue. The call that waits has
-    waited for eight hours, so that its own check is eight hours away."""
+    """An ending call released its line, and its function died before it read the queue. The waiting call has waited for
+    eight hours, so its own check is eight hours away."""
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
         services = services_in(world)
@@ -44,7 +44,9 @@ def test_a_free_line_is_found_while_calls_wait() -> None:
         world.run(5)
         now, (one,) = world.now, ids(1)
         long_ago = now - timedelta(hours=8)
-        waiting = told(Execution(one, "local", story.agent_id, long_ago, "+12125550199").begin(long_ago, None), now)
+        waiting = delivered(
+            Execution(one, "local", story.agent_id, long_ago, "+12125550199").begin(long_ago, None), now
+        )
         assert waiting.due_at is not None and waiting.due_at > now + timedelta(hours=7)
         services.executions.create(waiting)
         services.queue.enqueue(story.agent_id, queued_call(waiting))
@@ -61,7 +63,7 @@ def test_a_free_line_is_found_while_calls_wait() -> None:
         assert dialled - freed <= LINES_CHECK + A_RUN
 
 
-def test_lines_stay_watched_as_long_as_calls_wait() -> None:
+def test_lines_are_checked_as_long_as_calls_wait() -> None:
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
         services = services_in(world)
@@ -76,8 +78,8 @@ def test_lines_stay_watched_as_long_as_calls_wait() -> None:
         assert [due.agent_id for due in services.due_items.watched()] == [story.agent_id]
 
 
-def test_a_call_that_waits_and_has_no_entry_gets_it_again(repairs: list[Repair]) -> None:
-    """Its dial stored that it waits, and died before it wrote the entry."""
+def test_a_missing_queue_entry_of_a_waiting_call_is_restored(repairs: list[Repair]) -> None:
+    """Its dial saved it as waiting, and died before it added the entry."""
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
         services = services_in(world)
@@ -96,8 +98,8 @@ def test_a_call_that_waits_and_has_no_entry_gets_it_again(repairs: list[Repair])
         assert dialled is not None and dialled - asked <= QUEUE_CHECK + A_RUN
 
 
-def test_an_entry_that_is_there_is_not_written_again(repairs: list[Repair]) -> None:
-    """Nothing to repair is counted, however long calls wait."""
+def test_an_existing_queue_entry_is_not_written_again(repairs: list[Repair]) -> None:
+    """No repair is counted, however long calls wait."""
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
         calls = [story.call("completed") for _ in range(8)]
@@ -107,27 +109,27 @@ def test_an_entry_that_is_there_is_not_written_again(repairs: list[Repair]) -> N
 
 
 @pytest.mark.parametrize("kind", ["gone", "final", "later attempt"])
-def test_an_entry_of_a_call_that_does_not_wait_is_dropped(kind: str, repairs: list[Repair]) -> None:
+def test_a_queue_entry_of_a_call_that_does_not_wait_is_dropped(kind: str, repairs: list[Repair]) -> None:
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
         services = services_in(world)
         now, (one,) = world.now, ids(1)
         made = Execution(one, "local", story.agent_id, now, "+12125550199").begin(now, now + timedelta(hours=2))
         if kind == "final":
-            services.executions.create(told(made.end(now, stopped("asked for")), now))
+            services.executions.create(delivered(made.end(now, stopped("asked for")), now))
         elif kind == "later attempt":
-            services.executions.create(told(made, now))
+            services.executions.create(delivered(made, now))
         stale = QueuedCall(one, 0 if kind == "later attempt" else 1, False, now)
         story.call("completed", "completed")
         world.run(5)
-        with mock.patch.object(dispatch, "next_turn", return_value=None):  # its turn does not come
+        with mock.patch.object(dispatch, "next_turn", return_value=None):  # it is never dispatched
             services.queue.enqueue(story.agent_id, stale)
             world.run(LINES_CHECK.total_seconds() + 60)
         assert services.queue.front(story.agent_id).calls == []
         assert repairs.count(Repair.QUEUE_ENTRY_STALE) == 1
 
 
-def test_a_line_that_was_given_to_a_call_that_is_gone_is_free_again_within_minutes() -> None:
+def test_a_line_handed_to_a_deleted_call_is_released_within_minutes() -> None:
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
         services = services_in(world)

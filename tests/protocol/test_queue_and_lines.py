@@ -1,4 +1,4 @@
-"""A call that waits is started when a line is free: it joins the queue first, looks then, and looks everywhere."""
+"""A waiting call is started when a line is free: it joins the queue, then checks every line shard."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -26,7 +26,7 @@ from tests.support.table import TABLE_NAME, create_table
 
 
 class Dials:
-    """Notes which calls are started on a line of which shard; `meanwhile` is called at each start."""
+    """Records which calls are started on a line of which shard; `meanwhile` is called at each start."""
 
     def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.started: list[tuple[str, int | None]] = []
@@ -45,14 +45,14 @@ class Dials:
 
 
 class Watched(DynamoCallQueue):
-    """Calls `after_look` once, just after it has read the queue for the first time."""
+    """Calls `after_read` once, just after it has read the queue for the first time."""
 
-    after_look: Callable[[], None] | None = None
+    after_read: Callable[[], None] | None = None
 
     def front(self, agent_id: str, *, consistent: bool = True) -> Queue:
         seen = super().front(agent_id, consistent=consistent)
-        if self.after_look is not None:
-            happens, self.after_look = self.after_look, None
+        if self.after_read is not None:
+            happens, self.after_read = self.after_read, None
             happens()
         return seen
 
@@ -71,8 +71,8 @@ def waits(execution_id: str, since: float = 0) -> QueuedCall:
     return QueuedCall(execution_id, 1, False, TEN + seconds(since))
 
 
-def test_a_waiter_joins_the_queue_before_it_looks_who_is_first(client: Any) -> None:
-    """While it looks, the call in front of it gets the only line, and ends."""
+def test_a_call_joins_the_queue_before_the_queue_is_read(client: Any) -> None:
+    """While it reads the queue, the call before it gets the only line, and ends."""
     one, dials = agent(max_concurrent_calls=1), Dials()
     queue = Watched(client, TABLE_NAME)
     others, mine = table_services(client, invoker=dials), table_services(client, invoker=dials, queue=queue)
@@ -83,13 +83,13 @@ def test_a_waiter_joins_the_queue_before_it_looks_who_is_first(client: Any) -> N
         for ended in ("busy", "in front"):
             release_line(others, one, 0, ended, 1, TEN + seconds(2))
 
-    queue.after_look = two_calls_end
+    queue.after_read = two_calls_end
     enqueue_and_dispatch(mine, one, waits("mine", 1), TEN + seconds(2))
     assert dials.started == [("in front", 0), ("mine", 0)]
 
 
 @pytest.mark.parametrize("free", [0, 1])
-def test_a_waiter_tries_every_shard(client: Any, free: int) -> None:
+def test_a_waiting_call_tries_every_line_shard(client: Any, free: int) -> None:
     two_shards, dials = agent(max_concurrent_calls=2 * LINES_PER_SHARD), Dials()
     services = table_services(client, invoker=dials)
     for call in range(LINES_PER_SHARD):
@@ -99,22 +99,22 @@ def test_a_waiter_tries_every_shard(client: Any, free: int) -> None:
 
 
 def test_a_call_leaves_the_queue_before_it_is_started(client: Any) -> None:
-    """Its dial may be quick, and the call may wait in the same place again; that entry must stay."""
+    """Its dial may be quick, and the call may be queued again at the same place; that entry must stay."""
     services = table_services(client)
 
-    def put_off_at_once() -> None:
+    def queue_again_at_once() -> None:
         services.lines.release(AGENT_ID, 0, "mine", 1)
         services.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "another", 1, TEN)
         services.queue.enqueue(AGENT_ID, waits("mine"))
 
-    services.invoker = dials = Dials(put_off_at_once)  # type: ignore[assignment]  # it only dials
+    services.invoker = dials = Dials(queue_again_at_once)  # type: ignore[assignment]  # it only dials
     enqueue_and_dispatch(services, agent(max_concurrent_calls=1), waits("mine"), TEN)
     assert dials.started == [("mine", 0)]
     assert [one.execution_id for one in services.queue.front(AGENT_ID).calls] == ["mine"]
 
 
-def test_a_contact_whose_turn_came_without_a_line_waits_in_the_queue(client: Any) -> None:
-    """The line was free when its turn was looked for, and another call took it."""
+def test_a_contact_dispatched_without_a_line_is_queued(client: Any) -> None:
+    """The line was free when the contact was chosen, and another call acquired it."""
     dials = Dials()
     services = table_services(client, invoker=dials)
     services.queue.join(BatchQueueEntry("1" * 32, AGENT_ID, 1, 3, TEN))
@@ -132,8 +132,8 @@ def test_the_lines_of_all_shards_add_up_to_the_limit(limit: int) -> None:
     assert max(capacity(one, shard) for shard in range(shards(one))) <= LINES_PER_SHARD
 
 
-def test_a_call_that_was_given_a_line_and_not_started_is_started(client: Any) -> None:
-    """Whatever gave it the line was cut off before it could start it."""
+def test_the_head_of_the_queue_that_already_holds_a_line_is_started(client: Any) -> None:
+    """The function that handed over the line died before it started the call."""
     dials = Dials()
     services = table_services(client, invoker=dials)
     services.queue.enqueue(AGENT_ID, waits("mine"))
@@ -143,7 +143,7 @@ def test_a_call_that_was_given_a_line_and_not_started_is_started(client: Any) ->
     assert services.queue.front(AGENT_ID).calls == []
 
 
-def test_a_paused_batchs_delayed_set_is_passed_over(client: Any) -> None:
+def test_a_paused_batchs_delayed_set_is_skipped(client: Any) -> None:
     services = table_services(client)
     services.queue.join(BatchQueueEntry("1" * 32, AGENT_ID, 4, 3, TEN))
     services.delayed.add(AGENT_ID, "1" * 32, waits("mine"))
@@ -154,8 +154,8 @@ def test_a_paused_batchs_delayed_set_is_passed_over(client: Any) -> None:
     assert turn is not None and turn.call.execution_id == "mine"
 
 
-def test_a_start_is_given_out_once_by_a_batchs_rate(client: Any) -> None:
-    """Two that have read the same next start ask for one."""
+def test_a_rate_limited_start_is_reserved_once(client: Any) -> None:
+    """Two dispatchers that have read the same next start try to reserve it."""
     services = table_services(client)
     services.queue.join(BatchQueueEntry("1" * 32, AGENT_ID, 1, 9, TEN, interval=seconds(1)))
     for expected in (TEN, TEN + seconds(1)):

@@ -1,4 +1,4 @@
-"""A recount reads contacts one after the other: it is believed only where nothing can have changed meanwhile."""
+"""A recount reads contacts one after the other: it is accepted only if none can have changed meanwhile."""
 
 from collections import Counter
 from dataclasses import replace
@@ -16,7 +16,7 @@ NOW = TEN + minutes(120)
 
 
 def concluded(position: str = "p1", minutes_since_newest: float = 60) -> tuple[Recount | None, Counter[BatchRepair]]:
-    """What is stored of a recount that found something else than was counted up to p1, and what counts as put right."""
+    """The stored result of a recount that differs from the counts up to p1, and the repairs counted."""
     batch = Batch("0" * 32, ACCOUNT_ID, AGENT_ID, TEN, "contacts.csv", version=1).begin(TEN, start=True)
     running = replace(batch.processed(2, 2, TEN).run(TEN), worker="mine")
     batches = mock.Mock()
@@ -32,20 +32,20 @@ def concluded(position: str = "p1", minutes_since_newest: float = 60) -> tuple[R
     return saved.recount, repairs
 
 
-def test_a_recount_of_a_batch_at_rest_corrects_its_counts() -> None:
+def test_a_recount_of_an_idle_batch_corrects_its_counts() -> None:
     recount, repairs = concluded()
     assert recount is not None and recount.corrected == FOUND
     assert repairs == {BatchRepair.COUNTS_WRONG: 1}
 
 
-def test_a_recount_during_which_a_record_was_counted_is_made_again() -> None:
+def test_a_recount_during_which_a_record_was_counted_is_repeated() -> None:
     recount, repairs = concluded(position="p2")
     assert recount is not None
     assert (recount.row, recount.corrected, recount.position) == (0, None, "p2")
     assert repairs == {}
 
 
-def test_a_recount_of_contacts_that_have_just_changed_is_made_again() -> None:
+def test_a_recount_of_contacts_that_have_just_changed_is_repeated() -> None:
     recount, repairs = concluded(minutes_since_newest=1)
     assert recount is not None
     assert (recount.row, recount.corrected, recount.position) == (0, None, "p1")

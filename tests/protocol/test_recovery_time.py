@@ -1,4 +1,4 @@
-"""How long recovery takes, by the simulated clock: each request of the sweeper to AWS takes 15 ms."""
+"""Recovery times by the simulated clock: each request of the sweeper to AWS takes 15 ms."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from redial.wire.http import NoAnswer
 from redial.wire.stored_execution import DUE_SHARDS
 from tests.protocol.sweeping import (
     REQUEST_SECONDS,
+    delivered,
     ids,
     lose_invocations,
     lost_callbacks_beside_a_queue,
@@ -20,7 +21,6 @@ from tests.protocol.sweeping import (
     quiet_world,
     recover_missed_timers,
     services_in,
-    told,
 )
 from tests.simulation.scenarios import Story
 from tests.simulation.world import HOUR
@@ -28,11 +28,11 @@ from tests.simulation.world import HOUR
 pytestmark = pytest.mark.simulation
 
 
-def test_missed_timers_are_worked_through_in_parallel_at_two_requests_each() -> None:
-    """More than a minute's run takes: the rest goes to one worker for each shard."""
+def test_missed_timers_are_repaired_in_parallel_with_two_requests_each() -> None:
+    """More than one run can repair: the rest goes to one worker for each shard."""
     count = 1200
     found = recover_missed_timers(count)
-    assert found.looked_at == count
+    assert found.repaired == count
     for_each = found.requests / count
     assert for_each <= 2.2, found.by_kind
     assert 1 < found.invocations <= 3 + DUE_SHARDS
@@ -43,7 +43,7 @@ def test_missed_timers_are_worked_through_in_parallel_at_two_requests_each() -> 
 
 
 def test_a_worker_whose_next_hop_is_lost_is_replaced() -> None:
-    """Its lease ends, and a minute's run then hands the shard out again."""
+    """Its lease expires, and the next run assigns the shard again."""
     with quiet_world(request_seconds=1.0) as world:
         story = Story(world, 1)
         executions = services_in(world).executions
@@ -52,7 +52,7 @@ def test_a_worker_whose_next_hop_is_lost_is_replaced() -> None:
         one_shard = [f"{one[:-2]}00" for one in ids(700)]
         for number, one in enumerate(one_shard):
             made = Execution(one, "local", story.agent_id, start, f"+1212{number:07d}")
-            executions.create(told(made.begin(start, start + timedelta(minutes=1)), start))
+            executions.create(delivered(made.begin(start, start + timedelta(minutes=1)), start))
         hops: list[int] = []
         delays = world.functions.delays
 
@@ -71,11 +71,11 @@ def test_a_worker_whose_next_hop_is_lost_is_replaced() -> None:
         left = [one for one in world.stored_executions() if one.due_at is not None and one.due_at <= world.now]
         assert len(left) < 700, "the lost dials make them due again, but the shard is worked through"
         seen = [world.seen.executions[one].version for one in one_shard]
-        assert min(seen) > 1, "each was looked at"
+        assert min(seen) > 1, "each was checked"
 
 
-def test_a_lost_callback_is_settled_within_minutes_whatever_waits_elsewhere() -> None:
-    """A call of 70 s is first noticed two minutes after it was ringing; three more are allowed."""
+def test_a_lost_callback_is_repaired_within_minutes_beside_a_long_queue() -> None:
+    """A call of 70 s is first checked two minutes after it rang; three more minutes are allowed."""
     found = lost_callbacks_beside_a_queue(1500, hours=0.5)
     assert len(found.minutes) == found.asked
     assert found.minutes[-1] <= 5.0
@@ -115,8 +115,8 @@ def test_a_carrier_that_answers_slowly_delays_its_own_questions_alone(seconds: f
 
 
 @pytest.mark.parametrize("poisoned", [False, True])
-def test_one_call_that_cannot_be_told_from_others_delays_no_other_question(poisoned: bool) -> None:
-    """Eight calls to one number, of which the first was never placed: seven others may be it."""
+def test_one_ambiguous_call_delays_no_question_about_another(poisoned: bool) -> None:
+    """Eight calls to one number, the first never placed: each of the seven others may be its call."""
     with quiet_world() as world:
         popular, other = Story(world, 5, lines=20), Story(world, 6, lines=60)
         ask, posts = world._ask_carrier, [0]
@@ -134,7 +134,7 @@ def test_one_call_that_cannot_be_told_from_others_delays_no_other_question(poiso
         to = popular.number("completed")
         first = None
         for _ in range(8):
-            popular._calls += 1  # a key of its own
+            popular._calls += 1  # its own key
             made = popular.call(recipient_phone_number=to, retry_config=None)
             first = first or made
         asked = {}

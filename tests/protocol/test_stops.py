@@ -1,4 +1,4 @@
-"""Once a stop is answered no dial starts and no retry is announced; what is asked for after it is not affected."""
+"""Once a stop is answered, no dial starts and no retry is announced; later requests are not affected."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def world() -> Iterator[World]:
 
 
 def uploaded(story: Story, contacts: int) -> str:
-    """A batch that was not asked to start."""
+    """A batch that has not been started."""
     body = multipart(
         [("agent_id", story.agent_id)],
         "\n".join(["contact_number", *(story.number("completed") for _ in range(contacts))]),
@@ -47,17 +47,17 @@ def schedule(story: Story, batch_id: str) -> None:
     assert story.ask("POST", f"/batches/{batch_id}/schedule", body, {"Content-Type": FORM})["state"] == "scheduled"
 
 
-def batch_as_told(world: World, batch_id: str) -> Any:
+def batch_of_api(world: World, batch_id: str) -> Any:
     return json.loads(world.ask_as(world.accounts[0], "GET", f"/batches/{batch_id}").body)
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, store: Any, listing: str, nothing: Callable[[], Any]) -> None:
-    """The index by which a stop lists calls or batches shows none of them yet."""
+    """The index that a stop reads does not show any calls or batches yet."""
     monkeypatch.setattr(store, listing, lambda self, agent_id: nothing())
 
 
 def slow_in_dial(world: World, monkeypatch: pytest.MonkeyPatch, store: Any, name: str, seconds: float) -> None:
-    """Each time that dial asks this, so many seconds pass: before the request, or before the answer is read."""
+    """Each of these requests of dial takes `seconds`: before the request, or before its answer is read."""
     real = getattr(store, name)
 
     def slowly(self: Any, *arguments: Any) -> Any:
@@ -74,25 +74,25 @@ def slow_in_dial(world: World, monkeypatch: pytest.MonkeyPatch, store: Any, name
 # ---- what is asked for after a stop is not affected -----------------------------------------------------------------
 
 
-def test_a_batch_uploaded_before_a_stop_of_its_agent_runs_in_full_when_it_is_scheduled_after_it(world: World) -> None:
+def test_a_batch_uploaded_before_and_scheduled_after_a_stop_of_its_agent_runs_in_full(world: World) -> None:
     story = Story(world, 5)
     batch_id = uploaded(story, 3)
     world.run(600)
     story.stop_agent()
-    world.seen.stops.clear()  # of what was scheduled later it says nothing
+    world.seen.stops.clear()  # the stop does not cover what was scheduled later
     world.run(600)
-    assert batch_as_told(world, batch_id)["status"] == "processed"
+    assert batch_of_api(world, batch_id)["status"] == "processed"
     schedule(story, batch_id)
     world.run(HOUR)
     assert len(world.carrier.calls.all()) == 3
-    told = batch_as_told(world, batch_id)
-    assert (told["status"], told["execution_status"]) == ("completed", {"completed": 3})
+    batch = batch_of_api(world, batch_id)
+    assert (batch["status"], batch["execution_status"]) == ("completed", {"completed": 3})
 
 
 # ---- what the listing does not show ---------------------------------------------------------------------------------
 
 
-def test_a_stopped_agents_scheduled_batch_that_the_stop_did_not_find_is_stopped_at_its_time(
+def test_a_scheduled_batch_missed_by_its_agents_stop_is_stopped_at_its_start_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story(world, 5)
@@ -103,11 +103,11 @@ def test_a_stopped_agents_scheduled_batch_that_the_stop_did_not_find_is_stopped_
     story.stop_agent()
     world.run(HOUR)
     assert world.carrier.calls.all() == []
-    told = batch_as_told(world, batch_id)
-    assert (told["status"], told["reason"], told["execution_status"]) == ("stopped", "agent stopped", {"stopped": 3})
+    batch = batch_of_api(world, batch_id)
+    assert (batch["status"], batch["reason"], batch["execution_status"]) == ("stopped", "agent stopped", {"stopped": 3})
 
 
-def test_a_stopped_agents_running_batch_that_the_stop_did_not_find_dials_nobody_else_and_ends(
+def test_a_running_batch_missed_by_its_agents_stop_dials_no_further_contact_and_ends(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story(world, 5, lines=1)
@@ -117,15 +117,15 @@ def test_a_stopped_agents_running_batch_that_the_stop_did_not_find_dials_nobody_
     story.stop_agent()
     world.run(HOUR)
     assert len(world.carrier.calls.all()) == 1
-    told = batch_as_told(world, batch_id)
-    assert told["status"] in ("stopped", "completed")
-    assert told["execution_status"] == {"completed": 1, "stopped": 3}
+    batch = batch_of_api(world, batch_id)
+    assert batch["status"] in ("stopped", "completed")
+    assert batch["execution_status"] == {"completed": 1, "stopped": 3}
 
 
-def test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent_was_stopped(
+def test_a_call_missing_from_a_stale_listing_does_not_ring_after_its_agents_stop(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its dial has begun, and takes its line just after the stop."""
+    """Its dial is running, and acquires its line just after the stop."""
     story = Story(world, 5, lines=1)
     slow_in_dial(world, monkeypatch, DynamoLines, "acquire", 0.8)
     hide(monkeypatch, DynamoExecutions, "open_of_agent", lambda: iter(()))
@@ -136,7 +136,7 @@ def test_a_call_that_the_listing_does_not_show_yet_does_not_ring_after_its_agent
     assert [one.state.ended for one in world.stored_executions()] == ["agent stopped"]
 
 
-def test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its_line(
+def test_a_call_missing_from_a_stale_listing_is_stopped_while_it_holds_its_line(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its dial has read the agent before the stop."""
@@ -150,7 +150,7 @@ def test_a_call_that_the_listing_does_not_show_yet_is_stopped_while_it_holds_its
     assert [one.state.ended for one in world.stored_executions()] == ["agent stopped"]
 
 
-def test_a_call_made_while_its_agent_is_being_deleted_does_not_ring_after_the_answer(
+def test_a_call_created_while_its_agent_is_deleted_does_not_ring_after_the_answer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story(world, 5, lines=1)
@@ -179,14 +179,14 @@ def test_a_call_made_while_its_agent_is_being_deleted_does_not_ring_after_the_an
 
 @pytest.mark.parametrize("lowered_to", [None, 2], ids=["the same limit", "a lowered limit"])
 @pytest.mark.parametrize("what", ["batch", "pause", "agent"])
-def test_a_dial_that_holds_its_line_is_seen_by_a_stop_whatever_the_limit_has_become(
+def test_a_stop_finds_line_holders_in_shards_above_a_lowered_limit(
     world: World, monkeypatch: pytest.MonkeyPatch, lowered_to: int | None, what: str
 ) -> None:
     """Six lines in shards of two; two lines are one shard."""
     monkeypatch.setattr(dispatch, "LINES_PER_SHARD", 2)
     story = Story(world, 5, lines=6)
     slow_in_dial(world, monkeypatch, DynamoBatches, "get", 3)
-    # The worker that stops the other contacts comes later; in a large batch it needs minutes.
+    # The worker that stops the other contacts runs later; in a large batch it needs minutes.
     late = START + timedelta(seconds=1.2)
     monkeypatch.setattr(
         world.functions,
@@ -217,9 +217,7 @@ def test_a_dial_that_holds_its_line_is_seen_by_a_stop_whatever_the_limit_has_bec
         assert {one.state.status for one in world.stored_executions()} == {Status.STOPPED}
 
 
-def test_lines_of_a_former_limit_are_counted_among_the_live_calls(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lines_above_a_lowered_limit_count_as_live_calls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "LINES_PER_SHARD", 2)
     story = Story(world, 5, lines=6)
     for _ in range(6):
@@ -284,7 +282,7 @@ def test_a_live_call_that_fails_after_a_stop_announces_no_retry(
     assert [(number, status) for number, status, _ in state.history] == [(1, Status.NO_ANSWER)]
     assert len(world.carrier.calls.all()) == 1
     if of_a_batch and stop is not delete_batch:
-        assert batch_as_told(world, str(batch_id))["execution_status"] == {"stopped": 1}
+        assert batch_of_api(world, str(batch_id))["execution_status"] == {"stopped": 1}
 
 
 def test_a_call_that_the_carrier_refuses_after_a_stop_announces_no_retry(
@@ -304,13 +302,13 @@ def test_a_call_that_the_carrier_refuses_after_a_stop_announces_no_retry(
     assert [str(change.kind) for _, change in execution.events()] == ["queued", "failed", "stopped"]
 
 
-def test_a_stop_tells_the_endpoint_of_no_retry(world: World) -> None:
+def test_no_event_of_a_retry_is_delivered_after_a_stop(world: World) -> None:
     story = Story(world, 5)
     execution_id = story.call("no-answer", "completed")
     world.run(10)
     story.stop_agent()
     world.run(HOUR)
-    told = [one.body["status"] for one in world.seen.told[execution_id]]
-    assert told == ["queued", "initiated", "ringing", "no-answer", "stopped"]
-    assert world.seen.told[execution_id][-1].body["termination_reason"] == "agent stopped"
-    assert world.seen.told[execution_id][-1].body["retry_count"] == 0
+    statuses = [one.body["status"] for one in world.seen.received[execution_id]]
+    assert statuses == ["queued", "initiated", "ringing", "no-answer", "stopped"]
+    assert world.seen.received[execution_id][-1].body["termination_reason"] == "agent stopped"
+    assert world.seen.received[execution_id][-1].body["retry_count"] == 0

@@ -1,4 +1,4 @@
-"""What each conditional write of the store refuses, asked on the store itself."""
+"""Each conditional write of the store rejects what it must, tested on the store itself."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -75,8 +75,8 @@ def test_of_two_claims_one_wins(executions: DynamoExecutions, stored: Execution)
         executions.save(stored.claim(TEN, CALLER_ID, 0, "two"))
 
 
-def test_a_write_that_is_sent_again_has_won(executions: DynamoExecutions, stored: Execution) -> None:
-    """botocore sends a request again whose answer was lost."""
+def test_a_writers_own_repeated_write_succeeds(executions: DynamoExecutions, stored: Execution) -> None:
+    """botocore repeats a request whose answer was lost."""
     claim = stored.claim(TEN, CALLER_ID, 0, "one")
     assert executions.save(claim) == executions.save(claim)
 
@@ -122,7 +122,7 @@ def holders(services: TableServices) -> dict[str, int]:
     return {one: attempt for one, (attempt, _) in services.lines.holders(AGENT_ID, 0).items()}
 
 
-def test_a_line_is_not_kept_beyond_a_lowered_limit(services: TableServices) -> None:
+def test_a_line_is_not_confirmed_above_a_lowered_limit(services: TableServices) -> None:
     held(services, ("a", 1), ("b", 1))
     assert not services.lines.acquire(ACCOUNT_ID, AGENT_ID, 0, 1, "a", 1, TEN)
 
@@ -133,13 +133,13 @@ def test_an_earlier_attempt_takes_no_line_from_a_later_one(services: TableServic
     assert holders(services) == {"a": 2}
 
 
-def test_an_earlier_attempt_frees_no_line_of_a_later_one(services: TableServices) -> None:
+def test_an_earlier_attempt_releases_no_line_of_a_later_one(services: TableServices) -> None:
     held(services, ("a", 2))
     services.lines.release(AGENT_ID, 0, "a", 1)
     assert holders(services) == {"a": 2}
 
 
-def test_no_line_is_handed_over_beyond_a_lowered_limit(services: TableServices) -> None:
+def test_no_line_is_handed_over_above_a_lowered_limit(services: TableServices) -> None:
     held(services, ("a", 1), ("b", 1))
     assert not services.lines.hand_over(AGENT_ID, 0, 1, "a", 1, QueuedCall("c", 1, False, TEN), TEN)
     assert holders(services) == {"a": 1, "b": 1}
@@ -152,7 +152,7 @@ def test_a_line_that_is_not_held_is_not_handed_over(services: TableServices) -> 
 
 
 def test_no_row_of_a_batch_is_taken_beyond_the_last(services: TableServices) -> None:
-    """Two that have read the same standing take a row."""
+    """Two dispatchers that have read the same queue entry take a row."""
     services.queue.join(BatchQueueEntry(BATCH_ID, AGENT_ID, 3, 3, TEN))
     standing = services.queue.batch_entry(AGENT_ID, BATCH_ID)
     assert standing is not None
@@ -171,14 +171,14 @@ def joined(services: TableServices, now_due: bool = True) -> BatchQueueEntry:
     return standing
 
 
-def test_a_contact_that_was_taken_from_the_delayed_set_is_not_taken_again_at_once(services: TableServices) -> None:
+def test_a_popped_contact_is_not_popped_again_at_once(services: TableServices) -> None:
     standing = joined(services)
     taken = [services.delayed.pop_due(standing, TEN + seconds(second)) for second in (0, 1)]
     assert [None if one is None else one[0].execution_id for one in taken] == ["a", None]
 
 
-def test_of_two_that_see_the_same_contact_in_the_delayed_set_one_takes_it(client: Any, services: TableServices) -> None:
-    """The slower one has read the set before the other took the contact."""
+def test_of_two_readers_of_the_same_delayed_contact_one_pops_it(client: Any, services: TableServices) -> None:
+    """The slower one has read the set before the other popped the contact."""
     standing = joined(services)
     slow = table_services(client)
     read = list(slow.delayed._entries(BATCH_ID))
@@ -187,20 +187,20 @@ def test_of_two_that_see_the_same_contact_in_the_delayed_set_one_takes_it(client
     assert slow.delayed.pop_due(standing, TEN + seconds(1)) is None
 
 
-def test_the_delayed_sets_next_time_is_only_moved_as_it_was_read(services: TableServices) -> None:
-    """Another contact has entered, and lowered it, since the set was looked at; this look has nothing to do with it."""
+def test_the_delayed_sets_next_time_is_moved_only_if_unchanged_since_its_read(services: TableServices) -> None:
+    """Another contact was added since the set was read, and lowered the time; this pop must not raise it."""
     old = joined(services, now_due=False)
     services.delayed.add(AGENT_ID, BATCH_ID, QueuedCall("b", 1, False, TEN + minutes(30)))
-    services.delayed._first_takeable = lambda *arguments: None  # type: ignore[method-assign]  # cut off after its write
+    services.delayed._first_takeable = lambda *arguments: None  # type: ignore[method-assign]  # killed after its write
     services.delayed._raise_next(old, None)
     standing = services.queue.batch_entry(AGENT_ID, BATCH_ID)
     assert standing is not None
     assert standing.delayed_from == TEN + minutes(30)
 
 
-def test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_after_it(services: TableServices) -> None:
-    """One look finds the set empty. Before it writes that down, a contact enters that is due later than the set's next
-    time, which it leaves as it is."""
+def test_an_entry_missed_before_the_next_time_was_removed_is_found_after_it(services: TableServices) -> None:
+    """A pop finds the set empty. Before it saves that, a contact is added that is due later than the set's next time,
+    and therefore leaves that time unchanged."""
     read = joined(services)
     services.delayed.remove(BATCH_ID, QueuedCall("a", 1, False, TEN))
     services.delayed.add(AGENT_ID, BATCH_ID, QueuedCall("b", 1, False, TEN + minutes(60)))
@@ -210,11 +210,11 @@ def test_an_entry_that_was_not_seen_before_the_next_time_was_removed_is_seen_aft
     assert standing.delayed_from == TEN + minutes(60)
 
 
-def test_a_contact_is_in_the_delayed_set_before_its_next_time_is_lowered(
+def test_a_contact_is_added_before_the_delayed_sets_next_time_is_lowered(
     client: Any, services: TableServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cut off between the two, the batch's check finds the entry; a time without an entry would be moved on, and the
-    entry that comes then would be found by nothing."""
+    """Killed between the two, the batch's audit finds the entry; a time without an entry would be raised, and an entry
+    added after that would never be found."""
     services.queue.join(BatchQueueEntry(BATCH_ID, AGENT_ID, 4, 3, TEN))
 
     def cut_off(**arguments: Any) -> None:

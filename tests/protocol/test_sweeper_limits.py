@@ -1,4 +1,4 @@
-"""What one invocation of the sweeper does first, what it hands out, and what it leaves for the next one."""
+"""What one invocation of the sweeper processes first, assigns to workers, and leaves for the next one."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,22 +24,22 @@ def ids(count: int) -> list[str]:
     return [f"{number:08d}-0000-4000-8000-000000000000" for number in range(count)]
 
 
-def told(execution: Execution) -> Execution:
-    """Without events to be sent, and overdue."""
+def delivered(execution: Execution) -> Execution:
+    """Overdue, with all events delivered."""
     delivery = replace(execution.delivery.release(), settled=execution.last_sequence)
     return replace(execution, delivery=delivery, due_at=NOW - seconds(1))
 
 
 def missed_timers(count: int) -> list[Execution]:
-    return [told(queued(scheduled_at=TEN + minutes(5), execution_id=one)) for one in ids(count)]
+    return [delivered(queued(scheduled_at=TEN + minutes(5), execution_id=one)) for one in ids(count)]
 
 
 def live() -> Execution:
-    return told(reported(placed(queued(), TEN), Status.RINGING, TEN + seconds(2)))
+    return delivered(reported(placed(queued(), TEN), Status.RINGING, TEN + seconds(2)))
 
 
 class World:
-    """What the sweeper finds, and what it was seen to do, in its order."""
+    """The items that the sweeper finds, and a record of its actions in order."""
 
     def __init__(self, overdue: dict[int, list[Execution]], queue_checks: list[Execution] | None = None) -> None:
         self.stored = {one.id: one for part in [*overdue.values(), queue_checks or []] for one in part}
@@ -92,7 +92,7 @@ class World:
         return self.sweeper.sweep(4, 0, limit, lambda: left)
 
 
-def test_a_timer_that_was_missed_is_made_good() -> None:
+def test_a_missed_timer_is_repaired() -> None:
     world = World({0: missed_timers(2)})
     world.run()
     assert world.dialled == world.saved == ids(2)
@@ -104,7 +104,7 @@ def test_a_silent_call_is_asked_about() -> None:
     assert world.asked == [[live().id]]
 
 
-def test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up() -> None:
+def test_a_call_unknown_to_its_carrier_is_not_ended_while_it_may_be_live() -> None:
     world, carrier = World({0: [live()]}), mock.Mock()
     carrier.ask.return_value = None
     world.services.carrier = lambda provider: carrier  # type: ignore[method-assign]
@@ -113,22 +113,22 @@ def test_a_call_that_its_carrier_does_not_know_is_not_ended_while_it_may_be_up()
     assert world.saved == []
 
 
-def test_of_two_sweepers_that_meet_a_call_one_asks_about_it() -> None:
-    """The one whose save came first has moved it on."""
+def test_of_two_sweepers_that_find_a_call_one_asks_about_it() -> None:
+    """The first one to save has changed the call's due time."""
     world = World({0: [live()]})
     world.stale = True
     world.run()
     assert world.asked == []
 
 
-def test_a_call_for_which_there_is_no_question_left_stays_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_above_the_limit_of_questions_stays_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "CHUNKS_OF_RUN", 0)
     world = World({0: [live()]})
     world.run()
     assert (world.asked, world.saved) == ([], [])
 
 
-def test_a_run_looks_at_no_more_than_its_limit_and_hands_the_rest_to_a_worker_for_each_shard() -> None:
+def test_a_run_checks_at_most_its_limit_and_leaves_the_rest_to_a_worker_for_each_shard() -> None:
     shards = {0: missed_timers(7)[:4], 2: missed_timers(7)[4:]}
     world = World(shards)
     assert world.run(limit=2).looked_at == 2
@@ -142,22 +142,22 @@ def test_queue_checks_come_after_everything_else() -> None:
     assert world.saved == [second.id, first.id]
 
 
-def test_a_worker_whose_time_is_up_has_itself_invoked_again() -> None:
+def test_a_worker_out_of_time_invokes_itself_again() -> None:
     world = World({1: missed_timers(3)})
     world.sweeper.sweep_shard(1, "token", 4, lambda: 1.0)
     assert (world.saved, world.handed_out) == ([], [(1, 5)])
 
 
-def test_a_worker_leaves_a_shard_that_another_holds() -> None:
+def test_a_worker_skips_a_shard_leased_by_another() -> None:
     world = World({1: missed_timers(3)})
     world.everything.take.return_value = False
     world.sweeper.sweep_shard(1, "token", 1, lambda: 50.0)
     assert world.saved == []
 
 
-def test_the_line_of_a_call_that_is_over_is_freed() -> None:
-    """The function that was to free it is gone."""
-    over = told(queued().end(TEN, stopped("stopped by request")))
+def test_the_line_of_an_ended_call_is_released() -> None:
+    """The function that should have released it has died."""
+    over = delivered(queued().end(TEN, stopped("stopped by request")))
     world = World({})
     world.stored[over.id] = over
     everything = world.everything

@@ -1,4 +1,4 @@
-"""How soon whatever was lost is looked after, and which lease outlasts what.
+"""How soon anything lost is repaired, and which leases outlast which invocations.
 
 In plain minutes, and not in the code's own constants: no constant can be changed against a promise.
 """
@@ -40,9 +40,11 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def until_due(subject: Execution | Batch, now: datetime) -> float:
-    """Minutes from `now` to the time by which something is to have happened; events to be sent do not count."""
-    told = replace(subject, delivery=replace(subject.delivery.release(), settled=subject.last_sequence), due_at=None)
-    due = told.with_due(now).due_at
+    """Minutes from `now` to the due time; pending events do not count."""
+    delivered = replace(
+        subject, delivery=replace(subject.delivery.release(), settled=subject.last_sequence), due_at=None
+    )
+    due = delivered.with_due(now).due_at
     return math.inf if due is None else (due - now) / minutes(1)
 
 
@@ -51,28 +53,28 @@ def runs_for(function: str) -> timedelta:
     return timedelta(seconds=functions()[function]["Timeout"])
 
 
-# ---- how soon it is looked after ------------------------------------------------------------------------------------
+# ---- how soon it is checked -----------------------------------------------------------------------------------------
 
 
-def test_lines_are_looked_after_within_fifteen_minutes(client: Any) -> None:
+def test_lines_are_checked_within_fifteen_minutes(client: Any) -> None:
     DynamoLines(client, TABLE_NAME).acquire(ACCOUNT_ID, AGENT_ID, 0, 5, "x", 1, TEN)
     (watched,) = DynamoExecutions(client, TABLE_NAME).watched()
     assert TEN < watched.due_at <= TEN + minutes(15)
 
 
-def test_a_running_batch_is_looked_after_within_fifteen_minutes() -> None:
+def test_a_running_batch_is_audited_within_fifteen_minutes() -> None:
     batch = Batch("0" * 32, ACCOUNT_ID, AGENT_ID, TEN, "contacts.csv", version=1).begin(TEN, start=True)
     running = batch.processed(3, 3, TEN + minutes(1)).run(TEN + minutes(2))
     assert until_due(running, TEN + minutes(2)) <= 15
 
 
-def test_a_lost_timer_is_looked_after_within_five_minutes() -> None:
+def test_a_lost_timer_is_repaired_within_five_minutes() -> None:
     at = TEN + minutes(60)
     assert until_due(queued(scheduled_at=at), TEN) <= 60 + 5
     assert until_due(queued(scheduled_at=at), at + minutes(10)) <= 5, "and again, as long as it is not dialled"
 
 
-def test_a_queued_call_is_looked_after_within_five_minutes() -> None:
+def test_a_queued_call_is_checked_within_five_minutes() -> None:
     assert until_due(queued(), TEN) <= 5
 
 
@@ -91,7 +93,7 @@ def test_a_silent_call_is_asked_about_within_minutes() -> None:
 
 
 def test_an_unknown_call_is_given_up_after_five_to_ten_minutes() -> None:
-    """The carrier's list may show it only after a while; and until then no retry follows and its line is held."""
+    """The carrier's list may show it only after a while; until then no retry follows and its line is held."""
     assert minutes(5) <= UNKNOWN_DEADLINE <= minutes(10)
 
 
@@ -104,7 +106,7 @@ def test_the_carriers_refusals_end_a_call_after_a_day_and_not_before() -> None:
     assert 24 <= hours <= 25
 
 
-def test_the_age_of_a_call_is_no_reason_to_end_it() -> None:
+def test_a_call_is_not_ended_because_of_its_age() -> None:
     """A batch's contacts are as old as its file."""
     execution = replace(queued(), created_at=TEN - timedelta(days=3))
     for hours in (0.0, 0.25, 0.5):
@@ -123,14 +125,14 @@ def test_a_lease_outlasts_the_invocation_that_holds_it() -> None:
     assert runs_for("dial") < PROBE_LASTS
 
 
-def test_nothing_is_doubted_while_its_dial_may_still_run() -> None:
+def test_an_attempt_is_not_checked_while_its_dial_may_still_run() -> None:
     assert runs_for("dial") < CLAIM_GRACE
     assert runs_for("dial") < LINE_GRACE
 
 
-def test_a_call_is_taken_for_the_attempts_as_long_as_the_attempt_waits_for_it() -> None:
+def test_a_call_is_matched_as_long_as_its_attempt_waits_for_it() -> None:
     assert LATEST_CREATION >= UNKNOWN_DEADLINE
 
 
-def test_a_removed_batchs_id_is_taken_for_longer_than_its_idempotency_key_answers() -> None:
+def test_a_removed_batchs_id_stays_reserved_longer_than_its_idempotency_key() -> None:
     assert TOMBSTONE_LIFE > REMEMBERED >= timedelta(hours=24)

@@ -1,4 +1,4 @@
-"""After a day an attempt ends as `error` only where the carrier placed nothing all that time, or its timer was late."""
+"""After a day an attempt ends as `error` only if the carrier placed nothing all that time, or its timer was late."""
 
 import json
 from datetime import timedelta
@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 
 def batch_in(world: World, story: Story, hours: float, rows: list[str]) -> None:
-    """A batch that is created now and starts so much later."""
+    """A batch that is created now and starts `hours` later."""
     form = [("agent_id", story.agent_id), ("retry_config", json.dumps(RETRIES))]
     headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": "batch"}
     made = story.ask("POST", "/batches", multipart(form, "\n".join(["contact_number", *rows])), headers)
@@ -40,7 +40,7 @@ def assert_all_answered_at_the_first_attempt(world: World, executions: int) -> N
 
 
 @pytest.mark.simulation
-def test_the_age_of_a_batch_is_no_reason_to_end_a_throttled_contact() -> None:
+def test_a_throttled_contact_is_not_ended_because_of_its_batchs_age() -> None:
     with world_of(1, Faults(1, {})) as world:
         story = Story(world, 1)
         batch_in(world, story, 25, [story.number("refused-429", "completed")])
@@ -109,7 +109,7 @@ def test_an_attempt_that_the_carrier_never_places_ends_after_a_day_and_not_befor
     assert len(execution.changes) == 3, "queued, deferred so many times, error"
 
 
-def test_what_kept_a_call_waiting_between_two_answers_of_the_carrier_does_not_count() -> None:
+def test_other_waits_between_two_answers_of_the_carrier_do_not_count() -> None:
     execution = throttled(queued(), TEN)
     again = execution.state.next_time
     assert again is not None
@@ -120,8 +120,8 @@ def test_what_kept_a_call_waiting_between_two_answers_of_the_carrier_does_not_co
     assert throttled(execution, TEN + 3 * DAY).state.is_waiting
 
 
-def test_a_deferral_stored_without_its_beginning_counts_from_its_last_repetition() -> None:
-    """As items of earlier versions are: a call is then ended later, never earlier."""
+def test_a_deferral_stored_without_its_start_counts_from_its_last_repetition() -> None:
+    """Like items of earlier versions: a call then ends later, never earlier."""
     execution = throttled(throttled(queued(), TEN), TEN + minutes(2))
     item = encode(execution)
     changes = json.loads(item["ch"])
@@ -131,7 +131,7 @@ def test_a_deferral_stored_without_its_beginning_counts_from_its_last_repetition
     assert throttled(past, TEN + minutes(10)).changes[-1].since == past.changes[-1].at
 
 
-def test_a_queued_call_is_never_too_late_but_one_whose_timer_is_a_day_late_is() -> None:
+def test_a_queued_call_is_never_too_late_but_a_timer_a_day_late_is() -> None:
     scheduled = queued(None, TEN)
     assert not scheduled.state.is_too_late(TEN + LATEST_START)
     assert scheduled.state.is_too_late(TEN + LATEST_START + seconds(1))

@@ -1,4 +1,4 @@
-"""Every step of a simulated run is one of the models, and a step of other code is noticed."""
+"""Every step of a simulated run is a step of the models, and a step of a mutant is not."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -23,21 +23,21 @@ from tests.simulation.scenarios import Story
 from tests.simulation.world import HOUR, World
 
 pytestmark = pytest.mark.simulation
-PROMISE = "every step is one of the model"
+PROMISE = "every step is a step of the models"
 SEEDS = range(1, 13)
 RARE = {
     "carrier: places call 1 late": "the carrier of these seeds places at once or never",
     "carrier: places call 2 late": "the same",
     "client: replays": "an event must be given up first",
-    "takes a line again": "a call must be heard of after its attempt was given up",
-    "was given up, and its call is heard of": "the same",
-    "dial: is too late, ends it": "a timer must fire a day late",
-    "may be taken again": "a dial must be killed after its contact was taken from the delayed set",
+    "acquires a line again": "a report must arrive after its attempt was given up",
+    "was given up, and its late report arrives": "the same",
+    "dial: is too late, ends the attempt": "a timer must fire a day late",
+    "may be popped again": "a dial must be killed after its contact was popped from the delayed set",
 }
 """Actions of the model that these seeds need not show."""
 
 
-def test_every_step_is_one_of_the_model() -> None:
+def test_every_step_is_a_step_of_the_models() -> None:
     before = traces.exercised.total()
     for seed in SEEDS:
         assert [one for one in run(seed, CALM if seed % 6 == 0 else None).violations if one.invariant == PROMISE] == []
@@ -53,9 +53,9 @@ def test_every_step_is_one_of_the_model() -> None:
         (("busy", "completed"), 30, GIVEN_UP + 80, "waiting, 0 rings"),
         (("refused-429", "busy", "completed"), 1, GIVEN_UP + 65, "waiting, 0 rings"),
     ],
-    ids=["it goes on", "it fails", "its retry has kept a line"],
+    ids=["it continues", "it fails", "its retry holds a line"],
 )
-def test_a_reopened_attempt_is_one_of_the_model(
+def test_a_reopened_attempt_is_a_step_of_the_models(
     outcomes: tuple[Any, ...], minutes: int, placed_after: float, then: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The call of an attempt that was given up is placed while the next attempt waits."""
@@ -73,7 +73,7 @@ def test_a_reopened_attempt_is_one_of_the_model(
 
 
 def _line_kept() -> Any:
-    """A hand-over that leaves the line with its old holder too."""
+    """A hand-over that also leaves the line with its old holder."""
 
     def kept(self: DynamoLines, *arguments: Any) -> bool:
         agent_id, shard, capacity, execution_id, _, to, now, *_ = arguments
@@ -87,7 +87,7 @@ def _line_kept() -> Any:
 
 
 def _line_of_another() -> Any:
-    """A call that is claimed gives its line back at once."""
+    """A claimed call releases its line at once."""
     call = Dial.claim_and_call
 
     def without(self: Dial, execution: Execution, agent: Any, batch: Any, shard: int, decisions: Any) -> Any:
@@ -108,7 +108,7 @@ def _asked_again() -> Any:
 
 
 def _backwards() -> Any:
-    """A report is taken whatever the status was."""
+    """A report is accepted whatever the current status."""
     ranks = itertools.count()
     return mock.patch.object(execution_module, "rank", side_effect=lambda status: -next(ranks))
 
@@ -118,8 +118,8 @@ def _no_lease() -> Any:
     return mock.patch.object(Delivery, "may_send", return_value=True)
 
 
-def _settled_untold() -> Any:
-    """An event that was not taken counts as taken."""
+def _settled_unsent() -> Any:
+    """An event that was not accepted counts as accepted."""
 
     def taken(self: Delivery, tried: Any, retry_after: Any, jitter: float) -> Delivery:
         return self.accepted(tried)
@@ -147,24 +147,24 @@ MUTANTS: tuple[tuple[Callable[[], Any], Mapping[str, float], str], ...] = (
     (_claim_condition, _SIDE_BY_SIDE, "dial:"),
     (_asked_again, {"carrier timeout after placing": 0.6}, "dial: claimed, 1 rings → waiting, 1 rings"),
     (_backwards, {"callback twice": 0.6, "callback late": 0.5}, "dial: "),
-    (_line_kept, CALM, "line: 0 freed and 1 taken in one write, more than there are"),
+    (_line_kept, CALM, "line: 0 released and 1 acquired in one write, above the limit"),
     (_line_of_another, CALM, "line: waiting without a line → live without a line"),
     (_no_lease, _TWICE, "delivery: lease taken, held by another"),
-    (_settled_untold, {"endpoint 500": 0.5}, "delivery: settled with a lease, untold"),
+    (_settled_unsent, {"endpoint 500": 0.5}, "delivery: settled with a lease, neither accepted nor given up"),
 )
-"""Other code, faults under which it differs, and how the step begins that gives it away."""
+"""Mutants, the faults under which they differ, and the start of the step that reveals each."""
 
 
 @pytest.mark.parametrize(("mutant", "rates", "step"), MUTANTS, ids=lambda one: getattr(one, "__name__", ""))
-def test_other_code_is_noticed(mutant: Callable[[], Any], rates: Mapping[str, float], step: str) -> None:
-    def noticed(world: World) -> bool:
+def test_a_mutant_is_detected(mutant: Callable[[], Any], rates: Mapping[str, float], step: str) -> None:
+    def detected(world: World) -> bool:
         return any(one.invariant == PROMISE and f": {step}" in one.what for one in world.violations)
 
     for seed in range(1, 9):
         with mutant():
-            result = run(seed, rates, stop_early=noticed)
+            result = run(seed, rates, stop_early=detected)
         found = [one.what for one in result.violations if one.invariant == PROMISE and f": {step}" in one.what]
         if found:
             print(f"seed {seed}: {found[0]}")
             return
-    pytest.fail("no step of eight seeds gave it away")
+    pytest.fail("no step of eight seeds revealed it")

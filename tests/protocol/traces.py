@@ -1,9 +1,9 @@
-"""Whether what the simulated world did is a behaviour of the model: each write and each ring is a step of it.
+"""Conformance: each write and each ring of a simulated world must be a step of the models.
 
-A step is described by a few words that can be read off both a state of the model and what is stored, such as
-`dial: waiting, 0 rings → claimed, 0 rings`. `of_model` gives the steps of all edges of the models, with the actions
-that make them; they are kept in steps.txt. `Validator` describes what it observes in the same words; a description that
-the model does not have is a violation. What changes no word is a stutter.
+A step is described by a few words that can be derived from a state of a model and from the stored items, such as
+`dial: waiting, 0 rings → claimed, 0 rings`. `of_model` lists the steps of all edges of the models, with the actions
+that make them; steps.txt stores this list. `Validator` describes its observations in the same words; a description that
+no model has is a violation. A change that leaves the description unchanged is no step.
 """
 
 import re
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 STEPS = Path(__file__).with_name("steps.txt")
 SKEW = timedelta(seconds=2)
-"""Two functions' clocks differ by so much at most."""
+"""The largest difference between two functions' clocks."""
 LIMIT_IN_FORCE = timedelta(minutes=2)
-"""How long a lowered limit may still be taken for what it was."""
+"""How long a dial may still use the limit that was in force before it was lowered."""
 exercised: Counter[str] = Counter()
 """How often each step was observed, in all worlds of this process."""
 
@@ -45,11 +45,12 @@ def _line(phase: str, holds: bool) -> str:
 
 
 def _holders(freed: int, taken: int, fits: bool) -> str:
-    return f"line: {freed} freed and {taken} taken in one write{'' if fits or not taken else ', more than there are'}"
+    return f"line: {freed} released and {taken} acquired in one write{'' if fits or not taken else ', above the limit'}"
 
 
 def _settled(leased: bool, known: bool) -> str:
-    return f"delivery: settled with{'' if leased else 'out'} a lease, {'told or given up' if known else 'untold'}"
+    how = "accepted or given up" if known else "neither accepted nor given up"
+    return f"delivery: settled with{'' if leased else 'out'} a lease, {how}"
 
 
 def _moved(before: int | None, after: int | None) -> str:
@@ -77,8 +78,8 @@ def of_model() -> dict[str, set[str]]:
 
 
 def _unnumbered(action: str) -> str:
-    """Without which of two invocations, or of three calls, it is."""
-    return re.sub(r"^(dial|look|deliver) \d|^[ABC](?=: )", r"\1", action).removeprefix(": ")
+    """Without the number of the invocation or the letter of the call."""
+    return re.sub(r"^(dial|worker|deliver) \d|^[ABC](?=: )", r"\1", action).removeprefix(": ")
 
 
 def _dial_edge(before: Any, after: Any) -> Iterator[str]:
@@ -108,7 +109,7 @@ def _delivery_edge(before: Any, after: Any) -> Iterator[str]:
         yield "delivery: event"
     if new.lease not in (-1, old.lease):
         held = old.lease >= 0 and before.at[old.lease] != "idle"
-        yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease >= 0 else 'free'}"
+        yield f"delivery: lease taken, {'held by another' if held else 'abandoned' if old.lease >= 0 else 'free'}"
     if new.replaying - old.replaying:
         yield "delivery: replay"
     elif new.settled > old.settled or new.replaying < old.replaying or new.undelivered != old.undelivered:
@@ -122,9 +123,9 @@ def _delayed_edge(before: Any, after: Any) -> Iterator[str]:
     for who in after.rows - before.rows:
         yield f"delayed: entry put, contact {'stored' if after.contacts[who] == 'stored' else 'not stored yet'}"
     for who in after.taken - before.taken:
-        yield f"delayed: entry taken, {'due' if who < after.now else 'not due'}"
+        yield f"delayed: entry popped, {'due' if who < after.now else 'not due'}"
     if before.taken - after.taken - (before.rows - after.rows):
-        yield "delayed: entry may be taken again"
+        yield "delayed: entry may be popped again"
     for who in before.rows - after.rows:
         yield f"delayed: entry removed, contact {'waits' if after.contacts[who] in ('stored', 'taken') else 'gone'}"
     for who, (was, now) in enumerate(zip(before.contacts, after.contacts, strict=True)):
@@ -136,7 +137,7 @@ def _delayed_edge(before: Any, after: Any) -> Iterator[str]:
 
 @cache
 def allowed() -> dict[str, tuple[str, ...]]:
-    """The steps as they are kept."""
+    """The steps stored in steps.txt."""
     lines = (line.split(" | ") for line in STEPS.read_text(encoding="utf-8").splitlines())
     return {step: tuple(actions.split("; ")) for step, actions in lines}
 
@@ -185,7 +186,7 @@ class Validator:
     def _observe(self, steps: Iterable[str], of: str) -> None:
         for step in steps:
             exercised[step] += 1
-            self._world.judge("every step is one of the model", step in allowed(), f"{of}: {step}")
+            self._world.judge("every step is a step of the models", step in allowed(), f"{of}: {step}")
 
     # what happens
 
@@ -267,7 +268,7 @@ class Validator:
         return "reopened" if found else "live"
 
     def _line_of(self, before: Execution, after: Execution) -> Iterator[str]:
-        """What a write means for the line of the attempt that was current before it, and of one that it reopened."""
+        """Steps of the line of the attempt that was current before this write, and of a reopened attempt."""
         number, reopened = before.state.attempt.number, after.state.attempt.number
         for attempt in {number, min(number, reopened)}:
             holds = attempt in self._held[after.id].values()
@@ -314,13 +315,13 @@ class Validator:
         leased = old.lease_id is not None or new.lease_id is not None
         if new.lease_id not in (None, old.lease_id):
             held = old.lease_until is not None and old.lease_until > now + SKEW
-            yield f"delivery: lease taken, {'held by another' if held else 'left behind' if old.lease_id else 'free'}"
+            yield f"delivery: lease taken, {'held by another' if held else 'abandoned' if old.lease_id else 'free'}"
         if set(new.replaying) - set(old.replaying):
             yield "delivery: replay"
         elif (old.settled, old.replaying, old.undelivered) != (new.settled, new.replaying, new.undelivered):
             settled = {*range(old.settled + 1, new.settled + 1), *(set(old.replaying) - set(new.replaying))}
-            told = {one.body["sequence"] for one in self._world.seen.told[after.id] if one.taken}
-            yield _settled(leased, settled <= told | set(new.undelivered))
+            accepted = {one.body["sequence"] for one in self._world.seen.received[after.id] if one.taken}
+            yield _settled(leased, settled <= accepted | set(new.undelivered))
         if old.lease_id is not None and new.lease_id is None:
             yield f"delivery: lease released, {'more to send' if after.pending() else 'all sent'}"
 
@@ -345,7 +346,7 @@ class Validator:
         elif after.get("tk") != before.get("tk"):
             due = "due" if _instant(ready) <= self._world.now + SKEW else "not due"
             self._observe(
-                (f"delayed: entry taken, {due}" if "tk" in after else "delayed: entry may be taken again",), sort_key
+                (f"delayed: entry popped, {due}" if "tk" in after else "delayed: entry may be popped again",), sort_key
             )
 
 

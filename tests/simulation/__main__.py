@@ -1,10 +1,10 @@
 """`make simulate`: many seeds with progress, or one with its timeline.
 
 make simulate SEEDS=1000 FIRST=1            seeds 1 to 1000, on all cores
-make simulate SEEDS=1000 FIRST=1 LONG=1     the same of long worlds: 30 hours and more of trouble in each
+make simulate SEEDS=1000 FIRST=1 LONG=1     the same of long worlds: 30 hours or more of faults in each
 make simulate SEED=48213 [LONG=1]           that seed, as a timeline
 
-It ends with 1 if any seed found a violation, and if a promise was never looked at in all of them.
+The exit status is 1 if a seed found a violation, or if a promise was never checked.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import timedelta
 
-from tests.simulation.campaign import MODEL, Result, overlooked, run_long, run_seed
+from tests.simulation.campaign import MODEL, Result, run_long, run_seed, unchecked
 from tests.simulation.fault_points import BOUNDS, HEADING, measure
 from tests.simulation.faults import KINDS
 from tests.simulation.invariants import PROMISES
@@ -30,9 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="one seed, with its timeline")
     parser.add_argument("--seeds", type=int, default=100, help="how many (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=1, help="from this one on (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=1, help="the first seed (default: %(default)s)")
     parser.add_argument("--long", action="store_true", help="long worlds")
-    parser.add_argument("--recoveries", action="store_true", help="measure how long one fault holds things up")
+    parser.add_argument("--recoveries", action="store_true", help="measure the delay caused by one fault")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     arguments = parser.parse_args(argv)
     if arguments.recoveries:
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _recoveries() -> int:
     print(HEADING)
-    broken = [one for bound in BOUNDS for one in measure(bound, tell=print)]
+    broken = [one for bound in BOUNDS for one in measure(bound, report=print)]
     print("\n".join(broken))
     return 1 if broken else 0
 
@@ -66,12 +66,12 @@ def _many(run: Run, seeds: range, jobs: int) -> int:
     started = time.monotonic()
     totals: Counter[str] = Counter()
     injected: Counter[str] = Counter()
-    looked: Counter[str] = Counter()
+    checked: Counter[str] = Counter()
     broken: list[int] = []
     longest = timedelta()
     for done, result in enumerate(_results(run, seeds, jobs), start=1):
         injected += result.injected
-        looked += result.looked
+        checked += result.checked
         totals.update(
             executions=result.executions, calls=result.calls, requests=result.requests, minutes=int(result.hours * 60)
         )
@@ -89,17 +89,17 @@ def _many(run: Run, seeds: range, jobs: int) -> int:
     print(f"{len(seeds)} seeds from {seeds[0]} on: {len(broken)} with violations")
     print(f"{totals['executions']:,} executions, {totals['calls']:,} calls, {totals['requests']:,} AWS requests")
     print(f"{hours:,.0f} simulated hours in {minutes:.1f} minutes: {hours / minutes:,.0f} a minute")
-    print(f"converged within {longest} of healing\n")
+    print(f"converged within {longest} of the end of all faults\n")
     print(f"{'fault':50} {'injected':>9}")
     for kind in KINDS:
         print(f"{kind:50} {injected[kind]:>9,}")
-    print(f"\n{'promise':50} {'looked at':>9}")
+    print(f"\n{'promise':50} {'checked':>9}")
     for promise in (*PROMISES, MODEL):
-        print(f"{promise:50} {looked[promise]:>9,}")
-    unseen = overlooked(looked)
-    if unseen:
-        print(f"\nNever looked at, so that nothing is known of them: {', '.join(unseen)}. Run more seeds.")
-    return 1 if broken or unseen else 0
+        print(f"{promise:50} {checked[promise]:>9,}")
+    never = unchecked(checked)
+    if never:
+        print(f"\nNever checked: {', '.join(never)}. Run more seeds.")
+    return 1 if broken or never else 0
 
 
 def _results(run: Run, seeds: range, jobs: int) -> Iterator[Result]:

@@ -1,4 +1,4 @@
-"""One run of the simulation for one seed, and what came of it."""
+"""One run of the simulation for one seed, and its result."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -14,28 +14,31 @@ from tests.simulation.population import Population
 from tests.simulation.world import HOUR, START, Violation, World
 
 LONGEST_TO_CONVERGE = timedelta(hours=120)
-"""After everything has healed: calls and batches may have been scheduled up to 60 hours ahead, calls moved by calling
-hours wait up to a day, retries for hours, events of an endpoint that was down for hours up to 12 for their next try,
-and a call of whose attempt nothing was ever heard ends after a day."""
+"""After all faults have ended: calls and batches may be scheduled up to 60 hours ahead, calls outside calling hours
+wait up to a day, retries for hours, events of an endpoint that was down up to 12 hours for their next try, and a call
+without any report ends after a day."""
 CALM_EVERY = 10
-"""One in so many seeds is a good day, on which more is promised."""
+"""One seed in this many is a good day, without faults; more is promised for it."""
 ARTIFACT = "the simulation itself works"
-"""What is violated where an event of the simulation raised."""
-MODEL = "every step is one of the model"
-"""What the models of the protocol judge, of all that the invariants judge one by one."""
+"""Violated if an event of the simulation raised an exception."""
+MODEL = "every step is a step of the models"
+"""The promise that the models of the protocol check."""
 STEP_SECONDS = 1 * HOUR
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one seed came to. `converged_after`: since healing (None: it did not); `hours`: simulated in all."""
+    """The result of one seed. `converged_after`: since the faults ended (None: never); `hours`: simulated in total.
+
+    `checked`: how often each promise was checked.
+    """
 
     seed: int
     violations: tuple[Violation, ...]
     lines: tuple[str, ...]
     digest: str
     injected: Counter[str]
-    looked: Counter[str]
+    checked: Counter[str]
     requests: int
     calls: int
     executions: int
@@ -45,7 +48,7 @@ class Result:
 
 @contextmanager
 def world_of(seed: int, faults: Faults) -> Iterator[World]:
-    """A world with all invariants watching."""
+    """A world in which all invariants are checked."""
     with World(seed, faults) as world:
         world.on_placed += ON_PLACED
         world.on_written += ON_WRITTEN
@@ -54,11 +57,11 @@ def world_of(seed: int, faults: Faults) -> Iterator[World]:
         yield world
 
 
-def overlooked(looked: Counter[str]) -> list[str]:
-    """The promises that were never looked at."""
-    unknown = looked.keys() - {*PROMISES, MODEL}
+def unchecked(checked: Counter[str]) -> list[str]:
+    """The promises that were never checked."""
+    unknown = checked.keys() - {*PROMISES, MODEL}
     assert not unknown, f"not in the list of promises: {sorted(unknown)}"
-    return [promise for promise in (*PROMISES, MODEL) if not looked[promise]]
+    return [promise for promise in (*PROMISES, MODEL) if not checked[promise]]
 
 
 def run_seed(seed: int) -> Result:
@@ -77,9 +80,9 @@ def run(
     stop_early: Callable[[World], bool] = lambda world: False,
     population: type[Population] = Population,
 ) -> Result:
-    """Populate, let everything go wrong for some hours, heal, and check.
+    """Populate, inject faults for some hours, end the faults, let the world converge, and check.
 
-    `rates` of faults, in place of the seed's own. Where `stop_early` says so, between two hours, it ends there.
+    `rates` of faults replace the seed's own. The run ends early if `stop_early`, called every hour, is true.
     """
     with world_of(seed, Faults(seed, rates)) as world:
         people = population(world)
@@ -99,22 +102,22 @@ def run(
 
 
 def converge(world: World, within: timedelta, step_seconds: float) -> timedelta | None:
-    """Let time pass until nothing more is to happen, looking every so often; how long that took.
+    """Let time pass until nothing is due or pending, checked every `step_seconds`; returns how long that took.
 
-    Where it takes longer than `within` that is a violation, and the answer None.
+    More than `within` is a violation, and the result is None.
     """
     healed_at = world.now
     while world.now - healed_at < within:
         world.run(step_seconds)
         if is_healthy(world):
-            world.looked["it converges"] += 1
+            world.checked["it converges"] += 1
             return world.now - healed_at
     world.violate("it converges", f"not within {within}")
     return None
 
 
 def is_healthy(world: World) -> bool:
-    """Nothing in the table is due at any time, nothing waits, and no timer of anything is set."""
+    """No item has a due time, no stream record waits, and nothing is scheduled."""
     if world.is_anything_due():
         return False
     if any(stream.waiting() for stream in world.streams):
@@ -131,7 +134,7 @@ def _result(world: World, converged_after: timedelta | None) -> Result:
         tuple(world.lines),
         world.digest,
         world.faults.injected,
-        world.looked,
+        world.checked,
         sum(world.requests.values()),
         len(world.carrier.calls.all()),
         len(world.seen.executions),

@@ -1,8 +1,8 @@
-"""One fault, once: how long does it hold things up?
+"""The delay caused by one fault.
 
-A scenario is told once whole, and then once for each point at which that kind of fault could strike in it: only there
-it does, and once. What is measured is how much later the last call is final and the last event taken than without it.
-A retry that follows from the fault (an attempt of whose call nothing could be found out) counts with all that it takes.
+A scenario runs once without the fault, and then once for each point at which that kind of fault could occur: it is
+injected once, only there. Measured is how much later the last call is final and the last event is accepted than without
+it. A retry caused by the fault (of an attempt whose result stayed unknown) counts in full.
 """
 
 from collections.abc import Callable
@@ -19,19 +19,19 @@ from tests.simulation.world import World
 MINUTE = timedelta(minutes=1)
 NEXT_SWEEP = 1 * MINUTE
 SLACK = 2 * MINUTE
-"""A stored time to look that is this near to the wanted one is kept."""
+"""A stored due time this close to the required one is kept."""
 AGAIN = 4 * MINUTE
-"""The next attempt of the scenarios' calls: the interval of a minute, ringing and talking."""
+"""The next attempt of a scenario's call: an interval of a minute, ringing and talking."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """After one fault of this kind, everything is at most so much later. `scenarios` in which it is measured."""
+    """After one fault of this kind, everything is delayed by at most `within`. `scenarios`: where it is measured."""
 
     kind: str
     within: timedelta
     because: str
-    scenarios: tuple[str, ...] = ("retry", "line handed on")
+    scenarios: tuple[str, ...] = ("retry", "line handed over")
 
 
 _LOST_DIAL = 3 * MINUTE + NEXT_SWEEP + SLACK
@@ -40,31 +40,34 @@ _UNKNOWN = 6 * MINUTE + NEXT_SWEEP + AGAIN
 _SILENT_CALL = 15 * MINUTE + NEXT_SWEEP + SLACK
 
 BOUNDS: tuple[Bound, ...] = (
-    Bound("invocation lost", _LOST_DIAL, "what was to happen is looked at after 3 minutes"),
-    Bound("invocation lost", _LOST_TURN, "a batch is looked at every 10 minutes, for turns lost 5 ago", ("batch",)),
+    Bound("invocation lost", _LOST_DIAL, "the sweeper acts after 3 minutes"),
+    Bound(
+        "invocation lost",
+        _LOST_TURN,
+        "a batch is audited every 10 minutes, for dispatches lost 5 minutes before",
+        ("batch",),
+    ),
     Bound("invoked hours late", _LOST_DIAL, "as if it were lost"),
     Bound("invoked twice", 1 * MINUTE, "the second finds nothing to do"),
-    Bound("schedule never", _LOST_DIAL, "a schedule is 3 minutes late at most", ("scheduled call", "retry")),
+    Bound("schedule never", _LOST_DIAL, "the sweeper allows a schedule 3 minutes", ("scheduled call", "retry")),
     Bound("schedule hours late", _LOST_DIAL, "as if it were lost", ("scheduled call", "retry")),
-    Bound(
-        "schedule early", 4 * MINUTE + SLACK, "it is too early; then as if it were lost", ("scheduled call", "retry")
-    ),
-    Bound("callback missing", _SILENT_CALL, "a call that is answered is asked about after 15 minutes"),
+    Bound("schedule early", 4 * MINUTE + SLACK, "dial exits; then as if it were lost", ("scheduled call", "retry")),
+    Bound("callback missing", _SILENT_CALL, "the sweeper asks about an answered call after 15 minutes"),
     Bound("callback hours late", _SILENT_CALL, "as if it were lost"),
-    Bound("carrier not reached", 3 * MINUTE, "asked again after a minute"),
-    Bound("carrier 429", 3 * MINUTE, "asked again after a minute"),
+    Bound("carrier not reached", 3 * MINUTE, "dialled again after a minute"),
+    Bound("carrier 429", 3 * MINUTE, "dialled again after a minute"),
     Bound("carrier timeout before placing", _UNKNOWN, "no call is found by 6 minutes after the claim; then a retry"),
     Bound("carrier 5xx before placing", _UNKNOWN, "no call is found by 6 minutes after the claim; then a retry"),
-    Bound("carrier timeout after placing", 1 * MINUTE, "the call's own callbacks tell"),
-    Bound("carrier 5xx after placing", 1 * MINUTE, "the call's own callbacks tell"),
-    Bound("endpoint 500", 2 * MINUTE, "told again after 5 seconds"),
-    Bound("endpoint hangs", 2 * MINUTE, "told again after 5 seconds"),
-    Bound("endpoint took it without an answer", 2 * MINUTE, "told again after 5 seconds"),
+    Bound("carrier timeout after placing", 1 * MINUTE, "the call's own callbacks settle it"),
+    Bound("carrier 5xx after placing", 1 * MINUTE, "the call's own callbacks settle it"),
+    Bound("endpoint 500", 2 * MINUTE, "sent again after 5 seconds"),
+    Bound("endpoint hangs", 2 * MINUTE, "sent again after 5 seconds"),
+    Bound("endpoint took it without an answer", 2 * MINUTE, "sent again after 5 seconds"),
 )
 
 
 class OneFault(Faults):
-    """Only this kind, and only at its point number `at` (None: nowhere). As long and as late as it can be."""
+    """Only this kind, and only at its point number `at` (None: nowhere), with the longest delay."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(0, {})
@@ -90,7 +93,7 @@ class OneFault(Faults):
 
 @dataclass(frozen=True)
 class Recovered:
-    """At how many points the fault struck, the longest that everything took because of it, and what did not hold."""
+    """How often the fault was injected, the longest delay that it caused, and the violations."""
 
     struck: int
     longest: timedelta
@@ -98,13 +101,13 @@ class Recovered:
 
 
 def every_fault_point(kind: str, scenario: Scenario) -> Recovered:
-    """Tell it with that fault at every point in turn, all in one world, one telling after the other."""
+    """Run the scenario with that fault at every point in turn, one run after the other in one world."""
     faults = OneFault(kind)
     with world_of(0, faults) as world:
-        undisturbed = _tell(world, faults, scenario, 0, None)
+        undisturbed = _run(world, faults, scenario, 0, None)
         points, longest, violations = faults.points, timedelta(), []
         for point in range(1, points + 1):
-            took = _tell(world, faults, scenario, point, point)
+            took = _run(world, faults, scenario, point, point)
             longest = max(longest, took - undisturbed)
             violations += [f"point {point}: {one.invariant}: {one.what}" for one in world.violations]
             world.violations.clear()
@@ -114,8 +117,8 @@ def every_fault_point(kind: str, scenario: Scenario) -> Recovered:
         return Recovered(faults.injected[kind], longest, violations)
 
 
-def _tell(world: World, faults: OneFault, scenario: Scenario, number: int, at: int | None) -> timedelta:
-    """How long it took, from where it begins until the last call was final and the last event taken."""
+def _run(world: World, faults: OneFault, scenario: Scenario, number: int, at: int | None) -> timedelta:
+    """From the scenario's `begin` until the last call was final and the last event accepted."""
     world.forget_circuits()
     begun = world.now
 
@@ -131,12 +134,12 @@ def _tell(world: World, faults: OneFault, scenario: Scenario, number: int, at: i
     return world.seen.settled_at - begun
 
 
-def measure(bound: Bound, tell: Callable[[str], None] = lambda line: None) -> list[str]:
-    """What breaks the bound, or a promise; `tell` hears of each scenario's figures."""
+def measure(bound: Bound, report: Callable[[str], None] = lambda line: None) -> list[str]:
+    """Exceeded bounds and violated promises; `report` receives a line of figures for each scenario."""
     broken = []
     for name in bound.scenarios:
         found = every_fault_point(bound.kind, SCENARIOS[name])
-        tell(f"{bound.kind:36} {name:16} {found.struck:>5} {_minutes(found.longest):>8} {_minutes(bound.within):>8}")
+        report(f"{bound.kind:36} {name:16} {found.struck:>5} {_minutes(found.longest):>8} {_minutes(bound.within):>8}")
         broken += [f"{name}: {one}" for one in found.violations]
         if found.longest > bound.within:
             broken.append(f"{name}: {found.longest} later, more than {bound.within}: {bound.because}")

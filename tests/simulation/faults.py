@@ -1,7 +1,7 @@
-"""What can go wrong, and how often: each kind of fault by name, its rate drawn from the seed, each injection counted.
+"""The kinds of faults, and how often they occur: each rate is drawn from the seed, each injection is counted.
 
-The kinds are those of the services' own documents and of their bad days. A seed has some kinds and not others, so that
-a rare combination is not drowned in noise (https://www.cs.utah.edu/~regehr/papers/swarm12.pdf).
+The kinds are taken from the services' documentation and their incidents. A seed has only some kinds, so that rare
+combinations are not hidden by frequent ones (https://www.cs.utah.edu/~regehr/papers/swarm12.pdf).
 """
 
 from collections import Counter
@@ -42,7 +42,7 @@ KINDS: dict[str, float] = {
     # its callbacks, each
     "callback missing": 0.12,
     "callback twice": 0.15,
-    "callback late": 0.15,  # and so out of order
+    "callback late": 0.15,  # and therefore out of order
     "callback forged": 0.1,
     # a customer's endpoint: for a time, then each request
     "endpoint down": 0.4,
@@ -60,13 +60,13 @@ KINDS: dict[str, float] = {
     "batch get partial": 0.2,
     "batch statements partial": 0.3,
     "batch statements partial, though they took effect": 0.2,
-    # later and earlier than anybody should have to expect
+    # later and earlier than the services promise
     "invoked a day late": 0.008,
     "schedule early": 0.1,
     "callback hours late": 0.04,
     "carrier places late": 0.04,
     "carrier does not find a call": 0.2,
-    # what happens while it runs: at times drawn from the seed, or to each invocation
+    # during the run: at times drawn from the seed, or for each invocation
     "credentials rotated": 1.0,
     "environment replaced": 0.02,
     "stored by a newer version": 0.2,
@@ -74,18 +74,18 @@ KINDS: dict[str, float] = {
 """Every kind of fault, and the highest rate at which it is injected."""
 
 LARGEST_SKEW_SECONDS = 1.0
-"""How far a function's clock may be off, either way. Lambda's clocks follow Amazon Time Sync, far closer than this."""
+"""The largest error of a function's clock, either way. Lambda's clocks follow Amazon Time Sync and are far closer."""
 
 
 CALM = {"aws slow": 0.2, "carrier slow": 0.3, "endpoint slow": 0.3, "schedule up to 60 s late": 1.0}
-"""Nothing fails, but nothing is instant either: what is promised for good days must hold then."""
+"""Rates of a good day: no failures, only latency. The promises for good days must hold."""
 
 
 class Faults:
-    """The faults of one run. `active` is false while a run is set up and after everything has healed."""
+    """The faults of one run. `active` is false during set-up and after the faults have ended."""
 
     def __init__(self, seed: int, rates: Mapping[str, float] | None = None) -> None:
-        """`rates`: of these kinds and no others; None: the seed's own choice of kinds and rates."""
+        """`rates`: only these kinds; None: the seed chooses kinds and rates."""
         choice = Random(f"{seed} which faults")
         self.active = False
         self.injected: Counter[str] = Counter()
@@ -97,7 +97,7 @@ class Faults:
         self._chance = Random(f"{seed} faults")
 
     def strikes(self, kind: str) -> bool:
-        """Whether this fault is injected here and now. Counted when it is."""
+        """Whether this fault is injected now; an injection is counted."""
         rate = self.rates[kind]
         if not self.active or not rate or self._chance.random() >= rate:
             return False
@@ -105,7 +105,7 @@ class Faults:
         return True
 
     def skew_seconds(self, request_id: str) -> float:
-        """How far the clock of that invocation is off."""
+        """The error of that invocation's clock."""
         if not self.active or not self.rates["clock skew"]:
             return 0.0
         self.injected["clock skew"] += 1
@@ -120,9 +120,9 @@ class Faults:
         return True
 
     def between(self, low: float, high: float) -> float:
-        """A number of seconds."""
+        """A random number in this range, usually of seconds."""
         return low + (high - low) * self._chance.random()
 
     def one_in(self, count: int) -> bool:
-        """True once in so many."""
+        """True with a probability of 1 in `count`."""
         return self._chance.random() * count < 1

@@ -1,25 +1,25 @@
 """Every order of the requests of two (or three) shipped functions that run at once.
 
-A story sets the stage: it holds some invocations back and lets everything else come to rest. Then its actors run, each
-in a thread of its own, and stop before each request, to AWS or over HTTP. `orders.every_order` picks the actor that
-goes on, so that every order runs, except orders that differ only in requests that commute. After the actors, simulated
-time passes until the system is quiet, and every invariant is checked.
+A scenario prepares the world: it holds some invocations back and lets everything else finish. Then its actors run,
+each in a thread of its own, and stop before each request, to AWS or over HTTP. `orders.every_order` picks the actor
+that continues, so that every order runs, except orders that differ only in requests that commute. After the actors,
+simulated time passes until the system is quiet, and every invariant is checked.
 
-Which requests commute: each request is a set of reads and writes. A read or write of the table names its item by key. A
-query reads a partition of the table, or of an index, as a whole; a write in that partition conflicts with it. The
-scheduler, the objects and the carrier are one resource each; so is each endpoint, and the invocations for one execution
-or batch. Two requests conflict if one writes what the other reads, writes or queries. A write whose condition fails
-still counts as a write. Two requests that do not conflict give the same answers and leave the same state in both
-orders; this is all that `orders` assumes.
+Which requests commute: each request is a set of reads and writes. A read or write of the table names its item by key.
+A query reads a partition of the table, or of an index, as a whole; a write in that partition conflicts with it. The
+scheduler, the objects and the carrier are one resource each; so are each endpoint, and the invocations for one
+execution or batch. Two requests conflict if one writes what the other reads, writes or queries. A write whose
+condition fails still counts as a write. Two requests that do not conflict give the same answers and leave the same
+state in both orders; this is all that `orders` assumes.
 
 Assumptions. The seeds (campaign.py) and crash_points.py cover what these leave out:
 
-- A request takes effect once and is answered. No function is cut off.
+- A request takes effect once and is answered. No function is killed.
 - Each actor has an environment of its own with empty caches, as after a cold start, so actors meet only in requests.
   Only the carrier's credentials are cached.
 - Asynchronous invocations, schedules and stream records that the actors cause run after all actors are done.
-- The clock moves by one millisecond at each request. No actor may depend on so short a time.
-- Reads are consistent. One story has an index that lags.
+- The clock advances one millisecond at each request. No actor may depend on so short a time.
+- Reads are consistent. One scenario has an index that lags.
 """
 
 import gc
@@ -225,7 +225,7 @@ class Actor(threading.Thread):
         self._go.acquire()
         try:
             self.act(self)
-        except BaseException as error:  # noqa: BLE001  the thread that plays the story raises it
+        except BaseException as error:  # noqa: BLE001  the thread of the scenario raises it
             self.error = error
         self.next = None
         self._stopped.release()
@@ -237,7 +237,7 @@ class Actor(threading.Thread):
         self._go.acquire()
 
     def take(self) -> None:
-        """Let it take its next step, and go on to the one after it."""
+        """Let it take its next step, and run to the one after it."""
         self._go.release()
         self._stopped.acquire()
 
@@ -310,7 +310,7 @@ class Held:
 
 
 class Stage(Story):
-    """A story that can hold invocations and callbacks back, to run them as actors."""
+    """A scenario that can hold invocations and callbacks back, to run them as actors."""
 
     def __init__(self, world: World, number: int, lines: int = 1, **config: Any) -> None:
         self._holds: set[str] = set()
@@ -340,7 +340,7 @@ class Stage(Story):
         return Response.of(200, {}) if self._mute else self._usual_post(url, body, headers, overrides)
 
     def end(self) -> None:
-        """Hold nothing back any more. Held invocations that did not run are lost."""
+        """Stop holding anything back. Held invocations that did not run are lost."""
         self.world.functions.delays, self.world.carrier.calls.post = self._usual_delays, self._usual_post
 
     def hold(self, *functions: str) -> None:
@@ -348,7 +348,7 @@ class Stage(Story):
         self._holds.update(functions)
 
     def hold_only(self, function: str | None) -> None:
-        """Run all other invocations again from now on, and let callbacks arrive."""
+        """From now on hold back this function only, and let callbacks arrive."""
         self._holds &= {function}
         self._mute = False
 
@@ -366,7 +366,7 @@ class Stage(Story):
         self._mute = True
 
     def invoke(self, held: Held) -> None:
-        """Run it now, whole."""
+        """Run it to its end now."""
         self.world.functions.invoke(f"redial-local-{held.function}", held.event)
 
     def held_call(self, *outcomes: Any, **fields: Any) -> tuple[str, Held]:
@@ -410,7 +410,7 @@ class Stage(Story):
         self.ask("PATCH", f"/v2/agent/{self.agent_id}", {"agent_config": config})
 
     def close_hours(self, to: str) -> float:
-        """Close the calling hours of that number until its next whole hour; the seconds until then."""
+        """Close the calling hours of that number until its next whole hour; returns the seconds until then."""
         local = self.world.now.astimezone(ZoneInfo(ZONES[to[2:5]]))
         hours = {"call_start_hour": (local.hour + 1) % 24, "call_end_hour": (local.hour + 3) % 24}
         self.configure(calling_guardrails=hours)
@@ -458,7 +458,7 @@ class Stage(Story):
     def stops(self, what: str, path: str, attribute: str, value: str, method: str = "POST") -> Actor:
         asked = {"id": "execution_id", "agent_id": "agent_id"}.get(attribute)
         if asked is not None:
-            until = self.world.now + timedelta(days=1)  # whenever the actor gets to it
+            until = self.world.now + timedelta(days=1)  # whenever the actor reaches it
             self.world.seen.stops_asked.append(AskedToStop(until, **{asked: value}))
         return self.asks(what, method, path, lambda execution: getattr(execution, attribute) == value)
 
@@ -520,7 +520,7 @@ def _stop_agent(stage: Stage) -> Actor:
 
 
 def dial_stop_batch(stage: Stage) -> Plan:
-    """The contact owns the only line; a second contact is left."""
+    """The contact owns the only line; a second contact waits."""
     batch_id, dial = stage.held_contact(rows=2)
     return Plan([stage.runs(dial), _stop_batch(stage, batch_id)])
 
@@ -637,7 +637,7 @@ def _resume(stage: Stage, batch_id: str) -> None:
 
 
 def delayed_in_out(stage: Stage) -> Plan:
-    """A retry enters its batch's delayed set while a call that ends looks there for the next contact.
+    """A retry is added to its batch's delayed set while an ending call pops the next contact from it.
 
     The set is empty, but its stored earliest time is in the past: the second of two lines found the only contact taken
     and not yet removed.

@@ -1,12 +1,12 @@
-"""What must hold whatever goes wrong: one function for each promise, or for a few that are judged together.
+"""The promises as functions: one function for each promise, or for a few that are checked together.
 
-Those of `ON_PLACED` are asked whenever a phone rings, those of `ON_WRITTEN` whenever an execution is stored, those of
-`ON_STOPPED` when a stop is answered, those of `AT_THE_END` when everything has healed and time has passed. They look
-from outside: at the carrier's calls, at what endpoints got, at what clients asked for and were answered, by true time;
-the stored executions serve to know which attempt is which.
+Functions in `ON_PLACED` run whenever a phone rings, those in `ON_WRITTEN` whenever an execution is stored, those in
+`ON_STOPPED` when a stop is answered, those in `AT_THE_END` after all faults have ended and time has passed. They
+observe the system from outside, by true time: the carrier's calls, the webhooks received by endpoints, clients'
+requests and the answers. Stored executions are read to identify attempts.
 
-Each promise that is judged is counted (`World.looked`), and only where its subject was there: a retry's time is not
-looked at where there was no retry. A campaign in which a promise was never looked at fails, see `campaign.overlooked`.
+Each check of a promise is counted (`World.checked`), and only if the promise applied: a retry's time is not checked if
+there was no retry. A campaign that never checked a promise fails, see `campaign.unchecked`.
 """
 
 import itertools
@@ -28,11 +28,11 @@ from tests.simulation.world import Placed, Stopped, World
 
 SKEW = timedelta(seconds=LARGEST_SKEW_SECONDS)
 LIMIT_IN_FORCE = timedelta(minutes=2)
-"""How long a dial that read the agent before its limit was lowered may still go by what it read."""
+"""How long a dial that read the agent before its limit was lowered may still use the former limit."""
 PUNCTUAL_SECONDS = 70.0
-"""The scheduler's minute, and what requests take that are slow but do not fail."""
+"""The scheduler's minute, and the time of slow requests."""
 IDLE_LINE = timedelta(minutes=1)
-"""How long a line may be free on a good day while a call of its agent waits for one."""
+"""The longest time on a good day for which a line may be free while a call of its agent waits for one."""
 ZONES = {"212": "America/New_York", "415": "America/Los_Angeles", "312": "America/Chicago", "808": "Pacific/Honolulu"}
 DEFAULT_RETRIES = {
     "enabled": False,
@@ -41,7 +41,7 @@ DEFAULT_RETRIES = {
     "retry_on_voicemail": False,
     "retry_intervals_minutes": [30, 60, 120],
 }
-"""What the HTTP contract says of a `retry_config` that leaves these out."""
+"""The HTTP contract's defaults of `retry_config`."""
 
 PROMISES = (
     "at most one call per attempt",
@@ -54,34 +54,34 @@ PROMISES = (
     "updated_at and sequence rise",
     "history is never rewritten",
     "every claim has every gate's decision",
-    "what a newer version stored stays",
+    "a newer version's data is kept",
     "no schedule could still dial",
     "every execution is final",
     "what was acknowledged exists",
-    "one key makes one thing",
-    "every event is told in order",
-    "every event is told or listed",
-    "nothing is told twice on a good day",
+    "one key creates one call or batch",
+    "events are delivered in order",
+    "every event is delivered or listed",
+    "nothing is delivered twice on a good day",
     "retries are punctual on a good day",
-    "nobody waits while a line is free on a good day",
+    "no call waits while a line is free on a good day",
     "retries are as configured",
     "retries keep their intervals",
     "voicemail is retried only if asked",
     "no error without a reason",
-    "nothing is stopped that was not to be",
-    "attempts say what the carrier says",
+    "nothing is stopped without a request",
+    "attempts agree with the carrier",
     "no line is lost",
-    "nobody waits for ever",
+    "no call waits for ever",
     "contacts are the file's rows",
-    "batch counts are a recount",
+    "batch counts equal a recount",
     "every batch ends",
-    "nobody sees another's",
+    "an account sees only its own",
     "forged callbacks are refused",
     "every answer is documented",
     "no server error without a fault",
     "it converges",
 )
-"""Every promise that a campaign judges, by its name."""
+"""The names of all promises that a campaign checks."""
 
 
 def _where(placed: Placed) -> str:
@@ -89,7 +89,7 @@ def _where(placed: Placed) -> str:
 
 
 def _retries_of(world: World, execution: Execution) -> dict[str, Any]:
-    """The retries that were asked for, as the client sent them; none: as they are stored."""
+    """The retry policy as the client sent it; if it sent none, as it is stored."""
     asked = world.seen.acknowledged.get(execution.id)
     if asked is not None:
         return {**DEFAULT_RETRIES, **(asked.get("retry_config") or {})}
@@ -108,7 +108,7 @@ def _retries_of(world: World, execution: Execution) -> dict[str, Any]:
 
 
 def _interval(config: dict[str, Any], retry: int) -> timedelta:
-    """The wait before that retry (1 is the first): the last interval repeats."""
+    """The interval before that retry (1 is the first); the last interval repeats."""
     intervals = config["retry_intervals_minutes"]
     return timedelta(minutes=intervals[min(retry, len(intervals)) - 1])
 
@@ -132,8 +132,8 @@ def no_more_attempts_than_allowed(world: World, placed: Placed) -> None:
 
 
 def no_dial_before_its_time(world: World, placed: Placed) -> None:
-    """A first attempt not before `scheduled_at`; a retry not before its interval after the failed call's end, or after
-    the attempt was given up as lost."""
+    """A first attempt is not dialled before `scheduled_at`; a retry not before its interval after the end of the failed
+    call, or after its attempt was given up as lost."""
     execution = world.seen.executions[placed.execution_id]
     if placed.attempt == 1:
         asked = world.seen.acknowledged.get(execution.id, {}).get("scheduled_at")
@@ -162,11 +162,11 @@ def no_dial_after_an_answered_stop(world: World, placed: Placed) -> None:
 
 
 def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
-    """Calls apart that the carrier places after their attempts may have been given up: their lines are others' then."""
+    """Except calls placed after their attempts may have been given up: their lines may belong to other calls."""
     agent_id = world.seen.executions[placed.execution_id].agent_id
     late = {one.call.sid for calls in world.seen.placed.values() for one in calls if one.late}
-    up = (one for one in world.seen.calls_of[agent_id] if one.status not in ENDED and one.sid not in late)
-    live = len({one.request.status_callback for one in up})  # attempts: two calls of one are for another promise
+    calls = (one for one in world.seen.calls_of[agent_id] if one.status not in ENDED and one.sid not in late)
+    live = len({one.request.status_callback for one in calls})  # attempts: two calls of one violate another promise
     limits = world.seen.limits[agent_id]
     recent = [value for at, value in limits if at > world.now - LIMIT_IN_FORCE]
     in_force = [value for at, value in limits if at <= world.now - LIMIT_IN_FORCE][-1:]
@@ -180,10 +180,10 @@ def no_dial_outside_calling_hours(world: World, placed: Placed) -> None:
     hours = world.calling_hours.get(execution.agent_id)
     if hours is None or execution.bypass_call_guardrails:
         return
-    world.looked["no dial outside calling hours"] += 1
+    world.checked["no dial outside calling hours"] += 1
     zone = ZoneInfo(ZONES[execution.user_number[2:5]])
     for slack in (-2 * SKEW, timedelta(), 2 * SKEW):
-        # The gate is asked before the claim; a slow carrier may let the phone ring a moment after the end.
+        # The gate is checked before the claim; a slow carrier may let the phone ring a moment after the end.
         local = (world.seen.claimed_at[placed.execution_id, placed.attempt] + slack).astimezone(zone)
         if hours[0] <= local.hour < hours[1]:
             return
@@ -203,13 +203,13 @@ ON_PLACED: tuple[Callable[[World, Placed], None], ...] = (
 
 
 def statuses_move_forward(world: World, before: Execution | None, after: Execution) -> None:
-    """Within an attempt a status only moves forward; attempts only count up; what is final stays.
+    """Within an attempt a status only moves forward; attempt numbers only rise; final statuses stay.
 
-    Save that a lost attempt is reopened, by a report on its own call, while its retry is not claimed.
+    The exception: a report of its own call reopens a lost attempt while its retry is not claimed.
     """
     if before is None:
         return
-    world.looked["statuses move forward"] += 1
+    world.checked["statuses move forward"] += 1
     if _reopened(before, after) is not None:
         for fault in _wrongly_reopened(before, after):
             world.violate("statuses move forward", f"{after.id}: {fault}")
@@ -229,7 +229,7 @@ def statuses_move_forward(world: World, before: Execution | None, after: Executi
 
 
 def _reopened(before: Execution, after: Execution) -> Change | None:
-    """The change by which a lost attempt goes on, where this write holds one."""
+    """The change in this write that reopens a lost attempt, if any."""
     return next((one for one in after.changes[len(before.changes) :] if one.kind is Marker.FOUND), None)
 
 
@@ -243,13 +243,13 @@ def _wrongly_reopened(before: Execution, after: Execution) -> Iterator[str]:
     if not lost.lost or lost.call_id not in (None, found.call_id):
         yield f"attempt {found.attempt}, {lost.status} of {lost.call_id}, is reopened by {found.call_id}"
     if after.state.attempts[found.attempt - 1].call_id != found.call_id:
-        yield f"attempt {found.attempt} goes on with another call than {found.call_id}"
+        yield f"attempt {found.attempt} continues with another call than {found.call_id}"
 
 
 def times_and_sequences_rise(world: World, before: Execution | None, after: Execution) -> None:
     instants = [change.at for _, change in after.events()]
     if len(instants) > 1:
-        world.looked["updated_at and sequence rise"] += 1
+        world.checked["updated_at and sequence rise"] += 1
     if any(earlier >= later for earlier, later in itertools.pairwise(instants)):
         world.violate("updated_at and sequence rise", f"{after.id}: {[str(instant) for instant in instants]}")
     if before is not None and after.state.sequence < before.state.sequence:
@@ -263,7 +263,7 @@ def history_is_never_rewritten(world: World, before: Execution | None, after: Ex
     stored = [(change.kind, change.at, change.attempt) for _, change in after.events()]
     history, found = before.state.history, _reopened(before, after)
     if found is not None and history[-1][:2] == (found.attempt, Status.ERROR):
-        history = history[:-1]  # the one entry that was not true
+        history = history[:-1]  # the entry of the attempt that was wrongly given up
     kept = stored[: len(known)] == known and after.state.history[: len(history)] == history
     world.judge("history is never rewritten", kept, lambda: f"{after.id}: {known} became {stored}")
 
@@ -272,11 +272,11 @@ GATES_OF_A_CLAIM = (
     *("agent", "stop", "pause", "expiry", "instructions", "caller-id", "calling-window"),
     *("line", "rate", "carrier"),
 )
-"""Written out, and not read from the gates themselves: one that is left out there must be missed here."""
+"""A literal list, not derived from the gates: a gate missing there must be noticed here."""
 
 
 def every_claim_has_every_gates_decision(world: World, before: Execution | None, after: Execution) -> None:
-    """A claim holds the decision of each gate, in their order, and each allows."""
+    """A claim holds the decision of each gate, in order, and each decision allows."""
     for claim in after.changes[len(before.changes) if before is not None else 0 :]:
         if claim.kind is Marker.CLAIMED:
             decisions = [(str(gate), verdict) for gate, verdict, _ in recorded(claim.gates)]
@@ -284,8 +284,8 @@ def every_claim_has_every_gates_decision(world: World, before: Execution | None,
             world.judge("every claim has every gate's decision", asked, f"{after.id}: {claim.gates}")
 
 
-def nobody_waits_while_a_line_is_free(world: World, before: Execution | None, after: Execution) -> None:
-    """On a good day, from a call's claim back to when it began to wait for a line: no line was free for long."""
+def no_call_waits_while_a_line_is_free(world: World, before: Execution | None, after: Execution) -> None:
+    """On a good day, while a call waited for a line until its claim, no line was free for longer than `IDLE_LINE`."""
     if not world.faults.calm or before is None or not after.state.is_dialling or before.state.is_dialling:
         return
     since = _waited_for_a_line_since(world, before)
@@ -302,14 +302,14 @@ def nobody_waits_while_a_line_is_free(world: World, before: Execution | None, af
             longest = max(longest, at - free_since)
         free_since = None if held >= limit else free_since or at
     world.judge(
-        "nobody waits while a line is free on a good day",
+        "no call waits while a line is free on a good day",
         longest <= IDLE_LINE,
         f"{after.id} waited since {since}, {longest} of it while a line was free",
     )
 
 
 def _waited_for_a_line_since(world: World, execution: Execution) -> datetime | None:
-    """None: it did not, or something else held it up besides (a rate, a pause, calling hours, its own time)."""
+    """None: it did not, or it also waited for something else (a rate, a pause, calling hours, its own time)."""
     state = execution.state
     if not execution.is_not_started:
         return state.queued_at if state.is_waiting and state.timer is None and not state.is_delayed else None
@@ -324,25 +324,25 @@ ON_WRITTEN: tuple[Callable[[World, Execution | None, Execution], None], ...] = (
     times_and_sequences_rise,
     history_is_never_rewritten,
     every_claim_has_every_gates_decision,
-    nobody_waits_while_a_line_is_free,
+    no_call_waits_while_a_line_is_free,
 )
 
 # ---- when a stop was answered -----------------------------------------------------------------------------------
 
 
-def what_a_stop_covers_is_off(world: World, stop: Stopped) -> None:
-    """Counts what it covers that waited, for `no_dial_after_an_answered_stop`; no schedule of what it ended is left."""
+def a_stop_leaves_no_schedule(world: World, stop: Stopped) -> None:
+    """No schedule of a stopped call is left. Also counts the covered calls for `no_dial_after_an_answered_stop`."""
     covered = [
         one for one in world.seen.executions.values() if stop.covers(one, world.seen.created_at.get(one.id, stop.at))
     ]
     over = set()
     for execution in covered:
         status = execution.state.status
-        world.looked["no dial after an answered stop"] += execution.state.is_waiting or status is Status.STOPPED
+        world.checked["no dial after an answered stop"] += execution.state.is_waiting or status is Status.STOPPED
         waited = replace(execution, changes=execution.changes[:-1]) if len(execution.changes) > 1 else execution
         if stop.at_once and status is Status.STOPPED and waited.state.timer is not None and not waited.state.is_delayed:
             over.add(execution.id)
-            world.looked["no schedule could still dial"] += 1
+            world.checked["no schedule could still dial"] += 1
     _no_schedule_dials(world, over, stop.asked_at)
 
 
@@ -351,14 +351,14 @@ def _no_schedule_dials(world: World, over: set[str], made_before: datetime | Non
         sent = json.loads(schedule.definition["Target"].get("Input", "{}"))
         dials = schedule.definition["Name"].split(".")[1:2] == ["dial"] and sent.get("execution_id") in over
         if dials and sent["attempt"] < world.seen.executions[sent["execution_id"]].state.attempt.number:
-            continue  # hours late: its attempt was dialled without it, and it dials no other
+            continue  # hours late: its attempt has been dialled, and it dials no other
         if dials and (made_before is None or schedule.created_at < made_before):
             world.violate("no schedule could still dial", f"{schedule.definition['Name']} at {schedule.due}")
 
 
-ON_STOPPED: tuple[Callable[[World, Stopped], None], ...] = (what_a_stop_covers_is_off,)
+ON_STOPPED: tuple[Callable[[World, Stopped], None], ...] = (a_stop_leaves_no_schedule,)
 
-# ---- when everything has healed ---------------------------------------------------------------------------------
+# ---- after all faults have ended --------------------------------------------------------------------------------
 
 
 def every_execution_is_final(world: World) -> None:
@@ -377,71 +377,75 @@ def what_was_acknowledged_exists(world: World) -> None:
         world.judge("what was acknowledged exists", execution_id in known, execution_id)
 
 
-def one_key_makes_one_thing(world: World) -> None:
+def one_key_creates_one_call_or_batch(world: World) -> None:
     for (account, key), made in world.seen.keys.items():
         if world.seen.key_answers[account, key] > 1:
-            world.judge("one key makes one thing", len(made) == 1, f"{account} {key}: {sorted(made)}")
+            world.judge("one key creates one call or batch", len(made) == 1, f"{account} {key}: {sorted(made)}")
 
 
-def every_event_is_told_in_order(world: World) -> None:
-    """Each event is taken by the endpoint at least once, or listed as undelivered; in order, and always the same."""
+def events_are_delivered_in_order(world: World) -> None:
+    """Each event is accepted by the endpoint at least once, or listed as undelivered; in order, with the same body."""
     for execution in world.stored_executions():
-        told = world.seen.told[execution.id]
-        _check_told(
-            world, execution.id, told, execution.state.sequence, execution.delivery, world.has_endpoint(execution)
+        received = world.seen.received[execution.id]
+        _check_deliveries(
+            world, execution.id, received, execution.state.sequence, execution.delivery, world.has_endpoint(execution)
         )
-        said = {(change.kind, sequence) for sequence, change in execution.events()}
-        for one in told:
-            if (one.body["status"], one.body["sequence"]) not in said:
-                world.violate("every event is told in order", f"{execution.id}: {one.body['status']} never was")
+        events = {(change.kind, sequence) for sequence, change in execution.events()}
+        for one in received:
+            if (one.body["status"], one.body["sequence"]) not in events:
+                world.violate("events are delivered in order", f"{execution.id}: {one.body['status']} never occurred")
     for batch in world.stored_batches():
-        told = world.seen.told[batch.id]
+        received = world.seen.received[batch.id]
         has_endpoint = batch.webhook_url is not None
-        is_gone = batch.deleted_at is not None  # for its owner, who could not replay its events
-        _check_told(world, batch.id, told, len(batch.changes), batch.delivery, has_endpoint, is_gone)
+        is_gone = batch.deleted_at is not None  # its owner cannot replay its events
+        _check_deliveries(world, batch.id, received, len(batch.changes), batch.delivery, has_endpoint, is_gone)
 
 
-def _check_told(
-    world: World, subject: str, told: Any, last: int, delivery: Any, has_endpoint: bool, is_gone: bool = False
+def _check_deliveries(
+    world: World, subject: str, received: Any, last: int, delivery: Any, has_endpoint: bool, is_gone: bool = False
 ) -> None:
     bodies: dict[int, bytes] = {}
     taken: list[int] = []
-    for one in told:
+    for one in received:
         sequence = one.body["sequence"]
         if not one.verified:
-            world.violate("every event is told in order", f"{subject}: event {sequence} is not signed")
+            world.violate("events are delivered in order", f"{subject}: event {sequence} is not signed")
         if bodies.setdefault(sequence, one.raw) != one.raw:
-            world.violate("every event is told in order", f"{subject}: event {sequence} said two things")
+            world.violate("events are delivered in order", f"{subject}: event {sequence} has two bodies")
         if one.taken and sequence not in taken:
             taken.append(sequence)
-    # One that was given up may be told later, by a replay; all others in their order.
+    # A given-up event may be delivered later, by a replay; all others in order.
     if len(taken) > 1:
-        world.looked["every event is told in order"] += 1
+        world.checked["events are delivered in order"] += 1
     late = set(delivery.undelivered) | world.seen.given_up[subject]
     orderly = [sequence for sequence in taken if sequence not in late]
     if orderly != sorted(orderly):
-        world.violate("every event is told in order", f"{subject}: {taken}")
+        world.violate("events are delivered in order", f"{subject}: {taken}")
     if has_endpoint:
-        world.looked["every event is told or listed"] += 1
+        world.checked["every event is delivered or listed"] += 1
     missing = set(range(1, last + 1)) - set(taken) - set(delivery.undelivered)
     if has_endpoint and missing:
-        world.violate("every event is told or listed", f"{subject}: {sorted(missing)} of {last}")
+        world.violate("every event is delivered or listed", f"{subject}: {sorted(missing)} of {last}")
     if has_endpoint and not is_gone and delivery.undelivered and subject not in world.listed_undelivered():
-        world.violate("every event is told or listed", f"{subject}: {delivery.undelivered} not in the account's list")
+        world.violate(
+            "every event is delivered or listed", f"{subject}: {delivery.undelivered} not in the account's list"
+        )
 
 
-def nothing_is_told_twice_on_a_good_day(world: World) -> None:
-    """At least once is the promise; once is what happens where nothing fails."""
+def nothing_is_delivered_twice_on_a_good_day(world: World) -> None:
+    """The promise is at least once; without failures it is exactly once."""
     if world.faults.calm:
-        for subject, told in world.seen.told.items():
-            world.looked["nothing is told twice on a good day"] += 1
-            twice = [sequence for sequence, count in Counter(one.body["sequence"] for one in told).items() if count > 1]
+        for subject, received in world.seen.received.items():
+            world.checked["nothing is delivered twice on a good day"] += 1
+            twice = [
+                sequence for sequence, count in Counter(one.body["sequence"] for one in received).items() if count > 1
+            ]
             if twice:
-                world.violate("nothing is told twice on a good day", f"{subject}: {twice}")
+                world.violate("nothing is delivered twice on a good day", f"{subject}: {twice}")
 
 
 def retries_are_punctual_on_a_good_day(world: World) -> None:
-    """Where nothing fails and a line is free, the phone rings within the minute that the scheduler may be late."""
+    """Without failures, and if a line is free, the phone rings within the minute that the scheduler may be late."""
     if world.faults.calm:
         for execution in world.stored_executions():
             for before, attempt in zip(execution.state.attempts, execution.state.attempts[1:], strict=False):
@@ -456,7 +460,7 @@ def retries_are_punctual_on_a_good_day(world: World) -> None:
 
 
 def _waited(execution: Execution, attempt: Attempt) -> bool:
-    """Whether it waited for a line, calling hours or its carrier when its time had come."""
+    """Whether it waited for a line, calling hours or its carrier after its due time."""
     before_claim = itertools.takewhile(
         lambda change: change.kind is not Marker.CLAIMED,
         (change for change in execution.changes if change.attempt == attempt.number),
@@ -465,7 +469,7 @@ def _waited(execution: Execution, attempt: Attempt) -> bool:
 
 
 def retries_are_as_configured(world: World) -> None:
-    """An attempt is followed by another if, and only if, its end, the configuration and what is left of it say so."""
+    """An attempt is followed by another if, and only if, its outcome and the remaining retries require it."""
     for execution in world.stored_executions():
         config, attempts = _retries_of(world, execution), execution.state.attempts
         for attempt, following in itertools.zip_longest(attempts, attempts[1:]):
@@ -474,14 +478,14 @@ def retries_are_as_configured(world: World) -> None:
             if following is None and (
                 execution.state.status is Status.STOPPED or ended.endswith(("stopped", "deleted"))
             ):
-                continue  # of what has been stopped no retry is announced
+                continue  # no retry is announced after a stop
             if attempt.ended_at is None or (not calls and attempt.dialed_at is None):
-                continue  # it never was dialled: see no_error_without_a_reason
+                continue  # never dialled: see no_error_without_a_reason
             machine = bool(calls) and str(calls[0].call.answered_by).startswith("machine")
             left = config["enabled"] and attempt.number <= config["max_retries"]
             if attempt.status is Status.COMPLETED and machine:
-                told = attempt.voicemail is True  # detection may be heard of after the end, and then it is too late
-                wanted = bool(left and config["retry_on_voicemail"] and told)
+                detected = attempt.voicemail is True  # a detection reported after the end is too late
+                wanted = bool(left and config["retry_on_voicemail"] and detected)
                 promise = "voicemail is retried only if asked"
             else:
                 answers = world.seen.answers.get((execution.id, attempt.number), [])
@@ -489,7 +493,7 @@ def retries_are_as_configured(world: World) -> None:
                     not calls and "400" in answers[-1:] and not attempt.lost
                 )  # lost: the answer was never stored
                 if following is not None and not left:
-                    continue  # that is for no_more_attempts_than_allowed
+                    continue  # see no_more_attempts_than_allowed
                 wanted = bool(left and str(attempt.status) in config["retry_on_statuses"] and not permanent)
                 promise = "retries are as configured"
             world.judge(
@@ -507,14 +511,14 @@ def retries_are_as_configured(world: World) -> None:
 
 
 UNKNOWN_ANSWERS = frozenset({"NoAnswer", "500", "502", "503"})
-"""Answers of the carrier after which it is not known whether it placed the call."""
+"""Answers of the carrier that leave open whether it placed the call."""
 
 
 def no_error_without_a_reason(world: World) -> None:
-    """An attempt without a call ends as `failed` only where the carrier refused its number, and as `error` only where
+    """An attempt without a call ends as `failed` only if the carrier rejected its number, and as `error` only if
 
-    - the carrier was asked once and its answer left open whether it placed the call, or
-    - the function that had claimed the attempt was cut off, or its requests to AWS failed, before the carrier was
+    - the carrier's only answer left open whether it placed the call, or
+    - the function that had claimed the attempt was killed, or its requests to AWS failed, before the carrier was
       asked or before its answer was stored.
 
     An attempt that was never claimed never ends as either.
@@ -544,8 +548,8 @@ def _explains(world: World, where: tuple[str, int], status: Status, answers: Seq
     return not UNKNOWN_ANSWERS.isdisjoint(answers[-1:]) or world.was_in_trouble(claimer)
 
 
-def nothing_is_stopped_unasked(world: World) -> None:
-    """A stopped call was covered by a request to stop it, its agent or its batch."""
+def nothing_is_stopped_without_a_request(world: World) -> None:
+    """Each stopped call was covered by a request to stop it, its agent or its batch."""
     batches = {batch.id: batch for batch in world.stored_batches()}
     for execution in world.stored_executions():
         if execution.state.status is not Status.STOPPED:
@@ -559,11 +563,11 @@ def nothing_is_stopped_unasked(world: World) -> None:
                 one.execution_id == execution.id or (one.agent_id == execution.agent_id and one.until >= made_at)
                 for one in world.seen.stops_asked
             )
-        world.judge("nothing is stopped that was not to be", asked, f"{execution.id}: {execution.state.ended}")
+        world.judge("nothing is stopped without a request", asked, f"{execution.id}: {execution.state.ended}")
 
 
 def contacts_are_the_rows(world: World) -> None:
-    """A batch has a contact for each valid row of its file, in their order, and no other."""
+    """A batch has one contact for each valid row of its file, in order, and no other."""
     by_batch: dict[str, list[Execution]] = defaultdict(list)
     for execution in world.stored_executions():
         if execution.batch_id is not None:
@@ -576,39 +580,39 @@ def contacts_are_the_rows(world: World) -> None:
         world.judge("contacts are the file's rows", stored == rows, f"{batch.id}: {stored}, not {rows}")
 
 
-def attempts_say_what_the_carrier_says(world: World) -> None:
-    """An attempt that ended by its call ended as its call did; each call that was placed is known to its attempt.
+def attempts_agree_with_the_carrier(world: World) -> None:
+    """An attempt that ended by its call has the call's final status; each placed call is known to its attempt.
 
-    An attempt that was lost and could not be reopened keeps the call's end beside its own.
+    A lost attempt that could not be reopened stores the call's status beside its own.
     """
     for execution in world.stored_executions():
         for attempt in execution.state.attempts:
             calls = world.seen.placed.get((execution.id, attempt.number), [])
             if not calls:
                 if attempt.call_id is not None:
-                    world.violate("attempts say what the carrier says", f"{execution.id}: no call {attempt.call_id}")
+                    world.violate("attempts agree with the carrier", f"{execution.id}: no call {attempt.call_id}")
                 continue
             if calls[0].late or len(calls) > 1:
-                continue  # placed when the attempt might have been given up; or twice, which is for another promise
+                continue  # placed when the attempt may have been given up; or twice, which violates another promise
             call = calls[0].call
             what = f"{execution.id} attempt {attempt.number} is {attempt.status}, its call {call.status}"
             same_id = attempt.call_id in (call.sid, None)
             said = same_id and call.status in (str(attempt.status), str(attempt.late) if attempt.lost else None)
-            world.judge("attempts say what the carrier says", said, what if same_id else "another call's id")
+            world.judge("attempts agree with the carrier", said, what if same_id else "another call's id")
 
 
 def no_line_is_lost(world: World) -> None:
     for item in world.items("L#"):
         holders = item.get("holders") or {}
         world.judge("no line is lost", not holders, f"{item['pk']}: {sorted(holders)}")
-    running = {batch.id for batch in world.stored_batches() if not batch.is_over}  # these have a place in the queue
+    running = {batch.id for batch in world.stored_batches() if not batch.is_over}  # these have an entry in the queue
     entries = [item for item in world.items("Q#") if item["sk"].removeprefix("0b#") not in running]
     waiting = {item["pk"].removeprefix("Q#") for item in entries}
     for agent_id in world.seen.queued | waiting:
-        world.judge("nobody waits for ever", agent_id not in waiting, agent_id)
+        world.judge("no call waits for ever", agent_id not in waiting, agent_id)
 
 
-def batch_counts_are_a_recount(world: World) -> None:
+def batch_counts_equal_a_recount(world: World) -> None:
     by_batch: dict[str, Counter[str]] = defaultdict(Counter)
     for execution in world.stored_executions():
         if execution.batch_id is not None:
@@ -619,7 +623,7 @@ def batch_counts_are_a_recount(world: World) -> None:
         account = next(one for one in world.accounts if one.id == batch.account_id)
         said = json.loads(world.ask_as(account, "GET", f"/batches/{batch.id}").body)
         counts, recount = said["execution_status"], dict(by_batch[batch.id])
-        world.judge("batch counts are a recount", counts == recount, f"{batch.id}: {counts}, is {recount}")
+        world.judge("batch counts equal a recount", counts == recount, f"{batch.id}: {counts}, is {recount}")
         if any(change.status is BatchStatus.QUEUED for change in batch.changes):
             world.judge("every batch ends", batch.is_over, f"{batch.id} is {batch.status}")
 
@@ -628,36 +632,36 @@ def no_schedule_could_still_dial(world: World) -> None:
     _no_schedule_dials(world, {execution.id for execution in world.stored_executions() if execution.state.is_final})
 
 
-def nobody_sees_anothers(world: World) -> None:
+def an_account_sees_only_its_own(world: World) -> None:
     owners = {execution.id: execution.account_id for execution in world.stored_executions()}
-    for subject, told in world.seen.told.items():
-        for one in told:
+    for subject, received in world.seen.received.items():
+        for one in received:
             account = world.accounts[int(one.endpoint.partition("-")[0])]
             if owners.get(subject, account.id) != account.id:
-                world.violate("nobody sees another's", f"{subject} was told to {account.id}")
+                world.violate("an account sees only its own", f"{subject} was delivered to {account.id}")
     for account in world.accounts:
         agents = json.loads(world.ask_as(account, "GET", "/v2/agent/all").body)
         for agent in agents:
             listed = json.loads(world.ask_as(account, "GET", f"/v2/agent/{agent['agent_id']}/executions").body)
             for one in listed["data"]:
                 own = owners[one["id"]] == account.id
-                world.judge("nobody sees another's", own, f"{account.id} is shown {one['id']}")
+                world.judge("an account sees only its own", own, f"{account.id} is shown {one['id']}")
 
 
 AT_THE_END: tuple[Callable[[World], None], ...] = (
     every_execution_is_final,
     what_was_acknowledged_exists,
-    one_key_makes_one_thing,
-    every_event_is_told_in_order,
-    nothing_is_told_twice_on_a_good_day,
+    one_key_creates_one_call_or_batch,
+    events_are_delivered_in_order,
+    nothing_is_delivered_twice_on_a_good_day,
     retries_are_punctual_on_a_good_day,
     retries_are_as_configured,
     no_error_without_a_reason,
-    nothing_is_stopped_unasked,
+    nothing_is_stopped_without_a_request,
     contacts_are_the_rows,
-    attempts_say_what_the_carrier_says,
+    attempts_agree_with_the_carrier,
     no_line_is_lost,
-    batch_counts_are_a_recount,
+    batch_counts_equal_a_recount,
     no_schedule_could_still_dial,
-    nobody_sees_anothers,
+    an_account_sees_only_its_own,
 )

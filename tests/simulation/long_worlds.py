@@ -1,8 +1,8 @@
-"""Longer and larger worlds: days of trouble, starts days ahead, contended shards of lines, queues of hundreds.
+"""Longer and larger worlds: days of faults, starts days ahead, contended line shards, queues of hundreds.
 
-As in the short ones, everything follows from the seed. What is there besides: batches that are older than a day when
-they start, agents whose lines are in several small shards, clients that repeat a request hours later under its
-Idempotency-Key (after they deleted what it made, too), outages of hours, credentials that are rotated.
+As in the short ones, everything follows from the seed. In addition: batches that are older than a day when they start,
+agents with several small line shards, clients that repeat a request hours later under its Idempotency-Key (also after
+they deleted what it created), outages of hours, rotated credentials.
 """
 
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ from tests.simulation.world import HOUR, START, World
 
 MOST_REQUESTS = 1_000_000
 KEY_IS_KNOWN_SECONDS = 22 * HOUR
-"""Requests are repeated only while their key is surely remembered, which is 24 hours from the first of them."""
+"""Requests are repeated only while their key is certainly remembered: 24 hours from the first request."""
 
 
 class LongPopulation(Population):
-    """Everybody outside, for one long world."""
+    """All clients of one long world."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -86,7 +86,7 @@ class LongPopulation(Population):
                 self._later(seconds + number * 0.05, self._call, client)
 
     def _number(self) -> str:
-        """As in the short worlds, but there are more numbers."""
+        """As in the short worlds, with more numbers."""
         if self._numbers and self._hit(0.06):
             return _number(int(self._between(1, self._numbers + 0.99)))
         self._numbers += 1

@@ -50,7 +50,7 @@ class Step:
 
 @dataclass
 class _Choice:
-    """A place in an order: the actors that can go on with their steps, the one chosen, those that must still be tried
+    """A place in an order: the actors that can continue, the one chosen, those that must still be tried
     here, and those that need not be."""
 
     waiting: dict[int, Step]
@@ -72,7 +72,7 @@ class Order:
         self._choices = choices
 
     def choose(self, waiting: Mapping[int, Step]) -> int:
-        """Pick the actor that goes on, given the next step of each that can. Raises `Diverged`."""
+        """Pick the actor that continues, given the next step of each that can. Raises `Diverged`."""
         place = len(self.taken)
         if place < len(self._choices):
             known = self._choices[place]

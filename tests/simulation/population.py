@@ -1,7 +1,7 @@
-"""Who is there and what they do: agents, calls, batches, stops and all else that clients ask for, drawn from the seed.
+"""Clients and their requests, drawn from the seed: agents, calls, batches, stops and all others.
 
-Clients are careful, as the documentation tells them to be: a request to make something carries an Idempotency-Key and
-is sent again until it is answered; only then do they believe it.
+Clients follow the documentation: a request that creates something carries an Idempotency-Key and is repeated until it
+is answered; only then do they rely on it.
 """
 
 import json
@@ -22,9 +22,9 @@ from tests.simulation.world import HOUR, PORTS, START, Account, AskedToStop, Sto
 from tests.support.forms import CONTENT_TYPE, multipart
 
 CHAOS_SECONDS = 3 * HOUR
-"""How long clients act and faults strike."""
+"""How long clients act and faults are injected."""
 AREAS = ("212", "415", "312", "808")
-"""Area codes of one time zone each: New York, San Francisco, Chicago, Honolulu."""
+"""Area codes with one time zone each: New York, San Francisco, Chicago, Honolulu."""
 OUTCOMES: tuple[tuple[Outcome, int], ...] = (
     ("completed", 30),
     ("no-answer", 28),
@@ -42,7 +42,7 @@ MOST_TRIES = 12
 
 @dataclass
 class Client:
-    """One agent of an account, and what its owner knows."""
+    """One agent of an account, and the ids that its owner knows."""
 
     account: Account
     agent_id: str
@@ -52,7 +52,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Made:
-    """A request that was to make something, as it was first sent."""
+    """A request to create something, as it was first sent."""
 
     client: Client
     path: str
@@ -62,11 +62,11 @@ class Made:
 
 
 Actions = list[tuple[Callable[[Client], None], float]]
-"""What clients do, and how often on average."""
+"""Clients' actions, with the mean number of each."""
 
 
 class Population:
-    """Everybody outside, for one world. `populate` sets them up; what they do follows by the timeline."""
+    """All clients of one world. `populate` creates them and puts their actions on the timeline."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -84,7 +84,7 @@ class Population:
 
     @contextmanager
     def setting(self) -> Iterator[None]:
-        """What holds while this world runs."""
+        """Settings while this world runs."""
         yield
 
     # ---- chance ---------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class Population:
     # ---- setting up -----------------------------------------------------------------------------------------------
 
     def populate(self) -> None:
-        """Make the agents, and put everything that will be asked for on the timeline."""
+        """Create the agents, and put all later requests on the timeline."""
         world, chaos = self.world, self.chaos_seconds
         for index in range(1 + int(self._between(0, 3))):
             self._agent(index, int(self._hit(0.3)))
@@ -143,10 +143,10 @@ class Population:
             self._later(self._between(0, chaos), world.rotate_credentials)
 
     def _act(self, actions: Actions, bursts: list[float]) -> None:
-        """Put each kind of action on the timeline, about as often as its mean says."""
+        """Put each kind of action on the timeline, about as often as its mean."""
         for act, mean in actions:
             for _ in range(int(self._between(0, 2 * mean + 0.99))):
-                amid = self._hit(0.4)  # while calls are being made, dialled and waiting for lines
+                amid = self._hit(0.4)  # while calls are created, dialled and waiting for lines
                 seconds = self._pick(bursts) + self._between(0, 12) if amid else self._between(60, self.chaos_seconds)
                 self._later(seconds, act, self._pick(self.clients))
 
@@ -188,7 +188,7 @@ class Population:
         self.clients.append(client)
 
     def _number(self) -> str:
-        """A number nobody has called yet, mostly; what calls to it come to is decided with it."""
+        """Usually a number that has not been called yet; the outcomes of its calls are drawn with it."""
         if self._numbers and self._hit(0.06):
             return f"+1{AREAS[self._numbers % len(AREAS)]}55501{self._numbers % 90 + 10:02d}"
         self._numbers += 1
@@ -209,7 +209,7 @@ class Population:
             "retry_intervals_minutes": [self._pick(self.intervals) for _ in range(self._pick((1, 2, 3)))],
         }
 
-    # ---- asking again until answered ------------------------------------------------------------------------------
+    # ---- requests, until answered ---------------------------------------------------------------------------------
 
     def _ask(
         self,
@@ -224,8 +224,8 @@ class Population:
         stops: Callable[[], AskedToStop] | None = None,
         tries: int = 1,
     ) -> None:
-        """One request; again when it was not answered, or with 5xx. `then` gets a 2xx answer and when it was first
-        asked for by this try. `made`: the request makes something, and carries a key."""
+        """One request; repeated if it was not answered, or with 5xx. `then` receives a 2xx answer and the time of
+        this request. `made`: the request creates something, and carries a key."""
         world = self.world
         if made and tries == 1:
             self._keys += 1
@@ -250,11 +250,11 @@ class Population:
             self._later(self._between(1, 30), lambda: again(client, method, path, body))
 
     def _expect(self, method: str, path: str, answer: Response) -> None:
-        """Whatever goes wrong, an answer is one that the contract knows."""
+        """Whatever the fault, the answer is a documented one."""
         documented = answer.status in (200, 201, 202, 302, 400, 404, 409, 413, 415, 422, 429, 500, 503)
         self.world.judge("every answer is documented", documented, f"{method} {path}: {answer.status}")
 
-    # ---- what clients do ------------------------------------------------------------------------------------------
+    # ---- clients' actions -----------------------------------------------------------------------------------------
 
     def _call(self, client: Client) -> None:
         body: dict[str, Any] = {"agent_id": client.agent_id, "recipient_phone_number": self._number()}
@@ -278,7 +278,7 @@ class Population:
     def _batch(self, client: Client, contacts: int | None = None) -> None:
         rows = [self._number() for _ in range(contacts or int(self._between(*self.rows)))]
         if self._hit(0.3):
-            rows += [rows[0], "nobody", ""]
+            rows += [rows[0], "absent", ""]
         fields = [("agent_id", client.agent_id)]
         config = self._retry_config()
         if config is not None:
@@ -378,7 +378,7 @@ class Population:
             self._ask(client, "POST", f"/executions/{self._pick(client.executions)}/webhooks/replay")
 
     def _read_lists(self, client: Client) -> None:
-        """Reads that must never be a server's error."""
+        """Reads that must never be answered 5xx without a fault."""
         for path in ("/user/me", "/phone-numbers/all", "/webhooks/undelivered", "/v2/agent/all"):
             self._ask(client, "GET", path)
 
@@ -390,7 +390,7 @@ class Population:
             self._ask(client, "GET", f"/batches/{self._pick(client.batches)}")
 
     def _spy(self, client: Client) -> None:
-        """Another account tries what is not its own."""
+        """Another account requests this account's resources."""
         world = self.world
         other = next(account for account in world.accounts if account is not client.account)
         tried = [("POST", f"/v2/agent/{client.agent_id}/stop"), ("GET", f"/v2/agent/{client.agent_id}/executions")]
@@ -403,7 +403,7 @@ class Population:
         for method, path in tried:
             answer = world.ask_as(other, method, path)
             world.judge(
-                "nobody sees another's",
+                "an account sees only its own",
                 answer.status >= 400,
                 f"{other.id}: {method} {path} was answered {answer.status}",
             )

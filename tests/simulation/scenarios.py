@@ -1,4 +1,4 @@
-"""Short stories, each of which is told once for every point at which a function could be cut off in it."""
+"""Short scenarios, each of which runs once for every point at which a function could crash in it."""
 
 import json
 from collections.abc import Callable
@@ -28,11 +28,11 @@ MOST_TRIES = 6
 
 Begin = Callable[[], None]
 Scenario = Callable[[World, int, Begin], None]
-"""A story's world, its number, and what it calls where its own part begins: there the crash points are counted from."""
+"""A scenario: its world, its number, and what it calls after its set-up; crash points are counted from there."""
 
 
 class Story:
-    """One telling: an agent of its own, numbers of its own, and a careful client. `number` tells tellings apart."""
+    """One run of a scenario: its own agent and numbers, and a careful client. `number` distinguishes runs."""
 
     def __init__(self, world: World, number: int, lines: int = 5, **config: Any) -> None:
         self.world = world
@@ -54,7 +54,7 @@ class Story:
         }
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
-        """Ask until there is an answer that is not a server's error; what it said (None: it said no)."""
+        """Repeat the request until the answer is no 5xx; the body of a 2xx answer, otherwise None."""
         for _ in range(MOST_TRIES):
             answer = self.world.ask_as(self.account, method, path, body, headers)
             if answer.status < 500:
@@ -63,7 +63,7 @@ class Story:
         raise AssertionError(f"{method} {path} was not answered in {MOST_TRIES} tries")
 
     def number(self, *outcomes: Outcome) -> str:
-        """A number of this telling's own, whose calls come to these."""
+        """A number of this run's own, whose calls have these outcomes."""
         self._calls += 1
         area, exchange = AREAS[self._calls % len(AREAS)], 200 + self._number // 100 % 700
         to = f"+1{area}{exchange}{self._number % 100:02d}{self._calls:02d}"
@@ -71,7 +71,7 @@ class Story:
         return to
 
     def call(self, *outcomes: Outcome, **fields: Any) -> str:
-        """Ask for a call whose attempts come to `outcomes`."""
+        """Request a call whose attempts have these outcomes."""
         body = {
             "agent_id": self.agent_id,
             "recipient_phone_number": fields.get("recipient_phone_number") or self.number(*outcomes),
@@ -82,7 +82,7 @@ class Story:
         return str(made["execution_id"])
 
     def batch(self, rows: list[str], *fields: tuple[str, str]) -> str:
-        """Ask for a batch of these numbers, to be started now."""
+        """Create a batch of these numbers, started now."""
         form = [("agent_id", self.agent_id), ("retry_config", json.dumps(RETRIES)), ("start", "now"), *fields]
         body = multipart(form, "\n".join(["contact_number", *rows]))
         headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": f"batch-{self._number}"}
@@ -95,7 +95,7 @@ class Story:
         self.world.run(seconds)
 
     def fail(self, seconds: float, how: str) -> None:
-        """The endpoint is down from now on, in that way."""
+        """The endpoint is down for that long, from now on, in that way."""
         self.world.outages[self.endpoint] = self.world.now, self.world.now + timedelta(seconds=seconds), how
 
     def stop(self, execution_id: str) -> None:
@@ -127,7 +127,7 @@ class Story:
 
 
 def first_dial(world: World, number: int, begin: Begin) -> None:
-    """With the making of its agent."""
+    """Includes the creation of its agent."""
     begin()
     story = Story(world, number)
     story.call("completed")
@@ -157,7 +157,7 @@ def voicemail(world: World, number: int, begin: Begin) -> None:
     story.call("voicemail", "completed", retry_config={**RETRIES, "retry_on_voicemail": True})
 
 
-def refused_for_good(world: World, number: int, begin: Begin) -> None:
+def refused_permanently(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number)
     begin()
     story.call("invalid-number")
@@ -170,14 +170,14 @@ def throttled(world: World, number: int, begin: Begin) -> None:
 
 
 def carrier_outage(world: World, number: int, begin: Begin) -> None:
-    """The circuit is open: a call is held, probes, and finds that the carrier works again."""
+    """The circuit is open: a call is held, then probes it and finds that the carrier works again."""
     story = Story(world, number)
     circuits = DynamoCircuits(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
     circuit = circuits.get(story.account.id, "twilio")
     for _ in range(FAILURES_TO_OPEN):
         circuit = circuit.record(Unknown("Twilio answered 503"), False, world.now)
     circuits.save(circuit)
-    story.wait(HEALTHY_TTL.total_seconds())  # no process takes it for closed any more
+    story.wait(HEALTHY_TTL.total_seconds())  # no process has it cached as closed any more
     begin()
     story.call("completed")
 
@@ -194,7 +194,7 @@ def callbacks_lost(world: World, number: int, begin: Begin) -> None:
     story.call("no-callback", "completed")
 
 
-def line_handed_on(world: World, number: int, begin: Begin) -> None:
+def line_handed_over(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number, lines=1)
     begin()
     story.call("completed")
@@ -218,7 +218,7 @@ def given_up_and_replayed(world: World, number: int, begin: Begin) -> None:
 
 
 def moved_by_calling_hours(world: World, number: int, begin: Begin) -> None:
-    """The hours begin with the next whole hour of the number's zone."""
+    """Calling hours open at the next whole hour of the number's zone."""
     story = Story(world, number)
     to = story.number("completed")
     hour = world.now.astimezone(ZoneInfo(ZONES[to[2:5]])).hour
@@ -278,7 +278,7 @@ def batch(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number, lines=1)
     begin()
     rows = [story.number("completed"), story.number("completed")]
-    story.batch([*rows, rows[0], "nobody"], ("webhook_url", f"http://127.0.0.1:{PORTS['inbox']}/{story.endpoint}"))
+    story.batch([*rows, rows[0], "absent"], ("webhook_url", f"http://127.0.0.1:{PORTS['inbox']}/{story.endpoint}"))
 
 
 def batch_stopped(world: World, number: int, begin: Begin) -> None:
@@ -313,12 +313,12 @@ SCENARIOS: dict[str, Scenario] = {
     "retry": retry,
     "exhaustion": exhaustion,
     "voicemail": voicemail,
-    "refused for good": refused_for_good,
+    "refused permanently": refused_permanently,
     "throttled": throttled,
     "carrier outage": carrier_outage,
     "unknown but placed": unknown_but_placed,
     "callbacks lost": callbacks_lost,
-    "line handed on": line_handed_on,
+    "line handed over": line_handed_over,
     "redelivery": redelivery,
     "given up and replayed": given_up_and_replayed,
     "moved by calling hours": moved_by_calling_hours,

@@ -1,4 +1,4 @@
-"""Each safeguard is taken away once, and the simulation finds out within so many seeds, by the promise that breaks."""
+"""Each safeguard is removed once; within some seeds the simulation must find the promise that this violates."""
 
 import pytest
 
@@ -7,39 +7,39 @@ from tests.simulation.campaign import MODEL, run
 from tests.simulation.invariants import PROMISES
 
 
-def test_each_promise_notices_a_loss_that_no_other_notices() -> None:
-    alone = {one.noticed_by for one in ABLATIONS if not one.also}
-    assert alone == set(PROMISES), "which promise has no ablation that breaks it alone: can it be broken at all?"
+def test_each_promise_has_an_ablation_that_violates_it_alone() -> None:
+    alone = {one.detected_by for one in ABLATIONS if not one.also}
+    assert alone == set(PROMISES), "a promise without an ablation that violates it alone may be impossible to violate"
     assert all(one.also for one in WITH_CONSEQUENCES)
 
 
 @pytest.mark.simulation
 @pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: ablation.safeguard)
-def test_its_loss_is_noticed_by_one_promise_alone(ablation: Ablation) -> None:
-    _take_away(ablation)
+def test_an_ablation_violates_one_promise_alone(ablation: Ablation) -> None:
+    _ablate(ablation)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("ablation", WITH_CONSEQUENCES, ids=lambda ablation: ablation.safeguard)
-def test_its_loss_is_noticed(ablation: Ablation) -> None:
-    _take_away(ablation)
+def test_an_ablation_is_detected(ablation: Ablation) -> None:
+    _ablate(ablation)
 
 
-def _take_away(ablation: Ablation) -> None:
+def _ablate(ablation: Ablation) -> None:
     for seed in range(ablation.first, ablation.first + ablation.seeds):
         with ablation.without():
             result = run(
                 seed,
                 ablation.rates,
-                # Where others break with it, their consequences are not waited for.
+                # If several promises are violated, the consequences are not awaited.
                 stop_early=lambda world: (
-                    bool(ablation.also) and any(one.invariant == ablation.noticed_by for one in world.violations)
+                    bool(ablation.also) and any(one.invariant == ablation.detected_by for one in world.violations)
                 ),
             )
         broken = {one.invariant: one.what for one in reversed(result.violations)}
-        others = broken.keys() - {ablation.noticed_by, *ablation.also, MODEL}
+        others = broken.keys() - {ablation.detected_by, *ablation.also, MODEL}
         assert not others, f"seed {seed}: {[broken[one] for one in others]}"
-        if ablation.noticed_by in broken:
-            print(f"{ablation.safeguard}: seed {seed}, {ablation.noticed_by}: {broken[ablation.noticed_by]}")
+        if ablation.detected_by in broken:
+            print(f"{ablation.safeguard}: seed {seed}, {ablation.detected_by}: {broken[ablation.detected_by]}")
             return
-    pytest.fail(f"{ablation.seeds} seeds without {ablation.safeguard}, and no violation of {ablation.noticed_by}")
+    pytest.fail(f"{ablation.seeds} seeds without {ablation.safeguard}, and no violation of {ablation.detected_by}")

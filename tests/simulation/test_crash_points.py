@@ -18,13 +18,13 @@ BY_THE_CLOCK = "moved by calling hours"
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_no_third_crash_point_breaks_a_promise(name: str) -> None:
+def test_no_third_crash_point_violates_a_promise(name: str) -> None:
     _try(name, step=3)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_no_crash_point_breaks_a_promise(name: str) -> None:
+def test_no_crash_point_violates_a_promise(name: str) -> None:
     _try(name, step=1)
 
 

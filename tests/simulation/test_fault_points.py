@@ -1,4 +1,4 @@
-"""After one fault everything goes on within its bound; see fault_points.py."""
+"""After one fault everything continues within that fault's bound; see fault_points.py."""
 
 from datetime import timedelta
 from unittest import mock
@@ -14,30 +14,30 @@ pytestmark = pytest.mark.simulation
 
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: f"{bound.kind}: {', '.join(bound.scenarios)}")
-def test_it_is_made_good_within_its_bound(bound: Bound) -> None:
-    assert measure(bound, tell=print) == []
+def test_one_fault_delays_everything_by_at_most_its_bound(bound: Bound) -> None:
+    assert measure(bound, report=print) == []
 
 
 def _bound(kind: str) -> Bound:
     return next(one for one in BOUNDS if one.kind == kind)
 
 
-def test_a_bound_is_broken_where_lost_timers_are_looked_after_too_late() -> None:
+def test_a_bound_is_exceeded_if_lost_timers_are_repaired_too_late() -> None:
     with mock.patch.object(execution, "TIMER_GRACE", timedelta(minutes=20)):
         assert any("more than" in one for one in measure(_bound("schedule never")))
 
 
-def test_a_bound_is_broken_where_silent_calls_are_asked_about_too_late() -> None:
+def test_a_bound_is_exceeded_if_silent_calls_are_asked_about_too_late() -> None:
     with mock.patch.object(execution, "CALL_CHECK", timedelta(hours=1)):
         assert any("more than" in one for one in measure(_bound("callback missing")))
 
 
-def test_a_bound_is_broken_where_an_unknown_attempt_is_given_up_too_late() -> None:
+def test_a_bound_is_exceeded_if_an_unknown_attempt_is_given_up_too_late() -> None:
     with mock.patch.object(sweep, "UNKNOWN_DEADLINE", timedelta(minutes=20)):
         assert any("more than" in one for one in measure(_bound("carrier timeout before placing")))
 
 
-def test_a_bound_is_broken_where_a_queue_is_looked_at_too_late() -> None:
+def test_a_bound_is_exceeded_if_a_queue_is_checked_too_late() -> None:
     with (
         mock.patch.object(execution, "QUEUE_CHECK", timedelta(minutes=20)),
         mock.patch.object(lines, "LINES_CHECK", timedelta(hours=1)),

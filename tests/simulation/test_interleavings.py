@@ -1,6 +1,6 @@
 """Every order of the requests of two functions that run at once; see interleavings.py.
 
-`make nightly` runs those that are cut short here, and three functions at once.
+`make nightly` runs all orders of those limited here, and three functions at once.
 """
 
 from collections.abc import Callable
@@ -20,39 +20,39 @@ MOST = 60
 
 @pytest.mark.simulation
 @pytest.mark.parametrize("name", PAIRS)
-def test_no_order_breaks_a_promise(name: str) -> None:
+def test_no_order_violates_a_promise(name: str) -> None:
     explored = explore(PAIRS[name], MOST)
     print(described(name, explored))
     assert explored.shortest is None
     assert explored.complete or explored.run == MOST
-    assert explored.run >= 2, "the two do not conflict at all: does the story still hold the right invocations?"
+    assert explored.run >= 2, "the two do not conflict at all: does the scenario still hold back the right invocations?"
 
 
 def _claim_condition() -> Any:
     return next(one for one in WITH_CONSEQUENCES if one.safeguard == "claim condition").without()
 
 
-def _look_at_holders() -> Any:
+def _reading_holders() -> Any:
     """A stop does not stop the contacts that hold a line."""
     return mock.patch.object(batches, "waiting_line_holders", return_value=[])
 
 
 @pytest.mark.simulation
 @pytest.mark.parametrize(
-    ("without", "pair", "noticed_by"),
+    ("without", "pair", "detected_by"),
     [
         (_claim_condition, dial_dial, "at most one call per attempt"),
-        (_look_at_holders, dial_stop_batch, "no dial after an answered stop"),
+        (_reading_holders, dial_stop_batch, "no dial after an answered stop"),
     ],
-    ids=["claim condition", "a stop's look at holders of lines"],
+    ids=["claim condition", "a stop reads the line holders"],
 )
-def test_the_loss_of_a_safeguard_is_noticed(without: Callable[[], Any], pair: Pair, noticed_by: str) -> None:
+def test_an_ablation_violates_a_promise_in_some_order(without: Callable[[], Any], pair: Pair, detected_by: str) -> None:
     with without():
         explored = explore(
-            pair, MOST, until=lambda so_far: any(one.violation.invariant == noticed_by for one in so_far.broken)
+            pair, MOST, until=lambda so_far: any(one.violation.invariant == detected_by for one in so_far.broken)
         )
-    found = [one for one in explored.broken if one.violation.invariant == noticed_by]
-    assert found, f"{explored.run} orders, and none broke it"
+    found = [one for one in explored.broken if one.violation.invariant == detected_by]
+    assert found, f"{explored.run} orders, and none violated it"
     print(f"order {explored.run}: {found[0].order}")
 
 

@@ -1,4 +1,4 @@
-"""A simulated world goes by the simulated clock alone: the product never asks the machine for the time."""
+"""A simulated world uses the simulated clock only: our code never reads the machine's."""
 
 import sys
 import time
@@ -16,14 +16,14 @@ def _only_for_others(clock: Callable[[], float], name: str) -> Callable[[], floa
     def ask() -> float:
         asks = sys._getframe(1).f_globals.get("__name__", "")
         if asks.startswith(OURS):
-            pytest.fail(f"{asks} asks for time.{name}()")
+            pytest.fail(f"{asks} calls time.{name}()")
         return clock()
 
     return ask
 
 
 @pytest.mark.simulation
-def test_nothing_of_ours_asks_the_machine_for_the_time() -> None:
+def test_our_code_does_not_read_the_machines_clock() -> None:
     names = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter")
     patches = [mock.patch.object(time, name, _only_for_others(getattr(time, name), name)) for name in names]
     for patch in patches:

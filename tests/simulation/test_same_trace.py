@@ -1,4 +1,4 @@
-"""The same seed makes the same trace: in another process, with another hash seed, on another Python."""
+"""The same seed produces the same trace: in another process, with another hash seed, on another Python."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def _digest_by(python: str, hash_seed: str) -> str:
     return done.stdout.strip()
 
 
-def test_again_in_this_process(digest: str) -> None:
+def test_repeated_in_this_process(digest: str) -> None:
     assert run_seed(SEED).digest == digest
     assert run_seed(SEED + 1).digest != digest
 
@@ -47,7 +47,7 @@ def test_with_another_hash_seed(digest: str, hash_seed: str) -> None:
 
 
 @pytest.mark.parametrize("python", OTHERS, ids=lambda python: Path(python).parent.parent.name)
-def test_on_whichever_python_is_here(digest: str, python: str) -> None:
+def test_on_each_installed_python(digest: str, python: str) -> None:
     if not (Path(python).parent.parent / "ready").exists():
         pytest.skip("its packages are not installed")
     assert _digest_by(python, "1") == digest

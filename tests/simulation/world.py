@@ -6,10 +6,10 @@
     clients (events of the timeline) ─► API
 
 Only `redial.adapters.http.Http.send`, the last step onto the wire, is replaced; what it does is tested with real
-sockets in tests/contract/test_http.py. Functions that wait, or whose requests are slow, let others go on meanwhile, so
-that every interleaving of requests can happen; whose turn it is depends on the seed alone.
+sockets in tests/contract/test_http.py. While a function waits, or its request is slow, others run, so
+that every interleaving of requests can happen; which function runs next depends on the seed alone.
 
-What happens is written down for the invariants (`Seen`) and, for people, as a timeline.
+Events are recorded for the invariants (`Seen`) and, for people, as a timeline.
 """
 
 import hashlib
@@ -59,18 +59,18 @@ START = datetime(2026, 1, 26, 14, 0, tzinfo=UTC)
 PORTS = {"API": 4000, "carrier": 4001, "inbox": 4002, "files": 4003}
 HOUR = 3600.0
 LATEST_FOUND = timedelta(minutes=6)
-"""A call that the carrier places longer after the claim than this may find its attempt given up, says the protocol."""
+"""The attempt of a call that the carrier places later than this after the claim may have been given up."""
 MOST_REQUESTS = 1_000_000
-"""A run with more of them goes round in circles."""
+"""A run with more requests is in an endless loop."""
 _CALLBACK = re.compile(r"/callbacks/[^/]+/([0-9a-f-]{36})/(\d+)")
 _CALL_RESOURCE = re.compile(r"/Calls/(CA[0-9a-f]{32})\.json\Z")
 NEWER_NAME = "zz"
-"""A name that a newer version stores with an execution, and this one does not know."""
+"""An attribute stored with an execution by a newer version, unknown to this one."""
 
 
 def _forget_environments() -> None:
-    """As if every process had been replaced: whatever one remembered is gone. AWS clients, which remember nothing and
-    are slow to make, stay."""
+    """As if every process had been replaced: all caches are empty. AWS clients stay: they cache nothing and are slow to
+    create."""
     services.services_of.cache_clear()
 
 
@@ -78,11 +78,11 @@ Encode = Callable[[Execution], dict[str, Any]]
 
 
 class Killed(BaseException):
-    """The function is gone, as if its process had been."""
+    """The function's process has ended."""
 
 
 class NoSocket(HttpServer):
-    """An address at which nothing listens: the world's network knows who is meant by it."""
+    """An address without a socket: the simulated network routes requests by it."""
 
     def __init__(self, name: str, port: int) -> None:
         self.name, self.port, self.serving = name, port, False
@@ -106,7 +106,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Placed:
-    """A request to place a call that the carrier took, for that attempt of that execution.
+    """A call that the carrier placed for that attempt of that execution.
 
     `late`: the carrier placed it so long after the claim that the attempt may have been given up by then.
     """
@@ -119,8 +119,8 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A webhook that an endpoint got. `taken`: the endpoint saw it through and answered 2xx, read or not."""
+class Received:
+    """A webhook that an endpoint received. `taken`: it answered 2xx, whether the answer arrived or not."""
 
     endpoint: str
     at: datetime
@@ -132,7 +132,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A stop that was answered at `at`: nothing that it covers may be claimed any more.
+    """A stop that was answered at `at`: no call that it covers may be claimed any more.
 
     `asked_at`: when it was sent. `at_once`: a covered call is stopped before the answer, its schedule included; the
     contacts of a batch follow later.
@@ -147,7 +147,7 @@ class Stopped:
 
 @dataclass(frozen=True)
 class AskedToStop:
-    """A request to stop one call, or all calls of an agent, that was over at `until`, answered or not."""
+    """A request to stop one call, or all calls of an agent, that ended at `until`, answered or not."""
 
     until: datetime
     execution_id: str | None = None
@@ -156,13 +156,13 @@ class AskedToStop:
 
 @dataclass
 class Seen:
-    """Everything that an outsider could have seen, by true time.
+    """Everything that an outside observer could have seen, by true time.
 
-    `answers`: what became of each request to place a call, by attempt. `claimers`: the invocation that claimed it.
+    `answers`: the results of the requests to place a call, by attempt. `claimers`: the invocation that claimed it.
     `files`: the valid numbers of each batch's file, in order; `batch_configs`: the retries asked for with it. `held`:
-    lines in use by agent and shard; `held_since`: their sum whenever it changed. `queued`: agents at which a call has
-    waited for a line; `paused`: batches that ever were. `settled_at`: when something last became final, or an event was
-    last taken.
+    lines in use by agent and shard; `held_since`: their sum whenever it changed. `queued`: agents with a call that has
+    waited for a line; `paused`: batches that were ever paused. `settled_at`: when an execution last became final, or an
+    event was last accepted. `received`: webhooks by execution or batch id.
     """
 
     placed: dict[tuple[str, int], list[Placed]] = field(default_factory=lambda: defaultdict(list))
@@ -170,7 +170,7 @@ class Seen:
     executions: dict[str, Execution] = field(default_factory=dict)
     created_at: dict[str, datetime] = field(default_factory=dict)
     claimed_at: dict[tuple[str, int], datetime] = field(default_factory=dict)
-    told: dict[str, list[Subject]] = field(default_factory=lambda: defaultdict(list))
+    received: dict[str, list[Received]] = field(default_factory=lambda: defaultdict(list))
     stops: list[Stopped] = field(default_factory=list)
     with_webhook: set[str] = field(default_factory=set)
     limits: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
@@ -192,7 +192,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Violation:
-    """An invariant, by its name, that did not hold."""
+    """A violated invariant, by its name."""
 
     invariant: str
     at: datetime
@@ -200,7 +200,7 @@ class Violation:
 
 
 class World(LocalStack):
-    """One run of one seed. Between `start` and `stop` this process's clock, AWS, HTTP and chance are the world's."""
+    """One run of one seed. From `start` to `stop` this process uses the world's clock, AWS, HTTP and random numbers."""
 
     def __init__(self, seed: int, faults: Faults) -> None:
         super().__init__(
@@ -217,16 +217,16 @@ class World(LocalStack):
         self.violations: list[Violation] = []
         self.requests: Counter[str] = Counter()
         self.cuts_off: Callable[[Invocation, str], bool] = lambda invocation, where: False
-        """Whether a function ends here: before or after one of its requests, to AWS or over HTTP."""
+        """Whether a function is killed here: before or after one of its requests, to AWS or over HTTP."""
         self.before_request: Callable[[str, str, bytes], None] = lambda service, operation, body: None
-        """Sees each request of a function before it is sent (service, operation, body), and may hold it up."""
+        """Sees each request of a function before it is sent (service, operation, body), and may delay it."""
         self.refused: set[tuple[str, str]] = set()
-        """Endpoints, and the status of the events that each of them answers with 410."""
+        """Pairs of an endpoint and the status of the events that it answers with 410."""
         self.on_placed: list[Callable[[World, Placed], None]] = []
         self.on_written: list[Callable[[World, Execution | None, Execution], None]] = []
         self.on_stopped: list[Callable[[World, Stopped], None]] = []
-        self.looked: Counter[str] = Counter()
-        """How often each promise was judged on something that it is about."""
+        self.checked: Counter[str] = Counter()
+        """How often each promise was checked on a case to which it applies."""
         self.most_requests = MOST_REQUESTS
         self.outages: dict[str, tuple[datetime, datetime, str]] = {}
         self.carrier_down: tuple[datetime, datetime] | None = None
@@ -237,7 +237,7 @@ class World(LocalStack):
         ]
         self._newest: Call | None = None
         self.excused: set[str | None] = set()
-        """Requests of clients in which a request to AWS failed, was lost or was cut off: they may be answered 500."""
+        """Clients' requests during which a request to AWS failed, was lost or was killed: they may be answered 500."""
         self._in_trouble: set[str] = set()
         self._numbered = 0
         self._rotations = 0
@@ -252,15 +252,15 @@ class World(LocalStack):
 
     def start(self) -> "World":
         logging.getLogger("redial").addHandler(logging.NullHandler())
-        random.seed(self.seed)  # botocore draws its waits between tries from here
+        random.seed(self.seed)  # botocore draws its retry delays from here
         self._patch(mock.patch.object(Http, "send", self._send))
         self._patch(mock.patch.object(botocore.endpoint, "time", mock.Mock(sleep=self.functions.sleep)))
-        # Invocations that overlap run in environments of their own, so none waits for another's lock.
+        # Concurrent invocations run in their own environments, so none waits for another's lock.
         self._patch(mock.patch("redial.carriers.secrets.threading", mock.Mock(Lock=nullcontext)))
-        # Nothing here depends on how fast this machine is.
+        # The results do not depend on the speed of this machine.
         self._patch(mock.patch("redial.adapters.webhooks.time", mock.Mock(monotonic=lambda: 0.0)))
         self._patch(mock.patch.object(Lookups, "within", lambda lookups, seconds: lookups._resolve))
-        # How long credentials are kept goes by simulated time.
+        # Cached credentials expire by simulated time.
         defaults: Any = SecretCredentials.__init__.__kwdefaults__
         self._patch(mock.patch.dict(defaults, {"clock": self._seconds}))
         for module in (stored_executions, lambda_invoker):
@@ -294,7 +294,7 @@ class World(LocalStack):
     def _by_newer_versions(
         self, encode: Callable[[Execution], dict[str, Any]]
     ) -> Callable[[Execution], dict[str, Any]]:
-        """An execution's item as the running version writes it: a newer one adds a name that this one does not know."""
+        """Encodes as the running version does: a newer one adds an attribute unknown to this one."""
 
         def written(execution: Execution) -> dict[str, Any]:
             item = encode(execution)
@@ -326,7 +326,7 @@ class World(LocalStack):
         self._patches.append(patch)
 
     def _use_simulated_system(self) -> None:
-        """As on one machine, but the clocks of two functions may differ."""
+        """As in the local stack, but the clocks of two functions may differ."""
         super()._use_simulated_system()
 
         def now() -> datetime:
@@ -338,7 +338,7 @@ class World(LocalStack):
 
         system.use(now=now)
 
-    # ---- what is written down -------------------------------------------------------------------------------------
+    # ---- records -------------------------------------------------------------------------------------------------
 
     def _seconds(self) -> float:
         return (self.now - START).total_seconds()
@@ -350,7 +350,7 @@ class World(LocalStack):
 
     @property
     def digest(self) -> str:
-        """A hash over everything that happened, every AWS request included: the same for the same seed."""
+        """A hash of all events, every AWS request included: the same for the same seed."""
         return self._digest.hexdigest()
 
     def trace(self, what: str, timeline: bool = True) -> None:
@@ -364,12 +364,12 @@ class World(LocalStack):
         self.trace(f"VIOLATED {invariant}: {what}")
 
     def was_in_trouble(self, invocation: Invocation) -> bool:
-        """Whether it was cut off, or a request of its to AWS failed."""
+        """Whether it was killed, or one of its requests to AWS failed."""
         return invocation.gone is not None or invocation.request_id in self._in_trouble
 
     def judge(self, promise: str, holds: bool, what: str | Callable[[], str]) -> None:
-        """Count that a promise was looked at; `what` says how it was broken, where it does not hold."""
-        self.looked[promise] += 1
+        """Count a check of a promise; `what` describes the violation if it does not hold."""
+        self.checked[promise] += 1
         if not holds:
             self.violate(promise, what if isinstance(what, str) else what())
 
@@ -404,7 +404,7 @@ class World(LocalStack):
         if not pk.startswith("X#") or sk != "X":
             return
         if old is not None and NEWER_NAME in old.plain:
-            self.judge("what a newer version stored stays", NEWER_NAME in new.plain, pk)
+            self.judge("a newer version's data is kept", NEWER_NAME in new.plain, pk)
         after = decode(from_item(new.plain))
         before = self.seen.executions.get(after.id)
         self.seen.executions[after.id] = after
@@ -427,19 +427,19 @@ class World(LocalStack):
             why = change.reason or change.ended or ""
             self.trace(f"{_short(after.id)} #{change.attempt} {change.kind}{until}{f' ({why})' if why else ''}")
 
-    # ---- what is stored -------------------------------------------------------------------------------------------
+    # ---- stored items ---------------------------------------------------------------------------------------------
 
     def items(self, prefix: str) -> list[dict[str, Any]]:
-        """Every item of the table whose partition key begins so."""
+        """Every item of the table whose partition key has this prefix."""
         images = changes_of(self.environment["TABLE_NAME"]).images
         return [from_item(image.plain) for (pk, _), image in images.items() if pk.startswith(prefix)]
 
     def is_anything_due(self) -> bool:
-        """Whether anything is to be looked at, now or later."""
+        """Whether any item has a due time, now or later."""
         return changes_of(self.environment["TABLE_NAME"]).lowest("due") is not None
 
     def forget_circuits(self) -> None:
-        """As if no carrier had ever failed."""
+        """Delete all circuits, as if no carrier had ever failed."""
         client = self.aws.client("dynamodb")
         for item in self.items("H#"):
             key = {"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}}
@@ -449,23 +449,23 @@ class World(LocalStack):
         return [decode(item) for item in self.items("X#")]
 
     def stored_batches(self) -> list[Batch]:
-        """All batches but those that were removed and have only a tombstone."""
+        """All batches except removed ones, of which only a tombstone is left."""
         found = [decode_batch(item) for item in self.items("B#") if item["sk"] == "B"]
         return [batch for batch in found if not batch.is_tombstone]
 
     def has_endpoint(self, execution: Execution) -> bool:
-        """Whether its agent has a webhook, which here is set once and for all, right after the agent is made."""
+        """Whether its agent has a webhook, which is set once, right after the agent is created."""
         return execution.agent_id in self.seen.with_webhook
 
     def listed_undelivered(self) -> set[str]:
-        """Ids of all executions and batches that the accounts' lists name."""
+        """Ids of all executions and batches in the accounts' lists of undelivered events."""
         listed = DynamoUndelivered(self.aws.client("dynamodb"), self.environment["TABLE_NAME"])
         return {subject_id for account in self.accounts for subject_id in listed.all(account.id)}
 
     # ---- AWS ------------------------------------------------------------------------------------------------------
 
     def _between(self, service: str, operation: str, body: bytes, ask: Callable[[], Answer]) -> Answer:
-        """One request of a function to AWS, as the faults let it through."""
+        """One request of a function to AWS, with faults."""
         invocation, faults = self.functions.current(), self.faults
         if invocation is None:
             return ask()
@@ -517,7 +517,7 @@ class World(LocalStack):
         return answer
 
     def _asked_in_part(self, operation: str, body: bytes, ask: Callable[[], Answer]) -> Answer:
-        """Ask; but of a request for many items DynamoDB may leave some undone, and says which."""
+        """Send it; DynamoDB may process a request for many items in part, and reports which are left."""
         faults = self.faults
         if operation == "BatchGetItem" and faults.strikes("batch get partial"):
             return _unprocessed(body, ask(), faults)
@@ -532,7 +532,7 @@ class World(LocalStack):
         return ask()
 
     def _some_statements(self, body: bytes) -> Answer:
-        """Carry out some of the statements; the others are throttled."""
+        """Execute some of the statements; the others are throttled."""
         asked = json.loads(body)
         done = [not self.faults.one_in(2) for _ in asked["Statements"]]
         some = [one for one, kept in zip(asked["Statements"], done, strict=True) if kept]
@@ -553,7 +553,7 @@ class World(LocalStack):
             raise invocation.gone
 
     def _stale(self, body: bytes, answer: Answer) -> Answer:
-        """What the index said some seconds ago: it does not have the newest writes, and still has what they took out.
+        """The index as it was some seconds ago: without the newest writes, and with the entries that they removed.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Writes
         """
@@ -573,7 +573,7 @@ class World(LocalStack):
         return answer[0], answer[1], json.dumps(said).encode()
 
     def _stale_read(self, body: bytes, answer: Answer) -> Answer:
-        """What a replica of the table said a moment ago: it does not have the newest writes.
+        """A replica of the table as it was a moment ago: without the newest writes.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.ReadConsistency.html
         """
@@ -592,7 +592,7 @@ class World(LocalStack):
         return answer[0], answer[1], json.dumps(said).encode()
 
     def _changed_since(self, since: datetime) -> dict[tuple[str, str], dict[str, Any] | None]:
-        """The keys of items that were written since then, and what was there before."""
+        """The items written since then, by key, as they were before."""
         first: dict[tuple[str, str], dict[str, Any] | None] = {}
         for at, before, after in self._history:
             one = before if before is not None else after
@@ -623,7 +623,7 @@ class World(LocalStack):
         return (late, late + self._again()) if faults.strikes("invoked twice") else (late,)
 
     def _again(self) -> float:
-        """How much later something comes a second time: often in the same moment, so that both run side by side."""
+        """Seconds until it arrives a second time: often 0, so that both run concurrently."""
         return 0.0 if self.faults.one_in(2) else self.faults.between(0, 90)
 
     def _firing(self, schedule: Schedule) -> tuple[float, ...]:
@@ -642,7 +642,7 @@ class World(LocalStack):
     # ---- HTTP -----------------------------------------------------------------------------------------------------
 
     def _send(self, method: str, url: str, *, headers: Any, body: bytes = b"", **limits: Any) -> HttpResponse:
-        """`Http.send`, to whoever is at that address."""
+        """`Http.send`, to the carrier or endpoint at that address."""
         parts = urlsplit(url)
         sent = Request(method, parts.path, parts.query, list(headers.items()), body, "127.0.0.1", "HTTP/1.1")
         invocation = self.functions.current()
@@ -651,10 +651,8 @@ class World(LocalStack):
         if invocation is not None:
             self.before_request("http", f"{method} {parts.path}", body)
             self._maybe_kill(invocation, f"before {method} {parts.path}")
-        if parts.port == PORTS["carrier"]:
-            answer = self._ask_carrier(sent, limits)
-        else:
-            answer = self._tell_endpoint(sent, limits)
+        send = self._ask_carrier if parts.port == PORTS["carrier"] else self._post_webhook
+        answer = send(sent, limits)
         if invocation is not None:
             self._maybe_kill(invocation, f"after {method} {parts.path}")
         self.aws.notify(OutsideRequest("after", "http", watched.operation, invocation, answer.status))
@@ -680,14 +678,14 @@ class World(LocalStack):
         return answer
 
     def _may_be_up(self, path: str) -> bool:
-        """Whether this asks for a call that was placed within the hour."""
+        """Whether this is a question about a call placed within the last hour."""
         found = _CALL_RESOURCE.search(path)
         call = None if found is None else self.carrier.calls.get(found[1])
         return call is not None and self.now - call.placed_at < timedelta(hours=1)
 
     @staticmethod
     def _attempt_of(sent: Request) -> tuple[str, int] | None:
-        """The attempt that a request to place a call is for; None for a check, which names no number and no attempt."""
+        """The attempt of a request to place a call; None for a check, which has no number and no attempt."""
         form = parse_qs(sent.body.decode())
         if "To" not in form:
             return None
@@ -744,7 +742,7 @@ class World(LocalStack):
         for check in self.on_placed:
             check(self, placed)
 
-    def _tell_endpoint(self, sent: Request, limits: Any) -> Response:
+    def _post_webhook(self, sent: Request, limits: Any) -> Response:
         faults, name = self.faults, sent.path.strip("/")
         start, end, how = self.outages.get(name, (START, START, ""))
         if start <= self.now < end:
@@ -754,43 +752,43 @@ class World(LocalStack):
             if how == "hangs":
                 self.functions.sleep(float(limits["total_timeout_seconds"]))
                 raise NoAnswer("no answer in time")
-            return self._told(name, sent, int(how))
+            return self._received(name, sent, int(how))
         if (name, json.loads(sent.body)["status"]) in self.refused:
-            return self._told(name, sent, 410)
+            return self._received(name, sent, 410)
         if faults.strikes("endpoint hangs"):
             self.functions.sleep(float(limits["total_timeout_seconds"]))
             raise NoAnswer("no answer in time")
         for kind, status in (("endpoint 500", 500), ("endpoint 410", 410), ("endpoint 429", 429)):
             if faults.strikes(kind):
-                answer = self._told(name, sent, status)
+                answer = self._received(name, sent, status)
                 wait = [("retry-after", str(int(faults.between(1, 600))))] if status == 429 else []
                 return Response(status, answer.body, [*answer.headers, *wait])
         if faults.strikes("endpoint slow"):
             self.functions.sleep(faults.between(0.5, float(limits["total_timeout_seconds"]) * 0.9))
-        answer = self._told(name, sent, 200)
+        answer = self._received(name, sent, 200)
         if faults.strikes("endpoint took it without an answer"):
             raise NoAnswer("connection closed by the other side")
         return answer
 
-    def _told(self, name: str, sent: Request, status: int) -> Response:
-        """The endpoint has read all of a webhook, and answers it."""
+    def _received(self, name: str, sent: Request, status: int) -> Response:
+        """The endpoint has received a whole webhook, and answers it."""
         account = self.accounts[int(name.partition("-")[0])]
         headers = {key.lower(): value for key, value in sent.headers}
         body = json.loads(sent.body)
-        told = Subject(
+        received = Received(
             name, self.now, body, sent.body, verify(headers, sent.body, (account.secret,), self.now), status < 300
         )
         subject_id = body["id"] if "id" in body else body["batch_id"]
-        self.seen.told[subject_id].append(told)
-        if told.taken:
+        self.seen.received[subject_id].append(received)
+        if received.taken:
             self.seen.settled_at = self.now
-        if status == 410:  # it is given up, also where whoever heard that was cut off before writing it down
+        if status == 410:  # it is given up, even if deliver is killed before it saves that
             self.seen.given_up[subject_id].add(body["sequence"])
         self.trace(f"{_short(subject_id)} told {body.get('sequence')} {body.get('status')} → {status}")
         return Response.of(status, {})
 
     def _post_callback(self, url: str, body: bytes, headers: dict[str, str], overrides: Overrides) -> Any:
-        """The carrier's callback, on its way to the API."""
+        """Deliver the carrier's callback to the API, with faults."""
         faults = self.faults
         if faults.strikes("callback forged"):
             self._forge(url, body, headers)
@@ -812,7 +810,7 @@ class World(LocalStack):
         return deliver()
 
     def _forge(self, url: str, body: bytes, headers: dict[str, str]) -> None:
-        """Somebody who knows the URL but not the token says that the call was answered."""
+        """A sender that knows the URL but not the token reports that the call was answered."""
         false = urlencode(
             {"CallSid": "CA" + "0" * 32, "CallStatus": "completed", "AccountSid": self.carrier.account_sid}
         )
@@ -829,11 +827,11 @@ class World(LocalStack):
         self.trace("the carrier's token is rotated")
         self.carrier.rotate(token)
 
-        def tell() -> None:
+        def put() -> None:
             secrets = self.aws.client("secretsmanager")
             secrets.put_secret_value(**self.carrier_secret("twilio"))
 
-        self.clock.after(self.faults.between(0, 120), tell, "the secret is rotated")
+        self.clock.after(self.faults.between(0, 120), put, "the secret is rotated")
 
     # ---- clients --------------------------------------------------------------------------------------------------
 
@@ -847,7 +845,7 @@ class World(LocalStack):
     def ask_as(
         self, account: Account, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Response:
-        """One request of a customer's. A body that is not bytes is sent as JSON."""
+        """One request of a customer. A body that is not bytes is sent as JSON."""
         self._numbered += 1
         sent = {"Authorization": f"Bearer {account.key}", "X-Number": str(self._numbered), **(headers or {})}
         if body is not None and not isinstance(body, bytes):
@@ -869,14 +867,14 @@ class World(LocalStack):
 
 
 def _answered(response: Response | None) -> Response:
-    """Raises `NoAnswer` where the other side broke the connection off."""
+    """Raises `NoAnswer` if the other side closed the connection."""
     if response is None:
         raise NoAnswer("connection closed by the other side")
     return response
 
 
 def _trouble(faults: Faults) -> int:
-    """How often something has gone wrong, and not just taken its time."""
+    """The number of failures so far; slow requests do not count."""
     return sum(
         count for kind, count in faults.injected.items() if kind.startswith(("aws", "function")) and kind != "aws slow"
     )
@@ -886,7 +884,7 @@ _THROTTLED = {"Error": {"Code": "ThrottlingError", "Message": "Rate exceeded"}}
 
 
 def _unprocessed(body: bytes, answer: Answer, faults: Faults) -> Answer:
-    """An answer of BatchGetItem that leaves out some keys and says so."""
+    """An answer of BatchGetItem with some keys unprocessed."""
     (table, asked), *_ = json.loads(body)["RequestItems"].items()
     left = [one for one in asked["Keys"] if faults.one_in(2)]
     if not left:
@@ -900,7 +898,7 @@ def _unprocessed(body: bytes, answer: Answer, faults: Faults) -> Answer:
 
 
 def _refusal(service: str, *, throttled: bool) -> Answer:
-    """How a service says that there is too much to do, or that something is wrong with it."""
+    """A service's answer that it throttles, or that it failed."""
     if not throttled:
         return 500, {"x-amzn-ErrorType": "InternalServerError"}, b'{"__type": "InternalServerError", "message": "!"}'
     code = {
@@ -923,7 +921,7 @@ _INDEXES = {
 
 
 def _may_lag(body: bytes) -> bool:
-    """Whether a read of the table, not of an index, is content with what was so a moment ago."""
+    """Whether this reads the table, not an index, and is eventually consistent."""
     asked = json.loads(body)
     return "IndexName" not in asked and not asked.get("ConsistentRead", False)
 
@@ -962,7 +960,7 @@ def _shortened(text: str) -> str:
 
 
 def _subject(of: Any) -> str:
-    """What an event, a URL or a schedule's name is about."""
+    """The shortened ids in an event, a URL or a schedule's name."""
     text = of if isinstance(of, str) else json.dumps(of)
     return " ".join(_short(one) for one in dict.fromkeys(_ID.findall(text)))
 

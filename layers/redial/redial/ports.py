@@ -349,8 +349,8 @@ class DelayedSets(Protocol):
         """When the first entry that is due later than `after` is due."""
 
     def repair(self, agent_id: str, batch_id: str) -> bool:
-        """Compare the time at which the set is looked at next with its entries; True where that was too late for one of
-        them, or never, and has been put right."""
+        """Compare the set's next time with its entries; True if it was missing or too late for one of them, and has
+        been corrected."""
 
     def absent(self, batch_id: str, calls: Sequence[QueuedCall]) -> list[QueuedCall]:
         """Those of `calls` that have no entry."""

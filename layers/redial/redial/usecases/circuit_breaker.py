@@ -62,7 +62,7 @@ class CircuitBreaker:
         return Admission(circuit.retry_at(self.now()), f"the carrier fails for all calls: {reason}")
 
     def record(self, account_id: str, provider: str, result: DialResult, probing: bool) -> bool:
-        """What the carrier answered to a dial that was let through; True where that opened the circuit."""
+        """Record the result of an admitted dial; True if it opened the circuit."""
         circuit = self.circuits.cached(account_id, provider)
         for _ in range(_MOST_TRIES):
             after = circuit.record(result, probing, self.now())
