@@ -30,7 +30,7 @@ MAX_IDEMPOTENCY_KEY_LENGTH = 255
 E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 """For the documentation; `redial.domain.phone_number` decides."""
 WEBHOOK_URL_SCHEMA: dict[str, Any] = {
-    "pattern": r"^https?://[^\s\x00-\x20\x7f-\x9f\\]+$",
+    "pattern": r"^(https?://[^\s\x00-\x20\x7f-\x9f\\]+)?$",
     "examples": [EXAMPLE_WEBHOOK_URL],
 }
 """For the documentation; `ApiServices.check_webhook` decides. http is permitted in local development only."""
@@ -102,8 +102,9 @@ def _read_instant(value: Any) -> datetime:
     message = "must be a time in ISO 8601 with an offset, such as 2026-01-26T10:00:00Z or 2026-01-26T15:30:00+05:30"
     if not isinstance(value, str):
         raise ValueError(message)
-    # An unescaped + in a query string arrives as a space.
-    text = re.sub(r"(?<=\d) (?=\d\d:?\d\d$)", "+", value) if "T" in value else value
+    text = value.upper()  # RFC 3339 allows t and z; Python reads only Z
+    if "T" in text:  # an unescaped + in a query string arrives as a space
+        text = re.sub(r"(?<=\d) (?=\d\d:?\d\d$)", "+", text)
     try:
         instant = datetime.fromisoformat(text)
         if instant.tzinfo is None:
@@ -136,7 +137,7 @@ Instant = Annotated[
     BeforeValidator(_read_instant),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-26T10:00:00Z"]}),
 ]
-"""A time on the wire: ISO 8601 with an offset; aware UTC once read."""
+"""A time on the wire: ISO 8601 with an offset, `t` and `z` also in lower case; aware UTC once read."""
 PageNumber = Annotated[int, Query(ge=1)]
 PageSize = Annotated[int, Query(ge=1, le=50)]
 IdempotencyKey = Annotated[
@@ -151,6 +152,8 @@ PhoneNumber = Annotated[
 ]
 """A number as people write it; E.164 once read."""
 WebhookUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra=WEBHOOK_URL_SCHEMA)]
+NO_EMPTY_TEXT = BeforeValidator(lambda value: None if value == "" else value)
+"""For an optional field: an empty text is as good as none."""
 WholeNumber = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 
