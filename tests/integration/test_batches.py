@@ -271,7 +271,7 @@ def test_an_unusable_file_is_refused_and_leaves_nothing(client: LocalClient, fil
     ("fields", "field"),
     [
         ([("retry_config", "{")], "retry_config"),
-        ([("retry_config", '{"max_retries": 9}')], "retry_config.max_retries"),
+        ([("retry_config", '{"enabled": true, "max_retries": 9}')], "retry_config.max_retries"),
         ([("from_phone_numbers", '["0123"]')], "from_phone_numbers.0"),
         ([("webhook_url", "ftp://example.com")], "webhook_url"),
         ([("start", "later")], "start"),

@@ -626,13 +626,14 @@ class Webhooks(Protocol):
 
 
 class Undelivered(Protocol):
-    """Executions and batches of an account that have given-up events.
+    """Executions and batches of an account that have given-up events, or one that waits for its next try.
 
     The list is an index over the stored items themselves, so that it cannot differ from them; it may lag by a moment.
     """
 
     def all(self, account_id: str) -> Iterator[str]:
-        """Ids, the oldest subject first, page by page. One whose events were replayed since may still be among them."""
+        """Ids, the oldest subject first, page by page. One whose events were delivered or replayed since may
+        still be among them."""
 
 
 class Services(Protocol):

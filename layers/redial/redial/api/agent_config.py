@@ -26,6 +26,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
     MAX_URL_LENGTH,
+    NO_EMPTY_TEXT,
     Flag,
     PhoneNumber,
     WebhookUrl,
@@ -159,8 +160,8 @@ class AgentConfig(BaseModel):
         Field(min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_name_schema),
         BeforeValidator(_agent_name),
     ]
-    webhook_url: Annotated[WebhookUrl, AfterValidator(_webhook)] | None = Field(
-        None, description="Where the events of every call go: https, a public address."
+    webhook_url: Annotated[Annotated[WebhookUrl, AfterValidator(_webhook)] | None, NO_EMPTY_TEXT] = Field(
+        None, description="Where the events of every call go: https, a public address. Empty: none."
     )
     telephony_provider: Annotated[str, AfterValidator(_provider)] | None = Field(
         DEFAULT_PROVIDER, json_schema_extra={"enum": [*CARRIERS, None]}

@@ -15,6 +15,7 @@ from redial.domain.execution import Execution
 from redial.domain.retry import RetryConfig
 from redial.ports import IdempotentRequest, Services, StaleVersion
 from redial.usecases.count_batches import counts_of
+from redial.usecases.create_call import GRACE
 from redial.usecases.dispatch import dispatch_all
 from redial.usecases.idempotency import id_for
 from redial.usecases.stop import mark_stopped, stop_calls, stop_waiting, waiting_line_holders
@@ -167,7 +168,7 @@ def schedule_batch(
     now: datetime,
 ) -> Batch:
     """Start the batch then. Raises `NotFound`, `InvalidInput`, `Conflict` (it is due, running or over)."""
-    if scheduled_at < now + EARLIEST_START:
+    if scheduled_at < now + EARLIEST_START - GRACE:
         minutes = EARLIEST_START // timedelta(minutes=1)
         raise InvalidInput.of("scheduled_at", f"must be at least {minutes} minutes ahead")
     if scheduled_at > now + LATEST_START:

@@ -15,6 +15,8 @@ from redial.usecases.idempotency import id_for
 EARLIEST = timedelta(minutes=2)
 LATEST = timedelta(days=365)
 """How far ahead `scheduled_at` may be."""
+GRACE = timedelta(seconds=10)
+"""A client that computes the earliest time itself may be this late: clocks differ, and a request takes time."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def _check(services: Services, call: NewCall, account_id: str, now: datetime) ->
     _check_number(services, call.recipient_phone_number, account_id)
     _check_agent(agent, call)
     if call.scheduled_at is not None:
-        if call.scheduled_at < now + EARLIEST:
+        if call.scheduled_at < now + EARLIEST - GRACE:
             minutes = EARLIEST // timedelta(minutes=1)
             raise InvalidInput.of("scheduled_at", f"must be at least {minutes} minutes ahead; leave it out to call now")
         if call.scheduled_at > now + LATEST:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from redial.adapters.dynamodb.items import to_item
+from redial.adapters.dynamodb.items import from_item, to_item
 from redial.adapters.dynamodb.table import ABSENT, PRESENT, Item, Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
 from redial.domain.agent import Account, ApiKey
@@ -31,6 +31,18 @@ class DynamoAccounts:
     def get(self, account_id: str) -> Account | None:
         item = self._table.get(_account_key(account_id))
         return None if item is None else _decode(account_id, item)
+
+    def all(self) -> list[Account]:
+        """Every account, oldest first. Reads the whole table: for operators, not for functions."""
+        pages = self._table.client.get_paginator("scan").paginate(
+            TableName=self._table.name,
+            FilterExpression="sk = :account",
+            ExpressionAttributeValues={":account": {"S": "ACCOUNT"}},
+            ConsistentRead=True,
+        )
+        items = [from_item(item) for page in pages for item in page["Items"]]
+        found = [_decode(item["pk"].removeprefix("A#"), item) for item in items]
+        return sorted(found, key=lambda account: (account.created_at, account.account_id))
 
     def cached(self, account_id: str) -> Account | None:
         known = self._cached.get(account_id)
