@@ -1,6 +1,6 @@
 """The README and docs/ agree with the system: their commands print what is shown, their tables are complete.
 
-A fenced block under `<!-- run: name -->` is run as it stands, in the page's order, in one shell and against one new
+A fenced block under `<!-- run: name -->` is run unchanged, in the page's order, in one shell and against one new
 local stack per page; curl's own configuration leads its requests to that stack's ports. A block under
 `<!-- output: name -->` is the output of that run; … marks omissions. Times, ids and signatures differ.
 """
