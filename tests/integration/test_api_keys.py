@@ -94,6 +94,21 @@ def test_the_region_comes_from_the_option_or_aws_region(
     assert [account.name for account in elsewhere.all()] == ["there"]
 
 
+def test_premium_numbers_are_refused_until_allowed(store: DynamoAccounts, run: Any) -> None:
+    account_id = run("create-account", "--name", "a")["account_id"]
+
+    def allowed() -> bool:
+        return use.read_account(account_id, accounts=store).premium_numbers
+
+    assert not allowed()
+    for answer, expected in (("yes", True), ("no", False)):
+        shown = run("premium-numbers", "--account", account_id, "--allow", answer)
+        assert shown == {"account_id": account_id, "premium_numbers": expected}
+        assert allowed() == expected
+    assert "no account" in run("premium-numbers", "--account", "unknown", "--allow", "yes", fails=True)
+    assert store.get("unknown") is None
+
+
 def test_a_webhook_secret_is_rotated_in_two_steps(store: DynamoAccounts, run: Any) -> None:
     first = run("create-account", "--name", "a")
     account = ("--account", first["account_id"])

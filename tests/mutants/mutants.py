@@ -412,7 +412,7 @@ MUTANTS = (
     Mutant(
         "A retry is announced after a stop",
         "usecases/stop.py",
-        "return after if reason is None else after.without_retry(reason)",
+        "    if reason is not None:\n        return after.without_retry(reason)\n",
         "return after",
         "tests/protocol/test_stops.py::test_a_call_that_the_carrier_refuses_after_a_stop_announces_no_retry",
     ),

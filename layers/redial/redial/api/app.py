@@ -35,6 +35,7 @@ PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/health"})
 """Paths that need no API key."""
 FORMS = re.compile(r"/batches(/[^/]+/schedule)?")
 """Paths whose bodies are forms."""
+_SLASHES = re.compile("//+")
 COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
 
 logger = telemetry.logger
@@ -93,7 +94,11 @@ for _resource in _RESOURCES:
 
 
 def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one API Gateway HTTP API event, payload version 2.0."""
+    """Answer one API Gateway HTTP API event, payload version 2.0.
+
+    Repeated slashes and a trailing slash in the path make no difference.
+    """
+    event = {**event, "rawPath": _SLASHES.sub("/", event["rawPath"]).rstrip("/") or "/"}
     request = APIGatewayProxyEventV2(event)
     method, path = request.http_method.upper(), request.path
     account_id = None

@@ -27,6 +27,7 @@ from redial.api.fields import (
     EXAMPLE_AGENT_ID,
     MAX_FROM_PHONE_NUMBERS,
     MAX_ID_LENGTH,
+    NO_EMPTY_TEXT,
     IdempotencyKey,
     Instant,
     PageNumber,
@@ -99,8 +100,8 @@ class BatchRequest(BaseModel):
         json_schema_extra={"examples": [["+12025550100"]]},
     )
     retry_config: RetryConfig | None = Field(None, description="As in POST /call; in a form, as JSON text.")
-    webhook_url: WebhookUrl | None = Field(
-        None, description="Where the batch's own events go; its contacts' go to the agent's."
+    webhook_url: Annotated[WebhookUrl | None, NO_EMPTY_TEXT] = Field(
+        None, description="Where the batch's own events go; its contacts' go to the agent's. Empty: none."
     )
     calls_per_second: float | None = Field(
         None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="Most calls started per second.", examples=[5]
@@ -369,7 +370,7 @@ def get_batch(batch_id: str) -> Response[Any]:
     responses=answers(200, "All of them.", list[BatchRead], 404, 413),
 )
 def get_batches(agent_id: str) -> Response[Any]:
-    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id())
+    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id(), deleted=True)
     now = system.now()
     found = services().batches.of_agent(agent.agent_id)
     return answer([batch_json.render(batch, counts_of(services(), batch), now) for batch in found])
@@ -498,7 +499,9 @@ def get_batch_results(batch_id: str) -> Response[Any]:
         raise Conflict(_still_read(batch))
     if batch.valid <= MAX_DIRECT_ROWS:
         pieces = services().files.read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
-        lines = services().contacts.results(pieces, lambda rows: found_by_row(services(), batch, rows))
+        lines = services().contacts.results(
+            pieces, lambda rows: found_by_row(services(), batch, rows), premium=batch.premium_numbers
+        )
         text = "".join(lines)
         if len(text.encode()) <= MAX_CSV_BYTES:
             return _csv(text, f"{batch.id}-results.csv")

@@ -60,7 +60,7 @@ class CallRequest(BaseModel):
     )
 
     agent_id: str
-    recipient_phone_number: PhoneNumber
+    recipient_phone_number: PhoneNumber = Field(description="E.164; other spellings of it are normalized.")
     from_phone_number: PhoneNumber | None = Field(None, description="One of your numbers; else the agent's.")
     scheduled_at: Instant | None = Field(
         None,

@@ -118,6 +118,12 @@ def _drop_old(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, An
     return {"account_id": account.account_id, "live_secrets": len(account.webhook_secrets)}
 
 
+def _premium_numbers(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
+    allowed = arguments.allow == "yes"
+    use.allow_premium_numbers(arguments.account, allowed, accounts=accounts)
+    return {"account_id": arguments.account, "premium_numbers": allowed}
+
+
 _ACCOUNT: dict[str, Any] = {"required": True, "metavar": "ID", "help": "account id"}
 _NAME: dict[str, Any] = {"required": True, "help": "a name to recognize it by"}
 _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[str, Any]]], ...] = (
@@ -138,6 +144,12 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[s
         {"--account": _ACCOUNT},
     ),
     ("drop-old-webhook-secret", "sign with the newest secret only", _drop_old, {"--account": _ACCOUNT}),
+    (
+        "premium-numbers",
+        "allow or refuse calls to premium-rate and shared-cost numbers",
+        _premium_numbers,
+        {"--account": _ACCOUNT, "--allow": {"required": True, "choices": ("yes", "no"), "help": "refused by default"}},
+    ),
 )
 
 

@@ -247,8 +247,10 @@ class Services:
         from redial.wire import execution_json
 
         def endpoint(execution: "Execution") -> str | None:
-            agent = self.agents.cached(execution.account_id, execution.agent_id)
-            if agent is None or agent.webhook_url is None:  # it may have been given one since
+            first = execution.pending()[0]
+            was_tried = any(tried.sequence == first for tried in execution.delivery.log)
+            agent = None if was_tried else self.agents.cached(execution.account_id, execution.agent_id)
+            if agent is None or agent.webhook_url is None:  # it may have been given one since, or a corrected one
                 agent = self.agents.get(execution.account_id, execution.agent_id)
             return None if agent is None else agent.webhook_url
 

@@ -1,6 +1,6 @@
 """Accounts and their API keys in DynamoDB.
 
-    A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first)
+    A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first), premium_numbers (if set)
     A#<account> / KEY#<id>   a key in its account's list: name, created_at, revoked_at (ms), key_hash
     K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms)
 
@@ -65,6 +65,10 @@ class DynamoAccounts:
         set_secrets = "SET webhook_secrets = :new"
         return self._table.update(account_key, set_secrets, "webhook_secrets = :read", values).done
 
+    def allow_premium_numbers(self, account_id: str, allowed: bool) -> bool:
+        set_allowed = "SET premium_numbers = :allowed"
+        return self._table.update(_account_key(account_id), set_allowed, PRESENT, {":allowed": allowed}).done
+
     # ---- keys ---------------------------------------------------------------------------------------------------
 
     def account_of_key(self, key_hash: str) -> str | None:
@@ -128,7 +132,13 @@ def _key_key(key_hash: str) -> Item:
 
 
 def _decode(account_id: str, item: dict[str, Any]) -> Account:
-    return Account(account_id, item["name"], from_ms(item["created_at"]), tuple(item["webhook_secrets"]))
+    return Account(
+        account_id,
+        item["name"],
+        from_ms(item["created_at"]),
+        tuple(item["webhook_secrets"]),
+        premium_numbers=item.get("premium_numbers", False),
+    )
 
 
 def _decode_key(account_id: str, item: dict[str, Any]) -> ApiKey:
