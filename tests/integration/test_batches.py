@@ -217,9 +217,9 @@ def test_a_rejected_row_has_its_line_and_reason(client: LocalClient) -> None:
 
 @pytest.mark.parametrize("first", ["", "\ufeff", "\ufeffsep=;\r\n", "sep=;\r\n"])
 def test_derived_files_come_in_the_dialect_of_the_upload(client: LocalClient, first: str) -> None:
-    batch_id = created(client, f"{first}contact_number;name\r\n+12025551000;Zoë, Ångström\r\nnobody;Bob\r\n".encode())
+    batch_id = created(client, f"{first}contact_number;name\r\n+12025551000;Zoë, Ångström\r\nunread;Bob\r\n".encode())
     client.advance(0.2)
-    for name, row in (("results", "+12025551000;Zoë, Ångström;"), ("rejected", "no_agent;Bob;")):
+    for name, row in (("results", "+12025551000;Zoë, Ångström;"), ("rejected", "unread;Bob;")):
         text = client.api("GET", f"/batches/{batch_id}/{name}.csv").body.decode()
         assert text.startswith(f"{first}contact_number;name;")
         assert text.removeprefix(first).splitlines()[1].startswith(row)

@@ -342,6 +342,10 @@ def test_the_limits() -> None:
             f"{contacts_csv.MAX_CONTACTS:,} rows, and as many empty lines"
         ),
         "A row's other columns": f"{contacts_csv.MAX_DATA_BYTES // 1024} KiB as JSON",
+        "Phone numbers": (
+            "no emergency and short numbers; premium-rate and shared-cost ones only if the account allows them"
+        ),
+        "Rows checked before a batch is accepted": "100,000, or 32 MiB; the rest is checked while it is read",
         "results.csv": (
             f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, above that a redirect to the stored file"
         ),
