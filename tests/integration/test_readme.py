@@ -1,6 +1,6 @@
 """The README and docs/ agree with the system: their commands print what is shown, their tables are complete.
 
-A fenced block under `<!-- run: name -->` is run as it stands, in the page's order, in one shell and against one new
+A fenced block under `<!-- run: name -->` is run unchanged, in the page's order, in one shell and against one new
 local stack per page; curl's own configuration leads its requests to that stack's ports. A block under
 `<!-- output: name -->` is the output of that run; … marks omissions. Times, ids and signatures differ.
 """
@@ -342,6 +342,10 @@ def test_the_limits() -> None:
             f"{contacts_csv.MAX_CONTACTS:,} rows, and as many empty lines"
         ),
         "A row's other columns": f"{contacts_csv.MAX_DATA_BYTES // 1024} KiB as JSON",
+        "Phone numbers": (
+            "no emergency and short numbers; premium-rate and shared-cost ones only if the account allows them"
+        ),
+        "Rows checked before a batch is accepted": "100,000, or 32 MiB; the rest is checked while it is read",
         "results.csv": (
             f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, above that a redirect to the stored file"
         ),

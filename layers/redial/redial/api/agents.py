@@ -32,7 +32,7 @@ class AgentRequest(BaseModel):
                     "agent_config": {
                         "agent_name": "Reminders",
                         "from_phone_numbers": ["+12025550100"],
-                        "answer_url": "https://demo.twilio.com/docs/voice.xml",
+                        "answer_url": "https://voice.example.com/calls?execution={execution_id}",
                         "max_concurrent_calls": 5,
                     }
                 }
