@@ -137,7 +137,7 @@ def test_the_timestamp_may_differ_by_five_minutes_of_the_machines_time(world: Wo
         {"webhook-timestamp": "²"},
         {"webhook-timestamp": str(int(SENT.timestamp()) + 1)},
     ],
-    ids=str,
+    ids=lambda changes: next(iter(changes)),  # no value of this moment: every worker collects the same names
 )
 def test_other_signatures_are_not_verified(world: World, changes: dict[str, str]) -> None:
     world.send(sent_at=SENT, changes=changes)
