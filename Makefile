@@ -219,9 +219,13 @@ sam-local: .venv/ready .venv-sam/ready .venv-ministack/ready ## Start the enviro
 sam-local-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Run every sample event and the API in Lambda's container; needs Docker
 	@.venv/bin/python -m pytest tests/e2e -m sam_local $(ARGS)
 
+# A running `make run` serves its table; nothing checks these credentials.
+AT_LOCAL_STACK := AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=us-east-1 TABLE_NAME=redial-local-Table \
+  AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:$(or $(REDIAL_PORT),3000)/_local/dynamodb
+
 .PHONY: keys
-keys: .venv/ready ## Manage accounts and API keys. ARGS='create-account --name acme --table …'; ARGS=--help
-	@$(WITH_PATH) .venv/bin/python -m redial.runtime.keys $(ARGS)
+keys: .venv/ready ## Manage accounts and API keys. ARGS='create-account --name acme --table …'; ARGS=--help; LOCAL=1: of `make run`
+	@$(if $(LOCAL),$(AT_LOCAL_STACK)) $(WITH_PATH) .venv/bin/python -m redial.runtime.keys $(ARGS)
 
 # ---- This repository -------------------------------------------------------------------------------------------------
 

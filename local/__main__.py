@@ -1,14 +1,16 @@
 """`python -m local` runs the whole system until Ctrl-C; `python -m local demo` plays one call and ends.
 
 Environment: REDIAL_PORT (3000), REDIAL_CARRIER_PORT (3001), REDIAL_INBOX_PORT (3002), REDIAL_FILES_PORT (3003),
-REDIAL_API_KEY (local-dev-key), SPEED (1): simulated seconds for each second.
+REDIAL_API_KEY (local-dev-key), SPEED (1): simulated seconds for each second,
+REDIAL_WEBHOOK_SECRET (whsec_X+zrZv/IbzjZUnhsbWlsecLbwjndTpG0ZynXOif7V+k=).
 """
 
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from urllib.parse import urlsplit
 
 from local import ROOT
 from local.aws.functions import FunctionFailed, Invocation
@@ -18,9 +20,12 @@ from local.stack import DEFAULT_API_KEY, LocalStack
 from local.terminal import banner, line_of
 from local.web.inbox import Delivery
 from local.web.server import PortTaken
+from redial.wire.webhook_signature import key_of
 
 PORT, CARRIER_PORT, INBOX_PORT, FILES_PORT = 3000, 3001, 3002, 3003
-LOG = Path(".run/local.log")
+LOGS = ".run"
+"""The folder of the logs: one for each port of the API, and the demo's."""
+DEFAULT_WEBHOOK_SECRET = "whsec_X+zrZv/IbzjZUnhsbWlsecLbwjndTpG0ZynXOif7V+k="
 _ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
@@ -39,7 +44,7 @@ def run() -> int:
 
     def complain(invocation: Invocation, failure: FunctionFailed) -> None:
         error = f"{failure.payload['errorType']}: {failure.payload['errorMessage']}"
-        print(f"{invocation.function.name} failed: {error}; more in {LOG}", file=sys.stderr, flush=True)
+        print(f"{invocation.function.name} failed: {error}; more in {log}", file=sys.stderr, flush=True)
 
     terminal = sys.stdout
     stack = LocalStack(
@@ -49,12 +54,15 @@ def run() -> int:
         files_port=_number("REDIAL_FILES_PORT", FILES_PORT),
         speed=_speed(),
         api_key=os.environ.get("REDIAL_API_KEY") or DEFAULT_API_KEY,
-        log=ROOT / LOG,
+        webhook_secret=_webhook_secret(),
+        seed=secrets.randbits(64),  # receivers deduplicate by ids, so each run has its own
         tell=tell,
         complain=complain,
     )
+    log = f"{LOGS}/local-{urlsplit(stack.url).port}.log"
+    stack.log_path = ROOT / log
     with stack:
-        print(banner(stack, str(LOG)), file=terminal, flush=True)
+        print(banner(stack, log), file=terminal, flush=True)
         signal.sigwait(_ENDING)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # a second signal ends the process at once
     return 0
@@ -63,7 +71,7 @@ def run() -> int:
 def demo() -> int:
     """Play the demo; 1 if it has errors."""
     terminal = sys.stdout
-    faults = play(ROOT / LOG, lambda line: print(line, file=terminal, flush=True))
+    faults = play(ROOT / LOGS / "demo.log", lambda line: print(line, file=terminal, flush=True))
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
     if not faults:
@@ -91,6 +99,15 @@ def _number(name: str, default: int) -> int:
     if not text.isdigit() or not 0 <= int(text) <= 65535:
         raise SettingError(f"{name} must be a port number, 0 for a free one; not {text}")
     return int(text)
+
+
+def _webhook_secret() -> str:
+    secret = os.environ.get("REDIAL_WEBHOOK_SECRET") or DEFAULT_WEBHOOK_SECRET
+    try:
+        key_of(secret)
+    except ValueError as error:
+        raise SettingError(f"REDIAL_WEBHOOK_SECRET is not valid: {error}") from error
+    return secret
 
 
 def _speed() -> float:

@@ -42,6 +42,7 @@ from local.web.api import Api
 from local.web.inbox import Delivery, Inbox
 from local.web.server import HttpServer, Request, Response, send
 from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.api.fields import EXAMPLE_AGENT_ID, EXAMPLE_WEBHOOK_URL
 from redial.carriers import CARRIERS
 from redial.runtime import keys, services, system
 
@@ -105,7 +106,9 @@ class LocalStack:
     and its outcomes without a script. `firing`: when schedules fire. `recurring=False`: without the template's
     recurring schedules (the sweeper). `first_agent=False`: with an account and a key only. `stream_duplicates`: the
     share of stream batches that are delivered twice. `log`: the file of the functions' log (None: standard output).
-    `tell` is called for every webhook, `complain` for every failed function. Raises `PortTaken` and `TemplateError`.
+    `webhook_secret`: the first account's (None: from `seed`). Webhooks are signed with the machine's time, since
+    receivers compare the timestamp with their own clock. `tell` is called for every webhook, `complain` for every
+    failed function. Raises `PortTaken` and `TemplateError`.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class LocalStack:
         start_at: datetime | None = None,
         seed: int = 0,
         api_key: str = DEFAULT_API_KEY,
+        webhook_secret: str | None = None,
         firing: Firing = punctual,
         recurring: bool = True,
         first_agent: bool = True,
@@ -129,12 +133,13 @@ class LocalStack:
         complain: Callable[[Invocation, FunctionFailed], None] = lambda invocation, failure: None,
     ) -> None:
         self.api_key = api_key
+        self.webhook_secret = webhook_secret or webhook_secret_of(f"{seed}")
         self.agent_id = ""
         self.seed = seed
         self._first_agent = first_agent
         self._stream_duplicates = stream_duplicates
         self.streams: list[Stream] = []
-        self._log_path = log
+        self.log_path = log
         self._log: TextIO | None = None
         self._logged_to: list[tuple[logging.StreamHandler[Any], Any]] = []
         self._environment: dict[str, str | None] = {}
@@ -184,14 +189,14 @@ class LocalStack:
             raise
         credentials = Credentials(ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], REGION)
         self.files = Files(self.clock, self.aws.lock, credentials)
-        self.api = Api(self.clock, self.aws, self.functions, self.scheduler, routes, self._down)
+        self.api = Api(self.clock, self.aws, self.functions, self.scheduler, routes, self._down, self._shown)
 
     def start(self) -> "LocalStack":
         """Start everything. When this returns, `GET /health` is answered with 200."""
         try:
-            if self._log_path is not None:
-                self._log_path.parent.mkdir(parents=True, exist_ok=True)
-                self._log = self._log_path.open("w", buffering=1)
+            if self.log_path is not None:
+                self.log_path.parent.mkdir(parents=True, exist_ok=True)
+                self._log = self.log_path.open("w", buffering=1)
                 OUTPUT.redirect_to(self._log)
             warnings.filterwarnings("ignore", message="No application metrics to publish")
             self._use_simulated_system()
@@ -234,7 +239,11 @@ class LocalStack:
         self.aws.stop()
         services.reset()
         system.use(
-            now=lambda: datetime.now(UTC), sleep=time.sleep, new_id=lambda: str(uuid.uuid4()), random=random.random
+            now=lambda: datetime.now(UTC),
+            sleep=time.sleep,
+            new_id=lambda: str(uuid.uuid4()),
+            random=random.random,
+            machine_time=lambda instant: instant,
         )
         for name, value in self._environment.items():
             if value is None:
@@ -277,7 +286,13 @@ class LocalStack:
             with lock:
                 return chance.random()
 
-        system.use(now=self.clock.now, sleep=self.functions.sleep, new_id=new_id, random=unit)
+        system.use(
+            now=self.clock.now,
+            sleep=self.functions.sleep,
+            new_id=new_id,
+            random=unit,
+            machine_time=lambda instant: datetime.now(UTC),
+        )
 
     def _log_record(self, *arguments: Any, **options: Any) -> logging.LogRecord:
         """A record of a function's log, with simulated time."""
@@ -330,7 +345,7 @@ class LocalStack:
         keys.ensure_account(
             account_id=ACCOUNT,
             name="Local account",
-            webhook_secret=webhook_secret_of(f"{self.seed}"),
+            webhook_secret=self.webhook_secret,
             api_key=self.api_key,
             accounts=DynamoAccounts(dynamodb, self.environment["TABLE_NAME"]),
             now=system.now(),
@@ -403,6 +418,11 @@ class LocalStack:
             self.functions.invoke_later(recurring.function.alias_arn, event)
 
         self.clock.at(due, run, f"every {seconds} s: {recurring.function.name}")
+
+    def _shown(self, text: str) -> str:
+        """The documentation with the first agent and the inbox in its examples."""
+        text = text.replace(EXAMPLE_WEBHOOK_URL, f"{self.inbox_url}/{INBOX_NAME}")
+        return text.replace(EXAMPLE_AGENT_ID, self.agent_id or EXAMPLE_AGENT_ID)
 
     def _down(self) -> list[str]:
         """The names of the other servers that are not up."""

@@ -4,7 +4,7 @@ Event format 2.0: https://docs.aws.amazon.com/apigateway/latest/developerguide/h
 Paths are decoded, query strings are as sent, header names are in lower case with repeats joined by commas, cookies are
 separate, and bodies other than text and JSON (forms, for example) are in base64.
 
-`/_local/…` is for users of the local stack: clock, request counts, schedules, dead letters.
+`/_local/…` is for users of the local stack: clock, request counts, schedules, dead letters, the table.
 """
 
 import base64
@@ -12,10 +12,12 @@ import json
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
+
+from botocore.exceptions import ClientError
 
 from local.aws.functions import ACCOUNT_ID, MAX_SYNCHRONOUS_BYTES, FunctionFailed, Invoker
 from local.aws.requests import Aws
@@ -26,6 +28,7 @@ from local.web.server import RESET, HttpServer, Request, Response
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 API_ID = "local"
+DOCUMENTATION = ("/docs", "/openapi.json")
 CALLBACKS = "/callbacks/"
 """The path of the carrier's callbacks, which events of the timeline send."""
 
@@ -36,7 +39,8 @@ def timestamp(instant: datetime) -> str:
 
 
 class Api:
-    """Routes requests to functions. `down` returns the names of servers that are not up, for `/health`."""
+    """Routes requests to functions. `down` returns the names of servers that are not up, for `/health`;
+    `shown` adapts the documentation's text to this stack."""
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Api:
         scheduler: Scheduler,
         routes: list[Route],
         down: Callable[[], list[str]],
+        shown: Callable[[str], str] = lambda text: text,
     ) -> None:
         self._timeline = timeline
         self._aws = aws
@@ -53,6 +58,7 @@ class Api:
         self._scheduler = scheduler
         self._routes = [_Matcher(route) for route in routes]
         self._down = down
+        self._shown = shown
 
     def serve(self, server: HttpServer) -> None:
         """Answer the requests of `server` from now on."""
@@ -66,9 +72,17 @@ class Api:
                 return self._local(request)
             if request.path == "/health" and (down := self._down()):
                 return _error(503, f"not up: {', '.join(down)}")
+            if request.path in DOCUMENTATION:
+                return self._documentation(request)
             return self._through_function(request)
         except ClockStopped:
             return RESET
+
+    def _documentation(self, request: Request) -> Response:
+        """The documentation with this stack's agent in its examples, which thus succeed as they are."""
+        headers = [(name, value) for name, value in request.headers if name.lower() != "accept-encoding"]
+        answer = self._through_function(replace(request, headers=headers))
+        return replace(answer, body=self._shown(answer.body.decode()).encode())
 
     def _through_function(self, request: Request) -> Response:
         matches = [found for matcher in self._routes if (found := matcher.match(request)) is not None]
@@ -95,6 +109,8 @@ class Api:
                 except (ValueError, TypeError, KeyError, OverflowError):
                     return _error(400, 'Send {"minutes": n}, n being 0 or more.')
                 return Response.of(200, {"now": timestamp(reached)})
+            case "POST", "dynamodb/" | "dynamodb":
+                return self._dynamodb(request)
             case "GET", "requests":
                 return Response.of(200, self._aws.requests())
             case "GET", "schedules":
@@ -103,6 +119,20 @@ class Api:
                 letters = [*self._functions.dead_letters, *self._scheduler.dead_letters]
                 return Response.of(200, [{**asdict(letter), "at": timestamp(letter.at)} for letter in letters])
         return _error(404, f"There is no {request.method} {request.path} here.")
+
+    def _dynamodb(self, request: Request) -> Response:
+        """DynamoDB's own protocol, for `make keys LOCAL=1`: the operation is in a header, the body is JSON."""
+        operation = (request.header("x-amz-target") or "").rpartition(".")[2]
+        client = self._aws.client("dynamodb")
+        methods = {name: method for method, name in client.meta.method_to_api_mapping.items()}
+        if operation not in methods:
+            return _error(400, "Send a request of DynamoDB's protocol, with X-Amz-Target.")
+        try:
+            answer = getattr(client, methods[operation])(**request.json())
+        except ClientError as error:
+            failure = {"__type": error.response["Error"]["Code"], "message": error.response["Error"]["Message"]}
+            return Response.of(error.response["ResponseMetadata"]["HTTPStatusCode"], failure)
+        return Response.of(200, {name: value for name, value in answer.items() if name != "ResponseMetadata"})
 
 
 class _Matcher:

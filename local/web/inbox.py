@@ -5,6 +5,7 @@
     POST /_inbox/<name>/fail      {"times": n, "status": 500}: the next n requests fail; "retry_after": seconds
 
 Signatures are those of https://www.standardwebhooks.com, verified independently of the code under test.
+Their timestamps are compared with the machine's clock, as receivers do, not with the simulated one.
 """
 
 import base64
@@ -14,8 +15,8 @@ import hmac
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from local.clock import Timeline
@@ -23,7 +24,7 @@ from local.web.api import timestamp
 from local.web.server import Request, Response
 
 TOLERANCE_SECONDS = 5 * 60
-"""The largest difference between a webhook's timestamp and the inbox's clock."""
+"""The largest difference between a webhook's timestamp and the machine's clock."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class _Failing:
 
 
 class Inbox:
-    """`secrets` returns the valid webhook secrets; `tell` is called for every delivery."""
+    """`secrets` returns the valid webhook secrets; `tell` is called for every delivery; if it fails, the server answers
+    500, which is recorded."""
 
     def __init__(
         self,
@@ -87,7 +89,7 @@ class Inbox:
             return Response.of(404, {"message": "POST to /<any name>; GET /_inbox/<name> lists the requests."})
         now = self._timeline.now()
         headers = {key.lower(): value for key, value in request.headers}
-        verified = verify(headers, request.body, self._secrets(), now)
+        verified = verify(headers, request.body, self._secrets(), datetime.now(UTC))
         with self._lock:
             failing = self._failing.get(name)
             if failing is not None and failing.times > 0:
@@ -95,12 +97,20 @@ class Inbox:
                 status, retry_after = failing.status, failing.retry_after
             else:
                 status, retry_after = 200, None
-            delivery = Delivery(name, now, headers, request.body, verified, status)
-            self._received.setdefault(name, []).append(delivery)
-        self._tell(delivery)
+        delivery = Delivery(name, now, headers, request.body, verified, status)
+        try:
+            self._tell(delivery)
+        except Exception:
+            self._record(replace(delivery, answered=500))
+            raise
+        self._record(delivery)
         wait = [("retry-after", str(retry_after))] if retry_after is not None else []
         answer = Response.of(status, {"received": status < 300})
         return Response(answer.status, answer.body, [*answer.headers, *wait])
+
+    def _record(self, delivery: Delivery) -> None:
+        with self._lock:
+            self._received.setdefault(delivery.name, []).append(delivery)
 
     def _control(self, request: Request, rest: str) -> Response:
         if request.method == "GET":

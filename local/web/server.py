@@ -149,9 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         if body is None:
             self.close_connection = True
             return self._send(owner.too_large)
-        target = urlsplit(self.path if self.path.startswith("/") else f"/{self.path}")
+        # As it was sent: `self.path` has lost repeated slashes, and `urlsplit` takes what follows them for a host.
+        path, _, query = self.requestline.split()[1].partition("#")[0].partition("?")
         request = Request(
-            self.command, unquote(target.path), target.query, list(self.headers.items()), body,
+            self.command, unquote("/" + path.removeprefix("/")), query, list(self.headers.items()), body,
             self.client_address[0], self.request_version,
         )  # fmt: skip
         try:

@@ -8,6 +8,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from redial.api.app import PUBLIC, app
+from redial.domain.batch import BatchStatus
 from redial.domain.status import RETRYABLE, Status
 from tests.contract.record_openapi import RECORDED, document
 from tests.support.api import openapi
@@ -43,6 +44,8 @@ CONTRACT = {
     ("GET", "/phone-numbers/all"),
     ("GET", "/webhooks/undelivered"),
     ("POST", "/executions/{execution_id}/webhooks/replay"),
+    ("GET", "/"),
+    ("GET", "/favicon.ico"),
     ("GET", "/health"),
     ("GET", "/docs"),
     ("GET", "/openapi.json"),
@@ -89,11 +92,44 @@ def test_a_route_documents_its_purpose_and_its_errors(method: str, path: str, op
         assert operation["security"] == []
         return
     assert "security" not in operation, "the document's own rule holds: an API key"
-    expected = {"401", "500"} | ({"404"} if "{" in path else set()) | ({"400"} if "requestBody" in operation else set())
+    expected = (
+        {"401", "429", "500", "503"}
+        | ({"404"} if "{" in path else set())
+        | ({"400"} if "requestBody" in operation else set())
+    )
     assert expected <= set(answers)
     for status, answer in answers.items():
         if int(status) >= 400:
-            assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorBody"}
+            body = "GatewayErrorBody" if status in ("429", "503") else "ErrorBody"
+            assert answer["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{body}"}
+
+
+def test_the_main_operations_come_first() -> None:
+    first = {operation["tags"][0]: path for _, path, operation in reversed(OPERATIONS)}
+    assert list(reversed(first)) == ["calls", "executions", "agents", "batches", "account", "webhooks", "service"]
+    assert [first[tag] for tag in ("calls", "agents", "batches")] == ["/call", "/v2/agent", "/batches"]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "statuses"), [("execution", "ExecutionEvent", Status), ("batch", "BatchEvent", BatchStatus)]
+)
+def test_both_kinds_of_events_are_described(name: str, model: str, statuses: Any) -> None:
+    event = openapi()["webhooks"][name]["post"]
+    body = event["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": f"#/components/schemas/{model}"}
+    schema = openapi()["components"]["schemas"][model]
+    assert set(schema["required"]) == set(schema["properties"])
+    assert schema["properties"]["type"]["enum"] == [f"{name}.{status}" for status in statuses]
+    assert {"webhook-id", "webhook-timestamp", "webhook-signature"} == {one["name"] for one in event["parameters"]}
+
+
+def test_no_text_field_of_a_form_asks_for_a_file() -> None:
+    """Swagger UI shows a file chooser for a contentMediaType, too."""
+    content = openapi()["paths"]["/batches"]["post"]["requestBody"]["content"]
+    for media_type, body in content.items():
+        for field, schema in body["schema"]["properties"].items():
+            assert "contentMediaType" not in schema, (media_type, field)
+            assert (schema.get("format") == "binary") is (field == "file")
 
 
 def test_every_route_but_the_public_ones_needs_a_key() -> None:

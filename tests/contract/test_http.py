@@ -217,7 +217,44 @@ def test_a_request_that_http_cannot_carry_is_not_sent(given: dict[str, Any]) -> 
         send(at(server), **given)
 
 
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "interim",
+    [
+        HINTS,
+        HINTS * 3,
+        b"HTTP/1.1 100 Continue\r\n\r\n" + HINTS,
+        b"HTTP/1.1 102 Processing\r\n\r\n",
+        b"HTTP/1.1 199 X\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("max_body_bytes", [0, 100])
+def test_an_interim_response_is_not_the_answer(interim: bytes, max_body_bytes: int) -> None:
+    with serving(answering(interim + OK)) as server:
+        answer = send(at(server), max_body_bytes=max_body_bytes)
+    assert (answer.status, answer.body) == (200, b"hi" if max_body_bytes else b"")
+    assert answer.headers == {"content-length": "2", "x-a": "1, 2"}
+
+
+def test_switching_protocols_is_an_answer() -> None:
+    with serving(answering(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n")) as server:
+        assert send(at(server)).status == 101
+
+
+def test_endless_interim_responses_end_at_the_total_timeout(over: threading.Event) -> None:
+    with serving(dripping(HINTS, HINTS, 0.05, over)) as server, pytest.raises(NoAnswer, match="no complete answer"):
+        send(at(server), total_timeout_seconds=0.5)
+
+
 # ---- unknown
+
+
+@pytest.mark.parametrize("interim", [HINTS, b"HTTP/1.1 102 Processing\r\n\r\n"])
+def test_only_an_interim_response_is_no_answer(interim: bytes) -> None:
+    with serving(answering(interim)) as server, pytest.raises(NoAnswer, match="closed by the other side"):
+        send(at(server))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ files are added, never edited. Addresses of that stack are written as http://inb
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -129,10 +130,17 @@ def without_added_keys(now: Any, then: Any) -> Any:
     return now
 
 
+OF_A_DELETED_AGENT = re.compile("(/v2)?/agent/[^/]+/executions|/batches/[^/]+/all")
+"""Listings that answered 404 once their agent was deleted, and no longer do."""
+
+
 def test_the_api_renders_recorded_items_as_before(recorded: Any) -> None:
     with restored(recorded) as (client, here):
         for path, answer in here["answers"].items():
             now = client.api("GET", path)
+            if answer["status"] == 404 and OF_A_DELETED_AGENT.fullmatch(path):
+                assert now.status == 200
+                continue
             assert now.status == answer["status"]
             assert without_added_keys(now.json, answer["body"]) == answer["body"], path
         for asked in here["repeated"]:

@@ -156,6 +156,14 @@ def test_the_path_is_decoded_and_the_query_is_as_sent(world: World) -> None:
     assert event["queryStringParameters"] == {"x": "1,2", "y": " z", "empty": "", "q": "a+b"}
 
 
+@pytest.mark.parametrize("path", ["//call", "///v2//agent/all", "/call/", "//things/1", "//host.example//x"])
+def test_repeated_and_trailing_slashes_are_passed_on(world: World, path: str) -> None:
+    event = world.event("GET", f"{path}?a=//b#c")
+    assert event["rawPath"] == event["requestContext"]["http"]["path"] == path
+    assert event["rawQueryString"] == "a=//b"
+    assert event["routeKey"] == "$default"
+
+
 @pytest.mark.parametrize(
     ("content_type", "encoded"),
     [

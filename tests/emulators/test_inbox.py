@@ -1,19 +1,25 @@
 """The webhook inbox: records deliveries, verifies signatures, and fails on request."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
 from local.clock import Timeline
+from local.terminal import line_of
 from local.web.inbox import Delivery, Inbox
 from local.web.server import HttpServer
 from tests.support.local_stack import Answer, request
 
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
+SENT = datetime.now(UTC)
+"""When a test's webhook is sent; signatures are compared with the machine's clock."""
 OLD, NEW = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_dGhpcyBpcyBhIHNlY3JldCBvZiAyNCBieXRlcyE="
 BODY = b'{"id": "x", "status": "ringing"}'
 
@@ -27,7 +33,10 @@ class World:
     secrets: list[str] = field(default_factory=lambda: [OLD])
     received: list[Delivery] = field(default_factory=list)
 
-    def send(self, *, secret: str = OLD, sent_at: datetime = START, changes: dict[str, str] | None = None) -> Answer:
+    def send(
+        self, *, secret: str = OLD, sent_at: datetime | None = None, changes: dict[str, str] | None = None
+    ) -> Answer:
+        sent_at = sent_at or datetime.now(UTC)
         headers = {
             "webhook-id": "msg_1",
             "webhook-timestamp": str(int(sent_at.timestamp())),
@@ -97,16 +106,17 @@ def test_either_of_two_secrets_is_valid(world: World) -> None:
 
 
 def test_one_valid_signature_among_several_is_enough(world: World) -> None:
-    good = Webhook(OLD).sign("msg_1", START, BODY.decode())
-    other = Webhook(NEW).sign("msg_1", START, BODY.decode())
-    world.send(changes={"webhook-signature": f"v1a,abc {other} {good}"})
+    good = Webhook(OLD).sign("msg_1", SENT, BODY.decode())
+    other = Webhook(NEW).sign("msg_1", SENT, BODY.decode())
+    world.send(sent_at=SENT, changes={"webhook-signature": f"v1a,abc {other} {good}"})
     assert world.verified()
 
 
-def test_the_timestamp_may_differ_by_five_minutes_of_simulated_time(world: World) -> None:
+def test_the_timestamp_may_differ_by_five_minutes_of_the_machines_time(world: World) -> None:
+    """As for every receiver: its clock is the machine's, wherever the simulated one is."""
     world.timeline.advance(60)
-    now = START + timedelta(minutes=60)
-    for seconds, expected in ((-300, True), (300, True), (-301, False), (301, False), (-3600, False)):
+    now = datetime.now(UTC)
+    for seconds, expected in ((-290, True), (300, True), (-301, False), (310, False), (-3600, False)):
         world.send(sent_at=now + timedelta(seconds=seconds))
         assert world.verified() is expected
 
@@ -118,17 +128,65 @@ def test_the_timestamp_may_differ_by_five_minutes_of_simulated_time(world: World
         {"webhook-signature": "v1"},
         {"webhook-signature": "v1,"},
         {"webhook-signature": "v1,!!!"},
-        {"webhook-signature": Webhook(OLD).sign("msg_1", START, "{}")},
-        {"webhook-signature": Webhook(OLD).sign("msg_1", START, BODY.decode()).replace("v1,", "v2,")},
+        {"webhook-signature": Webhook(OLD).sign("msg_1", SENT, "{}")},
+        {"webhook-signature": Webhook(OLD).sign("msg_1", SENT, BODY.decode()).replace("v1,", "v2,")},
         {"webhook-id": "msg_2"},
         {"webhook-id": ""},
         {"webhook-timestamp": "now"},
         {"webhook-timestamp": "-5"},
         {"webhook-timestamp": "²"},
-        {"webhook-timestamp": str(int(START.timestamp()) + 1)},
+        {"webhook-timestamp": str(int(SENT.timestamp()) + 1)},
     ],
-    ids=str,
+    ids=lambda changes: next(iter(changes)),  # no value of this moment: every worker collects the same names
 )
 def test_other_signatures_are_not_verified(world: World, changes: dict[str, str]) -> None:
-    world.send(changes=changes)
+    world.send(sent_at=SENT, changes=changes)
     assert not world.verified()
+
+
+def test_an_answer_of_500_is_recorded_as_such(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(delivery: Delivery) -> None:
+        raise KeyError("retry_count")
+
+    server = HttpServer("failing inbox", 0)
+    server.start(Inbox(world.timeline, lambda: [OLD], fail).respond)
+    try:
+        assert request("POST", f"{server.url}/demo", BODY).status == 500
+        assert [one["answered"] for one in request("GET", f"{server.url}/_inbox/demo").json] == [500]
+    finally:
+        server.stop()
+    assert "retry_count" in capsys.readouterr().err
+
+
+# ---- the terminal's line of a delivery ------------------------------------------------------------------------------
+
+
+def delivered(body: object, *, verified: bool = True, answered: int = 200) -> Delivery:
+    return Delivery("demo", START, {}, json.dumps(body).encode(), verified, answered)
+
+
+def test_a_calls_first_line_has_its_execution_and_a_batchs_line_its_counts() -> None:
+    call = {"id": "f728", "user_number": "+12025550123", "status": "queued", "retry_count": 0, "sequence": 1}
+    assert line_of(delivered(call)) == "10:00:00  +12025550123  queued              retry_count 0, execution f728"
+    later = {**call, "status": "scheduled", "sequence": 5, "next_attempt": {"attempt": 2, "at": "2026-01-26T10:30:00Z"}}
+    assert line_of(delivered(later)).endswith("  scheduled           retry_count 0, attempt 2 at 10:30:00")
+    batch = {"batch_id": "1759", "status": "running", "valid_contacts": 3, "total_contacts": 4}
+    line = line_of(delivered({**batch, "execution_status": {"queued": 3}}, verified=False, answered=503))
+    assert line == (
+        "10:00:00  batch 1759  running             3 of 4 contacts accepted, 3 queued, "
+        "SIGNATURE NOT VALID, the inbox answered 503"
+    )
+
+
+NAMES = st.sampled_from(
+    ["id", "batch_id", "user_number", "status", "next_attempt", "at", "execution_status", "sequence", "reason"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+)
+
+
+@given(VALUES)
+def test_every_body_has_a_line(body: object) -> None:
+    assert line_of(delivered(body)).startswith("10:00:00  ")

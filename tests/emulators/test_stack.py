@@ -2,6 +2,7 @@
 
 import gc
 import io
+import json
 import os
 import re
 import signal
@@ -9,12 +10,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import standardwebhooks
 
 from local import ROOT
 from local.aws.functions import FunctionOutput
@@ -23,9 +26,11 @@ from local.aws.scheduler import as_late_as_aws
 from local.stack import LocalStack
 from local.web.server import PortTaken
 from redial.runtime import system
+from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, LocalClient, local_stack, request
 
 TO = "+12025550123"
+PORTS = ("REDIAL_PORT", "REDIAL_CARRIER_PORT", "REDIAL_INBOX_PORT", "REDIAL_FILES_PORT")
 RETRIES = {"enabled": True, "max_retries": 3, "retry_intervals_minutes": [30, 60, 120]}
 STORY = [
     "queued", "initiated", "ringing", "no-answer", "scheduled",
@@ -259,6 +264,35 @@ def test_the_stack_refuses_to_run_against_the_real_aws(monkeypatch: pytest.Monke
         LocalStack(start_at=NOON).start()
 
 
+def test_the_examples_of_the_documentation_work_unchanged(client: LocalClient) -> None:
+    """As Swagger UI sends them: a body's example, and of a form the example or sample of every field."""
+    document = request("GET", f"{client.stack.url}/openapi.json").json
+    schemas = document["components"]["schemas"]
+    assert client.api("POST", "/call", schemas["CallRequest"]["examples"][0]).status == 200
+    assert client.api("POST", "/v2/agent", schemas["AgentRequest"]["examples"][0]).status == 201
+    body = document["paths"]["/batches"]["post"]["requestBody"]["content"]
+    assert next(iter(body)) == "multipart/form-data", "Swagger UI selects the first"
+    fields = body["multipart/form-data"]["schema"]["properties"]
+    sent: list[tuple[str, str]] = []
+    for name, schema in fields.items():
+        sample = schema.get("default", schema.get("enum", [None])[0])
+        value = schema.get("examples", [sample])[0]
+        assert name == "file" or value is not None, f"{name} needs an example"
+        values = value if isinstance(value, list) else [value]
+        if name != "file":
+            sent += [(name, one if isinstance(one, str) else json.dumps(one)) for one in values]
+    form = multipart(sent, "contact_number\n+12025550123\n")
+    answer = client.api("POST", "/batches", form, Content_Type=CONTENT_TYPE)
+    assert answer.status == 201, answer
+    client.advance(60)
+    batch = client.api("GET", f"/batches/{answer.json['batch_id']}").json
+    assert (batch["status"], batch["execution_status"]) == ("completed", {"completed": 1})
+    assert (
+        client.stack.agent_id
+        in request("GET", f"{client.stack.url}/docs", headers={"Accept-Encoding": "gzip"}).body.decode()
+    )
+
+
 # ---- the command --------------------------------------------------------------------------------------------------
 
 
@@ -282,8 +316,7 @@ def command(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_runs_until_a_signal(number: signal.Signals) -> None:
-    names = ("REDIAL_PORT", "REDIAL_CARRIER_PORT", "REDIAL_INBOX_PORT", "REDIAL_FILES_PORT")
-    ports = {name: str(free_port()) for name in names}
+    ports = {name: str(free_port()) for name in PORTS}
     running = command(**ports, SPEED="600", REDIAL_API_KEY="my-own-key")
     assert running.stdout is not None
     try:
@@ -312,6 +345,64 @@ def test_the_command_runs_until_a_signal(number: signal.Signals) -> None:
     assert (running.returncode, errors) == (0, "")
 
 
+@contextmanager
+def running(**environment: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """`make run` on free ports: what it showed, and its addresses by the banner's word."""
+    process = command(**dict.fromkeys(PORTS, "0"), SPEED="0", **environment)
+    assert process.stdout is not None
+    try:
+        shown = ""
+        while "Ctrl-C" not in shown:
+            line = process.stdout.readline()
+            assert line
+            shown += line
+        yield shown, dict(re.findall(r"^  (\w+) +(\S+)", shown, re.MULTILINE))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+def test_every_run_has_new_ids_and_a_log_of_its_own() -> None:
+    with running() as (shown, first), running() as (_, second):
+        assert "UTC" in shown
+        assert first["agent"] != second["agent"]
+        assert first["log"] != second["log"]
+        assert all((ROOT / one["log"]).exists() for one in (first, second))
+
+
+def test_webhooks_verify_by_the_machines_clock_with_the_chosen_secret_after_the_clock_moved() -> None:
+    secret = "whsec_dGhpcyBpcyBhIHNlY3JldCBvZiAyNCBieXRlcyE="
+    with running(REDIAL_WEBHOOK_SECRET=secret) as (_, found):
+        assert found["secret"] == secret
+        authorization = {"Authorization": f"Bearer {found['key']}"}
+        body = {"agent_id": found["agent"], "recipient_phone_number": TO, "retry_config": RETRIES}
+        script = {"to": TO, "outcomes": ["busy", "completed"]}
+        assert request("POST", f"{found['carrier']}/_carrier/scripts", script).status == 200
+        assert request("POST", f"{found['API']}/call", body, authorization).status == 200
+        request("POST", f"{found['clock']}/advance", {"minutes": 600})
+        received = request("GET", f"{found['inbox']}/_inbox/demo").json
+        assert received[-1]["body"]["status"] == "completed"
+        for one in received:
+            raw = json.dumps(one["body"], ensure_ascii=False, separators=(",", ":"))
+            assert one["verified"] and standardwebhooks.Webhook(secret).verify(raw, one["headers"]) == one["body"]
+
+
+def test_the_command_for_keys_works_on_a_running_stack() -> None:
+    with running() as (_, found):
+        port = found["API"].rpartition(":")[2]
+        make = ["make", "-s", "keys", "LOCAL=1", f"REDIAL_PORT={port}", "-o", ".venv/ready"]
+
+        def run(arguments: str) -> Any:
+            done = subprocess.run([*make, f"ARGS={arguments}"], cwd=ROOT, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout)
+
+        assert [account["account_id"] for account in run("list-accounts")["accounts"]] == ["local"]
+        api_key = run("create --account local --name second")["api_key"]
+        me = request("GET", f"{found['API']}/user/me", headers={"Authorization": f"Bearer {api_key}"})
+        assert (me.status, me.json["id"]) == (200, "local")
+
+
 def test_the_demo_ends_without_errors() -> None:
     out, errors = command("demo").communicate(timeout=60)
     assert errors == ""
@@ -327,6 +418,7 @@ def test_invalid_settings_are_errors() -> None:
         for environment, said in (
             ({"REDIAL_PORT": port}, f"port {port}, wanted for the API, is taken"),
             ({"REDIAL_PORT": "http"}, "REDIAL_PORT must be a port number"),
+            ({"REDIAL_WEBHOOK_SECRET": "secret"}, "a webhook secret starts with whsec_"),
             ({"SPEED": "fast"}, "SPEED must be a number"),
             ({"SPEED": "-1"}, "SPEED must be a number"),
         ):

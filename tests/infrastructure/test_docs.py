@@ -1,9 +1,14 @@
 """Commands, settings and links in the documentation exist."""
 
+import json
 import re
 import tomllib
 
+import pytest
+
 from redial import __version__
+from redial.api import app, service  # noqa: F401  the document is of the routes that are loaded
+from redial.runtime import keys
 from tests.support.sample_events import sample_events
 from tests.support.template import ROOT, functions, template
 
@@ -61,3 +66,45 @@ def test_there_is_one_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == __version__
     assert f"version {__version__}" in _readme()
+
+
+# ---- what a page calls absent is absent -----------------------------------------------------------------------------
+
+_ABSENT = re.compile(
+    r"(?:there is no|has no|have no|lacks|without an?|not yet have|missing:?|does not (?:know|have|offer))"
+    r"\s+(?:an?\s+|any\s+)?(?:route\s+|target\s+|command\s+|parameter\s+)?`([^`]+)`",
+    re.IGNORECASE,
+)
+_LATER = re.compile(
+    r"`([^`]+)` (?:does not exist|is not there|is not built|is missing|comes later|is not (?:yet )?supported)"
+)
+
+
+def stale(text: str) -> list[str]:
+    """The routes, make targets, commands for keys, parameters and files that `text` calls absent, and that exist."""
+    paths = json.loads(service.openapi_document())["paths"]
+    there = {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
+    there |= {f"make {target}" for target in TARGETS} | {name for name, *_ in keys._COMMANDS} | set(paths)
+    there |= set(template()["Parameters"])
+    named = _ABSENT.findall(text) + _LATER.findall(text)
+    return [name for name in named if name in there or ("/" in name and (ROOT / name.strip("/")).exists())]
+
+
+def test_no_page_calls_absent_what_is_there() -> None:
+    found = {str(page.relative_to(ROOT)): stale(page.read_text()) for page in PAGES}
+    assert {page: names for page, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("There is no `POST /batches` so far.", ["POST /batches"]),
+        ("Redial has no route `/webhooks/undelivered`.", ["/webhooks/undelivered"]),
+        ("It lacks a `make bench`, and\nthere is\nno other.", ["make bench"]),
+        ("`list-accounts` is not yet supported.", ["list-accounts"]),
+        ("Without a `local/stack.py` nothing runs.", ["local/stack.py"]),
+        ("There is no `POST /rockets`, and `make bench` exists.", []),
+    ],
+)
+def test_a_stale_page_is_found(text: str, found: list[str]) -> None:
+    assert stale(text) == found

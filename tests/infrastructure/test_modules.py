@@ -3,12 +3,17 @@
 import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 from bench.cold_start import uses
+from redial.carriers import CARRIERS
 from tests.support.template import ROOT, functions
 
+CONTRACTS = {
+    one["id"]: one for one in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+}
 API_ONLY = {"pydantic", "pydantic_core", "aws_lambda_powertools.event_handler"}
 HTTP_CLIENT = {"redial.adapters.http", "requests", "httpx"}
 NEVER = {
@@ -55,6 +60,12 @@ def _loaded(function: str) -> set[str]:
     assert run.returncode == 0, run.stderr
     loaded: list[str] = json.loads(run.stdout)
     return set(loaded)
+
+
+def test_import_linter_keeps_every_function_and_every_carrier_apart() -> None:
+    folders = {f"functions.{path.parent.name}" for path in ROOT.glob("functions/*/handler.py")}
+    assert set(CONTRACTS["functions-apart"]["modules"]) == folders == {f"functions.{name}" for name in functions()}
+    assert set(CONTRACTS["carriers-apart"]["modules"]) == {f"redial.carriers.{name}" for name in CARRIERS}
 
 
 @pytest.mark.parametrize("function", sorted(FORBIDDEN))

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from redial.adapters import address_guard
+from redial.domain.decision import stopped
 from redial.domain.delivery import Delivery, DeliveryAttempt
 from redial.runtime.services import services_of
 from tests.support.api import OTHER_ACCOUNT_ID, OTHER_API_KEY, UNKNOWN_ID, Api
@@ -91,8 +93,60 @@ def test_given_up_events_are_listed_to_their_account(api: Api) -> None:
             "tries": 8,
             "http_status": 503,
             "error": "busy",
+            "next_try_at": None,
         }
     ]
+
+
+IN_BACK_OFF: dict[str, Any] = {"settled": 0, "undelivered": (), "tries": 3, "next_try_at": TEN + minutes(30)}
+
+
+def test_an_event_that_waits_for_its_next_try_is_listed_and_can_be_sent_now(api: Api) -> None:
+    execution_id = undelivered(api, **IN_BACK_OFF)
+    ((event,),) = (one["events"] for one in api.send("GET", "/webhooks/undelivered").json["data"])
+    assert (event["sequence"], event["next_try_at"]) == (1, "2026-01-26T10:30:00.000Z")
+    api.invoked.clear()
+    answer = api.send("POST", f"/executions/{execution_id}/webhooks/replay")
+    assert answer.json == {"execution_id": execution_id, "replayed": [1]}
+    assert [(name, event["execution_id"]) for name, event in api.invoked] == [("deliver", execution_id)]
+    assert api.send("GET", "/webhooks/undelivered").json["data"] == []
+
+
+def test_a_given_up_event_is_sent_before_one_that_waits(api: Api) -> None:
+    execution_id = undelivered(api, **IN_BACK_OFF | {"settled": 1, "undelivered": (1,)})
+    stored = services_of("api").executions.get(execution_id)
+    assert stored is not None
+    services_of("api").executions.save(stored.end(TEN, stopped("stopped by request")).with_due(TEN))
+    (listed,) = api.send("GET", "/webhooks/undelivered").json["data"]
+    waits = [(one["sequence"], one["next_try_at"] is not None) for one in listed["events"]]
+    assert waits == [(1, False), (2, True)]
+    assert api.send("POST", f"/executions/{execution_id}/webhooks/replay").json["replayed"] == [1, 2]
+
+
+def test_a_corrected_webhook_url_is_tried_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"resolve": lambda host, port, **_: [(0, 0, 0, "", ("93.184.216.34", port))]}
+    monkeypatch.setattr(address_guard.check, "__kwdefaults__", found)
+    waiting = undelivered(api, **IN_BACK_OFF)
+    given_up = undelivered(api)
+    elsewhere = undelivered(api, **IN_BACK_OFF)
+    store = services_of("api").executions
+    agent_ids = {one: api.send("GET", f"/executions/{one}").json["agent_id"] for one in (waiting, given_up, elsewhere)}
+    for one in (waiting, given_up):
+        api.invoked.clear()
+        path = f"/v2/agent/{agent_ids[one]}"
+        api.send("PATCH", path, {"agent_config": {"webhook_url": "https://new.example.com/"}})
+        expected = [("deliver", one)] if one == waiting else []
+        assert [(name, event["execution_id"]) for name, event in api.invoked] == expected
+    api.invoked.clear()
+    api.send("PATCH", f"/v2/agent/{agent_ids[elsewhere]}", {"agent_config": {"max_call_seconds": 60}})
+    assert api.invoked == []
+    (now, later, never) = (store.get(one) for one in (waiting, elsewhere, given_up))
+    assert now is not None
+    assert later is not None
+    assert never is not None
+    assert (now.delivery.next_try_at, now.delivery.tries) == (None, 0)
+    assert later.delivery.next_try_at == TEN + minutes(30)
+    assert never.delivery.undelivered == (1,)
 
 
 def test_an_event_without_a_log_entry_is_listed(api: Api) -> None:

@@ -173,7 +173,7 @@ def test_a_list_above_the_size_limit_answers_413_with_advice(api: Api) -> None:
         ({"ring_timeout_seconds": 601}, "ring_timeout_seconds", "must be at most 600"),
         ({"voicemail_detection": "yes"}, "voicemail_detection", "true or false"),
         ({"calling_guardrails": {"call_start_hour": 9}}, "calling_guardrails.call_end_hour", "both hours"),
-        ({"from_phone_numbers": [CALLER_ID, "911"]}, "from_phone_numbers.1", "must be E.164"),
+        ({"from_phone_numbers": [CALLER_ID, "911"]}, "from_phone_numbers.1", "must begin with +"),
         ({"webhook_url": "http://hooks.example.com/"}, "webhook_url", "https://"),
         ({"webhook_url": "https://127.0.0.1/"}, "webhook_url", "loopback"),
         ({"answer_url": "http://voice.example.com/"}, "answer_url", "https://"),
@@ -238,6 +238,16 @@ def test_patch_changes_the_keys_it_names_and_no_others(api: Api) -> None:
     assert agent["agent_prompts"] == {"task_2": {}}
     assert agent["x-own"] == WHOLE["x-own"]
     assert (stored(agent_id).webhook_url, stored(agent_id).max_concurrent_calls) == (None, 5)
+
+
+def test_an_empty_webhook_url_is_none(api: Api) -> None:
+    agent_id = api.agent(webhook_url="")
+    assert stored(agent_id).webhook_url is None
+    api.send("PATCH", f"/v2/agent/{agent_id}", {"agent_config": {"webhook_url": "https://hooks.example.com/"}})
+    assert stored(agent_id).webhook_url == "https://hooks.example.com/"
+    answer = api.send("PATCH", f"/v2/agent/{agent_id}", {"agent_config": {"webhook_url": ""}})
+    assert answer.status == 200
+    assert stored(agent_id).webhook_url is None
 
 
 def test_an_empty_patch_changes_only_updated_at(api: Api) -> None:
@@ -330,12 +340,23 @@ def test_a_deleted_agent_is_unknown_and_its_waiting_calls_are_stopped(api: Api) 
         ("PATCH", f"/v2/agent/{agent_id}", {}),
         ("DELETE", f"/v2/agent/{agent_id}", None),
         ("POST", f"/v2/agent/{agent_id}/stop", None),
-        ("GET", f"/v2/agent/{agent_id}/executions", None),
         ("POST", "/call", {"agent_id": agent_id, "recipient_phone_number": NUMBER}),
     ):
         assert api.send(method, path, body).status == 404, f"{method} {path}"
     assert api.send("GET", "/v2/agent/all").json == []
     assert api.send("GET", f"/executions/{waiting}").json["status"] == "stopped"
+
+
+def test_the_calls_and_batches_of_a_deleted_agent_can_still_be_listed(api: Api) -> None:
+    agent_id = api.agent()
+    execution_id = api.call(agent_id)
+    api.send("DELETE", f"/v2/agent/{agent_id}")
+    for path in (f"/v2/agent/{agent_id}/executions", f"/agent/{agent_id}/executions"):
+        listed = api.send("GET", path).json
+        calls = listed if isinstance(listed, list) else listed["data"]
+        assert [(one["id"], one["status"]) for one in calls] == [(execution_id, "stopped")]
+        assert api.send("GET", path, key=OTHER_API_KEY).status == 404
+    assert api.send("GET", f"/batches/{agent_id}/all").json == []
 
 
 def test_a_deleted_agent_stays_for_its_last_calls_and_then_expires(api: Api) -> None:

@@ -89,7 +89,7 @@ def test_a_revoked_key_is_refused_at_once(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/calls", "/call/", "/v2", "/v2/agent/", "/v1/agent/all", "/call/a/b/stop", "/batches/%00"]
+    "path", ["/calls", "/call/", "/v2", "/v2/agent/", "/v1/agent/all", "/call/a/b/stop", "/batches/%00"]
 )
 def test_an_unknown_route_answers_404(api: Api, path: str) -> None:
     assert api.send("GET", path).status == 404
@@ -284,6 +284,19 @@ def test_health_needs_no_key_and_no_services(api: Api, monkeypatch: pytest.Monke
     monkeypatch.setattr(answers, "services_of", fail)
     answer = api.send("GET", "/health", key=None)
     assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+def test_what_browsers_ask_for_is_answered_without_a_key(api: Api) -> None:
+    index, icon = api.send("GET", "/", key=None), api.send("GET", "/favicon.ico", key=None)
+    assert (index.status, index.json["documentation"]) == (200, "/docs")
+    assert (icon.status, icon.text) == (204, "")
+
+
+def test_the_docs_pages_link_to_its_document_is_json(api: Api) -> None:
+    assert 'updateUrl(currentUrl.pathname + "?format=json")' in api.send("GET", "/docs", key=None).text
+    linked = api.send("GET", "/docs", key=None, query="format=json")
+    assert linked.headers["content-type"] == "application/json"
+    assert linked.json == api.send("GET", "/openapi.json", key=None).json
 
 
 def test_the_docs_page_is_self_contained(api: Api) -> None:

@@ -72,6 +72,43 @@ def test_a_key_is_256_random_bits_and_only_its_hash_is_stored(store: DynamoAccou
     assert not any(one in listed or use.hash_of(one) in listed for one in api_keys)
 
 
+def test_accounts_are_listed(store: DynamoAccounts, run: Any) -> None:
+    assert run("list-accounts") == {"accounts": []}
+    made = [run("create-account", "--name", name) for name in ("a", "b")]
+    run("create", "--account", made[0]["account_id"], "--name", "k")
+    listed = run("list-accounts")["accounts"]
+    assert {(one["account_id"], one["name"]) for one in listed} == {(one["account_id"], one["name"]) for one in made}
+    assert all(one.keys() == {"account_id", "name", "created_at"} for one in listed), "no secret"
+
+
+@pytest.mark.parametrize(("given", "region"), [((), "eu-west-3"), (("--region", "eu-north-1"), "eu-north-1")])
+def test_the_region_comes_from_the_option_or_aws_region(
+    store: DynamoAccounts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: Any, region: str
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    create_table(boto3.client("dynamodb", region_name=region))
+    assert keys.main(["create-account", "--name", "there", *given]) == 0
+    capsys.readouterr()
+    elsewhere = DynamoAccounts(boto3.client("dynamodb", region_name=region), TABLE_NAME)
+    assert [account.name for account in elsewhere.all()] == ["there"]
+
+
+def test_premium_numbers_are_refused_until_allowed(store: DynamoAccounts, run: Any) -> None:
+    account_id = run("create-account", "--name", "a")["account_id"]
+
+    def allowed() -> bool:
+        return use.read_account(account_id, accounts=store).premium_numbers
+
+    assert not allowed()
+    for answer, expected in (("yes", True), ("no", False)):
+        shown = run("premium-numbers", "--account", account_id, "--allow", answer)
+        assert shown == {"account_id": account_id, "premium_numbers": expected}
+        assert allowed() == expected
+    assert "no account" in run("premium-numbers", "--account", "unknown", "--allow", "yes", fails=True)
+    assert store.get("unknown") is None
+
+
 def test_a_webhook_secret_is_rotated_in_two_steps(store: DynamoAccounts, run: Any) -> None:
     first = run("create-account", "--name", "a")
     account = ("--account", first["account_id"])

@@ -14,6 +14,8 @@ import pytest
 from redial.adapters.dynamodb.call_queue import DynamoCallQueue
 from redial.domain.batch import contact_id
 from redial.domain.queue import BatchQueueEntry
+from redial.runtime.services import services_of
+from redial.usecases.accounts import allow_premium_numbers
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, request
 
@@ -207,10 +209,42 @@ def test_a_rejected_row_has_its_line_and_reason(client: LocalClient) -> None:
     assert (read["valid_contacts"], read["rejected_contacts"], read["total_contacts"]) == (2, 3, 5)
     answer = client.api("GET", f"/batches/{batch_id}/rejected.csv")
     assert answer.headers["content-type"].startswith("text/csv")
-    rejected = list(csv.DictReader(io.StringIO(answer.body.decode(), newline="")))
+    rejected = list(csv.DictReader(io.StringIO(answer.body.decode("utf-8-sig"), newline=""), delimiter=";"))
     assert [row["line"] for row in rejected] == ["4", "5", "6"]
     assert "line 2" in rejected[1]["reason"]
     assert [one["user_number"] for one in executions(client, batch_id)] == ["+12025551000", "+12025551002"]
+
+
+@pytest.mark.parametrize("first", ["", "\ufeff", "\ufeffsep=;\r\n", "sep=;\r\n"])
+def test_derived_files_come_in_the_dialect_of_the_upload(client: LocalClient, first: str) -> None:
+    batch_id = created(client, f"{first}contact_number;name\r\n+12025551000;Zoë, Ångström\r\nunknown;Bob\r\n".encode())
+    client.advance(0.2)
+    for name, row in (("results", "+12025551000;Zoë, Ångström;"), ("rejected", "unknown;Bob;")):
+        text = client.api("GET", f"/batches/{batch_id}/{name}.csv").body.decode()
+        assert text.startswith(f"{first}contact_number;name;")
+        assert text.removeprefix(first).splitlines()[1].startswith(row)
+        assert len(text.removeprefix(first).splitlines()) == 2
+
+
+def test_a_batch_keeps_the_setting_for_premium_numbers_of_its_creation(client: LocalClient) -> None:
+    file = "contact_number\n+448712345678\n+44 116 123\n+12025551000\n"
+    refused = created(client, file)
+    account_id = client.api("GET", "/user/me").json["id"]
+    accounts = services_of("api").accounts
+    allow_premium_numbers(account_id, True, accounts=accounts)
+    allowed = created(client, file)
+    allow_premium_numbers(account_id, False, accounts=accounts)
+    client.advance(0.2)
+    for batch_id, rows in ((refused, ["+12025551000"]), (allowed, ["+448712345678", "+12025551000"])):
+        assert [one["user_number"] for one in executions(client, batch_id)] == rows
+        results = csv.DictReader(io.StringIO(client.api("GET", f"/batches/{batch_id}/results.csv").body.decode()))
+        assert [row["contact_number"] for row in results] == rows
+
+
+def test_caller_ids_are_normalized(client: LocalClient) -> None:
+    numbers = '["+1 (202) 555-0100", "001 202 555 0100", "+44 (0)20 7946 0000"]'
+    batch_id = created(client, contacts(1), ("from_phone_numbers", numbers))
+    assert batch(client, batch_id)["from_phone_numbers"] == ["+12025550100", "+442079460000"]
 
 
 @pytest.mark.parametrize(
@@ -237,8 +271,8 @@ def test_an_unusable_file_is_refused_and_leaves_nothing(client: LocalClient, fil
     ("fields", "field"),
     [
         ([("retry_config", "{")], "retry_config"),
-        ([("retry_config", '{"max_retries": 9}')], "retry_config.max_retries"),
-        ([("from_phone_numbers", '["0123"]')], "from_phone_numbers"),
+        ([("retry_config", '{"enabled": true, "max_retries": 9}')], "retry_config.max_retries"),
+        ([("from_phone_numbers", '["0123"]')], "from_phone_numbers.0"),
         ([("webhook_url", "ftp://example.com")], "webhook_url"),
         ([("start", "later")], "start"),
         ([("calls_per_second", "0")], "calls_per_second"),

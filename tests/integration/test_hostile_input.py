@@ -179,7 +179,7 @@ def test_an_unreadable_form_is_refused_and_leaves_nothing(api: Api, method: str,
         "[NaN]",
         '{"max_retries": 1e999}',
         "[" + "9" * 5000 + "]",
-        '{"max_retries": "3"}',
+        '{"enabled": true, "max_retries": "3"}',
         "[[[]]]",
         "\x00",
     ],
@@ -231,7 +231,6 @@ def test_another_spelling_of_an_id_is_another_id(api: Api) -> None:
         agent_id.replace("-", ""),
         f"{agent_id}\n",
         f" {agent_id}",
-        f"{agent_id}/",
         f"{agent_id};x",
     ):
         assert api.send("GET", f"/v2/agent/{other}").status == 404, other
@@ -243,8 +242,6 @@ def test_other_spellings_of_a_path_are_unknown(api: Api, method: str, path: str,
     path = filled(path)
     body = VALID if method != "GET" else None
     for other in (
-        f"{path}/",
-        f"/{path}",
         f"{path}\n",
         f"{path}%0A",
         f"{path}?x",

@@ -128,6 +128,36 @@ def test_a_file_name_is_only_displayed(client: LocalClient, file_name: str) -> N
     assert results.headers["content-disposition"] == f'attachment; filename="{batch_id}-results.csv"'
 
 
+@pytest.mark.parametrize(
+    ("parameters", "shown"),
+    [
+        ("filename*=utf-8''%D0%BA.csv", "к.csv"),
+        ("filename*=UTF-8'ru'%D0%BA.csv", "к.csv"),
+        ("filename*=iso-8859-1''%e9.csv", "é.csv"),
+        ("filename=\"k.csv\"; filename*=utf-8''%D0%BA.csv", "к.csv"),
+        ("filename*=utf-8''%D0%BA.csv; filename=\"k.csv\"", "к.csv"),
+        ("FileName*=utf-8''k%3B.csv", "k;.csv"),
+        ("filename=\"a; filename*=utf-8''b.csv\"", "a; filename*=utf-8''b.csv"),
+    ],
+)
+def test_a_file_name_may_be_an_extended_parameter(client: LocalClient, parameters: str, shown: str) -> None:
+    answer = client.api("POST", "/batches", with_parameters(client, parameters), Content_Type=CONTENT_TYPE)
+    assert answer.status == 201, answer
+    assert client.api("GET", f"/batches/{answer.json['batch_id']}").json["file_name"] == shown
+
+
+@pytest.mark.parametrize("parameters", ["filename*=utf-8''%FF.csv", "filename*=raw-unicode-escape''%5Cud800"])
+def test_a_file_name_that_is_no_text_is_refused(client: LocalClient, parameters: str) -> None:
+    answer = client.api("POST", "/batches", with_parameters(client, parameters), Content_Type=CONTENT_TYPE)
+    assert answer.status == 400, answer
+
+
+def with_parameters(client: LocalClient, parameters: str) -> bytes:
+    """A form with a file whose Content-Disposition has these parameters beside its name."""
+    form = multipart([("agent_id", client.stack.agent_id)], HEADER + ROW, file_name="x")
+    return form.replace(b'filename="x"', parameters.encode())
+
+
 def test_no_cell_of_a_returned_file_is_a_formula(client: LocalClient) -> None:
     """Ours and the uploaded ones, column names included; a phone number keeps its +."""
     formulas = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "＝1", '=HYPERLINK("https://evil.example","x")']
@@ -174,7 +204,7 @@ def endless(beginning: bytes, piece: bytes) -> Iterator[bytes]:
 def test_a_row_of_a_gigabyte_is_read_only_to_the_row_limit(name: str) -> None:
     pieces = endless(*ENDLESS[name])
     with traced() as most, pytest.raises(InvalidInput) as refused:
-        CsvContacts().check(pieces)
+        CsvContacts().check(pieces, premium=False)
     assert refused.value.errors[0].field == "file"
     assert most[0] < 40_000_000
     assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 100
@@ -186,7 +216,7 @@ def test_a_gigabyte_of_empty_lines_is_read_only_to_the_limit(line: bytes, monkey
     monkeypatch.setattr(contacts_csv, "MAX_CONTACTS", 50_000)
     pieces = itertools.chain([HEADER], itertools.repeat(line * PIECE, GIGABYTE // PIECE))
     with pytest.raises(InvalidInput, match=r"line 50002: there are more than 50,000 empty lines; remove them"):
-        CsvContacts().check(pieces)
+        CsvContacts().check(pieces, premium=False)
     assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 100
 
 
@@ -195,14 +225,14 @@ def test_only_the_beginning_of_a_large_file_is_checked_in_the_request(
 ) -> None:
     monkeypatch.setattr(batch_csv, "CHECK_BYTES", 1_000_000)
     pieces = itertools.chain([HEADER], itertools.repeat(b"+12025550101," + b"x" * 5000 + b"\n", GIGABYTE // PIECE))
-    CsvContacts().check(pieces)
+    CsvContacts().check(pieces, premium=False)
     assert sum(1 for _ in pieces) > GIGABYTE // PIECE - 300
 
 
 @pytest.mark.parametrize("line", [b"\n", b"x,y,z,a,b,c\n", b'"x"y\n', b"=1,=2\n"])
 def test_fifty_thousand_skipped_lines_are_not_kept(line: bytes) -> None:
     pieces = itertools.chain([HEADER], itertools.repeat(line * 1000, 50))
-    with traced() as most, CsvContacts().rows(pieces) as rows:
+    with traced() as most, CsvContacts().rows(pieces, premium=False) as rows:
         assert not any(row.startswith("+") for row in rows if isinstance(row, str))
     assert most[0] < 10_000_000
 

@@ -1,8 +1,8 @@
 """The README and docs/ agree with the system: their commands print what is shown, their tables are complete.
 
-A fenced block under `<!-- run: name -->` is run unchanged, in the page's order, in one shell and against one new local
-stack per page. A block under `<!-- output: name -->` is the output of that run; … marks omissions. Times, ids and
-signatures differ.
+A fenced block under `<!-- run: name -->` is run unchanged, in the page's order, in one shell and against one new
+local stack per page; curl's own configuration leads its requests to that stack's ports. A block under
+`<!-- output: name -->` is the output of that run; … marks omissions. Times, ids and signatures differ.
 """
 
 import dataclasses
@@ -13,7 +13,9 @@ import shlex
 import shutil
 import subprocess
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -22,6 +24,7 @@ from functions.sweep import handler as sweep
 from local import ROOT
 from local.__main__ import main
 from local.carriers.course import OUTCOMES
+from local.stack import LocalStack
 from local.web.inbox import Delivery
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.executions import FILTER_LIMIT
@@ -131,10 +134,11 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def played() -> Played:
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     if shutil.which("curl") is None:
         pytest.skip("there is no curl here")
     played = Played({}, {}, ())
+    commands_of_readers = tmp_path_factory.mktemp("commands")
     for page in PAGES:
         commands = {name: text for where, kind, name, _, text in BLOCKS if (where, kind) == (page, "run")}
         commands = {name: text for name, text in commands.items() if name not in ELSEWHERE}
@@ -143,9 +147,7 @@ def played() -> Played:
         received: list[Delivery] = []
         with local_stack(start_at=None, tell=received.append) as client:
             stack = client.stack
-            played.printed |= run_in_one_shell(
-                commands, {"3000": stack.url, "3001": stack.carrier_url, "3002": stack.inbox_url}
-            )
+            played.printed |= run_in_one_shell(commands, stack, commands_of_readers)
             account = DynamoAccounts(boto3.client("dynamodb"), stack.environment["TABLE_NAME"]).get("local")
             assert account is not None
             played.secrets = account.webhook_secrets
@@ -154,20 +156,57 @@ def played() -> Played:
     return played
 
 
-def run_in_one_shell(commands: dict[str, str], ports: dict[str, str]) -> dict[str, str]:
-    """The output of each command, run in order. `ports`: the local stack's actual ports."""
+def run_in_one_shell(commands: dict[str, str], stack: LocalStack, folder: Path) -> dict[str, str]:
+    """The output of each command, run in order.
+
+    `folder` gets what a reader has: an `aws` command that knows the deployed stack's table, and `make` with everything
+    installed. Requests to the ports of `make run` go to those of `stack`.
+    """
+    ports = {3000: stack.url, 3001: stack.carrier_url, 3002: stack.inbox_url}
+    connections = [f'connect-to = "127.0.0.1:{port}:{urlsplit(url).netloc}"' for port, url in ports.items()]
+    (folder / ".curlrc").write_text("\n".join([*connections, 'noproxy = "*"', ""]))
+    make = shutil.which("make")
+    for name, line in (
+        ("aws", f"echo {stack.environment['TABLE_NAME']}"),
+        ("make", f'exec {make} -o .venv/ready "$@"'),
+    ):
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
     mark = "--- output of "
     script = "".join(
         f"printf '\\n{mark}{name}\\n'\n{command}\n" * (2 if name in TWICE else 1) for name, command in commands.items()
     )
-    for port, url in ports.items():
-        script = script.replace(f"http://127.0.0.1:{port}", url)
-    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    environment = {
+        **os.environ,
+        "CURL_HOME": str(folder),
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "AWS_ENDPOINT_URL_DYNAMODB": f"{stack.url}/_local/dynamodb",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+    }
     done = subprocess.run(
         ["sh", "-ec", script], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, f"{script}\n{done.stderr}"
     return dict(part.split("\n", 1) for part in done.stdout.split(mark)[1:])
+
+
+def test_the_readmes_commands_are_complete() -> None:
+    """No command has a placeholder for a value that the reader would have to copy, and all that can run here do."""
+    for page in ("README.md", "keys.md", "operating.md", *sorted({page for page, kind, *_ in BLOCKS if kind == "run"})):
+        for block in re.findall(r"^```bash\n(.*?)^```$", PAGES[page], re.MULTILINE | re.DOTALL):
+            assert re.findall(r"<[A-Za-z_]+>|…|\.\.\.", block) == [], f"{page}: {block}"
+    alone = re.findall(r"(?<!-->\n)^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert [block.split()[0:2] for block in alone] == [
+        ["make", "run"],
+        ["make", "test"],
+        ["aws", "secretsmanager"],
+        ["make", "build"],
+    ]
+
+
+def test_the_readme_makes_a_key_that_authenticates(played: Played) -> None:
+    made = json.loads(played.printed["account"])
+    assert (made["name"], made["api_key"][:4]) == ("production", "rdl_")
 
 
 @pytest.mark.parametrize("name", [name for name in OUTPUTS if name not in ELSEWHERE])
@@ -218,7 +257,7 @@ def test_every_command_for_keys_exists_and_takes_the_options_shown(capsys: pytes
     known = re.findall(r"^    ([a-z-]+)(?:  |$)", capsys.readouterr().out, re.MULTILINE)
     shown = [code(row[0]) for row in table("| Command |")]
     assert [line.split()[0] for line in shown] == known
-    for line in (*shown, *re.findall(r'make keys ARGS="(.*)"', TEXT)):
+    for line in (*shown, *re.findall(r'make (?:-s )?keys (?:LOCAL=1 )?ARGS="([^"]*)"', TEXT)):
         with pytest.raises(SystemExit) as end:
             keys.main([*shlex.split(line), "--help"])
         assert end.value.code == 0
@@ -303,6 +342,10 @@ def test_the_limits() -> None:
             f"{contacts_csv.MAX_CONTACTS:,} rows, and as many empty lines"
         ),
         "A row's other columns": f"{contacts_csv.MAX_DATA_BYTES // 1024} KiB as JSON",
+        "Phone numbers": (
+            "no emergency and short numbers; premium-rate and shared-cost ones only if the account allows them"
+        ),
+        "Rows checked before a batch is accepted": "100,000, or 32 MiB; the rest is checked while it is read",
         "results.csv": (
             f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, above that a redirect to the stored file"
         ),

@@ -115,7 +115,7 @@ class _Machine(RuleBasedStateMachine):
 
 IDS = [str(uuid.UUID(int=n, version=4)) for n in range(6)]
 BATCHES = ["0123456789abcdef0123456789abcdef", "00000000000000000000000000000001"]
-STEP = st.sampled_from(["stop", "claim", "due", "none", "give up", "replay"])
+STEP = st.sampled_from(["stop", "claim", "due", "none", "give up", "back off", "replay"])
 VERSION_BACK = st.sampled_from([0, 0, 0, 1, -1])
 """Offset from the stored version; 0: the stored one."""
 
@@ -162,6 +162,8 @@ class ExecutionStore(_Machine):
             changed = changed.claim(now, CALLER_ID, 3, f"{now:%M}{back}")
         elif step == "give up":
             changed = replace(changed, delivery=Delivery(settled=1, undelivered=(1,)))
+        elif step == "back off":
+            changed = replace(changed, delivery=Delivery(tries=2, next_try_at=now + timedelta(minutes=1)))
         elif step == "replay":
             changed = replace(changed, delivery=changed.delivery.replay())
         elif stored.state.is_dialling:
@@ -193,7 +195,7 @@ class ExecutionStore(_Machine):
     def what_was_given_up_is_listed(self) -> None:
         """Just that, the oldest execution first."""
         listed = list(self.services.undelivered.all(ACCOUNT_ID))
-        given_up = [one for one in self.model.values() if one.delivery.undelivered]
+        given_up = [one for one in self.model.values() if one.delivery.is_listed]
         assert set(listed) == {one.id for one in given_up}
         created = [self.model[one].created_at for one in listed]
         assert (len(listed), created) == (len(given_up), sorted(created))
@@ -1073,7 +1075,7 @@ class OtherStores(_Machine):
         alive = [one for one in self.batches.values() if one.deleted_at is None]
         alive.sort(key=lambda one: (one.created_at, one.id), reverse=True)
         assert self.batch_store.of_agent(AGENT_ID) == alive
-        assert set(self.undelivered.all(ACCOUNT_ID)) == {one.id for one in alive if one.delivery.undelivered}
+        assert set(self.undelivered.all(ACCOUNT_ID)) == {one.id for one in alive if one.delivery.is_listed}
 
     @invariant()
     def accounts_have_their_own(self) -> None:

@@ -412,8 +412,8 @@ MUTANTS = (
     Mutant(
         "A retry is announced after a stop",
         "usecases/stop.py",
-        "return after if reason is None else after.without_retry(reason)",
-        "return after",
+        "        return after.without_retry(reason)\n",
+        "        return after\n",
         "tests/protocol/test_stops.py::test_a_call_that_the_carrier_refuses_after_a_stop_announces_no_retry",
     ),
     Mutant(
@@ -685,8 +685,8 @@ MUTANTS = (
     Mutant(
         "An event that is given up is not listed",
         "wire/stored_execution.py",
-        "    if execution.delivery.undelivered:\n",
-        "    if execution.delivery.undelivered and execution.delivery.replaying:\n",
+        "    if execution.delivery.is_listed:\n",
+        "    if execution.delivery.is_listed and execution.delivery.replaying:\n",
         "tests/protocol/test_given_up_events_are_listed.py"
         "::test_an_event_that_is_given_up_while_a_replay_ends_is_listed",
     ),

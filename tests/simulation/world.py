@@ -336,7 +336,7 @@ class World(LocalStack):
                 return true
             return true + timedelta(seconds=self.faults.skew_seconds(invocation.request_id))
 
-        system.use(now=now)
+        system.use(now=now, machine_time=lambda instant: instant)  # the endpoints' clocks are simulated too
 
     # ---- records -------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
+import idna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,6 +143,45 @@ def test_an_international_name_is_resolved_in_ascii() -> None:
     resolver = Resolver(PUBLIC)
     target = check("https://Bücher.example/", allow_local=False, resolve=resolver)
     assert resolver.asked == [target.host] == ["xn--bcher-kva.example"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "faß.example", "FAẞ.example", "κλαρα-σωλις.example", "نامه\u200cای.example", "ශ්\u200dරී.example",
+        "a\u115fb.example", "ᎠᏴᎩ.example", "\U0001f4de.example",
+    ],
+)  # fmt: skip
+def test_a_name_that_idna_2003_sends_to_another_domain_is_refused(host: str) -> None:
+    assert refused(f"https://{host}/", PUBLIC).endswith("write its xn-- form")
+    in_ascii = idna.encode("faß.example").decode()
+    assert accepted(f"https://{in_ascii}/").host == "xn--fa-hia.example"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("bu\u0308cher.example", "xn--bcher-kva.example"),
+        ("ΚΛΑΡΑ.example", "xn--mxaaze5a.example"),
+        ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
+        ("ｅｘａｍｐｌｅ．com", "example.com"),
+        ("ℂafé.example", "xn--caf-dma.example"),
+    ],
+)
+def test_an_international_name_is_the_one_of_idna_2008(host: str, expected: str) -> None:
+    assert idna.encode(host, uts46=True).decode() == expected
+    assert accepted(f"https://{host}/").host == expected
+
+
+@given(st.text(st.characters(codec="utf-8", min_codepoint=0x80), min_size=1, max_size=6))
+def test_any_international_name_is_refused_or_the_one_of_idna_2008(label: str) -> None:
+    try:
+        host = accepted(f"https://a{label}.example/").host
+        expected = idna.encode(f"a{label}.example", uts46=True).decode()
+    except (AddressRefused, idna.IDNAError):
+        return
+    assert host == expected
 
 
 @pytest.mark.parametrize("trouble", [socket.gaierror(-2, "unknown"), UnicodeError("label"), OSError("no network")])

@@ -174,6 +174,7 @@ class AnyDelivery(RuleBasedStateMachine):
     @rule()
     def replay(self) -> None:
         self.delivery = self.delivery.replay()
+        assert (self.delivery.tries, self.delivery.next_try_at, self.delivery.is_listed) == (0, None, False)
         self.became = {one: "again" if was == "given up" else was for one, was in self.became.items()}
 
     @rule(at=CLOCK, lease_id=st.sampled_from(["mine", "yours"]))
@@ -203,6 +204,12 @@ class AnyDelivery(RuleBasedStateMachine):
         new = [one for one, was in self.became.items() if was == "new"]
         assert self.delivery.undelivered == tuple(sorted(given_up))
         assert self.pending == (*again, *new), "those to be sent again first, each in its order"
+
+    @invariant()
+    def it_is_listed_while_an_event_is_given_up_or_waits(self) -> None:
+        waits = self.delivery.next_try_at is not None
+        assert not waits or self.pending
+        assert self.delivery.is_listed == (waits or "given up" in self.became.values())
 
     @invariant()
     def the_log_has_the_last_try_of_each(self) -> None:

@@ -96,6 +96,18 @@ def test_an_earlier_attempts_callback_changes_nothing() -> None:
     assert second.reported(1, late, TEN + minutes(32)) is second
 
 
+@pytest.mark.parametrize(("given", "shown"), [(None, 61), (0, 0), (5, 5)])
+def test_a_missing_duration_is_the_time_since_the_answer(given: int | None, shown: int) -> None:
+    answered = reported(placed(queued(), TEN), Status.IN_PROGRESS, TEN + seconds(10))
+    ended = reported(answered, Status.COMPLETED, TEN + seconds(71.5), duration_seconds=given)
+    assert ended.state.attempt.duration_seconds == shown
+
+
+def test_an_unanswered_call_has_no_duration() -> None:
+    ended = reported(placed(queued(), TEN), Status.BUSY, TEN + seconds(10))
+    assert ended.state.attempts[0].duration_seconds is None
+
+
 def lost_and_to_be_retried() -> Execution:
     """The first attempt was given up as lost; the second waits for its due time."""
     execution = saved(queued(RetryConfig(enabled=True, retry_on_statuses=RETRYABLE)).claim(TEN, CALLER_ID, 0, "a1"))

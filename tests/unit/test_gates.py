@@ -131,6 +131,19 @@ def test_a_retry_calls_from_another_number(first: Execution) -> None:
     assert {from_number(first, both, None), from_number(retry, both, None)} == set(both.from_phone_numbers)
 
 
+@pytest.mark.parametrize("first", [queued(), of_batch()], ids=["single", "contact"])
+def test_a_number_whose_call_the_network_blocked_calls_no_more(first: Execution) -> None:
+    both = agent(from_phone_numbers=(CALLER_ID, "+14155550101"))
+    retry = reported(placed(first, TEN), Status.FAILED, TEN + minutes(1), code="608")
+    assert from_number(retry, both, None) == "+14155550101"
+    third = reported(placed(retry, TEN + minutes(31)), Status.BUSY, TEN + minutes(32))
+    assert from_number(third, both, None) == "+14155550101", "also where it would be the blocked one's turn"
+    batch = running() if first.batch_id else None
+    only = last(facts(retry, batch=batch))
+    assert only == failed("the network blocked the calls from every caller id", Gate.CALLER_ID)
+    assert from_number(replace(retry, from_number=CALLER_ID), both, None) is None
+
+
 # ---- the two transitions ------------------------------------------------------------------------------------------
 
 ALLOWED = tuple(Decision(gate) for gate in Gate)

@@ -285,6 +285,20 @@ def test_a_list_of_other_calls_settles_nothing(calls: list[Any]) -> None:
             CallReport("c1", Status.FAILED, Outcome(Status.FAILED, reason="no route", code="404")),
         ),
         (
+            {"status": "busy", "sip_code": 603, "reason": "user rejected"},
+            CallReport(
+                "c1", Status.BUSY, Outcome(Status.BUSY, reason="the call was declined: user rejected", code="603")
+            ),
+        ),
+        (
+            {"status": "failed", "sip_code": 608},
+            CallReport(
+                "c1",
+                Status.FAILED,
+                Outcome(Status.FAILED, reason="the network blocked the call as unwanted", code="608"),
+            ),
+        ),
+        (
             {"status": "busy", "sip_code": 486, "permanent": True},
             CallReport("c1", Status.BUSY, Outcome(Status.BUSY, code="486")),
         ),

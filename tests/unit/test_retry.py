@@ -66,6 +66,16 @@ def test_a_number_that_does_not_exist_is_not_dialled_again() -> None:
     assert decide(RetryConfig(enabled=True), [None], gone, TEN) == GiveUp("the number is not in service")
 
 
+def test_a_declined_call_is_retried_once_at_most() -> None:
+    declined = Outcome(Status.FAILED, code="603")
+    assert isinstance(decide(RetryConfig(enabled=True), [None], declined, TEN), RetryAt)
+    assert decide(RetryConfig(enabled=True), [None] * 2, declined, TEN) == GiveUp(
+        "the call was declined, and is not retried again"
+    )
+    assert isinstance(decide(RetryConfig(enabled=True), [None] * 2, Outcome(Status.FAILED, code="503"), TEN), RetryAt)
+    assert isinstance(decide(None, [None], declined, TEN), GiveUp)
+
+
 def test_an_answered_call_is_over() -> None:
     everything = RetryConfig(enabled=True, retry_on_statuses=RETRYABLE, retry_on_voicemail=True)
     for voicemail in (False, None):

@@ -577,7 +577,7 @@ def test_a_completed_call_has_its_duration() -> None:
         ("machine_end_silence", True),
         ("machine_end_other", True),
         ("machine", True),
-        ("fax", True),
+        ("fax", False),
         ("unknown", None),
         ("", None),
     ],
@@ -607,6 +607,15 @@ def test_only_a_failed_call_is_permanent(status: str) -> None:
     outcome = parse_status_callback(callback(CallStatus=status, SipResponseCode="404")).outcome
     assert outcome is not None
     assert not outcome.permanent
+
+
+@pytest.mark.parametrize("status", ["failed", "busy", "no-answer"])
+@pytest.mark.parametrize(
+    ("sip", "reason"), [("603", "the call was declined"), ("608", "the network blocked the call as unwanted")]
+)
+def test_who_refused_a_call_is_named_whatever_its_status(status: str, sip: str, reason: str) -> None:
+    outcome = parse_status_callback(callback(CallStatus=status, SipResponseCode=sip)).outcome
+    assert outcome == Outcome(Status(status), reason=reason, code=sip)
 
 
 def test_a_failed_calls_error_code_counts_without_a_sip_code() -> None:

@@ -161,17 +161,22 @@ class ContactRow(Protocol):
 
 
 class ContactFiles(Protocol):
-    """Reads a batch's file of contacts, each time from its beginning, and writes its results."""
+    """Reads a batch's file of contacts, each time from its beginning, and writes its results.
 
-    def check(self, pieces: Iterable[bytes]) -> None:
+    `premium`: premium-rate and shared-cost numbers are accepted. The same bytes and `premium` give the same rows.
+    """
+
+    def check(self, pieces: Iterable[bytes], *, premium: bool) -> None:
         """Read as much of a file as an answer has time for. Raises `InvalidInput` for a file that is no CSV of
         contacts, or has none."""
 
-    def rows(self, pieces: Iterable[bytes]) -> AbstractContextManager[Iterator[ContactRow | str]]:
+    def rows(self, pieces: Iterable[bytes], *, premium: bool) -> AbstractContextManager[Iterator[ContactRow | str]]:
         """Yields rejected.csv's header, then for each row a contact or its line of rejected.csv. Raises `InvalidInput`
         where the file turns out to be unusable."""
 
-    def results(self, pieces: Iterable[bytes], find: Callable[[list[int]], dict[int, Execution]]) -> Iterator[str]:
+    def results(
+        self, pieces: Iterable[bytes], find: Callable[[list[int]], dict[int, Execution]], *, premium: bool
+    ) -> Iterator[str]:
         """The lines of results.csv, the header first; `find` gives the executions of some rows."""
 
 
@@ -201,6 +206,9 @@ class Accounts(Protocol):
 
     def replace_secrets(self, account: Account, secrets: tuple[str, ...]) -> bool:
         """Store other webhook secrets over those of `account`; False when they changed since it was read."""
+
+    def allow_premium_numbers(self, account_id: str, allowed: bool) -> bool:
+        """Set `Account.premium_numbers`; False when there is no such account."""
 
     def account_of_key(self, key_hash: str) -> str | None:
         """The account that a live key opens; None when it is unknown or revoked."""
@@ -618,13 +626,14 @@ class Webhooks(Protocol):
 
 
 class Undelivered(Protocol):
-    """Executions and batches of an account that have given-up events.
+    """Executions and batches of an account that have given-up events, or one that waits for its next try.
 
     The list is an index over the stored items themselves, so that it cannot differ from them; it may lag by a moment.
     """
 
     def all(self, account_id: str) -> Iterator[str]:
-        """Ids, the oldest subject first, page by page. One whose events were replayed since may still be among them."""
+        """Ids, the oldest subject first, page by page. One whose events were delivered or replayed since may
+        still be among them."""
 
 
 class Services(Protocol):

@@ -9,6 +9,7 @@ URL is saved, and again for every delivery. Imports no HTTP client.
 import ipaddress
 import re
 import socket
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,9 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_DOTS = dict.fromkeys(map(ord, "\u3002\uff0e\uff61"), ".")
+_FILLERS = re.compile("[\u115f\u1160\u17b4\u17b5]")
+"""Invisible letters, which IDNA 2008 leaves out and IDNA 2003 keeps."""
 _FORBIDDEN = re.compile(r"[\s\x00-\x20\x7f-\x9f\\\ud800-\udfff]")  # surrogates: JSON can hold unpaired ones
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%?"
 
@@ -165,11 +169,8 @@ def _host(host: str, allow_local: bool) -> str:
         if address.scope_id is not None:
             raise AddressRefused("an IPv6 address with a zone may not be used")
         return str(address)
-    if not host.isascii():
-        try:  # first of all, since IDNA 2003 maps look-alike digits and dots to plain ones
-            host = host.encode("idna").decode("ascii").lower()
-        except UnicodeError:
-            raise AddressRefused("the host of the URL is not a valid international name") from None
+    if not host.isascii():  # first of all, since look-alike digits and dots become plain ones
+        host = _ascii_name(host)
     host = host.removesuffix(".")
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
@@ -183,6 +184,27 @@ def _host(host: str, allow_local: bool) -> str:
     if labels[-1] == "localhost" and not allow_local:
         raise AddressRefused("localhost is this machine itself")
     return host
+
+
+def _ascii_name(host: str) -> str:
+    """The xn-- form of an international name. Raises `AddressRefused`.
+
+    Python's codec implements IDNA 2003, which turns ß, a final sigma, joiners and letters newer than Unicode 3.2 into
+    another name than IDNA 2008 does: another owner's domain. A name that the codec does not give back is refused.
+    """
+    composed = unicodedata.normalize("NFKC", host.translate(_DOTS))
+    name = unicodedata.normalize(
+        "NFKC", "".join(letter.lower() for letter in composed)
+    )  # `str.lower` makes final sigmas
+    try:
+        encoded = name.encode("idna")
+        is_same = encoded.decode("idna") == name
+    except UnicodeError:
+        raise AddressRefused("the host of the URL is not a valid international name") from None
+    known = all(unicodedata.ucd_3_2_0.category(letter) != "Cn" for letter in name)
+    if not is_same or not known or _FILLERS.search(name):
+        raise AddressRefused("the host of the URL holds letters that lead to different domains: write its xn-- form")
+    return encoded.decode("ascii")
 
 
 def _resolved(host: str, port: int, resolve: Resolve) -> list[_Address]:

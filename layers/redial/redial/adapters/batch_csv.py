@@ -7,11 +7,11 @@ from redial.adapters.seen_numbers import SqliteSeenNumbers
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
 from redial.wire import contacts_csv
-from redial.wire.contacts_csv import Contact, ContactFile, Rejected
+from redial.wire.contacts_csv import Contact, ContactFile, Dialect, Rejected
 
 _ROWS_AT_ONCE = 500
-CHECK_ROWS = 200_000
-"""Maximum rows checked before a batch is accepted; a file sent in the request has fewer."""
+CHECK_ROWS = 100_000
+"""Maximum rows checked before a batch is accepted, in about ten seconds: the request has 29."""
 CHECK_BYTES = 32 * 1024 * 1024
 """Maximum bytes checked then: reading all of the largest file would exceed the request's timeout."""
 
@@ -32,12 +32,12 @@ class _Counted:
 class CsvContacts:
     """Implements `usecases.run_batch.ReadContacts`."""
 
-    def check(self, pieces: Iterable[bytes]) -> None:
+    def check(self, pieces: Iterable[bytes], *, premium: bool) -> None:
         with SqliteSeenNumbers() as seen:
             first: Rejected | None = None
             found = False
             counted = _Counted(pieces)
-            for count, row in enumerate(ContactFile(counted, seen), start=1):
+            for count, row in enumerate(ContactFile(counted, seen, premium=premium), start=1):
                 found = found or isinstance(row, Contact)
                 if first is None and isinstance(row, Rejected):
                     first = row
@@ -50,31 +50,35 @@ class CsvContacts:
         raise InvalidInput.of("file", f"has no usable row; the first, line {first.line}: {first.reason}")
 
     @contextmanager
-    def rows(self, pieces: Iterable[bytes]) -> Iterator[Iterator[Contact | str]]:
+    def rows(self, pieces: Iterable[bytes], *, premium: bool) -> Iterator[Iterator[Contact | str]]:
         with SqliteSeenNumbers() as seen:
-            yield _rows(ContactFile(pieces, seen))
+            yield _rows(ContactFile(pieces, seen, premium=premium))
 
-    def results(self, pieces: Iterable[bytes], find: Callable[[list[int]], dict[int, Execution]]) -> Iterator[str]:
+    def results(
+        self, pieces: Iterable[bytes], find: Callable[[list[int]], dict[int, Execution]], *, premium: bool
+    ) -> Iterator[str]:
         with SqliteSeenNumbers() as seen:
-            file = ContactFile(pieces, seen)
-            yield contacts_csv.results_header(file.columns)
+            file = ContactFile(pieces, seen, premium=premium)
+            yield contacts_csv.results_header(file.columns, file.dialect)
             waiting: list[Contact] = []
             for row in file:
                 if isinstance(row, Contact):
                     waiting.append(row)
                 if len(waiting) == _ROWS_AT_ONCE:
-                    yield from _results(waiting, find)
+                    yield from _results(waiting, find, file.dialect)
                     waiting.clear()
-            yield from _results(waiting, find)
+            yield from _results(waiting, find, file.dialect)
 
 
 def _rows(file: ContactFile) -> Iterator[Contact | str]:
-    yield contacts_csv.rejected_header(file.columns)
+    yield contacts_csv.rejected_header(file.columns, file.dialect)
     for row in file:
-        yield row if isinstance(row, Contact) else contacts_csv.rejected_row(file.columns, row)
+        yield row if isinstance(row, Contact) else contacts_csv.rejected_row(file.columns, row, file.dialect)
 
 
-def _results(contacts: list[Contact], find: Callable[[list[int]], dict[int, Execution]]) -> Iterator[str]:
+def _results(
+    contacts: list[Contact], find: Callable[[list[int]], dict[int, Execution]], dialect: Dialect
+) -> Iterator[str]:
     found = find([contact.row for contact in contacts])
     for contact in contacts:
-        yield contacts_csv.results_row(contact, found.get(contact.row))
+        yield contacts_csv.results_row(contact, found.get(contact.row), dialect)

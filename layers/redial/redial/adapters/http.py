@@ -54,6 +54,16 @@ _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 )
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """Skips every interim response (1xx), of which `http.client` skips only 100. 101 ends HTTP, so it is final."""
+
+    def begin(self) -> None:
+        super().begin()
+        while 100 <= self.status < 200 and self.status != 101:
+            self.headers = None  # type: ignore[assignment]  # `begin` reads a head only while there is none
+            super().begin()
+
+
 class Http:
     """Sends single requests; thread-safe. `tls` replaces the default TLS context with the system's certificates."""
 
@@ -134,6 +144,7 @@ class Http:
                 if parts.scheme == "https"
                 else HTTPConnection(address, port, timeout=timeout)
             )
+            connection.response_class = _FinalResponse
             try:
                 connection.connect()
             except (HTTPError, OSError, ValueError) as error:

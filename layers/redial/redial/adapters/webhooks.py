@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Callable
 from datetime import datetime
 
 from redial.adapters.address_guard import AddressRefused, Resolve, check
@@ -16,19 +17,28 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 
 
 class HttpWebhooks:
-    """Implements `ports.Webhooks` over HTTP. `allow_local` permits http and loopback, for local development."""
+    """Implements `ports.Webhooks` over HTTP. `allow_local` permits http and loopback, for local development.
+    `machine_time`: the time to sign with at an instant of a simulated clock; by default that instant."""
 
-    def __init__(self, http: Http, *, allow_local: bool, resolve: Resolve = socket.getaddrinfo) -> None:
+    def __init__(
+        self,
+        http: Http,
+        *,
+        allow_local: bool,
+        resolve: Resolve = socket.getaddrinfo,
+        machine_time: Callable[[datetime], datetime] = lambda instant: instant,
+    ) -> None:
         self._http = http
         self._allow_local = allow_local
         self._lookups = Lookups(resolve)
+        self._machine_time = machine_time
 
     def post(self, url: str, body: bytes, webhook_id: str, secrets: tuple[str, ...], now: datetime) -> DeliveryAnswer:
         """See the port. Only the status counts: the response's body is not read, and a redirect is a failure."""
         started = time.monotonic()
         try:
             target = check(url, allow_local=self._allow_local, resolve=self._lookups.within(CONNECT_TIMEOUT_SECONDS))
-            signature = sign(secrets, webhook_id, now, body)
+            signature = sign(secrets, webhook_id, self._machine_time(now), body)
         except (AddressRefused, ValueError) as error:
             return DeliveryAnswer(None, f"{error}: not sent")
         remaining = TIMEOUT_SECONDS - (time.monotonic() - started)

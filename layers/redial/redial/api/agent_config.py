@@ -26,6 +26,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
     MAX_URL_LENGTH,
+    NO_EMPTY_TEXT,
     Flag,
     PhoneNumber,
     WebhookUrl,
@@ -41,7 +42,6 @@ from redial.domain.agent import (
     Agent,
 )
 from redial.domain.errors import FieldError, InvalidInput, TooLarge
-from redial.domain.phone_number import is_e164
 
 MAX_NAME_LENGTH = 200
 MAX_CONCURRENT_CALLS = 1000
@@ -80,12 +80,6 @@ def _agent_name(value: Any) -> Any:
 def _name_schema(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
     schema |= {"pattern": r"[^\s\x1c-\x1f\x85]", "examples": ["Reminders"]}
-
-
-def _e164(number: str) -> str:
-    if not is_e164(number):
-        raise ValueError("must be E.164: + and 7 to 15 digits, the first not 0")
-    return number
 
 
 def _provider(name: str) -> str:
@@ -166,16 +160,14 @@ class AgentConfig(BaseModel):
         Field(min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_name_schema),
         BeforeValidator(_agent_name),
     ]
-    webhook_url: Annotated[WebhookUrl, AfterValidator(_webhook)] | None = Field(
-        None, description="Where the events of every call go: https, a public address."
+    webhook_url: Annotated[Annotated[WebhookUrl, AfterValidator(_webhook)] | None, NO_EMPTY_TEXT] = Field(
+        None, description="Where the events of every call go: https, a public address. Empty: none."
     )
     telephony_provider: Annotated[str, AfterValidator(_provider)] | None = Field(
         DEFAULT_PROVIDER, json_schema_extra={"enum": [*CARRIERS, None]}
     )
     calling_guardrails: CallingGuardrails | None = None
-    from_phone_numbers: list[Annotated[PhoneNumber, AfterValidator(_e164)]] | None = Field(
-        [], max_length=MAX_FROM_PHONE_NUMBERS
-    )
+    from_phone_numbers: list[PhoneNumber] | None = Field([], max_length=MAX_FROM_PHONE_NUMBERS)
     answer_url: Annotated[str, _carrier_url_schema("https"), _carrier_url("https", "http")] | None = Field(
         None,
         description="https: the carrier fetches its call instructions here. {agent_id} and {execution_id} are filled"

@@ -24,7 +24,21 @@ router = new_router()
 class AgentRequest(BaseModel):
     """An agent. Other top-level keys (`agent_prompts`, …) are kept and returned as sent."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "agent_config": {
+                        "agent_name": "Reminders",
+                        "from_phone_numbers": ["+12025550100"],
+                        "answer_url": "https://voice.example.com/calls?execution={execution_id}",
+                        "max_concurrent_calls": 5,
+                    }
+                }
+            ]
+        },
+    )
 
     # For the documentation. `configure` validates, since it knows the agent's present webhook and the merged patch.
     agent_config: SkipValidation[AgentConfig]

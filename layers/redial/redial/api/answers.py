@@ -55,6 +55,12 @@ class ErrorBody(BaseModel):
     request_id: str | None = Field(None, description="500 only: quote it when you report the error.")
 
 
+class GatewayErrorBody(BaseModel):
+    """What API Gateway answers by itself; it has no other key of `ErrorBody`."""
+
+    message: str
+
+
 _MEANINGS = {
     400: "Invalid input; `errors` names each field at fault.",
     401: "No API key, or not a live one.",
@@ -65,15 +71,29 @@ _MEANINGS = {
 }
 
 
+_GATEWAY_MEANINGS = {
+    429: "Too many requests for the moment; repeat it after a second or more.",
+    503: "The API is briefly unavailable; repeat the request (with its Idempotency-Key, if it had one).",
+}
+
+
 def answers(status: int, meaning: str, model: Any, *failures: int, headers: dict[str, Any] | None = None) -> Any:
-    """The documented answers of a route: its success, and its possible `failures` (401 and 500 are always added)."""
+    """The documented answers of a route: its success, and its possible `failures` (401, 500 and the
+    gateway's own 429 and 503 are always added)."""
     success: dict[str, Any] = {"description": meaning, "content": {JSON: {"model": model}}}
     if headers:
         success["headers"] = headers
-    return {status: success} | {
-        code: {"description": _MEANINGS[code], "content": {JSON: {"model": ErrorBody}}}
-        for code in sorted({*failures, 401, 500})
-    }
+    return (
+        {status: success}
+        | {
+            code: {"description": _MEANINGS[code], "content": {JSON: {"model": ErrorBody}}}
+            for code in sorted({*failures, 401, 500})
+        }
+        | {
+            code: {"description": meaning, "content": {JSON: {"model": GatewayErrorBody}}}
+            for code, meaning in _GATEWAY_MEANINGS.items()
+        }
+    )
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str | list[str]] | None = None) -> Response[Any]:

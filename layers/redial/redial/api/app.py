@@ -31,10 +31,11 @@ MAX_BODY_BYTES = 256 * 1024
 """Maximum size of a JSON body; the largest useful one is an agent's configuration."""
 MAX_SHOWN_PATH = 200
 """Maximum characters of an unknown path that an error message repeats."""
-PUBLIC = frozenset({"/docs", "/openapi.json", "/health"})
+PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/health"})
 """Paths that need no API key."""
 FORMS = re.compile(r"/batches(/[^/]+/schedule)?")
 """Paths whose bodies are forms."""
+_SLASHES = re.compile("//+")
 COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
 
 logger = telemetry.logger
@@ -46,6 +47,10 @@ class _MethodNotAllowed(RedialError):
     def __init__(self, method: str, allowed: list[str]) -> None:
         super().__init__(f"{method} is not possible here; use {' or '.join(allowed)}")
         self.allowed = allowed
+
+
+_RESOURCES = (calls, executions, agents, batches, account, webhooks, service)
+"""In the order of the documentation: the main operations first."""
 
 
 class _Api(APIGatewayHttpResolver):
@@ -74,6 +79,9 @@ class _Api(APIGatewayHttpResolver):
             for operation in (path.get, path.put, path.post, path.delete, path.patch):
                 if operation is not None and operation.responses is not None:
                     operation.responses.pop(422, None)  # invalid input answers 400
+        rules = [rule for resource in _RESOURCES for rule, *_ in resource.router._routes]
+        order = [rule.replace("<", "{").replace(">", "}") for rule in rules]
+        schema.paths = {path: schema.paths[path] for path in dict.fromkeys(order)} if schema.paths else None
         if schema.components is not None and schema.components.schemas is not None:
             for unused in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
                 schema.components.schemas.pop(unused, None)
@@ -81,12 +89,16 @@ class _Api(APIGatewayHttpResolver):
 
 
 app = _Api(enable_validation=True, json_body_deserializer=read_json_object)
-for _resource in (calls, executions, agents, batches, account, webhooks, service):
+for _resource in _RESOURCES:
     app.include_router(_resource.router)
 
 
 def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one API Gateway HTTP API event, payload version 2.0."""
+    """Answer one API Gateway HTTP API event, payload version 2.0.
+
+    Repeated slashes and a trailing slash in the path make no difference.
+    """
+    event = {**event, "rawPath": _SLASHES.sub("/", event["rawPath"]).rstrip("/") or "/"}
     request = APIGatewayProxyEventV2(event)
     method, path = request.http_method.upper(), request.path
     account_id = None

@@ -24,8 +24,10 @@ from redial.api.answers import (
     services,
 )
 from redial.api.fields import (
+    EXAMPLE_AGENT_ID,
     MAX_FROM_PHONE_NUMBERS,
     MAX_ID_LENGTH,
+    NO_EMPTY_TEXT,
     IdempotencyKey,
     Instant,
     PageNumber,
@@ -87,7 +89,7 @@ FormFlag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 class BatchRequest(BaseModel):
     """A batch to create. Fields that are not listed are ignored."""
 
-    agent_id: Annotated[str, Field(json_schema_extra={"minLength": 1})]
+    agent_id: Annotated[str, Field(json_schema_extra={"minLength": 1, "examples": [EXAMPLE_AGENT_ID]})]
     upload_id: Annotated[str, Field(max_length=MAX_ID_LENGTH, json_schema_extra={"minLength": 1})] | None = Field(
         None, description="In place of `file`: what POST /batches/uploads gave."
     )
@@ -95,13 +97,14 @@ class BatchRequest(BaseModel):
         [],
         max_length=MAX_FROM_PHONE_NUMBERS,
         description="Caller ids in turn; repeated, or one JSON list. Else the agent's.",
+        json_schema_extra={"examples": [["+12025550100"]]},
     )
     retry_config: RetryConfig | None = Field(None, description="As in POST /call; in a form, as JSON text.")
-    webhook_url: WebhookUrl | None = Field(
-        None, description="Where the batch's own events go; its contacts' go to the agent's."
+    webhook_url: Annotated[WebhookUrl | None, NO_EMPTY_TEXT] = Field(
+        None, description="Where the batch's own events go; its contacts' go to the agent's. Empty: none."
     )
     calls_per_second: float | None = Field(
-        None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="Most calls started per second."
+        None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="Most calls started per second.", examples=[5]
     )
     retries_first: FormFlag = Field(True, description="Due retries go before first dials; `false`: after them.")
     bypass_call_guardrails: FormFlag = Field(False, description="Call outside the agent's calling hours too.")
@@ -232,20 +235,20 @@ def _form_fields(model: type[BaseModel]) -> dict[str, Any]:
 
 def form_bodies() -> dict[str, dict[str, Any]]:
     """The documented bodies of the routes that take forms, by operation id. Computed on demand: few requests ask for
-    the documentation, and schemas take milliseconds."""
+    the documentation, and schemas take milliseconds.
+
+    Swagger UI fills in every field with its example, and sends all of them: together they are a valid request."""
     fields = _form_fields(BatchRequest)
     fields["retry_config"] = {
-        "type": "string",
-        "contentMediaType": "application/json",
+        "type": "string",  # without contentMediaType, for which Swagger UI would ask for a file
         "description": "As in POST /call, as JSON text.",
         "examples": ['{"enabled": true}'],
     }
     file = {"type": "string", "format": "binary", "description": "CSV with a column contact_number."}
     with_file = {
         "type": "object",
-        "properties": {**fields, "file": file},
-        "required": ["agent_id"],
-        "oneOf": [{"required": ["file"]}, {"required": ["upload_id"]}],
+        "properties": {"file": file} | {name: schema for name, schema in fields.items() if name != "upload_id"},
+        "required": ["agent_id", "file"],
     }
     without_file = {"type": "object", "properties": fields, "required": ["agent_id", "upload_id"]}
     nested = {**fields, "retry_config": {"$ref": "#/components/schemas/RetryConfig"}}
@@ -367,7 +370,7 @@ def get_batch(batch_id: str) -> Response[Any]:
     responses=answers(200, "All of them.", list[BatchRead], 404, 413),
 )
 def get_batches(agent_id: str) -> Response[Any]:
-    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id())
+    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id(), deleted=True)
     now = system.now()
     found = services().batches.of_agent(agent.agent_id)
     return answer([batch_json.render(batch, counts_of(services(), batch), now) for batch in found])
@@ -496,7 +499,9 @@ def get_batch_results(batch_id: str) -> Response[Any]:
         raise Conflict(_still_read(batch))
     if batch.valid <= MAX_DIRECT_ROWS:
         pieces = services().files.read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
-        lines = services().contacts.results(pieces, lambda rows: found_by_row(services(), batch, rows))
+        lines = services().contacts.results(
+            pieces, lambda rows: found_by_row(services(), batch, rows), premium=batch.premium_numbers
+        )
         text = "".join(lines)
         if len(text.encode()) <= MAX_CSV_BYTES:
             return _csv(text, f"{batch.id}-results.csv")

@@ -5,11 +5,12 @@ from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, known_id, new_router, services
 from redial.api.fields import (
+    EXAMPLE_AGENT_ID,
     Flag,
     IdempotencyKey,
     Instant,
@@ -45,8 +46,21 @@ def _check_user_data(value: dict[str, Any]) -> dict[str, Any]:
 class CallRequest(BaseModel):
     """One contact to be called. Fields that are not listed are ignored."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "agent_id": EXAMPLE_AGENT_ID,
+                    "recipient_phone_number": "+12025550123",
+                    "user_data": {"name": "Ann"},
+                    "retry_config": {"enabled": True, "max_retries": 3, "retry_intervals_minutes": [30, 60, 120]},
+                }
+            ]
+        }
+    )
+
     agent_id: str
-    recipient_phone_number: PhoneNumber
+    recipient_phone_number: PhoneNumber = Field(description="E.164; other spellings of it are normalized.")
     from_phone_number: PhoneNumber | None = Field(None, description="One of your numbers; else the agent's.")
     scheduled_at: Instant | None = Field(
         None,

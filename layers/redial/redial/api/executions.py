@@ -137,7 +137,7 @@ def _page(
     created_from: Instant | None,
     created_to: Instant | None,
 ) -> Page:
-    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id())
+    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id(), deleted=True)
     return services().executions.page_of_agent(
         agent.agent_id,
         batches=services().batches.of_agent(agent.agent_id),

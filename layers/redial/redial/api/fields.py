@@ -12,7 +12,11 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
 from redial.domain.errors import FieldError, InvalidInput
+from redial.domain.phone_number import normalized
 
+EXAMPLE_AGENT_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+"""The agent in the documentation's examples. The local stack shows its own agent and inbox, so that they work."""
+EXAMPLE_WEBHOOK_URL = "https://hooks.example.com/redial"
 Model = TypeVar("Model", bound=BaseModel)
 MAX_URL_LENGTH = 2048
 MAX_FROM_PHONE_NUMBERS = 100
@@ -26,8 +30,8 @@ MAX_IDEMPOTENCY_KEY_LENGTH = 255
 E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 """For the documentation; `redial.domain.phone_number` decides."""
 WEBHOOK_URL_SCHEMA: dict[str, Any] = {
-    "pattern": r"^https?://[^\s\x00-\x20\x7f-\x9f\\]+$",
-    "examples": ["https://hooks.example.com/redial"],
+    "pattern": r"^(https?://[^\s\x00-\x20\x7f-\x9f\\]+)?$",
+    "examples": [EXAMPLE_WEBHOOK_URL],
 }
 """For the documentation; `ApiServices.check_webhook` decides. http is permitted in local development only."""
 
@@ -42,9 +46,10 @@ def read_json_object(text: str) -> dict[str, Any]:
 
 def read_json(text: str, what: str) -> Any:
     """Parse `text`, named `what` in messages. Raises `InvalidInput` for text that is not JSON (RFC 8259: no NaN, no
-    infinity), is nested too deeply, or holds an unpaired surrogate, which can be neither stored nor sent."""
+    infinity), is nested too deeply, or holds an unpaired surrogate, which can be neither stored nor sent. A byte-order
+    mark is ignored."""
     try:
-        value = json.loads(text, parse_constant=_not_a_number, parse_float=_finite)
+        value = json.loads(text.removeprefix("\ufeff"), parse_constant=_not_a_number, parse_float=_finite)
         if depth(value) > MAX_DEPTH:
             raise RecursionError
         canonical_json(value).encode()
@@ -97,8 +102,9 @@ def _read_instant(value: Any) -> datetime:
     message = "must be a time in ISO 8601 with an offset, such as 2026-01-26T10:00:00Z or 2026-01-26T15:30:00+05:30"
     if not isinstance(value, str):
         raise ValueError(message)
-    # An unescaped + in a query string arrives as a space.
-    text = re.sub(r"(?<=\d) (?=\d\d:?\d\d$)", "+", value) if "T" in value else value
+    text = value.upper()  # RFC 3339 allows t and z; Python reads only Z
+    if "T" in text:  # an unescaped + in a query string arrives as a space
+        text = re.sub(r"(?<=\d) (?=\d\d:?\d\d$)", "+", text)
     try:
         instant = datetime.fromisoformat(text)
         if instant.tzinfo is None:
@@ -131,7 +137,7 @@ Instant = Annotated[
     BeforeValidator(_read_instant),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-26T10:00:00Z"]}),
 ]
-"""A time on the wire: ISO 8601 with an offset; aware UTC once read."""
+"""A time on the wire: ISO 8601 with an offset, `t` and `z` also in lower case; aware UTC once read."""
 PageNumber = Annotated[int, Query(ge=1)]
 PageSize = Annotated[int, Query(ge=1, le=50)]
 IdempotencyKey = Annotated[
@@ -139,8 +145,15 @@ IdempotencyKey = Annotated[
     AfterValidator(_check_idempotency_key),
     Field(json_schema_extra={"minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH, "pattern": "^[ -~]+$"}),
 ]
-PhoneNumber = Annotated[str, Field(json_schema_extra={"pattern": E164_PATTERN, "examples": ["+14155550123"]})]
+PhoneNumber = Annotated[
+    str,
+    AfterValidator(normalized),
+    Field(json_schema_extra={"pattern": E164_PATTERN, "examples": ["+12025550123"]}),
+]
+"""A number as people write it; E.164 once read."""
 WebhookUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra=WEBHOOK_URL_SCHEMA)]
+NO_EMPTY_TEXT = BeforeValidator(lambda value: None if value == "" else value)
+"""For an optional field: an empty text is as good as none."""
 WholeNumber = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 

@@ -1,8 +1,8 @@
 """`retry_config` in requests."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from redial.api.fields import MAX_INTERVALS, Flag, WholeNumber
 from redial.domain.retry import DEFAULT_INTERVALS_MINUTES, DEFAULT_STATUSES, MAX_INTERVAL_MINUTES, MAX_RETRIES
@@ -14,7 +14,7 @@ assert tuple(RETRYABLE) == ("no-answer", "busy", "failed", "error")  # mypy need
 
 
 class RetryConfig(BaseModel):
-    """Whether and when a call that failed is made again."""
+    """Whether and when a call that failed is made again. While it is off, an invalid field counts as left out."""
 
     enabled: Flag = False
     max_retries: WholeNumber = Field(
@@ -31,6 +31,17 @@ class RetryConfig(BaseModel):
         max_length=MAX_INTERVALS,
         description="Minutes from the end of a failed attempt to the next. Fewer than the retries: the last repeats.",
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _off_is_not_judged(cls, values: Any, handler: ModelWrapValidatorHandler["RetryConfig"]) -> "RetryConfig":
+        try:
+            return handler(values)
+        except ValidationError as error:
+            if not isinstance(values, dict) or values.get("enabled", False) is not False:
+                raise
+            invalid = {fault["loc"][0] for fault in error.errors()}
+            return handler({name: value for name, value in values.items() if name not in invalid})
 
     def to_rule(self) -> RetryRule:
         return RetryRule(

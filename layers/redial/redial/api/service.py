@@ -1,5 +1,6 @@
 """Routes of the service itself: health, and the documentation as OpenAPI and as a page."""
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -8,12 +9,22 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from typing_extensions import TypedDict
 
 from redial import __version__
+from redial.api import webhooks
 from redial.api.answers import JSON, answer, new_router
 
 router = new_router()
 
 
 # ---- models ---
+
+
+class Index(TypedDict):
+    """Where the documentation is."""
+
+    name: Literal["Redial"]
+    version: str
+    documentation: Literal["/docs"]
+    openapi: Literal["/openapi.json"]
 
 
 class Healthy(TypedDict):
@@ -38,6 +49,31 @@ def get_health() -> Response[Any]:
 
 
 @router.get(
+    "/",
+    summary="What this is",
+    tags=["service"],
+    operation_id="index",
+    openapi_extensions={"security": []},
+    responses={200: {"description": "Where the documentation is.", "content": {JSON: {"model": Index}}}},
+)
+def get_index() -> Response[Any]:
+    return answer(Index(name="Redial", version=__version__, documentation="/docs", openapi="/openapi.json"))
+
+
+@router.get(
+    "/favicon.ico",
+    summary="No icon",
+    description="Browsers ask for it.",
+    tags=["service"],
+    operation_id="favicon",
+    openapi_extensions={"security": []},
+    responses={204: {"description": "There is none."}},
+)
+def get_favicon() -> Response[Any]:
+    return Response(status_code=204, body="", headers={"Cache-Control": "max-age=86400"})
+
+
+@router.get(
     "/openapi.json",
     summary="The OpenAPI document",
     tags=["service"],
@@ -51,16 +87,22 @@ def get_openapi() -> Response[Any]:
 
 @cache
 def openapi_document() -> str:
-    """OpenAPI 3.1 of every route above, as JSON."""
+    """OpenAPI 3.1 of every route and both kinds of events, as JSON."""
     from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer  # 90 ms, and few requests need it
 
-    return cast(APIGatewayHttpResolver, router.api_resolver).get_openapi_json_schema(
+    text = cast(APIGatewayHttpResolver, router.api_resolver).get_openapi_json_schema(
         title="Redial",
         version=__version__,
         description="Outbound phone calls with automatic retry.",
-        security_schemes={"apiKey": HTTPBearer(description="An API key of your account.")},
+        security_schemes={
+            "apiKey": HTTPBearer(description="An API key of your account; with `make run`: local-dev-key.")
+        },
         security=[{"apiKey": []}],
     )
+    document = json.loads(text)
+    document["webhooks"], schemas = webhooks.documented_events()
+    document["components"]["schemas"] = schemas | document["components"]["schemas"]
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 @router.get(
@@ -73,6 +115,8 @@ def openapi_document() -> str:
     responses={200: {"description": "HTML.", "content": {"text/html": {"schema": {"type": "string"}}}}},
 )
 def get_docs() -> Response[Any]:
+    if (router.current_event.query_string_parameters or {}).get("format") == "json":  # the page's link to its document
+        return get_openapi()
     return Response(status_code=200, content_type="text/html", body=_docs())
 
 

@@ -1,17 +1,19 @@
-"""Routes of undelivered events: list and replay them."""
+"""Routes of undelivered events, given up or waiting for their next try: list them, and send them now."""
 
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from redial.api.answers import account_id, answer, answers, known_batch_id, known_id, new_router, services
+from redial.api.answers import JSON, account_id, answer, answers, known_batch_id, known_id, new_router, services
 from redial.domain.batch import Batch, BatchStatus
 from redial.domain.status import Status
 from redial.runtime import system
 from redial.usecases import replay
 from redial.usecases.replay import UndeliveredEvents
+from redial.wire.batch_json import BatchEvent
+from redial.wire.execution_json import ExecutionEvent
 from redial.wire.timestamps import Timestamp, rfc3339
 
 router = new_router()
@@ -25,7 +27,8 @@ MAX_UNDELIVERED = 100
 
 
 class UndeliveredEvent(TypedDict):
-    """An undelivered event. Details of its last try are null once the log has dropped them."""
+    """An undelivered event. Details of its last try are null once the log has dropped them. `next_try_at`: when it is
+    tried again; null: it was given up."""
 
     sequence: int
     status: Status | BatchStatus
@@ -33,10 +36,12 @@ class UndeliveredEvent(TypedDict):
     tries: int | None
     http_status: int | None
     error: str | None
+    next_try_at: Timestamp | None
 
 
 class UndeliveredSubject(TypedDict):
-    """An execution or a batch with its undelivered events, oldest first. One of the two ids is null."""
+    """An execution or a batch with its undelivered events, oldest first: those given up, and the first pending one
+    where it waits for its next try. One of the two ids is null."""
 
     execution_id: str | None
     batch_id: str | None
@@ -61,6 +66,7 @@ def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
     else:
         statuses = {sequence: Status(change.kind) for sequence, change in subject.events()}
     tried = {entry.sequence: entry for entry in found.tried}
+    next_try_at = subject.delivery.next_try_at
 
     def event(sequence: int) -> UndeliveredEvent:
         last = tried.get(sequence)
@@ -71,25 +77,70 @@ def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
             "tries": last.tries if last else None,
             "http_status": last.status if last else None,
             "error": last.error if last else None,
+            "next_try_at": rfc3339(next_try_at) if next_try_at is not None and sequence == found.waiting else None,
         }
 
     return {
         "execution_id": None if is_batch else subject.id,
         "batch_id": subject.id if is_batch else None,
         "agent_id": subject.agent_id,
-        "events": [event(sequence) for sequence in subject.delivery.undelivered],
+        "events": [event(sequence) for sequence in found.sequences],
     }
 
 
+_HEADERS = {
+    "webhook-id": "The same on every try of an event: execution or batch, and its `sequence`.",
+    "webhook-timestamp": "When it was sent: seconds since 1970.",
+    "webhook-signature": "`v1,` and the signature, as in the Standard Webhooks specification; one per live secret.",
+}
+
+
+def documented_events() -> tuple[dict[str, Any], dict[str, Any]]:
+    """OpenAPI's `webhooks`, and the schemas that they refer to by name."""
+    kinds = {
+        "execution": (ExecutionEvent, "A call changed its status", "POST to the agent's `webhook_url`."),
+        "batch": (BatchEvent, "A batch changed its status", "POST to the batch's `webhook_url`."),
+    }
+    inputs: Any = [(name, "serialization", TypeAdapter(model)) for name, (model, *_) in kinds.items()]
+    bodies, definitions = TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}")
+    parameters = [
+        {"name": name, "in": "header", "required": True, "description": meaning, "schema": {"type": "string"}}
+        for name, meaning in _HEADERS.items()
+    ]
+    answers = {
+        "2XX": {"description": "Accepted, if answered within 10 seconds. Any other answer: it is sent again later."},
+        "410": {"description": "Given up: it is not sent again."},
+    }
+    events = {
+        name: {
+            "post": {
+                "tags": ["webhooks"],
+                "summary": summary,
+                "description": description,
+                "operationId": f"on_{name}_event",
+                "security": [],
+                "parameters": parameters,
+                "requestBody": {
+                    "required": True,
+                    "content": {JSON: {"schema": bodies[name, "serialization"]}},
+                },
+                "responses": answers,
+            }
+        }
+        for name, (_, summary, description) in kinds.items()
+    }
+    return events, definitions["$defs"]
+
+
 class ReplayStarted(TypedDict):
-    """Events that are sent again, oldest first."""
+    """Events that are sent now, oldest first: those that were given up, and those that waited."""
 
     execution_id: str
     replayed: Annotated[list[int], Field(description="Their sequence numbers.")]
 
 
 class BatchReplayStarted(TypedDict):
-    """The sequences that are being sent again."""
+    """The same of a batch's own events."""
 
     batch_id: str
     replayed: list[int]
@@ -119,10 +170,10 @@ def get_undelivered() -> Response[Any]:
 
 @router.post(
     "/executions/<execution_id>/webhooks/replay",
-    summary="Send a call's undelivered events again",
+    summary="Send a call's undelivered events now",
     tags=["webhooks"],
     operation_id="replay_webhooks",
-    responses=answers(200, "Queued, ahead of all newer events.", ReplayStarted, 404),
+    responses=answers(200, "Queued: what was given up, then what waits.", ReplayStarted, 404),
 )
 def post_replay(execution_id: str) -> Response[Any]:
     execution_id = known_id(execution_id, "execution")
@@ -137,10 +188,10 @@ def post_replay(execution_id: str) -> Response[Any]:
 
 @router.post(
     "/batches/<batch_id>/webhooks/replay",
-    summary="Send a batch's undelivered events again",
+    summary="Send a batch's undelivered events now",
     tags=["webhooks"],
     operation_id="replay_batch_webhooks",
-    responses=answers(200, "Queued, ahead of all newer events.", BatchReplayStarted, 404),
+    responses=answers(200, "Queued: what was given up, then what waits.", BatchReplayStarted, 404),
 )
 def post_batch_replay(batch_id: str) -> Response[Any]:
     batch_id = known_batch_id(batch_id)

@@ -21,3 +21,5 @@ WORDS = {
 }
 PERMANENT = frozenset({404, 410, 484, 604, 607})
 """Codes that speak of the number itself, not of this moment: dialling it again cannot succeed."""
+REFUSED = frozenset({603, 608})
+"""Codes that tell who refused a call, whatever the carrier makes of them: the called party, or the network."""

@@ -54,12 +54,17 @@ class Agent:
 
 @dataclass(frozen=True)
 class Account:
-    """A customer. `webhook_secrets` sign its webhooks: one, or two during a rotation (newest first)."""
+    """A customer.
+
+    `webhook_secrets` sign its webhooks: one, or two during a rotation (newest first). `premium_numbers`: it may call
+    premium-rate and shared-cost numbers.
+    """
 
     account_id: str
     name: str
     created_at: datetime
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    premium_numbers: bool = False
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ class Batch:
 
     `provider`: its agent's carrier when it was created.
     `start_at`: when it starts (None: not requested yet); `timer`: id of that timer.
+    `premium_numbers`: its account allowed premium-rate and shared-cost numbers when it was created.
     `calls_per_second`: rate limit for starting calls. `first_dials_first`: first dials precede due retries.
     `ingested`: the whole file has been read. `total`, `valid`: rows read and accepted so far.
     `stored_to`: every contact up to this row is stored.
@@ -143,6 +144,7 @@ class Batch:
     calls_per_second: float | None = None
     first_dials_first: bool = False
     bypass_call_guardrails: bool = False
+    premium_numbers: bool = False
     start_at: datetime | None = None
     timer: int | None = None
     paused: bool = False

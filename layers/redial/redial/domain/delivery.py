@@ -107,8 +107,13 @@ class Delivery:
         next_try_at = tried.at + max(_whole_milliseconds(wait), retry_after)
         return replace(self, tries=tried.tries, next_try_at=next_try_at, log=self._logged(tried)).release()
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether the account's list of undelivered events has it: an event was given up, or waits for its next try."""
+        return bool(self.undelivered) or self.next_try_at is not None
+
     def replay(self) -> "Delivery":
-        """Re-queue all given-up events, oldest first, ahead of new ones."""
+        """Re-queue all given-up events, oldest first, ahead of new ones, and end a back-off: all are sent now."""
         again = tuple(sorted({*self.replaying, *self.undelivered}))
         return replace(self, replaying=again, undelivered=(), tries=0, next_try_at=None)
 

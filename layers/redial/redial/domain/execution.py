@@ -473,10 +473,21 @@ class Execution:
         stopped = Change(Status.STOPPED, retry.at, ended.attempt, ended=reason)
         return replace(self, changes=(*others, ended, stopped))
 
+    def give_up(self, reason: str) -> "Execution":
+        """Not saved yet, with a retry as its last change: the attempt before it is the last one."""
+        *others, ended, retry = self.changes
+        assert retry.kind is Status.SCHEDULED and retry.attempt == ended.attempt + 1, "a retry was just decided on"
+        return replace(self, changes=(*others, replace(ended, ended=reason)))
+
     def _end_attempt(self, outcome: Outcome, now: datetime, lost: bool = False) -> "Execution":
-        """The one end of every attempt: the outcome, and what `decide` says follows, in one write."""
+        """The one end of every attempt: the outcome, and what `decide` says follows, in one write. Where the carrier
+        gives no duration, it is the time since the answer."""
         state = self.state
         number = state.attempt.number
+        ended_at = max(now, self.changes[-1].at + MILLISECOND)
+        answered_at, duration_seconds = state.attempt.answered_at, outcome.duration_seconds
+        if duration_seconds is None and outcome.status is Status.COMPLETED and answered_at is not None:
+            duration_seconds = (ended_at - answered_at) // timedelta(seconds=1)
         final = Change(
             outcome.status,
             now,
@@ -484,12 +495,11 @@ class Execution:
             reason=outcome.reason,
             code=outcome.code,
             voicemail=outcome.voicemail,
-            duration_seconds=outcome.duration_seconds,
+            duration_seconds=duration_seconds,
             ring_seconds=outcome.ring_seconds,
             hangup_by=outcome.hangup_by,
             lost=lost or None,
         )
-        ended_at = max(now, self.changes[-1].at + MILLISECOND)
         match decide(self.retry_config, state.attempts, outcome, ended_at):
             case GiveUp(reason):
                 return self._with(replace(final, ended=reason))

@@ -18,6 +18,7 @@ from redial.domain.batch import Batch
 from redial.domain.calling_window import next_open
 from redial.domain.decision import Decision, Gate, failed, opens, stopped, waits
 from redial.domain.execution import LATEST_START, Execution
+from redial.domain.outcome import BLOCKED
 from redial.domain.phone_number import time_zones
 
 _TOO_LATE = f"could not be placed within {LATEST_START // timedelta(hours=1)} hours of its time"
@@ -78,6 +79,8 @@ def instructions(facts: Facts) -> Decision:
 def caller_id(facts: Facts) -> Decision:
     """There is a number to call from."""
     if facts.agent is None or from_number(facts.execution, facts.agent, facts.batch) is None:
+        if _blocked(facts.execution):
+            return failed("the network blocked the calls from every caller id", Gate.CALLER_ID)
         owners = "the agent has no" if facts.execution.batch_id is None else "neither the batch nor the agent has"
         return failed(f"{owners} from_phone_numbers", Gate.CALLER_ID)
     return Decision(Gate.CALLER_ID)
@@ -160,11 +163,18 @@ def is_stopped(agent: Agent, asked_at: datetime) -> bool:
 
 def from_number(execution: Execution, agent: Agent, batch: Batch | None) -> str | None:
     """The caller id of the next attempt: as asked for, else the batch's or the agent's numbers in turn, so that a retry
-    uses another one than the attempt before, where there is one. None: there is none."""
+    uses another one than the attempt before, where there is one. A number whose call the network blocked is left out.
+    None: there is none."""
     if execution.from_number is not None:
-        return execution.from_number
-    numbers = (batch.from_phone_numbers if batch is not None else ()) or agent.from_phone_numbers
-    if not numbers:
-        return None
+        numbers: tuple[str, ...] = (execution.from_number,)
+    else:
+        numbers = (batch.from_phone_numbers if batch is not None else ()) or agent.from_phone_numbers
+    blocked = _blocked(execution)
     first = int(execution.id[:8], 16) if execution.row is None else execution.row - 1
-    return numbers[(first + execution.state.attempt.number - 1) % len(numbers)]
+    turn = (first + execution.state.attempt.number - 1) % (len(numbers) or 1)
+    return next((number for number in (*numbers[turn:], *numbers[:turn]) if number not in blocked), None)
+
+
+def _blocked(execution: Execution) -> set[str | None]:
+    """The caller ids from which the network blocked a call of the execution."""
+    return {attempt.from_number for attempt in execution.state.attempts if attempt.code == BLOCKED}

@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 from redial.domain.status import FINAL, Status
 
+DECLINED = "603"
+"""SIP code of a call that the called party declined: one retry at most."""
+BLOCKED = "608"
+"""SIP code of a call that the network blocked as unwanted (RFC 8688): no retry from the same caller id."""
+
 
 @dataclass(frozen=True)
 class Outcome:

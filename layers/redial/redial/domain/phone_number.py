@@ -1,10 +1,53 @@
-"""Phone numbers in E.164 form: `+` and 7 to 15 digits, the first not 0. Only the carrier knows whether one exists."""
+"""Phone numbers: normalization to E.164, and the kinds of numbers that are not called.
+
+libphonenumber's data decide both. Whether a number exists, only the carrier knows.
+"""
 
 import re
+from enum import StrEnum
 
-from redial.domain.errors import InvalidInput
+EXAMPLE = "+14155550123"
+"""A fictional number, for messages."""
 
+_MAX_LENGTH = 250  # libphonenumber's own limit; a longer text is no number, and costs time
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+# Characters written within phone numbers. Soft hyphens, zero-width characters and direction marks are invisible.
+_SPACES = "\x20\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_INVISIBLE = (
+    "\xad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d"
+_BRACKETS = "()[]\uff08\uff09"
+_DOTS = ".\xb7\uff0e"
+_PLUS_SIGNS = "+\uff0b\ufe62"
+PUNCTUATION = _SPACES + _INVISIBLE + _DASHES + _BRACKETS + _DOTS
+"""Characters that separate the digits of a number and have no meaning of their own."""
+
+_PLUS = str.maketrans(dict.fromkeys(_PLUS_SIGNS, "+") | dict.fromkeys(_INVISIBLE))
+_SEPARATORS = str.maketrans("", "", PUNCTUATION)
+_TEL = re.compile(r"tel:", re.IGNORECASE)
+_TRUNK_ZERO = re.compile(rf"[(\[\uff08][{_SPACES}]*0[{_SPACES}]*[)\]\uff09]")
+_ROUNDED = re.compile(r"\+?[0-9][.,]?[0-9]*[eE]\+?[0-9]+")
+_DECIMAL = re.compile(r"[^.]*[0-9]\.0+")
+_EXTENSION = re.compile(r"[0-9][^0-9]*(;|#|,|x|ext)[^0-9]*[0-9]+$", re.IGNORECASE)
+_MUST_BEGIN = f"is not E.164: must begin with + and the country code, such as {EXAMPLE}"
+_LENGTH = f"is not E.164: must be + and 7 to 15 digits, the first not 0, such as {EXAMPLE}"
+
+
+class NumberKind(StrEnum):
+    """Whether a number may be called."""
+
+    ORDINARY = "ordinary"
+    SERVICE = "service"  # an emergency number or another short number of its country; never called
+    PREMIUM = "premium"  # premium-rate or shared-cost; called only if the account allows it
+
+
+NOT_CALLED = {
+    NumberKind.SERVICE: "is an emergency or service number of its country, which is never called",
+    NumberKind.PREMIUM: "is a premium-rate or shared-cost number, which the account does not allow",
+}
+"""Why a number of that kind is refused."""
 
 
 def is_e164(number: str) -> bool:
@@ -12,11 +55,103 @@ def is_e164(number: str) -> bool:
     return _E164.fullmatch(number) is not None
 
 
-def check_e164(field: str, number: str) -> str:
-    """Return `number`. Raises `InvalidInput` for `field` if it is not E.164."""
-    if not is_e164(number):
-        raise InvalidInput.of(field, "must be E.164: + and 7 to 15 digits, the first not 0, such as +14155550123")
-    return number
+def read_number(text: str) -> tuple[str, NumberKind]:
+    """Normalize a number as people write it to E.164, and say of which kind it is.
+
+    Read are `+`, `00` and `tel:`, spaces, dashes, dots and brackets, one leading `'` (Excel's text marker), digits of
+    any script, and a trunk prefix after the country code (`+44 (0)20 …`), which is removed where the country has one.
+    Raises `ValueError` with the reason, without a subject.
+    """
+    number = text if is_e164(text) else _international(text)
+    import phonenumbers  # takes 22 ms; most functions read no numbers
+    from phonenumbers.shortnumberinfo import is_valid_short_number
+
+    try:
+        parsed = phonenumbers.parse(number)
+        kind = phonenumbers.number_type(parsed)
+        if (
+            kind == phonenumbers.PhoneNumberType.UNKNOWN
+            and parsed.italian_leading_zero
+            and number.startswith(f"+{parsed.country_code}(0)")
+        ):  # the country has no trunk prefix 0, and this number does not begin with 0 either
+            parsed = phonenumbers.parse(number.replace("(0)", ""))
+            kind = phonenumbers.number_type(parsed)
+            if kind == phonenumbers.PhoneNumberType.UNKNOWN and not is_valid_short_number(parsed):
+                raise ValueError("is not E.164: leave out the (0), which is dialled only within the country")
+    except phonenumbers.NumberParseException as error:
+        if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and number[1:2] != "0":
+            raise ValueError(f"is not E.164: no country has this code; an example is {EXAMPLE}") from error
+        raise ValueError(_LENGTH) from error
+    normal = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    if kind == phonenumbers.PhoneNumberType.UNKNOWN and is_valid_short_number(parsed):
+        if not is_e164(normal):
+            raise ValueError(NOT_CALLED[NumberKind.SERVICE])
+        return normal, NumberKind.SERVICE
+    if not is_e164(normal):
+        raise ValueError(_LENGTH)
+    if kind in (phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST):
+        return normal, NumberKind.PREMIUM
+    return normal, NumberKind.ORDINARY
+
+
+def normalized(text: str) -> str:
+    """The E.164 form of `text`, whatever its kind. Raises `ValueError` as `read_number` does."""
+    return read_number(text)[0]
+
+
+def looks_like_a_number(text: str) -> bool:
+    """Whether `text` consists of 7 to 15 digits and what separates them, with or without a plus sign."""
+    return len(text) <= _MAX_LENGTH and re.fullmatch(r"\+?[0-9]{7,15}", _plain(text).translate(_SEPARATORS)) is not None
+
+
+def _plain(text: str) -> str:
+    """`text` with ASCII digits and plus signs, without `'`, `tel:` and invisible characters."""
+    plain = text.translate(_PLUS).strip().removeprefix("'").strip()
+    if not plain.isascii():
+        plain = "".join(str(int(one)) if one.isdecimal() else one for one in plain)
+    tel = _TEL.match(plain)
+    return plain[tel.end() :].strip() if tel else plain
+
+
+def _international(text: str) -> str:
+    """`text` as + and digits; a trunk zero in brackets keeps its brackets. Raises `ValueError`."""
+    if len(text) > _MAX_LENGTH:
+        raise ValueError(_LENGTH)
+    plain = _plain(text)
+    compact = plain.translate(_SEPARATORS)
+    if not compact:
+        raise ValueError("is empty")
+    if _ROUNDED.fullmatch(plain):
+        raise ValueError(
+            "is not E.164: a spreadsheet has rounded it; format the column as text and enter the numbers again"
+        )
+    if _DECIMAL.fullmatch(plain):
+        raise ValueError("is not E.164: a program wrote it as a decimal number; remove the decimal places")
+    compact = re.sub("^00", "+", compact)
+    if compact[0] != "+":
+        raise ValueError(_MUST_BEGIN)
+    if not re.fullmatch(r"\+[0-9]*", compact):
+        raise ValueError(_unreadable(plain, compact[1:]))
+    if compact[1:2] == "0":
+        raise ValueError(_LENGTH)
+    trunk = _TRUNK_ZERO.search(plain)
+    before = "" if trunk is None else re.sub("^00", "+", plain[: trunk.start()].translate(_SEPARATORS))
+    if trunk is None or len(before) < 2:  # a country code comes first
+        return compact
+    return f"{before}(0){plain[trunk.end() :].translate(_SEPARATORS)}"
+
+
+def _unreadable(plain: str, after_plus: str) -> str:
+    """Why a text that begins with a plus sign is not a number."""
+    if "+" in after_plus:
+        return f"is not E.164: has more than one plus sign; give one number, such as {EXAMPLE}"
+    if _EXTENSION.search(plain):
+        return "is not E.164: has an extension, which cannot be dialled; leave it out"
+    strange = re.search("[^0-9]", after_plus)
+    assert strange is not None
+    one = strange.group()
+    shown = f"“{one}”" if one.isprintable() else f"U+{ord(one):04X}"
+    return f"is not E.164: has the character {shown}; must be + and 7 to 15 digits, such as {EXAMPLE}"
 
 
 def time_zones(number: str) -> tuple[str, ...]:
@@ -24,7 +159,7 @@ def time_zones(number: str) -> tuple[str, ...]:
 
     A prefix may span many zones: 15 for a Russian mobile number, 42 for a US toll-free number.
     """
-    import phonenumbers  # takes 22 ms; needed only for calling hours
+    import phonenumbers
     from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
 
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from redial.domain.errors import FieldError, InvalidInput
-from redial.domain.outcome import Outcome
+from redial.domain.outcome import DECLINED, Outcome
 from redial.domain.status import RETRYABLE, Status
 
 MAX_RETRIES = 3
@@ -73,7 +73,8 @@ def decide(config: RetryConfig | None, attempts: Sequence[object], outcome: Outc
 
     `attempts` are all attempts made so far, the one that just ended included.
     A call that was answered is never dialled again, save a voicemail's where the configuration says so;
-    an outcome that is for good (the number does not exist) ends it whatever the configuration says.
+    an outcome that is for good (the number does not exist) ends it whatever the configuration says. A call that was
+    declined is retried once at most.
     """
     voicemail = outcome.status is Status.COMPLETED and outcome.voicemail is True
     if outcome.status is Status.COMPLETED and not voicemail:
@@ -88,6 +89,8 @@ def decide(config: RetryConfig | None, attempts: Sequence[object], outcome: Outc
     elif outcome.status not in config.retry_on_statuses:
         return GiveUp(f"{outcome.status} is not retried")
     made = len(attempts)
+    if outcome.code == DECLINED and made > 1:
+        return GiveUp("the call was declined, and is not retried again")
     if made > config.max_retries:
         return GiveUp(f"all {config.max_retries} retries used" if config.max_retries > 1 else "the retry is used")
     return RetryAt(attempt=made + 1, at=now + config.interval(made))

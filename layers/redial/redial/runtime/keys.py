@@ -58,6 +58,15 @@ def ensure_account(
 # ---- the command --------------------------------------------------------------------------------------------------
 
 
+def _list_accounts(arguments: argparse.Namespace, accounts: DynamoAccounts) -> dict[str, Any]:
+    return {
+        "accounts": [
+            {"account_id": account.account_id, "name": account.name, "created_at": rfc3339(account.created_at)}
+            for account in accounts.all()
+        ]
+    }
+
+
 def _create_account(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
     secret = new_webhook_secret()
     account = use.create_account(
@@ -109,10 +118,17 @@ def _drop_old(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, An
     return {"account_id": account.account_id, "live_secrets": len(account.webhook_secrets)}
 
 
+def _premium_numbers(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
+    allowed = arguments.allow == "yes"
+    use.allow_premium_numbers(arguments.account, allowed, accounts=accounts)
+    return {"account_id": arguments.account, "premium_numbers": allowed}
+
+
 _ACCOUNT: dict[str, Any] = {"required": True, "metavar": "ID", "help": "account id"}
 _NAME: dict[str, Any] = {"required": True, "help": "a name to recognize it by"}
 _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[str, Any]]], ...] = (
     ("create-account", "create an account and show its webhook secret", _create_account, {"--name": _NAME}),
+    ("list-accounts", "list all accounts by id and name", _list_accounts, {}),
     ("create", "create an API key and show it", _create, {"--account": _ACCOUNT, "--name": _NAME}),
     ("list", "list an account's API keys by id and name", _list, {"--account": _ACCOUNT}),
     (
@@ -128,6 +144,12 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[s
         {"--account": _ACCOUNT},
     ),
     ("drop-old-webhook-secret", "sign with the newest secret only", _drop_old, {"--account": _ACCOUNT}),
+    (
+        "premium-numbers",
+        "allow or refuse calls to premium-rate and shared-cost numbers",
+        _premium_numbers,
+        {"--account": _ACCOUNT, "--allow": {"required": True, "choices": ("yes", "no"), "help": "refused by default"}},
+    ),
 )
 
 
@@ -153,11 +175,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if not arguments.table:
         parser.error("give --table, or set the environment variable TABLE_NAME")
+    region = arguments.region or os.environ.get("AWS_REGION")  # boto3 itself reads AWS_DEFAULT_REGION only
     import boto3  # takes 135 ms, which --help saves
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        client = boto3.client("dynamodb", region_name=arguments.region, endpoint_url=arguments.endpoint_url)
+        client = boto3.client("dynamodb", region_name=region, endpoint_url=arguments.endpoint_url)
         answer = arguments.run(arguments, DynamoAccounts(client, arguments.table))
     except (RedialError, ClientError, BotoCoreError) as error:
         print(getattr(error, "message", error), file=sys.stderr)

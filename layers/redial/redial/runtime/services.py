@@ -204,7 +204,7 @@ class Services:
     def webhooks(self) -> "HttpWebhooks":
         from redial.adapters.webhooks import HttpWebhooks
 
-        return HttpWebhooks(self._http, allow_local=self.allow_local)
+        return HttpWebhooks(self._http, allow_local=self.allow_local, machine_time=system.machine_time)
 
     def check_webhook(self, url: str) -> None:
         """Raises `InvalidInput` for a URL that no webhook may have."""
@@ -247,12 +247,14 @@ class Services:
         from redial.wire import execution_json
 
         def endpoint(execution: "Execution") -> str | None:
-            agent = self.agents.cached(execution.account_id, execution.agent_id)
-            if agent is None or agent.webhook_url is None:  # it may have been given one since
+            first = execution.pending()[0]
+            was_tried = any(tried.sequence == first for tried in execution.delivery.log)
+            agent = None if was_tried else self.agents.cached(execution.account_id, execution.agent_id)
+            if agent is None or agent.webhook_url is None:  # it may have been given one since, or a corrected one
                 agent = self.agents.get(execution.account_id, execution.agent_id)
             return None if agent is None else agent.webhook_url
 
-        return Deliverer(self, self.executions, endpoint, execution_json.render)
+        return Deliverer(self, self.executions, endpoint, execution_json.render_event)
 
     @cached_property
     def batch_deliverer(self) -> "Deliverer[Batch]":

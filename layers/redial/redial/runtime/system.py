@@ -1,7 +1,7 @@
 """The sources of nondeterminism: clock, sleep, new ids and random numbers.
 
 Nothing else in Redial reads a clock or draws a random number; handlers pass these values on as arguments. `use`
-replaces any of the four: the local stack gets a movable clock, and tests become repeatable.
+replaces any of them: the local stack gets a movable clock, and tests become repeatable.
 """
 
 import random as _random
@@ -14,6 +14,7 @@ _now: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731  a replac
 _sleep: Callable[[float], None] = _time.sleep
 _new_id: Callable[[], str] = lambda: str(_uuid.uuid4())  # noqa: E731
 _random_unit: Callable[[], float] = _random.random
+_machine_time: Callable[[datetime], datetime] = lambda instant: instant  # noqa: E731
 
 
 def now() -> datetime:
@@ -37,16 +38,26 @@ def random() -> float:
     return _random_unit()
 
 
+def machine_time(instant: datetime) -> datetime:
+    """The machine's time at `instant` of `now`: `instant` itself, unless a simulated clock replaces `now`.
+
+    For signatures, whose timestamp receivers compare with their own clock.
+    """
+    return _machine_time(instant)
+
+
 def use(
     *,
     now: Callable[[], datetime] | None = None,
     sleep: Callable[[float], None] | None = None,
     new_id: Callable[[], str] | None = None,
     random: Callable[[], float] | None = None,
+    machine_time: Callable[[datetime], datetime] | None = None,
 ) -> None:
     """Replace the given sources of this process; the others stay."""
-    global _now, _sleep, _new_id, _random_unit
+    global _now, _sleep, _new_id, _random_unit, _machine_time
     _now = now or _now
     _sleep = sleep or _sleep
     _new_id = new_id or _new_id
     _random_unit = random or _random_unit
+    _machine_time = machine_time or _machine_time

@@ -86,6 +86,15 @@ def drop_old_webhook_secret(account_id: str, *, accounts: Accounts) -> Account:
     return _with_secrets(account, account.webhook_secrets[:1], accounts)
 
 
+def allow_premium_numbers(account_id: str, allowed: bool, *, accounts: Accounts) -> None:
+    """Let the account call premium-rate and shared-cost numbers, or no longer. Raises `NotFound`.
+
+    Calls and batches that exist already are not affected.
+    """
+    if not accounts.allow_premium_numbers(account_id, allowed):
+        raise NotFound(f"no account {account_id}")
+
+
 def read_account(account_id: str, *, accounts: Accounts) -> Account:
     """Raises `NotFound`."""
     account = accounts.get(account_id)

@@ -14,6 +14,7 @@ from redial.domain.errors import Conflict, NotFound
 from redial.ports import Services, StaleVersion
 from redial.usecases.batches import stop_agent_with_batches
 from redial.usecases.dispatch import dispatch_all
+from redial.usecases.replay import send_waiting_now
 from redial.usecases.stop import stop_line_holders
 from redial.usecases.update import MOST_TRIES
 
@@ -29,10 +30,10 @@ def create_agent(
     return services.agents.save(configure(blank, body))
 
 
-def read_agent(services: Services, agent_id: str, *, account_id: str) -> Agent:
-    """Raises `NotFound`, also for a deleted agent and another account's."""
+def read_agent(services: Services, agent_id: str, *, account_id: str, deleted: bool = False) -> Agent:
+    """Raises `NotFound`, also for another account's agent and, unless `deleted`, for a deleted one."""
     agent = services.agents.get(account_id, agent_id)
-    if agent is None or agent.deleted_at is not None:
+    if agent is None or (agent.deleted_at is not None and not deleted):
         raise NotFound(f"there is no agent {agent_id}")
     return agent
 
@@ -78,7 +79,8 @@ def delete_agent(services: Services, agent_id: str, *, account_id: str, now: dat
 def _update(
     services: Services, agent_id: str, transition: Callable[[Agent], Agent], account_id: str, now: datetime
 ) -> Agent:
-    """Apply a change to the stored agent. If another writer saves first, read the agent again and retry."""
+    """Apply a change to the stored agent. If another writer saves first, read the agent again and retry. More lines are
+    used at once, and so is another webhook URL."""
     for _ in range(MOST_TRIES):
         before = read_agent(services, agent_id, account_id=account_id)
         after = transition(before)
@@ -91,5 +93,7 @@ def _update(
             continue
         if after.max_concurrent_calls > before.max_concurrent_calls:
             dispatch_all(services, after, now)
+        if after.webhook_url != before.webhook_url:
+            send_waiting_now(services, after, now)
         return after
     raise Conflict(f"agent {agent_id} is being changed by others at the same time: try again")

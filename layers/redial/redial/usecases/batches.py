@@ -12,10 +12,10 @@ from redial.domain.agent import DEFAULT_PROVIDER, Agent
 from redial.domain.batch import Batch, contact_id
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
 from redial.domain.execution import Execution
-from redial.domain.phone_number import check_e164
 from redial.domain.retry import RetryConfig
 from redial.ports import IdempotentRequest, Services, StaleVersion
 from redial.usecases.count_batches import counts_of
+from redial.usecases.create_call import GRACE
 from redial.usecases.dispatch import dispatch_all
 from redial.usecases.idempotency import id_for
 from redial.usecases.stop import mark_stopped, stop_calls, stop_waiting, waiting_line_holders
@@ -42,7 +42,10 @@ def contacts_key(account_id: str, batch_id: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class NewBatch:
-    """`POST /batches`, parsed. `content` is the file; None: it is the one stored at `upload_key`."""
+    """`POST /batches`, parsed; `from_phone_numbers` are E.164.
+
+    `content` is the file; None: it is the one stored at `upload_key`.
+    """
 
     agent_id: str
     file_name: str
@@ -65,12 +68,14 @@ def create_batch(
     Raises `NotFound` (agent, upload), `InvalidInput`, `TooLarge`, `Conflict` (key reused).
     """
     request = IdempotentRequest(services.new_id().replace("-", ""), body_hash)
+    account = services.accounts.get(account_id)
+    premium_numbers = account is not None and account.premium_numbers
     batch_id = id_for(
         services,
         account_id,
         idempotency_key,
         request,
-        lambda: _check(services, new, account_id),
+        lambda: _check(services, new, account_id, premium_numbers),
         now,
         kind="batch",
     )
@@ -97,6 +102,7 @@ def create_batch(
         calls_per_second=new.calls_per_second,
         first_dials_first=new.first_dials_first,
         bypass_call_guardrails=new.bypass_call_guardrails,
+        premium_numbers=premium_numbers,
     ).begin(now, new.start)
     batch = batch.lease_delivery(batch_id[:8], now)
     if not services.batches.create(batch.with_due(now)):
@@ -110,19 +116,17 @@ def create_batch(
     return batch, False
 
 
-def _check(services: Services, new: NewBatch, account_id: str) -> None:
+def _check(services: Services, new: NewBatch, account_id: str, premium_numbers: bool) -> None:
     """Raises for an impossible batch, before anything is stored."""
     agent = services.agents.get(account_id, new.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {new.agent_id}; GET /v2/agent/all lists yours")
-    for number in new.from_phone_numbers:
-        check_e164("from_phone_numbers", number)
     if agent.answer_url is None and agent.stream_url is None:
         raise InvalidInput.of("agent_id", "the agent has neither answer_url nor stream_url: set one of them first")
     if not new.from_phone_numbers and not agent.from_phone_numbers:
         raise InvalidInput.of("from_phone_numbers", "give some here, or give the agent from_phone_numbers")
     if new.content is not None:
-        services.contacts.check((new.content,))
+        services.contacts.check((new.content,), premium=premium_numbers)
         return
     assert new.upload_key is not None
     size = services.files.size(new.upload_key)
@@ -130,7 +134,7 @@ def _check(services: Services, new: NewBatch, account_id: str) -> None:
         raise NotFound("upload_id: nothing was uploaded under this id, or it was more than 7 days ago")
     if size > MAX_FILE_BYTES:
         raise TooLarge(f"file: may have {MAX_FILE_BYTES} bytes, this one has {size}; split it into several batches")
-    services.contacts.check(services.files.read(new.upload_key))
+    services.contacts.check(services.files.read(new.upload_key), premium=premium_numbers)
 
 
 def read_batch(services: Services, batch_id: str, *, account_id: str) -> Batch:
@@ -164,7 +168,7 @@ def schedule_batch(
     now: datetime,
 ) -> Batch:
     """Start the batch then. Raises `NotFound`, `InvalidInput`, `Conflict` (it is due, running or over)."""
-    if scheduled_at < now + EARLIEST_START:
+    if scheduled_at < now + EARLIEST_START - GRACE:
         minutes = EARLIEST_START // timedelta(minutes=1)
         raise InvalidInput.of("scheduled_at", f"must be at least {minutes} minutes ahead")
     if scheduled_at > now + LATEST_START:

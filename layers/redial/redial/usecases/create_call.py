@@ -7,7 +7,7 @@ from typing import Any
 from redial.domain.agent import DEFAULT_PROVIDER, Agent
 from redial.domain.errors import Conflict, InvalidInput, NotFound
 from redial.domain.execution import Execution
-from redial.domain.phone_number import check_e164
+from redial.domain.phone_number import NOT_CALLED, NumberKind, read_number
 from redial.domain.retry import RetryConfig
 from redial.ports import IdempotentRequest, Services
 from redial.usecases.idempotency import id_for
@@ -15,11 +15,13 @@ from redial.usecases.idempotency import id_for
 EARLIEST = timedelta(minutes=2)
 LATEST = timedelta(days=365)
 """How far ahead `scheduled_at` may be."""
+GRACE = timedelta(seconds=10)
+"""A client that computes the earliest time itself may be this late: clocks differ, and a request takes time."""
 
 
 @dataclass(frozen=True)
 class NewCall:
-    """`POST /call`, parsed. `scheduled_at` is aware UTC; None: at once."""
+    """`POST /call`, parsed; phone numbers are E.164. `scheduled_at` is aware UTC; None: at once."""
 
     agent_id: str
     recipient_phone_number: str
@@ -90,16 +92,24 @@ def _check(services: Services, call: NewCall, account_id: str, now: datetime) ->
     agent = services.agents.get(account_id, call.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {call.agent_id}; GET /v2/agent/all lists yours")
-    check_e164("recipient_phone_number", call.recipient_phone_number)
-    if call.from_phone_number is not None:
-        check_e164("from_phone_number", call.from_phone_number)
+    _check_number(services, call.recipient_phone_number, account_id)
     _check_agent(agent, call)
     if call.scheduled_at is not None:
-        if call.scheduled_at < now + EARLIEST:
+        if call.scheduled_at < now + EARLIEST - GRACE:
             minutes = EARLIEST // timedelta(minutes=1)
             raise InvalidInput.of("scheduled_at", f"must be at least {minutes} minutes ahead; leave it out to call now")
         if call.scheduled_at > now + LATEST:
             raise InvalidInput.of("scheduled_at", f"must be at most {LATEST.days} days ahead")
+
+
+def _check_number(services: Services, number: str, account_id: str) -> None:
+    _, kind = read_number(number)
+    if kind is NumberKind.PREMIUM:
+        account = services.accounts.get(account_id)
+        if account is not None and account.premium_numbers:
+            return
+    if kind is not NumberKind.ORDINARY:
+        raise InvalidInput.of("recipient_phone_number", NOT_CALLED[kind])
 
 
 def _check_agent(agent: Agent, call: NewCall) -> None:

@@ -138,7 +138,7 @@ class BatchWorker:
         try:
             with (
                 self.services.files.writing(contacts_key(batch.account_id, batch.id, "rejected")) as reject,
-                self.services.contacts.rows(self.services.files.read(key)) as rows,
+                self.services.contacts.rows(self.services.files.read(key), premium=batch.premium_numbers) as rows,
             ):
                 reject(str(next(rows)))
                 for row in rows:
@@ -484,6 +484,7 @@ class BatchWorker:
         return self.services.contacts.results(
             self.services.files.read(contacts_key(batch.account_id, batch.id, "contacts")),
             lambda rows: found_by_row(self.services, batch, rows),
+            premium=batch.premium_numbers,
         )
 
 

@@ -12,7 +12,8 @@ from redial.domain.agent import Agent
 from redial.domain.decision import stopped
 from redial.domain.errors import InvalidInput, NotFound
 from redial.domain.execution import Execution
-from redial.domain.gates import stop_reason
+from redial.domain.gates import from_number, stop_reason
+from redial.domain.outcome import BLOCKED
 from redial.domain.status import Status
 from redial.ports import Services, StaleVersion
 from redial.usecases.dispatch import shards_in_use
@@ -58,13 +59,19 @@ def mark_stopped(services: Services, agent_id: str, *, account_id: str, now: dat
 
 
 def unless_stopped(services: Services, before: Execution, after: Execution) -> Execution:
-    """`after`, which is not saved yet; without the retry that it announces, where that may not be dialled."""
+    """`after`, which is not saved yet; without the retry that it announces, where that may not be dialled, or where the
+    network blocked the only caller id."""
     if after is before or after.changes[-1].kind is not Status.SCHEDULED:
         return after
     agent = services.agents.get(after.account_id, after.agent_id)
     batch = None if after.batch_id is None else services.batches.get(after.batch_id)
     reason = stop_reason(after, agent, batch)
-    return after if reason is None else after.without_retry(reason)
+    if reason is not None:
+        return after.without_retry(reason)
+    is_blocked = after.state.attempts[-2].code == BLOCKED
+    if is_blocked and agent is not None and from_number(after, agent, batch) is None:
+        return after.give_up("the network blocked the call as unwanted, and there is no other caller id")
+    return after
 
 
 def waiting_line_holders(services: Services, agent: Agent) -> list[Execution]:

@@ -39,15 +39,22 @@ class BatchRead(TypedDict):
     paused: bool
 
 
+class BatchEvent(BatchRead):
+    """The body of a batch's own webhook: the batch right after one change of its status."""
+
+    type: Annotated[str, Documented(type="string", enum=[f"batch.{status}" for status in BatchStatus])]
+
+
 def render(batch: Batch, counts: Mapping[str, int], now: datetime) -> BatchRead:
     """The contract's Batch as it is now; `counts`: contacts by status."""
     return _render(batch, batch.last_sequence, counts, batch.valid, batch.total, now, paused=batch.paused)
 
 
-def render_event(batch: Batch, sequence: int) -> BatchRead:
+def render_event(batch: Batch, sequence: int) -> BatchEvent:
     """The Batch right after event `sequence` (1 is the first): the body of that event's webhook."""
     change = batch.changes[sequence - 1]
-    return _render(batch, sequence, change.counts, change.valid, change.total, change.at, paused=False)
+    body = _render(batch, sequence, change.counts, change.valid, change.total, change.at, paused=False)
+    return {"type": f"batch.{change.status}", **body}
 
 
 def _render(

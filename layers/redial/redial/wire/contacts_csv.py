@@ -18,7 +18,13 @@ from typing import NamedTuple, NoReturn, Protocol
 
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
-from redial.domain.phone_number import is_e164
+from redial.domain.phone_number import (
+    NOT_CALLED,
+    PUNCTUATION,
+    NumberKind,
+    looks_like_a_number,
+    read_number,
+)
 from redial.wire.timestamps import rfc3339
 
 CONTACT_COLUMN = "contact_number"
@@ -49,21 +55,13 @@ _BLOCK_BYTES = 64 * 1024
 _SMALL_ROW = 1000  # a row of at most this many characters and cells is within every limit
 _SAVE_AS = "save it as “CSV UTF-8” and send that file"
 
-# Characters written within phone numbers. Soft hyphens, zero-width characters and direction marks are invisible.
-_SPACES = "\x20\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-_INVISIBLE = "\xad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
-_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
-_BRACKETS = "()[]"
-_CLEANED = str.maketrans("", "", _SPACES + _INVISIBLE + _DASHES + _BRACKETS)
-
-_PHONE_NUMBER = re.compile(r"\+?[0-9]{7,15}")
-_ROUNDED = re.compile(r"\+?[0-9][.,]?[0-9]*[eE]\+?[0-9]+")
 _CONTROL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\1*', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
 
 _FORMULA_STARTS = ("=", "@", "+", "-", "\t", "\r", "\n", "\uff1d", "\uff20", "\uff0b", "\uff0d")
-_NUMBER_CELL = re.compile(f"[+-][0-9.,{re.escape(_SPACES + _INVISIBLE + _DASHES + _BRACKETS)}]*")
+_NUMBER_CELL = re.compile(f"[+-][0-9,{re.escape(PUNCTUATION)}]*")
 
 _KINDS = (
     (b"PK\x03\x04", "an Excel workbook (.xlsx) or another ZIP archive"),
@@ -105,32 +103,54 @@ class SeenNumbers(Protocol):
         """The line of the first occurrence of `number` (E.164). None if it is new; then it is remembered at `line`."""
 
 
+class Dialect(NamedTuple):
+    """How a file was written: files derived from it are written alike, so that the same program opens them.
+
+    `mark`: it begins with a byte-order mark. `separator_line`: its first line names the delimiter (`sep=;`).
+    """
+
+    delimiter: str = ","
+    mark: bool = False
+    separator_line: bool = False
+
+
+COMMAS = Dialect()
+
+
 class ContactFile:
     """The rows of a file of contacts, as a single-pass iterator.
 
-    UTF-8, or UTF-16 with a byte-order mark; lines end in LF, CRLF or CR. The delimiter is the one that gives the header
-    a column `contact_number`. Raises `InvalidInput` for field `file`: from the constructor for errors at the beginning
+    UTF-8, or UTF-16 with a byte-order mark; lines end in LF, CRLF or CR. The delimiter is the one of a first line
+    `sep=;` (Excel's), else the one that gives the header a column `contact_number`. `premium`: accept premium-rate and
+    shared-cost numbers. Raises `InvalidInput` for field `file`: from the constructor for errors at the beginning
     of the file, while iterating for later ones.
     """
 
     columns: tuple[str, ...]
     """The header, stripped, without empty cells at its end."""
-    delimiter: str
+    dialect: Dialect
 
-    def __init__(self, pieces: Iterable[bytes], seen: SeenNumbers) -> None:
+    def __init__(self, pieces: Iterable[bytes], seen: SeenNumbers, *, premium: bool = False) -> None:
         self._seen = seen
+        self._premium = premium
         self._lines = _Lines(pieces)
         lines = chain.from_iterable(self._lines.blocks())
         looked_at: list[str] = []
-        self.delimiter = _find_delimiter(looked_at, lines)
-        self._reader = csv.reader(chain(looked_at, lines), delimiter=self.delimiter, strict=True)
-        self.columns = self._read_header()
+        declared = _declared_delimiter(_again(looked_at, lines))
+        self._delimiter = _find_delimiter(looked_at, lines, declared)
+        self._reader = csv.reader(chain(looked_at, lines), delimiter=self._delimiter, strict=True)
+        self.columns = self._read_header(declared is not None)
+        self.dialect = Dialect(self._delimiter, self._lines.has_mark, declared is not None)
         self._at = self.columns.index(CONTACT_COLUMN)
         names = len(_json_bytes(dict.fromkeys(self.columns, "")))
         self._small = min(_SMALL_ROW, (MAX_DATA_BYTES - names) // 4)  # a character takes at most 4 bytes
         self._rows = self._read_rows()
 
-    def _read_header(self) -> tuple[str, ...]:
+    def _read_header(self, after_separator_line: bool) -> tuple[str, ...]:
+        if after_separator_line:
+            while not any(next(self._reader)):
+                pass
+            self._lines.taken = self._reader.line_num
         line, cells = 1, [""]
         while not any(cells):
             line = self._lines.taken + 1
@@ -165,8 +185,10 @@ class ContactFile:
                     lines.taken = reader.line_num
                     # Fast path: in a small row without control characters only the number can be wrong.
                     simple = len(cells) == width and len("".join(cells)) <= small and not lines.has_controls
-                    cell = cells[at] if simple else ""
-                    number = cell if is_e164(cell) else self._look_closer(line, cells) if cells else None
+                    if simple and cells[at]:
+                        number: str | Rejected | None = self._number(line, cells)
+                    else:
+                        number = self._look_closer(line, cells) if cells else None
                     if number is None:
                         empty += 1
                         if empty > MAX_CONTACTS:
@@ -192,26 +214,37 @@ class ContactFile:
                 raise _too_many(line)
             yield broken
 
+    def _number(self, line: int, cells: list[str]) -> str | Rejected:
+        """The row's number as E.164, or the row's rejection if it cannot be read or may not be called."""
+        try:
+            number, kind = read_number(cells[self._at])
+        except ValueError as error:
+            return Rejected(line, tuple(cells), f"{CONTACT_COLUMN}: {error}")
+        if kind is NumberKind.ORDINARY or (kind is NumberKind.PREMIUM and self._premium):
+            return number
+        return Rejected(line, tuple(cells), f"{CONTACT_COLUMN}: {NOT_CALLED[kind]}")
+
     def _look_closer(self, line: int, cells: list[str]) -> str | Rejected | None:
-        """The row's number, or its rejection; None for an empty row. Removes extra empty cells from `cells`."""
+        """The row's number, or its rejection; None for an empty row.
+
+        Brings `cells` to the header's width: removes empty cells at the end, and adds those that a spreadsheet left
+        out.
+        """
         large = len("".join(cells)) + len(cells) > self._small
         if large:
             self._check_length(line)
         if not any(cells):
             return None
         width = len(self.columns)
-        if len(cells) < width or any(cells[width:]):
-            fields = "field" if len(cells) == 1 else "fields"
-            return Rejected(line, tuple(cells), f"{len(cells)} {fields} where the header has {width}")
-        del cells[width:]
+        if any(cells[width:]):
+            return Rejected(line, tuple(cells), f"{len(cells)} fields where the header has {width}")
+        cells[width:] = [""] * (width - len(cells))
         if self._lines.has_controls:
             for column, cell in zip(self.columns, cells, strict=True):
                 if control := _CONTROL.search(cell):
                     return Rejected(line, tuple(cells), f"{column}: has the control character {_code(control)}")
-        number = _clean_number(cells[self._at])
-        if not is_e164(number):
-            return Rejected(line, tuple(cells), f"{CONTACT_COLUMN}: {_why_not_e164(number)}")
-        if large:
+        number = self._number(line, cells)
+        if large and not isinstance(number, Rejected):
             size = len(_json_bytes(_data(self.columns, cells)))
             if size > MAX_DATA_BYTES:
                 reason = f"the columns beside {CONTACT_COLUMN} take {size:,} bytes as JSON, at most {MAX_DATA_BYTES:,}"
@@ -230,11 +263,11 @@ class ContactFile:
         last = self._lines.taken
         text = self._check_length(line)
         if "end of data" in str(error) or "field limit" in str(error):
-            _refuse_endless(text, line, self.delimiter, "end of data" in str(error))
+            _refuse_endless(text, line, self._delimiter, "end of data" in str(error))
         try:
-            cells = next(csv.reader(_split(text), delimiter=self.delimiter, strict=False))
+            cells = next(csv.reader(_split(text), delimiter=self._delimiter, strict=False))
         except csv.Error:  # the text after the closing quote exceeds the field limit
-            cells = text.split(self.delimiter)
+            cells = text.split(self._delimiter)
         where = f"lines {line} to {last}: " if last > line else ""
         reason = f"{where}broken quoting: text follows a closing quote; write a quote within a quoted cell twice"
         return Rejected(line, tuple(cells), reason)
@@ -245,11 +278,13 @@ class _Lines:
 
     `taken`: lines consumed as complete rows; set by the reader of the rows. Later lines stay buffered.
     `has_controls`: a control character was read, in lines already returned or still to come.
+    `has_mark`: the file begins with a byte-order mark; known once a line was read.
     """
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self.taken = 0
         self.has_controls = False
+        self.has_mark = False
         self._pieces = iter(pieces)
         self._problem: str | None = None  # why decoding stopped; None: at the end of the file, or not yet
         self._kept: list[tuple[int, list[str]]] = []  # (first line, lines) of the blocks that the current row is in
@@ -306,6 +341,7 @@ class _Lines:
         mark, encoding = next(
             ((mark, name) for mark, name in _BYTE_ORDER_MARKS if head.startswith(mark)), (b"", "utf-8")
         )
+        self.has_mark = bool(mark)
         decoder = codecs.getincrementaldecoder(encoding)()
         for data in chain(_cut(chain((head[len(mark) :],), self._pieces)), (None,)):
             try:
@@ -354,16 +390,30 @@ def _not_text(error: UnicodeDecodeError, encoding: str) -> str:
 # ---- the header -----------------------------------------------------------------------------------------------------
 
 
-def _find_delimiter(looked_at: list[str], lines: Iterator[str]) -> str:
+def _declared_delimiter(lines: Iterable[str]) -> str | None:
+    """The delimiter of a first line such as `sep=;`; None if the first line that is not empty is another one."""
+    for line in lines:
+        text = line.rstrip("\r\n")
+        if text:
+            declared = _SEPARATOR_LINE.fullmatch(text)
+            if declared is not None and declared[1] not in DELIMITERS:
+                _refuse(f"line 1: the separator {_shown(declared[1])} is not known; use a comma, ;, a tab or |")
+            return None if declared is None else declared[1]
+    return None
+
+
+def _find_delimiter(looked_at: list[str], lines: Iterator[str], declared: str | None) -> str:
     """The header's delimiter. Lines read from `lines` are appended to `looked_at`. Raises `InvalidInput`."""
     best: list[str] = []
     first = 1
     broken = False
-    for delimiter in DELIMITERS:
+    for delimiter in DELIMITERS if declared is None else (declared,):
         reader = csv.reader(_again(looked_at, lines), delimiter=delimiter, strict=True)
         try:
             line, cells = 1, next(reader, [])
-            while not any(cells) and reader.line_num >= line:
+            skipped = declared is None
+            while (not any(cells) or not skipped) and reader.line_num >= line:
+                skipped = skipped or any(cells)
                 line, cells = reader.line_num + 1, next(reader, [])
         except csv.Error:
             broken = True
@@ -376,7 +426,7 @@ def _find_delimiter(looked_at: list[str], lines: Iterator[str]) -> str:
         _refuse(f"line 1: the file is empty; it must have a header with a column {CONTACT_COLUMN}, and rows")
     if broken and (not best or (len(best) == 1 and CONTACT_COLUMN in best[0])):
         _refuse(f"line {first}: broken quoting in the header: a quote is not closed, or text follows a closing quote")
-    if any(_PHONE_NUMBER.fullmatch(_clean_number(cell)) for cell in best):
+    if any(looks_like_a_number(cell) for cell in best):
         _refuse(
             f"line {first}: the first line must be a header, with a column {CONTACT_COLUMN}; it holds a phone number"
         )
@@ -400,24 +450,6 @@ def _again(looked_at: list[str], lines: Iterator[str]) -> Iterator[str]:
 def _shown(name: str) -> str:
     short = name if len(name) <= 40 else name[:40] + "…"
     return short if short.isprintable() else ascii(short)
-
-
-# ---- numbers --------------------------------------------------------------------------------------------------------
-
-
-def _clean_number(cell: str) -> str:
-    """Remove spaces, dashes, brackets, and one leading `'` (Excel's text marker)."""
-    return cell.strip().translate(_CLEANED).removeprefix("'")
-
-
-def _why_not_e164(cleaned: str) -> str:
-    if not cleaned:
-        return "is empty"
-    if _ROUNDED.fullmatch(cleaned):
-        return "is not E.164: a spreadsheet has rounded it; format the column as text and enter the numbers again"
-    if cleaned[0] != "+":
-        return "is not E.164: must begin with + and the country code, such as +14155550123"
-    return "is not E.164: must be + and 7 to 15 digits, the first not 0, such as +14155550123"
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
@@ -495,16 +527,16 @@ class _Returned:
         return line
 
 
-_WRITER = csv.writer(_Returned(), lineterminator="\r\n")
+_WRITERS = {delimiter: csv.writer(_Returned(), delimiter=delimiter, lineterminator="\r\n") for delimiter in DELIMITERS}
 
 
-def write_row(cells: Iterable[str]) -> str:
-    """One line of a CSV file (RFC 4180), with its CRLF.
+def write_row(cells: Iterable[str], delimiter: str = ",") -> str:
+    """One line of a CSV file (RFC 4180 but for the delimiter), with its CRLF.
 
     A cell that a spreadsheet would take for a formula is prefixed with `'` (OWASP, CSV injection). Signed numbers and
     phone numbers stay as they are.
     """
-    line: str = _WRITER.writerow([_harmless(cell) for cell in cells])
+    line: str = _WRITERS[delimiter].writerow([_harmless(cell) for cell in cells])
     return line
 
 
@@ -514,34 +546,41 @@ def _harmless(cell: str) -> str:
     return cell
 
 
-def rejected_header(columns: tuple[str, ...]) -> str:
-    """The header of rejected.csv: the uploaded columns, then `REJECTED_COLUMNS`.
+def _header(columns: tuple[str, ...], dialect: Dialect) -> str:
+    mark = "\ufeff" if dialect.mark else ""
+    separator_line = f"sep={dialect.delimiter}\r\n" if dialect.separator_line else ""
+    return mark + separator_line + write_row(columns, dialect.delimiter)
+
+
+def rejected_header(columns: tuple[str, ...], dialect: Dialect = COMMAS) -> str:
+    """The beginning of rejected.csv, with its header: the uploaded columns, then `REJECTED_COLUMNS`.
 
     An added column whose name is taken is prefixed `redial_`.
     """
-    return write_row(columns + _own(REJECTED_COLUMNS, columns))
+    return _header(columns + _own(REJECTED_COLUMNS, columns), dialect)
 
 
-def rejected_row(columns: tuple[str, ...], rejected: Rejected) -> str:
+def rejected_row(columns: tuple[str, ...], rejected: Rejected, dialect: Dialect = COMMAS) -> str:
     """A line of rejected.csv: the row as uploaded, its line number, the reason, then cells beyond the last column."""
     width = len(columns)
     cells = rejected.cells[:width] + ("",) * (width - len(rejected.cells))
-    return write_row((*cells, str(rejected.line), rejected.reason, *rejected.cells[width:]))
+    return write_row((*cells, str(rejected.line), rejected.reason, *rejected.cells[width:]), dialect.delimiter)
 
 
-def results_header(columns: tuple[str, ...]) -> str:
-    """The header of results.csv: the uploaded columns, then `RESULT_COLUMNS`, prefixed as in `rejected_header`."""
-    return write_row(columns + _own(RESULT_COLUMNS, columns))
+def results_header(columns: tuple[str, ...], dialect: Dialect = COMMAS) -> str:
+    """The beginning of results.csv, with its header: the uploaded columns, then `RESULT_COLUMNS`, prefixed as in
+    `rejected_header`."""
+    return _header(columns + _own(RESULT_COLUMNS, columns), dialect)
 
 
-def results_row(contact: Contact, execution: Execution | None) -> str:
+def results_row(contact: Contact, execution: Execution | None, dialect: Dialect = COMMAS) -> str:
     """A line of results.csv: the row as uploaded, then its result; empty cells if it has no execution.
 
     `attempts` counts dialled attempts. Duration, voicemail and reason are those of the last dialled attempt, but the
     execution's own termination reason takes precedence.
     """
     if execution is None:
-        return write_row(contact.cells + ("",) * len(RESULT_COLUMNS))
+        return write_row(contact.cells + ("",) * len(RESULT_COLUMNS), dialect.delimiter)
     state = execution.state
     dialled = [attempt for attempt in state.attempts if attempt.dialed_at is not None]
     times = [attempt.dialed_at for attempt in dialled if attempt.dialed_at is not None]
@@ -559,7 +598,8 @@ def results_row(contact: Contact, execution: Execution | None) -> str:
             str(last.duration_seconds or 0),
             "" if last.voicemail is None else str(last.voicemail).lower(),
             state.ended or last.reason or "",
-        )
+        ),
+        dialect.delimiter,
     )
 
 

@@ -1,6 +1,7 @@
 """An execution as JSON, for the HTTP API and webhooks: plain dicts, ready for `json.dumps`.
 
-One function renders both, so a webhook's body equals what `GET /executions/{id}` would have returned at that moment.
+One function renders both, so a webhook's body equals what `GET /executions/{id}` would have returned at that moment,
+and its `type`.
 The typed dicts are the shapes rendered, and the source of the API's documentation.
 """
 
@@ -123,6 +124,12 @@ class Execution(TypedDict):
     sequence: Sequence
 
 
+class ExecutionEvent(Execution):
+    """The body of a webhook: the execution right after one change of its status."""
+
+    type: Annotated[str, Documented(type="string", enum=[f"execution.{status}" for status in Status])]
+
+
 class LogEntry(TypedDict):
     """One thing that happened to an execution."""
 
@@ -181,6 +188,12 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
         "next_attempt": _next_attempt(state),
         "sequence": state.sequence,
     }
+
+
+def render_event(execution: domain.Execution, sequence: int) -> ExecutionEvent:
+    """The body of event `sequence`'s webhook (1 is the first)."""
+    body = render(execution, sequence)
+    return {"type": f"execution.{body['status']}", **body}
 
 
 def _batch_run(execution: domain.Execution, state: domain.State) -> BatchRunDetails | None:

@@ -41,6 +41,7 @@ _FLAGS = {
     "rw": "results_wanted",
     "ff": "first_dials_first",
     "by": "bypass_call_guardrails",
+    "pn": "premium_numbers",
 }
 _TEXTS = {"wh": "webhook_url", "wo": "worker"}
 
@@ -94,7 +95,7 @@ def encode(batch: Batch) -> dict[str, Any]:
     if batch.deleted_at is None:
         item["listing_shard"] = listing_shard(batch.agent_id)
         item["listing_key"] = f"{to_ms(created):013d}#{batch.id}"
-        if batch.delivery.undelivered:
+        if batch.delivery.is_listed:
             item["undelivered_of"] = batch.account_id
     return with_newer(item, batch.newer)
 

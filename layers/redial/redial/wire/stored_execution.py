@@ -115,7 +115,7 @@ def encode(execution: Execution) -> dict[str, Any]:
     delivery = encode_delivery(execution.delivery, created)
     if delivery is not None:
         item["dl"] = delivery
-    if execution.delivery.undelivered:
+    if execution.delivery.is_listed:
         item["undelivered_of"] = execution.account_id
     if execution.due_at is not None:
         shard = queue_check_shard if execution.is_due_for_queue_check else due_shard

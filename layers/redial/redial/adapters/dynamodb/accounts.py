@@ -1,6 +1,6 @@
 """Accounts and their API keys in DynamoDB.
 
-    A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first)
+    A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first), premium_numbers (if set)
     A#<account> / KEY#<id>   a key in its account's list: name, created_at, revoked_at (ms), key_hash
     K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms)
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from redial.adapters.dynamodb.items import to_item
+from redial.adapters.dynamodb.items import from_item, to_item
 from redial.adapters.dynamodb.table import ABSENT, PRESENT, Item, Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
 from redial.domain.agent import Account, ApiKey
@@ -31,6 +31,18 @@ class DynamoAccounts:
     def get(self, account_id: str) -> Account | None:
         item = self._table.get(_account_key(account_id))
         return None if item is None else _decode(account_id, item)
+
+    def all(self) -> list[Account]:
+        """Every account, oldest first. Reads the whole table: for operators, not for functions."""
+        pages = self._table.client.get_paginator("scan").paginate(
+            TableName=self._table.name,
+            FilterExpression="sk = :account",
+            ExpressionAttributeValues={":account": {"S": "ACCOUNT"}},
+            ConsistentRead=True,
+        )
+        items = [from_item(item) for page in pages for item in page["Items"]]
+        found = [_decode(item["pk"].removeprefix("A#"), item) for item in items]
+        return sorted(found, key=lambda account: (account.created_at, account.account_id))
 
     def cached(self, account_id: str) -> Account | None:
         known = self._cached.get(account_id)
@@ -52,6 +64,10 @@ class DynamoAccounts:
         account_key = _account_key(account.account_id)
         set_secrets = "SET webhook_secrets = :new"
         return self._table.update(account_key, set_secrets, "webhook_secrets = :read", values).done
+
+    def allow_premium_numbers(self, account_id: str, allowed: bool) -> bool:
+        set_allowed = "SET premium_numbers = :allowed"
+        return self._table.update(_account_key(account_id), set_allowed, PRESENT, {":allowed": allowed}).done
 
     # ---- keys ---------------------------------------------------------------------------------------------------
 
@@ -116,7 +132,13 @@ def _key_key(key_hash: str) -> Item:
 
 
 def _decode(account_id: str, item: dict[str, Any]) -> Account:
-    return Account(account_id, item["name"], from_ms(item["created_at"]), tuple(item["webhook_secrets"]))
+    return Account(
+        account_id,
+        item["name"],
+        from_ms(item["created_at"]),
+        tuple(item["webhook_secrets"]),
+        premium_numbers=item.get("premium_numbers", False),
+    )
 
 
 def _decode_key(account_id: str, item: dict[str, Any]) -> ApiKey:

@@ -81,12 +81,16 @@ def report(fields: Mapping[str, Any]) -> CallReport:
     permanent = fields.get("permanent")
     if not isinstance(permanent, bool):
         permanent = sip_code in sip.PERMANENT
-    words = sip.WORDS.get(sip_code) if sip_code is not None and status is Status.FAILED else None
+    reason = _reason(fields)
+    if sip_code in sip.REFUSED and status in (Status.FAILED, Status.BUSY, Status.NO_ANSWER):
+        reason = ": ".join(filter(None, (sip.WORDS[sip_code], reason)))
+    elif sip_code is not None and status is Status.FAILED:
+        reason = reason or sip.WORDS.get(sip_code)
     outcome = Outcome(
         status,
         permanent=permanent and status is Status.FAILED,
         voicemail=voicemail,
-        reason=_reason(fields) or words,
+        reason=reason,
         code=None if sip_code is None else str(sip_code),
         duration_seconds=_whole(fields.get("duration_seconds")) if status is Status.COMPLETED else None,
         ring_seconds=_whole(fields.get("ring_seconds")),

@@ -140,6 +140,8 @@ def report(
             reason, permanent = sip.WORDS[sip_status], sip_status in sip.PERMANENT
         elif meaning is not None:
             reason, permanent = meaning.words, meaning.permanent
+    elif status in (Status.BUSY, Status.NO_ANSWER) and sip_status in sip.REFUSED:
+        reason = sip.WORDS[sip_status]
     outcome = Outcome(
         status,
         permanent=permanent,
@@ -153,12 +155,11 @@ def report(
 
 
 def voicemail_of(answered_by: str | None) -> bool | None:
-    """True for machine_start, machine_end_*, machine (the REST record's word) and fax; None for unknown and nothing."""
-    if answered_by == "human":
+    """True for machine_start, machine_end_* and machine (the REST record's word); False for human and fax; None for
+    unknown and nothing."""
+    if answered_by in ("human", "fax"):
         return False
-    if answered_by is not None and (answered_by.startswith("machine") or answered_by == "fax"):
-        return True
-    return None
+    return True if answered_by is not None and answered_by.startswith("machine") else None
 
 
 def _number(text: str | None) -> int | None:
