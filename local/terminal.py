@@ -78,8 +78,8 @@ def _call_notes(event: dict[str, Any]) -> list[str]:
     following = event.get("next_attempt")
     if isinstance(following, dict):
         notes.append(f"attempt {following.get('attempt')} at {_time_of(following.get('at'))}")
-    if event.get("termination_reason"):
-        notes.append(str(event["termination_reason"]))
+    if event.get("ended_because"):
+        notes.append(str(event["ended_because"]))
     if event.get("sequence") == 1:
         notes.append(f"execution {event.get('id')}")
     return notes

@@ -22,6 +22,7 @@ from redial.wire.execution_json import render
 from redial.wire.stored_execution import decode, encode, key
 from redial.wire.webhook_signature import new_secret
 from tests.support.local_stack import local_stack
+from tests.support.recorded import in_todays_words
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, TEN, agent, minutes, placed, queued, reported, saved, seconds
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -54,7 +55,9 @@ def samples() -> dict[str, Execution]:
         "unknown": saved(claimed.answered_by_carrier(1, Unknown("read timed out"), TEN + seconds(10), 0.0)),
         "deferred": saved(claimed.answered_by_carrier(1, NotPlaced("429", 90), TEN, 0.5)),
         "refused-for-good": saved(
-            claimed.answered_by_carrier(1, Refused(Outcome(Status.FAILED, True, code="21211")), TEN, 0.0)
+            claimed.answered_by_carrier(
+                1, Refused(Outcome(Status.FAILED, True, code="21211", invalid_number=True)), TEN, 0.0
+            )
         ),
         "retry-with-deliveries": told,
         "rescheduled": saved(queued().defer(TEN, opens(TEN + minutes(600), "outside calling hours"))),
@@ -80,11 +83,27 @@ def test_a_stored_execution_loads_unchanged(name: str) -> None:
 def test_recorded_items_load_and_render_as_before(name: str) -> None:
     """Each file: an item as once written, and the API's answer at that time. Files are added, never edited.
 
-    Everything in that answer is still there; the answer may have more fields.
+    Everything in that answer is still there, in the present words; the answer may have more fields.
     """
     recorded = json.loads((RECORDED / f"{name}.json").read_text())
     rendered = json.loads(json.dumps(render(decode(from_item(recorded["item"])))))
-    assert missing(recorded["execution"], rendered) == []
+    assert missing(in_todays_words(recorded["execution"]), rendered) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "by", "rang"),
+    [
+        ("completed", "user_hung_up", "Callee", 8),
+        ("refused-for-good", "invalid_number", "Carrier", None),
+        ("retry-with-deliveries", "busy", "Carrier", None),
+        ("unknown", None, None, None),
+        ("queued", None, None, None),
+    ],
+)
+def test_recorded_attempts_say_what_became_of_them(name: str, reason: str, by: str, rang: int | None) -> None:
+    said = render(decode(from_item(json.loads((RECORDED / f"{name}.json").read_text())["item"])))
+    data = said["telephony_data"]
+    assert (said["termination_reason"], data["hangup_by"], data["ring_duration"]) == (reason, by, rang)
 
 
 def missing(recorded: Any, rendered: Any, where: str = "execution") -> list[str]:

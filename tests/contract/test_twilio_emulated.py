@@ -20,7 +20,7 @@ from redial.carriers.twilio import callbacks as twilio
 from redial.carriers.twilio import rest
 from redial.carriers.twilio.credentials import TwilioCredentials
 from redial.carriers.twilio.rest import TwilioCarrier
-from redial.domain.outcome import Accepted, NotPlaced, Refused, Unknown
+from redial.domain.outcome import Accepted, CallReport, NotPlaced, Refused, Unknown
 from redial.domain.status import Status
 from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
 from tests.support.raw_server import unused_port
@@ -154,7 +154,7 @@ def test_a_machine_is_detected_during_the_call(world: World) -> None:
     world.pass_minutes(5)
     forms = dict(zip([event["rawPath"] for event in world.callbacks], world.verified(), strict=True))
     detected = forms[f"/callbacks/twilio/{EXECUTION}/1/amd"]
-    assert twilio.parse_amd_callback(detected) == (placed.call_id, True)
+    assert twilio.parse_amd_callback(detected) == CallReport(placed.call_id, Status.IN_PROGRESS, voicemail=True)
     asked = world.twilio().ask(placed.call_id)
     assert asked is not None
     assert asked.outcome is not None

@@ -13,7 +13,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.domain.decision import failed, opens, stopped, waits
 from redial.domain.delivery import LEASE, TIMER_GRACE, DeliveryAttempt
-from redial.domain.execution import LONGEST_QUEUE_CHECK, MILLISECOND, QUEUE_CHECK, Change, Execution, Marker
+from redial.domain.execution import (
+    DETECTION_WAIT,
+    LONGEST_QUEUE_CHECK,
+    MILLISECOND,
+    QUEUE_CHECK,
+    Change,
+    Execution,
+    Marker,
+)
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, LIVE, RETRYABLE, Status, rank
@@ -242,6 +250,109 @@ def test_voicemail_detected_during_the_call_counts_at_its_end() -> None:
     ended = reported(seen, Status.COMPLETED, TEN + seconds(35))
     assert ended.state.attempts[0].voicemail is True
     assert statuses(ended)[-2:] == ["completed", "scheduled"]
+
+
+VOICEMAIL = RetryConfig(enabled=True, retry_on_voicemail=True)
+
+
+def detected(voicemail: bool | None) -> CallReport:
+    return CallReport(call_id(1), Status.IN_PROGRESS, voicemail=voicemail, undecided=voicemail is None)
+
+
+def ended_unheard(config: RetryConfig | None = VOICEMAIL) -> Execution:
+    """An answered call that ended at 10:00:40, and no word of machine detection."""
+    execution = reported(placed(queued(config), TEN), Status.IN_PROGRESS, TEN + seconds(10))
+    return reported(execution, Status.COMPLETED, TEN + seconds(40), code="200", reason="over", hangup_by="callee")
+
+
+def test_a_call_waits_for_detection_that_decides_on_a_retry() -> None:
+    waiting = ended_unheard()
+    assert statuses(waiting)[-2:] == ["in-progress", "call-disconnected"]
+    assert not waiting.state.needs_line and waiting.state.is_live
+    told = replace(waiting, delivery=replace(waiting.delivery, settled=waiting.last_sequence))
+    assert told.with_due(TEN + seconds(40)).due_at == TEN + seconds(40) + DETECTION_WAIT
+    assert told.with_due(TEN + minutes(9)).due_at is not None
+    data = render(waiting)["telephony_data"]
+    assert (data["duration"], data["hangup_reason"], data["hangup_by"]) == ("30", "over", "Callee")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        replace(VOICEMAIL, enabled=False),
+        replace(VOICEMAIL, retry_on_voicemail=False),
+    ],
+)
+def test_a_call_does_not_wait_for_detection_that_decides_nothing(config: RetryConfig | None) -> None:
+    ended = ended_unheard(config)
+    assert statuses(ended)[-1] == "completed"
+    noted = saved(ended.reported(1, detected(True), TEN + seconds(42)))
+    assert (noted.state.status, noted.state.sequence) == (Status.COMPLETED, ended.state.sequence)
+    assert noted.state.attempt.voicemail is True
+    assert (render(noted)["answered_by_voice_mail"], render(noted)["termination_reason"]) == (True, "voicemail_reached")
+    assert noted.reported(1, detected(False), TEN + seconds(43)) is noted
+
+
+@pytest.mark.parametrize("last", ["two retries used", "undecided before", "undecided at the end"])
+def test_nor_does_it_wait_where_the_answer_is_known(last: str) -> None:
+    if last == "two retries used":
+        execution = queued(replace(VOICEMAIL, max_retries=1))
+        first = reported(placed(execution, TEN), Status.BUSY, TEN + seconds(5))
+        second = reported(placed(first, TEN + minutes(31)), Status.IN_PROGRESS, TEN + minutes(32))
+        ended = reported(second, Status.COMPLETED, TEN + minutes(33))
+    else:
+        execution = reported(placed(queued(VOICEMAIL), TEN), Status.IN_PROGRESS, TEN + seconds(10))
+        if last == "undecided before":
+            execution = saved(execution.reported(1, detected(None), TEN + seconds(12)))
+            assert execution.reported(1, detected(None), TEN + seconds(13)) is execution
+        over = CallReport(call_id(1), Status.COMPLETED, Outcome(Status.COMPLETED), undecided=last[-3:] == "end")
+        ended = execution.reported(1, over, TEN + seconds(40))
+    assert (ended.state.status, ended.state.attempt.voicemail) == (Status.COMPLETED, None)
+
+
+@pytest.mark.parametrize(
+    ("voicemail", "then"), [(True, ["completed", "scheduled"]), (False, ["completed"]), (None, ["completed"])]
+)
+def test_detection_after_the_end_completes_the_call(voicemail: bool | None, then: list[str]) -> None:
+    waiting = ended_unheard()
+    done = saved(waiting.reported(1, detected(voicemail), TEN + seconds(45)))
+    assert statuses(done)[len(statuses(waiting)) :] == then
+    attempt = done.state.attempts[0]
+    assert (attempt.voicemail, attempt.duration_seconds, attempt.code) == (voicemail, 30, "200")
+    assert attempt.ended_at == TEN + seconds(45)
+    assert done.reported(1, detected(voicemail), TEN + seconds(46)) is done, "no second retry"
+
+
+def test_a_call_waits_for_detection_only_so_long() -> None:
+    waiting = ended_unheard()
+    again = CallReport(call_id(1), Status.COMPLETED, Outcome(Status.COMPLETED))
+    for report in (again, CallReport(call_id(1), Status.IN_PROGRESS), CallReport(call_id(1), Status.RINGING)):
+        assert waiting.reported(1, report, TEN + seconds(41)) is waiting
+        done = waiting.reported(1, report, TEN + seconds(40) + DETECTION_WAIT)
+        assert (done.state.status, done.state.ended) == (Status.COMPLETED, "answered")
+    gone = waiting.mark_lost(TEN + minutes(2), "the carrier does not say who answered")
+    assert (gone.state.status, gone.state.attempt.lost) == (Status.COMPLETED, False)
+    machine = CallReport(call_id(1), Status.COMPLETED, Outcome(Status.COMPLETED, voicemail=True), voicemail=True)
+    assert statuses(waiting.reported(1, machine, TEN + minutes(2)))[-2:] == ["completed", "scheduled"]
+
+
+def test_a_retry_shows_the_attempt_before_it_until_its_call_is_placed() -> None:
+    ringing = reported(placed(queued(), TEN), Status.RINGING, TEN + seconds(3))
+    retry = reported(ringing, Status.NO_ANSWER, TEN + seconds(33), code="487", reason="nobody answered")
+    claimed = saved(retry.claim(TEN + minutes(31), CALLER_ID, 0, "b2"))
+    for execution in (retry, claimed, saved(retry.end(TEN + minutes(1), stopped("stopped by request")))):
+        said = render(execution)
+        data = said["telephony_data"]
+        assert (said["retry_count"], said["termination_reason"]) == (1, "no_answer")
+        assert (data["provider_call_id"], data["hangup_reason"]) == (call_id(1), "nobody answered")
+        assert (data["ring_duration"], data["hangup_by"]) == (30, "Carrier")
+        assert (data["hangup_provider_code"], data["hangup_code"]) == (487, "487")
+    second = render(saved(claimed.answered_by_carrier(2, Accepted(call_id(2)), TEN + minutes(31), 0.0)))
+    assert second["telephony_data"]["provider_call_id"] == call_id(2)
+    assert (second["termination_reason"], second["telephony_data"]["hangup_by"]) == (None, None)
+    late = render(retry.end(TEN + minutes(1), failed("a day late")))
+    assert (late["termination_reason"], late["telephony_data"]["provider_call_id"]) == ("platform_error", None)
 
 
 def test_stop_works_while_waiting_and_not_once_claimed() -> None:

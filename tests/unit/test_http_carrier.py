@@ -113,7 +113,7 @@ def test_placing_posts_one_signed_json_object() -> None:
         (answer(422), Refused(Outcome(Status.FAILED, reason="the platform refused the call", code="422"))),
         (
             answer(422, {"reason": " no such number ", "permanent": True}),
-            Refused(Outcome(Status.FAILED, permanent=True, reason="no such number", code="422")),
+            Refused(Outcome(Status.FAILED, permanent=True, reason="no such number", code="422", invalid_number=True)),
         ),
         (
             answer(422, {"reason": 7, "permanent": "yes"}),
@@ -277,7 +277,13 @@ def test_a_list_of_other_calls_settles_nothing(calls: list[Any]) -> None:
             CallReport(
                 "c1",
                 Status.FAILED,
-                Outcome(Status.FAILED, permanent=True, reason="the number does not exist", code="404"),
+                Outcome(
+                    Status.FAILED,
+                    permanent=True,
+                    reason="the number does not exist",
+                    code="404",
+                    invalid_number=True,
+                ),
             ),
         ),
         (
@@ -303,6 +309,32 @@ def test_a_list_of_other_calls_settles_nothing(calls: list[Any]) -> None:
             CallReport("c1", Status.BUSY, Outcome(Status.BUSY, code="486")),
         ),
         (
+            {"status": "failed", "sip_code": 607},
+            CallReport(
+                "c1",
+                Status.FAILED,
+                Outcome(
+                    Status.FAILED,
+                    permanent=True,
+                    reason="the called party does not want such calls",
+                    code="607",
+                    invalid_number=False,
+                ),
+            ),
+        ),
+        (
+            {"status": "completed", "answered_by": "unknown", "hangup_by": "carrier"},
+            CallReport("c1", Status.COMPLETED, Outcome(Status.COMPLETED, hangup_by="carrier"), undecided=True),
+        ),
+        (
+            {"status": "in-progress", "answered_by": "unknown"},
+            CallReport("c1", Status.IN_PROGRESS, undecided=True),
+        ),
+        (
+            {"status": "completed", "hangup_by": "moon"},
+            CallReport("c1", Status.COMPLETED, Outcome(Status.COMPLETED)),
+        ),
+        (
             {"status": "canceled"},
             CallReport("c1", Status.CANCELED, Outcome(Status.CANCELED, hangup_by="caller")),
         ),
@@ -313,7 +345,7 @@ def test_what_a_report_says(fields: dict[str, Any], expected: CallReport) -> Non
 
 
 JSON_VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
-DETAILS = ["answered_by", "sip_code", "permanent", "reason", "duration_seconds", "ring_seconds", "unknown"]
+DETAILS = ["answered_by", "sip_code", "permanent", "reason", "duration_seconds", "ring_seconds", "hangup_by", "unknown"]
 
 
 @given(st.dictionaries(st.sampled_from(DETAILS), JSON_VALUES), st.sampled_from(["completed", "failed", "no-answer"]))

@@ -583,16 +583,17 @@ def test_a_completed_call_has_its_duration() -> None:
     ],
 )
 def test_answered_by_is_mapped(answered_by: str, voicemail: bool | None) -> None:
-    assert parse_amd_callback(callback(AnsweredBy=answered_by)) == (CALL, voicemail)
-    report = parse_status_callback(callback(CallStatus="in-progress", AnsweredBy=answered_by))
-    assert report == CallReport(CALL, Status.IN_PROGRESS, voicemail=voicemail)
+    undecided = answered_by == "unknown"
+    detected = CallReport(CALL, Status.IN_PROGRESS, voicemail=voicemail, undecided=undecided)
+    assert parse_amd_callback(callback(AnsweredBy=answered_by)) == detected
+    assert parse_status_callback(callback(AnsweredBy=answered_by, CallStatus="in-progress")) == detected
 
 
 @pytest.mark.parametrize("sip", [404, 410, 484, 604, 607])
 def test_a_nonexistent_number_is_permanent(sip: int) -> None:
     outcome = parse_status_callback(callback(CallStatus="failed", SipResponseCode=str(sip))).outcome
     assert outcome is not None
-    assert (outcome.permanent, outcome.code) == (True, str(sip))
+    assert (outcome.permanent, outcome.code, outcome.invalid_number) == (True, str(sip), sip != 607)
 
 
 @pytest.mark.parametrize("sip", [403, 408, 480, 486, 487, 500, 502, 503, 504, 600, 603, 608, 488, 999])
@@ -620,8 +621,13 @@ def test_who_refused_a_call_is_named_whatever_its_status(status: str, sip: str, 
 
 def test_a_failed_calls_error_code_counts_without_a_sip_code() -> None:
     outcome = parse_status_callback(callback(CallStatus="failed", ErrorCode="21216")).outcome
-    expected = Outcome(Status.FAILED, permanent=True, reason="Twilio blocks calls to this number", code="21216")
-    assert outcome == expected
+    assert outcome == Outcome(
+        Status.FAILED,
+        permanent=True,
+        reason="Twilio blocks calls to this number",
+        code="21216",
+        invalid_number=False,
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,15 @@ Everything else is a fold over the changes: the present status, the attempts, `r
 any earlier moment. A change whose kind is a `Status` is an event: it has a sequence number (1, 2, 3 …) and one webhook.
 A change whose kind is a `Marker` is not: it records a claim, an unknown answer, a deferral, a detected machine.
 
-    queued/scheduled ──claimed──► (carrier asked) ──► initiated ► ringing ► in-progress ► completed
+    queued/scheduled ──claimed──► (carrier asked) ──► initiated ► ringing ► in-progress ► call-disconnected ► completed
             ▲                          │  └─ unknown: waits for a callback or the sweeper
             ├────── deferred ◄─────────┘  (nothing was placed)          │ no-answer, busy, failed, error
             └────── scheduled(attempt + 1) ◄─── decide() ◄──────────────┘
                        └─ found: the carrier reports on a call that was given up as lost, and the next attempt is not
                           claimed yet: that attempt is dropped, and this one goes on from where it stood
+
+An answered call is `completed` as soon as it has ended, unless machine detection, which has not reported yet, decides
+on a retry. Then it is `call-disconnected`, until detection reports or the sweeper finds that it has not.
 
 All methods are pure and return a new Execution, or the same one where nothing changes; all times are aware UTC.
 The store saves one over the `version` it was read with, so each transition is one atomic write with its events.
@@ -26,7 +29,7 @@ from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.decision import Decision, failed, held, record, waits
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
-from redial.domain.retry import GiveUp, RetryAt, RetryConfig, decide
+from redial.domain.retry import REFUSED_FOR_GOOD, GiveUp, RetryAt, RetryConfig, decide
 from redial.domain.status import FINAL, LIVE, WAITING, Status, rank
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -45,6 +48,8 @@ LONGEST_QUEUE_CHECK = timedelta(days=1)
 """The longest wait between two checks of a queue entry."""
 UNKNOWN_CHECK = timedelta(minutes=1)
 """The first wait between two questions about a claimed attempt that nothing is known of; it grows to `CALL_CHECK`."""
+DETECTION_WAIT = timedelta(minutes=1)
+"""How long after its end a call waits for machine detection that decides on a retry; then the carrier is asked."""
 DUE_SLACK = timedelta(minutes=2)
 """A stored `due_at` this near to the wanted one is kept: moving it costs two write units in the index."""
 LATEST_START = timedelta(hours=24)
@@ -78,7 +83,8 @@ class Change:
     `since`: when the first of them was made (None: `at`).
     `ended`: on a final status, why no attempt follows; None where a retry does. `claim_id`: who claimed. `delayed`: a
     contact that waits in its batch's delayed set. `lost`: on a final status, no report of the carrier was found. A
-    `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call.
+    `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call. A `DETECTED`
+    without `voicemail`: machine detection cannot tell. `invalid_number`: see `Outcome`.
     `gates`: what the gates decided, see `domain.decision.record`. `newer`: see `Execution`.
     """
 
@@ -103,6 +109,7 @@ class Change:
     lost: bool | None = None
     gates: str | None = None
     since: datetime | None = None
+    invalid_number: bool | None = None
     newer: Mapping[str, Any] | None = None
 
     @property
@@ -115,13 +122,15 @@ class Attempt:
     """One attempt; `scheduled_at` is when it was meant to start, `line_shard` the shard of its last line.
 
     `lost`: it ended as `error` because the carrier said nothing; `late` is the last status that the carrier reported
-    after that, if it did and the attempt could not be reopened.
+    after that, if it did and the attempt could not be reopened. `is_undecided`: machine detection cannot tell who
+    answered. `is_held`: its last dial was deferred by the carrier. `invalid_number`: its number is at fault.
     """
 
     number: int
     status: Status
     scheduled_at: datetime
     dialed_at: datetime | None = None
+    rang_at: datetime | None = None
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     call_id: str | None = None
@@ -135,6 +144,9 @@ class Attempt:
     line_shard: int | None = None
     lost: bool = False
     late: Status | None = None
+    is_undecided: bool = False
+    is_held: bool = False
+    invalid_number: bool = False
 
 
 @dataclass
@@ -168,6 +180,14 @@ class State:
         return self.attempts[-1]
 
     @property
+    def shown(self) -> Attempt:
+        """The attempt whose facts the execution shows: the latest whose call was placed or that ended without one. A
+        retry is shown from `initiated` on."""
+        current = self.attempt
+        is_made = current.call_id is not None or current.status in FINAL - {Status.STOPPED}
+        return current if is_made or len(self.attempts) == 1 else self.attempts[-2]
+
+    @property
     def is_waiting(self) -> bool:
         """Waiting for its time or for a line: it is not claimed, and can still be stopped."""
         return self.status in WAITING and self.claimed_at is None
@@ -184,6 +204,11 @@ class State:
     @property
     def is_final(self) -> bool:
         return self.status in FINAL
+
+    @property
+    def needs_line(self) -> bool:
+        """Its call is up, or is still to be placed."""
+        return not self.is_final and self.status is not Status.CALL_DISCONNECTED
 
     def is_too_late(self, now: datetime) -> bool:
         """For a call whose timer was to start it: `LATEST_START` has passed since. One that is queued was not late."""
@@ -423,7 +448,7 @@ class Execution:
 
         A report about an earlier attempt, a final execution or a call that is not this attempt's changes nothing, save
         where the attempt was given up as lost. While its retry is not claimed it is reopened: the retry is dropped.
-        Later the report is only recorded.
+        Later the report is only recorded. So is machine detection that comes after `completed`.
         """
         if not 1 <= attempt <= len(self.state.attempts):
             return self
@@ -431,6 +456,8 @@ class Execution:
         if spoken_of.call_id not in (None, report.call_id):
             return self
         if not spoken_of.lost:
+            if spoken_of.status is Status.COMPLETED and spoken_of.voicemail is None and report.voicemail is not None:
+                return self._with(Change(Marker.DETECTED, now, attempt, voicemail=report.voicemail))
             return self._moved_by(attempt, report, now)
         if self.state.is_waiting and attempt == self.state.attempt.number - 1:
             found = self._with(Change(Marker.FOUND, now, attempt, call_id=report.call_id))
@@ -449,7 +476,9 @@ class Execution:
         result = self
         if state.is_dialling:
             result = result._with(Change(Status.INITIATED, now, attempt, call_id=report.call_id))
-        if report.voicemail is not None and report.voicemail != current.voicemail and report.outcome is None:
+        if state.status is Status.CALL_DISCONNECTED:
+            return self._detected_after_end(report, now)
+        if report.outcome is None and _has_news(report, current):
             result = result._with(Change(Marker.DETECTED, now, attempt, voicemail=report.voicemail))
         if rank(report.status) <= rank(result.state.status):
             return result
@@ -459,11 +488,42 @@ class Execution:
         if outcome.voicemail is None:
             known = report.voicemail if report.voicemail is not None else current.voicemail
             outcome = replace(outcome, voicemail=known)
+        if not (report.undecided or current.is_undecided) and result._waits_for_detection(outcome, now):
+            return result._with(result._ending(Status.CALL_DISCONNECTED, outcome, now))
         return result._end_attempt(outcome, now)
+
+    def _waits_for_detection(self, outcome: Outcome, now: datetime) -> bool:
+        """Whether the call was answered, it is not known by whom, and a machine would mean a retry."""
+        if outcome.status is not Status.COMPLETED or outcome.voicemail is not None:
+            return False
+        machine = replace(outcome, voicemail=True)
+        return isinstance(decide(self.retry_config, self.state.attempts, machine, now), RetryAt)
+
+    def _detected_after_end(self, report: CallReport, now: datetime) -> "Execution":
+        """The call has ended: complete it once machine detection has reported, or has had its time."""
+        is_over = report.undecided or now >= self.state.updated_at + DETECTION_WAIT
+        return self._complete(report.voicemail, now) if is_over or report.voicemail is not None else self
+
+    def _complete(self, voicemail: bool | None, now: datetime) -> "Execution":
+        """Complete a call that is `call-disconnected`."""
+        ended = self.state.attempt
+        outcome = Outcome(
+            Status.COMPLETED,
+            voicemail=voicemail,
+            reason=ended.reason,
+            code=ended.code,
+            duration_seconds=ended.duration_seconds,
+            ring_seconds=ended.ring_seconds,
+            hangup_by=ended.hangup_by,
+        )
+        return self._end_attempt(outcome, now)
 
     def mark_lost(self, now: datetime, reason: str, *, permanent: bool = False) -> "Execution":
         """The attempt's call was never found, or the carrier no longer knows it: it ends as `error`. `permanent`: the
-        phone may have rung all the same, so no retry follows."""
+        phone may have rung all the same, so no retry follows. A call whose end was reported is `completed` instead:
+        only machine detection was missing."""
+        if self.state.status is Status.CALL_DISCONNECTED:
+            return self._complete(None, now)
         return self._end_attempt(Outcome(Status.ERROR, permanent=permanent, reason=reason), now, lost=True)
 
     def without_retry(self, reason: str) -> "Execution":
@@ -480,32 +540,35 @@ class Execution:
         return replace(self, changes=(*others, replace(ended, ended=reason)))
 
     def _end_attempt(self, outcome: Outcome, now: datetime, lost: bool = False) -> "Execution":
-        """The one end of every attempt: the outcome, and what `decide` says follows, in one write. Where the carrier
-        gives no duration, it is the time since the answer."""
-        state = self.state
-        number = state.attempt.number
+        """The one end of every attempt: the outcome, and what `decide` says follows, in one write."""
         ended_at = max(now, self.changes[-1].at + MILLISECOND)
-        answered_at, duration_seconds = state.attempt.answered_at, outcome.duration_seconds
-        if duration_seconds is None and outcome.status is Status.COMPLETED and answered_at is not None:
-            duration_seconds = (ended_at - answered_at) // timedelta(seconds=1)
-        final = Change(
-            outcome.status,
+        final = replace(self._ending(outcome.status, outcome, now), lost=lost or None)
+        match decide(self.retry_config, self.state.attempts, outcome, ended_at):
+            case GiveUp(reason):
+                return self._with(replace(final, ended=reason))
+            case RetryAt(attempt, at):
+                scheduled = Change(Status.SCHEDULED, now, attempt, until=at, timer=self.version + 1)
+                return self._with(final, scheduled)
+
+    def _ending(self, status: Status, outcome: Outcome, now: datetime) -> Change:
+        """The change to `status` with the outcome's facts. Where the carrier gives no duration, it is the time since
+        the answer."""
+        attempt, duration_seconds = self.state.attempt, outcome.duration_seconds
+        if duration_seconds is None and outcome.status is Status.COMPLETED and attempt.answered_at is not None:
+            ended_at = max(now, self.changes[-1].at + MILLISECOND)
+            duration_seconds = (ended_at - attempt.answered_at) // timedelta(seconds=1)
+        return Change(
+            status,
             now,
-            number,
+            attempt.number,
             reason=outcome.reason,
             code=outcome.code,
             voicemail=outcome.voicemail,
             duration_seconds=duration_seconds,
             ring_seconds=outcome.ring_seconds,
             hangup_by=outcome.hangup_by,
-            lost=lost or None,
+            invalid_number=outcome.invalid_number,
         )
-        match decide(self.retry_config, state.attempts, outcome, ended_at):
-            case GiveUp(reason):
-                return self._with(replace(final, ended=reason))
-            case RetryAt(attempt, at):
-                scheduled = Change(Status.SCHEDULED, now, attempt, until=at, timer=self.version + 1)
-                return self._with(final, scheduled)
 
     # ---- webhooks -------------------------------------------------------------------------------------------------
 
@@ -543,6 +606,9 @@ class Execution:
             wanted.append(self._next_question(now))
         elif state.status in (Status.INITIATED, Status.RINGING):
             wanted.append(now + min(max(RINGING_CHECK, now - state.updated_at), CALL_CHECK))
+        elif state.status is Status.CALL_DISCONNECTED:
+            over = state.updated_at + DETECTION_WAIT
+            wanted.append(over if now < over else now + min(max(DETECTION_WAIT, now - over), CALL_CHECK))
         elif state.is_live:
             wanted.append(now + CALL_CHECK)
         elif self.is_not_started:
@@ -610,13 +676,26 @@ def _apply(state: State, change: Change) -> None:
     elif change.kind is Marker.DEFERRED:
         assert change.until is not None and change.timer is not None
         attempt.line_shard = change.line_shard
+        attempt.is_held = True
         state.claimed_at, state.timer = None, (change.timer, change.until)
         state.deferrals = change.count
         attempt.dialed_at = None
     elif change.kind is Marker.DETECTED:
-        attempt.voicemail = change.voicemail
+        attempt.voicemail, attempt.is_undecided = change.voicemail, change.voicemail is None
     elif isinstance(change.kind, Status):
         _apply_event(state, attempt, change, change.kind)
+
+
+def _learn_ending(attempt: Attempt, change: Change) -> None:
+    attempt.reason, attempt.code, attempt.hangup_by = change.reason, change.code, change.hangup_by
+    attempt.duration_seconds, attempt.ring_seconds = change.duration_seconds, change.ring_seconds
+
+
+def _has_news(report: CallReport, attempt: Attempt) -> bool:
+    """Whether the report says what machine detection found, and the attempt does not know it yet."""
+    if report.voicemail is None:
+        return report.undecided and attempt.voicemail is None and not attempt.is_undecided
+    return report.voicemail != attempt.voicemail
 
 
 def _apply_event(state: State, attempt: Attempt, change: Change, status: Status) -> None:
@@ -640,13 +719,20 @@ def _apply_event(state: State, attempt: Attempt, change: Change, status: Status)
         attempt.call_id = change.call_id
         state.unknown = False
         state.timer = None
+    elif status is Status.RINGING:
+        attempt.rang_at = change.at
     elif status is Status.IN_PROGRESS:
         attempt.answered_at = change.at
+    elif status is Status.CALL_DISCONNECTED:
+        _learn_ending(attempt, change)
     elif status in FINAL:
         attempt.ended_at = change.at
         attempt.lost = change.lost or False
-        attempt.reason, attempt.code, attempt.hangup_by = change.reason, change.code, change.hangup_by
-        attempt.duration_seconds, attempt.ring_seconds = change.duration_seconds, change.ring_seconds
+        _learn_ending(attempt, change)
+        if change.invalid_number is None:  # a permanent failure that was stored before this was: it says why, twice
+            attempt.invalid_number = status is Status.FAILED and change.ended in (change.reason or "", REFUSED_FOR_GOOD)
+        else:
+            attempt.invalid_number = change.invalid_number
         if change.voicemail is not None:
             attempt.voicemail = change.voicemail
         state.ended = change.ended

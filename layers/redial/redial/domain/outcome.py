@@ -6,6 +6,8 @@ from redial.domain.status import FINAL, Status
 
 DECLINED = "603"
 """SIP code of a call that the called party declined: one retry at most."""
+UNWANTED = "607"
+"""SIP code of a call that the called party does not want, now or later (RFC 8197)."""
 BLOCKED = "608"
 """SIP code of a call that the network blocked as unwanted (RFC 8688): no retry from the same caller id."""
 
@@ -17,7 +19,8 @@ class Outcome:
     `status`: a final one. `permanent`: dialling again can never succeed (the number does not exist or is blocked).
     `voicemail`: a machine answered (None: no detection). `reason`, `code`: the carrier's text, and its SIP or error
     code. `duration_seconds`: of the conversation; `ring_seconds`: of the ringing.
-    `hangup_by`: "callee", "caller" or "carrier"; None if unknown. Raises ValueError unless `status` is final.
+    `hangup_by`: "callee", "caller" (our side) or "carrier"; None if unknown. `invalid_number`: for a permanent failure,
+    whether the number itself is at fault. Raises ValueError unless `status` is final.
     """
 
     status: Status
@@ -28,6 +31,7 @@ class Outcome:
     duration_seconds: int | None = None
     ring_seconds: int | None = None
     hangup_by: str | None = None
+    invalid_number: bool | None = None
 
     def __post_init__(self) -> None:
         if self.status not in FINAL:
@@ -38,8 +42,8 @@ class Outcome:
 class CallReport:
     """The carrier's report of one call, by callback or on request.
 
-    `status` is live (initiated, ringing, in-progress, call-disconnected), or final and then `outcome` is set.
-    `voicemail`: the result of machine detection, which may come while the call is live (None: no result yet).
+    `status` is live (initiated, ringing, in-progress), or final and then `outcome` is set. `voicemail`: the result of
+    machine detection, which may come during the call or after it (None: no result yet, or `undecided`: there is none).
     Raises ValueError for a final status without an outcome, or the reverse.
     """
 
@@ -47,6 +51,7 @@ class CallReport:
     status: Status
     outcome: Outcome | None = None
     voicemail: bool | None = None
+    undecided: bool = False
 
     def __post_init__(self) -> None:
         if (self.status in FINAL) != (self.outcome is not None):

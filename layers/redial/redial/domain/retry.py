@@ -12,6 +12,8 @@ MAX_RETRIES = 3
 """Most retries that a configuration may ask for: with the first dial, four calls."""
 MAX_INTERVAL_MINUTES = 365 * 24 * 60
 """Longest wait before one retry, a year: EventBridge Scheduler and `scheduled_at` take no later time either."""
+REFUSED_FOR_GOOD = "the carrier refused the number for good"
+"""Why no attempt follows a permanent failure for which the carrier gave no reason."""
 DEFAULT_STATUSES = (Status.NO_ANSWER, Status.BUSY, Status.FAILED)
 DEFAULT_INTERVALS_MINUTES = (30, 60, 120)
 
@@ -63,7 +65,7 @@ class RetryAt:
 
 @dataclass(frozen=True)
 class GiveUp:
-    """No further attempt, and why: `termination_reason` of the execution."""
+    """No further attempt, and why: `ended_because` of the execution."""
 
     reason: str
 
@@ -80,7 +82,7 @@ def decide(config: RetryConfig | None, attempts: Sequence[object], outcome: Outc
     if outcome.status is Status.COMPLETED and not voicemail:
         return GiveUp("answered")
     if outcome.permanent:
-        return GiveUp(outcome.reason or "the carrier refused the number for good")
+        return GiveUp(outcome.reason or REFUSED_FOR_GOOD)
     if config is None or not config.enabled:
         return GiveUp("voicemail" if voicemail else "retries are not enabled")
     if voicemail:

@@ -29,6 +29,6 @@ def record_report(
     if updated is not None and updated.before.state.is_waiting and updated.after.state.is_live:
         after = updated.after
         agent, shard = services.agents.cached(after.account_id, after.agent_id), after.state.attempt.line_shard
-        if agent is not None and shard is not None:
+        if agent is not None and shard is not None and after.state.needs_line:
             acquire(services, agent, shard, queued_call(after), now)
     return updated

@@ -26,6 +26,7 @@ from redial.domain.execution import CLAIM_GRACE, Execution
 from redial.domain.outcome import CallReport
 from redial.domain.queue import LINES_CHECK
 from redial.domain.repair import Repair
+from redial.domain.status import Status
 from redial.ports import Carrier, CarrierUnavailable, Due, NotYetKnown, Services, StaleVersion
 from redial.usecases.dial_attempt import call_request
 from redial.usecases.dispatch import dispatch, queued_call, release_line, shards
@@ -361,6 +362,8 @@ class Sweeper:
         now = self.services.now()
         if report is None and lost is None and now - attempt.dialed_at >= LONGEST_CALL:
             lost = "nothing was heard of the call for longer than a call can last"
+        if report is None and execution.state.status is Status.CALL_DISCONNECTED:
+            lost = "the carrier does not say who answered"
         if report is not None or lost is not None:
             self._store(execution, report, lost, run.report, now)
 
@@ -407,7 +410,8 @@ class Sweeper:
 
         updated = update(self.services, execution.id, transition, now, lease_id=lease_id)
         if updated is not None and updated.after is not updated.before:
-            done.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
+            if updated.before.state.status is not Status.CALL_DISCONNECTED:  # detection that is missing is no repair
+                done.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
             done.changes.append(updated)
 
     # ---- batches --------------------------------------------------------------------------------------------------
@@ -500,7 +504,7 @@ def _in_pieces(ids: list[str], size: int) -> Iterator[list[str]]:
 
 def _needs_line(execution: Execution, attempt: int, shard: int, now: datetime) -> bool:
     state = execution.state
-    if state.is_final or state.attempt.number != attempt:
+    if not state.needs_line or state.attempt.number != attempt:
         return False
     if state.is_waiting and state.queued_at is None:
         return False  # it waits for a timer, not for the line

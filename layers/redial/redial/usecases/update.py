@@ -119,7 +119,7 @@ def apply_effects(services: Services, before: Execution, after: Execution, now: 
         timer_id, at = after.state.timer
         services.timers.schedule_dial(after.id, after.state.attempt.number, timer_id, at, now)
     ended, current = before.state.attempt, after.state.attempt
-    keeps_line = not after.state.is_final and current.number == ended.number and current.line_shard is not None
+    keeps_line = after.state.needs_line and current.number == ended.number and current.line_shard is not None
     if ended.line_shard is None or keeps_line:
         return
     agent = services.agents.cached(after.account_id, after.agent_id)

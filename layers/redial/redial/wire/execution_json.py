@@ -16,9 +16,17 @@ from redial.domain.decision import recorded
 from redial.domain.delivery import GONE, MOST_TRIES
 from redial.domain.execution import Marker
 from redial.domain.status import RETRYABLE, Status
+from redial.domain.termination import HangupBy, TerminationReason, hangup_by, ring_seconds, termination_reason
 from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_none
 
 Sequence = Annotated[int, Documented(description="Number of the latest event; each event's webhook carries its own.")]
+
+
+ProviderCode = Annotated[int | None, Documented(description="`hangup_code`, where it is an integer.")]
+HangupCode = Annotated[
+    str | None,
+    Documented(description="The SIP code of the call's end or, where there is none, the carrier's own code, as text."),
+]
 
 
 class RetryConfigEcho(TypedDict):
@@ -40,18 +48,23 @@ class RetryHistoryEntry(TypedDict):
 
 
 class TelephonyData(TypedDict):
-    """The latest attempt, as the carrier saw it."""
+    """The latest attempt whose call was placed, or that ended without one: a retry from `initiated` on, and until then
+    the attempt before it."""
 
     to_number: str
     from_number: str | None
     provider: str
     provider_call_id: str | None
     duration: Annotated[str, Documented(description="Seconds of conversation, as digits.")]
-    ring_duration: Annotated[int | None, Documented(description="Seconds of ringing.")]
+    ring_duration: Annotated[
+        int | None,
+        Documented(description="Seconds from ringing to the answer, or to the end of a call that was not answered."),
+    ]
     call_type: Literal["outbound"]
-    hangup_by: str | None
+    hangup_by: HangupBy | None
     hangup_reason: str | None
-    hangup_provider_code: str | None
+    hangup_provider_code: ProviderCode
+    hangup_code: HangupCode
     recording_url: str | None
 
 
@@ -83,7 +96,8 @@ class ExecutionAttempt(TypedDict):
     provider_call_id: str | None
     from_number: str | None
     hangup_reason: str | None
-    hangup_provider_code: str | None
+    hangup_provider_code: ProviderCode
+    hangup_code: HangupCode
     voicemail: bool | None
 
 
@@ -111,7 +125,13 @@ class Execution(TypedDict):
     answered_by_voice_mail: bool | None
     conversation_duration: Annotated[float, Documented(description="Seconds; 0 until there was a conversation.")]
     error_message: str | None
-    termination_reason: str | None
+    termination_reason: Annotated[
+        TerminationReason | None,
+        Documented(description="What became of the attempt that telephony_data shows; null while it is in progress."),
+    ]
+    ended_because: Annotated[
+        str | None, Documented(description="Why no further attempt follows; null until the execution is over.")
+    ]
     initiated_at: Timestamp | None
     user_number: str
     agent_number: str | None
@@ -143,9 +163,9 @@ class LogEntry(TypedDict):
 def render(execution: domain.Execution, sequence: int | None = None) -> Execution:
     """The contract's Execution as it is now, or right after event `sequence`."""
     state = execution.state if sequence is None else execution.at_sequence(sequence)
-    attempt = state.attempt
+    attempt = state.shown
     agent_number = attempt.from_number or execution.from_number
-    failed = state.status in (Status.FAILED, Status.ERROR)
+    failed = attempt.status in (Status.FAILED, Status.ERROR)
     return {
         "id": execution.id,
         "agent_id": execution.agent_id,
@@ -156,12 +176,13 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
         "scheduled_at": rfc3339_or_none(state.scheduled_at),
         "rescheduled_at": rfc3339_or_none(state.rescheduled_at),
         "retry_config": render_retry_config(execution.retry_config),
-        "retry_count": attempt.number - 1,
+        "retry_count": state.attempt.number - 1,
         "retry_history": _history(execution, state),
         "answered_by_voice_mail": attempt.voicemail,
         "conversation_duration": attempt.duration_seconds or 0,
         "error_message": attempt.reason if failed else None,
-        "termination_reason": state.ended,
+        "termination_reason": termination_reason(attempt),
+        "ended_because": state.ended,
         "initiated_at": rfc3339_or_none(attempt.dialed_at if attempt.call_id is not None else None),
         "user_number": execution.user_number,
         "agent_number": agent_number,
@@ -172,11 +193,12 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
             "provider": execution.provider,
             "provider_call_id": attempt.call_id,
             "duration": str(attempt.duration_seconds or 0),
-            "ring_duration": attempt.ring_seconds,
+            "ring_duration": ring_seconds(attempt),
             "call_type": "outbound",
-            "hangup_by": attempt.hangup_by,
+            "hangup_by": hangup_by(attempt),
             "hangup_reason": attempt.reason,
-            "hangup_provider_code": attempt.code,
+            "hangup_provider_code": _integer(attempt.code),
+            "hangup_code": attempt.code,
             "recording_url": None,
         },
         "context_details": {
@@ -237,9 +259,14 @@ def _attempt(attempt: domain.Attempt) -> ExecutionAttempt:
         "provider_call_id": attempt.call_id,
         "from_number": attempt.from_number,
         "hangup_reason": attempt.reason,
-        "hangup_provider_code": attempt.code,
+        "hangup_provider_code": _integer(attempt.code),
+        "hangup_code": attempt.code,
         "voicemail": attempt.voicemail,
     }
+
+
+def _integer(code: str | None) -> int | None:
+    return int(code) if code is not None and code.isascii() and code.isdigit() else None
 
 
 def _next_attempt(state: domain.State) -> NextAttempt | None:
@@ -290,7 +317,7 @@ def _change_entry(execution: domain.Execution, change: domain.Change) -> LogEntr
         "duration_seconds": change.duration_seconds,
         "ring_seconds": change.ring_seconds,
         "hangup_by": change.hangup_by,
-        "termination_reason": change.ended,
+        "ended_because": change.ended,
     }
     data |= {name: value for name, value in details.items() if value is not None}
     if change.gates is not None:

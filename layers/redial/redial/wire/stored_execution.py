@@ -8,8 +8,9 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
     by guardrails bypassed · ud user data · v version · sq row in the batch
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
-       v voicemail, d duration, g ring, h hangup by, e ended, w claim id, p delayed, n lost, k gates, s since}]], the
-       last left out where it is empty; `w` of a claim that every gate allowed ends with a dot and the rules applied
+       v voicemail, d duration, g ring, h hangup by, e ended, w claim id, p delayed, n lost, k gates, s since,
+       b invalid number}]], the last left out where it is empty; `w` of a claim that every gate allowed ends with a dot
+       and the rules applied
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
@@ -56,6 +57,7 @@ _CHANGE_FIELDS = {
     "p": "delayed",
     "n": "lost",
     "k": "gates",
+    "b": "invalid_number",
 }
 _STATUSES = frozenset(Status)
 INFORMS = "x-"

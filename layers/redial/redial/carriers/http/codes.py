@@ -26,6 +26,8 @@ _STATUSES = {
     )
 }
 _VOICEMAIL = {"human": False, "machine": True}
+_UNDECIDED = "unknown"
+_HANGUP_BY = frozenset({"callee", "caller", "carrier"})
 _OUTAGES = {
     401: "the platform refused the signature: check the http carrier's secret",
     402: "the platform asks for payment",
@@ -51,7 +53,11 @@ def placed(answer: HttpResponse) -> DialResult:
         return Unknown(f"the platform answered {answer.status} without a call_id")
     if answer.status == 422:
         reason = _reason(body) or "the platform refused the call"
-        return Refused(Outcome(Status.FAILED, permanent=body.get("permanent") is True, reason=reason, code="422"))
+        permanent = body.get("permanent") is True
+        outcome = Outcome(
+            Status.FAILED, permanent=permanent, reason=reason, code="422", invalid_number=True if permanent else None
+        )
+        return Refused(outcome)
     wait = retry_after_seconds(answer.headers)
     if answer.status == 429:
         return NotPlaced(_reason(body) or "the platform throttles requests", wait)
@@ -75,8 +81,9 @@ def report(fields: Mapping[str, Any]) -> CallReport:
         raise ValueError(f"status must be one of {', '.join(_STATUSES)}")
     answered_by = fields.get("answered_by")
     voicemail = _VOICEMAIL.get(answered_by) if isinstance(answered_by, str) else None
+    undecided = answered_by == _UNDECIDED
     if status not in FINAL:
-        return CallReport(call_id, status, voicemail=voicemail)
+        return CallReport(call_id, status, voicemail=voicemail, undecided=undecided)
     sip_code = _whole(fields.get("sip_code"))
     permanent = fields.get("permanent")
     if not isinstance(permanent, bool):
@@ -86,17 +93,20 @@ def report(fields: Mapping[str, Any]) -> CallReport:
         reason = ": ".join(filter(None, (sip.WORDS[sip_code], reason)))
     elif sip_code is not None and status is Status.FAILED:
         reason = reason or sip.WORDS.get(sip_code)
+    permanent = permanent and status is Status.FAILED
+    by = fields.get("hangup_by")
     outcome = Outcome(
         status,
-        permanent=permanent and status is Status.FAILED,
+        permanent=permanent,
         voicemail=voicemail,
         reason=reason,
         code=None if sip_code is None else str(sip_code),
         duration_seconds=_whole(fields.get("duration_seconds")) if status is Status.COMPLETED else None,
         ring_seconds=_whole(fields.get("ring_seconds")),
-        hangup_by="caller" if status is Status.CANCELED else None,
+        hangup_by=by if isinstance(by, str) and by in _HANGUP_BY else "caller" if status is Status.CANCELED else None,
+        invalid_number=sip_code is None or sip_code in sip.INVALID_NUMBER if permanent else None,
     )
-    return CallReport(call_id, status, outcome, voicemail)
+    return CallReport(call_id, status, outcome, voicemail, undecided)
 
 
 def _reason(fields: Mapping[str, Any]) -> str | None:

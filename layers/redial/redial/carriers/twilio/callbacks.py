@@ -17,7 +17,7 @@ from datetime import datetime
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from redial.carriers.credentials import Credentials, Secrets, accepted_by
-from redial.carriers.twilio.codes import CALL_ID, report, voicemail_of
+from redial.carriers.twilio.codes import CALL_ID, UNDECIDED, report, voicemail_of
 from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
 from redial.domain.outcome import CallReport
 from redial.domain.status import Status
@@ -56,8 +56,7 @@ class TwilioCallbacks:
             case "":
                 return parse_status_callback(form)
             case "amd":
-                call_id, voicemail = parse_amd_callback(form)
-                return CallReport(call_id, Status.IN_PROGRESS, voicemail=voicemail)
+                return parse_amd_callback(form)
             case "answer":
                 return None
         raise UnreadableCallback(f"Twilio is given no callback URL that ends in {callback.kind}")
@@ -137,12 +136,14 @@ def parse_status_callback(form: Form) -> CallReport:
         raise UnreadableCallback(str(error)) from error
 
 
-def parse_amd_callback(form: Form) -> tuple[str, bool | None]:
-    """The call, and whether a machine answered it (None: Twilio cannot tell). Raises `UnreadableCallback`."""
+def parse_amd_callback(form: Form) -> CallReport:
+    """What machine detection says of its call, which was answered. Raises `UnreadableCallback`."""
     call_id = _first(form, "CallSid") or ""
     if not CALL_ID.fullmatch(call_id):
         raise UnreadableCallback("no call id")
-    return call_id, voicemail_of(_first(form, "AnsweredBy"))
+    answered_by = _first(form, "AnsweredBy")
+    undecided = answered_by == UNDECIDED
+    return CallReport(call_id, Status.IN_PROGRESS, voicemail=voicemail_of(answered_by), undecided=undecided)
 
 
 def _first(form: Form, name: str) -> str | None:

@@ -14,11 +14,13 @@ CALL_ID = re.compile(r"[A-Za-z0-9]{2,64}")
 @dataclass(frozen=True)
 class Meaning:
     """What an error code means for an attempt. `status` None: nothing was placed, and the same may be asked later.
-    `outage`: any call would have been refused; then `status` is None."""
+    `number`: a permanent failure that is the number's own fault. `outage`: any call would have been refused; then
+    `status` is None."""
 
     status: Status | None
     words: str
     permanent: bool = False
+    number: bool = False
     outage: bool = False
 
 
@@ -28,18 +30,26 @@ _FAILED, _ERROR = Status.FAILED, Status.ERROR
 # configurations leave errors out. The account is at fault: the call waits. The comments are titles in [E].
 CODES = {
     # the called number
-    13223: Meaning(_FAILED, "the number is not in E.164 format", permanent=True),  # Dial: Invalid phone number format
+    13223: Meaning(
+        _FAILED, "the number is not in E.164 format", permanent=True, number=True
+    ),  # Dial: Invalid phone number format
     13224: Meaning(_FAILED, "the number is invalid or cannot be reached"),  # also when a network is out, says [E]
     13225: Meaning(_FAILED, "calling this number is forbidden", permanent=True),  # Dial: Forbidden phone number
-    13226: Meaning(_FAILED, "the country code is unknown", permanent=True),  # Dial: Invalid country code
+    13226: Meaning(_FAILED, "the country code is unknown", permanent=True, number=True),  # Dial: Invalid country code
     13227: Meaning(_FAILED, "the account may not call this country", permanent=True),  # No International Authorization
     21202: Meaning(_FAILED, "the number is a premium number", permanent=True),  # 'To' number is a premium number
     21203: Meaning(_FAILED, "the account may not call abroad", permanent=True),  # International calling not enabled
-    21211: Meaning(_FAILED, "the number is not a phone number", permanent=True),  # Invalid 'To' Phone Number
-    21214: Meaning(_FAILED, "the number cannot be reached", permanent=True),  # 'To' phone number cannot be reached
+    21211: Meaning(
+        _FAILED, "the number is not a phone number", permanent=True, number=True
+    ),  # Invalid 'To' Phone Number
+    21214: Meaning(
+        _FAILED, "the number cannot be reached", permanent=True, number=True
+    ),  # 'To' phone number cannot be reached
     21215: Meaning(_FAILED, "the account may not call this region", permanent=True),  # Account not authorized to call
     21216: Meaning(_FAILED, "Twilio blocks calls to this number", permanent=True),  # API: Call blocked by Twilio
-    21217: Meaning(_FAILED, "the number does not appear to be valid", permanent=True),  # does not appear to be valid
+    21217: Meaning(
+        _FAILED, "the number does not appear to be valid", permanent=True, number=True
+    ),  # does not appear to be valid
     21219: Meaning(_FAILED, "a trial account may call verified numbers only", permanent=True),  # 'To' not verified
     573005: Meaning(
         _FAILED, "a trial account may call verified numbers only", permanent=True
@@ -73,6 +83,8 @@ CODES = {
 HTTP_CODES = {401: 20003, 403: 20003, 404: 20404, 429: 20429}
 """The code that an HTTP status stands for where the answer holds none that is known."""
 
+UNDECIDED = "unknown"
+"""`AnsweredBy` where machine detection cannot tell."""
 _CALL_STATUSES = {
     "queued": Status.INITIATED,
     "initiated": Status.INITIATED,
@@ -112,7 +124,15 @@ def placed(answer: HttpResponse) -> DialResult:
         meaning = Meaning(_FAILED, said or f"Twilio refused the call with HTTP {answer.status}")
     if meaning.status is None:
         return NotPlaced(meaning.words, retry_after_seconds(answer.headers), meaning.outage)
-    return Refused(Outcome(meaning.status, permanent=meaning.permanent, reason=meaning.words, code=str(code)))
+    at_fault = meaning.number if meaning.permanent else None
+    outcome = Outcome(
+        meaning.status,
+        permanent=meaning.permanent,
+        reason=meaning.words,
+        code=str(code),
+        invalid_number=at_fault,
+    )
+    return Refused(outcome)
 
 
 def report(
@@ -129,17 +149,18 @@ def report(
     status = _CALL_STATUSES.get(word)
     if status is None:
         raise ValueError("unknown call status")
-    voicemail = voicemail_of(answered_by)
+    voicemail, undecided = voicemail_of(answered_by), answered_by == UNDECIDED
     if status not in FINAL:
-        return CallReport(call_id, status, voicemail=voicemail)
+        return CallReport(call_id, status, voicemail=voicemail, undecided=undecided)
     sip_status, error = _number(sip_code), _number(error_code)
-    reason, permanent = _ENDINGS[status], False
+    reason, permanent, number = _ENDINGS[status], False, False
     if status is Status.FAILED:
         meaning = CODES.get(error) if error is not None else None
         if sip_status in sip.WORDS:
             reason, permanent = sip.WORDS[sip_status], sip_status in sip.PERMANENT
+            number = sip_status in sip.INVALID_NUMBER
         elif meaning is not None:
-            reason, permanent = meaning.words, meaning.permanent
+            reason, permanent, number = meaning.words, meaning.permanent, meaning.number
     elif status in (Status.BUSY, Status.NO_ANSWER) and sip_status in sip.REFUSED:
         reason = sip.WORDS[sip_status]
     outcome = Outcome(
@@ -150,8 +171,9 @@ def report(
         code=None if sip_status is None and error is None else str(error if sip_status is None else sip_status),
         duration_seconds=_number(duration) if status is Status.COMPLETED else None,
         hangup_by="caller" if status is Status.CANCELED else None,
+        invalid_number=number if permanent else None,
     )
-    return CallReport(call_id, status, outcome, voicemail)
+    return CallReport(call_id, status, outcome, voicemail, undecided)
 
 
 def voicemail_of(answered_by: str | None) -> bool | None:

@@ -1,0 +1,39 @@
+"""Recorded answers of the past in the present words of the contract."""
+
+from typing import Any
+
+from redial.domain.status import WAITING, Status
+
+OF_THE_ATTEMPT = frozenset(
+    [
+        "telephony_data",
+        "agent_number",
+        "initiated_at",
+        "conversation_duration",
+        "answered_by_voice_mail",
+        "error_message",
+    ]
+)
+
+
+def in_todays_words(answer: Any) -> Any:
+    """A recorded answer without what is said otherwise today; what is recorded beside it must still be said.
+
+    The sentence that was `termination_reason` is `ended_because`. `hangup_provider_code` is an integer. `hangup_by` has
+    other words, and it and `ring_duration` are derived where they were null. A waiting retry shows the attempt before
+    it instead of nothing.
+    """
+    if isinstance(answer, list):
+        return [in_todays_words(one) for one in answer]
+    if not isinstance(answer, dict):
+        return answer
+    said = {name: in_todays_words(value) for name, value in answer.items()}
+    if "termination_reason" in said:
+        said["ended_because"] = said.pop("termination_reason")
+    if said.get("hangup_provider_code") is not None:
+        said["hangup_provider_code"] = int(said["hangup_provider_code"])
+    if "call_type" in said:
+        del said["hangup_by"], said["ring_duration"]
+    if said.get("retry_count") and Status(said["status"]) in {*WAITING, Status.STOPPED}:
+        said = {name: value for name, value in said.items() if name not in OF_THE_ATTEMPT}
+    return said
