@@ -14,9 +14,11 @@ Outcome = str
 """One of `OUTCOMES`, or `refused-<code>`: the carrier refuses the request with this error code of its own."""
 OUTCOMES: tuple[Outcome, ...] = (
     "completed", "no-answer", "busy", "failed", "canceled", "voicemail", "invalid-number", "refused-429", "error-500",
-    "timeout-after-placing", "no-callback", "duplicate-callbacks", "late-callbacks",
+    "timeout-after-placing", "no-callback", "duplicate-callbacks", "late-callbacks", "late-detection",
 )  # fmt: skip
 """The outcomes of requests to place a call that have names."""
+MACHINES: tuple[Outcome, ...] = ("voicemail", "late-detection")
+"""Those whose call a machine answers. `late-detection`: it is over before machine detection reports."""
 UNSCRIPTED: dict[Outcome, int] = {"completed": 50, "no-answer": 22, "busy": 12, "voicemail": 10, "failed": 6}
 """Outcomes of requests to numbers without a script, in percent."""
 _REFUSED = re.compile(r"refused-([1-9][0-9]{4,5})", re.ASCII)
@@ -34,6 +36,7 @@ BUSY_AFTER_SECONDS = 3.0
 FAILED_AFTER_SECONDS = 2.0
 CANCELED_AFTER_SECONDS = 6.0
 DETECTION_SECONDS = 3.5
+SHORT_VOICEMAIL_SECONDS = 2.0
 
 
 def refusal(outcome: Outcome) -> int | None:
@@ -61,7 +64,7 @@ def course(
     """The steps of a placed call, in order.
 
     It rings for `ring_seconds` at most, and is cut off after `limit_seconds` of conversation. `detects`: machine
-    detection reports during the conversation.
+    detection reports during the conversation or, for `late-detection`, after it.
     """
     dialled = Step(DIALLED_SECONDS, "initiated")
     ringing = Step(RINGING_SECONDS, "ringing")
@@ -72,11 +75,14 @@ def course(
     if outcome == "canceled":
         return [dialled, ringing, Step(CANCELED_AFTER_SECONDS, "canceled")]
     given_up = RINGING_SECONDS + ring_seconds
-    machine = outcome == "voicemail"
+    machine = outcome in MACHINES
     picked_up = RINGING_SECONDS + (VOICEMAIL_PICKS_UP_AFTER_SECONDS if machine else PICKED_UP_AFTER_SECONDS)
     if outcome == "no-answer" or picked_up >= given_up:
         return [dialled, ringing, Step(given_up, "no-answer")]
     steps = [dialled, ringing, Step(picked_up, "in-progress")]
+    if outcome == "late-detection":
+        over = Step(picked_up + min(SHORT_VOICEMAIL_SECONDS, limit_seconds), "completed")
+        return [*steps, over, Step(picked_up + DETECTION_SECONDS, None)] if detects else [*steps, over]
     talk = min(VOICEMAIL_SECONDS if machine else TALK_SECONDS, limit_seconds)
     if detects and talk > DETECTION_SECONDS:
         steps.append(Step(picked_up + DETECTION_SECONDS, None))

@@ -17,7 +17,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from local.carriers.course import ENDED, Outcome, Scripts, Step, course, refusal
+from local.carriers.course import ENDED, MACHINES, Outcome, Scripts, Step, course, refusal
 from local.clock import Timeline
 from local.web.inbox import verify
 from local.web.server import RESET, Request, Response, is_loopback, send
@@ -197,7 +197,7 @@ class Platform:
         """Carry out one step of a call, and report it."""
         now = self.timeline.now()
         if step.status is None:
-            call.answered_by = "machine" if call.outcome == "voicemail" else "human"
+            call.answered_by = "machine" if call.outcome in MACHINES else "human"
         else:
             call.status = step.status
         if step.status == "in-progress":

@@ -16,7 +16,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, urldefrag, urlencode, urlsplit
 from xml.etree import ElementTree
 
-from local.carriers.course import DETECTION_SECONDS, ENDED, Outcome, Scripts, Status, Step, course
+from local.carriers.course import DETECTION_SECONDS, ENDED, MACHINES, Outcome, Scripts, Status, Step, course
 from local.clock import Event, Timeline
 from local.web.server import Response, is_loopback
 
@@ -185,7 +185,7 @@ class Calls:
     def _take(self, call: Call, step: Step) -> None:
         """Carry out one step of a call, with its callbacks."""
         now = call.updated_at = self._timeline.now()
-        if call.ended_at is not None:
+        if call.ended_at is not None and step.status is not None:
             return
         if step.status is None:
             call.answered_by = _detected(call.request, call.outcome)
@@ -353,7 +353,7 @@ class Calls:
 
 def _detected(request: CallRequest, outcome: Outcome) -> str:
     """The result of Twilio's answering machine detection."""
-    if outcome != "voicemail":
+    if outcome not in MACHINES:
         return "human"
     return "machine_start" if request.machine_detection == "Enable" else "machine_end_beep"
 

@@ -743,8 +743,8 @@ MUTANTS = (
     Mutant(
         "An interval counts from the claim",
         "domain/execution.py",
-        "match decide(self.retry_config, state.attempts, outcome, ended_at):",
-        "match decide(self.retry_config, state.attempts, outcome, state.claimed_at or ended_at):",
+        "match decide(self.retry_config, self.state.attempts, outcome, ended_at):",
+        "match decide(self.retry_config, self.state.attempts, outcome, self.state.claimed_at or ended_at):",
         "tests/unit/test_execution.py::test_a_failed_attempt_is_reported_and_then_scheduled_from_its_end",
     ),
     # ---- reports -----------------------------------------------------------------------------------------------------

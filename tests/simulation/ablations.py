@@ -291,6 +291,11 @@ def _voicemail_setting() -> Any:
     return _decided(lambda config, outcome: replace(config, retry_on_voicemail=True))
 
 
+def _waiting_for_detection() -> Any:
+    """An answered call is completed when it ends, whatever may be detected later."""
+    return mock.patch.object(Execution, "_waits_for_detection", return_value=False)
+
+
 def _interval_of_each_retry() -> Any:
     """Every retry waits the longest of the intervals."""
     longest = lambda self, retry: timedelta(minutes=max(self.retry_intervals_minutes))  # noqa: E731
@@ -559,6 +564,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("retries", _retries, "retries are as configured", rates=_NOTHING),
     Ablation("interval of each retry", _interval_of_each_retry, "retries keep their intervals", rates=_NOTHING),
     Ablation("voicemail setting", _voicemail_setting, "voicemail is retried only if asked", first=16, rates=_NOTHING),
+    Ablation("waiting for detection", _waiting_for_detection, "machine detection counts", rates=_NOTHING),
     Ablation("no end without a call", _ending_by_a_call_only, "no error without a reason", rates=_NOTHING),
     Ablation("no stop without a request", _stopping_on_request, "nothing is stopped without a request", rates=_NOTHING),
     Ablation("attempt of a callback", _attempt_of_a_callback, _TRUTH, first=3, rates=_CALLBACKS),

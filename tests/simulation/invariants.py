@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from local.carriers.course import ENDED
 from redial.domain.batch import BatchStatus
 from redial.domain.decision import Verdict, recorded
-from redial.domain.execution import Attempt, Change, Execution, Marker
+from redial.domain.execution import DETECTION_WAIT, Attempt, Change, Execution, Marker
 from redial.domain.status import Status, rank
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
 from tests.simulation.world import Placed, Stopped, World
@@ -67,6 +67,7 @@ PROMISES = (
     "retries are as configured",
     "retries keep their intervals",
     "voicemail is retried only if asked",
+    "machine detection counts",
     "no error without a reason",
     "nothing is stopped without a request",
     "attempts agree with the carrier",
@@ -484,7 +485,7 @@ def retries_are_as_configured(world: World) -> None:
             machine = bool(calls) and str(calls[0].call.answered_by).startswith("machine")
             left = config["enabled"] and attempt.number <= config["max_retries"]
             if attempt.status is Status.COMPLETED and machine:
-                detected = attempt.voicemail is True  # a detection reported after the end is too late
+                detected = _known_at_end(world, execution, attempt)
                 wanted = bool(left and config["retry_on_voicemail"] and detected)
                 promise = "voicemail is retried only if asked"
             else:
@@ -508,6 +509,29 @@ def retries_are_as_configured(world: World) -> None:
                     abs(waits - _interval(config, attempt.number)) <= timedelta(milliseconds=1),
                     f"{execution.id} #{attempt.number + 1}: {waits} after",
                 )
+
+
+def _known_at_end(world: World, execution: Execution, attempt: Attempt) -> bool:
+    """Whether it was known at the end of a completed attempt that a machine had answered.
+
+    What was reported by then counts, and what is reported later is recorded. Where it decides on a retry, the end of
+    the call waits for it.
+    """
+    told = world.seen.machines.get((execution.id, attempt.number))
+    ends = [change for change in execution.changes if change.attempt == attempt.number and change.is_event]
+    end = next(change for change in reversed(ends) if change.kind is Status.COMPLETED)
+    before = ends[ends.index(end) - 1]
+    name = f"{execution.id} #{attempt.number}"
+    if told is not None:
+        in_time = told <= end.at - 2 * SKEW
+        world.judge("machine detection counts", attempt.voicemail is True, f"{name}: reported and not recorded")
+        world.judge("machine detection counts", bool(end.voicemail or not in_time), f"{name}: it came before the end")
+    config = execution.retry_config
+    if end.voicemail is None and config is not None and config.enabled and config.retry_on_voicemail:
+        waited = before.kind is Status.CALL_DISCONNECTED and end.at - before.at >= DETECTION_WAIT - 2 * SKEW
+        is_last = attempt.number > config.max_retries
+        world.judge("machine detection counts", waited or is_last, f"{name}: its end did not wait for it")
+    return end.voicemail is True
 
 
 UNKNOWN_ANSWERS = frozenset({"NoAnswer", "500", "502", "503"})

@@ -31,6 +31,7 @@ OUTCOMES: tuple[tuple[Outcome, int], ...] = (
     ("busy", 12),
     ("failed", 8),
     ("voicemail", 8),
+    ("late-detection", 4),
     ("canceled", 3),
     ("invalid-number", 2),
     ("no-callback", 5),

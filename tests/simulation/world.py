@@ -63,6 +63,7 @@ LATEST_FOUND = timedelta(minutes=6)
 MOST_REQUESTS = 1_000_000
 """A run with more requests is in an endless loop."""
 _CALLBACK = re.compile(r"/callbacks/[^/]+/([0-9a-f-]{36})/(\d+)")
+_DETECTION = re.compile(_CALLBACK.pattern + "/amd")
 _CALL_RESOURCE = re.compile(r"/Calls/(CA[0-9a-f]{32})\.json\Z")
 NEWER_NAME = "zz"
 """An attribute stored with an execution by a newer version, unknown to this one."""
@@ -162,7 +163,8 @@ class Seen:
     `files`: the valid numbers of each batch's file, in order; `batch_configs`: the retries asked for with it. `held`:
     lines in use by agent and shard; `held_since`: their sum whenever it changed. `queued`: agents with a call that has
     waited for a line; `paused`: batches that were ever paused. `settled_at`: when an execution last became final, or an
-    event was last accepted. `received`: webhooks by execution or batch id.
+    event was last accepted. `received`: webhooks by execution or batch id. `machines`: when the API first accepted the
+    carrier's word that a machine had answered, by attempt.
     """
 
     placed: dict[tuple[str, int], list[Placed]] = field(default_factory=lambda: defaultdict(list))
@@ -188,6 +190,7 @@ class Seen:
     paused: set[str] = field(default_factory=set)
     settled_at: datetime = START
     given_up: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    machines: dict[tuple[str, int], datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -797,7 +800,11 @@ class World(LocalStack):
             return Response.of(200, {})  # as far as the carrier knows
 
         def deliver() -> Response:
-            return self.request("POST", urlsplit(url).path, body, headers)
+            answer = self.request("POST", urlsplit(url).path, body, headers)
+            detected = _DETECTION.search(url)
+            if answer.status < 300 and detected and b"AnsweredBy=machine" in body:
+                self.seen.machines.setdefault((detected[1], int(detected[2])), self.now)
+            return answer
 
         late = faults.between(1, HOUR / 2 if faults.one_in(5) else 120) if faults.strikes("callback late") else 0.0
         if faults.strikes("callback hours late"):

@@ -339,13 +339,13 @@ def test_a_call_waits_for_detection_only_so_long() -> None:
 
 def test_a_retry_shows_the_attempt_before_it_until_its_call_is_placed() -> None:
     ringing = reported(placed(queued(), TEN), Status.RINGING, TEN + seconds(3))
-    retry = reported(ringing, Status.NO_ANSWER, TEN + seconds(33), code="487", reason="nobody answered")
+    retry = reported(ringing, Status.NO_ANSWER, TEN + seconds(33), code="487", reason="it rang out")
     claimed = saved(retry.claim(TEN + minutes(31), CALLER_ID, 0, "b2"))
     for execution in (retry, claimed, saved(retry.end(TEN + minutes(1), stopped("stopped by request")))):
         said = render(execution)
         data = said["telephony_data"]
         assert (said["retry_count"], said["termination_reason"]) == (1, "no_answer")
-        assert (data["provider_call_id"], data["hangup_reason"]) == (call_id(1), "nobody answered")
+        assert (data["provider_call_id"], data["hangup_reason"]) == (call_id(1), "it rang out")
         assert (data["ring_duration"], data["hangup_by"]) == (30, "Carrier")
         assert (data["hangup_provider_code"], data["hangup_code"]) == (487, "487")
     second = render(saved(claimed.answered_by_carrier(2, Accepted(call_id(2)), TEN + minutes(31), 0.0)))

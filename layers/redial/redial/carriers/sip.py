@@ -22,6 +22,6 @@ WORDS = {
 PERMANENT = frozenset({404, 410, 484, 604, 607})
 """Codes that speak of the number itself, not of this moment: dialling it again cannot succeed."""
 INVALID_NUMBER = PERMANENT - {607}
-"""Those that say that the number cannot be reached by anyone."""
+"""Those that say that the number itself is wrong."""
 REFUSED = frozenset({603, 608})
 """Codes that tell who refused a call, whatever the carrier makes of them: the called party, or the network."""
