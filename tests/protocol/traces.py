@@ -154,7 +154,12 @@ def never_exercised() -> list[str]:
 
 # ---- the world ----------------------------------------------------------------------------------------------------
 
-_LIVE = {Status.INITIATED: "initiated", Status.RINGING: "ringing", Status.IN_PROGRESS: "answered"}
+_LIVE = {
+    Status.INITIATED: "initiated",
+    Status.RINGING: "ringing",
+    Status.IN_PROGRESS: "answered",
+    Status.CALL_DISCONNECTED: "answered",  # what became of the attempt is still open
+}
 
 
 def _phase(execution: Execution) -> str:
@@ -262,7 +267,7 @@ class Validator:
         if execution_id in self._gone or execution is None or execution.state.attempt.number != attempt:
             return "over"
         state = execution.state
-        if state.is_waiting or state.is_final:
+        if state.is_waiting or not state.needs_line:
             return "waiting" if state.is_waiting else "over"
         found = any(change.kind is Marker.FOUND and change.attempt == attempt for change in execution.changes)
         return "reopened" if found else "live"
