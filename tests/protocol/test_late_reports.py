@@ -107,7 +107,7 @@ def test_a_lost_attempt_whose_call_is_placed_late_is_reopened_and_its_retry_drop
     execution = only_execution(world)
     assert events(execution) == [(1, "queued"), (1, "error"), (2, "scheduled"), *COMPLETED]
     said = story.ask("GET", f"/executions/{execution_id}")
-    assert (said["status"], said["termination_reason"]) == ("completed", "answered")
+    assert (said["status"], said["ended_because"]) == ("completed", "answered")
     assert (said["retry_count"], said["retry_history"], said["conversation_duration"]) == (0, [], 60)
     assert [attempt["status"] for attempt in said["attempts"]] == ["completed"]
     sequences = [one.body["sequence"] for one in world.seen.received[execution_id]]
@@ -185,7 +185,7 @@ def test_a_final_status_stays_after_a_late_report_and_the_log_records_it(
     execution_id = story.call("completed", retry_config=NO_ERRORS)
     world.run(7200)
     said = story.ask("GET", f"/executions/{execution_id}")
-    assert (said["status"], said["termination_reason"]) == ("error", "error is not retried")
+    assert (said["status"], said["ended_because"]) == ("error", "error is not retried")
     assert [one.body["status"] for one in world.seen.received[execution_id]] == ["queued", "error"]
     call = world.carrier.calls.newest()
     assert call is not None

@@ -310,5 +310,5 @@ def test_no_event_of_a_retry_is_delivered_after_a_stop(world: World) -> None:
     world.run(HOUR)
     statuses = [one.body["status"] for one in world.seen.received[execution_id]]
     assert statuses == ["queued", "initiated", "ringing", "no-answer", "stopped"]
-    assert world.seen.received[execution_id][-1].body["termination_reason"] == "agent stopped"
+    assert world.seen.received[execution_id][-1].body["ended_because"] == "agent stopped"
     assert world.seen.received[execution_id][-1].body["retry_count"] == 0
