@@ -14,6 +14,9 @@ from redial.api.answers import JSON, answer, new_router
 
 router = new_router()
 
+_WITHOUT_BODY = {"204", "302"}
+"""Statuses of answers without a body."""
+
 
 # ---- models ---
 
@@ -100,9 +103,24 @@ def openapi_document() -> str:
         security=[{"apiKey": []}],
     )
     document = json.loads(text)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _tidy(operation)
     document["webhooks"], schemas = webhooks.documented_events()
     document["components"]["schemas"] = schemas | document["components"]["schemas"]
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _tidy(operation: dict[str, Any]) -> None:
+    """Remove what Powertools adds and generators of clients believe: null as a value of optional parameters (an absent
+    parameter has no value), and JSON bodies of answers that have no body."""
+    for parameter in operation.get("parameters", ()):
+        schema = parameter["schema"]
+        if {"type": "null"} in schema.get("anyOf", ()):
+            (value,) = (one for one in schema.pop("anyOf") if one != {"type": "null"})
+            schema.update(value)
+    for status in _WITHOUT_BODY & operation["responses"].keys():
+        operation["responses"][status].pop("content")
 
 
 @router.get(
