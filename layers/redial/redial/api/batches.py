@@ -486,6 +486,7 @@ _CSV_ANSWERS = {
     200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}},
     302: {
         "description": "The file is at this URL for five minutes.",
+        "content": {},
         "headers": {"Location": {"description": "The URL.", "schema": {"type": "string", "format": "uri"}}},
     },
 }

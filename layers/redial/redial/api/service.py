@@ -14,9 +14,6 @@ from redial.api.answers import JSON, answer, new_router
 
 router = new_router()
 
-_WITHOUT_BODY = {"204", "302"}
-"""Statuses of answers without a body."""
-
 
 # ---- models ---
 
@@ -70,7 +67,7 @@ def get_index() -> Response[Any]:
     tags=["service"],
     operation_id="favicon",
     openapi_extensions={"security": []},
-    responses={204: {"description": "There is none."}},
+    responses={204: {"description": "There is none.", "content": {}}},
 )
 def get_favicon() -> Response[Any]:
     return Response(status_code=204, body="", headers={"Cache-Control": "max-age=86400"})
@@ -112,15 +109,12 @@ def openapi_document() -> str:
 
 
 def _tidy(operation: dict[str, Any]) -> None:
-    """Remove what Powertools adds and generators of clients believe: null as a value of optional parameters (an absent
-    parameter has no value), and JSON bodies of answers that have no body."""
+    """Remove null as a value of optional parameters: a parameter that is not given is absent."""
     for parameter in operation.get("parameters", ()):
         schema = parameter["schema"]
         if {"type": "null"} in schema.get("anyOf", ()):
             (value,) = (one for one in schema.pop("anyOf") if one != {"type": "null"})
             schema.update(value)
-    for status in _WITHOUT_BODY & operation["responses"].keys():
-        operation["responses"][status].pop("content")
 
 
 @router.get(
@@ -130,7 +124,12 @@ def _tidy(operation: dict[str, Any]) -> None:
     operation_id="docs",
     compress=True,
     openapi_extensions={"security": []},
-    responses={200: {"description": "HTML.", "content": {"text/html": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "description": "HTML; with `format=json` the OpenAPI document.",
+            "content": {"text/html": {"schema": {"type": "string"}}, JSON: {"schema": {"type": "object"}}},
+        }
+    },
 )
 def get_docs() -> Response[Any]:
     if (router.current_event.query_string_parameters or {}).get("format") == "json":  # the page's link to its document
