@@ -48,12 +48,12 @@ def new_agent(local: LocalClient, generated: GeneratedClient) -> str:
 def the_life_of_an_agent(local: LocalClient, generated: GeneratedClient) -> None:
     agent_id = new_agent(local, generated)
     assert agent_id in [agent.id for agent in generated.do("list_agents")]
-    replacement = {"agent_config": {"agent_name": "Replaced", "answer_url": "https://voice.example.com/calls"}}
-    generated.do("replace_agent", agent_id, body=generated.from_dict("AgentRequest", replacement))
-    patch = {"agent_config": {"max_concurrent_calls": 3, "from_phone_numbers": ["+12025550101"]}}
-    generated.do("patch_agent", agent_id, body=generated.from_dict("AgentPatch", patch))
+    config = {"agent_name": "Replaced", "answer_url": "https://voice.example.com/calls", "max_concurrent_calls": 3}
+    generated.do("replace_agent", agent_id, body=generated.from_dict("AgentRequest", {"agent_config": config}))
+    patch = generated.model("AgentPatchAgentConfigPatch", from_phone_numbers=["+12025550101"])
+    generated.do("patch_agent", agent_id, body=generated.model("AgentPatch", agent_config=patch))
     agent = generated.do("get_agent", agent_id)
-    assert (agent.agent_name, agent.agent_config.max_concurrent_calls) == ("Replaced", 3)
+    assert (agent.agent_name, agent.agent_config.max_concurrent_calls) == ("Replaced", 3), "what a patch omits stays"
     assert [one.phone_number for one in generated.do("list_phone_numbers") if one.agent_id == agent_id] == [
         "+12025550101"
     ]
