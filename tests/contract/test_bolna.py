@@ -1,7 +1,7 @@
 """Redial's answers against what Bolna publishes, and docs/bolna.md against both.
 
-A Bolna client's requests are sent to the local stack. The page names each difference of an answer or an event in the table
-of its kind, and each difference that it names occurs. Every claim of the page names the test that shows it.
+A Bolna client's requests are sent to the local stack. The page names each difference of an answer or an event in the
+table of its kind, and each difference that it names occurs. Every claim of the page names the test that shows it.
 """
 
 import ast
