@@ -123,9 +123,10 @@ def test_a_stalled_aws_request_leaves_time_for_a_retry(name: str) -> None:
     assert FUNCTIONS[name]["Timeout"] > 2 * seconds
     if "FILES_BUCKET" in FUNCTIONS[name]["Environment"]:
         assert FUNCTIONS[name]["Timeout"] > 2 * (CONNECT_SECONDS + FILE_READ_SECONDS)
-    config = client_config("dynamodb")
+    config: Any = client_config("dynamodb")
     assert (config.connect_timeout, config.read_timeout, config.tcp_keepalive) == (CONNECT_SECONDS, READ_SECONDS, True)
-    assert client_config("s3").read_timeout == FILE_READ_SECONDS
+    files: Any = client_config("s3")
+    assert files.read_timeout == FILE_READ_SECONDS
 
 
 def test_pre_signed_urls_name_the_bucket_and_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
