@@ -145,7 +145,8 @@ def the_life_of_a_batch(local: LocalClient, generated: GeneratedClient) -> None:
     assert generated.do("replay_batch_webhooks", batch_id).replayed == []
 
     for kind in ("Data", "Json"):
-        upload = generated.do("create_upload", body=generated.model("UploadRequest", file_name="a.csv"), expect=201)
+        wanted = generated.model("UploadRequest", file_name="a.csv", size=len(file))
+        upload = generated.do("create_upload", body=wanted, expect=201)
         assert request("PUT", upload.url, file).status == 200
         fields: dict[str, Any] = {"agent_id": agent_id, "upload_id": upload.upload_id, "retries_first": False}
         body = generated.model(f"CreateBatch{kind}Body", **fields)

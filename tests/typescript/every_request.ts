@@ -92,7 +92,7 @@ export async function batches(agent_id: string, file: Blob): Promise<void> {
   });
   const batch_id = data(made).batch_id;
   const one = { params: { path: { batch_id } } };
-  const upload = data(await api.POST("/batches/uploads", { body: { file_name: "contacts.csv" } }));
+  const upload = data(await api.POST("/batches/uploads", { body: { file_name: "contacts.csv", size: file.size } }));
   await fetch(upload.url, { method: upload.method, body: file });
   data(await api.POST("/batches", { body: { agent_id, upload_id: upload.upload_id, start: "now" } }));
   data(await api.POST("/batches/{batch_id}/schedule", { ...one, body: { scheduled_at: "2026-01-26T10:00:00Z" } }));
