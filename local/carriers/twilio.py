@@ -333,7 +333,7 @@ class Carrier:
         return {
             "carrier": "twilio",
             "account_sid": self.account_sid,
-            "auth_token": self.auth_token,  # so that a client can sign callbacks as the carrier does
+            "auth_token": self.auth_token,
             "numbers": list(NUMBERS),
             "balance": {"amount": f"{INITIAL_BALANCE - completed * PRICE:.3f}", "currency": "USD"},
             "calls_per_second": None,  # not limited here
