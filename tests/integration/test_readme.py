@@ -27,13 +27,13 @@ from local.carriers.course import OUTCOMES
 from local.stack import LocalStack
 from local.web.inbox import Delivery
 from redial.adapters.dynamodb.accounts import DynamoAccounts
-from redial.adapters.dynamodb.executions import FILTER_LIMIT
 from redial.adapters.dynamodb.idempotency import REMEMBERED
 from redial.api import agent_config, answers, app, calls, fields, service, webhooks
 from redial.api import batches as api_batches
 from redial.domain.agent import Agent
 from redial.domain.retry import MAX_INTERVAL_MINUTES, MAX_RETRIES, RetryConfig
 from redial.domain.status import FINAL, Status
+from redial.ports import FILTER_LIMIT
 from redial.runtime import keys, settings
 from redial.usecases import batches, create_call
 from redial.wire import contacts_csv

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, known_id, new_router, services
@@ -91,8 +92,19 @@ def _shown(execution: domain.Execution) -> domain.Execution:
     return execution if batch is None else batch.shown(execution)
 
 
+PREPARED = "prepared"
+"""A status of other platforms, which no execution here ever has."""
+
+
+def _known_status(text: str) -> str:
+    if text not in (*Status, PREPARED):
+        raise ValueError(f"must be one of {', '.join((*Status, PREPARED))}")
+    return text
+
+
+StatusText = Annotated[str, AfterValidator(_known_status), Field(json_schema_extra={"enum": [*Status, PREPARED]})]
 OfStatus = Annotated[
-    Status | Literal["prepared"] | None,
+    StatusText | None,
     Query(description="Only executions that have this status now; `prepared`, of other platforms, none has."),
 ]
 OfBatch = Annotated[str | None, Query(max_length=MAX_ID_LENGTH)]
@@ -135,7 +147,7 @@ def get_agent_executions(
     user_number: OfNumber = None,
 ) -> Response[Any]:
     wanted = Wanted(_status(status), batch_id, created_from, created_to, answered_by_voice_mail, provider, user_number)
-    none = status == "prepared" or call_type == "inbound"
+    none = status == PREPARED or call_type == "inbound"
     total, found = _part(agent_id, wanted, paging(page_number, page_size, cursor), none=none)
     page = ExecutionPage(
         page_number=page_number,
@@ -171,13 +183,13 @@ def get_agent_executions_bare(
     user_number: OfNumber = None,
 ) -> Response[Any]:
     wanted = Wanted(_status(status), batch_id, created_from, created_to, answered_by_voice_mail, provider, user_number)
-    none = status == "prepared" or call_type == "inbound"
+    none = status == PREPARED or call_type == "inbound"
     _, found = _part(agent_id, wanted, paging(page_number, page_size, cursor), none=none)
     return answer(found.rows, headers=found.headers)
 
 
 def _status(text: str | None) -> Status | None:
-    return None if text in (None, "prepared") else Status(text)
+    return None if text is None or text == PREPARED else Status(text)
 
 
 def _part(agent_id: str, wanted: Wanted, asked: Paging, *, none: bool) -> tuple[int | None, Part]:

@@ -60,10 +60,10 @@ class _Window(NamedTuple):
 
 
 class _Rank(NamedTuple):
-    """How many calls outside of batches lie at or before a position: `count`, which is all of them if `known`; else
+    """How many calls outside of batches lie at or before a position: `calls`, which is all of them if `known`; else
     there are too many since the last checkpoint. `newest`: the window that was read for it."""
 
-    count: int
+    calls: int
     known: bool
     newest: _Window
 
@@ -105,19 +105,20 @@ class DynamoListings:
             return Listing(0, iter(()))
         places = _places(batches, wanted)
         total: int | None = sum(one.size for one in places)
-        kinds, first, to_count = (), None, False
+        kinds: tuple[str, ...] = ()
+        first, to_count = None, False
         if wanted.batch_id is None:
             newest = self._rank(agent_id, high)
             older = self._rank(agent_id, _below(low)) if low != _FIRST else None
             kinds, to_count = _BOTH, newest.to_count
             known = newest.known and (older is None or older.known)
-            total = sum(one.size for one in places) + newest.count - (older.count if older else 0) if known else None
+            total = sum(one.size for one in places) + newest.calls - (older.calls if older else 0) if known else None
             first = newest.newest if after is None else None
             if skip > MOST_KEYS and after is None:
                 if total is None:
                     message = "the calls are still being counted; ask again in a minute, or follow the Link of a page"
                     raise InvalidInput.of("page_number", message)
-                start, skip = self._jump(agent_id, places, high, newest.count, skip)
+                start, skip = self._jump(agent_id, places, high, newest.calls, skip)
                 high, first = (start, None) if start != high else (high, first)
         if total is not None and skip >= total:
             return Listing(total, iter(()), to_count)
@@ -140,7 +141,7 @@ class DynamoListings:
         if wanted.user_number is not None:
             ids = self._called(account_id, wanted)
         else:
-            kinds = _BOTH if wanted.status is None else (DONE,) if wanted.status in FINAL else (OPEN,)
+            kinds: tuple[str, ...] = _BOTH if wanted.status is None else (DONE if wanted.status in FINAL else OPEN,)
             low, high = _bounds(wanted)
             places = _places(batches, wanted)
             kinds = kinds if wanted.batch_id is None else ()
@@ -196,7 +197,8 @@ class DynamoListings:
         if after is not None:
             reached = f"{to_ms(after.created_at):013d}#{after.id}"
             high = min(high, reached if after.row else _below(reached))
-        walk = self._walk(agent_id, kinds, low, high, min(most + skip, MOST_KEYS), first)
+        wide = min(max(most, (most + skip) // 2), MOST_KEYS)  # of each shard and kind: as a rule twice what is needed
+        walk = self._walk(agent_id, kinds, low, high, wide, first)
         of_batches = (one for one in places if one.position <= high)
         for place in heapq.merge(map(_Place, walk), of_batches, key=lambda one: one.position, reverse=True):
             is_reached = after is not None and place.batch is not None and place.batch.id == after.id
