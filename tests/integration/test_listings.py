@@ -18,6 +18,7 @@ from redial.adapters.dynamodb import listings
 from redial.adapters.dynamodb.listings import DynamoListings
 from redial.api import batches as batches_api
 from redial.api import listings as listings_api
+from redial.api.answers import sent_size
 from redial.domain.batch import Batch, contact, contact_id
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
@@ -290,6 +291,7 @@ def test_an_agents_executions_are_whole(api: Api) -> None:
     assert (len(whole.json), whole.headers["x-total-count"], next_of(whole)) == (56, "56", None)
     assert whole.json[0]["id"] == newest
     assert [one["id"] for one in whole.json[1:31]] == [contact_id(batch.id, row) for row in range(1, 31)]
+    parts: list[Answer] = []
     for path, query in ((f"/agent/{agent_id}/executions", "page_size=7"), (f"/v2/agent/{agent_id}/executions", "")):
         parts = list(parts_of(api, path, query))
         assert rows_of(iter(parts)) == whole.json
@@ -322,7 +324,7 @@ def test_every_bare_array_has_a_total_and_goes_on(api: Api) -> None:
     for index in range(5):
         agents.append(api.agent(from_phone_numbers=[f"+1202555010{index}", "+12025550199"]))
         api.advance(minutes(1))
-    made = []
+    made: list[str] = []
     for _ in range(5):
         made.insert(0, stored_batch(agents[0], 1).id)
         api.advance(minutes(1))
@@ -352,7 +354,7 @@ def test_an_answer_with_quotes_stays_below_lambdas_limit(api: Api) -> None:
         assert api.send("POST", "/v2/agent", sent).status == 201
     parts = list(parts_of(api, "/v2/agent/all"))
     assert len(parts) > 1
-    assert max(listings_api.sent_size(part.text) for part in parts) < 5_600_000
+    assert max(sent_size(part.text) for part in parts) < 5_600_000
     assert len(rows_of(iter(parts))) == 40
 
 
