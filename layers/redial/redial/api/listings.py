@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import Field
 
 from redial.api.answers import CURRENT, MAX_ANSWER_BYTES, sent_size
 from redial.api.fields import to_json
@@ -31,7 +32,8 @@ HEADERS = {
 """The documented headers of a listing."""
 _CURSOR = re.compile(r"([0-9]{1,13})\.([0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([0-9]{1,9})")
 
-CursorText = Annotated[str | None, Query(description="From the `Link` of an answer: where the next part begins.")]
+_Cursor = Annotated[str, Field(json_schema_extra={"pattern": f"^{_CURSOR.pattern}$"})]
+CursorText = Annotated[_Cursor | None, Query(description="From the `Link` of an answer: where the next part begins.")]
 AnyPageNumber = Annotated[int | None, Query(ge=1, description="All of them if page_number and page_size are left out.")]
 AnyPageSize = Annotated[int | None, Query(ge=1, le=50)]
 One = TypeVar("One")
