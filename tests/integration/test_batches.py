@@ -117,7 +117,7 @@ def test_a_batch_is_read_scheduled_run_retried_completed_and_reported(client: Lo
     client.advance(0.2)
     read = batch(client, batch_id)
     assert (read["status"], read["valid_contacts"], read["total_contacts"]) == ("processed", 10, 10)
-    assert read["execution_status"] == {"queued": 10}
+    assert read["execution_status"] == {"scheduled": 10}
     assert client.calls() == []
 
     start = NOON + timedelta(minutes=10)

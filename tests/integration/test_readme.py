@@ -326,7 +326,7 @@ def test_the_limits() -> None:
         "Request body": f"{app.MAX_BODY_BYTES // 1024} KiB of JSON, nested at most {fields.MAX_DEPTH} deep",
         "Answer": (
             f"{answers.MAX_ANSWER_BYTES:,} bytes, as JSON within JSON, and {listings.MOST_ROWS:,} rows "
-            f"({api_batches.MOST_BATCHES} batches); a listing goes on"
+            f"({api_batches.MOST_BATCHES} batches); a listing goes on in parts"
         ),
         "user_data": f"{calls.MAX_USER_DATA_BYTES // 1024} KiB as JSON",
         "An agent's configuration": f"{agent_config.MAX_CONFIG_BYTES:,} bytes as JSON",
@@ -352,7 +352,9 @@ def test_the_limits() -> None:
         "results.csv": (
             f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, above that a redirect to the stored file"
         ),
-        "A listing filtered by status, voicemail, carrier or number": f"searches {FILTER_LIMIT:,} executions; above that, narrow from and to",
+        "A listing filtered by status, voicemail, carrier or number": (
+            f"searches {FILTER_LIMIT:,} executions; above that, narrow from and to"
+        ),
         "GET /webhooks/undelivered": f"{webhooks.MAX_UNDELIVERED} calls and batches",
         "The sweeper": (
             f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} concurrent further invocations"
