@@ -38,6 +38,7 @@ def count_calls(services: Services, agent_id: str, seconds_left: Callable[[], fl
     """Count the agent's calls; False: another worker does, or time was up."""
     if not services.listings.begin_count(agent_id, now, now + COUNTING_LEASE):
         return False
-    done = services.listings.count(agent_id, now - COUNTED_AFTER, lambda: seconds_left() - SECONDS_TO_SPARE)
-    services.listings.end_count(agent_id)
-    return done
+    try:
+        return services.listings.count(agent_id, now - COUNTED_AFTER, lambda: seconds_left() - SECONDS_TO_SPARE)
+    finally:
+        services.listings.end_count(agent_id)
