@@ -89,7 +89,7 @@ def number_key(account_id: str, number: str) -> str:
     """Partition of the index `called` with an account's calls to an E.164 number: a short hash, because every write of
     the item is charged for it. It never changes, so only the creation of a call writes the index."""
     digest = hashlib.sha256(f"{account_id} {number}".encode()).digest()
-    return base64.urlsafe_b64encode(digest[:12]).decode()
+    return base64.urlsafe_b64encode(digest[:6]).decode()
 
 
 def encode(execution: Execution) -> dict[str, Any]:
