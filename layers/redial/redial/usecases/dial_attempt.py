@@ -42,6 +42,7 @@ from redial.usecases.update import MOST_TRIES, apply_effects, save, write
 
 HELD_SPREAD = timedelta(seconds=30)
 """Calls that wait for a carrier come back spread over this long, not all at once."""
+SCHEDULER_PRECISION = timedelta(seconds=60)
 EARLY = timedelta(seconds=5)
 """Clock-skew tolerance: a dial at most this early waits."""
 
@@ -148,6 +149,7 @@ class Dial:
         now = self.services.now()
         due = execution.state.next_time
         if due is None or due > now:
+            self._reset_early_timer(execution, now)
             if self.line_shard is not None and execution.state.attempt.line_shard != self.line_shard:
                 agent = self.services.agents.get(execution.account_id, execution.agent_id)
                 self._leave(execution, execution, agent, now, None)
@@ -192,6 +194,16 @@ class Dial:
         if batch is not None and batch.calls_per_second is not None:
             dispatch_all(self.services, agent, self.services.now())  # a start starts the next one
         return report
+
+    def _reset_early_timer(self, execution: Execution, now: datetime) -> None:
+        """A timer that fired within its minute, but early, is set again: no second schedule would start the attempt.
+
+        EventBridge Scheduler has a precision of a minute, and promises nothing about seconds. The new timer's id is the
+        current time, for the schedule that fired may still be there under its name.
+        """
+        timer = execution.state.timer
+        if timer is not None and self.line_shard is None and now < timer[1] <= now + SCHEDULER_PRECISION:
+            self.services.timers.schedule_dial(execution.id, self.attempt, int(now.timestamp()), timer[1], now)
 
     def _acquire(self, execution: Execution, agent: Agent | None, shard: int | None, now: datetime) -> int | None:
         """The shard in which the attempt holds a line now; None: none is free, or a gate is closed. `shard`: of the
