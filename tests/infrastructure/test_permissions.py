@@ -18,6 +18,7 @@ from functions.sweep import handler as sweep
 from local.aws.functions import ACCOUNT_ID, REGION
 from local.carriers.twilio_calls import signature
 from local.template import Template
+from redial.adapters.dynamodb import listings
 from redial.usecases import run_batch
 from tests.support.local_stack import Answer, LocalClient, local_stack, request
 from tests.support.template import PATH, functions, of_type, template
@@ -307,6 +308,10 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     client.advance(60)
     client.api("GET", f"/v2/agent/{stack.agent_id}/executions")
     client.api("GET", f"/v2/agent/{stack.agent_id}/executions?status=completed")
+    client.api("GET", f"/v2/agent/{stack.agent_id}/executions?user_number=%2B14155550100")
+    with mock.patch.multiple(listings, MOST_KEYS=1, SPACING=1):  # more calls than are counted at once
+        client.api("GET", f"/v2/agent/{stack.agent_id}/executions")
+    client.advance(1)
     client.api("GET", "/user/me")
     client.api("GET", "/v2/agent/all")
     undelivered = client.api("GET", "/webhooks/undelivered").json["data"]

@@ -147,11 +147,16 @@ def test_agents_are_listed_oldest_first_and_only_to_their_account(api: Api) -> N
     assert api.send("GET", "/v2/agent/all", query="page_size=0").status == 400
 
 
-def test_a_list_above_the_size_limit_answers_413_with_advice(api: Api) -> None:
+def test_a_list_above_the_size_limit_goes_on_in_a_linked_part(api: Api) -> None:
     large = {"agent_config": {"agent_name": "a"}, "agent_prompts": {"task_1": "x" * 190_000}}
     for _ in range(30):
         api.send("POST", "/v2/agent", large)
     answer = api.send("GET", "/v2/agent/all")
+    assert (answer.status, answer.headers["x-total-count"]) == (200, "30")
+    rest = api.send("GET", "/v2/agent/all", query=answer.headers["link"].partition("?")[2].partition(">")[0])
+    assert len(answer.json) + len(rest.json) == 30
+    assert "link" not in rest.headers
+    answer = api.send("GET", "/v2/agent/all", query="page_size=30")
     assert answer.status == 413
     assert "page_size" in answer.json["message"]
     assert len(api.send("GET", "/v2/agent/all", query="page_size=20").json) == 20

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -117,7 +118,7 @@ def test_a_batch_is_read_scheduled_run_retried_completed_and_reported(client: Lo
     client.advance(0.2)
     read = batch(client, batch_id)
     assert (read["status"], read["valid_contacts"], read["total_contacts"]) == ("processed", 10, 10)
-    assert read["execution_status"] == {"queued": 10}
+    assert read["execution_status"] == {"scheduled": 10}
     assert client.calls() == []
 
     start = NOON + timedelta(minutes=10)
@@ -587,3 +588,8 @@ def test_listings_include_a_batchs_calls(client: LocalClient) -> None:
     assert (busy["total"], {one["status"] for one in busy["data"]}) == (15, {"busy"})
     of_batch = client.api("GET", f"{path}?batch_id={batch_id}&page_size=50").json
     assert [one["id"] for one in of_batch["data"]] == [contact_id(batch_id, row) for row in range(1, 31)]
+    assert client.api("GET", f"/batches/{batch_id}/executions").json == of_batch["data"]
+    bare = client.api("GET", path.removeprefix("/v2"))
+    assert (len(bare.json), bare.headers["x-total-count"]) == (31, "31")
+    to_number = client.api("GET", f"{path}?user_number={quote(number(1007))}").json
+    assert [one["id"] for one in to_number["data"]] == [contact_id(batch_id, 8)]

@@ -279,6 +279,8 @@ def test_a_long_path_is_not_repeated_whole(api: Api) -> None:
         ("page_number=1&page_number=2", "page_number"), ("status=queued%00", "status"), ("status=QUEUED", "status"),
         ("from=9999-12-31T23:59:59-23:59", "from"), ("to=0001-01-01T00:00:00%2B23:59", "to"), ("from=now", "from"),
         ("batch_id=" + "x" * 101, "batch_id"),
+        ("__proto__=1", "__proto__"), ("=&=&&", ""), ("x" * 300 + "=1", "x" * 200), ("%00=1", "\x00"),
+        ("Status=busy", "Status"),
     ],
 )  # fmt: skip
 def test_an_invalid_query_parameter_is_named(api: Api, query: str, field: str) -> None:
@@ -288,9 +290,7 @@ def test_an_invalid_query_parameter_is_named(api: Api, query: str, field: str) -
         assert (answer.status, answer.json["errors"][0]["field"]) == (400, field)
 
 
-@pytest.mark.parametrize(
-    "query", ["page_number=" + "9" * 4000, "batch_id=%00", "batch_id=..%2F..", "__proto__=1", "=&=&&"]
-)
+@pytest.mark.parametrize("query", ["page_number=" + "9" * 4000, "batch_id=%00", "batch_id=..%2F..", "provider=%00"])
 def test_a_query_that_finds_nothing_is_an_empty_page(api: Api, query: str) -> None:
     agent_id = api.agent()
     assert api.send("GET", f"/agent/{agent_id}/executions", query=query).json == []

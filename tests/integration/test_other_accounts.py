@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.client import HTTPConnection
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -217,6 +217,24 @@ def test_another_accounts_batch_as_a_filter_finds_nothing(client: LocalClient, i
         assert as_other(client, "GET", f"/agent/{made}/executions?batch_id={id_}").json == []
     mine = client.api("GET", f"/v2/agent/{client.stack.agent_id}/executions?batch_id={ids['batch_id'][0]}")
     assert mine.json["total"] == 2
+
+
+def test_another_accounts_calls_to_a_number_are_not_found(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    mine = client.api("GET", f"/agent/{client.stack.agent_id}/executions").json
+    made = as_other(client, "POST", "/v2/agent", {"agent_config": {"agent_name": "a"}}).json["agent_id"]
+    for number in {one["user_number"] for one in mine}:
+        found = client.api("GET", f"/agent/{client.stack.agent_id}/executions?user_number={quote(number)}").json
+        assert found == [one for one in mine if one["user_number"] == number]
+        assert as_other(client, "GET", f"/agent/{made}/executions?user_number={quote(number)}").json == []
+
+
+def test_a_place_in_another_accounts_listing_leads_to_nothing_of_it(
+    client: LocalClient, ids: dict[str, list[str]]
+) -> None:
+    made = as_other(client, "POST", "/v2/agent", {"agent_config": {"agent_name": "a"}}).json["agent_id"]
+    link = client.api("GET", f"/agent/{client.stack.agent_id}/executions?page_size=1").headers["link"]
+    query = link.partition("?")[2].partition(">")[0]
+    assert as_other(client, "GET", f"/agent/{made}/executions?{query}").json == []
 
 
 def test_lists_contain_nothing_of_another_account(client: LocalClient, ids: dict[str, list[str]]) -> None:

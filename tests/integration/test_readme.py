@@ -27,13 +27,13 @@ from local.carriers.course import OUTCOMES
 from local.stack import LocalStack
 from local.web.inbox import Delivery
 from redial.adapters.dynamodb.accounts import DynamoAccounts
-from redial.adapters.dynamodb.executions import FILTER_LIMIT
 from redial.adapters.dynamodb.idempotency import REMEMBERED
-from redial.api import agent_config, answers, app, calls, fields, service, webhooks
+from redial.api import agent_config, answers, app, calls, fields, listings, service, webhooks
 from redial.api import batches as api_batches
 from redial.domain.agent import Agent
 from redial.domain.retry import MAX_INTERVAL_MINUTES, MAX_RETRIES, RetryConfig
 from redial.domain.status import FINAL, Status
+from redial.ports import FILTER_LIMIT
 from redial.runtime import keys, settings
 from redial.usecases import batches, create_call
 from redial.wire import contacts_csv
@@ -324,7 +324,10 @@ def test_the_limits() -> None:
     remembered = REMEMBERED // HOUR
     assert shown == {
         "Request body": f"{app.MAX_BODY_BYTES // 1024} KiB of JSON, nested at most {fields.MAX_DEPTH} deep",
-        "Answer": f"{answers.MAX_ANSWER_BYTES // 1024**2} MiB; ask for smaller pages",
+        "Answer": (
+            f"{answers.MAX_ANSWER_BYTES:,} bytes, as JSON within JSON, and {listings.MOST_ROWS:,} rows "
+            f"({api_batches.MOST_BATCHES} batches); a listing goes on in parts"
+        ),
         "user_data": f"{calls.MAX_USER_DATA_BYTES // 1024} KiB as JSON",
         "An agent's configuration": f"{agent_config.MAX_CONFIG_BYTES:,} bytes as JSON",
         "max_concurrent_calls": f"1 to {agent_config.MAX_CONCURRENT_CALLS}",
@@ -349,7 +352,9 @@ def test_the_limits() -> None:
         "results.csv": (
             f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, above that a redirect to the stored file"
         ),
-        "A listing with status": f"searches {FILTER_LIMIT:,} executions; above that, narrow from and to",
+        "A listing filtered by status, voicemail, carrier or number": (
+            f"searches {FILTER_LIMIT:,} executions; above that, narrow from and to"
+        ),
         "GET /webhooks/undelivered": f"{webhooks.MAX_UNDELIVERED} calls and batches",
         "The sweeper": (
             f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} concurrent further invocations"

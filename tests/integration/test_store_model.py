@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import boto3
@@ -34,7 +34,7 @@ from redial.domain.execution import Execution
 from redial.domain.outcome import Unknown
 from redial.domain.queue import LINES_CHECK, BatchQueueEntry, QueuedCall
 from redial.domain.status import Status
-from redial.ports import Due, IdempotentRequest, StaleVersion
+from redial.ports import Due, IdempotentRequest, StaleVersion, Wanted
 from redial.usecases.dispatch import dispatch_all, enqueue_and_dispatch, release_line
 from redial.wire.stored_execution import DUE_SHARDS
 from redial.wire.timestamps import to_ms
@@ -212,24 +212,22 @@ class ExecutionStore(_Machine):
         until=st.none() | NOW | FAR,
     )
     def list_pages(self, size: int, status: Status | None, since: datetime, until: datetime | None) -> None:
-        """An agent's single calls from `since` on, newest first; two of one instant by their ids."""
+        """An agent's single calls from `since` on, newest first; two of one instant by their ids. Pages by number and
+        pages that go on from the row before are the same."""
         single = [one for one in self.model.values() if one.row is None and one.agent_id == AGENT_ID]
         wanted = [one for one in single if one.created_at >= since and status in (None, one.state.status)]
         wanted = [one for one in wanted if until is None or one.created_at <= until]
-        wanted.sort(key=lambda one: (-one.created_at.timestamp(), one.id))
-        pages = -(-len(wanted) // size)
-        for number in range(1, pages + 2):
-            page = self.store.page_of_agent(
-                AGENT_ID,
-                batches=(),
-                page_number=number,
-                page_size=size,
-                status=status,
-                created_from=since,
-                created_to=until,
-            )
-            assert page.executions == wanted[(number - 1) * size : number * size]
-            assert (page.total, page.has_more) == (len(wanted), number < pages)
+        wanted.sort(key=lambda one: (one.created_at, one.id), reverse=True)
+        filtered = Wanted(status=status, created_from=since, created_to=until)
+        after = None
+        for start in range(0, len(wanted) + size, size):
+            by_number = self.services.listings.of_agent(ACCOUNT_ID, AGENT_ID, (), filtered, skip=start, most=size)
+            going_on = self.services.listings.of_agent(ACCOUNT_ID, AGENT_ID, (), filtered, after=after, most=size)
+            assert (by_number.total, going_on.total) == (len(wanted), len(wanted))
+            page = list(islice(by_number.rows, size))
+            assert [row.execution for row in page] == wanted[start : start + size]
+            assert page == list(islice(going_on.rows, size))
+            after = page[-1].position if page else after
 
     @rule(now=NOW)
     def overdue(self, now: datetime) -> None:
@@ -286,19 +284,13 @@ def client() -> Iterator[_Client]:
 def test_a_listing_accepts_any_two_instants(
     client: Any, created_from: datetime | None, created_to: datetime | None, found: bool
 ) -> None:
-    store = DynamoExecutions(client, TABLE_NAME)
-    store.create(Execution(IDS[0], ACCOUNT_ID, AGENT_ID, TEN, NUMBER).begin(TEN, None))
-    for status in (None, Status.QUEUED):
-        page = store.page_of_agent(
-            AGENT_ID,
-            batches=(),
-            page_number=1,
-            page_size=9,
-            status=status,
-            created_from=created_from,
-            created_to=created_to,
-        )
-        assert [one.id for one in page.executions] == [IDS[0]] * found
+    services = table_services(client)
+    services.executions.create(Execution(IDS[0], ACCOUNT_ID, AGENT_ID, TEN, NUMBER).begin(TEN, None))
+    for filters in ({}, {"status": Status.QUEUED}, {"user_number": NUMBER}):
+        wanted = Wanted(created_from=created_from, created_to=created_to, **filters)
+        listing = services.listings.of_agent(ACCOUNT_ID, AGENT_ID, (), wanted)
+        assert listing.total == found
+        assert [row.execution.id for row in listing.rows] == [IDS[0]] * found
 
 
 @pytest.mark.parametrize(

@@ -923,6 +923,7 @@ _INDEXES = {
     "due": ("due_shard", "due_at"),
     "listing": ("listing_shard", "listing_key"),
     "undelivered": ("undelivered_of", "ca"),
+    "called": ("nu", "ca"),
 }
 """The keys of the table's indexes."""
 

@@ -15,6 +15,7 @@ from redial.adapters.dynamodb.delayed import DynamoDelayedSets
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
+from redial.adapters.dynamodb.listings import DynamoListings
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from tests.support.samples import TEN
@@ -31,6 +32,7 @@ class GivenServices:
     """
 
     executions: ports.Executions
+    listings: ports.Listings
     due_items: ports.DueItems
     agents: ports.Agents
     batches: ports.Batches
@@ -79,6 +81,7 @@ class TableServices(GivenServices):
     """The same, and every store of the table `TABLE_NAME`."""
 
     executions: DynamoExecutions
+    listings: DynamoListings
     due_items: DynamoExecutions
     agents: DynamoAgents
     batches: DynamoBatches
@@ -101,6 +104,7 @@ def table_services(
     executions, batches = DynamoExecutions(client, table_name), DynamoBatches(client, table_name)
     stores: dict[str, Any] = {
         "executions": executions,
+        "listings": DynamoListings(client, table_name, executions.read),
         "due_items": executions,
         "agents": DynamoAgents(client, table_name, now),
         "batches": batches,

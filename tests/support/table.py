@@ -22,6 +22,7 @@ def create_table(client: "DynamoDBClient", table_name: str = TABLE_NAME) -> None
             {"AttributeName": "listing_key", "AttributeType": "S"},
             {"AttributeName": "undelivered_of", "AttributeType": "S"},
             {"AttributeName": "ca", "AttributeType": "N"},
+            {"AttributeName": "nu", "AttributeType": "S"},
         ],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         GlobalSecondaryIndexes=[
@@ -37,6 +38,7 @@ def create_table(client: "DynamoDBClient", table_name: str = TABLE_NAME) -> None
                 ("due", "due_shard", "due_at"),
                 ("listing", "listing_shard", "listing_key"),
                 ("undelivered", "undelivered_of", "ca"),
+                ("called", "nu", "ca"),
             )
         ],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from redial.domain.agent import Account, Agent, ApiKey
 from redial.domain.batch import Batch
@@ -25,13 +25,72 @@ class StaleVersion(Exception):
     """The stored item changed since it was read: read it again and decide again."""
 
 
-@dataclass(frozen=True)
-class Page:
-    """One page of a listing, newest first; `total` counts all pages."""
+FILTER_LIMIT = 10_000
+"""Maximum executions that a filtered listing reads; above it the caller must narrow the dates."""
 
-    executions: list[Execution]
-    total: int
-    has_more: bool
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which executions of an agent a listing shows; None: all. Times are those of creation, both included; `voicemail`
+    is an execution's own flag; `user_number` is E.164."""
+
+    status: Status | None = None
+    batch_id: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    voicemail: bool | None = None
+    provider: str | None = None
+    user_number: str | None = None
+
+    @property
+    def reads_executions(self) -> bool:
+        """Keys do not suffice to find what is wanted."""
+        return (self.status, self.voicemail, self.provider, self.user_number) != (None, None, None, None)
+
+    def matches(self, execution: Execution, agent_id: str) -> bool:
+        """Whether it is wanted; times are not compared."""
+        found = (
+            (self.status, execution.state.status),
+            (self.batch_id, execution.batch_id),
+            (self.voicemail, execution.state.attempt.voicemail),
+            (self.provider, execution.provider),
+            (self.user_number, execution.user_number),
+        )
+        return execution.agent_id == agent_id and all(wanted in (None, has) for wanted, has in found)
+
+
+class Position(NamedTuple):
+    """A row of a listing: when it or its batch was created, its id or its batch's, its row in the batch."""
+
+    created_at: datetime
+    id: str
+    row: int = 0
+
+    def follows(self, other: "Position") -> bool:
+        """Whether it comes after `other` where the newest is first; a batch's rows are in their order."""
+        if self[:2] == other[:2]:
+            return self.row > other.row
+        return self[:2] < other[:2]
+
+
+class Row(NamedTuple):
+    """An execution of a listing, as it is shown, and its place."""
+
+    position: Position
+    execution: Execution
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Executions, the newest first; they are read while `rows` is iterated over.
+
+    `total` counts all that are wanted, wherever the rows begin; None: it is not known yet. `to_count`: the agent's
+    calls should be counted, which makes it known, or cheaper.
+    """
+
+    total: int | None
+    rows: Iterator[Row]
+    to_count: bool = False
 
 
 class Executions(Protocol):
@@ -48,23 +107,6 @@ class Executions(Protocol):
     def open_of_agent(self, agent_id: str) -> Iterator[str]:
         """Ids of the agent's single calls that are not finished; read from an index that may lag by a moment."""
 
-    def page_of_agent(
-        self,
-        agent_id: str,
-        *,
-        batches: Sequence[Batch],
-        page_number: int,
-        page_size: int,
-        status: Status | None = None,
-        batch_id: str | None = None,
-        created_from: datetime | None = None,
-        created_to: datetime | None = None,
-    ) -> Page:
-        """One page, newest first; a batch's contacts are as old as the batch, and in the order of its file.
-
-        `batches` are the agent's. Raises `InvalidInput` where a filter would have to read too many executions.
-        """
-
     def create_contacts(self, executions: Sequence[Execution]) -> None:
         """Store new contacts of a batch; those that are there already, whatever has become of them, stay as they
         are."""
@@ -74,6 +116,38 @@ class Executions(Protocol):
 
     def remove(self, execution: Execution) -> None:
         """Delete this version. Idempotent. Raises `StaleVersion`."""
+
+
+class Listings(Protocol):
+    """Agents' executions, found by indexes that may lag by a moment."""
+
+    def of_agent(
+        self,
+        account_id: str,
+        agent_id: str,
+        batches: Sequence[Batch],
+        wanted: Wanted,
+        *,
+        after: Position | None = None,
+        skip: int = 0,
+        most: int = 1000,
+    ) -> Listing:
+        """The rows after `after`, without the first `skip` of them; a batch's contacts are as old as the batch, and in
+        the order of its file. Any row takes the same few requests to reach.
+
+        `batches` are the agent's. `most`: how many rows the caller expects to read. Raises `InvalidInput` where a
+        filter would have to read too many executions, or `skip` needs a count that is not there yet.
+        """
+
+    def begin_count(self, agent_id: str, now: datetime, until: datetime) -> bool:
+        """Have the counting of the agent's calls for oneself until then; False: another worker has it."""
+
+    def end_count(self, agent_id: str) -> None:
+        """Let others count. Idempotent."""
+
+    def count(self, agent_id: str, created_to: datetime, seconds_left: Callable[[], float]) -> bool:
+        """Count the agent's calls outside of batches that were created up to then, and keep the counts; False: time was
+        up before the end. After `created_to` has been counted, no call may be created that is as old."""
 
 
 @dataclass(frozen=True)
@@ -456,6 +530,10 @@ class Invoker(Protocol):
     def batch(self, batch_id: str) -> None:
         """Have the batch's work done."""
 
+    def count_calls(self, agent_id: str) -> None:
+        """Have the agent's calls counted, for its listing. Nothing makes up for a lost invocation; the next listing
+        asks again."""
+
 
 class SweepInvoker(Invoker, Protocol):
     """What the sweeper invokes: the others, and itself. Its next run makes up for a lost invocation."""
@@ -644,6 +722,8 @@ class Services(Protocol):
 
     @property
     def executions(self) -> Executions: ...
+    @property
+    def listings(self) -> Listings: ...
     @property
     def due_items(self) -> DueItems: ...
     @property

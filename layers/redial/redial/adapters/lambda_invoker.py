@@ -75,6 +75,10 @@ class LambdaInvoker:
         """Invoke batch with `{"batch_id"}`."""
         self._invoke("batch", self._batch_function, subject(batch_id))
 
+    def count_calls(self, agent_id: str) -> None:
+        """Invoke batch with `{"count_calls": agent id}`."""
+        self._invoke("batch", self._batch_function, {"count_calls": agent_id})
+
     def sweep_shard(self, shard: int, token: str, hop: int) -> None:
         """Invoke sweep with `{"shard", "token", "hop"}`."""
         self._invoke("sweep", self._sweep_function, {"shard": shard, "token": token, "hop": hop})

@@ -7,8 +7,10 @@ from aws_lambda_powertools.event_handler import Response
 from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, new_router, services
+from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part_of
 from redial.domain.agent import Agent
 from redial.domain.circuit import Circuit, CircuitState
+from redial.ports import Position
 from redial.usecases import accounts
 from redial.wire.timestamps import Timestamp, rfc3339_or_none
 
@@ -103,8 +105,15 @@ def get_user() -> Response[Any]:
     summary="The numbers your agents call from",
     tags=["account"],
     operation_id="list_phone_numbers",
-    responses=answers(200, "Each agent's, oldest agent first.", list[PhoneNumberRead]),
+    responses=answers(200, "Each agent's, oldest agent first.", list[PhoneNumberRead], 400, 413, headers=HEADERS),
 )
-def get_phone_numbers() -> Response[Any]:
-    found = services().agents.all(account_id())
-    return answer([phone_number_json(agent, number) for agent in found for number in agent.from_phone_numbers])
+def get_phone_numbers(
+    page_number: AnyPageNumber = None, page_size: AnyPageSize = None, cursor: CursorText = None
+) -> Response[Any]:
+    found = [
+        (Position(agent.created_at, agent.agent_id, index), (agent, number))
+        for agent in services().agents.all(account_id())
+        for index, number in enumerate(agent.from_phone_numbers)
+    ]
+    shown = part_of(found, paging(page_number, page_size, cursor), lambda one: phone_number_json(*one))
+    return answer(shown.rows, headers=shown.headers)

@@ -9,8 +9,10 @@ from typing_extensions import TypedDict
 
 from redial.api.agent_config import AgentConfig, AgentConfigPatch, configure
 from redial.api.answers import account_id, answer, answers, known_id, new_router, services
-from redial.api.fields import Instant, PageNumber
+from redial.api.fields import Instant
+from redial.api.listings import HEADERS, AnyPageNumber, CursorText, paging, part_of
 from redial.domain.agent import Agent
+from redial.ports import Position
 from redial.runtime import system
 from redial.usecases import agents
 from redial.wire.timestamps import rfc3339
@@ -152,16 +154,16 @@ def post_agent(body: Annotated[AgentRequest, Body()]) -> Response[Any]:
     summary="All your agents, oldest first",
     tags=["agents"],
     operation_id="list_agents",
-    responses=answers(200, "All of them, or one page if page_size is given.", list[AgentRead], 400, 413),
+    responses=answers(200, "Them, or the first part of them.", list[AgentRead], 400, 413, headers=HEADERS),
 )
 def get_agents(
-    page_number: PageNumber = 1,
-    page_size: Annotated[int | None, Query(ge=1, le=1000, description="All of them if left out.")] = None,
+    page_number: AnyPageNumber = None,
+    page_size: Annotated[int | None, Query(ge=1, le=1000)] = None,
+    cursor: CursorText = None,
 ) -> Response[Any]:
-    found = services().agents.all(account_id())
-    if page_size is not None:
-        found = found[(page_number - 1) * page_size : page_number * page_size]
-    return answer([agent_json(agent) for agent in found])
+    found = [(Position(one.created_at, one.agent_id), one) for one in services().agents.all(account_id())]
+    shown = part_of(found, paging(page_number, page_size, cursor), agent_json)
+    return answer(shown.rows, headers=shown.headers)
 
 
 @router.get(

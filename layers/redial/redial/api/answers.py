@@ -1,8 +1,10 @@
 """Shared by all routes: documented answers, rendering an answer, parsing ids, and the current request."""
 
+import json
 import re
+from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from aws_lambda_powertools.event_handler import Response
@@ -15,19 +17,22 @@ from redial.domain.batch import is_batch_id
 from redial.domain.errors import NotFound, TooLarge
 from redial.runtime.services import Services, services_of
 
-MAX_ANSWER_BYTES = 5 * 1024 * 1024
-"""Maximum size of an answer: Lambda allows 6 MB including the envelope."""
+MAX_ANSWER_BYTES = 5_500_000
+"""Maximum `sent_size` of an answer: Lambda allows 6,291,556 bytes including headers and status."""
 JSON = "application/json"
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 @dataclass(frozen=True)
 class Current:
-    """The current request. `account_id` is empty on public paths; `form` is empty unless the body is a form."""
+    """The current request. `account_id` is empty on public paths; `form` is empty unless the body is a form. `query`:
+    its parameters, decoded."""
 
     account_id: str
     request_id: str
     form: Form
+    path: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 CURRENT: ContextVar[Current] = ContextVar("current request")
@@ -96,11 +101,16 @@ def answers(status: int, meaning: str, model: Any, *failures: int, headers: dict
     )
 
 
+def sent_size(text: str) -> int:
+    """Bytes of a text within a function's answer, where it is a JSON string: quotes are escaped once more."""
+    return len(json.dumps(text, ensure_ascii=False).encode())
+
+
 def answer(body: Any, status: int = 200, headers: dict[str, str | list[str]] | None = None) -> Response[Any]:
     """A successful answer. Serialized here, which saves Powertools from walking through it. Raises `TooLarge`."""
     text = to_json(body)
-    if len(text) > MAX_ANSWER_BYTES:
-        raise TooLarge("the answer is larger than can be sent at once; ask for a smaller page_size")
+    if sent_size(text) > MAX_ANSWER_BYTES:
+        raise TooLarge("the answer is larger than can be sent at once")
     return Response(status_code=status, content_type=JSON, body=text, headers=headers or {})
 
 

@@ -9,6 +9,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -20,7 +21,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from redial.api import account, agents, batches, calls, executions, forms, service, webhooks
 from redial.api.answers import CURRENT, JSON, Current, services
 from redial.api.fields import invalid, read_json_object, to_json
-from redial.domain.errors import InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
+from redial.domain.errors import FieldError, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
 from redial.runtime import telemetry
 from redial.usecases import accounts
 
@@ -105,13 +106,16 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
         if path not in PUBLIC:
             account_id = accounts.authenticate(request.headers.get("authorization"), accounts=services().accounts)
-        takes_json = _takes_json(_route(method, path))
+        route = _route(method, path)
+        query = request.query_string_parameters
+        _check_query(route, query)
+        takes_json = _takes_json(route)
         form = _check_body(request) if takes_json or _takes_form(method, path) else None
         if not takes_json:  # a form is already parsed, and any other body is ignored
             event = {**event, "body": None, "isBase64Encoded": False}
         elif request.body:  # the resolver accepts exactly this media type, without parameters
             event = {**event, "headers": {**event["headers"], "content-type": JSON}}
-        CURRENT.set(Current(account_id or "", context.aws_request_id, form or forms.Form()))
+        CURRENT.set(Current(account_id or "", context.aws_request_id, form or forms.Form(), path, query))
         answer = app.resolve(event, context)
     except Exception as error:  # noqa: BLE001  every error is answered
         answer = _on_the_wire(_failure(error, context.aws_request_id))
@@ -135,6 +139,18 @@ def _route(method: str, path: str) -> Route:
     if method not in routes:
         raise _MethodNotAllowed(method, sorted(routes))
     return routes[method]
+
+
+def _check_query(route: Route, query: Mapping[str, str]) -> None:
+    """Raises `InvalidInput` for a parameter that a listing does not have: without it the rows would be other ones."""
+    known = {parameter.alias for parameter in route.dependant.query_params}
+    unknown = [
+        FieldError(name[:MAX_SHOWN_PATH], f"is not a parameter; there are {', '.join(sorted(known))}")
+        for name in query
+        if name not in known
+    ]
+    if known and unknown:
+        raise InvalidInput("; ".join(f"{one.field}: {one.message}" for one in unknown), tuple(unknown))
 
 
 def _takes_json(route: Route) -> bool:

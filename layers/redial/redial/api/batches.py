@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from redial.api.answers import (
     CURRENT,
     JSON,
+    MAX_ANSWER_BYTES,
     ErrorBody,
     account_id,
     answer,
@@ -21,6 +22,7 @@ from redial.api.answers import (
     known_batch_id,
     known_id,
     new_router,
+    sent_size,
     services,
 )
 from redial.api.fields import (
@@ -30,8 +32,6 @@ from redial.api.fields import (
     NO_EMPTY_TEXT,
     IdempotencyKey,
     Instant,
-    PageNumber,
-    PageSize,
     PhoneNumber,
     WebhookUrl,
     WholeNumber,
@@ -42,9 +42,11 @@ from redial.api.fields import (
     validated,
 )
 from redial.api.forms import MULTIPART, URLENCODED, Form
+from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part, part_of
 from redial.api.retry_config import RetryConfig
 from redial.domain.batch import Batch, BatchStatus
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
+from redial.ports import Position
 from redial.runtime import system
 from redial.usecases import agents, batches
 from redial.usecases.batches import MAX_FILE_BYTES, NewBatch
@@ -70,6 +72,8 @@ UPLOAD_SECONDS = 3600
 """Validity of an upload URL."""
 DOWNLOAD_SECONDS = 300
 """Validity of a download URL."""
+MOST_BATCHES = 500
+"""Maximum batches in one answer: the contacts of each are counted by a request."""
 MAX_DIRECT_ROWS = 10_000
 """Up to this many rows the answer contains the results; above it they are a stored file."""
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100.0
@@ -360,7 +364,7 @@ def post_upload(
 )
 def get_batch(batch_id: str) -> Response[Any]:
     batch = _batch(batch_id)
-    return answer(batch_json.render(batch, counts_of(services(), batch), system.now()))
+    return answer(_batch_json(batch))
 
 
 @router.get(
@@ -368,25 +372,39 @@ def get_batch(batch_id: str) -> Response[Any]:
     summary="An agent's batches, newest first",
     tags=["batches"],
     operation_id="list_batches",
-    responses=answers(200, "All of them.", list[BatchRead], 404, 413),
+    responses=answers(200, "Them, or the first part of them.", list[BatchRead], 400, 404, 413, headers=HEADERS),
 )
-def get_batches(agent_id: str) -> Response[Any]:
+def get_batches(
+    agent_id: str, page_number: AnyPageNumber = None, page_size: AnyPageSize = None, cursor: CursorText = None
+) -> Response[Any]:
+    asked = paging(page_number, page_size, cursor, MOST_BATCHES)
     agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id(), deleted=True)
-    now = system.now()
-    found = services().batches.of_agent(agent.agent_id)
-    return answer([batch_json.render(batch, counts_of(services(), batch), now) for batch in found])
+    found = [(Position(one.created_at, one.id), one) for one in services().batches.of_agent(agent.agent_id)]
+    shown = part_of(found, asked, _batch_json, newest_first=True)
+    return answer(shown.rows, headers=shown.headers)
+
+
+def _batch_json(batch: Batch) -> BatchRead:
+    return batch_json.render(batch, batch.shown_counts(counts_of(services(), batch)), system.now())
 
 
 @router.get(
     "/batches/<batch_id>/executions",
     summary="A batch's calls, in the order of its file",
+    description="All of them, unless `page_number` or `page_size` is given. An unknown parameter is 400.",
     tags=["batches"],
     operation_id="list_batch_executions",
-    responses=answers(200, "One page of them.", list[Execution], 400, 404),
+    responses=answers(200, "Them, or the first part of them.", list[Execution], 400, 404, 413, headers=HEADERS),
 )
-def get_batch_executions(batch_id: str, page_number: PageNumber = 1, page_size: PageSize = 20) -> Response[Any]:
-    found = batches.page_of_batch(services(), _batch(batch_id), page_number, page_size)
-    return answer([execution_json.render(execution) for execution in found])
+def get_batch_executions(
+    batch_id: str, page_number: AnyPageNumber = None, page_size: AnyPageSize = None, cursor: CursorText = None
+) -> Response[Any]:
+    asked = paging(page_number, page_size, cursor)
+    batch = _batch(batch_id)
+    first = (asked.skip if asked.after is None else asked.after.row) + 1
+    rows = batches.contacts_from(services(), batch, first, asked.size + 1)
+    shown = part(rows, batch.stored_to, asked, execution_json.render)
+    return answer(shown.rows, headers=shown.headers)
 
 
 @router.post(
@@ -480,8 +498,6 @@ def delete_batch(batch_id: str) -> Response[Any]:
 
 
 CSV = "text/csv; charset=utf-8"
-MAX_CSV_BYTES = 4 * 1024 * 1024
-"""Maximum size of a CSV in an answer; a larger one is a redirect to the stored file."""
 _CSV_ANSWERS = {
     200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}},
     302: {
@@ -509,7 +525,7 @@ def get_batch_results(batch_id: str) -> Response[Any]:
             pieces, lambda rows: found_by_row(services(), batch, rows), premium=batch.premium_numbers
         )
         text = "".join(lines)
-        if len(text.encode()) <= MAX_CSV_BYTES:
+        if sent_size(text) <= MAX_ANSWER_BYTES:
             return _csv(text, f"{batch.id}-results.csv")
     now = system.now()
     if batch.has_fresh_results(now):
@@ -533,9 +549,10 @@ def get_batch_rejected(batch_id: str) -> Response[Any]:
     size = files.size(key) if batch.ingested else None
     if size is None:
         raise Conflict(_still_read(batch))
-    if size > MAX_CSV_BYTES:
+    if size > MAX_ANSWER_BYTES:
         return _stored(batch, "rejected")
-    return _csv(b"".join(files.read(key)).decode(), f"{batch.id}-rejected.csv")
+    text = b"".join(files.read(key)).decode()
+    return _csv(text, f"{batch.id}-rejected.csv") if sent_size(text) <= MAX_ANSWER_BYTES else _stored(batch, "rejected")
 
 
 def _still_read(batch: Batch) -> str:

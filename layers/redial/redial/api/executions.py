@@ -4,15 +4,27 @@ from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, known_id, new_router, services
-from redial.api.fields import MAX_ID_LENGTH, Instant, PageNumber, PageSize
+from redial.api.fields import MAX_ID_LENGTH, Instant, PageNumber, PageSize, PhoneNumber
+from redial.api.listings import (
+    DEFAULT_PAGE_SIZE,
+    HEADERS,
+    AnyPageNumber,
+    AnyPageSize,
+    CursorText,
+    Paging,
+    Part,
+    paging,
+    part,
+)
 from redial.domain import execution as domain
 from redial.domain.errors import NotFound
 from redial.domain.status import Status
-from redial.ports import Page
-from redial.usecases import agents
+from redial.ports import FILTER_LIMIT, Listing, Wanted
+from redial.usecases import agents, list_calls
 from redial.wire import execution_json
 from redial.wire.execution_json import Execution, LogEntry
 
@@ -28,7 +40,7 @@ class ExecutionPage(TypedDict):
     page_number: int
     page: int
     page_size: int
-    total: int
+    total: int | None
     has_more: bool
     data: list[Execution]
 
@@ -51,7 +63,7 @@ class ExecutionLog(TypedDict):
     responses=answers(200, "The execution as it is now.", Execution, 404),
 )
 def get_execution(execution_id: str) -> Response[Any]:
-    return answer(execution_json.render(_execution(execution_id)))
+    return answer(execution_json.render(_shown(_execution(execution_id))))
 
 
 @router.get(
@@ -72,79 +84,128 @@ def _execution(execution_id: str) -> domain.Execution:
     return execution
 
 
-OfStatus = Annotated[Status | None, Query(description="Only executions that have this status now.")]
+def _shown(execution: domain.Execution) -> domain.Execution:
+    """The execution as it is shown: a contact whose batch waits for its start is `scheduled`."""
+    if execution.batch_id is None or len(execution.changes) > 1:
+        return execution
+    batch = services().batches.get(execution.batch_id)
+    return execution if batch is None else batch.shown(execution)
+
+
+PREPARED = "prepared"
+"""A status of other platforms, which no execution here ever has."""
+
+
+def _known_status(text: str) -> str:
+    if text not in (*Status, PREPARED):
+        raise ValueError(f"must be one of {', '.join((*Status, PREPARED))}")
+    return text
+
+
+StatusText = Annotated[str, AfterValidator(_known_status), Field(json_schema_extra={"enum": [*Status, PREPARED]})]
+OfStatus = Annotated[
+    StatusText | None,
+    Query(description="Only executions that have this status now; `prepared`, of other platforms, none has."),
+]
 OfBatch = Annotated[str | None, Query(max_length=MAX_ID_LENGTH)]
 CreatedFrom = Annotated[Instant | None, Query(alias="from", description="Created at or after this.")]
 CreatedTo = Annotated[Instant | None, Query(alias="to", description="Created at or before this.")]
+OfVoicemail = Annotated[
+    bool | None, Query(description="Only executions whose `answered_by_voice_mail` is this; null is neither.")
+]
+OfCallType = Annotated[Literal["outbound", "inbound"] | None, Query(description="Every call is `outbound`.")]
+OfProvider = Annotated[str | None, Query(max_length=MAX_ID_LENGTH, description="Only this carrier's.")]
+OfNumber = Annotated[
+    PhoneNumber | None, Query(description="Only calls to this number, in any form that POST /call reads.")
+]
+_LISTED = (
+    "An unknown parameter is 400. A filter by status, voicemail or provider searches at most "
+    f"{FILTER_LIMIT:,} executions; above that it is 400: narrow `from` and `to`."
+)
 
 
 @router.get(
     "/v2/agent/<agent_id>/executions",
     summary="An agent's calls, newest first",
+    description=f"{_LISTED} `total` is null while the calls are still being counted.",
     tags=["executions"],
     operation_id="list_executions",
-    responses=answers(200, "One page of them.", ExecutionPage, 400, 404),
+    responses=answers(200, "One page of them.", ExecutionPage, 400, 404, 413, headers=HEADERS),
 )
 def get_agent_executions(
     agent_id: str,
     page_number: PageNumber = 1,
-    page_size: PageSize = 20,
+    page_size: PageSize = DEFAULT_PAGE_SIZE,
+    cursor: CursorText = None,
     status: OfStatus = None,
     batch_id: OfBatch = None,
     created_from: CreatedFrom = None,
     created_to: CreatedTo = None,
+    answered_by_voice_mail: OfVoicemail = None,
+    call_type: OfCallType = None,
+    provider: OfProvider = None,
+    user_number: OfNumber = None,
 ) -> Response[Any]:
-    page = _page(agent_id, page_number, page_size, status, batch_id, created_from, created_to)
-    return answer(
-        ExecutionPage(
-            page_number=page_number,
-            page=page_number,
-            page_size=page_size,
-            total=page.total,
-            has_more=page.has_more,
-            data=[execution_json.render(execution) for execution in page.executions],
-        )
+    wanted = Wanted(_status(status), batch_id, created_from, created_to, answered_by_voice_mail, provider, user_number)
+    none = status == PREPARED or call_type == "inbound"
+    total, found = _part(agent_id, wanted, paging(page_number, page_size, cursor), none=none)
+    page = ExecutionPage(
+        page_number=page_number,
+        page=page_number,
+        page_size=page_size,
+        total=total,
+        has_more=found.has_more,
+        data=found.rows,
     )
+    return answer(page, headers=found.headers)
 
 
 @router.get(
     "/agent/<agent_id>/executions",
     summary="An agent's calls, as a bare array",
-    description="For older clients; `/v2/agent/{agent_id}/executions` also returns the total.",
+    description=f"All of them, newest first, unless `page_number` or `page_size` is given. {_LISTED}",
     tags=["executions"],
     operation_id="list_executions_bare",
-    responses=answers(200, "One page of them.", list[Execution], 400, 404),
+    responses=answers(200, "Them, or the first part of them.", list[Execution], 400, 404, 413, headers=HEADERS),
 )
 def get_agent_executions_bare(
     agent_id: str,
-    page_number: PageNumber = 1,
-    page_size: PageSize = 20,
+    page_number: AnyPageNumber = None,
+    page_size: AnyPageSize = None,
+    cursor: CursorText = None,
     status: OfStatus = None,
     batch_id: OfBatch = None,
     created_from: CreatedFrom = None,
     created_to: CreatedTo = None,
+    answered_by_voice_mail: OfVoicemail = None,
+    call_type: OfCallType = None,
+    provider: OfProvider = None,
+    user_number: OfNumber = None,
 ) -> Response[Any]:
-    page = _page(agent_id, page_number, page_size, status, batch_id, created_from, created_to)
-    return answer([execution_json.render(execution) for execution in page.executions])
+    wanted = Wanted(_status(status), batch_id, created_from, created_to, answered_by_voice_mail, provider, user_number)
+    none = status == PREPARED or call_type == "inbound"
+    _, found = _part(agent_id, wanted, paging(page_number, page_size, cursor), none=none)
+    return answer(found.rows, headers=found.headers)
 
 
-def _page(
-    agent_id: str,
-    page_number: int,
-    page_size: int,
-    status: Status | None,
-    batch_id: str | None,
-    created_from: Instant | None,
-    created_to: Instant | None,
-) -> Page:
-    agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id(), deleted=True)
-    return services().executions.page_of_agent(
-        agent.agent_id,
-        batches=services().batches.of_agent(agent.agent_id),
-        page_number=page_number,
-        page_size=page_size,
-        status=status,
-        batch_id=batch_id,
-        created_from=created_from,
-        created_to=created_to,
-    )
+def _status(text: str | None) -> Status | None:
+    return None if text is None or text == PREPARED else Status(text)
+
+
+def _part(agent_id: str, wanted: Wanted, asked: Paging, *, none: bool) -> tuple[int | None, Part]:
+    """The total, and the rows asked for. `none`: no execution can match, and only the agent is looked for."""
+    agent_id = known_id(agent_id, "agent")
+    if none:
+        agents.read_agent(services(), agent_id, account_id=account_id(), deleted=True)
+        listing = Listing(0, iter(()))
+    else:
+        listing = list_calls.list_calls(
+            services(),
+            agent_id,
+            wanted,
+            account_id=account_id(),
+            after=asked.after,
+            skip=asked.skip,
+            most=asked.size + 1,
+        )
+    return listing.total, part(listing.rows, listing.total, asked, execution_json.render)

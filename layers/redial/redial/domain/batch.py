@@ -207,6 +207,28 @@ class Batch:
         """Removed: only the id stays reserved."""
         return self.expires_at is not None
 
+    @property
+    def waits_for_start(self) -> bool:
+        """It has not started yet: its start time has not come, or was not requested."""
+        return self.status in (BatchStatus.CREATED, BatchStatus.PROCESSED, BatchStatus.SCHEDULED)
+
+    def shown(self, contact: Execution) -> Execution:
+        """The contact as the API shows it: `scheduled`, not `queued`, while the batch waits for its start. For
+        display only: it is stored as `queued` from the beginning."""
+        if not self.waits_for_start or len(contact.changes) != 1 or contact.state.status is not Status.QUEUED:
+            return contact
+        timer = None if self.start_at is None else 0
+        waiting = replace(contact.changes[0], kind=Status.SCHEDULED, until=self.start_at, timer=timer)
+        return replace(contact, changes=(waiting,))
+
+    def shown_counts(self, counts: Mapping[str, int]) -> Mapping[str, int]:
+        """Contacts by status, as `shown` shows them."""
+        if not self.waits_for_start or Status.QUEUED not in counts:
+            return counts
+        others = {status: count for status, count in counts.items() if status != Status.QUEUED}
+        waiting = counts[Status.QUEUED] + others.get(Status.SCHEDULED, 0)
+        return dict(sorted({**others, Status.SCHEDULED.value: waiting}.items()))
+
     def has_fresh_results(self, now: datetime) -> bool:
         """The results file is final, or at most `RESULTS_FRESH` old."""
         if self.results_at is None or self.results_wanted:

@@ -705,8 +705,8 @@ def _apply_event(state: State, attempt: Attempt, change: Change, status: Status)
         return
     state.status = attempt.status = status
     if status in (Status.SCHEDULED, Status.RESCHEDULED):
-        assert change.until is not None and change.timer is not None
-        state.timer = (change.timer, change.until)
+        assert (change.until is None) == (change.timer is None)
+        state.timer = None if change.until is None or change.timer is None else (change.timer, change.until)
         if status is Status.SCHEDULED:
             state.scheduled_at, state.rescheduled_at = change.until, None
         else:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from redial.adapters.dynamodb.executions import DynamoExecutions
     from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
     from redial.adapters.dynamodb.lines import DynamoLines
+    from redial.adapters.dynamodb.listings import DynamoListings
     from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
     from redial.adapters.eventbridge_scheduler import SchedulerTimers
@@ -80,6 +81,12 @@ class Services:
         from redial.adapters.dynamodb.executions import DynamoExecutions
 
         return DynamoExecutions(_client("dynamodb"), self._table, system.sleep)
+
+    @cached_property
+    def listings(self) -> "DynamoListings":
+        from redial.adapters.dynamodb.listings import DynamoListings
+
+        return DynamoListings(_client("dynamodb"), self._table, self.executions.read, system.sleep)
 
     @property
     def due_items(self) -> "DynamoExecutions":

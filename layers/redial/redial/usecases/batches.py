@@ -4,7 +4,7 @@ Each is one conditional write to the batch, which decides. Long work (reading a 
 done by `run_batch`, invoked asynchronously. The sweeper repeats an invocation that was lost.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from redial.domain.batch import Batch, contact_id
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
 from redial.domain.execution import Execution
 from redial.domain.retry import RetryConfig
-from redial.ports import IdempotentRequest, Services, StaleVersion
+from redial.ports import IdempotentRequest, Position, Row, Services, StaleVersion
 from redial.usecases.count_batches import counts_of
 from redial.usecases.create_call import GRACE
 from redial.usecases.dispatch import dispatch_all
@@ -24,6 +24,8 @@ from redial.usecases.update import save, update_batch
 EARLIEST_START = timedelta(minutes=2)
 LATEST_START = timedelta(days=30)
 """How far ahead a batch may be scheduled."""
+CONTACTS_AT_ONCE = 100
+"""Contacts that one request reads."""
 MAX_FILE_BYTES = 200 * 1024 * 1024
 """Largest file of contacts."""
 NOT_RUNNING = "Batch is not queued or running"
@@ -151,11 +153,14 @@ def _own(batch: Batch, account_id: str) -> Batch:
     return batch
 
 
-def page_of_batch(services: Services, batch: Batch, page_number: int, page_size: int) -> list[Execution]:
-    """One page of its contacts, in the order of the file; any page costs the same."""
-    first = (page_number - 1) * page_size + 1
-    last = min(page_number * page_size, batch.stored_to)
-    return services.executions.read([contact_id(batch.id, row) for row in range(first, last + 1)])
+def contacts_from(services: Services, batch: Batch, first: int, most: int) -> Iterator[Row]:
+    """Its contacts as they are shown, in the order of the file, from row `first` (1 is the first); `most`: how many the
+    caller expects to read. Any row costs the same to reach."""
+    some = min(most, CONTACTS_AT_ONCE)
+    for start in range(first, batch.stored_to + 1, some):
+        rows = range(start, min(start + some, batch.stored_to + 1))
+        for one in services.executions.read([contact_id(batch.id, row) for row in rows]):
+            yield Row(Position(batch.created_at, batch.id, one.row or 0), batch.shown(one))
 
 
 def schedule_batch(

@@ -501,6 +501,6 @@ def _recounting(recount: Recount) -> Callable[[Batch], Batch]:
 
 
 def found_by_row(services: Services, batch: Batch, rows: list[int]) -> dict[int, Execution]:
-    """The executions of some rows of a batch."""
+    """The executions of some rows of a batch, as they are shown."""
     found = services.executions.read([contact_id(batch.id, row) for row in rows])
-    return {one.row: one for one in found if one.row is not None}
+    return {one.row: batch.shown(one) for one in found if one.row is not None}

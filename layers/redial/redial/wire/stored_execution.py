@@ -13,12 +13,14 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
        and the rules applied
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
-    due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
+    due_shard, due_at, listing_shard, listing_key, undelivered_of, nu number called: index keys
 
 Unknown names stored by a newer version are kept: of the item, of a change, of `dl`, and markers whose kind begins with
 `x-`. The lists `rc`, `g` and a change's never grow: new data there gets a name.
 """
 
+import base64
+import hashlib
 import json
 from datetime import datetime
 from typing import Any
@@ -38,7 +40,7 @@ QUEUE_CHECK_SHARDS = 4
 WATCHED = "watched"
 """Partition of the due index for line shards, which the sweeper counts each minute whether due or not."""
 LISTING_SHARDS = 4
-INDEX_KEYS = ("sk", "due_shard", "listing_shard", "listing_key", "undelivered_of")
+INDEX_KEYS = ("sk", "due_shard", "listing_shard", "listing_key", "undelivered_of", "nu")
 """Index keys, which are derived from an item's other attributes."""
 OPEN, DONE = "open", "done"
 
@@ -85,6 +87,13 @@ def listing_shard(agent_id: str, shard: int) -> str:
     return f"{agent_id}#{shard}"
 
 
+def number_key(account_id: str, number: str) -> str:
+    """Partition of the index `called` with an account's calls to an E.164 number: a short hash, because every write of
+    the item is charged for it. It never changes, so only the creation of a call writes the index."""
+    digest = hashlib.sha256(f"{account_id} {number}".encode()).digest()
+    return base64.urlsafe_b64encode(digest[:6]).decode()
+
+
 def encode(execution: Execution) -> dict[str, Any]:
     """The item, as plain Python values (str, int, bool)."""
     created = execution.created_at
@@ -95,6 +104,7 @@ def encode(execution: Execution) -> dict[str, Any]:
         "ag": execution.agent_id,
         "ca": created_ms,
         "to": execution.user_number,
+        "nu": number_key(execution.account_id, execution.user_number),
         "ch": _json(_encode_changes(execution)),
     }
     if execution.from_number is not None:

@@ -1,0 +1,406 @@
+"""An agent's calls, newest first, however many there are; and their number.
+
+    listing (index)                          keys of calls outside of batches, by agent, open or done, and creation time
+    called (index)                           keys of an account's calls to a number, by creation time
+    N#<agent> / <created, 13 digits>#<id>    a checkpoint: `n` calls outside of batches lie at or before that position
+    N#<agent> / counting                     `u`: one worker counts until then
+
+A position in the listing is the text `<created, 13 digits>#<id>`. A batch has one position, and all its contacts.
+A checkpoint is true for good: calls are never removed from the listing, and none is added that far in the past.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from redial.adapters.dynamodb.table import Table
+from redial.domain.batch import Batch, contact_id
+from redial.domain.errors import InvalidInput
+from redial.domain.execution import Execution
+from redial.domain.status import FINAL
+from redial.ports import FILTER_LIMIT, Listing, Position, Row, Wanted
+from redial.wire.stored_execution import DONE, LISTING_SHARDS, OPEN, listing_shard, number_key
+from redial.wire.timestamps import from_ms, to_ms
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+MOST_KEYS = 2_500
+"""Maximum keys that one query of a listing reads."""
+SPACING = 2_000
+"""Calls between two checkpoints, and uncounted calls from which on a listing asks for more."""
+SETTLE_SECONDS = 10.0
+"""Pause between reading open and finished calls for a checkpoint: the index shows a call's end sooner."""
+_ROWS_AT_ONCE = 100  # limit of BatchGetItem
+_LATEST_MS = 9_999_999_999_999
+"""The last instant (in 2286) whose milliseconds fit the 13 digits of a listing key."""
+_FIRST, _LAST = "0", f"{_LATEST_MS:013d}#~"
+"""Bounds of all positions."""
+_BOTH = (OPEN, DONE)
+
+
+class _Place(NamedTuple):
+    """A place in a listing: a call by its position, or a batch, whose contacts follow each other there."""
+
+    position: str
+    batch: Batch | None = None
+
+    @property
+    def size(self) -> int:
+        return 1 if self.batch is None else self.batch.stored_to
+
+
+class _Window(NamedTuple):
+    """Positions, newest first, complete down to `bottom`; None: there are no others."""
+
+    positions: list[str]
+    bottom: str | None
+
+
+class _Rank(NamedTuple):
+    """How many calls outside of batches lie at or before a position: `calls`, which is all of them if `known`; else
+    there are too many since the last checkpoint. `newest`: the window that was read for it."""
+
+    calls: int
+    known: bool
+    newest: _Window
+
+    @property
+    def to_count(self) -> bool:
+        """It is time for another checkpoint."""
+        return not self.known or len(self.newest.positions) > SPACING
+
+
+class DynamoListings:
+    """Implements `ports.Listings`. `read`: `Executions.read`."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table_name: str,
+        read: Callable[[Sequence[str]], list[Execution]],
+        sleep: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self._table = Table(client, table_name)
+        self._read = read
+        self._sleep = sleep
+
+    def of_agent(
+        self,
+        account_id: str,
+        agent_id: str,
+        batches: Sequence[Batch],
+        wanted: Wanted,
+        *,
+        after: Position | None = None,
+        skip: int = 0,
+        most: int = MOST_KEYS,
+    ) -> Listing:
+        if wanted.reads_executions:
+            return self._filtered(account_id, agent_id, batches, wanted, after, skip)
+        low, high = _bounds(wanted)
+        if low > high:
+            return Listing(0, iter(()))
+        places = _places(batches, wanted)
+        total: int | None = sum(one.size for one in places)
+        kinds: tuple[str, ...] = ()
+        first, to_count = None, False
+        if wanted.batch_id is None:
+            newest = self._rank(agent_id, high)
+            older = self._rank(agent_id, _below(low)) if low != _FIRST else None
+            kinds, to_count = _BOTH, newest.to_count
+            known = newest.known and (older is None or older.known)
+            total = sum(one.size for one in places) + newest.calls - (older.calls if older else 0) if known else None
+            first = newest.newest if after is None else None
+            if skip > MOST_KEYS and after is None:
+                if total is None:
+                    message = "the calls are still being counted; ask again in a minute, or follow the Link of a page"
+                    raise InvalidInput.of("page_number", message)
+                start, skip = self._jump(agent_id, places, high, newest.calls, skip)
+                high, first = (start, None) if start != high else (high, first)
+        if total is not None and skip >= total:
+            return Listing(total, iter(()), to_count)
+        ids = self._ids(agent_id, places, kinds, low, high, after, skip, most, first)
+        return Listing(total, self._rows(ids, batches, most), to_count)
+
+    # ---- filters that read executions -------------------------------------------------------------------------------
+
+    def _filtered(
+        self,
+        account_id: str,
+        agent_id: str,
+        batches: Sequence[Batch],
+        wanted: Wanted,
+        after: Position | None,
+        skip: int,
+    ) -> Listing:
+        """Reads every execution that may match, so that the total is exact. Raises `InvalidInput` above
+        `FILTER_LIMIT` of them."""
+        if wanted.user_number is not None:
+            ids = self._called(account_id, wanted)
+        else:
+            kinds: tuple[str, ...] = _BOTH if wanted.status is None else (DONE if wanted.status in FINAL else OPEN,)
+            low, high = _bounds(wanted)
+            places = _places(batches, wanted)
+            kinds = kinds if wanted.batch_id is None else ()
+            ids = self._ids(agent_id, places, kinds, low, high, None, 0, MOST_KEYS, None)
+        candidates = list(islice(ids, FILTER_LIMIT + 1))
+        if len(candidates) > FILTER_LIMIT:
+            message = f"more than {FILTER_LIMIT} executions to look through; narrow from and to"
+            message += ", or read the batch's results.csv" if wanted.batch_id is not None else ""
+            raise InvalidInput.of("from" if wanted.batch_id is None else "batch_id", message)
+        found = self._rows(iter(candidates), batches, FILTER_LIMIT)
+        rows = [row for row in found if wanted.matches(row.execution, agent_id)]
+        rows.sort(key=lambda row: row.position.row)
+        rows.sort(key=lambda row: row.position[:2], reverse=True)
+        later = rows if after is None else [row for row in rows if row.position.follows(after)]
+        return Listing(len(rows), iter(later[skip:]))
+
+    def _called(self, account_id: str, wanted: Wanted) -> Iterator[str]:
+        assert wanted.user_number is not None
+        low, high = _milliseconds(wanted)
+        if low > high:
+            return
+        values = {":number": number_key(account_id, wanted.user_number), ":low": low, ":high": high}
+        condition = "nu = :number AND ca BETWEEN :low AND :high"
+        for item in self._table.query(condition, values, IndexName="called", ScanIndexForward=False):
+            yield item["pk"].removeprefix("X#")
+
+    def _rows(self, ids: Iterator[str], batches: Sequence[Batch], most: int) -> Iterator[Row]:
+        """The executions, as they are shown; without those of a batch that is not one of `batches`."""
+        by_id = {batch.id: batch for batch in batches}
+        while some := list(islice(ids, min(most, _ROWS_AT_ONCE))):
+            for one in self._read(some):
+                if one.batch_id is None:
+                    yield Row(Position(one.created_at, one.id), one)
+                elif (batch := by_id.get(one.batch_id)) is not None:
+                    yield Row(Position(batch.created_at, batch.id, one.row or 0), batch.shown(one))
+
+    # ---- walking through the listing --------------------------------------------------------------------------------
+
+    def _ids(
+        self,
+        agent_id: str,
+        places: list[_Place],
+        kinds: Sequence[str],
+        low: str,
+        high: str,
+        after: Position | None,
+        skip: int,
+        most: int,
+        first: _Window | None,
+    ) -> Iterator[str]:
+        """Ids of the executions between `low` and `high`, after `after`, without the first `skip` of them. `first`: the
+        newest window, if it was read already."""
+        if after is not None:
+            reached = f"{to_ms(after.created_at):013d}#{after.id}"
+            high = min(high, reached if after.row else _below(reached))
+        wide = min(max(most, (most + skip) // 2), MOST_KEYS)  # of each shard and kind: as a rule twice what is needed
+        walk = self._walk(agent_id, kinds, low, high, wide, first)
+        of_batches = (one for one in places if one.position <= high)
+        for place in heapq.merge(map(_Place, walk), of_batches, key=lambda one: one.position, reverse=True):
+            is_reached = after is not None and place.batch is not None and place.batch.id == after.id
+            row = min(after.row, place.size) if after is not None and is_reached else 0
+            if skip >= place.size - row:
+                skip -= place.size - row
+                continue
+            if place.batch is None:
+                yield place.position.partition("#")[2]
+            else:
+                for one in range(row + skip + 1, place.size + 1):
+                    yield contact_id(place.batch.id, one)
+            skip = 0
+
+    def _walk(
+        self, agent_id: str, kinds: Sequence[str], low: str, high: str, most: int, first: _Window | None
+    ) -> Iterator[str]:
+        """Positions between `low` and `high`, newest first."""
+        window = first
+        while kinds:
+            window = window or self._window(agent_id, kinds, low, high, most)
+            for position in window.positions:
+                if position < low:
+                    return
+                yield position
+            if window.bottom is None:
+                return
+            high, window = _below(window.bottom), None
+
+    def _window(self, agent_id: str, kinds: Sequence[str], low: str, high: str, most: int) -> _Window:
+        """The newest positions between `low` and `high`. One query for each shard and kind, of at most `most` keys.
+
+        Open calls are read first: one that ends meanwhile is found twice, and none is missed.
+        """
+        found: set[str] = set()
+        bottom: str | None = None
+        for kind in kinds:
+            for shard in range(LISTING_SHARDS):
+                positions, more = self._some(agent_id, shard, kind, bottom or low, high, most)
+                found.update(positions)
+                if more:
+                    bottom = max(bottom or "", positions[-1])
+        return _Window(sorted((one for one in found if bottom is None or one >= bottom), reverse=True), bottom)
+
+    def _some(self, agent_id: str, shard: int, kind: str, low: str, high: str, most: int) -> tuple[list[str], bool]:
+        """The newest positions of one partition by one query; whether there may be more."""
+        if low > high:  # DynamoDB rejects such bounds
+            return [], False
+        answer = self._table.client.query(
+            TableName=self._table.name,
+            Limit=most,
+            ScanIndexForward=False,
+            **_asked(agent_id, shard, kind, low, high),
+        )
+        return [_position(item["listing_key"]["S"]) for item in answer["Items"]], "LastEvaluatedKey" in answer
+
+    # ---- counts -----------------------------------------------------------------------------------------------------
+
+    def _rank(self, agent_id: str, upto: str) -> _Rank:
+        start, counted = self._checkpoint(agent_id, upto)
+        since = self._window(agent_id, _BOTH, start, upto, MOST_KEYS)
+        if since.bottom is not None:
+            return _Rank(counted, known=False, newest=since)
+        older = None if start == _FIRST else start
+        return _Rank(counted + len(since.positions), known=True, newest=_Window(since.positions, older))
+
+    def _checkpoint(self, agent_id: str, upto: str) -> tuple[str, int]:
+        """The first position after the last checkpoint at or before `upto`, and how many calls lie before it."""
+        answer = self._table.client.query(
+            TableName=self._table.name, Limit=1, ScanIndexForward=False, **_checkpoints(agent_id, upto)
+        )
+        for item in answer["Items"]:
+            return f"{item['sk']['S']}#", int(item["n"]["N"])
+        return _FIRST, 0
+
+    def _jump(self, agent_id: str, places: list[_Place], high: str, newest: int, skip: int) -> tuple[str, int]:
+        """The checkpoint nearest before the row `skip`: where to start, and how many rows to skip from there.
+        `newest`: how many calls lie at or before `high`."""
+        values = {":agent": f"N#{agent_id}", ":low": _FIRST, ":high": high}
+        kept = self._table.query("pk = :agent AND sk BETWEEN :low AND :high", values, ScanIndexForward=False)
+        best = high, skip
+        of_batches = list(reversed(places))  # the last is the newest
+        newer = 0
+        for item in kept:
+            while of_batches and of_batches[-1].position > item["sk"]:
+                newer += of_batches.pop().size
+            rows = newest - item["n"] + newer
+            if rows > skip:
+                break
+            best = item["sk"], skip - rows
+        return best
+
+    def begin_count(self, agent_id: str, now: datetime, until: datetime) -> bool:
+        values = {":until": to_ms(until), ":now": to_ms(now)}
+        return self._table.update(
+            _counting(agent_id), "SET u = :until", "attribute_not_exists(u) OR u <= :now", values
+        ).done
+
+    def end_count(self, agent_id: str) -> None:
+        self._table.delete(_counting(agent_id))
+
+    def count(self, agent_id: str, created_to: datetime, seconds_left: Callable[[], float]) -> bool:
+        start, counted = self._checkpoint(agent_id, _LAST)
+        high = f"{to_ms(created_to):013d}#~"
+        if start > high:
+            return True
+        opened = set(self._merged(agent_id, OPEN, start, high))
+        self._sleep(SETTLE_SECONDS)
+        done = (one for one in self._merged(agent_id, DONE, start, high) if one not in opened)
+        last = None
+        for position in heapq.merge(sorted(opened), done):
+            counted += 1
+            last = position
+            if counted % SPACING == 0:
+                self._keep(agent_id, position, counted)
+                if seconds_left() <= 0:
+                    return False
+        if last is not None:
+            self._keep(agent_id, last, counted)
+        return True
+
+    def _keep(self, agent_id: str, position: str, counted: int) -> None:
+        self._table.put_new({"pk": f"N#{agent_id}", "sk": position, "n": counted})
+
+    def _merged(self, agent_id: str, kind: str, low: str, high: str) -> Iterator[str]:
+        """Positions of all shards, oldest first."""
+        return heapq.merge(*(self._pages(agent_id, shard, kind, low, high) for shard in range(LISTING_SHARDS)))
+
+    def _pages(self, agent_id: str, shard: int, kind: str, low: str, high: str) -> Iterator[str]:
+        pages = self._table.client.get_paginator("query").paginate(
+            TableName=self._table.name, **_asked(agent_id, shard, kind, low, high)
+        )
+        for page in pages:
+            yield from (_position(item["listing_key"]["S"]) for item in page["Items"])
+
+
+def _asked(agent_id: str, shard: int, kind: str, low: str, high: str) -> Any:
+    """A query's parameters."""
+    return {
+        "IndexName": "listing",
+        "KeyConditionExpression": "listing_shard = :shard AND listing_key BETWEEN :low AND :high",
+        "ProjectionExpression": "listing_key",
+        "ExpressionAttributeValues": {
+            ":shard": {"S": listing_shard(agent_id, shard)},
+            ":low": {"S": f"{kind}#{low}"},
+            ":high": {"S": f"{kind}#{high}"},
+        },
+    }
+
+
+def _checkpoints(agent_id: str, upto: str) -> Any:
+    """A query's parameters."""
+    return {
+        "KeyConditionExpression": "pk = :agent AND sk BETWEEN :low AND :high",
+        "ExpressionAttributeValues": {
+            ":agent": {"S": f"N#{agent_id}"},
+            ":low": {"S": _FIRST},
+            ":high": {"S": max(upto, _FIRST)},
+        },
+    }
+
+
+def _counting(agent_id: str) -> dict[str, Any]:
+    return {"pk": f"N#{agent_id}", "sk": "counting"}
+
+
+def _position(listing_key: str) -> str:
+    return listing_key.partition("#")[2]
+
+
+def _below(position: str) -> str:
+    """A bound just before `position`, which ends with a digit of an id or with a bound's own last character."""
+    return f"{position[:-1]}{chr(ord(position[-1]) - 1)}~"
+
+
+def _milliseconds(wanted: Wanted) -> tuple[int, int]:
+    """The first and the last creation time; the first is later than the last where nothing can match."""
+    low = 0 if wanted.created_from is None else _up(wanted.created_from)
+    high = _LATEST_MS if wanted.created_to is None else to_ms(wanted.created_to)
+    return max(low, 0), min(high, _LATEST_MS)
+
+
+def _up(instant: datetime) -> int:
+    """The first whole millisecond at or after the instant."""
+    whole = to_ms(instant)
+    return whole if from_ms(whole) >= instant else whole + 1
+
+
+def _bounds(wanted: Wanted) -> tuple[str, str]:
+    """The first and the last position; the first is greater than the last where nothing can match."""
+    low, high = _milliseconds(wanted)
+    if low > high:
+        return _LAST, _FIRST
+    return f"{low:013d}#" if low else _FIRST, f"{high:013d}#~"
+
+
+def _places(batches: Sequence[Batch], wanted: Wanted) -> list[_Place]:
+    """Where batches lie, newest first."""
+    low, high = _bounds(wanted)
+    places = [
+        _Place(f"{to_ms(batch.created_at):013d}#{batch.id}", batch)
+        for batch in batches
+        if wanted.batch_id in (None, batch.id)
+    ]
+    return sorted((one for one in places if low <= one.position <= high), key=lambda one: one.position, reverse=True)
