@@ -17,6 +17,7 @@ from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
+from redial.domain.agent import NO_DEFAULTS, Defaults
 from tests.support.samples import TEN
 from tests.support.table import TABLE_NAME
 
@@ -30,6 +31,7 @@ class GivenServices:
     The clock stands at `at`, which a test may set, unless `now` is given. Nothing sleeps; chance is always 0.5.
     """
 
+    defaults: Defaults = NO_DEFAULTS
     executions: ports.Executions
     due_items: ports.DueItems
     agents: ports.Agents

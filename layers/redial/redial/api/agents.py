@@ -12,7 +12,7 @@ from redial.api.answers import account_id, answer, answers, known_id, new_router
 from redial.api.fields import Instant, PageNumber
 from redial.domain.agent import Agent
 from redial.runtime import system
-from redial.usecases import agents
+from redial.usecases import accounts, agents
 from redial.wire.timestamps import rfc3339
 
 router = new_router()
@@ -82,21 +82,23 @@ class AgentRead(BaseModel):
     agent_id: str
     agent_name: str
     agent_type: str
+    agent_welcome_message: Any = None
     agent_status: Literal["processed"]
     created_at: Instant
     updated_at: Instant
     agent_config: AgentConfig = Field(description="As sent, with the defaults filled in.")
 
 
-_FLAT_KEYS = ("tasks", "ingest_source_config")
+_FLAT_KEYS = ("tasks", "ingest_source_config", "agent_welcome_message")
 
 
-def agent_json(agent: Agent) -> dict[str, Any]:
-    """An agent as JSON: flat keys for existing clients, and the configuration with its defaults filled in."""
+def agent_json(agent: Agent, carrier: str) -> dict[str, Any]:
+    """An agent as JSON: flat keys for existing clients, and the configuration with its defaults filled in. `carrier`:
+    of agents that name none."""
     sent = agent.config["agent_config"]
     effective = {
         "webhook_url": agent.webhook_url,
-        "telephony_provider": agent.provider,
+        "telephony_provider": sent.get("telephony_provider") or agent.provider or carrier,
         "calling_guardrails": sent.get("calling_guardrails"),
         "from_phone_numbers": sent.get("from_phone_numbers") or [],
         "answer_url": agent.answer_url,
@@ -108,6 +110,7 @@ def agent_json(agent: Agent) -> dict[str, Any]:
     }
     agent_type = sent.get("agent_type")
     return {
+        "agent_welcome_message": None,
         **agent.config,
         **{name: sent[name] for name in _FLAT_KEYS if name in sent},
         "id": agent.agent_id,
@@ -122,6 +125,11 @@ def agent_json(agent: Agent) -> dict[str, Any]:
 
 
 # ---- routes ---
+
+
+def _default_carrier() -> str:
+    account = accounts.read_account(account_id(), accounts=services().accounts)
+    return accounts.carrier_of(services(), account)
 
 
 def _configure(agent: Agent, body: dict[str, Any]) -> Agent:
@@ -161,7 +169,8 @@ def get_agents(
     found = services().agents.all(account_id())
     if page_size is not None:
         found = found[(page_number - 1) * page_size : page_number * page_size]
-    return answer([agent_json(agent) for agent in found])
+    carrier = _default_carrier()
+    return answer([agent_json(agent, carrier) for agent in found])
 
 
 @router.get(
@@ -173,7 +182,7 @@ def get_agents(
 )
 def get_agent(agent_id: str) -> Response[Any]:
     agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id())
-    return answer(agent_json(agent))
+    return answer(agent_json(agent, _default_carrier()))
 
 
 @router.put(

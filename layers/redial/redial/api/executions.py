@@ -51,7 +51,22 @@ class ExecutionLog(TypedDict):
     responses=answers(200, "The execution as it is now.", Execution, 404),
 )
 def get_execution(execution_id: str) -> Response[Any]:
-    return answer(execution_json.render(_execution(execution_id)))
+    return answer(execution_json.render(_complete(_execution(execution_id))))
+
+
+@router.get(
+    "/agent/<agent_id>/execution/<execution_id>",
+    summary="A call of an agent",
+    description="For older clients; `/executions/{execution_id}` answers the same.",
+    tags=["executions"],
+    operation_id="get_agent_execution",
+    responses=answers(200, "The execution as it is now.", Execution, 404),
+)
+def get_agent_execution(agent_id: str, execution_id: str) -> Response[Any]:
+    execution = _execution(execution_id)
+    if execution.agent_id != known_id(agent_id, "agent"):
+        raise NotFound(f"there is no execution {execution_id}")
+    return answer(execution_json.render(_complete(execution)))
 
 
 @router.get(
@@ -70,6 +85,12 @@ def _execution(execution_id: str) -> domain.Execution:
     if execution is None or execution.account_id != account_id():
         raise NotFound(f"there is no execution {execution_id}")
     return execution
+
+
+def _complete(execution: domain.Execution) -> domain.Execution:
+    for found in services().executions.with_user_data([execution]):
+        return found
+    raise NotFound(f"there is no execution {execution.id}")
 
 
 OfStatus = Annotated[Status | None, Query(description="Only executions that have this status now.")]

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.items import to_item
-from redial.adapters.dynamodb.table import Table, until_done
+from redial.adapters.dynamodb.table import ABSENT, Table, until_done
 from redial.domain.batch import Batch, contact_id
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
 from redial.domain.status import FINAL, Status
-from redial.ports import Due, Page
+from redial.ports import Due, Page, StaleVersion
 from redial.wire.stored_execution import (
     DONE,
     DUE_SHARDS,
@@ -25,9 +25,12 @@ from redial.wire.stored_execution import (
     QUEUE_CHECK_SHARDS,
     WATCHED,
     decode,
+    decode_user_data,
     encode,
+    encode_user_data,
     key,
     listing_shard,
+    user_data_key,
 )
 from redial.wire.timestamps import from_ms, to_ms
 
@@ -96,7 +99,21 @@ class DynamoExecutions:
         return None if item is None else decode(item)
 
     def create(self, execution: Execution) -> bool:
-        return self._table.put_new(encode(replace(execution, version=1)))
+        """User data that is kept apart is written in one transaction with the execution: neither is there alone."""
+        item = encode(replace(execution, version=1))
+        if not execution.user_data_apart:
+            return self._table.put_new(item)
+        put_data = {"Put": {"TableName": self._table.name, "Item": to_item(encode_user_data(execution))}}
+        put = {"Put": {"TableName": self._table.name, "Item": to_item(item), "ConditionExpression": ABSENT}}
+        return self._table.transact([put, put_data])
+
+    def with_user_data(self, executions: Sequence[Execution]) -> list[Execution]:
+        apart = [one.id for one in executions if one.user_data is None]
+        if not apart:
+            return list(executions)
+        found = dict(map(decode_user_data, self._table.read([user_data_key(one) for one in apart])))
+        filled = (replace(one, user_data=found.get(one.id)) if one.user_data is None else one for one in executions)
+        return [one for one in filled if one.user_data is not None]
 
     def save(self, execution: Execution) -> Execution:
         saved = replace(execution, version=execution.version + 1)
@@ -124,7 +141,19 @@ class DynamoExecutions:
         return [found[one] for one in ids if one in found]
 
     def remove(self, execution: Execution) -> None:
-        self._table.delete_version(key(execution.id), execution.version)
+        if not execution.user_data_apart:
+            return self._table.delete_version(key(execution.id), execution.version)
+        data = {"Delete": {"TableName": self._table.name, "Key": to_item(user_data_key(execution.id))}}
+        removed = {
+            "Delete": {
+                "TableName": self._table.name,
+                "Key": to_item(key(execution.id)),
+                "ConditionExpression": f"{ABSENT} OR v = :read",
+                "ExpressionAttributeValues": to_item({":read": execution.version}),
+            }
+        }
+        if not self._table.transact([removed, data]):
+            raise StaleVersion(execution.id)
 
     # ---- the due index ------------------------------------------------------------------------------------------
 
@@ -181,13 +210,15 @@ class DynamoExecutions:
         total = sum(one.size for one in blocks)
         start = (page_number - 1) * page_size
         if status is None:
-            return Page(self.read(_ids(blocks, start, page_size)), total, total > start + page_size)
+            listed = self.with_user_data(self.read(_ids(blocks, start, page_size)))
+            return Page(listed, total, total > start + page_size)
         if total > FILTER_LIMIT:
             message = f"more than {FILTER_LIMIT} executions to look through; narrow from and to"
             message += ", or read the batch's results.csv" if batch_id is not None else ""
             raise InvalidInput.of("from" if batch_id is None else "status", message)
         matching = [one for one in self.read(_ids(blocks, 0, total)) if one.state.status is status]
-        return Page(matching[start : start + page_size], len(matching), len(matching) > start + page_size)
+        listed = self.with_user_data(matching[start : start + page_size])
+        return Page(listed, len(matching), len(matching) > start + page_size)
 
     def _listing(
         self, agent_id: str, shard: int, kind: str, created_from: datetime | None, created_to: datetime | None
