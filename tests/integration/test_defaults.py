@@ -65,6 +65,16 @@ def callers(client: LocalClient, to: str = NUMBER) -> list[str]:
     return [call["from"] for call in client.calls(to)]
 
 
+def answers(client: LocalClient) -> list[str | None]:
+    """Where the first carrier fetches what to do with each call."""
+    return [call.request.url for call in client.stack.carrier.calls.all()]
+
+
+def streams(client: LocalClient) -> list[str | None]:
+    """What the other carrier was told to connect each call to; it has read it from the answer callback too."""
+    return [call.request["stream_url"] for call in client.stack.platform.calls]
+
+
 def faults(answer: Any) -> dict[str, str]:
     assert answer.status == 400, answer
     return {one["field"]: one["message"] for one in answer.json["errors"]}
@@ -88,9 +98,8 @@ def test_the_minimal_call_works_from_an_agent_that_another_client_made(client: L
     execution_id = answer.json["execution_id"]
     execution = client.execution(execution_id)
     assert (execution["status"], execution["agent_number"]) == ("completed", ACCOUNTS)
-    (call,) = client.calls(NUMBER)
-    assert call["from"] == ACCOUNTS
-    assert call["answer_url"] == f"https://voice.example.com/{agent_id}?call={execution_id}"
+    assert callers(client) == [ACCOUNTS]
+    assert answers(client) == [f"https://voice.example.com/{agent_id}?call={execution_id}"]
 
 
 def test_the_call_comes_first_then_the_agent_the_account_and_the_stack() -> None:
@@ -109,7 +118,7 @@ def test_the_call_comes_first_then_the_agent_the_account_and_the_stack() -> None
             client.call(NUMBER, agent_id=agent_id)
             client.advance(5)
         assert callers(client) == [STACKS, AGENTS, CALLS, ACCOUNTS, AGENTS]
-        assert [call["answer_url"] for call in client.calls(NUMBER)] == [
+        assert answers(client) == [
             "https://stack.example.com/",
             "https://own.example/",
             "https://own.example/",
@@ -119,28 +128,21 @@ def test_the_call_comes_first_then_the_agent_the_account_and_the_stack() -> None
         client.assert_sound()
 
 
-def test_a_stacks_stream_connects_the_call() -> None:
-    with local_stack(parameters={"DefaultFromPhoneNumber": STACKS, "DefaultAnswer": STREAM}) as client:
+@pytest.mark.parametrize(
+    ("stacks", "accounts"),
+    [(STREAM, {}), ("https://stack.example.com/", {"stream_url": STREAM})],
+    ids=["the stack's", "the account's"],
+)
+def test_a_default_stream_connects_the_call(stacks: str, accounts: dict[str, Any]) -> None:
+    parameters = {"DefaultCarrier": "http", "DefaultFromPhoneNumber": STACKS, "DefaultAnswer": stacks}
+    with local_stack(parameters=parameters) as client:
+        patch(client, **accounts)
         agent_id = blank(client)
         client.script(NUMBER, "completed")
         execution_id = client.call(NUMBER, agent_id=agent_id)
         client.advance(5)
         assert client.execution(execution_id)["status"] == "completed"
-        (call,) = client.calls(NUMBER)
-        assert f"wss://voice.example.com/{agent_id}/{execution_id}" in call["instructions"]
-        client.assert_sound()
-
-
-def test_an_accounts_stream_comes_before_the_stacks_answer() -> None:
-    with local_stack(
-        parameters={"DefaultFromPhoneNumber": STACKS, "DefaultAnswer": "https://stack.example/"}
-    ) as client:
-        patch(client, stream_url=STREAM)
-        client.script(NUMBER, "completed")
-        execution_id = client.call(NUMBER, agent_id=blank(client))
-        client.advance(5)
-        assert client.execution(execution_id)["status"] == "completed"
-        assert "wss://voice.example.com/" in client.calls(NUMBER)[0]["instructions"]
+        assert streams(client) == [f"wss://voice.example.com/{agent_id}/{execution_id}"]
         client.assert_sound()
 
 
@@ -201,7 +203,7 @@ def test_a_call_that_loses_its_defaults_ends_with_the_reason(client: LocalClient
     patch(client, answer_url=None)
     client.advance(15)
     execution = client.execution(execution_id)
-    assert execution["status"] == "failed"
+    assert execution["status"] == "error"
     assert "answer_url" in execution["error_message"]
     assert len(client.calls(NUMBER)) == 1
 
@@ -222,7 +224,7 @@ def test_a_batch_uses_the_accounts_defaults(client: LocalClient) -> None:
     patch(client, from_phone_numbers=[ACCOUNTS], answer_url=ANSWER)
     client.script(NUMBER, "completed")
     fields = [("agent_id", blank(client)), ("start", "now")]
-    body = multipart(fields, {"file": ("c.csv", f"contact_number\n{NUMBER}\n".encode())})
+    body = multipart(fields, f"contact_number\n{NUMBER}\n")
     answer = client.api("POST", "/batches", body, Content_Type=CONTENT_TYPE)
     assert answer.status == 201, answer
     client.advance(10)
@@ -249,7 +251,7 @@ def test_a_call_without_answer_or_caller_id_is_refused(
     found = faults(client.api("POST", "/call", {"agent_id": agent_id, "recipient_phone_number": NUMBER}))
     assert set(found) == {field}
     assert f"PATCH /v2/agent/{agent_id} or PATCH /user/me" in found[field]
-    body = multipart([("agent_id", agent_id)], {"file": ("c.csv", f"contact_number\n{NUMBER}\n".encode())})
+    body = multipart([("agent_id", agent_id)], f"contact_number\n{NUMBER}\n")
     found = faults(client.api("POST", "/batches", body, Content_Type=CONTENT_TYPE))
     assert set(found) == {field if field == "agent_id" else "from_phone_numbers"}
     assert client.api("GET", f"/v2/agent/{agent_id}/executions").json["total"] == 0
@@ -311,6 +313,7 @@ def test_a_patch_changes_only_what_it_names(client: LocalClient) -> None:
     nothing = {**dict.fromkeys(everything), "from_phone_numbers": []}
     assert patch(client, **dict.fromkeys(everything)) == nothing
     assert client.api("GET", "/user/me").json["defaults"] == nothing
+    assert patch(client, from_phone_numbers=[ACCOUNTS])["from_phone_numbers"] == [ACCOUNTS]
     assert client.api("PATCH", "/user/me", [1]).status == 400
 
 

@@ -71,12 +71,11 @@ class DynamoAccounts:
         return self._table.update(_account_key(account_id), set_allowed, PRESENT, {":allowed": allowed}).done
 
     def replace_defaults(self, account: Account, defaults: Defaults) -> bool:
-        set_defaults, read = "SET defaults = :new", _encode_defaults(account.defaults)
-        values: dict[str, Any] = {":new": _encode_defaults(defaults)}
-        condition = f"{PRESENT} AND attribute_not_exists(defaults)"
-        if read:
-            condition, values[":read"] = "defaults = :read", read
-        return self._table.update(_account_key(account.account_id), set_defaults, condition, values).done
+        new, read = _encode_defaults(defaults), _encode_defaults(account.defaults)
+        set_defaults = "SET defaults = :new" if new else "REMOVE defaults"
+        is_as_read = "defaults = :read" if read else f"{PRESENT} AND attribute_not_exists(defaults)"
+        values = {name: value for name, value in ((":new", new), (":read", read)) if value}
+        return self._table.update(_account_key(account.account_id), set_defaults, is_as_read, values).done
 
     # ---- keys ---------------------------------------------------------------------------------------------------
 
