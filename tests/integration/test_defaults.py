@@ -171,6 +171,18 @@ def test_the_default_carrier_is_the_accounts_then_the_stacks() -> None:
         client.assert_sound()
 
 
+def test_a_call_for_later_shows_the_accounts_carrier_at_once(client: LocalClient) -> None:
+    patch(client, telephony_provider="http")
+    now, later = (
+        client.call(NUMBER, agent_id=blank(client, from_phone_numbers=[AGENTS], answer_url=ANSWER), **fields)
+        for fields in ({}, {"scheduled_at": "2026-01-27T12:00:00Z"})
+    )
+    assert client.execution(later)["provider"] == "http"
+    client.advance(5)
+    assert client.execution(now)["provider"] == "http"
+    assert {one["body"]["provider"] for one in client.inbox() if one["body"].get("id") == now} <= {"http"}
+
+
 def test_a_retry_uses_what_is_set_by_then(client: LocalClient) -> None:
     patch(client, from_phone_numbers=[ACCOUNTS], answer_url=ANSWER)
     client.script(NUMBER, "no-answer", "no-answer", "completed")
@@ -310,7 +322,7 @@ def test_a_patch_changes_only_what_it_names(client: LocalClient) -> None:
     assert set(faults(client.api("PATCH", "/user/me", {"stream_url": STREAM}))) == {"stream_url"}
     assert patch(client, answer_url=None, stream_url=STREAM)["stream_url"] == STREAM
     assert patch(client, telephony_provider="default")["telephony_provider"] is None
-    nothing = {**dict.fromkeys(everything), "from_phone_numbers": []}
+    nothing: dict[str, Any] = {**dict.fromkeys(everything), "from_phone_numbers": []}
     assert patch(client, **dict.fromkeys(everything)) == nothing
     assert client.api("GET", "/user/me").json["defaults"] == nothing
     assert patch(client, from_phone_numbers=[ACCOUNTS])["from_phone_numbers"] == [ACCOUNTS]

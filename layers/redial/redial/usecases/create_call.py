@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from redial.domain.agent import DEFAULT_PROVIDER
+from redial.domain.agent import DEFAULT_PROVIDER, Agent
 from redial.domain.errors import Conflict, InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.domain.phone_number import NOT_CALLED, NumberKind, read_number
@@ -65,7 +65,7 @@ def create_call(
         existing = services.executions.get(execution_id)
         if existing is not None:
             return Created(existing, replayed=True)
-    agent = services.agents.cached(account_id, call.agent_id)  # the check has just read it, and the account
+    agent = services.agents.cached(account_id, call.agent_id)  # the check has just read it
     execution = Execution(
         id=execution_id,
         account_id=account_id,
@@ -73,7 +73,7 @@ def create_call(
         created_at=now,
         user_number=call.recipient_phone_number,
         from_number=call.from_phone_number,
-        provider=DEFAULT_PROVIDER if agent is None else complete(services, agent).carrier,
+        provider=DEFAULT_PROVIDER if agent is None else _carrier(services, agent, call),
         user_data=call.user_data,
         user_data_apart=call.user_data_bytes > USER_DATA_APART,
         retry_config=call.retry_config,
@@ -93,6 +93,14 @@ def create_call(
         services.timers.schedule_dial(execution_id, 1, timer_id, at, now)
         services.invoker.deliver(execution_id, execution.delivery.lease_id)
     return Created(execution, replayed=False)
+
+
+def _carrier(services: Services, agent: Agent, call: NewCall) -> str:
+    """The call's carrier as far as it is known now; the claim decides. A call that is dialled in a moment, of an agent
+    that leaves out nothing else, is not worth reading its account: until the claim it shows the stack's carrier."""
+    soon = call.scheduled_at is None and agent.has_answer and bool(agent.from_phone_numbers or call.from_phone_number)
+    known = agent.with_defaults(services.defaults) if soon else complete(services, agent)
+    return known.carrier
 
 
 def _check(services: Services, call: NewCall, account_id: str, now: datetime) -> None:

@@ -22,13 +22,15 @@ def complete_now(services: Services, agent: Agent) -> Agent:
     return _filled(services, agent, services.accounts.get(agent.account_id))
 
 
-def check_can_call(services: Services, agent: Agent, numbers_field: str, *, has_numbers: bool) -> Agent:
-    """The agent with what it leaves out. `has_numbers`: the request has a caller id, in the field `numbers_field`.
+def check_can_call(services: Services, agent: Agent, numbers_field: str, *, has_numbers: bool) -> None:
+    """Raises `InvalidInput` where there is no answer, or no caller id. `has_numbers`: the request has one, in the field
+    `numbers_field`. The account is read only if the agent leaves something out."""
 
-    Raises `InvalidInput` where there is no answer or no caller id.
-    """
-    completed = complete(services, agent)
-    if not completed.has_answer or not (has_numbers or completed.from_phone_numbers):
+    def can_call(one: Agent) -> bool:
+        return one.has_answer and (has_numbers or bool(one.from_phone_numbers))
+
+    completed = agent if can_call(agent) else complete(services, agent)
+    if not can_call(completed):
         completed = complete_now(services, agent)
     if not completed.has_answer:
         message = "neither the agent nor your account has an answer_url or a stream_url: set one of them"
@@ -36,7 +38,6 @@ def check_can_call(services: Services, agent: Agent, numbers_field: str, *, has_
     if not has_numbers and not completed.from_phone_numbers:
         message = "give one here, or set from_phone_numbers"
         raise InvalidInput.of(numbers_field, f"{message} by PATCH /v2/agent/{agent.agent_id} or PATCH /user/me")
-    return completed
 
 
 def _filled(services: Services, agent: Agent, account: Account | None) -> Agent:
