@@ -71,7 +71,7 @@ def answers(client: LocalClient) -> list[str | None]:
 
 
 def streams(client: LocalClient) -> list[str | None]:
-    """What the other carrier was told to connect each call to; it has read it from the answer callback too."""
+    """What the other carrier connects each call to; its answer callback must say the same."""
     return [call.request["stream_url"] for call in client.stack.platform.calls]
 
 

@@ -75,8 +75,9 @@ class DynamoAccounts:
         set_defaults = "SET defaults = :new" if new else "REMOVE defaults"
         is_as_read = "defaults = :read" if read else f"{PRESENT} AND attribute_not_exists(defaults)"
         values = {name: value for name, value in ((":new", new), (":read", read)) if value}
+        done = self._table.update(_account_key(account.account_id), set_defaults, is_as_read, values).done
         self._cached.forget(account.account_id)
-        return self._table.update(_account_key(account.account_id), set_defaults, is_as_read, values).done
+        return done
 
     # ---- keys ---------------------------------------------------------------------------------------------------
 
