@@ -89,7 +89,7 @@ def test_a_revoked_key_is_refused_at_once(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/calls", "/call/", "/v2", "/v2/agent/", "/v1/agent/all", "/call/a/b/stop", "/batches/%00"]
+    "path", ["/calls", "/call/x/", "/v2", "/v2//agents", "/v1/agent/all", "/call/a/b/stop", "/batches/%00"]
 )
 def test_an_unknown_route_answers_404(api: Api, path: str) -> None:
     assert api.send("GET", path).status == 404
@@ -136,7 +136,8 @@ WITH_BODY = [("POST", "/call"), ("POST", "/v2/agent"), ("PUT", "/v2/agent/1"), (
         (b'{"user_data": {"a": "\\ud800"}}', "unpaired surrogate"),
         (b'{"a": ' * 40_000, "nested too deeply"),
         (b"[" * 100_000, "nested too deeply"),
-        (b'\xef\xbb\xbf{"a": 1}', "not valid JSON"),
+        (b'\xef\xbb\xbf{"a": ', "not valid JSON"),
+        (b'\xef\xbb\xbf\xef\xbb\xbf{"a": 1}', "not valid JSON"),
     ],
 )
 def test_a_body_that_is_no_json_object_answers_400(api: Api, method: str, path: str, body: bytes, message: str) -> None:
@@ -194,7 +195,8 @@ def test_a_body_above_the_limit_is_refused(api: Api) -> None:
     frame = b'{"agent_id": "", "recipient_phone_number": "%s"}'
     fits = frame % (b"x" * (MAX_BODY_BYTES - len(frame) + 2))
     assert len(fits) == MAX_BODY_BYTES
-    assert api.send("POST", "/call", fits, headers=JSON).status == 404
+    refused = api.send("POST", "/call", fits, headers=JSON)
+    assert (refused.status, refused.json["errors"][0]["field"]) == (400, "recipient_phone_number")
     answer = api.send("POST", "/call", fits + b" ", headers=JSON)
     assert answer.status == 413
     assert str(MAX_BODY_BYTES) in answer.json["message"]

@@ -98,7 +98,7 @@ def test_an_agents_webhook_cannot_be_a_private_address(api: Api, method: str) ->
     agent_id = api.agent(webhook_url=GOOD)
     path = "/v2/agent" if method == "POST" else f"/v2/agent/{agent_id}"
     before = api.send("GET", "/v2/agent/all").json
-    for url in INSIDE:
+    for url in filter(None, INSIDE):  # an empty one is none
         body = ascii_json({"agent_config": {"agent_name": "a", "webhook_url": url}})
         answer = api.send(method, path, body, headers={"Content-Type": "application/json"})
         assert answer.status == 400, (url, answer)

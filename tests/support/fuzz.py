@@ -117,7 +117,7 @@ def run(
 
 @contextmanager
 def _hooked(complete: Callable[[Case[Any]], None] | None, step: int) -> Iterator[None]:
-    """Thin the coverage phase, and complete every valid request before it is sent. No request declares its length:
+    """Thin the coverage phase, and complete every request before it is sent. No request declares its length:
     that is HTTP's part, not the API's."""
     cases: Counter[str] = Counter()
 
@@ -130,7 +130,7 @@ def _hooked(complete: Callable[[Case[Any]], None] | None, step: int) -> Iterator
     def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
         for name in [name for name in case.headers or () if name.lower() in ("content-length", "transfer-encoding")]:
             del case.headers[name]
-        if complete is not None and case.meta is not None and case.meta.generation.mode.is_positive:
+        if complete is not None:
             complete(case)
 
     for hook in (filter_case, before_call):

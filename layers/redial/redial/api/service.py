@@ -67,7 +67,7 @@ def get_index() -> Response[Any]:
     tags=["service"],
     operation_id="favicon",
     openapi_extensions={"security": []},
-    responses={204: {"description": "There is none."}},
+    responses={204: {"description": "There is none.", "content": {}}},
 )
 def get_favicon() -> Response[Any]:
     return Response(status_code=204, body="", headers={"Cache-Control": "max-age=86400"})
@@ -112,7 +112,12 @@ def openapi_document() -> str:
     operation_id="docs",
     compress=True,
     openapi_extensions={"security": []},
-    responses={200: {"description": "HTML.", "content": {"text/html": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "description": "HTML; with `format=json` the OpenAPI document.",
+            "content": {"text/html": {"schema": {"type": "string"}}, JSON: {"schema": {"type": "object"}}},
+        }
+    },
 )
 def get_docs() -> Response[Any]:
     if (router.current_event.query_string_parameters or {}).get("format") == "json":  # the page's link to its document
