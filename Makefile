@@ -71,6 +71,12 @@ LISTS := layers/redial/requirements $(patsubst %.in,%,$(wildcard requirements/*.
 	@$(call install,$(@D),requirements/checks.txt)
 	@touch $@
 
+.venv-node/ready: requirements/node.txt | .venv/ready
+	@echo "Installing Node.js into .venv-node, once …"
+	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
+	@$(call install,$(@D),requirements/node.txt)
+	@touch $@
+
 .venv-ministack/ready: requirements/ministack.txt | .venv/ready
 	@echo "Installing MiniStack, an emulated AWS, into .venv-ministack, once …"
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
@@ -147,12 +153,21 @@ recoveries: .venv/ready ## Measure the delay caused by one fault of each kind, a
 
 # Seeds are derived from the date, so each night has its own.
 .PHONY: nightly
-nightly: .venv/ready ## Run the tests too long for `make test`: seeds, ablations, interleavings, examples. FIRST=1
+nightly: .venv/ready clients-check ## Run the tests too long for `make test`: seeds, ablations, interleavings, examples, TypeScript. FIRST=1
 	@.venv/bin/python -m pytest $(IN_PARALLEL) --hypothesis-profile=nightly -m "simulation or nightly or hypothesis" $(ARGS)
 	@first=$(or $(FIRST),$$(date +%Y%m%d)000) && \
 	  $(MAKE) simulate SEEDS=$(or $(SEEDS),1000) FIRST=$$first && \
 	  $(MAKE) simulate SEEDS=$(or $(SEEDS),1000) FIRST=$$first LONG=1
 	@$(WITH_PATH) .venv/bin/python -m tests.simulation.interleavings
+
+# `make test` does the same with a Python client, and sends the requests: tests/integration/test_generated_client.py.
+CLIENT := .run/typescript
+.PHONY: clients-check
+clients-check: .venv/ready .venv-node/ready ## Generate TypeScript types from the OpenAPI document, and compile a program that makes every request
+	@mkdir -p $(CLIENT) && cp tests/typescript/* tests/contract/recorded/api/openapi.json $(CLIENT)/
+	@cd $(CLIENT) && export PATH="$(CURDIR)/.venv-node/bin:$$PATH" && npm ci --silent && \
+	  npx openapi-typescript openapi.json --output schema.d.ts --silent && npx tsc && \
+	  echo "a TypeScript program that makes every request compiles"
 
 .PHONY: mutants
 mutants: .venv/ready ## Change one critical line at a time; its test must detect it. ARGS='--only "delayed set"'

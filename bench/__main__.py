@@ -26,7 +26,7 @@ SCALING = ROOT / "docs" / "scaling.md"
 MINUTES_PER_MONTH = 365 * 24 * 60 / 12
 
 
-MOST_COLD = 1.25
+MOST_COLD = {"dial": 1.25, "carrier_callback": 1.25, "deliver": 1.25, "api": 2.0}
 MOST_WARM = 1.5
 HURRIED = ("dial", "carrier_callback")
 """Functions whose times have targets."""
@@ -183,7 +183,10 @@ def targets(found: Measured) -> list[Target]:
         Target(worst + "Lambda invocations", MOST_INVOCATIONS, invocations),
         Target(worst + "dollars for a million, without Lambda's time", MOST_DOLLARS, dollars),
         Target(worst + "dollars for a million, with it", MOST_DOLLARS, with_time, exact=False),
-        *(Target(f"{name}: cold start, bare handler = 1", MOST_COLD, starts[name], exact=False) for name in HURRIED),
+        *(
+            Target(f"{name}: cold start, bare handler = 1", most, starts[name], exact=False)
+            for name, most in MOST_COLD.items()
+        ),
         *(Target(f"{name}: a warm event, bare handler = 1", MOST_WARM, warmed[name], exact=False) for name in HURRIED),
         Target("the layer, zipped, MB", MOST_PACKAGE_MB, found.packages[0].zipped / package.MB),
     ]
@@ -348,7 +351,7 @@ def speed_report(found: Measured) -> Iterator[str]:
         ],
     )  # fmt: skip
     version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-    yield f"Median processor time of {cold_start.ROUNDS} starts by turns, {version}, with modules compiled before."
+    yield f"Median processor time of {cold_start.ROUNDS} starts by turns, {version}, with the layer as deployed."
     yield ""
     yield "## A warm event"
     yield ""

@@ -1,17 +1,21 @@
 """Cold starts: modules loaded, and import time as a ratio to a bare handler with the same AWS clients.
 
-Times are processor time, which other programs on the machine disturb less than the clock's.
+The functions use the layer as it is deployed, built for this processor. Times are processor time, which other programs
+on the machine disturb less than the clock's.
 """
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.package import built_layer
 from bench.report import say
 from bench.stack import function_name
 from local import ROOT
@@ -80,15 +84,21 @@ class ColdStart:
 
 def measure(functions: Sequence[Function]) -> list[ColdStart]:
     """Each function in `ROUNDS` rounds, by turns with its bare handler, after one round of warm-up."""
+    version = "{}.{}".format(*sys.version_info)
+    with built_layer(LAYER_PROCESSOR=platform.machine(), LAYER_PYTHON=version) as layer:
+        return _measured(functions, layer / "python")
+
+
+def _measured(functions: Sequence[Function], layer: Path) -> list[ColdStart]:
     starts = []
     for function in functions:
         name = function_name(function.module)
         say(f"cold start of {name}")
         loaded = _LOADED.format(name, uses(name))
-        clients = _run(_CLIENTS.format(loaded), function)
+        clients = _run(_CLIENTS.format(loaded), function, layer)
         bare = _BARE.format(list(dict.fromkeys(clients)))
         sources = _TIMED.format(loaded), _TIMED.format(bare)
-        rounds = [[_run(source, function) for source in sources] for _ in range(1 + ROUNDS)][1:]
+        rounds = [[_run(source, function, layer) for source in sources] for _ in range(1 + ROUNDS)][1:]
         seconds, bare_seconds = (median(one[which][0] for one in rounds) for which in (0, 1))
         modules, bare_modules = (rounds[0][which][1] for which in (0, 1))
         starts.append(ColdStart(name, tuple(clients), modules, bare_modules, seconds, bare_seconds))
@@ -100,15 +110,15 @@ def uses(function: str) -> str:
     return "\n".join(f"services.{use}" for use in USES[function])
 
 
-def process_environment(function: Function) -> dict[str, str]:
+def process_environment(function: Function, layer: Path = ROOT / "layers" / "redial") -> dict[str, str]:
     """The environment of a new process that runs the function."""
-    path = f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'redial'}"
+    path = f"{layer}{os.pathsep}{ROOT}"
     return {**function.environment, **ENVIRONMENT, "AWS_LAMBDA_FUNCTION_NAME": function.name, "PYTHONPATH": path}
 
 
-def run_python(function: Function, *arguments: str) -> str:
+def run_python(function: Function, *arguments: str, layer: Path = ROOT / "layers" / "redial") -> str:
     """Standard output of a new Python process with the function's environment. Raises `RuntimeError` if it fails."""
-    environment = process_environment(function)
+    environment = process_environment(function, layer)
     command = [sys.executable, *arguments]
     done = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
     if done.returncode != 0:
@@ -116,5 +126,5 @@ def run_python(function: Function, *arguments: str) -> str:
     return done.stdout
 
 
-def _run(source: str, function: Function) -> Any:
-    return json.loads(run_python(function, "-c", source))
+def _run(source: str, function: Function, layer: Path) -> Any:
+    return json.loads(run_python(function, "-c", source, layer=layer))

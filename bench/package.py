@@ -6,6 +6,8 @@ import sys
 import tempfile
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +29,16 @@ class Package:
     parts: tuple[tuple[str, int], ...]
 
 
-def measure() -> list[Package]:
-    """The layer and each function. Raises `RuntimeError` if the layer cannot be built."""
+@contextmanager
+def built_layer(**settings: str) -> Iterator[Path]:
+    """The layer as it is deployed, in a temporary folder. `settings` are variables of its Makefile.
+
+    Raises `RuntimeError` if it cannot be built.
+    """
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "layer"
-        command = ["make", "--silent", "-C", str(LAYER), "build-RedialLayer"]
+        made = [f"{name}={value}" for name, value in settings.items()]
+        command = ["make", "--silent", "-C", str(LAYER), "build-RedialLayer", *made]
         environment = {**os.environ, "PYTHON": sys.executable, "ARTIFACTS_DIR": str(built)}
         for inherited in ("MAKEFLAGS", "MFLAGS", "PYTHONPATH"):
             environment.pop(inherited, None)
@@ -40,6 +47,12 @@ def measure() -> list[Package]:
         )
         if done.returncode != 0:
             raise RuntimeError(f"the layer cannot be built: {done.stderr}")
+        yield built
+
+
+def measure() -> list[Package]:
+    """The layer and each function. Raises `RuntimeError` if the layer cannot be built."""
+    with built_layer() as built:
         layer = _package("layer", built, depth=2)
     folders = sorted(path.parent for path in FUNCTIONS.glob("*/handler.py"))
     return [layer, *(_package(path.name, path, depth=1) for path in folders)]
@@ -52,7 +65,7 @@ def _package(name: str, folder: Path, depth: int) -> Package:
     with tempfile.TemporaryFile() as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(folder.rglob("*")):
-                if path.is_file() and "__pycache__" not in path.parts:
+                if path.is_file() and (depth > 1 or "__pycache__" not in path.parts):
                     inside = path.relative_to(folder)
                     archive.write(path, inside)
                     unzipped += path.stat().st_size

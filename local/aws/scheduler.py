@@ -45,6 +45,11 @@ def as_late_as_aws(seed: int) -> Firing:
     return lambda schedule: (random.uniform(0, PRECISION_SECONDS),)
 
 
+def at_the_minute(schedule: "Schedule") -> tuple[float, ...]:
+    """Fires once, when its minute begins: up to a minute early."""
+    return (-(schedule.due.second + schedule.due.microsecond / 1e6),)
+
+
 class SchedulerError(Exception):
     """A refused request, with the error's name and HTTP status."""
 

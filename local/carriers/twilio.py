@@ -333,7 +333,7 @@ class Carrier:
         return {
             "carrier": "twilio",
             "account_sid": self.account_sid,
-            "auth_token": "*" * 28 + self.auth_token[-4:],
+            "auth_token": self.auth_token,
             "numbers": list(NUMBERS),
             "balance": {"amount": f"{INITIAL_BALANCE - completed * PRICE:.3f}", "currency": "USD"},
             "calls_per_second": None,  # not limited here

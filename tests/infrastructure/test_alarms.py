@@ -114,9 +114,14 @@ def test_every_alarm_links_to_its_own_heading_of_the_runbook() -> None:
         assert name in {f"{prefix}{heading}Alarm" for prefix in prefixes}
 
 
-def test_missing_data_is_alarming_only_for_the_sweeper() -> None:
-    breaching = {name for name, alarm in ALARMS.items() if alarm["Properties"]["TreatMissingData"] == "breaching"}
-    assert breaching == {"SweepStoppedAlarm"}
+def test_missing_data_notifies_only_for_the_sweeper_and_not_at_birth() -> None:
+    """An alarm begins as INSUFFICIENT_DATA, and only a change of state notifies."""
+    missing = {name for name, alarm in ALARMS.items() if alarm["Properties"]["TreatMissingData"] != "notBreaching"}
+    notified = {name for name, alarm in ALARMS.items() if "InsufficientDataActions" in alarm["Properties"]}
+    assert missing == notified == {"SweepStoppedAlarm"}
+    sweeper = ALARMS["SweepStoppedAlarm"]["Properties"]
+    assert sweeper["TreatMissingData"] == "missing"
+    assert sweeper["InsufficientDataActions"] == sweeper["AlarmActions"]
 
 
 def test_an_alarm_fires_when_tally_is_late() -> None:

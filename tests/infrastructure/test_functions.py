@@ -3,12 +3,14 @@
 import json
 import re
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from redial.carriers.sending import PLACE_TIMEOUT_SECONDS
 from redial.domain.batch import WORK_LEASE
 from redial.runtime import settings
+from redial.runtime.services import CONNECT_SECONDS, FILE_READ_SECONDS, READ_SECONDS, Services, client_config
 from redial.usecases.batches import MAX_FILE_BYTES
 from redial.usecases.deliver_events import SECONDS_FOR_ONE_EVENT
 from redial.usecases.dispatch import LONGEST_PAUSE
@@ -113,6 +115,29 @@ def test_a_functions_timeout_exceeds_its_waits() -> None:
     assert timeouts["api"] < 30, "the HTTP API waits no longer"
     assert timeouts["sweep"] < 60, "the next one starts then"
     assert timeouts["batch"] < WORK_LEASE.total_seconds(), "another may work at the batch then"
+
+
+@each_function
+def test_a_stalled_aws_request_leaves_time_for_a_retry(name: str) -> None:
+    seconds = CONNECT_SECONDS + READ_SECONDS
+    assert FUNCTIONS[name]["Timeout"] > 2 * seconds
+    if "FILES_BUCKET" in FUNCTIONS[name]["Environment"]:
+        assert FUNCTIONS[name]["Timeout"] > 2 * (CONNECT_SECONDS + FILE_READ_SECONDS)
+    config: Any = client_config("dynamodb")
+    assert (config.connect_timeout, config.read_timeout, config.tcp_keepalive) == (CONNECT_SECONDS, READ_SECONDS, True)
+    files: Any = client_config("s3")
+    assert files.read_timeout == FILE_READ_SECONDS
+
+
+def test_pre_signed_urls_name_the_bucket_and_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3's global address does not know a new bucket for a day, and newer regions never."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-2")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    files = Services({"FILES_BUCKET": "files", "UPLOADS_ENDPOINT": ""}).files
+    upload = urlsplit(files.upload_url("uploads/a.csv", 60, size=12))
+    assert upload.netloc == urlsplit(files.download_url("a.csv", 60)).netloc == "files.s3.eu-central-2.amazonaws.com"
+    assert parse_qs(upload.query)["X-Amz-SignedHeaders"] == ["content-length;host"]
 
 
 def test_every_literal_function_arn_names_a_function() -> None:

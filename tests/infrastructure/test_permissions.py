@@ -382,11 +382,12 @@ def _everything_that_happens_to_batches(client: LocalClient) -> None:
     for path in (f"{ended}", f"{ended}/executions", f"{ended}/rejected.csv", f"{ended}/results.csv", f"{agent_id}/all"):
         ask("GET", f"/batches/{path}")
 
-    upload = ask("POST", "/batches/uploads").json
-    assert request("PUT", upload["url"], b"contact_number\n+14155560120\n").status == 200
+    file = b"contact_number\n+14155560120\n"
+    upload = ask("POST", "/batches/uploads", {"size": len(file)}).json
+    assert request("PUT", upload["url"], file).status == 200
     uploaded = {"agent_id": agent_id, "upload_id": upload["upload_id"]}
     scheduled = ask("POST", "/batches", uploaded).json["batch_id"]
-    missing = ask("POST", "/batches/uploads").json["upload_id"]
+    missing = ask("POST", "/batches/uploads", {"size": 1}).json["upload_id"]
     assert client.api("POST", "/batches", {**uploaded, "upload_id": missing}).status == 404
     client.advance(1)
     in_an_hour = (stack.clock.now() + timedelta(hours=1)).isoformat()

@@ -24,13 +24,15 @@ def test_resources_with_customers_data_are_retained() -> None:
     }
     assert set(kept) == {"Table", "FilesBucket", "FilesBucketPolicy"}
     for resource in kept.values():
-        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+        assert resource["UpdateReplacePolicy"] == "Retain"
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate", "a creation that fails leaves nothing behind"
 
 
 def test_the_table_has_point_in_time_recovery() -> None:
     properties = _table()["Properties"]
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert properties["SSESpecification"] == {"SSEEnabled": True}
+    assert properties["DeletionProtectionEnabled"] is True
+    assert "SSESpecification" not in properties, "DynamoDB's own key is free, KMS's is not"
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert "TableName" not in properties, "a name would be taken when a kept table's stack is made again"
 

@@ -61,7 +61,16 @@ def test_all_at_once_creates_no_codedeploy_resources() -> None:
     assert not any("UpdatePolicy" in resource for resource in _resources("AllAtOnce").values())
 
 
-def test_gradual_deployments_use_codedeploy_with_two_alarms_and_our_role() -> None:
+@pytest.mark.parametrize("deployment", ["AllAtOnce", GRADUAL])
+def test_no_warning_of_api_gateway_fails_the_stack(deployment: str) -> None:
+    """SAM writes a server without a URL for DisableExecuteApiEndpoint, which is a warning."""
+    api = _resources(deployment)["HttpApi"]["Properties"]
+    nameless = [server for server in api["Body"].get("servers", []) if "url" not in server]
+    assert nameless, "drop this test once SAM writes the URL"
+    assert not api.get("FailOnWarnings", False)
+
+
+def test_gradual_deployments_use_codedeploy_with_their_alarms_and_our_role() -> None:
     resources = _resources(GRADUAL)
     functions = set(of_type("AWS::Serverless::Function"))
     assert _of_codedeploy(GRADUAL) == {
@@ -72,7 +81,8 @@ def test_gradual_deployments_use_codedeploy_with_two_alarms_and_our_role() -> No
         policy = resources[f"{function}Aliaslive"]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
         assert policy["DeploymentGroupName"] == {"Ref": f"{function}DeploymentGroup"}
         group = resources[f"{function}DeploymentGroup"]["Properties"]
-        assert len(group["AlarmConfiguration"]["Alarms"]) == 2
+        alarms = 2 if function in ("ApiFunction", "CarrierCallbackFunction") else 1
+        assert len(group["AlarmConfiguration"]["Alarms"]) == alarms
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
         assert GRADUAL in texts(group["DeploymentConfigName"])
         assert "DeploymentRole.Arn" in ".".join(texts(group["ServiceRoleArn"]))

@@ -16,6 +16,7 @@ from redial.domain.batch import contact_id
 from redial.domain.queue import BatchQueueEntry
 from redial.runtime.services import services_of
 from redial.usecases.accounts import allow_premium_numbers
+from redial.usecases.batches import MAX_FILE_BYTES
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, request
 
@@ -187,15 +188,27 @@ def test_start_now_needs_no_schedule_and_an_idempotency_key_makes_one_batch(clie
 
 def test_a_large_file_is_uploaded_by_a_pre_signed_url(client: LocalClient) -> None:
     script(client, {1000 + index: ["completed"] for index in range(3)})
-    upload = client.api("POST", "/batches/uploads").json
+    file = contacts(3).encode()
+    upload = client.api("POST", "/batches/uploads", {"size": len(file)}).json
     fields = [("agent_id", client.stack.agent_id), ("upload_id", upload["upload_id"]), ("start", "now")]
     early = client.api("POST", "/batches", multipart(fields), Content_Type=CONTENT_TYPE)
     assert (early.status, early.json["message"][:10]) == (404, "upload_id:")
-    assert request("PUT", upload["url"], contacts(3).encode()).status == 200
+    assert request("PUT", upload["url"], file + b"+12025550000\n").status == 403, "only a file of that size"
+    assert request("PUT", upload["url"], file).status == 200
     answer = client.api("POST", "/batches", multipart(fields), Content_Type=CONTENT_TYPE)
     assert answer.status == 201, answer
     client.advance(10)
     assert batch(client, answer.json["batch_id"])["execution_status"] == {"completed": 3}
+
+
+def test_an_upload_needs_the_files_size(client: LocalClient) -> None:
+    for body, said in (
+        ({}, "is required"),
+        ({"size": "1"}, "must be a whole number"),
+        ({"size": MAX_FILE_BYTES + 1}, f"must be at most {MAX_FILE_BYTES}"),
+    ):
+        answer = client.api("POST", "/batches/uploads", body)
+        assert (answer.status, answer.json["errors"]) == (400, [{"field": "size", "message": said}])
 
 
 def test_a_rejected_row_has_its_line_and_reason(client: LocalClient) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from local.carriers.twilio_calls import signature
+from redial.carriers.twilio import STATUS_OVERRIDE
 from tests.support.local_stack import LocalClient, local_stack, request
 
 # The stack ignores this warning itself, but only until the end of the test that started it.
@@ -33,14 +34,25 @@ def ringing(client: LocalClient, callers: list[str]) -> str:
     return execution_id
 
 
-def report(client: LocalClient, execution_id: str, attempt: int, below: str = "", **fields: str) -> Any:
-    """Send a signed callback of that attempt's call; the execution after it."""
+def report(
+    client: LocalClient, execution_id: str, attempt: int, below: str = "", fragment: str = "", **fields: str
+) -> Any:
+    """Send a callback of that attempt's call, signed over its URL with `fragment`; the execution after it."""
     url = f"{client.stack.url}/callbacks/twilio/{execution_id}/{attempt}{below}"
     call_id = client.execution(execution_id)["attempts"][attempt - 1]["provider_call_id"]
     form = {"AccountSid": client.stack.carrier.account_sid, "CallSid": call_id, **fields}
-    headers = FORM | {"X-Twilio-Signature": signature(client.stack.carrier.auth_token, url, form)}
+    headers = FORM | {"X-Twilio-Signature": signature(client.stack.carrier.auth_token, url + fragment, form)}
     assert request("POST", url, urlencode(form).encode(), headers).status == 204
     return client.execution(execution_id)
+
+
+@pytest.mark.parametrize("fragment", ["", STATUS_OVERRIDE])
+def test_a_status_callback_may_be_signed_with_the_fragment_of_its_url(client: LocalClient, fragment: str) -> None:
+    """Twilio's documents do not say which: both are accepted."""
+    execution_id = ringing(client, ONE)
+    assert report(client, execution_id, 1, fragment=fragment, CallStatus="ringing")["status"] == "ringing"
+    ended = report(client, execution_id, 1, fragment=fragment, CallStatus="busy")
+    assert ended["attempts"][0]["status"] == "busy"
 
 
 def test_a_blocked_call_is_not_retried_from_its_only_caller_id(client: LocalClient) -> None:

@@ -76,7 +76,7 @@ def create(client: LocalClient, file: bytes, *fields: tuple[str, str], file_name
 
 def upload(client: LocalClient, file: bytes) -> Answer:
     """Create a batch of a file uploaded by its pre-signed URL."""
-    address = client.api("POST", "/batches/uploads").json
+    address = client.api("POST", "/batches/uploads", {"size": len(file)}).json
     assert request("PUT", address["url"], file).status == 200
     return client.api("POST", "/batches", {"agent_id": client.stack.agent_id, "upload_id": address["upload_id"]})
 

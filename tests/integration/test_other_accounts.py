@@ -71,7 +71,7 @@ def ids(client: LocalClient) -> dict[str, list[str]]:
     waiting, batch_new, batch_scheduled = client.call("+12025550198", scheduled_at=LATER), batch(client), batch(client)
     assert client.api("POST", f"/batches/{batch_scheduled}/schedule", {"scheduled_at": LATER}).status == 200
     client.advance(1)
-    upload = client.api("POST", "/batches/uploads").json
+    upload = client.api("POST", "/batches/uploads", {"size": len(CONTACTS)}).json
     assert request("PUT", upload["url"], CONTACTS.encode()).status == 200
     assert client.api("GET", "/webhooks/undelivered").json["data"] != []
     return {

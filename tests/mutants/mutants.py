@@ -163,9 +163,24 @@ MUTANTS = (
     Mutant(
         "A call is dialled before its due time",
         "usecases/dial_attempt.py",
-        "        if due is None or due > now:\n            if self.line_shard",
-        "        if due is None:\n            if self.line_shard",
+        "        if due is None or due > now:\n            self._reset",
+        "        if due is None:\n            self._reset",
         "tests/protocol/test_one_dial.py::test_a_dial_before_the_due_time_exits",
+    ),
+    Mutant(
+        "A timer that fired seconds early is not set again",
+        "usecases/dial_attempt.py",
+        "now < timer[1] <= now + SCHEDULER_PRECISION",
+        "now < timer[1] <= now",
+        "tests/emulators/test_stack.py::test_a_retry_whose_schedule_fires_early_in_its_minute_is_dialled_on_time",
+    ),
+    Mutant(
+        "A carrier that never tells holds a line for a day",
+        "usecases/sweep.py",
+        "over_after, permanent = _longest_call(agent, attempt.dialed_at), True",
+        "over_after, permanent = LONGEST_CALL, True",
+        "tests/protocol/test_absence_that_proves_nothing.py"
+        "::test_a_carrier_that_never_tells_does_not_hold_the_line_longer_than_a_call_lasts",
     ),
     Mutant(
         "The carrier's answer has no effects if the answer to its save is lost",
@@ -1012,8 +1027,8 @@ MUTANTS = (
     Mutant(
         "An absence that proves nothing ends an attempt as if no phone had rung",
         "usecases/sweep.py",
-        "        permanent = self.services.carrier(execution.provider).limits.absence_proves_after is None\n",
-        "        permanent = False\n",
+        "        permanent |= self.services.carrier(execution.provider).limits.absence_proves_after is None\n",
+        "        permanent |= False\n",
         "tests/protocol/test_absence_that_proves_nothing.py"
         "::test_the_attempt_ends_without_a_retry_when_no_call_can_be_up",
     ),

@@ -108,6 +108,31 @@ def test_a_report_that_comes_before_settles_it() -> None:
         assert str(the_only(world).state.status) == "completed"
 
 
+def test_a_carrier_that_never_tells_does_not_hold_the_line_longer_than_a_call_lasts() -> None:
+    """Twilio lists calls that may be the attempt's, and their Events show no callback of ours."""
+    with mock.patch.object(TwilioCarrier, "_belongs", absent), quiet_world() as world:
+        ask_carrier = world._ask_carrier
+
+        def lost(sent: Request, limits: Any) -> Any:
+            answer = ask_carrier(sent, limits)
+            if sent.method == "POST":
+                raise NoAnswer("no answer in time")
+            return answer
+
+        with mock.patch.object(world, "_ask_carrier", lost):
+            _, at = dialled(world)
+            until = at + LONGEST_UNKNOWN
+            world.run((until - world.now).total_seconds() - 60)
+            assert the_only(world).state.attempts[0].ended_at is None
+            world.run(24 * 3600)
+        state = the_only(world).state
+        assert (str(state.status), len(state.attempts)) == ("error", 1), "the phone may have rung: no retry"
+        ended_at = state.attempts[0].ended_at
+        assert ended_at is not None and until <= ended_at <= until + timedelta(minutes=16)
+        assert len(world.carrier.calls.all()) == 1
+        assert world.items("L#")[0]["holders"] == {}
+
+
 def test_believing_it_would_ring_the_phone_again() -> None:
     """What the rule is for: with absence as proof, the same carrier rings the same phone once more for each retry."""
     with world_of_a_carrier(UNKNOWN_DEADLINE, answers=False) as world:

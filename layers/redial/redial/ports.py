@@ -147,8 +147,8 @@ class Files(Protocol):
     def writing(self, key: str) -> AbstractContextManager[Callable[[str], object]]:
         """A function that takes the text piece by piece; the file is stored when the context ends without an error."""
 
-    def upload_url(self, key: str, seconds: int) -> str:
-        """A pre-signed URL to PUT the file to, valid for `seconds`."""
+    def upload_url(self, key: str, seconds: int, size: int) -> str:
+        """A pre-signed URL to PUT the file to, of exactly `size` bytes, valid for `seconds`."""
 
     def download_url(self, key: str, seconds: int) -> str:
         """A pre-signed URL to GET the file from, valid for `seconds`."""

@@ -9,7 +9,7 @@ A file is written to local disk first and then stored in one request, so readers
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -57,15 +57,15 @@ class S3Files:
             file.seek(0)
             self._client.put_object(Bucket=self._bucket, Key=key, Body=file, ContentType="text/csv; charset=utf-8")
 
-    def upload_url(self, key: str, seconds: int) -> str:
-        return self._url("put_object", key, seconds)
+    def upload_url(self, key: str, seconds: int, size: int) -> str:
+        return self._url("put_object", key, seconds, ContentLength=size)
 
     def download_url(self, key: str, seconds: int) -> str:
         return self._url("get_object", key, seconds)
 
-    def _url(self, operation: str, key: str, seconds: int) -> str:
+    def _url(self, operation: str, key: str, seconds: int, **signed: Any) -> str:
         if self._signer is None:
             raise ValueError("this function signs no addresses")
         return self._signer().generate_presigned_url(
-            operation, Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=seconds
+            operation, Params={"Bucket": self._bucket, "Key": key, **signed}, ExpiresIn=seconds
         )

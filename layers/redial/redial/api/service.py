@@ -1,6 +1,7 @@
 """Routes of the service itself: health, and the documentation as OpenAPI and as a page."""
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -100,9 +101,58 @@ def openapi_document() -> str:
         security=[{"apiKey": []}],
     )
     document = json.loads(text)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _tidy(operation)
     document["webhooks"], schemas = webhooks.documented_events()
     document["components"]["schemas"] = schemas | document["components"]["schemas"]
+    _describe_defaults(document)
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _tidy(operation: dict[str, Any]) -> None:
+    """Remove null as a value of optional parameters: a parameter that is not given is absent."""
+    for parameter in operation.get("parameters", ()):
+        schema = parameter["schema"]
+        if {"type": "null"} in schema.get("anyOf", ()):
+            (value,) = (one for one in schema.pop("anyOf") if one != {"type": "null"})
+            schema.update(value)
+
+
+def _describe_defaults(document: dict[str, Any]) -> None:
+    """Name the defaults of requests in descriptions only. Generated clients send the default of a property that is not
+    given, which a PATCH must not do (openapi-python-client), or require the property (openapi-typescript)."""
+    schemas = document["components"]["schemas"]
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    bodies = [one.get("requestBody") for one in operations]
+    answered = _reached([one["responses"] for one in operations] + [document["webhooks"]], schemas)
+    for schema in (*bodies, *(schemas[name] for name in _reached(bodies, schemas) - answered)):
+        for one in _objects(schema):
+            default = one.pop("default", None)
+            if default not in (None, []) and not isinstance(default, dict):
+                text = f"Default: {json.dumps(default)}."
+                one["description"] = f"{one['description']} {text}" if "description" in one else text
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a JSON value, outermost first."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _objects(one)
+
+
+def _reached(value: Any, schemas: dict[str, Any]) -> set[str]:
+    """The names of the schemas that `value` refers to, directly or through others."""
+    found: set[str] = set()
+    waiting = [value]
+    while waiting:
+        names = {one["$ref"].rpartition("/")[2] for one in _objects(waiting.pop()) if "$ref" in one} - found
+        found |= names
+        waiting += [schemas[name] for name in names]
+    return found
 
 
 @router.get(

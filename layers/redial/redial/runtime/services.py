@@ -39,18 +39,26 @@ if TYPE_CHECKING:
     from redial.ports import CallbackReader, Carrier
     from redial.usecases.deliver_events import Deliverer
 
-_CLIENT_CONFIG = Config(
-    connect_timeout=3,
-    read_timeout=10,
-    retries={"mode": "standard", "total_max_attempts": 4},
-)
-"""botocore retries AWS requests: every one of them is a read, or a write that is conditional or safe to repeat."""
+CONNECT_SECONDS, READ_SECONDS, FILE_READ_SECONDS = 1, 3, 10
+"""A stalled connection, such as one that died while the process was frozen, must leave the function time for a retry.
+S3 takes longer: it copies a file of 200 MB in one request."""
+
+
+def client_config(service: str) -> Config:
+    """botocore retries AWS requests: every one of them is a read, or a write that is conditional or safe to repeat."""
+    return Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=FILE_READ_SECONDS if service == "s3" else READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": 4},
+        tcp_keepalive=True,
+        s3={"addressing_style": "virtual"},  # regional: a new bucket is unknown to S3's global address for a day
+    )
 
 
 @cache
 def _client(service: str) -> Any:
     """One client for each AWS service in a process: making one takes tens of milliseconds."""
-    return boto3.client(service, config=_CLIENT_CONFIG)  # type: ignore[call-overload]  # the stubs want literal names
+    return boto3.client(service, config=client_config(service))  # type: ignore[call-overload]  # the stubs want literal names
 
 
 class Services:
@@ -177,7 +185,7 @@ class Services:
         endpoint = self._variables.get("UPLOADS_ENDPOINT") or None
 
         def signer() -> Any:
-            config = Config(signature_version="s3v4", s3={"addressing_style": "path" if endpoint else "auto"})
+            config = Config(signature_version="s3v4", s3={"addressing_style": "path" if endpoint else "virtual"})
             return boto3.client("s3", endpoint_url=endpoint, config=config)
 
         return S3Files(_client("s3"), self._variables["FILES_BUCKET"], cache(signer))

@@ -45,6 +45,7 @@ from redial.usecases.update import MOST_TRIES, apply_effects, save, write
 
 HELD_SPREAD = timedelta(seconds=30)
 """Calls that wait for a carrier come back spread over this long, not all at once."""
+SCHEDULER_PRECISION = timedelta(seconds=60)
 EARLY = timedelta(seconds=5)
 """Clock-skew tolerance: a dial at most this early waits."""
 
@@ -151,6 +152,7 @@ class Dial:
         now = self.services.now()
         due = execution.state.next_time
         if due is None or due > now:
+            self._reset_early_timer(execution, now)
             if self.line_shard is not None and execution.state.attempt.line_shard != self.line_shard:
                 agent = self.services.agents.get(execution.account_id, execution.agent_id)
                 self._leave(execution, execution, agent, now, None)
@@ -207,6 +209,16 @@ class Dial:
             agent = complete_now(self.services, agent)
             decisions = ask(gates, replace(facts, agent=agent))
         return agent, decisions
+
+    def _reset_early_timer(self, execution: Execution, now: datetime) -> None:
+        """A timer that fired within its minute, but early, is set again: no second schedule would start the attempt.
+
+        EventBridge Scheduler has a precision of a minute, and promises nothing about seconds. The new timer's id is the
+        current time, for the schedule that fired may still be there under its name.
+        """
+        timer = execution.state.timer
+        if timer is not None and self.line_shard is None and now < timer[1] <= now + SCHEDULER_PRECISION:
+            self.services.timers.schedule_dial(execution.id, self.attempt, int(now.timestamp()), timer[1], now)
 
     def _acquire(self, execution: Execution, agent: Agent | None, shard: int | None, now: datetime) -> int | None:
         """The shard in which the attempt holds a line now; None: none is free, or a gate is closed. `shard`: of the

@@ -350,19 +350,22 @@ class Sweeper:
         agent = self._agent(execution.account_id, execution.agent_id, run)
         lost: str | None = None
         report: CallReport | None = None
+        over_after, permanent = LONGEST_CALL, False
         try:
             report, lost = self._answer(execution, agent, run)
         except NotYetKnown as error:
             _log.info("carrier cannot tell yet: %s", error, extra={"execution_id": execution.id})
             run.report.repairs[Repair.CALL_UNDECIDED] += 1
+            if attempt.call_id is None:  # a carrier that answers, but never tells, must not hold the line for a day
+                over_after, permanent = _longest_call(agent, attempt.dialed_at), True  # the phone may have rung
         except CarrierUnavailable as error:
             _log.warning("carrier cannot be asked: %s", error, extra={"execution_id": execution.id})
             run.report.repairs[Repair.CARRIER_SILENT] += 1
         now = self.services.now()
-        if report is None and lost is None and now - attempt.dialed_at >= LONGEST_CALL:
+        if report is None and lost is None and now - attempt.dialed_at >= over_after:
             lost = "nothing was heard of the call for longer than a call can last"
         if report is not None or lost is not None:
-            self._store(execution, report, lost, run.report, now)
+            self._store(execution, report, lost, permanent, run.report, now)
 
     def _answer(self, execution: Execution, agent: Agent | None, run: _Run) -> tuple[CallReport | None, str | None]:
         """What the carrier says of the call, or why it is lost; neither where it is too early to say.
@@ -389,11 +392,17 @@ class Sweeper:
         return report, "the carrier has no call for this attempt" if report is None and is_late else None
 
     def _store(
-        self, execution: Execution, report: CallReport | None, lost: str | None, done: SweepReport, now: datetime
+        self,
+        execution: Execution,
+        report: CallReport | None,
+        lost: str | None,
+        permanent: bool,
+        done: SweepReport,
+        now: datetime,
     ) -> None:
         lease_id = f"sweep-{self.services.new_id()[:8]}"
         number = execution.state.attempt.number
-        permanent = self.services.carrier(execution.provider).limits.absence_proves_after is None
+        permanent |= self.services.carrier(execution.provider).limits.absence_proves_after is None
 
         def transition(current: Execution) -> Execution:
             state = current.state

@@ -17,6 +17,8 @@ LIMITS = CarrierLimits(
     call_seconds=(1, 86_400),  # `TimeLimit` is at most a day [O]
     absence_proves_after=UNKNOWN_DEADLINE,
 )
+STATUS_OVERRIDE = "#rc=3&rp=all"
+"""Connection override of the status callback's URL [W]: three retries, whatever the trouble. The default is one."""
 LATEST_CREATION = UNKNOWN_DEADLINE + timedelta(minutes=1)
 """A call created longer than this after the attempt's claim is another's. Until the attempt is given up, and the
 sweeper checks once a minute, each call that Twilio has placed so late may be its own."""

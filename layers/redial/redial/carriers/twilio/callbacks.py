@@ -17,6 +17,7 @@ from datetime import datetime
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from redial.carriers.credentials import Credentials, Secrets, accepted_by
+from redial.carriers.twilio import STATUS_OVERRIDE
 from redial.carriers.twilio.codes import CALL_ID, report, voicemail_of
 from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
 from redial.domain.outcome import CallReport
@@ -75,10 +76,14 @@ def form_of(body: bytes) -> dict[str, list[str]]:
 
 
 def _is_signed(callback: Callback, form: Form, known: TwilioCredentials) -> bool:
-    """Whether Twilio signed this, for our account: where a request names one, it is ours."""
+    """Whether Twilio signed this, for our account: where a request names one, it is ours.
+
+    No source says whether Twilio signs a status callback's URL with its fragment: both are tried.
+    """
     if form.get("AccountSid", [known.account_sid]) != [known.account_sid]:
         return False
-    return any(verify(callback.headers, url, form, known.auth_token, known.shared_key) for url in callback.urls)
+    urls = [url + tail for url in callback.urls for tail in (("", STATUS_OVERRIDE) if callback.kind == "" else ("",))]
+    return any(verify(callback.headers, url, form, known.auth_token, known.shared_key) for url in urls)
 
 
 def verify(

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from redial.carriers.credentials import Credentials, CredentialsUnavailable, Secrets
 from redial.carriers.sending import ASK_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, PLACE_TIMEOUT_SECONDS, send_dial
-from redial.carriers.twilio import LATEST_CREATION, LIMITS
+from redial.carriers.twilio import LATEST_CREATION, LIMITS, STATUS_OVERRIDE
 from redial.carriers.twilio.codes import placed, report
 from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
 from redial.domain.outcome import CallReport, DialResult, NotPlaced, Unknown
@@ -65,8 +65,7 @@ class TwilioCarrier:
             ("From", request.from_number),
             ("Url", request.answer_url or request.callback_url + "/answer"),
             ("Method", "POST"),
-            # Connection override [W]: three retries, whatever the trouble. Twilio's default is one.
-            ("StatusCallback", request.callback_url + "#rc=3&rp=all"),
+            ("StatusCallback", request.callback_url + STATUS_OVERRIDE),
             ("StatusCallbackMethod", "POST"),
             ("StatusCallbackEvent", "ringing"),
             ("StatusCallbackEvent", "answered"),

@@ -1,0 +1,123 @@
+// Every request of the API with openapi-fetch and the types that openapi-typescript generates from the OpenAPI document.
+// `make clients-check` generates schema.d.ts beside this file and compiles both; nothing is sent.
+
+import createClient from "openapi-fetch";
+import type { components, paths, webhooks } from "./schema.js";
+
+type Execution = components["schemas"]["Execution"];
+type Event =
+  | webhooks["execution"]["post"]["requestBody"]["content"]["application/json"]
+  | webhooks["batch"]["post"]["requestBody"]["content"]["application/json"];
+
+const api = createClient<paths>({
+  baseUrl: "http://127.0.0.1:3000",
+  headers: { Authorization: "Bearer local-dev-key" },
+});
+
+/** A form with a file: generated types have no Blob, so the serializer adds it. */
+function formWith(file: Blob) {
+  return (fields: Record<string, unknown>): FormData => {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(fields)) form.append(name, name === "file" ? file : String(value));
+    return form;
+  };
+}
+
+/** The data of an answer; throws the error's message otherwise. */
+function data<T>(answer: { data?: T; error?: { message: string } }): T {
+  if (answer.data === undefined) throw new Error(answer.error?.message ?? "no answer");
+  return answer.data;
+}
+
+export async function agents(): Promise<string> {
+  const body = {
+    agent_config: {
+      agent_name: "Reminders",
+      from_phone_numbers: ["+12025550100"],
+      answer_url: "https://voice.example.com/calls?execution={execution_id}",
+      calling_guardrails: { call_start_hour: 9, call_end_hour: 17 },
+    },
+  };
+  const agent_id = data(await api.POST("/v2/agent", { body })).agent_id;
+  const params = { path: { agent_id } };
+  const all = data(await api.GET("/v2/agent/all", {})).map((agent) => agent.agent_name);
+  data(await api.PUT("/v2/agent/{agent_id}", { params, body }));
+  data(await api.PATCH("/v2/agent/{agent_id}", { params, body: { agent_config: { max_concurrent_calls: 3 } } }));
+  const limit: number | null | undefined = data(await api.GET("/v2/agent/{agent_id}", { params })).agent_config.max_concurrent_calls;
+  console.log(all, limit, data(await api.GET("/user/me", {})).concurrency.max);
+  console.log(data(await api.GET("/phone-numbers/all", {})).map((number) => number.phone_number));
+  return agent_id;
+}
+
+export async function calls(agent_id: string): Promise<void> {
+  const made = await api.POST("/call", {
+    params: { header: { "idempotency-key": "order-4711" } },
+    body: {
+      agent_id,
+      recipient_phone_number: "+12025550123",
+      user_data: { name: "Ann" },
+      scheduled_at: "2026-01-26T10:00:00Z",
+      bypass_call_guardrails: false,
+      retry_config: {
+        enabled: true,
+        max_retries: 3,
+        retry_on_statuses: ["no-answer", "busy"],
+        retry_on_voicemail: false,
+        retry_intervals_minutes: [30, 60, 120],
+      },
+    },
+  });
+  const execution_id = data(made).execution_id;
+  data(await api.POST("/call", { body: { agent_id, recipient_phone_number: "+12025550124" } }));
+  const one = { params: { path: { execution_id } } };
+  const execution: Execution = data(await api.GET("/executions/{execution_id}", one));
+  const next: string | undefined = execution.next_attempt?.at;
+  console.log(execution.status, next, execution.telephony_data.hangup_reason, execution.attempts[0]?.ended_at);
+  for (const entry of data(await api.GET("/executions/{execution_id}/log", one)).data) console.log(entry.component);
+  const query = { page_number: 1, page_size: 50, status: "no-answer", from: "2026-01-26T10:00:00Z" } as const;
+  const page = data(await api.GET("/v2/agent/{agent_id}/executions", { params: { path: { agent_id }, query } }));
+  console.log(page.total, page.has_more, page.data.length);
+  console.log(data(await api.GET("/agent/{agent_id}/executions", { params: { path: { agent_id } } })).length);
+  data(await api.POST("/call/{execution_id}/stop", one));
+  console.log(data(await api.POST("/v2/agent/{agent_id}/stop", { params: { path: { agent_id } } })).stopped_executions);
+  console.log(data(await api.POST("/executions/{execution_id}/webhooks/replay", one)).replayed);
+  console.log(data(await api.GET("/webhooks/undelivered", {})).data);
+  data(await api.DELETE("/v2/agent/{agent_id}", { params: { path: { agent_id } } }));
+}
+
+export async function batches(agent_id: string, file: Blob): Promise<void> {
+  const made = await api.POST("/batches", {
+    body: { agent_id, file: "contacts.csv", retry_config: '{"enabled": true}', from_phone_numbers: ["+12025550100"] },
+    bodySerializer: formWith(file),
+  });
+  const batch_id = data(made).batch_id;
+  const one = { params: { path: { batch_id } } };
+  const upload = data(await api.POST("/batches/uploads", { body: { file_name: "contacts.csv", size: file.size } }));
+  await fetch(upload.url, { method: upload.method, body: file });
+  data(await api.POST("/batches", { body: { agent_id, upload_id: upload.upload_id, start: "now" } }));
+  data(await api.POST("/batches/{batch_id}/schedule", { ...one, body: { scheduled_at: "2026-01-26T10:00:00Z" } }));
+  data(await api.POST("/batches/{batch_id}/pause", one));
+  data(await api.POST("/batches/{batch_id}/resume", one));
+  data(await api.POST("/batches/{batch_id}/stop", one));
+  const counts = data(await api.GET("/batches/{batch_id}", one)).execution_status;
+  console.log(Object.entries(counts), data(await api.GET("/batches/{batch_id}/executions", one)).length);
+  console.log(data(await api.GET("/batches/{agent_id}/all", { params: { path: { agent_id } } })).length);
+  for (const path of ["/batches/{batch_id}/results.csv", "/batches/{batch_id}/rejected.csv"] as const) {
+    console.log(data(await api.GET(path, { ...one, parseAs: "text" })));
+  }
+  console.log(data(await api.POST("/batches/{batch_id}/webhooks/replay", one)).replayed);
+  data(await api.DELETE("/batches/{batch_id}", one));
+}
+
+export async function service(): Promise<void> {
+  console.log(data(await api.GET("/health", {})).status, data(await api.GET("/", {})).version);
+  console.log(data(await api.GET("/openapi.json", {})));
+  console.log(data(await api.GET("/docs", { parseAs: "text" })).length, (await api.GET("/favicon.ico", {})).response.status);
+}
+
+/** What a receiver of webhooks does with an event's body. */
+export function received(event: Event): string {
+  return "batch_id" in event && "valid_contacts" in event
+    ? `${event.type} ${event.valid_contacts}`
+    : `${event.type} ${event.id} ${event.sequence} ${event.retry_count}`;
+}
