@@ -79,7 +79,7 @@ export async function calls(agent_id: string): Promise<void> {
   const page = data(await api.GET("/v2/agent/{agent_id}/executions", { params: { path: { agent_id }, query } }));
   console.log(page.total, page.has_more, page.data.length);
   console.log(data(await api.GET("/agent/{agent_id}/executions", { params: { path: { agent_id } } })).length);
-  const path = { agent_id, execution_id: page.data[0].id };
+  const path = { agent_id, execution_id: execution.id };
   console.log(data(await api.GET("/agent/{agent_id}/execution/{execution_id}", { params: { path } })).status);
   data(await api.POST("/call/{execution_id}/stop", one));
   console.log(data(await api.POST("/v2/agent/{agent_id}/stop", { params: { path: { agent_id } } })).stopped_executions);
