@@ -2,7 +2,8 @@
 
 Environment: REDIAL_PORT (3000), REDIAL_CARRIER_PORT (3001), REDIAL_INBOX_PORT (3002), REDIAL_FILES_PORT (3003),
 REDIAL_API_KEY (local-dev-key), SPEED (1): simulated seconds for each second,
-REDIAL_WEBHOOK_SECRET (whsec_X+zrZv/IbzjZUnhsbWlsecLbwjndTpG0ZynXOif7V+k=).
+REDIAL_WEBHOOK_SECRET (whsec_X+zrZv/IbzjZUnhsbWlsecLbwjndTpG0ZynXOif7V+k=). Parameters of the template:
+REDIAL_CORS_ORIGINS, REDIAL_DEFAULT_CARRIER, REDIAL_DEFAULT_FROM_PHONE_NUMBER, REDIAL_DEFAULT_ANSWER.
 """
 
 import os
@@ -26,6 +27,13 @@ PORT, CARRIER_PORT, INBOX_PORT, FILES_PORT = 3000, 3001, 3002, 3003
 LOGS = ".run"
 """The folder of the logs: one for each port of the API, and the demo's."""
 DEFAULT_WEBHOOK_SECRET = "whsec_X+zrZv/IbzjZUnhsbWlsecLbwjndTpG0ZynXOif7V+k="
+PARAMETERS = {
+    "REDIAL_CORS_ORIGINS": "CorsOrigins",
+    "REDIAL_DEFAULT_CARRIER": "DefaultCarrier",
+    "REDIAL_DEFAULT_FROM_PHONE_NUMBER": "DefaultFromPhoneNumber",
+    "REDIAL_DEFAULT_ANSWER": "DefaultAnswer",
+}
+"""Environment variables that set a parameter of the template."""
 _ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
@@ -56,6 +64,7 @@ def run() -> int:
         api_key=os.environ.get("REDIAL_API_KEY") or DEFAULT_API_KEY,
         webhook_secret=_webhook_secret(),
         seed=secrets.randbits(64),  # receivers deduplicate by ids, so each run has its own
+        parameters={name: os.environ[variable] for variable, name in PARAMETERS.items() if os.environ.get(variable)},
         tell=tell,
         complain=complain,
     )

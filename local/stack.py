@@ -21,7 +21,7 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -106,6 +106,7 @@ class LocalStack:
     and its outcomes without a script. `firing`: when schedules fire. `recurring=False`: without the template's
     recurring schedules (the sweeper). `first_agent=False`: with an account and a key only. `stream_duplicates`: the
     share of stream batches that are delivered twice. `log`: the file of the functions' log (None: standard output).
+    `parameters`: of the template, in place of their defaults.
     `webhook_secret`: the first account's (None: from `seed`). Webhooks are signed with the machine's time, since
     receivers compare the timestamp with their own clock. `tell` is called for every webhook, `complain` for every
     failed function. Raises `PortTaken` and `TemplateError`.
@@ -128,6 +129,7 @@ class LocalStack:
         first_agent: bool = True,
         stream_duplicates: float = STREAM_DUPLICATES,
         template: Path = ROOT / "template.yaml",
+        parameters: Mapping[str, str] | None = None,
         log: Path | None = None,
         tell: Callable[[Delivery], None] = lambda delivery: None,
         complain: Callable[[Invocation, FunctionFailed], None] = lambda invocation, failure: None,
@@ -168,7 +170,7 @@ class LocalStack:
         self.inbox = Inbox(self.clock, self._webhook_secrets, tell)
         self.aws = Aws()
         try:
-            self.template = Template(template)
+            self.template = Template(template, parameters=parameters)
             definitions = self.template.functions(
                 {
                     "PUBLIC_URL": self.url,
@@ -183,13 +185,14 @@ class LocalStack:
             self._recurring = self.template.recurring(definitions) if recurring else []
             self._readers = self.template.stream_readers(definitions)
             routes = self.template.routes(definitions)
+            cors = self.template.cors()
             self._definitions = definitions
         except BaseException:
             self._close_servers()
             raise
         credentials = Credentials(ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], REGION)
         self.files = Files(self.clock, self.aws.lock, credentials)
-        self.api = Api(self.clock, self.aws, self.functions, self.scheduler, routes, self._down, self._shown)
+        self.api = Api(self.clock, self.aws, self.functions, self.scheduler, routes, self._down, cors, self._shown)
 
     def start(self) -> "LocalStack":
         """Start everything. When this returns, `GET /health` is answered with 200."""

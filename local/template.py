@@ -16,6 +16,7 @@ import yaml
 from local.aws.functions import ACCOUNT_ID, REGION, Function
 from local.aws.streams import StreamMapping, check_pattern
 from local.cloudformation import TemplateError, load
+from local.web.cors import Cors
 
 _NO_VALUE = object()
 _STREAM_LABEL = "2026-01-01T00:00:00.000"  # the service uses the time when the stream was enabled
@@ -84,6 +85,8 @@ class Template:
         self.stack_name = stack_name
         self._document = document = load(path)
         self._parameters = dict(parameters or {})
+        for name, value in self._parameters.items():
+            self._check_parameter(name, value)
         self._resources: dict[str, dict[str, Any]] = {
             name: resource
             for name, resource in document["Resources"].items()
@@ -102,6 +105,30 @@ class Template:
             method = event.get("Method", "ANY").upper()
             routes.append(Route("ANY" if method == "*" else method, None if path == "$default" else path, function))
         return routes
+
+    def cors(self) -> Cors | None:
+        """The HTTP API's CORS configuration; None: it has none."""
+        for name in self._of_type("AWS::Serverless::HttpApi"):
+            given = self._resources[name].get("Properties", {}).get("CorsConfiguration", _NO_VALUE)
+            found = self.resolve(given, f"{name}.CorsConfiguration")
+            if found is not _NO_VALUE:
+                names = ("AllowOrigins", "AllowMethods", "AllowHeaders", "ExposeHeaders")
+                if set(found) != {*names, "MaxAge"}:
+                    raise TemplateError(f"{name}.CorsConfiguration: {', '.join(found)} is not supported on one machine")
+                origins, methods, headers, exposed = (tuple(found[one]) for one in names)
+                return Cors(origins, methods, headers, exposed, int(found["MaxAge"]))
+        return None
+
+    def _check_parameter(self, name: str, value: str) -> None:
+        """Raises `TemplateError` for a value that CloudFormation would refuse."""
+        parameter = self._document.get("Parameters", {}).get(name)
+        if parameter is None:
+            raise TemplateError(f"there is no parameter {name}")
+        allowed = [str(one) for one in parameter.get("AllowedValues", [value])]
+        matches = re.fullmatch(parameter.get("AllowedPattern", "(?s:.*)"), value) is not None
+        if value not in allowed or not matches or len(value) > parameter.get("MaxLength", 4096):
+            reason = parameter.get("ConstraintDescription", f"must be one of {', '.join(allowed)}")
+            raise TemplateError(f"parameter {name}: {reason}; not {value}")
 
     def recurring(self, functions: list[Function]) -> list[Recurring]:
         """Every schedule that the template defines."""

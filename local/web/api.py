@@ -24,6 +24,7 @@ from local.aws.requests import Aws
 from local.aws.scheduler import Schedule, Scheduler
 from local.clock import ClockStopped, Timeline
 from local.template import Route
+from local.web.cors import Cors
 from local.web.server import RESET, HttpServer, Request, Response
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -40,7 +41,7 @@ def timestamp(instant: datetime) -> str:
 
 class Api:
     """Routes requests to functions. `down` returns the names of servers that are not up, for `/health`;
-    `shown` adapts the documentation's text to this stack."""
+    `cors` None: browsers' pages may not call; `shown` adapts the documentation's text to this stack."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Api:
         scheduler: Scheduler,
         routes: list[Route],
         down: Callable[[], list[str]],
+        cors: Cors | None = None,
         shown: Callable[[str], str] = lambda text: text,
     ) -> None:
         self._timeline = timeline
@@ -58,6 +60,7 @@ class Api:
         self._scheduler = scheduler
         self._routes = [_Matcher(route) for route in routes]
         self._down = down
+        self._cors = cors
         self._shown = shown
 
     def serve(self, server: HttpServer) -> None:
@@ -67,6 +70,14 @@ class Api:
         server.start(self.respond)
 
     def respond(self, request: Request) -> Response | None:
+        if self._cors is None or request.path.startswith("/_local/"):
+            return self._respond(request)
+        if self._cors.is_preflight(request):
+            return self._cors.preflight(request)
+        response = self._respond(request)
+        return RESET if response is RESET else self._cors.added(request, response)
+
+    def _respond(self, request: Request) -> Response | None:
         try:
             if request.path.startswith("/_local/"):
                 return self._local(request)

@@ -23,6 +23,7 @@ CONTRACT = {
     ("GET", "/executions/{execution_id}/log"),
     ("GET", "/v2/agent/{agent_id}/executions"),
     ("GET", "/agent/{agent_id}/executions"),
+    ("GET", "/agent/{agent_id}/execution/{execution_id}"),
     ("POST", "/v2/agent"),
     ("GET", "/v2/agent/all"),
     ("GET", "/v2/agent/{agent_id}"),
@@ -43,6 +44,7 @@ CONTRACT = {
     ("POST", "/batches/{batch_id}/resume"),
     ("POST", "/batches/{batch_id}/webhooks/replay"),
     ("GET", "/user/me"),
+    ("PATCH", "/user/me"),
     ("GET", "/phone-numbers/all"),
     ("GET", "/webhooks/undelivered"),
     ("POST", "/executions/{execution_id}/webhooks/replay"),
@@ -164,7 +166,8 @@ def test_execution_has_the_contracts_fields_and_no_others() -> None:
         "id agent_id batch_id status created_at updated_at scheduled_at rescheduled_at retry_config retry_count "
         "retry_history answered_by_voice_mail conversation_duration error_message termination_reason "
         "ended_because initiated_at user_number agent_number provider telephony_data context_details "
-        "batch_run_details attempts next_attempt sequence"
+        "batch_run_details attempts next_attempt sequence transcript summary extracted_data agent_extraction "
+        "total_cost cost_breakdown usage_breakdown transfer_call_data"
     )
 
 

@@ -6,6 +6,7 @@ from unittest import mock
 
 import pytest
 
+from redial.carriers import CARRIERS
 from tests.support.table import TABLE_NAME, create_table
 from tests.support.template import functions, of_type, template, texts
 
@@ -157,6 +158,23 @@ def test_a_parameter_has_a_description_and_constraints(name: str) -> None:
             ["", "arn:aws:acm:eu-west-1:123456789012:certificate/1a2b3c-4d"],
             ["calls.example.com", "arn:aws:iam::123456789012:server-certificate/a"],
         ),
+        ("DefaultCarrier", ["", *CARRIERS], ["Twilio", "carrier-pigeon"]),
+        ("DefaultFromPhoneNumber", ["", "+12025550100"], ["12025550100", "+1", "+12025550100,+12025550101"]),
+        (
+            "DefaultAnswer",
+            ["", "https://voice.example.com/{agent_id}?call={execution_id}", "wss://voice.example.com:8443/a"],
+            ["http://a.example/", "voice.example.com", "https://a.example/{x}", "https://a.example/a b", "https:///a"],
+        ),
+        (
+            "CorsOrigins",
+            ["", "*", "https://app.example.com", "https://app.example.com,http://localhost:3000"],
+            [
+                "app.example.com",
+                "https://app.example.com/",
+                "https://a.example, https://b.example",
+                "*,https://a.example",
+            ],
+        ),
         ("AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:on-call"], ["on-call", "arn:aws:sqs:a:1:b"]),
     ],
 )
@@ -170,6 +188,9 @@ def test_a_versions_description_cannot_grow_too_long() -> None:
     """It holds parameter values, and Lambda takes 256 characters."""
     longest = {
         "LogLevel": "WARNING",
+        "DefaultCarrier": "x" * 7,
+        "DefaultFromPhoneNumber": "+" + "1" * 15,
+        "DefaultAnswer": f"https://{'x' * 36}{'x' * 20}",
         "CarrierSecrets": "x" * 64,
         "PublicUrl": f"https://{'x' * 64}/{'x' * 20}",
         "DomainName": f"{'x' * 30}.{'x' * 30}.xx",
@@ -177,7 +198,9 @@ def test_a_versions_description_cannot_grow_too_long() -> None:
     for name, value in longest.items():
         if "AllowedPattern" in PARAMETERS[name]:
             assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)
-            assert not re.fullmatch(PARAMETERS[name]["AllowedPattern"], value.replace("x" * 20, "x" * 64))
+            longer = re.sub("x{20}|x{7}$|1{15}", lambda found: found[0] * 4, value)
+            is_longer_allowed = re.fullmatch(PARAMETERS[name]["AllowedPattern"], longer)
+            assert not is_longer_allowed or len(longer) > PARAMETERS[name]["MaxLength"]
         assert len(value) <= PARAMETERS[name].get("MaxLength", 256)
     for function in functions().values():
         description = function["VersionDescription"]["Fn::Sub"]

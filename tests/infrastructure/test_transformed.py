@@ -37,6 +37,21 @@ def test_local_expansion_equals_cfn_lints() -> None:
     assert written_out(template()["Resources"]) == merged(expanded())
 
 
+def test_api_gateway_answers_cors_only_with_origins() -> None:
+    """SAM writes the whole configuration under one condition: without origins, API Gateway gets none."""
+    body = _resources("AllAtOnce")["HttpApi"]["Properties"]["Body"]
+    condition, configuration, otherwise = body["x-amazon-apigateway-cors"]["Fn::If"]
+    assert (condition, otherwise) == ("HasCorsOrigins", {"Ref": "AWS::NoValue"})
+    origins = configuration.pop("allowOrigins")
+    assert origins["Fn::Split"][0] == ","
+    assert configuration == {
+        "allowMethods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+        "allowHeaders": ["Authorization", "Content-Type", "Idempotency-Key"],
+        "exposeHeaders": ["Link", "X-Total-Count", "Idempotency-Replayed"],
+        "maxAge": 3600,
+    }
+
+
 def _of_codedeploy(deployment: str) -> set[str]:
     return {name for name, one in _resources(deployment).items() if one["Type"].startswith("AWS::CodeDeploy::")}
 

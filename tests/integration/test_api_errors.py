@@ -99,7 +99,7 @@ def test_an_unknown_route_answers_404(api: Api, path: str) -> None:
     ("method", "path", "allowed"),
     [
         ("GET", "/call", "POST"),
-        ("HEAD", "/user/me", "GET"),
+        ("HEAD", "/user/me", "GET, PATCH"),
         ("OPTIONS", "/v2/agent", "POST"),
         ("POST", "/v2/agent/1", "DELETE, GET, PATCH, PUT"),
         ("DELETE", "/health", "GET"),

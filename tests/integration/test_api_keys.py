@@ -109,6 +109,36 @@ def test_premium_numbers_are_refused_until_allowed(store: DynamoAccounts, run: A
     assert store.get("unknown") is None
 
 
+def test_defaults_are_set_checked_and_removed(store: DynamoAccounts, run: Any) -> None:
+    account_id = run("create-account", "--name", "a")["account_id"]
+    option = ("defaults", "--account", account_id)
+    nothing: dict[str, Any] = {"provider": None, "from_phone_numbers": [], "answer_url": None, "stream_url": None}
+    assert run(*option)["defaults"] == nothing
+    numbers = ("--from-phone-number", "+1 202 555 0100", "--from-phone-number", "+12025550101")
+    shown = run(*option, *numbers, "--carrier", "http", "--answer", "https://voice.example.com/{execution_id}")
+    assert shown == {
+        "account_id": account_id,
+        "defaults": {
+            "provider": "http",
+            "from_phone_numbers": ["+12025550100", "+12025550101"],
+            "answer_url": "https://voice.example.com/{execution_id}",
+            "stream_url": None,
+        },
+    }
+    assert use.read_account(account_id, accounts=store).defaults.from_phone_numbers == ("+12025550100", "+12025550101")
+    stream = run(*option, "--answer", "wss://voice.example.com/")["defaults"]
+    assert (stream["answer_url"], stream["stream_url"]) == (None, "wss://voice.example.com/")
+    for wrong, message in (
+        (("--answer", "http://voice.example.com/"), "https://"),
+        (("--answer", "https://voice.example.com/{x}"), "in braces"),
+        (("--from-phone-number", "123"), "--from-phone-number"),
+    ):
+        assert message in run(*option, *wrong, fails=True)
+    assert run(*option)["defaults"] == stream
+    assert run(*option, "--carrier", "", "--from-phone-number", "", "--answer", "")["defaults"] == nothing
+    assert "no account" in run("defaults", "--account", "unknown", "--carrier", "http", fails=True)
+
+
 def test_a_webhook_secret_is_rotated_in_two_steps(store: DynamoAccounts, run: Any) -> None:
     first = run("create-account", "--name", "a")
     account = ("--account", first["account_id"])

@@ -116,8 +116,7 @@ class Completion:
 def _complete_body(body: dict[str, Any], media_type: str) -> None:
     if body.get("scheduled_at") is not None:
         body["scheduled_at"] = _ahead(body["scheduled_at"])
-    if "webhook_url" in body:
-        body["webhook_url"] = _at_a_host(body["webhook_url"])
+    _complete_urls(body)
     if "file" in body and media_type.startswith("multipart/"):
         body["file"] = CONTACTS
         body.pop("upload_id", None)
@@ -127,7 +126,7 @@ def _complete_body(body: dict[str, Any], media_type: str) -> None:
         _complete_agent(body["agent_config"])
 
 
-def _complete_agent(config: dict[str, Any]) -> None:
+def _complete_urls(config: dict[str, Any]) -> None:
     for name in ("webhook_url", "answer_url", "stream_url"):
         if name in config:
             config[name] = _at_a_host(config[name])
@@ -135,6 +134,10 @@ def _complete_agent(config: dict[str, Any]) -> None:
         config["stream_url"] = None
     elif config.get("stream_url") is not None:
         config["answer_url"] = None
+
+
+def _complete_agent(config: dict[str, Any]) -> None:
+    _complete_urls(config)
     hours = config.get("calling_guardrails")
     if hours and (hours.get("call_start_hour") is None) != (hours.get("call_end_hour") is None):
         hours |= {"call_start_hour": 9, "call_end_hour": 17}

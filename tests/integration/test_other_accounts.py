@@ -4,6 +4,7 @@ Routes and fields come from the document: a new one that is not covered here fai
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.client import HTTPConnection
@@ -130,18 +131,30 @@ def test_another_accounts_id_in_the_path_is_unknown(
 ) -> None:
     method, _, template = operation.partition(" ")
     body = BODIES[operation] if "requestBody" in dict(OPERATIONS)[operation] else None
-    name = template.partition("{")[2].partition("}")[0]
-    assert template.count("{") == 1
-    for id_ in ids[name]:
-        check_foreign(client, id_, lambda id_: as_other(client, method, template.replace(f"{{{name}}}", id_), body))
+    for name in re.findall(r"\{(\w+)\}", template):
+        for id_ in ids[name]:
+            check_foreign(client, id_, lambda id_: as_other(client, method, filled(template, ids, {name: id_}), body))  # noqa: B023  used at once
+
+
+def filled(template: str, ids: dict[str, list[str]], given: dict[str, str] | None = None) -> str:
+    """A path with `given` ids, and the first account's in all other fields: the first of each belong together."""
+    firsts = {name: of_field[0] for name, of_field in ids.items()}
+    return template.format(**firsts | (given or {}))
 
 
 @pytest.mark.parametrize("operation", [operation for operation in WITH_AN_ID if operation.startswith("GET")])
 def test_the_owner_gets_the_record(operation: str, client: LocalClient, ids: dict[str, list[str]]) -> None:
     """Otherwise the test above would prove little."""
-    path = operation.partition(" ")[2]
-    name = path.partition("{")[2].partition("}")[0]
-    assert client.api("GET", path.replace(f"{{{name}}}", ids[name][0])).status == 200
+    assert client.api("GET", filled(operation.partition(" ")[2], ids)).status == 200
+
+
+def test_a_call_of_another_agent_is_unknown_under_this_one(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    mine, elsewhere = ids["agent_id"]
+    execution_id = ids["execution_id"][0]
+    assert client.api("GET", f"/agent/{mine}/execution/{execution_id}").json == client.execution(execution_id)
+    for agent_id in (elsewhere, UNKNOWN_UUID, "not-an-id"):
+        answer = client.api("GET", f"/agent/{agent_id}/execution/{execution_id}")
+        assert (answer.status, set(answer.json)) == (404, {"error", "message", "detail"})
 
 
 def test_every_id_field_is_covered() -> None:

@@ -22,7 +22,7 @@ import pytest
 
 from functions.sweep import handler as sweep
 from local import ROOT
-from local.__main__ import main
+from local.__main__ import PARAMETERS, main
 from local.carriers.course import OUTCOMES
 from local.stack import LocalStack
 from local.web.inbox import Delivery
@@ -295,6 +295,8 @@ def test_the_local_stacks_variables_are_those_that_it_reads() -> None:
     shown = {code(row[0]): code(row[1]) for row in table("| Variable | Default |")}
     assert shown.keys() == read
     assert all(f"{name} ({default})" in described for name, default in shown.items())
+    page = (ROOT / "docs/settings.md").read_text()
+    assert all(f"`{name}`" in page and f"`{parameter}`" in page for name, parameter in PARAMETERS.items())
 
 
 def test_the_statuses_are_complete_and_mark_the_final_ones() -> None:
@@ -315,7 +317,8 @@ def test_the_agent_configurations_defaults() -> None:
     defaults = {field.name: field.default for field in dataclasses.fields(Agent)}
     for name in ("max_concurrent_calls", "ring_timeout_seconds", "max_call_seconds", "voicemail_detection"):
         assert json.loads(code(shown[name])) == defaults[name], name
-    assert code(shown["telephony_provider"]) == defaults["provider"]
+    assert code(shown["telephony_provider"]) == agent_config.DEFAULT_CARRIER
+    assert defaults["provider"] is None
 
 
 def test_the_limits() -> None:

@@ -119,7 +119,7 @@ MUTANTS = (
         "The carrier is asked before the claim is stored",
         "usecases/dial_attempt.py",
         "        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
-        "        early = carrier.place(call_request(services, claim, agent))\n"
+        "        early = carrier.place(call_request(services, claim, agent, variables))\n"
         "        carrier = type('Asked', (), {'place': lambda self, request: early})()\n"
         "        claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)\n",
         "tests/protocol/test_one_dial.py::test_the_claim_is_stored_before_the_carrier_is_asked",
@@ -155,8 +155,8 @@ MUTANTS = (
     Mutant(
         "The circuit records the answer before it is stored",
         "usecases/dial_attempt.py",
-        "        result = carrier.place(call_request(services, claimed, agent))\n",
-        "        result = carrier.place(call_request(services, claimed, agent))\n"
+        "        result = carrier.place(call_request(services, claimed, agent, variables))\n",
+        "        result = carrier.place(call_request(services, claimed, agent, variables))\n"
         "        breaker.record(claimed.account_id, claimed.provider, result, admission.probing)\n",
         "tests/protocol/test_answers_are_kept.py::test_the_carriers_answer_is_stored_before_the_circuit_records_it",
     ),
@@ -405,7 +405,7 @@ MUTANTS = (
         "Dial uses the agent read before it acquired its line",
         "usecases/dial_attempt.py",
         "        shard = self._acquire(execution, cached, kept, now)\n"
-        "        agent = self.services.agents.get(execution.account_id, execution.agent_id)\n",
+        "        agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))\n",
         "        shard = self._acquire(execution, cached, kept, now)\n        agent = cached\n",
         "tests/protocol/test_stops.py::test_a_call_missing_from_a_stale_listing_does_not_ring_after_its_agents_stop",
     ),
@@ -1043,7 +1043,7 @@ MUTANTS = (
     Mutant(
         "A call goes through the carrier that its agent had before",
         "usecases/dial_attempt.py",
-        "            execution = replace(execution, provider=agent.provider)  # the agent has another carrier by now\n",
+        "            execution = replace(execution, provider=agent.carrier)  # the agent has another carrier by now\n",
         "            pass\n",
         "tests/integration/test_carriers.py::test_a_waiting_call_goes_through_the_carrier_that_its_agent_has_by_then",
     ),

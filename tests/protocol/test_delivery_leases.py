@@ -49,6 +49,7 @@ def deliverer(store: Store, endpoint: Endpoint, now: datetime) -> Deliverer[Exec
         services,
         store,
         endpoint=lambda execution: "https://example.com/hook",
+        complete=lambda execution: execution,
         render=lambda execution, sequence: {"sequence": sequence},
     )
 

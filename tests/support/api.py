@@ -41,6 +41,9 @@ ENVIRONMENT = {
     "FILES_BUCKET": "redial-test-files",
     "UPLOADS_ENDPOINT": "",
     "ALLOW_LOCAL_WEBHOOKS": "false",
+    "DEFAULT_CARRIER": "",
+    "DEFAULT_FROM_PHONE_NUMBER": "",
+    "DEFAULT_ANSWER": "",
     "POWERTOOLS_SERVICE_NAME": "redial",
     "POWERTOOLS_METRICS_NAMESPACE": "Redial",
 }

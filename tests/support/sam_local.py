@@ -189,6 +189,9 @@ def _write_environment(aws: MiniStack) -> None:
         "CARRIER_SECRETS": CARRIER_SECRETS,
         "PUBLIC_URL": "https://abc123def4.execute-api.us-east-1.amazonaws.com",
         "ALLOW_LOCAL_WEBHOOKS": "true",
+        "DEFAULT_CARRIER": "",
+        "DEFAULT_FROM_PHONE_NUMBER": "",
+        "DEFAULT_ANSWER": "",
         "POWERTOOLS_SERVICE_NAME": STACK,
     }
     (FOLDER / "env.json").write_text(json.dumps({"Parameters": variables}, indent=2))

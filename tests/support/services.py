@@ -18,6 +18,7 @@ from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.dynamodb.listings import DynamoListings
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
+from redial.domain.agent import NO_DEFAULTS, Defaults
 from tests.support.samples import TEN
 from tests.support.table import TABLE_NAME
 
@@ -31,6 +32,7 @@ class GivenServices:
     The clock stands at `at`, which a test may set, unless `now` is given. Nothing sleeps; chance is always 0.5.
     """
 
+    defaults: Defaults = NO_DEFAULTS
     executions: ports.Executions
     listings: ports.Listings
     due_items: ports.DueItems

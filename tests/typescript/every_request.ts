@@ -45,6 +45,7 @@ export async function agents(): Promise<string> {
   data(await api.PATCH("/v2/agent/{agent_id}", { params, body: { agent_config: { max_concurrent_calls: 3 } } }));
   const limit: number | null | undefined = data(await api.GET("/v2/agent/{agent_id}", { params })).agent_config.max_concurrent_calls;
   console.log(all, limit, data(await api.GET("/user/me", {})).concurrency.max);
+  console.log(data(await api.PATCH("/user/me", { body: { from_phone_numbers: ["+12025550100"] } })).defaults);
   console.log(data(await api.GET("/phone-numbers/all", {})).map((number) => number.phone_number));
   return agent_id;
 }
@@ -78,6 +79,8 @@ export async function calls(agent_id: string): Promise<void> {
   const page = data(await api.GET("/v2/agent/{agent_id}/executions", { params: { path: { agent_id }, query } }));
   console.log(page.total, page.has_more, page.data.length);
   console.log(data(await api.GET("/agent/{agent_id}/executions", { params: { path: { agent_id } } })).length);
+  const path = { agent_id, execution_id: execution.id };
+  console.log(data(await api.GET("/agent/{agent_id}/execution/{execution_id}", { params: { path } })).status);
   data(await api.POST("/call/{execution_id}/stop", one));
   console.log(data(await api.POST("/v2/agent/{agent_id}/stop", { params: { path: { agent_id } } })).stopped_executions);
   console.log(data(await api.POST("/executions/{execution_id}/webhooks/replay", one)).replayed);

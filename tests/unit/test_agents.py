@@ -7,7 +7,7 @@ import pytest
 
 from redial import carriers
 from redial.api import agent_config as api
-from redial.domain.agent import Agent
+from redial.domain.agent import DEFAULT_PROVIDER, NO_DEFAULTS, Agent, Defaults
 from redial.domain.errors import InvalidInput, NotFound, TooLarge
 from redial.ports import CarrierLimits
 from redial.usecases import agents as use
@@ -129,12 +129,55 @@ def test_the_agents_own_carrier_decides_how_long_it_may_ring_and_talk(monkeypatc
     of_carrier = carriers.limits
     monkeypatch.setattr(api, "limits", limits)
     for config in ({}, {"ring_timeout_seconds": 600, "max_call_seconds": 1}):
-        assert create({"agent_name": "a", **config}).provider == "twilio"
+        assert create({"agent_name": "a", "telephony_provider": "twilio", **config}).provider == "twilio"
     assert create({"agent_name": "a", "telephony_provider": "http"}).provider == "http"
     assert faults({"telephony_provider": "http", "ring_timeout_seconds": 61, "max_call_seconds": 59}) == {
         "ring_timeout_seconds": "must be 15 to 60 for http",
         "max_call_seconds": "must be 60 to 7200 for http",
     }
+
+
+@pytest.mark.parametrize("config", [{}, {"telephony_provider": None}, {"telephony_provider": "default"}])
+def test_an_agent_without_a_carrier_of_its_own_must_suit_every_carrier(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limits(name: str) -> CarrierLimits:
+        return CarrierLimits((15, 60), (60, 7200), None) if name == "http" else of_carrier(name)
+
+    of_carrier = carriers.limits
+    monkeypatch.setattr(api, "limits", limits)
+    assert create({"agent_name": "a", **config}).provider is None
+    assert faults({**config, "ring_timeout_seconds": 61}) == {"ring_timeout_seconds": "must be 15 to 60 for http"}
+
+
+# ---- defaults -----------------------------------------------------------------------------------------------------
+
+OWN: dict[str, Any] = {"provider": "http", "from_phone_numbers": (CALLER_ID,), "answer_url": "https://own.example.com/"}
+ACCOUNTS = Defaults("twilio", ("+14155550101",), stream_url="wss://account.example.com/")
+STACKS = Defaults("http", ("+14155550102",), answer_url="https://stack.example.com/")
+
+
+def test_the_agent_comes_before_its_account_and_the_account_before_the_stack() -> None:
+    blank = replace(create({"agent_name": "a"}), from_phone_numbers=())
+    own = replace(blank, **OWN)
+    assert own.with_defaults(ACCOUNTS, STACKS) == own
+    account = blank.with_defaults(ACCOUNTS, STACKS)
+    assert (account.carrier, account.from_phone_numbers) == ("twilio", ("+14155550101",))
+    assert (account.answer_url, account.stream_url) == (None, "wss://account.example.com/")
+    stack = blank.with_defaults(NO_DEFAULTS, STACKS)
+    assert (stack.carrier, stack.from_phone_numbers) == ("http", ("+14155550102",))
+    assert (stack.answer_url, stack.stream_url) == ("https://stack.example.com/", None)
+    assert blank.with_defaults(NO_DEFAULTS, NO_DEFAULTS) == blank
+    assert blank.carrier == DEFAULT_PROVIDER
+
+
+def test_each_default_is_taken_by_itself() -> None:
+    blank = replace(create({"agent_name": "a"}), from_phone_numbers=())
+    mixed = replace(blank, answer_url="https://own.example.com/").with_defaults(
+        Defaults(from_phone_numbers=("+14155550101",)), STACKS
+    )
+    assert (mixed.carrier, mixed.from_phone_numbers) == ("http", ("+14155550101",))
+    assert (mixed.answer_url, mixed.stream_url) == ("https://own.example.com/", None)
 
 
 # ---- calling hours ------------------------------------------------------------------------------------------------

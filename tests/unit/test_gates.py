@@ -83,19 +83,19 @@ def test_an_open_attempt_passes_every_gate_in_order() -> None:
             facts(agent=agent(answer_url=None)),
             Gate.INSTRUCTIONS,
             Verdict.END,
-            "the agent has neither answer_url nor stream_url",
+            "neither the agent nor the account has an answer_url or a stream_url",
         ),
         (
             facts(agent=agent(from_phone_numbers=())),
             Gate.CALLER_ID,
             Verdict.END,
-            "the agent has no from_phone_numbers",
+            "none of the agent and the account has from_phone_numbers",
         ),
         (
             facts(of_batch(), batch=running(), agent=agent(from_phone_numbers=())),
             Gate.CALLER_ID,
             Verdict.END,
-            "neither the batch nor the agent has from_phone_numbers",
+            "none of the batch, the agent and the account has from_phone_numbers",
         ),
         (
             facts(replace(queued(), user_number=LONDON), agent=agent(call_start_hour=11, call_end_hour=18)),

@@ -114,7 +114,7 @@ def nested(depth: int) -> dict[str, Any]:
 def test_user_datas_size_is_limited() -> None:
     most = calls.MAX_USER_DATA_BYTES - len('{"a":""}')
     assert call(user_data={"a": "x" * most}).user_data is not None
-    assert "8192 bytes" in complaints(calls.CallRequest, {"user_data": {"a": "x" * (most + 1)}})["user_data"]
+    assert "65536 bytes" in complaints(calls.CallRequest, {"user_data": {"a": "x" * (most + 1)}})["user_data"]
 
 
 def test_user_datas_depth_is_limited() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from redial.domain.agent import Account, Agent, ApiKey
+from redial.domain.agent import Account, Agent, ApiKey, Defaults
 from redial.domain.batch import Batch
 from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
@@ -100,6 +100,10 @@ class Executions(Protocol):
 
     def create(self, execution: Execution) -> bool:
         """Store a new execution; False when one with that id is there already."""
+
+    def with_user_data(self, executions: Sequence[Execution]) -> list[Execution]:
+        """The executions with their `user_data`, read where it is kept apart; those that were removed meanwhile are
+        left out."""
 
     def save(self, execution: Execution) -> Execution:
         """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""
@@ -283,6 +287,9 @@ class Accounts(Protocol):
 
     def allow_premium_numbers(self, account_id: str, allowed: bool) -> bool:
         """Set `Account.premium_numbers`; False when there is no such account."""
+
+    def replace_defaults(self, account: Account, defaults: Defaults) -> bool:
+        """Store other defaults over those of `account`; False when they changed since it was read."""
 
     def account_of_key(self, key_hash: str) -> str | None:
         """The account that a live key opens; None when it is unknown or revoked."""
@@ -550,7 +557,7 @@ class CarrierLimits:
     """What a carrier allows, and what its answers prove.
 
     `ring_seconds` and `call_seconds`: the shortest and the longest that it takes. An agent is checked against them when
-    it is saved.
+    it is saved. `variables`: it takes the call's `user_data`.
     `absence_proves_after`: so long after a claim, "I know no call of that attempt" proves that none was placed and none
     will be. None: it never proves that, and an attempt whose call is not found must not be dialled again.
     """
@@ -558,6 +565,7 @@ class CarrierLimits:
     ring_seconds: tuple[int, int]
     call_seconds: tuple[int, int]
     absence_proves_after: timedelta | None
+    variables: bool = False
 
 
 def dial_key(execution_id: str, attempt: int) -> str:
@@ -571,7 +579,7 @@ class CallRequest:
 
     `callback_url`: where the carrier reports on this attempt. At most one of `answer_url`, where it reads what to do
     with the answered call, and `stream_url`, which it connects the call's audio to, is set. `variables`: the call's
-    `user_data`.
+    `user_data`, for a carrier that takes it.
     """
 
     execution_id: str
@@ -719,6 +727,10 @@ class Services(Protocol):
 
     A function's role decides what it may use: the api has no carrier, deliver has no lines.
     """
+
+    @property
+    def defaults(self) -> Defaults:
+        """The stack's, for what neither an agent nor its account has."""
 
     @property
     def executions(self) -> Executions: ...

@@ -1,14 +1,17 @@
 """Routes of the account: concurrency, carriers, phone numbers."""
 
 import uuid
-from typing import Any
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
+from pydantic import ConfigDict, SkipValidation
 from typing_extensions import TypedDict
 
+from redial.api.agent_config import AccountDefaults, DefaultsRead, changed_defaults, defaults_json
 from redial.api.answers import account_id, answer, answers, new_router, services
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part_of
-from redial.domain.agent import Agent
+from redial.domain.agent import Account, Agent, Defaults
 from redial.domain.circuit import Circuit, CircuitState
 from redial.ports import Position
 from redial.usecases import accounts
@@ -50,12 +53,28 @@ def carrier_json(circuit: Circuit) -> CarrierRead:
     }
 
 
+class UserChange(AccountDefaults):
+    """Defaults to change; those that are left out stay, and null removes one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "from_phone_numbers": ["+12025550100"],
+                    "answer_url": "https://voice.example.com/calls?execution={execution_id}",
+                }
+            ]
+        }
+    )
+
+
 class UserRead(TypedDict):
     """The account of the API key."""
 
     id: str
     name: str
     concurrency: ConcurrencyRead
+    defaults: DefaultsRead
     carriers: list[CarrierRead]
 
 
@@ -69,13 +88,14 @@ class PhoneNumberRead(TypedDict):
     rented: bool
 
 
-def phone_number_json(agent: Agent, number: str) -> PhoneNumberRead:
-    """One of an agent's numbers as JSON. Its id is derived from agent and number, so it is stable."""
+def phone_number_json(agent: Agent, number: str, carrier: str) -> PhoneNumberRead:
+    """One of an agent's numbers as JSON. Its id is derived from agent and number, so it is stable. `carrier`: of an
+    agent that names none."""
     return {
         "id": uuid.uuid5(uuid.UUID(agent.agent_id), number).hex,
         "phone_number": number,
         "agent_id": agent.agent_id,
-        "telephony_provider": agent.provider,
+        "telephony_provider": agent.provider or carrier,
         "rented": False,
     }
 
@@ -91,13 +111,40 @@ def phone_number_json(agent: Agent, number: str) -> PhoneNumberRead:
     responses=answers(200, "The account of the API key.", UserRead),
 )
 def get_user() -> Response[Any]:
-    account = accounts.read_account(account_id(), accounts=services().accounts)
+    return answer(_user(accounts.read_account(account_id(), accounts=services().accounts)))
+
+
+@router.patch(
+    "/user/me",
+    summary="Change your account's defaults",
+    description="Where a call has no caller id, and its agent no caller ids, no answer or no carrier, these are used.",
+    tags=["account"],
+    operation_id="patch_user",
+    responses=answers(200, "The account, changed.", UserRead, 400, 409, 413),
+)
+def patch_user(body: Annotated[SkipValidation[UserChange], Body()]) -> Response[Any]:
+    patch = router.current_event.json_body
+
+    def change(defaults: Defaults) -> Defaults:
+        return changed_defaults(defaults, patch, services().allow_local)
+
+    return answer(_user(accounts.change_defaults(account_id(), change, accounts=services().accounts)))
+
+
+def _user(account: Account) -> UserRead:
     agents = services().agents.all(account.account_id)
     calls = accounts.concurrency(services(), agents)
     concurrency = ConcurrencyRead(max=calls.max, current=calls.current)
-    providers = sorted({agent.provider for agent in agents})
+    default = accounts.carrier_of(services(), account)
+    providers = sorted({agent.provider or default for agent in agents})
     carriers = [carrier_json(services().circuits.get(account.account_id, provider)) for provider in providers]
-    return answer(UserRead(id=account.account_id, name=account.name, concurrency=concurrency, carriers=carriers))
+    return UserRead(
+        id=account.account_id,
+        name=account.name,
+        concurrency=concurrency,
+        defaults=defaults_json(account.defaults),
+        carriers=carriers,
+    )
 
 
 @router.get(
@@ -110,8 +157,9 @@ def get_user() -> Response[Any]:
 def get_phone_numbers(
     page_number: AnyPageNumber = None, page_size: AnyPageSize = None, cursor: CursorText = None
 ) -> Response[Any]:
+    default = accounts.carrier_of(services(), accounts.read_account(account_id(), accounts=services().accounts))
     found = [
-        (Position(agent.created_at, agent.agent_id, index), (agent, number))
+        (Position(agent.created_at, agent.agent_id, index), (agent, number, default))
         for agent in services().agents.all(account_id())
         for index, number in enumerate(agent.from_phone_numbers)
     ]

@@ -4,11 +4,9 @@ A customer's configuration is stored and returned as sent, unknown keys included
 """
 
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
+from typing_extensions import TypedDict
 
 from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
@@ -37,10 +36,11 @@ from redial.carriers import CARRIERS, limits
 from redial.domain.agent import (
     DEFAULT_MAX_CALL_SECONDS,
     DEFAULT_MAX_CONCURRENT_CALLS,
-    DEFAULT_PROVIDER,
     DEFAULT_RING_TIMEOUT_SECONDS,
     Agent,
+    Defaults,
 )
+from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
 from redial.domain.errors import FieldError, InvalidInput, TooLarge
 
 MAX_NAME_LENGTH = 200
@@ -53,8 +53,8 @@ MAX_CALL_SECONDS = max(one.call_seconds[1] for one in _LIMITS)
 """What at least one carrier takes. The agent's own carrier decides: see `_check_limits`."""
 MAX_CONFIG_BYTES = 200_000
 """Maximum size of an agent's configuration as JSON: a DynamoDB item holds 400 KB, and every dial reads it."""
-PLACEHOLDERS = ("{agent_id}", "{execution_id}")
-"""The only placeholders allowed in `answer_url` and `stream_url`; filled in per attempt."""
+DEFAULT_CARRIER = "default"
+"""A `telephony_provider`: the account's."""
 
 CheckWebhook = Callable[[str], object]
 """Raises `InvalidInput`, with a reason for the customer, for a URL that is not permitted as a webhook."""
@@ -83,8 +83,8 @@ def _name_schema(schema: dict[str, Any]) -> None:
 
 
 def _provider(name: str) -> str:
-    if name not in CARRIERS:
-        raise ValueError(f"must be one of {', '.join(CARRIERS)}")
+    if name not in (*CARRIERS, DEFAULT_CARRIER):
+        raise ValueError(f"must be one of {', '.join((*CARRIERS, DEFAULT_CARRIER))}")
     return name
 
 
@@ -99,28 +99,14 @@ def _webhook(url: str, info: ValidationInfo) -> str:
     return url
 
 
-def _carrier_url(scheme: str, local_scheme: str) -> AfterValidator:
-    """Accepts a full URL with `scheme` (or `local_scheme` in local development), and no braces but `PLACEHOLDERS`."""
+def _carrier_url(schemes: tuple[str, str]) -> AfterValidator:
+    """`check_carrier_url`; in local development without encryption too."""
 
     def check(url: str, info: ValidationInfo) -> str:
-        plain = re.sub("|".join(map(re.escape, PLACEHOLDERS)), "x", url)
-        if not plain.isascii() or re.search(r"[\s\x00-\x1f\x7f{}\\<>\"^`|]", plain):
-            raise ValueError(f"must be a URL; in braces it may hold {' and '.join(PLACEHOLDERS)} only")
-        allow_local = cast(_Rules, info.context).allow_local
-        if not _is_full_url(plain, (scheme, local_scheme) if allow_local else (scheme,)):
-            raise ValueError(f"must be a full URL that starts with {scheme}://")
+        check_carrier_url(url, schemes if cast(_Rules, info.context).allow_local else schemes[:1])
         return url
 
     return AfterValidator(check)
-
-
-def _is_full_url(url: str, schemes: tuple[str, ...]) -> bool:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port  # each raises ValueError if malformed
-    except ValueError:
-        return False
-    return bool(host) and parts.scheme.lower() in schemes
 
 
 def _carrier_url_schema(scheme: str) -> Any:
@@ -130,6 +116,18 @@ def _carrier_url_schema(scheme: str) -> Any:
         max_length=MAX_URL_LENGTH,
         json_schema_extra={"pattern": f"^{scheme}?://{pattern}", "examples": [example]},
     )
+
+
+TelephonyProvider = Annotated[str, AfterValidator(_provider)]
+_PROVIDERS: dict[str, Any] = {"enum": [*CARRIERS, DEFAULT_CARRIER, None]}
+AnswerUrl = Annotated[str, _carrier_url_schema("https"), _carrier_url(ANSWER_URL)]
+StreamUrl = Annotated[str, _carrier_url_schema("wss"), _carrier_url(STREAM_URL)]
+
+
+def _not_both(stream_url: str | None, info: ValidationInfo) -> str | None:
+    if stream_url is not None and info.data.get("answer_url") is not None:
+        raise ValueError("give answer_url or stream_url, not both")
+    return stream_url
 
 
 class CallingGuardrails(BaseModel):
@@ -163,17 +161,21 @@ class AgentConfig(BaseModel):
     webhook_url: Annotated[Annotated[WebhookUrl, AfterValidator(_webhook)] | None, NO_EMPTY_TEXT] = Field(
         None, description="Where the events of every call go: https, a public address. Empty: none."
     )
-    telephony_provider: Annotated[str, AfterValidator(_provider)] | None = Field(
-        DEFAULT_PROVIDER, json_schema_extra={"enum": [*CARRIERS, None]}
+    telephony_provider: TelephonyProvider | None = Field(
+        DEFAULT_CARRIER,
+        json_schema_extra=_PROVIDERS,
+        description="The carrier; default: the account's.",
     )
     calling_guardrails: CallingGuardrails | None = None
-    from_phone_numbers: list[PhoneNumber] | None = Field([], max_length=MAX_FROM_PHONE_NUMBERS)
-    answer_url: Annotated[str, _carrier_url_schema("https"), _carrier_url("https", "http")] | None = Field(
+    from_phone_numbers: list[PhoneNumber] | None = Field(
+        [], max_length=MAX_FROM_PHONE_NUMBERS, description="Caller ids in turn. None: the account's."
+    )
+    answer_url: AnswerUrl | None = Field(
         None,
         description="https: the carrier fetches its call instructions here. {agent_id} and {execution_id} are filled"
-        " in. An agent with neither this nor stream_url can be saved, but places no calls.",
+        " in. An agent with neither this nor stream_url uses the account's.",
     )
-    stream_url: Annotated[str, _carrier_url_schema("wss"), _carrier_url("wss", "ws")] | None = Field(
+    stream_url: StreamUrl | None = Field(
         None,
         description="wss: the carrier connects the call's audio to this. Not together with answer_url.",
     )
@@ -184,12 +186,7 @@ class AgentConfig(BaseModel):
     max_call_seconds: WholeNumber | None = Field(DEFAULT_MAX_CALL_SECONDS, ge=MIN_CALL_SECONDS, le=MAX_CALL_SECONDS)
     voicemail_detection: Flag | None = Field(False, description="Have the carrier detect answering machines.")
 
-    @field_validator("stream_url")
-    @classmethod
-    def _not_both(cls, stream_url: str | None, info: ValidationInfo) -> str | None:
-        if stream_url is not None and info.data.get("answer_url") is not None:
-            raise ValueError("give answer_url or stream_url, not both")
-        return stream_url
+    _one_answer = field_validator("stream_url")(_not_both)
 
 
 class AgentConfigPatch(AgentConfig):
@@ -216,7 +213,7 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         name=config.agent_name,
         config=body,
         webhook_url=config.webhook_url,
-        provider=config.telephony_provider or DEFAULT_PROVIDER,
+        provider=_named(config.telephony_provider),
         from_phone_numbers=tuple(dict.fromkeys(config.from_phone_numbers or ())),
         answer_url=config.answer_url,
         stream_url=config.stream_url,
@@ -231,11 +228,62 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
     return configured
 
 
+class DefaultsRead(TypedDict):
+    """What the account's agents use that leave it out."""
+
+    telephony_provider: str | None
+    from_phone_numbers: list[str]
+    answer_url: str | None
+    stream_url: str | None
+
+
+class AccountDefaults(BaseModel):
+    """What agents use that leave it out. Null: no default."""
+
+    telephony_provider: TelephonyProvider | None = Field(
+        None, json_schema_extra=_PROVIDERS, description="The carrier; null or default: the stack's."
+    )
+    from_phone_numbers: list[PhoneNumber] | None = Field(None, max_length=MAX_FROM_PHONE_NUMBERS)
+    answer_url: AnswerUrl | None = Field(None, description="{agent_id} and {execution_id} are filled in.")
+    stream_url: StreamUrl | None = Field(None, description="In place of answer_url.")
+
+    _one_answer = field_validator("stream_url")(_not_both)
+
+
+def changed_defaults(defaults: Defaults, patch: Mapping[str, Any], allow_local: bool) -> Defaults:
+    """`defaults` with the values of `patch` in their place; null removes one. Raises `InvalidInput`, naming every field
+    at fault, as `configure` does."""
+    given = {name: patch[name] for name in AccountDefaults.model_fields if name in patch}
+    rules = _Rules(lambda url: None, allow_local, None)
+    values = validated(AccountDefaults, {**defaults_json(defaults), **given}, context=rules)
+    return Defaults(
+        provider=_named(values.telephony_provider),
+        from_phone_numbers=tuple(dict.fromkeys(values.from_phone_numbers or ())),
+        answer_url=values.answer_url,
+        stream_url=values.stream_url,
+    )
+
+
+def defaults_json(defaults: Defaults) -> DefaultsRead:
+    """Defaults as JSON."""
+    return {
+        "telephony_provider": defaults.provider,
+        "from_phone_numbers": list(defaults.from_phone_numbers),
+        "answer_url": defaults.answer_url,
+        "stream_url": defaults.stream_url,
+    }
+
+
+def _named(provider: str | None) -> str | None:
+    return None if provider == DEFAULT_CARRIER else provider
+
+
 def _check_limits(agent: Agent) -> None:
-    """Raises `InvalidInput` for times that the agent's carrier does not take, which the schema cannot tell."""
-    allowed = limits(agent.provider)
+    """Raises `InvalidInput` for times that the agent's carrier does not take, which the schema cannot tell. Without one
+    of its own, every carrier must take them: the account's may change."""
     faults = tuple(
-        FieldError(f"agent_config.{name}", f"must be {shortest} to {longest} for {agent.provider}")
+        FieldError(f"agent_config.{name}", f"must be {shortest} to {longest} for {carrier}")
+        for carrier, allowed in ((one, limits(one)) for one in CARRIERS if agent.provider in (None, one))
         for name, seconds, (shortest, longest) in (
             ("ring_timeout_seconds", agent.ring_timeout_seconds, allowed.ring_seconds),
             ("max_call_seconds", agent.max_call_seconds, allowed.call_seconds),

@@ -14,7 +14,7 @@ from redial.api.listings import HEADERS, AnyPageNumber, CursorText, paging, part
 from redial.domain.agent import Agent
 from redial.ports import Position
 from redial.runtime import system
-from redial.usecases import agents
+from redial.usecases import accounts, agents
 from redial.wire.timestamps import rfc3339
 
 router = new_router()
@@ -84,21 +84,23 @@ class AgentRead(BaseModel):
     agent_id: str
     agent_name: str
     agent_type: str
+    agent_welcome_message: Any = None
     agent_status: Literal["processed"]
     created_at: Instant
     updated_at: Instant
     agent_config: AgentConfig = Field(description="As sent, with the defaults filled in.")
 
 
-_FLAT_KEYS = ("tasks", "ingest_source_config")
+_FLAT_KEYS = ("tasks", "ingest_source_config", "agent_welcome_message")
 
 
-def agent_json(agent: Agent) -> dict[str, Any]:
-    """An agent as JSON: flat keys for existing clients, and the configuration with its defaults filled in."""
+def agent_json(agent: Agent, carrier: str) -> dict[str, Any]:
+    """An agent as JSON: flat keys for existing clients, and the configuration with its defaults filled in. `carrier`:
+    of agents that name none."""
     sent = agent.config["agent_config"]
     effective = {
         "webhook_url": agent.webhook_url,
-        "telephony_provider": agent.provider,
+        "telephony_provider": sent.get("telephony_provider") or agent.provider or carrier,
         "calling_guardrails": sent.get("calling_guardrails"),
         "from_phone_numbers": sent.get("from_phone_numbers") or [],
         "answer_url": agent.answer_url,
@@ -110,6 +112,7 @@ def agent_json(agent: Agent) -> dict[str, Any]:
     }
     agent_type = sent.get("agent_type")
     return {
+        "agent_welcome_message": None,
         **agent.config,
         **{name: sent[name] for name in _FLAT_KEYS if name in sent},
         "id": agent.agent_id,
@@ -124,6 +127,11 @@ def agent_json(agent: Agent) -> dict[str, Any]:
 
 
 # ---- routes ---
+
+
+def _default_carrier() -> str:
+    account = accounts.read_account(account_id(), accounts=services().accounts)
+    return accounts.carrier_of(services(), account)
 
 
 def _configure(agent: Agent, body: dict[str, Any]) -> Agent:
@@ -161,8 +169,9 @@ def get_agents(
     page_size: Annotated[int | None, Query(ge=1, le=1000)] = None,
     cursor: CursorText = None,
 ) -> Response[Any]:
+    carrier = _default_carrier()
     found = [(Position(one.created_at, one.agent_id), one) for one in services().agents.all(account_id())]
-    shown = part_of(found, paging(page_number, page_size, cursor), agent_json)
+    shown = part_of(found, paging(page_number, page_size, cursor), lambda one: agent_json(one, carrier))
     return answer(shown.rows, headers=shown.headers)
 
 
@@ -175,7 +184,7 @@ def get_agents(
 )
 def get_agent(agent_id: str) -> Response[Any]:
     agent = agents.read_agent(services(), known_id(agent_id, "agent"), account_id=account_id())
-    return answer(agent_json(agent))
+    return answer(agent_json(agent, _default_carrier()))
 
 
 @router.put(

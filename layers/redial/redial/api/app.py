@@ -97,12 +97,15 @@ for _resource in _RESOURCES:
 def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one API Gateway HTTP API event, payload version 2.0.
 
+    A browser's preflight is answered without a key: API Gateway adds the CORS headers, if CORS is on.
     Repeated slashes and a trailing slash in the path make no difference.
     """
     event = {**event, "rawPath": _SLASHES.sub("/", event["rawPath"]).rstrip("/") or "/"}
     request = APIGatewayProxyEventV2(event)
     method, path = request.http_method.upper(), request.path
     account_id = None
+    if method == "OPTIONS" and "access-control-request-method" in request.headers:
+        return {"statusCode": 204, "headers": {}, "body": "", "isBase64Encoded": False}
     try:
         if path not in PUBLIC:
             account_id = accounts.authenticate(request.headers.get("authorization"), accounts=services().accounts)

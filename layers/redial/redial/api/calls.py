@@ -27,15 +27,19 @@ from redial.usecases.create_call import EARLIEST, LATEST, NewCall
 router = new_router()
 
 
-MAX_USER_DATA_BYTES = 8 * 1024
-"""Maximum size of `user_data` as JSON: it is stored, and sent with every event of the call."""
+MAX_USER_DATA_BYTES = 64 * 1024
+"""Maximum size of `user_data` as JSON in UTF-8: it is stored, and sent with every event of the call."""
 MAX_USER_DATA_DEPTH = 20
 
 # ---- models ---
 
 
+def _size(user_data: dict[str, Any]) -> int:
+    return len(canonical_json(user_data).encode())
+
+
 def _check_user_data(value: dict[str, Any]) -> dict[str, Any]:
-    size = len(canonical_json(value).encode())
+    size = _size(value)
     if size > MAX_USER_DATA_BYTES:
         raise ValueError(f"may take {MAX_USER_DATA_BYTES} bytes as JSON, this takes {size}")
     if depth(value) > MAX_USER_DATA_DEPTH:
@@ -80,6 +84,7 @@ class CallRequest(BaseModel):
             from_phone_number=self.from_phone_number,
             scheduled_at=self.scheduled_at,
             user_data=self.user_data or {},
+            user_data_bytes=_size(self.user_data or {}),
             retry_config=self.retry_config.to_rule() if self.retry_config else None,
             bypass_call_guardrails=self.bypass_call_guardrails,
         )

@@ -67,6 +67,21 @@ def get_execution(execution_id: str) -> Response[Any]:
 
 
 @router.get(
+    "/agent/<agent_id>/execution/<execution_id>",
+    summary="A call of an agent",
+    description="For older clients; `/executions/{execution_id}` answers the same.",
+    tags=["executions"],
+    operation_id="get_agent_execution",
+    responses=answers(200, "The execution as it is now.", Execution, 404),
+)
+def get_agent_execution(agent_id: str, execution_id: str) -> Response[Any]:
+    execution = _execution(execution_id)
+    if execution.agent_id != known_id(agent_id, "agent"):
+        raise NotFound(f"there is no execution {execution_id}")
+    return answer(execution_json.render(_shown(execution)))
+
+
+@router.get(
     "/executions/<execution_id>/log",
     summary="A call's log",
     tags=["executions"],
@@ -85,7 +100,12 @@ def _execution(execution_id: str) -> domain.Execution:
 
 
 def _shown(execution: domain.Execution) -> domain.Execution:
-    """The execution as it is shown: a contact whose batch waits for its start is `scheduled`."""
+    """The execution as it is shown, with its user data: a contact whose batch waits for its start is `scheduled`.
+    Raises `NotFound` if it was removed meanwhile."""
+    complete = services().executions.with_user_data([execution])
+    if not complete:
+        raise NotFound(f"there is no execution {execution.id}")
+    (execution,) = complete
     if execution.batch_id is None or len(execution.changes) > 1:
         return execution
     batch = services().batches.get(execution.batch_id)

@@ -1,7 +1,7 @@
 """An agent: how its calls are placed and answered, and where their events are sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,22 @@ DEFAULT_MAX_CONCURRENT_CALLS = 10
 DEFAULT_RING_TIMEOUT_SECONDS = 30
 DEFAULT_MAX_CALL_SECONDS = 3600
 DEFAULT_PROVIDER = "twilio"
-"""The carrier of agents that name none, and of executions that were stored without one."""
+"""The carrier where neither the agent, nor its account, nor the stack names one, and of executions that were stored
+without one."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What is used where an agent leaves it out: an account's, or the stack's. At most one of `answer_url` and
+    `stream_url` is set."""
+
+    provider: str | None = None
+    from_phone_numbers: tuple[str, ...] = ()
+    answer_url: str | None = None
+    stream_url: str | None = None
+
+
+NO_DEFAULTS = Defaults()
 
 
 @dataclass(frozen=True)
@@ -17,6 +32,7 @@ class Agent:
     """An agent's current configuration and state.
 
     `config`: the customer's request, unknown keys included, returned as sent. Redial reads only the typed fields.
+    `provider` None, empty `from_phone_numbers`, and neither `answer_url` nor `stream_url`: see `with_defaults`.
     `answer_url`, `stream_url`: at most one is set; `{agent_id}` and `{execution_id}` are filled in per attempt.
     `call_start_hour` ≤ hour < `call_end_hour`: calling hours, whole hours of the called number's local time. Equal or
     both None: always open; start > end: over midnight.
@@ -36,7 +52,7 @@ class Agent:
     updated_at: datetime
     version: int = 0
     webhook_url: str | None = None
-    provider: str = DEFAULT_PROVIDER
+    provider: str | None = None
     from_phone_numbers: tuple[str, ...] = ()
     answer_url: str | None = None
     stream_url: str | None = None
@@ -51,13 +67,36 @@ class Agent:
     deleted_at: datetime | None = None
     newer: Mapping[str, Any] | None = None
 
+    @property
+    def carrier(self) -> str:
+        """The carrier of its calls, once `with_defaults` has filled in what the agent leaves out."""
+        return self.provider or DEFAULT_PROVIDER
+
+    @property
+    def has_answer(self) -> bool:
+        """It says what to do with an answered call."""
+        return self.answer_url is not None or self.stream_url is not None
+
+    def with_defaults(self, *levels: Defaults) -> "Agent":
+        """The agent with what it leaves out, from the first of `levels` that has it. `answer_url` and `stream_url` are
+        one thing: a level that has either decides."""
+        agent = self
+        for level in levels:
+            if agent.provider is None and level.provider is not None:
+                agent = replace(agent, provider=level.provider)
+            if not agent.from_phone_numbers and level.from_phone_numbers:
+                agent = replace(agent, from_phone_numbers=level.from_phone_numbers)
+            if not agent.has_answer and (level.answer_url is not None or level.stream_url is not None):
+                agent = replace(agent, answer_url=level.answer_url, stream_url=level.stream_url)
+        return agent
+
 
 @dataclass(frozen=True)
 class Account:
     """A customer.
 
     `webhook_secrets` sign its webhooks: one, or two during a rotation (newest first). `premium_numbers`: it may call
-    premium-rate and shared-cost numbers.
+    premium-rate and shared-cost numbers. `defaults`: of its agents.
     """
 
     account_id: str
@@ -65,6 +104,7 @@ class Account:
     created_at: datetime
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     premium_numbers: bool = False
+    defaults: Defaults = NO_DEFAULTS
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,9 @@ class State:
 class Execution:
     """What was asked for, what has happened since, and which events are delivered.
 
-    `user_number` and `from_number` are E.164; `from_number` None means the agent's or the batch's choice. `row`: which
+    `user_number` and `from_number` are E.164; `from_number` None means the agent's or the batch's choice. `user_data`
+    never changes. `user_data_apart`: it is in an item of its own, so that saves do not pay for it, and `user_data` is
+    None until `Executions.with_user_data` has read it. `row`: which
     contact of its batch it is (1 is the first). `version` counts saves.
 
     `newer` holds what a newer version of this code stored under names that this one does not read, and `newer_notes`
@@ -247,7 +249,8 @@ class Execution:
     batch_id: str | None = None
     row: int | None = None
     provider: str = DEFAULT_PROVIDER
-    user_data: dict[str, Any] = field(default_factory=dict)
+    user_data: dict[str, Any] | None = field(default_factory=dict)
+    user_data_apart: bool = False
     retry_config: RetryConfig | None = None
     bypass_call_guardrails: bool = False
     changes: tuple[Change, ...] = ()

@@ -70,9 +70,9 @@ def expiry(facts: Facts) -> Decision:
 
 
 def instructions(facts: Facts) -> Decision:
-    """The agent says what to do with an answered call."""
-    if facts.agent is None or (facts.agent.answer_url is None and facts.agent.stream_url is None):
-        return failed("the agent has neither answer_url nor stream_url", Gate.INSTRUCTIONS)
+    """The agent, or what fills in for it, says what to do with an answered call."""
+    if facts.agent is None or not facts.agent.has_answer:
+        return failed("neither the agent nor the account has an answer_url or a stream_url", Gate.INSTRUCTIONS)
     return Decision(Gate.INSTRUCTIONS)
 
 
@@ -81,8 +81,8 @@ def caller_id(facts: Facts) -> Decision:
     if facts.agent is None or from_number(facts.execution, facts.agent, facts.batch) is None:
         if _blocked(facts.execution):
             return failed("the network blocked the calls from every caller id", Gate.CALLER_ID)
-        owners = "the agent has no" if facts.execution.batch_id is None else "neither the batch nor the agent has"
-        return failed(f"{owners} from_phone_numbers", Gate.CALLER_ID)
+        batch = "" if facts.execution.batch_id is None else "the batch, "
+        return failed(f"none of {batch}the agent and the account has from_phone_numbers", Gate.CALLER_ID)
     return Decision(Gate.CALLER_ID)
 
 

@@ -10,12 +10,16 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 from redial.adapters.dynamodb.accounts import DynamoAccounts
-from redial.domain.agent import Account
-from redial.domain.errors import RedialError
+from redial.carriers import CARRIERS
+from redial.domain.agent import Account, Defaults
+from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
+from redial.domain.errors import InvalidInput, RedialError
+from redial.domain.phone_number import normalized
 from redial.ports import Accounts
 from redial.runtime import system
 from redial.usecases import accounts as use
@@ -124,6 +128,40 @@ def _premium_numbers(arguments: argparse.Namespace, accounts: Accounts) -> dict[
     return {"account_id": arguments.account, "premium_numbers": allowed}
 
 
+def _defaults(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
+    def change(current: Defaults) -> Defaults:
+        changed = current
+        if arguments.carrier is not None:
+            changed = replace(changed, provider=arguments.carrier or None)
+        if arguments.from_phone_number is not None:
+            given = [number for number in arguments.from_phone_number if number]
+            changed = replace(changed, from_phone_numbers=tuple(dict.fromkeys(map(_number, given))))
+        if arguments.answer is not None:
+            changed = replace(changed, answer_url=None, stream_url=None)
+            if arguments.answer:
+                is_stream = arguments.answer.lower().startswith(STREAM_URL[0])
+                _check_answer(arguments.answer, STREAM_URL if is_stream else ANSWER_URL)
+                changed = replace(changed, **{"stream_url" if is_stream else "answer_url": arguments.answer})
+        return changed
+
+    defaults = use.change_defaults(arguments.account, change, accounts=accounts).defaults
+    return {"account_id": arguments.account, "defaults": {**asdict(defaults)}}
+
+
+def _number(text: str) -> str:
+    try:
+        return normalized(text)
+    except ValueError as error:
+        raise InvalidInput.of("--from-phone-number", str(error)) from error
+
+
+def _check_answer(url: str, schemes: tuple[str, str]) -> None:
+    try:
+        check_carrier_url(url, schemes[:1])
+    except ValueError as error:
+        raise InvalidInput.of("--answer", str(error)) from error
+
+
 _ACCOUNT: dict[str, Any] = {"required": True, "metavar": "ID", "help": "account id"}
 _NAME: dict[str, Any] = {"required": True, "help": "a name to recognize it by"}
 _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[str, Any]]], ...] = (
@@ -149,6 +187,17 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[s
         "allow or refuse calls to premium-rate and shared-cost numbers",
         _premium_numbers,
         {"--account": _ACCOUNT, "--allow": {"required": True, "choices": ("yes", "no"), "help": "refused by default"}},
+    ),
+    (
+        "defaults",
+        "set what the account's agents use that leave it out, and show it",
+        _defaults,
+        {
+            "--account": _ACCOUNT,
+            "--carrier": {"choices": (*CARRIERS, ""), "help": "empty: none"},
+            "--from-phone-number": {"action": "append", "metavar": "NUMBER", "help": "may be repeated; empty: none"},
+            "--answer": {"metavar": "URL", "help": "an answer_url (https) or a stream_url (wss); empty: none"},
+        },
     ),
 )
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from redial.adapters.lambda_invoker import LambdaInvoker
     from redial.adapters.webhooks import HttpWebhooks
     from redial.carriers.secrets import CarrierSecrets
+    from redial.domain.agent import Defaults
     from redial.domain.batch import Batch
     from redial.domain.execution import Execution
     from redial.ports import CallbackReader, Carrier
@@ -253,6 +254,24 @@ class Services:
         """Where carriers reach this stack; empty where it is not known."""
         return self._variables.get("PUBLIC_URL", "")
 
+    @cached_property
+    def defaults(self) -> "Defaults":
+        """The stack's, for what neither an agent nor its account has. Raises `ValueError` for an unknown carrier."""
+        from redial.carriers import CARRIERS
+        from redial.domain.agent import Defaults
+
+        carrier = self._variables["DEFAULT_CARRIER"] or None
+        if carrier not in (None, *CARRIERS):
+            raise ValueError(f"DEFAULT_CARRIER must be one of {', '.join(CARRIERS)}; not {carrier}")
+        number, answer = self._variables["DEFAULT_FROM_PHONE_NUMBER"], self._variables["DEFAULT_ANSWER"] or None
+        is_stream = answer is not None and answer.startswith("ws")
+        return Defaults(
+            provider=carrier,
+            from_phone_numbers=(number,) if number else (),
+            answer_url=None if is_stream else answer,
+            stream_url=answer if is_stream else None,
+        )
+
     # ---- delivery ---------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -269,7 +288,10 @@ class Services:
                 agent = self.agents.get(execution.account_id, execution.agent_id)
             return None if agent is None else agent.webhook_url
 
-        return Deliverer(self, self.executions, endpoint, execution_json.render_event)
+        def complete(execution: "Execution") -> "Execution | None":
+            return next(iter(self.executions.with_user_data([execution])), None)
+
+        return Deliverer(self, self.executions, endpoint, complete, execution_json.render_event)
 
     @cached_property
     def batch_deliverer(self) -> "Deliverer[Batch]":
@@ -277,7 +299,10 @@ class Services:
         from redial.usecases.deliver_events import Deliverer
         from redial.wire import batch_json
 
-        return Deliverer(self, self.batches, lambda batch: batch.webhook_url, batch_json.render_event)
+        def as_it_is(batch: "Batch") -> "Batch":
+            return batch
+
+        return Deliverer(self, self.batches, lambda batch: batch.webhook_url, as_it_is, batch_json.render_event)
 
     # ---- the system -------------------------------------------------------------------------------------------------
 

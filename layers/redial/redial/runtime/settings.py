@@ -1,21 +1,22 @@
 """Environment variables of each function. tests/infrastructure compares them with template.yaml.
 
 Booleans are `true` and `false`; everything else is text. `UPLOADS_ENDPOINT`: the origin that clients upload files to;
-empty: S3's own.
+empty: S3's own. `DEFAULT_ANSWER`: an `answer_url` (https) or a `stream_url` (wss); empty: none.
 """
 
 import os
 from collections.abc import Mapping
 
 _TIMERS = ("TABLE_NAME", "SCHEDULE_GROUP", "SCHEDULER_ROLE_ARN", "SCHEDULE_DLQ_ARN", "DELIVER_FUNCTION")
+_DEFAULTS = ("DEFAULT_CARRIER", "DEFAULT_FROM_PHONE_NUMBER", "DEFAULT_ANSWER")
 _INVOKES = (*_TIMERS, "DIAL_FUNCTION", "BATCH_FUNCTION")
 
 VARIABLES: Mapping[str, tuple[str, ...]] = {
-    "api": (*_INVOKES, "FILES_BUCKET", "UPLOADS_ENDPOINT", "ALLOW_LOCAL_WEBHOOKS"),
+    "api": (*_INVOKES, "FILES_BUCKET", "UPLOADS_ENDPOINT", "ALLOW_LOCAL_WEBHOOKS", *_DEFAULTS),
     "batch": (*_INVOKES, "FILES_BUCKET"),
-    "carrier_callback": (*_INVOKES, "CARRIER_SECRETS", "PUBLIC_URL"),
+    "carrier_callback": (*_INVOKES, "CARRIER_SECRETS", "PUBLIC_URL", *_DEFAULTS),
     "deliver": (*_TIMERS, "ALLOW_LOCAL_WEBHOOKS"),
-    "dial": (*_INVOKES, "CARRIER_SECRETS", "PUBLIC_URL", "ALLOW_LOCAL_WEBHOOKS"),
+    "dial": (*_INVOKES, "CARRIER_SECRETS", "PUBLIC_URL", "ALLOW_LOCAL_WEBHOOKS", *_DEFAULTS),
     "sweep": (*_INVOKES, "SWEEP_FUNCTION", "CARRIER_SECRETS"),
     "tally": (*_TIMERS, "BATCH_FUNCTION"),
 }

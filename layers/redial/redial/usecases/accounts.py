@@ -7,14 +7,15 @@ refused from that moment on.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from redial.domain.agent import Account, Agent, ApiKey
+from redial.domain.agent import DEFAULT_PROVIDER, Account, Agent, ApiKey, Defaults
 from redial.domain.errors import Conflict, InvalidInput, NotFound, Unauthorized
 from redial.ports import Accounts, Services
 from redial.usecases.dispatch import shards_in_use
+from redial.usecases.update import MOST_TRIES
 
 MAX_NAME_LENGTH = 200
 MAX_KEY_LENGTH = 512
@@ -95,6 +96,16 @@ def allow_premium_numbers(account_id: str, allowed: bool, *, accounts: Accounts)
         raise NotFound(f"no account {account_id}")
 
 
+def change_defaults(account_id: str, change: Callable[[Defaults], Defaults], *, accounts: Accounts) -> Account:
+    """Change the account's defaults. `change` validates. Raises `NotFound`, `Conflict`, and what `change` raises."""
+    for _ in range(MOST_TRIES):
+        account = read_account(account_id, accounts=accounts)
+        defaults = change(account.defaults)
+        if accounts.replace_defaults(account, defaults):
+            return replace(account, defaults=defaults)
+    raise Conflict("the defaults are being changed by other requests at the same time: try again")
+
+
 def read_account(account_id: str, *, accounts: Accounts) -> Account:
     """Raises `NotFound`."""
     account = accounts.get(account_id)
@@ -119,6 +130,11 @@ def concurrency(services: Services, agents: Iterable[Agent]) -> Concurrency:
         for shard in shards_in_use(agent):
             current += len(services.lines.holders(agent.agent_id, shard))
     return Concurrency(maximum, current)
+
+
+def carrier_of(services: Services, account: Account) -> str:
+    """The carrier of the account's agents that name none."""
+    return account.defaults.provider or services.defaults.provider or DEFAULT_PROVIDER
 
 
 def _with_secrets(account: Account, secrets: tuple[str, ...], accounts: Accounts) -> Account:

@@ -16,6 +16,7 @@ from redial.domain.retry import RetryConfig
 from redial.ports import IdempotentRequest, Position, Row, Services, StaleVersion
 from redial.usecases.count_batches import counts_of
 from redial.usecases.create_call import GRACE
+from redial.usecases.defaults import check_can_call, complete
 from redial.usecases.dispatch import dispatch_all
 from redial.usecases.idempotency import id_for
 from redial.usecases.stop import mark_stopped, stop_calls, stop_waiting, waiting_line_holders
@@ -97,7 +98,7 @@ def create_batch(
         agent_id=new.agent_id,
         created_at=now,
         file_name=new.file_name,
-        provider=DEFAULT_PROVIDER if agent is None else agent.provider,
+        provider=DEFAULT_PROVIDER if agent is None else complete(services, agent).carrier,
         from_phone_numbers=new.from_phone_numbers,
         retry_config=new.retry_config,
         webhook_url=new.webhook_url,
@@ -123,10 +124,7 @@ def _check(services: Services, new: NewBatch, account_id: str, premium_numbers: 
     agent = services.agents.get(account_id, new.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {new.agent_id}; GET /v2/agent/all lists yours")
-    if agent.answer_url is None and agent.stream_url is None:
-        raise InvalidInput.of("agent_id", "the agent has neither answer_url nor stream_url: set one of them first")
-    if not new.from_phone_numbers and not agent.from_phone_numbers:
-        raise InvalidInput.of("from_phone_numbers", "give some here, or give the agent from_phone_numbers")
+    check_can_call(services, agent, "from_phone_numbers", has_numbers=bool(new.from_phone_numbers))
     if new.content is not None:
         services.contacts.check((new.content,), premium=premium_numbers)
         return

@@ -10,6 +10,7 @@ from redial.domain.execution import Execution
 from redial.domain.phone_number import NOT_CALLED, NumberKind, read_number
 from redial.domain.retry import RetryConfig
 from redial.ports import IdempotentRequest, Services
+from redial.usecases.defaults import check_can_call, complete
 from redial.usecases.idempotency import id_for
 
 EARLIEST = timedelta(minutes=2)
@@ -18,16 +19,22 @@ LATEST = timedelta(days=365)
 GRACE = timedelta(seconds=10)
 """A client that computes the earliest time itself may be this late: clocks differ, and a request takes time."""
 
+USER_DATA_APART = 1024
+"""User data of more bytes than this is kept apart: an attempt saves its execution several times, and each kilobyte of
+the item costs a write unit each time."""
+
 
 @dataclass(frozen=True)
 class NewCall:
-    """`POST /call`, parsed; phone numbers are E.164. `scheduled_at` is aware UTC; None: at once."""
+    """`POST /call`, parsed; phone numbers are E.164. `user_data_bytes`: the size of `user_data` as JSON. `scheduled_at`
+    is aware UTC; None: at once."""
 
     agent_id: str
     recipient_phone_number: str
     from_phone_number: str | None
     scheduled_at: datetime | None
     user_data: dict[str, Any]
+    user_data_bytes: int
     retry_config: RetryConfig | None
     bypass_call_guardrails: bool
 
@@ -66,8 +73,9 @@ def create_call(
         created_at=now,
         user_number=call.recipient_phone_number,
         from_number=call.from_phone_number,
-        provider=DEFAULT_PROVIDER if agent is None else agent.provider,
+        provider=DEFAULT_PROVIDER if agent is None else _carrier(services, agent, call),
         user_data=call.user_data,
+        user_data_apart=call.user_data_bytes > USER_DATA_APART,
         retry_config=call.retry_config,
         bypass_call_guardrails=call.bypass_call_guardrails,
     ).begin(now, call.scheduled_at)
@@ -87,13 +95,21 @@ def create_call(
     return Created(execution, replayed=False)
 
 
+def _carrier(services: Services, agent: Agent, call: NewCall) -> str:
+    """The call's carrier as far as it is known now; the claim decides. A call that is dialled in a moment, of an agent
+    that leaves out nothing else, is not worth reading its account: until the claim it shows the stack's carrier."""
+    soon = call.scheduled_at is None and agent.has_answer and bool(agent.from_phone_numbers or call.from_phone_number)
+    known = agent.with_defaults(services.defaults) if soon else complete(services, agent)
+    return known.carrier
+
+
 def _check(services: Services, call: NewCall, account_id: str, now: datetime) -> None:
     """Raises for an impossible call, before anything is stored."""
     agent = services.agents.get(account_id, call.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {call.agent_id}; GET /v2/agent/all lists yours")
     _check_number(services, call.recipient_phone_number, account_id)
-    _check_agent(agent, call)
+    check_can_call(services, agent, "from_phone_number", has_numbers=call.from_phone_number is not None)
     if call.scheduled_at is not None:
         if call.scheduled_at < now + EARLIEST - GRACE:
             minutes = EARLIEST // timedelta(minutes=1)
@@ -110,10 +126,3 @@ def _check_number(services: Services, number: str, account_id: str) -> None:
             return
     if kind is not NumberKind.ORDINARY:
         raise InvalidInput.of("recipient_phone_number", NOT_CALLED[kind])
-
-
-def _check_agent(agent: Agent, call: NewCall) -> None:
-    if agent.answer_url is None and agent.stream_url is None:
-        raise InvalidInput.of("agent_id", "the agent has neither answer_url nor stream_url: set one of them first")
-    if call.from_phone_number is None and not agent.from_phone_numbers:
-        raise InvalidInput.of("from_phone_number", "give one here, or give the agent from_phone_numbers")

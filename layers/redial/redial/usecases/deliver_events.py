@@ -42,12 +42,14 @@ class DeliveryReport:
 
 @dataclass(frozen=True)
 class Deliverer(Generic[Subject]):
-    """Delivers the events of executions, or of batches. `endpoint`: the webhook URL (None: there is none); `render`:
-    the body of an event, which is the execution, or the batch, as it was at that sequence."""
+    """Delivers the events of executions, or of batches. `endpoint`: the webhook URL (None: there is none); `complete`:
+    it with everything that `render` needs (None: it was removed meanwhile); `render`: the body of an event, which is
+    the execution, or the batch, as it was at that sequence."""
 
     services: Services
     store: Store[Subject]
     endpoint: Callable[[Subject], str | None]
+    complete: Callable[[Subject], Subject | None]
     render: Callable[[Subject, int], Mapping[str, object]]
 
     def deliver(
@@ -67,6 +69,10 @@ class Deliverer(Generic[Subject]):
             if url is None or account is None:
                 subject = self._save(subject, lease_id, partial(Delivery.skipped, sequence=subject.last_sequence))
                 continue
+            complete = self.complete(subject)
+            if complete is None:
+                return done
+            subject = complete
             seconds: list[float] = []
             tried, answers = self._send(subject, url, account.webhook_secrets, seconds_left, seconds)
             done = replace(done, seconds=(*done.seconds, *seconds))

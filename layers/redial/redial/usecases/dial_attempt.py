@@ -15,18 +15,21 @@ Before the line the agent may be up to ten seconds old: a stale read may send a 
 defers or ends one.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
 from redial.domain.decision import Decision, Gate, Verdict, held, waits
 from redial.domain.execution import CLAIM_GRACE, Execution, Marker
-from redial.domain.gates import GATES, OF_AGENT, Facts, ask, from_number
+from redial.domain.gates import GATES, OF_AGENT, Facts, GateFunction, ask, from_number
 from redial.domain.outcome import DialResult
 from redial.domain.queue import QueuedCall
 from redial.ports import CallRequest, Services, StaleVersion
 from redial.usecases.circuit_breaker import CircuitBreaker
+from redial.usecases.defaults import complete, complete_now
 from redial.usecases.dispatch import (
     LONGEST_PAUSE,
     acquire,
@@ -154,16 +157,16 @@ class Dial:
                 agent = self.services.agents.get(execution.account_id, execution.agent_id)
                 self._leave(execution, execution, agent, now, None)
             return DialReport(execution, execution, delayed_at=due if execution.state.is_delayed else None)
-        cached = self.services.agents.cached(execution.account_id, execution.agent_id)
+        cached = self._complete(self.services.agents.cached(execution.account_id, execution.agent_id))
         kept = self.line_shard if self.line_shard is not None else execution.state.attempt.line_shard
         shard = self._acquire(execution, cached, kept, now)
-        agent = self.services.agents.get(execution.account_id, execution.agent_id)
-        decisions = _before_line(execution, agent, now)
+        agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
+        agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent))
         if decisions[-1].allows and shard is None and cached != agent:
             shard = self._acquire(execution, agent, kept, now)
             if shard is not None:
-                agent = self.services.agents.get(execution.account_id, execution.agent_id)
-                decisions = _before_line(execution, agent, now)
+                agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
+                agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent))
         if not decisions[-1].allows:
             self.line_shard = kept if shard is None else shard
             acquired_at = None if shard is None else now
@@ -179,7 +182,8 @@ class Dial:
         if execution.batch_id is not None:
             batch = self.services.batches.get(execution.batch_id)
             rate = self._reserve_start(execution, batch, now)
-            decisions = ask(GATES, Facts(now, execution, agent, batch))
+            agent, decisions = self._ask(GATES, Facts(now, execution, agent, batch))
+            assert agent is not None
             decisions = (*decisions, Decision(Gate.LINE), rate) if decisions[-1].allows else decisions
         else:
             decisions = (*decisions, Decision(Gate.LINE), Decision(Gate.RATE))
@@ -195,6 +199,17 @@ class Dial:
             dispatch_all(self.services, agent, self.services.now())  # a start starts the next one
         return report
 
+    def _complete(self, agent: Agent | None) -> Agent | None:
+        return None if agent is None else complete(self.services, agent)
+
+    def _ask(self, gates: Sequence[GateFunction], facts: Facts) -> tuple[Agent | None, tuple[Decision, ...]]:
+        """The agent and the decisions: where something is missing, with the account's defaults as they are now."""
+        decisions, agent = ask(gates, facts), facts.agent
+        if agent is not None and not decisions[-1].allows and decisions[-1].gate in (Gate.INSTRUCTIONS, Gate.CALLER_ID):
+            agent = complete_now(self.services, agent)
+            decisions = ask(gates, replace(facts, agent=agent))
+        return agent, decisions
+
     def _reset_early_timer(self, execution: Execution, now: datetime) -> None:
         """A timer that fired within its minute, but early, is set again: no second schedule would start the attempt.
 
@@ -208,7 +223,7 @@ class Dial:
     def _acquire(self, execution: Execution, agent: Agent | None, shard: int | None, now: datetime) -> int | None:
         """The shard in which the attempt holds a line now; None: none is free, or a gate is closed. `shard`: of the
         line that it holds already."""
-        if agent is None or not _before_line(execution, agent, now)[-1].allows:
+        if agent is None or not ask(_before_line(execution), Facts(now, execution, agent))[-1].allows:
             return None
         if shard is None:
             shard = preferred_shard(agent, execution.id)
@@ -322,8 +337,8 @@ class Dial:
         """Unless the carrier fails for all calls: claim, call once, record the answer, and then tell the circuit.
         Raises `StaleVersion`."""
         services = self.services
-        if execution.provider != agent.provider:
-            execution = replace(execution, provider=agent.provider)  # the agent has another carrier by now
+        if execution.provider != agent.carrier:
+            execution = replace(execution, provider=agent.carrier)  # the agent has another carrier by now
         breaker = CircuitBreaker(services.circuits, services.now)
         carrier = services.carrier(execution.provider)
         admission = breaker.admit(execution.account_id, execution.provider, carrier.check)
@@ -331,12 +346,13 @@ class Dial:
         if admission.held_until is not None:
             until = admission.held_until + HELD_SPREAD * services.random()
             return self._wait_for_carrier(execution, agent, shard, (*decisions, held(until, admission.reason)), now)
+        variables = _variables(services, execution) if carrier.limits.variables else {}
         caller = from_number(execution, agent, batch)
         assert caller is not None, "its gate allowed"
         claim = execution.claim(now, caller, shard, self.lease_id, (*decisions, Decision(Gate.CARRIER)))
         claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)
 
-        result = carrier.place(call_request(services, claimed, agent))
+        result = carrier.place(call_request(services, claimed, agent, variables))
 
         now, jitter = services.now(), services.random()
 
@@ -381,9 +397,9 @@ class Dial:
         return DialReport(execution, saved, held=True)
 
 
-def _before_line(execution: Execution, agent: Agent | None, now: datetime) -> tuple[Decision, ...]:
-    """What can be decided without the batch, which is read after the line."""
-    return ask(GATES if execution.batch_id is None else OF_AGENT, Facts(now, execution, agent))
+def _before_line(execution: Execution) -> Sequence[GateFunction]:
+    """Gates that need no batch, which is read after the line."""
+    return GATES if execution.batch_id is None else OF_AGENT
 
 
 def _closed(execution: Execution, decisions: tuple[Decision, ...], now: datetime) -> Execution:
@@ -399,7 +415,17 @@ def _sleep_until(services: Services, at: datetime) -> None:
         services.sleep(min(seconds, LONGEST_PAUSE.total_seconds()))
 
 
-def call_request(services: Services, execution: Execution, agent: Agent) -> CallRequest:
+def _variables(services: Services, execution: Execution) -> Mapping[str, Any]:
+    """The call's user data. Raises `StaleVersion` where the execution was removed meanwhile."""
+    for found in services.executions.with_user_data([execution]):
+        assert found.user_data is not None, "it was read"
+        return found.user_data
+    raise StaleVersion(execution.id)
+
+
+def call_request(
+    services: Services, execution: Execution, agent: Agent, variables: Mapping[str, Any] | None = None
+) -> CallRequest:
     """The claimed attempt as the carrier is asked to place it."""
     attempt = execution.state.attempt
     assert attempt.from_number is not None, "only a claimed attempt is placed"
@@ -416,7 +442,7 @@ def call_request(services: Services, execution: Execution, agent: Agent) -> Call
         max_call_seconds=agent.max_call_seconds,
         voicemail_detection=agent.voicemail_detection or retries_voicemail,  # a retry after one needs it detected
         stream_url=None if agent.stream_url is None else fill_in(agent.stream_url, execution),
-        variables=execution.user_data,
+        variables=variables or {},
     )
 
 

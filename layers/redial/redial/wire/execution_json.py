@@ -21,6 +21,8 @@ from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_no
 
 Sequence = Annotated[int, Documented(description="Number of the latest event; each event's webhook carries its own.")]
 
+Unfilled = Annotated[None, Documented(description="Always null: clients of the wire format expect the key.")]
+
 
 ProviderCode = Annotated[int | None, Documented(description="`hangup_code`, where it is an integer.")]
 HangupCode = Annotated[
@@ -142,6 +144,14 @@ class Execution(TypedDict):
     attempts: list[ExecutionAttempt]
     next_attempt: NextAttempt | None
     sequence: Sequence
+    transcript: Unfilled
+    summary: Unfilled
+    extracted_data: Unfilled
+    agent_extraction: Unfilled
+    total_cost: Unfilled
+    cost_breakdown: Unfilled
+    usage_breakdown: Unfilled
+    transfer_call_data: Unfilled
 
 
 class ExecutionEvent(Execution):
@@ -161,7 +171,12 @@ class LogEntry(TypedDict):
 
 
 def render(execution: domain.Execution, sequence: int | None = None) -> Execution:
-    """The contract's Execution as it is now, or right after event `sequence`."""
+    """The contract's Execution as it is now, or right after event `sequence`.
+
+    Raises `ValueError` for an execution whose user data was not read.
+    """
+    if execution.user_data is None:
+        raise ValueError(f"the user data of execution {execution.id} was not read")
     state = execution.state if sequence is None else execution.at_sequence(sequence)
     attempt = state.shown
     agent_number = attempt.from_number or execution.from_number
@@ -209,6 +224,14 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
         "attempts": [_attempt(one) for one in state.attempts],
         "next_attempt": _next_attempt(state),
         "sequence": state.sequence,
+        "transcript": None,
+        "summary": None,
+        "extracted_data": None,
+        "agent_extraction": None,
+        "total_cost": None,
+        "cost_breakdown": None,
+        "usage_breakdown": None,
+        "transfer_call_data": None,
     }
 
 

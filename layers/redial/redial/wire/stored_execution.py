@@ -5,7 +5,7 @@ for as long as executions live: names are only added, each with a default (tests
 Times are whole milliseconds; within JSON text, relative to `ca`.
 
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
-    by guardrails bypassed · ud user data · v version · sq row in the batch
+    by guardrails bypassed · ud user data · ux true: it is kept apart, see below · v version · sq row in the batch
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
        v voicemail, d duration, g ring, h hangup by, e ended, w claim id, p delayed, n lost, k gates, s since,
@@ -14,6 +14,8 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of, nu number called: index keys
+
+    X#<id> / U   an execution's user data that is kept apart: ud, as above. Written and removed with the execution
 
 Unknown names stored by a newer version are kept: of the item, of a change, of `dl`, and markers whose kind begins with
 `x-`. The lists `rc`, `g` and a change's never grow: new data there gets a name.
@@ -72,6 +74,21 @@ def key(execution_id: str) -> dict[str, Any]:
     return {"pk": f"X#{execution_id}", "sk": "X"}
 
 
+def user_data_key(execution_id: str) -> dict[str, Any]:
+    """Primary key of the item with an execution's user data, where it is kept apart."""
+    return {"pk": f"X#{execution_id}", "sk": "U"}
+
+
+def encode_user_data(execution: Execution) -> dict[str, Any]:
+    """The item with the user data of an execution that keeps it apart."""
+    return user_data_key(execution.id) | {"ud": _json(execution.user_data)}
+
+
+def decode_user_data(item: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The inverse of `encode_user_data`: the execution's id and its user data."""
+    return item["pk"].removeprefix("X#"), json.loads(item["ud"])
+
+
 def due_shard(execution_id: str) -> str:
     """An execution's partition of the due index, by the last digits of its UUID, which are uniform."""
     return f"{int(execution_id[-2:], 16) % DUE_SHARDS:02d}"
@@ -120,7 +137,9 @@ def encode(execution: Execution) -> dict[str, Any]:
         item["pr"] = execution.provider
     if execution.bypass_call_guardrails:
         item["by"] = True
-    if execution.user_data:
+    if execution.user_data_apart:
+        item["ux"] = True
+    elif execution.user_data:
         item["ud"] = _json(execution.user_data)
     if execution.retry_config is not None:
         item["rc"] = encode_retry_config(execution.retry_config)
@@ -153,7 +172,8 @@ def decode(item: dict[str, Any]) -> Execution:
         batch_id=stored.pop("ba", None),
         row=stored.pop("sq", None),
         provider=stored.pop("pr", DEFAULT_PROVIDER),
-        user_data=json.loads(stored.pop("ud", "{}")),
+        user_data=None if (apart := stored.pop("ux", False)) else json.loads(stored.pop("ud", "{}")),
+        user_data_apart=apart,
         retry_config=decode_retry_config(stored.pop("rc")) if "rc" in stored else None,
         bypass_call_guardrails=stored.pop("by", False),
         changes=tuple(_decode_change(change, created) for change in changes if not _informs(change)),

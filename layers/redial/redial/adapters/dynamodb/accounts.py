@@ -1,6 +1,7 @@
 """Accounts and their API keys in DynamoDB.
 
-    A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first), premium_numbers (if set)
+    A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first), premium_numbers (if set),
+                             defaults {provider, from_phone_numbers, answer_url, stream_url} (if set)
     A#<account> / KEY#<id>   a key in its account's list: name, created_at, revoked_at (ms), key_hash
     K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms)
 
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.adapters.dynamodb.table import ABSENT, PRESENT, Item, Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
-from redial.domain.agent import Account, ApiKey
+from redial.domain.agent import Account, ApiKey, Defaults
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class DynamoAccounts:
 
     def get(self, account_id: str) -> Account | None:
         item = self._table.get(_account_key(account_id))
-        return None if item is None else _decode(account_id, item)
+        return None if item is None else self._cached.keep(_decode(account_id, item), account_id)
 
     def all(self) -> list[Account]:
         """Every account, oldest first. Reads the whole table: for operators, not for functions."""
@@ -68,6 +69,15 @@ class DynamoAccounts:
     def allow_premium_numbers(self, account_id: str, allowed: bool) -> bool:
         set_allowed = "SET premium_numbers = :allowed"
         return self._table.update(_account_key(account_id), set_allowed, PRESENT, {":allowed": allowed}).done
+
+    def replace_defaults(self, account: Account, defaults: Defaults) -> bool:
+        new, read = _encode_defaults(defaults), _encode_defaults(account.defaults)
+        set_defaults = "SET defaults = :new" if new else "REMOVE defaults"
+        is_as_read = "defaults = :read" if read else f"{PRESENT} AND attribute_not_exists(defaults)"
+        values = {name: value for name, value in ((":new", new), (":read", read)) if value}
+        done = self._table.update(_account_key(account.account_id), set_defaults, is_as_read, values).done
+        self._cached.forget(account.account_id)
+        return done
 
     # ---- keys ---------------------------------------------------------------------------------------------------
 
@@ -138,6 +148,26 @@ def _decode(account_id: str, item: dict[str, Any]) -> Account:
         from_ms(item["created_at"]),
         tuple(item["webhook_secrets"]),
         premium_numbers=item.get("premium_numbers", False),
+        defaults=_decode_defaults(item.get("defaults", {})),
+    )
+
+
+def _encode_defaults(defaults: Defaults) -> dict[str, Any]:
+    stored = {
+        "provider": defaults.provider,
+        "from_phone_numbers": list(defaults.from_phone_numbers),
+        "answer_url": defaults.answer_url,
+        "stream_url": defaults.stream_url,
+    }
+    return {name: value for name, value in stored.items() if value}
+
+
+def _decode_defaults(stored: dict[str, Any]) -> Defaults:
+    return Defaults(
+        stored.get("provider"),
+        tuple(stored.get("from_phone_numbers", ())),
+        stored.get("answer_url"),
+        stored.get("stream_url"),
     )
 
 

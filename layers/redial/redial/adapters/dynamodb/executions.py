@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.items import to_item
-from redial.adapters.dynamodb.table import Table, until_done
+from redial.adapters.dynamodb.table import ABSENT, Table, until_done
 from redial.domain.execution import Execution
-from redial.ports import Due
+from redial.ports import Due, StaleVersion
 from redial.wire.stored_execution import (
     DUE_SHARDS,
     LISTING_SHARDS,
@@ -21,9 +21,12 @@ from redial.wire.stored_execution import (
     QUEUE_CHECK_SHARDS,
     WATCHED,
     decode,
+    decode_user_data,
     encode,
+    encode_user_data,
     key,
     listing_shard,
+    user_data_key,
 )
 from redial.wire.timestamps import from_ms, to_ms
 
@@ -52,7 +55,21 @@ class DynamoExecutions:
         return None if item is None else decode(item)
 
     def create(self, execution: Execution) -> bool:
-        return self._table.put_new(encode(replace(execution, version=1)))
+        """User data that is kept apart is written in one transaction with the execution: neither is there alone."""
+        item = encode(replace(execution, version=1))
+        if not execution.user_data_apart:
+            return self._table.put_new(item)
+        put_data = {"Put": {"TableName": self._table.name, "Item": to_item(encode_user_data(execution))}}
+        put = {"Put": {"TableName": self._table.name, "Item": to_item(item), "ConditionExpression": ABSENT}}
+        return self._table.transact([put, put_data])
+
+    def with_user_data(self, executions: Sequence[Execution]) -> list[Execution]:
+        apart = [one.id for one in executions if one.user_data is None]
+        if not apart:
+            return list(executions)
+        found = dict(map(decode_user_data, self._table.read([user_data_key(one) for one in apart])))
+        filled = (replace(one, user_data=found.get(one.id)) if one.user_data is None else one for one in executions)
+        return [one for one in filled if one.user_data is not None]
 
     def save(self, execution: Execution) -> Execution:
         saved = replace(execution, version=execution.version + 1)
@@ -80,7 +97,19 @@ class DynamoExecutions:
         return [found[one] for one in ids if one in found]
 
     def remove(self, execution: Execution) -> None:
-        self._table.delete_version(key(execution.id), execution.version)
+        if not execution.user_data_apart:
+            return self._table.delete_version(key(execution.id), execution.version)
+        data = {"Delete": {"TableName": self._table.name, "Key": to_item(user_data_key(execution.id))}}
+        removed = {
+            "Delete": {
+                "TableName": self._table.name,
+                "Key": to_item(key(execution.id)),
+                "ConditionExpression": f"{ABSENT} OR v = :read",
+                "ExpressionAttributeValues": to_item({":read": execution.version}),
+            }
+        }
+        if not self._table.transact([removed, data]):
+            raise StaleVersion(execution.id)
 
     # ---- the due index ------------------------------------------------------------------------------------------
 

@@ -146,6 +146,18 @@ class Table:
             return Updated(False, None if item is None else from_item(item))
         return Updated(True, from_item(answer["Attributes"]) if returning else None)
 
+    def transact(self, writes: Sequence[Any]) -> bool:
+        """Do all of `writes` (of TransactWriteItems, the only condition in the first) or none; False if the condition
+        does not hold. botocore repeats a request with the same token, so a lost answer makes no difference."""
+        try:
+            self.client.transact_write_items(TransactItems=writes)
+        except ClientError as error:
+            reasons: list[Item] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+            if not reasons or reasons[0].get("Code") != "ConditionalCheckFailed":
+                raise
+            return False
+        return True
+
     def delete(self, key: Item) -> None:
         """Remove the item. Idempotent."""
         self.client.delete_item(TableName=self.name, Key=to_item(key))

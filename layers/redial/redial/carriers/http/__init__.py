@@ -16,4 +16,5 @@ LIMITS = CarrierLimits(
     ring_seconds=(5, 600),
     call_seconds=(1, 86_400),
     absence_proves_after=timedelta(seconds=60),  # the contract: no call is placed by an older request
+    variables=True,
 )

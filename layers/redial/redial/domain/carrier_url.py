@@ -1,0 +1,29 @@
+"""URLs that a carrier uses for an answered call, with placeholders."""
+
+import re
+from urllib.parse import urlsplit
+
+PLACEHOLDERS = ("{agent_id}", "{execution_id}")
+"""The only placeholders allowed in `answer_url` and `stream_url`; filled in per attempt."""
+ANSWER_URL = ("https", "http")
+"""The scheme of `answer_url`, and the one that is allowed too in local development."""
+STREAM_URL = ("wss", "ws")
+"""The same for `stream_url`."""
+
+
+def check_carrier_url(url: str, schemes: tuple[str, ...]) -> None:
+    """Raises `ValueError` unless it is a full URL with one of `schemes`, and no braces but `PLACEHOLDERS`."""
+    plain = re.sub("|".join(map(re.escape, PLACEHOLDERS)), "x", url)
+    if not plain.isascii() or re.search(r"[\s\x00-\x1f\x7f{}\\<>\"^`|]", plain):
+        raise ValueError(f"must be a URL; in braces it may hold {' and '.join(PLACEHOLDERS)} only")
+    if not _is_full_url(plain, schemes):
+        raise ValueError(f"must be a full URL that starts with {schemes[0]}://")
+
+
+def _is_full_url(url: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # each raises ValueError if malformed
+    except ValueError:
+        return False
+    return bool(host) and parts.scheme.lower() in schemes

@@ -1,0 +1,44 @@
+"""What an agent leaves out comes from its account, else from the stack: carrier, caller ids, answer.
+
+It is looked up for each attempt, when dial gates and claims it, so a retry uses what is set by then. A call or a batch
+is refused when it is made if there is no caller id or no answer at that moment.
+"""
+
+from redial.domain.agent import NO_DEFAULTS, Account, Agent
+from redial.domain.errors import InvalidInput
+from redial.ports import Services
+
+
+def complete(services: Services, agent: Agent) -> Agent:
+    """The agent with what it leaves out. The account is read only if something is missing, and may be up to ten seconds
+    old: before anything is refused or ended for what is still missing, `complete_now` decides."""
+    if agent.provider is not None and agent.from_phone_numbers and agent.has_answer:
+        return agent
+    return _filled(services, agent, services.accounts.cached(agent.account_id))
+
+
+def complete_now(services: Services, agent: Agent) -> Agent:
+    """The same, from the account as it is now."""
+    return _filled(services, agent, services.accounts.get(agent.account_id))
+
+
+def check_can_call(services: Services, agent: Agent, numbers_field: str, *, has_numbers: bool) -> None:
+    """Raises `InvalidInput` where there is no answer, or no caller id. `has_numbers`: the request has one, in the field
+    `numbers_field`. The account is read only if the agent leaves something out."""
+
+    def can_call(one: Agent) -> bool:
+        return one.has_answer and (has_numbers or bool(one.from_phone_numbers))
+
+    completed = agent if can_call(agent) else complete(services, agent)
+    if not can_call(completed):
+        completed = complete_now(services, agent)
+    if not completed.has_answer:
+        message = "neither the agent nor your account has an answer_url or a stream_url: set one of them"
+        raise InvalidInput.of("agent_id", f"{message} by PATCH /v2/agent/{agent.agent_id} or PATCH /user/me")
+    if not has_numbers and not completed.from_phone_numbers:
+        message = "give one here, or set from_phone_numbers"
+        raise InvalidInput.of(numbers_field, f"{message} by PATCH /v2/agent/{agent.agent_id} or PATCH /user/me")
+
+
+def _filled(services: Services, agent: Agent, account: Account | None) -> Agent:
+    return agent.with_defaults(NO_DEFAULTS if account is None else account.defaults, services.defaults)
