@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,16 @@ class TemplateError(Exception):
 
 def load(path: Path) -> dict[str, Any]:
     """The template with the resources of its nested stacks. Raises `TemplateError`."""
-    with path.open() as file:
-        document = yaml.load(file, Loader=_Loader)  # noqa: S506  a SafeLoader, plus tags
+    document = _parsed(path.read_text())
     unrolled: dict[str, Any] = _unrolled(document, {}, document.get("Mappings", {}))
     _merge_nested_stacks(unrolled, path.parent)
     return unrolled
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """Parsed once in a process: it takes longer than starting the local stack."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader, plus tags
 
 
 def _unrolled(value: Any, loops: Mapping[str, str], mappings: Mapping[str, Any]) -> Any:

@@ -18,15 +18,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
+import botocore.session
 from botocore import auth as botocore_auth
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.endpoint import Endpoint, convert_to_response_dict
+from botocore.loaders import Loader, create_loader
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.core.models import botocore_stubber
@@ -125,6 +128,7 @@ class Aws:
         os.environ.update(ENVIRONMENT)
         for name in REMOVED_FROM_ENVIRONMENT:
             os.environ.pop(name, None)
+        boto3.DEFAULT_SESSION = _session()  # moto restores the one before
         self._intercept_botocore()
         self._watch_http()
         for (owner, name), replacement in (*botocore_shortcuts.REPLACED.items(), *dynamodb.REPLACED.items()):
@@ -386,6 +390,18 @@ class Aws:
             self.counts.clear()
         if {request.service for request in reached} != {"dynamodb", "secrets-manager"}:
             raise RealAwsRefused("boto3's requests are not intercepted: refusing to run against the real AWS")
+
+
+def _session() -> boto3.Session:
+    """A session like boto3's own, but all of a process read the services' models from disk only once."""
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _models())
+    return boto3.Session(botocore_session=session)
+
+
+@cache
+def _models() -> Loader:
+    return create_loader()
 
 
 def _response(url: str, answer: Answer) -> AWSResponse:
