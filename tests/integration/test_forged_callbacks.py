@@ -185,6 +185,7 @@ def test_a_replayed_callback_changes_nothing(client: LocalClient) -> None:
         fields = parameters(client, call_id, CallStatus=status)
         check_without_effect(client, lambda fields=fields: send(client, path(execution_id), fields), 204)
     machine = parameters(client, call_id, AnsweredBy="machine_start")
+    assert send(client, path(execution_id, below="/amd"), machine).status == 204, "late, but new"
     check_without_effect(client, lambda: send(client, path(execution_id, below="/amd"), machine), 204)
 
 

@@ -58,6 +58,8 @@ def the_life_of_an_agent(local: LocalClient, generated: GeneratedClient) -> None
         "+12025550101"
     ]
     assert generated.do("get_user").concurrency.current == 0
+    defaults = generated.model("UserChange", from_phone_numbers=["+12025550102"])
+    assert generated.do("patch_user", body=defaults).defaults.from_phone_numbers == ["+12025550102"]
     assert generated.do("delete_agent", agent_id).state == "deleted"
     assert generated.do("get_agent", agent_id, expect=404).error == 404
 
@@ -80,6 +82,7 @@ def the_life_of_a_call(local: LocalClient, generated: GeneratedClient) -> None:
     assert execution.next_attempt.at - execution.attempts[0].ended_at == timedelta(minutes=15)
     local.advance(20)
     assert generated.do("get_execution", created.execution_id).status == Status.COMPLETED
+    assert generated.do("get_agent_execution", agent_id, created.execution_id).id == created.execution_id
     log = generated.do("get_execution_log", created.execution_id)
     assert {"api", "dial", "carrier", "retry", "deliver"} == {entry.component for entry in log.data}
 

@@ -90,7 +90,7 @@ def test_every_url_field_is_covered() -> None:
     of_agents = ("POST /v2/agent", "PUT /v2/agent/{agent_id}", "PATCH /v2/agent/{agent_id}")
     assert fields == {("POST /batches", "webhook_url")} | {
         (operation, field) for operation in of_agents for field in ("webhook_url", "answer_url", "stream_url")
-    }
+    } | {("PATCH /user/me", field) for field in ("answer_url", "stream_url")}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])

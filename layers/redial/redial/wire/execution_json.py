@@ -21,7 +21,10 @@ from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_no
 
 Sequence = Annotated[int, Documented(description="Number of the latest event; each event's webhook carries its own.")]
 
-Unfilled = Annotated[None, Documented(description="Always null: clients of the wire format expect the key.")]
+_UNFILLED = Documented(description="Always null: clients of the wire format expect the key.")
+NoText = Annotated[str | None, _UNFILLED]
+NoNumber = Annotated[float | None, _UNFILLED]
+NoObject = Annotated[dict[str, Any] | None, _UNFILLED]
 
 
 ProviderCode = Annotated[int | None, Documented(description="`hangup_code`, where it is an integer.")]
@@ -144,14 +147,14 @@ class Execution(TypedDict):
     attempts: list[ExecutionAttempt]
     next_attempt: NextAttempt | None
     sequence: Sequence
-    transcript: Unfilled
-    summary: Unfilled
-    extracted_data: Unfilled
-    agent_extraction: Unfilled
-    total_cost: Unfilled
-    cost_breakdown: Unfilled
-    usage_breakdown: Unfilled
-    transfer_call_data: Unfilled
+    transcript: NoText
+    summary: NoText
+    extracted_data: NoObject
+    agent_extraction: NoObject
+    total_cost: NoNumber
+    cost_breakdown: NoObject
+    usage_breakdown: NoObject
+    transfer_call_data: NoObject
 
 
 class ExecutionEvent(Execution):
