@@ -137,6 +137,12 @@ def _plain(document: dict[str, Any]) -> dict[str, Any]:
     of it, not for a condition.
     """
     document["Transform"] = "AWS::Serverless-2016-10-31"
+    parameters = document["Parameters"]
+    # SAM replaces some references by a parameter's value. Without defaults it knows none, but Deployment's.
+    document["Parameters"] = {
+        name: one if name == "Deployment" else {key: value for key, value in one.items() if key != "Default"}
+        for name, one in parameters.items()
+    }
     # SAM asks for a region but writes none into the template.
     command = [str(SAM_PYTHON), str(ROOT / "infrastructure/transform.py")]
     plain: dict[str, Any] = json.loads(_run(command, {"AWS_DEFAULT_REGION": "us-east-1"}, json.dumps(document)))
@@ -145,7 +151,8 @@ def _plain(document: dict[str, Any]) -> dict[str, Any]:
     }
     for group in plain["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]:
         group["Parameters"] = [name for name in group["Parameters"] if name != "Deployment"]
-    del plain["Parameters"]["Deployment"], plain["Conditions"]["IsGradual"]
+    plain["Parameters"] = {name: one for name, one in parameters.items() if name != "Deployment"}
+    del plain["Conditions"]["IsGradual"]
     del plain["Mappings"]  # of the loops and of Deployment
     return plain
 

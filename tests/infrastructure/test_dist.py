@@ -105,19 +105,23 @@ def test_the_plain_template_has_no_macro_and_no_nested_stack(folder: Path) -> No
 
 
 def test_the_plain_template_makes_the_recorded_resources(folder: Path) -> None:
-    """They are SAM's for AllAtOnce, without what only gradual deployments use. The code comes from elsewhere."""
+    """They are SAM's for AllAtOnce, without what only gradual deployments use.
 
-    def without_code(resources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    The code comes from elsewhere, and the origins of CORS from the parameter instead of its default.
+    """
+
+    def alike(resources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         found = {name: content(one) for name, one in resources.items()}
         for one in found.values():
             assert one["Type"] != "AWS::Lambda::Function" or "Code" in one["Properties"]
             for name in ("Code", "Content"):
                 one.get("Properties", {}).pop(name, None)
+        del found["HttpApi"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"][1]["allowOrigins"]
         return found
 
     recorded = {name: one for name, one in made("AllAtOnce").items() if one.get("Condition") != "IsGradual"}
     shipped = comparable(written_out(_read(folder / dist.PLAIN)["Resources"]))
-    assert without_code(shipped) == without_code(recorded)
+    assert alike(shipped) == alike(recorded)
 
 
 def test_the_plain_template_has_the_parameters_and_outputs(folder: Path) -> None:
@@ -127,6 +131,21 @@ def test_the_plain_template_has_the_parameters_and_outputs(folder: Path) -> None
     assert document["Outputs"].keys() == template()["Outputs"].keys()
     groups = document["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     assert sorted(name for group in groups for name in group["Parameters"]) == sorted(document["Parameters"])
+
+
+def _parameters_in(resources: dict[str, Any], names: set[str]) -> set[str]:
+    referred = {one["Ref"] for one in _dicts(resources) if isinstance(one.get("Ref"), str)}
+    return names & (referred | {name for text in texts(resources) for name in re.findall(r"\$\{(\w+)\}", text)})
+
+
+def test_the_plain_template_reads_every_parameter_when_it_is_deployed(folder: Path) -> None:
+    """SAM writes the value of a parameter, such as its default, in place of some references."""
+    document = _read(folder / dist.PLAIN)
+    names = set(document["Parameters"])
+    before = _parameters_in({**template()["Resources"], "Globals": template()["Globals"]}, names)
+    assert _parameters_in(document["Resources"], names) == before | {"CodeBucket"}
+    cors = document["Resources"]["HttpApi"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"][1]
+    assert cors["allowOrigins"] == {"Fn::Split": [",", {"Ref": "CorsOrigins"}]}
 
 
 @pytest.mark.parametrize("name", [dist.PLAIN, dist.SAM])
