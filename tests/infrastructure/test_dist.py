@@ -155,7 +155,8 @@ def test_attributes_are_lists_as_json_needs_them(folder: Path, name: str) -> Non
     assert [one for one in attributes if not isinstance(one, list) or len(one) != 2] == []
 
 
-def test_cfn_lint_accepts_the_plain_template(folder: Path) -> None:
+@pytest.mark.parametrize("name", [dist.PLAIN, dist.SAM])
+def test_cfn_lint_accepts_the_template(folder: Path, name: str) -> None:
     lint = [
         dist.SAM_PYTHON.with_name("cfn-lint"),
         "--config-file",
@@ -164,7 +165,7 @@ def test_cfn_lint_accepts_the_plain_template(folder: Path) -> None:
         "us-east-1",
         "eu-central-1",
     ]
-    done = subprocess.run([*lint, "--", folder / dist.PLAIN], check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*lint, "--", folder / name], check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout
 
 
