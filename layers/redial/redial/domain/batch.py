@@ -52,6 +52,7 @@ class BatchWork(StrEnum):
     DELETE = "delete"
     DELETE_AGAIN = "delete again"  # contacts that were live, or stored by an invocation that began before the removal
     RESULTS = "results"  # write results.csv
+    EXPIRE = "expire"  # kept long enough: it is deleted, with its contacts and files
 
 
 class BatchStatus(StrEnum):
@@ -129,7 +130,8 @@ class Batch:
     `cleared_row`: progress of stopping or deleting; `cleared`: that is complete.
     `worker`: id of the invocation with the exclusive lease until `worker_until`.
     `results_wanted`, `results_at`: a results file was requested; when the last one was written.
-    `recount`: see `Recount`. `expires_at`: the batch is a tombstone, deleted at that time. `newer`: see `Execution`.
+    `recount`: see `Recount`. `kept_until`: of a batch that is over, when it is deleted with its contacts and files
+    (None: never). `expires_at`: the batch is a tombstone, deleted at that time. `newer`: see `Execution`.
     """
 
     id: str
@@ -167,6 +169,7 @@ class Batch:
     version: int = 0
     due_at: datetime | None = None
     recount: Recount | None = None
+    kept_until: datetime | None = None
     expires_at: datetime | None = None
     newer: Mapping[str, Any] | None = None
 
@@ -320,6 +323,12 @@ class Batch:
             newer=self.newer,
         )
 
+    def kept_for(self, keep: timedelta | None) -> "Batch":
+        """With `kept_until` set, where it is over and has none yet. `keep` None: for ever."""
+        if keep is None or not self.is_over or self.kept_until is not None or self.is_tombstone:
+            return self
+        return replace(self, kept_until=self.updated_at + keep)
+
     # ---- work ------------------------------------------------------------------------------------------------------
 
     def work(self, now: datetime) -> BatchWork | None:
@@ -336,6 +345,8 @@ class Batch:
         if self.is_over:
             if not self.cleared:
                 return BatchWork.LEAVE if self.status is BatchStatus.COMPLETED else BatchWork.CLEAR
+            if self.kept_until is not None and self.kept_until <= now:
+                return BatchWork.EXPIRE
         elif not self.ingested:
             return BatchWork.INGEST
         elif self.status is BatchStatus.RUNNING:
@@ -387,8 +398,10 @@ class Batch:
             case None if self.is_tombstone:
                 assert self.expires_at is not None
                 return None if self.cleared else self.expires_at - TOMBSTONE_LIFE + WORK_LEASE
+            case None if self.is_over:
+                return self.kept_until
             case None:
-                return self.start_at + TIMER_GRACE if self.start_at is not None and not self.is_over else None
+                return None if self.start_at is None else self.start_at + TIMER_GRACE
         return now + WORK_GRACE
 
 

@@ -276,6 +276,13 @@ class Execution:
                 return self._fold(self.changes[: index + 1])
         raise ValueError(f"execution {self.id} has no event {sequence}")
 
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it became final; None while it is open. Later reports do not move it."""
+        if not self.state.is_final:
+            return None
+        return next(change.at for change in reversed(self.changes) if change.kind in FINAL)
+
     def events(self) -> Iterator[tuple[int, Change]]:
         """Every event with its sequence number, oldest first."""
         return enumerate((change for change in self.changes if change.is_event), start=1)

@@ -1,4 +1,4 @@
-"""The batch worker: ingest, start, audit, stop, delete, results, in resumable steps.
+"""The batch worker: ingest, start, audit, stop, results, delete, in resumable steps.
 
 One invocation at a time works on a batch. It can be cut off anywhere: progress is stored as it is made, and repeating a
 step changes nothing, since a contact's id follows from its row and storing one never overwrites it. Before its time is
@@ -110,6 +110,9 @@ class BatchWorker:
                 return self._delete(batch, seconds_left)
             case BatchWork.RESULTS:
                 return self._results(batch)
+            case BatchWork.EXPIRE:
+                self._update(batch, lambda current: current.delete(self.services.now()))
+                return True
             case BatchWork.AUDIT:
                 return self._audit(batch, seconds_left, repairs)
 

@@ -4,9 +4,9 @@ ac account · ag agent · ca created · fi file name · pr carrier (absent: the 
 v version · cp calls per second (text) · ff first dials first · by guardrails bypassed · rc retry config (as an
 execution's) · sa start at · tm timer · pa paused · in ingested · to total · va valid · cl cleared · dr stored to · kr
 audit from · sr audited to · cr cleared row · ka checked at · da deleted at · rw, ra results wanted, at · wo, wu
-worker, until · ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] · dl delivery (as an
-execution's) · rn recount {p position, s since, d due, r row, f found, n newest, c corrected} · expires_at (epoch
-seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
+worker, until · ku kept until · ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] ·
+dl delivery (as an execution's) · rn recount {p position, s since, d due, r row, f found, n newest, c corrected} ·
+expires_at (epoch seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
 """
 
 import json
@@ -25,7 +25,14 @@ from redial.wire.stored_execution import (
 )
 from redial.wire.timestamps import from_ms, to_ms
 
-_TIMES = {"sa": "start_at", "da": "deleted_at", "ra": "results_at", "wu": "worker_until", "ka": "checked_at"}
+_TIMES = {
+    "sa": "start_at",
+    "da": "deleted_at",
+    "ra": "results_at",
+    "wu": "worker_until",
+    "ka": "checked_at",
+    "ku": "kept_until",
+}
 _NUMBERS = {
     "to": "total",
     "va": "valid",

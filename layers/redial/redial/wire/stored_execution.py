@@ -14,8 +14,10 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of, nu number called: index keys
+    expires_at (epoch seconds) of a finished single call: DynamoDB removes it then, or some days later
 
-    X#<id> / U   an execution's user data that is kept apart: ud, as above. Written and removed with the execution
+    X#<id> / U   an execution's user data that is kept apart: ud, as above. Written and removed with the execution; by
+                 tally after the execution has expired
 
 Unknown names stored by a newer version are kept: of the item, of a change, of `dl`, and markers whose kind begins with
 `x-`. The lists `rc`, `g` and a change's never grow: new data there gets a name.
@@ -45,6 +47,8 @@ LISTING_SHARDS = 4
 INDEX_KEYS = ("sk", "due_shard", "listing_shard", "listing_key", "undelivered_of", "nu")
 """Index keys, which are derived from an item's other attributes."""
 OPEN, DONE = "open", "done"
+EXPIRES_AT = "expires_at"
+"""The table's TTL attribute. Derived from an execution's end when it is stored, as an index key is."""
 
 _CHANGE_FIELDS = {
     "m": "timer",
@@ -158,7 +162,7 @@ def encode(execution: Execution) -> dict[str, Any]:
 def decode(item: dict[str, Any]) -> Execution:
     """The inverse of `encode`. Raises ValueError for a change of unknown kind that is not informative."""
     stored = dict(item)
-    for name in INDEX_KEYS:
+    for name in (*INDEX_KEYS, EXPIRES_AT):
         stored.pop(name, None)
     created = from_ms(stored.pop("ca"))
     changes = json.loads(stored.pop("ch"))

@@ -1,0 +1,262 @@
+"""Retention: finished calls expire, batches are deleted as a whole, and no count or total becomes wrong."""
+
+import random
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+from unittest import mock
+
+import boto3
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from local.aws.dynamodb import MOST_LATE
+from redial.adapters.dynamodb import listings
+from redial.adapters.dynamodb.executions import DynamoExecutions
+from redial.adapters.dynamodb.listings import DynamoListings
+from redial.domain.decision import stopped
+from redial.domain.errors import InvalidInput
+from redial.domain.execution import Execution
+from redial.domain.status import Status
+from redial.ports import Wanted
+from redial.usecases.list_calls import EARLY
+from redial.wire.stored_execution import EXPIRES_AT, key
+from redial.wire.timestamps import from_ms, to_ms
+from tests.integration.test_listings import large, read_by
+from tests.support.examples import examples
+from tests.support.listed_keys import ListedKeys
+from tests.support.local_stack import LocalClient, local_stack
+from tests.support.samples import ACCOUNT_ID, AGENT_ID, NUMBER, RETRIES, TEN, minutes, placed, reported
+from tests.support.table import TABLE_NAME, create_table
+
+DAY = timedelta(days=1)
+KEEP = 30 * DAY
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    with mock_aws():
+        dynamodb = boto3.client("dynamodb", region_name="us-east-1")
+        create_table(dynamodb)
+        yield dynamodb
+
+
+# ---- the attribute --------------------------------------------------------------------------------------------------
+
+
+def stored(client: Any, execution: Execution, keep: timedelta | None = KEEP) -> dict[str, Any]:
+    """The item of the execution as it is stored, over the version that there is."""
+    store = DynamoExecutions(client, TABLE_NAME, keep=keep)
+    before = store.get(execution.id)
+    assert before is not None
+    store.save(replace(execution, version=before.version))
+    stored_key = {name: {"S": one} for name, one in key(execution.id).items()}
+    return dict(client.get_item(TableName=TABLE_NAME, Key=stored_key)["Item"])
+
+
+def created(client: Any, **fields: Any) -> Execution:
+    execution = Execution(str(uuid.uuid4()), ACCOUNT_ID, AGENT_ID, TEN, NUMBER, **fields).begin(TEN, None)
+    DynamoExecutions(client, TABLE_NAME, keep=KEEP).create(execution)
+    return execution
+
+
+def test_a_call_expires_after_its_end_and_not_while_it_is_open(client: Any) -> None:
+    ringing = placed(created(client, retry_config=RETRIES), TEN)
+    assert EXPIRES_AT not in stored(client, ringing)
+    retry = reported(ringing, Status.BUSY, TEN + minutes(1))
+    assert retry.state.status is Status.SCHEDULED
+    assert EXPIRES_AT not in stored(client, retry), "its retry is still to come"
+    ended = retry.end(TEN + minutes(9), stopped("stopped by request"))
+    item = stored(client, ended)
+    assert ended.ended_at is not None
+    assert int(item[EXPIRES_AT]["N"]) == int((ended.ended_at + KEEP).timestamp())
+    again = DynamoExecutions(client, TABLE_NAME).get(ended.id)
+    assert again is not None and again.newer is None
+    assert EXPIRES_AT not in stored(client, again, keep=None), "nothing expires with KeepDays 0"
+
+
+def test_a_contact_has_no_expiry_of_its_own(client: Any) -> None:
+    contact = created(client, batch_id="0" * 32, row=1)
+    assert EXPIRES_AT not in stored(client, contact.end(TEN + minutes(1), stopped("stopped by request")))
+
+
+# ---- totals of listings ---------------------------------------------------------------------------------------------
+
+
+AGES = st.integers(0, 40)
+
+
+@settings(max_examples=examples(200))
+@given(
+    calls=st.lists(st.tuples(AGES, AGES, st.integers(0, 3)), max_size=40),
+    counts=st.lists(st.integers(0, 40), max_size=4),
+    keep=st.integers(1, 20),
+    low=st.none() | AGES,
+    high=st.none() | AGES,
+    size=st.integers(1, 9),
+    seed=st.integers(0, 1000),
+)
+def test_totals_and_pages_count_what_is_there_whatever_has_expired(
+    calls: list[tuple[int, int, int]],
+    counts: list[int],
+    keep: int,
+    low: int | None,
+    high: int | None,
+    size: int,
+    seed: int,
+) -> None:
+    """A minute for each day. Calls are created, counted, ended after some days, and removed some days late."""
+    chance = random.Random(seed)
+    keys = ListedKeys(AGENT_ID)
+    first = to_ms(TEN)
+    ends: list[tuple[int, int, int, str]] = []  # created, ended, removed, id
+    for age, life, late in calls:
+        at = 40 - age
+        ends.append((at, at + life, at + life + keep + late, str(uuid.UUID(int=chance.getrandbits(128), version=4))))
+    when = {one: first + at for at, _, _, one in ends}
+    store = DynamoListings(keys, "table", read_by(when))  # type: ignore[arg-type]  # as much of it as is used
+
+    def at_day(day: int) -> None:
+        keys.listed.clear()
+        for at, ended, removed, one in ends:
+            if at <= day < removed:
+                keys.add("done" if ended <= day else "open", first + at, one)
+        keys.sort()
+
+    with mock.patch.multiple(listings, SPACING=3, MOST_KEYS=5):
+        for day in sorted({*counts, 40}):
+            at_day(day)
+            kept_from = from_ms(first + max(day - keep, 0) + 1)
+            wanted = Wanted(
+                created_from=None if low is None else from_ms(first + low),
+                created_to=None if high is None else from_ms(first + high),
+            )
+            expected = sorted(
+                (
+                    (first + at, one)
+                    for at, _, removed, one in ends
+                    if at <= day < removed and (low is None or low <= at) and (high is None or at <= high)
+                ),
+                reverse=True,
+            )
+            listing = store.of_agent(ACCOUNT_ID, AGENT_ID, (), wanted, kept_from=kept_from)
+            assert listing.total in (None, len(expected))
+            assert listing.total is not None or listing.to_count
+            assert [(to_ms(row.position.created_at), row.position.id) for row in listing.rows] == expected
+            for start in range(0, len(expected) + size, size):
+                try:
+                    page = store.of_agent(ACCOUNT_ID, AGENT_ID, (), wanted, skip=start, most=size, kept_from=kept_from)
+                except InvalidInput:
+                    assert listing.total is None
+                    continue
+                rows = [(to_ms(row.position.created_at), row.position.id) for row in islice(page.rows, size)]
+                assert rows == expected[start : start + size]
+            assert store.count(AGENT_ID, from_ms(first + day), TEN, lambda: 1.0)
+            listing = store.of_agent(ACCOUNT_ID, AGENT_ID, (), wanted, kept_from=kept_from)
+            if len(expected) <= 5:
+                assert listing.total == len(expected)
+
+
+def test_the_total_of_a_large_agent_is_exact_after_its_old_calls_have_expired() -> None:
+    keys, store = large(100_000)
+    assert store.count(AGENT_ID, TEN, TEN, lambda: 1.0)
+    kept_from = from_ms(to_ms(TEN) - 60_000)
+    for shard in keys.listed.values():  # 60,000 are kept; 1,500 of the others ended later, or are removed late
+        shard[:] = [one for one in shard if int(one.split("#")[1]) >= to_ms(TEN) - 61_499]
+    before = keys.requests
+    listing = store.of_agent(ACCOUNT_ID, AGENT_ID, (), Wanted(), most=21, kept_from=kept_from)
+    assert listing.total == 61_500
+    assert keys.requests - before <= 18
+    assert store.of_agent(ACCOUNT_ID, AGENT_ID, (), Wanted(), kept_from=None).total != 61_500, (
+        "checkpoints alone are wrong"
+    )
+    deep = store.of_agent(ACCOUNT_ID, AGENT_ID, (), Wanted(), skip=61_490, most=21, kept_from=kept_from)
+    assert len(list(deep.rows)) == 10
+
+
+# ---- on the local stack ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client_of_stack() -> Iterator[LocalClient]:
+    with local_stack(parameters={"KeepDays": "3"}) as client:
+        yield client
+
+
+def days(client: LocalClient, count: float) -> None:
+    client.advance(count * 24 * 60)
+
+
+def items(client: LocalClient, pk: str) -> list[str]:
+    found = client.stack.aws.client("dynamodb").query(
+        TableName=client.stack.environment["TABLE_NAME"],
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": pk}},
+    )
+    return [item["sk"]["S"] for item in found["Items"]]
+
+
+def test_a_finished_call_goes_with_its_user_data_and_an_open_one_stays(client_of_stack: LocalClient) -> None:
+    client = client_of_stack
+    agent = client.stack.agent_id
+    client.script(NUMBER, "completed")
+    ended = client.call(NUMBER, user_data={"notes": "x" * 2_000})
+    far = (client.stack.clock.now() + 30 * DAY).isoformat()
+    waits = client.call(NUMBER, user_data={"notes": "y" * 2_000}, scheduled_at=far)
+    days(client, 2.9)
+    assert client.api("GET", f"/executions/{ended}").status == 200
+    assert client.api("GET", f"/v2/agent/{agent}/executions").json["total"] == 2
+    assert items(client, f"X#{ended}") == ["U", "X"]
+    days(client, 0.6 + MOST_LATE / DAY)
+    assert client.api("GET", f"/executions/{ended}").status == 404
+    assert items(client, f"X#{ended}") == [], "its user data was removed after it"
+    page = client.api("GET", f"/v2/agent/{agent}/executions").json
+    assert (page["total"], [one["id"] for one in page["data"]]) == (1, [waits])
+    assert items(client, f"X#{waits}") == ["U", "X"]
+    days(client, 26)
+    assert client.execution(waits)["status"] == "completed"
+    days(client, 4 + MOST_LATE / DAY)
+    assert client.api("GET", f"/executions/{waits}").status == 404
+    client.assert_sound()
+
+
+def test_a_batch_goes_as_a_whole_after_its_end(client_of_stack: LocalClient) -> None:
+    client = client_of_stack
+    stack = client.stack
+    rows = "contact_number\n+14155550101\n+14155550102\nno number"
+    body = {"agent_id": stack.agent_id, "file": rows, "start": "now"}
+    fields = [
+        f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'
+        for name, value in body.items()
+        if name != "file"
+    ]
+    fields.append(f'Content-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n{rows}')
+    sent = "".join(f"--cut\r\n{part}\r\n" for part in fields) + "--cut--\r\n"
+    made = client.api("POST", "/batches", sent.encode(), Content_Type="multipart/form-data; boundary=cut")
+    assert made.status == 201, made
+    batch_id = made.json["batch_id"]
+    days(client, 2.9)
+    batch = client.api("GET", f"/batches/{batch_id}").json
+    assert (batch["status"], sum(batch["execution_status"].values())) == ("completed", 2)
+    assert len(client.api("GET", f"/batches/{batch_id}/executions").json) == 2
+    contacts = [one["id"] for one in client.api("GET", f"/batches/{batch_id}/executions").json]
+    days(client, 0.2)
+    assert client.api("GET", f"/batches/{batch_id}").status == 404
+    assert [one for contact in contacts for one in items(client, f"X#{contact}")] == []
+    assert items(client, f"C#{batch_id}") == []
+    (bucket,) = stack.template.buckets()
+    files = stack.aws.client("s3").list_objects_v2(Bucket=bucket)
+    assert [one["Key"] for one in files.get("Contents", ()) if batch_id in one["Key"]] == []
+    days(client, 2 + MOST_LATE / DAY)
+    assert items(client, f"B#{batch_id}") == [], "its tombstone has expired"
+    client.assert_sound()
+
+
+def test_an_hour_before_a_calls_expiry_its_checkpoints_are_not_used() -> None:
+    """The bound leaves room for clocks, and for the time of an end, which is kept in whole seconds."""
+    assert timedelta(minutes=1) < EARLY < DAY
