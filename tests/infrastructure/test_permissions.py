@@ -325,6 +325,7 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     assert undelivered
     for execution in undelivered:
         client.api("POST", f"/executions/{execution['execution_id']}/webhooks/replay")
+    assert client.api("DELETE", f"/executions/{undelivered[0]['execution_id']}").status == 200
     streaming = stack.create_agent(answer_url=None, stream_url="wss://voice.example.com/")
     client.api("POST", "/call", {"agent_id": streaming, "recipient_phone_number": numbers[0]})
     client.advance(60)
@@ -391,6 +392,8 @@ def _everything_that_happens_to_batches(client: LocalClient) -> None:
 
     ended = create([*numbers, "no number"], webhook_url=f"{stack.inbox_url}/batches", start="now")
     client.advance(60)
+    ask("DELETE", f"/executions/{ask('GET', f'/batches/{ended}/executions').json[0]['id']}")
+    client.advance(1)
     for path in (f"{ended}", f"{ended}/executions", f"{ended}/rejected.csv", f"{ended}/results.csv", f"{agent_id}/all"):
         ask("GET", f"/batches/{path}")
 

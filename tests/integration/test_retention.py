@@ -1,6 +1,7 @@
 """Retention: finished calls expire, batches are deleted as a whole, and no count or total becomes wrong."""
 
 import random
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
+from functions.tally import handler as tally
 from local.aws.dynamodb import MOST_LATE
 from redial.adapters.dynamodb import listings
 from redial.adapters.dynamodb.executions import DynamoExecutions
@@ -225,21 +227,21 @@ def test_a_finished_call_goes_with_its_user_data_and_an_open_one_stays(client_of
     client.assert_sound()
 
 
+def batch_of(client: LocalClient, file: str) -> str:
+    fields = {"agent_id": client.stack.agent_id, "start": "now"}
+    parts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{one}' for name, one in fields.items()]
+    parts.append(f'Content-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n{file}')
+    body = "".join(f"--cut\r\n{part}\r\n" for part in parts) + "--cut--\r\n"
+    made = client.api("POST", "/batches", body.encode(), Content_Type="multipart/form-data; boundary=cut")
+    assert made.status == 201, made
+    return str(made.json["batch_id"])
+
+
 def test_a_batch_goes_as_a_whole_after_its_end(client_of_stack: LocalClient) -> None:
     client = client_of_stack
     stack = client.stack
     rows = "contact_number\n+14155550101\n+14155550102\nno number"
-    body = {"agent_id": stack.agent_id, "file": rows, "start": "now"}
-    fields = [
-        f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'
-        for name, value in body.items()
-        if name != "file"
-    ]
-    fields.append(f'Content-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n{rows}')
-    sent = "".join(f"--cut\r\n{part}\r\n" for part in fields) + "--cut--\r\n"
-    made = client.api("POST", "/batches", sent.encode(), Content_Type="multipart/form-data; boundary=cut")
-    assert made.status == 201, made
-    batch_id = made.json["batch_id"]
+    batch_id = batch_of(client, rows)
     days(client, 2.9)
     batch = client.api("GET", f"/batches/{batch_id}").json
     assert (batch["status"], sum(batch["execution_status"].values())) == ("completed", 2)
@@ -260,3 +262,116 @@ def test_a_batch_goes_as_a_whole_after_its_end(client_of_stack: LocalClient) -> 
 def test_an_hour_before_a_calls_expiry_its_checkpoints_are_not_used() -> None:
     """The bound leaves room for clocks, and for the time of an end, which is kept in whole seconds."""
     assert timedelta(minutes=1) < EARLY < DAY
+
+
+# ---- erasure --------------------------------------------------------------------------------------------------------
+
+
+def record(name: str, image: dict[str, Any], by: str | None = None) -> dict[str, Any]:
+    change = {"Keys": {"pk": image["pk"], "sk": image["sk"]}, "SequenceNumber": "1"}
+    change["NewImage" if name != "REMOVE" else "OldImage"] = image
+    identity = {} if by is None else {"userIdentity": {"type": "Service", "principalId": by}}
+    return {"eventName": name, "dynamodb": change, **identity}
+
+
+def test_a_removed_contact_stays_counted(client: Any) -> None:
+    """Whoever removes it. Only what the service removed leaves user data to remove."""
+    contact = created(client, batch_id="0" * 32, row=1)
+    image = stored(client, contact.end(TEN + minutes(1), stopped("stopped by request")))
+    assert tally._moved(record("INSERT", image)) is not None
+    assert tally._moved(record("REMOVE", image)) is None
+    assert tally._moved(record("REMOVE", image, tally.EXPIRY)) is None
+    apart = {**image, "ux": {"BOOL": True}}
+    assert tally._expired(record("REMOVE", apart, tally.EXPIRY)) == contact.id
+    assert tally._expired(record("REMOVE", apart)) is None
+    assert tally._expired(record("REMOVE", image, tally.EXPIRY)) is None, "it has none"
+    assert tally._expired(record("MODIFY", apart, tally.EXPIRY)) is None
+
+
+def test_an_erased_call_leaves_the_total(client_of_stack: LocalClient) -> None:
+    client = client_of_stack
+    listing = f"/v2/agent/{client.stack.agent_id}/executions"
+    client.script(NUMBER, "completed")
+    calls = [client.call(NUMBER, user_data={"notes": "x" * 2_000}) for _ in range(5)]
+    client.advance(10)
+    with mock.patch.multiple(listings, MOST_KEYS=1, SPACING=1):  # have them counted
+        client.api("GET", listing)
+    client.advance(10)
+    kept = items(client, f"N#{client.stack.agent_id}")
+    assert len(kept) > 1
+    assert client.api("DELETE", f"/executions/{calls[2]}").json == {"message": "success", "state": "deleted"}
+    page = client.api("GET", listing).json
+    assert (page["total"], len(page["data"])) == (4, 4)
+    assert items(client, f"X#{calls[2]}") == []
+    assert client.api("DELETE", f"/executions/{calls[2]}").status == 404
+    client.assert_sound()
+
+
+def test_an_open_call_is_not_erased(client_of_stack: LocalClient) -> None:
+    client = client_of_stack
+    far = (client.stack.clock.now() + DAY).isoformat()
+    waits = client.call(NUMBER, scheduled_at=far)
+    refused = client.api("DELETE", f"/executions/{waits}")
+    assert (refused.status, f"POST /call/{waits}/stop" in refused.json["message"]) == (409, True)
+    assert client.execution(waits)["status"] == "scheduled"
+    assert client.api("POST", f"/call/{waits}/stop").status == 200
+    assert client.api("DELETE", f"/executions/{waits}").status == 200
+
+
+def test_a_worker_that_has_counted_an_erased_call_keeps_no_checkpoint(client: Any) -> None:
+    store = DynamoListings(client, TABLE_NAME, DynamoExecutions(client, TABLE_NAME).read)
+    calls = [created(client) for _ in range(5)]
+    until = TEN + minutes(15)
+    assert store.begin_count(AGENT_ID, TEN, until)
+    store._sleep = lambda seconds: store.forget_counts(calls[0], TEN + minutes(1))  # while it counts
+    assert not store.count(AGENT_ID, TEN + minutes(5), until, lambda: 1.0)
+    assert store._checkpoint(AGENT_ID, listings._LAST)[1] == 0
+    store.end_count(AGENT_ID, until)
+    assert not store.begin_count(AGENT_ID, TEN, until), "the call may not be removed yet"
+    assert store.begin_count(AGENT_ID, TEN + minutes(1), until)
+
+
+def test_an_erased_contact_keeps_its_place_in_counts_lists_and_files(client_of_stack: LocalClient) -> None:
+    client = client_of_stack
+    ann, ben = "+14155550101", "+14155550102"
+    client.script(ann, "completed")
+    client.script(ben, "completed")
+    batch_id = batch_of(client, f"contact_number,name\n{ann},Ann\n{ben},Ben\n{ann},Ann Again\nno number,Cleo")
+    client.advance(60)
+    contacts = [one["id"] for one in client.api("GET", f"/batches/{batch_id}/executions").json]
+    before = client.api("GET", f"/batches/{batch_id}").json
+    assert client.api("DELETE", f"/executions/{contacts[0]}").status == 200
+    client.advance(1)
+    assert client.api("GET", f"/executions/{contacts[0]}").status == 404
+    assert client.api("DELETE", f"/executions/{contacts[0]}").status == 404
+    after = client.api("GET", f"/batches/{batch_id}").json
+    assert {name: after[name] for name in ("status", "execution_status", "valid_contacts")} == {
+        name: before[name] for name in ("status", "execution_status", "valid_contacts")
+    }
+    rows = client.api("GET", f"/batches/{batch_id}/executions").json
+    assert [(one["id"], one["user_number"], one["status"]) for one in rows] == [
+        (contacts[0], "", "completed"),
+        (contacts[1], ben, "completed"),
+    ]
+    results = client.api("GET", f"/batches/{batch_id}/results.csv").body.decode().splitlines()
+    assert results[1].startswith(f",,{contacts[0]},completed,")
+    assert results[2].startswith(f"{ben},Ben,{contacts[1]},completed,")
+    rejected = client.api("GET", f"/batches/{batch_id}/rejected.csv").body.decode().splitlines()
+    assert rejected[1:] == [",,4,contact_number: duplicate of line 2", rejected[2]]
+    assert "Cleo" in rejected[2]
+    assert client.api("DELETE", f"/executions/{contacts[1]}").status == 200
+    client.advance(60)
+    assert not {ann, ben, "Ann", "Ben"} & set(words_stored(client))
+    client.assert_sound()
+
+
+def words_stored(client: LocalClient) -> list[str]:
+    """Every word in the table, but for inbox and agents, and in the files."""
+    aws, (bucket,) = client.stack.aws, client.stack.template.buckets()
+    scanned = aws.client("dynamodb").scan(TableName=client.stack.environment["TABLE_NAME"])["Items"]
+    s3 = aws.client("s3")
+    files = [
+        s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read().decode()
+        for one in s3.list_objects_v2(Bucket=bucket)["Contents"]
+    ]
+    return re.findall(r"\+?\w+", " ".join([str(scanned), *files]))

@@ -455,7 +455,7 @@ def _reading_every_row() -> Any:
 
 def _what_is_counted() -> Any:
     """An answered call is counted as `no-answer`."""
-    status = tally_handler.status_of
+    status = stored_execution.status_of
 
     def wrong(image: Any) -> Any:
         known = status(image)

@@ -96,7 +96,8 @@ class Listing:
 class Executions(Protocol):
     """Executions, each one item."""
 
-    def get(self, execution_id: str, *, consistent: bool = True) -> Execution | None: ...
+    def get(self, execution_id: str, *, consistent: bool = True) -> Execution | None:
+        """The execution; None also where it was erased."""
 
     def create(self, execution: Execution) -> bool:
         """Store a new execution; False when one with that id is there already."""
@@ -116,7 +117,7 @@ class Executions(Protocol):
         are."""
 
     def read(self, ids: Sequence[str]) -> list[Execution]:
-        """Those that there are, in the order of `ids`."""
+        """Those that there are, in the order of `ids`; contacts that were erased included (`erased`)."""
 
     def remove(self, execution: Execution) -> None:
         """Delete this version. Idempotent. Raises `StaleVersion`."""
@@ -263,9 +264,28 @@ class ContactFiles(Protocol):
         where the file turns out to be unusable."""
 
     def results(
-        self, pieces: Iterable[bytes], find: Callable[[list[int]], dict[int, Execution]], *, premium: bool
+        self,
+        pieces: Iterable[bytes],
+        find: Callable[[list[int]], dict[int, Execution]],
+        *,
+        premium: bool,
+        batch_id: str,
     ) -> Iterator[str]:
         """The lines of results.csv, the header first; `find` gives the executions of some rows."""
+
+    def numbers(self, pieces: Iterable[bytes], rows: frozenset[int], *, premium: bool, batch_id: str) -> frozenset[str]:
+        """The numbers (E.164) of some rows, as far as they were not erased."""
+
+    def without_rows(
+        self, pieces: Iterable[bytes], rows: frozenset[int], *, premium: bool, batch_id: str
+    ) -> Iterator[str]:
+        """The lines of the file of contacts anew, some rows erased. All rows keep their numbers."""
+
+    def rejected_without(
+        self, pieces: Iterable[bytes], contacts: Iterable[bytes], numbers: frozenset[str]
+    ) -> Iterator[str]:
+        """The lines of rejected.csv anew, rows with one of the numbers (E.164) erased. `contacts`: the file of
+        contacts, for its columns."""
 
 
 class Agents(Protocol):

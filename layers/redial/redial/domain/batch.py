@@ -52,6 +52,7 @@ class BatchWork(StrEnum):
     DELETE = "delete"
     DELETE_AGAIN = "delete again"  # contacts that were live, or stored by an invocation that began before the removal
     RESULTS = "results"  # write results.csv
+    ERASE = "erase"  # erase rows in its files
     EXPIRE = "expire"  # kept long enough: it is deleted, with its contacts and files
 
 
@@ -130,6 +131,7 @@ class Batch:
     `cleared_row`: progress of stopping or deleting; `cleared`: that is complete.
     `worker`: id of the invocation with the exclusive lease until `worker_until`.
     `results_wanted`, `results_at`: a results file was requested; when the last one was written.
+    `erase_rows`: rows that are to be erased in its files.
     `recount`: see `Recount`. `kept_until`: of a batch that is over, when it is deleted with its contacts and files
     (None: never). `expires_at`: the batch is a tombstone, deleted at that time. `newer`: see `Execution`.
     """
@@ -170,6 +172,7 @@ class Batch:
     due_at: datetime | None = None
     recount: Recount | None = None
     kept_until: datetime | None = None
+    erase_rows: tuple[int, ...] = ()
     expires_at: datetime | None = None
     newer: Mapping[str, Any] | None = None
 
@@ -342,6 +345,8 @@ class Batch:
             return BatchWork.DELETE_AGAIN if not self.cleared and now >= last_look else None
         if self.deleted_at is not None:
             return BatchWork.DELETE_AGAIN if self.cleared else BatchWork.DELETE
+        if self.erase_rows and (self.ingested or self.is_over):
+            return BatchWork.ERASE
         if self.is_over:
             if not self.cleared:
                 return BatchWork.LEAVE if self.status is BatchStatus.COMPLETED else BatchWork.CLEAR

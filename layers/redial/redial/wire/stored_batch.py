@@ -4,7 +4,8 @@ ac account · ag agent · ca created · fi file name · pr carrier (absent: the 
 v version · cp calls per second (text) · ff first dials first · by guardrails bypassed · rc retry config (as an
 execution's) · sa start at · tm timer · pa paused · in ingested · to total · va valid · cl cleared · dr stored to · kr
 audit from · sr audited to · cr cleared row · ka checked at · da deleted at · rw, ra results wanted, at · wo, wu
-worker, until · ku kept until · ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] ·
+worker, until · ku kept until · re rows to erase ·
+ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] ·
 dl delivery (as an execution's) · rn recount {p position, s since, d due, r row, f found, n newest, c corrected} ·
 expires_at (epoch seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
 """
@@ -85,6 +86,8 @@ def encode(batch: Batch) -> dict[str, Any]:
         item["fn"] = list(batch.from_phone_numbers)
     if batch.calls_per_second is not None:
         item["cp"] = str(batch.calls_per_second)
+    if batch.erase_rows:
+        item["re"] = list(batch.erase_rows)
     if batch.timer is not None:
         item["tm"] = batch.timer
     if batch.retry_config is not None:
@@ -127,6 +130,7 @@ def decode(item: dict[str, Any]) -> Batch:
         retry_config=decode_retry_config(stored.pop("rc")) if "rc" in stored else None,
         calls_per_second=float(stored.pop("cp")) if "cp" in stored else None,
         timer=stored.pop("tm", None),
+        erase_rows=tuple(stored.pop("re", ())),
         changes=tuple(_decode_change(change) for change in json.loads(stored.pop("ch"))),
         delivery=decode_delivery(stored.pop("dl", None), created),
         version=stored.pop("v"),

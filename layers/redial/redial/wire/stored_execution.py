@@ -6,6 +6,7 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
 
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
     by guardrails bypassed · ud user data · ux true: it is kept apart, see below · v version · sq row in the batch
+    er true: an erased contact, which only its batch's lists and counts show
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
        v voicemail, d duration, g ring, h hangup by, e ended, w claim id, p delayed, n lost, k gates, s since,
@@ -125,9 +126,12 @@ def encode(execution: Execution) -> dict[str, Any]:
         "ag": execution.agent_id,
         "ca": created_ms,
         "to": execution.user_number,
-        "nu": number_key(execution.account_id, execution.user_number),
         "ch": _json(_encode_changes(execution)),
     }
+    if execution.erased:
+        item["er"] = True
+    else:
+        item["nu"] = number_key(execution.account_id, execution.user_number)
     if execution.from_number is not None:
         item["fr"] = execution.from_number
     if execution.batch_id is not None:
@@ -184,6 +188,7 @@ def decode(item: dict[str, Any]) -> Execution:
         delivery=decode_delivery(stored.pop("dl", None), created),
         version=stored.pop("v"),
         due_at=from_ms(stored.pop("due_at")) if "due_at" in stored else None,
+        erased=stored.pop("er", False),
         newer=stored or None,  # only unknown names are left
         newer_notes=tuple(change for change in changes if _informs(change)),
     )

@@ -63,7 +63,7 @@ class DynamoExecutions:
 
     def get(self, execution_id: str, *, consistent: bool = True) -> Execution | None:
         item = self._table.get(key(execution_id), consistent=consistent)
-        return None if item is None else decode(item)
+        return None if item is None or "er" in item else decode(item)
 
     def create(self, execution: Execution) -> bool:
         """User data that is kept apart is written in one transaction with the execution: neither is there alone."""
