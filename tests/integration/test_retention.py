@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 from unittest import mock
+from urllib.parse import quote
 
 import boto3
 import pytest
@@ -32,7 +33,7 @@ from redial.wire.timestamps import from_ms, to_ms
 from tests.integration.test_listings import large, read_by
 from tests.support.examples import examples
 from tests.support.listed_keys import ListedKeys
-from tests.support.local_stack import LocalClient, local_stack
+from tests.support.local_stack import LocalClient, local_stack, request
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, NUMBER, RETRIES, TEN, minutes, placed, reported
 from tests.support.table import TABLE_NAME, create_table
 
@@ -363,6 +364,68 @@ def test_an_erased_contact_keeps_its_place_in_counts_lists_and_files(client_of_s
     client.advance(60)
     assert not {ann, ben, "Ann", "Ben"} & set(words_stored(client))
     client.assert_sound()
+
+
+def test_a_person_is_erased_everywhere(client_of_stack: LocalClient, capsys: pytest.CaptureFixture[str]) -> None:
+    client = client_of_stack
+    ann, ben = "+14155550101", "+14155550102"
+    client.script(ann, "completed")
+    client.script(ben, "completed")
+    request("POST", f"{client.stack.inbox_url}/_inbox/demo/fail", {"times": 3, "status": 410})
+    data = {"name": "Ann", "notes": "x" * 2_000}
+    single = client.call(ann, user_data=data)
+    client.call(ben, user_data={"name": "Ben"})
+    client.api("POST", "/call", {"agent_id": client.stack.agent_id, "recipient_phone_number": ann}, Idempotency_Key="a")
+    batches = [batch_of(client, f"contact_number,name\n{ben},Ben\n{ann},Ann\n{ann},Ann") for _ in range(2)]
+    client.advance(60)
+    assert client.api("GET", "/webhooks/undelivered").json["data"]
+    far = (client.stack.clock.now() + DAY).isoformat()
+    waits = client.call(ann, user_data=data, scheduled_at=far)
+    capsys.readouterr()
+    receipt = client.api("DELETE", "/contacts/001%20(415)%20555-0101")
+    assert receipt.status == 200, receipt
+    assert receipt.json == {
+        "message": "success",
+        "state": "deleted",
+        "erased": {"executions": 5, "files": 2},
+        "erased_at": receipt.json["erased_at"],
+    }
+    assert "5550101" not in capsys.readouterr().out.replace("-", ""), "logs have no number"
+    client.advance(10)
+    for one in (single, waits):
+        assert client.api("GET", f"/executions/{one}").status == 404
+    words = set(words_stored(client))
+    assert not {ann, "Ann"} & words
+    assert {ben, "Ben"} <= words
+    undelivered = client.api("GET", "/webhooks/undelivered").json["data"]
+    assert single not in [one["execution_id"] for one in undelivered]
+    for batch_id in batches:
+        batch = client.api("GET", f"/batches/{batch_id}").json
+        assert (batch["status"], batch["execution_status"]) == ("completed", {"completed": 2})
+    again = client.api("DELETE", f"/contacts/{ann}").json
+    assert again["erased"] == {"executions": 0, "files": 0}
+    client.advance(2 * 24 * 60)
+    assert client.calls(ann)[4:] == [], "the waiting call was not made"
+    client.assert_sound()
+
+
+def test_a_person_with_a_live_call_is_not_erased(client_of_stack: LocalClient) -> None:
+    client = client_of_stack
+    client.script(NUMBER, "completed")
+    live = client.call(NUMBER)
+    client.advance(0.05)
+    assert client.execution(live)["status"] in ("initiated", "ringing", "in-progress")
+    refused = client.api("DELETE", f"/contacts/{NUMBER}")
+    assert (refused.status, live in refused.json["message"]) == (409, True)
+    assert client.api("DELETE", f"/executions/{live}").status == 409
+    client.advance(10)
+    assert client.api("DELETE", f"/contacts/{NUMBER}").json["erased"] == {"executions": 1, "files": 0}
+
+
+@pytest.mark.parametrize("number", ["12", "abc", "+1", "%00", "+999999999999999", "x" * 500])
+def test_what_is_no_number_erases_nothing(client_of_stack: LocalClient, number: str) -> None:
+    answer = client_of_stack.api("DELETE", f"/contacts/{quote(number)}")
+    assert (answer.status, answer.json["errors"][0]["field"]) == (400, "phone_number"), answer
 
 
 def words_stored(client: LocalClient) -> list[str]:

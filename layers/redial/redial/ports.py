@@ -149,6 +149,10 @@ class Listings(Protocol):
         filter would have to read too many executions, or `skip` needs a count that is not there yet.
         """
 
+    def called(self, account_id: str, user_number: str) -> Iterator[str]:
+        """Ids of the account's executions to that number (E.164), and of some others; contacts of batches included.
+        Without those that were stored before there was an index of numbers, and have not changed since."""
+
     def begin_count(self, agent_id: str, now: datetime, until: datetime) -> bool:
         """Have the counting of the agent's calls for oneself until then; False: another worker has it."""
 

@@ -5,15 +5,18 @@ replaced by its row and last status, so that the batch's counts, lists and resul
 erases its row in the batch's files.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from redial.domain.batch import Batch
 from redial.domain.errors import Conflict, NotFound
 from redial.domain.execution import Execution
 from redial.ports import Services, StaleVersion
+from redial.usecases.stop import stop_waiting
 from redial.usecases.update import MOST_TRIES, save, update_batch
 
+MOST_ERASED = 500
+"""Maximum calls of a person that one request erases: in some ten seconds."""
 COUNTING_PAUSE = timedelta(minutes=1)
 """How long no worker counts the agent's calls: longer than a request takes."""
 
@@ -45,6 +48,46 @@ def erase(services: Services, execution: Execution, now: datetime) -> None:
         return
     _erase_row(services, execution.batch_id, execution.row or 0, now)
     save(services.executions, execution.erase(), now)
+
+
+@dataclass(frozen=True)
+class ErasedContact:
+    """How many of a person's executions were erased, and in the files of how many batches their rows are erased.
+    `complete`: there are no others."""
+
+    executions: int
+    files: int
+    complete: bool
+
+
+def erase_contact(services: Services, number: str, *, account_id: str, now: datetime) -> ErasedContact:
+    """Erase every call of the account to that number (E.164), at most `MOST_ERASED` at once. Idempotent.
+
+    Calls that wait are stopped before. Raises `Conflict` while a call is being dialled or live; then nothing is erased.
+    """
+    found = _calls_to(services, number, account_id)
+    for one in found:
+        if one.state.is_waiting:
+            stop_waiting(services, one.id, "contact erased", now, snapshot=one)
+    found = _calls_to(services, number, account_id)
+    open_ones = [one.id for one in found if not one.state.is_final]
+    if open_ones:
+        raise Conflict(
+            f"{len(open_ones)} calls to this number are not over; ask again then: {', '.join(open_ones[:5])}"
+        )
+    files: set[str] = set()
+    for one in found[:MOST_ERASED]:
+        try:
+            erase_execution(services, one.id, account_id=account_id, now=now)
+        except NotFound:
+            continue  # erased by another request, or expired
+        files |= {one.batch_id} if one.batch_id is not None else set()
+    return ErasedContact(len(found[:MOST_ERASED]), len(files), complete=len(found) <= MOST_ERASED)
+
+
+def _calls_to(services: Services, number: str, account_id: str) -> list[Execution]:
+    ids = list(services.listings.called(account_id, number))
+    return [one for one in services.executions.read(ids) if (one.account_id, one.user_number) == (account_id, number)]
 
 
 def _erase_row(services: Services, batch_id: str, row: int, now: datetime) -> None:

@@ -641,8 +641,9 @@ def rejected_without(
     at, width = columns.index(CONTACT_COLUMN), len(columns)
     for cells in reader:
         if any(_number_in(cell) in numbers for cell in (cells[at], *cells[width + len(REJECTED_COLUMNS) :])):
-            cells = [""] * width + cells[width : width + len(REJECTED_COLUMNS)]
-        yield write_row(cells, dialect.delimiter)
+            yield write_row([""] * width + cells[width : width + len(REJECTED_COLUMNS)], dialect.delimiter)
+        else:
+            yield write_row(cells, dialect.delimiter)
 
 
 def _number_in(cell: str) -> str | None:

@@ -186,6 +186,9 @@ class DynamoListings:
         later = rows if after is None else [row for row in rows if row.position.follows(after)]
         return Listing(len(rows), iter(later[skip:]))
 
+    def called(self, account_id: str, user_number: str) -> Iterator[str]:
+        return self._called(account_id, Wanted(user_number=user_number))
+
     def _called(self, account_id: str, wanted: Wanted) -> Iterator[str]:
         assert wanted.user_number is not None
         low, high = _milliseconds(wanted)
