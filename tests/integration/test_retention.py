@@ -276,7 +276,7 @@ def record(name: str, image: dict[str, Any], by: str | None = None) -> dict[str,
 
 
 def test_a_removed_contact_stays_counted(client: Any) -> None:
-    """Whoever removes it. Only what the service removed leaves user data to remove."""
+    """A client or the service may remove it. Only what the service removed leaves user data to remove."""
     contact = created(client, batch_id="0" * 32, row=1)
     image = stored(client, contact.end(TEN + minutes(1), stopped("stopped by request")))
     assert tally._moved(record("INSERT", image)) is not None

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, new_router, services
-from redial.api.fields import E164_PATTERN, normalized
+from redial.api.fields import E164_PATTERN
+from redial.domain.phone_number import normalized
 from redial.runtime import system
 from redial.usecases import erase
 from redial.wire.timestamps import Timestamp, rfc3339
@@ -53,7 +54,7 @@ class ContactErased(TypedDict):
     ),
     tags=["contacts"],
     operation_id="delete_contact",
-    responses=answers(200, "The receipt.", ContactErased, 400, 409),
+    responses=answers(200, "The receipt.", ContactErased, 400, 404, 409),
 )
 def delete_contact(phone_number: InPath) -> Response[Any]:
     now = system.now()
