@@ -58,7 +58,7 @@ def the_life_of_an_agent(local: LocalClient, generated: GeneratedClient) -> None
         "+12025550101"
     ]
     assert generated.do("get_user").concurrency.current == 0
-    defaults = generated.model("UserChange", from_phone_numbers=["+12025550102"])
+    defaults = generated.model("PatchUserBody", from_phone_numbers=["+12025550102"])
     assert generated.do("patch_user", body=defaults).defaults.from_phone_numbers == ["+12025550102"]
     assert generated.do("delete_agent", agent_id).state == "deleted"
     assert generated.do("get_agent", agent_id, expect=404).error == 404

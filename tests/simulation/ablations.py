@@ -541,7 +541,7 @@ _OUT_OF_ORDER = {"callback late": 0.6, "callback twice": 0.6}
 _NOTHING: Mapping[str, float] = {}
 
 ABLATIONS: tuple[Ablation, ...] = (
-    Ablation("claim id", _claim_id, _TWICE, rates=_AT_ONCE),
+    Ablation("claim id", _claim_id, _TWICE, first=6, rates=_AT_ONCE),
     Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", rates=_NOTHING),
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
     Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", rates=_NOTHING),

@@ -613,7 +613,8 @@ class CallRequest:
 
     `callback_url`: where the carrier reports on this attempt. At most one of `answer_url`, where it reads what to do
     with the answered call, and `stream_url`, which it connects the call's audio to, is set. `variables`: the call's
-    `user_data`, for a carrier that takes it.
+    `user_data`, for a carrier that takes it. `reports_ringing`, `reports_answer`: whether those moments are to be
+    reported; the end always is.
     """
 
     execution_id: str
@@ -627,6 +628,8 @@ class CallRequest:
     voicemail_detection: bool
     stream_url: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    reports_ringing: bool = True
+    reports_answer: bool = True
 
     @property
     def dial_key(self) -> str:

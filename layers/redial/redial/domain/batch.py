@@ -120,7 +120,7 @@ class Recount:
 class Batch:
     """A batch: its request, its progress, and its event delivery.
 
-    `provider`: its agent's carrier when it was created.
+    `provider`, `webhook_statuses`: its agent's when it was created.
     `start_at`: when it starts (None: not requested yet); `timer`: id of that timer.
     `premium_numbers`: its account allowed premium-rate and shared-cost numbers when it was created.
     `calls_per_second`: rate limit for starting calls. `first_dials_first`: first dials precede due retries.
@@ -142,6 +142,7 @@ class Batch:
     created_at: datetime
     file_name: str
     provider: str = DEFAULT_PROVIDER
+    webhook_statuses: tuple[Status, ...] | None = None
     from_phone_numbers: tuple[str, ...] = ()
     retry_config: RetryConfig | None = None
     webhook_url: str | None = None
@@ -439,6 +440,7 @@ def contact(batch: Batch, row: int, number: str, data: dict[str, str]) -> Execut
         provider=batch.provider,
         user_data=dict(data),
         retry_config=batch.retry_config,
+        webhook_statuses=batch.webhook_statuses,
     ).begin(created, None)
 
 

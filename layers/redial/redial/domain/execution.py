@@ -236,6 +236,7 @@ class Execution:
     None until `Executions.with_user_data` has read it. `row`: which
     contact of its batch it is (1 is the first). `version` counts saves.
 
+    `webhook_statuses`: of its agent when it was created or last dialled; see `Agent`.
     `erased`: a contact of a batch of which only the row and the last status are left, so that counts and results stay
     whole.
 
@@ -256,6 +257,7 @@ class Execution:
     user_data_apart: bool = False
     retry_config: RetryConfig | None = None
     bypass_call_guardrails: bool = False
+    webhook_statuses: tuple[Status, ...] | None = None
     changes: tuple[Change, ...] = ()
     delivery: Delivery = Delivery()
     version: int = 0
@@ -604,8 +606,21 @@ class Execution:
     # ---- webhooks -------------------------------------------------------------------------------------------------
 
     def pending(self) -> tuple[int, ...]:
-        """Sequences to be sent, in order: those to be replayed, then those never settled."""
-        return pending_events(self.delivery, self.last_sequence)
+        """Sequences to be sent, in order: those to be replayed, then those never settled whose status is wanted."""
+        pending = pending_events(self.delivery, self.last_sequence)
+        wanted = self.webhook_statuses
+        if wanted is None or not pending:
+            return pending
+        replaying = self.delivery.replaying
+        sent = {sequence for sequence, change in self.events() if change.kind in wanted}
+        return tuple(sequence for sequence in pending if sequence in sent or sequence in replaying)
+
+    def with_webhook_statuses(self, wanted: tuple[Status, ...] | None) -> "Execution":
+        """From now on only events of these statuses are sent. Earlier events that were not wanted stay unsent."""
+        if wanted == self.webhook_statuses:
+            return self
+        settled = self.last_sequence if not self.pending() else self.delivery.settled
+        return replace(self, webhook_statuses=wanted, delivery=replace(self.delivery, settled=settled))
 
     @property
     def last_sequence(self) -> int:

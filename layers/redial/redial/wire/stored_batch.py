@@ -20,9 +20,11 @@ from redial.wire.stored_execution import (
     INDEX_KEYS,
     decode_delivery,
     decode_retry_config,
+    decode_statuses,
     due_shard,
     encode_delivery,
     encode_retry_config,
+    encode_statuses,
 )
 from redial.wire.timestamps import from_ms, to_ms
 
@@ -82,6 +84,8 @@ def encode(batch: Batch) -> dict[str, Any]:
         item |= {short: value for short, name in names.items() if (value := getattr(batch, name))}
     if batch.provider != DEFAULT_PROVIDER:
         item["pr"] = batch.provider
+    if batch.webhook_statuses is not None:
+        item["ws"] = encode_statuses(batch.webhook_statuses)
     if batch.from_phone_numbers:
         item["fn"] = list(batch.from_phone_numbers)
     if batch.calls_per_second is not None:
@@ -126,6 +130,7 @@ def decode(item: dict[str, Any]) -> Batch:
         created_at=created,
         file_name=stored.pop("fi"),
         provider=stored.pop("pr", DEFAULT_PROVIDER),
+        webhook_statuses=decode_statuses(stored.pop("ws")) if "ws" in stored else None,
         from_phone_numbers=tuple(stored.pop("fn", ())),
         retry_config=decode_retry_config(stored.pop("rc")) if "rc" in stored else None,
         calls_per_second=float(stored.pop("cp")) if "cp" in stored else None,

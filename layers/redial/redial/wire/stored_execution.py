@@ -6,6 +6,7 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
 
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
     by guardrails bypassed · ud user data · ux true: it is kept apart, see below · v version · sq row in the batch
+    ws statuses whose events are sent, a bit each (absent: all)
     er true: an erased contact, which only its batch's lists and counts show
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
@@ -27,6 +28,7 @@ Unknown names stored by a newer version are kept: of the item, of a change, of `
 import base64
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -145,6 +147,8 @@ def encode(execution: Execution) -> dict[str, Any]:
         item["pr"] = execution.provider
     if execution.bypass_call_guardrails:
         item["by"] = True
+    if execution.webhook_statuses is not None:
+        item["ws"] = encode_statuses(execution.webhook_statuses)
     if execution.user_data_apart:
         item["ux"] = True
     elif execution.user_data:
@@ -184,6 +188,7 @@ def decode(item: dict[str, Any]) -> Execution:
         user_data_apart=apart,
         retry_config=decode_retry_config(stored.pop("rc")) if "rc" in stored else None,
         bypass_call_guardrails=stored.pop("by", False),
+        webhook_statuses=decode_statuses(stored.pop("ws")) if "ws" in stored else None,
         changes=tuple(_decode_change(change, created) for change in changes if not _informs(change)),
         delivery=decode_delivery(stored.pop("dl", None), created),
         version=stored.pop("v"),
@@ -197,6 +202,24 @@ def decode(item: dict[str, Any]) -> Execution:
 def status_of(item: dict[str, Any]) -> Status:
     """The status of a stored execution, without decoding all of it."""
     return next(Status(change[0]) for change in reversed(json.loads(item["ch"])) if change[0] in _STATUSES)
+
+
+_BITS = (
+    *(Status.QUEUED, Status.SCHEDULED, Status.RESCHEDULED, Status.INITIATED, Status.RINGING, Status.IN_PROGRESS),
+    *(Status.CALL_DISCONNECTED, Status.COMPLETED, Status.NO_ANSWER, Status.BUSY, Status.FAILED, Status.CANCELED),
+    *(Status.STOPPED, Status.ERROR, Status.BALANCE_LOW),
+)
+"""Stored sets of statuses have a bit for each; new statuses come last."""
+
+
+def encode_statuses(statuses: Iterable[Status]) -> int:
+    """A set of statuses as bits: it costs each save fewer bytes than their names."""
+    return sum(1 << _BITS.index(status) for status in set(statuses))
+
+
+def decode_statuses(bits: int) -> tuple[Status, ...]:
+    """The inverse of `encode_statuses`. A newer version's statuses, unknown here, are left out."""
+    return tuple(status for bit, status in enumerate(_BITS) if bits & 1 << bit)
 
 
 def _json(value: Any) -> str:
