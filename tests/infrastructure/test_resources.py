@@ -196,9 +196,10 @@ def test_a_versions_description_cannot_grow_too_long() -> None:
     """It holds parameter values, and Lambda takes 256 characters."""
     longest = {
         "LogLevel": "WARNING",
+        "KeepDays": str(PARAMETERS["KeepDays"]["MaxValue"]),
         "DefaultCarrier": "x" * 7,
         "DefaultFromPhoneNumber": "+" + "1" * 15,
-        "DefaultAnswer": f"https://{'x' * 36}{'x' * 20}",
+        "DefaultAnswer": f"https://{'x' * 30}{'x' * 20}",
         "CarrierSecrets": "x" * 64,
         "PublicUrl": f"https://{'x' * 64}/{'x' * 20}",
         "DomainName": f"{'x' * 30}.{'x' * 30}.xx",

@@ -105,6 +105,9 @@ def the_life_of_a_call(local: LocalClient, generated: GeneratedClient) -> None:
 
     assert generated.do("list_undelivered").data == []
     assert generated.do("replay_webhooks", created.execution_id).replayed == []
+    assert generated.do("delete_execution", created.execution_id).state == "deleted"
+    assert generated.do("delete_execution", created.execution_id, expect=404).error == 404
+    assert generated.do("delete_contact", LATER).erased.executions == 2
 
 
 def the_life_of_a_batch(local: LocalClient, generated: GeneratedClient) -> None:

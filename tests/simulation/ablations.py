@@ -455,13 +455,13 @@ def _reading_every_row() -> Any:
 
 def _what_is_counted() -> Any:
     """An answered call is counted as `no-answer`."""
-    status = tally_handler._status
+    status = stored_execution.status_of
 
     def wrong(image: Any) -> Any:
         known = status(image)
         return Status.NO_ANSWER if known is Status.COMPLETED else known
 
-    return mock.patch.object(tally_handler, "_status", wrong)
+    return mock.patch.object(tally_handler, "status_of", wrong)
 
 
 def _completing_a_batch() -> Any:

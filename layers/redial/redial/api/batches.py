@@ -526,7 +526,10 @@ def get_batch_results(batch_id: str) -> Response[Any]:
     if batch.valid <= MAX_DIRECT_ROWS:
         pieces = services().files.read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
         lines = services().contacts.results(
-            pieces, lambda rows: found_by_row(services(), batch, rows), premium=batch.premium_numbers
+            pieces,
+            lambda rows: found_by_row(services(), batch, rows),
+            premium=batch.premium_numbers,
+            batch_id=batch.id,
         )
         text = "".join(lines)
         if sent_size(text) <= MAX_ANSWER_BYTES:

@@ -237,6 +237,8 @@ class Execution:
     contact of its batch it is (1 is the first). `version` counts saves.
 
     `webhook_statuses`: of its agent when it was created or last dialled; see `Agent`.
+    `erased`: a contact of a batch of which only the row and the last status are left, so that counts and results stay
+    whole.
 
     `newer` holds what a newer version of this code stored under names that this one does not read, and `newer_notes`
     its notes that only inform. Both are kept unread, so that a save by this version loses nothing.
@@ -260,6 +262,7 @@ class Execution:
     delivery: Delivery = Delivery()
     version: int = 0
     due_at: datetime | None = None
+    erased: bool = False
     newer: Mapping[str, Any] | None = None
     newer_notes: tuple[Any, ...] = ()
 
@@ -278,6 +281,30 @@ class Execution:
             if seen == sequence:
                 return self._fold(self.changes[: index + 1])
         raise ValueError(f"execution {self.id} has no event {sequence}")
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it became final; None while it is open. Later reports do not move it."""
+        if not self.state.is_final:
+            return None
+        return next(change.at for change in reversed(self.changes) if change.kind in FINAL)
+
+    def erase(self) -> "Execution":
+        """A finished contact without anything about the person or the call, its events included."""
+        assert self.ended_at is not None
+        return Execution(
+            id=self.id,
+            account_id=self.account_id,
+            agent_id=self.agent_id,
+            created_at=self.created_at,
+            user_number="",
+            batch_id=self.batch_id,
+            row=self.row,
+            changes=(Change(self.state.status, self.ended_at, 1, ended="erased"),),
+            delivery=Delivery(settled=1),
+            version=self.version,
+            erased=True,
+        )
 
     def events(self) -> Iterator[tuple[int, Change]]:
         """Every event with its sequence number, oldest first."""

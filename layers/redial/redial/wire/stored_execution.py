@@ -7,6 +7,7 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
     by guardrails bypassed · ud user data · ux true: it is kept apart, see below · v version · sq row in the batch
     ws statuses whose events are sent, a bit each (absent: all)
+    er true: an erased contact, which only its batch's lists and counts show
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
        v voicemail, d duration, g ring, h hangup by, e ended, w claim id, p delayed, n lost, k gates, s since,
@@ -15,8 +16,10 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of, nu number called: index keys
+    expires_at (epoch seconds) of a finished single call: DynamoDB removes it then, or some days later
 
-    X#<id> / U   an execution's user data that is kept apart: ud, as above. Written and removed with the execution
+    X#<id> / U   an execution's user data that is kept apart: ud, as above. Written and removed with the execution; by
+                 tally after the execution has expired
 
 Unknown names stored by a newer version are kept: of the item, of a change, of `dl`, and markers whose kind begins with
 `x-`. The lists `rc`, `g` and a change's never grow: new data there gets a name.
@@ -47,6 +50,8 @@ LISTING_SHARDS = 4
 INDEX_KEYS = ("sk", "due_shard", "listing_shard", "listing_key", "undelivered_of", "nu")
 """Index keys, which are derived from an item's other attributes."""
 OPEN, DONE = "open", "done"
+EXPIRES_AT = "expires_at"
+"""The table's TTL attribute. Derived from an execution's end when it is stored, as an index key is."""
 
 _CHANGE_FIELDS = {
     "m": "timer",
@@ -123,9 +128,12 @@ def encode(execution: Execution) -> dict[str, Any]:
         "ag": execution.agent_id,
         "ca": created_ms,
         "to": execution.user_number,
-        "nu": number_key(execution.account_id, execution.user_number),
         "ch": _json(_encode_changes(execution)),
     }
+    if execution.erased:
+        item["er"] = True
+    else:
+        item["nu"] = number_key(execution.account_id, execution.user_number)
     if execution.from_number is not None:
         item["fr"] = execution.from_number
     if execution.batch_id is not None:
@@ -162,7 +170,7 @@ def encode(execution: Execution) -> dict[str, Any]:
 def decode(item: dict[str, Any]) -> Execution:
     """The inverse of `encode`. Raises ValueError for a change of unknown kind that is not informative."""
     stored = dict(item)
-    for name in INDEX_KEYS:
+    for name in (*INDEX_KEYS, EXPIRES_AT):
         stored.pop(name, None)
     created = from_ms(stored.pop("ca"))
     changes = json.loads(stored.pop("ch"))
@@ -185,6 +193,7 @@ def decode(item: dict[str, Any]) -> Execution:
         delivery=decode_delivery(stored.pop("dl", None), created),
         version=stored.pop("v"),
         due_at=from_ms(stored.pop("due_at")) if "due_at" in stored else None,
+        erased=stored.pop("er", False),
         newer=stored or None,  # only unknown names are left
         newer_notes=tuple(change for change in changes if _informs(change)),
     )
