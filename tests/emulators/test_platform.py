@@ -26,6 +26,7 @@ CALL: dict[str, Any] = {
     "ring_timeout_seconds": 30,
     "max_call_seconds": 3600,
     "voicemail_detection": False,
+    "reports": ["ringing", "in-progress"],
     "callback_url": f"https://redial.example.com/callbacks/http/{EXECUTION}/1",
 }
 
@@ -104,6 +105,7 @@ def test_another_request_places_nothing(platform: Platform, how: dict[str, Any],
         ("max_call_seconds", 86_401),
         ("max_call_seconds", 0),
         ("voicemail_detection", "true"),
+        ("reports", ["no-answer"]),
         ("callback_url", f"https://redial.example.com/callbacks/http/{EXECUTION}/2"),
         ("more", 1),
     ],
