@@ -202,7 +202,6 @@ class Platform:
             call.status = step.status
         if step.status == "in-progress":
             call.answered_at = now
-            self._ask_for_instructions(call)
         if step.status in ENDED:
             call.ended_at = now
         if call.outcome == "no-callback":
@@ -215,15 +214,6 @@ class Platform:
             for seconds in DUPLICATE_AFTER_SECONDS:
                 self.timeline.after(seconds, lambda: self._report(call, report), "duplicate")
         self._report(call, report)
-
-    def _ask_for_instructions(self, call: PlatformCall) -> None:
-        """Redial must name the stream that it named when it asked for the call."""
-        stream_url = call.request["stream_url"]
-        if stream_url is None:
-            return
-        answer = self._send(f"{call.request['callback_url']}/answer", {"dial_key": call.request["dial_key"]})
-        if answer is None or answer.status != 200 or json.loads(answer.body) != {"stream_url": stream_url}:
-            self.problems.append(f"instructions for {call.call_id}: {answer}")
 
     def _report(self, call: PlatformCall, report: dict[str, Any], tries: int = 0) -> None:
         """Send one report, and again until it is accepted."""

@@ -14,7 +14,7 @@ _INVOKES = (*_TIMERS, "DIAL_FUNCTION", "BATCH_FUNCTION")
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "api": (*_INVOKES, "FILES_BUCKET", "UPLOADS_ENDPOINT", "ALLOW_LOCAL_WEBHOOKS", *_DEFAULTS),
     "batch": (*_INVOKES, "FILES_BUCKET"),
-    "carrier_callback": (*_INVOKES, "CARRIER_SECRETS", "PUBLIC_URL", *_DEFAULTS),
+    "carrier_callback": (*_INVOKES, "CARRIER_SECRETS", "PUBLIC_URL"),
     "deliver": (*_TIMERS, "ALLOW_LOCAL_WEBHOOKS"),
     "dial": (*_INVOKES, "CARRIER_SECRETS", "PUBLIC_URL", "ALLOW_LOCAL_WEBHOOKS", *_DEFAULTS),
     "sweep": (*_INVOKES, "SWEEP_FUNCTION", "CARRIER_SECRETS"),

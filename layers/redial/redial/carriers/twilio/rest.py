@@ -16,7 +16,9 @@ from redial.carriers.sending import ASK_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS
 from redial.carriers.twilio import LATEST_CREATION, LIMITS, STATUS_OVERRIDE
 from redial.carriers.twilio.codes import placed, report
 from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
-from redial.domain.outcome import CallReport, DialResult, NotPlaced, Unknown
+from redial.carriers.twilio.twiml import connect_stream
+from redial.domain.outcome import CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.status import Status
 from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
 
@@ -57,14 +59,18 @@ class TwilioCarrier:
             account suspended, wrong credentials (401, 403, 404, see CODES)   NotPlaced, an outage
             other 4xx                                                         Refused, see CODES
             anything else: 5xx, timeout, reset, unreadable                    Unknown
+            nothing is sent, for TwiML cannot hold the stream's URL           Refused
 
         A 401 after the secret has changed is NotPlaced as well: the next try uses the new credentials.
         """
+        try:
+            instructions = _instructions(request)
+        except ValueError as error:
+            return Refused(Outcome(Status.ERROR, reason=f"the agent's stream_url {error}"))
         form = [
             ("To", request.to_number),
             ("From", request.from_number),
-            ("Url", request.answer_url or request.callback_url + "/answer"),
-            ("Method", "POST"),
+            *instructions,
             ("StatusCallback", request.callback_url + STATUS_OVERRIDE),
             ("StatusCallbackMethod", "POST"),
             ("StatusCallbackEvent", "ringing"),
@@ -237,6 +243,14 @@ class TwilioCarrier:
             total_timeout_seconds=timeout,
             max_body_bytes=max_body_bytes,
         )
+
+
+def _instructions(request: CallRequest) -> list[tuple[str, str]]:
+    """The parameters that say what to do with the answered call. Raises `ValueError`, see `connect_stream`."""
+    if request.answer_url is not None:
+        return [("Url", request.answer_url), ("Method", "POST")]
+    assert request.stream_url is not None, "its gate allowed"
+    return [("Twiml", connect_stream(request.stream_url))]
 
 
 def _need_time(seconds_left: Callable[[], float]) -> None:
