@@ -1,9 +1,11 @@
 """What carriers report about calls: POST /callbacks/{carrier}/{execution_id}/{attempt}[/…].
 
-A report is answered 204. What the carrier did not sign is 403, what makes no sense 400.
+A report is answered 204. What the carrier did not sign is 403, what makes no sense 400; of those
+one a second is logged, and counted with those since.
 An error of ours is 500, and the carrier sends the request again.
 """
 
+import time
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -30,8 +32,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         reader.verify(callback, services.now())
         report = reader.read(callback)
     except (ForgedCallback, UnreadableCallback) as error:
-        telemetry.callback_rejected()
-        logger.warning("callback rejected: %s", error)
+        if count := telemetry.callback_rejected(time.monotonic()):
+            logger.warning("callback rejected: %s", error, extra={"rejected": count})
         return _answer(403 if isinstance(error, ForgedCallback) else 400, str(error))
     lease_id = services.new_id()[:8]
     changed = record_report(services, callback.execution_id, callback.attempt, report, services.now(), lease_id)

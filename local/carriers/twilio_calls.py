@@ -170,14 +170,22 @@ class Calls:
         return call
 
     def hang_up(self, call: Call, status: Literal["canceled", "completed"]) -> bool:
-        """End a call by request. False where its status does not allow this."""
-        if call.status in ENDED or (status == "canceled" and call.answered_at is not None):
-            return False
+        """End a call by request, at once; its callback follows. False where its status does not allow this."""
         ending: Status = "completed" if call.answered_at is not None else "canceled"
+        with self._lock:
+            if call.ended_at is not None or (status == "canceled" and call.answered_at is not None):
+                return False
+            self._end(call, ending)
         for step in call.steps:
             step.cancel()
-        self._after(call, Step((self._timeline.now() - call.placed_at).total_seconds(), ending))
+        self._timeline.after(0, lambda: self._report(call, "completed", ending), f"call {call.sid} {ending}")
         return True
+
+    def _end(self, call: Call, ending: Status) -> None:
+        """The caller holds the lock."""
+        call.status, call.sip_code = ending, SIP_CODES[ending]
+        call.ended_at = call.updated_at = self._timeline.now()
+        self._live -= 1
 
     def _after(self, call: Call, step: Step) -> None:
         seconds = step.seconds - (self._timeline.now() - call.placed_at).total_seconds()
@@ -188,20 +196,23 @@ class Calls:
     def _take(self, call: Call, step: Step) -> None:
         """Carry out one step of a call, with its callbacks."""
         now = call.updated_at = self._timeline.now()
-        if call.ended_at is not None and step.status is not None:
-            return
         if step.status is None:
             call.answered_by = _detected(call.request, call.outcome)
             self._report_detection(call)
             return
-        if step.status == "initiated":
-            call.dialled_at = now
-            return self._report(call, "initiated", "initiated")
-        call.status = step.status
-        if step.status == "ringing":
-            return self._report(call, "ringing", "ringing")
+        with self._lock:
+            if call.ended_at is not None:
+                return
+            if step.status in ENDED:
+                self._end(call, step.status)
+            elif step.status == "initiated":
+                call.dialled_at = now
+            else:
+                call.status = step.status
+                call.answered_at = now if step.status == "in-progress" else None
+        if step.status in ("initiated", "ringing"):
+            return self._report(call, step.status, step.status)
         if step.status == "in-progress":
-            call.answered_at = now
             if call.request.machine_detection and not call.request.async_detection:
                 call.answered_by = _detected(call.request, call.outcome)
             if not self._instructed(call):
@@ -209,10 +220,6 @@ class Calls:
                     later.cancel()
                 self._after(call, Step((now - call.placed_at).total_seconds() + BAD_INSTRUCTIONS_SECONDS, "completed"))
             return self._report(call, "answered", "in-progress")
-        with self._lock:
-            call.ended_at = now
-            self._live -= 1
-        call.sip_code = SIP_CODES[step.status]
         self._report(call, "completed", step.status)
 
     def _report(self, call: Call, event: str, status: str) -> None:

@@ -400,6 +400,60 @@ def test_a_check_places_nothing(rig: Rig) -> None:
     assert (rig.calls(), rig.received) == ([], [])
 
 
+# ---- canceling
+
+
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_a_call_is_canceled_before_it_is_answered(rig: Rig, seconds: float) -> None:
+    call_id = rig.place("completed")
+    rig.timeline.advance(seconds / 60)
+    for _ in range(2):  # it may be repeated
+        assert rig.carrier().cancel(call_id).status is Status.CANCELED
+    rig.timeline.advance(5)
+    asked = rig.carrier().ask(call_id)
+    assert asked is not None and asked.status is Status.CANCELED
+    assert rig.reports[-1].status is Status.CANCELED
+    assert Status.IN_PROGRESS not in {report.status for report in rig.reports}
+    assert rig.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "minutes", "status"),
+    [
+        ("completed", 0.5, Status.IN_PROGRESS),
+        ("completed", 5, Status.COMPLETED),
+        ("busy", 5, Status.BUSY),
+        ("no-answer", 5, Status.NO_ANSWER),
+    ],
+)
+def test_a_cancel_that_comes_too_late_changes_nothing_and_says_what_became_of_the_call(
+    rig: Rig, outcome: str, minutes: float, status: Status
+) -> None:
+    call_id = rig.place(outcome)
+    rig.timeline.advance(minutes)
+    assert rig.carrier().cancel(call_id).status is status
+    rig.timeline.advance(5)
+    assert Status.CANCELED not in {report.status for report in rig.reports}
+
+
+def test_a_cancel_of_an_unknown_call_proves_nothing(rig: Rig) -> None:
+    with pytest.raises(NotYetKnown):
+        rig.carrier().cancel("CA" + "0" * 32)
+
+
+def test_a_cancel_that_is_not_answered_proves_nothing(rig: Rig) -> None:
+    call_id = rig.place("completed")
+    rig.of(rig.name, rig.parse).get()
+    rig.rotate()
+    with pytest.raises(CarrierUnavailable):
+        rig.carrier().cancel(call_id)
+    assert rig.carrier().cancel(call_id).status is Status.CANCELED, "the secret is read again"
+    rig.known.clear()
+    rig.changes["api_url"] = f"http://127.0.0.1:{unused_port()}"
+    with pytest.raises(CarrierUnavailable):
+        rig.carrier().cancel(call_id)
+
+
 # ---- what is not known
 
 

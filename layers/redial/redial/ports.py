@@ -626,6 +626,13 @@ class Carrier(Protocol):
         """None when the carrier takes requests to place calls, as far as can be seen without placing one; else what is
         wrong. Places nothing. Carrier trouble is a result, not an exception."""
 
+    def cancel(self, call_id: str) -> CallReport:
+        """Have a call ended before it is answered; what became of it. `canceled`: the carrier confirms that it is
+        over, and was not answered. Any other status says that this came too late. Repeating it does no harm.
+
+        Raises `CarrierUnavailable`, and `NotYetKnown` where the carrier has not ended the call yet or does not know it.
+        """
+
     def ask(self, call_id: str) -> CallReport | None:
         """What became of a call; None when the carrier knows no such call. Raises `CarrierUnavailable`."""
 
@@ -719,7 +726,7 @@ class Undelivered(Protocol):
 class Services(Protocol):
     """Everything that use cases reach, each built on first use; a process has one. Times are aware UTC.
 
-    A function's role decides what it may use: the api has no carrier, deliver has no lines.
+    A function's role decides what it may use: tally has no carrier, deliver has no lines.
     """
 
     @property
