@@ -71,6 +71,12 @@ LISTS := layers/redial/requirements $(patsubst %.in,%,$(wildcard requirements/*.
 	@$(call install,$(@D),requirements/checks.txt)
 	@touch $@
 
+.venv-sbom/ready: requirements/sbom.txt | .venv/ready
+	@echo "Installing CycloneDX into .venv-sbom, once …"
+	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
+	@$(call install,$(@D),requirements/sbom.txt)
+	@touch $@
+
 .venv-node/ready: requirements/node.txt | .venv/ready
 	@echo "Installing Node.js into .venv-node, once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
@@ -87,6 +93,8 @@ LISTS := layers/redial/requirements $(patsubst %.in,%,$(wildcard requirements/*.
 SAM := PYTHON="$(CURDIR)/.venv/bin/python" SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
 # Python with the folders that Lambda puts on the path (pytest and mypy have their own settings for that).
 WITH_PATH := PYTHONPATH="$(CURDIR):$(CURDIR)/layers/redial"
+
+RELEASE = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' layers/redial/redial/__init__.py)
 
 # One worker for each core; an idle worker takes tests from another.
 IN_PARALLEL := --numprocesses auto --dist worksteal
@@ -121,7 +129,7 @@ quick: .venv/ready ## Run the quick checks: format, lint, types, unit and contra
 	@echo "unit and contract tests" && .venv/bin/python -m pytest $(IN_PARALLEL) -q -m "not (simulation or nightly)" tests/contract tests/unit
 
 .PHONY: check
-check: .venv/ready .venv-sam/ready .venv-checks/ready ## Check format, lint, types, import directions and templates
+check: .venv/ready .venv-sam/ready .venv-sbom/ready .venv-checks/ready ## Check format, lint, types, import directions and templates
 	@echo "ruff" && .venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
 	@echo "mypy" && .venv/bin/mypy
 	@echo "import-linter" && $(WITH_PATH) .venv/bin/lint-imports --no-logo
@@ -217,12 +225,16 @@ build: .venv-sam/ready ## Build the deployment packages, into .aws-sam
 deploy: build ## Deploy to AWS. ENV=prod for production (samconfig.toml)
 	@$(SAM) deploy --config-env $(or $(ENV),default)
 
+.PHONY: dist
+dist: .venv/ready .venv-sam/ready .venv-sbom/ready ## Make what a release has, into dist: templates, zips, bill of materials, checksums (docs/install.md)
+	@$(WITH_PATH) .venv/bin/python -m infrastructure.dist
+
 .PHONY: deploy-check
-deploy-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Deploy, call, update and delete on an emulated AWS, in real time
+deploy-check: .venv/ready .venv-sam/ready .venv-sbom/ready .venv-ministack/ready ## Make a release, deploy it, call, update and delete on an emulated AWS, in real time
 	@.venv/bin/python -m pytest tests/e2e -m e2e --capture=no $(ARGS)
 
 .PHONY: deploy-check-aws
-deploy-check-aws: .venv/ready .venv-sam/ready ## The same in your AWS account: rings a telephone, costs money (docs/deploy-check.md). STACK=…
+deploy-check-aws: .venv/ready .venv-sam/ready .venv-sbom/ready ## The same in your AWS account: rings a telephone, costs money (docs/deploy-check.md). STACK=…
 	@REDIAL_E2E_TARGET=aws $(if $(STACK),REDIAL_E2E_STACK="$(STACK)") \
 	  .venv/bin/python -m pytest tests/e2e/test_story.py -m e2e --capture=no $(ARGS)
 
@@ -252,15 +264,16 @@ lock: .venv/ready ## Pin all installed packages, with hashes: each requirements.
 	done
 
 .PHONY: release
-release: test ## Tag this commit with its version; CHANGELOG.md must have its heading, and the tree must be clean
-	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' layers/redial/redial/__init__.py); \
-	  test -z "$$(git status --porcelain)" || { echo "commit or remove what is changed first"; exit 1; }; \
-	  grep -q "^## $$version - " CHANGELOG.md || { echo "CHANGELOG.md: turn Unreleased into '## $$version - <date>' first"; exit 1; }; \
-	  git tag --annotate "v$$version" --message "Redial $$version" && echo "tagged v$$version; push it with: git push origin v$$version"
+release: ## Check everything, make dist, and tag this commit with its version (CONTRIBUTING.md)
+	@test -z "$$(git status --porcelain)" || { echo "commit or remove what is changed first"; exit 1; }
+	@grep -q "^## $(RELEASE) - " CHANGELOG.md || { echo "CHANGELOG.md: turn Unreleased into '## $(RELEASE) - <date>' first"; exit 1; }
+	@test -z "$$(git tag --list v$(RELEASE))" || { echo "v$(RELEASE) is tagged already: raise __version__ first"; exit 1; }
+	@$(MAKE) test && $(MAKE) dist
+	@git tag --annotate "v$(RELEASE)" --message "Redial $(RELEASE)" && echo "tagged v$(RELEASE); push it with: git push origin v$(RELEASE)"
 
 .PHONY: clean
 clean: ## Remove environments, builds and caches
-	@rm -rf .venv .venv-* .aws-sam .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-* .aws-sam .run dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .PHONY: help
 help: ## Show this list

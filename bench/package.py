@@ -1,8 +1,5 @@
 """Sizes of the deployed packages: the layer, built as `sam build` builds it, and each function's folder, zipped."""
 
-import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections import Counter
@@ -11,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from infrastructure.dist import build_layer
 from local import ROOT
 
 MB = 10**6
-LAYER = ROOT / "layers" / "redial"
 FUNCTIONS = ROOT / "functions"
-_BUILD_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -36,18 +32,8 @@ def built_layer(**settings: str) -> Iterator[Path]:
     Raises `RuntimeError` if it cannot be built.
     """
     with tempfile.TemporaryDirectory() as folder:
-        built = Path(folder) / "layer"
-        made = [f"{name}={value}" for name, value in settings.items()]
-        command = ["make", "--silent", "-C", str(LAYER), "build-RedialLayer", *made]
-        environment = {**os.environ, "PYTHON": sys.executable, "ARTIFACTS_DIR": str(built)}
-        for inherited in ("MAKEFLAGS", "MFLAGS", "PYTHONPATH"):
-            environment.pop(inherited, None)
-        done = subprocess.run(  # noqa: S603
-            command, check=False, env=environment, capture_output=True, text=True, timeout=_BUILD_SECONDS
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"the layer cannot be built: {done.stderr}")
-        yield built
+        build_layer(Path(folder) / "layer", **settings)
+        yield Path(folder) / "layer"
 
 
 def measure() -> list[Package]:

@@ -3,7 +3,7 @@
 Environment: REDIAL_PORT (3000), REDIAL_CARRIER_PORT (3001), REDIAL_INBOX_PORT (3002), REDIAL_FILES_PORT (3003),
 REDIAL_API_KEY (local-dev-key), SPEED (1): simulated seconds for each second,
 REDIAL_WEBHOOK_SECRET (whsec_X+zrZv/IbzjZUnhsbWlsecLbwjndTpG0ZynXOif7V+k=). Parameters of the template:
-REDIAL_CORS_ORIGINS, REDIAL_DEFAULT_CARRIER, REDIAL_DEFAULT_FROM_PHONE_NUMBER, REDIAL_DEFAULT_ANSWER.
+REDIAL_CORS_ORIGINS, REDIAL_DEFAULT_CARRIER, REDIAL_DEFAULT_FROM_PHONE_NUMBER, REDIAL_DEFAULT_ANSWER, REDIAL_KEEP_DAYS.
 """
 
 import os
@@ -32,6 +32,7 @@ PARAMETERS = {
     "REDIAL_DEFAULT_CARRIER": "DefaultCarrier",
     "REDIAL_DEFAULT_FROM_PHONE_NUMBER": "DefaultFromPhoneNumber",
     "REDIAL_DEFAULT_ANSWER": "DefaultAnswer",
+    "REDIAL_KEEP_DAYS": "KeepDays",
 }
 """Environment variables that set a parameter of the template."""
 _ENDING = {signal.SIGINT, signal.SIGTERM}

@@ -4,6 +4,7 @@ The local stack, tests and bench read template.yaml with `load`. `python -m loca
 the result, for tools that cannot read loops and nested stacks.
 """
 
+import copy
 import json
 import re
 import sys
@@ -17,6 +18,12 @@ import yaml
 
 class TemplateError(Exception):
     """The template has something that is not supported on one machine."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The template as it is written, with short tags in long form."""
+    document: dict[str, Any] = copy.deepcopy(_parsed(path.read_text()))
+    return document
 
 
 def load(path: Path) -> dict[str, Any]:

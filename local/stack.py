@@ -22,12 +22,12 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from local import ROOT
-from local.aws.dynamodb import changes_of
+from local.aws.dynamodb import changes_of, expire
 from local.aws.files import Credentials, Files
 from local.aws.functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Handler, Invocation, Invoker
 from local.aws.requests import ENVIRONMENT, Aws
@@ -57,6 +57,8 @@ CARRIER_SECRETS = "redial"
 """The prefix of the carriers' secrets."""
 PLATFORM_PATH = "/http"
 """Where the platform that speaks the signed HTTP contract is, at the carriers' address."""
+EXPIRY_INTERVAL = timedelta(hours=6)
+"""How often expired items are looked for."""
 SWEEPER = "functions.sweep.handler"
 API_MODULE = "functions.api.handler"
 API_PACKAGE = "redial.api"
@@ -332,6 +334,7 @@ class LocalStack:
                     TableName=table.definition["TableName"],
                     TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl_attribute},
                 )
+                self._expire_every(EXPIRY_INTERVAL, table.definition["TableName"], table.ttl_attribute)
         for reader in self._readers:
             stream = Stream(self.clock, self.functions, reader.mapping, self.seed, self._stream_duplicates)
             stream.follow(reader.table)
@@ -406,6 +409,16 @@ class LocalStack:
         with self.aws.lock:
             lowest = changes_of(self.environment["TABLE_NAME"]).lowest("due")
         return lowest is None or lowest > now
+
+    def _expire_every(self, interval: timedelta, table_name: str, attribute: str) -> None:
+        """Remove the table's expired items now and then."""
+
+        def run() -> None:
+            self._expire_every(interval, table_name, attribute)
+            with self.aws.lock:
+                expire(table_name, attribute, self.clock.now())
+
+        self.clock.after(interval.total_seconds(), run, f"expiry of {table_name}")
 
     def _run_every(self, recurring: Recurring, after: datetime) -> None:
         """Run a function at every whole multiple of its interval."""

@@ -126,6 +126,9 @@ class Template:
             raise TemplateError(f"there is no parameter {name}")
         allowed = [str(one) for one in parameter.get("AllowedValues", [value])]
         matches = re.fullmatch(parameter.get("AllowedPattern", "(?s:.*)"), value) is not None
+        if parameter["Type"] == "Number":
+            lowest, highest = parameter.get("MinValue", 0), parameter.get("MaxValue", 2**31)
+            matches = matches and re.fullmatch("[0-9]{1,10}", value) is not None and lowest <= int(value) <= highest
         if value not in allowed or not matches or len(value) > parameter.get("MaxLength", 4096):
             reason = parameter.get("ConstraintDescription", f"must be one of {', '.join(allowed)}")
             raise TemplateError(f"parameter {name}: {reason}; not {value}")

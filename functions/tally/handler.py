@@ -1,4 +1,4 @@
-"""Count batches' contacts by status, from the table's stream.
+"""Count batches' contacts by status, from the table's stream; remove what an expired call leaves behind.
 
 Event: a window of DynamoDB stream records. Only with windows does the event name the stream shard of its records, and
 storing each shard's last counted record makes the counts exact. The window's state is unused.
@@ -10,7 +10,6 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.adapters.dynamodb.items import from_item
-from redial.domain.status import Status
 from redial.runtime import telemetry
 from redial.runtime.services import services_of
 from redial.usecases.count_batches import StatusMove, count_batches
@@ -23,6 +22,8 @@ logger = telemetry.logger
 @telemetry.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     services = services_of("tally")
+    for execution_id in filter(None, map(_expired, event["Records"])):
+        services.executions.remove_user_data(execution_id)
     moves = [move for record in event["Records"] if (move := _moved(record)) is not None]
     if moves:
         completed = count_batches(services, event["shardId"], moves, services.now())
@@ -32,23 +33,35 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"state": {}}
 
 
-def _moved(record: dict[str, Any]) -> StatusMove | None:
-    """A batch contact's change of status. None if the record is not a contact's, or its status did not change."""
+EXPIRY = "dynamodb.amazonaws.com"
+"""Who removes an expired item: the record's `userIdentity.principalId`."""
+
+
+def _expired(record: dict[str, Any]) -> str | None:
+    """The id of an execution that has expired and has kept its user data apart, which does not expire with it."""
     change = record["dynamodb"]
+    if record["eventName"] != "REMOVE" or record.get("userIdentity", {}).get("principalId") != EXPIRY:
+        return None
+    is_apart = change["Keys"]["sk"]["S"] == "X" and "ux" in change.get("OldImage", {})
+    return change["Keys"]["pk"]["S"].removeprefix("X#") if is_apart else None
+
+
+def _moved(record: dict[str, Any]) -> StatusMove | None:
+    """A batch contact's change of status. None if the record is not a contact's, its status did not change, or it was
+    removed: its batch is being deleted, or what was called stays counted."""
+    change = record["dynamodb"]
+    if "NewImage" not in change:
+        return None
     try:
-        images = [from_item(change[name]) if name in change else {} for name in ("OldImage", "NewImage")]
-        batch_id = next((image["ba"] for image in images if "ba" in image), None)
-        if batch_id is None:
+        contact = from_item(change["NewImage"])
+        if "ba" not in contact:
             return None
-        before, after = (_status(image) for image in images)
+        after = status_of(contact)
+        before = status_of(from_item(change["OldImage"])) if "OldImage" in change else None
     except (ArithmeticError, LookupError, TypeError, ValueError, StopIteration):
         # Raising would make Lambda retry it forever and block its shard.
         telemetry.not_counted()
         logger.exception("a record that cannot be counted", extra={"sequence_number": change["SequenceNumber"]})
         return None
     number = str(change["SequenceNumber"]).zfill(40)
-    return None if before is after else StatusMove(batch_id, before, after, number)
-
-
-def _status(image: dict[str, Any]) -> Status | None:
-    return status_of(image) if image else None
+    return None if before is after else StatusMove(contact["ba"], before, after, number)

@@ -4,6 +4,7 @@
 While the stack runs, `REPLACED` takes the place of moto's own code. It adds:
 
 - `Changes`, a table's stream: listeners get the images before and after each write;
+- `expire`, which removes items whose time has passed, late, as the service does;
 - queries that read one partition of a table or index (moto sorts and searches the whole table for each query);
 - updates and transactions that change nothing when they fail, and tell the stream nothing then;
 - expressions that are read once (moto reads the text of each twice a request).
@@ -13,8 +14,10 @@ import base64
 import copy
 import json
 import re
+import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -34,6 +37,8 @@ from local.aws.functions import ACCOUNT_ID, REGION
 
 MAX_STATEMENTS = 25
 MAX_STATEMENT_CHARACTERS = 8192
+MOST_LATE = timedelta(days=2)
+"""How long after its expiry an item may still be there. The service says "within a few days"."""
 HEADERS = {"content-type": "application/x-amz-json-1.0"}
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -64,6 +69,21 @@ def changes_of(name: str) -> "Changes":
     changes = _changes(table_of(name))
     assert changes is not None, f"{name} has no stream"
     return changes
+
+
+def expire(name: str, attribute: str, now: datetime) -> None:
+    """Remove a table's items whose `attribute`, in epoch seconds, has passed: each up to `MOST_LATE` after its time.
+    Streams name the service as the one who removed them."""
+    changes, table = changes_of(name), table_of(name)
+    for (pk, sk), image in list(changes.images.items()):
+        late = zlib.crc32(f"{pk} {sk}".encode()) / 2**32 * MOST_LATE
+        if attribute in image.plain and float(image.plain[attribute]["N"]) <= (now - late).timestamp():
+            hash_key, range_key = (DynamoType(image.plain[one]) for one in table.table_key_attrs)
+            changes.by_service = True
+            try:
+                table.delete_item(hash_key, range_key)
+            finally:
+                changes.by_service = False
 
 
 def _changes(table: Table) -> "Changes | None":
@@ -186,11 +206,13 @@ Listener = Callable[[Image | None, Image | None], None]
 class Changes:
     """A table's stream, in place of moto's `StreamShard`. Keeps the newest image of each item, and the indexes.
 
+    `by_service`: the item that is being removed has expired; no client has asked for it.
     Only tables with a sort key, and indexes with one partition key, are emulated.
     """
 
     def __init__(self, account_id: str, table: Table) -> None:
         self.listeners: list[Listener] = []
+        self.by_service = False
         self.images: dict[Key, Image] = {}
         assert table.has_range_key
         self._table = table

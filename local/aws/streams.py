@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.aws.dynamodb import Image, changes_of, table_of
+from local.aws.dynamodb import Changes, Image, changes_of, table_of
 from local.aws.functions import MAX_SYNCHRONOUS_BYTES, DeadLetter, Function, FunctionFailed, Invoker
 from local.clock import Event, Timeline
 
@@ -56,7 +56,8 @@ class StreamMapping:
 
 @dataclass(frozen=True)
 class _Record:
-    """One change. `second`: its time in epoch seconds; `bytes`: its maximum size in an invocation's payload."""
+    """One change. `second`: its time in epoch seconds; `bytes`: its maximum size in an invocation's payload; `expired`:
+    the item was removed because its time had passed."""
 
     number: int
     name: str
@@ -64,6 +65,7 @@ class _Record:
     old: Image | None
     new: Image | None
     bytes: int
+    expired: bool
 
 
 @dataclass(eq=False)
@@ -118,6 +120,7 @@ class Stream:
         self._wanted = [_compiled(pattern) for pattern in mapping.filters]
         self._view = "NEW_AND_OLD_IMAGES"
         self._key_names: tuple[str, ...] = ()
+        self._changes: Changes | None = None
         self._lock = threading.Lock()
         self._lineages = [_Lineage(random.Random(f"{seed} {place}")) for place in range(SHARDS)]
         for place, lineage in enumerate(self._lineages):
@@ -129,7 +132,8 @@ class Stream:
         assert table.stream_specification is not None
         self._view = str(table.stream_specification["StreamViewType"])
         self._key_names = tuple(table.table_key_attrs)
-        changes_of(table_name).listeners.append(self.wrote)
+        self._changes = changes_of(table_name)
+        self._changes.listeners.append(self.wrote)
 
     def shard_ids(self) -> list[str]:
         """The ids of the open shards."""
@@ -147,6 +151,7 @@ class Stream:
         assert item is not None
         if old is not None and new is not None and old.plain == new.plain:
             return
+        expired = self._changes is not None and self._changes.by_service
         name = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
         keys = {key: item.plain[key] for key in self._key_names}
         place = (zlib.crc32(repr(keys).encode()) * 0x9E3779B1 >> 20) % SHARDS  # CRCs of like keys are alike
@@ -159,11 +164,11 @@ class Stream:
             if shard.written >= RECORDS_PER_SHARD:
                 shard.ended = True
                 lineage.shards.append(self._new_shard(place, int(shard.id[8:28]) - _FIRST_SHARD + 1))
-            if self._wanted and not self._wants(name, keys, old, new):
+            if self._wanted and not self._wants(name, keys, old, new, expired):
                 return
             second = int(self._timeline.now().timestamp())
             size = _RECORD_BYTES + sum(len(one.text) for one in (old, new) if one is not None)
-            shard.records.append(_Record(number, name, second, old, new, size))
+            shard.records.append(_Record(number, name, second, old, new, size, expired))
             self._read_in_time(lineage)
 
     def _new_shard(self, place: int, generation: int) -> _Shard:
@@ -172,13 +177,15 @@ class Stream:
         number = 100_000_000_000_000_000_000 * chance.randint(10, 99) + chance.randrange(10**9)
         return _Shard(f"shardId-{_FIRST_SHARD + generation:020d}-{chance.getrandbits(32):08x}", number)
 
-    def _wants(self, name: str, keys: Any, old: Image | None, new: Image | None) -> bool:
+    def _wants(self, name: str, keys: Any, old: Image | None, new: Image | None, expired: bool) -> bool:
         change: dict[str, Any] = {"Keys": keys}
         if old is not None and self._view in ("OLD_IMAGE", "NEW_AND_OLD_IMAGES"):
             change["OldImage"] = old.plain
         if new is not None and self._view in ("NEW_IMAGE", "NEW_AND_OLD_IMAGES"):
             change["NewImage"] = new.plain
         record = {"eventName": name, "eventSource": "aws:dynamodb", "dynamodb": change}
+        if expired:
+            record["userIdentity"] = _SERVICE
         return any(wanted(record) for wanted in self._wanted)
 
     # ---- reading ------------------------------------------------------------------------------------------------
@@ -355,16 +362,19 @@ class Stream:
             images += f', "NewImage": {record.new.text}'
         if record.old is not None and self._view in ("OLD_IMAGE", "NEW_AND_OLD_IMAGES"):
             images += f', "OldImage": {record.old.text}'
+        by = f', "userIdentity": {json.dumps(_SERVICE)}' if record.expired else ""
         event_id = zlib.crc32(shard.encode()) << 96 | record.number
         return (
             f'{{"eventID": "{event_id:032x}", "eventName": "{record.name}", "eventVersion": "1.1", '
             f'"eventSource": "aws:dynamodb", "awsRegion": "{self.mapping.stream_arn.split(":")[3]}", "dynamodb": '
             f'{{"ApproximateCreationDateTime": {record.second}, "Keys": {keys}{images}, '
             f'"SequenceNumber": "{record.number}", "SizeBytes": {record.bytes - _RECORD_BYTES}, '
-            f'"StreamViewType": "{self._view}"}}, "eventSourceARN": "{self.mapping.stream_arn}"}}'
+            f'"StreamViewType": "{self._view}"}}{by}, "eventSourceARN": "{self.mapping.stream_arn}"}}'
         )
 
 
+_SERVICE = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+"""Who removes expired items. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html"""
 _FIRST_SHARD = 1_541_626_099_284
 
 

@@ -43,6 +43,7 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "ring_timeout_seconds": lambda value: type(value) is int and 5 <= value <= 600,
     "max_call_seconds": lambda value: type(value) is int and 1 <= value <= 86_400,
     "voicemail_detection": lambda value: isinstance(value, bool),
+    "reports": lambda value: value in ([], ["ringing"], ["in-progress"], ["ringing", "in-progress"]),
     "callback_url": lambda value: isinstance(value, str) and re.match(r"https?://", value) is not None,
 }
 """Every field of a request to place a call, and what its value must be."""
@@ -228,7 +229,8 @@ class Platform:
             call.answered_at = now
         if step.status in ENDED:
             call.ended_at = now
-        if call.outcome == "no-callback":
+        unasked = step.status in ("ringing", "in-progress") and step.status not in call.request["reports"]
+        if call.outcome == "no-callback" or unasked:
             return
         report = call.report()
         if call.outcome == "late-callbacks":

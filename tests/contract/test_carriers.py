@@ -312,6 +312,14 @@ def test_a_call_that_is_accepted_is_reported_to_its_end(rig: Rig, outcome: str, 
     assert rig.problems() == []
 
 
+def test_only_the_end_is_reported_where_nothing_else_is_asked_for(rig: Rig) -> None:
+    rig.place("completed", reports_ringing=False, reports_answer=False)
+    rig.timeline.advance(5)
+    assert rig.reports[-1].status is Status.COMPLETED
+    assert not {Status.RINGING, Status.IN_PROGRESS} & {report.status for report in rig.reports}
+    assert rig.problems() == []
+
+
 def test_a_machine_that_answers_is_reported(rig: Rig) -> None:
     call_id = rig.place("voicemail", voicemail_detection=True)
     rig.timeline.advance(5)

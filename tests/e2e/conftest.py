@@ -1,4 +1,4 @@
-"""The stack of the template, built and deployed once for all tests but the story, which has its own."""
+"""A stack of a release, made and deployed once for all tests but the story, which has its own."""
 
 import json
 from collections.abc import Iterator
@@ -8,25 +8,22 @@ import pytest
 
 from tests.support import sample_events
 from tests.support.ministack import MiniStack, ministack, python_version
-from tests.support.stack import build
+from tests.support.stack import make_dist
 
 SECRET_ID = "redial-dev/twilio"
-"""As samconfig.toml has it."""
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("build")
-    build(folder, python_version())
-    return folder
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dist(tmp_path_factory.mktemp("release"), python_version())
 
 
 @pytest.fixture(scope="session")
-def aws(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
+def aws(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
     with ministack(tmp_path_factory.mktemp("ministack")) as aws:
         # Nothing is there: no request leaves this machine.
         secret = json.dumps(sample_events.TWILIO_SECRET | {"api_url": "http://127.0.0.1:1"})
         aws.client("secretsmanager").create_secret(Name=SECRET_ID, SecretString=secret)
-        aws.deploy(built)
+        aws.deploy(made, CarrierSecrets=SECRET_ID.removesuffix("/twilio"), LogLevel="DEBUG", LogRetentionDays="7")
         aws.allow_schedules()
         yield aws

@@ -88,12 +88,12 @@ class Target(ABC):
         """A readable description of the target."""
 
     @abstractmethod
-    def build(self, folder: Path) -> None:
-        """Build the stack into the folder."""
+    def make_dist(self, folder: Path) -> Path:
+        """Make a release for the target in the folder, and return the folder of its files."""
 
-    def deploy(self, built: Path, **parameters: str) -> None:
+    def deploy(self, made: Path, **parameters: str) -> None:
         self.stack.deploy(
-            built, CarrierSecrets=self.secret_name.removesuffix("/twilio"), LogRetentionDays="7", **parameters
+            made, CarrierSecrets=self.secret_name.removesuffix("/twilio"), LogRetentionDays="7", **parameters
         )
 
     @abstractmethod
@@ -221,8 +221,8 @@ class AwsTarget(Target):
         where = f"AWS account …{account[-4:]}, {self.stack.region}"
         return f"stack {self.stack.name} in {where}; Twilio calls …{self._to_number[-2:]}"
 
-    def build(self, folder: Path) -> None:
-        stacks.build(folder, python="3.13", processor="arm64")
+    def make_dist(self, folder: Path) -> Path:
+        return stacks.make_dist(folder, python="3.13", processor="arm64")
 
     def number(self, *outcomes: str) -> str:
         return self._to_number
@@ -254,11 +254,11 @@ class EmulatedTarget(Target):
     def about(self) -> str:
         return f"stack {self.stack.name} in MiniStack {ministack_version()}; an emulated carrier and webhook inbox"
 
-    def build(self, folder: Path) -> None:
-        stacks.build(folder, python_version())
+    def make_dist(self, folder: Path) -> Path:
+        return stacks.make_dist(folder, python_version())
 
-    def deploy(self, built: Path, **parameters: str) -> None:
-        super().deploy(built, **parameters)
+    def deploy(self, made: Path, **parameters: str) -> None:
+        super().deploy(made, **parameters)
         self._aws.allow_schedules()
         self._api_url = self._aws.add_routes()
         self._aws.set_environment(PUBLIC_URL=self._api_url, ALLOW_LOCAL_WEBHOOKS="true")

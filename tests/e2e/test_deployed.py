@@ -1,4 +1,4 @@
-"""The stack built and deployed by SAM, on an emulated AWS, with its functions under their own roles.
+"""A release deployed to an emulated AWS, with its functions under their own roles.
 
 Run by `make deploy-check`. test_story.py covers calls and their retries, an update and the deletion. See
 tests/support/ministack.py for the emulator's limitations.
@@ -160,11 +160,11 @@ def test_a_batch_is_read_called_counted_and_completed(world: World, aws: MiniSta
     assert told() == ["created", "processed", "queued", "running", "completed"]
 
 
-def test_a_changed_parameter_takes_effect(aws: MiniStack, built: Path) -> None:
+def test_a_changed_parameter_takes_effect(aws: MiniStack, made: Path) -> None:
     """An alias keeps a version's settings until a new version is published. See the head of template.yaml."""
     client = aws.client("lambda")
     for level in ("ERROR", "WARNING"):
-        aws.deploy(built, LogLevel=level)
+        aws.deploy(made, LogLevel=level)
         for function in functions():
             live = client.get_function_configuration(FunctionName=aws.name_of(function), Qualifier="live")
             assert live["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == level, function

@@ -70,19 +70,23 @@ class Story:
         self.log = log
         self.folder = folder
         self._agent_id = ""
+        self._made = Path()
         self._deployed_seconds = 0.0
         self._executions: list[str] = []
 
     # ---- chapters -------------------------------------------------------------------------------------------------
 
     def deploy(self) -> None:
-        self.log.chapter("The stack is built and deployed")
-        self.target.build(self.folder / "build")
-        self.log("sam build")
+        self.log.chapter("A release is made and deployed")
+        self._made = self.target.make_dist(self.folder / "first")
+        files = [path.name for path in self._made.iterdir()]
+        self.log(f"make dist: {len(files)} files, {sum(name.endswith('.zip') for name in files)} of them zips")
         began = time.monotonic()
-        self.target.deploy(self.folder / "build", LogLevel="INFO")
+        self.target.deploy(self._made, LogLevel="INFO")
         self._deployed_seconds = time.monotonic() - began
-        self.log(f"sam deploy: {len(self.stack.resources())} resources, status {self.stack.describe()['StackStatus']}")
+        self.log(
+            f"create-stack: {len(self.stack.resources())} resources, status {self.stack.describe()['StackStatus']}"
+        )
         answer = self.target.api("GET", "/health")
         assert answer.status == 200, answer
         self.log("GET /health: 200")
@@ -117,9 +121,9 @@ class Story:
         versions = self.stack.live_versions()
         layers = {function: self.stack.live(function)["Layers"] for function in functions()}
 
-        changed = with_changed_code(self.folder / "build", self.folder / "changed")
+        changed = with_changed_code(self._made, self.folder / "changed")
         self.target.deploy(changed, LogLevel="DEBUG")
-        self.log(f"sam deploy with another layer and LogLevel: status {self.stack.describe()['StackStatus']}")
+        self.log(f"update-stack with another layer and LogLevel: status {self.stack.describe()['StackStatus']}")
         for function in functions():
             live = self.stack.live(function)
             assert live["Version"] != versions[function] and live["Layers"] != layers[function], function
@@ -168,7 +172,7 @@ class Story:
         table = self._table()
         self.stack.delete()
         assert not self.stack.exists()
-        self.log("sam delete")
+        self.log("delete-stack")
 
         assert self._table() == table
         self._all_items_are_there()

@@ -66,6 +66,10 @@ def test_there_is_one_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == __version__
     assert f"version {__version__}" in _readme()
+    assert set(re.findall(r"VERSION=(\S+)|redial/([0-9.]+)/", (ROOT / "docs/install.md").read_text())) == {
+        (__version__, ""),
+        ("", __version__),
+    }
 
 
 # ---- what a page calls absent is absent -----------------------------------------------------------------------------

@@ -194,14 +194,18 @@ def test_tally_retries_until_every_record_is_counted() -> None:
     assert stream["MaximumRetryAttempts"] == stream["MaximumRecordAgeInSeconds"] == -1
 
 
-def test_tally_is_invoked_only_for_batch_contacts() -> None:
-    """Otherwise its own writes, batches and counts, would invoke it again."""
+def test_tally_is_invoked_only_for_batch_contacts_and_for_what_expired_calls_leave() -> None:
+    """Otherwise its own writes, batches and counts, would invoke it again. A contact's removal changes no count."""
     patterns = [json.loads(one["Pattern"]) for one in _stream()["FilterCriteria"]["Filters"]]
     contact = {"Keys": {"pk": {"S": [{"prefix": "X#"}]}}}
     has_a_batch = {"ba": {"S": [{"exists": True}]}}
     assert patterns == [
         {"dynamodb": {**contact, "NewImage": has_a_batch}},
-        {"dynamodb": {**contact, "OldImage": has_a_batch}},
+        {
+            "eventName": ["REMOVE"],
+            "userIdentity": {"principalId": ["dynamodb.amazonaws.com"]},
+            "dynamodb": {**contact, "OldImage": {"ux": {"BOOL": [{"exists": True}]}}},
+        },
     ]
 
 

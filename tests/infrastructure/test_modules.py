@@ -51,6 +51,7 @@ def _loaded(function: str) -> set[str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": "none",
+        "KEEP_DAYS": "400",
         "POWERTOOLS_LOG_LEVEL": "INFO",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'layers/redial'}",
         "PYTHONDONTWRITEBYTECODE": "1",

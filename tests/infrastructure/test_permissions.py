@@ -208,6 +208,10 @@ def _as_iam_sees(function: str, service: str, operation: str, parameters: dict[s
             index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
             table = parameters["TableName"]
             yield Asked(function, "dynamodb:Query", f"{arn}table/{table}{index}", frozenset({value}))
+        case "dynamodb", "TransactWriteItems":
+            for write in parameters["TransactItems"]:
+                ((kind, one),) = write.items()
+                yield from _as_iam_sees(function, service, f"{kind}Item", one)
         case "dynamodb", _:
             key = parameters.get("Key") or parameters["Item"]
             keys = frozenset({key["pk"]["S"]})
@@ -239,7 +243,7 @@ def _as_iam_sees(function: str, service: str, operation: str, parameters: dict[s
 def _asked() -> frozenset[Asked]:
     """All requests of the functions while the local stack covers every situation of calls."""
     asked: set[Asked] = set()
-    with local_stack(first_agent=False) as client:
+    with local_stack(first_agent=False, parameters={"KeepDays": "2"}) as client:
         stack = client.stack
 
         def note(params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -253,7 +257,10 @@ def _asked() -> frozenset[Asked]:
         boto3.DEFAULT_SESSION.events.register("before-parameter-build", note)
         with mock.patch.object(sweep, "LIMIT", 1):  # it invokes itself for the rest
             _everything_that_happens_to_calls(client)
+            large = client.call("+14155550100", user_data={"notes": "x" * 2000})
             _everything_that_happens_to_batches(client)
+        client.advance(6 * 24 * 60)  # everything expires
+        assert client.api("GET", f"/executions/{large}").status == 404
     return frozenset(asked)
 
 
@@ -322,6 +329,7 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     ringing = client.api("POST", "/call", {"agent_id": stack.create_agent(), "recipient_phone_number": numbers[0]})
     client.advance(5 / 60)
     assert client.api("POST", f"/call/{ringing.json['execution_id']}/stop").status == 200
+    assert client.api("DELETE", f"/executions/{undelivered[0]['execution_id']}").status == 200
     streaming = stack.create_agent(answer_url=None, stream_url="wss://voice.example.com/")
     client.api("POST", "/call", {"agent_id": streaming, "recipient_phone_number": numbers[0]})
     client.advance(60)
@@ -388,6 +396,8 @@ def _everything_that_happens_to_batches(client: LocalClient) -> None:
 
     ended = create([*numbers, "no number"], webhook_url=f"{stack.inbox_url}/batches", start="now")
     client.advance(60)
+    ask("DELETE", f"/executions/{ask('GET', f'/batches/{ended}/executions').json[0]['id']}")
+    client.advance(1)
     for path in (f"{ended}", f"{ended}/executions", f"{ended}/rejected.csv", f"{ended}/results.csv", f"{agent_id}/all"):
         ask("GET", f"/batches/{path}")
 

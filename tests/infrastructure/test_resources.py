@@ -73,6 +73,14 @@ def test_the_bucket_is_private() -> None:
     assert "BucketName" not in _bucket(), "a name would be taken when a kept bucket's stack is made again"
 
 
+def test_pages_that_may_call_the_api_may_upload_and_download_files() -> None:
+    api = of_type("AWS::Serverless::HttpApi")["HttpApi"]["Properties"]["CorsConfiguration"]["Fn::If"]
+    condition, allowed, none = _bucket()["CorsConfiguration"]["Fn::If"]
+    (rule,) = allowed["CorsRules"]
+    assert (condition, rule["AllowedOrigins"], none) == (api[0], api[1]["AllowOrigins"], {"Ref": "AWS::NoValue"})
+    assert rule["AllowedMethods"] == ["GET", "PUT"], "a pre-signed URL is for one of them"
+
+
 def test_the_bucket_is_encrypted() -> None:
     (rule,) = _bucket()["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
@@ -189,9 +197,10 @@ def test_a_versions_description_cannot_grow_too_long() -> None:
     """It holds parameter values, and Lambda takes 256 characters."""
     longest = {
         "LogLevel": "WARNING",
+        "KeepDays": str(PARAMETERS["KeepDays"]["MaxValue"]),
         "DefaultCarrier": "x" * 7,
         "DefaultFromPhoneNumber": "+" + "1" * 15,
-        "DefaultAnswer": f"https://{'x' * 36}{'x' * 20}",
+        "DefaultAnswer": f"https://{'x' * 30}{'x' * 20}",
         "CarrierSecrets": "x" * 64,
         "PublicUrl": f"https://{'x' * 64}/{'x' * 20}",
         "DomainName": f"{'x' * 30}.{'x' * 30}.xx",

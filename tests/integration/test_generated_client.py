@@ -58,7 +58,7 @@ def the_life_of_an_agent(local: LocalClient, generated: GeneratedClient) -> None
         "+12025550101"
     ]
     assert generated.do("get_user").concurrency.current == 0
-    defaults = generated.model("UserChange", from_phone_numbers=["+12025550102"])
+    defaults = generated.model("PatchUserBody", from_phone_numbers=["+12025550102"])
     assert generated.do("patch_user", body=defaults).defaults.from_phone_numbers == ["+12025550102"]
     assert generated.do("delete_agent", agent_id).state == "deleted"
     assert generated.do("get_agent", agent_id, expect=404).error == 404
@@ -105,6 +105,9 @@ def the_life_of_a_call(local: LocalClient, generated: GeneratedClient) -> None:
 
     assert generated.do("list_undelivered").data == []
     assert generated.do("replay_webhooks", created.execution_id).replayed == []
+    assert generated.do("delete_execution", created.execution_id).state == "deleted"
+    assert generated.do("delete_execution", created.execution_id, expect=404).error == 404
+    assert generated.do("delete_contact", LATER).erased.executions == 2
 
 
 def the_life_of_a_batch(local: LocalClient, generated: GeneratedClient) -> None:

@@ -34,7 +34,7 @@ WITH_FORM = [
     for method, path, operation in OPERATIONS
     if "multipart/form-data" in operation.get("requestBody", {}).get("content", {})
 ]
-WITH_ID = [(method, path) for method, path, _ in OPERATIONS if "{" in path]
+WITH_ID = [(method, path) for method, path, _ in OPERATIONS if "_id}" in path]
 
 
 def stored() -> list[str]:
@@ -239,6 +239,7 @@ def test_another_spelling_of_an_id_is_another_id(api: Api) -> None:
 @pytest.mark.parametrize(("method", "path", "_"), OPERATIONS)
 def test_other_spellings_of_a_path_are_unknown(api: Api, method: str, path: str, _: Any) -> None:
     before = stored()
+    unknown = (400, 404, 405) if "{phone_number}" in path else (404, 405)  # 400: what is in the braces is no number
     path = filled(path)
     body = VALID if method != "GET" else None
     for other in (
@@ -250,7 +251,7 @@ def test_other_spellings_of_a_path_are_unknown(api: Api, method: str, path: str,
         f"{path};a=b",
     ):
         answer = api.send(method, other, body)
-        assert answer.status in (404, 405), (other, answer)
+        assert answer.status in unknown, (other, answer)
     assert stored() == before
 
 

@@ -35,6 +35,7 @@ from tests.support.samples import ACCOUNT_ID, AGENT_ID, NUMBER, TEN, minutes
 
 NOON_MS = to_ms(TEN)
 ALL = Wanted()
+UNTIL = TEN + minutes(15)
 
 
 def read_by(created_ms: dict[str, int]) -> Callable[[Sequence[str]], list[Execution]]:
@@ -80,7 +81,7 @@ def check_cost_of(calls: int) -> None:
     assert (listing.total, listing.to_count) == (None, True), "it is not guessed"
     with pytest.raises(InvalidInput, match="being counted"):
         store.of_agent(ACCOUNT_ID, AGENT_ID, (), ALL, skip=calls // 2)
-    assert store.count(AGENT_ID, TEN - timedelta(milliseconds=500), lambda: 1.0)
+    assert store.count(AGENT_ID, TEN - timedelta(milliseconds=500), UNTIL, lambda: 1.0)
     counted = cost(keys, lambda: ids_of(store, 20))
     total, first = ids_of(store, 20)
     assert total == calls
@@ -113,7 +114,7 @@ def test_a_listing_of_a_million_calls_costs_what_one_of_a_thousand_does() -> Non
 
 def test_a_range_of_dates_is_counted_by_checkpoints() -> None:
     _, store = large(30_000)
-    store.count(AGENT_ID, TEN, lambda: 1.0)
+    store.count(AGENT_ID, TEN, UNTIL, lambda: 1.0)
     wanted = Wanted(created_from=from_ms(NOON_MS - 20_000), created_to=from_ms(NOON_MS - 9_000))
     listing = store.of_agent(ACCOUNT_ID, AGENT_ID, (), wanted, skip=10_990, most=21)
     assert listing.total == 11_001
@@ -123,9 +124,9 @@ def test_a_range_of_dates_is_counted_by_checkpoints() -> None:
 def test_counting_goes_on_where_it_was_cut_off() -> None:
     keys, store = large(9_000)
     left = iter([1.0, 0.0])
-    assert not store.count(AGENT_ID, TEN, lambda: next(left))
+    assert not store.count(AGENT_ID, TEN, UNTIL, lambda: next(left))
     assert {int(item["n"]["N"]) for item in keys.kept.values()} == {2_000, 4_000}
-    assert cost(keys, lambda: store.count(AGENT_ID, TEN, lambda: 1.0))[1] == 5_000 + 1
+    assert cost(keys, lambda: store.count(AGENT_ID, TEN, UNTIL, lambda: 1.0))[1] == 5_000 + 1
     assert ids_of(store, 1)[0] == 9_000
 
 
@@ -141,7 +142,7 @@ def test_a_call_that_ends_while_it_is_counted_is_counted_once() -> None:
         keys.end(*open_ones[3])
 
     store = DynamoListings(keys, "table", lambda ids: [], meanwhile)  # type: ignore[arg-type]
-    store.count(AGENT_ID, TEN, lambda: 1.0)
+    store.count(AGENT_ID, TEN, UNTIL, lambda: 1.0)
     assert ids_of(store, 5)[0] == 10
 
 
@@ -204,7 +205,7 @@ def test_pages_and_linked_parts_contain_every_row_once(
     expected.sort(key=lambda row: row[:2], reverse=True)
     with mock.patch.multiple(listings, SPACING=3, MOST_KEYS=5):
         for age in sorted(counts, reverse=True):
-            assert store.count(AGENT_ID, from_ms(NOON_MS - age), lambda: 1.0)
+            assert store.count(AGENT_ID, from_ms(NOON_MS - age), UNTIL, lambda: 1.0)
         listing = store.of_agent(ACCOUNT_ID, AGENT_ID, batches, wanted)
         if listing.total is None:
             assert listing.to_count

@@ -42,7 +42,7 @@ OPERATIONS = [
     for path, operations in openapi()["paths"].items()
     for method, operation in operations.items()
 ]
-WITH_AN_ID = [name for name, _ in OPERATIONS if "{" in name]
+WITH_AN_ID = [name for name, _ in OPERATIONS if "_id}" in name]
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,16 @@ def filled(template: str, ids: dict[str, list[str]], given: dict[str, str] | Non
 def test_the_owner_gets_the_record(operation: str, client: LocalClient, ids: dict[str, list[str]]) -> None:
     """Otherwise the test above would prove little."""
     assert client.api("GET", filled(operation.partition(" ")[2], ids)).status == 200
+
+
+def test_another_accounts_contact_is_not_erased(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    number = client.execution(ids["execution_id"][0])["user_number"]
+    client.advance(0)
+    before = stored(client)
+    answer = as_other(client, "DELETE", f"/contacts/{number}")
+    assert (answer.status, answer.json["erased"]) == (200, {"executions": 0, "files": 0})
+    client.advance(0)
+    assert stored(client) == before
 
 
 def test_a_call_of_another_agent_is_unknown_under_this_one(client: LocalClient, ids: dict[str, list[str]]) -> None:

@@ -213,7 +213,7 @@ def running(batches: DynamoBatches, valid: int) -> Batch:
     return read
 
 
-def moved(number: int, before: Status | None, after: Status | None) -> StatusMove:
+def moved(number: int, before: Status | None, after: Status) -> StatusMove:
     return StatusMove(FIRST, before, after, f"{number:040d}")
 
 
@@ -271,9 +271,9 @@ def test_a_deleted_batch_leaves_no_counts_behind(batches: DynamoBatches) -> None
     batch = running(batches, 1)
     count(batches, "shard-a", moved(1, None, Status.QUEUED))
     deleted = batches.save(batch.delete(TEN))
-    count(batches, "shard-b", moved(1, Status.QUEUED, None))
+    count(batches, "shard-b", moved(1, Status.QUEUED, Status.STOPPED))
     batches.remove_counts(FIRST)
     batches.save(deleted.removed(TEN))
     assert batches.counts(FIRST) == {}
-    count(batches, "shard-c", moved(2, Status.QUEUED, None))
+    count(batches, "shard-c", moved(2, Status.QUEUED, Status.STOPPED))
     assert batches.counts(FIRST) == {}

@@ -47,8 +47,8 @@ MUTANTS = (
     Mutant(
         "An execution is saved over any version",
         "adapters/dynamodb/executions.py",
-        "self._table.put_version(encode(saved), execution.version)",
-        'self._table.put(encode(saved), "attribute_exists(pk)")',
+        "self._table.put_version(self._item(saved), execution.version)",
+        'self._table.put(self._item(saved), "attribute_exists(pk)")',
         "tests/protocol/test_store_conditions.py::test_an_execution_is_saved_over_the_version_that_was_read",
     ),
     Mutant(
@@ -624,6 +624,50 @@ MUTANTS = (
         "recount.corrected is not None and recount.position == counted.position:",
         "recount.corrected is not None:",
         "tests/protocol/test_batch_counts.py::test_a_correction_holds_until_another_record_is_counted",
+    ),
+    # ---- retention ---------------------------------------------------------------------------------------------------
+    Mutant(
+        "A call that waits for its retry expires",
+        "domain/execution.py",
+        "        if not self.state.is_final:\n            return None\n        return next(",
+        "        if not self.state.history:\n            return None\n        return next(",
+        "tests/integration/test_retention.py::test_a_call_expires_after_its_end_and_not_while_it_is_open",
+    ),
+    Mutant(
+        "A removed contact is counted",
+        "../../../functions/tally/handler.py",
+        '    if "NewImage" not in change:\n        return None\n',
+        '    if "NewImage" not in change:\n        change = {**change, "NewImage": change["OldImage"]}\n'
+        '        del change["OldImage"]\n',
+        "tests/integration/test_retention.py::test_a_removed_contact_stays_counted",
+    ),
+    Mutant(
+        "What a client removes is taken for expired",
+        "../../../functions/tally/handler.py",
+        'record.get("userIdentity", {}).get("principalId") != EXPIRY',
+        'record.get("userIdentity", {}).get("principalId") == "nothing"',
+        "tests/integration/test_retention.py::test_a_removed_contact_stays_counted",
+    ),
+    Mutant(
+        "Checkpoints of calls that may have expired are used",
+        "adapters/dynamodb/listings.py",
+        '        since = f"{_up(kept_from):013d}#"\n',
+        "        since = _FIRST\n",
+        "tests/integration/test_retention.py::test_the_total_of_a_large_agent_is_exact_after_its_old_calls_have_expired",
+    ),
+    Mutant(
+        "A batch is deleted when it is over",
+        "domain/batch.py",
+        "if self.kept_until is not None and self.kept_until <= now:",
+        "if self.kept_until is not None:",
+        "tests/integration/test_retention.py::test_a_batch_goes_as_a_whole_after_its_end",
+    ),
+    Mutant(
+        "The counts of a listing include an erased call",
+        "usecases/erase.py",
+        "        services.listings.forget_counts(execution, now + COUNTING_PAUSE)\n",
+        "",
+        "tests/integration/test_retention.py::test_an_erased_call_leaves_the_total",
     ),
     # ---- delivery ----------------------------------------------------------------------------------------------------
     Mutant(

@@ -7,6 +7,7 @@ from unittest import mock
 
 import pytest
 
+from redial.carriers.twilio import LIMITS
 from redial.domain.batch import Batch, contact
 from redial.domain.decision import Gate, Verdict, recorded
 from redial.domain.execution import Execution, Marker
@@ -38,10 +39,13 @@ class World:
         self.lines.holders.return_value = {}
         batches = mock.Mock()
         batches.get.return_value = batch
+        accounts = mock.Mock()
+        accounts.get.return_value = accounts.cached.return_value = None
         circuits.admit.return_value = Admission()
         self.services = GivenServices(
             executions=self,
             agents=self.agents,
+            accounts=accounts,
             batches=batches,
             lines=self.lines,
             queue=queue,
@@ -68,6 +72,8 @@ class World:
         return self.execution
 
     # ---- the carrier
+
+    limits = LIMITS
 
     def check(self) -> None:
         return None

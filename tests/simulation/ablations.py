@@ -465,13 +465,13 @@ def _reading_every_row() -> Any:
 
 def _what_is_counted() -> Any:
     """An answered call is counted as `no-answer`."""
-    status = tally_handler._status
+    status = stored_execution.status_of
 
     def wrong(image: Any) -> Any:
         known = status(image)
         return Status.NO_ANSWER if known is Status.COMPLETED else known
 
-    return mock.patch.object(tally_handler, "_status", wrong)
+    return mock.patch.object(tally_handler, "status_of", wrong)
 
 
 def _completing_a_batch() -> Any:
@@ -551,7 +551,7 @@ _OUT_OF_ORDER = {"callback late": 0.6, "callback twice": 0.6}
 _NOTHING: Mapping[str, float] = {}
 
 ABLATIONS: tuple[Ablation, ...] = (
-    Ablation("claim id", _claim_id, _TWICE, rates=_AT_ONCE),
+    Ablation("claim id", _claim_id, _TWICE, first=6, rates=_AT_ONCE),
     Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", rates=_NOTHING),
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
     Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", rates=_NOTHING),

@@ -566,12 +566,20 @@ class World(LocalStack):
         shard, key = _INDEXES[index]
         first = self._changed_since(since)
         said = json.loads(answer[2])
-        items = [item for item in said["Items"] if (item["pk"]["S"], item["sk"]["S"]) not in first]
+        names = (asked["ProjectionExpression"],) if "ProjectionExpression" in asked else ("pk", "sk", shard, key)
+        if "pk" in names:
+            items = [item for item in said["Items"] if (item["pk"]["S"], item["sk"]["S"]) not in first]
+        else:  # the index key alone, which names the item
+            changed = [
+                after[key] for at, _, after in self._history if at > since and after is not None and key in after
+            ]
+            items = [item for item in said["Items"] if item[key] not in changed]
         for before in first.values():
             if before is None or before.get(shard) != values.get(":shard") or not _in_range(before, key, values):
                 continue
-            items.append({name: before[name] for name in ("pk", "sk", shard, key)})
+            items.append({name: before[name] for name in names})
         items.sort(key=lambda item: _sortable(item[key]), reverse=asked.get("ScanIndexForward") is False)
+        items = items[: asked.get("Limit")]
         said["Items"], said["Count"] = items, len(items)
         return answer[0], answer[1], json.dumps(said).encode()
 
@@ -588,10 +596,17 @@ class World(LocalStack):
             if key in first:
                 said = {} if first[key] is None else {"Item": first[key]}
         else:
-            partition = asked["ExpressionAttributeValues"][":pk"]["S"]
+            values = {name: value.get("S", "") for name, value in asked["ExpressionAttributeValues"].items()}
+            (partition,) = re.findall(r"\bpk = (:\w+)", asked["KeyConditionExpression"])
             items = [item for item in said["Items"] if (item["pk"]["S"], item["sk"]["S"]) not in first]
-            items += [before for (pk, _), before in first.items() if pk == partition and before is not None]
-            said["Items"] = sorted(items, key=lambda item: str(item["sk"]["S"]))
+            items += [
+                before
+                for (pk, sk), before in first.items()
+                if pk == values[partition] and before is not None
+                if values.get(":low", "") <= sk <= values.get(":high", "~")
+            ]
+            items.sort(key=lambda item: str(item["sk"]["S"]), reverse=asked.get("ScanIndexForward") is False)
+            said["Items"] = items[: asked.get("Limit")]
         return answer[0], answer[1], json.dumps(said).encode()
 
     def _changed_since(self, since: datetime) -> dict[tuple[str, str], dict[str, Any] | None]:

@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
     "TABLE_NAME": TABLE_NAME,
+    "KEEP_DAYS": "400",
     "SCHEDULE_GROUP": "redial-test",
     "SCHEDULER_ROLE_ARN": "arn:aws:iam::123456789012:role/redial-scheduler",
     "SCHEDULE_DLQ_ARN": "arn:aws:sqs:us-east-1:123456789012:redial-schedules",

@@ -67,7 +67,8 @@ class ListedKeys:
                 return
             asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def put_item(self, *, Item: dict[str, Any], **condition: Any) -> dict[str, Any]:  # noqa: N803  as botocore calls it
-        assert Item["pk"]["S"] == f"N#{self.agent_id}"
-        self.kept.setdefault(Item["sk"]["S"], Item)
+    def transact_write_items(self, *, TransactItems: list[Any]) -> dict[str, Any]:  # noqa: N803  as botocore calls it
+        item = TransactItems[1]["Put"]["Item"]
+        assert item["pk"]["S"] == f"N#{self.agent_id}"
+        self.kept[item["sk"]["S"]] = item
         return {}

@@ -1,4 +1,4 @@
-"""The real template, built by SAM and deployed to MiniStack, an emulated AWS on the local machine.
+"""A release deployed to MiniStack, an emulated AWS on the local machine.
 
 Limitations of the emulator (1.5.33), and the workarounds here; template.yaml is written for AWS:
 
@@ -8,7 +8,6 @@ Limitations of the emulator (1.5.33), and the workarounds here; template.yaml is
   in the default group, checks BatchExecuteStatement as an action where AWS checks each statement's own, and ignores
   dynamodb:LeadingKeys. Roles also get the default group's schedules, and dynamodb:BatchExecuteStatement with
   PartiQLInsert; tests/infrastructure/test_permissions.py checks leading keys against requests.
-- It expands no loops and keeps a nested stack's resources separate: it gets them expanded and merged in.
 - It rejects a stack with a resource of unknown type (such as AWS::Logs::QueryDefinition), or with an alarm over several
   metrics. The former are left out, the latter become alarms over their first metric.
 - It is reached without TLS, so the bucket's policy would deny everything: it is removed.
@@ -37,7 +36,7 @@ from urllib.request import urlopen
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.cloudformation import load
+from infrastructure import dist
 from tests.support.stack import CommandFailed, Stack, run
 from tests.support.template import ROOT, functions
 
@@ -64,17 +63,20 @@ class MiniStack(Stack):
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         )
-        super().__init__(STACK, session, {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint})
+        super().__init__(STACK, session)
         self.endpoint = endpoint
         self.log = log
 
     def client(self, service: str) -> Any:
         return self.session.client(service, endpoint_url=self.endpoint)  # type: ignore[call-overload]
 
-    def deploy(self, built: Path, **parameters: str) -> None:
+    def content(self, path: Path) -> bytes:
+        """As `Stack.content`, but of the template what the emulator can deploy."""
+        return _fitted(path) if path.name == dist.PLAIN else super().content(path)
+
+    def deploy(self, made: Path, **parameters: str) -> None:
         """As `Stack.deploy`, with the workarounds for the emulator."""
-        _fit(built / "template.yaml")
-        super().deploy(built, **parameters)
+        super().deploy(made, **parameters)
         self._allow_contacts()
         self.client("s3").delete_bucket_policy(Bucket=self.outputs()["FilesBucketName"])
         lambda_ = self.client("lambda")
@@ -177,19 +179,18 @@ class MiniStack(Stack):
             raise reader.failure
 
 
-def _fit(path: Path) -> None:
-    """Adapt the template to the emulator, as described at the head of this file."""
-    document = load(path)
-    document["Transform"] = "AWS::Serverless-2016-10-31"
+def _fitted(path: Path) -> bytes:
+    """The template adapted to the emulator, as described at the head of this file."""
+    document = json.loads(path.read_text())
     resources, known = document["Resources"], _known_types()
     for name, resource in list(resources.items()):
         kind, properties = resource["Type"], resource.get("Properties", {})
-        if kind not in known and not kind.startswith("AWS::Serverless::") and "Condition" not in resource:
+        if kind not in known and "Condition" not in resource:
             del resources[name]
         elif kind == "AWS::CloudWatch::Alarm" and "Metrics" in properties:
             measured = next(one["MetricStat"] for one in properties.pop("Metrics") if "MetricStat" in one)
             properties |= {**measured["Metric"], "Statistic": measured["Stat"], "Period": measured["Period"]}
-    path.write_text(json.dumps(document))  # which is YAML too
+    return json.dumps(document).encode()
 
 
 def _known_types() -> set[str]:

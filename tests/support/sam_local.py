@@ -179,6 +179,7 @@ def _write_environment(aws: MiniStack) -> None:
     variables = {
         "AWS_ENDPOINT_URL": aws.endpoint,
         "TABLE_NAME": STACK,
+        "KEEP_DAYS": "400",
         "SCHEDULE_GROUP": STACK,
         "SCHEDULER_ROLE_ARN": "arn:aws:iam::000000000000:role/schedule",
         "SCHEDULE_DLQ_ARN": f"arn:aws:sqs:{REGION}:000000000000:schedule-dead-letters",

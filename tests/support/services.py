@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from redial import ports
@@ -33,6 +33,7 @@ class GivenServices:
     """
 
     defaults: Defaults = NO_DEFAULTS
+    keep: timedelta | None = None
     executions: ports.Executions
     listings: ports.Listings
     due_items: ports.DueItems

@@ -1,4 +1,4 @@
-"""A stack of this repository in an AWS account: built, deployed, updated and deleted by SAM, and inspected by boto3.
+"""A stack of this repository in an AWS account: created from a release's files, updated, deleted and inspected.
 
 The account is that of the current credentials, or an emulated one (tests/support/ministack.py adds the workarounds).
 """
@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
+from infrastructure import dist
 from tests.support.template import ROOT, functions
 
 SAM = ROOT / ".venv-sam/bin/sam"
+POLL_SECONDS, CHANGE_SECONDS = 2, 1800
+"""How often a creation, update or deletion is asked for, and for how long."""
 
 
 class CommandFailed(Exception):
@@ -53,21 +56,29 @@ def build(folder: Path, python: str, processor: str = platform.machine()) -> Non
     )
 
 
-def with_changed_code(built: Path, folder: Path) -> Path:
-    """A copy of the build in `folder` with another layer: it has one more module, which is never imported."""
-    shutil.copytree(built, folder)
-    (folder / "RedialLayer/python/redial/changed.py").write_text('"""Here to make the layer another one."""\n')
-    return folder
+def make_dist(folder: Path, python: str, processor: str = platform.machine()) -> Path:
+    """What `make dist` makes, with the layer for that Python version and architecture; returns its folder."""
+    processor = "aarch64" if processor == "arm64" else processor
+    dist.build_layer(folder / "layer", LAYER_PYTHON=python, LAYER_PROCESSOR=processor)
+    dist.write(folder / "layer", folder / "dist")
+    return folder / "dist"
+
+
+def with_changed_code(made: Path, folder: Path) -> Path:
+    """`make_dist`'s result in `made`, made in `folder` with another layer: one more module, which is never imported."""
+    shutil.copytree(made.parent / "layer", folder / "layer")
+    (folder / "layer/python/redial/changed.py").write_text('"""Here to make the layer another one."""\n')
+    dist.write(folder / "layer", folder / "dist")
+    return folder / "dist"
 
 
 class Stack:
-    """The stack of that name. `environment`: additional variables for `sam` to reach the account."""
+    """The stack of that name. Its release is copied into a bucket of its own, which is deleted with it."""
 
-    def __init__(self, name: str, session: boto3.Session, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, name: str, session: boto3.Session) -> None:
         self.name = name
         self.session = session
         self.region = session.region_name
-        self._environment = {**(environment or {}), "SAM_CLI_TELEMETRY": "0"}
 
     def client(self, service: str) -> Any:
         return self.session.client(service)  # type: ignore[call-overload]  # the stubs want literal names
@@ -76,27 +87,65 @@ class Stack:
         """A function's deployed name, by its folder's name."""
         return f"{self.name}-{function.replace('_', '-')}"
 
-    def deploy(self, built: Path, **parameters: str) -> None:
-        """`sam deploy` of the build, with samconfig.toml's settings and these parameters."""
-        overrides = [f"{name}={value}" for name, value in parameters.items()]
-        run(
-            SAM,
-            "deploy",
-            "--template-file",
-            built / "template.yaml",
-            "--config-file",
-            ROOT / "samconfig.toml",
-            "--stack-name",
-            self.name,
-            "--region",
-            self.region,
-            *(["--parameter-overrides", *overrides] if overrides else []),
-            **self._environment,
-        )
+    def deploy(self, made: Path, **parameters: str) -> None:
+        """Copy the release into the bucket, and create the stack from its template, or update it.
+
+        Parameters that are not given keep their values. Raises `CommandFailed` if CloudFormation fails.
+        """
+        self._upload(made)
+        url = f"https://s3.{self.region}.amazonaws.com/{self.bucket}/{dist.PREFIX}/{dist.PLAIN}"
+        given = {"CodeBucket": self.bucket, **parameters}
+        sent: list[dict[str, Any]] = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+        cloudformation, there = self.client("cloudformation"), self.exists()
+        if there:
+            kept = {one["ParameterKey"] for one in self.describe()["Parameters"]} - given.keys()
+            sent += [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)]
+        change = cloudformation.update_stack if there else cloudformation.create_stack
+        change(StackName=self.name, TemplateURL=url, Parameters=sent, Capabilities=["CAPABILITY_IAM"])
+        self._wait_for("stack_update_complete" if there else "stack_create_complete", self.name)
+
+    @property
+    def bucket(self) -> str:
+        """The bucket with the release's files."""
+        return f"{self.name}-dist-{self.client('sts').get_caller_identity()['Account']}-{self.region}".lower()
+
+    def _upload(self, made: Path) -> None:
+        s3 = self.client("s3")
+        if self.bucket not in {one["Name"] for one in s3.list_buckets()["Buckets"]}:
+            place = {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
+            s3.create_bucket(Bucket=self.bucket, **({} if self.region == "us-east-1" else place))
+        for path in made.iterdir():
+            s3.put_object(Bucket=self.bucket, Key=f"{dist.PREFIX}/{path.name}", Body=self.content(path))
+
+    def content(self, path: Path) -> bytes:
+        """What is uploaded of a release's file: all of it."""
+        return path.read_bytes()
+
+    def _wait_for(self, waiter: str, stack: str) -> None:
+        cloudformation = self.client("cloudformation")
+        try:
+            cloudformation.get_waiter(waiter).wait(
+                StackName=stack, WaiterConfig={"Delay": POLL_SECONDS, "MaxAttempts": CHANGE_SECONDS // POLL_SECONDS}
+            )
+        except WaiterError as error:
+            events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+            reasons = [
+                f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+                for event in events
+                if event["ResourceStatus"].endswith("_FAILED")
+            ]
+            raise CommandFailed("\n".join([str(error), *reasons])) from error
 
     def delete(self) -> None:
-        """`sam delete`: the stack, and the uploads of `sam deploy`."""
-        run(SAM, "delete", "--stack-name", self.name, "--region", self.region, "--no-prompts", **self._environment)
+        """Delete the stack, and the bucket with the release."""
+        stack_id = self.describe()["StackId"]
+        self.client("cloudformation").delete_stack(StackName=self.name)
+        self._wait_for("stack_delete_complete", stack_id)
+        s3 = self.client("s3")
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
+            for one in page["Contents"]:
+                s3.delete_object(Bucket=self.bucket, Key=one["Key"])
+        s3.delete_bucket(Bucket=self.bucket)
 
     def exists(self) -> bool:
         try:

@@ -107,12 +107,16 @@ def merged(stack: Stack) -> Resources:
 
 
 def made(deployment: str) -> Resources:
-    """All resources of the stack, independent of notation.
+    """All resources of the stack and of its nested stacks, in one notation."""
+    return comparable(merged(transformed(deployment)))
+
+
+def comparable(plain: Resources) -> Resources:
+    """Resources of `written_out` or `merged`, independent of their names and of how permissions are grouped.
 
     A role has the statements of its managed policies, which are left out themselves. Functions and log groups are
     referred to by their names, and versions by names without a digest.
     """
-    plain = merged(transformed(deployment))
     for resource in plain.values():
         if resource["Type"] == "AWS::IAM::Role":
             resource["Properties"] = _role(resource["Properties"], plain)
@@ -184,15 +188,15 @@ def digests() -> dict[str, str]:
     """Each resource's type and a digest of the rest, without what `sam deploy` and versions count up."""
     resources = made(GRADUAL)
     return {
-        name: f"{one['Type']} {hashlib.sha256(json.dumps(_content(one), sort_keys=True).encode()).hexdigest()[:16]}"
+        name: f"{one['Type']} {hashlib.sha256(json.dumps(content(one), sort_keys=True).encode()).hexdigest()[:16]}"
         for name, one in sorted(resources.items())
     }
 
 
-def _content(resource: dict[str, Any]) -> dict[str, Any]:
+def content(resource: dict[str, Any]) -> dict[str, Any]:
     """The resource without Metadata, which has no effect, and without the digest in a version's name."""
-    content = {key: value for key, value in resource.items() if key != "Metadata"}
-    text = re.sub(r"(Version|Layer)[0-9a-f]{10}\b", r"\1", json.dumps(content))
+    effective = {key: value for key, value in resource.items() if key != "Metadata"}
+    text = re.sub(r"(Version|Layer)[0-9a-f]{10}\b", r"\1", json.dumps(effective))
     return dict(json.loads(text))
 
 

@@ -85,6 +85,9 @@ export async function calls(agent_id: string): Promise<void> {
   console.log(data(await api.POST("/v2/agent/{agent_id}/stop", { params: { path: { agent_id } } })).stopped_executions);
   console.log(data(await api.POST("/executions/{execution_id}/webhooks/replay", one)).replayed);
   console.log(data(await api.GET("/webhooks/undelivered", {})).data);
+  console.log(data(await api.DELETE("/executions/{execution_id}", one)).state);
+  const contact = { params: { path: { phone_number: "+12025550123" } } };
+  console.log(data(await api.DELETE("/contacts/{phone_number}", contact)).erased.executions);
   data(await api.DELETE("/v2/agent/{agent_id}", { params: { path: { agent_id } } }));
 }
 

@@ -55,6 +55,33 @@ def test_each_event_is_rendered_as_of_its_time() -> None:
         execution.at_sequence(5)
 
 
+FEW = (Status.SCHEDULED, Status.COMPLETED, Status.BUSY)
+
+
+def test_only_events_of_the_wanted_statuses_are_pending_and_their_numbers_stay() -> None:
+    execution = reported(placed(queued(), TEN), Status.BUSY, TEN + seconds(5))
+    assert (statuses(execution), execution.pending()) == (["queued", "initiated", "busy", "scheduled"], (1, 2, 3, 4))
+    few = execution.with_webhook_statuses(FEW)
+    assert few.pending() == (3, 4)
+    accepted = replace(few, delivery=few.delivery.accepted(DeliveryAttempt(3, TEN, 200, 1)))
+    assert accepted.pending() == (4,)
+    assert decode(from_item(to_item(encode(few)))) == few
+
+
+def test_events_that_were_not_wanted_are_not_sent_when_more_are_wanted_later() -> None:
+    few = placed(queued().with_webhook_statuses(FEW), TEN)
+    assert few.pending() == () and few.lease_delivery("a", TEN) is few
+    assert few.with_webhook_statuses(None).pending() == ()
+    ended = reported(few.with_webhook_statuses(None), Status.BUSY, TEN + seconds(5))
+    assert ended.pending() == (3, 4)
+
+
+def test_a_call_whose_events_are_not_wanted_is_watched_only_for_itself() -> None:
+    """The sweeper does not wait for deliveries that never come."""
+    ended = reported(placed(queued(RetryConfig()).with_webhook_statuses((Status.COMPLETED,)), TEN), Status.BUSY, TEN)
+    assert ended.state.is_final and ended.with_due(TEN).due_at is None
+
+
 def test_retries_end_when_they_are_used_up() -> None:
     execution = queued(RetryConfig(enabled=True, max_retries=1))
     execution = reported(placed(execution, TEN), Status.BUSY, TEN + seconds(5))

@@ -100,6 +100,7 @@ def test_placing_posts_one_signed_json_object() -> None:
         "max_call_seconds": 3600,
         "voicemail_detection": True,
         "callback_url": REQUEST.callback_url,
+        "reports": ["ringing", "in-progress"],
     }
     assert asked["headers"]["idempotency-key"] == asked["headers"]["webhook-id"] == KEY
     assert is_signed(SECRET, asked["headers"], asked["body"], NOW)

@@ -121,6 +121,15 @@ def test_placing_posts_one_form_to_the_accounts_calls() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("ringing", "answer", "asked"), [(False, False, []), (True, False, ["ringing"]), (False, True, ["answered"])]
+)
+def test_twilio_is_asked_only_for_the_reports_that_are_wanted(ringing: bool, answer: bool, asked: list[str]) -> None:
+    http = ScriptedHttp(json_answer(201, {"sid": CALL}))
+    carrier(http).place(CallRequest(**{**REQUEST.__dict__, "reports_ringing": ringing, "reports_answer": answer}))
+    assert parse_qs(http.asked[0]["body"].decode())["StatusCallbackEvent"] == [*asked, "completed"]
+
+
 def test_machine_detection_runs_during_the_call_with_its_own_callback() -> None:
     http = ScriptedHttp(json_answer(201, {"sid": CALL}))
     carrier(http).place(CallRequest(**{**REQUEST.__dict__, "voicemail_detection": True}))

@@ -96,7 +96,8 @@ class Listing:
 class Executions(Protocol):
     """Executions, each one item."""
 
-    def get(self, execution_id: str, *, consistent: bool = True) -> Execution | None: ...
+    def get(self, execution_id: str, *, consistent: bool = True) -> Execution | None:
+        """The execution; None also where it was erased."""
 
     def create(self, execution: Execution) -> bool:
         """Store a new execution; False when one with that id is there already."""
@@ -116,10 +117,13 @@ class Executions(Protocol):
         are."""
 
     def read(self, ids: Sequence[str]) -> list[Execution]:
-        """Those that there are, in the order of `ids`."""
+        """Those that there are, in the order of `ids`; contacts that were erased included (`erased`)."""
 
     def remove(self, execution: Execution) -> None:
         """Delete this version. Idempotent. Raises `StaleVersion`."""
+
+    def remove_user_data(self, execution_id: str) -> None:
+        """Delete the user data that an execution, which is gone, kept apart. Idempotent."""
 
 
 class Listings(Protocol):
@@ -135,23 +139,34 @@ class Listings(Protocol):
         after: Position | None = None,
         skip: int = 0,
         most: int = 1000,
+        kept_from: datetime | None = None,
     ) -> Listing:
         """The rows after `after`, without the first `skip` of them; a batch's contacts are as old as the batch, and in
         the order of its file. Any row takes the same few requests to reach.
 
-        `batches` are the agent's. `most`: how many rows the caller expects to read. Raises `InvalidInput` where a
+        `batches` are the agent's. `most`: how many rows the caller expects to read. `kept_from`: calls created before
+        then may have expired; None: none has. Raises `InvalidInput` where a
         filter would have to read too many executions, or `skip` needs a count that is not there yet.
         """
+
+    def called(self, account_id: str, user_number: str) -> Iterator[str]:
+        """Ids of the account's executions to that number (E.164), and of some others; contacts of batches included.
+        Without those that were stored before there was an index of numbers, and have not changed since."""
 
     def begin_count(self, agent_id: str, now: datetime, until: datetime) -> bool:
         """Have the counting of the agent's calls for oneself until then; False: another worker has it."""
 
-    def end_count(self, agent_id: str) -> None:
-        """Let others count. Idempotent."""
+    def end_count(self, agent_id: str, until: datetime) -> None:
+        """Let others count, if the counting is still one's own, which began with that `until`. Idempotent."""
 
-    def count(self, agent_id: str, created_to: datetime, seconds_left: Callable[[], float]) -> bool:
+    def count(self, agent_id: str, created_to: datetime, until: datetime, seconds_left: Callable[[], float]) -> bool:
         """Count the agent's calls outside of batches that were created up to then, and keep the counts; False: time was
-        up before the end. After `created_to` has been counted, no call may be created that is as old."""
+        up before the end, or the counting, which began with that `until`, is no longer one's own. After `created_to`
+        has been counted, no call may be created that is as old."""
+
+    def forget_counts(self, execution: Execution, until: datetime) -> None:
+        """Before a call outside of batches is removed: remove the counts that include it. No worker counts its
+        agent's calls until then."""
 
 
 @dataclass(frozen=True)
@@ -253,9 +268,28 @@ class ContactFiles(Protocol):
         where the file turns out to be unusable."""
 
     def results(
-        self, pieces: Iterable[bytes], find: Callable[[list[int]], dict[int, Execution]], *, premium: bool
+        self,
+        pieces: Iterable[bytes],
+        find: Callable[[list[int]], dict[int, Execution]],
+        *,
+        premium: bool,
+        batch_id: str,
     ) -> Iterator[str]:
         """The lines of results.csv, the header first; `find` gives the executions of some rows."""
+
+    def numbers(self, pieces: Iterable[bytes], rows: frozenset[int], *, premium: bool, batch_id: str) -> frozenset[str]:
+        """The numbers (E.164) of some rows, as far as they were not erased."""
+
+    def without_rows(
+        self, pieces: Iterable[bytes], rows: frozenset[int], *, premium: bool, batch_id: str
+    ) -> Iterator[str]:
+        """The lines of the file of contacts anew, some rows erased. All rows keep their numbers."""
+
+    def rejected_without(
+        self, pieces: Iterable[bytes], contacts: Iterable[bytes], numbers: frozenset[str]
+    ) -> Iterator[str]:
+        """The lines of rejected.csv anew, rows with one of the numbers (E.164) erased. `contacts`: the file of
+        contacts, for its columns."""
 
 
 class Agents(Protocol):
@@ -585,7 +619,8 @@ class CallRequest:
 
     `callback_url`: where the carrier reports on this attempt. At most one of `answer_url`, where it reads what to do
     with the answered call, and `stream_url`, which it connects the call's audio to, is set. `variables`: the call's
-    `user_data`, for a carrier that takes it.
+    `user_data`, for a carrier that takes it. `reports_ringing`, `reports_answer`: whether those moments are to be
+    reported; the end always is.
     """
 
     execution_id: str
@@ -599,6 +634,8 @@ class CallRequest:
     voicemail_detection: bool
     stream_url: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    reports_ringing: bool = True
+    reports_answer: bool = True
 
     @property
     def dial_key(self) -> str:
@@ -732,6 +769,10 @@ class Services(Protocol):
     @property
     def defaults(self) -> Defaults:
         """The stack's, for what neither an agent nor its account has."""
+
+    @property
+    def keep(self) -> timedelta | None:
+        """How long finished calls and batches are kept; None: for ever."""
 
     @property
     def executions(self) -> Executions: ...

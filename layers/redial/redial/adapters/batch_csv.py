@@ -55,10 +55,15 @@ class CsvContacts:
             yield _rows(ContactFile(pieces, seen, premium=premium))
 
     def results(
-        self, pieces: Iterable[bytes], find: Callable[[list[int]], dict[int, Execution]], *, premium: bool
+        self,
+        pieces: Iterable[bytes],
+        find: Callable[[list[int]], dict[int, Execution]],
+        *,
+        premium: bool,
+        batch_id: str,
     ) -> Iterator[str]:
         with SqliteSeenNumbers() as seen:
-            file = ContactFile(pieces, seen, premium=premium)
+            file = ContactFile(pieces, seen, premium=premium, erased=contacts_csv.erased_mark(batch_id))
             yield contacts_csv.results_header(file.columns, file.dialect)
             waiting: list[Contact] = []
             for row in file:
@@ -68,6 +73,25 @@ class CsvContacts:
                     yield from _results(waiting, find, file.dialect)
                     waiting.clear()
             yield from _results(waiting, find, file.dialect)
+
+    def numbers(self, pieces: Iterable[bytes], rows: frozenset[int], *, premium: bool, batch_id: str) -> frozenset[str]:
+        with SqliteSeenNumbers() as seen:
+            file = ContactFile(pieces, seen, premium=premium, erased=contacts_csv.erased_mark(batch_id))
+            return frozenset(row.number for row in file if isinstance(row, Contact) and row.row in rows)
+
+    def without_rows(
+        self, pieces: Iterable[bytes], rows: frozenset[int], *, premium: bool, batch_id: str
+    ) -> Iterator[str]:
+        mark = contacts_csv.erased_mark(batch_id)
+        with SqliteSeenNumbers() as seen:
+            yield from contacts_csv.without_rows(ContactFile(pieces, seen, premium=premium, erased=mark), rows, mark)
+
+    def rejected_without(
+        self, pieces: Iterable[bytes], contacts: Iterable[bytes], numbers: frozenset[str]
+    ) -> Iterator[str]:
+        with SqliteSeenNumbers() as seen:
+            file = ContactFile(contacts, seen)
+            yield from contacts_csv.rejected_without(pieces, file.columns, file.dialect, numbers)
 
 
 def _rows(file: ContactFile) -> Iterator[Contact | str]:

@@ -42,6 +42,7 @@ from redial.domain.agent import (
 )
 from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
 from redial.domain.errors import FieldError, InvalidInput, TooLarge
+from redial.domain.status import Status
 
 MAX_NAME_LENGTH = 200
 MAX_CONCURRENT_CALLS = 1000
@@ -185,6 +186,13 @@ class AgentConfig(BaseModel):
     )
     max_call_seconds: WholeNumber | None = Field(DEFAULT_MAX_CALL_SECONDS, ge=MIN_CALL_SECONDS, le=MAX_CALL_SECONDS)
     voicemail_detection: Flag | None = Field(False, description="Have the carrier detect answering machines.")
+    webhook_statuses: list[Status] | None = Field(
+        None,
+        min_length=1,
+        max_length=len(Status),
+        description="Only events of these statuses are sent, and the carrier is not asked for others. None: all.",
+        json_schema_extra={"examples": [["completed", "no-answer", "busy", "failed", "error", "scheduled"]]},
+    )
 
     _one_answer = field_validator("stream_url")(_not_both)
 
@@ -223,6 +231,7 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         ring_timeout_seconds=config.ring_timeout_seconds or DEFAULT_RING_TIMEOUT_SECONDS,
         max_call_seconds=config.max_call_seconds or DEFAULT_MAX_CALL_SECONDS,
         voicemail_detection=config.voicemail_detection or False,
+        webhook_statuses=_in_order(config.webhook_statuses),
     )
     _check_limits(configured)
     return configured
@@ -274,6 +283,10 @@ def defaults_json(defaults: Defaults) -> DefaultsRead:
         "answer_url": defaults.answer_url,
         "stream_url": defaults.stream_url,
     }
+
+
+def _in_order(statuses: list[Status] | None) -> tuple[Status, ...] | None:
+    return None if statuses is None else tuple(status for status in Status if status in statuses)
 
 
 def _named(provider: str | None) -> str | None:

@@ -111,8 +111,12 @@ class BatchRequest(BaseModel):
     calls_per_second: float | None = Field(
         None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="Most calls started per second.", examples=[5]
     )
-    retries_first: FormFlag = Field(True, description="Due retries go before first dials; `false`: after them.")
-    bypass_call_guardrails: FormFlag = Field(False, description="Call outside the agent's calling hours too.")
+    retries_first: FormFlag = Field(
+        True, description="Due retries go before first dials; `false`: after them.", examples=[True]
+    )
+    bypass_call_guardrails: FormFlag = Field(
+        False, description="Call outside the agent's calling hours too.", examples=[False]
+    )
     start: Annotated[Literal["now"], WithJsonSchema({"type": "string", "enum": ["now"]})] | None = Field(
         None, description="`now`: it starts as soon as its file has been read."
     )
@@ -522,7 +526,10 @@ def get_batch_results(batch_id: str) -> Response[Any]:
     if batch.valid <= MAX_DIRECT_ROWS:
         pieces = services().files.read(batches.contacts_key(batch.account_id, batch.id, "contacts"))
         lines = services().contacts.results(
-            pieces, lambda rows: found_by_row(services(), batch, rows), premium=batch.premium_numbers
+            pieces,
+            lambda rows: found_by_row(services(), batch, rows),
+            premium=batch.premium_numbers,
+            batch_id=batch.id,
         )
         text = "".join(lines)
         if sent_size(text) <= MAX_ANSWER_BYTES:

@@ -24,7 +24,8 @@ from redial.domain import execution as domain
 from redial.domain.errors import NotFound
 from redial.domain.status import Status
 from redial.ports import FILTER_LIMIT, Listing, Wanted
-from redial.usecases import agents, list_calls
+from redial.runtime import system
+from redial.usecases import agents, erase, list_calls
 from redial.wire import execution_json
 from redial.wire.execution_json import Execution, LogEntry
 
@@ -50,6 +51,13 @@ class ExecutionLog(TypedDict):
 
     status: Literal["success"]
     data: list[LogEntry]
+
+
+class ExecutionErased(TypedDict):
+    """The call is unknown from now on."""
+
+    message: Literal["success"]
+    state: Literal["deleted"]
 
 
 # ---- routes ---
@@ -90,6 +98,22 @@ def get_agent_execution(agent_id: str, execution_id: str) -> Response[Any]:
 )
 def get_execution_log(execution_id: str) -> Response[Any]:
     return answer(ExecutionLog(status="success", data=execution_json.log(_execution(execution_id))))
+
+
+@router.delete(
+    "/executions/<execution_id>",
+    summary="Erase a call that is over",
+    description=(
+        "With its user data and undelivered events. A contact of a batch stays in the batch's counts and lists, with "
+        "its status only; its row in the batch's files is erased within minutes."
+    ),
+    tags=["executions"],
+    operation_id="delete_execution",
+    responses=answers(200, "Erased.", ExecutionErased, 404, 409),
+)
+def delete_execution(execution_id: str) -> Response[Any]:
+    erase.erase_execution(services(), known_id(execution_id, "execution"), account_id=account_id(), now=system.now())
+    return answer(ExecutionErased(message="success", state="deleted"))
 
 
 def _execution(execution_id: str) -> domain.Execution:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from redial.domain.status import Status
+
 DEFAULT_MAX_CONCURRENT_CALLS = 10
 DEFAULT_RING_TIMEOUT_SECONDS = 30
 DEFAULT_MAX_CALL_SECONDS = 3600
@@ -41,6 +43,7 @@ class Agent:
     `stopped_before`: the agent was stopped then. Calls created, and batches asked to start, at or before that instant
     are not dialled any more.
     `deleted_at`: deleted for the customer; the item stays so that its live calls can be reported.
+    `webhook_statuses`: only events of these are sent, and the carrier is not asked for others. None: all.
     `newer`: see `Execution`.
     """
 
@@ -62,6 +65,7 @@ class Agent:
     ring_timeout_seconds: int = DEFAULT_RING_TIMEOUT_SECONDS
     max_call_seconds: int = DEFAULT_MAX_CALL_SECONDS
     voicemail_detection: bool = False
+    webhook_statuses: tuple[Status, ...] | None = None
     peak_concurrent_calls: int = 0
     stopped_before: datetime | None = None
     deleted_at: datetime | None = None

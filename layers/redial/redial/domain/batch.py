@@ -52,6 +52,8 @@ class BatchWork(StrEnum):
     DELETE = "delete"
     DELETE_AGAIN = "delete again"  # contacts that were live, or stored by an invocation that began before the removal
     RESULTS = "results"  # write results.csv
+    ERASE = "erase"  # erase rows in its files
+    EXPIRE = "expire"  # kept long enough: it is deleted, with its contacts and files
 
 
 class BatchStatus(StrEnum):
@@ -118,7 +120,7 @@ class Recount:
 class Batch:
     """A batch: its request, its progress, and its event delivery.
 
-    `provider`: its agent's carrier when it was created.
+    `provider`, `webhook_statuses`: its agent's when it was created.
     `start_at`: when it starts (None: not requested yet); `timer`: id of that timer.
     `premium_numbers`: its account allowed premium-rate and shared-cost numbers when it was created.
     `calls_per_second`: rate limit for starting calls. `first_dials_first`: first dials precede due retries.
@@ -129,7 +131,9 @@ class Batch:
     `cleared_row`: progress of stopping or deleting; `cleared`: that is complete.
     `worker`: id of the invocation with the exclusive lease until `worker_until`.
     `results_wanted`, `results_at`: a results file was requested; when the last one was written.
-    `recount`: see `Recount`. `expires_at`: the batch is a tombstone, deleted at that time. `newer`: see `Execution`.
+    `erase_rows`: rows that are to be erased in its files.
+    `recount`: see `Recount`. `kept_until`: of a batch that is over, when it is deleted with its contacts and files
+    (None: never). `expires_at`: the batch is a tombstone, deleted at that time. `newer`: see `Execution`.
     """
 
     id: str
@@ -138,6 +142,7 @@ class Batch:
     created_at: datetime
     file_name: str
     provider: str = DEFAULT_PROVIDER
+    webhook_statuses: tuple[Status, ...] | None = None
     from_phone_numbers: tuple[str, ...] = ()
     retry_config: RetryConfig | None = None
     webhook_url: str | None = None
@@ -167,6 +172,8 @@ class Batch:
     version: int = 0
     due_at: datetime | None = None
     recount: Recount | None = None
+    kept_until: datetime | None = None
+    erase_rows: tuple[int, ...] = ()
     expires_at: datetime | None = None
     newer: Mapping[str, Any] | None = None
 
@@ -320,6 +327,12 @@ class Batch:
             newer=self.newer,
         )
 
+    def kept_for(self, keep: timedelta | None) -> "Batch":
+        """With `kept_until` set, where it is over and has none yet. `keep` None: for ever."""
+        if keep is None or not self.is_over or self.kept_until is not None or self.is_tombstone:
+            return self
+        return replace(self, kept_until=self.updated_at + keep)
+
     # ---- work ------------------------------------------------------------------------------------------------------
 
     def work(self, now: datetime) -> BatchWork | None:
@@ -333,9 +346,13 @@ class Batch:
             return BatchWork.DELETE_AGAIN if not self.cleared and now >= last_look else None
         if self.deleted_at is not None:
             return BatchWork.DELETE_AGAIN if self.cleared else BatchWork.DELETE
+        if self.erase_rows and (self.ingested or self.is_over):
+            return BatchWork.ERASE
         if self.is_over:
             if not self.cleared:
                 return BatchWork.LEAVE if self.status is BatchStatus.COMPLETED else BatchWork.CLEAR
+            if self.kept_until is not None and self.kept_until <= now:
+                return BatchWork.EXPIRE
         elif not self.ingested:
             return BatchWork.INGEST
         elif self.status is BatchStatus.RUNNING:
@@ -387,8 +404,10 @@ class Batch:
             case None if self.is_tombstone:
                 assert self.expires_at is not None
                 return None if self.cleared else self.expires_at - TOMBSTONE_LIFE + WORK_LEASE
+            case None if self.is_over:
+                return self.kept_until
             case None:
-                return self.start_at + TIMER_GRACE if self.start_at is not None and not self.is_over else None
+                return None if self.start_at is None else self.start_at + TIMER_GRACE
         return now + WORK_GRACE
 
 
@@ -421,6 +440,7 @@ def contact(batch: Batch, row: int, number: str, data: dict[str, str]) -> Execut
         provider=batch.provider,
         user_data=dict(data),
         retry_config=batch.retry_config,
+        webhook_statuses=batch.webhook_statuses,
     ).begin(created, None)
 
 

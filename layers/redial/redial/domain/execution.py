@@ -248,6 +248,10 @@ class Execution:
     None until `Executions.with_user_data` has read it. `row`: which
     contact of its batch it is (1 is the first). `version` counts saves.
 
+    `webhook_statuses`: of its agent when it was created or last dialled; see `Agent`.
+    `erased`: a contact of a batch of which only the row and the last status are left, so that counts and results stay
+    whole.
+
     `newer` holds what a newer version of this code stored under names that this one does not read, and `newer_notes`
     its notes that only inform. Both are kept unread, so that a save by this version loses nothing.
     """
@@ -265,10 +269,12 @@ class Execution:
     user_data_apart: bool = False
     retry_config: RetryConfig | None = None
     bypass_call_guardrails: bool = False
+    webhook_statuses: tuple[Status, ...] | None = None
     changes: tuple[Change, ...] = ()
     delivery: Delivery = Delivery()
     version: int = 0
     due_at: datetime | None = None
+    erased: bool = False
     newer: Mapping[str, Any] | None = None
     newer_notes: tuple[Any, ...] = ()
 
@@ -287,6 +293,30 @@ class Execution:
             if seen == sequence:
                 return self._fold(self.changes[: index + 1])
         raise ValueError(f"execution {self.id} has no event {sequence}")
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it became final; None while it is open. Later reports do not move it."""
+        if not self.state.is_final:
+            return None
+        return next(change.at for change in reversed(self.changes) if change.kind in FINAL)
+
+    def erase(self) -> "Execution":
+        """A finished contact without anything about the person or the call, its events included."""
+        assert self.ended_at is not None
+        return Execution(
+            id=self.id,
+            account_id=self.account_id,
+            agent_id=self.agent_id,
+            created_at=self.created_at,
+            user_number="",
+            batch_id=self.batch_id,
+            row=self.row,
+            changes=(Change(self.state.status, self.ended_at, 1, ended="erased"),),
+            delivery=Delivery(settled=1),
+            version=self.version,
+            erased=True,
+        )
 
     def events(self) -> Iterator[tuple[int, Change]]:
         """Every event with its sequence number, oldest first."""
@@ -604,8 +634,21 @@ class Execution:
     # ---- webhooks -------------------------------------------------------------------------------------------------
 
     def pending(self) -> tuple[int, ...]:
-        """Sequences to be sent, in order: those to be replayed, then those never settled."""
-        return pending_events(self.delivery, self.last_sequence)
+        """Sequences to be sent, in order: those to be replayed, then those never settled whose status is wanted."""
+        pending = pending_events(self.delivery, self.last_sequence)
+        wanted = self.webhook_statuses
+        if wanted is None or not pending:
+            return pending
+        replaying = self.delivery.replaying
+        sent = {sequence for sequence, change in self.events() if change.kind in wanted}
+        return tuple(sequence for sequence in pending if sequence in sent or sequence in replaying)
+
+    def with_webhook_statuses(self, wanted: tuple[Status, ...] | None) -> "Execution":
+        """From now on only events of these statuses are sent. Earlier events that were not wanted stay unsent."""
+        if wanted == self.webhook_statuses:
+            return self
+        settled = self.last_sequence if not self.pending() else self.delivery.settled
+        return replace(self, webhook_statuses=wanted, delivery=replace(self.delivery, settled=settled))
 
     @property
     def last_sequence(self) -> int:

@@ -5,7 +5,7 @@ function's cold start pays only for what it uses.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -75,13 +75,19 @@ class Services:
     def _table(self) -> str:
         return self._variables["TABLE_NAME"]
 
+    @property
+    def keep(self) -> timedelta | None:
+        """How long finished calls and batches are kept; None: for ever."""
+        days = int(self._variables["KEEP_DAYS"])
+        return timedelta(days=days) if days else None
+
     # ---- DynamoDB ---------------------------------------------------------------------------------------------------
 
     @cached_property
     def executions(self) -> "DynamoExecutions":
         from redial.adapters.dynamodb.executions import DynamoExecutions
 
-        return DynamoExecutions(_client("dynamodb"), self._table, system.sleep)
+        return DynamoExecutions(_client("dynamodb"), self._table, system.sleep, self.keep)
 
     @cached_property
     def listings(self) -> "DynamoListings":
@@ -97,7 +103,7 @@ class Services:
     def batches(self) -> "DynamoBatches":
         from redial.adapters.dynamodb.batches import DynamoBatches
 
-        return DynamoBatches(_client("dynamodb"), self._table, system.sleep)
+        return DynamoBatches(_client("dynamodb"), self._table, system.sleep, self.keep)
 
     @property
     def counts(self) -> "DynamoBatches":

@@ -1,13 +1,14 @@
 """Environment variables of each function. tests/infrastructure compares them with template.yaml.
 
 Booleans are `true` and `false`; everything else is text. `UPLOADS_ENDPOINT`: the origin that clients upload files to;
-empty: S3's own. `DEFAULT_ANSWER`: an `answer_url` (https) or a `stream_url` (wss); empty: none.
+empty: S3's own. `DEFAULT_ANSWER`: an `answer_url` (https) or a `stream_url` (wss); empty: none. `KEEP_DAYS`: how long
+finished calls and batches are kept, a whole number of days; 0: for ever.
 """
 
 import os
 from collections.abc import Mapping
 
-_TIMERS = ("TABLE_NAME", "SCHEDULE_GROUP", "SCHEDULER_ROLE_ARN", "SCHEDULE_DLQ_ARN", "DELIVER_FUNCTION")
+_TIMERS = ("TABLE_NAME", "KEEP_DAYS", "SCHEDULE_GROUP", "SCHEDULER_ROLE_ARN", "SCHEDULE_DLQ_ARN", "DELIVER_FUNCTION")
 _DEFAULTS = ("DEFAULT_CARRIER", "DEFAULT_FROM_PHONE_NUMBER", "DEFAULT_ANSWER")
 _INVOKES = (*_TIMERS, "DIAL_FUNCTION", "BATCH_FUNCTION")
 

@@ -99,6 +99,7 @@ def create_batch(
         created_at=now,
         file_name=new.file_name,
         provider=DEFAULT_PROVIDER if agent is None else complete(services, agent).carrier,
+        webhook_statuses=None if agent is None else agent.webhook_statuses,
         from_phone_numbers=new.from_phone_numbers,
         retry_config=new.retry_config,
         webhook_url=new.webhook_url,

@@ -19,14 +19,16 @@ from redial.usecases.update import MOST_TRIES, update_batch
 
 @dataclass(frozen=True)
 class StatusMove:
-    """A contact of the batch moved from status `before` (None: it is new) to `after` (None: it was removed).
+    """A contact of the batch moved from status `before` (None: it is new) to `after`.
+
+    A removal is no move: contacts are removed with their batch only, and what has been called stays counted.
 
     `number` is the record's place in its shard: 40 digits, zeros in front, so that it sorts as text.
     """
 
     batch_id: str
     before: Status | None
-    after: Status | None
+    after: Status
     number: str
 
 
@@ -57,8 +59,7 @@ def _count(services: Services, shard: str, batch_id: str, moves: Sequence[Status
         for move in fresh:
             if move.before is not None:
                 deltas[str(move.before)] -= 1
-            if move.after is not None:
-                deltas[str(move.after)] += 1
+            deltas[str(move.after)] += 1
         try:
             changed = {one: delta for one, delta in deltas.items() if delta}
             services.counts.count(batch_id, shard, changed, after, fresh[-1].number)

@@ -78,6 +78,7 @@ def create_call(
         user_data_apart=call.user_data_bytes > USER_DATA_APART,
         retry_config=call.retry_config,
         bypass_call_guardrails=call.bypass_call_guardrails,
+        webhook_statuses=None if agent is None else agent.webhook_statuses,
     ).begin(now, call.scheduled_at)
     if call.scheduled_at is not None:
         execution = execution.lease_delivery(execution_id[:8], now)  # dial delivers the first event of a call made now

@@ -28,6 +28,7 @@ from redial.domain.execution import CLAIM_GRACE, Execution, Marker
 from redial.domain.gates import GATES, OF_AGENT, Facts, GateFunction, ask, from_number
 from redial.domain.outcome import DialResult
 from redial.domain.queue import QueuedCall
+from redial.domain.status import Status
 from redial.ports import CallRequest, Services, StaleVersion
 from redial.usecases.circuit_breaker import CircuitBreaker
 from redial.usecases.defaults import complete, complete_now
@@ -162,6 +163,8 @@ class Dial:
         kept = self.line_shard if self.line_shard is not None else execution.state.attempt.line_shard
         shard = self._acquire(execution, cached, kept, now)
         agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
+        if agent is not None:
+            execution = execution.with_webhook_statuses(agent.webhook_statuses)
         agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent))
         if decisions[-1].allows and shard is None and cached != agent:
             shard = self._acquire(execution, agent, kept, now)
@@ -432,6 +435,7 @@ def call_request(
     assert attempt.from_number is not None, "only a claimed attempt is placed"
     config = execution.retry_config
     retries_voicemail = config is not None and config.enabled and config.retry_on_voicemail
+    wanted = execution.webhook_statuses
     return CallRequest(
         execution_id=execution.id,
         attempt=attempt.number,
@@ -444,4 +448,6 @@ def call_request(
         voicemail_detection=agent.voicemail_detection or retries_voicemail,  # a retry after one needs it detected
         stream_url=None if agent.stream_url is None else fill_in(agent.stream_url, execution.agent_id, execution.id),
         variables=variables or {},
+        reports_ringing=wanted is None or Status.RINGING in wanted,
+        reports_answer=wanted is None or Status.IN_PROGRESS in wanted,
     )

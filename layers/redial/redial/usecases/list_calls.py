@@ -10,6 +10,8 @@ from redial.usecases.agents import read_agent
 
 COUNTED_AFTER = timedelta(minutes=5)
 """A call is counted when it is this old: none is created that late, and the index shows it by then."""
+EARLY = timedelta(hours=1)
+"""A call that is to be kept for this much longer has not expired by any clock."""
 COUNTING_LEASE = timedelta(minutes=15)
 """How long one worker counts an agent's calls for itself: as long as its invocation may run."""
 DATA_READ_AT_ONCE = 50
@@ -32,7 +34,17 @@ def list_calls(
     and `InvalidInput` as `Listings.of_agent`."""
     agent = read_agent(services, agent_id, account_id=account_id, deleted=True)
     batches = services.batches.of_agent(agent.agent_id)
-    listing = services.listings.of_agent(account_id, agent.agent_id, batches, wanted, after=after, skip=skip, most=most)
+    kept_from = None if services.keep is None else services.now() - services.keep + EARLY
+    listing = services.listings.of_agent(
+        account_id,
+        agent.agent_id,
+        batches,
+        wanted,
+        after=after,
+        skip=skip,
+        most=most,
+        kept_from=None if kept_from is None or agent.created_at >= kept_from else kept_from,
+    )
     if listing.to_count:
         services.invoker.count_calls(agent.agent_id)
     return replace(listing, rows=_complete(services, listing.rows))
@@ -49,9 +61,10 @@ def _complete(services: Services, rows: Iterator[Row]) -> Iterator[Row]:
 
 def count_calls(services: Services, agent_id: str, seconds_left: Callable[[], float], now: datetime) -> bool:
     """Count the agent's calls; False: another worker does, or time was up."""
-    if not services.listings.begin_count(agent_id, now, now + COUNTING_LEASE):
+    until = now + COUNTING_LEASE
+    if not services.listings.begin_count(agent_id, now, until):
         return False
     try:
-        return services.listings.count(agent_id, now - COUNTED_AFTER, lambda: seconds_left() - SECONDS_TO_SPARE)
+        return services.listings.count(agent_id, now - COUNTED_AFTER, until, lambda: seconds_left() - SECONDS_TO_SPARE)
     finally:
-        services.listings.end_count(agent_id)
+        services.listings.end_count(agent_id, until)

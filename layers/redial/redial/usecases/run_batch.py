@@ -1,4 +1,4 @@
-"""The batch worker: ingest, start, audit, stop, delete, results, in resumable steps.
+"""The batch worker: ingest, start, audit, stop, results, delete, in resumable steps.
 
 One invocation at a time works on a batch. It can be cut off anywhere: progress is stored as it is made, and repeating a
 step changes nothing, since a contact's id follows from its row and storing one never overwrites it. Before its time is
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from redial.domain.batch import (
     RUNNING_CHECK,
@@ -110,6 +111,11 @@ class BatchWorker:
                 return self._delete(batch, seconds_left)
             case BatchWork.RESULTS:
                 return self._results(batch)
+            case BatchWork.ERASE:
+                return self._erase(batch)
+            case BatchWork.EXPIRE:
+                self._update(batch, lambda current: current.delete(self.services.now()))
+                return True
             case BatchWork.AUDIT:
                 return self._audit(batch, seconds_left, repairs)
 
@@ -490,11 +496,42 @@ class BatchWorker:
         self._update(batch, lambda current: replace(current, results_wanted=False, results_at=now))
         return True
 
+    def _erase(self, batch: Batch) -> bool:
+        """Write its files anew without the rows' cells. The results file is removed: it is made again when it is asked
+        for. Repeating it changes nothing."""
+        rows, files, contacts = frozenset(batch.erase_rows), self.services.files, self.services.contacts
+        keys = {name: contacts_key(batch.account_id, batch.id, name) for name in ("contacts", "rejected", "results")}
+        if not batch.ingested:  # its file cannot be used, and is not shown
+            for key in keys.values():
+                files.remove(key)
+            self._update(batch, lambda current: replace(current, erase_rows=()))
+            return True
+        how: Any = {"premium": batch.premium_numbers, "batch_id": batch.id}
+        numbers = contacts.numbers(files.read(keys["contacts"]), rows, **how)
+        if numbers:
+            with files.writing(keys["rejected"]) as write:
+                for line in contacts.rejected_without(
+                    files.read(keys["rejected"]), files.read(keys["contacts"]), numbers
+                ):
+                    write(line)
+        with files.writing(keys["contacts"]) as write:  # last: the numbers are known from here
+            for line in contacts.without_rows(files.read(keys["contacts"]), rows, **how):
+                write(line)
+        files.remove(keys["results"])
+
+        def transition(current: Batch) -> Batch:
+            left = tuple(row for row in current.erase_rows if row not in rows)
+            return replace(current, erase_rows=left, results_at=None)
+
+        self._update(batch, transition)
+        return True
+
     def result_lines(self, batch: Batch) -> Iterator[str]:
         return self.services.contacts.results(
             self.services.files.read(contacts_key(batch.account_id, batch.id, "contacts")),
             lambda rows: found_by_row(self.services, batch, rows),
             premium=batch.premium_numbers,
+            batch_id=batch.id,
         )
 
 

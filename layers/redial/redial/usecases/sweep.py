@@ -450,7 +450,7 @@ class Sweeper:
         work = batch.work(now)
         if work is not None:
             self.services.invoker.batch(batch_id)
-            if work not in (BatchWork.AUDIT, BatchWork.DELETE_AGAIN):  # these two come by themselves
+            if work not in (BatchWork.AUDIT, BatchWork.DELETE_AGAIN, BatchWork.EXPIRE):  # these come by themselves
                 report.repairs[Repair.BATCH_LOST] += 1
         elif batch.start_at is not None and not batch.is_over and batch.timer is not None:
             self.services.timers.schedule_batch_run(batch_id, "start", batch.timer, batch.start_at, now)

@@ -122,17 +122,21 @@ class ContactFile:
 
     UTF-8, or UTF-16 with a byte-order mark; lines end in LF, CRLF or CR. The delimiter is the one of a first line
     `sep=;` (Excel's), else the one that gives the header a column `contact_number`. `premium`: accept premium-rate and
-    shared-cost numbers. Raises `InvalidInput` for field `file`: from the constructor for errors at the beginning
-    of the file, while iterating for later ones.
+    shared-cost numbers. `erased`: a row with this in place of its number was accepted, and erased since; its number is
+    empty. Raises `InvalidInput` for field `file`: from the constructor for errors at the beginning of the file, while
+    iterating for later ones.
     """
 
     columns: tuple[str, ...]
     """The header, stripped, without empty cells at its end."""
     dialect: Dialect
 
-    def __init__(self, pieces: Iterable[bytes], seen: SeenNumbers, *, premium: bool = False) -> None:
+    def __init__(
+        self, pieces: Iterable[bytes], seen: SeenNumbers, *, premium: bool = False, erased: str | None = None
+    ) -> None:
         self._seen = seen
         self._premium = premium
+        self._erased = erased
         self._lines = _Lines(pieces)
         lines = chain.from_iterable(self._lines.blocks())
         looked_at: list[str] = []
@@ -199,7 +203,7 @@ class ContactFile:
                         raise _too_many(line)
                     if isinstance(number, Rejected):
                         yield number
-                    elif (first := first_line(number, line)) is not None:
+                    elif number and (first := first_line(number, line)) is not None:
                         yield Rejected(line, tuple(cells), f"{CONTACT_COLUMN}: duplicate of line {first}")
                     else:
                         accepted += 1
@@ -216,6 +220,8 @@ class ContactFile:
 
     def _number(self, line: int, cells: list[str]) -> str | Rejected:
         """The row's number as E.164, or the row's rejection if it cannot be read or may not be called."""
+        if self._erased is not None and cells[self._at] == self._erased:
+            return ""
         try:
             number, kind = read_number(cells[self._at])
         except ValueError as error:
@@ -581,6 +587,8 @@ def results_row(contact: Contact, execution: Execution | None, dialect: Dialect 
     """
     if execution is None:
         return write_row(contact.cells + ("",) * len(RESULT_COLUMNS), dialect.delimiter)
+    if execution.erased:
+        contact = contact._replace(cells=("",) * len(contact.cells))
     state = execution.state
     dialled = [attempt for attempt in state.attempts if attempt.dialed_at is not None]
     times = [attempt.dialed_at for attempt in dialled if attempt.dialed_at is not None]
@@ -601,6 +609,48 @@ def results_row(contact: Contact, execution: Execution | None, dialect: Dialect 
         ),
         dialect.delimiter,
     )
+
+
+def erased_mark(batch_id: str) -> str:
+    """What replaces an erased row's number. No upload can hold it: it names the batch."""
+    return f"erased {batch_id}"
+
+
+def without_rows(file: ContactFile, rows: frozenset[int], mark: str) -> Iterator[str]:
+    """The lines of the file anew: its accepted rows, those of `rows` without their cells. A row's place stays."""
+    writer, columns = _WRITERS[file.dialect.delimiter], file.columns
+    if file.dialect.separator_line:
+        yield f"sep={file.dialect.delimiter}\r\n"
+    yield writer.writerow(columns)
+    for row in file:
+        if isinstance(row, Contact):
+            erased = [mark if name == CONTACT_COLUMN else "" for name in columns]
+            yield writer.writerow(erased if row.row in rows else row.cells)
+
+
+def rejected_without(
+    pieces: Iterable[bytes], columns: tuple[str, ...], dialect: Dialect, numbers: frozenset[str]
+) -> Iterator[str]:
+    """The lines of rejected.csv anew: rows with one of the `numbers` (E.164) keep only their line number and reason."""
+    lines = chain.from_iterable(_Lines(pieces).blocks())
+    reader = csv.reader(lines, delimiter=dialect.delimiter)
+    yield rejected_header(columns, dialect)
+    if dialect.separator_line:
+        next(reader)
+    next(reader)
+    at, width = columns.index(CONTACT_COLUMN), len(columns)
+    for cells in reader:
+        if any(_number_in(cell) in numbers for cell in (cells[at], *cells[width + len(REJECTED_COLUMNS) :])):
+            yield write_row([""] * width + cells[width : width + len(REJECTED_COLUMNS)], dialect.delimiter)
+        else:
+            yield write_row(cells, dialect.delimiter)
+
+
+def _number_in(cell: str) -> str | None:
+    try:
+        return read_number(cell)[0]
+    except ValueError:
+        return None
 
 
 def _own(names: tuple[str, ...], columns: tuple[str, ...]) -> tuple[str, ...]:

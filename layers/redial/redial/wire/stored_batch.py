@@ -4,9 +4,10 @@ ac account · ag agent · ca created · fi file name · pr carrier (absent: the 
 v version · cp calls per second (text) · ff first dials first · by guardrails bypassed · rc retry config (as an
 execution's) · sa start at · tm timer · pa paused · in ingested · to total · va valid · cl cleared · dr stored to · kr
 audit from · sr audited to · cr cleared row · ka checked at · da deleted at · rw, ra results wanted, at · wo, wu
-worker, until · ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] · dl delivery (as an
-execution's) · rn recount {p position, s since, d due, r row, f found, n newest, c corrected} · expires_at (epoch
-seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
+worker, until · ku kept until · re rows to erase ·
+ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] ·
+dl delivery (as an execution's) · rn recount {p position, s since, d due, r row, f found, n newest, c corrected} ·
+expires_at (epoch seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
 """
 
 import json
@@ -19,13 +20,22 @@ from redial.wire.stored_execution import (
     INDEX_KEYS,
     decode_delivery,
     decode_retry_config,
+    decode_statuses,
     due_shard,
     encode_delivery,
     encode_retry_config,
+    encode_statuses,
 )
 from redial.wire.timestamps import from_ms, to_ms
 
-_TIMES = {"sa": "start_at", "da": "deleted_at", "ra": "results_at", "wu": "worker_until", "ka": "checked_at"}
+_TIMES = {
+    "sa": "start_at",
+    "da": "deleted_at",
+    "ra": "results_at",
+    "wu": "worker_until",
+    "ka": "checked_at",
+    "ku": "kept_until",
+}
 _NUMBERS = {
     "to": "total",
     "va": "valid",
@@ -74,10 +84,14 @@ def encode(batch: Batch) -> dict[str, Any]:
         item |= {short: value for short, name in names.items() if (value := getattr(batch, name))}
     if batch.provider != DEFAULT_PROVIDER:
         item["pr"] = batch.provider
+    if batch.webhook_statuses is not None:
+        item["ws"] = encode_statuses(batch.webhook_statuses)
     if batch.from_phone_numbers:
         item["fn"] = list(batch.from_phone_numbers)
     if batch.calls_per_second is not None:
         item["cp"] = str(batch.calls_per_second)
+    if batch.erase_rows:
+        item["re"] = list(batch.erase_rows)
     if batch.timer is not None:
         item["tm"] = batch.timer
     if batch.retry_config is not None:
@@ -116,10 +130,12 @@ def decode(item: dict[str, Any]) -> Batch:
         created_at=created,
         file_name=stored.pop("fi"),
         provider=stored.pop("pr", DEFAULT_PROVIDER),
+        webhook_statuses=decode_statuses(stored.pop("ws")) if "ws" in stored else None,
         from_phone_numbers=tuple(stored.pop("fn", ())),
         retry_config=decode_retry_config(stored.pop("rc")) if "rc" in stored else None,
         calls_per_second=float(stored.pop("cp")) if "cp" in stored else None,
         timer=stored.pop("tm", None),
+        erase_rows=tuple(stored.pop("re", ())),
         changes=tuple(_decode_change(change) for change in json.loads(stored.pop("ch"))),
         delivery=decode_delivery(stored.pop("dl", None), created),
         version=stored.pop("v"),

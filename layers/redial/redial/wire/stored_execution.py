@@ -6,6 +6,8 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
 
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
     by guardrails bypassed · ud user data · ux true: it is kept apart, see below · v version · sq row in the batch
+    ws statuses whose events are sent, a bit each (absent: all)
+    er true: an erased contact, which only its batch's lists and counts show
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
        v voicemail, d duration, g ring, h hangup by, e ended, w claim id, p delayed, n lost, k gates, s since,
@@ -14,8 +16,10 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of, nu number called: index keys
+    expires_at (epoch seconds) of a finished single call: DynamoDB removes it then, or some days later
 
-    X#<id> / U   an execution's user data that is kept apart: ud, as above. Written and removed with the execution
+    X#<id> / U   an execution's user data that is kept apart: ud, as above. Written and removed with the execution; by
+                 tally after the execution has expired
 
 Unknown names stored by a newer version are kept: of the item, of a change, of `dl`, and markers whose kind begins with
 `x-`. The lists `rc`, `g` and a change's never grow: new data there gets a name.
@@ -24,6 +28,7 @@ Unknown names stored by a newer version are kept: of the item, of a change, of `
 import base64
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -45,6 +50,8 @@ LISTING_SHARDS = 4
 INDEX_KEYS = ("sk", "due_shard", "listing_shard", "listing_key", "undelivered_of", "nu")
 """Index keys, which are derived from an item's other attributes."""
 OPEN, DONE = "open", "done"
+EXPIRES_AT = "expires_at"
+"""The table's TTL attribute. Derived from an execution's end when it is stored, as an index key is."""
 
 _CHANGE_FIELDS = {
     "m": "timer",
@@ -122,9 +129,12 @@ def encode(execution: Execution) -> dict[str, Any]:
         "ag": execution.agent_id,
         "ca": created_ms,
         "to": execution.user_number,
-        "nu": number_key(execution.account_id, execution.user_number),
         "ch": _json(_encode_changes(execution)),
     }
+    if execution.erased:
+        item["er"] = True
+    else:
+        item["nu"] = number_key(execution.account_id, execution.user_number)
     if execution.from_number is not None:
         item["fr"] = execution.from_number
     if execution.batch_id is not None:
@@ -138,6 +148,8 @@ def encode(execution: Execution) -> dict[str, Any]:
         item["pr"] = execution.provider
     if execution.bypass_call_guardrails:
         item["by"] = True
+    if execution.webhook_statuses is not None:
+        item["ws"] = encode_statuses(execution.webhook_statuses)
     if execution.user_data_apart:
         item["ux"] = True
     elif execution.user_data:
@@ -159,7 +171,7 @@ def encode(execution: Execution) -> dict[str, Any]:
 def decode(item: dict[str, Any]) -> Execution:
     """The inverse of `encode`. Raises ValueError for a change of unknown kind that is not informative."""
     stored = dict(item)
-    for name in INDEX_KEYS:
+    for name in (*INDEX_KEYS, EXPIRES_AT):
         stored.pop(name, None)
     created = from_ms(stored.pop("ca"))
     changes = json.loads(stored.pop("ch"))
@@ -177,10 +189,12 @@ def decode(item: dict[str, Any]) -> Execution:
         user_data_apart=apart,
         retry_config=decode_retry_config(stored.pop("rc")) if "rc" in stored else None,
         bypass_call_guardrails=stored.pop("by", False),
+        webhook_statuses=decode_statuses(stored.pop("ws")) if "ws" in stored else None,
         changes=tuple(_decode_change(change, created) for change in changes if not _informs(change)),
         delivery=decode_delivery(stored.pop("dl", None), created),
         version=stored.pop("v"),
         due_at=from_ms(stored.pop("due_at")) if "due_at" in stored else None,
+        erased=stored.pop("er", False),
         newer=stored or None,  # only unknown names are left
         newer_notes=tuple(change for change in changes if _informs(change)),
     )
@@ -189,6 +203,24 @@ def decode(item: dict[str, Any]) -> Execution:
 def status_of(item: dict[str, Any]) -> Status:
     """The status of a stored execution, without decoding all of it."""
     return next(Status(change[0]) for change in reversed(json.loads(item["ch"])) if change[0] in _STATUSES)
+
+
+_BITS = (
+    *(Status.QUEUED, Status.SCHEDULED, Status.RESCHEDULED, Status.INITIATED, Status.RINGING, Status.IN_PROGRESS),
+    *(Status.CALL_DISCONNECTED, Status.COMPLETED, Status.NO_ANSWER, Status.BUSY, Status.FAILED, Status.CANCELED),
+    *(Status.STOPPED, Status.ERROR, Status.BALANCE_LOW),
+)
+"""Stored sets of statuses have a bit for each; new statuses come last."""
+
+
+def encode_statuses(statuses: Iterable[Status]) -> int:
+    """A set of statuses as bits: it costs each save fewer bytes than their names."""
+    return sum(1 << _BITS.index(status) for status in set(statuses))
+
+
+def decode_statuses(bits: int) -> tuple[Status, ...]:
+    """The inverse of `encode_statuses`. A newer version's statuses, unknown here, are left out."""
+    return tuple(status for bit, status in enumerate(_BITS) if bits & 1 << bit)
 
 
 def _json(value: Any) -> str:

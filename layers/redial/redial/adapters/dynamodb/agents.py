@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from redial.adapters.dynamodb.table import Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
 from redial.domain.agent import Agent
+from redial.domain.status import Status
 from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
 
@@ -88,6 +89,8 @@ def _encode(agent: Agent) -> dict[str, Any]:
             item[short] = value
     if agent.from_phone_numbers:
         item["fn"] = list(agent.from_phone_numbers)
+    if agent.webhook_statuses is not None:
+        item["ws"] = [str(status) for status in agent.webhook_statuses]
     if agent.peak_concurrent_calls:
         item["pc"] = agent.peak_concurrent_calls
     if agent.stopped_before is not None:
@@ -110,6 +113,7 @@ def _decode(item: dict[str, Any]) -> Agent:
         updated_at=from_ms(stored.pop("ua")),
         version=stored.pop("v"),
         from_phone_numbers=tuple(stored.pop("fn", ())),
+        webhook_statuses=tuple(map(Status, stored.pop("ws"))) if "ws" in stored else None,
         peak_concurrent_calls=stored.pop("pc", 0),
         stopped_before=from_ms(stored.pop("sb")) if "sb" in stored else None,
         deleted_at=from_ms(stored.pop("da")) if "da" in stored else None,

@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.table import ABSENT, Table
@@ -26,9 +27,15 @@ class DynamoBatches:
     """Implements `ports.Batches` and `ports.Counts`."""
 
     def __init__(
-        self, client: "DynamoDBClient", table_name: str, sleep: Callable[[float], None] = lambda seconds: None
+        self,
+        client: "DynamoDBClient",
+        table_name: str,
+        sleep: Callable[[float], None] = lambda seconds: None,
+        keep: timedelta | None = None,
     ) -> None:
+        """`keep`: how long a batch that is over is kept; None: for ever."""
         self._table = Table(client, table_name, sleep)
+        self._keep = keep
 
     def get(self, batch_id: str) -> Batch | None:
         item = self._table.get(key(batch_id))
@@ -38,7 +45,7 @@ class DynamoBatches:
         return self._table.put_new(encode(replace(batch, version=1)))
 
     def save(self, batch: Batch) -> Batch:
-        saved = replace(batch, version=batch.version + 1)
+        saved = replace(batch.kept_for(self._keep), version=batch.version + 1)
         self._table.put_version(encode(saved), batch.version)
         return saved
 

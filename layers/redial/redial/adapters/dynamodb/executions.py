@@ -1,5 +1,9 @@
 """Executions in DynamoDB: one item each, with optimistic locking.
 
+The write that ends a single call also sets the table's TTL attribute `expires_at`, so keeping it for `keep` costs no
+request. A contact has none: it is removed with its batch. DynamoDB removes an expired item up to some days late; until
+then it is read like any other. Then tally removes its user data, where that is an item of its own.
+
 `due` (sparse index): items that the sweeper must check by a time. `listing`: an agent's executions by creation time,
 open and finished ones separately; `listings.py` reads it. Both project keys only and change rarely; items are read from
 the table.
@@ -7,7 +11,7 @@ the table.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.items import to_item
@@ -16,6 +20,7 @@ from redial.domain.execution import Execution
 from redial.ports import Due, StaleVersion
 from redial.wire.stored_execution import (
     DUE_SHARDS,
+    EXPIRES_AT,
     LISTING_SHARDS,
     OPEN,
     QUEUE_CHECK_SHARDS,
@@ -46,17 +51,23 @@ class DynamoExecutions:
     """Implements `ports.Executions` and `ports.DueItems`."""
 
     def __init__(
-        self, client: "DynamoDBClient", table_name: str, sleep: Callable[[float], None] = lambda seconds: None
+        self,
+        client: "DynamoDBClient",
+        table_name: str,
+        sleep: Callable[[float], None] = lambda seconds: None,
+        keep: timedelta | None = None,
     ) -> None:
+        """`keep`: how long a finished call is kept; None: for ever."""
         self._table = Table(client, table_name, sleep)
+        self._keep = keep
 
     def get(self, execution_id: str, *, consistent: bool = True) -> Execution | None:
         item = self._table.get(key(execution_id), consistent=consistent)
-        return None if item is None else decode(item)
+        return None if item is None or "er" in item else decode(item)
 
     def create(self, execution: Execution) -> bool:
         """User data that is kept apart is written in one transaction with the execution: neither is there alone."""
-        item = encode(replace(execution, version=1))
+        item = self._item(replace(execution, version=1))
         if not execution.user_data_apart:
             return self._table.put_new(item)
         put_data = {"Put": {"TableName": self._table.name, "Item": to_item(encode_user_data(execution))}}
@@ -73,8 +84,14 @@ class DynamoExecutions:
 
     def save(self, execution: Execution) -> Execution:
         saved = replace(execution, version=execution.version + 1)
-        self._table.put_version(encode(saved), execution.version)
+        self._table.put_version(self._item(saved), execution.version)
         return saved
+
+    def _item(self, execution: Execution) -> dict[str, Any]:
+        item, ended_at = encode(execution), execution.ended_at
+        if self._keep is not None and ended_at is not None and execution.batch_id is None:
+            item[EXPIRES_AT] = to_ms(ended_at + self._keep) // 1000
+        return item
 
     def create_contacts(self, executions: Sequence[Execution]) -> None:
         """One request stores 25 contacts and leaves existing ones alone: PartiQL's INSERT never overwrites."""
@@ -110,6 +127,9 @@ class DynamoExecutions:
         }
         if not self._table.transact([removed, data]):
             raise StaleVersion(execution.id)
+
+    def remove_user_data(self, execution_id: str) -> None:
+        self._table.delete(user_data_key(execution_id))
 
     # ---- the due index ------------------------------------------------------------------------------------------
 

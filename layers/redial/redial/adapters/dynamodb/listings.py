@@ -3,10 +3,16 @@
     listing (index)                          keys of calls outside of batches, by agent, open or done, and creation time
     called (index)                           keys of an account's calls to a number, by creation time
     N#<agent> / <created, 13 digits>#<id>    a checkpoint: `n` calls outside of batches lie at or before that position
-    N#<agent> / counting                     `u`: one worker counts until then
+    N#<agent> / counting                     `u`: one worker counts until then; `at`: its last checkpoint
 
 A position in the listing is the text `<created, 13 digits>#<id>`. A batch has one position, and all its contacts.
-A checkpoint is true for good: calls are never removed from the listing, and none is added that far in the past.
+No call is added as far in the past as a checkpoint lies. So the calls between two checkpoints are their difference, as
+long as none of them was removed:
+
+- Calls expire, the oldest as a rule first. No call that was created since `kept_from` has expired, so differences are
+  taken of checkpoints since then only. Older calls are counted by their keys, as far as they are still there.
+- Before a call is erased, the checkpoints from it on are removed, and a worker that counts loses its lease
+  (`forget_counts`).
 """
 
 import heapq
@@ -15,7 +21,8 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redial.adapters.dynamodb.table import Table
+from redial.adapters.dynamodb.items import to_item
+from redial.adapters.dynamodb.table import ABSENT, Table
 from redial.domain.batch import Batch, contact_id
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
@@ -29,6 +36,8 @@ if TYPE_CHECKING:
 
 MOST_KEYS = 2_500
 """Maximum keys that one query of a listing reads."""
+MOST_OLD = 40_000
+"""Maximum keys of calls that may have expired, and have not been removed yet, that a listing counts."""
 SPACING = 2_000
 """Calls between two checkpoints, and uncounted calls from which on a listing asks for more."""
 SETTLE_SECONDS = 10.0
@@ -73,6 +82,21 @@ class _Rank(NamedTuple):
         return not self.known or len(self.newest.positions) > SPACING
 
 
+class _Base(NamedTuple):
+    """Where counting by checkpoints begins. `position`: the first checkpoint since `kept_from`, where `counted` calls
+    had been counted and `there` are wanted and still there; None: there is none, and every key is counted. `known`:
+    the keys up to there could be read. `low`: the first key that is counted, where there is no checkpoint."""
+
+    position: str | None
+    counted: int = 0
+    there: int = 0
+    known: bool = True
+    low: str = _FIRST
+
+
+_NOTHING_EXPIRED = _Base(_FIRST)
+
+
 class DynamoListings:
     """Implements `ports.Listings`. `read`: `Executions.read`."""
 
@@ -97,6 +121,7 @@ class DynamoListings:
         after: Position | None = None,
         skip: int = 0,
         most: int = MOST_KEYS,
+        kept_from: datetime | None = None,
     ) -> Listing:
         if wanted.reads_executions:
             return self._filtered(account_id, agent_id, batches, wanted, after, skip)
@@ -108,8 +133,11 @@ class DynamoListings:
         kinds: tuple[str, ...] = ()
         first, to_count = None, False
         if wanted.batch_id is None:
-            newest = self._rank(agent_id, high)
-            older = self._rank(agent_id, _below(low)) if low != _FIRST else None
+            base = _NOTHING_EXPIRED if kept_from is None else self._base(agent_id, kept_from, low, high)
+            newest = self._rank(agent_id, high, base)
+            older = (
+                self._rank(agent_id, _below(low), base) if base.position is not None and base.position < low else None
+            )
             kinds, to_count = _BOTH, newest.to_count
             known = newest.known and (older is None or older.known)
             total = sum(one.size for one in places) + newest.calls - (older.calls if older else 0) if known else None
@@ -118,7 +146,7 @@ class DynamoListings:
                 if total is None:
                     message = "the calls are still being counted; ask again in a minute, or follow the Link of a page"
                     raise InvalidInput.of("page_number", message)
-                start, skip = self._jump(agent_id, places, high, newest.calls, skip)
+                start, skip = self._jump(agent_id, places, high, newest.calls, skip, base)
                 high, first = (start, None) if start != high else (high, first)
         if total is not None and skip >= total:
             return Listing(total, iter(()), to_count)
@@ -157,6 +185,9 @@ class DynamoListings:
         rows.sort(key=lambda row: row.position[:2], reverse=True)
         later = rows if after is None else [row for row in rows if row.position.follows(after)]
         return Listing(len(rows), iter(later[skip:]))
+
+    def called(self, account_id: str, user_number: str) -> Iterator[str]:
+        return self._called(account_id, Wanted(user_number=user_number))
 
     def _called(self, account_id: str, wanted: Wanted) -> Iterator[str]:
         assert wanted.user_number is not None
@@ -257,27 +288,43 @@ class DynamoListings:
 
     # ---- counts -----------------------------------------------------------------------------------------------------
 
-    def _rank(self, agent_id: str, upto: str) -> _Rank:
-        start, counted = self._checkpoint(agent_id, upto)
+    def _base(self, agent_id: str, kept_from: datetime, low: str, high: str) -> _Base:
+        since = f"{_up(kept_from):013d}#"
+        values = {":agent": f"N#{agent_id}", ":low": since, ":high": max(since, high)}
+        for first in self._table.query("pk = :agent AND sk BETWEEN :low AND :high", values, Limit=1):
+            position, counted = str(first["sk"]), int(first["n"])
+            if position < low:
+                return _Base(position, counted)  # only differences from here on are asked for
+            there = sum(1 for _ in islice(self._walk(agent_id, _BOTH, low, position, MOST_KEYS, None), MOST_OLD + 1))
+            return _Base(position, counted, there, there <= MOST_OLD)
+        return _Base(None, low=low)
+
+    def _rank(self, agent_id: str, upto: str, base: _Base) -> _Rank:
+        start, counted = (base.low, 0) if base.position is None else self._checkpoint(agent_id, upto, base.position)
         since = self._window(agent_id, _BOTH, start, upto, MOST_KEYS)
         if since.bottom is not None:
             return _Rank(counted, known=False, newest=since)
-        older = None if start == _FIRST else start
-        return _Rank(counted + len(since.positions), known=True, newest=_Window(since.positions, older))
+        older = None if start == base.low else start
+        counted += base.there - base.counted + len(since.positions)
+        return _Rank(counted, known=base.known, newest=_Window(since.positions, older))
 
-    def _checkpoint(self, agent_id: str, upto: str) -> tuple[str, int]:
-        """The first position after the last checkpoint at or before `upto`, and how many calls lie before it."""
+    def _checkpoint(self, agent_id: str, upto: str, since: str = _FIRST) -> tuple[str, int]:
+        """The first position after the last checkpoint from `since` to `upto`, and how many calls lie before it."""
         answer = self._table.client.query(
-            TableName=self._table.name, Limit=1, ScanIndexForward=False, **_checkpoints(agent_id, upto)
+            TableName=self._table.name, Limit=1, ScanIndexForward=False, **_checkpoints(agent_id, since, upto)
         )
         for item in answer["Items"]:
             return f"{item['sk']['S']}#", int(item["n"]["N"])
         return _FIRST, 0
 
-    def _jump(self, agent_id: str, places: list[_Place], high: str, newest: int, skip: int) -> tuple[str, int]:
+    def _jump(
+        self, agent_id: str, places: list[_Place], high: str, newest: int, skip: int, base: _Base
+    ) -> tuple[str, int]:
         """The checkpoint nearest before the row `skip`: where to start, and how many rows to skip from there.
         `newest`: how many calls lie at or before `high`."""
-        values = {":agent": f"N#{agent_id}", ":low": _FIRST, ":high": high}
+        if base.position is None or base.position > high:
+            return high, skip
+        values = {":agent": f"N#{agent_id}", ":low": base.position, ":high": high}
         kept = self._table.query("pk = :agent AND sk BETWEEN :low AND :high", values, ScanIndexForward=False)
         best = high, skip
         of_batches = list(reversed(places))  # the last is the newest
@@ -285,7 +332,7 @@ class DynamoListings:
         for item in kept:
             while of_batches and of_batches[-1].position > item["sk"]:
                 newer += of_batches.pop().size
-            rows = newest - item["n"] + newer
+            rows = newest - (item["n"] - base.counted + base.there) + newer
             if rows > skip:
                 break
             best = item["sk"], skip - rows
@@ -297,10 +344,20 @@ class DynamoListings:
             _counting(agent_id), "SET u = :until", "attribute_not_exists(u) OR u <= :now", values
         ).done
 
-    def end_count(self, agent_id: str) -> None:
-        self._table.delete(_counting(agent_id))
+    def end_count(self, agent_id: str, until: datetime) -> None:
+        self._table.update(_counting(agent_id), "REMOVE u", "u = :mine", {":mine": to_ms(until)})
 
-    def count(self, agent_id: str, created_to: datetime, seconds_left: Callable[[], float]) -> bool:
+    def forget_counts(self, execution: Execution, until: datetime) -> None:
+        self._table.update(
+            _counting(execution.agent_id), "SET u = :until", f"{ABSENT} OR NOT {ABSENT}", {":until": to_ms(until)}
+        )
+        position = f"{to_ms(execution.created_at):013d}#{execution.id}"
+        values = {":agent": f"N#{execution.agent_id}", ":low": position, ":high": _LAST}
+        condition = "pk = :agent AND sk BETWEEN :low AND :high"
+        for item in self._table.query(condition, values, ConsistentRead=True):
+            self._table.delete({"pk": item["pk"], "sk": item["sk"]})
+
+    def count(self, agent_id: str, created_to: datetime, until: datetime, seconds_left: Callable[[], float]) -> bool:
         start, counted = self._checkpoint(agent_id, _LAST)
         high = f"{to_ms(created_to):013d}#~"
         if start > high:
@@ -312,16 +369,24 @@ class DynamoListings:
         for position in heapq.merge(sorted(opened), done):
             counted += 1
             last = position
-            if counted % SPACING == 0:
-                self._keep(agent_id, position, counted)
-                if seconds_left() <= 0:
-                    return False
-        if last is not None:
-            self._keep(agent_id, last, counted)
-        return True
+            if counted % SPACING == 0 and (not self._keep(agent_id, position, counted, until) or seconds_left() <= 0):
+                return False
+        return last is None or self._keep(agent_id, last, counted, until)
 
-    def _keep(self, agent_id: str, position: str, counted: int) -> None:
-        self._table.put_new({"pk": f"N#{agent_id}", "sk": position, "n": counted})
+    def _keep(self, agent_id: str, position: str, counted: int, until: datetime) -> bool:
+        """Store a checkpoint; False: the lease was lost, because a call is being erased that was counted."""
+        mine = {
+            "Update": {
+                "TableName": self._table.name,
+                "Key": to_item(_counting(agent_id)),
+                "UpdateExpression": "SET #at = :at",
+                "ConditionExpression": "u = :mine",
+                "ExpressionAttributeNames": {"#at": "at"},
+                "ExpressionAttributeValues": to_item({":at": position, ":mine": to_ms(until)}),
+            }
+        }
+        item = to_item({"pk": f"N#{agent_id}", "sk": position, "n": counted})
+        return self._table.transact([mine, {"Put": {"TableName": self._table.name, "Item": item}}])
 
     def _merged(self, agent_id: str, kind: str, low: str, high: str) -> Iterator[str]:
         """Positions of all shards, oldest first."""
@@ -349,14 +414,14 @@ def _asked(agent_id: str, shard: int, kind: str, low: str, high: str) -> Any:
     }
 
 
-def _checkpoints(agent_id: str, upto: str) -> Any:
+def _checkpoints(agent_id: str, since: str, upto: str) -> Any:
     """A query's parameters."""
     return {
         "KeyConditionExpression": "pk = :agent AND sk BETWEEN :low AND :high",
         "ExpressionAttributeValues": {
             ":agent": {"S": f"N#{agent_id}"},
-            ":low": {"S": _FIRST},
-            ":high": {"S": max(upto, _FIRST)},
+            ":low": {"S": since},
+            ":high": {"S": max(upto, since)},
         },
     }
 

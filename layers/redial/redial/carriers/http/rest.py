@@ -60,6 +60,10 @@ class HttpCarrier:
                 "max_call_seconds": request.max_call_seconds,
                 "voicemail_detection": request.voicemail_detection,
                 "callback_url": request.callback_url,
+                "reports": [
+                    *(["ringing"] if request.reports_ringing else []),
+                    *(["in-progress"] if request.reports_answer else []),
+                ],
             },
         )
 

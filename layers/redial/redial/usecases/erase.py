@@ -1,0 +1,105 @@
+"""Erase finished calls, for good.
+
+A single call is removed; before, the counts of its agent's listing that include it are. A contact of a batch is
+replaced by its row and last status, so that the batch's counts, lists and results stay whole, and the batch worker
+erases its row in the batch's files.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from redial.domain.batch import Batch
+from redial.domain.errors import Conflict, NotFound
+from redial.domain.execution import Execution
+from redial.ports import Services, StaleVersion
+from redial.usecases.stop import stop_waiting
+from redial.usecases.update import MOST_TRIES, save, update_batch
+
+MOST_ERASED = 500
+"""Maximum calls of a person that one request erases: in some ten seconds."""
+COUNTING_PAUSE = timedelta(minutes=1)
+"""How long no worker counts the agent's calls: longer than a request takes."""
+
+
+def erase_execution(services: Services, execution_id: str, *, account_id: str, now: datetime) -> None:
+    """Erase a call that is over, with its user data and undelivered events. Raises `NotFound`, also for one that was
+    erased, and `Conflict` while it is open."""
+    for _ in range(MOST_TRIES):
+        execution = services.executions.get(execution_id)
+        if execution is None or execution.account_id != account_id:
+            raise NotFound(f"there is no execution {execution_id}")
+        if not execution.state.is_final:
+            waits = execution.state.is_waiting
+            advice = f"stop it first, with POST /call/{execution_id}/stop" if waits else "wait until it is over"
+            raise Conflict(f"the call is {execution.state.status}; {advice}")
+        try:
+            erase(services, execution, now)
+            return
+        except StaleVersion:
+            continue  # one of its events was delivered meanwhile
+    raise StaleVersion(execution_id)
+
+
+def erase(services: Services, execution: Execution, now: datetime) -> None:
+    """Erase a finished call as it was read. Raises `StaleVersion` if it has changed since."""
+    if execution.batch_id is None:
+        services.listings.forget_counts(execution, now + COUNTING_PAUSE)
+        services.executions.remove(execution)
+        return
+    _erase_row(services, execution.batch_id, execution.row or 0, now)
+    save(services.executions, execution.erase(), now)
+
+
+@dataclass(frozen=True)
+class ErasedContact:
+    """How many of a person's executions were erased, and in the files of how many batches their rows are erased.
+    `complete`: there are no others."""
+
+    executions: int
+    files: int
+    complete: bool
+
+
+def erase_contact(services: Services, number: str, *, account_id: str, now: datetime) -> ErasedContact:
+    """Erase every call of the account to that number (E.164), at most `MOST_ERASED` at once. Idempotent.
+
+    Calls that wait are stopped before. Raises `Conflict` while a call is being dialled or live; then nothing is erased.
+    """
+    found = _calls_to(services, number, account_id)
+    for one in found:
+        if one.state.is_waiting:
+            stop_waiting(services, one.id, "contact erased", now, snapshot=one)
+    found = _calls_to(services, number, account_id)
+    open_ones = [one.id for one in found if not one.state.is_final]
+    if open_ones:
+        raise Conflict(
+            f"{len(open_ones)} calls to this number are not over; ask again then: {', '.join(open_ones[:5])}"
+        )
+    files: set[str] = set()
+    for one in found[:MOST_ERASED]:
+        try:
+            erase_execution(services, one.id, account_id=account_id, now=now)
+        except NotFound:
+            continue  # erased by another request, or expired
+        files |= {one.batch_id} if one.batch_id is not None else set()
+    return ErasedContact(len(found[:MOST_ERASED]), len(files), complete=len(found) <= MOST_ERASED)
+
+
+def _calls_to(services: Services, number: str, account_id: str) -> list[Execution]:
+    ids = list(services.listings.called(account_id, number))
+    return [one for one in services.executions.read(ids) if (one.account_id, one.user_number) == (account_id, number)]
+
+
+def _erase_row(services: Services, batch_id: str, row: int, now: datetime) -> None:
+    """Have the row erased in the batch's files."""
+
+    def transition(batch: Batch) -> Batch:
+        if row in batch.erase_rows or batch.deleted_at is not None:
+            return batch
+        return replace(batch, erase_rows=(*batch.erase_rows, row))
+
+    try:
+        update_batch(services, batch_id, transition, now)
+    except NotFound:
+        return  # the batch was removed with its files
+    services.invoker.batch(batch_id)
