@@ -20,8 +20,8 @@ LAMBDA_CONCURRENCY = 1_000  # https://docs.aws.amazon.com/lambda/latest/dg/lambd
 CREATE_SCHEDULE_PER_SECOND = 5_000
 """In the large Regions, 250 elsewhere. https://docs.aws.amazon.com/scheduler/latest/UserGuide/scheduler-quotas.html"""
 SCHEDULES_FIRED_PER_SECOND = 1_000  # the same page
-CALLBACKS_PER_SECOND = 5_000
-"""The template's throttle of the callbacks' route. An account has 10,000 for all routes and APIs.
+CALLBACKS_PER_SECOND = 200
+"""The default of the template's `CallbacksPerSecond`. An account has 10,000 for all routes and APIs.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
 NEW_TABLE_WRITES, NEW_TABLE_READS = 4_000, 12_000
 """Units a second of a new table on demand; twice its highest so far within 30 minutes.
@@ -70,7 +70,7 @@ def limits(counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, flo
          "Service Quotas; what is above waits some seconds"),
         ("Scheduler: created a second", CREATE_SCHEDULE_PER_SECOND, counts.schedules, quotas),
         ("HTTP API: callbacks a second", CALLBACKS_PER_SECOND, counts.invocations["carrier_callback"],
-         "template.yaml, then Service Quotas (10,000)"),
+         "CallbacksPerSecond (5,000), then Service Quotas (10,000)"),
         ("DynamoDB: writes of a new table", NEW_TABLE_WRITES, units.table_writes,
          "growing over half an hour, or warm throughput set beforehand"),
         ("DynamoDB: writes of a table", TABLE_WRITES, units.writes, quotas),

@@ -1,9 +1,11 @@
-"""What carriers report about calls, and ask while placing them: POST /callbacks/{carrier}/{execution_id}/{attempt}[/…].
+"""What carriers report about calls: POST /callbacks/{carrier}/{execution_id}/{attempt}[/…].
 
-A report is answered 204, a question with instructions. What the carrier did not sign is 403, what makes no sense 400.
+A report is answered 204. What the carrier did not sign is 403, what makes no sense 400; of those
+one a second is logged, and counted with those since.
 An error of ours is 500, and the carrier sends the request again.
 """
 
+import time
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,7 +14,6 @@ from redial.carriers.callback import read_callback
 from redial.ports import ForgedCallback, UnreadableCallback
 from redial.runtime import telemetry
 from redial.runtime.services import services_of
-from redial.usecases.connect_call import stream_url_of
 from redial.usecases.record_report import record_report
 
 logger = telemetry.logger
@@ -31,16 +32,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         reader.verify(callback, services.now())
         report = reader.read(callback)
     except (ForgedCallback, UnreadableCallback) as error:
-        telemetry.callback_rejected()
-        logger.warning("callback rejected: %s", error)
+        if count := telemetry.callback_rejected(time.monotonic()):
+            logger.warning("callback rejected: %s", error, extra={"rejected": count})
         return _answer(403 if isinstance(error, ForgedCallback) else 400, str(error))
-    if report is None:
-        stream_url = stream_url_of(services, callback.execution_id)
-        if stream_url is None:
-            logger.error("nothing to connect the call to: the agent has no stream_url")
-            return _answer(404, "this call has no media stream")
-        instructions = reader.instructions(stream_url)
-        return _answer(200, instructions.body, instructions.content_type)
     lease_id = services.new_id()[:8]
     changed = record_report(services, callback.execution_id, callback.attempt, report, services.now(), lease_id)
     if changed is None:
@@ -51,5 +45,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return _answer(204)
 
 
-def _answer(status: int, body: str = "", content_type: str = "text/plain") -> dict[str, Any]:
-    return {"statusCode": status, "headers": {"content-type": content_type}, "body": body}
+def _answer(status: int, body: str = "") -> dict[str, Any]:
+    return {"statusCode": status, "headers": {"content-type": "text/plain"}, "body": body}

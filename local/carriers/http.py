@@ -12,6 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from hmac import digest
 from http.client import HTTPException
 from typing import Any
@@ -104,6 +105,8 @@ class Platform:
 
     def respond(self, request: Request) -> Response | None:
         path = f"{urlsplit(self.url).path}/calls"
+        if (request.method, request.path) == ("POST", f"{path}/cancel"):
+            return self._cancel(request)
         if request.path != path:
             return self._refuse(404, f"there is no {request.path} here")
         if request.method == "POST":
@@ -148,6 +151,25 @@ class Platform:
         with self._lock:
             self._answers[key] = (request.body, answer)
         return RESET if outcome == "timeout-after-placing" else answer
+
+    def _cancel(self, request: Request) -> Response:
+        if not self._is_signed(request, request.body, timedelta(minutes=5)):
+            return self._refuse(401, "the signature is wrong, missing or too old")
+        if request.header("content-type") != "application/json":
+            return self._refuse(400, "Content-Type must be application/json")
+        try:
+            asked = request.json()
+        except ValueError:
+            return self._refuse(400, "the body is not JSON")
+        if not isinstance(asked, dict) or asked.keys() != {"call_id"} or not isinstance(asked["call_id"], str):
+            return self._refuse(400, "call_id is required, and nothing else")
+        found = [call for call in self.calls if call.call_id == asked["call_id"]]
+        for call in found:
+            if call.answered_at is None and call.ended_at is None:
+                call.status, call.ended_at = "canceled", self.timeline.now()
+                if call.outcome != "no-callback":
+                    self.timeline.after(0, partial(self._report, call, call.report()), "canceled")
+        return Response.of(200, {"calls": [call.report() for call in found]})
 
     def _list(self, request: Request) -> Response:
         url = f"{self.url}/calls" + (f"?{request.query}" if request.query else "")
@@ -197,13 +219,14 @@ class Platform:
     def _take(self, call: PlatformCall, step: Step) -> None:
         """Carry out one step of a call, and report it."""
         now = self.timeline.now()
+        if call.status == "canceled":
+            return
         if step.status is None:
             call.answered_by = "machine" if call.outcome in MACHINES else "human"
         else:
             call.status = step.status
         if step.status == "in-progress":
             call.answered_at = now
-            self._ask_for_instructions(call)
         if step.status in ENDED:
             call.ended_at = now
         unasked = step.status in ("ringing", "in-progress") and step.status not in call.request["reports"]
@@ -217,15 +240,6 @@ class Platform:
             for seconds in DUPLICATE_AFTER_SECONDS:
                 self.timeline.after(seconds, lambda: self._report(call, report), "duplicate")
         self._report(call, report)
-
-    def _ask_for_instructions(self, call: PlatformCall) -> None:
-        """Redial must name the stream that it named when it asked for the call."""
-        stream_url = call.request["stream_url"]
-        if stream_url is None:
-            return
-        answer = self._send(f"{call.request['callback_url']}/answer", {"dial_key": call.request["dial_key"]})
-        if answer is None or answer.status != 200 or json.loads(answer.body) != {"stream_url": stream_url}:
-            self.problems.append(f"instructions for {call.call_id}: {answer}")
 
     def _report(self, call: PlatformCall, report: dict[str, Any], tries: int = 0) -> None:
         """Send one report, and again until it is accepted."""

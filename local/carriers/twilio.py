@@ -18,10 +18,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
-from xml.etree import ElementTree
 
 from local.carriers.course import OUTCOMES, UNSCRIPTED, is_outcome, refusal
-from local.carriers.twilio_calls import Call, CallRequest, Calls, Notice, Overrides, rfc2822
+from local.carriers.twilio_calls import Call, CallRequest, Calls, Notice, Overrides, rfc2822, twiml_trouble
 from local.clock import Timeline
 from local.web.api import timestamp
 from local.web.server import RESET, Request, Response
@@ -373,6 +372,8 @@ def call_request_of(form: dict[str, list[str]]) -> CallRequest:
     if ("Url" in one) == ("Twiml" in one):
         raise TwilioError(21205, 400, "Exactly one of Url and Twiml is required")
     if "Twiml" in one:
+        if "Method" in one:
+            raise TwilioError(20001, 400, "Method without Url does nothing")
         _check_twiml(one["Twiml"])
     _check_url(one, "Url", 21205)
     _check_url(one, "StatusCallback", 21609)
@@ -400,6 +401,7 @@ def call_request_of(form: dict[str, list[str]]) -> CallRequest:
         to=one["To"],
         from_number=one["From"],
         url=one.get("Url"),
+        twiml=one.get("Twiml"),
         status_callback=one.get("StatusCallback"),
         status_events=tuple(events),
         ring_timeout_seconds=_whole(one, "Timeout", 60, 1, MAX_RING_TIMEOUT_SECONDS),
@@ -459,13 +461,10 @@ def _check_url(one: dict[str, str], name: str, code: int) -> None:
 
 def _check_twiml(twiml: str) -> None:
     if len(twiml) > MAX_TWIML_CHARACTERS:
-        raise TwilioError(21605, 400, f"Twiml is longer than {MAX_TWIML_CHARACTERS} characters")
-    try:
-        root = ElementTree.fromstring(twiml)
-    except ElementTree.ParseError as error:
-        raise TwilioError(12100, 400, f"Twiml is not well-formed XML: {error}") from error
-    if root.tag != "Response":
-        raise TwilioError(12100, 400, "Twiml must be a Response")
+        raise TwilioError(32018, 400, f"Twiml is longer than {MAX_TWIML_CHARACTERS} characters")
+    trouble = twiml_trouble(twiml)
+    if trouble is not None:
+        raise TwilioError(12100, 400, f"Twiml: {trouble}")
 
 
 def _fits(call: Call, asked: dict[str, str], started: list["_Started"]) -> bool:

@@ -33,11 +33,13 @@ CALLBACK_RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class CallRequest:
-    """A valid request to place a call. URLs are as configured, connection overrides (`#rc=3&rp=all`) included."""
+    """A valid request to place a call. URLs are as configured, connection overrides (`#rc=3&rp=all`) included. `url` or
+    `twiml` says what to do with the answered call."""
 
     to: str
     from_number: str
     url: str | None = None
+    twiml: str | None = None
     status_callback: str | None = None
     status_events: tuple[str, ...] = ("completed",)
     ring_timeout_seconds: int = 60
@@ -60,7 +62,7 @@ class Notice:
 
 @dataclass(eq=False)
 class Call:
-    """A placed call. Times are simulated, aware UTC."""
+    """A placed call. Times are simulated, aware UTC. `stream_url`: what its audio was connected to."""
 
     sid: str
     request: CallRequest
@@ -73,6 +75,7 @@ class Call:
     ended_at: datetime | None = None
     answered_by: str | None = None
     sip_code: str | None = None
+    stream_url: str | None = None
     notices: list[Notice] = field(default_factory=list)
     sent: int = 0
     steps: list[Event] = field(default_factory=list)
@@ -167,14 +170,22 @@ class Calls:
         return call
 
     def hang_up(self, call: Call, status: Literal["canceled", "completed"]) -> bool:
-        """End a call by request. False where its status does not allow this."""
-        if call.status in ENDED or (status == "canceled" and call.answered_at is not None):
-            return False
+        """End a call by request, at once; its callback follows. False where its status does not allow this."""
         ending: Status = "completed" if call.answered_at is not None else "canceled"
+        with self._lock:
+            if call.ended_at is not None or (status == "canceled" and call.answered_at is not None):
+                return False
+            self._end(call, ending)
         for step in call.steps:
             step.cancel()
-        self._after(call, Step((self._timeline.now() - call.placed_at).total_seconds(), ending))
+        self._timeline.after(0, lambda: self._report(call, "completed", ending), f"call {call.sid} {ending}")
         return True
+
+    def _end(self, call: Call, ending: Status) -> None:
+        """The caller holds the lock."""
+        call.status, call.sip_code = ending, SIP_CODES[ending]
+        call.ended_at = call.updated_at = self._timeline.now()
+        self._live -= 1
 
     def _after(self, call: Call, step: Step) -> None:
         seconds = step.seconds - (self._timeline.now() - call.placed_at).total_seconds()
@@ -185,20 +196,23 @@ class Calls:
     def _take(self, call: Call, step: Step) -> None:
         """Carry out one step of a call, with its callbacks."""
         now = call.updated_at = self._timeline.now()
-        if call.ended_at is not None and step.status is not None:
-            return
         if step.status is None:
             call.answered_by = _detected(call.request, call.outcome)
             self._report_detection(call)
             return
-        if step.status == "initiated":
-            call.dialled_at = now
-            return self._report(call, "initiated", "initiated")
-        call.status = step.status
-        if step.status == "ringing":
-            return self._report(call, "ringing", "ringing")
+        with self._lock:
+            if call.ended_at is not None:
+                return
+            if step.status in ENDED:
+                self._end(call, step.status)
+            elif step.status == "initiated":
+                call.dialled_at = now
+            else:
+                call.status = step.status
+                call.answered_at = now if step.status == "in-progress" else None
+        if step.status in ("initiated", "ringing"):
+            return self._report(call, step.status, step.status)
         if step.status == "in-progress":
-            call.answered_at = now
             if call.request.machine_detection and not call.request.async_detection:
                 call.answered_by = _detected(call.request, call.outcome)
             if not self._instructed(call):
@@ -206,10 +220,6 @@ class Calls:
                     later.cancel()
                 self._after(call, Step((now - call.placed_at).total_seconds() + BAD_INSTRUCTIONS_SECONDS, "completed"))
             return self._report(call, "answered", "in-progress")
-        with self._lock:
-            call.ended_at = now
-            self._live -= 1
-        call.sip_code = SIP_CODES[step.status]
         self._report(call, "completed", step.status)
 
     def _report(self, call: Call, event: str, status: str) -> None:
@@ -253,7 +263,10 @@ class Calls:
         self._notify(call, url, parameters, f"{call.sid}-amd")
 
     def _instructed(self, call: Call) -> bool:
-        """Fetch the call's TwiML from a URL on this machine. Whether the call can continue."""
+        """Carry out the call's TwiML, maybe fetched from a URL on this machine. Whether the call can continue."""
+        if call.request.twiml is not None:
+            call.stream_url = stream_of(call.request.twiml)
+            return True
         url = call.request.url
         if url is None or not is_loopback(url):
             return True
@@ -266,7 +279,9 @@ class Calls:
         )
         if trouble is not None:
             self.problems.append(f"instructions for {call.sid} at {url}: {trouble}")
-        return trouble is None
+            return False
+        call.stream_url = stream_of(body)
+        return True
 
     def _notify(self, call: Call, url: str, parameters: dict[str, str], token: str, tries: int = 1) -> None:
         """Post a callback, and retry it as its URL's connection overrides say."""
@@ -370,11 +385,31 @@ def rfc2822(instant: datetime) -> str:
 
 
 def _twiml_trouble(body: bytes, content_type: str) -> str | None:
-    """What is wrong with TwiML; None: nothing."""
+    """What is wrong with fetched TwiML; None: nothing."""
     if content_type.partition(";")[0].strip() not in ("text/xml", "application/xml"):
         return f"content type {content_type or 'missing'} is not XML"
+    return twiml_trouble(body)
+
+
+def twiml_trouble(twiml: str | bytes) -> str | None:
+    """What is wrong with TwiML; None: nothing. A stream's URL has no query (errors 31920 and 31922).
+
+    https://www.twilio.com/docs/voice/twiml/stream
+    """
     try:
-        root = ElementTree.fromstring(body)
+        root = ElementTree.fromstring(twiml)
     except ElementTree.ParseError as error:
         return f"not well-formed XML: {error}"
-    return None if root.tag == "Response" else f"the root element is {root.tag}, not Response"
+    if root.tag != "Response":
+        return f"the root element is {root.tag}, not Response"
+    for stream in root.iter("Stream"):
+        parts = urlsplit(stream.get("url", ""))
+        if parts.scheme not in ("wss", "ws") or not parts.hostname or parts.query or parts.fragment:
+            return f"a stream's url must be wss (here ws will do), without a query: {stream.get('url')}"
+    return None
+
+
+def stream_of(twiml: str | bytes) -> str | None:
+    """The URL of the media stream to which this TwiML connects a call; None: it connects it to none."""
+    stream = ElementTree.fromstring(twiml).find("Connect/Stream")
+    return None if stream is None else stream.get("url")

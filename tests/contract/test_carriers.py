@@ -97,6 +97,10 @@ class Rig:
         """Ids of the calls that rang."""
         raise NotImplementedError
 
+    def streams(self) -> list[str]:
+        """What answered calls were connected to."""
+        raise NotImplementedError
+
     def problems(self) -> list[str]:
         raise NotImplementedError
 
@@ -159,11 +163,7 @@ class Rig:
         assert callback is not None
         self.reader().verify(callback, self.timeline.now())
         self.received.append(callback)
-        report = self.reader().read(callback)
-        if report is None:
-            instructions = self.reader().instructions(STREAM_URL)
-            return Response(200, instructions.body.encode(), [("content-type", instructions.content_type)])
-        self.reports.append(report)
+        self.reports.append(self.reader().read(callback))
         return Response(204)
 
     def refuses(self, callback: Callback) -> bool:
@@ -196,6 +196,9 @@ class TwilioRig(Rig):
 
     def calls(self) -> list[str]:
         return [call.sid for call in self.twilio.calls.all()]
+
+    def streams(self) -> list[str]:
+        return [call.stream_url for call in self.twilio.calls.all() if call.stream_url is not None]
 
     def problems(self) -> list[str]:
         return self.twilio.calls.problems
@@ -230,6 +233,9 @@ class HttpRig(Rig):
 
     def calls(self) -> list[str]:
         return [call.call_id for call in self.platform.calls]
+
+    def streams(self) -> list[str]:
+        return [call.request["stream_url"] for call in self.platform.calls if call.answered_at is not None]
 
     def problems(self) -> list[str]:
         return self.platform.problems
@@ -324,18 +330,27 @@ def test_a_machine_that_answers_is_reported(rig: Rig) -> None:
 
 
 def test_a_call_without_an_answer_url_is_connected_to_its_stream(rig: Rig) -> None:
+    """The stream goes with the request: nothing is asked of Redial when the call is answered."""
     rig.place("completed", answer_url=None, stream_url=STREAM_URL)
     rig.timeline.advance(5)
-    assert "answer" in {callback.kind for callback in rig.received}
+    assert [urlsplit(stream).netloc for stream in rig.streams()] == [urlsplit(STREAM_URL).netloc]
+    assert {callback.kind for callback in rig.received} == {""}
     assert rig.reports[-1].status is Status.COMPLETED
     assert rig.problems() == []
 
 
-def test_instructions_name_the_stream(rig: Rig) -> None:
-    instructions = rig.reader().instructions(STREAM_URL)
-    assert instructions.content_type
-    assert urlsplit(STREAM_URL).netloc in instructions.body
-    assert rig.reader().read(rig.callback(1, "CA1", "in-progress", "answer")) is None
+def test_a_stream_that_may_be_saved_is_taken(rig: Rig) -> None:
+    """The longest URL that an agent may have, or the longest that the carrier takes."""
+
+    def is_taken(url: str) -> bool:
+        try:
+            rig.carrier().limits.check_stream_url(url)
+        except ValueError:
+            return False
+        return True
+
+    urls = ["wss://media.example.com/?" + "a=1&" * count for count in (600, 120)]
+    rig.place("completed", answer_url=None, stream_url=next(filter(is_taken, urls)))
 
 
 def test_a_number_that_does_not_exist_is_refused_permanently(rig: Rig) -> None:
@@ -391,6 +406,60 @@ def test_a_check_places_nothing(rig: Rig) -> None:
     assert rig.carrier().check() is None
     rig.timeline.advance(5)
     assert (rig.calls(), rig.received) == ([], [])
+
+
+# ---- canceling
+
+
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_a_call_is_canceled_before_it_is_answered(rig: Rig, seconds: float) -> None:
+    call_id = rig.place("completed")
+    rig.timeline.advance(seconds / 60)
+    for _ in range(2):  # it may be repeated
+        assert rig.carrier().cancel(call_id).status is Status.CANCELED
+    rig.timeline.advance(5)
+    asked = rig.carrier().ask(call_id)
+    assert asked is not None and asked.status is Status.CANCELED
+    assert rig.reports[-1].status is Status.CANCELED
+    assert Status.IN_PROGRESS not in {report.status for report in rig.reports}
+    assert rig.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "minutes", "status"),
+    [
+        ("completed", 0.5, Status.IN_PROGRESS),
+        ("completed", 5, Status.COMPLETED),
+        ("busy", 5, Status.BUSY),
+        ("no-answer", 5, Status.NO_ANSWER),
+    ],
+)
+def test_a_cancel_that_comes_too_late_changes_nothing_and_says_what_became_of_the_call(
+    rig: Rig, outcome: str, minutes: float, status: Status
+) -> None:
+    call_id = rig.place(outcome)
+    rig.timeline.advance(minutes)
+    assert rig.carrier().cancel(call_id).status is status
+    rig.timeline.advance(5)
+    assert Status.CANCELED not in {report.status for report in rig.reports}
+
+
+def test_a_cancel_of_an_unknown_call_proves_nothing(rig: Rig) -> None:
+    with pytest.raises(NotYetKnown):
+        rig.carrier().cancel("CA" + "0" * 32)
+
+
+def test_a_cancel_that_is_not_answered_proves_nothing(rig: Rig) -> None:
+    call_id = rig.place("completed")
+    rig.of(rig.name, rig.parse).get()
+    rig.rotate()
+    with pytest.raises(CarrierUnavailable):
+        rig.carrier().cancel(call_id)
+    assert rig.carrier().cancel(call_id).status is Status.CANCELED, "the secret is read again"
+    rig.known.clear()
+    rig.changes["api_url"] = f"http://127.0.0.1:{unused_port()}"
+    with pytest.raises(CarrierUnavailable):
+        rig.carrier().cancel(call_id)
 
 
 # ---- what is not known
@@ -452,11 +521,10 @@ def test_a_genuine_callback_is_read(rig: Rig) -> None:
     assert (report.call_id, report.status) == ("CA1", Status.BUSY)
 
 
-@pytest.mark.parametrize("kind", ["", "answer"])
-def test_a_callback_that_is_altered_moved_or_unsigned_is_refused(rig: Rig, kind: str) -> None:
-    good = rig.callback(1, "CA1", "busy", kind)
-    other = rig.callback(2, "CA1", "busy", kind)
-    changed = rig.callback(1, "CA2", "completed", kind)
+def test_a_callback_that_is_altered_moved_or_unsigned_is_refused(rig: Rig) -> None:
+    good = rig.callback(1, "CA1", "busy")
+    other = rig.callback(2, "CA1", "busy")
+    changed = rig.callback(1, "CA2", "completed")
     assert not rig.refuses(good)
     assert rig.refuses(_changed(good, headers={}))
     assert rig.refuses(_changed(good, headers=dict.fromkeys(good.headers, "é")))
@@ -465,7 +533,7 @@ def test_a_callback_that_is_altered_moved_or_unsigned_is_refused(rig: Rig, kind:
     assert rig.refuses(_changed(good, body=b""))
     assert rig.refuses(_changed(other, headers=good.headers, body=good.body))
     rig.rotate()
-    resigned = rig.callback(1, "CA1", "busy", kind)
+    resigned = rig.callback(1, "CA1", "busy")
     rig.changes = dict(rig.secret())
     assert not rig.refuses(resigned), "the secret is read again"
     assert rig.refuses(good), "the old secret signs nothing any more"

@@ -133,7 +133,10 @@ def test_a_placed_call_is_answered_with_twilios_call_resource(world: World) -> N
         (21205, {"Twiml": TWIML.decode()}),
         (12100, {"Url": None, "Twiml": "<Response>"}),
         (12100, {"Url": None, "Twiml": "<Say/>"}),
-        (21605, {"Url": None, "Twiml": f"<Response>{' ' * 4000}</Response>"}),
+        (12100, {"Url": None, "Twiml": '<Response><Connect><Stream url="wss://m.example/?a=1"/></Connect></Response>'}),
+        (12100, {"Url": None, "Twiml": '<Response><Connect><Stream url="https://m.example/"/></Connect></Response>'}),
+        (20001, {"Url": None, "Twiml": TWIML.decode(), "Method": "POST"}),
+        (32018, {"Url": None, "Twiml": f"<Response>{' ' * 4000}</Response>"}),
         (21609, {"StatusCallback": "/callbacks"}),
         (21609, {"StatusCallback": "http://127.0.0.1/x#rc=9"}),
         (21609, {"StatusCallback": "http://127.0.0.1/x#rp=sometimes"}),
@@ -386,6 +389,15 @@ def test_instructions_on_this_machine_are_fetched_when_the_call_is_answered(worl
     assert validator.validate(f"{world.customer.url}/answer", fetched.form, fetched.headers["x-twilio-signature"])
     assert world.statuses()[-1] == (70, "completed")
     assert world.carrier.calls.problems == []
+
+
+def test_twiml_of_the_request_connects_the_answered_call(world: World) -> None:
+    world.script("completed")
+    world.place(Url=None, Twiml='<Response><Connect><Stream url="wss://m.example/x"/></Connect></Response>')
+    world.timeline.advance(5)
+    assert [call.stream_url for call in world.carrier.calls.all()] == ["wss://m.example/x"]
+    assert world.statuses()[-1] == (70, "completed")
+    assert {one.path for one in world.received} == {"/callbacks/twilio/x/1"}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_a_carriers_folder_has_its_five_parts() -> None:
     assert folders == set(CARRIERS)
     for name in CARRIERS:
         folder = ROOT / "layers/redial/redial/carriers" / name
-        assert tuple(sorted(path.name for path in folder.glob("*.py"))) == PARTS
+        assert set(PARTS) <= {path.name for path in folder.glob("*.py")}
 
 
 @pytest.mark.parametrize("name", [name for name in CARRIERS if name != "http"])  # which is also a protocol

@@ -211,10 +211,16 @@ def _front() -> Resources:
     return resources
 
 
-def test_the_firewall_allows_callbacks_before_its_other_rules() -> None:
-    rules = sorted(_front()["Firewall"]["Properties"]["Rules"], key=lambda rule: rule["Priority"])
-    assert list(rules[0]["Action"]) == ["Allow"]
-    match = rules[0]["Statement"]["ByteMatchStatement"]
+def test_the_firewall_limits_callbacks_by_address_and_lets_them_pass_its_other_rules() -> None:
+    limited, allowed, *others = rules = sorted(
+        _front()["Firewall"]["Properties"]["Rules"], key=lambda rule: rule["Priority"]
+    )
+    assert (list(limited["Action"]), list(allowed["Action"])) == (["Block"], ["Allow"])
+    rate = limited["Statement"]["RateBasedStatement"]
+    assert (rate["AggregateKeyType"], rate["Limit"]) == ("IP", "CallbacksPerAddress")
+    assert others[0]["Statement"]["RateBasedStatement"] == {"AggregateKeyType": "IP", "Limit": "RequestsPerAddress"}
+    match = allowed["Statement"]["ByteMatchStatement"]
+    assert rate["ScopeDownStatement"]["ByteMatchStatement"] == match
     (event,) = functions()["carrier_callback"]["Events"].values()
     assert event["Properties"]["Path"].startswith(match["SearchString"])
     assert (match["PositionalConstraint"], list(match["FieldToMatch"])) == ("STARTS_WITH", ["UriPath"])

@@ -325,6 +325,10 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     assert undelivered
     for execution in undelivered:
         client.api("POST", f"/executions/{execution['execution_id']}/webhooks/replay")
+    client.script(numbers[0], "completed")
+    ringing = client.api("POST", "/call", {"agent_id": stack.create_agent(), "recipient_phone_number": numbers[0]})
+    client.advance(5 / 60)
+    assert client.api("POST", f"/call/{ringing.json['execution_id']}/stop").status == 200
     assert client.api("DELETE", f"/executions/{undelivered[0]['execution_id']}").status == 200
     streaming = stack.create_agent(answer_url=None, stream_url="wss://voice.example.com/")
     client.api("POST", "/call", {"agent_id": streaming, "recipient_phone_number": numbers[0]})
@@ -396,6 +400,12 @@ def _everything_that_happens_to_batches(client: LocalClient) -> None:
     client.advance(1)
     for path in (f"{ended}", f"{ended}/executions", f"{ended}/rejected.csv", f"{ended}/results.csv", f"{agent_id}/all"):
         ask("GET", f"/batches/{path}")
+
+    client.script(numbers[1], "completed")
+    ringing = create([numbers[1]], start="now")
+    client.advance(5 / 60)
+    ask("POST", f"/batches/{ringing}/stop")
+    client.advance(1)
 
     file = b"contact_number\n+14155560120\n"
     upload = ask("POST", "/batches/uploads", {"size": len(file)}).json

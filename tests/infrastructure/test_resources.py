@@ -119,8 +119,9 @@ def test_callbacks_are_throttled_separately_from_clients() -> None:
     api = of_type("AWS::Serverless::HttpApi")["HttpApi"]["Properties"]
     (event,) = functions()["carrier_callback"]["Events"].values()
     route = f"{event['Properties']['Method']} {event['Properties']['Path']}"
-    highest = template()["Parameters"]["ApiRequestsPerSecond"]["MaxValue"]
-    assert api["RouteSettings"][route]["ThrottlingRateLimit"] >= highest
+    limit = {"Ref": "CallbacksPerSecond"}
+    assert api["RouteSettings"][route] == {"ThrottlingRateLimit": limit, "ThrottlingBurstLimit": limit}
+    assert template()["Parameters"]["CallbacksPerSecond"]["Default"] == 200
     assert api["DefaultRouteSettings"]["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
 
 

@@ -547,17 +547,17 @@ def test_a_waiting_call_is_stopped_once_and_stays_stopped(api: Api) -> None:
     assert answer.json == {"message": "done", "status": "stopped", "execution_id": execution_id}
     again = api.send("POST", f"/call/{execution_id}/stop")
     assert again.status == 400
-    assert again.json["message"] == "only a call that waits can be stopped; this one is stopped"
+    assert again.json["message"] == "only a call that is not answered yet can be stopped; this one is over: stopped"
     assert api.send("GET", f"/executions/{execution_id}").json["status"] == "stopped"
     assert boto3.client("scheduler").list_schedules()["Schedules"] == []
 
 
-def test_a_ringing_call_cannot_be_stopped(api: Api) -> None:
+def test_a_ringing_call_whose_carrier_cannot_be_asked_is_not_stopped(api: Api) -> None:
     execution_id = api.call(api.agent())
     dialled(execution_id)
     answer = api.send("POST", f"/call/{execution_id}/stop")
     assert answer.status == 400
-    assert "ringing" in answer.json["message"]
+    assert "may still be answered" in answer.json["message"]
 
 
 def test_stopping_another_accounts_call_answers_404(api: Api) -> None:

@@ -131,6 +131,7 @@ def test_defaults_are_set_checked_and_removed(store: DynamoAccounts, run: Any) -
     for wrong, message in (
         (("--answer", "http://voice.example.com/"), "https://"),
         (("--answer", "https://voice.example.com/{x}"), "in braces"),
+        (("--answer", "wss://voice.example.com/?" + "a=1&" * 130), "too long"),
         (("--from-phone-number", "123"), "--from-phone-number"),
     ):
         assert message in run(*option, *wrong, fails=True)

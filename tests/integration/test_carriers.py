@@ -93,9 +93,14 @@ def test_an_agent_with_a_stream_has_its_calls_connected_to_it(client: LocalClien
     stream = "wss://media.example.com/{agent_id}/{execution_id}?a=1"
     execution_id = client.call(NUMBER, agent_id=agent(client, carrier, answer_url=None, stream_url=stream))
     client.advance(10)
-    assert client.execution(execution_id)["status"] == "completed"
+    execution = client.execution(execution_id)
+    assert execution["status"] == "completed"
     assert client.stack.platform.problems == []
     assert client.stack.carrier.calls.problems == []
+    connected = [call.stream_url or "" for call in client.stack.carrier.calls.all()]
+    connected += [call.request["stream_url"] for call in client.stack.platform.calls]
+    expected = f"wss://media.example.com/{execution['agent_id']}/{execution_id}"
+    assert [stream.partition("?")[0] for stream in connected] == [expected]
 
 
 def test_the_account_shows_a_circuit_for_each_carrier_that_its_agents_use(client: LocalClient) -> None:

@@ -282,6 +282,7 @@ def test_a_call_without_answer_or_caller_id_is_refused(
         ({"answer_url": 1}, "answer_url"),
         ({"stream_url": "https://voice.example.com/"}, "stream_url"),
         ({"answer_url": ANSWER, "stream_url": STREAM}, "stream_url"),
+        ({"stream_url": "wss://voice.example.com/?" + "a=1&" * 130}, "stream_url"),
         ({"telephony_provider": "carrier-pigeon"}, "telephony_provider"),
         ({"telephony_provider": ["twilio"]}, "telephony_provider"),
     ],

@@ -19,7 +19,7 @@ from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.domain.batch import contact_id
 from tests.support import sample_events
 from tests.support.local_stack import NOON, LocalClient, local_stack
-from tests.support.sample_events import BATCH, RETRY, RINGING, STREAMING_AGENT_ID, UNDELIVERED, WAITING, SampleEvent
+from tests.support.sample_events import BATCH, RETRY, RINGING, UNDELIVERED, WAITING, SampleEvent
 
 INBOX = "samples"
 Check = Callable[[LocalClient, Any], None]
@@ -97,9 +97,6 @@ CHECKS: dict[str, Check] = {
     "carrier_callback.no-answer": _answers(204, lambda client, body: _status(RINGING)(client) == "scheduled"),
     "carrier_callback.amd": _answers(
         204, lambda client, body: client.execution(RINGING)["attempts"][0]["voicemail"] is True
-    ),
-    "carrier_callback.answer": _answers(
-        200, lambda client, body: f'<Stream url="wss://voice.example.com/{STREAMING_AGENT_ID}">' in body
     ),
     "carrier_callback.forged": _answers(403, lambda client, body: _status(RINGING)(client) == "initiated"),
     "dial.first": _placed(WAITING, 1),

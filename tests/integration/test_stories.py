@@ -168,15 +168,21 @@ def test_due_retries_go_before_first_dials_and_then_the_oldest(client: LocalClie
     assert [number for number in order if number != retried] == others
 
 
-def test_a_stop_succeeds_while_the_call_waits_and_is_refused_afterwards(client: LocalClient) -> None:
+def test_a_stop_is_refused_once_the_call_is_answered(client: LocalClient) -> None:
+    client.script(NUMBER, "completed")
+    execution_id = client.call(NUMBER)
+    client.advance(0.5)
+    refused = client.api("POST", f"/call/{execution_id}/stop")
+    assert refused.status == 400
+    assert refused.json["message"].endswith("this one is in-progress")
+    client.advance(10)
+    assert client.execution(execution_id)["status"] == "completed"
+
+
+def test_a_stop_succeeds_between_two_attempts(client: LocalClient) -> None:
     client.script(NUMBER, "no-answer", "completed")
     execution_id = client.call(NUMBER, retry_config=QUICK)
     client.advance(0.1)
-    ringing = client.api("POST", f"/call/{execution_id}/stop")
-    assert (ringing.status, ringing.json["message"]) == (
-        400,
-        "only a call that waits can be stopped; this one is ringing",
-    )
     client.advance(2)
     stopped = client.api("POST", f"/call/{execution_id}/stop")
     assert stopped.json == {"message": "done", "status": "stopped", "execution_id": execution_id}

@@ -251,7 +251,7 @@ def delete_batch(story: Story, batch_id: str | None) -> None:
 
 STOPS = [
     pytest.param(stop_agent, False, "agent stopped", id="call: agent stopped"),
-    pytest.param(delete_agent, False, "agent deleted", id="call: agent deleted"),
+    pytest.param(delete_agent, False, "agent stopped", id="call: agent deleted"),
     pytest.param(stop_agent, True, "batch stopped", id="contact: agent stopped"),
     pytest.param(stop_batch, True, "batch stopped", id="contact: batch stopped"),
     pytest.param(delete_batch, True, "batch deleted", id="contact: batch deleted"),
@@ -260,10 +260,16 @@ STOPS = [
 
 @pytest.mark.parametrize("callbacks", [True, False], ids=["by callback", "by asking"])
 @pytest.mark.parametrize(("stop", "of_a_batch", "reason"), STOPS)
-def test_a_live_call_that_fails_after_a_stop_announces_no_retry(
-    world: World, stop: Callable[[Story, str | None], None], of_a_batch: bool, reason: str, callbacks: bool
+def test_a_call_that_cannot_be_canceled_and_fails_after_a_stop_announces_no_retry(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: Callable[[Story, str | None], None],
+    of_a_batch: bool,
+    reason: str,
+    callbacks: bool,
 ) -> None:
     story = Story(world, 5)
+    monkeypatch.setattr(world, "_cancel", lambda *sent: Response.of(503, {}))
     batch_id = story.batch([story.number("no-answer", "completed")]) if of_a_batch else None
     if not of_a_batch:
         story.call("no-answer", "completed")
@@ -302,8 +308,9 @@ def test_a_call_that_the_carrier_refuses_after_a_stop_announces_no_retry(
     assert [str(change.kind) for _, change in execution.events()] == ["queued", "failed", "stopped"]
 
 
-def test_no_event_of_a_retry_is_delivered_after_a_stop(world: World) -> None:
+def test_no_event_of_a_retry_is_delivered_after_a_stop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     story = Story(world, 5)
+    monkeypatch.setattr(world, "_cancel", lambda *sent: Response.of(503, {}))
     execution_id = story.call("no-answer", "completed")
     world.run(10)
     story.stop_agent()

@@ -25,6 +25,7 @@ from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
 from redial.api import executions as api
 from redial.carriers.twilio import callbacks as twilio
+from redial.carriers.twilio.rest import TwilioCarrier
 from redial.domain import batch as batch_module
 from redial.domain import execution as execution_module
 from redial.domain import gates
@@ -33,7 +34,7 @@ from redial.domain.decision import Decision, Gate, failed, stopped
 from redial.domain.delivery import Delivery, pending_events
 from redial.domain.execution import Change, Execution, State
 from redial.domain.gates import Facts, GateFunction
-from redial.domain.outcome import NotPlaced, Unknown
+from redial.domain.outcome import CallReport, NotPlaced, Outcome, Unknown
 from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime.services import services_of
@@ -124,6 +125,15 @@ def _stop_of_an_agent() -> Any:
         ),
         mock.patch.object(batches_module, "stop_calls", return_value=[]),
     )
+
+
+def _cancel_at_the_carrier() -> Any:
+    """A call counts as canceled, and its carrier is not asked."""
+
+    def skipped(self: TwilioCarrier, call_id: str) -> CallReport:
+        return CallReport(call_id, Status.CANCELED, Outcome(Status.CANCELED))
+
+    return mock.patch.object(TwilioCarrier, "cancel", skipped)
 
 
 def _stopped_is_final() -> Any:
@@ -545,6 +555,9 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", rates=_NOTHING),
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
     Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", rates=_NOTHING),
+    Ablation(
+        "cancel at the carrier", _cancel_at_the_carrier, "a stopped call is never answered", first=3, rates=_NOTHING
+    ),
     Ablation("line limit", _line_limit, "never more live calls than lines", rates=CALM),
     Ablation("calling hours", _calling_hours, "no dial outside calling hours", first=3, rates=_NOTHING),
     Ablation("forward-only statuses", _forward_only, "statuses move forward", rates=_OUT_OF_ORDER),

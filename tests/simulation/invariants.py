@@ -48,6 +48,7 @@ PROMISES = (
     "attempts ≤ 1 + max_retries",
     "no dial before its time",
     "no dial after an answered stop",
+    "a stopped call is never answered",
     "never more live calls than lines",
     "no dial outside calling hours",
     "statuses move forward",
@@ -616,6 +617,8 @@ def attempts_agree_with_the_carrier(world: World) -> None:
                 if attempt.call_id is not None:
                     world.violate("attempts agree with the carrier", f"{execution.id}: no call {attempt.call_id}")
                 continue
+            if attempt.status is Status.STOPPED:
+                continue  # see a_stopped_call_is_never_answered
             if calls[0].late or len(calls) > 1:
                 continue  # placed when the attempt may have been given up; or twice, which violates another promise
             call = calls[0].call
@@ -623,6 +626,17 @@ def attempts_agree_with_the_carrier(world: World) -> None:
             same_id = attempt.call_id in (call.sid, None)
             said = same_id and call.status in (str(attempt.status), str(attempt.late) if attempt.lost else None)
             world.judge("attempts agree with the carrier", said, what if same_id else "another call's id")
+
+
+def a_stopped_call_is_never_answered(world: World) -> None:
+    """A call that was stopped while the carrier had queued it or was ringing the phone ended there, unanswered."""
+    for execution in world.stored_executions():
+        for attempt in execution.state.attempts:
+            if attempt.status is Status.STOPPED and attempt.call_id is not None:
+                call = world.carrier.calls.get(attempt.call_id)
+                held = call is not None and call.status == "canceled" and call.answered_at is None
+                what = f"{execution.id} attempt {attempt.number}: its call {attempt.call_id} is {call and call.status}"
+                world.judge("a stopped call is never answered", held, what)
 
 
 def no_line_is_lost(world: World) -> None:
@@ -684,6 +698,7 @@ AT_THE_END: tuple[Callable[[World], None], ...] = (
     nothing_is_stopped_without_a_request,
     contacts_are_the_rows,
     attempts_agree_with_the_carrier,
+    a_stopped_call_is_never_answered,
     no_line_is_lost,
     batch_counts_equal_a_recount,
     no_schedule_could_still_dial,

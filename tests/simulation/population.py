@@ -123,6 +123,7 @@ class Population:
             self._later(self._between(0, chaos * 0.4), self._batch, self._pick(self.clients))
         actions: Actions = [
             (self._stop_call, 3.5),
+            (self._stop_unanswered, 2.0),
             (self._stop_agent, 0.8),
             (self._stop_batch, 0.5),
             (self._pause, 0.6),
@@ -312,10 +313,24 @@ class Population:
         self._ask(client, "POST", f"/batches/{batch_id}/schedule", f"scheduled_at={at}".encode(), headers=headers)
 
     def _stop_call(self, client: Client) -> None:
-        if not client.executions:
-            return
-        execution_id = self._pick(client.executions)
+        if client.executions:
+            self._stop_one(client, self._pick(client.executions))
 
+    def _stop_unanswered(self, client: Client) -> None:
+        """Stop a call that the carrier has queued or is ringing, if there is one within a minute."""
+        until = self.world.now + timedelta(minutes=1)
+
+        def look() -> None:
+            known = self.world.seen.executions
+            found = [one for one in client.executions if one in known and known[one].state.is_unanswered]
+            if found:
+                self._stop_one(client, self._pick(found))
+            elif self.world.now < until:
+                self._later(2, look)
+
+        look()
+
+    def _stop_one(self, client: Client, execution_id: str) -> None:
         def then(answer: Any, asked_at: datetime) -> None:
             covers = lambda execution, at: execution.id == execution_id  # noqa: E731
             self._stopped(f"call {execution_id}", covers, asked_at, at_once=True)

@@ -687,6 +687,8 @@ class World(LocalStack):
             if self._may_be_up(sent.path) and faults.strikes("carrier does not find a call"):
                 return Response.of(404, {"code": 20404, "message": "Not found", "status": 404})
             return _answered(self.carrier.respond(sent))
+        if _CALL_RESOURCE.search(sent.path):
+            return self._cancel(sent, down, read)
         attempt = self._attempt_of(sent)
         answers = [] if attempt is None else self.seen.answers[attempt]
         try:
@@ -696,6 +698,26 @@ class World(LocalStack):
             raise
         answers.append(str(answer.status))
         return answer
+
+    def _cancel(self, sent: Request, down: bool, read: float) -> Response:
+        """A request to cancel a call, with the faults of one to place a call."""
+        faults = self.faults
+        if down or faults.strikes("carrier not reached"):
+            raise NotSent("connection refused")
+        if faults.strikes("carrier timeout before placing"):
+            self.functions.sleep(read)
+            raise NoAnswer("no answer in time")
+        if faults.strikes("carrier slow"):
+            self.functions.sleep(faults.between(0.1, read * 0.5))
+        answer = self.carrier.respond(sent)
+        if faults.strikes("carrier slow"):
+            self.functions.sleep(faults.between(0.1, read * 0.4))
+        if faults.strikes("carrier timeout after placing"):
+            self.functions.sleep(read)
+            raise NoAnswer("no answer in time")
+        if faults.strikes("carrier 5xx after placing"):
+            return Response.of(502, {"message": "Bad Gateway"})
+        return _answered(answer)
 
     def _may_be_up(self, path: str) -> bool:
         """Whether this is a question about a call placed within the last hour."""

@@ -42,6 +42,7 @@ ENVIRONMENT = {
     "FILES_BUCKET": "redial-test-files",
     "UPLOADS_ENDPOINT": "",
     "ALLOW_LOCAL_WEBHOOKS": "false",
+    "CARRIER_SECRETS": "redial",
     "DEFAULT_CARRIER": "",
     "DEFAULT_FROM_PHONE_NUMBER": "",
     "DEFAULT_ANSWER": "",

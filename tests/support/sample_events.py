@@ -13,7 +13,6 @@ from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
-from redial.domain.agent import Agent
 from redial.domain.batch import Batch, contact
 from redial.domain.execution import Execution
 from redial.domain.status import Status
@@ -34,11 +33,8 @@ TWILIO_SECRET = {
 """The account of the callbacks: the emulated carrier's with seed 0, as in `make run`. Their signatures use this token
 and the host in the payload."""
 AGENT_ID = samples.AGENT_ID
-STREAMING_AGENT_ID = "1f0a6a9e-43a1-4a5e-9d0f-0d3f6f4f1c05"
-WAITING, RETRY, RINGING, UNDELIVERED, STREAMING = (
-    f"e000000{number}-0000-4000-8000-00000000000{number}" for number in range(1, 6)
-)
-"""Executions: due for the first dial; due for the second; placed; with events to deliver; answered by a stream."""
+WAITING, RETRY, RINGING, UNDELIVERED = (f"e000000{number}-0000-4000-8000-00000000000{number}" for number in range(1, 5))
+"""Executions: due for the first dial; due for the second; placed; with events to deliver."""
 BATCH = "e0000006000040008000000000000006"
 """A batch of one contact that is due to start."""
 
@@ -76,8 +72,7 @@ def put_records(client: "DynamoDBClient", table_name: str, now: datetime, webhoo
         now=now,
     )
     agents, executions = DynamoAgents(client, table_name), DynamoExecutions(client, table_name)
-    for agent in _agents(now, webhook_url):
-        agents.save(agent)
+    agents.save(samples.agent(account_id=ACCOUNT_ID, created_at=now, updated_at=now, webhook_url=webhook_url))
     for execution in _executions(now):
         executions.create(execution.with_due(now))
     batch = Batch(BATCH, ACCOUNT_ID, AGENT_ID, now, "contacts.csv", retry_config=samples.RETRIES)
@@ -86,22 +81,9 @@ def put_records(client: "DynamoDBClient", table_name: str, now: datetime, webhoo
     executions.create(contact(batch, 1, samples.NUMBER, {"first_name": "Ada"}))
 
 
-def _agents(now: datetime, webhook_url: str | None) -> tuple[Agent, Agent]:
-    shared = {"account_id": ACCOUNT_ID, "created_at": now, "updated_at": now, "webhook_url": webhook_url}
-    return (
-        samples.agent(**shared),
-        samples.agent(
-            **shared,
-            agent_id=STREAMING_AGENT_ID,
-            answer_url=None,
-            stream_url="wss://voice.example.com/{agent_id}?execution={execution_id}",
-        ),
-    )
-
-
 def _executions(now: datetime) -> tuple[Execution, ...]:
-    def queued(execution_id: str, at: datetime, agent_id: str = AGENT_ID) -> Execution:
-        execution = Execution(execution_id, ACCOUNT_ID, agent_id, at, samples.NUMBER, retry_config=samples.RETRIES)
+    def queued(execution_id: str, at: datetime) -> Execution:
+        execution = Execution(execution_id, ACCOUNT_ID, AGENT_ID, at, samples.NUMBER, retry_config=samples.RETRIES)
         return samples.saved(execution.begin(at, None))
 
     half_an_hour_ago = now - timedelta(minutes=31)
@@ -112,7 +94,6 @@ def _executions(now: datetime) -> tuple[Execution, ...]:
         samples.reported(failed_once, Status.BUSY, half_an_hour_ago + timedelta(seconds=9)),
         samples.placed(queued(RINGING, just_now), just_now),
         queued(UNDELIVERED, now),
-        samples.placed(queued(STREAMING, just_now, STREAMING_AGENT_ID), just_now),
     )
 
 
@@ -124,7 +105,6 @@ STATUS_CODES = {
     "api.stop-call": 200,
     "api.unauthorized": 401,
     "carrier_callback.amd": 204,
-    "carrier_callback.answer": 200,
     "carrier_callback.forged": 403,
     "carrier_callback.no-answer": 204,
     "carrier_callback.ringing": 204,

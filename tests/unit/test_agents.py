@@ -277,6 +277,23 @@ def test_an_agent_has_at_most_one_of_answer_and_stream_url() -> None:
     assert (neither.answer_url, neither.stream_url) == (None, None)
 
 
+MANY = "wss://voice.example.com/{execution_id}?" + "a=1&" * 130
+
+
+def test_a_stream_whose_twiml_is_too_long_is_refused_unless_another_carrier_takes_it() -> None:
+    """A query becomes one element for each parameter, and Twilio takes 4,000 characters of TwiML. Placeholders count
+    filled in. Without a carrier of its own, the agent may be given any."""
+    for config in ({"telephony_provider": "twilio"}, {}):
+        said = faults({"stream_url": MANY, **config})
+        assert list(said) == ["stream_url"]
+        assert "too long" in said["stream_url"] and "(twilio)" in said["stream_url"]
+    assert create({"agent_name": "a", "stream_url": MANY, "telephony_provider": "http"}).stream_url == MANY
+    assert list(faults({"stream_url": "wss://voice.example.com/?a=%00"})) == ["stream_url"]
+    longest = "wss://voice.example.com/?" + "a=1&" * 120
+    assert create({"agent_name": "a", "stream_url": longest}).stream_url == longest
+    assert list(faults({"stream_url": longest + "&".join(["b={execution_id}"] * 3)})) == ["stream_url"]
+
+
 def test_a_webhook_is_refused_with_the_guards_message() -> None:
     def refuse(url: str) -> None:
         raise InvalidInput(f"{url} is private")

@@ -409,9 +409,14 @@ def test_one_of_several_signatures_is_enough() -> None:
     [b"", b"[]", b"nonsense", json.dumps(record(dial_key=f"{EXECUTION}:2")).encode(), b'{"call_id": "c1"}'],
 )
 def test_a_body_that_does_not_name_the_attempt_of_its_url_is_unreadable(body: bytes) -> None:
-    for kind in ("", "answer"):
-        with pytest.raises(UnreadableCallback):
-            READER.read(callback(body, kind))
+    with pytest.raises(UnreadableCallback):
+        READER.read(callback(body))
+
+
+def test_there_is_one_callback_url_for_an_attempt() -> None:
+    assert READER.read(callback(json.dumps(record()).encode())).call_id
+    with pytest.raises(UnreadableCallback, match="ends in answer"):
+        READER.read(callback(json.dumps(record()).encode(), "answer"))
 
 
 # ---- credentials

@@ -196,3 +196,8 @@ def test_repairs_of_batches_are_counted_by_kind(log: Log) -> None:
 def test_an_unlisted_dimension_value_raises() -> None:
     with pytest.raises(ValueError, match="AttemptEnded is not counted by 'ringing'"):
         telemetry._add("AttemptEnded", word="ringing")
+
+
+def test_rejected_callbacks_are_reported_once_a_second_with_their_count() -> None:
+    rejections = telemetry.Rejections()
+    assert [rejections.add(at) for at in (10.0, 10.1, 10.9, 11.0, 11.5, 15.0)] == [1, 0, 0, 3, 0, 2]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -16,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redial.carriers.credentials import CredentialsUnavailable
-from redial.carriers.twilio.callbacks import connect_stream_twiml, form_of, parse_amd_callback, parse_status_callback
+from redial.carriers.twilio.callbacks import form_of, parse_amd_callback, parse_status_callback
 from redial.carriers.twilio.credentials import TwilioCredentials
 from redial.carriers.twilio.rest import TwilioCarrier
+from redial.carriers.twilio.twiml import connect_stream
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.status import FINAL, Status
 from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown, UnreadableCallback
@@ -681,15 +683,14 @@ def test_a_malformed_form_is_unreadable(body: bytes) -> None:
 
 
 def test_twiml_connects_a_stream() -> None:
-    assert connect_stream_twiml("wss://media.example.com/a1/x1") == (
-        '<?xml version="1.0" encoding="UTF-8"?><Response><Connect><Stream url="wss://media.example.com/a1/x1"/></Connect>'
-        "</Response>"
+    assert connect_stream("wss://media.example.com/a1/x1") == (
+        '<Response><Connect><Stream url="wss://media.example.com/a1/x1"/></Connect></Response>'
     )
 
 
 def test_a_streams_query_becomes_its_parameters() -> None:
     """Twilio rejects a query string in a stream's URL (errors 31920 and 31922)."""
-    twiml = connect_stream_twiml("wss://m.example/s?execution=x-1&greeting=%22a%26b%22&e=")
+    twiml = connect_stream("wss://m.example/s?execution=x-1&greeting=%22a%26b%22&e=")
     stream = fromstring(twiml)[0][0]  # noqa: S314  our own TwiML
     assert stream.attrib == {"url": "wss://m.example/s"}
     assert [child.attrib for child in stream] == [
@@ -702,10 +703,40 @@ def test_a_streams_query_becomes_its_parameters() -> None:
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_twiml_is_valid_xml_or_refused(path: str, query: str) -> None:
     try:
-        twiml = connect_stream_twiml(f"wss://m.example/{path}?{query}")
+        twiml = connect_stream(f"wss://m.example/{path}?{query}")
     except ValueError:
         return
     assert fromstring(twiml.encode())[0][0].tag == "Stream"  # noqa: S314  our own TwiML
+
+
+def test_twiml_takes_at_most_4000_characters() -> None:
+    """Twilio's limit for a request's `Twiml`. A short URL may make a long one: each parameter has its own element."""
+    longest = f"wss://m.example/{'x' * (4000 - len(connect_stream('wss://m.example/')))}"
+    assert len(connect_stream(longest)) == 4000
+    with pytest.raises(ValueError, match="takes 4001 characters"):
+        connect_stream(longest + "x")
+    with pytest.raises(ValueError, match="too long"):
+        connect_stream("wss://m.example/?" + "a=1&" * 130)
+
+
+def test_a_stream_goes_with_the_request() -> None:
+    http = ScriptedHttp(json_answer(201, {"sid": CALL}))
+    stream = "wss://media.example.com/x1?a=1"
+    carrier(http).place(replace(REQUEST, answer_url=None, stream_url=stream))
+    form = dict(parse_qsl(http.asked[0]["body"].decode()))
+    assert form["Twiml"] == connect_stream(stream)
+    assert not {"Url", "Method"} & form.keys()
+
+
+@pytest.mark.parametrize("stream", ["wss://m.example/?" + "a=1&" * 130, "wss://m.example/\x00"])
+def test_a_stream_that_twiml_cannot_hold_is_an_error_and_nothing_is_sent(stream: str) -> None:
+    """Agents are checked when they are saved; this one was saved before."""
+    http = ScriptedHttp()
+    result = carrier(http).place(replace(REQUEST, answer_url=None, stream_url=stream))
+    assert isinstance(result, Refused)
+    assert (result.outcome.status, result.outcome.permanent) == (Status.ERROR, False)
+    assert result.outcome.reason is not None and result.outcome.reason.startswith("the agent's stream_url ")
+    assert http.asked == []
 
 
 # ---- credentials

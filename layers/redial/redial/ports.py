@@ -586,12 +586,17 @@ class SweepInvoker(Invoker, Protocol):
         """Have the carrier asked about the current attempts of these executions."""
 
 
+def _takes_any_stream(stream_url: str) -> None:
+    """A carrier whose contract does not limit stream URLs."""
+
+
 @dataclass(frozen=True)
 class CarrierLimits:
     """What a carrier allows, and what its answers prove.
 
     `ring_seconds` and `call_seconds`: the shortest and the longest that it takes. An agent is checked against them when
-    it is saved. `variables`: it takes the call's `user_data`.
+    it is saved. `variables`: it takes the call's `user_data`. `check_stream_url` raises `ValueError` for a URL of a
+    stream, without placeholders, that it does not take; the message follows the name of the field.
     `absence_proves_after`: so long after a claim, "I know no call of that attempt" proves that none was placed and none
     will be. None: it never proves that, and an attempt whose call is not found must not be dialled again.
     """
@@ -600,6 +605,7 @@ class CarrierLimits:
     call_seconds: tuple[int, int]
     absence_proves_after: timedelta | None
     variables: bool = False
+    check_stream_url: Callable[[str], object] = _takes_any_stream
 
 
 def dial_key(execution_id: str, attempt: int) -> str:
@@ -657,6 +663,13 @@ class Carrier(Protocol):
         """None when the carrier takes requests to place calls, as far as can be seen without placing one; else what is
         wrong. Places nothing. Carrier trouble is a result, not an exception."""
 
+    def cancel(self, call_id: str) -> CallReport:
+        """Have a call ended before it is answered; what became of it. `canceled`: the carrier confirms that it is
+        over, and was not answered. Any other status says that this came too late. Repeating it does no harm.
+
+        Raises `CarrierUnavailable`, and `NotYetKnown` where the carrier has not ended the call yet or does not know it.
+        """
+
     def ask(self, call_id: str) -> CallReport | None:
         """What became of a call; None when the carrier knows no such call. Raises `CarrierUnavailable`."""
 
@@ -703,26 +716,14 @@ class UnreadableCallback(Exception):
     """A callback that makes no sense."""
 
 
-@dataclass(frozen=True)
-class Instructions:
-    """What the carrier is to do with an answered call, in its own language."""
-
-    content_type: str
-    body: str
-
-
 class CallbackReader(Protocol):
     """A carrier's callbacks. `verify` comes first: nothing of a callback is believed before."""
 
     def verify(self, callback: Callback, now: datetime) -> None:
         """Raises `ForgedCallback`; whatever the carrier's credentials raise where they cannot be read."""
 
-    def read(self, callback: Callback) -> CallReport | None:
-        """What the callback reports; None: it asks for instructions. Raises `UnreadableCallback`."""
-
-    def instructions(self, stream_url: str) -> Instructions:
-        """Those that connect the call's audio to `stream_url` (wss). Raises `ValueError` for a URL that they cannot
-        hold."""
+    def read(self, callback: Callback) -> CallReport:
+        """What the callback reports. Raises `UnreadableCallback`."""
 
 
 @dataclass(frozen=True)
@@ -762,7 +763,7 @@ class Undelivered(Protocol):
 class Services(Protocol):
     """Everything that use cases reach, each built on first use; a process has one. Times are aware UTC.
 
-    A function's role decides what it may use: the api has no carrier, deliver has no lines.
+    A function's role decides what it may use: tally has no carrier, deliver has no lines.
     """
 
     @property

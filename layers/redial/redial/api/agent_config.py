@@ -4,7 +4,7 @@ A customer's configuration is stored and returned as sent, unknown keys included
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 
@@ -32,7 +32,7 @@ from redial.api.fields import (
     WholeNumber,
     validated,
 )
-from redial.carriers import CARRIERS, limits
+from redial.carriers import CARRIERS, check_stream_url, limits
 from redial.domain.agent import (
     DEFAULT_MAX_CALL_SECONDS,
     DEFAULT_MAX_CONCURRENT_CALLS,
@@ -265,6 +265,8 @@ def changed_defaults(defaults: Defaults, patch: Mapping[str, Any], allow_local: 
     given = {name: patch[name] for name in AccountDefaults.model_fields if name in patch}
     rules = _Rules(lambda url: None, allow_local, None)
     values = validated(AccountDefaults, {**defaults_json(defaults), **given}, context=rules)
+    if faults := _stream_faults("stream_url", values.stream_url, CARRIERS):
+        raise InvalidInput(f"{faults[0].field}: {faults[0].message}", tuple(faults))
     return Defaults(
         provider=_named(values.telephony_provider),
         from_phone_numbers=tuple(dict.fromkeys(values.from_phone_numbers or ())),
@@ -292,16 +294,26 @@ def _named(provider: str | None) -> str | None:
 
 
 def _check_limits(agent: Agent) -> None:
-    """Raises `InvalidInput` for times that the agent's carrier does not take, which the schema cannot tell. Without one
-    of its own, every carrier must take them: the account's may change."""
-    faults = tuple(
+    """Raises `InvalidInput` for times and a stream that the agent's carrier does not take, which the schema cannot
+    tell. Without one of its own, every carrier must take them: the account's may change."""
+    carriers = [one for one in CARRIERS if agent.provider in (None, one)]
+    faults = [
         FieldError(f"agent_config.{name}", f"must be {shortest} to {longest} for {carrier}")
-        for carrier, allowed in ((one, limits(one)) for one in CARRIERS if agent.provider in (None, one))
+        for carrier, allowed in ((one, limits(one)) for one in carriers)
         for name, seconds, (shortest, longest) in (
             ("ring_timeout_seconds", agent.ring_timeout_seconds, allowed.ring_seconds),
             ("max_call_seconds", agent.max_call_seconds, allowed.call_seconds),
         )
         if not shortest <= seconds <= longest
-    )
+    ]
+    faults += _stream_faults("agent_config.stream_url", agent.stream_url, carriers)
     if faults:
-        raise InvalidInput("; ".join(f"{fault.field}: {fault.message}" for fault in faults), faults)
+        raise InvalidInput("; ".join(f"{fault.field}: {fault.message}" for fault in faults), tuple(faults))
+
+
+def _stream_faults(field: str, stream_url: str | None, carriers: Iterable[str]) -> list[FieldError]:
+    try:
+        check_stream_url(stream_url or "", carriers)
+    except ValueError as error:
+        return [FieldError(field, str(error))]
+    return []

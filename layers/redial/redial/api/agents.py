@@ -227,10 +227,10 @@ def patch_agent(agent_id: str, body: Annotated[AgentPatch, Body()]) -> Response[
 
 @router.delete(
     "/v2/agent/<agent_id>",
-    summary="Delete an agent and stop its waiting calls",
+    summary="Delete an agent and stop its calls",
     tags=["agents"],
     operation_id="delete_agent",
-    responses=answers(200, "Deleted; live calls finish.", AgentDeleted, 404, 409),
+    responses=answers(200, "Deleted; answered calls finish.", AgentDeleted, 404, 409),
 )
 def delete_agent(agent_id: str) -> Response[Any]:
     agents.delete_agent(

@@ -99,7 +99,7 @@ class CallCreated(TypedDict):
 
 
 class CallStopped(TypedDict):
-    """The call was stopped before it was dialled."""
+    """The call was stopped before it was answered."""
 
     message: Literal["done"]
     status: Literal["stopped"]
@@ -107,7 +107,7 @@ class CallStopped(TypedDict):
 
 
 class AgentStopped(TypedDict):
-    """The agent's calls that were waiting and are stopped now."""
+    """The agent's calls that were not answered and are stopped now."""
 
     stopped_executions: list[str]
     stopped_batches: Annotated[
@@ -163,10 +163,13 @@ def post_call(
 
 @router.post(
     "/call/<execution_id>/stop",
-    summary="Stop a waiting call",
+    summary="Stop a call before it is answered",
+    description="A waiting call is not dialled any more. A call that the carrier has queued or is ringing is canceled"
+    " there; the answer is 200 once the carrier has confirmed that. 400: the call was answered, is over, or is just"
+    " being handed to the carrier, or the carrier has not confirmed; the message says what to do.",
     tags=["calls"],
     operation_id="stop_call",
-    responses=answers(200, "Stopped before it was dialled.", CallStopped, 400, 404),
+    responses=answers(200, "Stopped before it was answered.", CallStopped, 400, 404),
 )
 def post_call_stop(execution_id: str) -> Response[Any]:
     stopped = stop.stop_execution(
@@ -180,10 +183,10 @@ def post_call_stop(execution_id: str) -> Response[Any]:
 
 @router.post(
     "/v2/agent/<agent_id>/stop",
-    summary="Stop every waiting call of an agent",
+    summary="Stop every unanswered call of an agent",
     tags=["calls"],
     operation_id="stop_agent",
-    responses=answers(200, "Stopped, with the agent's batches; live calls finish.", AgentStopped, 404),
+    responses=answers(200, "Stopped, with the agent's batches; answered calls finish.", AgentStopped, 404),
 )
 def post_agent_stop(agent_id: str) -> Response[Any]:
     stopped, stopped_batches = batches.stop_agent_with_batches(

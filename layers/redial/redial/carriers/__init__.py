@@ -9,11 +9,12 @@
 Nothing outside a carrier's package knows its name but `CARRIERS`. A package is loaded when its carrier is needed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from redial.domain.carrier_url import fill_in
 from redial.ports import CallbackReader, Carrier, CarrierLimits
 
 if TYPE_CHECKING:
@@ -22,11 +23,24 @@ if TYPE_CHECKING:
 
 CARRIERS = ("twilio", "http")
 """An agent's `telephony_provider`."""
+_LONGEST_ID = "0" * 36
+"""What fills in a placeholder before an id is known: ids of agents and executions are UUIDs."""
 
 
 def limits(name: str) -> CarrierLimits:
     """What the carrier allows. Raises `KeyError` for a name that is not in `CARRIERS`, as all of these do."""
     return cast(CarrierLimits, _module(name).LIMITS)
+
+
+def check_stream_url(stream_url: str, carriers: Iterable[str] = CARRIERS) -> None:
+    """Raises `ValueError`, naming the carrier, for a stream's URL that one of `carriers` does not take. It may hold
+    placeholders."""
+    filled = fill_in(stream_url, agent_id=_LONGEST_ID, execution_id=_LONGEST_ID)
+    for name in carriers:
+        try:
+            limits(name).check_stream_url(filled)
+        except ValueError as error:
+            raise ValueError(f"{error} ({name})") from error
 
 
 def outbound(name: str, http: "Http", secrets: "Secrets", now: Callable[[], datetime]) -> Carrier:

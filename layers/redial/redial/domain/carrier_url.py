@@ -20,6 +20,11 @@ def check_carrier_url(url: str, schemes: tuple[str, ...]) -> None:
         raise ValueError(f"must be a full URL that starts with {schemes[0]}://")
 
 
+def fill_in(url: str, agent_id: str, execution_id: str) -> str:
+    """The URL with its placeholders filled in."""
+    return url.replace("{agent_id}", agent_id).replace("{execution_id}", execution_id)
+
+
 def _is_full_url(url: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(url)

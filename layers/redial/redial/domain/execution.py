@@ -40,6 +40,8 @@ UNKNOWN_DEADLINE = timedelta(minutes=6)
 """After a claim, when an attempt that no callback and no question has found ends as `error`."""
 RINGING_CHECK = timedelta(minutes=3)
 """How long a call may be silent before it is answered; then the carrier is asked."""
+CANCEL_CHECK = timedelta(minutes=1)
+"""How long a call that is being canceled may be silent; then the carrier is asked to cancel it again."""
 CALL_CHECK = timedelta(minutes=15)
 """How long an answered call may be silent; then the carrier is asked."""
 QUEUE_CHECK = timedelta(minutes=3)
@@ -64,7 +66,8 @@ the call waiting in between, and `LATEST_START` is measured anew."""
 
 
 class Marker(StrEnum):
-    """Changes that are no status: they have no webhook."""
+    """Changes that are no status: they have no webhook. A version that does not know one whose value begins with `x-`
+    skips it."""
 
     CLAIMED = "claimed"
     UNKNOWN = "unknown"
@@ -72,6 +75,7 @@ class Marker(StrEnum):
     DETECTED = "detected"
     FOUND = "found"
     LATE = "late-report"
+    STOPPING = "x-stopping"
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Change:
     `ended`: on a final status, why no attempt follows; None where a retry does. `claim_id`: who claimed. `delayed`: a
     contact that waits in its batch's delayed set. `lost`: on a final status, no report of the carrier was found. A
     `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call. A `DETECTED`
-    without `voicemail`: machine detection cannot tell. `invalid_number`: see `Outcome`.
+    without `voicemail`: machine detection cannot tell. A `STOPPING`: the carrier is asked to cancel the call, for
+    `reason`. `invalid_number`: see `Outcome`.
     `gates`: what the gates decided, see `domain.decision.record`. `newer`: see `Execution`.
     """
 
@@ -124,6 +129,7 @@ class Attempt:
     `lost`: it ended as `error` because the carrier said nothing; `late` is the last status that the carrier reported
     after that, if it did and the attempt could not be reopened. `is_undecided`: machine detection cannot tell who
     answered. `is_held`: its last dial was deferred by the carrier. `invalid_number`: its number is at fault.
+    `stopping`: why the carrier was asked to cancel its call, if it was.
     """
 
     number: int
@@ -147,6 +153,7 @@ class Attempt:
     is_undecided: bool = False
     is_held: bool = False
     invalid_number: bool = False
+    stopping: str | None = None
 
 
 @dataclass
@@ -200,6 +207,11 @@ class State:
     @property
     def is_live(self) -> bool:
         return self.status in LIVE
+
+    @property
+    def is_unanswered(self) -> bool:
+        """The carrier has its call in a queue, or is ringing the phone: it can be canceled."""
+        return self.status in (Status.INITIATED, Status.RINGING)
 
     @property
     def is_final(self) -> bool:
@@ -551,6 +563,18 @@ class Execution:
         )
         return self._end_attempt(outcome, now)
 
+    def stop_call(self, now: datetime, reason: str) -> "Execution":
+        """The carrier is about to be asked to cancel this attempt's call. From now on `canceled` counts as `stopped`,
+        and no retry follows, however the attempt ends. The same execution where this was recorded before.
+
+        Raises ValueError for a call that is not queued or ringing at the carrier.
+        """
+        if not self.state.is_unanswered:
+            raise ValueError("only a call that is not answered yet can be canceled")
+        if self.state.attempt.stopping is not None:
+            return self
+        return self._with(Change(Marker.STOPPING, now, self.state.attempt.number, reason=reason))
+
     def mark_lost(self, now: datetime, reason: str, *, permanent: bool = False) -> "Execution":
         """The attempt's call was never found, or the carrier no longer knows it: it ends as `error`. `permanent`: the
         phone may have rung all the same, so no retry follows. A call whose end was reported is `completed` instead:
@@ -574,11 +598,15 @@ class Execution:
 
     def _end_attempt(self, outcome: Outcome, now: datetime, lost: bool = False) -> "Execution":
         """The one end of every attempt: the outcome, and what `decide` says follows, in one write."""
-        ended_at = max(now, self.changes[-1].at + MILLISECOND)
+        ended_at, stopping = max(now, self.changes[-1].at + MILLISECOND), self.state.attempt.stopping
+        if stopping is not None and outcome.status is Status.CANCELED:
+            return self._with(replace(self._ending(Status.STOPPED, outcome, now), ended=stopping))
         final = replace(self._ending(outcome.status, outcome, now), lost=lost or None)
         match decide(self.retry_config, self.state.attempts, outcome, ended_at):
             case GiveUp(reason):
                 return self._with(replace(final, ended=reason))
+            case RetryAt() if stopping is not None:
+                return self._with(final, Change(Status.STOPPED, now, final.attempt, ended=stopping))
             case RetryAt(attempt, at):
                 scheduled = Change(Status.SCHEDULED, now, attempt, until=at, timer=self.version + 1)
                 return self._with(final, scheduled)
@@ -650,8 +678,9 @@ class Execution:
         wanted: list[datetime] = []
         if state.is_dialling:
             wanted.append(self._next_question(now))
-        elif state.status in (Status.INITIATED, Status.RINGING):
-            wanted.append(now + min(max(RINGING_CHECK, now - state.updated_at), CALL_CHECK))
+        elif state.is_unanswered:
+            check = RINGING_CHECK if state.attempt.stopping is None else CANCEL_CHECK
+            wanted.append(now + min(max(check, now - state.updated_at), CALL_CHECK))
         elif state.status is Status.CALL_DISCONNECTED:
             over = state.updated_at + DETECTION_WAIT
             wanted.append(over if now < over else now + min(max(DETECTION_WAIT, now - over), CALL_CHECK))
@@ -726,6 +755,8 @@ def _apply(state: State, change: Change) -> None:
         state.claimed_at, state.timer = None, (change.timer, change.until)
         state.deferrals = change.count
         attempt.dialed_at = None
+    elif change.kind is Marker.STOPPING:
+        attempt.stopping = change.reason
     elif change.kind is Marker.DETECTED:
         attempt.voicemail, attempt.is_undecided = change.voicemail, change.voicemail is None
     elif isinstance(change.kind, Status):

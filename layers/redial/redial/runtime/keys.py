@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from redial.adapters.dynamodb.accounts import DynamoAccounts
-from redial.carriers import CARRIERS
+from redial.carriers import CARRIERS, check_stream_url
 from redial.domain.agent import Account, Defaults
 from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
 from redial.domain.errors import InvalidInput, RedialError
@@ -158,6 +158,8 @@ def _number(text: str) -> str:
 def _check_answer(url: str, schemes: tuple[str, str]) -> None:
     try:
         check_carrier_url(url, schemes[:1])
+        if schemes is STREAM_URL:
+            check_stream_url(url)
     except ValueError as error:
         raise InvalidInput.of("--answer", str(error)) from error
 

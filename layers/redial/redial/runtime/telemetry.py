@@ -220,9 +220,33 @@ def swept(done: "SweepReport") -> None:
         changed(before, after)
 
 
-def callback_rejected() -> None:
-    """A carrier callback was rejected."""
-    _add("CallbackRejected")
+class Rejections:
+    """Rejected callbacks of one container: a flood of forged ones must not become a flood of log and metric lines."""
+
+    SECONDS = 1.0
+    """How often they are reported, together."""
+
+    def __init__(self) -> None:
+        self._count, self._reported_at = 0, float("-inf")
+
+    def add(self, seconds: float) -> int:
+        """One more, at this time of a monotonic clock. How many are reported now, this one included; 0: later."""
+        self._count += 1
+        if seconds < self._reported_at + self.SECONDS:
+            return 0
+        count, self._count, self._reported_at = self._count, 0, seconds
+        return count
+
+
+_rejections = Rejections()
+
+
+def callback_rejected(seconds: float) -> int:
+    """A carrier callback was rejected, at this time of a monotonic clock. How many are counted by the metric now."""
+    count = _rejections.add(seconds)
+    if count:
+        _add("CallbackRejected", count)
+    return count
 
 
 def batch_started() -> None:

@@ -66,7 +66,7 @@ def patch_agent(
 
 
 def delete_agent(services: Services, agent_id: str, *, account_id: str, now: datetime) -> None:
-    """Stop the agent's waiting calls and mark it deleted; live calls finish and are reported. Raises `NotFound`.
+    """Stop the agent's calls and mark it deleted; answered calls finish and are reported. Raises `NotFound`.
 
     A deleted agent places no calls: one created between the stop and the deletion is stopped now if it holds a line,
     else when it is due.

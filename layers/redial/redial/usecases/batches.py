@@ -19,7 +19,7 @@ from redial.usecases.create_call import GRACE
 from redial.usecases.defaults import check_can_call, complete
 from redial.usecases.dispatch import dispatch_all
 from redial.usecases.idempotency import id_for
-from redial.usecases.stop import mark_stopped, stop_calls, stop_waiting, waiting_line_holders
+from redial.usecases.stop import line_holders, mark_stopped, stop_calls, stop_waiting
 from redial.usecases.update import save, update_batch
 
 EARLIEST_START = timedelta(minutes=2)
@@ -194,10 +194,10 @@ def schedule_batch(
 def stop_batch(
     services: Services, batch_id: str, *, account_id: str, now: datetime, reason: str = "stopped by request"
 ) -> Batch:
-    """Once this returns, no dial of the batch starts; live calls finish. Raises `NotFound`.
+    """Once this returns, no dial of the batch starts; answered calls finish. Raises `NotFound`.
 
     The batch is marked first. Then its contacts that hold a line are stopped one by one: a dial that acquires its line
-    later sees the mark. `run_batch` stops all others.
+    later sees the mark. `run_batch` cancels unanswered calls, and stops all other contacts.
     """
 
     def transition(batch: Batch) -> Batch:
@@ -212,10 +212,10 @@ def stop_batch(
 
 
 def delete_batch(services: Services, batch_id: str, *, account_id: str, now: datetime) -> None:
-    """The batch is unknown from now on, and none of its contacts is dialled any more; live calls finish.
+    """The batch is unknown from now on, and none of its contacts is dialled any more; answered calls finish.
 
-    `run_batch` removes its contacts' data, pending schedules and files; those of live calls once they are over. Raises
-    `NotFound`.
+    `run_batch` cancels unanswered calls. It removes the contacts' data, pending schedules and files; those of live
+    calls once they are over. Raises `NotFound`.
     """
     before, _ = update_own_batch(services, batch_id, lambda batch: batch.delete(now), account_id, now)
     _withdraw(services, before, now, "batch deleted")
@@ -241,7 +241,7 @@ def _contacts_with_lines(services: Services, batch: Batch) -> list[Execution]:
     agent = services.agents.get(batch.account_id, batch.agent_id)
     if agent is None:
         return []
-    return [one for one in waiting_line_holders(services, agent) if one.batch_id == batch.id]
+    return [one for one in line_holders(services, agent) if one.batch_id == batch.id and one.state.is_waiting]
 
 
 def pause_batch(services: Services, batch_id: str, paused: bool, *, account_id: str, now: datetime) -> Batch:
@@ -287,7 +287,7 @@ def want_results(services: Services, batch_id: str, *, account_id: str, now: dat
 def stop_agent_with_batches(
     services: Services, agent_id: str, *, account_id: str, now: datetime
 ) -> tuple[list[str], list[str]]:
-    """Stop every waiting call of the agent: the ids of its single calls, and of its batches, whose contacts follow.
+    """Stop every unanswered call of the agent: the ids of its single calls, and of its batches, whose contacts follow.
 
     The agent is marked first: dial refuses what was asked for before the mark, also while this still works through a
     long list, or if it dies on the way. Raises `NotFound`.

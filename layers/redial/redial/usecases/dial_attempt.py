@@ -22,6 +22,7 @@ from typing import Any
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
+from redial.domain.carrier_url import fill_in
 from redial.domain.decision import Decision, Gate, Verdict, held, waits
 from redial.domain.execution import CLAIM_GRACE, Execution, Marker
 from redial.domain.gates import GATES, OF_AGENT, Facts, GateFunction, ask, from_number
@@ -441,17 +442,12 @@ def call_request(
         to_number=execution.user_number,
         from_number=attempt.from_number,
         callback_url=services.callback_url(execution.provider, execution.id, attempt.number),
-        answer_url=None if agent.answer_url is None else fill_in(agent.answer_url, execution),
+        answer_url=None if agent.answer_url is None else fill_in(agent.answer_url, execution.agent_id, execution.id),
         ring_timeout_seconds=agent.ring_timeout_seconds,
         max_call_seconds=agent.max_call_seconds,
         voicemail_detection=agent.voicemail_detection or retries_voicemail,  # a retry after one needs it detected
-        stream_url=None if agent.stream_url is None else fill_in(agent.stream_url, execution),
+        stream_url=None if agent.stream_url is None else fill_in(agent.stream_url, execution.agent_id, execution.id),
         variables=variables or {},
         reports_ringing=wanted is None or Status.RINGING in wanted,
         reports_answer=wanted is None or Status.IN_PROGRESS in wanted,
     )
-
-
-def fill_in(url: str, execution: Execution) -> str:
-    """`{agent_id}` and `{execution_id}` in an agent's URL, filled in."""
-    return url.replace("{agent_id}", execution.agent_id).replace("{execution_id}", execution.id)

@@ -36,7 +36,7 @@ from redial.ports import Services, StaleVersion
 from redial.usecases.batches import contacts_key, dispatch_batch
 from redial.usecases.count_batches import complete_if_over, counts_of
 from redial.usecases.dispatch import delayed_call, queued_call, release_line
-from redial.usecases.stop import stop_waiting
+from redial.usecases.stop import cancel_all, line_holders, stop_waiting
 from redial.usecases.update import save, update_batch
 
 ROWS_AT_ONCE = 500
@@ -380,9 +380,10 @@ class BatchWorker:
     # ---- its end ---------------------------------------------------------------------------------------------------
 
     def _clear(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
-        """Stop every contact that waits; live calls finish."""
+        """Stop every contact that waits, and cancel unanswered calls; answered calls finish."""
         self.services.queue.leave(batch.agent_id, batch.id)
         reason = "batch stopped" if batch.status is BatchStatus.STOPPED else "the batch's file cannot be used"
+        self._cancel_unanswered(batch, reason, seconds_left)
         for last_row, contacts in self._contacts(batch):
             for execution in contacts:
                 if execution.state.is_waiting:
@@ -399,6 +400,14 @@ class BatchWorker:
         self._update(batch, lambda current: replace(current, cleared=True))
         return True
 
+    def _cancel_unanswered(self, batch: Batch, reason: str, seconds_left: Callable[[], float]) -> None:
+        """Cancel the calls of its contacts that the carrier has queued or is ringing: they hold lines."""
+        agent = self.services.agents.get(batch.account_id, batch.agent_id)
+        if agent is not None:
+            held = [one for one in line_holders(self.services, agent) if one.batch_id == batch.id]
+            has_time = lambda: seconds_left() >= SECONDS_TO_SPARE  # noqa: E731
+            cancel_all(self.services, held, reason, self.services.now(), has_time)
+
     def _stop(self, execution: Execution, reason: str) -> None:
         stop_waiting(self.services, execution.id, reason, self.services.now(), snapshot=execution)
 
@@ -410,6 +419,7 @@ class BatchWorker:
         worked on once in the same way: an invocation that began before the removal may have stored something since.
         """
         self.services.queue.leave(batch.agent_id, batch.id)
+        self._cancel_unanswered(batch, "batch deleted", seconds_left)
         left: int | None = None
         for last_row, contacts in self._contacts(batch):
             for execution in contacts:

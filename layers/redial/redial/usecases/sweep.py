@@ -23,6 +23,7 @@ from itertools import chain, islice
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, BatchWork
 from redial.domain.execution import CLAIM_GRACE, Execution
+from redial.domain.gates import stop_reason
 from redial.domain.outcome import CallReport
 from redial.domain.queue import LINES_CHECK
 from redial.domain.repair import Repair
@@ -30,7 +31,7 @@ from redial.domain.status import Status
 from redial.ports import Carrier, CarrierUnavailable, Due, NotYetKnown, Services, StaleVersion
 from redial.usecases.dial_attempt import call_request
 from redial.usecases.dispatch import dispatch, queued_call, release_line, shards
-from redial.usecases.stop import unless_stopped
+from redial.usecases.stop import ask_to_cancel, unless_stopped
 from redial.usecases.update import Updated, save, update
 
 LONGEST_CALL = timedelta(hours=25)
@@ -379,7 +380,7 @@ class Sweeper:
         assert attempt.dialed_at is not None
         carrier = self.services.carrier(execution.provider)
         if attempt.call_id is not None:
-            report = carrier.ask(attempt.call_id)
+            report = self._canceled(execution, agent) or carrier.ask(attempt.call_id)
             if report is not None:
                 return report, None
             if self.services.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):
@@ -393,6 +394,21 @@ class Sweeper:
         to_store = SECONDS_TO_SPARE
         report = carrier.find(request, attempt.dialed_at, known, lambda: run.seconds_left() - to_store)
         return report, "the carrier has no call for this attempt" if report is None and is_late else None
+
+    def _canceled(self, execution: Execution, agent: Agent | None) -> CallReport | None:
+        """Have an unanswered call canceled that is being stopped, or whose agent or batch was stopped while it was
+        placed: what became of it. None: it is no such call, or the carrier cannot cancel it."""
+        if not execution.state.is_unanswered:
+            return None
+        batch = None if execution.batch_id is None else self.services.batches.get(execution.batch_id)
+        reason = execution.state.attempt.stopping or stop_reason(execution, agent, batch)
+        if reason is None:
+            return None
+        try:
+            return ask_to_cancel(self.services, execution, reason, self.services.now())
+        except CarrierUnavailable as error:
+            _log.warning("a call cannot be canceled: %s", error, extra={"execution_id": execution.id})
+            return None
 
     def _store(
         self,

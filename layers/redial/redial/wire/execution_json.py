@@ -17,6 +17,7 @@ from redial.domain.delivery import GONE, MOST_TRIES
 from redial.domain.execution import Marker
 from redial.domain.status import RETRYABLE, Status
 from redial.domain.termination import HangupBy, TerminationReason, hangup_by, ring_seconds, termination_reason
+from redial.wire.stored_execution import INFORMS
 from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_none
 
 Sequence = Annotated[int, Documented(description="Number of the latest event; each event's webhook carries its own.")]
@@ -321,6 +322,7 @@ _COMPONENTS = {
     Marker.CLAIMED: "dial",
     Marker.UNKNOWN: "dial",
     Marker.DEFERRED: "dial",
+    Marker.STOPPING: "api",
     Status.QUEUED: "dial",
     Status.RESCHEDULED: "calling-window",
     Status.SCHEDULED: "retry",
@@ -355,7 +357,7 @@ def _change_entry(execution: domain.Execution, change: domain.Change) -> LogEntr
     if change is execution.changes[0]:
         component = "api"
     provider = execution.provider if component in ("carrier", "dial") else None
-    return _entry(change.at, str(change.kind), component, provider, data)
+    return _entry(change.at, change.kind.removeprefix(INFORMS), component, provider, data)
 
 
 def _entry(at: datetime, kind: str, component: str, provider: str | None, data: dict[str, Any]) -> LogEntry:

@@ -71,9 +71,10 @@ _CHANGE_FIELDS = {
     "b": "invalid_number",
 }
 _STATUSES = frozenset(Status)
+_MARKERS = frozenset(Marker)
 INFORMS = "x-"
-"""Prefix of informative markers: a version that does not know one skips and keeps it. Any other unknown kind affects
-decisions (a status, a claim), so decoding raises ValueError rather than misread it."""
+"""Prefix of markers without which an execution can still be read: a version that does not know one skips and keeps it.
+Any other unknown kind (a status, a claim) raises ValueError rather than be misread."""
 
 
 def key(execution_id: str) -> dict[str, Any]:
@@ -251,7 +252,7 @@ def decode_retry_config(text: str) -> RetryConfig:
 
 def _informs(stored: list[Any]) -> bool:
     kind: str = stored[0]
-    return kind.startswith(INFORMS)
+    return kind.startswith(INFORMS) and kind not in _MARKERS
 
 
 def _encode_changes(execution: Execution) -> list[Any]:

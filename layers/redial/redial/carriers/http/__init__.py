@@ -3,6 +3,7 @@
     POST <api_url>/calls               place one call: JSON, named by its dial key
     GET  <api_url>/calls?dial_key=…    the call of one attempt, or none
     GET  <api_url>/calls?call_id=…     one call, or none
+    POST <api_url>/calls/cancel        end a call before it is answered
     POST <callback URL>                the platform reports on a call
 
 All of it is signed in the manner of Standard Webhooks, with one secret.

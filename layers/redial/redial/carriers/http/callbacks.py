@@ -1,19 +1,15 @@
-"""The platform's callbacks, and the instructions that it may ask for.
-
-    POST <callback URL>           a report on the call
-    POST <callback URL>/answer    what to do with the answered call → {"stream_url": …}
+"""The platform's callbacks: POST <callback URL>, a report on the call.
 
 Bodies are JSON objects with the attempt's `dial_key`, signed in the manner of Standard Webhooks.
 """
 
-import json
 from datetime import datetime
 
 from redial.carriers.credentials import Credentials, Secrets, accepted_by
 from redial.carriers.http.codes import report
 from redial.carriers.http.credentials import HttpCredentials, credentials_of
 from redial.domain.outcome import CallReport
-from redial.ports import Callback, ForgedCallback, Instructions, UnreadableCallback
+from redial.ports import Callback, ForgedCallback, UnreadableCallback
 from redial.wire.http import json_object
 from redial.wire.webhook_signature import is_signed
 
@@ -35,20 +31,14 @@ class HttpCallbacks:
         if not accepted_by(self._credentials, signed):
             raise ForgedCallback("the signature is wrong, missing or too old")
 
-    def read(self, callback: Callback) -> CallReport | None:
+    def read(self, callback: Callback) -> CallReport:
         """As the port says. The signature covers the body alone, so the body must name the attempt of its URL."""
         fields = json_object(callback.body)
         if fields.get("dial_key") != callback.dial_key:
             raise UnreadableCallback("dial_key is not the one of this URL")
-        match callback.kind:
-            case "":
-                try:
-                    return report(fields)
-                except ValueError as error:
-                    raise UnreadableCallback(str(error)) from error
-            case "answer":
-                return None
-        raise UnreadableCallback(f"there is no callback URL that ends in {callback.kind}")
-
-    def instructions(self, stream_url: str) -> Instructions:
-        return Instructions("application/json", json.dumps({"stream_url": stream_url}))
+        if callback.kind:
+            raise UnreadableCallback(f"there is no callback URL that ends in {callback.kind}")
+        try:
+            return report(fields)
+        except ValueError as error:
+            raise UnreadableCallback(str(error)) from error

@@ -1,4 +1,4 @@
-"""Placing calls at a platform that speaks the signed HTTP contract, and asking about them.
+"""Placing and canceling calls at a platform that speaks the signed HTTP contract, and asking about them.
 
 The HTTP client is passed in and not imported.
 """
@@ -13,7 +13,13 @@ from redial.carriers.credentials import Credentials, CredentialsUnavailable, Sec
 from redial.carriers.http import LIMITS
 from redial.carriers.http.codes import placed, report
 from redial.carriers.http.credentials import HttpCredentials, credentials_of
-from redial.carriers.sending import ASK_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, PLACE_TIMEOUT_SECONDS, send_dial
+from redial.carriers.sending import (
+    ASK_TIMEOUT_SECONDS,
+    CONNECT_TIMEOUT_SECONDS,
+    PLACE_TIMEOUT_SECONDS,
+    is_unanswered,
+    send_dial,
+)
 from redial.domain.outcome import CallReport, DialResult, NotPlaced, Unknown
 from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
@@ -68,6 +74,22 @@ class HttpCarrier:
                 return reason
         return None
 
+    def cancel(self, call_id: str) -> CallReport:
+        """POST <api_url>/calls/cancel. The answer is that of a lookup of the call, as it is then."""
+        body = json.dumps({"call_id": call_id}, separators=(",", ":")).encode()
+
+        def send(credentials: HttpCredentials) -> HttpResponse:
+            headers = {
+                "content-type": "application/json",
+                **sign((credentials.signing_secret,), "cancel", self._now(), body),
+            }
+            return self._send("POST", f"{_calls(credentials)}/cancel", headers, body, ASK_TIMEOUT_SECONDS)
+
+        report = self._one_call(send, "call_id", call_id)
+        if report is None or is_unanswered(report):
+            raise NotYetKnown("the platform has not ended the call" if report else "the platform knows no such call")
+        return report
+
     def ask(self, call_id: str) -> CallReport | None:
         return self._look_up("call_id", call_id)
 
@@ -107,11 +129,19 @@ class HttpCarrier:
 
         A GET has no body, so its signature covers its URL. Raises `CarrierUnavailable`.
         """
-        try:
-            credentials = self._credentials.get()
+
+        def send(credentials: HttpCredentials) -> HttpResponse:
             url = f"{_calls(credentials)}?{urlencode({name: value})}"
             headers = sign((credentials.signing_secret,), "lookup", self._now(), url.encode())
-            answer = self._send("GET", url, headers, b"", ASK_TIMEOUT_SECONDS)
+            return self._send("GET", url, headers, b"", ASK_TIMEOUT_SECONDS)
+
+        return self._one_call(send, name, value)
+
+    def _one_call(self, send: Callable[[HttpCredentials], HttpResponse], name: str, value: str) -> CallReport | None:
+        """The call in a list of one, which must be the one asked for; None for an empty list."""
+        try:
+            credentials = self._credentials.get()
+            answer = send(credentials)
         except CredentialsUnavailable as error:
             raise CarrierUnavailable(str(error)) from error
         except (NotSent, NoAnswer) as error:

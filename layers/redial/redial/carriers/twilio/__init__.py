@@ -9,6 +9,7 @@ Twilio has no idempotency key for new calls [O]: what a request did that got no 
 
 from datetime import timedelta
 
+from redial.carriers.twilio.twiml import connect_stream
 from redial.domain.execution import UNKNOWN_DEADLINE
 from redial.ports import CarrierLimits
 
@@ -16,6 +17,7 @@ LIMITS = CarrierLimits(
     ring_seconds=(5, 600),  # `Timeout` is at most 600 [O]; shorter than 5 rings no phone
     call_seconds=(1, 86_400),  # `TimeLimit` is at most a day [O]
     absence_proves_after=UNKNOWN_DEADLINE,
+    check_stream_url=connect_stream,
 )
 STATUS_OVERRIDE = "#rc=3&rp=all"
 """Connection override of the status callback's URL [W]: three retries, whatever the trouble. The default is one."""

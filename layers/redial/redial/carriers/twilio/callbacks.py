@@ -1,20 +1,18 @@
-"""Twilio's callbacks, and the instructions that it asks for.
+"""Twilio's callbacks.
 
-    POST <callback URL>           status of the call
-    POST <callback URL>/amd       what machine detection found
-    POST <callback URL>/answer    what to do with the answered call → TwiML
+    POST <callback URL>        status of the call
+    POST <callback URL>/amd    what machine detection found
 
-All are forms, signed over their URL and fields. Sources: see this package.
+Both are forms, signed over their URL and fields. Sources: see this package.
 """
 
 import base64
 import hashlib
 import hmac
-import html
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from redial.carriers.credentials import Credentials, Secrets, accepted_by
 from redial.carriers.twilio import STATUS_OVERRIDE
@@ -22,11 +20,9 @@ from redial.carriers.twilio.codes import CALL_ID, UNDECIDED, report, voicemail_o
 from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
 from redial.domain.outcome import CallReport
 from redial.domain.status import Status
-from redial.ports import Callback, ForgedCallback, Instructions, UnreadableCallback
+from redial.ports import Callback, ForgedCallback, UnreadableCallback
 
 MAX_FIELDS = 200
-
-_XML_LINE = re.compile("[\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]*")
 
 Form = Mapping[str, list[str]]
 """A form as `urllib.parse.parse_qs` gives it: each name with all its values."""
@@ -51,19 +47,14 @@ class TwilioCallbacks:
         if not accepted_by(self._credentials, lambda known: _is_signed(callback, form, known)):
             raise ForgedCallback("the signature is wrong or missing")
 
-    def read(self, callback: Callback) -> CallReport | None:
+    def read(self, callback: Callback) -> CallReport:
         form = form_of(callback.body)
         match callback.kind:
             case "":
                 return parse_status_callback(form)
             case "amd":
                 return parse_amd_callback(form)
-            case "answer":
-                return None
         raise UnreadableCallback(f"Twilio is given no callback URL that ends in {callback.kind}")
-
-    def instructions(self, stream_url: str) -> Instructions:
-        return Instructions("text/xml", connect_stream_twiml(stream_url))
 
 
 def form_of(body: bytes) -> dict[str, list[str]]:
@@ -154,25 +145,3 @@ def parse_amd_callback(form: Form) -> CallReport:
 def _first(form: Form, name: str) -> str | None:
     values = form.get(name)
     return values[0] if values else None
-
-
-def connect_stream_twiml(stream_url: str) -> str:
-    """TwiML that connects the call to a media stream at `stream_url` (wss).
-
-    Twilio refuses a query string in a stream's URL (errors 31920 and 31922 [E]): its parameters are passed on as
-    `<Parameter>`s, which arrive in the stream's `start` message. Raises `ValueError` for characters XML cannot hold.
-    """
-    parts = urlsplit(stream_url)
-    parameters = "".join(
-        f'<Parameter name="{_xml(name)}" value="{_xml(value)}"/>'
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-    )
-    url = _xml(f"{parts.scheme}://{parts.netloc}{parts.path}")
-    stream = f'<Stream url="{url}">{parameters}</Stream>' if parameters else f'<Stream url="{url}"/>'
-    return f'<?xml version="1.0" encoding="UTF-8"?><Response><Connect>{stream}</Connect></Response>'
-
-
-def _xml(text: str) -> str:
-    if not _XML_LINE.fullmatch(text):
-        raise ValueError("the stream URL holds characters that XML cannot")
-    return html.escape(text)

@@ -1,4 +1,4 @@
-"""Twilio's REST API: placing calls, and asking about them. Sources: see this package.
+"""Twilio's REST API: placing and canceling calls, and asking about them. Sources: see this package.
 
 The HTTP client is passed in and not imported.
 """
@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from redial.carriers.credentials import Credentials, CredentialsUnavailable, Secrets
-from redial.carriers.sending import ASK_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, PLACE_TIMEOUT_SECONDS, send_dial
+from redial.carriers.sending import (
+    ASK_TIMEOUT_SECONDS,
+    CONNECT_TIMEOUT_SECONDS,
+    PLACE_TIMEOUT_SECONDS,
+    is_unanswered,
+    send_dial,
+)
 from redial.carriers.twilio import LATEST_CREATION, LIMITS, STATUS_OVERRIDE
 from redial.carriers.twilio.codes import placed, report
 from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
-from redial.domain.outcome import CallReport, DialResult, NotPlaced, Unknown
+from redial.carriers.twilio.twiml import connect_stream
+from redial.domain.outcome import CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.status import Status
 from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
 
@@ -57,14 +65,18 @@ class TwilioCarrier:
             account suspended, wrong credentials (401, 403, 404, see CODES)   NotPlaced, an outage
             other 4xx                                                         Refused, see CODES
             anything else: 5xx, timeout, reset, unreadable                    Unknown
+            nothing is sent, for TwiML cannot hold the stream's URL           Refused
 
         A 401 after the secret has changed is NotPlaced as well: the next try uses the new credentials.
         """
+        try:
+            instructions = _instructions(request)
+        except ValueError as error:
+            return Refused(Outcome(Status.ERROR, reason=f"the agent's stream_url {error}"))
         form = [
             ("To", request.to_number),
             ("From", request.from_number),
-            ("Url", request.answer_url or request.callback_url + "/answer"),
-            ("Method", "POST"),
+            *instructions,
             ("StatusCallback", request.callback_url + STATUS_OVERRIDE),
             ("StatusCallbackMethod", "POST"),
             *([("StatusCallbackEvent", "ringing")] if request.reports_ringing else []),
@@ -104,6 +116,24 @@ class TwilioCarrier:
             case NotPlaced(reason) | Unknown(reason):
                 return reason
         return None
+
+    def cancel(self, call_id: str) -> CallReport:
+        """POST …/Calls/<sid>.json with Status=canceled, which ends a queued or a ringing call [O].
+
+        200       the call as it is now
+        400       not in such a state any more (21220 [E]): its record says in which
+        """
+        path = f"/Calls/{quote(call_id, safe='')}.json"
+        answer = self._exchange("POST", path, b"Status=canceled")
+        if answer.status not in (200, 400, 404):
+            raise CarrierUnavailable(f"Twilio answered {answer.status}")
+        record = json_object(answer.body) if answer.status == 200 else self._get(path)
+        report = None if record is None else _report_of_record(record)
+        if report is not None and is_unanswered(report):
+            report = self.ask(call_id)  # it was accepted, and takes effect about now
+        if report is None or is_unanswered(report):
+            raise NotYetKnown("Twilio has not ended the call" if report else "Twilio does not know the call")
+        return report
 
     def ask(self, call_id: str) -> CallReport | None:
         """GET …/Calls/<sid>.json. That resource holds no SIP code, so no failed call is reported as permanent."""
@@ -194,26 +224,34 @@ class TwilioCarrier:
 
     def _get(self, path: str, max_body_bytes: int = _MAX_BODY_BYTES) -> dict[str, Any] | None:
         """The JSON object at `path` of the account; None for 404. Raises `CarrierUnavailable`."""
+        answer = self._exchange("GET", path, b"", max_body_bytes)
+        if answer.status == 404:
+            return None
+        body = json_object(answer.body)
+        if answer.status != 200 or not body:
+            raise CarrierUnavailable(f"Twilio answered {answer.status}" + ("" if body else " unreadably"))
+        return body
+
+    def _exchange(self, method: str, path: str, body: bytes, max_body_bytes: int = _MAX_BODY_BYTES) -> HttpResponse:
+        """One request that places nothing. Raises `CarrierUnavailable` where no answer came."""
         try:
             credentials = self._credentials.get()
-            answer = self._send(credentials, "GET", path, b"", max_body_bytes)
+            answer = self._send(credentials, method, path, body, ASK_TIMEOUT_SECONDS, max_body_bytes)
         except CredentialsUnavailable as error:
             raise CarrierUnavailable(str(error)) from error
         except NotSent as error:
             raise CarrierUnavailable(f"Twilio was not reached: {error}") from error
         except NoAnswer as error:
             raise CarrierUnavailable(f"no answer from Twilio: {error}") from error
-        if answer.status == 404:
-            return None
         if answer.status == 401:
             self._credentials.refresh(credentials)
-        body = json_object(answer.body)
-        if answer.status != 200 or not body:
-            raise CarrierUnavailable(f"Twilio answered {answer.status}" + ("" if body else " unreadably"))
-        return body
+        return answer
 
     def _send_dial(self, form: bytes) -> tuple[TwilioCredentials, HttpResponse] | NotPlaced | Unknown:
-        return send_dial(self._credentials, lambda known: self._send(known, "POST", "/Calls.json", form), "Twilio")
+        def send(known: TwilioCredentials) -> HttpResponse:
+            return self._send(known, "POST", "/Calls.json", form, PLACE_TIMEOUT_SECONDS)
+
+        return send_dial(self._credentials, send, "Twilio")
 
     def _send(
         self,
@@ -221,10 +259,10 @@ class TwilioCarrier:
         method: str,
         path: str,
         body: bytes,
+        timeout: float,
         max_body_bytes: int = _MAX_BODY_BYTES,
     ) -> HttpResponse:
         headers = {"authorization": credentials.basic, "accept": "application/json"}
-        timeout = ASK_TIMEOUT_SECONDS if method == "GET" else PLACE_TIMEOUT_SECONDS
         if body:
             headers["content-type"] = "application/x-www-form-urlencoded"
         return self._http.send(
@@ -237,6 +275,14 @@ class TwilioCarrier:
             total_timeout_seconds=timeout,
             max_body_bytes=max_body_bytes,
         )
+
+
+def _instructions(request: CallRequest) -> list[tuple[str, str]]:
+    """The parameters that say what to do with the answered call. Raises `ValueError`, see `connect_stream`."""
+    if request.answer_url is not None:
+        return [("Url", request.answer_url), ("Method", "POST")]
+    assert request.stream_url is not None, "its gate allowed"
+    return [("Twiml", connect_stream(request.stream_url))]
 
 
 def _need_time(seconds_left: Callable[[], float]) -> None:
