@@ -98,10 +98,10 @@ RELEASE = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' layers/redial/redial/_
 
 # One worker for each core; an idle worker takes tests from another.
 IN_PARALLEL := --numprocesses auto --dist worksteal
-# Tests that may depend on the version of Python: every module, and the two files that use them all together. Templates,
-# documentation and models do not; test_same_trace.py shows that the simulation does not.
-ON_EVERY_PYTHON := tests/unit tests/contract tests/integration/test_stories.py tests/integration/test_batches.py \
-  -m "not (simulation or nightly)"
+# Tests that may depend on the version of Python: every module, and, at night, the two files that use them all together.
+# Templates, documentation and models do not; test_same_trace.py shows that the simulation does not.
+ON_EVERY_PYTHON := tests/unit tests/contract -m "not (simulation or nightly)"
+ON_EVERY_PYTHON_NIGHTLY := tests/integration/test_stories.py tests/integration/test_batches.py
 
 # ---- One machine -----------------------------------------------------------------------------------------------------
 
@@ -163,6 +163,10 @@ recoveries: .venv/ready ## Measure the delay caused by one fault of each kind, a
 .PHONY: nightly
 nightly: .venv/ready clients-check ## Run the tests too long for `make test`: seeds, ablations, interleavings, examples, TypeScript. FIRST=1
 	@.venv/bin/python -m pytest $(IN_PARALLEL) --hypothesis-profile=nightly -m "simulation or nightly or hypothesis" $(ARGS)
+	@for version in $(OTHER_VERSIONS); do \
+	  $(MAKE) .venv-$$version/ready && \
+	  .venv-$$version/bin/python -m pytest $(IN_PARALLEL) $(ON_EVERY_PYTHON_NIGHTLY) $(ARGS) || exit 1; \
+	done
 	@first=$(or $(FIRST),$$(date +%Y%m%d)000) && \
 	  $(MAKE) simulate SEEDS=$(or $(SEEDS),1000) FIRST=$$first && \
 	  $(MAKE) simulate SEEDS=$(or $(SEEDS),1000) FIRST=$$first LONG=1

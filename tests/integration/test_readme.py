@@ -30,6 +30,7 @@ from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.idempotency import REMEMBERED
 from redial.api import agent_config, answers, app, calls, fields, listings, service, webhooks
 from redial.api import batches as api_batches
+from redial.carriers.twilio import twiml
 from redial.domain.agent import Agent
 from redial.domain.retry import MAX_INTERVAL_MINUTES, MAX_RETRIES, RetryConfig
 from redial.domain.status import FINAL, Status
@@ -325,6 +326,7 @@ def test_the_limits() -> None:
     shown = dict([cell.replace("`", "") for cell in row] for row in table("| Item | Limit |"))
     earliest, latest = create_call.EARLIEST.seconds // 60, create_call.LATEST // (24 * HOUR)
     remembered = REMEMBERED // HOUR
+    callbacks = template()["Parameters"]["CallbacksPerSecond"]["Default"]
     assert shown == {
         "Request body": f"{app.MAX_BODY_BYTES // 1024} KiB of JSON, nested at most {fields.MAX_DEPTH} deep",
         "Answer": (
@@ -333,6 +335,12 @@ def test_the_limits() -> None:
         ),
         "user_data": f"{calls.MAX_USER_DATA_BYTES // 1024} KiB as JSON",
         "An agent's configuration": f"{agent_config.MAX_CONFIG_BYTES:,} bytes as JSON",
+        "stream_url at Twilio": (
+            f"{twiml.MAX_CHARACTERS:,} characters of TwiML: each parameter of its query takes about 30"
+        ),
+        "Carriers' callbacks": (
+            f"{callbacks} a second (CallbacksPerSecond): about {callbacks * 3 // 10} attempts a second"
+        ),
         "max_concurrent_calls": f"1 to {agent_config.MAX_CONCURRENT_CALLS}",
         "from_phone_numbers": f"{fields.MAX_FROM_PHONE_NUMBERS}",
         "ring_timeout_seconds": f"{agent_config.MIN_RING_TIMEOUT_SECONDS} to {agent_config.MAX_RING_TIMEOUT_SECONDS}",

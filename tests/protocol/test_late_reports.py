@@ -239,7 +239,7 @@ def test_a_reopened_call_acquires_a_line_if_one_is_free(world: World, monkeypatc
     assert world.seen.executions[other].state.status is Status.COMPLETED
 
 
-def test_a_reopened_call_that_fails_after_a_stop_of_its_agent_announces_no_retry(
+def test_a_reopened_call_that_rings_when_its_agent_is_stopped_is_canceled(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story(world, 5)
@@ -248,7 +248,9 @@ def test_a_reopened_call_that_fails_after_a_stop_of_its_agent_announces_no_retry
     world.run(GIVEN_UP + 100)
     story.stop_agent()
     world.run(7200)
-    assert [kind for _, kind in events(world.seen.executions[execution_id])][-2:] == ["no-answer", "stopped"]
+    assert [kind for _, kind in events(world.seen.executions[execution_id])][-2:] == ["ringing", "stopped"]
+    (call,) = world.carrier.calls.all()
+    assert call.status == "canceled"
 
 
 def test_a_call_is_searched_until_its_attempt_is_given_up() -> None:

@@ -174,7 +174,7 @@ def test_the_functions_really_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """The functions' stores sleep by the process's clock, which a simulation replaces."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     services.reset()
-    made = Services({"TABLE_NAME": TABLE_NAME})
+    made = Services({"TABLE_NAME": TABLE_NAME, "KEEP_DAYS": "0"})
     for store in (made.executions, made.batches, made.queue, made.delayed):
         assert store._table.sleep is system.sleep
     services.reset()

@@ -42,6 +42,7 @@ def test_missed_timers_are_repaired_in_parallel_with_two_requests_each() -> None
     assert most + 2 <= 10
 
 
+@pytest.mark.nightly
 def test_a_worker_whose_next_hop_is_lost_is_replaced() -> None:
     """Its lease expires, and the next run assigns the shard again."""
     with quiet_world(request_seconds=1.0) as world:
@@ -74,6 +75,7 @@ def test_a_worker_whose_next_hop_is_lost_is_replaced() -> None:
         assert min(seen) > 1, "each was checked"
 
 
+@pytest.mark.nightly
 def test_a_lost_callback_is_repaired_within_minutes_beside_a_long_queue() -> None:
     """A call of 70 s is first checked two minutes after it rang; three more minutes are allowed."""
     found = lost_callbacks_beside_a_queue(1500, hours=0.5)

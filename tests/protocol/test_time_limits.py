@@ -59,6 +59,7 @@ def test_an_outage_in_a_batch_that_is_older_than_a_day_costs_no_call() -> None:
         assert_all_answered_at_the_first_attempt(world, 20)
 
 
+@pytest.mark.nightly
 @pytest.mark.simulation
 def test_a_pause_of_a_batch_ends_no_contact_that_was_throttled_before_and_after_it() -> None:
     with world_of(3, Faults(3, {})) as world:

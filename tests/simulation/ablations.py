@@ -41,6 +41,7 @@ from redial.runtime.services import services_of
 from redial.usecases import batches as batches_module
 from redial.usecases import count_batches, dial_attempt, run_batch, update
 from redial.usecases import create_call as create_call_module
+from redial.usecases.agents import read_agent
 from redial.usecases.sweep import Sweeper, SweepReport
 from redial.wire import stored_execution
 from redial.wire.contacts_csv import Contact
@@ -121,7 +122,7 @@ def _stop_of_an_agent() -> Any:
         mock.patch.object(
             batches_module,
             "mark_stopped",
-            lambda services, agent_id, account_id, now: services.agents.get(account_id, agent_id),
+            lambda services, agent_id, account_id, now: read_agent(services, agent_id, account_id=account_id),
         ),
         mock.patch.object(batches_module, "stop_calls", return_value=[]),
     )
@@ -551,7 +552,7 @@ _OUT_OF_ORDER = {"callback late": 0.6, "callback twice": 0.6}
 _NOTHING: Mapping[str, float] = {}
 
 ABLATIONS: tuple[Ablation, ...] = (
-    Ablation("claim id", _claim_id, _TWICE, first=6, rates=_AT_ONCE),
+    Ablation("claim id", _claim_id, _TWICE, rates=_AT_ONCE),
     Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", rates=_NOTHING),
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
     Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", rates=_NOTHING),

@@ -14,8 +14,8 @@ from tests.simulation.ablations import WITH_CONSEQUENCES
 from tests.simulation.interleavings import PAIRS, Pair, described, dial_dial, dial_stop_batch, explore, step_of
 from tests.simulation.world import World
 
-MOST = 60
-"""Orders of one pair. Most pairs have fewer; the whole file then takes some 80 s of one processor."""
+MOST = 40
+"""Orders of one pair in the gate."""
 
 
 @pytest.mark.simulation
@@ -34,7 +34,7 @@ def _claim_condition() -> Any:
 
 def _reading_holders() -> Any:
     """A stop does not stop the contacts that hold a line."""
-    return mock.patch.object(batches, "waiting_line_holders", return_value=[])
+    return mock.patch.object(batches, "line_holders", return_value=[])
 
 
 @pytest.mark.simulation

@@ -555,6 +555,7 @@ class World(LocalStack):
         if self.faults.strikes("function killed") or self.cuts_off(invocation, where):
             self.trace(f"{invocation.function.name.removeprefix('redial-')} killed {where}")
             invocation.gone = Killed(where)
+            self._in_trouble.add(invocation.request_id)
             raise invocation.gone
 
     def _stale(self, body: bytes, answer: Answer) -> Answer:

@@ -211,7 +211,7 @@ class State:
     @property
     def is_unanswered(self) -> bool:
         """The carrier has its call in a queue, or is ringing the phone: it can be canceled."""
-        return self.status in (Status.INITIATED, Status.RINGING)
+        return self.status in (Status.INITIATED, Status.RINGING) and self.attempt.call_id is not None
 
     @property
     def is_final(self) -> bool:
