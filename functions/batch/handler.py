@@ -24,6 +24,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         return context.get_remaining_time_in_millis() / 1000
 
     services = services_of("batch")
+    services.invoker.hop = int(event.get("hop", 0)) + 1
     if "count_calls" in event:
         agent_id = str(event["count_calls"])
         counted = count_calls(services, agent_id, seconds_left, services.now())

@@ -1,6 +1,7 @@
 """Dial one attempt, if it is due and not claimed; then deliver the events that it caused.
 
 Event: `{"execution_id": "<uuid>", "attempt": 2}`, from EventBridge Scheduler or an asynchronous invoke. Optional:
+`"hop"`, how many invocations of dial and batch led to it;
 `"line"`, the line shard in which the attempt holds a line; `"at"`, its start by the batch's rate limit; `"room"`, its
 time in the batch's delayed set, if it was popped from there (both in epoch milliseconds).
 """
@@ -24,6 +25,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     execution_id, attempt = str(event["execution_id"]), int(event["attempt"])
     telemetry.about(execution_id=execution_id, attempt=attempt)
     services = services_of("dial")
+    services.invoker.hop = int(event.get("hop", 0)) + 1
     lease_id = services.new_id()[:8]
     at, delayed_at = (from_ms(event[name]) if name in event else None for name in ("at", "room"))
     dialled = Dialler(services).dial(execution_id, attempt, lease_id, event.get("line"), at, delayed_at)

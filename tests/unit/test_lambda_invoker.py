@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 from botocore.stub import Stubber
 
-from redial.adapters.lambda_invoker import LambdaInvoker
+from redial.adapters.lambda_invoker import MOST_HOPS, LambdaInvoker
 
 EXECUTION = "3f6a9d1e-8b1c-4a57-9c1f-0a6d8f2b7c41"
 DIAL = "arn:aws:lambda:us-east-1:123456789012:function:redial-dial:live"
@@ -66,3 +66,26 @@ def test_invoking_an_unconfigured_function_raises(invoking: tuple[LambdaInvoker,
     functions = LambdaInvoker(invoking[0]._client, deliver_function=DELIVER)
     with pytest.raises(ValueError, match="no dial function"):
         functions.dial(EXECUTION, 2)
+
+
+def test_a_chain_of_invocations_is_counted_and_cut_off(caplog: pytest.LogCaptureFixture) -> None:
+    client = boto3.client("lambda", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    cut: list[str] = []
+    with Stubber(client) as stubber:
+        functions = LambdaInvoker(
+            client, deliver_function=DELIVER, dial_function=DIAL, on_cut=lambda: cut.append("dial")
+        )
+        functions.hop = MOST_HOPS
+        stubber.add_response(
+            "invoke", {"StatusCode": 202}, request(DIAL, {"execution_id": EXECUTION, "attempt": 2, "hop": MOST_HOPS})
+        )
+        functions.dial(EXECUTION, 2)
+        functions.hop = MOST_HOPS + 1
+        with caplog.at_level(logging.ERROR):
+            functions.dial(EXECUTION, 2)
+        stubber.add_response("invoke", {"StatusCode": 202}, request(DELIVER, {"execution_id": EXECUTION}))
+        functions.deliver(EXECUTION, None)
+        stubber.assert_no_pending_responses()
+    assert cut == ["dial"]
+    (record,) = caplog.records
+    assert record.__dict__["execution_id"] == EXECUTION

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+MOST_HOPS = 10_000
+"""How often dial and batch may invoke each other in one chain. Lambda's own loop detection is off for them."""
+
+
 class LambdaInvoker:
     """Implements `ports.SweepInvoker` by Lambda's asynchronous invoke.
+
+    `hop`, set by dial and batch at the start of an invocation: its place in the chain of invocations of these two that
+    led to it, 1 for the first. It is passed on; a chain of more than `MOST_HOPS` ends there, and `on_cut` is called. A
+    longer one is a loop, or a queue that the sweeper dispatches again within minutes.
 
     An invocation that Lambda rejects is logged and never fails the caller: the work is soon overdue, and the sweeper
     does it. The functions are ARNs with alias; None for a function that is not invoked.
@@ -35,7 +43,10 @@ class LambdaInvoker:
         dial_function: str | None = None,
         batch_function: str | None = None,
         sweep_function: str | None = None,
+        on_cut: Callable[[], object] = lambda: None,
     ) -> None:
+        self.hop = 0
+        self._on_cut = on_cut
         self._client = client
         self._deliver_function = deliver_function
         self._dial_function = dial_function
@@ -59,7 +70,7 @@ class LambdaInvoker:
             event["at"] = to_ms(at)
         if delayed_at is not None:
             event["room"] = to_ms(delayed_at)
-        self._invoke("dial", self._dial_function, event)
+        self._pass_on("dial", self._dial_function, event)
 
     def deliver(self, subject_id: str, lease_id: str | None, snapshot: "Execution | None" = None) -> None:
         """Invoke deliver with `{"execution_id"}` or `{"batch_id"}` and, if given, `"lease"` and `"stored"`: the
@@ -73,7 +84,7 @@ class LambdaInvoker:
 
     def batch(self, batch_id: str) -> None:
         """Invoke batch with `{"batch_id"}`."""
-        self._invoke("batch", self._batch_function, subject(batch_id))
+        self._pass_on("batch", self._batch_function, subject(batch_id))
 
     def count_calls(self, agent_id: str) -> None:
         """Invoke batch with `{"count_calls": agent id}`."""
@@ -86,6 +97,15 @@ class LambdaInvoker:
     def ask(self, execution_ids: Sequence[str]) -> None:
         """Invoke sweep with `{"ask": [execution ids]}`."""
         self._invoke("sweep", self._sweep_function, {"ask": list(execution_ids)})
+
+    def _pass_on(self, name: str, function: str | None, event: Mapping[str, Any]) -> None:
+        """Invoke dial or batch, as the next of the chain if this is one of them."""
+        if self.hop > MOST_HOPS:
+            about = {key: value for key, value in event.items() if key in ("execution_id", "batch_id")}
+            _log.error("a chain of %d invocations ends before %s: left to the sweeper", MOST_HOPS, name, extra=about)
+            self._on_cut()
+            return
+        self._invoke(name, function, {**event, "hop": self.hop} if self.hop else event)
 
     def _invoke(self, name: str, function: str | None, event: Mapping[str, Any]) -> None:
         if function is None:

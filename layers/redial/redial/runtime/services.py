@@ -182,6 +182,7 @@ class Services:
     @cached_property
     def invoker(self) -> "LambdaInvoker":
         from redial.adapters.lambda_invoker import LambdaInvoker
+        from redial.runtime import telemetry
 
         return LambdaInvoker(
             _client("lambda"),
@@ -189,6 +190,7 @@ class Services:
             dial_function=self._variables.get("DIAL_FUNCTION"),
             batch_function=self._variables.get("BATCH_FUNCTION"),
             sweep_function=self._variables.get("SWEEP_FUNCTION"),
+            on_cut=telemetry.chain_cut,
         )
 
     @cached_property

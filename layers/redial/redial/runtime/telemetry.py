@@ -109,6 +109,7 @@ METRICS = {
     "BatchRepair": Metric("Count", "a running batch's audit repaired something", "kind", tuple(BatchRepair)),
     "BatchStarted": Metric("Count", "a batch started"),
     "BatchCompleted": Metric("Count", "every contact of a batch is final"),
+    "ChainCut": Metric("Count", "dial and batch had invoked each other too often; the sweeper goes on"),
     "TallyError": Metric("Count", "a stream record could not be counted; its batch's counts are wrong by it"),
 }
 
@@ -247,6 +248,11 @@ def callback_rejected(seconds: float) -> int:
     if count:
         _add("CallbackRejected", count)
     return count
+
+
+def chain_cut() -> None:
+    """A chain of invocations of dial and batch was cut off."""
+    _add("ChainCut")
 
 
 def batch_started() -> None:
