@@ -131,11 +131,11 @@ quick: .venv/ready ## Run the quick checks: format, lint, types, unit and contra
 .PHONY: check
 check: .venv/ready .venv-sam/ready .venv-sbom/ready .venv-checks/ready ## Check format, lint, types, import directions and templates
 	@echo "ruff" && .venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
-	@echo "mypy" && .venv/bin/mypy
-	@echo "import-linter" && $(WITH_PATH) .venv/bin/lint-imports --no-logo
-	@echo "cfn-lint" && .venv-sam/bin/cfn-lint --config-file .cfnlintrc.yaml
-	@echo "checkov" && mkdir -p .run && $(WITH_PATH) .venv/bin/python -m local.cloudformation template.yaml > .run/template.json && \
-	  .venv-checks/bin/checkov --config-file .checkov.yaml
+	@echo "mypy, import-linter, cfn-lint, checkov" && { .venv/bin/mypy & mypy=$$!; \
+	  $(WITH_PATH) .venv/bin/lint-imports --no-logo && \
+	  .venv-sam/bin/cfn-lint --config-file .cfnlintrc.yaml && \
+	  mkdir -p .run && $(WITH_PATH) .venv/bin/python -m local.cloudformation template.yaml > .run/template.json && \
+	  .venv-checks/bin/checkov --config-file .checkov.yaml; others=$$?; wait $$mypy && exit $$others; }
 	@echo "(not checked here: known vulnerabilities of installed packages; they need a network: make audit)"
 
 # pip-audit passes a package that PyPI does not know; --strict makes that a failure.

@@ -85,6 +85,7 @@ def test_the_attempt_ends_without_a_retry_when_no_call_can_be_up(answers: bool) 
         assert world.items("L#")[0]["holders"] == {}
 
 
+@pytest.mark.nightly
 def test_where_the_agent_has_changed_since_it_ends_when_no_call_of_any_agent_can_be_up() -> None:
     with world_of_a_carrier(None, answers=False) as world:
         story, at = dialled(world)

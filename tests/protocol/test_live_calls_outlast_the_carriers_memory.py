@@ -42,7 +42,7 @@ def test_a_live_call_outlasts_a_wrong_answer() -> None:
         assert world.violations == []
 
 
-@pytest.mark.parametrize("agent_changed", [False, True])
+@pytest.mark.parametrize("agent_changed", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_it_ends_once_it_cannot_be_live_any_more(agent_changed: bool) -> None:
     """According to its agent's settings; if these have changed since the dial, once no call can be live. Before that no
     line is released and nothing is dialled again."""

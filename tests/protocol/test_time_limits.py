@@ -73,6 +73,7 @@ def test_a_pause_of_a_batch_ends_no_contact_that_was_throttled_before_and_after_
         assert_all_answered_at_the_first_attempt(world, 1)
 
 
+@pytest.mark.nightly
 @pytest.mark.simulation
 def test_a_long_wait_for_a_line_ends_no_call_that_is_throttled_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(course, "TALK_SECONDS", 26 * HOUR)
