@@ -47,40 +47,19 @@ LISTS := layers/redial/requirements $(patsubst %.in,%,$(wildcard requirements/*.
 	@$(call install,$(@D),requirements/dev.txt)
 	@touch $@
 
-.venv-sam/ready: requirements/sam.txt | .venv/ready
-	@echo "Installing AWS SAM into .venv-sam, once …"
-	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements/sam.txt)
-	@touch $@
+# Tools, each in an environment of its own: the versions that one needs do not bind another.
+TOOL_sam := AWS SAM
+TOOL_pictures := matplotlib
+TOOL_docs := the documentation builder
+TOOL_checks := checkov and pip-audit
+TOOL_sbom := CycloneDX
+TOOL_node := Node.js
+TOOLS := sam pictures docs checks sbom node
 
-.venv-pictures/ready: requirements/pictures.txt | .venv/ready
-	@echo "Installing matplotlib into .venv-pictures, once …"
+$(TOOLS:%=.venv-%/ready): .venv-%/ready: requirements/%.txt | .venv/ready
+	@echo "Installing $(TOOL_$*) into $(@D), once …"
 	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements/pictures.txt)
-	@touch $@
-
-.venv-docs/ready: requirements/docs.txt | .venv/ready
-	@echo "Installing the documentation builder into .venv-docs, once …"
-	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements/docs.txt)
-	@touch $@
-
-.venv-checks/ready: requirements/checks.txt | .venv/ready
-	@echo "Installing checkov and pip-audit into .venv-checks, once …"
-	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements/checks.txt)
-	@touch $@
-
-.venv-sbom/ready: requirements/sbom.txt | .venv/ready
-	@echo "Installing CycloneDX into .venv-sbom, once …"
-	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements/sbom.txt)
-	@touch $@
-
-.venv-node/ready: requirements/node.txt | .venv/ready
-	@echo "Installing Node.js into .venv-node, once …"
-	@test -x $(@D)/bin/python || .venv/bin/python -m venv $(@D)
-	@$(call install,$(@D),requirements/node.txt)
+	@$(call install,$(@D),$<)
 	@touch $@
 
 .venv-ministack/ready: requirements/ministack.txt | .venv/ready

@@ -37,16 +37,21 @@ def world_of_a_carrier(absence_proves_after: timedelta | None, *, answers: bool)
         for name, value in (("limits", limits), ("find", absent), ("ask", absent)):
             stack.enter_context(mock.patch.object(TwilioCarrier, name, value))
         world = stack.enter_context(quiet_world())
-        ask_carrier = world._ask_carrier
-
-        def lost(sent: Request, limits: Any) -> Any:
-            answer = ask_carrier(sent, limits)
-            if sent.method == "POST" and not answers:
-                raise NoAnswer("no answer in time")
-            return answer
-
-        world._ask_carrier = lost  # type: ignore[method-assign]
+        if not answers:
+            lose_answers_to_dials(world)
         yield world
+
+
+def lose_answers_to_dials(world: World) -> None:
+    ask_carrier = world._ask_carrier
+
+    def lost(sent: Request, limits: Any) -> Any:
+        answer = ask_carrier(sent, limits)
+        if sent.method == "POST":
+            raise NoAnswer("no answer in time")
+        return answer
+
+    world._ask_carrier = lost  # type: ignore[method-assign]
 
 
 def absent(self: TwilioCarrier, *asked: Any) -> None:
@@ -69,20 +74,25 @@ def the_only(world: World) -> Execution:
     return execution
 
 
+def ends_without_a_retry_when_no_call_can_be_up(world: World) -> None:
+    """The phone may have rung."""
+    _, at = dialled(world)
+    until = at + LONGEST_UNKNOWN
+    world.run((until - world.now).total_seconds() - 60)
+    assert the_only(world).state.attempts[0].ended_at is None
+    world.run(24 * 3600)
+    state = the_only(world).state
+    assert (str(state.status), len(state.attempts)) == ("error", 1)
+    ended_at = state.attempts[0].ended_at
+    assert ended_at is not None and until <= ended_at <= until + timedelta(minutes=16)
+    assert len(world.carrier.calls.all()) == 1
+    assert world.items("L#")[0]["holders"] == {}
+
+
 @pytest.mark.parametrize("answers", [False, True], ids=["answer lost", "accepted"])
 def test_the_attempt_ends_without_a_retry_when_no_call_can_be_up(answers: bool) -> None:
     with world_of_a_carrier(None, answers=answers) as world:
-        _, at = dialled(world)
-        until = at + LONGEST_UNKNOWN
-        world.run((until - world.now).total_seconds() - 60)
-        assert the_only(world).state.attempts[0].ended_at is None
-        world.run(24 * 3600)
-        state = the_only(world).state
-        assert (str(state.status), len(state.attempts)) == ("error", 1)
-        ended_at = state.attempts[0].ended_at
-        assert ended_at is not None and until <= ended_at <= until + timedelta(minutes=16)
-        assert len(world.carrier.calls.all()) == 1
-        assert world.items("L#")[0]["holders"] == {}
+        ends_without_a_retry_when_no_call_can_be_up(world)
 
 
 @pytest.mark.nightly
@@ -112,26 +122,8 @@ def test_a_report_that_comes_before_settles_it() -> None:
 def test_a_carrier_that_never_tells_does_not_hold_the_line_longer_than_a_call_lasts() -> None:
     """Twilio lists calls that may be the attempt's, and their Events show no callback of ours."""
     with mock.patch.object(TwilioCarrier, "_belongs", absent), quiet_world() as world:
-        ask_carrier = world._ask_carrier
-
-        def lost(sent: Request, limits: Any) -> Any:
-            answer = ask_carrier(sent, limits)
-            if sent.method == "POST":
-                raise NoAnswer("no answer in time")
-            return answer
-
-        with mock.patch.object(world, "_ask_carrier", lost):
-            _, at = dialled(world)
-            until = at + LONGEST_UNKNOWN
-            world.run((until - world.now).total_seconds() - 60)
-            assert the_only(world).state.attempts[0].ended_at is None
-            world.run(24 * 3600)
-        state = the_only(world).state
-        assert (str(state.status), len(state.attempts)) == ("error", 1), "the phone may have rung: no retry"
-        ended_at = state.attempts[0].ended_at
-        assert ended_at is not None and until <= ended_at <= until + timedelta(minutes=16)
-        assert len(world.carrier.calls.all()) == 1
-        assert world.items("L#")[0]["holders"] == {}
+        lose_answers_to_dials(world)
+        ends_without_a_retry_when_no_call_can_be_up(world)
 
 
 def test_believing_it_would_ring_the_phone_again() -> None:

@@ -702,21 +702,30 @@ class World(LocalStack):
 
     def _cancel(self, sent: Request, down: bool, read: float) -> Response:
         """A request to cancel a call, with the faults of one to place a call."""
-        faults = self.faults
-        if down or faults.strikes("carrier not reached"):
-            raise NotSent("connection refused")
-        if faults.strikes("carrier timeout before placing"):
-            self.functions.sleep(read)
-            raise NoAnswer("no answer in time")
-        if faults.strikes("carrier slow"):
-            self.functions.sleep(faults.between(0.1, read * 0.5))
+        self._on_the_way(down, read)
+        self._slowly(read * 0.5)
         answer = self.carrier.respond(sent)
-        if faults.strikes("carrier slow"):
-            self.functions.sleep(faults.between(0.1, read * 0.4))
-        if faults.strikes("carrier timeout after placing"):
+        self._slowly(read * 0.4)
+        return self._on_the_way_back(answer, read)
+
+    def _on_the_way(self, down: bool, read: float) -> None:
+        """Faults before a request reaches the carrier."""
+        if down or self.faults.strikes("carrier not reached"):
+            raise NotSent("connection refused")
+        if self.faults.strikes("carrier timeout before placing"):
             self.functions.sleep(read)
             raise NoAnswer("no answer in time")
-        if faults.strikes("carrier 5xx after placing"):
+
+    def _slowly(self, most: float) -> None:
+        if self.faults.strikes("carrier slow"):
+            self.functions.sleep(self.faults.between(0.1, most))
+
+    def _on_the_way_back(self, answer: Response | None, read: float) -> Response:
+        """Faults after the carrier has done what was asked."""
+        if self.faults.strikes("carrier timeout after placing"):
+            self.functions.sleep(read)
+            raise NoAnswer("no answer in time")
+        if self.faults.strikes("carrier 5xx after placing"):
             return Response.of(502, {"message": "Bad Gateway"})
         return _answered(answer)
 
@@ -738,11 +747,7 @@ class World(LocalStack):
 
     def _place(self, sent: Request, down: bool, read: float) -> Response:
         faults = self.faults
-        if down or faults.strikes("carrier not reached"):
-            raise NotSent("connection refused")
-        if faults.strikes("carrier timeout before placing"):
-            self.functions.sleep(read)
-            raise NoAnswer("no answer in time")
+        self._on_the_way(down, read)
         if faults.strikes("carrier 429"):
             return Response.of(429, {"code": 20429, "message": "Too Many Requests", "status": 429})
         if faults.strikes("carrier 5xx before placing"):
@@ -752,17 +757,10 @@ class World(LocalStack):
             self.clock.after(late, lambda: self._asked_to_place(sent), "late placing")
             self.functions.sleep(read)
             raise NoAnswer("no answer in time")
-        if faults.strikes("carrier slow"):
-            self.functions.sleep(faults.between(0.1, read * 0.9))
+        self._slowly(read * 0.9)
         answer = self._asked_to_place(sent)
-        if faults.strikes("carrier slow"):
-            self.functions.sleep(faults.between(0.1, read * 0.9))
-        if faults.strikes("carrier timeout after placing"):
-            self.functions.sleep(read)
-            raise NoAnswer("no answer in time")
-        if faults.strikes("carrier 5xx after placing"):
-            return Response.of(502, {"message": "Bad Gateway"})
-        return _answered(answer)
+        self._slowly(read * 0.9)
+        return self._on_the_way_back(answer, read)
 
     def _asked_to_place(self, sent: Request) -> Response | None:
         """The request reaches the carrier, which places the call or refuses."""

@@ -101,8 +101,8 @@ class LambdaInvoker:
     def _pass_on(self, name: str, function: str | None, event: Mapping[str, Any]) -> None:
         """Invoke dial or batch, as the next of the chain if this is one of them."""
         if self.hop > MOST_HOPS:
-            about = {key: value for key, value in event.items() if key in ("execution_id", "batch_id")}
-            _log.error("a chain of %d invocations ends before %s: left to the sweeper", MOST_HOPS, name, extra=about)
+            extra = _named_in(event)
+            _log.error("a chain of %d invocations ends before %s: left to the sweeper", MOST_HOPS, name, extra=extra)
             self._on_cut()
             return
         self._invoke(name, function, {**event, "hop": self.hop} if self.hop else event)
@@ -115,6 +115,10 @@ class LambdaInvoker:
         except (ClientError, BotoCoreError) as error:
             # Throttled, no network, no permission: class and code say which, and contain no payload.
             code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
-            about = {key: value for key, value in event.items() if key in ("execution_id", "batch_id")}
-            extra = {**about, "function": name, "error": code or type(error).__name__}
+            extra = {**_named_in(event), "function": name, "error": code or type(error).__name__}
             _log.warning("could not invoke %s (%s): left to the sweeper", name, extra["error"], extra=extra)
+
+
+def _named_in(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The execution or the batch that an event is about, for the log."""
+    return {key: value for key, value in event.items() if key in ("execution_id", "batch_id")}

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from redial.carriers.credentials import Credentials, CredentialsUnavailable
-from redial.domain.outcome import CallReport, NotPlaced, Unknown
-from redial.domain.status import Status
+from redial.domain.outcome import NotPlaced, Unknown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -15,11 +14,6 @@ ASK_TIMEOUT_SECONDS = 10.0
 """For one question."""
 
 T = TypeVar("T")
-
-
-def is_unanswered(report: CallReport) -> bool:
-    """Whether a call can still be canceled."""
-    return report.status in (Status.INITIATED, Status.RINGING)
 
 
 def send_dial(

@@ -30,7 +30,7 @@ from redial.domain.decision import Decision, failed, held, record, waits
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import REFUSED_FOR_GOOD, GiveUp, RetryAt, RetryConfig, decide
-from redial.domain.status import FINAL, LIVE, WAITING, Status, rank
+from redial.domain.status import FINAL, LIVE, UNANSWERED, WAITING, Status, rank
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -211,7 +211,7 @@ class State:
     @property
     def is_unanswered(self) -> bool:
         """The carrier has its call in a queue, or is ringing the phone: it can be canceled."""
-        return self.status in (Status.INITIATED, Status.RINGING) and self.attempt.call_id is not None
+        return self.status in UNANSWERED and self.attempt.call_id is not None
 
     @property
     def is_final(self) -> bool:

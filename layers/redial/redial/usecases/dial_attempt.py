@@ -48,6 +48,7 @@ from redial.usecases.update import MOST_TRIES, apply_effects, save, write
 HELD_SPREAD = timedelta(seconds=30)
 """Calls that wait for a carrier come back spread over this long, not all at once."""
 SCHEDULER_PRECISION = timedelta(seconds=60)
+"""How far from its time a timer may fire."""
 EARLY = timedelta(seconds=5)
 """Clock-skew tolerance: a dial at most this early waits."""
 

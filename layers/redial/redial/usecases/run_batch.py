@@ -405,8 +405,8 @@ class BatchWorker:
         agent = self.services.agents.get(batch.account_id, batch.agent_id)
         if agent is not None:
             held = [one for one in line_holders(self.services, agent) if one.batch_id == batch.id]
-            has_time = lambda: seconds_left() >= SECONDS_TO_SPARE  # noqa: E731
-            cancel_all(self.services, held, reason, self.services.now(), has_time)
+            now = self.services.now()
+            cancel_all(self.services, held, reason, now, lambda: seconds_left() >= SECONDS_TO_SPARE)
 
     def _stop(self, execution: Execution, reason: str) -> None:
         stop_waiting(self.services, execution.id, reason, self.services.now(), snapshot=execution)

@@ -68,13 +68,10 @@ def _stop_dialled(services: Services, execution_id: str, now: datetime) -> Execu
         try:
             execution = cancel(services, execution, _REQUESTED, now)
         except CarrierUnavailable as error:
-            message = (
+            raise InvalidInput(
                 f"the carrier has not confirmed that the call is over, so it may still be answered: {error}. Redial"
-            )
-            message += (
                 " asks the carrier again within minutes, and the call is not retried: read it then, or stop it again"
-            )
-            raise InvalidInput(message) from error
+            ) from error
         if execution is not None and execution.state.status is Status.STOPPED:
             return execution
     if execution is None:

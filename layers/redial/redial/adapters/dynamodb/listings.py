@@ -290,8 +290,7 @@ class DynamoListings:
 
     def _base(self, agent_id: str, kept_from: datetime, low: str, high: str) -> _Base:
         since = f"{_up(kept_from):013d}#"
-        values = {":agent": f"N#{agent_id}", ":low": since, ":high": max(since, high)}
-        for first in self._table.query("pk = :agent AND sk BETWEEN :low AND :high", values, Limit=1):
+        for first in self._checkpoints(agent_id, since, high, Limit=1):
             position, counted = str(first["sk"]), int(first["n"])
             if position < low:
                 return _Base(position, counted)  # only differences from here on are asked for
@@ -310,12 +309,14 @@ class DynamoListings:
 
     def _checkpoint(self, agent_id: str, upto: str, since: str = _FIRST) -> tuple[str, int]:
         """The first position after the last checkpoint from `since` to `upto`, and how many calls lie before it."""
-        answer = self._table.client.query(
-            TableName=self._table.name, Limit=1, ScanIndexForward=False, **_checkpoints(agent_id, since, upto)
-        )
-        for item in answer["Items"]:
-            return f"{item['sk']['S']}#", int(item["n"]["N"])
+        for last in self._checkpoints(agent_id, since, upto, Limit=1, ScanIndexForward=False):
+            return f"{last['sk']}#", int(last["n"])
         return _FIRST, 0
+
+    def _checkpoints(self, agent_id: str, since: str, upto: str, **options: Any) -> Iterator[dict[str, Any]]:
+        """Those from `since` to `upto`. `options`: of the query."""
+        values = {":agent": f"N#{agent_id}", ":low": since, ":high": max(since, upto)}
+        return self._table.query("pk = :agent AND sk BETWEEN :low AND :high", values, **options)
 
     def _jump(
         self, agent_id: str, places: list[_Place], high: str, newest: int, skip: int, base: _Base
@@ -324,8 +325,7 @@ class DynamoListings:
         `newest`: how many calls lie at or before `high`."""
         if base.position is None or base.position > high:
             return high, skip
-        values = {":agent": f"N#{agent_id}", ":low": base.position, ":high": high}
-        kept = self._table.query("pk = :agent AND sk BETWEEN :low AND :high", values, ScanIndexForward=False)
+        kept = self._checkpoints(agent_id, base.position, high, ScanIndexForward=False)
         best = high, skip
         of_batches = list(reversed(places))  # the last is the newest
         newer = 0
@@ -352,9 +352,7 @@ class DynamoListings:
             _counting(execution.agent_id), "SET u = :until", f"{ABSENT} OR NOT {ABSENT}", {":until": to_ms(until)}
         )
         position = f"{to_ms(execution.created_at):013d}#{execution.id}"
-        values = {":agent": f"N#{execution.agent_id}", ":low": position, ":high": _LAST}
-        condition = "pk = :agent AND sk BETWEEN :low AND :high"
-        for item in self._table.query(condition, values, ConsistentRead=True):
+        for item in self._checkpoints(execution.agent_id, position, _LAST, ConsistentRead=True):
             self._table.delete({"pk": item["pk"], "sk": item["sk"]})
 
     def count(self, agent_id: str, created_to: datetime, until: datetime, seconds_left: Callable[[], float]) -> bool:
@@ -410,18 +408,6 @@ def _asked(agent_id: str, shard: int, kind: str, low: str, high: str) -> Any:
             ":shard": {"S": listing_shard(agent_id, shard)},
             ":low": {"S": f"{kind}#{low}"},
             ":high": {"S": f"{kind}#{high}"},
-        },
-    }
-
-
-def _checkpoints(agent_id: str, since: str, upto: str) -> Any:
-    """A query's parameters."""
-    return {
-        "KeyConditionExpression": "pk = :agent AND sk BETWEEN :low AND :high",
-        "ExpressionAttributeValues": {
-            ":agent": {"S": f"N#{agent_id}"},
-            ":low": {"S": since},
-            ":high": {"S": max(upto, since)},
         },
     }
 

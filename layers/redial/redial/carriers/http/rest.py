@@ -17,10 +17,10 @@ from redial.carriers.sending import (
     ASK_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
     PLACE_TIMEOUT_SECONDS,
-    is_unanswered,
     send_dial,
 )
 from redial.domain.outcome import CallReport, DialResult, NotPlaced, Unknown
+from redial.domain.status import UNANSWERED
 from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
 from redial.wire.webhook_signature import sign
@@ -86,7 +86,7 @@ class HttpCarrier:
             return self._send("POST", f"{_calls(credentials)}/cancel", headers, body, ASK_TIMEOUT_SECONDS)
 
         report = self._one_call(send, "call_id", call_id)
-        if report is None or is_unanswered(report):
+        if report is None or report.status in UNANSWERED:
             raise NotYetKnown("the platform has not ended the call" if report else "the platform knows no such call")
         return report
 

@@ -16,7 +16,6 @@ from redial.carriers.sending import (
     ASK_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
     PLACE_TIMEOUT_SECONDS,
-    is_unanswered,
     send_dial,
 )
 from redial.carriers.twilio import LATEST_CREATION, LIMITS, STATUS_OVERRIDE
@@ -24,7 +23,7 @@ from redial.carriers.twilio.codes import placed, report
 from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
 from redial.carriers.twilio.twiml import connect_stream
 from redial.domain.outcome import CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
-from redial.domain.status import Status
+from redial.domain.status import UNANSWERED, Status
 from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
 
@@ -129,9 +128,9 @@ class TwilioCarrier:
             raise CarrierUnavailable(f"Twilio answered {answer.status}")
         record = json_object(answer.body) if answer.status == 200 else self._get(path)
         report = None if record is None else _report_of_record(record)
-        if report is not None and is_unanswered(report):
+        if report is not None and report.status in UNANSWERED:
             report = self.ask(call_id)  # it was accepted, and takes effect about now
-        if report is None or is_unanswered(report):
+        if report is None or report.status in UNANSWERED:
             raise NotYetKnown("Twilio has not ended the call" if report else "Twilio does not know the call")
         return report
 
