@@ -8,7 +8,7 @@ import pytest
 from local.aws.functions import Function
 from local.stack import SWEEPER
 from redial.domain.execution import Execution
-from redial.usecases.sweep import ASKS_IN_CHUNK, MOST_HOPS
+from redial.usecases.sweep import MOST_HOPS
 from redial.wire.http import NoAnswer
 from redial.wire.stored_execution import DUE_SHARDS
 from tests.protocol.sweeping import (
@@ -112,8 +112,7 @@ def test_a_carrier_that_answers_slowly_delays_its_own_questions_alone(seconds: f
             assert attempt.dialed_at - attempt.scheduled_at <= timedelta(minutes=4.5)
         minutes = minutes_to_end(world, asked)
         assert len(minutes) == len(asked)
-        questions = ASKS_IN_CHUNK * seconds / 60  # those of one chunk are put one after the other
-        assert minutes[-1] <= 3 + 2 * questions + 3
+        assert minutes[-1] <= 3 + 2 * seconds / 60 + 3
 
 
 @pytest.mark.parametrize("poisoned", [False, True])
