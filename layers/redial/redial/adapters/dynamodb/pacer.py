@@ -28,18 +28,22 @@ class DynamoPacer:
 
     def reserve(self, carrier: str, interval: timedelta, now: datetime) -> datetime:
         """As the port says. Raises `StaleVersion` where other clocks disagree about which start comes next."""
-        values = {":now": to_ms(now), ":interval": interval // timedelta(milliseconds=1)}
+        least = interval // timedelta(milliseconds=1)
         busy = self._busy_until.get(carrier, now) > now
         for _ in range(_MOST_TRIES):
             if busy:
-                update, condition = "SET nx = nx + :interval", "nx > :now"
+                update, condition, value = "SET nx = nx + :value", "nx > :now", least
             else:
-                update, condition = "SET nx = :next", "attribute_not_exists(nx) OR nx <= :now"
-            given = values if busy else {":now": values[":now"], ":next": values[":now"] + values[":interval"]}
-            updated = self._table.update(_key(carrier), update, condition, given, returning=True)
+                update, condition, value = (
+                    "SET nx = :value",
+                    "attribute_not_exists(nx) OR nx <= :now",
+                    to_ms(now) + least,
+                )
+            values = {":now": to_ms(now), ":value": value}
+            updated = self._table.update(_key(carrier), update, condition, values, returning=True)
             if updated.done and updated.item is not None:
                 self._busy_until[carrier] = from_ms(updated.item["nx"])
-                return self._busy_until[carrier] - interval
+                return from_ms(updated.item["nx"] - least)
             busy = not busy
         raise StaleVersion(carrier)
 
