@@ -30,6 +30,7 @@ from local import ROOT
 from local.aws.dynamodb import changes_of, expire
 from local.aws.files import Credentials, Files
 from local.aws.functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Handler, Invocation, Invoker
+from local.aws.queues import Queues
 from local.aws.requests import ENVIRONMENT, Aws
 from local.aws.scheduler import Firing, Scheduler, punctual, scheduled_event
 from local.aws.streams import STREAM_DUPLICATES, Stream
@@ -183,7 +184,8 @@ class LocalStack:
             )
             self.environment = common_environment(definitions)
             self.functions = Invoker(self.clock, definitions, self.load, seed, complain)
-            self.scheduler = Scheduler(self.clock, self.functions, self.aws.lock, firing)
+            self.queues = Queues(self.clock, self.functions, self.template.queues(definitions), self.aws.lock, seed)
+            self.scheduler = Scheduler(self.clock, self.functions, self.queues, self.aws.lock, firing)
             self._recurring = self.template.recurring(definitions) if recurring else []
             self._readers = self.template.stream_readers(definitions)
             routes = self.template.routes(definitions)
@@ -206,7 +208,7 @@ class LocalStack:
             warnings.filterwarnings("ignore", message="No application metrics to publish")
             self._use_simulated_system()
             logging.setLogRecordFactory(self._log_record)
-            self.aws.start(self.functions, self.scheduler)
+            self.aws.start(self.functions, self.scheduler, self.queues)
             self._set_environment()
             self._settle_telemetry()
             self._provision()

@@ -90,7 +90,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An invocation, asynchronous or by a schedule, that was given up, and its dead-letter queue."""
+    """An invocation, asynchronous or by a schedule, or a message that was given up, and its dead-letter queue."""
 
     at: datetime
     queue: str | None
@@ -144,7 +144,8 @@ class Invoker:
         self._random = random.Random(seed)
         self._random_lock = threading.Lock()
         self.delays: Callable[[Function, Any], tuple[float, ...]] = lambda function, event: (0.0,)
-        """The delays in seconds after which an asynchronous invocation runs, once for each number."""
+        """The delays in seconds after which an asynchronous invocation runs, or a message of the function's queue arrives,
+        once for each number. It gets the function and the event: the invocation's, or the message's body."""
         self._thread = threading.local()
 
     def now(self) -> datetime:
@@ -172,9 +173,11 @@ class Invoker:
         """Run a function in this thread and return its result. Raises `UnknownFunction` and `FunctionFailed`."""
         return self.invoke_text(reference, json.dumps(event))
 
-    def invoke_text(self, reference: str, event: str, check: Callable[[Any], None] = lambda result: None) -> Any:
+    def invoke_text(
+        self, reference: str, event: str, check: Callable[[Any], None] = lambda result: None, number: int = 1
+    ) -> Any:
         """Like `invoke`, with an event in JSON. An error that `check` raises for the result is the function's."""
-        return self._run(self.find(reference), event, self._new_request_id(), number=1, check=check)
+        return self._run(self.find(reference), event, self._new_request_id(), number, check)
 
     def invoke_later(self, reference: str, event: Any) -> None:
         """Schedule an asynchronous invocation. Raises `UnknownFunction`."""
