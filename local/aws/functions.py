@@ -144,8 +144,8 @@ class Invoker:
         self._random = random.Random(seed)
         self._random_lock = threading.Lock()
         self.delays: Callable[[Function, Any], tuple[float, ...]] = lambda function, event: (0.0,)
-        """The delays in seconds after which an asynchronous invocation runs, or a message of the function's queue arrives,
-        once for each number. It gets the function and the event: the invocation's, or the message's body."""
+        """The delays in seconds after which an asynchronous invocation runs, or a message of the function's queue
+        arrives, once for each number. It gets the function and the invocation's event, or the message's body."""
         self._thread = threading.local()
 
     def now(self) -> datetime:
