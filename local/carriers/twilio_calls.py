@@ -62,8 +62,8 @@ class Notice:
 
 @dataclass(eq=False)
 class Call:
-    """A placed call. Times are simulated, aware UTC. `starts_at`: when it leaves the account's queue; `stream_url`: what
-    its audio was connected to."""
+    """A placed call. Times are simulated, aware UTC. `starts_at`: when it leaves the account's queue.
+    `stream_url`: what its audio was connected to."""
 
     sid: str
     request: CallRequest

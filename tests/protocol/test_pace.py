@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -61,7 +62,7 @@ def test_no_two_starts_are_nearer_than_the_rate(client: Any, carrier: UUID, step
         starts.append(pacers[number % 2].reserve(str(carrier), interval, now))
         assert starts[-1] >= now
     least = interval - timedelta(milliseconds=1)  # whole milliseconds are stored
-    assert all(later - earlier >= least for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(later - earlier >= least for earlier, later in pairwise(starts))
 
 
 def test_a_condition_that_never_holds_ends() -> None:

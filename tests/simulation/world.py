@@ -40,7 +40,7 @@ from local.carriers.twilio_calls import Call, Overrides
 from local.stack import API_MODULE, SWEEPER, LocalStack, webhook_secret_of
 from local.web.inbox import verify
 from local.web.server import HttpServer, Request, Response
-from redial.adapters import lambda_invoker
+from redial.adapters import invoker
 from redial.adapters.dynamodb import executions as stored_executions
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
@@ -266,7 +266,7 @@ class World(LocalStack):
         # Cached credentials expire by simulated time.
         defaults: Any = SecretCredentials.__init__.__kwdefaults__
         self._patch(mock.patch.dict(defaults, {"clock": self._seconds}))
-        for module in (stored_executions, lambda_invoker):
+        for module in (stored_executions, invoker):
             encode: Encode = vars(module)["encode"]
             self._patch(mock.patch.object(module, "encode", self._by_newer_versions(encode)))
         super().start()
@@ -624,7 +624,10 @@ class World(LocalStack):
     # ---- Lambda and Scheduler -------------------------------------------------------------------------------------
 
     def _delays(self, function: Function, event: Any) -> tuple[float, ...]:
-        """When an asynchronous invocation runs, and how often."""
+        """When an asynchronous invocation runs, or a message arrives, and how often.
+
+        SQS loses no message; here it does, as if it had rejected it.
+        """
         faults = self.faults
         if function.module == SWEEPER and not event.keys() & {
             "shard",

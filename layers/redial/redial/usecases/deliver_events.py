@@ -25,7 +25,7 @@ SECONDS_FOR_ONE_EVENT = 12.0
 """One try of 10 s, and the write: with less time left no event is begun."""
 LONGEST_DELAY = timedelta(minutes=15)
 """A wait of so long at most is a message with a delay, which is exact to the second; a longer one is a timer."""
-_CLOCKS_DIFFER = timedelta(seconds=1)
+_CLOCKS_DIFFER = timedelta(seconds=2)
 """How much later a message is sent for: the clock of the function that gets it may be behind."""
 _LEASE_NEEDED = timedelta(seconds=65)
 """A lease that another function took for this invocation must last while this one may run (60 s), or is renewed."""
