@@ -88,7 +88,7 @@ def failing(event: Any, context: FunctionContext) -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted, code, message",
+    ("wanted", "code", "message"),
     [
         ({"body": None}, "MissingParameter", "MessageBody"),
         ({"body": ""}, "MissingParameter", "MessageBody"),
@@ -133,7 +133,7 @@ def test_an_unknown_arn_is_an_error(world: World) -> None:
 
 def test_other_operations_are_refused(world: World) -> None:
     refused("UnsupportedOperation", lambda: world.client.receive_message(QueueUrl=QUEUE.url))
-    refused("UnsupportedOperation", lambda: world.client.list_queues())
+    refused("UnsupportedOperation", world.client.list_queues)
 
 
 def test_the_longest_message_and_the_longest_delay_are_taken(world: World) -> None:
