@@ -12,7 +12,7 @@ from tests.simulation.world import HOUR
 CONCURRENCY = 100
 """Functions of the AWS account that may run at the same time: a tenth of the default quota."""
 EVENTS = 600
-CALLS, CALLS_PER_SECOND = 100, 10
+CALLS, CALLS_PER_SECOND = 50, 10
 ON_TIME = timedelta(seconds=1)
 
 pytestmark = pytest.mark.simulation
