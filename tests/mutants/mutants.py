@@ -47,7 +47,7 @@ MUTANTS = (
     Mutant(
         "An execution is saved over any version",
         "adapters/dynamodb/executions.py",
-        "self._table.put_version(self._item(saved), execution.version)",
+        "self._table.put_version(packed(self._item(saved)), execution.version)",
         'self._table.put(self._item(saved), "attribute_exists(pk)")',
         "tests/protocol/test_store_conditions.py::test_an_execution_is_saved_over_the_version_that_was_read",
     ),

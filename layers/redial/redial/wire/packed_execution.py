@@ -3,8 +3,8 @@
 DynamoDB charges each write by the size of the whole item. The histories of a call that is retried grow with each
 attempt, and every event writes them again. So an item that has grown over 1 KB is stored with
 
-    z1  the attributes `ch`, `dl` and `rc`: JSON, times as differences (see `_differences`), compressed by deflate with the preset
-        dictionary `VOCABULARY_1`, in Base64
+    z1  an object with the values of `ch`, `dl` and `rc`: JSON, with rows in the form of `_differences`, compressed by
+        raw deflate with the preset dictionary `VOCABULARY_1`, in Base64
     ch  [["z1"], [status, at, attempt] of the newest status]
 
 instead of these attributes. `unpacked` restores them; everything but the stored item has the plain form. Smaller items
@@ -34,8 +34,8 @@ PACKED = "z1"
 """Attribute with the packed history, and the kind of the first change in `ch`. Another dictionary, another name."""
 VOCABULARY_1 = (
     b'"retries are not enabled""the retry is used""voicemail""answered""the call was canceled before it was answered"'
-    b'"the call was declined, and is not retried again""the carrier refused the number for good""x-stopping""late-report'
-    b'"found""unknown","balance-low","error","stopped","canceled","deferred",{"k":"SPXICWLRK","s":1,"c":2,"n":true,'
+    b'"the call was declined, and is not retried again""the carrier refused the number for good""x-stopping""late-'
+    b'report""found""unknown","balance-low","error","stopped","canceled","deferred",{"k":"SPXICWLRK","s":1,"c":2,"n":true,'
     b'"p":true,"b":true["rescheduled",1,1,{"u":"detected",1000,1,{"v":true}],["call-disconnected",1000,1],["completed",'
     b'1000,1,{"r":"the call was answered and has ended","d":10,"g":10,"h":"callee"["in-progress",1000,1]["failed",1000,'
     b'1,{"o":"404","r":"480","r":"503","r":"["busy",1000,1,{"r":"the line was busy","o":"486"}],'
@@ -47,6 +47,7 @@ VOCABULARY_1 = (
 )
 """Preset dictionary of `z1`: what histories are made of, the most frequent last. Never edited: items depend on it."""
 
+_HISTORY = ("ch", "dl", "rc")
 _STATUSES = frozenset(Status)
 
 
@@ -55,7 +56,7 @@ def packed(item: dict[str, Any]) -> dict[str, Any]:
     units = _write_units(item)
     if units == 1 or MAY_PACK not in item:
         return item
-    history = {name: json.loads(item[name]) for name in ("ch", "dl", "rc") if name in item}
+    history: dict[str, Any] = {name: json.loads(item[name]) for name in _HISTORY if name in item}
     changes = history["ch"]
     if timedelta(milliseconds=changes[-1][1]) < PACK_AFTER:
         return item
@@ -124,11 +125,13 @@ def _json(value: Any) -> str:
 
 
 def _write_units(item: dict[str, Any]) -> int:
-    """Write units of an item, by DynamoDB's rules for the size of text, whole numbers and booleans."""
+    """Write units of an item, by DynamoDB's rules for text, numbers and booleans; about so for other types."""
     return -(-sum(len(name) + _size(value) for name, value in item.items()) // WRITE_BYTES)
 
 
 def _size(value: Any) -> int:
     if isinstance(value, str):
         return len(value.encode())
-    return 1 if isinstance(value, bool) else (len(str(value)) + 1) // 2 + 1
+    if isinstance(value, bool):
+        return 1
+    return (len(str(value)) + 1) // 2 + 1 if isinstance(value, int) else len(str(value))
