@@ -742,6 +742,29 @@ MUTANTS = (
         "tests/protocol/test_delivery_leases.py::test_replayed_events_go_before_events_never_sent",
     ),
     Mutant(
+        "An item is packed although an old version may still read it",
+        "wire/packed_execution.py",
+        "    if units == 1 or MAY_PACK not in item:\n",
+        "    if units == 1:\n",
+        "tests/unit/test_packed_execution.py"
+        "::test_an_item_created_by_a_version_that_cannot_read_the_packed_form_is_never_packed",
+    ),
+    Mutant(
+        "An item is packed while its version is being deployed",
+        "wire/packed_execution.py",
+        "    if timedelta(milliseconds=changes[-1][1]) < PACK_AFTER:\n",
+        "    if not changes:\n",
+        "tests/unit/test_packed_execution.py"
+        "::test_an_item_is_packed_only_after_the_deployment_of_the_version_that_created_it",
+    ),
+    Mutant(
+        "A packed item looks like a short history",
+        "wire/packed_execution.py",
+        '"ch": _json([[PACKED], newest])',
+        '"ch": _json([newest])',
+        "tests/unit/test_packed_execution.py::test_a_version_that_does_not_know_the_packed_form_raises_an_error",
+    ),
+    Mutant(
         "An event that is given up is not listed",
         "wire/stored_execution.py",
         "    if execution.delivery.is_listed:\n",
