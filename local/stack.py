@@ -362,14 +362,15 @@ class LocalStack:
     def carrier_secret(self, name: str) -> dict[str, str]:
         """A carrier's secret: its id and its text, as Secrets Manager takes them."""
         rate = self.carrier.calls.calls_per_second or 0
-        secret: dict[str, Any] = {
+        secrets: dict[str, dict[str, Any]] = {
             "twilio": {**self.carrier.secret, "api_url": self.carrier_url, "calls_per_second": rate},
             "http": {
                 "signing_secret": self.platform.signing_secret,
                 "api_url": self.platform.url,
                 "calls_per_second": 0,
             },
-        }[name]
+        }
+        secret = secrets[name]
         return {"SecretId": f"{CARRIER_SECRETS}/{name}", "SecretString": json.dumps(secret)}
 
     def _respond_as_carrier(self, request: Request) -> Response | None:

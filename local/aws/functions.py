@@ -146,7 +146,16 @@ class Invoker:
         self.delays: Callable[[Function, Any], tuple[float, ...]] = lambda function, event: (0.0,)
         """The delays in seconds after which an asynchronous invocation runs, or a message of the function's queue
         arrives, once for each number. It gets the function and the invocation's event, or the message's body."""
+        self.account_concurrency: int | None = None
+        """How many functions may run at the same time; messages wait while these are used up. None: any number.
+        Other invocations are not throttled here."""
+        self._running = 0
         self._thread = threading.local()
+
+    @property
+    def has_capacity(self) -> bool:
+        """Whether one more function may run."""
+        return self.account_concurrency is None or self._running < self.account_concurrency
 
     def now(self) -> datetime:
         """The simulated time, aware UTC."""
@@ -236,6 +245,7 @@ class Invoker:
         invocation = Invocation(request_id, function, event, number, deadline)
         running: list[Invocation] = self._thread.__dict__.setdefault("running", [])
         running.append(invocation)
+        self._running += 1
         OUTPUT.function_threads.add(threading.get_ident())
         try:
             result = self._load(function)(event, FunctionContext(invocation, self._timeline))
@@ -252,6 +262,7 @@ class Invoker:
             raise failure from error
         finally:
             running.pop()
+            self._running -= 1
             if not running:
                 OUTPUT.function_threads.discard(threading.get_ident())
 

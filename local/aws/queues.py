@@ -15,7 +15,7 @@ import random
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import RLock
 from typing import Any
@@ -29,6 +29,8 @@ from local.clock import Timeline
 
 MAX_MESSAGE_BYTES = 1_048_576
 MAX_DELAY_SECONDS = 900
+THROTTLED_SECONDS = 1.0
+"""How soon a queue's messages are tried again after Lambda had no capacity."""
 SENDER_ID = "AROALOCAL:redial"
 _EMULATED = {"QueueUrl", "MessageBody", "DelaySeconds"}
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -97,11 +99,14 @@ class Message:
 
 @dataclass(eq=False)
 class _Reader:
-    """A queue, its visible messages in order of arrival, and how many runs of its function are under way."""
+    """A queue, its visible messages in order of arrival, and how many runs of its function are under way.
+
+    `throttled`: Lambda has no capacity for the first message, which is tried again soon."""
 
     queue: Queue
     visible: deque[Message] = field(default_factory=deque)
     running: int = 0
+    throttled: bool = False
 
 
 class Queues:
@@ -148,6 +153,11 @@ class Queues:
             self._arrive_at(queue, copy, sent.sent_at + timedelta(seconds=delay_seconds + seconds))
         return sent
 
+    def limit(self, arn: str, max_concurrency: int) -> None:
+        """Change how many runs of the queue's function may be under way."""
+        reader = self._readers[arn]
+        reader.queue = replace(reader.queue, max_concurrency=max_concurrency)
+
     def waiting(self, arn: str) -> int:
         """The number of messages that the function could receive now, were fewer of its runs under way."""
         with self._lock:
@@ -190,16 +200,28 @@ class Queues:
             reader = self._readers[queue.arn]
             with self._lock:
                 reader.visible.append(message)
-            while (received := self._receive(reader)) is not None:
-                self._run(reader, received)
+            self._read(reader)
 
         self._timeline.at(at, arrive, f"invoke {queue.function.name}")
+
+    def _read(self, reader: _Reader) -> None:
+        """Run the function with visible messages; those for which Lambda has no capacity are tried again soon."""
+        while (received := self._receive(reader)) is not None:
+            self._run(reader, received)
+        if reader.visible and not reader.running and not reader.throttled:
+            reader.throttled = True
+
+            def again() -> None:
+                reader.throttled = False
+                self._read(reader)
+
+            self._timeline.after(THROTTLED_SECONDS, again, f"invoke {reader.queue.function.name}")
 
     def _receive(self, reader: _Reader) -> Message | None:
         """The next message for the function; None: there is none, or enough runs are under way."""
         queue, now = reader.queue, self._timeline.now()
         with self._lock:
-            while reader.visible and (queue.max_concurrency is None or reader.running < queue.max_concurrency):
+            while reader.visible and self._has_capacity(reader):
                 message = reader.visible.popleft()
                 if now >= message.sent_at + timedelta(seconds=queue.retention_seconds):
                     self.expired.append(message)
@@ -214,6 +236,10 @@ class Queues:
                     reader.running += 1
                     return message
         return None
+
+    def _has_capacity(self, reader: _Reader) -> bool:
+        most = reader.queue.max_concurrency
+        return self._functions.has_capacity and (most is None or reader.running < most)
 
     def _run(self, reader: _Reader, message: Message) -> None:
         """Run the function with the message. If it fails, the message is visible again after the timeout."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,10 +11,12 @@ import pytest
 from redial.adapters.invoker import MOST_DELAY_SECONDS
 from redial.carriers.sending import PLACE_TIMEOUT_SECONDS
 from redial.domain.batch import WORK_LEASE
+from redial.domain.execution import CLAIM_GRACE
 from redial.runtime import settings
 from redial.runtime.services import CONNECT_SECONDS, FILE_READ_SECONDS, READ_SECONDS, Services, client_config
 from redial.usecases.batches import MAX_FILE_BYTES
 from redial.usecases.deliver_events import SECONDS_FOR_ONE_EVENT
+from redial.usecases.sweep import LINE_GRACE
 from tests.support.sample_events import sample_events
 from tests.support.template import ROOT, functions, of_type, template, texts
 
@@ -140,6 +143,7 @@ def test_functions_that_cause_their_own_runs_are_exempt_from_loop_detection() ->
 def test_a_functions_timeout_exceeds_its_waits() -> None:
     timeouts = {name: function["Timeout"] for name, function in FUNCTIONS.items()}
     assert timeouts["dial"] > PLACE_TIMEOUT_SECONDS + 2 * (CONNECT_SECONDS + READ_SECONDS)
+    assert timedelta(seconds=timeouts["dial"]) < min(CLAIM_GRACE, LINE_GRACE), "then others take its call for lost"
     assert timeouts["deliver"] > SECONDS_FOR_ONE_EVENT
     assert timeouts["carrier_callback"] < 15, "carriers wait no longer"
     assert timeouts["api"] < 30, "the HTTP API waits no longer"

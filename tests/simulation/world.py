@@ -205,7 +205,7 @@ class Violation:
 class World(LocalStack):
     """One run of one seed. From `start` to `stop` this process uses the world's clock, AWS, HTTP and random numbers."""
 
-    def __init__(self, seed: int, faults: Faults) -> None:
+    def __init__(self, seed: int, faults: Faults, calls_per_second: float | None = None) -> None:
         super().__init__(
             seed=seed,
             start_at=START,
@@ -214,6 +214,7 @@ class World(LocalStack):
             firing=self._firing,
             stream_duplicates=0.05,
         )
+        self.carrier.calls.calls_per_second = calls_per_second
         self.faults = faults
         self.seen = Seen()
         self.lines: list[str] = []

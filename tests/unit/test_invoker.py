@@ -25,8 +25,8 @@ class Aws:
     """Both services, with the answers that a test gives them."""
 
     def __init__(self) -> None:
-        names = {"region_name": "us-east-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
-        self.queues, self.functions = boto3.client("sqs", **names), boto3.client("lambda", **names)
+        self.queues = boto3.client("sqs", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+        self.functions = boto3.client("lambda", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
         self.messages, self.invocations = Stubber(self.queues), Stubber(self.functions)
         self.cut: list[str] = []
         self.invoker = AwsInvoker(

@@ -23,7 +23,10 @@ class Paced(Protocol):
     def calls_per_second(self) -> float | None: ...
 
 
-def rate_of(credentials: Credentials[Paced]) -> float | None:
+P = TypeVar("P", bound=Paced)
+
+
+def rate_of(credentials: Credentials[P]) -> float | None:
     """What the secret says of the account's rate; None: nothing, or the secret cannot be read, as a dial then finds."""
     try:
         return credentials.get().calls_per_second

@@ -52,6 +52,8 @@ HELD_SPREAD = timedelta(seconds=30)
 """Calls that wait for a carrier come back spread over this long, not all at once."""
 SCHEDULER_PRECISION = timedelta(seconds=60)
 """How far from its time a timer may fire."""
+EARLY = timedelta(seconds=5)
+"""A dial that is at most this early comes back, with its line if it was given one: clocks differ."""
 SHORTEST_DELAY = timedelta(milliseconds=250)
 """A start that is no further off is waited for: a message takes a second at least."""
 LONGEST_UNSTORED_WAIT = timedelta(seconds=60)
@@ -236,13 +238,15 @@ class Dial:
         return agent, decisions
 
     def _not_due(self, execution: Execution, due: datetime | None, now: datetime) -> DialReport:
-        """Leave it. A timer that fired early, or a long wait for the carrier account's start that is not over, is set
-        again: no other message would start the attempt.
+        """Leave it, unless it is due in a moment. A timer that fired early, or a long wait for the carrier account's
+        start that is not over, is set again: no other message would start the attempt.
 
         EventBridge Scheduler has a precision of a minute, and promises nothing about seconds; SQS delays a message by
         15 minutes at most.
         """
         timer = execution.state.timer
+        if due is not None and due <= now + EARLY:
+            return self._come_back(execution, due)
         if self.line_shard is not None and execution.state.attempt.line_shard != self.line_shard:
             agent = self.services.agents.get(execution.account_id, execution.agent_id)
             self._leave(execution, execution, agent, now, None)
