@@ -343,8 +343,8 @@ def test_the_limits() -> None:
             f"{callbacks} a second (CallbacksPerSecond): about {callbacks * 3 // 10} attempts a second"
         ),
         "Runs of dial and of deliver at the same time": (
-            f"{at_once} each (DialsAtOnce, DeliveriesAtOnce: 2 to 1,000); messages above that wait, for half an hour and "
-            "for an hour at most"
+            f"{at_once} each (DialsAtOnce, DeliveriesAtOnce: 2 to 1,000); "
+            "messages above that wait, for half an hour and for an hour at most"
         ),
         "max_concurrent_calls": f"1 to {agent_config.MAX_CONCURRENT_CALLS}",
         "from_phone_numbers": f"{fields.MAX_FROM_PHONE_NUMBERS}",
