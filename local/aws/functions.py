@@ -90,7 +90,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An invocation, asynchronous or by a schedule, that was given up, and its dead-letter queue."""
+    """An invocation, asynchronous or by a schedule, or a message that was given up, and its dead-letter queue."""
 
     at: datetime
     queue: str | None
@@ -144,8 +144,18 @@ class Invoker:
         self._random = random.Random(seed)
         self._random_lock = threading.Lock()
         self.delays: Callable[[Function, Any], tuple[float, ...]] = lambda function, event: (0.0,)
-        """The delays in seconds after which an asynchronous invocation runs, once for each number."""
+        """The delays in seconds after which an asynchronous invocation runs, or a message of the function's queue
+        arrives, once for each number. It gets the function and the invocation's event, or the message's body."""
+        self.account_concurrency: int | None = None
+        """How many functions may run at the same time; messages wait while these are used up. None: any number.
+        Other invocations are not throttled here."""
+        self._running = 0
         self._thread = threading.local()
+
+    @property
+    def has_capacity(self) -> bool:
+        """Whether one more function may run."""
+        return self.account_concurrency is None or self._running < self.account_concurrency
 
     def now(self) -> datetime:
         """The simulated time, aware UTC."""
@@ -172,9 +182,11 @@ class Invoker:
         """Run a function in this thread and return its result. Raises `UnknownFunction` and `FunctionFailed`."""
         return self.invoke_text(reference, json.dumps(event))
 
-    def invoke_text(self, reference: str, event: str, check: Callable[[Any], None] = lambda result: None) -> Any:
+    def invoke_text(
+        self, reference: str, event: str, check: Callable[[Any], None] = lambda result: None, number: int = 1
+    ) -> Any:
         """Like `invoke`, with an event in JSON. An error that `check` raises for the result is the function's."""
-        return self._run(self.find(reference), event, self._new_request_id(), number=1, check=check)
+        return self._run(self.find(reference), event, self._new_request_id(), number, check)
 
     def invoke_later(self, reference: str, event: Any) -> None:
         """Schedule an asynchronous invocation. Raises `UnknownFunction`."""
@@ -233,6 +245,7 @@ class Invoker:
         invocation = Invocation(request_id, function, event, number, deadline)
         running: list[Invocation] = self._thread.__dict__.setdefault("running", [])
         running.append(invocation)
+        self._running += 1
         OUTPUT.function_threads.add(threading.get_ident())
         try:
             result = self._load(function)(event, FunctionContext(invocation, self._timeline))
@@ -249,6 +262,7 @@ class Invoker:
             raise failure from error
         finally:
             running.pop()
+            self._running -= 1
             if not running:
                 OUTPUT.function_threads.discard(threading.get_ident())
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from local.aws.functions import Invoker
+from local.aws.queues import Queues
 from local.aws.requests import Aws
 from local.aws.scheduler import Scheduler
 from local.clock import Timeline
@@ -62,7 +63,8 @@ def _aws() -> Iterator[None]:
     timeline = Timeline(datetime(2026, 1, 26, tzinfo=UTC), speed=0)
     functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
-    aws.start(functions, Scheduler(timeline, functions, aws.lock))
+    queues = Queues(timeline, functions, [], aws.lock)
+    aws.start(functions, Scheduler(timeline, functions, queues, aws.lock), queues)
     yield
     aws.stop()
 
