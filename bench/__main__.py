@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
-from bench import attempt, batch, cold_start, elsewhere, headroom, package, prices, warm
+from bench import attempt, batch, cold_start, elsewhere, goals, headroom, package, prices, warm
 from bench.attempt import ALONE, BUSY, Attempts, Counts, Traffic
 from bench.elsewhere import Cost, Job
+from bench.goals import Goal
 from bench.report import paragraph, put, say, table
 from bench.stack import USER_DATA, function_name
 from local import ROOT
@@ -24,6 +25,8 @@ from local.template import Template
 BATCH_ROWS, BATCH_LINES = 300, 60
 SCALING = ROOT / "docs" / "scaling.md"
 MINUTES_PER_MONTH = 365 * 24 * 60 / 12
+QUEUES = 2
+"""Of dial and of deliver."""
 
 
 MOST_COLD = {"dial": 1.25, "carrier_callback": 1.25, "deliver": 1.25, "api": 2.0}
@@ -37,11 +40,13 @@ MOST_PACKAGE_MB = 15.0
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything that was measured. `whole`: cost of a batch, `played`; `memory_mb` by function."""
+    """Everything that was measured. `whole`: cost of a batch, `played`; `slept`: seconds that functions sleep for an
+    attempt of a batch with a rate; `memory_mb` by function."""
 
     attempts: Attempts
     whole: Counts
     played: batch.Campaign
+    slept: float
     sweeper: Counts
     starts: Sequence[cold_start.ColdStart]
     warm: Sequence[warm.Warm]
@@ -67,9 +72,19 @@ class Measured:
 
     def unanswered(self, traffic: Traffic) -> Counts:
         """The four attempts of each call, together."""
-        together = reduce(add, self.attempts.unanswered[traffic])
-        together.calls = self.attempts.unanswered[traffic][0].calls
-        return together
+        return _together(self.attempts.unanswered[traffic])
+
+    @property
+    def lambda_seconds(self) -> float:
+        """Of an attempt of the batch, estimated as for the price."""
+        return sum(self.whole.lambda_seconds(self.memory_mb, self.cpu_seconds).values()) / self.whole.attempts
+
+
+def _together(attempts: Sequence[Counts]) -> Counts:
+    """The attempts of each call as one cost."""
+    together = reduce(add, attempts)
+    together.calls = attempts[0].calls
+    return together
 
 
 def measure() -> Measured:
@@ -78,12 +93,13 @@ def measure() -> Measured:
     attempts = attempt.attempts()
     say(f"a batch of {BATCH_ROWS} contacts")
     whole, played = batch.whole(BATCH_ROWS, BATCH_LINES)
+    slept = goals.paced()
     sweeper = attempt.idle_sweeper()
     starts = cold_start.measure(functions)
     warmed = warm.measure()
     say("building the layer")
     memory_mb = {function_name(function.module): function.memory_mb for function in functions}
-    return Measured(attempts, whole, played, sweeper, starts, warmed, package.measure(), memory_mb)
+    return Measured(attempts, whole, played, slept, sweeper, starts, warmed, package.measure(), memory_mb)
 
 
 # ---- the main table --------------------------------------------------------------------------------------------------
@@ -109,14 +125,12 @@ def main_table(found: Measured) -> Iterator[str]:
             continue
         # Elsewhere there is no difference between busy and alone.
         same = next(one for name, _, one in ways if name == title)
-        for name, cost in (
-            ("Step Functions Standard", elsewhere.step_functions(_job(same), found.bare_cpu_seconds)),
-            ("Temporal Cloud", elsewhere.temporal_cloud(_job(same), found.bare_cpu_seconds)),
-        ):
+        for name, service in elsewhere.SERVICES.items():
+            cost = service(_job(same), found.bare_cpu_seconds)
             rows.append([title, name, *_elsewhere(cost, 1000 / same.attempts)])
     yield from table(
-        ["job", "on", "AWS requests", "transitions or actions", "write units", "read units", "Lambda invocations",
-         "HTTP API requests", "schedules", "dollars"],
+        ["job", "on", "AWS requests", "transitions, operations or actions", "write units", "read units",
+         "Lambda invocations", "HTTP API requests", "schedules", "dollars"],
         rows,
     )  # fmt: skip
     yield from paragraph(
@@ -198,19 +212,40 @@ def targets_report(all_targets: Sequence[Target]) -> Iterator[str]:
     yield from table(["", "at most", "found", ""], [target.row() for target in all_targets])
 
 
+def all_goals(found: Measured) -> list[Goal]:
+    """What an attempt may cost, and how fast a batch is."""
+    unanswered, filtered = found.attempts.unanswered[BUSY], found.attempts.filtered
+    all_told, few = (1e6 * found.dollars(one) / one.attempts for one in map(_together, (unanswered, filtered)))
+    estimate = f"asleep; with waiting and processor time, as estimated for the price, {found.lambda_seconds:.2f}"
+    time = "four unanswered attempts of a busy agent, Lambda's time included"
+    return [
+        Goal("write units, first attempt, unanswered", 10, goals.worst_writes(unanswered[:1])),
+        Goal("write units, 2nd to 4th attempt, the most", 12, goals.worst_writes(unanswered[1:])),
+        Goal("write units, final statuses and `scheduled` only, the most", 7, goals.worst_writes(filtered)),
+        Goal("dollars a million attempts", 12, all_told, time),
+        Goal("dollars a million attempts, final statuses and `scheduled` only", 8, few, time),
+        Goal("a batch with a rate: Lambda seconds an attempt", 0.3, found.slept, estimate),
+        goals.kept(goals.STOP, 15, "make bench-batch"),
+        goals.kept(goals.INGEST, 8_000, "make bench-ingest", at_least=True),
+    ]
+
+
 # ---- details ---------------------------------------------------------------------------------------------------------
 
 
 def attempts_report(found: Measured) -> Iterator[str]:
     attempts = found.attempts
     busy, alone = ([attempts.answered[one], *attempts.unanswered[one]] for one in (BUSY, ALONE))
-    counted = [*busy, *alone, *attempts.others]
+    counted = [*busy, *alone, *attempts.filtered, *attempts.others]
     names = [chr(ord("A") + number) for number in range(len(counted))]
-    titles = [f"{one.title}{', alone' if one in alone else ''}" for one in counted]
+    titles = [
+        f"{one.title}{', alone' if one in alone else ', few events' if one in attempts.filtered else ''}"
+        for one in counted
+    ]
     yield "## One attempt, counted"
     yield ""
     yield from table(
-        ["", "attempt", "AWS requests", "DynamoDB", "Scheduler", "Lambda invokes", "Lambda invocations",
+        ["", "attempt", "AWS requests", "DynamoDB", "Scheduler", "SQS", "Lambda invokes", "Lambda invocations",
          "HTTP API requests", "HTTP to carrier", "webhooks", "write units: table", "indexes", "read units",
          "execution, bytes", "log, bytes"],
         [
@@ -219,7 +254,7 @@ def attempts_report(found: Measured) -> Iterator[str]:
                 *(
                     _each(value, one)
                     for value in (
-                        one.aws_requests, one.of("dynamodb"), one.of("scheduler"), one.of("lambda"),
+                        one.aws_requests, one.of("dynamodb"), one.of("scheduler"), one.of("sqs"), one.of("lambda"),
                         one.invocations.total(), one.http_api_requests, one.posted("carrier"), one.webhooks,
                         one.units.table_writes, one.units.index_writes, one.units.reads,
                     )
@@ -264,6 +299,7 @@ def prices_report() -> Iterator[str]:
         "a million Lambda requests": prices.DOLLARS_PER_MILLION_LAMBDA_REQUESTS,
         "a million GB-seconds of Lambda on arm64": prices.DOLLARS_PER_GB_SECOND * 1e6,
         "a million schedules that fire": prices.DOLLARS_PER_MILLION_SCHEDULES,
+        "a million SQS requests": prices.DOLLARS_PER_MILLION_SQS_REQUESTS,
         "a million reads of a secret": prices.DOLLARS_PER_MILLION_SECRET_READS,
         "a GB of logs": prices.DOLLARS_PER_LOG_GB,
     }
@@ -273,8 +309,10 @@ def prices_report() -> Iterator[str]:
         "Lambda's time is an estimate: processor time of a warm event as measured below, times",
         f"{prices.MB_OF_A_PROCESSOR} MB / the function's memory, plus assumed waiting:",
         f"{prices.MS_PER_AWS_REQUEST:g} ms for each AWS request, {prices.MS_PER_CARRIER_REQUEST:g} for the carrier,",
-        f"{prices.MS_PER_WEBHOOK:g} for each webhook. Left out: Lambda's own log lines, cold starts, the HTTP API's",
-        "access log, tracing, S3 (some requests for each batch), storage, data sent out, the carrier.",
+        f"{prices.MS_PER_WEBHOOK:g} for each webhook. A message of a queue is",
+        f"{prices.SQS_REQUESTS_PER_MESSAGE} requests: sent by a function or the Scheduler, received, deleted.",
+        "Left out: Lambda's own log lines, cold starts, the HTTP API's access log, tracing, S3 (some requests for each",
+        "batch), storage, data sent out, the carrier.",
     )
 
 
@@ -300,18 +338,21 @@ def elsewhere_report(found: Measured) -> Iterator[str]:
         f"a batch of {BATCH_ROWS}": _job(found.whole),
     }
     yield from table(
-        ["job", "calls", "attempts", "retries", "callbacks", "deliveries", "transitions", "actions"],
-        [
-            [
-                title, job.calls, job.attempts, job.retries, job.callbacks, job.deliveries,
-                elsewhere.step_functions(job, 0).counted, elsewhere.temporal_cloud(job, 0).counted,
-            ]
-            for title, job in jobs.items()
-        ],
-    )  # fmt: skip
+        ["job", "calls", "attempts", "retries", "callbacks", "deliveries"],
+        [[title, job.calls, job.attempts, job.retries, job.callbacks, job.deliveries] for title, job in jobs.items()],
+    )
+    rows: list[list[object]] = []
+    for name, service in elsewhere.SERVICES.items():
+        costs = [service(job, 0) for job in jobs.values()]
+        rows += [[name, step, *(cost.steps[step] for cost in costs)] for step in costs[0].steps]
+        rows.append([f"**{name}**", "**all**", *(cost.counted for cost in costs)])
+    yield from table(["on", "charged for", *jobs], rows)
     yield from paragraph(
         f"Step Functions Standard: ${prices.DOLLARS_PER_MILLION_TRANSITIONS:g} for a million transitions",
-        "(https://aws.amazon.com/step-functions/pricing/). Temporal Cloud:",
+        "(https://aws.amazon.com/step-functions/pricing/). Lambda durable functions:",
+        f"${prices.DOLLARS_PER_MILLION_DURABLE_OPERATIONS:g} for a million operations, from the example of",
+        "https://aws.amazon.com/lambda/pricing/; they also charge for data written and retained, which is left out for",
+        "want of a source. Temporal Cloud:",
         f"${prices.DOLLARS_PER_MILLION_ACTIONS:g} for a million actions, the first tier;",
         f"${prices.DOLLARS_PER_ACTIVE_GB_HOUR:g} for a GB of open history for an hour and",
         f"${prices.DOLLARS_PER_RETAINED_GB_HOUR:g} of closed, {elsewhere.HISTORY_BYTES_PER_ACTION} bytes for each",
@@ -334,6 +375,11 @@ def sweeper_report(found: Measured) -> Iterator[str]:
         f"{sweeper.units.reads / runs:g} read units, {sweeper.units.writes / runs:g} write units,",
         f"{sweeper.log_bytes / runs:.0f} bytes of log. In a month of {MINUTES_PER_MONTH:.0f} minutes:",
         f"${dollars * MINUTES_PER_MONTH / runs:.2f}, its schedule and its estimated time included.",
+    )
+    month = prices.dollars_of_empty_queues(QUEUES, MINUTES_PER_MONTH * 60)
+    yield from paragraph(
+        f"Besides, Lambda polls the {QUEUES} queues of dial and deliver, {prices.POLLERS} pollers each, also when they",
+        f"are empty: about ${month:.2f} in a month, if each waits {prices.LONG_POLL_SECONDS} seconds.",
     )
 
 
@@ -390,6 +436,7 @@ def headroom_report(found: Measured) -> Iterator[str]:
 def report(found: Measured, all_targets: Sequence[Target]) -> Iterator[str]:
     yield from main_table(found)
     yield from targets_report(all_targets)
+    yield from goals.report(all_goals(found))
     yield from attempts_report(found)
     yield from elsewhere_report(found)
     yield from sweeper_report(found)

@@ -22,6 +22,7 @@ from bench.stack import RETRIES, USER_DATA, Stack, ask, function_name, running
 from local.aws.functions import Function, Handler, Invocation
 from local.aws.requests import OutsideRequest
 from local.stack import INBOX_NAME, SWEEPER
+from redial.domain.status import FINAL, Status
 from redial.runtime import services
 
 WITHIN_MINUTES = 25
@@ -89,6 +90,11 @@ class Counts:
         return self.invocations["api"] + self.invocations["carrier_callback"]
 
     @property
+    def messages(self) -> int:
+        """Of the queues of dial and deliver, from a function or from the Scheduler: each is an invocation."""
+        return self.invocations["dial"] + self.invocations["deliver"]
+
+    @property
     def schedules(self) -> int:
         return self.of("scheduler", "CreateSchedule")
 
@@ -117,6 +123,7 @@ class Counts:
             "HTTP API": self.http_api_requests * prices.DOLLARS_PER_MILLION_HTTP_API_REQUESTS,
             "Lambda requests": self.invocations.total() * prices.DOLLARS_PER_MILLION_LAMBDA_REQUESTS,
             "Scheduler": self.schedules * prices.DOLLARS_PER_MILLION_SCHEDULES,
+            "SQS": self.messages * prices.SQS_REQUESTS_PER_MESSAGE * prices.DOLLARS_PER_MILLION_SQS_REQUESTS,
             "secrets": self.of("secrets-manager") * prices.DOLLARS_PER_MILLION_SECRET_READS,
             "logs": self.log_bytes * prices.DOLLARS_PER_LOG_GB / 1000,
         }
@@ -360,10 +367,14 @@ def waiting(bench: Bench, waiters: int) -> Counts:
 
 @dataclass
 class Attempts:
-    """By traffic: a call answered at once, and four unanswered attempts at one call. `others`: of busy agents."""
+    """By traffic: a call answered at once, and four unanswered attempts at one call. `others`: of busy agents.
+
+    `filtered`: four unanswered attempts of a busy agent that wants final statuses and `scheduled` only.
+    """
 
     answered: dict[Traffic, Counts] = field(default_factory=dict)
     unanswered: dict[Traffic, list[Counts]] = field(default_factory=dict)
+    filtered: list[Counts] = field(default_factory=list)
     others: list[Counts] = field(default_factory=list)
 
 
@@ -380,6 +391,8 @@ def attempts() -> Attempts:
             say(f"one attempt, counted: {traffic}")
             (found.answered[traffic],) = attempts_of(bench, traffic, answered, answered)
             found.unanswered[traffic] = attempts_of(bench, traffic, unanswered, unanswered)
+        say("one attempt, counted: few events")
+        found.filtered = attempts_of(bench, BUSY, unanswered, unanswered, webhook_statuses=[*FINAL, Status.SCHEDULED])
         say("one attempt, counted: others")
         found.others = [
             *attempts_of(bench, BUSY, answered, answered, key="a-key"),
