@@ -319,7 +319,7 @@ def attempts_of(
 ) -> list[Counts]:
     """Calls with these outcomes, each attempt counted by itself. `key`: an Idempotency-Key for each call."""
     agent, found = bench.agent(**config), []
-    names = (f"{', '.join(outcomes)} {key} {traffic} {one}" for one in range(BUSY_CALLS if traffic == BUSY else 1))
+    names = (f"{', '.join(outcomes)} {key} {agent} {one}" for one in range(BUSY_CALLS if traffic == BUSY else 1))
     calls = {name: f"+141555502{one:02d}" for one, name in enumerate(names)}
     for number in calls.values():
         bench.script(number, *outcomes)

@@ -9,9 +9,9 @@ from tests.protocol import traces
 from tests.simulation.campaign import CALM_EVERY, Result, run_long, run_seed, unchecked
 
 CAMPAIGNS = {
-    "seeds 1-10": (range(1, 11), range(1, 3)),
-    "seeds 11-20": (range(11, 21), range(3, 5)),
-    "seeds 21-30": (range(21, 31), range(5, 7)),
+    "seeds 1-10": (range(1, 11), range(1, 2)),
+    "seeds 11-20": (range(11, 21), range(2, 4)),
+    "seeds 21-30": (range(21, 31), range(4, 7)),
 }
 """Short and long worlds. In each campaign, every promise is checked."""
 REGRESSIONS = {
