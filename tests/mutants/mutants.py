@@ -47,7 +47,7 @@ MUTANTS = (
     Mutant(
         "An execution is saved over any version",
         "adapters/dynamodb/executions.py",
-        "self._table.put_version(self._item(saved), execution.version)",
+        "self._table.put_version(packed(self._item(saved)), execution.version)",
         'self._table.put(self._item(saved), "attribute_exists(pk)")',
         "tests/protocol/test_store_conditions.py::test_an_execution_is_saved_over_the_version_that_was_read",
     ),
@@ -740,6 +740,29 @@ MUTANTS = (
         "return (*delivery.replaying, *range(delivery.settled + 1, last_sequence + 1))",
         "return (*range(delivery.settled + 1, last_sequence + 1), *delivery.replaying)",
         "tests/protocol/test_delivery_leases.py::test_replayed_events_go_before_events_never_sent",
+    ),
+    Mutant(
+        "An item is packed although an old version may still read it",
+        "wire/packed_execution.py",
+        "    if units == 1 or MAY_PACK not in item:\n",
+        "    if units == 1:\n",
+        "tests/unit/test_packed_execution.py"
+        "::test_an_item_created_by_a_version_that_cannot_read_the_packed_form_is_never_packed",
+    ),
+    Mutant(
+        "An item is packed while its version is being deployed",
+        "wire/packed_execution.py",
+        "    if timedelta(milliseconds=changes[-1][1]) < PACK_AFTER:\n",
+        "    if not changes:\n",
+        "tests/unit/test_packed_execution.py"
+        "::test_an_item_is_packed_only_after_the_deployment_of_the_version_that_created_it",
+    ),
+    Mutant(
+        "A packed item looks like a short history",
+        "wire/packed_execution.py",
+        '"ch": _json([[PACKED], newest])',
+        '"ch": _json([newest])',
+        "tests/unit/test_packed_execution.py::test_a_version_that_does_not_know_the_packed_form_raises_an_error",
     ),
     Mutant(
         "An event that is given up is not listed",
