@@ -7,6 +7,7 @@ another's cache. `BUSY`: the agent places a call every second; the figures are t
 caches expire now and then. `ALONE`: the first call in a long time, so every function starts in a new process.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -250,9 +251,11 @@ class Bench:
 
     def _call(self, invocation: Invocation) -> str | None:
         """The call that an invocation is for, by its event."""
-        event = invocation.event
         if invocation.function.module == SWEEPER:
             return SWEEPER
+        event = invocation.event
+        (record,) = event.get("Records", [event])[:1]
+        event = json.loads(record["body"]) if "eventSource" in record and "body" in record else event
         if "execution_id" in event:
             return self._call_of.get(event["execution_id"])
         path = event.get("rawPath", "")
@@ -339,6 +342,8 @@ def attempts_of(
         bench.advance(WITHIN_MINUTES)
         for name in calls:
             bench.finish(name, attempt, status)
+        if counts.invocations["dial"] < len(calls) or not counts.invocations["deliver"]:
+            raise RuntimeError(f"{title}: dial or deliver was not counted: {counts.invocations}")
         found.append(counts)
     return found
 
