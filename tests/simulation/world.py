@@ -630,10 +630,7 @@ class World(LocalStack):
         SQS loses no message; here it does, as if it had rejected it.
         """
         faults = self.faults
-        if function.module == SWEEPER and not event.keys() & {
-            "shard",
-            "ask",
-        }:  # what the sweeper sends itself may be lost
+        if function.module == SWEEPER and "token" not in event:  # what the sweeper sends itself may be lost
             return (0.0, faults.between(0, 5)) if faults.strikes("two sweepers") else (0.0,)
         if faults.strikes("invocation lost"):
             self.trace(f"{function.name.removeprefix('redial-')} invocation lost {_subject(event)}")
@@ -689,6 +686,8 @@ class World(LocalStack):
         if sent.method == "GET":
             if down or faults.strikes("carrier cannot be asked"):
                 raise NotSent("connection refused")
+            if faults.strikes("carrier 429"):
+                return Response.of(429, {"code": 20429, "message": "Too Many Requests", "status": 429})
             if self._may_be_up(sent.path) and faults.strikes("carrier does not find a call"):
                 return Response.of(404, {"code": 20404, "message": "Not found", "status": 404})
             return _answered(self.carrier.respond(sent))
