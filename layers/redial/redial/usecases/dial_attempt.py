@@ -19,7 +19,7 @@ defers or ends one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +32,7 @@ from redial.domain.gates import GATES, OF_AGENT, Facts, GateFunction, ask, from_
 from redial.domain.outcome import Accepted, DialResult
 from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
+from redial.domain.values import dataclass
 from redial.ports import CallRequest, Carrier, Services, StaleVersion
 from redial.usecases.circuit_breaker import CircuitBreaker
 from redial.usecases.defaults import complete, complete_now
@@ -176,10 +177,7 @@ class Dial:
         due = execution.state.next_time
         if due is None or due > now + SHORTEST_DELAY:
             return self._not_due(execution, due, now)
-        start = max(due, self.start_at or due, self.paced_at or due)
-        if start > now + SHORTEST_DELAY:
-            return self._come_back(execution, start)
-        now = self._wait_until(start)
+        now = self._wait_until(due)
         cached = self._complete(self.services.agents.cached(execution.account_id, execution.agent_id))
         kept = self.line_shard if self.line_shard is not None else execution.state.attempt.line_shard
         shard = self._acquire(execution, cached, kept, now)
