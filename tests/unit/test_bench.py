@@ -13,7 +13,7 @@ from bench import draw, elsewhere, load, prices, replay, report, stack
 from bench.dynamodb_units import Item, Meter, Units, UnknownCost
 
 TABLE = {
-    "TableName": "T",
+    "TableName": "items",
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
     "GlobalSecondaryIndexes": [
         {
@@ -48,7 +48,7 @@ def insert(*items: Item) -> bytes:
     statements = []
     for item in items:
         names = ", ".join(f"'{name}': ?" for name in item)
-        statements.append({"Statement": f'INSERT INTO "T" VALUE {{{names}}}', "Parameters": list(item.values())})
+        statements.append({"Statement": f'INSERT INTO "items" VALUE {{{names}}}', "Parameters": list(item.values())})
     return json.dumps({"Statements": statements}).encode()
 
 

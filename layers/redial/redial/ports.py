@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from redial.domain.agent import Account, Agent, ApiKey, Defaults
 from redial.domain.batch import Batch
@@ -19,6 +19,9 @@ from redial.domain.execution import Execution
 from redial.domain.outcome import CallReport, DialResult
 from redial.domain.queue import BatchQueueEntry, Queue, QueuedCall
 from redial.domain.status import Status
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class StaleVersion(Exception):
@@ -824,6 +827,10 @@ class Services(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
+
+    def each(self, work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
+        """The results of `work` for each item, in order, with up to `workers` of them at once. Returns when all have
+        ended. Raises the error of the first item that failed; items not begun by then are left out."""
 
     def new_id(self) -> str:
         """A fresh UUID: 36 characters, lower case."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
-from redial.domain.execution import DUE_SLACK, MILLISECOND, Execution
+from redial.domain.execution import DUE_SLACK, MILLISECOND, Change, Execution
 from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, Status
 
@@ -441,7 +441,8 @@ def contact(batch: Batch, row: int, number: str, data: dict[str, str]) -> Execut
         user_data=dict(data),
         retry_config=batch.retry_config,
         webhook_statuses=batch.webhook_statuses,
-    ).begin(created, None)
+        changes=(Change(Status.QUEUED, created, 1),),
+    )
 
 
 def all_final(counts: Mapping[str, int], contacts: int) -> bool:

@@ -40,7 +40,14 @@ from redial.usecases.stop import cancel_all, line_holders, stop_waiting
 from redial.usecases.update import save, update_batch
 
 ROWS_AT_ONCE = 500
-"""Contacts stored, or read, between two looks at the clock."""
+"""Contacts read between two looks at the clock."""
+STORED_AT_ONCE = 2_000
+"""Contacts stored between two looks at the clock."""
+STORED_TOGETHER = 25
+"""Contacts that one request stores."""
+WRITERS = 8
+"""Requests that store contacts at the same time. The processor of the function is busy with fewer of them where each
+takes 10 milliseconds; botocore keeps ten connections open."""
 ROWS_PER_CHECKPOINT = 10_000
 """Rows read between two writes of how far the file has been read."""
 LEFT_BEHIND = timedelta(minutes=5)
@@ -156,8 +163,8 @@ class BatchWorker:
                         if row.row > stored:
                             waiting.append(contact(batch, row.row, row.number, row.data))
                     since_checkpoint += 1
-                    if len(waiting) >= ROWS_AT_ONCE:
-                        self.services.executions.create_contacts(waiting)
+                    if len(waiting) >= STORED_AT_ONCE:
+                        self._store(waiting)
                         waiting.clear()
                         if since_checkpoint >= ROWS_PER_CHECKPOINT:
                             since_checkpoint = 0
@@ -165,7 +172,7 @@ class BatchWorker:
                         if seconds_left() < SECONDS_TO_SPARE:
                             self._progressed(batch, total, valid)
                             raise TimeoutError
-                self.services.executions.create_contacts(waiting)
+                self._store(waiting)
         except TimeoutError:
             return False  # the invocation that reaches the end writes rejected.csv
         except InvalidInput as error:
@@ -174,6 +181,12 @@ class BatchWorker:
             return True
         self._update(batch, lambda current: self._read(current, total, valid))
         return True
+
+    def _store(self, contacts: list[Execution]) -> None:
+        """Store all of them, by several requests at once."""
+        starts = range(0, len(contacts), STORED_TOGETHER)
+        together = [contacts[start : start + STORED_TOGETHER] for start in starts]
+        self.services.each(self.services.executions.create_contacts, together, WRITERS)
 
     def _progressed(self, batch: Batch, total: int, valid: int) -> None:
         """Raises `_Stopped` if the batch was stopped or deleted."""
