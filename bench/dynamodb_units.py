@@ -31,7 +31,6 @@ READ_BYTES = 4096
 READS = ("GetItem", "Query", "BatchGetItem")
 
 
-
 class UnknownCost(Exception):
     """The units of this kind of request are not computed here."""
 

@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +32,7 @@ from typing import Any, Literal, NamedTuple
 
 from bench.report import bullets, paragraph, say, table
 from local import ROOT
+from local.aws.dynamodb import inserted
 
 ROWS = 1_000_000
 KILLS = 10
@@ -111,15 +111,16 @@ class Cut:
 
 
 class Sink:
-    """The parts of DynamoDB, S3 and Lambda that reading a batch's file needs, for a client with one request at a time.
+    """The parts of DynamoDB, S3 and Lambda that reading a batch's file needs.
 
     `contacts`: items inserted by PartiQL, execution id → digest. `items`: items put. `files`: S3's objects. `requests`
     counts requests by name; `inserts` is the last full request of inserts. `cut`: when to kill `process`, the client;
-    `cut_name`: the request at which that last happened. Any other request is answered 400, which ends the run.
+    `cut_name`: the request at which that last happened. `seconds`: how long DynamoDB waits before each answer. Any other request is answered 400, which ends the run.
     """
 
-    def __init__(self, files: Path) -> None:
+    def __init__(self, files: Path, seconds: float = 0.0) -> None:
         self.files = files
+        self.seconds = seconds
         self.contacts: dict[bytes, bytes] = {}
         self.items: dict[tuple[str, str], Item] = {}
         self.requests: Counter[str] = Counter()
@@ -127,22 +128,27 @@ class Sink:
         self.cut: Cut | None = None
         self.cut_name = ""
         self.process: subprocess.Popen[str] | None = None
-        self._undigested: list[tuple[bytes, Item]] = []
+        self._lock = threading.Lock()
 
     def respond(self, request: "_Handler", body: bytes) -> None:
         """Answer the request, unless the client is killed."""
         target, where = request.headers.get("X-Amz-Target"), "lambda" if "/functions/" in request.path else "s3"
         name = f"dynamodb {target.partition('.')[2]}" if target else f"{where} {request.command}"
-        self.requests[name] += 1
-        cut = self.cut if self.cut is not None and self.requests.total() >= self.cut.at else None
-        if cut is not None:
-            self.cut, self.cut_name = None, name
-            if cut.phase == "before":
-                return self._kill()
+        with self._lock:
+            self.requests[name] += 1
+            cut = self.cut if self.cut is not None and self.requests.total() >= self.cut.at else None
+            if cut is not None:
+                self.cut, self.cut_name = None, name
+        if cut is not None and cut.phase == "before":
+            return self._kill()
+        new: list[tuple[bytes, Item]] = []
         if name == "s3 GET":
             request.send_file(self._file(request))
         else:
-            status, answer = self._answer(name, request, body)
+            with self._lock:
+                status, answer = self._answer(name, request, body, new)
+            if target and self.seconds:
+                time.sleep(self.seconds)
             if cut is not None and cut.phase == "after":
                 self._kill()
             else:
@@ -150,10 +156,9 @@ class Sink:
         if cut is not None and (cut.phase == "between" or name == "s3 GET"):
             time.sleep(cut.seconds)
             self._kill()
-        for contact_id, item in self._undigested:  # after the answer, so the client does not wait for this
+        for contact_id, item in new:  # after the answer, so the client does not wait for this
             text = json.dumps(item, sort_keys=True)
             self.contacts[contact_id] = hashlib.blake2b(text.encode(), digest_size=16).digest()
-        self._undigested.clear()
 
     def is_armed(self) -> bool:
         return self.cut is not None
@@ -165,10 +170,11 @@ class Sink:
     def _file(self, request: "_Handler") -> Path:
         return self.files / request.path.split("?")[0].split("/", 2)[2]
 
-    def _answer(self, name: str, request: "_Handler", body: bytes) -> Answer:
+    def _answer(self, name: str, request: "_Handler", body: bytes, new: list[tuple[bytes, Item]]) -> Answer:
+        """`new`: contacts that it stores are added."""
         match name:
             case "dynamodb BatchExecuteStatement":
-                return 200, json.dumps({"Responses": self._execute(json.loads(body)["Statements"])}).encode()
+                return 200, json.dumps({"Responses": self._execute(json.loads(body)["Statements"], new)}).encode()
             case "dynamodb GetItem":
                 item = self.items.get(_key(json.loads(body)["Key"]))
                 return 200, json.dumps({} if item is None else {"Item": item}).encode()
@@ -184,19 +190,19 @@ class Sink:
         say(f"not answered: {name} {request.path}")
         return _error("ValidationException")
 
-    def _execute(self, statements: list[Any]) -> list[Any]:
+    def _execute(self, statements: list[Any], new: list[tuple[bytes, Item]]) -> list[Any]:
         """An INSERT stores its item, or answers DuplicateItem and changes nothing."""
         if len(statements) == 25:
             self.inserts = statements
         answers: list[Any] = []
         for statement in statements:
-            item = dict(zip(_names(statement["Statement"]), statement["Parameters"], strict=True))
+            _, item = inserted(statement)
             contact_id = uuid.UUID(item["pk"]["S"].removeprefix("X#")).bytes
             if contact_id in self.contacts:
                 answers.append({"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}})
             else:
                 self.contacts[contact_id] = b""
-                self._undigested.append((contact_id, item))
+                new.append((contact_id, item))
                 answers.append({"TableName": "table"})
         return answers
 
@@ -232,16 +238,6 @@ def _error(code: str, more: dict[str, Any] | None = None) -> Answer:
     return 400, json.dumps(body).encode()
 
 
-@cache
-def _names(statement: str) -> list[str]:
-    """The attributes of `INSERT INTO "table" VALUE {'pk': ?, …}`. Raises `ValueError` for any other statement."""
-    names = re.findall(r"'(\w+)': \?", statement)
-    written = ", ".join(f"'{name}': ?" for name in names)
-    if re.fullmatch(r'INSERT INTO "[\w.-]+" VALUE \{(.*)\}', statement) is None or f"{{{written}}}" not in statement:
-        raise ValueError(f"not an INSERT with parameters only: {statement}")
-    return names
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -261,7 +257,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        self.server.sink.respond(self, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        wanted = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(wanted)
+        if len(body) < wanted:
+            raise ConnectionError("the client was killed while it sent")
+        self.server.sink.respond(self, body)
 
     do_GET = do_PUT = do_POST  # noqa: N815
 
@@ -343,7 +343,7 @@ def run_baseline(contacts: str, statements: str, requests: int) -> None:
     """`csv.reader` over the file `contacts`; then that many requests with the statements in the file `statements`."""
     client = _clients()[0]
     ready = json.loads(Path(statements).read_text())
-    at = _names(ready[0]["Statement"]).index("pk")
+    at = ready[0]["Parameters"].index(inserted(ready[0])[1]["pk"])
 
     def read() -> None:
         with Path(contacts).open(encoding="utf-8", newline="") as file:

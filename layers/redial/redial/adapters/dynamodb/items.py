@@ -27,8 +27,7 @@ def to_value(value: Any) -> dict[str, Any]:
         return {"N": str(value)}
     if kind is bool:
         return {"BOOL": value}
-    typed: dict[str, Any] = _serializer.serialize(value)
-    return typed
+    return dict(_serializer.serialize(value))
 
 
 def from_item(item: dict[str, Any]) -> dict[str, Any]:
