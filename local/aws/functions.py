@@ -199,8 +199,8 @@ class Invoker:
         self._timeline.sleep(seconds)
 
     def each(self, work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
-        """`system.each` in simulated time: the workers are events, which run one at a time and wait for requests side by
-        side. Their requests are those of this thread's invocation."""
+        """`system.each` in simulated time: its workers are events, of which one runs while the others sleep. Their
+        requests are those of this thread's invocation."""
         invocation, waiting = self.current(), iter(enumerate(items))
         results: dict[int, R] = {}
         errors: list[BaseException] = []
@@ -214,7 +214,7 @@ class Invoker:
                             return
                 except ClockStopped:
                     raise
-                except BaseException as error:  # raised again below
+                except BaseException as error:  # noqa: BLE001  it is raised again below
                     errors.append(error)
 
         self._timeline.together([serve] * min(workers, len(items)))

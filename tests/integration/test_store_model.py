@@ -450,18 +450,18 @@ def test_a_shard_of_the_due_index_has_one_worker_at_a_time(client: Any, lost: in
     """Also if the answer to its write is lost; each hop begins once, and an expired lease may be taken over."""
     store, later = DynamoSweepLeases(client, TABLE_NAME), TEN + minutes(2)
     with client.losing(lost):
-        assert store.take(3, "a", 1, TEN, later)
-    assert not store.take(3, "b", 1, TEN + minutes(1), later)
-    assert not store.take(3, "a", 1, TEN + minutes(1), later + minutes(1)), "the same hop once more"
-    assert store.take(4, "b", 1, TEN, later)
-    assert (store.held(TEN), store.held(later)) == ({3, 4}, set())
-    assert store.take(3, "a", 2, TEN + minutes(1), later + minutes(1))
-    store.release(3, "a", 1)
-    assert store.held(TEN) == {3, 4}, "an earlier hop frees nothing"
+        assert store.take("3", "a", 1, TEN, later)
+    assert not store.take("3", "b", 1, TEN + minutes(1), later)
+    assert not store.take("3", "a", 1, TEN + minutes(1), later + minutes(1)), "the same hop once more"
+    assert store.take("4", "b", 1, TEN, later)
+    assert (store.held(TEN), store.held(later)) == ({"3", "4"}, set())
+    assert store.take("3", "a", 2, TEN + minutes(1), later + minutes(1))
+    store.release("3", "a", 1)
+    assert store.held(TEN) == {"3", "4"}, "an earlier hop frees nothing"
     with client.losing(lost):
-        store.release(3, "a", 2)
-    assert store.held(TEN) == {4}
-    assert store.take(4, "c", 1, later, later + minutes(2))
+        store.release("3", "a", 2)
+    assert store.held(TEN) == {"4"}
+    assert store.take("4", "c", 1, later, later + minutes(2))
 
 
 def test_missing_queue_entries_are_found_together(client: Any) -> None:

@@ -626,10 +626,7 @@ class World(LocalStack):
     def _delays(self, function: Function, event: Any) -> tuple[float, ...]:
         """When an asynchronous invocation runs, and how often."""
         faults = self.faults
-        if function.module == SWEEPER and not event.keys() & {
-            "shard",
-            "ask",
-        }:  # what the sweeper sends itself may be lost
+        if function.module == SWEEPER and "token" not in event:  # what the sweeper sends itself may be lost
             return (0.0, faults.between(0, 5)) if faults.strikes("two sweepers") else (0.0,)
         if faults.strikes("invocation lost"):
             self.trace(f"{function.name.removeprefix('redial-')} invocation lost {_subject(event)}")

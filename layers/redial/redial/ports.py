@@ -510,16 +510,16 @@ class DueItems(Protocol):
 
 
 class SweepLeases(Protocol):
-    """Who works through which shard of the due index."""
+    """Leases of the sweeper's workers and askers, by name."""
 
-    def held(self, now: datetime) -> set[int]:
-        """The shards that a worker holds."""
+    def held(self, now: datetime) -> set[str]:
+        """The names of those that are held."""
 
-    def take(self, shard: int, token: str, hop: int, now: datetime, until: datetime) -> bool:
-        """Hold the shard until `until`, if it is free or held by an earlier hop of the same `token`."""
+    def take(self, name: str, token: str, hop: int, now: datetime, until: datetime) -> bool:
+        """Hold the lease until `until`, if it is free or held by an earlier hop of the same `token`."""
 
-    def release(self, shard: int, token: str, hop: int) -> None:
-        """Free the shard if that hop holds it."""
+    def release(self, name: str, token: str, hop: int) -> None:
+        """Free the lease if that hop holds it."""
 
 
 class Circuits(Protocol):
@@ -585,8 +585,8 @@ class SweepInvoker(Invoker, Protocol):
     def sweep_shard(self, shard: int, token: str, hop: int) -> None:
         """Have the rest of one shard of the due index worked through."""
 
-    def ask(self, execution_ids: Sequence[str]) -> None:
-        """Have the carrier asked about the current attempts of these executions."""
+    def ask(self, shard: int, token: str, hop: int) -> None:
+        """Have carriers asked about the overdue calls of one shard of the due index."""
 
 
 def _takes_any_stream(stream_url: str) -> None:
@@ -647,6 +647,10 @@ class CallRequest:
 
 class CarrierUnavailable(Exception):
     """The carrier could not be asked, or gave no usable answer: ask again later."""
+
+
+class CarrierBusy(CarrierUnavailable):
+    """The carrier takes no more requests now (HTTP 429), and did nothing: ask fewer at once, or later."""
 
 
 class NotYetKnown(CarrierUnavailable):

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -94,9 +94,9 @@ class LambdaInvoker:
         """Invoke sweep with `{"shard", "token", "hop"}`."""
         self._invoke("sweep", self._sweep_function, {"shard": shard, "token": token, "hop": hop})
 
-    def ask(self, execution_ids: Sequence[str]) -> None:
-        """Invoke sweep with `{"ask": [execution ids]}`."""
-        self._invoke("sweep", self._sweep_function, {"ask": list(execution_ids)})
+    def ask(self, shard: int, token: str, hop: int) -> None:
+        """Invoke sweep with `{"questions": shard, "token", "hop"}`."""
+        self._invoke("sweep", self._sweep_function, {"questions": shard, "token": token, "hop": hop})
 
     def _pass_on(self, name: str, function: str | None, event: Mapping[str, Any]) -> None:
         """Invoke dial or batch, as the next of the chain if this is one of them."""
