@@ -1,4 +1,4 @@
-"""A stopped batch: its waiting contacts are stopped for every reader when the stop is answered, before that is stored."""
+"""A stopped batch: every reader says that its waiting contacts are stopped before that is stored with them."""
 
 import csv
 import io
