@@ -593,7 +593,7 @@ MUTANTS = (
     Mutant(
         "A contact's id is not derived from its row",
         "domain/batch.py",
-        "return str(uuid.uuid5(uuid.UUID(batch_id), str(row)))",
+        "return str(uuid.uuid5(_namespace(batch_id), str(row)))",
         "return str(uuid.uuid4())",
         "tests/unit/test_batch.py::test_a_contacts_id_is_derived_from_batch_and_row_and_it_has_no_due_time",
     ),

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER
@@ -441,7 +442,12 @@ class Batch:
 
 def contact_id(batch_id: str, row: int) -> str:
     """The execution id of the contact in `row` (1: the first accepted row of the file)."""
-    return str(uuid.uuid5(uuid.UUID(batch_id), str(row)))
+    return str(uuid.uuid5(_namespace(batch_id), str(row)))
+
+
+@lru_cache(maxsize=16)
+def _namespace(batch_id: str) -> uuid.UUID:
+    return uuid.UUID(batch_id)
 
 
 def is_batch_id(text: str) -> bool:

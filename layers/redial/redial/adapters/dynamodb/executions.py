@@ -12,6 +12,7 @@ the table.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.items import to_item, to_value
@@ -172,14 +173,21 @@ def _due(item: dict[str, Any]) -> Due:
 
 
 def _insert(table_name: str, execution: Execution) -> "BatchStatementRequestTypeDef":
-    """What a contact shares with the others of its batch is in the statement, which is the same text for all of them:
-    checking and encoding parameters is most of the time that storing a contact takes."""
     item = {**encode(execution), "v": 1}
-    values = ", ".join(f"'{name}': {'?' if name in _OWN else _literal(value)}" for name, value in item.items())
+    shared = tuple((name, value) for name, value in item.items() if name not in _OWN)
+    own = [name for name in item if name in _OWN]
     return {
-        "Statement": f'INSERT INTO "{table_name}" VALUE {{{values}}}',
-        "Parameters": [to_value(value) for name, value in item.items() if name in _OWN],
+        "Statement": _statement(table_name, shared, tuple(own)),
+        "Parameters": [to_value(item[name]) for name in own],
     }
+
+
+@lru_cache(maxsize=64)
+def _statement(table_name: str, shared: tuple[tuple[str, str | int], ...], own: tuple[str, ...]) -> str:
+    """What a contact shares with the others of its batch is in the text, which is the same for all of them: encoding
+    parameters is most of the time that storing a contact takes."""
+    values = [f"'{name}': {_literal(value)}" for name, value in shared] + [f"'{name}': ?" for name in own]
+    return f'INSERT INTO "{table_name}" VALUE {{{", ".join(values)}}}'
 
 
 def _literal(value: str | int) -> str:
