@@ -630,7 +630,7 @@ def main() -> int:
     description = "Measure the reading of a batch's file."
     parser = argparse.ArgumentParser(prog="python -m bench.ingest", description=description)
     parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--waiting-rows", type=int, default=WAITING_ROWS, help="rows of the runs with a slow DynamoDB")
+    parser.add_argument("--waiting-rows", type=int, default=WAITING_ROWS, help="rows where DynamoDB waits")
     parser.add_argument("--kills", type=int, default=KILLS, help="how often the second ingest is killed")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="redial-bench-") as folder:

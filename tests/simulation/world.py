@@ -687,6 +687,8 @@ class World(LocalStack):
         if sent.method == "GET":
             if down or faults.strikes("carrier cannot be asked"):
                 raise NotSent("connection refused")
+            if faults.strikes("carrier 429"):
+                return Response.of(429, {"code": 20429, "message": "Too Many Requests", "status": 429})
             if self._may_be_up(sent.path) and faults.strikes("carrier does not find a call"):
                 return Response.of(404, {"code": 20404, "message": "Not found", "status": 404})
             return _answered(self.carrier.respond(sent))

@@ -378,7 +378,7 @@ def test_an_unanswered_question_raises_carrier_unavailable(answer: HttpResponse 
 
 
 def test_a_question_above_the_carriers_limit_says_so() -> None:
-    """Also where a search reads a candidate's Events: nothing is known of that one, but not because of Twilio's delay."""
+    """Also where a search reads a candidate's Events."""
     with pytest.raises(CarrierBusy):
         carrier(ScriptedHttp(HttpResponse(429))).ask(CALL)
     with pytest.raises(CarrierBusy):
