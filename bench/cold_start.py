@@ -30,8 +30,8 @@ USES = {
     "api": (*_STORES, "accounts", "idempotency", "undelivered", "circuits", "timers", "invoker", "check_webhook"),
     "batch": (*_STORES, "timers", "invoker", "files", "contacts"),
     "carrier_callback": (*_STORES, "timers", "invoker", 'callback_reader("twilio")'),
-    "deliver": ("execution_deliverer", "batch_deliverer", "agents", "accounts", "webhooks", "timers"),
-    "dial": (*_STORES, "circuits", *_CARRIER, "execution_deliverer", "accounts", "webhooks", "timers", "invoker"),
+    "deliver": ("execution_deliverer", "batch_deliverer", "agents", "accounts", "webhooks", "timers", "invoker"),
+    "dial": (*_STORES, "circuits", "pacer", *_CARRIER, "accounts", "timers", "invoker"),
     "sweep": (*_STORES, "due_items", "sweep_leases", *_CARRIER, "timers", "invoker"),
     "tally": ("batches", "counts", "invoker"),
 }

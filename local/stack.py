@@ -30,6 +30,7 @@ from local import ROOT
 from local.aws.dynamodb import changes_of, expire
 from local.aws.files import Credentials, Files
 from local.aws.functions import ACCOUNT_ID, OUTPUT, REGION, Function, FunctionFailed, Handler, Invocation, Invoker
+from local.aws.queues import Queues
 from local.aws.requests import ENVIRONMENT, Aws
 from local.aws.scheduler import Firing, Scheduler, punctual, scheduled_event
 from local.aws.streams import STREAM_DUPLICATES, Stream
@@ -183,7 +184,8 @@ class LocalStack:
             )
             self.environment = common_environment(definitions)
             self.functions = Invoker(self.clock, definitions, self.load, seed, complain)
-            self.scheduler = Scheduler(self.clock, self.functions, self.aws.lock, firing)
+            self.queues = Queues(self.clock, self.functions, self.template.queues(definitions), self.aws.lock, seed)
+            self.scheduler = Scheduler(self.clock, self.functions, self.queues, self.aws.lock, firing)
             self._recurring = self.template.recurring(definitions) if recurring else []
             self._readers = self.template.stream_readers(definitions)
             routes = self.template.routes(definitions)
@@ -206,7 +208,7 @@ class LocalStack:
             warnings.filterwarnings("ignore", message="No application metrics to publish")
             self._use_simulated_system()
             logging.setLogRecordFactory(self._log_record)
-            self.aws.start(self.functions, self.scheduler)
+            self.aws.start(self.functions, self.scheduler, self.queues)
             self._set_environment()
             self._settle_telemetry()
             self._provision()
@@ -361,10 +363,16 @@ class LocalStack:
 
     def carrier_secret(self, name: str) -> dict[str, str]:
         """A carrier's secret: its id and its text, as Secrets Manager takes them."""
-        secret = {
-            "twilio": {**self.carrier.secret, "api_url": self.carrier_url},
-            "http": {"signing_secret": self.platform.signing_secret, "api_url": self.platform.url},
-        }[name]
+        rate = self.carrier.calls.calls_per_second or 0
+        secrets: dict[str, dict[str, Any]] = {
+            "twilio": {**self.carrier.secret, "api_url": self.carrier_url, "calls_per_second": rate},
+            "http": {
+                "signing_secret": self.platform.signing_secret,
+                "api_url": self.platform.url,
+                "calls_per_second": 0,
+            },
+        }
+        secret = secrets[name]
         return {"SecretId": f"{CARRIER_SECRETS}/{name}", "SecretString": json.dumps(secret)}
 
     def _respond_as_carrier(self, request: Request) -> Response | None:

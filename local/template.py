@@ -14,12 +14,21 @@ from typing import Any
 import yaml
 
 from local.aws.functions import ACCOUNT_ID, REGION, Function
+from local.aws.queues import Queue
 from local.aws.streams import StreamMapping, check_pattern
 from local.cloudformation import TemplateError, load
 from local.web.cors import Cors
 
 _NO_VALUE = object()
 _STREAM_LABEL = "2026-01-01T00:00:00.000"  # the service uses the time when the stream was enabled
+_QUEUE_SETTINGS = {"Enabled", "Queue", "BatchSize", "ScalingConfig"}
+_QUEUE_PROPERTIES = {
+    "QueueName",
+    "VisibilityTimeout",
+    "MessageRetentionPeriod",
+    "RedrivePolicy",
+    "SqsManagedSseEnabled",
+}
 _STREAM_SETTINGS = {
     "Enabled",
     "Stream",
@@ -189,6 +198,42 @@ class Template:
             max_age_seconds=number("MaximumRecordAgeInSeconds", -1, -1, 604_800),
         )
         return StreamReader(table.definition["TableName"], mapping)
+
+    def queues(self, functions: list[Function]) -> list[Queue]:
+        """Every queue that a function reads. Raises `TemplateError` for settings that are not emulated."""
+        return [
+            self._queue(function, f"{function.logical_id}.Events.{name}", event)
+            for function, name, event in self._events(functions, "SQS")
+            if event.get("Enabled", True) in (True, "true")
+        ]
+
+    def _queue(self, function: Function, where: str, event: dict[str, Any]) -> Queue:
+        names = {self._arn(name, where): name for name in self._of_type("AWS::SQS::Queue")}
+        name = names.get(str(event["Queue"]))
+        if name is None:
+            raise TemplateError(f"{where}: {event['Queue']} is not a queue of this template")
+        properties = self._properties(name)
+        unknown = [*event.keys() - _QUEUE_SETTINGS, *properties.keys() - _QUEUE_PROPERTIES]
+        if unknown or int(event.get("BatchSize", 10)) != 1:
+            raise TemplateError(f"{where}: only a BatchSize of 1 on one machine, and no {', '.join(sorted(unknown))}")
+        redrive = properties.get("RedrivePolicy", {})
+        if redrive.get("deadLetterTargetArn") not in names:
+            raise TemplateError(f"Resources.{name}.RedrivePolicy must name a queue of this template")
+        visibility = int(properties.get("VisibilityTimeout", 30))
+        if visibility < function.timeout_seconds:
+            raise TemplateError(f"Resources.{name}.VisibilityTimeout is shorter than {function.logical_id}'s timeout")
+        at_once = event.get("ScalingConfig", {}).get("MaximumConcurrency")
+        if at_once is not None and not 2 <= int(at_once) <= 1000:
+            raise TemplateError(f"{where}: MaximumConcurrency must be a number from 2 to 1000")
+        return Queue(
+            name=self._physical_name(name),
+            function=function,
+            visibility_seconds=visibility,
+            retention_seconds=int(properties.get("MessageRetentionPeriod", 345_600)),
+            dead_letters=redrive["deadLetterTargetArn"],
+            max_receives=int(redrive["maxReceiveCount"]),
+            max_concurrency=None if at_once is None else int(at_once),
+        )
 
     def tables(self) -> list[Table]:
         """Every DynamoDB table."""

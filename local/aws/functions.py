@@ -93,7 +93,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An invocation, asynchronous or by a schedule, that was given up, and its dead-letter queue."""
+    """An invocation, asynchronous or by a schedule, or a message that was given up, and its dead-letter queue."""
 
     at: datetime
     queue: str | None
@@ -147,8 +147,18 @@ class Invoker:
         self._random = random.Random(seed)
         self._random_lock = threading.Lock()
         self.delays: Callable[[Function, Any], tuple[float, ...]] = lambda function, event: (0.0,)
-        """The delays in seconds after which an asynchronous invocation runs, once for each number."""
+        """The delays in seconds after which an asynchronous invocation runs, or a message of the function's queue
+        arrives, once for each number. It gets the function and the invocation's event, or the message's body."""
+        self.account_concurrency: int | None = None
+        """How many functions may run at the same time; messages wait while these are used up. None: any number.
+        Other invocations are not throttled here."""
+        self._running = 0
         self._thread = threading.local()
+
+    @property
+    def has_capacity(self) -> bool:
+        """Whether one more function may run."""
+        return self.account_concurrency is None or self._running < self.account_concurrency
 
     def now(self) -> datetime:
         """The simulated time, aware UTC."""
@@ -175,9 +185,11 @@ class Invoker:
         """Run a function in this thread and return its result. Raises `UnknownFunction` and `FunctionFailed`."""
         return self.invoke_text(reference, json.dumps(event))
 
-    def invoke_text(self, reference: str, event: str, check: Callable[[Any], None] = lambda result: None) -> Any:
+    def invoke_text(
+        self, reference: str, event: str, check: Callable[[Any], None] = lambda result: None, number: int = 1
+    ) -> Any:
         """Like `invoke`, with an event in JSON. An error that `check` raises for the result is the function's."""
-        return self._run(self.find(reference), event, self._new_request_id(), number=1, check=check)
+        return self._run(self.find(reference), event, self._new_request_id(), number, check)
 
     def invoke_later(self, reference: str, event: Any) -> None:
         """Schedule an asynchronous invocation. Raises `UnknownFunction`."""
@@ -206,7 +218,7 @@ class Invoker:
         errors: list[BaseException] = []
 
         def serve() -> None:
-            with self._running(invocation):
+            with self._working_for(invocation):
                 try:
                     for index, item in waiting:
                         results[index] = work(item)
@@ -223,7 +235,7 @@ class Invoker:
         return [results[index] for index in range(len(items))]
 
     @contextmanager
-    def _running(self, invocation: Invocation | None) -> Iterator[None]:
+    def _working_for(self, invocation: Invocation | None) -> Iterator[None]:
         """Have what this thread does belong to that invocation."""
         if invocation is None:
             yield
@@ -274,7 +286,8 @@ class Invoker:
         event = json.loads(sent)
         deadline = self._timeline.now() + timedelta(seconds=function.timeout_seconds)
         invocation = Invocation(request_id, function, event, number, deadline)
-        with self._running(invocation):
+        self._running += 1
+        with self._working_for(invocation):
             try:
                 result = self._load(function)(event, FunctionContext(invocation, self._timeline))
                 result = json.loads(json.dumps(result))
@@ -288,6 +301,8 @@ class Invoker:
                 self.failures.append((invocation, failure))
                 self._complain(invocation, failure)
                 raise failure from error
+            finally:
+                self._running -= 1
 
     def _new_request_id(self) -> str:
         with self._random_lock:

@@ -3,8 +3,9 @@
 Each request is
 
 1. counted, and shown to the hooks before and after: tests count there, or kill a function there;
-2. answered by `local.aws.functions` (Lambda), `local.aws.scheduler` (EventBridge Scheduler), `local.aws.dynamodb`, or
-   else by moto under one lock (moto is not thread-safe: two conditional writes could both succeed);
+2. answered by `local.aws.functions` (Lambda), `local.aws.scheduler` (EventBridge Scheduler), `local.aws.queues` (SQS),
+   `local.aws.dynamodb`, or else by moto under one lock (moto is not thread-safe: two conditional writes could both
+   succeed);
 3. refused when nothing answers it, so that no request reaches the real AWS.
 
 No lock is held while a function runs.
@@ -44,6 +45,7 @@ from local.aws.functions import (
     Invoker,
     UnknownFunction,
 )
+from local.aws.queues import Queues
 from local.aws.scheduler import Scheduler
 
 ENVIRONMENT = {
@@ -60,7 +62,7 @@ ENVIRONMENT = {
 REMOVED_FROM_ENVIRONMENT = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
 _NOTHING = object()
-_WITHOUT_HTTP = ("dynamodb", "lambda", "scheduler")
+_WITHOUT_HTTP = ("dynamodb", "lambda", "scheduler", "sqs")
 """Services whose requests are answered without HTTP."""
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -112,16 +114,17 @@ class Aws:
         self._moto_answers = BotocoreStubber.__call__
         self._functions: Invoker | None = None
         self._scheduler: Scheduler | None = None
+        self._queues: Queues | None = None
         self._environment: dict[str, str | None] = {}
         self._thread = threading.local()  # own: this thread's requests are the local stack's
         self._replaced: list[tuple[Any, str, Any]] = []
 
-    def start(self, functions: Invoker, scheduler: Scheduler) -> None:
+    def start(self, functions: Invoker, scheduler: Scheduler, queues: Queues) -> None:
         """Answer boto3's requests from now on. Raises `RealAwsRefused` if they cannot be intercepted."""
         if Aws._running is not None:
             raise RuntimeError("an emulated AWS already runs in this process: stop it first")
         Aws._running = self
-        self._functions, self._scheduler = functions, scheduler
+        self._functions, self._scheduler, self._queues = functions, scheduler, queues
         names = (*ENVIRONMENT, *REMOVED_FROM_ENVIRONMENT)
         self._environment = {name: os.environ.get(name) for name in names}
         self._moto.start()
@@ -274,6 +277,8 @@ class Aws:
         """Have the request answered; `prepared` makes the HTTP request for moto."""
         if service == "scheduler" and self._scheduler is not None:
             return self._scheduler.handle(operation, url, bytes(body or b""))
+        if service == "sqs" and self._queues is not None:
+            return self._queues.handle(operation, bytes(body or b""))
         if service == "lambda" and operation == "Invoke":
             kind: Any = headers.get("X-Amz-Invocation-Type", "RequestResponse")
             return self._invoke(url, kind.decode() if isinstance(kind, bytes) else str(kind), bytes(body or b""))

@@ -19,9 +19,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import botocore.session
-from botocore.model import ListShape, ServiceModel, Shape, StructureShape
+from botocore.model import ServiceModel
 
+from local.aws.api_model import violations
 from local.aws.functions import ACCOUNT_ID, REGION, DeadLetter, Invoker, UnknownFunction
+from local.aws.queues import Queues, UnknownQueue
 from local.clock import Event, Timeline
 
 MAX_INPUT_BYTES = 256 * 1024
@@ -96,11 +98,14 @@ class Schedule:
 class Scheduler:
     """The service. `firing` decides when, and how often, each schedule fires."""
 
-    def __init__(self, timeline: Timeline, functions: Invoker, lock: RLock, firing: Firing = punctual) -> None:
+    def __init__(
+        self, timeline: Timeline, functions: Invoker, queues: Queues, lock: RLock, firing: Firing = punctual
+    ) -> None:
         self.firing = firing
         self.dead_letters: list[DeadLetter] = []
         self._timeline = timeline
         self._functions = functions
+        self._queues = queues
         self._lock = lock
         self._model: ServiceModel = botocore.session.get_session().get_service_model("scheduler")
         self._groups = {DEFAULT_GROUP}
@@ -149,10 +154,10 @@ class Scheduler:
                     parameters[name] = int(value) if member.type_name == "integer" else value
             elif sent.get(wire_name) is not None:
                 parameters[name] = sent[wire_name]
-        violations = _violations(shape, parameters, "")
-        if violations:
-            plural = "s" if len(violations) > 1 else ""
-            raise _invalid(f"{len(violations)} validation error{plural} detected: {'; '.join(violations)}")
+        broken = violations(shape, parameters)
+        if broken:
+            plural = "s" if len(broken) > 1 else ""
+            raise _invalid(f"{len(broken)} validation error{plural} detected: {'; '.join(broken)}")
         return parameters
 
     def _create(self, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -184,19 +189,21 @@ class Scheduler:
                 "MaximumWindowInMinutes goes with the FLEXIBLE mode of FlexibleTimeWindow, and only with it."
             )
         target = definition["Target"]
+        arn, sent = target["Arn"], target.get("Input", "{}")
+        if len(sent.encode()) > MAX_INPUT_BYTES:
+            raise _invalid(f"Input is longer than {MAX_INPUT_BYTES} bytes.")
         try:
-            if not target["Arn"].startswith("arn:aws:lambda:"):
-                raise _invalid(f"Provided Arn is not in correct format, or not emulated: {target['Arn']}")
-            self._functions.find(target["Arn"])
-        except UnknownFunction as error:
+            if arn.startswith("arn:aws:lambda:"):
+                self._functions.find(arn)
+                json.loads(sent)  # a queue takes any text
+            elif arn.startswith("arn:aws:sqs:"):
+                self._queues.find(arn)
+            else:
+                raise _invalid(f"Provided Arn is not in correct format, or not emulated: {arn}")
+        except (UnknownFunction, UnknownQueue) as error:
             raise _invalid(f"The target does not exist: {error}") from error
-        if "Input" in target:
-            if len(target["Input"].encode()) > MAX_INPUT_BYTES:
-                raise _invalid(f"Input is longer than {MAX_INPUT_BYTES} bytes.")
-            try:
-                json.loads(target["Input"])
-            except ValueError as error:
-                raise _invalid(f"Invalid JSON Input: {error}") from error
+        except ValueError as error:
+            raise _invalid(f"Invalid JSON Input: {error}") from error
         self._known_group(definition["GroupName"])
         return Schedule(definition, token, due, created_at=self._timeline.now())
 
@@ -216,9 +223,18 @@ class Scheduler:
 
     def _fire(self, schedule: Schedule) -> None:
         target = schedule.definition["Target"]
-        event = scheduled_event(schedule.arn, schedule.due)
+        sent = json.dumps(scheduled_event(schedule.arn, schedule.due))
         if "Input" in target:
-            event = json.loads(self._filled_in(schedule, target["Input"]))
+            sent = self._filled_in(schedule, target["Input"])
+        if target["Arn"].startswith("arn:aws:sqs:"):
+            self._queues.send(target["Arn"], sent)
+        else:
+            self._invoke(target, json.loads(sent))
+        schedule.firings_left -= 1
+        if schedule.firings_left == 0:
+            self._complete(schedule)
+
+    def _invoke(self, target: dict[str, Any], event: Any) -> None:
         try:
             self._functions.invoke_later(target["Arn"], event)
         except UnknownFunction as error:
@@ -226,9 +242,6 @@ class Scheduler:
             reason = {"errorType": "ResourceNotFoundException", "errorMessage": str(error)}
             letter = DeadLetter(self._timeline.now(), queue, target["Arn"], event, 1, reason)
             self.dead_letters.append(letter)
-        schedule.firings_left -= 1
-        if schedule.firings_left == 0:
-            self._complete(schedule)
 
     def _complete(self, schedule: Schedule) -> None:
         with self._lock:
@@ -335,51 +348,3 @@ def _instant_of(expression: str, zone: str) -> datetime:
     except ValueError as error:
         raise _invalid(f"Invalid Schedule Expression {expression}.") from error
     return local.astimezone(UTC)
-
-
-def _violations(shape: Shape, value: Any, path: str) -> list[str]:
-    """The constraints of the API model that `value` violates, in AWS's words."""
-    if isinstance(shape, StructureShape):
-        if not isinstance(value, dict):
-            return [f"Value at '{path}' failed to satisfy constraint: Member must be a structure"]
-        missing = [
-            f"Value null at '{path}{name}' failed to satisfy constraint: Member must not be null"
-            for name in shape.required_members
-            if value.get(name) is None
-        ]
-        nested = [
-            violation
-            for name, member in shape.members.items()
-            if value.get(name) is not None
-            for violation in _violations(member, value[name], f"{path}{name}.")
-        ]
-        return missing + nested
-    name = path.rstrip(".")
-    if isinstance(shape, ListShape):
-        return [v for index, item in enumerate(value) for v in _violations(shape.member, item, f"{name}.{index}.")]
-    constraint = _broken_constraint(shape, value)
-    return [f"Value '{value}' at '{name}' failed to satisfy constraint: Member must {constraint}"] if constraint else []
-
-
-def _broken_constraint(shape: Shape, value: Any) -> str | None:
-    bounds = shape.metadata
-    low, high = bounds.get("min"), bounds.get("max")
-    if shape.type_name == "string":
-        if not isinstance(value, str):
-            return "be a string"
-        if low is not None and len(value) < low:
-            return f"have length greater than or equal to {low}"
-        if high is not None and len(value) > high:
-            return f"have length less than or equal to {high}"
-        if "enum" in bounds and value not in bounds["enum"]:
-            return f"satisfy enum value set: [{', '.join(bounds['enum'])}]"
-        if "pattern" in bounds and re.fullmatch(bounds["pattern"], value, re.ASCII) is None:
-            return f"satisfy regular expression pattern: {bounds['pattern']}"
-    if shape.type_name == "integer":
-        if not isinstance(value, int) or isinstance(value, bool):
-            return "be an integer"
-        if low is not None and value < low:
-            return f"have value greater than or equal to {low}"
-        if high is not None and value > high:
-            return f"have value less than or equal to {high}"
-    return None

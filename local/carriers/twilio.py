@@ -266,7 +266,7 @@ class Carrier:
             "forwarded_from": None,
             "group_sid": None,
             "caller_name": None,
-            "queue_time": "0",
+            "queue_time": str(call.queue_milliseconds),
             "trunk_sid": None,
             "annotation": None,
             "uri": f"{uri}.json",
@@ -335,7 +335,7 @@ class Carrier:
             "auth_token": self.auth_token,
             "numbers": list(NUMBERS),
             "balance": {"amount": f"{INITIAL_BALANCE - completed * PRICE:.3f}", "currency": "USD"},
-            "calls_per_second": None,  # not limited here
+            "calls_per_second": self.calls.calls_per_second,
             "scripts": self.calls.scripts.left(),
             "unscripted_percent": UNSCRIPTED,
         }

@@ -10,7 +10,7 @@ import hmac
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPException
 from typing import Literal
 from urllib.parse import parse_qsl, urldefrag, urlencode, urlsplit
@@ -62,12 +62,14 @@ class Notice:
 
 @dataclass(eq=False)
 class Call:
-    """A placed call. Times are simulated, aware UTC. `stream_url`: what its audio was connected to."""
+    """A placed call. Times are simulated, aware UTC. `starts_at`: when it leaves the account's queue.
+    `stream_url`: what its audio was connected to."""
 
     sid: str
     request: CallRequest
     outcome: Outcome
     placed_at: datetime
+    starts_at: datetime
     updated_at: datetime
     status: Status | Literal["queued"] = "queued"
     dialled_at: datetime | None = None
@@ -86,6 +88,11 @@ class Call:
         if self.answered_at is None or self.ended_at is None:
             return 0
         return round((self.ended_at - self.answered_at).total_seconds())
+
+    @property
+    def queue_milliseconds(self) -> int:
+        """How long it waits in the account's queue before it starts."""
+        return (self.starts_at - self.placed_at) // timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,11 @@ Post = Callable[[str, bytes, dict[str, str], Overrides], Response | Literal["ct"
 
 
 class Calls:
-    """The calls of one account, their scripts and callbacks. `seed` decides sids and outcomes without a script."""
+    """The calls of one account, their scripts and callbacks. `seed` decides sids and outcomes without a script.
+
+    `calls_per_second`: how many calls the account starts a second; the others wait in its queue. None: any number.
+    https://www.twilio.com/docs/voice/api/call-resource
+    """
 
     def __init__(self, timeline: Timeline, account_sid: str, auth_token: str, seed: int) -> None:
         self.scripts = Scripts(seed)
@@ -135,6 +146,8 @@ class Calls:
         self._lock = threading.Lock()
         self._calls: dict[str, Call] = {}
         self._live = self._max_live = 0
+        self.calls_per_second: float | None = None
+        self._next_start: datetime | None = None
 
     def all(self) -> list[Call]:
         """Every placed call, oldest first."""
@@ -159,7 +172,7 @@ class Calls:
         now = self._timeline.now()
         with self._lock:
             sid = "CA" + hashlib.md5(f"{self._seed} call {len(self._calls)}".encode()).hexdigest()  # noqa: S324  a name
-            call = self._calls[sid] = Call(sid, request, outcome, now, now, notices=[asked])
+            call = self._calls[sid] = Call(sid, request, outcome, now, self._start(now), now, notices=[asked])
             self._live += 1
             self._max_live = max(self._max_live, self._live)
         ring_seconds = request.ring_timeout_seconds + RING_TIMEOUT_BUFFER_SECONDS
@@ -168,6 +181,14 @@ class Calls:
         for step in course(outcome, ring_seconds=ring_seconds, limit_seconds=limit_seconds, detects=detects):
             self._after(call, step)
         return call
+
+    def _start(self, now: datetime) -> datetime:
+        """When the next call starts. The caller holds the lock."""
+        if self.calls_per_second is None:
+            return now
+        start = now if self._next_start is None else max(now, self._next_start)
+        self._next_start = start + timedelta(seconds=1 / self.calls_per_second)
+        return start
 
     def hang_up(self, call: Call, status: Literal["canceled", "completed"]) -> bool:
         """End a call by request, at once; its callback follows. False where its status does not allow this."""
@@ -188,7 +209,7 @@ class Calls:
         self._live -= 1
 
     def _after(self, call: Call, step: Step) -> None:
-        seconds = step.seconds - (self._timeline.now() - call.placed_at).total_seconds()
+        seconds = step.seconds - (self._timeline.now() - call.starts_at).total_seconds()
         name = f"call {call.sid} {step.status or 'machine detection'}"
         event = self._timeline.after(seconds, lambda: self._take(call, step), name)
         call.steps.append(event)
@@ -218,7 +239,7 @@ class Calls:
             if not self._instructed(call):
                 for later in call.steps:
                     later.cancel()
-                self._after(call, Step((now - call.placed_at).total_seconds() + BAD_INSTRUCTIONS_SECONDS, "completed"))
+                self._after(call, Step((now - call.starts_at).total_seconds() + BAD_INSTRUCTIONS_SECONDS, "completed"))
             return self._report(call, "answered", "in-progress")
         self._report(call, "completed", step.status)
 

@@ -34,8 +34,8 @@ def test_setting_and_cancelling_a_timer_are_idempotent() -> None:
         group="redial",
         role_arn="arn:aws:iam::123456789012:role/redial-scheduler",
         dead_letter_arn="arn:aws:sqs:us-east-1:123456789012:redial-schedules-dead",
-        deliver_function="arn:aws:lambda:us-east-1:123456789012:function:redial-deliver:live",
-        dial_function="arn:aws:lambda:us-east-1:123456789012:function:redial-dial:live",
+        deliver_queue="arn:aws:sqs:us-east-1:123456789012:redial-deliver",
+        dial_queue="arn:aws:sqs:us-east-1:123456789012:redial-dial",
     )
     at = NOW + timedelta(minutes=30)
     for _ in range(2):

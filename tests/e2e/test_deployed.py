@@ -52,12 +52,24 @@ def test_the_table_matches_the_template(aws: MiniStack) -> None:
 
 
 def test_asynchronous_functions_have_their_failure_destination(aws: MiniStack) -> None:
-    for function in ("batch", "deliver", "dial", "sweep"):
+    for function in ("batch", "sweep"):
         config = aws.client("lambda").get_function_event_invoke_config(
             FunctionName=aws.name_of(function), Qualifier="live"
         )
         destination = config["DestinationConfig"]["OnFailure"]["Destination"]
         assert destination == _arn_of(aws, "FunctionDeadLettersUrl")
+
+
+def test_functions_read_their_queues_by_their_alias(aws: MiniStack) -> None:
+    mappings = {
+        one["FunctionArn"]: one for one in aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    }
+    for function in ("dial", "deliver"):
+        (mapping,) = (one for arn, one in mappings.items() if arn.endswith(f":{aws.name_of(function)}:live"))
+        queue = aws.resources()[f"{function.title()}Queue"]["PhysicalResourceId"]
+        assert mapping["EventSourceArn"].rpartition(":")[2] == queue.rpartition("/")[2]
+        assert (mapping["BatchSize"], int(mapping["ScalingConfig"]["MaximumConcurrency"])) == (1, 50)
+        assert mapping["State"] == "Enabled"
 
 
 def _arn_of(aws: MiniStack, output: str) -> str:

@@ -23,6 +23,7 @@ LEAVES = {
     "api.stop-call": (RETRY, "stopped", 2),
     "carrier_callback.no-answer": (RINGING, "scheduled", 2),
     "dial.first": (WAITING, "initiated", 1),
+    "dial.older-schedule": (RETRY, "initiated", 2),
     "dial.retry": (RETRY, "initiated", 2),
     "carrier_callback.ringing": (RINGING, "ringing", 1),
 }

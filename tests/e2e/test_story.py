@@ -99,7 +99,8 @@ class Story:
         retry_at = self._failed_and_waiting(execution_id)
         timer = self._timer(execution_id)
         assert json.loads(timer["Target"]["Input"]) == {"execution_id": execution_id, "attempt": 2}
-        assert timer["Target"]["Arn"].endswith(f"function:{self.stack.name}-dial:live")
+        queue = self.stack.resources()["DialQueue"]["PhysicalResourceId"]
+        assert timer["Target"]["Arn"].rpartition(":")[2] == queue.rpartition("/")[2]
         assert timer["ActionAfterCompletion"] == "DELETE"
         assert len(self.target.carriers_calls(number) - before) == 1
         self._retry_is_dialled_by_the_timer(execution_id, retry_at)
@@ -150,7 +151,7 @@ class Story:
     def nothing_was_lost(self) -> None:
         """Assert that the dead-letter queues are empty and no event is undelivered."""
         outputs, sqs = self.stack.outputs(), self.stack.client("sqs")
-        for name in ("ScheduleDeadLettersUrl", "SweepDeadLettersUrl", "FunctionDeadLettersUrl"):
+        for name in (name for name in outputs if name.endswith("DeadLettersUrl")):
             queue = sqs.get_queue_attributes(QueueUrl=outputs[name], AttributeNames=["ApproximateNumberOfMessages"])
             assert queue["Attributes"]["ApproximateNumberOfMessages"] == "0", name
         undelivered = self.target.api("GET", "/webhooks/undelivered")
@@ -231,7 +232,7 @@ class Story:
         self.log(f"attempt 1 ended: {attempt['status']}; attempt 2 is to be at {retry_at:%H:%M:%S}")
         timer = self._timer(execution_id)
         assert timedelta(0) <= _time_of(timer) - retry_at <= timedelta(seconds=1), "in whole seconds, never earlier"
-        self.log(f"its schedule: {timer['ScheduleExpression']} in group {timer['GroupName']}, to dial:live")
+        self.log(f"its schedule: {timer['ScheduleExpression']} in group {timer['GroupName']}, to dial's queue")
         if self.target.people:
             self.log("            >>> next time it rings, answer or not, as you like <<<")
         return retry_at

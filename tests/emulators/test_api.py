@@ -13,6 +13,7 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from local.aws.functions import Function, FunctionContext, Invoker
+from local.aws.queues import Queues
 from local.aws.requests import Aws
 from local.aws.scheduler import Scheduler
 from local.clock import Timeline
@@ -70,7 +71,8 @@ def world() -> Iterator[World]:
 
     functions = Invoker(timeline, [API, CALLBACK], load)
     aws = Aws()
-    scheduler = Scheduler(timeline, functions, aws.lock)
+    queues = Queues(timeline, functions, [], aws.lock)
+    scheduler = Scheduler(timeline, functions, queues, aws.lock)
     routes = [
         Route("ANY", None, API),
         Route("POST", "/callbacks/twilio/{execution_id}/{attempt}", CALLBACK),

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from local.aws import dynamodb
 from local.aws.dynamodb import Image, changes_of
 from local.aws.functions import Invoker
+from local.aws.queues import Queues
 from local.aws.requests import Aws
 from local.aws.scheduler import Scheduler
 from local.clock import Timeline
@@ -32,7 +33,8 @@ def emulated() -> Iterator[Any]:
     timeline = Timeline(datetime(2026, 1, 26, tzinfo=UTC), speed=0)
     functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
-    aws.start(functions, Scheduler(timeline, functions, aws.lock))
+    queues = Queues(timeline, functions, [], aws.lock)
+    aws.start(functions, Scheduler(timeline, functions, queues, aws.lock), queues)
     try:
         client = boto3.client("dynamodb")
         create_table(client)

@@ -1,5 +1,6 @@
 """The emulated EventBridge Scheduler and Lambda by way of boto3: as strict as AWS, and schedules fire."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.aws.functions import Function, FunctionContext, Invoker
+from local.aws.queues import Queue, Queues
 from local.aws.requests import Aws, OutsideRequest
 from local.aws.scheduler import Scheduler, as_late_as_aws
 from local.clock import Timeline
@@ -20,6 +22,7 @@ START = datetime(2026, 1, 26, 10, 0, 0, 500_000, tzinfo=UTC)
 DIAL = Function("DialFunction", "redial-dial", "dial", alias="live", timeout_seconds=30, on_failure="failed-queue")
 ROLE = "arn:aws:iam::123456789012:role/redial-scheduler"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:redial-dlq"
+DIAL_QUEUE = Queue("redial-dial", DIAL, 180, 1800, QUEUE, max_receives=3)
 
 
 @dataclass
@@ -78,9 +81,10 @@ def world() -> Iterator[World]:
 
     functions = Invoker(timeline, [DIAL], lambda function: handler)
     aws = Aws()
-    scheduler = Scheduler(timeline, functions, aws.lock)
+    queues = Queues(timeline, functions, [DIAL_QUEUE], aws.lock)
+    scheduler = Scheduler(timeline, functions, queues, aws.lock)
     here = World(timeline, functions, scheduler, aws, invoked)
-    aws.start(functions, scheduler)
+    aws.start(functions, scheduler, queues)
     timeline.start()
     try:
         here.client("scheduler").create_schedule_group(Name="redial")
@@ -134,6 +138,9 @@ def refused(code: str, status: int, action: Callable[[], Any]) -> str:
         {"Target": {"Arn": "arn:aws:lambda:us-east-1:123456789012:function:missing:live"}},
         {"Target": {"Arn": DIAL.arn + ":other"}},
         {"Target": {"Arn": QUEUE}},
+        {"Target": {"Arn": DIAL_QUEUE.arn, "Input": ""}},
+        {"Target": {"Arn": DIAL_QUEUE.arn, "Input": "x" * 262_145}},
+        {"Target": {"Arn": "arn:aws:sns:us-east-1:123456789012:topic"}},
         {"Target": {"RetryPolicy": {"MaximumRetryAttempts": -1}}},
         {"Target": {"RetryPolicy": {"MaximumRetryAttempts": 186}}},
         {"Target": {"RetryPolicy": {"MaximumEventAgeInSeconds": 59}}},
@@ -175,6 +182,23 @@ def test_a_schedule_fires_at_its_time_and_is_deleted(world: World) -> None:
     assert world.invoked == [] and world.names() == ["execution.dial.1"]
     world.timeline.advance(1)
     assert world.invoked == [(119.5, {"execution_id": "x", "attempt": 1})]
+    assert world.names() == []
+
+
+def test_a_schedule_sends_its_input_as_a_message_to_a_queue(world: World) -> None:
+    """The text as it is; a queue takes no JSON only."""
+    world.create(Target={"Arn": DIAL_QUEUE.arn})
+    world.create("text", Target={"Arn": DIAL_QUEUE.arn, "Input": "<aws.scheduler.attempt-number>, please"})
+    world.create("none", Target={"Arn": DIAL_QUEUE.arn, "Input": None})
+    world.timeline.advance(1.98)
+    assert world.invoked == []
+    world.timeline.advance(1)
+    assert [seconds for seconds, _ in world.invoked] == [119.5] * 3
+    records = [record for _, event in world.invoked for record in event["Records"]]
+    assert {record["eventSourceARN"] for record in records} == {DIAL_QUEUE.arn}
+    first, second, third = (record["body"] for record in records)
+    assert (first, second) == ('{"execution_id": "x", "attempt": 1}', "1, please")
+    assert json.loads(third)["detail-type"] == "Scheduled Event"
     assert world.names() == []
 
 

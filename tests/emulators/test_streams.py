@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from local.aws import streams
 from local.aws.functions import Function, Invoker
+from local.aws.queues import Queues
 from local.aws.requests import Aws, OutsideRequest
 from local.aws.scheduler import Scheduler
 from local.aws.streams import Stream, StreamMapping, check_pattern
@@ -76,7 +77,8 @@ class World:
 @contextmanager
 def world(**mapping: Any) -> Iterator[World]:
     made = World(**mapping)
-    made.aws.start(made.functions, Scheduler(made.clock, made.functions, made.aws.lock))
+    queues = Queues(made.clock, made.functions, [], made.aws.lock)
+    made.aws.start(made.functions, Scheduler(made.clock, made.functions, queues, made.aws.lock), queues)
     try:
         made.client = boto3.client("dynamodb")
         create_table(made.client)

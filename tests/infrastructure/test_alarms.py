@@ -10,6 +10,7 @@ from tests.support.template import ROOT, functions, of_type
 
 ALARMS = of_type("AWS::CloudWatch::Alarm")
 QUEUES = of_type("AWS::SQS::Queue")
+DEAD_LETTERS = sorted(name for name in QUEUES if name.endswith("DeadLetters"))
 
 
 def _series(properties: dict[str, Any]) -> list[tuple[str, str, dict[str, Any], str]]:
@@ -131,7 +132,25 @@ def test_an_alarm_fires_when_tally_is_late() -> None:
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 5 * 60 * 1000)
 
 
-@pytest.mark.parametrize("queue", sorted(QUEUES))
+def test_an_alarm_fires_when_a_queue_is_late() -> None:
+    """Only while messages wait: the age of the oldest may count one whose delay is not over."""
+    limits = {"Dial": 60, "Deliver": 300}
+    assert {f"{name}Queue" for name in limits} == set(QUEUES) - set(DEAD_LETTERS)
+    for name, seconds in limits.items():
+        alarm = ALARMS[f"{name}QueueLateAlarm"]["Properties"]
+        (watched,) = (one for one in alarm["Metrics"] if one["ReturnData"])
+        assert watched["Expression"] == "IF(waiting > 0, age, 0)"
+        by_name = {"QueueName": {"Fn::GetAtt": f"{name}Queue.QueueName"}}
+        assert _series(alarm) == [
+            ("AWS/SQS", "ApproximateAgeOfOldestMessage", by_name, "Maximum"),
+            ("AWS/SQS", "ApproximateNumberOfMessagesVisible", by_name, "Maximum"),
+        ]
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", seconds)
+        assert alarm["EvaluationPeriods"] == 3
+        assert seconds < QUEUES[f"{name}Queue"]["Properties"]["MessageRetentionPeriod"] / 4
+
+
+@pytest.mark.parametrize("queue", DEAD_LETTERS)
 def test_dead_letters_are_kept_for_two_weeks_and_fire_an_alarm(queue: str) -> None:
     assert QUEUES[queue]["Properties"] == {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
     watched = [{"Name": "QueueName", "Value": {"Fn::GetAtt": f"{queue}.QueueName"}}]

@@ -2,23 +2,28 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from redial.adapters.invoker import MOST_DELAY_SECONDS
 from redial.carriers.sending import PLACE_TIMEOUT_SECONDS
 from redial.domain.batch import WORK_LEASE
+from redial.domain.execution import CLAIM_GRACE
 from redial.runtime import settings
 from redial.runtime.services import CONNECT_SECONDS, FILE_READ_SECONDS, READ_SECONDS, Services, client_config
 from redial.usecases.batches import MAX_FILE_BYTES
 from redial.usecases.deliver_events import SECONDS_FOR_ONE_EVENT
-from redial.usecases.dispatch import LONGEST_PAUSE
+from redial.usecases.sweep import LINE_GRACE
 from tests.support.sample_events import sample_events
 from tests.support.template import ROOT, functions, of_type, template, texts
 
 FUNCTIONS = functions()
-ASYNCHRONOUS = ("batch", "deliver", "dial", "sweep")
+ASYNCHRONOUS = ("batch", "sweep")
+OF_QUEUES = {"dial": "DialsAtOnce", "deliver": "DeliveriesAtOnce"}
+"""The functions that read a queue, and the parameter that limits how many of their runs are under way."""
 OF_POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 each_function = pytest.mark.parametrize("name", sorted(FUNCTIONS))
@@ -86,30 +91,59 @@ def test_an_asynchronous_function_that_fails_leaves_a_dead_letter(name: str) -> 
     assert 60 <= config["MaximumEventAgeInSeconds"] <= 3600
 
 
-def test_only_synchronous_functions_have_no_failure_destination() -> None:
-    """Clients and carriers wait at the HTTP API, and Lambda itself at the stream."""
+def test_only_functions_that_are_waited_for_have_no_failure_destination() -> None:
+    """Clients and carriers wait at the HTTP API, and Lambda itself at the stream and at the queues."""
     waited_for = {
         name
         for name, function in FUNCTIONS.items()
-        if any(event["Type"] in ("HttpApi", "DynamoDB") for event in function.get("Events", {}).values())
+        if any(event["Type"] in ("HttpApi", "DynamoDB", "SQS") for event in function.get("Events", {}).values())
     }
     assert waited_for == set(FUNCTIONS) - set(ASYNCHRONOUS)
+    assert waited_for == {name for name, function in FUNCTIONS.items() if "EventInvokeConfig" not in function}
 
 
-def test_a_dial_event_expires_after_a_quarter_of_an_hour() -> None:
-    assert FUNCTIONS["dial"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"] <= 900
+@pytest.mark.parametrize("name", sorted(OF_QUEUES))
+def test_a_function_reads_its_queue_one_message_at_a_time_within_a_limit(name: str) -> None:
+    (event,) = FUNCTIONS[name]["Events"].values()
+    limit = template()["Parameters"][OF_QUEUES[name]]
+    assert event == {
+        "Type": "SQS",
+        "Properties": {
+            "Queue": {"Fn::GetAtt": f"{name.title()}Queue.Arn"},
+            "BatchSize": 1,
+            "ScalingConfig": {"MaximumConcurrency": {"Ref": OF_QUEUES[name]}},
+        },
+    }
+    assert (limit["MinValue"], limit["MaxValue"]) == (2, 1000), "what Lambda allows"
 
 
-def test_functions_that_invoke_themselves_are_exempt_from_loop_detection() -> None:
-    """dial for the next call in the queue, batch for the rest of its file, sweep for further overdue items."""
+@pytest.mark.parametrize("name", sorted(OF_QUEUES))
+def test_a_queue_hides_a_message_for_six_times_its_functions_timeout(name: str) -> None:
+    """AWS's advice: a message is received by no second run while Lambda retries a throttled first one."""
+    queue = of_type("AWS::SQS::Queue")[f"{name.title()}Queue"]["Properties"]
+    assert queue["VisibilityTimeout"] == 6 * FUNCTIONS[name]["Timeout"]
+
+
+def test_a_delayed_start_is_received_before_its_message_expires() -> None:
+    queue = of_type("AWS::SQS::Queue")["DialQueue"]["Properties"]
+    tries = queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
+    assert queue["MessageRetentionPeriod"] > MOST_DELAY_SECONDS + tries
+    assert queue["MessageRetentionPeriod"] <= 1800, "the sweeper decides then"
+    queue = of_type("AWS::SQS::Queue")["DeliverQueue"]["Properties"]
+    tries = queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
+    assert queue["MessageRetentionPeriod"] > MOST_DELAY_SECONDS + tries
+
+
+def test_functions_that_cause_their_own_runs_are_exempt_from_loop_detection() -> None:
+    """dial for the next call in line, deliver for redeliveries, batch for the rest of its file, sweep for the rest."""
     allowed = {name for name, function in FUNCTIONS.items() if function.get("RecursiveLoop") == "Allow"}
-    assert allowed == {"batch", "dial", "sweep"}
+    assert allowed == {"batch", "deliver", "dial", "sweep"}
 
 
 def test_a_functions_timeout_exceeds_its_waits() -> None:
     timeouts = {name: function["Timeout"] for name, function in FUNCTIONS.items()}
-    waiting = LONGEST_PAUSE.total_seconds() + PLACE_TIMEOUT_SECONDS + SECONDS_FOR_ONE_EVENT
-    assert timeouts["dial"] > waiting
+    assert timeouts["dial"] > PLACE_TIMEOUT_SECONDS + 2 * (CONNECT_SECONDS + READ_SECONDS)
+    assert timedelta(seconds=timeouts["dial"]) < min(CLAIM_GRACE, LINE_GRACE), "then others take its call for lost"
     assert timeouts["deliver"] > SECONDS_FOR_ONE_EVENT
     assert timeouts["carrier_callback"] < 15, "carriers wait no longer"
     assert timeouts["api"] < 30, "the HTTP API waits no longer"

@@ -198,6 +198,7 @@ def test_a_versions_description_cannot_grow_too_long() -> None:
     longest = {
         "LogLevel": "WARNING",
         "KeepDays": str(PARAMETERS["KeepDays"]["MaxValue"]),
+        "CallsPerSecond": str(PARAMETERS["CallsPerSecond"]["MaxValue"]),
         "DefaultCarrier": "x" * 7,
         "DefaultFromPhoneNumber": "+" + "1" * 15,
         "DefaultAnswer": f"https://{'x' * 30}{'x' * 20}",

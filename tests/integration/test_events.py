@@ -101,7 +101,9 @@ CHECKS: dict[str, Check] = {
     "carrier_callback.forged": _answers(403, lambda client, body: _status(RINGING)(client) == "initiated"),
     "dial.first": _placed(WAITING, 1),
     "dial.retry": _placed(RETRY, 2),
+    "dial.older-schedule": _placed(RETRY, 2),
     "deliver.redelivery": _delivered,
+    "deliver.older-schedule": _delivered,
     "sweep.every-minute": _swept,
 }
 

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from local.aws.functions import Invoker
+from local.aws.queues import Queues
 from local.aws.requests import Aws
 from local.aws.scheduler import Scheduler
 from local.clock import Timeline
@@ -80,7 +81,8 @@ def _aws() -> Iterator[None]:
     timeline = Timeline(datetime(2026, 1, 26, tzinfo=UTC), speed=0)
     functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
-    aws.start(functions, Scheduler(timeline, functions, aws.lock))
+    queues = Queues(timeline, functions, [], aws.lock)
+    aws.start(functions, Scheduler(timeline, functions, queues, aws.lock), queues)
     yield
     aws.stop()
 
@@ -486,15 +488,13 @@ def test_an_asker_asks_and_stores_in_threads(client: Any) -> None:
     """The carrier answers no question before `QUESTIONS_AT_ONCE` of them have arrived; each call is settled once."""
     together, later = threading.Barrier(QUESTIONS_AT_ONCE, timeout=20), TEN + minutes(30)
 
-    class Answers:
-        limits = LIMITS
+    def answer(asked: str) -> CallReport:
+        together.wait()
+        return CallReport(asked, Status.NO_ANSWER, Outcome(Status.NO_ANSWER))
 
-        def ask(self, asked: str) -> CallReport:
-            together.wait()
-            return CallReport(asked, Status.NO_ANSWER, Outcome(Status.NO_ANSWER))
-
+    carrier = mock.Mock(limits=LIMITS, ask=answer)
     services = table_services(client.client, invoker=Started(), timers=mock.Mock(), each=system.each)
-    services.at, services.carrier = later, lambda provider: Answers()  # type: ignore[assignment, method-assign]
+    services.at, services.carrier = later, lambda provider: carrier  # type: ignore[method-assign]
     services.agents.save(agent())
     calls = [f"{n:08d}-0000-4000-8000-000000000003" for n in range(5 * QUESTIONS_AT_ONCE)]
     for one in calls:

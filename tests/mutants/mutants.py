@@ -1049,8 +1049,8 @@ MUTANTS = (
     Mutant(
         "Two workers sweep one shard",
         "adapters/dynamodb/sweep_leases.py",
-        "OR u{shard} <= :now OR (",
-        "OR u{shard} <= :now OR u{shard} > :now OR (",
+        "OR u{name} <= :now OR (",
+        "OR u{name} <= :now OR u{name} > :now OR (",
         "tests/protocol/test_store_conditions.py::test_one_worker_holds_a_shard_of_the_sweeper",
     ),
     Mutant(

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 from unittest import mock
 
-from redial.domain.delivery import LEASE
+from redial.domain.delivery import FIRST_WAIT, LEASE
 from redial.domain.execution import Execution
 from redial.ports import DeliveryAnswer, StaleVersion
-from redial.usecases.deliver_events import Deliverer
+from redial.usecases.deliver_events import SECONDS_FOR_ONE_EVENT, Deliverer
 from tests.support.samples import TEN, minutes, placed, queued, seconds
 from tests.support.services import GivenServices
 
@@ -44,7 +44,7 @@ class Endpoint:
 
 
 def deliverer(store: Store, endpoint: Endpoint, now: datetime) -> Deliverer[Execution]:
-    services = GivenServices(now, accounts=mock.Mock(), webhooks=endpoint, timers=mock.Mock())
+    services = GivenServices(now, accounts=mock.Mock(), webhooks=endpoint, timers=mock.Mock(), invoker=mock.Mock())
     return Deliverer(
         services,
         store,
@@ -88,7 +88,9 @@ def test_an_invocation_that_has_lost_its_lease_does_not_write() -> None:
     store = Store(leased(placed(queued(), TEN), "mine", TEN))
     later = TEN + LEASE + seconds(1)
     endpoint = Endpoint(lambda: setattr(store, "execution", store.save(leased(store.execution, "another", later))))
-    deliverer(store, endpoint, TEN).deliver(store.execution.id, "mine", lambda: 20.0, store.execution)
+    deliverer(store, endpoint, TEN).deliver(
+        store.execution.id, "mine", lambda: SECONDS_FOR_ONE_EVENT - 1, store.execution
+    )
     assert endpoint.taken == ["1"]
     assert (store.execution.delivery.lease_id, store.execution.delivery.lease_until) == ("another", later + LEASE)
     assert store.execution.delivery.settled == 0
@@ -110,9 +112,13 @@ def test_no_event_overtakes_one_that_was_not_accepted() -> None:
         return DeliveryAnswer(500)
 
     endpoint.post = refuse_the_first  # type: ignore[method-assign]
-    deliverer(store, endpoint, TEN).deliver(store.execution.id, "mine", plenty)
-    assert refused == ["1", "1"], "twice, five seconds apart; and then a schedule"
-    assert store.execution.delivery.settled == 0
+    sender = deliverer(store, endpoint, TEN)
+    sender.deliver(store.execution.id, "mine", plenty)
+    assert refused == ["1"]
+    assert (store.execution.delivery.settled, store.execution.delivery.next_try_at) == (0, TEN + FIRST_WAIT)
+    (again,) = cast(mock.Mock, sender.services.invoker).deliver.mock_calls
+    assert again.args == (store.execution.id, None)
+    assert timedelta(0) < again.kwargs["after"] - (TEN + FIRST_WAIT) <= seconds(2), "clocks differ"
 
 
 def test_replayed_events_go_before_events_never_sent() -> None:

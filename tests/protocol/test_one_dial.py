@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 from unittest import mock
 
 import pytest
@@ -15,9 +16,9 @@ from redial.domain.outcome import Accepted, DialResult
 from redial.domain.queue import Queue
 from redial.ports import CallRequest, StaleVersion
 from redial.usecases.circuit_breaker import Admission
-from redial.usecases.dial_attempt import Dialler
+from redial.usecases.dial_attempt import LATEST_PACED, Dialler
 from redial.usecases.stop import stop_execution
-from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, call_id, minutes, queued
+from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, call_id, minutes, queued, seconds
 from tests.support.services import GivenServices
 
 
@@ -74,6 +75,9 @@ class World:
     # ---- the carrier
 
     limits = LIMITS
+
+    def calls_per_second(self) -> float | None:
+        return None
 
     def check(self) -> None:
         return None
@@ -198,3 +202,104 @@ def test_a_dial_above_a_lowered_limit_releases_no_line_of_a_claimed_attempt() ->
     world.dialler.dial(read.id, 1, "mine", line_shard=0)
     world.lines.release.assert_not_called()
     assert world.placed == []
+
+
+# ---- the pace of the carrier account --------------------------------------------------------------------------------
+
+
+class Paced(World):
+    """The same with a pacer whose starts are given, and a carrier account that starts one call a second."""
+
+    def __init__(self, execution: Execution, *starts: datetime) -> None:
+        super().__init__(execution)
+        self.rate: float | None = 1.0
+        self.queue_seconds = 0.0
+        self.pacer = mock.Mock()
+        self.pacer.reserve.side_effect = list(starts)
+        self.services.pacer = self.pacer
+
+    def calls_per_second(self) -> float | None:
+        return self.rate
+
+    def place(self, request: CallRequest) -> DialResult:
+        super().place(request)
+        return Accepted(call_id(1), self.queue_seconds)
+
+    def messages(self) -> list[Any]:
+        """What dial was sent: the arguments and when it gets it."""
+        return [(one.args, one.kwargs) for one in cast(mock.Mock, self.services.invoker).dial.mock_calls]
+
+
+def test_a_call_is_placed_at_once_where_the_account_is_free() -> None:
+    world = Paced(queued(), TEN)
+    world.dial()
+    assert len(world.placed) == 1
+    assert world.pacer.reserve.mock_calls == [mock.call("twilio", seconds(1), TEN)]
+
+
+@pytest.mark.parametrize(("of_secret", "of_stack", "interval"), [(None, 2.0, 0.5), (4.0, 2.0, 0.25), (0, 2.0, None)])
+def test_the_rate_is_the_secrets_or_else_the_stacks(
+    of_secret: float | None, of_stack: float, interval: float | None
+) -> None:
+    world = Paced(queued(), TEN)
+    world.rate, world.services.calls_per_second = of_secret, of_stack
+    world.dial()
+    asked = [] if interval is None else [mock.call("twilio", seconds(interval), TEN)]
+    assert world.pacer.reserve.mock_calls == asked
+
+
+def test_a_start_some_seconds_off_comes_as_a_message_with_the_line() -> None:
+    execution, start = queued(), TEN + seconds(7)
+    world = Paced(execution, start)
+    report = world.dial()
+    assert (world.placed, world.execution, report.pace_wait) == ([], execution, seconds(7))
+    assert world.messages() == [((execution.id, 1, 0, None, None, start), {"after": start})]
+    assert world.lines.release.mock_calls == []
+    world.now = start
+    world.dialler.dial(execution.id, 1, "later", line_shard=0, paced_at=start)
+    assert len(world.placed) == 1
+    assert len(world.pacer.reserve.mock_calls) == 1, "the start was taken before"
+
+
+def test_a_message_that_comes_too_early_waits_on() -> None:
+    world, start = Paced(queued()), TEN + seconds(7)
+    world.dialler.dial(world.execution.id, 1, "early", line_shard=0, paced_at=start)
+    assert (world.placed, world.messages()[0][1]) == ([], {"after": start})
+
+
+def test_a_long_wait_for_a_start_is_stored_and_keeps_its_line() -> None:
+    world, start = Paced(queued(), TEN + minutes(20)), TEN + minutes(20)
+    world.dial()
+    state = world.execution.state
+    assert state.is_waiting and state.next_time == start
+    assert state.attempt.line_shard == 0
+    assert world.execution.changes[-1].reason == "twilio takes 1 calls a second"
+    assert world.timers.schedule_dial.mock_calls == []
+    assert world.messages() == [((world.execution.id, 1), {"paced_at": start, "after": start})]
+    world.now += minutes(15)  # no message is hidden for longer
+    world.dialler.dial(world.execution.id, 1, "later", paced_at=start)
+    assert world.messages()[-1][1] == {"after": start}
+    world.now = start
+    world.dialler.dial(world.execution.id, 1, "last", paced_at=start)
+    assert len(world.placed) == 1
+
+
+def test_a_start_that_is_long_past_is_not_used() -> None:
+    world = Paced(queued(), TEN)
+    world.dialler.dial(world.execution.id, 1, "late", line_shard=0, paced_at=TEN - LATEST_PACED - seconds(1))
+    assert len(world.pacer.reserve.mock_calls) == 1
+    assert len(world.placed) == 1
+
+
+def test_a_wait_in_the_carriers_queue_holds_the_next_starts() -> None:
+    world = Paced(queued(), TEN)
+    world.queue_seconds = 12.0
+    world.dial()
+    assert world.pacer.hold.mock_calls == [mock.call("twilio", TEN + seconds(12))]
+
+
+def test_a_short_wait_in_the_carriers_queue_is_none() -> None:
+    world = Paced(queued(), TEN)
+    world.queue_seconds = 0.8
+    world.dial()
+    assert world.pacer.hold.mock_calls == []

@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from local.aws.functions import Invoker
+from local.aws.queues import Queues
 from local.aws.requests import Aws
 from local.aws.scheduler import Scheduler
 from local.clock import Timeline
@@ -113,7 +114,8 @@ def client() -> Iterator[Any]:
     timeline = Timeline(TEN, speed=0)
     functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
-    aws.start(functions, Scheduler(timeline, functions, aws.lock))
+    queues = Queues(timeline, functions, [], aws.lock)
+    aws.start(functions, Scheduler(timeline, functions, queues, aws.lock), queues)
     client = boto3.client("dynamodb")
     create_table(client)
     yield client

@@ -256,8 +256,21 @@ class Validator:
     def _dialled(self, before: Execution, after: Execution) -> Iterator[str]:
         was, now = self._words[after.id], self._dial_words(after)
         self._words[after.id] = now
-        attempt = after.state.attempt.number - before.state.attempt.number
-        if was != now or attempt:
+        number = before.state.attempt.number
+        attempt = after.state.attempt.number - number
+        placed = self._world.seen.placed.get((after.id, number), ())
+        if (
+            attempt == 1
+            and after.state.is_waiting
+            and after.state.attempts[-2].lost
+            and any(one.late for one in placed)
+        ):
+            # The carrier placed the call when its absence proved already that there is none: the attempt may be given
+            # up as if the phone rang only afterwards.
+            given_up = _dial("waiting", 0, 0)
+            yield f"dial: {_dial(_phase(before), 0, None)} → {given_up} (+1)"
+            yield f"dial: {given_up} → {now}"
+        elif was != now or attempt:
             yield f"dial: {was} → {now}{f' ({attempt:+d})' if attempt else ''}"
 
     # line

@@ -22,6 +22,7 @@ from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.call_queue import DynamoCallQueue
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.lines import DynamoLines
+from redial.adapters.dynamodb.pacer import DynamoPacer
 from redial.adapters.eventbridge_scheduler import SchedulerTimers
 from redial.api import executions as api
 from redial.carriers.twilio import callbacks as twilio
@@ -140,6 +141,11 @@ def _cancel_at_the_carrier() -> Any:
 def _stopped_is_final() -> Any:
     """Dial treats a stopped call as waiting."""
     return mock.patch.object(execution_module, "WAITING", WAITING | {Status.STOPPED})
+
+
+def _pace() -> Any:
+    """Every call starts at once."""
+    return mock.patch.object(DynamoPacer, "reserve", lambda self, carrier, interval, now: now)
 
 
 def _forward_only() -> Any:
@@ -561,6 +567,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     ),
     Ablation("line limit", _line_limit, "never more live calls than lines", rates=CALM),
     Ablation("calling hours", _calling_hours, "no dial outside calling hours", first=3, rates=_NOTHING),
+    Ablation("pace", _pace, "calls start at the carrier account's rate", first=8, rates=_NOTHING),
     Ablation("forward-only statuses", _forward_only, "statuses move forward", rates=_OUT_OF_ORDER),
     Ablation("rising times", _rising_times, "updated_at and sequence rise", rates=_NOTHING),
     Ablation("append-only history", _appending_only, "history is never rewritten", rates=_NOTHING),

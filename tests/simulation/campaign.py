@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from random import Random
 
 from tests.protocol.traces import Validator
 from tests.simulation.faults import CALM, Faults
@@ -24,6 +25,8 @@ ARTIFACT = "the simulation itself works"
 MODEL = "every step is a step of the models"
 """The promise that the models of the protocol check."""
 STEP_SECONDS = 1 * HOUR
+PACES = (None, None, 0.1, 0.5, 2.0)
+"""Calls that the carrier account starts a second, one drawn for each seed. On a good day it is None: any number."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,9 @@ class Result:
 
 
 @contextmanager
-def world_of(seed: int, faults: Faults) -> Iterator[World]:
-    """A world in which all invariants are checked."""
-    with World(seed, faults) as world:
+def world_of(seed: int, faults: Faults, calls_per_second: float | None = None) -> Iterator[World]:
+    """A world in which all invariants are checked. `calls_per_second`: at most, of the carrier account."""
+    with World(seed, faults, calls_per_second) as world:
         world.on_placed += ON_PLACED
         world.on_written += ON_WRITTEN
         world.on_stopped += ON_STOPPED
@@ -84,7 +87,9 @@ def run(
 
     `rates` of faults replace the seed's own. The run ends early if `stop_early`, called every hour, is true.
     """
-    with world_of(seed, Faults(seed, rates)) as world:
+    faults = Faults(seed, rates)
+    pace = None if faults.calm else Random(f"{seed} pace").choice(PACES)
+    with world_of(seed, faults, pace) as world:
         people = population(world)
         with people.setting():
             people.populate()

@@ -555,14 +555,26 @@ def dial_sweep_line(stage: Stage) -> Plan:
 
 
 def callback_sweep(stage: Stage) -> Plan:
+    """A late callback arrives while the sweeper runs; another call waits for the line."""
+    _silent_call(stage)
+    return Plan([stage.repeats_callback(-1), stage.sweeps()])
+
+
+def callback_question(stage: Stage) -> Plan:
     """A late callback arrives while the sweeper asks the carrier; another call waits for the line."""
+    _silent_call(stage)
+    asker = Held("sweep", {"questions": 0, "token": stage.agent_id, "hop": 1})
+    return Plan([stage.repeats_callback(-1), stage.runs(asker, "asker")])
+
+
+def _silent_call(stage: Stage) -> None:
+    """A live call that is overdue, because its callbacks were lost."""
     execution_id = stage.live_call()
     stage.waiting_call()
     stage.wait(10)
     stage.lose_callbacks()
     stage.hold("sweep")
     stage.until_due(execution_id)
-    return Plan([stage.repeats_callback(-1), stage.sweeps()])
 
 
 def deliver_deliver(stage: Stage) -> Plan:
@@ -721,6 +733,7 @@ PAIRS: dict[str, Pair] = {
     "dial × sweep": dial_sweep,
     "dial × sweep of its line": dial_sweep_line,
     "callback × sweep": callback_sweep,
+    "callback × question of the sweeper": callback_question,
     "deliver × deliver": deliver_deliver,
     "deliver × callback": deliver_callback,
     "deliver × replay": deliver_replay,

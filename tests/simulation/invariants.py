@@ -33,6 +33,11 @@ PUNCTUAL_SECONDS = 70.0
 """The scheduler's minute, and the time of slow requests."""
 IDLE_LINE = timedelta(minutes=1)
 """The longest time on a good day for which a line may be free while a call of its agent waits for one."""
+LONGEST_CARRIER_QUEUE = timedelta(seconds=90)
+"""The longest wait in the carrier's own queue: calls whose messages or requests were slow start together, and a start
+that is `LATEST_PACED` past is still used."""
+CARRIER_QUEUE_WITHOUT_FAULTS = timedelta(seconds=2)
+"""The same where nothing is slow: a message is hidden for whole seconds."""
 ZONES = {"212": "America/New_York", "415": "America/Los_Angeles", "312": "America/Chicago", "808": "Pacific/Honolulu"}
 DEFAULT_RETRIES = {
     "enabled": False,
@@ -51,6 +56,7 @@ PROMISES = (
     "a stopped call is never answered",
     "never more live calls than lines",
     "no dial outside calling hours",
+    "calls start at the carrier account's rate",
     "statuses move forward",
     "updated_at and sequence rise",
     "history is never rewritten",
@@ -192,6 +198,18 @@ def no_dial_outside_calling_hours(world: World, placed: Placed) -> None:
     world.violate("no dial outside calling hours", f"{_where(placed)}: at {placed.at.astimezone(zone):%H:%M:%S}")
 
 
+def calls_start_at_the_rate(world: World, placed: Placed) -> None:
+    """No call waits long in the carrier's own queue."""
+    if world.carrier.calls.calls_per_second is not None:
+        wait = placed.call.starts_at - placed.call.placed_at
+        longest = LONGEST_CARRIER_QUEUE if any(world.faults.rates.values()) else CARRIER_QUEUE_WITHOUT_FAULTS
+        world.judge(
+            "calls start at the carrier account's rate",
+            wait <= longest,
+            f"{_where(placed)}: {wait.total_seconds():.1f} s in the carrier's queue",
+        )
+
+
 ON_PLACED: tuple[Callable[[World, Placed], None], ...] = (
     at_most_one_call_per_attempt,
     no_more_attempts_than_allowed,
@@ -199,6 +217,7 @@ ON_PLACED: tuple[Callable[[World, Placed], None], ...] = (
     no_dial_after_an_answered_stop,
     never_more_live_calls_than_lines,
     no_dial_outside_calling_hours,
+    calls_start_at_the_rate,
 )
 
 # ---- when an execution is stored --------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ from local.carriers.twilio_calls import Call, Overrides
 from local.stack import API_MODULE, SWEEPER, LocalStack, webhook_secret_of
 from local.web.inbox import verify
 from local.web.server import HttpServer, Request, Response
-from redial.adapters import lambda_invoker
+from redial.adapters import invoker
 from redial.adapters.dynamodb import executions as stored_executions
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.items import from_item
@@ -205,7 +205,7 @@ class Violation:
 class World(LocalStack):
     """One run of one seed. From `start` to `stop` this process uses the world's clock, AWS, HTTP and random numbers."""
 
-    def __init__(self, seed: int, faults: Faults) -> None:
+    def __init__(self, seed: int, faults: Faults, calls_per_second: float | None = None) -> None:
         super().__init__(
             seed=seed,
             start_at=START,
@@ -214,6 +214,7 @@ class World(LocalStack):
             firing=self._firing,
             stream_duplicates=0.05,
         )
+        self.carrier.calls.calls_per_second = calls_per_second
         self.faults = faults
         self.seen = Seen()
         self.lines: list[str] = []
@@ -266,7 +267,7 @@ class World(LocalStack):
         # Cached credentials expire by simulated time.
         defaults: Any = SecretCredentials.__init__.__kwdefaults__
         self._patch(mock.patch.dict(defaults, {"clock": self._seconds}))
-        for module in (stored_executions, lambda_invoker):
+        for module in (stored_executions, invoker):
             encode: Encode = vars(module)["encode"]
             self._patch(mock.patch.object(module, "encode", self._by_newer_versions(encode)))
         super().start()
@@ -629,7 +630,10 @@ class World(LocalStack):
     # ---- Lambda and Scheduler -------------------------------------------------------------------------------------
 
     def _delays(self, function: Function, event: Any) -> tuple[float, ...]:
-        """When an asynchronous invocation runs, and how often."""
+        """When an asynchronous invocation runs, or a message arrives, and how often.
+
+        SQS loses no message; here it does, as if it had rejected it.
+        """
         faults = self.faults
         if function.module == SWEEPER and "token" not in event:  # what the sweeper sends itself may be lost
             return (0.0, faults.between(0, 5)) if faults.strikes("two sweepers") else (0.0,)

@@ -1,5 +1,6 @@
 """The api function on moto: real gateway events in, answers out, each checked against its OpenAPI document."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -36,8 +37,10 @@ ENVIRONMENT = {
     "SCHEDULE_GROUP": "redial-test",
     "SCHEDULER_ROLE_ARN": "arn:aws:iam::123456789012:role/redial-scheduler",
     "SCHEDULE_DLQ_ARN": "arn:aws:sqs:us-east-1:123456789012:redial-schedules",
-    "DIAL_FUNCTION": "arn:aws:lambda:us-east-1:123456789012:function:redial-dial:live",
-    "DELIVER_FUNCTION": "arn:aws:lambda:us-east-1:123456789012:function:redial-deliver:live",
+    "DIAL_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/redial-dial",
+    "DIAL_QUEUE_ARN": "arn:aws:sqs:us-east-1:123456789012:redial-dial",
+    "DELIVER_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/redial-deliver",
+    "DELIVER_QUEUE_ARN": "arn:aws:sqs:us-east-1:123456789012:redial-deliver",
     "BATCH_FUNCTION": "arn:aws:lambda:us-east-1:123456789012:function:redial-batch:live",
     "FILES_BUCKET": "redial-test-files",
     "UPLOADS_ENDPOINT": "",
@@ -181,7 +184,8 @@ def running_api() -> Iterator[Api]:
     """Within `aws()`: two accounts, each with a key, on an empty table; the clock stays at `TEN` until set."""
     api = Api()
     dynamodb, scheduler = services_of("api").executions._table.client, services_of("api").timers._client
-    functions = services_of("api").invoker._client
+    invoker = services_of("api").invoker
+    functions, queues = invoker._functions(), invoker._queues()
     create_table(dynamodb)
     scheduler.create_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])
     system.use(now=lambda: api.now)
@@ -191,7 +195,15 @@ def running_api() -> Iterator[Api]:
         api.invoked.append((function, json.loads(request.body)))
         return AWSResponse(request.url, 202, HTTPHeaders(), mock.Mock(stream=lambda: iter(())))
 
+    def send(request: Any, **_: Any) -> Any:
+        sent = json.loads(request.body)
+        api.invoked.append((sent["QueueUrl"].rpartition("-")[2], json.loads(sent["MessageBody"])))
+        digest = hashlib.md5(sent["MessageBody"].encode()).hexdigest()  # noqa: S324  SQS answers with it
+        body = json.dumps({"MessageId": "1", "MD5OfMessageBody": digest}).encode()
+        return AWSResponse(request.url, 200, HTTPHeaders(), mock.Mock(stream=lambda: iter((body,))))
+
     functions.meta.events.register("before-send.lambda.Invoke", invoke)
+    queues.meta.events.register("before-send.sqs.SendMessage", send)
     try:
         for account_id, name, api_key in ((ACCOUNT_ID, "First", API_KEY), (OTHER_ACCOUNT_ID, "Other", OTHER_API_KEY)):
             keys.ensure_account(
@@ -205,6 +217,7 @@ def running_api() -> Iterator[Api]:
         yield api
     finally:
         functions.meta.events.unregister("before-send.lambda.Invoke", invoke)
+        queues.meta.events.unregister("before-send.sqs.SendMessage", send)
         system.use(now=lambda: datetime.now(UTC))
         dynamodb.delete_table(TableName=TABLE_NAME)
         scheduler.delete_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])

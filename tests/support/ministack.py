@@ -14,6 +14,8 @@ Limitations of the emulator (1.5.33), and the workarounds here; template.yaml is
 - It reads the table's stream for tally and filters it, but without windows: the event has no shardId. And the stream
   lacks records of PartiQL inserts. Its event source mapping is disabled; `MiniStack.stream_read` reads instead, and
   adds those records.
+- It reads the queues of dial and deliver as Lambda does, but without a role: what the roles permit Lambda to do with
+  their queue is not checked.
 - Functions run with its own Python on the local architecture, whatever the template says. The layer is built for those.
 - It ignores the table's TTL and point-in-time recovery, the bucket's lifecycle, and route throttling; it has neither
   tracing nor loop detection.
@@ -81,7 +83,8 @@ class MiniStack(Stack):
         self.client("s3").delete_bucket_policy(Bucket=self.outputs()["FilesBucketName"])
         lambda_ = self.client("lambda")
         for mapping in lambda_.list_event_source_mappings()["EventSourceMappings"]:
-            lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+            if ":dynamodb:" in mapping["EventSourceArn"]:
+                lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
 
     def set_environment(self, **variables: str) -> None:
         """Override variables of every function that has them: with local addresses, which the template rightly

@@ -25,6 +25,8 @@ _OF_AWS: dict[tuple[str, str], tuple[str, tuple[set[str], ...]]] = {
     ("AWS/Lambda", "Invocations"): (SUM, _LAMBDA),
     ("AWS/Lambda", "IteratorAge"): (MOST, _LAMBDA),
     ("AWS/Lambda", "Throttles"): (SUM, _LAMBDA),
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage"): (MOST, ({"QueueName"},)),
+    ("AWS/SQS", "ApproximateNumberOfMessagesDelayed"): (MOST, ({"QueueName"},)),
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): (MOST, ({"QueueName"},)),
 }
 """Metrics with their series' dimensions, by the services' documentation: …/apigateway/latest/developerguide/

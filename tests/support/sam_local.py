@@ -156,8 +156,10 @@ def _host_as_containers_see_it() -> str:
 
 
 def _create(aws: MiniStack, carrier: Carrier, carrier_url: str) -> None:
-    """Create what functions need besides the table: a schedule group, a bucket, the carrier's secret."""
+    """Create what functions need besides the table: a schedule group, queues, a bucket, the carrier's secret."""
     aws.client("scheduler").create_schedule_group(Name=STACK)
+    for reader in ("dial", "deliver"):
+        aws.client("sqs").create_queue(QueueName=f"{STACK}-{reader}")
     aws.client("s3").create_bucket(Bucket=BUCKET)
     secret = json.dumps({**carrier.secret, "api_url": carrier_url})
     aws.client("secretsmanager").create_secret(Name=f"{CARRIER_SECRETS}/twilio", SecretString=secret)
@@ -175,7 +177,6 @@ def _write_template(aws: MiniStack) -> None:
 
 
 def _write_environment(aws: MiniStack) -> None:
-    function = f"arn:aws:lambda:{REGION}:000000000000:function:{STACK}"
     variables = {
         "AWS_ENDPOINT_URL": aws.endpoint,
         "TABLE_NAME": STACK,
@@ -183,9 +184,10 @@ def _write_environment(aws: MiniStack) -> None:
         "SCHEDULE_GROUP": STACK,
         "SCHEDULER_ROLE_ARN": "arn:aws:iam::000000000000:role/schedule",
         "SCHEDULE_DLQ_ARN": f"arn:aws:sqs:{REGION}:000000000000:schedule-dead-letters",
-        "DIAL_FUNCTION": f"{function}-dial:live",
-        "DELIVER_FUNCTION": f"{function}-deliver:live",
-        "BATCH_FUNCTION": f"{function}-batch:live",
+        **_queue(aws, "dial"),
+        **_queue(aws, "deliver"),
+        "BATCH_FUNCTION": f"arn:aws:lambda:{REGION}:000000000000:function:{STACK}-batch:live",
+        "CALLS_PER_SECOND": "0",
         "FILES_BUCKET": BUCKET,
         "CARRIER_SECRETS": CARRIER_SECRETS,
         "PUBLIC_URL": "https://abc123def4.execute-api.us-east-1.amazonaws.com",
@@ -196,6 +198,14 @@ def _write_environment(aws: MiniStack) -> None:
         "POWERTOOLS_SERVICE_NAME": STACK,
     }
     (FOLDER / "env.json").write_text(json.dumps({"Parameters": variables}, indent=2))
+
+
+def _queue(aws: MiniStack, reader: str) -> dict[str, str]:
+    """The variables that name a function's queue. No function reads it here."""
+    sqs, name = aws.client("sqs"), f"{reader.upper()}_QUEUE"
+    url = sqs.get_queue_url(QueueName=f"{STACK}-{reader}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    return {name: url, f"{name}_ARN": arn}
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.dynamodb.listings import DynamoListings
+from redial.adapters.dynamodb.pacer import DynamoPacer
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.domain.agent import NO_DEFAULTS, Defaults
@@ -36,6 +37,7 @@ class GivenServices:
     """
 
     defaults: Defaults = NO_DEFAULTS
+    calls_per_second: float | None = None
     keep: timedelta | None = None
     executions: ports.Executions
     listings: ports.Listings
@@ -47,6 +49,7 @@ class GivenServices:
     idempotency: ports.IdempotencyKeys
     undelivered: ports.Undelivered
     circuits: ports.Circuits
+    pacer: ports.Pacer
     lines: ports.Lines
     queue: ports.CallQueue
     delayed: ports.DelayedSets
@@ -100,6 +103,7 @@ class TableServices(GivenServices):
     idempotency: DynamoIdempotencyKeys
     undelivered: DynamoUndelivered
     circuits: DynamoCircuits
+    pacer: DynamoPacer
     lines: DynamoLines
     queue: DynamoCallQueue
     delayed: DynamoDelayedSets
@@ -123,6 +127,7 @@ def table_services(
         "idempotency": DynamoIdempotencyKeys(client, table_name),
         "undelivered": DynamoUndelivered(client, table_name),
         "circuits": DynamoCircuits(client, table_name, now),
+        "pacer": DynamoPacer(client, table_name),
         "lines": DynamoLines(client, table_name),
         "queue": DynamoCallQueue(client, table_name, now),
         "delayed": DynamoDelayedSets(client, table_name),

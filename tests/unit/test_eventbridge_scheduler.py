@@ -17,8 +17,8 @@ from redial.adapters.eventbridge_scheduler import SOONEST, SchedulerTimers, at_e
 
 EXECUTION = "3f6a9d1e-8b1c-4a57-9c1f-0a6d8f2b7c41"
 NOW = datetime(2026, 1, 26, 10, 0, 0, tzinfo=UTC)
-DIAL = "arn:aws:lambda:us-east-1:123456789012:function:redial-dial:live"
-DELIVER = "arn:aws:lambda:us-east-1:123456789012:function:redial-deliver:live"
+DIAL = "arn:aws:sqs:us-east-1:123456789012:redial-dial"
+DELIVER = "arn:aws:sqs:us-east-1:123456789012:redial-deliver"
 ROLE = "arn:aws:iam::123456789012:role/redial-scheduler"
 DEAD_LETTERS = "arn:aws:sqs:us-east-1:123456789012:redial-schedules-dead"
 
@@ -31,8 +31,8 @@ def scheduler() -> Iterator[tuple[SchedulerTimers, Stubber]]:
         group="redial",
         role_arn=ROLE,
         dead_letter_arn=DEAD_LETTERS,
-        deliver_function=DELIVER,
-        dial_function=DIAL,
+        deliver_queue=DELIVER,
+        dial_queue=DIAL,
     )
     with Stubber(client) as stubber:
         yield timers, stubber
@@ -112,12 +112,10 @@ def test_a_timer_that_cannot_be_cancelled_is_logged(
     assert caplog.messages == [f"could not remove timer {EXECUTION}.dial.7 (ThrottlingException): left to the sweeper"]
 
 
-def test_a_timer_needs_its_function(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
+def test_a_timer_needs_its_target(scheduler: tuple[SchedulerTimers, Stubber]) -> None:
     client = scheduler[0]._client
-    timers = SchedulerTimers(
-        client, group="redial", role_arn=ROLE, dead_letter_arn=DEAD_LETTERS, deliver_function=DELIVER
-    )
-    with pytest.raises(ValueError, match="no function"):
+    timers = SchedulerTimers(client, group="redial", role_arn=ROLE, dead_letter_arn=DEAD_LETTERS, deliver_queue=DELIVER)
+    with pytest.raises(ValueError, match="no target"):
         timers.schedule_dial(EXECUTION, 2, 7, NOW, NOW)
 
 

@@ -4,13 +4,14 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
 import boto3
 import pytest
 
-from redial.adapters.lambda_invoker import LambdaInvoker
+from redial.adapters.invoker import AwsInvoker
 from redial.runtime.tracing import annotate
 
 ROOT, PARENT = "1-65f1a2b3-0123456789abcdef01234567", "53995c3f42cd8ad8"
@@ -65,19 +66,20 @@ def test_an_unreachable_daemon_fails_nothing(monkeypatch: pytest.MonkeyPatch, ca
     assert "could not annotate the trace" in caplog.text
 
 
-def test_an_asynchronous_invoke_propagates_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_propagates_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "redial-api")
     monkeypatch.setenv("_X_AMZN_TRACE_ID", SAMPLED)
-    client = boto3.client("lambda", "eu-west-1", aws_access_key_id="A", aws_secret_access_key="S")
+    client = boto3.client("sqs", "eu-west-1", aws_access_key_id="A", aws_secret_access_key="S")
     sent: list[Any] = []
 
     def take(request: Any, **_: Any) -> Any:
         sent.append(request)
-        return mock.Mock(status_code=202)
+        return mock.Mock(status_code=200)
 
-    client.meta.events.register("before-send.lambda.Invoke", take)
-    answer = {"status_code": 202, "headers": {}, "body": b""}
+    client.meta.events.register("before-send.sqs.SendMessage", take)
+    answer = {"status_code": 200, "headers": {}, "body": b"{}"}
+    queue = "https://sqs.eu-west-1.amazonaws.com/123456789012/redial-dial"
     with mock.patch("botocore.endpoint.convert_to_response_dict", return_value=answer):
-        LambdaInvoker(client, dial_function="arn:aws:lambda:eu-west-1:123456789012:function:d:live").dial("x", 1)
+        AwsInvoker(lambda: client, mock.Mock(), lambda: datetime.now(UTC), dial_queue=queue).dial("x", 1)
     (request,) = sent
     assert request.headers["X-Amzn-Trace-Id"].decode().startswith(f"Root={ROOT};Parent={PARENT};Sampled=1")

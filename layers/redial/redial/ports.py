@@ -522,6 +522,17 @@ class SweepLeases(Protocol):
         """Free the lease if that hop holds it."""
 
 
+class Pacer(Protocol):
+    """The rate at which each carrier account takes calls: one sequence of starts for all agents and batches."""
+
+    def reserve(self, carrier: str, interval: timedelta, now: datetime) -> datetime:
+        """Take the carrier's next start: `now` or later, at least `interval` after the one before. A lost answer wastes
+        a start."""
+
+    def hold(self, carrier: str, until: datetime) -> None:
+        """Give no start before `until` any more; starts that were taken stay."""
+
+
 class Circuits(Protocol):
     """Carriers' circuits, each one item."""
 
@@ -555,7 +566,8 @@ class Timers(Protocol):
 
 
 class Invoker(Protocol):
-    """The other functions, invoked asynchronously. The sweeper makes up for a lost invocation."""
+    """The other functions. Dial and deliver take messages from a queue, the others are invoked asynchronously. The
+    sweeper makes up for what is lost."""
 
     def dial(
         self,
@@ -564,12 +576,25 @@ class Invoker(Protocol):
         line_shard: int | None = None,
         at: datetime | None = None,
         delayed_at: datetime | None = None,
+        paced_at: datetime | None = None,
+        *,
+        after: datetime | None = None,
     ) -> None:
         """`line_shard`: the attempt has been given a line there. `at`: it is not to start earlier, by its batch's rate.
-        `delayed_at`: it was taken from its batch's delayed set, where its entry has that time."""
+        `delayed_at`: it was taken from its batch's delayed set, where its entry has that time. `paced_at`: the start
+        that the carrier account's rate gives it. `after`: dial gets it then, or some minutes earlier where that is far
+        off; None: at `at`, or at once."""
 
-    def deliver(self, subject_id: str, lease_id: str | None, snapshot: Execution | None = None) -> None:
-        """For an execution or a batch. `snapshot`: the execution as just stored with that lease."""
+    def deliver(
+        self,
+        subject_id: str,
+        lease_id: str | None,
+        snapshot: Execution | None = None,
+        *,
+        after: datetime | None = None,
+    ) -> None:
+        """For an execution or a batch. `snapshot`: the execution as just stored with that lease. `after`: deliver gets
+        it then, at most 15 minutes from now; None: at once."""
 
     def batch(self, batch_id: str) -> None:
         """Have the batch's work done."""
@@ -662,6 +687,10 @@ class Carrier(Protocol):
 
     @property
     def limits(self) -> CarrierLimits: ...
+
+    def calls_per_second(self) -> float | None:
+        """How many calls a second the carrier account starts, as its secret says; None: it does not say, or cannot be
+        read."""
 
     def place(self, request: CallRequest) -> DialResult:
         """Send one request to place one call; never repeats it. Carrier trouble is a result, not an exception."""
@@ -801,6 +830,12 @@ class Services(Protocol):
     def undelivered(self) -> Undelivered: ...
     @property
     def circuits(self) -> Circuits: ...
+    @property
+    def pacer(self) -> Pacer: ...
+    @property
+    def calls_per_second(self) -> float | None:
+        """At which rate calls are started with a carrier account whose secret does not say; None: any."""
+
     @property
     def lines(self) -> Lines: ...
     @property

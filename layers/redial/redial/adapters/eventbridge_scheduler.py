@@ -1,8 +1,9 @@
 """Timers as one-shot EventBridge Scheduler schedules.
 
-A schedule's name is derived from its purpose, so setting a timer is idempotent. A schedule only invokes a function,
-which decides by itself whether anything is due. About the service: `at()` has a precision of a minute and takes neither
-offset nor fraction, names have at most 64 of `[0-9a-zA-Z-_.]`, a time in the past is refused.
+A schedule's name is derived from its purpose, so setting a timer is idempotent. A schedule only sends a message to
+dial's or deliver's queue, or invokes batch; the function decides by itself whether anything is due. About the service:
+`at()` has a precision of a minute and takes neither offset nor fraction, names have at most 64 of `[0-9a-zA-Z-_.]`, a
+time in the past is refused.
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
 
@@ -26,13 +27,14 @@ SOONEST = timedelta(seconds=60)
 """Minimum delay: the service has a precision of a minute, and refuses a time that is past when the request arrives."""
 MAX_RETRY_ATTEMPTS = 10
 MAX_EVENT_AGE_SECONDS = 900
-"""How long the service retries an invocation that Lambda rejected; the sweeper takes over much earlier."""
+"""How long the service retries what SQS or Lambda rejected; the sweeper takes over much earlier."""
 
 
 class SchedulerTimers:
     """Implements `ports.Timers` in one schedule group, to which the role is restricted.
 
-    `dial_function`, `deliver_function`, `batch_function`: Lambda ARNs with alias; None where no such timer is set.
+    `dial_queue`, `deliver_queue`: ARNs of SQS queues; `batch_function`: a Lambda ARN with alias; None where no such
+    timer is set.
     A timer that cannot be set or removed is logged and never fails the caller: the due time is stored with the item, so
     the sweeper does the work.
     """
@@ -44,27 +46,27 @@ class SchedulerTimers:
         group: str,
         role_arn: str,
         dead_letter_arn: str,
-        deliver_function: str | None = None,
-        dial_function: str | None = None,
+        deliver_queue: str | None = None,
+        dial_queue: str | None = None,
         batch_function: str | None = None,
     ) -> None:
         self._client = client
         self._group = group
         self._role_arn = role_arn
         self._dead_letter_arn = dead_letter_arn
-        self._deliver_function = deliver_function
-        self._dial_function = dial_function
+        self._deliver_queue = deliver_queue
+        self._dial_queue = dial_queue
         self._batch_function = batch_function
 
     def schedule_dial(self, execution_id: str, attempt: int, timer_id: int, at: datetime, now: datetime) -> None:
-        """Invoke dial with `{"execution_id", "attempt"}` at `at` or up to a minute later, never earlier."""
+        """Send dial `{"execution_id", "attempt"}` at `at` or up to a minute later, never earlier."""
         event: dict[str, str | int] = {"execution_id": execution_id, "attempt": attempt}
-        self._create(f"{execution_id}.dial.{timer_id}", self._dial_function, event, at, now)
+        self._create(f"{execution_id}.dial.{timer_id}", self._dial_queue, event, at, now)
 
     def schedule_delivery(self, subject_id: str, timer_id: int, at: datetime, now: datetime) -> None:
-        """Invoke deliver with `{"execution_id"}` or `{"batch_id"}` at `at` or up to a minute later, never earlier."""
+        """Send deliver `{"execution_id"}` or `{"batch_id"}` at `at` or up to a minute later, never earlier."""
         event = subject(subject_id)
-        self._create(f"{subject_id}.deliver.{timer_id}", self._deliver_function, event, at, now)
+        self._create(f"{subject_id}.deliver.{timer_id}", self._deliver_queue, event, at, now)
 
     def schedule_batch_run(self, batch_id: str, purpose: str, timer_id: int, at: datetime, now: datetime) -> None:
         """Invoke batch with `{"batch_id"}` at `at` or up to a minute later, never earlier."""
@@ -83,10 +85,10 @@ class SchedulerTimers:
             self._client.delete_schedule(Name=name, GroupName=self._group)
 
     def _create(
-        self, name: str, function: str | None, event: Mapping[str, str | int], at: datetime, now: datetime
+        self, name: str, target: str | None, event: Mapping[str, str | int], at: datetime, now: datetime
     ) -> None:
-        if function is None:
-            raise ValueError(f"no function is configured for the timer {name}")
+        if target is None:
+            raise ValueError(f"no target is configured for the timer {name}")
         with _left_to_the_sweeper("set", name, but_fine="ConflictException"):  # conflict: already set
             self._client.create_schedule(
                 Name=name,
@@ -96,7 +98,7 @@ class SchedulerTimers:
                 FlexibleTimeWindow={"Mode": "OFF"},
                 ActionAfterCompletion="DELETE",
                 Target={
-                    "Arn": function,
+                    "Arn": target,
                     "RoleArn": self._role_arn,
                     "Input": json.dumps(event),
                     "RetryPolicy": {

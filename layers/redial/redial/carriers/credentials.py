@@ -60,6 +60,22 @@ def read_fields(text: str, names: Iterable[str], secret: str) -> dict[str, str]:
     return known
 
 
+RATES = (0.1, 1000.0)
+"""The lowest and the highest rate at which calls are started, in calls a second."""
+
+
+def read_rate(text: str, secret: str) -> float | None:
+    """`calls_per_second` of a secret's JSON object: how many calls a second the carrier account starts; None: the
+    secret does not say. 0: it starts any number at once. Raises `ValueError`."""
+    rate = json.loads(text).get("calls_per_second")
+    if rate is None:
+        return None
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not (rate == 0 or RATES[0] <= rate <= RATES[1]):
+        low, high = RATES
+        raise ValueError(f"calls_per_second of {secret} must be a number from {low:g} to {high:g}, or 0 for no limit")
+    return float(rate)
+
+
 def check_api_url(url: str, secret: str) -> None:
     """Raises `ValueError` for a URL that requests with credentials must not go to: only https, or http to an address
     of a private network, with neither user name, query nor fragment."""

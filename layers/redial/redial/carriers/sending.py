@@ -1,7 +1,7 @@
 """Sending one request to a carrier: how long it may take, and what a missing answer to a dial means."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from redial.carriers.credentials import Credentials, CredentialsUnavailable
 from redial.domain.outcome import NotPlaced, Unknown
@@ -14,6 +14,24 @@ ASK_TIMEOUT_SECONDS = 10.0
 """For one question."""
 
 T = TypeVar("T")
+
+
+class Paced(Protocol):
+    """Credentials of an account that starts a limited number of calls a second."""
+
+    @property
+    def calls_per_second(self) -> float | None: ...
+
+
+P = TypeVar("P", bound=Paced)
+
+
+def rate_of(credentials: Credentials[P]) -> float | None:
+    """What the secret says of the account's rate; None: nothing, or the secret cannot be read, as a dial then finds."""
+    try:
+        return credentials.get().calls_per_second
+    except CredentialsUnavailable:
+        return None
 
 
 def send_dial(

@@ -8,7 +8,7 @@ from typing import Any
 LEASE = timedelta(seconds=90)
 """One invocation's exclusive lease on an execution's deliveries. Longer than the deliver function's timeout (60 s)."""
 FIRST_WAIT = timedelta(seconds=5)
-"""Wait before the second try. The same invocation makes it: EventBridge Scheduler is not that precise."""
+"""Wait before the second try."""
 TIMER_GRACE = timedelta(minutes=3)
 """How late a schedule may fire before the sweeper does its work (EventBridge Scheduler's precision is 1 minute)."""
 LATER_WAITS = (
@@ -19,7 +19,7 @@ LATER_WAITS = (
     timedelta(hours=5),
     timedelta(hours=10),
 )
-"""Waits before the third and later tries, ± 20 %; each is a schedule."""
+"""Waits before the third and later tries, ± 20 %."""
 MOST_TRIES = 2 + len(LATER_WAITS)
 GONE = 410
 """HTTP 410: the endpoint wants no more events; the event is given up at once."""
@@ -103,7 +103,7 @@ class Delivery:
         if tried.status == GONE or tried.tries >= MOST_TRIES:
             given_up = tuple(sorted({*self.undelivered, tried.sequence}))
             return replace(self._settle(tried), undelivered=given_up)
-        wait = LATER_WAITS[max(tried.tries - 2, 0)] * (0.8 + 0.4 * jitter)
+        wait = FIRST_WAIT if tried.tries == 1 else LATER_WAITS[tried.tries - 2] * (0.8 + 0.4 * jitter)
         next_try_at = tried.at + max(_whole_milliseconds(wait), retry_after)
         return replace(self, tries=tried.tries, next_try_at=next_try_at, log=self._logged(tried)).release()
 

@@ -63,9 +63,11 @@ class CallReport:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The carrier accepted the call under `call_id`."""
+    """The carrier accepted the call under `call_id`. `queue_seconds`: how long it will wait in the carrier's own queue,
+    as the carrier says."""
 
     call_id: str
+    queue_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
     from redial.adapters.dynamodb.lines import DynamoLines
     from redial.adapters.dynamodb.listings import DynamoListings
+    from redial.adapters.dynamodb.pacer import DynamoPacer
     from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
     from redial.adapters.eventbridge_scheduler import SchedulerTimers
     from redial.adapters.files import S3Files
     from redial.adapters.http import Http
-    from redial.adapters.lambda_invoker import LambdaInvoker
+    from redial.adapters.invoker import AwsInvoker
     from redial.adapters.webhooks import HttpWebhooks
     from redial.carriers.secrets import CarrierSecrets
     from redial.domain.agent import Defaults
@@ -173,6 +174,17 @@ class Services:
         return DynamoCircuits(_client("dynamodb"), self._table, system.now)
 
     @cached_property
+    def pacer(self) -> "DynamoPacer":
+        from redial.adapters.dynamodb.pacer import DynamoPacer
+
+        return DynamoPacer(_client("dynamodb"), self._table)
+
+    @property
+    def calls_per_second(self) -> float | None:
+        """The rate of a carrier account whose secret does not say; None: any."""
+        return float(self._variables["CALLS_PER_SECOND"]) or None
+
+    @cached_property
     def sweep_leases(self) -> "DynamoSweepLeases":
         from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 
@@ -189,20 +201,22 @@ class Services:
             group=self._variables["SCHEDULE_GROUP"],
             role_arn=self._variables["SCHEDULER_ROLE_ARN"],
             dead_letter_arn=self._variables["SCHEDULE_DLQ_ARN"],
-            deliver_function=self._variables["DELIVER_FUNCTION"],
-            dial_function=self._variables.get("DIAL_FUNCTION"),
+            deliver_queue=self._variables["DELIVER_QUEUE_ARN"],
+            dial_queue=self._variables.get("DIAL_QUEUE_ARN"),
             batch_function=self._variables.get("BATCH_FUNCTION"),
         )
 
     @cached_property
-    def invoker(self) -> "LambdaInvoker":
-        from redial.adapters.lambda_invoker import LambdaInvoker
+    def invoker(self) -> "AwsInvoker":
+        from redial.adapters.invoker import AwsInvoker
         from redial.runtime import telemetry
 
-        return LambdaInvoker(
-            _client("lambda"),
-            deliver_function=self._variables["DELIVER_FUNCTION"],
-            dial_function=self._variables.get("DIAL_FUNCTION"),
+        return AwsInvoker(
+            lambda: _client("sqs"),
+            lambda: _client("lambda"),
+            system.now,
+            deliver_queue=self._variables["DELIVER_QUEUE"],
+            dial_queue=self._variables.get("DIAL_QUEUE"),
             batch_function=self._variables.get("BATCH_FUNCTION"),
             sweep_function=self._variables.get("SWEEP_FUNCTION"),
             on_cut=telemetry.chain_cut,

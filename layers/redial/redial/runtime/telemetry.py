@@ -96,6 +96,7 @@ METRICS = {
     "RetryLateness": Metric("Seconds", "from a retry's due time until it was dialled or queued for a line"),
     "ExecutionExhausted": Metric("Count", "a call failed, and all its retries are used"),
     "LineWait": Metric("Seconds", "from queued for a line until dialled"),
+    "PaceWait": Metric("Seconds", "from ready until the start that the carrier account's rate gives"),
     "LinesInUse": Metric("Count", "lines held by calls, of all agents; once a minute"),
     "CallsWaiting": Metric("Count", "calls waiting for a line, of all agents; once a minute"),
     "CircuitOpened": Metric("Count", "a carrier failed for every call, and its circuit opened"),
@@ -136,6 +137,8 @@ def dialled(done: "DialReport") -> None:
         _add("CircuitOpened")
     if done.held:
         _add("AttemptHeld")
+    if done.pace_wait is not None:
+        _add("PaceWait", _seconds(done.pace_wait))
     if before is None or after is None:
         return
     if isinstance(result, Accepted):

@@ -14,15 +14,19 @@ from functools import partial
 from typing import Generic
 
 from redial.domain.batch import Batch
-from redial.domain.delivery import FIRST_WAIT, GONE, LEASE, Delivery, DeliveryAttempt
+from redial.domain.delivery import GONE, LEASE, Delivery, DeliveryAttempt
 from redial.domain.execution import Execution
 from redial.ports import DeliveryAnswer, Services, StaleVersion
 from redial.usecases.update import MOST_TRIES, Store, Subject, save
 
 SNAPSHOT_FOR = timedelta(seconds=10)
 """Trust the snapshot in the event for this long; then re-read."""
-SECONDS_FOR_ONE_EVENT = 27.0
-"""Two tries of 10 s with 5 s between them, and the write: with less time left no event is begun."""
+SECONDS_FOR_ONE_EVENT = 12.0
+"""One try of 10 s, and the write: with less time left no event is begun."""
+LONGEST_DELAY = timedelta(minutes=15)
+"""A wait of so long at most is a message with a delay, which is exact to the second; a longer one is a timer."""
+_CLOCKS_DIFFER = timedelta(seconds=2)
+"""How much later a message is sent for: the clock of the function that gets it may be behind."""
 _LEASE_NEEDED = timedelta(seconds=65)
 """A lease that another function took for this invocation must last while this one may run (60 s), or is renewed."""
 LONGEST_RETRY_AFTER = timedelta(hours=24)
@@ -92,9 +96,7 @@ class Deliverer(Generic[Subject]):
                 return replace(done, failed=True)
             if subject.pending() and seconds_left() < SECONDS_FOR_ONE_EVENT:
                 self._save(subject, lease_id, Delivery.release)
-                self.services.timers.schedule_delivery(
-                    saved.id, _timer_id(saved), self.services.now(), self.services.now()
-                )
+                self.services.invoker.deliver(saved.id, None)
                 return done
         return done
 
@@ -154,10 +156,6 @@ class Deliverer(Generic[Subject]):
             webhook_id = f"{subject.id}-{sequence}"
             tries += 1
             answer = post(body, webhook_id)
-            if tries == 1 and _worth_a_second_try(answer):
-                self.services.sleep(FIRST_WAIT.total_seconds())
-                tries += 1
-                answer = post(body, webhook_id)
             tried.append(DeliveryAttempt(sequence, self.services.now(), answer.status, tries, answer.error))
             answers.append(answer)
             if not answer.accepted and answer.status != GONE:
@@ -191,9 +189,12 @@ class Deliverer(Generic[Subject]):
         raise StaleVersion(subject.id)
 
     def _set_timer(self, subject: Subject) -> None:
-        at = subject.delivery.next_try_at
+        at, now = subject.delivery.next_try_at, self.services.now()
         assert at is not None
-        self.services.timers.schedule_delivery(subject.id, _timer_id(subject), at, self.services.now())
+        if at - now <= LONGEST_DELAY - _CLOCKS_DIFFER:
+            self.services.invoker.deliver(subject.id, None, after=at + _CLOCKS_DIFFER)
+        else:
+            self.services.timers.schedule_delivery(subject.id, _timer_id(subject), at, now)
 
 
 def _apply(delivery: Delivery, tried: list[DeliveryAttempt], answers: list[DeliveryAnswer], jitter: float) -> Delivery:
@@ -204,13 +205,6 @@ def _apply(delivery: Delivery, tried: list[DeliveryAttempt], answers: list[Deliv
             retry_after = timedelta(seconds=answer.retry_after_seconds or 0)
             delivery = delivery.failed(one, min(retry_after, LONGEST_RETRY_AFTER), jitter)
     return delivery
-
-
-def _worth_a_second_try(answer: DeliveryAnswer) -> bool:
-    """Whether to try again after 5 s: not when it was accepted, refused permanently, or the endpoint wants longer."""
-    if answer.accepted or answer.status == GONE:
-        return False
-    return (answer.retry_after_seconds or 0) <= FIRST_WAIT.total_seconds()
 
 
 def _timer_id(subject: Execution | Batch) -> int:

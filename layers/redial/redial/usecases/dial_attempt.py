@@ -1,12 +1,15 @@
 """The dial protocol: read, gates, line, claim, call once, record. One attempt is at most one phone call.
 
-waiting ─► gates ──► line ──► gates, rate ──► circuit ──► claim ──► carrier ──► record
-   │         │ closed  │ none    │ closed       │ open      │ lost     │
-   │         ▼         ▼         ▼              ▼           ▼          ├ accepted ─► initiated
-   │     deferred   queued    deferred        later,      read       ├ refused ──► the attempt's end: retried or not
-   │     or ended             or ended     keeps its line  again      ├ not placed ► unclaimed, later, no retry used
-   └ not due, not                                                      └ unknown ──► stays claimed; a callback or the
-     current, claimed: leave                                              sweeper settles it
+waiting ─► gates ──► line ──► gates, rate ──► circuit, pace ──► claim ──► carrier ──► record
+   │         │ closed  │ none    │ closed       │ not now         │ lost     │
+   │         ▼         ▼         ▼              ▼                 ▼          ├ accepted ─► initiated
+   │     deferred   queued    deferred        later,            read       ├ refused ──► the attempt's end
+   │     or ended             or ended     keeps its line        again      ├ not placed ► unclaimed, no retry used
+   └ not due, not                                                            └ unknown ──► stays claimed; a callback or
+     current, claimed: leave                                                    the sweeper settles it
+
+Nothing waits here for a start. A start that is some seconds off, by the batch's rate or by the rate that the carrier
+account takes (the pace), comes as a message with a delay; when it comes, everything is asked again.
 
 Gates run again after the line is acquired. A stop marks the agent or the batch, then stops line holders; so each dial
 is either stopped or sees the mark. No dial starts after a stop was answered, and the stop need not read every call.
@@ -26,18 +29,18 @@ from redial.domain.carrier_url import fill_in
 from redial.domain.decision import Decision, Gate, Verdict, held, waits
 from redial.domain.execution import CLAIM_GRACE, Execution, Marker
 from redial.domain.gates import GATES, OF_AGENT, Facts, GateFunction, ask, from_number
-from redial.domain.outcome import DialResult
+from redial.domain.outcome import Accepted, DialResult
 from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
-from redial.ports import CallRequest, Services, StaleVersion
+from redial.ports import CallRequest, Carrier, Services, StaleVersion
 from redial.usecases.circuit_breaker import CircuitBreaker
 from redial.usecases.defaults import complete, complete_now
 from redial.usecases.dispatch import (
-    LONGEST_PAUSE,
     acquire,
     delayed_call,
     dispatch_all,
     enqueue_and_dispatch,
+    is_ahead,
     preferred_shard,
     queued_call,
     release_line,
@@ -50,7 +53,18 @@ HELD_SPREAD = timedelta(seconds=30)
 SCHEDULER_PRECISION = timedelta(seconds=60)
 """How far from its time a timer may fire."""
 EARLY = timedelta(seconds=5)
-"""Clock-skew tolerance: a dial at most this early waits."""
+"""A dial that is at most this early comes back, with its line if it was given one: clocks differ."""
+SHORTEST_DELAY = timedelta(milliseconds=250)
+"""A start that is no further off is waited for: a message takes a second at least."""
+LONGEST_UNSTORED_WAIT = timedelta(seconds=60)
+"""A wait for the carrier account's next start that is longer is stored, so that it can be seen, and nothing takes the
+call's message for lost."""
+LATEST_PACED = timedelta(seconds=30)
+"""A start that the pacer gave and that is further past is not used: several at once would exceed the rate."""
+OWN_QUEUE = timedelta(seconds=1)
+"""A longer wait in the carrier's own queue says that calls come faster than it starts them."""
+TOLD_TOGETHER = timedelta(seconds=2)
+"""How long the event `initiated` waits for `ringing`, which mostly follows at once: one delivery sends both."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,8 @@ class DialReport:
     `before`: the execution just before the last save (claimed, where the carrier was asked), and `found`: before the
     claim. `execution`: after it (both None: there is none). `result`: the carrier's answer. `delayed_at`: the time of
     its entry in its batch's delayed set (None: it has none). `held`: its carrier's circuit is open, and it waits;
-    `opened`: this answer opened it.
+    `opened`: this answer opened it. `pace_wait`: it waits for its start, by the
+    rate of the carrier account.
     """
 
     before: Execution | None
@@ -70,6 +85,7 @@ class DialReport:
     delayed_at: datetime | None = None
     held: bool = False
     opened: bool = False
+    pace_wait: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -86,22 +102,28 @@ class Dialler:
         line_shard: int | None = None,
         at: datetime | None = None,
         delayed_at: datetime | None = None,
+        paced_at: datetime | None = None,
     ) -> DialReport:
-        """Dial that attempt if it is due, current and not claimed.
+        """Dial that attempt if it is due, current and not claimed; then have its events delivered.
 
         `lease_id`: a fresh name for the delivery lease. `line_shard`: the shard of the line that the attempt was given;
-        `at`: the start that its batch's rate gives it; `delayed_at`: the time of its entry in the delayed set. Raises
-        `StaleVersion` after `MOST_TRIES` lost races; the sweeper then finds the call.
+        `at`: the start that its batch's rate gives it; `delayed_at`: the time of its entry in the delayed set;
+        `paced_at`: the start that the carrier account's rate gives it. Raises `StaleVersion` after `MOST_TRIES` lost
+        races; the sweeper then finds the call.
         """
-        if at is not None:
-            _sleep_until(self.services, at)
-        return Dial(self.services, attempt, lease_id, line_shard, at, delayed_at).run(execution_id)
+        report = Dial(self.services, attempt, lease_id, line_shard, at, delayed_at, paced_at).run(execution_id)
+        execution = report.execution
+        if execution is not None and execution.delivery.lease_id == lease_id:
+            is_placed = execution.state.is_unanswered
+            after = self.services.now() + TOLD_TOGETHER if is_placed else None
+            self.services.invoker.deliver(execution_id, lease_id, None if is_placed else execution, after=after)
+        return report
 
 
 @dataclass
 class Dial:
     """One invocation. `line_shard`: the shard of the line that the attempt holds, as far as is known here; `start_at`:
-    the start that its batch's rate gives it."""
+    the start that its batch's rate gives it; `paced_at`: that the carrier account's rate gives it."""
 
     services: Services
     attempt: int
@@ -109,6 +131,7 @@ class Dial:
     line_shard: int | None
     start_at: datetime | None
     delayed_at: datetime | None
+    paced_at: datetime | None = None
 
     def run(self, execution_id: str) -> DialReport:
         """Try until no other writer is quicker."""
@@ -118,9 +141,6 @@ class Dial:
                 self._return_line(execution)
                 self._remove_delayed(execution)
                 return DialReport(execution, execution)
-            due = execution.state.next_time
-            if due is not None and due <= self.services.now() + EARLY:
-                _sleep_until(self.services, due)  # the clock of the timer that invoked this is ahead
             try:
                 report = self._try(execution)
             except StaleVersion:
@@ -140,7 +160,7 @@ class Dial:
             return execution
         if execution is not None and self._is_current(execution):
             due = execution.state.next_time
-            if due is not None and due <= self.services.now() + EARLY:
+            if due is not None and due <= self.services.now() + SHORTEST_DELAY:
                 return execution
         return self.services.executions.get(execution_id)
 
@@ -154,12 +174,12 @@ class Dial:
         stopped meanwhile. Raises `StaleVersion` where another writer was quicker."""
         now = self.services.now()
         due = execution.state.next_time
-        if due is None or due > now:
-            self._reset_early_timer(execution, now)
-            if self.line_shard is not None and execution.state.attempt.line_shard != self.line_shard:
-                agent = self.services.agents.get(execution.account_id, execution.agent_id)
-                self._leave(execution, execution, agent, now, None)
-            return DialReport(execution, execution, delayed_at=due if execution.state.is_delayed else None)
+        if due is None or due > now + SHORTEST_DELAY:
+            return self._not_due(execution, due, now)
+        start = max(due, self.start_at or due, self.paced_at or due)
+        if start > now + SHORTEST_DELAY:
+            return self._come_back(execution, start)
+        now = self._wait_until(start)
         cached = self._complete(self.services.agents.cached(execution.account_id, execution.agent_id))
         kept = self.line_shard if self.line_shard is not None else execution.state.attempt.line_shard
         shard = self._acquire(execution, cached, kept, now)
@@ -197,10 +217,12 @@ class Dial:
             entry = self._add_delayed(changed) if changed.state.is_waiting else None
             return DialReport(execution, self._leave(execution, changed, agent, now, now), delayed_at=entry)
         if self.start_at is not None and self.start_at > now:
-            _sleep_until(self.services, self.start_at)
+            if self.start_at > now + SHORTEST_DELAY:
+                return self._come_back(execution, self.start_at)
+            self._wait_until(self.start_at)
             return None
         report = self.claim_and_call(execution, agent, batch, shard, decisions)
-        if batch is not None and batch.calls_per_second is not None:
+        if batch is not None and batch.calls_per_second is not None and report.pace_wait is None:
             dispatch_all(self.services, agent, self.services.now())  # a start starts the next one
         return report
 
@@ -215,15 +237,36 @@ class Dial:
             decisions = ask(gates, replace(facts, agent=agent))
         return agent, decisions
 
-    def _reset_early_timer(self, execution: Execution, now: datetime) -> None:
-        """A timer that fired within its minute, but early, is set again: no second schedule would start the attempt.
+    def _not_due(self, execution: Execution, due: datetime | None, now: datetime) -> DialReport:
+        """Leave it, unless it is due in a moment. A timer that fired early, or a long wait for the carrier account's
+        start that is not over, is set again: no other message would start the attempt.
 
-        EventBridge Scheduler has a precision of a minute, and promises nothing about seconds. The new timer's id is the
-        current time, for the schedule that fired may still be there under its name.
+        EventBridge Scheduler has a precision of a minute, and promises nothing about seconds; SQS delays a message by
+        15 minutes at most.
         """
         timer = execution.state.timer
-        if timer is not None and self.line_shard is None and now < timer[1] <= now + SCHEDULER_PRECISION:
-            self.services.timers.schedule_dial(execution.id, self.attempt, int(now.timestamp()), timer[1], now)
+        if due is not None and due <= now + EARLY:
+            return self._come_back(execution, due)
+        if self.line_shard is not None and execution.state.attempt.line_shard != self.line_shard:
+            agent = self.services.agents.get(execution.account_id, execution.agent_id)
+            self._leave(execution, execution, agent, now, None)
+        elif timer is not None and (self.paced_at == timer[1] or timer[1] <= now + SCHEDULER_PRECISION):
+            self._come_back(execution, timer[1])
+        return DialReport(execution, execution, delayed_at=due if execution.state.is_delayed else None)
+
+    def _come_back(self, execution: Execution, at: datetime) -> DialReport:
+        """Do all of this again at `at`; the attempt keeps its line, its starts and its entry in the delayed set."""
+        self.services.invoker.dial(
+            execution.id, self.attempt, self.line_shard, self.start_at, self.delayed_at, self.paced_at, after=at
+        )
+        return DialReport(execution, execution, delayed_at=self.delayed_at)
+
+    def _wait_until(self, at: datetime) -> datetime:
+        """Wait for a start that is at most `SHORTEST_DELAY` off; the time then."""
+        seconds = (at - self.services.now()).total_seconds()
+        if seconds > 0:
+            self.services.sleep(min(seconds, SHORTEST_DELAY.total_seconds()))
+        return self.services.now()
 
     def _acquire(self, execution: Execution, agent: Agent | None, shard: int | None, now: datetime) -> int | None:
         """The shard in which the attempt holds a line now; None: none is free, or a gate is closed. `shard`: of the
@@ -243,7 +286,7 @@ class Dial:
             if entry is None or entry.interval is None:
                 self.start_at = now
                 return Decision(Gate.RATE)
-            if entry.next_at is not None and entry.next_at > now + LONGEST_PAUSE:
+            if is_ahead(entry, now):
                 break
             self.start_at = self.services.queue.reserve_start(entry, now)
             if self.start_at is not None:
@@ -351,6 +394,11 @@ class Dial:
         if admission.held_until is not None:
             until = admission.held_until + HELD_SPREAD * services.random()
             return self._wait_for_carrier(execution, agent, shard, (*decisions, held(until, admission.reason)), now)
+        if not admission.probing:
+            start, reason = self._reserve_pace(execution.provider, carrier, now)
+            if start > now + SHORTEST_DELAY:
+                return self._wait_for_pace(execution, agent, shard, decisions, held(start, reason, Gate.RATE), now)
+            now = self._wait_until(start)
         variables = _variables(services, execution) if carrier.limits.variables else {}
         caller = from_number(execution, agent, batch)
         assert caller is not None, "its gate allowed"
@@ -369,8 +417,42 @@ class Dial:
         if updated is not None:  # since the claim: what followed it may be another writer's, or our own lost answer
             apply_effects(services, claimed, updated.after, now)
         opened = breaker.record(claimed.account_id, claimed.provider, result, admission.probing)
+        if isinstance(result, Accepted) and result.queue_seconds > OWN_QUEUE.total_seconds():
+            services.pacer.hold(claimed.provider, now + timedelta(seconds=result.queue_seconds))
         before, after = updated or (claimed, None)
         return DialReport(before, after, result, execution, opened=opened)
+
+    def _reserve_pace(self, provider: str, carrier: Carrier, now: datetime) -> tuple[datetime, str]:
+        """The start that the carrier account's rate gives the attempt, in `paced_at` as well, and the rate in words."""
+        rate = carrier.calls_per_second()
+        rate = self.services.calls_per_second if rate is None else rate
+        if not rate:
+            return now, ""
+        if self.paced_at is None or now > self.paced_at + LATEST_PACED:
+            self.paced_at = self.services.pacer.reserve(provider, timedelta(seconds=1) / rate, now)
+        return self.paced_at, f"{provider} takes {rate:g} calls a second"
+
+    def _wait_for_pace(
+        self,
+        execution: Execution,
+        agent: Agent,
+        shard: int,
+        decisions: tuple[Decision, ...],
+        held_until: Decision,
+        now: datetime,
+    ) -> DialReport:
+        """Dial again at the start that the pacer gave, with the line. A long wait is saved."""
+        start = self.paced_at
+        assert start is not None, "the pacer gave it"
+        self.line_shard = shard
+        if start <= now + LONGEST_UNSTORED_WAIT:
+            return replace(self._come_back(execution, start), pace_wait=start - now)
+        waiting = execution.defer(now, *decisions[:-1], held_until, line_shard=shard)
+        if waiting.state.is_final:
+            return DialReport(execution, self._leave(execution, waiting, agent, now, None))
+        saved = save(self.services.executions, waiting, now, self.lease_id)
+        self.services.invoker.dial(execution.id, self.attempt, paced_at=start, after=start)
+        return DialReport(execution, saved, pace_wait=start - now)
 
     def _claimed(self, claim: Execution, now: datetime) -> Execution:
         """Save the claim. Raises `StaleVersion`, but where the stored execution holds this invocation's own claim, not
@@ -412,12 +494,6 @@ def _closed(execution: Execution, decisions: tuple[Decision, ...], now: datetime
     if decisions[-1].verdict is Verdict.DEFER:
         return execution.defer(now, *decisions)
     return execution.end(now, *decisions)
-
-
-def _sleep_until(services: Services, at: datetime) -> None:
-    seconds = (at - services.now()).total_seconds()
-    if seconds > 0:
-        services.sleep(min(seconds, LONGEST_PAUSE.total_seconds()))
 
 
 def _variables(services: Services, execution: Execution) -> Mapping[str, Any]:

@@ -24,8 +24,8 @@ from redial.ports import Services
 LINES_PER_SHARD = 50
 """A shard is one item, written twice by every call that it carries; 50 calls keep that far below what an item takes."""
 
-LONGEST_PAUSE = timedelta(seconds=10)
-"""Longest a dial sleeps for the start time that its batch's rate gives it; then it starts the next call."""
+START_AHEAD = timedelta(seconds=2)
+"""How far ahead starts are reserved by a batch's rate: so long their calls hold lines before they are placed."""
 _MOST_TRIES = 50
 """Lost races for batches' contacts before giving up; the next release tries again."""
 
@@ -109,9 +109,16 @@ def next_turn(services: Services, agent: Agent, now: datetime, *, consistent: bo
 
 
 def _is_ready(entry: BatchQueueEntry, now: datetime) -> bool:
-    if entry.paused or (entry.next_at is not None and entry.next_at > now + LONGEST_PAUSE):
+    if entry.paused or is_ahead(entry, now):
         return False
     return entry.next_row <= entry.last_row or _has_due(entry, now)
+
+
+def is_ahead(entry: BatchQueueEntry, now: datetime) -> bool:
+    """Whether the next start by the batch's rate is too far off to be reserved. A start starts the next one, so that is
+    never less than the time between two."""
+    ahead = START_AHEAD if entry.interval is None else max(START_AHEAD, entry.interval)
+    return entry.next_at is not None and entry.next_at > now + ahead
 
 
 def _has_due(entry: BatchQueueEntry, now: datetime) -> bool:

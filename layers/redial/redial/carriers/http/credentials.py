@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from redial.carriers.credentials import Credentials, Secrets, check_api_url, read_fields
+from redial.carriers.credentials import Credentials, Secrets, check_api_url, read_fields, read_rate
 from redial.wire.webhook_signature import key_of
 
 SECRET = "the http carrier's secret"  # noqa: S105  what messages call it
@@ -10,16 +10,19 @@ SECRET = "the http carrier's secret"  # noqa: S105  what messages call it
 
 @dataclass(frozen=True)
 class HttpCredentials:
-    """Where the platform is, and the secret that signs both directions."""
+    """Where the platform is, and the secret that signs both directions. `calls_per_second`: what it takes; 0: any
+    number; None: the stack's rate."""
 
     api_url: str
     signing_secret: str = field(repr=False)
+    calls_per_second: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> "HttpCredentials":
         """From a secret's JSON object with these names. Raises `ValueError`, which shows nothing of the secret."""
-        known = read_fields(text, cls.__dataclass_fields__, SECRET)
-        for name in cls.__dataclass_fields__:
+        names = ("api_url", "signing_secret")
+        known = read_fields(text, names, SECRET)
+        for name in names:
             if name not in known:
                 raise ValueError(f"{name} of {SECRET} is missing")
         check_api_url(known["api_url"], SECRET)
@@ -27,7 +30,7 @@ class HttpCredentials:
             key_of(known["signing_secret"])
         except ValueError as error:
             raise ValueError(f"signing_secret of {SECRET}: {error}") from None
-        return cls(**known)
+        return cls(**known, calls_per_second=read_rate(text, SECRET))
 
 
 def credentials_of(secrets: Secrets) -> Credentials[HttpCredentials]:

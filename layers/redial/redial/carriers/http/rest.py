@@ -17,6 +17,7 @@ from redial.carriers.sending import (
     ASK_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
     PLACE_TIMEOUT_SECONDS,
+    rate_of,
     send_dial,
 )
 from redial.domain.outcome import CallReport, DialResult, NotPlaced, Unknown
@@ -42,6 +43,9 @@ class HttpCarrier:
         self._http = http
         self._credentials = credentials
         self._now = now
+
+    def calls_per_second(self) -> float | None:
+        return rate_of(self._credentials)
 
     def place(self, request: CallRequest) -> DialResult:
         """POST <api_url>/calls, once. The same request makes the same body, and the platform one call."""

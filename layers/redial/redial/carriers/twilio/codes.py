@@ -111,7 +111,7 @@ def placed(answer: HttpResponse) -> DialResult:
     if 200 <= answer.status < 300:
         sid = body.get("sid")
         if isinstance(sid, str) and CALL_ID.fullmatch(sid):
-            return Accepted(sid)
+            return Accepted(sid, _queue_seconds(body.get("queue_time")))
         return Unknown(f"Twilio answered {answer.status} without naming a call")
     if not 400 <= answer.status < 500 or answer.status == 408:  # 408: the request may have arrived all the same
         return Unknown(f"Twilio answered {answer.status}")
@@ -133,6 +133,12 @@ def placed(answer: HttpResponse) -> DialResult:
         invalid_number=at_fault,
     )
     return Refused(outcome)
+
+
+def _queue_seconds(queue_time: object) -> float:
+    """`queue_time` of an accepted call: how long Twilio will keep it in its queue, in milliseconds as text [O]."""
+    text = str(queue_time)
+    return int(text) / 1000 if re.fullmatch(r"[0-9]{1,9}", text) else 0.0
 
 
 def report(

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from redial.carriers.credentials import Credentials, Secrets, check_api_url, read_fields
+from redial.carriers.credentials import Credentials, Secrets, check_api_url, read_fields, read_rate
 
 SECRET = "the Twilio secret"  # noqa: S105  what messages call it
 
@@ -14,7 +14,8 @@ SECRET = "the Twilio secret"  # noqa: S105  what messages call it
 class TwilioCredentials:
     """An account at Twilio. Requests use the API key where there is one. Callbacks are signed with `auth_token`, or
     with `shared_key` where the account signs its webhooks with a separate key. `api_url` differs in Twilio's other
-    regions: https://api.dublin.ie1.twilio.com, for example."""
+    regions: https://api.dublin.ie1.twilio.com, for example. `calls_per_second`: what Twilio granted the account
+    (without that it starts 1); 0: no limit; None: the stack's rate."""
 
     account_sid: str
     auth_token: str = field(repr=False)
@@ -22,18 +23,19 @@ class TwilioCredentials:
     api_key_secret: str | None = field(default=None, repr=False)
     shared_key: str | None = field(default=None, repr=False)
     api_url: str = "https://api.twilio.com"
+    calls_per_second: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> "TwilioCredentials":
         """From a secret's JSON object with these names. Raises `ValueError`, which shows nothing of the secret."""
-        known = read_fields(text, cls.__dataclass_fields__, SECRET)
+        known = read_fields(text, cls.__dataclass_fields__.keys() - {"calls_per_second"}, SECRET)
         if not re.fullmatch(r"AC[0-9A-Za-z]+", known.get("account_sid", "")):
             raise ValueError(f"account_sid of {SECRET} must be AC and letters or digits")
         if "auth_token" not in known:
             raise ValueError(f"auth_token of {SECRET} is missing")
         if ("api_key_sid" in known) != ("api_key_secret" in known):
             raise ValueError(f"{SECRET} needs both api_key_sid and api_key_secret, or neither")
-        credentials = cls(**known)
+        credentials = cls(**known, calls_per_second=read_rate(text, SECRET))
         check_api_url(credentials.api_url, SECRET)
         if urlsplit(credentials.api_url).path not in ("", "/"):
             raise ValueError(f"api_url of {SECRET} must have no path")

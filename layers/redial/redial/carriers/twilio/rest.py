@@ -16,6 +16,7 @@ from redial.carriers.sending import (
     ASK_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
     PLACE_TIMEOUT_SECONDS,
+    rate_of,
     send_dial,
 )
 from redial.carriers.twilio import LATEST_CREATION, LIMITS, STATUS_OVERRIDE
@@ -55,6 +56,9 @@ class TwilioCarrier:
     def __init__(self, http: "Http", credentials: Credentials[TwilioCredentials]) -> None:
         self._http = http
         self._credentials = credentials
+
+    def calls_per_second(self) -> float | None:
+        return rate_of(self._credentials)
 
     def place(self, request: CallRequest) -> DialResult:
         """POST …/Calls.json, once.
