@@ -88,7 +88,10 @@ def record(rows: int) -> dict[str, Any]:
         play(stack, batch_id, SETTLING_MINUTES)
         end = stack.clock.now().timestamp()
         for queue, messages in (
-            ("FunctionDeadLetters", stack.functions.dead_letters),
+            *(
+                (name, [one for one in stack.functions.dead_letters if (one.queue or "").endswith(name)])
+                for name in ("FunctionDeadLetters", "DialDeadLetters", "DeliverDeadLetters")
+            ),
             ("ScheduleDeadLetters", stack.scheduler.dead_letters),
         ):
             key = series_of("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue})

@@ -213,9 +213,10 @@ class Template:
         if name is None:
             raise TemplateError(f"{where}: {event['Queue']} is not a queue of this template")
         properties = self._properties(name)
-        unknown = [*event.keys() - _QUEUE_SETTINGS, *properties.keys() - _QUEUE_PROPERTIES]
-        if unknown or int(event.get("BatchSize", 10)) != 1:
-            raise TemplateError(f"{where}: only a BatchSize of 1 on one machine, and no {', '.join(sorted(unknown))}")
+        if unknown := [*event.keys() - _QUEUE_SETTINGS, *properties.keys() - _QUEUE_PROPERTIES]:
+            raise TemplateError(f"{where}: {', '.join(sorted(unknown))} is not supported on one machine")
+        if int(event.get("BatchSize", 10)) != 1:
+            raise TemplateError(f"{where}: BatchSize must be 1 on one machine")
         redrive = properties.get("RedrivePolicy", {})
         if redrive.get("deadLetterTargetArn") not in names:
             raise TemplateError(f"Resources.{name}.RedrivePolicy must name a queue of this template")

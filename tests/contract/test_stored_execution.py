@@ -1,7 +1,9 @@
 """Stored items: recorded ones of older versions load, and new ones survive a round trip."""
 
+import hashlib
 import json
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,31 @@ from redial.domain.agent import Account
 from redial.domain.decision import opens
 from redial.domain.delivery import DeliveryAttempt
 from redial.domain.execution import Execution
-from redial.domain.outcome import NotPlaced, Outcome, Refused, Unknown
+from redial.domain.outcome import Accepted, CallReport, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import RetryConfig
 from redial.domain.status import Status
 from redial.wire.execution_json import render
+from redial.wire.packed_execution import MAY_PACK, PACKED, packed
 from redial.wire.stored_execution import decode, encode, key
 from redial.wire.webhook_signature import new_secret
 from tests.support.local_stack import local_stack
 from tests.support.recorded import in_todays_words
-from tests.support.samples import ACCOUNT_ID, CALLER_ID, TEN, agent, minutes, placed, queued, reported, saved, seconds
+from tests.support.samples import (
+    ACCOUNT_ID,
+    AGENT_ID,
+    CALLER_ID,
+    EXECUTION_ID,
+    NUMBER,
+    RETRIES,
+    TEN,
+    agent,
+    minutes,
+    placed,
+    queued,
+    reported,
+    saved,
+    seconds,
+)
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -42,8 +60,10 @@ def samples() -> dict[str, Execution]:
             replaying=(1,),
         ),
     )
+    retried = unanswered(TEN - minutes(120), TEN - minutes(89), user_data={"note": "x" * 180})
     return {
         "queued": queued(),
+        "packed": delivered(retried, 7),
         "scheduled-with-user-data": replace(
             queued(None, TEN + minutes(60)),
             user_data={"name": "Zoë", "amount": 12.5, "tags": ["a", None, True], "big": 10**20},
@@ -71,6 +91,29 @@ def samples() -> dict[str, Execution]:
             hangup_by="callee",
         ),
     }
+
+
+def unanswered(*times: datetime, **attributes: Any) -> Execution:
+    """An execution whose attempts were made at these times."""
+    execution = Execution(EXECUTION_ID, ACCOUNT_ID, AGENT_ID, times[0], NUMBER, retry_config=RETRIES, **attributes)
+    execution = saved(execution.begin(times[0], None))
+    for attempt, now in enumerate(times, start=1):
+        claim_id, sid = (hashlib.sha256(f"{what} {attempt}".encode()).hexdigest() for what in ("claim", "call"))
+        execution = saved(execution.claim(now + seconds(0.461), CALLER_ID, 0, claim_id[:8]))
+        execution = saved(execution.answered_by_carrier(attempt, Accepted(f"CA{sid[:32]}"), now + seconds(0.873), 0))
+        ended = Outcome(Status.NO_ANSWER, code="487", reason="no answer at all")
+        for after, status, outcome in ((3.512, Status.RINGING, None), (34.207, Status.NO_ANSWER, ended)):
+            report = CallReport(f"CA{sid[:32]}", status, outcome)
+            execution = saved(execution.reported(attempt, report, now + seconds(after)))
+    return execution
+
+
+def delivered(execution: Execution, settled: int) -> Execution:
+    """The execution with that many of its events delivered, and a live delivery lease."""
+    events = list(execution.events())[:settled]
+    log = tuple(DeliveryAttempt(number, change.at + seconds(0.25 + number / 100), 200, 1) for number, change in events)
+    delivery = replace(execution.delivery, settled=settled, log=log)
+    return replace(execution, delivery=delivery).lease_delivery("3405095c", execution.changes[-1].at)
 
 
 @pytest.mark.parametrize("name", samples())
@@ -160,6 +203,13 @@ def test_every_recorded_item_is_tested() -> None:
     assert {path.stem for path in RECORDED.glob("*.json")} == set(samples())
 
 
+def test_a_packed_item_is_recorded() -> None:
+    """Its dictionary and its form are those of production tables."""
+    item = from_item(json.loads((RECORDED / "packed.json").read_text())["item"])
+    assert PACKED in item
+    assert decode(item) == replace(samples()["packed"], newer={MAY_PACK: True})
+
+
 def test_an_unanswered_first_attempt_fits_one_write_unit() -> None:
     """DynamoDB charges a write per started KB of the whole item: names, values, one to three bytes of overhead."""
     execution = replace(queued(), user_data={"name": "x" * 180})
@@ -168,6 +218,17 @@ def test_an_unanswered_first_attempt_fits_one_write_unit() -> None:
     log = tuple(DeliveryAttempt(sequence, TEN, 200, 1) for sequence in range(1, 6))
     told = replace(execution, delivery=replace(execution.delivery, settled=5, log=log))
     assert _size(to_item(encode(told.with_due(TEN)))) <= 1024
+
+
+@pytest.mark.parametrize("attempts", [2, 3, 4])
+def test_each_further_unanswered_attempt_fits_one_write_unit(attempts: int) -> None:
+    """By then the history of the earlier attempts is packed."""
+    times = [TEN, TEN + minutes(31), TEN + minutes(92), TEN + minutes(213)][:attempts]
+    execution = unanswered(*times, user_data={"name": "x" * 180})
+    told = delivered(execution, execution.last_sequence - 2).with_due(execution.changes[-1].at)
+    item = encode(told) | {MAY_PACK: True}
+    assert _size(to_item(item)) > 1024
+    assert _size(to_item(packed(item))) <= 1024
 
 
 def _size(item: dict[str, dict[str, object]]) -> int:

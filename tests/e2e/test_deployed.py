@@ -68,7 +68,7 @@ def test_functions_read_their_queues_by_their_alias(aws: MiniStack) -> None:
         (mapping,) = (one for arn, one in mappings.items() if arn.endswith(f":{aws.name_of(function)}:live"))
         queue = aws.resources()[f"{function.title()}Queue"]["PhysicalResourceId"]
         assert mapping["EventSourceArn"].rpartition(":")[2] == queue.rpartition("/")[2]
-        assert (mapping["BatchSize"], int(mapping["ScalingConfig"]["MaximumConcurrency"])) == (1, 50)
+        assert (mapping["BatchSize"], mapping["ScalingConfig"]) == (1, {"MaximumConcurrency": 50})
         assert mapping["State"] == "Enabled"
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from local import ROOT
 from local.aws.functions import Function
+from local.aws.queues import Queue
 from local.aws.streams import StreamMapping
 from local.cloudformation import TemplateError
 from local.template import Route, StreamReader, Template, common_environment
@@ -229,6 +230,73 @@ def test_a_mapping_that_is_not_emulated_is_an_error(tmp_path: Path, change: tupl
         changed.stream_readers(changed.functions({}))
 
 
+QUEUES = """
+Parameters:
+  AtOnce: {Type: Number, Default: 7, MinValue: 2, MaxValue: 1000}
+Resources:
+  Letters: {Type: AWS::SQS::Queue}
+  Plain:
+    Type: AWS::SQS::Queue
+    Properties: {RedrivePolicy: {deadLetterTargetArn: !GetAtt Letters.Arn, maxReceiveCount: 5}}
+  Named:
+    Type: AWS::SQS::Queue
+    Properties:
+      QueueName: !Sub ${AWS::StackName}-named
+      VisibilityTimeout: 60
+      MessageRetentionPeriod: 900
+      SqsManagedSseEnabled: true
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt Letters.Arn, maxReceiveCount: 2}
+  Reader:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: functions/dial/
+      Handler: handler.handler
+      Timeout: 10
+      Events:
+        Defaults: {Type: SQS, Properties: {Queue: !GetAtt Plain.Arn, BatchSize: 1}}
+        Off: {Type: SQS, Properties: {Queue: !GetAtt Plain.Arn, BatchSize: 1, Enabled: false}}
+        All:
+          Type: SQS
+          Properties:
+            Queue: !GetAtt Named.Arn
+            BatchSize: 1
+            ScalingConfig: {MaximumConcurrency: !Ref AtOnce}
+"""
+
+
+def test_queues_and_their_event_source_mappings(tmp_path: Path) -> None:
+    queued = template(tmp_path, QUEUES)
+    functions = queued.functions({})
+    letters = "arn:aws:sqs:us-east-1:123456789012:stack-Letters"
+    plain, named = queued.queues(functions)
+    assert plain == Queue("stack-Plain", functions[0], 30, 4 * 24 * 3600, letters, max_receives=5)
+    assert named == Queue("stack-named", functions[0], 60, 900, letters, max_receives=2, max_concurrency=7)
+    assert named.arn == "arn:aws:sqs:us-east-1:123456789012:stack-named"
+    assert named.url == "https://sqs.us-east-1.amazonaws.com/123456789012/stack-named"
+    fewer = template(tmp_path, QUEUES, AtOnce="2")
+    assert [queue.max_concurrency for queue in fewer.queues(fewer.functions({}))] == [None, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("BatchSize: 1\n", "BatchSize: 10\n"), "BatchSize must be 1"),
+        (("BatchSize: 1\n", "FilterCriteria: {}\n"), "FilterCriteria is not supported"),
+        (("QueueName", "FifoQueue: true\n      QueueName"), "FifoQueue is not supported"),
+        (("!GetAtt Named.Arn", "arn:aws:sqs:us-east-1:123456789012:other"), "is not a queue of this template"),
+        (("!GetAtt Named.Arn", "!Ref Named"), "is not a queue of this template"),
+        (("VisibilityTimeout: 60", "VisibilityTimeout: 9"), "shorter than Reader's timeout"),
+        (("!Ref AtOnce", "1"), "MaximumConcurrency must be a number from 2 to 1000"),
+        (("{deadLetterTargetArn: !GetAtt Letters.Arn, maxReceiveCount: 2}", "{}"), "must name a queue"),
+    ],
+)
+def test_a_queue_that_is_not_emulated_is_an_error(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    assert change[0] in QUEUES
+    changed = template(tmp_path, QUEUES.replace(*change))
+    with pytest.raises(TemplateError, match=said):
+        changed.queues(changed.functions({}))
+
+
 BUCKETS = """
 Resources:
   FilesBucket:
@@ -310,5 +378,10 @@ def test_the_repositorys_template_is_supported() -> None:
     assert [route.key for route in own.routes(functions)].count("$default") == 1
     assert [one.function.module for one in own.recurring(functions)] == ["functions.sweep.handler"]
     assert [one.mapping.function.module for one in own.stream_readers(functions)] == ["functions.tally.handler"]
+    read = {queue.name: queue.function.module for queue in own.queues(functions)}
+    assert read == {
+        "redial-local-DialQueue": "functions.dial.handler",
+        "redial-local-DeliverQueue": "functions.deliver.handler",
+    }
     assert own.tables() and own.schedule_groups() and own.buckets()
     own.resolve(own._resources, "Resources")

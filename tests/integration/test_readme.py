@@ -327,6 +327,7 @@ def test_the_limits() -> None:
     earliest, latest = create_call.EARLIEST.seconds // 60, create_call.LATEST // (24 * HOUR)
     remembered = REMEMBERED // HOUR
     callbacks = template()["Parameters"]["CallbacksPerSecond"]["Default"]
+    (at_once,) = {template()["Parameters"][name]["Default"] for name in ("DialsAtOnce", "DeliveriesAtOnce")}
     assert shown == {
         "Request body": f"{app.MAX_BODY_BYTES // 1024} KiB of JSON, nested at most {fields.MAX_DEPTH} deep",
         "Answer": (
@@ -340,6 +341,10 @@ def test_the_limits() -> None:
         ),
         "Carriers' callbacks": (
             f"{callbacks} a second (CallbacksPerSecond): about {callbacks * 3 // 10} attempts a second"
+        ),
+        "Runs of dial and of deliver at the same time": (
+            f"{at_once} each (DialsAtOnce, DeliveriesAtOnce: 2 to 1,000); "
+            "messages above that wait, for half an hour and for an hour at most"
         ),
         "max_concurrent_calls": f"1 to {agent_config.MAX_CONCURRENT_CALLS}",
         "from_phone_numbers": f"{fields.MAX_FROM_PHONE_NUMBERS}",

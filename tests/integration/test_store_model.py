@@ -43,6 +43,7 @@ from redial.ports import Due, IdempotentRequest, StaleVersion, Wanted
 from redial.runtime import system
 from redial.usecases.dispatch import dispatch_all, enqueue_and_dispatch, release_line
 from redial.usecases.sweep import QUESTIONS_AT_ONCE, Sweeper
+from redial.wire.packed_execution import MAY_PACK
 from redial.wire.stored_execution import DUE_SHARDS
 from redial.wire.timestamps import to_ms
 from tests.integration.test_queue_of_batches import Started
@@ -144,6 +145,11 @@ def stored_batch(batch_id: str, now: datetime = TEN) -> Batch:
     return Batch(batch_id, ACCOUNT_ID, AGENT_ID, now, "contacts.csv", version=1).begin(now, start=False)
 
 
+def created(execution: Execution) -> Execution:
+    """The execution as it is read after its creation."""
+    return replace(execution, version=1, newer={MAY_PACK: True})
+
+
 class ExecutionStore(_Machine):
     """Executions, the due index, and the listings."""
 
@@ -157,9 +163,9 @@ class ExecutionStore(_Machine):
         execution = Execution(one, ACCOUNT_ID, IDS[5] if other else AGENT_ID, now, NUMBER)
         execution = execution.begin(now, now + minutes(60) if later else None).with_due(now)
         with self.losing(lost):
-            created = self.store.create(execution)
-        new = replace(execution, version=1)
-        assert created == (self.model.get(one, new) == new), "the very same again is the same write again"
+            is_new = self.store.create(execution)
+        new = created(execution)
+        assert is_new == (self.model.get(one, new) == new), "the very same again is the same write again"
         self.model.setdefault(one, new)
 
     @rule(batch_id=st.sampled_from(BATCHES), rows=st.sets(st.integers(1, 30), max_size=30), lost=LOST)
@@ -168,7 +174,7 @@ class ExecutionStore(_Machine):
         with self.losing(lost):
             self.store.create_contacts(contacts)
         for one in contacts:
-            self.model.setdefault(one.id, replace(one, version=1))
+            self.model.setdefault(one.id, created(one))
 
     @rule(data=st.data(), back=VERSION_BACK, lost=LOST, now=NOW, step=STEP)
     def save(self, data: st.DataObject, back: int, lost: int, now: datetime, step: str) -> None:
@@ -337,7 +343,7 @@ def test_a_contact_with_a_temporary_error_is_stored_again(client: Any, code: str
     store = DynamoExecutions(client, TABLE_NAME, waited.append)
     contacts = [contact(stored_batch(BATCHES[0]), row, NUMBER, {}) for row in (1, 2, 3)]
     store.create_contacts(contacts)
-    assert store.read([one.id for one in contacts]) == [replace(one, version=1) for one in contacts]
+    assert store.read([one.id for one in contacts]) == [created(one) for one in contacts]
     assert len(refused) == len(waited) == 1
 
 

@@ -47,7 +47,7 @@ MUTANTS = (
     Mutant(
         "An execution is saved over any version",
         "adapters/dynamodb/executions.py",
-        "self._table.put_version(self._item(saved), execution.version)",
+        "self._table.put_version(packed(self._item(saved)), execution.version)",
         'self._table.put(self._item(saved), "attribute_exists(pk)")',
         "tests/protocol/test_store_conditions.py::test_an_execution_is_saved_over_the_version_that_was_read",
     ),
@@ -163,15 +163,50 @@ MUTANTS = (
     Mutant(
         "A call is dialled before its due time",
         "usecases/dial_attempt.py",
-        "        if due is None or due > now:\n            self._reset",
-        "        if due is None:\n            self._reset",
+        "        if due is None or due > now + SHORTEST_DELAY:\n            return self._not_due",
+        "        if due is None:\n            return self._not_due",
         "tests/protocol/test_one_dial.py::test_a_dial_before_the_due_time_exits",
+    ),
+    Mutant(
+        "A start of the carrier account is given twice",
+        "adapters/dynamodb/pacer.py",
+        '"SET nx = nx + :value", "nx > :now", least',
+        '"SET nx = nx + :value", "nx > :now", 0',
+        "tests/protocol/test_pace.py::test_starts_are_apart_by_the_interval_over_all_processes",
+    ),
+    Mutant(
+        "An idle account's starts are saved up",
+        "adapters/dynamodb/pacer.py",
+        '"attribute_not_exists(nx) OR nx <= :now", now_ms + least',
+        '"attribute_not_exists(nx)", now_ms + least',
+        "tests/protocol/test_pace.py::test_an_idle_account_starts_a_call_at_once_and_saves_nothing_up",
+    ),
+    Mutant(
+        "A start that is long past is used",
+        "usecases/dial_attempt.py",
+        "if self.paced_at is None or now > self.paced_at + LATEST_PACED:",
+        "if self.paced_at is None:",
+        "tests/protocol/test_one_dial.py::test_a_start_that_is_long_past_is_not_used",
+    ),
+    Mutant(
+        "The carrier's own queue does not slow the pace",
+        "usecases/dial_attempt.py",
+        "if isinstance(result, Accepted) and result.queue_seconds > OWN_QUEUE.total_seconds():",
+        "if False:",
+        "tests/protocol/test_one_dial.py::test_a_wait_in_the_carriers_queue_holds_the_next_starts",
+    ),
+    Mutant(
+        "A failed event waits a minute for its second try",
+        "domain/delivery.py",
+        "wait = FIRST_WAIT if tried.tries == 1 else",
+        "wait = LATER_WAITS[0] if tried.tries == 1 else",
+        "tests/protocol/test_delivery_leases.py::test_no_event_overtakes_one_that_was_not_accepted",
     ),
     Mutant(
         "A timer that fired seconds early is not set again",
         "usecases/dial_attempt.py",
-        "now < timer[1] <= now + SCHEDULER_PRECISION",
-        "now < timer[1] <= now",
+        "timer[1] <= now + SCHEDULER_PRECISION",
+        "timer[1] <= now",
         "tests/emulators/test_stack.py::test_a_retry_whose_schedule_fires_early_in_its_minute_is_dialled_on_time",
     ),
     Mutant(
@@ -316,8 +351,8 @@ MUTANTS = (
     Mutant(
         "A paused batch's contacts are dispatched",
         "usecases/dispatch.py",
-        "    if entry.paused or (",
-        "    if (",
+        "    if entry.paused or is_ahead(entry, now):",
+        "    if is_ahead(entry, now):",
         "tests/protocol/test_queue_and_lines.py::test_a_paused_batchs_delayed_set_is_skipped",
     ),
     Mutant(
@@ -762,6 +797,29 @@ MUTANTS = (
         "return (*delivery.replaying, *range(delivery.settled + 1, last_sequence + 1))",
         "return (*range(delivery.settled + 1, last_sequence + 1), *delivery.replaying)",
         "tests/protocol/test_delivery_leases.py::test_replayed_events_go_before_events_never_sent",
+    ),
+    Mutant(
+        "An item is packed although an old version may still read it",
+        "wire/packed_execution.py",
+        "    if units == 1 or MAY_PACK not in item:\n",
+        "    if units == 1:\n",
+        "tests/unit/test_packed_execution.py"
+        "::test_an_item_created_by_a_version_that_cannot_read_the_packed_form_is_never_packed",
+    ),
+    Mutant(
+        "An item is packed while its version is being deployed",
+        "wire/packed_execution.py",
+        "    if timedelta(milliseconds=changes[-1][1]) < PACK_AFTER:\n",
+        "    if not changes:\n",
+        "tests/unit/test_packed_execution.py"
+        "::test_an_item_is_packed_only_after_the_deployment_of_the_version_that_created_it",
+    ),
+    Mutant(
+        "A packed item looks like a short history",
+        "wire/packed_execution.py",
+        '"ch": _json([[PACKED], newest])',
+        '"ch": _json([newest])',
+        "tests/unit/test_packed_execution.py::test_a_version_that_does_not_know_the_packed_form_raises_an_error",
     ),
     Mutant(
         "An event that is given up is not listed",

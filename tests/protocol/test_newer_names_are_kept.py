@@ -25,6 +25,7 @@ from redial.domain.execution import Change, Execution, Marker
 from redial.domain.outcome import Accepted, NotPlaced, Unknown
 from redial.wire import stored_batch, stored_execution
 from redial.wire.newer import with_newer
+from redial.wire.packed_execution import unpacked
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END
@@ -144,7 +145,7 @@ def test_an_item_keeps_a_newer_versions_names_through_every_scenario(world: Worl
     stored = [one for kind in ("X#", "B#", "H#") for one in world.items(kind)]
     stored += [one for one in world.items("A#") if one["sk"].startswith("AGENT#")]
     assert stored
-    for item in stored:
+    for item in map(unpacked, stored):
         assert item[NAME] == VALUE, item["pk"]
         if "dl" in item:
             assert json.loads(item["dl"])[NAME] == VALUE

@@ -121,6 +121,7 @@ def test_a_dial_before_the_due_time_exits() -> None:
     world = World(execution)
     world.dial()
     assert (world.placed, world.execution) == ([], execution)
+    assert cast(mock.Mock, world.services.invoker).dial.mock_calls == [], "its timer is still to fire"
 
 
 @pytest.mark.parametrize(("later", "dialled"), [(0, 1), (3, 0)])

@@ -15,7 +15,8 @@ Limitations of the emulator (1.5.33), and the workarounds here; template.yaml is
   lacks records of PartiQL inserts. Its event source mapping is disabled; `MiniStack.stream_read` reads instead, and
   adds those records.
 - It reads the queues of dial and deliver as Lambda does, but without a role: what the roles permit Lambda to do with
-  their queue is not checked.
+  their queue is not checked. It takes a mapping's limit from the template as text, and then reads nothing: the limit is
+  set again, as a number.
 - Functions run with its own Python on the local architecture, whatever the template says. The layer is built for those.
 - It ignores the table's TTL and point-in-time recovery, the bucket's lifecycle, and route throttling; it has neither
   tracing nor loop detection.
@@ -83,8 +84,11 @@ class MiniStack(Stack):
         self.client("s3").delete_bucket_policy(Bucket=self.outputs()["FilesBucketName"])
         lambda_ = self.client("lambda")
         for mapping in lambda_.list_event_source_mappings()["EventSourceMappings"]:
-            if ":dynamodb:" in mapping["EventSourceArn"]:
-                lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+            changed: dict[str, Any] = {"Enabled": False}
+            if ":sqs:" in mapping["EventSourceArn"]:
+                limit = int(mapping["ScalingConfig"]["MaximumConcurrency"])
+                changed = {"ScalingConfig": {"MaximumConcurrency": limit}}
+            lambda_.update_event_source_mapping(UUID=mapping["UUID"], **changed)
 
     def set_environment(self, **variables: str) -> None:
         """Override variables of every function that has them: with local addresses, which the template rightly

@@ -28,7 +28,7 @@ def in_todays_words(answer: Any) -> Any:
     if not isinstance(answer, dict):
         return answer
     said = {name: in_todays_words(value) for name, value in answer.items()}
-    if "termination_reason" in said:
+    if "termination_reason" in said and "ended_because" not in said:  # else it is in the present words
         said["ended_because"] = said.pop("termination_reason")
     if said.get("hangup_provider_code") is not None:
         said["hangup_provider_code"] = int(said["hangup_provider_code"])

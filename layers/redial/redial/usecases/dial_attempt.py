@@ -176,10 +176,7 @@ class Dial:
         due = execution.state.next_time
         if due is None or due > now + SHORTEST_DELAY:
             return self._not_due(execution, due, now)
-        start = max(due, self.start_at or due, self.paced_at or due)
-        if start > now + SHORTEST_DELAY:
-            return self._come_back(execution, start)
-        now = self._wait_until(start)
+        now = self._wait_until(due)
         cached = self._complete(self.services.agents.cached(execution.account_id, execution.agent_id))
         kept = self.line_shard if self.line_shard is not None else execution.state.attempt.line_shard
         shard = self._acquire(execution, cached, kept, now)

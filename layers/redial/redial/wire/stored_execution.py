@@ -17,6 +17,7 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of, nu number called: index keys
     expires_at (epoch seconds) of a finished single call: DynamoDB removes it then, or some days later
+    z1, pz of an item that is packed or may be: see `packed_execution`
 
     X#<id> / U   an execution's user data that is kept apart: ud, as above. Written and removed with the execution; by
                  tally after the execution has expired
@@ -40,6 +41,7 @@ from redial.domain.execution import MILLISECOND, Change, Execution, Marker
 from redial.domain.retry import RetryConfig
 from redial.domain.status import Status
 from redial.wire.newer import with_newer
+from redial.wire.packed_execution import unpacked
 from redial.wire.timestamps import from_ms, to_ms
 
 DUE_SHARDS = 16
@@ -170,8 +172,9 @@ def encode(execution: Execution) -> dict[str, Any]:
 
 
 def decode(item: dict[str, Any]) -> Execution:
-    """The inverse of `encode`. Raises ValueError for a change of unknown kind that is not informative."""
-    stored = dict(item)
+    """The inverse of `encode`, also for an item that is packed. Raises ValueError for a change of unknown kind that is
+    not informative."""
+    stored = dict(unpacked(item))
     for name in (*INDEX_KEYS, EXPIRES_AT):
         stored.pop(name, None)
     created = from_ms(stored.pop("ca"))
@@ -202,7 +205,7 @@ def decode(item: dict[str, Any]) -> Execution:
 
 
 def status_of(item: dict[str, Any]) -> Status:
-    """The status of a stored execution, without decoding all of it."""
+    """The status of a stored execution, without decoding all of it: `ch` ends with it in the packed form also."""
     return next(Status(change[0]) for change in reversed(json.loads(item["ch"])) if change[0] in _STATUSES)
 
 

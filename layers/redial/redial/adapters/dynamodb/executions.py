@@ -1,4 +1,4 @@
-"""Executions in DynamoDB: one item each, with optimistic locking.
+"""Executions in DynamoDB: one item each, with optimistic locking, packed once it outgrows 1 KB.
 
 The write that ends a single call also sets the table's TTL attribute `expires_at`, so keeping it for `keep` costs no
 request. A contact has none: it is removed with its batch. DynamoDB removes an expired item up to some days late; until
@@ -19,6 +19,7 @@ from redial.adapters.dynamodb.items import to_item, to_value
 from redial.adapters.dynamodb.table import ABSENT, Table, until_done
 from redial.domain.execution import Execution
 from redial.ports import Due, StaleVersion
+from redial.wire.packed_execution import MAY_PACK, packed
 from redial.wire.stored_execution import (
     DUE_SHARDS,
     EXPIRES_AT,
@@ -70,7 +71,7 @@ class DynamoExecutions:
 
     def create(self, execution: Execution) -> bool:
         """User data that is kept apart is written in one transaction with the execution: neither is there alone."""
-        item = self._item(replace(execution, version=1))
+        item = self._item(replace(execution, version=1)) | {MAY_PACK: True}
         if not execution.user_data_apart:
             return self._table.put_new(item)
         put_data = {"Put": {"TableName": self._table.name, "Item": to_item(encode_user_data(execution))}}
@@ -87,7 +88,7 @@ class DynamoExecutions:
 
     def save(self, execution: Execution) -> Execution:
         saved = replace(execution, version=execution.version + 1)
-        self._table.put_version(self._item(saved), execution.version)
+        self._table.put_version(packed(self._item(saved)), execution.version)
         return saved
 
     def _item(self, execution: Execution) -> dict[str, Any]:
@@ -173,7 +174,7 @@ def _due(item: dict[str, Any]) -> Due:
 
 
 def _insert(table_name: str, execution: Execution) -> "BatchStatementRequestTypeDef":
-    item = {**encode(execution), "v": 1}
+    item = {**encode(execution), "v": 1, MAY_PACK: True}
     shared = tuple((name, value) for name, value in item.items() if name not in _OWN)
     own = [name for name in item if name in _OWN]
     return {

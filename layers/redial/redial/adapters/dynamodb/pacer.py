@@ -28,18 +28,14 @@ class DynamoPacer:
 
     def reserve(self, carrier: str, interval: timedelta, now: datetime) -> datetime:
         """As the port says. Raises `StaleVersion` where other clocks disagree about which start comes next."""
-        least = interval // timedelta(milliseconds=1)
+        now_ms, least = to_ms(now), interval // timedelta(milliseconds=1)
         busy = self._busy_until.get(carrier, now) > now
         for _ in range(_MOST_TRIES):
             if busy:
                 update, condition, value = "SET nx = nx + :value", "nx > :now", least
             else:
-                update, condition, value = (
-                    "SET nx = :value",
-                    "attribute_not_exists(nx) OR nx <= :now",
-                    to_ms(now) + least,
-                )
-            values = {":now": to_ms(now), ":value": value}
+                update, condition, value = "SET nx = :value", "attribute_not_exists(nx) OR nx <= :now", now_ms + least
+            values = {":now": now_ms, ":value": value}
             updated = self._table.update(_key(carrier), update, condition, values, returning=True)
             if updated.done and updated.item is not None:
                 self._busy_until[carrier] = from_ms(updated.item["nx"])
