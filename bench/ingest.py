@@ -589,8 +589,7 @@ def report_waits(rows: int, waits: Sequence[tuple[float, int, Took]]) -> Iterato
         ],
     )  # fmt: skip
     yield from paragraph(
-        f"{MS_PER_AWS_REQUEST:g} ms are what `bench/prices.py` assumes for AWS. Processor time contains the start of the",
-        "process.",
+        f"{MS_PER_AWS_REQUEST:g} ms are what `bench/prices.py` assumes for AWS. The start of the process is included.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What is shown of a waiting contact of a withdrawn batch is what is stored with it later, whoever stores it."""
+"""What is shown of a waiting contact of a withdrawn batch is what is stored with it later, by any function."""
 
 from unittest import mock
 
