@@ -425,7 +425,7 @@ class BatchBench(Bench):
     """Counts tally's requests too, as those of the "call" `TALLY`."""
 
     def _call(self, invocation: Invocation) -> str | None:
-        return TALLY if "Records" in invocation.event else super()._call(invocation)
+        return TALLY if function_name(invocation.function.module) == TALLY else super()._call(invocation)
 
 
 @dataclass

@@ -8,7 +8,7 @@ Every operation may be repeated: AWS's clients send a request again when its ans
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from redial.domain.execution import Execution
 from redial.domain.outcome import CallReport, DialResult
 from redial.domain.queue import BatchQueueEntry, Queue, QueuedCall
 from redial.domain.status import Status
+from redial.domain.values import dataclass
 
 T = TypeVar("T")
 R = TypeVar("R")

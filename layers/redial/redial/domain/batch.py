@@ -10,7 +10,7 @@ Batch, or the same object if nothing changes. All times are aware UTC.
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -22,6 +22,7 @@ from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.execution import DUE_SLACK, MILLISECOND, Change, Execution
 from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, WAITING, Status
+from redial.domain.values import dataclass
 
 WORK_LEASE = timedelta(minutes=16)
 """A worker's exclusive lease on a batch. Longer than the batch function's timeout (15 minutes)."""

@@ -9,7 +9,7 @@ says is asked before the line, since the batch is read after it.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from redial.domain.calling_window import next_open
 from redial.domain.decision import Decision, Gate, failed, opens, stopped, waits
 from redial.domain.execution import LATEST_START, Execution
 from redial.domain.outcome import BLOCKED
-from redial.domain.phone_number import time_zones
+from redial.domain.values import dataclass
 
 _TOO_LATE = f"could not be placed within {LATEST_START // timedelta(hours=1)} hours of its time"
 
@@ -36,6 +36,8 @@ class Facts:
     @cached_property
     def zones(self) -> tuple[str, ...]:
         """IANA zones that the called number may be in."""
+        from redial.domain.phone_number import time_zones  # only an agent with calling hours needs them
+
         return time_zones(self.execution.user_number)
 
 
