@@ -111,6 +111,10 @@ def step_of(world: World, service: str, operation: str, body: bytes) -> Step:
             sent = json.loads(body)
             kind = "execution" if "execution_id" in sent else "batch"
             return Step(f"invoke for {kind}", writes=frozenset({("invoke", sent[f"{kind}_id"])}))
+        case "sqs":
+            sent = json.loads(json.loads(body)["MessageBody"])
+            kind = "execution" if "execution_id" in sent else "batch"
+            return Step(f"send for {kind}", writes=frozenset({("invoke", sent[f"{kind}_id"])}))
         case "scheduler":
             return Step(operation, writes=frozenset({"scheduler"}))
         case "s3":
