@@ -2,8 +2,9 @@
 
 Environment: REDIAL_PORT (3000), REDIAL_CARRIER_PORT (3001), REDIAL_INBOX_PORT (3002), REDIAL_FILES_PORT (3003),
 REDIAL_API_KEY (local-dev-key), SPEED (1): simulated seconds for each second,
-REDIAL_WEBHOOK_SECRET (whsec_X+zrZv/IbzjZUnhsbWlsecLbwjndTpG0ZynXOif7V+k=), REDIAL_CARRIER_CALLS_PER_SECOND (0): calls that the
-emulated Twilio account starts in a second, 0: any number. Parameters of the template:
+REDIAL_WEBHOOK_SECRET (whsec_X+zrZv/IbzjZUnhsbWlsecLbwjndTpG0ZynXOif7V+k=),
+REDIAL_CARRIER_CALLS_PER_SECOND (0): calls that the emulated Twilio account starts in a second, 0: any number.
+Parameters of the template:
 REDIAL_CORS_ORIGINS, REDIAL_DEFAULT_CARRIER, REDIAL_DEFAULT_FROM_PHONE_NUMBER, REDIAL_DEFAULT_ANSWER, REDIAL_KEEP_DAYS.
 """
 
