@@ -31,8 +31,8 @@ class AttentionState(StrEnum):
 
 class AttentionItem(TypedDict):
     """A fault that holds calls. `scope`, `value`: of which calls: all of the carrier account (null), those from a
-    caller id, or those to a country (ISO 3166, or a calling code such as `+800`). `code`: the carrier's error code; null: an
-    outage, or the carrier names none. `next_try_at`: when a waiting call may try again."""
+    caller id, or those to a country (ISO 3166, or a calling code such as `+800`). `code`: the carrier's error code;
+    null: an outage, or the carrier names none. `next_try_at`: when a waiting call may try again."""
 
     id: str
     provider: str

@@ -142,6 +142,11 @@ class Circuit:
             return max(self.next_try_at, now)
         return now + timedelta(minutes=1)
 
+    @property
+    def needs_person(self) -> bool:
+        """Its cause is one that a person must mend, as far as the carrier says."""
+        return self.code is not None
+
     def needs_attention(self, now: datetime) -> bool:
         """Whether a person should look at it: calls wait for it, or were refused lately for what a person must mend."""
         match self.state:
@@ -150,7 +155,7 @@ class Circuit:
             case CircuitState.RAMPING:
                 assert self.resumed_at is not None
                 return now < self.resumed_at + RESUMING_FOR
-        return self.code is not None and self.failed_at is not None and now < self.failed_at + NOTICED_FOR
+        return self.needs_person and self.failed_at is not None and now < self.failed_at + NOTICED_FOR
 
     def resolved(self, now: datetime) -> "Circuit":
         """As after a person has mended the fault. The account's circuit is probed at once. The others resume: what they

@@ -35,13 +35,13 @@ class Asked:
 @dataclass(frozen=True)
 class Admission:
     """Whether one dial may go ahead, from `caller`. `held_until`: not before, and then within `spread`; `reason`: why.
-    `held_by`: the scope of the circuit that holds it. `probes`: the keys of the open circuits that it tries."""
+    `held_by`: the circuit that holds it. `probes`: the keys of the open circuits that it tries."""
 
     caller: str
     held_until: datetime | None = None
     spread: timedelta = SHORTEST_SPREAD
     reason: str = ""
-    held_by: Scope | None = None
+    held_by: Circuit | None = None
     probes: frozenset[str] = frozenset()
 
 
@@ -97,7 +97,7 @@ class CircuitBreaker:
         until, spread = circuit.retry_at(now), SHORTEST_SPREAD
         if not circuit.is_of_account:
             spread = min(max(until - now, SHORTEST_SPREAD), LONGEST_SPREAD)
-        return Admission(caller, until, spread, held_because(circuit, reason), circuit.scope)
+        return Admission(caller, until, spread, held_because(circuit, reason), circuit)
 
     def record(self, asked: Asked, admission: Admission, result: DialResult) -> bool:
         """Record the result of an admitted dial; True if it opened a circuit."""

@@ -29,7 +29,7 @@ from redial.domain.carrier_url import fill_in
 from redial.domain.decision import Decision, Gate, Verdict, held, waits
 from redial.domain.execution import CLAIM_GRACE, Execution, Marker
 from redial.domain.gates import GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers
-from redial.domain.outcome import Accepted, DialResult, NotPlaced, Scope
+from redial.domain.outcome import Accepted, DialResult, NotPlaced
 from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
 from redial.domain.values import dataclass
@@ -72,9 +72,9 @@ class DialReport:
 
     `before`: the execution just before the last save (claimed, where the carrier was asked), and `found`: before the
     claim. `execution`: after it (both None: there is none). `result`: the carrier's answer. `delayed_at`: the time of
-    its entry in its batch's delayed set (None: it has none). `held`: its carrier's circuit is open, and it waits;
-    `opened`: this answer opened it. `pace_wait`: it waits for its start, by the
-    rate of the carrier account.
+    its entry in its batch's delayed set (None: it has none). `held`: its carrier account's circuit is open, and it
+    waits; `opened`: this answer opened it. `needs_person`: it waits for a circuit that a person must mend the cause of.
+    `pace_wait`: it waits for its start, by the rate of the carrier account.
     """
 
     before: Execution | None
@@ -83,6 +83,7 @@ class DialReport:
     found: Execution | None = None
     delayed_at: datetime | None = None
     held: bool = False
+    needs_person: bool = False
     opened: bool = False
     pace_wait: timedelta | None = None
 
@@ -483,14 +484,15 @@ class Dial:
         wait; else calls that can be placed need it."""
         assert admission.held_until is not None, "the caller asked"
         until = held(admission.held_until + admission.spread * self.services.random(), admission.reason)
-        keeps_line = admission.held_by is Scope.ACCOUNT
+        assert admission.held_by is not None, "it is held"
+        keeps_line, needs_person = admission.held_by.is_of_account, admission.held_by.needs_person
         waiting = execution.defer(now, *decisions, until, line_shard=shard if keeps_line else None)
         if waiting.state.is_final or not keeps_line:
             saved = self._leave(execution, waiting, agent, now, None)
-            return DialReport(execution, saved, held=not waiting.state.is_final)
+            return DialReport(execution, saved, held=keeps_line, needs_person=needs_person)
         saved = save(self.services.executions, waiting, now, self.lease_id)
         apply_effects(self.services, execution, saved, now)
-        return DialReport(execution, saved, held=True)
+        return DialReport(execution, saved, held=True, needs_person=needs_person)
 
 
 def _before_line(execution: Execution) -> Sequence[GateFunction]:
