@@ -676,7 +676,7 @@ def test_a_failed_calls_error_code_counts_without_a_sip_code() -> None:
     assert outcome == Outcome(
         Status.FAILED,
         permanent=True,
-        reason="Twilio blocks calls to this number",
+        reason="Twilio blocks the number, or the account has no Primary Customer Profile",
         code="21216",
         invalid_number=False,
     )

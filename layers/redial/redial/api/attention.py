@@ -62,8 +62,8 @@ _WHAT_TO_DO = {
     Scope.ACCOUNT: f"Mend it in the carrier's console, or correct the carrier's secret. {_AFTER}",
     Scope.CALLER_ID: "Verify the number with the carrier, or take it out of the agent's, the batch's or the account's "
     f"from_phone_numbers. {_AFTER}",
-    Scope.COUNTRY: "Allow calls to the country in the carrier's console. For calls to +1, Twilio also wants a Primary "
-    f"Customer Profile. {_AFTER}",
+    Scope.COUNTRY: "Allow calls to the country in the carrier's console, and complete the profile that it may require. "
+    f"{_AFTER}",
 }
 _OUTAGE = f"If the carrier has an outage, wait. {_AFTER}"
 

@@ -100,7 +100,8 @@ class Circuit:
 
     @property
     def key(self) -> str:
-        """Its name among the account's circuits: `twilio`, `twilio#caller_id#+14155550100`, `twilio#country#GB`."""
+        """Its name among the account's circuits: `<provider>`, `<provider>#caller_id#+14155550100` or
+        `<provider>#country#GB`."""
         return self.provider if self.is_of_account else f"{self.provider}#{self.scope}#{self.value}"
 
     @property

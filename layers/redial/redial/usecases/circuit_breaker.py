@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from redial.domain.circuit import Circuit, CircuitState
 from redial.domain.outcome import DialResult, NotPlaced, Scope
-from redial.domain.phone_number import country
 from redial.domain.values import dataclass
 from redial.ports import Circuits, StaleVersion
 
@@ -133,6 +132,8 @@ class CircuitBreaker:
             new = _new(asked, scope, value)
             yield known.get(new.key, new)
         if needed is Scope.COUNTRY or any(circuit.scope is Scope.COUNTRY for circuit in known.values()):
+            from redial.domain.phone_number import country
+
             new = _new(asked, Scope.COUNTRY, country(asked.number))
             yield known.get(new.key, new)
 

@@ -64,7 +64,11 @@ CODES = {
         None, "the account may not call this region", permanent=True, scope=_COUNTRY, is_proof=False
     ),  # Account not authorized to call
     21216: Meaning(
-        _FAILED, "Twilio blocks calls to this number", permanent=True, scope=_COUNTRY, is_proof=False
+        _FAILED,
+        "Twilio blocks the number, or the account has no Primary Customer Profile",
+        permanent=True,
+        scope=_COUNTRY,
+        is_proof=False,
     ),  # API: Call blocked by Twilio
     # the caller id
     21210: Meaning(None, "the from number is not one of the account's", scope=_CALLER_ID),  # 'From' not verified
