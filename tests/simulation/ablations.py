@@ -121,7 +121,7 @@ def _fault_of_the_account() -> Any:
     def counted(self: Execution, attempt: int, result: Any, now: Any, jitter: float) -> Execution:
         fault = result.fault if isinstance(result, NotPlaced) else None
         if fault is not None and fault.scope is not Scope.ACCOUNT:
-            result = Refused(Outcome(Status.FAILED, reason=result.reason, code=fault.code))
+            result = Refused(Outcome(Status.FAILED, permanent=True, reason=result.reason, code=fault.code))
         return answered(self, attempt, result, now, jitter)
 
     return mock.patch.object(Execution, "answered_by_carrier", counted)

@@ -162,6 +162,9 @@ class Population:
             begin = START + timedelta(seconds=chance.uniform(0, self.chaos_seconds * 0.6))
             until = begin + timedelta(seconds=chance.uniform(300, min(self.chaos_seconds * 0.5, 8 * HOUR)))
             self.world.account_faults.append(AccountFault(begin, until, *chance.choice(ACCOUNT_FAULTS)))
+            for _ in range(2):
+                seconds = (begin - START).total_seconds() + chance.uniform(60, (until - begin).total_seconds() * 1.2)
+                self._later(seconds, self._resolve, chance.choice(self.clients))
 
     def _act(self, actions: Actions, bursts: list[float]) -> None:
         """Put each kind of action on the timeline, about as often as its mean."""
@@ -423,6 +426,15 @@ class Population:
             self._ask(client, "GET", f"/executions/{self._pick(client.executions)}")
         if client.batches:
             self._ask(client, "GET", f"/batches/{self._pick(client.batches)}")
+
+    def _resolve(self, client: Client) -> None:
+        """Says that all faults of the account are mended, which may be wrong."""
+
+        def resolve(answer: Any, asked_at: datetime) -> None:
+            for item in answer["data"]:
+                self._ask(client, "POST", f"/attention/{item['id']}/resolve")
+
+        self._ask(client, "GET", "/attention", then=resolve)
 
     def _spy(self, client: Client) -> None:
         """Another account requests this account's resources."""
