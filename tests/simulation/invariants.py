@@ -390,9 +390,14 @@ def a_stop_leaves_no_schedule(world: World, stop: Stopped) -> None:
 def _no_schedule_dials(world: World, over: set[str], made_before: datetime | None = None) -> None:
     for schedule in world.scheduler.schedules() if over else ():
         sent = json.loads(schedule.definition["Target"].get("Input", "{}"))
-        dials = schedule.definition["Name"].split(".")[1:2] == ["dial"] and sent.get("execution_id") in over
-        if dials and sent["attempt"] < world.seen.executions[sent["execution_id"]].state.attempt.number:
-            continue  # hours late: its attempt has been dialled, and it dials no other
+        _, kind, number = schedule.definition["Name"].split(".")[:3]
+        dials = kind == "dial" and sent.get("execution_id") in over
+        if dials:
+            execution = world.seen.executions[sent["execution_id"]]
+            if sent["attempt"] < execution.state.attempt.number:
+                continue  # hours late: its attempt has been dialled, and it dials no other
+            if any(change.timer is not None and change.timer > int(number) for change in execution.changes):
+                continue  # hours late: its attempt came up without it, was deferred, and has a later timer
         if dials and (made_before is None or schedule.created_at < made_before):
             world.violate("no schedule could still dial", f"{schedule.definition['Name']} at {schedule.due}")
 
