@@ -1,5 +1,8 @@
 """Circuits of caller ids and countries, and attention items: what opens them, what they hold, how they are resolved."""
 
+from dataclasses import replace
+from datetime import datetime
+
 import pytest
 
 from redial.domain.circuit import (
@@ -14,6 +17,8 @@ from redial.domain.circuit import (
 from redial.domain.outcome import Accepted, DialResult, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
 from redial.domain.phone_number import country
 from redial.domain.status import Status
+from redial.usecases.circuit_breaker import Admission, Asked, CircuitBreaker
+from tests.protocol.test_probes import Circuits
 from tests.support.samples import TEN, minutes, seconds
 
 CALLER = Circuit("acme", "twilio", scope=Scope.CALLER_ID, value="+14155550100")
@@ -147,3 +152,50 @@ def test_a_circuit_is_named_by_its_scope() -> None:
 )
 def test_the_country_of_a_number(number: str, expected: str) -> None:
     assert country(number) == expected
+
+
+# ---- the breaker ----------------------------------------------------------------------------------------------------
+
+OTHER_CALLER = "+14155550101"
+ASKED = Asked("acme", "twilio", "+14155550123", (CALLER.value, OTHER_CALLER))
+
+
+def held_caller() -> Circuit:
+    """The circuit of a caller id, opened at `TEN`."""
+    return replace(CALLER.record(NOT_OWNED, False, TEN, "+14155550123"), version=1)
+
+
+def admitted(circuit: Circuit, asked: Asked, at: datetime) -> Admission:
+    return CircuitBreaker(Circuits(circuit), lambda: at).admit(asked, lambda: "the check is for the account only")
+
+
+def test_a_call_uses_the_first_caller_id_whose_calls_are_not_held() -> None:
+    admission = admitted(held_caller(), ASKED, TEN + seconds(30))
+    assert (admission.caller, admission.held_until) == (OTHER_CALLER, None)
+    probe = admitted(held_caller(), ASKED, TEN + minutes(1))
+    assert (probe.caller, probe.probes) == (CALLER.value, {held_caller().key})
+
+
+def test_a_call_with_that_caller_id_alone_is_held_and_needs_a_person() -> None:
+    admission = admitted(held_caller(), replace(ASKED, callers=(CALLER.value,)), TEN + seconds(30))
+    assert admission.held_until == TEN + minutes(1)
+    assert admission.reason == f"calls from {CALLER.value} are held, see GET /attention: not one of the account's"
+    assert admission.held_by is not None
+    assert (admission.held_by.is_of_account, admission.held_by.needs_person) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "is_held"), [("+14155550123", True), ("+14165550123", False), ("+447700900123", False)]
+)
+def test_a_countrys_circuit_holds_calls_to_that_country_only(number: str, is_held: bool) -> None:
+    opened = replace(refused(COUNTRY, *range(FAILURES_TO_OPEN)), version=1)
+    admission = admitted(opened, replace(ASKED, number=number), TEN + seconds(30))
+    assert (admission.held_until is not None) is is_held
+
+
+def test_a_refusal_is_recorded_for_its_scope_and_no_other() -> None:
+    for result, circuit in ((NOT_OWNED, CALLER), (BLOCKED, COUNTRY), (SUSPENDED, ACCOUNT)):
+        store = Circuits(circuit)
+        opened = CircuitBreaker(store, lambda: TEN).record(ASKED, Admission(CALLER.value), result)
+        assert store.circuit.key == circuit.key and store.circuit.failures > 0
+        assert opened is (result is not BLOCKED)
