@@ -24,7 +24,6 @@ Assumptions. The seeds (campaign.py) and crash_points.py cover what these leave 
 
 import gc
 import json
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -44,7 +43,7 @@ from functions.carrier_callback import handler as callback_handler
 from functions.deliver import handler as deliver_handler
 from functions.dial import handler as dial_handler
 from functions.sweep import handler as sweep_handler
-from local.aws.dynamodb import changes_of
+from local.aws.dynamodb import changes_of, inserted
 from local.aws.functions import Function
 from local.clock import Event
 from local.stack import CARRIER_SECRETS
@@ -112,6 +111,10 @@ def step_of(world: World, service: str, operation: str, body: bytes) -> Step:
             sent = json.loads(body)
             kind = "execution" if "execution_id" in sent else "batch"
             return Step(f"invoke for {kind}", writes=frozenset({("invoke", sent[f"{kind}_id"])}))
+        case "sqs":
+            sent = json.loads(json.loads(body)["MessageBody"])
+            kind = "execution" if "execution_id" in sent else "batch"
+            return Step(f"send for {kind}", writes=frozenset({("invoke", sent[f"{kind}_id"])}))
         case "scheduler":
             return Step(operation, writes=frozenset({"scheduler"}))
         case "s3":
@@ -152,11 +155,12 @@ def _of_table(world: World, operation: str, asked: dict[str, Any]) -> Step:
         case "DeleteItem":
             return _write(world, "delete", _key(asked["Key"]), {})
         case "BatchExecuteStatement":
-            inserted = [_inserted(world, one["Statement"], one["Parameters"]) for one in asked["Statements"]]
+            items = [inserted(one)[1] for one in asked["Statements"]]
+            steps = [_write(world, "insert", _key(item), item) for item in items]
             return Step(
                 "insert",
-                writes=frozenset().union(*(one.writes for one in inserted)),
-                changes=frozenset().union(*(one.changes for one in inserted)),
+                writes=frozenset().union(*(one.writes for one in steps)),
+                changes=frozenset().union(*(one.changes for one in steps)),
             )
     raise KeyError(f"dynamodb {operation}")
 
@@ -174,12 +178,6 @@ def _write(world: World, verb: str, key: tuple[str, str], item: dict[str, Any]) 
     if kind == "X":
         changes.add("executions")
     return Step(f"{verb} {_kind(*key)}", writes=frozenset({key}), changes=frozenset(changes))
-
-
-def _inserted(world: World, statement: str, values: list[Any]) -> Step:
-    """INSERT INTO "<table>" VALUE {'<name>': ?, …}"""
-    item = dict(zip(re.findall(r"'(\w+)': \?", statement), values, strict=True))
-    return _write(world, "insert", _key(item), item)
 
 
 def _stored(world: World, key: tuple[str, str]) -> dict[str, Any]:
