@@ -173,7 +173,7 @@ def test_a_call_uses_the_first_caller_id_whose_calls_are_not_held() -> None:
     admission = admitted(held_caller(), ASKED, TEN + seconds(30))
     assert (admission.caller, admission.held_until) == (OTHER_CALLER, None)
     probe = admitted(held_caller(), ASKED, TEN + minutes(1))
-    assert (probe.caller, probe.probes) == (CALLER.value, {held_caller().key})
+    assert (probe.caller, probe.probes) == (CALLER.value, frozenset({held_caller().key}))
 
 
 def test_a_call_with_that_caller_id_alone_is_held_and_needs_a_person() -> None:
