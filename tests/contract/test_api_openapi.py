@@ -48,6 +48,8 @@ CONTRACT = {
     ("GET", "/user/me"),
     ("PATCH", "/user/me"),
     ("GET", "/phone-numbers/all"),
+    ("GET", "/attention"),
+    ("POST", "/attention/{item_id}/resolve"),
     ("GET", "/webhooks/undelivered"),
     ("POST", "/executions/{execution_id}/webhooks/replay"),
     ("GET", "/"),

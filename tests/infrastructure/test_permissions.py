@@ -342,6 +342,11 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     with mock.patch.multiple(listings, MOST_KEYS=1, SPACING=1):  # more calls than are counted at once
         client.api("GET", f"/v2/agent/{stack.agent_id}/executions")
     client.advance(1)
+    client.script("+14155550190", "refused-21210", "completed")
+    client.call("+14155550190")
+    client.advance(0)
+    for item in client.api("GET", "/attention").json["data"]:
+        assert client.api("POST", f"/attention/{item['id']}/resolve").status == 200
     client.api("GET", "/user/me")
     client.api("GET", "/v2/agent/all")
     undelivered = client.api("GET", "/webhooks/undelivered").json["data"]

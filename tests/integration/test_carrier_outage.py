@@ -14,7 +14,7 @@ from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.domain.circuit import FAILURES_TO_OPEN, HEALTHY_TTL, Circuit, CircuitState
 from redial.domain.outcome import Accepted, Unknown
 from redial.ports import StaleVersion
-from redial.usecases.circuit_breaker import CircuitBreaker
+from redial.usecases.circuit_breaker import Admission, Asked, CircuitBreaker
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import LocalClient, local_stack
 from tests.support.samples import TEN, minutes, seconds
@@ -23,6 +23,8 @@ from tests.support.table import TABLE_NAME, create_table
 RETRIES = {"enabled": True, "max_retries": 1, "retry_on_statuses": ["error"], "retry_intervals_minutes": [60]}
 FAILING = FAILURES_TO_OPEN
 WAITING = 30
+ASKED = Asked("acme", "twilio", "+14155550123", ("+12025550100",))
+ADMITTED = Admission("+12025550100")
 
 
 def metrics(log: Path) -> Counter[str]:
@@ -143,7 +145,8 @@ def test_a_circuit_is_saved_with_optimistic_locking(circuits: DynamoCircuits) ->
     new = circuits.get("acme", "twilio")
     assert new == Circuit("acme", "twilio")
     failed = circuits.save(new.record(Unknown("503"), False, TEN))
-    assert circuits.get("acme", "twilio") == failed == circuits.cached("acme", "twilio")
+    assert circuits.get("acme", "twilio") == failed
+    assert circuits.cached("acme", "twilio") == {"twilio": failed}
     with pytest.raises(StaleVersion):
         circuits.save(new)
     opened = failed
@@ -163,11 +166,11 @@ def test_a_healthy_circuit_is_read_rarely_and_never_written(circuits: DynamoCirc
     client.meta.events.register("before-call.dynamodb", lambda model, **_: asked.update([model.name]))
     breaker = CircuitBreaker(DynamoCircuits(client, TABLE_NAME, lambda: now[0]), lambda: now[0])
     for _ in range(100):
-        admission = breaker.admit("acme", "twilio", works)
+        admission = breaker.admit(ASKED, works)
         assert admission.held_until is None
-        assert not breaker.record("acme", "twilio", Accepted("CA1"), admission.probing)
+        assert not breaker.record(ASKED, admission, Accepted("CA1"))
         now[0] += HEALTHY_TTL / 50
-    assert asked == {"GetItem": 2}
+    assert asked == {"Query": 2}
 
 
 def test_one_of_two_processes_probes(circuits: DynamoCircuits) -> None:
@@ -176,28 +179,28 @@ def test_one_of_two_processes_probes(circuits: DynamoCircuits) -> None:
     stores = [DynamoCircuits(client, TABLE_NAME, lambda: now[0]) for _ in range(2)]
     one, other = (CircuitBreaker(store, lambda: now[0]) for store in stores)
     tellers = [one, other] * FAILURES_TO_OPEN
-    opened = [breaker.record("acme", "twilio", Unknown("503"), False) for breaker in tellers[:FAILURES_TO_OPEN]]
+    opened = [breaker.record(ASKED, ADMITTED, Unknown("503")) for breaker in tellers[:FAILURES_TO_OPEN]]
     assert opened == [False] * (FAILURES_TO_OPEN - 1) + [True]
-    assert {breaker.admit("acme", "twilio", works).held_until for breaker in (one, other)} == {TEN + minutes(1)}
+    assert {breaker.admit(ASKED, works).held_until for breaker in (one, other)} == {TEN + minutes(1)}
     now[0] += minutes(1)
-    first, second = one.admit("acme", "twilio", works), other.admit("acme", "twilio", works)
-    assert (first.probing, first.held_until) == (True, None)
+    first, second = one.admit(ASKED, works), other.admit(ASKED, works)
+    assert (first.probes, first.held_until) == (frozenset({"twilio"}), None)
     assert second.held_until is not None and "503" in second.reason
-    assert not one.record("acme", "twilio", Accepted("CA1"), first.probing)
-    assert other.admit("acme", "twilio", works).held_until is None
+    assert not one.record(ASKED, first, Accepted("CA1"))
+    assert other.admit(ASKED, works).held_until is None
 
 
 def test_a_failed_check_admits_no_call_and_is_repeated_later(circuits: DynamoCircuits) -> None:
     now, answers = [TEN], ["Twilio answered 503", "Twilio answered 502", None]
     breaker = CircuitBreaker(circuits, lambda: now[0])
     for _ in range(FAILURES_TO_OPEN):
-        breaker.record("acme", "twilio", Unknown("503"), False)
+        breaker.record(ASKED, ADMITTED, Unknown("503"))
     for wait, reason in ((1, "Twilio answered 503"), (2, "Twilio answered 502")):
         now[0] += minutes(wait)
-        admission = breaker.admit("acme", "twilio", lambda: answers.pop(0))
-        assert not admission.probing and admission.held_until is not None
+        admission = breaker.admit(ASKED, lambda: answers.pop(0))
+        assert not admission.probes and admission.held_until is not None
         assert admission.reason == f"the carrier fails for all calls: {reason}"
-        assert breaker.admit("acme", "twilio", works).held_until == admission.held_until
+        assert breaker.admit(ASKED, works).held_until == admission.held_until
     now[0] += minutes(4)
-    assert breaker.admit("acme", "twilio", lambda: answers.pop(0)).probing
+    assert breaker.admit(ASKED, lambda: answers.pop(0)).probes
     assert answers == []

@@ -68,6 +68,8 @@ def ids(client: LocalClient) -> dict[str, list[str]]:
     client.script("+12025550199", "completed")
     over, batch_over = client.call("+12025550199", agent_id=with_webhook), batch(client, ("start", "now"))
     client.advance(60)
+    client.script("+447700900123", "refused-21215")
+    client.call("+447700900123")
     waiting, batch_new, batch_scheduled = client.call("+12025550198", scheduled_at=LATER), batch(client), batch(client)
     assert client.api("POST", f"/batches/{batch_scheduled}/schedule", {"scheduled_at": LATER}).status == 200
     client.advance(1)
@@ -79,6 +81,7 @@ def ids(client: LocalClient) -> dict[str, list[str]]:
         "execution_id": [over, waiting, contact_id(batch_over, 1), contact_id(batch_scheduled, 2)],
         "batch_id": [batch_over, batch_new, batch_scheduled],
         "upload_id": [upload["upload_id"]],
+        "item_id": [item["id"] for item in client.api("GET", "/attention").json["data"]],
     }
 
 
@@ -263,7 +266,13 @@ def test_a_place_in_another_accounts_listing_leads_to_nothing_of_it(
 def test_lists_contain_nothing_of_another_account(client: LocalClient, ids: dict[str, list[str]]) -> None:
     lists = {name.partition(" ")[2] for name, _ in OPERATIONS if name.startswith("GET ") and "{" not in name}
     public = {"/", "/favicon.ico", "/health", "/docs", "/openapi.json"}
-    assert lists - public == {"/v2/agent/all", "/user/me", "/phone-numbers/all", "/webhooks/undelivered"}
+    assert lists - public == {
+        "/v2/agent/all",
+        "/user/me",
+        "/phone-numbers/all",
+        "/attention",
+        "/webhooks/undelivered",
+    }
     for path in lists - public:
         mine, theirs = client.api("GET", path).body.decode(), as_other(client, "GET", path).body.decode()
         shown = {id_ for of_field in ids.values() for id_ in of_field if id_ in mine}

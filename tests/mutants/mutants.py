@@ -127,15 +127,15 @@ MUTANTS = (
     Mutant(
         "A claim does not say what the gates decided",
         "usecases/dial_attempt.py",
-        "self.lease_id, (*decisions, Decision(Gate.CARRIER)))",
-        "self.lease_id)",
+        "shard, self.lease_id, allowed)",
+        "shard, self.lease_id)",
         "tests/protocol/test_one_dial.py::test_a_claim_holds_every_gates_decision",
     ),
     Mutant(
         "All invocations claim with the same claim id",
         "usecases/dial_attempt.py",
-        "caller, shard, self.lease_id, (",
-        "caller, shard, 'dial', (",
+        "caller, shard, self.lease_id, allowed)",
+        "caller, shard, 'dial', allowed)",
         "tests/protocol/test_one_dial.py::test_each_invocation_claims_with_its_own_claim_id",
     ),
     Mutant(
@@ -1234,18 +1234,46 @@ MUTANTS = (
     Mutant(
         "A probe is placed although the check failed",
         "usecases/circuit_breaker.py",
-        "            if wrong is None:\n",
-        "            if wrong is None or circuit.opened_at is not None:\n",
+        "(wrong := check()) is not None:\n",
+        "(wrong := check()) is not None and circuit.opened_at is None:\n",
         "tests/protocol/test_probes.py::test_a_call_probes_an_open_circuit_only_where_a_check_finds_nothing_wrong",
     ),
     Mutant(
         "A call goes ahead although another won the probe",
         "usecases/circuit_breaker.py",
-        "                circuit = self.circuits.get(account_id, provider)\n"
-        "                continue\n"
-        "            if circuit.state is not CircuitState.OPEN:\n",
-        "                return Admission()\n            if circuit.state is not CircuitState.OPEN:\n",
+        "                circuit = self.circuits.fresh(circuit)\n        return None, False\n",
+        "                return circuit, False\n        return None, False\n",
         "tests/protocol/test_probes.py::test_of_two_callers_that_read_the_same_open_circuit_one_probes_it",
+    ),
+    Mutant(
+        "One refused number holds its country",
+        "domain/circuit.py",
+        "        elif mark not in refused:\n",
+        "        else:\n",
+        "tests/unit/test_circuit_scopes.py"
+        "::test_refusals_that_may_be_the_numbers_open_a_circuit_only_for_different_numbers_in_a_row",
+    ),
+    Mutant(
+        "A call that waits for its caller id keeps its line",
+        "domain/outcome.py",
+        "        return self.fault is None or (self.fault.scope is Scope.ACCOUNT and self.fault.is_proof)\n",
+        "        return True\n",
+        "tests/unit/test_execution.py::test_a_refusal_that_is_the_accounts_uses_up_no_attempt_and_leaves_its_line",
+    ),
+    Mutant(
+        "The first refusal that may be the account's ends the attempt",
+        "domain/execution.py",
+        "result.fault.otherwise is not None and self._was_refused_for(reason):\n",
+        "result.fault.otherwise is not None:\n",
+        "tests/unit/test_execution.py"
+        "::test_a_refusal_that_may_be_the_numbers_counts_as_the_numbers_when_it_comes_for_the_third_time",
+    ),
+    Mutant(
+        "A call waits although its agent has another caller id",
+        "usecases/circuit_breaker.py",
+        "        caller = next((one for one in asked.callers if not is_held(one)), asked.callers[0])\n",
+        "        caller = asked.callers[0]\n",
+        "tests/unit/test_circuit_scopes.py::test_a_call_uses_the_first_caller_id_whose_calls_are_not_held",
     ),
     # ---- idempotency -------------------------------------------------------------------------------------------------
     Mutant(

@@ -15,7 +15,6 @@ from redial.domain.execution import Execution, Marker
 from redial.domain.outcome import Accepted, DialResult
 from redial.domain.queue import Queue
 from redial.ports import CallRequest, StaleVersion
-from redial.usecases.circuit_breaker import Admission
 from redial.usecases.dial_attempt import LATEST_PACED, Dialler
 from redial.usecases.stop import stop_execution
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, call_id, minutes, queued, seconds
@@ -42,7 +41,7 @@ class World:
         batches.get.return_value = batch
         accounts = mock.Mock()
         accounts.get.return_value = accounts.cached.return_value = None
-        circuits.admit.return_value = Admission()
+        circuits.cached.return_value = {}
         self.services = GivenServices(
             executions=self,
             agents=self.agents,

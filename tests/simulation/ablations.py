@@ -35,7 +35,7 @@ from redial.domain.decision import Decision, Gate, failed, stopped
 from redial.domain.delivery import Delivery, pending_events
 from redial.domain.execution import Change, Execution, State
 from redial.domain.gates import Facts, GateFunction
-from redial.domain.outcome import CallReport, NotPlaced, Outcome, Unknown
+from redial.domain.outcome import CallReport, NotPlaced, Outcome, Refused, Scope, Unknown
 from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime.services import services_of
@@ -112,6 +112,19 @@ def _unknown_is_a_result() -> Any:
         return answered(self, attempt, NotPlaced(result.reason) if isinstance(result, Unknown) else result, now, jitter)
 
     return mock.patch.object(Execution, "answered_by_carrier", again)
+
+
+def _fault_of_the_account() -> Any:
+    """What the carrier refuses for a caller id or a country counts as the contact's failure."""
+    answered = Execution.answered_by_carrier
+
+    def counted(self: Execution, attempt: int, result: Any, now: Any, jitter: float) -> Execution:
+        fault = result.fault if isinstance(result, NotPlaced) else None
+        if fault is not None and fault.scope is not Scope.ACCOUNT:
+            result = Refused(Outcome(Status.FAILED, permanent=True, reason=result.reason, code=fault.code))
+        return answered(self, attempt, result, now, jitter)
+
+    return mock.patch.object(Execution, "answered_by_carrier", counted)
 
 
 def _stop_of_an_agent() -> Any:
@@ -587,6 +600,12 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("voicemail setting", _voicemail_setting, "voicemail is retried only if asked", first=16, rates=_NOTHING),
     Ablation("waiting for detection", _waiting_for_detection, "machine detection counts", rates=_NOTHING),
     Ablation("no end without a call", _ending_by_a_call_only, "no error without a reason", rates=_NOTHING),
+    Ablation(
+        "a fault of the account is no result",
+        _fault_of_the_account,
+        "a fault of the account uses up no attempt",
+        rates={"fault of the account": 1.0},
+    ),
     Ablation("no stop without a request", _stopping_on_request, "nothing is stopped without a request", rates=_NOTHING),
     Ablation("attempt of a callback", _attempt_of_a_callback, _TRUTH, first=3, rates=_CALLBACKS),
     Ablation("one item for a line", _one_item_for_a_line, "no line is lost", rates=_NOTHING),

@@ -70,6 +70,8 @@ KINDS: dict[str, float] = {
     "credentials rotated": 1.0,
     "environment replaced": 0.02,
     "stored by a newer version": 0.2,
+    # for a time drawn from the seed, each request to place a call within its scope
+    "fault of the account": 1.0,
 }
 """Every kind of fault, and the highest rate at which it is injected."""
 

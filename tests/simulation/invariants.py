@@ -76,6 +76,7 @@ PROMISES = (
     "voicemail is retried only if asked",
     "machine detection counts",
     "no error without a reason",
+    "a fault of the account uses up no attempt",
     "nothing is stopped without a request",
     "attempts agree with the carrier",
     "no line is lost",
@@ -349,6 +350,24 @@ def _waited_for_a_line_since(world: World, execution: Execution) -> datetime | N
     return next((change.at for change in batch.changes if change.status is BatchStatus.RUNNING), None)
 
 
+def a_fault_holds_just_its_calls(world: World, before: Execution | None, after: Execution) -> None:
+    """A call is held for a caller id or a country only after the carrier refused calls for one, and holds no line."""
+    last = after.changes[-1]
+    if last.kind is not Marker.DEFERRED or "are held, see GET /attention" not in (last.reason or ""):
+        return
+    begun = {(one.field, one.value) for one in world.account_faults if one.begin <= world.now + SKEW}
+    if (last.reason or "").startswith("calls from "):
+        caller = (last.reason or "").split()[2]
+        right = any(field == "From" and caller.startswith(value) for field, value in begun)
+    else:
+        right = any(field == "To" for field, _ in begun)
+    world.judge(
+        "a fault of the account uses up no attempt",
+        right and last.line_shard is None,
+        f"{after.id} is held: {last.reason}, line {last.line_shard}",
+    )
+
+
 ON_WRITTEN: tuple[Callable[[World, Execution | None, Execution], None], ...] = (
     statuses_move_forward,
     what_was_shown_as_stopped_stays_so,
@@ -356,6 +375,7 @@ ON_WRITTEN: tuple[Callable[[World, Execution | None, Execution], None], ...] = (
     history_is_never_rewritten,
     every_claim_has_every_gates_decision,
     no_call_waits_while_a_line_is_free,
+    a_fault_holds_just_its_calls,
 )
 
 # ---- when a stop was answered -----------------------------------------------------------------------------------
@@ -380,9 +400,14 @@ def a_stop_leaves_no_schedule(world: World, stop: Stopped) -> None:
 def _no_schedule_dials(world: World, over: set[str], made_before: datetime | None = None) -> None:
     for schedule in world.scheduler.schedules() if over else ():
         sent = json.loads(schedule.definition["Target"].get("Input", "{}"))
-        dials = schedule.definition["Name"].split(".")[1:2] == ["dial"] and sent.get("execution_id") in over
-        if dials and sent["attempt"] < world.seen.executions[sent["execution_id"]].state.attempt.number:
-            continue  # hours late: its attempt has been dialled, and it dials no other
+        _, kind, number = schedule.definition["Name"].split(".")[:3]
+        dials = kind == "dial" and sent.get("execution_id") in over
+        if dials:
+            execution = world.seen.executions[sent["execution_id"]]
+            if sent["attempt"] < execution.state.attempt.number:
+                continue  # hours late: its attempt has been dialled, and it dials no other
+            if any(change.timer is not None and change.timer > int(number) for change in execution.changes):
+                continue  # hours late: its attempt came up without it, was deferred, and has a later timer
         if dials and (made_before is None or schedule.created_at < made_before):
             world.violate("no schedule could still dial", f"{schedule.definition['Name']} at {schedule.due}")
 
@@ -593,6 +618,23 @@ def no_error_without_a_reason(world: World) -> None:
             )
 
 
+ACCOUNT_CODES = frozenset({"20005", "21210", "21215"})
+"""The codes of `ACCOUNT_FAULTS`."""
+
+
+def a_fault_of_the_account_uses_up_no_attempt(world: World) -> None:
+    """What the carrier refuses for a fault of the account ends no attempt."""
+    for execution in world.stored_executions():
+        for attempt in execution.state.attempts:
+            if (execution.id, attempt.number) in world.seen.refused_by_fault:
+                used_up = attempt.code in ACCOUNT_CODES and attempt.ended_at is not None
+                world.judge(
+                    "a fault of the account uses up no attempt",
+                    not used_up,
+                    f"{execution.id} #{attempt.number} ended as {attempt.status} ({attempt.reason})",
+                )
+
+
 def _explains(world: World, where: tuple[str, int], status: Status, answers: Sequence[str]) -> bool:
     if status is Status.FAILED:
         return answers == ["400"]
@@ -724,6 +766,7 @@ AT_THE_END: tuple[Callable[[World], None], ...] = (
     retries_are_punctual_on_a_good_day,
     retries_are_as_configured,
     no_error_without_a_reason,
+    a_fault_of_the_account_uses_up_no_attempt,
     nothing_is_stopped_without_a_request,
     contacts_are_the_rows,
     attempts_agree_with_the_carrier,

@@ -76,6 +76,7 @@ class LongPopulation(Population):
         if world.faults.rates["credentials rotated"]:
             for _ in range(1 + int(self._between(0, 3))):
                 self._later(self._between(0, chaos * 0.95), world.rotate_credentials)
+        self._account_faults()
 
     def _crowd(self, client: Client, calls: int, seconds: float) -> None:
         """Many calls at once, as single calls or as one batch."""

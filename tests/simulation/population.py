@@ -18,7 +18,7 @@ from local.web.server import Response
 from redial.domain.execution import Execution
 from redial.wire.timestamps import rfc3339
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
-from tests.simulation.world import HOUR, PORTS, START, Account, AskedToStop, Stopped, World
+from tests.simulation.world import HOUR, PORTS, START, Account, AccountFault, AskedToStop, Stopped, World
 from tests.support.forms import CONTENT_TYPE, multipart
 
 CHAOS_SECONDS = 3 * HOUR
@@ -38,6 +38,14 @@ OUTCOMES: tuple[tuple[Outcome, int], ...] = (
     ("duplicate-callbacks", 2),
     ("late-callbacks", 2),
 )
+ACCOUNT_FAULTS = (
+    (400, 21210, "From", "+12025550100"),
+    (400, 21210, "From", ""),
+    (400, 21215, "To", ""),
+    (400, 21215, "To", "+1808"),
+    (403, 20005, "", ""),
+)
+"""HTTP status and code of a refusal, and which requests are refused: all whose field begins with the value."""
 MOST_TRIES = 12
 
 
@@ -143,6 +151,20 @@ class Population:
             world.carrier_down = (begin, begin + timedelta(seconds=self._between(60, chaos * 0.2)))
         if world.faults.rates["credentials rotated"]:
             self._later(self._between(0, chaos), world.rotate_credentials)
+        self._account_faults()
+
+    def _account_faults(self) -> None:
+        """Faults that only a person can mend, each for some minutes to hours."""
+        if not self.world.faults.rates["fault of the account"]:
+            return
+        chance = Random(f"{self.world.seed} faults of the account")
+        for _ in range(chance.randint(1, 3)):
+            begin = START + timedelta(seconds=chance.uniform(0, self.chaos_seconds * 0.6))
+            until = begin + timedelta(seconds=chance.uniform(300, min(self.chaos_seconds * 0.5, 8 * HOUR)))
+            self.world.account_faults.append(AccountFault(begin, until, *chance.choice(ACCOUNT_FAULTS)))
+            for _ in range(2):
+                seconds = (begin - START).total_seconds() + chance.uniform(60, (until - begin).total_seconds() * 1.2)
+                self._later(seconds, self._resolve, chance.choice(self.clients))
 
     def _act(self, actions: Actions, bursts: list[float]) -> None:
         """Put each kind of action on the timeline, about as often as its mean."""
@@ -404,6 +426,15 @@ class Population:
             self._ask(client, "GET", f"/executions/{self._pick(client.executions)}")
         if client.batches:
             self._ask(client, "GET", f"/batches/{self._pick(client.batches)}")
+
+    def _resolve(self, client: Client) -> None:
+        """Says that all faults of the account are mended, which may be wrong."""
+
+        def resolve(answer: Any, asked_at: datetime) -> None:
+            for item in answer["data"]:
+                self._ask(client, "POST", f"/attention/{item['id']}/resolve")
+
+        self._ask(client, "GET", "/attention", then=resolve)
 
     def _spy(self, client: Client) -> None:
         """Another account requests this account's resources."""

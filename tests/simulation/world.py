@@ -164,7 +164,8 @@ class Seen:
     lines in use by agent and shard; `held_since`: their sum whenever it changed. `queued`: agents with a call that has
     waited for a line; `paused`: batches that were ever paused. `settled_at`: when an execution last became final, or an
     event was last accepted. `received`: webhooks by execution or batch id. `machines`: when the API first accepted the
-    carrier's word that a machine had answered, by attempt.
+    carrier's word that a machine had answered, by attempt. `refused_by_fault`: attempts that a fault of the account
+    refused.
     """
 
     placed: dict[tuple[str, int], list[Placed]] = field(default_factory=lambda: defaultdict(list))
@@ -191,6 +192,24 @@ class Seen:
     settled_at: datetime = START
     given_up: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     machines: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    refused_by_fault: set[tuple[str, int]] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class AccountFault:
+    """A fault that only a person can mend, and does at `until`: the carrier refuses each request to place a call whose
+    `field` begins with `value` (empty: each request), with this HTTP status and code."""
+
+    begin: datetime
+    until: datetime
+    status: int
+    code: int
+    field: str
+    value: str
+
+    def refuses(self, form: dict[str, list[str]], now: datetime) -> bool:
+        within = not self.field or form.get(self.field, [""])[0].startswith(self.value)
+        return self.begin <= now < self.until and within
 
 
 @dataclass(frozen=True)
@@ -234,6 +253,7 @@ class World(LocalStack):
         self.most_requests = MOST_REQUESTS
         self.outages: dict[str, tuple[datetime, datetime, str]] = {}
         self.carrier_down: tuple[datetime, datetime] | None = None
+        self.account_faults: list[AccountFault] = []
         self.calling_hours: dict[str, tuple[int, int]] = {}
         self.accounts = [
             Account("local", self.api_key, webhook_secret_of(f"{seed}")),
@@ -772,6 +792,15 @@ class World(LocalStack):
 
     def _asked_to_place(self, sent: Request) -> Response | None:
         """The request reaches the carrier, which places the call or refuses."""
+        form = parse_qs(sent.body.decode())
+        for fault in self.account_faults:
+            if self.faults.active and fault.refuses(form, self.now):
+                self.faults.injected["fault of the account"] += 1
+                attempt = self._attempt_of(sent)
+                if attempt is not None:
+                    self.seen.refused_by_fault.add(attempt)
+                body = {"code": fault.code, "message": "refused", "status": fault.status}
+                return Response.of(fault.status, body)
         answer = self.carrier.respond(sent)
         call = self.carrier.calls.newest()
         if call is not None and call is not self._newest:

@@ -47,6 +47,9 @@ export async function agents(): Promise<string> {
   console.log(all, limit, data(await api.GET("/user/me", {})).concurrency.max);
   console.log(data(await api.PATCH("/user/me", { body: { from_phone_numbers: ["+12025550100"] } })).defaults);
   console.log(data(await api.GET("/phone-numbers/all", {})).map((number) => number.phone_number));
+  for (const item of data(await api.GET("/attention", {})).data) {
+    console.log(data(await api.POST("/attention/{item_id}/resolve", { params: { path: { item_id: item.id } } })).state);
+  }
   return agent_id;
 }
 

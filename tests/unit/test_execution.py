@@ -18,11 +18,12 @@ from redial.domain.execution import (
     LONGEST_QUEUE_CHECK,
     MILLISECOND,
     QUEUE_CHECK,
+    REFUSALS_OF_A_NUMBER,
     Change,
     Execution,
     Marker,
 )
-from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.outcome import Accepted, CallReport, DialResult, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
 from redial.domain.retry import RetryConfig
 from redial.domain.status import FINAL, LIVE, RETRYABLE, Status, rank
 from redial.wire.execution_json import render
@@ -255,6 +256,47 @@ def test_a_throttled_dial_waits_as_long_as_the_carrier_asks() -> None:
     deferred = claimed.answered_by_carrier(1, NotPlaced("429", retry_after_seconds=600), TEN, 0.0)
     assert deferred.state.timer is not None
     assert deferred.state.timer[1] == TEN + seconds(600)
+
+
+CALLER_ID_NOT_OWNED = NotPlaced("the from number is not one of the account's", fault=Fault(Scope.CALLER_ID, "21210"))
+BLOCKED_NUMBER = Outcome(Status.FAILED, permanent=True, reason="Twilio blocks calls to this number", code="21216")
+BLOCKED_OR_COUNTRY = NotPlaced(
+    "Twilio blocks calls to this number", fault=Fault(Scope.COUNTRY, "21216", False, BLOCKED_NUMBER)
+)
+
+
+def refused_again(execution: Execution, result: NotPlaced) -> Execution:
+    """The execution after one more dial of its attempt, when it is due, with this answer."""
+    due = execution.state.next_time
+    assert due is not None
+    claimed = saved(execution.claim(due, CALLER_ID, 0, f"claim {execution.version}"))
+    return saved(claimed.answered_by_carrier(1, result, due, 0.5))
+
+
+def test_a_refusal_that_is_the_accounts_uses_up_no_attempt_and_leaves_its_line() -> None:
+    execution = queued()
+    for number in range(1, 12):
+        execution = refused_again(execution, CALLER_ID_NOT_OWNED)
+        state = execution.state
+        assert (state.status, state.attempt.number, state.attempt.line_shard) == (Status.QUEUED, 1, None)
+        assert (state.deferrals, state.attempt.dialed_at) == (number, None)
+
+
+def test_a_refusal_that_may_be_the_numbers_counts_as_the_numbers_when_it_comes_for_the_third_time() -> None:
+    execution = queued()
+    for _ in range(REFUSALS_OF_A_NUMBER - 1):
+        execution = refused_again(execution, BLOCKED_OR_COUNTRY)
+        assert execution.state.status is Status.QUEUED
+    ended = refused_again(execution, BLOCKED_OR_COUNTRY)
+    assert (ended.state.status, ended.state.attempt.code) == (Status.FAILED, "21216")
+
+
+def test_waits_for_another_reason_do_not_count_as_refusals_of_the_number() -> None:
+    execution = queued()
+    for _ in range(REFUSALS_OF_A_NUMBER):
+        execution = refused_again(execution, NotPlaced("429"))
+    execution = refused_again(execution, BLOCKED_OR_COUNTRY)
+    assert execution.state.status is Status.QUEUED
 
 
 def test_a_throttled_retry_becomes_queued() -> None:
@@ -508,6 +550,8 @@ ANSWERS = st.one_of(
     st.just(Accepted("CA-1")),
     st.builds(Refused, OUTCOMES),
     st.builds(NotPlaced, st.just("429"), st.none() | st.floats(0, 86_400)),
+    st.sampled_from([CALLER_ID_NOT_OWNED, BLOCKED_OR_COUNTRY]),
+    st.sampled_from([CALLER_ID_NOT_OWNED, BLOCKED_OR_COUNTRY]),
     st.just(Unknown("read timed out")),
 )
 ATTEMPTS = st.sampled_from([0] * 8 + [-1, 1])

@@ -16,7 +16,7 @@ from redial.carriers.http.callbacks import HttpCallbacks
 from redial.carriers.http.codes import report
 from redial.carriers.http.credentials import HttpCredentials
 from redial.carriers.http.rest import HttpCarrier
-from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.outcome import Accepted, CallReport, DialResult, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
 from redial.domain.status import FINAL, Status
 from redial.ports import (
     Callback,
@@ -130,8 +130,11 @@ def test_placing_posts_one_signed_json_object() -> None:
         ),
         (answer(429), NotPlaced("the platform throttles requests")),
         (answer(429, {"reason": "slow down"}, retry_after="7"), NotPlaced("slow down", 7.0)),
-        (answer(402), NotPlaced("the platform asks for payment", outage=True)),
-        (answer(403), NotPlaced("the platform refuses all calls of this account", outage=True)),
+        (answer(402), NotPlaced("the platform asks for payment", None, True, Fault(Scope.ACCOUNT, "402"))),
+        (
+            answer(403),
+            NotPlaced("the platform refuses all calls of this account", None, True, Fault(Scope.ACCOUNT, "403")),
+        ),
         (
             answer(503, {"reason": "maintenance"}, x_not_placed="true", retry_after="60"),
             NotPlaced("maintenance", 60.0, outage=True),

@@ -10,7 +10,7 @@ import pytest
 
 from redial.domain.decision import held, stopped, waits
 from redial.domain.execution import Execution
-from redial.domain.outcome import Accepted, CallReport, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.outcome import Accepted, CallReport, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
 from redial.domain.repair import BatchRepair, Repair
 from redial.domain.retry import RetryConfig
 from redial.domain.status import RETRYABLE, Status
@@ -130,6 +130,16 @@ def test_an_opened_circuit_and_a_held_call_are_counted(log: Log) -> None:
     assert log.read() == {("AttemptHeld",): [1]}
     telemetry.dialled(replace(dialled(Unknown("503")), opened=True))
     assert log.read()["CircuitOpened",] == [1]
+
+
+def test_what_only_a_person_can_mend_is_counted_when_it_refuses_and_when_it_holds_a_call(log: Log) -> None:
+    fault = Fault(Scope.CALLER_ID, "21210")
+    telemetry.dialled(dialled(NotPlaced("the from number is not one of the account's", fault=fault)))
+    counted = log.read()
+    assert (counted["AttentionNeeded",], counted["AttemptNotPlaced",]) == ([1], [1])
+    execution = queued()
+    telemetry.dialled(DialReport(execution, execution, needs_person=True))
+    assert log.read() == {("AttentionNeeded",): [1]}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from redial.carriers.twilio.callbacks import form_of, parse_amd_callback, parse_
 from redial.carriers.twilio.credentials import TwilioCredentials
 from redial.carriers.twilio.rest import TwilioCarrier
 from redial.carriers.twilio.twiml import connect_stream
-from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.outcome import Accepted, CallReport, DialResult, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
 from redial.domain.status import FINAL, Status
 from redial.ports import CallRequest, CarrierBusy, CarrierUnavailable, NotYetKnown, UnreadableCallback
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
@@ -189,9 +189,7 @@ def test_throttled_calls_were_not_placed(answer: HttpResponse, retry_after: floa
     assert result.retry_after_seconds == retry_after
 
 
-@pytest.mark.parametrize(
-    "code", [13223, 13225, 13226, 13227, 21202, 21203, 21211, 21214, 21215, 21216, 21217, 21219, 573005]
-)
+@pytest.mark.parametrize("code", [13223, 13225, 13226, 21202, 21211, 21214, 21217])
 def test_an_invalid_number_is_permanent(code: int) -> None:
     result = placed(json_answer(400, {"code": code, "message": "…"}))
     assert isinstance(result, Refused)
@@ -199,7 +197,40 @@ def test_an_invalid_number_is_permanent(code: int) -> None:
     assert (result.outcome.code, bool(result.outcome.reason)) == (str(code), True)
 
 
-@pytest.mark.parametrize("code", [21210, 21212, 21213, 21606, 573002, 21205, 21208, 21609])
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        (21210, Fault(Scope.CALLER_ID, "21210")),
+        (21212, Fault(Scope.CALLER_ID, "21212")),
+        (21606, Fault(Scope.CALLER_ID, "21606")),
+        (21203, Fault(Scope.COUNTRY, "21203")),
+        (13227, Fault(Scope.COUNTRY, "13227", is_proof=False)),
+        (21215, Fault(Scope.COUNTRY, "21215", is_proof=False)),
+        (21219, Fault(Scope.ACCOUNT, "21219", is_proof=False)),
+        (573002, Fault(Scope.ACCOUNT, "573002", is_proof=False)),
+        (573005, Fault(Scope.ACCOUNT, "573005", is_proof=False)),
+        (20003, Fault(Scope.ACCOUNT, "20003")),
+        (20005, Fault(Scope.ACCOUNT, "20005")),
+    ],
+)
+def test_a_refusal_that_is_the_accounts_places_no_call_and_names_its_scope(code: int, fault: Fault) -> None:
+    result = placed(json_answer(400, {"code": code, "message": "…"}))
+    assert isinstance(result, NotPlaced)
+    assert (result.fault, bool(result.reason)) == (fault, True)
+    assert result.outage == (fault.scope is Scope.ACCOUNT and fault.is_proof)
+    assert result.may_keep_line == result.outage
+
+
+def test_a_blocked_number_may_be_the_accounts_fault_or_a_permanent_failure() -> None:
+    result = placed(json_answer(400, {"code": 21216, "message": "…"}))
+    assert isinstance(result, NotPlaced) and result.fault is not None
+    assert (result.fault.scope, result.fault.is_proof) == (Scope.COUNTRY, False)
+    assert result.fault.otherwise is not None
+    assert (result.fault.otherwise.status, result.fault.otherwise.permanent) == (Status.FAILED, True)
+    assert (result.fault.otherwise.code, result.fault.otherwise.invalid_number) == ("21216", False)
+
+
+@pytest.mark.parametrize("code", [21213, 21205, 21208, 21609])
 def test_a_configuration_error_is_a_temporary_error(code: int) -> None:
     result = placed(json_answer(400, {"code": code}))
     assert isinstance(result, Refused)
@@ -645,7 +676,7 @@ def test_a_failed_calls_error_code_counts_without_a_sip_code() -> None:
     assert outcome == Outcome(
         Status.FAILED,
         permanent=True,
-        reason="Twilio blocks calls to this number",
+        reason="Twilio blocks the number, or the account has no Primary Customer Profile",
         code="21216",
         invalid_number=False,
     )

@@ -535,13 +535,20 @@ class Pacer(Protocol):
 
 
 class Circuits(Protocol):
-    """Carriers' circuits, each one item."""
+    """Circuits of carrier accounts, caller ids and countries, each one item."""
 
     def get(self, account_id: str, provider: str) -> Circuit:
-        """The circuit; a closed one where nothing was ever stored."""
+        """The circuit of the carrier account; a closed one where nothing was ever stored."""
 
-    def cached(self, account_id: str, provider: str) -> Circuit:
-        """The circuit: a healthy one at most some seconds old, any other at most a moment."""
+    def fresh(self, circuit: Circuit) -> Circuit:
+        """The same circuit as it is stored now; a closed one where nothing is."""
+
+    def cached(self, account_id: str, provider: str) -> Mapping[str, Circuit]:
+        """The carrier's stored circuits by key: some seconds old at most while that of the account is healthy, else a
+        moment."""
+
+    def all(self, account_id: str) -> list[Circuit]:
+        """The account's stored circuits, of all carriers."""
 
     def save(self, circuit: Circuit) -> Circuit:
         """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""

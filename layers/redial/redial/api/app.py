@@ -18,7 +18,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from redial.api import account, agents, batches, calls, contacts, executions, forms, service, webhooks
+from redial.api import account, agents, attention, batches, calls, contacts, executions, forms, service, webhooks
 from redial.api.answers import CURRENT, JSON, Current, services
 from redial.api.fields import invalid, read_json_object, to_json
 from redial.domain.errors import FieldError, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
@@ -50,7 +50,7 @@ class _MethodNotAllowed(RedialError):
         self.allowed = allowed
 
 
-_RESOURCES = (calls, executions, contacts, agents, batches, account, webhooks, service)
+_RESOURCES = (calls, executions, contacts, agents, batches, account, attention, webhooks, service)
 """In the order of the documentation: the main operations first."""
 
 

@@ -1,14 +1,22 @@
-"""The circuit breaker of one carrier and account: stops dialling while the carrier fails for every call.
+"""The circuit breaker: stops dialling while a carrier refuses every call within a scope, and finds out when it is over.
+
+A scope is a whole carrier account, the calls from one caller id, or the calls to one country. An open circuit whose
+cause a person must mend is an attention item (decision 30).
 
     closed ──failures in a row──► open ──its wait is over──► check ──► one probe ──works──► resuming ──minutes──► closed
                                    ▲                           │ fails     │ fails             │ fails again
                                    └───────────────────────────┴───────────┴───────────────────┘
 
 A check asks the carrier without placing a call. If it passes, one call is admitted as the probe. A probe without a
-usable answer may cost that call (decision 15), so the waits after such a probe grow longer.
+usable answer may cost that call (decision 15), so the waits after such a probe grow longer. No check can tell whether a
+caller id or a country works: there the probe is a waiting call itself, which rings only if the fault is mended.
+
+How many failures open a circuit depends on what they prove. An outage: five in a row. A refusal that names its cause:
+one, where it proves that all calls within the scope are refused; five of different numbers in a row, where it may
+concern the called number alone.
 
 Pure: the clock is an argument, and every method returns a new circuit, or the same object if nothing changes. A call
-refused because of its number counts as success of the carrier; a throttled call says nothing about it.
+refused because of its number counts as success of the carrier account; a throttled call says nothing about it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +24,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from zlib import crc32
 
-from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused, Unknown
+from redial.domain.outcome import Accepted, DialResult, Fault, NotPlaced, Refused, Scope, Unknown
 from redial.domain.values import dataclass
 
 FAILURES_TO_OPEN = 5
@@ -28,7 +37,8 @@ WAITS = (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4), timed
 """Waits of an open circuit after 0, 1, 2 … failed checks or probes; the last repeats. Schedules fire to the minute,
 so shorter waits would have no effect."""
 WAITS_AFTER_UNKNOWN = tuple(timedelta(minutes=wait) for wait in (1, 2, 4, 8, 15))
-"""Waits after a probe without a usable answer, which may have cost a call: at most four an hour in the long run."""
+"""Waits after a probe without a usable answer, which may have cost a call: at most four an hour in the long run. Also
+between probes of a caller id or a country: a person needs minutes to mend it, and each waiting call asks again."""
 PROBE_LASTS = timedelta(seconds=75)
 """Deadline of a check and its probe; then another may be made. Longer than the dial function's timeout (60 s)."""
 RESUMING_FOR = timedelta(minutes=5)
@@ -40,7 +50,10 @@ RESUMED_GROWTH = 4
 FAILURES_TO_OPEN_AGAIN = 3
 """Consecutive failures that reopen a resuming circuit."""
 HEALTHY_TTL = timedelta(seconds=5)
-"""How long a process caches a healthy circuit, so the delay with which it notices an outage found by another."""
+"""How long a process caches a carrier's circuits while that of the account is healthy, so the delay with which it
+notices an outage found by another. A stale circuit of a caller id or a country costs one refused request at most."""
+NOTICED_FOR = timedelta(hours=1)
+"""How long a refusal that opened no circuit is shown as an attention item. Refused calls ask again each 15 minutes."""
 
 
 class CircuitState(StrEnum):
@@ -55,7 +68,9 @@ class CircuitState(StrEnum):
 class Circuit:
     """A circuit's state; `version` counts saves.
 
-    `failures`: consecutive ones since `failing_since`, the last at `failed_at` for `reason`.
+    `scope`, `value`: of which calls; `value` is the caller id (E.164) or the country (ISO 3166, or a calling code).
+    `failures`: consecutive ones since `failing_since`, the last at `failed_at` for `reason`, with the carrier's `code`
+    where a person must mend it. `refused`: marks of the different numbers that were refused meanwhile.
     Open since `opened_at`: nothing is admitted before `next_try_at`; `probes` checks and probes have failed.
     Ramping since `resumed_at`: `resumed` dials were admitted. `newer`: see `Execution`.
     """
@@ -73,6 +88,21 @@ class Circuit:
     resumed_at: datetime | None = None
     resumed: int = 0
     newer: Mapping[str, Any] | None = None
+    scope: Scope = Scope.ACCOUNT
+    value: str = ""
+    code: str | None = None
+    refused: tuple[str, ...] = ()
+
+    @property
+    def is_of_account(self) -> bool:
+        """It is about all calls of the carrier account."""
+        return self.scope is Scope.ACCOUNT
+
+    @property
+    def key(self) -> str:
+        """Its name among the account's circuits: `<provider>`, `<provider>#caller_id#+14155550100` or
+        `<provider>#country#GB`."""
+        return self.provider if self.is_of_account else f"{self.provider}#{self.scope}#{self.value}"
 
     @property
     def state(self) -> CircuitState:
@@ -113,31 +143,86 @@ class Circuit:
             return max(self.next_try_at, now)
         return now + timedelta(minutes=1)
 
+    @property
+    def needs_person(self) -> bool:
+        """Its cause is one that a person must mend, as far as the carrier says."""
+        return self.code is not None
+
+    def needs_attention(self, now: datetime) -> bool:
+        """Whether a person should look at it: calls wait for it, or were refused lately for what a person must mend."""
+        match self.state:
+            case CircuitState.OPEN:
+                return True
+            case CircuitState.RAMPING:
+                assert self.resumed_at is not None
+                return now < self.resumed_at + RESUMING_FOR
+        return self.needs_person and self.failed_at is not None and now < self.failed_at + NOTICED_FOR
+
+    def resolved(self, now: datetime) -> "Circuit":
+        """As after a person has mended the fault. The account's circuit is probed at once. The others resume: what they
+        admit in vain is refused, costs no call, and opens them again."""
+        match self.state:
+            case CircuitState.CLOSED:
+                return self._closed() if self.failures else self
+            case CircuitState.RAMPING:
+                return self
+        return replace(self, next_try_at=now) if self.is_of_account else self._resumes(now, 0)
+
     # ---- after a dial -------------------------------------------------------------------------------------------
 
-    def record(self, result: DialResult, probing: bool, now: datetime) -> "Circuit":
-        """Record the answer to a dial or a check. `probing`: an open circuit had admitted it."""
-        works = carrier_works(result)
+    def record(self, result: DialResult, probing: bool, now: datetime, number: str = "") -> "Circuit":
+        """Record the answer to a dial of `number`, or to a check. `probing`: an open circuit had admitted it."""
+        works = self._works(result)
         if works is None:
             return self
-        waits = WAITS_AFTER_UNKNOWN if isinstance(result, Unknown) else WAITS
-        return self._worked(now) if works else self._failed(reason_of(result), probing, waits, now)
+        if works:
+            return self._worked(now)
+        waits = WAITS_AFTER_UNKNOWN if isinstance(result, Unknown) or not self.is_of_account else WAITS
+        fault = result.fault if isinstance(result, NotPlaced) else None
+        return self._failed(reason_of(result), fault, _mark(number), probing, waits, now)
+
+    def _works(self, result: DialResult) -> bool | None:
+        """Whether an answer shows that calls within the scope are placed (True) or not (False); None: neither."""
+        match result:
+            case Accepted():
+                return True
+            case NotPlaced(fault=Fault(scope=scope)):
+                return False if scope is self.scope else self.is_of_account or None  # the account itself works
+            case NotPlaced(outage=outage):
+                return False if outage and self.is_of_account else None
+        return isinstance(result, Refused) if self.is_of_account else None
 
     def _worked(self, now: datetime) -> "Circuit":
         match self.state:
             case CircuitState.CLOSED:
                 return self._closed() if self.failures else self
             case CircuitState.OPEN:
-                return replace(self, resumed_at=now, resumed=1, failures=0, failing_since=None, next_try_at=None)
-        return replace(self, failures=0, failing_since=None) if self.failures else self
+                return self._resumes(now, 1)
+        return replace(self, failures=0, failing_since=None, refused=()) if self.failures else self
 
-    def _failed(self, reason: str, probing: bool, waits: Sequence[timedelta], now: datetime) -> "Circuit":
+    def _resumes(self, now: datetime, resumed: int) -> "Circuit":
+        return replace(
+            self, resumed_at=now, resumed=resumed, failures=0, failing_since=None, next_try_at=None, refused=()
+        )
+
+    def _failed(
+        self, reason: str, fault: Fault | None, mark: str, probing: bool, waits: Sequence[timedelta], now: datetime
+    ) -> "Circuit":
+        code = fault.code if fault is not None else self.code if self.reason == reason else None
         if self.state is CircuitState.OPEN:  # other dials were in flight when it opened: nothing new
-            return self._opened(now, self.probes + 1, reason, waits) if probing else self
+            return replace(self, code=code)._opened(now, self.probes + 1, reason, waits) if probing else self
         forgotten = self.failed_at is None or now - self.failed_at > FORGET_AFTER
-        failures = 1 if forgotten else self.failures + 1
+        failures, refused = (0, ()) if forgotten else (self.failures, self.refused)
+        if fault is None:
+            failures += 1
+        elif fault.is_proof:
+            failures = FAILURES_TO_OPEN
+        elif mark not in refused:
+            failures, refused = failures + 1, (*refused, mark)
         since = now if forgotten or self.failing_since is None else self.failing_since
-        failing = replace(self, failures=failures, failing_since=since, failed_at=now, reason=reason)
+        failing = replace(
+            self, failures=failures, failing_since=since, failed_at=now, reason=reason, code=code, refused=refused
+        )
         if self.state is CircuitState.RAMPING:
             again = failures >= FAILURES_TO_OPEN_AGAIN
             return failing._opened(now, self.probes + 1, reason, waits) if again else failing
@@ -153,22 +238,18 @@ class Circuit:
             next_try_at=now + waits[min(probes, len(waits) - 1)],
             resumed_at=None,
             resumed=0,
+            refused=(),
         )
 
     def _closed(self) -> "Circuit":
-        return Circuit(self.account_id, self.provider, self.version, newer=self.newer)
+        return Circuit(
+            self.account_id, self.provider, self.version, newer=self.newer, scope=self.scope, value=self.value
+        )
 
 
-def carrier_works(result: DialResult) -> bool | None:
-    """Whether an answer shows the carrier working (True) or failing (False); None if it shows neither."""
-    match result:
-        case Accepted():
-            return True
-        case Refused():
-            return True
-        case NotPlaced():
-            return False if result.outage else None
-    return False
+def _mark(number: str) -> str:
+    """Tells refused numbers apart without storing them: 16 bits, which thousands of numbers share."""
+    return f"{crc32(number.encode()) & 0xFFFF:04x}"
 
 
 def reason_of(result: DialResult) -> str:

@@ -61,6 +61,9 @@ the carrier has placed nothing for so long. Waits in a queue, for calling hours 
 THROTTLE_BACKOFF_SECONDS = (60, 120, 240, 480, 900)
 """Waits after the first, second … answer of a carrier that placed nothing; the last repeats. A wait that the carrier
 asks for and that is longer than the last gives up the line."""
+REFUSALS_OF_A_NUMBER = 3
+"""A refusal that may be the number's or the account's counts as the number's when it comes for this time, while other
+calls are placed. Until then the attempt waits, three minutes in all."""
 HOLDS_APART = timedelta(hours=1)
 """A hold that begins so long after the one before it was over is no repetition: something else than the carrier kept
 the call waiting in between, and `LATEST_START` is measured anew."""
@@ -439,14 +442,22 @@ class Execution:
                 state = self.state
                 if not state.is_dialling or state.unknown:
                     return self
+                if result.fault is not None and result.fault.otherwise is not None and self._was_refused_for(reason):
+                    return self._end_attempt(result.fault.otherwise, now)
                 count = min(state.deferrals, len(THROTTLE_BACKOFF_SECONDS) - 1)
                 backoff = THROTTLE_BACKOFF_SECONDS[count] * (0.9 + 0.2 * jitter)
                 wait = max(backoff, retry_after_seconds or 0.0)
                 until = now + timedelta(milliseconds=round(wait * 1000))
                 assert state.attempt.line_shard is not None, "a claimed attempt holds a line"
-                keeps_line = (retry_after_seconds or 0.0) <= THROTTLE_BACKOFF_SECONDS[-1]
+                keeps_line = result.may_keep_line and (retry_after_seconds or 0.0) <= THROTTLE_BACKOFF_SECONDS[-1]
                 line_shard = state.attempt.line_shard if keeps_line else None
                 return self.defer(now, held(until, reason, gate=None), line_shard=line_shard)
+
+    def _was_refused_for(self, reason: str) -> bool:
+        """Whether the claimed attempt was last refused for that reason, and has waited `REFUSALS_OF_A_NUMBER` - 1 times
+        since it was due."""
+        last = self.changes[-2]
+        return last.kind is Marker.DEFERRED and last.reason == reason and last.count >= REFUSALS_OF_A_NUMBER - 1
 
     def _hold(
         self, now: datetime, until: datetime, reason: str, line_shard: int | None, gates: str | None

@@ -164,9 +164,14 @@ def is_stopped(agent: Agent, asked_at: datetime) -> bool:
 
 
 def from_number(execution: Execution, agent: Agent, batch: Batch | None) -> str | None:
-    """The caller id of the next attempt: as asked for, else the batch's or the agent's numbers in turn, so that a retry
-    uses another one than the attempt before, where there is one. A number whose call the network blocked is left out.
-    None: there is none."""
+    """The caller id of the next attempt, if its calls are not held. None: there is none."""
+    return next(iter(from_numbers(execution, agent, batch)), None)
+
+
+def from_numbers(execution: Execution, agent: Agent, batch: Batch | None) -> tuple[str, ...]:
+    """The caller ids that the next attempt may use, the one whose turn it is first: as asked for, else the batch's or
+    the agent's numbers in turn, so that a retry uses another one than the attempt before, where there is one. A number
+    whose call the network blocked is left out."""
     if execution.from_number is not None:
         numbers: tuple[str, ...] = (execution.from_number,)
     else:
@@ -174,7 +179,7 @@ def from_number(execution: Execution, agent: Agent, batch: Batch | None) -> str 
     blocked = _blocked(execution)
     first = int(execution.id[:8], 16) if execution.row is None else execution.row - 1
     turn = (first + execution.state.attempt.number - 1) % (len(numbers) or 1)
-    return next((number for number in (*numbers[turn:], *numbers[:turn]) if number not in blocked), None)
+    return tuple(number for number in (*numbers[turn:], *numbers[:turn]) if number not in blocked)
 
 
 def _blocked(execution: Execution) -> set[str | None]:

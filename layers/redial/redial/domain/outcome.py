@@ -1,5 +1,7 @@
 """Results of an attempt: the carrier's answer to a dial, and its later reports of the call."""
 
+from enum import StrEnum
+
 from redial.domain.status import FINAL, Status
 from redial.domain.values import dataclass
 
@@ -76,17 +78,48 @@ class Refused:
     outcome: Outcome
 
 
+class Scope(StrEnum):
+    """Which calls a fault affects: all of the carrier account, those from one caller id, or those to one country."""
+
+    ACCOUNT = "account"
+    CALLER_ID = "caller_id"
+    COUNTRY = "country"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault that only a person can mend: until then the carrier places no call within `scope`.
+
+    `code`: the carrier's error code. `is_proof`: one such refusal shows that all calls within the scope are refused;
+    otherwise it may concern the called number alone, and only refusals of several numbers show it. `otherwise`: how the
+    attempt ends if it concerns the called number alone (None: it is the account's fault in any case).
+    """
+
+    scope: Scope
+    code: str
+    is_proof: bool = True
+    otherwise: Outcome | None = None
+
+
 @dataclass(frozen=True)
 class NotPlaced:
     """No call was placed, so the attempt may safely be repeated.
 
-    The carrier throttled, was unreachable, or refuses the whole account. `retry_after_seconds`: the carrier's wish
-    (None: none given). `outage`: the cause affects every call (unreachable, account suspended, wrong credentials).
+    The carrier throttled, was unreachable, or refused for a reason that is the account's. `retry_after_seconds`: the
+    carrier's wish (None: none given). `outage`: the cause affects every call (unreachable, account suspended, wrong
+    credentials). `fault`: what a person must mend, as far as the carrier names it.
     """
 
     reason: str
     retry_after_seconds: float | None = None
     outage: bool = False
+    fault: Fault | None = None
+
+    @property
+    def may_keep_line(self) -> bool:
+        """Whether the wait may keep the attempt's line: it affects every call, or is short. A call that waits for its
+        caller id or its country must leave the line to calls that can be placed."""
+        return self.fault is None or (self.fault.scope is Scope.ACCOUNT and self.fault.is_proof)
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,17 @@ def _unreadable(plain: str, after_plus: str) -> str:
     return f"is not E.164: has the character {shown}; must be + and 7 to 15 digits, such as {EXAMPLE}"
 
 
+def country(number: str) -> str:
+    """The country of an E.164 number: its ISO 3166 code (`GB`), or its calling code (`+800`) where that is of none."""
+    import phonenumbers
+
+    parsed = phonenumbers.parse(number)
+    code = phonenumbers.region_code_for_number(parsed)
+    if code is None:
+        code = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+    return code if code.isalpha() and code != "ZZ" else f"+{parsed.country_code}"
+
+
 def time_zones(number: str) -> tuple[str, ...]:
     """IANA zones the number may be in, by its prefix (libphonenumber's data); UTC alone for an unknown prefix.
 

@@ -91,7 +91,8 @@ METRICS = {
     "LateReport": Metric("Count", "the carrier reported a call after its attempt had been given up as lost"),
     "AttemptAnswered": Metric("Count", "an attempt answered by a person ended", "attempt", _ATTEMPTS),
     "AttemptEnded": Metric("Count", "an attempt ended", "outcome", _OUTCOMES),
-    "AttemptHeld": Metric("Count", "deferred, without using up a retry, because the carrier's circuit is open"),
+    "AttemptHeld": Metric("Count", "deferred, without using up a retry, because the carrier account's circuit is open"),
+    "AttentionNeeded": Metric("Count", "refused or held, without using up a retry, for what only a person can mend"),
     "RetryScheduled": Metric("Count", "a retry was scheduled after this outcome", "outcome", (VOICEMAIL, *RETRYABLE)),
     "RetryLateness": Metric("Seconds", "from a retry's due time until it was dialled or queued for a line"),
     "ExecutionExhausted": Metric("Count", "a call failed, and all its retries are used"),
@@ -137,6 +138,8 @@ def dialled(done: "DialReport") -> None:
         _add("CircuitOpened")
     if done.held:
         _add("AttemptHeld")
+    if done.needs_person or (isinstance(result, NotPlaced) and result.fault is not None):
+        _add("AttentionNeeded")
     if done.pace_wait is not None:
         _add("PaceWait", _seconds(done.pace_wait))
     if before is None or after is None:

@@ -1,29 +1,47 @@
-"""Keeping from dialling while a carrier fails for all calls: an outage uses up no retries.
+"""Keeping from dialling while a carrier refuses all calls of an account, from a caller id or to a country: neither an
+outage nor a fault of the account uses up retries.
 
-The circuit is one stored item, which every function sees. A healthy carrier costs a dial nothing: a process reads the
-circuit every few seconds, and writes only when something failed, or works again. An open circuit is probed by a check,
-which places nothing, and only then by a call.
+Each circuit is one stored item, which every function sees. A healthy carrier costs a dial nothing: a process reads the
+carrier's circuits every few seconds in one request, and writes only when something failed, or works again. The open
+circuit of an account is probed by a check, which places nothing, and only then by a call.
 """
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from redial.domain.circuit import Circuit, CircuitState
-from redial.domain.outcome import DialResult, NotPlaced
+from redial.domain.outcome import DialResult, NotPlaced, Scope
 from redial.domain.values import dataclass
 from redial.ports import Circuits, StaleVersion
 
+SHORTEST_SPREAD = timedelta(seconds=30)
+LONGEST_SPREAD = timedelta(minutes=5)
+"""Held calls come back spread over as long as they wait, within these bounds, not all at once."""
 _MOST_TRIES = 5
 """Lost races before a dial waits, or an answer is not counted: then others are counting."""
 
 
 @dataclass(frozen=True)
-class Admission:
-    """Whether one dial may go ahead. `held_until`: not before; `reason`: why. `probing`: it tries an open circuit."""
+class Asked:
+    """A dial that asks to go ahead. `callers`: the caller ids that it may use, the one whose turn it is first."""
 
+    account_id: str
+    provider: str
+    number: str
+    callers: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Whether one dial may go ahead, from `caller`. `held_until`: not before, and then within `spread`; `reason`: why.
+    `held_by`: the circuit that holds it. `probes`: the keys of the open circuits that it tries."""
+
+    caller: str
     held_until: datetime | None = None
+    spread: timedelta = SHORTEST_SPREAD
     reason: str = ""
-    probing: bool = False
+    held_by: Circuit | None = None
+    probes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -33,45 +51,103 @@ class CircuitBreaker:
     circuits: Circuits
     now: Callable[[], datetime]
 
-    def admit(self, account_id: str, provider: str, check: Callable[[], str | None]) -> Admission:
-        """May this account's next call be placed with that carrier? `check`: what is wrong with the carrier, as far as
-        it can tell without placing a call (None: nothing)."""
-        circuit = self.circuits.cached(account_id, provider)
-        for _ in range(_MOST_TRIES):
-            now = self.now()
-            passed = circuit.admit(now)
-            if passed is None:
-                break
-            if passed is circuit:
-                return Admission()
-            try:
-                self.circuits.save(passed)
-            except StaleVersion:
-                circuit = self.circuits.get(account_id, provider)
+    def admit(self, asked: Asked, check: Callable[[], str | None]) -> Admission:
+        """May this call be placed, and from which caller id: the first whose calls are not held, where there is one.
+        `check`: what is wrong with the carrier account, as far as it can tell without placing a call (None: nothing).
+        """
+        known, now = self.circuits.cached(asked.account_id, asked.provider), self.now()
+
+        def is_held(caller: str) -> bool:
+            circuit = known.get(_new(asked, Scope.CALLER_ID, caller).key)
+            return circuit is not None and circuit.admit(now) is None
+
+        caller = next((one for one in asked.callers if not is_held(one)), asked.callers[0])
+        found = [circuit for circuit in self._of(asked, caller, known) if circuit.version]
+        for circuit in found:  # all of them before the first write: a probe that another circuit holds is lost
+            if circuit.admit(now) is None:
+                return self._held(circuit, caller)
+        probes = []
+        for circuit in found:
+            admitted, was_open = self._pass(circuit)
+            if admitted is None:
+                return self._held(self.circuits.fresh(circuit), caller)
+            if not was_open:
                 continue
-            if circuit.state is not CircuitState.OPEN:
-                return Admission()
-            wrong = check()
-            if wrong is None:
-                return Admission(probing=True)
-            self.record(account_id, provider, NotPlaced(wrong, outage=True), probing=True)
-            return self._held(self.circuits.get(account_id, provider), wrong)
-        return self._held(circuit, circuit.reason)
+            if circuit.is_of_account and (wrong := check()) is not None:
+                self._save_result(admitted, NotPlaced(wrong, outage=True), True, "")
+                return self._held(self.circuits.fresh(circuit), caller, wrong)
+            probes.append(circuit.key)
+        return Admission(caller, probes=frozenset(probes))
 
-    def _held(self, circuit: Circuit, reason: str | None) -> Admission:
-        return Admission(circuit.retry_at(self.now()), f"the carrier fails for all calls: {reason}")
-
-    def record(self, account_id: str, provider: str, result: DialResult, probing: bool) -> bool:
-        """Record the result of an admitted dial; True if it opened the circuit."""
-        circuit = self.circuits.cached(account_id, provider)
+    def _pass(self, circuit: Circuit) -> tuple[Circuit | None, bool]:
+        """The circuit as it admits the dial (None: it does not), and whether it was open."""
         for _ in range(_MOST_TRIES):
-            after = circuit.record(result, probing, self.now())
+            passed = circuit.admit(self.now())
+            if passed is None or passed is circuit:
+                return passed, False
+            try:
+                return self.circuits.save(passed), circuit.state is CircuitState.OPEN
+            except StaleVersion:
+                circuit = self.circuits.fresh(circuit)
+        return None, False
+
+    def _held(self, circuit: Circuit, caller: str, reason: str | None = None) -> Admission:
+        now = self.now()
+        until, spread = circuit.retry_at(now), SHORTEST_SPREAD
+        if not circuit.is_of_account:
+            spread = min(max(until - now, SHORTEST_SPREAD), LONGEST_SPREAD)
+        return Admission(caller, until, spread, held_because(circuit, reason), circuit)
+
+    def record(self, asked: Asked, admission: Admission, result: DialResult) -> bool:
+        """Record the result of an admitted dial; True if it opened a circuit."""
+        known = self.circuits.cached(asked.account_id, asked.provider)
+        fault = result.fault if isinstance(result, NotPlaced) else None
+        scope = Scope.ACCOUNT if fault is None else fault.scope
+        opened = False
+        for circuit in self._of(asked, admission.caller, known, scope):
+            if circuit.version or circuit.scope in (scope, Scope.ACCOUNT):
+                probing = circuit.key in admission.probes
+                opened |= self._save_result(circuit, result, probing, asked.number)
+        return opened
+
+    def _save_result(self, circuit: Circuit, result: DialResult, probing: bool, number: str) -> bool:
+        for _ in range(_MOST_TRIES):
+            after = circuit.record(result, probing, self.now(), number)
             if after is circuit:
                 return False
             try:
                 self.circuits.save(after)
             except StaleVersion:
-                circuit = self.circuits.get(account_id, provider)
+                circuit = self.circuits.fresh(circuit)
                 continue
             return circuit.state is not CircuitState.OPEN and after.state is CircuitState.OPEN
         return False
+
+    def _of(
+        self, asked: Asked, caller: str, known: Mapping[str, Circuit], needed: Scope = Scope.ACCOUNT
+    ) -> Iterator[Circuit]:
+        """The circuits that the call concerns, the account's first. The number's country is looked up, which takes a
+        while, only where a circuit of some country is stored, or `needed`."""
+        for scope, value in ((Scope.ACCOUNT, ""), (Scope.CALLER_ID, caller)):
+            new = _new(asked, scope, value)
+            yield known.get(new.key, new)
+        if needed is Scope.COUNTRY or any(circuit.scope is Scope.COUNTRY for circuit in known.values()):
+            from redial.domain.phone_number import country
+
+            new = _new(asked, Scope.COUNTRY, country(asked.number))
+            yield known.get(new.key, new)
+
+
+def _new(asked: Asked, scope: Scope, value: str) -> Circuit:
+    return Circuit(asked.account_id, asked.provider, scope=scope, value=value)
+
+
+def held_because(circuit: Circuit, reason: str | None = None) -> str:
+    """Why calls wait for that circuit, in words."""
+    reason = reason or circuit.reason
+    match circuit.scope:
+        case Scope.CALLER_ID:
+            return f"calls from {circuit.value} are held, see GET /attention: {reason}"
+        case Scope.COUNTRY:
+            return f"calls to {circuit.value} are held, see GET /attention: {reason}"
+    return f"the carrier fails for all calls: {reason}"

@@ -28,13 +28,13 @@ from redial.domain.batch import Batch
 from redial.domain.carrier_url import fill_in
 from redial.domain.decision import Decision, Gate, Verdict, held, waits
 from redial.domain.execution import CLAIM_GRACE, Execution, Marker
-from redial.domain.gates import GATES, OF_AGENT, Facts, GateFunction, ask, from_number
-from redial.domain.outcome import Accepted, DialResult
+from redial.domain.gates import GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers
+from redial.domain.outcome import Accepted, DialResult, NotPlaced
 from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
 from redial.domain.values import dataclass
 from redial.ports import CallRequest, Carrier, Services, StaleVersion
-from redial.usecases.circuit_breaker import CircuitBreaker
+from redial.usecases.circuit_breaker import Admission, Asked, CircuitBreaker
 from redial.usecases.defaults import complete, complete_now
 from redial.usecases.dispatch import (
     acquire,
@@ -49,8 +49,6 @@ from redial.usecases.dispatch import (
 from redial.usecases.stop import unless_stopped
 from redial.usecases.update import MOST_TRIES, apply_effects, save, write
 
-HELD_SPREAD = timedelta(seconds=30)
-"""Calls that wait for a carrier come back spread over this long, not all at once."""
 SCHEDULER_PRECISION = timedelta(seconds=60)
 """How far from its time a timer may fire."""
 EARLY = timedelta(seconds=5)
@@ -74,9 +72,9 @@ class DialReport:
 
     `before`: the execution just before the last save (claimed, where the carrier was asked), and `found`: before the
     claim. `execution`: after it (both None: there is none). `result`: the carrier's answer. `delayed_at`: the time of
-    its entry in its batch's delayed set (None: it has none). `held`: its carrier's circuit is open, and it waits;
-    `opened`: this answer opened it. `pace_wait`: it waits for its start, by the
-    rate of the carrier account.
+    its entry in its batch's delayed set (None: it has none). `held`: its carrier account's circuit is open, and it
+    waits; `opened`: this answer opened it. `needs_person`: it waits for a circuit that a person must mend the cause of.
+    `pace_wait`: it waits for its start, by the rate of the carrier account.
     """
 
     before: Execution | None
@@ -85,6 +83,7 @@ class DialReport:
     found: Execution | None = None
     delayed_at: datetime | None = None
     held: bool = False
+    needs_person: bool = False
     opened: bool = False
     pace_wait: timedelta | None = None
 
@@ -380,30 +379,32 @@ class Dial:
     def claim_and_call(
         self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, decisions: tuple[Decision, ...]
     ) -> DialReport:
-        """Unless the carrier fails for all calls: claim, call once, record the answer, and then tell the circuit.
-        Raises `StaleVersion`."""
+        """Unless a circuit holds it: claim, call once, record the answer, and then record it with the circuits. Raises
+        `StaleVersion`."""
         services = self.services
         if execution.provider != agent.carrier:
             execution = replace(execution, provider=agent.carrier)  # the agent has another carrier by now
         breaker = CircuitBreaker(services.circuits, services.now)
         carrier = services.carrier(execution.provider)
-        admission = breaker.admit(execution.account_id, execution.provider, carrier.check)
+        callers = from_numbers(execution, agent, batch)
+        asked = Asked(execution.account_id, execution.provider, execution.user_number, callers)
+        admission = breaker.admit(asked, carrier.check)
         now = services.now()
         if admission.held_until is not None:
-            until = admission.held_until + HELD_SPREAD * services.random()
-            return self._wait_for_carrier(execution, agent, shard, (*decisions, held(until, admission.reason)), now)
-        if not admission.probing:
+            return self._wait_for_carrier(execution, agent, shard, decisions, admission, now)
+        if not admission.probes:
             start, reason = self._reserve_pace(execution.provider, carrier, now)
             if start > now + SHORTEST_DELAY:
                 return self._wait_for_pace(execution, agent, shard, decisions, held(start, reason, Gate.RATE), now)
             now = self._wait_until(start)
         variables = _variables(services, execution) if carrier.limits.variables else {}
-        caller = from_number(execution, agent, batch)
-        assert caller is not None, "its gate allowed"
-        claim = execution.claim(now, caller, shard, self.lease_id, (*decisions, Decision(Gate.CARRIER)))
+        allowed = (*decisions, Decision(Gate.CARRIER))
+        claim = execution.claim(now, admission.caller, shard, self.lease_id, allowed)
         claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)
 
         result = carrier.place(call_request(services, claimed, agent, variables))
+        if admission.probes and isinstance(result, NotPlaced) and result.fault is not None:
+            result = replace(result, fault=replace(result.fault, otherwise=None))  # refused like those before it
 
         now, jitter = services.now(), services.random()
 
@@ -414,7 +415,7 @@ class Dial:
         updated = write(services, claimed.id, answered, now, lease_id=self.lease_id, snapshot=claimed)
         if updated is not None:  # since the claim: what followed it may be another writer's, or our own lost answer
             apply_effects(services, claimed, updated.after, now)
-        opened = breaker.record(claimed.account_id, claimed.provider, result, admission.probing)
+        opened = breaker.record(asked, admission, result)
         if isinstance(result, Accepted) and result.queue_seconds > OWN_QUEUE.total_seconds():
             services.pacer.hold(claimed.provider, now + timedelta(seconds=result.queue_seconds))
         before, after = updated or (claimed, None)
@@ -471,15 +472,27 @@ class Dial:
             return stored
 
     def _wait_for_carrier(
-        self, execution: Execution, agent: Agent, shard: int, decisions: tuple[Decision, ...], now: datetime
+        self,
+        execution: Execution,
+        agent: Agent,
+        shard: int,
+        decisions: tuple[Decision, ...],
+        admission: Admission,
+        now: datetime,
     ) -> DialReport:
-        """Save that it waits for the carrier, and keeps its line; or that it has waited for too long."""
-        waiting = execution.defer(now, *decisions, line_shard=shard)
-        if waiting.state.is_final:
-            return DialReport(execution, self._leave(execution, waiting, agent, now, None))
+        """Save that it waits for the carrier, or that it has waited for too long. It keeps its line where all calls
+        wait; else calls that can be placed need it."""
+        assert admission.held_until is not None, "the caller asked"
+        until = held(admission.held_until + admission.spread * self.services.random(), admission.reason)
+        assert admission.held_by is not None, "it is held"
+        keeps_line, needs_person = admission.held_by.is_of_account, admission.held_by.needs_person
+        waiting = execution.defer(now, *decisions, until, line_shard=shard if keeps_line else None)
+        if waiting.state.is_final or not keeps_line:
+            saved = self._leave(execution, waiting, agent, now, None)
+            return DialReport(execution, saved, held=keeps_line, needs_person=needs_person)
         saved = save(self.services.executions, waiting, now, self.lease_id)
         apply_effects(self.services, execution, saved, now)
-        return DialReport(execution, saved, held=True)
+        return DialReport(execution, saved, held=True, needs_person=needs_person)
 
 
 def _before_line(execution: Execution) -> Sequence[GateFunction]:

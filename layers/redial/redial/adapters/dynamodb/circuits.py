@@ -1,14 +1,17 @@
-"""Circuits in DynamoDB: one item per account and carrier, with optimistic locking.
+"""Circuits in DynamoDB: one item per account and carrier, caller id or country, with optimistic locking.
 
     H#<account> / <provider>
+    H#<account> / <provider>#caller_id#<number>
+    H#<account> / <provider>#country#<country>
 
-    v version · f consecutive failures · fs, fa first and last of them (ms) · re reason · oa opened at (ms)
-    pb failed probes · nt next try (ms) · ra resumed at (ms) · rn admitted since
+    v version · f consecutive failures · fs, fa first and last of them (ms) · re reason · co the carrier's code
+    rf marks of the refused numbers · oa opened at (ms) · pb failed probes · nt next try (ms) · ra resumed at (ms)
+    rn admitted since
 
-No item: the carrier has never failed.
+No item: the carrier has never failed. The item of a caller id or a country that works again is removed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from redial.adapters.dynamodb.table import ABSENT, Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
 from redial.domain.circuit import HEALTHY_TTL, Circuit
+from redial.domain.outcome import Scope
 from redial.ports import StaleVersion
 from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 _COUNTS = {"f": "failures", "pb": "probes", "rn": "resumed"}
+_TEXTS = {"re": "reason", "co": "code"}
 _TIMES = {"fs": "failing_since", "fa": "failed_at", "oa": "opened_at", "nt": "next_try_at", "ra": "resumed_at"}
 
 
@@ -32,53 +37,65 @@ class DynamoCircuits:
 
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._table = Table(client, table_name)
-        self._healthy: TtlCache[Circuit] = TtlCache(now, HEALTHY_TTL)
+        self._healthy: TtlCache[Mapping[str, Circuit]] = TtlCache(now, HEALTHY_TTL)
 
     def get(self, account_id: str, provider: str) -> Circuit:
-        return self._read(account_id, provider)
+        return self.fresh(Circuit(account_id, provider))
 
-    def cached(self, account_id: str, provider: str) -> Circuit:
+    def fresh(self, circuit: Circuit) -> Circuit:
+        item = self._table.get(_key(circuit))
+        if item is not None:
+            return _decode(item)
+        return Circuit(circuit.account_id, circuit.provider, scope=circuit.scope, value=circuit.value)
+
+    def cached(self, account_id: str, provider: str) -> Mapping[str, Circuit]:
         known = self._healthy.get(account_id, provider)
-        return known or self._remember(self._read(account_id, provider, consistent=False))
+        if known is not None:
+            return known
+        values = {":pk": f"H#{account_id}", ":low": provider, ":high": f"{provider}$"}  # `$` comes after `#`
+        items = self._table.query("pk = :pk AND sk BETWEEN :low AND :high", values)
+        known = {circuit.key: circuit for circuit in map(_decode, items)}
+        if provider in known and not known[provider].is_healthy:  # of an outage, every process must see the newest
+            return known
+        return self._healthy.keep(known, account_id, provider)
+
+    def all(self, account_id: str) -> list[Circuit]:
+        return [
+            _decode(item) for item in self._table.query("pk = :pk", {":pk": f"H#{account_id}"}, ConsistentRead=True)
+        ]
 
     def save(self, circuit: Circuit) -> Circuit:
         """A write that the client repeats because its answer was lost raises `StaleVersion`: two dials may write equal
         items, and only one of them may win. The cost: a failure is counted twice, or a probe waits a minute longer."""
-        saved = replace(circuit, version=circuit.version + 1)
-        item = _encode(saved)
+        self._healthy.forget(circuit.account_id, circuit.provider)
         read = circuit.version
+        if not circuit.is_of_account and circuit.is_healthy:
+            self._table.delete_version(_key(circuit), read)
+            return replace(circuit, version=0)
+        saved = replace(circuit, version=read + 1)
         condition, values = (ABSENT, None) if read == 0 else ("v = :read", {":read": read})
-        stored = self._table.put(item, condition, values).done
-        if not stored:
+        if not self._table.put(_encode(saved), condition, values).done:
             raise StaleVersion(circuit.account_id)
-        return self._remember(saved)
-
-    def _read(self, account_id: str, provider: str, *, consistent: bool = True) -> Circuit:
-        item = self._table.get(_key(account_id, provider), consistent=consistent)
-        return Circuit(account_id, provider) if item is None else _decode(item)
-
-    def _remember(self, circuit: Circuit) -> Circuit:
-        """Cache healthy circuits only: of any other, every process must see the newest state."""
-        if not circuit.is_healthy:
-            self._healthy.forget(circuit.account_id, circuit.provider)
-            return circuit
-        return self._healthy.keep(circuit, circuit.account_id, circuit.provider)
+        return saved
 
 
-def _key(account_id: str, provider: str) -> dict[str, Any]:
-    return {"pk": f"H#{account_id}", "sk": provider}
+def _key(circuit: Circuit) -> dict[str, Any]:
+    return {"pk": f"H#{circuit.account_id}", "sk": circuit.key}
 
 
 def _encode(circuit: Circuit) -> dict[str, Any]:
-    item = _key(circuit.account_id, circuit.provider) | {"v": circuit.version}
+    item = _key(circuit) | {"v": circuit.version}
     for short, name in _COUNTS.items():
         if getattr(circuit, name):
             item[short] = getattr(circuit, name)
     for short, name in _TIMES.items():
         if getattr(circuit, name) is not None:
             item[short] = to_ms(getattr(circuit, name))
-    if circuit.reason is not None:
-        item["re"] = circuit.reason
+    for short, name in _TEXTS.items():
+        if getattr(circuit, name) is not None:
+            item[short] = getattr(circuit, name)
+    if circuit.refused:
+        item["rf"] = list(circuit.refused)
     return with_newer(item, circuit.newer)
 
 
@@ -86,12 +103,18 @@ def _decode(item: dict[str, Any]) -> Circuit:
     stored = dict(item)
     counts: dict[str, int] = {name: stored.pop(short, 0) for short, name in _COUNTS.items()}
     times: dict[str, datetime] = {name: from_ms(stored.pop(short)) for short, name in _TIMES.items() if short in stored}
+    texts: dict[str, str] = {name: stored.pop(short) for short, name in _TEXTS.items() if short in stored}
+    provider, _, rest = stored.pop("sk").partition("#")
+    scope, _, value = rest.partition("#")
     build: Callable[..., Circuit] = Circuit
     return build(
         account_id=stored.pop("pk").removeprefix("H#"),
-        provider=stored.pop("sk"),
+        provider=provider,
         version=stored.pop("v"),
-        reason=stored.pop("re", None),
+        scope=Scope(scope) if scope else Scope.ACCOUNT,
+        value=value,
+        refused=tuple(stored.pop("rf", ())),
+        **texts,
         **counts,
         **times,
         newer=stored or None,

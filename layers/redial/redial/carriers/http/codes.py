@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from redial.carriers import sip
-from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.outcome import Accepted, CallReport, DialResult, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
 from redial.domain.status import FINAL, Status
 from redial.wire.http import HttpResponse, json_object, retry_after_seconds
 
@@ -42,7 +42,8 @@ def placed(answer: HttpResponse) -> DialResult:
     2xx with a call_id                             Accepted
     422                                            Refused
     429                                            NotPlaced
-    401, 402, 403, 404; 503 with X-Not-Placed      NotPlaced, an outage
+    401, 402, 403, 404                             NotPlaced, a fault of the account
+    503 with X-Not-Placed                          NotPlaced, an outage
     anything else                                  Unknown
     """
     body = json_object(answer.body)
@@ -62,7 +63,8 @@ def placed(answer: HttpResponse) -> DialResult:
     if answer.status == 429:
         return NotPlaced(_reason(body) or "the platform throttles requests", wait)
     if answer.status in _OUTAGES:
-        return NotPlaced(_OUTAGES[answer.status], wait, outage=True)
+        fault = Fault(Scope.ACCOUNT, str(answer.status))
+        return NotPlaced(_OUTAGES[answer.status], wait, outage=True, fault=fault)
     if answer.status == 503 and answer.headers.get("x-not-placed", "").lower() == "true":
         return NotPlaced(_reason(body) or "the platform places no calls at the moment", wait, outage=True)
     return Unknown(f"the platform answered {answer.status}")

@@ -3,7 +3,7 @@
 import re
 
 from redial.carriers import sip
-from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.outcome import Accepted, CallReport, DialResult, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
 from redial.domain.status import FINAL, Status
 from redial.domain.values import dataclass
 from redial.wire.http import HttpResponse, json_object, retry_after_seconds
@@ -14,20 +14,26 @@ CALL_ID = re.compile(r"[A-Za-z0-9]{2,64}")
 @dataclass(frozen=True)
 class Meaning:
     """What an error code means for an attempt. `status` None: nothing was placed, and the same may be asked later.
-    `number`: a permanent failure that is the number's own fault. `outage`: any call would have been refused; then
-    `status` is None."""
+    `number`: a permanent failure that is the number's own fault.
+
+    `scope`: it is the account's fault, which a person must mend, and refuses all calls within this scope; nothing was
+    placed. `is_proof`: see `Fault`; where it is none, `status` is what it means if it concerns the number alone. Of
+    these, `permanent` with `status` None counts in reports only, where a call was placed and failed for it.
+    """
 
     status: Status | None
     words: str
     permanent: bool = False
     number: bool = False
-    outage: bool = False
+    scope: Scope | None = None
+    is_proof: bool = True
 
 
 _FAILED, _ERROR = Status.FAILED, Status.ERROR
-# The called number is at fault: failed, permanently. The configuration of the agent or of Redial is at fault: error,
-# which may be retried, since it may be corrected meanwhile and a retry may use another caller id; by default, retry
-# configurations leave errors out. The account is at fault: the call waits. The comments are titles in [E].
+_ACCOUNT, _CALLER_ID, _COUNTRY = Scope.ACCOUNT, Scope.CALLER_ID, Scope.COUNTRY
+# The called number is at fault: failed, permanently. The call's parameters are at fault: error, which may be retried,
+# since they may be corrected meanwhile; by default, retry configurations leave errors out. The caller id, the country
+# or the account is at fault: the call waits. The comments are titles in [E].
 CODES = {
     # the called number
     13223: Meaning(
@@ -36,43 +42,62 @@ CODES = {
     13224: Meaning(_FAILED, "the number is invalid or cannot be reached"),  # also when a network is out, says [E]
     13225: Meaning(_FAILED, "calling this number is forbidden", permanent=True),  # Dial: Forbidden phone number
     13226: Meaning(_FAILED, "the country code is unknown", permanent=True, number=True),  # Dial: Invalid country code
-    13227: Meaning(_FAILED, "the account may not call this country", permanent=True),  # No International Authorization
     21202: Meaning(_FAILED, "the number is a premium number", permanent=True),  # 'To' number is a premium number
-    21203: Meaning(_FAILED, "the account may not call abroad", permanent=True),  # International calling not enabled
     21211: Meaning(
         _FAILED, "the number is not a phone number", permanent=True, number=True
     ),  # Invalid 'To' Phone Number
     21214: Meaning(
         _FAILED, "the number cannot be reached", permanent=True, number=True
     ),  # 'To' phone number cannot be reached
-    21215: Meaning(_FAILED, "the account may not call this region", permanent=True),  # Account not authorized to call
-    21216: Meaning(_FAILED, "Twilio blocks calls to this number", permanent=True),  # API: Call blocked by Twilio
     21217: Meaning(
         _FAILED, "the number does not appear to be valid", permanent=True, number=True
     ),  # does not appear to be valid
-    21219: Meaning(_FAILED, "a trial account may call verified numbers only", permanent=True),  # 'To' not verified
-    573005: Meaning(
-        _FAILED, "a trial account may call verified numbers only", permanent=True
-    ),  # not completed verification
+    # the country. Permissions are given by country, and within it by kinds of numbers. 21216 has three causes in [E]:
+    # the number is blocked, as one that fraud uses; its country is; the account has no profile, which +1 requires.
+    13227: Meaning(
+        None, "the account may not call this country", permanent=True, scope=_COUNTRY, is_proof=False
+    ),  # Dial: No International Authorization
+    21203: Meaning(
+        None, "the account may not call abroad", permanent=True, scope=_COUNTRY
+    ),  # International calling not enabled
+    21215: Meaning(
+        None, "the account may not call this region", permanent=True, scope=_COUNTRY, is_proof=False
+    ),  # Account not authorized to call
+    21216: Meaning(
+        _FAILED,
+        "Twilio blocks the number, or the account has no Primary Customer Profile",
+        permanent=True,
+        scope=_COUNTRY,
+        is_proof=False,
+    ),  # API: Call blocked by Twilio
     # the caller id
-    21210: Meaning(_ERROR, "the from number is not one of the account's"),  # 'From' phone number not verified
-    21212: Meaning(_ERROR, "the from number is not a phone number"),  # Invalid 'From' Phone Number
+    21210: Meaning(None, "the from number is not one of the account's", scope=_CALLER_ID),  # 'From' not verified
+    21212: Meaning(None, "the from number is not a phone number", scope=_CALLER_ID),  # Invalid 'From' Phone Number
     21213: Meaning(_ERROR, "the from number is missing"),  # 'From' phone number is required
-    21606: Meaning(_ERROR, "the from number cannot be used for this"),  # 'From' … not a valid … Twilio phone number
-    573002: Meaning(_ERROR, "the from number is not the trial number for this recipient"),  # 'From' isn't assigned
+    21606: Meaning(None, "the from number cannot be used for this", scope=_CALLER_ID),  # 'From' … not a valid … number
     # the call's parameters
     21205: Meaning(_ERROR, "Twilio does not accept the answer URL"),  # Invalid URL
     21208: Meaning(_ERROR, "Twilio does not accept the ring timeout"),  # Invalid Timeout
     21609: Meaning(_ERROR, "Twilio does not accept the callback URL"),  # Invalid 'StatusCallback'
-    # the account: certainly nothing was placed, and no call would be
-    10001: Meaning(None, "the Twilio account is not active: check its balance and status", outage=True),
-    10005: Meaning(None, "voice calling is disabled for the Twilio account", outage=True),
-    20003: Meaning(None, "Twilio refused the credentials: check the Twilio secret", outage=True),
-    20005: Meaning(None, "the Twilio account is not active: check its balance and status", outage=True),
-    20006: Meaning(None, "the Twilio credentials may not place calls: check the Twilio secret", outage=True),
-    20008: Meaning(None, "these are Twilio's test credentials: check the Twilio secret", outage=True),
-    20403: Meaning(None, "the Twilio account is suspended or closed", outage=True),
-    20404: Meaning(None, "Twilio does not know the account: check the Twilio secret", outage=True),
+    # the account, a trial: only calls to its verified numbers are placed
+    21219: Meaning(
+        None, "a trial account may call verified numbers only", permanent=True, scope=_ACCOUNT, is_proof=False
+    ),  # 'To' not verified
+    573002: Meaning(
+        None, "the from number is not the trial number for this recipient", scope=_ACCOUNT, is_proof=False
+    ),  # 'From' isn't assigned
+    573005: Meaning(
+        None, "a trial account may call verified numbers only", permanent=True, scope=_ACCOUNT, is_proof=False
+    ),  # not completed verification
+    # the account: no call would be placed
+    10001: Meaning(None, "the Twilio account is not active: check its balance and status", scope=_ACCOUNT),
+    10005: Meaning(None, "voice calling is disabled for the Twilio account", scope=_ACCOUNT),
+    20003: Meaning(None, "Twilio refused the credentials: check the Twilio secret", scope=_ACCOUNT),
+    20005: Meaning(None, "the Twilio account is not active: check its balance and status", scope=_ACCOUNT),
+    20006: Meaning(None, "the Twilio credentials may not place calls: check the Twilio secret", scope=_ACCOUNT),
+    20008: Meaning(None, "these are Twilio's test credentials: check the Twilio secret", scope=_ACCOUNT),
+    20403: Meaning(None, "the Twilio account is suspended or closed", scope=_ACCOUNT),
+    20404: Meaning(None, "Twilio does not know the account: check the Twilio secret", scope=_ACCOUNT),
     # later: refused before anything was placed
     10004: Meaning(
         None, "the Twilio account has reached its limit of calls at once"
@@ -122,17 +147,29 @@ def placed(answer: HttpResponse) -> DialResult:
     if meaning is None:
         said = str(body.get("message") or "").strip()[:200]
         meaning = Meaning(_FAILED, said or f"Twilio refused the call with HTTP {answer.status}")
+    wait = retry_after_seconds(answer.headers)
+    if meaning.scope is None and meaning.status is None:
+        return NotPlaced(meaning.words, wait)
+    outcome = _outcome(meaning, code)
+    if meaning.scope is None:
+        assert outcome is not None, "it has a status"
+        return Refused(outcome)
+    is_outage = meaning.scope is Scope.ACCOUNT and meaning.is_proof
+    return NotPlaced(meaning.words, wait, is_outage, Fault(meaning.scope, str(code), meaning.is_proof, outcome))
+
+
+def _outcome(meaning: Meaning, code: int) -> Outcome | None:
+    """How the attempt ends if the code concerns this call alone; None: it does not."""
     if meaning.status is None:
-        return NotPlaced(meaning.words, retry_after_seconds(answer.headers), meaning.outage)
+        return None
     at_fault = meaning.number if meaning.permanent else None
-    outcome = Outcome(
+    return Outcome(
         meaning.status,
         permanent=meaning.permanent,
         reason=meaning.words,
         code=str(code),
         invalid_number=at_fault,
     )
-    return Refused(outcome)
 
 
 def _queue_seconds(queue_time: object) -> float:

@@ -65,7 +65,7 @@ class TwilioCarrier:
 
             201 with a call's sid                                             Accepted
             the request never left; 429; queue or concurrency full            NotPlaced
-            account suspended, wrong credentials (401, 403, 404, see CODES)   NotPlaced, an outage
+            account, caller id or country at fault (401, 403, 404, CODES)     NotPlaced, with the fault
             other 4xx                                                         Refused, see CODES
             anything else: 5xx, timeout, reset, unreadable                    Unknown
             nothing is sent, for TwiML cannot hold the stream's URL           Refused

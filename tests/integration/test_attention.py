@@ -1,0 +1,154 @@
+"""Faults that only a person can mend: just the calls that they affect wait, and go on when it is mended."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.test_carrier_outage import metrics
+from tests.support.forms import CONTENT_TYPE, multipart
+from tests.support.local_stack import LocalClient, local_stack
+
+CALLER = "+12025550100"
+OTHER_CALLER = "+12025550101"
+
+
+def started(client: LocalClient, numbers: list[str], **config: Any) -> str:
+    """The id of a batch of these numbers that is started. `config`: of its agent, which has one caller id otherwise."""
+    agent = client.stack.agent_id
+    config = {"from_phone_numbers": [CALLER], **config}
+    assert client.api("PATCH", f"/v2/agent/{agent}", {"agent_config": config}).status == 200
+    form = [("agent_id", agent), ("start", "now"), ("retry_config", json.dumps({"enabled": True}))]
+    body = multipart(form, "\n".join(["contact_number", *numbers]))
+    batch_id: str = client.api("POST", "/batches", body, Content_Type=CONTENT_TYPE).json["batch_id"]
+    return batch_id
+
+
+def counts(client: LocalClient, batch_id: str) -> dict[str, int]:
+    answer: dict[str, int] = client.api("GET", f"/batches/{batch_id}").json["execution_status"]
+    return answer
+
+
+def attention(client: LocalClient) -> list[dict[str, Any]]:
+    answer: list[dict[str, Any]] = client.api("GET", "/attention").json["data"]
+    return answer
+
+
+def scripted(client: LocalClient, numbers: list[str], outcome: str) -> None:
+    for number in numbers:
+        client.script(number, outcome)
+
+
+@pytest.mark.parametrize(
+    ("code", "scope", "value"),
+    [
+        (21216, "country", "US"),
+        (21215, "country", "US"),
+        (21210, "caller_id", CALLER),
+        (21219, "account", None),
+        (20003, "account", None),
+    ],
+)
+def test_a_refusal_that_is_the_accounts_uses_up_no_attempt(
+    tmp_path: Path, code: int, scope: str, value: str | None
+) -> None:
+    log = tmp_path / "functions.log"
+    with local_stack(log=log) as client:
+        numbers = [f"+1415555{number:04d}" for number in range(100, 125)]
+        scripted(client, numbers, f"refused-{code}")
+        batch_id = started(client, numbers)
+        client.advance(15)
+        assert counts(client, batch_id) == {"queued": 25}
+        (item,) = attention(client)
+        assert (item["scope"], item["value"], item["state"], item["code"]) == (scope, value, "open", str(code))
+        assert item["reason"] and item["what_to_do"] and item["next_try_at"]
+        scripted(client, numbers, "completed")
+        client.advance(60)
+        assert counts(client, batch_id) == {"completed": 25}
+        assert attention(client) == []
+        assert set(Counter(call["to"] for call in client.calls()).values()) == {1}
+        client.assert_sound()
+    assert metrics(log)["AttentionNeeded"] > 0
+
+
+def test_just_the_calls_to_that_country_wait_and_they_hold_no_line() -> None:
+    with local_stack() as client:
+        british = [f"+44770090{number:04d}" for number in range(10)]
+        american = [f"+1415555{number:04d}" for number in range(100, 110)]
+        scripted(client, british, "refused-21215")
+        scripted(client, american, "completed")
+        batch_id = started(client, [*british, *american], max_concurrent_calls=2)
+        client.advance(15)
+        assert counts(client, batch_id) == {"queued": 10, "completed": 10}
+        assert [(item["scope"], item["value"]) for item in attention(client)] == [("country", "GB")]
+        client.assert_sound()
+
+
+def test_a_call_uses_another_caller_id_of_its_agent_instead_of_waiting() -> None:
+    with local_stack() as client:
+        numbers = [f"+1415555{number:04d}" for number in range(100, 110)]
+        config = {"from_phone_numbers": [CALLER, OTHER_CALLER]}
+        for number in numbers:
+            client.script(number, "refused-21210", "completed")
+        batch_id = started(client, numbers[:1], **config)
+        client.advance(0.1)
+        assert [item["value"] for item in attention(client)] == [CALLER]
+        scripted(client, numbers[1:], "completed")
+        others = started(client, numbers[1:], **config)
+        client.advance(0.5)
+        assert len(client.calls()) >= 5, "in the half minute before the first caller id is tried again"
+        assert {call["from"] for call in client.calls()} == {OTHER_CALLER}
+        client.advance(10)
+        assert (counts(client, batch_id), counts(client, others)) == ({"completed": 1}, {"completed": 9})
+        client.assert_sound()
+
+
+def test_one_blocked_number_ends_by_itself_and_holds_no_country() -> None:
+    with local_stack() as client:
+        client.script("+14155550100", "refused-21216")
+        call = client.call("+14155550100")
+        client.advance(1)
+        (item,) = attention(client)
+        assert (item["state"], item["value"], item["next_try_at"]) == ("noticed", "US", None)
+        other = client.call("+14155550101")
+        client.advance(10)
+        ended = client.execution(call)
+        assert (ended["status"], ended["retry_count"]) == ("failed", 0)
+        assert ended["telephony_data"]["hangup_code"] == "21216"
+        assert client.execution(other)["status"] in ("completed", "in-progress")
+        client.assert_sound()
+
+
+def test_an_item_is_resolved_by_hand() -> None:
+    with local_stack() as client:
+        numbers = [f"+1415555{number:04d}" for number in range(100, 105)]
+        scripted(client, numbers, "refused-21210")
+        batch_id = started(client, numbers)
+        client.advance(120)
+        (item,) = attention(client)
+        resolved = client.api("POST", f"/attention/{item['id']}/resolve")
+        assert (resolved.status, resolved.json["state"], resolved.json["next_try_at"]) == (200, "resuming", None)
+        client.advance(25)
+        assert [item["state"] for item in attention(client)] == ["open"], "it was not mended"
+        assert counts(client, batch_id) == {"queued": 5}
+        scripted(client, numbers, "completed")
+        client.api("POST", f"/attention/{item['id']}/resolve")
+        client.advance(25)
+        assert counts(client, batch_id) == {"completed": 5}
+        assert client.api("POST", f"/attention/{item['id']}/resolve").status == 404
+        assert client.api("POST", "/attention/1/resolve").status == 404
+        client.assert_sound()
+
+
+def test_what_is_held_for_a_day_ends_with_the_reason() -> None:
+    with local_stack() as client:
+        client.script("+14155550100", "refused-21210")
+        call = client.call("+14155550100")
+        client.advance(25 * 60)
+        ended = client.execution(call)
+        assert (ended["status"], ended["retry_count"]) == ("error", 0)
+        assert ended["ended_because"].startswith("the carrier could not place it for 24 hours")
+        assert "the from number is not one of the account's" in ended["ended_because"]
+        client.assert_sound()
