@@ -1220,9 +1220,30 @@ MUTANTS = (
     Mutant(
         "Calling hours are checked in the first of a number's zones only",
         "domain/calling_window.py",
-        "places = [ZoneInfo(zone) for zone in zones]",
-        "places = [ZoneInfo(zone) for zone in zones[:1]]",
+        "    while agreed < len(zones):\n",
+        "    while agreed < 1:\n",
         "tests/unit/test_calling_window.py::test_zones_too_far_apart_are_never_open_at_once",
+    ),
+    Mutant(
+        "A Russian mobile number is taken to be in Moscow",
+        "domain/phone_number.py",
+        "        tells_a_place = code in _MOBILE_AREA_CODES - {1}\n",
+        "        tells_a_place = True\n",
+        "tests/unit/test_calling_window.py::test_a_russian_mobile_number_may_be_in_all_of_russia",
+    ),
+    Mutant(
+        "A call that can never be placed is accepted",
+        "usecases/create_call.py",
+        "    if next_open(start, rule, zones) is None:\n",
+        "    if not zones:\n",
+        "tests/integration/test_calling_rules.py::test_a_call_that_can_never_be_placed_is_refused",
+    ),
+    Mutant(
+        "A row that can never be placed is accepted",
+        "domain/row_check.py",
+        "            is_open = next_open(self.at, self.rule, zones) is not None\n",
+        "            is_open = zones != ()\n",
+        "tests/integration/test_calling_rules.py::test_rows_that_can_never_be_placed_are_rejected",
     ),
 )
 

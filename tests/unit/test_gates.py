@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, BatchStatus
-from redial.domain.calling_window import next_open
+from redial.domain.calling_window import CallingRule, next_open
 from redial.domain.decision import Decision, Gate, Verdict, failed, held, opens, record, recorded, stopped, waits
 from redial.domain.execution import LATEST_START, Execution, Marker
 from redial.domain.gates import GATES, Facts, ask, earliest, from_number
@@ -248,7 +248,7 @@ def test_the_earliest_start_is_the_next_opening(start: int, end: int, later: int
     now = TEN + minutes(later)
     one: Agent = agent(call_start_hour=start, call_end_hour=end)
     at, moved = earliest(facts(replace(queued(), user_number=number), now=now, agent=one), timedelta(days=7))
-    assert at == next_open(now, start, end, time_zones(number))
+    assert at == next_open(now, CallingRule.of_hours(start, end), time_zones(number))
     assert len(moved) == (at != now)
     if at is not None:
         assert last(facts(replace(queued(), user_number=number), now=at, agent=one)).allows

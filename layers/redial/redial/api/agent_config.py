@@ -28,6 +28,7 @@ from redial.api.fields import (
     NO_EMPTY_TEXT,
     Flag,
     PhoneNumber,
+    TimeZone,
     WebhookUrl,
     WholeNumber,
     validated,
@@ -168,6 +169,9 @@ class AgentConfig(BaseModel):
         description="The carrier; default: the account's.",
     )
     calling_guardrails: CallingGuardrails | None = None
+    time_zone: Annotated[TimeZone | None, NO_EMPTY_TEXT] = Field(
+        None, description="IANA time zone of contacts that name none. None: every zone that the number may be in."
+    )
     from_phone_numbers: list[PhoneNumber] | None = Field(
         [], max_length=MAX_FROM_PHONE_NUMBERS, description="Caller ids in turn. None: the account's."
     )
@@ -227,6 +231,7 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         stream_url=config.stream_url,
         call_start_hour=hours.call_start_hour if hours else None,
         call_end_hour=hours.call_end_hour if hours else None,
+        time_zone=config.time_zone,
         max_concurrent_calls=config.max_concurrent_calls or DEFAULT_MAX_CONCURRENT_CALLS,
         ring_timeout_seconds=config.ring_timeout_seconds or DEFAULT_RING_TIMEOUT_SECONDS,
         max_call_seconds=config.max_call_seconds or DEFAULT_MAX_CALL_SECONDS,

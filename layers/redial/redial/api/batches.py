@@ -530,6 +530,7 @@ def get_batch_results(batch_id: str) -> Response[Any]:
             lambda rows: found_by_row(services(), batch, rows),
             premium=batch.premium_numbers,
             batch_id=batch.id,
+            row_check=batch.rows,
         )
         text = "".join(lines)
         if sent_size(text) <= MAX_ANSWER_BYTES:

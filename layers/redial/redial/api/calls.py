@@ -11,10 +11,12 @@ from typing_extensions import TypedDict
 from redial.api.answers import account_id, answer, answers, known_id, new_router, services
 from redial.api.fields import (
     EXAMPLE_AGENT_ID,
+    NO_EMPTY_TEXT,
     Flag,
     IdempotencyKey,
     Instant,
     PhoneNumber,
+    TimeZone,
     canonical_json,
     depth,
     hash_of,
@@ -77,6 +79,10 @@ class CallRequest(BaseModel):
     retry_config: RetryConfig | None = None
     bypass_call_guardrails: Flag = Field(False, description="Call outside the agent's calling hours too.")
 
+    time_zone: Annotated[TimeZone | None, NO_EMPTY_TEXT] = Field(
+        None, description="The contact's IANA time zone; else the agent's, else every zone that the number may be in."
+    )
+
     def to_new_call(self) -> NewCall:
         return NewCall(
             agent_id=self.agent_id,
@@ -87,6 +93,7 @@ class CallRequest(BaseModel):
             user_data_bytes=_size(self.user_data or {}),
             retry_config=self.retry_config.to_rule() if self.retry_config else None,
             bypass_call_guardrails=self.bypass_call_guardrails,
+            time_zone=self.time_zone,
         )
 
 

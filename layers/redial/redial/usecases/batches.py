@@ -13,6 +13,7 @@ from redial.domain.batch import Batch, contact_id
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
 from redial.domain.execution import Execution
 from redial.domain.retry import RetryConfig
+from redial.domain.row_check import RowCheck
 from redial.ports import IdempotentRequest, Position, Row, Services, StaleVersion
 from redial.usecases.count_batches import counts_of
 from redial.usecases.create_call import GRACE
@@ -78,7 +79,7 @@ def create_batch(
         account_id,
         idempotency_key,
         request,
-        lambda: _check(services, new, account_id, premium_numbers),
+        lambda: _check(services, new, account_id, premium_numbers, now),
         now,
         kind="batch",
     )
@@ -107,6 +108,7 @@ def create_batch(
         first_dials_first=new.first_dials_first,
         bypass_call_guardrails=new.bypass_call_guardrails,
         premium_numbers=premium_numbers,
+        row_check=str(_row_check(new, agent, now)),
     ).begin(now, new.start)
     batch = batch.lease_delivery(batch_id[:8], now)
     if not services.batches.create(batch.with_due(now)):
@@ -120,14 +122,20 @@ def create_batch(
     return batch, False
 
 
-def _check(services: Services, new: NewBatch, account_id: str, premium_numbers: bool) -> None:
+def _row_check(new: NewBatch, agent: Agent | None, now: datetime) -> RowCheck:
+    rule = None if agent is None or new.bypass_call_guardrails else agent.calling_rule
+    return RowCheck(rule, None if agent is None else agent.time_zone, now)
+
+
+def _check(services: Services, new: NewBatch, account_id: str, premium_numbers: bool, now: datetime) -> None:
     """Raises for an impossible batch, before anything is stored."""
     agent = services.agents.get(account_id, new.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {new.agent_id}; GET /v2/agent/all lists yours")
     check_can_call(services, agent, "from_phone_numbers", has_numbers=bool(new.from_phone_numbers))
+    row_check = _row_check(new, agent, now)
     if new.content is not None:
-        services.contacts.check((new.content,), premium=premium_numbers)
+        services.contacts.check((new.content,), premium=premium_numbers, row_check=row_check)
         return
     assert new.upload_key is not None
     size = services.files.size(new.upload_key)
@@ -135,7 +143,7 @@ def _check(services: Services, new: NewBatch, account_id: str, premium_numbers: 
         raise NotFound("upload_id: nothing was uploaded under this id, or it was more than 7 days ago")
     if size > MAX_FILE_BYTES:
         raise TooLarge(f"file: may have {MAX_FILE_BYTES} bytes, this one has {size}; split it into several batches")
-    services.contacts.check(services.files.read(new.upload_key), premium=premium_numbers)
+    services.contacts.check(services.files.read(new.upload_key), premium=premium_numbers, row_check=row_check)
 
 
 def read_batch(services: Services, batch_id: str, *, account_id: str) -> Batch:
