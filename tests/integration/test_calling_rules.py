@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -187,3 +188,144 @@ def test_a_call_whose_hours_stay_impossible_ends_after_a_week(client: LocalClien
     execution = client.execution(execution_id)
     assert (execution["status"], execution["ended_because"]) == ("error", f"for 7 days {NEVER}")
     assert client.calls() == []
+
+
+def test_a_batch_of_which_a_contact_can_never_be_placed_any_more_is_not_scheduled(client: LocalClient) -> None:
+    """Its rows were checked by other hours, or by none."""
+    configure(client, calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
+    file = f"contact_number,time_zone\n+79161234568,Asia/Omsk\n{RUSSIAN_MOBILE},\n"
+    batch_id = upload(client, file).json["batch_id"]
+    client.advance(1)
+    configure(client, calling_guardrails=NINE_TO_SIX)
+    start = {"scheduled_at": (NOON + timedelta(hours=1)).isoformat()}
+    answer = schedule(client, batch_id, **start)
+    assert answer.status == 400
+    reason = f"contact 2 cannot be called: {NEVER}{MEND}"
+    assert answer.json["errors"] == [{"field": "scheduled_at", "message": reason}]
+    assert schedule(client, batch_id, **start, bypass_call_guardrails="true").status == 200
+    assert schedule(client, batch_id, **start).status == 400
+    configure(client, calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
+    assert schedule(client, batch_id, **start).status == 200
+
+
+# ---- windows ------------------------------------------------------------------------------------------------------
+
+WEEK = {"windows": [{"days": ["mon", "tue", "wed", "thu", "fri"], "start": "09:30", "end": "12:00"}]}
+
+
+def test_a_calls_own_windows_replace_its_batchs_and_those_its_agents(client: LocalClient) -> None:
+    """Noon UTC on a Monday is 7:00 in Washington."""
+    assert NOON.weekday() == 0
+    configure(client, calling_guardrails={"call_start_hour": 10, "call_end_hour": 11})
+    guardrails = {"windows": [{"start": "08:15", "end": "08:30"}, {"start": "06:00", "end": "06:30"}]}
+    single = client.call("+12025550111", calling_guardrails=guardrails)
+    plain = client.call("+12025550112")
+    fields = ("calling_guardrails", json.dumps(WEEK)), ("start", "now")
+    batch_id = upload(client, "contact_number\n+12025550113\n", *fields).json["batch_id"]
+    client.advance(1)
+    [contact] = client.api("GET", f"/batches/{batch_id}/executions").json
+    moved = {name: client.execution(one) for name, one in (("single", single), ("plain", plain))}
+    assert at(moved["single"]["rescheduled_at"]) == NOON + timedelta(hours=1, minutes=15)
+    assert at(moved["plain"]["rescheduled_at"]) == NOON + timedelta(hours=3)
+    assert at(contact["rescheduled_at"]) == NOON + timedelta(hours=2, minutes=30)
+    assert gate(client, single) == {"gate": "calling-window", "decision": "defer", "rule": "call 6-6:30,8:15-8:30"}
+    assert gate(client, plain)["rule"] == "10-11"
+    assert gate(client, contact["id"])["rule"] == "batch mo-fr 9:30-12"
+    for number in ("+12025550111", "+12025550112", "+12025550113"):
+        client.script(number, "completed")
+    client.advance(4 * 60)
+    placed = {call["to"]: at(call["placed_at"]) - NOON for call in client.calls()}
+    assert [round(placed[f"+1202555011{n}"].total_seconds() / 60) for n in (1, 2, 3)] == [75, 180, 150]
+
+
+def test_excluded_dates_are_those_of_the_called_number(client: LocalClient) -> None:
+    """Noon UTC is 21:00 in Tokyo and 7:00 in Washington; the next day is excluded."""
+    tomorrow = (NOON + timedelta(days=1)).date().isoformat()
+    configure(client, calling_guardrails={"excluded_dates": [tomorrow], **WEEK})
+    washington, tokyo = client.call("+12025550111"), client.call("+81312345678")
+    client.advance(1)
+    assert at(client.execution(washington)["rescheduled_at"]) == NOON + timedelta(hours=2, minutes=30)
+    assert at(client.execution(tokyo)["rescheduled_at"]) == NOON + timedelta(days=1, hours=12, minutes=30)
+
+
+def test_calls_are_spread_over_the_first_minutes_of_an_opening(client: LocalClient) -> None:
+    guardrails = {"call_start_hour": 9, "call_end_hour": 18, "placement": "spread", "spread_minutes": 10}
+    configure(client, calling_guardrails=guardrails, max_concurrent_calls=50)
+    numbers = [f"+120255502{n:02d}" for n in range(40)]
+    for number in numbers:
+        client.script(number, "completed")
+    batch_id = upload(client, "contact_number\n" + "\n".join(numbers), ("start", "now")).json["batch_id"]
+    single = client.call("+12025550111")
+    client.advance(5)
+    opens = NOON + timedelta(hours=2)
+    assert opens <= at(client.execution(single)["rescheduled_at"]) < opens + timedelta(minutes=10)
+    client.advance(3 * 60)
+    placed = [at(call["placed_at"]) for call in client.calls() if call["to"] in numbers]
+    assert len(placed) == 40
+    assert opens <= min(placed) and max(placed) < opens + timedelta(minutes=11)
+    assert len({(one - opens) // timedelta(minutes=1) for one in placed}) >= 8, "in nearly every minute"
+    contacts = client.api("GET", f"/batches/{batch_id}/executions").json
+    assert {one["status"] for one in contacts} == {"completed"}
+
+
+def test_a_retry_that_is_rotated_rings_at_another_hour(client: LocalClient) -> None:
+    """Noon UTC is 7:00 in Washington. The window has three hours; the fourth attempt may have any."""
+    guardrails = {"call_start_hour": 9, "call_end_hour": 12, "placement": "rotate"}
+    configure(client, calling_guardrails=guardrails)
+    client.script("+12025550111", "no-answer", "busy", "no-answer", "completed")
+    retries = {"enabled": True, "max_retries": 3, "retry_intervals_minutes": [5]}
+    execution_id = client.call("+12025550111", retry_config=retries)
+    client.advance(3 * 24 * 60)
+    execution = client.execution(execution_id)
+    assert execution["status"] == "completed"
+    dialled = [at(attempt["dialed_at"]) - timedelta(hours=5) for attempt in execution["attempts"]]
+    assert [one.hour for one in dialled] == [9, 10, 11, 11], [f"{one:%d. %H:%M}" for one in dialled]
+
+
+@pytest.mark.parametrize(
+    ("guardrails", "field"),
+    [
+        ({"windows": []}, "windows"),
+        ({"windows": [{"start": "9:00", "end": "10:00"}]}, "windows.0.start"),
+        ({"windows": [{"start": "09:00", "end": "24:01"}]}, "windows.0.end"),
+        ({"windows": [{"start": "09:00", "end": "09:00"}]}, "windows.0.end"),
+        ({"windows": [{"start": "24:00", "end": "09:00"}]}, "windows.0.end"),
+        ({"windows": [{"start": "09:00"}]}, "windows.0.end"),
+        ({"windows": [{"days": ["someday"], "start": "09:00", "end": "10:00"}]}, "windows.0.days.0"),
+        ({"windows": [{"days": [], "start": "09:00", "end": "10:00"}]}, "windows.0.days"),
+        ({**NINE_TO_SIX, **WEEK}, "windows"),
+        ({"excluded_dates": ["2026-02-30"]}, "excluded_dates.0"),
+        ({"excluded_dates": ["20260228"]}, "excluded_dates.0"),
+        ({**WEEK, "placement": "later"}, "placement"),
+        ({**WEEK, "placement": "spread", "spread_minutes": 0}, "spread_minutes"),
+    ],
+)
+def test_guardrails_that_make_no_sense_are_refused(client: LocalClient, guardrails: Any, field: str) -> None:
+    change = {"agent_config": {"calling_guardrails": guardrails}}
+    answers = {
+        "agent_config.": client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", change),
+        "": ask(client, "+12025550111", calling_guardrails=guardrails),
+    }
+    form = upload(client, "contact_number\n+12025550111\n", ("calling_guardrails", json.dumps(guardrails)))
+    for prefix, answer in (*answers.items(), ("", form)):
+        assert answer.status == 400
+        assert [one["field"] for one in answer.json["errors"]] == [f"{prefix}calling_guardrails.{field}"]
+
+
+def test_a_calls_own_rule_is_short(client: LocalClient) -> None:
+    dates = [f"2027-01-{day:02d}" for day in range(1, 21)]
+    answer = ask(client, "+12025550111", calling_guardrails={"excluded_dates": dates})
+    assert (answer.status, [one["field"] for one in answer.json["errors"]]) == (400, ["calling_guardrails"])
+
+
+def gate(client: LocalClient, execution_id: str) -> Any:
+    """What the latest decision of the calling window says."""
+    entries = client.api("GET", f"/executions/{execution_id}/log").json["data"]
+    gates = [one for entry in entries if isinstance(entry["data"], dict) for one in entry["data"].get("gates", ())]
+    return [one for one in gates if one["gate"] == "calling-window"][-1]
+
+
+def schedule(client: LocalClient, batch_id: str, **fields: str) -> Answer:
+    return client.api(
+        "POST", f"/batches/{batch_id}/schedule", multipart([*fields.items()], None), Content_Type=CONTENT_TYPE
+    )

@@ -125,7 +125,7 @@ class Batch:
     `provider`, `webhook_statuses`: its agent's when it was created.
     `start_at`: when it starts (None: not requested yet); `timer`: id of that timer.
     `premium_numbers`: its account allowed premium-rate and shared-cost numbers when it was created.
-    `row_check`: see `RowCheck`.
+    `calling_rule`: the text of its own `CallingRule` (None: its agent's). `row_check`: see `RowCheck`.
     `calls_per_second`: rate limit for starting calls. `first_dials_first`: first dials precede due retries.
     `ingested`: the whole file has been read. `total`, `valid`: rows read and accepted so far.
     `stored_to`: every contact up to this row is stored.
@@ -153,6 +153,7 @@ class Batch:
     first_dials_first: bool = False
     bypass_call_guardrails: bool = False
     premium_numbers: bool = False
+    calling_rule: str | None = None
     row_check: str | None = None
     start_at: datetime | None = None
     timer: int | None = None

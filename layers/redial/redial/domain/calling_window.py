@@ -6,9 +6,11 @@ A rule is read by the wall clock. What that means on the two days a year on whic
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
@@ -23,7 +25,23 @@ _AHEAD_OF_DATES = 400 * _DAY
 _MINUTE = timedelta(minutes=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_NOT = "not"
+"""Word before the excluded dates in the text of a rule."""
+_SHORT = 24
+"""A rule whose text is longer is recorded as the window that was open."""
 _ZONE = re.compile(r"[A-Z][A-Za-z0-9_+-]{1,31}(/[A-Za-z0-9_+-]{1,31}){0,2}")
+
+
+class Placement(StrEnum):
+    """Where in its windows an attempt is placed that came while they were closed.
+
+    `SPREAD`: within the first minutes of the opening, each call at its own second. `ROTATE`: not within an hour of the
+    day in which an earlier attempt failed, also while the window is open.
+    """
+
+    START = "start"
+    SPREAD = "spread"
+    ROTATE = "rotate"
 
 
 @dataclass(frozen=True)
@@ -31,9 +49,13 @@ class CallingRule:
     """When an attempt may be dialled.
 
     `windows`: (day of the week, first minute, end) by the wall clock; an end over 1440 is on the next day.
+    `excluded`: dates on which nothing is dialled and no window begins. `spread_minutes`: of `Placement.SPREAD`.
     """
 
     windows: tuple[tuple[int, int, int], ...]
+    excluded: tuple[date, ...] = ()
+    placement: Placement = Placement.START
+    spread_minutes: int = 0
 
     @staticmethod
     @lru_cache(maxsize=64)
@@ -47,13 +69,21 @@ class CallingRule:
     def parse(text: str) -> "CallingRule":
         """The inverse of `str`."""
         windows: list[tuple[int, int, int]] = []
-        days: Iterable[int] = range(7)
-        for word in text.split(" "):
-            if word[0].isalpha():
+        excluded: tuple[date, ...] = ()
+        placement, minutes, days = Placement.START, 0, range(7)
+        words = iter(text.split(" "))
+        for word in words:
+            if word == _NOT:
+                excluded = tuple(date.fromisoformat(one) for one in next(words).split(","))
+            elif word == Placement.SPREAD:
+                placement, minutes = Placement.SPREAD, int(next(words))
+            elif word == Placement.ROTATE:
+                placement = Placement.ROTATE
+            elif word[0].isalpha():
                 days = _read_days(word)
             else:
                 windows += [(day, *_read_window(one)) for day in days for one in word.split(",")]
-        return CallingRule(tuple(sorted(windows)))
+        return CallingRule(tuple(sorted(windows)), excluded, placement, minutes)
 
     @cached_property
     def _text(self) -> str:
@@ -66,11 +96,27 @@ class CallingRule:
             if by_day[first]:
                 words += [f"{DAYS[first]}-{DAYS[day - 1]}" if day - first > 1 else DAYS[first], by_day[first]]
             first = day
-        return " ".join(words).removeprefix("mo-su ")
+        hours = " ".join(words).removeprefix("mo-su ")
+        dates = [_NOT, ",".join(one.isoformat() for one in self.excluded)] if self.excluded else []
+        placed = [] if self.placement is Placement.START else [str(self.placement)]
+        minutes = [str(self.spread_minutes)] if self.placement is Placement.SPREAD else []
+        return " ".join([hours, *dates, *placed, *minutes])
 
     def __str__(self) -> str:
-        """In words, without capital letters: `9-18`, `mo-fr 9-12:30,14-18 sa 10-14`."""
+        """In words, without capital letters: `9-18`, `mo-fr 9-12:30,14-18 sa 10-14 not 2026-12-24 spread 15`."""
         return self._text
+
+    def in_short(self, at: datetime, zone: str) -> str:
+        """The rule, where it is short, else its window at that time (aware UTC) in that zone: what is recorded."""
+        if len(self._text) <= _SHORT:
+            return self._text
+        local = at.astimezone(ZoneInfo(zone))
+        today, minute = local.weekday(), local.hour * 60 + local.minute
+        for day, begun in ((today, minute), ((today - 1) % 7, minute + _DAY)):
+            for start, end in self._by_day[day]:
+                if start <= begun < end:
+                    return f"{DAYS[day]} {_window_text(start, end)}"
+        return ""
 
     @cached_property
     def _by_day(self) -> tuple[tuple[tuple[int, int], ...], ...]:
@@ -78,41 +124,82 @@ class CallingRule:
 
     @property
     def is_always_open(self) -> bool:
-        return all((0, _DAY) in day for day in self._by_day)
+        return not self.excluded and all((0, _DAY) in day for day in self._by_day)
 
     @property
-    def _ahead(self) -> int:
-        return _AHEAD
+    def ahead(self) -> int:
+        """How many minutes ahead an opening is looked for."""
+        return _AHEAD_OF_DATES if self.excluded else _AHEAD
+
+    @cached_property
+    def _excluded_days(self) -> frozenset[int]:
+        return frozenset(one.toordinal() - _EPOCH_DAY for one in self.excluded)
+
+    @lru_cache(maxsize=512)  # noqa: B019  rules are few, and equal ones are one key
+    def without_hours(self, hours: frozenset[int]) -> "CallingRule":
+        """The rule without these hours of the day."""
+        left = self.windows
+        for hour in hours:
+            for begin in (hour * 60, hour * 60 + _DAY):
+                end = begin + 60
+                pieces = [((day, start, min(stop, begin)), (day, max(start, end), stop)) for day, start, stop in left]
+                left = tuple(one for both in pieces for one in both if one[1] < one[2])
+        return replace(self, windows=tuple(sorted(left)))
 
     def first_open(self, local: int, last: int) -> int | None:
         """The first minute from `local` to `last` in a window; minutes of the wall clock since 1970."""
         for day in range(local // _DAY - 1, last // _DAY + 1):
+            if day in self._excluded_days:
+                continue
             midnight = day * _DAY
             found = [
                 max(local, midnight + start)
                 for start, end in self._by_day[(day + 3) % 7]  # 1 January 1970 was a Thursday
                 if local < midnight + end
             ]
+            found = [one for one in found if one // _DAY not in self._excluded_days]
             if found:
                 return min(found)
         return None
 
 
-def next_open(now: datetime, rule: CallingRule, zones: Sequence[str]) -> datetime | None:
-    """The first instant at or after `now` (aware UTC) that is within the rule's windows in all of `zones`.
+def next_open(
+    now: datetime, rule: CallingRule, zones: Sequence[str], tried: Sequence[datetime] = ()
+) -> datetime | None:
+    """The first instant at or after `now` (aware UTC) that is within the rule's windows in all of `zones`, and in none
+    of them in an hour of the day in which one of `tried` was.
 
-    None: there is none within three weeks, for the zones are too far apart. A number's zone is rarely certain, so every
-    zone that its prefix allows must agree (a Russian mobile number may be in any of 14).
+    None: there is none within three weeks (with excluded dates: a year), for the zones are too far apart. A number's
+    zone is rarely certain, so every zone that its prefix allows must agree (a Russian mobile number may be in any of
+    14).
     """
+    places = [
+        (rule.without_hours(frozenset(one.astimezone(ZoneInfo(zone)).hour for one in tried)) if tried else rule, zone)
+        for zone in zones
+    ]
     first = at = (now - _EPOCH) // _MINUTE
-    last, agreed, turn = first + rule._ahead, 0, 0
+    last, agreed, turn = first + rule.ahead, 0, 0
     while agreed < len(zones):
-        opens = _first_open(rule, zones[turn % len(zones)], at, last)
+        opens = _first_open(*places[turn % len(places)], at, last)
         if opens is None:
             return None
         agreed = agreed + 1 if opens == at else 1
         at, turn = opens, turn + 1
     return now if at == first else _EPOCH + at * _MINUTE
+
+
+def spread(opening: datetime, rule: CallingRule, zones: Sequence[str], key: str) -> datetime:
+    """The second of its own that `key` has within the rule's first minutes from `opening` on, while all zones are
+    open."""
+    at = (opening - _EPOCH) // _MINUTE
+    minutes = 1
+    while minutes < rule.spread_minutes and _all_open(rule, zones, at + minutes):
+        minutes += 1
+    return opening + timedelta(seconds=zlib.crc32(key.encode()) % (minutes * 60))
+
+
+def _all_open(rule: CallingRule, zones: Sequence[str], minute: int) -> bool:
+    return all(_first_open(rule, zone, minute, minute) == minute for zone in zones)
 
 
 def never_open(rule: CallingRule, zones: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
-from redial.domain.calling_window import CallingRule, never_open, next_open
+from redial.domain.calling_window import CallingRule, Placement, never_open, next_open, spread
 from redial.domain.decision import Decision, Gate, failed, opens, recorded, stopped, waits
 from redial.domain.execution import LATEST_START, Execution
 from redial.domain.outcome import BLOCKED
@@ -23,8 +23,8 @@ from redial.domain.phone_number import zones_of
 from redial.domain.status import Status
 
 _TOO_LATE = f"could not be placed within {LATEST_START // timedelta(hours=1)} hours of its time"
-_NEVER = " never"
-"""Ends the recorded rule where its windows never open."""
+_NEVER = "never open"
+"""Recorded in place of a rule whose windows never open."""
 NEVER_CHECK, LONGEST_NEVER_CHECK = timedelta(hours=1), timedelta(days=1)
 """A call whose windows never open is checked again after an hour, then after as long as it has waited, up to a day: the
 rule or its zone may be changed."""
@@ -47,10 +47,15 @@ class Facts:
         named = self.execution.time_zone or (self.agent.time_zone if self.agent is not None else None)
         return zones_of(self.execution.user_number, named)
 
-    @property
-    def rule(self) -> CallingRule | None:
-        """When the execution may be dialled. None: at any time."""
-        return None if self.agent is None else self.agent.calling_rule
+    @cached_property
+    def rule(self) -> tuple[str, CallingRule | None]:
+        """When the execution may be dialled (None: at any time), and whose rule that is: the call's own, else its
+        batch's, else its agent's. One replaces the other as a whole."""
+        if self.execution.calling_rule is not None:
+            return "call ", CallingRule.parse(self.execution.calling_rule)
+        if self.batch is not None and self.batch.calling_rule is not None:
+            return "batch ", CallingRule.parse(self.batch.calling_rule)
+        return "", None if self.agent is None else self.agent.calling_rule
 
 
 GateFunction = Callable[[Facts], Decision]
@@ -102,18 +107,31 @@ def caller_id(facts: Facts) -> Decision:
 
 def calling_window(facts: Facts) -> Decision:
     """It is within the windows of the calling rule in every zone that the number may be in."""
-    execution, batch, rule = facts.execution, facts.batch, facts.rule
+    execution, batch = facts.execution, facts.batch
+    owner, rule = facts.rule
     if rule is None:
         return Decision(Gate.CALLING_WINDOW)
     if execution.bypass_call_guardrails or (batch is not None and batch.bypass_call_guardrails):
         return Decision(Gate.CALLING_WINDOW, rule="bypassed")
-    at = next_open(facts.now, rule, facts.zones)
-    if at is None:
+    opening = next_open(facts.now, rule, facts.zones)
+    if opening is None:
         return _never_open(facts, rule)
+    at, reason = opening, f"outside calling hours {rule} of {_named(facts.zones)}"
+    if rule.placement is Placement.ROTATE and (tried := _dialled_before(execution)):
+        other_hour = next_open(facts.now, rule, facts.zones, tried)
+        if other_hour is not None and other_hour > opening:
+            at, reason = other_hour, f"placed at another hour than before, within calling hours {rule}"
+    elif rule.placement is Placement.SPREAD and opening > facts.now:
+        at = spread(opening, rule, facts.zones, execution.id)
+    applied = f"{owner}{rule.in_short(at, facts.zones[0])}"
     if at == facts.now:
-        return Decision(Gate.CALLING_WINDOW, rule=str(rule))
-    reason = f"outside calling hours {rule} of {_named(facts.zones)}"
-    return opens(at, reason, Gate.CALLING_WINDOW, str(rule), delayed=execution.batch_id is not None)
+        return Decision(Gate.CALLING_WINDOW, rule=applied)
+    return opens(at, reason, Gate.CALLING_WINDOW, applied, delayed=execution.batch_id is not None)
+
+
+def _dialled_before(execution: Execution) -> list[datetime]:
+    """When the attempts before the current one were dialled."""
+    return [one.dialed_at for one in execution.state.attempts[:-1] if one.dialed_at is not None]
 
 
 def _never_open(facts: Facts, rule: CallingRule) -> Decision:
@@ -125,17 +143,14 @@ def _never_open(facts: Facts, rule: CallingRule) -> Decision:
         if change.attempt != execution.state.attempt.number:
             break
         if change.kind is Status.RESCHEDULED:
-            if not any(
-                gate is Gate.CALLING_WINDOW and text.endswith(_NEVER) for gate, _, text in recorded(change.gates)
-            ):
+            if _NEVER not in {text for gate, _, text in recorded(change.gates) if gate is Gate.CALLING_WINDOW}:
                 break
             since = change.at
     reason = never_open(rule, facts.zones)
     if now - since >= NEVER_ENDS:
-        return failed(f"for {NEVER_ENDS.days} days {reason}", Gate.CALLING_WINDOW, f"{rule}{_NEVER}")
-    wait = min(max(now - since, NEVER_CHECK), LONGEST_NEVER_CHECK)
-    text, delayed = f"{reason}; checked again then", execution.batch_id is not None
-    return opens(now + wait, text, Gate.CALLING_WINDOW, f"{rule}{_NEVER}", delayed=delayed)
+        return failed(f"for {NEVER_ENDS.days} days {reason}", Gate.CALLING_WINDOW, _NEVER)
+    wait, delayed = min(max(now - since, NEVER_CHECK), LONGEST_NEVER_CHECK), execution.batch_id is not None
+    return opens(now + wait, f"{reason}; checked again then", Gate.CALLING_WINDOW, _NEVER, delayed=delayed)
 
 
 def _named(zones: Sequence[str]) -> str:
@@ -169,7 +184,7 @@ def earliest(facts: Facts, horizon: timedelta) -> tuple[datetime | None, tuple[D
         if closed.allows:
             return facts.now, tuple(moved)
         moved.append(closed)
-        if closed.until is None or closed.rule.endswith(_NEVER):
+        if closed.until is None or closed.rule == _NEVER:
             break
         facts = replace(facts, now=closed.until)
     return None, tuple(moved)
