@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -316,6 +318,46 @@ def test_a_calls_own_rule_is_short(client: LocalClient) -> None:
     dates = [f"2027-01-{day:02d}" for day in range(1, 21)]
     answer = ask(client, "+12025550111", calling_guardrails={"excluded_dates": dates})
     assert (answer.status, [one["field"] for one in answer.json["errors"]]) == (400, ["calling_guardrails"])
+
+
+ASLEEP = (
+    *("Pacific/Honolulu", "America/Anchorage", "America/Los_Angeles", "America/Denver", "America/Chicago"),
+    *("America/New_York", "America/St_Johns", "Asia/Kathmandu", "Asia/Shanghai", "Asia/Tokyo", "Australia/Adelaide"),
+    "Pacific/Auckland",
+)
+"""Twelve zones in which it is neither office time nor evening at noon UTC."""
+
+
+def start_at_night(client: LocalClient, contacts: int, lines: int) -> None:
+    """A batch over twelve zones: no dial outside any window, and each zone's calls spread over its first minutes."""
+    windows = [{"start": "09:00", "end": "12:30"}, {"start": "13:15", "end": "17:00"}]
+    guardrails = {"windows": windows, "placement": "spread", "spread_minutes": 15}
+    configure(client, calling_guardrails=guardrails, max_concurrent_calls=lines)
+    zones = {f"+1202{5_550_000 + n}": ASLEEP[n % len(ASLEEP)] for n in range(contacts)}
+    file = "\n".join(["contact_number,time_zone", *(f"{number},{zone}" for number, zone in zones.items())])
+    batch_id = upload(client, file, ("start", "now")).json["batch_id"]
+    client.advance(16 * 60)
+    read = client.api("GET", f"/batches/{batch_id}").json
+    assert (read["status"], sum(read["execution_status"].values())) == ("completed", contacts)
+    placed = {call["to"]: at(call["placed_at"]).astimezone(ZoneInfo(zones[call["to"]])) for call in client.calls()}
+    assert placed.keys() == zones.keys()
+    outside = {
+        number: local for number, local in placed.items() if not 9 * 60 <= local.hour * 60 + local.minute < 9 * 60 + 17
+    }
+    assert outside == {}, "within a quarter of an hour of the opening"
+    for zone in ASLEEP:
+        minutes = Counter(local.minute for number, local in placed.items() if zones[number] == zone)
+        assert len(minutes) >= min(12, len(zones) // len(ASLEEP) // 3)
+        assert max(minutes.values()) <= 4 + 2 * contacts / len(ASLEEP) / 15
+
+
+def test_a_batch_that_starts_at_night_calls_each_zone_in_its_morning(client: LocalClient) -> None:
+    start_at_night(client, 60, lines=5)
+
+
+@pytest.mark.nightly
+def test_a_large_batch_that_starts_at_night_calls_each_zone_in_its_morning(client: LocalClient) -> None:
+    start_at_night(client, 1200, lines=50)
 
 
 def gate(client: LocalClient, execution_id: str) -> Any:

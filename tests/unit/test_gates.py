@@ -1,16 +1,18 @@
 """The gates: which decide what, in which order, how decisions are recorded, and what `earliest` foresees."""
 
 import json
+from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from redial.domain.agent import Agent
-from redial.domain.batch import Batch, BatchStatus
+from redial.domain.batch import Batch, BatchStatus, contact
 from redial.domain.calling_window import CallingRule, next_open
 from redial.domain.decision import Decision, Gate, Verdict, failed, held, opens, record, recorded, stopped, waits
 from redial.domain.execution import LATEST_START, Execution, Marker
@@ -23,6 +25,7 @@ from tests.support.samples import (
     ACCOUNT_ID,
     AGENT_ID,
     CALLER_ID,
+    NUMBER,
     TEN,
     agent,
     minutes,
@@ -252,6 +255,27 @@ def test_the_earliest_start_is_the_next_opening(start: int, end: int, later: int
     assert len(moved) == (at != now)
     if at is not None:
         assert last(facts(replace(queued(), user_number=number), now=at, agent=one)).allows
+
+
+def test_ten_thousand_contacts_of_twelve_zones_start_in_their_mornings_and_not_at_once() -> None:
+    """As dial places them: a batch that starts at 10:00 UTC, by its own rule."""
+    zones = (
+        *("Pacific/Honolulu", "America/Anchorage", "America/Los_Angeles", "America/Denver", "America/Chicago"),
+        *("America/New_York", "America/St_Johns", "Asia/Kathmandu", "Asia/Shanghai", "Asia/Tokyo"),
+        *("Australia/Adelaide", "Pacific/Auckland"),
+    )
+    batch = running(calling_rule="mo-fr 11-12:30,13:15-15 spread 15", row_check="@")
+    a_second: Counter[datetime] = Counter()
+    for row in range(1, 10_001):
+        zone = zones[row % len(zones)]
+        waiting = contact(batch, row, NUMBER, {"time_zone": zone})
+        at, moved = earliest(facts(waiting, batch=batch), timedelta(days=2))
+        assert at is not None
+        assert [one.rule for one in moved] in (["batch mo 11-12:30"], ["batch tu 11-12:30"])
+        local = at.astimezone(ZoneInfo(zone))
+        assert local.hour == 11 and local.minute < 15
+        a_second[at] += 1
+    assert max(a_second.values()) <= 10, "833 calls of a zone over 900 seconds"
 
 
 def test_nothing_is_foreseen_beyond_the_horizon() -> None:
