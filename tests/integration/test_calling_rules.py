@@ -357,7 +357,7 @@ def test_a_batch_that_starts_at_night_calls_each_zone_in_its_morning(client: Loc
 
 @pytest.mark.nightly
 def test_a_large_batch_that_starts_at_night_calls_each_zone_in_its_morning(client: LocalClient) -> None:
-    start_at_night(client, 1200, lines=50)
+    start_at_night(client, 240, lines=20)
 
 
 def gate(client: LocalClient, execution_id: str) -> Any:
