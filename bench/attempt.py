@@ -7,6 +7,7 @@ another's cache. `BUSY`: the agent places a call every second; the figures are t
 caches expire now and then. `ALONE`: the first call in a long time, so every function starts in a new process.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from bench.stack import RETRIES, USER_DATA, Stack, ask, function_name, running
 from local.aws.functions import Function, Handler, Invocation
 from local.aws.requests import OutsideRequest
 from local.stack import INBOX_NAME, SWEEPER
+from redial.domain.status import FINAL, Status
 from redial.runtime import services
 
 WITHIN_MINUTES = 25
@@ -89,6 +91,11 @@ class Counts:
         return self.invocations["api"] + self.invocations["carrier_callback"]
 
     @property
+    def messages(self) -> int:
+        """Of the queues of dial and deliver, from a function or from the Scheduler: each is an invocation."""
+        return self.invocations["dial"] + self.invocations["deliver"]
+
+    @property
     def schedules(self) -> int:
         return self.of("scheduler", "CreateSchedule")
 
@@ -117,6 +124,7 @@ class Counts:
             "HTTP API": self.http_api_requests * prices.DOLLARS_PER_MILLION_HTTP_API_REQUESTS,
             "Lambda requests": self.invocations.total() * prices.DOLLARS_PER_MILLION_LAMBDA_REQUESTS,
             "Scheduler": self.schedules * prices.DOLLARS_PER_MILLION_SCHEDULES,
+            "SQS": self.messages * prices.SQS_REQUESTS_PER_MESSAGE * prices.DOLLARS_PER_MILLION_SQS_REQUESTS,
             "secrets": self.of("secrets-manager") * prices.DOLLARS_PER_MILLION_SECRET_READS,
             "logs": self.log_bytes * prices.DOLLARS_PER_LOG_GB / 1000,
         }
@@ -243,9 +251,11 @@ class Bench:
 
     def _call(self, invocation: Invocation) -> str | None:
         """The call that an invocation is for, by its event."""
-        event = invocation.event
         if invocation.function.module == SWEEPER:
             return SWEEPER
+        event = invocation.event
+        (record,) = event.get("Records", [event])[:1]
+        event = json.loads(record["body"]) if "eventSource" in record and "body" in record else event
         if "execution_id" in event:
             return self._call_of.get(event["execution_id"])
         path = event.get("rawPath", "")
@@ -312,7 +322,7 @@ def attempts_of(
 ) -> list[Counts]:
     """Calls with these outcomes, each attempt counted by itself. `key`: an Idempotency-Key for each call."""
     agent, found = bench.agent(**config), []
-    names = (f"{', '.join(outcomes)} {key} {traffic} {one}" for one in range(BUSY_CALLS if traffic == BUSY else 1))
+    names = (f"{', '.join(outcomes)} {key} {agent} {one}" for one in range(BUSY_CALLS if traffic == BUSY else 1))
     calls = {name: f"+141555502{one:02d}" for one, name in enumerate(names)}
     for number in calls.values():
         bench.script(number, *outcomes)
@@ -332,6 +342,8 @@ def attempts_of(
         bench.advance(WITHIN_MINUTES)
         for name in calls:
             bench.finish(name, attempt, status)
+        if counts.invocations["dial"] < len(calls) or not counts.invocations["deliver"]:
+            raise RuntimeError(f"{title}: dial or deliver was not counted: {counts.invocations}")
         found.append(counts)
     return found
 
@@ -360,10 +372,14 @@ def waiting(bench: Bench, waiters: int) -> Counts:
 
 @dataclass
 class Attempts:
-    """By traffic: a call answered at once, and four unanswered attempts at one call. `others`: of busy agents."""
+    """By traffic: a call answered at once, and four unanswered attempts at one call. `others`: of busy agents.
+
+    `filtered`: four unanswered attempts of a busy agent that wants final statuses and `scheduled` only.
+    """
 
     answered: dict[Traffic, Counts] = field(default_factory=dict)
     unanswered: dict[Traffic, list[Counts]] = field(default_factory=dict)
+    filtered: list[Counts] = field(default_factory=list)
     others: list[Counts] = field(default_factory=list)
 
 
@@ -380,6 +396,8 @@ def attempts() -> Attempts:
             say(f"one attempt, counted: {traffic}")
             (found.answered[traffic],) = attempts_of(bench, traffic, answered, answered)
             found.unanswered[traffic] = attempts_of(bench, traffic, unanswered, unanswered)
+        say("one attempt, counted: few events")
+        found.filtered = attempts_of(bench, BUSY, unanswered, unanswered, webhook_statuses=[*FINAL, Status.SCHEDULED])
         say("one attempt, counted: others")
         found.others = [
             *attempts_of(bench, BUSY, answered, answered, key="a-key"),

@@ -25,13 +25,15 @@ from local.aws.requests import ENVIRONMENT
 ROUNDS = 9
 
 _STORES = ("executions", "agents", "batches", "lines", "queue", "delayed")
+_SENDS = ("timers", "invoker", "invoker._queues()")
+"""To the queues of dial and deliver, whose client is made on first use."""
 _CARRIER = ('carrier("twilio")', 'callback_url("twilio", "execution", 1)')
 USES = {
-    "api": (*_STORES, "accounts", "idempotency", "undelivered", "circuits", "timers", "invoker", "check_webhook"),
+    "api": (*_STORES, "accounts", "idempotency", "undelivered", "circuits", *_SENDS, "check_webhook"),
     "batch": (*_STORES, "timers", "invoker", "files", "contacts"),
-    "carrier_callback": (*_STORES, "timers", "invoker", 'callback_reader("twilio")'),
+    "carrier_callback": (*_STORES, *_SENDS, 'callback_reader("twilio")'),
     "deliver": ("execution_deliverer", "batch_deliverer", "agents", "accounts", "webhooks", "timers", "invoker"),
-    "dial": (*_STORES, "circuits", "pacer", *_CARRIER, "accounts", "timers", "invoker"),
+    "dial": (*_STORES, "circuits", "pacer", *_CARRIER, "accounts", *_SENDS),
     "sweep": (*_STORES, "due_items", "sweep_leases", *_CARRIER, "timers", "invoker"),
     "tally": ("batches", "counts", "invoker"),
 }

@@ -1,15 +1,16 @@
-"""The same job on AWS Step Functions Standard and on Temporal Cloud: state transitions or actions, and list price.
+"""The same job on other services: what they charge for, counted step by step, and list price.
 
 Nothing runs here. The counts are those of a simple, well-made implementation, from what happened while Redial did the
-job. README.md lists the transitions and actions. Where an implementation has a choice, the cheaper one counts.
+job. README.md describes the steps. Where an implementation has a choice, the cheaper one counts.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench import prices
 
 HISTORY_BYTES_PER_ACTION = 1500
-"""Assumed: of a workflow's history, input and output included."""
+"""Assumed: of a Temporal workflow's history, input and output included."""
 RETENTION_HOURS = 7 * 24
 """Assumed: how long a closed workflow's history is kept."""
 MEMORY_MB = 512
@@ -30,28 +31,63 @@ class Job:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a whole job. `counted`: transitions or actions."""
+    """Of a whole job. `steps`: what the service charges for, counted by kind."""
 
-    counted: int
+    steps: Mapping[str, int]
     aws_requests: int
     invocations: int
     http_api_requests: int
     dollars: float
 
+    @property
+    def counted(self) -> int:
+        return sum(self.steps.values())
+
 
 def step_functions(job: Job, cpu_seconds: float) -> Cost:
-    """`cpu_seconds`: processor time of one bare invocation."""
-    transitions = 2 * job.attempts + job.retries + job.deliveries
+    """Step Functions Standard, in state transitions. `cpu_seconds`: processor time of one bare invocation."""
+    steps = {
+        "task: a function places the call, and the task waits for its token": job.attempts,
+        "choice: by the outcome": job.attempts,
+        "wait until the retry": job.retries,
+        "task: a function posts the events of one moment": job.deliveries,
+    }
+    dollars = sum(steps.values()) * prices.DOLLARS_PER_MILLION_TRANSITIONS / 1e6
     aws_requests = job.calls + job.callbacks  # what starts a workflow, or sends a token back
     invocations = job.calls + job.attempts + job.deliveries + job.callbacks
-    dollars = transitions * prices.DOLLARS_PER_MILLION_TRANSITIONS / 1e6
     seconds = prices.lambda_seconds(MEMORY_MB, cpu_seconds * invocations, aws_requests, job.attempts, job.webhooks)
-    return _cost(job, transitions, aws_requests, invocations, dollars, seconds)
+    return _cost(job, steps, aws_requests, invocations, dollars, seconds)
+
+
+def durable_functions(job: Job, cpu_seconds: float) -> Cost:
+    """Lambda durable functions, in durable operations. The function runs again after each wait and each callback."""
+    steps = {
+        "start of the execution": job.calls,
+        "step: places the call": job.attempts,
+        "callback: a report of the carrier, or its time-out": job.callbacks,
+        "wait until the retry": job.retries,
+        "step: posts the events of one moment": job.deliveries,
+    }
+    operations = sum(steps.values())
+    dollars = operations * prices.DOLLARS_PER_MILLION_DURABLE_OPERATIONS / 1e6
+    sent = job.calls + job.callbacks  # what starts an execution, or completes a callback
+    invocations = sent + job.calls + job.callbacks + job.retries
+    requests = sent + operations - job.calls  # each operation but the start is a checkpoint of the function
+    seconds = prices.lambda_seconds(MEMORY_MB, cpu_seconds * invocations, requests, job.attempts, job.webhooks)
+    return _cost(job, steps, requests, invocations, dollars, seconds)
 
 
 def temporal_cloud(job: Job, cpu_seconds: float) -> Cost:
-    """Workers place the calls and post the events, so no function waits for those."""
-    actions = job.calls + 2 * job.attempts + job.retries + job.deliveries + job.callbacks
+    """Temporal Cloud, in actions. Workers place the calls and post the events, so no function waits for those."""
+    steps = {
+        "workflow started": job.calls,
+        "activity: places the call": job.attempts,
+        "timer: for a missing callback": job.attempts,
+        "timer: until the retry": job.retries,
+        "activity: posts the events of one moment": job.deliveries,
+        "signal: a report of the carrier": job.callbacks,
+    }
+    actions = sum(steps.values())
     gigabytes = actions * HISTORY_BYTES_PER_ACTION / 1e9
     dollars = (
         actions * prices.DOLLARS_PER_MILLION_ACTIONS / 1e6
@@ -61,15 +97,24 @@ def temporal_cloud(job: Job, cpu_seconds: float) -> Cost:
     invocations = job.calls + job.callbacks
     waiting_ms = invocations * prices.MS_PER_AWS_REQUEST  # a request to Temporal Cloud, taken to be as quick
     seconds = prices.lambda_seconds(MEMORY_MB, cpu_seconds * invocations, 0, 0, 0) + waiting_ms / 1000
-    return _cost(job, actions, 0, invocations, dollars, seconds)
+    return _cost(job, steps, 0, invocations, dollars, seconds)
 
 
-def _cost(job: Job, counted: int, aws_requests: int, invocations: int, dollars: float, lambda_seconds: float) -> Cost:
-    """Adds the HTTP API and the run time of functions, which both need."""
+SERVICES = {
+    "Step Functions Standard": step_functions,
+    "Lambda durable functions": durable_functions,
+    "Temporal Cloud": temporal_cloud,
+}
+
+
+def _cost(
+    job: Job, steps: Mapping[str, int], aws_requests: int, invocations: int, dollars: float, lambda_seconds: float
+) -> Cost:
+    """Adds the HTTP API and the run time of functions, which all need."""
     http_api_requests = job.calls + job.callbacks
     beside = (
         http_api_requests * prices.DOLLARS_PER_MILLION_HTTP_API_REQUESTS
         + invocations * prices.DOLLARS_PER_MILLION_LAMBDA_REQUESTS
     ) / 1e6
     total = dollars + beside + prices.lambda_dollars(MEMORY_MB, lambda_seconds)
-    return Cost(counted, aws_requests, invocations, http_api_requests, total)
+    return Cost(steps, aws_requests, invocations, http_api_requests, total)

@@ -1,10 +1,11 @@
-"""Use of quotas and limits by one stack at 10, 100 and 1,000 attempts a second, and the one that it reaches first.
+"""Use of quotas and limits by one stack at 10, 100 and 1,000 attempts a second, and the one that it reaches first; and
+what 1 to 100,000 attempts a second take, in cells: stacks, each with customers of its own.
 
 Computed from what one attempt of a played batch took, its keys included: use grows with the rate. The sweeper's time is
 left out; it is the same at any rate.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench import batch
@@ -13,6 +14,11 @@ from bench.report import paragraph, table
 from redial.wire.stored_execution import DUE_SHARDS, LISTING_SHARDS
 
 RATES = (10, 100, 1000)
+STEPS = (1, 10, 100, 1_000, 10_000, 100_000)
+CELL_RATE = 1_000
+"""Attempts a second of a full cell. A stack's highest `CallbacksPerSecond` takes more than half as many again."""
+CONCURRENCY_RESERVE = 3
+"""Times the mean concurrency: retries bunch at full minutes, and endpoints are slower than assumed."""
 MINUTE_SECONDS = 60
 """EventBridge Scheduler fires within the minute of a schedule's time."""
 
@@ -23,6 +29,9 @@ SCHEDULES_FIRED_PER_SECOND = 1_000  # the same page
 CALLBACKS_PER_SECOND = 200
 """The default of the template's `CallbacksPerSecond`. An account has 10,000 for all routes and APIs.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
+DIALS_AT_ONCE = DELIVERIES_AT_ONCE = 50
+"""The defaults of the template, at most 1,000 each: a mapping's MaximumConcurrency.
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
 NEW_TABLE_WRITES, NEW_TABLE_READS = 4_000, 12_000
 """Units a second of a new table on demand; twice its highest so far within 30 minutes.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html"""
@@ -65,6 +74,8 @@ def limits(counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, flo
         ("one agent: lines, at an average call's length", batch.MOST_LINES, played.call_seconds * attempts,
          "several agents"),
         ("Twilio: calls a second of an account", CARRIER_CALLS_PER_SECOND, attempts, "asking Twilio"),
+        ("SQS: dials at once", DIALS_AT_ONCE, lambda_seconds["dial"], "DialsAtOnce (1,000)"),
+        ("SQS: deliveries at once", DELIVERIES_AT_ONCE, lambda_seconds["deliver"], "DeliveriesAtOnce (1,000)"),
         ("Lambda: concurrent executions", LAMBDA_CONCURRENCY, running, quotas),
         ("Scheduler: fired a second, were a minute's all at :00", fired, counts.schedules * MINUTE_SECONDS,
          "Service Quotas; what is above waits some seconds"),
@@ -80,6 +91,37 @@ def limits(counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, flo
     )  # fmt: skip
     found = [Limit(name, most, taken / attempts, raised_by) for name, most, taken, raised_by in of_all]
     return sorted(found, key=lambda limit: limit.reached_at)
+
+
+def steps(
+    counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, float], dollars: float
+) -> dict[str, Callable[[float], float]]:
+    """What a rate of attempts a second takes. `lambda_seconds` by function, in all; `dollars` of an attempt."""
+    attempts, callbacks = counts.attempts, counts.invocations["carrier_callback"]
+    running = sum(seconds for name, seconds in lambda_seconds.items() if name != "sweep") / attempts
+
+    def of_cell(rate: float) -> float:
+        return min(rate, CELL_RATE)
+
+    return {
+        "cells": lambda rate: -(-rate // CELL_RATE),
+        "attempts a second of a cell": of_cell,
+        "live calls": lambda rate: rate * played.call_seconds,
+        f"agents of {batch.MOST_LINES:,} lines": lambda rate: -(-rate * played.call_seconds // batch.MOST_LINES),
+        "Lambda: concurrent executions": lambda rate: rate * running,
+        "of a cell: concurrency to ask for": lambda rate: max(
+            LAMBDA_CONCURRENCY, of_cell(rate) * running * CONCURRENCY_RESERVE
+        ),
+        "of a cell: callbacks a second": lambda rate: of_cell(rate) * callbacks / attempts,
+        "of a cell: write units a second": lambda rate: of_cell(rate) * counts.units.writes / attempts,
+        "of a cell: messages a second": lambda rate: of_cell(rate) * counts.messages / attempts,
+        "webhooks a second": lambda rate: rate * counts.webhooks / attempts,
+        "dollars an hour, list price": lambda rate: rate * dollars * 3600,
+    }
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.2f}" if value < 10 and value % 1 else f"{float(f'{value:.3g}'):,.0f}"
 
 
 def report(counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, float], dollars: float) -> Iterator[str]:
@@ -118,6 +160,13 @@ def report(counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, flo
     yield from table(
         ["", *(f"at {rate:,}/s" for rate in RATES)],
         [[what, *(format(each * rate, style) for rate in RATES)] for what, (each, style) in per_attempt.items()],
+    )
+    yield from table(
+        ["from one to many cells", *(f"{rate:,}/s" for rate in STEPS)],
+        [
+            [what, *(_three_digits(value(rate)) for rate in STEPS)]
+            for what, value in steps(counts, played, lambda_seconds, dollars).items()
+        ],
     )
     yield from paragraph(
         f"From the batch above: {attempts} attempts, calls of {played.call_seconds:.0f} seconds on average. The time",

@@ -12,11 +12,25 @@ DOLLARS_PER_MILLION_HTTP_API_REQUESTS = 1.00  # https://aws.amazon.com/api-gatew
 DOLLARS_PER_MILLION_LAMBDA_REQUESTS = 0.20  # https://aws.amazon.com/lambda/pricing/
 DOLLARS_PER_GB_SECOND = 0.0000133334  # the same, on arm64
 DOLLARS_PER_MILLION_SCHEDULES = 1.00  # https://aws.amazon.com/eventbridge/pricing/, Scheduler, for each that fires
+DOLLARS_PER_MILLION_SQS_REQUESTS = 0.40
+"""Of standard queues; each started 64 KB of a message is one. https://aws.amazon.com/sqs/pricing/, as quoted on
+2026-06-13 by https://www.factualminds.com/blog/amazon-sqs-pricing-64kb-rule-fifo-vs-standard/"""
+SQS_REQUESTS_PER_MESSAGE = 3
+"""Sent, received, deleted: a mapping hands over one message at a time, and none is larger than 64 KB."""
+POLLERS = 5
+"""Of a mapping with MaximumConcurrency, however little there is to do: one without it is left two.
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
+LONG_POLL_SECONDS = 20
+"""Assumed: how long a poller waits at a queue that stays empty, the longest that SQS allows."""
 DOLLARS_PER_LOG_GB = 0.50  # https://aws.amazon.com/cloudwatch/pricing/, logs taken in
 DOLLARS_PER_MILLION_SECRET_READS = 5.00  # https://aws.amazon.com/secrets-manager/pricing/, $0.05 for 10,000
 
 DOLLARS_PER_MILLION_TRANSITIONS = 25.0
 """Of Step Functions Standard: $0.025 for 1,000. https://aws.amazon.com/step-functions/pricing/"""
+
+DOLLARS_PER_MILLION_DURABLE_OPERATIONS = 8.0
+"""Of Lambda durable functions, from the example of https://aws.amazon.com/lambda/pricing/. Data written and retained
+are charged as well; no source for these prices was found, so they are left out."""
 
 DOLLARS_PER_MILLION_ACTIONS = 50.0
 """Of Temporal Cloud, the first 5 million of a month; on the Developer plan any number. On the others it falls by steps
@@ -45,6 +59,11 @@ def lambda_seconds(memory_mb: int, cpu_seconds: float, aws_requests: int, carrie
     stretch = max(1.0, MB_OF_A_PROCESSOR / memory_mb)
     waiting = aws_requests * MS_PER_AWS_REQUEST + carrier * MS_PER_CARRIER_REQUEST + webhooks * MS_PER_WEBHOOK
     return cpu_seconds * stretch + waiting / 1000
+
+
+def dollars_of_empty_queues(queues: int, seconds: float) -> float:
+    """What Lambda's pollers ask of queues that stay empty for so long."""
+    return queues * POLLERS * seconds / LONG_POLL_SECONDS * DOLLARS_PER_MILLION_SQS_REQUESTS / 1e6
 
 
 def lambda_dollars(memory_mb: int, seconds: float) -> float:

@@ -83,11 +83,12 @@ def number(row: int) -> str:
     return f"+1415{2_000_000 + row}"
 
 
-def create_batch(stack: LocalStack, agent_id: str, rows: int, retries: Mapping[str, Any]) -> str:
-    """Upload a batch of `rows` contacts; returns its id."""
+def create_batch(stack: LocalStack, agent_id: str, rows: int, retries: Mapping[str, Any], **more: str) -> str:
+    """Upload a batch of `rows` contacts, with `more` fields; returns its id."""
     fields = {
         'name="agent_id"': agent_id,
         'name="retry_config"': json.dumps(retries),
+        **{f'name="{name}"': value for name, value in more.items()},
         'name="file"; filename="contacts.csv"\r\nContent-Type: text/csv': "contact_number,note\n"
         + "".join(f"{number(row)},{USER_DATA['note']}\n" for row in range(1, rows + 1)),
     }

@@ -20,10 +20,11 @@ import itertools
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 LONGEST_NAP_SECONDS = 3600.0
 """The runner's longest wait, below the limit of the operating system."""
@@ -153,6 +154,37 @@ class Timeline:
             if runs:
                 self._new_runner()
             self._changed.notify_all()
+        self._wait(sleeper)
+
+    def together(self, actions: Sequence[Callable[[], object]]) -> None:
+        """Run them all, and return when they have ended. Inside an event they are events that are due now, so that one
+        runs while another sleeps; anywhere else they run in turn. They raise nothing but `ClockStopped`."""
+        me, left = threading.current_thread(), len(actions)
+        if me is not self._runner or left < 2:
+            for action in actions:
+                action()
+            return
+        sleeper = _Sleeper(me, request=False)
+
+        def run(action: Callable[[], object]) -> None:
+            nonlocal left
+            action()
+            with self._changed:
+                left -= 1
+                if not left:
+                    self._push(self._now(), sleeper)
+
+        with self._changed:
+            if self._stopped:
+                raise ClockStopped
+            self._sleepers.add(sleeper)
+            for action in actions:
+                self._push(self._now(), Event(self._now(), "together", partial(run, action)))
+            self._new_runner()
+            self._changed.notify_all()
+        self._wait(sleeper)
+
+    def _wait(self, sleeper: _Sleeper) -> None:
         sleeper.woken.wait()
         with self._changed:
             self._sleepers.discard(sleeper)

@@ -251,6 +251,7 @@ class LocalStack:
             new_id=lambda: str(uuid.uuid4()),
             random=random.random,
             machine_time=lambda instant: instant,
+            each=system.in_threads,
         )
         for name, value in self._environment.items():
             if value is None:
@@ -299,6 +300,7 @@ class LocalStack:
             new_id=new_id,
             random=unit,
             machine_time=lambda instant: datetime.now(UTC),
+            each=self.functions.each,
         )
 
     def _log_record(self, *arguments: Any, **options: Any) -> logging.LogRecord:

@@ -1,7 +1,8 @@
 """The sweeper: every minute, repair whatever is overdue.
 
 Three events: any from the schedule is the minute's run; `{"shard", "token", "hop"}` processes the rest of one shard of
-the due index; `{"ask": [execution ids]}` asks the carrier. The function sends the last two to itself.
+the due index; `{"questions": shard, "token", "hop"}` asks the carriers about the calls of one. The function sends the
+last two to itself.
 """
 
 from typing import Any
@@ -28,8 +29,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    if "ask" in event:
-        done = sweeper.ask([str(one) for one in event["ask"]], seconds_left)
+    if "questions" in event:
+        done = sweeper.ask(int(event["questions"]), str(event["token"]), int(event["hop"]), seconds_left)
     elif "shard" in event:
         done = sweeper.sweep_shard(int(event["shard"]), str(event["token"]), int(event["hop"]), seconds_left)
     else:

@@ -14,10 +14,11 @@ import sys
 import threading
 import traceback
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from local.clock import ClockStopped, Timeline
 
@@ -28,6 +29,8 @@ MAX_ASYNCHRONOUS_BYTES = 1_048_576
 RETRY_AFTER_SECONDS = (60, 120)
 """Waits before the first and the second retry of a failed asynchronous invocation."""
 
+T = TypeVar("T")
+R = TypeVar("R")
 Handler = Callable[[Any, "FunctionContext"], Any]
 
 
@@ -207,6 +210,46 @@ class Invoker:
                 raise invocation.gone
         self._timeline.sleep(seconds)
 
+    def each(self, work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
+        """`system.each` in simulated time: its workers are events, of which one runs while the others sleep. Their
+        requests are those of this thread's invocation."""
+        invocation, waiting = self.current(), iter(enumerate(items))
+        results: dict[int, R] = {}
+        errors: list[BaseException] = []
+
+        def serve() -> None:
+            with self._working_for(invocation):
+                try:
+                    for index, item in waiting:
+                        results[index] = work(item)
+                        if errors:
+                            return
+                except ClockStopped:
+                    raise
+                except BaseException as error:  # noqa: BLE001  it is raised again below
+                    errors.append(error)
+
+        self._timeline.together([serve] * min(workers, len(items)))
+        if errors:
+            raise errors[0]
+        return [results[index] for index in range(len(items))]
+
+    @contextmanager
+    def _working_for(self, invocation: Invocation | None) -> Iterator[None]:
+        """Have what this thread does belong to that invocation."""
+        if invocation is None:
+            yield
+            return
+        running: list[Invocation] = self._thread.__dict__.setdefault("running", [])
+        running.append(invocation)
+        OUTPUT.function_threads.add(threading.get_ident())
+        try:
+            yield
+        finally:
+            running.pop()
+            if not running:
+                OUTPUT.function_threads.discard(threading.get_ident())
+
     def _try_later(
         self, function: Function, event: str, request_id: str, asked_at: datetime, number: int, seconds: float
     ) -> None:
@@ -243,28 +286,23 @@ class Invoker:
         event = json.loads(sent)
         deadline = self._timeline.now() + timedelta(seconds=function.timeout_seconds)
         invocation = Invocation(request_id, function, event, number, deadline)
-        running: list[Invocation] = self._thread.__dict__.setdefault("running", [])
-        running.append(invocation)
         self._running += 1
-        OUTPUT.function_threads.add(threading.get_ident())
-        try:
-            result = self._load(function)(event, FunctionContext(invocation, self._timeline))
-            result = json.loads(json.dumps(result))
-            check(result)
-            return result
-        except ClockStopped:
-            raise
-        except BaseException as error:  # Lambda reports every error
-            failure = FunctionFailed(_error_payload(invocation.gone or error))
-            print(json.dumps({"request_id": request_id, "function": function.name, **failure.payload}))
-            self.failures.append((invocation, failure))
-            self._complain(invocation, failure)
-            raise failure from error
-        finally:
-            running.pop()
-            self._running -= 1
-            if not running:
-                OUTPUT.function_threads.discard(threading.get_ident())
+        with self._working_for(invocation):
+            try:
+                result = self._load(function)(event, FunctionContext(invocation, self._timeline))
+                result = json.loads(json.dumps(result))
+                check(result)
+                return result
+            except ClockStopped:
+                raise
+            except BaseException as error:  # Lambda reports every error
+                failure = FunctionFailed(_error_payload(invocation.gone or error))
+                print(json.dumps({"request_id": request_id, "function": function.name, **failure.payload}))
+                self.failures.append((invocation, failure))
+                self._complain(invocation, failure)
+                raise failure from error
+            finally:
+                self._running -= 1
 
     def _new_request_id(self) -> str:
         with self._random_lock:

@@ -250,3 +250,54 @@ def test_at_speed_0_no_event_runs_by_itself(timeline: Timeline) -> None:
     assert not happened.wait(0.05)
     timeline.settle()
     assert happened.is_set()
+
+
+def test_actions_of_one_event_run_together_and_it_goes_on_when_all_have_ended(timeline: Timeline) -> None:
+    seen: list[tuple[str, float]] = []
+
+    def act(name: str, minutes: float) -> None:
+        seen.append((f"{name} begins", minute(timeline)))
+        timeline.sleep(minutes * 60)
+        seen.append((f"{name} ends", minute(timeline)))
+
+    def event() -> None:
+        timeline.together([partial(act, "a", 3), partial(act, "b", 1)])
+        act("c", 1)
+
+    timeline.after(60, event)
+    timeline.after(90, lambda: seen.append(("another", minute(timeline))))
+    timeline.advance(10)
+    begun = [("a begins", 1), ("b begins", 1), ("another", 1.5)]
+    assert seen == [*begun, ("b ends", 2), ("a ends", 4), ("c begins", 4), ("c ends", 5)]
+
+
+def test_outside_of_an_event_actions_run_in_turn(timeline: Timeline) -> None:
+    seen: list[int] = []
+    timeline.together([partial(seen.append, 1), partial(seen.append, 2)])
+    assert seen == [1, 2]
+
+
+def test_stopping_wakes_an_event_whose_actions_sleep(timeline: Timeline) -> None:
+    ended: list[str] = []
+
+    def act() -> None:
+        try:
+            timeline.sleep(3600)
+        except ClockStopped:
+            ended.append("action")
+            raise
+
+    def event() -> None:
+        try:
+            timeline.together([act, act])
+        except ClockStopped:
+            ended.append("event")
+            raise
+
+    timeline.after(0, event)
+    timeline.advance(1)
+    timeline.stop()
+    wait = time.monotonic() + 10
+    while len(ended) < 3 and time.monotonic() < wait:
+        time.sleep(0.01)
+    assert sorted(ended) == ["action", "action", "event"]

@@ -249,6 +249,10 @@ def test_batch_has_a_whole_vcpu_and_disk_space_for_its_files() -> None:
     assert FUNCTIONS["batch"]["EphemeralStorage"]["Size"] * 1024 * 1024 >= 15 * MAX_FILE_BYTES
 
 
+def test_the_sweeper_has_a_whole_vcpu_for_its_threads() -> None:
+    assert FUNCTIONS["sweep"]["MemorySize"] == 1769
+
+
 def test_files_are_uploaded_to_s3_directly() -> None:
     assert FUNCTIONS["api"]["Environment"]["UPLOADS_ENDPOINT"] == ""
 

@@ -16,6 +16,7 @@ CONTRACTS = {
 }
 API_ONLY = {"pydantic", "pydantic_core", "aws_lambda_powertools.event_handler"}
 HTTP_CLIENT = {"redial.adapters.http", "requests", "httpx"}
+CALLING_HOURS = {"redial.domain.phone_number", "zoneinfo"}  # loaded for an agent that has calling hours
 NEVER = {
     "aws_xray_sdk",  # slower than boto3; Lambda traces without it
     "boto3.dynamodb.transform",  # loaded by boto3.resource("dynamodb")
@@ -28,11 +29,11 @@ NEVER = {
 FORBIDDEN = {
     "api": NEVER | HTTP_CLIENT,
     "batch": NEVER | HTTP_CLIENT | API_ONLY,
-    "carrier_callback": NEVER | HTTP_CLIENT | API_ONLY,
-    "deliver": NEVER | API_ONLY,
-    "dial": NEVER | API_ONLY,
-    "sweep": NEVER | API_ONLY,
-    "tally": NEVER | HTTP_CLIENT | API_ONLY,
+    "carrier_callback": NEVER | HTTP_CLIENT | API_ONLY | CALLING_HOURS,
+    "deliver": NEVER | API_ONLY | CALLING_HOURS,
+    "dial": NEVER | API_ONLY | CALLING_HOURS,
+    "sweep": NEVER | API_ONLY | CALLING_HOURS,
+    "tally": NEVER | HTTP_CLIENT | API_ONLY | CALLING_HOURS,
 }
 START = """
 import importlib, json, sys

@@ -3,6 +3,7 @@
 The answer of any write may be lost: then botocore repeats the write, which must take effect once.
 """
 
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from typing import Any
+from unittest import mock
 
 import boto3
 import pytest
@@ -27,22 +29,38 @@ from local.clock import Timeline
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import REMEMBERED
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
+from redial.carriers.twilio import LIMITS
 from redial.domain.agent import Account, Agent, ApiKey
 from redial.domain.batch import Batch, contact, contact_id
 from redial.domain.decision import stopped
 from redial.domain.delivery import Delivery
 from redial.domain.execution import Execution
-from redial.domain.outcome import Unknown
+from redial.domain.outcome import CallReport, Outcome, Unknown
 from redial.domain.queue import LINES_CHECK, BatchQueueEntry, QueuedCall
+from redial.domain.repair import Repair
 from redial.domain.status import Status
 from redial.ports import Due, IdempotentRequest, StaleVersion, Wanted
+from redial.runtime import system
 from redial.usecases.dispatch import dispatch_all, enqueue_and_dispatch, release_line
+from redial.usecases.sweep import QUESTIONS_AT_ONCE, Sweeper
 from redial.wire.packed_execution import MAY_PACK
 from redial.wire.stored_execution import DUE_SHARDS
 from redial.wire.timestamps import to_ms
 from tests.integration.test_queue_of_batches import Started
 from tests.support.examples import examples
-from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, minutes, queued, seconds
+from tests.support.samples import (
+    ACCOUNT_ID,
+    AGENT_ID,
+    CALLER_ID,
+    NUMBER,
+    TEN,
+    agent,
+    minutes,
+    placed,
+    queued,
+    reported,
+    seconds,
+)
 from tests.support.services import TableServices, table_services
 from tests.support.table import TABLE_NAME, create_table
 
@@ -458,18 +476,42 @@ def test_a_shard_of_the_due_index_has_one_worker_at_a_time(client: Any, lost: in
     """Also if the answer to its write is lost; each hop begins once, and an expired lease may be taken over."""
     store, later = DynamoSweepLeases(client, TABLE_NAME), TEN + minutes(2)
     with client.losing(lost):
-        assert store.take(3, "a", 1, TEN, later)
-    assert not store.take(3, "b", 1, TEN + minutes(1), later)
-    assert not store.take(3, "a", 1, TEN + minutes(1), later + minutes(1)), "the same hop once more"
-    assert store.take(4, "b", 1, TEN, later)
-    assert (store.held(TEN), store.held(later)) == ({3, 4}, set())
-    assert store.take(3, "a", 2, TEN + minutes(1), later + minutes(1))
-    store.release(3, "a", 1)
-    assert store.held(TEN) == {3, 4}, "an earlier hop frees nothing"
+        assert store.take("3", "a", 1, TEN, later)
+    assert not store.take("3", "b", 1, TEN + minutes(1), later)
+    assert not store.take("3", "a", 1, TEN + minutes(1), later + minutes(1)), "the same hop once more"
+    assert store.take("4", "b", 1, TEN, later)
+    assert (store.held(TEN), store.held(later)) == ({"3", "4"}, set())
+    assert store.take("3", "a", 2, TEN + minutes(1), later + minutes(1))
+    store.release("3", "a", 1)
+    assert store.held(TEN) == {"3", "4"}, "an earlier hop frees nothing"
     with client.losing(lost):
-        store.release(3, "a", 2)
-    assert store.held(TEN) == {4}
-    assert store.take(4, "c", 1, later, later + minutes(2))
+        store.release("3", "a", 2)
+    assert store.held(TEN) == {"4"}
+    assert store.take("4", "c", 1, later, later + minutes(2))
+
+
+def test_an_asker_asks_and_stores_in_threads(client: Any) -> None:
+    """The carrier answers no question before `QUESTIONS_AT_ONCE` of them have arrived; each call is settled once."""
+    together, later = threading.Barrier(QUESTIONS_AT_ONCE, timeout=20), TEN + minutes(30)
+
+    def answer(asked: str) -> CallReport:
+        together.wait()
+        return CallReport(asked, Status.NO_ANSWER, Outcome(Status.NO_ANSWER))
+
+    carrier = mock.Mock(limits=LIMITS, ask=answer)
+    services = table_services(client.client, invoker=Started(), timers=mock.Mock(), each=system.each)
+    services.at, services.carrier = later, lambda provider: carrier  # type: ignore[method-assign]
+    services.agents.save(agent())
+    calls = [f"{n:08d}-0000-4000-8000-000000000003" for n in range(5 * QUESTIONS_AT_ONCE)]
+    for one in calls:
+        rings = reported(placed(queued(execution_id=one), TEN), Status.RINGING, TEN)
+        services.executions.create(rings.with_due(TEN))
+    done = Sweeper(services).ask(3, "token", 1, lambda: 50.0)
+    repaired = done.repairs[Repair.CALLBACK_LOST]
+    assert (done.errors, repaired, done.looked_at) == (0, len(calls), len(calls))
+    assert sorted(one.after.id for one in done.changes) == calls
+    assert {one.state.attempts[0].status for one in services.executions.read(calls)} == {Status.NO_ANSWER}
+    assert services.sweep_leases.held(later) == set()
 
 
 def test_missing_queue_entries_are_found_together(client: Any) -> None:

@@ -569,6 +569,28 @@ MUTANTS = (
         "tests/integration/test_batches.py::test_a_contact_left_behind_is_found_by_the_audit",
     ),
     Mutant(
+        "Waiting contacts of a stopped batch are shown as they are stored",
+        "domain/batch.py",
+        "        if self.withdrawn:\n            return self.end_contact(contact)\n",
+        "        if False:\n            return self.end_contact(contact)\n",
+        "tests/protocol/test_withdrawn_batches.py::test_waiting_contacts_are_shown_as_they_will_be_stored",
+    ),
+    Mutant(
+        "Contacts are shown as stopped while one of them may be dialled",
+        "domain/batch.py",
+        "        if self.withdrawn:\n            return self.end_contact(contact)\n",
+        "        if self.is_over:\n            return self.end_contact(contact)\n",
+        "tests/protocol/test_withdrawn_batches.py::test_a_batch_that_is_only_marked_shows_its_contacts_as_stored",
+    ),
+    Mutant(
+        "A late report reopens an attempt whose retry was shown as stopped",
+        "usecases/record_report.py",
+        "            execution = execution if batch is None else batch.end_contact(execution)\n",
+        "            execution = execution if batch is None else execution\n",
+        "t"
+        "ests/protocol/test_withdrawn_batches.py::test_a_late_report_does_not_reopen_an_attempt_whose_retry_ended_with_its_batch",
+    ),
+    Mutant(
         "A running batch is not audited for 12 hours",
         "domain/batch.py",
         "RUNNING_CHECK = timedelta(minutes=10)",
@@ -606,7 +628,7 @@ MUTANTS = (
     Mutant(
         "A contact's id is not derived from its row",
         "domain/batch.py",
-        "return str(uuid.uuid5(uuid.UUID(batch_id), str(row)))",
+        "return str(uuid.uuid5(_namespace(batch_id), str(row)))",
         "return str(uuid.uuid4())",
         "tests/unit/test_batch.py::test_a_contacts_id_is_derived_from_batch_and_row_and_it_has_no_due_time",
     ),
@@ -1029,33 +1051,64 @@ MUTANTS = (
     Mutant(
         "Live calls are not asked about",
         "usecases/sweep.py",
-        "        question = state.is_live or (",
-        "        question = (",
-        "tests/protocol/test_sweeper_limits.py::test_a_silent_call_is_asked_about",
-    ),
-    Mutant(
-        "A question above the limit is dropped for that time",
-        "usecases/sweep.py",
-        "        if question and not run.fits(execution):\n            return  #",
-        "        if question and not run.fits(execution):\n            question = False  #",
-        "tests/protocol/test_sweeper_limits.py::test_a_call_above_the_limit_of_questions_stays_overdue",
+        "    return state.is_live or (\n",
+        "    return (\n",
+        "tests/protocol/test_sweeper_limits.py::test_a_silent_call_is_left_to_the_asker_of_its_shard",
     ),
     Mutant(
         "Two sweepers ask about one call",
         "usecases/sweep.py",
-        "        save(self.services.executions, execution, now)\n"
-        "        if question:  # only the run that moved it on asks\n"
-        "            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)\n",
-        "        if question:  # only the run that moved it on asks\n"
-        "            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)\n"
-        "        save(self.services.executions, execution, now)\n",
-        "tests/protocol/test_sweeper_limits.py::test_of_two_sweepers_that_find_a_call_one_asks_about_it",
+        "        if not self.services.sweep_leases.take(lease, token, hop, now, now + WORKER_LEASE):\n",
+        "        if self.services.sweep_leases.take(lease, token, hop, now, now + WORKER_LEASE) is None:\n",
+        "tests/protocol/test_sweeper_limits.py::test_an_asker_skips_a_shard_leased_by_another",
+    ),
+    Mutant(
+        "Questions are put one after the other",
+        "usecases/sweep.py",
+        "        for done in self.services.each(question, to_ask, QUESTIONS_AT_ONCE):\n",
+        "        for done in map(question, to_ask):\n",
+        "tests/protocol/test_recovery_time.py::test_calls_without_callbacks_are_asked_about_fast_enough",
+    ),
+    Mutant(
+        "A question begins with too little time left",
+        "usecases/sweep.py",
+        "        run.need(SECONDS_FOR_A_QUESTION)\n",
+        "",
+        "tests/protocol/test_sweeper_limits.py::test_no_question_begins_with_too_little_time_left",
+    ),
+    Mutant(
+        "A cancel begins with too little time left",
+        "usecases/sweep.py",
+        "        run.need(SECONDS_FOR_A_CANCEL)\n",
+        "",
+        "tests/protocol/test_sweeper_limits.py::test_no_cancel_begins_with_too_little_time_left",
+    ),
+    Mutant(
+        "An asker out of time does not invoke itself",
+        "usecases/sweep.py",
+        "            self.services.invoker.ask(shard, token, hop + 1)\n",
+        "            pass\n",
+        "tests/protocol/test_sweeper_limits.py::test_no_question_begins_with_too_little_time_left",
+    ),
+    Mutant(
+        "A busy carrier's answer moves the question on",
+        "usecases/sweep.py",
+        "            if self.services.now() < attempt.dialed_at + LONGEST_CALL:\n                return\n",
+        "",
+        "tests/protocol/test_sweeper_limits.py::test_a_busy_carrier_is_asked_no_more_and_its_calls_stay_overdue",
+    ),
+    Mutant(
+        "A busy carrier is asked on",
+        "usecases/sweep.py",
+        "            run.busy.add(execution.provider)\n",
+        "",
+        "tests/protocol/test_sweeper_limits.py::test_a_busy_carrier_is_asked_no_more_and_its_calls_stay_overdue",
     ),
     Mutant(
         "Two workers sweep one shard",
         "adapters/dynamodb/sweep_leases.py",
-        "OR u{shard} <= :now OR (",
-        "OR u{shard} <= :now OR u{shard} > :now OR (",
+        "OR u{name} <= :now OR (",
+        "OR u{name} <= :now OR u{name} > :now OR (",
         "tests/protocol/test_store_conditions.py::test_one_worker_holds_a_shard_of_the_sweeper",
     ),
     Mutant(

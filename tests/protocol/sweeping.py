@@ -1,6 +1,7 @@
 """Worlds with much work for the sweeper, in which each of its requests to AWS takes a given time.
 
 At full size, from the repository's root:  python -m tests.protocol.sweeping timers 100000
+                                           python -m tests.protocol.sweeping questions 100000
                                            python -m tests.protocol.sweeping queue 40000
 """
 
@@ -19,17 +20,25 @@ from unittest import mock
 from local.aws.functions import Function
 from local.aws.requests import Answer
 from local.stack import SWEEPER
+from local.web.server import Request, Response
 from redial.domain.execution import Execution
+from redial.domain.outcome import CallReport
+from redial.domain.status import Status
 from redial.usecases.dispatch import queued_call
+from redial.wire.stored_execution import DUE_SHARDS
 from tests.simulation import world as worlds
 from tests.simulation.campaign import world_of
 from tests.simulation.faults import Faults
 from tests.simulation.scenarios import Story
 from tests.simulation.world import World
+from tests.support.samples import call_id, placed
 from tests.support.services import TableServices, table_services
 
 REQUEST_SECONDS = 0.015
 """The duration of a request to AWS: DynamoDB usually answers within 10 ms, Lambda accepts an event within 20 ms."""
+
+CARRIER_SECONDS = 0.15
+"""The duration of a request to the carrier: a new TLS connection, and its answer."""
 
 
 @contextmanager
@@ -135,6 +144,82 @@ def recover_missed_timers(count: int, request_seconds: float = REQUEST_SECONDS) 
 
 
 @dataclass(frozen=True)
+class Answered:
+    """Questions about calls of which no callback arrived. `minutes`: from the end of the outage until the last call was
+    settled; `a_second`: how many questions a second from the first to the last; `at_once`: the most requests that the
+    carrier had at once; `longest`: seconds of the longest invocation, until its last request."""
+
+    minutes: float
+    settled: int
+    a_second: float
+    asked: int
+    at_once: int
+    longest: float
+    timed_out: int
+
+
+def ask_about_lost_calls(
+    count: int,
+    shards: int = DUE_SHARDS,
+    request_seconds: float = REQUEST_SECONDS,
+    carrier_seconds: float = CARRIER_SECONDS,
+) -> Answered:
+    """`count` calls, in so many shards of the due index, rang and ended in an hour in which no callback arrived and the
+    sweeper did not run."""
+    with quiet_world(request_seconds=request_seconds) as world:
+        story = Story(world, 1, lines=5)
+        executions, start, functions = services_in(world).executions, world.now, world.functions
+        lose_invocations(world, "dial", "sweep", "deliver")
+        for number, one in enumerate(ids(count)):
+            in_shard = one[:-2] + f"{number % shards:02x}"
+            waits = Execution(in_shard, "local", story.agent_id, start, f"+1212{number:07d}").begin(start, None)
+            rings = placed(waits, start).reported(1, CallReport(call_id(1), Status.RINGING, None), start)
+            executions.create(delivered(rings, start))
+        world.run(3600)
+
+        began = world.now
+        settled, asked_at = list[datetime](), list[datetime]()
+        at_once, most, longest = [0], [0], [0.0]
+        between = world.aws.middleware
+
+        def note(_: World, before: Execution | None, after: Execution) -> None:
+            if after.state.is_final:
+                settled.append(world.now)
+
+        def timed(service: str, operation: str, body: bytes, ask: Any) -> Answer:
+            answer = between(service, operation, body, ask)
+            if (running := functions.current()) is not None and running.function.module == SWEEPER:
+                left = (running.deadline - world.now).total_seconds()
+                longest[0] = max(longest[0], running.function.timeout_seconds - left)
+            return answer
+
+        def answer(sent: Request, limits: Any) -> Response:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+            functions.sleep(carrier_seconds)
+            asked_at.append(world.now)
+            at_once[0] -= 1
+            return Response.of(200, {"sid": call_id(1), "status": "completed", "duration": "30"})
+
+        world.on_written.append(note)
+        world.aws.middleware = timed
+        world._ask_carrier = answer  # type: ignore[method-assign]
+        functions.delays = lambda function, event: (0.0,) if function.module == SWEEPER else ()
+        while len(settled) < count and world.now - began < timedelta(hours=2):
+            world.run(60)
+        seconds = (asked_at[-1] - asked_at[0]).total_seconds()
+        return Answered(
+            minutes=(settled[-1] - began).total_seconds() / 60,
+            settled=len(settled),
+            a_second=len(asked_at) / seconds,
+            asked=len(asked_at),
+            at_once=most[0],
+            longest=longest[0],
+            timed_out=len(functions.failures),
+        )
+
+
+@dataclass(frozen=True)
 class Settled:
     """Minutes from request to end of another agent's calls whose callbacks are lost, beside a long queue."""
 
@@ -168,6 +253,8 @@ def main(what: str, count: int) -> None:
     began = time.monotonic()
     if what == "timers":
         print(recover_missed_timers(count))
+    elif what == "questions":
+        print(ask_about_lost_calls(count))
     else:
         print(lost_callbacks_beside_a_queue(count, hours=2.0))
     print(f"{time.monotonic() - began:.0f} s on this machine")

@@ -64,17 +64,19 @@ def begin(world: World, hours: float, trouble: Trouble) -> None:
     [
         pytest.param(answers(403, 20005), 2, id="suspended"),
         pytest.param(answers(401, 20003), 1 / 60, id="token changed a minute before the secret"),
-        pytest.param(answers(404, 20404), 1, id="account unknown"),
+        pytest.param(answers(404, 20404), 1, id="account unknown", marks=pytest.mark.nightly),
         pytest.param(answers(429, 20429), 1, id="throttled"),
-        pytest.param(answers(400, 10004), 1, id="too many calls at once"),
-        pytest.param(answers(400, 22005), 1, id="queue full"),
+        pytest.param(answers(400, 10004), 1, id="too many calls at once", marks=pytest.mark.nightly),
+        pytest.param(answers(400, 22005), 1, id="queue full", marks=pytest.mark.nightly),
     ],
 )
 def test_an_answer_that_rules_out_a_call_costs_no_call(trouble: Trouble, hours: float) -> None:
     assert outcomes_of_a_batch(trouble, hours) == {Status.COMPLETED: 20}
 
 
-@pytest.mark.parametrize(("hours", "lines"), [(1, 5), (1, 15), (4, 5)])
+@pytest.mark.parametrize(
+    ("hours", "lines"), [(1, 5), *(pytest.param(*one, marks=pytest.mark.nightly) for one in ((1, 15), (4, 5)))]
+)
 def test_an_ambiguous_outage_costs_only_the_calls_that_open_the_circuit(hours: int, lines: int) -> None:
     """If the carrier fails for every request to place a call, a check detects it at no cost."""
     assert outcomes_of_a_batch(answers(503), hours, lines) == {

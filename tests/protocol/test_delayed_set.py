@@ -74,7 +74,8 @@ def slow(world: World, until: Callable[[], bool]) -> None:
         world.functions.sleep(0.05)
 
 
-@pytest.mark.parametrize("cut_off", [False, pytest.param(True, marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("cut_off", [False, True])
 def test_a_contact_added_while_the_empty_set_is_read_is_dialled(world: World, cut_off: bool) -> None:
     """New York closes as Honolulu opens. A retry to New York is deferred to the next day, and added to the delayed set,
     while a pop has found the set empty and is about to save that.

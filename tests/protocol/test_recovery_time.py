@@ -8,11 +8,14 @@ import pytest
 from local.aws.functions import Function
 from local.stack import SWEEPER
 from redial.domain.execution import Execution
-from redial.usecases.sweep import ASKS_IN_CHUNK, MOST_HOPS
+from redial.usecases import sweep
+from redial.usecases.sweep import MOST_HOPS, QUESTIONS_AT_ONCE
 from redial.wire.http import NoAnswer
 from redial.wire.stored_execution import DUE_SHARDS
 from tests.protocol.sweeping import (
+    CARRIER_SECONDS,
     REQUEST_SECONDS,
+    ask_about_lost_calls,
     delivered,
     ids,
     lose_invocations,
@@ -27,6 +30,9 @@ from tests.simulation.world import HOUR
 
 pytestmark = pytest.mark.simulation
 
+LONGEST_INVOCATION = 45.0
+"""Seconds. One of the sweeper may take 55; what it begins last may take some of the rest."""
+
 
 def test_missed_timers_are_repaired_in_parallel_with_two_requests_each() -> None:
     """More than one run can repair: the rest goes to one worker for each shard."""
@@ -40,6 +46,46 @@ def test_missed_timers_are_repaired_in_parallel_with_two_requests_each() -> None
     assert found.minutes <= 1.5, f"one after the other that is {in_turn:.1f} minutes and the waits between runs"
     most = 100_000 / DUE_SHARDS * for_each * REQUEST_SECONDS / 60  # the workers' share of a hundred thousand
     assert most + 2 <= 10
+
+
+DUE = 100_000
+"""Calls that are due after an outage of an hour, of which no callback arrived."""
+WITHIN = 10
+"""Minutes within which every one of them is looked at."""
+BEFORE_THE_FIRST = 2
+"""Minutes until the last asker begins: a run begins within one, and its workers within the next."""
+
+
+def test_carriers_see_few_questions_at_once_and_enough_for_all() -> None:
+    """Carriers limit an account's requests at once, and dial needs some of them."""
+    assert DUE_SHARDS * QUESTIONS_AT_ONCE <= 64
+    requests = 5  # the answer is stored, deliver invoked, the line released in up to three
+    question = CARRIER_SECONDS + requests * REQUEST_SECONDS
+    assert DUE / DUE_SHARDS / QUESTIONS_AT_ONCE * question / 60 <= WITHIN - BEFORE_THE_FIRST
+
+
+@pytest.mark.parametrize(("at_once", "keeps_up"), [(QUESTIONS_AT_ONCE, True), (1, False)])
+def test_calls_without_callbacks_are_asked_about_fast_enough(
+    at_once: int, keeps_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One shard with a sixteenth of its part of them: it has one asker in any case, so the rate is the same. One
+    question after the other would take too long."""
+    monkeypatch.setattr(sweep, "QUESTIONS_AT_ONCE", at_once)
+    count = DUE // DUE_SHARDS // 16
+    found = ask_about_lost_calls(count, shards=1)
+    assert (found.settled, found.asked, found.timed_out) == (count, count, 0)
+    assert found.at_once == at_once
+    assert found.longest <= LONGEST_INVOCATION
+    assert (BEFORE_THE_FIRST + DUE / DUE_SHARDS / found.a_second / 60 <= WITHIN) == keeps_up, found
+
+
+@pytest.mark.nightly
+def test_a_hundred_thousand_calls_without_callbacks_are_asked_about_in_ten_minutes() -> None:
+    found = ask_about_lost_calls(DUE)
+    assert (found.settled, found.asked, found.timed_out) == (DUE, DUE, 0)
+    assert found.at_once <= DUE_SHARDS * QUESTIONS_AT_ONCE
+    assert found.longest <= LONGEST_INVOCATION
+    assert found.minutes <= WITHIN, found
 
 
 @pytest.mark.nightly
@@ -112,8 +158,7 @@ def test_a_carrier_that_answers_slowly_delays_its_own_questions_alone(seconds: f
             assert attempt.dialed_at - attempt.scheduled_at <= timedelta(minutes=4.5)
         minutes = minutes_to_end(world, asked)
         assert len(minutes) == len(asked)
-        questions = ASKS_IN_CHUNK * seconds / 60  # those of one chunk are put one after the other
-        assert minutes[-1] <= 3 + 2 * questions + 3
+        assert minutes[-1] <= 3 + 2 * seconds / 60 + 3
 
 
 @pytest.mark.parametrize("poisoned", [False, True])

@@ -244,10 +244,10 @@ def test_an_idempotency_key_is_claimed_once(services: TableServices) -> None:
 
 def test_one_worker_holds_a_shard_of_the_sweeper(services: TableServices) -> None:
     leases = services.sweep_leases
-    assert leases.take(3, "one", 1, TEN, TEN + minutes(2))
-    assert not leases.take(3, "two", 1, TEN + minutes(1), TEN + minutes(3))
-    assert not leases.take(3, "one", 1, TEN + minutes(1), TEN + minutes(3)), "the same hop twice"
-    assert leases.take(3, "one", 2, TEN + minutes(1), TEN + minutes(3))
-    leases.release(3, "one", 1)
-    assert leases.held(TEN + minutes(2)) == {3}
-    assert leases.take(3, "two", 1, TEN + minutes(3), TEN + minutes(5)), "its lease is over"
+    assert leases.take("3", "one", 1, TEN, TEN + minutes(2))
+    assert not leases.take("3", "two", 1, TEN + minutes(1), TEN + minutes(3))
+    assert not leases.take("3", "one", 1, TEN + minutes(1), TEN + minutes(3)), "the same hop twice"
+    assert leases.take("3", "one", 2, TEN + minutes(1), TEN + minutes(3))
+    leases.release("3", "one", 1)
+    assert leases.held(TEN + minutes(2)) == {"3"}
+    assert leases.take("3", "two", 1, TEN + minutes(3), TEN + minutes(5)), "its lease is over"

@@ -29,14 +29,13 @@ from redial.carriers.twilio import callbacks as twilio
 from redial.carriers.twilio.rest import TwilioCarrier
 from redial.domain import batch as batch_module
 from redial.domain import execution as execution_module
-from redial.domain import gates
+from redial.domain import gates, phone_number
 from redial.domain.batch import Batch, BatchWork
 from redial.domain.decision import Decision, Gate, failed, stopped
 from redial.domain.delivery import Delivery, pending_events
 from redial.domain.execution import Change, Execution, State
 from redial.domain.gates import Facts, GateFunction
 from redial.domain.outcome import CallReport, NotPlaced, Outcome, Unknown
-from redial.domain.phone_number import time_zones
 from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime.services import services_of
@@ -238,7 +237,7 @@ def _own_rule() -> Any:
 
 def _named_zone() -> Any:
     """The time zone that a contact names is not read."""
-    return mock.patch.object(gates, "zones_of", lambda number, named: time_zones(number))
+    return mock.patch.object(phone_number, "zones_of", lambda number, named: phone_number.time_zones(number))
 
 
 def _every_gate() -> Any:

@@ -24,7 +24,6 @@ Assumptions. The seeds (campaign.py) and crash_points.py cover what these leave 
 
 import gc
 import json
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -44,7 +43,7 @@ from functions.carrier_callback import handler as callback_handler
 from functions.deliver import handler as deliver_handler
 from functions.dial import handler as dial_handler
 from functions.sweep import handler as sweep_handler
-from local.aws.dynamodb import changes_of
+from local.aws.dynamodb import changes_of, inserted
 from local.aws.functions import Function
 from local.clock import Event
 from local.stack import CARRIER_SECRETS
@@ -112,6 +111,10 @@ def step_of(world: World, service: str, operation: str, body: bytes) -> Step:
             sent = json.loads(body)
             kind = "execution" if "execution_id" in sent else "batch"
             return Step(f"invoke for {kind}", writes=frozenset({("invoke", sent[f"{kind}_id"])}))
+        case "sqs":
+            sent = json.loads(json.loads(body)["MessageBody"])
+            kind = "execution" if "execution_id" in sent else "batch"
+            return Step(f"send for {kind}", writes=frozenset({("invoke", sent[f"{kind}_id"])}))
         case "scheduler":
             return Step(operation, writes=frozenset({"scheduler"}))
         case "s3":
@@ -152,11 +155,12 @@ def _of_table(world: World, operation: str, asked: dict[str, Any]) -> Step:
         case "DeleteItem":
             return _write(world, "delete", _key(asked["Key"]), {})
         case "BatchExecuteStatement":
-            inserted = [_inserted(world, one["Statement"], one["Parameters"]) for one in asked["Statements"]]
+            items = [inserted(one)[1] for one in asked["Statements"]]
+            steps = [_write(world, "insert", _key(item), item) for item in items]
             return Step(
                 "insert",
-                writes=frozenset().union(*(one.writes for one in inserted)),
-                changes=frozenset().union(*(one.changes for one in inserted)),
+                writes=frozenset().union(*(one.writes for one in steps)),
+                changes=frozenset().union(*(one.changes for one in steps)),
             )
     raise KeyError(f"dynamodb {operation}")
 
@@ -174,12 +178,6 @@ def _write(world: World, verb: str, key: tuple[str, str], item: dict[str, Any]) 
     if kind == "X":
         changes.add("executions")
     return Step(f"{verb} {_kind(*key)}", writes=frozenset({key}), changes=frozenset(changes))
-
-
-def _inserted(world: World, statement: str, values: list[Any]) -> Step:
-    """INSERT INTO "<table>" VALUE {'<name>': ?, …}"""
-    item = dict(zip(re.findall(r"'(\w+)': \?", statement), values, strict=True))
-    return _write(world, "insert", _key(item), item)
 
 
 def _stored(world: World, key: tuple[str, str]) -> dict[str, Any]:
@@ -561,14 +559,26 @@ def dial_sweep_line(stage: Stage) -> Plan:
 
 
 def callback_sweep(stage: Stage) -> Plan:
+    """A late callback arrives while the sweeper runs; another call waits for the line."""
+    _silent_call(stage)
+    return Plan([stage.repeats_callback(-1), stage.sweeps()])
+
+
+def callback_question(stage: Stage) -> Plan:
     """A late callback arrives while the sweeper asks the carrier; another call waits for the line."""
+    _silent_call(stage)
+    asker = Held("sweep", {"questions": 0, "token": stage.agent_id, "hop": 1})
+    return Plan([stage.repeats_callback(-1), stage.runs(asker, "asker")])
+
+
+def _silent_call(stage: Stage) -> None:
+    """A live call that is overdue, because its callbacks were lost."""
     execution_id = stage.live_call()
     stage.waiting_call()
     stage.wait(10)
     stage.lose_callbacks()
     stage.hold("sweep")
     stage.until_due(execution_id)
-    return Plan([stage.repeats_callback(-1), stage.sweeps()])
 
 
 def deliver_deliver(stage: Stage) -> Plan:
@@ -727,6 +737,7 @@ PAIRS: dict[str, Pair] = {
     "dial × sweep": dial_sweep,
     "dial × sweep of its line": dial_sweep_line,
     "callback × sweep": callback_sweep,
+    "callback × question of the sweeper": callback_question,
     "deliver × deliver": deliver_deliver,
     "deliver × callback": deliver_callback,
     "deliver × replay": deliver_replay,

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,7 @@ from tests.simulation.campaign import run_long, run_seed
 SEED = 7
 LONG_SEED = 3
 _SAY = f"from tests.simulation.campaign import run_seed; print(run_seed({SEED}).digest)"
-OTHERS = sorted(
-    str(python) for python in ROOT.glob(".venv*/bin/python") if python.parent.parent.name in (".venv", ".venv-3.11")
-)
+OTHER = ROOT / ".venv-3.11/bin/python"
 
 
 @pytest.fixture(scope="module")
@@ -31,23 +28,21 @@ def _digest_by(python: str, hash_seed: str) -> str:
 
 def test_repeated_in_this_process(digest: str) -> None:
     assert run_seed(SEED).digest == digest
-    assert run_seed(SEED + 1).digest != digest
 
 
-@pytest.mark.simulation
+@pytest.mark.nightly
 def test_of_a_long_world() -> None:
     first = run_long(LONG_SEED)
     assert run_long(LONG_SEED).digest == first.digest
     assert first.calls > 0
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "4711"])
+@pytest.mark.parametrize("hash_seed", ["4711", pytest.param("0", marks=pytest.mark.nightly)])
 def test_with_another_hash_seed(digest: str, hash_seed: str) -> None:
     assert _digest_by(sys.executable, hash_seed) == digest
 
 
-@pytest.mark.parametrize("python", OTHERS, ids=lambda python: Path(python).parent.parent.name)
-def test_on_each_installed_python(digest: str, python: str) -> None:
-    if not (Path(python).parent.parent / "ready").exists():
+def test_on_python_3_11(digest: str) -> None:
+    if not (OTHER.parent.parent / "ready").exists():
         pytest.skip("its packages are not installed")
-    assert _digest_by(python, "1") == digest
+    assert _digest_by(str(OTHER), "1") == digest

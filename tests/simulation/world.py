@@ -461,6 +461,11 @@ class World(LocalStack):
         found = [decode_batch(item) for item in self.items("B#") if item["sk"] == "B"]
         return [batch for batch in found if not batch.is_tombstone]
 
+    def batch(self, batch_id: str) -> Batch | None:
+        """The batch as it is stored."""
+        image = changes_of(self.environment["TABLE_NAME"]).images.get((f"B#{batch_id}", "B"))
+        return None if image is None else decode_batch(from_item(image.plain))
+
     def has_endpoint(self, execution: Execution) -> bool:
         """Whether its agent has a webhook, which is set once, right after the agent is created."""
         return execution.agent_id in self.seen.with_webhook
@@ -632,10 +637,7 @@ class World(LocalStack):
         SQS loses no message; here it does, as if it had rejected it.
         """
         faults = self.faults
-        if function.module == SWEEPER and not event.keys() & {
-            "shard",
-            "ask",
-        }:  # what the sweeper sends itself may be lost
+        if function.module == SWEEPER and "token" not in event:  # what the sweeper sends itself may be lost
             return (0.0, faults.between(0, 5)) if faults.strikes("two sweepers") else (0.0,)
         if faults.strikes("invocation lost"):
             self.trace(f"{function.name.removeprefix('redial-')} invocation lost {_subject(event)}")
@@ -691,6 +693,8 @@ class World(LocalStack):
         if sent.method == "GET":
             if down or faults.strikes("carrier cannot be asked"):
                 raise NotSent("connection refused")
+            if faults.strikes("carrier 429"):
+                return Response.of(429, {"code": 20429, "message": "Too Many Requests", "status": 429})
             if self._may_be_up(sent.path) and faults.strikes("carrier does not find a call"):
                 return Response.of(404, {"code": 20404, "message": "Not found", "status": 404})
             return _answered(self.carrier.respond(sent))

@@ -1,9 +1,9 @@
 """Containers of services for tests: with a few services given, or with every store over a table."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from redial import ports
 from redial.adapters.dynamodb.accounts import DynamoAccounts
@@ -25,6 +25,9 @@ from tests.support.table import TABLE_NAME
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class GivenServices:
@@ -75,6 +78,10 @@ class GivenServices:
 
     def sleep(self, seconds: float) -> None:
         """Returns at once."""
+
+    def each(self, work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
+        """One after the other."""
+        return [work(item) for item in items]
 
     def new_id(self) -> str:
         return str(uuid.uuid4())

@@ -17,6 +17,7 @@ PYTHON = ROOT / ".venv-sam/bin/python"
 RECORDED = ROOT / "tests/infrastructure/recorded/resources.json"
 GRADUAL = "Canary10Percent5Minutes"
 """With it the stack has all resources of AllAtOnce, and CodeDeploy's."""
+DEPLOYMENTS = ("AllAtOnce", GRADUAL)
 
 Resources = dict[str, dict[str, Any]]
 
@@ -52,7 +53,10 @@ for resource in document["Resources"].values():
     for name in ("CodeUri", "ContentUri"):  # what `sam deploy` puts in their place
         if name in resource.get("Properties", {}):
             resource["Properties"][name] = "s3://built/" + resource["Properties"][name].strip("/")
-print(json.dumps([before, transform(document, parameters, Policies())["Resources"], nested]))
+transformed = [
+    transform(json.loads(json.dumps(document)), one, Policies())["Resources"] for one in parameters
+]
+print(json.dumps([before, transformed, nested]))
 """
 
 
@@ -64,8 +68,9 @@ class Stack(NamedTuple):
 
 
 @cache
-def _run(deployment: str) -> tuple[Resources, Resources, dict[str, Resources]]:
-    parameters = json.dumps({"Deployment": deployment, "DomainName": "calls.example.com"})
+def _run() -> tuple[Resources, dict[str, Resources], dict[str, Resources]]:
+    """The resources before SAM; those after it, by deployment; and those of the nested stacks."""
+    parameters = json.dumps([{"Deployment": one, "DomainName": "calls.example.com"} for one in DEPLOYMENTS])
     run = subprocess.run(
         [str(PYTHON), "-c", _TRANSFORM, str(PATH), parameters],
         check=False,
@@ -75,19 +80,19 @@ def _run(deployment: str) -> tuple[Resources, Resources, dict[str, Resources]]:
     )
     assert run.returncode == 0, run.stderr
     expanded, transformed, nested = json.loads(run.stdout)
-    return expanded, transformed, nested
+    return expanded, dict(zip(DEPLOYMENTS, transformed, strict=True)), nested
 
 
 def expanded() -> Stack:
     """SAM's input: the templates with loops expanded."""
-    resources, _, nested = _run(GRADUAL)
+    resources, _, nested = _run()
     return Stack(resources, nested)
 
 
 def transformed(deployment: str) -> Stack:
     """SAM's output for CloudFormation, with that `Deployment` parameter."""
-    _, resources, nested = _run(deployment)
-    return Stack(resources, nested)
+    _, by_deployment, nested = _run()
+    return Stack(by_deployment[deployment], nested)
 
 
 def written_out(resources: Resources) -> Resources:

@@ -9,11 +9,12 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
 
-from bench import draw, elsewhere, load, prices, replay, report, stack
+from bench import draw, elsewhere, goals, load, prices, replay, report, stack
+from bench.attempt import Counts
 from bench.dynamodb_units import Item, Meter, Units, UnknownCost
 
 TABLE = {
-    "TableName": "T",
+    "TableName": "items",
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
     "GlobalSecondaryIndexes": [
         {
@@ -48,7 +49,7 @@ def insert(*items: Item) -> bytes:
     statements = []
     for item in items:
         names = ", ".join(f"'{name}': ?" for name in item)
-        statements.append({"Statement": f'INSERT INTO "T" VALUE {{{names}}}', "Parameters": list(item.values())})
+        statements.append({"Statement": f'INSERT INTO "items" VALUE {{{names}}}', "Parameters": list(item.values())})
     return json.dumps({"Statements": statements}).encode()
 
 
@@ -75,11 +76,14 @@ def test_the_cost_of_a_statement_other_than_insert_is_unknown() -> None:
 
 def test_elsewhere_counts_states_and_actions_as_documented() -> None:
     job = elsewhere.Job(calls=1, attempts=4, retries=3, callbacks=8, deliveries=12, webhooks=16, hours=1.5)
-    functions, temporal = elsewhere.step_functions(job, 0), elsewhere.temporal_cloud(job, 0)
+    functions, durable, temporal = (service(job, 0) for service in elsewhere.SERVICES.values())
     assert functions.counted == 4 + 4 + 3 + 12
     assert functions.invocations == 1 + 4 + 12 + 8
+    assert durable.counted == 1 + 4 + 8 + 3 + 12
+    assert durable.invocations == 2 * (1 + 8) + 3
     assert temporal.counted == 1 + 4 + 4 + 3 + 12 + 8
     assert functions.dollars > functions.counted * prices.DOLLARS_PER_MILLION_TRANSITIONS / 1e6
+    assert durable.dollars > durable.counted * prices.DOLLARS_PER_MILLION_DURABLE_OPERATIONS / 1e6
     assert temporal.dollars > temporal.counted * prices.DOLLARS_PER_MILLION_ACTIONS / 1e6 * 1.1
 
 
@@ -194,3 +198,22 @@ def test_lines_between_marks_of_a_document_are_replaced(tmp_path: Path) -> None:
     assert document.read_text() == "before\n<!-- a -->\n\nnew\nlines\n\n<!-- /a -->\nafter\n"
     with pytest.raises(ValueError, match="b"):
         report.put(document, "b", ["new"])
+
+
+def test_a_message_is_three_requests_and_empty_queues_are_polled() -> None:
+    counts = Counts("a call")
+    counts.invocations.update(dial=1, deliver=2, api=4)
+    assert counts.dollars()["SQS"] == pytest.approx(3 * 3 * 0.40 / 1e6)
+    assert prices.dollars_of_empty_queues(2, 20) == pytest.approx(2 * 5 * 0.40 / 1e6)
+
+
+def test_a_goal_is_met_missed_or_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(goals, "MEASURED", tmp_path / "folder" / "goals.json")
+    assert goals.kept(goals.INGEST, 8000, "make bench-ingest", at_least=True).row()[2:4] == ["–", "not measured"]
+    goals.keep(goals.INGEST, 9000, "a million rows")
+    goals.keep(goals.STOP, 20, "counted")
+    fast = goals.kept(goals.INGEST, 8000, "make bench-ingest", at_least=True)
+    assert fast.met and fast.row()[1:4] == ["≥ 8,000", "9,000", "met"]
+    slow = goals.kept(goals.STOP, 15, "make bench-batch")
+    assert not slow.met and slow.row()[1:4] == ["≤ 15", "20", "**missed**"]
+    assert slow.reason.startswith("counted, ")

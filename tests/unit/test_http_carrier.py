@@ -18,7 +18,15 @@ from redial.carriers.http.credentials import HttpCredentials
 from redial.carriers.http.rest import HttpCarrier
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.status import FINAL, Status
-from redial.ports import Callback, CallRequest, CarrierUnavailable, ForgedCallback, NotYetKnown, UnreadableCallback
+from redial.ports import (
+    Callback,
+    CallRequest,
+    CarrierBusy,
+    CarrierUnavailable,
+    ForgedCallback,
+    NotYetKnown,
+    UnreadableCallback,
+)
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
 from redial.wire.webhook_signature import is_signed, sign
 
@@ -239,6 +247,11 @@ def test_only_an_empty_list_says_that_there_is_no_call() -> None:
 def test_anything_else_proves_nothing(result: HttpResponse | Exception) -> None:
     with pytest.raises(CarrierUnavailable):
         find(ScriptedHttp(result))
+
+
+def test_a_platform_that_takes_no_more_requests_says_so() -> None:
+    with pytest.raises(CarrierBusy):
+        find(ScriptedHttp(answer(429)))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from redial.carriers.twilio.rest import TwilioCarrier
 from redial.carriers.twilio.twiml import connect_stream
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.status import FINAL, Status
-from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown, UnreadableCallback
+from redial.ports import CallRequest, CarrierBusy, CarrierUnavailable, NotYetKnown, UnreadableCallback
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
 
 ACCOUNT = "AC" + "0" * 32
@@ -375,6 +375,16 @@ def test_an_unknown_call_is_not_found() -> None:
 def test_an_unanswered_question_raises_carrier_unavailable(answer: HttpResponse | Exception) -> None:
     with pytest.raises(CarrierUnavailable):
         carrier(ScriptedHttp(answer)).ask(CALL)
+
+
+def test_a_question_above_the_carriers_limit_says_so() -> None:
+    """Also where a search reads a candidate's Events."""
+    with pytest.raises(CarrierBusy):
+        carrier(ScriptedHttp(HttpResponse(429))).ask(CALL)
+    with pytest.raises(CarrierBusy):
+        carrier(ScriptedHttp(HttpResponse(429))).cancel(CALL)
+    with pytest.raises(CarrierBusy):
+        find(record(), events_of={CALL: HttpResponse(429)})
 
 
 def test_without_credentials_a_question_raises_carrier_unavailable() -> None:

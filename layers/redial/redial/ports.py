@@ -8,9 +8,9 @@ Every operation may be repeated: AWS's clients send a request again when its ans
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from redial.domain.agent import Account, Agent, ApiKey, Defaults
 from redial.domain.batch import Batch
@@ -20,6 +20,10 @@ from redial.domain.outcome import CallReport, DialResult
 from redial.domain.queue import BatchQueueEntry, Queue, QueuedCall
 from redial.domain.row_check import RowCheck
 from redial.domain.status import Status
+from redial.domain.values import dataclass
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class StaleVersion(Exception):
@@ -526,16 +530,16 @@ class DueItems(Protocol):
 
 
 class SweepLeases(Protocol):
-    """Who works through which shard of the due index."""
+    """Leases of the sweeper's workers and askers, by name."""
 
-    def held(self, now: datetime) -> set[int]:
-        """The shards that a worker holds."""
+    def held(self, now: datetime) -> set[str]:
+        """The names of those that are held."""
 
-    def take(self, shard: int, token: str, hop: int, now: datetime, until: datetime) -> bool:
-        """Hold the shard until `until`, if it is free or held by an earlier hop of the same `token`."""
+    def take(self, name: str, token: str, hop: int, now: datetime, until: datetime) -> bool:
+        """Hold the lease until `until`, if it is free or held by an earlier hop of the same `token`."""
 
-    def release(self, shard: int, token: str, hop: int) -> None:
-        """Free the shard if that hop holds it."""
+    def release(self, name: str, token: str, hop: int) -> None:
+        """Free the lease if that hop holds it."""
 
 
 class Pacer(Protocol):
@@ -626,8 +630,8 @@ class SweepInvoker(Invoker, Protocol):
     def sweep_shard(self, shard: int, token: str, hop: int) -> None:
         """Have the rest of one shard of the due index worked through."""
 
-    def ask(self, execution_ids: Sequence[str]) -> None:
-        """Have the carrier asked about the current attempts of these executions."""
+    def ask(self, shard: int, token: str, hop: int) -> None:
+        """Have carriers asked about the overdue calls of one shard of the due index."""
 
 
 def _takes_any_stream(stream_url: str) -> None:
@@ -688,6 +692,10 @@ class CallRequest:
 
 class CarrierUnavailable(Exception):
     """The carrier could not be asked, or gave no usable answer: ask again later."""
+
+
+class CarrierBusy(CarrierUnavailable):
+    """The carrier takes no more requests now (HTTP 429), and did nothing: ask fewer at once, or later."""
 
 
 class NotYetKnown(CarrierUnavailable):
@@ -878,6 +886,10 @@ class Services(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
+
+    def each(self, work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
+        """The results of `work` for each item, in order, with up to `workers` of them at once. Returns when all have
+        ended. Raises the error of the first item that failed; items not begun by then are left out."""
 
     def new_id(self) -> str:
         """A fresh UUID: 36 characters, lower case."""

@@ -11,11 +11,11 @@ import re
 import socket
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
 from redial.domain.errors import InvalidInput
+from redial.domain.values import dataclass
 
 MAX_URL_CHARACTERS = 2048
 

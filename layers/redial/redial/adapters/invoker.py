@@ -8,7 +8,7 @@ capacity from dialling. https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.ht
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -119,9 +119,9 @@ class AwsInvoker:
         """Invoke sweep with `{"shard", "token", "hop"}`."""
         self._invoke("sweep", self._sweep_function, {"shard": shard, "token": token, "hop": hop})
 
-    def ask(self, execution_ids: Sequence[str]) -> None:
-        """Invoke sweep with `{"ask": [execution ids]}`."""
-        self._invoke("sweep", self._sweep_function, {"ask": list(execution_ids)})
+    def ask(self, shard: int, token: str, hop: int) -> None:
+        """Invoke sweep with `{"questions": shard, "token", "hop"}`."""
+        self._invoke("sweep", self._sweep_function, {"questions": shard, "token": token, "hop": hop})
 
     def _as_next_hop(self, name: str, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """What to send dial or batch, as the next of the chain if this is one of them; None: the chain is too long."""

@@ -34,7 +34,8 @@ class CarrierSecrets:
     def of(self, carrier: str, parse: Callable[[str], T]) -> "SecretCredentials[T]":
         """As the protocol says; the same object each time, so that a carrier's secret is kept once in a process."""
         if carrier not in self._known:
-            self._known[carrier] = SecretCredentials(self._client, f"{self._prefix}/{carrier}", parse)
+            made = SecretCredentials(self._client, f"{self._prefix}/{carrier}", parse)
+            self._known.setdefault(carrier, made)  # another thread may have been faster
         return self._known[carrier]
 
 

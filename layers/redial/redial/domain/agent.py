@@ -1,12 +1,13 @@
 """An agent: how its calls are placed and answered, and where their events are sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
 from redial.domain.calling_window import CallingRule
 from redial.domain.status import Status
+from redial.domain.values import dataclass
 
 DEFAULT_MAX_CONCURRENT_CALLS = 10
 DEFAULT_RING_TIMEOUT_SECONDS = 30

@@ -8,11 +8,16 @@ A rule is read by the wall clock. What that means on the two days a year on whic
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
+
+from redial.domain.values import dataclass
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 DAYS = ("mo", "tu", "we", "th", "fr", "sa", "su")
 """Days of the week in the text of a rule, as `date.weekday` counts them."""
@@ -29,7 +34,7 @@ _NOT = "not"
 """Word before the excluded dates in the text of a rule."""
 _SHORT = 24
 """A rule whose text is longer is recorded as the window that was open."""
-_ZONE = re.compile(r"[A-Z][A-Za-z0-9_+-]{1,31}(/[A-Za-z0-9_+-]{1,31}){0,2}")
+_ZONE = r"[A-Z][A-Za-z0-9_+-]{1,31}(/[A-Za-z0-9_+-]{1,31}){0,2}"
 
 
 class Placement(StrEnum):
@@ -110,7 +115,7 @@ class CallingRule:
         """The rule, where it is short, else its window at that time (aware UTC) in that zone: what is recorded."""
         if len(self._text) <= _SHORT:
             return self._text
-        local = at.astimezone(ZoneInfo(zone))
+        local = at.astimezone(_place(zone))
         today, minute = local.weekday(), local.hour * 60 + local.minute
         for day, begun in ((today, minute), ((today - 1) % 7, minute + _DAY)):
             for start, end in self._by_day[day]:
@@ -174,7 +179,7 @@ def next_open(
     14).
     """
     places = [
-        (rule.without_hours(frozenset(one.astimezone(ZoneInfo(zone)).hour for one in tried)) if tried else rule, zone)
+        (rule.without_hours(frozenset(one.astimezone(_place(zone)).hour for one in tried)) if tried else rule, zone)
         for zone in zones
     ]
     first = at = (now - _EPOCH) // _MINUTE
@@ -229,7 +234,7 @@ def _offsets(zone: str, week: int) -> tuple[tuple[int, int, int], ...]:
 
     Clocks change at full minutes, and not twice within a week.
     """
-    place, start, end = ZoneInfo(zone), week * _WEEK, (week + 1) * _WEEK
+    place, start, end = _place(zone), week * _WEEK, (week + 1) * _WEEK
 
     def offset(minute: int) -> int:
         found = (_EPOCH + minute * _MINUTE).astimezone(place).utcoffset()
@@ -246,6 +251,12 @@ def _offsets(zone: str, week: int) -> tuple[tuple[int, int, int], ...]:
     return ((start, high, before), (high, end, after))
 
 
+def _place(zone: str) -> "ZoneInfo":
+    from zoneinfo import ZoneInfo  # takes 3 ms; most cold starts need none
+
+    return ZoneInfo(zone)
+
+
 def check_zone(name: str) -> str:
     """`name`, where it is an IANA time zone. Raises `ValueError` with the reason, without a subject."""
     if not _is_zone(name):
@@ -255,10 +266,10 @@ def check_zone(name: str) -> str:
 
 @lru_cache(maxsize=512)
 def _is_zone(name: str) -> bool:
-    if _ZONE.fullmatch(name) is None:
+    if re.fullmatch(_ZONE, name) is None:
         return False
     try:
-        ZoneInfo(name)
+        _place(name)
     except (LookupError, OSError, ValueError):  # no such file, a folder ("America"), a file that is no zone
         return False
     return True

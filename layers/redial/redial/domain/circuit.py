@@ -12,12 +12,13 @@ refused because of its number counts as success of the carrier; a throttled call
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused, Unknown
+from redial.domain.values import dataclass
 
 FAILURES_TO_OPEN = 5
 """Consecutive failures that open the circuit. Each may cost a call; opening in vain costs one minute."""

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
 from redial.domain.status import Status
+from redial.domain.values import dataclass
 
 
 class Gate(StrEnum):

@@ -1,9 +1,11 @@
 """Delivery of one execution's events by webhook: strictly in order, each retried until accepted or given up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from redial.domain.values import dataclass
 
 LEASE = timedelta(seconds=90)
 """One invocation's exclusive lease on an execution's deliveries. Longer than the deliver function's timeout (60 s)."""

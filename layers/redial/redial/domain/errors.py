@@ -10,7 +10,7 @@
 The message tells the caller what to do; `status` is the HTTP status of the API's answer.
 """
 
-from dataclasses import dataclass
+from redial.domain.values import dataclass
 
 
 class RedialError(Exception):

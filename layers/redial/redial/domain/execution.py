@@ -19,7 +19,7 @@ The store saves one over the `version` it was read with, so each transition is o
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -31,6 +31,7 @@ from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import REFUSED_FOR_GOOD, GiveUp, RetryAt, RetryConfig, decide
 from redial.domain.status import FINAL, LIVE, UNANSWERED, WAITING, Status, rank
+from redial.domain.values import dataclass
 
 MILLISECOND = timedelta(milliseconds=1)
 

@@ -9,7 +9,7 @@ says is asked before the line, since the batch is read after it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -19,8 +19,8 @@ from redial.domain.calling_window import CallingRule, Placement, never_open, nex
 from redial.domain.decision import Decision, Gate, failed, opens, recorded, stopped, waits
 from redial.domain.execution import LATEST_START, Execution
 from redial.domain.outcome import BLOCKED
-from redial.domain.phone_number import zones_of
 from redial.domain.status import Status
+from redial.domain.values import dataclass
 
 _TOO_LATE = f"could not be placed within {LATEST_START // timedelta(hours=1)} hours of its time"
 _NEVER = "never open"
@@ -44,6 +44,8 @@ class Facts:
     @cached_property
     def zones(self) -> tuple[str, ...]:
         """IANA zones that the called number may be in: its own, else its agent's, else those of its prefix."""
+        from redial.domain.phone_number import zones_of  # only an agent with calling hours needs them
+
         named = self.execution.time_zone or (self.agent.time_zone if self.agent is not None else None)
         return zones_of(self.execution.user_number, named)
 

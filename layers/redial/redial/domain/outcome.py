@@ -1,8 +1,7 @@
 """Results of an attempt: the carrier's answer to a dial, and its later reports of the call."""
 
-from dataclasses import dataclass
-
 from redial.domain.status import FINAL, Status
+from redial.domain.values import dataclass
 
 DECLINED = "603"
 """SIP code of a call that the called party declined: one retry at most."""

@@ -1,7 +1,8 @@
 """What waits for an agent's lines: calls, and running batches with one entry each."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from redial.domain.values import dataclass
 
 LINES_CHECK = timedelta(minutes=3)
 """How often the sweeper checks an agent's lines and the front of its queue while lines are held or calls wait."""

@@ -1,12 +1,12 @@
 """Whether a failed attempt is followed by another, and when. Pure: the clock is an argument."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from redial.domain.errors import FieldError, InvalidInput
 from redial.domain.outcome import DECLINED, Outcome
 from redial.domain.status import RETRYABLE, Status
+from redial.domain.values import dataclass
 
 MAX_RETRIES = 3
 """Most retries that a configuration may ask for: with the first dial, four calls."""

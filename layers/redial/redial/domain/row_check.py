@@ -4,11 +4,11 @@ The check is kept with the batch: its file is read again for results.csv, and mu
 agent's hours may have changed. Rows that they no longer suit wait, see `gates.calling_window`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from redial.domain.calling_window import CallingRule, check_zone, never_open, next_open
-from redial.domain.phone_number import zones_of
+from redial.domain.values import dataclass
 
 TIME_ZONE_COLUMN = "time_zone"
 """The column with a contact's own IANA time zone; an empty cell: none."""
@@ -46,6 +46,8 @@ class RowCheck:
                 return f"{TIME_ZONE_COLUMN}: {error}"
         if self.rule is None:
             return None
+        from redial.domain.phone_number import zones_of  # most batches have no calling hours
+
         zones = zones_of(number, named or self.time_zone)
         if zones not in self._known:
             is_open = next_open(self.at, self.rule, zones) is not None

@@ -4,10 +4,11 @@ One lazily built container per function and process. Each service is built, and 
 function's cold start pays only for what it uses.
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -41,26 +42,40 @@ if TYPE_CHECKING:
     from redial.ports import CallbackReader, Carrier
     from redial.usecases.deliver_events import Deliverer
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 CONNECT_SECONDS, READ_SECONDS, FILE_READ_SECONDS = 1, 3, 10
 """A stalled connection, such as one that died while the process was frozen, must leave the function time for a retry.
 S3 takes longer: it copies a file of 200 MB in one request."""
 
 
 def client_config(service: str) -> Config:
-    """botocore retries AWS requests: every one of them is a read, or a write that is conditional or safe to repeat."""
+    """botocore retries AWS requests: every one of them is a read, or a write that is conditional or safe to repeat.
+
+    Parameters for DynamoDB are not compared with its model first, which takes half of the time of a large request: the
+    service checks them. The name of the client is fixed, since botocore composes its own twice for each request.
+    """
     return Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=FILE_READ_SECONDS if service == "s3" else READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": 4},
         tcp_keepalive=True,
+        user_agent="redial",
+        parameter_validation=service != "dynamodb",
         s3={"addressing_style": "virtual"},  # regional: a new bucket is unknown to S3's global address for a day
     )
+
+
+_one_client = threading.Lock()
+"""boto3's session makes clients for one thread at a time; a client itself may be shared."""
 
 
 @cache
 def _client(service: str) -> Any:
     """One client for each AWS service in a process: making one takes tens of milliseconds."""
-    return boto3.client(service, config=client_config(service))  # type: ignore[call-overload]  # the stubs want literal names
+    with _one_client:
+        return boto3.client(service, config=client_config(service))  # type: ignore[call-overload]  # the stubs want literal names
 
 
 class Services:
@@ -333,6 +348,9 @@ class Services:
 
     def sleep(self, seconds: float) -> None:
         system.sleep(seconds)
+
+    def each(self, work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
+        return system.each(work, items, workers)
 
     def new_id(self) -> str:
         return system.new_id()

@@ -1,20 +1,41 @@
-"""The sources of nondeterminism: clock, sleep, new ids and random numbers.
+"""The sources of nondeterminism: clock, sleep, new ids, random numbers and threads.
 
-Nothing else in Redial reads a clock or draws a random number; handlers pass these values on as arguments. `use`
-replaces any of them: the local stack gets a movable clock, and tests become repeatable.
+Nothing else in Redial reads a clock, draws a random number or does several things at once; handlers pass these values
+on as arguments. `use` replaces any of them: the local stack gets a movable clock, and tests become repeatable.
 """
 
 import random as _random
 import time as _time
 import uuid as _uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Each(Protocol):
+    """What `each` is replaced by."""
+
+    def __call__(self, work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]: ...
+
+
+def in_threads(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
+    """`each` in threads of this process."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, items))
+
 
 _now: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731  a replaceable default, named by `use`
 _sleep: Callable[[float], None] = _time.sleep
 _new_id: Callable[[], str] = lambda: str(_uuid.uuid4())  # noqa: E731
 _random_unit: Callable[[], float] = _random.random
 _machine_time: Callable[[datetime], datetime] = lambda instant: instant  # noqa: E731
+
+_each: Each = in_threads
 
 
 def now() -> datetime:
@@ -46,6 +67,14 @@ def machine_time(instant: datetime) -> datetime:
     return _machine_time(instant)
 
 
+def each(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
+    """The results of `work` for each item, in order, with up to `workers` of them at once.
+
+    Returns when all have ended. Raises the error of the first item that failed; items not begun by then are left out.
+    """
+    return _each(work, items, workers) if len(items) > 1 else [work(item) for item in items]
+
+
 def use(
     *,
     now: Callable[[], datetime] | None = None,
@@ -53,11 +82,13 @@ def use(
     new_id: Callable[[], str] | None = None,
     random: Callable[[], float] | None = None,
     machine_time: Callable[[datetime], datetime] | None = None,
+    each: Each | None = None,
 ) -> None:
     """Replace the given sources of this process; the others stay."""
-    global _now, _sleep, _new_id, _random_unit, _machine_time
+    global _now, _sleep, _new_id, _random_unit, _machine_time, _each
     _now = now or _now
     _sleep = sleep or _sleep
     _new_id = new_id or _new_id
     _random_unit = random or _random_unit
     _machine_time = machine_time or _machine_time
+    _each = each or _each

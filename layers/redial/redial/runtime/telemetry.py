@@ -10,7 +10,6 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from redial.domain.outcome import Accepted, NotPlaced, Refused, Unknown
 from redial.domain.repair import BatchRepair, Repair
 from redial.domain.retry import MAX_RETRIES
 from redial.domain.status import FINAL, RETRYABLE, Status
+from redial.domain.values import dataclass
 from redial.runtime.tracing import annotate
 
 if TYPE_CHECKING:

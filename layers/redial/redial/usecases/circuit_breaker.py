@@ -6,11 +6,11 @@ which places nothing, and only then by a call.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from redial.domain.circuit import Circuit, CircuitState
 from redial.domain.outcome import DialResult, NotPlaced
+from redial.domain.values import dataclass
 from redial.ports import Circuits, StaleVersion
 
 _MOST_TRIES = 5

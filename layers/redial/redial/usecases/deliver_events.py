@@ -8,7 +8,7 @@ more after a crash, with the same `webhook-id`.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Generic
@@ -16,6 +16,7 @@ from typing import Generic
 from redial.domain.batch import Batch
 from redial.domain.delivery import GONE, LEASE, Delivery, DeliveryAttempt
 from redial.domain.execution import Execution
+from redial.domain.values import dataclass
 from redial.ports import DeliveryAnswer, Services, StaleVersion
 from redial.usecases.update import MOST_TRIES, Store, Subject, save
 

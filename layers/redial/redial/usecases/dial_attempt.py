@@ -19,7 +19,7 @@ defers or ends one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +32,7 @@ from redial.domain.gates import GATES, OF_AGENT, Facts, GateFunction, ask, from_
 from redial.domain.outcome import Accepted, DialResult
 from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
+from redial.domain.values import dataclass
 from redial.ports import CallRequest, Carrier, Services, StaleVersion
 from redial.usecases.circuit_breaker import CircuitBreaker
 from redial.usecases.defaults import complete, complete_now

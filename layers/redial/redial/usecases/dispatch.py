@@ -12,13 +12,13 @@ costs does not depend on how many lines the agent has or how many calls wait.
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from redial.domain.agent import Agent
 from redial.domain.batch import contact_id
 from redial.domain.execution import Execution
 from redial.domain.queue import BatchQueueEntry, QueuedCall
+from redial.domain.values import dataclass
 from redial.ports import Services
 
 LINES_PER_SHARD = 50

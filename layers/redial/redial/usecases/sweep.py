@@ -7,15 +7,17 @@ that wait for delivery, a line whose call is over, a queue that disagrees with i
     the minute's run ──► lines, then the shards of the due index, then queue checks; at most `limit` items of the shards
        │    └─ what is left of a shard ──► a worker for that shard, which works until it is done or its time is up,
        │                                    and then invokes itself again
-       └─ calls to ask about ──► small chunks, each an invocation of its own
+       └─ a shard with calls to ask about ──► an asker for that shard, which asks several questions at once, and goes on
+                                               in the same way
 
-The run and its workers never wait for a carrier, so a slow one delays only its own answers.
+The run and its workers never wait for a carrier, so a slow one delays only its own answers. A shard has one asker at a
+time, so that carriers see a bounded number of questions at once.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, islice
@@ -28,7 +30,7 @@ from redial.domain.outcome import CallReport
 from redial.domain.queue import LINES_CHECK
 from redial.domain.repair import Repair
 from redial.domain.status import Status
-from redial.ports import Carrier, CarrierUnavailable, Due, NotYetKnown, Services, StaleVersion
+from redial.ports import Carrier, CarrierBusy, CarrierUnavailable, Due, NotYetKnown, Services, StaleVersion
 from redial.usecases.dial_attempt import call_request
 from redial.usecases.dispatch import dispatch, queued_call, release_line, shards
 from redial.usecases.stop import ask_to_cancel, unless_stopped
@@ -43,22 +45,19 @@ LINE_GRACE = timedelta(minutes=2)
 SECONDS_TO_SPARE = 15.0
 """With less time left no further item is started."""
 SECONDS_FOR_A_QUESTION = 25.0
-"""With less time left the carrier is not asked again: one request takes up to 10 s, and then its answer is stored."""
+"""With less time left no question begins: one request takes up to 10 s, and then its answer is stored."""
+SECONDS_FOR_A_CANCEL = 45.0
+"""With less time left no call is canceled: that takes up to four requests."""
 PAGE = 100
 """Items that are read together."""
 
 WORKER_LEASE = timedelta(minutes=2)
-"""How long a worker holds its shard: longer than one invocation runs, and than the next takes to start."""
+"""How long a worker or an asker holds its shard: longer than one invocation runs, and than the next takes to start."""
 MOST_HOPS = 20
-"""How often a worker may invoke itself again; the next minute's run takes up the rest."""
-ASKS_IN_CHUNK = 10
-"""Calls with a known id in one chunk: one request to the carrier for each."""
-FINDS_IN_CHUNK = 3
-"""Calls to search for in one chunk: one search may take several requests."""
-CHUNKS_OF_RUN = 25
-"""Most chunks of questions that the minute's run hands out: the account's concurrency is shared with all else."""
-CHUNKS_OF_WORKER = 4
-"""Most chunks of questions that one invocation of a worker hands out."""
+"""How often a worker or an asker may invoke itself again; the next minute's run takes up the rest."""
+QUESTIONS_AT_ONCE = 4
+"""How many questions an asker puts at once. The 16 shards have 16 askers, so carriers see at most 64 requests of
+theirs at once: a carrier limits requests at once, and dial needs some of them."""
 
 MOST_WAITING = 1000
 """How many entries of an agent's queue are counted each minute."""
@@ -82,25 +81,37 @@ class SweepReport:
     lines_in_use: int | None = None
     calls_waiting: int | None = None
 
+    def add(self, other: "SweepReport") -> None:
+        """Add what a part of the invocation did."""
+        self.looked_at += other.looked_at
+        self.repairs += other.repairs
+        self.changes += other.changes
+        self.errors += other.errors
+        self.cut_short |= other.cut_short
+
+
+class _TooLate(Exception):
+    """There is too little time left to begin this."""
+
 
 @dataclass
 class _Run:
-    """One invocation: its time, how many chunks of questions and items it has left, and what it has read already.
+    """One invocation: its time, how many items it has left, and what it has read already.
 
-    `to_dispatch`: agents with queued calls. `asks` and `finds`: executions whose call the carrier is to be asked
-    for by its id, or has to be searched for.
+    `shard`: the one that is worked through. `asked`: those whose asker was invoked. `to_dispatch`: agents with queued
+    calls. `busy`: carriers that take no more requests.
     """
 
     seconds_left: Callable[[], float]
-    chunks: int = 0
     items: int | None = None
+    shard: int | None = None
     report: SweepReport = field(default_factory=SweepReport)
+    asked: set[int] = field(default_factory=set)
+    busy: set[str] = field(default_factory=set)
     agents: dict[tuple[str, str], Agent | None] = field(default_factory=dict)
     queues: dict[str, bool] = field(default_factory=dict)
     holders: dict[tuple[str, int], set[str]] = field(default_factory=dict)
     to_dispatch: dict[str, Agent] = field(default_factory=dict)
-    asks: list[str] = field(default_factory=list)
-    finds: list[str] = field(default_factory=list)
 
     def is_out_of_time(self) -> bool:
         return self.seconds_left() < SECONDS_TO_SPARE
@@ -108,15 +119,10 @@ class _Run:
     def is_over(self) -> bool:
         return self.items == 0 or self.is_out_of_time()
 
-    def questions(self) -> list[list[str]]:
-        """The chunks."""
-        return [*_in_pieces(self.asks, ASKS_IN_CHUNK), *_in_pieces(self.finds, FINDS_IN_CHUNK)]
-
-    def fits(self, execution: Execution) -> bool:
-        """Whether one more question about that execution fits into the chunks."""
-        searched = execution.state.attempt.call_id is None
-        asks, finds = len(self.asks) + (not searched), len(self.finds) + searched
-        return -(-asks // ASKS_IN_CHUNK) + -(-finds // FINDS_IN_CHUNK) <= self.chunks
+    def need(self, seconds: float) -> None:
+        """Raises `_TooLate` with less time left."""
+        if self.seconds_left() < seconds:
+            raise _TooLate
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class Sweeper:
         After `limit` items of the shards, or when time runs short, each shard with anything left is handed to a worker.
         Shards that a worker holds are left to it. An item that raises is logged and counted; the others go on.
         """
-        run = _Run(seconds_left, CHUNKS_OF_RUN)
+        run = _Run(seconds_left)
         watched = list(self.services.due_items.watched())
         now = self.services.now()
         done = self._work_through((due for due in watched if due.due_at <= now), run)
@@ -140,7 +146,7 @@ class Sweeper:
         run.report.cut_short = bool(left) or not done
         for shard in left:
             self.services.invoker.sweep_shard(shard, self.services.new_id()[:8], 1)
-        run.items = None
+        run.items = run.shard = None
         self._work_through(self.services.due_items.queue_checks(now), run)
         self._finish(run)
         self._measure(watched, run)
@@ -151,32 +157,36 @@ class Sweeper:
 
         It leaves at once where another worker holds the shard, or where this very hop was made before.
         """
-        run = _Run(seconds_left, CHUNKS_OF_WORKER)
+        run = _Run(seconds_left, shard=shard)
         now = self.services.now()
-        if not self.services.sweep_leases.take(shard, token, hop, now, now + WORKER_LEASE):
+        if not self.services.sweep_leases.take(str(shard), token, hop, now, now + WORKER_LEASE):
             return run.report
         done = self._work_through(self.services.due_items.overdue(shard, now), run)
         run.report.cut_short = not done
         if not done and hop < MOST_HOPS:
             self.services.invoker.sweep_shard(shard, token, hop + 1)
         else:
-            self.services.sweep_leases.release(shard, token, hop)
+            self.services.sweep_leases.release(str(shard), token, hop)
         self._finish(run)
         return run.report
 
-    def ask(self, execution_ids: Sequence[str], seconds_left: Callable[[], float]) -> SweepReport:
-        """Ask the carrier about the current attempts of these executions, and store what it says.
+    def ask(self, shard: int, token: str, hop: int, seconds_left: Callable[[], float]) -> SweepReport:
+        """An asker: ask carriers about the overdue calls of one shard, `QUESTIONS_AT_ONCE` at a time, and store what
+        they say, until it is done or time runs short; then the next hop goes on.
 
-        At least one is asked about; those for which time does not suffice are handed to another invocation.
+        It leaves at once where the shard has an asker. The next hop is invoked when all questions have been answered.
         """
-        run = _Run(seconds_left)
-        for index, execution_id in enumerate(execution_ids):
-            if index and seconds_left() < SECONDS_FOR_A_QUESTION:
-                self.services.invoker.ask(execution_ids[index:])
-                run.report.cut_short = True
-                break
-            run.report.looked_at += 1
-            self._guarded(partial(self._ask, execution_id, run), {"execution_id": execution_id}, run)
+        run, lease = _Run(seconds_left), _asker(shard)
+        now = self.services.now()
+        if not self.services.sweep_leases.take(lease, token, hop, now, now + WORKER_LEASE):
+            return run.report
+        overdue = self.services.due_items.overdue(shard, now)
+        while not run.report.cut_short and (page := list(islice(overdue, PAGE))):
+            self._ask_about([due.execution_id for due in page if due.execution_id is not None], run)
+        if run.report.cut_short and hop < MOST_HOPS:
+            self.services.invoker.ask(shard, token, hop + 1)
+        else:
+            self.services.sweep_leases.release(lease, token, hop)
         return run.report
 
     # ---- the pass over what is overdue ------------------------------------------------------------------------------
@@ -184,7 +194,7 @@ class Sweeper:
     def _overdue(self, order: Sequence[int], run: _Run, now: datetime) -> list[int]:
         """Work through the shards in that order; those in which something is left."""
         left: list[int] = []
-        held: set[int] | None = None
+        held: set[str] | None = None
         for shard in order:
             overdue = self.services.due_items.overdue(shard, now)
             first = next(overdue, None)
@@ -192,7 +202,8 @@ class Sweeper:
                 continue
             if held is None:
                 held = self.services.sweep_leases.held(now)
-            if shard not in held and not self._work_through(chain([first], overdue), run):
+            run.shard = shard
+            if str(shard) not in held and not self._work_through(chain([first], overdue), run):
                 left.append(shard)
         return left
 
@@ -225,6 +236,8 @@ class Sweeper:
             work()
         except StaleVersion:
             return  # it is moving by itself
+        except _TooLate:
+            run.report.cut_short = True
         except Exception:  # noqa: BLE001  one bad item must not keep the others waiting; it is logged and counted
             run.report.errors += 1
             _log.exception("sweeping failed", extra=names)
@@ -257,9 +270,7 @@ class Sweeper:
             self._lines(due.agent_id, due.shard, run)
 
     def _finish(self, run: _Run) -> None:
-        """Hand out the questions; then start calls that wait in the queues that were looked at."""
-        for chunk in run.questions():
-            self.services.invoker.ask(chunk)
+        """Start calls that wait in the queues that were looked at."""
         for agent in run.to_dispatch.values():
             for shard in range(shards(agent)):
                 if run.is_out_of_time():
@@ -287,18 +298,15 @@ class Sweeper:
 
     def _execution(self, execution: Execution, absent: set[str], run: _Run) -> None:
         now = self.services.now()
-        state = execution.state
-        question = state.is_live or (
-            state.claimed_at is not None and state.is_dialling and now >= state.claimed_at + CLAIM_GRACE
-        )
-        if question and not run.fits(execution):
-            return  # it stays overdue, and the next run meets it first
-        if state.is_waiting:
+        if _is_question(execution, now):  # it stays overdue until its shard's asker has an answer
+            if run.shard is not None and run.shard not in run.asked:
+                run.asked.add(run.shard)
+                self.services.invoker.ask(run.shard, self.services.new_id()[:8], 1)
+            return
+        if execution.state.is_waiting:
             self._wake(execution, absent, run, now)
         self._redeliver(execution, run.report, now)
         save(self.services.executions, execution, now)
-        if question:  # only the run that moved it on asks
-            (run.finds if state.attempt.call_id is None else run.asks).append(execution.id)
 
     def _wake(self, execution: Execution, absent: set[str], run: _Run, now: datetime) -> None:
         state = execution.state
@@ -342,11 +350,33 @@ class Sweeper:
 
     # ---- questions to the carrier -----------------------------------------------------------------------------------
 
-    def _ask(self, execution_id: str, run: _Run) -> None:
-        """Ask the carrier what became of the call, and store what it says."""
-        execution = self.services.executions.get(execution_id)
-        if execution is None or not (execution.state.is_dialling or execution.state.is_live):
+    def _ask_about(self, ids: Sequence[str], run: _Run) -> None:
+        """Ask about those of a page that only their carriers know about, several at once: each has its own report."""
+        if run.seconds_left() < SECONDS_FOR_A_QUESTION:
+            run.report.cut_short = True
             return
+        found, now = self._read_together(ids), self.services.now()
+
+        def question(execution_id: str) -> SweepReport:
+            own = replace(run, report=SweepReport())
+            self._guarded(partial(self._ask, execution_id, found, own), {"execution_id": execution_id}, own)
+            return own.report
+
+        to_ask = ids if found is None else [one.id for one in found.values() if _is_overdue_question(one, now)]
+        for done in self.services.each(question, to_ask, QUESTIONS_AT_ONCE):
+            run.report.add(done)
+
+    def _ask(self, execution_id: str, found: Mapping[str, Execution] | None, run: _Run) -> None:
+        """Ask the carrier what became of the call, and store what it says. The execution stays overdue where there is
+        too little time, or its carrier is busy."""
+        execution = self.services.executions.get(execution_id) if found is None else found[execution_id]
+        if execution is None or not _is_overdue_question(execution, self.services.now()):
+            return
+        run.need(SECONDS_FOR_A_QUESTION)
+        if execution.provider in run.busy:
+            return
+        run.report.looked_at += 1
+        self._redeliver(execution, run.report, self.services.now())
         attempt = execution.state.attempt
         assert attempt.dialed_at is not None
         agent = self._agent(execution.account_id, execution.agent_id, run)
@@ -360,6 +390,11 @@ class Sweeper:
             run.report.repairs[Repair.CALL_UNDECIDED] += 1
             if attempt.call_id is None:  # a carrier that answers, but never tells, must not hold the line for a day
                 over_after, permanent = _longest_call(agent, attempt.dialed_at), True  # the phone may have rung
+        except CarrierBusy as error:
+            run.busy.add(execution.provider)
+            _log.warning("the other questions wait for the next run: %s", error, extra={"provider": execution.provider})
+            if self.services.now() < attempt.dialed_at + LONGEST_CALL:
+                return
         except CarrierUnavailable as error:
             _log.warning("carrier cannot be asked: %s", error, extra={"execution_id": execution.id})
             run.report.repairs[Repair.CARRIER_SILENT] += 1
@@ -368,8 +403,9 @@ class Sweeper:
             lost = "nothing was heard of the call for longer than a call can last"
         if report is None and execution.state.status is Status.CALL_DISCONNECTED:
             lost = "the carrier does not say who answered"
-        if report is not None or lost is not None:
-            self._store(execution, report, lost, permanent, run.report, now)
+        changed = (report, lost) != (None, None) and self._store(execution, report, lost, permanent, run.report, now)
+        if not changed:
+            save(self.services.executions, execution, now)
 
     def _answer(self, execution: Execution, agent: Agent | None, run: _Run) -> tuple[CallReport | None, str | None]:
         """What the carrier says of the call, or why it is lost; neither where it is too early to say.
@@ -380,7 +416,7 @@ class Sweeper:
         assert attempt.dialed_at is not None
         carrier = self.services.carrier(execution.provider)
         if attempt.call_id is not None:
-            report = self._canceled(execution, agent) or carrier.ask(attempt.call_id)
+            report = self._canceled(execution, agent, run) or carrier.ask(attempt.call_id)
             if report is not None:
                 return report, None
             if self.services.now() < attempt.dialed_at + _longest_call(agent, attempt.dialed_at):
@@ -395,7 +431,7 @@ class Sweeper:
         report = carrier.find(request, attempt.dialed_at, known, lambda: run.seconds_left() - to_store)
         return report, "the carrier has no call for this attempt" if report is None and is_late else None
 
-    def _canceled(self, execution: Execution, agent: Agent | None) -> CallReport | None:
+    def _canceled(self, execution: Execution, agent: Agent | None, run: _Run) -> CallReport | None:
         """Have an unanswered call canceled that is being stopped, or whose agent or batch was stopped while it was
         placed: what became of it. None: it is no such call, or the carrier cannot cancel it."""
         if not execution.state.is_unanswered:
@@ -404,8 +440,11 @@ class Sweeper:
         reason = execution.state.attempt.stopping or stop_reason(execution, agent, batch)
         if reason is None:
             return None
+        run.need(SECONDS_FOR_A_CANCEL)
         try:
             return ask_to_cancel(self.services, execution, reason, self.services.now())
+        except CarrierBusy:
+            raise
         except CarrierUnavailable as error:
             _log.warning("a call cannot be canceled: %s", error, extra={"execution_id": execution.id})
             return None
@@ -418,7 +457,8 @@ class Sweeper:
         permanent: bool,
         done: SweepReport,
         now: datetime,
-    ) -> None:
+    ) -> bool:
+        """Whether that changed the execution."""
         lease_id = f"sweep-{self.services.new_id()[:8]}"
         number = execution.state.attempt.number
         permanent |= self.services.carrier(execution.provider).limits.absence_proves_after is None
@@ -433,11 +473,13 @@ class Sweeper:
                 after = current.reported(number, report, now)
             return unless_stopped(self.services, current, after)
 
-        updated = update(self.services, execution.id, transition, now, lease_id=lease_id)
-        if updated is not None and updated.after is not updated.before:
-            if updated.before.state.status is not Status.CALL_DISCONNECTED:  # detection that is missing is no repair
-                done.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
-            done.changes.append(updated)
+        updated = update(self.services, execution.id, transition, now, lease_id=lease_id, snapshot=execution)
+        if updated is None or updated.after is updated.before:
+            return False
+        if updated.before.state.status is not Status.CALL_DISCONNECTED:  # detection that is missing is no repair
+            done.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
+        done.changes.append(updated)
+        return True
 
     # ---- batches --------------------------------------------------------------------------------------------------
 
@@ -503,6 +545,23 @@ class Sweeper:
         return bool(queue.calls or queue.batches)
 
 
+def _asker(shard: int) -> str:
+    """The name of the lease."""
+    return f"a{shard}"
+
+
+def _is_question(execution: Execution, now: datetime) -> bool:
+    """Whether only its carrier knows what has become of it."""
+    state = execution.state
+    return state.is_live or (
+        state.claimed_at is not None and state.is_dialling and now >= state.claimed_at + CLAIM_GRACE
+    )
+
+
+def _is_overdue_question(execution: Execution, now: datetime) -> bool:
+    return execution.due_at is not None and execution.due_at <= now and _is_question(execution, now)
+
+
 def _belongs_in_queue(execution: Execution) -> bool:
     state = execution.state
     return state.is_waiting and state.timer is None and not state.is_delayed
@@ -521,10 +580,6 @@ def _longest_call(agent: Agent | None, dialed_at: datetime) -> timedelta:
         return LONGEST_CALL
     seconds = agent.ring_timeout_seconds + agent.max_call_seconds
     return min(LONGEST_CALL, timedelta(seconds=seconds) + CALL_OVER_GRACE)
-
-
-def _in_pieces(ids: list[str], size: int) -> Iterator[list[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def _needs_line(execution: Execution, attempt: int, shard: int, now: datetime) -> bool:

@@ -7,9 +7,11 @@ import email.utils
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
+
+from redial.domain.values import dataclass
 
 LONGEST_WAIT_SECONDS = 24 * 3600.0
 """Upper limit for `Retry-After`: a day. Longer waits count as a day."""

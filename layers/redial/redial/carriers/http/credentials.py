@@ -1,8 +1,9 @@
 """The secret of a platform that speaks the signed HTTP contract."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from redial.carriers.credentials import Credentials, Secrets, check_api_url, read_fields, read_rate
+from redial.domain.values import dataclass
 from redial.wire.webhook_signature import key_of
 
 SECRET = "the http carrier's secret"  # noqa: S105  what messages call it

@@ -22,7 +22,7 @@ from redial.carriers.sending import (
 )
 from redial.domain.outcome import CallReport, DialResult, NotPlaced, Unknown
 from redial.domain.status import UNANSWERED
-from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
+from redial.ports import CallRequest, CarrierBusy, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
 from redial.wire.webhook_signature import sign
 
@@ -152,6 +152,8 @@ class HttpCarrier:
             raise CarrierUnavailable(f"the platform could not be asked: {error}") from error
         if answer.status == 401:
             self._credentials.refresh(credentials)
+        if answer.status == 429:
+            raise CarrierBusy("the platform takes no more requests now")
         calls = json_object(answer.body).get("calls")
         if answer.status != 200 or not isinstance(calls, list):
             raise CarrierUnavailable(f"the platform answered {answer.status}, without a list of calls")

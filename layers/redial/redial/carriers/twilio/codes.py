@@ -1,11 +1,11 @@
 """What Twilio's answers, statuses and error codes mean. Sources: see this package."""
 
 import re
-from dataclasses import dataclass
 
 from redial.carriers import sip
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.status import FINAL, Status
+from redial.domain.values import dataclass
 from redial.wire.http import HttpResponse, json_object, retry_after_seconds
 
 CALL_ID = re.compile(r"[A-Za-z0-9]{2,64}")

@@ -2,10 +2,11 @@
 
 import base64
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlsplit
 
 from redial.carriers.credentials import Credentials, Secrets, check_api_url, read_fields, read_rate
+from redial.domain.values import dataclass
 
 SECRET = "the Twilio secret"  # noqa: S105  what messages call it
 

@@ -25,7 +25,7 @@ from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
 from redial.carriers.twilio.twiml import connect_stream
 from redial.domain.outcome import CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.status import UNANSWERED, Status
-from redial.ports import CallRequest, CarrierUnavailable, NotYetKnown
+from redial.ports import CallRequest, CarrierBusy, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
 
 if TYPE_CHECKING:
@@ -213,6 +213,8 @@ class TwilioCarrier:
         """Whether the call is this attempt's; None: its Events are not there (yet), or show no callback of ours."""
         try:
             page = self._get(f"/Calls/{quote(str(record.get('sid')), safe='')}/Events.json?PageSize={_PAGE_SIZE}")
+        except CarrierBusy:
+            raise
         except CarrierUnavailable:
             return None
         events = None if page is None else page.get("events")
@@ -236,7 +238,8 @@ class TwilioCarrier:
         return body
 
     def _exchange(self, method: str, path: str, body: bytes, max_body_bytes: int = _MAX_BODY_BYTES) -> HttpResponse:
-        """One request that places nothing. Raises `CarrierUnavailable` where no answer came."""
+        """One request that places nothing. Raises `CarrierBusy` for 429, which Twilio answers above the account's
+        concurrent requests (20429 [E]), and `CarrierUnavailable` where no answer came."""
         try:
             credentials = self._credentials.get()
             answer = self._send(credentials, method, path, body, ASK_TIMEOUT_SECONDS, max_body_bytes)
@@ -248,6 +251,8 @@ class TwilioCarrier:
             raise CarrierUnavailable(f"no answer from Twilio: {error}") from error
         if answer.status == 401:
             self._credentials.refresh(credentials)
+        if answer.status == 429:
+            raise CarrierBusy("Twilio takes no more requests at once")
         return answer
 
     def _send_dial(self, form: bytes) -> tuple[TwilioCredentials, HttpResponse] | NotPlaced | Unknown:

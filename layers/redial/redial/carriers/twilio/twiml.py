@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 MAX_CHARACTERS = 4_000
 """Longest `Twiml` of a request to place a call [O]."""
-_XML_LINE = re.compile("[\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]*")
+_XML_LINE = "[\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]*"
+"""Compiled on first use, which takes 5 ms: few agents have a `stream_url`."""
 
 
 def connect_stream(stream_url: str) -> str:
@@ -30,6 +31,6 @@ def connect_stream(stream_url: str) -> str:
 
 
 def _xml(text: str) -> str:
-    if not _XML_LINE.fullmatch(text):
+    if not re.fullmatch(_XML_LINE, text):
         raise ValueError("holds characters that XML cannot")
     return html.escape(text)
