@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, BatchStatus, contact
-from redial.domain.calling_window import CallingRule, next_open
+from redial.domain.calling_window import CallingRule, Placement, next_open
 from redial.domain.decision import Decision, Gate, Verdict, failed, held, opens, record, recorded, stopped, waits
 from redial.domain.execution import LATEST_START, Execution, Marker
 from redial.domain.gates import GATES, Facts, ask, earliest, from_number
@@ -276,6 +276,20 @@ def test_ten_thousand_contacts_of_twelve_zones_start_in_their_mornings_and_not_a
         assert local.hour == 11 and local.minute < 15
         a_second[at] += 1
     assert max(a_second.values()) <= 10, "833 calls of a zone over 900 seconds"
+
+
+def test_a_long_rule_costs_an_attempt_few_bytes() -> None:
+    windows = [(day, hour * 60 + 7, hour * 60 + 53) for day in range(7) for hour in (8, 11, 14, 17)]
+    dates = tuple(TEN.date() + timedelta(days=n) for n in range(100, 200))
+    rule = CallingRule(tuple(windows), dates, Placement.SPREAD, 15)
+    assert len(str(rule)) > 1000
+    batch = running(calling_rule=str(rule))
+    waiting, open_at = of_batch(), TEN.replace(hour=16, minute=30)
+    closed, opened = (last(facts(waiting, batch=batch, now=now)) for now in (TEN, open_at))
+    assert closed.verdict is Verdict.DEFER and opened.allows
+    assert (closed.rule, opened.rule) == ("batch mo 8:07-8:53", "batch mo 8:07-8:53")
+    assert closed.reason == "outside calling hours mo 8:07-8:53 of America/Los_Angeles"
+    assert len(record([closed]) or "") <= 60
 
 
 def test_nothing_is_foreseen_beyond_the_horizon() -> None:

@@ -123,6 +123,11 @@ class CallingRule:
                     return f"{DAYS[day]} {_window_text(start, end)}"
         return ""
 
+    @property
+    def summary(self) -> str:
+        """The rule in at most 60 characters."""
+        return self._text if len(self._text) <= 60 else f"{self._text[:59]}…"
+
     @cached_property
     def _by_day(self) -> tuple[tuple[tuple[int, int], ...], ...]:
         return tuple(tuple(sorted((start, end) for on, start, end in self.windows if on == day)) for day in range(7))
@@ -210,8 +215,10 @@ def _all_open(rule: CallingRule, zones: Sequence[str], minute: int) -> bool:
 def never_open(rule: CallingRule, zones: Sequence[str]) -> str:
     """Why a call to these zones can never be placed."""
     if len(zones) == 1:
-        return f"calling hours {rule} never open in {zones[0]}"
-    return f"calling hours {rule} are never open at once in all {len(zones)} time zones that the number may be in"
+        return f"calling hours {rule.summary} never open in {zones[0]}"
+    return (
+        f"calling hours {rule.summary} are never open at once in all {len(zones)} time zones that the number may be in"
+    )
 
 
 def _first_open(rule: CallingRule, zone: str, at: int, last: int) -> int | None:

@@ -118,11 +118,12 @@ def calling_window(facts: Facts) -> Decision:
     opening = next_open(facts.now, rule, facts.zones)
     if opening is None:
         return _never_open(facts, rule)
-    at, reason = opening, f"outside calling hours {rule} of {_named(facts.zones)}"
+    hours = rule.in_short(opening, facts.zones[0])
+    at, reason = opening, f"outside calling hours {hours} of {_named(facts.zones)}"
     if rule.placement is Placement.ROTATE and (tried := _dialled_before(execution)):
         other_hour = next_open(facts.now, rule, facts.zones, tried)
         if other_hour is not None and other_hour > opening:
-            at, reason = other_hour, f"placed at another hour than before, within calling hours {rule}"
+            at, reason = other_hour, f"placed at another hour of {_named(facts.zones)} than the attempts before"
     elif rule.placement is Placement.SPREAD and opening > facts.now:
         at = spread(opening, rule, facts.zones, execution.id)
     applied = f"{owner}{rule.in_short(at, facts.zones[0])}"
