@@ -29,7 +29,7 @@ from redial.carriers.twilio import callbacks as twilio
 from redial.carriers.twilio.rest import TwilioCarrier
 from redial.domain import batch as batch_module
 from redial.domain import execution as execution_module
-from redial.domain import gates
+from redial.domain import gates, phone_number
 from redial.domain.batch import Batch, BatchWork
 from redial.domain.decision import Decision, Gate, failed, stopped
 from redial.domain.delivery import Delivery, pending_events
@@ -239,6 +239,18 @@ def _gates(replaced: GateFunction, instead: GateFunction | None) -> Any:
 def _calling_hours() -> Any:
     """The calling window is always open."""
     return _gates(gates.calling_window, lambda facts: Decision(Gate.CALLING_WINDOW))
+
+
+def _own_rule() -> Any:
+    """The calling rule of a call or a batch does not replace its agent's."""
+    return mock.patch.object(
+        gates.Facts, "rule", property(lambda facts: ("", None if facts.agent is None else facts.agent.calling_rule))
+    )
+
+
+def _named_zone() -> Any:
+    """The time zone that a contact names is not read."""
+    return mock.patch.object(phone_number, "zones_of", lambda number, named: phone_number.time_zones(number))
 
 
 def _every_gate() -> Any:
@@ -580,6 +592,8 @@ ABLATIONS: tuple[Ablation, ...] = (
     ),
     Ablation("line limit", _line_limit, "never more live calls than lines", rates=CALM),
     Ablation("calling hours", _calling_hours, "no dial outside calling hours", first=3, rates=_NOTHING),
+    Ablation("a call's own rule", _own_rule, "no dial outside calling hours", first=14, rates=_NOTHING),
+    Ablation("a contact's time zone", _named_zone, "no dial outside calling hours", rates=_NOTHING),
     Ablation("pace", _pace, "calls start at the carrier account's rate", first=8, rates=_NOTHING),
     Ablation("forward-only statuses", _forward_only, "statuses move forward", rates=_OUT_OF_ORDER),
     Ablation("rising times", _rising_times, "updated_at and sequence rise", rates=_NOTHING),

@@ -185,18 +185,42 @@ def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
 
 
 def no_dial_outside_calling_hours(world: World, placed: Placed) -> None:
+    """Within the rule of the call, else of its batch, else of its agent, in the zone that the contact names, else in
+    that of its prefix."""
     execution = world.seen.executions[placed.execution_id]
-    hours = world.calling_hours.get(execution.agent_id)
-    if hours is None or execution.bypass_call_guardrails:
+    rule = world.guardrails.get(execution.agent_id)
+    if execution.batch_id is not None:
+        asked = world.seen.batch_rules.get(execution.batch_id)
+    else:
+        asked = world.seen.acknowledged.get(execution.id)
+    if rule is None or asked is None or execution.bypass_call_guardrails:
         return
     world.checked["no dial outside calling hours"] += 1
-    zone = ZoneInfo(ZONES[execution.user_number[2:5]])
-    for slack in (-2 * SKEW, timedelta(), 2 * SKEW):
-        # The gate is checked before the claim; a slow carrier may let the phone ring a moment after the end.
-        local = (world.seen.claimed_at[placed.execution_id, placed.attempt] + slack).astimezone(zone)
-        if hours[0] <= local.hour < hours[1]:
-            return
-    world.violate("no dial outside calling hours", f"{_where(placed)}: at {placed.at.astimezone(zone):%H:%M:%S}")
+    rule = asked.get("calling_guardrails", rule)
+    zone = ZoneInfo(asked.get("time_zone", ZONES[execution.user_number[2:5]]))
+    claimed_at = world.seen.claimed_at[placed.execution_id, placed.attempt]
+    # The gate is checked before the claim; a slow carrier may let the phone ring a moment after the end.
+    if any(_is_within(rule, (claimed_at + slack).astimezone(zone)) for slack in (-2 * SKEW, timedelta(), 2 * SKEW)):
+        return
+    world.violate("no dial outside calling hours", f"{_where(placed)}: at {placed.at.astimezone(zone):%a %H:%M:%S}")
+
+
+def _is_within(rule: dict[str, Any], local: datetime) -> bool:
+    """Whether calling guardrails, as sent, allow a dial at that local time."""
+    if "windows" not in rule:
+        return bool(rule["call_start_hour"] <= local.hour < rule["call_end_hour"])
+    excluded, before, time = rule.get("excluded_dates", []), local - timedelta(days=1), f"{local:%H:%M}"
+    if f"{local:%Y-%m-%d}" in excluded:
+        return False
+    for window in rule["windows"]:
+        over_midnight, days = window["end"] <= window["start"], window.get("days")
+        today = days is None or f"{local:%a}".lower() in days
+        yesterday = (days is None or f"{before:%a}".lower() in days) and f"{before:%Y-%m-%d}" not in excluded
+        if today and window["start"] <= time and (over_midnight or time < window["end"]):
+            return True
+        if over_midnight and yesterday and time < window["end"]:
+            return True
+    return False
 
 
 def calls_start_at_the_rate(world: World, placed: Placed) -> None:

@@ -46,6 +46,23 @@ ACCOUNT_FAULTS = (
     (403, 20005, "", ""),
 )
 """HTTP status and code of a refusal, and which requests are refused: all whose field begins with the value."""
+WINDOWS: tuple[dict[str, Any], ...] = (
+    {
+        "windows": [{"start": "08:30", "end": "09:50"}, {"start": "10:15", "end": "11:05"}],
+        "placement": "spread",
+        "spread_minutes": 20,
+    },
+    {
+        "windows": [
+            {"days": ["tue", "wed", "thu", "fri"], "start": "07:10", "end": "20:00"},
+            {"days": ["sun", "mon"], "start": "21:30", "end": "09:15"},
+        ]
+    },
+    {"windows": [{"start": "06:45", "end": "16:00"}], "placement": "rotate", "excluded_dates": ["2026-01-27"]},
+)
+"""Calling rules that open and close while clients act."""
+NAMED_ZONES = ("America/St_Johns", "Europe/Berlin", "Asia/Tokyo")
+"""Zones that contacts name: another time of day than that of their prefix."""
 MOST_TRIES = 12
 
 
@@ -81,6 +98,7 @@ class Population:
         self.world = world
         self.clients: list[Client] = []
         self._chance = Random(f"{world.seed} population")
+        self._rules = Random(f"{world.seed} rules")
         self._numbers = 0
         self._keys = 0
         self.made: list[Made] = []
@@ -202,13 +220,15 @@ class Population:
         if self._hit(0.3):
             hours = self._pick((8, 9, 10)), self._pick((11, 15, 20))
             config["calling_guardrails"] = {"call_start_hour": hours[0], "call_end_hour": hours[1]}
+            if self._rules.random() < 0.5:
+                config["calling_guardrails"] = self._rules.choice(WINDOWS)
         answer = world.ask_as(owner, "POST", "/v2/agent", {"agent_config": config})
         client = Client(owner, json.loads(answer.body)["agent_id"])
         url = f"http://127.0.0.1:{PORTS['inbox']}/{self._endpoint(client)}"
         if not self._hit(0.05):
             world.ask_as(owner, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": {"webhook_url": url}})
         if hours is not None:
-            world.calling_hours[client.agent_id] = hours
+            world.guardrails[client.agent_id] = config["calling_guardrails"]
         self.clients.append(client)
 
     def _number(self) -> str:
@@ -220,6 +240,16 @@ class Population:
         outcomes = [self._weighted(OUTCOMES) for _ in range(5)]
         self.world.carrier.calls.scripts.set(to, outcomes)
         return to
+
+    def _own_rules(self, client: Client) -> dict[str, Any]:
+        """`calling_guardrails` and `time_zone` of a call, or of a batch and its contacts."""
+        own: dict[str, Any] = {}
+        if client.agent_id in self.world.guardrails:
+            if self._rules.random() < 0.25:
+                own["calling_guardrails"] = self._rules.choice(WINDOWS)
+            if self._rules.random() < 0.4:
+                own["time_zone"] = self._rules.choice(NAMED_ZONES)
+        return own
 
     def _retry_config(self) -> dict[str, Any] | None:
         if self._hit(0.15):
@@ -292,6 +322,7 @@ class Population:
             body["bypass_call_guardrails"] = True
         if self._hit(0.5):
             body["user_data"] = {"name": "Zoë", "row": self._numbers}
+        body |= self._own_rules(client)
 
         def then(answer: Any, asked_at: datetime) -> None:
             self.world.seen.acknowledged[answer["execution_id"]] = body
@@ -314,6 +345,9 @@ class Population:
             fields.append(("retries_first", "false"))
         if self._hit(0.3):
             fields.append(("calls_per_second", self._pick(("0.2", "1", "20"))))
+        own = self._own_rules(client)
+        if "calling_guardrails" in own:
+            fields.append(("calling_guardrails", json.dumps(own["calling_guardrails"])))
         starts = self._pick(("now", "now", "later", "by itself"))
         if starts == "now":
             fields.append(("start", "now"))
@@ -322,11 +356,15 @@ class Population:
             batch_id = str(answer["batch_id"])
             self.world.seen.files[batch_id] = list(dict.fromkeys(row for row in rows if row.startswith("+")))
             self.world.seen.batch_configs[batch_id] = config
+            self.world.seen.batch_rules[batch_id] = own
             client.batches.append(batch_id)
             if starts != "now":
                 self._later(self._between(5, 600), self._schedule, client, batch_id)
 
-        body = multipart(fields, "\n".join(["contact_number", *rows]))
+        zone = own.get("time_zone", "")
+        header = "contact_number,time_zone" if zone else "contact_number"
+        lines = [f"{row},{zone}" for row in rows] if zone else rows
+        body = multipart(fields, "\n".join([header, *lines]))
         self._ask(client, "POST", "/batches", body, headers={"Content-Type": CONTENT_TYPE}, then=then, made=True)
 
     def _schedule(self, client: Client, batch_id: str) -> None:

@@ -160,12 +160,12 @@ class Seen:
     """Everything that an outside observer could have seen, by true time.
 
     `answers`: the results of the requests to place a call, by attempt. `claimers`: the invocation that claimed it.
-    `files`: the valid numbers of each batch's file, in order; `batch_configs`: the retries asked for with it. `held`:
-    lines in use by agent and shard; `held_since`: their sum whenever it changed. `queued`: agents with a call that has
-    waited for a line; `paused`: batches that were ever paused. `settled_at`: when an execution last became final, or an
-    event was last accepted. `received`: webhooks by execution or batch id. `machines`: when the API first accepted the
-    carrier's word that a machine had answered, by attempt. `refused_by_fault`: attempts that a fault of the account
-    refused.
+    `files`: the valid numbers of each batch's file, in order; `batch_configs`, `batch_rules`: the retries and the
+    calling rules asked for with it. `held`: lines in use by agent and shard; `held_since`: their sum whenever it
+    changed. `queued`: agents with a call that has waited for a line; `paused`: batches that were ever paused.
+    `settled_at`: when an execution last became final, or an event was last accepted. `received`: webhooks by execution
+    or batch id. `machines`: when the API first accepted the carrier's word that a machine had answered, by attempt.
+    `refused_by_fault`: attempts that a fault of the account refused.
     """
 
     placed: dict[tuple[str, int], list[Placed]] = field(default_factory=lambda: defaultdict(list))
@@ -185,6 +185,7 @@ class Seen:
     claimers: dict[tuple[str, int], Invocation | None] = field(default_factory=dict)
     files: dict[str, list[str]] = field(default_factory=dict)
     batch_configs: dict[str, Any] = field(default_factory=dict)
+    batch_rules: dict[str, Any] = field(default_factory=dict)
     held: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     held_since: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
     queued: set[str] = field(default_factory=set)
@@ -254,7 +255,8 @@ class World(LocalStack):
         self.outages: dict[str, tuple[datetime, datetime, str]] = {}
         self.carrier_down: tuple[datetime, datetime] | None = None
         self.account_faults: list[AccountFault] = []
-        self.calling_hours: dict[str, tuple[int, int]] = {}
+        self.guardrails: dict[str, Any] = {}
+        """`calling_guardrails` of agents, as sent."""
         self.accounts = [
             Account("local", self.api_key, webhook_secret_of(f"{seed}")),
             Account("other", "other-key", webhook_secret_of("o")),

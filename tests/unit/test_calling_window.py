@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+import phonenumbers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phonenumbers.timezone import time_zones_for_number
 from phonenumbers.tzdata import TIMEZONE_DATA
 
-from redial.domain.calling_window import next_open
+from redial.domain.calling_window import CallingRule, check_zone, next_open
 from redial.domain.phone_number import is_e164, time_zones
 from tests.support.examples import examples
 
@@ -39,11 +41,11 @@ def utc(text: str) -> datetime:
     ],
 )
 def test_the_window_opens_at_that_local_hour(now: str, hours: tuple[int, int], zones: list[str], opens: str) -> None:
-    assert next_open(utc(now), *hours, zones) == utc(opens)
+    assert next_open(utc(now), CallingRule.of_hours(*hours), zones) == utc(opens)
 
 
 def test_zones_too_far_apart_are_never_open_at_once() -> None:
-    assert next_open(utc("2026-01-26T12:00"), 9, 10, [NEW_YORK, KOLKATA]) is None
+    assert next_open(utc("2026-01-26T12:00"), CallingRule.of_hours(9, 10), [NEW_YORK, KOLKATA]) is None
 
 
 @given(
@@ -53,7 +55,7 @@ def test_zones_too_far_apart_are_never_open_at_once() -> None:
     zone=st.sampled_from([NEW_YORK, LOS_ANGELES, KOLKATA, "Australia/Lord_Howe", "America/St_Johns"]),
 )
 def test_the_result_is_open_and_within_about_a_day(now: datetime, start: int, end: int, zone: str) -> None:
-    opens = next_open(now, start, end, [zone])
+    opens = next_open(now, CallingRule.of_hours(start, end), [zone])
     assert opens is not None and opens >= now
     hour = opens.astimezone(ZoneInfo(zone)).hour
     assert start == end or (start <= hour < end if start < end else hour >= start or hour < end)
@@ -128,7 +130,7 @@ WHEN_CLOCKS_CHANGE = st.builds(
 @settings(max_examples=examples(250))
 def test_the_first_open_minute_is_found(asked: tuple[datetime, int, int, list[str]]) -> None:
     now, start, end, zones = asked
-    assert next_open(now, start, end, zones) == first_open_minute(now, start, end, zones)
+    assert next_open(now, CallingRule.of_hours(start, end), zones) == first_open_minute(now, start, end, zones)
 
 
 def test_zones_with_clock_changes_have_two_a_year() -> None:
@@ -143,15 +145,69 @@ def test_zones_with_clock_changes_have_two_a_year() -> None:
     [
         ("+14155550123", {LOS_ANGELES}),
         ("+919876543210", {"Asia/Calcutta"}),
-        ("+99999999999999", {"UTC"}),  # unknown country code
+        ("+12425551234", {"America/Nassau"}),  # not in the data as a number, but its prefix is
+        ("+18765551234", {"America/Jamaica"}),
+        ("+16585551234", {"America/Jamaica"}),  # its second area code
+        ("+551187654321", {"America/Sao_Paulo"}),  # a mobile number without its ninth digit
+        ("+77011234567", {"Asia/Almaty", "Asia/Aqtobe"}),  # Kazakhstan, within Russia's country code
+        ("+4915112345678", {"Europe/Berlin"}),
+        ("+62812345678", {"Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura"}),  # mobile numbers tell no place
     ],
 )
 def test_a_numbers_zones_come_from_its_prefix(number: str, zones: set[str]) -> None:
     assert set(time_zones(number)) == zones
 
 
-def test_a_russian_mobile_number_may_be_in_many_zones() -> None:
-    assert len(time_zones("+79161234567")) > 5
+@pytest.mark.parametrize("number", ["+79161234567", "+7916123456", "+78001234567"])
+def test_a_russian_mobile_number_may_be_in_all_of_russia(number: str) -> None:
+    zones = set(time_zones(number))
+    assert {"Europe/Moscow", "Asia/Kamchatka", "Asia/Vladivostok", "Asia/Yekaterinburg"} <= zones
+    assert not zones & {"Asia/Almaty", "Asia/Aqtobe"}, "not in Kazakhstan, whose numbers begin with +7 7"
+
+
+@pytest.mark.parametrize("number", ["+61412345678", "+614123456"])
+def test_an_australian_mobile_number_may_be_in_perth(number: str) -> None:
+    assert {"Australia/Perth", "Australia/Sydney", "Australia/Brisbane"} <= set(time_zones(number))
+
+
+@pytest.mark.parametrize("number", ["+14362201234", "+18005551234", "+15002345678"])
+def test_an_unknown_north_american_number_may_be_in_the_united_states_or_canada(number: str) -> None:
+    """An area code newer than the data, and numbers that tell no place."""
+    zones = set(time_zones(number))
+    assert {NEW_YORK, LOS_ANGELES, "America/St_Johns", "America/Adak", "Pacific/Honolulu"} <= zones
+    assert not zones & {"Pacific/Guam", "America/Jamaica", "America/Puerto_Rico", "Atlantic/Bermuda"}
+
+
+@pytest.mark.parametrize("number", ["+870773111632", "+800123456789", "+99999999999999"])
+def test_a_code_of_no_country_may_be_anywhere(number: str) -> None:
+    assert {NEW_YORK, "Asia/Calcutta", "Asia/Tokyo", "Pacific/Auckland", "Europe/London"} <= set(time_zones(number))
+
+
+def test_a_number_in_use_has_no_zone_outside_its_country() -> None:
+    """Of every country's example numbers: the zones are a part of what the data say of a valid one, save for mobile
+    numbers in Indonesia, whose data name Jakarta alone."""
+    for region in phonenumbers.SUPPORTED_REGIONS:
+        for kind in phonenumbers.PhoneNumberType.values():
+            example = phonenumbers.example_number_for_type(region, kind)
+            if example is None or (region, kind) == ("ID", phonenumbers.PhoneNumberType.MOBILE):
+                continue
+            number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+            assert set(time_zones(number)) <= set(time_zones_for_number(example)), number
+
+
+@pytest.mark.parametrize(
+    "name", ["Europe/Berlin", "UTC", "Etc/GMT+5", "America/Argentina/Buenos_Aires", "Asia/Calcutta"]
+)
+def test_iana_names_are_zones(name: str) -> None:
+    assert check_zone(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["America", "Europe/Nowhere", "europe/berlin", "../etc/passwd", "GMT+25", "", "A" * 500]
+)
+def test_other_names_are_no_zones(name: str) -> None:
+    with pytest.raises(ValueError, match="must be an IANA time zone, such as Europe/Berlin"):
+        check_zone(name)
 
 
 def test_offsets_and_clock_changes_are_multiples_of_a_quarter_hour() -> None:

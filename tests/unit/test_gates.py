@@ -1,17 +1,19 @@
 """The gates: which decide what, in which order, how decisions are recorded, and what `earliest` foresees."""
 
 import json
+from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from redial.domain.agent import Agent
-from redial.domain.batch import Batch, BatchStatus
-from redial.domain.calling_window import next_open
+from redial.domain.batch import Batch, BatchStatus, contact
+from redial.domain.calling_window import CallingRule, Placement, next_open
 from redial.domain.decision import Decision, Gate, Verdict, failed, held, opens, record, recorded, stopped, waits
 from redial.domain.execution import LATEST_START, Execution, Marker
 from redial.domain.gates import GATES, Facts, ask, earliest, from_number
@@ -23,6 +25,7 @@ from tests.support.samples import (
     ACCOUNT_ID,
     AGENT_ID,
     CALLER_ID,
+    NUMBER,
     TEN,
     agent,
     minutes,
@@ -248,10 +251,45 @@ def test_the_earliest_start_is_the_next_opening(start: int, end: int, later: int
     now = TEN + minutes(later)
     one: Agent = agent(call_start_hour=start, call_end_hour=end)
     at, moved = earliest(facts(replace(queued(), user_number=number), now=now, agent=one), timedelta(days=7))
-    assert at == next_open(now, start, end, time_zones(number))
+    assert at == next_open(now, CallingRule.of_hours(start, end), time_zones(number))
     assert len(moved) == (at != now)
     if at is not None:
         assert last(facts(replace(queued(), user_number=number), now=at, agent=one)).allows
+
+
+def test_ten_thousand_contacts_of_twelve_zones_start_in_their_mornings_and_not_at_once() -> None:
+    """As dial places them: a batch that starts at 10:00 UTC, by its own rule."""
+    zones = (
+        *("Pacific/Honolulu", "America/Anchorage", "America/Los_Angeles", "America/Denver", "America/Chicago"),
+        *("America/New_York", "America/St_Johns", "Asia/Kathmandu", "Asia/Shanghai", "Asia/Tokyo"),
+        *("Australia/Adelaide", "Pacific/Auckland"),
+    )
+    batch = running(calling_rule="mo-fr 11-12:30,13:15-15 spread 15", row_check="@")
+    a_second: Counter[datetime] = Counter()
+    for row in range(1, 10_001):
+        zone = zones[row % len(zones)]
+        waiting = contact(batch, row, NUMBER, {"time_zone": zone})
+        at, moved = earliest(facts(waiting, batch=batch), timedelta(days=2))
+        assert at is not None
+        assert [one.rule for one in moved] in (["batch mo 11-12:30"], ["batch tu 11-12:30"])
+        local = at.astimezone(ZoneInfo(zone))
+        assert local.hour == 11 and local.minute < 15
+        a_second[at] += 1
+    assert max(a_second.values()) <= 10, "833 calls of a zone over 900 seconds"
+
+
+def test_a_long_rule_costs_an_attempt_few_bytes() -> None:
+    windows = [(day, hour * 60 + 7, hour * 60 + 53) for day in range(7) for hour in (8, 11, 14, 17)]
+    dates = tuple(TEN.date() + timedelta(days=n) for n in range(100, 200))
+    rule = CallingRule(tuple(windows), dates, Placement.SPREAD, 15)
+    assert len(str(rule)) > 1000
+    batch = running(calling_rule=str(rule))
+    waiting, open_at = of_batch(), TEN.replace(hour=16, minute=30)
+    closed, opened = (last(facts(waiting, batch=batch, now=now)) for now in (TEN, open_at))
+    assert closed.verdict is Verdict.DEFER and opened.allows
+    assert (closed.rule, opened.rule) == ("batch mo 8:07-8:53", "batch mo 8:07-8:53")
+    assert closed.reason == "outside calling hours mo 8:07-8:53 of America/Los_Angeles"
+    assert len(record([closed]) or "") <= 60
 
 
 def test_nothing_is_foreseen_beyond_the_horizon() -> None:

@@ -18,6 +18,7 @@ from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
 from redial.domain.outcome import CallReport, DialResult
 from redial.domain.queue import BatchQueueEntry, Queue, QueuedCall
+from redial.domain.row_check import RowCheck
 from redial.domain.status import Status
 from redial.domain.values import dataclass
 
@@ -260,14 +261,17 @@ class ContactRow(Protocol):
 class ContactFiles(Protocol):
     """Reads a batch's file of contacts, each time from its beginning, and writes its results.
 
-    `premium`: premium-rate and shared-cost numbers are accepted. The same bytes and `premium` give the same rows.
+    `premium`: premium-rate and shared-cost numbers are accepted. `row_check` also rejects rows. The same bytes,
+    `premium` and `row_check` give the same rows.
     """
 
-    def check(self, pieces: Iterable[bytes], *, premium: bool) -> None:
+    def check(self, pieces: Iterable[bytes], *, premium: bool, row_check: RowCheck | None = None) -> None:
         """Read as much of a file as an answer has time for. Raises `InvalidInput` for a file that is no CSV of
         contacts, or has none."""
 
-    def rows(self, pieces: Iterable[bytes], *, premium: bool) -> AbstractContextManager[Iterator[ContactRow | str]]:
+    def rows(
+        self, pieces: Iterable[bytes], *, premium: bool, row_check: RowCheck | None = None
+    ) -> AbstractContextManager[Iterator[ContactRow | str]]:
         """Yields rejected.csv's header, then for each row a contact or its line of rejected.csv. Raises `InvalidInput`
         where the file turns out to be unusable."""
 
@@ -278,14 +282,29 @@ class ContactFiles(Protocol):
         *,
         premium: bool,
         batch_id: str,
+        row_check: RowCheck | None = None,
     ) -> Iterator[str]:
         """The lines of results.csv, the header first; `find` gives the executions of some rows."""
 
-    def numbers(self, pieces: Iterable[bytes], rows: frozenset[int], *, premium: bool, batch_id: str) -> frozenset[str]:
+    def numbers(
+        self,
+        pieces: Iterable[bytes],
+        rows: frozenset[int],
+        *,
+        premium: bool,
+        batch_id: str,
+        row_check: RowCheck | None = None,
+    ) -> frozenset[str]:
         """The numbers (E.164) of some rows, as far as they were not erased."""
 
     def without_rows(
-        self, pieces: Iterable[bytes], rows: frozenset[int], *, premium: bool, batch_id: str
+        self,
+        pieces: Iterable[bytes],
+        rows: frozenset[int],
+        *,
+        premium: bool,
+        batch_id: str,
+        row_check: RowCheck | None = None,
     ) -> Iterator[str]:
         """The lines of the file of contacts anew, some rows erased. All rows keep their numbers."""
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from redial.adapters.seen_numbers import SqliteSeenNumbers
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
+from redial.domain.row_check import RowCheck
 from redial.wire import contacts_csv
 from redial.wire.contacts_csv import Contact, ContactFile, Dialect, Rejected
 
@@ -32,12 +33,12 @@ class _Counted:
 class CsvContacts:
     """Implements `usecases.run_batch.ReadContacts`."""
 
-    def check(self, pieces: Iterable[bytes], *, premium: bool) -> None:
+    def check(self, pieces: Iterable[bytes], *, premium: bool, row_check: RowCheck | None = None) -> None:
         with SqliteSeenNumbers() as seen:
             first: Rejected | None = None
             found = False
             counted = _Counted(pieces)
-            for count, row in enumerate(ContactFile(counted, seen, premium=premium), start=1):
+            for count, row in enumerate(ContactFile(counted, seen, premium=premium, row_check=row_check), start=1):
                 found = found or isinstance(row, Contact)
                 if first is None and isinstance(row, Rejected):
                     first = row
@@ -50,9 +51,11 @@ class CsvContacts:
         raise InvalidInput.of("file", f"has no usable row; the first, line {first.line}: {first.reason}")
 
     @contextmanager
-    def rows(self, pieces: Iterable[bytes], *, premium: bool) -> Iterator[Iterator[Contact | str]]:
+    def rows(
+        self, pieces: Iterable[bytes], *, premium: bool, row_check: RowCheck | None = None
+    ) -> Iterator[Iterator[Contact | str]]:
         with SqliteSeenNumbers() as seen:
-            yield _rows(ContactFile(pieces, seen, premium=premium))
+            yield _rows(ContactFile(pieces, seen, premium=premium, row_check=row_check))
 
     def results(
         self,
@@ -61,9 +64,12 @@ class CsvContacts:
         *,
         premium: bool,
         batch_id: str,
+        row_check: RowCheck | None = None,
     ) -> Iterator[str]:
         with SqliteSeenNumbers() as seen:
-            file = ContactFile(pieces, seen, premium=premium, erased=contacts_csv.erased_mark(batch_id))
+            file = ContactFile(
+                pieces, seen, premium=premium, row_check=row_check, erased=contacts_csv.erased_mark(batch_id)
+            )
             yield contacts_csv.results_header(file.columns, file.dialect)
             waiting: list[Contact] = []
             for row in file:
@@ -74,17 +80,35 @@ class CsvContacts:
                     waiting.clear()
             yield from _results(waiting, find, file.dialect)
 
-    def numbers(self, pieces: Iterable[bytes], rows: frozenset[int], *, premium: bool, batch_id: str) -> frozenset[str]:
+    def numbers(
+        self,
+        pieces: Iterable[bytes],
+        rows: frozenset[int],
+        *,
+        premium: bool,
+        batch_id: str,
+        row_check: RowCheck | None = None,
+    ) -> frozenset[str]:
         with SqliteSeenNumbers() as seen:
-            file = ContactFile(pieces, seen, premium=premium, erased=contacts_csv.erased_mark(batch_id))
+            file = ContactFile(
+                pieces, seen, premium=premium, row_check=row_check, erased=contacts_csv.erased_mark(batch_id)
+            )
             return frozenset(row.number for row in file if isinstance(row, Contact) and row.row in rows)
 
     def without_rows(
-        self, pieces: Iterable[bytes], rows: frozenset[int], *, premium: bool, batch_id: str
+        self,
+        pieces: Iterable[bytes],
+        rows: frozenset[int],
+        *,
+        premium: bool,
+        batch_id: str,
+        row_check: RowCheck | None = None,
     ) -> Iterator[str]:
         mark = contacts_csv.erased_mark(batch_id)
         with SqliteSeenNumbers() as seen:
-            yield from contacts_csv.without_rows(ContactFile(pieces, seen, premium=premium, erased=mark), rows, mark)
+            yield from contacts_csv.without_rows(
+                ContactFile(pieces, seen, premium=premium, row_check=row_check, erased=mark), rows, mark
+            )
 
     def rejected_without(
         self, pieces: Iterable[bytes], contacts: Iterable[bytes], numbers: frozenset[str]

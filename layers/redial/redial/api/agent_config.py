@@ -14,20 +14,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
 
+from redial.api.calling_guardrails import CallingGuardrails
 from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
     MAX_URL_LENGTH,
     NO_EMPTY_TEXT,
     Flag,
     PhoneNumber,
+    TimeZone,
     WebhookUrl,
     WholeNumber,
     validated,
@@ -40,6 +39,7 @@ from redial.domain.agent import (
     Agent,
     Defaults,
 )
+from redial.domain.calling_window import CallingRule
 from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
 from redial.domain.errors import FieldError, InvalidInput, TooLarge
 from redial.domain.status import Status
@@ -131,24 +131,6 @@ def _not_both(stream_url: str | None, info: ValidationInfo) -> str | None:
     return stream_url
 
 
-class CallingGuardrails(BaseModel):
-    """Whole hours of the called person's local time between which the agent calls. Start after end: over midnight."""
-
-    model_config = ConfigDict(extra="allow")
-
-    call_start_hour: WholeNumber | None = Field(None, ge=0, le=23)
-    call_end_hour: WholeNumber | None = Field(None, ge=0, le=23)
-
-    @model_validator(mode="after")
-    def _both_or_neither(self) -> "CallingGuardrails":
-        if (self.call_start_hour is None) != (self.call_end_hour is None):
-            missing = "call_start_hour" if self.call_start_hour is None else "call_end_hour"
-            problem = PydanticCustomError("one_hour", "give both hours, or neither")
-            fault = InitErrorDetails(type=problem, loc=(missing,), input=None)
-            raise ValidationError.from_exception_data("CallingGuardrails", [fault])
-        return self
-
-
 class AgentConfig(BaseModel):
     """How calls are placed and answered. Keys that are not listed are kept and returned as sent; null: not given."""
 
@@ -168,6 +150,9 @@ class AgentConfig(BaseModel):
         description="The carrier; default: the account's.",
     )
     calling_guardrails: CallingGuardrails | None = None
+    time_zone: Annotated[TimeZone | None, NO_EMPTY_TEXT] = Field(
+        None, description="IANA time zone of contacts that name none. None: every zone that the number may be in."
+    )
     from_phone_numbers: list[PhoneNumber] | None = Field(
         [], max_length=MAX_FROM_PHONE_NUMBERS, description="Caller ids in turn. None: the account's."
     )
@@ -216,6 +201,7 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
     rules = _Rules(check_webhook, allow_local, agent.webhook_url)
     config = validated(AgentConfig, body["agent_config"], at="agent_config", context=rules)
     hours = config.calling_guardrails
+    rule = hours.to_rule() if hours else None
     configured = replace(
         agent,
         name=config.agent_name,
@@ -227,6 +213,8 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         stream_url=config.stream_url,
         call_start_hour=hours.call_start_hour if hours else None,
         call_end_hour=hours.call_end_hour if hours else None,
+        calling_windows=None if rule is None or _is_hours(rule, hours) else str(rule),
+        time_zone=config.time_zone,
         max_concurrent_calls=config.max_concurrent_calls or DEFAULT_MAX_CONCURRENT_CALLS,
         ring_timeout_seconds=config.ring_timeout_seconds or DEFAULT_RING_TIMEOUT_SECONDS,
         max_call_seconds=config.max_call_seconds or DEFAULT_MAX_CALL_SECONDS,
@@ -235,6 +223,13 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
     )
     _check_limits(configured)
     return configured
+
+
+def _is_hours(rule: CallingRule, hours: CallingGuardrails | None) -> bool:
+    """Whether the two hours say all of it, which earlier versions read too."""
+    if hours is None or hours.call_start_hour is None or hours.call_end_hour is None:
+        return False
+    return rule == CallingRule.of_hours(hours.call_start_hour, hours.call_end_hour)
 
 
 class DefaultsRead(TypedDict):

@@ -25,6 +25,7 @@ from redial.api.answers import (
     sent_size,
     services,
 )
+from redial.api.calling_guardrails import CallingGuardrails
 from redial.api.fields import (
     EXAMPLE_AGENT_ID,
     MAX_FROM_PHONE_NUMBERS,
@@ -114,8 +115,9 @@ class BatchRequest(BaseModel):
     retries_first: FormFlag = Field(
         True, description="Due retries go before first dials; `false`: after them.", examples=[True]
     )
-    bypass_call_guardrails: FormFlag = Field(
-        False, description="Call outside the agent's calling hours too.", examples=[False]
+    bypass_call_guardrails: FormFlag = Field(False, description="Call outside the calling hours too.", examples=[False])
+    calling_guardrails: CallingGuardrails | None = Field(
+        None, description="In place of the agent's; in a form, as JSON text."
     )
     start: Annotated[Literal["now"], WithJsonSchema({"type": "string", "enum": ["now"]})] | None = Field(
         None, description="`now`: it starts as soon as its file has been read."
@@ -133,6 +135,7 @@ class BatchRequest(BaseModel):
             calls_per_second=self.calls_per_second,
             first_dials_first=not self.retries_first,
             bypass_call_guardrails=self.bypass_call_guardrails,
+            calling_rule=self.calling_guardrails.to_rule() if self.calling_guardrails else None,
             start=self.start == "now",
         )
 
@@ -161,8 +164,8 @@ def read_batch_request(form: Form) -> BatchRequest:
         for text in form.values.get(name, []):
             numbers += _numbers(text.strip())
     values["from_phone_numbers"] = numbers
-    if "retry_config" in values:
-        values["retry_config"] = _json_field("retry_config", values["retry_config"])
+    for name in _EXAMPLES.keys() & values.keys():
+        values[name] = _json_field(name, values[name])
     return validated(BatchRequest, values)
 
 
@@ -193,8 +196,15 @@ def _json_field(name: str, text: str) -> Any:
     try:
         return read_json(text, "it")
     except InvalidInput as error:
-        example = '{"enabled": true}' if name == "retry_config" else '["+12025550100"]'
+        example = _EXAMPLES.get(name, '["+12025550100"]')
         raise InvalidInput.of(name, f"must be JSON, such as {example}; {error.message}") from error
+
+
+_EXAMPLES = {
+    "retry_config": '{"enabled": true}',
+    "calling_guardrails": '{"call_start_hour": 9, "call_end_hour": 18}',
+}
+"""Fields of a form that are JSON texts, each with an example."""
 
 
 class BatchCreated(TypedDict):
@@ -247,11 +257,12 @@ def form_bodies() -> dict[str, dict[str, Any]]:
 
     Swagger UI fills in every field with its example, and sends all of them: together they are a valid request."""
     fields = _form_fields(BatchRequest)
-    fields["retry_config"] = {
-        "type": "string",  # without contentMediaType, for which Swagger UI would ask for a file
-        "description": "As in POST /call, as JSON text.",
-        "examples": ['{"enabled": true}'],
-    }
+    for name, example in _EXAMPLES.items():
+        fields[name] = {
+            "type": "string",  # without contentMediaType, for which Swagger UI would ask for a file
+            "description": "As in POST /call, as JSON text.",
+            "examples": [example],
+        }
     file = {"type": "string", "format": "binary", "description": "CSV with a column contact_number."}
     with_file = {
         "type": "object",
@@ -259,7 +270,11 @@ def form_bodies() -> dict[str, dict[str, Any]]:
         "required": ["agent_id", "file"],
     }
     without_file = {"type": "object", "properties": fields, "required": ["agent_id", "upload_id"]}
-    nested = {**fields, "retry_config": {"$ref": "#/components/schemas/RetryConfig"}}
+    nested = {
+        **fields,
+        "retry_config": {"$ref": "#/components/schemas/RetryConfig"},
+        "calling_guardrails": {"$ref": "#/components/schemas/CallingGuardrails"},
+    }
     times = _form_fields(ScheduleRequest)
     del times["scheduled_at"]["examples"]  # a fixed example would soon be in the past
     schedule = {"type": "object", "properties": times, "required": ["scheduled_at"]}
@@ -530,6 +545,7 @@ def get_batch_results(batch_id: str) -> Response[Any]:
             lambda rows: found_by_row(services(), batch, rows),
             premium=batch.premium_numbers,
             batch_id=batch.id,
+            row_check=batch.rows,
         )
         text = "".join(lines)
         if sent_size(text) <= MAX_ANSWER_BYTES:

@@ -9,12 +9,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, known_id, new_router, services
+from redial.api.calling_guardrails import CallingGuardrails
 from redial.api.fields import (
     EXAMPLE_AGENT_ID,
+    NO_EMPTY_TEXT,
     Flag,
     IdempotencyKey,
     Instant,
     PhoneNumber,
+    TimeZone,
     canonical_json,
     depth,
     hash_of,
@@ -22,7 +25,7 @@ from redial.api.fields import (
 from redial.api.retry_config import RetryConfig
 from redial.runtime import system, telemetry
 from redial.usecases import batches, create_call, stop
-from redial.usecases.create_call import EARLIEST, LATEST, NewCall
+from redial.usecases.create_call import EARLIEST, LATEST, MAX_RULE_BYTES, NewCall
 
 router = new_router()
 
@@ -75,7 +78,14 @@ class CallRequest(BaseModel):
         description=f"Anything about the contact, at most {MAX_USER_DATA_BYTES} bytes; sent back with every event.",
     )
     retry_config: RetryConfig | None = None
-    bypass_call_guardrails: Flag = Field(False, description="Call outside the agent's calling hours too.")
+    bypass_call_guardrails: Flag = Field(False, description="Call outside the calling hours too.")
+
+    calling_guardrails: CallingGuardrails | None = Field(
+        None, description=f"In place of the agent's. May take {MAX_RULE_BYTES} bytes as it is stored."
+    )
+    time_zone: Annotated[TimeZone | None, NO_EMPTY_TEXT] = Field(
+        None, description="The contact's IANA time zone; else the agent's, else every zone that the number may be in."
+    )
 
     def to_new_call(self) -> NewCall:
         return NewCall(
@@ -87,6 +97,8 @@ class CallRequest(BaseModel):
             user_data_bytes=_size(self.user_data or {}),
             retry_config=self.retry_config.to_rule() if self.retry_config else None,
             bypass_call_guardrails=self.bypass_call_guardrails,
+            calling_rule=self.calling_guardrails.to_rule() if self.calling_guardrails else None,
+            time_zone=self.time_zone,
         )
 
 

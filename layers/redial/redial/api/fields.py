@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
+from redial.domain.calling_window import check_zone
 from redial.domain.errors import FieldError, InvalidInput
 from redial.domain.phone_number import normalized
 
@@ -154,6 +155,12 @@ PhoneNumber = Annotated[
 WebhookUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra=WEBHOOK_URL_SCHEMA)]
 NO_EMPTY_TEXT = BeforeValidator(lambda value: None if value == "" else value)
 """For an optional field: an empty text is as good as none."""
+TimeZone = Annotated[
+    str,
+    AfterValidator(check_zone),
+    Field(json_schema_extra={"examples": ["Europe/Berlin"]}),
+]
+"""The name of an IANA time zone."""
 WholeNumber = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 

@@ -5,6 +5,7 @@ from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
+from redial.domain.calling_window import CallingRule
 from redial.domain.status import Status
 from redial.domain.values import dataclass
 
@@ -38,7 +39,8 @@ class Agent:
     `provider` None, empty `from_phone_numbers`, and neither `answer_url` nor `stream_url`: see `with_defaults`.
     `answer_url`, `stream_url`: at most one is set; `{agent_id}` and `{execution_id}` are filled in per attempt.
     `call_start_hour` ≤ hour < `call_end_hour`: calling hours, whole hours of the called number's local time. Equal or
-    both None: always open; start > end: over midnight.
+    both None: always open; start > end: over midnight. `calling_windows`: the text of a `CallingRule`, in their place.
+    `time_zone`: the IANA zone of contacts that name none (None: by the number's prefix).
     `peak_concurrent_calls`: the highest limit before it was lowered (0: never lowered). Line shards up to that limit
     may still have holders.
     `stopped_before`: the agent was stopped then. Calls created, and batches asked to start, at or before that instant
@@ -62,6 +64,8 @@ class Agent:
     stream_url: str | None = None
     call_start_hour: int | None = None
     call_end_hour: int | None = None
+    calling_windows: str | None = None
+    time_zone: str | None = None
     max_concurrent_calls: int = DEFAULT_MAX_CONCURRENT_CALLS
     ring_timeout_seconds: int = DEFAULT_RING_TIMEOUT_SECONDS
     max_call_seconds: int = DEFAULT_MAX_CALL_SECONDS
@@ -76,6 +80,15 @@ class Agent:
     def carrier(self) -> str:
         """The carrier of its calls, once `with_defaults` has filled in what the agent leaves out."""
         return self.provider or DEFAULT_PROVIDER
+
+    @property
+    def calling_rule(self) -> CallingRule | None:
+        """When its calls may be dialled, by the called number's wall clock. None: at any time."""
+        if self.calling_windows is not None:
+            return CallingRule.parse(self.calling_windows)
+        if self.call_start_hour is None or self.call_end_hour is None:
+            return None
+        return CallingRule.of_hours(self.call_start_hour, self.call_end_hour)
 
     @property
     def has_answer(self) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER
@@ -21,6 +21,7 @@ from redial.domain.decision import stopped
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.execution import DUE_SLACK, MILLISECOND, Change, Execution
 from redial.domain.retry import RetryConfig
+from redial.domain.row_check import TIME_ZONE_COLUMN, RowCheck
 from redial.domain.status import FINAL, WAITING, Status
 from redial.domain.values import dataclass
 
@@ -126,6 +127,7 @@ class Batch:
     `provider`, `webhook_statuses`: its agent's when it was created.
     `start_at`: when it starts (None: not requested yet); `timer`: id of that timer.
     `premium_numbers`: its account allowed premium-rate and shared-cost numbers when it was created.
+    `calling_rule`: the text of its own `CallingRule` (None: its agent's). `row_check`: see `RowCheck`.
     `calls_per_second`: rate limit for starting calls. `first_dials_first`: first dials precede due retries.
     `ingested`: the whole file has been read. `total`, `valid`: rows read and accepted so far.
     `stored_to`: every contact up to this row is stored.
@@ -154,6 +156,8 @@ class Batch:
     first_dials_first: bool = False
     bypass_call_guardrails: bool = False
     premium_numbers: bool = False
+    calling_rule: str | None = None
+    row_check: str | None = None
     start_at: datetime | None = None
     timer: int | None = None
     paused: bool = False
@@ -181,6 +185,11 @@ class Batch:
     erase_rows: tuple[int, ...] = ()
     expires_at: datetime | None = None
     newer: Mapping[str, Any] | None = None
+
+    @cached_property
+    def rows(self) -> RowCheck | None:
+        """The check of its rows. None: a batch of a version that made none."""
+        return None if self.row_check is None else RowCheck.parse(self.row_check, self.created_at)
 
     @property
     def status(self) -> BatchStatus:
@@ -475,6 +484,7 @@ def contact(batch: Batch, row: int, number: str, data: dict[str, str]) -> Execut
         provider=batch.provider,
         user_data=dict(data),
         retry_config=batch.retry_config,
+        time_zone=None if batch.row_check is None else data.get(TIME_ZONE_COLUMN, "").strip() or None,
         webhook_statuses=batch.webhook_statuses,
         changes=(Change(Status.QUEUED, created, 1),),
     )

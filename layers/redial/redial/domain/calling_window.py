@@ -1,35 +1,309 @@
-"""Calling hours: the hours of the day, in the called number's local time, in which an agent may dial."""
+"""Calling rules: the times of the called number's local day at which an attempt may be dialled.
 
+A rule is read by the wall clock. What that means on the two days a year on which clocks change: a window from 2:00 to
+2:30 does not open on the day on which 2:30 does not exist; one from 2:30 to 5:00 opens as the clock jumps from 2:00 to
+3:00; and an hour that comes twice is inside its window both times.
+"""
+
+import re
+import zlib
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
-_STEP = timedelta(minutes=15)
-"""All UTC offsets and clock changes are multiples of it, so windows open at multiples of it too."""
-_AHEAD = timedelta(days=3)
-"""A daily window that opens at all opens within three days, across any zones and clock changes."""
+from redial.domain.values import dataclass
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+DAYS = ("mo", "tu", "we", "th", "fr", "sa", "su")
+"""Days of the week in the text of a rule, as `date.weekday` counts them."""
+_DAY = 24 * 60
+_WEEK = 7 * _DAY
+_AHEAD = 22 * _DAY
+"""A weekly window that opens at all opens within three weeks, across any zones and clock changes."""
+_AHEAD_OF_DATES = 400 * _DAY
+"""The same for a rule with excluded dates: a year and a month."""
+_MINUTE = timedelta(minutes=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_NOT = "not"
+"""Word before the excluded dates in the text of a rule."""
+_SHORT = 24
+"""A rule whose text is longer is recorded as the window that was open."""
+_ZONE = r"[A-Z][A-Za-z0-9_+-]{1,31}(/[A-Za-z0-9_+-]{1,31}){0,2}"
 
 
-def next_open(now: datetime, start_hour: int, end_hour: int, zones: Sequence[str]) -> datetime | None:
-    """The first instant at or after `now` (aware UTC) with `start_hour` ≤ local hour < `end_hour` in all of `zones`.
+class Placement(StrEnum):
+    """Where in its windows an attempt is placed that came while they were closed.
 
-    Equal hours: always open; start > end: open over midnight. None if the zones are so far apart that the window is
-    never open in all of them at once. A number's zone is rarely certain, so every zone that its prefix allows must
-    agree (a Russian mobile number may be in any of 15).
+    `SPREAD`: within the first minutes of the opening, each call at its own second. `ROTATE`: not within an hour of the
+    day in which an earlier attempt failed, also while the window is open.
     """
-    from zoneinfo import ZoneInfo  # takes 3 ms; most cold starts need none
 
-    places = [ZoneInfo(zone) for zone in zones]
-    instant, midnight = now, datetime.combine(now.date(), time(), UTC)
-    while instant <= now + _AHEAD:
-        if all(_is_open(instant.astimezone(place).hour, start_hour, end_hour) for place in places):
-            return instant
-        instant = midnight + ((instant - midnight) // _STEP + 1) * _STEP
+    START = "start"
+    SPREAD = "spread"
+    ROTATE = "rotate"
+
+
+@dataclass(frozen=True)
+class CallingRule:
+    """When an attempt may be dialled.
+
+    `windows`: (day of the week, first minute, end) by the wall clock; an end over 1440 is on the next day.
+    `excluded`: dates on which nothing is dialled and no window begins. `spread_minutes`: of `Placement.SPREAD`.
+    """
+
+    windows: tuple[tuple[int, int, int], ...]
+    excluded: tuple[date, ...] = ()
+    placement: Placement = Placement.START
+    spread_minutes: int = 0
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def of_hours(start: int, end: int) -> "CallingRule":
+        """Every day from hour `start` until before `end`. Equal: always open; start > end: over midnight."""
+        first, last = (0, _DAY) if start == end else (start * 60, end * 60 + _DAY * (start > end))
+        return CallingRule(tuple((day, first, last) for day in range(7)))
+
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def parse(text: str) -> "CallingRule":
+        """The inverse of `str`."""
+        windows: list[tuple[int, int, int]] = []
+        excluded: tuple[date, ...] = ()
+        placement, minutes, days = Placement.START, 0, range(7)
+        words = iter(text.split(" "))
+        for word in words:
+            if word == _NOT:
+                excluded = tuple(date.fromisoformat(one) for one in next(words).split(","))
+            elif word == Placement.SPREAD:
+                placement, minutes = Placement.SPREAD, int(next(words))
+            elif word == Placement.ROTATE:
+                placement = Placement.ROTATE
+            elif word[0].isalpha():
+                days = _read_days(word)
+            else:
+                windows += [(day, *_read_window(one)) for day in days for one in word.split(",")]
+        return CallingRule(tuple(sorted(windows)), excluded, placement, minutes)
+
+    @cached_property
+    def _text(self) -> str:
+        words: list[str] = []
+        by_day = [",".join(_window_text(*window) for window in day) for day in self._by_day]
+        first = 0
+        for day in range(1, 8):
+            if day < 7 and by_day[day] == by_day[first]:
+                continue
+            if by_day[first]:
+                words += [f"{DAYS[first]}-{DAYS[day - 1]}" if day - first > 1 else DAYS[first], by_day[first]]
+            first = day
+        hours = " ".join(words).removeprefix("mo-su ")
+        dates = [_NOT, ",".join(one.isoformat() for one in self.excluded)] if self.excluded else []
+        placed = [] if self.placement is Placement.START else [str(self.placement)]
+        minutes = [str(self.spread_minutes)] if self.placement is Placement.SPREAD else []
+        return " ".join([hours, *dates, *placed, *minutes])
+
+    def __str__(self) -> str:
+        """In words, without capital letters: `9-18`, `mo-fr 9-12:30,14-18 sa 10-14 not 2026-12-24 spread 15`."""
+        return self._text
+
+    def in_short(self, at: datetime, zone: str) -> str:
+        """The rule, where it is short, else its window at that time (aware UTC) in that zone: what is recorded."""
+        if len(self._text) <= _SHORT:
+            return self._text
+        local = at.astimezone(_place(zone))
+        today, minute = local.weekday(), local.hour * 60 + local.minute
+        for day, begun in ((today, minute), ((today - 1) % 7, minute + _DAY)):
+            for start, end in self._by_day[day]:
+                if start <= begun < end:
+                    return f"{DAYS[day]} {_window_text(start, end)}"
+        return ""
+
+    @property
+    def summary(self) -> str:
+        """The rule in at most 60 characters."""
+        return self._text if len(self._text) <= 60 else f"{self._text[:59]}…"
+
+    @cached_property
+    def _by_day(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        return tuple(tuple(sorted((start, end) for on, start, end in self.windows if on == day)) for day in range(7))
+
+    @property
+    def is_always_open(self) -> bool:
+        return not self.excluded and all((0, _DAY) in day for day in self._by_day)
+
+    @property
+    def ahead(self) -> int:
+        """How many minutes ahead an opening is looked for."""
+        return _AHEAD_OF_DATES if self.excluded else _AHEAD
+
+    @cached_property
+    def _excluded_days(self) -> frozenset[int]:
+        return frozenset(one.toordinal() - _EPOCH_DAY for one in self.excluded)
+
+    @lru_cache(maxsize=512)  # noqa: B019  rules are few, and equal ones are one key
+    def without_hours(self, hours: frozenset[int]) -> "CallingRule":
+        """The rule without these hours of the day."""
+        left = self.windows
+        for hour in hours:
+            for begin in (hour * 60, hour * 60 + _DAY):
+                end = begin + 60
+                pieces = [((day, start, min(stop, begin)), (day, max(start, end), stop)) for day, start, stop in left]
+                left = tuple(one for both in pieces for one in both if one[1] < one[2])
+        return replace(self, windows=tuple(sorted(left)))
+
+    def first_open(self, local: int, last: int) -> int | None:
+        """The first minute from `local` to `last` in a window; minutes of the wall clock since 1970."""
+        for day in range(local // _DAY - 1, last // _DAY + 1):
+            if day in self._excluded_days:
+                continue
+            midnight = day * _DAY
+            found = [
+                max(local, midnight + start)
+                for start, end in self._by_day[(day + 3) % 7]  # 1 January 1970 was a Thursday
+                if local < midnight + end
+            ]
+            found = [one for one in found if one // _DAY not in self._excluded_days]
+            if found:
+                return min(found)
+        return None
+
+
+def next_open(
+    now: datetime, rule: CallingRule, zones: Sequence[str], tried: Sequence[datetime] = ()
+) -> datetime | None:
+    """The first instant at or after `now` (aware UTC) that is within the rule's windows in all of `zones`, and in none
+    of them in an hour of the day in which one of `tried` was.
+
+    None: there is none within three weeks (with excluded dates: a year), for the zones are too far apart. A number's
+    zone is rarely certain, so every zone that its prefix allows must agree (a Russian mobile number may be in any of
+    14).
+    """
+    places = [
+        (rule.without_hours(frozenset(one.astimezone(_place(zone)).hour for one in tried)) if tried else rule, zone)
+        for zone in zones
+    ]
+    first = at = (now - _EPOCH) // _MINUTE
+    last, agreed, turn = first + rule.ahead, 0, 0
+    while agreed < len(zones):
+        opens = _first_open(*places[turn % len(places)], at, last)
+        if opens is None:
+            return None
+        agreed = agreed + 1 if opens == at else 1
+        at, turn = opens, turn + 1
+    return now if at == first else _EPOCH + at * _MINUTE
+
+
+def spread(opening: datetime, rule: CallingRule, zones: Sequence[str], key: str) -> datetime:
+    """The second of its own that `key` has within the rule's first minutes from `opening` on, while all zones are
+    open."""
+    at = (opening - _EPOCH) // _MINUTE
+    minutes = 1
+    while minutes < rule.spread_minutes and _all_open(rule, zones, at + minutes):
+        minutes += 1
+    return opening + timedelta(seconds=zlib.crc32(key.encode()) % (minutes * 60))
+
+
+def _all_open(rule: CallingRule, zones: Sequence[str], minute: int) -> bool:
+    return all(_first_open(rule, zone, minute, minute) == minute for zone in zones)
+
+
+def never_open(rule: CallingRule, zones: Sequence[str]) -> str:
+    """Why a call to these zones can never be placed."""
+    if len(zones) == 1:
+        return f"calling hours {rule.summary} never open in {zones[0]}"
+    return (
+        f"calling hours {rule.summary} are never open at once in all {len(zones)} time zones that the number may be in"
+    )
+
+
+def _first_open(rule: CallingRule, zone: str, at: int, last: int) -> int | None:
+    """The first minute from `at` to `last` in the rule's windows in one zone; minutes of UTC since 1970."""
+    while at <= last:
+        for start, end, offset in _offsets(zone, at // _WEEK):
+            begin = max(at, start)
+            if begin >= end:
+                continue
+            opens = rule.first_open(begin + offset, min(end - 1, last) + offset)
+            if opens is not None and opens - offset < end:
+                return opens - offset if opens - offset <= last else None
+        at = (at // _WEEK + 1) * _WEEK
     return None
 
 
-def _is_open(hour: int, start_hour: int, end_hour: int) -> bool:
-    if start_hour == end_hour:
-        return True
-    if start_hour < end_hour:
-        return start_hour <= hour < end_hour
-    return hour >= start_hour or hour < end_hour
+@lru_cache(maxsize=8192)
+def _offsets(zone: str, week: int) -> tuple[tuple[int, int, int], ...]:
+    """(first minute, end, offset in minutes) of the parts of a week, counted from 1970, that clock changes make of it.
+
+    Clocks change at full minutes, and not twice within a week.
+    """
+    place, start, end = _place(zone), week * _WEEK, (week + 1) * _WEEK
+
+    def offset(minute: int) -> int:
+        found = (_EPOCH + minute * _MINUTE).astimezone(place).utcoffset()
+        assert found is not None
+        return found // _MINUTE
+
+    before, after = offset(start), offset(end - 1)
+    if before == after:
+        return ((start, end, before),)
+    low, high = start, end - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if offset(middle) == before else (low, middle)
+    return ((start, high, before), (high, end, after))
+
+
+def _place(zone: str) -> "ZoneInfo":
+    from zoneinfo import ZoneInfo  # takes 3 ms; most cold starts need none
+
+    return ZoneInfo(zone)
+
+
+def check_zone(name: str) -> str:
+    """`name`, where it is an IANA time zone. Raises `ValueError` with the reason, without a subject."""
+    if not _is_zone(name):
+        raise ValueError(f"must be an IANA time zone, such as Europe/Berlin; there is no {name[:60]!r}")
+    return name
+
+
+@lru_cache(maxsize=512)
+def _is_zone(name: str) -> bool:
+    if re.fullmatch(_ZONE, name) is None:
+        return False
+    try:
+        _place(name)
+    except (LookupError, OSError, ValueError):  # no such file, a folder ("America"), a file that is no zone
+        return False
+    return True
+
+
+# ---- the text of a rule -------------------------------------------------------------------------------------------
+
+
+def _window_text(start: int, end: int) -> str:
+    return f"{_clock(start)}-{_clock(end if end <= _DAY else end - _DAY)}"
+
+
+def _clock(minute: int) -> str:
+    hour, rest = divmod(minute, 60)
+    return f"{hour}:{rest:02d}" if rest else str(hour)
+
+
+def _read_window(text: str) -> tuple[int, int]:
+    start, end = (_read_clock(one) for one in text.split("-"))
+    return start, end + _DAY * (end <= start)
+
+
+def _read_clock(text: str) -> int:
+    hour, _, rest = text.partition(":")
+    return int(hour) * 60 + int(rest or 0)
+
+
+def _read_days(text: str) -> range:
+    first, _, last = text.partition("-")
+    return range(DAYS.index(first), DAYS.index(last or first) + 1)

@@ -252,6 +252,8 @@ class Execution:
     None until `Executions.with_user_data` has read it. `row`: which
     contact of its batch it is (1 is the first). `version` counts saves.
 
+    `calling_rule`: the text of its own `CallingRule` (None: its batch's or its agent's).
+    `time_zone`: the contact's own IANA zone (None: its agent's, or by the number's prefix).
     `webhook_statuses`: of its agent when it was created or last dialled; see `Agent`.
     `erased`: a contact of a batch of which only the row and the last status are left, so that counts and results stay
     whole.
@@ -273,6 +275,8 @@ class Execution:
     user_data_apart: bool = False
     retry_config: RetryConfig | None = None
     bypass_call_guardrails: bool = False
+    calling_rule: str | None = None
+    time_zone: str | None = None
     webhook_statuses: tuple[Status, ...] | None = None
     changes: tuple[Change, ...] = ()
     delivery: Delivery = Delivery()

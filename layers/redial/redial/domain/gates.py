@@ -8,20 +8,28 @@ again after it, since the agent or the batch may have been stopped meanwhile; of
 says is asked before the line, since the batch is read after it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
-from redial.domain.calling_window import next_open
-from redial.domain.decision import Decision, Gate, failed, opens, stopped, waits
+from redial.domain.calling_window import CallingRule, Placement, never_open, next_open, spread
+from redial.domain.decision import Decision, Gate, failed, opens, recorded, stopped, waits
 from redial.domain.execution import LATEST_START, Execution
 from redial.domain.outcome import BLOCKED
+from redial.domain.status import Status
 from redial.domain.values import dataclass
 
 _TOO_LATE = f"could not be placed within {LATEST_START // timedelta(hours=1)} hours of its time"
+_NEVER = "never open"
+"""Recorded in place of a rule whose windows never open."""
+NEVER_CHECK, LONGEST_NEVER_CHECK = timedelta(hours=1), timedelta(days=1)
+"""A call whose windows never open is checked again after an hour, then after as long as it has waited, up to a day: the
+rule or its zone may be changed."""
+NEVER_ENDS = timedelta(days=7)
+"""It ends as `error` once it has waited so long."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,21 @@ class Facts:
 
     @cached_property
     def zones(self) -> tuple[str, ...]:
-        """IANA zones that the called number may be in."""
-        from redial.domain.phone_number import time_zones  # only an agent with calling hours needs them
+        """IANA zones that the called number may be in: its own, else its agent's, else those of its prefix."""
+        from redial.domain.phone_number import zones_of  # only an agent with calling hours needs them
 
-        return time_zones(self.execution.user_number)
+        named = self.execution.time_zone or (self.agent.time_zone if self.agent is not None else None)
+        return zones_of(self.execution.user_number, named)
+
+    @cached_property
+    def rule(self) -> tuple[str, CallingRule | None]:
+        """When the execution may be dialled (None: at any time), and whose rule that is: the call's own, else its
+        batch's, else its agent's. One replaces the other as a whole."""
+        if self.execution.calling_rule is not None:
+            return "call ", CallingRule.parse(self.execution.calling_rule)
+        if self.batch is not None and self.batch.calling_rule is not None:
+            return "batch ", CallingRule.parse(self.batch.calling_rule)
+        return "", None if self.agent is None else self.agent.calling_rule
 
 
 GateFunction = Callable[[Facts], Decision]
@@ -89,22 +108,56 @@ def caller_id(facts: Facts) -> Decision:
 
 
 def calling_window(facts: Facts) -> Decision:
-    """It is within the agent's calling hours in every zone that the number may be in."""
-    execution, agent, batch = facts.execution, facts.agent, facts.batch
-    if agent is None or agent.call_start_hour is None or agent.call_end_hour is None:
+    """It is within the windows of the calling rule in every zone that the number may be in."""
+    execution, batch = facts.execution, facts.batch
+    owner, rule = facts.rule
+    if rule is None:
         return Decision(Gate.CALLING_WINDOW)
     if execution.bypass_call_guardrails or (batch is not None and batch.bypass_call_guardrails):
         return Decision(Gate.CALLING_WINDOW, rule="bypassed")
-    hours = f"{agent.call_start_hour}-{agent.call_end_hour}"
-    at = next_open(facts.now, agent.call_start_hour, agent.call_end_hour, facts.zones)
-    if at is None:
-        count = len(facts.zones)
-        reason = f"calling hours never open at once in all {count} zones of the number"
-        return failed(reason, Gate.CALLING_WINDOW, hours)
+    opening = next_open(facts.now, rule, facts.zones)
+    if opening is None:
+        return _never_open(facts, rule)
+    hours = rule.in_short(opening, facts.zones[0])
+    at, reason = opening, f"outside calling hours {hours} of {_named(facts.zones)}"
+    if rule.placement is Placement.ROTATE and (tried := _dialled_before(execution)):
+        other_hour = next_open(facts.now, rule, facts.zones, tried)
+        if other_hour is not None and other_hour > opening:
+            at, reason = other_hour, f"placed at another hour of {_named(facts.zones)} than the attempts before"
+    elif rule.placement is Placement.SPREAD and opening > facts.now:
+        at = spread(opening, rule, facts.zones, execution.id)
+    applied = f"{owner}{rule.in_short(at, facts.zones[0])}"
     if at == facts.now:
-        return Decision(Gate.CALLING_WINDOW, rule=hours)
-    reason = f"outside calling hours {hours} of {', '.join(facts.zones)}"
-    return opens(at, reason, Gate.CALLING_WINDOW, hours, delayed=execution.batch_id is not None)
+        return Decision(Gate.CALLING_WINDOW, rule=applied)
+    return opens(at, reason, Gate.CALLING_WINDOW, applied, delayed=execution.batch_id is not None)
+
+
+def _dialled_before(execution: Execution) -> list[datetime]:
+    """When the attempts before the current one were dialled."""
+    return [one.dialed_at for one in execution.state.attempts[:-1] if one.dialed_at is not None]
+
+
+def _never_open(facts: Facts, rule: CallingRule) -> Decision:
+    """The rule, or the agent's zone, was changed after the call was accepted, and may be changed again: the call waits,
+    for a while."""
+    execution, now = facts.execution, facts.now
+    since = now
+    for change in reversed(execution.changes):
+        if change.attempt != execution.state.attempt.number:
+            break
+        if change.kind is Status.RESCHEDULED:
+            if _NEVER not in {text for gate, _, text in recorded(change.gates) if gate is Gate.CALLING_WINDOW}:
+                break
+            since = change.at
+    reason = never_open(rule, facts.zones)
+    if now - since >= NEVER_ENDS:
+        return failed(f"for {NEVER_ENDS.days} days {reason}", Gate.CALLING_WINDOW, _NEVER)
+    wait, delayed = min(max(now - since, NEVER_CHECK), LONGEST_NEVER_CHECK), execution.batch_id is not None
+    return opens(now + wait, f"{reason}; checked again then", Gate.CALLING_WINDOW, _NEVER, delayed=delayed)
+
+
+def _named(zones: Sequence[str]) -> str:
+    return ", ".join(zones[:3]) + (f" and {len(zones) - 3} more" if len(zones) > 3 else "")
 
 
 GATES: tuple[GateFunction, ...] = (agent, stop, pause, expiry, instructions, caller_id, calling_window)
@@ -134,7 +187,7 @@ def earliest(facts: Facts, horizon: timedelta) -> tuple[datetime | None, tuple[D
         if closed.allows:
             return facts.now, tuple(moved)
         moved.append(closed)
-        if closed.until is None:
+        if closed.until is None or closed.rule == _NEVER:
             break
         facts = replace(facts, now=closed.until)
     return None, tuple(moved)

@@ -5,6 +5,7 @@ libphonenumber's data decide both. Whether a number exists, only the carrier kno
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 EXAMPLE = "+14155550123"
 """A fictional number, for messages."""
@@ -165,16 +166,108 @@ def country(number: str) -> str:
     return code if code.isalpha() and code != "ZZ" else f"+{parsed.country_code}"
 
 
-def time_zones(number: str) -> tuple[str, ...]:
-    """IANA zones the number may be in, by its prefix (libphonenumber's data); UTC alone for an unknown prefix.
+_MOBILE_AREA_CODES = frozenset({1, 52, 54, 55})
+"""Country codes whose mobile numbers have area codes: North America, Mexico, Argentina, Brazil."""
 
-    A prefix may span many zones: 15 for a Russian mobile number, 42 for a US toll-free number.
+
+def time_zones(number: str) -> tuple[str, ...]:
+    """IANA zones that an E.164 number may be in, by its prefix (libphonenumber's data), whether or not these data take
+    the number for valid: area codes are older in them than in the network.
+
+    Where a prefix tells no place (mobile and toll-free numbers, area codes that the data do not have), these are all
+    zones of the countries that share the rest of the country code: for +1 those of the United States and Canada, but
+    not of the Caribbean, whose area codes are their own. A code of no country (satellites, +800): all zones of the
+    world.
     """
     import phonenumbers
-    from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
+    from phonenumbers.phonenumberutil import is_number_type_geographical
+    from phonenumbers.timezone import time_zones_for_geographical_number
 
     try:
-        zones = time_zones_for_number(phonenumbers.parse(number))
+        parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
-        return ("UTC",)
-    return tuple(zone for zone in zones if zone != UNKNOWN_TIMEZONE) or ("UTC",)
+        return _zones_of_the_world()
+    code, kind = parsed.country_code or 0, phonenumbers.number_type(parsed)
+    national = number.removeprefix(f"+{code}")
+    if kind == phonenumbers.PhoneNumberType.UNKNOWN:
+        tells_a_place = _zone_prefix(f"{code}{national}") not in _placeless_prefixes(code)
+    elif kind == phonenumbers.PhoneNumberType.MOBILE:
+        tells_a_place = code in _MOBILE_AREA_CODES - {1}
+    else:
+        tells_a_place = is_number_type_geographical(kind, code) and _zone_prefix(f"{code}{national}") != str(code)
+    return time_zones_for_geographical_number(parsed) if tells_a_place else _zones_of_territory(code, national)
+
+
+def zones_of(number: str, named: str | None) -> tuple[str, ...]:
+    """IANA zones of a number: the one that was named for it, else `time_zones`."""
+    return (named,) if named is not None else time_zones(number)
+
+
+def _zones_of_territory(code: int, national: str) -> tuple[str, ...]:
+    """All zones of the countries of a country code in which a national number may be: of the one that begins so alone
+    (+1 876: Jamaica), else of those that have no such beginning of their own."""
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+
+    beginnings = _beginnings(code)
+    for region in COUNTRY_CODE_TO_REGION_CODE[code]:
+        if region in beginnings and beginnings[region].match(national):
+            return _zones_of_region(code, region)
+    return _zones_of_region(code, "")
+
+
+@lru_cache(maxsize=512)
+def _zones_of_region(code: int, region: str) -> tuple[str, ...]:
+    """All zones of the prefixes that begin as the region's numbers do; region "": of no such region."""
+    from phonenumbers.tzdata import TIMEZONE_DATA
+
+    beginnings, found, alone, others = _beginnings(code), set[str](), set[str](), set[str]()
+    for prefix, zones in TIMEZONE_DATA.items():
+        national = prefix.removeprefix(str(code))
+        if not prefix.startswith(str(code)) or not national:
+            continue
+        owner = next((one for one, beginning in beginnings.items() if beginning.match(national)), "")
+        (found if owner == region else others).update(zones)
+        if owner == region and len(zones) == 1:
+            alone.update(zones)
+    # A prefix that several regions share (+1 879) has zones of the others too.
+    of_region = {zone for zone in found if zone in alone or zone not in others}
+    return tuple(sorted(of_region)) or TIMEZONE_DATA.get(str(code)) or _zones_of_the_world()
+
+
+@lru_cache(maxsize=512)
+def _beginnings(code: int) -> dict[str, re.Pattern[str]]:
+    """How national numbers begin, of the regions of a country code that say so."""
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
+
+    regions = COUNTRY_CODE_TO_REGION_CODE[code]
+    found = ((region, PhoneMetadata.metadata_for_region(region)) for region in regions)
+    return {region: re.compile(data.leading_digits) for region, data in found if data and data.leading_digits}
+
+
+@lru_cache(maxsize=512)
+def _placeless_prefixes(code: int) -> frozenset[str]:
+    """Prefixes in the data that tell no place within a country code: the code alone, and those of mobile numbers."""
+    import phonenumbers
+
+    found = {str(code), ""}
+    if code not in _MOBILE_AREA_CODES:
+        for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]:
+            example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+            if example is not None:
+                found.add(_zone_prefix(f"{code}{example.national_number}"))
+    return frozenset(found)
+
+
+def _zone_prefix(digits: str) -> str:
+    """The longest prefix in the data, of a number without its plus sign; "": none."""
+    from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
+
+    lengths = range(min(TIMEZONE_LONGEST_PREFIX, len(digits)), 0, -1)
+    return next((digits[:length] for length in lengths if digits[:length] in TIMEZONE_DATA), "")
+
+
+@lru_cache(maxsize=1)
+def _zones_of_the_world() -> tuple[str, ...]:
+    from phonenumbers.tzdata import TIMEZONE_DATA
+
+    return tuple(sorted({zone for zones in TIMEZONE_DATA.values() for zone in zones}))

@@ -7,12 +7,15 @@ done by `run_batch`, invoked asynchronously. The sweeper repeats an invocation t
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from redial.domain.agent import DEFAULT_PROVIDER, Agent
 from redial.domain.batch import Batch, contact_id
+from redial.domain.calling_window import CallingRule
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
 from redial.domain.execution import Execution
 from redial.domain.retry import RetryConfig
+from redial.domain.row_check import TIME_ZONE_COLUMN, RowCheck
 from redial.ports import IdempotentRequest, Position, Row, Services, StaleVersion
 from redial.usecases.count_batches import counts_of
 from redial.usecases.create_call import GRACE
@@ -29,6 +32,8 @@ CONTACTS_AT_ONCE = 100
 """Contacts that one request reads."""
 MAX_FILE_BYTES = 200 * 1024 * 1024
 """Largest file of contacts."""
+MOST_ROWS_CHECKED = 50_000
+"""Rows that a scheduling checks again where the calling rule has changed: a request has 29 seconds."""
 NOT_RUNNING = "Batch is not queued or running"
 """The wire contract's words."""
 
@@ -61,6 +66,7 @@ class NewBatch:
     first_dials_first: bool
     bypass_call_guardrails: bool
     start: bool
+    calling_rule: CallingRule | None = None
 
 
 def create_batch(
@@ -78,7 +84,7 @@ def create_batch(
         account_id,
         idempotency_key,
         request,
-        lambda: _check(services, new, account_id, premium_numbers),
+        lambda: _check(services, new, account_id, premium_numbers, now),
         now,
         kind="batch",
     )
@@ -107,6 +113,8 @@ def create_batch(
         first_dials_first=new.first_dials_first,
         bypass_call_guardrails=new.bypass_call_guardrails,
         premium_numbers=premium_numbers,
+        calling_rule=None if new.calling_rule is None else str(new.calling_rule),
+        row_check=str(_row_check(new, agent, now)),
     ).begin(now, new.start)
     batch = batch.lease_delivery(batch_id[:8], now)
     if not services.batches.create(batch.with_due(now)):
@@ -120,14 +128,21 @@ def create_batch(
     return batch, False
 
 
-def _check(services: Services, new: NewBatch, account_id: str, premium_numbers: bool) -> None:
+def _row_check(new: NewBatch, agent: Agent | None, now: datetime) -> RowCheck:
+    rule = new.calling_rule or (None if agent is None else agent.calling_rule)
+    rule = None if new.bypass_call_guardrails else rule
+    return RowCheck(rule, None if agent is None else agent.time_zone, now)
+
+
+def _check(services: Services, new: NewBatch, account_id: str, premium_numbers: bool, now: datetime) -> None:
     """Raises for an impossible batch, before anything is stored."""
     agent = services.agents.get(account_id, new.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {new.agent_id}; GET /v2/agent/all lists yours")
     check_can_call(services, agent, "from_phone_numbers", has_numbers=bool(new.from_phone_numbers))
+    row_check = _row_check(new, agent, now)
     if new.content is not None:
-        services.contacts.check((new.content,), premium=premium_numbers)
+        services.contacts.check((new.content,), premium=premium_numbers, row_check=row_check)
         return
     assert new.upload_key is not None
     size = services.files.size(new.upload_key)
@@ -135,7 +150,7 @@ def _check(services: Services, new: NewBatch, account_id: str, premium_numbers: 
         raise NotFound("upload_id: nothing was uploaded under this id, or it was more than 7 days ago")
     if size > MAX_FILE_BYTES:
         raise TooLarge(f"file: may have {MAX_FILE_BYTES} bytes, this one has {size}; split it into several batches")
-    services.contacts.check(services.files.read(new.upload_key), premium=premium_numbers)
+    services.contacts.check(services.files.read(new.upload_key), premium=premium_numbers, row_check=row_check)
 
 
 def read_batch(services: Services, batch_id: str, *, account_id: str) -> Batch:
@@ -171,7 +186,8 @@ def schedule_batch(
     account_id: str,
     now: datetime,
 ) -> Batch:
-    """Start the batch then. Raises `NotFound`, `InvalidInput`, `Conflict` (it is due, running or over)."""
+    """Start the batch then. Raises `NotFound`, `InvalidInput` (also for a contact that can never be placed), `Conflict`
+    (it is due, running or over)."""
     if scheduled_at < now + EARLIEST_START - GRACE:
         minutes = EARLIEST_START // timedelta(minutes=1)
         raise InvalidInput.of("scheduled_at", f"must be at least {minutes} minutes ahead")
@@ -184,11 +200,32 @@ def schedule_batch(
         except ValueError as error:
             raise Conflict(f"{error}; create another one") from error
 
+    if not bypass_call_guardrails:
+        batch = transition(read_batch(services, batch_id, account_id=account_id))
+        _check_contacts(services, batch, scheduled_at)
     before, after = update_own_batch(services, batch_id, transition, account_id, now)
     _cancel_start(services, before)
     assert after.timer is not None
     services.timers.schedule_batch_run(batch_id, "start", after.timer, scheduled_at, now)
     return after
+
+
+def _check_contacts(services: Services, batch: Batch, start_at: datetime) -> None:
+    """Raises `InvalidInput` for a contact that can never be placed by the rule in force, where that is not the one by
+    which the rows were checked."""
+    agent = services.agents.get(batch.account_id, batch.agent_id)
+    if agent is None or not batch.ingested:
+        return
+    rule = agent.calling_rule if batch.calling_rule is None else CallingRule.parse(batch.calling_rule)
+    check = RowCheck(rule, agent.time_zone, start_at)
+    if rule is None or str(check) == batch.row_check:
+        return
+    pieces = services.files.read(contacts_key(batch.account_id, batch.id, "contacts"))
+    with services.contacts.rows(pieces, premium=batch.premium_numbers, row_check=batch.rows) as rows:
+        for row in islice(rows, 1, MOST_ROWS_CHECKED):
+            if not isinstance(row, str) and (fault := check.fault(row.number, row.data.get(TIME_ZONE_COLUMN))):
+                reason = fault.removeprefix("contact_number: ")
+                raise InvalidInput.of("scheduled_at", f"contact {row.row} cannot be called: {reason}")
 
 
 def stop_batch(

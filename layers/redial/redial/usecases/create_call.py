@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER, Agent
+from redial.domain.calling_window import CallingRule, never_open, next_open
 from redial.domain.errors import Conflict, InvalidInput, NotFound
 from redial.domain.execution import Execution
-from redial.domain.phone_number import NOT_CALLED, NumberKind, read_number
+from redial.domain.phone_number import NOT_CALLED, NumberKind, read_number, zones_of
 from redial.domain.retry import RetryConfig
+from redial.domain.row_check import MEND
 from redial.ports import IdempotentRequest, Services
 from redial.usecases.defaults import check_can_call, complete
 from redial.usecases.idempotency import id_for
@@ -19,6 +21,8 @@ LATEST = timedelta(days=365)
 GRACE = timedelta(seconds=10)
 """A client that computes the earliest time itself may be this late: clocks differ, and a request takes time."""
 
+MAX_RULE_BYTES = 150
+"""Longest text of a call's own calling rule: each save of the call writes it."""
 USER_DATA_APART = 1024
 """User data of more bytes than this is kept apart: an attempt saves its execution several times, and each kilobyte of
 the item costs a write unit each time."""
@@ -37,6 +41,8 @@ class NewCall:
     user_data_bytes: int
     retry_config: RetryConfig | None
     bypass_call_guardrails: bool
+    calling_rule: CallingRule | None = None
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,8 @@ def create_call(
         user_data_apart=call.user_data_bytes > USER_DATA_APART,
         retry_config=call.retry_config,
         bypass_call_guardrails=call.bypass_call_guardrails,
+        calling_rule=None if call.calling_rule is None else str(call.calling_rule),
+        time_zone=call.time_zone,
         webhook_statuses=None if agent is None else agent.webhook_statuses,
     ).begin(now, call.scheduled_at)
     if call.scheduled_at is not None:
@@ -117,6 +125,21 @@ def _check(services: Services, call: NewCall, account_id: str, now: datetime) ->
             raise InvalidInput.of("scheduled_at", f"must be at least {minutes} minutes ahead; leave it out to call now")
         if call.scheduled_at > now + LATEST:
             raise InvalidInput.of("scheduled_at", f"must be at most {LATEST.days} days ahead")
+    if call.calling_rule is not None and len(str(call.calling_rule)) > MAX_RULE_BYTES:
+        size = len(str(call.calling_rule))
+        message = f"may take {MAX_RULE_BYTES} bytes as stored, this takes {size}; give long ones to the agent"
+        raise InvalidInput.of("calling_guardrails", message)
+    if not call.bypass_call_guardrails:
+        _check_hours(agent, call, call.scheduled_at or now)
+
+
+def _check_hours(agent: Agent, call: NewCall, start: datetime) -> None:
+    rule = call.calling_rule or agent.calling_rule
+    if rule is None or rule.is_always_open:
+        return
+    zones = zones_of(call.recipient_phone_number, call.time_zone or agent.time_zone)
+    if next_open(start, rule, zones) is None:
+        raise InvalidInput.of("recipient_phone_number", f"{never_open(rule, zones)}; {MEND}")
 
 
 def _check_number(services: Services, number: str, account_id: str) -> None:

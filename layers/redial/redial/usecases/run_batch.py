@@ -151,7 +151,9 @@ class BatchWorker:
         try:
             with (
                 self.services.files.writing(contacts_key(batch.account_id, batch.id, "rejected")) as reject,
-                self.services.contacts.rows(self.services.files.read(key), premium=batch.premium_numbers) as rows,
+                self.services.contacts.rows(
+                    self.services.files.read(key), premium=batch.premium_numbers, row_check=batch.rows
+                ) as rows,
             ):
                 reject(str(next(rows)))
                 for row in rows:
@@ -530,7 +532,7 @@ class BatchWorker:
                 files.remove(key)
             self._update(batch, lambda current: replace(current, erase_rows=()))
             return True
-        how: Any = {"premium": batch.premium_numbers, "batch_id": batch.id}
+        how: Any = {"premium": batch.premium_numbers, "batch_id": batch.id, "row_check": batch.rows}
         numbers = contacts.numbers(files.read(keys["contacts"]), rows, **how)
         if numbers:
             with files.writing(keys["rejected"]) as write:
@@ -556,6 +558,7 @@ class BatchWorker:
             lambda rows: found_by_row(self.services, batch, rows),
             premium=batch.premium_numbers,
             batch_id=batch.id,
+            row_check=batch.rows,
         )
 
 

@@ -25,10 +25,11 @@ from redial.domain.phone_number import (
     looks_like_a_number,
     read_number,
 )
+from redial.domain.row_check import TIME_ZONE_COLUMN, RowCheck
 from redial.wire.timestamps import rfc3339
 
 CONTACT_COLUMN = "contact_number"
-"""The column with the phone number; every other column is data about the contact."""
+"""The column with the phone number; every other column is data about the contact. `row_check` reads one of them."""
 MAX_CONTACTS = 1_000_000
 """Maximum rows of a file, without the header and empty lines; also the maximum of empty lines."""
 MAX_DATA_BYTES = 8 * 1024
@@ -122,9 +123,9 @@ class ContactFile:
 
     UTF-8, or UTF-16 with a byte-order mark; lines end in LF, CRLF or CR. The delimiter is the one of a first line
     `sep=;` (Excel's), else the one that gives the header a column `contact_number`. `premium`: accept premium-rate and
-    shared-cost numbers. `erased`: a row with this in place of its number was accepted, and erased since; its number is
-    empty. Raises `InvalidInput` for field `file`: from the constructor for errors at the beginning of the file, while
-    iterating for later ones.
+    shared-cost numbers. `row_check`: what else rejects a row. `erased`: a row with this in place of its number was
+    accepted, and erased since; its number is empty. Raises `InvalidInput` for field `file`: from the constructor for
+    errors at the beginning of the file, while iterating for later ones.
     """
 
     columns: tuple[str, ...]
@@ -132,11 +133,18 @@ class ContactFile:
     dialect: Dialect
 
     def __init__(
-        self, pieces: Iterable[bytes], seen: SeenNumbers, *, premium: bool = False, erased: str | None = None
+        self,
+        pieces: Iterable[bytes],
+        seen: SeenNumbers,
+        *,
+        premium: bool = False,
+        row_check: RowCheck | None = None,
+        erased: str | None = None,
     ) -> None:
         self._seen = seen
         self._premium = premium
         self._erased = erased
+        self._row_check = row_check
         self._lines = _Lines(pieces)
         lines = chain.from_iterable(self._lines.blocks())
         looked_at: list[str] = []
@@ -146,6 +154,7 @@ class ContactFile:
         self.columns = self._read_header(declared is not None)
         self.dialect = Dialect(self._delimiter, self._lines.has_mark, declared is not None)
         self._at = self.columns.index(CONTACT_COLUMN)
+        self._zone_at = self.columns.index(TIME_ZONE_COLUMN) if TIME_ZONE_COLUMN in self.columns else None
         names = len(_json_bytes(dict.fromkeys(self.columns, "")))
         self._small = min(_SMALL_ROW, (MAX_DATA_BYTES - names) // 4)  # a character takes at most 4 bytes
         self._rows = self._read_rows()
@@ -226,9 +235,13 @@ class ContactFile:
             number, kind = read_number(cells[self._at])
         except ValueError as error:
             return Rejected(line, tuple(cells), f"{CONTACT_COLUMN}: {error}")
-        if kind is NumberKind.ORDINARY or (kind is NumberKind.PREMIUM and self._premium):
-            return number
-        return Rejected(line, tuple(cells), f"{CONTACT_COLUMN}: {NOT_CALLED[kind]}")
+        if kind is not NumberKind.ORDINARY and not (kind is NumberKind.PREMIUM and self._premium):
+            return Rejected(line, tuple(cells), f"{CONTACT_COLUMN}: {NOT_CALLED[kind]}")
+        if self._row_check is not None:
+            fault = self._row_check.fault(number, None if self._zone_at is None else cells[self._zone_at])
+            if fault is not None:
+                return Rejected(line, tuple(cells), fault)
+        return number
 
     def _look_closer(self, line: int, cells: list[str]) -> str | Rejected | None:
         """The row's number, or its rejection; None for an empty row.

@@ -5,8 +5,8 @@ for as long as executions live: names are only added, each with a default (tests
 Times are whole milliseconds; within JSON text, relative to `ca`.
 
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
-    by guardrails bypassed · ud user data · ux true: it is kept apart, see below · v version · sq row in the batch
-    ws statuses whose events are sent, a bit each (absent: all)
+    by guardrails bypassed · cw calling rule · tz time zone · ud user data · ux true: it is kept apart, see below
+    v version · sq row in the batch · ws statuses whose events are sent, a bit each (absent: all)
     er true: an erased contact, which only its batch's lists and counts show
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
@@ -151,6 +151,10 @@ def encode(execution: Execution) -> dict[str, Any]:
         item["pr"] = execution.provider
     if execution.bypass_call_guardrails:
         item["by"] = True
+    if execution.calling_rule is not None:
+        item["cw"] = execution.calling_rule
+    if execution.time_zone is not None:
+        item["tz"] = execution.time_zone
     if execution.webhook_statuses is not None:
         item["ws"] = encode_statuses(execution.webhook_statuses)
     if execution.user_data_apart:
@@ -193,6 +197,8 @@ def decode(item: dict[str, Any]) -> Execution:
         user_data_apart=apart,
         retry_config=decode_retry_config(stored.pop("rc")) if "rc" in stored else None,
         bypass_call_guardrails=stored.pop("by", False),
+        calling_rule=stored.pop("cw", None),
+        time_zone=stored.pop("tz", None),
         webhook_statuses=decode_statuses(stored.pop("ws")) if "ws" in stored else None,
         changes=tuple(_decode_change(change, created) for change in changes if not _informs(change)),
         delivery=decode_delivery(stored.pop("dl", None), created),

@@ -2,8 +2,9 @@
 
     v version · na name · cf the customer's configuration (JSON text)
     ca, ua created, updated (ms) · wh webhook · pr carrier · fn from-numbers · an, sm answer and stream URL
-    hs, he calling hours · mc, rt, ms lines, ring and call limits · vd machine detection · pc peak of the line limit
-    sb stopped before (ms) · da deleted at (ms) · expires_at of a deleted agent (epoch seconds)
+    hs, he calling hours · cw calling windows · tz time zone · mc, rt, ms lines, ring and call limits
+    vd machine detection · pc peak of the line limit · sb stopped before (ms) · da deleted at (ms)
+    expires_at of a deleted agent (epoch seconds)
 
 The configuration is text because it is returned as sent: DynamoDB has no floats and nests at most 32 levels.
 """
@@ -34,6 +35,8 @@ _PLAIN_FIELDS = {
     "sm": "stream_url",
     "hs": "call_start_hour",
     "he": "call_end_hour",
+    "cw": "calling_windows",
+    "tz": "time_zone",
     "mc": "max_concurrent_calls",
     "rt": "ring_timeout_seconds",
     "ms": "max_call_seconds",

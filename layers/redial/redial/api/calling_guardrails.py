@@ -1,0 +1,128 @@
+"""`calling_guardrails` of an agent, a batch or a call, and its validation."""
+
+import re
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from redial.api.fields import WholeNumber
+from redial.domain.calling_window import CallingRule, Placement
+
+MAX_WINDOWS = 28
+"""Most entries of `windows`: four a day."""
+MAX_EXCLUDED_DATES = 100
+MAX_SPREAD_MINUTES = 120
+DEFAULT_SPREAD_MINUTES = 15
+DAY_MINUTES = 24 * 60
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _minute(value: Any) -> int:
+    """Minutes since midnight of a text such as 09:30."""
+    found = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("must be a time of day such as 09:30, from 00:00 to 24:00")
+    return DAY_MINUTES if value == "24:00" else int(found[1]) * 60 + int(found[2])
+
+
+def _date(value: Any) -> date:
+    try:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise ValueError("must be a date such as 2026-12-25")
+
+
+TimeOfDay = Annotated[
+    int,
+    BeforeValidator(_minute),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "examples": ["09:00", "17:30"]}
+    ),
+]
+Date = Annotated[
+    date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-12-25"]})
+]
+
+
+class CallingWindow(BaseModel):
+    """A part of some days in which calls may start. End before start: over midnight, on the next day."""
+
+    model_config = ConfigDict(extra="allow")
+
+    days: list[Day] | None = Field(
+        None, min_length=1, max_length=7, description="The days on which it begins. None: every day."
+    )
+    start: TimeOfDay
+    end: TimeOfDay = Field(description="The first minute after it.")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "CallingWindow":
+        if self.start in (self.end, DAY_MINUTES):
+            raise _fault("CallingWindow", "end", "must differ from start; the whole day is 00:00 to 24:00")
+        return self
+
+
+class CallingGuardrails(BaseModel):
+    """When calls may start, by the called person's wall clock: whole hours (start after end: over midnight), or
+    windows. Null: not given."""
+
+    model_config = ConfigDict(extra="allow")
+
+    call_start_hour: WholeNumber | None = Field(None, ge=0, le=23)
+    call_end_hour: WholeNumber | None = Field(None, ge=0, le=23)
+    windows: list[CallingWindow] | None = Field(
+        None, min_length=1, max_length=MAX_WINDOWS, description="In place of the hours."
+    )
+    excluded_dates: list[Date] | None = Field(
+        None,
+        max_length=MAX_EXCLUDED_DATES,
+        description="Dates on which no call starts, and no window over midnight begins.",
+    )
+    placement: Placement | None = Field(
+        Placement.START,
+        description="Where a call is placed that came while the windows were closed. start: as they open; spread:"
+        " within the first spread_minutes, each call at its own second; rotate: as they open, and a retry in another"
+        " hour of the day than the attempts before it.",
+    )
+    spread_minutes: WholeNumber | None = Field(
+        DEFAULT_SPREAD_MINUTES, ge=1, le=MAX_SPREAD_MINUTES, description="Of the placement spread."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "CallingGuardrails":
+        if (self.call_start_hour is None) != (self.call_end_hour is None):
+            missing = "call_start_hour" if self.call_start_hour is None else "call_end_hour"
+            raise _fault("CallingGuardrails", missing, "give both hours, or neither")
+        if self.windows is not None and self.call_start_hour is not None:
+            raise _fault("CallingGuardrails", "windows", "give windows or hours, not both")
+        return self
+
+    def to_rule(self) -> CallingRule | None:
+        """None: calls may start at any time."""
+        if self.call_start_hour is not None and self.call_end_hour is not None:
+            windows = CallingRule.of_hours(self.call_start_hour, self.call_end_hour).windows
+        elif self.windows is not None:
+            windows = tuple(sorted({window for one in self.windows for window in _read(one)}))
+        elif self.excluded_dates:
+            windows = CallingRule.of_hours(0, 0).windows
+        else:
+            return None
+        placement = self.placement or Placement.START
+        minutes = (self.spread_minutes or DEFAULT_SPREAD_MINUTES) if placement is Placement.SPREAD else 0
+        return CallingRule(windows, tuple(sorted(set(self.excluded_dates or ()))), placement, minutes)
+
+
+def _read(window: CallingWindow) -> list[tuple[int, int, int]]:
+    end = window.end if window.end > window.start else window.end + DAY_MINUTES
+    return [(DAYS.index(day), window.start, end) for day in window.days or DAYS]
+
+
+def _fault(model: str, field: str, message: str) -> ValidationError:
+    problem = PydanticCustomError("guardrails", message)
+    return ValidationError.from_exception_data(model, [InitErrorDetails(type=problem, loc=(field,), input=None)])

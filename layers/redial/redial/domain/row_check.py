@@ -1,0 +1,55 @@
+"""Whether a row of a batch's file can be placed at all, by the rule that held when the batch was created.
+
+The check is kept with the batch: its file is read again for results.csv, and must then give the same rows, although the
+agent's hours may have changed. Rows that they no longer suit wait, see `gates.calling_window`.
+"""
+
+from dataclasses import field
+from datetime import datetime
+
+from redial.domain.calling_window import CallingRule, check_zone, never_open, next_open
+from redial.domain.values import dataclass
+
+TIME_ZONE_COLUMN = "time_zone"
+"""The column with a contact's own IANA time zone; an empty cell: none."""
+MEND = "give the contact's time_zone, or widen the hours"
+"""What to do about a number whose calling hours never open."""
+
+
+@dataclass(frozen=True)
+class RowCheck:
+    """`rule`: None, where every time will do. `time_zone`: of contacts that name none; None: by their prefix. `at`: the
+    time for which the rows are checked."""
+
+    rule: CallingRule | None
+    time_zone: str | None
+    at: datetime
+    _known: dict[tuple[str, ...], str | None] = field(default_factory=dict, compare=False, repr=False)
+
+    @staticmethod
+    def parse(text: str, at: datetime) -> "RowCheck":
+        """The inverse of `str`."""
+        rule, _, zone = text.partition("@")
+        return RowCheck(CallingRule.parse(rule) if rule else None, zone or None, at)
+
+    def __str__(self) -> str:
+        return f"{self.rule or ''}@{self.time_zone or ''}"
+
+    def fault(self, number: str, time_zone: str | None) -> str | None:
+        """Why a row with this number (E.164) and cell `time_zone` (None: no such column) is rejected, with the column
+        at fault."""
+        named = (time_zone or "").strip() or None
+        if named is not None:
+            try:
+                check_zone(named)
+            except ValueError as error:
+                return f"{TIME_ZONE_COLUMN}: {error}"
+        if self.rule is None:
+            return None
+        from redial.domain.phone_number import zones_of  # most batches have no calling hours
+
+        zones = zones_of(number, named or self.time_zone)
+        if zones not in self._known:
+            is_open = next_open(self.at, self.rule, zones) is not None
+            self._known[zones] = None if is_open else f"contact_number: {never_open(self.rule, zones)}; {MEND}"
+        return self._known[zones]
