@@ -28,6 +28,7 @@ from redial.api.fields import (
     NO_EMPTY_TEXT,
     Flag,
     PhoneNumber,
+    Purpose,
     WebhookUrl,
     WholeNumber,
     validated,
@@ -194,6 +195,10 @@ class AgentConfig(BaseModel):
         json_schema_extra={"examples": [["completed", "no-answer", "busy", "failed", "error", "scheduled"]]},
     )
 
+    purpose: Annotated[Purpose | None, NO_EMPTY_TEXT] = Field(
+        None, description="What its calls are for, unless the call or its batch says so; see suppressions and consents."
+    )
+
     _one_answer = field_validator("stream_url")(_not_both)
 
 
@@ -232,6 +237,7 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         max_call_seconds=config.max_call_seconds or DEFAULT_MAX_CALL_SECONDS,
         voicemail_detection=config.voicemail_detection or False,
         webhook_statuses=_in_order(config.webhook_statuses),
+        purpose=config.purpose,
     )
     _check_limits(configured)
     return configured

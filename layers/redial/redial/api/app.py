@@ -18,7 +18,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from redial.api import account, agents, batches, calls, contacts, executions, forms, service, webhooks
+from redial.api import account, agents, batches, calls, contacts, executions, forms, number_rules, service, webhooks
 from redial.api.answers import CURRENT, JSON, Current, services
 from redial.api.fields import invalid, read_json_object, to_json
 from redial.domain.errors import FieldError, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
@@ -34,7 +34,7 @@ MAX_SHOWN_PATH = 200
 """Maximum characters of an unknown path that an error message repeats."""
 PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/health"})
 """Paths that need no API key."""
-FORMS = re.compile(r"/batches(/[^/]+/schedule)?")
+FORMS = re.compile(r"/batches(/[^/]+/schedule)?|/suppressions|/consents")
 """Paths whose bodies are forms."""
 _SLASHES = re.compile("//+")
 COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
@@ -50,7 +50,7 @@ class _MethodNotAllowed(RedialError):
         self.allowed = allowed
 
 
-_RESOURCES = (calls, executions, contacts, agents, batches, account, webhooks, service)
+_RESOURCES = (calls, executions, contacts, number_rules, agents, batches, account, webhooks, service)
 """In the order of the documentation: the main operations first."""
 
 
@@ -71,7 +71,7 @@ class _Api(APIGatewayHttpResolver):
         return sorted(self.routes_of(path))
 
     def get_openapi_schema(self, **arguments: Any) -> "OpenAPI":
-        bodies = batches.form_bodies()
+        bodies = batches.form_bodies() | number_rules.form_bodies()
         for route in (*self._static_routes, *self._dynamic_routes):
             if route.operation_id in bodies:
                 route.openapi_extensions = {"requestBody": bodies[route.operation_id]}

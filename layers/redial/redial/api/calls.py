@@ -15,6 +15,7 @@ from redial.api.fields import (
     IdempotencyKey,
     Instant,
     PhoneNumber,
+    Purpose,
     canonical_json,
     depth,
     hash_of,
@@ -76,6 +77,9 @@ class CallRequest(BaseModel):
     )
     retry_config: RetryConfig | None = None
     bypass_call_guardrails: Flag = Field(False, description="Call outside the agent's calling hours too.")
+    purpose: Purpose | None = Field(
+        None, description="What the call is for, which suppressions and consents may name; else the agent's."
+    )
 
     def to_new_call(self) -> NewCall:
         return NewCall(
@@ -87,6 +91,7 @@ class CallRequest(BaseModel):
             user_data_bytes=_size(self.user_data or {}),
             retry_config=self.retry_config.to_rule() if self.retry_config else None,
             bypass_call_guardrails=self.bypass_call_guardrails,
+            purpose=self.purpose,
         )
 
 

@@ -167,3 +167,16 @@ def time_zones(number: str) -> tuple[str, ...]:
     except phonenumbers.NumberParseException:
         return ("UTC",)
     return tuple(zone for zone in zones if zone != UNKNOWN_TIMEZONE) or ("UTC",)
+
+
+def countries(number: str) -> frozenset[str]:
+    """ISO 3166 codes of the countries that the number may be in: one, or all of its country code where the number is
+    unknown."""
+    import phonenumbers
+
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return frozenset()
+    known = phonenumbers.region_code_for_number(parsed)
+    return frozenset([known] if known else phonenumbers.region_codes_for_country_code(parsed.country_code or 0))

@@ -61,6 +61,7 @@ class NewBatch:
     first_dials_first: bool
     bypass_call_guardrails: bool
     start: bool
+    purpose: str | None = None
 
 
 def create_batch(
@@ -107,6 +108,7 @@ def create_batch(
         first_dials_first=new.first_dials_first,
         bypass_call_guardrails=new.bypass_call_guardrails,
         premium_numbers=premium_numbers,
+        purpose=new.purpose,
     ).begin(now, new.start)
     batch = batch.lease_delivery(batch_id[:8], now)
     if not services.batches.create(batch.with_due(now)):

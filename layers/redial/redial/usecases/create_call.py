@@ -37,6 +37,7 @@ class NewCall:
     user_data_bytes: int
     retry_config: RetryConfig | None
     bypass_call_guardrails: bool
+    purpose: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def create_call(
         user_data_apart=call.user_data_bytes > USER_DATA_APART,
         retry_config=call.retry_config,
         bypass_call_guardrails=call.bypass_call_guardrails,
+        purpose=call.purpose,
         webhook_statuses=None if agent is None else agent.webhook_statuses,
     ).begin(now, call.scheduled_at)
     if call.scheduled_at is not None:

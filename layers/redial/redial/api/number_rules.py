@@ -1,0 +1,320 @@
+"""Routes of suppressions and consents: add one, or a file of many; list them; remove one."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
+from typing_extensions import TypedDict
+
+from redial.api.answers import CURRENT, JSON, account_id, answer, answers, known_id, new_router, services
+from redial.api.fields import EXAMPLE_AGENT_ID, NO_EMPTY_TEXT, Instant, PhoneNumber, Purpose, form_fields, validated
+from redial.api.forms import MULTIPART, Form
+from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part, part_of
+from redial.domain.errors import FieldError, InvalidInput, NotFound
+from redial.domain.number_rules import NumberRule, RuleKind, scope_of
+from redial.ports import Position
+from redial.runtime import system
+from redial.usecases import number_rules
+from redial.usecases.number_rules import MOST_ADDED, Changed, NewRule
+from redial.wire.timestamps import Timestamp, rfc3339, rfc3339_or_none
+
+router = new_router()
+
+
+# ---- models ---
+
+MOST_ERRORS = 20
+"""Maximum rows of a file that an answer names."""
+NUMBER_COLUMNS = ("phone_number", "contact_number")
+RULE_ID = r"[0-9a-f]{32}(\.(agent:[0-9a-f-]{36}|purpose:[a-z0-9][a-z0-9_-]{0,39}))?"
+
+
+Words = Annotated[Annotated[str, Field(max_length=200)] | None, NO_EMPTY_TEXT]
+
+
+def _is_to_come(instant: datetime) -> datetime:
+    if instant <= system.now():
+        raise ValueError("must be in the future")
+    return instant
+
+
+_Expiry = Annotated[Annotated[Instant, AfterValidator(_is_to_come)] | None, NO_EMPTY_TEXT]
+
+
+class _RuleRequest(BaseModel):
+    """What a suppression and a consent have in common."""
+
+    phone_number: PhoneNumber = Field(description="E.164; other spellings of it are normalized.")
+    purpose: Annotated[Purpose | None, NO_EMPTY_TEXT] = Field(None, description="Only calls for this purpose.")
+    source: Words = Field(None, description="Where it comes from.", examples=["web form"])
+    expires_at: _Expiry = Field(None, description="Until when it holds; else for ever.")
+
+
+class SuppressionRequest(_RuleRequest):
+    """A number that is not called any more. Fields that are not listed are ignored."""
+
+    agent_id: Annotated[str | None, NO_EMPTY_TEXT] = Field(
+        None,
+        description="Only calls of this agent; not together with purpose. Without both: no calls of the account.",
+        examples=[EXAMPLE_AGENT_ID],
+    )
+    reason: Words = Field(None, description="Why; shown with the calls that it ends.", examples=["opted out"])
+
+    @field_validator("agent_id")
+    @classmethod
+    def _one_scope(cls, agent_id: str | None, info: ValidationInfo) -> str | None:
+        if agent_id is not None and info.data.get("purpose") is not None:
+            raise ValueError("give agent_id or purpose, not both")
+        return agent_id
+
+    def to_new_rule(self) -> NewRule:
+        return NewRule(
+            RuleKind.SUPPRESSION,
+            self.phone_number,
+            agent_id=None if self.agent_id is None else _agent_id(self.agent_id),
+            purpose=self.purpose,
+            reason=self.reason,
+            source=self.source,
+            expires_at=self.expires_at,
+        )
+
+
+class RuleRead(TypedDict):
+    """What suppressions and consents have in common. The number itself is not kept."""
+
+    id: Annotated[str, Field(description="A keyed hash of the number, and what the rule covers.")]
+    last_four: Annotated[str | None, Field(description="Of the number; null once the person was erased.")]
+    purpose: str | None
+    source: str | None
+    created_at: Timestamp
+    expires_at: Timestamp | None
+
+
+class SuppressionRead(RuleRead):
+    """A suppression."""
+
+    agent_id: str | None
+    reason: str | None
+
+
+class SuppressionsAdded(TypedDict):
+    """The suppressions as they are now, and the calls that they ended."""
+
+    message: Literal["success"]
+    suppressions: list[SuppressionRead]
+    canceled_executions: Annotated[list[str], Field(description="Waiting and ringing calls that ended at once.")]
+    complete: Annotated[
+        bool,
+        Field(
+            description="`false`: there was no time to look for all of them. None of the rest is dialled; they end at"
+            " their time. Repeat the request to end them now."
+        ),
+    ]
+
+
+class RuleRemoved(TypedDict):
+    """What was removed: one, or none."""
+
+    message: Literal["success"]
+    state: Literal["deleted"]
+    deleted: int
+    canceled_executions: Annotated[list[str], Field(description="Calls that ended for want of the consent.")]
+
+
+def _suppression(rule: NumberRule) -> SuppressionRead:
+    return {**_common(rule), "agent_id": rule.agent_id, "reason": rule.reason}
+
+
+def _common(rule: NumberRule) -> RuleRead:
+    return {
+        "id": rule.id,
+        "last_four": rule.last_four,
+        "purpose": rule.purpose,
+        "source": rule.source,
+        "created_at": rfc3339(rule.added_at),
+        "expires_at": rfc3339_or_none(rule.expires_at),
+    }
+
+
+def _agent_id(text: str) -> str:
+    try:
+        return known_id(text, "agent")
+    except NotFound as error:
+        raise InvalidInput.of("agent_id", f"{error.message}; GET /v2/agent/all lists yours") from error
+
+
+# ---- reading ---
+
+
+def _requests(form: Form, model: type[SuppressionRequest]) -> list[NewRule]:
+    """The rules of a request: one, or a row of `file` for each, whose empty cells are filled in from the other fields.
+    Raises `InvalidInput`, naming each field or row at fault: nothing is added then."""
+    fields = {name: texts[-1] for name, texts in form.values.items()}
+    file = form.files.get("file")
+    if file is None:
+        return [validated(model, fields).to_new_rule()]
+    if "phone_number" in fields:
+        raise InvalidInput.of("phone_number", "send either a file or phone_number, not both")
+    rules: list[NewRule] = []
+    errors: list[FieldError] = []
+    for line, row in _rows(file[1]):
+        try:
+            rules.append(validated(model, {**fields, **row}).to_new_rule())
+        except InvalidInput as error:
+            errors += [FieldError(f"file.{line}.{one.field}", one.message) for one in error.errors]
+        if len(rules) > MOST_ADDED:
+            raise InvalidInput.of("file", f"may have {MOST_ADDED} rows; split it")
+        if len(errors) >= MOST_ERRORS:
+            break
+    if errors:
+        raise InvalidInput("; ".join(f"{one.field}: {one.message}" for one in errors), tuple(errors))
+    if not rules:
+        raise InvalidInput.of("file", "has no rows below its header")
+    return rules
+
+
+def _rows(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, cells that are not empty) of each row of a CSV. Raises `InvalidInput`."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeError as error:
+        raise InvalidInput.of("file", "must be a CSV in UTF-8") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        names = {name: (name or "").strip().lower() for name in reader.fieldnames or ()}
+        number = next((one for one in NUMBER_COLUMNS if one in names.values()), None)
+        if number is None:
+            raise InvalidInput.of("file", "must be a CSV whose first line names a column phone_number")
+        for row in reader:
+            cells = {names[name]: value for name, value in row.items() if name in names and value}
+            if cells:
+                cells["phone_number"] = cells.get(number, "")
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise InvalidInput.of("file", f"is not a CSV: {error}, line {reader.line_num}") from error
+
+
+def form_bodies() -> dict[str, dict[str, Any]]:
+    """The documented bodies of the routes that add rules, by operation id."""
+    file = {
+        "type": "string",
+        "format": "binary",
+        "description": f"CSV of at most {MOST_ADDED} rows; its columns are the other fields.",
+    }
+    bodies = {}
+    for operation, model in (("add_suppressions", SuppressionRequest),):
+        fields = form_fields(model)
+        one = {"type": "object", "properties": fields, "required": ["phone_number"]}
+        others = {name: schema for name, schema in fields.items() if name != "phone_number"}
+        many = {"type": "object", "properties": {"file": file, **others}, "required": ["file"]}
+        content = {JSON: {"schema": one}, MULTIPART: {"schema": many}}
+        bodies[operation] = {"required": True, "content": content}
+    return bodies
+
+
+# ---- routes ---
+
+OfNumber = Annotated[PhoneNumber | None, Query(description="Of this number. This is exact at once.")]
+OfAgent = Annotated[str | None, Query(description="Those for this agent only.")]
+OfPurpose = Annotated[Purpose | None, Query(description="Those for this purpose only.")]
+ById = Annotated[
+    str | None,
+    Query(description="In place of phone_number, agent_id and purpose.", pattern=f"^{RULE_ID}$"),
+]
+
+
+@router.post(
+    "/suppressions",
+    summary="Stop calling a number, or many",
+    description="From the answer on no call to it is dialled, whatever its agent, batch and guardrails. Calls that wait"
+    " or ring are `canceled` at once. Adding one again replaces its reason, source and expiry.",
+    tags=["suppressions"],
+    operation_id="add_suppressions",
+    responses=answers(200, "They hold from now on.", SuppressionsAdded, 400, 413),
+)
+def post_suppressions() -> Response[Any]:
+    new = _requests(CURRENT.get().form, SuppressionRequest)
+    changed = number_rules.add_rules(services(), new, account_id=account_id(), now=system.now())
+    added = SuppressionsAdded(
+        message="success",
+        suppressions=[_suppression(one) for one in changed.rules],
+        canceled_executions=changed.ended,
+        complete=changed.complete,
+    )
+    return answer(added)
+
+
+@router.get(
+    "/suppressions",
+    summary="Your suppressions, newest first",
+    description="A suppression that was just added may be missing for a moment, unless phone_number is given.",
+    tags=["suppressions"],
+    operation_id="list_suppressions",
+    responses=answers(200, "Them, or the first part of them.", list[SuppressionRead], 400, 413, headers=HEADERS),
+)
+def get_suppressions(
+    phone_number: OfNumber = None,
+    agent_id: OfAgent = None,
+    purpose: OfPurpose = None,
+    page_number: AnyPageNumber = None,
+    page_size: AnyPageSize = None,
+    cursor: CursorText = None,
+) -> Response[Any]:
+    asked = paging(page_number, page_size, cursor)
+    scope = _scope(agent_id, purpose)
+    return _listed(RuleKind.SUPPRESSION, phone_number, scope, asked, _suppression)
+
+
+@router.delete(
+    "/suppressions",
+    summary="Remove a suppression",
+    description="By its number and what it covers, or by its id. Removing it again changes nothing.",
+    tags=["suppressions"],
+    operation_id="delete_suppression",
+    responses=answers(200, "It is removed, or was not there.", RuleRemoved, 400),
+)
+def delete_suppression(
+    phone_number: OfNumber = None, agent_id: OfAgent = None, purpose: OfPurpose = None, id: ById = None
+) -> Response[Any]:
+    return _removed(RuleKind.SUPPRESSION, phone_number, _scope(agent_id, purpose), id)
+
+
+def _scope(agent_id: str | None, purpose: str | None) -> str | None:
+    """What rules cover, as text; None: not asked for."""
+    if agent_id is not None and purpose is not None:
+        raise InvalidInput.of("purpose", "give agent_id or purpose, not both")
+    return scope_of(None if agent_id is None else _agent_id(agent_id), purpose) or None
+
+
+def _listed(kind: RuleKind, number: str | None, scope: str | None, asked: Any, render: Any) -> Response[Any]:
+    rules = services().number_rules
+    if number is not None:
+        found = [one for one in rules.of_number(account_id(), number) if one.kind is kind]
+        rows = [(Position(one.added_at, one.digest, 1), one) for one in found if scope in (None, one.scope)]
+        shown = part_of(sorted(rows, key=lambda row: row[0], reverse=True), asked, render, newest_first=True)
+    else:
+        listed = rules.listed(account_id(), kind, scope, asked.after)
+        for _ in range(asked.skip):
+            next(listed, None)
+        shown = part(listed, rules.count(account_id(), kind, scope), asked, render)
+    return answer(shown.rows, headers=shown.headers)
+
+
+def _removed(kind: RuleKind, number: str | None, scope: str | None, rule_id: str | None) -> Response[Any]:
+    if (number is None) == (rule_id is None) or (rule_id is not None and scope is not None):
+        raise InvalidInput.of("phone_number", "give phone_number, with agent_id or purpose if it has one, or id alone")
+    now = system.now()
+    if number is not None:
+        done = number_rules.remove_rule(services(), kind, number, scope or "", account_id=account_id(), now=now)
+    else:
+        done = number_rules.remove_rule_by_id(services(), kind, rule_id or "", account_id=account_id(), now=now)
+    return answer(_removal(done))
+
+
+def _removal(done: Changed) -> RuleRemoved:
+    return RuleRemoved(message="success", state="deleted", deleted=len(done.rules), canceled_executions=done.ended)
