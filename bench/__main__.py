@@ -163,6 +163,10 @@ def all_goals(found: Measured) -> list[Goal]:
     all_told, few = (1e6 * found.dollars(one) / one.attempts for one in map(_together, (unanswered, filtered)))
     estimate = f"asleep; with waiting and processor time, as estimated for the price, {found.lambda_seconds:.2f}"
     four = "four unanswered attempts of a busy agent, Lambda's time included"
+    queues = "; queues, which keep hanging webhooks from dialling, cost"
+    created = "the creation of the call takes 4 of them: its item and three index entries"
+    floor = "line 2, claim, carrier's id, result and delivery 1 each, entry of `due` 2; 4 more for the call's creation"
+    again = "the agent is read again once it has a line, for a stop; deliver reads the item, to send two events at once"
     starts = {one.function: one.ratio for one in found.starts}
     warmed = {one.function: one.ratio for one in found.warm}
 
@@ -173,13 +177,13 @@ def all_goals(found: Measured) -> list[Goal]:
         return one.units.writes
 
     return [
-        Goal("write units, first attempt", 10, most(writes, unanswered[:1]), "unanswered, agent busy", exact=True),
+        Goal("write units, first attempt", 10, most(writes, unanswered[:1]), created, exact=True),
         Goal("write units, 2nd to 4th attempt", 12, most(writes, unanswered[1:]), "the most of three", exact=True),
-        Goal(f"write units, {FEW}", 7, most(writes, filtered), "the most of four", exact=True),
-        Goal("read units", 4, most(lambda one: one.units.reads, unanswered), "the most of four", exact=True),
+        Goal(f"write units, {FEW}", 7, most(writes, filtered), floor, exact=True),
+        Goal("read units", 4, most(lambda one: one.units.reads, unanswered), again, exact=True),
         Goal("Lambda invocations", 6, most(lambda one: one.invocations.total(), unanswered), exact=True),
-        Goal("dollars a million attempts", 12, all_told, four),
-        Goal(f"dollars a million attempts, {FEW}", 8, few, four),
+        Goal("dollars a million attempts", 12, all_told, f"{four}{queues} 3.6"),
+        Goal(f"dollars a million attempts, {FEW}", 8, few, f"{four}{queues} 2.4"),
         Goal("a batch with a rate: Lambda seconds an attempt", 0.3, found.slept, estimate),
         goals.kept(goals.STOP, 15, "make bench-batch"),
         goals.kept(goals.INGEST, 8_000, "make bench-ingest", at_least=True),

@@ -3,8 +3,9 @@
     campaign   a batch of `--rows` contacts with the emulated carrier's mix of outcomes and up to three retries: checks
                it, counts its requests, and counts the write units of each item and each partition of an index
     attempt    requests and units of one attempt in the middle of a batch of 100 contacts and of one of 100,000
+    stop       requests, units and time of a stop, until every contact says `stopped` and until that is stored
 
-Runs both by default. A check that fails ends the run with `RuntimeError`.
+Runs all of them by default. A check that fails ends the run with `RuntimeError`.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import boto3
 
 from bench.attempt import Bench, Counts, counting
 from bench.dynamodb_units import READS, Meter, Units, Write, write_units
+from bench.prices import MS_PER_AWS_REQUEST
 from bench.report import bullets, paragraph, say, table
 from bench.stack import (
     BATCH_RETRIES,
@@ -43,6 +45,7 @@ from redial.adapters.dynamodb.call_queue import DynamoCallQueue
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.domain.batch import contact, contact_id
 from redial.domain.queue import BatchQueueEntry
+from redial.domain.status import WAITING
 from redial.usecases.dispatch import LINES_PER_SHARD
 
 ROWS = 10_000
@@ -58,6 +61,8 @@ FEW = 10
 """Contacts before the middle one of the large batch that are called too."""
 MIDDLE_LINES = 3
 TALLY = "tally"
+STOPPED = (100, 1_000)
+MOST_ROWS = 1_000_000
 _CALLBACK = re.compile(r"/([0-9a-f]{8}-[0-9a-f-]{27})/([0-9]+)")
 
 
@@ -510,9 +515,97 @@ def attempt_report(found: Sequence[Middle]) -> Iterator[str]:
     yield ""
 
 
+# ---- a stop ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Stop:
+    """A stopped batch: when the stop is answered no contact waits any more.
+
+    `answered`, `stored`: requests until then, and from then until the stop is stored with every contact, by function.
+    `units`: write units of the table and its indexes of the latter.
+    """
+
+    rows: int
+    answered: Counter[str]
+    stored: Counter[str]
+    units: int
+
+
+def stop(rows: int) -> Stop:
+    """Stop a batch while all lines are in use."""
+    with running(seed=SEED, recurring=False) as stack:
+        keys, counts = Keys(stack), Counts("stop")
+        _count_requests(stack, keys, counts)
+        agent_id = stack.create_agent(max_concurrent_calls=MIDDLE_LINES)
+        batch_id = create_batch(stack, agent_id, rows, BATCH_RETRIES)
+        stack.clock.advance(1)
+        schedule(stack, batch_id, 2)
+        stack.clock.advance(2.1)
+        counts.requests.clear()
+
+        ask(f"{stack.url}/batches/{batch_id}/stop", stack.api_key, "POST")
+        answered = _by_function(counts)
+        shown = ask(f"{stack.url}/batches/{batch_id}", stack.api_key)["execution_status"]
+        if shown.keys() & WAITING:
+            raise RuntimeError(f"contacts that wait after the stop: {shown}")
+        counts.requests.clear()
+        keys.clear()
+        stack.clock.advance(1)
+        table = DynamoExecutions(stack.aws.client("dynamodb"), stack.environment["TABLE_NAME"])
+        if any(one.state.is_waiting for one in table.read([contact_id(batch_id, row) for row in range(1, rows + 1)])):
+            raise RuntimeError("the stop is not stored with every contact")
+        units = sum(count for (where, _), count in keys.units.items() if where != "item")
+        return Stop(rows, answered, _by_function(counts), units)
+
+
+def _by_function(counts: Counts) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for (function, service, operation), count in counts.requests.items():
+        found[f"{function}: {service} {operation}"] += count
+    return found
+
+
+def stop_report(found: Sequence[Stop]) -> Iterator[str]:
+    yield "## A stop"
+    yield ""
+    small, large = found[0], found[-1]
+    more = large.rows - small.rows
+    operations = sorted({*small.answered, *large.answered})
+    yield from table(
+        ["until it is answered, and every contact says `stopped`", *(f"batch of {one.rows:,}" for one in found)],
+        [
+            [
+                f"seconds, at {MS_PER_AWS_REQUEST:g} ms a request",
+                *(f"{one.answered.total() * MS_PER_AWS_REQUEST / 1000:.3f}" for one in found),
+            ],
+            ["AWS requests", *(one.answered.total() for one in found)],
+            *([name, *(one.answered[name] for one in found)] for name in operations),
+        ],
+    )
+    each = {name: (large.stored[name] - small.stored[name]) / more for name in sorted({*small.stored, *large.stored})}
+    worker = sum(count for name, count in each.items() if name.startswith("batch: "))
+    yield from table(
+        ["until that is stored and its webhooks are sent", "for each contact"],
+        [
+            *([name, f"{count:.2f}"] for name, count in each.items() if count >= 0.005),
+            ["write units", f"{(large.units - small.units) / more:.2f}"],
+            [
+                "seconds of the batch function, without its processor's",
+                f"{worker * MS_PER_AWS_REQUEST / 1000:.4f}",
+            ],
+        ],
+    )
+    hours = worker * MS_PER_AWS_REQUEST / 1000 * MOST_ROWS / 3600
+    yield from paragraph(
+        f"The answer costs the same for {small.rows:,} contacts and for {large.rows:,}, and so for {MOST_ROWS:,}.",
+        f"Storing the stop with {MOST_ROWS:,} contacts, one after the other, takes {hours:.1f} hours.",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("campaign", "attempt"))
+    parser.add_argument("what", nargs="?", choices=("campaign", "attempt", "stop"))
     parser.add_argument("--rows", type=int, default=ROWS, help=f"contacts of the campaign ({ROWS})")
     parser.add_argument("--lines", type=int, default=LINES, help=f"its agent's limit of concurrent calls ({LINES})")
     asked = parser.parse_args()
@@ -520,6 +613,8 @@ def main() -> None:
         print("\n".join(campaign_report(campaign(asked.rows, asked.lines))), flush=True)
     if asked.what in (None, "attempt"):
         print("\n".join(attempt_report([middle(rows) for rows in (SMALL, LARGE)])), flush=True)
+    if asked.what in (None, "stop"):
+        print("\n".join(stop_report([stop(rows) for rows in STOPPED])), flush=True)
 
 
 if __name__ == "__main__":

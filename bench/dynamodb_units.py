@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Th
 """
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +16,9 @@ from math import ceil
 from typing import Any
 
 import boto3
+from moto.dynamodb.exceptions import MockValidationException
 
+from local.aws.dynamodb import inserted
 from redial.runtime import services
 
 Item = dict[str, dict[str, Any]]
@@ -28,8 +29,6 @@ WRITE_BYTES = 1024
 READ_BYTES = 4096
 """One read unit for each started 4 KB; half a unit if the read may be eventually consistent."""
 READS = ("GetItem", "Query", "BatchGetItem")
-
-_INSERT = re.compile(r'INSERT INTO "[^"]+" VALUE (\{.*\})')
 
 
 class UnknownCost(Exception):
@@ -172,10 +171,10 @@ class Meter:
 
     def _inserted(self, statement: dict[str, Any]) -> Item:
         """The key of the item that a statement inserts."""
-        names = _INSERT.fullmatch(statement["Statement"])
-        if names is None:
-            raise UnknownCost(statement["Statement"])
-        item = dict(zip(re.findall(r"'(\w+)': \?", names[1]), statement["Parameters"], strict=True))
+        try:
+            _, item = inserted(statement)
+        except MockValidationException as error:
+            raise UnknownCost(statement["Statement"]) from error
         return {name: item[name] for name in self._key}
 
     def _write(self, key: Item, before: Item | None, after: Item | None) -> Write:

@@ -25,21 +25,27 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
 
+from bench.prices import MS_PER_AWS_REQUEST
 from bench.report import bullets, paragraph, say, table
 from local import ROOT
+from local.aws.dynamodb import inserted
+from redial.usecases.run_batch import WRITERS
 
 ROWS = 1_000_000
 KILLS = 10
 SEED = 20260126
 """Of the file's content and of the points at which the function is killed."""
 MOST_MEMORY_MB = 256
-MOST_TIMES_BASELINE = 5.0
+MOST_TIMES_BASELINE = 2.5
+"""Of its processor time."""
+LEAST_ROWS_A_SECOND = 8_000
+WAITING_ROWS = 50_000
+WAITS = (MS_PER_AWS_REQUEST / 1000, 2 * MS_PER_AWS_REQUEST / 1000)
 MB = 2**20
 
 NOON = datetime.fromisoformat("2026-01-26T12:00:00+00:00")
@@ -111,15 +117,17 @@ class Cut:
 
 
 class Sink:
-    """The parts of DynamoDB, S3 and Lambda that reading a batch's file needs, for a client with one request at a time.
+    """The parts of DynamoDB, S3, SQS and Lambda that reading a batch's file needs.
 
     `contacts`: items inserted by PartiQL, execution id → digest. `items`: items put. `files`: S3's objects. `requests`
     counts requests by name; `inserts` is the last full request of inserts. `cut`: when to kill `process`, the client;
-    `cut_name`: the request at which that last happened. Any other request is answered 400, which ends the run.
+    `cut_name`: the request at which that last happened. `wait`: seconds that DynamoDB waits before each answer. Any
+    other request is answered 400, which ends the run.
     """
 
-    def __init__(self, files: Path) -> None:
+    def __init__(self, files: Path, wait: float = 0.0) -> None:
         self.files = files
+        self.wait = wait
         self.contacts: dict[bytes, bytes] = {}
         self.items: dict[tuple[str, str], Item] = {}
         self.requests: Counter[str] = Counter()
@@ -127,22 +135,29 @@ class Sink:
         self.cut: Cut | None = None
         self.cut_name = ""
         self.process: subprocess.Popen[str] | None = None
-        self._undigested: list[tuple[bytes, Item]] = []
+        self._lock = threading.Lock()
 
     def respond(self, request: "_Handler", body: bytes) -> None:
         """Answer the request, unless the client is killed."""
         target, where = request.headers.get("X-Amz-Target"), "lambda" if "/functions/" in request.path else "s3"
-        name = f"dynamodb {target.partition('.')[2]}" if target else f"{where} {request.command}"
-        self.requests[name] += 1
-        cut = self.cut if self.cut is not None and self.requests.total() >= self.cut.at else None
-        if cut is not None:
-            self.cut, self.cut_name = None, name
-            if cut.phase == "before":
-                return self._kill()
+        service, _, operation = (target or "").partition(".")
+        of = "sqs" if service == "AmazonSQS" else "dynamodb"
+        name = f"{of} {operation}" if target else f"{where} {request.command}"
+        with self._lock:
+            self.requests[name] += 1
+            cut = self.cut if self.cut is not None and self.requests.total() >= self.cut.at else None
+            if cut is not None:
+                self.cut, self.cut_name = None, name
+        if cut is not None and cut.phase == "before":
+            return self._kill()
+        new: list[tuple[bytes, Item]] = []
         if name == "s3 GET":
             request.send_file(self._file(request))
         else:
-            status, answer = self._answer(name, request, body)
+            with self._lock:
+                status, answer = self._answer(name, request, body, new)
+            if target and self.wait:
+                time.sleep(self.wait)
             if cut is not None and cut.phase == "after":
                 self._kill()
             else:
@@ -150,10 +165,9 @@ class Sink:
         if cut is not None and (cut.phase == "between" or name == "s3 GET"):
             time.sleep(cut.seconds)
             self._kill()
-        for contact_id, item in self._undigested:  # after the answer, so the client does not wait for this
+        for contact_id, item in new:  # after the answer, so the client does not wait for this
             text = json.dumps(item, sort_keys=True)
             self.contacts[contact_id] = hashlib.blake2b(text.encode(), digest_size=16).digest()
-        self._undigested.clear()
 
     def is_armed(self) -> bool:
         return self.cut is not None
@@ -165,10 +179,11 @@ class Sink:
     def _file(self, request: "_Handler") -> Path:
         return self.files / request.path.split("?")[0].split("/", 2)[2]
 
-    def _answer(self, name: str, request: "_Handler", body: bytes) -> Answer:
+    def _answer(self, name: str, request: "_Handler", body: bytes, new: list[tuple[bytes, Item]]) -> Answer:
+        """`new`: contacts that it stores are added."""
         match name:
             case "dynamodb BatchExecuteStatement":
-                return 200, json.dumps({"Responses": self._execute(json.loads(body)["Statements"])}).encode()
+                return 200, json.dumps({"Responses": self._execute(json.loads(body)["Statements"], new)}).encode()
             case "dynamodb GetItem":
                 item = self.items.get(_key(json.loads(body)["Key"]))
                 return 200, json.dumps({} if item is None else {"Item": item}).encode()
@@ -181,22 +196,24 @@ class Sink:
                 return 200, b""
             case "lambda POST":
                 return 202, b""
+            case "sqs SendMessage":
+                return 200, b'{"MessageId": "1"}'
         say(f"not answered: {name} {request.path}")
         return _error("ValidationException")
 
-    def _execute(self, statements: list[Any]) -> list[Any]:
+    def _execute(self, statements: list[Any], new: list[tuple[bytes, Item]]) -> list[Any]:
         """An INSERT stores its item, or answers DuplicateItem and changes nothing."""
         if len(statements) == 25:
             self.inserts = statements
         answers: list[Any] = []
         for statement in statements:
-            item = dict(zip(_names(statement["Statement"]), statement["Parameters"], strict=True))
+            _, item = inserted(statement)
             contact_id = uuid.UUID(item["pk"]["S"].removeprefix("X#")).bytes
             if contact_id in self.contacts:
                 answers.append({"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}})
             else:
                 self.contacts[contact_id] = b""
-                self._undigested.append((contact_id, item))
+                new.append((contact_id, item))
                 answers.append({"TableName": "table"})
         return answers
 
@@ -232,16 +249,6 @@ def _error(code: str, more: dict[str, Any] | None = None) -> Answer:
     return 400, json.dumps(body).encode()
 
 
-@cache
-def _names(statement: str) -> list[str]:
-    """The attributes of `INSERT INTO "table" VALUE {'pk': ?, …}`. Raises `ValueError` for any other statement."""
-    names = re.findall(r"'(\w+)': \?", statement)
-    written = ", ".join(f"'{name}': ?" for name in names)
-    if re.fullmatch(r'INSERT INTO "[\w.-]+" VALUE \{(.*)\}', statement) is None or f"{{{written}}}" not in statement:
-        raise ValueError(f"not an INSERT with parameters only: {statement}")
-    return names
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -261,7 +268,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        self.server.sink.respond(self, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        wanted = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(wanted)
+        if len(body) < wanted:
+            raise ConnectionError("the client was killed while it sent")
+        self.server.sink.respond(self, body)
 
     do_GET = do_PUT = do_POST  # noqa: N815
 
@@ -322,11 +333,13 @@ def _print_what_it_takes(work: Callable[[], object]) -> None:
     print(json.dumps(took), flush=True)
 
 
-def run_function(now: str, request_id: str, timeout_seconds: float) -> None:
-    """One invocation of the batch function, which starts at `now` (ISO 8601)."""
+def run_function(now: str, request_id: str, timeout_seconds: float, writers: int | None = None) -> None:
+    """One invocation of the batch function, which starts at `now` (ISO 8601). `writers`: in place of its own number."""
     from functions.batch.handler import handler
     from redial.runtime import system
+    from redial.usecases import run_batch
 
+    run_batch.WRITERS = writers or run_batch.WRITERS
     began, started = datetime.fromisoformat(now), time.monotonic()
     system.use(now=lambda: began + timedelta(seconds=time.monotonic() - started))
     context: Any = SimpleNamespace(
@@ -343,7 +356,7 @@ def run_baseline(contacts: str, statements: str, requests: int) -> None:
     """`csv.reader` over the file `contacts`; then that many requests with the statements in the file `statements`."""
     client = _clients()[0]
     ready = json.loads(Path(statements).read_text())
-    at = _names(ready[0]["Statement"]).index("pk")
+    at = ready[0]["Parameters"].index(inserted(ready[0])[1]["pk"])
 
     def read() -> None:
         with Path(contacts).open(encoding="utf-8", newline="") as file:
@@ -415,13 +428,14 @@ class Bench:
         (took,) = self._finish(self._start("run_bare()", "http://127.0.0.1:1"))
         return took
 
-    def ingest(self) -> tuple[Sink, Took, Result]:
-        """Read the file, in as many invocations as that takes."""
-        sink, took = self._sink(), Took()
+    def ingest(self, wait: float = 0.0, writers: int | None = None) -> tuple[Sink, Took, Result]:
+        """Read the file, in as many invocations as that takes. `wait`: of `Sink`."""
+        sink, took = self._sink(wait), Took()
         with serving(sink) as url:
             while not self._batch(sink).ingested:
                 say("ingest")
-                (one,) = self._finish(self._invoke(url, NOON + timedelta(seconds=took.seconds), "whole"))
+                now = NOON + timedelta(seconds=took.seconds)
+                (one,) = self._finish(self._invoke(url, now, "whole", writers))
                 took = took.plus(one)
         return sink, took, self._result(sink)
 
@@ -472,7 +486,7 @@ class Bench:
             if stored != (sink.items, len(sink.contacts)):
                 raise RuntimeError("two invocations worked at the batch at once")
 
-    def _sink(self) -> Sink:
+    def _sink(self, wait: float = 0.0) -> Sink:
         """A sink that contains only the batch, whose file is to be read."""
         from redial.adapters.dynamodb.items import to_item
         from redial.domain.batch import Batch
@@ -481,7 +495,7 @@ class Bench:
 
         retries = RetryConfig(enabled=True)
         batch = Batch(BATCH_ID, ACCOUNT_ID, AGENT_ID, NOON, "contacts.csv", retry_config=retries, version=1)
-        sink = Sink(self._folder)
+        sink = Sink(self._folder, wait)
         item = to_item(encode(batch.begin(NOON, start=False).with_due(NOON)))
         sink.items[_key(item)] = item
         return sink
@@ -503,9 +517,10 @@ class Bench:
             raise RuntimeError(f"the file has {self.contacts} contacts: {result}")
         return result
 
-    def _invoke(self, url: str, now: datetime, event: str) -> "subprocess.Popen[str]":
+    def _invoke(self, url: str, now: datetime, event: str, writers: int | None = None) -> "subprocess.Popen[str]":
         """`event`: Lambda's request id, the same when Lambda retries."""
-        return self._start(f"run_function({now.isoformat()!r}, {event!r}, {self._function.timeout_seconds})", url)
+        given = f"{now.isoformat()!r}, {event!r}, {self._function.timeout_seconds}, {writers}"
+        return self._start(f"run_function({given})", url)
 
     def _start(self, call: str, url: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-c", f"from bench import ingest; ingest.{call}"]
@@ -563,6 +578,25 @@ def report(
     )
 
 
+def report_waits(rows: int, waits: Sequence[tuple[float, int, Took]]) -> Iterator[str]:
+    """`waits`: how long DynamoDB waited, the number of writers, and what the ingest took."""
+    yield f"## The same of {rows:,} rows, by a DynamoDB that waits before it answers"
+    yield ""
+    yield from table(
+        ["each answer after, ms", "writers", "seconds", "rows per second", "processor microseconds a row"],
+        [
+            [
+                f"{wait * 1000:g}", writers, f"{took.seconds:,.1f}", f"{rows / took.seconds:,.0f}",
+                f"{took.processor_seconds / rows * 1e6:,.0f}",
+            ]
+            for wait, writers, took in waits
+        ],
+    )  # fmt: skip
+    yield from paragraph(
+        f"{MS_PER_AWS_REQUEST:g} ms are what `bench/prices.py` assumes for AWS. The start of the process is included.",
+    )
+
+
 def report_killed(killed: Sequence[Sequence[object]], whole: Result, pieces: Result) -> Iterator[str]:
     """Where it was killed, and both results."""
     yield f"## The same, killed {len(killed)} times"
@@ -577,6 +611,18 @@ def report_killed(killed: Sequence[Sequence[object]], whole: Result, pieces: Res
     )
 
 
+def waits(rows: int) -> list[tuple[float, int, Took]]:
+    """The ingest of a smaller file with each of `WAITS`, by one writer and by as many as there are."""
+    found = []
+    with tempfile.TemporaryDirectory(prefix="redial-bench-") as folder:
+        bench = Bench(Path(folder), rows)
+        for wait in WAITS:
+            for writers in (1, WRITERS):
+                _, took, _ = bench.ingest(wait, writers)
+                found.append((wait, writers, took))
+    return found
+
+
 def _ratios(ingest: Took, baseline: Took) -> tuple[float, float]:
     """By the clock and of the processor."""
     return ingest.seconds / baseline.seconds, ingest.processor_seconds / baseline.processor_seconds
@@ -587,6 +633,7 @@ def main() -> int:
     description = "Measure the reading of a batch's file."
     parser = argparse.ArgumentParser(prog="python -m bench.ingest", description=description)
     parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--waiting-rows", type=int, default=WAITING_ROWS, help="rows where DynamoDB waits")
     parser.add_argument("--kills", type=int, default=KILLS, help="how often the second ingest is killed")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="redial-bench-") as folder:
@@ -596,12 +643,14 @@ def main() -> int:
         read, write = bench.baseline(sink)
         megabytes = bench.file.stat().st_size / 1e6
         print("\n".join(report(arguments.rows, megabytes, bare, ingest, sink, (read, write))), flush=True)
+        print("\n".join(report_waits(arguments.waiting_rows, waits(arguments.waiting_rows))), flush=True)
         killed, pieces = bench.killed(arguments.kills, sink.requests.total())
     print("\n".join(report_killed(killed, whole, pieces)))
     targets = {
         f"memory under {MOST_MEMORY_MB} MB": ingest.peak_bytes < MOST_MEMORY_MB * MB,
-        f"at most {MOST_TIMES_BASELINE:g} times the baseline": max(_ratios(ingest, read.plus(write)))
+        f"at most {MOST_TIMES_BASELINE:g} times the baseline's processor time": _ratios(ingest, read.plus(write))[1]
         <= MOST_TIMES_BASELINE,
+        f"at least {LEAST_ROWS_A_SECOND:,} rows a second": arguments.rows / ingest.seconds >= LEAST_ROWS_A_SECOND,
         f"killed {len(killed)} times, the same set": whole == pieces,
     }
     print("\n".join(bullets(*(f"{target}: {'met' if met else '**missed**'}" for target, met in targets.items()))))

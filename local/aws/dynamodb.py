@@ -112,7 +112,9 @@ def _by_moto(operation: Callable[[DynamoHandler], ActionResult]) -> Callable[[di
 _INSERT = re.compile(
     r"""\s*INSERT\s+INTO\s+"([a-zA-Z0-9_.-]{3,255})"\s+VALUE\s*\{(.*)\}\s*""", re.DOTALL | re.IGNORECASE
 )
-_MEMBER = re.compile(r"\s*'((?:[^']|'')+)'\s*:\s*\?\s*(,|$)", re.DOTALL)
+_MEMBER = re.compile(
+    r"\s*'((?:[^']|'')+)'\s*:\s*(?:(\?)|'((?:[^']|'')*)'|(-?[0-9]+)|(true|false))\s*(,|$)", re.DOTALL | re.IGNORECASE
+)
 
 
 def _batch_execute_statement(request: dict[str, Any]) -> dict[str, Any]:
@@ -130,15 +132,22 @@ def _batch_execute_statement(request: dict[str, Any]) -> dict[str, Any]:
                 "1 validation error detected: Value at 'statement' failed to satisfy constraint: Member must have "
                 f"length less than or equal to {MAX_STATEMENT_CHARACTERS}"
             )
-        table_name, names = _insert(statement["Statement"])
-        values = statement.get("Parameters", [])
-        if len(values) != len(names):
-            raise MockValidationException("Number of parameters in request and statement don't match.")
-        puts.append({"TableName": table_name, "Item": dict(zip(names, values, strict=True))})
-    return {"Responses": [{"TableName": put["TableName"], **_inserted(put)} for put in puts]}
+        table_name, item = inserted(statement)
+        puts.append({"TableName": table_name, "Item": item})
+    return {"Responses": [{"TableName": put["TableName"], **_put_new(put)} for put in puts]}
 
 
-def _inserted(put: dict[str, Any]) -> dict[str, Any]:
+def inserted(statement: dict[str, Any]) -> tuple[str, Plain]:
+    """The table and the item of a statement `INSERT INTO "<table>" VALUE {'name': ?, 'other': 'text', …}`."""
+    table_name, members = _insert(statement["Statement"])
+    values = statement.get("Parameters", [])
+    if len(values) != sum(literal is None for _, literal in members):
+        raise MockValidationException("Number of parameters in request and statement don't match.")
+    left = iter(values)
+    return table_name, {name: next(left) if literal is None else literal for name, literal in members}
+
+
+def _put_new(put: dict[str, Any]) -> dict[str, Any]:
     condition = {"ConditionExpression": "attribute_not_exists(#key)"}
     try:
         names = {"#key": table_of(put["TableName"]).hash_key_attr}
@@ -152,22 +161,32 @@ def _inserted(put: dict[str, Any]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1024)
-def _insert(text: str) -> tuple[str, tuple[str, ...]]:
-    """The table and the attribute names of `INSERT INTO "<table>" VALUE {'name': ?, …}`."""
+def _insert(text: str) -> tuple[str, tuple[tuple[str, Value | None], ...]]:
+    """The table and the attributes of an INSERT, each with its literal; None: its value is a parameter."""
     fault = MockValidationException(f"Statement wasn't well formed, can't be processed: {text[:200]}")
     match = _INSERT.fullmatch(text)
     if match is None:
         raise fault
-    names, position, more = [], 0, True
+    members: list[tuple[str, Value | None]] = []
+    position, more = 0, True
     while more:
         member = _MEMBER.match(match[2], position)
         if member is None:
             raise fault
-        names.append(member[1].replace("''", "'"))
-        position, more = member.end(), member[2] == ","
-    if len(set(names)) < len(names):
+        members.append((member[1].replace("''", "'"), _literal(member)))
+        position, more = member.end(), member[6] == ","
+    if len({name for name, _ in members}) < len(members):
         raise fault
-    return match[1], tuple(names)
+    return match[1], tuple(members)
+
+
+def _literal(member: re.Match[str]) -> Value | None:
+    _, parameter, text, number, truth, _ = member.groups()
+    if parameter:
+        return None
+    if text is not None:
+        return {"S": text.replace("''", "'")}
+    return {"N": number} if number is not None else {"BOOL": truth.lower() == "true"}
 
 
 _put_item = _by_moto(DynamoHandler.put_item)

@@ -203,7 +203,8 @@ def test_a_name_that_later_resolves_to_a_private_address_is_refused(
 
 def test_deliveries_connect_to_the_checked_address(monkeypatch: pytest.MonkeyPatch, connected: list[str]) -> None:
     """A second query of a delivery would get another answer, but there is none."""
-    names = Rebinding("rebind.example", *["127.0.0.1", "169.254.169.254"] * 20)
+    when_saved = "127.0.0.1"
+    names = Rebinding("rebind.example", when_saved, *["127.0.0.1", "169.254.169.254"] * 20)
     monkeypatch.setattr(address_guard.check, "__kwdefaults__", {"resolve": names})
     monkeypatch.setattr(HttpWebhooks.__init__, "__kwdefaults__", {"resolve": names})
     with local_stack() as client:

@@ -116,12 +116,15 @@ def test_a_paused_batch_is_skipped(one: Agent, services: TableServices) -> None:
     assert services.queue.batch_entry(AGENT_ID, FIRST) is None
 
 
-def test_starts_are_reserved_at_the_batchs_rate_up_to_ten_seconds_ahead(one: Agent, services: TableServices) -> None:
-    services.queue.join(queue_entry(last_row=100, interval=seconds(4)))
+@pytest.mark.parametrize(("interval", "ahead"), [(4, [0, 4]), (1, [0, 1, 2]), (0.5, [0, 0.5, 1, 1.5, 2])])
+def test_starts_are_reserved_at_the_batchs_rate_two_seconds_ahead_or_one_start(
+    one: Agent, services: TableServices, interval: float, ahead: list[float]
+) -> None:
+    services.queue.join(queue_entry(last_row=100, interval=seconds(interval)))
     starts = []
     while (turn := next_turn(services, one, TEN)) is not None:
         starts.append(turn.at)
-    assert starts == [TEN, TEN + seconds(4), TEN + seconds(8)]
+    assert starts == [TEN + seconds(one) for one in ahead]
     turn = next_turn(services, one, TEN + seconds(30))
     assert turn is not None
     assert turn.at == TEN + seconds(30), "a start that was not used is not saved up"

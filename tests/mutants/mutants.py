@@ -569,6 +569,28 @@ MUTANTS = (
         "tests/integration/test_batches.py::test_a_contact_left_behind_is_found_by_the_audit",
     ),
     Mutant(
+        "Waiting contacts of a stopped batch are shown as they are stored",
+        "domain/batch.py",
+        "        if self.withdrawn:\n            return self.end_contact(contact)\n",
+        "        if False:\n            return self.end_contact(contact)\n",
+        "tests/protocol/test_withdrawn_batches.py::test_waiting_contacts_are_shown_as_they_will_be_stored",
+    ),
+    Mutant(
+        "Contacts are shown as stopped while one of them may be dialled",
+        "domain/batch.py",
+        "        if self.withdrawn:\n            return self.end_contact(contact)\n",
+        "        if self.is_over:\n            return self.end_contact(contact)\n",
+        "tests/protocol/test_withdrawn_batches.py::test_a_batch_that_is_only_marked_shows_its_contacts_as_stored",
+    ),
+    Mutant(
+        "A late report reopens an attempt whose retry was shown as stopped",
+        "usecases/record_report.py",
+        "            execution = execution if batch is None else batch.end_contact(execution)\n",
+        "            execution = execution if batch is None else execution\n",
+        "t"
+        "ests/protocol/test_withdrawn_batches.py::test_a_late_report_does_not_reopen_an_attempt_whose_retry_ended_with_its_batch",
+    ),
+    Mutant(
         "A running batch is not audited for 12 hours",
         "domain/batch.py",
         "RUNNING_CHECK = timedelta(minutes=10)",
@@ -606,7 +628,7 @@ MUTANTS = (
     Mutant(
         "A contact's id is not derived from its row",
         "domain/batch.py",
-        "return str(uuid.uuid5(uuid.UUID(batch_id), str(row)))",
+        "return str(uuid.uuid5(_namespace(batch_id), str(row)))",
         "return str(uuid.uuid4())",
         "tests/unit/test_batch.py::test_a_contacts_id_is_derived_from_batch_and_row_and_it_has_no_due_time",
     ),

@@ -24,6 +24,7 @@ from redial.adapters.dynamodb.table import (
 from redial.domain.batch import Batch, contact
 from redial.runtime import services, system
 from redial.runtime.services import Services
+from redial.wire.packed_execution import MAY_PACK
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, NUMBER, TEN, minutes
 from tests.support.table import TABLE_NAME, create_table
 
@@ -126,7 +127,8 @@ def batch(number: int) -> Batch:
     return Batch(f"{number:032x}", ACCOUNT_ID, AGENT_ID, TEN - minutes(number), "a.csv").begin(TEN, start=False)
 
 
-CONTACTS = [replace(contact(batch(1), row, NUMBER, {}), version=1) for row in range(1, 8)]
+CONTACTS = [replace(contact(batch(1), row, NUMBER, {}), version=1, newer={MAY_PACK: True}) for row in range(1, 8)]
+"""As they are read."""
 
 
 def test_executions_are_all_read(client: Any) -> None:

@@ -260,6 +260,15 @@ def statuses_move_forward(world: World, before: Execution | None, after: Executi
             world.violate("statuses move forward", f"{after.id}: {earlier.kind} then {later.kind}")
 
 
+def what_was_shown_as_stopped_stays_so(world: World, before: Execution | None, after: Execution) -> None:
+    """A waiting contact of a withdrawn batch is shown as stopped: nothing else is stored with it."""
+    if before is None or before.batch_id is None or not before.state.is_waiting or after.state.is_waiting:
+        return
+    batch = world.batch(before.batch_id)
+    if batch is not None and batch.withdrawn and after.state.status is not Status.STOPPED:
+        world.violate("statuses move forward", f"{after.id}: {after.state.status} after it was shown as stopped")
+
+
 def _reopened(before: Execution, after: Execution) -> Change | None:
     """The change in this write that reopens a lost attempt, if any."""
     return next((one for one in after.changes[len(before.changes) :] if one.kind is Marker.FOUND), None)
@@ -354,6 +363,7 @@ def _waited_for_a_line_since(world: World, execution: Execution) -> datetime | N
 
 ON_WRITTEN: tuple[Callable[[World, Execution | None, Execution], None], ...] = (
     statuses_move_forward,
+    what_was_shown_as_stopped_stays_so,
     times_and_sequences_rise,
     history_is_never_rewritten,
     every_claim_has_every_gates_decision,

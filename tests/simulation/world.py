@@ -477,6 +477,11 @@ class World(LocalStack):
         found = [decode_batch(item) for item in self.items("B#") if item["sk"] == "B"]
         return [batch for batch in found if not batch.is_tombstone]
 
+    def batch(self, batch_id: str) -> Batch | None:
+        """The batch as it is stored."""
+        image = changes_of(self.environment["TABLE_NAME"]).images.get((f"B#{batch_id}", "B"))
+        return None if image is None else decode_batch(from_item(image.plain))
+
     def has_endpoint(self, execution: Execution) -> bool:
         """Whether its agent has a webhook, which is set once, right after the agent is created."""
         return execution.agent_id in self.seen.with_webhook

@@ -14,7 +14,7 @@ from bench.attempt import Counts
 from bench.dynamodb_units import Item, Meter, Units, UnknownCost
 
 TABLE = {
-    "TableName": "T",
+    "TableName": "items",
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
     "GlobalSecondaryIndexes": [
         {
@@ -49,7 +49,7 @@ def insert(*items: Item) -> bytes:
     statements = []
     for item in items:
         names = ", ".join(f"'{name}': ?" for name in item)
-        statements.append({"Statement": f'INSERT INTO "T" VALUE {{{names}}}', "Parameters": list(item.values())})
+        statements.append({"Statement": f'INSERT INTO "items" VALUE {{{names}}}', "Parameters": list(item.values())})
     return json.dumps({"Statements": statements}).encode()
 
 

@@ -26,6 +26,7 @@ from redial.domain.status import Status
 from redial.ports import FILTER_LIMIT, Listing, Wanted
 from redial.runtime import system
 from redial.usecases import agents, erase, list_calls
+from redial.usecases.stop import batch_that_ended
 from redial.wire import execution_json
 from redial.wire.execution_json import Execution, LogEntry
 
@@ -97,7 +98,10 @@ def get_agent_execution(agent_id: str, execution_id: str) -> Response[Any]:
     responses=answers(200, "Everything, oldest first.", ExecutionLog, 404),
 )
 def get_execution_log(execution_id: str) -> Response[Any]:
-    return answer(ExecutionLog(status="success", data=execution_json.log(_execution(execution_id))))
+    execution = _execution(execution_id)
+    batch = batch_that_ended(services(), execution)
+    ended = execution if batch is None else batch.end_contact(execution)
+    return answer(ExecutionLog(status="success", data=execution_json.log(ended)))
 
 
 @router.delete(
@@ -124,13 +128,13 @@ def _execution(execution_id: str) -> domain.Execution:
 
 
 def _shown(execution: domain.Execution) -> domain.Execution:
-    """The execution as it is shown, with its user data: a contact whose batch waits for its start is `scheduled`.
+    """The execution as it is shown, with its user data: a waiting contact by what its batch does, see `Batch.shown`.
     Raises `NotFound` if it was removed meanwhile."""
     complete = services().executions.with_user_data([execution])
     if not complete:
         raise NotFound(f"there is no execution {execution.id}")
     (execution,) = complete
-    if execution.batch_id is None or len(execution.changes) > 1:
+    if execution.batch_id is None or not execution.state.is_waiting:
         return execution
     batch = services().batches.get(execution.batch_id)
     return execution if batch is None else batch.shown(execution)

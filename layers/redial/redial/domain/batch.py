@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER
+from redial.domain.decision import stopped
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
-from redial.domain.execution import DUE_SLACK, MILLISECOND, Execution
+from redial.domain.execution import DUE_SLACK, MILLISECOND, Change, Execution
 from redial.domain.retry import RetryConfig
-from redial.domain.status import FINAL, Status
+from redial.domain.status import FINAL, WAITING, Status
 from redial.domain.values import dataclass
 
 WORK_LEASE = timedelta(minutes=16)
@@ -129,7 +131,8 @@ class Batch:
     `stored_to`: every contact up to this row is stored.
     `audit_from`: no contact up to this row was left behind. `audited_to`: the dispatch cursor at the previous audit,
     at `checked_at`.
-    `cleared_row`: progress of stopping or deleting; `cleared`: that is complete.
+    `withdrawn`: it is over, and none of its waiting contacts can be dialled any more: they are stopped, and shown so.
+    `cleared_row`: progress of storing that with each of them, or of deleting; `cleared`: that is complete.
     `worker`: id of the invocation with the exclusive lease until `worker_until`.
     `results_wanted`, `results_at`: a results file was requested; when the last one was written.
     `erase_rows`: rows that are to be erased in its files.
@@ -162,6 +165,7 @@ class Batch:
     audit_from: int = 0
     audited_to: int = 0
     checked_at: datetime | None = None
+    withdrawn: bool = False
     cleared_row: int = 0
     cleared: bool = False
     deleted_at: datetime | None = None
@@ -223,16 +227,37 @@ class Batch:
         return self.status in (BatchStatus.CREATED, BatchStatus.PROCESSED, BatchStatus.SCHEDULED)
 
     def shown(self, contact: Execution) -> Execution:
-        """The contact as the API shows it: `scheduled`, not `queued`, while the batch waits for its start. For
-        display only: it is stored as `queued` from the beginning."""
+        """The contact as the API shows it.
+
+        While the batch waits for its start it is `scheduled`, not `queued`. For display only: it is stored as `queued`
+        from the beginning. Once the batch is withdrawn a waiting contact is `stopped`, as will be stored with it.
+        """
+        if self.withdrawn:
+            return self.end_contact(contact)
         if not self.waits_for_start or len(contact.changes) != 1 or contact.state.status is not Status.QUEUED:
             return contact
         timer = None if self.start_at is None else 0
         waiting = replace(contact.changes[0], kind=Status.SCHEDULED, until=self.start_at, timer=timer)
         return replace(contact, changes=(waiting,))
 
+    @property
+    def contacts_end(self) -> str:
+        """Why contacts that wait end with the batch, which is over."""
+        return "batch stopped" if self.status is BatchStatus.STOPPED else "the batch's file cannot be used"
+
+    def end_contact(self, contact: Execution) -> Execution:
+        """A waiting contact as it ended with this batch, which is over; any other as it is."""
+        if not contact.state.is_waiting:
+            return contact
+        return contact.end(self.updated_at, stopped(self.contacts_end))
+
     def shown_counts(self, counts: Mapping[str, int]) -> Mapping[str, int]:
-        """Contacts by status, as `shown` shows them."""
+        """Contacts by status, as `shown` shows them. A contact that was being handed to the carrier when the batch was
+        withdrawn counts as `stopped` until the carrier reports on it."""
+        if self.withdrawn:
+            others = {status: count for status, count in counts.items() if Status(status) not in WAITING}
+            ended = sum(counts.values()) - sum(others.values()) + others.get(Status.STOPPED, 0)
+            return dict(sorted({**others, **({Status.STOPPED.value: ended} if ended else {})}.items()))
         if not self.waits_for_start or Status.QUEUED not in counts:
             return counts
         others = {status: count for status, count in counts.items() if status != Status.QUEUED}
@@ -299,6 +324,10 @@ class Batch:
         if not self.is_stoppable:
             raise ValueError(f"a batch that is {self.status} cannot be stopped")
         return self._with(BatchStatus.STOPPED, now, reason, counts)
+
+    def withdraw(self) -> "Batch":
+        """None of its contacts holds a line and waits; a deleted batch shows nothing any more."""
+        return self if self.withdrawn or self.deleted_at is not None else replace(self, withdrawn=True)
 
     def complete(self, now: datetime, counts: Mapping[str, int]) -> "Batch":
         """Every contact is final."""
@@ -416,7 +445,12 @@ class Batch:
 
 def contact_id(batch_id: str, row: int) -> str:
     """The execution id of the contact in `row` (1: the first accepted row of the file)."""
-    return str(uuid.uuid5(uuid.UUID(batch_id), str(row)))
+    return str(uuid.uuid5(_namespace(batch_id), str(row)))
+
+
+@lru_cache(maxsize=16)
+def _namespace(batch_id: str) -> uuid.UUID:
+    return uuid.UUID(batch_id)
 
 
 def is_batch_id(text: str) -> bool:
@@ -444,7 +478,8 @@ def contact(batch: Batch, row: int, number: str, data: dict[str, str]) -> Execut
         user_data=dict(data),
         retry_config=batch.retry_config,
         webhook_statuses=batch.webhook_statuses,
-    ).begin(created, None)
+        changes=(Change(Status.QUEUED, created, 1),),
+    )
 
 
 def all_final(counts: Mapping[str, int], contacts: int) -> bool:

@@ -52,12 +52,18 @@ S3 takes longer: it copies a file of 200 MB in one request."""
 
 
 def client_config(service: str) -> Config:
-    """botocore retries AWS requests: every one of them is a read, or a write that is conditional or safe to repeat."""
+    """botocore retries AWS requests: every one of them is a read, or a write that is conditional or safe to repeat.
+
+    Parameters for DynamoDB are not compared with its model first, which takes half of the time of a large request: the
+    service checks them. The name of the client is fixed, since botocore composes its own twice for each request.
+    """
     return Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=FILE_READ_SECONDS if service == "s3" else READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": 4},
         tcp_keepalive=True,
+        user_agent="redial",
+        parameter_validation=service != "dynamodb",
         s3={"addressing_style": "virtual"},  # regional: a new bucket is unknown to S3's global address for a day
     )
 

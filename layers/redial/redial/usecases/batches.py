@@ -199,7 +199,8 @@ def stop_batch(
     """Once this returns, no dial of the batch starts; answered calls finish. Raises `NotFound`.
 
     The batch is marked first. Then its contacts that hold a line are stopped one by one: a dial that acquires its line
-    later sees the mark. `run_batch` cancels unanswered calls, and stops all other contacts.
+    later sees the mark. So no waiting contact can be dialled any more: with a second mark all are shown as stopped.
+    `run_batch` cancels unanswered calls, and stores with each contact that it is stopped.
     """
 
     def transition(batch: Batch) -> Batch:
@@ -208,8 +209,10 @@ def stop_batch(
         except ValueError as error:
             raise NotFound(NOT_RUNNING) from error
 
-    before, after = update_own_batch(services, batch_id, transition, account_id, now)
+    before, _ = update_own_batch(services, batch_id, transition, account_id, now)
     _withdraw(services, before, now, "batch stopped")
+    _, after = update_own_batch(services, batch_id, Batch.withdraw, account_id, now)
+    services.invoker.batch(batch_id)
     return after
 
 
@@ -221,16 +224,16 @@ def delete_batch(services: Services, batch_id: str, *, account_id: str, now: dat
     """
     before, _ = update_own_batch(services, batch_id, lambda batch: batch.delete(now), account_id, now)
     _withdraw(services, before, now, "batch deleted")
+    services.invoker.batch(batch_id)
 
 
 def _withdraw(services: Services, batch: Batch, now: datetime, reason: str) -> None:
-    """Take the batch, which is marked, out of its agent's queue, stop its contacts that hold a line, and have the rest
-    stopped. `batch`: as it was before the mark."""
+    """Take the batch, which is marked, out of its agent's queue, and stop its contacts that hold a line. `batch`: as it
+    was before the mark."""
     _cancel_start(services, batch)
     services.queue.leave(batch.agent_id, batch.id)
     for execution in _contacts_with_lines(services, batch):
         stop_waiting(services, execution.id, reason, now)
-    services.invoker.batch(batch.id)
 
 
 def _cancel_start(services: Services, batch: Batch) -> None:

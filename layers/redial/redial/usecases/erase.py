@@ -13,7 +13,7 @@ from redial.domain.errors import Conflict, NotFound
 from redial.domain.execution import Execution
 from redial.ports import Services, StaleVersion
 from redial.usecases.number_rules import forget_person
-from redial.usecases.stop import stop_waiting
+from redial.usecases.stop import stop_waiting, stop_with_batch
 from redial.usecases.update import MOST_TRIES, save, update_batch
 
 MOST_ERASED = 500
@@ -29,6 +29,7 @@ def erase_execution(services: Services, execution_id: str, *, account_id: str, n
         execution = services.executions.get(execution_id)
         if execution is None or execution.account_id != account_id:
             raise NotFound(f"there is no execution {execution_id}")
+        execution = stop_with_batch(services, execution, now)
         if not execution.state.is_final:
             waits = execution.state.is_waiting
             advice = f"stop it first, with POST /call/{execution_id}/stop" if waits else "wait until it is over"

@@ -24,7 +24,7 @@ from redial.domain.number_rules import NumberRule, RuleKind
 from redial.domain.status import Status
 from redial.ports import CarrierUnavailable, Services, StaleVersion
 from redial.usecases.dispatch import shards_in_use
-from redial.usecases.stop import cancel, end_waiting
+from redial.usecases.stop import cancel, end_waiting, stop_with_batch
 from redial.usecases.update import MOST_TRIES
 
 MOST_ADDED = 1000
@@ -203,6 +203,10 @@ class _Ending:
                 continue
             found: Execution | None = execution
             if execution.state.is_waiting:
+                batch = self.batches.get(execution.batch_id or "")
+                if batch is not None and batch.withdrawn:
+                    stop_with_batch(self.services, execution, self.now, batch)
+                    continue
                 if end_waiting(self.services, execution.id, decision, self.now, snapshot=execution):
                     self.changed.ended.append(execution.id)
                     continue

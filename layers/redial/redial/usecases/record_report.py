@@ -6,7 +6,7 @@ from redial.domain.execution import Execution
 from redial.domain.outcome import CallReport
 from redial.ports import Services
 from redial.usecases.dispatch import acquire, queued_call
-from redial.usecases.stop import unless_stopped
+from redial.usecases.stop import batch_that_ended, unless_stopped
 from redial.usecases.update import Updated, update
 
 
@@ -23,6 +23,9 @@ def record_report(
     """
 
     def transition(execution: Execution) -> Execution:
+        if attempt < execution.state.attempt.number:  # where its retry ended with the batch, it is not reopened
+            batch = batch_that_ended(services, execution)
+            execution = execution if batch is None else batch.end_contact(execution)
         return unless_stopped(services, execution, execution.reported(attempt, report, now))
 
     updated = update(services, execution_id, transition, now, lease_id=lease_id, withdraw=True)

@@ -36,11 +36,18 @@ from redial.ports import Services, StaleVersion
 from redial.usecases.batches import contacts_key, dispatch_batch
 from redial.usecases.count_batches import complete_if_over, counts_of
 from redial.usecases.dispatch import delayed_call, queued_call, release_line
-from redial.usecases.stop import cancel_all, line_holders, stop_waiting
+from redial.usecases.stop import cancel_all, line_holders, stop_with_batch
 from redial.usecases.update import save, update_batch
 
 ROWS_AT_ONCE = 500
-"""Contacts stored, or read, between two looks at the clock."""
+"""Contacts read between two looks at the clock."""
+STORED_AT_ONCE = 2_000
+"""Contacts stored between two looks at the clock."""
+STORED_TOGETHER = 25
+"""Contacts that one request stores."""
+WRITERS = 8
+"""Requests that store contacts at the same time. The processor of the function is busy with fewer of them where each
+takes 10 milliseconds; botocore keeps ten connections open."""
 ROWS_PER_CHECKPOINT = 10_000
 """Rows read between two writes of how far the file has been read."""
 LEFT_BEHIND = timedelta(minutes=5)
@@ -156,8 +163,8 @@ class BatchWorker:
                         if row.row > stored:
                             waiting.append(contact(batch, row.row, row.number, row.data))
                     since_checkpoint += 1
-                    if len(waiting) >= ROWS_AT_ONCE:
-                        self.services.executions.create_contacts(waiting)
+                    if len(waiting) >= STORED_AT_ONCE:
+                        self._store(waiting)
                         waiting.clear()
                         if since_checkpoint >= ROWS_PER_CHECKPOINT:
                             since_checkpoint = 0
@@ -165,7 +172,7 @@ class BatchWorker:
                         if seconds_left() < SECONDS_TO_SPARE:
                             self._progressed(batch, total, valid)
                             raise TimeoutError
-                self.services.executions.create_contacts(waiting)
+                self._store(waiting)
         except TimeoutError:
             return False  # the invocation that reaches the end writes rejected.csv
         except InvalidInput as error:
@@ -174,6 +181,12 @@ class BatchWorker:
             return True
         self._update(batch, lambda current: self._read(current, total, valid))
         return True
+
+    def _store(self, contacts: list[Execution]) -> None:
+        """Store all of them, by several requests at once."""
+        starts = range(0, len(contacts), STORED_TOGETHER)
+        together = [contacts[start : start + STORED_TOGETHER] for start in starts]
+        self.services.each(self.services.executions.create_contacts, together, WRITERS)
 
     def _progressed(self, batch: Batch, total: int, valid: int) -> None:
         """Raises `_Stopped` if the batch was stopped or deleted."""
@@ -380,18 +393,30 @@ class BatchWorker:
     # ---- its end ---------------------------------------------------------------------------------------------------
 
     def _clear(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
-        """Stop every contact that waits, and cancel unanswered calls; answered calls finish."""
-        self.services.queue.leave(batch.agent_id, batch.id)
-        reason = "batch stopped" if batch.status is BatchStatus.STOPPED else "the batch's file cannot be used"
-        self._cancel_unanswered(batch, reason, seconds_left)
+        """Store with every contact that waits that it is stopped, and cancel unanswered calls; answered calls finish.
+
+        The contacts are shown as stopped from the beginning. Storing it sends their webhooks, so it is done one contact
+        after the other: a million at once would delay the webhooks of all other calls.
+        """
+        batch = self._withdraw(batch)
+        self._cancel_unanswered(batch, batch.contacts_end, seconds_left)
         for last_row, contacts in self._contacts(batch):
             for execution in contacts:
-                if execution.state.is_waiting:
-                    self._stop(execution, reason)
+                stop_with_batch(self.services, execution, self.services.now(), batch)
             self._cleared(batch, last_row)
             if seconds_left() < SECONDS_TO_SPARE:
                 return False
         return self._leave_queue(batch)
+
+    def _withdraw(self, batch: Batch) -> Batch:
+        """The batch, which is over, with none of its waiting contacts holding a line. The request that stopped it has
+        done this as a rule."""
+        self.services.queue.leave(batch.agent_id, batch.id)
+        if batch.withdrawn:
+            return batch
+        for execution in self._line_holders(batch):
+            stop_with_batch(self.services, execution, self.services.now(), batch)
+        return self._update(batch, Batch.withdraw) or batch
 
     def _leave_queue(self, batch: Batch) -> bool:
         """None of its contacts waits any more."""
@@ -402,14 +427,13 @@ class BatchWorker:
 
     def _cancel_unanswered(self, batch: Batch, reason: str, seconds_left: Callable[[], float]) -> None:
         """Cancel the calls of its contacts that the carrier has queued or is ringing: they hold lines."""
-        agent = self.services.agents.get(batch.account_id, batch.agent_id)
-        if agent is not None:
-            held = [one for one in line_holders(self.services, agent) if one.batch_id == batch.id]
-            now = self.services.now()
-            cancel_all(self.services, held, reason, now, lambda: seconds_left() >= SECONDS_TO_SPARE)
+        now = self.services.now()
+        cancel_all(self.services, self._line_holders(batch), reason, now, lambda: seconds_left() >= SECONDS_TO_SPARE)
 
-    def _stop(self, execution: Execution, reason: str) -> None:
-        stop_waiting(self.services, execution.id, reason, self.services.now(), snapshot=execution)
+    def _line_holders(self, batch: Batch) -> list[Execution]:
+        agent = self.services.agents.get(batch.account_id, batch.agent_id)
+        held = [] if agent is None else line_holders(self.services, agent)
+        return [one for one in held if one.batch_id == batch.id]
 
     def _delete(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
         """Remove its contacts with their pending schedules, its files, its counts, and at last the batch but for its

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from redial.domain.agent import Agent
+from redial.domain.batch import Batch
 from redial.domain.decision import Decision, stopped
 from redial.domain.errors import InvalidInput, NotFound
 from redial.domain.execution import Execution
@@ -52,6 +53,7 @@ def stop_execution(services: Services, execution_id: str, *, account_id: str, no
     execution = services.executions.get(execution_id)
     if execution is None or execution.account_id != account_id:
         raise NotFound(f"there is no execution {execution_id}")
+    stop_with_batch(services, execution, now)
     try:
         ended = _end(services, execution_id, stopped(_REQUESTED), now)
     except _NotWaiting:
@@ -233,6 +235,26 @@ def end_waiting(
         return _end(services, execution_id, decision, now, snapshot) is not None
     except _NotWaiting:
         return False
+
+
+def batch_that_ended(services: Services, execution: Execution) -> Batch | None:
+    """The batch with which a waiting contact has ended, though that is not stored with the contact yet."""
+    if execution.batch_id is None or not execution.state.is_waiting:
+        return None
+    batch = services.batches.get(execution.batch_id)
+    return batch if batch is not None and batch.withdrawn else None
+
+
+def stop_with_batch(services: Services, execution: Execution, now: datetime, batch: Batch | None = None) -> Execution:
+    """Store that a waiting contact ended with its batch; any other execution stays as it is. Returns it.
+
+    `execution`: as just read; `batch`: its batch, which is withdrawn, if it is at hand.
+    """
+    ended = batch or batch_that_ended(services, execution)
+    if ended is None:
+        return execution
+    updated = update(services, execution.id, ended.end_contact, now, snapshot=execution, withdraw=True)
+    return execution if updated is None else updated.after
 
 
 def _end(

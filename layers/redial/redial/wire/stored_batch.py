@@ -4,7 +4,7 @@ ac account · ag agent · ca created · fi file name · pr carrier (absent: the 
 v version · cp calls per second (text) · ff first dials first · by guardrails bypassed · rc retry config (as an
 execution's) · sa start at · tm timer · pa paused · in ingested · to total · va valid · cl cleared · dr stored to · kr
 audit from · sr audited to · cr cleared row · ka checked at · da deleted at · rw, ra results wanted, at · wo, wu
-worker, until · ku kept until · re rows to erase · pu purpose ·
+worker, until · wd withdrawn · ku kept until · re rows to erase · pu purpose ·
 ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] ·
 dl delivery (as an execution's) · rn recount {p position, s since, d due, r row, f found, n newest, c corrected} ·
 expires_at (epoch seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
@@ -48,6 +48,7 @@ _FLAGS = {
     "pa": "paused",
     "in": "ingested",
     "cl": "cleared",
+    "wd": "withdrawn",
     "rw": "results_wanted",
     "ff": "first_dials_first",
     "by": "bypass_call_guardrails",

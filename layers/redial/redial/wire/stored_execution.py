@@ -32,6 +32,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER
@@ -230,14 +231,14 @@ def decode_statuses(bits: int) -> tuple[Status, ...]:
     return tuple(status for bit, status in enumerate(_BITS) if bits & 1 << bit)
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _since(created: datetime, instant: datetime) -> int:
     return (instant - created) // MILLISECOND
 
 
+@lru_cache(maxsize=16)
 def encode_retry_config(config: RetryConfig) -> str:
     """The JSON text of a retry configuration."""
     return _json(

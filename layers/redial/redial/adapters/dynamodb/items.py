@@ -1,6 +1,7 @@
 """Conversion between plain Python values and DynamoDB's typed attributes; whole numbers stay `int`.
 
-boto3's own (de)serializer does the work, but returns every number as a Decimal.
+boto3's own (de)serializer does the work, but is slow for the plain values that nearly every attribute has, and returns
+every number as a Decimal.
 """
 
 from decimal import Decimal
@@ -14,7 +15,19 @@ _deserializer = TypeDeserializer()
 
 def to_item(values: dict[str, Any]) -> dict[str, Any]:
     """`{"v": 1}` → `{"v": {"N": "1"}}`. Raises TypeError for floats, which DynamoDB lacks."""
-    return {name: _serializer.serialize(value) for name, value in values.items()}
+    return {name: to_value(value) for name, value in values.items()}
+
+
+def to_value(value: Any) -> dict[str, Any]:
+    """`1` → `{"N": "1"}`."""
+    kind = type(value)
+    if kind is str:
+        return {"S": value}
+    if kind is int:
+        return {"N": str(value)}
+    if kind is bool:
+        return {"BOOL": value}
+    return dict(_serializer.serialize(value))
 
 
 def from_item(item: dict[str, Any]) -> dict[str, Any]:
