@@ -591,6 +591,9 @@ class World(LocalStack):
         asked = json.loads(body)
         index, values = asked["IndexName"], asked["ExpressionAttributeValues"]
         shard, key = _INDEXES[index]
+        named = re.match(r"\w+ = (:\w+)", asked["KeyConditionExpression"])
+        assert named is not None
+        partition = values[named[1]]
         first = self._changed_since(since)
         said = json.loads(answer[2])
         names = (asked["ProjectionExpression"],) if "ProjectionExpression" in asked else ("pk", "sk", shard, key)
@@ -602,7 +605,7 @@ class World(LocalStack):
             ]
             items = [item for item in said["Items"] if item[key] not in changed]
         for before in first.values():
-            if before is None or before.get(shard) != values.get(":shard") or not _in_range(before, key, values):
+            if before is None or before.get(shard) != partition or not _in_range(before, key, values):
                 continue
             items.append({name: before[name] for name in names})
         items.sort(key=lambda item: _sortable(item[key]), reverse=asked.get("ScanIndexForward") is False)
