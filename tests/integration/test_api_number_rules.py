@@ -177,3 +177,60 @@ def test_no_number_is_stored_and_its_hash_needs_the_accounts_key(api: Api) -> No
     assert len({item["sk"] for item in rules.values()}) == 2, "another account has another key"
     assert len({len(key) for key in hashes.values()} & {64}) == 1
     assert not set(hashes.values()) & {word for item in rules.values() for word in map(str, item.values())}
+
+
+# ---- consents -------------------------------------------------------------------------------------------------------
+
+CONSENT = {"phone_number": NUMBER, "given_at": "2026-01-20T09:00:00+01:00", "proof": "form 4711", "source": "web"}
+
+
+def test_a_consent_is_added_listed_and_withdrawn(api: Api) -> None:
+    added = api.send("POST", "/consents", {**CONSENT, "purpose": "marketing"})
+    assert added.status == 200, added.text
+    (one,) = added.json["consents"]
+    assert one == {
+        "id": one["id"],
+        "last_four": NUMBER[-4:],
+        "purpose": "marketing",
+        "source": "web",
+        "created_at": "2026-01-26T10:00:00.000Z",
+        "expires_at": None,
+        "given_at": "2026-01-20T08:00:00.000Z",
+        "proof": "form 4711",
+    }
+    assert api.send("GET", "/consents").json == [one]
+    assert api.send("GET", "/suppressions").json == []
+    query = urlencode({"phone_number": NUMBER})
+    assert api.send("DELETE", "/consents", query=query).json["deleted"] == 0, "the one without a purpose"
+    assert api.send("DELETE", "/consents", query=f"{query}&purpose=marketing").json["deleted"] == 1
+    assert api.send("GET", "/consents", query=query).json == []
+
+
+def test_a_file_of_consents(api: Api) -> None:
+    rows = "phone_number,given_at,proof\n+14155550101,2026-01-02T00:00:00Z,a\n+14155550102,,b"
+    added = upload(api, "/consents", rows, ("given_at", "2026-01-01T00:00:00Z"))
+    assert [(one["given_at"][:10], one["proof"]) for one in added.json["consents"]] == [
+        ("2026-01-02", "a"),
+        ("2026-01-01", "b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"given_at": None}, "given_at"),
+        ({"given_at": "2026-02-01T00:00:00Z"}, "given_at"),
+        ({"purpose": "?"}, "purpose"),
+    ],
+)
+def test_what_is_wrong_with_a_consent_is_named_by_its_field(api: Api, changed: Any, field: str) -> None:
+    refused = api.send("POST", "/consents", {**CONSENT, **changed})
+    assert (refused.status, [one["field"] for one in refused.json["errors"]]) == (400, [field])
+
+
+@pytest.mark.parametrize("value", ["yes", ["XX"], ["fr"], [1]])
+def test_the_countries_that_require_a_consent_are_countries(api: Api, value: Any) -> None:
+    config = {"agent_name": "a", "consent_required": value}
+    refused = api.send("POST", "/v2/agent", {"agent_config": config})
+    assert refused.status == 400
+    assert {one["field"].partition(".consent_required")[0] for one in refused.json["errors"]} == {"agent_config"}

@@ -171,3 +171,75 @@ def test_erasing_a_person_leaves_the_suppression_as_a_hash(stack: LocalClient) -
     stack.advance(1)
     said = stack.execution(execution_id)
     assert (said["status"], said["ended_because"]) == ("canceled", "the number is suppressed")
+
+
+# ---- consents -------------------------------------------------------------------------------------------------------
+
+
+def require_consent(client: LocalClient, required: Any = True, **config: Any) -> None:
+    body = {"agent_config": {"consent_required": required, **config}}
+    assert client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", body).status == 200
+
+
+def consent(client: LocalClient, number: str = NUMBER, **fields: Any) -> None:
+    body = {"phone_number": number, "given_at": "2026-01-20T00:00:00Z", **fields}
+    assert client.api("POST", "/consents", body).status == 200
+
+
+def status_of_a_call(client: LocalClient, number: str = NUMBER, **fields: Any) -> tuple[str, str | None]:
+    execution_id = client.call(number, **fields)
+    client.advance(5)
+    said = client.execution(execution_id)
+    return said["status"], said["ended_because"]
+
+
+def test_an_agent_that_requires_a_consent_calls_only_numbers_with_one(stack: LocalClient) -> None:
+    stack.script(NUMBER, "completed")
+    require_consent(stack)
+    reason = "the number has not consented, which the agent requires"
+    assert status_of_a_call(stack, bypass_call_guardrails=True) == ("canceled", reason)
+    assert stack.calls() == []
+    consent(stack)
+    assert status_of_a_call(stack)[0] == "completed"
+    stack.assert_sound()
+
+
+def test_a_consent_covers_its_purpose_until_it_expires(stack: LocalClient) -> None:
+    stack.script(NUMBER, "completed", "completed")
+    require_consent(stack)
+    consent(stack, purpose="marketing", expires_at="2026-01-26T12:30:00Z")
+    assert status_of_a_call(stack, purpose="marketing")[0] == "completed"
+    reason = "the number has not consented to calls for purpose news, which the agent requires"
+    assert status_of_a_call(stack, purpose="news") == ("canceled", reason)
+    assert status_of_a_call(stack)[0] == "canceled"
+    stack.advance(30)
+    assert status_of_a_call(stack, purpose="marketing")[0] == "canceled"
+
+
+def test_a_consent_is_required_by_the_country_of_the_number(stack: LocalClient) -> None:
+    french = "+33612345678"
+    stack.script(NUMBER, "completed")
+    require_consent(stack, ["FR", "DE"])
+    assert status_of_a_call(stack)[0] == "completed"
+    reason = "the number has not consented, which the agent requires in FR"
+    assert status_of_a_call(stack, french) == ("canceled", reason)
+
+
+def test_a_withdrawn_consent_ends_the_calls_that_need_it(stack: LocalClient) -> None:
+    consent(stack)
+    first = stack.call(NUMBER, scheduled_at="2026-01-27T12:00:00Z")
+    query = "/consents?" + urlencode({"phone_number": NUMBER})
+    assert stack.api("DELETE", query).json["canceled_executions"] == [], "its agent requires none"
+    require_consent(stack)
+    consent(stack)
+    withdrawn = stack.api("DELETE", query).json
+    assert (withdrawn["deleted"], withdrawn["canceled_executions"]) == (1, [first])
+    assert stack.execution(first)["status"] == "canceled"
+
+
+def test_erasing_a_person_removes_the_consents(stack: LocalClient) -> None:
+    consent(stack)
+    consent(stack, purpose="marketing")
+    receipt = stack.api("DELETE", f"/contacts/{NUMBER}").json
+    assert (receipt["erased"]["consents"], receipt["kept"]) == (2, {"suppressions": 0})
+    assert stack.api("GET", "/consents").json == []

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
@@ -28,6 +28,7 @@ router = new_router()
 
 # ---- models ---
 
+CLOCKS_DIFFER = timedelta(minutes=1)
 MOST_ERRORS = 20
 """Maximum rows of a file that an answer names."""
 NUMBER_COLUMNS = ("phone_number", "contact_number")
@@ -40,6 +41,12 @@ Words = Annotated[Annotated[str, Field(max_length=200)] | None, NO_EMPTY_TEXT]
 def _is_to_come(instant: datetime) -> datetime:
     if instant <= system.now():
         raise ValueError("must be in the future")
+    return instant
+
+
+def _was(instant: datetime) -> datetime:
+    if instant > system.now() + CLOCKS_DIFFER:
+        raise ValueError("must not be in the future")
     return instant
 
 
@@ -84,6 +91,24 @@ class SuppressionRequest(_RuleRequest):
         )
 
 
+class ConsentRequest(_RuleRequest):
+    """A consent to calls that a number has given. Fields that are not listed are ignored."""
+
+    given_at: Annotated[Instant, AfterValidator(_was)] = Field(description="When it was given; it holds from then on.")
+    proof: Words = Field(None, description="Where the consent can be found.", examples=["form 4711"])
+
+    def to_new_rule(self) -> NewRule:
+        return NewRule(
+            RuleKind.CONSENT,
+            self.phone_number,
+            purpose=self.purpose,
+            source=self.source,
+            proof=self.proof,
+            given_at=self.given_at,
+            expires_at=self.expires_at,
+        )
+
+
 class RuleRead(TypedDict):
     """What suppressions and consents have in common. The number itself is not kept."""
 
@@ -100,6 +125,20 @@ class SuppressionRead(RuleRead):
 
     agent_id: str | None
     reason: str | None
+
+
+class ConsentRead(RuleRead):
+    """A consent."""
+
+    given_at: Timestamp
+    proof: str | None
+
+
+class ConsentsAdded(TypedDict):
+    """The consents as they are now."""
+
+    message: Literal["success"]
+    consents: list[ConsentRead]
 
 
 class SuppressionsAdded(TypedDict):
@@ -130,6 +169,11 @@ def _suppression(rule: NumberRule) -> SuppressionRead:
     return {**_common(rule), "agent_id": rule.agent_id, "reason": rule.reason}
 
 
+def _consent(rule: NumberRule) -> ConsentRead:
+    assert rule.given_at is not None, "every consent has it"
+    return {**_common(rule), "given_at": rfc3339(rule.given_at), "proof": rule.proof}
+
+
 def _common(rule: NumberRule) -> RuleRead:
     return {
         "id": rule.id,
@@ -151,7 +195,7 @@ def _agent_id(text: str) -> str:
 # ---- reading ---
 
 
-def _requests(form: Form, model: type[SuppressionRequest]) -> list[NewRule]:
+def _requests(form: Form, model: type[SuppressionRequest] | type[ConsentRequest]) -> list[NewRule]:
     """The rules of a request: one, or a row of `file` for each, whose empty cells are filled in from the other fields.
     Raises `InvalidInput`, naming each field or row at fault: nothing is added then."""
     fields = {name: texts[-1] for name, texts in form.values.items()}
@@ -207,9 +251,11 @@ def form_bodies() -> dict[str, dict[str, Any]]:
         "description": f"CSV of at most {MOST_ADDED} rows; its columns are the other fields.",
     }
     bodies = {}
-    for operation, model in (("add_suppressions", SuppressionRequest),):
+    requests: dict[str, type[BaseModel]] = {"add_suppressions": SuppressionRequest, "add_consents": ConsentRequest}
+    for operation, model in requests.items():
         fields = form_fields(model)
-        one = {"type": "object", "properties": fields, "required": ["phone_number"]}
+        required = [name for name, field in model.model_fields.items() if field.is_required()]
+        one = {"type": "object", "properties": fields, "required": required}
         others = {name: schema for name, schema in fields.items() if name != "phone_number"}
         many = {"type": "object", "properties": {"file": file, **others}, "required": ["file"]}
         content = {JSON: {"schema": one}, MULTIPART: {"schema": many}}
@@ -282,6 +328,51 @@ def delete_suppression(
     phone_number: OfNumber = None, agent_id: OfAgent = None, purpose: OfPurpose = None, id: ById = None
 ) -> Response[Any]:
     return _removed(RuleKind.SUPPRESSION, phone_number, _scope(agent_id, purpose), id)
+
+
+@router.post(
+    "/consents",
+    summary="Store a consent to calls, or many",
+    description="Agents with `consent_required` call only numbers with one. Adding one again replaces it.",
+    tags=["consents"],
+    operation_id="add_consents",
+    responses=answers(200, "They hold from now on.", ConsentsAdded, 400, 413),
+)
+def post_consents() -> Response[Any]:
+    new = _requests(CURRENT.get().form, ConsentRequest)
+    changed = number_rules.add_rules(services(), new, account_id=account_id(), now=system.now())
+    return answer(ConsentsAdded(message="success", consents=[_consent(one) for one in changed.rules]))
+
+
+@router.get(
+    "/consents",
+    summary="The consents of numbers, newest first",
+    description="A consent that was just added may be missing for a moment, unless phone_number is given.",
+    tags=["consents"],
+    operation_id="list_consents",
+    responses=answers(200, "Them, or the first part of them.", list[ConsentRead], 400, 413, headers=HEADERS),
+)
+def get_consents(
+    phone_number: OfNumber = None,
+    purpose: OfPurpose = None,
+    page_number: AnyPageNumber = None,
+    page_size: AnyPageSize = None,
+    cursor: CursorText = None,
+) -> Response[Any]:
+    asked = paging(page_number, page_size, cursor)
+    return _listed(RuleKind.CONSENT, phone_number, _scope(None, purpose), asked, _consent)
+
+
+@router.delete(
+    "/consents",
+    summary="Withdraw a consent",
+    description="By its number and purpose, or by its id. Calls that wait or ring and need it are `canceled` at once.",
+    tags=["consents"],
+    operation_id="delete_consent",
+    responses=answers(200, "It is removed, or was not there.", RuleRemoved, 400),
+)
+def delete_consent(phone_number: OfNumber = None, purpose: OfPurpose = None, id: ById = None) -> Response[Any]:
+    return _removed(RuleKind.CONSENT, phone_number, _scope(None, purpose), id)
 
 
 def _scope(agent_id: str | None, purpose: str | None) -> str | None:

@@ -28,7 +28,10 @@ def create_agent(
 ) -> Agent:
     """A new agent from `{"agent_config": {…}, …}`. Raises `InvalidInput` and `TooLarge`."""
     blank = Agent(services.new_id(), account_id, "", {}, created_at=now, updated_at=now)
-    return mark_if_used(services, services.agents.save(configure(blank, body)))
+    configured = configure(blank, body)
+    kept = services.number_rules.any_kept(account_id)
+    agent = services.agents.save(replace(configured, has_number_rules=kept))
+    return agent if kept else mark_if_used(services, agent)
 
 
 def read_agent(services: Services, agent_id: str, *, account_id: str, deleted: bool = False) -> Agent:

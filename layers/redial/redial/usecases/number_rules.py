@@ -69,8 +69,12 @@ def add_rules(services: Services, new: Sequence[NewRule], *, account_id: str, no
     digests = services.number_rules.digests(account_id, [one.number for one in new])
     rules = {(rule.kind, rule.digest, rule.scope): rule for rule in map(_rule, new, digests, [now] * len(new))}
     services.number_rules.add(account_id, list(rules.values()))
-    numbers = {one.number: digest for one, digest in zip(new, digests, strict=True)}
-    return _end_forbidden(services, account_id, numbers, Changed(list(rules.values())), now)
+    agents = _marked_agents(services, account_id, now)
+    changed = Changed(list(rules.values()))
+    suppressed = {
+        one.number: digest for one, digest in zip(new, digests, strict=True) if one.kind is RuleKind.SUPPRESSION
+    }
+    return _end_forbidden(services, agents, suppressed, changed, now) if suppressed else changed
 
 
 def _rule(new: NewRule, digest: str, now: datetime) -> NumberRule:
@@ -118,7 +122,8 @@ def _remove(
         services.number_rules.remove(account_id, one)
     changed = Changed(removed)
     if kind is RuleKind.CONSENT and removed:
-        return _end_forbidden(services, account_id, numbers or {"": digest}, changed, now)
+        agents = _marked_agents(services, account_id, now)
+        return _end_forbidden(services, agents, numbers or {"": digest}, changed, now)
     return changed
 
 
@@ -135,8 +140,8 @@ def forget_person(services: Services, number: str, *, account_id: str) -> tuple[
 
 
 def mark_if_used(services: Services, agent: Agent) -> Agent:
-    """A new agent, marked where its account has rules. Agents are marked after the account's key is made; so an agent
-    is either among those, or the key is there when this reads it after the agent was stored."""
+    """A new agent, marked where its account has got rules meanwhile. Agents are marked after the account's key is made;
+    so an agent is either among those, or the key is there when this reads it after the agent was stored."""
     return _marked(services, agent) if services.number_rules.any_kept(agent.account_id) else agent
 
 
@@ -151,13 +156,21 @@ def _marked(services: Services, agent: Agent) -> Agent:
     raise StaleVersion(agent.agent_id)
 
 
+def _marked_agents(services: Services, account_id: str, now: datetime) -> list[Agent]:
+    """The account's agents, which have dial read the rules from now on; and those that were just deleted."""
+    agents = services.agents.all(account_id, deleted_since=now - LAST_DIALS)
+    return [one if one.deleted_at is not None else _marked(services, one) for one in agents]
+
+
 def _end_forbidden(
-    services: Services, account_id: str, numbers: dict[str, str], changed: Changed, now: datetime
+    services: Services, listed: list[Agent], numbers: dict[str, str], changed: Changed, now: datetime
 ) -> Changed:
-    """End the account's calls to `numbers` ({E.164: digest}; an empty number is known by its digest only) that may not
-    be dialled any more: first those that hold a line, then those that wait without one, then those that ring."""
-    listed = services.agents.all(account_id, deleted_since=now - LAST_DIALS)
-    agents = {one.agent_id: one if one.deleted_at is not None else _marked(services, one) for one in listed}
+    """End the calls of these agents to `numbers` ({E.164: digest}; an empty number is known by its digest only) that
+    may not be dialled any more: first those that hold a line, then those that wait without one, then those that
+    ring."""
+    if not listed:
+        return changed
+    account_id, agents = listed[0].account_id, {one.agent_id: one for one in listed}
     ending = _Ending(services, agents, changed, now)
     until = services.now() + timedelta(seconds=SEARCH_SECONDS)
     holders = [
