@@ -368,7 +368,8 @@ class NumberRules(Protocol):
         """Remove it. Idempotent."""
 
     def count(self, account_id: str, kind: RuleKind, scope: str | None = None) -> int:
-        """How many rules there are, by an index that may lag by a moment. `scope` None: with any scope."""
+        """How many rules there are, by an index that may lag by a moment. `scope`: those that name its agent, its
+        purpose, or both (`scope_of`); None: all."""
 
     def listed(
         self, account_id: str, kind: RuleKind, scope: str | None = None, after: Position | None = None

@@ -195,7 +195,9 @@ def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
     if media_type != JSON:
         wanted = f"{forms.MULTIPART}, {forms.URLENCODED} or {JSON}" if wants_form else JSON
         raise InvalidInput.of("Content-Type", f"must be {wanted}, not {media_type or 'empty'}")
-    return batches.form_of_json(text) if wants_form else None
+    if not wants_form:
+        return None
+    return batches.form_of_json(text) if request.path.startswith("/batches") else number_rules.form_of_json(text)
 
 
 # ---- failures -----------------------------------------------------------------------------------------------------

@@ -8,19 +8,28 @@ from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, Field
 from typing_extensions import TypedDict
 
 from redial.api.answers import CURRENT, JSON, account_id, answer, answers, known_id, new_router, services
-from redial.api.fields import EXAMPLE_AGENT_ID, NO_EMPTY_TEXT, Instant, PhoneNumber, Purpose, form_fields, validated
-from redial.api.forms import MULTIPART, Form
+from redial.api.fields import (
+    EXAMPLE_AGENT_ID,
+    NO_EMPTY_TEXT,
+    Instant,
+    PhoneNumber,
+    Purpose,
+    form_fields,
+    read_json_object,
+    validated,
+)
+from redial.api.forms import Form
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part, part_of
-from redial.domain.errors import FieldError, InvalidInput, NotFound
+from redial.domain.errors import FieldError, InvalidInput
 from redial.domain.number_rules import NumberRule, RuleKind, scope_of
 from redial.ports import Position
 from redial.runtime import system
 from redial.usecases import number_rules
-from redial.usecases.number_rules import MOST_ADDED, Changed, NewRule
+from redial.usecases.number_rules import MOST_ADDED, NewRule
 from redial.wire.timestamps import Timestamp, rfc3339, rfc3339_or_none
 
 router = new_router()
@@ -32,7 +41,6 @@ CLOCKS_DIFFER = timedelta(minutes=1)
 MOST_ERRORS = 20
 """Maximum rows of a file that an answer names."""
 NUMBER_COLUMNS = ("phone_number", "contact_number")
-RULE_ID = r"[0-9a-f]{32}(\.(agent:[0-9a-f-]{36}|purpose:[a-z0-9][a-z0-9_-]{0,39}))?"
 
 
 Words = Annotated[Annotated[str, Field(max_length=200)] | None, NO_EMPTY_TEXT]
@@ -67,23 +75,16 @@ class SuppressionRequest(_RuleRequest):
 
     agent_id: Annotated[str | None, NO_EMPTY_TEXT] = Field(
         None,
-        description="Only calls of this agent; not together with purpose. Without both: no calls of the account.",
+        description="Only calls of this agent. Without it and purpose: all calls of the account.",
         examples=[EXAMPLE_AGENT_ID],
     )
     reason: Words = Field(None, description="Why; shown with the calls that it ends.", examples=["opted out"])
-
-    @field_validator("agent_id")
-    @classmethod
-    def _one_scope(cls, agent_id: str | None, info: ValidationInfo) -> str | None:
-        if agent_id is not None and info.data.get("purpose") is not None:
-            raise ValueError("give agent_id or purpose, not both")
-        return agent_id
 
     def to_new_rule(self) -> NewRule:
         return NewRule(
             RuleKind.SUPPRESSION,
             self.phone_number,
-            agent_id=None if self.agent_id is None else _agent_id(self.agent_id),
+            agent_id=None if self.agent_id is None else known_id(self.agent_id, "agent"),
             purpose=self.purpose,
             reason=self.reason,
             source=self.source,
@@ -185,14 +186,19 @@ def _common(rule: NumberRule) -> RuleRead:
     }
 
 
-def _agent_id(text: str) -> str:
-    try:
-        return known_id(text, "agent")
-    except NotFound as error:
-        raise InvalidInput.of("agent_id", f"{error.message}; GET /v2/agent/all lists yours") from error
-
-
 # ---- reading ---
+
+
+def form_of_json(text: str) -> Form:
+    """A JSON object as the equivalent form; null is as good as left out. Raises `InvalidInput`."""
+    form = Form()
+    known = {*SuppressionRequest.model_fields, *ConsentRequest.model_fields}
+    for name, value in read_json_object(text).items():
+        if name in known and value is not None:
+            if not isinstance(value, str):
+                raise InvalidInput.of(name, "must be a text")
+            form.values[name] = [value]
+    return form
 
 
 def _requests(form: Form, model: type[SuppressionRequest] | type[ConsentRequest]) -> list[NewRule]:
@@ -244,44 +250,43 @@ def _rows(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def form_bodies() -> dict[str, dict[str, Any]]:
-    """The documented bodies of the routes that add rules, by operation id."""
-    file = {
-        "type": "string",
-        "format": "binary",
-        "description": f"CSV of at most {MOST_ADDED} rows; its columns are the other fields.",
-    }
+    """The documented bodies of the routes that add rules, by operation id: JSON. Descriptions tell of files, because
+    openapi-python-client 0.29 generates code that fails for several media types without other parameters."""
     bodies = {}
     requests: dict[str, type[BaseModel]] = {"add_suppressions": SuppressionRequest, "add_consents": ConsentRequest}
     for operation, model in requests.items():
-        fields = form_fields(model)
         required = [name for name, field in model.model_fields.items() if field.is_required()]
-        one = {"type": "object", "properties": fields, "required": required}
-        others = {name: schema for name, schema in fields.items() if name != "phone_number"}
-        many = {"type": "object", "properties": {"file": file, **others}, "required": ["file"]}
-        content = {JSON: {"schema": one}, MULTIPART: {"schema": many}}
-        bodies[operation] = {"required": True, "content": content}
+        fields = {name: schema if name in required else _or_null(schema) for name, schema in form_fields(model).items()}
+        schema = {"type": "object", "properties": fields, "required": required}
+        bodies[operation] = {"required": True, "content": {JSON: {"schema": schema}}}
     return bodies
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    about = {name: schema[name] for name in ("description", "examples") if name in schema}
+    return {"anyOf": [{name: one for name, one in schema.items() if name not in about}, {"type": "null"}], **about}
 
 
 # ---- routes ---
 
+_MANY = (
+    f" Many come as multipart/form-data, with a CSV in the field `file`: at most {MOST_ADDED} rows, whose columns are"
+    " named as the other fields; a field of the form fills in empty cells. It is taken whole, or not at all."
+)
 OfNumber = Annotated[PhoneNumber | None, Query(description="Of this number. This is exact at once.")]
-OfAgent = Annotated[str | None, Query(description="Those for this agent only.")]
-OfPurpose = Annotated[Purpose | None, Query(description="Those for this purpose only.")]
-ById = Annotated[
-    str | None,
-    Query(description="In place of phone_number, agent_id and purpose.", pattern=f"^{RULE_ID}$"),
-]
+WhoseNumber = Annotated[PhoneNumber, Query()]
+OfAgent = Annotated[str | None, Query(description="Those that name this agent.")]
+OfPurpose = Annotated[Purpose | None, Query(description="Those that name this purpose.")]
 
 
 @router.post(
     "/suppressions",
     summary="Stop calling a number, or many",
     description="From the answer on no call to it is dialled, whatever its agent, batch and guardrails. Calls that wait"
-    " or ring are `canceled` at once. Adding one again replaces its reason, source and expiry.",
+    " or ring are `canceled` at once. Adding one again replaces its reason, source and expiry." + _MANY,
     tags=["suppressions"],
     operation_id="add_suppressions",
-    responses=answers(200, "They hold from now on.", SuppressionsAdded, 400, 413),
+    responses=answers(200, "They hold from now on.", SuppressionsAdded, 400, 404, 413),
 )
 def post_suppressions() -> Response[Any]:
     new = _requests(CURRENT.get().form, SuppressionRequest)
@@ -301,7 +306,7 @@ def post_suppressions() -> Response[Any]:
     description="A suppression that was just added may be missing for a moment, unless phone_number is given.",
     tags=["suppressions"],
     operation_id="list_suppressions",
-    responses=answers(200, "Them, or the first part of them.", list[SuppressionRead], 400, 413, headers=HEADERS),
+    responses=answers(200, "Them, or the first part of them.", list[SuppressionRead], 400, 404, 413, headers=HEADERS),
 )
 def get_suppressions(
     phone_number: OfNumber = None,
@@ -319,21 +324,19 @@ def get_suppressions(
 @router.delete(
     "/suppressions",
     summary="Remove a suppression",
-    description="By its number and what it covers, or by its id. Removing it again changes nothing.",
+    description="By its number and what it covers: agent, purpose, both or neither. Removing it again changes nothing.",
     tags=["suppressions"],
     operation_id="delete_suppression",
-    responses=answers(200, "It is removed, or was not there.", RuleRemoved, 400),
+    responses=answers(200, "It is removed, or was not there.", RuleRemoved, 400, 404),
 )
-def delete_suppression(
-    phone_number: OfNumber = None, agent_id: OfAgent = None, purpose: OfPurpose = None, id: ById = None
-) -> Response[Any]:
-    return _removed(RuleKind.SUPPRESSION, phone_number, _scope(agent_id, purpose), id)
+def delete_suppression(phone_number: WhoseNumber, agent_id: OfAgent = None, purpose: OfPurpose = None) -> Response[Any]:
+    return _removed(RuleKind.SUPPRESSION, phone_number, _scope(agent_id, purpose))
 
 
 @router.post(
     "/consents",
     summary="Store a consent to calls, or many",
-    description="Agents with `consent_required` call only numbers with one. Adding one again replaces it.",
+    description="Agents with `consent_required` call only numbers with one. Adding one again replaces it." + _MANY,
     tags=["consents"],
     operation_id="add_consents",
     responses=answers(200, "They hold from now on.", ConsentsAdded, 400, 413),
@@ -366,27 +369,25 @@ def get_consents(
 @router.delete(
     "/consents",
     summary="Withdraw a consent",
-    description="By its number and purpose, or by its id. Calls that wait or ring and need it are `canceled` at once.",
+    description="By its number, and its purpose if it has one. Calls that wait or ring and need it end at once.",
     tags=["consents"],
     operation_id="delete_consent",
     responses=answers(200, "It is removed, or was not there.", RuleRemoved, 400),
 )
-def delete_consent(phone_number: OfNumber = None, purpose: OfPurpose = None, id: ById = None) -> Response[Any]:
-    return _removed(RuleKind.CONSENT, phone_number, _scope(None, purpose), id)
+def delete_consent(phone_number: WhoseNumber, purpose: OfPurpose = None) -> Response[Any]:
+    return _removed(RuleKind.CONSENT, phone_number, _scope(None, purpose))
 
 
 def _scope(agent_id: str | None, purpose: str | None) -> str | None:
     """What rules cover, as text; None: not asked for."""
-    if agent_id is not None and purpose is not None:
-        raise InvalidInput.of("purpose", "give agent_id or purpose, not both")
-    return scope_of(None if agent_id is None else _agent_id(agent_id), purpose) or None
+    return scope_of(None if agent_id is None else known_id(agent_id, "agent"), purpose) or None
 
 
 def _listed(kind: RuleKind, number: str | None, scope: str | None, asked: Any, render: Any) -> Response[Any]:
     rules = services().number_rules
     if number is not None:
         found = [one for one in rules.of_number(account_id(), number) if one.kind is kind]
-        rows = [(Position(one.added_at, one.digest, 1), one) for one in found if scope in (None, one.scope)]
+        rows = [(Position(one.added_at, one.digest, 1), one) for one in found if _parts(scope) <= _parts(one.scope)]
         shown = part_of(sorted(rows, key=lambda row: row[0], reverse=True), asked, render, newest_first=True)
     else:
         listed = rules.listed(account_id(), kind, scope, asked.after)
@@ -396,16 +397,11 @@ def _listed(kind: RuleKind, number: str | None, scope: str | None, asked: Any, r
     return answer(shown.rows, headers=shown.headers)
 
 
-def _removed(kind: RuleKind, number: str | None, scope: str | None, rule_id: str | None) -> Response[Any]:
-    if (number is None) == (rule_id is None) or (rule_id is not None and scope is not None):
-        raise InvalidInput.of("phone_number", "give phone_number, with agent_id or purpose if it has one, or id alone")
-    now = system.now()
-    if number is not None:
-        done = number_rules.remove_rule(services(), kind, number, scope or "", account_id=account_id(), now=now)
-    else:
-        done = number_rules.remove_rule_by_id(services(), kind, rule_id or "", account_id=account_id(), now=now)
-    return answer(_removal(done))
+def _parts(scope: str | None) -> set[str]:
+    return set(scope.split(",")) if scope else set()
 
 
-def _removal(done: Changed) -> RuleRemoved:
-    return RuleRemoved(message="success", state="deleted", deleted=len(done.rules), canceled_executions=done.ended)
+def _removed(kind: RuleKind, number: str, scope: str | None) -> Response[Any]:
+    done = number_rules.remove_rule(services(), kind, number, scope or "", account_id=account_id(), now=system.now())
+    removed = RuleRemoved(message="success", state="deleted", deleted=len(done.rules), canceled_executions=done.ended)
+    return answer(removed)

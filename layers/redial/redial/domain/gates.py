@@ -108,7 +108,9 @@ def suppression(facts: Facts) -> Decision:
     found = facts.rule(RuleKind.SUPPRESSION)
     if found is None:
         return Decision(Gate.SUPPRESSION)
-    about = f" for purpose {found.purpose}" if found.purpose else " for this agent" if found.agent_id else ""
+    about = ("" if found.agent_id is None else " for this agent") + (
+        f" for purpose {found.purpose}" if found.purpose else ""
+    )
     reason = f"the number is suppressed{about}" + (f": {found.reason}" if found.reason else "")
     return canceled(reason, Gate.SUPPRESSION, found.scope.partition(":")[0] or "account")
 

@@ -29,9 +29,9 @@ class NumberRule:
     """A suppression, or a consent, of one number.
 
     `digest`: see `digest_of`. `last_four`: digits; None after the person was erased. A suppression covers the calls of
-    the account, of one agent, or for one purpose; a consent covers all calls, or those for one purpose. `proof`: where
-    the consent can be found; `given_at`: when it was given. Times are aware UTC. No two rules of a kind have the same
-    digest and `scope`.
+    the account, of one agent, for one purpose, or both; a consent covers all calls, or those for one purpose. `proof`:
+    where the consent can be found; `given_at`: when it was given. Times are aware UTC. No two rules of a kind have the
+    same digest and `scope`.
     """
 
     kind: RuleKind
@@ -48,7 +48,7 @@ class NumberRule:
 
     @property
     def scope(self) -> str:
-        """What it covers, as text: `agent:<id>`, `purpose:<purpose>`; empty: all calls of the account."""
+        """What it covers, as text; see `scope_of`."""
         return scope_of(self.agent_id, self.purpose)
 
     @property
@@ -66,10 +66,9 @@ class NumberRule:
 
 
 def scope_of(agent_id: str | None, purpose: str | None) -> str:
-    """See `NumberRule.scope`; at most one of the two is given."""
-    if agent_id is not None:
-        return f"agent:{agent_id}"
-    return "" if purpose is None else f"purpose:{purpose}"
+    """`agent:<id>`, `purpose:<purpose>`, or both with a comma between them; empty: all calls of the account."""
+    agent = [] if agent_id is None else [f"agent:{agent_id}"]
+    return ",".join(agent if purpose is None else [*agent, f"purpose:{purpose}"])
 
 
 def digest_of(key: bytes, number: str) -> str:

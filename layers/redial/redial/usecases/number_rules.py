@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
 from redial.domain.decision import Decision, Verdict
-from redial.domain.errors import InvalidInput
+from redial.domain.errors import NotFound
 from redial.domain.execution import Execution
 from redial.domain.gates import OF_NUMBER, Facts, ask
 from redial.domain.number_rules import NumberRule, RuleKind
@@ -61,19 +61,17 @@ class Changed:
 
 
 def add_rules(services: Services, new: Sequence[NewRule], *, account_id: str, now: datetime) -> Changed:
-    """Add the rules; one of the same number, kind and scope is replaced. Raises `InvalidInput` for an unknown agent."""
+    """Add the rules; one of the same number, kind and scope is replaced. Raises `NotFound` for an unknown agent."""
     for agent_id in dict.fromkeys(one.agent_id for one in new if one.agent_id is not None):
         agent = services.agents.get(account_id, agent_id)
         if agent is None or agent.deleted_at is not None:
-            raise InvalidInput.of("agent_id", f"there is no agent {agent_id}; GET /v2/agent/all lists yours")
+            raise NotFound(f"agent_id: there is no agent {agent_id}; GET /v2/agent/all lists yours")
     digests = services.number_rules.digests(account_id, [one.number for one in new])
     rules = {(rule.kind, rule.digest, rule.scope): rule for rule in map(_rule, new, digests, [now] * len(new))}
     services.number_rules.add(account_id, list(rules.values()))
     agents = _marked_agents(services, account_id, now)
     changed = Changed(list(rules.values()))
-    suppressed = {
-        one.number: digest for one, digest in zip(new, digests, strict=True) if one.kind is RuleKind.SUPPRESSION
-    }
+    suppressed = {one.number for one in new if one.kind is RuleKind.SUPPRESSION}
     return _end_forbidden(services, agents, suppressed, changed, now) if suppressed else changed
 
 
@@ -97,33 +95,13 @@ def remove_rule(
     services: Services, kind: RuleKind, number: str, scope: str, *, account_id: str, now: datetime
 ) -> Changed:
     """Remove the rule of that number with that scope, if there is one. Without a consent that they need, calls end."""
-    (digest,) = services.number_rules.digests(account_id, [number])
-    return _remove(services, kind, digest, scope, {number: digest}, account_id, now)
-
-
-def remove_rule_by_id(services: Services, kind: RuleKind, rule_id: str, *, account_id: str, now: datetime) -> Changed:
-    """The same, by `NumberRule.id`. Calls that wait without a line end when their turn comes: the number is unknown."""
-    digest, _, scope = rule_id.partition(".")
-    return _remove(services, kind, digest, scope, {}, account_id, now)
-
-
-def _remove(
-    services: Services,
-    kind: RuleKind,
-    digest: str,
-    scope: str,
-    numbers: dict[str, str],
-    account_id: str,
-    now: datetime,
-) -> Changed:
-    found = services.number_rules.of_digest(account_id, digest)
+    found = services.number_rules.of_number(account_id, number)
     removed = [one for one in found if (one.kind, one.scope) == (kind, scope)]
     for one in removed:
         services.number_rules.remove(account_id, one)
     changed = Changed(removed)
     if kind is RuleKind.CONSENT and removed:
-        agents = _marked_agents(services, account_id, now)
-        return _end_forbidden(services, agents, numbers or {"": digest}, changed, now)
+        return _end_forbidden(services, _marked_agents(services, account_id, now), {number}, changed, now)
     return changed
 
 
@@ -163,11 +141,10 @@ def _marked_agents(services: Services, account_id: str, now: datetime) -> list[A
 
 
 def _end_forbidden(
-    services: Services, listed: list[Agent], numbers: dict[str, str], changed: Changed, now: datetime
+    services: Services, listed: list[Agent], numbers: set[str], changed: Changed, now: datetime
 ) -> Changed:
-    """End the calls of these agents to `numbers` ({E.164: digest}; an empty number is known by its digest only) that
-    may not be dialled any more: first those that hold a line, then those that wait without one, then those that
-    ring."""
+    """End the calls of these agents to `numbers` that may not be dialled any more: first those that hold a line, then
+    those that wait without one, then those that ring."""
     if not listed:
         return changed
     account_id, agents = listed[0].account_id, {one.agent_id: one for one in listed}
@@ -180,12 +157,8 @@ def _end_forbidden(
         for one in services.lines.holders(agent.agent_id, shard)
     ]
     held = services.executions.read(holders)
-    if "" in numbers:
-        called = services.number_rules.digests(account_id, [one.user_number for one in held])
-        digests = dict(zip((one.user_number for one in held), called, strict=True))
-        numbers = {number: digest for number, digest in digests.items() if digest == numbers[""]}
     ending.end(one for one in held if one.user_number in numbers)
-    for number in numbers:
+    for number in sorted(numbers):
         if services.now() >= until:
             changed.complete = False
             break

@@ -6,8 +6,8 @@
 
     listing (index)   `S#<account>#<S or C>`, by the time when the rule was added
 
-One consistent query reads all rules of a number: one read unit. The key is in an item of its own, so whoever is given
-rules, or an export of them, cannot try numbers; without that item no digest can be traced back to a number.
+One consistent query reads all rules of a number: one read unit. The key is in an item of its own, so an export of rules
+does not allow numbers to be tried; without that item no digest can be traced back to a number.
 `expires_at` (epoch seconds) lets DynamoDB remove a rule that is over; until then `NumberRule.covers` decides.
 """
 
@@ -131,9 +131,9 @@ class DynamoNumberRules:
         if after is not None:
             values[":after"] = f"{to_ms(after.created_at):013d}#{after.id}#{after.row:09d}"
             condition += " AND listing_key < :after"
-        end = None if scope is None else f"#{_LETTERS[kind]}#{scope}"
+        parts = set() if scope is None else set(scope.split(","))
         for item in self._table.query(condition, values, IndexName="listing", ScanIndexForward=False):
-            if end is None or item["sk"][32:] == end:
+            if parts <= set(item["sk"].split("#", 2)[2].split(",")):
                 yield item
 
 
@@ -167,9 +167,6 @@ def _encode(account_id: str, rule: NumberRule) -> dict[str, Any]:
 
 def _decode(item: dict[str, Any]) -> NumberRule:
     digest, letter, _ = item["sk"].split("#", 2)
-    return NumberRule(
-        kind=_KINDS[letter],
-        digest=digest,
-        **{name: item[short] for short, name in _TEXTS.items() if short in item},
-        **{name: from_ms(item[short]) for short, name in _TIMES.items() if short in item},
-    )
+    values: dict[str, Any] = {name: item[short] for short, name in _TEXTS.items() if short in item}
+    values |= {name: from_ms(item[short]) for short, name in _TIMES.items() if short in item}
+    return NumberRule(kind=_KINDS[letter], digest=digest, **values)
