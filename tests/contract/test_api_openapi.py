@@ -22,6 +22,7 @@ CONTRACT = {
     ("GET", "/executions/{execution_id}"),
     ("DELETE", "/executions/{execution_id}"),
     ("GET", "/executions/{execution_id}/log"),
+    ("POST", "/executions/{execution_id}/suppress"),
     ("DELETE", "/contacts/{phone_number}"),
     *((method, path) for path in ("/suppressions", "/consents") for method in ("POST", "GET", "DELETE")),
     ("GET", "/v2/agent/{agent_id}/executions"),

@@ -1,14 +1,17 @@
 """Suppressions and consents: what becomes of calls."""
 
+import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from local.aws.dynamodb import changes_of
+from redial.wire.webhook_signature import sign
 from tests.support.forms import CONTENT_TYPE, multipart
-from tests.support.local_stack import LocalClient, local_stack
+from tests.support.local_stack import Answer, LocalClient, local_stack, request
 from tests.support.samples import NUMBER
 
 OTHER_NUMBER = "+14155550177"
@@ -243,3 +246,55 @@ def test_erasing_a_person_removes_the_consents(stack: LocalClient) -> None:
     receipt = stack.api("DELETE", f"/contacts/{NUMBER}").json
     assert (receipt["erased"]["consents"], receipt["kept"]) == (2, {"suppressions": 0})
     assert stack.api("GET", "/consents").json == []
+
+
+# ---- signed requests ------------------------------------------------------------------------------------------------
+
+
+def signed(
+    client: LocalClient, execution_id: str, webhook_id: str, body: bytes, *, late: float = 0, **more: Any
+) -> Answer:
+    at = client.stack.clock.now() - timedelta(seconds=late)
+    headers = sign([more.get("secret", client.stack.webhook_secret)], webhook_id, at, body)
+    sent = {**headers, "content-type": "application/json"}
+    return request("POST", f"{client.stack.url}/executions/{execution_id}/suppress", body, sent)
+
+
+def test_an_agents_tool_suppresses_the_number_of_its_call_by_a_signature(stack: LocalClient) -> None:
+    stack.script(NUMBER, "completed")
+    execution_id = stack.call(NUMBER)
+    later = stack.call(NUMBER, scheduled_at="2026-01-27T12:00:00Z")
+    stack.advance(5)
+    answer = signed(stack, execution_id, f"suppress-{execution_id}", b'{"reason": "asked the agent to stop"}')
+    assert answer.status == 200, answer
+    assert answer.json["canceled_executions"] == [later]
+    assert stack.execution(later)["ended_because"] == "the number is suppressed: asked the agent to stop"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"webhook_id": "{other}-1"},
+        {"webhook_id": "suppress-{other}"},
+        {"late": 301.0},
+        {"secret": "whsec_" + "A" * 32},
+        {"execution_id": "00000000-0000-4000-8000-0000000000ff"},
+    ],
+    ids=["a webhook's own id", "of another call", "too old", "another secret", "an unknown call"],
+)
+def test_a_request_that_is_not_signed_for_just_this_call_is_refused(stack: LocalClient, wrong: dict[str, Any]) -> None:
+    execution_id, other = (stack.call(NUMBER, scheduled_at="2026-01-27T12:00:00Z") for _ in range(2))
+    webhook_id = str(wrong.pop("webhook_id", f"suppress-{execution_id}")).format(other=other)
+    answer = signed(stack, wrong.pop("execution_id", execution_id), webhook_id, b"{}", **wrong)
+    assert (answer.status, stack.api("GET", "/suppressions").json) == (401, [])
+
+
+def test_a_webhook_that_was_delivered_suppresses_nothing(stack: LocalClient) -> None:
+    execution_id = stack.call(NUMBER, scheduled_at="2026-01-27T12:00:00Z")
+    stack.advance(0)
+    (delivered,) = stack.inbox(execution_id=execution_id)
+    sent = {name.lower(): value for name, value in delivered["headers"].items()}
+    names = ("webhook-id", "webhook-timestamp", "webhook-signature", "content-type")
+    body = json.dumps(delivered["body"], ensure_ascii=False, separators=(",", ":")).encode()
+    url = f"{stack.stack.url}/executions/{execution_id}/suppress"
+    assert request("POST", url, body, {name: sent[name] for name in names}).status == 401

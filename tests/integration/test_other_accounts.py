@@ -184,6 +184,7 @@ def test_every_id_field_is_covered() -> None:
         ("POST /suppressions", "agent_id"),
         ("GET /suppressions", "agent_id"),
         ("DELETE /suppressions", "agent_id"),
+        ("POST /executions/{execution_id}/suppress", "agent_id"),
         ("GET /agent/{agent_id}/executions", "batch_id"),
         ("GET /v2/agent/{agent_id}/executions", "batch_id"),
     }

@@ -91,7 +91,9 @@ export async function calls(agent_id: string): Promise<void> {
   data(await api.DELETE("/v2/agent/{agent_id}", { params: { path: { agent_id } } }));
 }
 
-export async function rules(): Promise<void> {
+export async function rules(execution_id: string): Promise<void> {
+  const of_call = { params: { path: { execution_id } }, body: { reason: "asked the agent to stop" } };
+  console.log(data(await api.POST("/executions/{execution_id}/suppress", of_call)).suppressions.length);
   const phone_number = "+12025550123";
   const added = data(await api.POST("/suppressions", { body: { phone_number, reason: "opted out" } }));
   console.log(added.suppressions[0]?.id, added.canceled_executions.length, added.complete);

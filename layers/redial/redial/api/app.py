@@ -34,7 +34,7 @@ MAX_SHOWN_PATH = 200
 """Maximum characters of an unknown path that an error message repeats."""
 PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/health"})
 """Paths that need no API key."""
-FORMS = re.compile(r"/batches(/[^/]+/schedule)?|/suppressions|/consents")
+FORMS = re.compile(r"/batches(/[^/]+/schedule)?|/suppressions|/consents|/executions/[^/]+/suppress")
 """Paths whose bodies are forms."""
 _SLASHES = re.compile("//+")
 COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
@@ -108,7 +108,7 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return {"statusCode": 204, "headers": {}, "body": "", "isBase64Encoded": False}
     try:
         if path not in PUBLIC:
-            account_id = accounts.authenticate(request.headers.get("authorization"), accounts=services().accounts)
+            account_id = _account(request)
         route = _route(method, path)
         query = request.query_string_parameters
         _check_query(route, query)
@@ -133,6 +133,14 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         },
     )
     return answer
+
+
+def _account(request: APIGatewayProxyEventV2) -> str:
+    """The account of the request's API key or, where that is enough, of its signature. Raises `Unauthorized`."""
+    authorization, signed = request.headers.get("authorization"), number_rules.SIGNED.fullmatch(request.path)
+    if signed is None or authorization or "webhook-signature" not in request.headers:
+        return accounts.authenticate(authorization, accounts=services().accounts)
+    return number_rules.account_of_signature(signed[1], request.headers, _raw_body(request))
 
 
 def _route(method: str, path: str) -> Route:
@@ -171,12 +179,7 @@ def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
     body = request.body
     if not body:
         return forms.Form() if wants_form else None
-    try:
-        raw = base64.b64decode(body, validate=True) if request.is_base64_encoded else body.encode()
-    except binascii.Error as error:
-        raise InvalidInput("the body is not valid base64") from error
-    except UnicodeError as error:
-        raise InvalidInput("the body is not UTF-8 text") from error
+    raw = _raw_body(request)
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding in COMPRESSED:
         raise InvalidInput.of("Content-Encoding", f"send the body as it is, not compressed ({encoding})")
@@ -198,6 +201,17 @@ def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
     if not wants_form:
         return None
     return batches.form_of_json(text) if request.path.startswith("/batches") else number_rules.form_of_json(text)
+
+
+def _raw_body(request: APIGatewayProxyEventV2) -> bytes:
+    """The body as it was sent. Raises `InvalidInput`."""
+    body = request.body or ""
+    try:
+        return base64.b64decode(body, validate=True) if request.is_base64_encoded else body.encode()
+    except binascii.Error as error:
+        raise InvalidInput("the body is not valid base64") from error
+    except UnicodeError as error:
+        raise InvalidInput("the body is not UTF-8 text") from error
 
 
 # ---- failures -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import AfterValidator, BaseModel, Field
 from typing_extensions import TypedDict
 
-from redial.api.answers import CURRENT, JSON, account_id, answer, answers, known_id, new_router, services
+from redial.api.answers import CURRENT, JSON, account_id, answer, answers, known_id, new_router, no_such, services
 from redial.api.fields import (
     EXAMPLE_AGENT_ID,
     NO_EMPTY_TEXT,
@@ -24,13 +25,14 @@ from redial.api.fields import (
 )
 from redial.api.forms import Form
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part, part_of
-from redial.domain.errors import FieldError, InvalidInput
+from redial.domain.errors import FieldError, InvalidInput, Unauthorized
 from redial.domain.number_rules import NumberRule, RuleKind, scope_of
 from redial.ports import Position
 from redial.runtime import system
 from redial.usecases import number_rules
 from redial.usecases.number_rules import MOST_ADDED, NewRule
 from redial.wire.timestamps import Timestamp, rfc3339, rfc3339_or_none
+from redial.wire.webhook_signature import is_signed
 
 router = new_router()
 
@@ -259,12 +261,41 @@ def form_bodies() -> dict[str, dict[str, Any]]:
         fields = {name: schema if name in required else _or_null(schema) for name, schema in form_fields(model).items()}
         schema = {"type": "object", "properties": fields, "required": required}
         bodies[operation] = {"required": True, "content": {JSON: {"schema": schema}}}
+        if model is SuppressionRequest:
+            others = {name: one for name, one in fields.items() if name != "phone_number"}
+            one_call = {"type": "object", "properties": others}
+            bodies["suppress_execution"] = {"required": True, "content": {JSON: {"schema": one_call}}}
     return bodies
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    about = {name: schema[name] for name in ("description", "examples") if name in schema}
+    about: dict[str, Any] = {name: schema[name] for name in ("description", "examples") if name in schema}
     return {"anyOf": [{name: one for name, one in schema.items() if name not in about}, {"type": "null"}], **about}
+
+
+# ---- signatures ---
+
+SIGNED = re.compile("/executions/([^/]+)/suppress")
+"""Paths for which a signature by the account's webhook secret is enough."""
+REQUEST_ID = "suppress-"
+"""What a signed request's `webhook-id` begins with; the id of its execution follows. So neither a webhook that Redial
+sent, with the same secret, nor a request for another execution is taken for it."""
+
+
+def account_of_signature(execution_id: str, headers: Mapping[str, str], body: bytes) -> str:
+    """The account of the execution, whose webhook secret has signed the request. Raises `Unauthorized`."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    execution = services().executions.get(known_id(execution_id, "execution"))
+    account = None if execution is None else services().accounts.get(execution.account_id)
+    secrets = () if account is None else account.webhook_secrets
+    is_named = execution is not None and lower.get("webhook-id") == f"{REQUEST_ID}{execution.id}"
+    if is_named and any(is_signed(secret, lower, body, system.now()) for secret in secrets):
+        assert account is not None
+        return account.account_id
+    raise Unauthorized(
+        f"sign the request with your webhook secret as Standard Webhooks says, now, with the webhook-id"
+        f" {REQUEST_ID}{execution_id}; or send your API key"
+    )
 
 
 # ---- routes ---
@@ -289,7 +320,10 @@ OfPurpose = Annotated[Purpose | None, Query(description="Those that name this pu
     responses=answers(200, "They hold from now on.", SuppressionsAdded, 400, 404, 413),
 )
 def post_suppressions() -> Response[Any]:
-    new = _requests(CURRENT.get().form, SuppressionRequest)
+    return _suppressed(_requests(CURRENT.get().form, SuppressionRequest))
+
+
+def _suppressed(new: Sequence[NewRule]) -> Response[Any]:
     changed = number_rules.add_rules(services(), new, account_id=account_id(), now=system.now())
     added = SuppressionsAdded(
         message="success",
@@ -331,6 +365,24 @@ def get_suppressions(
 )
 def delete_suppression(phone_number: WhoseNumber, agent_id: OfAgent = None, purpose: OfPurpose = None) -> Response[Any]:
     return _removed(RuleKind.SUPPRESSION, phone_number, _scope(agent_id, purpose))
+
+
+@router.post(
+    "/executions/<execution_id>/suppress",
+    summary="Stop calling the number of a call",
+    description="As POST /suppressions. For webhook receivers and agents' tools without an API key a signature by the"
+    f" account's webhook secret is enough (Standard Webhooks), with the webhook-id `{REQUEST_ID}<execution_id>`.",
+    tags=["suppressions"],
+    operation_id="suppress_execution",
+    responses=answers(200, "It holds from now on.", SuppressionsAdded, 400, 404, 413),
+)
+def post_execution_suppress(execution_id: str) -> Response[Any]:
+    execution = services().executions.get(known_id(execution_id, "execution"))
+    if execution is None or execution.account_id != account_id():
+        no_such(execution_id, "execution")
+    fields = {name: texts[-1] for name, texts in CURRENT.get().form.values.items()}
+    wanted = validated(SuppressionRequest, {**fields, "phone_number": execution.user_number}).to_new_rule()
+    return _suppressed([wanted])
 
 
 @router.post(
