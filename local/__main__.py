@@ -2,7 +2,9 @@
 
 Environment: REDIAL_PORT (3000), REDIAL_CARRIER_PORT (3001), REDIAL_INBOX_PORT (3002), REDIAL_FILES_PORT (3003),
 REDIAL_API_KEY (local-dev-key), SPEED (1): simulated seconds for each second,
-REDIAL_WEBHOOK_SECRET (whsec_X+zrZv/IbzjZUnhsbWlsecLbwjndTpG0ZynXOif7V+k=). Parameters of the template:
+REDIAL_WEBHOOK_SECRET (whsec_X+zrZv/IbzjZUnhsbWlsecLbwjndTpG0ZynXOif7V+k=),
+REDIAL_CARRIER_CALLS_PER_SECOND (0): calls that the emulated Twilio account starts in a second, 0: any number.
+Parameters of the template:
 REDIAL_CORS_ORIGINS, REDIAL_DEFAULT_CARRIER, REDIAL_DEFAULT_FROM_PHONE_NUMBER, REDIAL_DEFAULT_ANSWER, REDIAL_KEEP_DAYS.
 """
 
@@ -21,6 +23,7 @@ from local.stack import DEFAULT_API_KEY, LocalStack
 from local.terminal import banner, line_of
 from local.web.inbox import Delivery
 from local.web.server import PortTaken
+from redial.carriers.credentials import RATES
 from redial.wire.webhook_signature import key_of
 
 PORT, CARRIER_PORT, INBOX_PORT, FILES_PORT = 3000, 3001, 3002, 3003
@@ -69,6 +72,7 @@ def run() -> int:
         tell=tell,
         complain=complain,
     )
+    stack.carrier.calls.calls_per_second = _carrier_rate()
     log = f"{LOGS}/local-{urlsplit(stack.url).port}.log"
     stack.log_path = ROOT / log
     with stack:
@@ -118,6 +122,19 @@ def _webhook_secret() -> str:
     except ValueError as error:
         raise SettingError(f"REDIAL_WEBHOOK_SECRET is not valid: {error}") from error
     return secret
+
+
+def _carrier_rate() -> float | None:
+    text, (low, high) = os.environ.get("REDIAL_CARRIER_CALLS_PER_SECOND") or "0", RATES
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1
+    if rate != 0 and not low <= rate <= high:
+        raise SettingError(
+            f"REDIAL_CARRIER_CALLS_PER_SECOND must be a number from {low:g} to {high:g}, or 0 for any; not {text}"
+        )
+    return rate or None
 
 
 def _speed() -> float:

@@ -37,6 +37,8 @@ from redial.domain.status import FINAL, Status
 from redial.ports import FILTER_LIMIT
 from redial.runtime import keys, settings
 from redial.usecases import batches, create_call
+from redial.usecases.run_batch import WRITERS
+from redial.usecases.sweep import QUESTIONS_AT_ONCE
 from redial.wire import contacts_csv
 from redial.wire.stored_execution import DUE_SHARDS
 from tests.support.local_stack import local_stack
@@ -366,6 +368,7 @@ def test_the_limits() -> None:
             "no emergency and short numbers; premium-rate and shared-cost ones only if the account allows them"
         ),
         "Rows checked before a batch is accepted": "100,000, or 32 MiB; the rest is checked while it is read",
+        "Rows stored": f"25 a request, {WRITERS} requests at once",
         "results.csv": (
             f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, above that a redirect to the stored file"
         ),
@@ -374,7 +377,8 @@ def test_the_limits() -> None:
         ),
         "GET /webhooks/undelivered": f"{webhooks.MAX_UNDELIVERED} calls and batches",
         "The sweeper": (
-            f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} concurrent further invocations"
+            f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} concurrent further invocations; "
+            f"{DUE_SHARDS * QUESTIONS_AT_ONCE} questions to carriers at once, by {DUE_SHARDS} more"
         ),
     }
 

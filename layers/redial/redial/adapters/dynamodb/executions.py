@@ -175,8 +175,8 @@ def _due(item: dict[str, Any]) -> Due:
 
 def _insert(table_name: str, execution: Execution) -> "BatchStatementRequestTypeDef":
     item = {**encode(execution), "v": 1, MAY_PACK: True}
-    shared = tuple((name, value) for name, value in item.items() if name not in _OWN)
-    own = [name for name in item if name in _OWN]
+    own = [name for name, value in item.items() if name in _OWN or not isinstance(value, str | int)]
+    shared = tuple((name, value) for name, value in item.items() if name not in own)
     return {
         "Statement": _statement(table_name, shared, tuple(own)),
         "Parameters": [to_value(item[name]) for name in own],
