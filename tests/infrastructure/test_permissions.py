@@ -220,6 +220,10 @@ def _as_iam_sees(function: str, service: str, operation: str, parameters: dict[s
             for table, wanted in parameters["RequestItems"].items():
                 keys = frozenset(key["pk"]["S"] for key in wanted["Keys"])
                 yield Asked(function, f"dynamodb:{operation}", f"{arn}table/{table}", keys)
+        case "dynamodb", "BatchWriteItem":
+            for table, writes in parameters["RequestItems"].items():
+                keys = frozenset(one["PutRequest"]["Item"]["pk"]["S"] for one in writes)
+                yield Asked(function, f"dynamodb:{operation}", f"{arn}table/{table}", keys)
         case "dynamodb", "Query":
             partition = re.match(r"\w+ = (:\w+)", parameters["KeyConditionExpression"])
             assert partition is not None
@@ -325,6 +329,11 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     assert client.api("POST", f"/call/{waiting}/stop").status == 200
     client.call(numbers[11])
     client.advance(0)
+    number = {"phone_number": numbers[11]}
+    assert client.api("POST", "/suppressions", number).status == 200
+    client.call(numbers[11])
+    client.advance(0)
+    assert client.api("DELETE", f"/suppressions?{urlencode(number)}").json["deleted"] == 1
     more_lines = {"agent_config": {"max_concurrent_calls": 2}}
     assert client.api("PATCH", f"/v2/agent/{stack.agent_id}", more_lines).status == 200
     fewer_lines = {"agent_config": {"max_concurrent_calls": 1}}

@@ -105,6 +105,17 @@ def the_life_of_a_call(local: LocalClient, generated: GeneratedClient) -> None:
 
     assert generated.do("list_undelivered").data == []
     assert generated.do("replay_webhooks", created.execution_id).replayed == []
+    asked = generated.model("SuppressExecutionBody", reason="asked the agent to stop")
+    assert generated.do("suppress_execution", another, body=asked).suppressions[0].last_four == LATER[-4:]
+    assert generated.do("delete_suppression", phone_number=LATER).deleted == 1
+    one = generated.model("AddSuppressionsBody", phone_number=LATER, reason="opted out")
+    (added,) = generated.do("add_suppressions", body=one).suppressions
+    assert [rule.id for rule in generated.do("list_suppressions")] == [added.id]
+    assert generated.do("delete_suppression", phone_number=LATER).deleted == 1
+    given = generated.model("AddConsentsBody", phone_number=LATER, given_at=NOON)
+    (consent,) = generated.do("add_consents", body=given).consents
+    assert [rule.id for rule in generated.do("list_consents")] == [consent.id]
+    assert generated.do("delete_consent", phone_number=LATER).deleted == 1
     assert generated.do("delete_execution", created.execution_id).state == "deleted"
     assert generated.do("delete_execution", created.execution_id, expect=404).error == 404
     assert generated.do("delete_contact", LATER).erased.executions == 2

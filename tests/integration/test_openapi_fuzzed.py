@@ -116,6 +116,10 @@ class Completion:
 def _complete_body(body: dict[str, Any], media_type: str) -> None:
     if body.get("scheduled_at") is not None:
         body["scheduled_at"] = _ahead(body["scheduled_at"])
+    if body.get("expires_at") is not None:
+        body["expires_at"] = _ahead(body["expires_at"])
+    if body.get("given_at") is not None:
+        body["given_at"] = "2026-01-01T00:00:00Z"
     _complete_urls(body)
     if "file" in body and media_type.startswith("multipart/"):
         body["file"] = CONTACTS

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.client import HTTPConnection
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
@@ -156,7 +156,7 @@ def test_another_accounts_contact_is_not_erased(client: LocalClient, ids: dict[s
     client.advance(0)
     before = stored(client)
     answer = as_other(client, "DELETE", f"/contacts/{number}")
-    assert (answer.status, answer.json["erased"]) == (200, {"executions": 0, "files": 0})
+    assert (answer.status, answer.json["erased"]) == (200, {"executions": 0, "files": 0, "consents": 0})
     client.advance(0)
     assert stored(client) == before
 
@@ -184,6 +184,10 @@ def test_every_id_field_is_covered() -> None:
         ("POST /call", "agent_id"),
         ("POST /batches", "agent_id"),
         ("POST /batches", "upload_id"),
+        ("POST /suppressions", "agent_id"),
+        ("GET /suppressions", "agent_id"),
+        ("DELETE /suppressions", "agent_id"),
+        ("POST /executions/{execution_id}/suppress", "agent_id"),
         ("GET /agent/{agent_id}/executions", "batch_id"),
         ("GET /v2/agent/{agent_id}/executions", "batch_id"),
     }
@@ -207,6 +211,20 @@ def test_another_accounts_agent_creates_no_call(client: LocalClient, ids: dict[s
             id_,
             lambda id_: as_other(client, "POST", "/call", {"agent_id": id_, "recipient_phone_number": "+12025550101"}),
         )
+
+
+def test_another_accounts_agent_and_suppressions_are_unknown(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    number = "+12025550155"
+    for path, more in (("/suppressions", {}), ("/consents", {"given_at": "2026-01-01T00:00:00Z"})):
+        (rule,) = client.api("POST", path, {"phone_number": number, **more}).json[path[1:]]
+        assert as_other(client, "DELETE", f"{path}?{urlencode({'phone_number': number})}").json["deleted"] == 0
+        assert client.api("GET", path).json == [rule]
+    for id_ in ids["agent_id"]:
+        body = {"phone_number": number, "agent_id": id_}
+        check_foreign(client, id_, lambda id_: as_other(client, "POST", "/suppressions", body | {"agent_id": id_}))  # noqa: B023  used at once
+        assert as_other(client, "GET", f"/suppressions?agent_id={id_}").json == []
+    for path in ("/suppressions", "/consents"):
+        assert client.api("DELETE", f"{path}?{urlencode({'phone_number': number})}").json["deleted"] == 1
 
 
 def test_another_accounts_agent_creates_no_batch(client: LocalClient, ids: dict[str, list[str]]) -> None:
@@ -266,17 +284,12 @@ def test_a_place_in_another_accounts_listing_leads_to_nothing_of_it(
 def test_lists_contain_nothing_of_another_account(client: LocalClient, ids: dict[str, list[str]]) -> None:
     lists = {name.partition(" ")[2] for name, _ in OPERATIONS if name.startswith("GET ") and "{" not in name}
     public = {"/", "/favicon.ico", "/health", "/docs", "/openapi.json"}
-    assert lists - public == {
-        "/v2/agent/all",
-        "/user/me",
-        "/phone-numbers/all",
-        "/attention",
-        "/webhooks/undelivered",
-    }
+    without_ids = {"/user/me", "/suppressions", "/consents", "/attention"}
+    assert lists - public == {"/v2/agent/all", "/phone-numbers/all", "/webhooks/undelivered"} | without_ids
     for path in lists - public:
         mine, theirs = client.api("GET", path).body.decode(), as_other(client, "GET", path).body.decode()
         shown = {id_ for of_field in ids.values() for id_ in of_field if id_ in mine}
-        assert shown or path == "/user/me"
+        assert shown or path in without_ids
         assert not [id_ for id_ in shown if id_ in theirs]
 
 

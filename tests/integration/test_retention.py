@@ -387,7 +387,8 @@ def test_a_person_is_erased_everywhere(client_of_stack: LocalClient, capsys: pyt
     assert receipt.json == {
         "message": "success",
         "state": "deleted",
-        "erased": {"executions": 5, "files": 2},
+        "erased": {"executions": 5, "files": 2, "consents": 0},
+        "kept": {"suppressions": 0},
         "erased_at": receipt.json["erased_at"],
     }
     assert "5550101" not in capsys.readouterr().out.replace("-", ""), "logs have no number"
@@ -403,7 +404,7 @@ def test_a_person_is_erased_everywhere(client_of_stack: LocalClient, capsys: pyt
         batch = client.api("GET", f"/batches/{batch_id}").json
         assert (batch["status"], batch["execution_status"]) == ("completed", {"completed": 2})
     again = client.api("DELETE", f"/contacts/{ann}").json
-    assert again["erased"] == {"executions": 0, "files": 0}
+    assert again["erased"] == {"executions": 0, "files": 0, "consents": 0}
     client.advance(2 * 24 * 60)
     assert client.calls(ann)[4:] == [], "the waiting call was not made"
     client.assert_sound()
@@ -419,7 +420,7 @@ def test_a_person_with_a_live_call_is_not_erased(client_of_stack: LocalClient) -
     assert (refused.status, live in refused.json["message"]) == (409, True)
     assert client.api("DELETE", f"/executions/{live}").status == 409
     client.advance(10)
-    assert client.api("DELETE", f"/contacts/{NUMBER}").json["erased"] == {"executions": 1, "files": 0}
+    assert client.api("DELETE", f"/contacts/{NUMBER}").json["erased"] == {"executions": 1, "files": 0, "consents": 0}
 
 
 @pytest.mark.parametrize("number", ["12", "abc", "+1", "%00", "+999999999999999", "x" * 500])

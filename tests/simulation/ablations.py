@@ -5,7 +5,7 @@ the shipped code has no hooks for this.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
@@ -142,6 +142,11 @@ def _stop_of_an_agent() -> Any:
     )
 
 
+def _suppression() -> Any:
+    """A suppression is stored and answered, but no gate asks for it."""
+    return _gates(gates.suppression, lambda facts: Decision(Gate.SUPPRESSION))
+
+
 def _cancel_at_the_carrier() -> Any:
     """A call counts as canceled, and its carrier is not asked."""
 
@@ -232,8 +237,15 @@ def _idempotency_keys() -> Any:
 
 def _gates(replaced: GateFunction, instead: GateFunction | None) -> Any:
     """Dial checks another gate instead of one, or skips it."""
-    others = [instead if gate is replaced else gate for gate in gates.GATES]
-    return mock.patch.object(dial_attempt, "GATES", tuple(gate for gate in others if gate is not None))
+
+    def other(asked: Sequence[GateFunction]) -> Any:
+        others = [instead if gate is replaced else gate for gate in asked]
+        return tuple(gate for gate in others if gate is not None)
+
+    return _all(
+        mock.patch.object(dial_attempt, "GATES", other(gates.GATES)),
+        mock.patch.object(dial_attempt, "BEFORE_LINE", other(gates.BEFORE_LINE)),
+    )
 
 
 def _calling_hours() -> Any:
@@ -587,6 +599,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", rates=_NOTHING),
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
     Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", rates=_NOTHING),
+    Ablation("suppression", _suppression, "no dial to a suppressed number", rates=_NOTHING),
     Ablation(
         "cancel at the carrier", _cancel_at_the_carrier, "a stopped call is never answered", first=3, rates=_NOTHING
     ),

@@ -24,11 +24,12 @@ Assumptions. The seeds (campaign.py) and crash_points.py cover what these leave 
 
 import gc
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import groupby, pairwise
 from random import Random
@@ -54,13 +55,14 @@ from redial.carriers.twilio.credentials import credentials_of
 from redial.domain.execution import Execution
 from redial.runtime import system
 from redial.runtime.services import Services, services_of
+from redial.usecases.number_rules import LAST_DIALS
 from redial.wire.stored_execution import DUE_SHARDS, WATCHED, due_shard
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END, ZONES
 from tests.simulation.orders import Keys, Order, Step, every_order, possible
 from tests.simulation.scenarios import RETRIES, Story
-from tests.simulation.world import AskedToStop, Stopped, Violation, World
+from tests.simulation.world import AskedToStop, Stopped, Suppressed, Violation, World
 from tests.support.forms import CONTENT_TYPE, multipart
 
 RUNS_OF_A_WORLD = 40
@@ -143,10 +145,10 @@ def _of_table(world: World, operation: str, asked: dict[str, Any]) -> Step:
             return Step(f"get {' '.join(sorted({_kind(*key) for key in keys}))}", reads=frozenset(keys))
         case "Query":
             values = asked["ExpressionAttributeValues"]
+            partition = re.match(r"\w+ = (:\w+)", asked.get("KeyConditionExpression", ""))
+            pk = values[":pk" if partition is None else partition[1]]["S"]
             if "IndexName" in asked:
-                queried = asked["IndexName"], values[":shard"]["S"]
-                return Step(f"query {asked['IndexName']}", queries=frozenset({queried}))
-            pk = values[":pk"]["S"]
+                return Step(f"query {asked['IndexName']}", queries=frozenset({(asked["IndexName"], pk)}))
             return Step(f"query {_kind(pk, '')}", queries=frozenset({("partition", pk)}))
         case "PutItem":
             return _write(world, "put", _key(asked["Item"]), asked["Item"])
@@ -154,15 +156,21 @@ def _of_table(world: World, operation: str, asked: dict[str, Any]) -> Step:
             return _write(world, "update", _key(asked["Key"]), {})
         case "DeleteItem":
             return _write(world, "delete", _key(asked["Key"]), {})
+        case "BatchWriteItem":
+            puts = [one["PutRequest"]["Item"] for table in asked["RequestItems"].values() for one in table]
+            return _together("put all", [_write(world, "put", _key(item), item) for item in puts])
         case "BatchExecuteStatement":
             items = [inserted(one)[1] for one in asked["Statements"]]
-            steps = [_write(world, "insert", _key(item), item) for item in items]
-            return Step(
-                "insert",
-                writes=frozenset().union(*(one.writes for one in steps)),
-                changes=frozenset().union(*(one.changes for one in steps)),
-            )
+            return _together("insert", [_write(world, "insert", _key(item), item) for item in items])
     raise KeyError(f"dynamodb {operation}")
+
+
+def _together(name: str, writes: list[Step]) -> Step:
+    return Step(
+        name,
+        writes=frozenset().union(*(one.writes for one in writes)),
+        changes=frozenset().union(*(one.changes for one in writes)),
+    )
 
 
 def _write(world: World, verb: str, key: tuple[str, str], item: dict[str, Any]) -> Step:
@@ -171,10 +179,13 @@ def _write(world: World, verb: str, key: tuple[str, str], item: dict[str, Any]) 
     changes: set[Any] = {("partition", pk)}
     if kind == "L":
         changes.add(("due", WATCHED))
-    if kind in ("X", "B"):
-        changes.add(("due", due_shard(rest)))
+    if kind in ("X", "B", "S"):
         stored = _stored(world, key)
         changes |= {("listing", one["listing_shard"]["S"]) for one in (item, stored) if "listing_shard" in one}
+        if "nu" in item and not stored:
+            changes.add(("called", item["nu"]["S"]))
+    if kind in ("X", "B"):
+        changes.add(("due", due_shard(rest)))
     if kind == "X":
         changes.add("executions")
     return Step(f"{verb} {_kind(*key)}", writes=frozenset({key}), changes=frozenset(changes))
@@ -453,6 +464,32 @@ class Stage(Story):
 
         return Actor(name, ask)
 
+    def suppresses(self, number: str) -> Actor:
+        """A client adds a suppression; from its answer on no attempt to the number is claimed."""
+
+        def suppress(actor: Actor) -> None:
+            answer = self.world.ask_as(self.account, "POST", "/suppressions", {"phone_number": number})
+            actor.pause(ANSWER)
+            assert answer.status == 200, answer
+            self.world.suppressed(Suppressed(self.world.now, self.account.id, number))
+
+        return Actor("suppress", suppress)
+
+    def be_alone(self) -> None:
+        """Have no other agent in the account, since a suppression reads the lines of each."""
+        for agent in self.ask("GET", "/v2/agent/all"):
+            if agent["agent_id"] != self.agent_id:
+                self.ask("DELETE", f"/v2/agent/{agent['agent_id']}")
+        self.wait(LAST_DIALS.total_seconds() + 60)
+
+    def forget_rules(self) -> None:
+        """As if the account never had a suppression or a consent."""
+        client, table = self.world.aws.client("dynamodb"), self.world.environment["TABLE_NAME"]
+        account = {"pk": {"S": f"A#{self.account.id}"}}
+        client.delete_item(TableName=table, Key={**account, "sk": {"S": "HASH"}})
+        agent = {**account, "sk": {"S": f"AGENT#{self.agent_id}"}}
+        client.update_item(TableName=table, Key=agent, UpdateExpression="REMOVE nr")
+
     def stops(self, what: str, path: str, attribute: str, value: str, method: str = "POST") -> Actor:
         asked = {"id": "execution_id", "agent_id": "agent_id"}.get(attribute)
         if asked is not None:
@@ -515,6 +552,51 @@ def dial_stop_agent_lagging(stage: Stage) -> Plan:
 
 def _stop_agent(stage: Stage) -> Actor:
     return stage.stops("stop agent", f"/v2/agent/{stage.agent_id}/stop", "agent_id", stage.agent_id)
+
+
+def dial_suppress_first(stage: Stage) -> Plan:
+    """The first suppression of the account, whose agent is marked meanwhile."""
+    stage.be_alone()
+    stage.forget_rules()
+    return _dial_suppress(stage)
+
+
+def dial_suppress(stage: Stage) -> Plan:
+    """The index does not show the call yet."""
+    stage.be_alone()
+    stage.ask("POST", "/suppressions", {"phone_number": stage.number("completed")})
+    return replace(_dial_suppress(stage), index_behind=True)
+
+
+def _dial_suppress(stage: Stage) -> Plan:
+    to = stage.number("completed")
+    _, dial = stage.held_call(recipient_phone_number=to)
+    return Plan([stage.runs(dial), stage.suppresses(to)])
+
+
+def dial_suppress_contact(stage: Stage) -> Plan:
+    """The contact owns the only line; another call waits."""
+    stage.be_alone()
+    stage.ask("POST", "/suppressions", {"phone_number": stage.number("completed")})
+    _, dial = stage.held_contact()
+    (contact,) = (one for one in stage.world.seen.executions.values() if one.agent_id == stage.agent_id)
+    stage.waiting_call()
+    return Plan([stage.runs(dial), stage.suppresses(contact.user_number)])
+
+
+def create_suppress(stage: Stage) -> Plan:
+    """A call is made and dialled while its number is suppressed."""
+    stage.be_alone()
+    stage.ask("POST", "/suppressions", {"phone_number": stage.number("completed")})
+    to = stage.number("completed")
+    stage.hold("dial")
+    body = {"agent_id": stage.agent_id, "recipient_phone_number": to}
+
+    def create_and_dial(actor: Actor) -> None:
+        assert stage.world.ask_as(stage.account, "POST", "/call", body).status == 200
+        stage.invoke(stage.held("dial"))
+
+    return Plan([Actor("create, then dial", create_and_dial), stage.suppresses(to)], holds="dial")
 
 
 def dial_stop_batch(stage: Stage) -> Plan:
@@ -732,6 +814,10 @@ PAIRS: dict[str, Pair] = {
     "dial × stop of the agent": dial_stop_agent,
     "dial × stop of the agent, the index 5 s behind": dial_stop_agent_lagging,
     "dial × stop of the batch": dial_stop_batch,
+    "dial × the account's first suppression": dial_suppress_first,
+    "dial × suppression, the index 5 s behind": dial_suppress,
+    "dial of a contact × suppression": dial_suppress_contact,
+    "creation and dial × suppression": create_suppress,
     "dial × callback": dial_callback,
     "dial of a retry × callback again": dial_callback_again,
     "dial × sweep": dial_sweep,

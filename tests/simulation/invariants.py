@@ -53,6 +53,7 @@ PROMISES = (
     "attempts ≤ 1 + max_retries",
     "no dial before its time",
     "no dial after an answered stop",
+    "no dial to a suppressed number",
     "a stopped call is never answered",
     "never more live calls than lines",
     "no dial outside calling hours",
@@ -170,6 +171,15 @@ def no_dial_after_an_answered_stop(world: World, placed: Placed) -> None:
             )
 
 
+def no_dial_to_a_suppressed_number(world: World, placed: Placed) -> None:
+    execution = world.seen.executions[placed.execution_id]
+    claimed_at = world.seen.claimed_at[placed.execution_id, placed.attempt]
+    for one in world.seen.suppressed:
+        if claimed_at > one.at and (one.account_id, one.number) == (execution.account_id, execution.user_number):
+            late = (placed.at - one.at).total_seconds()
+            world.violate("no dial to a suppressed number", f"{_where(placed)}: suppressed {late:.1f} s ago")
+
+
 def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
     """Except calls placed after their attempts may have been given up: their lines may belong to other calls."""
     agent_id = world.seen.executions[placed.execution_id].agent_id
@@ -240,6 +250,7 @@ ON_PLACED: tuple[Callable[[World, Placed], None], ...] = (
     no_more_attempts_than_allowed,
     no_dial_before_its_time,
     no_dial_after_an_answered_stop,
+    no_dial_to_a_suppressed_number,
     never_more_live_calls_than_lines,
     no_dial_outside_calling_hours,
     calls_start_at_the_rate,
@@ -324,7 +335,8 @@ def history_is_never_rewritten(world: World, before: Execution | None, after: Ex
 
 
 GATES_OF_A_CLAIM = (
-    *("agent", "stop", "pause", "expiry", "instructions", "caller-id", "calling-window"),
+    *("agent", "stop", "pause", "expiry", "instructions", "caller-id"),
+    *("suppression", "consent", "calling-window"),
     *("line", "rate", "carrier"),
 )
 """A literal list, not derived from the gates: a gate missing there must be noticed here."""
@@ -556,9 +568,11 @@ def retries_are_as_configured(world: World) -> None:
             calls = world.seen.placed.get((execution.id, attempt.number), [])
             ended = execution.state.ended or ""
             if following is None and (
-                execution.state.status is Status.STOPPED or ended.endswith(("stopped", "deleted"))
+                execution.state.status is Status.STOPPED
+                or ended.endswith(("stopped", "deleted"))
+                or ended.startswith("the number is suppressed")
             ):
-                continue  # no retry is announced after a stop
+                continue  # no retry is announced after a stop or a suppression
             if attempt.ended_at is None or (not calls and attempt.dialed_at is None):
                 continue  # never dialled: see no_error_without_a_reason
             machine = bool(calls) and str(calls[0].call.answered_by).startswith("machine")

@@ -18,7 +18,7 @@ from local.web.server import Response
 from redial.domain.execution import Execution
 from redial.wire.timestamps import rfc3339
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
-from tests.simulation.world import HOUR, PORTS, START, Account, AccountFault, AskedToStop, Stopped, World
+from tests.simulation.world import HOUR, PORTS, START, Account, AccountFault, AskedToStop, Stopped, Suppressed, World
 from tests.support.forms import CONTENT_TYPE, multipart
 
 CHAOS_SECONDS = 3 * HOUR
@@ -153,6 +153,7 @@ class Population:
             (self._stop_agent, 0.8),
             (self._stop_batch, 0.5),
             (self._pause, 0.6),
+            (self._suppress, 0.8),
             (self._delete_batch, 0.25),
             (self._limit, 0.8),
             (self._replay, 1.0),
@@ -234,9 +235,9 @@ class Population:
     def _number(self) -> str:
         """Usually a number that has not been called yet; the outcomes of its calls are drawn with it."""
         if self._numbers and self._hit(0.06):
-            return f"+1{AREAS[self._numbers % len(AREAS)]}55501{self._numbers % 90 + 10:02d}"
+            return self._numbered(self._numbers)
         self._numbers += 1
-        to = f"+1{AREAS[self._numbers % len(AREAS)]}55501{self._numbers % 90 + 10:02d}"
+        to = self._numbered(self._numbers)
         outcomes = [self._weighted(OUTCOMES) for _ in range(5)]
         self.world.carrier.calls.scripts.set(to, outcomes)
         return to
@@ -250,6 +251,10 @@ class Population:
             if self._rules.random() < 0.4:
                 own["time_zone"] = self._rules.choice(NAMED_ZONES)
         return own
+
+    @staticmethod
+    def _numbered(count: int) -> str:
+        return f"+1{AREAS[count % len(AREAS)]}55501{count % 90 + 10:02d}"
 
     def _retry_config(self) -> dict[str, Any] | None:
         if self._hit(0.15):
@@ -444,6 +449,19 @@ class Population:
 
     def _resume(self, client: Client, batch_id: str) -> None:
         self._ask(client, "POST", f"/batches/{batch_id}/resume")
+
+    def _suppress(self, client: Client) -> None:
+        """Suppress a number that was or will be called."""
+        number = self._numbered(1 + int(self._between(0, self._numbers + 4)))
+        body = {"phone_number": number, "reason": "opted out"}
+        suppressed = partial(Suppressed, account_id=client.account.id, number=number)
+        self._ask(
+            client,
+            "POST",
+            "/suppressions",
+            body,
+            then=lambda answer, asked_at: self.world.suppressed(suppressed(at=self.world.now)),
+        )
 
     def _limit(self, client: Client) -> None:
         config = {"max_concurrent_calls": self._pick(self.limits[1:])}

@@ -4,14 +4,26 @@
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
 import pytest
 
-from redial.usecases import batches
+from redial.adapters.dynamodb.number_rules import DynamoNumberRules
+from redial.usecases import batches, number_rules
+from redial.usecases.dial_attempt import Dial
 from tests.simulation.ablations import WITH_CONSEQUENCES
-from tests.simulation.interleavings import PAIRS, Pair, described, dial_dial, dial_stop_batch, explore, step_of
+from tests.simulation.interleavings import (
+    PAIRS,
+    Pair,
+    described,
+    dial_dial,
+    dial_stop_batch,
+    dial_suppress,
+    explore,
+    step_of,
+)
 from tests.simulation.world import World
 
 MOST = 40
@@ -37,14 +49,41 @@ def _reading_holders() -> Any:
     return mock.patch.object(batches, "line_holders", return_value=[])
 
 
+def _reading_holders_of_a_suppressed_number() -> Any:
+    """A suppression does not end the calls that hold a line; the index shows them too late."""
+    return mock.patch.object(number_rules, "shards_in_use", return_value=range(0))
+
+
+def _rules_after_the_line() -> Any:
+    """Dial reads the rules about the number before it acquires a line."""
+    acquire, early = Dial._acquire, DynamoNumberRules.of_number
+    read: dict[str, Any] = {}
+
+    def reading(self: Dial, execution: Any, *rest: Any) -> Any:
+        read[execution.id] = early(self.services.number_rules, execution.account_id, execution.user_number)  # type: ignore[arg-type]
+        return acquire(self, execution, *rest)
+
+    patches = ExitStack()
+    patches.enter_context(mock.patch.object(Dial, "_acquire", reading))
+    patches.enter_context(mock.patch.object(Dial, "_number_rules", lambda self, execution, agent: read[execution.id]))
+    return patches
+
+
 @pytest.mark.simulation
 @pytest.mark.parametrize(
     ("without", "pair", "detected_by"),
     [
         (_claim_condition, dial_dial, "at most one call per attempt"),
         (_reading_holders, dial_stop_batch, "no dial after an answered stop"),
+        (_reading_holders_of_a_suppressed_number, dial_suppress, "no dial to a suppressed number"),
+        (_rules_after_the_line, dial_suppress, "no dial to a suppressed number"),
     ],
-    ids=["claim condition", "a stop reads the line holders"],
+    ids=[
+        "claim condition",
+        "a stop reads the line holders",
+        "a suppression reads the line holders",
+        "dial reads the rules after the line",
+    ],
 )
 def test_an_ablation_violates_a_promise_in_some_order(without: Callable[[], Any], pair: Pair, detected_by: str) -> None:
     with without():

@@ -147,6 +147,15 @@ class Stopped:
 
 
 @dataclass(frozen=True)
+class Suppressed:
+    """A suppression that was answered at `at`: no attempt of the account to that number may be claimed any more."""
+
+    at: datetime
+    account_id: str
+    number: str
+
+
+@dataclass(frozen=True)
 class AskedToStop:
     """A request to stop one call, or all calls of an agent, that ended at `until`, answered or not."""
 
@@ -175,6 +184,7 @@ class Seen:
     claimed_at: dict[tuple[str, int], datetime] = field(default_factory=dict)
     received: dict[str, list[Received]] = field(default_factory=lambda: defaultdict(list))
     stops: list[Stopped] = field(default_factory=list)
+    suppressed: list[Suppressed] = field(default_factory=list)
     with_webhook: set[str] = field(default_factory=set)
     limits: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
     acknowledged: dict[str, Any] = field(default_factory=dict)
@@ -405,6 +415,14 @@ class World(LocalStack):
         for check in self.on_stopped:
             check(self, stop)
 
+    def suppressed(self, suppressed: Suppressed) -> None:
+        """A suppression has been answered with 2xx."""
+        self.seen.suppressed.append(suppressed)
+        waiting = (one for one in self.seen.executions.values() if one.user_number == suppressed.number)
+        self.checked["no dial to a suppressed number"] += sum(
+            one.account_id == suppressed.account_id for one in waiting
+        )
+
     def _wrote(self, old: Image | None, new: Image | None) -> None:
         """A write of one item of the table, at its true time."""
         if (self.faults.rates["index stale"] or self.faults.rates["read stale"]) and self.faults.active:
@@ -595,6 +613,9 @@ class World(LocalStack):
         asked = json.loads(body)
         index, values = asked["IndexName"], asked["ExpressionAttributeValues"]
         shard, key = _INDEXES[index]
+        named = re.match(r"\w+ = (:\w+)", asked["KeyConditionExpression"])
+        assert named is not None
+        partition = values[named[1]]
         first = self._changed_since(since)
         said = json.loads(answer[2])
         names = (asked["ProjectionExpression"],) if "ProjectionExpression" in asked else ("pk", "sk", shard, key)
@@ -606,7 +627,7 @@ class World(LocalStack):
             ]
             items = [item for item in said["Items"] if item[key] not in changed]
         for before in first.values():
-            if before is None or before.get(shard) != values.get(":shard") or not _in_range(before, key, values):
+            if before is None or before.get(shard) != partition or not _in_range(before, key, values):
                 continue
             items.append({name: before[name] for name in names})
         items.sort(key=lambda item: _sortable(item[key]), reverse=asked.get("ScanIndexForward") is False)

@@ -189,6 +189,7 @@ def running_api() -> Iterator[Api]:
     create_table(dynamodb)
     scheduler.create_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])
     system.use(now=lambda: api.now)
+    services_of("api").number_rules.forget_keys()
 
     def invoke(request: Any, **_: Any) -> Any:
         function = unquote(request.url).split(":function:redial-")[1].split(":")[0]

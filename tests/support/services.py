@@ -16,6 +16,7 @@ from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.dynamodb.listings import DynamoListings
+from redial.adapters.dynamodb.number_rules import DynamoNumberRules
 from redial.adapters.dynamodb.pacer import DynamoPacer
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
@@ -46,6 +47,7 @@ class GivenServices:
     batches: ports.Batches
     counts: ports.Counts
     accounts: ports.Accounts
+    number_rules: ports.NumberRules
     idempotency: ports.IdempotencyKeys
     undelivered: ports.Undelivered
     circuits: ports.Circuits
@@ -100,6 +102,7 @@ class TableServices(GivenServices):
     batches: DynamoBatches
     counts: DynamoBatches
     accounts: DynamoAccounts
+    number_rules: DynamoNumberRules
     idempotency: DynamoIdempotencyKeys
     undelivered: DynamoUndelivered
     circuits: DynamoCircuits
@@ -124,6 +127,7 @@ def table_services(
         "batches": batches,
         "counts": batches,
         "accounts": DynamoAccounts(client, table_name, now),
+        "number_rules": DynamoNumberRules(client, table_name, lambda: str(uuid.uuid4())),
         "idempotency": DynamoIdempotencyKeys(client, table_name),
         "undelivered": DynamoUndelivered(client, table_name),
         "circuits": DynamoCircuits(client, table_name, now),

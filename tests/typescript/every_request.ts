@@ -94,6 +94,21 @@ export async function calls(agent_id: string): Promise<void> {
   data(await api.DELETE("/v2/agent/{agent_id}", { params: { path: { agent_id } } }));
 }
 
+export async function rules(execution_id: string): Promise<void> {
+  const of_call = { params: { path: { execution_id } }, body: { reason: "asked the agent to stop" } };
+  console.log(data(await api.POST("/executions/{execution_id}/suppress", of_call)).suppressions.length);
+  const phone_number = "+12025550123";
+  const added = data(await api.POST("/suppressions", { body: { phone_number, reason: "opted out" } }));
+  console.log(added.suppressions[0]?.id, added.canceled_executions.length, added.complete);
+  const params = { query: { phone_number } };
+  console.log(data(await api.GET("/suppressions", { params })).map((one) => one.last_four));
+  console.log(data(await api.DELETE("/suppressions", { params })).deleted);
+  const given = { phone_number, given_at: "2026-01-26T10:00:00Z", purpose: "marketing" };
+  console.log(data(await api.POST("/consents", { body: given })).consents[0]?.given_at);
+  console.log(data(await api.GET("/consents", { params })).map((one) => one.proof));
+  console.log(data(await api.DELETE("/consents", { params })).canceled_executions);
+}
+
 export async function batches(agent_id: string, file: Blob): Promise<void> {
   const made = await api.POST("/batches", {
     body: { agent_id, file: "contacts.csv", retry_config: '{"enabled": true}', from_phone_numbers: ["+12025550100"] },

@@ -15,6 +15,13 @@ from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, TEN, minutes
 from tests.support.services import GivenServices
 
 
+class NoRules:
+    """The account has neither suppressions nor consents."""
+
+    def any_kept(self, account_id: str) -> bool:
+        return False
+
+
 class OneAgent:
     """The part of `ports.Agents` needed for one agent."""
 
@@ -43,7 +50,7 @@ def create(
     config: Any, *, allow_local: bool = False, check_webhook: api.CheckWebhook = anything, **other: Any
 ) -> Agent:
     return use.create_agent(
-        GivenServices(agents=OneAgent(), new_id=lambda: AGENT_ID),
+        GivenServices(agents=OneAgent(), number_rules=NoRules(), new_id=lambda: AGENT_ID),
         {"agent_config": config, **other},
         account_id=ACCOUNT_ID,
         configure=lambda agent, body: api.configure(agent, body, check_webhook, allow_local),

@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, BatchStatus, contact
 from redial.domain.calling_window import CallingRule, Placement, next_open
-from redial.domain.decision import Decision, Gate, Verdict, failed, held, opens, record, recorded, stopped, waits
+from redial.domain.decision import (
+    Decision,
+    Gate,
+    Verdict,
+    canceled,
+    failed,
+    held,
+    opens,
+    record,
+    recorded,
+    stopped,
+    waits,
+)
 from redial.domain.execution import LATEST_START, Execution, Marker
 from redial.domain.gates import GATES, Facts, ask, earliest, from_number
 from redial.domain.phone_number import time_zones
@@ -159,6 +171,7 @@ ALLOWED = tuple(Decision(gate) for gate in Gate)
         (held(TEN + minutes(1), "down"), Status.QUEUED, Marker.DEFERRED),
         (failed("never", Gate.CALLER_ID), Status.ERROR, Status.ERROR),
         (stopped("batch stopped", Gate.STOP), Status.STOPPED, Status.STOPPED),
+        (canceled("suppressed", Gate.SUPPRESSION), Status.CANCELED, Status.CANCELED),
     ],
 )
 def test_a_decision_becomes_a_change_that_holds_it(decision: Decision, status: Status, kind: object) -> None:
@@ -185,7 +198,7 @@ def test_a_claim_that_placed_nothing_keeps_its_decisions() -> None:
 
 def test_a_record_is_short() -> None:
     decisions = [replace(one, rule="9-18") if one.gate is Gate.CALLING_WINDOW else one for one in ALLOWED]
-    assert record(decisions) == "ASPXICW9-18LRK"
+    assert record(decisions) == "ASPXICUOW9-18LRK"
 
 
 def test_nothing_is_recorded_of_what_is_no_gate() -> None:
@@ -214,16 +227,29 @@ def test_a_gate_of_a_newer_version_is_shown_by_its_letter() -> None:
 def test_a_claim_that_every_gate_allowed_is_stored_in_one_byte_and_its_rules() -> None:
     window = Decision(Gate.CALLING_WINDOW, rule="9-18")
     ruled = tuple(window if one.gate is Gate.CALLING_WINDOW else one for one in ALLOWED)
-    for decisions, claim_id in ((ALLOWED, "a1b2c3d4."), (ruled, "a1b2c3d4.W9-18"), ((), "a1b2c3d4")):
+    for decisions, claim_id in ((ALLOWED, "a1b2c3d4~"), (ruled, "a1b2c3d4~W9-18"), ((), "a1b2c3d4")):
         claimed = queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4", decisions)
         stored = encode(claimed)
         assert json.loads(stored["ch"])[-1][3] == {"f": CALLER_ID, "l": 0, "w": claim_id}
         assert decode(stored) == claimed
 
 
+@pytest.mark.parametrize(("stored", "gates"), [(".", "ASPXICWLRK"), (".W9-18", "ASPXICW9-18LRK")])
+def test_a_claim_of_an_earlier_version_shows_the_gates_of_its_time_and_keeps_them(stored: str, gates: str) -> None:
+    item = encode(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4", ALLOWED))
+    *others, claim = json.loads(item["ch"])
+    claim[3]["w"] = f"a1b2c3d4{stored}"
+    item["ch"] = json.dumps([*others, claim], separators=(",", ":"))
+    earlier = decode(item)
+    assert (earlier.changes[-1].claim_id, earlier.changes[-1].gates) == ("a1b2c3d4", gates)
+    shown = [one["gate"] for one in log(earlier)[-1]["data"]["gates"]]
+    assert "suppression" not in shown and "consent" not in shown
+    assert encode(earlier) == item
+
+
 def test_a_claim_that_lacks_a_gate_says_which_it_has() -> None:
     claimed = queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4", ALLOWED[1:])
-    assert json.loads(encode(claimed)["ch"])[-1][3]["k"] == "SPXICWLRK"
+    assert json.loads(encode(claimed)["ch"])[-1][3]["k"] == "SPXICUOWLRK"
     assert decode(encode(claimed)) == claimed
 
 

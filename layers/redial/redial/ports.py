@@ -16,6 +16,7 @@ from redial.domain.agent import Account, Agent, ApiKey, Defaults
 from redial.domain.batch import Batch
 from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
+from redial.domain.number_rules import NumberRule, RuleKind
 from redial.domain.outcome import CallReport, DialResult
 from redial.domain.queue import BatchQueueEntry, Queue, QueuedCall
 from redial.domain.row_check import RowCheck
@@ -324,8 +325,8 @@ class Agents(Protocol):
     def cached(self, account_id: str, agent_id: str) -> Agent | None:
         """The agent, at most 10 seconds old."""
 
-    def all(self, account_id: str) -> list[Agent]:
-        """Every agent of the account that is not deleted, oldest first."""
+    def all(self, account_id: str, *, deleted_since: datetime | None = None) -> list[Agent]:
+        """Every agent of the account that is not deleted, or was not before `deleted_since`, oldest first."""
 
     def save(self, agent: Agent) -> Agent:
         """Store it over `agent.version` (0: it is new). Raises `StaleVersion`."""
@@ -361,6 +362,38 @@ class Accounts(Protocol):
 
     def cached(self, account_id: str) -> Account | None:
         """The account, at most 10 seconds old."""
+
+
+class NumberRules(Protocol):
+    """Suppressions and consents of accounts' numbers. Numbers (E.164) are stored as keyed hashes only."""
+
+    def any_kept(self, account_id: str) -> bool:
+        """Whether the account has, or ever had, a rule."""
+
+    def digests(self, account_id: str, numbers: Sequence[str]) -> list[str]:
+        """The keyed hashes of the numbers; the account's key is made if it has none."""
+
+    def of_number(self, account_id: str, number: str) -> tuple[NumberRule, ...]:
+        """Every rule of the number."""
+
+    def of_digest(self, account_id: str, digest: str) -> tuple[NumberRule, ...]:
+        """The same, by its hash."""
+
+    def add(self, account_id: str, rules: Sequence[NumberRule]) -> None:
+        """Store the rules, in place of those with the same kind, digest and scope; these keep when they were added.
+        No two of `rules` may be of the same."""
+
+    def remove(self, account_id: str, rule: NumberRule) -> None:
+        """Remove it. Idempotent."""
+
+    def count(self, account_id: str, kind: RuleKind, scope: str | None = None) -> int:
+        """How many rules there are, by an index that may lag by a moment. `scope`: those that name its agent, its
+        purpose, or both (`scope_of`); None: all."""
+
+    def listed(
+        self, account_id: str, kind: RuleKind, scope: str | None = None, after: Position | None = None
+    ) -> Iterator[tuple[Position, NumberRule]]:
+        """The rules, the newest first, by an index that may lag by a moment."""
 
 
 @dataclass(frozen=True)
@@ -851,6 +884,8 @@ class Services(Protocol):
     def counts(self) -> Counts: ...
     @property
     def accounts(self) -> Accounts: ...
+    @property
+    def number_rules(self) -> NumberRules: ...
     @property
     def idempotency(self) -> IdempotencyKeys: ...
     @property

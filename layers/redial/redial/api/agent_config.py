@@ -26,6 +26,7 @@ from redial.api.fields import (
     NO_EMPTY_TEXT,
     Flag,
     PhoneNumber,
+    Purpose,
     TimeZone,
     WebhookUrl,
     WholeNumber,
@@ -42,6 +43,7 @@ from redial.domain.agent import (
 from redial.domain.calling_window import CallingRule
 from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
 from redial.domain.errors import FieldError, InvalidInput, TooLarge
+from redial.domain.number_rules import EVERYWHERE
 from redial.domain.status import Status
 
 MAX_NAME_LENGTH = 200
@@ -119,6 +121,15 @@ def _carrier_url_schema(scheme: str) -> Any:
     )
 
 
+def _country(code: str) -> str:
+    from phonenumbers import SUPPORTED_REGIONS
+
+    if code not in SUPPORTED_REGIONS:
+        raise ValueError("must be a country's code of ISO 3166, such as FR")
+    return code
+
+
+Country = Annotated[str, AfterValidator(_country), Field(json_schema_extra={"pattern": "^[A-Z]{2}$"})]
 TelephonyProvider = Annotated[str, AfterValidator(_provider)]
 _PROVIDERS: dict[str, Any] = {"enum": [*CARRIERS, DEFAULT_CARRIER, None]}
 AnswerUrl = Annotated[str, _carrier_url_schema("https"), _carrier_url(ANSWER_URL)]
@@ -179,6 +190,16 @@ class AgentConfig(BaseModel):
         json_schema_extra={"examples": [["completed", "no-answer", "busy", "failed", "error", "scheduled"]]},
     )
 
+    purpose: Annotated[Purpose | None, NO_EMPTY_TEXT] = Field(
+        None, description="What its calls are for, unless the call or its batch says so; see suppressions and consents."
+    )
+
+    consent_required: Flag | list[Country] | None = Field(
+        False,
+        description="Call only numbers with a consent (POST /consents): `true`, or a list of the numbers' countries.",
+        json_schema_extra={"examples": [["FR"]]},
+    )
+
     _one_answer = field_validator("stream_url")(_not_both)
 
 
@@ -220,6 +241,8 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         max_call_seconds=config.max_call_seconds or DEFAULT_MAX_CALL_SECONDS,
         voicemail_detection=config.voicemail_detection or False,
         webhook_statuses=_in_order(config.webhook_statuses),
+        purpose=config.purpose,
+        consent_required=_countries(config.consent_required),
     )
     _check_limits(configured)
     return configured
@@ -282,6 +305,12 @@ def defaults_json(defaults: Defaults) -> DefaultsRead:
 
 def _in_order(statuses: list[Status] | None) -> tuple[Status, ...] | None:
     return None if statuses is None else tuple(status for status in Status if status in statuses)
+
+
+def _countries(required: bool | list[str] | None) -> tuple[str, ...]:
+    if isinstance(required, list):
+        return tuple(dict.fromkeys(required))
+    return (EVERYWHERE,) if required else ()
 
 
 def _named(provider: str | None) -> str | None:

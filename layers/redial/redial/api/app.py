@@ -18,7 +18,19 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from redial.api import account, agents, attention, batches, calls, contacts, executions, forms, service, webhooks
+from redial.api import (
+    account,
+    agents,
+    attention,
+    batches,
+    calls,
+    contacts,
+    executions,
+    forms,
+    number_rules,
+    service,
+    webhooks,
+)
 from redial.api.answers import CURRENT, JSON, Current, services
 from redial.api.fields import invalid, read_json_object, to_json
 from redial.domain.errors import FieldError, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
@@ -34,7 +46,7 @@ MAX_SHOWN_PATH = 200
 """Maximum characters of an unknown path that an error message repeats."""
 PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/health"})
 """Paths that need no API key."""
-FORMS = re.compile(r"/batches(/[^/]+/schedule)?")
+FORMS = re.compile(r"/batches(/[^/]+/schedule)?|/suppressions|/consents|/executions/[^/]+/suppress")
 """Paths whose bodies are forms."""
 _SLASHES = re.compile("//+")
 COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
@@ -50,7 +62,7 @@ class _MethodNotAllowed(RedialError):
         self.allowed = allowed
 
 
-_RESOURCES = (calls, executions, contacts, agents, batches, account, attention, webhooks, service)
+_RESOURCES = (calls, executions, contacts, number_rules, agents, batches, account, attention, webhooks, service)
 """In the order of the documentation: the main operations first."""
 
 
@@ -71,7 +83,7 @@ class _Api(APIGatewayHttpResolver):
         return sorted(self.routes_of(path))
 
     def get_openapi_schema(self, **arguments: Any) -> "OpenAPI":
-        bodies = batches.form_bodies()
+        bodies = batches.form_bodies() | number_rules.form_bodies()
         for route in (*self._static_routes, *self._dynamic_routes):
             if route.operation_id in bodies:
                 route.openapi_extensions = {"requestBody": bodies[route.operation_id]}
@@ -108,7 +120,7 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return {"statusCode": 204, "headers": {}, "body": "", "isBase64Encoded": False}
     try:
         if path not in PUBLIC:
-            account_id = accounts.authenticate(request.headers.get("authorization"), accounts=services().accounts)
+            account_id = _account(request)
         route = _route(method, path)
         query = request.query_string_parameters
         _check_query(route, query)
@@ -133,6 +145,14 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         },
     )
     return answer
+
+
+def _account(request: APIGatewayProxyEventV2) -> str:
+    """The account of the request's API key or, where that is enough, of its signature. Raises `Unauthorized`."""
+    authorization, signed = request.headers.get("authorization"), number_rules.SIGNED.fullmatch(request.path)
+    if signed is None or authorization or "webhook-signature" not in request.headers:
+        return accounts.authenticate(authorization, accounts=services().accounts)
+    return number_rules.account_of_signature(signed[1], request.headers, _raw_body(request))
 
 
 def _route(method: str, path: str) -> Route:
@@ -171,12 +191,7 @@ def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
     body = request.body
     if not body:
         return forms.Form() if wants_form else None
-    try:
-        raw = base64.b64decode(body, validate=True) if request.is_base64_encoded else body.encode()
-    except binascii.Error as error:
-        raise InvalidInput("the body is not valid base64") from error
-    except UnicodeError as error:
-        raise InvalidInput("the body is not UTF-8 text") from error
+    raw = _raw_body(request)
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding in COMPRESSED:
         raise InvalidInput.of("Content-Encoding", f"send the body as it is, not compressed ({encoding})")
@@ -195,7 +210,20 @@ def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
     if media_type != JSON:
         wanted = f"{forms.MULTIPART}, {forms.URLENCODED} or {JSON}" if wants_form else JSON
         raise InvalidInput.of("Content-Type", f"must be {wanted}, not {media_type or 'empty'}")
-    return batches.form_of_json(text) if wants_form else None
+    if not wants_form:
+        return None
+    return batches.form_of_json(text) if request.path.startswith("/batches") else number_rules.form_of_json(text)
+
+
+def _raw_body(request: APIGatewayProxyEventV2) -> bytes:
+    """The body as it was sent. Raises `InvalidInput`."""
+    body = request.body or ""
+    try:
+        return base64.b64decode(body, validate=True) if request.is_base64_encoded else body.encode()
+    except binascii.Error as error:
+        raise InvalidInput("the body is not valid base64") from error
+    except UnicodeError as error:
+        raise InvalidInput("the body is not UTF-8 text") from error
 
 
 # ---- failures -----------------------------------------------------------------------------------------------------

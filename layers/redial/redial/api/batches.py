@@ -34,8 +34,10 @@ from redial.api.fields import (
     IdempotencyKey,
     Instant,
     PhoneNumber,
+    Purpose,
     WebhookUrl,
     WholeNumber,
+    form_fields,
     hash_of,
     hash_of_bytes,
     read_json,
@@ -119,6 +121,7 @@ class BatchRequest(BaseModel):
     calling_guardrails: CallingGuardrails | None = Field(
         None, description="In place of the agent's; in a form, as JSON text."
     )
+    purpose: Purpose | None = Field(None, description="What its calls are for, as in POST /call.")
     start: Annotated[Literal["now"], WithJsonSchema({"type": "string", "enum": ["now"]})] | None = Field(
         None, description="`now`: it starts as soon as its file has been read."
     )
@@ -137,6 +140,7 @@ class BatchRequest(BaseModel):
             bypass_call_guardrails=self.bypass_call_guardrails,
             calling_rule=self.calling_guardrails.to_rule() if self.calling_guardrails else None,
             start=self.start == "now",
+            purpose=self.purpose,
         )
 
 
@@ -237,26 +241,12 @@ class ResultsPending(TypedDict):
     state: Literal["writing"]
 
 
-def _form_fields(model: type[BaseModel]) -> dict[str, Any]:
-    """A model's fields as form fields: a form has no null, and omits what is not given."""
-    fields = {}
-    for name, schema in model.model_json_schema()["properties"].items():
-        for one in schema.pop("anyOf", ()):
-            if one != {"type": "null"}:
-                schema.update(one)
-        if schema.get("default") in (None, []):
-            schema.pop("default", None)
-        schema.pop("title", None)
-        fields[name] = schema
-    return fields
-
-
 def form_bodies() -> dict[str, dict[str, Any]]:
     """The documented bodies of the routes that take forms, by operation id. Computed on demand: few requests ask for
     the documentation, and schemas take milliseconds.
 
     Swagger UI fills in every field with its example, and sends all of them: together they are a valid request."""
-    fields = _form_fields(BatchRequest)
+    fields = form_fields(BatchRequest)
     for name, example in _EXAMPLES.items():
         fields[name] = {
             "type": "string",  # without contentMediaType, for which Swagger UI would ask for a file
@@ -275,7 +265,7 @@ def form_bodies() -> dict[str, dict[str, Any]]:
         "retry_config": {"$ref": "#/components/schemas/RetryConfig"},
         "calling_guardrails": {"$ref": "#/components/schemas/CallingGuardrails"},
     }
-    times = _form_fields(ScheduleRequest)
+    times = form_fields(ScheduleRequest)
     del times["scheduled_at"]["examples"]  # a fixed example would soon be in the past
     schedule = {"type": "object", "properties": times, "required": ["scheduled_at"]}
     return {
@@ -341,11 +331,16 @@ def post_batch(
         replace(new, agent_id=known_id(new.agent_id, "agent")),
         account_id=account_id(),
         idempotency_key=idempotency_key,
-        body_hash=hash_of([body.model_dump(mode="json"), None if file is None else hash_of_bytes(file[1])]),
+        body_hash=hash_of([_hashed(body), None if file is None else hash_of_bytes(file[1])]),
         now=system.now(),
     )
     headers: dict[str, str | list[str]] = {"Idempotency-Replayed": "true"} if replayed else {}
     return answer(BatchCreated(batch_id=batch.id, state="created"), status=201, headers=headers)
+
+
+def _hashed(body: BatchRequest) -> dict[str, Any]:
+    """The request as an Idempotency-Key remembers it: without a `purpose` as before there was one."""
+    return {name: value for name, value in body.model_dump(mode="json").items() if (name, value) != ("purpose", None)}
 
 
 def _upload_id(text: str) -> str:

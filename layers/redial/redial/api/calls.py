@@ -17,6 +17,7 @@ from redial.api.fields import (
     IdempotencyKey,
     Instant,
     PhoneNumber,
+    Purpose,
     TimeZone,
     canonical_json,
     depth,
@@ -83,6 +84,9 @@ class CallRequest(BaseModel):
     calling_guardrails: CallingGuardrails | None = Field(
         None, description=f"In place of the agent's. May take {MAX_RULE_BYTES} bytes as it is stored."
     )
+    purpose: Purpose | None = Field(
+        None, description="What the call is for, which suppressions and consents may name; else the agent's."
+    )
     time_zone: Annotated[TimeZone | None, NO_EMPTY_TEXT] = Field(
         None, description="The contact's IANA time zone; else the agent's, else every zone that the number may be in."
     )
@@ -99,6 +103,7 @@ class CallRequest(BaseModel):
             bypass_call_guardrails=self.bypass_call_guardrails,
             calling_rule=self.calling_guardrails.to_rule() if self.calling_guardrails else None,
             time_zone=self.time_zone,
+            purpose=self.purpose,
         )
 
 

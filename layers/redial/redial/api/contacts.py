@@ -31,6 +31,13 @@ class Erased(TypedDict):
 
     executions: Annotated[int, Field(description="Calls, contacts of batches included.")]
     files: Annotated[int, Field(description="Batches in whose files the person's rows are erased, within minutes.")]
+    consents: int
+
+
+class Kept(TypedDict):
+    """What stays, so that it still holds."""
+
+    suppressions: Annotated[int, Field(description="As keyed hashes, without reason and digits of the number.")]
 
 
 class ContactErased(TypedDict):
@@ -39,6 +46,7 @@ class ContactErased(TypedDict):
     message: Literal["success"]
     state: Literal["deleted", "erasing"]
     erased: Erased
+    kept: Kept
     erased_at: Timestamp
 
 
@@ -50,7 +58,8 @@ class ContactErased(TypedDict):
     summary="Erase a person",
     description=(
         "Every call of the account to this number, with its data, user data, undelivered events, and rows in batches' "
-        "files. Calls that wait are stopped; while one is live it is 409. Asking again erases 0."
+        "files, and its consents. Suppressions stay, as hashes. Calls that wait are stopped; while one is live it is "
+        "409. Asking again erases 0."
     ),
     tags=["contacts"],
     operation_id="delete_contact",
@@ -62,7 +71,8 @@ def delete_contact(phone_number: InPath) -> Response[Any]:
     receipt = ContactErased(
         message="success",
         state="deleted" if done.complete else "erasing",
-        erased=Erased(executions=done.executions, files=done.files),
+        erased=Erased(executions=done.executions, files=done.files, consents=done.consents),
+        kept=Kept(suppressions=done.suppressions),
         erased_at=rfc3339(now),
     )
     return answer(receipt)

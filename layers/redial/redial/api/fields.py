@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from redial.domain.calling_window import check_zone
 from redial.domain.errors import FieldError, InvalidInput
+from redial.domain.number_rules import PURPOSE
 from redial.domain.phone_number import normalized
 
 EXAMPLE_AGENT_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -133,6 +134,12 @@ def _check_idempotency_key(value: str) -> str:
     return value
 
 
+def _purpose(text: str) -> str:
+    if not PURPOSE.fullmatch(text):
+        raise ValueError("must be 1 to 40 of a-z 0-9 _ -, such as marketing")
+    return text
+
+
 Instant = Annotated[
     datetime,
     BeforeValidator(_read_instant),
@@ -152,6 +159,12 @@ PhoneNumber = Annotated[
     Field(json_schema_extra={"pattern": E164_PATTERN, "examples": ["+12025550123"]}),
 ]
 """A number as people write it; E.164 once read."""
+Purpose = Annotated[
+    str,
+    AfterValidator(_purpose),
+    Field(json_schema_extra={"pattern": f"^{PURPOSE.pattern}$", "examples": ["marketing"]}),
+]
+"""What a call is for."""
 WebhookUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra=WEBHOOK_URL_SCHEMA)]
 NO_EMPTY_TEXT = BeforeValidator(lambda value: None if value == "" else value)
 """For an optional field: an empty text is as good as none."""
@@ -163,6 +176,20 @@ TimeZone = Annotated[
 """The name of an IANA time zone."""
 WholeNumber = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
+
+
+def form_fields(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's fields as form fields: a form has no null, and omits what is not given."""
+    fields = {}
+    for name, schema in model.model_json_schema()["properties"].items():
+        for one in schema.pop("anyOf", ()):
+            if one != {"type": "null"}:
+                schema.update(one)
+        if schema.get("default") in (None, []):
+            schema.pop("default", None)
+        schema.pop("title", None)
+        fields[name] = schema
+    return fields
 
 
 def validated(model: type[Model], values: Any, *, at: str = "", context: Any = None) -> Model:

@@ -47,6 +47,9 @@ class Agent:
     are not dialled any more.
     `deleted_at`: deleted for the customer; the item stays so that its live calls can be reported.
     `webhook_statuses`: only events of these are sent, and the carrier is not asked for others. None: all.
+    `purpose`: of its calls, where neither the call nor its batch names one. `consent_required`: the countries (ISO
+    3166) whose numbers are called only with a consent; `EVERYWHERE`: all. `has_number_rules`: its account has, or had,
+    suppressions or consents, so dial reads those of the number.
     `newer`: see `Execution`.
     """
 
@@ -74,6 +77,9 @@ class Agent:
     peak_concurrent_calls: int = 0
     stopped_before: datetime | None = None
     deleted_at: datetime | None = None
+    purpose: str | None = None
+    consent_required: tuple[str, ...] = ()
+    has_number_rules: bool = False
     newer: Mapping[str, Any] | None = None
 
     @property

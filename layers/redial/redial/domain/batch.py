@@ -139,7 +139,8 @@ class Batch:
     `results_wanted`, `results_at`: a results file was requested; when the last one was written.
     `erase_rows`: rows that are to be erased in its files.
     `recount`: see `Recount`. `kept_until`: of a batch that is over, when it is deleted with its contacts and files
-    (None: never). `expires_at`: the batch is a tombstone, deleted at that time. `newer`: see `Execution`.
+    (None: never). `expires_at`: the batch is a tombstone, deleted at that time. `purpose`, `newer`: see
+    `Execution`.
     """
 
     id: str
@@ -184,6 +185,7 @@ class Batch:
     kept_until: datetime | None = None
     erase_rows: tuple[int, ...] = ()
     expires_at: datetime | None = None
+    purpose: str | None = None
     newer: Mapping[str, Any] | None = None
 
     @cached_property

@@ -19,6 +19,8 @@ class Gate(StrEnum):
     EXPIRY = "expiry"
     INSTRUCTIONS = "instructions"
     CALLER_ID = "caller-id"
+    SUPPRESSION = "suppression"
+    CONSENT = "consent"
     CALLING_WINDOW = "calling-window"
     LINE = "line"
     RATE = "rate"
@@ -49,7 +51,7 @@ class Decision:
     until: datetime | None = None
     announced: bool = False
     delayed: bool = False
-    status: Literal[Status.STOPPED, Status.ERROR] = Status.ERROR
+    status: Literal[Status.STOPPED, Status.CANCELED, Status.ERROR] = Status.ERROR
 
     @property
     def allows(self) -> bool:
@@ -59,6 +61,11 @@ class Decision:
 def stopped(reason: str, gate: Gate | None = None) -> Decision:
     """The execution ends as `stopped`: by a gate, or by a request (`gate` None)."""
     return Decision(gate, Verdict.END, reason=reason, status=Status.STOPPED)
+
+
+def canceled(reason: str, gate: Gate, rule: str = "") -> Decision:
+    """The execution ends as `canceled`: a rule about its number forbids it."""
+    return Decision(gate, Verdict.END, rule, reason, status=Status.CANCELED)
 
 
 def failed(reason: str, gate: Gate | None = None, rule: str = "") -> Decision:
@@ -90,6 +97,8 @@ _LETTERS = {
     Gate.EXPIRY: "X",
     Gate.INSTRUCTIONS: "I",
     Gate.CALLER_ID: "C",
+    Gate.SUPPRESSION: "U",
+    Gate.CONSENT: "O",
     Gate.CALLING_WINDOW: "W",
     Gate.LINE: "L",
     Gate.RATE: "R",
@@ -103,7 +112,7 @@ _ENTRY = re.compile("([A-Z])([!=]?)([^A-Z]*)")
 
 def record(decisions: Iterable[Decision]) -> str | None:
     """The decisions as they are stored with an attempt: a capital letter for each gate, `!` where it deferred or `=`
-    where it ended the execution, and its rule in small letters. `ASPXICW9-18LRK` takes 14 bytes."""
+    where it ended the execution, and its rule in small letters. `ASPXICUOW9-18LRK` takes 16 bytes."""
     text = "".join(
         f"{_LETTERS[one.gate]}{_SIGNS[one.verdict]}{one.rule.lower()}" for one in decisions if one.gate is not None
     )
@@ -116,16 +125,28 @@ def recorded(text: str | None) -> Iterator[tuple[str, Verdict, str]]:
         yield _GATES.get(letter, letter), _VERDICTS[sign], rule
 
 
+_SETS = {"~": tuple(_GATES), ".": tuple("ASPXICWLRK")}
+"""Marks of the short form of a record in which every gate allows: the present gates, and those of earlier versions.
+A version with other gates gives its own a new mark, so that no claim is shown with gates that were not asked."""
+_SHORT = re.compile(f"[{re.escape(''.join(_SETS))}]")
+
+
 def only_rules(text: str | None) -> str | None:
-    """A record in which all of today's gates allow, cut down to its rules: `ASPXICW9-18LRK` → `W9-18`. None for
-    any other record, or none."""
+    """The short form of a record in which every gate allows, of this version or an earlier one: the mark of its gates,
+    and its rules. `ASPXICUOW9-18LRK` → `~W9-18`. None for any other record, or none."""
     entries = _ENTRY.findall(text or "")
-    if [letter for letter, _, _ in entries] != list(_GATES) or any(sign for _, sign, _ in entries):
+    letters = tuple(letter for letter, _, _ in entries)
+    mark = next((mark for mark, asked in _SETS.items() if asked == letters), None)
+    if mark is None or any(sign for _, sign, _ in entries):
         return None
-    return "".join(f"{letter}{rule}" for letter, _, rule in entries if rule)
+    return mark + "".join(f"{letter}{rule}" for letter, _, rule in entries if rule)
 
 
-def with_rules(text: str) -> str:
-    """The record of which `only_rules` left `text`."""
-    rules = {letter: rule for letter, _, rule in _ENTRY.findall(text)}
-    return "".join(f"{letter}{rules.get(letter, '')}" for letter in _GATES)
+def with_rules(text: str) -> tuple[str, str | None]:
+    """What comes before the short form in `text`, and the record of which `only_rules` left it; None: there is no short
+    form."""
+    found = _SHORT.search(text)
+    if found is None:
+        return text, None
+    rules = {letter: rule for letter, _, rule in _ENTRY.findall(text[found.end() :])}
+    return text[: found.start()], "".join(f"{letter}{rules.get(letter, '')}" for letter in _SETS[found.group()])

@@ -93,7 +93,7 @@ class Change:
     contact that waits in its batch's delayed set. `lost`: on a final status, no report of the carrier was found. A
     `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call. A `DETECTED`
     without `voicemail`: machine detection cannot tell. A `STOPPING`: the carrier is asked to cancel the call, for
-    `reason`. `invalid_number`: see `Outcome`.
+    `reason`; its `code` is the final status that this gives (None: `stopped`). `invalid_number`: see `Outcome`.
     `gates`: what the gates decided, see `domain.decision.record`. `newer`: see `Execution`.
     """
 
@@ -133,7 +133,7 @@ class Attempt:
     `lost`: it ended as `error` because the carrier said nothing; `late` is the last status that the carrier reported
     after that, if it did and the attempt could not be reopened. `is_undecided`: machine detection cannot tell who
     answered. `is_held`: its last dial was deferred by the carrier. `invalid_number`: its number is at fault.
-    `stopping`: why the carrier was asked to cancel its call, if it was.
+    `stopping`: why the carrier was asked to cancel its call, if it was; `stops_as`: the final status that this gives.
     """
 
     number: int
@@ -158,6 +158,7 @@ class Attempt:
     is_held: bool = False
     invalid_number: bool = False
     stopping: str | None = None
+    stops_as: Status = Status.STOPPED
 
 
 @dataclass
@@ -195,7 +196,7 @@ class State:
         """The attempt whose facts the execution shows: the latest whose call was placed or that ended without one. A
         retry is shown from `initiated` on."""
         current = self.attempt
-        is_made = current.call_id is not None or current.status in FINAL - {Status.STOPPED}
+        is_made = current.call_id is not None or current.status in FINAL - {Status.STOPPED, Status.CANCELED}
         return current if is_made or len(self.attempts) == 1 else self.attempts[-2]
 
     @property
@@ -248,7 +249,8 @@ class Execution:
     """What was asked for, what has happened since, and which events are delivered.
 
     `user_number` and `from_number` are E.164; `from_number` None means the agent's or the batch's choice. `user_data`
-    never changes. `user_data_apart`: it is in an item of its own, so that saves do not pay for it, and `user_data` is
+    never changes. `purpose`: what the call is for, as suppressions and consents name it; None: its batch's or agent's.
+    `user_data_apart`: it is in an item of its own, so that saves do not pay for it, and `user_data` is
     None until `Executions.with_user_data` has read it. `row`: which
     contact of its batch it is (1 is the first). `version` counts saves.
 
@@ -283,6 +285,7 @@ class Execution:
     version: int = 0
     due_at: datetime | None = None
     erased: bool = False
+    purpose: str | None = None
     newer: Mapping[str, Any] | None = None
     newer_notes: tuple[Any, ...] = ()
 
@@ -391,17 +394,17 @@ class Execution:
         return self._with(Change(Status.QUEUED, now, number, reason=closed.reason, delayed=delayed, gates=gates))
 
     def end(self, now: datetime, *decisions: Decision) -> "Execution":
-        """End the execution as the last of `decisions` says: `stopped`, or `error` where the attempt cannot be placed.
-        All of them are recorded.
+        """End the execution as the last of `decisions` says: `stopped`, `canceled` where a rule about its number
+        forbids it, or `error` where the attempt cannot be placed. All of them are recorded.
 
-        Raises ValueError for a stop of a call that is not waiting (claimed counts as dialled).
+        Raises ValueError for a stopped or canceled call that is not waiting (claimed counts as dialled).
         """
         closed, number, gates = decisions[-1], self.state.attempt.number, record(decisions)
         if closed.status is Status.ERROR:
             return self._with(Change(Status.ERROR, now, number, reason=closed.reason, ended=closed.reason, gates=gates))
         if not self.state.is_waiting:
             raise ValueError("only a waiting call can be stopped")
-        return self._with(Change(Status.STOPPED, now, number, ended=closed.reason, gates=gates))
+        return self._with(Change(closed.status, now, number, ended=closed.reason, gates=gates))
 
     def claim(
         self, now: datetime, from_number: str, line_shard: int, claim_id: str, decisions: Iterable[Decision] = ()
@@ -579,8 +582,8 @@ class Execution:
         )
         return self._end_attempt(outcome, now)
 
-    def stop_call(self, now: datetime, reason: str) -> "Execution":
-        """The carrier is about to be asked to cancel this attempt's call. From now on `canceled` counts as `stopped`,
+    def stop_call(self, now: datetime, reason: str, status: Status = Status.STOPPED) -> "Execution":
+        """The carrier is about to be asked to cancel this attempt's call. From now on `canceled` counts as `status`,
         and no retry follows, however the attempt ends. The same execution where this was recorded before.
 
         Raises ValueError for a call that is not queued or ringing at the carrier.
@@ -589,7 +592,8 @@ class Execution:
             raise ValueError("only a call that is not answered yet can be canceled")
         if self.state.attempt.stopping is not None:
             return self
-        return self._with(Change(Marker.STOPPING, now, self.state.attempt.number, reason=reason))
+        code = None if status is Status.STOPPED else str(status)
+        return self._with(Change(Marker.STOPPING, now, self.state.attempt.number, reason=reason, code=code))
 
     def mark_lost(self, now: datetime, reason: str, *, permanent: bool = False) -> "Execution":
         """The attempt's call was never found, or the carrier no longer knows it: it ends as `error`. `permanent`: the
@@ -615,14 +619,15 @@ class Execution:
     def _end_attempt(self, outcome: Outcome, now: datetime, lost: bool = False) -> "Execution":
         """The one end of every attempt: the outcome, and what `decide` says follows, in one write."""
         ended_at, stopping = max(now, self.changes[-1].at + MILLISECOND), self.state.attempt.stopping
+        stops_as = self.state.attempt.stops_as
         if stopping is not None and outcome.status is Status.CANCELED:
-            return self._with(replace(self._ending(Status.STOPPED, outcome, now), ended=stopping))
+            return self._with(replace(self._ending(stops_as, outcome, now), ended=stopping))
         final = replace(self._ending(outcome.status, outcome, now), lost=lost or None)
         match decide(self.retry_config, self.state.attempts, outcome, ended_at):
             case GiveUp(reason):
                 return self._with(replace(final, ended=reason))
             case RetryAt() if stopping is not None:
-                return self._with(final, Change(Status.STOPPED, now, final.attempt, ended=stopping))
+                return self._with(final, Change(stops_as, now, final.attempt, ended=stopping))
             case RetryAt(attempt, at):
                 scheduled = Change(Status.SCHEDULED, now, attempt, until=at, timer=self.version + 1)
                 return self._with(final, scheduled)
@@ -772,7 +777,7 @@ def _apply(state: State, change: Change) -> None:
         state.deferrals = change.count
         attempt.dialed_at = None
     elif change.kind is Marker.STOPPING:
-        attempt.stopping = change.reason
+        attempt.stopping, attempt.stops_as = change.reason, Status(change.code or Status.STOPPED)
     elif change.kind is Marker.DETECTED:
         attempt.voicemail, attempt.is_undecided = change.voicemail, change.voicemail is None
     elif isinstance(change.kind, Status):
@@ -793,7 +798,7 @@ def _has_news(report: CallReport, attempt: Attempt) -> bool:
 
 def _apply_event(state: State, attempt: Attempt, change: Change, status: Status) -> None:
     state.sequence += 1
-    if status is Status.STOPPED and attempt.status in FINAL:  # it had ended, and its retry was called off
+    if status in (Status.STOPPED, Status.CANCELED) and attempt.status in FINAL:  # its retry was called off
         state.status, state.ended = status, change.ended
         return
     state.status = attempt.status = status

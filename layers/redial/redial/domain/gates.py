@@ -1,11 +1,11 @@
 """May this attempt be dialled now? Gates are asked in order; the first that does not allow decides. Pure: no I/O.
 
-    agent ► stop ► pause ► expiry ► instructions ► caller-id ► calling-window │ line ► rate ► carrier
-    └──────────────── here: functions of stored facts ───────────────────────┘ └── reservations, made by dial
+    agent ► stop ► pause ► expiry ► instructions ► caller-id ► suppression ► consent ► calling-window │ line ► rate ► …
+    └──────────────────────── here: functions of stored facts ────────────────────────────────────────┘ └── by dial
 
 A new rule is one function here and one letter in `domain.decision`. Dial asks all gates before it acquires a line, and
 again after it, since the agent or the batch may have been stopped meanwhile; of a batch's contact only what the agent
-says is asked before the line, since the batch is read after it.
+says is asked before the line, since the batch is read after it. The rules about the number are read after the line.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,8 +16,9 @@ from functools import cached_property
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
 from redial.domain.calling_window import CallingRule, Placement, never_open, next_open, spread
-from redial.domain.decision import Decision, Gate, failed, opens, recorded, stopped, waits
+from redial.domain.decision import Decision, Gate, canceled, failed, opens, recorded, stopped, waits
 from redial.domain.execution import LATEST_START, Execution
+from redial.domain.number_rules import EVERYWHERE, NumberRule, RuleKind
 from redial.domain.outcome import BLOCKED
 from redial.domain.status import Status
 from redial.domain.values import dataclass
@@ -34,12 +35,14 @@ NEVER_ENDS = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Facts:
-    """What gates decide on. `batch` None: the execution has none, or it is deleted."""
+    """What gates decide on. `batch` None: the execution has none, or it is deleted. `number_rules`: the suppressions
+    and consents of the called number."""
 
     now: datetime
     execution: Execution
     agent: Agent | None
     batch: Batch | None = None
+    number_rules: tuple[NumberRule, ...] = ()
 
     @cached_property
     def zones(self) -> tuple[str, ...]:
@@ -58,6 +61,18 @@ class Facts:
         if self.batch is not None and self.batch.calling_rule is not None:
             return "batch ", CallingRule.parse(self.batch.calling_rule)
         return "", None if self.agent is None else self.agent.calling_rule
+
+    @property
+    def purpose(self) -> str | None:
+        """What the call is for: as asked for, else the batch's or the agent's."""
+        batch = None if self.batch is None else self.batch.purpose
+        return self.execution.purpose or batch or (None if self.agent is None else self.agent.purpose)
+
+    def number_rule(self, kind: RuleKind) -> NumberRule | None:
+        """A rule of that kind which covers the call now."""
+        agent_id, purpose = self.execution.agent_id, self.purpose
+        found = (one for one in self.number_rules if one.kind is kind and one.covers(agent_id, purpose, self.now))
+        return next(found, None)
 
 
 GateFunction = Callable[[Facts], Decision]
@@ -105,6 +120,36 @@ def caller_id(facts: Facts) -> Decision:
         batch = "" if facts.execution.batch_id is None else "the batch, "
         return failed(f"none of {batch}the agent and the account has from_phone_numbers", Gate.CALLER_ID)
     return Decision(Gate.CALLER_ID)
+
+
+def suppression(facts: Facts) -> Decision:
+    """No suppression of the number covers the call. It is asked where guardrails are bypassed, too."""
+    found = facts.number_rule(RuleKind.SUPPRESSION)
+    if found is None:
+        return Decision(Gate.SUPPRESSION)
+    about = ("" if found.agent_id is None else " for this agent") + (
+        f" for purpose {found.purpose}" if found.purpose else ""
+    )
+    reason = f"the number is suppressed{about}" + (f": {found.reason}" if found.reason else "")
+    return canceled(reason, Gate.SUPPRESSION, found.scope.partition(":")[0] or "account")
+
+
+def consent(facts: Facts) -> Decision:
+    """The number has given a consent that covers the call, where the agent requires one."""
+    required = () if facts.agent is None else facts.agent.consent_required
+    if not required:
+        return Decision(Gate.CONSENT)
+    if EVERYWHERE not in required:
+        from redial.domain.phone_number import countries  # only an agent that names countries needs them
+
+        required = tuple(one for one in required if one in countries(facts.execution.user_number))
+    if not required:
+        return Decision(Gate.CONSENT, rule="not-required")
+    if facts.number_rule(RuleKind.CONSENT) is not None:
+        return Decision(Gate.CONSENT, rule="given")
+    where = "" if required == (EVERYWHERE,) else f" in {required[0]}"
+    purpose = "" if facts.purpose is None else f" to calls for purpose {facts.purpose}"
+    return canceled(f"the number has not consented{purpose}, which the agent requires{where}", Gate.CONSENT, "required")
 
 
 def calling_window(facts: Facts) -> Decision:
@@ -160,7 +205,15 @@ def _named(zones: Sequence[str]) -> str:
     return ", ".join(zones[:3]) + (f" and {len(zones) - 3} more" if len(zones) > 3 else "")
 
 
-GATES: tuple[GateFunction, ...] = (agent, stop, pause, expiry, instructions, caller_id, calling_window)
+OF_NUMBER: tuple[GateFunction, ...] = (suppression, consent)
+"""What is asked of the rules about the number, which are read after the line."""
+GATES: tuple[GateFunction, ...] = (
+    *(agent, stop, pause, expiry, instructions, caller_id),
+    *OF_NUMBER,
+    calling_window,
+)
+BEFORE_LINE: tuple[GateFunction, ...] = tuple(gate for gate in GATES if gate not in OF_NUMBER)
+"""What is asked of a single call before it has a line."""
 OF_AGENT: tuple[GateFunction, ...] = (agent, instructions)
 """What is asked of a batch's contact before its batch is read."""
 TIME_GATES: tuple[GateFunction, ...] = (calling_window,)

@@ -271,3 +271,16 @@ def _zones_of_the_world() -> tuple[str, ...]:
     from phonenumbers.tzdata import TIMEZONE_DATA
 
     return tuple(sorted({zone for zones in TIMEZONE_DATA.values() for zone in zones}))
+
+
+def countries(number: str) -> frozenset[str]:
+    """ISO 3166 codes of the countries that the number may be in: one, or all of its country code where the number is
+    unknown."""
+    import phonenumbers
+
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return frozenset()
+    known = phonenumbers.region_code_for_number(parsed)
+    return frozenset([known] if known else phonenumbers.region_codes_for_country_code(parsed.country_code or 0))

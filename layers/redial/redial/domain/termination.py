@@ -42,7 +42,7 @@ _REPORTED = {"callee": HangupBy.CALLEE, "caller": HangupBy.CALLER, "carrier": Ha
 
 
 def termination_reason(attempt: "Attempt") -> TerminationReason | None:
-    """None while the attempt has not ended, and for one that was stopped before it was dialled.
+    """None while the attempt has not ended, and for one that was stopped or canceled before it was dialled.
 
     A call that was stopped while it rang counts as ended by the agent. A conversation whose end the carrier does not
     explain counts as ended by the user. A declined call counts as busy.
@@ -53,9 +53,7 @@ def termination_reason(attempt: "Attempt") -> TerminationReason | None:
         case Status.COMPLETED:
             by_agent = attempt.hangup_by == "caller"
             return TerminationReason.AGENT_ENDED_CALL if by_agent else TerminationReason.USER_HUNG_UP
-        case Status.CANCELED:
-            return TerminationReason.AGENT_ENDED_CALL
-        case Status.STOPPED if attempt.call_id is not None:
+        case Status.CANCELED | Status.STOPPED if attempt.call_id is not None:
             return TerminationReason.AGENT_ENDED_CALL
         case Status.NO_ANSWER:
             return TerminationReason.NO_ANSWER
@@ -75,14 +73,12 @@ def termination_reason(attempt: "Attempt") -> TerminationReason | None:
 
 
 def hangup_by(attempt: "Attempt") -> HangupBy | None:
-    """None while the call is up, and for an attempt that was stopped before it was dialled.
+    """None while the call is up, and for an attempt that was stopped or canceled before it was dialled.
 
     A call that was not answered was ended by the carrier's network, unless the called party declined it.
     """
     match attempt.status:
-        case Status.CANCELED:
-            return HangupBy.API_REQUEST
-        case Status.STOPPED if attempt.call_id is not None:
+        case Status.CANCELED | Status.STOPPED if attempt.call_id is not None:
             return HangupBy.API_REQUEST
         case Status.COMPLETED | Status.CALL_DISCONNECTED:
             return _REPORTED.get(attempt.hangup_by or "", HangupBy.UNKNOWN)

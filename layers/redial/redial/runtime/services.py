@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
     from redial.adapters.dynamodb.lines import DynamoLines
     from redial.adapters.dynamodb.listings import DynamoListings
+    from redial.adapters.dynamodb.number_rules import DynamoNumberRules
     from redial.adapters.dynamodb.pacer import DynamoPacer
     from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
@@ -160,6 +161,12 @@ class Services:
         from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 
         return DynamoIdempotencyKeys(_client("dynamodb"), self._table)
+
+    @cached_property
+    def number_rules(self) -> "DynamoNumberRules":
+        from redial.adapters.dynamodb.number_rules import DynamoNumberRules
+
+        return DynamoNumberRules(_client("dynamodb"), self._table, system.new_id, system.sleep)
 
     @cached_property
     def undelivered(self) -> "DynamoUndelivered":

@@ -14,6 +14,7 @@ from redial.domain.errors import Conflict, NotFound
 from redial.ports import Services, StaleVersion
 from redial.usecases.batches import stop_agent_with_batches
 from redial.usecases.dispatch import dispatch_all
+from redial.usecases.number_rules import mark_if_used
 from redial.usecases.replay import send_waiting_now
 from redial.usecases.stop import stop_line_holders
 from redial.usecases.update import MOST_TRIES
@@ -27,7 +28,10 @@ def create_agent(
 ) -> Agent:
     """A new agent from `{"agent_config": {…}, …}`. Raises `InvalidInput` and `TooLarge`."""
     blank = Agent(services.new_id(), account_id, "", {}, created_at=now, updated_at=now)
-    return services.agents.save(configure(blank, body))
+    configured = configure(blank, body)
+    kept = services.number_rules.any_kept(account_id)
+    agent = services.agents.save(replace(configured, has_number_rules=kept))
+    return agent if kept else mark_if_used(services, agent)
 
 
 def read_agent(services: Services, agent_id: str, *, account_id: str, deleted: bool = False) -> Agent:

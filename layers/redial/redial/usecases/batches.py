@@ -67,6 +67,7 @@ class NewBatch:
     bypass_call_guardrails: bool
     start: bool
     calling_rule: CallingRule | None = None
+    purpose: str | None = None
 
 
 def create_batch(
@@ -115,6 +116,7 @@ def create_batch(
         premium_numbers=premium_numbers,
         calling_rule=None if new.calling_rule is None else str(new.calling_rule),
         row_check=str(_row_check(new, agent, now)),
+        purpose=new.purpose,
     ).begin(now, new.start)
     batch = batch.lease_delivery(batch_id[:8], now)
     if not services.batches.create(batch.with_due(now)):

@@ -43,6 +43,7 @@ class NewCall:
     bypass_call_guardrails: bool
     calling_rule: CallingRule | None = None
     time_zone: str | None = None
+    purpose: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def create_call(
         bypass_call_guardrails=call.bypass_call_guardrails,
         calling_rule=None if call.calling_rule is None else str(call.calling_rule),
         time_zone=call.time_zone,
+        purpose=call.purpose,
         webhook_statuses=None if agent is None else agent.webhook_statuses,
     ).begin(now, call.scheduled_at)
     if call.scheduled_at is not None:

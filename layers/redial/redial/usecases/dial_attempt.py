@@ -13,6 +13,8 @@ account takes (the pace), comes as a message with a delay; when it comes, everyt
 
 Gates run again after the line is acquired. A stop marks the agent or the batch, then stops line holders; so each dial
 is either stopped or sees the mark. No dial starts after a stop was answered, and the stop need not read every call.
+In the same way the rules about the number are read after the line, and what changes them then reads the holders of
+lines (`usecases.number_rules`).
 
 Before the line the agent may be up to ten seconds old: a stale read may send a call ahead to acquire a line, but never
 defers or ends one.
@@ -28,7 +30,8 @@ from redial.domain.batch import Batch
 from redial.domain.carrier_url import fill_in
 from redial.domain.decision import Decision, Gate, Verdict, held, waits
 from redial.domain.execution import CLAIM_GRACE, Execution, Marker
-from redial.domain.gates import GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers
+from redial.domain.gates import BEFORE_LINE, GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers
+from redial.domain.number_rules import NumberRule
 from redial.domain.outcome import Accepted, DialResult, NotPlaced
 from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
@@ -189,6 +192,9 @@ class Dial:
             if shard is not None:
                 agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
                 agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent))
+        if execution.batch_id is None and (shard is not None or decisions[-1].verdict is Verdict.DEFER):
+            facts = Facts(now, execution, agent, number_rules=self._number_rules(execution, agent))
+            agent, decisions = self._ask(GATES, facts)
         if not decisions[-1].allows:
             self.line_shard = kept if shard is None else shard
             acquired_at = None if shard is None else now
@@ -204,7 +210,8 @@ class Dial:
         if execution.batch_id is not None:
             batch = self.services.batches.get(execution.batch_id)
             rate = self._reserve_start(execution, batch, now)
-            agent, decisions = self._ask(GATES, Facts(now, execution, agent, batch))
+            facts = Facts(now, execution, agent, batch, self._number_rules(execution, agent))
+            agent, decisions = self._ask(GATES, facts)
             assert agent is not None
             decisions = (*decisions, Decision(Gate.LINE), rate) if decisions[-1].allows else decisions
         else:
@@ -222,6 +229,13 @@ class Dial:
         if batch is not None and batch.calls_per_second is not None and report.pace_wait is None:
             dispatch_all(self.services, agent, self.services.now())  # a start starts the next one
         return report
+
+    def _number_rules(self, execution: Execution, agent: Agent | None) -> tuple[NumberRule, ...]:
+        """The suppressions and consents of the number, where the account has any. `agent`, which says that, was read
+        after the line was acquired."""
+        if agent is None or not agent.has_number_rules:
+            return ()
+        return self.services.number_rules.of_number(execution.account_id, execution.user_number)
 
     def _complete(self, agent: Agent | None) -> Agent | None:
         return None if agent is None else complete(self.services, agent)
@@ -496,8 +510,8 @@ class Dial:
 
 
 def _before_line(execution: Execution) -> Sequence[GateFunction]:
-    """Gates that need no batch, which is read after the line."""
-    return GATES if execution.batch_id is None else OF_AGENT
+    """Gates that need neither the batch nor the rules about the number, which are read after the line."""
+    return BEFORE_LINE if execution.batch_id is None else OF_AGENT
 
 
 def _closed(execution: Execution, decisions: tuple[Decision, ...], now: datetime) -> Execution:

@@ -2,7 +2,7 @@
 
 A single call is removed; before, the counts of its agent's listing that include it are. A contact of a batch is
 replaced by its row and last status, so that the batch's counts, lists and results stay whole, and the batch worker
-erases its row in the batch's files.
+erases its row in the batch's files. Suppressions of an erased person stay, as hashes, so that they still hold.
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from redial.domain.batch import Batch
 from redial.domain.errors import Conflict, NotFound
 from redial.domain.execution import Execution
 from redial.ports import Services, StaleVersion
+from redial.usecases.number_rules import forget_person
 from redial.usecases.stop import stop_waiting, stop_with_batch
 from redial.usecases.update import MOST_TRIES, save, update_batch
 
@@ -53,11 +54,13 @@ def erase(services: Services, execution: Execution, now: datetime) -> None:
 
 @dataclass(frozen=True)
 class ErasedContact:
-    """How many of a person's executions were erased, and in the files of how many batches their rows are erased.
-    `complete`: there are no others."""
+    """How many of a person's executions were erased, in the files of how many batches their rows are erased, how many
+    consents were removed, and how many suppressions stay as hashes. `complete`: there are no other executions."""
 
     executions: int
     files: int
+    consents: int
+    suppressions: int
     complete: bool
 
 
@@ -83,7 +86,8 @@ def erase_contact(services: Services, number: str, *, account_id: str, now: date
         except NotFound:
             continue  # erased by another request, or expired
         files |= {one.batch_id} if one.batch_id is not None else set()
-    return ErasedContact(len(found[:MOST_ERASED]), len(files), complete=len(found) <= MOST_ERASED)
+    consents, suppressions = forget_person(services, number, account_id=account_id)
+    return ErasedContact(len(found[:MOST_ERASED]), len(files), consents, suppressions, len(found) <= MOST_ERASED)
 
 
 def _calls_to(services: Services, number: str, account_id: str) -> list[Execution]:

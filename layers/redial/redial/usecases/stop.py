@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
-from redial.domain.decision import stopped
+from redial.domain.decision import Decision, stopped
 from redial.domain.errors import InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.domain.gates import from_number, stop_reason
@@ -55,12 +55,12 @@ def stop_execution(services: Services, execution_id: str, *, account_id: str, no
         raise NotFound(f"there is no execution {execution_id}")
     stop_with_batch(services, execution, now)
     try:
-        stopped = _stop(services, execution_id, _REQUESTED, now)
+        ended = _end(services, execution_id, stopped(_REQUESTED), now)
     except _NotWaiting:
         return _stop_dialled(services, execution_id, now)
-    if stopped is None:
+    if ended is None:
         raise NotFound(f"there is no execution {execution_id}")
-    return stopped.after
+    return ended.after
 
 
 def _stop_dialled(services: Services, execution_id: str, now: datetime) -> Execution:
@@ -86,10 +86,12 @@ def _stop_dialled(services: Services, execution_id: str, now: datetime) -> Execu
     raise InvalidInput(f"only a call that is not answered yet can be stopped; this one is over: {state.status}")
 
 
-def cancel(services: Services, execution: Execution, reason: str, now: datetime) -> Execution | None:
-    """Cancel an unanswered call at its carrier: the execution after that, `stopped` if the carrier confirmed. None:
+def cancel(
+    services: Services, execution: Execution, reason: str, now: datetime, status: Status = Status.STOPPED
+) -> Execution | None:
+    """Cancel an unanswered call at its carrier: the execution after that, with `status` if the carrier confirmed. None:
     there is no such execution. Raises `CarrierUnavailable`, and `StaleVersion`."""
-    number, report = execution.state.attempt.number, ask_to_cancel(services, execution, reason, now)
+    number, report = execution.state.attempt.number, ask_to_cancel(services, execution, reason, now, status)
     if report is None:
         return services.executions.get(execution.id, consistent=True)
     later = services.now()
@@ -97,7 +99,9 @@ def cancel(services: Services, execution: Execution, reason: str, now: datetime)
     return None if updated is None else updated.after
 
 
-def ask_to_cancel(services: Services, execution: Execution, reason: str, now: datetime) -> CallReport | None:
+def ask_to_cancel(
+    services: Services, execution: Execution, reason: str, now: datetime, status: Status = Status.STOPPED
+) -> CallReport | None:
     """Store that the call is being stopped, and have its carrier cancel it: what became of it, to be stored. None: it
     has been answered, or is over. Raises `CarrierUnavailable`, and `StaleVersion`."""
     number = execution.state.attempt.number
@@ -105,7 +109,7 @@ def ask_to_cancel(services: Services, execution: Execution, reason: str, now: da
     def transition(current: Execution) -> Execution:
         if current.state.attempt.number != number or not current.state.is_unanswered:
             raise _Answered
-        return current.stop_call(now, reason)
+        return current.stop_call(now, reason, status)
 
     try:
         stopping = update(services, execution.id, transition, now, snapshot=execution)
@@ -220,8 +224,15 @@ def stop_waiting(
     services: Services, execution_id: str, reason: str, now: datetime, snapshot: Execution | None = None
 ) -> bool:
     """Stop a call if it waits; False: it is being dialled, live, over or gone. `snapshot`: as just read."""
+    return end_waiting(services, execution_id, stopped(reason), now, snapshot)
+
+
+def end_waiting(
+    services: Services, execution_id: str, decision: Decision, now: datetime, snapshot: Execution | None = None
+) -> bool:
+    """End a call as `decision` says if it waits; else False, as `stop_waiting`."""
     try:
-        return _stop(services, execution_id, reason, now, snapshot) is not None
+        return _end(services, execution_id, decision, now, snapshot) is not None
     except _NotWaiting:
         return False
 
@@ -246,14 +257,14 @@ def stop_with_batch(services: Services, execution: Execution, now: datetime, bat
     return execution if updated is None else updated.after
 
 
-def _stop(
-    services: Services, execution_id: str, reason: str, now: datetime, snapshot: Execution | None = None
+def _end(
+    services: Services, execution_id: str, decision: Decision, now: datetime, snapshot: Execution | None = None
 ) -> Updated | None:
     """Raises `_NotWaiting`; None when there is no such execution."""
 
     def transition(execution: Execution) -> Execution:
         if not execution.state.is_waiting:
             raise _NotWaiting
-        return execution.end(now, stopped(reason))
+        return execution.end(now, decision)
 
     return update(services, execution_id, transition, now, snapshot=snapshot, withdraw=True)

@@ -5,7 +5,7 @@ v version · cp calls per second (text) · ff first dials first · by guardrails
 cw calling rule · hr row check · rc retry config (as an execution's) · sa start at · tm timer · pa paused ·
 in ingested · to total · va valid · cl cleared · dr stored to · kr audit from · sr audited to · cr cleared row ·
 ka checked at · da deleted at · rw, ra results wanted, at · wo, wu worker, until · wd withdrawn ·
-ku kept until · re rows to erase ·
+ku kept until · re rows to erase · pu purpose ·
 ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] ·
 dl delivery (as an execution's) · rn recount {p position, s since, d due, r row, f found, n newest, c corrected} ·
 expires_at (epoch seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
@@ -55,7 +55,7 @@ _FLAGS = {
     "by": "bypass_call_guardrails",
     "pn": "premium_numbers",
 }
-_TEXTS = {"wh": "webhook_url", "wo": "worker", "hr": "row_check", "cw": "calling_rule"}
+_TEXTS = {"wh": "webhook_url", "wo": "worker", "hr": "row_check", "cw": "calling_rule", "pu": "purpose"}
 
 
 def key(batch_id: str) -> dict[str, Any]:

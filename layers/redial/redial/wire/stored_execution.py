@@ -7,12 +7,13 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
     by guardrails bypassed · cw calling rule · tz time zone · ud user data · ux true: it is kept apart, see below
     v version · sq row in the batch · ws statuses whose events are sent, a bit each (absent: all)
+    pu purpose
     er true: an erased contact, which only its batch's lists and counts show
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
        v voicemail, d duration, g ring, h hangup by, e ended, w claim id, p delayed, n lost, k gates, s since,
-       b invalid number}]], the last left out where it is empty; `w` of a claim that every gate allowed ends with a dot
-       and the rules applied
+       b invalid number}]], the last left out where it is empty; `w` of a claim that every gate allowed ends with the
+       short form of its gates, see `domain.decision.only_rules`
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of, nu number called: index keys
@@ -155,6 +156,8 @@ def encode(execution: Execution) -> dict[str, Any]:
         item["cw"] = execution.calling_rule
     if execution.time_zone is not None:
         item["tz"] = execution.time_zone
+    if execution.purpose is not None:
+        item["pu"] = execution.purpose
     if execution.webhook_statuses is not None:
         item["ws"] = encode_statuses(execution.webhook_statuses)
     if execution.user_data_apart:
@@ -205,6 +208,7 @@ def decode(item: dict[str, Any]) -> Execution:
         version=stored.pop("v"),
         due_at=from_ms(stored.pop("due_at")) if "due_at" in stored else None,
         erased=stored.pop("er", False),
+        purpose=stored.pop("pu", None),
         newer=stored or None,  # only unknown names are left
         newer_notes=tuple(change for change in changes if _informs(change)),
     )
@@ -287,7 +291,7 @@ def _encode_change(change: Change, created: datetime) -> list[Any]:
         allowed = only_rules(change.gates)
         if allowed is not None:
             extra.pop("k")
-        extra["w"] = change.claim_id if allowed is None else f"{change.claim_id}.{allowed}"
+        extra["w"] = change.claim_id if allowed is None else change.claim_id + allowed
     stored: list[Any] = [str(change.kind), _since(created, change.at), change.attempt]
     extra = with_newer(extra, change.newer)
     return [*stored, extra] if extra else stored
@@ -296,9 +300,9 @@ def _encode_change(change: Change, created: datetime) -> list[Any]:
 def _decode_change(stored: list[Any], created: datetime) -> Change:
     kind, at, attempt = stored[:3]
     extra: dict[str, Any] = dict(stored[3]) if len(stored) > 3 else {}
-    claim_id, dot, rules = extra.pop("w", "").partition(".")
-    if dot:
-        extra["k"] = with_rules(rules)
+    claim_id, allowed = with_rules(extra.pop("w", ""))
+    if allowed is not None:
+        extra["k"] = allowed
     return Change(
         kind=Status(kind) if kind in _STATUSES else Marker(kind),
         at=created + at * MILLISECOND,

@@ -3,8 +3,8 @@
     v version · na name · cf the customer's configuration (JSON text)
     ca, ua created, updated (ms) · wh webhook · pr carrier · fn from-numbers · an, sm answer and stream URL
     hs, he calling hours · cw calling windows · tz time zone · mc, rt, ms lines, ring and call limits
-    vd machine detection · pc peak of the line limit · sb stopped before (ms) · da deleted at (ms)
-    expires_at of a deleted agent (epoch seconds)
+    vd machine detection · pc peak of the line limit · pu purpose · cr countries where a consent is required
+    nr has number rules · sb stopped before (ms) · da deleted at (ms) · expires_at of a deleted agent (epoch seconds)
 
 The configuration is text because it is returned as sent: DynamoDB has no floats and nests at most 32 levels.
 """
@@ -41,6 +41,7 @@ _PLAIN_FIELDS = {
     "rt": "ring_timeout_seconds",
     "ms": "max_call_seconds",
     "vd": "voicemail_detection",
+    "pu": "purpose",
 }
 
 
@@ -62,16 +63,20 @@ class DynamoAgents:
         item = self._table.get(_key(account_id, agent_id), consistent=consistent)
         return None if item is None else self._cached.keep(_decode(item), account_id, agent_id)
 
-    def all(self, account_id: str) -> list[Agent]:
+    def all(self, account_id: str, *, deleted_since: datetime | None = None) -> list[Agent]:
         values = {":account": f"A#{account_id}", ":agents": "AGENT#"}
         stored = self._table.query("pk = :account AND begins_with(sk, :agents)", values, ConsistentRead=True)
-        alive = (agent for agent in map(_decode, stored) if agent.deleted_at is None)
-        return sorted(alive, key=lambda agent: (agent.created_at, agent.agent_id))
+        found = [agent for agent in map(_decode, stored) if not _is_gone(agent, deleted_since)]
+        return sorted(found, key=lambda agent: (agent.created_at, agent.agent_id))
 
     def save(self, agent: Agent) -> Agent:
         saved = replace(agent, version=agent.version + 1)
         self._table.put_version(_encode(saved), agent.version)
         return self._cached.keep(saved, saved.account_id, saved.agent_id)
+
+
+def _is_gone(agent: Agent, deleted_since: datetime | None) -> bool:
+    return agent.deleted_at is not None and (deleted_since is None or agent.deleted_at < deleted_since)
 
 
 def _key(account_id: str, agent_id: str) -> dict[str, Any]:
@@ -92,6 +97,10 @@ def _encode(agent: Agent) -> dict[str, Any]:
             item[short] = value
     if agent.from_phone_numbers:
         item["fn"] = list(agent.from_phone_numbers)
+    if agent.consent_required:
+        item["cr"] = list(agent.consent_required)
+    if agent.has_number_rules:
+        item["nr"] = True
     if agent.webhook_statuses is not None:
         item["ws"] = [str(status) for status in agent.webhook_statuses]
     if agent.peak_concurrent_calls:
@@ -117,6 +126,8 @@ def _decode(item: dict[str, Any]) -> Agent:
         version=stored.pop("v"),
         from_phone_numbers=tuple(stored.pop("fn", ())),
         webhook_statuses=tuple(map(Status, stored.pop("ws"))) if "ws" in stored else None,
+        consent_required=tuple(stored.pop("cr", ())),
+        has_number_rules=stored.pop("nr", False),
         peak_concurrent_calls=stored.pop("pc", 0),
         stopped_before=from_ms(stored.pop("sb")) if "sb" in stored else None,
         deleted_at=from_ms(stored.pop("da")) if "da" in stored else None,

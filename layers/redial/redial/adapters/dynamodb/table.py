@@ -20,6 +20,7 @@ ABSENT = "attribute_not_exists(pk)"
 """The condition that the item does not exist yet."""
 PRESENT = "attribute_exists(pk)"
 _BATCH_GET = 100  # limit of BatchGetItem
+_BATCH_WRITE = 25  # limit of BatchWriteItem
 MOST_ROUNDS = 10
 """Maximum consecutive rounds without progress. With their pauses they take 16 seconds."""
 FIRST_PAUSE_SECONDS = 0.05
@@ -145,6 +146,18 @@ class Table:
             item = _unless_condition(error)
             return Updated(False, None if item is None else from_item(item))
         return Updated(True, from_item(answer["Attributes"]) if returning else None)
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        """Store items whole, over whatever has their keys: for items that no two writers change in different ways.
+        Raises `PartlyDone`."""
+        for start in range(0, len(items), _BATCH_WRITE):
+
+            def write(left: list[Item]) -> list[Item]:
+                puts: Any = {self.name: [{"PutRequest": {"Item": one}} for one in left]}
+                answer = self.client.batch_write_item(RequestItems=puts)
+                return [dict(one["PutRequest"]["Item"]) for one in answer["UnprocessedItems"].get(self.name, [])]
+
+            until_done([to_item(item) for item in items[start : start + _BATCH_WRITE]], write, self.sleep)
 
     def transact(self, writes: Sequence[Any]) -> bool:
         """Do all of `writes` (of TransactWriteItems, the only condition in the first) or none; False if the condition

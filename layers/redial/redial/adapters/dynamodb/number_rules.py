@@ -1,0 +1,172 @@
+"""Suppressions and consents in DynamoDB: one item for each, under its account, the rules of a number side by side.
+
+    S#<account> / <digest>#<S or C>#<scope>   a rule: l4 last four digits · ag agent · pu purpose · re reason ·
+                                              so source · pf proof · ca, ga, xa added, given, expires (ms)
+    A#<account> / HASH                        the account's key for digests: `key`, made with its first rule
+
+    listing (index)   `S#<account>#<S or C>`, by the time when the rule was added
+
+One consistent query reads all rules of a number: one read unit. The key is in an item of its own, so an export of rules
+does not allow numbers to be tried; without that item no digest can be traced back to a number.
+`expires_at` (epoch seconds) lets DynamoDB remove a rule that is over; until then `NumberRule.covers` decides.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from redial.adapters.dynamodb.table import Table
+from redial.domain.number_rules import NumberRule, RuleKind, digest_of
+from redial.ports import Position
+from redial.wire.timestamps import from_ms, to_ms
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+_LETTERS = {RuleKind.SUPPRESSION: "S", RuleKind.CONSENT: "C"}
+_KINDS = {letter: kind for kind, letter in _LETTERS.items()}
+_TEXTS = {
+    "l4": "last_four",
+    "ag": "agent_id",
+    "pu": "purpose",
+    "re": "reason",
+    "so": "source",
+    "pf": "proof",
+}
+_TIMES = {"ca": "added_at", "ga": "given_at", "xa": "expires_at"}
+_READ_AT_ONCE = 100
+
+
+class DynamoNumberRules:
+    """Implements `ports.NumberRules`. `new_id`: fresh UUIDs, of which keys are made."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table_name: str,
+        new_id: Callable[[], str],
+        sleep: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self._table = Table(client, table_name, sleep)
+        self._new_id = new_id
+        self._keys: dict[str, bytes] = {}
+
+    def any_kept(self, account_id: str) -> bool:
+        return self._key(account_id) is not None
+
+    def digests(self, account_id: str, numbers: Sequence[str]) -> list[str]:
+        key = self._key(account_id)
+        if key is None:
+            fresh = self._new_id().replace("-", "") + self._new_id().replace("-", "")
+            self._table.put_new(_hash_key(account_id) | {"key": fresh})
+            key = self._key(account_id)
+        assert key is not None, "it was just stored"
+        return [digest_of(key, number) for number in numbers]
+
+    def _key(self, account_id: str) -> bytes | None:
+        """The account's key, which never changes."""
+        if account_id not in self._keys:
+            stored = self._table.get(_hash_key(account_id))
+            if stored is None:
+                return None
+            self._keys[account_id] = bytes.fromhex(stored["key"])
+        return self._keys[account_id]
+
+    def forget_keys(self) -> None:
+        """Read the accounts' keys anew: the table is another one."""
+        self._keys.clear()
+
+    def of_number(self, account_id: str, number: str) -> tuple[NumberRule, ...]:
+        key = self._key(account_id)
+        return () if key is None else self.of_digest(account_id, digest_of(key, number))
+
+    def of_digest(self, account_id: str, digest: str) -> tuple[NumberRule, ...]:
+        values = {":pk": f"S#{account_id}", ":digest": f"{digest}#"}
+        found = self._table.query("pk = :pk AND begins_with(sk, :digest)", values, ConsistentRead=True)
+        return tuple(map(_decode, found))
+
+    def add(self, account_id: str, rules: Sequence[NumberRule]) -> None:
+        keys = [_rule_key(account_id, one) for one in rules]
+        stored = {item["sk"]: item for item in self._table.read(keys)}
+        items = []
+        for one in rules:
+            item = _encode(account_id, one)
+            known = stored.get(item["sk"], item)
+            items.append(item | {"ca": known["ca"], "listing_key": known["listing_key"]})
+        self._table.put_all(items)
+
+    def remove(self, account_id: str, rule: NumberRule) -> None:
+        self._table.delete(_rule_key(account_id, rule))
+
+    def count(self, account_id: str, kind: RuleKind, scope: str | None = None) -> int:
+        if scope is not None:
+            return sum(1 for _ in self._keys_listed(account_id, kind, scope, None))
+        pages = self._table.client.get_paginator("query").paginate(
+            TableName=self._table.name,
+            IndexName="listing",
+            KeyConditionExpression="listing_shard = :shard",
+            ExpressionAttributeValues={":shard": {"S": _shard(account_id, kind)}},
+            Select="COUNT",
+        )
+        return sum(page["Count"] for page in pages)
+
+    def listed(
+        self, account_id: str, kind: RuleKind, scope: str | None = None, after: Position | None = None
+    ) -> Iterator[tuple[Position, NumberRule]]:
+        keys = self._keys_listed(account_id, kind, scope, after)
+        while some := list(islice(keys, _READ_AT_ONCE)):
+            wanted = [{"pk": one["pk"], "sk": one["sk"]} for one in some]
+            found = {item["sk"]: item for item in self._table.read(wanted)}
+            for one in some:
+                if one["sk"] in found:  # else it was removed meanwhile
+                    rule = _decode(found[one["sk"]])
+                    yield Position(rule.added_at, rule.digest, _row(rule.scope)), rule
+
+    def _keys_listed(
+        self, account_id: str, kind: RuleKind, scope: str | None, after: Position | None
+    ) -> Iterator[dict[str, Any]]:
+        values = {":shard": _shard(account_id, kind)}
+        condition = "listing_shard = :shard"
+        if after is not None:
+            values[":after"] = f"{to_ms(after.created_at):013d}#{after.id}#{after.row:09d}"
+            condition += " AND listing_key < :after"
+        parts = set() if scope is None else set(scope.split(","))
+        for item in self._table.query(condition, values, IndexName="listing", ScanIndexForward=False):
+            if parts <= set(item["sk"].split("#", 2)[2].split(",")):
+                yield item
+
+
+def _hash_key(account_id: str) -> dict[str, Any]:
+    return {"pk": f"A#{account_id}", "sk": "HASH"}
+
+
+def _rule_key(account_id: str, rule: NumberRule) -> dict[str, Any]:
+    return {"pk": f"S#{account_id}", "sk": f"{rule.digest}#{_LETTERS[rule.kind]}#{rule.scope}"}
+
+
+def _shard(account_id: str, kind: RuleKind) -> str:
+    return f"S#{account_id}#{_LETTERS[kind]}"
+
+
+def _row(scope: str) -> int:
+    return zlib.crc32(scope.encode()) % 10**9
+
+
+def _encode(account_id: str, rule: NumberRule) -> dict[str, Any]:
+    item = _rule_key(account_id, rule) | {
+        "listing_shard": _shard(account_id, rule.kind),
+        "listing_key": f"{to_ms(rule.added_at):013d}#{rule.digest}#{_row(rule.scope):09d}",
+    }
+    item |= {short: value for short, name in _TEXTS.items() if (value := getattr(rule, name)) is not None}
+    item |= {short: to_ms(value) for short, name in _TIMES.items() if (value := getattr(rule, name)) is not None}
+    if rule.expires_at is not None:
+        item["expires_at"] = -(-to_ms(rule.expires_at) // 1000)
+    return item
+
+
+def _decode(item: dict[str, Any]) -> NumberRule:
+    digest, letter, _ = item["sk"].split("#", 2)
+    values: dict[str, Any] = {name: item[short] for short, name in _TEXTS.items() if short in item}
+    values |= {name: from_ms(item[short]) for short, name in _TIMES.items() if short in item}
+    return NumberRule(kind=_KINDS[letter], digest=digest, **values)

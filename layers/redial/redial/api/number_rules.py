@@ -1,0 +1,459 @@
+"""Routes of suppressions and consents: add one, or a file of many; list them; remove one."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import AfterValidator, BaseModel, Field
+from typing_extensions import TypedDict
+
+from redial.api.answers import CURRENT, JSON, account_id, answer, answers, known_id, new_router, no_such, services
+from redial.api.fields import (
+    EXAMPLE_AGENT_ID,
+    NO_EMPTY_TEXT,
+    Instant,
+    PhoneNumber,
+    Purpose,
+    form_fields,
+    read_json_object,
+    validated,
+)
+from redial.api.forms import Form
+from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part, part_of
+from redial.domain.errors import FieldError, InvalidInput, Unauthorized
+from redial.domain.number_rules import NumberRule, RuleKind, scope_of
+from redial.ports import Position
+from redial.runtime import system
+from redial.usecases import number_rules
+from redial.usecases.number_rules import MOST_ADDED, NewRule
+from redial.wire.timestamps import Timestamp, rfc3339, rfc3339_or_none
+from redial.wire.webhook_signature import is_signed
+
+router = new_router()
+
+
+# ---- models ---
+
+CLOCKS_DIFFER = timedelta(minutes=1)
+MOST_ERRORS = 20
+"""Maximum rows of a file that an answer names."""
+NUMBER_COLUMNS = ("phone_number", "contact_number")
+
+
+Words = Annotated[Annotated[str, Field(max_length=200)] | None, NO_EMPTY_TEXT]
+
+
+def _is_to_come(instant: datetime) -> datetime:
+    if instant <= system.now():
+        raise ValueError("must be in the future")
+    return instant
+
+
+def _was(instant: datetime) -> datetime:
+    if instant > system.now() + CLOCKS_DIFFER:
+        raise ValueError("must not be in the future")
+    return instant
+
+
+_Expiry = Annotated[Annotated[Instant, AfterValidator(_is_to_come)] | None, NO_EMPTY_TEXT]
+
+
+class _RuleRequest(BaseModel):
+    """What a suppression and a consent have in common."""
+
+    phone_number: PhoneNumber = Field(description="E.164; other spellings of it are normalized.")
+    purpose: Annotated[Purpose | None, NO_EMPTY_TEXT] = Field(None, description="Only calls for this purpose.")
+    source: Words = Field(None, description="Where it comes from.", examples=["web form"])
+    expires_at: _Expiry = Field(None, description="Until when it holds; else for ever.")
+
+
+class SuppressionRequest(_RuleRequest):
+    """A number that is not called any more. Fields that are not listed are ignored."""
+
+    agent_id: Annotated[str | None, NO_EMPTY_TEXT] = Field(
+        None,
+        description="Only calls of this agent. Without it and purpose: all calls of the account.",
+        examples=[EXAMPLE_AGENT_ID],
+    )
+    reason: Words = Field(None, description="Why; shown with the calls that it ends.", examples=["opted out"])
+
+    def to_new_rule(self) -> NewRule:
+        return NewRule(
+            RuleKind.SUPPRESSION,
+            self.phone_number,
+            agent_id=None if self.agent_id is None else known_id(self.agent_id, "agent"),
+            purpose=self.purpose,
+            reason=self.reason,
+            source=self.source,
+            expires_at=self.expires_at,
+        )
+
+
+class ConsentRequest(_RuleRequest):
+    """A consent to calls that a number has given. Fields that are not listed are ignored."""
+
+    given_at: Annotated[Instant, AfterValidator(_was)] = Field(description="When it was given; it holds from then on.")
+    proof: Words = Field(None, description="Where the consent can be found.", examples=["form 4711"])
+
+    def to_new_rule(self) -> NewRule:
+        return NewRule(
+            RuleKind.CONSENT,
+            self.phone_number,
+            purpose=self.purpose,
+            source=self.source,
+            proof=self.proof,
+            given_at=self.given_at,
+            expires_at=self.expires_at,
+        )
+
+
+class RuleRead(TypedDict):
+    """What suppressions and consents have in common. The number itself is not kept."""
+
+    id: Annotated[str, Field(description="A keyed hash of the number, and what the rule covers.")]
+    last_four: Annotated[str | None, Field(description="Of the number; null once the person was erased.")]
+    purpose: str | None
+    source: str | None
+    created_at: Timestamp
+    expires_at: Timestamp | None
+
+
+class SuppressionRead(RuleRead):
+    """A suppression."""
+
+    agent_id: str | None
+    reason: str | None
+
+
+class ConsentRead(RuleRead):
+    """A consent."""
+
+    given_at: Timestamp
+    proof: str | None
+
+
+class ConsentsAdded(TypedDict):
+    """The consents as they are now."""
+
+    message: Literal["success"]
+    consents: list[ConsentRead]
+
+
+class SuppressionsAdded(TypedDict):
+    """The suppressions as they are now, and the calls that they ended."""
+
+    message: Literal["success"]
+    suppressions: list[SuppressionRead]
+    canceled_executions: Annotated[list[str], Field(description="Waiting and ringing calls that ended at once.")]
+    complete: Annotated[
+        bool,
+        Field(
+            description="`false`: there was no time to look for all of them. None of the rest is dialled; they end at"
+            " their time. Repeat the request to end them now."
+        ),
+    ]
+
+
+class RuleRemoved(TypedDict):
+    """What was removed: one, or none."""
+
+    message: Literal["success"]
+    state: Literal["deleted"]
+    deleted: int
+    canceled_executions: Annotated[list[str], Field(description="Calls that ended for want of the consent.")]
+
+
+def _suppression(rule: NumberRule) -> SuppressionRead:
+    return {**_common(rule), "agent_id": rule.agent_id, "reason": rule.reason}
+
+
+def _consent(rule: NumberRule) -> ConsentRead:
+    assert rule.given_at is not None, "every consent has it"
+    return {**_common(rule), "given_at": rfc3339(rule.given_at), "proof": rule.proof}
+
+
+def _common(rule: NumberRule) -> RuleRead:
+    return {
+        "id": rule.id,
+        "last_four": rule.last_four,
+        "purpose": rule.purpose,
+        "source": rule.source,
+        "created_at": rfc3339(rule.added_at),
+        "expires_at": rfc3339_or_none(rule.expires_at),
+    }
+
+
+# ---- reading ---
+
+
+def form_of_json(text: str) -> Form:
+    """A JSON object as the equivalent form; null is as good as left out. Raises `InvalidInput`."""
+    form = Form()
+    known = {*SuppressionRequest.model_fields, *ConsentRequest.model_fields}
+    for name, value in read_json_object(text).items():
+        if name in known and value is not None:
+            if not isinstance(value, str):
+                raise InvalidInput.of(name, "must be a text")
+            form.values[name] = [value]
+    return form
+
+
+def _requests(form: Form, model: type[SuppressionRequest] | type[ConsentRequest]) -> list[NewRule]:
+    """The rules of a request: one, or a row of `file` for each, whose empty cells are filled in from the other fields.
+    Raises `InvalidInput`, naming each field or row at fault: nothing is added then."""
+    fields = {name: texts[-1] for name, texts in form.values.items()}
+    file = form.files.get("file")
+    if file is None:
+        return [validated(model, fields).to_new_rule()]
+    if "phone_number" in fields:
+        raise InvalidInput.of("phone_number", "send either a file or phone_number, not both")
+    rules: list[NewRule] = []
+    errors: list[FieldError] = []
+    for line, row in _rows(file[1]):
+        try:
+            rules.append(validated(model, {**fields, **row}).to_new_rule())
+        except InvalidInput as error:
+            errors += [FieldError(f"file.{line}.{one.field}", one.message) for one in error.errors]
+        if len(rules) > MOST_ADDED:
+            raise InvalidInput.of("file", f"may have {MOST_ADDED} rows; split it")
+        if len(errors) >= MOST_ERRORS:
+            break
+    if errors:
+        raise InvalidInput("; ".join(f"{one.field}: {one.message}" for one in errors), tuple(errors))
+    if not rules:
+        raise InvalidInput.of("file", "has no rows below its header")
+    return rules
+
+
+def _rows(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, cells that are not empty) of each row of a CSV. Raises `InvalidInput`."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeError as error:
+        raise InvalidInput.of("file", "must be a CSV in UTF-8") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        names = {name: (name or "").strip().lower() for name in reader.fieldnames or ()}
+        number = next((one for one in NUMBER_COLUMNS if one in names.values()), None)
+        if number is None:
+            raise InvalidInput.of("file", "must be a CSV whose first line names a column phone_number")
+        for row in reader:
+            cells = {names[name]: value for name, value in row.items() if name in names and value}
+            if cells:
+                cells["phone_number"] = cells.get(number, "")
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise InvalidInput.of("file", f"is not a CSV: {error}, line {reader.line_num}") from error
+
+
+def form_bodies() -> dict[str, dict[str, Any]]:
+    """The documented bodies of the routes that add rules, by operation id: JSON. Descriptions tell of files, because
+    openapi-python-client 0.29 generates code that fails for several media types without other parameters."""
+    bodies = {}
+    requests: dict[str, type[BaseModel]] = {"add_suppressions": SuppressionRequest, "add_consents": ConsentRequest}
+    for operation, model in requests.items():
+        required = [name for name, field in model.model_fields.items() if field.is_required()]
+        fields = {name: schema if name in required else _or_null(schema) for name, schema in form_fields(model).items()}
+        schema = {"type": "object", "properties": fields, "required": required}
+        bodies[operation] = {"required": True, "content": {JSON: {"schema": schema}}}
+        if model is SuppressionRequest:
+            others = {name: one for name, one in fields.items() if name != "phone_number"}
+            one_call = {"type": "object", "properties": others}
+            bodies["suppress_execution"] = {"required": True, "content": {JSON: {"schema": one_call}}}
+    return bodies
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    about: dict[str, Any] = {name: schema[name] for name in ("description", "examples") if name in schema}
+    return {"anyOf": [{name: one for name, one in schema.items() if name not in about}, {"type": "null"}], **about}
+
+
+# ---- signatures ---
+
+SIGNED = re.compile("/executions/([^/]+)/suppress")
+"""Paths for which a signature by the account's webhook secret is enough."""
+REQUEST_ID = "suppress-"
+"""What a signed request's `webhook-id` begins with; the id of its execution follows. So neither a webhook that Redial
+sent, with the same secret, nor a request for another execution is taken for it."""
+
+
+def account_of_signature(execution_id: str, headers: Mapping[str, str], body: bytes) -> str:
+    """The account of the execution, whose webhook secret has signed the request. Raises `Unauthorized`."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    execution = services().executions.get(known_id(execution_id, "execution"))
+    account = None if execution is None else services().accounts.get(execution.account_id)
+    secrets = () if account is None else account.webhook_secrets
+    is_named = execution is not None and lower.get("webhook-id") == f"{REQUEST_ID}{execution.id}"
+    if is_named and any(is_signed(secret, lower, body, system.now()) for secret in secrets):
+        assert account is not None
+        return account.account_id
+    raise Unauthorized(
+        f"sign the request with your webhook secret as Standard Webhooks says, now, with the webhook-id"
+        f" {REQUEST_ID}{execution_id}; or send your API key"
+    )
+
+
+# ---- routes ---
+
+_MANY = (
+    f" Many come as multipart/form-data, with a CSV in the field `file`: at most {MOST_ADDED} rows, whose columns are"
+    " named as the other fields; a field of the form fills in empty cells. It is taken whole, or not at all."
+)
+OfNumber = Annotated[PhoneNumber | None, Query(description="Of this number. This is exact at once.")]
+WhoseNumber = Annotated[PhoneNumber, Query()]
+OfAgent = Annotated[str | None, Query(description="Those that name this agent.")]
+OfPurpose = Annotated[Purpose | None, Query(description="Those that name this purpose.")]
+
+
+@router.post(
+    "/suppressions",
+    summary="Stop calling a number, or many",
+    description="From the answer on no call to it is dialled, whatever its agent, batch and guardrails. Calls that wait"
+    " or ring are `canceled` at once. Adding one again replaces its reason, source and expiry." + _MANY,
+    tags=["suppressions"],
+    operation_id="add_suppressions",
+    responses=answers(200, "They hold from now on.", SuppressionsAdded, 400, 404, 413),
+)
+def post_suppressions() -> Response[Any]:
+    return _suppressed(_requests(CURRENT.get().form, SuppressionRequest))
+
+
+def _suppressed(new: Sequence[NewRule]) -> Response[Any]:
+    changed = number_rules.add_rules(services(), new, account_id=account_id(), now=system.now())
+    added = SuppressionsAdded(
+        message="success",
+        suppressions=[_suppression(one) for one in changed.rules],
+        canceled_executions=changed.ended,
+        complete=changed.complete,
+    )
+    return answer(added)
+
+
+@router.get(
+    "/suppressions",
+    summary="Your suppressions, newest first",
+    description="A suppression that was just added may be missing for a moment, unless phone_number is given.",
+    tags=["suppressions"],
+    operation_id="list_suppressions",
+    responses=answers(200, "Them, or the first part of them.", list[SuppressionRead], 400, 404, 413, headers=HEADERS),
+)
+def get_suppressions(
+    phone_number: OfNumber = None,
+    agent_id: OfAgent = None,
+    purpose: OfPurpose = None,
+    page_number: AnyPageNumber = None,
+    page_size: AnyPageSize = None,
+    cursor: CursorText = None,
+) -> Response[Any]:
+    asked = paging(page_number, page_size, cursor)
+    scope = _scope(agent_id, purpose)
+    return _listed(RuleKind.SUPPRESSION, phone_number, scope, asked, _suppression)
+
+
+@router.delete(
+    "/suppressions",
+    summary="Remove a suppression",
+    description="By its number and what it covers: agent, purpose, both or neither. Removing it again changes nothing.",
+    tags=["suppressions"],
+    operation_id="delete_suppression",
+    responses=answers(200, "It is removed, or was not there.", RuleRemoved, 400, 404),
+)
+def delete_suppression(phone_number: WhoseNumber, agent_id: OfAgent = None, purpose: OfPurpose = None) -> Response[Any]:
+    return _removed(RuleKind.SUPPRESSION, phone_number, _scope(agent_id, purpose))
+
+
+@router.post(
+    "/executions/<execution_id>/suppress",
+    summary="Stop calling the number of a call",
+    description="As POST /suppressions. For webhook receivers and agents' tools without an API key a signature by the"
+    f" account's webhook secret is enough (Standard Webhooks), with the webhook-id `{REQUEST_ID}<execution_id>`.",
+    tags=["suppressions"],
+    operation_id="suppress_execution",
+    responses=answers(200, "It holds from now on.", SuppressionsAdded, 400, 404, 413),
+)
+def post_execution_suppress(execution_id: str) -> Response[Any]:
+    execution = services().executions.get(known_id(execution_id, "execution"))
+    if execution is None or execution.account_id != account_id():
+        no_such(execution_id, "execution")
+    fields = {name: texts[-1] for name, texts in CURRENT.get().form.values.items()}
+    wanted = validated(SuppressionRequest, {**fields, "phone_number": execution.user_number}).to_new_rule()
+    return _suppressed([wanted])
+
+
+@router.post(
+    "/consents",
+    summary="Store a consent to calls, or many",
+    description="Agents with `consent_required` call only numbers with one. Adding one again replaces it." + _MANY,
+    tags=["consents"],
+    operation_id="add_consents",
+    responses=answers(200, "They hold from now on.", ConsentsAdded, 400, 413),
+)
+def post_consents() -> Response[Any]:
+    new = _requests(CURRENT.get().form, ConsentRequest)
+    changed = number_rules.add_rules(services(), new, account_id=account_id(), now=system.now())
+    return answer(ConsentsAdded(message="success", consents=[_consent(one) for one in changed.rules]))
+
+
+@router.get(
+    "/consents",
+    summary="The consents of numbers, newest first",
+    description="A consent that was just added may be missing for a moment, unless phone_number is given.",
+    tags=["consents"],
+    operation_id="list_consents",
+    responses=answers(200, "Them, or the first part of them.", list[ConsentRead], 400, 413, headers=HEADERS),
+)
+def get_consents(
+    phone_number: OfNumber = None,
+    purpose: OfPurpose = None,
+    page_number: AnyPageNumber = None,
+    page_size: AnyPageSize = None,
+    cursor: CursorText = None,
+) -> Response[Any]:
+    asked = paging(page_number, page_size, cursor)
+    return _listed(RuleKind.CONSENT, phone_number, _scope(None, purpose), asked, _consent)
+
+
+@router.delete(
+    "/consents",
+    summary="Withdraw a consent",
+    description="By its number, and its purpose if it has one. Calls that wait or ring and need it end at once.",
+    tags=["consents"],
+    operation_id="delete_consent",
+    responses=answers(200, "It is removed, or was not there.", RuleRemoved, 400),
+)
+def delete_consent(phone_number: WhoseNumber, purpose: OfPurpose = None) -> Response[Any]:
+    return _removed(RuleKind.CONSENT, phone_number, _scope(None, purpose))
+
+
+def _scope(agent_id: str | None, purpose: str | None) -> str | None:
+    """What rules cover, as text; None: not asked for."""
+    return scope_of(None if agent_id is None else known_id(agent_id, "agent"), purpose) or None
+
+
+def _listed(kind: RuleKind, number: str | None, scope: str | None, asked: Any, render: Any) -> Response[Any]:
+    rules = services().number_rules
+    if number is not None:
+        found = [one for one in rules.of_number(account_id(), number) if one.kind is kind]
+        rows = [(Position(one.added_at, one.digest, 1), one) for one in found if _parts(scope) <= _parts(one.scope)]
+        shown = part_of(sorted(rows, key=lambda row: row[0], reverse=True), asked, render, newest_first=True)
+    else:
+        listed = rules.listed(account_id(), kind, scope, asked.after)
+        for _ in range(asked.skip):
+            next(listed, None)
+        shown = part(listed, rules.count(account_id(), kind, scope), asked, render)
+    return answer(shown.rows, headers=shown.headers)
+
+
+def _parts(scope: str | None) -> set[str]:
+    return set(scope.split(",")) if scope else set()
+
+
+def _removed(kind: RuleKind, number: str, scope: str | None) -> Response[Any]:
+    done = number_rules.remove_rule(services(), kind, number, scope or "", account_id=account_id(), now=system.now())
+    removed = RuleRemoved(message="success", state="deleted", deleted=len(done.rules), canceled_executions=done.ended)
+    return answer(removed)
