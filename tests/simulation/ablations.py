@@ -574,7 +574,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", rates=_NOTHING),
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
     Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", rates=_NOTHING),
-    Ablation("suppression", _suppression, "no dial to a suppressed number", rates=_NOTHING),
+    Ablation("suppression", _suppression, "no dial to a suppressed number", first=5, rates=_NOTHING),
     Ablation(
         "cancel at the carrier", _cancel_at_the_carrier, "a stopped call is never answered", first=3, rates=_NOTHING
     ),
