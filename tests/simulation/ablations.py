@@ -551,6 +551,7 @@ def _all(*patches: Any) -> Iterator[None]:
 
 
 _TWICE = "at most one call per attempt"
+_LINES = "never more live calls than lines"
 _TRUTH = "attempts agree with the carrier"
 _ORDER = "events are delivered in order"
 _FINAL = "every execution is final"
@@ -630,7 +631,7 @@ WITH_CONSEQUENCES: tuple[Ablation, ...] = (
         ),
         rates=_CONCURRENT,
     ),
-    Ablation("an unknown answer is a result", _unknown_is_a_result, _TWICE, (_TRUTH,), rates=_UNKNOWN),
+    Ablation("an unknown answer is a result", _unknown_is_a_result, _TWICE, (_TRUTH, _LINES), rates=_UNKNOWN),
     Ablation("stopped is final", _stopped_is_final, "statuses move forward", ("no dial after an answered stop",)),
     Ablation("line release", _line_release, "no line is lost", _ENDLESS),
     Ablation("idempotent row ids", _row_ids, _FINAL, (*_ENDLESS, "batch counts equal a recount", _LISTED)),
