@@ -80,7 +80,8 @@ def test_an_agent_that_was_just_deleted_is_searched_as_well(
     story = Story(world, 5, lines=1)
     to = story.number("completed")
     slow_in_dial(world, monkeypatch, CircuitBreaker, "admit", 3)
-    save, deleted = DynamoAgents.save, list[Any]()
+    save = DynamoAgents.save
+    deleted: list[Any] = []
 
     def slowly(self: DynamoAgents, agent: Any) -> Any:
         saved = save(self, agent)

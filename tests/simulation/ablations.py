@@ -576,6 +576,7 @@ def _all(*patches: Any) -> Iterator[None]:
 
 
 _TWICE = "at most one call per attempt"
+_LINES = "never more live calls than lines"
 _TRUTH = "attempts agree with the carrier"
 _ORDER = "events are delivered in order"
 _FINAL = "every execution is final"
@@ -599,7 +600,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", rates=_NOTHING),
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
     Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", rates=_NOTHING),
-    Ablation("suppression", _suppression, "no dial to a suppressed number", rates=_NOTHING),
+    Ablation("suppression", _suppression, "no dial to a suppressed number", first=5, rates=_NOTHING),
     Ablation(
         "cancel at the carrier", _cancel_at_the_carrier, "a stopped call is never answered", first=3, rates=_NOTHING
     ),
@@ -663,7 +664,7 @@ WITH_CONSEQUENCES: tuple[Ablation, ...] = (
         ),
         rates=_CONCURRENT,
     ),
-    Ablation("an unknown answer is a result", _unknown_is_a_result, _TWICE, (_TRUTH,), rates=_UNKNOWN),
+    Ablation("an unknown answer is a result", _unknown_is_a_result, _TWICE, (_TRUTH, _LINES), rates=_UNKNOWN),
     Ablation("stopped is final", _stopped_is_final, "statuses move forward", ("no dial after an answered stop",)),
     Ablation("line release", _line_release, "no line is lost", _ENDLESS),
     Ablation("idempotent row ids", _row_ids, _FINAL, (*_ENDLESS, "batch counts equal a recount", _LISTED)),

@@ -64,6 +64,8 @@ WINDOWS: tuple[dict[str, Any], ...] = (
 NAMED_ZONES = ("America/St_Johns", "Europe/Berlin", "Asia/Tokyo")
 """Zones that contacts name: another time of day than that of their prefix."""
 MOST_TRIES = 12
+SUPPRESSING = 5
+"""In every fifth world numbers are suppressed, with chances of their own: the other worlds stay as they were."""
 
 
 @dataclass
@@ -153,7 +155,6 @@ class Population:
             (self._stop_agent, 0.8),
             (self._stop_batch, 0.5),
             (self._pause, 0.6),
-            (self._suppress, 0.8),
             (self._delete_batch, 0.25),
             (self._limit, 0.8),
             (self._replay, 1.0),
@@ -162,6 +163,10 @@ class Population:
             (self._read_lists, 0.3),
         ]
         self._act(actions, bursts)
+        if world.seed % SUPPRESSING == 0:
+            chance = Random(f"{world.seed} suppressions")
+            for _ in range(3):
+                self._later(chance.uniform(0, chaos * 0.6), self._suppress, chance.choice(self.clients), chance)
         for client in self.clients:
             if world.faults.rates["endpoint down"] and self._hit(0.5):
                 self._endpoint_fails(client, chaos)
@@ -450,9 +455,9 @@ class Population:
     def _resume(self, client: Client, batch_id: str) -> None:
         self._ask(client, "POST", f"/batches/{batch_id}/resume")
 
-    def _suppress(self, client: Client) -> None:
+    def _suppress(self, client: Client, chance: Random) -> None:
         """Suppress a number that was or will be called."""
-        number = self._numbered(1 + int(self._between(0, self._numbers + 4)))
+        number = self._numbered(chance.randint(1, self._numbers + 4))
         body = {"phone_number": number, "reason": "opted out"}
         suppressed = partial(Suppressed, account_id=client.account.id, number=number)
         self._ask(
