@@ -102,7 +102,6 @@ def agent_json(agent: Agent, carrier: str) -> dict[str, Any]:
         "webhook_url": agent.webhook_url,
         "telephony_provider": sent.get("telephony_provider") or agent.provider or carrier,
         "calling_guardrails": sent.get("calling_guardrails"),
-        "time_zone": agent.time_zone,
         "from_phone_numbers": sent.get("from_phone_numbers") or [],
         "answer_url": agent.answer_url,
         "stream_url": agent.stream_url,
