@@ -1015,6 +1015,8 @@ def _in_range(item: dict[str, Any], key: str, values: dict[str, Any]) -> bool:
     value = _sortable(item[key])
     lows = [_sortable(values[name]) for name in (":low",) if name in values]
     highs = [_sortable(values[name]) for name in (":high", ":now", ":until") if name in values]
+    if ":open" in values:
+        return str(value).startswith(_sortable(values[":open"]))
     assert lows or highs or list(values) == [":shard"], f"unknown bounds of an index: {sorted(values)}"
     return all(value >= low for low in lows) and all(value <= high for high in highs)
 
