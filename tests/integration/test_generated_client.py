@@ -105,6 +105,8 @@ def the_life_of_a_call(local: LocalClient, generated: GeneratedClient) -> None:
 
     assert generated.do("list_undelivered").data == []
     assert generated.do("replay_webhooks", created.execution_id).replayed == []
+    assert generated.do("list_attention").data == []
+    assert generated.do("resolve_attention", "twilio", expect=404).error == 404
     asked = generated.model("SuppressExecutionBody", reason="asked the agent to stop")
     assert generated.do("suppress_execution", another, body=asked).suppressions[0].last_four == LATER[-4:]
     assert generated.do("delete_suppression", phone_number=LATER).deleted == 1

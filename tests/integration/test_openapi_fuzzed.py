@@ -99,10 +99,24 @@ class Completion:
             _complete_body(body, case.media_type or "")
             case.body = body
 
+    def _attention(self) -> str:
+        """An attention item: the carrier refuses calls from a caller id of its own."""
+        found = self._client.api("GET", "/attention").json["data"]
+        if not found:
+            self._count += 1
+            number = f"+1415555{self._count:04d}"
+            self._client.script(number, "refused-21210")
+            self._client.call(number, agent_id=self._client.stack.create_agent())
+            self._client.advance(1)
+            found = self._client.api("GET", "/attention").json["data"]
+        return str(found[0]["id"])
+
     def _id(self, name: str, operation: str) -> str:
         reads = operation.startswith("GET") or operation.endswith("replay")
         if name == "execution_id":
             return self._call_id if reads else self._client.call("+12025550198", scheduled_at=TOMORROW)
+        if name == "item_id":
+            return self._attention()
         if name == "agent_id":
             return self._client.stack.agent_id if reads else self._client.stack.create_agent()
         if reads:
@@ -121,6 +135,7 @@ def _complete_body(body: dict[str, Any], media_type: str) -> None:
     if body.get("given_at") is not None:
         body["given_at"] = "2026-01-01T00:00:00Z"
     _complete_urls(body)
+    _complete_guardrails(body)
     if "file" in body and media_type.startswith("multipart/"):
         body["file"] = CONTACTS
         body.pop("upload_id", None)
@@ -142,9 +157,23 @@ def _complete_urls(config: dict[str, Any]) -> None:
 
 def _complete_agent(config: dict[str, Any]) -> None:
     _complete_urls(config)
-    hours = config.get("calling_guardrails")
-    if hours and (hours.get("call_start_hour") is None) != (hours.get("call_end_hour") is None):
-        hours |= {"call_start_hour": 9, "call_end_hour": 17}
+    _complete_guardrails(config)
+
+
+def _complete_guardrails(of: dict[str, Any]) -> None:
+    """Both hours, or windows; few of these, for a rule's text is limited."""
+    rule = of.get("calling_guardrails")
+    if isinstance(rule, str):
+        of["calling_guardrails"] = '{"call_start_hour": 9, "call_end_hour": 17}'
+    if not isinstance(rule, dict):
+        return
+    for name in ("windows", "excluded_dates"):
+        if rule.get(name):
+            rule[name] = rule[name][:2]
+    if rule.get("windows") is not None:
+        rule |= {"call_start_hour": None, "call_end_hour": None}
+    elif (rule.get("call_start_hour") is None) != (rule.get("call_end_hour") is None):
+        rule |= {"call_start_hour": 9, "call_end_hour": 17}
 
 
 def _whole_numbers(value: Any) -> Any:

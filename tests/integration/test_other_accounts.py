@@ -34,6 +34,7 @@ BODIES: dict[str, Any] = {
     "PUT /v2/agent/{agent_id}": AGENT,
     "PATCH /v2/agent/{agent_id}": AGENT,
     "POST /batches/{batch_id}/schedule": {"scheduled_at": LATER},
+    "POST /executions/{execution_id}/suppress": {"reason": "asked to stop"},
 }
 """A body for each route that has an id in its path and takes one."""
 

@@ -46,6 +46,7 @@ def test_calls_are_placed_on_time_while_600_events_go_to_an_endpoint_that_hangs(
     assert late_calls(None) == 0
 
 
+@pytest.mark.nightly
 def test_without_a_limit_of_deliveries_the_calls_are_late() -> None:
     """So that the test above can fail."""
     assert late_calls(1000) > CALLS // 2

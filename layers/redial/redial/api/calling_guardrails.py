@@ -38,12 +38,22 @@ def _date(value: Any) -> date:
     raise ValueError("must be a date such as 2026-12-25")
 
 
-TimeOfDay = Annotated[
+def _start(value: Any) -> int:
+    if value == "24:00":
+        raise ValueError("must be a time of day such as 09:30, from 00:00 to 23:59")
+    return _minute(value)
+
+
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
+StartTime = Annotated[
+    int,
+    BeforeValidator(_start),
+    WithJsonSchema({"type": "string", "pattern": f"^{_TIME}$", "examples": ["09:00", "17:30"]}),
+]
+EndTime = Annotated[
     int,
     BeforeValidator(_minute),
-    WithJsonSchema(
-        {"type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "examples": ["09:00", "17:30"]}
-    ),
+    WithJsonSchema({"type": "string", "pattern": f"^({_TIME}|24:00)$", "examples": ["12:30", "20:00"]}),
 ]
 Date = Annotated[
     date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-12-25"]})
@@ -51,21 +61,16 @@ Date = Annotated[
 
 
 class CallingWindow(BaseModel):
-    """A part of some days in which calls may start. End before start: over midnight, on the next day."""
+    """A part of some days in which calls may start. End before start: over midnight, on the next day; the same time:
+    24 hours."""
 
     model_config = ConfigDict(extra="allow")
 
     days: list[Day] | None = Field(
         None, min_length=1, max_length=7, description="The days on which it begins. None: every day."
     )
-    start: TimeOfDay
-    end: TimeOfDay = Field(description="The first minute after it.")
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> "CallingWindow":
-        if self.start in (self.end, DAY_MINUTES):
-            raise _fault("CallingWindow", "end", "must differ from start; the whole day is 00:00 to 24:00")
-        return self
+    start: StartTime
+    end: EndTime = Field(description="The first minute after it.")
 
 
 class CallingGuardrails(BaseModel):
