@@ -425,15 +425,15 @@ MUTANTS = (
     Mutant(
         "A stop reads only the shards of the present limit",
         "usecases/stop.py",
-        "for shard in shards_in_use(agent) for one in",
-        "for shard in range(1) for one in",
+        "for agent in agents for shard in shards_in_use(agent)]",
+        "for agent in agents for shard in range(1)]",
         "tests/protocol/test_stops.py::test_a_stop_finds_line_holders_in_shards_above_a_lowered_limit",
     ),
     Mutant(
         "A stop of an agent leaves no mark",
         "usecases/stop.py",
-        "return services.agents.save(replace(agent, stopped_before=now))",
-        "return services.agents.save(agent)",
+        "        return replace(agent, stopped_before=now)\n",
+        "        return agent\n",
         "tests/protocol/test_stops.py::test_a_call_missing_from_a_stale_listing_does_not_ring_after_its_agents_stop",
     ),
     Mutant(
@@ -491,8 +491,8 @@ MUTANTS = (
     Mutant(
         "A suppression does not end the calls that hold a line",
         "usecases/number_rules.py",
-        "    held = services.executions.read(holders)\n",
-        "    held = services.executions.read(holders[:0])\n",
+        "    held = line_holders(services, *agents.values())\n",
+        "    held = line_holders(services)\n",
         "tests/protocol/test_suppressions.py::test_a_call_that_the_index_does_not_show_is_ended_while_it_is_dialled",
     ),
     Mutant(
@@ -888,8 +888,8 @@ MUTANTS = (
     Mutant(
         "A packed item looks like a short history",
         "wire/packed_execution.py",
-        '"ch": _json([[PACKED], newest])',
-        '"ch": _json([newest])',
+        '"ch": compact_json([[PACKED], newest])',
+        '"ch": compact_json([newest])',
         "tests/unit/test_packed_execution.py::test_a_version_that_does_not_know_the_packed_form_raises_an_error",
     ),
     Mutant(
@@ -1414,15 +1414,15 @@ MUTANTS = (
     Mutant(
         "A call that can never be placed is accepted",
         "usecases/create_call.py",
-        "    if next_open(start, rule, zones) is None:\n",
+        "    if fault is not None:\n",
         "    if not zones:\n",
         "tests/integration/test_calling_rules.py::test_a_call_that_can_never_be_placed_is_refused",
     ),
     Mutant(
         "A row that can never be placed is accepted",
         "domain/row_check.py",
-        "            is_open = next_open(self.at, self.rule, zones) is not None\n",
-        "            is_open = zones != ()\n",
+        "            fault = unplaceable(self.rule, zones, self.at)\n",
+        "            fault = None\n",
         "tests/integration/test_calling_rules.py::test_rows_that_can_never_be_placed_are_rejected",
     ),
 )

@@ -51,7 +51,7 @@ def _reading_holders() -> Any:
 
 def _reading_holders_of_a_suppressed_number() -> Any:
     """A suppression does not end the calls that hold a line; the index shows them too late."""
-    return mock.patch.object(number_rules, "shards_in_use", return_value=range(0))
+    return mock.patch.object(number_rules, "line_holders", return_value=[])
 
 
 def _rules_after_the_line() -> Any:

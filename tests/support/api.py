@@ -182,6 +182,7 @@ def aws() -> Iterator[None]:
 @contextmanager
 def running_api() -> Iterator[Api]:
     """Within `aws()`: two accounts, each with a key, on an empty table; the clock stays at `TEN` until set."""
+    services_of.cache_clear()  # what it remembers is of another table
     api = Api()
     dynamodb, scheduler = services_of("api").executions._table.client, services_of("api").timers._client
     invoker = services_of("api").invoker
@@ -189,7 +190,6 @@ def running_api() -> Iterator[Api]:
     create_table(dynamodb)
     scheduler.create_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])
     system.use(now=lambda: api.now)
-    services_of("api").number_rules.forget_keys()
 
     def invoke(request: Any, **_: Any) -> Any:
         function = unquote(request.url).split(":function:redial-")[1].split(":")[0]

@@ -16,6 +16,11 @@ MEND = "give the contact's time_zone, or widen the hours"
 """What to do about a number whose calling hours never open."""
 
 
+def unplaceable(rule: CallingRule, zones: tuple[str, ...], at: datetime) -> str | None:
+    """Why a number in these zones can never be called from `at` on, and what to do about it. None: it can."""
+    return None if next_open(at, rule, zones) is not None else f"{never_open(rule, zones)}; {MEND}"
+
+
 @dataclass(frozen=True)
 class RowCheck:
     """`rule`: None, where every time will do. `time_zone`: of contacts that name none; None: by their prefix. `at`: the
@@ -50,6 +55,6 @@ class RowCheck:
 
         zones = zones_of(number, named or self.time_zone)
         if zones not in self._known:
-            is_open = next_open(self.at, self.rule, zones) is not None
-            self._known[zones] = None if is_open else f"contact_number: {never_open(self.rule, zones)}; {MEND}"
+            fault = unplaceable(self.rule, zones, self.at)
+            self._known[zones] = None if fault is None else f"contact_number: {fault}"
         return self._known[zones]

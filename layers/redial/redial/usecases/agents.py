@@ -17,7 +17,7 @@ from redial.usecases.dispatch import dispatch_all
 from redial.usecases.number_rules import mark_if_used
 from redial.usecases.replay import send_waiting_now
 from redial.usecases.stop import stop_line_holders
-from redial.usecases.update import MOST_TRIES
+from redial.usecases.update import update_agent
 
 Configure = Callable[[Agent, dict[str, Any]], Agent]
 """The agent with that configuration. Raises `InvalidInput`, naming every field at fault, and `TooLarge`."""
@@ -85,19 +85,19 @@ def _update(
 ) -> Agent:
     """Apply a change to the stored agent. If another writer saves first, read the agent again and retry. More lines are
     used at once, and so is another webhook URL."""
-    for _ in range(MOST_TRIES):
-        before = read_agent(services, agent_id, account_id=account_id)
+
+    def with_peak(before: Agent) -> Agent:
         after = transition(before)
-        if after.max_concurrent_calls < before.max_concurrent_calls:
-            peak = max(before.max_concurrent_calls, before.peak_concurrent_calls)
-            after = replace(after, peak_concurrent_calls=peak)
-        try:
-            after = services.agents.save(after)
-        except StaleVersion:
-            continue
-        if after.max_concurrent_calls > before.max_concurrent_calls:
-            dispatch_all(services, after, now)
-        if after.webhook_url != before.webhook_url:
-            send_waiting_now(services, after, now)
-        return after
-    raise Conflict(f"agent {agent_id} is being changed by others at the same time: try again")
+        if after.max_concurrent_calls >= before.max_concurrent_calls:
+            return after
+        return replace(after, peak_concurrent_calls=max(before.max_concurrent_calls, before.peak_concurrent_calls))
+
+    try:
+        before, after = update_agent(services, agent_id, with_peak, account_id=account_id)
+    except StaleVersion as error:
+        raise Conflict(f"agent {agent_id} is being changed by others at the same time: try again") from error
+    if after.max_concurrent_calls > before.max_concurrent_calls:
+        dispatch_all(services, after, now)
+    if after.webhook_url != before.webhook_url:
+        send_waiting_now(services, after, now)
+    return after

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER, Agent
-from redial.domain.calling_window import CallingRule, never_open, next_open
+from redial.domain.calling_window import CallingRule
 from redial.domain.errors import Conflict, InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.domain.phone_number import NOT_CALLED, NumberKind, read_number, zones_of
 from redial.domain.retry import RetryConfig
-from redial.domain.row_check import MEND
+from redial.domain.row_check import unplaceable
 from redial.ports import IdempotentRequest, Services
 from redial.usecases.defaults import check_can_call, complete
 from redial.usecases.idempotency import id_for
@@ -140,8 +140,9 @@ def _check_hours(agent: Agent, call: NewCall, start: datetime) -> None:
     if rule is None or rule.is_always_open:
         return
     zones = zones_of(call.recipient_phone_number, call.time_zone or agent.time_zone)
-    if next_open(start, rule, zones) is None:
-        raise InvalidInput.of("recipient_phone_number", f"{never_open(rule, zones)}; {MEND}")
+    fault = unplaceable(rule, zones, start)
+    if fault is not None:
+        raise InvalidInput.of("recipient_phone_number", fault)
 
 
 def _check_number(services: Services, number: str, account_id: str) -> None:

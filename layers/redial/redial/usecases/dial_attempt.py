@@ -451,16 +451,16 @@ class Dial:
         agent: Agent,
         shard: int,
         decisions: tuple[Decision, ...],
-        held_until: Decision,
+        not_yet: Decision,
         now: datetime,
     ) -> DialReport:
         """Dial again at the start that the pacer gave, with the line. A long wait is saved."""
-        start = self.paced_at
+        start = not_yet.until
         assert start is not None, "the pacer gave it"
         self.line_shard = shard
         if start <= now + LONGEST_UNSTORED_WAIT:
             return replace(self._come_back(execution, start), pace_wait=start - now)
-        waiting = execution.defer(now, *decisions[:-1], held_until, line_shard=shard)
+        waiting = execution.defer(now, *decisions[:-1], not_yet, line_shard=shard)
         if waiting.state.is_final:
             return DialReport(execution, self._leave(execution, waiting, agent, now, None))
         saved = save(self.services.executions, waiting, now, self.lease_id)

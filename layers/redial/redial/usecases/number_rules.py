@@ -23,9 +23,8 @@ from redial.domain.gates import OF_NUMBER, Facts, ask
 from redial.domain.number_rules import NumberRule, RuleKind
 from redial.domain.status import Status
 from redial.ports import CarrierUnavailable, Services, StaleVersion
-from redial.usecases.dispatch import shards_in_use
-from redial.usecases.stop import cancel, end_waiting, stop_with_batch
-from redial.usecases.update import MOST_TRIES
+from redial.usecases.stop import cancel, end_waiting, line_holders, stop_with_batch
+from redial.usecases.update import update_agent
 
 MOST_ADDED = 1000
 """Maximum rules that one request adds."""
@@ -124,14 +123,12 @@ def mark_if_used(services: Services, agent: Agent) -> Agent:
 
 
 def _marked(services: Services, agent: Agent) -> Agent:
-    for _ in range(MOST_TRIES):
-        if agent.has_number_rules:
-            return agent
-        try:
-            return services.agents.save(replace(agent, has_number_rules=True))
-        except StaleVersion:
-            agent = services.agents.get(agent.account_id, agent.agent_id) or agent
-    raise StaleVersion(agent.agent_id)
+    def transition(current: Agent) -> Agent:
+        return current if current.has_number_rules else replace(current, has_number_rules=True)
+
+    return update_agent(
+        services, agent.agent_id, transition, account_id=agent.account_id, snapshot=agent, deleted=True
+    )[1]
 
 
 def _marked_agents(services: Services, account_id: str, now: datetime) -> list[Agent]:
@@ -150,13 +147,7 @@ def _end_forbidden(
     account_id, agents = listed[0].account_id, {one.agent_id: one for one in listed}
     ending = _Ending(services, agents, changed, now)
     until = services.now() + timedelta(seconds=SEARCH_SECONDS)
-    holders = [
-        one
-        for agent in agents.values()
-        for shard in shards_in_use(agent)
-        for one in services.lines.holders(agent.agent_id, shard)
-    ]
-    held = services.executions.read(holders)
+    held = line_holders(services, *agents.values())
     ending.end(one for one in held if one.user_number in numbers)
     for number in sorted(numbers):
         if services.now() >= until:

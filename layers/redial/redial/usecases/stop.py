@@ -24,7 +24,7 @@ from redial.domain.outcome import BLOCKED, CallReport
 from redial.domain.status import Status
 from redial.ports import CarrierUnavailable, NotYetKnown, Services, StaleVersion
 from redial.usecases.dispatch import shards_in_use
-from redial.usecases.update import MOST_TRIES, Updated, update
+from redial.usecases.update import Updated, update, update_agent
 
 CONFIRMED_AFTER_SECONDS = 0.5
 """How long after a request to cancel that has not taken effect yet the carrier is asked again, once."""
@@ -155,15 +155,11 @@ def cancel_all(
 
 def mark_stopped(services: Services, agent_id: str, *, account_id: str, now: datetime) -> Agent:
     """Mark the agent: no call asked for up to `now` is dialled from then on. Returns it. Raises `NotFound`."""
-    for _ in range(MOST_TRIES):
-        agent = services.agents.get(account_id, agent_id)
-        if agent is None or agent.deleted_at is not None:
-            raise NotFound(f"there is no agent {agent_id}")
-        try:
-            return services.agents.save(replace(agent, stopped_before=now))
-        except StaleVersion:
-            continue
-    raise StaleVersion(agent_id)
+
+    def transition(agent: Agent) -> Agent:
+        return replace(agent, stopped_before=now)
+
+    return update_agent(services, agent_id, transition, account_id=account_id)[1]
 
 
 def unless_stopped(services: Services, before: Execution, after: Execution) -> Execution:
@@ -182,10 +178,11 @@ def unless_stopped(services: Services, before: Execution, after: Execution) -> E
     return after
 
 
-def line_holders(services: Services, agent: Agent) -> list[Execution]:
-    """Calls that hold a line of the agent: live ones, and those that are about to be dialled; `agent` as it was read
-    after the mark."""
-    held = [one for shard in shards_in_use(agent) for one in services.lines.holders(agent.agent_id, shard)]
+def line_holders(services: Services, *agents: Agent) -> list[Execution]:
+    """Calls that hold a line of one of the agents: live ones, and those that are about to be dialled; `agents` as they
+    were read after the mark."""
+    shards = [(agent.agent_id, shard) for agent in agents for shard in shards_in_use(agent)]
+    held = [one for agent_id, shard in shards for one in services.lines.holders(agent_id, shard)]
     return list(services.executions.read(held))
 
 

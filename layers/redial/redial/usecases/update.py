@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 
+from redial.domain.agent import Agent
 from redial.domain.batch import Batch
 from redial.domain.errors import NotFound
 from redial.domain.execution import Execution
@@ -167,6 +168,35 @@ def update_batch(
             services.invoker.deliver(batch_id, lease_id)
         return before, saved
     raise StaleVersion(batch_id)
+
+
+def update_agent(
+    services: Services,
+    agent_id: str,
+    transition: Callable[[Agent], Agent],
+    *,
+    account_id: str,
+    snapshot: Agent | None = None,
+    deleted: bool = False,
+) -> tuple[Agent, Agent]:
+    """The same for an agent, which has neither events nor a due time: before and after. `snapshot`: as just read;
+    `deleted`: a deleted one as well.
+
+    Raises `NotFound`, whatever `transition` raises, and `StaleVersion`.
+    """
+    for _ in range(MOST_TRIES):
+        before = snapshot or services.agents.get(account_id, agent_id)
+        snapshot = None
+        if before is None or (before.deleted_at is not None and not deleted):
+            raise NotFound(f"there is no agent {agent_id}")
+        after = transition(before)
+        if after is before:
+            return before, before
+        try:
+            return before, services.agents.save(after)
+        except StaleVersion:
+            continue
+    raise StaleVersion(agent_id)
 
 
 def _lease_of(subject: Execution | Batch) -> str:

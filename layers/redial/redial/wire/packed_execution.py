@@ -47,6 +47,8 @@ VOCABULARY_1 = (
 )
 """Preset dictionary of `z1`: what histories are made of, the most frequent last. Never edited: items depend on it."""
 
+compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Stored lists and objects as text."""
 _HISTORY = ("ch", "dl", "rc")
 _STATUSES = frozenset(Status)
 
@@ -62,7 +64,7 @@ def packed(item: dict[str, Any]) -> dict[str, Any]:
         return item
     newest = next(change[:3] for change in reversed(changes) if change[0] in _STATUSES)
     kept = {name: value for name, value in item.items() if name not in history}
-    small = kept | {"ch": _json([[PACKED], newest]), PACKED: _compressed(_with_rows(history, _differences))}
+    small = kept | {"ch": compact_json([[PACKED], newest]), PACKED: _compressed(_with_rows(history, _differences))}
     return small if _write_units(small) < units else item
 
 
@@ -72,7 +74,7 @@ def unpacked(item: dict[str, Any]) -> dict[str, Any]:
         return item
     history = _with_rows(_decompressed(item[PACKED]), _sums)
     kept = {name: value for name, value in item.items() if name != PACKED}
-    return kept | {name: _json(value) for name, value in history.items()}
+    return kept | {name: compact_json(value) for name, value in history.items()}
 
 
 Rows = list[Any]
@@ -111,17 +113,13 @@ def _sums(rows: Rows) -> Rows:
 
 def _compressed(history: dict[str, Any]) -> str:
     deflate = zlib.compressobj(9, zlib.DEFLATED, -12, 8, zlib.Z_DEFAULT_STRATEGY, VOCABULARY_1)
-    return base64.b64encode(deflate.compress(_json(history).encode()) + deflate.flush()).decode()
+    return base64.b64encode(deflate.compress(compact_json(history).encode()) + deflate.flush()).decode()
 
 
 def _decompressed(text: str) -> dict[str, Any]:
     inflate = zlib.decompressobj(-12, VOCABULARY_1)
     history: dict[str, Any] = json.loads(inflate.decompress(base64.b64decode(text)) + inflate.flush())
     return history
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _write_units(item: dict[str, Any]) -> int:

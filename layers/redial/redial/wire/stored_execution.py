@@ -42,7 +42,7 @@ from redial.domain.execution import MILLISECOND, Change, Execution, Marker
 from redial.domain.retry import RetryConfig
 from redial.domain.status import Status
 from redial.wire.newer import with_newer
-from redial.wire.packed_execution import unpacked
+from redial.wire.packed_execution import compact_json, unpacked
 from redial.wire.timestamps import from_ms, to_ms
 
 DUE_SHARDS = 16
@@ -93,7 +93,7 @@ def user_data_key(execution_id: str) -> dict[str, Any]:
 
 def encode_user_data(execution: Execution) -> dict[str, Any]:
     """The item with the user data of an execution that keeps it apart."""
-    return user_data_key(execution.id) | {"ud": _json(execution.user_data)}
+    return user_data_key(execution.id) | {"ud": compact_json(execution.user_data)}
 
 
 def decode_user_data(item: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -133,7 +133,7 @@ def encode(execution: Execution) -> dict[str, Any]:
         "ag": execution.agent_id,
         "ca": created_ms,
         "to": execution.user_number,
-        "ch": _json(_encode_changes(execution)),
+        "ch": compact_json(_encode_changes(execution)),
     }
     if execution.erased:
         item["er"] = True
@@ -163,7 +163,7 @@ def encode(execution: Execution) -> dict[str, Any]:
     if execution.user_data_apart:
         item["ux"] = True
     elif execution.user_data:
-        item["ud"] = _json(execution.user_data)
+        item["ud"] = compact_json(execution.user_data)
     if execution.retry_config is not None:
         item["rc"] = encode_retry_config(execution.retry_config)
     delivery = encode_delivery(execution.delivery, created)
@@ -237,9 +237,6 @@ def decode_statuses(bits: int) -> tuple[Status, ...]:
     return tuple(status for bit, status in enumerate(_BITS) if bits & 1 << bit)
 
 
-_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
 def _since(created: datetime, instant: datetime) -> int:
     return (instant - created) // MILLISECOND
 
@@ -247,7 +244,7 @@ def _since(created: datetime, instant: datetime) -> int:
 @lru_cache(maxsize=16)
 def encode_retry_config(config: RetryConfig) -> str:
     """The JSON text of a retry configuration."""
-    return _json(
+    return compact_json(
         [
             config.enabled,
             config.max_retries,
@@ -333,7 +330,7 @@ def encode_delivery(delivery: Delivery, created: datetime) -> str | None:
         ],
     }
     kept = with_newer({name: value for name, value in stored.items() if value not in (None, (), [])}, delivery.newer)
-    return _json(kept) if kept else None
+    return compact_json(kept) if kept else None
 
 
 def decode_delivery(text: str | None, created: datetime) -> Delivery:

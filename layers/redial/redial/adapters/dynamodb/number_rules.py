@@ -73,10 +73,6 @@ class DynamoNumberRules:
             self._keys[account_id] = bytes.fromhex(stored["key"])
         return self._keys[account_id]
 
-    def forget_keys(self) -> None:
-        """Read the accounts' keys anew: the table is another one."""
-        self._keys.clear()
-
     def of_number(self, account_id: str, number: str) -> tuple[NumberRule, ...]:
         key = self._key(account_id)
         return () if key is None else self.of_digest(account_id, digest_of(key, number))
