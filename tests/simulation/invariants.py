@@ -336,7 +336,7 @@ def history_is_never_rewritten(world: World, before: Execution | None, after: Ex
 
 GATES_OF_A_CLAIM = (
     *("agent", "stop", "pause", "expiry", "instructions", "caller-id"),
-    *("suppression", "consent", "calling-window"),
+    *("suppression", "consent", "contact-limit", "calling-window", "one-call"),
     *("line", "rate", "carrier"),
 )
 """A literal list, not derived from the gates: a gate missing there must be noticed here."""
