@@ -242,7 +242,7 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         voicemail_detection=config.voicemail_detection or False,
         webhook_statuses=_in_order(config.webhook_statuses),
         purpose=config.purpose,
-        consent_required=_countries(config.consent_required),
+        consent_required=countries(config.consent_required),
     )
     _check_limits(configured)
     return configured
@@ -307,7 +307,8 @@ def _in_order(statuses: list[Status] | None) -> tuple[Status, ...] | None:
     return None if statuses is None else tuple(status for status in Status if status in statuses)
 
 
-def _countries(required: bool | list[str] | None) -> tuple[str, ...]:
+def countries(required: bool | list[str] | None) -> tuple[str, ...]:
+    """`consent_required` of a request as it is stored."""
     if isinstance(required, list):
         return tuple(dict.fromkeys(required))
     return (EVERYWHERE,) if required else ()

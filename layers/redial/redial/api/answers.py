@@ -71,6 +71,7 @@ _MEANINGS = {
     401: "No API key, or not a live one.",
     404: "Unknown, or of another account.",
     409: "Not possible in the present state.",
+    412: "If-Match or If-None-Match does not hold: the record was changed meanwhile.",
     413: "The request or the answer is too large.",
     500: "An error of the service; quote `request_id` when you report it.",
 }
