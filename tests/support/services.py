@@ -22,6 +22,8 @@ from redial.adapters.dynamodb.policies import DynamoPolicies
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.domain.agent import NO_DEFAULTS, Defaults
+from redial.domain.errors import InvalidInput
+from redial.domain.policy import Policy
 from tests.support.samples import TEN
 from tests.support.table import TABLE_NAME
 
@@ -92,6 +94,11 @@ class GivenServices:
 
     def random(self) -> float:
         return 0.5
+
+
+def no_policies(label: str) -> Policy:
+    """For an account without policies: raises `InvalidInput`."""
+    raise InvalidInput.of("policy", f"there is no policy {label}")
 
 
 class TableServices(GivenServices):

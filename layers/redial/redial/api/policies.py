@@ -14,7 +14,7 @@ from redial.api.agent_config import Country, countries
 from redial.api.answers import account_id, answer, answers, new_router, services
 from redial.api.calling_guardrails import CallingGuardrails
 from redial.api.contact_limits import ContactLimits, ContactLimitsRead, contact_limits_json
-from redial.api.fields import NO_EMPTY_TEXT, Flag, Purpose, WholeNumber
+from redial.api.fields import NO_EMPTY_TEXT, ExpiresAfter, Flag, Purpose
 from redial.api.retry_config import RetryConfig
 from redial.domain.policy import MAX_VERSION, POLICY_NAME, Policy
 from redial.runtime import system
@@ -24,13 +24,7 @@ from redial.wire.timestamps import Timestamp, rfc3339
 
 router = new_router()
 
-MAX_EXPIRY_MINUTES = 365 * 24 * 60
-"""Longest time after which a call expires: a year, as far as calls may be scheduled ahead."""
-
-
 # ---- models ---
-
-ExpiresAfter = Annotated[WholeNumber, Field(ge=1, le=MAX_EXPIRY_MINUTES)]
 
 
 class PolicyRequest(BaseModel):
