@@ -319,3 +319,24 @@ def test_a_call_that_expires_before_it_can_be_placed_is_refused(
     body = {"agent_id": client.stack.agent_id, "recipient_phone_number": BERLIN, **fields}
     answer = client.api("POST", "/call", body)
     assert (answer.status, [one["field"] for one in answer.json["errors"]]) == (400, [field]), answer
+
+
+# ---- attempts per window ------------------------------------------------------------------------------------------
+
+
+def test_an_attempt_over_the_budget_of_a_window_waits_for_the_next_one(client: LocalClient) -> None:
+    """12:00 UTC is 13:00 in Berlin. Two attempts in each window: the third comes in the afternoon's."""
+    windows = [{"start": "09:00", "end": "15:00"}, {"start": "16:30", "end": "20:00"}]
+    put(client, "two", {"calling_guardrails": {"windows": windows, "attempts_per_window": 2}})
+    client.script(BERLIN, "no-answer", "no-answer", "no-answer", "no-answer")
+    execution_id = client.call(BERLIN, policy="two", **RETRIES)
+    client.advance(24 * 60)
+    attempts = [at_in_berlin(one["dialed_at"]) for one in client.execution(execution_id)["attempts"]]
+    assert [one[:4] for one in attempts] == ["13:0", "13:3", "16:3", "17:0"]
+    log = client.api("GET", f"/executions/{execution_id}/log").json["data"]
+    moved = [one["data"]["reason"] for one in log if one["type"] == "rescheduled"]
+    assert moved == ["the 2 attempts that one window of Europe/Berlin allows are made"]
+
+
+def at_in_berlin(text: str) -> str:
+    return f"{datetime.fromisoformat(text) + timedelta(hours=1):%H:%M}"

@@ -200,13 +200,17 @@ def calling_window(facts: Facts) -> Decision:
         return Decision(Gate.CALLING_WINDOW)
     if execution.bypass_call_guardrails or (batch is not None and batch.bypass_call_guardrails):
         return Decision(Gate.CALLING_WINDOW, rule="bypassed")
-    opening = next_open(facts.now, rule, facts.zones)
+    dialled = _dialled_before(execution)
+    opening = next_open(facts.now, rule, facts.zones, dialled=dialled)
     if opening is None:
         return _never_open(facts, rule)
     hours = rule.in_short(opening, facts.zones[0])
     at, reason = opening, f"outside calling hours {hours} of {_named(facts.zones)}"
-    if rule.placement is Placement.ROTATE and (tried := _dialled_before(execution)):
-        other_hour = next_open(facts.now, rule, facts.zones, tried)
+    if rule.per_window and dialled and next_open(facts.now, rule, facts.zones) == facts.now:
+        attempts = f"{rule.per_window} attempts" if rule.per_window > 1 else "attempt"
+        reason = f"the {attempts} that one window of {_named(facts.zones)} allows are made"
+    if rule.placement is Placement.ROTATE and dialled:
+        other_hour = next_open(facts.now, rule, facts.zones, dialled, dialled)
         if other_hour is not None and other_hour > opening:
             at, reason = other_hour, f"placed at another hour of {_named(facts.zones)} than the attempts before"
     elif rule.placement is Placement.SPREAD and opening > facts.now:
