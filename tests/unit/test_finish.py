@@ -15,25 +15,27 @@ NINE_TO_FIVE = CallingRule.of_hours(9, 17)
 
 
 def one_by_one(start: datetime, contacts: list[Contacts], rule: CallingRule | None, assumed: Assumed) -> datetime:
-    """Every call takes the first line that is free, and holds it for exactly `hold`."""
-    waiting = [(start, 1, zones) for number, zones in contacts for _ in range(number)]
+    """Every call takes the first line that is free, and holds it for exactly `hold`. Of calls that are due at once,
+    retries go first."""
+    waiting = [(start, -1, zones) for number, zones in contacts for _ in range(number)]
     heapq.heapify(waiting)
     lines = [start] * assumed.lines
     ended = next_start = start
     while waiting:
-        due, attempt, zones = heapq.heappop(waiting)
+        due, minus_attempt, zones = heapq.heappop(waiting)
+        attempt = -minus_attempt
         at = max(due, lines[0], next_start)
         opening = at if rule is None else next_open(at, rule, zones)
         assert opening is not None
         if opening > at:
-            heapq.heappush(waiting, (opening, attempt, zones))
+            heapq.heappush(waiting, (opening, -attempt, zones))
             continue
         heapq.heapreplace(lines, at + assumed.hold)
         ended = max(ended, at + assumed.hold)
         if assumed.per_second is not None:
             next_start = at + timedelta(seconds=1 / assumed.per_second)
         if attempt < assumed.attempts:
-            heapq.heappush(waiting, (at + assumed.hold + assumed.intervals[attempt - 1], attempt + 1, zones))
+            heapq.heappush(waiting, (at + assumed.hold + assumed.intervals[attempt - 1], -attempt - 1, zones))
     return ended
 
 
