@@ -17,6 +17,7 @@ from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.dynamodb.listings import DynamoListings
 from redial.adapters.dynamodb.number_rules import DynamoNumberRules
+from redial.adapters.dynamodb.numbers import DynamoNumbers
 from redial.adapters.dynamodb.pacer import DynamoPacer
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
@@ -48,6 +49,7 @@ class GivenServices:
     counts: ports.Counts
     accounts: ports.Accounts
     number_rules: ports.NumberRules
+    numbers: ports.Numbers
     idempotency: ports.IdempotencyKeys
     undelivered: ports.Undelivered
     circuits: ports.Circuits
@@ -103,6 +105,7 @@ class TableServices(GivenServices):
     counts: DynamoBatches
     accounts: DynamoAccounts
     number_rules: DynamoNumberRules
+    numbers: DynamoNumbers
     idempotency: DynamoIdempotencyKeys
     undelivered: DynamoUndelivered
     circuits: DynamoCircuits
@@ -128,6 +131,7 @@ def table_services(
         "counts": batches,
         "accounts": DynamoAccounts(client, table_name, now),
         "number_rules": DynamoNumberRules(client, table_name, lambda: str(uuid.uuid4())),
+        "numbers": DynamoNumbers(client, table_name, lambda: str(uuid.uuid4())),
         "idempotency": DynamoIdempotencyKeys(client, table_name),
         "undelivered": DynamoUndelivered(client, table_name),
         "circuits": DynamoCircuits(client, table_name, now),

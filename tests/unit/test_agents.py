@@ -22,6 +22,13 @@ class NoRules:
         return False
 
 
+class NoLimits:
+    """The account has no contact limits."""
+
+    def get(self, account_id: str) -> None:
+        return None
+
+
 class OneAgent:
     """The part of `ports.Agents` needed for one agent."""
 
@@ -50,7 +57,7 @@ def create(
     config: Any, *, allow_local: bool = False, check_webhook: api.CheckWebhook = anything, **other: Any
 ) -> Agent:
     return use.create_agent(
-        GivenServices(agents=OneAgent(), number_rules=NoRules(), new_id=lambda: AGENT_ID),
+        GivenServices(agents=OneAgent(), number_rules=NoRules(), accounts=NoLimits(), new_id=lambda: AGENT_ID),
         {"agent_config": config, **other},
         account_id=ACCOUNT_ID,
         configure=lambda agent, body: api.configure(agent, body, check_webhook, allow_local),

@@ -20,6 +20,7 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from redial.api.calling_guardrails import CallingGuardrails
+from redial.api.contact_limits import ContactLimits
 from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
     MAX_URL_LENGTH,
@@ -200,6 +201,10 @@ class AgentConfig(BaseModel):
         json_schema_extra={"examples": [["FR"]]},
     )
 
+    contact_limits: ContactLimits | None = Field(
+        None, description="How often its calls ring one number, counting all calls of the account to it."
+    )
+
     _one_answer = field_validator("stream_url")(_not_both)
 
 
@@ -243,6 +248,7 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         webhook_statuses=_in_order(config.webhook_statuses),
         purpose=config.purpose,
         consent_required=_countries(config.consent_required),
+        contact_limits=_text(config.contact_limits),
     )
     _check_limits(configured)
     return configured
@@ -311,6 +317,11 @@ def _countries(required: bool | list[str] | None) -> tuple[str, ...]:
     if isinstance(required, list):
         return tuple(dict.fromkeys(required))
     return (EVERYWHERE,) if required else ()
+
+
+def _text(limits: ContactLimits | None) -> str | None:
+    read = None if limits is None else limits.to_limits()
+    return None if read is None else str(read)
 
 
 def _named(provider: str | None) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 from redial.domain.agent import Agent
 from redial.domain.errors import Conflict, NotFound
 from redial.ports import Services, StaleVersion
+from redial.usecases.accounts import mark_if_limited
 from redial.usecases.batches import stop_agent_with_batches
 from redial.usecases.dispatch import dispatch_all
 from redial.usecases.number_rules import mark_if_used
@@ -31,7 +32,7 @@ def create_agent(
     configured = configure(blank, body)
     kept = services.number_rules.any_kept(account_id)
     agent = services.agents.save(replace(configured, has_number_rules=kept))
-    return agent if kept else mark_if_used(services, agent)
+    return mark_if_limited(services, agent if kept else mark_if_used(services, agent))
 
 
 def read_agent(services: Services, agent_id: str, *, account_id: str, deleted: bool = False) -> Agent:
