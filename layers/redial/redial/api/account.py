@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from typing_extensions import TypedDict
 
 from redial.api.agent_config import AccountDefaults, DefaultsRead, changed_defaults, defaults_json
-from redial.api.answers import account_id, answer, answers, new_router, services
+from redial.api.answers import account_id, answer, answers, new_router, read_policy, services
 from redial.api.contact_limits import ContactLimits, ContactLimitsRead, contact_limits_json
 from redial.api.fields import validated
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part_of
@@ -18,7 +18,7 @@ from redial.domain import contact_limits as domain
 from redial.domain.agent import Account, Agent
 from redial.domain.circuit import Circuit, CircuitState
 from redial.ports import Position
-from redial.usecases import accounts
+from redial.usecases import accounts, policies
 from redial.wire.timestamps import Timestamp, rfc3339_or_none
 
 router = new_router()
@@ -135,8 +135,8 @@ def get_user() -> Response[Any]:
 @router.patch(
     "/user/me",
     summary="Change your account's defaults and contact limits",
-    description="Where a call has no caller id, and its agent no caller ids, no answer or no carrier, the defaults are"
-    " used. Contact limits hold within ten seconds, for each call of the account.",
+    description="Where a call has no caller id, and its agent no caller ids, no answer, no carrier or no policy, the"
+    " defaults are used. Contact limits hold within ten seconds, for each call of the account.",
     tags=["account"],
     operation_id="patch_user",
     responses=answers(200, "The account, changed.", UserRead, 400, 409, 413),
@@ -148,10 +148,13 @@ def patch_user(body: Annotated[SkipValidation[UserChange], Body()]) -> Response[
         limits = account.contact_limits
         if "contact_limits" in patch:
             limits = validated(_Limits, {"contact_limits": patch["contact_limits"]}).to_limits()
-        defaults = changed_defaults(account.defaults, patch, services().allow_local)
+        defaults = changed_defaults(account.defaults, patch, services().allow_local, read_policy)
         return replace(account, defaults=defaults, contact_limits=limits)
 
-    return answer(_user(accounts.change_settings(services(), account_id(), change)))
+    account = accounts.change_settings(services(), account_id(), change)
+    if "policy" in patch:
+        policies.apply_account_policy(services(), account.account_id)
+    return answer(_user(account))
 
 
 def _user(account: Account) -> UserRead:

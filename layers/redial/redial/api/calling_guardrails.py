@@ -9,6 +9,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from redial.api.fields import WholeNumber
 from redial.domain.calling_window import CallingRule, Placement
+from redial.domain.retry import MAX_RETRIES
 
 MAX_WINDOWS = 28
 """Most entries of `windows`: four a day."""
@@ -99,6 +100,14 @@ class CallingGuardrails(BaseModel):
         DEFAULT_SPREAD_MINUTES, ge=1, le=MAX_SPREAD_MINUTES, description="Of the placement spread."
     )
 
+    attempts_per_window: WholeNumber | None = Field(
+        None,
+        ge=1,
+        le=MAX_RETRIES + 1,
+        description="Most attempts of one call in one window of one day; the next one waits for the next window. None:"
+        " any number.",
+    )
+
     @model_validator(mode="after")
     def _one_kind(self) -> "CallingGuardrails":
         if (self.call_start_hour is None) != (self.call_end_hour is None):
@@ -114,13 +123,14 @@ class CallingGuardrails(BaseModel):
             windows = CallingRule.of_hours(self.call_start_hour, self.call_end_hour).windows
         elif self.windows is not None:
             windows = tuple(sorted({window for one in self.windows for window in _read(one)}))
-        elif self.excluded_dates:
+        elif self.excluded_dates or self.attempts_per_window:
             windows = CallingRule.of_hours(0, 0).windows
         else:
             return None
         placement = self.placement or Placement.START
         minutes = (self.spread_minutes or DEFAULT_SPREAD_MINUTES) if placement is Placement.SPREAD else 0
-        return CallingRule(windows, tuple(sorted(set(self.excluded_dates or ()))), placement, minutes)
+        excluded = tuple(sorted(set(self.excluded_dates or ())))
+        return CallingRule(windows, excluded, placement, minutes, self.attempts_per_window or 0)
 
 
 def _read(window: CallingWindow) -> list[tuple[int, int, int]]:

@@ -30,8 +30,8 @@ class Assumed:
     """`hold`: how long a call holds its line on average. `attempts`: how many calls each contact takes. `lines`,
     `per_second`: the share of the agent's lines and of the rate that the batch gets (None: no rate). `intervals`:
     between an attempt's end and the next. `delay`: by how much each wait for a time may be late. `waits_for_rate`: a
-    contact whose hours are closed when its turn comes uses up a start of the batch's rate. `slow_placement`: spread
-    and rotated calls come as late as their rule allows."""
+    contact whose hours are closed when its turn comes uses up a start of the batch's rate. `slow_placement`: calls are
+    placed as late as spread, rotation and a budget of the windows allow."""
 
     hold: timedelta
     attempts: int
@@ -124,17 +124,16 @@ class _Run:
         """Have them dialled at `due`, or when their windows open."""
         rule, at = self._rule, due
         if rule is not None:
-            zones = self._contacts[position].zones
-            if (
-                self._assumed.slow_placement
-                and rule.placement is Placement.ROTATE
-                and left < self._assumed.attempts - 1
-            ):
-                due += timedelta(hours=self._assumed.attempts - 1 - left)
+            zones, slow = self._contacts[position].zones, self._assumed.slow_placement
+            made = self._assumed.attempts - 1 - left
+            if slow and made and rule.placement is Placement.ROTATE:
+                due += timedelta(hours=made)
+            if slow and made and rule.per_window and made % rule.per_window == 0:
+                due = closes(due, rule, zones) if next_open(due, rule, zones) == due else due
             opening = next_open(due, rule, zones)
             assert opening is not None, "the caller leaves those out"
             at = opening
-            if opening > due and self._assumed.slow_placement:
+            if slow and opening > due:
                 at += timedelta(minutes=rule.spread_minutes) + self._assumed.delay
                 at = next_open(at, rule, zones) or at
         if at > self._start + LONGEST:

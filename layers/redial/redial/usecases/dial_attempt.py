@@ -33,6 +33,7 @@ from redial.domain.execution import CLAIM_GRACE, Execution, Marker
 from redial.domain.gates import BEFORE_LINE, GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers
 from redial.domain.number_rules import NumberRule
 from redial.domain.outcome import Accepted, DialResult, NotPlaced
+from redial.domain.policy import Policy
 from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
 from redial.domain.values import dataclass
@@ -50,6 +51,7 @@ from redial.usecases.dispatch import (
     queued_call,
     release_line,
 )
+from redial.usecases.policies import policy_of
 from redial.usecases.stop import unless_stopped
 from redial.usecases.update import MOST_TRIES, apply_effects, save, write
 
@@ -183,20 +185,21 @@ class Dial:
         if due is None or due > now + SHORTEST_DELAY:
             return self._not_due(execution, due, now)
         now = self._wait_until(due)
+        policy = None if execution.batch_id is not None else policy_of(self.services, execution, None)
         cached = self._complete(self.services.agents.cached(execution.account_id, execution.agent_id))
         kept = self.line_shard if self.line_shard is not None else execution.state.attempt.line_shard
-        shard = self._acquire(execution, cached, kept, now)
+        shard = self._acquire(execution, cached, policy, kept, now)
         agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
         if agent is not None:
             execution = execution.with_webhook_statuses(agent.webhook_statuses)
-        agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent))
+        agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent, policy=policy))
         if decisions[-1].allows and shard is None and cached != agent:
-            shard = self._acquire(execution, agent, kept, now)
+            shard = self._acquire(execution, agent, policy, kept, now)
             if shard is not None:
                 agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
-                agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent))
+                agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent, policy=policy))
         if execution.batch_id is None and (shard is not None or decisions[-1].verdict is Verdict.DEFER):
-            agent, decisions = self._ask_all(self._facts(now, execution, agent, None))
+            agent, decisions = self._ask_all(self._facts(now, execution, agent, None, policy))
         if not decisions[-1].allows:
             self.line_shard = kept if shard is None else shard
             acquired_at = None if shard is None else now
@@ -212,7 +215,10 @@ class Dial:
         if execution.batch_id is not None:
             batch = self.services.batches.get(execution.batch_id)
             rate = self._reserve_start(execution, batch, now)
-            agent, decisions = self._ask_all(self._facts(now, execution, agent, batch))
+            if batch is not None and execution.expires_at != batch.contacts_expire_at:
+                execution = replace(execution, expires_at=batch.contacts_expire_at)
+            policy = policy_of(self.services, execution, batch)
+            agent, decisions = self._ask_all(self._facts(now, execution, agent, batch, policy))
             assert agent is not None
             decisions = (*decisions, Decision(Gate.LINE), rate) if decisions[-1].allows else decisions
         else:
@@ -231,13 +237,16 @@ class Dial:
             dispatch_all(self.services, agent, self.services.now())  # a start starts the next one
         return report
 
-    def _facts(self, now: datetime, execution: Execution, agent: Agent | None, batch: Batch | None) -> Facts:
+    def _facts(
+        self, now: datetime, execution: Execution, agent: Agent | None, batch: Batch | None, policy: Policy | None
+    ) -> Facts:
         """With the suppressions and consents of the number, and the account's contact limits (up to ten seconds old),
         where there are any. `agent`, which says that, was read after the line was acquired."""
         rules, account = self._number_rules(execution, agent), None
         if agent is not None and agent.has_account_limits:
             account = self.services.accounts.cached(execution.account_id)
-        return Facts(now, execution, agent, batch, rules, None if account is None else account.contact_limits)
+        limits = None if account is None else account.contact_limits
+        return Facts(now, execution, agent, batch, rules, policy, limits)
 
     def _number_rules(self, execution: Execution, agent: Agent | None) -> tuple[NumberRule, ...]:
         if agent is None or not agent.has_number_rules:
@@ -297,10 +306,13 @@ class Dial:
             self.services.sleep(min(seconds, SHORTEST_DELAY.total_seconds()))
         return self.services.now()
 
-    def _acquire(self, execution: Execution, agent: Agent | None, shard: int | None, now: datetime) -> int | None:
+    def _acquire(
+        self, execution: Execution, agent: Agent | None, policy: Policy | None, shard: int | None, now: datetime
+    ) -> int | None:
         """The shard in which the attempt holds a line now; None: none is free, or a gate is closed. `shard`: of the
         line that it holds already."""
-        if agent is None or not ask(_before_line(execution), Facts(now, execution, agent))[-1].allows:
+        facts = Facts(now, execution, agent, policy=policy)
+        if agent is None or not ask(_before_line(execution), facts)[-1].allows:
             return None
         if shard is None:
             shard = preferred_shard(agent, execution.id)

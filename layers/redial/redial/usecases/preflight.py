@@ -8,27 +8,31 @@ number of contacts.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import ceil
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch, BatchStatus, contact
 from redial.domain.contact_index import ContactIndex, Place, Rejection, hashes_of
+from redial.domain.contact_limits import AtCap
 from redial.domain.errors import Conflict
 from redial.domain.finish import LONGEST, Assumed, Contacts, finish
 from redial.domain.gates import Facts, is_stopped
 from redial.domain.number_rules import EVERYWHERE, RuleKind
+from redial.domain.retry import TIME
 from redial.domain.row_check import MEND, unplaceable
 from redial.domain.values import dataclass
 from redial.ports import Services
 from redial.usecases.batches import check_start, index_key, read_batch
 from redial.usecases.defaults import complete
+from redial.usecases.policies import policy_of
 from redial.usecases.shared_contacts import AT_ONCE, running_batches, shared_contacts
 
 SHORTEST_CALL = timedelta(seconds=5)
 """How long a call holds its line on average, at the least: not answered, busy or refused."""
 DELAY = timedelta(minutes=2)
 """By how much a wait for a time may be late: schedules fire to the minute, and the sweeper runs each minute."""
+LATER = datetime.max.replace(tzinfo=UTC)
 _HEX = "0123456789abcdef"
 _NOT_STARTED = (BatchStatus.CREATED, BatchStatus.PROCESSED, BatchStatus.SCHEDULED)
 _ANY_NUMBER = "+10000000000"
@@ -124,7 +128,7 @@ class _Check:
 
     def run(self) -> Preflight:
         services, batch, agent = self.services, self.batch, self.agent
-        facts = Facts(self.start, contact(batch, 1, _ANY_NUMBER, {}), agent, batch)
+        facts = self._facts()
         pieces = services.files.read(index_key(batch.account_id, batch.id))
         index = services.contacts.read_index(pieces)
         suppressed, unconsented = self._by_rules(facts, index)
@@ -138,6 +142,7 @@ class _Check:
         config = facts.execution.retry_config
         attempts = 1 + (config.max_retries if config is not None and config.enabled else 0)
         intervals = [] if config is None else [config.interval(retry) for retry in range(1, attempts)]
+        intervals = [max(interval, _rest(facts, retry)) for retry, interval in enumerate(intervals, start=1)]
         pace = services.carrier(agent.carrier).calls_per_second()
         pace = services.calls_per_second if pace is None else pace or None
         rates = [one for one in (batch.calls_per_second, pace) if one is not None]
@@ -162,6 +167,10 @@ class _Check:
             else (None, None)
         )
         latest = None if latest is None else latest + DELAY
+        expires_at, expires = facts.expires_at, False
+        if expires_at is not None and groups:
+            expires = latest is None or latest > expires_at
+            earliest, latest = min(earliest or expires_at, expires_at), min(latest or LATER, expires_at + longest_call)
         return Preflight(
             batch=batch,
             contacts=len(index.hashes),
@@ -177,8 +186,20 @@ class _Check:
             per_second=per_second,
             lines_needed=None if per_second is None else ceil(per_second * longest_call.total_seconds()),
             finish=Finish(self.start, earliest, latest, self._assumptions(worst, others, same_agent)),
-            warnings=tuple(self._warnings(callable_, bool(never), latest, len(groups))),
+            warnings=tuple(
+                self._warnings(callable_, bool(never), latest, len(groups), expires_at if expires else None)
+            ),
         )
+
+    def _facts(self) -> Facts:
+        """What gates decide on, of any of its contacts, as if it had started."""
+        services, agent = self.services, self.agent
+        batch = replace(self.batch, start_at=self.start)
+        execution = contact(batch, 1, _ANY_NUMBER, {})
+        account = services.accounts.cached(batch.account_id) if agent.has_account_limits else None
+        limits = None if account is None else account.contact_limits
+        policy = policy_of(services, execution, batch)
+        return Facts(self.start, execution, agent, batch, policy=policy, account_limits=limits)
 
     def _zones(self, place: Place) -> tuple[str, ...]:
         """As `Facts.zones` of a contact there."""
@@ -188,7 +209,7 @@ class _Check:
 
     def _by_rules(self, facts: Facts, index: ContactIndex) -> tuple[Counter[Place], Counter[Place]]:
         """By place, the contacts that are suppressed, and the others that need a consent and have none."""
-        services, batch, required = self.services, self.batch, set(self.agent.consent_required)
+        services, batch, required = self.services, self.batch, set(facts.consent_required[1])
         found: dict[RuleKind, set[int]] = {kind: set() for kind in RuleKind}
         if services.number_rules.any_kept(batch.account_id):
 
@@ -223,22 +244,33 @@ class _Check:
             f"{self.agent.ring_timeout_seconds} seconds and lasts {seconds:g} more on average; {running}"
         )
         unchanged = (
-            "neither the agent, the batch nor the calling hours are changed, nothing is paused, and the carrier takes "
-            "the calls"
+            "neither the agent, the batch nor the calling hours are changed, nothing is paused, the carrier takes the "
+            "calls, and no other call to its contacts counts for their contact limits"
         )
         return earliest, latest, unchanged
 
-    def _warnings(self, callable_: int, never: bool, latest: datetime | None, groups: int) -> list[str]:
+    def _warnings(
+        self, callable_: int, never: bool, latest: datetime | None, groups: int, expires_at: datetime | None
+    ) -> list[str]:
         found = []
         if not callable_:
             found.append("no contact of the batch would be called")
         if never:
             found.append(f"the calling hours of some contacts never open: {MEND}")
+        if expires_at is not None:
+            found.append(f"the batch expires at {expires_at:{TIME}}, and may not be finished by then")
         if groups and latest is None:
             found.append(f"the batch may not be finished within {LONGEST.days} days")
         if self.batch.start_at is not None and is_stopped(self.agent, self.batch.start_asked_at):
             found.append("the agent was stopped after the batch was asked to start: schedule it again")
         return found
+
+
+def _rest(facts: Facts, retry: int) -> timedelta:
+    """The longest time that the contact's own attempts have a retry wait by its contact limits."""
+    limits = [one for _, one in facts.limits if one.at_cap is AtCap.DEFER]
+    spans = [span for one in limits for count, span in one.caps if retry % count == 0]
+    return max(spans, default=timedelta(0))
 
 
 def _shared_rate(of_batch: float | None, pace: float | None, others: int) -> float | None:
