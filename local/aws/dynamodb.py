@@ -5,7 +5,8 @@ While the stack runs, `REPLACED` takes the place of moto's own code. It adds:
 
 - `Changes`, a table's stream: listeners get the images before and after each write;
 - `expire`, which removes items whose time has passed, late, as the service does;
-- queries that read one partition of a table or index (moto sorts and searches the whole table for each query);
+- queries that read one partition of a table or index, in its order, from where they begin and as far as they go (moto
+  sorts and searches the whole table for each query);
 - updates and transactions that change nothing when they fail, and tell the stream nothing then;
 - expressions that are read once (moto reads the text of each twice a request).
 """
@@ -15,10 +16,13 @@ import copy
 import json
 import re
 import zlib
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
+from operator import itemgetter
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError
@@ -236,6 +240,7 @@ class Changes:
         assert table.has_range_key
         self._table = table
         self._indexed: dict[tuple[str, Any], dict[Key, Item]] = defaultdict(dict)  # (index, its partition key) → items
+        self._order: dict[tuple[str, Any], list[Place]] = defaultdict(list)  # the same, and of the table itself ("")
 
     def add(self, old: Item | None, new: Item | None) -> None:
         """`new` has replaced `old`, as moto tells a stream."""
@@ -247,19 +252,33 @@ class Changes:
         after = None if new is None else Image(plain_of(new))
         if after is not None:
             self.images[key] = after
+        if before is None and after is not None:
+            insort(self._order["", key[0]], (key[1], key))
+        elif before is not None and after is None:
+            _take_out(self._order["", key[0]], (key[1], key))
         for index in self._table.all_indexes():
             partition, names = index.schema_key_attrs[0], index.schema_key_attrs
             if before is not None and partition in before.plain:
                 ((_, value),) = before.plain[partition].items()
-                self._indexed[index.name, value].pop(key, None)
+                removed = self._indexed[index.name, value].pop(key, None)
+                if removed is not None:
+                    _take_out(self._order[index.name, value], (_sortable(removed.attrs[names[1]]), key))
             if new is not None and all(name in new.attrs for name in names):
-                self._indexed[index.name, new.attrs[partition].value][key] = index.project(new)
+                value = new.attrs[partition].value
+                self._indexed[index.name, value][key] = index.project(new)
+                insort(self._order[index.name, value], (_sortable(new.attrs[names[1]]), key))
         for listener in self.listeners:
             listener(before, after)
 
-    def indexed(self, index_name: str, partition: Any) -> list[Item]:
-        """An index's items of one partition key, in no order."""
-        return list(self._indexed[index_name, partition].values())
+    def part(self, index_name: str, partition: Any, wanted: "Wanted") -> list[Item]:
+        """The items of one partition key of an index (empty: of the table) that a query has to look at, in order."""
+        keys = [key for _, key in wanted.of(self._order[index_name, partition])]
+        if index_name:
+            items = self._indexed[index_name, partition]
+            return [items[key] for key in keys]
+        stored = self._table.items.get(DynamoType({"S": partition}), {})
+        found = (stored.get(DynamoType({"S": sort_key})) for _, sort_key in keys)
+        return [item for item in found if item is not None]
 
     def lowest(self, index_name: str) -> float | None:
         """The lowest sort key in an index, which must hold numbers; None where the index is empty."""
@@ -267,6 +286,76 @@ class Changes:
         partitions = (items for (name, _), items in self._indexed.items() if name == index_name)
         keys = (float(item.attrs[sort_key].value) for items in partitions for item in items.values())
         return min(keys, default=None)
+
+
+Place = tuple[Any, Key]
+"""Where an item is in a partition: its sort key there, and its key in the table."""
+_LAST = "\U0010ffff"
+"""After every text that the sort keys here hold."""
+
+
+def _sortable(value: DynamoType) -> Any:
+    return float(value.value) if value.type == "N" else value.value
+
+
+def _take_out(order: list[Place], place: Place) -> None:
+    at = bisect_left(order, place)
+    assert order[at] == place, "it was put there"
+    del order[at]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a query asks of a partition: a comparison of the sort key, the place after which it goes on, and how many
+    items (0: all)."""
+
+    comparison: str | None
+    values: list[Any]
+    after: Place | None
+    limit: int
+    forward: bool
+
+    def of(self, order: list[Place]) -> list[Place]:
+        """The places that it asks for, and one more than its limit."""
+        low, high = self._range(order)
+        if self.after is not None:
+            low, high = (
+                (max(low, bisect_right(order, self.after)), high)
+                if self.forward
+                else (
+                    low,
+                    min(high, bisect_left(order, self.after)),
+                )
+            )
+        if self.limit and self.forward:
+            high = min(high, low + self.limit + 1)
+        elif self.limit:
+            low = max(low, high - self.limit - 1)
+        return order[low:high]
+
+    def _range(self, order: list[Place]) -> tuple[int, int]:
+        def before(value: Any) -> int:
+            return bisect_left(order, value, key=itemgetter(0))
+
+        def upto(value: Any) -> int:
+            return bisect_right(order, value, key=itemgetter(0))
+
+        match (self.comparison or "").upper(), *self.values:
+            case "=", value:
+                return before(value), upto(value)
+            case "<", value:
+                return 0, before(value)
+            case "<=", value:
+                return 0, upto(value)
+            case ">", value:
+                return upto(value), len(order)
+            case ">=", value:
+                return before(value), len(order)
+            case "BETWEEN", first, last:
+                return before(first), upto(last)
+            case "BEGINS_WITH", value:
+                return before(value), upto(value + _LAST)
+        return 0, len(order)
 
 
 def plain_of(item: Item) -> Plain:
@@ -290,16 +379,22 @@ _moto_update_item = DynamoDBBackend.update_item
 _moto_transact_write_items = DynamoDBBackend.transact_write_items
 _moto_update_expression = UpdateExpressionParser.make
 _moto_lexed = ConditionExpressionParser._lex_condition_expression
-_INDEX_NAME = 6
-"""Position of `index_name` among the arguments of moto's `Table.query` after the partition key."""
 
 
 def _query_one_partition(self: Table, hash_key: DynamoType | None, *arguments: Any, **options: Any) -> Any:
-    changes, index_name = _changes(self), arguments[_INDEX_NAME]
+    changes = _changes(self)
     if hash_key is None or changes is None:
         return _moto_query(self, hash_key, *arguments, **options)
+    comparison, values, limit, start, forward, _, index_name = arguments[:7]
+    after = None
+    if start is not None:
+        pk, sk = (DynamoType(start[name]).value for name in self.table_key_attrs)
+        after = sk, (pk, sk)
+        if index_name:
+            after = _sortable(DynamoType(start[self.get_index(index_name).schema_key_attrs[1]])), (pk, sk)
+    wanted = Wanted(comparison, [_sortable(one) for one in values], after, limit or 0, forward is not False)
+    items = changes.part(index_name or "", hash_key.value, wanted)
     partition: Any = copy.copy(self)
-    items = changes.indexed(index_name, hash_key.value) if index_name else list(self.items.get(hash_key, {}).values())
     partition.all_items = lambda: items
     return _moto_query(partition, hash_key, *arguments, **options)
 

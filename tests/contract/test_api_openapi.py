@@ -46,6 +46,7 @@ CONTRACT = {
     ("GET", "/batches/{batch_id}/executions"),
     ("GET", "/batches/{batch_id}/results.csv"),
     ("GET", "/batches/{batch_id}/rejected.csv"),
+    ("POST", "/batches/{batch_id}/preflight"),
     ("POST", "/batches/{batch_id}/schedule"),
     ("POST", "/batches/{batch_id}/stop"),
     ("POST", "/batches/{batch_id}/pause"),

@@ -147,6 +147,9 @@ def the_life_of_a_batch(local: LocalClient, generated: GeneratedClient) -> None:
         expect=201,
     ).batch_id
     local.advance(1)
+    asked = generated.model("PreflightRequest", call_seconds=90)
+    found = generated.do("preflight_batch", batch_id, body=asked)
+    assert (found.to_be_called, found.rejected.others, found.finish.earliest < found.finish.latest) == (2, 1, True)
     start = generated.model("ScheduleBatchBody", scheduled_at=local.stack.clock.now() + timedelta(minutes=10))
     assert generated.do("schedule_batch", batch_id, body=start).state == "scheduled"
     assert generated.do("pause_batch", batch_id).state == "paused"

@@ -123,6 +123,8 @@ def test_ingestion_killed_at_any_request_stores_the_same_contacts(client: LocalC
     Then Lambda's retry of the event resumes; or every try is killed, and the sweeper takes over. `step`: every so many
     of these points are tried; an odd one tries all four combinations.
     """
+    create(client, contacts())
+    client.advance(0)  # the function has the account's key from here on
     whole = create(client, contacts())
     watch = Watch(client)
     client.advance(0)
@@ -169,7 +171,7 @@ def test_ingestion_out_of_time_invokes_itself_and_resumes(client: LocalClient, m
     client.advance(0.5)
     assert len(watch.invocations[batch_id]) == INVOCATIONS
     assert watch.inserts(batch_id) == INSERTS, "nothing was stored twice"
-    assert watch.requests[batch_id].count("PutObject") == 1, "rejected rows are written at the end"
+    assert watch.requests[batch_id].count("PutObject") == 2, "rejected rows and the index are written at the end"
     assert batch(client, batch_id)["status"] == "processed"
     assert statuses(client, batch_id) == {"queued": CONTACTS}
     assert len(rejected(client, batch_id).body.splitlines()) == 1 + BAD_ROWS

@@ -33,6 +33,7 @@ UNKNOWN_HEX = "000000000000400080000000000000ff"
 BODIES: dict[str, Any] = {
     "PUT /v2/agent/{agent_id}": AGENT,
     "PATCH /v2/agent/{agent_id}": AGENT,
+    "POST /batches/{batch_id}/preflight": {"scheduled_at": LATER},
     "POST /batches/{batch_id}/schedule": {"scheduled_at": LATER},
     "POST /executions/{execution_id}/suppress": {"reason": "asked to stop"},
 }

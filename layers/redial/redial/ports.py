@@ -6,7 +6,7 @@ give up.
 Every operation may be repeated: AWS's clients send a request again when its answer is lost.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from redial.domain.agent import Account, Agent, ApiKey, Defaults
 from redial.domain.batch import Batch
 from redial.domain.called_number import CalledNumber
 from redial.domain.circuit import Circuit
+from redial.domain.contact_index import ContactIndex, Rejection
 from redial.domain.execution import Execution
 from redial.domain.number_rules import NumberRule, RuleKind
 from redial.domain.outcome import CallReport, DialResult
@@ -224,6 +225,9 @@ class Counts(Protocol):
         """
 
 
+CSV_TYPE = "text/csv; charset=utf-8"
+
+
 class Files(Protocol):
     """Files of batches. A file is stored whole or not at all."""
 
@@ -233,7 +237,7 @@ class Files(Protocol):
     def size(self, key: str) -> int | None:
         """Its length in bytes; None when there is none."""
 
-    def put(self, key: str, content: bytes) -> None: ...
+    def put(self, key: str, content: bytes, content_type: str = CSV_TYPE) -> None: ...
 
     def copy(self, source: str, key: str) -> None: ...
 
@@ -261,6 +265,13 @@ class ContactRow(Protocol):
     def data(self) -> dict[str, str]: ...
 
 
+class RejectedRow(NamedTuple):
+    """A row of a batch's file that is no contact: its line of rejected.csv, and why."""
+
+    text: str
+    reason: Rejection
+
+
 class ContactFiles(Protocol):
     """Reads a batch's file of contacts, each time from its beginning, and writes its results.
 
@@ -274,9 +285,8 @@ class ContactFiles(Protocol):
 
     def rows(
         self, pieces: Iterable[bytes], *, premium: bool, row_check: RowCheck | None = None
-    ) -> AbstractContextManager[Iterator[ContactRow | str]]:
-        """Yields rejected.csv's header, then for each row a contact or its line of rejected.csv. Raises `InvalidInput`
-        where the file turns out to be unusable."""
+    ) -> AbstractContextManager[tuple[str, Iterator[ContactRow | RejectedRow]]]:
+        """Rejected.csv's header, and the rows. Raises `InvalidInput` where the file turns out to be unusable."""
 
     def results(
         self,
@@ -316,6 +326,15 @@ class ContactFiles(Protocol):
     ) -> Iterator[str]:
         """The lines of rejected.csv anew, rows with one of the numbers (E.164) erased. `contacts`: the file of
         contacts, for its columns."""
+
+    def index_file(self, index: ContactIndex) -> bytes:
+        """A contact index as it is stored."""
+
+    def read_index(self, pieces: Iterable[bytes]) -> ContactIndex:
+        """The inverse."""
+
+    def read_hashes(self, pieces: Iterable[bytes]) -> Collection[int]:
+        """The index's `hashes` alone; of `pieces` no more than these are read."""
 
 
 class Agents(Protocol):
@@ -373,8 +392,14 @@ class NumberRules(Protocol):
     def any_kept(self, account_id: str) -> bool:
         """Whether the account has, or ever had, a rule."""
 
+    def make_key(self, account_id: str) -> None:
+        """Make the key with which the account's numbers are hashed, if it has none. That is no rule yet."""
+
+    def hasher(self, account_id: str) -> Callable[[str], str] | None:
+        """Gives the keyed hash of a number; None: the account has no key."""
+
     def digests(self, account_id: str, numbers: Sequence[str]) -> list[str]:
-        """The keyed hashes of the numbers; the account's key is made if it has none."""
+        """The keyed hashes of the numbers, of which rules are to be added; the account's key is made if it has none."""
 
     def of_number(self, account_id: str, number: str) -> tuple[NumberRule, ...]:
         """Every rule of the number."""
@@ -388,6 +413,12 @@ class NumberRules(Protocol):
 
     def remove(self, account_id: str, rule: NumberRule) -> None:
         """Remove it. Idempotent."""
+
+    def covering(
+        self, account_id: str, agent_id: str, purpose: str | None, at: datetime, first_digit: str
+    ) -> dict[RuleKind, set[str]]:
+        """By kind, the digests of all numbers that have a rule which covers such a call at that time, as of a moment
+        ago; of the digests that begin with that hexadecimal digit."""
 
     def count(self, account_id: str, kind: RuleKind, scope: str | None = None) -> int:
         """How many rules there are, by an index that may lag by a moment. `scope`: those that name its agent, its
@@ -513,6 +544,9 @@ class CallQueue(Protocol):
     def waiting(self, agent_id: str, most: int) -> int:
         """How many calls wait, contacts that running batches have not begun with included. Only the first `most`
         entries are counted, and the read may lag by a moment."""
+
+    def batches(self, agent_id: str) -> list[BatchQueueEntry]:
+        """The entries of all running batches of the agent."""
 
     def join(self, entry: BatchQueueEntry) -> None:
         """Add a batch's entry; where there is one, nothing changes."""

@@ -1,13 +1,15 @@
 """A batch's CSV files for `run_batch`: contacts, rejected rows, and results next to the uploaded rows."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from redial.adapters.seen_numbers import SqliteSeenNumbers
+from redial.domain.contact_index import ContactIndex
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
 from redial.domain.row_check import RowCheck
-from redial.wire import contacts_csv
+from redial.ports import RejectedRow
+from redial.wire import contacts_csv, stored_contact_index
 from redial.wire.contacts_csv import Contact, ContactFile, Dialect, Rejected
 
 _ROWS_AT_ONCE = 500
@@ -53,9 +55,10 @@ class CsvContacts:
     @contextmanager
     def rows(
         self, pieces: Iterable[bytes], *, premium: bool, row_check: RowCheck | None = None
-    ) -> Iterator[Iterator[Contact | str]]:
+    ) -> Iterator[tuple[str, Iterator[Contact | RejectedRow]]]:
         with SqliteSeenNumbers() as seen:
-            yield _rows(ContactFile(pieces, seen, premium=premium, row_check=row_check))
+            file = ContactFile(pieces, seen, premium=premium, row_check=row_check)
+            yield contacts_csv.rejected_header(file.columns, file.dialect), _rows(file)
 
     def results(
         self,
@@ -117,11 +120,22 @@ class CsvContacts:
             file = ContactFile(contacts, seen)
             yield from contacts_csv.rejected_without(pieces, file.columns, file.dialect, numbers)
 
+    def index_file(self, index: ContactIndex) -> bytes:
+        return stored_contact_index.encode(index)
 
-def _rows(file: ContactFile) -> Iterator[Contact | str]:
-    yield contacts_csv.rejected_header(file.columns, file.dialect)
+    def read_index(self, pieces: Iterable[bytes]) -> ContactIndex:
+        return stored_contact_index.decode(pieces)
+
+    def read_hashes(self, pieces: Iterable[bytes]) -> Collection[int]:
+        return stored_contact_index.decode_hashes(pieces)
+
+
+def _rows(file: ContactFile) -> Iterator[Contact | RejectedRow]:
     for row in file:
-        yield row if isinstance(row, Contact) else contacts_csv.rejected_row(file.columns, row, file.dialect)
+        if isinstance(row, Contact):
+            yield row
+        else:
+            yield RejectedRow(contacts_csv.rejected_row(file.columns, row, file.dialect), row.kind)
 
 
 def _results(

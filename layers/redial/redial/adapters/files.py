@@ -2,6 +2,7 @@
 
     uploads/<account>/<upload>.csv            uploaded by the customer with a pre-signed URL; expires after 7 days
     batches/<account>/<batch>/<name>.csv      contacts, rejected, results; deleted with the batch
+    batches/<account>/<batch>/numbers.index   its contact index, see `wire.stored_contact_index`; deleted likewise
 
 A file is written to local disk first and then stored in one request, so readers never see a partial file.
 """
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+from redial.ports import CSV_TYPE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -41,8 +44,8 @@ class S3Files:
                 return None
             raise
 
-    def put(self, key: str, content: bytes) -> None:
-        self._client.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType="text/csv; charset=utf-8")
+    def put(self, key: str, content: bytes, content_type: str = CSV_TYPE) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType=content_type)
 
     def copy(self, source: str, key: str) -> None:
         self._client.copy_object(Bucket=self._bucket, Key=key, CopySource={"Bucket": self._bucket, "Key": source})
@@ -55,7 +58,7 @@ class S3Files:
         with tempfile.TemporaryFile() as file:
             yield lambda text: file.write(text.encode())
             file.seek(0)
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=file, ContentType="text/csv; charset=utf-8")
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=file, ContentType=CSV_TYPE)
 
     def upload_url(self, key: str, seconds: int, size: int) -> str:
         return self._url("put_object", key, seconds, ContentLength=size)

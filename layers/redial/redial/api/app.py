@@ -29,6 +29,7 @@ from redial.api import (
     forms,
     number_rules,
     policies,
+    preflight,
     service,
     webhooks,
 )
@@ -71,6 +72,7 @@ _RESOURCES = (
     policies,
     agents,
     batches,
+    preflight,
     account,
     attention,
     webhooks,

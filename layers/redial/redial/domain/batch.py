@@ -37,6 +37,8 @@ RESULTS_FRESH = timedelta(minutes=15)
 """Maximum age of a results file that is not final; an older one is written anew."""
 TOMBSTONE_LIFE = timedelta(hours=25)
 """How long a removed batch's id stays reserved: an hour longer than an Idempotency-Key is remembered."""
+MOST_SHARED = 100
+"""Maximum other batches that a batch remembers to share contacts with."""
 MAX_SCHEDULINGS = 100
 """Maximum schedulings of a batch: each appends a change to the batch's one item."""
 FIRST_RECOUNT = timedelta(hours=1)
@@ -129,7 +131,9 @@ class Batch:
     `premium_numbers`: its account allowed premium-rate and shared-cost numbers when it was created.
     `calling_rule`: the text of its own `CallingRule` (None: its agent's). `row_check`: see `RowCheck`.
     `calls_per_second`: rate limit for starting calls. `first_dials_first`: first dials precede due retries.
-    `ingested`: the whole file has been read. `total`, `valid`: rows read and accepted so far.
+    `ingested`: the whole file has been read. `total`, `valid`: rows read and accepted so far. `indexed`: its contact
+    index is stored (not by earlier versions). `compared`: it was compared with the batches that ran when it started.
+    `shared`: (batch id, contacts) of batches that have contacts of this one and ran at the same time.
     `stored_to`: every contact up to this row is stored.
     `audit_from`: no contact up to this row was left behind. `audited_to`: the dispatch cursor at the previous audit,
     at `checked_at`.
@@ -188,6 +192,9 @@ class Batch:
     erase_rows: tuple[int, ...] = ()
     expires_at: datetime | None = None
     purpose: str | None = None
+    indexed: bool = False
+    compared: bool = False
+    shared: tuple[tuple[str, int], ...] = ()
     policy: str | None = None
     policy_is_default: bool = False
     last_start: datetime | None = None
@@ -323,10 +330,15 @@ class Batch:
         """Record ingestion progress: rows read and accepted, and the last row known to be stored."""
         return replace(self, total=total, valid=valid, stored_to=stored_to)
 
-    def processed(self, total: int, valid: int, now: datetime) -> "Batch":
+    def processed(self, total: int, valid: int, now: datetime, *, indexed: bool = False) -> "Batch":
         """The whole file is read and its contacts are stored."""
-        read = replace(self, total=total, valid=valid, stored_to=valid, ingested=True)
+        read = replace(self, total=total, valid=valid, stored_to=valid, ingested=True, indexed=indexed)
         return read._with(BatchStatus.PROCESSED, now) if self.status is BatchStatus.CREATED else read
+
+    def sharing(self, others: Mapping[str, int]) -> "Batch":
+        """With the contacts that it shares with other batches, {batch id: contacts}; the most ones are kept."""
+        found = sorted({**dict(self.shared), **others}.items(), key=lambda one: (-one[1], one[0]))[:MOST_SHARED]
+        return self if tuple(found) == self.shared else replace(self, shared=tuple(found))
 
     def fail(self, reason: str, now: datetime) -> "Batch":
         """The file is unusable. Contacts already stored are stopped by the worker."""

@@ -196,6 +196,24 @@ class CallingRule:
                 return min(found)
         return None
 
+    def first_closed(self, local: int, last: int) -> int:
+        """The first minute from `local` to `last` that is in no window, else `last`; minutes of the wall clock since
+        1970."""
+        while local < last:
+            day = local // _DAY
+            found = [
+                midnight + end
+                for midnight in ((day - 1) * _DAY, day * _DAY)
+                if midnight // _DAY not in self._excluded_days and day not in self._excluded_days
+                for start, end in self._by_day[(midnight // _DAY + 3) % 7]
+                if midnight + start <= local < midnight + end
+            ]
+            if not found:
+                return local
+            # A window over midnight ends with its day where the next one is excluded: that is seen in the next round.
+            local = min(max(found), (day + 1) * _DAY)
+        return last
+
 
 def _after(spans: Sequence[tuple[int, int]], minute: int) -> int:
     """The first minute from this one on that is in none of the spans, which are in order."""
@@ -236,6 +254,24 @@ def next_open(
         agreed = agreed + 1 if opens == at else 1
         at, turn = opens, turn + 1
     return now if at == first else _EPOCH + at * _MINUTE
+
+
+def closes(at: datetime, rule: CallingRule, zones: Sequence[str]) -> datetime:
+    """The first full minute after `at` (aware UTC) at which the rule's windows are closed in one of `zones`; a week
+    later where there is none until then. `at` is open in all of them."""
+    first = (at - _EPOCH) // _MINUTE
+    return _EPOCH + min(_closes_in(rule, zone, first, first + _WEEK) for zone in zones) * _MINUTE
+
+
+def _closes_in(rule: CallingRule, zone: str, at: int, last: int) -> int:
+    """The first minute from `at` to `last` that is in no window in one zone; minutes of UTC since 1970."""
+    while at < last:
+        end, offset = next((end, offset) for start, end, offset in _offsets(zone, at // _WEEK) if start <= at < end)
+        closed = rule.first_closed(at + offset, end + offset) - offset
+        if closed < end:
+            return min(closed, last)
+        at = end
+    return min(at, last)
 
 
 def spread(opening: datetime, rule: CallingRule, zones: Sequence[str], key: str) -> datetime:

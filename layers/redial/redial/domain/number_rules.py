@@ -71,6 +71,12 @@ def scope_of(agent_id: str | None, purpose: str | None) -> str:
     return ",".join(agent if purpose is None else [*agent, f"purpose:{purpose}"])
 
 
+def scopes_covering(agent_id: str, purpose: str | None) -> frozenset[str]:
+    """Every `scope` that covers a call of that agent for that purpose."""
+    purposes = {None, purpose}
+    return frozenset(scope_of(agent, one) for agent in (None, agent_id) for one in purposes)
+
+
 def digest_of(key: bytes, number: str) -> str:
     """HMAC-SHA256 of an E.164 number with the account's key, cut to 128 bits: 32 hexadecimal digits.
 

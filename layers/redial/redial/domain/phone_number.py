@@ -6,6 +6,10 @@ libphonenumber's data decide both. Whether a number exists, only the carrier kno
 import re
 from enum import StrEnum
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumber
 
 EXAMPLE = "+14155550123"
 """A fictional number, for messages."""
@@ -160,10 +164,32 @@ def country(number: str) -> str:
     import phonenumbers
 
     parsed = phonenumbers.parse(number)
-    code = phonenumbers.region_code_for_number(parsed)
-    if code is None:
-        code = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
-    return code if code.isalpha() and code != "ZZ" else f"+{parsed.country_code}"
+    return _country(parsed.country_code or 0, phonenumbers.region_code_for_number(parsed))
+
+
+def _country(code: int, region: str | None) -> str:
+    import phonenumbers
+
+    region = region or phonenumbers.region_code_for_country_code(code)
+    return region if region.isalpha() and region != "ZZ" else f"+{code}"
+
+
+@lru_cache(maxsize=4096)
+def _codes(*codes: str) -> frozenset[str]:
+    return frozenset(codes)
+
+
+def located(number: str) -> tuple[str, frozenset[str], tuple[str, ...]]:
+    """`country`, `countries` and `time_zones` of an E.164 number at once, in less time."""
+    import phonenumbers
+
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return "ZZ", frozenset(), _zones_of_the_world()
+    code, region = parsed.country_code or 0, phonenumbers.region_code_for_number(parsed)
+    countries = _codes(region) if region else _codes(*phonenumbers.region_codes_for_country_code(code))
+    return _country(code, region), countries, _time_zones(number, parsed)
 
 
 _MOBILE_AREA_CODES = frozenset({1, 52, 54, 55})
@@ -180,13 +206,19 @@ def time_zones(number: str) -> tuple[str, ...]:
     world.
     """
     import phonenumbers
-    from phonenumbers.phonenumberutil import is_number_type_geographical
-    from phonenumbers.timezone import time_zones_for_geographical_number
 
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
         return _zones_of_the_world()
+    return _time_zones(number, parsed)
+
+
+def _time_zones(number: str, parsed: "PhoneNumber") -> tuple[str, ...]:
+    import phonenumbers
+    from phonenumbers.phonenumberutil import is_number_type_geographical
+    from phonenumbers.timezone import time_zones_for_geographical_number
+
     code, kind = parsed.country_code or 0, phonenumbers.number_type(parsed)
     national = number.removeprefix(f"+{code}")
     if kind == phonenumbers.PhoneNumberType.UNKNOWN:

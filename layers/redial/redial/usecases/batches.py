@@ -17,7 +17,7 @@ from redial.domain.execution import Execution
 from redial.domain.policy import Policy, in_force
 from redial.domain.retry import TIME, RetryConfig
 from redial.domain.row_check import TIME_ZONE_COLUMN, RowCheck
-from redial.ports import IdempotentRequest, Position, Row, Services, StaleVersion
+from redial.ports import IdempotentRequest, Position, RejectedRow, Row, Services, StaleVersion
 from redial.usecases.count_batches import counts_of
 from redial.usecases.create_call import GRACE
 from redial.usecases.defaults import check_can_call, complete
@@ -48,6 +48,11 @@ def upload_key(account_id: str, upload_id: str) -> str:
 def contacts_key(account_id: str, batch_id: str, name: str) -> str:
     """Where a batch's file is stored; `name` is contacts, rejected or results."""
     return f"batches/{account_id}/{batch_id}/{name}.csv"
+
+
+def index_key(account_id: str, batch_id: str) -> str:
+    """Where a batch's contact index is stored."""
+    return f"batches/{account_id}/{batch_id}/numbers.index"
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ def create_batch(
         existing = services.batches.get(batch_id)
         if existing is not None:
             return existing, True
+    services.number_rules.make_key(account_id)  # before the batch function reads it, which may not make it
     key = contacts_key(account_id, batch_id, "contacts")
     if new.content is not None:
         services.files.put(key, new.content)
@@ -219,11 +225,7 @@ def schedule_batch(
 ) -> Batch:
     """Start the batch then. Raises `NotFound`, `InvalidInput` (also for a contact that can never be placed), `Conflict`
     (it is due, running or over)."""
-    if scheduled_at < now + EARLIEST_START - GRACE:
-        minutes = EARLIEST_START // timedelta(minutes=1)
-        raise InvalidInput.of("scheduled_at", f"must be at least {minutes} minutes ahead")
-    if scheduled_at > now + LATEST_START:
-        raise InvalidInput.of("scheduled_at", f"must be at most {LATEST_START.days} days ahead")
+    check_start(scheduled_at, now)
 
     def transition(batch: Batch) -> Batch:
         if batch.last_start is not None and batch.last_start <= scheduled_at:
@@ -243,6 +245,15 @@ def schedule_batch(
     return after
 
 
+def check_start(scheduled_at: datetime, now: datetime) -> None:
+    """Raises `InvalidInput` for a time at which no batch may be scheduled to start."""
+    if scheduled_at < now + EARLIEST_START - GRACE:
+        minutes = EARLIEST_START // timedelta(minutes=1)
+        raise InvalidInput.of("scheduled_at", f"must be at least {minutes} minutes ahead")
+    if scheduled_at > now + LATEST_START:
+        raise InvalidInput.of("scheduled_at", f"must be at most {LATEST_START.days} days ahead")
+
+
 def _check_contacts(services: Services, batch: Batch, start_at: datetime) -> None:
     """Raises `InvalidInput` for a contact that can never be placed by the rule in force, where that is not the one by
     which the rows were checked."""
@@ -257,9 +268,9 @@ def _check_contacts(services: Services, batch: Batch, start_at: datetime) -> Non
     if rule is None or str(check) == batch.row_check:
         return
     pieces = services.files.read(contacts_key(batch.account_id, batch.id, "contacts"))
-    with services.contacts.rows(pieces, premium=batch.premium_numbers, row_check=batch.rows) as rows:
-        for row in islice(rows, 1, MOST_ROWS_CHECKED):
-            if not isinstance(row, str) and (fault := check.fault(row.number, row.data.get(TIME_ZONE_COLUMN))):
+    with services.contacts.rows(pieces, premium=batch.premium_numbers, row_check=batch.rows) as (_, rows):
+        for row in islice(rows, MOST_ROWS_CHECKED):
+            if not isinstance(row, RejectedRow) and (fault := check.fault(row.number, row.data.get(TIME_ZONE_COLUMN))):
                 reason = fault.removeprefix("contact_number: ")
                 raise InvalidInput.of("scheduled_at", f"contact {row.row} cannot be called: {reason}")
 

@@ -13,6 +13,7 @@ and its delayed set with its contacts.
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,15 +28,18 @@ from redial.domain.batch import (
     contact,
     contact_id,
 )
+from redial.domain.contact_index import IndexBuilder, hash_of
 from redial.domain.errors import InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.domain.gates import is_stopped
 from redial.domain.queue import BatchQueueEntry
 from redial.domain.repair import BatchRepair
-from redial.ports import Services, StaleVersion
-from redial.usecases.batches import contacts_key, dispatch_batch
+from redial.domain.row_check import TIME_ZONE_COLUMN
+from redial.ports import RejectedRow, Services, StaleVersion
+from redial.usecases.batches import contacts_key, dispatch_batch, index_key
 from redial.usecases.count_batches import complete_if_over, counts_of
 from redial.usecases.dispatch import delayed_call, queued_call, release_line
+from redial.usecases.shared_contacts import running_batches, shared_contacts
 from redial.usecases.stop import cancel_all, line_holders, stop_with_batch
 from redial.usecases.update import save, update_batch
 
@@ -54,6 +58,8 @@ LEFT_BEHIND = timedelta(minutes=5)
 """A contact dispatched this long ago and not started is queued again."""
 SECONDS_TO_SPARE = 60.0
 """With less time left the next invocation goes on."""
+
+INDEX_TYPE = "application/octet-stream"
 
 _log = logging.getLogger(__name__)
 
@@ -148,20 +154,27 @@ class BatchWorker:
         total = valid = since_checkpoint = 0
         stored = batch.stored_to
         waiting: list[Execution] = []
+        hasher = self.services.number_rules.hasher(batch.account_id)
+        index = None if hasher is None else IndexBuilder(hasher)
         try:
             with (
                 self.services.files.writing(contacts_key(batch.account_id, batch.id, "rejected")) as reject,
                 self.services.contacts.rows(
                     self.services.files.read(key), premium=batch.premium_numbers, row_check=batch.rows
-                ) as rows,
+                ) as (header, rows),
             ):
-                reject(str(next(rows)))
+                reject(header)
                 for row in rows:
                     total += 1
-                    if isinstance(row, str):
-                        reject(row)
+                    if isinstance(row, RejectedRow):
+                        reject(row.text)
+                        if index is not None:
+                            index.reject(row.reason)
                     else:
                         valid = row.row
+                        if index is not None:
+                            named = None if batch.row_check is None else row.data.get(TIME_ZONE_COLUMN, "").strip()
+                            index.add(row.number, named or None)
                         if row.row > stored:
                             waiting.append(contact(batch, row.row, row.number, row.data))
                     since_checkpoint += 1
@@ -181,7 +194,10 @@ class BatchWorker:
             reason = error.message.removeprefix("file: ")
             self._update(batch, lambda current: current.fail(reason, self.services.now()))
             return True
-        self._update(batch, lambda current: self._read(current, total, valid))
+        if index is not None:
+            content = self.services.contacts.index_file(index.build())
+            self.services.files.put(index_key(batch.account_id, batch.id), content, INDEX_TYPE)
+        self._update(batch, lambda current: self._read(current, total, valid, indexed=index is not None))
         return True
 
     def _store(self, contacts: list[Execution]) -> None:
@@ -197,10 +213,10 @@ class BatchWorker:
             raise _Stopped
         _log.info("contacts read", extra={"batch_id": batch.id, "total": total, "valid": valid})
 
-    def _read(self, current: Batch, total: int, valid: int) -> Batch:
+    def _read(self, current: Batch, total: int, valid: int, *, indexed: bool) -> Batch:
         if current.is_over:
             return current.progressed(total, valid, valid)
-        read = current.processed(total, valid, self.services.now())
+        read = current.processed(total, valid, self.services.now(), indexed=indexed)
         return (
             read if valid else read.fail("no row of the file is a contact; rejected.csv says why", self.services.now())
         )
@@ -250,6 +266,8 @@ class BatchWorker:
         entry = self.services.queue.batch_entry(batch.agent_id, batch.id)
         if entry is None:  # a crash between being stored as running and joining the queue
             return self._start(batch)
+        if batch.indexed and not batch.compared:
+            self._compare(batch)
         if entry.paused != batch.paused:
             self.services.queue.pause(batch.agent_id, batch.id, batch.paused)
         finished = self._find_left_behind(batch, entry.next_row - 1, seconds_left, repairs)
@@ -265,6 +283,17 @@ class BatchWorker:
             self.services.timers.schedule_batch_run(batch.id, "room", int(following.timestamp()), following, now)
         complete_if_over(self.services, batch.id, now)
         return finished
+
+    def _compare(self, batch: Batch) -> None:
+        """Find the contacts that other running batches of the account have too, and store that with both batches.
+
+        It joined the queue before. Of two batches that start at once, the one that joined later finds the other.
+        """
+        found = shared_contacts(self.services, batch, running_batches(self.services, batch.account_id))
+        for other, contacts in found.items():
+            with suppress(NotFound):  # deleted meanwhile
+                update_batch(self.services, other, _sharing(batch.id, contacts), self.services.now())
+        self._update(batch, lambda current: replace(current.sharing(found), compared=True))
 
     def _stopped_with_agent(self, batch: Batch) -> bool:
         """Stop the batch if its agent was stopped after the batch was asked to start, or deleted; whether it was. The
@@ -461,6 +490,7 @@ class BatchWorker:
             return True
         for name in ("contacts", "rejected", "results"):
             self.services.files.remove(contacts_key(batch.account_id, batch.id, name))
+        self.services.files.remove(index_key(batch.account_id, batch.id))
         self.services.batches.remove_counts(batch.id)
         now = self.services.now()
         self._update(
@@ -528,13 +558,14 @@ class BatchWorker:
         rows, files, contacts = frozenset(batch.erase_rows), self.services.files, self.services.contacts
         keys = {name: contacts_key(batch.account_id, batch.id, name) for name in ("contacts", "rejected", "results")}
         if not batch.ingested:  # its file cannot be used, and is not shown
-            for key in keys.values():
+            for key in (*keys.values(), index_key(batch.account_id, batch.id)):
                 files.remove(key)
             self._update(batch, lambda current: replace(current, erase_rows=()))
             return True
         how: Any = {"premium": batch.premium_numbers, "batch_id": batch.id, "row_check": batch.rows}
         numbers = contacts.numbers(files.read(keys["contacts"]), rows, **how)
         if numbers:
+            self._erase_from_index(batch, numbers)
             with files.writing(keys["rejected"]) as write:
                 for line in contacts.rejected_without(
                     files.read(keys["rejected"]), files.read(keys["contacts"]), numbers
@@ -552,6 +583,15 @@ class BatchWorker:
         self._update(batch, transition)
         return True
 
+    def _erase_from_index(self, batch: Batch, numbers: frozenset[str]) -> None:
+        hasher = self.services.number_rules.hasher(batch.account_id)
+        if not batch.indexed or hasher is None:
+            return
+        key, contacts = index_key(batch.account_id, batch.id), self.services.contacts
+        index = contacts.read_index(self.services.files.read(key))
+        left = index.without({hash_of(hasher(number)) for number in numbers})
+        self.services.files.put(key, contacts.index_file(left), INDEX_TYPE)
+
     def result_lines(self, batch: Batch) -> Iterator[str]:
         return self.services.contacts.results(
             self.services.files.read(contacts_key(batch.account_id, batch.id, "contacts")),
@@ -568,6 +608,10 @@ _ONCE = {
     BatchWork.DELETE_AGAIN: frozenset({BatchWork.DELETE, BatchWork.DELETE_AGAIN}),
 }
 """Work that is not done in an invocation that has done one of these: its next time is later."""
+
+
+def _sharing(batch_id: str, contacts: int) -> Callable[[Batch], Batch]:
+    return lambda current: current.sharing({batch_id: contacts})
 
 
 def _recounting(recount: Recount) -> Callable[[Batch], Batch]:

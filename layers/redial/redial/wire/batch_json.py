@@ -3,7 +3,7 @@
 The typed dict is the shape rendered, and the source of the API's documentation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, cast
 
@@ -15,8 +15,15 @@ from redial.wire.execution_json import RetryConfigEcho, Sequence, render_retry_c
 from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_none
 
 
-class BatchRead(TypedDict):
-    """A batch. Counts follow its contacts within a second or two, and are exact."""
+class SharedContacts(TypedDict):
+    """How many contacts another batch has too."""
+
+    batch_id: str
+    contacts: int
+
+
+class BatchState(TypedDict):
+    """What a batch and its events have in common."""
 
     batch_id: str
     agent_id: str
@@ -44,7 +51,16 @@ class BatchRead(TypedDict):
     ]
 
 
-class BatchEvent(BatchRead):
+class BatchRead(BatchState):
+    """A batch. Counts follow its contacts within a second or two, and are exact."""
+
+    shared_contacts: Annotated[
+        list[SharedContacts],
+        Documented(description="Other batches that have contacts of this one and ran at the same time."),
+    ]
+
+
+class BatchEvent(BatchState):
     """The body of a batch's own webhook: the batch right after one change of its status."""
 
     type: Annotated[str, Documented(type="string", enum=[f"batch.{status}" for status in BatchStatus])]
@@ -52,7 +68,13 @@ class BatchEvent(BatchRead):
 
 def render(batch: Batch, counts: Mapping[str, int], now: datetime) -> BatchRead:
     """The contract's Batch as it is now; `counts`: contacts by status."""
-    return _render(batch, batch.last_sequence, counts, batch.valid, batch.total, now, paused=batch.paused)
+    body = _render(batch, batch.last_sequence, counts, batch.valid, batch.total, now, paused=batch.paused)
+    return {**body, "shared_contacts": shared_contacts(batch.shared)}
+
+
+def shared_contacts(found: Iterable[tuple[str, int]]) -> list[SharedContacts]:
+    """Contacts shared with other batches, (batch id, contacts), as JSON."""
+    return [{"batch_id": batch_id, "contacts": contacts} for batch_id, contacts in found]
 
 
 def render_event(batch: Batch, sequence: int) -> BatchEvent:
@@ -64,7 +86,7 @@ def render_event(batch: Batch, sequence: int) -> BatchEvent:
 
 def _render(
     batch: Batch, sequence: int, counts: Mapping[str, int], valid: int, total: int, now: datetime, *, paused: bool
-) -> BatchRead:
+) -> BatchState:
     change = batch.changes[sequence - 1]
     numbers = list(batch.from_phone_numbers)
     return {

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple, NoReturn, Protocol
 
+from redial.domain.contact_index import Rejection
 from redial.domain.errors import InvalidInput
 from redial.domain.execution import Execution
 from redial.domain.phone_number import (
@@ -95,6 +96,7 @@ class Rejected(NamedTuple):
     line: int
     cells: tuple[str, ...]
     reason: str
+    kind: Rejection = Rejection.OTHER
 
 
 class SeenNumbers(Protocol):
@@ -213,7 +215,8 @@ class ContactFile:
                     if isinstance(number, Rejected):
                         yield number
                     elif number and (first := first_line(number, line)) is not None:
-                        yield Rejected(line, tuple(cells), f"{CONTACT_COLUMN}: duplicate of line {first}")
+                        reason = f"{CONTACT_COLUMN}: duplicate of line {first}"
+                        yield Rejected(line, tuple(cells), reason, Rejection.DUPLICATE)
                     else:
                         accepted += 1
                         yield Contact(accepted, line, number, _data(columns, cells), tuple(cells))
@@ -240,7 +243,8 @@ class ContactFile:
         if self._row_check is not None:
             fault = self._row_check.fault(number, None if self._zone_at is None else cells[self._zone_at])
             if fault is not None:
-                return Rejected(line, tuple(cells), fault)
+                is_zone = fault.startswith(TIME_ZONE_COLUMN)
+                return Rejected(line, tuple(cells), fault, Rejection.OTHER if is_zone else Rejection.NEVER_PLACEABLE)
         return number
 
     def _look_closer(self, line: int, cells: list[str]) -> str | Rejected | None:

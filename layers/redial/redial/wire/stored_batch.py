@@ -5,6 +5,7 @@ v version · cp calls per second (text) · ff first dials first · by guardrails
 cw calling rule · hr row check · rc retry config (as an execution's) · sa start at · tm timer · pa paused ·
 in ingested · to total · va valid · cl cleared · dr stored to · kr audit from · sr audited to · cr cleared row ·
 ka checked at · da deleted at · rw, ra results wanted, at · wo, wu worker, until · wd withdrawn ·
+ku kept until · re rows to erase · pu purpose · ix indexed · cm compared · sh shared [[batch id, contacts]] ·
 ku kept until · re rows to erase · pu purpose · po policy · pd the policy is a default · xa last start ·
 xm contacts expire after (minutes) ·
 ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] ·
@@ -58,6 +59,8 @@ _FLAGS = {
     "by": "bypass_call_guardrails",
     "pn": "premium_numbers",
     "pd": "policy_is_default",
+    "ix": "indexed",
+    "cm": "compared",
 }
 _TEXTS = {
     "wh": "webhook_url",
@@ -105,6 +108,8 @@ def encode(batch: Batch) -> dict[str, Any]:
         item["cp"] = str(batch.calls_per_second)
     if batch.erase_rows:
         item["re"] = list(batch.erase_rows)
+    if batch.shared:
+        item["sh"] = [list(one) for one in batch.shared]
     if batch.timer is not None:
         item["tm"] = batch.timer
     if batch.retry_config is not None:
@@ -149,6 +154,7 @@ def decode(item: dict[str, Any]) -> Batch:
         calls_per_second=float(stored.pop("cp")) if "cp" in stored else None,
         timer=stored.pop("tm", None),
         erase_rows=tuple(stored.pop("re", ())),
+        shared=tuple((batch_id, contacts) for batch_id, contacts in stored.pop("sh", ())),
         changes=tuple(_decode_change(change) for change in json.loads(stored.pop("ch"))),
         delivery=decode_delivery(stored.pop("dl", None), created),
         version=stored.pop("v"),

@@ -98,6 +98,11 @@ class DynamoCallQueue:
 
     # ---- batches --------------------------------------------------------------------------------------------------
 
+    def batches(self, agent_id: str) -> list[BatchQueueEntry]:
+        values = {":pk": _partition(agent_id), ":batches": f"{_BATCH_CLASS}#"}
+        found = self._table.query("pk = :pk AND begins_with(sk, :batches)", values, ConsistentRead=True)
+        return [_batch_entry(item) for item in found]
+
     def join(self, entry: BatchQueueEntry) -> None:
         item = batch_key(entry.agent_id, entry.batch_id) | {
             "nr": entry.next_row,

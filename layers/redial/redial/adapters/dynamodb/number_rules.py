@@ -2,7 +2,8 @@
 
     S#<account> / <digest>#<S or C>#<scope>   a rule: l4 last four digits · ag agent · pu purpose · re reason ·
                                               so source · pf proof · ca, ga, xa added, given, expires (ms)
-    A#<account> / HASH                        the account's key for digests: `key`, made with its first rule
+    A#<account> / HASH                        the account's key for digests: `key`, made with its first rule, or its
+                                              first batch: then `un` says that it has no rule yet
 
     listing (index)   `S#<account>#<S or C>`, by the time when the rule was added
 
@@ -13,11 +14,13 @@ does not allow numbers to be tried; without that item no digest can be traced ba
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from redial.adapters.dynamodb.table import Table
-from redial.domain.number_rules import NumberRule, RuleKind, digest_of
+from redial.adapters.dynamodb.table import PRESENT, Item, Table
+from redial.domain.number_rules import NumberRule, RuleKind, digest_of, scopes_covering
 from redial.ports import Position
 from redial.wire.timestamps import from_ms, to_ms
 
@@ -51,31 +54,68 @@ class DynamoNumberRules:
         self._table = Table(client, table_name, sleep)
         self._new_id = new_id
         self._keys: dict[str, bytes] = {}
+        self._with_rules: set[str] = set()
 
     def any_kept(self, account_id: str) -> bool:
-        return self._key(account_id) is not None
+        if account_id not in self._with_rules:
+            self._read_key(account_id)
+        return account_id in self._with_rules
+
+    def make_key(self, account_id: str) -> None:
+        if self._key(account_id) is None:
+            self._table.put_new(self._new_key(account_id) | {"un": True})
+
+    def hasher(self, account_id: str) -> Callable[[str], str] | None:
+        key = self._key(account_id)
+        return None if key is None else partial(digest_of, key)
 
     def digests(self, account_id: str, numbers: Sequence[str]) -> list[str]:
-        key = self._key(account_id)
-        if key is None:
-            fresh = self._new_id().replace("-", "") + self._new_id().replace("-", "")
-            self._table.put_new(_hash_key(account_id) | {"key": fresh})
-            key = self._key(account_id)
-        assert key is not None, "it was just stored"
-        return [digest_of(key, number) for number in numbers]
+        if not self.any_kept(account_id):
+            if not self._table.put_new(self._new_key(account_id)):
+                self._table.update(_hash_key(account_id), "REMOVE un", PRESENT)
+            self._read_key(account_id)
+        return [digest_of(self._keys[account_id], number) for number in numbers]
+
+    def _new_key(self, account_id: str) -> Item:
+        return _hash_key(account_id) | {"key": self._new_id().replace("-", "") + self._new_id().replace("-", "")}
 
     def _key(self, account_id: str) -> bytes | None:
         """The account's key, which never changes."""
         if account_id not in self._keys:
-            stored = self._table.get(_hash_key(account_id))
-            if stored is None:
-                return None
-            self._keys[account_id] = bytes.fromhex(stored["key"])
-        return self._keys[account_id]
+            self._read_key(account_id)
+        return self._keys.get(account_id)
+
+    def _read_key(self, account_id: str) -> None:
+        stored = self._table.get(_hash_key(account_id))
+        if stored is None:
+            return
+        self._keys[account_id] = bytes.fromhex(stored["key"])
+        if "un" not in stored:
+            self._with_rules.add(account_id)
 
     def of_number(self, account_id: str, number: str) -> tuple[NumberRule, ...]:
-        key = self._key(account_id)
-        return () if key is None else self.of_digest(account_id, digest_of(key, number))
+        if not self.any_kept(account_id):
+            return ()
+        return self.of_digest(account_id, digest_of(self._keys[account_id], number))
+
+    def covering(
+        self, account_id: str, agent_id: str, purpose: str | None, at: datetime, first_digit: str
+    ) -> dict[RuleKind, set[str]]:
+        found: dict[RuleKind, set[str]] = {kind: set() for kind in RuleKind}
+        scopes, now = scopes_covering(agent_id, purpose), to_ms(at)
+        pages = self._table.client.get_paginator("query").paginate(
+            TableName=self._table.name,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :first)",
+            ExpressionAttributeValues={":pk": {"S": f"S#{account_id}"}, ":first": {"S": first_digit}},
+            ProjectionExpression="sk, ga, xa",
+        )
+        for item in (item for page in pages for item in page["Items"]):  # may be a hundred thousand: not decoded
+            digest, letter, scope = item["sk"]["S"].split("#", 2)
+            is_over = "xa" in item and now >= int(item["xa"]["N"])
+            is_ahead = "ga" in item and now < int(item["ga"]["N"])
+            if scope in scopes and not is_over and not is_ahead:
+                found[_KINDS[letter]].add(digest)
+        return found
 
     def of_digest(self, account_id: str, digest: str) -> tuple[NumberRule, ...]:
         values = {":pk": f"S#{account_id}", ":digest": f"{digest}#"}
