@@ -9,7 +9,7 @@ Every operation may be repeated: AWS's clients send a request again when its ans
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from redial.domain.agent import Account, Agent, ApiKey, Defaults
@@ -586,6 +586,18 @@ class Pacer(Protocol):
         """Give no start before `until` any more; starts that were taken stay."""
 
 
+class StatisticsStore(Protocol):
+    """Counts of finished attempts by cell (`domain.statistics`), for each day of an account, an agent or a batch, whose
+    ids are the scopes."""
+
+    def add(self, scope: str, day: date, cells: Mapping[str, int], shard: str, up_to: str, now: datetime) -> bool:
+        """Add to the day's counts what was counted of a stream shard up to its record `up_to`, which sorts as text.
+        False, and nothing changed, where that was added before. Raises `StaleVersion` after some lost races."""
+
+    def between(self, scope: str, first: date, last: date) -> dict[date, Mapping[str, int]]:
+        """The counts of the days from `first` to `last` that have any. The read may lag by a moment."""
+
+
 class Circuits(Protocol):
     """Circuits of carrier accounts, caller ids and countries, each one item."""
 
@@ -894,6 +906,8 @@ class Services(Protocol):
     def circuits(self) -> Circuits: ...
     @property
     def pacer(self) -> Pacer: ...
+    @property
+    def statistics(self) -> StatisticsStore: ...
     @property
     def calls_per_second(self) -> float | None:
         """At which rate calls are started with a carrier account whose secret does not say; None: any."""

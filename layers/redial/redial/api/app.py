@@ -29,6 +29,7 @@ from redial.api import (
     forms,
     number_rules,
     service,
+    stats,
     webhooks,
 )
 from redial.api.answers import CURRENT, JSON, Current, services
@@ -62,7 +63,7 @@ class _MethodNotAllowed(RedialError):
         self.allowed = allowed
 
 
-_RESOURCES = (calls, executions, contacts, number_rules, agents, batches, account, attention, webhooks, service)
+_RESOURCES = (calls, executions, contacts, number_rules, agents, batches, account, attention, stats, webhooks, service)
 """In the order of the documentation: the main operations first."""
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from redial.adapters.dynamodb.listings import DynamoListings
     from redial.adapters.dynamodb.number_rules import DynamoNumberRules
     from redial.adapters.dynamodb.pacer import DynamoPacer
+    from redial.adapters.dynamodb.statistics import DynamoStatistics
     from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
     from redial.adapters.eventbridge_scheduler import SchedulerTimers
@@ -190,6 +191,12 @@ class Services:
     def calls_per_second(self) -> float | None:
         """The rate of a carrier account whose secret does not say; None: any."""
         return float(self._variables["CALLS_PER_SECOND"]) or None
+
+    @cached_property
+    def statistics(self) -> "DynamoStatistics":
+        from redial.adapters.dynamodb.statistics import DynamoStatistics
+
+        return DynamoStatistics(_client("dynamodb"), self._table)
 
     @cached_property
     def sweep_leases(self) -> "DynamoSweepLeases":
