@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from redial.adapters.dynamodb.items import from_item
 from redial.runtime import telemetry
 from redial.runtime.services import services_of
-from redial.usecases import statistics
+from redial.usecases import count_attempts
 from redial.usecases.count_batches import StatusMove, count_batches
 from redial.wire.stored_execution import decode, status_of
 
@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     for record in event["Records"]:
         _collect(window, record)
     if event.get("isFinalInvokeForWindow") and window:
-        statistics.store(services, window, event["shardId"], services.now())
+        count_attempts.store(services, window, event["shardId"], services.now())
         window = {}
     return {"state": window}
 
@@ -64,7 +64,7 @@ def _collect(window: dict[str, Any], record: dict[str, Any]) -> None:
     try:
         before = None if old is None else decode(from_item(old))
         after = decode(from_item(new))
-        statistics.collect(window, before, after, _number(change))
+        count_attempts.collect(window, before, after, _number(change))
     except (ArithmeticError, LookupError, TypeError, ValueError):
         telemetry.not_counted()
         logger.exception("a record that cannot be counted", extra={"sequence_number": change["SequenceNumber"]})

@@ -40,7 +40,7 @@ from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime.services import services_of
 from redial.usecases import batches as batches_module
-from redial.usecases import count_batches, dial_attempt, run_batch, statistics, update
+from redial.usecases import count_attempts, count_batches, dial_attempt, run_batch, update
 from redial.usecases import create_call as create_call_module
 from redial.usecases.agents import read_agent
 from redial.usecases.sweep import Sweeper, SweepReport
@@ -520,12 +520,12 @@ def _what_is_counted() -> Any:
 
 def _what_statistics_had_before() -> Any:
     """Each record of an execution adds its finished attempts, whether or not an earlier record had added them."""
-    collect = statistics.collect
+    collect = count_attempts.collect
 
     def all_anew(window: dict[str, Any], before: Any, after: Any, number: str) -> None:
         collect(window, None, after, number)
 
-    return mock.patch.object(statistics, "collect", all_anew)
+    return mock.patch.object(count_attempts, "collect", all_anew)
 
 
 def _completing_a_batch() -> Any:

@@ -780,7 +780,7 @@ def batch_counts_equal_a_recount(world: World) -> None:
 
 def statistics_equal_a_recount(world: World) -> None:
     """Every account's, agent's and batch's, of each day, once the last window has ended. Calls that were removed with
-    their batch stay counted."""
+    their batch stay counted for its agent and account; a deleted batch has no statistics."""
     world.run(2 * STATISTICS_SECONDS)
     recount: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for execution in world.seen.executions.values():
@@ -789,12 +789,15 @@ def statistics_equal_a_recount(world: World) -> None:
             continue
         for scope in filter(None, (execution.account_id, execution.agent_id, execution.batch_id)):
             recount[scope, added[0].isoformat()].update(added[1])
-    kept = DynamoStatistics(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
-    scopes = {scope for scope, _ in recount} | {account.id for account in world.accounts}
+    store = DynamoStatistics(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
+    kept = {batch.id for batch in world.stored_batches() if batch.deleted_at is None}
+    deleted = {one.batch_id for one in world.seen.executions.values() if one.batch_id is not None} - kept
+    recount = defaultdict(Counter, {key: cells for key, cells in recount.items() if key[0] not in deleted})
+    scopes = {scope for scope, _ in recount} | {account.id for account in world.accounts} | deleted
     stored = {
         (scope, day.isoformat()): dict(cells)
         for scope in scopes
-        for day, cells in kept.between(scope, date.min, date.max).items()
+        for day, cells in store.between(scope, date.min, date.max).items()
     }
     for key in recount.keys() | stored.keys():
         said, right = stored.get(key, {}), dict(recount[key])

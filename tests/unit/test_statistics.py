@@ -23,7 +23,7 @@ from redial.domain.statistics import (
 )
 from redial.domain.status import Status
 from redial.domain.termination import CallOutcome
-from redial.usecases.statistics import collect
+from redial.usecases.count_attempts import collect
 from tests.support.samples import TEN, call_id, minutes, placed, queued
 
 

@@ -594,6 +594,9 @@ class StatisticsStore(Protocol):
         """Add to the day's counts what was counted of a stream shard up to its record `up_to`, which sorts as text.
         False, and nothing changed, where that was added before. Raises `StaleVersion` after some lost races."""
 
+    def remove(self, scope: str) -> None:
+        """Remove everything counted there. Idempotent."""
+
     def between(self, scope: str, first: date, last: date) -> dict[date, Mapping[str, int]]:
         """The counts of the days from `first` to `last` that have any. The read may lag by a moment."""
 

@@ -462,6 +462,7 @@ class BatchWorker:
         for name in ("contacts", "rejected", "results"):
             self.services.files.remove(contacts_key(batch.account_id, batch.id, name))
         self.services.batches.remove_counts(batch.id)
+        self.services.statistics.remove(batch.id)
         now = self.services.now()
         self._update(
             batch,

@@ -58,6 +58,10 @@ class DynamoStatistics:
             return True
         raise StaleVersion(f"{scope} {day}")
 
+    def remove(self, scope: str) -> None:
+        for item in self._table.query("pk = :pk", {":pk": f"T#{scope}"}, ConsistentRead=True):
+            self._table.delete({"pk": item["pk"], "sk": item["sk"]})
+
     def between(self, scope: str, first: date, last: date) -> dict[date, Mapping[str, int]]:
         values = {":pk": f"T#{scope}", ":first": first.isoformat(), ":last": last.isoformat()}
         found = self._table.query("pk = :pk AND sk BETWEEN :first AND :last", values)
