@@ -12,7 +12,7 @@ from dataclasses import field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from redial.domain.agent import Account, Agent, ApiKey, Defaults
+from redial.domain.agent import Account, Agent, ApiKey, Defaults, KeyScope
 from redial.domain.batch import Batch
 from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
@@ -349,8 +349,8 @@ class Accounts(Protocol):
     def replace_defaults(self, account: Account, defaults: Defaults) -> bool:
         """Store other defaults over those of `account`; False when they changed since it was read."""
 
-    def account_of_key(self, key_hash: str) -> str | None:
-        """The account that a live key opens; None when it is unknown or revoked."""
+    def caller_of_key(self, key_hash: str) -> tuple[str, tuple[KeyScope, ...]] | None:
+        """The account that a live key opens, and the key's scopes; None when it is unknown or revoked."""
 
     def add_key(self, key: ApiKey, key_hash: str) -> None: ...
 
