@@ -1,8 +1,9 @@
-"""`python -m bench.draw dashboards|limits`: pictures of the documentation. Needs only matplotlib and PyYAML.
+"""`python -m bench.draw dashboards|limits|statistics`: pictures of the documentation. Needs only matplotlib and PyYAML.
 
 dashboards   docs/dashboards/*.png: the widgets that the template declares, from the metrics that `bench.dashboards`
              recorded, with CloudWatch's statistics and metric math
 limits       docs/scaling.svg: the limits in the first table of docs/scaling.md
+statistics   docs/statistics.svg: the reach by attempt and the answers by gap in docs/statistics.json
 """
 
 import argparse
@@ -20,6 +21,7 @@ from local.cloudformation import load
 METRICS = ROOT / ".run" / "metrics.json"
 PICTURES = ROOT / "docs" / "dashboards"
 SCALING = ROOT / "docs" / "scaling.md"
+STATISTICS = ROOT / "docs" / "statistics.json"
 
 Series = dict[str, list[tuple[float, float]]]
 """`<namespace> <name> <dimension>=<value>…` → (seconds since 1970, value) of each data point."""
@@ -196,15 +198,45 @@ def draw_limits(axes: Any, limits: dict[str, float]) -> None:
     axes.set_title("attempts a second at which each limit is reached, by default", fontsize=10)
 
 
+def _gap(one: dict[str, Any]) -> str:
+    low, high = one["from_minutes"], one["to_minutes"]
+    return f"under {high} min" if low is None else f"over {low} min" if high is None else f"{low}–{high} min"
+
+
+def draw_rates(axes: Any, title: str, rates: Sequence[tuple[str, dict[str, Any], int]]) -> None:
+    """A bar for each (name, rate, number of cases), with its interval. Told apart by text, not by colour."""
+    for place, (_, one, cases) in enumerate(rates):
+        low, high = one["interval"]
+        axes.bar(place, one["rate"] * 100, color="#2e86c1")
+        error = [[(one["rate"] - low) * 100], [(high - one["rate"]) * 100]]
+        axes.errorbar(place, one["rate"] * 100, error, color="black", capsize=4, linewidth=1)
+        axes.text(place, high * 100 + 2, f"{one['rate']:.0%}\nof {cases:,}", ha="center", fontsize=8)
+    axes.set_xticks(range(len(rates)), [name for name, _, _ in rates], fontsize=8)
+    axes.set_ylim(0, 118)
+    axes.yaxis.set_major_formatter("{x:.0f} %")
+    axes.set_title(title, fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def main() -> None:
     import matplotlib as mpl  # type: ignore[import-not-found,unused-ignore]  # in .venv-pictures only
     from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["dashboards", "limits"])
+    parser.add_argument("what", choices=["dashboards", "limits", "statistics"])
     pictures: dict[Path, Any] = {}
-    if parser.parse_args().what == "limits":
-        mpl.rcParams.update({"svg.hashsalt": "limits", "svg.fonttype": "none"})  # the same file for the same table
+    mpl.rcParams.update({"svg.hashsalt": "limits", "svg.fonttype": "none"})  # the same file for the same numbers
+    what = parser.parse_args().what
+    if what == "statistics":
+        found = json.loads(STATISTICS.read_text())
+        picture = pictures[STATISTICS.with_suffix(".svg")] = Figure(figsize=(9.5, 3.4), layout="tight")
+        reach, gaps = picture.subplots(1, 2)
+        names = ("first dial", "1st retry", "2nd retry", "3rd retry")
+        by_attempt = [(names[one["attempt"] - 1], one, one["contacts"]) for one in found["reach"]]
+        draw_rates(reach, "contacts reached by then", by_attempt)
+        by_gap = [(_gap(one), one, one["attempts"]) for one in found["by_gap"]]
+        draw_rates(gaps, "retries answered, by the gap before them", by_gap)
+    elif what == "limits":
         picture = pictures[SCALING.with_suffix(".svg")] = Figure(figsize=(9.5, 4), layout="tight")
         draw_limits(picture.add_subplot(), limits_of(SCALING.read_text()))
     else:

@@ -38,6 +38,8 @@ PARAMETERS = {
     "REDIAL_KEEP_DAYS": "KeepDays",
 }
 """Environment variables that set a parameter of the template."""
+LOCAL = {"StatisticsSeconds": "10"}
+"""Parameters that differ here: people want to see soon what they did."""
 _ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
@@ -68,7 +70,8 @@ def run() -> int:
         api_key=os.environ.get("REDIAL_API_KEY") or DEFAULT_API_KEY,
         webhook_secret=_webhook_secret(),
         seed=secrets.randbits(64),  # receivers deduplicate by ids, so each run has its own
-        parameters={name: os.environ[variable] for variable, name in PARAMETERS.items() if os.environ.get(variable)},
+        parameters=LOCAL
+        | {name: os.environ[variable] for variable, name in PARAMETERS.items() if os.environ.get(variable)},
         tell=tell,
         complain=complain,
     )

@@ -1,7 +1,9 @@
-"""Count batches' contacts by status, from the table's stream; remove what an expired call leaves behind.
+"""Count batches' contacts by status and finished attempts for statistics, from the table's stream; remove what an
+expired call leaves behind.
 
-Event: a window of DynamoDB stream records. Only with windows does the event name the stream shard of its records, and
-storing each shard's last counted record makes the counts exact. The window's state is unused.
+Event: records of a window of the DynamoDB stream, or the end of a window. Only with windows does the event name the
+stream shard of its records, and storing each shard's last counted record makes the counts exact. Batches' counts are
+stored at once, for they complete batches; the statistics are collected in the window's state and stored at its end.
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html
 """
 
@@ -12,8 +14,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from redial.adapters.dynamodb.items import from_item
 from redial.runtime import telemetry
 from redial.runtime.services import services_of
+from redial.usecases import count_attempts
 from redial.usecases.count_batches import StatusMove, count_batches
-from redial.wire.stored_execution import status_of
+from redial.wire.stored_execution import decode, status_of
 
 logger = telemetry.logger
 
@@ -30,7 +33,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         for batch_id in completed:
             telemetry.batch_completed()
             logger.info("batch completed", extra={"batch_id": batch_id})
-    return {"state": {}}
+    window = event.get("state") or {}
+    for record in event["Records"]:
+        _collect(window, record)
+    if event.get("isFinalInvokeForWindow") and window:
+        count_attempts.store(services, window, event["shardId"], services.now())
+        window = {}
+    return {"state": window}
 
 
 EXPIRY = "dynamodb.amazonaws.com"
@@ -44,6 +53,25 @@ def _expired(record: dict[str, Any]) -> str | None:
         return None
     is_apart = change["Keys"]["sk"]["S"] == "X" and "ux" in change.get("OldImage", {})
     return change["Keys"]["pk"]["S"].removeprefix("X#") if is_apart else None
+
+
+def _collect(window: dict[str, Any], record: dict[str, Any]) -> None:
+    """Add an execution's finished attempts to the window's sums, where the record changed what has happened."""
+    change = record["dynamodb"]
+    old, new = change.get("OldImage"), change.get("NewImage")
+    if new is None or new["sk"]["S"] != "X" or (old is not None and old["ch"] == new["ch"] and "z1" not in new):
+        return
+    try:
+        before = None if old is None else decode(from_item(old))
+        after = decode(from_item(new))
+        count_attempts.collect(window, before, after, _number(change))
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        telemetry.not_counted()
+        logger.exception("a record that cannot be counted", extra={"sequence_number": change["SequenceNumber"]})
+
+
+def _number(change: dict[str, Any]) -> str:
+    return str(change["SequenceNumber"]).zfill(40)
 
 
 def _moved(record: dict[str, Any]) -> StatusMove | None:
@@ -63,5 +91,4 @@ def _moved(record: dict[str, Any]) -> StatusMove | None:
         telemetry.not_counted()
         logger.exception("a record that cannot be counted", extra={"sequence_number": change["SequenceNumber"]})
         return None
-    number = str(change["SequenceNumber"]).zfill(40)
-    return None if before is after else StatusMove(contact["ba"], before, after, number)
+    return None if before is after else StatusMove(contact["ba"], before, after, _number(change))

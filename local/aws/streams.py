@@ -196,10 +196,9 @@ class Stream:
             return
         waiting = len(lineage.shards[0].records)
         full = waiting >= self.mapping.batch_size or lineage.limits or lineage.shards[0].ended
-        if lineage.next_read is None:
-            self._read_after(lineage, 0 if full else self.mapping.window_seconds)
-        elif full and lineage.next_read.due > self._timeline.now():
-            self._read_after(lineage, 0)
+        seconds = 0 if full else self.mapping.window_seconds
+        if lineage.next_read is None or lineage.next_read.due > self._timeline.now() + timedelta(seconds=seconds):
+            self._read_after(lineage, seconds)  # a scheduled end of a window, which is later, waits for these records
 
     def _read_after(self, lineage: _Lineage, seconds: float) -> None:
         if lineage.next_read is not None:

@@ -56,6 +56,7 @@ CONTRACT = {
     ("PATCH", "/user/me"),
     ("GET", "/phone-numbers/all"),
     ("GET", "/attention"),
+    ("GET", "/stats/retries"),
     ("POST", "/attention/{item_id}/resolve"),
     ("GET", "/webhooks/undelivered"),
     ("POST", "/executions/{execution_id}/webhooks/replay"),
@@ -131,6 +132,7 @@ def test_the_main_operations_come_first() -> None:
         "agents",
         "batches",
         "account",
+        "statistics",
         "webhooks",
         "service",
     ]
@@ -188,7 +190,7 @@ def test_execution_has_the_contracts_fields_and_no_others() -> None:
     assert " ".join(fields["properties"]) == (
         "id agent_id batch_id status created_at updated_at scheduled_at rescheduled_at retry_config retry_count "
         "retry_history answered_by_voice_mail conversation_duration error_message termination_reason "
-        "ended_because initiated_at user_number agent_number provider telephony_data context_details "
+        "ended_because outcome initiated_at user_number agent_number provider telephony_data context_details "
         "batch_run_details attempts next_attempt sequence transcript summary extracted_data agent_extraction "
         "total_cost cost_breakdown usage_breakdown transfer_call_data"
     )

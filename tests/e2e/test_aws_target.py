@@ -82,7 +82,7 @@ def test_its_key_is_valid_until_the_end(target: AwsTarget) -> None:
     accounts = DynamoAccounts(target.stack.client("dynamodb"), target.table_name)
     bearer = f"Bearer {target.api_key}"
     target.prepare()
-    assert use.authenticate(bearer, accounts=accounts) == "e2e"
+    assert use.authenticate(bearer, accounts=accounts).account_id == "e2e"
     target.close()
     with pytest.raises(Unauthorized):
         use.authenticate(bearer, accounts=accounts)

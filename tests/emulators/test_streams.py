@@ -364,6 +364,14 @@ def test_a_window_keeps_its_state_and_ends_with_a_final_invocation() -> None:
         assert made.events[4]["window"]["start"] == "2026-01-26T12:01:00Z"
 
 
+def test_a_record_does_not_wait_for_the_end_of_its_window() -> None:
+    with world(batch_size=100, window_seconds=1, tumbling_seconds=900) as made:
+        for number in range(3):
+            made.put("a", n=str(number))
+            made.after(2)
+            assert len(made.events) == number + 1
+
+
 def test_records_of_two_windows_are_in_two_batches() -> None:
     with world(batch_size=100, window_seconds=10, tumbling_seconds=60) as made:
         made.clock.advance(55 / 60)

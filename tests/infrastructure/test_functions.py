@@ -218,7 +218,8 @@ def test_tallys_stream_events_name_their_shard() -> None:
     """Without a window the event has no shardId, and a window requires one invocation of a shard at a time."""
     stream = _stream()
     assert stream["Stream"] == {"Fn::GetAtt": "Table.StreamArn"}
-    assert 0 < stream["TumblingWindowInSeconds"] <= 900
+    assert stream["TumblingWindowInSeconds"] == {"Ref": "StatisticsSeconds"}
+    assert template()["Parameters"]["StatisticsSeconds"]["MaxValue"] == 900, "the longest window that Lambda takes"
     assert stream["ParallelizationFactor"] == 1
 
 
@@ -228,13 +229,13 @@ def test_tally_retries_until_every_record_is_counted() -> None:
     assert stream["MaximumRetryAttempts"] == stream["MaximumRecordAgeInSeconds"] == -1
 
 
-def test_tally_is_invoked_only_for_batch_contacts_and_for_what_expired_calls_leave() -> None:
-    """Otherwise its own writes, batches and counts, would invoke it again. A contact's removal changes no count."""
+def test_tally_is_invoked_only_for_executions_and_for_what_expired_calls_leave() -> None:
+    """Otherwise its own writes, batches and counts, would invoke it again. A removal changes no count."""
     patterns = [json.loads(one["Pattern"]) for one in _stream()["FilterCriteria"]["Filters"]]
     contact = {"Keys": {"pk": {"S": [{"prefix": "X#"}]}}}
-    has_a_batch = {"ba": {"S": [{"exists": True}]}}
+    is_an_execution = {"ca": {"N": [{"exists": True}]}}
     assert patterns == [
-        {"dynamodb": {**contact, "NewImage": has_a_batch}},
+        {"dynamodb": {**contact, "NewImage": is_an_execution}},
         {
             "eventName": ["REMOVE"],
             "userIdentity": {"principalId": ["dynamodb.amazonaws.com"]},

@@ -38,7 +38,7 @@ def run(store: DynamoAccounts, capsys: pytest.CaptureFixture[str]) -> Any:
 
 def opens(store: DynamoAccounts, api_key: str) -> str | None:
     try:
-        return use.authenticate(f"Bearer {api_key}", accounts=store)
+        return use.authenticate(f"Bearer {api_key}", accounts=store).account_id
     except Unauthorized:
         return None
 
@@ -70,6 +70,20 @@ def test_a_key_is_256_random_bits_and_only_its_hash_is_stored(store: DynamoAccou
     assert all(use.hash_of(one) in items for one in api_keys)
     listed = json.dumps(run("list", "--account", account_id))
     assert not any(one in listed or use.hash_of(one) in listed for one in api_keys)
+
+
+def test_a_key_may_have_some_scopes_only(store: DynamoAccounts, run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    account_id = run("create-account", "--name", "a")["account_id"]
+    option = ("create", "--account", account_id, "--name", "k")
+    made = run(*option, "--scope", "call", "--scope", "read")
+    assert made["scopes"] == ["read", "call"]
+    assert use.authenticate(f"Bearer {made['api_key']}", accounts=store).scopes == ("read", "call")
+    assert run(*option)["scopes"] == ["read", "call", "operate", "admin"]
+    listed = run("list", "--account", account_id)["keys"]
+    assert sorted(key["scopes"] for key in listed) == [["read", "call"], ["read", "call", "operate", "admin"]]
+    with pytest.raises(SystemExit):
+        keys.main([*option, "--scope", "everything"])
+    assert "choose from" in capsys.readouterr().err
 
 
 def test_accounts_are_listed(store: DynamoAccounts, run: Any) -> None:

@@ -544,7 +544,7 @@ def stored_about(client: LocalClient, batch_id: str) -> list[Any]:
         .get_paginator("scan")
         .paginate(TableName=client.stack.environment["TABLE_NAME"])
     )
-    items = [item for page in pages for item in page["Items"] if batch_id in json.dumps(item)]
+    items = [item for page in pages for item in page["Items"] if batch_id in json.dumps(item, default=str)]
     listed = client.stack.aws.client("s3").list_objects_v2(Bucket=client.stack.environment["FILES_BUCKET"])
     return items + [one["Key"] for one in listed.get("Contents", []) if batch_id in one["Key"]]
 

@@ -102,7 +102,7 @@ def stored(client: LocalClient) -> list[str]:
     """Every item of the table, and every schedule."""
     dynamodb = client.stack.aws.client("dynamodb")
     pages = dynamodb.get_paginator("scan").paginate(TableName=client.stack.environment["TABLE_NAME"])
-    items = [json.dumps(item, sort_keys=True) for page in pages for item in page["Items"]]
+    items = [json.dumps(item, sort_keys=True, default=repr) for page in pages for item in page["Items"]]
     return sorted(items) + [schedule.definition["Name"] for schedule in client.stack.scheduler.schedules()]
 
 
@@ -192,6 +192,8 @@ def test_every_id_field_is_covered() -> None:
         ("POST /executions/{execution_id}/suppress", "agent_id"),
         ("GET /agent/{agent_id}/executions", "batch_id"),
         ("GET /v2/agent/{agent_id}/executions", "batch_id"),
+        ("GET /stats/retries", "agent_id"),
+        ("GET /stats/retries", "batch_id"),
     }
 
 
@@ -275,6 +277,12 @@ def test_another_accounts_file_creates_no_batch(client: LocalClient, ids: dict[s
     assert client.api("POST", "/batches", mine).status == 201
 
 
+@pytest.mark.parametrize("name", ["agent_id", "batch_id"])
+def test_another_accounts_statistics_are_unknown(client: LocalClient, ids: dict[str, list[str]], name: str) -> None:
+    for id_ in ids[name]:
+        check_foreign(client, id_, lambda id_: as_other(client, "GET", f"/stats/retries?{name}={id_}"))
+
+
 def test_another_accounts_batch_as_a_filter_finds_nothing(client: LocalClient, ids: dict[str, list[str]]) -> None:
     made = as_other(client, "POST", "/v2/agent", {"agent_config": {"agent_name": "a"}}).json["agent_id"]
     for id_ in (*ids["batch_id"], UNKNOWN_HEX):
@@ -306,7 +314,15 @@ def test_a_place_in_another_accounts_listing_leads_to_nothing_of_it(
 def test_lists_contain_nothing_of_another_account(client: LocalClient, ids: dict[str, list[str]]) -> None:
     lists = {name.partition(" ")[2] for name, _ in OPERATIONS if name.startswith("GET ") and "{" not in name}
     public = {"/", "/favicon.ico", "/health", "/docs", "/openapi.json"}
-    without_ids = {"/user/me", "/suppressions", "/consents", "/attention", "/policies", "/policies/presets"}
+    without_ids = {
+        "/user/me",
+        "/suppressions",
+        "/consents",
+        "/attention",
+        "/stats/retries",
+        "/policies",
+        "/policies/presets",
+    }
     assert lists - public == {"/v2/agent/all", "/phone-numbers/all", "/webhooks/undelivered"} | without_ids
     for path in lists - public:
         mine, theirs = client.api("GET", path).body.decode(), as_other(client, "GET", path).body.decode()

@@ -1134,7 +1134,8 @@ class OtherStores(_Machine):
         for number in range(6):
             owner, key = self.api_keys.get(f"hash-{number}", (None, None))
             live = key is not None and key.revoked_at is None
-            assert self.account_store.account_of_key(f"hash-{number}") == (owner if live else None)
+            found = self.account_store.caller_of_key(f"hash-{number}")
+            assert found == ((owner, key.scopes) if live and key is not None else None)
 
 
 OtherStores.TestCase.settings = few

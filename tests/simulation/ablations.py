@@ -41,7 +41,7 @@ from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime.services import services_of
 from redial.usecases import batches as batches_module
-from redial.usecases import count_batches, dial_attempt, one_call, run_batch, update
+from redial.usecases import count_attempts, count_batches, dial_attempt, one_call, run_batch, update
 from redial.usecases import create_call as create_call_module
 from redial.usecases.agents import read_agent
 from redial.usecases.sweep import Sweeper, SweepReport
@@ -557,6 +557,16 @@ def _what_is_counted() -> Any:
     return mock.patch.object(tally_handler, "status_of", wrong)
 
 
+def _what_statistics_had_before() -> Any:
+    """Each record of an execution adds its finished attempts, whether or not an earlier record had added them."""
+    collect = count_attempts.collect
+
+    def all_anew(window: dict[str, Any], before: Any, after: Any, number: str) -> None:
+        collect(window, None, after, number)
+
+    return mock.patch.object(count_attempts, "collect", all_anew)
+
+
 def _completing_a_batch() -> Any:
     """No batch is completed, and no running batch is audited."""
     work_due = Batch._work_due
@@ -685,6 +695,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("one queue for an agent", _one_queue_for_an_agent, "no call waits for ever", rates=_NOTHING),
     Ablation("reading every row", _reading_every_row, "contacts are the file's rows", rates=_NOTHING),
     Ablation("counted status", _what_is_counted, "batch counts equal a recount", rates=_NOTHING),
+    Ablation("differences", _what_statistics_had_before, "statistics equal a recount", rates=_NOTHING),
     Ablation("completing a batch", _completing_a_batch, "every batch ends", rates=_NOTHING),
     Ablation("account check", _account_check, "an account sees only its own", rates=_NOTHING),
     Ablation("answer to a forgery", _answer_to_a_forgery, "forged callbacks are refused", rates=_FORGED),

@@ -14,18 +14,20 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from local.carriers.course import ENDED
+from redial.adapters.dynamodb.statistics import DynamoStatistics
 from redial.domain.batch import BatchStatus
 from redial.domain.decision import Verdict, recorded
 from redial.domain.execution import DETECTION_WAIT, Attempt, Change, Execution, Marker
+from redial.domain.statistics import counted
 from redial.domain.status import Status, rank
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
 from tests.simulation.population import POLICIES
-from tests.simulation.world import Placed, Stopped, World
+from tests.simulation.world import STATISTICS_SECONDS, Placed, Stopped, World
 
 SKEW = timedelta(seconds=LARGEST_SKEW_SECONDS)
 LIMIT_IN_FORCE = timedelta(minutes=2)
@@ -93,6 +95,7 @@ PROMISES = (
     "no call waits for ever",
     "contacts are the file's rows",
     "batch counts equal a recount",
+    "statistics equal a recount",
     "every batch ends",
     "an account sees only its own",
     "forged callbacks are refused",
@@ -891,6 +894,32 @@ def batch_counts_equal_a_recount(world: World) -> None:
             world.judge("every batch ends", batch.is_over, f"{batch.id} is {batch.status}")
 
 
+def statistics_equal_a_recount(world: World) -> None:
+    """Every account's, agent's and batch's, of each day, once the last window has ended. Calls that were removed with
+    their batch stay counted for its agent and account; a deleted batch has no statistics."""
+    world.run(2 * STATISTICS_SECONDS)
+    recount: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for execution in world.seen.executions.values():
+        added = counted(execution)
+        if added is None:
+            continue
+        for scope in filter(None, (execution.account_id, execution.agent_id, execution.batch_id)):
+            recount[scope, added[0].isoformat()].update(added[1])
+    store = DynamoStatistics(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
+    kept = {batch.id for batch in world.stored_batches() if batch.deleted_at is None}
+    deleted = {one.batch_id for one in world.seen.executions.values() if one.batch_id is not None} - kept
+    recount = defaultdict(Counter, {key: cells for key, cells in recount.items() if key[0] not in deleted})
+    scopes = {scope for scope, _ in recount} | {account.id for account in world.accounts} | deleted
+    stored = {
+        (scope, day.isoformat()): dict(cells)
+        for scope in scopes
+        for day, cells in store.between(scope, date.min, date.max).items()
+    }
+    for key in recount.keys() | stored.keys():
+        said, right = stored.get(key, {}), dict(recount[key])
+        world.judge("statistics equal a recount", said == right, f"{key}: {said}, is {right}")
+
+
 def no_schedule_could_still_dial(world: World) -> None:
     _no_schedule_dials(world, {execution.id for execution in world.stored_executions() if execution.state.is_final})
 
@@ -929,4 +958,5 @@ AT_THE_END: tuple[Callable[[World], None], ...] = (
     batch_counts_equal_a_recount,
     no_schedule_could_still_dial,
     an_account_sees_only_its_own,
+    statistics_equal_a_recount,
 )

@@ -76,6 +76,8 @@ def _forget_environments() -> None:
 
 
 Encode = Callable[[Execution], dict[str, Any]]
+STATISTICS_SECONDS = 60
+"""How often statistics are stored."""
 
 
 class Killed(BaseException):
@@ -254,6 +256,7 @@ class World(LocalStack):
             first_agent=False,
             firing=self._firing,
             stream_duplicates=0.05,
+            parameters={"StatisticsSeconds": str(STATISTICS_SECONDS)},
         )
         self.carrier.calls.calls_per_second = calls_per_second
         self.faults = faults

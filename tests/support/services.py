@@ -20,6 +20,7 @@ from redial.adapters.dynamodb.number_rules import DynamoNumberRules
 from redial.adapters.dynamodb.numbers import DynamoNumbers
 from redial.adapters.dynamodb.pacer import DynamoPacer
 from redial.adapters.dynamodb.policies import DynamoPolicies
+from redial.adapters.dynamodb.statistics import DynamoStatistics
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.domain.agent import NO_DEFAULTS, Defaults
@@ -58,6 +59,7 @@ class GivenServices:
     undelivered: ports.Undelivered
     circuits: ports.Circuits
     pacer: ports.Pacer
+    statistics: ports.StatisticsStore
     lines: ports.Lines
     queue: ports.CallQueue
     delayed: ports.DelayedSets
@@ -120,6 +122,7 @@ class TableServices(GivenServices):
     undelivered: DynamoUndelivered
     circuits: DynamoCircuits
     pacer: DynamoPacer
+    statistics: DynamoStatistics
     lines: DynamoLines
     queue: DynamoCallQueue
     delayed: DynamoDelayedSets
@@ -147,6 +150,7 @@ def table_services(
         "undelivered": DynamoUndelivered(client, table_name),
         "circuits": DynamoCircuits(client, table_name, now),
         "pacer": DynamoPacer(client, table_name),
+        "statistics": DynamoStatistics(client, table_name),
         "lines": DynamoLines(client, table_name),
         "queue": DynamoCallQueue(client, table_name, now),
         "delayed": DynamoDelayedSets(client, table_name),

@@ -47,6 +47,9 @@ export async function agents(): Promise<string> {
   console.log(all, limit, data(await api.GET("/user/me", {})).concurrency.max);
   console.log(data(await api.PATCH("/user/me", { body: { from_phone_numbers: ["+12025550100"] } })).defaults);
   console.log(data(await api.GET("/phone-numbers/all", {})).map((number) => number.phone_number));
+  const period = { query: { from: "2026-01-01", to: "2026-01-31" } };
+  const retries = data(await api.GET("/stats/retries", { params: period }));
+  console.log(retries.reach.map((one) => one.rate), retries.by_gap[0]?.from_minutes, retries.advice);
   for (const item of data(await api.GET("/attention", {})).data) {
     console.log(data(await api.POST("/attention/{item_id}/resolve", { params: { path: { item_id: item.id } } })).state);
   }

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from redial.domain.agent import KeyScope
 from redial.domain.errors import InvalidInput, Unauthorized
 from redial.runtime import keys
 from redial.usecases import accounts as use
@@ -18,14 +19,16 @@ class OneKey:
         self.known = use.hash_of(api_key)
         self.asked: list[str] = []
 
-    def account_of_key(self, key_hash: str) -> str | None:
+    def caller_of_key(self, key_hash: str) -> tuple[str, tuple[KeyScope, ...]] | None:
         self.asked.append(key_hash)
-        return ACCOUNT_ID if key_hash == self.known else None
+        return (ACCOUNT_ID, (KeyScope.READ,)) if key_hash == self.known else None
 
 
 @pytest.mark.parametrize("header", ["Bearer rdl_1", "bearer rdl_1", "Bearer   rdl_1  "])
 def test_a_valid_key_authenticates_its_account(header: str) -> None:
-    assert use.authenticate(header, accounts=OneKey("rdl_1")) == ACCOUNT_ID  # type: ignore[arg-type]
+    assert use.authenticate(header, accounts=OneKey("rdl_1")) == use.Caller(  # type: ignore[arg-type]
+        ACCOUNT_ID, (KeyScope.READ,)
+    )
 
 
 @pytest.mark.parametrize(

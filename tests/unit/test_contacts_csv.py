@@ -803,6 +803,7 @@ def test_results_follow_the_row_as_uploaded() -> None:
         status="scheduled",
         last_dialed_at="2026-01-26T10:01:00.000Z",
         reason="rang out",
+        outcome="no-answer",
     )
 
     execution = placed(execution, TEN + minutes(32))
@@ -821,6 +822,7 @@ def test_results_follow_the_row_as_uploaded() -> None:
         conversation_duration="51",
         answered_by_voice_mail="false",
         reason="answered",
+        outcome="answered",
     )
 
 
@@ -828,5 +830,5 @@ def test_a_stopped_contact_has_a_reason_and_a_time() -> None:
     (contact,) = contacts(f"contact_number\n{ONE}\n")
     over = queued().end(TEN + timedelta(seconds=5), stopped("batch stopped"))
     assert results_row(contact, over) == (
-        f"{ONE},{EXECUTION_ID},stopped,0,,,2026-01-26T10:00:05.000Z,0,,batch stopped\r\n"
+        f"{ONE},{EXECUTION_ID},stopped,0,,,2026-01-26T10:00:05.000Z,0,,batch stopped,\r\n"
     )

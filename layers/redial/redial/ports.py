@@ -9,10 +9,10 @@ Every operation may be repeated: AWS's clients send a request again when its ans
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from redial.domain.agent import Account, Agent, ApiKey, Defaults
+from redial.domain.agent import Account, Agent, ApiKey, Defaults, KeyScope
 from redial.domain.batch import Batch
 from redial.domain.called_number import CalledNumber
 from redial.domain.circuit import Circuit
@@ -371,8 +371,8 @@ class Accounts(Protocol):
         """Store the defaults and the contact limits of `changed` over those of `account`; False when they changed since
         it was read."""
 
-    def account_of_key(self, key_hash: str) -> str | None:
-        """The account that a live key opens; None when it is unknown or revoked."""
+    def caller_of_key(self, key_hash: str) -> tuple[str, tuple[KeyScope, ...]] | None:
+        """The account that a live key opens, and the key's scopes; None when it is unknown or revoked."""
 
     def add_key(self, key: ApiKey, key_hash: str) -> None: ...
 
@@ -647,6 +647,21 @@ class Pacer(Protocol):
 
     def hold(self, carrier: str, until: datetime) -> None:
         """Give no start before `until` any more; starts that were taken stay."""
+
+
+class StatisticsStore(Protocol):
+    """Counts of finished attempts by cell (`domain.statistics`), for each day of an account, an agent or a batch, whose
+    ids are the scopes."""
+
+    def add(self, scope: str, day: date, cells: Mapping[str, int], shard: str, up_to: str, now: datetime) -> bool:
+        """Add to the day's counts what was counted of a stream shard up to its record `up_to`, which sorts as text.
+        False, and nothing changed, where that was added before. Raises `StaleVersion` after some lost races."""
+
+    def remove(self, scope: str) -> None:
+        """Remove everything counted there. Idempotent."""
+
+    def between(self, scope: str, first: date, last: date) -> dict[date, Mapping[str, int]]:
+        """The counts of the days from `first` to `last` that have any. The read may lag by a moment."""
 
 
 class Circuits(Protocol):
@@ -961,6 +976,8 @@ class Services(Protocol):
     def circuits(self) -> Circuits: ...
     @property
     def pacer(self) -> Pacer: ...
+    @property
+    def statistics(self) -> StatisticsStore: ...
     @property
     def calls_per_second(self) -> float | None:
         """At which rate calls are started with a carrier account whose secret does not say; None: any."""

@@ -71,6 +71,7 @@ class GatewayErrorBody(BaseModel):
 _MEANINGS = {
     400: "Invalid input; `errors` names each field at fault.",
     401: "No API key, or not a live one.",
+    403: "The API key lacks the scope in `x-required-scope`.",
     404: "Unknown, or of another account.",
     409: "Not possible in the present state.",
     412: "If-Match or If-None-Match does not hold: the record was changed meanwhile.",
@@ -86,7 +87,7 @@ _GATEWAY_MEANINGS = {
 
 
 def answers(status: int, meaning: str, model: Any, *failures: int, headers: dict[str, Any] | None = None) -> Any:
-    """The documented answers of a route: its success, and its possible `failures` (401, 500 and the
+    """The documented answers of a route: its success, and its possible `failures` (401, 403, 500 and the
     gateway's own 429 and 503 are always added)."""
     success: dict[str, Any] = {"description": meaning, "content": {JSON: {"model": model}}}
     if headers:
@@ -95,7 +96,7 @@ def answers(status: int, meaning: str, model: Any, *failures: int, headers: dict
         {status: success}
         | {
             code: {"description": _MEANINGS[code], "content": {JSON: {"model": ErrorBody}}}
-            for code in sorted({*failures, 401, 500})
+            for code in sorted({*failures, 401, 403, 500})
         }
         | {
             code: {"description": meaning, "content": {JSON: {"model": GatewayErrorBody}}}

@@ -31,10 +31,13 @@ from redial.api import (
     policies,
     preflight,
     service,
+    stats,
     webhooks,
 )
 from redial.api.answers import CURRENT, JSON, Current, services
 from redial.api.fields import invalid, read_json_object, to_json
+from redial.api.scopes import check_scope, needed_scope
+from redial.domain.agent import KeyScope
 from redial.domain.errors import FieldError, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
 from redial.runtime import telemetry
 from redial.usecases import accounts
@@ -75,6 +78,7 @@ _RESOURCES = (
     preflight,
     account,
     attention,
+    stats,
     webhooks,
     service,
 )
@@ -100,8 +104,13 @@ class _Api(APIGatewayHttpResolver):
     def get_openapi_schema(self, **arguments: Any) -> "OpenAPI":
         bodies = batches.form_bodies() | number_rules.form_bodies()
         for route in (*self._static_routes, *self._dynamic_routes):
+            extensions: dict[str, Any] = {}
             if route.operation_id in bodies:
-                route.openapi_extensions = {"requestBody": bodies[route.operation_id]}
+                extensions["requestBody"] = bodies[route.operation_id]
+            if route.path not in PUBLIC:
+                extensions["x-required-scope"] = needed_scope(route.method, route.operation_id or "")
+            if extensions:
+                route.openapi_extensions = extensions
         schema = super().get_openapi_schema(**arguments)
         for path in (schema.paths or {}).values():
             for operation in (path.get, path.put, path.post, path.delete, path.patch):
@@ -130,13 +139,16 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     event = {**event, "rawPath": _SLASHES.sub("/", event["rawPath"]).rstrip("/") or "/"}
     request = APIGatewayProxyEventV2(event)
     method, path = request.http_method.upper(), request.path
-    account_id = None
+    caller = None
     if method == "OPTIONS" and "access-control-request-method" in request.headers:
         return {"statusCode": 204, "headers": {}, "body": "", "isBase64Encoded": False}
     try:
         if path not in PUBLIC:
-            account_id = _account(request)
+            caller = _caller(request)
         route = _route(method, path)
+        if caller is not None:
+            check_scope(caller, method, route.operation_id or "")
+        account_id = "" if caller is None else caller.account_id
         query = request.query_string_parameters
         _check_query(route, query)
         takes_json = _takes_json(route)
@@ -145,7 +157,7 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             event = {**event, "body": None, "isBase64Encoded": False}
         elif request.body:  # the resolver accepts exactly this media type, without parameters
             event = {**event, "headers": {**event["headers"], "content-type": JSON}}
-        CURRENT.set(Current(account_id or "", context.aws_request_id, form or forms.Form(), path, query))
+        CURRENT.set(Current(account_id, context.aws_request_id, form or forms.Form(), path, query))
         answer = app.resolve(event, context)
     except Exception as error:  # noqa: BLE001  every error is answered
         answer = _on_the_wire(_failure(error, context.aws_request_id))
@@ -155,19 +167,20 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             "method": method,
             "path": "/contacts/…" if path.startswith("/contacts/") else telemetry.masked_text(path),
             "status": answer["statusCode"],
-            "account_id": account_id,
+            "account_id": None if caller is None else caller.account_id,
             "gateway_request_id": request.request_context.request_id,
         },
     )
     return answer
 
 
-def _account(request: APIGatewayProxyEventV2) -> str:
-    """The account of the request's API key or, where that is enough, of its signature. Raises `Unauthorized`."""
+def _caller(request: APIGatewayProxyEventV2) -> accounts.Caller:
+    """Whose the request is, by its API key or, where that is enough, by its signature. Raises `Unauthorized`."""
     authorization, signed = request.headers.get("authorization"), number_rules.SIGNED.fullmatch(request.path)
     if signed is None or authorization or "webhook-signature" not in request.headers:
         return accounts.authenticate(authorization, accounts=services().accounts)
-    return number_rules.account_of_signature(signed[1], request.headers, _raw_body(request))
+    account_id = number_rules.account_of_signature(signed[1], request.headers, _raw_body(request))
+    return accounts.Caller(account_id, (KeyScope.OPERATE,))
 
 
 def _route(method: str, path: str) -> Route:

@@ -41,7 +41,8 @@ def _minute(value: Any) -> int:
     return DAY_MINUTES if value == "24:00" else int(found[1]) * 60 + int(found[2])
 
 
-def _date(value: Any) -> date:
+def read_date(value: Any) -> date:
+    """A date such as 2026-12-25. Raises `ValueError`."""
     try:
         if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
             return date.fromisoformat(value)
@@ -68,7 +69,7 @@ EndTime = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^({_TIME}|24:00)$", "examples": ["12:30", "20:00"]}),
 ]
 Date = Annotated[
-    date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-12-25"]})
+    date, BeforeValidator(read_date), WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-12-25"]})
 ]
 
 

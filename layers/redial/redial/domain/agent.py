@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import field, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from redial.domain.calling_window import CallingRule
@@ -148,6 +149,20 @@ class Account:
     contact_limits: ContactLimits | None = None
 
 
+class KeyScope(StrEnum):
+    """What an API key may do: look (`READ`); make calls and batches (`CALL`); stop, pause, replay, suppress
+    (`OPERATE`); change agents, rules and the account, and erase (`ADMIN`). None includes another."""
+
+    READ = "read"
+    CALL = "call"
+    OPERATE = "operate"
+    ADMIN = "admin"
+
+
+ALL_SCOPES = tuple(KeyScope)
+"""Of a key that was made without naming any."""
+
+
 @dataclass(frozen=True)
 class ApiKey:
     """A key as its owner may see it again: everything but the key."""
@@ -157,3 +172,4 @@ class ApiKey:
     name: str
     created_at: datetime
     revoked_at: datetime | None = None
+    scopes: tuple[KeyScope, ...] = ALL_SCOPES

@@ -3,6 +3,7 @@
     RedialError
     ├── InvalidInput   400   the request is invalid; names each field at fault
     ├── Unauthorized   401   no API key, or an invalid one
+    ├── Forbidden      403   the API key lacks the scope
     ├── NotFound       404   unknown, or of another account
     ├── Conflict       409   not possible in the present state
     ├── PreconditionFailed 412   If-Match or If-None-Match does not hold
@@ -51,6 +52,12 @@ class Unauthorized(RedialError):
     """No API key, or an invalid one."""
 
     status = 401
+
+
+class Forbidden(RedialError):
+    """The API key lacks the scope that the request needs."""
+
+    status = 403
 
 
 class NotFound(RedialError):

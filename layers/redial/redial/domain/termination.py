@@ -1,4 +1,4 @@
-"""How an attempt ended, in the words of the wire format: `termination_reason` and `hangup_by`.
+"""How an attempt ended, in the words of the wire format: `outcome`, `termination_reason` and `hangup_by`.
 
 Derived from stored facts, so that executions of the past have them too.
 """
@@ -6,11 +6,25 @@ Derived from stored facts, so that executions of the past have them too.
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from redial.domain.outcome import DECLINED, UNWANTED
+from redial.domain.outcome import BLOCKED, DECLINED, UNWANTED
 from redial.domain.status import FINAL, Status
 
 if TYPE_CHECKING:
     from redial.domain.execution import Attempt
+
+
+class CallOutcome(StrEnum):
+    """How an attempt ended, finer than its status."""
+
+    ANSWERED = "answered"
+    VOICEMAIL = "voicemail"
+    NO_ANSWER = "no-answer"
+    BUSY = "busy"
+    DECLINED = "declined"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    ERROR = "error"
+    CANCELED = "canceled"
 
 
 class TerminationReason(StrEnum):
@@ -38,7 +52,27 @@ class HangupBy(StrEnum):
     UNKNOWN = "Unknown"
 
 
+_BY_STATUS = {
+    Status.NO_ANSWER: CallOutcome.NO_ANSWER,
+    Status.BUSY: CallOutcome.BUSY,
+    Status.FAILED: CallOutcome.FAILED,
+    Status.BALANCE_LOW: CallOutcome.FAILED,
+    Status.ERROR: CallOutcome.ERROR,
+    Status.CANCELED: CallOutcome.CANCELED,
+    Status.STOPPED: CallOutcome.CANCELED,
+}
 _REPORTED = {"callee": HangupBy.CALLEE, "caller": HangupBy.CALLER, "carrier": HangupBy.CARRIER}
+
+
+def outcome_of(attempt: "Attempt") -> CallOutcome | None:
+    """None while the attempt has not ended, and for one that was never dialled."""
+    if attempt.dialed_at is None or attempt.status not in FINAL:
+        return None
+    if attempt.status is Status.COMPLETED:
+        return CallOutcome.VOICEMAIL if attempt.voicemail else CallOutcome.ANSWERED
+    if _is_declined(attempt):
+        return CallOutcome.DECLINED
+    return CallOutcome.BLOCKED if attempt.code == BLOCKED else _BY_STATUS[attempt.status]
 
 
 def termination_reason(attempt: "Attempt") -> TerminationReason | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.carriers import CARRIERS, check_stream_url
-from redial.domain.agent import Account, Defaults
+from redial.domain.agent import ALL_SCOPES, Account, Defaults
 from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
 from redial.domain.errors import InvalidInput, RedialError
 from redial.domain.phone_number import normalized
@@ -54,7 +54,7 @@ def ensure_account(
             name, account_id=account_id, webhook_secret=webhook_secret, accounts=accounts, now=now
         )
     key_hash = use.hash_of(api_key)
-    if accounts.account_of_key(key_hash) is None:
+    if accounts.caller_of_key(key_hash) is None:
         use.create_key(account_id, name, api_key=api_key, key_id=key_hash[:12], accounts=accounts, now=now)
     return account
 
@@ -88,8 +88,10 @@ def _create(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]
         key_id=system.new_id(),
         accounts=accounts,
         now=system.now(),
+        scopes=tuple(scope for scope in ALL_SCOPES if scope in (arguments.scope or ALL_SCOPES)),
     )
-    return {"account_id": key.account_id, "key_id": key.key_id, "name": key.name, "api_key": api_key}
+    shown = {"account_id": key.account_id, "key_id": key.key_id, "name": key.name, "scopes": list(key.scopes)}
+    return {**shown, "api_key": api_key}
 
 
 def _list(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
@@ -98,6 +100,7 @@ def _list(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
             {
                 "key_id": key.key_id,
                 "name": key.name,
+                "scopes": list(key.scopes),
                 "created_at": rfc3339(key.created_at),
                 "revoked_at": rfc3339_or_none(key.revoked_at),
             }
@@ -169,10 +172,15 @@ def _check_answer(url: str, schemes: tuple[str, str]) -> None:
 
 _ACCOUNT: dict[str, Any] = {"required": True, "metavar": "ID", "help": "account id"}
 _NAME: dict[str, Any] = {"required": True, "help": "a name to recognize it by"}
+_SCOPE: dict[str, Any] = {
+    "action": "append",
+    "choices": [str(scope) for scope in ALL_SCOPES],
+    "help": "what the key may do; may be repeated; left out: everything",
+}
 _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[str, Any]]], ...] = (
     ("create-account", "create an account and show its webhook secret", _create_account, {"--name": _NAME}),
     ("list-accounts", "list all accounts by id and name", _list_accounts, {}),
-    ("create", "create an API key and show it", _create, {"--account": _ACCOUNT, "--name": _NAME}),
+    ("create", "create an API key and show it", _create, {"--account": _ACCOUNT, "--name": _NAME, "--scope": _SCOPE}),
     ("list", "list an account's API keys by id and name", _list, {"--account": _ACCOUNT}),
     (
         "revoke",

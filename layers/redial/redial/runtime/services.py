@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from redial.adapters.dynamodb.numbers import DynamoNumbers
     from redial.adapters.dynamodb.pacer import DynamoPacer
     from redial.adapters.dynamodb.policies import DynamoPolicies
+    from redial.adapters.dynamodb.statistics import DynamoStatistics
     from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
     from redial.adapters.eventbridge_scheduler import SchedulerTimers
@@ -204,6 +205,12 @@ class Services:
     def calls_per_second(self) -> float | None:
         """The rate of a carrier account whose secret does not say; None: any."""
         return float(self._variables["CALLS_PER_SECOND"]) or None
+
+    @cached_property
+    def statistics(self) -> "DynamoStatistics":
+        from redial.adapters.dynamodb.statistics import DynamoStatistics
+
+        return DynamoStatistics(_client("dynamodb"), self._table)
 
     @cached_property
     def sweep_leases(self) -> "DynamoSweepLeases":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from redial.domain.agent import DEFAULT_PROVIDER, Account, Agent, ApiKey
+from redial.domain.agent import ALL_SCOPES, DEFAULT_PROVIDER, Account, Agent, ApiKey, KeyScope
 from redial.domain.errors import Conflict, InvalidInput, NotFound, Unauthorized
 from redial.ports import Accounts, Services
 from redial.usecases.dispatch import shards_in_use
@@ -27,20 +27,28 @@ def hash_of(api_key: str) -> str:
     return hashlib.sha256(api_key.encode()).hexdigest()
 
 
-def authenticate(authorization: str | None, *, accounts: Accounts) -> str:
-    """The account that an `Authorization` header opens. Raises `Unauthorized`."""
+@dataclass(frozen=True)
+class Caller:
+    """Who sends a request, and what its key may do."""
+
+    account_id: str
+    scopes: tuple[KeyScope, ...]
+
+
+def authenticate(authorization: str | None, *, accounts: Accounts) -> Caller:
+    """Whom an `Authorization` header names. Raises `Unauthorized`."""
     if not authorization:
         raise Unauthorized("send your API key in the header Authorization: Bearer <api key>")
     scheme, _, api_key = authorization.partition(" ")
     api_key = api_key.strip()
     if scheme.lower() != "bearer" or not api_key:
         raise Unauthorized("the header must read Authorization: Bearer <api key>")
-    account_id = None
+    found = None
     if len(api_key) <= MAX_KEY_LENGTH and api_key.isascii():
-        account_id = accounts.account_of_key(hash_of(api_key))
-    if account_id is None:
+        found = accounts.caller_of_key(hash_of(api_key))
+    if found is None:
         raise Unauthorized("this API key is unknown or was revoked")
-    return account_id
+    return Caller(*found)
 
 
 def create_account(name: str, *, account_id: str, webhook_secret: str, accounts: Accounts, now: datetime) -> Account:
@@ -51,9 +59,18 @@ def create_account(name: str, *, account_id: str, webhook_secret: str, accounts:
     return account
 
 
-def create_key(account_id: str, name: str, *, api_key: str, key_id: str, accounts: Accounts, now: datetime) -> ApiKey:
-    """Let `api_key` open the account from now on. Raises `InvalidInput`, `NotFound`."""
-    key = ApiKey(key_id, account_id, _checked_name(name), now)
+def create_key(
+    account_id: str,
+    name: str,
+    *,
+    api_key: str,
+    key_id: str,
+    accounts: Accounts,
+    now: datetime,
+    scopes: tuple[KeyScope, ...] = ALL_SCOPES,
+) -> ApiKey:
+    """Let `api_key` open the account from now on, for what is within `scopes`. Raises `InvalidInput`, `NotFound`."""
+    key = ApiKey(key_id, account_id, _checked_name(name), now, scopes=scopes)
     read_account(account_id, accounts=accounts)
     accounts.add_key(key, hash_of(api_key))
     return key

@@ -492,6 +492,7 @@ class BatchWorker:
             self.services.files.remove(contacts_key(batch.account_id, batch.id, name))
         self.services.files.remove(index_key(batch.account_id, batch.id))
         self.services.batches.remove_counts(batch.id)
+        self.services.statistics.remove(batch.id)
         now = self.services.now()
         self._update(
             batch,

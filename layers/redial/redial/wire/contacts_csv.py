@@ -27,6 +27,7 @@ from redial.domain.phone_number import (
     read_number,
 )
 from redial.domain.row_check import TIME_ZONE_COLUMN, RowCheck
+from redial.domain.termination import outcome_of
 from redial.wire.timestamps import rfc3339
 
 CONTACT_COLUMN = "contact_number"
@@ -50,6 +51,7 @@ RESULT_COLUMNS = (
     "conversation_duration",
     "answered_by_voice_mail",
     "reason",
+    "outcome",
 )
 """Columns that results.csv adds after the uploaded ones. Times are RFC 3339 in UTC, the duration is in seconds."""
 
@@ -599,8 +601,8 @@ def results_header(columns: tuple[str, ...], dialect: Dialect = COMMAS) -> str:
 def results_row(contact: Contact, execution: Execution | None, dialect: Dialect = COMMAS) -> str:
     """A line of results.csv: the row as uploaded, then its result; empty cells if it has no execution.
 
-    `attempts` counts dialled attempts. Duration, voicemail and reason are those of the last dialled attempt, but the
-    execution's own termination reason takes precedence.
+    `attempts` counts dialled attempts. Duration, voicemail, reason and outcome are those of the last dialled attempt,
+    but the execution's own termination reason takes precedence.
     """
     if execution is None:
         return write_row(contact.cells + ("",) * len(RESULT_COLUMNS), dialect.delimiter)
@@ -623,6 +625,7 @@ def results_row(contact: Contact, execution: Execution | None, dialect: Dialect 
             str(last.duration_seconds or 0),
             "" if last.voicemail is None else str(last.voicemail).lower(),
             state.ended or last.reason or "",
+            outcome_of(last) or "",
         ),
         dialect.delimiter,
     )

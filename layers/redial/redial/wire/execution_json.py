@@ -16,7 +16,15 @@ from redial.domain.decision import recorded
 from redial.domain.delivery import GONE, MOST_TRIES
 from redial.domain.execution import Marker
 from redial.domain.status import RETRYABLE, Status
-from redial.domain.termination import HangupBy, TerminationReason, hangup_by, ring_seconds, termination_reason
+from redial.domain.termination import (
+    CallOutcome,
+    HangupBy,
+    TerminationReason,
+    hangup_by,
+    outcome_of,
+    ring_seconds,
+    termination_reason,
+)
 from redial.wire.stored_execution import INFORMS
 from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_none
 
@@ -105,6 +113,7 @@ class ExecutionAttempt(TypedDict):
     hangup_provider_code: ProviderCode
     hangup_code: HangupCode
     voicemail: bool | None
+    outcome: CallOutcome | None
 
 
 class NextAttempt(TypedDict):
@@ -137,6 +146,10 @@ class Execution(TypedDict):
     ]
     ended_because: Annotated[
         str | None, Documented(description="Why no further attempt follows; null until the execution is over.")
+    ]
+    outcome: Annotated[
+        CallOutcome | None,
+        Documented(description="How the attempt that telephony_data shows ended, finer than its status."),
     ]
     initiated_at: Timestamp | None
     user_number: str
@@ -209,6 +222,7 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
         "error_message": attempt.reason if failed else None,
         "termination_reason": termination_reason(attempt),
         "ended_because": state.ended,
+        "outcome": outcome_of(attempt),
         "initiated_at": rfc3339_or_none(attempt.dialed_at if attempt.call_id is not None else None),
         "user_number": execution.user_number,
         "agent_number": agent_number,
@@ -298,6 +312,7 @@ def _attempt(attempt: domain.Attempt) -> ExecutionAttempt:
         "hangup_provider_code": _integer(attempt.code),
         "hangup_code": attempt.code,
         "voicemail": attempt.voicemail,
+        "outcome": outcome_of(attempt),
     }
 
 

@@ -3,8 +3,9 @@
     A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first), premium_numbers (if set),
                              defaults {provider, from_phone_numbers, answer_url, stream_url, policy} (if set),
                              contact_limits (the text of `ContactLimits`; if set)
-    A#<account> / KEY#<id>   a key in its account's list: name, created_at, revoked_at (ms), key_hash
-    K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms)
+    A#<account> / KEY#<id>   a key in its account's list: name, created_at, revoked_at (ms), key_hash,
+                             scopes (absent: all)
+    K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms), scopes
 
 One transaction writes a key's two items; authentication reads only the second.
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.adapters.dynamodb.table import ABSENT, PRESENT, Item, Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
-from redial.domain.agent import Account, ApiKey, Defaults
+from redial.domain.agent import ALL_SCOPES, Account, ApiKey, Defaults, KeyScope
 from redial.domain.contact_limits import ContactLimits
 from redial.wire.timestamps import from_ms, to_ms
 
@@ -91,12 +92,11 @@ class DynamoAccounts:
 
     # ---- keys ---------------------------------------------------------------------------------------------------
 
-    def account_of_key(self, key_hash: str) -> str | None:
+    def caller_of_key(self, key_hash: str) -> tuple[str, tuple[KeyScope, ...]] | None:
         item = self._table.get(_key_key(key_hash), consistent=False) or self._table.get(_key_key(key_hash))
         if item is None or "revoked_at" in item:
             return None
-        account_id: str = item["account_id"]
-        return account_id
+        return item["account_id"], _decode_scopes(item)
 
     def add_key(self, key: ApiKey, key_hash: str) -> None:
         listed = _listed_key(key.account_id, key.key_id) | {
@@ -105,9 +105,10 @@ class DynamoAccounts:
             "key_hash": key_hash,
         }
         opens = _key_key(key_hash) | {"account_id": key.account_id, "key_id": key.key_id, "name": key.name}
+        scopes = {} if key.scopes == ALL_SCOPES else {"scopes": list(key.scopes)}
         self._table.client.transact_write_items(
             TransactItems=[
-                {"Put": {"TableName": self._table.name, "Item": to_item(item), "ConditionExpression": ABSENT}}
+                {"Put": {"TableName": self._table.name, "Item": to_item(item | scopes), "ConditionExpression": ABSENT}}
                 for item in (listed, opens)
             ]
         )
@@ -137,6 +138,12 @@ class DynamoAccounts:
             ]
         )
         return True
+
+
+def _decode_scopes(item: dict[str, Any]) -> tuple[KeyScope, ...]:
+    """A newer version's scopes, unknown here, are left out: they open nothing."""
+    stored = item.get("scopes", ALL_SCOPES)
+    return tuple(scope for scope in ALL_SCOPES if scope in stored)
 
 
 def _account_key(account_id: str) -> Item:
@@ -203,4 +210,5 @@ def _decode_key(account_id: str, item: dict[str, Any]) -> ApiKey:
         name=item["name"],
         created_at=from_ms(item["created_at"]),
         revoked_at=from_ms(item["revoked_at"]) if "revoked_at" in item else None,
+        scopes=_decode_scopes(item),
     )

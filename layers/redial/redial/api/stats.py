@@ -1,0 +1,181 @@
+"""Routes of statistics: how well retries work."""
+
+from datetime import date, timedelta
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from typing_extensions import TypedDict
+
+from redial.api.answers import account_id, answer, answers, known_batch_id, known_id, new_router, services
+from redial.api.calling_guardrails import read_date
+from redial.domain.statistics import Dimension, Rate, Statistics, advice, gap_range, value_of
+from redial.domain.termination import CallOutcome
+from redial.runtime import system
+from redial.usecases import statistics
+from redial.usecases.statistics import DEFAULT_PERIOD, LONGEST_PERIOD
+
+router = new_router()
+
+# ---- models ---
+
+Share = Annotated[float | None, Field(description="Answered by a person, from 0 to 1; null without attempts.")]
+Interval = Annotated[
+    list[float] | None, Field(min_length=2, max_length=2, description="95 % interval of the rate (Wilson's score).")
+]
+
+
+class RateJson(TypedDict):
+    """Attempts, and those that a person answered."""
+
+    attempts: int
+    answers: int
+    rate: Share
+    interval: Interval
+
+
+class ValueJson(RateJson):
+    """The attempts with one value, such as those of one caller id. `outcomes`: how they ended."""
+
+    value: str
+    outcomes: dict[str, int]
+
+
+class GapJson(ValueJson):
+    """Attempts so long after the end of the attempt before; null: no bound."""
+
+    from_minutes: int | None
+    to_minutes: int | None
+
+
+class ReachJson(TypedDict):
+    """Contacts that a person had answered for by this attempt."""
+
+    attempt: int
+    contacts: int
+    reached: int
+    rate: Share
+    interval: Interval
+
+
+class RetryStatistics(TypedDict):
+    """How the contacts first dialled in the period were reached. Days are UTC. `by_local_hour`: by the called number's
+    clock, as `mon 09`; attempts to numbers that may be in several zones of other hours are left out there."""
+
+    agent_id: str | None
+    batch_id: str | None
+    period_start: Annotated[str, Field(description="First day, included.")]
+    period_end: Annotated[str, Field(description="Last day, included.")]
+    contacts: int
+    attempts: int
+    answers: int
+    calls_per_answer: Annotated[float | None, Field(description="Null without an answer.")]
+    outcomes: dict[str, int]
+    reach: list[ReachJson]
+    by_attempt: list[ValueJson]
+    by_gap: list[GapJson]
+    by_local_hour: list[ValueJson]
+    by_outcome_before: list[ValueJson]
+    by_caller_id: list[ValueJson]
+    by_country: list[ValueJson]
+    advice: list[str]
+
+
+def statistics_json(
+    found: Statistics, agent_id: str | None, batch_id: str | None, first: date, last: date
+) -> RetryStatistics:
+    """The statistics of a period as JSON."""
+    totals, reach = found.totals, found.reach
+    attempts, answered = sum(totals.values()), totals.get(CallOutcome.ANSWERED, 0)
+    return {
+        "agent_id": agent_id,
+        "batch_id": batch_id,
+        "period_start": first.isoformat(),
+        "period_end": last.isoformat(),
+        "contacts": reach[1].attempts if 1 in reach else 0,
+        "attempts": attempts,
+        "answers": answered,
+        "calls_per_answer": round(attempts / answered, 2) if answered else None,
+        "outcomes": {str(outcome): count for outcome, count in totals.items()},
+        "reach": [
+            {
+                "attempt": number,
+                "contacts": rate.attempts,
+                "reached": rate.answers,
+                "rate": _rounded(rate.share),
+                "interval": _interval(rate),
+            }
+            for number, rate in reach.items()
+        ],
+        "by_attempt": _values(found, Dimension.ATTEMPT),
+        "by_gap": [_gap(one) for one in _values(found, Dimension.GAP)],
+        "by_local_hour": _values(found, Dimension.HOUR),
+        "by_outcome_before": _values(found, Dimension.BEFORE),
+        "by_caller_id": _values(found, Dimension.CALLER_ID),
+        "by_country": _values(found, Dimension.COUNTRY),
+        "advice": advice(found),
+    }
+
+
+def _values(found: Statistics, dimension: Dimension) -> list[ValueJson]:
+    rates = found.rates(dimension)
+    return [
+        {
+            "value": value_of(dimension, value),
+            "attempts": rates[value].attempts,
+            "answers": rates[value].answers,
+            "rate": _rounded(rates[value].share),
+            "interval": _interval(rates[value]),
+            "outcomes": {str(outcome): count for outcome, count in outcomes.items()},
+        }
+        for value, outcomes in found.outcomes(dimension).items()
+    ]
+
+
+def _gap(one: ValueJson) -> GapJson:
+    low, high = gap_range(int(one["value"]))
+    return {**one, "from_minutes": low, "to_minutes": high}
+
+
+def _interval(rate: Rate) -> list[float] | None:
+    return None if rate.interval is None else [round(bound, 4) for bound in rate.interval]
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
+
+
+# ---- routes ---
+
+Day = Annotated[
+    date, BeforeValidator(read_date), WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-01-26"]})
+]
+
+
+@router.get(
+    "/stats/retries",
+    summary="How well retries work",
+    description="Attempts and answers of an account, an agent or a batch, by attempt, gap, local hour, outcome before, "
+    "caller id and country. A finished attempt is counted some minutes after its end, for the day of its contact's "
+    "first dial.",
+    tags=["statistics"],
+    operation_id="retry_statistics",
+    responses=answers(200, "The statistics of the period.", RetryStatistics, 400, 404),
+)
+def retry_statistics(
+    agent_id: Annotated[str | None, Query(description="Of one agent.")] = None,
+    batch_id: Annotated[str | None, Query(description="Of one batch.")] = None,
+    first: Annotated[
+        Day | None, Query(alias="from", description=f"First day; else {DEFAULT_PERIOD.days - 1} days before `to`.")
+    ] = None,
+    last: Annotated[
+        Day | None, Query(alias="to", description=f"Last day, at most {LONGEST_PERIOD.days} in all; else today (UTC).")
+    ] = None,
+) -> Response[Any]:
+    end = last or system.now().date()
+    start = first or end - DEFAULT_PERIOD + timedelta(days=1)
+    agent = None if agent_id is None else known_id(agent_id, "agent")
+    batch = None if batch_id is None else known_batch_id(batch_id)
+    found = statistics.read(services(), account_id(), agent, batch, start, end)
+    return answer(statistics_json(found, agent, batch, start, end))
