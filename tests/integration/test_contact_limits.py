@@ -106,29 +106,10 @@ def test_a_contact_waits_for_another_batch_and_its_batch_ends(client: LocalClien
     assert [client.api("GET", f"/batches/{one}").json["status"] for one in (first, second)] == ["completed"] * 2
 
 
-def test_fifty_dials_at_once_from_three_batches_keep_to_the_cap(client: LocalClient) -> None:
-    """17 numbers, each in all three batches; two attempts a day are allowed, one at a time."""
-    numbers = [f"+1415555{number:04d}" for number in range(200, 217)]
-    for number in numbers:
-        client.script(number, "no-answer", "no-answer", "no-answer")
-    configure(client, max_concurrent_calls=60)
-    limits = {"caps": [{"attempts": 2, "hours": 24}], "at_cap": "end"}
-    assert client.api("PATCH", "/user/me", {"contact_limits": limits}).status == 200
-    batches = [batch_of(client, numbers) for _ in range(3)]
-    client.advance(60)
-    counts = [client.api("GET", f"/batches/{one}").json["execution_status"] for one in batches]
-    assert {status: sum(one.get(status, 0) for one in counts) for status in ("no-answer", "canceled")} == {
-        "no-answer": 34,
-        "canceled": 17,
-    }
-    for number in numbers:
-        first, second = sorted(client.calls(number), key=lambda call: call["placed_at"])
-        assert first["ended_at"] <= second["placed_at"]
-
-
 @pytest.mark.simulation
 def test_fifty_concurrent_dials_from_three_batches_keep_to_the_cap() -> None:
-    """The same while the requests of all of them overlap: AWS is slow, and every dial is invoked twice."""
+    """17 numbers, each in all three batches; two attempts a day are allowed. The requests of all dials overlap: AWS is
+    slow, and every dial is invoked twice."""
     with world_of(3, Faults(3, {"aws slow": 0.4, "invoked twice": 1.0})) as world:
         limits = {"caps": [{"attempts": 2, "hours": 24}], "at_cap": "end"}
         stories = [Story(world, number, lines=20, contact_limits=limits) for number in range(3)]
