@@ -232,6 +232,20 @@ def test_consent_that_a_policy_requires(client: LocalClient) -> None:
     assert client.execution(with_consent)["status"] != "canceled"
 
 
+def test_a_policys_contact_limits_hold_beside_the_agents(client: LocalClient) -> None:
+    put(client, "once", {"contact_limits": {"caps": [{"attempts": 1, "hours": 24}], "at_cap": "end"}})
+    configure(client, contact_limits={"caps": [{"attempts": 2, "hours": 24}], "at_cap": "end"})
+    client.script(BERLIN, "no-answer", "no-answer", "no-answer")
+    ids = []
+    for policy in ({}, {"policy": "once"}, {}, {}):
+        ids.append(client.call(BERLIN, **policy))
+        client.advance(5)
+    ended = [client.execution(one) for one in ids]
+    assert [one["status"] for one in ended] == ["no-answer", "canceled", "no-answer", "canceled"]
+    assert "the policy's contact limit 1/24h" in ended[1]["ended_because"]
+    assert "the agent's contact limit 2/24h" in ended[3]["ended_because"]
+
+
 # ---- expiry -------------------------------------------------------------------------------------------------------
 
 

@@ -28,15 +28,29 @@ from local.stack import LocalStack
 from local.web.inbox import Delivery
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.idempotency import REMEMBERED
-from redial.api import agent_config, answers, app, calls, fields, listings, service, webhooks
+from redial.api import (
+    agent_config,
+    answers,
+    app,
+    calls,
+    contact_limits,
+    fields,
+    holidays,
+    listings,
+    service,
+    webhooks,
+)
 from redial.api import batches as api_batches
 from redial.carriers.twilio import twiml
 from redial.domain.agent import Agent
+from redial.domain.contact_limits import MOST_ATTEMPTS, MOST_CAPS
+from redial.domain.policy import MAX_VERSION
 from redial.domain.retry import MAX_INTERVAL_MINUTES, MAX_RETRIES, RetryConfig
 from redial.domain.status import FINAL, Status
 from redial.ports import FILTER_LIMIT
 from redial.runtime import keys, settings
 from redial.usecases import batches, create_call
+from redial.usecases.policies import MOST_POLICIES
 from redial.usecases.run_batch import WRITERS
 from redial.usecases.sweep import QUESTIONS_AT_ONCE
 from redial.wire import contacts_csv
@@ -357,6 +371,15 @@ def test_the_limits() -> None:
         "retry_intervals_minutes": f"each 1 to {MAX_INTERVAL_MINUTES:,}",
         "scheduled_at": f"{earliest} minutes to {latest} days ahead",
         "Idempotency-Key": f"{fields.MAX_IDEMPOTENCY_KEY_LENGTH} characters, remembered for {remembered} hours",
+        "expires_after_minutes": f"1 to {fields.MAX_EXPIRY_MINUTES:,}",
+        "Policies of an account": f"{MOST_POLICIES}, each with up to {MAX_VERSION:,} versions",
+        "holidays": f"{holidays.MAX_REGIONS} countries or parts of them; this year and the next",
+        "attempts_per_window": f"1 to {MAX_RETRIES + 1}",
+        "Calls to one number at once": "1 of an account",
+        "contact_limits": (
+            f"{MOST_CAPS} caps of 1 to {MOST_ATTEMPTS} attempts in 1 to {contact_limits.MAX_HOURS} hours; "
+            f"a pause of 1 to {contact_limits.MAX_HOURS} hours; of an account in force after 10 seconds"
+        ),
         "page_size of executions": "50",
         "file of a batch": (
             f"{api_batches.MAX_UPLOAD_BYTES // 1024**2} MiB in a request, "

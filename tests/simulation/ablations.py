@@ -736,6 +736,7 @@ WITH_CONSEQUENCES: tuple[Ablation, ...] = (
         ("no window has more attempts than its budget",),
         first=3,
         seeds=29,
+        rates=_NOTHING,
     ),
     Ablation("time of a retry", _time_of_a_retry, "no dial before its time", ("retries keep their intervals",)),
 )

@@ -333,3 +333,31 @@ def test_a_batch_that_is_completed_may_dial_no_more() -> None:
     over = running().complete(TEN, {"completed": 1})
     assert over.status is BatchStatus.COMPLETED
     assert last(facts(of_batch(), batch=over)).reason == "batch stopped"
+
+
+# ---- expiry, and the budget of a window ---------------------------------------------------------------------------
+
+
+def test_what_opens_after_the_expiry_is_foreseen_as_the_end() -> None:
+    """It is ten o'clock, the hours open at 18:00, and the call expires at 18:00, or a moment later."""
+    evening = agent(call_start_hour=18, call_end_hour=20, time_zone="UTC")
+    at_six = TEN + timedelta(hours=8)
+    in_time = facts(agent=evening, execution=replace(queued(), expires_at=at_six + timedelta(milliseconds=1)))
+    assert earliest(in_time, timedelta(days=1))[0] == at_six
+    too_late = facts(agent=evening, execution=replace(queued(), expires_at=at_six))
+    opens, moved = earliest(too_late, timedelta(days=1))
+    assert (opens, moved[-1].gate, moved[-1].verdict, moved[-1].status) == (None, Gate.EXPIRY, Verdict.END, "canceled")
+    decisions = ask(GATES, too_late)
+    assert [(one.gate, one.verdict) for one in decisions[-2:]] == [
+        (Gate.CALLING_WINDOW, Verdict.DEFER),
+        (Gate.EXPIRY, Verdict.END),
+    ]
+    assert decisions[-1].reason == (
+        "expired at 2026-01-26T18:00:00Z, before 2026-01-26T18:00:00Z: outside calling hours 18-20 of UTC"
+    )
+
+
+def test_nothing_starts_from_the_expiry_on() -> None:
+    for late, allowed in ((timedelta(milliseconds=-1), True), (timedelta(), False)):
+        expired = facts(execution=replace(queued(), expires_at=TEN - late))
+        assert ask(GATES, expired)[-1].allows is allowed

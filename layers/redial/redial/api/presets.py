@@ -1,6 +1,5 @@
 """Presets of policies, from `presets.toml`: rules to copy into a policy of one's own."""
 
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
@@ -27,6 +26,8 @@ class PresetRead(TypedDict):
 @cache
 def presets() -> Mapping[str, PresetRead]:
     """All presets by name, in the order of the documentation."""
+    import tomllib  # few requests need it
+
     stored = tomllib.loads((Path(__file__).parent / "presets.toml").read_text())
     return {name: _preset(name, one) for name, one in stored.items()}
 
