@@ -1515,7 +1515,7 @@ MUTANTS = (
         "domain/finish.py",
         "                closing = closes(now, self._rule, zones)\n",
         "                closing = until\n",
-        "tests/unit/test_finish.py::test_large_steps_end_as_calls_played_one_by_one",
+        "tests/unit/test_finish.py::test_a_step_ends_where_the_windows_close",
     ),
 )
 
