@@ -52,7 +52,7 @@ class DynamoNumbers:
         """The account's key, which never changes."""
         if account_id not in self._keys:
             key = {"pk": f"T#{account_id}", "sk": "KEY"}
-            stored = self._table.get(key)
+            stored = self._table.get(key, consistent=False) or self._table.get(key)
             if stored is None:
                 self._table.put_new(key | {"key": f"{self._new_id()}{self._new_id()}".replace("-", "")})
                 stored = self._table.get(key)
