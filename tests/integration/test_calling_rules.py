@@ -361,7 +361,7 @@ def start_at_night(client: LocalClient, zones: tuple[str, ...], contacts: int, l
         minutes = Counter(int(after_opening[number]) for number, zone in zone_of.items() if zone in some)
         share = sum(minutes.values()) / QUARTER
         assert sum(minutes[minute] > share / 5 for minute in range(QUARTER)) >= QUARTER - 3, minutes
-        assert max(minutes.values()) <= 1.5 * share + 4
+        assert max(minutes.values()) <= 2 * share + 4
 
 
 def test_a_batch_that_starts_at_night_calls_each_zone_in_its_morning(client: LocalClient) -> None:
