@@ -282,10 +282,8 @@ class Changes:
 
     def lowest(self, index_name: str) -> float | None:
         """The lowest sort key in an index, which must hold numbers; None where the index is empty."""
-        sort_key = self._table.get_index(index_name).schema_key_attrs[1]
-        partitions = (items for (name, _), items in self._indexed.items() if name == index_name)
-        keys = (float(item.attrs[sort_key].value) for items in partitions for item in items.values())
-        return min(keys, default=None)
+        partitions = (order for (name, _), order in self._order.items() if name == index_name)
+        return min((order[0][0] for order in partitions if order), default=None)
 
 
 Place = tuple[Any, Key]

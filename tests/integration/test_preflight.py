@@ -287,6 +287,30 @@ def test_the_batch_is_finished_within_the_interval_foreseen(
     assert start < earliest <= at(ended["updated_at"]) <= latest
 
 
+def test_a_batchs_policy_its_limits_and_its_expiry_count(client: LocalClient) -> None:
+    policy = {
+        "calling_guardrails": NINE_TO_FIVE,
+        "consent_required": ["FR"],
+        "contact_limits": {"caps": [{"attempts": 1, "hours": 48}]},
+        "retry_config": RETRIES,
+    }
+    answer = client.api("PUT", "/policies/leads", policy, If_None_Match="*")
+    assert answer.status in (200, 201), answer
+    lines = [*numbers(1, 2), "+33612345671"]
+    batch_id = upload(client, lines, ("policy", "leads"))
+    client.advance(0)
+    found = preflight(client, batch_id)
+    assert (found["without_consent"], found["attempts_per_contact"], found["to_be_called"]) == (1, 3, 2)
+    opens = NOON + timedelta(hours=2)
+    assert at(found["finish"]["earliest"]) == opens + timedelta(seconds=5)
+    assert opens + timedelta(days=4) < at(found["finish"]["latest"]) < opens + timedelta(days=5), "one call in two days"
+    expiring = upload(client, lines, ("policy", "leads"), ("expires_after_minutes", "1500"))
+    client.advance(0)
+    found = preflight(client, expiring)
+    assert "expires at" in found["warnings"][0]
+    assert at(found["finish"]["latest"]) < NOON + timedelta(minutes=1500 + 5)
+
+
 # ---- contacts that several batches have ----------------------------------------------------------------------------
 
 

@@ -435,7 +435,7 @@ def words_stored(client: LocalClient) -> list[str]:
     scanned = aws.client("dynamodb").scan(TableName=client.stack.environment["TABLE_NAME"])["Items"]
     s3 = aws.client("s3")
     files = [
-        s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read().decode()
+        s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read().decode(errors="replace")
         for one in s3.list_objects_v2(Bucket=bucket)["Contents"]
     ]
     return re.findall(r"\+?\w+", " ".join([str(scanned), *files]))

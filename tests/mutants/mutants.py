@@ -1481,6 +1481,42 @@ MUTANTS = (
         "            fault = None\n",
         "tests/integration/test_calling_rules.py::test_rows_that_can_never_be_placed_are_rejected",
     ),
+    # ---- preflight, and the same number in two batches ---------------------------------------------------------------
+    Mutant(
+        "A key that was made for a batch counts as a rule",
+        "adapters/dynamodb/number_rules.py",
+        '        if "un" not in stored:\n',
+        "        if stored:\n",
+        "tests/integration/test_preflight.py::test_an_erased_person_is_not_in_the_index_and_a_deleted_batch_has_none",
+    ),
+    Mutant(
+        "A batch that shares contacts is named by the later one alone",
+        "usecases/run_batch.py",
+        "update_batch(self.services, other, _sharing(batch.id, contacts), self.services.now())",
+        "self.services.now()",
+        "tests/integration/test_preflight.py::test_contacts_of_two_running_batches_are_reported_in_both",
+    ),
+    Mutant(
+        "A preflight counts the rules of all agents",
+        "adapters/dynamodb/number_rules.py",
+        "            if scope in scopes and not is_over and not is_ahead:\n",
+        "            if not is_over and not is_ahead:\n",
+        "tests/integration/test_preflight.py::test_a_rule_counts_if_it_holds_when_the_batch_starts",
+    ),
+    Mutant(
+        "The end of a batch is foreseen without its retries' intervals",
+        "domain/finish.py",
+        "self._wait(ended + interval + self._assumed.delay, left - 1, position, started)",
+        "self._wait(ended + 0 * interval + self._assumed.delay, left - 1, position, started)",
+        "tests/unit/test_finish.py::test_large_steps_end_as_calls_played_one_by_one",
+    ),
+    Mutant(
+        "The end of a batch is foreseen as if windows stayed open",
+        "domain/finish.py",
+        "                closing = closes(now, self._rule, zones)\n",
+        "                closing = until\n",
+        "tests/unit/test_finish.py::test_a_step_ends_where_the_windows_close",
+    ),
     # ---- one call to a number, and contact limits --------------------------------------------------------------------
     Mutant(
         "A reservation is stored over any other",

@@ -72,6 +72,13 @@ def test_a_million_contacts_take_few_steps() -> None:
     assert timedelta(days=1) < found - MONDAY < timedelta(days=2), "a thousand minutes, in two windows of eight hours"
 
 
+def test_a_step_ends_where_the_windows_close() -> None:
+    """A step is four and a half minutes long here; 28 calls are made a day."""
+    found = finish(MONDAY, [Contacts(9000, NEW_YORK)], CallingRule.parse("9-9:28"), Assumed(MINUTE, 1, 1))
+    assert found is not None
+    assert 9000 / 28 - 2 < (found - MONDAY).days < 9000 / 28 + 2
+
+
 def test_an_end_that_is_too_far_off_is_none() -> None:
     assert finish(MONDAY, [Contacts(100_000, NEW_YORK)], CallingRule.parse("mo 9-9:30"), Assumed(HOUR, 1, 1)) is None
 
