@@ -1,6 +1,6 @@
 """One contact to be called: checked, stored with its first event, and started or set for later."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -64,7 +64,7 @@ def create_call(
         account_id,
         idempotency_key,
         request,
-        lambda: _check(services, call, account_id, now),
+        lambda: check_call(services, call, account_id, now),
         now,
         kind="call",
     )
@@ -73,23 +73,11 @@ def create_call(
         if existing is not None:
             return Created(existing, replayed=True)
     agent = services.agents.cached(account_id, call.agent_id)  # the check has just read it
-    execution = Execution(
-        id=execution_id,
-        account_id=account_id,
-        agent_id=call.agent_id,
-        created_at=now,
-        user_number=call.recipient_phone_number,
-        from_number=call.from_phone_number,
+    execution = replace(
+        new_execution(call, execution_id, account_id, now),
         provider=DEFAULT_PROVIDER if agent is None else _carrier(services, agent, call),
-        user_data=call.user_data,
-        user_data_apart=call.user_data_bytes > USER_DATA_APART,
-        retry_config=call.retry_config,
-        bypass_call_guardrails=call.bypass_call_guardrails,
-        calling_rule=None if call.calling_rule is None else str(call.calling_rule),
-        time_zone=call.time_zone,
-        purpose=call.purpose,
         webhook_statuses=None if agent is None else agent.webhook_statuses,
-    ).begin(now, call.scheduled_at)
+    )
     if call.scheduled_at is not None:
         execution = execution.lease_delivery(execution_id[:8], now)  # dial delivers the first event of a call made now
     if not services.executions.create(execution.with_due(now)):
@@ -106,6 +94,25 @@ def create_call(
     return Created(execution, replayed=False)
 
 
+def new_execution(call: NewCall, execution_id: str, account_id: str, now: datetime) -> Execution:
+    """The call as an execution that waits, as far as the request says."""
+    return Execution(
+        id=execution_id,
+        account_id=account_id,
+        agent_id=call.agent_id,
+        created_at=now,
+        user_number=call.recipient_phone_number,
+        from_number=call.from_phone_number,
+        user_data=call.user_data,
+        user_data_apart=call.user_data_bytes > USER_DATA_APART,
+        retry_config=call.retry_config,
+        bypass_call_guardrails=call.bypass_call_guardrails,
+        calling_rule=None if call.calling_rule is None else str(call.calling_rule),
+        time_zone=call.time_zone,
+        purpose=call.purpose,
+    ).begin(now, call.scheduled_at)
+
+
 def _carrier(services: Services, agent: Agent, call: NewCall) -> str:
     """The call's carrier as far as it is known now; the claim decides. A call that is dialled in a moment, of an agent
     that leaves out nothing else, is not worth reading its account: until the claim it shows the stack's carrier."""
@@ -114,8 +121,8 @@ def _carrier(services: Services, agent: Agent, call: NewCall) -> str:
     return known.carrier
 
 
-def _check(services: Services, call: NewCall, account_id: str, now: datetime) -> None:
-    """Raises for an impossible call, before anything is stored."""
+def check_call(services: Services, call: NewCall, account_id: str, now: datetime) -> Agent:
+    """The agent. Raises `NotFound` or `InvalidInput` for an impossible call, before anything is stored."""
     agent = services.agents.get(account_id, call.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {call.agent_id}; GET /v2/agent/all lists yours")
@@ -133,6 +140,7 @@ def _check(services: Services, call: NewCall, account_id: str, now: datetime) ->
         raise InvalidInput.of("calling_guardrails", message)
     if not call.bypass_call_guardrails:
         _check_hours(agent, call, call.scheduled_at or now)
+    return agent
 
 
 def _check_hours(agent: Agent, call: NewCall, start: datetime) -> None:

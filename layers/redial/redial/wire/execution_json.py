@@ -12,7 +12,6 @@ from typing_extensions import TypedDict  # pydantic needs this one on Python 3.1
 
 from redial.domain import execution as domain
 from redial.domain import retry
-from redial.domain.decision import recorded
 from redial.domain.delivery import GONE, MOST_TRIES
 from redial.domain.execution import Marker
 from redial.domain.status import RETRYABLE, Status
@@ -126,6 +125,9 @@ class Execution(TypedDict):
     scheduled_at: Timestamp | None
     rescheduled_at: Timestamp | None
     retry_config: RetryConfigEcho | None
+    purpose: Annotated[
+        str | None, Documented(description="What the call is for, as asked for; null: its batch's or its agent's.")
+    ]
     retry_count: int
     retry_history: list[RetryHistoryEntry] | None
     answered_by_voice_mail: bool | None
@@ -195,6 +197,7 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
         "scheduled_at": rfc3339_or_none(state.scheduled_at),
         "rescheduled_at": rfc3339_or_none(state.rescheduled_at),
         "retry_config": render_retry_config(execution.retry_config),
+        "purpose": execution.purpose,
         "retry_count": state.attempt.number - 1,
         "retry_history": _history(execution, state),
         "answered_by_voice_mail": attempt.voicemail,
@@ -304,9 +307,10 @@ def _next_attempt(state: domain.State) -> NextAttempt | None:
 # ---- the log ------------------------------------------------------------------------------------------------------
 
 
-def log(execution: domain.Execution) -> list[LogEntry]:
-    """The execution's log, oldest first: its changes, and the last try of each webhook."""
-    entries = [(change.at, _change_entry(execution, change)) for change in execution.changes]
+def log(execution: domain.Execution, zones: tuple[str, ...] = ()) -> list[LogEntry]:
+    """The execution's log, oldest first: its changes, and the last try of each webhook. `zones`: those that the called
+    number may be in, for the times that it names; none: no local times."""
+    entries = [(change.at, _change_entry(execution, change, zones)) for change in execution.changes]
     for tried in execution.delivery.log:
         accepted = tried.status is not None and 200 <= tried.status < 300
         over = tried.tries >= MOST_TRIES or tried.status == GONE
@@ -330,7 +334,12 @@ _COMPONENTS = {
 }
 
 
-def _change_entry(execution: domain.Execution, change: domain.Change) -> LogEntry:
+def type_of(change: domain.Change) -> str:
+    """A change's type, as the log names it."""
+    return change.kind.removeprefix(INFORMS)
+
+
+def _change_entry(execution: domain.Execution, change: domain.Change, zones: tuple[str, ...]) -> LogEntry:
     data: dict[str, Any] = {"attempt": change.attempt}
     if change.until is not None:
         data["until"] = rfc3339(change.until)
@@ -349,15 +358,17 @@ def _change_entry(execution: domain.Execution, change: domain.Change) -> LogEntr
     }
     data |= {name: value for name, value in details.items() if value is not None}
     if change.gates is not None:
+        from redial.domain.explanation import results  # only the log needs it; webhooks are rendered here too
+
         data["gates"] = [
-            {"gate": str(gate), "decision": str(verdict)} | ({"rule": rule} if rule else {})
-            for gate, verdict, rule in recorded(change.gates)
+            {"gate": one.gate, "decision": one.verdict} | ({"rule": one.rule} if one.rule else {}) | {"text": one.text}
+            for one in results(change, zones)
         ]
     component = _COMPONENTS.get(change.kind, "carrier")
     if change is execution.changes[0]:
         component = "api"
     provider = execution.provider if component in ("carrier", "dial") else None
-    return _entry(change.at, change.kind.removeprefix(INFORMS), component, provider, data)
+    return _entry(change.at, type_of(change), component, provider, data)
 
 
 def _entry(at: datetime, kind: str, component: str, provider: str | None, data: dict[str, Any]) -> LogEntry:

@@ -1,0 +1,126 @@
+"""What would happen to a call or a number, as everything is now. Reads only: nothing is stored, nothing is dialled."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from redial.domain.agent import Agent
+from redial.domain.batch import Batch
+from redial.domain.decision import Decision
+from redial.domain.errors import NotFound
+from redial.domain.execution import Execution
+from redial.domain.gates import GATES, OF_NUMBER, Facts, ask, from_numbers
+from redial.domain.number_rules import NumberRule
+from redial.domain.phone_number import countries, zones_of
+from redial.domain.plan import Plan, plan, warnings
+from redial.domain.values import dataclass
+from redial.ports import Services
+from redial.usecases.circuit_breaker import Asked, CircuitBreaker
+from redial.usecases.create_call import NewCall, check_call, new_execution
+from redial.usecases.defaults import complete
+
+_NO_ID = "00000000-0000-4000-8000-000000000000"
+"""The id of a call that is not made."""
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """A plan, the IANA zones that the number may be in, and what a person should know of it, in sentences."""
+
+    plan: Plan
+    zones: tuple[str, ...]
+    warnings: Sequence[str]
+
+
+def plan_call(services: Services, call: NewCall, *, account_id: str, now: datetime) -> Foreseen:
+    """What becomes of the call if it is made now, and every attempt fails. Raises as `create_call`: `NotFound` for the
+    agent, `InvalidInput`."""
+    agent = check_call(services, call, account_id, now)
+    facts = _facts(services, new_execution(call, _NO_ID, account_id, now), agent, None, now)
+    return _foreseen(services, replace(facts, spread_second=0))
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A call, as it is shown, and the zones of its number. `decisions`: what the gates would decide now, and
+    `foreseen`: what becomes of it if every further attempt fails; both None unless it waits."""
+
+    execution: Execution
+    zones: tuple[str, ...]
+    decisions: tuple[Decision, ...] | None
+    foreseen: Foreseen | None
+
+
+def explain(services: Services, execution: Execution, now: datetime) -> Explained:
+    """What is known of a call, and what will become of it."""
+    agent = services.agents.get(execution.account_id, execution.agent_id)
+    batch = None if execution.batch_id is None else services.batches.get(execution.batch_id)
+    execution = execution if batch is None else batch.shown(execution)
+    if execution.erased:
+        return Explained(execution, (), None, None)
+    facts = _facts(services, execution, agent, batch, now)
+    if not execution.state.is_waiting:
+        return Explained(execution, facts.zones, None, None)
+    return Explained(execution, facts.zones, ask(GATES, facts), _foreseen(services, facts))
+
+
+def _facts(services: Services, execution: Execution, agent: Agent | None, batch: Batch | None, now: datetime) -> Facts:
+    """What dial would know now."""
+    completed = None if agent is None else complete(services, agent)
+    rules: tuple[NumberRule, ...] = ()
+    if agent is not None and agent.has_number_rules:
+        rules = services.number_rules.of_number(execution.account_id, execution.user_number)
+    return Facts(now, execution, completed, batch, rules)
+
+
+def _foreseen(services: Services, facts: Facts) -> Foreseen:
+    made = plan(facts)
+    return Foreseen(made, facts.zones, [*warnings(made, facts), *_of_carrier(services, facts)])
+
+
+def _of_carrier(services: Services, facts: Facts) -> list[str]:
+    """Warnings about the caller id and the carrier account."""
+    execution, agent = facts.execution, facts.agent
+    callers = () if agent is None else from_numbers(execution, agent, facts.batch)
+    if agent is None or not callers:
+        return []
+    said = []
+    known = agent.from_phone_numbers
+    if execution.from_number is not None and known and execution.from_number not in known:
+        said.append(f"caller id {execution.from_number} is none of the from_phone_numbers of the agent or the account")
+    asked = Asked(execution.account_id, agent.carrier, execution.user_number, callers)
+    held = CircuitBreaker(services.circuits, services.now).holds(asked)
+    return said if held is None else [*said, held]
+
+
+# ---- a number -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class KnownNumber:
+    """What an account knows about a number. `rules`: its suppressions and consents, those that are over included.
+    `decisions`: of the gates that would be asked now, in order."""
+
+    countries: Sequence[str]
+    zones: tuple[str, ...]
+    rules: Sequence[NumberRule]
+    decisions: tuple[Decision, ...]
+
+
+def known_number(
+    services: Services, number: str, agent_id: str | None, *, account_id: str, now: datetime
+) -> KnownNumber:
+    """What is known about a number (E.164). `agent_id`: all gates are asked, for a call of that agent; None: those that
+    depend on the number alone. Raises `NotFound` for the agent."""
+    agent = None
+    if agent_id is not None:
+        agent = services.agents.get(account_id, agent_id)
+        if agent is None or agent.deleted_at is not None:
+            raise NotFound(f"there is no agent {agent_id}")
+        agent = complete(services, agent)
+    rules = services.number_rules.of_number(account_id, number)
+    execution = Execution(_NO_ID, account_id, agent_id or _NO_ID, now, number).begin(now, None)
+    facts = Facts(now, execution, agent, number_rules=rules)
+    gates = GATES if agent is not None else OF_NUMBER
+    zones = zones_of(number, None if agent is None else agent.time_zone)
+    return KnownNumber(sorted(countries(number)), zones, rules, ask(gates, facts))

@@ -1,0 +1,146 @@
+"""A plan equals what then happens if every attempt fails: random policies through the whole dial path, with a carrier
+whose calls nobody answers.
+
+Many calls share a world, since each of its requests to AWS costs a millisecond. Its carrier gives a call up exactly
+after the ring timeout, as a plan assumes; Twilio takes some seconds more.
+"""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from local.carriers import course, twilio_calls
+from redial.domain.execution import Execution
+from tests.simulation.faults import Faults
+from tests.simulation.world import World
+
+PARTS, POLICIES = 4, 250
+"""1,000 policies, in parts that run beside each other."""
+DAYS = 45
+"""How far the clock is moved: past the last attempt of every policy."""
+APART = timedelta(milliseconds=9)
+"""Changes of a call at one instant are stored a millisecond apart each."""
+ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham", "UTC")
+NUMBERS = ("+1212555{:04d}", "+4930901{:05d}", "+7916123{:04d}", "+1415555{:04d}", "+81312345{:03d}", "+3312345{:04d}")
+"""Of one zone each, but +7916: a Russian mobile number, of 14."""
+
+
+class PunctualWorld(World):
+    """A world without the sweeper, which would run each minute for weeks and find nothing."""
+
+    def start(self) -> "PunctualWorld":
+        self._recurring = []
+        super().start()
+        return self
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    with (
+        mock.patch.object(course, "RINGING_SECONDS", 0.0),
+        mock.patch.object(twilio_calls, "RING_TIMEOUT_BUFFER_SECONDS", 0.0),
+        PunctualWorld(5, Faults(5, {})) as world,
+    ):
+        yield world
+
+
+def guardrails(chance: random.Random, today: datetime) -> dict[str, Any]:
+    """Hours or windows of any kind, and any placement."""
+    rule: dict[str, Any] = {"placement": chance.choice(["start", "spread", "spread", "rotate"])}
+    if rule["placement"] == "spread":
+        rule["spread_minutes"] = chance.choice([1, 15, chance.randint(1, 60)])
+    if chance.random() < 0.3:
+        return rule | {"call_start_hour": chance.randrange(24), "call_end_hour": chance.randrange(24)}
+    rule["windows"] = []
+    for _ in range(chance.randint(1, 3)):
+        start, end = chance.sample(range(0, 1440, chance.choice([1, 15, 60])), 2)
+        window: dict[str, Any] = {"start": _time(start), "end": _time(end)}
+        if chance.random() < 0.6:
+            days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+            window["days"] = chance.sample(days, chance.randint(1, 6))
+        rule["windows"].append(window)
+    if chance.random() < 0.3:
+        rule["excluded_dates"] = [f"{today + timedelta(days=chance.randint(0, 5)):%Y-%m-%d}"]
+    return rule
+
+
+def _time(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+def policy(chance: random.Random, number: int, now: datetime) -> dict[str, Any]:
+    """The body of a call, without its agent."""
+    intervals = [chance.choice([1, 5, 60, 240, 1440, chance.randint(1, 4000)]) for _ in range(chance.randint(1, 3))]
+    retries = {
+        "enabled": chance.random() < 0.9,
+        "max_retries": chance.randint(1, 3),
+        "retry_intervals_minutes": intervals,
+    }
+    body: dict[str, Any] = {
+        "recipient_phone_number": chance.choice(NUMBERS).format(number),
+        "retry_config": retries,
+    }
+    if chance.random() < 0.9:
+        body["calling_guardrails"] = guardrails(chance, now)
+    if chance.random() < 0.5:
+        body["time_zone"] = chance.choice(ZONES)
+    if chance.random() < 0.4:
+        body["scheduled_at"] = (now + timedelta(seconds=chance.randint(120, 10 * 86400))).isoformat()
+    if chance.random() < 0.1:
+        body["bypass_call_guardrails"] = True
+    return body
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_plan_is_what_happens_if_every_attempt_fails(part: int, world: World) -> None:
+    """A call's own second within a spread is unknown to a plan made before it, and known to its explanation."""
+    chance, account, seen = random.Random(part), world.accounts[0], Counter[str]()
+    config = {
+        "agent_name": "plans",
+        "from_phone_numbers": ["+12025550100"],
+        "answer_url": "https://demo.twilio.com/docs/voice.xml",
+        "max_concurrent_calls": 1000,
+        "webhook_statuses": ["completed"],
+    }
+    agent = world.ask_as(account, "POST", "/v2/agent", {"agent_config": config})
+    agent_id = json.loads(agent.body)["agent_id"]
+    plans: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
+    for number in range(POLICIES):
+        body = policy(chance, number, world.now) | {"agent_id": agent_id}
+        world.carrier.calls.scripts.set(body["recipient_phone_number"], ["no-answer"])
+        planned, made = (world.ask_as(account, "POST", path, body) for path in ("/call/plan", "/call"))
+        if made.status != 200:
+            assert (planned.status, planned.body) == (made.status, made.body)
+            seen["refused"] += 1
+            continue
+        execution_id = json.loads(made.body)["execution_id"]
+        explained = world.ask_as(account, "GET", f"/executions/{execution_id}/explain")
+        plans.append((execution_id, json.loads(planned.body), json.loads(explained.body)["plan"]))
+    world.run(DAYS * 86400)
+    assert world.violations == []
+    for execution_id, planned, exact in plans:
+        check(world.seen.executions[execution_id], planned, exact, seen)
+    assert seen["dialled"] > 2 * POLICIES and seen["moved"] > POLICIES / 2 and seen["spread"] > POLICIES / 5
+    assert seen["refused"] < POLICIES / 10
+
+
+def check(execution: Execution, plan: dict[str, Any], exact: dict[str, Any], seen: Counter[str]) -> None:
+    dialled = [one.dialed_at for one in execution.state.attempts if one.dialed_at is not None]
+    what = f"{execution.id}: {execution.calling_rule} {execution.user_number}: {plan} {exact}, but {dialled}"
+    assert len(plan["attempts"]) == len(exact["attempts"]) == len(dialled) == plan["worst_case_calls"], what
+    assert plan["ends_because"] == exact["ends_because"] == execution.state.ended, what
+    for planned, known, at in zip(plan["attempts"], exact["attempts"], dialled, strict=True):
+        earliest, latest = (datetime.fromisoformat(planned[name]) for name in ("earliest_at", "latest_at"))
+        assert earliest <= at <= latest + APART, what
+        assert known["earliest_at"] == known["latest_at"], what
+        assert timedelta(0) <= at - datetime.fromisoformat(known["earliest_at"]) < APART, what
+        assert earliest == latest or "spread" in (execution.calling_rule or ""), what
+        seen["dialled"] += 1
+        seen["moved"] += bool(planned["moved_by"])
+        seen["spread"] += earliest < latest
