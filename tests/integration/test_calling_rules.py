@@ -363,7 +363,8 @@ def gate(client: LocalClient, execution_id: str) -> Any:
     """What the latest decision of the calling window says."""
     entries = client.api("GET", f"/executions/{execution_id}/log").json["data"]
     gates = [one for entry in entries if isinstance(entry["data"], dict) for one in entry["data"].get("gates", ())]
-    return [one for one in gates if one["gate"] == "calling-window"][-1]
+    latest = [one for one in gates if one["gate"] == "calling-window"][-1]
+    return {name: value for name, value in latest.items() if name != "text"}
 
 
 def schedule(client: LocalClient, batch_id: str, **fields: str) -> Answer:

@@ -122,6 +122,8 @@ class Completion:
             return execution_id
         if name == "item_id":
             return self._attention()
+        if name == "phone_number":
+            return "+12025550197"
         if name == "agent_id":
             return self._client.stack.agent_id if reads else self._client.stack.create_agent()
         if reads:

@@ -124,8 +124,8 @@ def test_a_plan_is_what_happens_if_every_attempt_fails(part: int, world: World) 
         plans.append((execution_id, json.loads(planned.body), json.loads(explained.body)["plan"]))
     world.run(DAYS * 86400)
     assert world.violations == []
-    for execution_id, planned, exact in plans:
-        check(world.seen.executions[execution_id], planned, exact, seen)
+    for execution_id, plan, exact in plans:
+        check(world.seen.executions[execution_id], plan, exact, seen)
     assert seen["dialled"] > 2 * POLICIES and seen["moved"] > POLICIES / 2 and seen["spread"] > POLICIES / 5
     assert seen["refused"] < POLICIES / 10
 

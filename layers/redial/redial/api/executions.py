@@ -122,7 +122,10 @@ def get_execution_explanation(execution_id: str) -> Response[Any]:
     explained = foresee.explain(services(), _execution(execution_id), now)
     plan = explained.foreseen
     planned = None if plan is None else plan_json.render_plan(plan.plan, plan.zones, plan.warnings)
-    return answer(plan_json.render_explanation(explained.execution, explained.zones, explained.decisions, now, planned))
+    shown = plan_json.render_explanation(
+        explained.execution, explained.zones, explained.waits, explained.decisions, now, planned
+    )
+    return answer(shown)
 
 
 @router.delete(

@@ -125,25 +125,35 @@ _TO_CHANGE: dict[str, str] = {
 _STOP = "It goes on by itself. POST /call/{execution_id}/stop ends it."
 
 
-def waiting(execution: Execution, zones: tuple[str, ...]) -> Waiting | None:
-    """What a waiting call waits for. None: it does not wait."""
+def waiting(execution: Execution, zones: tuple[str, ...], closed: Decision | None = None) -> Waiting | None:
+    """What a waiting call waits for. None: it does not wait. `closed`: the gate that is closed now, of a queued call
+    whose queueing recorded none."""
     state = execution.state
     if not state.is_waiting:
         return None
     last = next(one for one in reversed(execution.changes) if one.kind in WAITING or one.kind is Marker.DEFERRED)
-    closed = next((one for one in results(last, zones) if one.verdict is Verdict.DEFER), None)
     until = None if state.timer is None else state.timer[1]
-    gate = closed.gate if closed is not None else Gate.CARRIER if last.kind is Marker.DEFERRED else None
-    to_change = _STOP if gate is None else _TO_CHANGE.get(gate, _STOP)
-    if closed is not None and gate == Gate.CALLING_WINDOW:
-        owner, _ = hours_of(closed.rule)
-        to_change = f"Wider calling hours of {owner}, or the contact's own time_zone, may bring it forward."
-    if until is None:
-        text = _said(last.reason or f"attempt {state.attempt.number} waits for its turn")
-    else:
-        reason = last.reason or ("its time" if last.attempt == 1 else "the retry's interval")
+    deferred = next((one for one in results(last, zones) if one.verdict is Verdict.DEFER), None)
+    gate: str | None = Gate.CARRIER if last.kind is Marker.DEFERRED else None
+    rule, reason = "", last.reason
+    if deferred is not None:
+        gate, rule = deferred.gate, deferred.rule
+    elif closed is not None and state.status is Status.QUEUED:
+        gate, rule, reason = str(closed.gate), closed.rule, closed.reason
+    if until is not None:
+        reason = reason or ("its time" if last.attempt == 1 else "the retry's interval")
         text = f"Waiting until {_when(until, zones)}: {reason}."
-    return Waiting(gate, until, text, to_change)
+    elif execution.is_not_started or state.status is not Status.QUEUED:
+        text = _said(reason or "it waits for its turn in the batch")
+    else:
+        text = _said(reason or f"attempt {state.attempt.number} is about to be dialled")
+    return Waiting(gate, until, text, _to_change(gate, rule))
+
+
+def _to_change(gate: str | None, rule: str) -> str:
+    if gate == Gate.CALLING_WINDOW:
+        return f"Wider calling hours of {hours_of(rule)[0]}, or the contact's own time_zone, may bring it forward."
+    return _STOP if gate is None else _TO_CHANGE.get(gate, _STOP)
 
 
 def _when(at: datetime, zones: tuple[str, ...]) -> str:
@@ -152,11 +162,10 @@ def _when(at: datetime, zones: tuple[str, ...]) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def summary(execution: Execution, zones: tuple[str, ...]) -> str:
-    """Where the call stands, in one sentence."""
+def summary(execution: Execution, waits: Waiting | None) -> str:
+    """Where the call stands, in one sentence. `waits`: what it waits for."""
     state = execution.state
     number = state.attempt.number
-    waits = waiting(execution, zones)
     if waits is not None:
         return waits.text
     if state.is_final:

@@ -5,19 +5,22 @@ from dataclasses import replace
 from datetime import datetime
 
 from redial.domain.agent import Agent
-from redial.domain.batch import Batch
-from redial.domain.decision import Decision
+from redial.domain.batch import Batch, BatchStatus
+from redial.domain.decision import Decision, Gate, Verdict, waits
 from redial.domain.errors import NotFound
 from redial.domain.execution import Execution
+from redial.domain.explanation import Waiting, waiting
 from redial.domain.gates import GATES, OF_NUMBER, Facts, ask, from_numbers
 from redial.domain.number_rules import NumberRule
-from redial.domain.phone_number import countries, zones_of
+from redial.domain.phone_number import countries
 from redial.domain.plan import Plan, plan, warnings
+from redial.domain.status import Status
 from redial.domain.values import dataclass
 from redial.ports import Services
 from redial.usecases.circuit_breaker import Asked, CircuitBreaker
 from redial.usecases.create_call import NewCall, check_call, new_execution
 from redial.usecases.defaults import complete
+from redial.usecases.dispatch import queued_call
 
 _NO_ID = "00000000-0000-4000-8000-000000000000"
 """The id of a call that is not made."""
@@ -42,11 +45,12 @@ def plan_call(services: Services, call: NewCall, *, account_id: str, now: dateti
 
 @dataclass(frozen=True)
 class Explained:
-    """A call, as it is shown, and the zones of its number. `decisions`: what the gates would decide now, and
-    `foreseen`: what becomes of it if every further attempt fails; both None unless it waits."""
+    """A call, as it is shown, and the zones of its number. `waits`: what it waits for; `decisions`: what the gates
+    would decide now; `foreseen`: what becomes of it if every further attempt fails. All None unless it waits."""
 
     execution: Execution
     zones: tuple[str, ...]
+    waits: Waiting | None
     decisions: tuple[Decision, ...] | None
     foreseen: Foreseen | None
 
@@ -57,11 +61,26 @@ def explain(services: Services, execution: Execution, now: datetime) -> Explaine
     batch = None if execution.batch_id is None else services.batches.get(execution.batch_id)
     execution = execution if batch is None else batch.shown(execution)
     if execution.erased:
-        return Explained(execution, (), None, None)
+        return Explained(execution, (), None, None, None)
+    if batch is not None and batch.waits_for_start:
+        batch = replace(batch, status=BatchStatus.RUNNING)  # what is foreseen is that it starts
     facts = _facts(services, execution, agent, batch, now)
     if not execution.state.is_waiting:
-        return Explained(execution, facts.zones, None, None)
-    return Explained(execution, facts.zones, ask(GATES, facts), _foreseen(services, facts))
+        return Explained(execution, facts.zones, None, None, None)
+    decisions = ask(GATES, facts)
+    by = waiting(execution, facts.zones, _closed_now(services, execution, decisions))
+    return Explained(execution, facts.zones, by, decisions, _foreseen(services, facts))
+
+
+def _closed_now(services: Services, execution: Execution, decisions: Sequence[Decision]) -> Decision | None:
+    """The decision that a queued call waits by. A call that was made to be dialled at once, and found no free line, is
+    in the queue; that is all that is stored of it."""
+    if decisions[-1].verdict is Verdict.DEFER:
+        return decisions[-1]
+    if execution.state.status is not Status.QUEUED or execution.is_not_started:
+        return None
+    is_absent = services.queue.absent([(execution.agent_id, queued_call(execution))])
+    return None if is_absent else waits("waiting for a line", Gate.LINE)
 
 
 def _facts(services: Services, execution: Execution, agent: Agent | None, batch: Batch | None, now: datetime) -> Facts:
@@ -98,13 +117,15 @@ def _of_carrier(services: Services, facts: Facts) -> list[str]:
 
 @dataclass(frozen=True)
 class KnownNumber:
-    """What an account knows about a number. `rules`: its suppressions and consents, those that are over included.
-    `decisions`: of the gates that would be asked now, in order."""
+    """What an account knows about a number. `countries`: ISO 3166 codes; `zones`: IANA. `rules`: its suppressions and
+    consents. `decisions`: of the gates that would be asked now, in order. `foreseen`: what would become of a call that
+    is never retried; None: no agent was named."""
 
     countries: Sequence[str]
     zones: tuple[str, ...]
     rules: Sequence[NumberRule]
     decisions: tuple[Decision, ...]
+    foreseen: Foreseen | None
 
 
 def known_number(
@@ -116,11 +137,15 @@ def known_number(
     if agent_id is not None:
         agent = services.agents.get(account_id, agent_id)
         if agent is None or agent.deleted_at is not None:
-            raise NotFound(f"there is no agent {agent_id}")
-        agent = complete(services, agent)
-    rules = services.number_rules.of_number(account_id, number)
+            raise NotFound(f"agent_id: there is no agent {agent_id}; GET /v2/agent/all lists yours")
     execution = Execution(_NO_ID, account_id, agent_id or _NO_ID, now, number).begin(now, None)
-    facts = Facts(now, execution, agent, number_rules=rules)
-    gates = GATES if agent is not None else OF_NUMBER
-    zones = zones_of(number, None if agent is None else agent.time_zone)
-    return KnownNumber(sorted(countries(number)), zones, rules, ask(gates, facts))
+    facts = replace(_facts(services, execution, agent, None, now), spread_second=0)
+    if agent is None or not agent.has_number_rules:
+        facts = replace(facts, number_rules=services.number_rules.of_number(account_id, number))
+    return KnownNumber(
+        countries=sorted(countries(number)),
+        zones=facts.zones,
+        rules=facts.number_rules,
+        decisions=ask(OF_NUMBER if agent is None else GATES, facts),
+        foreseen=None if agent is None else _foreseen(services, facts),
+    )

@@ -125,9 +125,6 @@ class Execution(TypedDict):
     scheduled_at: Timestamp | None
     rescheduled_at: Timestamp | None
     retry_config: RetryConfigEcho | None
-    purpose: Annotated[
-        str | None, Documented(description="What the call is for, as asked for; null: its batch's or its agent's.")
-    ]
     retry_count: int
     retry_history: list[RetryHistoryEntry] | None
     answered_by_voice_mail: bool | None
@@ -150,6 +147,9 @@ class Execution(TypedDict):
     attempts: list[ExecutionAttempt]
     next_attempt: NextAttempt | None
     sequence: Sequence
+    purpose: Annotated[
+        str | None, Documented(description="What the call is for, as asked for; null: its batch's or its agent's.")
+    ]
     transcript: NoText
     summary: NoText
     extracted_data: NoObject
@@ -197,7 +197,6 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
         "scheduled_at": rfc3339_or_none(state.scheduled_at),
         "rescheduled_at": rfc3339_or_none(state.rescheduled_at),
         "retry_config": render_retry_config(execution.retry_config),
-        "purpose": execution.purpose,
         "retry_count": state.attempt.number - 1,
         "retry_history": _history(execution, state),
         "answered_by_voice_mail": attempt.voicemail,
@@ -231,6 +230,7 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
         "attempts": [_attempt(one) for one in state.attempts],
         "next_attempt": _next_attempt(state),
         "sequence": state.sequence,
+        "purpose": execution.purpose,
         "transcript": None,
         "summary": None,
         "extracted_data": None,

@@ -152,16 +152,16 @@ def render_gates(results: Iterable[explanation.GateResult]) -> list[GateRead]:
 def render_explanation(
     execution: Execution,
     zones: tuple[str, ...],
+    waits: explanation.Waiting | None,
     decisions: Sequence[Decision] | None,
     now: datetime,
     planned: Plan | None,
 ) -> Explanation:
     """`decisions`: what the gates would decide now."""
-    waits = explanation.waiting(execution, zones)
     return {
         "execution_id": execution.id,
         "status": execution.state.status,
-        "summary": explanation.summary(execution, zones),
+        "summary": explanation.summary(execution, waits),
         "waits_for": None
         if waits is None
         else {
