@@ -18,9 +18,12 @@ from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.dynamodb.listings import DynamoListings
 from redial.adapters.dynamodb.number_rules import DynamoNumberRules
 from redial.adapters.dynamodb.pacer import DynamoPacer
+from redial.adapters.dynamodb.policies import DynamoPolicies
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.domain.agent import NO_DEFAULTS, Defaults
+from redial.domain.errors import InvalidInput
+from redial.domain.policy import Policy
 from tests.support.samples import TEN
 from tests.support.table import TABLE_NAME
 
@@ -48,6 +51,7 @@ class GivenServices:
     counts: ports.Counts
     accounts: ports.Accounts
     number_rules: ports.NumberRules
+    policies: ports.Policies
     idempotency: ports.IdempotencyKeys
     undelivered: ports.Undelivered
     circuits: ports.Circuits
@@ -92,6 +96,11 @@ class GivenServices:
         return 0.5
 
 
+def no_policies(label: str) -> Policy:
+    """For an account without policies: raises `InvalidInput`."""
+    raise InvalidInput.of("policy", f"there is no policy {label}")
+
+
 class TableServices(GivenServices):
     """The same, and every store of the table `TABLE_NAME`."""
 
@@ -103,6 +112,7 @@ class TableServices(GivenServices):
     counts: DynamoBatches
     accounts: DynamoAccounts
     number_rules: DynamoNumberRules
+    policies: DynamoPolicies
     idempotency: DynamoIdempotencyKeys
     undelivered: DynamoUndelivered
     circuits: DynamoCircuits
@@ -128,6 +138,7 @@ def table_services(
         "counts": batches,
         "accounts": DynamoAccounts(client, table_name, now),
         "number_rules": DynamoNumberRules(client, table_name, lambda: str(uuid.uuid4())),
+        "policies": DynamoPolicies(client, table_name),
         "idempotency": DynamoIdempotencyKeys(client, table_name),
         "undelivered": DynamoUndelivered(client, table_name),
         "circuits": DynamoCircuits(client, table_name, now),

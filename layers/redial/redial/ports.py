@@ -18,6 +18,7 @@ from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
 from redial.domain.number_rules import NumberRule, RuleKind
 from redial.domain.outcome import CallReport, DialResult
+from redial.domain.policy import Policy
 from redial.domain.queue import BatchQueueEntry, Queue, QueuedCall
 from redial.domain.row_check import RowCheck
 from redial.domain.status import Status
@@ -394,6 +395,22 @@ class NumberRules(Protocol):
         self, account_id: str, kind: RuleKind, scope: str | None = None, after: Position | None = None
     ) -> Iterator[tuple[Position, NumberRule]]:
         """The rules, the newest first, by an index that may lag by a moment."""
+
+
+class Policies(Protocol):
+    """Accounts' policies. A version never changes; `label`: name and version."""
+
+    def get(self, account_id: str, label: str) -> Policy | None:
+        """That version, from memory where this process has read it before."""
+
+    def latest(self, account_id: str, name: str) -> Policy | None:
+        """The newest version."""
+
+    def all(self, account_id: str) -> list[Policy]:
+        """The newest version of each policy, by name."""
+
+    def add(self, account_id: str, policy: Policy) -> bool:
+        """Store a new version. False: another one has its number."""
 
 
 @dataclass(frozen=True)
@@ -886,6 +903,8 @@ class Services(Protocol):
     def accounts(self) -> Accounts: ...
     @property
     def number_rules(self) -> NumberRules: ...
+    @property
+    def policies(self) -> Policies: ...
     @property
     def idempotency(self) -> IdempotencyKeys: ...
     @property

@@ -9,12 +9,12 @@ from pydantic import ConfigDict, SkipValidation
 from typing_extensions import TypedDict
 
 from redial.api.agent_config import AccountDefaults, DefaultsRead, changed_defaults, defaults_json
-from redial.api.answers import account_id, answer, answers, new_router, services
+from redial.api.answers import account_id, answer, answers, new_router, read_policy, services
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part_of
 from redial.domain.agent import Account, Agent, Defaults
 from redial.domain.circuit import Circuit, CircuitState
 from redial.ports import Position
-from redial.usecases import accounts
+from redial.usecases import accounts, policies
 from redial.wire.timestamps import Timestamp, rfc3339_or_none
 
 router = new_router()
@@ -117,7 +117,8 @@ def get_user() -> Response[Any]:
 @router.patch(
     "/user/me",
     summary="Change your account's defaults",
-    description="Where a call has no caller id, and its agent no caller ids, no answer or no carrier, these are used.",
+    description="Where a call has no caller id, and its agent no caller ids, no answer, no carrier or no policy, these"
+    " are used.",
     tags=["account"],
     operation_id="patch_user",
     responses=answers(200, "The account, changed.", UserRead, 400, 409, 413),
@@ -126,9 +127,12 @@ def patch_user(body: Annotated[SkipValidation[UserChange], Body()]) -> Response[
     patch = router.current_event.json_body
 
     def change(defaults: Defaults) -> Defaults:
-        return changed_defaults(defaults, patch, services().allow_local)
+        return changed_defaults(defaults, patch, services().allow_local, read_policy)
 
-    return answer(_user(accounts.change_defaults(account_id(), change, accounts=services().accounts)))
+    account = accounts.change_defaults(account_id(), change, accounts=services().accounts)
+    if "policy" in patch:
+        policies.apply_account_policy(services(), account.account_id)
+    return answer(_user(account))
 
 
 def _user(account: Account) -> UserRead:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from typing_extensions import TypedDict
 
 from redial.api.agent_config import AgentConfig, AgentConfigPatch, configure
-from redial.api.answers import account_id, answer, answers, known_id, new_router, services
+from redial.api.answers import account_id, answer, answers, known_id, new_router, read_policy, services
 from redial.api.fields import Instant
 from redial.api.listings import HEADERS, AnyPageNumber, CursorText, paging, part_of
 from redial.domain.agent import Agent
@@ -135,7 +135,7 @@ def _default_carrier() -> str:
 
 
 def _configure(agent: Agent, body: dict[str, Any]) -> Agent:
-    return configure(agent, body, services().check_webhook, services().allow_local)
+    return configure(agent, body, services().check_webhook, services().allow_local, read_policy)
 
 
 @router.post(

@@ -29,6 +29,7 @@ from redial.api import (
     forms,
     number_rules,
     numbers,
+    policies,
     service,
     webhooks,
 )
@@ -69,6 +70,7 @@ _RESOURCES = (
     contacts,
     numbers,
     number_rules,
+    policies,
     agents,
     batches,
     account,

@@ -20,12 +20,13 @@ without one."""
 @dataclass(frozen=True)
 class Defaults:
     """What is used where an agent leaves it out: an account's, or the stack's. At most one of `answer_url` and
-    `stream_url` is set."""
+    `stream_url` is set. `policy`: the label of an account's default policy; its agents have it as `account_policy`."""
 
     provider: str | None = None
     from_phone_numbers: tuple[str, ...] = ()
     answer_url: str | None = None
     stream_url: str | None = None
+    policy: str | None = None
 
 
 NO_DEFAULTS = Defaults()
@@ -50,6 +51,8 @@ class Agent:
     `purpose`: of its calls, where neither the call nor its batch names one. `consent_required`: the countries (ISO
     3166) whose numbers are called only with a consent; `EVERYWHERE`: all. `has_number_rules`: its account has, or had,
     suppressions or consents, so dial reads those of the number.
+    `policy`: the label of its policy, such as `lead-outreach@3`. `account_policy`: its account's, for an agent without
+    one of its own. `expires_after_minutes`: so long after its time no attempt of a call starts.
     `newer`: see `Execution`.
     """
 
@@ -80,6 +83,9 @@ class Agent:
     purpose: str | None = None
     consent_required: tuple[str, ...] = ()
     has_number_rules: bool = False
+    policy: str | None = None
+    account_policy: str | None = None
+    expires_after_minutes: int | None = None
     newer: Mapping[str, Any] | None = None
 
     @property

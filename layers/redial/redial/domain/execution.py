@@ -256,6 +256,9 @@ class Execution:
 
     `calling_rule`: the text of its own `CallingRule` (None: its batch's or its agent's).
     `time_zone`: the contact's own IANA zone (None: its agent's, or by the number's prefix).
+    `policy`: the label of the policy of a single call, which was decided when it was made; a contact's is its batch's.
+    `policy_is_default`: it is its agent's or its account's, so that what the agent says itself goes before it.
+    `expires_at`: no attempt starts from then on (None: no such time; a contact has its batch's from its first dial on).
     `webhook_statuses`: of its agent when it was created or last dialled; see `Agent`.
     `erased`: a contact of a batch of which only the row and the last status are left, so that counts and results stay
     whole.
@@ -286,6 +289,9 @@ class Execution:
     due_at: datetime | None = None
     erased: bool = False
     purpose: str | None = None
+    policy: str | None = None
+    policy_is_default: bool = False
+    expires_at: datetime | None = None
     newer: Mapping[str, Any] | None = None
     newer_notes: tuple[Any, ...] = ()
 
@@ -561,7 +567,10 @@ class Execution:
         if outcome.status is not Status.COMPLETED or outcome.voicemail is not None:
             return False
         machine = replace(outcome, voicemail=True)
-        return isinstance(decide(self.retry_config, self.state.attempts, machine, now), RetryAt)
+        return isinstance(self._decide(machine, now), RetryAt)
+
+    def _decide(self, outcome: Outcome, now: datetime) -> RetryAt | GiveUp:
+        return decide(self.retry_config, self.state.attempts, outcome, now, self.expires_at)
 
     def _detected_after_end(self, report: CallReport, now: datetime) -> "Execution":
         """The call has ended: complete it once machine detection has reported, or has had its time."""
@@ -623,7 +632,7 @@ class Execution:
         if stopping is not None and outcome.status is Status.CANCELED:
             return self._with(replace(self._ending(stops_as, outcome, now), ended=stopping))
         final = replace(self._ending(outcome.status, outcome, now), lost=lost or None)
-        match decide(self.retry_config, self.state.attempts, outcome, ended_at):
+        match self._decide(outcome, ended_at):
             case GiveUp(reason):
                 return self._with(replace(final, ended=reason))
             case RetryAt() if stopping is not None:

@@ -102,7 +102,7 @@ def _within(rule: str, at: datetime, zones: tuple[str, ...]) -> str:
 def hours_of(rule: str) -> tuple[str, str]:
     """Whose calling hours a recorded rule has, and which."""
     owner, _, hours = rule.partition(" ")
-    return (f"the {owner}", hours) if owner in ("call", "batch") else ("the agent", rule)
+    return (f"the {owner}", hours) if owner in ("call", "batch", "policy") else ("the agent", rule)
 
 
 def _clocks(at: datetime, zones: tuple[str, ...]) -> str:

@@ -20,6 +20,8 @@ from redial.domain.decision import Decision, Gate, canceled, failed, opens, reco
 from redial.domain.execution import LATEST_START, Execution
 from redial.domain.number_rules import EVERYWHERE, NumberRule, RuleKind
 from redial.domain.outcome import BLOCKED
+from redial.domain.policy import Policy, in_force
+from redial.domain.retry import TIME, expired
 from redial.domain.status import Status
 from redial.domain.values import dataclass
 
@@ -36,14 +38,16 @@ NEVER_ENDS = timedelta(days=7)
 @dataclass(frozen=True)
 class Facts:
     """What gates decide on. `batch` None: the execution has none, or it is deleted. `number_rules`: the suppressions
-    and consents of the called number. `spread_second`: of the minutes over which calls are spread, the one to place it
-    at, for a plan without an execution's own (None): 0 is the first, -1 the last."""
+    and consents of the called number. `policy`: that of the call or its batch. `spread_second`: of the minutes over
+    which calls are spread, the one to place it at, for a plan without an execution's own (None): 0 is the first, -1 the
+    last."""
 
     now: datetime
     execution: Execution
     agent: Agent | None
     batch: Batch | None = None
     number_rules: tuple[NumberRule, ...] = ()
+    policy: Policy | None = None
     spread_second: int | None = None
 
     @cached_property
@@ -56,19 +60,43 @@ class Facts:
 
     @cached_property
     def rule(self) -> tuple[str, CallingRule | None]:
-        """When the execution may be dialled (None: at any time), and whose rule that is: the call's own, else its
-        batch's, else its agent's. One replaces the other as a whole."""
-        if self.execution.calling_rule is not None:
-            return "call ", CallingRule.parse(self.execution.calling_rule)
-        if self.batch is not None and self.batch.calling_rule is not None:
-            return "batch ", CallingRule.parse(self.batch.calling_rule)
-        return "", None if self.agent is None else self.agent.calling_rule
+        """When the execution may be dialled (None: at any time), and whose rule that is: the call's own, its batch's,
+        its policy's or its agent's, by `in_force`. One replaces the other as a whole."""
+
+        def of(owner: str, rule: str | CallingRule | None) -> tuple[str, CallingRule] | None:
+            return None if rule is None else (owner, CallingRule.parse(rule) if isinstance(rule, str) else rule)
+
+        call, batch = self.execution.calling_rule, None if self.batch is None else self.batch.calling_rule
+        own = of("call ", call) or of("batch ", batch)
+        policy = None if self.policy is None else of("policy ", self.policy.calling_rule)
+        agent = None if self.agent is None else of("", self.agent.calling_rule)
+        return in_force(own, policy, agent, is_default=self._policy_is_default) or ("", None)
+
+    @property
+    def _policy_is_default(self) -> bool:
+        return (self.execution if self.batch is None else self.batch).policy_is_default
 
     @property
     def purpose(self) -> str | None:
-        """What the call is for: as asked for, else the batch's or the agent's."""
-        batch = None if self.batch is None else self.batch.purpose
-        return self.execution.purpose or batch or (None if self.agent is None else self.agent.purpose)
+        """What the call is for: as asked for, else as its batch, its policy or its agent says, by `in_force`."""
+        own = self.execution.purpose or (None if self.batch is None else self.batch.purpose)
+        policy = None if self.policy is None else self.policy.purpose
+        agent = None if self.agent is None else self.agent.purpose
+        return in_force(own, policy, agent, is_default=self._policy_is_default)
+
+    @property
+    def consent_required(self) -> tuple[str, tuple[str, ...]]:
+        """The countries whose numbers need a consent, and which requires that: the policy or the agent."""
+        policy = self.policy is not None and self.policy.consent_required
+        agent = self.agent is not None and self.agent.consent_required
+        of_policy, of_agent = (("policy", policy) if policy else None), (("agent", agent) if agent else None)
+        return in_force(None, of_policy, of_agent, is_default=self._policy_is_default) or ("agent", ())
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """No attempt starts from then on."""
+        batch = None if self.batch is None else self.batch.contacts_expire_at
+        return self.execution.expires_at or batch
 
     def number_rule(self, kind: RuleKind) -> NumberRule | None:
         """A rule of that kind which covers the call now."""
@@ -101,10 +129,21 @@ def pause(facts: Facts) -> Decision:
 
 
 def expiry(facts: Facts) -> Decision:
-    """The attempt is not `LATEST_START` behind its time."""
+    """The attempt is not `LATEST_START` behind its time, and the call has not expired."""
     if facts.execution.state.is_too_late(facts.now):
         return failed(_TOO_LATE, Gate.EXPIRY)
+    if facts.expires_at is not None and facts.now >= facts.expires_at:
+        return canceled(expired(facts.expires_at), Gate.EXPIRY, "expired")
     return Decision(Gate.EXPIRY)
+
+
+def with_expiry(decision: Decision, expires_at: datetime | None) -> tuple[Decision, ...]:
+    """The decision; where it has the attempt wait for a time at which the call has expired, the end of the call after
+    it."""
+    if expires_at is None or decision.until is None or decision.until < expires_at:
+        return (decision,)
+    reason = f"{expired(expires_at)}, before {decision.until:{TIME}}: {decision.reason}"
+    return decision, canceled(reason, Gate.EXPIRY, "expired")
 
 
 def instructions(facts: Facts) -> Decision:
@@ -138,7 +177,7 @@ def suppression(facts: Facts) -> Decision:
 
 def consent(facts: Facts) -> Decision:
     """The number has given a consent that covers the call, where the agent requires one."""
-    required = () if facts.agent is None else facts.agent.consent_required
+    requires, required = facts.consent_required
     if not required:
         return Decision(Gate.CONSENT)
     if EVERYWHERE not in required:
@@ -151,7 +190,9 @@ def consent(facts: Facts) -> Decision:
         return Decision(Gate.CONSENT, rule="given")
     where = "" if required == (EVERYWHERE,) else f" in {required[0]}"
     purpose = "" if facts.purpose is None else f" to calls for purpose {facts.purpose}"
-    return canceled(f"the number has not consented{purpose}, which the agent requires{where}", Gate.CONSENT, "required")
+    return canceled(
+        f"the number has not consented{purpose}, which the {requires} requires{where}", Gate.CONSENT, "required"
+    )
 
 
 def calling_window(facts: Facts) -> Decision:
@@ -233,7 +274,7 @@ def ask(gates: Iterable[GateFunction], facts: Facts) -> tuple[Decision, ...]:
     """Every decision up to and including the first that does not allow."""
     made: list[Decision] = []
     for gate in gates:
-        made.append(gate(facts))
+        made += with_expiry(gate(facts), facts.expires_at)
         if not made[-1].allows:
             break
     return tuple(made)

@@ -13,7 +13,7 @@ from redial.domain.calling_window import Placement, local_time, next_open
 from redial.domain.decision import Decision, Gate, Verdict
 from redial.domain.gates import GATES, NEVER, Facts, ask, from_number, is_bypassed
 from redial.domain.outcome import Accepted, CallReport, Outcome
-from redial.domain.retry import RetryConfig
+from redial.domain.retry import RetryConfig, expired
 from redial.domain.status import RETRYABLE, Status
 from redial.domain.values import dataclass
 
@@ -165,6 +165,9 @@ def warnings(made: Plan, facts: Facts) -> Iterator[str]:
             yield early_or_late
         if attempt.latest_at is None:
             yield f"attempt {attempt.number} may not be dialled, if the attempts before it are late"
+    expires_at = facts.expires_at
+    if made.closed is None and expires_at is not None and made.ends_because.startswith(expired(expires_at)):
+        yield f"attempt {len(made.attempts) + 1} is not dialled: {made.ends_because}"
     if made.closed is not None:
         what = "is not dialled" if made.closed.verdict is Verdict.END else "waits without a time"
         yield f"attempt {len(made.attempts) + 1} {what}: {made.closed.reason}"

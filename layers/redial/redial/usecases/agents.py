@@ -15,6 +15,7 @@ from redial.ports import Services, StaleVersion
 from redial.usecases.batches import stop_agent_with_batches
 from redial.usecases.dispatch import dispatch_all
 from redial.usecases.number_rules import mark_if_used
+from redial.usecases.policies import with_account_policy
 from redial.usecases.replay import send_waiting_now
 from redial.usecases.stop import stop_line_holders
 from redial.usecases.update import update_agent
@@ -31,7 +32,7 @@ def create_agent(
     configured = configure(blank, body)
     kept = services.number_rules.any_kept(account_id)
     agent = services.agents.save(replace(configured, has_number_rules=kept))
-    return agent if kept else mark_if_used(services, agent)
+    return with_account_policy(services, agent if kept else mark_if_used(services, agent))
 
 
 def read_agent(services: Services, agent_id: str, *, account_id: str, deleted: bool = False) -> Agent:

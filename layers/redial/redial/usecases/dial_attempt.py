@@ -33,6 +33,7 @@ from redial.domain.execution import CLAIM_GRACE, Execution, Marker
 from redial.domain.gates import BEFORE_LINE, GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers
 from redial.domain.number_rules import NumberRule
 from redial.domain.outcome import Accepted, DialResult, NotPlaced
+from redial.domain.policy import Policy
 from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
 from redial.domain.values import dataclass
@@ -49,6 +50,7 @@ from redial.usecases.dispatch import (
     queued_call,
     release_line,
 )
+from redial.usecases.policies import policy_of
 from redial.usecases.stop import unless_stopped
 from redial.usecases.update import MOST_TRIES, apply_effects, save, write
 
@@ -180,20 +182,21 @@ class Dial:
         if due is None or due > now + SHORTEST_DELAY:
             return self._not_due(execution, due, now)
         now = self._wait_until(due)
+        policy = None if execution.batch_id is not None else policy_of(self.services, execution, None)
         cached = self._complete(self.services.agents.cached(execution.account_id, execution.agent_id))
         kept = self.line_shard if self.line_shard is not None else execution.state.attempt.line_shard
-        shard = self._acquire(execution, cached, kept, now)
+        shard = self._acquire(execution, cached, policy, kept, now)
         agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
         if agent is not None:
             execution = execution.with_webhook_statuses(agent.webhook_statuses)
-        agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent))
+        agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent, policy=policy))
         if decisions[-1].allows and shard is None and cached != agent:
-            shard = self._acquire(execution, agent, kept, now)
+            shard = self._acquire(execution, agent, policy, kept, now)
             if shard is not None:
                 agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
-                agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent))
+                agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent, policy=policy))
         if execution.batch_id is None and (shard is not None or decisions[-1].verdict is Verdict.DEFER):
-            facts = Facts(now, execution, agent, number_rules=self._number_rules(execution, agent))
+            facts = Facts(now, execution, agent, number_rules=self._number_rules(execution, agent), policy=policy)
             agent, decisions = self._ask(GATES, facts)
         if not decisions[-1].allows:
             self.line_shard = kept if shard is None else shard
@@ -210,7 +213,10 @@ class Dial:
         if execution.batch_id is not None:
             batch = self.services.batches.get(execution.batch_id)
             rate = self._reserve_start(execution, batch, now)
-            facts = Facts(now, execution, agent, batch, self._number_rules(execution, agent))
+            if batch is not None and execution.expires_at != batch.contacts_expire_at:
+                execution = replace(execution, expires_at=batch.contacts_expire_at)
+            policy = policy_of(self.services, execution, batch)
+            facts = Facts(now, execution, agent, batch, self._number_rules(execution, agent), policy)
             agent, decisions = self._ask(GATES, facts)
             assert agent is not None
             decisions = (*decisions, Decision(Gate.LINE), rate) if decisions[-1].allows else decisions
@@ -279,10 +285,13 @@ class Dial:
             self.services.sleep(min(seconds, SHORTEST_DELAY.total_seconds()))
         return self.services.now()
 
-    def _acquire(self, execution: Execution, agent: Agent | None, shard: int | None, now: datetime) -> int | None:
+    def _acquire(
+        self, execution: Execution, agent: Agent | None, policy: Policy | None, shard: int | None, now: datetime
+    ) -> int | None:
         """The shard in which the attempt holds a line now; None: none is free, or a gate is closed. `shard`: of the
         line that it holds already."""
-        if agent is None or not ask(_before_line(execution), Facts(now, execution, agent))[-1].allows:
+        facts = Facts(now, execution, agent, policy=policy)
+        if agent is None or not ask(_before_line(execution), facts)[-1].allows:
             return None
         if shard is None:
             shard = preferred_shard(agent, execution.id)

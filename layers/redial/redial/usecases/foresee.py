@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from redial.domain.agent import Agent
-from redial.domain.batch import Batch, BatchStatus
+from redial.domain.batch import Batch
 from redial.domain.decision import Decision, Gate, Verdict, waits
 from redial.domain.errors import NotFound
 from redial.domain.execution import Execution
@@ -21,6 +21,7 @@ from redial.usecases.circuit_breaker import Asked, CircuitBreaker
 from redial.usecases.create_call import NewCall, check_call, new_execution
 from redial.usecases.defaults import complete
 from redial.usecases.dispatch import queued_call
+from redial.usecases.policies import named_policy, policy_for, policy_of
 
 _NO_ID = "00000000-0000-4000-8000-000000000000"
 """The id of a call that is not made."""
@@ -38,8 +39,11 @@ class Foreseen:
 def plan_call(services: Services, call: NewCall, *, account_id: str, now: datetime) -> Foreseen:
     """What becomes of the call if it is made now, and every attempt fails. Raises as `create_call`: `NotFound` for the
     agent, `InvalidInput`."""
-    agent = check_call(services, call, account_id, now)
-    facts = _facts(services, new_execution(call, _NO_ID, account_id, now), agent, None, now)
+    named = None if call.policy is None else named_policy(services, call.policy, "policy", account_id=account_id)
+    agent = check_call(services, call, named, account_id, now)
+    policy, is_default = policy_for(services, named, agent)
+    execution = new_execution(call, _NO_ID, account_id, agent, policy, is_default, now)
+    facts = _facts(services, execution, agent, None, now)
     return _foreseen(services, replace(facts, spread_second=0))
 
 
@@ -63,7 +67,7 @@ def explain(services: Services, execution: Execution, now: datetime) -> Explaine
     if execution.erased:
         return Explained(execution, (), None, None, None)
     if batch is not None and batch.waits_for_start:
-        batch = replace(batch, status=BatchStatus.RUNNING)  # what is foreseen is that it starts
+        batch = batch.run(now)  # what is foreseen is that it starts
     facts = _facts(services, execution, agent, batch, now)
     if not execution.state.is_waiting:
         return Explained(execution, facts.zones, None, None, None)
@@ -85,11 +89,13 @@ def _closed_now(services: Services, execution: Execution, decisions: Sequence[De
 
 def _facts(services: Services, execution: Execution, agent: Agent | None, batch: Batch | None, now: datetime) -> Facts:
     """What dial would know now."""
+    if batch is not None:
+        execution = replace(execution, expires_at=batch.contacts_expire_at)
     completed = None if agent is None else complete(services, agent)
     rules: tuple[NumberRule, ...] = ()
     if agent is not None and agent.has_number_rules:
         rules = services.number_rules.of_number(execution.account_id, execution.user_number)
-    return Facts(now, execution, completed, batch, rules)
+    return Facts(now, execution, completed, batch, rules, policy_of(services, execution, batch))
 
 
 def _foreseen(services: Services, facts: Facts) -> Foreseen:
@@ -138,7 +144,11 @@ def known_number(
         agent = services.agents.get(account_id, agent_id)
         if agent is None or agent.deleted_at is not None:
             raise NotFound(f"agent_id: there is no agent {agent_id}; GET /v2/agent/all lists yours")
-    execution = Execution(_NO_ID, account_id, agent_id or _NO_ID, now, number).begin(now, None)
+    policy, is_default = policy_for(services, None, agent)
+    label = None if policy is None else policy.label
+    execution = Execution(
+        _NO_ID, account_id, agent_id or _NO_ID, now, number, policy=label, policy_is_default=is_default
+    ).begin(now, None)
     facts = replace(_facts(services, execution, agent, None, now), spread_second=0)
     if agent is None or not agent.has_number_rules:
         facts = replace(facts, number_rules=services.number_rules.of_number(account_id, number))

@@ -150,6 +150,13 @@ class Execution(TypedDict):
     purpose: Annotated[
         str | None, Documented(description="What the call is for, as asked for; null: its batch's or its agent's.")
     ]
+    policy: Annotated[
+        str | None, Documented(description="The policy of a single call, with its version; a contact's is its batch's.")
+    ]
+    expires_at: Annotated[
+        Timestamp | None,
+        Documented(description="No attempt starts from then on. Of a contact: from its first dial on."),
+    ]
     transcript: NoText
     summary: NoText
     extracted_data: NoObject
@@ -231,6 +238,8 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
         "next_attempt": _next_attempt(state),
         "sequence": state.sequence,
         "purpose": execution.purpose,
+        "policy": execution.policy,
+        "expires_at": rfc3339_or_none(execution.expires_at),
         "transcript": None,
         "summary": None,
         "extracted_data": None,

@@ -1,7 +1,7 @@
 """Accounts and their API keys in DynamoDB.
 
     A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first), premium_numbers (if set),
-                             defaults {provider, from_phone_numbers, answer_url, stream_url} (if set)
+                             defaults {provider, from_phone_numbers, answer_url, stream_url, policy} (if set)
     A#<account> / KEY#<id>   a key in its account's list: name, created_at, revoked_at (ms), key_hash
     K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms)
 
@@ -158,6 +158,7 @@ def _encode_defaults(defaults: Defaults) -> dict[str, Any]:
         "from_phone_numbers": list(defaults.from_phone_numbers),
         "answer_url": defaults.answer_url,
         "stream_url": defaults.stream_url,
+        "policy": defaults.policy,
     }
     return {name: value for name, value in stored.items() if value}
 
@@ -168,6 +169,7 @@ def _decode_defaults(stored: dict[str, Any]) -> Defaults:
         tuple(stored.get("from_phone_numbers", ())),
         stored.get("answer_url"),
         stored.get("stream_url"),
+        stored.get("policy"),
     )
 
 

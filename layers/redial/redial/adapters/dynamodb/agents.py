@@ -4,7 +4,8 @@
     ca, ua created, updated (ms) · wh webhook · pr carrier · fn from-numbers · an, sm answer and stream URL
     hs, he calling hours · cw calling windows · tz time zone · mc, rt, ms lines, ring and call limits
     vd machine detection · pc peak of the line limit · pu purpose · cr countries where a consent is required
-    nr has number rules · sb stopped before (ms) · da deleted at (ms) · expires_at of a deleted agent (epoch seconds)
+    po, ap its own and its account's policy · xm expires after (minutes) · nr has number rules
+    sb stopped before (ms) · da deleted at (ms) · expires_at of a deleted agent (epoch seconds)
 
 The configuration is text because it is returned as sent: DynamoDB has no floats and nests at most 32 levels.
 """
@@ -42,6 +43,9 @@ _PLAIN_FIELDS = {
     "ms": "max_call_seconds",
     "vd": "voicemail_detection",
     "pu": "purpose",
+    "po": "policy",
+    "ap": "account_policy",
+    "xm": "expires_after_minutes",
 }
 
 
