@@ -40,7 +40,7 @@ from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime.services import services_of
 from redial.usecases import batches as batches_module
-from redial.usecases import count_batches, dial_attempt, run_batch, update
+from redial.usecases import count_batches, dial_attempt, one_call, run_batch, update
 from redial.usecases import create_call as create_call_module
 from redial.usecases.agents import read_agent
 from redial.usecases.sweep import Sweeper, SweepReport
@@ -145,6 +145,22 @@ def _stop_of_an_agent() -> Any:
 def _suppression() -> Any:
     """A suppression is stored and answered, but no gate asks for it."""
     return _gates(gates.suppression, lambda facts: Decision(Gate.SUPPRESSION))
+
+
+def _contact_limits() -> Any:
+    """Contact limits are never reached."""
+    return _gates(gates.contact_limit, lambda facts: Decision(Gate.CONTACT_LIMIT))
+
+
+def _one_call_to_a_number() -> Any:
+    """A number is free, whichever call has it."""
+    read = one_call._look
+
+    def free(*arguments: Any, **options: Any) -> one_call.Number:
+        found = read(*arguments, **options)
+        return replace(found, contact=replace(found.contact, live=None))
+
+    return mock.patch.object(one_call, "_look", free)
 
 
 def _cancel_at_the_carrier() -> Any:
@@ -601,6 +617,10 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
     Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", rates=_NOTHING),
     Ablation("suppression", _suppression, "no dial to a suppressed number", first=5, rates=_NOTHING),
+    Ablation(
+        "one call to a number", _one_call_to_a_number, "never two live calls to one number", first=2, rates=_NOTHING
+    ),
+    Ablation("contact limits", _contact_limits, "never over a cap or in a pause", first=2, rates=_NOTHING),
     Ablation(
         "cancel at the carrier", _cancel_at_the_carrier, "a stopped call is never answered", first=3, rates=_NOTHING
     ),

@@ -29,6 +29,10 @@ from tests.simulation.world import Placed, Stopped, World
 SKEW = timedelta(seconds=LARGEST_SKEW_SECONDS)
 LIMIT_IN_FORCE = timedelta(minutes=2)
 """How long a dial that read the agent before its limit was lowered may still use the former limit."""
+LIMITS_IN_FORCE = timedelta(seconds=30)
+"""How long after its answer a change of contact limits may not hold for a dial that had read the account before."""
+CLOCKS_APART = timedelta(minutes=2)
+"""Times of attempts are by functions' clocks, before slow requests."""
 PUNCTUAL_SECONDS = 70.0
 """The scheduler's minute, and the time of slow requests."""
 IDLE_LINE = timedelta(minutes=1)
@@ -54,6 +58,8 @@ PROMISES = (
     "no dial before its time",
     "no dial after an answered stop",
     "no dial to a suppressed number",
+    "never two live calls to one number",
+    "never over a cap or in a pause",
     "a stopped call is never answered",
     "never more live calls than lines",
     "no dial outside calling hours",
@@ -180,6 +186,55 @@ def no_dial_to_a_suppressed_number(world: World, placed: Placed) -> None:
             world.violate("no dial to a suppressed number", f"{_where(placed)}: suppressed {late:.1f} s ago")
 
 
+def _calls_before(world: World, placed: Placed) -> list[Placed]:
+    """Other attempts' calls of the account to the same number. Left out: those that were given up, or may have been,
+    since they were placed so late."""
+    known, current = world.seen.executions, world.seen.executions[placed.execution_id]
+    calls = [one for placed_before in world.seen.placed.values() for one in placed_before[:1]]
+    return [
+        one
+        for one in calls
+        if (one.execution_id, one.attempt) != (placed.execution_id, placed.attempt)
+        and not one.late
+        and (execution := known[one.execution_id]).user_number == current.user_number
+        and execution.account_id == current.account_id
+        and not any(attempt.number == one.attempt and attempt.lost for attempt in execution.state.attempts)
+    ]
+
+
+def never_two_live_calls_to_one_number(world: World, placed: Placed) -> None:
+    before = _calls_before(world, placed)
+    if before and not placed.late:
+        live = [f"{one.execution_id} attempt {one.attempt}" for one in before if one.call.status not in ENDED]
+        world.judge("never two live calls to one number", not live, lambda: f"{_where(placed)}: beside {live}")
+
+
+def never_over_a_cap_or_in_a_pause(world: World, placed: Placed) -> None:
+    """Those limits that were in force when it was claimed, by calls that were claimed before, and by conversations that
+    have ended."""
+    execution, claimed_at = world.seen.executions[placed.execution_id], world.seen.claimed_at
+    at = claimed_at[placed.execution_id, placed.attempt]
+    for limit in world.seen.contact_limits:
+        covers = limit.account_id == execution.account_id and limit.agent_id in (None, execution.agent_id)
+        if not covers or limit.at > at - LIMITS_IN_FORCE or placed.late:
+            continue
+        before = _calls_before(world, placed)
+        for cap in limit.limits.get("caps", []):
+            since = at - timedelta(hours=cap["hours"]) + CLOCKS_APART
+            count = sum(claimed_at[one.execution_id, one.attempt] > since for one in before)
+            if count:
+                what = f"{_where(placed)}: {count} in {cap['hours']} h before"
+                world.judge("never over a cap or in a pause", count < cap["attempts"], what)
+        pause = timedelta(hours=limit.limits.get("pause_after_conversation_hours") or 0)
+        talks = [
+            one.call.ended_at for one in before if one.call.answered_at and one.call.answered_by in (None, "human")
+        ]
+        for ended_at in filter(None, talks):
+            rests = pause - CLOCKS_APART
+            what = f"{_where(placed)}: {at - ended_at} after a conversation"
+            world.judge("never over a cap or in a pause", not ended_at < at < ended_at + rests, what)
+
+
 def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
     """Except calls placed after their attempts may have been given up: their lines may belong to other calls."""
     agent_id = world.seen.executions[placed.execution_id].agent_id
@@ -251,6 +306,8 @@ ON_PLACED: tuple[Callable[[World, Placed], None], ...] = (
     no_dial_before_its_time,
     no_dial_after_an_answered_stop,
     no_dial_to_a_suppressed_number,
+    never_two_live_calls_to_one_number,
+    never_over_a_cap_or_in_a_pause,
     never_more_live_calls_than_lines,
     no_dial_outside_calling_hours,
     calls_start_at_the_rate,
@@ -336,7 +393,7 @@ def history_is_never_rewritten(world: World, before: Execution | None, after: Ex
 
 GATES_OF_A_CLAIM = (
     *("agent", "stop", "pause", "expiry", "instructions", "caller-id"),
-    *("suppression", "consent", "calling-window"),
+    *("suppression", "consent", "contact-limit", "calling-window", "one-call"),
     *("line", "rate", "carrier"),
 )
 """A literal list, not derived from the gates: a gate missing there must be noticed here."""

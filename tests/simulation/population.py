@@ -18,7 +18,18 @@ from local.web.server import Response
 from redial.domain.execution import Execution
 from redial.wire.timestamps import rfc3339
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
-from tests.simulation.world import HOUR, PORTS, START, Account, AccountFault, AskedToStop, Stopped, Suppressed, World
+from tests.simulation.world import (
+    HOUR,
+    PORTS,
+    START,
+    Account,
+    AccountFault,
+    AskedToStop,
+    Limited,
+    Stopped,
+    Suppressed,
+    World,
+)
 from tests.support.forms import CONTENT_TYPE, multipart
 
 CHAOS_SECONDS = 3 * HOUR
@@ -63,9 +74,18 @@ WINDOWS: tuple[dict[str, Any], ...] = (
 """Calling rules that open and close while clients act."""
 NAMED_ZONES = ("America/St_Johns", "Europe/Berlin", "Asia/Tokyo")
 """Zones that contacts name: another time of day than that of their prefix."""
+CONTACT_LIMITS: tuple[dict[str, Any], ...] = (
+    {"caps": [{"attempts": 2, "hours": 1}, {"attempts": 4, "hours": 3}]},
+    {"caps": [{"attempts": 3, "hours": 2}], "pause_after_conversation_hours": 1, "at_cap": "end"},
+    {"pause_after_conversation_hours": 2},
+)
+"""Contact limits that close and open while clients act."""
 MOST_TRIES = 12
 SUPPRESSING = 5
 """In every fifth world numbers are suppressed, with chances of their own: the other worlds stay as they were."""
+SHARING = 3
+"""In every third world (the second, the fifth …) calls share numbers, and some agents or accounts have contact limits;
+with chances of their own as well."""
 
 
 @dataclass
@@ -101,6 +121,7 @@ class Population:
         self.clients: list[Client] = []
         self._chance = Random(f"{world.seed} population")
         self._rules = Random(f"{world.seed} rules")
+        self._sharing = Random(f"{world.seed} sharing") if world.seed % SHARING == 2 else None
         self._numbers = 0
         self._keys = 0
         self.made: list[Made] = []
@@ -167,6 +188,8 @@ class Population:
             chance = Random(f"{world.seed} suppressions")
             for _ in range(3):
                 self._later(chance.uniform(0, chaos * 0.6), self._suppress, chance.choice(self.clients), chance)
+        if self._sharing is not None:
+            self._limits(self._sharing)
         for client in self.clients:
             if world.faults.rates["endpoint down"] and self._hit(0.5):
                 self._endpoint_fails(client, chaos)
@@ -176,6 +199,26 @@ class Population:
         if world.faults.rates["credentials rotated"]:
             self._later(self._between(0, chaos), world.rotate_credentials)
         self._account_faults()
+
+    def _limits(self, chance: Random) -> None:
+        """Contact limits: of agents from the start, of an account later."""
+        for client in self.clients:
+            if chance.random() < 0.5:
+                limits = chance.choice(CONTACT_LIMITS)
+                config = {"agent_config": {"contact_limits": limits}}
+                limited = partial(Limited, account_id=client.account.id, agent_id=client.agent_id, limits=limits)
+                self._set_limits(client, "PATCH", f"/v2/agent/{client.agent_id}", config, limited)
+        if chance.random() < 0.5:
+            client, limits = self.clients[0], chance.choice(CONTACT_LIMITS)
+            limited = partial(Limited, account_id=client.account.id, agent_id=None, limits=limits)
+            change = ("PATCH", "/user/me", {"contact_limits": limits}, limited)
+            self._later(chance.uniform(0, self.chaos_seconds * 0.3), self._set_limits, client, *change)
+
+    def _set_limits(self, client: Client, method: str, path: str, body: Any, limited: Callable[..., Limited]) -> None:
+        def then(answer: Any, asked_at: datetime) -> None:
+            self.world.seen.contact_limits.append(limited(at=self.world.now))
+
+        self._ask(client, method, path, body, then=then)
 
     def _account_faults(self) -> None:
         """Faults that only a person can mend, each for some minutes to hours."""
@@ -239,6 +282,8 @@ class Population:
 
     def _number(self) -> str:
         """Usually a number that has not been called yet; the outcomes of its calls are drawn with it."""
+        if self._numbers and self._sharing is not None and self._sharing.random() < 0.4:
+            return self._numbered(self._sharing.randint(max(1, self._numbers - 5), self._numbers))
         if self._numbers and self._hit(0.06):
             return self._numbered(self._numbers)
         self._numbers += 1

@@ -156,6 +156,16 @@ class Suppressed:
 
 
 @dataclass(frozen=True)
+class Limited:
+    """`contact_limits`, as sent, in force from their answer at `at`: an agent's, or (None) those of the account."""
+
+    at: datetime
+    account_id: str
+    agent_id: str | None
+    limits: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class AskedToStop:
     """A request to stop one call, or all calls of an agent, that ended at `until`, answered or not."""
 
@@ -185,6 +195,7 @@ class Seen:
     received: dict[str, list[Received]] = field(default_factory=lambda: defaultdict(list))
     stops: list[Stopped] = field(default_factory=list)
     suppressed: list[Suppressed] = field(default_factory=list)
+    contact_limits: list[Limited] = field(default_factory=list)
     with_webhook: set[str] = field(default_factory=set)
     limits: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
     acknowledged: dict[str, Any] = field(default_factory=dict)

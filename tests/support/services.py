@@ -17,6 +17,7 @@ from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.dynamodb.listings import DynamoListings
 from redial.adapters.dynamodb.number_rules import DynamoNumberRules
+from redial.adapters.dynamodb.numbers import DynamoNumbers
 from redial.adapters.dynamodb.pacer import DynamoPacer
 from redial.adapters.dynamodb.policies import DynamoPolicies
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
@@ -52,6 +53,7 @@ class GivenServices:
     accounts: ports.Accounts
     number_rules: ports.NumberRules
     policies: ports.Policies
+    numbers: ports.Numbers
     idempotency: ports.IdempotencyKeys
     undelivered: ports.Undelivered
     circuits: ports.Circuits
@@ -113,6 +115,7 @@ class TableServices(GivenServices):
     accounts: DynamoAccounts
     number_rules: DynamoNumberRules
     policies: DynamoPolicies
+    numbers: DynamoNumbers
     idempotency: DynamoIdempotencyKeys
     undelivered: DynamoUndelivered
     circuits: DynamoCircuits
@@ -139,6 +142,7 @@ def table_services(
         "accounts": DynamoAccounts(client, table_name, now),
         "number_rules": DynamoNumberRules(client, table_name, lambda: str(uuid.uuid4())),
         "policies": DynamoPolicies(client, table_name),
+        "numbers": DynamoNumbers(client, table_name, lambda: str(uuid.uuid4())),
         "idempotency": DynamoIdempotencyKeys(client, table_name),
         "undelivered": DynamoUndelivered(client, table_name),
         "circuits": DynamoCircuits(client, table_name, now),

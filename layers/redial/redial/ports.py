@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from redial.domain.agent import Account, Agent, ApiKey, Defaults
 from redial.domain.batch import Batch
+from redial.domain.called_number import CalledNumber
 from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
 from redial.domain.number_rules import NumberRule, RuleKind
@@ -347,8 +348,9 @@ class Accounts(Protocol):
     def allow_premium_numbers(self, account_id: str, allowed: bool) -> bool:
         """Set `Account.premium_numbers`; False when there is no such account."""
 
-    def replace_defaults(self, account: Account, defaults: Defaults) -> bool:
-        """Store other defaults over those of `account`; False when they changed since it was read."""
+    def replace_settings(self, account: Account, changed: Account) -> bool:
+        """Store the defaults and the contact limits of `changed` over those of `account`; False when they changed since
+        it was read."""
 
     def account_of_key(self, key_hash: str) -> str | None:
         """The account that a live key opens; None when it is unknown or revoked."""
@@ -411,6 +413,16 @@ class Policies(Protocol):
 
     def add(self, account_id: str, policy: Policy) -> bool:
         """Store a new version. False: another one has its number."""
+
+
+class Numbers(Protocol):
+    """What each account does and did with the numbers that it calls (E.164), stored under keyed hashes only."""
+
+    def get(self, account_id: str, number: str, *, consistent: bool = True) -> CalledNumber:
+        """What is stored of it. `consistent=False`: as it was a moment ago, for half the price."""
+
+    def save(self, account_id: str, number: str, called: CalledNumber, now: datetime) -> None:
+        """Store it over `called.version`. It is kept for as long as limits can need it. Raises `StaleVersion`."""
 
 
 @dataclass(frozen=True)
@@ -905,6 +917,8 @@ class Services(Protocol):
     def number_rules(self) -> NumberRules: ...
     @property
     def policies(self) -> Policies: ...
+    @property
+    def numbers(self) -> Numbers: ...
     @property
     def idempotency(self) -> IdempotencyKeys: ...
     @property

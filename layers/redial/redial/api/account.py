@@ -1,17 +1,21 @@
 """Routes of the account: concurrency, carriers, phone numbers."""
 
 import uuid
+from dataclasses import replace
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
-from pydantic import ConfigDict, SkipValidation
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from typing_extensions import TypedDict
 
 from redial.api.agent_config import AccountDefaults, DefaultsRead, changed_defaults, defaults_json
 from redial.api.answers import account_id, answer, answers, new_router, read_policy, services
+from redial.api.contact_limits import ContactLimits, ContactLimitsRead, contact_limits_json
+from redial.api.fields import validated
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part_of
-from redial.domain.agent import Account, Agent, Defaults
+from redial.domain import contact_limits as domain
+from redial.domain.agent import Account, Agent
 from redial.domain.circuit import Circuit, CircuitState
 from redial.ports import Position
 from redial.usecases import accounts, policies
@@ -54,7 +58,11 @@ def carrier_json(circuit: Circuit) -> CarrierRead:
 
 
 class UserChange(AccountDefaults):
-    """Defaults to change; those that are left out stay, and null removes one."""
+    """What is to change: defaults, and contact limits. What is left out stays, and null removes it."""
+
+    contact_limits: ContactLimits | None = Field(
+        None, description="They hold for every call of the account, in addition to its agent's."
+    )
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -68,6 +76,15 @@ class UserChange(AccountDefaults):
     )
 
 
+class _Limits(BaseModel):
+    """The contact limits of a change."""
+
+    contact_limits: ContactLimits | None
+
+    def to_limits(self) -> domain.ContactLimits | None:
+        return None if self.contact_limits is None else self.contact_limits.to_limits()
+
+
 class UserRead(TypedDict):
     """The account of the API key."""
 
@@ -75,6 +92,7 @@ class UserRead(TypedDict):
     name: str
     concurrency: ConcurrencyRead
     defaults: DefaultsRead
+    contact_limits: ContactLimitsRead | None
     carriers: list[CarrierRead]
 
 
@@ -116,9 +134,9 @@ def get_user() -> Response[Any]:
 
 @router.patch(
     "/user/me",
-    summary="Change your account's defaults",
-    description="Where a call has no caller id, and its agent no caller ids, no answer, no carrier or no policy, these"
-    " are used.",
+    summary="Change your account's defaults and contact limits",
+    description="Where a call has no caller id, and its agent no caller ids, no answer, no carrier or no policy, the"
+    " defaults are used. Contact limits hold within ten seconds, for each call of the account.",
     tags=["account"],
     operation_id="patch_user",
     responses=answers(200, "The account, changed.", UserRead, 400, 409, 413),
@@ -126,10 +144,14 @@ def get_user() -> Response[Any]:
 def patch_user(body: Annotated[SkipValidation[UserChange], Body()]) -> Response[Any]:
     patch = router.current_event.json_body
 
-    def change(defaults: Defaults) -> Defaults:
-        return changed_defaults(defaults, patch, services().allow_local, read_policy)
+    def change(account: Account) -> Account:
+        limits = account.contact_limits
+        if "contact_limits" in patch:
+            limits = validated(_Limits, {"contact_limits": patch["contact_limits"]}).to_limits()
+        defaults = changed_defaults(account.defaults, patch, services().allow_local, read_policy)
+        return replace(account, defaults=defaults, contact_limits=limits)
 
-    account = accounts.change_defaults(account_id(), change, accounts=services().accounts)
+    account = accounts.change_settings(services(), account_id(), change)
     if "policy" in patch:
         policies.apply_account_policy(services(), account.account_id)
     return answer(_user(account))
@@ -147,6 +169,7 @@ def _user(account: Account) -> UserRead:
         name=account.name,
         concurrency=concurrency,
         defaults=defaults_json(account.defaults),
+        contact_limits=contact_limits_json(account.contact_limits),
         carriers=carriers,
     )
 

@@ -20,6 +20,7 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from redial.api.calling_guardrails import CallingGuardrails
+from redial.api.contact_limits import ContactLimits
 from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
     MAX_URL_LENGTH,
@@ -224,6 +225,9 @@ class AgentConfig(BaseModel):
     expires_after_minutes: ExpiresAfter | None = Field(
         None, description="No attempt of a call starts so long after its time; see POST /call."
     )
+    contact_limits: ContactLimits | None = Field(
+        None, description="How often its calls ring one number, counting all calls of the account to it."
+    )
 
     _one_answer = field_validator("stream_url")(_not_both)
 
@@ -275,6 +279,7 @@ def configure(
         consent_required=countries(config.consent_required),
         policy=config.policy,
         expires_after_minutes=config.expires_after_minutes,
+        contact_limits=_text(config.contact_limits),
     )
     _check_limits(configured)
     return configured
@@ -352,6 +357,11 @@ def countries(required: bool | list[str] | None) -> tuple[str, ...]:
     if isinstance(required, list):
         return tuple(dict.fromkeys(required))
     return (EVERYWHERE,) if required else ()
+
+
+def _text(limits: ContactLimits | None) -> str | None:
+    read = None if limits is None else limits.to_limits()
+    return None if read is None else str(read)
 
 
 def _named(provider: str | None) -> str | None:

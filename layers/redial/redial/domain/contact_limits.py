@@ -4,7 +4,7 @@ A cap is a number of attempts and a span of time. It is rolling: an attempt coun
 whatever came of it. Every attempt of the account to the number counts, of all agents, batches and single calls.
 """
 
-from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, lru_cache
@@ -90,19 +90,19 @@ class ContactHistory:
     attempts: tuple[datetime, ...] = ()
     talked_at: datetime | None = None
 
-    def with_attempt(self, at: datetime, talked_until: datetime | None = None) -> "ContactHistory":
-        """With an attempt that was dialled at that time, and the end of its conversation (None: there was none)."""
+    def with_attempt(self, at: datetime) -> "ContactHistory":
+        """With an attempt that was dialled at that time."""
         attempts = sorted((*self.attempts, at))
-        talked = [one for one in (self.talked_at, talked_until) if one is not None]
-        return ContactHistory(_kept(attempts, attempts[-1]), max(talked, default=None))
+        kept = [one for one in attempts if one + LONGEST_SPAN > attempts[-1]]
+        return replace(self, attempts=tuple(kept[-MOST_ATTEMPTS:]))
+
+    def with_conversation(self, ended_at: datetime) -> "ContactHistory":
+        """With a conversation that ended at that time."""
+        return replace(self, talked_at=max(self.talked_at or ended_at, ended_at))
 
     def count(self, now: datetime, span: timedelta) -> int:
         """The attempts that count at `now` for a cap with this span."""
         return sum(1 for at in self.attempts if at + span > now)
-
-
-def _kept(attempts: Iterable[datetime], now: datetime) -> tuple[datetime, ...]:
-    return tuple([one for one in attempts if one + LONGEST_SPAN > now][-MOST_ATTEMPTS:])
 
 
 def cap_text(count: int, span: timedelta) -> str:

@@ -26,7 +26,7 @@ from functools import cached_property
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER
-from redial.domain.decision import Decision, failed, held, record, waits
+from redial.domain.decision import Decision, Gate, closed_by, failed, held, record, waits
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import REFUSED_FOR_GOOD, GiveUp, RetryAt, RetryConfig, decide
@@ -124,6 +124,11 @@ class Change:
     @property
     def is_event(self) -> bool:
         return isinstance(self.kind, Status)
+
+    @property
+    def waits_for_number(self) -> bool:
+        """A deferral because another call to the number was under way: not the carrier's."""
+        return self.kind is Marker.DEFERRED and closed_by(self.gates) == Gate.ONE_CALL
 
 
 @dataclass
@@ -376,8 +381,8 @@ class Execution:
         """Let the attempt wait as the last of `decisions` says; uses no retry. All of them are recorded.
 
         Without a time it is `queued`: no event where it is queued already. With an announced time it is
-        `rescheduled`. Else it waits for the carrier, and keeps its line (`line_shard`) for a short wait, so that a
-        carrier in trouble is not asked by every waiting call in turn.
+        `rescheduled`. Else it waits for another call to its number, or for the carrier, and then keeps its line
+        (`line_shard`) for a short wait, so that a carrier in trouble is not asked by every waiting call in turn.
         """
         closed, gates = decisions[-1], record(decisions)
         if closed.until is None:
@@ -386,7 +391,7 @@ class Execution:
             number, timer, delayed = self.state.attempt.number, self.version + 1, closed.delayed or None
             moved = Change(Status.RESCHEDULED, now, number, closed.until, timer, reason=closed.reason, delayed=delayed)
             return self._with(replace(moved, gates=gates))
-        return self._hold(now, closed.until, closed.reason, line_shard, gates)
+        return self._hold(now, closed, line_shard, gates)
 
     def _queue(self, now: datetime, closed: Decision, gates: str | None) -> "Execution":
         """Due, but it must wait: for a line, for the carrier, in its batch's delayed set."""
@@ -472,15 +477,14 @@ class Execution:
         last = self.changes[-2]
         return last.kind is Marker.DEFERRED and last.reason == reason and last.count >= REFUSALS_OF_A_NUMBER - 1
 
-    def _hold(
-        self, now: datetime, until: datetime, reason: str, line_shard: int | None, gates: str | None
-    ) -> "Execution":
+    def _hold(self, now: datetime, closed: Decision, line_shard: int | None, gates: str | None) -> "Execution":
         """Try the same attempt later; unclaims it, if it was claimed.
 
-        Repeated deferrals are one change with a count. Where the first of them was made `LATEST_START` ago, the attempt
-        ends as `error`.
+        Repeated deferrals are one change with a count. Where the carrier made the first of them `LATEST_START` ago, the
+        attempt ends as `error`.
         """
-        changes = self.changes
+        changes, until, reason = self.changes, closed.until, closed.reason
+        for_number = closed.gate is Gate.ONE_CALL
         if changes[-1].kind is Marker.CLAIMED:
             gates = gates or changes[-1].gates
             changes = changes[:-1]
@@ -490,9 +494,9 @@ class Execution:
         if last.kind is Marker.DEFERRED:
             assert last.until is not None
             newer = last.newer
-            if now - last.until < HOLDS_APART:
+            if now - last.until < HOLDS_APART and last.waits_for_number == for_number:
                 count, since = last.count + 1, last.since or last.at
-                if now >= since + LATEST_START:
+                if now >= since + LATEST_START and not for_number:
                     hours = LATEST_START // timedelta(hours=1)
                     words = f"the carrier could not place it for {hours} hours: {reason}"
                     return replace(self, changes=changes).end(at, failed(words))
@@ -510,6 +514,7 @@ class Execution:
             gates=gates,
             since=since,
             newer=newer,
+            delayed=closed.delayed or None,
         )
         return queued._with(note)
 
@@ -781,9 +786,11 @@ def _apply(state: State, change: Change) -> None:
     elif change.kind is Marker.DEFERRED:
         assert change.until is not None and change.timer is not None
         attempt.line_shard = change.line_shard
-        attempt.is_held = True
         state.claimed_at, state.timer = None, (change.timer, change.until)
-        state.deferrals = change.count
+        if change.waits_for_number:
+            state.deferrals = 0
+        else:
+            attempt.is_held, state.deferrals = True, change.count
         attempt.dialed_at = None
     elif change.kind is Marker.STOPPING:
         attempt.stopping, attempt.stops_as = change.reason, Status(change.code or Status.STOPPED)

@@ -67,14 +67,15 @@ _ALLOWED: dict[str, str] = {
     Gate.EXPIRY: f"The attempt is less than {LATEST_START.total_seconds() / 3600:.0f} hours behind its time.",
     Gate.INSTRUCTIONS: "The agent, or its account, says what to do with an answered call.",
     Gate.SUPPRESSION: "No suppression of the number covers the call.",
+    Gate.ONE_CALL: "No other call of the account to the number is being placed or up.",
     Gate.LINE: "The agent has a free line.",
     Gate.RATE: "No rate makes it wait.",
     Gate.CARRIER: "No fault or outage holds the carrier account's calls.",
 }
 _CONSENT = {
-    "": "The agent requires no consent.",
+    "": "No consent is required.",
     "given": "The number has given a consent that covers the call.",
-    "not-required": "The agent requires no consent in the number's country.",
+    "not-required": "No consent is required in the number's country.",
 }
 
 
@@ -85,6 +86,8 @@ def _allowed(gate: str, rule: str, at: datetime, zones: tuple[str, ...], from_nu
             return f"It is called from {from_number}." if from_number else "There is a number to call from."
         case Gate.CONSENT:
             return _CONSENT.get(rule, "No consent is missing.")
+        case Gate.CONTACT_LIMIT:
+            return f"Contact limits {rule} allow another attempt." if rule else "No contact limits apply."
         case Gate.CALLING_WINDOW:
             return _within(rule, at, zones)
     return _ALLOWED.get(gate, "It allowed the attempt.")
@@ -118,6 +121,8 @@ def _clocks(at: datetime, zones: tuple[str, ...]) -> str:
 
 _TO_CHANGE: dict[str, str] = {
     Gate.PAUSE: "POST /batches/{batch_id}/resume lets it go on.",
+    Gate.CONTACT_LIMIT: "Every call of the account to the number counts: GET /numbers/{phone_number} shows them.",
+    Gate.ONE_CALL: "It is checked again each minute or so, until the other call is over.",
     Gate.LINE: "It goes on when a call of the agent ends, or when the agent gets a higher max_concurrent_calls.",
     Gate.RATE: "It starts when its turn comes. A higher rate of the batch or the carrier account brings it forward.",
     Gate.CARRIER: "GET /attention shows the fault; POST /attention/{item_id}/resolve tries again at once.",

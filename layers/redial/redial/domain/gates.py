@@ -1,13 +1,16 @@
 """May this attempt be dialled now? Gates are asked in order; the first that does not allow decides. Pure: no I/O.
 
-    agent ► stop ► pause ► expiry ► instructions ► caller-id ► suppression ► consent ► calling-window │ line ► rate ► …
-    └──────────────────────── here: functions of stored facts ────────────────────────────────────────┘ └── by dial
+    agent ► stop ► pause ► expiry ► instructions ► caller-id
+          ► suppression ► consent ► contact-limit ► calling-window ► one-call     here: functions of stored facts
+          ► line ► rate ► carrier                                                 by dial
 
 A new rule is one function here and one letter in `domain.decision`. Dial asks all gates before it acquires a line, and
 again after it, since the agent or the batch may have been stopped meanwhile; of a batch's contact only what the agent
-says is asked before the line, since the batch is read after it. The rules about the number are read after the line.
+says is asked before the line, since the batch is read after it. The rules about the number, and what the account does
+and did with it, are read after the line.
 """
 
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,8 +18,10 @@ from functools import cached_property
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
+from redial.domain.called_number import Contact
 from redial.domain.calling_window import CallingRule, Placement, never_open, next_open, spread
-from redial.domain.decision import Decision, Gate, canceled, failed, opens, recorded, stopped, waits
+from redial.domain.contact_limits import AtCap, ContactLimits
+from redial.domain.decision import Decision, Gate, canceled, failed, held, opens, recorded, stopped, waits
 from redial.domain.execution import LATEST_START, Execution
 from redial.domain.number_rules import EVERYWHERE, NumberRule, RuleKind
 from redial.domain.outcome import BLOCKED
@@ -33,12 +38,19 @@ NEVER_CHECK, LONGEST_NEVER_CHECK = timedelta(hours=1), timedelta(days=1)
 rule or its zone may be changed."""
 NEVER_ENDS = timedelta(days=7)
 """It ends as `error` once it has waited so long."""
+NUMBER_CHECK, LONGEST_NUMBER_CHECK = timedelta(minutes=1), timedelta(minutes=5)
+"""A call whose number is being called is tried again after a minute, then two, up to five."""
+NUMBER_CHECK_SPREAD = 20
+"""Seconds over which calls that wait for one number come back."""
+_SHORT = 24
+"""Contact limits whose text is longer are recorded by their owners."""
 
 
 @dataclass(frozen=True)
 class Facts:
     """What gates decide on. `batch` None: the execution has none, or it is deleted. `number_rules`: the suppressions
-    and consents of the called number. `policy`: that of the call or its batch. `spread_second`: of the minutes over
+    and consents of the called number. `policy`: that of the call or its batch. `account_limits`: the contact limits of
+    the account. `contact`: what the account does and did with the called number. `spread_second`: of the minutes over
     which calls are spread, the one to place it at, for a plan without an execution's own (None): 0 is the first, -1 the
     last."""
 
@@ -48,7 +60,21 @@ class Facts:
     batch: Batch | None = None
     number_rules: tuple[NumberRule, ...] = ()
     policy: Policy | None = None
+    account_limits: ContactLimits | None = None
+    contact: Contact = Contact()
     spread_second: int | None = None
+
+    @cached_property
+    def limits(self) -> tuple[tuple[str, ContactLimits], ...]:
+        """The contact limits that apply, and whose they are. All of them hold."""
+
+        def of(owner: str, limits: ContactLimits | None) -> tuple[str, ContactLimits] | None:
+            return None if limits is None else (owner, limits)
+
+        policy = None if self.policy is None else of("policy", self.policy.contact_limits)
+        agent = None if self.agent is None else of("agent", self.agent.limits)
+        found = of("account", self.account_limits), in_force(None, policy, agent, is_default=self._policy_is_default)
+        return tuple(one for one in found if one is not None)
 
     @cached_property
     def zones(self) -> tuple[str, ...]:
@@ -195,6 +221,29 @@ def consent(facts: Facts) -> Decision:
     )
 
 
+def contact_limit(facts: Facts) -> Decision:
+    """No cap is reached, and the pause after a conversation is over. It is asked where guardrails are bypassed, too."""
+    closed = [
+        (owner, limits, *opening)
+        for owner, limits in facts.limits
+        if (opening := limits.opens(facts.now, facts.contact.history)) is not None
+    ]
+    if not closed:
+        return Decision(Gate.CONTACT_LIMIT, rule=_in_short(facts.limits))
+    ending = [one for one in closed if one[1].at_cap is AtCap.END]
+    owner, limits, until, rule = max(ending or closed, key=lambda one: one[2])
+    reason = f"the {owner}'s contact limit {rule} does not allow another attempt yet"
+    if limits.at_cap is AtCap.END:
+        return canceled(reason, Gate.CONTACT_LIMIT, f"{owner} {rule}")
+    delayed = facts.execution.batch_id is not None
+    return opens(until, reason, Gate.CONTACT_LIMIT, f"{owner} {rule}", delayed=delayed)
+
+
+def _in_short(limits: Sequence[tuple[str, ContactLimits]]) -> str:
+    text = "+".join(str(one) for _, one in limits)
+    return text if len(text) <= _SHORT else "+".join(owner for owner, _ in limits)
+
+
 def calling_window(facts: Facts) -> Decision:
     """It is within the windows of the calling rule in every zone that the number may be in."""
     execution = facts.execution
@@ -251,22 +300,37 @@ def _never_open(facts: Facts, rule: CallingRule) -> Decision:
     return opens(now + wait, f"{reason}; checked again then", Gate.CALLING_WINDOW, NEVER, delayed=delayed)
 
 
+def one_call(facts: Facts) -> Decision:
+    """No other call to the number is being placed or up. It is asked where guardrails are bypassed, too."""
+    if facts.contact.live is None:
+        return Decision(Gate.ONE_CALL)
+    execution, last = facts.execution, facts.execution.changes[-1]
+    waits = last.count if last.waits_for_number else 0
+    spread = timedelta(seconds=zlib.crc32(f"{execution.id} {waits}".encode()) % NUMBER_CHECK_SPREAD)
+    until = facts.now + min(NUMBER_CHECK * (waits + 1), LONGEST_NUMBER_CHECK) + spread
+    return held(until, "another call to the number", Gate.ONE_CALL, delayed=execution.batch_id is not None)
+
+
 def _named(zones: Sequence[str]) -> str:
     return ", ".join(zones[:3]) + (f" and {len(zones) - 3} more" if len(zones) > 3 else "")
 
 
 OF_NUMBER: tuple[GateFunction, ...] = (suppression, consent)
 """What is asked of the rules about the number, which are read after the line."""
+OF_CONTACT: tuple[GateFunction, ...] = (contact_limit, one_call)
+"""What is asked of what the account does and did with the number, which is read after the line as well."""
 GATES: tuple[GateFunction, ...] = (
     *(agent, stop, pause, expiry, instructions, caller_id),
     *OF_NUMBER,
+    contact_limit,
     calling_window,
+    one_call,
 )
-BEFORE_LINE: tuple[GateFunction, ...] = tuple(gate for gate in GATES if gate not in OF_NUMBER)
+BEFORE_LINE: tuple[GateFunction, ...] = tuple(gate for gate in GATES if gate not in (*OF_NUMBER, *OF_CONTACT))
 """What is asked of a single call before it has a line."""
 OF_AGENT: tuple[GateFunction, ...] = (agent, instructions)
 """What is asked of a batch's contact before its batch is read."""
-TIME_GATES: tuple[GateFunction, ...] = (calling_window,)
+TIME_GATES: tuple[GateFunction, ...] = (contact_limit, calling_window)
 """Gates that open by themselves at a time that they can tell."""
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from redial.domain.calling_window import Placement, local_time, next_open
+from redial.domain.called_number import Contact
+from redial.domain.calling_window import Placement, local_time
 from redial.domain.decision import Decision, Gate, Verdict
-from redial.domain.gates import GATES, NEVER, Facts, ask, from_number, is_bypassed
+from redial.domain.gates import GATES, NEVER, Facts, ask, calling_window, from_number, is_bypassed
 from redial.domain.outcome import Accepted, CallReport, Outcome
 from redial.domain.retry import RetryConfig, expired
 from redial.domain.status import RETRYABLE, Status
@@ -54,11 +55,11 @@ def plan(facts: Facts) -> Plan:
     """The plan of the execution in `facts`, which waits, from `facts.now` on. `facts.spread_second` is set here where
     the execution has no id of its own yet, see `Facts`."""
     outcome = worst_outcome(facts.execution.retry_config)
-    agent, rule = facts.agent, facts.rule[1]
+    agent = facts.agent
     call_time = timedelta(seconds=0 if agent is None else agent.ring_timeout_seconds)
     earliest = _course(facts, outcome, call_time)
     latest = earliest
-    if facts.spread_second is not None and rule is not None and rule.placement is Placement.SPREAD:
+    if facts.spread_second is not None:
         latest = _course(replace(facts, spread_second=-1), outcome, call_time, earliest)
     attempts = [
         PlannedAttempt(one.number, one.at, latest.dials[n].at if n < len(latest.dials) else None, one.moved_by)
@@ -106,9 +107,11 @@ def _course(facts: Facts, outcome: Outcome, call_time: timedelta, earliest: _Cou
         facts = replace(facts, now=max(at, facts.now))
         if not moved:
             due = facts.now
-            if earliest is not None and len(dials) < len(earliest.dials):
-                facts = replace(facts, now=_latest_due(facts, earliest.dials[len(dials)].due))
         decisions = ask(GATES, facts)
+        if decisions[-1].allows and earliest is not None and len(dials) < len(earliest.dials):
+            by_window = [one for one in moved if one.gate is Gate.CALLING_WINDOW]
+            late = None if by_window else _placed_late(facts, earliest.dials[len(dials)].due)
+            decisions = decisions if late is None else (*decisions[:-1], late)
         closed = decisions[-1]
         if closed.allows:
             dials.append(_Dial(facts.execution.state.attempt.number, due, facts.now, tuple(moved)))
@@ -118,6 +121,8 @@ def _course(facts: Facts, outcome: Outcome, call_time: timedelta, earliest: _Cou
         else:
             moved.append(closed)
             facts = replace(facts, execution=facts.execution.defer(facts.now, *decisions))
+            if closed.gate is Gate.ONE_CALL:
+                facts = replace(facts, contact=_over(facts.contact, facts.now))
     return _Course(dials, None, facts.execution.state.ended or "")
 
 
@@ -132,23 +137,31 @@ def _failed(facts: Facts, decisions: Sequence[Decision], outcome: Outcome, call_
     claimed = execution.claim(facts.now, caller, 0, call_id, decisions)
     placed = claimed.answered_by_carrier(number, Accepted(call_id), facts.now, 0.5)
     ended = placed.reported(number, CallReport(call_id, outcome.status, outcome), ended_at)
-    return replace(facts, now=ended_at, execution=ended)
+    dialled_at = claimed.state.attempt.dialed_at
+    assert dialled_at is not None, "it is claimed"
+    contact = replace(facts.contact, history=facts.contact.history.with_attempt(dialled_at))
+    return replace(facts, now=ended_at, execution=ended, contact=contact)
 
 
-def _latest_due(facts: Facts, earliest: datetime) -> datetime:
-    """From which instant between `earliest` and `facts.now` on the attempt is placed the latest: one that is due just
-    before an opening waits for its second of the spread, and one that is due just after it does not."""
-    rule, due = facts.rule[1], facts.now
-    assert rule is not None, "calls are spread by a rule"
-    first = max(earliest, due - timedelta(minutes=rule.spread_minutes))
-    at = due
-    while True:
-        opens = next_open(at, rule, facts.zones)
-        if opens is None or opens > at:
-            return at
-        if at <= first:
-            return due
+def _over(contact: Contact, at: datetime) -> Contact:
+    """The other call to the number is taken to be over at the next check, and to have been dialled just now."""
+    return Contact(contact.history.with_attempt(at))
+
+
+def _placed_late(facts: Facts, earliest: datetime) -> Decision | None:
+    """The attempt may be dialled now; had it come a little earlier, but not before `earliest`, it might have come
+    before an opening, and then wait for its second of the spread, which is later: the decision that defers it. None:
+    it would not."""
+    rule, now = facts.rule[1], facts.now
+    if rule is None or rule.placement is not Placement.SPREAD or is_bypassed(facts):
+        return None
+    at, first = now, max(earliest, now - timedelta(minutes=rule.spread_minutes))
+    while at > first:
         at = max(first, at - _MINUTE)
+        closed = calling_window(replace(facts, now=at))
+        if closed.until is not None:
+            return closed if closed.until > now else None
+    return None
 
 
 # ---- warnings -----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 from redial.domain.agent import Agent
 from redial.domain.errors import Conflict, NotFound
 from redial.ports import Services, StaleVersion
+from redial.usecases.accounts import mark_if_limited
 from redial.usecases.batches import stop_agent_with_batches
 from redial.usecases.dispatch import dispatch_all
 from redial.usecases.number_rules import mark_if_used
@@ -32,7 +33,8 @@ def create_agent(
     configured = configure(blank, body)
     kept = services.number_rules.any_kept(account_id)
     agent = services.agents.save(replace(configured, has_number_rules=kept))
-    return with_account_policy(services, agent if kept else mark_if_used(services, agent))
+    limited = mark_if_limited(services, agent if kept else mark_if_used(services, agent))
+    return with_account_policy(services, limited)
 
 
 def read_agent(services: Services, agent_id: str, *, account_id: str, deleted: bool = False) -> Agent:

@@ -1,12 +1,12 @@
-"""The dial protocol: read, gates, line, claim, call once, record. One attempt is at most one phone call.
+"""The dial protocol: read, gates, line, reserve, claim, call once, record. One attempt is at most one phone call.
 
-waiting ─► gates ──► line ──► gates, rate ──► circuit, pace ──► claim ──► carrier ──► record
-   │         │ closed  │ none    │ closed       │ not now         │ lost     │
-   │         ▼         ▼         ▼              ▼                 ▼          ├ accepted ─► initiated
-   │     deferred   queued    deferred        later,            read       ├ refused ──► the attempt's end
-   │     or ended             or ended     keeps its line        again      ├ not placed ► unclaimed, no retry used
-   └ not due, not                                                            └ unknown ──► stays claimed; a callback or
-     current, claimed: leave                                                    the sweeper settles it
+waiting ─► gates ──► line ──► gates, rate ──► circuit, pace ──► reserve, claim ──► carrier ──► record
+   │         │ closed  │ none    │ closed       │ not now         │ lost             │
+   │         ▼         ▼         ▼              ▼                 ▼                  ├ accepted ─► initiated
+   │     deferred   queued    deferred        later,            read               ├ refused ──► the attempt's end
+   │     or ended             or ended     keeps its line        again              ├ not placed ► unclaimed, no retry
+   └ not due, not                                                                    └ unknown ──► stays claimed; the
+     current, claimed: leave                                                            sweeper or a callback settles it
 
 Nothing waits here for a start. A start that is some seconds off, by the batch's rate or by the rate that the carrier
 account takes (the pace), comes as a message with a delay; when it comes, everything is asked again.
@@ -14,7 +14,7 @@ account takes (the pace), comes as a message with a delay; when it comes, everyt
 Gates run again after the line is acquired. A stop marks the agent or the batch, then stops line holders; so each dial
 is either stopped or sees the mark. No dial starts after a stop was answered, and the stop need not read every call.
 In the same way the rules about the number are read after the line, and what changes them then reads the holders of
-lines (`usecases.number_rules`).
+lines (`usecases.number_rules`). Just before its claim, an attempt reserves its number (`usecases.one_call`).
 
 Before the line the agent may be up to ten seconds old: a stale read may send a call ahead to acquire a line, but never
 defers or ends one.
@@ -38,6 +38,7 @@ from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
 from redial.domain.values import dataclass
 from redial.ports import CallRequest, Carrier, Services, StaleVersion
+from redial.usecases import one_call
 from redial.usecases.circuit_breaker import Admission, Asked, CircuitBreaker
 from redial.usecases.defaults import complete, complete_now
 from redial.usecases.dispatch import (
@@ -128,7 +129,8 @@ class Dialler:
 @dataclass
 class Dial:
     """One invocation. `line_shard`: the shard of the line that the attempt holds, as far as is known here; `start_at`:
-    the start that its batch's rate gives it; `paced_at`: that the carrier account's rate gives it."""
+    the start that its batch's rate gives it; `paced_at`: that the carrier account's rate gives it; `number`: the called
+    number, as the gates saw it last."""
 
     services: Services
     attempt: int
@@ -137,6 +139,7 @@ class Dial:
     start_at: datetime | None
     delayed_at: datetime | None
     paced_at: datetime | None = None
+    number: one_call.Number | None = None
 
     def run(self, execution_id: str) -> DialReport:
         """Try until no other writer is quicker."""
@@ -196,8 +199,7 @@ class Dial:
                 agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
                 agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent, policy=policy))
         if execution.batch_id is None and (shard is not None or decisions[-1].verdict is Verdict.DEFER):
-            facts = Facts(now, execution, agent, number_rules=self._number_rules(execution, agent), policy=policy)
-            agent, decisions = self._ask(GATES, facts)
+            agent, decisions = self._ask_all(self._facts(now, execution, agent, None))
         if not decisions[-1].allows:
             self.line_shard = kept if shard is None else shard
             acquired_at = None if shard is None else now
@@ -215,9 +217,7 @@ class Dial:
             rate = self._reserve_start(execution, batch, now)
             if batch is not None and execution.expires_at != batch.contacts_expire_at:
                 execution = replace(execution, expires_at=batch.contacts_expire_at)
-            policy = policy_of(self.services, execution, batch)
-            facts = Facts(now, execution, agent, batch, self._number_rules(execution, agent), policy)
-            agent, decisions = self._ask(GATES, facts)
+            agent, decisions = self._ask_all(self._facts(now, execution, agent, batch))
             assert agent is not None
             decisions = (*decisions, Decision(Gate.LINE), rate) if decisions[-1].allows else decisions
         else:
@@ -236,12 +236,37 @@ class Dial:
             dispatch_all(self.services, agent, self.services.now())  # a start starts the next one
         return report
 
+    def _facts(self, now: datetime, execution: Execution, agent: Agent | None, batch: Batch | None) -> Facts:
+        """With the suppressions and consents of the number, and the account's contact limits (up to ten seconds old),
+        where there are any. `agent`, which says that, was read after the line was acquired."""
+        rules, account = self._number_rules(execution, agent), None
+        if agent is not None and agent.has_account_limits:
+            account = self.services.accounts.cached(execution.account_id)
+        return Facts(
+            now,
+            execution,
+            agent,
+            batch,
+            rules,
+            policy_of(self.services, execution, batch),
+            None if account is None else account.contact_limits,
+        )
+
     def _number_rules(self, execution: Execution, agent: Agent | None) -> tuple[NumberRule, ...]:
-        """The suppressions and consents of the number, where the account has any. `agent`, which says that, was read
-        after the line was acquired."""
         if agent is None or not agent.has_number_rules:
             return ()
         return self.services.number_rules.of_number(execution.account_id, execution.user_number)
+
+    def _ask_all(self, facts: Facts) -> tuple[Agent | None, tuple[Decision, ...]]:
+        """Ask every gate. What the account does and did with the number is read only if there are limits, or if all
+        other gates allow."""
+        if not facts.limits:
+            agent, decisions = self._ask(GATES, facts)
+            if not decisions[-1].allows:
+                return agent, decisions
+            facts = replace(facts, agent=agent)
+        self.number = one_call.look(self.services, facts.execution, facts.now)
+        return self._ask(GATES, replace(facts, contact=self.number.contact))
 
     def _complete(self, agent: Agent | None) -> Agent | None:
         return None if agent is None else complete(self.services, agent)
@@ -402,8 +427,8 @@ class Dial:
     def claim_and_call(
         self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, decisions: tuple[Decision, ...]
     ) -> DialReport:
-        """Unless a circuit holds it: claim, call once, record the answer, and then record it with the circuits. Raises
-        `StaleVersion`."""
+        """Unless a circuit holds it: reserve the number, claim, call once, record the answer, and then record it with
+        the circuits. Raises `StaleVersion`."""
         services = self.services
         if execution.provider != agent.carrier:
             execution = replace(execution, provider=agent.carrier)  # the agent has another carrier by now
@@ -422,6 +447,8 @@ class Dial:
             now = self._wait_until(start)
         variables = _variables(services, execution) if carrier.limits.variables else {}
         allowed = (*decisions, Decision(Gate.CARRIER))
+        assert self.number is not None, "the gates were asked"
+        one_call.reserve(services, execution, self.number, now)
         claim = execution.claim(now, admission.caller, shard, self.lease_id, allowed)
         claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)
 

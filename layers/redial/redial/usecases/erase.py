@@ -2,7 +2,8 @@
 
 A single call is removed; before, the counts of its agent's listing that include it are. A contact of a batch is
 replaced by its row and last status, so that the batch's counts, lists and results stay whole, and the batch worker
-erases its row in the batch's files. Suppressions of an erased person stay, as hashes, so that they still hold.
+erases its row in the batch's files. Suppressions of an erased person stay, as hashes, so that they still hold; so do
+the times of the calls of the last month, which contact limits count.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from redial.domain.errors import Conflict, NotFound
 from redial.domain.execution import Execution
 from redial.ports import Services, StaleVersion
 from redial.usecases.number_rules import forget_person
+from redial.usecases.one_call import keep_history
 from redial.usecases.stop import stop_waiting, stop_with_batch
 from redial.usecases.update import MOST_TRIES, save, update_batch
 
@@ -43,7 +45,9 @@ def erase_execution(services: Services, execution_id: str, *, account_id: str, n
 
 
 def erase(services: Services, execution: Execution, now: datetime) -> None:
-    """Erase a finished call as it was read. Raises `StaleVersion` if it has changed since."""
+    """Erase a finished call as it was read. Raises `StaleVersion` if it has changed since. When it was dialled stays
+    with the keyed hash of its number, so that contact limits hold, until they cannot need it."""
+    keep_history(services, execution, now)
     if execution.batch_id is None:
         services.listings.forget_counts(execution, now + COUNTING_PAUSE)
         services.executions.remove(execution)

@@ -10,13 +10,14 @@ from redial.domain.decision import Decision, Gate, Verdict, waits
 from redial.domain.errors import NotFound
 from redial.domain.execution import Execution
 from redial.domain.explanation import Waiting, waiting
-from redial.domain.gates import GATES, OF_NUMBER, Facts, ask, from_numbers
+from redial.domain.gates import GATES, OF_CONTACT, OF_NUMBER, Facts, ask, from_numbers
 from redial.domain.number_rules import NumberRule
 from redial.domain.phone_number import countries
 from redial.domain.plan import Plan, plan, warnings
 from redial.domain.status import Status
 from redial.domain.values import dataclass
 from redial.ports import Services
+from redial.usecases import one_call
 from redial.usecases.circuit_breaker import Asked, CircuitBreaker
 from redial.usecases.create_call import NewCall, check_call, new_execution
 from redial.usecases.defaults import complete
@@ -92,10 +93,21 @@ def _facts(services: Services, execution: Execution, agent: Agent | None, batch:
     if batch is not None:
         execution = replace(execution, expires_at=batch.contacts_expire_at)
     completed = None if agent is None else complete(services, agent)
+    account_id, number = execution.account_id, execution.user_number
     rules: tuple[NumberRule, ...] = ()
-    if agent is not None and agent.has_number_rules:
-        rules = services.number_rules.of_number(execution.account_id, execution.user_number)
-    return Facts(now, execution, completed, batch, rules, policy_of(services, execution, batch))
+    if agent is None or agent.has_number_rules:
+        rules = services.number_rules.of_number(account_id, number)
+    account = services.accounts.cached(account_id) if agent is None or agent.has_account_limits else None
+    return Facts(
+        now=now,
+        execution=execution,
+        agent=completed,
+        batch=batch,
+        number_rules=rules,
+        policy=policy_of(services, execution, batch),
+        account_limits=None if account is None else account.contact_limits,
+        contact=one_call.state(services, account_id, number),
+    )
 
 
 def _foreseen(services: Services, facts: Facts) -> Foreseen:
@@ -123,13 +135,12 @@ def _of_carrier(services: Services, facts: Facts) -> list[str]:
 
 @dataclass(frozen=True)
 class KnownNumber:
-    """What an account knows about a number. `countries`: ISO 3166 codes; `zones`: IANA. `rules`: its suppressions and
-    consents. `decisions`: of the gates that would be asked now, in order. `foreseen`: what would become of a call that
-    is never retried; None: no agent was named."""
+    """What an account knows about a number. `countries`: ISO 3166 codes; `facts`: with its zones, rules, limits, and
+    what was done with it. `decisions`: of the gates that would be asked now, in order. `foreseen`: what would become of
+    a call that is never retried; None: no agent was named."""
 
     countries: Sequence[str]
-    zones: tuple[str, ...]
-    rules: Sequence[NumberRule]
+    facts: Facts
     decisions: tuple[Decision, ...]
     foreseen: Foreseen | None
 
@@ -150,12 +161,9 @@ def known_number(
         _NO_ID, account_id, agent_id or _NO_ID, now, number, policy=label, policy_is_default=is_default
     ).begin(now, None)
     facts = replace(_facts(services, execution, agent, None, now), spread_second=0)
-    if agent is None or not agent.has_number_rules:
-        facts = replace(facts, number_rules=services.number_rules.of_number(account_id, number))
     return KnownNumber(
         countries=sorted(countries(number)),
-        zones=facts.zones,
-        rules=facts.number_rules,
-        decisions=ask(OF_NUMBER if agent is None else GATES, facts),
+        facts=facts,
+        decisions=ask((*OF_NUMBER, *OF_CONTACT) if agent is None else GATES, facts),
         foreseen=None if agent is None else _foreseen(services, facts),
     )

@@ -46,6 +46,7 @@ _PLAIN_FIELDS = {
     "po": "policy",
     "ap": "account_policy",
     "xm": "expires_after_minutes",
+    "cl": "contact_limits",
 }
 
 
@@ -105,6 +106,8 @@ def _encode(agent: Agent) -> dict[str, Any]:
         item["cr"] = list(agent.consent_required)
     if agent.has_number_rules:
         item["nr"] = True
+    if agent.has_account_limits:
+        item["al"] = True
     if agent.webhook_statuses is not None:
         item["ws"] = [str(status) for status in agent.webhook_statuses]
     if agent.peak_concurrent_calls:
@@ -132,6 +135,7 @@ def _decode(item: dict[str, Any]) -> Agent:
         webhook_statuses=tuple(map(Status, stored.pop("ws"))) if "ws" in stored else None,
         consent_required=tuple(stored.pop("cr", ())),
         has_number_rules=stored.pop("nr", False),
+        has_account_limits=stored.pop("al", False),
         peak_concurrent_calls=stored.pop("pc", 0),
         stopped_before=from_ms(stored.pop("sb")) if "sb" in stored else None,
         deleted_at=from_ms(stored.pop("da")) if "da" in stored else None,
