@@ -59,12 +59,14 @@ def erase(services: Services, execution: Execution, now: datetime) -> None:
 @dataclass(frozen=True)
 class ErasedContact:
     """How many of a person's executions were erased, in the files of how many batches their rows are erased, how many
-    consents were removed, and how many suppressions stay as hashes. `complete`: there are no other executions."""
+    consents were removed, how many suppressions stay as hashes, and how many times of attempts, which contact limits
+    count. `complete`: there are no other executions."""
 
     executions: int
     files: int
     consents: int
     suppressions: int
+    times: int
     complete: bool
 
 
@@ -91,7 +93,8 @@ def erase_contact(services: Services, number: str, *, account_id: str, now: date
             continue  # erased by another request, or expired
         files |= {one.batch_id} if one.batch_id is not None else set()
     consents, suppressions = forget_person(services, number, account_id=account_id)
-    return ErasedContact(len(found[:MOST_ERASED]), len(files), consents, suppressions, len(found) <= MOST_ERASED)
+    times = len(services.numbers.get(account_id, number).history.attempts)
+    return ErasedContact(len(found[:MOST_ERASED]), len(files), consents, suppressions, times, len(found) <= MOST_ERASED)
 
 
 def _calls_to(services: Services, number: str, account_id: str) -> list[Execution]:
