@@ -79,7 +79,8 @@ def test_a_plan_only_reads(api: Api) -> None:
     asked: list[str] = []
     client.meta.events.register("before-call.dynamodb", lambda model, **_: asked.append(model.name))
     plan(api, agent_id)
-    assert sorted(asked) == ["GetItem", "GetItem", "Query", "Query"], "API key, agent, rules of the number, circuits"
+    keys = ["GetItem", "GetItem"]  # the API key, and the account's key for numbers, which it has none of yet
+    assert sorted(asked) == [*keys, "GetItem", "Query", "Query"], "the agent, the rules of the number, the circuits"
     assert api.invoked == []
 
 
@@ -177,7 +178,7 @@ def test_a_number_is_shown_with_its_rules_and_what_would_happen_now(api: Api) ->
     agent_id = api.agent(calling_guardrails={"call_start_hour": 12, "call_end_hour": 18})
     found = number(api, "0049-30-12345678")
     assert (found["phone_number"], found["countries"], found["time_zones"]) == (BERLIN, ["DE"], ["Europe/Berlin"])
-    assert [one["gate"] for one in found["now"]["gates"]] == ["suppression", "consent"]
+    assert [one["gate"] for one in found["now"]["gates"]] == ["suppression", "consent", "contact-limit", "one-call"]
     assert (found["suppressions"], found["now"]["is_dialled"], found["now"]["earliest_at"]) == ([], True, None)
 
     by_agent = number(api, BERLIN, agent_id=agent_id)["now"]
