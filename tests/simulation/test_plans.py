@@ -1,5 +1,5 @@
 """A plan equals what then happens if every attempt fails: random policies through the whole dial path, with a carrier
-whose calls nobody answers.
+whose calls ring until they are given up.
 
 Many calls share a world, since each of its requests to AWS costs a millisecond. Its carrier gives a call up exactly
 after the ring timeout, as a plan assumes; Twilio takes some seconds more.
