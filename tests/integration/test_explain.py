@@ -1,7 +1,7 @@
 """`GET /executions/{id}/explain`, and the log: every gate of every attempt, and what the call waits for."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -123,3 +123,37 @@ def test_a_paused_batchs_contacts_wait_for_it(client: LocalClient) -> None:
     explained = explain(client, contacts[1]["id"])
     assert (explained["summary"], explained["waits_for"]["gate"]) == ("Batch paused.", "pause")
     assert explained["plan"]["warnings"] == ["attempt 1 waits without a time: batch paused"]
+
+
+# ---- a number -----------------------------------------------------------------------------------------------------
+
+
+def test_a_number_shows_its_live_call_and_the_use_of_its_limits(client: LocalClient) -> None:
+    limits = {"caps": [{"attempts": 2, "hours": 24}], "pause_after_conversation_hours": 1}
+    assert client.api("PATCH", "/user/me", {"contact_limits": limits}).status == 200
+    agent_id = client.stack.agent_id
+    client.script(BERLIN, "completed")
+    execution_id = client.call(BERLIN)
+    client.advance(0.5)
+    during = client.api("GET", f"/numbers/{BERLIN}?agent_id={agent_id}").json
+    assert during["live_execution_id"] == execution_id
+    assert (during["now"]["is_dialled"], during["now"]["gates"][-1]["gate"]) == (False, "one-call")
+    body = {"agent_id": agent_id, "recipient_phone_number": BERLIN}
+    assert "another call to the number" in client.api("POST", "/call/plan", body).json["warnings"][0]
+    client.advance(5)
+    after = client.api("GET", f"/numbers/{BERLIN}?agent_id={agent_id}").json
+    [use] = after["limits"]
+    assert use == {"owner": "account", "limit": "2/24h", "attempts": 1, "allowed": 2, "opens_at": None}
+    execution = client.execution(execution_id)
+    ended = datetime.fromisoformat(execution["attempts"][0]["ended_at"])
+    assert after["last_conversation_at"] == execution["attempts"][0]["ended_at"]
+    assert after["last_attempt_at"] == execution["attempts"][0]["dialed_at"]
+    assert after["live_execution_id"] is None
+    assert datetime.fromisoformat(after["now"]["earliest_at"]) == ended + timedelta(hours=1)
+    assert client.api("GET", f"/numbers/{BERLIN}").json["limits"] == [use], "without an agent: the account's"
+    waiting = client.call(BERLIN)
+    client.advance(1)
+    explained = explain(client, waiting)
+    assert explained["waits_for"]["gate"] == "contact-limit"
+    assert "pause 1h" in explained["summary"]
+    assert explained["waits_for"]["to_change"].startswith("Every call of the account to the number counts")
