@@ -319,3 +319,71 @@ def test_a_call_that_expires_before_it_can_be_placed_is_refused(
     body = {"agent_id": client.stack.agent_id, "recipient_phone_number": BERLIN, **fields}
     answer = client.api("POST", "/call", body)
     assert (answer.status, [one["field"] for one in answer.json["errors"]]) == (400, [field]), answer
+
+
+# ---- attempts per window ------------------------------------------------------------------------------------------
+
+
+def test_an_attempt_over_the_budget_of_a_window_waits_for_the_next_one(client: LocalClient) -> None:
+    """12:00 UTC is 13:00 in Berlin. Two attempts in each window: the third comes in the afternoon's."""
+    windows = [{"start": "09:00", "end": "15:00"}, {"start": "16:30", "end": "20:00"}]
+    put(client, "two", {"calling_guardrails": {"windows": windows, "attempts_per_window": 2}})
+    client.script(BERLIN, "no-answer", "no-answer", "no-answer", "no-answer")
+    execution_id = client.call(BERLIN, policy="two", **RETRIES)
+    client.advance(24 * 60)
+    attempts = [at_in_berlin(one["dialed_at"]) for one in client.execution(execution_id)["attempts"]]
+    assert [one[:4] for one in attempts] == ["13:0", "13:3", "16:3", "17:0"]
+    log = client.api("GET", f"/executions/{execution_id}/log").json["data"]
+    moved = [one["data"]["reason"] for one in log if one["type"] == "rescheduled"]
+    assert moved == ["the 2 attempts that one window of Europe/Berlin allows are made"]
+
+
+def at_in_berlin(text: str) -> str:
+    return f"{datetime.fromisoformat(text) + timedelta(hours=1):%H:%M}"
+
+
+# ---- holidays and presets -----------------------------------------------------------------------------------------
+
+
+def test_holidays_of_a_country_are_excluded_dates(client: LocalClient) -> None:
+    """Christmas is a holiday in Germany; its 24 December is none."""
+    answer = put(client, "german", {"calling_guardrails": {"holidays": ["DE"]}})
+    assert answer.json["holidays_until"] == "2027-12-31"
+    christmas = {"date": "2026-12-25", "region": "DE", "name": "Erster Weihnachtstag"}
+    assert christmas in answer.json["holidays"] and len(answer.json["holidays"]) == 18
+    assert put(client, "german", {"calling_guardrails": {"holidays": ["DE"]}}).json["version"] == 1
+    execution_id = client.call(BERLIN, policy="german", scheduled_at="2026-12-25T10:00:00Z")
+    client.advance((datetime(2026, 12, 25, 10, 1) - NOON.replace(tzinfo=None)) / timedelta(minutes=1))
+    moved = client.execution(execution_id)["rescheduled_at"]
+    assert moved == "2026-12-26T23:00:00.000Z", "the 26th is a holiday as well"
+
+
+def test_an_agents_holidays_are_shown_with_the_date_up_to_which_they_are_known(client: LocalClient) -> None:
+    assert configure(client, calling_guardrails={"holidays": ["US-CA", "FR"]}).status == 200
+    agent = client.api("GET", f"/v2/agent/{client.stack.agent_id}").json["agent_config"]
+    assert agent["calling_guardrails"] == {"holidays": ["US-CA", "FR"], "holidays_until": "2027-12-31"}
+
+
+@pytest.mark.parametrize("region", ["XX", "FRA", "fr", "US-ZZ", "Germany", 5])
+def test_an_unknown_country_of_holidays_is_refused(client: LocalClient, region: Any) -> None:
+    answer = put(client, "x", {"calling_guardrails": {"holidays": [region]}})
+    assert (answer.status, answer.json["errors"][0]["field"]) == (400, "calling_guardrails.holidays.0")
+
+
+def test_every_preset_makes_a_policy(client: LocalClient) -> None:
+    for preset in client.api("GET", "/policies/presets").json:
+        answer = put(client, "copy", {"preset": preset["name"]})
+        assert answer.status in (200, 201), answer
+        assert answer.json["preset"] == preset["name"] and answer.json["preset_as_of"] == preset["as_of"]
+        for name, value in preset["rules"].items():
+            if name in ("calling_guardrails", "purpose", "consent_required", "expires_after_minutes"):
+                assert answer.json[name] == value
+
+
+def test_what_a_request_says_replaces_the_presets_rule(client: LocalClient) -> None:
+    hours = {"call_start_hour": 11, "call_end_hour": 12}
+    answer = put(client, "mine", {"preset": "fr-marketing", "calling_guardrails": hours, "purpose": None})
+    assert (answer.json["calling_guardrails"], answer.json["purpose"]) == (hours, "marketing")
+    assert answer.json["holidays"] == []
+    unknown = put(client, "mine", {"preset": "atlantis"})
+    assert (unknown.status, unknown.json["errors"][0]["field"]) == (400, "preset")

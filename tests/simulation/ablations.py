@@ -31,6 +31,7 @@ from redial.domain import batch as batch_module
 from redial.domain import execution as execution_module
 from redial.domain import gates, phone_number
 from redial.domain.batch import Batch, BatchWork
+from redial.domain.calling_window import CallingRule
 from redial.domain.decision import Decision, Gate, failed, stopped
 from redial.domain.delivery import Delivery, pending_events
 from redial.domain.execution import Change, Execution, State
@@ -267,6 +268,28 @@ def _gates(replaced: GateFunction, instead: GateFunction | None) -> Any:
 def _calling_hours() -> Any:
     """The calling window is always open."""
     return _gates(gates.calling_window, lambda facts: Decision(Gate.CALLING_WINDOW))
+
+
+def _expiry() -> Any:
+    """A call never expires."""
+
+    def decides(config: Any, attempts: Any, outcome: Any, now: Any, expires_at: Any = None) -> Any:
+        return decide(config, attempts, outcome, now)
+
+    return _all(
+        mock.patch.object(gates.Facts, "expires_at", None),
+        mock.patch.object(execution_module, "decide", decides),
+    )
+
+
+def _budget() -> Any:
+    """Earlier attempts do not count for a window's budget."""
+    return mock.patch.object(CallingRule, "spent", return_value=())
+
+
+def _policy() -> Any:
+    """Dialling does not read the policy of a call."""
+    return mock.patch.object(dial_attempt, "policy_of", return_value=None)
 
 
 def _own_rule() -> Any:
@@ -626,6 +649,8 @@ ABLATIONS: tuple[Ablation, ...] = (
     ),
     Ablation("line limit", _line_limit, "never more live calls than lines", rates=CALM),
     Ablation("calling hours", _calling_hours, "no dial outside calling hours", first=3, rates=_NOTHING),
+    Ablation("expiry", _expiry, "no dial after its call has expired", first=15, rates=_NOTHING),
+    Ablation("budget of a window", _budget, "no window has more attempts than its budget", first=3, rates=_NOTHING),
     Ablation("a call's own rule", _own_rule, "no dial outside calling hours", first=14, rates=_NOTHING),
     Ablation("a contact's time zone", _named_zone, "no dial outside calling hours", rates=_NOTHING),
     Ablation("pace", _pace, "calls start at the carrier account's rate", first=8, rates=_NOTHING),
@@ -692,6 +717,14 @@ WITH_CONSEQUENCES: tuple[Ablation, ...] = (
     Ablation("callback signature", _callback_signature, "forged callbacks are refused", (_TRUTH,), rates=_FORGED),
     Ablation(
         "counting once", _count_once, "batch counts equal a recount", ("every batch ends", "it converges"), first=4
+    ),
+    Ablation(
+        "policy of a call",
+        _policy,
+        "no dial outside calling hours",
+        ("no window has more attempts than its budget",),
+        first=3,
+        seeds=29,
     ),
     Ablation("time of a retry", _time_of_a_retry, "no dial before its time", ("retries keep their intervals",)),
 )

@@ -80,11 +80,26 @@ CONTACT_LIMITS: tuple[dict[str, Any], ...] = (
     {"pause_after_conversation_hours": 2},
 )
 """Contact limits that close and open while clients act."""
+POLICIES: dict[str, dict[str, Any]] = {
+    "short": {"expires_after_minutes": 45},
+    "once": {
+        "calling_guardrails": {
+            "windows": [{"start": f"{hour:02d}:00", "end": f"{hour + 2:02d}:00"} for hour in range(0, 24, 2)],
+            "attempts_per_window": 1,
+        }
+    },
+    "hours": {"calling_guardrails": {**WINDOWS[0], "attempts_per_window": 2}, "expires_after_minutes": 600},
+}
+"""Policies of each account, which calls, batches and agents name."""
 MOST_TRIES = 12
 SUPPRESSING = 5
 """In every fifth world numbers are suppressed, with chances of their own: the other worlds stay as they were."""
 SHARING = 3
 """In every third world (the second, the fifth …) calls share numbers, and some agents or accounts have contact limits;
+with chances of their own as well."""
+
+NAMING = 4
+"""In every fourth world (the third, the seventh …) calls, batches and agents name policies, or expire by themselves;
 with chances of their own as well."""
 
 
@@ -122,6 +137,7 @@ class Population:
         self._chance = Random(f"{world.seed} population")
         self._rules = Random(f"{world.seed} rules")
         self._sharing = Random(f"{world.seed} sharing") if world.seed % SHARING == 2 else None
+        self._naming = Random(f"{world.seed} policies") if world.seed % NAMING == 3 else None
         self._numbers = 0
         self._keys = 0
         self.made: list[Made] = []
@@ -161,6 +177,9 @@ class Population:
     def populate(self) -> None:
         """Create the agents, and put all later requests on the timeline."""
         world, chaos = self.world, self.chaos_seconds
+        for account in world.accounts if self._naming is not None else ():
+            for name, rules in POLICIES.items():
+                world.ask_as(account, "PUT", f"/policies/{name}", rules)
         for index in range(1 + int(self._between(0, 3))):
             self._agent(index, int(self._hit(0.3)))
         bursts = [self._between(0, chaos * 0.6) for _ in range(1 + int(self._between(0, 2)))]
@@ -278,6 +297,10 @@ class Population:
             world.ask_as(owner, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": {"webhook_url": url}})
         if hours is not None:
             world.guardrails[client.agent_id] = config["calling_guardrails"]
+        if self._naming is not None and self._naming.random() < 0.4:
+            name = self._naming.choice(tuple(POLICIES))
+            world.ask_as(owner, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": {"policy": name}})
+            world.policies[client.agent_id] = POLICIES[name]
         self.clients.append(client)
 
     def _number(self) -> str:
@@ -293,13 +316,18 @@ class Population:
         return to
 
     def _own_rules(self, client: Client) -> dict[str, Any]:
-        """`calling_guardrails` and `time_zone` of a call, or of a batch and its contacts."""
+        """`calling_guardrails`, `time_zone`, `policy` and expiry of a call, or of a batch and its contacts."""
         own: dict[str, Any] = {}
         if client.agent_id in self.world.guardrails:
             if self._rules.random() < 0.25:
                 own["calling_guardrails"] = self._rules.choice(WINDOWS)
             if self._rules.random() < 0.4:
                 own["time_zone"] = self._rules.choice(NAMED_ZONES)
+        if self._naming is not None:
+            if self._naming.random() < 0.4:
+                own["policy"] = self._naming.choice(tuple(POLICIES))
+            if self._naming.random() < 0.25:
+                own["expires_after_minutes"] = self._naming.choice((20, 70, 400))
         return own
 
     @staticmethod
@@ -403,6 +431,7 @@ class Population:
         own = self._own_rules(client)
         if "calling_guardrails" in own:
             fields.append(("calling_guardrails", json.dumps(own["calling_guardrails"])))
+        fields += [(name, str(own[name])) for name in ("policy", "expires_after_minutes") if name in own]
         starts = self._pick(("now", "now", "later", "by itself"))
         if starts == "now":
             fields.append(("start", "now"))

@@ -59,6 +59,8 @@ def guardrails(chance: random.Random, today: datetime) -> dict[str, Any]:
     rule: dict[str, Any] = {"placement": chance.choice(["start", "spread", "spread", "rotate"])}
     if rule["placement"] == "spread":
         rule["spread_minutes"] = chance.choice([1, 15, chance.randint(1, 60)])
+    if chance.random() < 0.2:
+        rule["attempts_per_window"] = chance.randint(1, 2)
     if chance.random() < 0.3:
         return rule | {"call_start_hour": chance.randrange(24), "call_end_hour": chance.randrange(24)}
     rule["windows"] = []

@@ -278,6 +278,8 @@ class World(LocalStack):
         self.account_faults: list[AccountFault] = []
         self.guardrails: dict[str, Any] = {}
         """`calling_guardrails` of agents, as sent."""
+        self.policies: dict[str, dict[str, Any]] = {}
+        """Rules of the policies that agents name."""
         self.accounts = [
             Account("local", self.api_key, webhook_secret_of(f"{seed}")),
             Account("other", "other-key", webhook_secret_of("o")),

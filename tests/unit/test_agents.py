@@ -23,7 +23,7 @@ class NoRules:
 
 
 class NoAccounts:
-    """The part of `ports.Accounts` needed for an account without defaults."""
+    """The account has neither defaults nor contact limits."""
 
     def get(self, account_id: str) -> None:
         return None

@@ -49,7 +49,8 @@ def rule(chance: random.Random) -> CallingRule:
             end = minute + chance.randint(5, 120)
             windows.append((day, minute, end))
             minute = end + chance.randint(1, 90)
-    return CallingRule(tuple(windows), placement=Placement.SPREAD, spread_minutes=chance.randint(1, 60))
+    minutes, most = chance.randint(1, 60), chance.choice([0, 0, 1, 2])
+    return CallingRule(tuple(windows), placement=Placement.SPREAD, spread_minutes=minutes, per_window=most)
 
 
 def test_each_calls_own_second_is_within_the_interval_of_a_plan_that_does_not_know_it() -> None:

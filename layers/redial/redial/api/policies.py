@@ -14,7 +14,9 @@ from redial.api.agent_config import Country, countries
 from redial.api.answers import account_id, answer, answers, new_router, services
 from redial.api.calling_guardrails import CallingGuardrails
 from redial.api.contact_limits import ContactLimits, ContactLimitsRead, contact_limits_json
-from redial.api.fields import NO_EMPTY_TEXT, ExpiresAfter, Flag, Purpose
+from redial.api.fields import NO_EMPTY_TEXT, ExpiresAfter, Flag, Purpose, validated
+from redial.api.holidays import Holiday, known_until
+from redial.api.presets import PresetRead, presets
 from redial.api.retry_config import RetryConfig
 from redial.domain.policy import MAX_VERSION, POLICY_NAME, Policy
 from redial.runtime import system
@@ -25,6 +27,15 @@ from redial.wire.timestamps import Timestamp, rfc3339
 router = new_router()
 
 # ---- models ---
+
+
+def _preset(name: str) -> str:
+    if name not in presets():
+        raise ValueError(f"must be one of {', '.join(presets())}")
+    return name
+
+
+PresetName = Annotated[str, AfterValidator(_preset), Field(json_schema_extra={"examples": ["us-federal"]})]
 
 
 class PolicyRequest(BaseModel):
@@ -45,6 +56,9 @@ class PolicyRequest(BaseModel):
         }
     )
 
+    preset: PresetName | None = Field(
+        None, description="Rules to start from: those of the preset that the request does not give."
+    )
     calling_guardrails: CallingGuardrails | None = None
     contact_limits: ContactLimits | None = None
     expires_after_minutes: ExpiresAfter | None = Field(
@@ -59,8 +73,13 @@ class PolicyRequest(BaseModel):
     retry_config: RetryConfig | None = None
 
     def to_policy(self, name: str, given: Mapping[str, Any], now: datetime) -> Policy:
-        """`given`: the request as it was sent."""
+        """`given`: the request as it was sent, with the rules of its preset."""
         config = {name: given[name] for name in PolicyRequest.model_fields if given.get(name) not in (None, "")}
+        if self.preset is not None:
+            config["preset_as_of"] = presets()[self.preset]["as_of"]
+        if self.calling_guardrails is not None and self.calling_guardrails.holidays:
+            config["holidays"] = self.calling_guardrails.holiday_dates
+            config["holidays_until"] = known_until(now.date()).isoformat()
         return Policy(
             name=name,
             version=0,
@@ -88,6 +107,12 @@ class PolicyRead(TypedDict):
     consent_required: Annotated[bool | list[str], Field(description="As sent; false where it was left out.")]
     purpose: str | None
     retry_config: RetryConfigEcho | None
+    preset: Annotated[str | None, Field(description="The preset from which rules were copied.")]
+    preset_as_of: Annotated[str | None, Field(description="As the preset was then.")]
+    holidays: Annotated[list[Holiday], Field(description="The holidays on which no call starts.")]
+    holidays_until: Annotated[
+        str | None, Field(description="Holidays after this date are not known: save the rules again before.")
+    ]
 
 
 def policy_json(policy: Policy) -> dict[str, Any]:
@@ -103,6 +128,10 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "consent_required": policy.config.get("consent_required", False),
         "purpose": policy.purpose,
         "retry_config": render_retry_config(policy.retry_config),
+        "preset": policy.config.get("preset"),
+        "preset_as_of": policy.config.get("preset_as_of"),
+        "holidays": policy.config.get("holidays", []),
+        "holidays_until": policy.config.get("holidays_until"),
     }
 
 
@@ -169,7 +198,11 @@ def put_policy(
         str | None, Header(alias="If-None-Match", description="`*`: only if there is none.")
     ] = None,
 ) -> Response[Any]:
-    new = body.to_policy(name, router.current_event.json_body, system.now())
+    given = router.current_event.json_body
+    if body.preset is not None:
+        given = presets()[body.preset]["rules"] | {name: value for name, value in given.items() if value is not None}
+        body = validated(PolicyRequest, given)
+    new = body.to_policy(name, given, system.now())
     made, is_new = policies.put_policy(
         services(), new, account_id=account_id(), is_met=_condition(if_match, if_none_match)
     )
@@ -185,6 +218,19 @@ def put_policy(
 )
 def get_policies() -> Response[Any]:
     return answer([policy_json(one) for one in services().policies.all(account_id())])
+
+
+@router.get(
+    "/policies/presets",
+    summary="Presets: rules to start from",
+    description="Common needs, and rules of countries with their source. They are not legal advice, and apply only"
+    " where a policy copies them: PUT /policies/{name} with `preset`.",
+    tags=["policies"],
+    operation_id="list_presets",
+    responses=answers(200, "All of them.", list[PresetRead]),
+)
+def get_presets() -> Response[Any]:
+    return answer(list(presets().values()))
 
 
 @router.get(

@@ -67,14 +67,10 @@ class Facts:
     @cached_property
     def limits(self) -> tuple[tuple[str, ContactLimits], ...]:
         """The contact limits that apply, and whose they are. All of them hold."""
-
-        def of(owner: str, limits: ContactLimits | None) -> tuple[str, ContactLimits] | None:
-            return None if limits is None else (owner, limits)
-
-        policy = None if self.policy is None else of("policy", self.policy.contact_limits)
-        agent = None if self.agent is None else of("agent", self.agent.limits)
-        found = of("account", self.account_limits), in_force(None, policy, agent, is_default=self._policy_is_default)
-        return tuple(one for one in found if one is not None)
+        agent = None if self.agent is None else self.agent.limits
+        policy = None if self.policy is None else self.policy.contact_limits
+        found = (("account", self.account_limits), ("agent", agent), ("policy", policy))
+        return tuple((owner, limits) for owner, limits in found if limits is not None)
 
     @cached_property
     def zones(self) -> tuple[str, ...]:
@@ -252,13 +248,17 @@ def calling_window(facts: Facts) -> Decision:
         return Decision(Gate.CALLING_WINDOW)
     if is_bypassed(facts):
         return Decision(Gate.CALLING_WINDOW, rule="bypassed")
-    opening = next_open(facts.now, rule, facts.zones)
+    dialled = _dialled_before(execution)
+    opening = next_open(facts.now, rule, facts.zones, dialled=dialled)
     if opening is None:
         return _never_open(facts, rule)
     hours = rule.in_short(opening, facts.zones[0])
     at, reason = opening, f"outside calling hours {hours} of {_named(facts.zones)}"
-    if rule.placement is Placement.ROTATE and (tried := _dialled_before(execution)):
-        other_hour = next_open(facts.now, rule, facts.zones, tried)
+    if rule.per_window and dialled and next_open(facts.now, rule, facts.zones) == facts.now:
+        attempts = f"{rule.per_window} attempts" if rule.per_window > 1 else "attempt"
+        reason = f"the {attempts} that one window of {_named(facts.zones)} allows are made"
+    if rule.placement is Placement.ROTATE and dialled:
+        other_hour = next_open(facts.now, rule, facts.zones, dialled, dialled)
         if other_hour is not None and other_hour > opening:
             at, reason = other_hour, f"placed at another hour of {_named(facts.zones)} than the attempts before"
     elif rule.placement is Placement.SPREAD and opening > facts.now:

@@ -33,8 +33,8 @@ def create_agent(
     configured = configure(blank, body)
     kept = services.number_rules.any_kept(account_id)
     agent = services.agents.save(replace(configured, has_number_rules=kept))
-    limited = mark_if_limited(services, agent if kept else mark_if_used(services, agent))
-    return with_account_policy(services, limited)
+    agent = mark_if_limited(services, agent if kept else mark_if_used(services, agent))
+    return with_account_policy(services, agent)
 
 
 def read_agent(services: Services, agent_id: str, *, account_id: str, deleted: bool = False) -> Agent:

@@ -199,7 +199,7 @@ class Dial:
                 agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
                 agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent, policy=policy))
         if execution.batch_id is None and (shard is not None or decisions[-1].verdict is Verdict.DEFER):
-            agent, decisions = self._ask_all(self._facts(now, execution, agent, None))
+            agent, decisions = self._ask_all(self._facts(now, execution, agent, None, policy))
         if not decisions[-1].allows:
             self.line_shard = kept if shard is None else shard
             acquired_at = None if shard is None else now
@@ -217,7 +217,8 @@ class Dial:
             rate = self._reserve_start(execution, batch, now)
             if batch is not None and execution.expires_at != batch.contacts_expire_at:
                 execution = replace(execution, expires_at=batch.contacts_expire_at)
-            agent, decisions = self._ask_all(self._facts(now, execution, agent, batch))
+            policy = policy_of(self.services, execution, batch)
+            agent, decisions = self._ask_all(self._facts(now, execution, agent, batch, policy))
             assert agent is not None
             decisions = (*decisions, Decision(Gate.LINE), rate) if decisions[-1].allows else decisions
         else:
@@ -236,21 +237,16 @@ class Dial:
             dispatch_all(self.services, agent, self.services.now())  # a start starts the next one
         return report
 
-    def _facts(self, now: datetime, execution: Execution, agent: Agent | None, batch: Batch | None) -> Facts:
+    def _facts(
+        self, now: datetime, execution: Execution, agent: Agent | None, batch: Batch | None, policy: Policy | None
+    ) -> Facts:
         """With the suppressions and consents of the number, and the account's contact limits (up to ten seconds old),
         where there are any. `agent`, which says that, was read after the line was acquired."""
         rules, account = self._number_rules(execution, agent), None
         if agent is not None and agent.has_account_limits:
             account = self.services.accounts.cached(execution.account_id)
-        return Facts(
-            now,
-            execution,
-            agent,
-            batch,
-            rules,
-            policy_of(self.services, execution, batch),
-            None if account is None else account.contact_limits,
-        )
+        limits = None if account is None else account.contact_limits
+        return Facts(now, execution, agent, batch, rules, policy, limits)
 
     def _number_rules(self, execution: Execution, agent: Agent | None) -> tuple[NumberRule, ...]:
         if agent is None or not agent.has_number_rules:
