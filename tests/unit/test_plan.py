@@ -153,3 +153,11 @@ def test_a_deleted_agent_ends_the_plan() -> None:
     some = facts(waiting(), agent=None)
     made = plan(some)
     assert (made.attempts, made.ends_because) == ((), "agent deleted")
+
+
+def test_the_gates_that_need_no_line_are_asked_first() -> None:
+    """As dial does: a call that expires before its hours open ends by that, though a limit is reached as well."""
+    call = waiting(expires_at=TEN + minutes(60), calling_rule="12:30-13")
+    reached = Contact(ContactHistory((TEN - minutes(1),)))
+    made = plan(facts(call, account_limits=ContactLimits.parse("1/7d"), contact=reached))
+    assert "outside calling hours 12:30-13" in made.ends_because

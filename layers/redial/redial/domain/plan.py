@@ -12,7 +12,17 @@ from datetime import datetime, timedelta
 from redial.domain.called_number import Contact
 from redial.domain.calling_window import Placement, local_time
 from redial.domain.decision import Decision, Gate, Verdict
-from redial.domain.gates import GATES, NEVER, Facts, ask, calling_window, from_number, is_bypassed
+from redial.domain.gates import (
+    BEFORE_LINE,
+    GATES,
+    NEVER,
+    OF_AGENT,
+    Facts,
+    ask,
+    calling_window,
+    from_number,
+    is_bypassed,
+)
 from redial.domain.outcome import Accepted, CallReport, Outcome
 from redial.domain.retry import RetryConfig, expired
 from redial.domain.status import RETRYABLE, Status
@@ -107,7 +117,7 @@ def _course(facts: Facts, outcome: Outcome, call_time: timedelta, earliest: _Cou
         facts = replace(facts, now=max(at, facts.now))
         if not moved:
             due = facts.now
-        decisions = ask(GATES, facts)
+        decisions = _asked(facts)
         if decisions[-1].allows and earliest is not None and len(dials) < len(earliest.dials):
             by_window = [one for one in moved if one.gate is Gate.CALLING_WINDOW]
             late = None if by_window else _placed_late(facts, earliest.dials[len(dials)].due)
@@ -124,6 +134,13 @@ def _course(facts: Facts, outcome: Outcome, call_time: timedelta, earliest: _Cou
             if closed.gate is Gate.ONE_CALL:
                 facts = replace(facts, contact=_over(facts.contact, facts.now))
     return _Course(dials, None, facts.execution.state.ended or "")
+
+
+def _asked(facts: Facts) -> tuple[Decision, ...]:
+    """The decisions of the gates, in the order in which dial asks: what needs no line first. If that ends the call,
+    nothing else is asked."""
+    first = ask(BEFORE_LINE if facts.execution.batch_id is None else OF_AGENT, facts)
+    return first if first[-1].verdict is Verdict.END else ask(GATES, facts)
 
 
 def _failed(facts: Facts, decisions: Sequence[Decision], outcome: Outcome, call_time: timedelta) -> Facts:
