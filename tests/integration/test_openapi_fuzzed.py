@@ -112,7 +112,9 @@ class Completion:
             self._count += 1
             number = f"+1415555{self._count:04d}"
             self._client.script(number, "refused-21210")
-            self._client.call(number, agent_id=self._client.stack.create_agent())
+            # Its own carrier and policy, whatever the account's defaults are by now.
+            agent_id = self._client.stack.create_agent(telephony_provider="twilio")
+            self._client.call(number, agent_id=agent_id, policy="hours@1")
             self._client.advance(1)
             found = self._client.api("GET", "/attention").json["data"]
         return str(found[0]["id"])
@@ -166,8 +168,9 @@ def _complete_body(body: dict[str, Any], media_type: str) -> None:
 
 
 def _complete_rules(of: dict[str, Any]) -> None:
-    """A policy and a preset that exist, and an expiry that comes after any window."""
-    for name, value in (("policy", "hours"), ("preset", "us-federal"), ("expires_after_minutes", 500_000)):
+    """A policy, a preset and a zone that exist, and an expiry that comes after any window."""
+    values = {"policy": "hours", "preset": "us-federal", "time_zone": "Europe/Berlin", "expires_after_minutes": 500_000}
+    for name, value in values.items():
         if of.get(name):
             of[name] = value
 

@@ -439,9 +439,9 @@ MUTANTS = (
     Mutant(
         "Dial uses the agent read before it acquired its line",
         "usecases/dial_attempt.py",
-        "        shard = self._acquire(execution, cached, kept, now)\n"
+        "        shard = self._acquire(execution, cached, policy, kept, now)\n"
         "        agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))\n",
-        "        shard = self._acquire(execution, cached, kept, now)\n        agent = cached\n",
+        "        shard = self._acquire(execution, cached, policy, kept, now)\n        agent = cached\n",
         "tests/protocol/test_stops.py::test_a_call_missing_from_a_stale_listing_does_not_ring_after_its_agents_stop",
     ),
     Mutant(
@@ -953,8 +953,8 @@ MUTANTS = (
     Mutant(
         "An interval counts from the claim",
         "domain/execution.py",
-        "match decide(self.retry_config, self.state.attempts, outcome, ended_at):",
-        "match decide(self.retry_config, self.state.attempts, outcome, self.state.claimed_at or ended_at):",
+        "match self._decide(outcome, ended_at):",
+        "match self._decide(outcome, self.state.claimed_at or ended_at):",
         "tests/unit/test_execution.py::test_a_failed_attempt_is_reported_and_then_scheduled_from_its_end",
     ),
     # ---- reports -----------------------------------------------------------------------------------------------------
@@ -1091,7 +1091,7 @@ MUTANTS = (
     Mutant(
         "A call that the carrier never places waits for ever",
         "domain/execution.py",
-        "                if now >= since + LATEST_START:\n",
+        "                if now >= since + LATEST_START and not for_number:\n",
         "                if now < since:\n",
         "tests/protocol/test_time_limits.py"
         "::test_an_attempt_that_the_carrier_never_places_ends_after_a_day_and_not_before",
@@ -1099,7 +1099,7 @@ MUTANTS = (
     Mutant(
         "A pause between two refusals counts",
         "domain/execution.py",
-        "            if now - last.until < HOLDS_APART:\n",
+        "            if now - last.until < HOLDS_APART and last.waits_for_number == for_number:\n",
         "            if now >= last.at:\n",
         "tests/protocol/test_time_limits.py::test_other_waits_between_two_answers_of_the_carrier_do_not_count",
     ),
@@ -1400,9 +1400,65 @@ MUTANTS = (
     Mutant(
         "An agent's hours prevail over a call's own",
         "domain/gates.py",
-        "        if self.execution.calling_rule is not None:\n",
-        "        if self.agent is None and self.execution.calling_rule is not None:\n",
+        '        return in_force(own, policy, agent, is_default=self._policy_is_default) or ("", None)\n',
+        '        return agent or in_force(own, policy, agent, is_default=self._policy_is_default) or ("", None)\n',
         "tests/integration/test_calling_rules.py::test_a_calls_own_windows_replace_its_batchs_and_those_its_agents",
+    ),
+    Mutant(
+        "A default policy goes before what the agent says itself",
+        "domain/policy.py",
+        "    order = (own, agent, policy) if is_default else (own, policy, agent)\n",
+        "    order = (own, policy, agent)\n",
+        "tests/integration/test_policies.py::test_a_call_uses_its_own_policy_then_its_agents_then_its_accounts",
+    ),
+    Mutant(
+        "Another change of an agent gives it its policy's latest version",
+        "api/agent_config.py",
+        '        body = {**body, "agent_config": {**body["agent_config"], "policy": config.policy}}\n',
+        "        pass\n",
+        "tests/integration/test_policies.py::test_calls_keep_the_version_that_they_were_made_with",
+    ),
+    Mutant(
+        "A new agent does not have its account's policy",
+        "usecases/agents.py",
+        "    return with_account_policy(services, agent)\n",
+        "    return agent\n",
+        "tests/integration/test_policies.py::test_a_new_agent_has_its_accounts_policy",
+    ),
+    Mutant(
+        "A retry is announced after the expiry",
+        "domain/retry.py",
+        "    if expires_at is not None and at >= expires_at:\n",
+        "    if expires_at is not None and now >= expires_at:\n",
+        "tests/integration/test_policies.py::test_no_retry_is_made_after_the_expiry",
+    ),
+    Mutant(
+        "A call waits for hours that open after its expiry",
+        "domain/gates.py",
+        "    if expires_at is None or decision.until is None or decision.until < expires_at:\n",
+        "    if True:\n",
+        "tests/integration/test_policies.py::test_a_call_ends_where_the_next_opening_comes_after_its_expiry",
+    ),
+    Mutant(
+        "A contact does not know when its batch expires",
+        "usecases/dial_attempt.py",
+        "                execution = replace(execution, expires_at=batch.contacts_expire_at)\n",
+        "                pass\n",
+        "tests/integration/test_policies.py::test_a_contact_expires_with_its_batch",
+    ),
+    Mutant(
+        "A window takes one attempt more than its budget",
+        "domain/calling_window.py",
+        "if count >= self.per_window))",
+        "if count > self.per_window))",
+        "tests/integration/test_policies.py::test_an_attempt_over_the_budget_of_a_window_waits_for_the_next_one",
+    ),
+    Mutant(
+        "A condition on a policy is not checked",
+        "usecases/policies.py",
+        "        if not is_met(version):\n",
+        "        if version == 0 and not is_met(version):\n",
+        "tests/integration/test_policies.py::test_a_condition_protects_from_changes_of_others",
     ),
     Mutant(
         "A Russian mobile number is taken to be in Moscow",
@@ -1452,6 +1508,70 @@ MUTANTS = (
         "    if last in found.changes[-1:]:\n",
         "    if last in found.changes[:0]:\n",
         "tests/unit/test_telemetry.py::test_a_closed_gate_is_counted_by_its_name_and_an_open_one_is_not",
+    ),
+    # ---- one call to a number, and contact limits --------------------------------------------------------------------
+    Mutant(
+        "A reservation is stored over any other",
+        "adapters/dynamodb/numbers.py",
+        "        self._table.put_version(item, called.version)\n",
+        '        self._table.put(item, "attribute_exists(pk) OR attribute_not_exists(pk)")\n',
+        "tests/protocol/test_one_call.py::test_of_two_reservations_one_wins",
+    ),
+    Mutant(
+        "An old reservation is taken over while its claim may be under way",
+        "usecases/one_call.py",
+        "        save(services.executions, other, now)  # a claim over",
+        "        pass  # a claim over",
+        "tests/protocol/test_one_call.py::test_a_reservation_that_is_too_old_is_withdrawn_before_the_number_is_taken_over",
+    ),
+    Mutant(
+        "An old read of an execution replaces its reservation",
+        "usecases/one_call.py",
+        "        if holder.version > execution.version:\n",
+        "        if holder.attempt > execution.state.attempt.number:\n",
+        "tests/protocol/test_one_call.py::test_an_old_read_of_the_execution_does_not_replace_its_reservation",
+    ),
+    Mutant(
+        "A holder that waits is taken for over",
+        "domain/called_number.py",
+        "    return Use.CLAIMING if execution.version == holder.version else Use.OVER\n",
+        "    return Use.OVER\n",
+        "tests/protocol/test_one_call.py::test_of_two_reservations_one_wins",
+    ),
+    Mutant(
+        "A claim is not preceded by a reservation",
+        "usecases/dial_attempt.py",
+        "        one_call.reserve(services, execution, self.number, now)\n",
+        "",
+        "tests/protocol/test_one_call.py::test_the_same_file_twice_and_a_single_call_ring_one_after_the_other",
+    ),
+    Mutant(
+        "What the carrier did not place counts as an attempt",
+        "domain/called_number.py",
+        "    return attempt.dialed_at is not None and not is_refused\n",
+        "    return attempt.dialed_at is not None\n",
+        "tests/unit/test_contact_limits.py::test_what_becomes_of_a_holder",
+    ),
+    Mutant(
+        "Waits for another call to the number end as an error of the carrier",
+        "domain/execution.py",
+        "        return self.kind is Marker.DEFERRED and closed_by(self.gates) == Gate.ONE_CALL\n",
+        "        return False\n",
+        "tests/unit/test_contact_limits.py::test_a_wait_for_another_call_never_ends_as_an_error_of_the_carrier",
+    ),
+    Mutant(
+        "A new agent does not keep its account's limits",
+        "usecases/agents.py",
+        "    return mark_if_limited(services, agent if kept else mark_if_used(services, agent))\n",
+        "    return agent if kept else mark_if_used(services, agent)\n",
+        "tests/protocol/test_one_call.py::test_new_agents_keep_the_limits_of_their_account",
+    ),
+    Mutant(
+        "Erasing a call forgets when its number was dialled",
+        "usecases/erase.py",
+        "    keep_history(services, execution, now)\n",
+        "",
+        "tests/protocol/test_one_call.py::test_an_erased_person_is_still_called_within_the_limits",
     ),
 )
 

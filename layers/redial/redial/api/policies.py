@@ -187,7 +187,7 @@ def _answer(policy: Policy, status: int = 200) -> Response[Any]:
     " only if there is no such policy yet; else 412. Without either, the last request wins.",
     tags=["policies"],
     operation_id="put_policy",
-    responses=answers(200, "The policy as it is now.", PolicyRead, 400, 409, 412, 413, headers=_ETAG)
+    responses=answers(200, "The policy as it is now.", PolicyRead, 400, 404, 409, 412, 413, headers=_ETAG)
     | answers(201, "Version 1 was made.", PolicyRead, headers=_ETAG),
 )
 def put_policy(

@@ -6,7 +6,7 @@ is the snapshot: it is decided when the call or the batch is made, and stored wi
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 from redial.domain.calling_window import CallingRule
@@ -45,11 +45,6 @@ class Policy:
     def label(self) -> str:
         """`name@version`."""
         return f"{self.name}@{self.version}"
-
-    @property
-    def expires_after(self) -> timedelta | None:
-        """How long after its time a call may be dialled."""
-        return None if self.expires_after_minutes is None else timedelta(minutes=self.expires_after_minutes)
 
 
 def read_label(text: str) -> tuple[str, int | None]:

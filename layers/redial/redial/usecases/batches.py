@@ -14,7 +14,7 @@ from redial.domain.batch import Batch, contact_id
 from redial.domain.calling_window import CallingRule
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
 from redial.domain.execution import Execution
-from redial.domain.policy import Policy, in_force
+from redial.domain.policy import Policy
 from redial.domain.retry import TIME, RetryConfig
 from redial.domain.row_check import TIME_ZONE_COLUMN, RowCheck
 from redial.ports import IdempotentRequest, Position, Row, Services, StaleVersion
@@ -23,7 +23,7 @@ from redial.usecases.create_call import GRACE
 from redial.usecases.defaults import check_can_call, complete
 from redial.usecases.dispatch import dispatch_all
 from redial.usecases.idempotency import id_for
-from redial.usecases.policies import named_policy, policy_for
+from redial.usecases.policies import Applied, named_policy, policy_for, policy_of_batch
 from redial.usecases.stop import line_holders, mark_stopped, stop_calls, stop_waiting
 from redial.usecases.update import save, update_batch
 
@@ -106,7 +106,7 @@ def create_batch(
     elif new.upload_key is not None:
         services.files.copy(new.upload_key, key)
     agent = services.agents.cached(account_id, new.agent_id)  # the check has just read it
-    policy, is_default = policy_for(services, named, agent)
+    applied = policy_for(services, named, agent)
     batch = Batch(
         id=batch_id,
         account_id=account_id,
@@ -116,19 +116,19 @@ def create_batch(
         provider=DEFAULT_PROVIDER if agent is None else complete(services, agent).carrier,
         webhook_statuses=None if agent is None else agent.webhook_statuses,
         from_phone_numbers=new.from_phone_numbers,
-        retry_config=new.retry_config or (None if policy is None else policy.retry_config),
+        retry_config=applied.retry_config(new.retry_config),
         webhook_url=new.webhook_url,
         calls_per_second=new.calls_per_second,
         first_dials_first=new.first_dials_first,
         bypass_call_guardrails=new.bypass_call_guardrails,
         premium_numbers=premium_numbers,
         calling_rule=None if new.calling_rule is None else str(new.calling_rule),
-        row_check=str(_row_check(services, new, named, agent, now)),
+        row_check=str(_row_check(new, applied, now)),
         purpose=new.purpose,
-        policy=None if policy is None else policy.label,
-        policy_is_default=is_default,
+        policy=applied.label,
+        policy_is_default=applied.is_default,
         last_start=new.expires_at,
-        expires_after_minutes=_expires_after(new, policy, agent, is_default),
+        expires_after_minutes=None if new.expires_at else applied.expires_after_minutes(new.expires_after_minutes),
     ).begin(now, new.start)
     batch = batch.lease_delivery(batch_id[:8], now)
     if not services.batches.create(batch.with_due(now)):
@@ -142,23 +142,9 @@ def create_batch(
     return batch, False
 
 
-def _expires_after(new: NewBatch, policy: Policy | None, agent: Agent | None, is_default: bool) -> int | None:
-    if new.expires_at is not None:
-        return None
-    return in_force(
-        new.expires_after_minutes,
-        None if policy is None else policy.expires_after_minutes,
-        None if agent is None else agent.expires_after_minutes,
-        is_default=is_default,
-    )
-
-
-def _row_check(services: Services, new: NewBatch, named: Policy | None, agent: Agent | None, now: datetime) -> RowCheck:
-    policy, is_default = policy_for(services, named, agent)
-    of_policy, of_agent = (None if one is None else one.calling_rule for one in (policy, agent))
-    rule = in_force(new.calling_rule, of_policy, of_agent, is_default=is_default)
-    rule = None if new.bypass_call_guardrails else rule
-    return RowCheck(rule, None if agent is None else agent.time_zone, now)
+def _row_check(new: NewBatch, applied: Applied, now: datetime) -> RowCheck:
+    rule = None if new.bypass_call_guardrails else applied.calling_rule(new.calling_rule)
+    return RowCheck(rule, None if applied.agent is None else applied.agent.time_zone, now)
 
 
 def _check(
@@ -171,7 +157,7 @@ def _check(
     check_can_call(services, agent, "from_phone_numbers", has_numbers=bool(new.from_phone_numbers))
     if new.expires_at is not None and new.expires_at <= now:
         raise InvalidInput.of("expires_at", "must be in the future")
-    row_check = _row_check(services, new, named, agent, now)
+    row_check = _row_check(new, policy_for(services, named, agent), now)
     if new.content is not None:
         services.contacts.check((new.content,), premium=premium_numbers, row_check=row_check)
         return
@@ -250,9 +236,7 @@ def _check_contacts(services: Services, batch: Batch, start_at: datetime) -> Non
     if agent is None or not batch.ingested:
         return
     own = None if batch.calling_rule is None else CallingRule.parse(batch.calling_rule)
-    policy = None if batch.policy is None else services.policies.get(batch.account_id, batch.policy)
-    of_policy = None if policy is None else policy.calling_rule
-    rule = in_force(own, of_policy, agent.calling_rule, is_default=batch.policy_is_default)
+    rule = Applied(policy_of_batch(services, batch), batch.policy_is_default, agent).calling_rule(own)
     check = RowCheck(rule, agent.time_zone, start_at)
     if rule is None or str(check) == batch.row_check:
         return

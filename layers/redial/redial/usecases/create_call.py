@@ -9,13 +9,13 @@ from redial.domain.calling_window import CallingRule
 from redial.domain.errors import Conflict, InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.domain.phone_number import NOT_CALLED, NumberKind, read_number, zones_of
-from redial.domain.policy import Policy, in_force
+from redial.domain.policy import Policy
 from redial.domain.retry import RetryConfig
 from redial.domain.row_check import unplaceable
 from redial.ports import IdempotentRequest, Services
 from redial.usecases.defaults import check_can_call, complete
 from redial.usecases.idempotency import id_for
-from redial.usecases.policies import named_policy, policy_for
+from redial.usecases.policies import Applied, named_policy, policy_for
 
 EARLIEST = timedelta(minutes=2)
 LATEST = timedelta(days=365)
@@ -80,9 +80,9 @@ def create_call(
         if existing is not None:
             return Created(existing, replayed=True)
     agent = services.agents.cached(account_id, call.agent_id)  # the check has just read it
-    policy, is_default = policy_for(services, named, agent)
+    applied = policy_for(services, named, agent)
     execution = replace(
-        new_execution(call, execution_id, account_id, agent, policy, is_default, now),
+        new_execution(call, execution_id, account_id, applied, now),
         provider=DEFAULT_PROVIDER if agent is None else _carrier(services, agent, call),
         webhook_statuses=None if agent is None else agent.webhook_statuses,
     )
@@ -102,16 +102,8 @@ def create_call(
     return Created(execution, replayed=False)
 
 
-def new_execution(
-    call: NewCall,
-    execution_id: str,
-    account_id: str,
-    agent: Agent | None,
-    policy: Policy | None,
-    is_default: bool,
-    now: datetime,
-) -> Execution:
-    """The call as an execution that waits. `policy`, `is_default`: see `policy_for`."""
+def new_execution(call: NewCall, execution_id: str, account_id: str, applied: Applied, now: datetime) -> Execution:
+    """The call as an execution that waits."""
     return Execution(
         id=execution_id,
         account_id=account_id,
@@ -121,14 +113,14 @@ def new_execution(
         from_number=call.from_phone_number,
         user_data=call.user_data,
         user_data_apart=call.user_data_bytes > USER_DATA_APART,
-        retry_config=call.retry_config or (None if policy is None else policy.retry_config),
+        retry_config=applied.retry_config(call.retry_config),
         bypass_call_guardrails=call.bypass_call_guardrails,
         calling_rule=None if call.calling_rule is None else str(call.calling_rule),
         time_zone=call.time_zone,
         purpose=call.purpose,
-        policy=None if policy is None else policy.label,
-        policy_is_default=is_default,
-        expires_at=_expiry(call, policy, agent, is_default, now),
+        policy=applied.label,
+        policy_is_default=applied.is_default,
+        expires_at=_expiry(call, applied, now),
     ).begin(now, call.scheduled_at)
 
 
@@ -140,18 +132,11 @@ def _carrier(services: Services, agent: Agent, call: NewCall) -> str:
     return known.carrier
 
 
-def _expiry(
-    call: NewCall, policy: Policy | None, agent: Agent | None, is_default: bool, now: datetime
-) -> datetime | None:
+def _expiry(call: NewCall, applied: Applied, now: datetime) -> datetime | None:
     """When the call expires: minutes are counted from the time for which it was asked."""
     if call.expires_at is not None:
         return call.expires_at
-    minutes = in_force(
-        call.expires_after_minutes,
-        None if policy is None else policy.expires_after_minutes,
-        None if agent is None else agent.expires_after_minutes,
-        is_default=is_default,
-    )
+    minutes = applied.expires_after_minutes(call.expires_after_minutes)
     return None if minutes is None else (call.scheduled_at or now) + timedelta(minutes=minutes)
 
 
@@ -173,14 +158,12 @@ def check_call(services: Services, call: NewCall, named: Policy | None, account_
         size = len(str(call.calling_rule))
         message = f"may take {MAX_RULE_BYTES} bytes as stored, this takes {size}; give long ones to the agent"
         raise InvalidInput.of("calling_guardrails", message)
-    policy, is_default = policy_for(services, named, agent)
-    start, expires_at = call.scheduled_at or now, _expiry(call, policy, agent, is_default, now)
+    applied = policy_for(services, named, agent)
+    start, expires_at = call.scheduled_at or now, _expiry(call, applied, now)
     if expires_at is not None and expires_at <= start:
         raise InvalidInput.of("expires_at", "must be in the future, and after scheduled_at")
     if not call.bypass_call_guardrails:
-        of_policy = None if policy is None else policy.calling_rule
-        rule = in_force(call.calling_rule, of_policy, agent.calling_rule, is_default=is_default)
-        _check_hours(agent, call, rule, start, expires_at)
+        _check_hours(agent, call, applied.calling_rule(call.calling_rule), start, expires_at)
     return agent
 
 

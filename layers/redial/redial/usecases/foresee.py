@@ -42,8 +42,7 @@ def plan_call(services: Services, call: NewCall, *, account_id: str, now: dateti
     agent, `InvalidInput`."""
     named = None if call.policy is None else named_policy(services, call.policy, "policy", account_id=account_id)
     agent = check_call(services, call, named, account_id, now)
-    policy, is_default = policy_for(services, named, agent)
-    execution = new_execution(call, _NO_ID, account_id, agent, policy, is_default, now)
+    execution = new_execution(call, _NO_ID, account_id, policy_for(services, named, agent), now)
     facts = _facts(services, execution, agent, None, now)
     return _foreseen(services, replace(facts, spread_second=0))
 
@@ -155,10 +154,15 @@ def known_number(
         agent = services.agents.get(account_id, agent_id)
         if agent is None or agent.deleted_at is not None:
             raise NotFound(f"agent_id: there is no agent {agent_id}; GET /v2/agent/all lists yours")
-    policy, is_default = policy_for(services, None, agent)
-    label = None if policy is None else policy.label
+    applied = policy_for(services, None, agent)
     execution = Execution(
-        _NO_ID, account_id, agent_id or _NO_ID, now, number, policy=label, policy_is_default=is_default
+        id=_NO_ID,
+        account_id=account_id,
+        agent_id=agent_id or _NO_ID,
+        created_at=now,
+        user_number=number,
+        policy=applied.label,
+        policy_is_default=applied.is_default,
     ).begin(now, None)
     facts = replace(_facts(services, execution, agent, None, now), spread_second=0)
     return KnownNumber(

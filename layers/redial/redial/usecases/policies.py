@@ -5,13 +5,15 @@ own, so that making a call need not read the account, and dialling reads a polic
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
+from redial.domain.calling_window import CallingRule
 from redial.domain.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
 from redial.domain.execution import Execution
-from redial.domain.policy import MAX_VERSION, Policy, read_label
+from redial.domain.policy import MAX_VERSION, Policy, in_force, read_label
+from redial.domain.retry import RetryConfig
 from redial.ports import Services
 from redial.usecases.update import MOST_TRIES, update_agent
 
@@ -76,19 +78,51 @@ def named_policy(services: Services, text: str, field: str, *, account_id: str) 
         raise InvalidInput.of(field, error.message) from error
 
 
-def policy_for(services: Services, named: Policy | None, agent: Agent | None) -> tuple[Policy | None, bool]:
-    """The policy of a call or a batch that is being made, and whether it is a default: its agent's, or its account's.
-    `named`: the one that the request names."""
+@dataclass(frozen=True)
+class Applied:
+    """The policy of a call or a batch that is being made, with its agent. `is_default`: it is the agent's or the
+    account's, rather than named by the request."""
+
+    policy: Policy | None
+    is_default: bool
+    agent: Agent | None
+
+    @property
+    def label(self) -> str | None:
+        return None if self.policy is None else self.policy.label
+
+    def calling_rule(self, own: CallingRule | None) -> CallingRule | None:
+        """The calling rule in force. `own`: of the request itself."""
+        policy, agent = (None if one is None else one.calling_rule for one in (self.policy, self.agent))
+        return in_force(own, policy, agent, is_default=self.is_default)
+
+    def expires_after_minutes(self, own: int | None) -> int | None:
+        """The minutes in force after which it expires."""
+        policy, agent = (None if one is None else one.expires_after_minutes for one in (self.policy, self.agent))
+        return in_force(own, policy, agent, is_default=self.is_default)
+
+    def retry_config(self, own: RetryConfig | None) -> RetryConfig | None:
+        """The retries in force."""
+        return own or (None if self.policy is None else self.policy.retry_config)
+
+
+def policy_for(services: Services, named: Policy | None, agent: Agent | None) -> Applied:
+    """The policy of a call or a batch that is being made. `named`: the one that the request names."""
     label = None if agent is None else agent.policy or agent.account_policy
     if named is not None or agent is None or label is None:
-        return named, False
-    return _stored(services, agent.account_id, label), True
+        return Applied(named, False, agent)
+    return Applied(_stored(services, agent.account_id, label), True, agent)
 
 
 def policy_of(services: Services, execution: Execution, batch: Batch | None) -> Policy | None:
     """The policy that was decided on when the call, or its batch, was made."""
     label = execution.policy if batch is None else batch.policy
     return None if label is None else _stored(services, execution.account_id, label)
+
+
+def policy_of_batch(services: Services, batch: Batch) -> Policy | None:
+    """The same for all contacts of a batch."""
+    return None if batch.policy is None else _stored(services, batch.account_id, batch.policy)
 
 
 def _stored(services: Services, account_id: str, label: str) -> Policy:

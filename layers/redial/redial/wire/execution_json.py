@@ -12,6 +12,7 @@ from typing_extensions import TypedDict  # pydantic needs this one on Python 3.1
 
 from redial.domain import execution as domain
 from redial.domain import retry
+from redial.domain.decision import Gate, closed_by
 from redial.domain.delivery import GONE, MOST_TRIES
 from redial.domain.execution import Marker
 from redial.domain.status import RETRYABLE, Status
@@ -374,6 +375,8 @@ def _change_entry(execution: domain.Execution, change: domain.Change, zones: tup
             for one in results(change, zones)
         ]
     component = _COMPONENTS.get(change.kind, "carrier")
+    if closed_by(change.gates) == Gate.CONTACT_LIMIT:
+        component = str(Gate.CONTACT_LIMIT)
     if change is execution.changes[0]:
         component = "api"
     provider = execution.provider if component in ("carrier", "dial") else None

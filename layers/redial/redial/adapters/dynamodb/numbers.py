@@ -50,7 +50,8 @@ class DynamoNumbers:
     def _key(self, account_id: str) -> bytes | None:
         """The account's key, which never changes. None: it has called no number yet."""
         if account_id not in self._keys:
-            stored = self._table.get(_hash_key(account_id))
+            key = _hash_key(account_id)
+            stored = self._table.get(key, consistent=False) or self._table.get(key)
             if stored is None:
                 return None
             self._keys[account_id] = bytes.fromhex(stored["key"])
