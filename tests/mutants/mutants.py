@@ -1562,8 +1562,8 @@ MUTANTS = (
     Mutant(
         "A new agent does not keep its account's limits",
         "usecases/agents.py",
-        "    return mark_if_limited(services, agent if kept else mark_if_used(services, agent))\n",
-        "    return agent if kept else mark_if_used(services, agent)\n",
+        "    agent = mark_if_limited(services, agent if kept else mark_if_used(services, agent))\n",
+        "    agent = agent if kept else mark_if_used(services, agent)\n",
         "tests/protocol/test_one_call.py::test_new_agents_keep_the_limits_of_their_account",
     ),
     Mutant(
