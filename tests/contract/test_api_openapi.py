@@ -17,13 +17,16 @@ from tests.support.template import ROOT
 
 CONTRACT = {
     ("POST", "/call"),
+    ("POST", "/call/plan"),
     ("POST", "/call/{execution_id}/stop"),
     ("POST", "/v2/agent/{agent_id}/stop"),
     ("GET", "/executions/{execution_id}"),
     ("DELETE", "/executions/{execution_id}"),
     ("GET", "/executions/{execution_id}/log"),
+    ("GET", "/executions/{execution_id}/explain"),
     ("POST", "/executions/{execution_id}/suppress"),
     ("DELETE", "/contacts/{phone_number}"),
+    ("GET", "/numbers/{phone_number}"),
     *((method, path) for path in ("/suppressions", "/consents") for method in ("POST", "GET", "DELETE")),
     ("PUT", "/policies/{name}"),
     ("GET", "/policies/{name}"),
@@ -191,9 +194,8 @@ def test_execution_has_the_contracts_fields_and_no_others() -> None:
         "id agent_id batch_id status created_at updated_at scheduled_at rescheduled_at retry_config retry_count "
         "retry_history answered_by_voice_mail conversation_duration error_message termination_reason "
         "ended_because outcome initiated_at user_number agent_number provider telephony_data context_details "
-        "batch_run_details attempts next_attempt sequence policy expires_at "
-        "transcript summary extracted_data agent_extraction total_cost cost_breakdown usage_breakdown "
-        "transfer_call_data"
+        "batch_run_details attempts next_attempt sequence purpose policy expires_at transcript summary "
+        "extracted_data agent_extraction total_cost cost_breakdown usage_breakdown transfer_call_data"
     )
 
 

@@ -284,6 +284,52 @@ def test_a_retry_that_is_rotated_rings_at_another_hour(client: LocalClient) -> N
     assert [one.hour for one in dialled] == [9, 10, 11, 11], [f"{one:%d. %H:%M}" for one in dialled]
 
 
+# ---- midnight, weekend and clock changes --------------------------------------------------------------------------
+
+NIGHTS = {"windows": [{"days": ["mon", "tue", "wed", "thu", "fri"], "start": "22:00", "end": "02:00"}]}
+SUNDAY = {"days": ["sun"]}
+
+
+@pytest.mark.parametrize(
+    ("start", "guardrails", "minutes", "dialled"),
+    [
+        # New York, Friday, 6 March 2026, 13:00; on Sunday 2:00 becomes 3:00
+        ("03-06T18:00", NIGHTS, [180], ["07T03:00", "07T06:00", "10T02:00"]),  # over midnight; over the weekend, by EDT
+        ("03-06T18:00", {"windows": [{"start": "02:15", "end": "02:45", **SUNDAY}]}, [5], ["15T06:15", "15T06:20"]),
+        ("03-06T18:00", {"windows": [{"start": "02:30", "end": "03:30", **SUNDAY}]}, [5], ["08T07:00", "08T07:05"]),
+        # Friday, 30 October 2026, 14:00; on Sunday 2:00 becomes 1:00
+        ("10-30T18:00", NIGHTS, [180], ["31T02:00", "31T05:00", "03T03:00"]),
+        ("10-30T18:00", {"windows": [{"start": "01:00", "end": "01:30", **SUNDAY}]}, [35], ["01T05:00", "01T06:00"]),
+        (
+            "10-30T18:00",
+            {"windows": [{"start": "23:30", "end": "01:15", "days": ["sat"]}]},
+            [60],
+            ["01T03:30", "01T04:30"],
+        ),
+    ],
+)
+def test_midnights_weekends_and_clock_changes_are_kept_and_planned(
+    start: str, guardrails: dict[str, Any], minutes: list[int], dialled: list[str]
+) -> None:
+    begin = datetime.fromisoformat(f"2026-{start}+00:00")
+    with local_stack(start_at=begin, recurring=False) as client:
+        body = {
+            "agent_id": client.stack.agent_id,
+            "recipient_phone_number": "+12125550111",
+            "calling_guardrails": guardrails,
+            "retry_config": {"enabled": True, "max_retries": 3, "retry_intervals_minutes": minutes},
+        }
+        client.script("+12125550111", "no-answer")
+        planned = client.api("POST", "/call/plan", body).json["attempts"]
+        execution_id = client.api("POST", "/call", body).json["execution_id"]
+        client.advance(10 * 24 * 60)
+        placed = [one["dialed_at"] for one in client.execution(execution_id)["attempts"]]
+        client.assert_sound()
+    expected = [one for one in placed if one is not None][: len(dialled)]
+    assert [one[8:16] for one in expected] == dialled
+    assert [one["earliest_at"][8:16] for one in planned][: len(dialled)] == dialled
+
+
 @pytest.mark.parametrize(
     ("guardrails", "field"),
     [
@@ -378,7 +424,8 @@ def gate(client: LocalClient, execution_id: str) -> Any:
     """What the latest decision of the calling window says."""
     entries = client.api("GET", f"/executions/{execution_id}/log").json["data"]
     gates = [one for entry in entries if isinstance(entry["data"], dict) for one in entry["data"].get("gates", ())]
-    return [one for one in gates if one["gate"] == "calling-window"][-1]
+    latest = [one for one in gates if one["gate"] == "calling-window"][-1]
+    return {name: value for name, value in latest.items() if name != "text"}
 
 
 def schedule(client: LocalClient, batch_id: str, **fields: str) -> Answer:

@@ -83,6 +83,9 @@ def the_life_of_a_call(local: LocalClient, generated: GeneratedClient) -> None:
     local.advance(20)
     assert generated.do("get_execution", created.execution_id).status == Status.COMPLETED
     assert generated.do("get_agent_execution", agent_id, created.execution_id).id == created.execution_id
+    assert generated.do("plan_call", body=call).worst_case_calls == 3
+    assert generated.do("explain_execution", created.execution_id).summary.startswith("Over after attempt 2")
+    assert generated.do("get_number", PERSON, agent_id=agent_id).now.is_dialled
     log = generated.do("get_execution_log", created.execution_id)
     assert {"api", "dial", "carrier", "retry", "deliver"} == {entry.component for entry in log.data}
 

@@ -52,7 +52,9 @@ def test_a_suppressed_number_is_not_called_and_the_call_says_why(stack: LocalCli
     ]
     log = stack.api("GET", f"/executions/{execution_id}/log").json["data"]
     (ended,) = [entry for entry in log if entry["type"] == "canceled"]
-    assert ended["data"]["gates"][-1] == {"gate": "suppression", "decision": "end", "rule": "account"}
+    last = ended["data"]["gates"][-1]
+    assert last["text"].startswith("The number is suppressed")
+    assert (last["gate"], last["decision"], last["rule"]) == ("suppression", "end", "account")
     stack.assert_sound()
 
 

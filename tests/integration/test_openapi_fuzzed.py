@@ -130,6 +130,8 @@ class Completion:
             return execution_id
         if name == "item_id":
             return self._attention()
+        if name == "phone_number":
+            return "+12025550197"
         if name == "name":
             self._count += 1
             return "hours" if reads else f"policy-{self._count % 50}"

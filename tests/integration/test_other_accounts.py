@@ -184,6 +184,8 @@ def test_every_id_field_is_covered() -> None:
             fields |= {(name, field) for field in _fields(content["schema"]) if field.endswith("_id")}
     assert fields == {
         ("POST /call", "agent_id"),
+        ("POST /call/plan", "agent_id"),
+        ("GET /numbers/{phone_number}", "agent_id"),
         ("POST /batches", "agent_id"),
         ("POST /batches", "upload_id"),
         ("POST /suppressions", "agent_id"),
@@ -215,6 +217,23 @@ def test_another_accounts_agent_creates_no_call(client: LocalClient, ids: dict[s
             id_,
             lambda id_: as_other(client, "POST", "/call", {"agent_id": id_, "recipient_phone_number": "+12025550101"}),
         )
+
+
+def test_another_accounts_agent_is_not_planned_for(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    number = "+12025550101"
+    for id_ in ids["agent_id"]:
+        call = {"recipient_phone_number": number}
+        check_foreign(client, id_, lambda id_: as_other(client, "POST", "/call/plan", call | {"agent_id": id_}))  # noqa: B023  used at once
+        check_foreign(client, id_, lambda id_: as_other(client, "GET", f"/numbers/{number}?agent_id={id_}"))
+
+
+def test_what_is_known_about_a_number_is_the_accounts_own(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    number = client.execution(ids["execution_id"][1])["user_number"]
+    assert client.api("POST", "/suppressions", {"phone_number": number, "reason": "mine"}).status == 200
+    assert "mine" in client.api("GET", f"/numbers/{number}").body.decode()
+    theirs = as_other(client, "GET", f"/numbers/{number}")
+    assert theirs.status == 200 and "mine" not in theirs.body.decode()
+    assert client.api("DELETE", f"/suppressions?{urlencode({'phone_number': number})}").json["deleted"] == 1
 
 
 def test_another_accounts_agent_and_suppressions_are_unknown(client: LocalClient, ids: dict[str, list[str]]) -> None:

@@ -1517,6 +1517,35 @@ MUTANTS = (
         "                closing = until\n",
         "tests/unit/test_finish.py::test_a_step_ends_where_the_windows_close",
     ),
+    # ---- plans and metrics -------------------------------------------------------------------------------------------
+    Mutant(
+        "A plan forgets that a call which is due earlier may be dialled later",
+        "domain/plan.py",
+        "            return closed if closed.until > now else None\n",
+        "            return None\n",
+        "tests/unit/test_plan.py::test_a_call_due_just_before_an_opening_is_dialled_later_than_one_due_just_after_it",
+    ),
+    Mutant(
+        "A plan's own attempts do not count for limits",
+        "domain/plan.py",
+        "    return replace(facts, now=ended_at, execution=ended, contact=contact)\n",
+        "    return replace(facts, now=ended_at, execution=ended)\n",
+        "tests/unit/test_plan.py::test_earlier_attempts_and_those_of_the_plan_count_for_limits",
+    ),
+    Mutant(
+        "A plan is made without the rules about the number",
+        "usecases/foresee.py",
+        "        number_rules=rules,\n",
+        "        number_rules=(),\n",
+        "tests/integration/test_api_plan.py::test_a_plan_warns_in_words",
+    ),
+    Mutant(
+        "A gate that another invocation found closed is counted again",
+        "runtime/telemetry.py",
+        "    if last in found.changes[-1:]:\n",
+        "    if last in found.changes[:0]:\n",
+        "tests/unit/test_telemetry.py::test_a_closed_gate_is_counted_by_its_name_and_an_open_one_is_not",
+    ),
     # ---- one call to a number, and contact limits --------------------------------------------------------------------
     Mutant(
         "A reservation is stored over any other",

@@ -76,7 +76,13 @@ export async function calls(agent_id: string): Promise<void> {
   });
   const execution_id = data(made).execution_id;
   data(await api.POST("/call", { body: { agent_id, recipient_phone_number: "+12025550124" } }));
+  const planned = data(await api.POST("/call/plan", { body: { agent_id, recipient_phone_number: "+12025550124" } }));
+  for (const attempt of planned.attempts) console.log(attempt.earliest_at, attempt.local_times["America/New_York"]);
   const one = { params: { path: { execution_id } } };
+  const explained = data(await api.GET("/executions/{execution_id}/explain", one));
+  console.log(explained.summary, explained.waits_for?.to_change, explained.plan?.worst_case_calls);
+  const called = { path: { phone_number: "+12025550124" }, query: { agent_id } };
+  console.log(data(await api.GET("/numbers/{phone_number}", { params: called })).now.gates[0]?.text);
   const execution: Execution = data(await api.GET("/executions/{execution_id}", one));
   const next: string | undefined = execution.next_attempt?.at;
   console.log(execution.status, next, execution.telephony_data.hangup_reason, execution.attempts[0]?.ended_at);

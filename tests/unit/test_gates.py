@@ -261,10 +261,13 @@ def test_the_log_shows_every_decision() -> None:
     claimed = queued().claim(TEN, CALLER_ID, 0, "mine", ALLOWED)
     entry = log(claimed)[-1]
     assert entry["type"] == "claimed"
-    assert entry["data"]["gates"] == [{"gate": str(gate), "decision": "allow"} for gate in Gate]
+    assert [(one["gate"], one["decision"]) for one in entry["data"]["gates"]] == [(gate, "allow") for gate in Gate]
+    texts = {one["gate"]: one["text"] for one in entry["data"]["gates"]}
+    assert len(set(texts.values())) == len(Gate), "each gate says what it asked"
+    assert texts[Gate.CALLER_ID] == f"It is called from {CALLER_ID}."
     window = opens(TEN + minutes(60), "closed", Gate.CALLING_WINDOW, "11-18")
     assert log(queued().defer(TEN, window))[-1]["data"]["gates"] == [
-        {"gate": "calling-window", "decision": "defer", "rule": "11-18"}
+        {"gate": "calling-window", "decision": "defer", "rule": "11-18", "text": "Closed."}
     ]
 
 

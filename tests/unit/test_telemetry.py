@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from redial.domain.decision import held, stopped, waits
+from redial.domain.decision import Decision, Gate, canceled, held, opens, stopped, waits
 from redial.domain.execution import Execution
 from redial.domain.outcome import Accepted, CallReport, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
 from redial.domain.repair import BatchRepair, Repair
@@ -127,9 +127,25 @@ def test_an_opened_circuit_and_a_held_call_are_counted(log: Log) -> None:
     before = queued()
     waiting = saved(before.defer(TEN, held(TEN + minutes(1), "the carrier fails for all calls"), line_shard=0))
     telemetry.dialled(DialReport(before, waiting, held=True))
-    assert log.read() == {("AttemptHeld",): [1]}
+    closed: Emitted = {("AttemptClosed",): [1], ("AttemptClosed", "gate=carrier"): [1]}
+    assert log.read() == {("AttemptHeld",): [1], **closed}
     telemetry.dialled(replace(dialled(Unknown("503")), opened=True))
     assert log.read()["CircuitOpened",] == [1]
+
+
+def test_a_closed_gate_is_counted_by_its_name_and_an_open_one_is_not(log: Log) -> None:
+    waiting = queued()
+    window = opens(TEN + minutes(60), "outside calling hours", Gate.CALLING_WINDOW, "9-18")
+    deferred = saved(waiting.defer(TEN, Decision(Gate.AGENT), window))
+    telemetry.dialled(DialReport(waiting, deferred))
+    assert log.read() == {("AttemptClosed",): [1], ("AttemptClosed", "gate=calling-window"): [1]}
+    telemetry.dialled(DialReport(deferred, deferred))
+    assert log.read() == {}, "another invocation counted it"
+    ended = saved(waiting.end(TEN, canceled("the number is suppressed", Gate.SUPPRESSION, "account")))
+    telemetry.dialled(DialReport(waiting, ended))
+    assert log.read()["AttemptClosed", "gate=suppression"] == [1]
+    telemetry.dialled(dialled(Accepted("CA1")))
+    assert ("AttemptClosed",) not in log.read()
 
 
 def test_what_only_a_person_can_mend_is_counted_when_it_refuses_and_when_it_holds_a_call(log: Log) -> None:

@@ -28,8 +28,9 @@ from redial.api.fields import (
 )
 from redial.api.retry_config import RetryConfig
 from redial.runtime import system, telemetry
-from redial.usecases import batches, create_call, stop
+from redial.usecases import batches, create_call, foresee, stop
 from redial.usecases.create_call import EARLIEST, LATEST, MAX_RULE_BYTES, NewCall
+from redial.wire.plan_json import Plan, render_plan
 
 router = new_router()
 
@@ -192,6 +193,23 @@ def post_call(
     telemetry.about(execution_id=created.execution.id)
     taken = CallCreated(message="done", status="queued", execution_id=created.execution.id)
     return answer(taken, headers={"Idempotency-Replayed": "true"} if created.replayed else {})
+
+
+@router.post(
+    "/call/plan",
+    summary="What a call would come to",
+    description="The body of POST /call, with the same checks. Nothing is stored and nothing is dialled. The answer has"
+    " each attempt's time if all of them fail, what moves it, and what to know before the call is made. An"
+    " Idempotency-Key is ignored.",
+    tags=["calls"],
+    operation_id="plan_call",
+    responses=answers(200, "The attempts, if every one fails.", Plan, 400, 404, 413),
+)
+def post_call_plan(body: Annotated[CallRequest, Body()]) -> Response[Any]:
+    call = body.to_new_call()
+    call = replace(call, agent_id=known_id(call.agent_id, "agent"))
+    foreseen = foresee.plan_call(services(), call, account_id=account_id(), now=system.now())
+    return answer(render_plan(foreseen.plan, foreseen.zones, foreseen.warnings))
 
 
 @router.post(

@@ -22,13 +22,15 @@ from redial.api.listings import (
 )
 from redial.domain import execution as domain
 from redial.domain.errors import NotFound
+from redial.domain.gates import Facts
 from redial.domain.status import Status
 from redial.ports import FILTER_LIMIT, Listing, Wanted
 from redial.runtime import system
-from redial.usecases import agents, erase, list_calls
+from redial.usecases import agents, erase, foresee, list_calls
 from redial.usecases.stop import batch_that_ended
-from redial.wire import execution_json
+from redial.wire import execution_json, plan_json
 from redial.wire.execution_json import Execution, LogEntry
+from redial.wire.plan_json import Explanation
 
 router = new_router()
 
@@ -101,7 +103,29 @@ def get_execution_log(execution_id: str) -> Response[Any]:
     execution = _execution(execution_id)
     batch = batch_that_ended(services(), execution)
     ended = execution if batch is None else batch.end_contact(execution)
-    return answer(ExecutionLog(status="success", data=execution_json.log(ended)))
+    agent = services().agents.get(execution.account_id, execution.agent_id)
+    zones = () if execution.erased else Facts(system.now(), execution, agent).zones
+    return answer(ExecutionLog(status="success", data=execution_json.log(ended, zones)))
+
+
+@router.get(
+    "/executions/<execution_id>/explain",
+    summary="Why a call was dialled, waits or is over",
+    description="Every gate of every attempt in words, what the call waits for, and what happens if it goes on failing."
+    " Times are those of the time zones that the number may be in, as it is known now.",
+    tags=["executions"],
+    operation_id="explain_execution",
+    responses=answers(200, "The explanation.", Explanation, 404),
+)
+def get_execution_explanation(execution_id: str) -> Response[Any]:
+    now = system.now()
+    explained = foresee.explain(services(), _execution(execution_id), now)
+    plan = explained.foreseen
+    planned = None if plan is None else plan_json.render_plan(plan.plan, plan.zones, plan.warnings)
+    shown = plan_json.render_explanation(
+        explained.execution, explained.zones, explained.waits, explained.decisions, now, planned
+    )
+    return answer(shown)
 
 
 @router.delete(

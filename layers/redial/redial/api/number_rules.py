@@ -168,11 +168,13 @@ class RuleRemoved(TypedDict):
     canceled_executions: Annotated[list[str], Field(description="Calls that ended for want of the consent.")]
 
 
-def _suppression(rule: NumberRule) -> SuppressionRead:
+def suppression_json(rule: NumberRule) -> SuppressionRead:
+    """A suppression as JSON."""
     return {**_common(rule), "agent_id": rule.agent_id, "reason": rule.reason}
 
 
-def _consent(rule: NumberRule) -> ConsentRead:
+def consent_json(rule: NumberRule) -> ConsentRead:
+    """A consent as JSON."""
     assert rule.given_at is not None, "every consent has it"
     return {**_common(rule), "given_at": rfc3339(rule.given_at), "proof": rule.proof}
 
@@ -327,7 +329,7 @@ def _suppressed(new: Sequence[NewRule]) -> Response[Any]:
     changed = number_rules.add_rules(services(), new, account_id=account_id(), now=system.now())
     added = SuppressionsAdded(
         message="success",
-        suppressions=[_suppression(one) for one in changed.rules],
+        suppressions=[suppression_json(one) for one in changed.rules],
         canceled_executions=changed.ended,
         complete=changed.complete,
     )
@@ -352,7 +354,7 @@ def get_suppressions(
 ) -> Response[Any]:
     asked = paging(page_number, page_size, cursor)
     scope = _scope(agent_id, purpose)
-    return _listed(RuleKind.SUPPRESSION, phone_number, scope, asked, _suppression)
+    return _listed(RuleKind.SUPPRESSION, phone_number, scope, asked, suppression_json)
 
 
 @router.delete(
@@ -396,7 +398,7 @@ def post_execution_suppress(execution_id: str) -> Response[Any]:
 def post_consents() -> Response[Any]:
     new = _requests(CURRENT.get().form, ConsentRequest)
     changed = number_rules.add_rules(services(), new, account_id=account_id(), now=system.now())
-    return answer(ConsentsAdded(message="success", consents=[_consent(one) for one in changed.rules]))
+    return answer(ConsentsAdded(message="success", consents=[consent_json(one) for one in changed.rules]))
 
 
 @router.get(
@@ -415,7 +417,7 @@ def get_consents(
     cursor: CursorText = None,
 ) -> Response[Any]:
     asked = paging(page_number, page_size, cursor)
-    return _listed(RuleKind.CONSENT, phone_number, _scope(None, purpose), asked, _consent)
+    return _listed(RuleKind.CONSENT, phone_number, _scope(None, purpose), asked, consent_json)
 
 
 @router.delete(

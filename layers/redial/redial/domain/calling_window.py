@@ -274,14 +274,15 @@ def _closes_in(rule: CallingRule, zone: str, at: int, last: int) -> int:
     return min(at, last)
 
 
-def spread(opening: datetime, rule: CallingRule, zones: Sequence[str], key: str) -> datetime:
+def spread(opening: datetime, rule: CallingRule, zones: Sequence[str], key: str | int) -> datetime:
     """The second of its own that `key` has within the rule's first minutes from `opening` on, while all zones are
-    open."""
+    open. A number is the second itself; -1 is the last one."""
     at = (opening - _EPOCH) // _MINUTE
     minutes = 1
     while minutes < rule.spread_minutes and _all_open(rule, zones, at + minutes):
         minutes += 1
-    return opening + timedelta(seconds=zlib.crc32(key.encode()) % (minutes * 60))
+    second = key if isinstance(key, int) else zlib.crc32(key.encode())
+    return opening + timedelta(seconds=second % (minutes * 60))
 
 
 def _all_open(rule: CallingRule, zones: Sequence[str], minute: int) -> bool:
@@ -333,6 +334,11 @@ def _offsets(zone: str, week: int) -> tuple[tuple[int, int, int], ...]:
         middle = (low + high) // 2
         low, high = (middle, high) if offset(middle) == before else (low, middle)
     return ((start, high, before), (high, end, after))
+
+
+def local_time(at: datetime, zone: str) -> datetime:
+    """An instant by the wall clock of an IANA zone."""
+    return at.astimezone(_place(zone))
 
 
 def _place(zone: str) -> "ZoneInfo":

@@ -31,7 +31,7 @@ from redial.domain.status import Status
 from redial.domain.values import dataclass
 
 _TOO_LATE = f"could not be placed within {LATEST_START // timedelta(hours=1)} hours of its time"
-_NEVER = "never open"
+NEVER = "never open"
 """Recorded in place of a rule whose windows never open."""
 NEVER_CHECK, LONGEST_NEVER_CHECK = timedelta(hours=1), timedelta(days=1)
 """A call whose windows never open is checked again after an hour, then after as long as it has waited, up to a day: the
@@ -50,7 +50,9 @@ _SHORT = 24
 class Facts:
     """What gates decide on. `batch` None: the execution has none, or it is deleted. `number_rules`: the suppressions
     and consents of the called number. `policy`: that of the call or its batch. `account_limits`: the contact limits of
-    the account. `contact`: what the account does and did with the called number."""
+    the account. `contact`: what the account does and did with the called number. `spread_second`: of the minutes over
+    which calls are spread, the one to place it at, for a plan without an execution's own (None): 0 is the first, -1 the
+    last."""
 
     now: datetime
     execution: Execution
@@ -60,6 +62,7 @@ class Facts:
     policy: Policy | None = None
     account_limits: ContactLimits | None = None
     contact: Contact = Contact()
+    spread_second: int | None = None
 
     @cached_property
     def limits(self) -> tuple[tuple[str, ContactLimits], ...]:
@@ -239,11 +242,11 @@ def _in_short(limits: Sequence[tuple[str, ContactLimits]]) -> str:
 
 def calling_window(facts: Facts) -> Decision:
     """It is within the windows of the calling rule in every zone that the number may be in."""
-    execution, batch = facts.execution, facts.batch
+    execution = facts.execution
     owner, rule = facts.rule
     if rule is None:
         return Decision(Gate.CALLING_WINDOW)
-    if execution.bypass_call_guardrails or (batch is not None and batch.bypass_call_guardrails):
+    if is_bypassed(facts):
         return Decision(Gate.CALLING_WINDOW, rule="bypassed")
     dialled = _dialled_before(execution)
     opening = next_open(facts.now, rule, facts.zones, dialled=dialled)
@@ -259,11 +262,18 @@ def calling_window(facts: Facts) -> Decision:
         if other_hour is not None and other_hour > opening:
             at, reason = other_hour, f"placed at another hour of {_named(facts.zones)} than the attempts before"
     elif rule.placement is Placement.SPREAD and opening > facts.now:
-        at = spread(opening, rule, facts.zones, execution.id)
+        key = execution.id if facts.spread_second is None else facts.spread_second
+        at = spread(opening, rule, facts.zones, key)
     applied = f"{owner}{rule.in_short(at, facts.zones[0])}"
     if at == facts.now:
         return Decision(Gate.CALLING_WINDOW, rule=applied)
     return opens(at, reason, Gate.CALLING_WINDOW, applied, delayed=execution.batch_id is not None)
+
+
+def is_bypassed(facts: Facts) -> bool:
+    """Whether the call, or its batch, may be dialled outside the windows."""
+    batch = facts.batch
+    return facts.execution.bypass_call_guardrails or (batch is not None and batch.bypass_call_guardrails)
 
 
 def _dialled_before(execution: Execution) -> list[datetime]:
@@ -280,14 +290,14 @@ def _never_open(facts: Facts, rule: CallingRule) -> Decision:
         if change.attempt != execution.state.attempt.number:
             break
         if change.kind is Status.RESCHEDULED:
-            if _NEVER not in {text for gate, _, text in recorded(change.gates) if gate is Gate.CALLING_WINDOW}:
+            if NEVER not in {text for gate, _, text in recorded(change.gates) if gate is Gate.CALLING_WINDOW}:
                 break
             since = change.at
     reason = never_open(rule, facts.zones)
     if now - since >= NEVER_ENDS:
-        return failed(f"for {NEVER_ENDS.days} days {reason}", Gate.CALLING_WINDOW, _NEVER)
+        return failed(f"for {NEVER_ENDS.days} days {reason}", Gate.CALLING_WINDOW, NEVER)
     wait, delayed = min(max(now - since, NEVER_CHECK), LONGEST_NEVER_CHECK), execution.batch_id is not None
-    return opens(now + wait, f"{reason}; checked again then", Gate.CALLING_WINDOW, _NEVER, delayed=delayed)
+    return opens(now + wait, f"{reason}; checked again then", Gate.CALLING_WINDOW, NEVER, delayed=delayed)
 
 
 def one_call(facts: Facts) -> Decision:
@@ -344,7 +354,7 @@ def earliest(facts: Facts, horizon: timedelta) -> tuple[datetime | None, tuple[D
         if closed.allows:
             return facts.now, tuple(moved)
         moved.append(closed)
-        if closed.until is None or closed.rule == _NEVER:
+        if closed.until is None or closed.rule == NEVER:
             break
         facts = replace(facts, now=closed.until)
     return None, tuple(moved)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
+from redial.domain.decision import Gate, Verdict, recorded
 from redial.domain.execution import Attempt, Execution, Marker
 from redial.domain.outcome import Accepted, NotPlaced, Refused, Unknown
 from redial.domain.repair import BatchRepair, Repair
@@ -92,6 +93,7 @@ METRICS = {
     "AttemptAnswered": Metric("Count", "an attempt answered by a person ended", "attempt", _ATTEMPTS),
     "AttemptEnded": Metric("Count", "an attempt ended", "outcome", _OUTCOMES),
     "AttemptHeld": Metric("Count", "deferred, without using up a retry, because the carrier account's circuit is open"),
+    "AttemptClosed": Metric("Count", "a gate deferred an attempt or ended its call", "gate", tuple(Gate)),
     "AttentionNeeded": Metric("Count", "refused or held, without using up a retry, for what only a person can mend"),
     "RetryScheduled": Metric("Count", "a retry was scheduled after this outcome", "outcome", (VOICEMAIL, *RETRYABLE)),
     "RetryLateness": Metric("Seconds", "from a retry's due time until it was dialled or queued for a line"),
@@ -144,6 +146,9 @@ def dialled(done: "DialReport") -> None:
         _add("PaceWait", _seconds(done.pace_wait))
     if before is None or after is None:
         return
+    gate = _closed_gate(done.found or before, after)
+    if gate is not None:
+        _add("AttemptClosed", word=gate)
     if isinstance(result, Accepted):
         _add("AttemptPlaced", word=str(before.state.attempt.number))
     elif result is not None:
@@ -151,6 +156,16 @@ def dialled(done: "DialReport") -> None:
         _add(names[type(result)])
     changed(before, after)
     _waited(done.found or before, after, placed=result is not None and not isinstance(result, NotPlaced))
+
+
+def _closed_gate(found: Execution, after: Execution) -> Gate | None:
+    """The gate that this invocation found closed, as its last change records. Nothing is recorded where a call that
+    waits for a line finds none again. `found`: the execution before this invocation."""
+    last = after.changes[-1]
+    if last in found.changes[-1:]:
+        return None
+    closed = (gate for gate, verdict, _ in recorded(last.gates) if verdict is not Verdict.ALLOW)
+    return next((gate for gate in closed if isinstance(gate, Gate)), None)
 
 
 def _waited(found: Execution, after: Execution, placed: bool) -> None:

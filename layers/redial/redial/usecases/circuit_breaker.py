@@ -55,17 +55,9 @@ class CircuitBreaker:
         """May this call be placed, and from which caller id: the first whose calls are not held, where there is one.
         `check`: what is wrong with the carrier account, as far as it can tell without placing a call (None: nothing).
         """
-        known, now = self.circuits.cached(asked.account_id, asked.provider), self.now()
-
-        def is_held(caller: str) -> bool:
-            circuit = known.get(_new(asked, Scope.CALLER_ID, caller).key)
-            return circuit is not None and circuit.admit(now) is None
-
-        caller = next((one for one in asked.callers if not is_held(one)), asked.callers[0])
-        found = [circuit for circuit in self._of(asked, caller, known) if circuit.version]
-        for circuit in found:  # all of them before the first write: a probe that another circuit holds is lost
-            if circuit.admit(now) is None:
-                return self._held(circuit, caller)
+        caller, found, holds = self._found(asked)
+        if holds is not None:  # all of them before the first write: a probe that another circuit holds is lost
+            return self._held(holds, caller)
         probes = []
         for circuit in found:
             admitted, was_open = self._pass(circuit)
@@ -78,6 +70,23 @@ class CircuitBreaker:
                 return self._held(self.circuits.fresh(circuit), caller, wrong)
             probes.append(circuit.key)
         return Admission(caller, probes=frozenset(probes))
+
+    def holds(self, asked: Asked) -> str | None:
+        """Why the call would wait now, in words. Reads only. None: it would not."""
+        circuit = self._found(asked)[2]
+        return None if circuit is None else held_because(circuit)
+
+    def _found(self, asked: Asked) -> tuple[str, list[Circuit], Circuit | None]:
+        """The caller id of the call, the stored circuits that concern it, and the first of them that holds it."""
+        known, now = self.circuits.cached(asked.account_id, asked.provider), self.now()
+
+        def is_held(caller: str) -> bool:
+            circuit = known.get(_new(asked, Scope.CALLER_ID, caller).key)
+            return circuit is not None and circuit.admit(now) is None
+
+        caller = next((one for one in asked.callers if not is_held(one)), asked.callers[0])
+        found = [circuit for circuit in self._of(asked, caller, known) if circuit.version]
+        return caller, found, next((circuit for circuit in found if circuit.admit(now) is None), None)
 
     def _pass(self, circuit: Circuit) -> tuple[Circuit | None, bool]:
         """The circuit as it admits the dial (None: it does not), and whether it was open."""

@@ -1,6 +1,6 @@
 """One contact to be called: checked, stored with its first event, and started or set for later."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -71,7 +71,7 @@ def create_call(
         account_id,
         idempotency_key,
         request,
-        lambda: _check(services, call, named, account_id, now),
+        lambda: check_call(services, call, named, account_id, now),
         now,
         kind="call",
     )
@@ -81,26 +81,11 @@ def create_call(
             return Created(existing, replayed=True)
     agent = services.agents.cached(account_id, call.agent_id)  # the check has just read it
     applied = policy_for(services, named, agent)
-    execution = Execution(
-        id=execution_id,
-        account_id=account_id,
-        agent_id=call.agent_id,
-        created_at=now,
-        user_number=call.recipient_phone_number,
-        from_number=call.from_phone_number,
+    execution = replace(
+        new_execution(call, execution_id, account_id, applied, now),
         provider=DEFAULT_PROVIDER if agent is None else _carrier(services, agent, call),
-        user_data=call.user_data,
-        user_data_apart=call.user_data_bytes > USER_DATA_APART,
-        retry_config=applied.retry_config(call.retry_config),
-        bypass_call_guardrails=call.bypass_call_guardrails,
-        calling_rule=None if call.calling_rule is None else str(call.calling_rule),
-        time_zone=call.time_zone,
-        purpose=call.purpose,
-        policy=applied.label,
-        policy_is_default=applied.is_default,
-        expires_at=_expiry(call, applied, now),
         webhook_statuses=None if agent is None else agent.webhook_statuses,
-    ).begin(now, call.scheduled_at)
+    )
     if call.scheduled_at is not None:
         execution = execution.lease_delivery(execution_id[:8], now)  # dial delivers the first event of a call made now
     if not services.executions.create(execution.with_due(now)):
@@ -115,6 +100,28 @@ def create_call(
         services.timers.schedule_dial(execution_id, 1, timer_id, at, now)
         services.invoker.deliver(execution_id, execution.delivery.lease_id)
     return Created(execution, replayed=False)
+
+
+def new_execution(call: NewCall, execution_id: str, account_id: str, applied: Applied, now: datetime) -> Execution:
+    """The call as an execution that waits."""
+    return Execution(
+        id=execution_id,
+        account_id=account_id,
+        agent_id=call.agent_id,
+        created_at=now,
+        user_number=call.recipient_phone_number,
+        from_number=call.from_phone_number,
+        user_data=call.user_data,
+        user_data_apart=call.user_data_bytes > USER_DATA_APART,
+        retry_config=applied.retry_config(call.retry_config),
+        bypass_call_guardrails=call.bypass_call_guardrails,
+        calling_rule=None if call.calling_rule is None else str(call.calling_rule),
+        time_zone=call.time_zone,
+        purpose=call.purpose,
+        policy=applied.label,
+        policy_is_default=applied.is_default,
+        expires_at=_expiry(call, applied, now),
+    ).begin(now, call.scheduled_at)
 
 
 def _carrier(services: Services, agent: Agent, call: NewCall) -> str:
@@ -133,8 +140,9 @@ def _expiry(call: NewCall, applied: Applied, now: datetime) -> datetime | None:
     return None if minutes is None else (call.scheduled_at or now) + timedelta(minutes=minutes)
 
 
-def _check(services: Services, call: NewCall, named: Policy | None, account_id: str, now: datetime) -> None:
-    """Raises for an impossible call, before anything is stored."""
+def check_call(services: Services, call: NewCall, named: Policy | None, account_id: str, now: datetime) -> Agent:
+    """The agent. Raises `NotFound` or `InvalidInput` for an impossible call, before anything is stored. `named`: the
+    policy that it names."""
     agent = services.agents.get(account_id, call.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {call.agent_id}; GET /v2/agent/all lists yours")
@@ -156,6 +164,7 @@ def _check(services: Services, call: NewCall, named: Policy | None, account_id: 
         raise InvalidInput.of("expires_at", "must be in the future, and after scheduled_at")
     if not call.bypass_call_guardrails:
         _check_hours(agent, call, applied.calling_rule(call.calling_rule), start, expires_at)
+    return agent
 
 
 def _check_hours(

@@ -12,7 +12,7 @@ def id_for(
     account_id: str,
     idempotency_key: str | None,
     request: IdempotentRequest,
-    check: Callable[[], None],
+    check: Callable[[], object],
     now: datetime,
     *,
     kind: str,

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict  # pydantic needs this one on Python 3.1
 
 from redial.domain import execution as domain
 from redial.domain import retry
-from redial.domain.decision import Gate, closed_by, recorded
+from redial.domain.decision import Gate, closed_by
 from redial.domain.delivery import GONE, MOST_TRIES
 from redial.domain.execution import Marker
 from redial.domain.status import RETRYABLE, Status
@@ -161,6 +161,9 @@ class Execution(TypedDict):
     attempts: list[ExecutionAttempt]
     next_attempt: NextAttempt | None
     sequence: Sequence
+    purpose: Annotated[
+        str | None, Documented(description="What the call is for, as asked for; null: its batch's or its agent's.")
+    ]
     policy: Annotated[
         str | None, Documented(description="The policy of a single call, with its version; a contact's is its batch's.")
     ]
@@ -249,6 +252,7 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
         "attempts": [_attempt(one) for one in state.attempts],
         "next_attempt": _next_attempt(state),
         "sequence": state.sequence,
+        "purpose": execution.purpose,
         "policy": execution.policy,
         "expires_at": rfc3339_or_none(execution.expires_at),
         "transcript": None,
@@ -328,9 +332,10 @@ def _next_attempt(state: domain.State) -> NextAttempt | None:
 # ---- the log ------------------------------------------------------------------------------------------------------
 
 
-def log(execution: domain.Execution) -> list[LogEntry]:
-    """The execution's log, oldest first: its changes, and the last try of each webhook."""
-    entries = [(change.at, _change_entry(execution, change)) for change in execution.changes]
+def log(execution: domain.Execution, zones: tuple[str, ...] = ()) -> list[LogEntry]:
+    """The execution's log, oldest first: its changes, and the last try of each webhook. `zones`: those that the called
+    number may be in, for the times that it names; none: no local times."""
+    entries = [(change.at, _change_entry(execution, change, zones)) for change in execution.changes]
     for tried in execution.delivery.log:
         accepted = tried.status is not None and 200 <= tried.status < 300
         over = tried.tries >= MOST_TRIES or tried.status == GONE
@@ -354,7 +359,12 @@ _COMPONENTS = {
 }
 
 
-def _change_entry(execution: domain.Execution, change: domain.Change) -> LogEntry:
+def type_of(change: domain.Change) -> str:
+    """A change's type, as the log names it."""
+    return change.kind.removeprefix(INFORMS)
+
+
+def _change_entry(execution: domain.Execution, change: domain.Change, zones: tuple[str, ...]) -> LogEntry:
     data: dict[str, Any] = {"attempt": change.attempt}
     if change.until is not None:
         data["until"] = rfc3339(change.until)
@@ -373,9 +383,11 @@ def _change_entry(execution: domain.Execution, change: domain.Change) -> LogEntr
     }
     data |= {name: value for name, value in details.items() if value is not None}
     if change.gates is not None:
+        from redial.domain.explanation import results  # only the log needs it; webhooks are rendered here too
+
         data["gates"] = [
-            {"gate": str(gate), "decision": str(verdict)} | ({"rule": rule} if rule else {})
-            for gate, verdict, rule in recorded(change.gates)
+            {"gate": one.gate, "decision": one.verdict} | ({"rule": one.rule} if one.rule else {}) | {"text": one.text}
+            for one in results(change, zones)
         ]
     component = _COMPONENTS.get(change.kind, "carrier")
     if closed_by(change.gates) == Gate.CONTACT_LIMIT:
@@ -383,7 +395,7 @@ def _change_entry(execution: domain.Execution, change: domain.Change) -> LogEntr
     if change is execution.changes[0]:
         component = "api"
     provider = execution.provider if component in ("carrier", "dial") else None
-    return _entry(change.at, change.kind.removeprefix(INFORMS), component, provider, data)
+    return _entry(change.at, type_of(change), component, provider, data)
 
 
 def _entry(at: datetime, kind: str, component: str, provider: str | None, data: dict[str, Any]) -> LogEntry:

@@ -3,7 +3,7 @@
     T#<account>#<digest> / N   v version · id, n, w holder's execution, attempt, version · ta when it reserved (ms)
                                at attempts: JSON of their times (ms), each but the first from the one before
                                tk when the last conversation ended (ms)
-    T#<account> / KEY          the account's key for digests: `key`, made with its first call
+    T#<account> / KEY          the account's key for digests: `key`, made when its first number is stored
 
 `expires_at` (epoch seconds) lets DynamoDB remove an item that no limit can need any more. The key is another one than
 that of suppressions and consents, so that the two cannot be joined without both.
@@ -42,18 +42,13 @@ class DynamoNumbers:
         return CalledNumber() if item is None else _decode(item)
 
     def save(self, account_id: str, number: str, called: CalledNumber, now: datetime) -> None:
-        key = self._key(account_id)
-        if key is None:
-            fresh = f"{self._new_id()}{self._new_id()}".replace("-", "")
-            self._table.put_new(_key_key(account_id) | {"key": fresh})
-            key = self._key(account_id)
-        assert key is not None, "it was just stored"
+        key = self._key(account_id) or self._new_key(account_id)
         item = _item_key(account_id, key, number) | _encode(called)
         item |= {"v": called.version + 1, "expires_at": to_ms(now + KEEP) // 1000}
         self._table.put_version(item, called.version)
 
     def _key(self, account_id: str) -> bytes | None:
-        """The account's key, which never changes. None: it has called nothing yet."""
+        """The account's key, which never changes. None: it has called no number yet."""
         if account_id not in self._keys:
             key = _key_key(account_id)
             stored = self._table.get(key, consistent=False) or self._table.get(key)
@@ -61,6 +56,13 @@ class DynamoNumbers:
                 return None
             self._keys[account_id] = bytes.fromhex(stored["key"])
         return self._keys[account_id]
+
+    def _new_key(self, account_id: str) -> bytes:
+        """The key, made unless another process has just made it."""
+        self._table.put_new(_key_key(account_id) | {"key": f"{self._new_id()}{self._new_id()}".replace("-", "")})
+        key = self._key(account_id)
+        assert key is not None, "it was just stored"
+        return key
 
 
 def _key_key(account_id: str) -> Item:

@@ -1,6 +1,6 @@
 """Counts of finished attempts in DynamoDB, one item for each day of an account, an agent and a batch.
 
-    T#<account, agent or batch> / <day>   n counts by cell, compressed (see `pack`) · v version ·
+    Y#<account, agent or batch> / <day>   n counts by cell, compressed (see `pack`) · v version ·
                                           w {stream shard: the last record counted} · expires_at
 
 Items are read and written whole. A stream shard's position and what was counted of it are one write, so records that
@@ -59,11 +59,11 @@ class DynamoStatistics:
         raise StaleVersion(f"{scope} {day}")
 
     def remove(self, scope: str) -> None:
-        for item in self._table.query("pk = :pk", {":pk": f"T#{scope}"}, ConsistentRead=True):
+        for item in self._table.query("pk = :pk", {":pk": f"Y#{scope}"}, ConsistentRead=True):
             self._table.delete({"pk": item["pk"], "sk": item["sk"]})
 
     def between(self, scope: str, first: date, last: date) -> dict[date, Mapping[str, int]]:
-        values = {":pk": f"T#{scope}", ":first": first.isoformat(), ":last": last.isoformat()}
+        values = {":pk": f"Y#{scope}", ":first": first.isoformat(), ":last": last.isoformat()}
         found = self._table.query("pk = :pk AND sk BETWEEN :first AND :last", values)
         return {date.fromisoformat(item["sk"]): unpack(item["n"]) for item in found}
 
@@ -89,4 +89,4 @@ def unpack(packed: bytes) -> dict[str, int]:
 
 
 def _key(scope: str, day: date) -> dict[str, Any]:
-    return {"pk": f"T#{scope}", "sk": day.isoformat()}
+    return {"pk": f"Y#{scope}", "sk": day.isoformat()}
