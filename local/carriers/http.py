@@ -146,6 +146,8 @@ class Platform:
             return Response.of(500, {"reason": "an internal error"})
         if outcome == "invalid-number" or refusal(outcome) is not None:
             answer = Response.of(422, {"reason": "the number does not exist", "permanent": True})
+            if outcome == "refused-21610":
+                answer = Response.of(422, {"reason": "the recipient has opted out", "opted_out": True})
         else:
             answer = Response.of(201, {"call_id": self._begin(wanted, outcome).call_id})
         with self._lock:

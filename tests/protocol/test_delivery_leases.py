@@ -37,7 +37,9 @@ class Endpoint:
         self.taken: list[str] = []
         self._meanwhile = meanwhile
 
-    def post(self, url: str, body: bytes, webhook_id: str, secrets: Any, now: datetime) -> DeliveryAnswer:
+    def post(
+        self, url: str, body: bytes, webhook_id: str, secrets: Any, now: datetime, **limits: Any
+    ) -> DeliveryAnswer:
         self.taken.append(webhook_id.rpartition("-")[2])
         self._meanwhile()
         return DeliveryAnswer(200)

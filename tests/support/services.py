@@ -61,6 +61,7 @@ class GivenServices:
     files: ports.Files
     contacts: ports.ContactFiles
     webhooks: ports.Webhooks
+    endpoints: ports.Endpoints
 
     def __init__(self, at: datetime = TEN, **given: Any) -> None:
         self.at = at

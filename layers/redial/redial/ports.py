@@ -10,18 +10,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from redial.domain.agent import Account, Agent, ApiKey, Defaults
+from redial.domain.agent import Account, Agent, ApiKey, Defaults, Endpoint
 from redial.domain.batch import Batch
 from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
-from redial.domain.number_rules import NumberRule, RuleKind
+from redial.domain.number_rules import NumberRule, OptOut, RuleKind
 from redial.domain.outcome import CallReport, DialResult
 from redial.domain.queue import BatchQueueEntry, Queue, QueuedCall
 from redial.domain.row_check import RowCheck
 from redial.domain.status import Status
 from redial.domain.values import dataclass
+
+if TYPE_CHECKING:  # only dial needs it
+    from redial.domain.questions import HookAnswer, ScrubAnswer
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -365,7 +368,7 @@ class Accounts(Protocol):
 
 
 class NumberRules(Protocol):
-    """Suppressions and consents of accounts' numbers. Numbers (E.164) are stored as keyed hashes only."""
+    """Suppressions, consents and kept verdicts of accounts' numbers. Numbers (E.164) are stored as keyed hashes."""
 
     def any_kept(self, account_id: str) -> bool:
         """Whether the account has, or ever had, a rule."""
@@ -382,6 +385,10 @@ class NumberRules(Protocol):
     def add(self, account_id: str, rules: Sequence[NumberRule]) -> None:
         """Store the rules, in place of those with the same kind, digest and scope; these keep when they were added.
         No two of `rules` may be of the same."""
+
+    def keep_verdict(self, account_id: str, number: str, verdict: NumberRule) -> None:
+        """Keep a scrub's verdict on the number, whose digest is filled in, in place of the one before; nothing where
+        the account has no key."""
 
     def remove(self, account_id: str, rule: NumberRule) -> None:
         """Remove it. Idempotent."""
@@ -637,13 +644,14 @@ class Invoker(Protocol):
         at: datetime | None = None,
         delayed_at: datetime | None = None,
         paced_at: datetime | None = None,
+        asked_at: datetime | None = None,
         *,
         after: datetime | None = None,
     ) -> None:
         """`line_shard`: the attempt has been given a line there. `at`: it is not to start earlier, by its batch's rate.
         `delayed_at`: it was taken from its batch's delayed set, where its entry has that time. `paced_at`: the start
-        that the carrier account's rate gives it. `after`: dial gets it then, or some minutes earlier where that is far
-        off; None: at `at`, or at once."""
+        that the carrier account's rate gives it. `asked_at`: when its agent's endpoints allowed it. `after`:
+        dial gets it then, or some minutes earlier where that is far off; None: at `at`, or at once."""
 
     def deliver(
         self,
@@ -658,6 +666,10 @@ class Invoker(Protocol):
 
     def batch(self, batch_id: str) -> None:
         """Have the batch's work done."""
+
+    def suppress(self, execution_id: str, opt_out: OptOut) -> None:
+        """Have the number of that call suppressed. Raises what AWS rejects: an opt-out must not be lost, so the caller
+        tries again."""
 
     def count_calls(self, agent_id: str) -> None:
         """Have the agent's calls counted, for its listing. Nothing makes up for a lost invocation; the next listing
@@ -822,16 +834,23 @@ class CallbackReader(Protocol):
         """What the callback reports. Raises `UnreadableCallback`."""
 
 
+WEBHOOK_SECONDS = 10.0
+"""How long a webhook may take to look up, connect, send and answer with the head of its response. Set by the HTTP
+contract."""
+
+
 @dataclass(frozen=True)
 class DeliveryAnswer:
-    """What came of one POST to a webhook: the HTTP status, or None with `error` where none came.
+    """What came of one POST to a customer's endpoint: the HTTP status, or None with `error` where none came.
 
-    `retry_after_seconds` is what the endpoint asked for, if anything. `error` is for people, without secrets.
+    `retry_after_seconds` is what the endpoint asked for, if anything. `error` is for people, without secrets. `body`:
+    of a 2xx answer, at most 4 KB of it.
     """
 
     status: int | None
     error: str | None = None
     retry_after_seconds: float | None = None
+    body: bytes = b""
 
     @property
     def accepted(self) -> bool:
@@ -841,8 +860,36 @@ class DeliveryAnswer:
 class Webhooks(Protocol):
     """POSTs to customers' endpoints, guarded against reaching anything private."""
 
-    def post(self, url: str, body: bytes, webhook_id: str, secrets: tuple[str, ...], now: datetime) -> DeliveryAnswer:
-        """Sign (Standard Webhooks, timestamp `now`) and send once: 10 s at most, no redirects. Trouble is an answer."""
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        webhook_id: str,
+        secrets: tuple[str, ...],
+        now: datetime,
+        *,
+        seconds: float = WEBHOOK_SECONDS,
+        asks: bool = False,
+    ) -> DeliveryAnswer:
+        """Sign (Standard Webhooks, timestamp `now`) and send once, for at most `seconds`; no redirects. Trouble is an
+        answer. The head decides whether it is accepted, and the body is there as far as it comes at once; `asks`: the
+        whole body must come in time."""
+
+
+class NoUsableAnswer(Exception):
+    """An endpoint did not answer in time, or its answer makes no sense. The message says which, without quoting it."""
+
+
+class Endpoints(Protocol):
+    """Customers' endpoints that are asked before an attempt, with a signed POST. Both raise `NoUsableAnswer`."""
+
+    def scrub(
+        self, endpoint: Endpoint, execution: Execution, purpose: str | None, secrets: tuple[str, ...], now: datetime
+    ) -> "ScrubAnswer":
+        """May the number be called, for that purpose?"""
+
+    def hook(self, endpoint: Endpoint, execution: Execution, secrets: tuple[str, ...], now: datetime) -> "HookAnswer":
+        """May the present attempt be dialled now? The execution has its `user_data`."""
 
 
 class Undelivered(Protocol):
@@ -916,6 +963,8 @@ class Services(Protocol):
     def contacts(self) -> ContactFiles: ...
     @property
     def webhooks(self) -> Webhooks: ...
+    @property
+    def endpoints(self) -> Endpoints: ...
 
     def carrier(self, provider: str) -> Carrier:
         """The carrier with that name."""

@@ -4,7 +4,7 @@ A customer's configuration is stored and returned as sent, unknown keys included
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 
@@ -24,6 +24,7 @@ from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
     MAX_URL_LENGTH,
     NO_EMPTY_TEXT,
+    CalledUrl,
     Flag,
     PhoneNumber,
     Purpose,
@@ -39,6 +40,7 @@ from redial.domain.agent import (
     DEFAULT_RING_TIMEOUT_SECONDS,
     Agent,
     Defaults,
+    Endpoint,
 )
 from redial.domain.calling_window import CallingRule
 from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
@@ -56,6 +58,8 @@ MAX_CALL_SECONDS = max(one.call_seconds[1] for one in _LIMITS)
 """What at least one carrier takes. The agent's own carrier decides: see `_check_limits`."""
 MAX_CONFIG_BYTES = 200_000
 """Maximum size of an agent's configuration as JSON: a DynamoDB item holds 400 KB, and every dial reads it."""
+DEFAULT_ASK_SECONDS, MAX_ASK_SECONDS = 3, 5
+"""How long an endpoint may take that is asked before each attempt: the attempt holds a line meanwhile."""
 DEFAULT_CARRIER = "default"
 """A `telephony_provider`: the account's."""
 
@@ -65,11 +69,11 @@ CheckWebhook = Callable[[str], object]
 
 @dataclass(frozen=True)
 class _Rules:
-    """Context of the validation. `webhook_url`: the agent's present one."""
+    """Context of the validation. `known_urls`: those that the agent has now."""
 
     check_webhook: CheckWebhook
     allow_local: bool
-    webhook_url: str | None
+    known_urls: frozenset[str] = frozenset()
 
 
 def _agent_name(value: Any) -> Any:
@@ -94,7 +98,7 @@ def _provider(name: str) -> str:
 def _webhook(url: str, info: ValidationInfo) -> str:
     """Check a new webhook URL. An unchanged one is not resolved again, so a DNS failure blocks no other change."""
     rules = cast(_Rules, info.context)
-    if url != rules.webhook_url:
+    if url not in rules.known_urls:
         try:
             rules.check_webhook(url)
         except InvalidInput as refused:
@@ -140,6 +144,18 @@ def _not_both(stream_url: str | None, info: ValidationInfo) -> str | None:
     if stream_url is not None and info.data.get("answer_url") is not None:
         raise ValueError("give answer_url or stream_url, not both")
     return stream_url
+
+
+class AskedEndpoint(BaseModel):
+    """An endpoint of yours that is asked before each attempt, with a signed POST."""
+
+    url: Annotated[CalledUrl, AfterValidator(_webhook)]
+    timeout_seconds: WholeNumber = Field(
+        DEFAULT_ASK_SECONDS, ge=1, le=MAX_ASK_SECONDS, description="How long it may take to answer."
+    )
+
+    def to_endpoint(self) -> Endpoint:
+        return Endpoint(self.url, self.timeout_seconds)
 
 
 class AgentConfig(BaseModel):
@@ -200,6 +216,17 @@ class AgentConfig(BaseModel):
         json_schema_extra={"examples": [["FR"]]},
     )
 
+    scrub: AskedEndpoint | None = Field(
+        None,
+        description="Says whether a number may be called, such as a do-not-call check. Its verdict is kept until it"
+        " expires. While it does not answer, calls wait.",
+    )
+    pre_dial_hook: AskedEndpoint | None = Field(
+        None,
+        description="Says whether an attempt may be dialled now, not at all, or when. While it does not answer, calls"
+        " wait.",
+    )
+
     _one_answer = field_validator("stream_url")(_not_both)
 
 
@@ -219,7 +246,7 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         raise TooLarge(f"an agent may have {MAX_CONFIG_BYTES} bytes of configuration, this one has {size}")
     if not isinstance(body.get("agent_config"), dict):
         raise InvalidInput.of("agent_config", "is required, and must be an object")
-    rules = _Rules(check_webhook, allow_local, agent.webhook_url)
+    rules = _Rules(check_webhook, allow_local, frozenset(_urls(agent)))
     config = validated(AgentConfig, body["agent_config"], at="agent_config", context=rules)
     hours = config.calling_guardrails
     rule = hours.to_rule() if hours else None
@@ -243,9 +270,17 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         webhook_statuses=_in_order(config.webhook_statuses),
         purpose=config.purpose,
         consent_required=_countries(config.consent_required),
+        scrub=config.scrub.to_endpoint() if config.scrub else None,
+        pre_dial_hook=config.pre_dial_hook.to_endpoint() if config.pre_dial_hook else None,
     )
     _check_limits(configured)
     return configured
+
+
+def _urls(agent: Agent) -> Iterator[str]:
+    if agent.webhook_url is not None:
+        yield agent.webhook_url
+    yield from (endpoint.url for endpoint in (agent.scrub, agent.pre_dial_hook) if endpoint is not None)
 
 
 def _is_hours(rule: CallingRule, hours: CallingGuardrails | None) -> bool:
@@ -281,7 +316,7 @@ def changed_defaults(defaults: Defaults, patch: Mapping[str, Any], allow_local: 
     """`defaults` with the values of `patch` in their place; null removes one. Raises `InvalidInput`, naming every field
     at fault, as `configure` does."""
     given = {name: patch[name] for name in AccountDefaults.model_fields if name in patch}
-    rules = _Rules(lambda url: None, allow_local, None)
+    rules = _Rules(lambda url: None, allow_local)
     values = validated(AccountDefaults, {**defaults_json(defaults), **given}, context=rules)
     if faults := _stream_faults("stream_url", values.stream_url, CARRIERS):
         raise InvalidInput(f"{faults[0].field}: {faults[0].message}", tuple(faults))

@@ -31,7 +31,8 @@ class AttentionState(StrEnum):
 
 class AttentionItem(TypedDict):
     """A fault that holds calls. `scope`, `value`: of which calls: all of the carrier account (null), those from a
-    caller id, or those to a country (ISO 3166, or a calling code such as `+800`). `code`: the carrier's error code;
+    caller id, those to a country (ISO 3166, or a calling code such as `+800`), or those of an agent (its id). Of an
+    agent, `provider` says which of its endpoints does not answer: `scrub` or `hook`. `code`: the carrier's error code;
     null: an outage, or the carrier names none. `next_try_at`: when a waiting call may try again."""
 
     id: str
@@ -64,6 +65,8 @@ _WHAT_TO_DO = {
     f"from_phone_numbers. {_AFTER}",
     Scope.COUNTRY: "Allow calls to the country in the carrier's console, and complete the profile that it may require. "
     f"{_AFTER}",
+    Scope.AGENT: "Mend the endpoint that the agent names as its scrub or its pre_dial_hook, or take it out of the "
+    f"agent. {_AFTER}",
 }
 _OUTAGE = f"If the carrier has an outage, wait. {_AFTER}"
 

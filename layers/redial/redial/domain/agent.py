@@ -32,6 +32,14 @@ NO_DEFAULTS = Defaults()
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """A customer's endpoint that is asked before each attempt. `seconds`: how long it may take to answer."""
+
+    url: str
+    seconds: int
+
+
+@dataclass(frozen=True)
 class Agent:
     """An agent's current configuration and state.
 
@@ -50,6 +58,7 @@ class Agent:
     `purpose`: of its calls, where neither the call nor its batch names one. `consent_required`: the countries (ISO
     3166) whose numbers are called only with a consent; `EVERYWHERE`: all. `has_number_rules`: its account has, or had,
     suppressions or consents, so dial reads those of the number.
+    `scrub`: says whether a number may be called; `pre_dial_hook`: whether an attempt may be dialled now.
     `newer`: see `Execution`.
     """
 
@@ -80,6 +89,8 @@ class Agent:
     purpose: str | None = None
     consent_required: tuple[str, ...] = ()
     has_number_rules: bool = False
+    scrub: Endpoint | None = None
+    pre_dial_hook: Endpoint | None = None
     newer: Mapping[str, Any] | None = None
 
     @property

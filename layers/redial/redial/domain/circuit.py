@@ -1,6 +1,7 @@
 """The circuit breaker: stops dialling while a carrier refuses every call within a scope, and finds out when it is over.
 
-A scope is a whole carrier account, the calls from one caller id, or the calls to one country. An open circuit whose
+A scope is a whole carrier account, the calls from one caller id, the calls to one country, or the calls of one agent.
+The last is about no carrier but the agent's scrub or pre-dial hook, which does not answer. An open circuit whose
 cause a person must mend is an attention item (decision 30).
 
     closed ──failures in a row──► open ──its wait is over──► check ──► one probe ──works──► resuming ──minutes──► closed
@@ -66,7 +67,7 @@ class CircuitState(StrEnum):
 
 @dataclass(frozen=True)
 class Circuit:
-    """A circuit's state; `version` counts saves.
+    """A circuit's state; `version` counts saves. `provider`: the carrier; of an agent's endpoint, its gate.
 
     `scope`, `value`: of which calls; `value` is the caller id (E.164) or the country (ISO 3166, or a calling code).
     `failures`: consecutive ones since `failing_since`, the last at `failed_at` for `reason`, with the carrier's `code`
@@ -189,7 +190,7 @@ class Circuit:
             case NotPlaced(fault=Fault(scope=scope)):
                 return False if scope is self.scope else self.is_of_account or None  # the account itself works
             case NotPlaced(outage=outage):
-                return False if outage and self.is_of_account else None
+                return False if outage and (self.is_of_account or self.scope is Scope.AGENT) else None
         return isinstance(result, Refused) if self.is_of_account else None
 
     def _worked(self, now: datetime) -> "Circuit":

@@ -22,6 +22,8 @@ class Gate(StrEnum):
     SUPPRESSION = "suppression"
     CONSENT = "consent"
     CALLING_WINDOW = "calling-window"
+    SCRUB = "scrub"
+    HOOK = "hook"
     LINE = "line"
     RATE = "rate"
     CARRIER = "carrier"
@@ -100,6 +102,8 @@ _LETTERS = {
     Gate.SUPPRESSION: "U",
     Gate.CONSENT: "O",
     Gate.CALLING_WINDOW: "W",
+    Gate.SCRUB: "B",
+    Gate.HOOK: "H",
     Gate.LINE: "L",
     Gate.RATE: "R",
     Gate.CARRIER: "K",
@@ -112,7 +116,7 @@ _ENTRY = re.compile("([A-Z])([!=]?)([^A-Z]*)")
 
 def record(decisions: Iterable[Decision]) -> str | None:
     """The decisions as they are stored with an attempt: a capital letter for each gate, `!` where it deferred or `=`
-    where it ended the execution, and its rule in small letters. `ASPXICUOW9-18LRK` takes 16 bytes."""
+    where it ended the execution, and its rule in small letters. `ASPXICUOW9-18BHLRK` takes 18 bytes."""
     text = "".join(
         f"{_LETTERS[one.gate]}{_SIGNS[one.verdict]}{one.rule.lower()}" for one in decisions if one.gate is not None
     )
@@ -133,7 +137,7 @@ _SHORT = re.compile(f"[{re.escape(''.join(_SETS))}]")
 
 def only_rules(text: str | None) -> str | None:
     """The short form of a record in which every gate allows, of this version or an earlier one: the mark of its gates,
-    and its rules. `ASPXICUOW9-18LRK` → `~W9-18`. None for any other record, or none."""
+    and its rules. `ASPXICUOW9-18BHLRK` → `~W9-18`. None for any other record, or none."""
     entries = _ENTRY.findall(text or "")
     letters = tuple(letter for letter, _, _ in entries)
     mark = next((mark for mark, asked in _SETS.items() if asked == letters), None)

@@ -26,7 +26,7 @@ from functools import cached_property
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER
-from redial.domain.decision import Decision, failed, held, record, waits
+from redial.domain.decision import Decision, Gate, failed, held, record, waits
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import REFUSED_FOR_GOOD, GiveUp, RetryAt, RetryConfig, decide
@@ -380,7 +380,7 @@ class Execution:
             number, timer, delayed = self.state.attempt.number, self.version + 1, closed.delayed or None
             moved = Change(Status.RESCHEDULED, now, number, closed.until, timer, reason=closed.reason, delayed=delayed)
             return self._with(replace(moved, gates=gates))
-        return self._hold(now, closed.until, closed.reason, line_shard, gates)
+        return self._hold(now, closed, line_shard, gates)
 
     def _queue(self, now: datetime, closed: Decision, gates: str | None) -> "Execution":
         """Due, but it must wait: for a line, for the carrier, in its batch's delayed set."""
@@ -466,15 +466,14 @@ class Execution:
         last = self.changes[-2]
         return last.kind is Marker.DEFERRED and last.reason == reason and last.count >= REFUSALS_OF_A_NUMBER - 1
 
-    def _hold(
-        self, now: datetime, until: datetime, reason: str, line_shard: int | None, gates: str | None
-    ) -> "Execution":
+    def _hold(self, now: datetime, closed: Decision, line_shard: int | None, gates: str | None) -> "Execution":
         """Try the same attempt later; unclaims it, if it was claimed.
 
         Repeated deferrals are one change with a count. Where the first of them was made `LATEST_START` ago, the attempt
         ends as `error`.
         """
-        changes = self.changes
+        assert closed.until is not None, "the caller asked"
+        until, reason, changes = closed.until, closed.reason, self.changes
         if changes[-1].kind is Marker.CLAIMED:
             gates = gates or changes[-1].gates
             changes = changes[:-1]
@@ -489,6 +488,8 @@ class Execution:
                 if now >= since + LATEST_START:
                     hours = LATEST_START // timedelta(hours=1)
                     words = f"the carrier could not place it for {hours} hours: {reason}"
+                    if closed.gate in (Gate.SCRUB, Gate.HOOK):
+                        words = f"for {hours} hours {reason}"
                     return replace(self, changes=changes).end(at, failed(words))
             changes = changes[:-1]
         queued = replace(self, changes=changes)._queue(at, waits(reason), None)

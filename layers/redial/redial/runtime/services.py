@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from redial.adapters.dynamodb.pacer import DynamoPacer
     from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
+    from redial.adapters.endpoints import HttpEndpoints
     from redial.adapters.eventbridge_scheduler import SchedulerTimers
     from redial.adapters.files import S3Files
     from redial.adapters.http import Http
@@ -266,6 +267,12 @@ class Services:
 
         return HttpWebhooks(self._http, allow_local=self.allow_local, machine_time=system.machine_time)
 
+    @cached_property
+    def endpoints(self) -> "HttpEndpoints":
+        from redial.adapters.endpoints import HttpEndpoints
+
+        return HttpEndpoints(self.webhooks)
+
     def check_webhook(self, url: str) -> None:
         """Raises `InvalidInput` for a URL that no webhook may have."""
         from redial.adapters import address_guard
@@ -335,7 +342,15 @@ class Services:
         def complete(execution: "Execution") -> "Execution | None":
             return next(iter(self.executions.with_user_data([execution])), None)
 
-        return Deliverer(self, self.executions, endpoint, complete, execution_json.render_event)
+        def read_answer(execution: "Execution", body: bytes) -> None:
+            if b"suppress" in body:
+                from redial.wire.questions_json import suppress_in
+
+                opt_out = suppress_in(body, execution.agent_id, self.now())
+                if opt_out is not None:
+                    self.invoker.suppress(execution.id, opt_out)
+
+        return Deliverer(self, self.executions, endpoint, complete, execution_json.render_event, read_answer)
 
     @cached_property
     def batch_deliverer(self) -> "Deliverer[Batch]":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from redial.domain.circuit import Circuit, CircuitState
-from redial.domain.outcome import DialResult, NotPlaced, Scope
+from redial.domain.outcome import Accepted, DialResult, NotPlaced, Scope
 from redial.domain.values import dataclass
 from redial.ports import Circuits, StaleVersion
 
@@ -110,6 +110,24 @@ class CircuitBreaker:
                 opened |= self._save_result(circuit, result, probing, asked.number)
         return opened
 
+    def admit_question(self, circuit: Circuit) -> Admission:
+        """May the endpoint be asked that this circuit, as new, is about?"""
+        known = self.circuits.cached(circuit.account_id, circuit.provider).get(circuit.key)
+        if known is None:
+            return Admission("")
+        admitted, was_open = self._pass(known)
+        if admitted is None:
+            return self._held(self.circuits.fresh(known), "")
+        return Admission("", probes=frozenset({known.key} if was_open else ()))
+
+    def record_answer(self, circuit: Circuit, admission: Admission, error: str | None) -> bool:
+        """Record that the endpoint answered, or why not (`error`); True if it opened the circuit."""
+        known = self.circuits.cached(circuit.account_id, circuit.provider).get(circuit.key, circuit)
+        if error is None and not known.version:
+            return False
+        result = Accepted("") if error is None else NotPlaced(error, outage=True)
+        return self._save_result(known, result, known.key in admission.probes, "")
+
     def _save_result(self, circuit: Circuit, result: DialResult, probing: bool, number: str) -> bool:
         for _ in range(_MOST_TRIES):
             after = circuit.record(result, probing, self.now(), number)
@@ -150,4 +168,6 @@ def held_because(circuit: Circuit, reason: str | None = None) -> str:
             return f"calls from {circuit.value} are held, see GET /attention: {reason}"
         case Scope.COUNTRY:
             return f"calls to {circuit.value} are held, see GET /attention: {reason}"
+        case Scope.AGENT:
+            return f"the agent's calls are held, see GET /attention: {reason}"
     return f"the carrier fails for all calls: {reason}"

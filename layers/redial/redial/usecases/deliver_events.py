@@ -49,13 +49,15 @@ class DeliveryReport:
 class Deliverer(Generic[Subject]):
     """Delivers the events of executions, or of batches. `endpoint`: the webhook URL (None: there is none); `complete`:
     it with everything that `render` needs (None: it was removed meanwhile); `render`: the body of an event, which is
-    the execution, or the batch, as it was at that sequence."""
+    the execution, or the batch, as it was at that sequence; `read_answer`: acts on the body of a 2xx answer, before
+    the event counts as accepted."""
 
     services: Services
     store: Store[Subject]
     endpoint: Callable[[Subject], str | None]
     complete: Callable[[Subject], Subject | None]
     render: Callable[[Subject, int], Mapping[str, object]]
+    read_answer: Callable[[Subject, bytes], None] = lambda subject, body: None
 
     def deliver(
         self, subject_id: str, lease_id: str, seconds_left: Callable[[], float], snapshot: Subject | None = None
@@ -157,6 +159,8 @@ class Deliverer(Generic[Subject]):
             webhook_id = f"{subject.id}-{sequence}"
             tries += 1
             answer = post(body, webhook_id)
+            if answer.accepted:
+                self.read_answer(subject, answer.body)
             tried.append(DeliveryAttempt(sequence, self.services.now(), answer.status, tries, answer.error))
             answers.append(answer)
             if not answer.accepted and answer.status != GONE:

@@ -33,6 +33,7 @@ from redial.domain.status import Status
 from redial.ports import Carrier, CarrierBusy, CarrierUnavailable, Due, NotYetKnown, Services, StaleVersion
 from redial.usecases.dial_attempt import call_request
 from redial.usecases.dispatch import dispatch, queued_call, release_line, shards
+from redial.usecases.record_report import suppress_if_opted_out
 from redial.usecases.stop import ask_to_cancel, unless_stopped
 from redial.usecases.update import Updated, save, update
 
@@ -473,6 +474,7 @@ class Sweeper:
                 after = current.reported(number, report, now)
             return unless_stopped(self.services, current, after)
 
+        suppress_if_opted_out(self.services, execution.id, None if report is None else report.outcome)
         updated = update(self.services, execution.id, transition, now, lease_id=lease_id, snapshot=execution)
         if updated is None or updated.after is updated.before:
             return False

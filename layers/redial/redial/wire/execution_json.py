@@ -348,12 +348,14 @@ def _change_entry(execution: domain.Execution, change: domain.Change) -> LogEntr
         "ended_because": change.ended,
     }
     data |= {name: value for name, value in details.items() if value is not None}
+    component = _COMPONENTS.get(change.kind, "carrier")
     if change.gates is not None:
         data["gates"] = [
             {"gate": str(gate), "decision": str(verdict)} | ({"rule": rule} if rule else {})
             for gate, verdict, rule in recorded(change.gates)
         ]
-    component = _COMPONENTS.get(change.kind, "carrier")
+        if change.kind is Status.RESCHEDULED:  # by the gate that closed
+            component = data["gates"][-1]["gate"]
     if change is execution.changes[0]:
         component = "api"
     provider = execution.provider if component in ("carrier", "dial") else None

@@ -4,7 +4,8 @@
     ca, ua created, updated (ms) · wh webhook · pr carrier · fn from-numbers · an, sm answer and stream URL
     hs, he calling hours · cw calling windows · tz time zone · mc, rt, ms lines, ring and call limits
     vd machine detection · pc peak of the line limit · pu purpose · cr countries where a consent is required
-    nr has number rules · sb stopped before (ms) · da deleted at (ms) · expires_at of a deleted agent (epoch seconds)
+    nr has number rules · sc, hk scrub and pre-dial hook [URL, seconds]
+    sb stopped before (ms) · da deleted at (ms) · expires_at of a deleted agent (epoch seconds)
 
 The configuration is text because it is returned as sent: DynamoDB has no floats and nests at most 32 levels.
 """
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.table import Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
-from redial.domain.agent import Agent
+from redial.domain.agent import Agent, Endpoint
 from redial.domain.status import Status
 from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
@@ -101,6 +102,9 @@ def _encode(agent: Agent) -> dict[str, Any]:
         item["cr"] = list(agent.consent_required)
     if agent.has_number_rules:
         item["nr"] = True
+    for short, endpoint in (("sc", agent.scrub), ("hk", agent.pre_dial_hook)):
+        if endpoint is not None:
+            item[short] = [endpoint.url, endpoint.seconds]
     if agent.webhook_statuses is not None:
         item["ws"] = [str(status) for status in agent.webhook_statuses]
     if agent.peak_concurrent_calls:
@@ -111,6 +115,10 @@ def _encode(agent: Agent) -> dict[str, Any]:
         item["da"] = to_ms(agent.deleted_at)
         item["expires_at"] = to_ms(agent.deleted_at + KEEP_DELETED) // 1000
     return with_newer(item, agent.newer)
+
+
+def _endpoint(stored: list[Any] | None) -> Endpoint | None:
+    return None if stored is None else Endpoint(*stored)
 
 
 def _decode(item: dict[str, Any]) -> Agent:
@@ -132,5 +140,7 @@ def _decode(item: dict[str, Any]) -> Agent:
         stopped_before=from_ms(stored.pop("sb")) if "sb" in stored else None,
         deleted_at=from_ms(stored.pop("da")) if "da" in stored else None,
         **{name: stored.pop(short) for short, name in _PLAIN_FIELDS.items() if short in stored},
+        scrub=_endpoint(stored.pop("sc", None)),
+        pre_dial_hook=_endpoint(stored.pop("hk", None)),
         newer=stored or None,
     )
