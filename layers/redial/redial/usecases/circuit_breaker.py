@@ -169,5 +169,5 @@ def held_because(circuit: Circuit, reason: str | None = None) -> str:
         case Scope.COUNTRY:
             return f"calls to {circuit.value} are held, see GET /attention: {reason}"
         case Scope.AGENT:
-            return f"the agent's calls are held, see GET /attention: {reason}"
+            return f"it is not asked now, see GET /attention: {reason}"
     return f"the carrier fails for all calls: {reason}"
