@@ -121,6 +121,23 @@ def test_one_blocked_number_ends_by_itself_and_holds_no_country() -> None:
         client.assert_sound()
 
 
+def test_fewer_than_five_numbers_wait_too_while_no_call_to_the_country_is_placed() -> None:
+    """The fault may be the account's, as long as nothing shows that it is these numbers'."""
+    with local_stack() as client:
+        numbers = [f"+1415555{number:04d}" for number in range(100, 104)]
+        scripted(client, numbers, "refused-21216")
+        batch_id = started(client, numbers)
+        client.advance(120)
+        assert counts(client, batch_id) == {"queued": 4}
+        (item,) = attention(client)
+        assert (item["state"], item["value"], item["code"]) == ("noticed", "US", "21216")
+        scripted(client, numbers[:2], "completed")
+        client.advance(30)
+        assert counts(client, batch_id) == {"completed": 2, "failed": 2}, "calls to the country are placed"
+        assert attention(client) == [] or attention(client)[0]["state"] == "noticed"
+        client.assert_sound()
+
+
 def test_an_item_is_resolved_by_hand() -> None:
     with local_stack() as client:
         numbers = [f"+1415555{number:04d}" for number in range(100, 105)]

@@ -921,9 +921,11 @@ class World(LocalStack):
             return Response(200, b'{"eligible": "yes", "allowed": 1}', [])
         asked = json.loads(sent.body)
         hours = int((self.now - START).total_seconds() // 1800)
-        drawn = random.Random(
-            f"{self.seed} {name} {asked.get('user_number', asked.get('phone_number'))} {hours}"
-        ).random()
+        drawn = 0.5
+        if agent_id in self.hooked | self.scrubbed:
+            drawn = random.Random(
+                f"{self.seed} {name} {asked.get('user_number', asked.get('phone_number'))} {hours}"
+            ).random()
         if gate == "scrub":
             verdict = Verdict(
                 self.now, drawn > 0.12, self.now + timedelta(seconds=-60 if drawn > 0.8 else 3600 * drawn)

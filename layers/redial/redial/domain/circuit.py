@@ -70,7 +70,8 @@ class Circuit:
     """A circuit's state; `version` counts saves. `provider`: the carrier; of an agent's endpoint, its gate.
 
     `scope`, `value`: of which calls; `value` is the caller id (E.164) or the country (ISO 3166, or a calling code).
-    `failures`: consecutive ones since `failing_since`, the last at `failed_at` for `reason`, with the carrier's `code`
+    `failures`: consecutive ones since `failing_since` (of a caller id or a country: no call was placed since then), the
+    last at `failed_at` for `reason`, with the carrier's `code`
     where a person must mend it. `refused`: marks of the different numbers that were refused meanwhile.
     Open since `opened_at`: nothing is admitted before `next_try_at`; `probes` checks and probes have failed.
     Ramping since `resumed_at`: `resumed` dials were admitted. `newer`: see `Execution`.
@@ -220,7 +221,8 @@ class Circuit:
             failures = FAILURES_TO_OPEN
         elif mark not in refused:
             failures, refused = failures + 1, (*refused, mark)
-        since = now if forgotten or self.failing_since is None else self.failing_since
+        restarts = forgotten and self.is_of_account  # elsewhere: since when no call was placed
+        since = now if restarts or self.failing_since is None else self.failing_since
         failing = replace(
             self, failures=failures, failing_since=since, failed_at=now, reason=reason, code=code, refused=refused
         )

@@ -110,6 +110,14 @@ class CircuitBreaker:
                 opened |= self._save_result(circuit, result, probing, asked.number)
         return opened
 
+    def places_others(self, asked: Asked, since: datetime) -> bool:
+        """Whether a call to the number's country was placed after `since`, when one was refused: its circuit was then
+        removed, and began anew at the earliest after that."""
+        from redial.domain.phone_number import country
+
+        circuit = self.circuits.fresh(_new(asked, Scope.COUNTRY, country(asked.number)))
+        return circuit.failing_since is None or circuit.failing_since > since
+
     def admit_question(self, circuit: Circuit) -> Admission:
         """May the endpoint be asked that this circuit, as new, is about?"""
         known = self.circuits.cached(circuit.account_id, circuit.provider).get(circuit.key)

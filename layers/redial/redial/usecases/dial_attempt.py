@@ -258,7 +258,7 @@ class Dial:
         assert agent is not None, "its gate allowed"
         if agent.scrub is None and agent.pre_dial_hook is None:
             return not_asked(facts)
-        if self.asked_at is not None and now < self.asked_at + ASKED_LASTS and agent.updated_at < self.asked_at:
+        if self.asked_at is not None and now < self.asked_at + ASKED_LASTS and agent.updated_at <= self.asked_at:
             return not_asked(facts, ALLOWED)
         answers = ask_endpoints(self.services, replace(facts, now=now))
         if answers.decisions[-1].allows:
@@ -473,8 +473,10 @@ class Dial:
         claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)
 
         result = carrier.place(call_request(services, claimed, agent, variables))
-        if admission.probes and isinstance(result, NotPlaced) and result.fault is not None:
-            result = replace(result, fault=replace(result.fault, otherwise=None))  # refused like those before it
+        if isinstance(result, NotPlaced) and result.fault is not None and result.fault.otherwise is not None:
+            refused_since = claimed.refused_since(result.reason)
+            if admission.probes or (refused_since is not None and not breaker.places_others(asked, refused_since)):
+                result = replace(result, fault=replace(result.fault, otherwise=None))  # refused like all others
 
         now, jitter = services.now(), services.random()
 
