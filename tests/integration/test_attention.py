@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from local.aws.dynamodb import changes_of
+from redial.adapters.invoker import AwsInvoker
 from tests.integration.test_carrier_outage import metrics
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import LocalClient, local_stack
@@ -168,4 +170,95 @@ def test_what_is_held_for_a_day_ends_with_the_reason() -> None:
         assert (ended["status"], ended["retry_count"]) == ("error", 0)
         assert ended["ended_because"].startswith("the carrier could not place it for 24 hours")
         assert "the from number is not one of the account's" in ended["ended_because"]
+        client.assert_sound()
+
+
+# ---- the account's webhook -------------------------------------------------------------------------------------------
+
+
+def watched(client: LocalClient) -> None:
+    answer = client.api("PATCH", "/user/me", {"webhook_url": f"{client.stack.inbox_url}/account"})
+    assert (answer.status, answer.json["webhook_url"]) == (200, f"{client.stack.inbox_url}/account")
+
+
+def opened(client: LocalClient) -> None:
+    """Calls from the caller id are refused."""
+    client.script("+14155550100", "refused-21210")
+    client.call("+14155550100", from_phone_number=CALLER)
+    client.advance(0.2)
+
+
+def test_an_item_that_opens_and_is_resolved_is_sent_to_the_accounts_webhook() -> None:
+    with local_stack() as client:
+        watched(client)
+        opened(client)
+        (item,) = attention(client)
+        (first,) = client.inbox("account")
+        assert first["verified"] and first["headers"]["webhook-id"].startswith("event-")
+        assert first["body"].pop("type") == "attention.opened"
+        assert first["body"].pop("at") == item["opened_at"]
+        assert first["body"] == item
+        client.script("+14155550100", "completed")
+        client.advance(30)
+        first, second = client.inbox("account")
+        assert (second["body"]["type"], second["body"]["state"]) == ("attention.resolved", "resuming")
+        assert (second["body"]["id"], second["body"]["opened_at"]) == (item["id"], item["opened_at"])
+        assert second["headers"]["webhook-id"] != first["headers"]["webhook-id"]
+        client.assert_sound()
+
+
+def test_a_resolution_by_hand_is_sent_and_so_is_a_fault_that_opens_again() -> None:
+    with local_stack() as client:
+        watched(client)
+        opened(client)
+        (item,) = attention(client)
+        client.api("POST", f"/attention/{item['id']}/resolve")
+        client.advance(25)
+        kinds = [one["body"]["type"].removeprefix("attention.") for one in client.inbox("account")]
+        assert kinds[:2] == ["opened", "resolved"]
+        client.assert_sound()
+
+
+def test_an_event_of_the_account_is_sent_again_until_it_is_accepted() -> None:
+    with local_stack() as client:
+        watched(client)
+        client.stack.inbox.fail("account", times=3, status=500)
+        opened(client)
+        client.advance(20)
+        tries = client.inbox("account")
+        assert [one["answered"] for one in tries] == [500, 500, 500, 200]
+        assert len({one["headers"]["webhook-id"] for one in tries}) == 1
+        client.assert_sound()
+
+
+def test_an_event_whose_message_was_lost_is_found_by_the_sweeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver = AwsInvoker.deliver
+    lost: list[str] = []
+
+    def losing(self: AwsInvoker, subject_id: str, *arguments: Any, **options: Any) -> None:
+        if subject_id.startswith("event-") and not lost:
+            lost.append(subject_id)
+            return
+        deliver(self, subject_id, *arguments, **options)
+
+    monkeypatch.setattr(AwsInvoker, "deliver", losing)
+    with local_stack() as client:
+        watched(client)
+        opened(client)
+        assert (len(lost), client.inbox("account")) == (1, [])
+        client.advance(4)
+        assert [one["body"]["type"] for one in client.inbox("account")] == ["attention.opened"]
+
+
+def test_without_a_webhook_of_the_account_nothing_is_sent_and_nothing_stays_due() -> None:
+    with local_stack() as client:
+        opened(client)
+        client.advance(10)
+        images = changes_of(client.stack.environment["TABLE_NAME"]).images
+        (event,) = [image.plain for (pk, _), image in images.items() if pk.startswith("E#")]
+        assert "due_at" not in event and "expires_at" in event
+        watched(client)
+        assert client.api("PATCH", "/user/me", {"webhook_url": None}).json["webhook_url"] is None
+        answer = client.api("PATCH", "/user/me", {"webhook_url": "https://10.0.0.1/"})
+        assert (answer.status, answer.json["errors"][0]["field"]) == (400, "webhook_url")
         client.assert_sound()

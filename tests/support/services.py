@@ -51,6 +51,7 @@ class GivenServices:
     idempotency: ports.IdempotencyKeys
     undelivered: ports.Undelivered
     circuits: ports.Circuits
+    account_events: ports.AccountEvents
     pacer: ports.Pacer
     lines: ports.Lines
     queue: ports.CallQueue

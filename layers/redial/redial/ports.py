@@ -12,6 +12,7 @@ from dataclasses import field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from redial.domain.account_event import AccountEvent
 from redial.domain.agent import Account, Agent, ApiKey, Defaults, Endpoint
 from redial.domain.batch import Batch
 from redial.domain.circuit import Circuit
@@ -349,6 +350,9 @@ class Accounts(Protocol):
     def allow_premium_numbers(self, account_id: str, allowed: bool) -> bool:
         """Set `Account.premium_numbers`; False when there is no such account."""
 
+    def set_webhook_url(self, account_id: str, url: str | None) -> bool:
+        """Set `Account.webhook_url`; False when there is no such account."""
+
     def replace_defaults(self, account: Account, defaults: Defaults) -> bool:
         """Store other defaults over those of `account`; False when they changed since it was read."""
 
@@ -547,13 +551,15 @@ class DelayedSets(Protocol):
 
 @dataclass(frozen=True)
 class Due:
-    """Something that should have moved by `due_at`: an execution, a batch, or the lines of an agent."""
+    """Something that should have moved by `due_at`: an execution, a batch, an event of an account, or the lines of an
+    agent."""
 
     due_at: datetime
     execution_id: str | None = None
     batch_id: str | None = None
     agent_id: str | None = None
     shard: int | None = None
+    event_id: str | None = None
 
 
 class DueItems(Protocol):
@@ -609,7 +615,17 @@ class Circuits(Protocol):
     def all(self, account_id: str) -> list[Circuit]:
         """The account's stored circuits, of all carriers."""
 
-    def save(self, circuit: Circuit) -> Circuit:
+    def save(self, circuit: Circuit, event: AccountEvent | None = None) -> Circuit:
+        """Store it over the version that was read, with the event that follows, in one write; return it with its new
+        version. Raises `StaleVersion`."""
+
+
+class AccountEvents(Protocol):
+    """Events of accounts, each one item, which is removed after 30 days. `Circuits.save` stores new ones."""
+
+    def get(self, event_id: str) -> AccountEvent | None: ...
+
+    def save(self, event: AccountEvent) -> AccountEvent:
         """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""
 
 
@@ -661,8 +677,8 @@ class Invoker(Protocol):
         *,
         after: datetime | None = None,
     ) -> None:
-        """For an execution or a batch. `snapshot`: the execution as just stored with that lease. `after`: deliver gets
-        it then, at most 15 minutes from now; None: at once."""
+        """For an execution, a batch or an event of an account. `snapshot`: the execution as just stored with that
+        lease. `after`: deliver gets it then, at most 15 minutes from now; None: at once."""
 
     def batch(self, batch_id: str) -> None:
         """Have the batch's work done."""
@@ -939,6 +955,8 @@ class Services(Protocol):
     def undelivered(self) -> Undelivered: ...
     @property
     def circuits(self) -> Circuits: ...
+    @property
+    def account_events(self) -> AccountEvents: ...
     @property
     def pacer(self) -> Pacer: ...
     @property

@@ -1,15 +1,23 @@
 """Routes of the account: concurrency, carriers, phone numbers."""
 
 import uuid
+from dataclasses import replace
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
-from pydantic import ConfigDict, SkipValidation
+from pydantic import ConfigDict, Field, SkipValidation
 from typing_extensions import TypedDict
 
-from redial.api.agent_config import AccountDefaults, DefaultsRead, changed_defaults, defaults_json
+from redial.api.agent_config import (
+    AccountDefaults,
+    DefaultsRead,
+    changed_defaults,
+    checked_webhook,
+    defaults_json,
+)
 from redial.api.answers import account_id, answer, answers, new_router, services
+from redial.api.fields import NO_EMPTY_TEXT, WebhookUrl
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part_of
 from redial.domain.agent import Account, Agent, Defaults
 from redial.domain.circuit import Circuit, CircuitState
@@ -54,7 +62,11 @@ def carrier_json(circuit: Circuit) -> CarrierRead:
 
 
 class UserChange(AccountDefaults):
-    """Defaults to change; those that are left out stay, and null removes one."""
+    """Defaults and the account's webhook, to change; what is left out stays, and null removes one."""
+
+    webhook_url: Annotated[WebhookUrl | None, NO_EMPTY_TEXT] = Field(
+        None, description="Where the account's own events go: `attention.opened`, `attention.resolved`."
+    )
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -74,6 +86,7 @@ class UserRead(TypedDict):
     id: str
     name: str
     concurrency: ConcurrencyRead
+    webhook_url: str | None
     defaults: DefaultsRead
     carriers: list[CarrierRead]
 
@@ -128,7 +141,12 @@ def patch_user(body: Annotated[SkipValidation[UserChange], Body()]) -> Response[
     def change(defaults: Defaults) -> Defaults:
         return changed_defaults(defaults, patch, services().allow_local)
 
-    return answer(_user(accounts.change_defaults(account_id(), change, accounts=services().accounts)))
+    account = accounts.change_defaults(account_id(), change, accounts=services().accounts)
+    if "webhook_url" in patch:
+        url = checked_webhook(patch["webhook_url"], services().check_webhook)
+        accounts.set_webhook_url(account_id(), url, accounts=services().accounts)
+        account = replace(account, webhook_url=url)
+    return answer(_user(account))
 
 
 def _user(account: Account) -> UserRead:
@@ -142,6 +160,7 @@ def _user(account: Account) -> UserRead:
         id=account.account_id,
         name=account.name,
         concurrency=concurrency,
+        webhook_url=account.webhook_url,
         defaults=defaults_json(account.defaults),
         carriers=carriers,
     )

@@ -290,6 +290,16 @@ def _is_hours(rule: CallingRule, hours: CallingGuardrails | None) -> bool:
     return rule == CallingRule.of_hours(hours.call_start_hour, hours.call_end_hour)
 
 
+class _AccountWebhook(BaseModel):
+    webhook_url: Annotated[Annotated[WebhookUrl, AfterValidator(_webhook)] | None, NO_EMPTY_TEXT] = None
+
+
+def checked_webhook(url: Any, check_webhook: CheckWebhook) -> str | None:
+    """The account's webhook as it is kept. Raises `InvalidInput`."""
+    rules = _Rules(check_webhook, allow_local=False)
+    return validated(_AccountWebhook, {"webhook_url": url}, context=rules).webhook_url
+
+
 class DefaultsRead(TypedDict):
     """What the account's agents use that leave it out."""
 

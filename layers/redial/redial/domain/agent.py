@@ -131,7 +131,7 @@ class Account:
     """A customer.
 
     `webhook_secrets` sign its webhooks: one, or two during a rotation (newest first). `premium_numbers`: it may call
-    premium-rate and shared-cost numbers. `defaults`: of its agents.
+    premium-rate and shared-cost numbers. `defaults`: of its agents. `webhook_url`: of its own events (`AccountEvent`).
     """
 
     account_id: str
@@ -140,6 +140,7 @@ class Account:
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     premium_numbers: bool = False
     defaults: Defaults = NO_DEFAULTS
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ Pure: the clock is an argument, and every method returns a new circuit, or the s
 refused because of its number counts as success of the carrier account; a throttled call says nothing about it.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -55,6 +56,9 @@ HEALTHY_TTL = timedelta(seconds=5)
 notices an outage found by another. A stale circuit of a caller id or a country costs one refused request at most."""
 NOTICED_FOR = timedelta(hours=1)
 """How long a refusal that opened no circuit is shown as an attention item. Refused calls ask again each 15 minutes."""
+
+
+_IDS = uuid.UUID("5d5f1ad0-8c2a-4b0a-9f3e-1f0d6f2f9f10")
 
 
 class CircuitState(StrEnum):
@@ -105,6 +109,11 @@ class Circuit:
         """Its name among the account's circuits: `<provider>`, `<provider>#caller_id#+14155550100` or
         `<provider>#country#GB`."""
         return self.provider if self.is_of_account else f"{self.provider}#{self.scope}#{self.value}"
+
+    @property
+    def attention_id(self) -> uuid.UUID:
+        """Of the attention item: the same fault of the same account always has the same id."""
+        return uuid.uuid5(_IDS, f"{self.account_id}/{self.key}")
 
     @property
     def state(self) -> CircuitState:

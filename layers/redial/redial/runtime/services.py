@@ -17,6 +17,7 @@ from redial.runtime import settings, system
 
 if TYPE_CHECKING:
     from redial.adapters.batch_csv import CsvContacts
+    from redial.adapters.dynamodb.account_events import DynamoAccountEvents
     from redial.adapters.dynamodb.accounts import DynamoAccounts
     from redial.adapters.dynamodb.agents import DynamoAgents
     from redial.adapters.dynamodb.batches import DynamoBatches
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from redial.adapters.invoker import AwsInvoker
     from redial.adapters.webhooks import HttpWebhooks
     from redial.carriers.secrets import CarrierSecrets
+    from redial.domain.account_event import AccountEvent
     from redial.domain.agent import Defaults
     from redial.domain.batch import Batch
     from redial.domain.execution import Execution
@@ -180,6 +182,12 @@ class Services:
         from redial.adapters.dynamodb.circuits import DynamoCircuits
 
         return DynamoCircuits(_client("dynamodb"), self._table, system.now)
+
+    @cached_property
+    def account_events(self) -> "DynamoAccountEvents":
+        from redial.adapters.dynamodb.account_events import DynamoAccountEvents
+
+        return DynamoAccountEvents(_client("dynamodb"), self._table)
 
     @cached_property
     def pacer(self) -> "DynamoPacer":
@@ -362,6 +370,21 @@ class Services:
             return batch
 
         return Deliverer(self, self.batches, lambda batch: batch.webhook_url, as_it_is, batch_json.render_event)
+
+    @cached_property
+    def account_event_deliverer(self) -> "Deliverer[AccountEvent]":
+        """Delivers accounts' own events."""
+        from redial.usecases.deliver_events import Deliverer
+        from redial.wire.attention_json import render_event
+
+        def endpoint(event: "AccountEvent") -> str | None:
+            account = self.accounts.get(event.account_id)
+            return None if account is None else account.webhook_url
+
+        def as_it_is(event: "AccountEvent") -> "AccountEvent":
+            return event
+
+        return Deliverer(self, self.account_events, endpoint, as_it_is, render_event)
 
     # ---- the system -------------------------------------------------------------------------------------------------
 

@@ -106,6 +106,12 @@ def change_defaults(account_id: str, change: Callable[[Defaults], Defaults], *, 
     raise Conflict("the defaults are being changed by other requests at the same time: try again")
 
 
+def set_webhook_url(account_id: str, url: str | None, *, accounts: Accounts) -> None:
+    """Where the account's own events go; None: nowhere. Raises `NotFound`."""
+    if not accounts.set_webhook_url(account_id, url):
+        raise NotFound(f"no account {account_id}")
+
+
 def read_account(account_id: str, *, accounts: Accounts) -> Account:
     """Raises `NotFound`."""
     account = accounts.get(account_id)

@@ -9,6 +9,7 @@ circuit of an account is probed by a check, which places nothing, and only then 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from redial.domain.account_event import attention_event
 from redial.domain.circuit import Circuit, CircuitState
 from redial.domain.outcome import Accepted, DialResult, NotPlaced, Scope
 from redial.domain.values import dataclass
@@ -46,10 +47,11 @@ class Admission:
 
 @dataclass(frozen=True)
 class CircuitBreaker:
-    """Admits dials, and records what the carrier answered to them."""
+    """Admits dials, and records what the carrier answered to them. `deliver`: has an event of the account delivered."""
 
     circuits: Circuits
     now: Callable[[], datetime]
+    deliver: Callable[[str], object] = lambda event_id: None
 
     def admit(self, asked: Asked, check: Callable[[], str | None]) -> Admission:
         """May this call be placed, and from which caller id: the first whose calls are not held, where there is one.
@@ -138,14 +140,18 @@ class CircuitBreaker:
 
     def _save_result(self, circuit: Circuit, result: DialResult, probing: bool, number: str) -> bool:
         for _ in range(_MOST_TRIES):
-            after = circuit.record(result, probing, self.now(), number)
+            now = self.now()
+            after = circuit.record(result, probing, now, number)
             if after is circuit:
                 return False
+            event = attention_event(circuit, after, now)
             try:
-                self.circuits.save(after)
+                self.circuits.save(after, event)
             except StaleVersion:
                 circuit = self.circuits.fresh(circuit)
                 continue
+            if event is not None:
+                self.deliver(event.id)
             return circuit.state is not CircuitState.OPEN and after.state is CircuitState.OPEN
         return False
 

@@ -1,5 +1,5 @@
 """Webhook delivery: an execution's events to its agent's webhook, a batch's to its own, in order, each until it is
-accepted or given up.
+accepted or given up; and an account's events to the account's webhook.
 
 One invocation at a time holds the delivery lease and sends what is pending. It also sends events that are added
 meanwhile, since its own save then fails and it reads again. Events that were sent but not yet recorded are sent once
@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Generic
 
+from redial.domain.account_event import AccountEvent
 from redial.domain.batch import Batch
 from redial.domain.delivery import GONE, LEASE, Delivery, DeliveryAttempt
 from redial.domain.execution import Execution
@@ -212,6 +213,6 @@ def _apply(delivery: Delivery, tried: list[DeliveryAttempt], answers: list[Deliv
     return delivery
 
 
-def _timer_id(subject: Execution | Batch) -> int:
+def _timer_id(subject: Execution | Batch | AccountEvent) -> int:
     """No other deliver timer of this subject has it."""
     return subject.version

@@ -454,7 +454,7 @@ class Dial:
         services = self.services
         if execution.provider != agent.carrier:
             execution = replace(execution, provider=agent.carrier)  # the agent has another carrier by now
-        breaker = CircuitBreaker(services.circuits, services.now)
+        breaker = CircuitBreaker(services.circuits, services.now, lambda event: services.invoker.deliver(event, None))
         carrier = services.carrier(execution.provider)
         callers = from_numbers(execution, agent, batch)
         asked = Asked(execution.account_id, execution.provider, execution.user_number, callers)

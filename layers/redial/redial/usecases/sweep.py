@@ -267,6 +267,8 @@ class Sweeper:
                 self._execution(execution, absent, run)
         elif due.batch_id is not None:
             self._batch(due.batch_id, run.report)
+        elif due.event_id is not None:
+            self.services.invoker.deliver(due.event_id, None)
         elif due.agent_id is not None and due.shard is not None:
             self._lines(due.agent_id, due.shard, run)
 
@@ -596,4 +598,5 @@ def _needs_line(execution: Execution, attempt: int, shard: int, now: datetime) -
 
 
 def _names(due: Due) -> dict[str, str | None]:
-    return {"execution_id": due.execution_id, "batch_id": due.batch_id, "agent_id": due.agent_id}
+    names = ("execution_id", "batch_id", "agent_id", "event_id")
+    return {name: getattr(due, name) for name in names}
