@@ -3,7 +3,9 @@
 Event: `{"batch_id": "<32 hexadecimal digits>"}`, from an asynchronous invoke or EventBridge Scheduler. The stored batch
 determines the work. Or `{"count_calls": "<agent id>"}`, from a listing: count the agent's calls outside of batches. Or
 `{"suppress": "<execution id>", "source": "webhook"}`, from deliver, dial, carrier_callback or sweep: suppress the
-number of that call. Optional: `"reason"`, `"purpose"`, `"of_agent"` (its agent's calls only), and `"expires_at"` in
+number of that call. Or `{"wake": "<key of a circuit>", "account_id"}`, from api: have the calls dialled that wait for
+it.
+Optional with `suppress`: `"reason"`, `"purpose"`, `"of_agent"` (its agent's calls only), and `"expires_at"` in
 epoch milliseconds.
 """
 
@@ -18,6 +20,7 @@ from redial.runtime.services import services_of
 from redial.usecases.list_calls import count_calls
 from redial.usecases.number_rules import suppress_called
 from redial.usecases.run_batch import BatchWorker
+from redial.usecases.wake import wake_held
 from redial.wire.timestamps import from_ms
 
 logger = telemetry.logger
@@ -35,6 +38,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         agent_id = str(event["count_calls"])
         counted = count_calls(services, agent_id, seconds_left, services.now())
         logger.info("calls counted", extra={"agent_id": agent_id, "done": counted})
+        return
+    if "wake" in event:
+        woken = wake_held(services, str(event["account_id"]), str(event["wake"]), seconds_left)
+        logger.info("woken", extra={"circuit": telemetry.masked_text(str(event["wake"])), "calls": woken})
         return
     if "suppress" in event:
         suppress(event)

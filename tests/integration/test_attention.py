@@ -154,10 +154,33 @@ def test_an_item_is_resolved_by_hand() -> None:
         assert counts(client, batch_id) == {"queued": 5}
         scripted(client, numbers, "completed")
         client.api("POST", f"/attention/{item['id']}/resolve")
-        client.advance(25)
-        assert counts(client, batch_id) == {"completed": 5}
+        client.advance(3)
+        assert counts(client, batch_id) == {"completed": 5}, "they need not wait for their next try"
+        client.advance(6)
         assert client.api("POST", f"/attention/{item['id']}/resolve").status == 404
         assert client.api("POST", "/attention/1/resolve").status == 404
+        client.assert_sound()
+
+
+def test_resolving_an_item_wakes_the_calls_that_it_holds_at_the_pace_of_its_ramp() -> None:
+    with local_stack() as client:
+        numbers = [f"+1415555{number:04d}" for number in range(100, 160)]
+        scripted(client, numbers, "refused-21215")
+        batch_id = started(client, numbers, max_concurrent_calls=60)
+        single = "+14155550199"
+        client.script(single, "refused-21215")
+        client.call(single)
+        client.advance(62)
+        scripted(client, [*numbers, single], "completed")
+        (item,) = [one for one in attention(client) if one["scope"] == "country"]
+        placed = len(client.calls())
+        client.api("POST", f"/attention/{item['id']}/resolve")
+        client.advance(0.25)
+        assert 5 <= len(client.calls()) - placed <= 12
+        client.advance(4)
+        assert counts(client, batch_id)["completed"] >= 45
+        client.advance(8)
+        assert counts(client, batch_id) == {"completed": 60}
         client.assert_sound()
 
 

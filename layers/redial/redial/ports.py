@@ -687,6 +687,10 @@ class Invoker(Protocol):
         """Have the number of that call suppressed. Raises what AWS rejects: an opt-out must not be lost, so the caller
         tries again."""
 
+    def wake(self, account_id: str, circuit: str) -> None:
+        """Have the calls dialled soon that wait for the circuit with that key. Nothing makes up for a lost invocation;
+        the calls come back at their next try."""
+
     def count_calls(self, agent_id: str) -> None:
         """Have the agent's calls counted, for its listing. Nothing makes up for a lost invocation; the next listing
         asks again."""

@@ -124,6 +124,10 @@ class AwsInvoker:
             event["expires_at"] = to_ms(opt_out.expires_at)
         self._invoke_or_raise(self._batch_function, event)
 
+    def wake(self, account_id: str, circuit: str) -> None:
+        """Invoke batch with `{"wake": circuit's key, "account_id"}`."""
+        self._invoke("batch", self._batch_function, {"wake": circuit, "account_id": account_id})
+
     def count_calls(self, agent_id: str) -> None:
         """Invoke batch with `{"count_calls": agent id}`."""
         self._invoke("batch", self._batch_function, {"count_calls": agent_id})

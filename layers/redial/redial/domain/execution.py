@@ -509,6 +509,19 @@ class Execution:
         )
         return queued._with(note)
 
+    @property
+    def is_held(self) -> bool:
+        """It waits for the carrier, or for an endpoint of its agent, and is not claimed."""
+        return self.state.is_waiting and self.changes[-1].kind is Marker.DEFERRED
+
+    def wake(self, until: datetime) -> "Execution":
+        """A held call is tried again then, if that is earlier than it was to be."""
+        last = self.changes[-1]
+        assert self.is_held and last.until is not None, "the caller asked"
+        if until >= last.until:
+            return self
+        return replace(self, changes=(*self.changes[:-1], replace(last, until=until, timer=self.version + 1)))
+
     def reported(self, attempt: int, report: CallReport, now: datetime) -> "Execution":
         """The carrier's report about the call of `attempt`: moves the status forward, never back.
 

@@ -40,5 +40,6 @@ def resolve(services: Services, account_id: str, item_id: str) -> Circuit:
             continue
         if event is not None:
             services.invoker.deliver(event.id, None)
+        services.invoker.wake(account_id, saved.key)
         return saved
     raise StaleVersion(item_id)

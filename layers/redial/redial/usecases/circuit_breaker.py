@@ -174,6 +174,14 @@ def _new(asked: Asked, scope: Scope, value: str) -> Circuit:
     return Circuit(asked.account_id, asked.provider, scope=scope, value=value)
 
 
+def is_held_by(circuit: Circuit, reason: str) -> bool:
+    """Whether a call that waits for that reason waits for this circuit: it was refused as its calls are, or held."""
+    held = held_because(circuit, " ").rstrip()
+    if circuit.scope is Scope.AGENT:
+        return "gave no usable answer: " in reason
+    return reason == circuit.reason or reason.startswith(held)
+
+
 def held_because(circuit: Circuit, reason: str | None = None) -> str:
     """Why calls wait for that circuit, in words."""
     reason = reason or circuit.reason
