@@ -10,7 +10,7 @@ from itertools import chain, islice
 
 from redial.domain.agent import Agent
 from redial.domain.batch import contact_id
-from redial.domain.circuit import FIRST_RESUMED, RESUMED_GROWTH, RESUMING_FOR, Circuit, CircuitState
+from redial.domain.circuit import FIRST_RESUMED, HEALTHY_TTL, RESUMED_GROWTH, RESUMING_FOR, Circuit, CircuitState
 from redial.domain.execution import Execution
 from redial.ports import Services
 from redial.usecases.circuit_breaker import is_held_by
@@ -20,7 +20,8 @@ MOST_WOKEN = 2_000
 """Calls beyond these come back at their next try."""
 LEAST_SECONDS = 30.0
 """With less time left no further calls are read."""
-_SLACK = timedelta(seconds=5)
+_SLACK = HEALTHY_TTL + timedelta(seconds=2)
+"""Until then another process may hold a call by the circuit as it was before."""
 _READ_AT_ONCE = 100
 
 
