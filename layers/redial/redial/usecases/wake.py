@@ -41,9 +41,7 @@ def wake_held(services: Services, account_id: str, key: str, seconds_left: Calla
 
 def _admitted_after(calls: int) -> timedelta:
     """How long after it resumed a circuit surely admits one call more than that."""
-    if calls < FIRST_RESUMED:
-        return timedelta()
-    minutes = math.log((calls + 1) / FIRST_RESUMED, RESUMED_GROWTH)
+    minutes = max(math.log((calls + 1) / FIRST_RESUMED, RESUMED_GROWTH), 0.0)
     return min(timedelta(minutes=minutes) + _SLACK, RESUMING_FOR)
 
 
