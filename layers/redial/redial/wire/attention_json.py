@@ -1,11 +1,10 @@
 """Attention items as JSON, for the HTTP API and webhooks."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
-from redial.domain.account_event import AccountEvent
+from redial.domain.account_event import AccountEvent, AccountEventKind
 from redial.domain.circuit import Circuit, CircuitState
 from redial.domain.outcome import Scope
 from redial.wire.timestamps import Timestamp, rfc3339, rfc3339_or_none
@@ -38,6 +37,13 @@ class AttentionItem(TypedDict):
     what_to_do: str
     opened_at: Timestamp | None
     next_try_at: Timestamp | None
+
+
+class AttentionEvent(AttentionItem):
+    """The attention item as it was `at` that time: it opened, or its calls are let go."""
+
+    type: AccountEventKind
+    at: Timestamp
 
 
 _STATES = {
@@ -78,6 +84,6 @@ def attention_json(circuit: Circuit) -> AttentionItem:
     }
 
 
-def render_event(event: AccountEvent, sequence: int) -> Mapping[str, object]:
-    """The body of the event's webhook: the item as it was, with `type` and `at`."""
-    return {"type": str(event.kind), "at": rfc3339(event.created_at), **attention_json(event.circuit)}
+def render_event(event: AccountEvent, sequence: int) -> AttentionEvent:
+    """The body of the event's webhook."""
+    return {"type": event.kind, "at": rfc3339(event.created_at), **attention_json(event.circuit)}
