@@ -95,7 +95,7 @@ def test_a_refused_call_is_canceled_with_the_reason_and_its_retry_as_well(stack:
 
 
 @pytest.mark.parametrize("is_contact", [False, True], ids=["a call", "a contact"])
-def test_a_hook_puts_an_attempt_off_to_a_time(stack: LocalClient, is_contact: bool) -> None:
+def test_a_hook_defers_an_attempt_to_a_time(stack: LocalClient, is_contact: bool) -> None:
     ask(stack, "hook", max_concurrent_calls=1)
     answers(
         stack,
@@ -115,7 +115,7 @@ def test_a_hook_puts_an_attempt_off_to_a_time(stack: LocalClient, is_contact: bo
     assert (said["status"], said["rescheduled_at"]) == ("rescheduled", "2026-01-26T13:30:00.000Z")
     log = stack.api("GET", f"/executions/{execution_id}/log").json["data"]
     (moved,) = [one for one in log if one["type"] == "rescheduled"]
-    assert (moved["component"], moved["data"]["reason"]) == ("hook", "put off by the pre-dial hook: at work")
+    assert (moved["component"], moved["data"]["reason"]) == ("hook", "deferred by the pre-dial hook: at work")
     stack.advance(85)
     assert stack.calls(NUMBER) == []
     stack.advance(15)
@@ -123,7 +123,7 @@ def test_a_hook_puts_an_attempt_off_to_a_time(stack: LocalClient, is_contact: bo
     stack.assert_sound()
 
 
-def test_a_hook_puts_an_attempt_off_for_a_month_at_most(stack: LocalClient) -> None:
+def test_a_hook_defers_an_attempt_for_a_month_at_most(stack: LocalClient) -> None:
     ask(stack, "hook")
     answers(stack, "hook", Scripted({"eligible": True, "defer_until": "2029-01-01T00:00:00Z"}))
     execution_id = stack.call(NUMBER)

@@ -55,7 +55,7 @@ def test_what_a_hooks_answer_decides(answer: HookAnswer, verdict: Verdict, rule:
         assert decided.status is Status.CANCELED
 
 
-def test_a_hook_puts_one_attempt_off_so_often_and_then_the_call_ends() -> None:
+def test_a_hook_defers_one_attempt_so_often_and_then_the_call_ends() -> None:
     execution, now, answer = queued(), TEN, HookAnswer(False, TEN + timedelta(days=1), "later")
     for _ in range(MOST_DEFERRALS):
         decided = by_hook(answer, execution, now)
@@ -64,7 +64,7 @@ def test_a_hook_puts_one_attempt_off_so_often_and_then_the_call_ends() -> None:
         now += minutes(2)
     ended = by_hook(answer, execution, now)
     assert (ended.verdict, ended.status) == (Verdict.END, Status.ERROR)
-    assert ended.reason == "the pre-dial hook put it off 50 times: later"
+    assert ended.reason == "the pre-dial hook deferred it 50 times: later"
 
 
 def test_a_call_whose_endpoint_gives_no_answer_waits_longer_each_time_and_ends_after_a_day() -> None:

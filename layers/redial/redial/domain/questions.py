@@ -16,9 +16,9 @@ from redial.domain.values import dataclass
 ALLOWED, REFUSED, DEFERRED, NO_ANSWER = "allowed", "refused", "deferred", "no-answer"
 """Recorded as the rule of a gate whose endpoint was asked."""
 SHORTEST_DEFERRAL, LONGEST_DEFERRAL = timedelta(minutes=1), timedelta(days=30)
-"""A hook puts an attempt off for so long; an earlier or a later time counts as this."""
+"""A hook defers an attempt for so long; an earlier or a later time counts as this."""
 MOST_DEFERRALS = 50
-"""A hook puts one attempt off so often; then the call ends as `error`."""
+"""A hook defers one attempt so often; then the call ends as `error`."""
 LONGEST_VERDICT = timedelta(days=31)
 """A verdict is kept for so long at most, whatever its `expires_at`."""
 
@@ -48,17 +48,17 @@ def by_hook(answer: HookAnswer, execution: Execution, now: datetime) -> Decision
     if later is not None and later > now:
         times = _deferrals(execution)
         if times >= MOST_DEFERRALS:
-            return failed(f"the pre-dial hook put it off {times} times{because}", Gate.HOOK, DEFERRED)
+            return failed(f"the pre-dial hook deferred it {times} times{because}", Gate.HOOK, DEFERRED)
         until = min(max(later, now + SHORTEST_DEFERRAL), now + LONGEST_DEFERRAL)
         delayed = execution.batch_id is not None
-        return opens(until, f"put off by the pre-dial hook{because}", Gate.HOOK, DEFERRED, delayed=delayed)
+        return opens(until, f"deferred by the pre-dial hook{because}", Gate.HOOK, DEFERRED, delayed=delayed)
     if answer.eligible:
         return Decision(Gate.HOOK, rule=ALLOWED)
     return canceled(f"refused by the pre-dial hook{because}", Gate.HOOK, REFUSED)
 
 
 def _deferrals(execution: Execution) -> int:
-    """How often the hook has put off the current attempt."""
+    """How often the hook has deferred the current attempt."""
     number = execution.state.attempt.number
     return sum(
         (Gate.HOOK, Verdict.DEFER, DEFERRED) in recorded(change.gates)

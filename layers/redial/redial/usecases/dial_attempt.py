@@ -230,7 +230,7 @@ class Dial:
         if decisions[-1].allows and not rate.allows:
             decisions = (*decisions, Decision(Gate.LINE), rate)
         if not decisions[-1].allows:
-            return self._put_off(execution, agent, decisions, now, now)
+            return self._close(execution, agent, decisions, now, now)
         if self.start_at is not None and self.start_at > now:
             if self.start_at > now + SHORTEST_DELAY:
                 return self._come_back(execution, self.start_at)
@@ -245,7 +245,7 @@ class Dial:
         if decisions[-1].allows:
             decisions = (*decisions, *answers.decisions)
         if not decisions[-1].allows:
-            return self._put_off(execution, agent, decisions, self.services.now(), now)
+            return self._close(execution, agent, decisions, self.services.now(), now)
         decisions = (*decisions, Decision(Gate.LINE), rate)
         report = self.claim_and_call(execution, agent, batch, shard, decisions)
         if batch is not None and batch.calls_per_second is not None and report.pace_wait is None:
@@ -265,7 +265,7 @@ class Dial:
             self.asked_at = self.services.now()
         return answers
 
-    def _put_off(
+    def _close(
         self,
         execution: Execution,
         agent: Agent,
