@@ -25,6 +25,10 @@ CONTRACT = {
     ("POST", "/executions/{execution_id}/suppress"),
     ("DELETE", "/contacts/{phone_number}"),
     *((method, path) for path in ("/suppressions", "/consents") for method in ("POST", "GET", "DELETE")),
+    ("PUT", "/policies/{name}"),
+    ("GET", "/policies/{name}"),
+    ("GET", "/policies"),
+    ("GET", "/policies/presets"),
     ("GET", "/v2/agent/{agent_id}/executions"),
     ("GET", "/agent/{agent_id}/executions"),
     ("GET", "/agent/{agent_id}/execution/{execution_id}"),
@@ -122,6 +126,7 @@ def test_the_main_operations_come_first() -> None:
         "contacts",
         "suppressions",
         "consents",
+        "policies",
         "agents",
         "batches",
         "account",
@@ -183,8 +188,9 @@ def test_execution_has_the_contracts_fields_and_no_others() -> None:
         "id agent_id batch_id status created_at updated_at scheduled_at rescheduled_at retry_config retry_count "
         "retry_history answered_by_voice_mail conversation_duration error_message termination_reason "
         "ended_because initiated_at user_number agent_number provider telephony_data context_details "
-        "batch_run_details attempts next_attempt sequence transcript summary extracted_data agent_extraction "
-        "total_cost cost_breakdown usage_breakdown transfer_call_data"
+        "batch_run_details attempts next_attempt sequence policy expires_at "
+        "transcript summary extracted_data agent_extraction total_cost cost_breakdown usage_breakdown "
+        "transfer_call_data"
     )
 
 

@@ -16,6 +16,7 @@ from redial.usecases import agents
 from redial.usecases.dispatch import queued_call
 from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN, minutes
+from tests.support.services import no_policies
 from tests.support.table import TABLE_NAME
 
 WHOLE: dict[str, Any] = {
@@ -314,7 +315,7 @@ def test_two_concurrent_changes_both_apply(api: Api, monkeypatch: pytest.MonkeyP
         agent_id,
         {"second": 2},
         account_id=ACCOUNT_ID,
-        configure=lambda agent, body: configure(agent, body, lambda url: None, allow_local=False),
+        configure=lambda agent, body: configure(agent, body, lambda url: None, False, no_policies),
         now=system.now(),
     )
     agent = read(api, agent_id)

@@ -314,6 +314,7 @@ def test_a_patch_changes_only_what_it_names(client: LocalClient) -> None:
         "from_phone_numbers": [ACCOUNTS],
         "answer_url": ANSWER,
         "stream_url": None,
+        "policy": None,
     }
     assert patch(client, **everything) == everything
     assert patch(client) == everything

@@ -118,6 +118,11 @@ def the_life_of_a_call(local: LocalClient, generated: GeneratedClient) -> None:
     (consent,) = generated.do("add_consents", body=given).consents
     assert [rule.id for rule in generated.do("list_consents")] == [consent.id]
     assert generated.do("delete_consent", phone_number=LATER).deleted == 1
+    rules = generated.from_dict("PolicyRequest", {"purpose": "news", "expires_after_minutes": 60})
+    assert generated.do("put_policy", "news", body=rules, expect=201).policy == "news@1"
+    assert generated.do("get_policy", "news", version=1).expires_after_minutes == 60
+    assert [one.name for one in generated.do("list_policies")] == ["news"]
+    assert "us-federal" in [one.name for one in generated.do("list_presets")]
     assert generated.do("delete_execution", created.execution_id).state == "deleted"
     assert generated.do("delete_execution", created.execution_id, expect=404).error == 404
     assert generated.do("delete_contact", LATER).erased.executions == 2

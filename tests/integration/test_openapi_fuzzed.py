@@ -34,6 +34,7 @@ EXAMPLES = int(os.environ.get("REDIAL_FUZZ_EXAMPLES", examples(8)))
 OTHER_KEY = "the-other-accounts-key"
 CONTACTS = "contact_number,name\n+12025550101,Ann\n+12025550102,Bob\n"
 TOMORROW = (NOON + timedelta(days=1)).isoformat()
+IN_TWO_MONTHS = (NOON + timedelta(days=60)).isoformat()
 HOST = "hooks.example.com"
 OPERATIONS = {
     f"{method.upper()} {path}" for path, operations in openapi()["paths"].items() for method in operations
@@ -73,6 +74,9 @@ class Completion:
     def __init__(self, client: LocalClient) -> None:
         self._client = client
         self._count = 0
+        for key in (client.stack.api_key, OTHER_KEY):
+            made = client.api("PUT", "/policies/hours", {"purpose": "news"}, Authorization=f"Bearer {key}")
+            assert made.status in (201, 401), made
         client.script("+12025550199", "completed")
         self._call_id, self._batch_id = client.call("+12025550199"), batch(client, ("start", "now"))
         client.advance(60)
@@ -88,6 +92,8 @@ class Completion:
         for name in [name for name in case.headers or () if name.lower() == "idempotency-key"]:
             self._count += 1  # a repeated key would only repeat or contradict the first request
             case.headers[name] = f"{case.headers[name][:200]}{self._count}"
+        for name in [name for name in case.headers or () if name.lower() in ("if-match", "if-none-match")]:
+            del case.headers[name]  # a condition that does not hold is 412
         chained = case.meta is not None and case.meta.phase.name.value == "stateful"  # uses ids from earlier answers
         if not chained:
             for name in case.path_parameters:
@@ -122,6 +128,9 @@ class Completion:
             return execution_id
         if name == "item_id":
             return self._attention()
+        if name == "name":
+            self._count += 1
+            return "hours" if reads else f"policy-{self._count % 50}"
         if name == "agent_id":
             return self._client.stack.agent_id if reads else self._client.stack.create_agent()
         if reads:
@@ -137,6 +146,10 @@ def _complete_body(body: dict[str, Any], media_type: str) -> None:
         body["scheduled_at"] = _ahead(body["scheduled_at"])
     if body.get("expires_at") is not None:
         body["expires_at"] = _ahead(body["expires_at"])
+        if body.get("scheduled_at") is not None:
+            body["expires_at"] = IN_TWO_MONTHS
+        body.pop("expires_after_minutes", None)
+    _complete_rules(body)
     if body.get("given_at") is not None:
         body["given_at"] = "2026-01-01T00:00:00Z"
     _complete_urls(body)
@@ -148,6 +161,13 @@ def _complete_body(body: dict[str, Any], media_type: str) -> None:
         body["retry_config"] = '{"enabled": true}'
     if isinstance(body.get("agent_config"), dict):
         _complete_agent(body["agent_config"])
+
+
+def _complete_rules(of: dict[str, Any]) -> None:
+    """A policy and a preset that exist, and an expiry that comes after any window."""
+    for name, value in (("policy", "hours"), ("preset", "us-federal"), ("expires_after_minutes", 500_000)):
+        if of.get(name):
+            of[name] = value
 
 
 def _complete_urls(config: dict[str, Any]) -> None:
@@ -163,6 +183,7 @@ def _complete_urls(config: dict[str, Any]) -> None:
 def _complete_agent(config: dict[str, Any]) -> None:
     _complete_urls(config)
     _complete_guardrails(config)
+    _complete_rules(config)
 
 
 def _complete_guardrails(of: dict[str, Any]) -> None:
@@ -172,6 +193,7 @@ def _complete_guardrails(of: dict[str, Any]) -> None:
         of["calling_guardrails"] = '{"call_start_hour": 9, "call_end_hour": 17}'
     if not isinstance(rule, dict):
         return
+    rule.pop("holidays", None)  # too long for a call
     for name in ("windows", "excluded_dates"):
         if rule.get(name):
             rule[name] = rule[name][:2]

@@ -228,6 +228,26 @@ def test_another_accounts_agent_and_suppressions_are_unknown(client: LocalClient
         assert client.api("DELETE", f"{path}?{urlencode({'phone_number': number})}").json["deleted"] == 1
 
 
+def test_another_accounts_policy_is_unknown(client: LocalClient) -> None:
+    assert client.api("PUT", "/policies/theirs", {"purpose": "secret"}).status == 201
+    path = "/policies/theirs"
+    for version in ("", "?version=1"):
+        assert as_other(client, "GET", path + version).status == 404
+        assert client.api("GET", path + version).json["purpose"] == "secret"
+    made = as_other(client, "POST", "/v2/agent", {"agent_config": {"agent_name": "a"}}).json["agent_id"]
+    for label in ("theirs", "theirs@1"):
+        body = {"agent_id": made, "recipient_phone_number": "+12025550101", "policy": label}
+        for answer in (
+            as_other(client, "POST", "/call", body),
+            as_other(client, "PATCH", "/user/me", {"policy": label}),
+            as_other(client, "PATCH", f"/v2/agent/{made}", {"agent_config": {"policy": label}}),
+        ):
+            assert answer.status == 400 and "there is no policy theirs" in answer.json["message"]
+    assert as_other(client, "PUT", path, {"purpose": "own"}).status == 201, "a name is the account's own"
+    assert client.api("GET", path).json["purpose"] == "secret"
+    assert [one["policy"] for one in as_other(client, "GET", "/policies").json] == ["theirs@1"]
+
+
 def test_another_accounts_agent_creates_no_batch(client: LocalClient, ids: dict[str, list[str]]) -> None:
     for id_ in ids["agent_id"]:
         check_foreign(
@@ -285,7 +305,7 @@ def test_a_place_in_another_accounts_listing_leads_to_nothing_of_it(
 def test_lists_contain_nothing_of_another_account(client: LocalClient, ids: dict[str, list[str]]) -> None:
     lists = {name.partition(" ")[2] for name, _ in OPERATIONS if name.startswith("GET ") and "{" not in name}
     public = {"/", "/favicon.ico", "/health", "/docs", "/openapi.json"}
-    without_ids = {"/user/me", "/suppressions", "/consents", "/attention"}
+    without_ids = {"/user/me", "/suppressions", "/consents", "/attention", "/policies", "/policies/presets"}
     assert lists - public == {"/v2/agent/all", "/phone-numbers/all", "/webhooks/undelivered"} | without_ids
     for path in lists - public:
         mine, theirs = client.api("GET", path).body.decode(), as_other(client, "GET", path).body.decode()

@@ -439,9 +439,9 @@ MUTANTS = (
     Mutant(
         "Dial uses the agent read before it acquired its line",
         "usecases/dial_attempt.py",
-        "        shard = self._acquire(execution, cached, kept, now)\n"
+        "        shard = self._acquire(execution, cached, policy, kept, now)\n"
         "        agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))\n",
-        "        shard = self._acquire(execution, cached, kept, now)\n        agent = cached\n",
+        "        shard = self._acquire(execution, cached, policy, kept, now)\n        agent = cached\n",
         "tests/protocol/test_stops.py::test_a_call_missing_from_a_stale_listing_does_not_ring_after_its_agents_stop",
     ),
     Mutant(
@@ -953,8 +953,8 @@ MUTANTS = (
     Mutant(
         "An interval counts from the claim",
         "domain/execution.py",
-        "match decide(self.retry_config, self.state.attempts, outcome, ended_at):",
-        "match decide(self.retry_config, self.state.attempts, outcome, self.state.claimed_at or ended_at):",
+        "match self._decide(outcome, ended_at):",
+        "match self._decide(outcome, self.state.claimed_at or ended_at):",
         "tests/unit/test_execution.py::test_a_failed_attempt_is_reported_and_then_scheduled_from_its_end",
     ),
     # ---- reports -----------------------------------------------------------------------------------------------------
@@ -1400,9 +1400,65 @@ MUTANTS = (
     Mutant(
         "An agent's hours prevail over a call's own",
         "domain/gates.py",
-        "        if self.execution.calling_rule is not None:\n",
-        "        if self.agent is None and self.execution.calling_rule is not None:\n",
+        '        return in_force(own, policy, agent, is_default=self._policy_is_default) or ("", None)\n',
+        '        return agent or in_force(own, policy, agent, is_default=self._policy_is_default) or ("", None)\n',
         "tests/integration/test_calling_rules.py::test_a_calls_own_windows_replace_its_batchs_and_those_its_agents",
+    ),
+    Mutant(
+        "A default policy goes before what the agent says itself",
+        "domain/policy.py",
+        "    order = (own, agent, policy) if is_default else (own, policy, agent)\n",
+        "    order = (own, policy, agent)\n",
+        "tests/integration/test_policies.py::test_a_call_uses_its_own_policy_then_its_agents_then_its_accounts",
+    ),
+    Mutant(
+        "Another change of an agent gives it its policy's latest version",
+        "api/agent_config.py",
+        '        body = {**body, "agent_config": {**body["agent_config"], "policy": config.policy}}\n',
+        "        pass\n",
+        "tests/integration/test_policies.py::test_calls_keep_the_version_that_they_were_made_with",
+    ),
+    Mutant(
+        "A new agent does not have its account's policy",
+        "usecases/agents.py",
+        "    return with_account_policy(services, agent)\n",
+        "    return agent\n",
+        "tests/integration/test_policies.py::test_a_new_agent_has_its_accounts_policy",
+    ),
+    Mutant(
+        "A retry is announced after the expiry",
+        "domain/retry.py",
+        "    if expires_at is not None and at >= expires_at:\n",
+        "    if expires_at is not None and now >= expires_at:\n",
+        "tests/integration/test_policies.py::test_no_retry_is_made_after_the_expiry",
+    ),
+    Mutant(
+        "A call waits for hours that open after its expiry",
+        "domain/gates.py",
+        "    if expires_at is None or decision.until is None or decision.until < expires_at:\n",
+        "    if True:\n",
+        "tests/integration/test_policies.py::test_a_call_ends_where_the_next_opening_comes_after_its_expiry",
+    ),
+    Mutant(
+        "A contact does not know when its batch expires",
+        "usecases/dial_attempt.py",
+        "                execution = replace(execution, expires_at=batch.contacts_expire_at)\n",
+        "                pass\n",
+        "tests/integration/test_policies.py::test_a_contact_expires_with_its_batch",
+    ),
+    Mutant(
+        "A window takes one attempt more than its budget",
+        "domain/calling_window.py",
+        "if count >= self.per_window))",
+        "if count > self.per_window))",
+        "tests/integration/test_policies.py::test_an_attempt_over_the_budget_of_a_window_waits_for_the_next_one",
+    ),
+    Mutant(
+        "A condition on a policy is not checked",
+        "usecases/policies.py",
+        "        if not is_met(version):\n",
+        "        if version == 0 and not is_met(version):\n",
+        "tests/integration/test_policies.py::test_a_condition_protects_from_changes_of_others",
     ),
     Mutant(
         "A Russian mobile number is taken to be in Moscow",

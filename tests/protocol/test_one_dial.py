@@ -10,6 +10,7 @@ import pytest
 
 from redial.carriers.twilio import LIMITS
 from redial.domain.batch import Batch, contact
+from redial.domain.called_number import CalledNumber
 from redial.domain.decision import Gate, Verdict, recorded
 from redial.domain.execution import Execution, Marker
 from redial.domain.outcome import Accepted, DialResult
@@ -42,10 +43,13 @@ class World:
         accounts = mock.Mock()
         accounts.get.return_value = accounts.cached.return_value = None
         circuits.cached.return_value = {}
+        numbers = mock.Mock()
+        numbers.get.return_value = CalledNumber()
         self.services = GivenServices(
             executions=self,
             agents=self.agents,
             accounts=accounts,
+            numbers=numbers,
             batches=batches,
             lines=self.lines,
             queue=queue,

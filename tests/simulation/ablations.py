@@ -31,6 +31,7 @@ from redial.domain import batch as batch_module
 from redial.domain import execution as execution_module
 from redial.domain import gates, phone_number
 from redial.domain.batch import Batch, BatchWork
+from redial.domain.calling_window import CallingRule
 from redial.domain.decision import Decision, Gate, failed, stopped
 from redial.domain.delivery import Delivery, pending_events
 from redial.domain.execution import Change, Execution, State
@@ -40,7 +41,7 @@ from redial.domain.questions import ALLOWED
 from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime.services import services_of
-from redial.usecases import ask_endpoints, count_batches, dial_attempt, run_batch, update
+from redial.usecases import ask_endpoints, count_batches, dial_attempt, one_call, run_batch, update
 from redial.usecases import batches as batches_module
 from redial.usecases import create_call as create_call_module
 from redial.usecases.agents import read_agent
@@ -171,6 +172,22 @@ def _hook() -> Any:
     return _allowed_unasked(Gate.HOOK)
 
 
+def _contact_limits() -> Any:
+    """Contact limits are never reached."""
+    return _gates(gates.contact_limit, lambda facts: Decision(Gate.CONTACT_LIMIT))
+
+
+def _one_call_to_a_number() -> Any:
+    """A number is free, whichever call has it."""
+    read = one_call._look
+
+    def free(*arguments: Any, **options: Any) -> one_call.Number:
+        found = read(*arguments, **options)
+        return replace(found, contact=replace(found.contact, live=None))
+
+    return mock.patch.object(one_call, "_look", free)
+
+
 def _cancel_at_the_carrier() -> Any:
     """A call counts as canceled, and its carrier is not asked."""
 
@@ -275,6 +292,28 @@ def _gates(replaced: GateFunction, instead: GateFunction | None) -> Any:
 def _calling_hours() -> Any:
     """The calling window is always open."""
     return _gates(gates.calling_window, lambda facts: Decision(Gate.CALLING_WINDOW))
+
+
+def _expiry() -> Any:
+    """A call never expires."""
+
+    def decides(config: Any, attempts: Any, outcome: Any, now: Any, expires_at: Any = None) -> Any:
+        return decide(config, attempts, outcome, now)
+
+    return _all(
+        mock.patch.object(gates.Facts, "expires_at", None),
+        mock.patch.object(execution_module, "decide", decides),
+    )
+
+
+def _budget() -> Any:
+    """Earlier attempts do not count for a window's budget."""
+    return mock.patch.object(CallingRule, "spent", return_value=())
+
+
+def _policy() -> Any:
+    """Dialling does not read the policy of a call."""
+    return mock.patch.object(dial_attempt, "policy_of", return_value=None)
 
 
 def _own_rule() -> Any:
@@ -629,10 +668,16 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("scrub", _scrub, "no dial without the scrub's yes", rates=_NOTHING),
     Ablation("pre-dial hook", _hook, "no dial without the hook's yes", rates=_NOTHING),
     Ablation(
+        "one call to a number", _one_call_to_a_number, "never two live calls to one number", first=2, rates=_NOTHING
+    ),
+    Ablation("contact limits", _contact_limits, "never over a cap or in a pause", first=2, rates=_NOTHING),
+    Ablation(
         "cancel at the carrier", _cancel_at_the_carrier, "a stopped call is never answered", first=3, rates=_NOTHING
     ),
     Ablation("line limit", _line_limit, "never more live calls than lines", rates=CALM),
     Ablation("calling hours", _calling_hours, "no dial outside calling hours", first=3, rates=_NOTHING),
+    Ablation("expiry", _expiry, "no dial after its call has expired", first=15, rates=_NOTHING),
+    Ablation("budget of a window", _budget, "no window has more attempts than its budget", first=3, rates=_NOTHING),
     Ablation("a call's own rule", _own_rule, "no dial outside calling hours", first=14, rates=_NOTHING),
     Ablation("a contact's time zone", _named_zone, "no dial outside calling hours", rates=_NOTHING),
     Ablation("pace", _pace, "calls start at the carrier account's rate", first=8, rates=_NOTHING),
@@ -699,6 +744,14 @@ WITH_CONSEQUENCES: tuple[Ablation, ...] = (
     Ablation("callback signature", _callback_signature, "forged callbacks are refused", (_TRUTH,), rates=_FORGED),
     Ablation(
         "counting once", _count_once, "batch counts equal a recount", ("every batch ends", "it converges"), first=4
+    ),
+    Ablation(
+        "policy of a call",
+        _policy,
+        "no dial outside calling hours",
+        ("no window has more attempts than its budget",),
+        first=3,
+        seeds=29,
     ),
     Ablation("time of a retry", _time_of_a_retry, "no dial before its time", ("retries keep their intervals",)),
 )

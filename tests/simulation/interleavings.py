@@ -28,7 +28,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import groupby, pairwise
@@ -45,16 +45,19 @@ from functions.deliver import handler as deliver_handler
 from functions.dial import handler as dial_handler
 from functions.sweep import handler as sweep_handler
 from local.aws.dynamodb import changes_of, inserted
-from local.aws.functions import Function
+from local.aws.functions import Function, FunctionFailed
 from local.clock import Event
 from local.stack import CARRIER_SECRETS
 from local.web.server import Response
+from redial.adapters.dynamodb.numbers import DynamoNumbers
 from redial.api import answers
 from redial.carriers.secrets import CarrierSecrets
 from redial.carriers.twilio.credentials import credentials_of
 from redial.domain.execution import Execution
 from redial.runtime import system
 from redial.runtime.services import Services, services_of
+from redial.usecases import one_call
+from redial.usecases.dial_attempt import Dial
 from redial.usecases.number_rules import LAST_DIALS
 from redial.wire.stored_execution import DUE_SHARDS, WATCHED, due_shard
 from tests.simulation.campaign import converge, world_of
@@ -62,7 +65,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END, ZONES
 from tests.simulation.orders import Keys, Order, Step, every_order, possible
 from tests.simulation.scenarios import RETRIES, Story
-from tests.simulation.world import PORTS, AskedToStop, Stopped, Suppressed, Violation, World
+from tests.simulation.world import PORTS, START, AskedToStop, Limited, Stopped, Suppressed, Violation, World
 from tests.support.forms import CONTENT_TYPE, multipart
 
 RUNS_OF_A_WORLD = 40
@@ -72,6 +75,7 @@ STEP_SECONDS = 600.0
 A_MOMENT = 0.001
 HOUR = 3600.0
 INDEX_BEHIND_SECONDS = 5.0
+CALLED = "+12025550142"
 
 
 USERS_OF_SERVICES = (
@@ -503,12 +507,14 @@ class Plan:
     """The actors, and what a client does after them.
 
     `holds` names a function whose invocations an actor runs itself. All other invocations run after the actors.
+    `setting` is entered while the actors run.
     """
 
     actors: list[Actor]
     after: Callable[[], object] = lambda: None
     index_behind: bool = False
     holds: str | None = None
+    setting: AbstractContextManager[Any] = field(default_factory=nullcontext)
 
 
 Pair = Callable[[Stage], Plan]
@@ -625,6 +631,82 @@ def dial_stop_batch(stage: Stage) -> Plan:
 
 def _stop_batch(stage: Stage, batch_id: str) -> Actor:
     return stage.stops("stop batch", f"/batches/{batch_id}/stop", "batch_id", batch_id)
+
+
+def _of_one_number(stage: Stage, *batches: bool, **more: Any) -> list[Held]:
+    """The held dials of calls to one number, each of an agent of its own: of a batch (True), or a single one."""
+    to = stage.number(*["completed"] * 3)
+    dials = []
+    stage.hold("dial")
+    for in_batch in batches:
+        config = {"agent_config": Story._config(1) | more}
+        agent_id = str(stage.ask("POST", "/v2/agent", config)["agent_id"])
+        if in_batch:
+            form = multipart([("agent_id", agent_id), ("start", "now")], f"contact_number\n{to}")
+            assert stage.ask("POST", "/batches", form, {"Content-Type": CONTENT_TYPE}) is not None
+            stage.wait(1)
+        else:
+            assert stage.ask("POST", "/call", {"agent_id": agent_id, "recipient_phone_number": to}) is not None
+        dials.append(stage.held("dial"))
+    return dials
+
+
+def dial_dial_number(stage: Stage) -> Plan:
+    """Contacts of two batches with one number."""
+    one, other = _of_one_number(stage, True, True)
+    return Plan([stage.runs(one), stage.runs(other, "other dial")])
+
+
+def dial_dial_number_no_grace(stage: Stage) -> Plan:
+    """Each takes the number over from a dial that has reserved it and not claimed yet."""
+    one, other = _of_one_number(stage, False, False)
+    return Plan([stage.runs(one), stage.runs(other, "other dial")], setting=_no_grace())
+
+
+def dial_dial_cut_off(stage: Stage) -> Plan:
+    """The first dial was cut off after its reservation, and comes again; that is long ago."""
+    one, other = _of_one_number(stage, False, False)
+    _cut_off(stage, one)
+    return Plan([stage.runs(one, "dial again"), stage.runs(other, "other dial")], setting=_no_grace())
+
+
+def dial_ends_number(stage: Stage) -> Plan:
+    """A call ends while another to its number is dialled."""
+    one, other = _of_one_number(stage, False, False)
+    stage.invoke(one)
+    stage.hold_only(None)
+    stage.wait(5)
+    return Plan([stage.runs(other), stage.reports(one.event["execution_id"], "completed")])
+
+
+def dial_dial_cap(stage: Stage) -> Plan:
+    """One attempt more is allowed, and the number is free."""
+    limits = {"caps": [{"attempts": 1, "hours": 1}]}
+    one, other = _of_one_number(stage, False, False, contact_limits=limits)
+    for dial in (one, other):
+        agent_id = stage.world.seen.executions[dial.event["execution_id"]].agent_id
+        stage.world.seen.contact_limits.append(Limited(START, stage.account.id, agent_id, limits))
+    return Plan([stage.runs(one), stage.runs(other, "other dial")])
+
+
+def dial_dial_dial_number(stage: Stage) -> Plan:
+    """Contacts of two batches and a single call; one was cut off after its reservation."""
+    one, other, third = _of_one_number(stage, True, False, True)
+    _cut_off(stage, third)
+    actors = [stage.runs(one), stage.runs(other, "other dial"), stage.runs(third, "dial again")]
+    return Plan(actors, setting=_no_grace())
+
+
+def _cut_off(stage: Stage, dial: Held) -> None:
+    """Between its reservation and its claim."""
+    with mock.patch.object(Dial, "_claimed", side_effect=InterruptedError), suppress(FunctionFailed):
+        stage.invoke(dial)
+    stage.world.functions.failures.clear()
+
+
+def _no_grace() -> AbstractContextManager[Any]:
+    """A reservation is withdrawn as soon as it is found."""
+    return mock.patch.object(one_call, "CLAIM_GRACE", timedelta(0))
 
 
 def dial_callback(stage: Stage) -> Plan:
@@ -838,6 +920,11 @@ PAIRS: dict[str, Pair] = {
     "dial that asks its hook × suppression": dial_hook_suppress,
     "dial that asks its hook × stop of the call": dial_hook_stop,
     "creation and dial × suppression": create_suppress,
+    "dial × dial, two batches, one number": dial_dial_number,
+    "dial × dial, one number, each withdraws the other": dial_dial_number_no_grace,
+    "dial that was cut off × dial, one number": dial_dial_cut_off,
+    "dial × end of another call to its number": dial_ends_number,
+    "dial × dial, one attempt is left of a cap": dial_dial_cap,
     "dial × callback": dial_callback,
     "dial of a retry × callback again": dial_callback_again,
     "dial × sweep": dial_sweep,
@@ -855,6 +942,7 @@ PAIRS: dict[str, Pair] = {
     "removal × repeated create": remove_repeat,
 }
 TRIPLES: dict[str, Pair] = {
+    "dial × dial × dial, one number": dial_dial_dial_number,
     "dial × dial × pause": dial_dial_pause,
     "dial × stop × callback": dial_stop_callback,
 }
@@ -937,6 +1025,8 @@ def _a_world() -> Iterator[World]:
         secrets = CarrierSecrets(lambda: world.aws.client("secretsmanager"), CARRIER_SECRETS)
         stack.enter_context(mock.patch.object(credentials_of(secrets), "_clock", return_value=0.0))
         credentials_of(secrets).get()  # read once, shared by all actors
+        numbers = DynamoNumbers(world.aws.client("dynamodb"), world.environment["TABLE_NAME"], new_id)
+        numbers.get(world.accounts[0].id, CALLED)  # the account has called before
         stack.enter_context(mock.patch.object(Services, "carrier_secrets", secrets))
         yield world
 
@@ -949,7 +1039,8 @@ def _run_once(world: World, pair: Pair, number: int, order: Order, explored: Exp
     assert isinstance(faults, LaggingIndexes)
     faults.behind = plan.index_behind
     stage.hold_only(plan.holds)
-    play(world, plan.actors, order)
+    with plan.setting:
+        play(world, plan.actors, order)
     faults.behind = False
     stage.end()
     plan.after()

@@ -25,11 +25,16 @@ from redial.domain.execution import DETECTION_WAIT, Attempt, Change, Execution, 
 from redial.domain.status import Status, rank
 from redial.usecases.dial_attempt import ASKED_LASTS
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
+from tests.simulation.population import POLICIES
 from tests.simulation.world import Placed, Stopped, World
 
 SKEW = timedelta(seconds=LARGEST_SKEW_SECONDS)
 LIMIT_IN_FORCE = timedelta(minutes=2)
 """How long a dial that read the agent before its limit was lowered may still use the former limit."""
+LIMITS_IN_FORCE = timedelta(seconds=30)
+"""How long after its answer a change of contact limits may not hold for a dial that had read the account before."""
+CLOCKS_APART = timedelta(minutes=2)
+"""Times of attempts are by functions' clocks, before slow requests."""
 PUNCTUAL_SECONDS = 70.0
 """The scheduler's minute, and the time of slow requests."""
 IDLE_LINE = timedelta(minutes=1)
@@ -58,9 +63,13 @@ PROMISES = (
     "no dial without a required consent",
     "no dial without the scrub's yes",
     "no dial without the hook's yes",
+    "never two live calls to one number",
+    "never over a cap or in a pause",
     "a stopped call is never answered",
     "never more live calls than lines",
     "no dial outside calling hours",
+    "no window has more attempts than its budget",
+    "no dial after its call has expired",
     "calls start at the carrier account's rate",
     "statuses move forward",
     "updated_at and sequence rise",
@@ -214,6 +223,55 @@ def no_dial_without_a_yes(world: World, placed: Placed) -> None:
         world.judge("no dial without the scrub's yes", yes, f"{_where(placed)}: {verdicts}")
 
 
+def _calls_before(world: World, placed: Placed) -> list[Placed]:
+    """Other attempts' calls of the account to the same number. Left out: those that were given up, or may have been,
+    since they were placed so late."""
+    known, current = world.seen.executions, world.seen.executions[placed.execution_id]
+    calls = [one for placed_before in world.seen.placed.values() for one in placed_before[:1]]
+    return [
+        one
+        for one in calls
+        if (one.execution_id, one.attempt) != (placed.execution_id, placed.attempt)
+        and not one.late
+        and (execution := known[one.execution_id]).user_number == current.user_number
+        and execution.account_id == current.account_id
+        and not any(attempt.number == one.attempt and attempt.lost for attempt in execution.state.attempts)
+    ]
+
+
+def never_two_live_calls_to_one_number(world: World, placed: Placed) -> None:
+    before = _calls_before(world, placed)
+    if before and not placed.late:
+        live = [f"{one.execution_id} attempt {one.attempt}" for one in before if one.call.status not in ENDED]
+        world.judge("never two live calls to one number", not live, lambda: f"{_where(placed)}: beside {live}")
+
+
+def never_over_a_cap_or_in_a_pause(world: World, placed: Placed) -> None:
+    """Those limits that were in force when it was claimed, by calls that were claimed before, and by conversations that
+    have ended."""
+    execution, claimed_at = world.seen.executions[placed.execution_id], world.seen.claimed_at
+    at = claimed_at[placed.execution_id, placed.attempt]
+    for limit in world.seen.contact_limits:
+        covers = limit.account_id == execution.account_id and limit.agent_id in (None, execution.agent_id)
+        if not covers or limit.at > at - LIMITS_IN_FORCE or placed.late:
+            continue
+        before = _calls_before(world, placed)
+        for cap in limit.limits.get("caps", []):
+            since = at - timedelta(hours=cap["hours"]) + CLOCKS_APART
+            count = sum(claimed_at[one.execution_id, one.attempt] > since for one in before)
+            if count:
+                what = f"{_where(placed)}: {count} in {cap['hours']} h before"
+                world.judge("never over a cap or in a pause", count < cap["attempts"], what)
+        pause = timedelta(hours=limit.limits.get("pause_after_conversation_hours") or 0)
+        talks = [
+            one.call.ended_at for one in before if one.call.answered_at and one.call.answered_by in (None, "human")
+        ]
+        for ended_at in filter(None, talks):
+            rests = pause - CLOCKS_APART
+            what = f"{_where(placed)}: {at - ended_at} after a conversation"
+            world.judge("never over a cap or in a pause", not ended_at < at < ended_at + rests, what)
+
+
 def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
     """Except calls placed after their attempts may have been given up: their lines may belong to other calls."""
     agent_id = world.seen.executions[placed.execution_id].agent_id
@@ -229,24 +287,78 @@ def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
 
 
 def no_dial_outside_calling_hours(world: World, placed: Placed) -> None:
-    """Within the rule of the call, else of its batch, else of its agent, in the zone that the contact names, else in
-    that of its prefix."""
+    """Within the rule of the call, else of its batch, else of its policy, else of its agent, in the zone that the
+    contact names, else in that of its prefix."""
     execution = world.seen.executions[placed.execution_id]
-    rule = world.guardrails.get(execution.agent_id)
-    if execution.batch_id is not None:
-        asked = world.seen.batch_rules.get(execution.batch_id)
-    else:
-        asked = world.seen.acknowledged.get(execution.id)
+    asked = _asked(world, execution)
+    rule = _in_force(world, execution, "calling_guardrails", world.guardrails.get(execution.agent_id))
     if rule is None or asked is None or execution.bypass_call_guardrails:
         return
     world.checked["no dial outside calling hours"] += 1
-    rule = asked.get("calling_guardrails", rule)
     zone = ZoneInfo(asked.get("time_zone", ZONES[execution.user_number[2:5]]))
     claimed_at = world.seen.claimed_at[placed.execution_id, placed.attempt]
     # The gate is checked before the claim; a slow carrier may let the phone ring a moment after the end.
     if any(_is_within(rule, (claimed_at + slack).astimezone(zone)) for slack in (-2 * SKEW, timedelta(), 2 * SKEW)):
         return
     world.violate("no dial outside calling hours", f"{_where(placed)}: at {placed.at.astimezone(zone):%a %H:%M:%S}")
+
+
+def _asked(world: World, execution: Execution) -> Any:
+    """What was asked for with the call, or with its batch; None: its answer was lost."""
+    if execution.batch_id is not None:
+        return world.seen.batch_rules.get(execution.batch_id)
+    return world.seen.acknowledged.get(execution.id)
+
+
+def _in_force(world: World, execution: Execution, rule: str, of_agent: Any = None) -> Any:
+    """The value of a rule: of the call or its batch, else of the policy that it names, else of its agent, else of the
+    policy that its agent names."""
+    asked = _asked(world, execution) or {}
+    named = POLICIES[asked["policy"]] if "policy" in asked else None
+    default = world.policies.get(execution.agent_id) if named is None else None
+    order = (asked.get(rule), (named or {}).get(rule), of_agent, (default or {}).get(rule))
+    return next((value for value in order if value is not None), None)
+
+
+def no_window_over_its_budget(world: World, placed: Placed) -> None:
+    """Attempts of a call within moments of a window's edge count for neither window, for clocks differ."""
+    promise = "no window has more attempts than its budget"
+    execution = world.seen.executions[placed.execution_id]
+    asked = _asked(world, execution)
+    rule = _in_force(world, execution, "calling_guardrails", world.guardrails.get(execution.agent_id)) or {}
+    if asked is None or "attempts_per_window" not in rule or execution.bypass_call_guardrails:
+        return
+    zone = ZoneInfo(asked.get("time_zone", ZONES[execution.user_number[2:5]]))
+    windows: Counter[tuple[str, str]] = Counter()
+    for number in range(1, placed.attempt + 1):
+        if not world.seen.placed.get((execution.id, number)):
+            continue
+        local = world.seen.claimed_at[execution.id, number].astimezone(zone)
+        for window in rule["windows"]:
+            edges = (local - 2 * SKEW, local + 2 * SKEW)
+            if all(window["start"] <= f"{at:%H:%M}" < window["end"] for at in edges):
+                windows[f"{local:%Y-%m-%d}", window["start"]] += 1
+    most = max(windows.values(), default=0)
+    world.judge(promise, most <= rule["attempts_per_window"], f"{_where(placed)}: {most} attempts in a window")
+
+
+def no_dial_after_its_call_has_expired(world: World, placed: Placed) -> None:
+    """So many minutes after the time for which the call was asked; a contact's are counted from its batch's start."""
+    promise = "no dial after its call has expired"
+    execution = world.seen.executions[placed.execution_id]
+    asked, minutes = _asked(world, execution), _in_force(world, execution, "expires_after_minutes")
+    if asked is None or minutes is None:
+        return
+    if execution.batch_id is None:
+        begin = datetime.fromisoformat(asked.get("scheduled_at", execution.created_at.isoformat()))
+        expires_at = begin + timedelta(minutes=minutes)
+    else:
+        batch = world.batch(execution.batch_id)
+        if batch is None or batch.start_at is None:
+            return  # it was deleted meanwhile
+        expires_at = batch.start_at + timedelta(minutes=minutes)
+    claimed_at = world.seen.claimed_at[placed.execution_id, placed.attempt]
+    world.judge(promise, claimed_at < expires_at + 2 * SKEW, f"{_where(placed)}: claimed at {claimed_at}")
 
 
 def _is_within(rule: dict[str, Any], local: datetime) -> bool:
@@ -287,8 +399,12 @@ ON_PLACED: tuple[Callable[[World, Placed], None], ...] = (
     no_dial_to_a_suppressed_number,
     no_dial_without_a_required_consent,
     no_dial_without_a_yes,
+    never_two_live_calls_to_one_number,
+    never_over_a_cap_or_in_a_pause,
     never_more_live_calls_than_lines,
     no_dial_outside_calling_hours,
+    no_window_over_its_budget,
+    no_dial_after_its_call_has_expired,
     calls_start_at_the_rate,
 )
 
@@ -372,7 +488,7 @@ def history_is_never_rewritten(world: World, before: Execution | None, after: Ex
 
 GATES_OF_A_CLAIM = (
     *("agent", "stop", "pause", "expiry", "instructions", "caller-id"),
-    *("suppression", "consent", "calling-window", "scrub", "hook"),
+    *("suppression", "consent", "contact-limit", "calling-window", "one-call", "scrub", "hook"),
     *("line", "rate", "carrier"),
 )
 """A literal list, not derived from the gates: a gate missing there must be noticed here."""
@@ -606,9 +722,9 @@ def retries_are_as_configured(world: World) -> None:
             if following is None and (
                 execution.state.status is Status.STOPPED
                 or ended.endswith(("stopped", "deleted"))
-                or ended.startswith(("the number is suppressed", "the number has not consented"))
+                or ended.startswith(("the number is suppressed", "the number has not consented", "expired at"))
             ):
-                continue  # no retry is announced after a stop or a rule about the number
+                continue  # no retry is announced after a stop, a rule about the number or the expiry
             if attempt.ended_at is None or (not calls and attempt.dialed_at is None):
                 continue  # never dialled: see no_error_without_a_reason
             machine = bool(calls) and str(calls[0].call.answered_by).startswith("machine")

@@ -27,6 +27,7 @@ from tests.simulation.world import (
     AccountFault,
     AskedToStop,
     Consent,
+    Limited,
     Stopped,
     Suppressed,
     World,
@@ -75,12 +76,36 @@ WINDOWS: tuple[dict[str, Any], ...] = (
 """Calling rules that open and close while clients act."""
 NAMED_ZONES = ("America/St_Johns", "Europe/Berlin", "Asia/Tokyo")
 """Zones that contacts name: another time of day than that of their prefix."""
+CONTACT_LIMITS: tuple[dict[str, Any], ...] = (
+    {"caps": [{"attempts": 2, "hours": 1}, {"attempts": 4, "hours": 3}]},
+    {"caps": [{"attempts": 3, "hours": 2}], "pause_after_conversation_hours": 1, "at_cap": "end"},
+    {"pause_after_conversation_hours": 2},
+)
+"""Contact limits that close and open while clients act."""
+POLICIES: dict[str, dict[str, Any]] = {
+    "short": {"expires_after_minutes": 45},
+    "once": {
+        "calling_guardrails": {
+            "windows": [{"start": f"{hour:02d}:00", "end": f"{hour + 2:02d}:00"} for hour in range(0, 24, 2)],
+            "attempts_per_window": 1,
+        }
+    },
+    "hours": {"calling_guardrails": {**WINDOWS[0], "attempts_per_window": 2}, "expires_after_minutes": 600},
+}
+"""Policies of each account, which calls, batches and agents name."""
 MOST_TRIES = 12
 ASKING, CONSENTING = 3, 7
 """In one world of so many agents have a scrub and a pre-dial hook, or require a consent; again with chances of their
 own."""
 SUPPRESSING = 5
 """In every fifth world numbers are suppressed, with chances of their own: the other worlds stay as they were."""
+SHARING = 3
+"""In every third world (the second, the fifth …) calls share numbers, and some agents or accounts have contact limits;
+with chances of their own as well."""
+
+NAMING = 4
+"""In every fourth world (the third, the seventh …) calls, batches and agents name policies, or expire by themselves;
+with chances of their own as well."""
 
 
 @dataclass
@@ -116,6 +141,8 @@ class Population:
         self.clients: list[Client] = []
         self._chance = Random(f"{world.seed} population")
         self._rules = Random(f"{world.seed} rules")
+        self._sharing = Random(f"{world.seed} sharing") if world.seed % SHARING == 2 else None
+        self._naming = Random(f"{world.seed} policies") if world.seed % NAMING == 3 else None
         self._numbers = 0
         self._keys = 0
         self.made: list[Made] = []
@@ -155,6 +182,9 @@ class Population:
     def populate(self) -> None:
         """Create the agents, and put all later requests on the timeline."""
         world, chaos = self.world, self.chaos_seconds
+        for account in world.accounts if self._naming is not None else ():
+            for name, rules in POLICIES.items():
+                world.ask_as(account, "PUT", f"/policies/{name}", rules)
         for index in range(1 + int(self._between(0, 3))):
             self._agent(index, int(self._hit(0.3)))
         bursts = [self._between(0, chaos * 0.6) for _ in range(1 + int(self._between(0, 2)))]
@@ -186,6 +216,8 @@ class Population:
             self._ask_endpoints(Random(f"{world.seed} questions"))
         if world.seed % CONSENTING == 2:
             self._require_consents(Random(f"{world.seed} consents"))
+        if self._sharing is not None:
+            self._limits(self._sharing)
         for client in self.clients:
             if world.faults.rates["endpoint down"] and self._hit(0.5):
                 self._endpoint_fails(client, chaos)
@@ -239,6 +271,26 @@ class Population:
 
         path = "/consents?" + urlencode({"phone_number": consent.number})
         self._ask(client, "DELETE", path, then=withdrawn)
+
+    def _limits(self, chance: Random) -> None:
+        """Contact limits: of agents from the start, of an account later."""
+        for client in self.clients:
+            if chance.random() < 0.5:
+                limits = chance.choice(CONTACT_LIMITS)
+                config = {"agent_config": {"contact_limits": limits}}
+                limited = partial(Limited, account_id=client.account.id, agent_id=client.agent_id, limits=limits)
+                self._set_limits(client, "PATCH", f"/v2/agent/{client.agent_id}", config, limited)
+        if chance.random() < 0.5:
+            client, limits = self.clients[0], chance.choice(CONTACT_LIMITS)
+            limited = partial(Limited, account_id=client.account.id, agent_id=None, limits=limits)
+            change = ("PATCH", "/user/me", {"contact_limits": limits}, limited)
+            self._later(chance.uniform(0, self.chaos_seconds * 0.3), self._set_limits, client, *change)
+
+    def _set_limits(self, client: Client, method: str, path: str, body: Any, limited: Callable[..., Limited]) -> None:
+        def then(answer: Any, asked_at: datetime) -> None:
+            self.world.seen.contact_limits.append(limited(at=self.world.now))
+
+        self._ask(client, method, path, body, then=then)
 
     def _account_faults(self) -> None:
         """Faults that only a person can mend, each for some minutes to hours."""
@@ -298,10 +350,16 @@ class Population:
             world.ask_as(owner, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": {"webhook_url": url}})
         if hours is not None:
             world.guardrails[client.agent_id] = config["calling_guardrails"]
+        if self._naming is not None and self._naming.random() < 0.4:
+            name = self._naming.choice(tuple(POLICIES))
+            world.ask_as(owner, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": {"policy": name}})
+            world.policies[client.agent_id] = POLICIES[name]
         self.clients.append(client)
 
     def _number(self) -> str:
         """Usually a number that has not been called yet; the outcomes of its calls are drawn with it."""
+        if self._numbers and self._sharing is not None and self._sharing.random() < 0.4:
+            return self._numbered(self._sharing.randint(max(1, self._numbers - 5), self._numbers))
         if self._numbers and self._hit(0.06):
             return self._numbered(self._numbers)
         self._numbers += 1
@@ -311,13 +369,18 @@ class Population:
         return to
 
     def _own_rules(self, client: Client) -> dict[str, Any]:
-        """`calling_guardrails` and `time_zone` of a call, or of a batch and its contacts."""
+        """`calling_guardrails`, `time_zone`, `policy` and expiry of a call, or of a batch and its contacts."""
         own: dict[str, Any] = {}
         if client.agent_id in self.world.guardrails:
             if self._rules.random() < 0.25:
                 own["calling_guardrails"] = self._rules.choice(WINDOWS)
             if self._rules.random() < 0.4:
                 own["time_zone"] = self._rules.choice(NAMED_ZONES)
+        if self._naming is not None:
+            if self._naming.random() < 0.4:
+                own["policy"] = self._naming.choice(tuple(POLICIES))
+            if self._naming.random() < 0.25:
+                own["expires_after_minutes"] = self._naming.choice((20, 70, 400))
         return own
 
     @staticmethod
@@ -421,6 +484,7 @@ class Population:
         own = self._own_rules(client)
         if "calling_guardrails" in own:
             fields.append(("calling_guardrails", json.dumps(own["calling_guardrails"])))
+        fields += [(name, str(own[name])) for name in ("policy", "expires_after_minutes") if name in own]
         starts = self._pick(("now", "now", "later", "by itself"))
         if starts == "now":
             fields.append(("start", "now"))

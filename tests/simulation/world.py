@@ -175,6 +175,16 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Limited:
+    """`contact_limits`, as sent, in force from their answer at `at`: an agent's, or (None) those of the account."""
+
+    at: datetime
+    account_id: str
+    agent_id: str | None
+    limits: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class AskedToStop:
     """A request to stop one call, or all calls of an agent, that ended at `until`, answered or not."""
 
@@ -208,6 +218,7 @@ class Seen:
     consents: list[Consent] = field(default_factory=list)
     yes_of_hook: dict[tuple[str, int], list[datetime]] = field(default_factory=lambda: defaultdict(list))
     verdicts: dict[tuple[str, str], list[Verdict]] = field(default_factory=lambda: defaultdict(list))
+    contact_limits: list[Limited] = field(default_factory=list)
     with_webhook: set[str] = field(default_factory=set)
     limits: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
     acknowledged: dict[str, Any] = field(default_factory=dict)
@@ -294,6 +305,8 @@ class World(LocalStack):
         """Agents with a pre-dial hook, with a scrub, and that require a consent."""
         self.guardrails: dict[str, Any] = {}
         """`calling_guardrails` of agents, as sent."""
+        self.policies: dict[str, dict[str, Any]] = {}
+        """Rules of the policies that agents name."""
         self.accounts = [
             Account("local", self.api_key, webhook_secret_of(f"{seed}")),
             Account("other", "other-key", webhook_secret_of("o")),

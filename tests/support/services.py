@@ -17,10 +17,14 @@ from redial.adapters.dynamodb.idempotency import DynamoIdempotencyKeys
 from redial.adapters.dynamodb.lines import DynamoLines
 from redial.adapters.dynamodb.listings import DynamoListings
 from redial.adapters.dynamodb.number_rules import DynamoNumberRules
+from redial.adapters.dynamodb.numbers import DynamoNumbers
 from redial.adapters.dynamodb.pacer import DynamoPacer
+from redial.adapters.dynamodb.policies import DynamoPolicies
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.adapters.dynamodb.undelivered import DynamoUndelivered
 from redial.domain.agent import NO_DEFAULTS, Defaults
+from redial.domain.errors import InvalidInput
+from redial.domain.policy import Policy
 from tests.support.samples import TEN
 from tests.support.table import TABLE_NAME
 
@@ -48,6 +52,8 @@ class GivenServices:
     counts: ports.Counts
     accounts: ports.Accounts
     number_rules: ports.NumberRules
+    policies: ports.Policies
+    numbers: ports.Numbers
     idempotency: ports.IdempotencyKeys
     undelivered: ports.Undelivered
     circuits: ports.Circuits
@@ -94,6 +100,11 @@ class GivenServices:
         return 0.5
 
 
+def no_policies(label: str) -> Policy:
+    """For an account without policies: raises `InvalidInput`."""
+    raise InvalidInput.of("policy", f"there is no policy {label}")
+
+
 class TableServices(GivenServices):
     """The same, and every store of the table `TABLE_NAME`."""
 
@@ -105,6 +116,8 @@ class TableServices(GivenServices):
     counts: DynamoBatches
     accounts: DynamoAccounts
     number_rules: DynamoNumberRules
+    policies: DynamoPolicies
+    numbers: DynamoNumbers
     idempotency: DynamoIdempotencyKeys
     undelivered: DynamoUndelivered
     circuits: DynamoCircuits
@@ -130,6 +143,8 @@ def table_services(
         "counts": batches,
         "accounts": DynamoAccounts(client, table_name, now),
         "number_rules": DynamoNumberRules(client, table_name, lambda: str(uuid.uuid4())),
+        "policies": DynamoPolicies(client, table_name),
+        "numbers": DynamoNumbers(client, table_name, lambda: str(uuid.uuid4())),
         "idempotency": DynamoIdempotencyKeys(client, table_name),
         "undelivered": DynamoUndelivered(client, table_name),
         "circuits": DynamoCircuits(client, table_name, now),

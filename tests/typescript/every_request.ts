@@ -109,6 +109,15 @@ export async function rules(execution_id: string): Promise<void> {
   console.log(data(await api.DELETE("/consents", { params })).canceled_executions);
 }
 
+export async function policies(): Promise<void> {
+  const path = { name: "lead-outreach" };
+  const body = { preset: "us-federal", expires_after_minutes: 2880 };
+  console.log(data(await api.PUT("/policies/{name}", { params: { path }, body })).policy);
+  console.log(data(await api.GET("/policies/{name}", { params: { path, query: { version: 1 } } })).purpose);
+  console.log(data(await api.GET("/policies")).map((one) => one.version));
+  console.log(data(await api.GET("/policies/presets")).map((one) => one.review_by));
+}
+
 export async function batches(agent_id: string, file: Blob): Promise<void> {
   const made = await api.POST("/batches", {
     body: { agent_id, file: "contacts.csv", retry_config: '{"enabled": true}', from_phone_numbers: ["+12025550100"] },

@@ -12,7 +12,7 @@ from redial.domain.errors import InvalidInput, NotFound, TooLarge
 from redial.ports import CarrierLimits
 from redial.usecases import agents as use
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, TEN, minutes
-from tests.support.services import GivenServices
+from tests.support.services import GivenServices, no_policies
 
 
 class NoRules:
@@ -20,6 +20,13 @@ class NoRules:
 
     def any_kept(self, account_id: str) -> bool:
         return False
+
+
+class NoAccounts:
+    """The account has neither defaults nor contact limits."""
+
+    def get(self, account_id: str) -> None:
+        return None
 
 
 class OneAgent:
@@ -50,10 +57,10 @@ def create(
     config: Any, *, allow_local: bool = False, check_webhook: api.CheckWebhook = anything, **other: Any
 ) -> Agent:
     return use.create_agent(
-        GivenServices(agents=OneAgent(), number_rules=NoRules(), new_id=lambda: AGENT_ID),
+        GivenServices(agents=OneAgent(), accounts=NoAccounts(), number_rules=NoRules(), new_id=lambda: AGENT_ID),
         {"agent_config": config, **other},
         account_id=ACCOUNT_ID,
-        configure=lambda agent, body: api.configure(agent, body, check_webhook, allow_local),
+        configure=lambda agent, body: api.configure(agent, body, check_webhook, allow_local, no_policies),
         now=TEN,
     )
 

@@ -1,6 +1,7 @@
 """`next_open` against an obvious reference, minute by minute, in every zone of the world on the days clocks change."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -50,26 +51,39 @@ def wall_clock(zone: str, begin: datetime) -> list[Local]:
     return [Local(one.date(), one.hour * 60 + one.minute) for one in local]
 
 
-def is_open(rule: CallingRule, local: Local) -> bool:
-    """The definition: a window of this day, or one of the day before that lasts over midnight; no excluded date."""
-    if local.day in rule.excluded:
-        return False
+def windows_at(rule: CallingRule, local: Local) -> list[tuple[date, int, int]]:
+    """The windows that this minute is in, with the day on which each began: this one, or the one before for a window
+    over midnight."""
     day_before = local.day - DAY
+    found = []
     for on, start, end in rule.windows:
         if local.day.weekday() == on and start <= local.minute < end:
-            return True
-        if day_before.weekday() == on and day_before not in rule.excluded and local.minute + 1440 < end:
-            return True
-    return False
+            found.append((local.day, start, end))
+        if day_before.weekday() == on and local.minute + 1440 < end:
+            found.append((day_before, start, end))
+    return found
 
 
-def openings(rule: CallingRule, zones: list[str], begin: datetime) -> list[int | None]:
-    """For each minute of `SPAN`, the first one from it on that is open in all zones; None: none within it."""
+def is_open(rule: CallingRule, local: Local, attempts: list[tuple[date, int, int]]) -> bool:
+    """The definition: in a window, which has not begun on an excluded date, on no excluded date, and in none that had
+    all its attempts. `attempts`: the windows of each earlier attempt."""
+    if local.day in rule.excluded:
+        return False
+    windows = windows_at(rule, local)
+    if rule.per_window and any(attempts.count(window) >= rule.per_window for window in windows):
+        return False
+    return any(day not in rule.excluded for day, _, _ in windows)
+
+
+def openings(rule: CallingRule, zones: list[str], begin: datetime, dialled: Sequence[int] = ()) -> list[int | None]:
+    """For each minute of `SPAN`, the first one from it on that is open in all zones; None: none within it. `dialled`:
+    the minutes of earlier attempts."""
     clocks = [wall_clock(zone, begin) for zone in zones]
+    attempts = [[window for minute in dialled for window in windows_at(rule, clock[minute])] for clock in clocks]
     following: list[int | None] = []
     found: int | None = None
     for minute in range(len(clocks[0]) - 1, -1, -1):
-        if all(is_open(rule, clock[minute]) for clock in clocks):
+        if all(is_open(rule, *of_zone) for of_zone in zip([clock[minute] for clock in clocks], attempts, strict=True)):
             found = minute
         following.append(found)
     return following[::-1]
@@ -84,7 +98,7 @@ def policy(chance: random.Random, around: date) -> CallingRule:
         for day in chance.sample(range(7), chance.choice([1, 3, 7, 7])):
             windows.add((day, start, start + min(length, 1440)))
     dates = chance.sample([around + n * DAY for n in range(-2, 3)], chance.choice([0, 0, 1, 2]))
-    return CallingRule(tuple(sorted(windows)), tuple(sorted(dates)))
+    return CallingRule(tuple(sorted(windows)), tuple(sorted(dates)), per_window=chance.choice([0, 0, 1, 2]))
 
 
 def check(zone: str, policies: int, chance: random.Random) -> int:
@@ -112,7 +126,29 @@ def check(zone: str, policies: int, chance: random.Random) -> int:
                 else:
                     assert opens == wanted, (str(rule), zones, now)
                 asked += 1
+            if rule.per_window:
+                asked += check_budget(rule, zones, begin, edges, chance)
     return asked
+
+
+def check_budget(rule: CallingRule, zones: list[str], begin: datetime, edges: list[int], chance: random.Random) -> int:
+    """Compare it after one to four attempts that were made where the windows were open, the last just before."""
+    clocks = [wall_clock(zone, begin) for zone in zones]
+    is_in = [n for n in range(len(clocks[0])) if all(is_open(rule, clock[n], []) for clock in clocks)]
+    if not is_in:
+        return 0
+    dialled = sorted(chance.choices(is_in, k=chance.randint(1, 4)))
+    expected = openings(rule, zones, begin, dialled)
+    last = dialled[-1]
+    later = [one for one in edges if one >= last]
+    for minute in {last, *chance.sample(range(last, len(expected)), min(ASKED, len(expected) - last)), *later}:
+        at = [begin + one * MINUTE for one in dialled]
+        opens, first = next_open(begin + minute * MINUTE, rule, zones, dialled=at), expected[minute]
+        if first is None:
+            assert opens is None or opens >= begin + SPAN, (str(rule), zones, minute, at)
+        else:
+            assert opens == begin + first * MINUTE, (str(rule), zones, minute, at)
+    return 1
 
 
 SAMPLE = [

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from redial.domain.account_event import AccountEvent
 from redial.domain.agent import Account, Agent, ApiKey, Defaults, Endpoint
 from redial.domain.batch import Batch
+from redial.domain.called_number import CalledNumber
 from redial.domain.circuit import Circuit
 from redial.domain.execution import Execution
 from redial.domain.number_rules import NumberRule, OptOut, RuleKind
 from redial.domain.outcome import CallReport, DialResult
+from redial.domain.policy import Policy
 from redial.domain.queue import BatchQueueEntry, Queue, QueuedCall
 from redial.domain.row_check import RowCheck
 from redial.domain.status import Status
@@ -353,8 +355,9 @@ class Accounts(Protocol):
     def set_webhook_url(self, account_id: str, url: str | None) -> bool:
         """Set `Account.webhook_url`; False when there is no such account."""
 
-    def replace_defaults(self, account: Account, defaults: Defaults) -> bool:
-        """Store other defaults over those of `account`; False when they changed since it was read."""
+    def replace_settings(self, account: Account, changed: Account) -> bool:
+        """Store the defaults and the contact limits of `changed` over those of `account`; False when they changed since
+        it was read."""
 
     def account_of_key(self, key_hash: str) -> str | None:
         """The account that a live key opens; None when it is unknown or revoked."""
@@ -405,6 +408,32 @@ class NumberRules(Protocol):
         self, account_id: str, kind: RuleKind, scope: str | None = None, after: Position | None = None
     ) -> Iterator[tuple[Position, NumberRule]]:
         """The rules, the newest first, by an index that may lag by a moment."""
+
+
+class Policies(Protocol):
+    """Accounts' policies. A version never changes; `label`: name and version."""
+
+    def get(self, account_id: str, label: str) -> Policy | None:
+        """That version, from memory where this process has read it before."""
+
+    def latest(self, account_id: str, name: str) -> Policy | None:
+        """The newest version."""
+
+    def all(self, account_id: str) -> list[Policy]:
+        """The newest version of each policy, by name."""
+
+    def add(self, account_id: str, policy: Policy) -> bool:
+        """Store a new version. False: another one has its number."""
+
+
+class Numbers(Protocol):
+    """What each account does and did with the numbers that it calls (E.164), stored under keyed hashes only."""
+
+    def get(self, account_id: str, number: str, *, consistent: bool = True) -> CalledNumber:
+        """What is stored of it. `consistent=False`: as it was a moment ago, for half the price."""
+
+    def save(self, account_id: str, number: str, called: CalledNumber, now: datetime) -> None:
+        """Store it over `called.version`. It is kept for as long as limits can need it. Raises `StaleVersion`."""
 
 
 @dataclass(frozen=True)
@@ -953,6 +982,10 @@ class Services(Protocol):
     def accounts(self) -> Accounts: ...
     @property
     def number_rules(self) -> NumberRules: ...
+    @property
+    def policies(self) -> Policies: ...
+    @property
+    def numbers(self) -> Numbers: ...
     @property
     def idempotency(self) -> IdempotencyKeys: ...
     @property

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
-from pydantic import ConfigDict, Field, SkipValidation
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from typing_extensions import TypedDict
 
 from redial.api.agent_config import (
@@ -16,13 +16,15 @@ from redial.api.agent_config import (
     checked_webhook,
     defaults_json,
 )
-from redial.api.answers import account_id, answer, answers, new_router, services
-from redial.api.fields import NO_EMPTY_TEXT, WebhookUrl
+from redial.api.answers import account_id, answer, answers, new_router, read_policy, services
+from redial.api.contact_limits import ContactLimits, ContactLimitsRead, contact_limits_json
+from redial.api.fields import NO_EMPTY_TEXT, WebhookUrl, validated
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part_of
-from redial.domain.agent import Account, Agent, Defaults
+from redial.domain import contact_limits as domain
+from redial.domain.agent import Account, Agent
 from redial.domain.circuit import Circuit, CircuitState
 from redial.ports import Position
-from redial.usecases import accounts
+from redial.usecases import accounts, policies
 from redial.wire.timestamps import Timestamp, rfc3339_or_none
 
 router = new_router()
@@ -62,10 +64,13 @@ def carrier_json(circuit: Circuit) -> CarrierRead:
 
 
 class UserChange(AccountDefaults):
-    """Defaults and the account's webhook, to change; what is left out stays, and null removes one."""
+    """What is to change: defaults, contact limits, webhook. What is left out stays, and null removes it."""
 
     webhook_url: Annotated[WebhookUrl | None, NO_EMPTY_TEXT] = Field(
         None, description="Where the account's own events go: `attention.opened`, `attention.resolved`."
+    )
+    contact_limits: ContactLimits | None = Field(
+        None, description="They hold for every call of the account, in addition to its agent's."
     )
 
     model_config = ConfigDict(
@@ -80,6 +85,15 @@ class UserChange(AccountDefaults):
     )
 
 
+class _Limits(BaseModel):
+    """The contact limits of a change."""
+
+    contact_limits: ContactLimits | None
+
+    def to_limits(self) -> domain.ContactLimits | None:
+        return None if self.contact_limits is None else self.contact_limits.to_limits()
+
+
 class UserRead(TypedDict):
     """The account of the API key."""
 
@@ -88,6 +102,7 @@ class UserRead(TypedDict):
     concurrency: ConcurrencyRead
     webhook_url: str | None
     defaults: DefaultsRead
+    contact_limits: ContactLimitsRead | None
     carriers: list[CarrierRead]
 
 
@@ -129,8 +144,9 @@ def get_user() -> Response[Any]:
 
 @router.patch(
     "/user/me",
-    summary="Change your account's defaults",
-    description="Where a call has no caller id, and its agent no caller ids, no answer or no carrier, these are used.",
+    summary="Change your account's defaults and contact limits",
+    description="Where a call has no caller id, and its agent no caller ids, no answer, no carrier or no policy, the"
+    " defaults are used. Contact limits hold within ten seconds, for each call of the account.",
     tags=["account"],
     operation_id="patch_user",
     responses=answers(200, "The account, changed.", UserRead, 400, 409, 413),
@@ -138,14 +154,20 @@ def get_user() -> Response[Any]:
 def patch_user(body: Annotated[SkipValidation[UserChange], Body()]) -> Response[Any]:
     patch = router.current_event.json_body
 
-    def change(defaults: Defaults) -> Defaults:
-        return changed_defaults(defaults, patch, services().allow_local)
+    def change(account: Account) -> Account:
+        limits = account.contact_limits
+        if "contact_limits" in patch:
+            limits = validated(_Limits, {"contact_limits": patch["contact_limits"]}).to_limits()
+        defaults = changed_defaults(account.defaults, patch, services().allow_local, read_policy)
+        return replace(account, defaults=defaults, contact_limits=limits)
 
-    account = accounts.change_defaults(account_id(), change, accounts=services().accounts)
+    account = accounts.change_settings(services(), account_id(), change)
     if "webhook_url" in patch:
         url = checked_webhook(patch["webhook_url"], services().check_webhook)
         accounts.set_webhook_url(account_id(), url, accounts=services().accounts)
         account = replace(account, webhook_url=url)
+    if "policy" in patch:
+        policies.apply_account_policy(services(), account.account_id)
     return answer(_user(account))
 
 
@@ -162,6 +184,7 @@ def _user(account: Account) -> UserRead:
         concurrency=concurrency,
         webhook_url=account.webhook_url,
         defaults=defaults_json(account.defaults),
+        contact_limits=contact_limits_json(account.contact_limits),
         carriers=carriers,
     )
 

@@ -20,13 +20,16 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from redial.api.calling_guardrails import CallingGuardrails
+from redial.api.contact_limits import ContactLimits
 from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
     MAX_URL_LENGTH,
     NO_EMPTY_TEXT,
     CalledUrl,
+    ExpiresAfter,
     Flag,
     PhoneNumber,
+    PolicyLabel,
     Purpose,
     TimeZone,
     WebhookUrl,
@@ -46,6 +49,7 @@ from redial.domain.calling_window import CallingRule
 from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
 from redial.domain.errors import FieldError, InvalidInput, TooLarge
 from redial.domain.number_rules import EVERYWHERE
+from redial.domain.policy import Policy
 from redial.domain.status import Status
 
 MAX_NAME_LENGTH = 200
@@ -66,6 +70,9 @@ DEFAULT_CARRIER = "default"
 CheckWebhook = Callable[[str], object]
 """Raises `InvalidInput`, with a reason for the customer, for a URL that is not permitted as a webhook."""
 
+ReadPolicy = Callable[[str], Policy]
+"""The policy that a label names. Raises `InvalidInput` for one that does not exist."""
+
 
 @dataclass(frozen=True)
 class _Rules:
@@ -73,6 +80,7 @@ class _Rules:
 
     check_webhook: CheckWebhook
     allow_local: bool
+    read_policy: ReadPolicy
     known_urls: frozenset[str] = frozenset()
 
 
@@ -106,6 +114,14 @@ def _webhook(url: str, info: ValidationInfo) -> str:
     return url
 
 
+def _policy(label: str, info: ValidationInfo) -> str:
+    """The label with its version: the latest, where none is given."""
+    try:
+        return cast(_Rules, info.context).read_policy(label).label
+    except InvalidInput as refused:
+        raise ValueError(refused.errors[0].message) from refused
+
+
 def _carrier_url(schemes: tuple[str, str]) -> AfterValidator:
     """`check_carrier_url`; in local development without encryption too."""
 
@@ -134,6 +150,7 @@ def _country(code: str) -> str:
 
 
 Country = Annotated[str, AfterValidator(_country), Field(json_schema_extra={"pattern": "^[A-Z]{2}$"})]
+NamedPolicy = Annotated[PolicyLabel, AfterValidator(_policy)]
 TelephonyProvider = Annotated[str, AfterValidator(_provider)]
 _PROVIDERS: dict[str, Any] = {"enum": [*CARRIERS, DEFAULT_CARRIER, None]}
 AnswerUrl = Annotated[str, _carrier_url_schema("https"), _carrier_url(ANSWER_URL)]
@@ -226,6 +243,17 @@ class AgentConfig(BaseModel):
         description="Says whether an attempt may be dialled now, not at all, or when. While it does not answer, calls"
         " wait.",
     )
+    policy: Annotated[NamedPolicy | None, NO_EMPTY_TEXT] = Field(
+        None,
+        description="A policy; without a version, its latest, and shown with its number. It applies to calls and"
+        " batches that are made from then on and name none. None: the account's.",
+    )
+    expires_after_minutes: ExpiresAfter | None = Field(
+        None, description="No attempt of a call starts so long after its time; see POST /call."
+    )
+    contact_limits: ContactLimits | None = Field(
+        None, description="How often its calls ring one number, counting all calls of the account to it."
+    )
 
     _one_answer = field_validator("stream_url")(_not_both)
 
@@ -236,8 +264,11 @@ class AgentConfigPatch(AgentConfig):
     agent_name: str = Field("", min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_name_schema)
 
 
-def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, allow_local: bool) -> Agent:
-    """`agent` with the configuration `body`. Raises `InvalidInput`, naming every field at fault, and `TooLarge`.
+def configure(
+    agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, allow_local: bool, read_policy: ReadPolicy
+) -> Agent:
+    """`agent` with the configuration `body`, whose `policy` gets its version. Raises `InvalidInput`, naming every field
+    at fault, and `TooLarge`.
 
     `allow_local`, for local development, permits http and ws in `answer_url` and `stream_url`.
     """
@@ -246,10 +277,12 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         raise TooLarge(f"an agent may have {MAX_CONFIG_BYTES} bytes of configuration, this one has {size}")
     if not isinstance(body.get("agent_config"), dict):
         raise InvalidInput.of("agent_config", "is required, and must be an object")
-    rules = _Rules(check_webhook, allow_local, frozenset(_urls(agent)))
+    rules = _Rules(check_webhook, allow_local, read_policy, frozenset(_urls(agent)))
     config = validated(AgentConfig, body["agent_config"], at="agent_config", context=rules)
     hours = config.calling_guardrails
     rule = hours.to_rule() if hours else None
+    if config.policy is not None:
+        body = {**body, "agent_config": {**body["agent_config"], "policy": config.policy}}
     configured = replace(
         agent,
         name=config.agent_name,
@@ -269,9 +302,12 @@ def configure(agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, a
         voicemail_detection=config.voicemail_detection or False,
         webhook_statuses=_in_order(config.webhook_statuses),
         purpose=config.purpose,
-        consent_required=_countries(config.consent_required),
+        consent_required=countries(config.consent_required),
         scrub=config.scrub.to_endpoint() if config.scrub else None,
         pre_dial_hook=config.pre_dial_hook.to_endpoint() if config.pre_dial_hook else None,
+        policy=config.policy,
+        expires_after_minutes=config.expires_after_minutes,
+        contact_limits=_text(config.contact_limits),
     )
     _check_limits(configured)
     return configured
@@ -291,13 +327,18 @@ def _is_hours(rule: CallingRule, hours: CallingGuardrails | None) -> bool:
 
 
 class _AccountWebhook(BaseModel):
-    webhook_url: Annotated[Annotated[WebhookUrl, AfterValidator(_webhook)] | None, NO_EMPTY_TEXT] = None
+    webhook_url: Annotated[WebhookUrl | None, NO_EMPTY_TEXT] = None
 
 
 def checked_webhook(url: Any, check_webhook: CheckWebhook) -> str | None:
     """The account's webhook as it is kept. Raises `InvalidInput`."""
-    rules = _Rules(check_webhook, allow_local=False)
-    return validated(_AccountWebhook, {"webhook_url": url}, context=rules).webhook_url
+    read = validated(_AccountWebhook, {"webhook_url": url}).webhook_url
+    if read is not None:
+        try:
+            check_webhook(read)
+        except InvalidInput as refused:
+            raise InvalidInput.of("webhook_url", refused.message) from refused
+    return read
 
 
 class DefaultsRead(TypedDict):
@@ -307,6 +348,7 @@ class DefaultsRead(TypedDict):
     from_phone_numbers: list[str]
     answer_url: str | None
     stream_url: str | None
+    policy: str | None
 
 
 class AccountDefaults(BaseModel):
@@ -318,15 +360,20 @@ class AccountDefaults(BaseModel):
     from_phone_numbers: list[PhoneNumber] | None = Field(None, max_length=MAX_FROM_PHONE_NUMBERS)
     answer_url: AnswerUrl | None = Field(None, description="{agent_id} and {execution_id} are filled in.")
     stream_url: StreamUrl | None = Field(None, description="In place of answer_url.")
+    policy: Annotated[NamedPolicy | None, NO_EMPTY_TEXT] = Field(
+        None, description="Of calls and batches that are made from then on, if neither they nor their agent name one."
+    )
 
     _one_answer = field_validator("stream_url")(_not_both)
 
 
-def changed_defaults(defaults: Defaults, patch: Mapping[str, Any], allow_local: bool) -> Defaults:
+def changed_defaults(
+    defaults: Defaults, patch: Mapping[str, Any], allow_local: bool, read_policy: ReadPolicy
+) -> Defaults:
     """`defaults` with the values of `patch` in their place; null removes one. Raises `InvalidInput`, naming every field
     at fault, as `configure` does."""
     given = {name: patch[name] for name in AccountDefaults.model_fields if name in patch}
-    rules = _Rules(lambda url: None, allow_local)
+    rules = _Rules(lambda url: None, allow_local, read_policy)
     values = validated(AccountDefaults, {**defaults_json(defaults), **given}, context=rules)
     if faults := _stream_faults("stream_url", values.stream_url, CARRIERS):
         raise InvalidInput(f"{faults[0].field}: {faults[0].message}", tuple(faults))
@@ -335,6 +382,7 @@ def changed_defaults(defaults: Defaults, patch: Mapping[str, Any], allow_local: 
         from_phone_numbers=tuple(dict.fromkeys(values.from_phone_numbers or ())),
         answer_url=values.answer_url,
         stream_url=values.stream_url,
+        policy=values.policy,
     )
 
 
@@ -345,6 +393,7 @@ def defaults_json(defaults: Defaults) -> DefaultsRead:
         "from_phone_numbers": list(defaults.from_phone_numbers),
         "answer_url": defaults.answer_url,
         "stream_url": defaults.stream_url,
+        "policy": defaults.policy,
     }
 
 
@@ -352,10 +401,16 @@ def _in_order(statuses: list[Status] | None) -> tuple[Status, ...] | None:
     return None if statuses is None else tuple(status for status in Status if status in statuses)
 
 
-def _countries(required: bool | list[str] | None) -> tuple[str, ...]:
+def countries(required: bool | list[str] | None) -> tuple[str, ...]:
+    """`consent_required` of a request as it is stored."""
     if isinstance(required, list):
         return tuple(dict.fromkeys(required))
     return (EVERYWHERE,) if required else ()
+
+
+def _text(limits: ContactLimits | None) -> str | None:
+    read = None if limits is None else limits.to_limits()
+    return None if read is None else str(read)
 
 
 def _named(provider: str | None) -> str | None:

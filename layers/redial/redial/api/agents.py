@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from typing_extensions import TypedDict
 
 from redial.api.agent_config import AgentConfig, AgentConfigPatch, configure
-from redial.api.answers import account_id, answer, answers, known_id, new_router, services
+from redial.api.answers import account_id, answer, answers, known_id, new_router, read_policy, services
 from redial.api.fields import Instant
+from redial.api.holidays import known_until
 from redial.api.listings import HEADERS, AnyPageNumber, CursorText, paging, part_of
 from redial.domain.agent import Agent
 from redial.ports import Position
@@ -101,7 +102,7 @@ def agent_json(agent: Agent, carrier: str) -> dict[str, Any]:
     effective = {
         "webhook_url": agent.webhook_url,
         "telephony_provider": sent.get("telephony_provider") or agent.provider or carrier,
-        "calling_guardrails": sent.get("calling_guardrails"),
+        "calling_guardrails": _with_holidays(sent.get("calling_guardrails"), agent),
         "from_phone_numbers": sent.get("from_phone_numbers") or [],
         "answer_url": agent.answer_url,
         "stream_url": agent.stream_url,
@@ -126,6 +127,13 @@ def agent_json(agent: Agent, carrier: str) -> dict[str, Any]:
     }
 
 
+def _with_holidays(sent: dict[str, Any] | None, agent: Agent) -> dict[str, Any] | None:
+    """Guardrails with the last date for which their holidays are known, which were looked up when it was saved."""
+    if sent is None or not sent.get("holidays"):
+        return sent
+    return {**sent, "holidays_until": known_until(agent.updated_at.date()).isoformat()}
+
+
 # ---- routes ---
 
 
@@ -135,7 +143,7 @@ def _default_carrier() -> str:
 
 
 def _configure(agent: Agent, body: dict[str, Any]) -> Agent:
-    return configure(agent, body, services().check_webhook, services().allow_local)
+    return configure(agent, body, services().check_webhook, services().allow_local, read_policy)
 
 
 @router.post(

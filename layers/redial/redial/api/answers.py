@@ -15,7 +15,9 @@ from redial.api.fields import MAX_ID_LENGTH, to_json
 from redial.api.forms import Form
 from redial.domain.batch import is_batch_id
 from redial.domain.errors import NotFound, TooLarge
+from redial.domain.policy import Policy
 from redial.runtime.services import Services, services_of
+from redial.usecases.policies import named_policy
 
 MAX_ANSWER_BYTES = 5_500_000
 """Maximum `sent_size` of an answer: Lambda allows 6,291,556 bytes including headers and status."""
@@ -71,6 +73,7 @@ _MEANINGS = {
     401: "No API key, or not a live one.",
     404: "Unknown, or of another account.",
     409: "Not possible in the present state.",
+    412: "If-Match or If-None-Match does not hold: the record was changed meanwhile.",
     413: "The request or the answer is too large.",
     500: "An error of the service; quote `request_id` when you report it.",
 }
@@ -122,6 +125,11 @@ def new_router() -> Router:
 def account_id() -> str:
     """The account that the request's API key belongs to."""
     return CURRENT.get().account_id
+
+
+def read_policy(label: str) -> Policy:
+    """The account's policy with that label; without a version: the latest. Raises `InvalidInput`."""
+    return named_policy(services(), label, "policy", account_id=account_id())
 
 
 def known_id(text: str, kind: str) -> str:

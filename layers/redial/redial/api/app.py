@@ -28,6 +28,7 @@ from redial.api import (
     executions,
     forms,
     number_rules,
+    policies,
     service,
     webhooks,
 )
@@ -62,7 +63,19 @@ class _MethodNotAllowed(RedialError):
         self.allowed = allowed
 
 
-_RESOURCES = (calls, executions, contacts, number_rules, agents, batches, account, attention, webhooks, service)
+_RESOURCES = (
+    calls,
+    executions,
+    contacts,
+    number_rules,
+    policies,
+    agents,
+    batches,
+    account,
+    attention,
+    webhooks,
+    service,
+)
 """In the order of the documentation: the main operations first."""
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, field_validator
 from typing_extensions import TypedDict
 
 from redial.api.answers import (
@@ -28,18 +28,21 @@ from redial.api.answers import (
 from redial.api.calling_guardrails import CallingGuardrails
 from redial.api.fields import (
     EXAMPLE_AGENT_ID,
+    MAX_EXPIRY_MINUTES,
     MAX_FROM_PHONE_NUMBERS,
     MAX_ID_LENGTH,
     NO_EMPTY_TEXT,
     IdempotencyKey,
     Instant,
     PhoneNumber,
+    PolicyLabel,
     Purpose,
     WebhookUrl,
     WholeNumber,
     form_fields,
     hash_of,
     hash_of_bytes,
+    not_with_expires_at,
     read_json,
     read_json_object,
     validated,
@@ -122,9 +125,16 @@ class BatchRequest(BaseModel):
         None, description="In place of the agent's; in a form, as JSON text."
     )
     purpose: Purpose | None = Field(None, description="What its calls are for, as in POST /call.")
+    policy: Annotated[PolicyLabel | None, NO_EMPTY_TEXT] = Field(None, description="As in POST /call.")
+    expires_at: Instant | None = Field(None, description="No attempt starts from then on; contacts are `canceled`.")
+    expires_after_minutes: Annotated[int, Field(ge=1, le=MAX_EXPIRY_MINUTES)] | None = Field(
+        None, description="The same, so long after the batch's start. Not together with expires_at."
+    )
     start: Annotated[Literal["now"], WithJsonSchema({"type": "string", "enum": ["now"]})] | None = Field(
         None, description="`now`: it starts as soon as its file has been read."
     )
+
+    _one_expiry = field_validator("expires_after_minutes")(not_with_expires_at)
 
     def to_new_batch(self, file: tuple[str, bytes] | None, upload_key: str | None) -> NewBatch:
         return NewBatch(
@@ -141,6 +151,9 @@ class BatchRequest(BaseModel):
             calling_rule=self.calling_guardrails.to_rule() if self.calling_guardrails else None,
             start=self.start == "now",
             purpose=self.purpose,
+            policy=self.policy,
+            expires_at=self.expires_at,
+            expires_after_minutes=self.expires_after_minutes,
         )
 
 
@@ -338,9 +351,13 @@ def post_batch(
     return answer(BatchCreated(batch_id=batch.id, state="created"), status=201, headers=headers)
 
 
+_LATER_FIELDS = frozenset({"purpose", "policy", "expires_at", "expires_after_minutes"})
+
+
 def _hashed(body: BatchRequest) -> dict[str, Any]:
-    """The request as an Idempotency-Key remembers it: without a `purpose` as before there was one."""
-    return {name: value for name, value in body.model_dump(mode="json").items() if (name, value) != ("purpose", None)}
+    """The request as an Idempotency-Key remembers it: without fields that are null and that earlier versions lack."""
+    hashed = body.model_dump(mode="json")
+    return {name: value for name, value in hashed.items() if value is not None or name not in _LATER_FIELDS}
 
 
 def _upload_id(text: str) -> str:

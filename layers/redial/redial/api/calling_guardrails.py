@@ -4,11 +4,23 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from redial.api.fields import WholeNumber
+from redial.api.holidays import MAX_REGIONS, REGION, Holiday, holidays_of
 from redial.domain.calling_window import CallingRule, Placement
+from redial.domain.retry import MAX_RETRIES
+from redial.runtime import system
 
 MAX_WINDOWS = 28
 """Most entries of `windows`: four a day."""
@@ -60,6 +72,18 @@ Date = Annotated[
 ]
 
 
+def _region(text: str) -> str:
+    if REGION.fullmatch(text) is None:
+        raise ValueError("must be a country, or a part of one, such as FR or US-CA")
+    holidays_of([text], system.now().date())
+    return text
+
+
+Region = Annotated[
+    str, AfterValidator(_region), Field(json_schema_extra={"pattern": f"^{REGION.pattern}$", "examples": ["FR"]})
+]
+
+
 class CallingWindow(BaseModel):
     """A part of some days in which calls may start. End before start: over midnight, on the next day; the same time:
     24 hours."""
@@ -89,6 +113,13 @@ class CallingGuardrails(BaseModel):
         max_length=MAX_EXCLUDED_DATES,
         description="Dates on which no call starts, and no window over midnight begins.",
     )
+    holidays: list[Region] | None = Field(
+        None,
+        max_length=MAX_REGIONS,
+        description="Countries, or parts of them, whose public holidays of this year and the next are excluded dates."
+        " They are looked up when the rule is saved: save it again every year.",
+        examples=[["FR"], ["US-CA"]],
+    )
     placement: Placement | None = Field(
         Placement.START,
         description="Where a call is placed that came while the windows were closed. start: as they open; spread:"
@@ -97,6 +128,14 @@ class CallingGuardrails(BaseModel):
     )
     spread_minutes: WholeNumber | None = Field(
         DEFAULT_SPREAD_MINUTES, ge=1, le=MAX_SPREAD_MINUTES, description="Of the placement spread."
+    )
+
+    attempts_per_window: WholeNumber | None = Field(
+        None,
+        ge=1,
+        le=MAX_RETRIES + 1,
+        description="Most attempts of one call in one window of one day; the next one waits for the next window. None:"
+        " any number.",
     )
 
     @model_validator(mode="after")
@@ -114,13 +153,19 @@ class CallingGuardrails(BaseModel):
             windows = CallingRule.of_hours(self.call_start_hour, self.call_end_hour).windows
         elif self.windows is not None:
             windows = tuple(sorted({window for one in self.windows for window in _read(one)}))
-        elif self.excluded_dates:
+        elif self.excluded_dates or self.holidays or self.attempts_per_window:
             windows = CallingRule.of_hours(0, 0).windows
         else:
             return None
         placement = self.placement or Placement.START
         minutes = (self.spread_minutes or DEFAULT_SPREAD_MINUTES) if placement is Placement.SPREAD else 0
-        return CallingRule(windows, tuple(sorted(set(self.excluded_dates or ()))), placement, minutes)
+        excluded = {*(self.excluded_dates or ()), *(date.fromisoformat(one["date"]) for one in self.holiday_dates)}
+        return CallingRule(windows, tuple(sorted(excluded)), placement, minutes, self.attempts_per_window or 0)
+
+    @property
+    def holiday_dates(self) -> list[Holiday]:
+        """The public holidays of `holidays` as they are known now."""
+        return holidays_of(self.holidays, system.now().date()) if self.holidays else []
 
 
 def _read(window: CallingWindow) -> list[tuple[int, int, int]]:

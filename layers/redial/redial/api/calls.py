@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, known_id, new_router, services
@@ -13,15 +13,18 @@ from redial.api.calling_guardrails import CallingGuardrails
 from redial.api.fields import (
     EXAMPLE_AGENT_ID,
     NO_EMPTY_TEXT,
+    ExpiresAfter,
     Flag,
     IdempotencyKey,
     Instant,
     PhoneNumber,
+    PolicyLabel,
     Purpose,
     TimeZone,
     canonical_json,
     depth,
     hash_of,
+    not_with_expires_at,
 )
 from redial.api.retry_config import RetryConfig
 from redial.runtime import system, telemetry
@@ -91,6 +94,16 @@ class CallRequest(BaseModel):
         None, description="The contact's IANA time zone; else the agent's, else every zone that the number may be in."
     )
 
+    policy: Annotated[PolicyLabel | None, NO_EMPTY_TEXT] = Field(
+        None, description="A policy; without a version, its latest. Else the agent's, else the account's."
+    )
+    expires_at: Instant | None = Field(None, description="No attempt starts from then on; the call is `canceled`.")
+    expires_after_minutes: ExpiresAfter | None = Field(
+        None, description="The same, so long after scheduled_at, or after now. Not together with expires_at."
+    )
+
+    _one_expiry = field_validator("expires_after_minutes")(not_with_expires_at)
+
     def to_new_call(self) -> NewCall:
         return NewCall(
             agent_id=self.agent_id,
@@ -104,6 +117,9 @@ class CallRequest(BaseModel):
             calling_rule=self.calling_guardrails.to_rule() if self.calling_guardrails else None,
             time_zone=self.time_zone,
             purpose=self.purpose,
+            policy=self.policy,
+            expires_at=self.expires_at,
+            expires_after_minutes=self.expires_after_minutes,
         )
 
 

@@ -38,6 +38,10 @@ class Kept(TypedDict):
     """What stays, so that it still holds."""
 
     suppressions: Annotated[int, Field(description="As keyed hashes, without reason and digits of the number.")]
+    attempts: Annotated[
+        int,
+        Field(description="When the number was dialled in the last 31 days, under a keyed hash, for contact limits."),
+    ]
 
 
 class ContactErased(TypedDict):
@@ -58,8 +62,8 @@ class ContactErased(TypedDict):
     summary="Erase a person",
     description=(
         "Every call of the account to this number, with its data, user data, undelivered events, and rows in batches' "
-        "files, and its consents. Suppressions stay, as hashes. Calls that wait are stopped; while one is live it is "
-        "409. Asking again erases 0."
+        "files, and its consents. Suppressions stay, as hashes, and for 31 days the times of calls that contact limits "
+        "count. Calls that wait are stopped; while one is live it is 409. Asking again erases 0."
     ),
     tags=["contacts"],
     operation_id="delete_contact",
@@ -72,7 +76,7 @@ def delete_contact(phone_number: InPath) -> Response[Any]:
         message="success",
         state="deleted" if done.complete else "erasing",
         erased=Erased(executions=done.executions, files=done.files, consents=done.consents),
-        kept=Kept(suppressions=done.suppressions),
+        kept=Kept(suppressions=done.suppressions, attempts=done.times),
         erased_at=rfc3339(now),
     )
     return answer(receipt)

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo, WithJsonSchema
 
 from redial.domain.calling_window import check_zone
 from redial.domain.errors import FieldError, InvalidInput
 from redial.domain.number_rules import PURPOSE
 from redial.domain.phone_number import normalized
+from redial.domain.policy import POLICY_LABEL, read_label
 
 EXAMPLE_AGENT_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 """The agent in the documentation's examples. The local stack shows its own agent and inbox, so that they work."""
@@ -183,8 +184,31 @@ TimeZone = Annotated[
     Field(json_schema_extra={"examples": ["Europe/Berlin"]}),
 ]
 """The name of an IANA time zone."""
+
+
+def _policy_label(text: str) -> str:
+    read_label(text)
+    return text
+
+
+PolicyLabel = Annotated[
+    str,
+    AfterValidator(_policy_label),
+    Field(json_schema_extra={"pattern": f"^{POLICY_LABEL.pattern}$", "examples": ["lead-outreach@3"]}),
+]
+"""A policy's name, and perhaps a version of it."""
 WholeNumber = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
+MAX_EXPIRY_MINUTES = 365 * 24 * 60
+"""Longest time after which a call expires: a year, as far as calls may be scheduled ahead."""
+ExpiresAfter = Annotated[WholeNumber, Field(ge=1, le=MAX_EXPIRY_MINUTES)]
+
+
+def not_with_expires_at(minutes: int | None, info: ValidationInfo) -> int | None:
+    """Validates `expires_after_minutes`, which comes after `expires_at` in its model."""
+    if minutes is not None and info.data.get("expires_at") is not None:
+        raise ValueError("give expires_at or expires_after_minutes, not both")
+    return minutes
 
 
 def form_fields(model: type[BaseModel]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from redial.domain.calling_window import CallingRule
+from redial.domain.contact_limits import ContactLimits
 from redial.domain.status import Status
 from redial.domain.values import dataclass
 
@@ -20,12 +21,13 @@ without one."""
 @dataclass(frozen=True)
 class Defaults:
     """What is used where an agent leaves it out: an account's, or the stack's. At most one of `answer_url` and
-    `stream_url` is set."""
+    `stream_url` is set. `policy`: the label of an account's default policy; its agents have it as `account_policy`."""
 
     provider: str | None = None
     from_phone_numbers: tuple[str, ...] = ()
     answer_url: str | None = None
     stream_url: str | None = None
+    policy: str | None = None
 
 
 NO_DEFAULTS = Defaults()
@@ -57,7 +59,10 @@ class Agent:
     `webhook_statuses`: only events of these are sent, and the carrier is not asked for others. None: all.
     `purpose`: of its calls, where neither the call nor its batch names one. `consent_required`: the countries (ISO
     3166) whose numbers are called only with a consent; `EVERYWHERE`: all. `has_number_rules`: its account has, or had,
-    suppressions or consents, so dial reads those of the number.
+    suppressions or consents, so dial reads those of the number. `contact_limits`: the text of `ContactLimits`.
+    `has_account_limits`: its account has, or had, contact limits, so dial reads the account.
+    `policy`: the label of its policy, such as `lead-outreach@3`. `account_policy`: its account's, for an agent without
+    one of its own. `expires_after_minutes`: so long after its time no attempt of a call starts.
     `scrub`: says whether a number may be called; `pre_dial_hook`: whether an attempt may be dialled now.
     `newer`: see `Execution`.
     """
@@ -89,6 +94,11 @@ class Agent:
     purpose: str | None = None
     consent_required: tuple[str, ...] = ()
     has_number_rules: bool = False
+    policy: str | None = None
+    account_policy: str | None = None
+    expires_after_minutes: int | None = None
+    contact_limits: str | None = None
+    has_account_limits: bool = False
     scrub: Endpoint | None = None
     pre_dial_hook: Endpoint | None = None
     newer: Mapping[str, Any] | None = None
@@ -106,6 +116,11 @@ class Agent:
         if self.call_start_hour is None or self.call_end_hour is None:
             return None
         return CallingRule.of_hours(self.call_start_hour, self.call_end_hour)
+
+    @property
+    def limits(self) -> ContactLimits | None:
+        """How often its calls may ring one number, over all calls of the account to it. None: it sets no limits."""
+        return None if self.contact_limits is None else ContactLimits.parse(self.contact_limits)
 
     @property
     def has_answer(self) -> bool:
@@ -131,7 +146,8 @@ class Account:
     """A customer.
 
     `webhook_secrets` sign its webhooks: one, or two during a rotation (newest first). `premium_numbers`: it may call
-    premium-rate and shared-cost numbers. `defaults`: of its agents. `webhook_url`: of its own events (`AccountEvent`).
+    premium-rate and shared-cost numbers. `defaults`: of its agents. `contact_limits`: of all its calls, in addition to
+    their agents'. `webhook_url`: of its own events (`AccountEvent`).
     """
 
     account_id: str
@@ -140,6 +156,7 @@ class Account:
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     premium_numbers: bool = False
     defaults: Defaults = NO_DEFAULTS
+    contact_limits: ContactLimits | None = None
     webhook_url: str | None = None
 
 

@@ -140,8 +140,10 @@ class Batch:
     `results_wanted`, `results_at`: a results file was requested; when the last one was written.
     `erase_rows`: rows that are to be erased in its files.
     `recount`: see `Recount`. `kept_until`: of a batch that is over, when it is deleted with its contacts and files
-    (None: never). `expires_at`: the batch is a tombstone, deleted at that time. `purpose`, `newer`: see
-    `Execution`.
+    (None: never). `expires_at`: the batch is a tombstone, deleted at that time. `purpose`, `policy`,
+    `policy_is_default`, `newer`: see `Execution`.
+    `last_start`: no attempt of a contact starts from then on; `expires_after_minutes`: the same, counted from the
+    batch's start. At most one of the two is set.
     """
 
     id: str
@@ -187,6 +189,10 @@ class Batch:
     erase_rows: tuple[int, ...] = ()
     expires_at: datetime | None = None
     purpose: str | None = None
+    policy: str | None = None
+    policy_is_default: bool = False
+    last_start: datetime | None = None
+    expires_after_minutes: int | None = None
     newer: Mapping[str, Any] | None = None
 
     @cached_property
@@ -225,6 +231,13 @@ class Batch:
         """Time of the last scheduling, else of creation."""
         asked = (change.at for change in reversed(self.changes) if change.status is BatchStatus.SCHEDULED)
         return next(asked, self.created_at)
+
+    @property
+    def contacts_expire_at(self) -> datetime | None:
+        """No attempt of a contact starts from then on. None: there is no such time, or the batch has no start yet."""
+        if self.expires_after_minutes is None or self.start_at is None:
+            return self.last_start
+        return self.start_at + timedelta(minutes=self.expires_after_minutes)
 
     @property
     def is_tombstone(self) -> bool:

@@ -7,6 +7,7 @@ A rule is read by the wall clock. What that means on the two days a year on whic
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -32,6 +33,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _NOT = "not"
 """Word before the excluded dates in the text of a rule."""
+_MOST = "max"
+"""Word before the attempts per window in the text of a rule."""
 _SHORT = 24
 """A rule whose text is longer is recorded as the window that was open."""
 _ZONE = r"[A-Z][A-Za-z0-9_+-]{1,31}(/[A-Za-z0-9_+-]{1,31}){0,2}"
@@ -55,12 +58,15 @@ class CallingRule:
 
     `windows`: (day of the week, first minute, end) by the wall clock; an end over 1440 is on the next day.
     `excluded`: dates on which nothing is dialled and no window begins. `spread_minutes`: of `Placement.SPREAD`.
+    `per_window`: the attempts that one call may make in a window of one day (0: any number); where windows overlap,
+    each must have one left.
     """
 
     windows: tuple[tuple[int, int, int], ...]
     excluded: tuple[date, ...] = ()
     placement: Placement = Placement.START
     spread_minutes: int = 0
+    per_window: int = 0
 
     @staticmethod
     @lru_cache(maxsize=64)
@@ -75,7 +81,7 @@ class CallingRule:
         """The inverse of `str`."""
         windows: list[tuple[int, int, int]] = []
         excluded: tuple[date, ...] = ()
-        placement, minutes, days = Placement.START, 0, range(7)
+        placement, minutes, per_window, days = Placement.START, 0, 0, range(7)
         words = iter(text.split(" "))
         for word in words:
             if word == _NOT:
@@ -84,11 +90,13 @@ class CallingRule:
                 placement, minutes = Placement.SPREAD, int(next(words))
             elif word == Placement.ROTATE:
                 placement = Placement.ROTATE
+            elif word == _MOST:
+                per_window = int(next(words))
             elif word[0].isalpha():
                 days = _read_days(word)
             else:
                 windows += [(day, *_read_window(one)) for day in days for one in word.split(",")]
-        return CallingRule(tuple(sorted(windows)), excluded, placement, minutes)
+        return CallingRule(tuple(sorted(windows)), excluded, placement, minutes, per_window)
 
     @cached_property
     def _text(self) -> str:
@@ -105,10 +113,11 @@ class CallingRule:
         dates = [_NOT, ",".join(one.isoformat() for one in self.excluded)] if self.excluded else []
         placed = [] if self.placement is Placement.START else [str(self.placement)]
         minutes = [str(self.spread_minutes)] if self.placement is Placement.SPREAD else []
-        return " ".join([hours, *dates, *placed, *minutes])
+        most = [_MOST, str(self.per_window)] if self.per_window else []
+        return " ".join([hours, *dates, *placed, *minutes, *most])
 
     def __str__(self) -> str:
-        """In words, without capital letters: `9-18`, `mo-fr 9-12:30,14-18 sa 10-14 not 2026-12-24 spread 15`."""
+        """In words, without capital letters: `9-18`, `mo-fr 9-12:30,14-18 sa 10-14 not 2026-12-24 spread 15 max 2`."""
         return self._text
 
     def in_short(self, at: datetime, zone: str) -> str:
@@ -134,7 +143,7 @@ class CallingRule:
 
     @property
     def is_always_open(self) -> bool:
-        return not self.excluded and all((0, _DAY) in day for day in self._by_day)
+        return not (self.excluded or self.per_window) and all((0, _DAY) in day for day in self._by_day)
 
     @property
     def ahead(self) -> int:
@@ -156,16 +165,31 @@ class CallingRule:
                 left = tuple(one for both in pieces for one in both if one[1] < one[2])
         return replace(self, windows=tuple(sorted(left)))
 
-    def first_open(self, local: int, last: int) -> int | None:
-        """The first minute from `local` to `last` in a window; minutes of the wall clock since 1970."""
+    def spent(self, zone: str, dialled: Sequence[datetime]) -> tuple[tuple[int, int], ...]:
+        """The windows, of certain days, in which a call with these attempts (aware UTC) may have no more: first minute
+        and end, in minutes of the zone's wall clock since 1970."""
+        if not self.per_window:
+            return ()
+        attempts: Counter[tuple[int, int]] = Counter()
+        for one in dialled:
+            local = one.astimezone(_place(zone))
+            minute = (local.toordinal() - _EPOCH_DAY) * _DAY + local.hour * 60 + local.minute
+            for day in (minute // _DAY - 1, minute // _DAY):
+                windows = [(day * _DAY + start, day * _DAY + end) for start, end in self._by_day[(day + 3) % 7]]
+                attempts.update(window for window in windows if window[0] <= minute < window[1])
+        return tuple(sorted(window for window, count in attempts.items() if count >= self.per_window))
+
+    def first_open(self, local: int, last: int, spent: Sequence[tuple[int, int]] = ()) -> int | None:
+        """The first minute from `local` to `last` in a window and in none of `spent`; minutes of the wall clock since
+        1970."""
         for day in range(local // _DAY - 1, last // _DAY + 1):
             if day in self._excluded_days:
                 continue
             midnight = day * _DAY
             found = [
-                max(local, midnight + start)
+                minute
                 for start, end in self._by_day[(day + 3) % 7]  # 1 January 1970 was a Thursday
-                if local < midnight + end
+                if (minute := _after(spent, max(local, midnight + start))) < midnight + end
             ]
             found = [one for one in found if one // _DAY not in self._excluded_days]
             if found:
@@ -173,18 +197,34 @@ class CallingRule:
         return None
 
 
+def _after(spans: Sequence[tuple[int, int]], minute: int) -> int:
+    """The first minute from this one on that is in none of the spans, which are in order."""
+    for start, end in spans:
+        if start <= minute < end:
+            minute = end
+    return minute
+
+
 def next_open(
-    now: datetime, rule: CallingRule, zones: Sequence[str], tried: Sequence[datetime] = ()
+    now: datetime,
+    rule: CallingRule,
+    zones: Sequence[str],
+    tried: Sequence[datetime] = (),
+    dialled: Sequence[datetime] = (),
 ) -> datetime | None:
-    """The first instant at or after `now` (aware UTC) that is within the rule's windows in all of `zones`, and in none
-    of them in an hour of the day in which one of `tried` was.
+    """The first instant at or after `now` (aware UTC) that is within the rule's windows in all of `zones`, in none of
+    them in an hour of the day in which one of `tried` was, nor in a window whose attempts `dialled` has used up.
 
     None: there is none within three weeks (with excluded dates: a year), for the zones are too far apart. A number's
     zone is rarely certain, so every zone that its prefix allows must agree (a Russian mobile number may be in any of
     14).
     """
     places = [
-        (rule.without_hours(frozenset(one.astimezone(_place(zone)).hour for one in tried)) if tried else rule, zone)
+        (
+            rule.without_hours(frozenset(one.astimezone(_place(zone)).hour for one in tried)) if tried else rule,
+            zone,
+            rule.spent(zone, dialled),
+        )
         for zone in zones
     ]
     first = at = (now - _EPOCH) // _MINUTE
@@ -209,7 +249,7 @@ def spread(opening: datetime, rule: CallingRule, zones: Sequence[str], key: str)
 
 
 def _all_open(rule: CallingRule, zones: Sequence[str], minute: int) -> bool:
-    return all(_first_open(rule, zone, minute, minute) == minute for zone in zones)
+    return all(_first_open(rule, zone, (), minute, minute) == minute for zone in zones)
 
 
 def never_open(rule: CallingRule, zones: Sequence[str]) -> str:
@@ -221,14 +261,15 @@ def never_open(rule: CallingRule, zones: Sequence[str]) -> str:
     )
 
 
-def _first_open(rule: CallingRule, zone: str, at: int, last: int) -> int | None:
-    """The first minute from `at` to `last` in the rule's windows in one zone; minutes of UTC since 1970."""
+def _first_open(rule: CallingRule, zone: str, spent: Sequence[tuple[int, int]], at: int, last: int) -> int | None:
+    """The first minute from `at` to `last` in the rule's windows in one zone, and in none of `spent`; minutes of UTC
+    since 1970."""
     while at <= last:
         for start, end, offset in _offsets(zone, at // _WEEK):
             begin = max(at, start)
             if begin >= end:
                 continue
-            opens = rule.first_open(begin + offset, min(end - 1, last) + offset)
+            opens = rule.first_open(begin + offset, min(end - 1, last) + offset, spent)
             if opens is not None and opens - offset < end:
                 return opens - offset if opens - offset <= last else None
         at = (at // _WEEK + 1) * _WEEK

@@ -21,7 +21,9 @@ class Gate(StrEnum):
     CALLER_ID = "caller-id"
     SUPPRESSION = "suppression"
     CONSENT = "consent"
+    CONTACT_LIMIT = "contact-limit"
     CALLING_WINDOW = "calling-window"
+    ONE_CALL = "one-call"
     SCRUB = "scrub"
     HOOK = "hook"
     LINE = "line"
@@ -85,9 +87,9 @@ def opens(until: datetime, reason: str, gate: Gate | None = None, rule: str = ""
     return Decision(gate, Verdict.DEFER, rule, reason, until, announced=True, delayed=delayed)
 
 
-def held(until: datetime, reason: str, gate: Gate | None = Gate.CARRIER) -> Decision:
-    """The attempt waits until that time, when the carrier is tried again."""
-    return Decision(gate, Verdict.DEFER, "", reason, until)
+def held(until: datetime, reason: str, gate: Gate | None = Gate.CARRIER, *, delayed: bool = False) -> Decision:
+    """The attempt waits until that time, when it is tried again."""
+    return Decision(gate, Verdict.DEFER, "", reason, until, delayed=delayed)
 
 
 # ---- the record ---------------------------------------------------------------------------------------------------
@@ -101,7 +103,9 @@ _LETTERS = {
     Gate.CALLER_ID: "C",
     Gate.SUPPRESSION: "U",
     Gate.CONSENT: "O",
+    Gate.CONTACT_LIMIT: "T",
     Gate.CALLING_WINDOW: "W",
+    Gate.ONE_CALL: "N",
     Gate.SCRUB: "B",
     Gate.HOOK: "H",
     Gate.LINE: "L",
@@ -116,7 +120,7 @@ _ENTRY = re.compile("([A-Z])([!=]?)([^A-Z]*)")
 
 def record(decisions: Iterable[Decision]) -> str | None:
     """The decisions as they are stored with an attempt: a capital letter for each gate, `!` where it deferred or `=`
-    where it ended the execution, and its rule in small letters. `ASPXICUOW9-18BHLRK` takes 18 bytes."""
+    where it ended the execution, and its rule in small letters. `ASPXICUOTW9-18NBHLRK` takes 20 bytes."""
     text = "".join(
         f"{_LETTERS[one.gate]}{_SIGNS[one.verdict]}{one.rule.lower()}" for one in decisions if one.gate is not None
     )
@@ -129,6 +133,11 @@ def recorded(text: str | None) -> Iterator[tuple[str, Verdict, str]]:
         yield _GATES.get(letter, letter), _VERDICTS[sign], rule
 
 
+def closed_by(text: str | None) -> str | None:
+    """The gate of a record that did not allow. None: every gate allowed, or there is no record."""
+    return next((gate for gate, verdict, _ in recorded(text) if verdict is not Verdict.ALLOW), None)
+
+
 _SETS = {"~": tuple(_GATES), ".": tuple("ASPXICWLRK")}
 """Marks of the short form of a record in which every gate allows: the present gates, and those of earlier versions.
 A version with other gates gives its own a new mark, so that no claim is shown with gates that were not asked."""
@@ -137,7 +146,7 @@ _SHORT = re.compile(f"[{re.escape(''.join(_SETS))}]")
 
 def only_rules(text: str | None) -> str | None:
     """The short form of a record in which every gate allows, of this version or an earlier one: the mark of its gates,
-    and its rules. `ASPXICUOW9-18BHLRK` → `~W9-18`. None for any other record, or none."""
+    and its rules. `ASPXICUOTW9-18NBHLRK` → `~W9-18`. None for any other record, or none."""
     entries = _ENTRY.findall(text or "")
     letters = tuple(letter for letter, _, _ in entries)
     mark = next((mark for mark, asked in _SETS.items() if asked == letters), None)

@@ -5,6 +5,7 @@
     ├── Unauthorized   401   no API key, or an invalid one
     ├── NotFound       404   unknown, or of another account
     ├── Conflict       409   not possible in the present state
+    ├── PreconditionFailed 412   If-Match or If-None-Match does not hold
     └── TooLarge       413   above a limit for one request
 
 The message tells the caller what to do; `status` is the HTTP status of the API's answer.
@@ -62,6 +63,12 @@ class Conflict(RedialError):
     """The request is valid but contradicts the present state."""
 
     status = 409
+
+
+class PreconditionFailed(RedialError):
+    """The record is not at the version that the request names: another request has changed it."""
+
+    status = 412
 
 
 class TooLarge(RedialError):

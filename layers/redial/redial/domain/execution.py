@@ -26,7 +26,7 @@ from functools import cached_property
 from typing import Any
 
 from redial.domain.agent import DEFAULT_PROVIDER
-from redial.domain.decision import Decision, Gate, failed, held, record, waits
+from redial.domain.decision import Decision, Gate, closed_by, failed, held, record, waits
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
 from redial.domain.retry import REFUSED_FOR_GOOD, GiveUp, RetryAt, RetryConfig, decide
@@ -124,6 +124,11 @@ class Change:
     @property
     def is_event(self) -> bool:
         return isinstance(self.kind, Status)
+
+    @property
+    def waits_for_number(self) -> bool:
+        """A deferral because another call to the number was under way: not the carrier's."""
+        return self.kind is Marker.DEFERRED and closed_by(self.gates) == Gate.ONE_CALL
 
 
 @dataclass
@@ -256,6 +261,9 @@ class Execution:
 
     `calling_rule`: the text of its own `CallingRule` (None: its batch's or its agent's).
     `time_zone`: the contact's own IANA zone (None: its agent's, or by the number's prefix).
+    `policy`: the label of the policy of a single call, which was decided when it was made; a contact's is its batch's.
+    `policy_is_default`: it is its agent's or its account's, so that what the agent says itself goes before it.
+    `expires_at`: no attempt starts from then on (None: no such time; a contact has its batch's from its first dial on).
     `webhook_statuses`: of its agent when it was created or last dialled; see `Agent`.
     `erased`: a contact of a batch of which only the row and the last status are left, so that counts and results stay
     whole.
@@ -286,6 +294,9 @@ class Execution:
     due_at: datetime | None = None
     erased: bool = False
     purpose: str | None = None
+    policy: str | None = None
+    policy_is_default: bool = False
+    expires_at: datetime | None = None
     newer: Mapping[str, Any] | None = None
     newer_notes: tuple[Any, ...] = ()
 
@@ -370,8 +381,8 @@ class Execution:
         """Let the attempt wait as the last of `decisions` says; uses no retry. All of them are recorded.
 
         Without a time it is `queued`: no event where it is queued already. With an announced time it is
-        `rescheduled`. Else it waits for the carrier, and keeps its line (`line_shard`) for a short wait, so that a
-        carrier in trouble is not asked by every waiting call in turn.
+        `rescheduled`. Else it waits for another call to its number, or for the carrier, and then keeps its line
+        (`line_shard`) for a short wait, so that a carrier in trouble is not asked by every waiting call in turn.
         """
         closed, gates = decisions[-1], record(decisions)
         if closed.until is None:
@@ -470,11 +481,12 @@ class Execution:
     def _hold(self, now: datetime, closed: Decision, line_shard: int | None, gates: str | None) -> "Execution":
         """Try the same attempt later; unclaims it, if it was claimed.
 
-        Repeated deferrals are one change with a count. Where the first of them was made `LATEST_START` ago, the attempt
-        ends as `error`.
+        Repeated deferrals are one change with a count. Where the carrier made the first of them `LATEST_START` ago, the
+        attempt ends as `error`.
         """
         assert closed.until is not None, "the caller asked"
-        until, reason, changes = closed.until, closed.reason, self.changes
+        changes, until, reason = self.changes, closed.until, closed.reason
+        for_number = closed.gate is Gate.ONE_CALL
         if changes[-1].kind is Marker.CLAIMED:
             gates = gates or changes[-1].gates
             changes = changes[:-1]
@@ -484,9 +496,9 @@ class Execution:
         if last.kind is Marker.DEFERRED:
             assert last.until is not None
             newer = last.newer
-            if now - last.until < HOLDS_APART:
+            if now - last.until < HOLDS_APART and last.waits_for_number == for_number:
                 count, since = last.count + 1, last.since or last.at
-                if now >= since + LATEST_START:
+                if now >= since + LATEST_START and not for_number:
                     hours = LATEST_START // timedelta(hours=1)
                     words = f"the carrier could not place it for {hours} hours: {reason}"
                     if closed.gate in (Gate.SCRUB, Gate.HOOK):
@@ -506,6 +518,7 @@ class Execution:
             gates=gates,
             since=since,
             newer=newer,
+            delayed=closed.delayed or None,
         )
         return queued._with(note)
 
@@ -576,7 +589,10 @@ class Execution:
         if outcome.status is not Status.COMPLETED or outcome.voicemail is not None:
             return False
         machine = replace(outcome, voicemail=True)
-        return isinstance(decide(self.retry_config, self.state.attempts, machine, now), RetryAt)
+        return isinstance(self._decide(machine, now), RetryAt)
+
+    def _decide(self, outcome: Outcome, now: datetime) -> RetryAt | GiveUp:
+        return decide(self.retry_config, self.state.attempts, outcome, now, self.expires_at)
 
     def _detected_after_end(self, report: CallReport, now: datetime) -> "Execution":
         """The call has ended: complete it once machine detection has reported, or has had its time."""
@@ -638,7 +654,7 @@ class Execution:
         if stopping is not None and outcome.status is Status.CANCELED:
             return self._with(replace(self._ending(stops_as, outcome, now), ended=stopping))
         final = replace(self._ending(outcome.status, outcome, now), lost=lost or None)
-        match decide(self.retry_config, self.state.attempts, outcome, ended_at):
+        match self._decide(outcome, ended_at):
             case GiveUp(reason):
                 return self._with(replace(final, ended=reason))
             case RetryAt() if stopping is not None:
@@ -787,9 +803,11 @@ def _apply(state: State, change: Change) -> None:
     elif change.kind is Marker.DEFERRED:
         assert change.until is not None and change.timer is not None
         attempt.line_shard = change.line_shard
-        attempt.is_held = True
         state.claimed_at, state.timer = None, (change.timer, change.until)
-        state.deferrals = change.count
+        if change.waits_for_number:
+            state.deferrals = 0
+        else:
+            attempt.is_held, state.deferrals = True, change.count
         attempt.dialed_at = None
     elif change.kind is Marker.STOPPING:
         attempt.stopping, attempt.stops_as = change.reason, Status(change.code or Status.STOPPED)

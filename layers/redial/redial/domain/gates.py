@@ -1,13 +1,16 @@
 """May this attempt be dialled now? Gates are asked in order; the first that does not allow decides. Pure: no I/O.
 
-    agent ► stop ► pause ► expiry ► instructions ► caller-id ► suppression ► consent ► calling-window │ line ► rate ► …
-    └──────────────────────── here: functions of stored facts ────────────────────────────────────────┘ └── by dial
+    agent ► stop ► pause ► expiry ► instructions ► caller-id
+          ► suppression ► consent ► contact-limit ► calling-window ► one-call     here: functions of stored facts
+          ► line ► rate ► carrier                                                 by dial
 
 A new rule is one function here and one letter in `domain.decision`. Dial asks all gates before it acquires a line, and
 again after it, since the agent or the batch may have been stopped meanwhile; of a batch's contact only what the agent
-says is asked before the line, since the batch is read after it. The rules about the number are read after the line.
+says is asked before the line, since the batch is read after it. The rules about the number, and what the account does
+and did with it, are read after the line.
 """
 
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,11 +18,15 @@ from functools import cached_property
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
+from redial.domain.called_number import Contact
 from redial.domain.calling_window import CallingRule, Placement, never_open, next_open, spread
-from redial.domain.decision import Decision, Gate, canceled, failed, opens, recorded, stopped, waits
+from redial.domain.contact_limits import AtCap, ContactLimits
+from redial.domain.decision import Decision, Gate, canceled, failed, held, opens, recorded, stopped, waits
 from redial.domain.execution import LATEST_START, Execution
 from redial.domain.number_rules import EVERYWHERE, NumberRule, RuleKind
 from redial.domain.outcome import BLOCKED
+from redial.domain.policy import Policy, in_force
+from redial.domain.retry import TIME, expired
 from redial.domain.status import Status
 from redial.domain.values import dataclass
 
@@ -31,18 +38,36 @@ NEVER_CHECK, LONGEST_NEVER_CHECK = timedelta(hours=1), timedelta(days=1)
 rule or its zone may be changed."""
 NEVER_ENDS = timedelta(days=7)
 """It ends as `error` once it has waited so long."""
+NUMBER_CHECK, LONGEST_NUMBER_CHECK = timedelta(minutes=1), timedelta(minutes=5)
+"""A call whose number is being called is tried again after a minute, then two, up to five."""
+NUMBER_CHECK_SPREAD = 20
+"""Seconds over which calls that wait for one number come back."""
+_SHORT = 24
+"""Contact limits whose text is longer are recorded by their owners."""
 
 
 @dataclass(frozen=True)
 class Facts:
     """What gates decide on. `batch` None: the execution has none, or it is deleted. `number_rules`: the suppressions
-    and consents of the called number."""
+    and consents of the called number. `policy`: that of the call or its batch. `account_limits`: the contact limits of
+    the account. `contact`: what the account does and did with the called number."""
 
     now: datetime
     execution: Execution
     agent: Agent | None
     batch: Batch | None = None
     number_rules: tuple[NumberRule, ...] = ()
+    policy: Policy | None = None
+    account_limits: ContactLimits | None = None
+    contact: Contact = Contact()
+
+    @cached_property
+    def limits(self) -> tuple[tuple[str, ContactLimits], ...]:
+        """The contact limits that apply, and whose they are. All of them hold."""
+        agent = None if self.agent is None else self.agent.limits
+        policy = None if self.policy is None else self.policy.contact_limits
+        found = (("account", self.account_limits), ("agent", agent), ("policy", policy))
+        return tuple((owner, limits) for owner, limits in found if limits is not None)
 
     @cached_property
     def zones(self) -> tuple[str, ...]:
@@ -54,19 +79,43 @@ class Facts:
 
     @cached_property
     def rule(self) -> tuple[str, CallingRule | None]:
-        """When the execution may be dialled (None: at any time), and whose rule that is: the call's own, else its
-        batch's, else its agent's. One replaces the other as a whole."""
-        if self.execution.calling_rule is not None:
-            return "call ", CallingRule.parse(self.execution.calling_rule)
-        if self.batch is not None and self.batch.calling_rule is not None:
-            return "batch ", CallingRule.parse(self.batch.calling_rule)
-        return "", None if self.agent is None else self.agent.calling_rule
+        """When the execution may be dialled (None: at any time), and whose rule that is: the call's own, its batch's,
+        its policy's or its agent's, by `in_force`. One replaces the other as a whole."""
+
+        def of(owner: str, rule: str | CallingRule | None) -> tuple[str, CallingRule] | None:
+            return None if rule is None else (owner, CallingRule.parse(rule) if isinstance(rule, str) else rule)
+
+        call, batch = self.execution.calling_rule, None if self.batch is None else self.batch.calling_rule
+        own = of("call ", call) or of("batch ", batch)
+        policy = None if self.policy is None else of("policy ", self.policy.calling_rule)
+        agent = None if self.agent is None else of("", self.agent.calling_rule)
+        return in_force(own, policy, agent, is_default=self._policy_is_default) or ("", None)
+
+    @property
+    def _policy_is_default(self) -> bool:
+        return (self.execution if self.batch is None else self.batch).policy_is_default
 
     @property
     def purpose(self) -> str | None:
-        """What the call is for: as asked for, else the batch's or the agent's."""
-        batch = None if self.batch is None else self.batch.purpose
-        return self.execution.purpose or batch or (None if self.agent is None else self.agent.purpose)
+        """What the call is for: as asked for, else as its batch, its policy or its agent says, by `in_force`."""
+        own = self.execution.purpose or (None if self.batch is None else self.batch.purpose)
+        policy = None if self.policy is None else self.policy.purpose
+        agent = None if self.agent is None else self.agent.purpose
+        return in_force(own, policy, agent, is_default=self._policy_is_default)
+
+    @property
+    def consent_required(self) -> tuple[str, tuple[str, ...]]:
+        """The countries whose numbers need a consent, and which requires that: the policy or the agent."""
+        policy = self.policy is not None and self.policy.consent_required
+        agent = self.agent is not None and self.agent.consent_required
+        of_policy, of_agent = (("policy", policy) if policy else None), (("agent", agent) if agent else None)
+        return in_force(None, of_policy, of_agent, is_default=self._policy_is_default) or ("agent", ())
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """No attempt starts from then on."""
+        batch = None if self.batch is None else self.batch.contacts_expire_at
+        return self.execution.expires_at or batch
 
     def number_rule(self, kind: RuleKind) -> NumberRule | None:
         """A rule of that kind which covers the call now."""
@@ -99,10 +148,21 @@ def pause(facts: Facts) -> Decision:
 
 
 def expiry(facts: Facts) -> Decision:
-    """The attempt is not `LATEST_START` behind its time."""
+    """The attempt is not `LATEST_START` behind its time, and the call has not expired."""
     if facts.execution.state.is_too_late(facts.now):
         return failed(_TOO_LATE, Gate.EXPIRY)
+    if facts.expires_at is not None and facts.now >= facts.expires_at:
+        return canceled(expired(facts.expires_at), Gate.EXPIRY, "expired")
     return Decision(Gate.EXPIRY)
+
+
+def with_expiry(decision: Decision, expires_at: datetime | None) -> tuple[Decision, ...]:
+    """The decision; where it has the attempt wait for a time at which the call has expired, the end of the call after
+    it."""
+    if expires_at is None or decision.until is None or decision.until < expires_at:
+        return (decision,)
+    reason = f"{expired(expires_at)}, before {decision.until:{TIME}}: {decision.reason}"
+    return decision, canceled(reason, Gate.EXPIRY, "expired")
 
 
 def instructions(facts: Facts) -> Decision:
@@ -136,7 +196,7 @@ def suppression(facts: Facts) -> Decision:
 
 def consent(facts: Facts) -> Decision:
     """The number has given a consent that covers the call, where the agent requires one."""
-    required = () if facts.agent is None else facts.agent.consent_required
+    requires, required = facts.consent_required
     if not required:
         return Decision(Gate.CONSENT)
     if EVERYWHERE not in required:
@@ -149,7 +209,32 @@ def consent(facts: Facts) -> Decision:
         return Decision(Gate.CONSENT, rule="given")
     where = "" if required == (EVERYWHERE,) else f" in {required[0]}"
     purpose = "" if facts.purpose is None else f" to calls for purpose {facts.purpose}"
-    return canceled(f"the number has not consented{purpose}, which the agent requires{where}", Gate.CONSENT, "required")
+    return canceled(
+        f"the number has not consented{purpose}, which the {requires} requires{where}", Gate.CONSENT, "required"
+    )
+
+
+def contact_limit(facts: Facts) -> Decision:
+    """No cap is reached, and the pause after a conversation is over. It is asked where guardrails are bypassed, too."""
+    closed = [
+        (owner, limits, *opening)
+        for owner, limits in facts.limits
+        if (opening := limits.opens(facts.now, facts.contact.history)) is not None
+    ]
+    if not closed:
+        return Decision(Gate.CONTACT_LIMIT, rule=_in_short(facts.limits))
+    ending = [one for one in closed if one[1].at_cap is AtCap.END]
+    owner, limits, until, rule = max(ending or closed, key=lambda one: one[2])
+    reason = f"the {owner}'s contact limit {rule} does not allow another attempt yet"
+    if limits.at_cap is AtCap.END:
+        return canceled(reason, Gate.CONTACT_LIMIT, f"{owner} {rule}")
+    delayed = facts.execution.batch_id is not None
+    return opens(until, reason, Gate.CONTACT_LIMIT, f"{owner} {rule}", delayed=delayed)
+
+
+def _in_short(limits: Sequence[tuple[str, ContactLimits]]) -> str:
+    text = "+".join(str(one) for _, one in limits)
+    return text if len(text) <= _SHORT else "+".join(owner for owner, _ in limits)
 
 
 def calling_window(facts: Facts) -> Decision:
@@ -160,13 +245,17 @@ def calling_window(facts: Facts) -> Decision:
         return Decision(Gate.CALLING_WINDOW)
     if execution.bypass_call_guardrails or (batch is not None and batch.bypass_call_guardrails):
         return Decision(Gate.CALLING_WINDOW, rule="bypassed")
-    opening = next_open(facts.now, rule, facts.zones)
+    dialled = _dialled_before(execution)
+    opening = next_open(facts.now, rule, facts.zones, dialled=dialled)
     if opening is None:
         return _never_open(facts, rule)
     hours = rule.in_short(opening, facts.zones[0])
     at, reason = opening, f"outside calling hours {hours} of {_named(facts.zones)}"
-    if rule.placement is Placement.ROTATE and (tried := _dialled_before(execution)):
-        other_hour = next_open(facts.now, rule, facts.zones, tried)
+    if rule.per_window and dialled and next_open(facts.now, rule, facts.zones) == facts.now:
+        attempts = f"{rule.per_window} attempts" if rule.per_window > 1 else "attempt"
+        reason = f"the {attempts} that one window of {_named(facts.zones)} allows are made"
+    if rule.placement is Placement.ROTATE and dialled:
+        other_hour = next_open(facts.now, rule, facts.zones, dialled, dialled)
         if other_hour is not None and other_hour > opening:
             at, reason = other_hour, f"placed at another hour of {_named(facts.zones)} than the attempts before"
     elif rule.placement is Placement.SPREAD and opening > facts.now:
@@ -201,22 +290,37 @@ def _never_open(facts: Facts, rule: CallingRule) -> Decision:
     return opens(now + wait, f"{reason}; checked again then", Gate.CALLING_WINDOW, _NEVER, delayed=delayed)
 
 
+def one_call(facts: Facts) -> Decision:
+    """No other call to the number is being placed or up. It is asked where guardrails are bypassed, too."""
+    if facts.contact.live is None:
+        return Decision(Gate.ONE_CALL)
+    execution, last = facts.execution, facts.execution.changes[-1]
+    waits = last.count if last.waits_for_number else 0
+    spread = timedelta(seconds=zlib.crc32(f"{execution.id} {waits}".encode()) % NUMBER_CHECK_SPREAD)
+    until = facts.now + min(NUMBER_CHECK * (waits + 1), LONGEST_NUMBER_CHECK) + spread
+    return held(until, "another call to the number", Gate.ONE_CALL, delayed=execution.batch_id is not None)
+
+
 def _named(zones: Sequence[str]) -> str:
     return ", ".join(zones[:3]) + (f" and {len(zones) - 3} more" if len(zones) > 3 else "")
 
 
 OF_NUMBER: tuple[GateFunction, ...] = (suppression, consent)
 """What is asked of the rules about the number, which are read after the line."""
+OF_CONTACT: tuple[GateFunction, ...] = (contact_limit, one_call)
+"""What is asked of what the account does and did with the number, which is read after the line as well."""
 GATES: tuple[GateFunction, ...] = (
     *(agent, stop, pause, expiry, instructions, caller_id),
     *OF_NUMBER,
+    contact_limit,
     calling_window,
+    one_call,
 )
-BEFORE_LINE: tuple[GateFunction, ...] = tuple(gate for gate in GATES if gate not in OF_NUMBER)
+BEFORE_LINE: tuple[GateFunction, ...] = tuple(gate for gate in GATES if gate not in (*OF_NUMBER, *OF_CONTACT))
 """What is asked of a single call before it has a line."""
 OF_AGENT: tuple[GateFunction, ...] = (agent, instructions)
 """What is asked of a batch's contact before its batch is read."""
-TIME_GATES: tuple[GateFunction, ...] = (calling_window,)
+TIME_GATES: tuple[GateFunction, ...] = (contact_limit, calling_window)
 """Gates that open by themselves at a time that they can tell."""
 
 
@@ -224,7 +328,7 @@ def ask(gates: Iterable[GateFunction], facts: Facts) -> tuple[Decision, ...]:
     """Every decision up to and including the first that does not allow."""
     made: list[Decision] = []
     for gate in gates:
-        made.append(gate(facts))
+        made += with_expiry(gate(facts), facts.expires_at)
         if not made[-1].allows:
             break
     return tuple(made)

@@ -14,6 +14,8 @@ MAX_INTERVAL_MINUTES = 365 * 24 * 60
 """Longest wait before one retry, a year: EventBridge Scheduler and `scheduled_at` take no later time either."""
 REFUSED_FOR_GOOD = "the carrier refused the number for good"
 """Why no attempt follows a permanent failure for which the carrier gave no reason."""
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+"""How reasons show a time, which is UTC."""
 DEFAULT_STATUSES = (Status.NO_ANSWER, Status.BUSY, Status.FAILED)
 DEFAULT_INTERVALS_MINUTES = (30, 60, 120)
 
@@ -70,8 +72,19 @@ class GiveUp:
     reason: str
 
 
-def decide(config: RetryConfig | None, attempts: Sequence[object], outcome: Outcome, now: datetime) -> RetryAt | GiveUp:
-    """What follows an attempt that ended with `outcome` at `now`.
+def expired(at: datetime) -> str:
+    """Why no attempt follows, or none starts, from `at` on."""
+    return f"expired at {at:{TIME}}"
+
+
+def decide(
+    config: RetryConfig | None,
+    attempts: Sequence[object],
+    outcome: Outcome,
+    now: datetime,
+    expires_at: datetime | None = None,
+) -> RetryAt | GiveUp:
+    """What follows an attempt that ended with `outcome` at `now`. No attempt starts from `expires_at` on.
 
     `attempts` are all attempts made so far, the one that just ended included.
     A call that was answered is never dialled again, save a voicemail's where the configuration says so;
@@ -95,4 +108,7 @@ def decide(config: RetryConfig | None, attempts: Sequence[object], outcome: Outc
         return GiveUp("the call was declined, and is not retried again")
     if made > config.max_retries:
         return GiveUp(f"all {config.max_retries} retries used" if config.max_retries > 1 else "the retry is used")
-    return RetryAt(attempt=made + 1, at=now + config.interval(made))
+    at = now + config.interval(made)
+    if expires_at is not None and at >= expires_at:
+        return GiveUp(f"{expired(expires_at)}, before the retry at {at:{TIME}}")
+    return RetryAt(attempt=made + 1, at=at)

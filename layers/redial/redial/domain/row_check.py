@@ -8,6 +8,7 @@ from dataclasses import field
 from datetime import datetime
 
 from redial.domain.calling_window import CallingRule, check_zone, never_open, next_open
+from redial.domain.retry import TIME
 from redial.domain.values import dataclass
 
 TIME_ZONE_COLUMN = "time_zone"
@@ -16,9 +17,18 @@ MEND = "give the contact's time_zone, or widen the hours"
 """What to do about a number whose calling hours never open."""
 
 
-def unplaceable(rule: CallingRule, zones: tuple[str, ...], at: datetime) -> str | None:
-    """Why a number in these zones can never be called from `at` on, and what to do about it. None: it can."""
-    return None if next_open(at, rule, zones) is not None else f"{never_open(rule, zones)}; {MEND}"
+def unplaceable(
+    rule: CallingRule, zones: tuple[str, ...], at: datetime, expires_at: datetime | None = None
+) -> str | None:
+    """Why a number in these zones can never be called from `at` on, before `expires_at`, and what to do about it. None:
+    it can."""
+    opens = next_open(at, rule, zones)
+    if opens is None:
+        return f"{never_open(rule, zones)}; {MEND}"
+    if expires_at is not None and opens >= expires_at:
+        hours = f"calling hours {rule.summary} open at {opens:{TIME}}, when the call has expired ({expires_at:{TIME}})"
+        return f"{hours}; give it more time, or widen the hours"
+    return None
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,10 @@ def _defaults(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, An
                 changed = replace(changed, **{"stream_url" if is_stream else "answer_url": arguments.answer})
         return changed
 
-    defaults = use.change_defaults(arguments.account, change, accounts=accounts).defaults
+    changed = use.change_account(
+        arguments.account, lambda account: replace(account, defaults=change(account.defaults)), accounts=accounts
+    )
+    defaults = changed.defaults
     return {"account_id": arguments.account, "defaults": {**asdict(defaults)}}
 
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from redial.adapters.dynamodb.lines import DynamoLines
     from redial.adapters.dynamodb.listings import DynamoListings
     from redial.adapters.dynamodb.number_rules import DynamoNumberRules
+    from redial.adapters.dynamodb.numbers import DynamoNumbers
     from redial.adapters.dynamodb.pacer import DynamoPacer
+    from redial.adapters.dynamodb.policies import DynamoPolicies
     from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
     from redial.adapters.endpoints import HttpEndpoints
@@ -170,6 +172,18 @@ class Services:
         from redial.adapters.dynamodb.number_rules import DynamoNumberRules
 
         return DynamoNumberRules(_client("dynamodb"), self._table, system.new_id, system.sleep)
+
+    @cached_property
+    def policies(self) -> "DynamoPolicies":
+        from redial.adapters.dynamodb.policies import DynamoPolicies
+
+        return DynamoPolicies(_client("dynamodb"), self._table)
+
+    @cached_property
+    def numbers(self) -> "DynamoNumbers":
+        from redial.adapters.dynamodb.numbers import DynamoNumbers
+
+        return DynamoNumbers(_client("dynamodb"), self._table, system.new_id)
 
     @cached_property
     def undelivered(self) -> "DynamoUndelivered":

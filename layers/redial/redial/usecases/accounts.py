@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from redial.domain.agent import DEFAULT_PROVIDER, Account, Agent, ApiKey, Defaults
+from redial.domain.agent import DEFAULT_PROVIDER, Account, Agent, ApiKey
 from redial.domain.errors import Conflict, InvalidInput, NotFound, Unauthorized
 from redial.ports import Accounts, Services
 from redial.usecases.dispatch import shards_in_use
-from redial.usecases.update import MOST_TRIES
+from redial.usecases.update import MOST_TRIES, update_agent
 
 MAX_NAME_LENGTH = 200
 MAX_KEY_LENGTH = 512
@@ -96,14 +96,44 @@ def allow_premium_numbers(account_id: str, allowed: bool, *, accounts: Accounts)
         raise NotFound(f"no account {account_id}")
 
 
-def change_defaults(account_id: str, change: Callable[[Defaults], Defaults], *, accounts: Accounts) -> Account:
-    """Change the account's defaults. `change` validates. Raises `NotFound`, `Conflict`, and what `change` raises."""
+def change_account(account_id: str, change: Callable[[Account], Account], *, accounts: Accounts) -> Account:
+    """Change the account's defaults and contact limits. `change` validates. Raises `NotFound`, `Conflict`, and what
+    `change` raises. Contact limits take effect with `change_settings` only."""
     for _ in range(MOST_TRIES):
         account = read_account(account_id, accounts=accounts)
-        defaults = change(account.defaults)
-        if accounts.replace_defaults(account, defaults):
-            return replace(account, defaults=defaults)
-    raise Conflict("the defaults are being changed by other requests at the same time: try again")
+        changed = change(account)
+        if accounts.replace_settings(account, changed):
+            return changed
+    raise Conflict("the account is being changed by other requests at the same time: try again")
+
+
+def change_settings(services: Services, account_id: str, change: Callable[[Account], Account]) -> Account:
+    """The same, and have dial read the account where it has contact limits. They hold for each attempt that is dialled
+    ten seconds after this returns.
+
+    The account is stored, then its agents are marked. An agent that is made meanwhile reads the account after it was
+    stored itself (`mark_if_limited`). So every agent is marked.
+    """
+    changed = change_account(account_id, change, accounts=services.accounts)
+    if changed.contact_limits is not None:
+        for agent in services.agents.all(account_id):
+            _mark_limited(services, agent)
+    return changed
+
+
+def mark_if_limited(services: Services, agent: Agent) -> Agent:
+    """A new agent, as stored, marked where its account has contact limits."""
+    account = services.accounts.get(agent.account_id)
+    return agent if account is None or account.contact_limits is None else _mark_limited(services, agent)
+
+
+def _mark_limited(services: Services, agent: Agent) -> Agent:
+    def transition(current: Agent) -> Agent:
+        return current if current.has_account_limits else replace(current, has_account_limits=True)
+
+    return update_agent(
+        services, agent.agent_id, transition, account_id=agent.account_id, snapshot=agent, deleted=True
+    )[1]
 
 
 def set_webhook_url(account_id: str, url: str | None, *, accounts: Accounts) -> None:

@@ -14,7 +14,8 @@ from redial.domain.batch import Batch, contact_id
 from redial.domain.calling_window import CallingRule
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
 from redial.domain.execution import Execution
-from redial.domain.retry import RetryConfig
+from redial.domain.policy import Policy
+from redial.domain.retry import TIME, RetryConfig
 from redial.domain.row_check import TIME_ZONE_COLUMN, RowCheck
 from redial.ports import IdempotentRequest, Position, Row, Services, StaleVersion
 from redial.usecases.count_batches import counts_of
@@ -22,6 +23,7 @@ from redial.usecases.create_call import GRACE
 from redial.usecases.defaults import check_can_call, complete
 from redial.usecases.dispatch import dispatch_all
 from redial.usecases.idempotency import id_for
+from redial.usecases.policies import Applied, named_policy, policy_for, policy_of_batch
 from redial.usecases.stop import line_holders, mark_stopped, stop_calls, stop_waiting
 from redial.usecases.update import save, update_batch
 
@@ -52,7 +54,8 @@ def contacts_key(account_id: str, batch_id: str, name: str) -> str:
 class NewBatch:
     """`POST /batches`, parsed; `from_phone_numbers` are E.164.
 
-    `content` is the file; None: it is the one stored at `upload_key`.
+    `content` is the file; None: it is the one stored at `upload_key`. `policy`, `expires_at`, `expires_after_minutes`:
+    see `NewCall`.
     """
 
     agent_id: str
@@ -68,6 +71,9 @@ class NewBatch:
     start: bool
     calling_rule: CallingRule | None = None
     purpose: str | None = None
+    policy: str | None = None
+    expires_at: datetime | None = None
+    expires_after_minutes: int | None = None
 
 
 def create_batch(
@@ -78,6 +84,7 @@ def create_batch(
     Raises `NotFound` (agent, upload), `InvalidInput`, `TooLarge`, `Conflict` (key reused).
     """
     request = IdempotentRequest(services.new_id().replace("-", ""), body_hash)
+    named = None if new.policy is None else named_policy(services, new.policy, "policy", account_id=account_id)
     account = services.accounts.get(account_id)
     premium_numbers = account is not None and account.premium_numbers
     batch_id = id_for(
@@ -85,7 +92,7 @@ def create_batch(
         account_id,
         idempotency_key,
         request,
-        lambda: _check(services, new, account_id, premium_numbers, now),
+        lambda: _check(services, new, named, account_id, premium_numbers, now),
         now,
         kind="batch",
     )
@@ -99,6 +106,7 @@ def create_batch(
     elif new.upload_key is not None:
         services.files.copy(new.upload_key, key)
     agent = services.agents.cached(account_id, new.agent_id)  # the check has just read it
+    applied = policy_for(services, named, agent)
     batch = Batch(
         id=batch_id,
         account_id=account_id,
@@ -108,15 +116,19 @@ def create_batch(
         provider=DEFAULT_PROVIDER if agent is None else complete(services, agent).carrier,
         webhook_statuses=None if agent is None else agent.webhook_statuses,
         from_phone_numbers=new.from_phone_numbers,
-        retry_config=new.retry_config,
+        retry_config=applied.retry_config(new.retry_config),
         webhook_url=new.webhook_url,
         calls_per_second=new.calls_per_second,
         first_dials_first=new.first_dials_first,
         bypass_call_guardrails=new.bypass_call_guardrails,
         premium_numbers=premium_numbers,
         calling_rule=None if new.calling_rule is None else str(new.calling_rule),
-        row_check=str(_row_check(new, agent, now)),
+        row_check=str(_row_check(new, applied, now)),
         purpose=new.purpose,
+        policy=applied.label,
+        policy_is_default=applied.is_default,
+        last_start=new.expires_at,
+        expires_after_minutes=None if new.expires_at else applied.expires_after_minutes(new.expires_after_minutes),
     ).begin(now, new.start)
     batch = batch.lease_delivery(batch_id[:8], now)
     if not services.batches.create(batch.with_due(now)):
@@ -130,19 +142,22 @@ def create_batch(
     return batch, False
 
 
-def _row_check(new: NewBatch, agent: Agent | None, now: datetime) -> RowCheck:
-    rule = new.calling_rule or (None if agent is None else agent.calling_rule)
-    rule = None if new.bypass_call_guardrails else rule
-    return RowCheck(rule, None if agent is None else agent.time_zone, now)
+def _row_check(new: NewBatch, applied: Applied, now: datetime) -> RowCheck:
+    rule = None if new.bypass_call_guardrails else applied.calling_rule(new.calling_rule)
+    return RowCheck(rule, None if applied.agent is None else applied.agent.time_zone, now)
 
 
-def _check(services: Services, new: NewBatch, account_id: str, premium_numbers: bool, now: datetime) -> None:
+def _check(
+    services: Services, new: NewBatch, named: Policy | None, account_id: str, premium_numbers: bool, now: datetime
+) -> None:
     """Raises for an impossible batch, before anything is stored."""
     agent = services.agents.get(account_id, new.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {new.agent_id}; GET /v2/agent/all lists yours")
     check_can_call(services, agent, "from_phone_numbers", has_numbers=bool(new.from_phone_numbers))
-    row_check = _row_check(new, agent, now)
+    if new.expires_at is not None and new.expires_at <= now:
+        raise InvalidInput.of("expires_at", "must be in the future")
+    row_check = _row_check(new, policy_for(services, named, agent), now)
     if new.content is not None:
         services.contacts.check((new.content,), premium=premium_numbers, row_check=row_check)
         return
@@ -197,6 +212,8 @@ def schedule_batch(
         raise InvalidInput.of("scheduled_at", f"must be at most {LATEST_START.days} days ahead")
 
     def transition(batch: Batch) -> Batch:
+        if batch.last_start is not None and batch.last_start <= scheduled_at:
+            raise InvalidInput.of("scheduled_at", f"the batch expires at {batch.last_start:{TIME}}; start it before")
         try:
             return batch.schedule(scheduled_at, bypass_call_guardrails, now)
         except ValueError as error:
@@ -218,7 +235,8 @@ def _check_contacts(services: Services, batch: Batch, start_at: datetime) -> Non
     agent = services.agents.get(batch.account_id, batch.agent_id)
     if agent is None or not batch.ingested:
         return
-    rule = agent.calling_rule if batch.calling_rule is None else CallingRule.parse(batch.calling_rule)
+    own = None if batch.calling_rule is None else CallingRule.parse(batch.calling_rule)
+    rule = Applied(policy_of_batch(services, batch), batch.policy_is_default, agent).calling_rule(own)
     check = RowCheck(rule, agent.time_zone, start_at)
     if rule is None or str(check) == batch.row_check:
         return

@@ -9,11 +9,13 @@ from redial.domain.calling_window import CallingRule
 from redial.domain.errors import Conflict, InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.domain.phone_number import NOT_CALLED, NumberKind, read_number, zones_of
+from redial.domain.policy import Policy
 from redial.domain.retry import RetryConfig
 from redial.domain.row_check import unplaceable
 from redial.ports import IdempotentRequest, Services
 from redial.usecases.defaults import check_can_call, complete
 from redial.usecases.idempotency import id_for
+from redial.usecases.policies import Applied, named_policy, policy_for
 
 EARLIEST = timedelta(minutes=2)
 LATEST = timedelta(days=365)
@@ -31,7 +33,8 @@ the item costs a write unit each time."""
 @dataclass(frozen=True)
 class NewCall:
     """`POST /call`, parsed; phone numbers are E.164. `user_data_bytes`: the size of `user_data` as JSON. `scheduled_at`
-    is aware UTC; None: at once."""
+    is aware UTC; None: at once. `policy`: the label that the request gives, perhaps without a version. `expires_at` is
+    aware UTC; at most one of it and `expires_after_minutes` is given."""
 
     agent_id: str
     recipient_phone_number: str
@@ -44,6 +47,9 @@ class NewCall:
     calling_rule: CallingRule | None = None
     time_zone: str | None = None
     purpose: str | None = None
+    policy: str | None = None
+    expires_at: datetime | None = None
+    expires_after_minutes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +65,13 @@ def create_call(
 ) -> Created:
     """Make the call, once per Idempotency-Key. Raises `NotFound` (agent), `InvalidInput`, `Conflict` (key reused)."""
     request = IdempotentRequest(services.new_id(), body_hash)
+    named = None if call.policy is None else named_policy(services, call.policy, "policy", account_id=account_id)
     execution_id = id_for(
         services,
         account_id,
         idempotency_key,
         request,
-        lambda: _check(services, call, account_id, now),
+        lambda: _check(services, call, named, account_id, now),
         now,
         kind="call",
     )
@@ -73,6 +80,7 @@ def create_call(
         if existing is not None:
             return Created(existing, replayed=True)
     agent = services.agents.cached(account_id, call.agent_id)  # the check has just read it
+    applied = policy_for(services, named, agent)
     execution = Execution(
         id=execution_id,
         account_id=account_id,
@@ -83,11 +91,14 @@ def create_call(
         provider=DEFAULT_PROVIDER if agent is None else _carrier(services, agent, call),
         user_data=call.user_data,
         user_data_apart=call.user_data_bytes > USER_DATA_APART,
-        retry_config=call.retry_config,
+        retry_config=applied.retry_config(call.retry_config),
         bypass_call_guardrails=call.bypass_call_guardrails,
         calling_rule=None if call.calling_rule is None else str(call.calling_rule),
         time_zone=call.time_zone,
         purpose=call.purpose,
+        policy=applied.label,
+        policy_is_default=applied.is_default,
+        expires_at=_expiry(call, applied, now),
         webhook_statuses=None if agent is None else agent.webhook_statuses,
     ).begin(now, call.scheduled_at)
     if call.scheduled_at is not None:
@@ -114,7 +125,15 @@ def _carrier(services: Services, agent: Agent, call: NewCall) -> str:
     return known.carrier
 
 
-def _check(services: Services, call: NewCall, account_id: str, now: datetime) -> None:
+def _expiry(call: NewCall, applied: Applied, now: datetime) -> datetime | None:
+    """When the call expires: minutes are counted from the time for which it was asked."""
+    if call.expires_at is not None:
+        return call.expires_at
+    minutes = applied.expires_after_minutes(call.expires_after_minutes)
+    return None if minutes is None else (call.scheduled_at or now) + timedelta(minutes=minutes)
+
+
+def _check(services: Services, call: NewCall, named: Policy | None, account_id: str, now: datetime) -> None:
     """Raises for an impossible call, before anything is stored."""
     agent = services.agents.get(account_id, call.agent_id)
     if agent is None or agent.deleted_at is not None:
@@ -131,16 +150,21 @@ def _check(services: Services, call: NewCall, account_id: str, now: datetime) ->
         size = len(str(call.calling_rule))
         message = f"may take {MAX_RULE_BYTES} bytes as stored, this takes {size}; give long ones to the agent"
         raise InvalidInput.of("calling_guardrails", message)
+    applied = policy_for(services, named, agent)
+    start, expires_at = call.scheduled_at or now, _expiry(call, applied, now)
+    if expires_at is not None and expires_at <= start:
+        raise InvalidInput.of("expires_at", "must be in the future, and after scheduled_at")
     if not call.bypass_call_guardrails:
-        _check_hours(agent, call, call.scheduled_at or now)
+        _check_hours(agent, call, applied.calling_rule(call.calling_rule), start, expires_at)
 
 
-def _check_hours(agent: Agent, call: NewCall, start: datetime) -> None:
-    rule = call.calling_rule or agent.calling_rule
+def _check_hours(
+    agent: Agent, call: NewCall, rule: CallingRule | None, start: datetime, expires_at: datetime | None
+) -> None:
     if rule is None or rule.is_always_open:
         return
     zones = zones_of(call.recipient_phone_number, call.time_zone or agent.time_zone)
-    fault = unplaceable(rule, zones, start)
+    fault = unplaceable(rule, zones, start, expires_at)
     if fault is not None:
         raise InvalidInput.of("recipient_phone_number", fault)
 

@@ -1,12 +1,12 @@
-"""The dial protocol: read, gates, line, claim, call once, record. One attempt is at most one phone call.
+"""The dial protocol: read, gates, line, reserve, claim, call once, record. One attempt is at most one phone call.
 
-waiting ─► gates ──► line ──► gates, rate, ──► circuit, pace ──► claim ──► carrier ──► record
-   │         │ closed  │ none   endpoints        │ not now         │ lost     │
-   │         ▼         ▼          │ closed       ▼                 ▼          ├ accepted ─► initiated
-   │     deferred   queued        ▼            later,            read       ├ refused ──► the attempt's end
-   │     or ended              deferred     keeps its line        again      ├ not placed ► unclaimed, no retry used
-   └ not due, not              or ended                                       └ unknown ──► stays claimed; a callback or
-     current, claimed: leave                                                     the sweeper settles it
+waiting ─► gates ──► line ──► gates, rate, ──► circuit, pace ──► reserve, claim ──► carrier ──► record
+   │         │ closed  │ none   endpoints        │ not now         │ lost             │
+   │         ▼         ▼          │ closed       ▼                 ▼                  ├ accepted ─► initiated
+   │     deferred   queued        ▼            later,            read               ├ refused ──► the attempt's end
+   │     or ended              deferred     keeps its line        again              ├ not placed ► unclaimed, no retry
+   └ not due, not              or ended                                               └ unknown ──► stays claimed until
+     current, claimed: leave                                                             a report or the sweeper
 
 Nothing waits here for a start. A start that is some seconds off, by the batch's rate or by the rate that the carrier
 account takes (the pace), comes as a message with a delay; when it comes, everything is asked again.
@@ -14,7 +14,7 @@ account takes (the pace), comes as a message with a delay; when it comes, everyt
 Gates run again after the line is acquired. A stop marks the agent or the batch, then stops line holders; so each dial
 is either stopped or sees the mark. No dial starts after a stop was answered, and the stop need not read every call.
 In the same way the rules about the number are read after the line, and what changes them then reads the holders of
-lines (`usecases.number_rules`).
+lines (`usecases.number_rules`). Just before its claim, an attempt reserves its number (`usecases.one_call`).
 
 An agent may have endpoints that are asked (`usecases.ask_endpoints`). That takes seconds, in which a stop, a pause or a
 suppression changes the call, and the claim fails on its version; what time changes is asked once more after it. What
@@ -34,14 +34,16 @@ from redial.domain.batch import Batch
 from redial.domain.carrier_url import fill_in
 from redial.domain.decision import Decision, Gate, Verdict, held, waits
 from redial.domain.execution import CLAIM_GRACE, Execution, Marker
-from redial.domain.gates import BEFORE_LINE, GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers
+from redial.domain.gates import BEFORE_LINE, GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers, with_expiry
 from redial.domain.number_rules import NumberRule
 from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused
+from redial.domain.policy import Policy
 from redial.domain.questions import ALLOWED
 from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
 from redial.domain.values import dataclass
 from redial.ports import CallRequest, Carrier, Services, StaleVersion
+from redial.usecases import one_call
 from redial.usecases.ask_endpoints import Answers, ask_endpoints, not_asked
 from redial.usecases.circuit_breaker import Admission, Asked, CircuitBreaker
 from redial.usecases.defaults import complete, complete_now
@@ -55,6 +57,7 @@ from redial.usecases.dispatch import (
     queued_call,
     release_line,
 )
+from redial.usecases.policies import policy_of
 from redial.usecases.record_report import suppress_if_opted_out
 from redial.usecases.stop import unless_stopped
 from redial.usecases.update import MOST_TRIES, apply_effects, save, write
@@ -138,7 +141,7 @@ class Dialler:
 class Dial:
     """One invocation. `line_shard`: the shard of the line that the attempt holds, as far as is known here; `start_at`:
     the start that its batch's rate gives it; `paced_at`: that the carrier account's rate gives it; `asked_at`: when
-    its agent's endpoints allowed it."""
+    its agent's endpoints allowed it; `number`: the called number, as the gates saw it last."""
 
     services: Services
     attempt: int
@@ -148,6 +151,7 @@ class Dial:
     delayed_at: datetime | None
     paced_at: datetime | None = None
     asked_at: datetime | None = None
+    number: one_call.Number | None = None
 
     def run(self, execution_id: str) -> DialReport:
         """Try until no other writer is quicker."""
@@ -193,22 +197,23 @@ class Dial:
         if due is None or due > now + SHORTEST_DELAY:
             return self._not_due(execution, due, now)
         now = self._wait_until(due)
+        policy = None if execution.batch_id is not None else policy_of(self.services, execution, None)
         cached = self._complete(self.services.agents.cached(execution.account_id, execution.agent_id))
         kept = self.line_shard if self.line_shard is not None else execution.state.attempt.line_shard
-        shard = self._acquire(execution, cached, kept, now)
+        shard = self._acquire(execution, cached, policy, kept, now)
         agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
         if agent is not None:
             execution = execution.with_webhook_statuses(agent.webhook_statuses)
-        agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent))
+        agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent, policy=policy))
         if decisions[-1].allows and shard is None and cached != agent:
-            shard = self._acquire(execution, agent, kept, now)
+            shard = self._acquire(execution, agent, policy, kept, now)
             if shard is not None:
                 agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
-                agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent))
-        facts = Facts(now, execution, agent)
+                agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent, policy=policy))
+        facts = Facts(now, execution, agent, policy=policy)
         if execution.batch_id is None and (shard is not None or decisions[-1].verdict is Verdict.DEFER):
-            facts = replace(facts, number_rules=self._number_rules(execution, agent))
-            agent, decisions = self._ask(GATES, facts)
+            facts = self._facts(now, execution, agent, None, policy)
+            agent, decisions = self._ask_all(facts)
         if not decisions[-1].allows:
             self.line_shard = kept if shard is None else shard
             acquired_at = None if shard is None else now
@@ -224,8 +229,11 @@ class Dial:
         if execution.batch_id is not None:
             batch = self.services.batches.get(execution.batch_id)
             rate = self._reserve_start(execution, batch, now)
-            facts = Facts(now, execution, agent, batch, self._number_rules(execution, agent))
-            agent, decisions = self._ask(GATES, facts)
+            if batch is not None and execution.expires_at != batch.contacts_expire_at:
+                execution = replace(execution, expires_at=batch.contacts_expire_at)
+            policy = policy_of(self.services, execution, batch)
+            facts = self._facts(now, execution, agent, batch, policy)
+            agent, decisions = self._ask_all(facts)
             assert agent is not None
         if decisions[-1].allows and not rate.allows:
             decisions = (*decisions, Decision(Gate.LINE), rate)
@@ -237,13 +245,17 @@ class Dial:
             self._wait_until(self.start_at)
             return None
         answers = self._ask_endpoints(replace(facts, agent=agent))
-        if answers.decisions[-1].until is not None and not answers.decisions[-1].announced:
-            return self._wait_for_answer(execution, agent, shard, (*decisions, *answers.decisions), answers)
+        *allowed, last = answers.decisions
+        asked = (*allowed, *with_expiry(last, facts.expires_at))
+        if asked[-1].until is not None and not asked[-1].announced:
+            return self._wait_for_answer(execution, agent, shard, (*decisions, *asked), answers)
         if self.asked_at is not None and self.asked_at > now:
-            agent, decisions = self._ask(GATES, replace(facts, agent=agent, now=self.services.now()))
+            assert self.number is not None, "every gate was asked"
+            facts = replace(facts, agent=agent, now=self.services.now(), contact=self.number.contact)
+            agent, decisions = self._ask(GATES, facts)
             assert agent is not None, "its gate allowed"
         if decisions[-1].allows:
-            decisions = (*decisions, *answers.decisions)
+            decisions = (*decisions, *asked)
         if not decisions[-1].allows:
             return self._close(execution, agent, decisions, self.services.now(), now)
         decisions = (*decisions, Decision(Gate.LINE), rate)
@@ -279,12 +291,32 @@ class Dial:
         entry = self._add_delayed(changed) if waits_delayed else None
         return DialReport(execution, self._leave(execution, changed, agent, now, acquired_at), delayed_at=entry)
 
+    def _facts(
+        self, now: datetime, execution: Execution, agent: Agent | None, batch: Batch | None, policy: Policy | None
+    ) -> Facts:
+        """With the suppressions, consents and kept verdicts of the number, and the account's contact limits (up to ten
+        seconds old), where there are any. `agent`, which says that, was read after the line was acquired."""
+        rules, account = self._number_rules(execution, agent), None
+        if agent is not None and agent.has_account_limits:
+            account = self.services.accounts.cached(execution.account_id)
+        limits = None if account is None else account.contact_limits
+        return Facts(now, execution, agent, batch, rules, policy, limits)
+
     def _number_rules(self, execution: Execution, agent: Agent | None) -> tuple[NumberRule, ...]:
-        """The suppressions and consents of the number, where the account has any, and kept verdicts, where the agent
-        has a scrub. `agent`, which says that, was read after the line was acquired."""
         if agent is None or not (agent.has_number_rules or agent.scrub is not None):
             return ()
         return self.services.number_rules.of_number(execution.account_id, execution.user_number)
+
+    def _ask_all(self, facts: Facts) -> tuple[Agent | None, tuple[Decision, ...]]:
+        """Ask every gate. What the account does and did with the number is read only if there are limits, or if all
+        other gates allow."""
+        if not facts.limits:
+            agent, decisions = self._ask(GATES, facts)
+            if not decisions[-1].allows:
+                return agent, decisions
+            facts = replace(facts, agent=agent)
+        self.number = one_call.look(self.services, facts.execution, facts.now)
+        return self._ask(GATES, replace(facts, contact=self.number.contact))
 
     def _complete(self, agent: Agent | None) -> Agent | None:
         return None if agent is None else complete(self.services, agent)
@@ -335,10 +367,13 @@ class Dial:
             self.services.sleep(min(seconds, SHORTEST_DELAY.total_seconds()))
         return self.services.now()
 
-    def _acquire(self, execution: Execution, agent: Agent | None, shard: int | None, now: datetime) -> int | None:
+    def _acquire(
+        self, execution: Execution, agent: Agent | None, policy: Policy | None, shard: int | None, now: datetime
+    ) -> int | None:
         """The shard in which the attempt holds a line now; None: none is free, or a gate is closed. `shard`: of the
         line that it holds already."""
-        if agent is None or not ask(_before_line(execution), Facts(now, execution, agent))[-1].allows:
+        facts = Facts(now, execution, agent, policy=policy)
+        if agent is None or not ask(_before_line(execution), facts)[-1].allows:
             return None
         if shard is None:
             shard = preferred_shard(agent, execution.id)
@@ -449,8 +484,8 @@ class Dial:
     def claim_and_call(
         self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, decisions: tuple[Decision, ...]
     ) -> DialReport:
-        """Unless a circuit holds it: claim, call once, record the answer, and then record it with the circuits. Raises
-        `StaleVersion`."""
+        """Unless a circuit holds it: reserve the number, claim, call once, record the answer, and then record it with
+        the circuits. Raises `StaleVersion`."""
         services = self.services
         if execution.provider != agent.carrier:
             execution = replace(execution, provider=agent.carrier)  # the agent has another carrier by now
@@ -469,6 +504,8 @@ class Dial:
             now = self._wait_until(start)
         variables = _variables(services, execution) if carrier.limits.variables else {}
         allowed = (*decisions, Decision(Gate.CARRIER))
+        assert self.number is not None, "the gates were asked"
+        one_call.reserve(services, execution, self.number, now)
         claim = execution.claim(now, admission.caller, shard, self.lease_id, allowed)
         claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)
 

@@ -2,7 +2,8 @@
 
 A single call is removed; before, the counts of its agent's listing that include it are. A contact of a batch is
 replaced by its row and last status, so that the batch's counts, lists and results stay whole, and the batch worker
-erases its row in the batch's files. Suppressions of an erased person stay, as hashes, so that they still hold.
+erases its row in the batch's files. Suppressions of an erased person stay, as hashes, so that they still hold; so do
+the times of the calls of the last month, which contact limits count.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from redial.domain.errors import Conflict, NotFound
 from redial.domain.execution import Execution
 from redial.ports import Services, StaleVersion
 from redial.usecases.number_rules import forget_person
+from redial.usecases.one_call import keep_history
 from redial.usecases.stop import stop_waiting, stop_with_batch
 from redial.usecases.update import MOST_TRIES, save, update_batch
 
@@ -43,7 +45,9 @@ def erase_execution(services: Services, execution_id: str, *, account_id: str, n
 
 
 def erase(services: Services, execution: Execution, now: datetime) -> None:
-    """Erase a finished call as it was read. Raises `StaleVersion` if it has changed since."""
+    """Erase a finished call as it was read. Raises `StaleVersion` if it has changed since. When it was dialled stays
+    with the keyed hash of its number, so that contact limits hold, until they cannot need it."""
+    keep_history(services, execution, now)
     if execution.batch_id is None:
         services.listings.forget_counts(execution, now + COUNTING_PAUSE)
         services.executions.remove(execution)
@@ -55,12 +59,14 @@ def erase(services: Services, execution: Execution, now: datetime) -> None:
 @dataclass(frozen=True)
 class ErasedContact:
     """How many of a person's executions were erased, in the files of how many batches their rows are erased, how many
-    consents were removed, and how many suppressions stay as hashes. `complete`: there are no other executions."""
+    consents were removed, how many suppressions stay as hashes, and how many times of attempts, which contact limits
+    count. `complete`: there are no other executions."""
 
     executions: int
     files: int
     consents: int
     suppressions: int
+    times: int
     complete: bool
 
 
@@ -87,7 +93,8 @@ def erase_contact(services: Services, number: str, *, account_id: str, now: date
             continue  # erased by another request, or expired
         files |= {one.batch_id} if one.batch_id is not None else set()
     consents, suppressions = forget_person(services, number, account_id=account_id)
-    return ErasedContact(len(found[:MOST_ERASED]), len(files), consents, suppressions, len(found) <= MOST_ERASED)
+    times = len(services.numbers.get(account_id, number).history.attempts)
+    return ErasedContact(len(found[:MOST_ERASED]), len(files), consents, suppressions, times, len(found) <= MOST_ERASED)
 
 
 def _calls_to(services: Services, number: str, account_id: str) -> list[Execution]:

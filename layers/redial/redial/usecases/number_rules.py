@@ -23,6 +23,7 @@ from redial.domain.gates import OF_NUMBER, Facts, ask
 from redial.domain.number_rules import NumberRule, OptOut, RuleKind
 from redial.domain.status import Status
 from redial.ports import CarrierUnavailable, Services, StaleVersion
+from redial.usecases.policies import policy_of
 from redial.usecases.stop import cancel, end_waiting, line_holders, stop_with_batch
 from redial.usecases.update import update_agent
 
@@ -241,5 +242,6 @@ class _Ending:
         if batch_id is not None and batch_id not in self.batches:
             self.batches[batch_id] = self.services.batches.get(batch_id)
         batch = None if batch_id is None else self.batches[batch_id]
-        last = ask(OF_NUMBER, Facts(self.now, execution, agent, batch, self.rules[number]))[-1]
+        policy = policy_of(self.services, execution, batch)
+        last = ask(OF_NUMBER, Facts(self.now, execution, agent, batch, self.rules[number], policy))[-1]
         return last if last.verdict is Verdict.END else None

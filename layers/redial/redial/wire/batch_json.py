@@ -37,6 +37,11 @@ class BatchRead(TypedDict):
     calls_per_second: float | None
     sequence: Sequence
     paused: bool
+    policy: Annotated[str | None, Documented(description="Its own, or its agent's, with its version.")]
+    expires_at: Annotated[
+        Timestamp | None,
+        Documented(description="No attempt starts from then on; null also before a batch that expires has a start."),
+    ]
 
 
 class BatchEvent(BatchRead):
@@ -82,6 +87,8 @@ def _render(
         "calls_per_second": batch.calls_per_second,
         "sequence": sequence,
         "paused": paused,
+        "policy": batch.policy,
+        "expires_at": rfc3339_or_none(batch.contacts_expire_at),
     }
 
 

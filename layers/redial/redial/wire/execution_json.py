@@ -148,6 +148,13 @@ class Execution(TypedDict):
     attempts: list[ExecutionAttempt]
     next_attempt: NextAttempt | None
     sequence: Sequence
+    policy: Annotated[
+        str | None, Documented(description="The policy of a single call, with its version; a contact's is its batch's.")
+    ]
+    expires_at: Annotated[
+        Timestamp | None,
+        Documented(description="No attempt starts from then on. Of a contact: from its first dial on."),
+    ]
     transcript: NoText
     summary: NoText
     extracted_data: NoObject
@@ -228,6 +235,8 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
         "attempts": [_attempt(one) for one in state.attempts],
         "next_attempt": _next_attempt(state),
         "sequence": state.sequence,
+        "policy": execution.policy,
+        "expires_at": rfc3339_or_none(execution.expires_at),
         "transcript": None,
         "summary": None,
         "extracted_data": None,

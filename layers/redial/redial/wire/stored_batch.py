@@ -5,7 +5,8 @@ v version · cp calls per second (text) · ff first dials first · by guardrails
 cw calling rule · hr row check · rc retry config (as an execution's) · sa start at · tm timer · pa paused ·
 in ingested · to total · va valid · cl cleared · dr stored to · kr audit from · sr audited to · cr cleared row ·
 ka checked at · da deleted at · rw, ra results wanted, at · wo, wu worker, until · wd withdrawn ·
-ku kept until · re rows to erase · pu purpose ·
+ku kept until · re rows to erase · pu purpose · po policy · pd the policy is a default · xa last start ·
+xm contacts expire after (minutes) ·
 ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] ·
 dl delivery (as an execution's) · rn recount {p position, s since, d due, r row, f found, n newest, c corrected} ·
 expires_at (epoch seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
@@ -36,6 +37,7 @@ _TIMES = {
     "wu": "worker_until",
     "ka": "checked_at",
     "ku": "kept_until",
+    "xa": "last_start",
 }
 _NUMBERS = {
     "to": "total",
@@ -44,6 +46,7 @@ _NUMBERS = {
     "kr": "audit_from",
     "sr": "audited_to",
     "cr": "cleared_row",
+    "xm": "expires_after_minutes",
 }
 _FLAGS = {
     "pa": "paused",
@@ -54,8 +57,16 @@ _FLAGS = {
     "ff": "first_dials_first",
     "by": "bypass_call_guardrails",
     "pn": "premium_numbers",
+    "pd": "policy_is_default",
 }
-_TEXTS = {"wh": "webhook_url", "wo": "worker", "hr": "row_check", "cw": "calling_rule", "pu": "purpose"}
+_TEXTS = {
+    "wh": "webhook_url",
+    "wo": "worker",
+    "hr": "row_check",
+    "cw": "calling_rule",
+    "pu": "purpose",
+    "po": "policy",
+}
 
 
 def key(batch_id: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
     by guardrails bypassed · cw calling rule · tz time zone · ud user data · ux true: it is kept apart, see below
     v version · sq row in the batch · ws statuses whose events are sent, a bit each (absent: all)
-    pu purpose
+    pu purpose · po policy · pd true: the policy is a default · xa expires at (ms)
     er true: an erased contact, which only its batch's lists and counts show
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
@@ -158,6 +158,12 @@ def encode(execution: Execution) -> dict[str, Any]:
         item["tz"] = execution.time_zone
     if execution.purpose is not None:
         item["pu"] = execution.purpose
+    if execution.policy is not None:
+        item["po"] = execution.policy
+    if execution.policy_is_default:
+        item["pd"] = True
+    if execution.expires_at is not None:
+        item["xa"] = to_ms(execution.expires_at)
     if execution.webhook_statuses is not None:
         item["ws"] = encode_statuses(execution.webhook_statuses)
     if execution.user_data_apart:
@@ -209,6 +215,9 @@ def decode(item: dict[str, Any]) -> Execution:
         due_at=from_ms(stored.pop("due_at")) if "due_at" in stored else None,
         erased=stored.pop("er", False),
         purpose=stored.pop("pu", None),
+        policy=stored.pop("po", None),
+        policy_is_default=stored.pop("pd", False),
+        expires_at=from_ms(stored.pop("xa")) if "xa" in stored else None,
         newer=stored or None,  # only unknown names are left
         newer_notes=tuple(change for change in changes if _informs(change)),
     )

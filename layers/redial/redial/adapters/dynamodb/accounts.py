@@ -1,7 +1,8 @@
 """Accounts and their API keys in DynamoDB.
 
     A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first), premium_numbers (if set),
-                             defaults {provider, from_phone_numbers, answer_url, stream_url}, webhook_url (if set)
+                             defaults {provider, from_phone_numbers, answer_url, stream_url, policy} (if set),
+                             contact_limits (the text of `ContactLimits`; if set), webhook_url (if set)
     A#<account> / KEY#<id>   a key in its account's list: name, created_at, revoked_at (ms), key_hash
     K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms)
 
@@ -16,6 +17,7 @@ from redial.adapters.dynamodb.items import from_item, to_item
 from redial.adapters.dynamodb.table import ABSENT, PRESENT, Item, Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
 from redial.domain.agent import Account, ApiKey, Defaults
+from redial.domain.contact_limits import ContactLimits
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
@@ -77,12 +79,20 @@ class DynamoAccounts:
         self._cached.forget(account_id)
         return done
 
-    def replace_defaults(self, account: Account, defaults: Defaults) -> bool:
-        new, read = _encode_defaults(defaults), _encode_defaults(account.defaults)
-        set_defaults = "SET defaults = :new" if new else "REMOVE defaults"
-        is_as_read = "defaults = :read" if read else f"{PRESENT} AND attribute_not_exists(defaults)"
-        values = {name: value for name, value in ((":new", new), (":read", read)) if value}
-        done = self._table.update(_account_key(account.account_id), set_defaults, is_as_read, values).done
+    def replace_settings(self, account: Account, changed: Account) -> bool:
+        new, read = _encode_settings(changed), _encode_settings(account)
+        removed = [name for name in read if name not in new]
+        update = [f"SET {', '.join(f'{name} = :{name}' for name in new)}"] if new else []
+        update += [f"REMOVE {', '.join(removed)}"] if removed else []
+        is_as_read = [
+            f"{name} = :read_{name}" if name in read else f"attribute_not_exists({name})" for name in _SETTINGS
+        ]
+        values = {f":{name}": value for name, value in new.items()}
+        values |= {f":read_{name}": value for name, value in read.items()}
+        if not update:
+            return True
+        condition = " AND ".join([PRESENT, *is_as_read])
+        done = self._table.update(_account_key(account.account_id), " ".join(update), condition, values).done
         self._cached.forget(account.account_id)
         return done
 
@@ -157,7 +167,20 @@ def _decode(account_id: str, item: dict[str, Any]) -> Account:
         premium_numbers=item.get("premium_numbers", False),
         defaults=_decode_defaults(item.get("defaults", {})),
         webhook_url=item.get("webhook_url"),
+        contact_limits=ContactLimits.parse(item["contact_limits"]) if "contact_limits" in item else None,
     )
+
+
+_SETTINGS = ("defaults", "contact_limits")
+
+
+def _encode_settings(account: Account) -> dict[str, Any]:
+    """Of `_SETTINGS`, those that are set."""
+    stored = {
+        "defaults": _encode_defaults(account.defaults),
+        "contact_limits": None if account.contact_limits is None else str(account.contact_limits),
+    }
+    return {name: value for name, value in stored.items() if value}
 
 
 def _encode_defaults(defaults: Defaults) -> dict[str, Any]:
@@ -166,6 +189,7 @@ def _encode_defaults(defaults: Defaults) -> dict[str, Any]:
         "from_phone_numbers": list(defaults.from_phone_numbers),
         "answer_url": defaults.answer_url,
         "stream_url": defaults.stream_url,
+        "policy": defaults.policy,
     }
     return {name: value for name, value in stored.items() if value}
 
@@ -176,6 +200,7 @@ def _decode_defaults(stored: dict[str, Any]) -> Defaults:
         tuple(stored.get("from_phone_numbers", ())),
         stored.get("answer_url"),
         stored.get("stream_url"),
+        stored.get("policy"),
     )
 
 

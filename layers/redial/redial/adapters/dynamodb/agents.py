@@ -4,7 +4,8 @@
     ca, ua created, updated (ms) · wh webhook · pr carrier · fn from-numbers · an, sm answer and stream URL
     hs, he calling hours · cw calling windows · tz time zone · mc, rt, ms lines, ring and call limits
     vd machine detection · pc peak of the line limit · pu purpose · cr countries where a consent is required
-    nr has number rules · sc, hk scrub and pre-dial hook [URL, seconds]
+    po, ap its own and its account's policy · xm expires after (minutes) · nr has number rules
+    sc, hk scrub and pre-dial hook [URL, seconds]
     sb stopped before (ms) · da deleted at (ms) · expires_at of a deleted agent (epoch seconds)
 
 The configuration is text because it is returned as sent: DynamoDB has no floats and nests at most 32 levels.
@@ -43,6 +44,10 @@ _PLAIN_FIELDS = {
     "ms": "max_call_seconds",
     "vd": "voicemail_detection",
     "pu": "purpose",
+    "po": "policy",
+    "ap": "account_policy",
+    "xm": "expires_after_minutes",
+    "cl": "contact_limits",
 }
 
 
@@ -102,6 +107,8 @@ def _encode(agent: Agent) -> dict[str, Any]:
         item["cr"] = list(agent.consent_required)
     if agent.has_number_rules:
         item["nr"] = True
+    if agent.has_account_limits:
+        item["al"] = True
     for short, endpoint in (("sc", agent.scrub), ("hk", agent.pre_dial_hook)):
         if endpoint is not None:
             item[short] = [endpoint.url, endpoint.seconds]
@@ -136,6 +143,7 @@ def _decode(item: dict[str, Any]) -> Agent:
         webhook_statuses=tuple(map(Status, stored.pop("ws"))) if "ws" in stored else None,
         consent_required=tuple(stored.pop("cr", ())),
         has_number_rules=stored.pop("nr", False),
+        has_account_limits=stored.pop("al", False),
         peak_concurrent_calls=stored.pop("pc", 0),
         stopped_before=from_ms(stored.pop("sb")) if "sb" in stored else None,
         deleted_at=from_ms(stored.pop("da")) if "da" in stored else None,

@@ -1,0 +1,48 @@
+"""Presets of policies, from `presets.toml`: rules to copy into a policy of one's own."""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+
+class PresetRead(TypedDict):
+    """Rules to start from. Not legal advice."""
+
+    name: str
+    title: str
+    source: Annotated[str | None, Field(description="The rule's citation; null for a common need.")]
+    url: str | None
+    as_of: Annotated[str | None, Field(description="When the rules were compared with the source.")]
+    review_by: Annotated[str | None, Field(description="By when they are compared again.")]
+    not_covered: str | None
+    rules: Annotated[dict[str, Any], Field(description="As PUT /policies/{name} takes them.")]
+
+
+@cache
+def presets() -> Mapping[str, PresetRead]:
+    """All presets by name, in the order of the documentation."""
+    stored = tomllib.loads((Path(__file__).parent / "presets.toml").read_text())
+    return {name: _preset(name, one) for name, one in stored.items()}
+
+
+def _preset(name: str, stored: Mapping[str, Any]) -> PresetRead:
+    return {
+        "name": name,
+        "title": stored["title"],
+        "source": stored.get("source"),
+        "url": stored.get("url"),
+        "as_of": _text(stored.get("as_of")),
+        "review_by": _text(stored.get("review_by")),
+        "not_covered": stored.get("not_covered"),
+        "rules": stored["rules"],
+    }
+
+
+def _text(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
