@@ -33,7 +33,6 @@ IDLE_MINUTES = 32
 TRAFFIC_SECONDS = 2
 BUSY_CALLS = 5
 """Calls that are counted during traffic. They alternate with the traffic's own calls: one call a second in all."""
-TRAFFIC_NUMBER = "+14155550119"
 LEAD_MINUTES = 0.4
 """Traffic before the attempt that is counted."""
 LASTING_MINUTES = 2.0
@@ -147,6 +146,7 @@ class Bench:
         self._until: dict[str, datetime] = {}
         self._delivering: set[str] = set()
         self._unknown: Counter[str] = Counter()
+        self._numbers = 0
         self._client = stack.aws.client("dynamodb")  # made before the meter, so it is not metered
         (table,) = stack.template.tables()
         self._table: str = table.definition["TableName"]
@@ -177,10 +177,10 @@ class Bench:
 
         def call() -> None:
             if busy:
-                self._place(TRAFFIC_NUMBER, agent_id, {"enabled": False}, {})
+                to = self.number("busy")
+                self._place(to, agent_id, {"enabled": False}, {})
                 self.stack.clock.after(TRAFFIC_SECONDS, call)
 
-        self.script(TRAFFIC_NUMBER, "busy")
         self.stack.clock.after(0, call)
         self.advance(LEAD_MINUTES)
         yield
@@ -191,6 +191,13 @@ class Bench:
         """Advance the clock to where traffic begins for the call's next attempt."""
         at = datetime.fromisoformat(self.execution(call)["next_attempt"]["at"])
         self.advance((at - self.stack.clock.now()).total_seconds() / 60 - 1.5 * LEAD_MINUTES)
+
+    def number(self, *outcomes: Any) -> str:
+        """A number that was not called before, whose calls have these outcomes."""
+        self._numbers += 1
+        to = f"+1415556{self._numbers:04d}"
+        self.script(to, *outcomes)
+        return to
 
     def script(self, to: str, *outcomes: Any) -> None:
         self.stack.carrier.calls.scripts.set(to, list(outcomes))
@@ -323,9 +330,7 @@ def attempts_of(
     """Calls with these outcomes, each attempt counted by itself. `key`: an Idempotency-Key for each call."""
     agent, found = bench.agent(**config), []
     names = (f"{', '.join(outcomes)} {key} {agent} {one}" for one in range(BUSY_CALLS if traffic == BUSY else 1))
-    calls = {name: f"+141555502{one:02d}" for one, name in enumerate(names)}
-    for number in calls.values():
-        bench.script(number, *outcomes)
+    calls = {name: bench.number(*outcomes) for name in names}
     for attempt, (outcome, status) in enumerate(zip(outcomes, statuses, strict=True), start=1):
         retry = "retry after voicemail" if "voicemail" in outcomes else "retry"
         what = retry if outcome == "completed" else outcome
@@ -355,13 +360,12 @@ def _then(outcome: str, last: bool) -> str:
 def waiting(bench: Bench, waiters: int) -> Counts:
     """One line in use, and `waiters` calls queued for it. The middle one is counted until it hands the line over."""
     agent = bench.agent(max_concurrent_calls=1)
-    bench.script("+14155550113", "completed")
     placed = len(bench.stack.carrier.calls.all())
     calls = [f"waiting-{waiters}-{number}" for number in range(1 + waiters)]
     middle = calls[(1 + waiters) // 2]
     counts = bench.count(f"answered, after waiting for a line with {waiters - 1} more", middle)
     for call in calls:
-        bench.place(call, "+14155550113", agent)
+        bench.place(call, bench.number("completed"), agent)
         bench.advance(0.01)
     if len(bench.stack.carrier.calls.all()) != placed + 1:
         raise RuntimeError("the calls did not have to wait")

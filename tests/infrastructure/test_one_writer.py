@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.template import ROOT
 
 SOURCES = ROOT / "layers/redial/redial"
-WITHOUT_DUE_TIME = {"agents", "circuits"}
+WITHOUT_DUE_TIME = {"agents", "circuits", "numbers"}
 """Stores of items that have neither events nor a due time: what saves them needs no lease and no `with_due`."""
 
 

@@ -388,7 +388,7 @@ def test_a_person_is_erased_everywhere(client_of_stack: LocalClient, capsys: pyt
         "message": "success",
         "state": "deleted",
         "erased": {"executions": 5, "files": 2, "consents": 0},
-        "kept": {"suppressions": 0},
+        "kept": {"suppressions": 0, "attempts": 4},
         "erased_at": receipt.json["erased_at"],
     }
     assert "5550101" not in capsys.readouterr().out.replace("-", ""), "logs have no number"

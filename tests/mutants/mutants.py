@@ -1091,7 +1091,7 @@ MUTANTS = (
     Mutant(
         "A call that the carrier never places waits for ever",
         "domain/execution.py",
-        "                if now >= since + LATEST_START:\n",
+        "                if now >= since + LATEST_START and not for_number:\n",
         "                if now < since:\n",
         "tests/protocol/test_time_limits.py"
         "::test_an_attempt_that_the_carrier_never_places_ends_after_a_day_and_not_before",
@@ -1099,7 +1099,7 @@ MUTANTS = (
     Mutant(
         "A pause between two refusals counts",
         "domain/execution.py",
-        "            if now - last.until < HOLDS_APART:\n",
+        "            if now - last.until < HOLDS_APART and last.waits_for_number == for_number:\n",
         "            if now >= last.at:\n",
         "tests/protocol/test_time_limits.py::test_other_waits_between_two_answers_of_the_carrier_do_not_count",
     ),
@@ -1332,9 +1332,53 @@ MUTANTS = (
         "tests/unit/test_execution.py::test_a_refusal_that_is_the_accounts_uses_up_no_attempt_and_leaves_its_line",
     ),
     Mutant(
+        "A refused number fails while no other call to its country is placed",
+        "usecases/dial_attempt.py",
+        "not breaker.places_others(asked, refused_since)):\n",
+        "False):\n",
+        "tests/integration/test_attention.py"
+        "::test_fewer_than_five_numbers_wait_too_while_no_call_to_the_country_is_placed",
+    ),
+    Mutant(
+        "Time gates are not asked again after an endpoint answered",
+        "usecases/dial_attempt.py",
+        "        if self.asked_at is not None and self.asked_at > now:\n",
+        "        if False:\n",
+        "tests/protocol/test_questions.py::test_a_window_that_closes_meanwhile_is_not_overstepped",
+    ),
+    Mutant(
+        "A lost race asks an endpoint again",
+        "usecases/dial_attempt.py",
+        "            self.asked_at = self.services.now()\n",
+        "            pass\n",
+        "tests/protocol/test_questions.py::test_a_lost_race_does_not_ask_again",
+    ),
+    Mutant(
+        "An endpoint without a usable answer counts as a yes",
+        "usecases/ask_endpoints.py",
+        "            return Answers((unanswered(gate, str(why), until),), opened=opened)\n",
+        "            return Answers((Decision(gate),), opened=opened)\n",
+        "tests/integration/test_questions.py"
+        "::test_without_a_usable_answer_the_call_waits_and_is_dialled_once_there_is_one",
+    ),
+    Mutant(
+        "A verdict holds for every purpose",
+        "domain/questions.py",
+        "(rule.scope, rule.source) == wanted and is_current:\n",
+        "rule.source == wanted[1] and is_current:\n",
+        "tests/unit/test_questions.py::test_a_verdict_holds_for_the_agent_the_purpose_and_the_scrub_until_it_expires",
+    ),
+    Mutant(
+        "A webhook's answer is read after its event counts as accepted only",
+        "usecases/deliver_events.py",
+        "                self.read_answer(subject, answer.body)\n",
+        "                pass\n",
+        "tests/integration/test_questions.py::test_the_answer_to_a_webhook_suppresses_the_number",
+    ),
+    Mutant(
         "The first refusal that may be the account's ends the attempt",
         "domain/execution.py",
-        "result.fault.otherwise is not None and self._was_refused_for(reason):\n",
+        "result.fault.otherwise is not None and self.refused_since(reason):\n",
         "result.fault.otherwise is not None:\n",
         "tests/unit/test_execution.py"
         "::test_a_refusal_that_may_be_the_numbers_counts_as_the_numbers_when_it_comes_for_the_third_time",
@@ -1480,6 +1524,70 @@ MUTANTS = (
         "            fault = unplaceable(self.rule, zones, self.at)\n",
         "            fault = None\n",
         "tests/integration/test_calling_rules.py::test_rows_that_can_never_be_placed_are_rejected",
+    ),
+    # ---- one call to a number, and contact limits --------------------------------------------------------------------
+    Mutant(
+        "A reservation is stored over any other",
+        "adapters/dynamodb/numbers.py",
+        "        self._table.put_version(item, called.version)\n",
+        '        self._table.put(item, "attribute_exists(pk) OR attribute_not_exists(pk)")\n',
+        "tests/protocol/test_one_call.py::test_of_two_reservations_one_wins",
+    ),
+    Mutant(
+        "An old reservation is taken over while its claim may be under way",
+        "usecases/one_call.py",
+        "        save(services.executions, other, now)  # a claim over",
+        "        pass  # a claim over",
+        "tests/protocol/test_one_call.py::test_a_reservation_that_is_too_old_is_withdrawn_before_the_number_is_taken_over",
+    ),
+    Mutant(
+        "An old read of an execution replaces its reservation",
+        "usecases/one_call.py",
+        "        if holder.version > execution.version:\n",
+        "        if holder.attempt > execution.state.attempt.number:\n",
+        "tests/protocol/test_one_call.py::test_an_old_read_of_the_execution_does_not_replace_its_reservation",
+    ),
+    Mutant(
+        "A holder that waits is taken for over",
+        "domain/called_number.py",
+        "    return Use.CLAIMING if execution.version == holder.version else Use.OVER\n",
+        "    return Use.OVER\n",
+        "tests/protocol/test_one_call.py::test_of_two_reservations_one_wins",
+    ),
+    Mutant(
+        "A claim is not preceded by a reservation",
+        "usecases/dial_attempt.py",
+        "        one_call.reserve(services, execution, self.number, now)\n",
+        "",
+        "tests/protocol/test_one_call.py::test_the_same_file_twice_and_a_single_call_ring_one_after_the_other",
+    ),
+    Mutant(
+        "What the carrier did not place counts as an attempt",
+        "domain/called_number.py",
+        "    return attempt.dialed_at is not None and not is_refused\n",
+        "    return attempt.dialed_at is not None\n",
+        "tests/unit/test_contact_limits.py::test_what_becomes_of_a_holder",
+    ),
+    Mutant(
+        "Waits for another call to the number end as an error of the carrier",
+        "domain/execution.py",
+        "        return self.kind is Marker.DEFERRED and closed_by(self.gates) == Gate.ONE_CALL\n",
+        "        return False\n",
+        "tests/unit/test_contact_limits.py::test_a_wait_for_another_call_never_ends_as_an_error_of_the_carrier",
+    ),
+    Mutant(
+        "A new agent does not keep its account's limits",
+        "usecases/agents.py",
+        "    return mark_if_limited(services, agent if kept else mark_if_used(services, agent))\n",
+        "    return agent if kept else mark_if_used(services, agent)\n",
+        "tests/protocol/test_one_call.py::test_new_agents_keep_the_limits_of_their_account",
+    ),
+    Mutant(
+        "Erasing a call forgets when its number was dialled",
+        "usecases/erase.py",
+        "    keep_history(services, execution, now)\n",
+        "",
+        "tests/protocol/test_one_call.py::test_an_erased_person_is_still_called_within_the_limits",
     ),
 )
 

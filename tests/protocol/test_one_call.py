@@ -14,7 +14,7 @@ from moto import mock_aws
 from local.carriers.course import ENDED
 from redial.adapters.dynamodb.numbers import KEEP, DynamoNumbers
 from redial.domain import gates
-from redial.domain.called_number import CalledNumber, Reservation
+from redial.domain.called_number import CalledNumber, Contact, Reservation
 from redial.domain.contact_limits import ContactHistory
 from redial.domain.execution import CLAIM_GRACE, Execution
 from redial.domain.status import Status
@@ -47,7 +47,11 @@ def calls(world: World) -> list[Any]:
 def most_at_once(world: World) -> int:
     """How many calls were up together, at most."""
     assert all(call.status in ENDED for call in calls(world))
-    return max(sum(one.placed_at <= other.placed_at < one.ended_at for one in calls(world)) for other in calls(world))
+    counts = [
+        sum(one.placed_at <= at < one.ended_at for one in calls(world))
+        for at in (other.placed_at for other in calls(world))
+    ]
+    return max(counts)
 
 
 def of_number(world: World, number: str) -> CalledNumber:
@@ -128,7 +132,8 @@ def test_another_accounts_call_to_the_number_does_not_count(world: World) -> Non
 
 def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, times: int = 1) -> list[str]:
     """The first dials are killed between their reservations and their claims."""
-    reserve, killed = one_call.reserve, []
+    reserve = one_call.reserve
+    killed: list[str] = []
 
     def reserved(services: Any, execution: Execution, *rest: Any) -> None:
         reserve(services, execution, *rest)
@@ -162,7 +167,8 @@ def test_a_claim_that_comes_after_its_number_was_taken_over_fails(
     """Its dial stands still between reservation and claim, for longer than it is given here."""
     monkeypatch.setattr(one_call, "CLAIM_GRACE", timedelta(seconds=5))
     monkeypatch.setattr(gates, "NUMBER_CHECK", timedelta(seconds=5))
-    story, slow = Story(world, 5), []
+    story = Story(world, 5)
+    slow: list[str] = []
     to = story.number("completed", "completed")
     reserve = one_call.reserve
 
@@ -371,7 +377,7 @@ def test_a_reservation_that_is_too_old_is_withdrawn_before_the_number_is_taken_o
 def test_a_look_for_people_writes_nothing(services: TableServices) -> None:
     one = stored(services)
     reserved(services, one)
-    assert one_call.state(services, ACCOUNT_ID, NUMBER) == one_call.Contact()
+    assert one_call.state(services, ACCOUNT_ID, NUMBER) == Contact()
     services.executions.save(one.claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     assert one_call.state(services, ACCOUNT_ID, NUMBER).live == EXECUTION_ID
     assert services.numbers.get(ACCOUNT_ID, NUMBER).version == 1

@@ -53,6 +53,7 @@ from redial.adapters.dynamodb.numbers import DynamoNumbers
 from redial.api import answers
 from redial.carriers.secrets import CarrierSecrets
 from redial.carriers.twilio.credentials import credentials_of
+from redial.domain.called_number import CalledNumber
 from redial.domain.execution import Execution
 from redial.runtime import system
 from redial.runtime.services import Services, services_of
@@ -1026,7 +1027,7 @@ def _a_world() -> Iterator[World]:
         stack.enter_context(mock.patch.object(credentials_of(secrets), "_clock", return_value=0.0))
         credentials_of(secrets).get()  # read once, shared by all actors
         numbers = DynamoNumbers(world.aws.client("dynamodb"), world.environment["TABLE_NAME"], new_id)
-        numbers.get(world.accounts[0].id, CALLED)  # the account has called before
+        numbers.save(world.accounts[0].id, CALLED, CalledNumber(), world.now)  # the account has called before
         stack.enter_context(mock.patch.object(Services, "carrier_secrets", secrets))
         yield world
 

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict  # pydantic needs this one on Python 3.1
 
 from redial.domain import execution as domain
 from redial.domain import retry
-from redial.domain.decision import recorded
+from redial.domain.decision import Gate, closed_by, recorded
 from redial.domain.delivery import GONE, MOST_TRIES
 from redial.domain.execution import Marker
 from redial.domain.status import RETRYABLE, Status
@@ -363,8 +363,9 @@ def _change_entry(execution: domain.Execution, change: domain.Change) -> LogEntr
             {"gate": str(gate), "decision": str(verdict)} | ({"rule": rule} if rule else {})
             for gate, verdict, rule in recorded(change.gates)
         ]
-        if change.kind is Status.RESCHEDULED:  # by the gate that closed
-            component = data["gates"][-1]["gate"]
+    gate = closed_by(change.gates)
+    if gate in (Gate.CONTACT_LIMIT, Gate.CALLING_WINDOW, Gate.SCRUB, Gate.HOOK) and change.is_event:
+        component = str(gate)
     if change is execution.changes[0]:
         component = "api"
     provider = execution.provider if component in ("carrier", "dial") else None

@@ -37,28 +37,38 @@ class DynamoNumbers:
         self._keys: dict[str, bytes] = {}
 
     def get(self, account_id: str, number: str, *, consistent: bool = True) -> CalledNumber:
-        item = self._table.get(self._item_key(account_id, number), consistent=consistent)
+        key = self._key(account_id)
+        item = None if key is None else self._table.get(_item_key(account_id, key, number), consistent=consistent)
         return CalledNumber() if item is None else _decode(item)
 
     def save(self, account_id: str, number: str, called: CalledNumber, now: datetime) -> None:
-        item = self._item_key(account_id, number) | _encode(called)
+        key = self._key(account_id)
+        if key is None:
+            fresh = f"{self._new_id()}{self._new_id()}".replace("-", "")
+            self._table.put_new(_key_key(account_id) | {"key": fresh})
+            key = self._key(account_id)
+        assert key is not None, "it was just stored"
+        item = _item_key(account_id, key, number) | _encode(called)
         item |= {"v": called.version + 1, "expires_at": to_ms(now + KEEP) // 1000}
         self._table.put_version(item, called.version)
 
-    def _item_key(self, account_id: str, number: str) -> Item:
-        return {"pk": f"T#{account_id}#{digest_of(self._key(account_id), number)}", "sk": "N"}
-
-    def _key(self, account_id: str) -> bytes:
-        """The account's key, which never changes."""
+    def _key(self, account_id: str) -> bytes | None:
+        """The account's key, which never changes. None: it has called nothing yet."""
         if account_id not in self._keys:
-            key = {"pk": f"T#{account_id}", "sk": "KEY"}
-            stored = self._table.get(key)
+            key = _key_key(account_id)
+            stored = self._table.get(key, consistent=False) or self._table.get(key)
             if stored is None:
-                self._table.put_new(key | {"key": f"{self._new_id()}{self._new_id()}".replace("-", "")})
-                stored = self._table.get(key)
-            assert stored is not None, "it was just stored"
+                return None
             self._keys[account_id] = bytes.fromhex(stored["key"])
         return self._keys[account_id]
+
+
+def _key_key(account_id: str) -> Item:
+    return {"pk": f"T#{account_id}", "sk": "KEY"}
+
+
+def _item_key(account_id: str, key: bytes, number: str) -> Item:
+    return {"pk": f"T#{account_id}#{digest_of(key, number)}", "sk": "N"}
 
 
 def _encode(called: CalledNumber) -> Item:
