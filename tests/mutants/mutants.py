@@ -1369,7 +1369,7 @@ MUTANTS = (
         "tests/unit/test_questions.py::test_a_verdict_holds_for_the_agent_the_purpose_and_the_scrub_until_it_expires",
     ),
     Mutant(
-        "A webhook's answer is read after its event counts as accepted only",
+        "A webhook's answer is not read",
         "usecases/deliver_events.py",
         "                self.read_answer(subject, answer.body)\n",
         "                pass\n",
@@ -1578,8 +1578,8 @@ MUTANTS = (
     Mutant(
         "A new agent does not keep its account's limits",
         "usecases/agents.py",
-        "    return mark_if_limited(services, agent if kept else mark_if_used(services, agent))\n",
-        "    return agent if kept else mark_if_used(services, agent)\n",
+        "    agent = mark_if_limited(services, agent if kept else mark_if_used(services, agent))\n",
+        "    agent = agent if kept else mark_if_used(services, agent)\n",
         "tests/protocol/test_one_call.py::test_new_agents_keep_the_limits_of_their_account",
     ),
     Mutant(
