@@ -1,7 +1,8 @@
-"""Deliver pending events: an execution's to its agent's webhook, a batch's to the batch's own.
+"""Deliver pending events: an execution's to its agent's webhook, a batch's to the batch's own, an account's to its own.
 
-Event: messages of deliver's queue, each `{"execution_id": "<uuid>"}` or `{"batch_id": "<32 hexadecimal digits>"}`, from
-another function or EventBridge Scheduler (a redelivery). Optional: `"lease"`, the delivery lease already stored by the
+Event: messages of deliver's queue, each `{"execution_id": "<uuid>"}`, `{"batch_id": "<32 hexadecimal digits>"}` or
+`{"event_id": "event-<32 hexadecimal digits>"}`, from another function or EventBridge Scheduler (a redelivery).
+Optional: `"lease"`, the delivery lease already stored by the
 sender, and `"stored"`, the execution's item with that lease.
 """
 
@@ -34,6 +35,9 @@ def deliver(message: dict[str, Any], context: LambdaContext) -> None:
     if "batch_id" in message:
         telemetry.about(batch_id=str(message["batch_id"]))
         done = services.batch_deliverer.deliver(str(message["batch_id"]), lease_id, seconds_left)
+    elif "event_id" in message:
+        telemetry.about(event_id=str(message["event_id"]))
+        done = services.account_event_deliverer.deliver(str(message["event_id"]), lease_id, seconds_left)
     else:
         telemetry.about(execution_id=str(message["execution_id"]))
         snapshot = decode(message["stored"]) if "stored" in message else None

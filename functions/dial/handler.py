@@ -3,7 +3,8 @@
 Event: messages of dial's queue, each `{"execution_id": "<uuid>", "attempt": 2}`, from EventBridge Scheduler or another
 function. Optional: `"hop"`, how many invocations of dial and batch led to it; `"line"`, the line shard in which the
 attempt holds a line; in epoch milliseconds `"at"`, its start by the batch's rate, `"room"`, its time in the batch's
-delayed set, if it was popped from there, and `"paced"`, its start by the carrier account's rate.
+delayed set, if it was popped from there, `"paced"`, its start by the carrier account's rate, and `"asked"`, when the
+agent's endpoints allowed it.
 """
 
 from typing import Any
@@ -33,8 +34,8 @@ def dial(message: dict[str, Any]) -> None:
     services = services_of("dial")
     services.invoker.hop = int(message.get("hop", 0)) + 1
     lease_id = services.new_id()[:8]
-    at, delayed_at, paced_at = (from_ms(message[name]) if name in message else None for name in ("at", "room", "paced"))
-    dialled = Dialler(services).dial(execution_id, attempt, lease_id, message.get("line"), at, delayed_at, paced_at)
+    times = (from_ms(message[name]) if name in message else None for name in ("at", "room", "paced", "asked"))
+    dialled = Dialler(services).dial(execution_id, attempt, lease_id, message.get("line"), *times)
     execution = dialled.execution
     if execution is None or dialled.before is None:
         logger.warning("no such execution")

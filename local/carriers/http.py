@@ -61,6 +61,7 @@ class PlatformCall:
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     answered_by: str | None = None
+    opts_out: bool = False
 
     def report(self) -> dict[str, Any]:
         """What the platform says of it, in callbacks and answers."""
@@ -74,6 +75,7 @@ class PlatformCall:
         if self.status in SIP_CODES:
             said["sip_code"] = SIP_CODES[self.status]
         if self.answered_at is not None and self.ended_at is not None:
+            said |= {"opted_out": True} if self.opts_out else {}
             said["duration_seconds"] = round((self.ended_at - self.answered_at).total_seconds())
         return said
 
@@ -85,7 +87,9 @@ Post = Callable[[str, bytes, dict[str, str]], Response | None]
 @dataclass
 class Platform:
     """One account at the platform, at the address `url`. `scripts`: the outcomes of requests to place calls. `seed`
-    decides its secret and its call ids. `problems`: what the contract does not allow, and callbacks that failed."""
+    decides its secret and its call ids. `opting_out`:
+    numbers whose answered calls end with an opt-out. `problems`: what the contract does not allow, and callbacks
+    that failed."""
 
     timeline: Timeline
     url: str
@@ -94,6 +98,7 @@ class Platform:
     signing_secret: str = ""
     calls: list[PlatformCall] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    opting_out: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.signing_secret = self.signing_secret or secret_of(f"{self.seed} platform")
@@ -146,6 +151,8 @@ class Platform:
             return Response.of(500, {"reason": "an internal error"})
         if outcome == "invalid-number" or refusal(outcome) is not None:
             answer = Response.of(422, {"reason": "the number does not exist", "permanent": True})
+            if outcome == "refused-21610":
+                answer = Response.of(422, {"reason": "the recipient has opted out", "opted_out": True})
         else:
             answer = Response.of(201, {"call_id": self._begin(wanted, outcome).call_id})
         with self._lock:
@@ -200,7 +207,7 @@ class Platform:
         with self._lock:
             # Visible characters that a URL must quote: an id is the platform's own.
             call_id = f"v3:{_hex(self.seed, len(self.calls))}/?#%&+='\""
-            call = PlatformCall(call_id, wanted, outcome, now)
+            call = PlatformCall(call_id, wanted, outcome, now, opts_out=wanted["to"] in self.opting_out)
             self.calls.append(call)
         steps = course(
             outcome,

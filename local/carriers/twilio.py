@@ -75,6 +75,7 @@ REFUSALS = {
     21215: (400, "Account not authorized to call this number"),
     21216: (400, "Account not allowed to call this number"),
     21219: (400, "The 'To' phone number is not verified"),
+    21610: (400, "Attempt to send to unsubscribed recipient"),
     22005: (429, "Call Queue Full"),
 }
 """HTTP status and message of scripted refusals, by Twilio's error code. Other codes are answered with 400."""

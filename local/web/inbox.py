@@ -3,6 +3,11 @@
     POST /<any name>              a webhook; answered with 200, or as `fail` says
     GET  /_inbox/<name>           every request, oldest first
     POST /_inbox/<name>/fail      {"times": n, "status": 500}: the next n requests fail; "retry_after": seconds
+    POST /_inbox/<name>/answer    [{"body": {…}, "status": 200, "after_seconds": 0}, …]: the answers of the next
+                                  requests, of which the last repeats; a "body" that is a text is sent as it is
+
+With answers of its own an inbox acts as a pre-dial hook or a scrub, or as a webhook receiver that suppresses a number.
+It is strict then: a request whose signature is not valid is answered 401.
 
 Signatures are those of https://www.standardwebhooks.com, verified independently of the code under test.
 Their timestamps are compared with the machine's clock, as receivers do, not with the simulated one.
@@ -14,6 +19,7 @@ import hashlib
 import hmac
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -54,6 +60,15 @@ class _Failing:
     retry_after: int | None
 
 
+@dataclass(frozen=True)
+class Scripted:
+    """An answer of an inbox. `body`: JSON, or a text that is sent as it is."""
+
+    body: Any
+    status: int = 200
+    after_seconds: float = 0.0
+
+
 class Inbox:
     """`secrets` returns the valid webhook secrets; `tell` is called for every delivery; if it fails, the server answers
     500, which is recorded."""
@@ -70,6 +85,7 @@ class Inbox:
         self._lock = threading.Lock()
         self._received: dict[str, list[Delivery]] = {}
         self._failing: dict[str, _Failing] = {}
+        self._answers: dict[str, list[Scripted]] = {}
 
     def received(self, name: str) -> list[Delivery]:
         """The deliveries to a name, oldest first."""
@@ -81,6 +97,15 @@ class Inbox:
         with self._lock:
             self._failing[name] = _Failing(times, status, retry_after)
 
+    def answer(self, name: str, *answers: Scripted) -> None:
+        """Answer the next requests to a name so; the last answer repeats. None: as any other name again."""
+        with self._lock:
+            self._answers[name] = list(answers)
+
+    def _scripted(self, name: str) -> Scripted | None:
+        answers = self._answers.get(name, [])
+        return answers.pop(0) if len(answers) > 1 else answers[0] if answers else None
+
     def respond(self, request: Request) -> Response:
         if request.path.startswith("/_inbox/"):
             return self._control(request, request.path.removeprefix("/_inbox/"))
@@ -91,12 +116,13 @@ class Inbox:
         headers = {key.lower(): value for key, value in request.headers}
         verified = verify(headers, request.body, self._secrets(), datetime.now(UTC))
         with self._lock:
-            failing = self._failing.get(name)
+            failing, scripted = self._failing.get(name), None
             if failing is not None and failing.times > 0:
                 failing.times -= 1
                 status, retry_after = failing.status, failing.retry_after
             else:
-                status, retry_after = 200, None
+                scripted = self._scripted(name)
+                status, retry_after = 200 if scripted is None else scripted.status if verified else 401, None
         delivery = Delivery(name, now, headers, request.body, verified, status)
         try:
             self._tell(delivery)
@@ -105,6 +131,10 @@ class Inbox:
             raise
         self._record(delivery)
         wait = [("retry-after", str(retry_after))] if retry_after is not None else []
+        if scripted is not None and verified:
+            time.sleep(scripted.after_seconds)
+            body = scripted.body if isinstance(scripted.body, str) else json.dumps(scripted.body)
+            return Response(status, body.encode(), [("content-type", "application/json")])
         answer = Response.of(status, {"received": status < 300})
         return Response(answer.status, answer.body, [*answer.headers, *wait])
 
@@ -130,6 +160,15 @@ class Inbox:
                 return Response.of(400, {"message": 'Send {"times": n, "status": 200 to 599}.'})
             self.fail(rest.removesuffix("/fail"), times, status, retry_after)
             return Response.of(200, {"times": times, "status": status})
+        if request.method == "POST" and rest.endswith("/answer"):
+            try:
+                answers = [Scripted(**one) for one in request.json()]
+                if not all(200 <= one.status <= 599 and 0 <= one.after_seconds <= 60 for one in answers):
+                    raise ValueError("out of range")
+            except (ValueError, TypeError):
+                return Response.of(400, {"message": 'Send [{"body": {…}, "status": 200, "after_seconds": 0}, …].'})
+            self.answer(rest.removesuffix("/answer"), *answers)
+            return Response.of(200, {"answers": len(answers)})
         return Response.of(404, {"message": f"There is no {request.method} {request.path} here."})
 
 

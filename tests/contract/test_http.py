@@ -92,7 +92,23 @@ def test_a_huge_body_is_cut() -> None:
         assert send(at(server), max_body_bytes=100_000).body == b"x" * 100_000
 
 
-def test_an_unwanted_body_causes_no_wait(over: threading.Event) -> None:
+def test_an_optional_body_is_there_as_far_as_it_comes_at_once(over: threading.Event) -> None:
+    chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1\r\n!\r\n0\r\n\r\n"
+    for script, body in (
+        (answering(chunks), b"hi!"),
+        (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi"), b"hi"),
+        (answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 500_000), b"x" * 4096),
+        (answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense"), b""),
+    ):
+        with serving(script) as server:
+            assert send(at(server), max_body_bytes=0).body == body
+    with serving(dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"x", 0.05, over)) as server:
+        started = time.monotonic()
+        assert 5 < len(send(at(server), max_body_bytes=0).body) < 25
+    assert time.monotonic() - started < 2
+
+
+def test_an_optional_body_causes_no_wait(over: threading.Event) -> None:
     with serving(dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x", 1.5, over)) as server:
         started = time.monotonic()
         assert send(at(server), max_body_bytes=0) == HttpResponse(200, {"content-length": "100000"}, b"")
@@ -234,7 +250,7 @@ HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
 def test_an_interim_response_is_not_the_answer(interim: bytes, max_body_bytes: int) -> None:
     with serving(answering(interim + OK)) as server:
         answer = send(at(server), max_body_bytes=max_body_bytes)
-    assert (answer.status, answer.body) == (200, b"hi" if max_body_bytes else b"")
+    assert (answer.status, answer.body) == (200, b"hi")
     assert answer.headers == {"content-length": "2", "x-a": "1, 2"}
 
 

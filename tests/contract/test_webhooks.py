@@ -131,9 +131,8 @@ def test_a_network_error_is_described_in_words(over: threading.Event, monkeypatc
         assert post(at(server)) == DeliveryAnswer(None, "connection closed by the other side")
     with serving(answering(b"hello")) as server:
         assert post(at(server)) == DeliveryAnswer(None, "the answer is not HTTP")
-    monkeypatch.setattr("redial.adapters.webhooks.TIMEOUT_SECONDS", 0.3)
     with serving(hanging(over)) as server:
-        error = post(at(server)).error or ""
+        error = post(at(server), seconds=0.3).error or ""
     assert error.startswith(("no answer in time", "no complete answer within 0."))
 
 
@@ -141,10 +140,9 @@ def test_a_network_error_is_described_in_words(over: threading.Event, monkeypatc
 def test_a_slow_answer_times_out_after_ten_seconds(
     head: bytes, over: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("redial.adapters.webhooks.TIMEOUT_SECONDS", 0.8)
     with serving(dripping(head, b"x", 0.05, over)) as server:
         started = time.monotonic()
-        answer = post(at(server))
+        answer = post(at(server), seconds=0.8)
         assert time.monotonic() - started < 1.6
     assert answer.status is None
     assert "within" in (answer.error or "")

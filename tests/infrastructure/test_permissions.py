@@ -18,6 +18,7 @@ from functions.sweep import handler as sweep
 from local.aws.functions import ACCOUNT_ID, REGION
 from local.carriers.twilio_calls import signature
 from local.template import Template
+from local.web.inbox import Scripted
 from redial.adapters.dynamodb import listings
 from redial.usecases import run_batch
 from tests.support.local_stack import Answer, LocalClient, local_stack, request
@@ -283,6 +284,7 @@ def _asked() -> frozenset[Asked]:
         stack.carrier.calls.calls_per_second = 10  # before the secret is read for the first time
         stack.aws.client("secretsmanager").put_secret_value(**stack.carrier_secret("twilio"))
         with mock.patch.object(sweep, "LIMIT", 1):  # it invokes itself for the rest
+            _everything_that_endpoints_answer(client)
             _everything_that_happens_to_calls(client)
             large = client.call("+14155550100", user_data={"notes": "x" * 2000})
             _everything_that_happens_to_batches(client)
@@ -506,6 +508,25 @@ def _rooms(client: LocalClient, agent_id: str, create: Callable[..., str]) -> No
     assert client.api("POST", f"/call/{waiting[-1]['id']}/stop").status == 200
     client.advance(6 * 60)
     agent(calling_guardrails={"call_start_hour": 0, "call_end_hour": 0}, max_concurrent_calls=2)
+
+
+def _everything_that_endpoints_answer(client: LocalClient) -> None:
+    """A webhook's answer, a refusal and a report suppress numbers, the account's first; a scrub's verdict is kept."""
+    inbox, answer = client.stack.inbox_url, client.stack.inbox.answer
+    answer("scrub", Scripted({"allowed": True, "expires_at": "2030-01-01T00:00:00Z"}))
+    answer("events", Scripted({"suppress": True}))
+    first = client.stack.create_agent(webhook_url=f"{inbox}/events")
+    client.call("+14155590102", agent_id=first)
+    client.advance(1)
+    scrub = {"url": f"{inbox}/scrub"}
+    one, other = (client.stack.create_agent(telephony_provider=name, scrub=scrub) for name in ("twilio", "http"))
+    opted_out, reported = "+14155590100", "+14155590101"
+    client.script(opted_out, "refused-21610")
+    client.call(opted_out, agent_id=one)
+    client.stack.platform.opting_out.add(reported)
+    client.script(reported, "completed")
+    client.call(reported, agent_id=other)
+    client.advance(5)
 
 
 def _allowed(asked: Asked) -> bool:

@@ -18,7 +18,7 @@ def test_user_me_is_the_account_of_the_key(api: Api) -> None:
     nothing: dict[str, Any] = dict.fromkeys(("telephony_provider", "answer_url", "stream_url", "policy"))
     nothing["from_phone_numbers"] = []
     none: dict[str, Any] = {"concurrency": no_calls, "defaults": nothing, "contact_limits": None, "carriers": []}
-    first = {"id": ACCOUNT_ID, "name": "First", **none}
+    first = {"id": ACCOUNT_ID, "name": "First", "webhook_url": None, **none}
     assert api.send("GET", "/user/me").json == first
     other = api.send("GET", "/user/me", key=OTHER_API_KEY).json
     assert other == first | {"id": OTHER_ACCOUNT_ID, "name": "Other"}

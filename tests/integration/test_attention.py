@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from local.aws.dynamodb import changes_of
+from redial.adapters.invoker import AwsInvoker
 from tests.integration.test_carrier_outage import metrics
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import LocalClient, local_stack
@@ -121,6 +123,23 @@ def test_one_blocked_number_ends_by_itself_and_holds_no_country() -> None:
         client.assert_sound()
 
 
+def test_fewer_than_five_numbers_wait_too_while_no_call_to_the_country_is_placed() -> None:
+    """The fault may be the account's, as long as nothing shows that it is these numbers'."""
+    with local_stack() as client:
+        numbers = [f"+1415555{number:04d}" for number in range(100, 104)]
+        scripted(client, numbers, "refused-21216")
+        batch_id = started(client, numbers)
+        client.advance(120)
+        assert counts(client, batch_id) == {"queued": 4}
+        (item,) = attention(client)
+        assert (item["state"], item["value"], item["code"]) == ("noticed", "US", "21216")
+        scripted(client, numbers[:2], "completed")
+        client.advance(30)
+        assert counts(client, batch_id) == {"completed": 2, "failed": 2}, "calls to the country are placed"
+        assert attention(client) == [] or attention(client)[0]["state"] == "noticed"
+        client.assert_sound()
+
+
 def test_an_item_is_resolved_by_hand() -> None:
     with local_stack() as client:
         numbers = [f"+1415555{number:04d}" for number in range(100, 105)]
@@ -135,10 +154,33 @@ def test_an_item_is_resolved_by_hand() -> None:
         assert counts(client, batch_id) == {"queued": 5}
         scripted(client, numbers, "completed")
         client.api("POST", f"/attention/{item['id']}/resolve")
-        client.advance(25)
-        assert counts(client, batch_id) == {"completed": 5}
+        client.advance(3)
+        assert counts(client, batch_id) == {"completed": 5}, "they need not wait for their next try"
+        client.advance(6)
         assert client.api("POST", f"/attention/{item['id']}/resolve").status == 404
         assert client.api("POST", "/attention/1/resolve").status == 404
+        client.assert_sound()
+
+
+def test_resolving_an_item_wakes_the_calls_that_it_holds_at_the_pace_of_its_ramp() -> None:
+    with local_stack() as client:
+        numbers = [f"+1415555{number:04d}" for number in range(100, 160)]
+        scripted(client, numbers, "refused-21215")
+        batch_id = started(client, numbers, max_concurrent_calls=60)
+        single = "+14155550199"
+        client.script(single, "refused-21215")
+        client.call(single)
+        client.advance(62)
+        scripted(client, [*numbers, single], "completed")
+        (item,) = [one for one in attention(client) if one["scope"] == "country"]
+        placed = len(client.calls())
+        client.api("POST", f"/attention/{item['id']}/resolve")
+        client.advance(0.25)
+        assert 5 <= len(client.calls()) - placed <= 16, "the ramp's, after a quarter of a minute"
+        client.advance(4)
+        assert counts(client, batch_id)["completed"] >= 45
+        client.advance(8)
+        assert counts(client, batch_id) == {"completed": 60}
         client.assert_sound()
 
 
@@ -151,4 +193,95 @@ def test_what_is_held_for_a_day_ends_with_the_reason() -> None:
         assert (ended["status"], ended["retry_count"]) == ("error", 0)
         assert ended["ended_because"].startswith("the carrier could not place it for 24 hours")
         assert "the from number is not one of the account's" in ended["ended_because"]
+        client.assert_sound()
+
+
+# ---- the account's webhook -------------------------------------------------------------------------------------------
+
+
+def watched(client: LocalClient) -> None:
+    answer = client.api("PATCH", "/user/me", {"webhook_url": f"{client.stack.inbox_url}/account"})
+    assert (answer.status, answer.json["webhook_url"]) == (200, f"{client.stack.inbox_url}/account")
+
+
+def opened(client: LocalClient) -> None:
+    """Calls from the caller id are refused."""
+    client.script("+14155550100", "refused-21210")
+    client.call("+14155550100", from_phone_number=CALLER)
+    client.advance(0.2)
+
+
+def test_an_item_that_opens_and_is_resolved_is_sent_to_the_accounts_webhook() -> None:
+    with local_stack() as client:
+        watched(client)
+        opened(client)
+        (item,) = attention(client)
+        (first,) = client.inbox("account")
+        assert first["verified"] and first["headers"]["webhook-id"].startswith("event-")
+        assert first["body"].pop("type") == "attention.opened"
+        assert first["body"].pop("at") == item["opened_at"]
+        assert first["body"] == item
+        client.script("+14155550100", "completed")
+        client.advance(30)
+        first, second = client.inbox("account")
+        assert (second["body"]["type"], second["body"]["state"]) == ("attention.resolved", "resuming")
+        assert (second["body"]["id"], second["body"]["opened_at"]) == (item["id"], item["opened_at"])
+        assert second["headers"]["webhook-id"] != first["headers"]["webhook-id"]
+        client.assert_sound()
+
+
+def test_a_resolution_by_hand_is_sent_and_so_is_a_fault_that_opens_again() -> None:
+    with local_stack() as client:
+        watched(client)
+        opened(client)
+        (item,) = attention(client)
+        client.api("POST", f"/attention/{item['id']}/resolve")
+        client.advance(25)
+        kinds = [one["body"]["type"].removeprefix("attention.") for one in client.inbox("account")]
+        assert kinds[:2] == ["opened", "resolved"]
+        client.assert_sound()
+
+
+def test_an_event_of_the_account_is_sent_again_until_it_is_accepted() -> None:
+    with local_stack() as client:
+        watched(client)
+        client.stack.inbox.fail("account", times=3, status=500)
+        opened(client)
+        client.advance(20)
+        tries = client.inbox("account")
+        assert [one["answered"] for one in tries] == [500, 500, 500, 200]
+        assert len({one["headers"]["webhook-id"] for one in tries}) == 1
+        client.assert_sound()
+
+
+def test_an_event_whose_message_was_lost_is_found_by_the_sweeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver = AwsInvoker.deliver
+    lost: list[str] = []
+
+    def losing(self: AwsInvoker, subject_id: str, *arguments: Any, **options: Any) -> None:
+        if subject_id.startswith("event-") and not lost:
+            lost.append(subject_id)
+            return
+        deliver(self, subject_id, *arguments, **options)
+
+    monkeypatch.setattr(AwsInvoker, "deliver", losing)
+    with local_stack() as client:
+        watched(client)
+        opened(client)
+        assert (len(lost), client.inbox("account")) == (1, [])
+        client.advance(4)
+        assert [one["body"]["type"] for one in client.inbox("account")] == ["attention.opened"]
+
+
+def test_without_a_webhook_of_the_account_nothing_is_sent_and_nothing_stays_due() -> None:
+    with local_stack() as client:
+        opened(client)
+        client.advance(10)
+        images = changes_of(client.stack.environment["TABLE_NAME"]).images
+        (event,) = [image.plain for (pk, _), image in images.items() if pk.startswith("E#")]
+        assert "due_at" not in event and "expires_at" in event
+        watched(client)
+        assert client.api("PATCH", "/user/me", {"webhook_url": None}).json["webhook_url"] is None
+        answer = client.api("PATCH", "/user/me", {"webhook_url": "https://10.0.0.1/"})
+        assert (answer.status, answer.json["errors"][0]["field"]) == (400, "webhook_url")
         client.assert_sound()

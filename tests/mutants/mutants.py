@@ -1332,9 +1332,53 @@ MUTANTS = (
         "tests/unit/test_execution.py::test_a_refusal_that_is_the_accounts_uses_up_no_attempt_and_leaves_its_line",
     ),
     Mutant(
+        "A refused number fails while no other call to its country is placed",
+        "usecases/dial_attempt.py",
+        "not breaker.places_others(asked, refused_since)):\n",
+        "False):\n",
+        "tests/integration/test_attention.py"
+        "::test_fewer_than_five_numbers_wait_too_while_no_call_to_the_country_is_placed",
+    ),
+    Mutant(
+        "Time gates are not asked again after an endpoint answered",
+        "usecases/dial_attempt.py",
+        "        if self.asked_at is not None and self.asked_at > now:\n",
+        "        if False:\n",
+        "tests/protocol/test_questions.py::test_a_window_that_closes_meanwhile_is_not_overstepped",
+    ),
+    Mutant(
+        "A lost race asks an endpoint again",
+        "usecases/dial_attempt.py",
+        "            self.asked_at = self.services.now()\n",
+        "            pass\n",
+        "tests/protocol/test_questions.py::test_a_lost_race_does_not_ask_again",
+    ),
+    Mutant(
+        "An endpoint without a usable answer counts as a yes",
+        "usecases/ask_endpoints.py",
+        "            return Answers((unanswered(gate, str(why), until),), opened=opened)\n",
+        "            return Answers((Decision(gate),), opened=opened)\n",
+        "tests/integration/test_questions.py"
+        "::test_without_a_usable_answer_the_call_waits_and_is_dialled_once_there_is_one",
+    ),
+    Mutant(
+        "A verdict holds for every purpose",
+        "domain/questions.py",
+        "(rule.scope, rule.source) == wanted and is_current:\n",
+        "rule.source == wanted[1] and is_current:\n",
+        "tests/unit/test_questions.py::test_a_verdict_holds_for_the_agent_the_purpose_and_the_scrub_until_it_expires",
+    ),
+    Mutant(
+        "A webhook's answer is not read",
+        "usecases/deliver_events.py",
+        "                self.read_answer(subject, answer.body)\n",
+        "                pass\n",
+        "tests/integration/test_questions.py::test_the_answer_to_a_webhook_suppresses_the_number",
+    ),
+    Mutant(
         "The first refusal that may be the account's ends the attempt",
         "domain/execution.py",
-        "result.fault.otherwise is not None and self._was_refused_for(reason):\n",
+        "result.fault.otherwise is not None and self.refused_since(reason):\n",
         "result.fault.otherwise is not None:\n",
         "tests/unit/test_execution.py"
         "::test_a_refusal_that_may_be_the_numbers_counts_as_the_numbers_when_it_comes_for_the_third_time",

@@ -37,7 +37,9 @@ class Endpoint:
         self.taken: list[str] = []
         self._meanwhile = meanwhile
 
-    def post(self, url: str, body: bytes, webhook_id: str, secrets: Any, now: datetime) -> DeliveryAnswer:
+    def post(
+        self, url: str, body: bytes, webhook_id: str, secrets: Any, now: datetime, **limits: Any
+    ) -> DeliveryAnswer:
         self.taken.append(webhook_id.rpartition("-")[2])
         self._meanwhile()
         return DeliveryAnswer(200)
@@ -107,7 +109,9 @@ def test_no_event_overtakes_one_that_was_not_accepted() -> None:
     store, endpoint = Store(leased(placed(queued(), TEN), "mine", TEN)), Endpoint()
     refused: list[str] = []
 
-    def refuse_the_first(url: str, body: bytes, webhook_id: str, secrets: Any, now: datetime) -> DeliveryAnswer:
+    def refuse_the_first(
+        url: str, body: bytes, webhook_id: str, secrets: Any, now: datetime, **limits: Any
+    ) -> DeliveryAnswer:
         refused.append(webhook_id.rpartition("-")[2])
         return DeliveryAnswer(500)
 

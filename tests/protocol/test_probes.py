@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from redial.domain.account_event import AccountEvent
 from redial.domain.circuit import Circuit, CircuitState
 from redial.ports import StaleVersion
 from redial.usecases.circuit_breaker import Asked, CircuitBreaker
@@ -32,7 +33,7 @@ class Circuits:
     def all(self, account_id: str) -> list[Circuit]:
         return [self.circuit]
 
-    def save(self, circuit: Circuit) -> Circuit:
+    def save(self, circuit: Circuit, event: AccountEvent | None = None) -> Circuit:
         if circuit.version != self.circuit.version:
             raise StaleVersion(circuit.account_id)
         self.circuit = self.seen = replace(circuit, version=circuit.version + 1)

@@ -37,11 +37,12 @@ from redial.domain.delivery import Delivery, pending_events
 from redial.domain.execution import Change, Execution, State
 from redial.domain.gates import Facts, GateFunction
 from redial.domain.outcome import CallReport, NotPlaced, Outcome, Refused, Scope, Unknown
+from redial.domain.questions import ALLOWED
 from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime.services import services_of
+from redial.usecases import ask_endpoints, count_attempts, count_batches, dial_attempt, one_call, run_batch, update
 from redial.usecases import batches as batches_module
-from redial.usecases import count_attempts, count_batches, dial_attempt, one_call, run_batch, update
 from redial.usecases import create_call as create_call_module
 from redial.usecases.agents import read_agent
 from redial.usecases.sweep import Sweeper, SweepReport
@@ -146,6 +147,29 @@ def _stop_of_an_agent() -> Any:
 def _suppression() -> Any:
     """A suppression is stored and answered, but no gate asks for it."""
     return _gates(gates.suppression, lambda facts: Decision(Gate.SUPPRESSION))
+
+
+def _consent() -> Any:
+    """An agent requires a consent, but no gate asks for it."""
+    return _gates(gates.consent, lambda facts: Decision(Gate.CONSENT))
+
+
+def _allowed_unasked(gate: Gate) -> Any:
+    """The endpoint of that gate is not asked, as if it had allowed the attempt."""
+    ask = ask_endpoints._Asking._ask
+
+    def unasked(self: Any, asked: Gate, decide: Any) -> Any:
+        return ask_endpoints.Answers((Decision(gate, rule=ALLOWED),)) if asked is gate else ask(self, asked, decide)
+
+    return mock.patch.object(ask_endpoints._Asking, "_ask", unasked)
+
+
+def _scrub() -> Any:
+    return _allowed_unasked(Gate.SCRUB)
+
+
+def _hook() -> Any:
+    return _allowed_unasked(Gate.HOOK)
 
 
 def _contact_limits() -> Any:
@@ -650,6 +674,9 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
     Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", rates=_NOTHING),
     Ablation("suppression", _suppression, "no dial to a suppressed number", first=5, rates=_NOTHING),
+    Ablation("consent", _consent, "no dial without a required consent", first=2, rates=_NOTHING),
+    Ablation("scrub", _scrub, "no dial without the scrub's yes", rates=_NOTHING),
+    Ablation("pre-dial hook", _hook, "no dial without the hook's yes", rates=_NOTHING),
     Ablation(
         "one call to a number", _one_call_to_a_number, "never two live calls to one number", first=2, rates=_NOTHING
     ),

@@ -72,6 +72,12 @@ KINDS: dict[str, float] = {
     "stored by a newer version": 0.2,
     # for a time drawn from the seed, each request to place a call within its scope
     "fault of the account": 1.0,
+    # an agent's scrub or pre-dial hook: for a time, then each question
+    "question endpoint down": 0.5,
+    "question not answered": 0.06,
+    "question 500": 0.06,
+    "question answered with nonsense": 0.06,
+    "question slow": 0.15,
 }
 """Every kind of fault, and the highest rate at which it is injected."""
 

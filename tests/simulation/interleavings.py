@@ -66,7 +66,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END, ZONES
 from tests.simulation.orders import Keys, Order, Step, every_order, possible
 from tests.simulation.scenarios import RETRIES, Story
-from tests.simulation.world import START, AskedToStop, Limited, Stopped, Suppressed, Violation, World
+from tests.simulation.world import PORTS, START, AskedToStop, Limited, Stopped, Suppressed, Violation, World
 from tests.support.forms import CONTENT_TYPE, multipart
 
 RUNS_OF_A_WORLD = 40
@@ -581,6 +581,24 @@ def _dial_suppress(stage: Stage) -> Plan:
     return Plan([stage.runs(dial), stage.suppresses(to)])
 
 
+def _asks_hook(stage: Stage) -> None:
+    """The agent has a pre-dial hook and a scrub, which allow everything."""
+    name = f"{stage.world.accounts.index(stage.account)}-{stage.agent_id}"
+    inbox = f"http://127.0.0.1:{PORTS['inbox']}"
+    stage.configure(pre_dial_hook={"url": f"{inbox}/hook-{name}"}, scrub={"url": f"{inbox}/scrub-{name}"})
+
+
+def dial_hook_suppress(stage: Stage) -> Plan:
+    """The number is suppressed while its agent's endpoints are asked, too."""
+    _asks_hook(stage)
+    return dial_suppress(stage)
+
+
+def dial_hook_stop(stage: Stage) -> Plan:
+    _asks_hook(stage)
+    return dial_stop_call(stage)
+
+
 def dial_suppress_contact(stage: Stage) -> Plan:
     """The contact owns the only line; another call waits."""
     stage.be_alone()
@@ -900,6 +918,8 @@ PAIRS: dict[str, Pair] = {
     "dial × the account's first suppression": dial_suppress_first,
     "dial × suppression, the index 5 s behind": dial_suppress,
     "dial of a contact × suppression": dial_suppress_contact,
+    "dial that asks its hook × suppression": dial_hook_suppress,
+    "dial that asks its hook × stop of the call": dial_hook_stop,
     "creation and dial × suppression": create_suppress,
     "dial × dial, two batches, one number": dial_dial_number,
     "dial × dial, one number, each withdraws the other": dial_dial_number_no_grace,

@@ -25,6 +25,7 @@ from redial.domain.decision import Verdict, recorded
 from redial.domain.execution import DETECTION_WAIT, Attempt, Change, Execution, Marker
 from redial.domain.statistics import counted
 from redial.domain.status import Status, rank
+from redial.usecases.dial_attempt import ASKED_LASTS
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
 from tests.simulation.population import POLICIES
 from tests.simulation.world import STATISTICS_SECONDS, Placed, Stopped, World
@@ -61,6 +62,9 @@ PROMISES = (
     "no dial before its time",
     "no dial after an answered stop",
     "no dial to a suppressed number",
+    "no dial without a required consent",
+    "no dial without the scrub's yes",
+    "no dial without the hook's yes",
     "never two live calls to one number",
     "never over a cap or in a pause",
     "a stopped call is never answered",
@@ -190,6 +194,36 @@ def no_dial_to_a_suppressed_number(world: World, placed: Placed) -> None:
         if claimed_at > one.at and (one.account_id, one.number) == (execution.account_id, execution.user_number):
             late = (placed.at - one.at).total_seconds()
             world.violate("no dial to a suppressed number", f"{_where(placed)}: suppressed {late:.1f} s ago")
+
+
+def no_dial_without_a_required_consent(world: World, placed: Placed) -> None:
+    """One that was asked for before the claim, and not withdrawn by an answered request."""
+    execution = world.seen.executions[placed.execution_id]
+    if execution.agent_id not in world.consenting:
+        return
+    claimed_at = world.seen.claimed_at[placed.execution_id, placed.attempt]
+    given = any(
+        (one.account_id, one.number) == (execution.account_id, execution.user_number)
+        and one.asked_at <= claimed_at
+        and (one.withdrawn_at is None or claimed_at <= one.withdrawn_at)
+        for one in world.seen.consents
+    )
+    world.judge("no dial without a required consent", given, f"{_where(placed)}: {execution.user_number}")
+
+
+def no_dial_without_a_yes(world: World, placed: Placed) -> None:
+    """The agent's scrub and its pre-dial hook allowed the attempt: just before its claim, or by a verdict that was kept
+    until then."""
+    execution = world.seen.executions[placed.execution_id]
+    claimed_at, lasts = world.seen.claimed_at[placed.execution_id, placed.attempt], ASKED_LASTS + 2 * SKEW
+    if execution.agent_id in world.hooked:
+        asked = world.seen.yes_of_hook[placed.execution_id, placed.attempt]
+        yes = any(at <= claimed_at <= at + lasts for at in asked)
+        world.judge("no dial without the hook's yes", yes, f"{_where(placed)}: {[str(at) for at in asked]}")
+    if execution.agent_id in world.scrubbed:
+        verdicts = world.seen.verdicts[execution.agent_id, execution.user_number]
+        yes = any(one.allowed and one.at <= claimed_at <= max(one.at + lasts, one.until + lasts) for one in verdicts)
+        world.judge("no dial without the scrub's yes", yes, f"{_where(placed)}: {verdicts}")
 
 
 def _calls_before(world: World, placed: Placed) -> list[Placed]:
@@ -366,6 +400,8 @@ ON_PLACED: tuple[Callable[[World, Placed], None], ...] = (
     no_dial_before_its_time,
     no_dial_after_an_answered_stop,
     no_dial_to_a_suppressed_number,
+    no_dial_without_a_required_consent,
+    no_dial_without_a_yes,
     never_two_live_calls_to_one_number,
     never_over_a_cap_or_in_a_pause,
     never_more_live_calls_than_lines,
@@ -455,7 +491,7 @@ def history_is_never_rewritten(world: World, before: Execution | None, after: Ex
 
 GATES_OF_A_CLAIM = (
     *("agent", "stop", "pause", "expiry", "instructions", "caller-id"),
-    *("suppression", "consent", "contact-limit", "calling-window", "one-call"),
+    *("suppression", "consent", "contact-limit", "calling-window", "one-call", "scrub", "hook"),
     *("line", "rate", "carrier"),
 )
 """A literal list, not derived from the gates: a gate missing there must be noticed here."""
@@ -689,9 +725,9 @@ def retries_are_as_configured(world: World) -> None:
             if following is None and (
                 execution.state.status is Status.STOPPED
                 or ended.endswith(("stopped", "deleted"))
-                or ended.startswith(("the number is suppressed", "expired at"))
+                or ended.startswith(("the number is suppressed", "the number has not consented", "expired at"))
             ):
-                continue  # no retry is announced after a stop, a suppression or the expiry
+                continue  # no retry is announced after a stop, a rule about the number or the expiry
             if attempt.ended_at is None or (not calls and attempt.dialed_at is None):
                 continue  # never dialled: see no_error_without_a_reason
             machine = bool(calls) and str(calls[0].call.answered_by).startswith("machine")

@@ -7,11 +7,12 @@ is answered; only then do they rely on it.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
+from urllib.parse import urlencode
 
 from local.carriers.course import Outcome
 from local.web.server import Response
@@ -25,6 +26,7 @@ from tests.simulation.world import (
     Account,
     AccountFault,
     AskedToStop,
+    Consent,
     Limited,
     Stopped,
     Suppressed,
@@ -92,6 +94,9 @@ POLICIES: dict[str, dict[str, Any]] = {
 }
 """Policies of each account, which calls, batches and agents name."""
 MOST_TRIES = 12
+ASKING, CONSENTING = 3, 7
+"""In one world of so many agents have a scrub and a pre-dial hook, or require a consent; again with chances of their
+own."""
 SUPPRESSING = 5
 """In every fifth world numbers are suppressed, with chances of their own: the other worlds stay as they were."""
 SHARING = 3
@@ -207,6 +212,10 @@ class Population:
             chance = Random(f"{world.seed} suppressions")
             for _ in range(3):
                 self._later(chance.uniform(0, chaos * 0.6), self._suppress, chance.choice(self.clients), chance)
+        if world.seed % ASKING == 1:
+            self._ask_endpoints(Random(f"{world.seed} questions"))
+        if world.seed % CONSENTING == 2:
+            self._require_consents(Random(f"{world.seed} consents"))
         if self._sharing is not None:
             self._limits(self._sharing)
         for client in self.clients:
@@ -218,6 +227,50 @@ class Population:
         if world.faults.rates["credentials rotated"]:
             self._later(self._between(0, chaos), world.rotate_credentials)
         self._account_faults()
+
+    def _ask_endpoints(self, chance: Random) -> None:
+        """Agents get a scrub, a pre-dial hook, or both, which may be down for a time."""
+        world = self.world
+        for client in self.clients:
+            config = {}
+            for gate, key, agents in (("scrub", "scrub", world.scrubbed), ("hook", "pre_dial_hook", world.hooked)):
+                if chance.random() < 0.7:
+                    name = f"{gate}-{self._endpoint(client)}"
+                    config[key] = {"url": f"http://127.0.0.1:{PORTS['inbox']}/{name}", "timeout_seconds": 4}
+                    agents.add(client.agent_id)
+                    if world.faults.rates["question endpoint down"] and chance.random() < 0.5:
+                        begin = START + timedelta(seconds=chance.uniform(0, self.chaos_seconds * 0.7))
+                        world.outages[name] = begin, begin + timedelta(seconds=chance.uniform(60, 3000)), "refused"
+            self._ask(client, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": config})
+
+    def _require_consents(self, chance: Random) -> None:
+        """Agents require a consent, which some numbers have given, and some of these withdraw."""
+        for client in self.clients:
+            config = {"consent_required": True}
+            self._ask(client, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": config})
+            self.world.consenting.add(client.agent_id)
+        for account in {client.account.id: client for client in self.clients}.values():
+            for count in range(1, 40):
+                if chance.random() < 0.6:
+                    late = chance.random() < 0.2
+                    seconds = chance.uniform(1, self.chaos_seconds) if late else 0.0
+                    self._later(seconds, self._consent, account, self._numbered(count), chance.random() < 0.3, chance)
+
+    def _consent(self, client: Client, number: str, withdraws: bool, chance: Random) -> None:
+        known = Consent(client.account.id, number, self.world.now)
+        self.world.seen.consents.append(known)
+        body = {"phone_number": number, "given_at": rfc3339(self.world.now)}
+        self._ask(client, "POST", "/consents", body)
+        if withdraws:
+            self._later(chance.uniform(60, self.chaos_seconds * 0.7), self._withdraw, client, known)
+
+    def _withdraw(self, client: Client, consent: Consent) -> None:
+        def withdrawn(answer: Any, asked_at: datetime) -> None:
+            self.world.seen.consents.remove(consent)
+            self.world.seen.consents.append(replace(consent, withdrawn_at=self.world.now))
+
+        path = "/consents?" + urlencode({"phone_number": consent.number})
+        self._ask(client, "DELETE", path, then=withdrawn)
 
     def _limits(self, chance: Random) -> None:
         """Contact limits: of agents from the start, of an account later."""

@@ -182,6 +182,16 @@ def carrier_outage(world: World, number: int, begin: Begin) -> None:
     story.call("completed")
 
 
+def asked_before(world: World, number: int, begin: Begin) -> None:
+    """A scrub and a pre-dial hook are asked before each attempt."""
+    story = Story(world, number)
+    inbox, name = f"http://127.0.0.1:{PORTS['inbox']}", f"0-{story.agent_id}"
+    config = {"pre_dial_hook": {"url": f"{inbox}/hook-{name}"}, "scrub": {"url": f"{inbox}/scrub-{name}"}}
+    story.ask("PATCH", f"/v2/agent/{story.agent_id}", {"agent_config": config})
+    begin()
+    story.call("completed")
+
+
 def unknown_but_placed(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number)
     begin()
@@ -316,6 +326,7 @@ SCENARIOS: dict[str, Scenario] = {
     "refused permanently": refused_permanently,
     "throttled": throttled,
     "carrier outage": carrier_outage,
+    "asked before": asked_before,
     "unknown but placed": unknown_but_placed,
     "callbacks lost": callbacks_lost,
     "line handed over": line_handed_over,

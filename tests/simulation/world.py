@@ -158,6 +158,25 @@ class Suppressed:
 
 
 @dataclass(frozen=True)
+class Consent:
+    """A consent that was answered between `asked_at` and `given_at`, and its withdrawal (None: there was none)."""
+
+    account_id: str
+    number: str
+    asked_at: datetime
+    withdrawn_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A scrub's verdict as it was sent. `until`: it may be kept."""
+
+    at: datetime
+    allowed: bool
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Limited:
     """`contact_limits`, as sent, in force from their answer at `at`: an agent's, or (None) those of the account."""
 
@@ -186,7 +205,8 @@ class Seen:
     changed. `queued`: agents with a call that has waited for a line; `paused`: batches that were ever paused.
     `settled_at`: when an execution last became final, or an event was last accepted. `received`: webhooks by execution
     or batch id. `machines`: when the API first accepted the carrier's word that a machine had answered, by attempt.
-    `refused_by_fault`: attempts that a fault of the account refused.
+    `refused_by_fault`: attempts that a fault of the account refused. `yes_of_hook`: when an agent's hook allowed an
+    attempt; `verdicts`: those of scrubs by agent and number.
     """
 
     placed: dict[tuple[str, int], list[Placed]] = field(default_factory=lambda: defaultdict(list))
@@ -197,6 +217,9 @@ class Seen:
     received: dict[str, list[Received]] = field(default_factory=lambda: defaultdict(list))
     stops: list[Stopped] = field(default_factory=list)
     suppressed: list[Suppressed] = field(default_factory=list)
+    consents: list[Consent] = field(default_factory=list)
+    yes_of_hook: dict[tuple[str, int], list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    verdicts: dict[tuple[str, str], list[Verdict]] = field(default_factory=lambda: defaultdict(list))
     contact_limits: list[Limited] = field(default_factory=list)
     with_webhook: set[str] = field(default_factory=set)
     limits: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
@@ -279,6 +302,10 @@ class World(LocalStack):
         self.outages: dict[str, tuple[datetime, datetime, str]] = {}
         self.carrier_down: tuple[datetime, datetime] | None = None
         self.account_faults: list[AccountFault] = []
+        self.hooked: set[str] = set()
+        self.scrubbed: set[str] = set()
+        self.consenting: set[str] = set()
+        """Agents with a pre-dial hook, with a scrub, and that require a consent."""
         self.guardrails: dict[str, Any] = {}
         """`calling_guardrails` of agents, as sent."""
         self.policies: dict[str, dict[str, Any]] = {}
@@ -861,6 +888,8 @@ class World(LocalStack):
 
     def _post_webhook(self, sent: Request, limits: Any) -> Response:
         faults, name = self.faults, sent.path.strip("/")
+        if name.startswith(("hook-", "scrub-")):
+            return self._answer_question(name, sent, float(limits["total_timeout_seconds"]))
         start, end, how = self.outages.get(name, (START, START, ""))
         if start <= self.now < end:
             faults.injected["endpoint down"] += 1
@@ -886,6 +915,46 @@ class World(LocalStack):
         if faults.strikes("endpoint took it without an answer"):
             raise NoAnswer("connection closed by the other side")
         return answer
+
+    def _answer_question(self, name: str, sent: Request, seconds: float) -> Response:
+        """A scrub or a pre-dial hook is asked. What it decides depends on the seed, the number and the time."""
+        faults, (gate, index, agent_id) = self.faults, name.split("-", 2)
+        headers = {key.lower(): value for key, value in sent.headers}
+        if not verify(headers, sent.body, (self.accounts[int(index)].secret,), self.now):
+            return Response.of(401, {})
+        start, end, _ = self.outages.get(name, (START, START, ""))
+        if start <= self.now < end:
+            faults.injected["question endpoint down"] += 1
+            raise NotSent("connection refused")
+        if faults.strikes("question not answered"):
+            self.functions.sleep(seconds)
+            raise NoAnswer("no answer in time")
+        if faults.strikes("question slow"):
+            self.functions.sleep(faults.between(0.1, seconds * 0.9))
+        if faults.strikes("question 500"):
+            return Response.of(500, {})
+        if faults.strikes("question answered with nonsense"):
+            return Response(200, b'{"eligible": "yes", "allowed": 1}', [])
+        asked = json.loads(sent.body)
+        hours = int((self.now - START).total_seconds() // 1800)
+        drawn = 0.5
+        if agent_id in self.hooked | self.scrubbed:
+            drawn = random.Random(
+                f"{self.seed} {name} {asked.get('user_number', asked.get('phone_number'))} {hours}"
+            ).random()
+        if gate == "scrub":
+            verdict = Verdict(
+                self.now, drawn > 0.12, self.now + timedelta(seconds=-60 if drawn > 0.8 else 3600 * drawn)
+            )
+            self.seen.verdicts[agent_id, asked["phone_number"]].append(verdict)
+            return Response.of(200, {"allowed": verdict.allowed, "expires_at": verdict.until.isoformat()})
+        if drawn < 0.1:
+            return Response.of(200, {"eligible": False, "reason": "paid meanwhile"})
+        if drawn < 0.3:
+            later = self.now + timedelta(seconds=drawn * 9000)
+            return Response.of(200, {"eligible": False, "defer_until": later.isoformat()})
+        self.seen.yes_of_hook[asked["id"], asked["attempt"]].append(self.now)
+        return Response.of(200, {"eligible": True})
 
     def _received(self, name: str, sent: Request, status: int) -> Response:
         """The endpoint has received a whole webhook, and answers it."""

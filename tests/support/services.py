@@ -58,6 +58,7 @@ class GivenServices:
     idempotency: ports.IdempotencyKeys
     undelivered: ports.Undelivered
     circuits: ports.Circuits
+    account_events: ports.AccountEvents
     pacer: ports.Pacer
     statistics: ports.StatisticsStore
     lines: ports.Lines
@@ -69,6 +70,7 @@ class GivenServices:
     files: ports.Files
     contacts: ports.ContactFiles
     webhooks: ports.Webhooks
+    endpoints: ports.Endpoints
 
     def __init__(self, at: datetime = TEN, **given: Any) -> None:
         self.at = at

@@ -202,7 +202,7 @@ def test_a_claim_that_placed_nothing_keeps_its_decisions() -> None:
 
 def test_a_record_is_short() -> None:
     decisions = [replace(one, rule="9-18") if one.gate is Gate.CALLING_WINDOW else one for one in ALLOWED]
-    assert record(decisions) == "ASPXICUOTW9-18NLRK"
+    assert record(decisions) == "ASPXICUOTW9-18NBHLRK"
 
 
 def test_nothing_is_recorded_of_what_is_no_gate() -> None:
@@ -253,7 +253,7 @@ def test_a_claim_of_an_earlier_version_shows_the_gates_of_its_time_and_keeps_the
 
 def test_a_claim_that_lacks_a_gate_says_which_it_has() -> None:
     claimed = queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4", ALLOWED[1:])
-    assert json.loads(encode(claimed)["ch"])[-1][3]["k"] == "SPXICUOTWNLRK"
+    assert json.loads(encode(claimed)["ch"])[-1][3]["k"] == "SPXICUOTWNBHLRK"
     assert decode(encode(claimed)) == claimed
 
 

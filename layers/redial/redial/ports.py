@@ -10,21 +10,25 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager
 from dataclasses import field
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from redial.domain.agent import Account, Agent, ApiKey, Defaults, KeyScope
+from redial.domain.account_event import AccountEvent
+from redial.domain.agent import Account, Agent, ApiKey, Defaults, Endpoint, KeyScope
 from redial.domain.batch import Batch
 from redial.domain.called_number import CalledNumber
 from redial.domain.circuit import Circuit
 from redial.domain.contact_index import ContactIndex, Rejection
 from redial.domain.execution import Execution
-from redial.domain.number_rules import NumberRule, RuleKind
+from redial.domain.number_rules import NumberRule, OptOut, RuleKind
 from redial.domain.outcome import CallReport, DialResult
 from redial.domain.policy import Policy
 from redial.domain.queue import BatchQueueEntry, Queue, QueuedCall
 from redial.domain.row_check import RowCheck
 from redial.domain.status import Status
 from redial.domain.values import dataclass
+
+if TYPE_CHECKING:  # only dial needs it
+    from redial.domain.questions import HookAnswer, ScrubAnswer
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -367,6 +371,9 @@ class Accounts(Protocol):
     def allow_premium_numbers(self, account_id: str, allowed: bool) -> bool:
         """Set `Account.premium_numbers`; False when there is no such account."""
 
+    def set_webhook_url(self, account_id: str, url: str | None) -> bool:
+        """Set `Account.webhook_url`; False when there is no such account."""
+
     def replace_settings(self, account: Account, changed: Account) -> bool:
         """Store the defaults and the contact limits of `changed` over those of `account`; False when they changed since
         it was read."""
@@ -387,7 +394,7 @@ class Accounts(Protocol):
 
 
 class NumberRules(Protocol):
-    """Suppressions and consents of accounts' numbers. Numbers (E.164) are stored as keyed hashes only."""
+    """Suppressions, consents and kept verdicts of accounts' numbers. Numbers (E.164) are stored as keyed hashes."""
 
     def any_kept(self, account_id: str) -> bool:
         """Whether the account has, or ever had, a rule."""
@@ -410,6 +417,10 @@ class NumberRules(Protocol):
     def add(self, account_id: str, rules: Sequence[NumberRule]) -> None:
         """Store the rules, in place of those with the same kind, digest and scope; these keep when they were added.
         No two of `rules` may be of the same."""
+
+    def keep_verdict(self, account_id: str, number: str, verdict: NumberRule) -> None:
+        """Keep a scrub's verdict on the number, whose digest is filled in, in place of the one before; nothing where
+        the account has no key."""
 
     def remove(self, account_id: str, rule: NumberRule) -> None:
         """Remove it. Idempotent."""
@@ -603,13 +614,15 @@ class DelayedSets(Protocol):
 
 @dataclass(frozen=True)
 class Due:
-    """Something that should have moved by `due_at`: an execution, a batch, or the lines of an agent."""
+    """Something that should have moved by `due_at`: an execution, a batch, an event of an account, or the lines of an
+    agent."""
 
     due_at: datetime
     execution_id: str | None = None
     batch_id: str | None = None
     agent_id: str | None = None
     shard: int | None = None
+    event_id: str | None = None
 
 
 class DueItems(Protocol):
@@ -680,7 +693,17 @@ class Circuits(Protocol):
     def all(self, account_id: str) -> list[Circuit]:
         """The account's stored circuits, of all carriers."""
 
-    def save(self, circuit: Circuit) -> Circuit:
+    def save(self, circuit: Circuit, event: AccountEvent | None = None) -> Circuit:
+        """Store it over the version that was read, with the event that follows, in one write; return it with its new
+        version. Raises `StaleVersion`."""
+
+
+class AccountEvents(Protocol):
+    """Events of accounts, each one item, which is removed after 30 days. `Circuits.save` stores new ones."""
+
+    def get(self, event_id: str) -> AccountEvent | None: ...
+
+    def save(self, event: AccountEvent) -> AccountEvent:
         """Store it over the version that was read and return it with its new one. Raises `StaleVersion`."""
 
 
@@ -715,13 +738,14 @@ class Invoker(Protocol):
         at: datetime | None = None,
         delayed_at: datetime | None = None,
         paced_at: datetime | None = None,
+        asked_at: datetime | None = None,
         *,
         after: datetime | None = None,
     ) -> None:
         """`line_shard`: the attempt has been given a line there. `at`: it is not to start earlier, by its batch's rate.
         `delayed_at`: it was taken from its batch's delayed set, where its entry has that time. `paced_at`: the start
-        that the carrier account's rate gives it. `after`: dial gets it then, or some minutes earlier where that is far
-        off; None: at `at`, or at once."""
+        that the carrier account's rate gives it. `asked_at`: when its agent's endpoints allowed it. `after`:
+        dial gets it then, or some minutes earlier where that is far off; None: at `at`, or at once."""
 
     def deliver(
         self,
@@ -731,11 +755,19 @@ class Invoker(Protocol):
         *,
         after: datetime | None = None,
     ) -> None:
-        """For an execution or a batch. `snapshot`: the execution as just stored with that lease. `after`: deliver gets
-        it then, at most 15 minutes from now; None: at once."""
+        """For an execution, a batch or an event of an account. `snapshot`: the execution as just stored with that
+        lease. `after`: deliver gets it then, at most 15 minutes from now; None: at once."""
 
     def batch(self, batch_id: str) -> None:
         """Have the batch's work done."""
+
+    def suppress(self, execution_id: str, opt_out: OptOut) -> None:
+        """Have the number of that call suppressed. Raises what AWS rejects: an opt-out must not be lost, so the caller
+        tries again."""
+
+    def wake(self, account_id: str, circuit: str) -> None:
+        """Have the calls dialled soon that wait for the circuit with that key. Nothing makes up for a lost invocation;
+        the calls come back at their next try."""
 
     def count_calls(self, agent_id: str) -> None:
         """Have the agent's calls counted, for its listing. Nothing makes up for a lost invocation; the next listing
@@ -900,16 +932,23 @@ class CallbackReader(Protocol):
         """What the callback reports. Raises `UnreadableCallback`."""
 
 
+WEBHOOK_SECONDS = 10.0
+"""How long a webhook may take to look up, connect, send and answer with the head of its response. Set by the HTTP
+contract."""
+
+
 @dataclass(frozen=True)
 class DeliveryAnswer:
-    """What came of one POST to a webhook: the HTTP status, or None with `error` where none came.
+    """What came of one POST to a customer's endpoint: the HTTP status, or None with `error` where none came.
 
-    `retry_after_seconds` is what the endpoint asked for, if anything. `error` is for people, without secrets.
+    `retry_after_seconds` is what the endpoint asked for, if anything. `error` is for people, without secrets. `body`:
+    of a 2xx answer, at most 4 KB of it.
     """
 
     status: int | None
     error: str | None = None
     retry_after_seconds: float | None = None
+    body: bytes = b""
 
     @property
     def accepted(self) -> bool:
@@ -919,8 +958,36 @@ class DeliveryAnswer:
 class Webhooks(Protocol):
     """POSTs to customers' endpoints, guarded against reaching anything private."""
 
-    def post(self, url: str, body: bytes, webhook_id: str, secrets: tuple[str, ...], now: datetime) -> DeliveryAnswer:
-        """Sign (Standard Webhooks, timestamp `now`) and send once: 10 s at most, no redirects. Trouble is an answer."""
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        webhook_id: str,
+        secrets: tuple[str, ...],
+        now: datetime,
+        *,
+        seconds: float = WEBHOOK_SECONDS,
+        asks: bool = False,
+    ) -> DeliveryAnswer:
+        """Sign (Standard Webhooks, timestamp `now`) and send once, for at most `seconds`; no redirects. Trouble is an
+        answer. The head decides whether it is accepted, and the body is there as far as it comes at once; `asks`: the
+        whole body must come in time."""
+
+
+class NoUsableAnswer(Exception):
+    """An endpoint did not answer in time, or its answer makes no sense. The message says which, without quoting it."""
+
+
+class Endpoints(Protocol):
+    """Customers' endpoints that are asked before an attempt, with a signed POST. Both raise `NoUsableAnswer`."""
+
+    def scrub(
+        self, endpoint: Endpoint, execution: Execution, purpose: str | None, secrets: tuple[str, ...], now: datetime
+    ) -> "ScrubAnswer":
+        """May the number be called, for that purpose?"""
+
+    def hook(self, endpoint: Endpoint, execution: Execution, secrets: tuple[str, ...], now: datetime) -> "HookAnswer":
+        """May the present attempt be dialled now? The execution has its `user_data`."""
 
 
 class Undelivered(Protocol):
@@ -975,6 +1042,8 @@ class Services(Protocol):
     @property
     def circuits(self) -> Circuits: ...
     @property
+    def account_events(self) -> AccountEvents: ...
+    @property
     def pacer(self) -> Pacer: ...
     @property
     def statistics(self) -> StatisticsStore: ...
@@ -1000,6 +1069,8 @@ class Services(Protocol):
     def contacts(self) -> ContactFiles: ...
     @property
     def webhooks(self) -> Webhooks: ...
+    @property
+    def endpoints(self) -> Endpoints: ...
 
     def carrier(self, provider: str) -> Carrier:
         """The carrier with that name."""

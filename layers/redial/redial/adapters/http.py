@@ -34,9 +34,9 @@ from redial.wire.http import HttpResponse, NoAnswer, NotSent
 MAX_BODY_BYTES = 1024 * 1024
 """Default limit for the body of a response."""
 _CHUNK_BYTES = 64 * 1024
-_UNWANTED_BYTES = 4096
-_UNWANTED_SECONDS = 0.25
-"""Read at most this much of an unwanted body, once, so that the server is not cut off while it writes."""
+_OPTIONAL_BYTES = 4096
+_OPTIONAL_SECONDS, _OPTIONAL_SILENCE_SECONDS = 1.0, 0.25
+"""Read at most this much of an optional body, for so long, and only while it keeps coming."""
 
 Resolve = Callable[..., Sequence[tuple[Any, ...]]]
 """`socket.getaddrinfo`, or a replacement."""
@@ -95,8 +95,8 @@ class Http:
         look-up; Host header, SNI and certificate check still use the host of `url`.
         `connect_timeout_seconds` covers look-up, connecting and TLS over all addresses; `read_timeout_seconds` each
         silence of the server; `total_timeout_seconds` everything, also if bytes keep trickling in.
-        The body is read to its end or to `max_body_bytes`; with 0 only the head counts, and errors in the body are
-        ignored.
+        The body is read to its end or to `max_body_bytes`; with 0 only the head counts, and of the body there is what
+        comes within a second, at most 4 KB.
         Raises `NotSent` or `NoAnswer`; their messages contain neither headers nor path.
         """
         started = time.monotonic()
@@ -247,13 +247,17 @@ def _exchange(
 
 
 def _read(response: HTTPResponse, max_body_bytes: int, sock: socket.socket) -> bytes:
-    if not max_body_bytes:
-        # One read of what has arrived, so that a typical server is not cut off while it writes.
-        with contextlib.suppress(HTTPError, http.client.HTTPException, OSError, ValueError):
-            sock.settimeout(_UNWANTED_SECONDS)
-            response.read1(_UNWANTED_BYTES)
-        return b""
     body = bytearray()
+    if not max_body_bytes:
+        over = time.monotonic() + _OPTIONAL_SECONDS
+        with contextlib.suppress(HTTPError, http.client.HTTPException, OSError, ValueError):
+            sock.settimeout(_OPTIONAL_SILENCE_SECONDS)
+            while len(body) < _OPTIONAL_BYTES and time.monotonic() < over:
+                chunk = response.read1(_OPTIONAL_BYTES - len(body))
+                if not chunk:
+                    break
+                body += chunk
+        return bytes(body)
     while len(body) < max_body_bytes:
         chunk = response.read(min(_CHUNK_BYTES, max_body_bytes - len(body)))
         if not chunk:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from redial.domain.execution import Execution
+    from redial.domain.number_rules import OptOut
 
 _log = logging.getLogger(__name__)
 
@@ -72,16 +73,17 @@ class AwsInvoker:
         at: datetime | None = None,
         delayed_at: datetime | None = None,
         paced_at: datetime | None = None,
+        asked_at: datetime | None = None,
         *,
         after: datetime | None = None,
     ) -> None:
         """Send dial `{"execution_id", "attempt"}` and, if given, `"line"` (the line shard), and in epoch milliseconds
-        `"at"` (the start by the batch's rate), `"room"` (its time in the batch's delayed set) and `"paced"` (the start
-        by the carrier account's rate)."""
+        `"at"` (the start by the batch's rate), `"room"` (its time in the batch's delayed set), `"paced"` (the start by
+        the carrier account's rate) and `"asked"` (when the agent's endpoints allowed it)."""
         event: dict[str, str | int] = {"execution_id": execution_id, "attempt": attempt}
         if line_shard is not None:
             event["line"] = line_shard
-        for name, instant in (("at", at), ("room", delayed_at), ("paced", paced_at)):
+        for name, instant in (("at", at), ("room", delayed_at), ("paced", paced_at), ("asked", asked_at)):
             if instant is not None:
                 event[name] = to_ms(instant)
         passed_on = self._as_next_hop("dial", event)
@@ -110,6 +112,21 @@ class AwsInvoker:
         passed_on = self._as_next_hop("batch", subject(batch_id))
         if passed_on is not None:
             self._invoke("batch", self._batch_function, passed_on)
+
+    def suppress(self, execution_id: str, opt_out: "OptOut") -> None:
+        """Invoke batch with `{"suppress": execution id, "source"}` and, if given, `"reason"`, `"of_agent"`, `"purpose"`
+        and, in epoch milliseconds, `"expires_at"`."""
+        event: dict[str, Any] = {"suppress": execution_id, "source": opt_out.source}
+        for name in ("reason", "of_agent", "purpose"):
+            if getattr(opt_out, name):
+                event[name] = getattr(opt_out, name)
+        if opt_out.expires_at is not None:
+            event["expires_at"] = to_ms(opt_out.expires_at)
+        self._invoke_or_raise(self._batch_function, event)
+
+    def wake(self, account_id: str, circuit: str) -> None:
+        """Invoke batch with `{"wake": circuit's key, "account_id"}`."""
+        self._invoke("batch", self._batch_function, {"wake": circuit, "account_id": account_id})
 
     def count_calls(self, agent_id: str) -> None:
         """Invoke batch with `{"count_calls": agent id}`."""
@@ -142,10 +159,13 @@ class AwsInvoker:
             self._queues().send_message(QueueUrl=queue, MessageBody=body, DelaySeconds=delay)
 
     def _invoke(self, name: str, function: str | None, event: Mapping[str, Any]) -> None:
-        if function is None:
-            raise ValueError(f"no {name} function is configured")
         with _left_to_the_sweeper(name, event):
-            self._functions().invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
+            self._invoke_or_raise(function, event)
+
+    def _invoke_or_raise(self, function: str | None, event: Mapping[str, Any]) -> None:
+        if function is None:
+            raise ValueError("no such function is configured")
+        self._functions().invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""Webhook requests to customers' endpoints: signed, guarded against SSRF, sent once, with a timeout of ten seconds."""
+"""Requests to customers' endpoints, webhooks and questions alike: signed, guarded against SSRF, sent once, with a
+timeout."""
 
 import socket
 import time
@@ -7,13 +8,13 @@ from datetime import datetime
 
 from redial.adapters.address_guard import AddressRefused, Resolve, check
 from redial.adapters.http import Http, Lookups
-from redial.ports import DeliveryAnswer
+from redial.ports import WEBHOOK_SECONDS, DeliveryAnswer
 from redial.wire.http import NoAnswer, NotSent, retry_after_seconds
 from redial.wire.webhook_signature import sign
 
-TIMEOUT_SECONDS = 10.0
-"""For look-up, connecting, sending and the response's head together. Set by the HTTP contract."""
 CONNECT_TIMEOUT_SECONDS = 5.0
+MAX_ANSWER_BYTES = 4096
+"""Of the answer to a question. A longer one is cut, and is no JSON then."""
 
 
 class HttpWebhooks:
@@ -33,15 +34,26 @@ class HttpWebhooks:
         self._lookups = Lookups(resolve)
         self._machine_time = machine_time
 
-    def post(self, url: str, body: bytes, webhook_id: str, secrets: tuple[str, ...], now: datetime) -> DeliveryAnswer:
-        """See the port. Only the status counts: the response's body is not read, and a redirect is a failure."""
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        webhook_id: str,
+        secrets: tuple[str, ...],
+        now: datetime,
+        *,
+        seconds: float = WEBHOOK_SECONDS,
+        asks: bool = False,
+    ) -> DeliveryAnswer:
+        """See the port."""
         started = time.monotonic()
+        connect_seconds = min(CONNECT_TIMEOUT_SECONDS, seconds)
         try:
-            target = check(url, allow_local=self._allow_local, resolve=self._lookups.within(CONNECT_TIMEOUT_SECONDS))
+            target = check(url, allow_local=self._allow_local, resolve=self._lookups.within(connect_seconds))
             signature = sign(secrets, webhook_id, self._machine_time(now), body)
         except (AddressRefused, ValueError) as error:
             return DeliveryAnswer(None, f"{error}: not sent")
-        remaining = TIMEOUT_SECONDS - (time.monotonic() - started)
+        remaining = seconds - (time.monotonic() - started)
         try:
             answer = self._http.send(
                 "POST",
@@ -51,12 +63,12 @@ class HttpWebhooks:
                 connect_timeout_seconds=min(CONNECT_TIMEOUT_SECONDS, remaining),
                 read_timeout_seconds=remaining,
                 total_timeout_seconds=remaining,
-                max_body_bytes=0,
+                max_body_bytes=MAX_ANSWER_BYTES if asks else 0,
                 connect_to=target.addresses,
             )
         except (NotSent, NoAnswer) as error:
             return DeliveryAnswer(None, str(error))
         if 200 <= answer.status < 300:
-            return DeliveryAnswer(answer.status)
+            return DeliveryAnswer(answer.status, body=answer.body)
         error_text = f"HTTP {answer.status}" + (", a redirect, is not followed" if 300 <= answer.status < 400 else "")
         return DeliveryAnswer(answer.status, error_text, retry_after_seconds(answer.headers, now))

@@ -9,10 +9,16 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from typing_extensions import TypedDict
 
-from redial.api.agent_config import AccountDefaults, DefaultsRead, changed_defaults, defaults_json
+from redial.api.agent_config import (
+    AccountDefaults,
+    DefaultsRead,
+    changed_defaults,
+    checked_webhook,
+    defaults_json,
+)
 from redial.api.answers import account_id, answer, answers, new_router, read_policy, services
 from redial.api.contact_limits import ContactLimits, ContactLimitsRead, contact_limits_json
-from redial.api.fields import validated
+from redial.api.fields import NO_EMPTY_TEXT, WebhookUrl, validated
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part_of
 from redial.domain import contact_limits as domain
 from redial.domain.agent import Account, Agent
@@ -58,8 +64,11 @@ def carrier_json(circuit: Circuit) -> CarrierRead:
 
 
 class UserChange(AccountDefaults):
-    """What is to change: defaults, and contact limits. What is left out stays, and null removes it."""
+    """What is to change: defaults, contact limits, webhook. What is left out stays, and null removes it."""
 
+    webhook_url: Annotated[WebhookUrl | None, NO_EMPTY_TEXT] = Field(
+        None, description="Where the account's own events go: `attention.opened`, `attention.resolved`."
+    )
     contact_limits: ContactLimits | None = Field(
         None, description="They hold for every call of the account, in addition to its agent's."
     )
@@ -91,6 +100,7 @@ class UserRead(TypedDict):
     id: str
     name: str
     concurrency: ConcurrencyRead
+    webhook_url: str | None
     defaults: DefaultsRead
     contact_limits: ContactLimitsRead | None
     carriers: list[CarrierRead]
@@ -152,6 +162,10 @@ def patch_user(body: Annotated[SkipValidation[UserChange], Body()]) -> Response[
         return replace(account, defaults=defaults, contact_limits=limits)
 
     account = accounts.change_settings(services(), account_id(), change)
+    if "webhook_url" in patch:
+        url = checked_webhook(patch["webhook_url"], services().check_webhook)
+        accounts.set_webhook_url(account_id(), url, accounts=services().accounts)
+        account = replace(account, webhook_url=url)
     if "policy" in patch:
         policies.apply_account_policy(services(), account.account_id)
     return answer(_user(account))
@@ -168,6 +182,7 @@ def _user(account: Account) -> UserRead:
         id=account.account_id,
         name=account.name,
         concurrency=concurrency,
+        webhook_url=account.webhook_url,
         defaults=defaults_json(account.defaults),
         contact_limits=contact_limits_json(account.contact_limits),
         carriers=carriers,

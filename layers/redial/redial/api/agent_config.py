@@ -4,7 +4,7 @@ A customer's configuration is stored and returned as sent, unknown keys included
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 
@@ -25,6 +25,7 @@ from redial.api.fields import (
     MAX_FROM_PHONE_NUMBERS,
     MAX_URL_LENGTH,
     NO_EMPTY_TEXT,
+    CalledUrl,
     ExpiresAfter,
     Flag,
     PhoneNumber,
@@ -42,6 +43,7 @@ from redial.domain.agent import (
     DEFAULT_RING_TIMEOUT_SECONDS,
     Agent,
     Defaults,
+    Endpoint,
 )
 from redial.domain.calling_window import CallingRule
 from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
@@ -60,6 +62,8 @@ MAX_CALL_SECONDS = max(one.call_seconds[1] for one in _LIMITS)
 """What at least one carrier takes. The agent's own carrier decides: see `_check_limits`."""
 MAX_CONFIG_BYTES = 200_000
 """Maximum size of an agent's configuration as JSON: a DynamoDB item holds 400 KB, and every dial reads it."""
+DEFAULT_ASK_SECONDS, MAX_ASK_SECONDS = 3, 5
+"""How long an endpoint may take that is asked before each attempt: the attempt holds a line meanwhile."""
 DEFAULT_CARRIER = "default"
 """A `telephony_provider`: the account's."""
 
@@ -72,12 +76,12 @@ ReadPolicy = Callable[[str], Policy]
 
 @dataclass(frozen=True)
 class _Rules:
-    """Context of the validation. `webhook_url`: the agent's present one."""
+    """Context of the validation. `known_urls`: those that the agent has now."""
 
     check_webhook: CheckWebhook
     allow_local: bool
-    webhook_url: str | None
     read_policy: ReadPolicy
+    known_urls: frozenset[str] = frozenset()
 
 
 def _agent_name(value: Any) -> Any:
@@ -102,7 +106,7 @@ def _provider(name: str) -> str:
 def _webhook(url: str, info: ValidationInfo) -> str:
     """Check a new webhook URL. An unchanged one is not resolved again, so a DNS failure blocks no other change."""
     rules = cast(_Rules, info.context)
-    if url != rules.webhook_url:
+    if url not in rules.known_urls:
         try:
             rules.check_webhook(url)
         except InvalidInput as refused:
@@ -157,6 +161,18 @@ def _not_both(stream_url: str | None, info: ValidationInfo) -> str | None:
     if stream_url is not None and info.data.get("answer_url") is not None:
         raise ValueError("give answer_url or stream_url, not both")
     return stream_url
+
+
+class AskedEndpoint(BaseModel):
+    """An endpoint of yours that is asked before each attempt, with a signed POST."""
+
+    url: Annotated[CalledUrl, AfterValidator(_webhook)]
+    timeout_seconds: WholeNumber = Field(
+        DEFAULT_ASK_SECONDS, ge=1, le=MAX_ASK_SECONDS, description="How long it may take to answer."
+    )
+
+    def to_endpoint(self) -> Endpoint:
+        return Endpoint(self.url, self.timeout_seconds)
 
 
 class AgentConfig(BaseModel):
@@ -217,6 +233,16 @@ class AgentConfig(BaseModel):
         json_schema_extra={"examples": [["FR"]]},
     )
 
+    scrub: AskedEndpoint | None = Field(
+        None,
+        description="Says whether a number may be called, such as a do-not-call check. Its verdict is kept until it"
+        " expires. While it does not answer, calls wait.",
+    )
+    pre_dial_hook: AskedEndpoint | None = Field(
+        None,
+        description="Says whether an attempt may be dialled now, not at all, or when. While it does not answer, calls"
+        " wait.",
+    )
     policy: Annotated[NamedPolicy | None, NO_EMPTY_TEXT] = Field(
         None,
         description="A policy; without a version, its latest, and shown with its number. It applies to calls and"
@@ -251,7 +277,7 @@ def configure(
         raise TooLarge(f"an agent may have {MAX_CONFIG_BYTES} bytes of configuration, this one has {size}")
     if not isinstance(body.get("agent_config"), dict):
         raise InvalidInput.of("agent_config", "is required, and must be an object")
-    rules = _Rules(check_webhook, allow_local, agent.webhook_url, read_policy)
+    rules = _Rules(check_webhook, allow_local, read_policy, frozenset(_urls(agent)))
     config = validated(AgentConfig, body["agent_config"], at="agent_config", context=rules)
     hours = config.calling_guardrails
     rule = hours.to_rule() if hours else None
@@ -277,6 +303,8 @@ def configure(
         webhook_statuses=_in_order(config.webhook_statuses),
         purpose=config.purpose,
         consent_required=countries(config.consent_required),
+        scrub=config.scrub.to_endpoint() if config.scrub else None,
+        pre_dial_hook=config.pre_dial_hook.to_endpoint() if config.pre_dial_hook else None,
         policy=config.policy,
         expires_after_minutes=config.expires_after_minutes,
         contact_limits=_text(config.contact_limits),
@@ -285,11 +313,32 @@ def configure(
     return configured
 
 
+def _urls(agent: Agent) -> Iterator[str]:
+    if agent.webhook_url is not None:
+        yield agent.webhook_url
+    yield from (endpoint.url for endpoint in (agent.scrub, agent.pre_dial_hook) if endpoint is not None)
+
+
 def _is_hours(rule: CallingRule, hours: CallingGuardrails | None) -> bool:
     """Whether the two hours say all of it, which earlier versions read too."""
     if hours is None or hours.call_start_hour is None or hours.call_end_hour is None:
         return False
     return rule == CallingRule.of_hours(hours.call_start_hour, hours.call_end_hour)
+
+
+class _AccountWebhook(BaseModel):
+    webhook_url: Annotated[WebhookUrl | None, NO_EMPTY_TEXT] = None
+
+
+def checked_webhook(url: Any, check_webhook: CheckWebhook) -> str | None:
+    """The account's webhook as it is kept. Raises `InvalidInput`."""
+    read = validated(_AccountWebhook, {"webhook_url": url}).webhook_url
+    if read is not None:
+        try:
+            check_webhook(read)
+        except InvalidInput as refused:
+            raise InvalidInput.of("webhook_url", refused.message) from refused
+    return read
 
 
 class DefaultsRead(TypedDict):
@@ -324,7 +373,7 @@ def changed_defaults(
     """`defaults` with the values of `patch` in their place; null removes one. Raises `InvalidInput`, naming every field
     at fault, as `configure` does."""
     given = {name: patch[name] for name in AccountDefaults.model_fields if name in patch}
-    rules = _Rules(lambda url: None, allow_local, None, read_policy)
+    rules = _Rules(lambda url: None, allow_local, read_policy)
     values = validated(AccountDefaults, {**defaults_json(defaults), **given}, context=rules)
     if faults := _stream_faults("stream_url", values.stream_url, CARRIERS):
         raise InvalidInput(f"{faults[0].field}: {faults[0].message}", tuple(faults))

@@ -167,6 +167,15 @@ Purpose = Annotated[
 ]
 """What a call is for."""
 WebhookUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra=WEBHOOK_URL_SCHEMA)]
+CalledUrl = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_URL_LENGTH,
+        json_schema_extra={**WEBHOOK_URL_SCHEMA, "pattern": r"^https?://[^\s\x00-\x20\x7f-\x9f\\]+$"},
+    ),
+]
+"""The same, where there must be one."""
 NO_EMPTY_TEXT = BeforeValidator(lambda value: None if value == "" else value)
 """For an optional field: an empty text is as good as none."""
 TimeZone = Annotated[

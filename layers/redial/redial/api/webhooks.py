@@ -12,6 +12,7 @@ from redial.domain.status import Status
 from redial.runtime import system
 from redial.usecases import replay
 from redial.usecases.replay import UndeliveredEvents
+from redial.wire.attention_json import AttentionEvent
 from redial.wire.batch_json import BatchEvent
 from redial.wire.execution_json import ExecutionEvent
 from redial.wire.timestamps import Timestamp, rfc3339
@@ -100,6 +101,7 @@ def documented_events() -> tuple[dict[str, Any], dict[str, Any]]:
     kinds = {
         "execution": (ExecutionEvent, "A call changed its status", "POST to the agent's `webhook_url`."),
         "batch": (BatchEvent, "A batch changed its status", "POST to the batch's `webhook_url`."),
+        "account": (AttentionEvent, "An attention item opened or was resolved", "POST to the account's `webhook_url`."),
     }
     inputs: Any = [(name, "serialization", TypeAdapter(model)) for name, (model, *_) in kinds.items()]
     bodies, definitions = TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}")

@@ -35,6 +35,14 @@ NO_DEFAULTS = Defaults()
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """A customer's endpoint that is asked before each attempt. `seconds`: how long it may take to answer."""
+
+    url: str
+    seconds: int
+
+
+@dataclass(frozen=True)
 class Agent:
     """An agent's current configuration and state.
 
@@ -56,6 +64,7 @@ class Agent:
     `has_account_limits`: its account has, or had, contact limits, so dial reads the account.
     `policy`: the label of its policy, such as `lead-outreach@3`. `account_policy`: its account's, for an agent without
     one of its own. `expires_after_minutes`: so long after its time no attempt of a call starts.
+    `scrub`: says whether a number may be called; `pre_dial_hook`: whether an attempt may be dialled now.
     `newer`: see `Execution`.
     """
 
@@ -91,6 +100,8 @@ class Agent:
     expires_after_minutes: int | None = None
     contact_limits: str | None = None
     has_account_limits: bool = False
+    scrub: Endpoint | None = None
+    pre_dial_hook: Endpoint | None = None
     newer: Mapping[str, Any] | None = None
 
     @property
@@ -137,7 +148,7 @@ class Account:
 
     `webhook_secrets` sign its webhooks: one, or two during a rotation (newest first). `premium_numbers`: it may call
     premium-rate and shared-cost numbers. `defaults`: of its agents. `contact_limits`: of all its calls, in addition to
-    their agents'.
+    their agents'. `webhook_url`: of its own events (`AccountEvent`).
     """
 
     account_id: str
@@ -147,6 +158,7 @@ class Account:
     premium_numbers: bool = False
     defaults: Defaults = NO_DEFAULTS
     contact_limits: ContactLimits | None = None
+    webhook_url: str | None = None
 
 
 class KeyScope(StrEnum):

@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any
 
+from redial.domain.account_event import is_event_id
 from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.decision import stopped
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
@@ -493,7 +494,10 @@ def is_batch_id(text: str) -> bool:
 
 
 def subject(subject_id: str) -> dict[str, str | int]:
-    """The payload that names an execution or a batch: {"execution_id": …} or {"batch_id": …}, by the id's form."""
+    """The payload that names an execution, a batch or an event of an account: {"execution_id": …}, {"batch_id": …} or
+    {"event_id": …}, by the id's form."""
+    if is_event_id(subject_id):
+        return {"event_id": subject_id}
     return {"batch_id" if is_batch_id(subject_id) else "execution_id": subject_id}
 
 

@@ -1,6 +1,7 @@
 """The circuit breaker: stops dialling while a carrier refuses every call within a scope, and finds out when it is over.
 
-A scope is a whole carrier account, the calls from one caller id, or the calls to one country. An open circuit whose
+A scope is a whole carrier account, the calls from one caller id, the calls to one country, or the calls of one agent.
+The last is about no carrier but the agent's scrub or pre-dial hook, which does not answer. An open circuit whose
 cause a person must mend is an attention item (decision 30).
 
     closed ──failures in a row──► open ──its wait is over──► check ──► one probe ──works──► resuming ──minutes──► closed
@@ -19,6 +20,7 @@ Pure: the clock is an argument, and every method returns a new circuit, or the s
 refused because of its number counts as success of the carrier account; a throttled call says nothing about it.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -56,6 +58,9 @@ NOTICED_FOR = timedelta(hours=1)
 """How long a refusal that opened no circuit is shown as an attention item. Refused calls ask again each 15 minutes."""
 
 
+_IDS = uuid.UUID("5d5f1ad0-8c2a-4b0a-9f3e-1f0d6f2f9f10")
+
+
 class CircuitState(StrEnum):
     """State of a circuit. `resuming` admits a growing number of calls after a successful probe."""
 
@@ -66,10 +71,11 @@ class CircuitState(StrEnum):
 
 @dataclass(frozen=True)
 class Circuit:
-    """A circuit's state; `version` counts saves.
+    """A circuit's state; `version` counts saves. `provider`: the carrier; of an agent's endpoint, its gate.
 
     `scope`, `value`: of which calls; `value` is the caller id (E.164) or the country (ISO 3166, or a calling code).
-    `failures`: consecutive ones since `failing_since`, the last at `failed_at` for `reason`, with the carrier's `code`
+    `failures`: consecutive ones since `failing_since` (of a caller id or a country: no call was placed since then), the
+    last at `failed_at` for `reason`, with the carrier's `code`
     where a person must mend it. `refused`: marks of the different numbers that were refused meanwhile.
     Open since `opened_at`: nothing is admitted before `next_try_at`; `probes` checks and probes have failed.
     Ramping since `resumed_at`: `resumed` dials were admitted. `newer`: see `Execution`.
@@ -103,6 +109,11 @@ class Circuit:
         """Its name among the account's circuits: `<provider>`, `<provider>#caller_id#+14155550100` or
         `<provider>#country#GB`."""
         return self.provider if self.is_of_account else f"{self.provider}#{self.scope}#{self.value}"
+
+    @property
+    def attention_id(self) -> uuid.UUID:
+        """Of the attention item: the same fault of the same account always has the same id."""
+        return uuid.uuid5(_IDS, f"{self.account_id}/{self.key}")
 
     @property
     def state(self) -> CircuitState:
@@ -189,7 +200,7 @@ class Circuit:
             case NotPlaced(fault=Fault(scope=scope)):
                 return False if scope is self.scope else self.is_of_account or None  # the account itself works
             case NotPlaced(outage=outage):
-                return False if outage and self.is_of_account else None
+                return False if outage and (self.is_of_account or self.scope is Scope.AGENT) else None
         return isinstance(result, Refused) if self.is_of_account else None
 
     def _worked(self, now: datetime) -> "Circuit":
@@ -219,7 +230,8 @@ class Circuit:
             failures = FAILURES_TO_OPEN
         elif mark not in refused:
             failures, refused = failures + 1, (*refused, mark)
-        since = now if forgotten or self.failing_since is None else self.failing_since
+        restarts = forgotten and self.is_of_account  # elsewhere: since when no call was placed
+        since = now if restarts or self.failing_since is None else self.failing_since
         failing = replace(
             self, failures=failures, failing_since=since, failed_at=now, reason=reason, code=code, refused=refused
         )

@@ -24,6 +24,8 @@ class Gate(StrEnum):
     CONTACT_LIMIT = "contact-limit"
     CALLING_WINDOW = "calling-window"
     ONE_CALL = "one-call"
+    SCRUB = "scrub"
+    HOOK = "hook"
     LINE = "line"
     RATE = "rate"
     CARRIER = "carrier"
@@ -104,6 +106,8 @@ _LETTERS = {
     Gate.CONTACT_LIMIT: "T",
     Gate.CALLING_WINDOW: "W",
     Gate.ONE_CALL: "N",
+    Gate.SCRUB: "B",
+    Gate.HOOK: "H",
     Gate.LINE: "L",
     Gate.RATE: "R",
     Gate.CARRIER: "K",
@@ -116,7 +120,7 @@ _ENTRY = re.compile("([A-Z])([!=]?)([^A-Z]*)")
 
 def record(decisions: Iterable[Decision]) -> str | None:
     """The decisions as they are stored with an attempt: a capital letter for each gate, `!` where it deferred or `=`
-    where it ended the execution, and its rule in small letters. `ASPXICUOTW9-18NLRK` takes 18 bytes."""
+    where it ended the execution, and its rule in small letters. `ASPXICUOTW9-18NBHLRK` takes 20 bytes."""
     text = "".join(
         f"{_LETTERS[one.gate]}{_SIGNS[one.verdict]}{one.rule.lower()}" for one in decisions if one.gate is not None
     )
@@ -142,7 +146,7 @@ _SHORT = re.compile(f"[{re.escape(''.join(_SETS))}]")
 
 def only_rules(text: str | None) -> str | None:
     """The short form of a record in which every gate allows, of this version or an earlier one: the mark of its gates,
-    and its rules. `ASPXICUOTW9-18NLRK` → `~W9-18`. None for any other record, or none."""
+    and its rules. `ASPXICUOTW9-18NBHLRK` → `~W9-18`. None for any other record, or none."""
     entries = _ENTRY.findall(text or "")
     letters = tuple(letter for letter, _, _ in entries)
     mark = next((mark for mark, asked in _SETS.items() if asked == letters), None)

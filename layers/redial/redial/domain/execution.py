@@ -62,8 +62,8 @@ THROTTLE_BACKOFF_SECONDS = (60, 120, 240, 480, 900)
 """Waits after the first, second … answer of a carrier that placed nothing; the last repeats. A wait that the carrier
 asks for and that is longer than the last gives up the line."""
 REFUSALS_OF_A_NUMBER = 3
-"""A refusal that may be the number's or the account's counts as the number's when it comes for this time, while other
-calls are placed. Until then the attempt waits, three minutes in all."""
+"""A refusal that may be the number's or the account's counts as the number's when it comes for this time, and another
+call to its country was placed since the first. Until then the attempt waits, three minutes in all."""
 HOLDS_APART = timedelta(hours=1)
 """A hold that begins so long after the one before it was over is no repetition: something else than the carrier kept
 the call waiting in between, and `LATEST_START` is measured anew."""
@@ -460,7 +460,7 @@ class Execution:
                 state = self.state
                 if not state.is_dialling or state.unknown:
                     return self
-                if result.fault is not None and result.fault.otherwise is not None and self._was_refused_for(reason):
+                if result.fault is not None and result.fault.otherwise is not None and self.refused_since(reason):
                     return self._end_attempt(result.fault.otherwise, now)
                 count = min(state.deferrals, len(THROTTLE_BACKOFF_SECONDS) - 1)
                 backoff = THROTTLE_BACKOFF_SECONDS[count] * (0.9 + 0.2 * jitter)
@@ -471,11 +471,12 @@ class Execution:
                 line_shard = state.attempt.line_shard if keeps_line else None
                 return self.defer(now, held(until, reason, gate=None), line_shard=line_shard)
 
-    def _was_refused_for(self, reason: str) -> bool:
-        """Whether the claimed attempt was last refused for that reason, and has waited `REFUSALS_OF_A_NUMBER` - 1 times
-        since it was due."""
+    def refused_since(self, reason: str) -> datetime | None:
+        """When the claimed attempt was first refused, if it was last refused for that reason and has waited
+        `REFUSALS_OF_A_NUMBER` - 1 times since it was due; else None."""
         last = self.changes[-2]
-        return last.kind is Marker.DEFERRED and last.reason == reason and last.count >= REFUSALS_OF_A_NUMBER - 1
+        is_repeated = last.kind is Marker.DEFERRED and last.reason == reason
+        return last.since if is_repeated and last.count >= REFUSALS_OF_A_NUMBER - 1 else None
 
     def _hold(self, now: datetime, closed: Decision, line_shard: int | None, gates: str | None) -> "Execution":
         """Try the same attempt later; unclaims it, if it was claimed.
@@ -483,6 +484,7 @@ class Execution:
         Repeated deferrals are one change with a count. Where the carrier made the first of them `LATEST_START` ago, the
         attempt ends as `error`.
         """
+        assert closed.until is not None, "the caller asked"
         changes, until, reason = self.changes, closed.until, closed.reason
         for_number = closed.gate is Gate.ONE_CALL
         if changes[-1].kind is Marker.CLAIMED:
@@ -499,6 +501,8 @@ class Execution:
                 if now >= since + LATEST_START and not for_number:
                     hours = LATEST_START // timedelta(hours=1)
                     words = f"the carrier could not place it for {hours} hours: {reason}"
+                    if closed.gate in (Gate.SCRUB, Gate.HOOK):
+                        words = f"for {hours} hours {reason}"
                     return replace(self, changes=changes).end(at, failed(words))
             changes = changes[:-1]
         queued = replace(self, changes=changes)._queue(at, waits(reason), None)
@@ -517,6 +521,19 @@ class Execution:
             delayed=closed.delayed or None,
         )
         return queued._with(note)
+
+    @property
+    def is_held(self) -> bool:
+        """It waits for the carrier, or for an endpoint of its agent, and is not claimed."""
+        return self.state.is_waiting and self.changes[-1].kind is Marker.DEFERRED
+
+    def wake(self, until: datetime) -> "Execution":
+        """A held call is tried again then, if that is earlier than it was to be."""
+        last = self.changes[-1]
+        assert self.is_held and last.until is not None, "the caller asked"
+        if until >= last.until:
+            return self
+        return replace(self, changes=(*self.changes[:-1], replace(last, until=until, timer=self.version + 1)))
 
     def reported(self, attempt: int, report: CallReport, now: datetime) -> "Execution":
         """The carrier's report about the call of `attempt`: moves the status forward, never back.

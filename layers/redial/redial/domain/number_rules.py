@@ -1,4 +1,5 @@
-"""What an account keeps about a number: suppressions, which forbid calls to it, and consents, which permit them.
+"""What an account keeps about a number: suppressions, which forbid calls to it, consents, which permit them, and
+verdicts of a scrub, which do either until they expire.
 
 The number itself is not kept: only a hash with the account's own key, and its last four digits for people.
 """
@@ -22,14 +23,17 @@ class RuleKind(StrEnum):
 
     SUPPRESSION = "suppression"
     CONSENT = "consent"
+    VERDICT = "verdict"
 
 
 @dataclass(frozen=True)
 class NumberRule:
-    """A suppression, or a consent, of one number.
+    """A suppression, a consent, or a kept verdict of a scrub, of one number.
 
     `digest`: see `digest_of`. `last_four`: digits; None after the person was erased. A suppression covers the calls of
-    the account, of one agent, for one purpose, or both; a consent covers all calls, or those for one purpose. `proof`:
+    the account, of one agent, for one purpose, or both; a consent covers all calls, or those for one purpose; a verdict
+    just the calls that it was asked for: `scope` is that of their agent and purpose, `source` names the scrub
+    (`source_of`), and `allowed` says what it found. `proof`:
     where the consent can be found; `given_at`: when it was given. Times are aware UTC. No two rules of a kind have the
     same digest and `scope`.
     """
@@ -45,6 +49,7 @@ class NumberRule:
     proof: str | None = None
     given_at: datetime | None = None
     expires_at: datetime | None = None
+    allowed: bool | None = None
 
     @property
     def scope(self) -> str:
@@ -65,6 +70,18 @@ class NumberRule:
         return self.agent_id in (None, agent_id) and self.purpose in (None, purpose)
 
 
+@dataclass(frozen=True)
+class OptOut:
+    """A suppression of the number of a call, as a webhook's answer or the carrier asks for it. It covers all calls of
+    the account, or those of the call's agent, for a purpose, or both."""
+
+    source: str
+    reason: str | None = None
+    of_agent: bool = False
+    purpose: str | None = None
+    expires_at: datetime | None = None
+
+
 def scope_of(agent_id: str | None, purpose: str | None) -> str:
     """`agent:<id>`, `purpose:<purpose>`, or both with a comma between them; empty: all calls of the account."""
     agent = [] if agent_id is None else [f"agent:{agent_id}"]
@@ -75,6 +92,11 @@ def scopes_covering(agent_id: str, purpose: str | None) -> frozenset[str]:
     """Every `scope` that covers a call of that agent for that purpose."""
     purposes = {None, purpose}
     return frozenset(scope_of(agent, one) for agent in (None, agent_id) for one in purposes)
+
+
+def source_of(url: str) -> str:
+    """The `source` of verdicts that the scrub with that URL gave."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 def digest_of(key: bytes, number: str) -> str:

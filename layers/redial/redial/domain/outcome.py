@@ -21,7 +21,8 @@ class Outcome:
     `voicemail`: a machine answered (None: no detection). `reason`, `code`: the carrier's text, and its SIP or error
     code. `duration_seconds`: of the conversation; `ring_seconds`: of the ringing.
     `hangup_by`: "callee", "caller" (our side) or "carrier"; None if unknown. `invalid_number`: for a permanent failure,
-    whether the number itself is at fault. Raises ValueError unless `status` is final.
+    whether the number itself is at fault. `opted_out`: the carrier says that the called party wants no more calls.
+    Raises ValueError unless `status` is final.
     """
 
     status: Status
@@ -33,6 +34,7 @@ class Outcome:
     ring_seconds: int | None = None
     hangup_by: str | None = None
     invalid_number: bool | None = None
+    opted_out: bool = False
 
     def __post_init__(self) -> None:
         if self.status not in FINAL:
@@ -79,11 +81,13 @@ class Refused:
 
 
 class Scope(StrEnum):
-    """Which calls a fault affects: all of the carrier account, those from one caller id, or those to one country."""
+    """Which calls a fault affects: all of the carrier account, those from one caller id, those to one country, or those
+    of one agent, whose endpoint does not answer."""
 
     ACCOUNT = "account"
     CALLER_ID = "caller_id"
     COUNTRY = "country"
+    AGENT = "agent"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from redial.runtime import settings, system
 
 if TYPE_CHECKING:
     from redial.adapters.batch_csv import CsvContacts
+    from redial.adapters.dynamodb.account_events import DynamoAccountEvents
     from redial.adapters.dynamodb.accounts import DynamoAccounts
     from redial.adapters.dynamodb.agents import DynamoAgents
     from redial.adapters.dynamodb.batches import DynamoBatches
@@ -34,12 +35,14 @@ if TYPE_CHECKING:
     from redial.adapters.dynamodb.statistics import DynamoStatistics
     from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
     from redial.adapters.dynamodb.undelivered import DynamoUndelivered
+    from redial.adapters.endpoints import HttpEndpoints
     from redial.adapters.eventbridge_scheduler import SchedulerTimers
     from redial.adapters.files import S3Files
     from redial.adapters.http import Http
     from redial.adapters.invoker import AwsInvoker
     from redial.adapters.webhooks import HttpWebhooks
     from redial.carriers.secrets import CarrierSecrets
+    from redial.domain.account_event import AccountEvent
     from redial.domain.agent import Defaults
     from redial.domain.batch import Batch
     from redial.domain.execution import Execution
@@ -196,6 +199,12 @@ class Services:
         return DynamoCircuits(_client("dynamodb"), self._table, system.now)
 
     @cached_property
+    def account_events(self) -> "DynamoAccountEvents":
+        from redial.adapters.dynamodb.account_events import DynamoAccountEvents
+
+        return DynamoAccountEvents(_client("dynamodb"), self._table)
+
+    @cached_property
     def pacer(self) -> "DynamoPacer":
         from redial.adapters.dynamodb.pacer import DynamoPacer
 
@@ -287,6 +296,12 @@ class Services:
 
         return HttpWebhooks(self._http, allow_local=self.allow_local, machine_time=system.machine_time)
 
+    @cached_property
+    def endpoints(self) -> "HttpEndpoints":
+        from redial.adapters.endpoints import HttpEndpoints
+
+        return HttpEndpoints(self.webhooks)
+
     def check_webhook(self, url: str) -> None:
         """Raises `InvalidInput` for a URL that no webhook may have."""
         from redial.adapters import address_guard
@@ -356,7 +371,15 @@ class Services:
         def complete(execution: "Execution") -> "Execution | None":
             return next(iter(self.executions.with_user_data([execution])), None)
 
-        return Deliverer(self, self.executions, endpoint, complete, execution_json.render_event)
+        def read_answer(execution: "Execution", body: bytes) -> None:
+            if b"suppress" in body:
+                from redial.wire.questions_json import suppress_in
+
+                opt_out = suppress_in(body, execution.agent_id, self.now())
+                if opt_out is not None:
+                    self.invoker.suppress(execution.id, opt_out)
+
+        return Deliverer(self, self.executions, endpoint, complete, execution_json.render_event, read_answer)
 
     @cached_property
     def batch_deliverer(self) -> "Deliverer[Batch]":
@@ -368,6 +391,21 @@ class Services:
             return batch
 
         return Deliverer(self, self.batches, lambda batch: batch.webhook_url, as_it_is, batch_json.render_event)
+
+    @cached_property
+    def account_event_deliverer(self) -> "Deliverer[AccountEvent]":
+        """Delivers accounts' own events."""
+        from redial.usecases.deliver_events import Deliverer
+        from redial.wire.attention_json import render_event
+
+        def endpoint(event: "AccountEvent") -> str | None:
+            account = self.accounts.get(event.account_id)
+            return None if account is None else account.webhook_url
+
+        def as_it_is(event: "AccountEvent") -> "AccountEvent":
+            return event
+
+        return Deliverer(self, self.account_events, endpoint, as_it_is, render_event)
 
     # ---- the system -------------------------------------------------------------------------------------------------
 

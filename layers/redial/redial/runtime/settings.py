@@ -26,8 +26,8 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     ),
     "batch": (*_INVOKES, "FILES_BUCKET", "CARRIER_SECRETS"),
     "carrier_callback": (*_INVOKES, "CARRIER_SECRETS", "PUBLIC_URL"),
-    "deliver": (*_TIMERS, "ALLOW_LOCAL_WEBHOOKS"),
-    "dial": (*_INVOKES, "CARRIER_SECRETS", "PUBLIC_URL", "CALLS_PER_SECOND", *_DEFAULTS),
+    "deliver": (*_TIMERS, "BATCH_FUNCTION", "ALLOW_LOCAL_WEBHOOKS"),
+    "dial": (*_INVOKES, "ALLOW_LOCAL_WEBHOOKS", "CARRIER_SECRETS", "PUBLIC_URL", "CALLS_PER_SECOND", *_DEFAULTS),
     "sweep": (*_INVOKES, "SWEEP_FUNCTION", "CARRIER_SECRETS"),
     "tally": (*_TIMERS, "BATCH_FUNCTION"),
 }

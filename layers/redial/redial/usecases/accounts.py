@@ -153,6 +153,12 @@ def _mark_limited(services: Services, agent: Agent) -> Agent:
     )[1]
 
 
+def set_webhook_url(account_id: str, url: str | None, *, accounts: Accounts) -> None:
+    """Where the account's own events go; None: nowhere. Raises `NotFound`."""
+    if not accounts.set_webhook_url(account_id, url):
+        raise NotFound(f"no account {account_id}")
+
+
 def read_account(account_id: str, *, accounts: Accounts) -> Account:
     """Raises `NotFound`."""
     account = accounts.get(account_id)

@@ -32,9 +32,16 @@ def create_agent(
     blank = Agent(services.new_id(), account_id, "", {}, created_at=now, updated_at=now)
     configured = configure(blank, body)
     kept = services.number_rules.any_kept(account_id)
+    _make_key(services, configured)
     agent = services.agents.save(replace(configured, has_number_rules=kept))
     agent = mark_if_limited(services, agent if kept else mark_if_used(services, agent))
     return with_account_policy(services, agent)
+
+
+def _make_key(services: Services, agent: Agent) -> None:
+    """A scrub's verdicts are kept under keyed hashes of numbers: dial only reads the key."""
+    if agent.scrub is not None:
+        services.number_rules.digests(agent.account_id, [])
 
 
 def read_agent(services: Services, agent_id: str, *, account_id: str, deleted: bool = False) -> Agent:
@@ -99,6 +106,8 @@ def _update(
         before, after = update_agent(services, agent_id, with_peak, account_id=account_id)
     except StaleVersion as error:
         raise Conflict(f"agent {agent_id} is being changed by others at the same time: try again") from error
+    if after.scrub != before.scrub:
+        _make_key(services, after)
     if after.max_concurrent_calls > before.max_concurrent_calls:
         dispatch_all(services, after, now)
     if after.webhook_url != before.webhook_url:

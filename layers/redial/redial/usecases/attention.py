@@ -1,20 +1,12 @@
 """Attention items: circuits that hold calls, or whose calls the carrier refuses, as a person sees and resolves them."""
 
-import uuid
-
+from redial.domain.account_event import attention_event
 from redial.domain.circuit import Circuit, CircuitState
 from redial.domain.errors import NotFound
 from redial.domain.outcome import NotPlaced
 from redial.ports import Services, StaleVersion
 
 _MOST_TRIES = 5
-_IDS = uuid.UUID("5d5f1ad0-8c2a-4b0a-9f3e-1f0d6f2f9f10")
-"""The namespace of item ids, which are derived: the same fault of the same account always has the same id."""
-
-
-def id_of(circuit: Circuit) -> str:
-    """The id of the attention item."""
-    return str(uuid.uuid5(_IDS, f"{circuit.account_id}/{circuit.key}"))
 
 
 def items(services: Services, account_id: str) -> list[Circuit]:
@@ -28,7 +20,7 @@ def items(services: Services, account_id: str) -> list[Circuit]:
 def resolve(services: Services, account_id: str, item_id: str) -> Circuit:
     """Let calls be placed again: the account's circuit if a check finds nothing wrong, any other at once. The circuit
     after it, or as the check leaves it. Raises `NotFound`, and `StaleVersion` after lost races."""
-    found = next((one for one in items(services, account_id) if id_of(one) == item_id), None)
+    found = next((one for one in items(services, account_id) if str(one.attention_id) == item_id), None)
     if found is None:
         raise NotFound(f"there is no attention item {item_id}")
     circuit, wrong = found, None
@@ -40,8 +32,14 @@ def resolve(services: Services, account_id: str, item_id: str) -> Circuit:
         after = circuit.resolved(now) if failed is None else circuit.record(failed, True, now)
         if after is circuit:
             return circuit
+        event = attention_event(circuit, after, now)
         try:
-            return services.circuits.save(after)
+            saved = services.circuits.save(after, event)
         except StaleVersion:
             circuit = services.circuits.fresh(circuit)
+            continue
+        if event is not None:
+            services.invoker.deliver(event.id, None)
+        services.invoker.wake(account_id, saved.key)
+        return saved
     raise StaleVersion(item_id)

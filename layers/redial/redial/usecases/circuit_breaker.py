@@ -9,8 +9,9 @@ circuit of an account is probed by a check, which places nothing, and only then 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from redial.domain.account_event import attention_event
 from redial.domain.circuit import Circuit, CircuitState
-from redial.domain.outcome import DialResult, NotPlaced, Scope
+from redial.domain.outcome import Accepted, DialResult, NotPlaced, Scope
 from redial.domain.values import dataclass
 from redial.ports import Circuits, StaleVersion
 
@@ -46,10 +47,11 @@ class Admission:
 
 @dataclass(frozen=True)
 class CircuitBreaker:
-    """Admits dials, and records what the carrier answered to them."""
+    """Admits dials, and records what the carrier answered to them. `deliver`: has an event of the account delivered."""
 
     circuits: Circuits
     now: Callable[[], datetime]
+    deliver: Callable[[str], object] = lambda event_id: None
 
     def admit(self, asked: Asked, check: Callable[[], str | None]) -> Admission:
         """May this call be placed, and from which caller id: the first whose calls are not held, where there is one.
@@ -119,16 +121,46 @@ class CircuitBreaker:
                 opened |= self._save_result(circuit, result, probing, asked.number)
         return opened
 
+    def places_others(self, asked: Asked, since: datetime) -> bool:
+        """Whether a call to the number's country was placed after `since`, when one was refused: its circuit was then
+        removed, and began anew at the earliest after that."""
+        from redial.domain.phone_number import country
+
+        circuit = self.circuits.fresh(_new(asked, Scope.COUNTRY, country(asked.number)))
+        return circuit.failing_since is None or circuit.failing_since > since
+
+    def admit_question(self, circuit: Circuit) -> Admission:
+        """May the endpoint be asked that this circuit, as new, is about?"""
+        known = self.circuits.cached(circuit.account_id, circuit.provider).get(circuit.key)
+        if known is None:
+            return Admission("")
+        admitted, was_open = self._pass(known)
+        if admitted is None:
+            return self._held(self.circuits.fresh(known), "")
+        return Admission("", probes=frozenset({known.key} if was_open else ()))
+
+    def record_answer(self, circuit: Circuit, admission: Admission, error: str | None) -> bool:
+        """Record that the endpoint answered, or why not (`error`); True if it opened the circuit."""
+        known = self.circuits.cached(circuit.account_id, circuit.provider).get(circuit.key, circuit)
+        if error is None and not known.version:
+            return False
+        result = Accepted("") if error is None else NotPlaced(error, outage=True)
+        return self._save_result(known, result, known.key in admission.probes, "")
+
     def _save_result(self, circuit: Circuit, result: DialResult, probing: bool, number: str) -> bool:
         for _ in range(_MOST_TRIES):
-            after = circuit.record(result, probing, self.now(), number)
+            now = self.now()
+            after = circuit.record(result, probing, now, number)
             if after is circuit:
                 return False
+            event = attention_event(circuit, after, now)
             try:
-                self.circuits.save(after)
+                self.circuits.save(after, event)
             except StaleVersion:
                 circuit = self.circuits.fresh(circuit)
                 continue
+            if event is not None:
+                self.deliver(event.id)
             return circuit.state is not CircuitState.OPEN and after.state is CircuitState.OPEN
         return False
 
@@ -151,6 +183,14 @@ def _new(asked: Asked, scope: Scope, value: str) -> Circuit:
     return Circuit(asked.account_id, asked.provider, scope=scope, value=value)
 
 
+def is_held_by(circuit: Circuit, reason: str) -> bool:
+    """Whether a call that waits for that reason waits for this circuit: it was refused as its calls are, or held."""
+    held = held_because(circuit, " ").rstrip()
+    if circuit.scope is Scope.AGENT:
+        return "gave no usable answer: " in reason
+    return reason == circuit.reason or reason.startswith(held)
+
+
 def held_because(circuit: Circuit, reason: str | None = None) -> str:
     """Why calls wait for that circuit, in words."""
     reason = reason or circuit.reason
@@ -159,4 +199,6 @@ def held_because(circuit: Circuit, reason: str | None = None) -> str:
             return f"calls from {circuit.value} are held, see GET /attention: {reason}"
         case Scope.COUNTRY:
             return f"calls to {circuit.value} are held, see GET /attention: {reason}"
+        case Scope.AGENT:
+            return f"it is not asked now, see GET /attention: {reason}"
     return f"the carrier fails for all calls: {reason}"

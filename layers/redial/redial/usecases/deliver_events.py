@@ -1,5 +1,5 @@
 """Webhook delivery: an execution's events to its agent's webhook, a batch's to its own, in order, each until it is
-accepted or given up.
+accepted or given up; and an account's events to the account's webhook.
 
 One invocation at a time holds the delivery lease and sends what is pending. It also sends events that are added
 meanwhile, since its own save then fails and it reads again. Events that were sent but not yet recorded are sent once
@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Generic
 
+from redial.domain.account_event import AccountEvent
 from redial.domain.batch import Batch
 from redial.domain.delivery import GONE, LEASE, Delivery, DeliveryAttempt
 from redial.domain.execution import Execution
@@ -49,13 +50,15 @@ class DeliveryReport:
 class Deliverer(Generic[Subject]):
     """Delivers the events of executions, or of batches. `endpoint`: the webhook URL (None: there is none); `complete`:
     it with everything that `render` needs (None: it was removed meanwhile); `render`: the body of an event, which is
-    the execution, or the batch, as it was at that sequence."""
+    the execution, or the batch, as it was at that sequence; `read_answer`: acts on the body of a 2xx answer, before
+    the event counts as accepted."""
 
     services: Services
     store: Store[Subject]
     endpoint: Callable[[Subject], str | None]
     complete: Callable[[Subject], Subject | None]
     render: Callable[[Subject, int], Mapping[str, object]]
+    read_answer: Callable[[Subject, bytes], None] = lambda subject, body: None
 
     def deliver(
         self, subject_id: str, lease_id: str, seconds_left: Callable[[], float], snapshot: Subject | None = None
@@ -157,6 +160,8 @@ class Deliverer(Generic[Subject]):
             webhook_id = f"{subject.id}-{sequence}"
             tries += 1
             answer = post(body, webhook_id)
+            if answer.accepted:
+                self.read_answer(subject, answer.body)
             tried.append(DeliveryAttempt(sequence, self.services.now(), answer.status, tries, answer.error))
             answers.append(answer)
             if not answer.accepted and answer.status != GONE:
@@ -208,6 +213,6 @@ def _apply(delivery: Delivery, tried: list[DeliveryAttempt], answers: list[Deliv
     return delivery
 
 
-def _timer_id(subject: Execution | Batch) -> int:
+def _timer_id(subject: Execution | Batch | AccountEvent) -> int:
     """No other deliver timer of this subject has it."""
     return subject.version

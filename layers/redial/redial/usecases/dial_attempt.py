@@ -1,12 +1,12 @@
 """The dial protocol: read, gates, line, reserve, claim, call once, record. One attempt is at most one phone call.
 
-waiting ─► gates ──► line ──► gates, rate ──► circuit, pace ──► reserve, claim ──► carrier ──► record
-   │         │ closed  │ none    │ closed       │ not now         │ lost             │
-   │         ▼         ▼         ▼              ▼                 ▼                  ├ accepted ─► initiated
-   │     deferred   queued    deferred        later,            read               ├ refused ──► the attempt's end
-   │     or ended             or ended     keeps its line        again              ├ not placed ► unclaimed, no retry
-   └ not due, not                                                                    └ unknown ──► stays claimed; the
-     current, claimed: leave                                                            sweeper or a callback settles it
+waiting ─► gates ──► line ──► gates, rate, ──► circuit, pace ──► reserve, claim ──► carrier ──► record
+   │         │ closed  │ none   endpoints        │ not now         │ lost             │
+   │         ▼         ▼          │ closed       ▼                 ▼                  ├ accepted ─► initiated
+   │     deferred   queued        ▼            later,            read               ├ refused ──► the attempt's end
+   │     or ended              deferred     keeps its line        again              ├ not placed ► unclaimed, no retry
+   └ not due, not              or ended                                               └ unknown ──► stays claimed until
+     current, claimed: leave                                                             a report or the sweeper
 
 Nothing waits here for a start. A start that is some seconds off, by the batch's rate or by the rate that the carrier
 account takes (the pace), comes as a message with a delay; when it comes, everything is asked again.
@@ -15,6 +15,10 @@ Gates run again after the line is acquired. A stop marks the agent or the batch,
 is either stopped or sees the mark. No dial starts after a stop was answered, and the stop need not read every call.
 In the same way the rules about the number are read after the line, and what changes them then reads the holders of
 lines (`usecases.number_rules`). Just before its claim, an attempt reserves its number (`usecases.one_call`).
+
+An agent may have endpoints that are asked (`usecases.ask_endpoints`). That takes seconds, in which a stop, a pause or a
+suppression changes the call, and the claim fails on its version; what time changes is asked once more after it. What
+they allowed holds for `ASKED_LASTS`: a call that only waits for its start, or lost a race, is not asked about again.
 
 Before the line the agent may be up to ten seconds old: a stale read may send a call ahead to acquire a line, but never
 defers or ends one.
@@ -30,15 +34,17 @@ from redial.domain.batch import Batch
 from redial.domain.carrier_url import fill_in
 from redial.domain.decision import Decision, Gate, Verdict, held, waits
 from redial.domain.execution import CLAIM_GRACE, Execution, Marker
-from redial.domain.gates import BEFORE_LINE, GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers
+from redial.domain.gates import BEFORE_LINE, GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers, with_expiry
 from redial.domain.number_rules import NumberRule
-from redial.domain.outcome import Accepted, DialResult, NotPlaced
+from redial.domain.outcome import Accepted, DialResult, NotPlaced, Refused
 from redial.domain.policy import Policy
+from redial.domain.questions import ALLOWED
 from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
 from redial.domain.values import dataclass
 from redial.ports import CallRequest, Carrier, Services, StaleVersion
 from redial.usecases import one_call
+from redial.usecases.ask_endpoints import Answers, ask_endpoints, not_asked
 from redial.usecases.circuit_breaker import Admission, Asked, CircuitBreaker
 from redial.usecases.defaults import complete, complete_now
 from redial.usecases.dispatch import (
@@ -52,6 +58,7 @@ from redial.usecases.dispatch import (
     release_line,
 )
 from redial.usecases.policies import policy_of
+from redial.usecases.record_report import suppress_if_opted_out
 from redial.usecases.stop import unless_stopped
 from redial.usecases.update import MOST_TRIES, apply_effects, save, write
 
@@ -68,6 +75,8 @@ LATEST_PACED = timedelta(seconds=30)
 """A start that the pacer gave and that is further past is not used: several at once would exceed the rate."""
 OWN_QUEUE = timedelta(seconds=1)
 """A longer wait in the carrier's own queue says that calls come faster than it starts them."""
+ASKED_LASTS = timedelta(minutes=2)
+"""How long what the agent's endpoints allowed holds for the same dial: longer than a wait that is not stored."""
 TOLD_TOGETHER = timedelta(seconds=2)
 """How long the event `initiated` waits for `ringing`, which mostly follows at once: one delivery sends both."""
 
@@ -109,15 +118,17 @@ class Dialler:
         at: datetime | None = None,
         delayed_at: datetime | None = None,
         paced_at: datetime | None = None,
+        asked_at: datetime | None = None,
     ) -> DialReport:
         """Dial that attempt if it is due, current and not claimed; then have its events delivered.
 
         `lease_id`: a fresh name for the delivery lease. `line_shard`: the shard of the line that the attempt was given;
         `at`: the start that its batch's rate gives it; `delayed_at`: the time of its entry in the delayed set;
-        `paced_at`: the start that the carrier account's rate gives it. Raises `StaleVersion` after `MOST_TRIES` lost
-        races; the sweeper then finds the call.
+        `paced_at`: the start that the carrier account's rate gives it; `asked_at`: when its agent's endpoints allowed
+        it. Raises `StaleVersion` after `MOST_TRIES` lost races; the sweeper then finds the call.
         """
-        report = Dial(self.services, attempt, lease_id, line_shard, at, delayed_at, paced_at).run(execution_id)
+        dial = Dial(self.services, attempt, lease_id, line_shard, at, delayed_at, paced_at, asked_at)
+        report = dial.run(execution_id)
         execution = report.execution
         if execution is not None and execution.delivery.lease_id == lease_id:
             is_placed = execution.state.is_unanswered
@@ -129,8 +140,8 @@ class Dialler:
 @dataclass
 class Dial:
     """One invocation. `line_shard`: the shard of the line that the attempt holds, as far as is known here; `start_at`:
-    the start that its batch's rate gives it; `paced_at`: that the carrier account's rate gives it; `number`: the called
-    number, as the gates saw it last."""
+    the start that its batch's rate gives it; `paced_at`: that the carrier account's rate gives it; `asked_at`: when
+    its agent's endpoints allowed it; `number`: the called number, as the gates saw it last."""
 
     services: Services
     attempt: int
@@ -139,6 +150,7 @@ class Dial:
     start_at: datetime | None
     delayed_at: datetime | None
     paced_at: datetime | None = None
+    asked_at: datetime | None = None
     number: one_call.Number | None = None
 
     def run(self, execution_id: str) -> DialReport:
@@ -198,8 +210,10 @@ class Dial:
             if shard is not None:
                 agent = self._complete(self.services.agents.get(execution.account_id, execution.agent_id))
                 agent, decisions = self._ask(_before_line(execution), Facts(now, execution, agent, policy=policy))
+        facts = Facts(now, execution, agent, policy=policy)
         if execution.batch_id is None and (shard is not None or decisions[-1].verdict is Verdict.DEFER):
-            agent, decisions = self._ask_all(self._facts(now, execution, agent, None, policy))
+            facts = self._facts(now, execution, agent, None, policy)
+            agent, decisions = self._ask_all(facts)
         if not decisions[-1].allows:
             self.line_shard = kept if shard is None else shard
             acquired_at = None if shard is None else now
@@ -211,37 +225,77 @@ class Dial:
             entry = waiting.state.next_time if waiting.state.is_delayed else None
             return DialReport(execution, waiting, delayed_at=entry)
         self.line_shard = shard
-        batch = None
+        batch, rate = None, Decision(Gate.RATE)
         if execution.batch_id is not None:
             batch = self.services.batches.get(execution.batch_id)
             rate = self._reserve_start(execution, batch, now)
             if batch is not None and execution.expires_at != batch.contacts_expire_at:
                 execution = replace(execution, expires_at=batch.contacts_expire_at)
             policy = policy_of(self.services, execution, batch)
-            agent, decisions = self._ask_all(self._facts(now, execution, agent, batch, policy))
+            facts = self._facts(now, execution, agent, batch, policy)
+            agent, decisions = self._ask_all(facts)
             assert agent is not None
-            decisions = (*decisions, Decision(Gate.LINE), rate) if decisions[-1].allows else decisions
-        else:
-            decisions = (*decisions, Decision(Gate.LINE), Decision(Gate.RATE))
+        if decisions[-1].allows and not rate.allows:
+            decisions = (*decisions, Decision(Gate.LINE), rate)
         if not decisions[-1].allows:
-            changed = _closed(execution, decisions, now)
-            entry = self._add_delayed(changed) if changed.state.is_waiting else None
-            return DialReport(execution, self._leave(execution, changed, agent, now, now), delayed_at=entry)
+            return self._close(execution, agent, decisions, now, now)
         if self.start_at is not None and self.start_at > now:
             if self.start_at > now + SHORTEST_DELAY:
                 return self._come_back(execution, self.start_at)
             self._wait_until(self.start_at)
             return None
+        answers = self._ask_endpoints(replace(facts, agent=agent))
+        *allowed, last = answers.decisions
+        asked = (*allowed, *with_expiry(last, facts.expires_at))
+        if asked[-1].until is not None and not asked[-1].announced:
+            return self._wait_for_answer(execution, agent, shard, (*decisions, *asked), answers)
+        if self.asked_at is not None and self.asked_at > now:
+            assert self.number is not None, "every gate was asked"
+            facts = replace(facts, agent=agent, now=self.services.now(), contact=self.number.contact)
+            agent, decisions = self._ask(GATES, facts)
+            assert agent is not None, "its gate allowed"
+        if decisions[-1].allows:
+            decisions = (*decisions, *asked)
+        if not decisions[-1].allows:
+            return self._close(execution, agent, decisions, self.services.now(), now)
+        decisions = (*decisions, Decision(Gate.LINE), rate)
         report = self.claim_and_call(execution, agent, batch, shard, decisions)
         if batch is not None and batch.calls_per_second is not None and report.pace_wait is None:
             dispatch_all(self.services, agent, self.services.now())  # a start starts the next one
         return report
 
+    def _ask_endpoints(self, facts: Facts) -> Answers:
+        """What the agent's endpoints say, if it has any, and they have not allowed it already."""
+        agent, now = facts.agent, self.services.now()
+        assert agent is not None, "its gate allowed"
+        if agent.scrub is None and agent.pre_dial_hook is None:
+            return not_asked(facts)
+        if self.asked_at is not None and now < self.asked_at + ASKED_LASTS and agent.updated_at <= self.asked_at:
+            return not_asked(facts, ALLOWED)
+        answers = ask_endpoints(self.services, replace(facts, now=now))
+        if answers.decisions[-1].allows:
+            self.asked_at = self.services.now()
+        return answers
+
+    def _close(
+        self,
+        execution: Execution,
+        agent: Agent,
+        decisions: tuple[Decision, ...],
+        now: datetime,
+        acquired_at: datetime,
+    ) -> DialReport:
+        """The last gate does not allow: the call waits or ends, and its line goes to another."""
+        changed = _closed(execution, decisions, now)
+        waits_delayed = execution.batch_id is not None and changed.state.is_waiting
+        entry = self._add_delayed(changed) if waits_delayed else None
+        return DialReport(execution, self._leave(execution, changed, agent, now, acquired_at), delayed_at=entry)
+
     def _facts(
         self, now: datetime, execution: Execution, agent: Agent | None, batch: Batch | None, policy: Policy | None
     ) -> Facts:
-        """With the suppressions and consents of the number, and the account's contact limits (up to ten seconds old),
-        where there are any. `agent`, which says that, was read after the line was acquired."""
+        """With the suppressions, consents and kept verdicts of the number, and the account's contact limits (up to ten
+        seconds old), where there are any. `agent`, which says that, was read after the line was acquired."""
         rules, account = self._number_rules(execution, agent), None
         if agent is not None and agent.has_account_limits:
             account = self.services.accounts.cached(execution.account_id)
@@ -249,7 +303,7 @@ class Dial:
         return Facts(now, execution, agent, batch, rules, policy, limits)
 
     def _number_rules(self, execution: Execution, agent: Agent | None) -> tuple[NumberRule, ...]:
-        if agent is None or not agent.has_number_rules:
+        if agent is None or not (agent.has_number_rules or agent.scrub is not None):
             return ()
         return self.services.number_rules.of_number(execution.account_id, execution.user_number)
 
@@ -295,7 +349,14 @@ class Dial:
     def _come_back(self, execution: Execution, at: datetime) -> DialReport:
         """Do all of this again at `at`; the attempt keeps its line, its starts and its entry in the delayed set."""
         self.services.invoker.dial(
-            execution.id, self.attempt, self.line_shard, self.start_at, self.delayed_at, self.paced_at, after=at
+            execution.id,
+            self.attempt,
+            self.line_shard,
+            self.start_at,
+            self.delayed_at,
+            self.paced_at,
+            self.asked_at,
+            after=at,
         )
         return DialReport(execution, execution, delayed_at=self.delayed_at)
 
@@ -428,7 +489,7 @@ class Dial:
         services = self.services
         if execution.provider != agent.carrier:
             execution = replace(execution, provider=agent.carrier)  # the agent has another carrier by now
-        breaker = CircuitBreaker(services.circuits, services.now)
+        breaker = CircuitBreaker(services.circuits, services.now, lambda event: services.invoker.deliver(event, None))
         carrier = services.carrier(execution.provider)
         callers = from_numbers(execution, agent, batch)
         asked = Asked(execution.account_id, execution.provider, execution.user_number, callers)
@@ -449,8 +510,10 @@ class Dial:
         claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)
 
         result = carrier.place(call_request(services, claimed, agent, variables))
-        if admission.probes and isinstance(result, NotPlaced) and result.fault is not None:
-            result = replace(result, fault=replace(result.fault, otherwise=None))  # refused like those before it
+        if isinstance(result, NotPlaced) and result.fault is not None and result.fault.otherwise is not None:
+            refused_since = claimed.refused_since(result.reason)
+            if admission.probes or (refused_since is not None and not breaker.places_others(asked, refused_since)):
+                result = replace(result, fault=replace(result.fault, otherwise=None))  # refused like all others
 
         now, jitter = services.now(), services.random()
 
@@ -461,6 +524,8 @@ class Dial:
         updated = write(services, claimed.id, answered, now, lease_id=self.lease_id, snapshot=claimed)
         if updated is not None:  # since the claim: what followed it may be another writer's, or our own lost answer
             apply_effects(services, claimed, updated.after, now)
+        if isinstance(result, Refused):
+            suppress_if_opted_out(services, claimed.id, result.outcome)
         opened = breaker.record(asked, admission, result)
         if isinstance(result, Accepted) and result.queue_seconds > OWN_QUEUE.total_seconds():
             services.pacer.hold(claimed.provider, now + timedelta(seconds=result.queue_seconds))
@@ -532,13 +597,27 @@ class Dial:
         until = held(admission.held_until + admission.spread * self.services.random(), admission.reason)
         assert admission.held_by is not None, "it is held"
         keeps_line, needs_person = admission.held_by.is_of_account, admission.held_by.needs_person
-        waiting = execution.defer(now, *decisions, until, line_shard=shard if keeps_line else None)
-        if waiting.state.is_final or not keeps_line:
-            saved = self._leave(execution, waiting, agent, now, None)
-            return DialReport(execution, saved, held=keeps_line, needs_person=needs_person)
+        saved = self._hold(execution, agent, shard if keeps_line else None, (*decisions, until), now)
+        return DialReport(execution, saved, held=keeps_line, needs_person=needs_person)
+
+    def _wait_for_answer(
+        self, execution: Execution, agent: Agent, shard: int, decisions: tuple[Decision, ...], answers: Answers
+    ) -> DialReport:
+        """Save that it waits for an endpoint of its agent, or that it has waited for too long."""
+        now = self.services.now()
+        saved = self._hold(execution, agent, shard if answers.keeps_line else None, decisions, now)
+        return DialReport(execution, saved, opened=answers.opened)
+
+    def _hold(
+        self, execution: Execution, agent: Agent, shard: int | None, decisions: tuple[Decision, ...], now: datetime
+    ) -> Execution:
+        """Save that it is held as the last decision says; `shard`: of the line that it keeps (None: it keeps none)."""
+        waiting = execution.defer(now, *decisions, line_shard=shard)
+        if waiting.state.is_final or shard is None:
+            return self._leave(execution, waiting, agent, now, None)
         saved = save(self.services.executions, waiting, now, self.lease_id)
         apply_effects(self.services, execution, saved, now)
-        return DialReport(execution, saved, held=True, needs_person=needs_person)
+        return saved
 
 
 def _before_line(execution: Execution) -> Sequence[GateFunction]:

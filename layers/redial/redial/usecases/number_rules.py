@@ -20,7 +20,7 @@ from redial.domain.decision import Decision, Verdict
 from redial.domain.errors import NotFound
 from redial.domain.execution import Execution
 from redial.domain.gates import OF_NUMBER, Facts, ask
-from redial.domain.number_rules import NumberRule, RuleKind
+from redial.domain.number_rules import NumberRule, OptOut, RuleKind
 from redial.domain.status import Status
 from redial.ports import CarrierUnavailable, Services, StaleVersion
 from redial.usecases.policies import policy_of
@@ -75,6 +75,28 @@ def add_rules(services: Services, new: Sequence[NewRule], *, account_id: str, no
     return _end_forbidden(services, agents, suppressed, changed, now) if suppressed else changed
 
 
+def suppress_called(services: Services, execution_id: str, opt_out: OptOut, now: datetime) -> Changed | None:
+    """Suppress the number of a call, as asked for by a webhook's answer or the carrier. Idempotent. None: the call was
+    erased, or the agent that it covers was deleted."""
+    execution = services.executions.get(execution_id)
+    if execution is None:
+        return None
+    agent_id = execution.agent_id if opt_out.of_agent else None
+    new = NewRule(
+        RuleKind.SUPPRESSION,
+        execution.user_number,
+        agent_id=agent_id,
+        purpose=opt_out.purpose,
+        reason=opt_out.reason,
+        source=opt_out.source,
+        expires_at=opt_out.expires_at,
+    )
+    try:
+        return add_rules(services, [new], account_id=execution.account_id, now=now)
+    except NotFound:
+        return None
+
+
 def _rule(new: NewRule, digest: str, now: datetime) -> NumberRule:
     return NumberRule(
         kind=new.kind,
@@ -106,12 +128,13 @@ def remove_rule(
 
 
 def forget_person(services: Services, number: str, *, account_id: str) -> tuple[int, int]:
-    """Remove the consents of a number that is erased, and all but the hash, the scope, the source and the times of its
-    suppressions. How many consents were removed, and how many suppressions stay."""
+    """Remove the consents of a number that is erased, a scrub's verdicts on it, and all but the hash, the scope, the
+    source and the times of its suppressions. How many consents were removed, and how many suppressions stay."""
     found = services.number_rules.of_number(account_id, number)
     consents = [one for one in found if one.kind is RuleKind.CONSENT]
-    for one in consents:
-        services.number_rules.remove(account_id, one)
+    for one in found:
+        if one.kind is not RuleKind.SUPPRESSION:
+            services.number_rules.remove(account_id, one)
     kept = [replace(one, last_four=None, reason=None) for one in found if one.kind is RuleKind.SUPPRESSION]
     services.number_rules.add(account_id, kept)
     return len(consents), len(kept)

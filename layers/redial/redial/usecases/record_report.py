@@ -3,11 +3,22 @@
 from datetime import datetime
 
 from redial.domain.execution import Execution
-from redial.domain.outcome import CallReport
+from redial.domain.number_rules import OptOut
+from redial.domain.outcome import CallReport, Outcome
 from redial.ports import Services
 from redial.usecases.dispatch import acquire, queued_call
 from redial.usecases.stop import batch_that_ended, unless_stopped
 from redial.usecases.update import Updated, update
+
+CARRIER = "carrier"
+"""The source of suppressions that a carrier reports."""
+
+
+def suppress_if_opted_out(services: Services, execution_id: str, outcome: Outcome | None) -> None:
+    """Have the number suppressed where the carrier says that the called party wants no more calls. Before the outcome
+    is recorded: the carrier, or the sweeper, says it again if this fails."""
+    if outcome is not None and outcome.opted_out:
+        services.invoker.suppress(execution_id, OptOut(CARRIER, outcome.reason))
 
 
 def record_report(
@@ -21,6 +32,8 @@ def record_report(
 
     `lease_id`: a fresh name for the delivery lease. None: there is no such execution.
     """
+
+    suppress_if_opted_out(services, execution_id, report.outcome)
 
     def transition(execution: Execution) -> Execution:
         if attempt < execution.state.attempt.number:  # where its retry ended with the batch, it is not reopened

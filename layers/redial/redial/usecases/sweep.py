@@ -33,6 +33,7 @@ from redial.domain.status import Status
 from redial.ports import Carrier, CarrierBusy, CarrierUnavailable, Due, NotYetKnown, Services, StaleVersion
 from redial.usecases.dial_attempt import call_request
 from redial.usecases.dispatch import dispatch, queued_call, release_line, shards
+from redial.usecases.record_report import suppress_if_opted_out
 from redial.usecases.stop import ask_to_cancel, unless_stopped
 from redial.usecases.update import Updated, save, update
 
@@ -266,6 +267,8 @@ class Sweeper:
                 self._execution(execution, absent, run)
         elif due.batch_id is not None:
             self._batch(due.batch_id, run.report)
+        elif due.event_id is not None:
+            self.services.invoker.deliver(due.event_id, None)
         elif due.agent_id is not None and due.shard is not None:
             self._lines(due.agent_id, due.shard, run)
 
@@ -473,6 +476,7 @@ class Sweeper:
                 after = current.reported(number, report, now)
             return unless_stopped(self.services, current, after)
 
+        suppress_if_opted_out(self.services, execution.id, None if report is None else report.outcome)
         updated = update(self.services, execution.id, transition, now, lease_id=lease_id, snapshot=execution)
         if updated is None or updated.after is updated.before:
             return False
@@ -594,4 +598,5 @@ def _needs_line(execution: Execution, attempt: int, shard: int, now: datetime) -
 
 
 def _names(due: Due) -> dict[str, str | None]:
-    return {"execution_id": due.execution_id, "batch_id": due.batch_id, "agent_id": due.agent_id}
+    names = ("execution_id", "batch_id", "agent_id", "event_id")
+    return {name: getattr(due, name) for name in names}

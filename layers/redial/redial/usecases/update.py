@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 
+from redial.domain.account_event import AccountEvent
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
 from redial.domain.errors import NotFound
@@ -23,8 +24,8 @@ from redial.usecases.dispatch import delayed_call, queued_call, release_line
 MOST_TRIES = 20
 """Lost races in a row before `StaleVersion` is raised. Writers of one item are few, so more losses are a defect."""
 
-Subject = TypeVar("Subject", Execution, Batch)
-"""What has a version, events and a delivery: an execution or a batch."""
+Subject = TypeVar("Subject", Execution, Batch, AccountEvent)
+"""What has a version, events and a delivery: an execution, a batch or an event of an account."""
 
 
 class Store(Protocol[Subject]):

@@ -382,6 +382,7 @@ def _change_entry(execution: domain.Execution, change: domain.Change, zones: tup
         "ended_because": change.ended,
     }
     data |= {name: value for name, value in details.items() if value is not None}
+    component = _COMPONENTS.get(change.kind, "carrier")
     if change.gates is not None:
         from redial.domain.explanation import results  # only the log needs it; webhooks are rendered here too
 
@@ -389,9 +390,9 @@ def _change_entry(execution: domain.Execution, change: domain.Change, zones: tup
             {"gate": one.gate, "decision": one.verdict} | ({"rule": one.rule} if one.rule else {}) | {"text": one.text}
             for one in results(change, zones)
         ]
-    component = _COMPONENTS.get(change.kind, "carrier")
-    if closed_by(change.gates) == Gate.CONTACT_LIMIT:
-        component = str(Gate.CONTACT_LIMIT)
+    gate = closed_by(change.gates)
+    if gate in (Gate.CONTACT_LIMIT, Gate.CALLING_WINDOW, Gate.SCRUB, Gate.HOOK) and change.is_event:
+        component = str(gate)
     if change is execution.changes[0]:
         component = "api"
     provider = execution.provider if component in ("carrier", "dial") else None

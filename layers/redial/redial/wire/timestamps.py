@@ -39,6 +39,17 @@ def rfc3339(instant: datetime) -> Timestamp:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def read_rfc3339(text: str) -> datetime:
+    """The inverse of `rfc3339`, in aware UTC, for any offset. Raises `ValueError` for another text."""
+    try:
+        instant = datetime.fromisoformat(text.upper())  # RFC 3339 allows t and z; Python reads only Z
+        if instant.tzinfo is None:
+            raise ValueError("a time needs an offset")
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time out of range") from error
+
+
 def rfc3339_or_none(instant: datetime | None) -> Timestamp | None:
     """As `rfc3339`; None stays None."""
     return None if instant is None else rfc3339(instant)

@@ -2,7 +2,7 @@
 
     A#<account> / ACCOUNT    name, created_at (ms), webhook_secrets (newest first), premium_numbers (if set),
                              defaults {provider, from_phone_numbers, answer_url, stream_url, policy} (if set),
-                             contact_limits (the text of `ContactLimits`; if set)
+                             contact_limits (the text of `ContactLimits`; if set), webhook_url (if set)
     A#<account> / KEY#<id>   a key in its account's list: name, created_at, revoked_at (ms), key_hash,
                              scopes (absent: all)
     K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms), scopes
@@ -72,6 +72,13 @@ class DynamoAccounts:
     def allow_premium_numbers(self, account_id: str, allowed: bool) -> bool:
         set_allowed = "SET premium_numbers = :allowed"
         return self._table.update(_account_key(account_id), set_allowed, PRESENT, {":allowed": allowed}).done
+
+    def set_webhook_url(self, account_id: str, url: str | None) -> bool:
+        change = "REMOVE webhook_url" if url is None else "SET webhook_url = :url"
+        values = None if url is None else {":url": url}
+        done = self._table.update(_account_key(account_id), change, PRESENT, values).done
+        self._cached.forget(account_id)
+        return done
 
     def replace_settings(self, account: Account, changed: Account) -> bool:
         new, read = _encode_settings(changed), _encode_settings(account)
@@ -166,6 +173,7 @@ def _decode(account_id: str, item: dict[str, Any]) -> Account:
         tuple(item["webhook_secrets"]),
         premium_numbers=item.get("premium_numbers", False),
         defaults=_decode_defaults(item.get("defaults", {})),
+        webhook_url=item.get("webhook_url"),
         contact_limits=ContactLimits.parse(item["contact_limits"]) if "contact_limits" in item else None,
     )
 

@@ -5,6 +5,7 @@
     hs, he calling hours · cw calling windows · tz time zone · mc, rt, ms lines, ring and call limits
     vd machine detection · pc peak of the line limit · pu purpose · cr countries where a consent is required
     po, ap its own and its account's policy · xm expires after (minutes) · nr has number rules
+    sc, hk scrub and pre-dial hook [URL, seconds]
     sb stopped before (ms) · da deleted at (ms) · expires_at of a deleted agent (epoch seconds)
 
 The configuration is text because it is returned as sent: DynamoDB has no floats and nests at most 32 levels.
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.table import Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
-from redial.domain.agent import Agent
+from redial.domain.agent import Agent, Endpoint
 from redial.domain.status import Status
 from redial.wire.newer import with_newer
 from redial.wire.timestamps import from_ms, to_ms
@@ -108,6 +109,9 @@ def _encode(agent: Agent) -> dict[str, Any]:
         item["nr"] = True
     if agent.has_account_limits:
         item["al"] = True
+    for short, endpoint in (("sc", agent.scrub), ("hk", agent.pre_dial_hook)):
+        if endpoint is not None:
+            item[short] = [endpoint.url, endpoint.seconds]
     if agent.webhook_statuses is not None:
         item["ws"] = [str(status) for status in agent.webhook_statuses]
     if agent.peak_concurrent_calls:
@@ -118,6 +122,10 @@ def _encode(agent: Agent) -> dict[str, Any]:
         item["da"] = to_ms(agent.deleted_at)
         item["expires_at"] = to_ms(agent.deleted_at + KEEP_DELETED) // 1000
     return with_newer(item, agent.newer)
+
+
+def _endpoint(stored: list[Any] | None) -> Endpoint | None:
+    return None if stored is None else Endpoint(*stored)
 
 
 def _decode(item: dict[str, Any]) -> Agent:
@@ -140,5 +148,7 @@ def _decode(item: dict[str, Any]) -> Agent:
         stopped_before=from_ms(stored.pop("sb")) if "sb" in stored else None,
         deleted_at=from_ms(stored.pop("da")) if "da" in stored else None,
         **{name: stored.pop(short) for short, name in _PLAIN_FIELDS.items() if short in stored},
+        scrub=_endpoint(stored.pop("sc", None)),
+        pre_dial_hook=_endpoint(stored.pop("hk", None)),
         newer=stored or None,
     )

@@ -16,8 +16,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from redial.adapters.dynamodb.items import to_item
 from redial.adapters.dynamodb.table import ABSENT, Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
+from redial.domain.account_event import AccountEvent
 from redial.domain.circuit import HEALTHY_TTL, Circuit
 from redial.domain.outcome import Scope
 from redial.ports import StaleVersion
@@ -64,7 +66,7 @@ class DynamoCircuits:
             _decode(item) for item in self._table.query("pk = :pk", {":pk": f"H#{account_id}"}, ConsistentRead=True)
         ]
 
-    def save(self, circuit: Circuit) -> Circuit:
+    def save(self, circuit: Circuit, event: AccountEvent | None = None) -> Circuit:
         """A write that the client repeats because its answer was lost raises `StaleVersion`: two dials may write equal
         items, and only one of them may win. The cost: a failure is counted twice, or a probe waits a minute longer."""
         self._healthy.forget(circuit.account_id, circuit.provider)
@@ -74,9 +76,24 @@ class DynamoCircuits:
             return replace(circuit, version=0)
         saved = replace(circuit, version=read + 1)
         condition, values = (ABSENT, None) if read == 0 else ("v = :read", {":read": read})
-        if not self._table.put(_encode(saved), condition, values).done:
+        if event is None:
+            done = self._table.put(_encode(saved), condition, values).done
+        else:
+            done = self._put_with_event(_encode(saved), condition, values, event)
+        if not done:
             raise StaleVersion(circuit.account_id)
         return saved
+
+    def _put_with_event(
+        self, item: dict[str, Any], condition: str, values: dict[str, Any] | None, event: AccountEvent
+    ) -> bool:
+        from redial.wire.stored_account_event import encode  # a circuit rarely opens
+
+        put: dict[str, Any] = {"TableName": self._table.name, "Item": to_item(item), "ConditionExpression": condition}
+        if values:
+            put["ExpressionAttributeValues"] = to_item(values)
+        new = {"TableName": self._table.name, "Item": to_item(encode(replace(event, version=1)))}
+        return self._table.transact([{"Put": put}, {"Put": new}])
 
 
 def _key(circuit: Circuit) -> dict[str, Any]:

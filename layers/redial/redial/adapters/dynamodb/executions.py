@@ -169,6 +169,8 @@ def _due(item: dict[str, Any]) -> Due:
             return Due(due_at, execution_id=rest)
         case "B":
             return Due(due_at, batch_id=rest)
+        case "E":
+            return Due(due_at, event_id=rest)
     agent_id, _, shard = rest.rpartition("#")
     return Due(due_at, agent_id=agent_id, shard=int(shard))
 

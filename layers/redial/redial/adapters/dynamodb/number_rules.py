@@ -1,11 +1,13 @@
-"""Suppressions and consents in DynamoDB: one item for each, under its account, the rules of a number side by side.
+"""Suppressions, consents and verdicts in DynamoDB: one item for each, under its account, those of a number side by
+side.
 
-    S#<account> / <digest>#<S or C>#<scope>   a rule: l4 last four digits · ag agent · pu purpose · re reason ·
-                                              so source · pf proof · ca, ga, xa added, given, expires (ms)
+    S#<account> / <digest>#<letter>#<scope>   a rule, with the letter S, C or V
+                                              l4 last four digits · ag agent · pu purpose · re reason ·
+                                              so source · pf proof · al allowed · ca, ga, xa added, given, expires (ms)
     A#<account> / HASH                        the account's key for digests: `key`, made with its first rule, or its
                                               first batch: then `un` says that it has no rule yet
 
-    listing (index)   `S#<account>#<S or C>`, by the time when the rule was added
+    listing (index)   `S#<account>#<S or C>`, by the time when the rule was added; without verdicts
 
 One consistent query reads all rules of a number: one read unit. The key is in an item of its own, so an export of rules
 does not allow numbers to be tried; without that item no digest can be traced back to a number.
@@ -14,6 +16,7 @@ does not allow numbers to be tried; without that item no digest can be traced ba
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -27,7 +30,7 @@ from redial.wire.timestamps import from_ms, to_ms
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-_LETTERS = {RuleKind.SUPPRESSION: "S", RuleKind.CONSENT: "C"}
+_LETTERS = {RuleKind.SUPPRESSION: "S", RuleKind.CONSENT: "C", RuleKind.VERDICT: "V"}
 _KINDS = {letter: kind for kind, letter in _LETTERS.items()}
 _TEXTS = {
     "l4": "last_four",
@@ -120,7 +123,7 @@ class DynamoNumberRules:
     def of_digest(self, account_id: str, digest: str) -> tuple[NumberRule, ...]:
         values = {":pk": f"S#{account_id}", ":digest": f"{digest}#"}
         found = self._table.query("pk = :pk AND begins_with(sk, :digest)", values, ConsistentRead=True)
-        return tuple(map(_decode, found))
+        return tuple(_decode(item) for item in found if _letter(item) in _KINDS)  # others: of a newer version
 
     def add(self, account_id: str, rules: Sequence[NumberRule]) -> None:
         keys = [_rule_key(account_id, one) for one in rules]
@@ -131,6 +134,11 @@ class DynamoNumberRules:
             known = stored.get(item["sk"], item)
             items.append(item | {"ca": known["ca"], "listing_key": known["listing_key"]})
         self._table.put_all(items)
+
+    def keep_verdict(self, account_id: str, number: str, verdict: NumberRule) -> None:
+        key = self._key(account_id)
+        if key is not None:
+            self._table.put_all([_encode(account_id, replace(verdict, digest=digest_of(key, number)))])
 
     def remove(self, account_id: str, rule: NumberRule) -> None:
         self._table.delete(_rule_key(account_id, rule))
@@ -190,10 +198,12 @@ def _row(scope: str) -> int:
 
 
 def _encode(account_id: str, rule: NumberRule) -> dict[str, Any]:
-    item = _rule_key(account_id, rule) | {
-        "listing_shard": _shard(account_id, rule.kind),
-        "listing_key": f"{to_ms(rule.added_at):013d}#{rule.digest}#{_row(rule.scope):09d}",
-    }
+    item = _rule_key(account_id, rule)
+    if rule.kind is not RuleKind.VERDICT:
+        item["listing_shard"] = _shard(account_id, rule.kind)
+        item["listing_key"] = f"{to_ms(rule.added_at):013d}#{rule.digest}#{_row(rule.scope):09d}"
+    if rule.allowed is not None:
+        item["al"] = rule.allowed
     item |= {short: value for short, name in _TEXTS.items() if (value := getattr(rule, name)) is not None}
     item |= {short: to_ms(value) for short, name in _TIMES.items() if (value := getattr(rule, name)) is not None}
     if rule.expires_at is not None:
@@ -202,7 +212,11 @@ def _encode(account_id: str, rule: NumberRule) -> dict[str, Any]:
 
 
 def _decode(item: dict[str, Any]) -> NumberRule:
-    digest, letter, _ = item["sk"].split("#", 2)
+    digest = item["sk"].partition("#")[0]
     values: dict[str, Any] = {name: item[short] for short, name in _TEXTS.items() if short in item}
     values |= {name: from_ms(item[short]) for short, name in _TIMES.items() if short in item}
-    return NumberRule(kind=_KINDS[letter], digest=digest, **values)
+    return NumberRule(kind=_KINDS[_letter(item)], digest=digest, allowed=item.get("al"), **values)
+
+
+def _letter(item: dict[str, Any]) -> str:
+    return str(item["sk"].split("#", 2)[1])

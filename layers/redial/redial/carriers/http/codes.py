@@ -54,9 +54,14 @@ def placed(answer: HttpResponse) -> DialResult:
         return Unknown(f"the platform answered {answer.status} without a call_id")
     if answer.status == 422:
         reason = _reason(body) or "the platform refused the call"
-        permanent = body.get("permanent") is True
+        permanent, opted_out = body.get("permanent") is True, body.get("opted_out") is True
         outcome = Outcome(
-            Status.FAILED, permanent=permanent, reason=reason, code="422", invalid_number=True if permanent else None
+            Status.FAILED,
+            permanent=permanent or opted_out,
+            reason=reason,
+            code="422",
+            invalid_number=not opted_out if permanent or opted_out else None,
+            opted_out=opted_out,
         )
         return Refused(outcome)
     wait = retry_after_seconds(answer.headers)
@@ -95,7 +100,8 @@ def report(fields: Mapping[str, Any]) -> CallReport:
         reason = ": ".join(filter(None, (sip.WORDS[sip_code], reason)))
     elif sip_code is not None and status is Status.FAILED:
         reason = reason or sip.WORDS.get(sip_code)
-    permanent = permanent and status is Status.FAILED
+    opted_out = fields.get("opted_out") is True
+    permanent = (permanent or opted_out) and status is Status.FAILED
     by = fields.get("hangup_by")
     outcome = Outcome(
         status,
@@ -106,9 +112,15 @@ def report(fields: Mapping[str, Any]) -> CallReport:
         duration_seconds=_whole(fields.get("duration_seconds")) if status is Status.COMPLETED else None,
         ring_seconds=_whole(fields.get("ring_seconds")),
         hangup_by=by if isinstance(by, str) and by in _HANGUP_BY else "caller" if status is Status.CANCELED else None,
-        invalid_number=sip_code is None or sip_code in sip.INVALID_NUMBER if permanent else None,
+        invalid_number=_is_invalid(sip_code, opted_out) if permanent else None,
+        opted_out=opted_out,
     )
     return CallReport(call_id, status, outcome, voicemail, undecided)
+
+
+def _is_invalid(sip_code: int | None, opted_out: bool) -> bool:
+    """Whether a permanent failure is the number's own fault."""
+    return not opted_out if sip_code is None else sip_code in sip.INVALID_NUMBER
 
 
 def _reason(fields: Mapping[str, Any]) -> str | None:

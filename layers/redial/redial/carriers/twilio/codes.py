@@ -14,7 +14,7 @@ CALL_ID = re.compile(r"[A-Za-z0-9]{2,64}")
 @dataclass(frozen=True)
 class Meaning:
     """What an error code means for an attempt. `status` None: nothing was placed, and the same may be asked later.
-    `number`: a permanent failure that is the number's own fault.
+    `number`: a permanent failure that is the number's own fault; `opted_out`: the called party wants no more calls.
 
     `scope`: it is the account's fault, which a person must mend, and refuses all calls within this scope; nothing was
     placed. `is_proof`: see `Fault`; where it is none, `status` is what it means if it concerns the number alone. Of
@@ -25,6 +25,7 @@ class Meaning:
     words: str
     permanent: bool = False
     number: bool = False
+    opted_out: bool = False
     scope: Scope | None = None
     is_proof: bool = True
 
@@ -52,6 +53,9 @@ CODES = {
     21217: Meaning(
         _FAILED, "the number does not appear to be valid", permanent=True, number=True
     ),  # does not appear to be valid
+    21610: Meaning(
+        _FAILED, "the recipient has opted out", permanent=True, opted_out=True
+    ),  # Attempt to send to unsubscribed recipient
     # the country. Permissions are given by country, and within it by kinds of numbers. 21216 has three causes in [E]:
     # the number is blocked, as one that fraud uses; its country is; the account has no profile, which +1 requires.
     13227: Meaning(
@@ -169,6 +173,7 @@ def _outcome(meaning: Meaning, code: int) -> Outcome | None:
         reason=meaning.words,
         code=str(code),
         invalid_number=at_fault,
+        opted_out=meaning.opted_out,
     )
 
 
@@ -197,8 +202,8 @@ def report(
         return CallReport(call_id, status, voicemail=voicemail, undecided=undecided)
     sip_status, error = _number(sip_code), _number(error_code)
     reason, permanent, number = _ENDINGS[status], False, False
+    meaning = CODES.get(error) if error is not None else None
     if status is Status.FAILED:
-        meaning = CODES.get(error) if error is not None else None
         if sip_status in sip.WORDS:
             reason, permanent = sip.WORDS[sip_status], sip_status in sip.PERMANENT
             number = sip_status in sip.INVALID_NUMBER
@@ -215,6 +220,7 @@ def report(
         duration_seconds=_number(duration) if status is Status.COMPLETED else None,
         hangup_by="caller" if status is Status.CANCELED else None,
         invalid_number=number if permanent else None,
+        opted_out=meaning is not None and meaning.opted_out,
     )
     return CallReport(call_id, status, outcome, voicemail, undecided)
 
