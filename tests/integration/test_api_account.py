@@ -15,7 +15,7 @@ from tests.support.samples import ACCOUNT_ID, CALLER_ID, TEN, minutes
 
 def test_user_me_is_the_account_of_the_key(api: Api) -> None:
     no_calls = {"max": 0, "current": 0}
-    nothing: dict[str, Any] = dict.fromkeys(("telephony_provider", "answer_url", "stream_url"))
+    nothing: dict[str, Any] = dict.fromkeys(("telephony_provider", "answer_url", "stream_url", "policy"))
     nothing["from_phone_numbers"] = []
     none: dict[str, Any] = {"concurrency": no_calls, "defaults": nothing, "contact_limits": None, "carriers": []}
     first = {"id": ACCOUNT_ID, "name": "First", **none}
