@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Th
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -79,6 +80,8 @@ def _value_size(value: dict[str, Any]) -> int:
         case "N":  # a byte for every two significant digits, one more, and one for a minus sign
             number = Decimal(content).normalize()
             return ceil(len(number.as_tuple().digits) / 2) + 1 + (1 if number < 0 else 0)
+        case "B":
+            return len(content if isinstance(content, bytes) else b64decode(content))
         case "BOOL" | "NULL":
             return 1
         case "SS" | "NS":

@@ -270,13 +270,14 @@ class Changes:
         for listener in self.listeners:
             listener(before, after)
 
-    def part(self, index_name: str, partition: Any, wanted: "Wanted") -> list[Item]:
-        """The items of one partition key of an index (empty: of the table) that a query has to look at, in order."""
+    def part(self, table: Table, index_name: str, partition: Any, wanted: "Wanted") -> list[Item]:
+        """The items of one partition key of an index (empty: of the table) that a query has to look at, in order.
+        `table`: as it is now; after a rolled back transaction it is another object."""
         keys = [key for _, key in wanted.of(self._order[index_name, partition])]
         if index_name:
             items = self._indexed[index_name, partition]
             return [items[key] for key in keys]
-        stored = self._table.items.get(DynamoType({"S": partition}), {})
+        stored = table.items.get(DynamoType({"S": partition}), {})
         found = (stored.get(DynamoType({"S": sort_key})) for _, sort_key in keys)
         return [item for item in found if item is not None]
 
@@ -391,7 +392,7 @@ def _query_one_partition(self: Table, hash_key: DynamoType | None, *arguments: A
         if index_name:
             after = _sortable(DynamoType(start[self.get_index(index_name).schema_key_attrs[1]])), (pk, sk)
     wanted = Wanted(comparison, [_sortable(one) for one in values], after, limit or 0, forward is not False)
-    items = changes.part(index_name or "", hash_key.value, wanted)
+    items = changes.part(self, index_name or "", hash_key.value, wanted)
     partition: Any = copy.copy(self)
     partition.all_items = lambda: items
     return _moto_query(partition, hash_key, *arguments, **options)

@@ -266,7 +266,7 @@ def test_a_failed_invocation_is_reported_retried_and_becomes_a_dead_letter() -> 
     assert letter["queue"] == "arn:aws:sqs:us-east-1:123456789012:redial-local-FunctionDeadLetters"
 
 
-@pytest.mark.parametrize(("function", "minutes"), [("dial", 9), ("deliver", 18)])
+@pytest.mark.parametrize(("function", "minutes"), [("dial", 12), ("deliver", 18)])
 def test_a_failed_message_comes_three_times_and_becomes_a_dead_letter(function: str, minutes: int) -> None:
     with local_stack() as client:
         client.stack.queues.send(client.stack.environment[f"{function.upper()}_QUEUE_ARN"], '{"no": "id"}')

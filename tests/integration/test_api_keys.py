@@ -126,7 +126,13 @@ def test_premium_numbers_are_refused_until_allowed(store: DynamoAccounts, run: A
 def test_defaults_are_set_checked_and_removed(store: DynamoAccounts, run: Any) -> None:
     account_id = run("create-account", "--name", "a")["account_id"]
     option = ("defaults", "--account", account_id)
-    nothing: dict[str, Any] = {"provider": None, "from_phone_numbers": [], "answer_url": None, "stream_url": None}
+    nothing: dict[str, Any] = {
+        "provider": None,
+        "from_phone_numbers": [],
+        "answer_url": None,
+        "stream_url": None,
+        "policy": None,
+    }
     assert run(*option)["defaults"] == nothing
     numbers = ("--from-phone-number", "+1 202 555 0100", "--from-phone-number", "+12025550101")
     shown = run(*option, *numbers, "--carrier", "http", "--answer", "https://voice.example.com/{execution_id}")
@@ -137,6 +143,7 @@ def test_defaults_are_set_checked_and_removed(store: DynamoAccounts, run: Any) -
             "from_phone_numbers": ["+12025550100", "+12025550101"],
             "answer_url": "https://voice.example.com/{execution_id}",
             "stream_url": None,
+            "policy": None,
         },
     }
     assert use.read_account(account_id, accounts=store).defaults.from_phone_numbers == ("+12025550100", "+12025550101")

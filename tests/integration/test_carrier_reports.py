@@ -1,6 +1,7 @@
 """What a carrier's signed reports lead to: a second call, another caller id, or the end."""
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +14,8 @@ from tests.support.local_stack import LocalClient, local_stack, request
 # The stack ignores this warning itself, but only until the end of the test that started it.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
-NUMBER = "+12025550199"
+NUMBERS = (f"+1202555{number:04d}" for number in count(200))
+"""One for each call: a number is not called twice at once."""
 ONE, BOTH = ["+12025550100"], ["+12025550100", "+12025550101"]
 RETRIES = {"enabled": True, "retry_on_voicemail": True, "retry_intervals_minutes": [10]}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -27,9 +29,10 @@ def client() -> Iterator[LocalClient]:
 
 def ringing(client: LocalClient, callers: list[str]) -> str:
     """A call that the emulated carrier reports nothing of, so that a test can."""
-    client.script(NUMBER, *["no-callback"] * 4)
+    number = next(NUMBERS)
+    client.script(number, *["no-callback"] * 4)
     agent_id = client.stack.create_agent(agent_name="reports", from_phone_numbers=callers)
-    execution_id = client.call(NUMBER, agent_id=agent_id, retry_config=RETRIES)
+    execution_id = client.call(number, agent_id=agent_id, retry_config=RETRIES)
     client.advance(0.05)
     return execution_id
 

@@ -90,7 +90,12 @@ def test_a_call_over_a_cap_says_when_it_is_dialled_and_why(client: LocalClient) 
     ]
     assert moved["data"]["reason"] == "the agent's contact limit 1/24h does not allow another attempt yet"
     assert moved["component"] == "contact-limit"
-    assert moved["data"]["gates"][-1] == {"gate": "contact-limit", "decision": "defer", "rule": "agent 1/24h"}
+    assert moved["data"]["gates"][-1] == {
+        "gate": "contact-limit",
+        "decision": "defer",
+        "rule": "agent 1/24h",
+        "text": "The agent's contact limit 1/24h does not allow another attempt yet.",
+    }
     assert client.inbox(execution_id=waits)[-1]["body"]["type"] == "execution.rescheduled"
     client.advance(24 * 60)
     assert client.execution(waits)["status"] == "completed"

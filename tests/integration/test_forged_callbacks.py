@@ -72,7 +72,7 @@ def send(
 def stored(client: LocalClient) -> list[str]:
     dynamodb = client.stack.aws.client("dynamodb")
     pages = dynamodb.get_paginator("scan").paginate(TableName=client.stack.environment["TABLE_NAME"])
-    return sorted(json.dumps(item, sort_keys=True) for page in pages for item in page["Items"])
+    return sorted(json.dumps(item, sort_keys=True, default=repr) for page in pages for item in page["Items"])
 
 
 def check_without_effect(client: LocalClient, answer_of: Any, *statuses: int) -> None:

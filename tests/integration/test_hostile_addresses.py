@@ -89,22 +89,41 @@ def test_every_url_field_is_covered() -> None:
     }
     of_agents = ("POST /v2/agent", "PUT /v2/agent/{agent_id}", "PATCH /v2/agent/{agent_id}")
     assert fields == {("POST /batches", "webhook_url")} | {
-        (operation, field) for operation in of_agents for field in ("webhook_url", "answer_url", "stream_url")
-    } | {("PATCH /user/me", field) for field in ("answer_url", "stream_url")}
+        (operation, field) for operation in of_agents for field in ("webhook_url", "answer_url", "stream_url", "url")
+    } | {("PATCH /user/me", field) for field in ("webhook_url", "answer_url", "stream_url")}
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-def test_an_agents_webhook_cannot_be_a_private_address(api: Api, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "field"),
+    [
+        *(("POST", field) for field in ("webhook_url", "pre_dial_hook.url", "scrub.url")),
+        ("PUT", "webhook_url"),
+        *(("PATCH", field) for field in ("webhook_url", "pre_dial_hook.url", "scrub.url")),
+    ],
+)
+def test_no_endpoint_of_an_agent_can_be_a_private_address(api: Api, method: str, field: str) -> None:
     agent_id = api.agent(webhook_url=GOOD)
     path = "/v2/agent" if method == "POST" else f"/v2/agent/{agent_id}"
     before = api.send("GET", "/v2/agent/all").json
-    for url in filter(None, INSIDE):  # an empty one is none
-        body = ascii_json({"agent_config": {"agent_name": "a", "webhook_url": url}})
+    name, _, nested = field.partition(".")
+    for url in filter(None, INSIDE):  # an empty webhook_url is none
+        body = ascii_json({"agent_config": {"agent_name": "a", name: {nested: url} if nested else url}})
         answer = api.send(method, path, body, headers={"Content-Type": "application/json"})
         assert answer.status == 400, (url, answer)
         if "\ud800" not in url:
-            assert [error["field"] for error in answer.json["errors"]] == ["agent_config.webhook_url"]
+            assert [error["field"] for error in answer.json["errors"]] == [f"agent_config.{field}"], url
     assert api.send("GET", "/v2/agent/all").json == before
+
+
+def test_an_accounts_webhook_cannot_be_a_private_address(api: Api) -> None:
+    before = api.send("GET", "/user/me").json
+    for url in filter(None, INSIDE):
+        headers = {"Content-Type": "application/json"}
+        answer = api.send("PATCH", "/user/me", ascii_json({"webhook_url": url}), headers=headers)
+        assert answer.status == 400, (url, answer)
+        if "\ud800" not in url:
+            assert [error["field"] for error in answer.json["errors"]] == ["webhook_url"], url
+    assert api.send("GET", "/user/me").json == before
 
 
 def test_a_batchs_webhook_cannot_be_a_private_address(api: Api) -> None:

@@ -8,6 +8,7 @@ operation, and prints the number of requests and the answers of each operation:
 
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -173,6 +174,8 @@ def _complete_rules(of: dict[str, Any]) -> None:
     for name, value in values.items():
         if of.get(name):
             of[name] = value
+    if isinstance(of.get("consent_required"), list):  # two capital letters that are no country
+        of["consent_required"] = ["FR" if re.fullmatch("[A-Z]{2}", str(one)) else one for one in of["consent_required"]]
 
 
 def _complete_urls(config: dict[str, Any]) -> None:

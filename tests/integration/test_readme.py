@@ -42,6 +42,7 @@ from redial.api import (
 )
 from redial.api import batches as api_batches
 from redial.carriers.twilio import twiml
+from redial.domain import questions
 from redial.domain.agent import Agent
 from redial.domain.contact_limits import MOST_ATTEMPTS, MOST_CAPS
 from redial.domain.policy import MAX_VERSION
@@ -380,6 +381,11 @@ def test_the_limits() -> None:
             f"{MOST_CAPS} caps of 1 to {MOST_ATTEMPTS} attempts in 1 to {contact_limits.MAX_HOURS} hours; "
             f"a pause of 1 to {contact_limits.MAX_HOURS} hours; of an account in force after 10 seconds"
         ),
+        "timeout_seconds of a scrub or a pre-dial hook": f"1 to {agent_config.MAX_ASK_SECONDS}; its answer 4 KB",
+        "defer_until of a pre-dial hook": (
+            f"a minute to {questions.LONGEST_DEFERRAL.days} days ahead, {questions.MOST_DEFERRALS} times for an attempt"
+        ),
+        "A scrub's verdict": f"kept for {questions.LONGEST_VERDICT.days} days at most",
         "page_size of executions": "50",
         "file of a batch": (
             f"{api_batches.MAX_UPLOAD_BYTES // 1024**2} MiB in a request, "

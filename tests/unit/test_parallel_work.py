@@ -1,6 +1,7 @@
 """Parallel work in threads of a process, and what these share."""
 
 import threading
+import time
 from typing import Any
 from unittest import mock
 
@@ -38,6 +39,7 @@ def test_an_error_is_raised_and_what_has_not_begun_is_left_out() -> None:
             first_failed.set()
             raise ValueError("the first")
         first_failed.wait(10)
+        time.sleep(0.001)  # else the other thread may do all of them before this one is seen to have failed
 
     with pytest.raises(ValueError, match="the first"):
         system.each(work, range(10_000), 2)

@@ -125,10 +125,12 @@ class BatchRequest(BaseModel):
         None, description="In place of the agent's; in a form, as JSON text."
     )
     purpose: Purpose | None = Field(None, description="What its calls are for, as in POST /call.")
-    policy: Annotated[PolicyLabel | None, NO_EMPTY_TEXT] = Field(None, description="As in POST /call.")
-    expires_at: Instant | None = Field(None, description="No attempt starts from then on; contacts are `canceled`.")
+    policy: Annotated[PolicyLabel | None, NO_EMPTY_TEXT] = Field(None, description="As in POST /call.", examples=[""])
+    expires_at: Instant | None = Field(
+        None, description="No attempt starts from then on; contacts are `canceled`.", examples=[""]
+    )
     expires_after_minutes: Annotated[int, Field(ge=1, le=MAX_EXPIRY_MINUTES)] | None = Field(
-        None, description="The same, so long after the batch's start. Not together with expires_at."
+        None, description="The same, so long after the batch's start. Not together with expires_at.", examples=[""]
     )
     start: Annotated[Literal["now"], WithJsonSchema({"type": "string", "enum": ["now"]})] | None = Field(
         None, description="`now`: it starts as soon as its file has been read."

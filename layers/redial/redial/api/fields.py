@@ -217,7 +217,7 @@ def form_fields(model: type[BaseModel]) -> dict[str, Any]:
     for name, schema in model.model_json_schema()["properties"].items():
         for one in schema.pop("anyOf", ()):
             if one != {"type": "null"}:
-                schema.update(one)
+                schema = {**one, **schema}  # noqa: PLW2901  what the field says itself wins over its type
         if schema.get("default") in (None, []):
             schema.pop("default", None)
         schema.pop("title", None)

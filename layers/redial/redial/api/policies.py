@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from redial.api.agent_config import Country, countries
-from redial.api.answers import account_id, answer, answers, new_router, services
+from redial.api.answers import account_id, answer, answers, new_router, no_such, services
 from redial.api.calling_guardrails import CallingGuardrails
 from redial.api.contact_limits import ContactLimits, ContactLimitsRead, contact_limits_json
 from redial.api.fields import NO_EMPTY_TEXT, ExpiresAfter, Flag, Purpose, validated
@@ -241,7 +241,9 @@ def get_presets() -> Response[Any]:
     responses=answers(200, "Its latest version, or the one that was asked for.", PolicyRead, 400, 404, headers=_ETAG),
 )
 def get_policy(
-    name: PolicyName,
+    name: Annotated[str, Path(json_schema_extra={"examples": ["lead-outreach"]})],
     version: Annotated[int | None, Query(ge=1, le=MAX_VERSION, description="Without it: the latest.")] = None,
 ) -> Response[Any]:
+    if POLICY_NAME.fullmatch(name) is None:
+        no_such(name, "policy")
     return _answer(policies.read_policy(services(), name, version, account_id=account_id()))

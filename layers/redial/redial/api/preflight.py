@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, known_batch_id, new_router, services
-from redial.api.fields import Flag, Instant, WholeNumber, validated
+from redial.api.fields import Flag, Instant, WholeNumber
 from redial.domain.contact_index import Rejection
 from redial.domain.finish import LONGEST
 from redial.runtime import system
@@ -38,6 +38,9 @@ class PreflightRequest(BaseModel):
     call_seconds: Annotated[WholeNumber, Field(ge=1, le=86_400)] = Field(
         120, description="How long an answered call takes on average, for the latest end."
     )
+
+
+_AS_THINGS_ARE = PreflightRequest(scheduled_at=None, bypass_call_guardrails=None, call_seconds=120)
 
 
 class RejectedRows(TypedDict):
@@ -155,11 +158,13 @@ def preflight_json(found: Preflight) -> PreflightRead:
     f"{LONGEST.days} days ahead. Nothing is dialled or changed. For batches that have not started.",
     tags=["batches"],
     operation_id="preflight_batch",
-    responses=answers(200, "As things are now.", PreflightRead, 400, 404, 409)
-    | answers(202, "The file is being read; ask again later.", PreflightPending, 400, 404, 409),
+    responses=answers(200, "As things are now.", PreflightRead, 400, 404, 409, 413)
+    | answers(202, "The file is being read; ask again later.", PreflightPending, 400, 404, 409, 413),
 )
-def post_batch_preflight(batch_id: str, body: Annotated[PreflightRequest | None, Body()] = None) -> Response[Any]:
-    asked = body or validated(PreflightRequest, {})
+def post_batch_preflight(
+    batch_id: str,
+    asked: Annotated[PreflightRequest, Body()] = _AS_THINGS_ARE,
+) -> Response[Any]:
     found = preflight.preflight(
         services(),
         known_batch_id(batch_id),

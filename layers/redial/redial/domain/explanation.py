@@ -90,6 +90,10 @@ def _allowed(gate: str, rule: str, at: datetime, zones: tuple[str, ...], from_nu
             return f"Contact limits {rule} allow another attempt." if rule else "No contact limits apply."
         case Gate.CALLING_WINDOW:
             return _within(rule, at, zones)
+        case Gate.SCRUB:
+            return "The scrub allowed the number." if rule else "The agent has no scrub."
+        case Gate.HOOK:
+            return "The pre-dial hook allowed the attempt." if rule else "The agent has no pre-dial hook."
     return _ALLOWED.get(gate, "It allowed the attempt.")
 
 
@@ -123,6 +127,8 @@ _TO_CHANGE: dict[str, str] = {
     Gate.PAUSE: "POST /batches/{batch_id}/resume lets it go on.",
     Gate.CONTACT_LIMIT: "Every call of the account to the number counts: GET /numbers/{phone_number} shows them.",
     Gate.ONE_CALL: "It is checked again each minute or so, until the other call is over.",
+    Gate.SCRUB: "The scrub is asked again then; it is the agent's endpoint, which gave no usable answer.",
+    Gate.HOOK: "The pre-dial hook is asked again then; it is the agent's endpoint.",
     Gate.LINE: "It goes on when a call of the agent ends, or when the agent gets a higher max_concurrent_calls.",
     Gate.RATE: "It starts when its turn comes. A higher rate of the batch or the carrier account brings it forward.",
     Gate.CARRIER: "GET /attention shows the fault; POST /attention/{item_id}/resolve tries again at once.",
