@@ -384,8 +384,8 @@ def _always_behind(counted_up_to: Any) -> Any:
 def _decided(change: Callable[[RetryConfig, Any], Any]) -> Any:
     """The retry decision uses another configuration than the requested one."""
 
-    def otherwise(config: Any, attempts: Any, outcome: Any, now: Any) -> Any:
-        return decide(None if config is None else change(config, outcome), attempts, outcome, now)
+    def otherwise(config: Any, attempts: Any, outcome: Any, now: Any, expires_at: Any) -> Any:
+        return decide(None if config is None else change(config, outcome), attempts, outcome, now, expires_at)
 
     return mock.patch.object(execution_module, "decide", otherwise)
 
@@ -422,8 +422,8 @@ def _interval_of_each_retry() -> Any:
 def _time_of_a_retry() -> Any:
     """The next attempt is due at once."""
 
-    def at_once(config: Any, attempts: Any, outcome: Any, now: Any) -> Any:
-        decision = decide(config, attempts, outcome, now)
+    def at_once(config: Any, attempts: Any, outcome: Any, now: Any, expires_at: Any) -> Any:
+        decision = decide(config, attempts, outcome, now, expires_at)
         return replace(decision, at=now) if isinstance(decision, RetryAt) else decision
 
     return mock.patch.object(execution_module, "decide", at_once)
@@ -685,7 +685,7 @@ ABLATIONS: tuple[Ablation, ...] = (
         "cancel at the carrier", _cancel_at_the_carrier, "a stopped call is never answered", first=3, rates=_NOTHING
     ),
     Ablation("line limit", _line_limit, "never more live calls than lines", rates=CALM),
-    Ablation("calling hours", _calling_hours, "no dial outside calling hours", first=3, rates=_NOTHING),
+    Ablation("calling hours", _calling_hours, "no dial outside calling hours", first=4, rates=_NOTHING),
     Ablation("expiry", _expiry, "no dial after its call has expired", first=15, rates=_NOTHING),
     Ablation("budget of a window", _budget, "no window has more attempts than its budget", first=3, rates=_NOTHING),
     Ablation("a call's own rule", _own_rule, "no dial outside calling hours", first=14, rates=_NOTHING),
@@ -717,7 +717,7 @@ ABLATIONS: tuple[Ablation, ...] = (
         rates={"fault of the account": 1.0},
     ),
     Ablation("no stop without a request", _stopping_on_request, "nothing is stopped without a request", rates=_NOTHING),
-    Ablation("attempt of a callback", _attempt_of_a_callback, _TRUTH, first=3, rates=_CALLBACKS),
+    Ablation("attempt of a callback", _attempt_of_a_callback, _TRUTH, first=28, rates=_CALLBACKS),
     Ablation("one item for a line", _one_item_for_a_line, "no line is lost", rates=_NOTHING),
     Ablation("one queue for an agent", _one_queue_for_an_agent, "no call waits for ever", rates=_NOTHING),
     Ablation("reading every row", _reading_every_row, "contacts are the file's rows", rates=_NOTHING),
