@@ -41,7 +41,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure import dist
 from tests.support.stack import CommandFailed, Stack, run
-from tests.support.template import ROOT, functions
+from tests.support.template import ROOT, functions, template
 
 REGION = "us-east-1"
 ACCOUNT_ID = "000000000000"
@@ -171,7 +171,7 @@ class MiniStack(Stack):
     def stream_read(self) -> Iterator[None]:
         """Invoke tally with the table's stream from its beginning, as Lambda does with windows, within the context.
 
-        Nothing is filtered. Records for which tally fails are repeated every half second; if they still fail at the
+        Only records of calls are read, as the template's filter has it. Records for which tally fails are repeated every half second; if they still fail at the
         end, the failure is raised.
         """
         reader = _StreamReader(self)
@@ -227,7 +227,8 @@ class _StreamReader:
             try:
                 found = self._streams.get_records(ShardIterator=iterator)
                 seen = set(self._seen)
-                records = [one for record in found["Records"] for one in self._with_insert(record, seen)]
+                of_calls = [one for one in found["Records"] if one["dynamodb"]["Keys"]["pk"]["S"].startswith("X#")]
+                records = [one for record in of_calls for one in self._with_insert(record, seen)]
                 if records:
                     self._aws.invoke("tally", self._event(records))
             except (CommandFailed, BotoCoreError, ClientError) as failure:
@@ -250,8 +251,7 @@ class _StreamReader:
 
     def _event(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         """https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html"""
-        (declared,) = functions()["tally"]["Events"].values()
-        seconds = declared["Properties"]["TumblingWindowInSeconds"]
+        seconds = template()["Parameters"]["StatisticsSeconds"]["Default"]
         start = datetime.fromtimestamp(time.time() // seconds * seconds, UTC)
         end = start + timedelta(seconds=seconds)
         event = {

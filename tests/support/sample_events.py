@@ -83,7 +83,7 @@ def put_records(client: "DynamoDBClient", table_name: str, now: datetime, webhoo
 
 def _executions(now: datetime) -> tuple[Execution, ...]:
     def queued(execution_id: str, at: datetime) -> Execution:
-        number = f"+1415555020{execution_id[7]}"  # each its own: a number is not called twice at once
+        number = f"+1415555030{execution_id[7]}"  # each its own: a number is not called twice at once
         execution = Execution(execution_id, ACCOUNT_ID, AGENT_ID, at, number, retry_config=samples.RETRIES)
         return samples.saved(execution.begin(at, None))
 
