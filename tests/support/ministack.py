@@ -171,8 +171,8 @@ class MiniStack(Stack):
     def stream_read(self) -> Iterator[None]:
         """Invoke tally with the table's stream from its beginning, as Lambda does with windows, within the context.
 
-        Only records of calls are read, as the template's filter has it. Records for which tally fails are repeated every half second; if they still fail at the
-        end, the failure is raised.
+        Only records of calls are read, as the template's filter has it. Those for which tally fails are repeated every
+        half second; if they still fail at the end, the failure is raised.
         """
         reader = _StreamReader(self)
         thread = threading.Thread(target=reader.run, daemon=True)
