@@ -90,7 +90,7 @@ def test_the_carriers_answer_is_stored_before_the_circuit_records_it(outcome: An
     """DynamoDB refuses every write of the circuit's item for minutes."""
     refused: list[Circuit] = []
 
-    def save(self: DynamoCircuits, circuit: Circuit) -> Circuit:
+    def save(self: DynamoCircuits, circuit: Circuit, event: object = None) -> Circuit:
         refused.append(circuit)
         raise ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, "PutItem")
 

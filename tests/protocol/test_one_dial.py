@@ -257,7 +257,7 @@ def test_a_start_some_seconds_off_comes_as_a_message_with_the_line() -> None:
     world = Paced(execution, start)
     report = world.dial()
     assert (world.placed, world.execution, report.pace_wait) == ([], execution, seconds(7))
-    assert world.messages() == [((execution.id, 1, 0, None, None, start), {"after": start})]
+    assert world.messages() == [((execution.id, 1, 0, None, None, start, None), {"after": start})]
     assert world.lines.release.mock_calls == []
     world.now = start
     world.dialler.dial(execution.id, 1, "later", line_shard=0, paced_at=start)

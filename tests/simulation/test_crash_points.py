@@ -13,7 +13,7 @@ from tests.simulation.scenarios import SCENARIOS
 pytestmark = pytest.mark.simulation
 
 NEARLY_ALL = 0.95
-"""The first run makes a few more requests than later ones: the carrier's credentials are read once."""
+"""A run may make some requests fewer than the one counted: what ends at a window of the stream, for example."""
 LONGEST_RECOVERY = timedelta(minutes=25)
 """A batch worker's lease lasts 16 minutes; its crash is repaired after that. Others are repaired sooner."""
 BY_THE_CLOCK = "moved by calling hours"
@@ -23,7 +23,7 @@ BY_THE_CLOCK = "moved by calling hours"
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_no_sampled_crash_point_violates_a_promise(name: str) -> None:
     # Points alternate between before and after a request: an odd step tries both.
-    _try(name, step=11 if name.startswith("batch") else 5)
+    _try(name, step=21 if name.startswith("batch") else 9)
 
 
 @pytest.mark.nightly

@@ -123,7 +123,9 @@ def policy(chance: random.Random, number: int, now: datetime) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=[pytest.mark.nightly] if part else []) for part in range(PARTS)]
+)
 def test_a_plan_is_what_happens_if_every_attempt_fails(part: int, world: World) -> None:
     """A call's own second within a spread is unknown to a plan made before it, and known to its explanation."""
     chance, account, seen = random.Random(part), world.accounts[0], Counter[str]()

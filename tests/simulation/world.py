@@ -12,6 +12,7 @@ that every interleaving of requests can happen; which function runs next depends
 Events are recorded for the invariants (`Seen`) and, for people, as a timeline.
 """
 
+import base64
 import hashlib
 import json
 import logging
@@ -519,7 +520,8 @@ class World(LocalStack):
     def items(self, prefix: str) -> list[dict[str, Any]]:
         """Every item of the table whose partition key has this prefix."""
         images = changes_of(self.environment["TABLE_NAME"]).images
-        return [from_item(image.plain) for (pk, _), image in images.items() if pk.startswith(prefix)]
+        found = (image.plain for (pk, _), image in images.items() if pk.startswith(prefix))
+        return [from_item({name: _typed(value) for name, value in plain.items()}) for plain in found]
 
     def is_anything_due(self) -> bool:
         """Whether any item has a due time, now or later."""
@@ -1054,6 +1056,11 @@ class World(LocalStack):
     def run(self, seconds: float) -> None:
         """Let simulated time pass."""
         self.clock.advance(seconds / 60)
+
+
+def _typed(value: dict[str, Any]) -> dict[str, Any]:
+    """moto keeps binary values in Base64, as they are sent."""
+    return {"B": base64.b64decode(value["B"])} if "B" in value else value
 
 
 def _answered(response: Response | None) -> Response:
