@@ -669,18 +669,18 @@ _OUT_OF_ORDER = {"callback late": 0.6, "callback twice": 0.6}
 _NOTHING: Mapping[str, float] = {}
 
 ABLATIONS: tuple[Ablation, ...] = (
-    Ablation("claim id", _claim_id, _TWICE, rates=_AT_ONCE),
+    Ablation("claim id", _claim_id, _TWICE, first=3, rates=_AT_ONCE),
     Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", rates=_NOTHING),
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
-    Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", rates=_NOTHING),
-    Ablation("suppression", _suppression, "no dial to a suppressed number", first=5, rates=_NOTHING),
+    Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", first=5, rates=_NOTHING),
+    Ablation("suppression", _suppression, "no dial to a suppressed number", first=10, rates=_NOTHING),
     Ablation("consent", _consent, "no dial without a required consent", first=2, rates=_NOTHING),
     Ablation("scrub", _scrub, "no dial without the scrub's yes", rates=_NOTHING),
     Ablation("pre-dial hook", _hook, "no dial without the hook's yes", rates=_NOTHING),
     Ablation(
         "one call to a number", _one_call_to_a_number, "never two live calls to one number", first=2, rates=_NOTHING
     ),
-    Ablation("contact limits", _contact_limits, "never over a cap or in a pause", first=2, rates=_NOTHING),
+    Ablation("contact limits", _contact_limits, "never over a cap or in a pause", first=8, rates=_NOTHING),
     Ablation(
         "cancel at the carrier", _cancel_at_the_carrier, "a stopped call is never answered", first=3, rates=_NOTHING
     ),
