@@ -12,6 +12,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.adapters.dynamodb.items import from_item
+from redial.domain.status import Status
 from redial.runtime import telemetry
 from redial.runtime.services import services_of
 from redial.usecases import count_attempts
@@ -78,17 +79,20 @@ def _moved(record: dict[str, Any]) -> StatusMove | None:
     """A batch contact's change of status. None if the record is not a contact's, its status did not change, or it was
     removed: its batch is being deleted, or what was called stays counted."""
     change = record["dynamodb"]
-    if "NewImage" not in change:
+    contact = change.get("NewImage")
+    if contact is None or "ba" not in contact:
         return None
     try:
-        contact = from_item(change["NewImage"])
-        if "ba" not in contact:
-            return None
-        after = status_of(contact)
-        before = status_of(from_item(change["OldImage"])) if "OldImage" in change else None
+        batch_id, after = contact["ba"]["S"], _status(contact)
+        before = _status(change["OldImage"]) if "OldImage" in change else None
     except (ArithmeticError, LookupError, TypeError, ValueError, StopIteration):
         # Raising would make Lambda retry it forever and block its shard.
         telemetry.not_counted()
         logger.exception("a record that cannot be counted", extra={"sequence_number": change["SequenceNumber"]})
         return None
-    return None if before is after else StatusMove(contact["ba"], before, after, _number(change))
+    return None if before is after else StatusMove(batch_id, before, after, _number(change))
+
+
+def _status(image: dict[str, Any]) -> Status:
+    """The status alone: the image of every change is looked at."""
+    return status_of({"ch": image["ch"]["S"]})

@@ -20,6 +20,7 @@ from redial.usecases.accounts import allow_premium_numbers
 from redial.usecases.batches import MAX_FILE_BYTES
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, request
+from tests.support.table import as_text
 
 RETRIES = {"enabled": True, "max_retries": 2, "retry_intervals_minutes": [15, 30]}
 PREFIX = "+1202555"
@@ -539,12 +540,7 @@ def test_delete_removes_waiting_contacts_at_once_and_live_ones_when_they_end(cli
 
 def stored_about(client: LocalClient, batch_id: str) -> list[Any]:
     """All items and files of a batch."""
-    pages = (
-        client.stack.aws.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(TableName=client.stack.environment["TABLE_NAME"])
-    )
-    items = [item for page in pages for item in page["Items"] if batch_id in json.dumps(item, default=str)]
+    items = [item for item in client.every_item() if batch_id in as_text(item)]
     listed = client.stack.aws.client("s3").list_objects_v2(Bucket=client.stack.environment["FILES_BUCKET"])
     return items + [one["Key"] for one in listed.get("Contents", []) if batch_id in one["Key"]]
 

@@ -31,11 +31,6 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def configure(client: LocalClient, **config: Any) -> None:
-    answer = client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", {"agent_config": config})
-    assert answer.status == 200, answer
-
-
 def ask(client: LocalClient, number: str, **fields: Any) -> Answer:
     body = {"agent_id": client.stack.agent_id, "recipient_phone_number": number, **fields}
     return client.api("POST", "/call", body)
@@ -57,21 +52,21 @@ def rows(client: LocalClient, batch_id: str, name: str) -> list[dict[str, str]]:
 
 def test_a_contacts_time_zone_wins_over_its_agents_and_its_prefix(client: LocalClient) -> None:
     """Noon UTC is 4:00 in San Francisco, 13:00 in Berlin and 21:00 in Tokyo."""
-    configure(client, calling_guardrails=NINE_TO_SIX, time_zone="Asia/Tokyo")
+    client.configure(calling_guardrails=NINE_TO_SIX, time_zone="Asia/Tokyo")
     client.script("+14155550121", "completed")
     berlin = client.call("+14155550121", time_zone="Europe/Berlin")
     tokyo = client.call("+14155550122")
     client.advance(5)
     assert client.execution(berlin)["status"] == "completed"
     assert at(client.execution(tokyo)["rescheduled_at"]) == NOON + timedelta(hours=12)
-    configure(client, time_zone=None)
+    client.configure(time_zone=None)
     prefix = client.call("+14155550123")
     client.advance(1)
     assert at(client.execution(prefix)["rescheduled_at"]) == NOON + timedelta(hours=5)
 
 
 def test_an_unknown_area_code_waits_for_hours_that_suit_its_whole_country(client: LocalClient) -> None:
-    configure(client, calling_guardrails=NINE_TO_SIX)
+    client.configure(calling_guardrails=NINE_TO_SIX)
     execution_id = client.call("+14362201234")
     client.advance(1)
     assert at(client.execution(execution_id)["rescheduled_at"]) == NOON + timedelta(hours=7), "9:00 in Honolulu"
@@ -92,16 +87,16 @@ def test_an_unknown_time_zone_is_refused(client: LocalClient, zone: Any) -> None
 
 
 def test_a_call_that_can_never_be_placed_is_refused(client: LocalClient) -> None:
-    configure(client, calling_guardrails=NINE_TO_SIX)
+    client.configure(calling_guardrails=NINE_TO_SIX)
     answer = ask(client, RUSSIAN_MOBILE)
     assert answer.status == 400
     assert answer.json["errors"] == [{"field": "recipient_phone_number", "message": NEVER + MEND}]
     assert ask(client, RUSSIAN_MOBILE, time_zone="Asia/Omsk").status == 200
     assert ask(client, RUSSIAN_MOBILE, bypass_call_guardrails=True).status == 200
     assert ask(client, TOLL_FREE).status == 200, "the United States and Canada: open for two hours"
-    configure(client, calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
+    client.configure(calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
     assert ask(client, RUSSIAN_MOBILE).status == 200
-    configure(client, calling_guardrails=NINE_TO_SIX, time_zone="Europe/Moscow")
+    client.configure(calling_guardrails=NINE_TO_SIX, time_zone="Europe/Moscow")
     assert ask(client, RUSSIAN_MOBILE).status == 200
 
 
@@ -116,7 +111,7 @@ FILE = f"""contact_number,name,time_zone
 
 def test_rows_that_can_never_be_placed_are_rejected(client: LocalClient) -> None:
     """And stay so: the files are read again after the hours have changed."""
-    configure(client, calling_guardrails=NINE_TO_SIX)
+    client.configure(calling_guardrails=NINE_TO_SIX)
     batch_id = upload(client, FILE, ("start", "now")).json["batch_id"]
     client.advance(1)
     rejected = rows(client, batch_id, "rejected")
@@ -124,7 +119,7 @@ def test_rows_that_can_never_be_placed_are_rejected(client: LocalClient) -> None
         ("2", f"contact_number: {NEVER}{MEND}"),
         ("5", "time_zone: must be an IANA time zone, such as Europe/Berlin; there is no 'Nowhere'"),
     ]
-    configure(client, calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
+    client.configure(calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
     assert [row["name"] for row in rows(client, batch_id, "results")] == ["Bob", "Cem", "Eve"]
     client.advance(1)
     contacts = client.api("GET", f"/batches/{batch_id}/executions").json
@@ -135,7 +130,7 @@ def test_rows_that_can_never_be_placed_are_rejected(client: LocalClient) -> None
 
 
 def test_a_batch_that_bypasses_the_guardrails_takes_every_number(client: LocalClient) -> None:
-    configure(client, calling_guardrails=NINE_TO_SIX)
+    client.configure(calling_guardrails=NINE_TO_SIX)
     file = f"contact_number,time_zone\n{RUSSIAN_MOBILE},\n+12025550102,Nowhere\n"
     batch_id = upload(client, file, ("bypass_call_guardrails", "true")).json["batch_id"]
     client.advance(1)
@@ -143,7 +138,7 @@ def test_a_batch_that_bypasses_the_guardrails_takes_every_number(client: LocalCl
 
 
 def test_a_file_of_which_no_row_can_be_placed_is_refused(client: LocalClient) -> None:
-    configure(client, calling_guardrails=NINE_TO_SIX)
+    client.configure(calling_guardrails=NINE_TO_SIX)
     answer = upload(client, f"contact_number\n{RUSSIAN_MOBILE}\n")
     assert answer.status == 400
     assert answer.json["message"] == f"file: has no usable row; the first, line 2: contact_number: {NEVER}{MEND}"
@@ -151,7 +146,7 @@ def test_a_file_of_which_no_row_can_be_placed_is_refused(client: LocalClient) ->
 
 @pytest.mark.parametrize("kind", ["call", pytest.param("contact", marks=pytest.mark.nightly)])
 def test_a_call_whose_hours_become_impossible_waits_until_they_are_corrected(client: LocalClient, kind: str) -> None:
-    configure(client, calling_guardrails={"call_start_hour": 4, "call_end_hour": 16})
+    client.configure(calling_guardrails={"call_start_hour": 4, "call_end_hour": 16})
     if kind == "call":
         execution_id = client.call(RUSSIAN_MOBILE, retry_config={"enabled": True})
     else:
@@ -161,7 +156,7 @@ def test_a_call_whose_hours_become_impossible_waits_until_they_are_corrected(cli
         execution_id = client.api("GET", f"/batches/{batch_id}/executions").json[0]["id"]
     client.advance(1)
     opens = at(client.execution(execution_id)["rescheduled_at"])
-    configure(client, calling_guardrails=NINE_TO_SIX)
+    client.configure(calling_guardrails=NINE_TO_SIX)
     client.advance((opens - NOON).total_seconds() / 60 + 1)
     execution = client.execution(execution_id)
     assert (execution["status"], execution["retry_count"]) == ("rescheduled", 0)
@@ -170,18 +165,18 @@ def test_a_call_whose_hours_become_impossible_waits_until_they_are_corrected(cli
     assert NEVER in str(changes)
     client.advance(5 * 60)
     assert client.execution(execution_id)["status"] == "rescheduled"
-    configure(client, calling_guardrails=None)
+    client.configure(calling_guardrails=None)
     client.script(RUSSIAN_MOBILE, "completed")
     client.advance(9 * 60)
     assert client.execution(execution_id)["status"] == "completed"
 
 
 def test_a_call_whose_hours_stay_impossible_ends_after_a_week(client: LocalClient) -> None:
-    configure(client, calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
+    client.configure(calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
     execution_id = client.call(RUSSIAN_MOBILE)
     client.advance(1)
     opens = at(client.execution(execution_id)["rescheduled_at"])
-    configure(client, calling_guardrails=NINE_TO_SIX)
+    client.configure(calling_guardrails=NINE_TO_SIX)
     client.advance((opens - NOON).total_seconds() / 60 + 6 * 24 * 60)
     execution = client.execution(execution_id)
     assert execution["status"] == "rescheduled"
@@ -194,11 +189,11 @@ def test_a_call_whose_hours_stay_impossible_ends_after_a_week(client: LocalClien
 
 def test_a_batch_of_which_a_contact_can_never_be_placed_any_more_is_not_scheduled(client: LocalClient) -> None:
     """Its rows were checked by other hours, or by none."""
-    configure(client, calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
+    client.configure(calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
     file = f"contact_number,time_zone\n+79161234568,Asia/Omsk\n{RUSSIAN_MOBILE},\n"
     batch_id = upload(client, file).json["batch_id"]
     client.advance(1)
-    configure(client, calling_guardrails=NINE_TO_SIX)
+    client.configure(calling_guardrails=NINE_TO_SIX)
     start = {"scheduled_at": (NOON + timedelta(hours=1)).isoformat()}
     answer = schedule(client, batch_id, **start)
     assert answer.status == 400
@@ -206,7 +201,7 @@ def test_a_batch_of_which_a_contact_can_never_be_placed_any_more_is_not_schedule
     assert answer.json["errors"] == [{"field": "scheduled_at", "message": reason}]
     assert schedule(client, batch_id, **start, bypass_call_guardrails="true").status == 200
     assert schedule(client, batch_id, **start).status == 400
-    configure(client, calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
+    client.configure(calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
     assert schedule(client, batch_id, **start).status == 200
 
 
@@ -218,7 +213,7 @@ WEEK = {"windows": [{"days": ["mon", "tue", "wed", "thu", "fri"], "start": "09:3
 def test_a_calls_own_windows_replace_its_batchs_and_those_its_agents(client: LocalClient) -> None:
     """Noon UTC on a Monday is 7:00 in Washington."""
     assert NOON.weekday() == 0
-    configure(client, calling_guardrails={"call_start_hour": 10, "call_end_hour": 11})
+    client.configure(calling_guardrails={"call_start_hour": 10, "call_end_hour": 11})
     guardrails = {"windows": [{"start": "08:15", "end": "08:30"}, {"start": "06:00", "end": "06:30"}]}
     single = client.call("+12025550111", calling_guardrails=guardrails)
     plain = client.call("+12025550112")
@@ -243,7 +238,7 @@ def test_a_calls_own_windows_replace_its_batchs_and_those_its_agents(client: Loc
 def test_excluded_dates_are_those_of_the_called_number(client: LocalClient) -> None:
     """Noon UTC is 21:00 in Tokyo and 7:00 in Washington; the next day is excluded."""
     tomorrow = (NOON + timedelta(days=1)).date().isoformat()
-    configure(client, calling_guardrails={"excluded_dates": [tomorrow], **WEEK})
+    client.configure(calling_guardrails={"excluded_dates": [tomorrow], **WEEK})
     washington, tokyo = client.call("+12025550111"), client.call("+81312345678")
     client.advance(1)
     assert at(client.execution(washington)["rescheduled_at"]) == NOON + timedelta(hours=2, minutes=30)
@@ -252,7 +247,7 @@ def test_excluded_dates_are_those_of_the_called_number(client: LocalClient) -> N
 
 def test_calls_are_spread_over_the_first_minutes_of_an_opening(client: LocalClient) -> None:
     guardrails = {"call_start_hour": 9, "call_end_hour": 18, "placement": "spread", "spread_minutes": 10}
-    configure(client, calling_guardrails=guardrails, max_concurrent_calls=50)
+    client.configure(calling_guardrails=guardrails, max_concurrent_calls=50)
     numbers = [f"+120255502{n:02d}" for n in range(40)]
     for number in numbers:
         client.script(number, "completed")
@@ -273,7 +268,7 @@ def test_calls_are_spread_over_the_first_minutes_of_an_opening(client: LocalClie
 def test_a_retry_that_is_rotated_rings_at_another_hour(client: LocalClient) -> None:
     """Noon UTC is 7:00 in Washington. The window has three hours; the fourth attempt may have any."""
     guardrails = {"call_start_hour": 9, "call_end_hour": 12, "placement": "rotate"}
-    configure(client, calling_guardrails=guardrails)
+    client.configure(calling_guardrails=guardrails)
     client.script("+12025550111", "no-answer", "busy", "no-answer", "completed")
     retries = {"enabled": True, "max_retries": 3, "retry_intervals_minutes": [5]}
     execution_id = client.call("+12025550111", retry_config=retries)
@@ -387,7 +382,7 @@ def start_at_night(client: LocalClient, zones: tuple[str, ...], contacts: int, l
     windows = [{"start": "09:00", "end": "12:30"}, {"start": "13:15", "end": "17:00"}]
     guardrails = {"windows": windows, "placement": "spread", "spread_minutes": QUARTER}
     quiet = {"webhook_url": None, "max_concurrent_calls": lines}
-    configure(client, calling_guardrails=guardrails, **quiet)
+    client.configure(calling_guardrails=guardrails, **quiet)
     zone_of = {f"+1202{5_550_000 + n}": zones[n % len(zones)] for n in range(contacts)}
     file = "\n".join(["contact_number,time_zone", *(f"{number},{zone}" for number, zone in zone_of.items())])
     batch_id = upload(client, file, ("start", "now")).json["batch_id"]

@@ -27,14 +27,9 @@ def explain(client: LocalClient, execution_id: str) -> Any:
     return answer.json
 
 
-def configure(client: LocalClient, **config: Any) -> None:
-    answer = client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", {"agent_config": config})
-    assert answer.status == 200, answer
-
-
 def test_every_attempt_is_explained_by_every_gate(client: LocalClient) -> None:
     """Noon UTC is 13:00 in Berlin; the retry is due outside calling hours."""
-    configure(client, calling_guardrails=NINE_TO_SIX)
+    client.configure(calling_guardrails=NINE_TO_SIX)
     client.script(BERLIN, "no-answer", "completed")
     execution_id = client.call(BERLIN, retry_config={"enabled": True, "retry_intervals_minutes": [360]})
     client.advance(5)
@@ -79,7 +74,7 @@ def test_every_attempt_is_explained_by_every_gate(client: LocalClient) -> None:
 
 
 def test_what_a_call_waits_for_is_explained(client: LocalClient) -> None:
-    configure(client, max_concurrent_calls=1)
+    client.configure(max_concurrent_calls=1)
     client.script("+12025550101", "completed")
     first, second = client.call("+12025550101"), client.call("+12025550102")
     later = client.call("+12025550103", scheduled_at=(NOON + timedelta(days=1)).isoformat())
@@ -105,14 +100,14 @@ def test_a_batchs_contact_is_explained(client: LocalClient) -> None:
     explained = explain(client, contact["id"])
     assert explained["summary"] == "Waiting until 2026-01-26 14:00 Europe/Berlin: its time."
     assert explained["plan"]["attempts"][0]["earliest_at"] == "2026-01-26T13:00:00.000Z"
-    configure(client, max_concurrent_calls=1)
+    client.configure(max_concurrent_calls=1)
     client.script("+12025550101", "completed")
     client.advance(60)
     assert explain(client, contact["id"])["attempts"][0]["decided"][-1]["type"] == "claimed"
 
 
 def test_a_paused_batchs_contacts_wait_for_it(client: LocalClient) -> None:
-    configure(client, max_concurrent_calls=1)
+    client.configure(max_concurrent_calls=1)
     form = [("agent_id", client.stack.agent_id), ("start", "now")]
     numbers = f"contact_number\n{BERLIN}\n+493012345679"
     batch_id = client.api("POST", "/batches", multipart(form, numbers), Content_Type=CONTENT_TYPE).json["batch_id"]

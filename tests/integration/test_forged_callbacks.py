@@ -4,7 +4,6 @@
 call, and then each of them altered, redirected or repeated.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +12,7 @@ import pytest
 
 from local.carriers.twilio_calls import signature
 from tests.support.local_stack import Answer, LocalClient, local_stack, request
+from tests.support.table import as_text
 
 # The stack ignores this warning itself, but only until the end of the test that started it.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
@@ -70,9 +70,7 @@ def send(
 
 
 def stored(client: LocalClient) -> list[str]:
-    dynamodb = client.stack.aws.client("dynamodb")
-    pages = dynamodb.get_paginator("scan").paginate(TableName=client.stack.environment["TABLE_NAME"])
-    return sorted(json.dumps(item, sort_keys=True, default=repr) for page in pages for item in page["Items"])
+    return sorted(map(as_text, client.every_item()))
 
 
 def check_without_effect(client: LocalClient, answer_of: Any, *statuses: int) -> None:

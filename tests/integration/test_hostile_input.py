@@ -6,7 +6,6 @@ requests must leave nothing behind. `test_hostile_uploads` has files of contacts
 """
 
 import gzip
-import json
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +16,7 @@ from redial.runtime.services import services_of
 from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, openapi
 from tests.support.forms import BOUNDARY, CONTENT_TYPE, multipart
 from tests.support.samples import NUMBER
-from tests.support.table import TABLE_NAME
+from tests.support.table import as_text, every_item
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -38,10 +37,7 @@ WITH_ID = [(method, path) for method, path, _ in OPERATIONS if "_id}" in path]
 
 
 def stored() -> list[str]:
-    dynamodb = services_of("api").executions._table.client
-    return sorted(
-        json.dumps(item, sort_keys=True, default=repr) for item in dynamodb.scan(TableName=TABLE_NAME)["Items"]
-    )
+    return sorted(map(as_text, every_item(services_of("api").executions._table.client)))
 
 
 def filled(path: str) -> str:

@@ -3,7 +3,6 @@
 Routes and fields come from the document: a new one that is not covered here fails the first tests.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -20,6 +19,7 @@ from redial.usecases import accounts as account_keys
 from tests.support.api import openapi
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, request
+from tests.support.table import as_text
 
 # The stack ignores this warning itself, but only until the end of the test that started it.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
@@ -100,10 +100,9 @@ def batch(client: LocalClient, *fields: tuple[str, str]) -> str:
 
 def stored(client: LocalClient) -> list[str]:
     """Every item of the table, and every schedule."""
-    dynamodb = client.stack.aws.client("dynamodb")
-    pages = dynamodb.get_paginator("scan").paginate(TableName=client.stack.environment["TABLE_NAME"])
-    items = [json.dumps(item, sort_keys=True, default=repr) for page in pages for item in page["Items"]]
-    return sorted(items) + [schedule.definition["Name"] for schedule in client.stack.scheduler.schedules()]
+    return sorted(map(as_text, client.every_item())) + [
+        schedule.definition["Name"] for schedule in client.stack.scheduler.schedules()
+    ]
 
 
 def as_other(client: LocalClient, method: str, path: str, body: Any = None, **headers: str) -> Answer:

@@ -19,6 +19,7 @@ from redial.domain.contact_index import ContactIndex, Place, hash_of
 from redial.usecases.batches import index_key
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import NOON, Answer, LocalClient, local_stack
+from tests.support.table import as_text
 
 NINE_TO_FIVE = {"windows": [{"start": "09:00", "end": "17:00"}]}
 RETRIES = {"enabled": True, "max_retries": 2, "retry_intervals_minutes": [20, 40]}
@@ -33,11 +34,6 @@ def client() -> Iterator[LocalClient]:
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def configure(client: LocalClient, **config: Any) -> None:
-    answer = client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", {"agent_config": config})
-    assert answer.status == 200, answer
 
 
 def upload(client: LocalClient, lines: list[str], *fields: tuple[str, str], agent_id: str | None = None) -> str:
@@ -73,10 +69,9 @@ def schedule(client: LocalClient, batch_id: str, start: datetime) -> None:
 
 def stored(client: LocalClient) -> Any:
     """Everything in the table and in the bucket."""
-    items = client.stack.aws.client("dynamodb").scan(TableName=client.stack.environment["TABLE_NAME"])["Items"]
     bucket = client.stack.environment["FILES_BUCKET"]
     objects = client.stack.aws.client("s3").list_objects_v2(Bucket=bucket).get("Contents", [])
-    return sorted(map(str, items)), [(one["Key"], one["ETag"]) for one in objects]
+    return sorted(map(as_text, client.every_item())), [(one["Key"], one["ETag"]) for one in objects]
 
 
 # ---- what it says -------------------------------------------------------------------------------------------------
@@ -97,7 +92,7 @@ FILE = [
 
 
 def test_a_preflight_says_whom_the_batch_would_call_and_whom_not(client: LocalClient) -> None:
-    configure(client, calling_guardrails=NINE_TO_FIVE, consent_required=["FR"])
+    client.configure(calling_guardrails=NINE_TO_FIVE, consent_required=["FR"])
     batch_id = upload(client, FILE, ("retry_config", json.dumps(RETRIES)))
     client.advance(0)
     for one in (number(1), "+33612345673", number(99)):
@@ -137,21 +132,21 @@ def test_a_preflight_says_whom_the_batch_would_call_and_whom_not(client: LocalCl
 
 def test_the_hours_and_the_agents_zone_of_today_count(client: LocalClient) -> None:
     """Rows were checked by the hours when the batch was created."""
-    configure(client, calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
+    client.configure(calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
     batch_id = upload(client, ["contact_number,time_zone", "+79161234567,", "+79161234568,Asia/Omsk"])
     client.advance(0)
     assert preflight(client, batch_id)["never_placeable"] == 0
-    configure(client, calling_guardrails=NINE_TO_FIVE)
+    client.configure(calling_guardrails=NINE_TO_FIVE)
     found = preflight(client, batch_id)
     assert (found["never_placeable"], found["to_be_called"]) == (1, 1)
     assert "never open" in found["warnings"][0]
     assert preflight(client, batch_id, bypass_call_guardrails=True)["to_be_called"] == 2
-    configure(client, time_zone="Europe/Moscow")
+    client.configure(time_zone="Europe/Moscow")
     assert preflight(client, batch_id)["to_be_called"] == 2
 
 
 def test_a_rule_counts_if_it_holds_when_the_batch_starts(client: LocalClient) -> None:
-    configure(client, consent_required=True, purpose="marketing")
+    client.configure(consent_required=True, purpose="marketing")
     batch_id = upload(client, numbers(1, 2, 3, 4))
     client.advance(0)
     tomorrow = (NOON + timedelta(days=1)).isoformat()
@@ -213,7 +208,7 @@ def test_a_deleted_agents_batch_has_no_preflight(client: LocalClient) -> None:
 
 def test_a_hundred_thousand_rows_take_as_many_requests_as_ten(client: LocalClient) -> None:
     """And less than 30 seconds: the index is stored here as reading such a file would have."""
-    configure(client, calling_guardrails=NINE_TO_FIVE)
+    client.configure(calling_guardrails=NINE_TO_FIVE)
     batch_id = upload(client, numbers(*range(10)))
     client.advance(0)
     assert client.api("POST", "/suppressions", {"phone_number": number(1)}).status == 200
@@ -272,7 +267,7 @@ def test_the_batch_is_finished_within_the_interval_foreseen(
     client: LocalClient, config: dict[str, Any], fields: dict[str, str]
 ) -> None:
     """The carrier's outcomes are its usual ones: some answer, some do not. Noon UTC is 7:00 in Washington."""
-    configure(client, **config)
+    client.configure(**config)
     lines = ["contact_number,time_zone"]
     lines += [f"{number(one)},{('', 'Europe/Berlin', 'Asia/Tokyo')[one % 3]}" for one in range(24)]
     batch_id = upload(client, lines, *fields.items())
@@ -316,7 +311,7 @@ def test_a_batchs_policy_its_limits_and_its_expiry_count(client: LocalClient) ->
 
 def test_contacts_of_two_running_batches_are_reported_in_both(client: LocalClient) -> None:
     """Also of another agent. They run when each zone opens, in two hours."""
-    configure(client, calling_guardrails=NINE_TO_FIVE)
+    client.configure(calling_guardrails=NINE_TO_FIVE)
     other_agent = client.stack.create_agent(calling_guardrails=NINE_TO_FIVE)
     first = upload(client, numbers(*range(10)), ("start", "now"))
     client.advance(1)
@@ -342,7 +337,7 @@ def test_contacts_of_two_running_batches_are_reported_in_both(client: LocalClien
 
 
 def test_batches_that_start_at_once_find_each_other(client: LocalClient) -> None:
-    configure(client, calling_guardrails=NINE_TO_FIVE)
+    client.configure(calling_guardrails=NINE_TO_FIVE)
     found = [upload(client, numbers(*range(one, one + 8))) for one in range(4)]
     client.advance(0)
     for batch_id in found:

@@ -498,7 +498,7 @@ MUTANTS = (
     Mutant(
         "A suppression does not mark the agents",
         "usecases/number_rules.py",
-        "one if one.deleted_at is not None else _marked(services, one) for one in agents",
+        "one if one.deleted_at is not None else mark_agent(services, one, has_number_rules=True) for one in agents",
         "one for one in agents",
         "tests/integration/test_number_rules.py::test_a_suppressed_number_is_not_called_and_the_call_says_why",
     ),
@@ -764,9 +764,9 @@ MUTANTS = (
     Mutant(
         "A removed contact is counted",
         "../../../functions/tally/handler.py",
-        '    if "NewImage" not in change:\n        return None\n',
-        '    if "NewImage" not in change:\n        change = {**change, "NewImage": change["OldImage"]}\n'
-        '        del change["OldImage"]\n',
+        '    contact = change.get("NewImage")\n',
+        '    if "NewImage" not in change:\n        change = {"NewImage": change["OldImage"], **change}\n'
+        '        del change["OldImage"]\n    contact = change["NewImage"]\n',
         "tests/integration/test_retention.py::test_a_removed_contact_stays_counted",
     ),
     Mutant(
@@ -1464,9 +1464,9 @@ MUTANTS = (
     ),
     Mutant(
         "A new agent does not have its account's policy",
-        "usecases/agents.py",
-        "    return with_account_policy(services, agent)\n",
-        "    return agent\n",
+        "usecases/accounts.py",
+        "    return mark_agent(services, agent, **limited, account_policy=account.defaults.policy)\n",
+        "    return mark_agent(services, agent, **limited)\n",
         "tests/integration/test_policies.py::test_a_new_agent_has_its_accounts_policy",
     ),
     Mutant(
@@ -1642,9 +1642,9 @@ MUTANTS = (
     ),
     Mutant(
         "A new agent does not keep its account's limits",
-        "usecases/agents.py",
-        "    agent = mark_if_limited(services, agent if kept else mark_if_used(services, agent))\n",
-        "    agent = agent if kept else mark_if_used(services, agent)\n",
+        "usecases/accounts.py",
+        "    return mark_agent(services, agent, **limited, account_policy=account.defaults.policy)\n",
+        "    return mark_agent(services, agent, account_policy=account.defaults.policy)\n",
         "tests/protocol/test_one_call.py::test_new_agents_keep_the_limits_of_their_account",
     ),
     Mutant(

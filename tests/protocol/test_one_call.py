@@ -280,7 +280,7 @@ def test_new_agents_keep_the_limits_of_their_account(world: World) -> None:
     first.ask("PATCH", "/user/me", {"contact_limits": {"caps": [{"attempts": 1, "hours": 24}]}})
     later = Story(world, 6)
     to = first.number("completed", "completed")
-    for story in (later, first):
+    for story in (first, later):  # the later agent is the one whose call has to wait
         call(story, to)
         world.run(HOUR)
     assert len(calls(world)) == 1

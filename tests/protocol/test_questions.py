@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.endpoints import HttpEndpoints
 from redial.domain.status import Status
 from tests.protocol.test_stops import slow_in_dial
@@ -91,12 +92,15 @@ def test_a_window_that_closes_meanwhile_is_not_overstepped(world: World, slow: s
 
 
 def test_a_lost_race_does_not_ask_again(world: World, slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The event `queued` is delivered meanwhile, which changes the execution."""
+    """Another writer saves the execution between the answer and the claim."""
     asked: list[str] = []
     ask = getattr(HttpEndpoints, slow)
+    executions = DynamoExecutions(world.aws.client("dynamodb"), world.environment["TABLE_NAME"])
 
     def counted(self: Any, *arguments: Any) -> Any:
         asked.append(slow)
+        (execution,) = world.stored_executions()
+        executions.save(execution)
         return ask(self, *arguments)
 
     monkeypatch.setattr(HttpEndpoints, slow, counted)

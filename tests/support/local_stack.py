@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from local.stack import INBOX_NAME, LocalStack
+from tests.support.table import every_item
 
 NOON = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
 """Start of simulated time in tests."""
@@ -57,6 +58,16 @@ class LocalClient:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         sent.setdefault("Authorization", f"Bearer {self.stack.api_key}")
         return request(method, self.stack.url + path, body, sent)
+
+    def configure(self, **config: Any) -> Any:
+        """Change parts of the first agent's configuration; the agent after it."""
+        answer = self.api("PATCH", f"/v2/agent/{self.stack.agent_id}", {"agent_config": config})
+        assert answer.status == 200, answer
+        return answer.json
+
+    def every_item(self) -> list[dict[str, Any]]:
+        """Every item of the table, with DynamoDB's types."""
+        return every_item(self.stack.aws.client("dynamodb"), self.stack.environment["TABLE_NAME"])
 
     def call(self, to: str, **fields: Any) -> str:
         """Create a call by the first agent, and return its execution id."""

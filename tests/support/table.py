@@ -1,6 +1,7 @@
 """The table of template.yaml, for tests that need only a table."""
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -46,3 +47,13 @@ def create_table(client: "DynamoDBClient", table_name: str = TABLE_NAME) -> None
     client.update_time_to_live(
         TableName=table_name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
     )
+
+
+def every_item(client: "DynamoDBClient", table_name: str = TABLE_NAME) -> list[dict[str, Any]]:
+    """Every item, with DynamoDB's types."""
+    return [item for page in client.get_paginator("scan").paginate(TableName=table_name) for item in page["Items"]]
+
+
+def as_text(item: dict[str, Any]) -> str:
+    """An item as JSON, keys in order; binary values as Python writes them."""
+    return json.dumps(item, sort_keys=True, default=repr)

@@ -123,6 +123,16 @@ def test_differences_of_all_changes_equal_a_recount() -> None:
     assert recount[1]["n2=v"] == 1
 
 
+def test_a_change_that_ends_no_attempt_does_not_ask_where_the_number_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = ended(queued(), NO_ANSWER, 1)
+    dialled_again = placed(over, TEN + minutes(31))
+    window: dict[str, object] = {}
+    monkeypatch.setattr("redial.domain.statistics._place", None)
+    for before, after in ((None, queued()), (queued(), placed(queued(), TEN)), (over, dialled_again)):
+        collect(window, before, after, "1")
+    assert window == {}
+
+
 def test_erasing_a_contact_takes_nothing_back() -> None:
     window: dict[str, object] = {}
     over = ended(replace(queued(None), batch_id="b" * 32, row=1), NO_ANSWER, 1)

@@ -11,7 +11,6 @@ from typing_extensions import TypedDict
 from redial.api.answers import account_id, answer, answers, known_batch_id, known_id, new_router, services
 from redial.api.calling_guardrails import read_date
 from redial.domain.statistics import Dimension, Rate, Statistics, advice, gap_range, value_of
-from redial.domain.termination import CallOutcome
 from redial.runtime import system
 from redial.usecases import statistics
 from redial.usecases.statistics import DEFAULT_PERIOD, LONGEST_PERIOD
@@ -87,16 +86,16 @@ def statistics_json(
 ) -> RetryStatistics:
     """The statistics of a period as JSON."""
     totals, reach = found.totals, found.reach
-    attempts, answered = sum(totals.values()), totals.get(CallOutcome.ANSWERED, 0)
+    overall = Rate.of(totals)
     return {
         "agent_id": agent_id,
         "batch_id": batch_id,
         "period_start": first.isoformat(),
         "period_end": last.isoformat(),
         "contacts": reach[1].attempts if 1 in reach else 0,
-        "attempts": attempts,
-        "answers": answered,
-        "calls_per_answer": round(attempts / answered, 2) if answered else None,
+        "attempts": overall.attempts,
+        "answers": overall.answers,
+        "calls_per_answer": round(overall.attempts / overall.answers, 2) if overall.answers else None,
         "outcomes": {str(outcome): count for outcome, count in totals.items()},
         "reach": [
             {
@@ -119,18 +118,23 @@ def statistics_json(
 
 
 def _values(found: Statistics, dimension: Dimension) -> list[ValueJson]:
-    rates = found.rates(dimension)
     return [
         {
             "value": value_of(dimension, value),
-            "attempts": rates[value].attempts,
-            "answers": rates[value].answers,
-            "rate": _rounded(rates[value].share),
-            "interval": _interval(rates[value]),
+            **_rate(Rate.of(outcomes)),
             "outcomes": {str(outcome): count for outcome, count in outcomes.items()},
         }
         for value, outcomes in found.outcomes(dimension).items()
     ]
+
+
+def _rate(rate: Rate) -> RateJson:
+    return {
+        "attempts": rate.attempts,
+        "answers": rate.answers,
+        "rate": _rounded(rate.share),
+        "interval": _interval(rate),
+    }
 
 
 def _gap(one: ValueJson) -> GapJson:

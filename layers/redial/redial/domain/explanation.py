@@ -144,11 +144,11 @@ def waiting(execution: Execution, zones: tuple[str, ...], closed: Decision | Non
         return None
     last = next(one for one in reversed(execution.changes) if one.kind in WAITING or one.kind is Marker.DEFERRED)
     until = None if state.timer is None else state.timer[1]
-    deferred = next((one for one in results(last, zones) if one.verdict is Verdict.DEFER), None)
+    deferred = next(((gate, rule) for gate, verdict, rule in recorded(last.gates) if verdict is Verdict.DEFER), None)
     gate: str | None = Gate.CARRIER if last.kind is Marker.DEFERRED else None
     rule, reason = "", last.reason
     if deferred is not None:
-        gate, rule = deferred.gate, deferred.rule
+        gate, rule = deferred
     elif closed is not None and state.status is Status.QUEUED:
         gate, rule, reason = str(closed.gate), closed.rule, closed.reason
     if until is not None:

@@ -174,11 +174,6 @@ def _country(code: int, region: str | None) -> str:
     return region if region.isalpha() and region != "ZZ" else f"+{code}"
 
 
-@lru_cache(maxsize=4096)
-def _codes(*codes: str) -> frozenset[str]:
-    return frozenset(codes)
-
-
 def located(number: str) -> tuple[str, frozenset[str], tuple[str, ...]]:
     """`country`, `countries` and `time_zones` of an E.164 number at once, in less time."""
     import phonenumbers
@@ -188,8 +183,7 @@ def located(number: str) -> tuple[str, frozenset[str], tuple[str, ...]]:
     except phonenumbers.NumberParseException:
         return "ZZ", frozenset(), _zones_of_the_world()
     code, region = parsed.country_code or 0, phonenumbers.region_code_for_number(parsed)
-    countries = _codes(region) if region else _codes(*phonenumbers.region_codes_for_country_code(code))
-    return _country(code, region), countries, _time_zones(number, parsed)
+    return _country(code, region), _countries(code, region), _time_zones(number, parsed)
 
 
 _MOBILE_AREA_CODES = frozenset({1, 52, 54, 55})
@@ -314,5 +308,12 @@ def countries(number: str) -> frozenset[str]:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
         return frozenset()
-    known = phonenumbers.region_code_for_number(parsed)
-    return frozenset([known] if known else phonenumbers.region_codes_for_country_code(parsed.country_code or 0))
+    return _countries(parsed.country_code or 0, phonenumbers.region_code_for_number(parsed))
+
+
+@lru_cache(maxsize=4096)
+def _countries(code: int, region: str | None) -> frozenset[str]:
+    """The region that is known, else all of the country code."""
+    import phonenumbers
+
+    return frozenset([region] if region else phonenumbers.region_codes_for_country_code(code))

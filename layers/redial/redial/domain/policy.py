@@ -15,7 +15,7 @@ from redial.domain.retry import RetryConfig
 from redial.domain.values import dataclass
 
 POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-POLICY_LABEL = re.compile(r"([a-z0-9][a-z0-9_-]{0,39})(?:@([1-9][0-9]{0,5}))?")
+POLICY_LABEL = re.compile(rf"({POLICY_NAME.pattern})(?:@([1-9][0-9]{{0,5}}))?")
 """A policy's name, and a version of it; without one: the latest."""
 MAX_VERSION = 999_999
 

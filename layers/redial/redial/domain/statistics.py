@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from math import sqrt
 
-from redial.domain.execution import Execution
+from redial.domain.execution import Attempt, Execution
 from redial.domain.termination import CallOutcome, outcome_of
 from redial.domain.values import dataclass
 
@@ -60,13 +60,17 @@ def gap_of(minutes: float) -> int:
     return next((index for index, end in enumerate(GAPS_MINUTES) if minutes < end), len(GAPS_MINUTES))
 
 
+def finished(execution: Execution) -> list[tuple[Attempt, CallOutcome]]:
+    """The attempts that were dialled and have ended, and how: what `counted` depends on that changes."""
+    return [(one, outcome) for one in execution.state.attempts if (outcome := outcome_of(one)) is not None]
+
+
 def counted(execution: Execution) -> tuple[date, Counter[str]] | None:
     """The day for which the execution's attempts count, and what they add to each cell. None: nothing yet.
 
     Only attempts that were dialled count. An erased execution has none left: the caller leaves what was counted.
     """
-    dialled = [one for one in execution.state.attempts if one.dialed_at is not None]
-    ended = [(one, outcome) for one in dialled if (outcome := outcome_of(one)) is not None]
+    ended = finished(execution)
     if not ended or not execution.user_number:
         return None
     cells: Counter[str] = Counter()
@@ -85,8 +89,7 @@ def counted(execution: Execution) -> tuple[date, Counter[str]] | None:
             values["p"] = _OUTCOME_LETTERS[before]
         for letter, value in values.items():
             cells[f"{letter}{value}={_OUTCOME_LETTERS[outcome]}"] += 1
-    first = dialled[0].dialed_at
-    assert first is not None, "only those were taken"
+    first = next(one.dialed_at for one in execution.state.attempts if one.dialed_at is not None)
     return first.astimezone(UTC).date(), cells
 
 
@@ -121,6 +124,11 @@ class Rate:
 
     attempts: int
     answers: int
+
+    @staticmethod
+    def of(outcomes: Mapping[CallOutcome, int]) -> "Rate":
+        """The rate of attempts that ended so."""
+        return Rate(sum(outcomes.values()), outcomes.get(CallOutcome.ANSWERED, 0))
 
     @property
     def share(self) -> float | None:
@@ -168,10 +176,7 @@ class Statistics:
 
     def rates(self, dimension: Dimension) -> dict[str, Rate]:
         """Attempts and answers of each value of a dimension."""
-        return {
-            value: Rate(sum(outcomes.values()), outcomes.get(CallOutcome.ANSWERED, 0))
-            for value, outcomes in self.outcomes(dimension).items()
-        }
+        return {value: Rate.of(outcomes) for value, outcomes in self.outcomes(dimension).items()}
 
     @property
     def totals(self) -> dict[CallOutcome, int]:

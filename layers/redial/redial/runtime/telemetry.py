@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from redial.domain.decision import Gate, Verdict, recorded
+from redial.domain.decision import Gate, closed_by
 from redial.domain.execution import Attempt, Execution, Marker
 from redial.domain.outcome import Accepted, NotPlaced, Refused, Unknown
 from redial.domain.repair import BatchRepair, Repair
@@ -164,8 +164,8 @@ def _closed_gate(found: Execution, after: Execution) -> Gate | None:
     last = after.changes[-1]
     if last in found.changes[-1:]:
         return None
-    closed = (gate for gate, verdict, _ in recorded(last.gates) if verdict is not Verdict.ALLOW)
-    return next((gate for gate in closed if isinstance(gate, Gate)), None)
+    gate = closed_by(last.gates)
+    return gate if isinstance(gate, Gate) else None
 
 
 def _waited(found: Execution, after: Execution, placed: bool) -> None:

@@ -15,7 +15,7 @@ from redial.domain.agent import ALL_SCOPES, DEFAULT_PROVIDER, Account, Agent, Ap
 from redial.domain.errors import Conflict, InvalidInput, NotFound, Unauthorized
 from redial.ports import Accounts, Services
 from redial.usecases.dispatch import shards_in_use
-from redial.usecases.update import MOST_TRIES, update_agent
+from redial.usecases.update import MOST_TRIES, mark_agent
 
 MAX_NAME_LENGTH = 200
 MAX_KEY_LENGTH = 512
@@ -129,28 +129,24 @@ def change_settings(services: Services, account_id: str, change: Callable[[Accou
     ten seconds after this returns.
 
     The account is stored, then its agents are marked. An agent that is made meanwhile reads the account after it was
-    stored itself (`mark_if_limited`). So every agent is marked.
+    stored itself (`with_account_rules`). So every agent is marked.
     """
     changed = change_account(account_id, change, accounts=services.accounts)
     if changed.contact_limits is not None:
         for agent in services.agents.all(account_id):
-            _mark_limited(services, agent)
+            mark_agent(services, agent, has_account_limits=True)
     return changed
 
 
-def mark_if_limited(services: Services, agent: Agent) -> Agent:
-    """A new agent, as stored, marked where its account has contact limits."""
+def with_account_rules(services: Services, agent: Agent) -> Agent:
+    """A new agent, which was just stored, marked where its account has contact limits, and with the account's default
+    policy. Who sets either lists the agents after that; so it either finds this one, or this reads the account as it
+    was set."""
     account = services.accounts.get(agent.account_id)
-    return agent if account is None or account.contact_limits is None else _mark_limited(services, agent)
-
-
-def _mark_limited(services: Services, agent: Agent) -> Agent:
-    def transition(current: Agent) -> Agent:
-        return current if current.has_account_limits else replace(current, has_account_limits=True)
-
-    return update_agent(
-        services, agent.agent_id, transition, account_id=agent.account_id, snapshot=agent, deleted=True
-    )[1]
+    if account is None:
+        return agent
+    limited = {} if account.contact_limits is None else {"has_account_limits": True}
+    return mark_agent(services, agent, **limited, account_policy=account.defaults.policy)
 
 
 def set_webhook_url(account_id: str, url: str | None, *, accounts: Accounts) -> None:

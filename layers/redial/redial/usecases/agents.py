@@ -12,11 +12,10 @@ from typing import Any
 from redial.domain.agent import Agent
 from redial.domain.errors import Conflict, NotFound
 from redial.ports import Services, StaleVersion
-from redial.usecases.accounts import mark_if_limited
+from redial.usecases.accounts import with_account_rules
 from redial.usecases.batches import stop_agent_with_batches
 from redial.usecases.dispatch import dispatch_all
 from redial.usecases.number_rules import mark_if_used
-from redial.usecases.policies import with_account_policy
 from redial.usecases.replay import send_waiting_now
 from redial.usecases.stop import stop_line_holders
 from redial.usecases.update import update_agent
@@ -34,8 +33,7 @@ def create_agent(
     kept = services.number_rules.any_kept(account_id)
     _make_key(services, configured)
     agent = services.agents.save(replace(configured, has_number_rules=kept))
-    agent = mark_if_limited(services, agent if kept else mark_if_used(services, agent))
-    return with_account_policy(services, agent)
+    return with_account_rules(services, agent if kept else mark_if_used(services, agent))
 
 
 def _make_key(services: Services, agent: Agent) -> None:

@@ -27,7 +27,7 @@ from redial.domain.questions import (
     verdict_to_keep,
 )
 from redial.ports import NoUsableAnswer, Services, StaleVersion
-from redial.usecases.circuit_breaker import CircuitBreaker
+from redial.usecases.circuit_breaker import breaker_of
 
 
 @dataclass
@@ -94,7 +94,7 @@ class _Asking:
     def _ask(self, gate: Gate, decide: Callable[[tuple[str, ...], datetime], Decision]) -> Answers:
         """Ask, unless the circuit is open. `decide` raises `NoUsableAnswer`."""
         services, execution = self.services, self.facts.execution
-        breaker = CircuitBreaker(services.circuits, services.now, lambda event: services.invoker.deliver(event, None))
+        breaker = breaker_of(services)
         circuit = Circuit(execution.account_id, str(gate), scope=Scope.AGENT, value=execution.agent_id)
         admission = breaker.admit_question(circuit)
         if admission.held_until is not None:

@@ -13,7 +13,7 @@ from redial.domain.account_event import attention_event
 from redial.domain.circuit import Circuit, CircuitState
 from redial.domain.outcome import Accepted, DialResult, NotPlaced, Scope
 from redial.domain.values import dataclass
-from redial.ports import Circuits, StaleVersion
+from redial.ports import Circuits, Services, StaleVersion
 
 SHORTEST_SPREAD = timedelta(seconds=30)
 LONGEST_SPREAD = timedelta(minutes=5)
@@ -177,6 +177,11 @@ class CircuitBreaker:
 
             new = _new(asked, Scope.COUNTRY, country(asked.number))
             yield known.get(new.key, new)
+
+
+def breaker_of(services: Services) -> CircuitBreaker:
+    """The breaker of this process, which has an account's events delivered."""
+    return CircuitBreaker(services.circuits, services.now, lambda event_id: services.invoker.deliver(event_id, None))
 
 
 def _new(asked: Asked, scope: Scope, value: str) -> Circuit:

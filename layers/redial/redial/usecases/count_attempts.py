@@ -13,7 +13,7 @@ from typing import Any
 
 from redial.domain.batch import is_batch_id
 from redial.domain.execution import Execution
-from redial.domain.statistics import counted
+from redial.domain.statistics import counted, finished
 from redial.ports import Services
 
 _UP_TO, _SUMS = "up_to", "sums"
@@ -24,6 +24,8 @@ def collect(window: dict[str, Any], before: Execution | None, after: Execution, 
     `number`: the record's place in its shard, which sorts as text. What an erased execution had added stays."""
     if after.erased or number <= window.get(_UP_TO, ""):
         return
+    if finished(after) == ([] if before is None else finished(before)):
+        return  # most records: what they add is not looked at, since where a number is takes long to find out
     scopes = [after.account_id, after.agent_id, *([after.batch_id] if after.batch_id is not None else [])]
     for execution, sign in ((before, -1), (after, 1)):
         added = None if execution is None else counted(execution)

@@ -5,8 +5,9 @@ is refused when it is made if there is no caller id or no answer at that moment.
 """
 
 from redial.domain.agent import NO_DEFAULTS, Account, Agent
+from redial.domain.contact_limits import ContactLimits
 from redial.domain.errors import InvalidInput
-from redial.ports import Services
+from redial.ports import Carrier, Services
 
 
 def complete(services: Services, agent: Agent) -> Agent:
@@ -20,6 +21,18 @@ def complete(services: Services, agent: Agent) -> Agent:
 def complete_now(services: Services, agent: Agent) -> Agent:
     """The same, from the account as it is now."""
     return _filled(services, agent, services.accounts.get(agent.account_id))
+
+
+def account_limits(services: Services, account_id: str) -> ContactLimits | None:
+    """The account's contact limits, at most ten seconds old."""
+    account = services.accounts.cached(account_id)
+    return None if account is None else account.contact_limits
+
+
+def pace_of(services: Services, carrier: Carrier) -> float | None:
+    """How many calls a second the carrier account takes: by its secret, else as the stack has it. None: any."""
+    rate = carrier.calls_per_second()
+    return (services.calls_per_second if rate is None else rate) or None
 
 
 def check_can_call(services: Services, agent: Agent, numbers_field: str, *, has_numbers: bool) -> None:

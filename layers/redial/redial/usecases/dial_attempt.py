@@ -45,8 +45,8 @@ from redial.domain.values import dataclass
 from redial.ports import CallRequest, Carrier, Services, StaleVersion
 from redial.usecases import one_call
 from redial.usecases.ask_endpoints import Answers, ask_endpoints, not_asked
-from redial.usecases.circuit_breaker import Admission, Asked, CircuitBreaker
-from redial.usecases.defaults import complete, complete_now
+from redial.usecases.circuit_breaker import Admission, Asked, breaker_of
+from redial.usecases.defaults import account_limits, complete, complete_now, pace_of
 from redial.usecases.dispatch import (
     acquire,
     delayed_call,
@@ -296,10 +296,9 @@ class Dial:
     ) -> Facts:
         """With the suppressions, consents and kept verdicts of the number, and the account's contact limits (up to ten
         seconds old), where there are any. `agent`, which says that, was read after the line was acquired."""
-        rules, account = self._number_rules(execution, agent), None
+        rules, limits = self._number_rules(execution, agent), None
         if agent is not None and agent.has_account_limits:
-            account = self.services.accounts.cached(execution.account_id)
-        limits = None if account is None else account.contact_limits
+            limits = account_limits(self.services, execution.account_id)
         return Facts(now, execution, agent, batch, rules, policy, limits)
 
     def _number_rules(self, execution: Execution, agent: Agent | None) -> tuple[NumberRule, ...]:
@@ -489,7 +488,7 @@ class Dial:
         services = self.services
         if execution.provider != agent.carrier:
             execution = replace(execution, provider=agent.carrier)  # the agent has another carrier by now
-        breaker = CircuitBreaker(services.circuits, services.now, lambda event: services.invoker.deliver(event, None))
+        breaker = breaker_of(services)
         carrier = services.carrier(execution.provider)
         callers = from_numbers(execution, agent, batch)
         asked = Asked(execution.account_id, execution.provider, execution.user_number, callers)
@@ -534,9 +533,8 @@ class Dial:
 
     def _reserve_pace(self, provider: str, carrier: Carrier, now: datetime) -> tuple[datetime, str]:
         """The start that the carrier account's rate gives the attempt, in `paced_at` as well, and the rate in words."""
-        rate = carrier.calls_per_second()
-        rate = self.services.calls_per_second if rate is None else rate
-        if not rate:
+        rate = pace_of(self.services, carrier)
+        if rate is None:
             return now, ""
         if self.paced_at is None or now > self.paced_at + LATEST_PACED:
             self.paced_at = self.services.pacer.reserve(provider, timedelta(seconds=1) / rate, now)

@@ -18,9 +18,9 @@ from redial.domain.status import Status
 from redial.domain.values import dataclass
 from redial.ports import Services
 from redial.usecases import one_call
-from redial.usecases.circuit_breaker import Asked, CircuitBreaker
+from redial.usecases.circuit_breaker import Asked, breaker_of
 from redial.usecases.create_call import NewCall, check_call, new_execution
-from redial.usecases.defaults import complete
+from redial.usecases.defaults import account_limits, complete
 from redial.usecases.dispatch import queued_call
 from redial.usecases.policies import named_policy, policy_for, policy_of
 
@@ -96,7 +96,6 @@ def _facts(services: Services, execution: Execution, agent: Agent | None, batch:
     rules: tuple[NumberRule, ...] = ()
     if agent is None or agent.has_number_rules:
         rules = services.number_rules.of_number(account_id, number)
-    account = services.accounts.cached(account_id) if agent is None or agent.has_account_limits else None
     return Facts(
         now=now,
         execution=execution,
@@ -104,7 +103,7 @@ def _facts(services: Services, execution: Execution, agent: Agent | None, batch:
         batch=batch,
         number_rules=rules,
         policy=policy_of(services, execution, batch),
-        account_limits=None if account is None else account.contact_limits,
+        account_limits=account_limits(services, account_id) if agent is None or agent.has_account_limits else None,
         contact=one_call.state(services, account_id, number),
     )
 
@@ -125,7 +124,7 @@ def _of_carrier(services: Services, facts: Facts) -> list[str]:
     if execution.from_number is not None and known and execution.from_number not in known:
         said.append(f"caller id {execution.from_number} is none of the from_phone_numbers of the agent or the account")
     asked = Asked(execution.account_id, agent.carrier, execution.user_number, callers)
-    held = CircuitBreaker(services.circuits, services.now).holds(asked)
+    held = breaker_of(services).holds(asked)
     return said if held is None else [*said, held]
 
 

@@ -25,7 +25,7 @@ from redial.domain.status import Status
 from redial.ports import CarrierUnavailable, Services, StaleVersion
 from redial.usecases.policies import policy_of
 from redial.usecases.stop import cancel, end_waiting, line_holders, stop_with_batch
-from redial.usecases.update import update_agent
+from redial.usecases.update import mark_agent
 
 MOST_ADDED = 1000
 """Maximum rules that one request adds."""
@@ -143,22 +143,15 @@ def forget_person(services: Services, number: str, *, account_id: str) -> tuple[
 def mark_if_used(services: Services, agent: Agent) -> Agent:
     """A new agent, marked where its account has got rules meanwhile. Agents are marked after the account's key is made;
     so an agent is either among those, or the key is there when this reads it after the agent was stored."""
-    return _marked(services, agent) if services.number_rules.any_kept(agent.account_id) else agent
-
-
-def _marked(services: Services, agent: Agent) -> Agent:
-    def transition(current: Agent) -> Agent:
-        return current if current.has_number_rules else replace(current, has_number_rules=True)
-
-    return update_agent(
-        services, agent.agent_id, transition, account_id=agent.account_id, snapshot=agent, deleted=True
-    )[1]
+    if not services.number_rules.any_kept(agent.account_id):
+        return agent
+    return mark_agent(services, agent, has_number_rules=True)
 
 
 def _marked_agents(services: Services, account_id: str, now: datetime) -> list[Agent]:
     """The account's agents, which have dial read the rules from now on; and those that were just deleted."""
     agents = services.agents.all(account_id, deleted_since=now - LAST_DIALS)
-    return [one if one.deleted_at is not None else _marked(services, one) for one in agents]
+    return [one if one.deleted_at is not None else mark_agent(services, one, has_number_rules=True) for one in agents]
 
 
 def _end_forbidden(

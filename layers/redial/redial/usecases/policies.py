@@ -15,7 +15,7 @@ from redial.domain.execution import Execution
 from redial.domain.policy import MAX_VERSION, Policy, in_force, read_label
 from redial.domain.retry import RetryConfig
 from redial.ports import Services
-from redial.usecases.update import MOST_TRIES, update_agent
+from redial.usecases.update import MOST_TRIES, mark_agent
 
 MOST_POLICIES = 100
 """Maximum policies of an account."""
@@ -131,19 +131,13 @@ def _stored(services: Services, account_id: str, label: str) -> Policy:
     return found
 
 
-def with_account_policy(services: Services, agent: Agent) -> Agent:
-    """A new agent, which was just stored, with its account's default policy. `apply_account_policy` lists the agents
-    after it is set; so it either finds this one, or this reads the policy as it set it."""
-    return _marked(services, agent, _default_of(services, agent.account_id))
-
-
 def apply_account_policy(services: Services, account_id: str) -> None:
     """Have all agents of the account know its default policy. Of two changes at once the last one holds: each goes on
     until the account has what it wrote. Raises `Conflict`."""
     for _ in range(MOST_TRIES):
         label = _default_of(services, account_id)
         for agent in services.agents.all(account_id):
-            _marked(services, agent, label)
+            mark_agent(services, agent, account_policy=label)
         if _default_of(services, account_id) == label:
             return
     raise Conflict("the defaults are being changed by other requests at the same time: try again")
@@ -152,12 +146,3 @@ def apply_account_policy(services: Services, account_id: str) -> None:
 def _default_of(services: Services, account_id: str) -> str | None:
     account = services.accounts.get(account_id)
     return None if account is None else account.defaults.policy
-
-
-def _marked(services: Services, agent: Agent, label: str | None) -> Agent:
-    def transition(current: Agent) -> Agent:
-        return current if current.account_policy == label else replace(current, account_policy=label)
-
-    return update_agent(
-        services, agent.agent_id, transition, account_id=agent.account_id, snapshot=agent, deleted=True
-    )[1]

@@ -24,7 +24,7 @@ from redial.domain.row_check import MEND, unplaceable
 from redial.domain.values import dataclass
 from redial.ports import Services
 from redial.usecases.batches import check_start, index_key, read_batch
-from redial.usecases.defaults import complete
+from redial.usecases.defaults import account_limits, complete, pace_of
 from redial.usecases.policies import policy_of
 from redial.usecases.shared_contacts import AT_ONCE, running_batches, shared_contacts
 
@@ -131,10 +131,11 @@ class _Check:
         facts = self._facts()
         pieces = services.files.read(index_key(batch.account_id, batch.id))
         index = services.contacts.read_index(pieces)
-        suppressed, unconsented = self._by_rules(facts, index)
+        places = index.count_by_place()
+        suppressed, unconsented = self._by_rules(facts, index, places)
         rule = None if batch.bypass_call_guardrails else facts.rule[1]
         by_zones: Counter[tuple[str, ...]] = Counter()
-        for place, count in index.count_by_place().items():
+        for place, count in places.items():
             by_zones[self._zones(place)] += count - suppressed[place] - unconsented[place]
         never = {zones for zones in by_zones if rule is not None and unplaceable(rule, zones, self.start) is not None}
         groups = [Contacts(count, zones) for zones, count in by_zones.items() if zones not in never and count]
@@ -143,8 +144,7 @@ class _Check:
         attempts = 1 + (config.max_retries if config is not None and config.enabled else 0)
         intervals = [] if config is None else [config.interval(retry) for retry in range(1, attempts)]
         intervals = [max(interval, _rest(facts, retry)) for retry, interval in enumerate(intervals, start=1)]
-        pace = services.carrier(agent.carrier).calls_per_second()
-        pace = services.calls_per_second if pace is None else pace or None
+        pace = pace_of(services, services.carrier(agent.carrier))
         rates = [one for one in (batch.calls_per_second, pace) if one is not None]
         per_second = min(rates, default=None)
         longest_call = timedelta(seconds=agent.ring_timeout_seconds) + self.call_time
@@ -175,7 +175,7 @@ class _Check:
             batch=batch,
             contacts=len(index.hashes),
             rejected=index.rejected,
-            places=index.count_by_place(),
+            places=places,
             suppressed=suppressed.total(),
             without_consent=unconsented.total(),
             never_placeable=sum(count for zones, count in by_zones.items() if zones in never),
@@ -196,8 +196,7 @@ class _Check:
         services, agent = self.services, self.agent
         batch = replace(self.batch, start_at=self.start)
         execution = contact(batch, 1, _ANY_NUMBER, {})
-        account = services.accounts.cached(batch.account_id) if agent.has_account_limits else None
-        limits = None if account is None else account.contact_limits
+        limits = account_limits(services, batch.account_id) if agent.has_account_limits else None
         policy = policy_of(services, execution, batch)
         return Facts(self.start, execution, agent, batch, policy=policy, account_limits=limits)
 
@@ -207,7 +206,9 @@ class _Check:
             return place.zones
         return (self.agent.time_zone,)
 
-    def _by_rules(self, facts: Facts, index: ContactIndex) -> tuple[Counter[Place], Counter[Place]]:
+    def _by_rules(
+        self, facts: Facts, index: ContactIndex, places: Counter[Place]
+    ) -> tuple[Counter[Place], Counter[Place]]:
         """By place, the contacts that are suppressed, and the others that need a consent and have none."""
         services, batch, required = self.services, self.batch, set(facts.consent_required[1])
         found: dict[RuleKind, set[int]] = {kind: set() for kind in RuleKind}
@@ -226,7 +227,7 @@ class _Check:
             return blocked, Counter()
         allowed = index.count_by_place(suppressed | found[RuleKind.CONSENT])
         needs = {place for place in index.places if EVERYWHERE in required or required.intersection(place.countries)}
-        missing = {place: count - allowed[place] for place, count in index.count_by_place().items() if place in needs}
+        missing = {place: count - allowed[place] for place, count in places.items() if place in needs}
         return blocked, Counter(missing)
 
     def _assumptions(self, worst: Assumed, others: int, same_agent: int) -> tuple[str, ...]:

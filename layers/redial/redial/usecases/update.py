@@ -10,8 +10,9 @@ follow: the schedule is made, the line released, delivery started. Whatever is l
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from redial.domain.account_event import AccountEvent
 from redial.domain.agent import Agent
@@ -198,6 +199,19 @@ def update_agent(
         except StaleVersion:
             continue
     raise StaleVersion(agent_id)
+
+
+def mark_agent(services: Services, agent: Agent, **known: Any) -> Agent:
+    """The agent, as stored, with these fields, which say what dial needs to know of its account. Written only where it
+    has others. A deleted one is marked as well: a dial that read it before may be under way. Raises `StaleVersion`."""
+
+    def transition(current: Agent) -> Agent:
+        changed = replace(current, **known)
+        return current if changed == current else changed
+
+    return update_agent(
+        services, agent.agent_id, transition, account_id=agent.account_id, snapshot=agent, deleted=True
+    )[1]
 
 
 def _lease_of(subject: Execution | Batch) -> str:
