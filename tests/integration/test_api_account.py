@@ -24,6 +24,15 @@ def test_user_me_is_the_account_of_the_key(api: Api) -> None:
     assert other == first | {"id": OTHER_ACCOUNT_ID, "name": "Other"}
 
 
+def test_a_change_that_is_refused_changes_nothing(api: Api) -> None:
+    before = api.send("GET", "/user/me").json
+    limits = {"caps": [{"attempts": 3, "hours": 24}]}
+    change = {"from_phone_numbers": [CALLER_ID], "contact_limits": limits, "webhook_url": "https://127.0.0.1/"}
+    refused = api.send("PATCH", "/user/me", change)
+    assert (refused.status, refused.json["errors"][0]["field"]) == (400, "webhook_url")
+    assert api.send("GET", "/user/me").json == before
+
+
 def test_each_carrier_that_an_agent_uses_is_shown_once(api: Api) -> None:
     api.agent(telephony_provider="http")
     for _ in range(2):

@@ -114,7 +114,7 @@ def test_invoking_an_unconfigured_function_raises(aws: Aws) -> None:
     invoker = AwsInvoker(lambda: aws.queues, lambda: aws.functions, lambda: NOW, deliver_queue=DELIVER)
     with pytest.raises(ValueError, match="no dial queue"):
         invoker.dial(EXECUTION, 2)
-    with pytest.raises(ValueError, match="no such function"):
+    with pytest.raises(ValueError, match="no batch function"):
         invoker.batch(BATCH_ID)
 
 

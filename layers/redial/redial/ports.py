@@ -371,12 +371,9 @@ class Accounts(Protocol):
     def allow_premium_numbers(self, account_id: str, allowed: bool) -> bool:
         """Set `Account.premium_numbers`; False when there is no such account."""
 
-    def set_webhook_url(self, account_id: str, url: str | None) -> bool:
-        """Set `Account.webhook_url`; False when there is no such account."""
-
     def replace_settings(self, account: Account, changed: Account) -> bool:
-        """Store the defaults and the contact limits of `changed` over those of `account`; False when they changed since
-        it was read."""
+        """Store the defaults, the contact limits and the webhook of `changed` over those of `account`; False when they
+        changed since it was read."""
 
     def caller_of_key(self, key_hash: str) -> tuple[str, tuple[KeyScope, ...]] | None:
         """The account that a live key opens, and the key's scopes; None when it is unknown or revoked."""

@@ -122,7 +122,7 @@ class AwsInvoker:
                 event[name] = getattr(opt_out, name)
         if opt_out.expires_at is not None:
             event["expires_at"] = to_ms(opt_out.expires_at)
-        self._invoke_or_raise(self._batch_function, event)
+        self._invoke_or_raise("batch", self._batch_function, event)
 
     def wake(self, account_id: str, circuit: str) -> None:
         """Invoke batch with `{"wake": circuit's key, "account_id"}`."""
@@ -160,11 +160,11 @@ class AwsInvoker:
 
     def _invoke(self, name: str, function: str | None, event: Mapping[str, Any]) -> None:
         with _left_to_the_sweeper(name, event):
-            self._invoke_or_raise(function, event)
+            self._invoke_or_raise(name, function, event)
 
-    def _invoke_or_raise(self, function: str | None, event: Mapping[str, Any]) -> None:
+    def _invoke_or_raise(self, name: str, function: str | None, event: Mapping[str, Any]) -> None:
         if function is None:
-            raise ValueError("no such function is configured")
+            raise ValueError(f"no {name} function is configured")
         self._functions().invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
 
 

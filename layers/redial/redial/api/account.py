@@ -158,14 +158,13 @@ def patch_user(body: Annotated[SkipValidation[UserChange], Body()]) -> Response[
         limits = account.contact_limits
         if "contact_limits" in patch:
             limits = validated(_Limits, {"contact_limits": patch["contact_limits"]}).to_limits()
+        url = account.webhook_url
+        if "webhook_url" in patch:
+            url = checked_webhook(patch["webhook_url"], services().check_webhook)
         defaults = changed_defaults(account.defaults, patch, services().allow_local, read_policy)
-        return replace(account, defaults=defaults, contact_limits=limits)
+        return replace(account, defaults=defaults, contact_limits=limits, webhook_url=url)
 
     account = accounts.change_settings(services(), account_id(), change)
-    if "webhook_url" in patch:
-        url = checked_webhook(patch["webhook_url"], services().check_webhook)
-        accounts.set_webhook_url(account_id(), url, accounts=services().accounts)
-        account = replace(account, webhook_url=url)
     if "policy" in patch:
         policies.apply_account_policy(services(), account.account_id)
     return answer(_user(account))

@@ -114,8 +114,8 @@ def allow_premium_numbers(account_id: str, allowed: bool, *, accounts: Accounts)
 
 
 def change_account(account_id: str, change: Callable[[Account], Account], *, accounts: Accounts) -> Account:
-    """Change the account's defaults and contact limits. `change` validates. Raises `NotFound`, `Conflict`, and what
-    `change` raises. Contact limits take effect with `change_settings` only."""
+    """Change the account's defaults, contact limits and webhook. `change` validates. Raises `NotFound`, `Conflict`, and
+    what `change` raises. Contact limits take effect with `change_settings` only."""
     for _ in range(MOST_TRIES):
         account = read_account(account_id, accounts=accounts)
         changed = change(account)
@@ -147,12 +147,6 @@ def with_account_rules(services: Services, agent: Agent) -> Agent:
         return agent
     limited = {} if account.contact_limits is None else {"has_account_limits": True}
     return mark_agent(services, agent, **limited, account_policy=account.defaults.policy)
-
-
-def set_webhook_url(account_id: str, url: str | None, *, accounts: Accounts) -> None:
-    """Where the account's own events go; None: nowhere. Raises `NotFound`."""
-    if not accounts.set_webhook_url(account_id, url):
-        raise NotFound(f"no account {account_id}")
 
 
 def read_account(account_id: str, *, accounts: Accounts) -> Account:

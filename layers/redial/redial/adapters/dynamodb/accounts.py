@@ -73,13 +73,6 @@ class DynamoAccounts:
         set_allowed = "SET premium_numbers = :allowed"
         return self._table.update(_account_key(account_id), set_allowed, PRESENT, {":allowed": allowed}).done
 
-    def set_webhook_url(self, account_id: str, url: str | None) -> bool:
-        change = "REMOVE webhook_url" if url is None else "SET webhook_url = :url"
-        values = None if url is None else {":url": url}
-        done = self._table.update(_account_key(account_id), change, PRESENT, values).done
-        self._cached.forget(account_id)
-        return done
-
     def replace_settings(self, account: Account, changed: Account) -> bool:
         new, read = _encode_settings(changed), _encode_settings(account)
         removed = [name for name in read if name not in new]
@@ -178,7 +171,7 @@ def _decode(account_id: str, item: dict[str, Any]) -> Account:
     )
 
 
-_SETTINGS = ("defaults", "contact_limits")
+_SETTINGS = ("defaults", "contact_limits", "webhook_url")
 
 
 def _encode_settings(account: Account) -> dict[str, Any]:
@@ -186,6 +179,7 @@ def _encode_settings(account: Account) -> dict[str, Any]:
     stored = {
         "defaults": _encode_defaults(account.defaults),
         "contact_limits": None if account.contact_limits is None else str(account.contact_limits),
+        "webhook_url": account.webhook_url,
     }
     return {name: value for name, value in stored.items() if value}
 
