@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from redial.api.fields import MAX_ID_LENGTH, to_json
 from redial.api.forms import Form
+from redial.domain.api_key import Caller
 from redial.domain.batch import is_batch_id
 from redial.domain.errors import NotFound, TooLarge
 from redial.domain.policy import Policy
@@ -27,12 +28,12 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 @dataclass(frozen=True)
 class Current:
-    """The current request. `account_id` is empty on public paths; `form` is empty unless the body is a form. `query`:
-    its parameters, decoded."""
+    """The current request. `caller` is None on public paths; `form` is empty unless the body is a form. `query`: its
+    parameters, decoded."""
 
-    account_id: str
+    caller: Caller | None
     request_id: str
-    form: Form
+    form: Form = field(default_factory=Form)
     path: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
 
@@ -71,7 +72,7 @@ class GatewayErrorBody(BaseModel):
 _MEANINGS = {
     400: "Invalid input; `errors` names each field at fault.",
     401: "No API key, or not a live one.",
-    403: "The API key lacks the scope in `x-required-scope`.",
+    403: "The API key lacks the scope in `x-required-scope`, or is restricted to agents.",
     404: "Unknown, or of another account.",
     409: "Not possible in the present state.",
     412: "If-Match or If-None-Match does not hold: the record was changed meanwhile.",
@@ -123,9 +124,16 @@ def new_router() -> Router:
     return Router()  # type: ignore[no-untyped-call]
 
 
+def caller() -> Caller:
+    """Who sends the request, on a path that needs a key."""
+    found = CURRENT.get().caller
+    assert found is not None, "public paths have no account"
+    return found
+
+
 def account_id() -> str:
     """The account that the request's API key belongs to."""
-    return CURRENT.get().account_id
+    return caller().account_id
 
 
 def read_policy(label: str) -> Policy:

@@ -27,6 +27,7 @@ from redial.api import (
     contacts,
     executions,
     forms,
+    keys,
     number_rules,
     numbers,
     policies,
@@ -38,9 +39,9 @@ from redial.api import (
 from redial.api.answers import CURRENT, JSON, Current, services
 from redial.api.fields import invalid, read_json_object, to_json
 from redial.api.scopes import check_scope, needed_scope
-from redial.domain.agent import KeyScope
+from redial.domain.api_key import Caller, KeyRights, KeyScope
 from redial.domain.errors import FieldError, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
-from redial.runtime import telemetry
+from redial.runtime import system, telemetry
 from redial.usecases import accounts
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ _RESOURCES = (
     preflight,
     account,
     attention,
+    keys,
     stats,
     webhooks,
     service,
@@ -144,13 +146,13 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     caller = None
     if method == "OPTIONS" and "access-control-request-method" in request.headers:
         return {"statusCode": 204, "headers": {}, "body": "", "isBase64Encoded": False}
+    CURRENT.set(Current(None, context.aws_request_id))
     try:
         if path not in PUBLIC:
             caller = _caller(request)
         route = _route(method, path)
         if caller is not None:
             check_scope(caller, method, route.operation_id or "")
-        account_id = "" if caller is None else caller.account_id
         query = request.query_string_parameters
         _check_query(route, query)
         takes_json = _takes_json(route)
@@ -159,10 +161,12 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             event = {**event, "body": None, "isBase64Encoded": False}
         elif request.body:  # the resolver accepts exactly this media type, without parameters
             event = {**event, "headers": {**event["headers"], "content-type": JSON}}
-        CURRENT.set(Current(account_id, context.aws_request_id, form or forms.Form(), path, query))
+        CURRENT.set(Current(caller, context.aws_request_id, form or forms.Form(), path, query))
         answer = app.resolve(event, context)
     except Exception as error:  # noqa: BLE001  every error is answered
         answer = _on_the_wire(_failure(error, context.aws_request_id))
+    if caller is not None:
+        _mark_used(caller)
     logger.info(
         "request",
         extra={
@@ -176,13 +180,21 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return answer
 
 
-def _caller(request: APIGatewayProxyEventV2) -> accounts.Caller:
+def _caller(request: APIGatewayProxyEventV2) -> Caller:
     """Whose the request is, by its API key or, where that is enough, by its signature. Raises `Unauthorized`."""
     authorization, signed = request.headers.get("authorization"), number_rules.SIGNED.fullmatch(request.path)
     if signed is None or authorization or "webhook-signature" not in request.headers:
         return accounts.authenticate(authorization, accounts=services().accounts)
     account_id = number_rules.account_of_signature(signed[1], request.headers, _raw_body(request))
-    return accounts.Caller(account_id, (KeyScope.OPERATE,))
+    return Caller(account_id, KeyRights((KeyScope.OPERATE,)), name="webhook signature")
+
+
+def _mark_used(caller: Caller) -> None:
+    """Store when the key was used. The request does not depend on it: a failure is only logged."""
+    try:
+        accounts.mark_used(caller, accounts=services().accounts, now=system.now())
+    except Exception:
+        logger.exception("last_used_at not stored", extra={"key_id": caller.key_id})
 
 
 def _route(method: str, path: str) -> Route:

@@ -1,8 +1,7 @@
 """Which scope of an API key each route needs."""
 
-from redial.domain.agent import KeyScope
+from redial.domain.api_key import Caller, KeyScope
 from redial.domain.errors import Forbidden
-from redial.usecases.accounts import Caller
 
 _SCOPES = {
     KeyScope.READ: ("plan_call", "preflight_batch"),
@@ -15,20 +14,21 @@ _SCOPES = {
     KeyScope.ADMIN: (
         *("patch_user", "create_agent", "replace_agent", "patch_agent", "delete_agent", "put_policy"),
         *("delete_execution", "delete_batch", "delete_contact"),
+        *("list_keys", "create_key", "revoke_key"),
     ),
 }
-"""By operation id. Every GET needs `read`."""
+"""By operation id. Any other GET needs `read`."""
 _NEEDED = {operation: scope for scope, operations in _SCOPES.items() for operation in operations}
 
 
 def needed_scope(method: str, operation_id: str) -> KeyScope:
     """What a key must have for this route. A route that is not listed needs `admin`."""
-    return KeyScope.READ if method == "GET" else _NEEDED.get(operation_id, KeyScope.ADMIN)
+    return _NEEDED.get(operation_id, KeyScope.READ if method == "GET" else KeyScope.ADMIN)
 
 
 def check_scope(caller: Caller, method: str, operation_id: str) -> None:
     """Raises `Forbidden`."""
     needed = needed_scope(method, operation_id)
-    if needed not in caller.scopes:
-        has = ", ".join(caller.scopes)
+    if needed not in caller.rights.scopes:
+        has = ", ".join(caller.rights.scopes)
         raise Forbidden(f"this API key has the scope {has}; {method} here needs {needed}: use a key that has it")

@@ -3,7 +3,7 @@
     RedialError
     ├── InvalidInput   400   the request is invalid; names each field at fault
     ├── Unauthorized   401   no API key, or an invalid one
-    ├── Forbidden      403   the API key lacks the scope
+    ├── Forbidden      403   the API key does not allow the request
     ├── NotFound       404   unknown, or of another account
     ├── Conflict       409   not possible in the present state
     ├── PreconditionFailed 412   If-Match or If-None-Match does not hold
@@ -55,7 +55,7 @@ class Unauthorized(RedialError):
 
 
 class Forbidden(RedialError):
-    """The API key lacks the scope that the request needs."""
+    """The API key does not allow the request: it lacks a scope, or is restricted."""
 
     status = 403
 
