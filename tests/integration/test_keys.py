@@ -28,7 +28,8 @@ def listed(api: Api, key: str = API_KEY) -> list[dict[str, Any]]:
 
 def test_a_key_is_made_used_listed_and_revoked(api: Api) -> None:
     agent_id = api.agent()
-    rights = {"scopes": ["read", "call"], "agents": [agent_id], "numbers": "masked", "quotas": {"calls_a_day": 5}}
+    rights: dict[str, Any] = {"scopes": ["read", "call"], "agents": [agent_id], "numbers": "masked"}
+    rights["quotas"] = {"calls_a_day": 5}
     made = make(api, name=" dashboard ", **rights)
     api_key = made.pop("api_key")
     assert api_key.startswith("rdl_")
@@ -53,7 +54,8 @@ def test_a_key_is_made_used_listed_and_revoked(api: Api) -> None:
 def test_what_is_left_out_is_as_the_key_has_it_that_makes_it(api: Api) -> None:
     assert make(api)["scopes"] == ["read", "call", "operate", "admin"]
     agent_id = api.agent()
-    rights = {"scopes": ["read", "admin"], "agents": [agent_id], "numbers": "masked", "quotas": {"calls_a_day": 5}}
+    rights: dict[str, Any] = {"scopes": ["read", "admin"], "agents": [agent_id], "numbers": "masked"}
+    rights["quotas"] = {"calls_a_day": 5}
     first = make(api, **rights)
     second = make(api, first["api_key"], quotas={})
     assert {name: second[name] for name in rights} == rights

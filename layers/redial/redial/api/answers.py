@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -18,6 +18,7 @@ from redial.domain.batch import is_batch_id
 from redial.domain.errors import NotFound, TooLarge
 from redial.domain.policy import Policy
 from redial.runtime.services import Services, services_of
+from redial.usecases.narrowed import narrowed
 from redial.usecases.policies import named_policy
 
 MAX_ANSWER_BYTES = 5_500_000
@@ -42,8 +43,11 @@ CURRENT: ContextVar[Current] = ContextVar("current request")
 
 
 def services() -> Services:
-    """The api function's container."""
-    return services_of("api")
+    """The api function's container, or the view of it that the request's API key has."""
+    found, caller = services_of("api"), CURRENT.get().caller
+    if caller is None or caller.rights.agents is None:
+        return found
+    return cast(Services, narrowed(found, caller.rights.agents))
 
 
 class FieldErrorBody(BaseModel):

@@ -8,6 +8,7 @@
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -38,9 +39,10 @@ from redial.api import (
 )
 from redial.api.answers import CURRENT, JSON, Current, services
 from redial.api.fields import invalid, read_json_object, to_json
-from redial.api.scopes import check_scope, needed_scope
-from redial.domain.api_key import Caller, KeyRights, KeyScope
-from redial.domain.errors import FieldError, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
+from redial.api.scopes import check_agents, check_scope, needed_scope
+from redial.domain.api_key import Caller, KeyRights, KeyScope, NumbersShown
+from redial.domain.errors import FieldError, Forbidden, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
+from redial.domain.masking import masked_json, masked_text
 from redial.runtime import system, telemetry
 from redial.usecases import accounts
 
@@ -153,6 +155,7 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         route = _route(method, path)
         if caller is not None:
             check_scope(caller, method, route.operation_id or "")
+            check_agents(caller, route.operation_id or "", request.query_string_parameters)
         query = request.query_string_parameters
         _check_query(route, query)
         takes_json = _takes_json(route)
@@ -166,12 +169,14 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001  every error is answered
         answer = _on_the_wire(_failure(error, context.aws_request_id))
     if caller is not None:
+        if caller.rights.numbers is NumbersShown.MASKED:
+            answer = _with_masked_numbers(answer)
         _mark_used(caller)
     logger.info(
         "request",
         extra={
             "method": method,
-            "path": "/contacts/…" if path.startswith("/contacts/") else telemetry.masked_text(path),
+            "path": "/contacts/…" if path.startswith("/contacts/") else masked_text(path),
             "status": answer["statusCode"],
             "account_id": None if caller is None else caller.account_id,
             "gateway_request_id": request.request_context.request_id,
@@ -187,6 +192,15 @@ def _caller(request: APIGatewayProxyEventV2) -> Caller:
         return accounts.authenticate(authorization, accounts=services().accounts)
     account_id = number_rules.account_of_signature(signed[1], request.headers, _raw_body(request))
     return Caller(account_id, KeyRights((KeyScope.OPERATE,)), name="webhook signature")
+
+
+def _with_masked_numbers(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a key that sees masked numbers only: of JSON. Files are refused, and redirects to them."""
+    headers = {name.lower(): value for name, value in answer["headers"].items()}
+    if headers.get("content-type") == JSON:
+        return {**answer, "body": to_json(masked_json(json.loads(answer["body"])))}
+    message = "this API key sees masked phone numbers only, and a file has full ones: use a key that sees full numbers"
+    return _on_the_wire(_failure(Forbidden(message), ""))
 
 
 def _mark_used(caller: Caller) -> None:
