@@ -60,6 +60,8 @@ CONTRACT = {
     ("GET", "/keys"),
     ("POST", "/keys"),
     ("DELETE", "/keys/{key_id}"),
+    ("GET", "/audit"),
+    ("GET", "/audit.csv"),
     ("GET", "/phone-numbers/all"),
     ("GET", "/attention"),
     ("GET", "/stats/retries"),

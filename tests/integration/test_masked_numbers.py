@@ -30,7 +30,7 @@ OPERATIONS = [
     for method, operation in operations.items()
     if "x-required-scope" in operation
 ]
-FILES = {"/batches/{batch_id}/results.csv", "/batches/{batch_id}/rejected.csv"}
+FILES = {"/batches/{batch_id}/results.csv", "/batches/{batch_id}/rejected.csv", "/audit.csv"}
 BODIES: dict[str, Any] = {
     "POST /keys": {"name": "k"},
     "POST /call": {"agent_id": "", "recipient_phone_number": "tel:nothing " + PEOPLE["answered"]},

@@ -16,7 +16,7 @@ from redial.api.agent_config import (
     checked_webhook,
     defaults_json,
 )
-from redial.api.answers import account_id, answer, answers, caller, new_router, read_policy, services
+from redial.api.answers import account_id, answer, answers, caller, new_router, note_changes, read_policy, services
 from redial.api.contact_limits import ContactLimits, ContactLimitsRead, contact_limits_json
 from redial.api.fields import NO_EMPTY_TEXT, WebhookUrl, validated
 from redial.api.keys import OwnKeyRead, own_key_json
@@ -166,7 +166,9 @@ def patch_user(body: Annotated[SkipValidation[UserChange], Body()]) -> Response[
         if "webhook_url" in patch:
             url = checked_webhook(patch["webhook_url"], services().check_webhook)
         defaults = changed_defaults(account.defaults, patch, services().allow_local, read_policy)
-        return replace(account, defaults=defaults, contact_limits=limits, webhook_url=url)
+        changed = replace(account, defaults=defaults, contact_limits=limits, webhook_url=url)
+        note_changes(account, changed)
+        return changed
 
     account = accounts.change_settings(services(), account_id(), change)
     if "policy" in patch:

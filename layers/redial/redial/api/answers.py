@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from redial.api.fields import MAX_ID_LENGTH, to_json
 from redial.api.forms import Form
 from redial.domain.api_key import Caller
+from redial.domain.audit import Changes, differences, recorded
 from redial.domain.batch import is_batch_id
 from redial.domain.errors import NotFound, TooLarge
 from redial.domain.policy import Policy
@@ -27,6 +28,15 @@ JSON = "application/json"
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
+@dataclass
+class Note:
+    """What a route notes of a change for its audit record. `resource`: kind and id, where the path does not name it."""
+
+    resource: tuple[str, str | None] | None = None
+    changes: Changes = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Current:
     """The current request. `caller` is None on public paths; `form` is empty unless the body is a form. `query`: its
@@ -37,6 +47,7 @@ class Current:
     form: Form = field(default_factory=Form)
     path: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
+    note: Note = field(default_factory=Note)
 
 
 CURRENT: ContextVar[Current] = ContextVar("current request")
@@ -133,6 +144,21 @@ def caller() -> Caller:
     found = CURRENT.get().caller
     assert found is not None, "public paths have no account"
     return found
+
+
+def note_changes(before: Any, after: Any) -> None:
+    """Note two states of what the request changes: objects of one dataclass."""
+    CURRENT.get().note.changes = differences(before, after)
+
+
+def note_resource(kind: str, resource_id: str | None) -> None:
+    """Note what the request made or changed, where its path does not say so."""
+    CURRENT.get().note.resource = (kind, resource_id)
+
+
+def note_details(**details: Any) -> None:
+    """Note what else to know of the change."""
+    CURRENT.get().note.details |= {name: recorded(value) for name, value in details.items()}
 
 
 def account_id() -> str:

@@ -23,6 +23,7 @@ from redial.api import (
     account,
     agents,
     attention,
+    audit,
     batches,
     calls,
     contacts,
@@ -84,6 +85,7 @@ _RESOURCES = (
     account,
     attention,
     keys,
+    audit,
     stats,
     webhooks,
     service,
@@ -145,7 +147,7 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     event = {**event, "rawPath": _SLASHES.sub("/", event["rawPath"]).rstrip("/") or "/"}
     request = APIGatewayProxyEventV2(event)
     method, path = request.http_method.upper(), request.path
-    caller = None
+    caller = route = None
     if method == "OPTIONS" and "access-control-request-method" in request.headers:
         return {"statusCode": 204, "headers": {}, "body": "", "isBase64Encoded": False}
     CURRENT.set(Current(None, context.aws_request_id))
@@ -171,6 +173,8 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if caller is not None:
         if caller.rights.numbers is NumbersShown.MASKED:
             answer = _with_masked_numbers(answer)
+        if route is not None and _is_change(route, method, answer):
+            _record(caller, route, path)
         _mark_used(caller)
     logger.info(
         "request",
@@ -192,6 +196,24 @@ def _caller(request: APIGatewayProxyEventV2) -> Caller:
         return accounts.authenticate(authorization, accounts=services().accounts)
     account_id = number_rules.account_of_signature(signed[1], request.headers, _raw_body(request))
     return Caller(account_id, KeyRights((KeyScope.OPERATE,)), name="webhook signature")
+
+
+def _is_change(route: Route, method: str, answer: dict[str, Any]) -> bool:
+    """Whether the request was carried out, and leaves an audit record. One that an earlier request had carried out
+    with the same Idempotency-Key does not."""
+    is_done = answer["statusCode"] < 300 and "Idempotency-Replayed" not in answer["headers"]
+    return method != "GET" and is_done and route.operation_id not in audit.NOT_AUDITED
+
+
+def _record(caller: Caller, route: Route, path: str) -> None:
+    """Append the audit record of a change that was made. It stays made if this fails: then the log has the record."""
+    matched = route.rule.fullmatch(path)
+    assert matched is not None, "the path was routed by it"
+    record = audit.record_of(caller, route.operation_id or "", matched.groupdict(), CURRENT.get().note)
+    try:
+        services().audit.add(record)
+    except Exception:
+        logger.exception("audit record not stored", extra={"audit": audit.audit_json(record)})
 
 
 def _with_masked_numbers(answer: dict[str, Any]) -> dict[str, Any]:

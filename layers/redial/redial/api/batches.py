@@ -22,6 +22,8 @@ from redial.api.answers import (
     known_batch_id,
     known_id,
     new_router,
+    note_details,
+    note_resource,
     sent_size,
     services,
 )
@@ -349,6 +351,8 @@ def post_batch(
         body_hash=hash_of([_hashed(body), None if file is None else hash_of_bytes(file[1])]),
         now=system.now(),
     )
+    note_resource("batch", batch.id)
+    note_details(agent_id=batch.agent_id, start=body.start)
     headers: dict[str, str | list[str]] = {"Idempotency-Replayed": "true"} if replayed else {}
     return answer(BatchCreated(batch_id=batch.id, state="created"), status=201, headers=headers)
 
@@ -458,6 +462,7 @@ def post_batch_schedule(batch_id: str) -> Response[Any]:
         account_id=account_id(),
         now=system.now(),
     )
+    note_details(scheduled_at=rfc3339(body.scheduled_at), bypass_call_guardrails=body.bypass_call_guardrails)
     return answer(BatchChanged(message="success", state="scheduled"))
 
 

@@ -10,7 +10,17 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from redial.api.answers import account_id, answer, answers, caller, known_id, new_router, services
+from redial.api.answers import (
+    account_id,
+    answer,
+    answers,
+    caller,
+    known_id,
+    new_router,
+    note_details,
+    note_resource,
+    services,
+)
 from redial.api.fields import EXAMPLE_AGENT_ID, WholeNumber
 from redial.domain.api_key import ALL_SCOPES, ApiKey, Caller, KeyRights, KeyScope, NumbersShown, hour_of
 from redial.domain.errors import InvalidInput, NotFound
@@ -176,6 +186,8 @@ def post_key(body: Annotated[KeyRequest, Body()]) -> Response[Any]:
         rights=rights,
         by=own,
     )
+    note_resource("key", key.key_id)
+    note_details(**{name: value for name, value in _key_json(key).items() if name not in ("id", "last_used_at")})
     return answer(KeyCreated(**key_json(key), api_key=api_key), status=201)
 
 

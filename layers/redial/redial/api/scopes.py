@@ -17,7 +17,7 @@ _SCOPES = {
     KeyScope.ADMIN: (
         *("patch_user", "create_agent", "replace_agent", "patch_agent", "delete_agent", "put_policy"),
         *("delete_execution", "delete_batch", "delete_contact"),
-        *("list_keys", "create_key", "revoke_key"),
+        *("list_keys", "create_key", "revoke_key", "list_audit", "export_audit"),
     ),
 }
 """By operation id. Any other GET needs `read`."""

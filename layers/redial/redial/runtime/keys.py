@@ -16,9 +16,11 @@ from typing import Any, NamedTuple
 
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.agents import DynamoAgents
+from redial.adapters.dynamodb.audit import DynamoAuditLog
 from redial.carriers import CARRIERS, check_stream_url
 from redial.domain.agent import Account, Defaults
 from redial.domain.api_key import ALL_SCOPES, ApiKey, KeyRights, NumbersShown
+from redial.domain.audit import OPERATOR, AuditRecord, Changes, differences, recorded
 from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
 from redial.domain.errors import InvalidInput, RedialError
 from redial.domain.phone_number import normalized
@@ -62,6 +64,23 @@ class Stores(NamedTuple):
 
     accounts: DynamoAccounts
     agents: DynamoAgents
+    changes: list[AuditRecord]
+    """What the command changed; `main` appends it to the audit."""
+
+    def record(
+        self,
+        account_id: str,
+        operation: str,
+        resource: tuple[str, str | None] = ("account", None),
+        changes: Changes | None = None,
+        **details: Any,
+    ) -> None:
+        """Leave an audit record of a change that was made."""
+        shown = {name: recorded(value) for name, value in details.items()}
+        record = AuditRecord(
+            system.new_id(), account_id, system.now(), None, OPERATOR, operation, *resource, changes or {}, shown
+        )
+        self.changes.append(record)
 
 
 def _list_accounts(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
@@ -78,6 +97,7 @@ def _create_account(arguments: argparse.Namespace, stores: Stores) -> dict[str, 
     account = use.create_account(
         arguments.name, account_id=system.new_id(), webhook_secret=secret, accounts=stores.accounts, now=system.now()
     )
+    stores.record(account.account_id, "create_account", name=account.name)
     return {"account_id": account.account_id, "name": account.name, "webhook_secret": secret}
 
 
@@ -101,7 +121,10 @@ def _create(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
             calls_a_day=arguments.calls_a_day,
         ),
     )
-    return {"account_id": key.account_id, **_key_json(key), "api_key": api_key}
+    shown = _key_json(key)
+    details = {name: value for name, value in shown.items() if name != "key_id"}
+    stores.record(key.account_id, "create_key", ("key", key.key_id), **details)
+    return {"account_id": key.account_id, **shown, "api_key": api_key}
 
 
 def _key_json(key: ApiKey) -> dict[str, Any]:
@@ -132,23 +155,27 @@ def _list(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
 
 def _revoke(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
     use.revoke_key(arguments.account, arguments.key_id, accounts=stores.accounts, now=system.now())
+    stores.record(arguments.account, "revoke_key", ("key", arguments.key_id))
     return {"key_id": arguments.key_id, "revoked": True}
 
 
 def _rotate(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
     secret = new_webhook_secret()
     account = use.rotate_webhook_secret(arguments.account, webhook_secret=secret, accounts=stores.accounts)
+    stores.record(arguments.account, "rotate_webhook_secret")
     return {"account_id": account.account_id, "webhook_secret": secret, "live_secrets": len(account.webhook_secrets)}
 
 
 def _drop_old(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
     account = use.drop_old_webhook_secret(arguments.account, accounts=stores.accounts)
+    stores.record(arguments.account, "drop_old_webhook_secret")
     return {"account_id": account.account_id, "live_secrets": len(account.webhook_secrets)}
 
 
 def _premium_numbers(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
     allowed = arguments.allow == "yes"
     use.allow_premium_numbers(arguments.account, allowed, accounts=stores.accounts)
+    stores.record(arguments.account, "allow_premium_numbers", premium_numbers=allowed)
     return {"account_id": arguments.account, "premium_numbers": allowed}
 
 
@@ -168,11 +195,17 @@ def _defaults(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
                 changed = replace(changed, **{"stream_url" if is_stream else "answer_url": arguments.answer})
         return changed
 
-    changed = use.change_account(
-        arguments.account, lambda account: replace(account, defaults=change(account.defaults)), accounts=stores.accounts
-    )
-    defaults = changed.defaults
-    return {"account_id": arguments.account, "defaults": {**asdict(defaults)}}
+    before: list[Account] = []
+
+    def change_account(account: Account) -> Account:
+        before[:] = [account]
+        return replace(account, defaults=change(account.defaults))
+
+    changed = use.change_account(arguments.account, change_account, accounts=stores.accounts)
+    changes = differences(before[0], changed)
+    if changes:
+        stores.record(arguments.account, "set_defaults", changes=changes)
+    return {"account_id": arguments.account, "defaults": asdict(changed.defaults)}
 
 
 def _number(text: str) -> str:
@@ -273,7 +306,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0 with the answer on standard output, or 1 with the reason on standard error."""
+    """Run one command and record in the audit what it changed. Returns 0 with the answer on standard output, or 1 with
+    the reason on standard error."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     if not arguments.table:
@@ -284,7 +318,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         client = boto3.client("dynamodb", region_name=region, endpoint_url=arguments.endpoint_url)
-        stores = Stores(DynamoAccounts(client, arguments.table), DynamoAgents(client, arguments.table))
+        stores = Stores(DynamoAccounts(client, arguments.table), DynamoAgents(client, arguments.table), [])
         answer = arguments.run(arguments, stores)
     except (RedialError, ClientError, BotoCoreError) as error:
         print(getattr(error, "message", error), file=sys.stderr)
@@ -292,6 +326,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(json.dumps(answer, indent=2, ensure_ascii=False))
     if "api_key" in answer or "webhook_secret" in answer:
         print("Keep this now: it is not shown again.", file=sys.stderr)
+    try:
+        for record in stores.changes:
+            DynamoAuditLog(client, arguments.table).add(record)
+    except (ClientError, BotoCoreError) as error:
+        print(f"The change was made, but it could not be recorded in the audit: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from redial.adapters.dynamodb.account_events import DynamoAccountEvents
     from redial.adapters.dynamodb.accounts import DynamoAccounts
     from redial.adapters.dynamodb.agents import DynamoAgents
+    from redial.adapters.dynamodb.audit import DynamoAuditLog
     from redial.adapters.dynamodb.batches import DynamoBatches
     from redial.adapters.dynamodb.call_queue import DynamoCallQueue
     from redial.adapters.dynamodb.circuits import DynamoCircuits
@@ -203,6 +204,12 @@ class Services:
         from redial.adapters.dynamodb.account_events import DynamoAccountEvents
 
         return DynamoAccountEvents(_client("dynamodb"), self._table)
+
+    @cached_property
+    def audit(self) -> "DynamoAuditLog":
+        from redial.adapters.dynamodb.audit import DynamoAuditLog
+
+        return DynamoAuditLog(_client("dynamodb"), self._table)
 
     @cached_property
     def pacer(self) -> "DynamoPacer":
