@@ -108,7 +108,7 @@ def test_what_an_operator_does_is_recorded(api: Api, capsys: pytest.CaptureFixtu
 
 
 def test_the_audit_is_listed_in_pages_and_by_time(api: Api) -> None:
-    made = []
+    made: list[str] = []
     for _ in range(5):
         api.advance(timedelta(minutes=1))
         made.insert(0, api.agent())

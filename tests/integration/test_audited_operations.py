@@ -12,7 +12,7 @@ from redial.api.audit import NOT_AUDITED
 from redial.wire.webhook_signature import sign
 from tests.support.api import openapi
 from tests.support.forms import CONTENT_TYPE, multipart
-from tests.support.local_stack import NOON, LocalClient, local_stack, request
+from tests.support.local_stack import NOON, Answer, LocalClient, local_stack, request
 from tests.support.samples import CALLER_ID
 
 # The stack ignores this warning itself, but only until the end of the test that started it.
@@ -115,7 +115,10 @@ def test_every_operation_that_changes_something_leaves_a_record(local: LocalClie
 
 def test_a_repeated_request_and_a_refused_one_leave_no_record(local: LocalClient) -> None:
     form = multipart([("agent_id", local.stack.agent_id)], f"contact_number\n{NUMBER}\n")
-    send = lambda: local.api("POST", "/batches", form, Content_Type=CONTENT_TYPE, Idempotency_Key="once")  # noqa: E731
+
+    def send() -> Answer:
+        return local.api("POST", "/batches", form, Content_Type=CONTENT_TYPE, Idempotency_Key="once")
+
     before = len(local.api("GET", "/audit").json)
     assert send().status == 201
     assert send().headers["idempotency-replayed"] == "true"

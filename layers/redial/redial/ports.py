@@ -394,6 +394,16 @@ class Accounts(Protocol):
         """The account, at most 10 seconds old."""
 
 
+class CallQuotas(Protocol):
+    """How many calls each API key that has a quota had accepted, by day (UTC)."""
+
+    def take(self, key_id: str, day: date, calls: int, most: int) -> bool:
+        """Count so many more calls; False, and nothing is counted, where they would be more than `most` that day."""
+
+    def give_back(self, key_id: str, day: date, calls: int) -> None:
+        """So many of those that were counted were not made."""
+
+
 class NumberRules(Protocol):
     """Suppressions, consents and kept verdicts of accounts' numbers. Numbers (E.164) are stored as keyed hashes."""
 
@@ -1032,6 +1042,8 @@ class Services(Protocol):
     def accounts(self) -> Accounts: ...
     @property
     def number_rules(self) -> NumberRules: ...
+    @property
+    def call_quotas(self) -> CallQuotas: ...
     @property
     def policies(self) -> Policies: ...
     @property

@@ -21,6 +21,7 @@ from redial.domain.policy import Policy
 from redial.runtime.services import Services, services_of
 from redial.usecases.narrowed import narrowed
 from redial.usecases.policies import named_policy
+from redial.usecases.quotas import CallQuota
 
 MAX_ANSWER_BYTES = 5_500_000
 """Maximum `sent_size` of an answer: Lambda allows 6,291,556 bytes including headers and status."""
@@ -79,9 +80,12 @@ class ErrorBody(BaseModel):
 
 
 class GatewayErrorBody(BaseModel):
-    """What API Gateway answers by itself; it has no other key of `ErrorBody`."""
+    """What API Gateway answers by itself, with a message only; or, where the quota of the API key is used up, all that
+    an error has."""
 
     message: str
+    error: int | None = None
+    detail: str | None = None
 
 
 _MEANINGS = {
@@ -97,7 +101,8 @@ _MEANINGS = {
 
 
 _GATEWAY_MEANINGS = {
-    429: "Too many requests for the moment; repeat it after a second or more.",
+    429: "Too many requests for the moment: repeat it after a second or more. Or the API key's quota of calls is used"
+    " up: then `Retry-After` says in how many seconds the next day begins (UTC).",
     503: "The API is briefly unavailable; repeat the request (with its Idempotency-Key, if it had one).",
 }
 
@@ -159,6 +164,12 @@ def note_resource(kind: str, resource_id: str | None) -> None:
 def note_details(**details: Any) -> None:
     """Note what else to know of the change."""
     CURRENT.get().note.details |= {name: recorded(value) for name, value in details.items()}
+
+
+def call_quota() -> CallQuota | None:
+    """The quota of calls that the request's API key has."""
+    key = caller()
+    return None if key.rights.calls_a_day is None else CallQuota(key.key_id, key.rights.calls_a_day)
 
 
 def account_id() -> str:

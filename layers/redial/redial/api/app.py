@@ -9,6 +9,7 @@
 import base64
 import binascii
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,16 @@ from redial.api.answers import CURRENT, JSON, Current, services
 from redial.api.fields import invalid, read_json_object, to_json
 from redial.api.scopes import check_agents, check_scope, needed_scope
 from redial.domain.api_key import Caller, KeyRights, KeyScope, NumbersShown
-from redial.domain.errors import FieldError, Forbidden, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
+from redial.domain.errors import (
+    FieldError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    QuotaUsedUp,
+    RedialError,
+    TooLarge,
+    Unauthorized,
+)
 from redial.domain.masking import masked_json, masked_text
 from redial.runtime import system, telemetry
 from redial.usecases import accounts
@@ -328,6 +338,8 @@ def _failure(error: Exception, request_id: str) -> Response[Any]:
         more["errors"] = [{"field": one.field, "message": one.message} for one in error.errors]
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, QuotaUsedUp):
+        headers["Retry-After"] = str(math.ceil(error.after.total_seconds()))
     if isinstance(error, _MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
     return _error(error.status, error.message, more, headers)
