@@ -59,6 +59,7 @@ CONTRACT = {
     ("PATCH", "/user/me"),
     ("GET", "/phone-numbers/all"),
     ("GET", "/now"),
+    ("GET", "/doctor"),
     ("GET", "/attention"),
     ("GET", "/stats/retries"),
     ("POST", "/attention/{item_id}/resolve"),

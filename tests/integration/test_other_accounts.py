@@ -343,6 +343,7 @@ def test_lists_contain_nothing_of_another_account(client: LocalClient, ids: dict
         "/suppressions",
         "/consents",
         "/attention",
+        "/doctor",
         "/stats/retries",
         "/policies",
         "/policies/presets",
