@@ -70,6 +70,7 @@ CONTRACT = {
     ("GET", "/favicon.ico"),
     ("GET", "/health"),
     ("GET", "/docs"),
+    ("GET", "/llms.txt"),
     ("GET", "/openapi.json"),
 }
 OPERATIONS = [

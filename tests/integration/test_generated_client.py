@@ -199,6 +199,7 @@ def test_a_generated_client_makes_every_request(local: LocalClient, generated: G
     assert generated.do("health").status == "ok"
     assert generated.do("index").name == "Redial"
     assert generated.do("openapi")["openapi"].startswith("3.1")
+    assert generated.do("llms_text").startswith("# Redial")
     assert generated.do("docs").startswith("<!DOCTYPE html>")
     generated.do("favicon", expect=204)
     assert generated.called == ALL

@@ -160,6 +160,7 @@ export async function service(): Promise<void> {
   console.log(data(await api.GET("/health", {})).status, data(await api.GET("/", {})).version);
   console.log(data(await api.GET("/openapi.json", {})));
   console.log(data(await api.GET("/docs", { parseAs: "text" })).length, (await api.GET("/favicon.ico", {})).response.status);
+  console.log(data(await api.GET("/llms.txt", { parseAs: "text" })).length);
 }
 
 /** What a receiver of webhooks does with an event's body. */

@@ -52,7 +52,7 @@ MAX_BODY_BYTES = 256 * 1024
 """Maximum size of a JSON body; the largest useful one is an agent's configuration."""
 MAX_SHOWN_PATH = 200
 """Maximum characters of an unknown path that an error message repeats."""
-PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/health"})
+PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/llms.txt", "/health"})
 """Paths that need no API key."""
 FORMS = re.compile(r"/batches(/[^/]+/schedule)?|/suppressions|/consents|/executions/[^/]+/suppress")
 """Paths whose bodies are forms."""
