@@ -1,4 +1,5 @@
-"""Pictures of the console for its documentation: `PYTHONPATH=.:layers/redial python -m tests.console.pictures [name …]`.
+"""Pictures of the console for its documentation: `python -m tests.console.pictures [name …]`, with
+`PYTHONPATH=.:layers/redial`.
 
 It plays a story on a local stack, opens each screen there and writes `docs/console/<name>.png`. A screen adds a
 function with its name to `PICTURES`. The story is one Monday of a clinic with three agents: a finished batch, a running
@@ -136,8 +137,8 @@ PICTURES: dict[str, Callable[[Console, Story], None]] = {
 
 
 def main(names: Sequence[str]) -> None:
-    """Write the pictures of these names (none: all). With the first argument `try FOLDER` each is written there in wide,
-    dark and on a phone."""
+    """Write the pictures of these names (none: all). After `try FOLDER` each is written there in light, in dark and on a
+    phone."""
     folder, variants = FOLDER, {"": {}}
     if names[:1] == ["try"]:
         folder, names = Path(names[1]), names[2:]
