@@ -137,7 +137,7 @@ PICTURES: dict[str, Callable[[Console, Story], None]] = {
 
 
 def main(names: Sequence[str]) -> None:
-    """Write the pictures of these names (none: all). After `try FOLDER` each is written there in light, in dark and on a
+    """Write the pictures of these names (none: all). After `try FOLDER` each is written there, also in dark and for a
     phone."""
     folder, variants = FOLDER, {"": {}}
     if names[:1] == ["try"]:
