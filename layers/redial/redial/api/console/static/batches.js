@@ -109,7 +109,6 @@ function New() {
   const [file, setFile] = useState(null);
   const request = useRef('');
   const policies = useLive(allows(user, 'read') && ((signal) => api('GET', '/policies', { signal })), [], 0);
-  const known = (policies.data && policies.data.data) || [];
   const tooLarge = file && file.size > MOST_BYTES;
   const send = async (values, element) => {
     if (tooLarge) throw new Error(`The file has ${(file.size / 1048576).toFixed(1)} MiB; 4 MiB are the most here. For larger ones use POST /batches/uploads.`);
@@ -136,7 +135,7 @@ function New() {
         ${tooLarge && html`<p class="failure" role="alert">This file is too large for an upload here. Use <code>POST /batches/uploads</code>.</p>`}
         <${Field} label="Agent" name="agent_id" value=${agent.agent_id} options=${agents.map((one) => [one.agent_id, one.agent_name])} />
         <div class="row">
-          <${Field} label="Policy" name="policy" options=${[['', 'None, or the agent’s'], ...known.map((one) => [one.name, one.name])]} />
+          <${Field} label="Policy" name="policy" options=${[['', 'None, or the agent’s'], ...(policies.data || []).map((one) => [one.name, one.name])]} />
           <${Field} label="Retries, at most" name="max_retries" type="number" min="0" max="3" placeholder="as the policy says" />
           <${Field} label="Minutes between them" name="retry_intervals_minutes" placeholder="30, 60, 120" inputmode="numeric" pattern="[0-9 ,;]*" title="Whole minutes, separated by commas" />
         </div>
@@ -212,9 +211,8 @@ function Checked({ data }) {
 
 /** Imported, called, reached: a bar each. Called and reached are of the statistics. */
 function Funnel({ batch, stats }) {
-  const called = stats && Math.max(stats.contacts, 0);
   const last = stats && stats.reach[stats.reach.length - 1];
-  const steps = [['Imported', batch.total_contacts], ['Accepted', batch.valid_contacts], ['Called', called], ['Reached', last ? last.reached : stats && 0]];
+  const steps = [['Imported', batch.total_contacts], ['Accepted', batch.valid_contacts], ['Called', stats && stats.contacts], ['Reached', last ? last.reached : stats && 0]];
   return html`<ol class="plain funnel">${steps.map(([name, number], place) => html`<li key=${name}><span>${name}</span><span class="track"><i style=${{ width: `${number ? (100 * number) / (batch.total_contacts || 1) : 0}%` }}></i></span>
     <b>${count(number)}</b><span class="muted">${place > 0 && number !== null && number !== undefined && steps[place - 1][1] ? percent(number / steps[place - 1][1], 0) : ''}</span></li>`)}</ol>`;
 }
@@ -227,7 +225,7 @@ function Progress({ batch, stats }) {
       <${Meter} label="Contacts" parts=${parts} total=${valid} /><${Legend} parts=${parts} />
       <${Expected} batch=${batch} />` : html`<${Empty} title="No row of the file became a contact" />`}
     ${batch.valid_contacts > 0 && !isReady(batch) && html`<h3>From the file to the person</h3><${Funnel} batch=${batch} stats=${stats} />
-      <p class="muted">Reached: a person answered. Called and reached are counted every few minutes.</p>`}
+      <p class="muted">Reached: a person answered. Called and reached are counted every few minutes. <a href=${`${link('learn')}?agent=${batch.agent_id}&batch=${batch.batch_id}`}>Which retry paid?</a></p>`}
   </${Card}>`;
 }
 
