@@ -125,7 +125,8 @@ def test_a_running_batch_is_paused_resumed_and_stopped(open_console: Open, local
     console = open_console(f"batches/{batch_id}")
     page = console.page
     expect(page.locator(".big")).to_have_text("50 % 2 of 4 contacts done")
-    console.see("Every contact was called. Done by")
+    console.see("Every contact was called. Done by about")
+    expect(page.locator("strong time").first).to_have_text("13:32 Berlin, in 28 min")  # the retries are due at 13:30
     press(page, "Pause")
     console.see("Paused: no call starts until you resume it.")
     assert batch(local, batch_id)["paused"] is True

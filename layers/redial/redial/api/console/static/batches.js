@@ -44,27 +44,46 @@ const MARKS = { good: '✓', bad: '✕', live: '●', wait: '◷', free: '○' }
 
 const Legend = ({ parts }) => html`<ul class="legend">${parts.filter((one) => one.value).map((one) => html`<li key=${one.label}><i class=${one.tone} aria-hidden="true">${MARKS[one.tone]}</i> <strong>${count(one.value)}</strong> ${one.label.toLowerCase()}</li>`)}</ul>`;
 
-/** When a running batch will be done, foreseen from its pace so far: {first, last} in milliseconds; null: not known yet.
- * `first`: when every contact was called once; `last`: when the last contact used all its retries. */
-function foreseen(batch) {
-  const { valid, turn, later, live } = standing(batch);
+/** The milliseconds that retries take from the retry numbered `from` (0: the first) on. */
+function retryTime({ enabled, max_retries: most, retry_intervals_minutes: gaps }, from) {
+  let minutes = 0;
+  for (let retry = from; enabled && retry < most; retry++) minutes += gaps[Math.min(retry, gaps.length - 1)] + CALL_MINUTES;
+  return 60000 * minutes;
+}
+const CALL_MINUTES = 2;
+
+/** When a running batch will be done, foreseen: {first, last} in milliseconds; null: not known yet. `first`: when every
+ * contact was called once, at the pace so far; null: that is so. `last`: when the last contact used all its retries.
+ * `waiting`: all contacts that wait for a time, where they are few. */
+function foreseen(batch, waiting) {
+  const { valid, turn } = standing(batch);
   const elapsed = now() - new Date(batch.scheduled_at || batch.created_at).getTime();
   const begun = valid - turn;
   if (batch.status !== 'running' || batch.paused || begun <= 0 || elapsed <= 0) return null;
-  const first = now() + (turn * elapsed) / begun;
-  const { enabled, max_retries: most, retry_intervals_minutes: gaps } = batch.retry_config || {};
-  const rest = enabled ? Array.from({ length: most }, (_, retry) => gaps[Math.min(retry, gaps.length - 1)] + 2).reduce((sum, one) => sum + one, 0) : 2;
-  return { first, last: first + rest * 60000, onlyRetries: turn === 0, nothing: !turn && !later && !live };
+  const config = batch.retry_config || {};
+  if (turn) { const first = now() + (turn * elapsed) / begun; return { first, last: first + retryTime(config, 0) }; }
+  const ends = (waiting || []).filter((one) => one.next_attempt).map((one) => new Date(one.next_attempt.at).getTime() + retryTime(config, one.retry_count));
+  return { first: null, last: Math.max(now(), ...(waiting ? ends : [now() + retryTime(config, 0)])) + 60000 * CALL_MINUTES };
 }
 
+/** All contacts that wait for a time, once every contact was called and they fit one answer. */
+function useWaiting(batch) {
+  const { turn, later } = standing(batch);
+  const few = batch.status === 'running' && !turn && later > 0 && later <= FEW;
+  const status = batch.execution_status.rescheduled ? 'rescheduled' : 'scheduled';
+  return useLive(few ? (signal) => api('GET', `/v2/agent/${batch.agent_id}/executions`, { query: { batch_id: batch.batch_id, status, page_size: FEW, page_number: 1 }, signal }) : null, [few, status], 15000).data;
+}
+const FEW = 50;
+
 function Expected({ batch }) {
-  const found = foreseen(batch);
+  const waiting = useWaiting(batch);
+  const found = foreseen(batch, waiting && waiting.data);
+  if (batch.status !== 'running') return null;
   if (batch.paused) return html`<p>No call starts until it is resumed.</p>`;
-  if (!found) return batch.status === 'running' ? html`<p class="muted">When it will be done shows once the first calls are made.</p>` : null;
-  const at = (time) => html`<strong><${Time} at=${new Date(time).toISOString()} /></strong>`;
-  return html`<p>${found.onlyRetries ? 'Every contact was called. ' : html`Every contact will have been called by about ${at(found.first)}. `}
-    Done by ${at(found.last)} at the latest.
-    <span class="muted"> At the pace so far, if the last contacts use all their retries; calling hours can make it later.</span></p>`;
+  if (!found) return html`<p class="muted">When it will be done shows once the first calls are made.</p>`;
+  const at = (time) => html`<strong><${Time} at=${new Date(time).toISOString()} relative /></strong>`;
+  return html`<p>${found.first === null ? 'Every contact was called.' : html`Every contact will have been called by about ${at(found.first)}.`} Done by about ${at(found.last)},
+    <span class="muted"> ${found.first === null ? '' : 'at the pace so far and '}if the last contacts use all their retries. Calling hours can make it later.</span></p>`;
 }
 
 // ---- the list ----

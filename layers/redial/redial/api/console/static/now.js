@@ -12,29 +12,29 @@ async function load(signal) {
 const atLeast = (number, complete) => `${complete ? '' : 'at least '}${count(number)}`;
 const sum = (numbers) => numbers.reduce((total, one) => total + one, 0);
 
-/** What is wrong, in words, the worst first; empty: all is well. */
+/** What is not as it should be, the worst first: {text, href, mild}. Empty: all is well. `mild`: no call is held back. */
 function faults({ items, carriers, undelivered }) {
   const held = items.filter((one) => one.state === 'open' || one.state === 'noticed').length;
-  const slow = items.length - held;
+  const mended = items.length - held;
   return [
-    ...carriers.filter((one) => one.state === 'paused').map((one) => [`No calls go out by ${words(one.name)}`, null]),
-    held && [`${plural(held, 'fault holds', 'faults hold')} calls back`, null],
-    ...carriers.filter((one) => one.state === 'resuming').map((one) => [`${words(one.name)} is resuming`, null]),
-    slow && [`${plural(slow, 'fault is', 'faults are')} mended, calls resume`, null],
-    undelivered && [`${atLeast(undelivered, undelivered < 1000)} with undelivered webhooks`, link('webhooks')],
+    ...carriers.filter((one) => one.state === 'paused').map((one) => ({ text: `No calls go out by ${words(one.name)}` })),
+    held && { text: `${plural(held, 'fault holds', 'faults hold')} calls back` },
+    ...carriers.filter((one) => one.state === 'resuming').map((one) => ({ text: `${words(one.name)} is resuming`, mild: true })),
+    mended && { text: `${plural(mended, 'fault is', 'faults are')} mended, calls resume`, mild: true },
+    undelivered && { text: `${undelivered < 1000 ? '' : 'at least '}${plural(undelivered, 'call or batch has', 'calls or batches have')} undelivered webhooks`, href: link('webhooks'), mild: true },
   ].filter(Boolean);
 }
 
 function Verdict({ data, stale }) {
   const { lines, due } = data;
   const wrong = faults(data);
-  const tone = stale ? 'wait' : wrong.length ? 'bad' : 'good';
-  const title = stale ? 'Not up to date' : wrong.length ? 'Needs attention' : 'All is well';
+  const [tone, sign, title] = stale ? ['wait', '?', 'Not up to date'] : !wrong.length ? ['good', '✓', 'All is well']
+    : wrong.every((one) => one.mild) ? ['wait', '!', 'Calls go out; something needs a look'] : ['bad', '!', 'Needs attention'];
   return html`<section class="verdict ${tone}" aria-label="Overall" role="status">
-    <span class="sign" aria-hidden="true">${tone === 'good' ? '✓' : tone === 'wait' ? '?' : '!'}</span>
+    <span class="sign" aria-hidden="true">${sign}</span>
     <div><h2>${title}</h2>
       <p>${stale ? html`The API does not answer. What you see is of ${timeText(data.at)}.`
-    : wrong.length ? wrong.map(([text, href], index) => html`<span key=${text}>${index > 0 && ' · '}${href ? html`<a href=${href}>${text}</a>` : text}</span>`)
+    : wrong.length ? wrong.map(({ text, href }, index) => html`<span key=${text}>${index > 0 && ' · '}${href ? html`<a href=${href}>${text}</a>` : text}</span>`)
       : 'Nothing holds calls back, and every webhook was delivered.'}</p></div>
     <${Figures} of=${[
     { label: 'Live calls', value: count(lines.current), note: `of ${atLeast(lines.max, lines.complete)} lines` },
