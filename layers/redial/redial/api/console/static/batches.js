@@ -42,7 +42,7 @@ function standing({ execution_status: counts, valid_contacts: valid }) {
 
 const MARKS = { good: '✓', bad: '✕', live: '●', wait: '◷', free: '○' };
 
-const Legend = ({ parts }) => html`<ul class="legend">${parts.filter((one) => one.value).map((one) => html`<li key=${one.label}><i class=${one.tone} aria-hidden="true">${MARKS[one.tone]}</i> <strong>${count(one.value)}</strong> ${one.label.toLowerCase()}</li>`)}</ul>`;
+const Legend = ({ parts }) => html`<ul class="standing">${parts.filter((one) => one.value).map((one) => html`<li key=${one.label}><i class=${one.tone} aria-hidden="true">${MARKS[one.tone]}</i> <strong>${count(one.value)}</strong> ${one.label.toLowerCase()}</li>`)}</ul>`;
 
 /** The milliseconds that retries take from the retry numbered `from` (0: the first) on. */
 function retryTime({ enabled, max_retries: most, retry_intervals_minutes: gaps }, from) {
@@ -232,7 +232,7 @@ function Checked({ data }) {
 function Funnel({ batch, stats }) {
   const last = stats && stats.reach[stats.reach.length - 1];
   const steps = [['Imported', batch.total_contacts], ['Accepted', batch.valid_contacts], ['Called', stats && stats.contacts], ['Reached', last ? last.reached : stats && 0]];
-  return html`<ol class="plain funnel">${steps.map(([name, number], place) => html`<li key=${name}><span>${name}</span><span class="track"><i style=${{ width: `${number ? (100 * number) / (batch.total_contacts || 1) : 0}%` }}></i></span>
+  return html`<ol class="plain funnel">${steps.map(([name, number], place) => html`<li key=${name}><span>${name}</span><span class="tube"><i style=${{ width: `${number ? (100 * number) / (batch.total_contacts || 1) : 0}%` }}></i></span>
     <b>${count(number)}</b><span class="muted">${place > 0 && number !== null && number !== undefined && steps[place - 1][1] ? percent(number / steps[place - 1][1], 0) : ''}</span></li>`)}</ol>`;
 }
 

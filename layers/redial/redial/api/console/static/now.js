@@ -30,7 +30,7 @@ function Verdict({ data, stale }) {
   const wrong = faults(data);
   const [tone, sign, title] = stale ? ['wait', '?', 'Not up to date'] : !wrong.length ? ['good', '✓', 'All is well']
     : wrong.every((one) => one.mild) ? ['wait', '!', 'Calls go out; something needs a look'] : ['bad', '!', 'Needs attention'];
-  return html`<section class="verdict ${tone}" aria-label="Overall" role="status">
+  return html`<section class="overall ${tone}" aria-label="Overall" role="status">
     <span class="sign" aria-hidden="true">${sign}</span>
     <div><h2>${title}</h2>
       <p>${stale ? html`The API does not answer. What you see is of ${timeText(data.at)}.`
@@ -92,7 +92,7 @@ function Due({ due, at }) {
 /** Lines in use, as a meter. */
 function Lines({ name, href, current, max, strong }) {
   const full = max > 0 && current >= max;
-  return html`<li class="line ${strong ? 'strong' : ''}">
+  return html`<li class="usage ${strong ? 'strong' : ''}">
     <span>${href ? html`<a href=${href}>${name}</a>` : name}</span>
     <span class="muted">${count(current)} of ${count(max)}${full && ', full'}</span>
     <${Meter} label=${name} total=${Math.max(max, current, 1)} parts=${[{ label: 'lines in use', value: current, tone: full ? 'wait' : 'live' }, { label: 'free', value: Math.max(0, max - current), tone: 'free' }]} />
@@ -116,7 +116,7 @@ export default function Now() {
           ${sum(due.calls) ? html`<${Due} due=${due} at=${data.at} />` : html`<${Empty} title="No call waits for a time within the next hour." />`}
         </${Card}>
         <${Card} title="Lines in use">
-          ${lines.agents.length ? html`<ul class="plain lines">
+          ${lines.agents.length ? html`<ul class="plain">
             ${busy.length > 1 && html`<${Lines} name="All agents" current=${lines.current} max=${lines.max} strong />`}
             ${busy.slice(0, LISTED).map((one) => html`<${Lines} key=${one.agent_id} name=${one.agent_name} href=${link('agents', one.agent_id)} current=${one.current} max=${one.max} />`)}
           </ul>${busy.length > LISTED && html`<p><a href=${link('agents')}>${plural(busy.length - LISTED, 'other agent')}</a></p>`}`
