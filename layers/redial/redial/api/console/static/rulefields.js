@@ -12,7 +12,7 @@ const two = (number) => String(number).padStart(2, '0');
 const minuteOf = (text) => { const [hours, minutes] = text.split(':').map(Number); return hours * 60 + minutes; };
 
 /** The windows of `calling_guardrails`; hours are windows of every day. Null: calls may start at any time. */
-function windowsOf(rule) {
+export function windowsOf(rule) {
   if (!rule) return null;
   if (rule.windows) return rule.windows;
   if (typeof rule.call_start_hour !== 'number') return null;
@@ -113,7 +113,7 @@ export function HoursFields({ value, onChange }) {
       <input type="time" required aria-label=${`End of window ${index + 1}`} value=${one.end.replace('24:', '00:')} onInput=${(event) => change(index, { end: event.currentTarget.value })} />
       ${rule.windows.length > 1 && html`<button type="button" class="small" aria-label=${`Remove window ${index + 1}`} onClick=${() => set({ windows: rule.windows.filter((_, place) => place !== index) })}>Remove</button>`}
     </div>`)}<div><button type="button" class="small" onClick=${() => set({ windows: [...rule.windows, { days: ['sat'], start: '10:00', end: '13:00' }] })}>Add a window</button></div>`}
-    <${Week} rule=${rule} />
+    ${kind !== 'any' && html`<${Week} rule=${rule} />`}
     <details><summary>Holidays, dates, placement</summary><div class="row">
       <${Field} label="No calls on holidays of" placeholder="US-CA, FR" defaultValue=${(rule.holidays || []).join(', ')} onChange=${(event) => set({ holidays: list(event.currentTarget.value) })} />
       <${Field} label="No calls on dates" placeholder="2026-12-24, 2026-12-31" defaultValue=${(rule.excluded_dates || []).join(', ')} onChange=${(event) => set({ excluded_dates: list(event.currentTarget.value) })} />
@@ -178,6 +178,9 @@ export function tidy(rule) {
 export const Gates = ({ of }) => html`<ol class="gates">${of.map((one) => html`<li key=${one.gate}><${Status} status=${one.decision} label=${words(one.gate)} /><span>${one.text}</span></li>`)}</ol>`;
 
 export const Warnings = ({ of }) => (of.length ? html`<ul class="warnings" aria-label="Warnings">${of.map((one) => html`<li key=${one}>${one[0].toUpperCase() + one.slice(1)}</li>`)}</ul>` : null);
+
+/** What a suppression or a consent covers, in words. */
+export const covers = (rule, nameOf) => [rule.agent_id ? `Calls of ${nameOf(rule.agent_id)}` : 'Every call', rule.purpose && `for ${rule.purpose}`].filter(Boolean).join(' ');
 
 /** A time in two zones, side by side in text. */
 export const both = (at, zone) => (zone === HERE ? timeText(at, zone, { day: true }) : `${timeText(at, zone, { day: true })} ${zoneName(zone)}, ${timeText(at, HERE, { day: true })} ${zoneName(HERE)}`);

@@ -1,7 +1,7 @@
 // Rules: policies with their versions and presets, suppressions, consents, and what holds for the whole account.
 import { api, go, html, link, plural, setQuery, useLive, useShared, useState } from './lib.js';
 import { Action, Card, Empty, Facts, Field, Form, Live, Page, Table, Tabs, Time } from './ui.js';
-import { consentText, HoursFields, hoursText, LimitFields, limitsText, PAGE, Pager, RetryFields, retryText, span, tidy, useSettled, Week } from './rulefields.js';
+import { consentText, covers, HoursFields, hoursText, LimitFields, limitsText, PAGE, Pager, RetryFields, retryText, span, tidy, useSettled, Week, windowsOf } from './rulefields.js';
 
 const TABS = [['policies', 'Policies'], ['presets', 'Presets'], ['suppressions', 'Suppressions'], ['consents', 'Consents'], ['account', 'Whole account']];
 const MOST_AT_ONCE = 1000; // rows of one request
@@ -9,7 +9,7 @@ const MOST_AT_ONCE = 1000; // rows of one request
 const Screen = ({ current, children }) => html`<${Page} title="Rules"><${Tabs} label="Kinds of rules" current=${current} of=${TABS.map(([id, text]) => ({ id, text, href: link('rules', id) }))} />${children}</${Page}>`;
 
 /** What a policy or a preset says, with its week. */
-const Rules = ({ of }) => html`<${Week} rule=${of.calling_guardrails} /><${Facts} of=${[
+const Rules = ({ of }) => html`${windowsOf(of.calling_guardrails) && html`<${Week} rule=${of.calling_guardrails} />`}<${Facts} of=${[
   ['Calling hours', hoursText(of.calling_guardrails)], ['Retries', retryText(of.retry_config)], ['Contact limits', limitsText(of.contact_limits)],
   ['Ends after', of.expires_after_minutes && span(of.expires_after_minutes)], ['Consent', of.consent_required ? consentText(of.consent_required) : null], ['Purpose', of.purpose]]} />`;
 
@@ -90,7 +90,7 @@ const Source = ({ of }) => of.source && html`<${Facts} of=${[['Source', of.url &
 function Presets() {
   const live = useLive((signal) => api('GET', '/policies/presets', { signal }), [], 0);
   return html`<${Screen} current="presets"><p class="muted">Rules to start from. They apply nowhere by themselves, and they are not legal advice.</p>
-    <${Live} of=${live}>${(presets) => html`<div class="grid">${presets.map((one) => html`<${Card} key=${one.name} title=${one.title} actions=${html`<a class="button" href=${`#/rules/new?preset=${one.name}`} aria-label=${`Make a policy from ${one.name}`}>Use</a>`}>
+    <${Live} of=${live}>${(presets) => html`<div class="grid presets">${presets.map((one) => html`<${Card} key=${one.name} title=${one.title} actions=${html`<a class="button" href=${`#/rules/new?preset=${one.name}`} aria-label=${`Make a policy from ${one.name}`}>Use</a>`}>
       <${Rules} of=${one.rules} /><${Source} of=${one} /></${Card}>`)}</div>`}</${Live}></${Screen}>`;
 }
 
@@ -141,10 +141,10 @@ function NumberRules({ kind }) {
     { name: 'Covers', of: (row) => covers(row, nameOf) },
     isSuppression ? { name: 'Reason', of: (row) => row.reason || '–' } : { name: 'Given', of: (row) => html`<${Time} at=${row.given_at} day />` },
     ...(isSuppression ? [] : [{ name: 'Proof', of: (row) => row.proof || '–' }]),
-    { name: 'Source', of: (row) => row.source || '–' }, { name: 'Until', of: (row) => (row.expires_at ? html`<${Time} at=${row.expires_at} day />` : 'for ever') },
+    { name: 'Source', of: (row) => row.source || '–' }, { name: 'Until', of: (row) => (row.expires_at ? html`<${Time} at=${row.expires_at} day />` : '–') },
     { name: 'Added', of: (row) => html`<${Time} at=${row.created_at} />` },
-    ...(asked ? [{ name: '', of: (row) => html`<${Action} small danger scope="operate" act=${() => api('DELETE', `/${kind}`, { query: { phone_number: asked, agent_id: row.agent_id, purpose: row.purpose } })} onDone=${live.refresh}
-      done=${(answer) => `The ${about.one} is removed.${endedText(answer.canceled_executions.length)}`} confirm=${{ title: `${about.remove} this ${about.one}?`, text: isSuppression ? `${asked} may be called again (${covers(row, nameOf)}).` : `Calls to ${asked} that need it end at once.`, yes: about.remove }}>${about.remove}</${Action}>` }] : []),
+    ...(asked ? [{ name: 'Actions', of: (row) => html`<${Action} small danger scope="operate" act=${() => api('DELETE', `/${kind}`, { query: { phone_number: asked, agent_id: row.agent_id, purpose: row.purpose } })} onDone=${live.refresh}
+      done=${(answer) => `The ${about.one} is removed.${endedText(answer.canceled_executions.length)}`} confirm=${{ title: `${about.remove} this ${about.one}?`, text: isSuppression ? `${asked} may be called again (${covers(row, nameOf).toLowerCase()}).` : `Calls to ${asked} that need it end at once.`, yes: about.remove }}>${about.remove}</${Action}>` }] : []),
   ];
   return html`<${Screen} current=${kind}><div class="plan">
     <${Card} title=${isSuppression ? 'Suppress numbers' : 'Store consents'}><${Form} act=${add} scope="operate" submit=${about.verb} done=${({ stored, ended }) => `${plural(stored, about.one)} stored.${endedText(ended)}`}>
@@ -162,9 +162,6 @@ function NumberRules({ kind }) {
 }
 
 const endedText = (number) => (number ? ` ${plural(number, 'call')} ended.` : '');
-/** What a suppression or a consent covers, in words. */
-export const covers = (rule, nameOf) => [rule.agent_id ? `calls of ${nameOf(rule.agent_id)}` : 'every call', rule.purpose && `for ${rule.purpose}`].filter(Boolean).join(' ');
-
 // ---- the whole account ----
 
 function AccountForm({ account, policies }) {
