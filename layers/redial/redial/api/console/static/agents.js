@@ -33,7 +33,8 @@ function AgentForm({ agent, onDone }) {
       from_phone_numbers: values.from_phone_numbers.split(/[\n,;]+/).map((one) => one.trim()).filter(Boolean),
       answer_url: kind === 'answer_url' ? values.url : null, stream_url: kind === 'stream_url' ? values.url : null,
       voicemail_detection: values.voicemail_detection === 'on', calling_guardrails: tidy(hours), contact_limits: tidy(limits) };
-    if (agent) return api('PATCH', `/v2/agent/${agent.agent_id}`, { body: { agent_config: config } });
+    const isSame = (name) => JSON.stringify(config[name]) === JSON.stringify(before[name] || (Array.isArray(config[name]) ? [] : config[name] === false ? false : null));
+    if (agent) return api('PATCH', `/v2/agent/${agent.agent_id}`, { body: { agent_config: Object.fromEntries(Object.entries(config).filter(([name]) => !isSame(name))) } });
     return api('POST', '/v2/agent', { body: { agent_config: Object.fromEntries(Object.entries(config).filter(([, value]) => value !== null)) } });
   };
   const field = (name, label, rest) => html`<${Field} label=${label} name=${name} defaultValue=${before[name] ?? ''} ...${rest} />`;
