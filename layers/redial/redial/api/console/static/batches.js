@@ -147,7 +147,7 @@ function New() {
   };
   return html`<${Page} title="New batch" back=${{ href: link('batches'), text: 'Batches' }}>
     <${Card} note="The file is read first. You see whom it would call and when it would be done, before anything starts.">
-      ${!agents.length ? html`<${Empty} title="No agent yet"><a href=${link('agents')}>Make an agent</a> first.</${Empty}>` : html`<div class="narrow" onInput=${() => { request.current = ''; }}>
+      ${!agents.length ? html`<${Empty} title="No agent yet"><a href=${link('agents')}>Make an agent</a> first.</${Empty}>` : html`<div class="column" onInput=${() => { request.current = ''; }}>
       <${Form} scope="call" submit="Upload and check" keep act=${send} onDone=${(made) => go('batches', made.batch_id)}>
         <${Field} label="File" name="file" type="file" accept=".csv,.tsv,.txt,text/csv" required onChange=${(event) => setFile(event.currentTarget.files[0] || null)}
           hint=${html`A CSV with a header line and a column <code>contact_number</code>; a column <code>time_zone</code> is optional. At most 4 MiB.`} />
