@@ -1,6 +1,6 @@
 // The account at this moment: is all well, lines in use, what becomes due, what holds calls back.
 import { HERE, api, count, html, link, plural, timeText, useLive, useShared, words } from './lib.js';
-import { Ago, Action, Card, Empty, Figures, Live, Meter, Page, Status, Time } from './ui.js';
+import { Action, Card, Empty, Figures, Live, Meter, Page, Status, Time } from './ui.js';
 
 /** GET /now, and the attention items if there are any. */
 async function load(signal) {
@@ -77,8 +77,6 @@ function Due({ due, at }) {
   return html`<svg class="due" height=${TOP + TALL + 22} role="img" aria-label=${`Calls due by ${step} minutes. ${text}`}>
     <line x1="0" x2="100%" y1=${TOP + TALL} y2=${TOP + TALL} />
     ${calls.map((number, place) => html`<g key=${place}>
-      <title>${`${time(place)} to ${time(place + 1)}: ${plural(number, 'call')}`}</title>
-      <rect class="hit" x=${`${place * wide}%`} width=${`${wide}%`} y="0" height=${TOP + TALL} />
       <rect x=${`${(place + 0.14) * wide}%`} width=${`${0.72 * wide}%`} y=${TOP + TALL * (1 - number / most)} height=${TALL * (number / most)} rx="2" />
       ${number > 0 && html`<text class="value" x=${`${(place + 0.5) * wide}%`} y=${TOP + TALL * (1 - number / most) - 5} text-anchor="middle">${count(number)}</text>`}
       ${place % 4 === 0 && html`<text x=${`${place * wide}%`} y=${TOP + TALL + 17}>${time(place)}</text>`}
@@ -100,6 +98,7 @@ function Lines({ name, href, current, max, strong }) {
 }
 
 const LISTED = 8;
+const CARRIER = { ok: 'Works', paused: 'Paused', resuming: 'Resuming' };
 
 export default function Now() {
   const { user, agents } = useShared();
@@ -122,19 +121,13 @@ export default function Now() {
           </ul>${busy.length > LISTED && html`<p><a href=${link('agents')}>${plural(busy.length - LISTED, 'other agent')}</a></p>`}`
     : html`<${Empty} title="No agent yet"><a href=${link('agents')}>Make an agent</a> to call with.</${Empty}>`}
         </${Card}>
-        <div class="stack">
-          <${Card} title="Carriers">
-            ${carriers.length ? html`<ul class="plain">${carriers.map((one) => html`<li key=${one.name} class="pair">
-              <span><strong>${words(one.name)}</strong>${one.reason && html`<br /><span class="muted">${words(one.reason)}</span>`}${one.state !== 'ok' && one.since && html`<br /><span class="muted">Since <${Time} at=${one.since} /> (<${Ago} at=${one.since} />)</span>`}</span>
-              <${Status} status=${one.state} label=${{ ok: 'Works', paused: 'Paused', resuming: 'Resuming' }[one.state]} /></li>`)}</ul>`
-      : html`<${Empty} title="No agent uses a carrier yet." />`}
-          </${Card}>
-          <${Card} title="Webhooks">
-            <p class="pair"><span>${data.undelivered ? html`<strong>${atLeast(data.undelivered, data.undelivered < 1000)}</strong> ${data.undelivered === 1 ? 'call or batch has' : 'calls and batches have'} undelivered events` : 'Every event was delivered'}</span>
-              <${Status} status=${data.undelivered ? 'undelivered' : 'ok'} label=${data.undelivered ? 'Undelivered' : 'Delivered'} /></p>
-            ${data.undelivered > 0 && html`<p><a href=${link('webhooks')}>See them and send them again</a></p>`}
-          </${Card}>
-        </div>
+        <${Card} title="Carriers and webhooks"><ul class="plain">
+          ${carriers.map((one) => html`<li key=${one.name} class="pair">
+            <div><strong>${words(one.name)}</strong>${one.reason && html`<p class="muted">${words(one.reason)}</p>`}${one.state !== 'ok' && one.since && html`<p class="muted">Since <${Time} at=${one.since} relative /></p>`}</div>
+            <${Status} status=${one.state} label=${CARRIER[one.state]} /></li>`)}
+          <li class="pair"><div><strong>Webhooks</strong><p>${data.undelivered ? html`<a href=${link('webhooks')}>See the undelivered ones</a>` : html`<span class="muted">Every event was delivered</span>`}</p></div>
+            <${Status} status=${data.undelivered ? 'undelivered' : 'ok'} label=${data.undelivered ? `${atLeast(data.undelivered, data.undelivered < 1000)} undelivered` : 'Delivered'} /></li>
+        </ul></${Card}>
       </div>
       <p class="muted">Redial ${data.version} · ${user.name} · as of <${Time} at=${data.at} seconds /></p>`;
   }}</${Live}>
