@@ -271,6 +271,7 @@ function About({ batch }) {
 
 /** A name for the contact: the first text of its row. */
 const who = (one) => Object.entries(one.context_details.recipient_data || {}).filter(([name, value]) => name !== 'time_zone' && value).map(([, value]) => value)[0];
+const dialled = (one) => one.attempts.filter((attempt) => attempt.dialed_at).length;
 const zoneOf = (one) => (one.context_details.recipient_data || {}).time_zone;
 
 function Contacts({ batch, status, actions }) {
@@ -287,8 +288,8 @@ function Contacts({ batch, status, actions }) {
     { name: 'Contact', of: (one) => who(one) || html`<span class="muted">–</span>` },
     { name: 'Status', of: (one) => html`<${Status} status=${one.status} />` },
     { name: 'Last outcome', of: (one) => (one.outcome ? words(one.outcome) : html`<span class="muted">–</span>`) },
-    { name: 'Attempts', number: true, of: (one) => count(one.attempts.filter((attempt) => attempt.dialed_at).length) },
-    { name: 'Next call, or last change', of: (one) => (one.next_attempt ? html`<${Time} at=${one.next_attempt.at} zone=${zoneOf(one)} relative />` : html`<${Time} at=${one.attempts.length ? one.updated_at : null} zone=${zoneOf(one)} />`) },
+    { name: 'Attempts', number: true, of: (one) => count(dialled(one)) },
+    { name: 'Next call, or last change', of: (one) => (one.next_attempt ? html`<${Time} at=${one.next_attempt.at} zone=${zoneOf(one)} relative />` : html`<${Time} at=${dialled(one) ? one.updated_at : null} zone=${zoneOf(one)} />`) },
     { name: 'Ended because', of: (one) => (one.ended_because && words(one.ended_because) !== words(one.outcome) ? words(one.ended_because) : html`<span class="muted">–</span>`) },
   ]} /><${Pager} cursor=${cursor} next=${next} total=${all} what="contact" onCursor=${setCursor} />`}</${Live}>
   </${Card}>`;
