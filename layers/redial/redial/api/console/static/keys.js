@@ -31,7 +31,7 @@ function Keys() {
   const nameOf = (id) => (agents.find((one) => one.agent_id === id) || { agent_name: id }).agent_name;
   const isOwn = (row) => user.key && row.id === user.key.id;
   return html`<${Screen} current="keys"><div class="plan"><${NewKey} onMade=${(key) => { setMade(key); live.refresh(); }} /><div>
-    ${made && html`<${Card} title=${`The key ${made.name}`} note="Copy it now: it is shown only here." actions=${html`<button type="button" onClick=${() => setMade(null)}>I have it</button>`}><p><${Copy} text=${made.api_key} /></p></${Card}>`}
+    ${made && html`<${Card} title=${`The key ${made.name}`} note="Copy it now: it is shown only here." actions=${html`<button type="button" onClick=${() => setMade(null)}>I have it</button>`}><p><code class="break">${made.api_key}</code> <${Copy} text=${made.api_key} shown="Copy" /></p></${Card}>`}
     <${Card} title="API keys"><${Live} of=${live}>${(rows) => html`<${Table} label="API keys" rows=${[...rows].sort((one, other) => Boolean(one.revoked_at) - Boolean(other.revoked_at))} rowKey=${(row) => row.id} columns=${[
     { name: 'Name', of: (row) => html`${row.name}${isOwn(row) && html` <span class="muted">(this one)</span>`}` },
     { name: 'May', of: (row) => row.scopes.join(', ') },
