@@ -80,7 +80,7 @@ function Statistics({ found }) {
     <p class="muted legend">A dot is the share of attempts that a person answered; its line is the 95 % interval. Two whose lines overlap may be the same.
       A hollow dot has fewer than ${ENOUGH} attempts.</p>
     <div class="grid charts">
-      <${Chart} title="Contacts reached by each attempt" note="Cumulative; below each retry: percentage points that it added" rows=${reach} columns=${[{ name: 'Attempt', of: (row) => row.label },
+      <${Chart} title="Contacts reached by each attempt" note="Cumulative; + percentage points by each retry" rows=${reach} columns=${[{ name: 'Attempt', of: (row) => row.label },
     { name: 'Contacts', number: true, of: (row) => count(row.n) }, { name: 'Reached', number: true, of: (row) => count(row.answers) }, ...rateColumns('').slice(3)]}><${Reach} rows=${reach} /></${Chart}>
       <${Chart} title="How attempts ended" note=${`${count(found.attempts)} attempts`} rows=${outcomes} columns=${[{ name: 'Outcome', of: (row) => row.label },
     { name: 'Attempts', number: true, of: (row) => count(row.n) }, { name: 'Share', number: true, of: (row) => percent(row.rate) }]}><${Outcomes} rows=${outcomes} /></${Chart}>
@@ -88,8 +88,8 @@ function Statistics({ found }) {
       <${Chart} title="Answered, by gap" note="Time since the end of the attempt before" rows=${by.gap} columns=${rateColumns('Gap')}><${Rates} rows=${by.gap} /></${Chart}>
       <${Chart} title="Answered, by local hour" note="By the called person's clock" wide=${true} rows=${by.hour} columns=${rateColumns('Day and hour')}><${HeatMap} rows=${by.hour} label="Answered, by local hour" /></${Chart}>
       <${Chart} title="Answered, by outcome before" rows=${by.before} columns=${rateColumns('Outcome before')}><${Rates} rows=${by.before} /></${Chart}>
-      <${Chart} title="Answered, by caller id" rows=${by.caller} columns=${rateColumns('Caller id')}><${Rates} rows=${by.caller.slice(0, 12)} /></${Chart}>
-      <${Chart} title="Answered, by country" rows=${by.country} columns=${rateColumns('Country')}><${Rates} rows=${by.country.slice(0, 12)} /></${Chart}>
+      <${Chart} title="Answered, by caller id" rows=${by.caller} columns=${rateColumns('Caller id')}><${Rates} rows=${by.caller} /></${Chart}>
+      <${Chart} title="Answered, by country" rows=${by.country} columns=${rateColumns('Country')}><${Rates} rows=${by.country} /></${Chart}>
     </div>`;
 }
 
