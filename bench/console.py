@@ -18,7 +18,7 @@ _FILES = ROOT / "layers/redial/redial/api/console/static"
 
 @dataclass(frozen=True)
 class ConsoleFigures:
-    """`bytes`: all files, each compressed by gzip. `milliseconds`: to draw the events, the median; None: no Chromium."""
+    """`bytes`: of all files, each gzipped. `milliseconds`: to draw the events, the median; None: no Chromium."""
 
     bytes: int
     milliseconds: float | None

@@ -12,7 +12,7 @@ _ATTEMPTS = 4
 
 
 def execution_with(events: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The execution, which is over after four attempts, and its log: changes and as many webhooks, `events` together."""
+    """The execution, over after four attempts, and its log: changes and as many webhooks, `events` together."""
     log: list[dict[str, Any]] = []
     attempts = []
     at, sequence = _START, 0
@@ -61,7 +61,8 @@ DRAW = """async ([execution, log]) => {
   const { Lanes } = await import(`${folder}executions.js`);
   const host = document.querySelector('#content');
   const since = performance.now();
-  render(html`<${Shared.Provider} value=${{ zone: 'viewer' }}><${Lanes} execution=${execution} log=${log} zone="America/New_York" /></${Shared.Provider}>`, host);
+  const lanes = html`<${Lanes} execution=${execution} log=${log} zone="America/New_York" />`;
+  render(html`<${Shared.Provider} value=${{ zone: 'viewer' }}>${lanes}</${Shared.Provider}>`, host);
   host.getBoundingClientRect();
   return performance.now() - since;
 }"""

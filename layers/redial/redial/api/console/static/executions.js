@@ -226,7 +226,7 @@ function Gates({ of }) {
     <ul class="gates">${of.map((one) => html`<li key=${one.gate}><${Status} status=${one.decision} label=${words(one.gate)} /> ${one.text}</li>`)}</ul>`}</${Fold}>`;
 }
 
-const Events = ({ of, zone }) => html`<div class="scroll" tabindex="0" role="region" aria-label="Events"><table class="events">
+const Events = ({ of, zone, label }) => html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table class="events">
   <thead><tr><th scope="col">Time</th><th scope="col">What happened</th><th scope="col">Webhook</th></tr></thead>
   <tbody>${of.map((one, place) => html`<tr key=${place}><td><${Time} at=${new Date(one.at).toISOString()} zone=${zone} seconds /></td>
     <td>${one.text}${one.gates && html`<${Gates} of=${one.gates} />`}</td>
@@ -261,7 +261,7 @@ export function Lanes({ execution, log, zone, at = now() }) {
     <ol class="lanes">${lanes.map((lane, place) => html`<li key=${lane.number}>
       <h3>Attempt ${lane.number} <${Status} status=${lane.outcome || lane.status} /> <span class="muted">${shortly(partsOf(lane, at))}${lane.caller && ` · from ${lane.caller}`}</span></h3>
       <${Lane} lane=${lane} scale=${scale} at=${at} clock=${clock} />
-      ${lane.events.length > 0 && html`<${Fold} title=${`${plural(lane.events.length, 'event')} of attempt ${lane.number}`} open=${place === lanes.length - 1 && lane.events.length <= FOLDED}>${() => html`<${Events} of=${lane.events} zone=${zone} />`}</${Fold}>`}
+      ${lane.events.length > 0 && html`<${Fold} title=${`${plural(lane.events.length, 'event')} of attempt ${lane.number}`} open=${place === lanes.length - 1 && lane.events.length <= FOLDED}>${() => html`<${Events} of=${lane.events} zone=${zone} label=${`Events of attempt ${lane.number}`} />`}</${Fold}>`}
     </li>`)}</ol>`;
 }
 
@@ -285,17 +285,15 @@ function Countdown({ at }) {
 }
 
 function One({ id }) {
-  const { agents, notify } = useShared();
-  const [erased, setErased] = useState(false);
+  const { agents } = useShared();
   const load = async (signal) => {
     const [execution, explanation, log] = await Promise.all(['', '/explain', '/log'].map((end) => api('GET', `/executions/${id}${end}`, { signal })));
     return { execution, explanation, log: log.data };
   };
-  const found = useLive(erased ? null : load, [id, erased], 3000);
+  const found = useLive(load, [id], 3000);
   const number = found.data && found.data.execution.user_number;
   const zone = useZone(number);
   const back = { href: '#/executions', text: 'Calls' };
-  if (erased) return html`<${Page} title="Erased" back=${back}><${Card}><${Empty} title="The call is erased." /></${Card}></${Page}>`;
   if (!found.data) return html`<${Page} title="Call" back=${back}><${Card}><${Live} of=${found} lines=${10} /></${Card}></${Page}>`;
   const { execution, explanation, log } = found.data;
   const over = FINAL.includes(execution.status);
@@ -309,7 +307,7 @@ function One({ id }) {
       confirm=${{ title: 'Stop this call?', text: 'No further attempt is made. A call that rings is canceled.', yes: 'Stop it' }}>Stop</${Action}>`}
     ${number && html`<${Action} scope="operate" act=${post('suppress')} done=${`${number} is not called any more.`} onDone=${found.refresh}
       confirm=${{ title: `Stop calling ${number}?`, text: 'The number is suppressed for all calls of the account. Calls to it that wait end. Rules has the list of suppressed numbers.', yes: 'Suppress it' }}>Suppress number</${Action}>`}
-    ${over && html`<${Action} danger scope="admin" act=${() => api('DELETE', `/executions/${id}`)} done="Erased." onDone=${() => setErased(true)}
+    ${over && html`<${Action} danger scope="admin" act=${() => api('DELETE', `/executions/${id}`)} done="Erased." onDone=${() => go('executions')}
       confirm=${{ title: 'Erase this call?', text: 'The call, its user data and its undelivered webhooks are removed for good.', yes: 'Erase it' }}>Erase</${Action}>`}`;
   const waits = explanation.waits_for;
   return html`<${Page} title=${number || 'Erased call'} back=${back} actions=${actions}>
