@@ -58,6 +58,7 @@ CONTRACT = {
     ("GET", "/user/me"),
     ("PATCH", "/user/me"),
     ("GET", "/phone-numbers/all"),
+    ("GET", "/now"),
     ("GET", "/attention"),
     ("GET", "/stats/retries"),
     ("POST", "/attention/{item_id}/resolve"),

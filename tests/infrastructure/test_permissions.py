@@ -359,6 +359,7 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     for item in client.api("GET", "/attention").json["data"]:
         assert client.api("POST", f"/attention/{item['id']}/resolve").status == 200
     client.api("GET", "/user/me")
+    client.api("GET", "/now")
     client.api("GET", "/v2/agent/all")
     undelivered = client.api("GET", "/webhooks/undelivered").json["data"]
     assert undelivered

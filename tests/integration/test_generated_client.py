@@ -110,6 +110,7 @@ def the_life_of_a_call(local: LocalClient, generated: GeneratedClient) -> None:
     assert generated.do("replay_webhooks", created.execution_id).replayed == []
     assert generated.do("retry_statistics", agent_id=agent_id, from_=NOON.date()).attempts == 2
     assert generated.do("list_attention").data == []
+    assert generated.do("get_now").carriers[0].state == "ok"
     assert generated.do("resolve_attention", "twilio", expect=404).error == 404
     asked = generated.model("SuppressExecutionBody", reason="asked the agent to stop")
     assert generated.do("suppress_execution", another, body=asked).suppressions[0].last_four == LATER[-4:]
