@@ -38,6 +38,8 @@ MAX_TIME_LIMIT_SECONDS = 86400
 EVENTS_AFTER = timedelta(minutes=15)
 """A call's Events can be read so long after its end: https://www.twilio.com/docs/voice/api/call-event-resource."""
 PRICE = Decimal("0.014")
+PRICED_AFTER = timedelta(minutes=3)
+"""How long after its end a call has its price: null until then, as Twilio documents."""
 """What a completed call costs, in US dollars."""
 INITIAL_BALANCE = Decimal(100)
 DEFAULT_PAGE_SIZE = 50
@@ -244,6 +246,7 @@ class Carrier:
         uri = f"/{API_VERSION}/Accounts/{self.account_sid}/Calls/{call.sid}"
         request = call.request
         ended = call.ended_at is not None
+        is_priced = call.ended_at is not None and self._timeline.now() >= call.ended_at + PRICED_AFTER
         return {
             "sid": call.sid,
             "date_created": rfc2822(call.placed_at),
@@ -259,7 +262,7 @@ class Carrier:
             "start_time": _moment(call.dialled_at),
             "end_time": _moment(call.ended_at),
             "duration": str(call.duration_seconds) if ended else None,
-            "price": f"-{PRICE:.5f}" if ended and call.status == "completed" else None,
+            "price": f"-{PRICE:.5f}" if is_priced and call.status == "completed" else None,
             "price_unit": "USD",
             "direction": "outbound-api",
             "answered_by": call.answered_by,

@@ -111,7 +111,11 @@ def test_a_wrong_period_is_refused_with_the_reason(open_console: Open) -> None:
 def test_a_slow_answer_is_awaited(open_console: Open) -> None:
     console = open_console()
     held: list[Route] = []
-    console.page.route("**/stats/retries*", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    console.page.route("**/stats/retries*", hold)
     console.page.evaluate("location.hash = '#/learn'")
     console.page.get_by_role("status", name="Loading").wait_for()
     while not held:

@@ -63,6 +63,7 @@ CONTRACT = {
     ("GET", "/stats/retries"),
     ("POST", "/attention/{item_id}/resolve"),
     ("GET", "/webhooks/undelivered"),
+    ("POST", "/webhooks/test"),
     ("POST", "/executions/{execution_id}/webhooks/replay"),
     ("GET", "/"),
     ("GET", "/favicon.ico"),

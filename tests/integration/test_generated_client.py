@@ -107,6 +107,8 @@ def the_life_of_a_call(local: LocalClient, generated: GeneratedClient) -> None:
     assert generated.do("stop_agent", agent_id).stopped_executions == [another]
 
     assert generated.do("list_undelivered").data == []
+    test = generated.model("WebhookTest", agent_id=local.stack.agent_id)
+    assert generated.do("test_webhook", body=test).accepted
     assert generated.do("replay_webhooks", created.execution_id).replayed == []
     assert generated.do("retry_statistics", agent_id=agent_id, from_=NOON.date()).attempts == 2
     assert generated.do("list_attention").data == []

@@ -50,6 +50,7 @@ export async function agents(): Promise<string> {
   const period = { query: { from: "2026-01-01", to: "2026-01-31" } };
   const retries = data(await api.GET("/stats/retries", { params: period }));
   console.log(retries.reach.map((one) => one.rate), retries.by_gap[0]?.from_minutes, retries.advice);
+  console.log(data(await api.POST("/webhooks/test", { body: { agent_id } })).status_code);
   const now = data(await api.GET("/now", {}));
   console.log(now.lines.current, now.due.calls.length, now.carriers[0]?.state, now.undelivered);
   for (const item of data(await api.GET("/attention", {})).data) {

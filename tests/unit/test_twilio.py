@@ -21,7 +21,18 @@ from redial.carriers.twilio.callbacks import form_of, parse_amd_callback, parse_
 from redial.carriers.twilio.credentials import TwilioCredentials
 from redial.carriers.twilio.rest import TwilioCarrier
 from redial.carriers.twilio.twiml import connect_stream
-from redial.domain.outcome import Accepted, CallReport, DialResult, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
+from redial.domain.outcome import (
+    Accepted,
+    CallReport,
+    DialResult,
+    Fault,
+    NotPlaced,
+    Outcome,
+    Price,
+    Refused,
+    Scope,
+    Unknown,
+)
 from redial.domain.status import FINAL, Status
 from redial.ports import CallRequest, CarrierBusy, CarrierUnavailable, NotYetKnown, UnreadableCallback
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
@@ -562,6 +573,14 @@ def test_a_search_ends_at_its_time_limit(requests: int) -> None:
     with pytest.raises(NotYetKnown, match="no time"):
         carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 10.0 * requests + 9.9 - 10.0 * len(http.asked))
     assert len(http.asked) == requests
+
+
+def test_a_record_has_its_price_only_some_minutes_after_the_end() -> None:
+    for price, expected in (("-0.01400", Price(14_000, "USD")), (None, None)):
+        answer = json_answer(200, record(status="completed") | {"price": price, "price_unit": "USD"})
+        asked = carrier(ScriptedHttp(answer)).ask(CALL)
+        assert asked is not None and asked.outcome is not None
+        assert asked.outcome.price == expected
 
 
 @pytest.mark.parametrize("unclear", [{"status": "unheard-of"}, {"sid": "?"}])

@@ -23,7 +23,7 @@ from redial.carriers.twilio import LATEST_CREATION, LIMITS, STATUS_OVERRIDE
 from redial.carriers.twilio.codes import placed, report
 from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
 from redial.carriers.twilio.twiml import connect_stream
-from redial.domain.outcome import CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.outcome import CallReport, DialResult, NotPlaced, Outcome, Price, Refused, Unknown
 from redial.domain.status import UNANSWERED, Status
 from redial.ports import CallRequest, CarrierBusy, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
@@ -309,11 +309,16 @@ def _created_at(record: dict[str, Any]) -> datetime | None:
 
 
 def _report_of_record(record: dict[str, Any]) -> CallReport:
-    """The REST API's record of a call. Raises `NotYetKnown` for one that makes no sense."""
+    """The REST API's record of a call. Its price is null until some minutes after the end [O]. Raises `NotYetKnown` for
+    one that makes no sense."""
     fields = {name: str(value) for name, value in record.items() if isinstance(value, str | int)}
     try:
         return report(
-            fields.get("sid", ""), fields.get("status", ""), fields.get("answered_by"), fields.get("duration")
+            fields.get("sid", ""),
+            fields.get("status", ""),
+            fields.get("answered_by"),
+            fields.get("duration"),
+            price=Price.read(record.get("price"), record.get("price_unit")),
         )
     except ValueError as error:
         raise NotYetKnown(f"Twilio's record of the call is unreadable: {error}") from error

@@ -46,7 +46,7 @@ export function Rates({ rows: all }) {
     <ul>${rows.map((row) => html`<li key=${row.label} class="rate ${row.n < ENOUGH ? 'few' : ''}">
       <span class="rate-label">${row.label}</span>
       <svg height="26" aria-hidden="true">
-        ${marks.map((mark) => html`<line key=${mark} class="mark" x1=${x(mark)} x2=${x(mark)} y1="0" y2="26" />`)}
+        ${marks.map((mark) => html`<line key=${mark} class="gridline" x1=${x(mark)} x2=${x(mark)} y1="0" y2="26" />`)}
         <line class="interval" x1=${x(row.interval[0])} x2=${x(row.interval[1])} y1="13" y2="13" />
         ${row.interval.map((bound, place) => html`<line key=${place} class="cap" x1=${x(bound)} x2=${x(bound)} y1="8" y2="18" />`)}
         <circle cx=${x(row.rate)} cy="13" r="5" />
@@ -66,7 +66,7 @@ export function Reach({ rows }) {
   const width = 1 / rows.length;
   const text = rows.map((row) => `${row.label}: ${percent(row.rate)} reached, 95 % interval ${intervalText(row.interval)}`).join('; ');
   return html`<svg class="reach" height=${TOP + HEIGHT + 46} role="img" aria-label=${text}>
-    ${[0, 0.25, 0.5, 0.75, 1].map((mark) => html`<line key=${mark} class="mark" x1="0" x2="100%" y1=${y(mark)} y2=${y(mark)} /><text key=${`${mark} text`} x="0" y=${y(mark) - 4}>${percent(mark, 0)}</text>`)}
+    ${[0, 0.25, 0.5, 0.75, 1].map((mark) => html`<line key=${mark} class="gridline" x1="0" x2="100%" y1=${y(mark)} y2=${y(mark)} /><text key=${`${mark} text`} x="0" y=${y(mark) - 4}>${percent(mark, 0)}</text>`)}
     ${rows.map((row, place) => {
     const before = place ? rows[place - 1].rate : 0;
     const middle = across((place + 0.55) * width), left = across((place + 0.35) * width);
@@ -105,5 +105,5 @@ export function HeatMap({ rows, label }) {
       ${few ? html`<span class="unseen">too few: </span>` : html`<b>${Math.round(100 * cell.rate)}</b>`}<small>${count(cell.n)}</small></td>`;
   })}</tr>`)}</tbody>
   </table></div>
-  <p class="muted legend">Large: percent answered, stronger is more${known.length > 0 && ` (${percent(low, 0)} to ${percent(high, 0)})`}. Small: attempts. Striped: fewer than ${FEW}.</p>`;
+  <p class="muted">Large: percent answered, stronger is more${known.length > 0 && ` (${percent(low, 0)} to ${percent(high, 0)})`}. Small: attempts. Striped: fewer than ${FEW}.</p>`;
 }

@@ -30,7 +30,7 @@ function Filters({ query, agent }) {
   };
   const known = (batches.data || []).map((one) => [one.batch_id, one.file_name || one.batch_id]);
   if (query.batch && !known.some(([id]) => id === query.batch)) known.push([query.batch, query.batch]);
-  return html`<form class="filters" role="search" aria-label="Calls" onSubmit=${find}>
+  return html`<form class="finder" role="search" aria-label="Calls" onSubmit=${find}>
     <div class="find"><${Field} key=${query.number} label="Number or execution id" name="find" type="search" value=${query.number} placeholder="+12025550123" /><button>Find</button></div>
     <${Field} label="Status" value=${query.status || ''} onChange=${changed('status')} options=${[['', 'Any'], ...STATUSES.map((one) => [one, words(one)])]} />
     <${Field} label="Batch" value=${query.batch || ''} onChange=${changed('batch')} options=${[['', 'Any'], ...known]} />
@@ -253,7 +253,7 @@ export function Lanes({ execution, log, zone, at = now() }) {
       <pattern id="rings" width="8" height="8" patternUnits="userSpaceOnUse"><rect width="8" height="8" class="ring-ground" /><circle cx="4" cy="4" r="1.5" class="ring-dot" /></pattern>
       <pattern id="machine" width="5" height="5" patternUnits="userSpaceOnUse"><rect width="5" height="5" class="ring-ground" /><path d="M0 0V5" class="machine-line" /></pattern>
     </defs></svg>
-    <p class="legend muted"><${Sample} kind="waiting">waiting</${Sample}>${kinds.has('connecting') && html`<${Sample} kind="connecting">connecting</${Sample}>`}
+    <p class="signs muted"><${Sample} kind="waiting">waiting</${Sample}>${kinds.has('connecting') && html`<${Sample} kind="connecting">connecting</${Sample}>`}
       ${kinds.has('ringing') && html`<${Sample} kind="ringing">ringing</${Sample}>`}${kinds.has('talking') && html`<${Sample} kind="talking">talking</${Sample}>`}
       ${kinds.has('voicemail') && html`<${Sample} kind="voicemail">voicemail</${Sample}>`}
       ${Object.entries(VERDICTS).map(([verdict, text]) => events.some((one) => one.verdict === verdict) && html`<${Mark} key=${verdict} kind=${`gate ${verdict}`} d=${SHAPES[verdict]}>${text}</${Mark}>`)}
@@ -311,7 +311,7 @@ function One({ id }) {
       confirm=${{ title: 'Erase this call?', text: 'The call, its user data and its undelivered webhooks are removed for good.', yes: 'Erase it' }}>Erase</${Action}>`}`;
   const waits = explanation.waits_for;
   return html`<${Page} title=${number || 'Erased call'} back=${back} actions=${actions}>
-    <${Card}><div class="state"><${Status} status=${stateOf(execution)} /><p class="sentence">${explanation.summary}</p></div>
+    <${Card}><div class="standing"><${Status} status=${stateOf(execution)} /><p class="sentence">${explanation.summary}</p></div>
       ${execution.next_attempt && html`<p>Attempt ${execution.next_attempt.attempt} <strong><${Countdown} at=${execution.next_attempt.at} /></strong>, at <${Time} at=${execution.next_attempt.at} zone=${zone} /></p>`}
       ${waits && waits.gate && html`<p class="muted">${waits.to_change}</p>`}
       ${found.error && html`<p class="muted">Not up to date: ${found.error.message}</p>`}

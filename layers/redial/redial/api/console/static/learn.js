@@ -1,5 +1,5 @@
 // Learn: which retries pay. The statistics of `GET /stats/retries` as charts, and its advice in words.
-import { api, count, html, now, pages, percent, setQuery, useLive, useShared, words } from './lib.js';
+import { api, count, html, now, pages, percent, plural, setQuery, useLive, useShared, words } from './lib.js';
 import { Card, Empty, Field, Figures, Live, Page } from './ui.js';
 import { Chart, ENOUGH, HeatMap, rateColumns, Rates, Reach } from './charts.js';
 
@@ -20,6 +20,9 @@ const country = (code) => (/^[A-Z]{2}$/.test(code) ? COUNTRIES.of(code) : code);
 const place = (number) => (number === 1 ? 'First dial' : `Retry ${number - 1}`);
 const WEEKDAYS = { mon: 'Mon', tue: 'Tue', wed: 'Wed', thu: 'Thu', fri: 'Fri', sat: 'Sat', sun: 'Sun' };
 const hourText = (value) => `${WEEKDAYS[value.slice(0, 3)]} ${value.slice(4)}:00`;
+
+/** "$0.0245": three digits, since prices of a call are small. */
+const money = (amount, currency) => (amount === null ? '–' : new Intl.NumberFormat('en', { style: 'currency', currency, maximumSignificantDigits: 3 }).format(amount));
 
 /** Rows of a chart, from a list of the statistics; those without attempts are left out. */
 const rowsOf = (list, label) => list.filter((one) => one.attempts).map((one) => ({ ...one, label: label(one), n: one.attempts }));
@@ -72,12 +75,16 @@ function Statistics({ found }) {
     { label: 'Contacts', value: count(found.contacts), note: `${count(found.attempts)} attempts` },
     { label: 'Reached', value: percent(last.rate), note: `${count(last.reached)} people` },
     { label: 'Calls per answer', value: found.calls_per_answer === null ? '–' : found.calls_per_answer.toFixed(2) },
-    ...(found.cost_per_answer ? [{ label: 'Cost per answer', value: found.cost_per_answer }] : []),
+    ...found.cost.carrier.map((one) => ({
+      label: `Carrier, ${one.currency}`, value: money(one.per_answer ?? one.amount, one.currency),
+      note: one.per_answer === null ? `for ${plural(one.attempts, 'attempt')} with a known price` : 'per answer',
+    })),
+    { label: 'AWS, estimated', value: money(found.cost.redial.per_answer, found.cost.redial.currency), note: 'per answer' },
   ];
   return html`
     <${Card} title="What the numbers say"><ul class="advice">${found.advice.map((one) => html`<li key=${one}>${one}</li>`)}</ul></${Card}>
     <${Card}><${Figures} of=${figures} /></${Card}>
-    <p class="muted legend">A dot is the share of attempts that a person answered; its line is the 95 % interval. Two whose lines overlap may be the same.
+    <p class="muted">A dot is the share of attempts that a person answered; its line is the 95 % interval. Two whose lines overlap may be the same.
       A hollow dot has fewer than ${ENOUGH} attempts.</p>
     <div class="grid charts">
       <${Chart} title="Contacts reached by each attempt" note="Cumulative; + percentage points by each retry" rows=${reach} columns=${[{ name: 'Attempt', of: (row) => row.label },
