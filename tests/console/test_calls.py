@@ -144,7 +144,7 @@ def test_a_call_is_a_lane_for_each_attempt_with_its_events(open_console: Open, l
     assert page.get_by_role("img", name="Attempt 3: waited 1 h, connected in 2 s, rang 20 s, voicemail").count() == 1
     assert [lanes.nth(number).locator(".gate.allow").count() for number in range(4)] == [1, 1, 1, 1]
     assert lanes.nth(3).locator("rect.talking").count() == 1
-    assert lanes.nth(3).locator(".dot.good").count() == 5
+    assert lanes.nth(3).locator(".dot.accepted").count() == 5
     first = lanes.first.locator("summary").first
     first.focus()
     page.keyboard.press("Enter")

@@ -80,13 +80,10 @@ function List({ query }) {
 
 const ms = (at) => (at ? Date.parse(at) : null);
 
-/** The webhook of an event as {tone, mark, text}; `tried`: its entry in the log. */
-function delivery(tried) {
-  const { outcome, tries, http_status: status, error } = tried.data;
-  const answer = status ? `${status}` : error || 'no answer';
-  const many = tries > 1 ? ` after ${tries} tries` : '';
-  if (outcome === 'accepted') return { tone: 'good', mark: '✓', text: answer + many };
-  return outcome === 'failed' ? { tone: 'wait', mark: '◷', text: `${answer}${many}, is tried again` } : { tone: 'bad', mark: '✕', text: `${answer}, given up${many}` };
+/** The latest try of an event's webhook, from the log. */
+function delivery({ created_at: at, data: { outcome, tries, http_status: status, error } }) {
+  const [state, then] = { accepted: ['accepted', ''], failed: ['warning', ', is tried again'] }[outcome] || ['undelivered', ', given up'];
+  return { at: ms(at), state, text: (status || error || 'no answer') + (tries > 1 ? ` after ${tries} tries` : '') + then };
 }
 
 const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) : '');
@@ -98,14 +95,15 @@ function told({ type, data }, clock) {
   const times = data.times > 1 ? ` (${data.times} times)` : '';
   const why = [...new Set([data.reason, data.ended_because].filter(Boolean).map(sentence))].join('. ');
   if (type === 'claimed') return `Dialled${data.from_number ? ` from ${data.from_number}` : ''}`;
-  if (type === 'deferred' || (closing && closing.decision === 'defer')) return `Waits${until}${times}: ${closing ? `${words(closing.gate).toLowerCase()}. ` : ''}${why}`;
-  if (type === 'scheduled') return `Scheduled for ${clock(data.until)}`;
+  if (type === 'detected') return { true: 'A machine answered', false: 'A person answered' }[data.voicemail] || 'Machine detection cannot tell who answered';
+  if (type === 'deferred' || (closing && closing.decision === 'defer')) return `${closing ? `Held by ${words(closing.gate).toLowerCase()}` : 'Waits'}${until}${times}: ${why}`;
+  if (type === 'scheduled' && data.until) return `Scheduled for ${clock(data.until)}`;
   if (type === 'queued') return data.reason ? `Queued: ${why}` : 'Queued';
   return words(type) + (why ? `: ${why}` : '') + (data.code ? ` (${data.code})` : '');
 }
 
 /** An execution as lanes, one for each attempt: {number, status, from, dialed, ringing, answered, ended, next, events}.
- * Times are milliseconds. An event is {at, type, text, gates, verdict, webhook}; `verdict`: that of its gates. */
+ * Times are milliseconds. An event is {at, type, attempt, text, gates, verdict, webhook}. */
 export function lanesOf(execution, log, clock) {
   const webhooks = new Map(log.filter((one) => one.type === 'webhook').map((one) => [one.data.sequence, one]));
   const known = new Set(STATUSES);
@@ -116,7 +114,7 @@ export function lanesOf(execution, log, clock) {
     const closing = gates && gates.find((gate) => gate.decision !== 'allow');
     return {
       at: ms(one.created_at), type: one.type, attempt: one.data.attempt, text: told(one, clock), gates, verdict: gates && (closing ? closing.decision : one.type === 'deferred' ? 'defer' : 'allow'),
-      webhook: tried && { at: ms(tried.created_at), ...delivery(tried), unsent: tried.data.outcome !== 'accepted' },
+      webhook: tried && delivery(tried),
     };
   });
   let before = ms(execution.created_at);
@@ -205,9 +203,9 @@ function Lane({ lane, scale, at, clock }) {
     : lane.next && html`<rect class="ahead" x=${`${waitEnd}%`} width=${`${END - waitEnd}%`} y="10" height="22" /><svg x=${`${waitEnd}%`} y="10" class="over"><path class="now" d="M0-4V26" /></svg>`}
     ${dialed && (lane.ended || at) - lane.dialed > scale.length * 1000 && html`<svg x=${`${END}%`} y="21" class="over"><path class="gap" d="M-5 14L1-14" /></svg>`}
     ${lane.events.map((event, place) => event.gates && html`<svg key=${place} x=${`${x(event.at)}%`} y="10" class=${`over gate ${event.verdict}`}><path d=${SHAPES[event.verdict]} /><title>${event.text}</title></svg>`)}
-    ${lane.events.map((event, place) => event.webhook && html`<svg key=${place} x=${`${dots.get(event)}%`} y="46" class=${`over dot ${event.webhook.tone}`}>
-      ${event.webhook.tone === 'good' ? html`<circle r="4" />` : event.webhook.tone === 'wait' ? html`<circle r="4" class="open" />` : html`<path d="M-4-4L4 4M4-4L-4 4" />`}
-      <title>Webhook of ${words(event.type).toLowerCase()}: ${event.webhook.text}</title></svg>`)}
+    ${lane.events.map((event, place) => event.webhook && html`<svg key=${place} x=${`${dots.get(event)}%`} y="46" class=${`over dot ${event.webhook.state}`}>
+      ${event.webhook.state === 'undelivered' ? html`<path d="M-4-4L4 4M4-4L-4 4" />` : html`<circle r="4" />`}
+      <title>Webhook of ${event.type}: ${event.webhook.text}</title></svg>`)}
     <text x="0" y="69">${clock(lane.from)}</text>
     ${dialed ? marks.map((second, place) => html`<text key=${second} class=${place % 2 ? 'minor' : ''} x=${`${CALL + ((END - CALL) * second) / scale.length}%`} y="69" text-anchor=${place ? 'middle' : 'start'}>${place ? `+${duration(second)}` : clock(lane.dialed)}</text>`)
     : html`<text x=${`${END}%`} y="69" text-anchor="end">${clock(until)}</text>`}
@@ -230,13 +228,13 @@ const Events = ({ of, zone, label }) => html`<div class="scroll" tabindex="0" ro
   <thead><tr><th scope="col">Time</th><th scope="col">What happened</th><th scope="col">Webhook</th></tr></thead>
   <tbody>${of.map((one, place) => html`<tr key=${place}><td><${Time} at=${new Date(one.at).toISOString()} zone=${zone} seconds /></td>
     <td>${one.text}${one.gates && html`<${Gates} of=${one.gates} />`}</td>
-    <td>${one.webhook ? html`<span class=${`status ${one.webhook.tone}`}><span class="mark" aria-hidden="true">${one.webhook.mark}</span>${one.webhook.text}</span>` : html`<span class="muted">–</span>`}</td></tr>`)}</tbody>
+    <td>${one.webhook && html`<${Status} status=${one.webhook.state} label=${one.webhook.text} />`}</td></tr>`)}</tbody>
 </table></div>`;
 
-const Sample = ({ kind, children }) => html`<span class="sample"><svg width="26" height="14" aria-hidden="true"><rect class=${kind} width="26" height="14" /></svg>${children}</span>`;
 const Mark = ({ kind, d, children }) => html`<span class="sample"><svg width="14" height="20" viewBox="-7 -5 14 26" class=${kind} aria-hidden="true">${d ? html`<path d=${d} />` : html`<circle r="4" cy="8" />`}</svg>${children}</span>`;
 
 const VERDICTS = { allow: 'gates let it go', defer: 'a gate made it wait', end: 'a gate ended it' };
+const SENT = { accepted: 'accepted', warning: 'failed, is tried again', undelivered: 'given up' };
 const FOLDED = 30;
 
 /** The lanes of an execution, with the events of each in a list. `zone`: the called person's, where it is known. */
@@ -253,11 +251,9 @@ export function Lanes({ execution, log, zone, at = now() }) {
       <pattern id="rings" width="8" height="8" patternUnits="userSpaceOnUse"><rect width="8" height="8" class="ring-ground" /><circle cx="4" cy="4" r="1.5" class="ring-dot" /></pattern>
       <pattern id="machine" width="5" height="5" patternUnits="userSpaceOnUse"><rect width="5" height="5" class="ring-ground" /><path d="M0 0V5" class="machine-line" /></pattern>
     </defs></svg>
-    <p class="signs muted"><${Sample} kind="waiting">waiting</${Sample}>${kinds.has('connecting') && html`<${Sample} kind="connecting">connecting</${Sample}>`}
-      ${kinds.has('ringing') && html`<${Sample} kind="ringing">ringing</${Sample}>`}${kinds.has('talking') && html`<${Sample} kind="talking">talking</${Sample}>`}
-      ${kinds.has('voicemail') && html`<${Sample} kind="voicemail">voicemail</${Sample}>`}
+    <p class="signs muted">${Object.keys(SAID).map((kind) => kinds.has(kind) && html`<span key=${kind} class="sample"><svg width="26" height="14" aria-hidden="true"><rect class=${kind} width="26" height="14" /></svg>${kind}</span>`)}
       ${Object.entries(VERDICTS).map(([verdict, text]) => events.some((one) => one.verdict === verdict) && html`<${Mark} key=${verdict} kind=${`gate ${verdict}`} d=${SHAPES[verdict]}>${text}</${Mark}>`)}
-      ${events.some((one) => one.webhook) && html`<${Mark} kind="dot good">webhook accepted</${Mark}>`}${events.some((one) => one.webhook && one.webhook.unsent) && html`<${Mark} kind="dot bad" d="M-4 4L4 12M4 4L-4 12">webhook not accepted</${Mark}>`}</p>
+      ${Object.entries(SENT).map(([state, text]) => events.some((one) => one.webhook && one.webhook.state === state) && html`<${Mark} key=${state} kind=${`dot ${state}`} d=${state === 'undelivered' && 'M-4 4L4 12M4 4L-4 12'}>webhook ${text}</${Mark}>`)}</p>
     <ol class="lanes">${lanes.map((lane, place) => html`<li key=${lane.number}>
       <h3>Attempt ${lane.number} <${Status} status=${lane.outcome || lane.status} /> <span class="muted">${shortly(partsOf(lane, at))}${lane.caller && ` · from ${lane.caller}`}</span></h3>
       <${Lane} lane=${lane} scale=${scale} at=${at} clock=${clock} />
@@ -328,7 +324,6 @@ function One({ id }) {
     ['Created', html`<${Time} at=${execution.created_at} zone=${zone} day />`],
     ['Changed', html`<${Time} at=${execution.updated_at} zone=${zone} day />`],
     ['Time zone', zone],
-    ['Called from', execution.agent_number],
     ['Retries', retries && retries.enabled ? `${retries.max_retries}, after ${retries.retry_intervals_minutes.join(', ')} min, on ${retries.retry_on_statuses.map(words).join(', ').toLowerCase()}${retries.retry_on_voicemail ? ' and voicemail' : ''}` : 'Off'],
     ['Policy', execution.policy], ['Purpose', execution.purpose],
     ['Expires', execution.expires_at && html`<${Time} at=${execution.expires_at} zone=${zone} day />`],
