@@ -85,7 +85,8 @@ def test_a_fault_holds_calls_until_the_button_lets_them_go(open_console: Open, l
 def test_undelivered_webhooks_lead_to_their_screen(open_console: Open, local: LocalClient) -> None:
     console = open_console("plan")
     changed(console, local, undelivered=1000)
-    console.see("at least 1,000 with undelivered webhooks").click()
+    console.see("Calls go out; something needs a look")
+    console.see("at least 1,000 calls or batches have undelivered webhooks").click()
     console.page.get_by_role("heading", name="Webhooks", level=1).wait_for()
 
 

@@ -42,29 +42,48 @@ function standing({ execution_status: counts, valid_contacts: valid }) {
 
 const MARKS = { good: '✓', bad: '✕', live: '●', wait: '◷', free: '○' };
 
-const Legend = ({ parts }) => html`<ul class="legend">${parts.filter((one) => one.value).map((one) => html`<li key=${one.label}><i class=${one.tone} aria-hidden="true">${MARKS[one.tone]}</i> <strong>${count(one.value)}</strong> ${one.label.toLowerCase()}</li>`)}</ul>`;
+const Legend = ({ parts }) => html`<ul class="standing">${parts.filter((one) => one.value).map((one) => html`<li key=${one.label}><i class=${one.tone} aria-hidden="true">${MARKS[one.tone]}</i> <strong>${count(one.value)}</strong> ${one.label.toLowerCase()}</li>`)}</ul>`;
 
-/** When a running batch will be done, foreseen from its pace so far: {first, last} in milliseconds; null: not known yet.
- * `first`: when every contact was called once; `last`: when the last contact used all its retries. */
-function foreseen(batch) {
-  const { valid, turn, later, live } = standing(batch);
+/** The milliseconds that retries take from the retry numbered `from` (0: the first) on. */
+function retryTime({ enabled, max_retries: most, retry_intervals_minutes: gaps }, from) {
+  let minutes = 0;
+  for (let retry = from; enabled && retry < most; retry++) minutes += gaps[Math.min(retry, gaps.length - 1)] + CALL_MINUTES;
+  return 60000 * minutes;
+}
+const CALL_MINUTES = 2;
+
+/** When a running batch will be done, foreseen: {first, last} in milliseconds; null: not known yet. `first`: when every
+ * contact was called once, at the pace so far; null: that is so. `last`: when the last contact used all its retries.
+ * `waiting`: all contacts that wait for a time, where they are few. */
+function foreseen(batch, waiting) {
+  const { valid, turn } = standing(batch);
   const elapsed = now() - new Date(batch.scheduled_at || batch.created_at).getTime();
   const begun = valid - turn;
   if (batch.status !== 'running' || batch.paused || begun <= 0 || elapsed <= 0) return null;
-  const first = now() + (turn * elapsed) / begun;
-  const { enabled, max_retries: most, retry_intervals_minutes: gaps } = batch.retry_config || {};
-  const rest = enabled ? Array.from({ length: most }, (_, retry) => gaps[Math.min(retry, gaps.length - 1)] + 2).reduce((sum, one) => sum + one, 0) : 2;
-  return { first, last: first + rest * 60000, onlyRetries: turn === 0, nothing: !turn && !later && !live };
+  const config = batch.retry_config || {};
+  if (turn) { const first = now() + (turn * elapsed) / begun; return { first, last: first + retryTime(config, 0) }; }
+  const ends = (waiting || []).filter((one) => one.next_attempt).map((one) => new Date(one.next_attempt.at).getTime() + retryTime(config, one.retry_count));
+  return { first: null, last: Math.max(now(), ...(waiting ? ends : [now() + retryTime(config, 0)])) + 60000 * CALL_MINUTES };
 }
 
+/** All contacts that wait for a time, once every contact was called and they fit one answer. */
+function useWaiting(batch) {
+  const { turn, later } = standing(batch);
+  const few = batch.status === 'running' && !turn && later && later <= FEW;
+  const status = batch.execution_status.rescheduled ? 'rescheduled' : 'scheduled';
+  return useLive(few ? (signal) => api('GET', `/v2/agent/${batch.agent_id}/executions`, { query: { batch_id: batch.batch_id, status, page_size: FEW, page_number: 1 }, signal }) : null, [few, status], 15000).data;
+}
+const FEW = 50;
+
 function Expected({ batch }) {
-  const found = foreseen(batch);
+  const waiting = useWaiting(batch);
+  const found = foreseen(batch, waiting && waiting.data);
+  if (batch.status !== 'running') return null;
   if (batch.paused) return html`<p>No call starts until it is resumed.</p>`;
-  if (!found) return batch.status === 'running' ? html`<p class="muted">When it will be done shows once the first calls are made.</p>` : null;
-  const at = (time) => html`<strong><${Time} at=${new Date(time).toISOString()} /></strong>`;
-  return html`<p>${found.onlyRetries ? 'Every contact was called. ' : html`Every contact will have been called by about ${at(found.first)}. `}
-    Done by ${at(found.last)} at the latest.
-    <span class="muted"> At the pace so far, if the last contacts use all their retries; calling hours can make it later.</span></p>`;
+  if (!found) return html`<p class="muted">When it will be done shows once the first calls are made.</p>`;
+  const at = (time) => html`<strong><${Time} at=${new Date(time).toISOString()} relative /></strong>`;
+  return html`<p>${found.first === null ? 'Every contact was called.' : html`Every contact will have been called by about ${at(found.first)}.`} Done by about ${at(found.last)},
+    <span class="muted"> at the pace so far, if the last contacts use all their retries. Calling hours can make it later.</span></p>`;
 }
 
 // ---- the list ----
@@ -85,7 +104,6 @@ function List() {
       { name: 'Status', of: (one) => html`<${StatusOf} batch=${one} />` },
       { name: 'Contacts', number: true, of: (one) => count(one.valid_contacts) },
       { name: 'Progress', of: (one) => { const { parts, done, valid } = standing(one); return valid ? html`<div class="progress"><${Meter} label="Contacts" parts=${parts} total=${valid} /><span class="muted">${percent(done / valid, 0)} done</span></div>` : html`<span class="muted">–</span>`; } },
-      { name: 'Starts', of: (one) => html`<${Time} at=${one.scheduled_at} />` },
       { name: 'Created', of: (one) => html`<${Time} at=${one.created_at} />` },
     ]} /><${Pager} cursor=${cursor} next=${next} total=${all} what="batch" many="batches" onCursor=${setCursor} />`)}</${Live}>
     </${Card}>`}
@@ -104,18 +122,17 @@ function Pager({ cursor, next, total: all, what, many, onCursor }) {
 
 // ---- a new batch ----
 
+const checkSize = ({ currentTarget: input }) => input.setCustomValidity(input.files[0]?.size > MOST_BYTES ? 'This file is too large for an upload here: use POST /batches/uploads.' : '');
+
 function New() {
   const { agents, agent, user } = useShared();
-  const [file, setFile] = useState(null);
   const request = useRef('');
   const policies = useLive(allows(user, 'read') && ((signal) => api('GET', '/policies', { signal })), [], 0);
-  const tooLarge = file && file.size > MOST_BYTES;
   const send = async (values, element) => {
-    if (tooLarge) throw new Error(`The file has ${(file.size / 1048576).toFixed(1)} MiB; 4 MiB are the most here. For larger ones use POST /batches/uploads.`);
     const form = new FormData();
     form.set('agent_id', values.agent_id);
     form.set('file', element.elements.file.files[0]);
-    for (const name of ['policy', 'calls_per_second', 'webhook_url', 'purpose']) if (values[name]) form.set(name, values[name]);
+    for (const name of ['policy', 'calls_per_second']) if (values[name]) form.set(name, values[name]);
     if (values.expires_hours) form.set('expires_after_minutes', Math.round(60 * values.expires_hours));
     for (const one of values.from_phone_numbers.split(/[\s,;]+/).filter(Boolean)) form.append('from_phone_numbers', one);
     if (values.max_retries !== '') {
@@ -128,11 +145,10 @@ function New() {
   };
   return html`<${Page} title="New batch" back=${{ href: link('batches'), text: 'Batches' }}>
     <${Card} note="The file is read first. You see whom it would call and when it would be done, before anything starts.">
-      ${!agents.length ? html`<${Empty} title="No agent yet"><a href=${link('agents')}>Make an agent</a> first.</${Empty}>` : html`<div class="narrow" onInput=${() => { request.current = ''; }}>
+      ${!agents.length ? html`<${Empty} title="No agent yet"><a href=${link('agents')}>Make an agent</a> first.</${Empty}>` : html`<div class="column" onInput=${() => { request.current = ''; }}>
       <${Form} scope="call" submit="Upload and check" keep act=${send} onDone=${(made) => go('batches', made.batch_id)}>
-        <${Field} label="File" name="file" type="file" accept=".csv,.tsv,.txt,text/csv" required onChange=${(event) => setFile(event.currentTarget.files[0] || null)}
+        <${Field} label="File" name="file" type="file" accept=".csv,.tsv,.txt,text/csv" required onChange=${checkSize}
           hint=${html`A CSV with a header line and a column <code>contact_number</code>; a column <code>time_zone</code> is optional. At most 4 MiB.`} />
-        ${tooLarge && html`<p class="failure" role="alert">This file is too large for an upload here. Use <code>POST /batches/uploads</code>.</p>`}
         <${Field} label="Agent" name="agent_id" value=${agent.agent_id} options=${agents.map((one) => [one.agent_id, one.agent_name])} />
         <div class="row">
           <${Field} label="Policy" name="policy" options=${[['', 'None, or the agent’s'], ...(policies.data || []).map((one) => [one.name, one.name])]} />
@@ -143,11 +159,8 @@ function New() {
           <div class="row">
             <${Field} label="Calls a second, at most" name="calls_per_second" type="number" min="0.1" max="100" step="0.1" />
             <${Field} label="Expires, hours after its start" name="expires_hours" type="number" min="0.1" step="any" />
-            <${Field} label="Purpose" name="purpose" hint="For suppressions and consents." />
-          </div>
-          <${Field} label="Caller ids" name="from_phone_numbers" placeholder="the agent’s" hint="Used in turn; separated by commas." />
-          <${Field} label="Webhook of the batch" name="webhook_url" type="url" placeholder="https://" />
-        </div></details>
+            <${Field} label="Caller ids" name="from_phone_numbers" placeholder="the agent’s" />
+          </div></div></details>
       </${Form}></div>`}
     </${Card}>
   </${Page}>`;
@@ -186,22 +199,22 @@ function Preflight({ batch, refresh }) {
 
 function Checked({ data }) {
   const { rejected, finish } = data;
-  const out = [[rejected.duplicates === 1 ? 'duplicate' : 'duplicates', rejected.duplicates, 'of an earlier row'], ['suppressed', data.suppressed, 'want no calls'], ['without consent', data.without_consent, 'need one first'],
-    ['never within hours', data.never_placeable + rejected.never_placeable, 'their calling hours never open'], ['unusable', rejected.others, 'see the rejected rows']];
+  const out = [['Duplicates', rejected.duplicates, 'of an earlier row'], ['Suppressed', data.suppressed, 'want no calls'], ['Without consent', data.without_consent, 'need one first'],
+    ['Never within hours', data.never_placeable + rejected.never_placeable, 'their calling hours never open'], ['Unusable', rejected.others, 'see the rejected rows']];
+  const left = rejected.duplicates + rejected.never_placeable + rejected.others;
   const most = Math.max(...data.by_time_zone.map((one) => one.contacts), 1);
   return html`
     ${data.warnings.map((one) => html`<p key=${one} class="warning"><span aria-hidden="true">! </span>${words(one)}.</p>`)}
     <${Figures} of=${[
     { label: 'Will be called', value: count(data.to_be_called), note: `of ${plural(data.contacts, 'contact')}` },
-    { label: 'Will not be called', value: count(out.reduce((sum, [, number]) => sum + number, 0)), note: out.filter(([, number]) => number).map(([name, number]) => `${count(number)} ${name}`).join(', ') || 'none left out' },
+    { label: 'Will not be called', value: count(data.contacts - data.to_be_called + left), note: `of ${plural(data.contacts + left, 'row')}` },
     { label: 'Calls at most', value: count(data.worst_case_calls), note: `${plural(data.attempts_per_contact, 'attempt')} a contact` },
-    { label: 'Lines', value: count(data.lines.available), note: data.lines.calls_per_second ? `at most ${data.lines.calls_per_second} calls a second` : 'of the agent' },
   ]} />
     ${finish.earliest || finish.latest ? html`<p>Done between <strong><${Time} at=${finish.earliest} day /></strong> and ${finish.latest ? html`<strong><${Time} at=${finish.latest} day /></strong>` : 'more than 400 days later'}, if it starts <${Time} at=${finish.starts_at} day />.</p>` : null}
     <div class="halves">
       <div><h3>Contacts by time zone</h3><ul class="plain bars">${data.by_time_zone.slice(0, 8).map((one) => html`<li key=${one.time_zones.join()}><span title=${one.time_zones.join(', ')}>${zoneNames(one.time_zones)}</span><i style=${{ width: `${(100 * one.contacts) / most}%` }}></i><b>${count(one.contacts)}</b></li>`)}</ul>
         ${data.by_time_zone.length > 8 && html`<p class="muted">and ${plural(data.by_time_zone.length - 8, 'more zone')}</p>`}</div>
-      <div><h3>Not called</h3><${Facts} of=${out.map(([name, number, why]) => [words(name), html`${count(number)} <span class="muted">${why}</span>`])} />
+      <div><h3>Not called</h3><${Facts} of=${out.map(([name, number, why]) => [name, html`${count(number)} <span class="muted">${why}</span>`])} />
         ${data.shared_contacts.length > 0 && html`<p class="warning"><span aria-hidden="true">! </span>${data.shared_contacts.map((one) => html`<a key=${one.batch_id} href=${link('batches', one.batch_id)}>${plural(one.contacts, 'contact')} in a running batch</a> `)}</p>`}</div>
     </div>
     <details><summary>What this assumes</summary><ul>${finish.assumptions.map((one) => html`<li key=${one}>${words(one)}.</li>`)}</ul></details>`;
@@ -213,7 +226,7 @@ function Checked({ data }) {
 function Funnel({ batch, stats }) {
   const last = stats && stats.reach[stats.reach.length - 1];
   const steps = [['Imported', batch.total_contacts], ['Accepted', batch.valid_contacts], ['Called', stats && stats.contacts], ['Reached', last ? last.reached : stats && 0]];
-  return html`<ol class="plain funnel">${steps.map(([name, number], place) => html`<li key=${name}><span>${name}</span><span class="track"><i style=${{ width: `${number ? (100 * number) / (batch.total_contacts || 1) : 0}%` }}></i></span>
+  return html`<ol class="plain funnel">${steps.map(([name, number], place) => html`<li key=${name}><span>${name}</span><span class="tube"><i style=${{ width: `${number ? (100 * number) / (batch.total_contacts || 1) : 0}%` }}></i></span>
     <b>${count(number)}</b><span class="muted">${place > 0 && number !== null && number !== undefined && steps[place - 1][1] ? percent(number / steps[place - 1][1], 0) : ''}</span></li>`)}</ol>`;
 }
 
@@ -243,15 +256,14 @@ function About({ batch }) {
     [isOver(batch) || batch.status === 'running' ? 'Started' : 'Starts', batch.scheduled_at && html`<${Time} at=${batch.scheduled_at} />`],
     ['Reason', batch.reason && words(batch.reason)],
     ['Retries', retries && (retries.enabled ? `${retries.max_retries}, after ${retries.retry_intervals_minutes.map((one) => duration(60 * one)).join(', ')}` : 'None')],
-    ['Retries after', retries && retries.enabled && `${retries.retry_on_statuses.map(words).join(', ')}${retries.retry_on_voicemail ? ', Voicemail' : ''}`],
     ['Policy', batch.policy],
     ['Caller ids', batch.from_phone_numbers.join(', ')],
-    ['Pace', batch.calls_per_second && `at most ${plural(batch.calls_per_second, 'call')} a second`],
+    ['Calls a second', batch.calls_per_second],
     ['Expires', batch.expires_at && html`<${Time} at=${batch.expires_at} />`],
     ['Rejected rows', batch.rejected_contacts > 0 && count(batch.rejected_contacts)],
     ['Shares contacts', batch.shared_contacts.length > 0 && batch.shared_contacts.map((one) => html`<a key=${one.batch_id} href=${link('batches', one.batch_id)}>${count(one.contacts)} with another batch</a> `)],
     ['Id', html`<${Copy} text=${batch.batch_id} />`],
-  ].map(([name, value]) => [name, value === false ? null : value])} />
+  ].filter(([, value]) => value)} />
   </${Card}>`;
 }
 

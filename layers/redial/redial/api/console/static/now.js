@@ -1,6 +1,6 @@
 // The account at this moment: is all well, lines in use, what becomes due, what holds calls back.
 import { HERE, api, count, html, link, plural, timeText, useLive, useShared, words } from './lib.js';
-import { Ago, Action, Card, Empty, Figures, Live, Meter, Page, Status, Time } from './ui.js';
+import { Action, Card, Empty, Figures, Live, Meter, Page, Status, Time } from './ui.js';
 
 /** GET /now, and the attention items if there are any. */
 async function load(signal) {
@@ -12,29 +12,29 @@ async function load(signal) {
 const atLeast = (number, complete) => `${complete ? '' : 'at least '}${count(number)}`;
 const sum = (numbers) => numbers.reduce((total, one) => total + one, 0);
 
-/** What is wrong, in words, the worst first; empty: all is well. */
+/** What is not as it should be, the worst first: {text, href, mild}. Empty: all is well. `mild`: no call is held back. */
 function faults({ items, carriers, undelivered }) {
   const held = items.filter((one) => one.state === 'open' || one.state === 'noticed').length;
-  const slow = items.length - held;
+  const mended = items.length - held;
   return [
-    ...carriers.filter((one) => one.state === 'paused').map((one) => [`No calls go out by ${words(one.name)}`, null]),
-    held && [`${plural(held, 'fault holds', 'faults hold')} calls back`, null],
-    ...carriers.filter((one) => one.state === 'resuming').map((one) => [`${words(one.name)} is resuming`, null]),
-    slow && [`${plural(slow, 'fault is', 'faults are')} mended, calls resume`, null],
-    undelivered && [`${atLeast(undelivered, undelivered < 1000)} with undelivered webhooks`, link('webhooks')],
+    ...carriers.filter((one) => one.state === 'paused').map((one) => ({ text: `No calls go out by ${words(one.name)}` })),
+    held && { text: `${plural(held, 'fault holds', 'faults hold')} calls back` },
+    ...carriers.filter((one) => one.state === 'resuming').map((one) => ({ text: `${words(one.name)} is resuming`, mild: true })),
+    mended && { text: `${plural(mended, 'fault is', 'faults are')} mended, calls resume`, mild: true },
+    undelivered && { text: `${undelivered < 1000 ? '' : 'at least '}${plural(undelivered, 'call or batch has', 'calls or batches have')} undelivered webhooks`, href: link('webhooks'), mild: true },
   ].filter(Boolean);
 }
 
 function Verdict({ data, stale }) {
   const { lines, due } = data;
   const wrong = faults(data);
-  const tone = stale ? 'wait' : wrong.length ? 'bad' : 'good';
-  const title = stale ? 'Not up to date' : wrong.length ? 'Needs attention' : 'All is well';
-  return html`<section class="verdict ${tone}" aria-label="Overall" role="status">
-    <span class="sign" aria-hidden="true">${tone === 'good' ? '✓' : tone === 'wait' ? '?' : '!'}</span>
+  const [tone, sign, title] = stale ? ['wait', '?', 'Not up to date'] : !wrong.length ? ['good', '✓', 'All is well']
+    : wrong.every((one) => one.mild) ? ['wait', '!', 'Calls go out; something needs a look'] : ['bad', '!', 'Needs attention'];
+  return html`<section class="overall ${tone}" aria-label="Overall" role="status">
+    <span class="sign" aria-hidden="true">${sign}</span>
     <div><h2>${title}</h2>
       <p>${stale ? html`The API does not answer. What you see is of ${timeText(data.at)}.`
-    : wrong.length ? wrong.map(([text, href], index) => html`<span key=${text}>${index > 0 && ' · '}${href ? html`<a href=${href}>${text}</a>` : text}</span>`)
+    : wrong.length ? wrong.map(({ text, href }, index) => html`<span key=${text}>${index > 0 && ' · '}${href ? html`<a href=${href}>${text}</a>` : text}</span>`)
       : 'Nothing holds calls back, and every webhook was delivered.'}</p></div>
     <${Figures} of=${[
     { label: 'Live calls', value: count(lines.current), note: `of ${atLeast(lines.max, lines.complete)} lines` },
@@ -77,8 +77,6 @@ function Due({ due, at }) {
   return html`<svg class="due" height=${TOP + TALL + 22} role="img" aria-label=${`Calls due by ${step} minutes. ${text}`}>
     <line x1="0" x2="100%" y1=${TOP + TALL} y2=${TOP + TALL} />
     ${calls.map((number, place) => html`<g key=${place}>
-      <title>${`${time(place)} to ${time(place + 1)}: ${plural(number, 'call')}`}</title>
-      <rect class="hit" x=${`${place * wide}%`} width=${`${wide}%`} y="0" height=${TOP + TALL} />
       <rect x=${`${(place + 0.14) * wide}%`} width=${`${0.72 * wide}%`} y=${TOP + TALL * (1 - number / most)} height=${TALL * (number / most)} rx="2" />
       ${number > 0 && html`<text class="value" x=${`${(place + 0.5) * wide}%`} y=${TOP + TALL * (1 - number / most) - 5} text-anchor="middle">${count(number)}</text>`}
       ${place % 4 === 0 && html`<text x=${`${place * wide}%`} y=${TOP + TALL + 17}>${time(place)}</text>`}
@@ -92,7 +90,7 @@ function Due({ due, at }) {
 /** Lines in use, as a meter. */
 function Lines({ name, href, current, max, strong }) {
   const full = max > 0 && current >= max;
-  return html`<li class="line ${strong ? 'strong' : ''}">
+  return html`<li class="usage ${strong ? 'strong' : ''}">
     <span>${href ? html`<a href=${href}>${name}</a>` : name}</span>
     <span class="muted">${count(current)} of ${count(max)}${full && ', full'}</span>
     <${Meter} label=${name} total=${Math.max(max, current, 1)} parts=${[{ label: 'lines in use', value: current, tone: full ? 'wait' : 'live' }, { label: 'free', value: Math.max(0, max - current), tone: 'free' }]} />
@@ -100,6 +98,7 @@ function Lines({ name, href, current, max, strong }) {
 }
 
 const LISTED = 8;
+const CARRIER = { ok: 'Works', paused: 'Paused', resuming: 'Resuming' };
 
 export default function Now() {
   const { user, agents } = useShared();
@@ -116,25 +115,19 @@ export default function Now() {
           ${sum(due.calls) ? html`<${Due} due=${due} at=${data.at} />` : html`<${Empty} title="No call waits for a time within the next hour." />`}
         </${Card}>
         <${Card} title="Lines in use">
-          ${lines.agents.length ? html`<ul class="plain lines">
+          ${lines.agents.length ? html`<ul class="plain">
             ${busy.length > 1 && html`<${Lines} name="All agents" current=${lines.current} max=${lines.max} strong />`}
             ${busy.slice(0, LISTED).map((one) => html`<${Lines} key=${one.agent_id} name=${one.agent_name} href=${link('agents', one.agent_id)} current=${one.current} max=${one.max} />`)}
           </ul>${busy.length > LISTED && html`<p><a href=${link('agents')}>${plural(busy.length - LISTED, 'other agent')}</a></p>`}`
     : html`<${Empty} title="No agent yet"><a href=${link('agents')}>Make an agent</a> to call with.</${Empty}>`}
         </${Card}>
-        <div class="stack">
-          <${Card} title="Carriers">
-            ${carriers.length ? html`<ul class="plain">${carriers.map((one) => html`<li key=${one.name} class="pair">
-              <span><strong>${words(one.name)}</strong>${one.reason && html`<br /><span class="muted">${words(one.reason)}</span>`}${one.state !== 'ok' && one.since && html`<br /><span class="muted">Since <${Time} at=${one.since} /> (<${Ago} at=${one.since} />)</span>`}</span>
-              <${Status} status=${one.state} label=${{ ok: 'Works', paused: 'Paused', resuming: 'Resuming' }[one.state]} /></li>`)}</ul>`
-      : html`<${Empty} title="No agent uses a carrier yet." />`}
-          </${Card}>
-          <${Card} title="Webhooks">
-            <p class="pair"><span>${data.undelivered ? html`<strong>${atLeast(data.undelivered, data.undelivered < 1000)}</strong> ${data.undelivered === 1 ? 'call or batch has' : 'calls and batches have'} undelivered events` : 'Every event was delivered'}</span>
-              <${Status} status=${data.undelivered ? 'undelivered' : 'ok'} label=${data.undelivered ? 'Undelivered' : 'Delivered'} /></p>
-            ${data.undelivered > 0 && html`<p><a href=${link('webhooks')}>See them and send them again</a></p>`}
-          </${Card}>
-        </div>
+        <${Card} title="Carriers and webhooks"><ul class="plain">
+          ${carriers.map((one) => html`<li key=${one.name} class="pair">
+            <div><strong>${words(one.name)}</strong>${one.reason && html`<p class="muted">${words(one.reason)}</p>`}${one.state !== 'ok' && one.since && html`<p class="muted">Since <${Time} at=${one.since} relative /></p>`}</div>
+            <${Status} status=${one.state} label=${CARRIER[one.state]} /></li>`)}
+          <li class="pair"><div><strong>Webhooks</strong><p>${data.undelivered ? html`<a href=${link('webhooks')}>See the undelivered ones</a>` : html`<span class="muted">Every event was delivered</span>`}</p></div>
+            <${Status} status=${data.undelivered ? 'undelivered' : 'ok'} label=${data.undelivered ? `${atLeast(data.undelivered, data.undelivered < 1000)} undelivered` : 'Delivered'} /></li>
+        </ul></${Card}>
       </div>
       <p class="muted">Redial ${data.version} · ${user.name} · as of <${Time} at=${data.at} seconds /></p>`;
   }}</${Live}>
