@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, Route, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
 """The browser's program; empty: there is none. Continuous integration installs and requires it: `BROWSER=required`."""
@@ -104,5 +104,8 @@ class Console:
         width = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert width[0] <= width[1], f"the page is {width[0]} wide in a window of {width[1]}"
 
-    def picture(self, path: Path | str) -> None:
-        self.page.screenshot(path=str(path), full_page=True, animations="disabled")
+    def picture(self, path: Path | str, most: int | None = None) -> None:
+        """Write a picture of the whole page, or of its upper `most` pixels."""
+        width, height = self.page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+        clip = FloatRect(x=0, y=0, width=width, height=min(height, most or height))
+        self.page.screenshot(path=str(path), full_page=True, clip=clip, animations="disabled")

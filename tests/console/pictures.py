@@ -120,26 +120,30 @@ def now(console: Console, story: Story) -> None:
     console.open("now")
 
 
-def batches(console: Console, story: Story) -> None:
+def batches(console: Console, story: Story) -> int:
     console.open("batches", story.batches["running"])
+    return 800
 
 
-def batch_preflight(console: Console, story: Story) -> None:
+def batch_preflight(console: Console, story: Story) -> int:
     console.open("batches", story.batches["ready"])
+    return 670
 
 
-PICTURES: dict[str, Callable[[Console, Story], None]] = {
+PICTURES: dict[str, Callable[[Console, Story], int | None]] = {
     "now": now,
     "batches": batches,
     "batch-preflight": batch_preflight,
 }
-"""Each opens its screen and waits until the picture can be taken."""
+"""Each opens its screen and waits until the picture can be taken. It may return how many pixels of the page, from its
+top, the picture shows."""
 
 
 def main(names: Sequence[str]) -> None:
     """Write the pictures of these names (none: all). After `try FOLDER` each is written there, also in dark and for a
     phone."""
-    folder, variants = FOLDER, {"": {}}
+    folder = FOLDER
+    variants: dict[str, dict[str, Any]] = {"": {}}
     if names[:1] == ["try"]:
         folder, names = Path(names[1]), names[2:]
         variants = {"": {}, "-dark": {"dark": True}, "-phone": {"size": PHONE}}
@@ -154,10 +158,10 @@ def main(names: Sequence[str]) -> None:
                 console = Console(browser, client.stack.url, **{"size": WIDE, **options})
                 console.page.clock.set_fixed_time(client.stack.clock.now())
                 console.sign_in(client.stack.api_key)
-                PICTURES[name](console, story)
+                most = PICTURES[name](console, story)
                 console.page.wait_for_timeout(300)
                 path = folder / f"{name}{variant}.png"
-                console.picture(path)
+                console.picture(path, most if folder == FOLDER else None)
                 console.close()
                 assert console.faults == [], console.faults
                 if folder == FOLDER and path.stat().st_size > MOST_BYTES:

@@ -24,6 +24,7 @@ export class ApiError extends Error {
 let onUnauthorized = () => {};
 export const whenUnauthorized = (action) => { onUnauthorized = action; };
 
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true }); // keeps the byte-order mark of a file
 let skew = 0;
 const LAG = 5000;
 /** The API's time, in milliseconds. The local stack's clock can be ahead of the browser's, and a browser's can be wrong. */
@@ -42,7 +43,7 @@ export async function api(method, path, { body, form, query, headers, signal, wh
       method, headers: sent, body: form || (body === undefined ? undefined : JSON.stringify(body)), credentials: 'omit', cache: 'no-store',
       signal: signal ? AbortSignal.any([signal, limit]) : limit,
     });
-    text = await answer.text();
+    text = utf8.decode(await answer.arrayBuffer());
   } catch (failure) {
     if (signal && signal.aborted) throw failure;
     throw new ApiError(0, failure.name === 'TimeoutError' ? 'The API did not answer within 35 seconds.' : 'The API cannot be reached. Check the connection.');
