@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, Route, expect, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
 """The browser's program; empty: there is none. Continuous integration installs and requires it: `BROWSER=required`."""
@@ -56,7 +56,7 @@ class Console:
     def _said(self, message: Any) -> None:
         is_answer = message.text.startswith("Failed to load resource")
         if message.type == "error" and not (self.refused and is_answer):
-            self.faults.append(f"console: {message.text}")
+            self.faults.append(f"console: {message.text} {message.location.get('url')}")
 
     def _sent(self, url: str) -> None:
         if not url.startswith((self.url, "blob:", "data:")):
@@ -87,6 +87,16 @@ class Console:
         found = self.page.get_by_text(text).first
         found.wait_for()
         return found
+
+    def hold(self, url: str) -> list[Route]:
+        """Let the next request to that URL wait: it becomes the list's only item, whose `continue_()` lets it go."""
+        held: list[Route] = []
+
+        def keep(route: Route) -> None:
+            held.append(route)
+
+        self.page.route(url, keep, times=1)
+        return held
 
     def check_accessible(self) -> None:
         """Assert that axe finds no violation of WCAG 2.2 AA or its best practices, and that nothing is wider than the

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.console.browser import PHONE, Console
 from tests.support.forms import CONTENT_TYPE, multipart
@@ -61,8 +61,9 @@ def test_a_file_is_checked_before_it_is_started(open_console: Open, local: Local
     page = console.page
     page.get_by_label("File", exact=True).set_input_files(file)
     page.get_by_label("Agent").select_option(local.stack.agent_id)
-    page.get_by_label("Retries, at most").fill("2")
-    page.get_by_label("Minutes between them").fill("20, 40")
+    page.get_by_label("Call again").select_option("own")
+    page.get_by_label("At most").select_option("2")
+    page.get_by_label("Minutes between").fill("20, 40")
     page.get_by_text("More", exact=True).click()
     page.get_by_label("Calls a second, at most").fill("5")
     page.get_by_label("Expires, hours after its start").fill("48")
@@ -256,12 +257,7 @@ def test_a_key_without_scopes_only_looks(open_console: Open, local: LocalClient)
 
 def test_a_slow_list_shows_that_it_loads(open_console: Open, local: LocalClient) -> None:
     console = open_console("plan")
-    waiting: list[Route] = []
-
-    def hold(route: Route) -> None:
-        waiting.append(route)
-
-    console.page.route("**/batches/*/all*", hold)
+    waiting = console.hold("**/batches/*/all*")
     with console.page.expect_request("**/batches/*/all*"):
         console.page.get_by_role("link", name="Batches", exact=True).click()
     console.page.get_by_label("Loading").wait_for()

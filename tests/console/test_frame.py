@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.console.browser import PHONE, Console
 from tests.support.local_stack import LocalClient, request
@@ -106,4 +106,4 @@ def test_colours_are_the_viewers_choice(open_console: Open) -> None:
     ground = "getComputedStyle(document.documentElement).backgroundColor"
     dark = page.evaluate(ground)
     page.get_by_label("Light").check()
-    assert page.evaluate(ground) != dark
+    expect(page.locator("html")).not_to_have_css("background-color", dark)

@@ -8,10 +8,10 @@ export const ENOUGH = 100;
 
 const across = (share) => `${(100 * share).toFixed(2)}%`;
 
-/** The end of an axis that holds `most`, and its marks: at most five, evenly spaced. */
+/** The end of an axis that holds `most`, and its marks. */
 export function axis(most) {
-  const end = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1].find((one) => one >= most) || 1;
-  return { end, marks: [0, 0.25, 0.5, 0.75, 1].map((one) => one * end) };
+  const end = [0.02, 0.04, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1].find((one) => one >= most) || 1;
+  return { end, marks: [0, 0.5, 1].map((one) => one * end) };
 }
 
 const intervalText = (interval) => (interval ? `${percent(interval[0])} to ${percent(interval[1])}` : '–');
@@ -34,16 +34,19 @@ export function Chart({ title, note, rows, columns, wide, children }) {
   </${Card}>`;
 }
 
-/** A rate for each row, as a dot in its interval: [{label, n, answers, rate, interval}]. */
-export function Rates({ rows }) {
+const MOST = 12;
+
+/** A rate for each of the first rows, as a dot in its interval: [{label, n, answers, rate, interval}]. */
+export function Rates({ rows: all }) {
+  const rows = all.slice(0, MOST);
   const { end, marks } = axis(Math.max(...rows.map((row) => row.interval[1])));
   const x = (share) => across(Math.min(share / end, 1));
   return html`<div class="rates">
-    <div class="rate" aria-hidden="true"><span></span><svg height="16">${marks.map((mark, place) => html`<text key=${mark} x=${x(mark)} y="12" text-anchor=${place === 0 ? 'start' : place === 4 ? 'end' : 'middle'}>${percent(mark, end < 0.2 ? 1 : 0)}</text>`)}</svg><span></span></div>
+    <div class="rate" aria-hidden="true"><span></span><svg height="16">${marks.map((mark, place) => html`<text key=${mark} x=${x(mark)} y="12" text-anchor=${place === 0 ? 'start' : place === 2 ? 'end' : 'middle'}>${percent(mark, 0)}</text>`)}</svg><span></span></div>
     <ul>${rows.map((row) => html`<li key=${row.label} class="rate ${row.n < ENOUGH ? 'few' : ''}">
       <span class="rate-label">${row.label}</span>
       <svg height="26" aria-hidden="true">
-        ${marks.map((mark) => html`<line key=${mark} class="mark" x1=${x(mark)} x2=${x(mark)} y1="0" y2="26" />`)}
+        ${marks.map((mark) => html`<line key=${mark} class="gridline" x1=${x(mark)} x2=${x(mark)} y1="0" y2="26" />`)}
         <line class="interval" x1=${x(row.interval[0])} x2=${x(row.interval[1])} y1="13" y2="13" />
         ${row.interval.map((bound, place) => html`<line key=${place} class="cap" x1=${x(bound)} x2=${x(bound)} y1="8" y2="18" />`)}
         <circle cx=${x(row.rate)} cy="13" r="5" />
@@ -51,6 +54,7 @@ export function Rates({ rows }) {
       <span class="rate-value"><b>${percent(row.rate)}</b> <span class="muted">of ${count(row.n)}</span>
         <span class="unseen">, 95 % interval ${intervalText(row.interval)}</span>${row.n < ENOUGH && html`<span class="unseen">, too few to compare</span>`}</span>
     </li>`)}</ul>
+    ${all.length > MOST && html`<p class="muted">The ${MOST} with the most attempts; the table has all ${count(all.length)}.</p>`}
   </div>`;
 }
 
@@ -62,7 +66,7 @@ export function Reach({ rows }) {
   const width = 1 / rows.length;
   const text = rows.map((row) => `${row.label}: ${percent(row.rate)} reached, 95 % interval ${intervalText(row.interval)}`).join('; ');
   return html`<svg class="reach" height=${TOP + HEIGHT + 46} role="img" aria-label=${text}>
-    ${[0, 0.25, 0.5, 0.75, 1].map((mark) => html`<line key=${mark} class="mark" x1="0" x2="100%" y1=${y(mark)} y2=${y(mark)} /><text key=${`${mark} text`} x="0" y=${y(mark) - 4}>${percent(mark, 0)}</text>`)}
+    ${[0, 0.25, 0.5, 0.75, 1].map((mark) => html`<line key=${mark} class="gridline" x1="0" x2="100%" y1=${y(mark)} y2=${y(mark)} /><text key=${`${mark} text`} x="0" y=${y(mark) - 4}>${percent(mark, 0)}</text>`)}
     ${rows.map((row, place) => {
     const before = place ? rows[place - 1].rate : 0;
     const middle = across((place + 0.55) * width), left = across((place + 0.35) * width);
@@ -101,5 +105,5 @@ export function HeatMap({ rows, label }) {
       ${few ? html`<span class="unseen">too few: </span>` : html`<b>${Math.round(100 * cell.rate)}</b>`}<small>${count(cell.n)}</small></td>`;
   })}</tr>`)}</tbody>
   </table></div>
-  <p class="muted legend">Large: percent answered, darker is more${known.length > 0 && ` (${percent(low, 0)} to ${percent(high, 0)})`}. Small: attempts. Striped: fewer than ${FEW}.</p>`;
+  <p class="muted">Large: percent answered, stronger is more${known.length > 0 && ` (${percent(low, 0)} to ${percent(high, 0)})`}. Small: attempts. Striped: fewer than ${FEW}.</p>`;
 }

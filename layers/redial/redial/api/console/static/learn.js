@@ -1,5 +1,5 @@
 // Learn: which retries pay. The statistics of `GET /stats/retries` as charts, and its advice in words.
-import { api, count, html, now, pages, percent, setQuery, useLive, useShared, words } from './lib.js';
+import { api, count, html, now, pages, percent, plural, setQuery, useLive, useShared, words } from './lib.js';
 import { Card, Empty, Field, Figures, Live, Page } from './ui.js';
 import { Chart, ENOUGH, HeatMap, rateColumns, Rates, Reach } from './charts.js';
 
@@ -20,6 +20,9 @@ const country = (code) => (/^[A-Z]{2}$/.test(code) ? COUNTRIES.of(code) : code);
 const place = (number) => (number === 1 ? 'First dial' : `Retry ${number - 1}`);
 const WEEKDAYS = { mon: 'Mon', tue: 'Tue', wed: 'Wed', thu: 'Thu', fri: 'Fri', sat: 'Sat', sun: 'Sun' };
 const hourText = (value) => `${WEEKDAYS[value.slice(0, 3)]} ${value.slice(4)}:00`;
+
+/** "$0.0245": three digits, since prices of a call are small. */
+const money = (amount, currency) => (amount === null ? '–' : new Intl.NumberFormat('en', { style: 'currency', currency, maximumSignificantDigits: 3 }).format(amount));
 
 /** Rows of a chart, from a list of the statistics; those without attempts are left out. */
 const rowsOf = (list, label) => list.filter((one) => one.attempts).map((one) => ({ ...one, label: label(one), n: one.attempts }));
@@ -72,15 +75,19 @@ function Statistics({ found }) {
     { label: 'Contacts', value: count(found.contacts), note: `${count(found.attempts)} attempts` },
     { label: 'Reached', value: percent(last.rate), note: `${count(last.reached)} people` },
     { label: 'Calls per answer', value: found.calls_per_answer === null ? '–' : found.calls_per_answer.toFixed(2) },
-    ...(found.cost_per_answer ? [{ label: 'Cost per answer', value: found.cost_per_answer }] : []),
+    ...found.cost.carrier.map((one) => ({
+      label: `Carrier, ${one.currency}`, value: money(one.per_answer ?? one.amount, one.currency),
+      note: one.per_answer === null ? `for ${plural(one.attempts, 'attempt')} with a known price` : 'per answer',
+    })),
+    { label: 'AWS, estimated', value: money(found.cost.redial.per_answer, found.cost.redial.currency), note: 'per answer' },
   ];
   return html`
     <${Card} title="What the numbers say"><ul class="advice">${found.advice.map((one) => html`<li key=${one}>${one}</li>`)}</ul></${Card}>
     <${Card}><${Figures} of=${figures} /></${Card}>
-    <p class="muted legend">A dot is the share of attempts that a person answered; its line is the 95 % interval. Two whose lines overlap may be the same.
+    <p class="muted">A dot is the share of attempts that a person answered; its line is the 95 % interval. Two whose lines overlap may be the same.
       A hollow dot has fewer than ${ENOUGH} attempts.</p>
     <div class="grid charts">
-      <${Chart} title="Contacts reached by each attempt" note="Cumulative; below each retry: percentage points that it added" rows=${reach} columns=${[{ name: 'Attempt', of: (row) => row.label },
+      <${Chart} title="Contacts reached by each attempt" note="Cumulative; + percentage points by each retry" rows=${reach} columns=${[{ name: 'Attempt', of: (row) => row.label },
     { name: 'Contacts', number: true, of: (row) => count(row.n) }, { name: 'Reached', number: true, of: (row) => count(row.answers) }, ...rateColumns('').slice(3)]}><${Reach} rows=${reach} /></${Chart}>
       <${Chart} title="How attempts ended" note=${`${count(found.attempts)} attempts`} rows=${outcomes} columns=${[{ name: 'Outcome', of: (row) => row.label },
     { name: 'Attempts', number: true, of: (row) => count(row.n) }, { name: 'Share', number: true, of: (row) => percent(row.rate) }]}><${Outcomes} rows=${outcomes} /></${Chart}>
@@ -88,8 +95,8 @@ function Statistics({ found }) {
       <${Chart} title="Answered, by gap" note="Time since the end of the attempt before" rows=${by.gap} columns=${rateColumns('Gap')}><${Rates} rows=${by.gap} /></${Chart}>
       <${Chart} title="Answered, by local hour" note="By the called person's clock" wide=${true} rows=${by.hour} columns=${rateColumns('Day and hour')}><${HeatMap} rows=${by.hour} label="Answered, by local hour" /></${Chart}>
       <${Chart} title="Answered, by outcome before" rows=${by.before} columns=${rateColumns('Outcome before')}><${Rates} rows=${by.before} /></${Chart}>
-      <${Chart} title="Answered, by caller id" rows=${by.caller} columns=${rateColumns('Caller id')}><${Rates} rows=${by.caller.slice(0, 12)} /></${Chart}>
-      <${Chart} title="Answered, by country" rows=${by.country} columns=${rateColumns('Country')}><${Rates} rows=${by.country.slice(0, 12)} /></${Chart}>
+      <${Chart} title="Answered, by caller id" rows=${by.caller} columns=${rateColumns('Caller id')}><${Rates} rows=${by.caller} /></${Chart}>
+      <${Chart} title="Answered, by country" rows=${by.country} columns=${rateColumns('Country')}><${Rates} rows=${by.country} /></${Chart}>
     </div>`;
 }
 
