@@ -28,7 +28,7 @@ def created(local: LocalClient, file: str, name: str = "contacts.csv", **fields:
     sent = {"agent_id": local.stack.agent_id, "retry_config": json.dumps(RETRY), **fields}
     answer = local.api("POST", "/batches", multipart([*sent.items()], file, name), Content_Type=CONTENT_TYPE)
     assert answer.status == 201, answer
-    local.advance(0.1)
+    local.advance(0.5)
     return str(answer.json["batch_id"])
 
 
@@ -62,7 +62,7 @@ def test_a_file_is_checked_before_it_is_started(open_console: Open, local: Local
     page.get_by_label("File", exact=True).set_input_files(file)
     page.get_by_label("Agent").select_option(local.stack.agent_id)
     page.get_by_label("Call again").select_option("own")
-    page.get_by_label("At most").select_option("2")
+    page.get_by_label("At most", exact=True).select_option("2")
     page.get_by_label("Minutes between").fill("20, 40")
     page.get_by_text("More", exact=True).click()
     page.get_by_label("Calls a second, at most").fill("5")
@@ -244,6 +244,7 @@ def test_an_unknown_batch_is_not_found(open_console: Open, path: str) -> None:
 
 def test_a_key_without_scopes_only_looks(open_console: Open, local: LocalClient) -> None:
     batch_id = created(local, rows(700, 2), start="now")
+    assert batch(local, batch_id)["status"] == "running"
     console = open_console("plan")
     me = {**local.api("GET", "/user/me").json, "key": {"id": "k", "name": "Desk", "scopes": ["read"]}}
     console.page.route("**/user/me", lambda route: route.fulfill(json=me))
