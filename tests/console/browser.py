@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class Console:
 
     def open(self, *parts: str) -> "Console":
         """Open a screen by its address, as a link does, and wait until nothing loads any more."""
-        self.page.evaluate("address => { location.hash = address; }", f"#/{'/'.join(parts)}")
+        self.go(*parts)
         return self.settled()
 
     def settled(self) -> "Console":
@@ -88,15 +88,24 @@ class Console:
         found.wait_for()
         return found
 
-    def hold(self, url: str) -> list[Route]:
-        """Let the next request to that URL wait: it becomes the list's only item, whose `continue_()` lets it go."""
+    def slowly(self, url: str, act: Callable[[], Any]) -> None:
+        """Do `act` while the next request to that URL waits: assert that the screen shows that it loads, and let the
+        request go."""
         held: list[Route] = []
 
         def keep(route: Route) -> None:
             held.append(route)
 
         self.page.route(url, keep, times=1)
-        return held
+        act()
+        while not held:
+            self.page.wait_for_timeout(20)
+        self.page.locator(".loading").first.wait_for()
+        held[0].continue_()
+
+    def go(self, *parts: str) -> None:
+        """Follow a link to a screen, without waiting."""
+        self.page.evaluate("address => { location.hash = address; }", f"#/{'/'.join(parts)}")
 
     def check_accessible(self) -> None:
         """Assert that axe finds no violation of WCAG 2.2 AA or its best practices, and that nothing is wider than the

@@ -92,8 +92,5 @@ def test_an_unknown_agent_and_a_slow_answer(open_console: Open, local: LocalClie
     console.refused = True
     console.open("agents", "00000000-0000-4000-8000-000000000000")
     console.see("Not found.")
-    held = console.hold("**/v2/agent/*")
-    console.page.evaluate(f"location.hash = '#/agents/{local.stack.agent_id}'")
-    console.page.locator(".loading").wait_for()
-    held[0].continue_()
+    console.slowly("**/v2/agent/*", lambda: console.go("agents", local.stack.agent_id))
     console.page.get_by_role("heading", name="First agent").wait_for()

@@ -22,8 +22,8 @@ def test_a_key_is_made_shown_once_and_revoked(open_console: Open, local: LocalCl
     console.see("Copy it now: it is shown only here.")
     secret = page.locator("code.break").inner_text()
     console.check_accessible()
-    [_, made] = local.api("GET", "/keys").json
-    assert (made["name"], made["scopes"], made["numbers"]) == ("dashboard", ["read", "call"], "masked")
+    [made] = [one for one in local.api("GET", "/keys").json if one["name"] == "dashboard"]
+    assert (made["scopes"], made["numbers"]) == (["read", "call"], "masked")
     assert (made["agents"], made["quotas"]) == ([local.stack.agent_id], {"calls_a_day": 500})
     assert local.api("GET", "/user/me", Authorization=f"Bearer {secret}").status == 200
     page.get_by_role("button", name="I have it").click()
@@ -56,7 +56,7 @@ def test_the_audit_shows_who_changed_what_and_is_exported(open_console: Open, lo
     with page.expect_download() as saved:
         page.get_by_role("button", name="Export as CSV").click()
     lines = Path(saved.value.path()).read_text("utf-8").splitlines()
-    assert lines[0].startswith("at,by,key_id,operation") and "patch_agent" in lines[1]
+    assert lines[0].startswith("at,by,key_id,operation") and any("patch_agent" in line for line in lines[1:])
     page.get_by_label("To", exact=True).fill("2026-01-25")
     console.see("No change was made in this time.")
 
@@ -86,8 +86,5 @@ def test_what_a_key_may_not_do_is_disabled(open_console: Open, local: LocalClien
 
 def test_a_slow_answer_shows_that_it_loads(open_console: Open) -> None:
     console = open_console("plan")
-    held = console.hold("**/keys")
-    console.page.evaluate("location.hash = '#/keys'")
-    console.page.locator(".loading").wait_for()
-    held[0].continue_()
+    console.slowly("**/keys", lambda: console.go("keys"))
     console.see("(this one)")

@@ -86,8 +86,5 @@ def test_a_wrong_number_and_a_slow_answer(open_console: Open) -> None:
     console.refused = True
     console.open("numbers", "12")
     console.see("phone_number: is not")
-    held = console.hold("**/numbers/*")
-    console.page.evaluate("location.hash = '#/numbers/+12025550146'")
-    console.page.locator(".loading").wait_for()
-    held[0].continue_()
+    console.slowly("**/numbers/*", lambda: console.go("numbers", "+12025550146"))
     console.see("It would be dialled now")

@@ -78,8 +78,5 @@ def test_a_refused_plan_says_why_and_a_slow_one_loads(open_console: Open) -> Non
     console.refused = True
     console.page.get_by_label("Number").fill("12025550")
     console.see("recipient_phone_number")
-    held = console.hold("**/call/plan")
-    console.page.get_by_label("Number").fill(NUMBER)
-    console.page.locator(".loading").wait_for()
-    held[0].continue_()
+    console.slowly("**/call/plan", lambda: console.page.get_by_label("Number").fill(NUMBER))
     console.see("If every attempt fails")

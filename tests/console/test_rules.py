@@ -169,8 +169,5 @@ def test_the_accounts_limits_and_policy(open_console: Open, local: LocalClient) 
 
 def test_a_slow_answer_shows_that_it_loads(open_console: Open) -> None:
     console = open_console("plan")
-    held = console.hold("**/policies")
-    console.page.evaluate("location.hash = '#/rules'")
-    console.page.locator(".loading").wait_for()
-    held[0].continue_()
+    console.slowly("**/policies", lambda: console.go("rules"))
     console.see("florida@2")

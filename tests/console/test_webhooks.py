@@ -86,8 +86,5 @@ def test_the_accounts_url_is_set(open_console: Open, local: LocalClient) -> None
 
 def test_a_slow_answer_shows_that_it_loads(open_console: Open) -> None:
     console = open_console("plan")
-    held = console.hold("**/webhooks/undelivered")
-    console.page.evaluate("location.hash = '#/webhooks'")
-    console.page.locator(".loading").wait_for()
-    held[0].continue_()
+    console.slowly("**/webhooks/undelivered", lambda: console.go("webhooks"))
     console.see("Everything is delivered.")
