@@ -27,7 +27,7 @@ def count_campaign(local: LocalClient, contacts: int = 4000, seed: int = 7) -> N
         if weekday == 6 and random.random() < 0.9:
             continue
         cells = days.setdefault(day, Counter())
-        minute = random.randrange(9 * 60, 17 * 60)
+        minute = random.randrange(11 * 60, 18 * 60)
         before, caller, country = "", random.choice(_CALLER_IDS), random.choice(_COUNTRIES)
         for attempt in range(1, 5):
             gap = _GAPS_MINUTES[attempt - 2]

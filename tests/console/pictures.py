@@ -14,7 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import Locator
+
 from tests.console.browser import PHONE, WIDE, Console, chromium
+from tests.console.campaign import count_campaign
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import LocalClient, local_stack, request
 
@@ -137,6 +140,24 @@ def batch_preflight(console: Console, story: Story) -> int:
     return 670
 
 
+def calls(console: Console, story: Story) -> int:
+    console.open("executions", story.calls["retried"])
+    return 950
+
+
+def calls_list(console: Console, story: Story) -> int:
+    console.open("executions")
+    return 640
+
+
+def learn(console: Console, story: Story) -> Locator:
+    count_campaign(story.client)
+    console.open("learn")
+    charts = console.page.locator(".charts")
+    charts.evaluate("grid => [...grid.children].slice(5).forEach(chart => chart.remove())")
+    return charts
+
+
 def plan(console: Console, story: Story) -> int:
     console.open("plan?number=%2B12025550143")
     console.page.get_by_label("Call again").select_option("own")
@@ -181,10 +202,13 @@ def keys(console: Console, story: Story) -> int:
     return 760
 
 
-PICTURES: dict[str, Callable[[Console, Story], int | None]] = {
+PICTURES: dict[str, Callable[[Console, Story], int | Locator | None]] = {
     "now": now,
     "batches": batches,
     "batch-preflight": batch_preflight,
+    "calls": calls,
+    "calls-list": calls_list,
+    "learn": learn,
     "plan": plan,
     "rules": rules,
     "numbers": numbers,
@@ -193,7 +217,7 @@ PICTURES: dict[str, Callable[[Console, Story], int | None]] = {
     "keys": keys,
 }
 """Each opens its screen and waits until the picture can be taken. It may return how many pixels of the page, from its
-top, the picture shows."""
+top, the picture shows; or the part that it shows."""
 
 
 def main(names: Sequence[str]) -> None:
@@ -215,10 +239,13 @@ def main(names: Sequence[str]) -> None:
                 console = Console(browser, client.stack.url, **{"size": WIDE, **options})
                 console.page.clock.set_fixed_time(client.stack.clock.now())
                 console.sign_in(client.stack.api_key)
-                most = PICTURES[name](console, story)
+                shown = PICTURES[name](console, story)
                 console.page.wait_for_timeout(300)
                 path = folder / f"{name}{variant}.png"
-                console.picture(path, most if folder == FOLDER else None)
+                if isinstance(shown, Locator):
+                    shown.screenshot(path=str(path), animations="disabled")
+                else:
+                    console.picture(path, shown if folder == FOLDER else None)
                 console.close()
                 assert console.faults == [], console.faults
                 if folder == FOLDER and path.stat().st_size > MOST_BYTES:

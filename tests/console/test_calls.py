@@ -148,11 +148,12 @@ def test_a_call_is_a_lane_for_each_attempt_with_its_events(open_console: Open, l
     first = lanes.first.locator("summary").first
     first.focus()
     page.keyboard.press("Enter")
-    assert "No answer: Nobody answered (487)" in lanes.first.inner_text()
+    lanes.first.get_by_text("No answer: Nobody answered (487)").wait_for()
     lanes.first.get_by_text("All 16 gates allowed it").click()
     lanes.first.get_by_text("No other call of the account to the number is being placed or up.").wait_for()
     assert page.get_by_text("Ada Miller").is_visible()
     page.get_by_text("Raw log, 40 entries").click()
+    expect(page.locator("pre")).to_contain_text("voicemail")
     assert page.locator("pre").inner_text().count("\n") == 39
     console.check_accessible()
 

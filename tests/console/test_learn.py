@@ -52,9 +52,9 @@ def test_every_chart_is_a_table_too(open_console: Open, local: LocalClient) -> N
     assert buttons.count() == CHARTS
     for number in range(CHARTS):
         buttons.nth(number).press("Enter")
-    assert console.page.locator("svg.reach, .rates, .heat").count() == 0
     tables = console.page.get_by_role("table")
-    assert tables.count() == CHARTS
+    expect(tables).to_have_count(CHARTS)
+    assert console.page.locator("svg.reach, .rates, .heat").count() == 0
     assert tables.nth(4).locator("tbody tr").count() == len(stats(local)["by_local_hour"])
     first = stats(local)["by_attempt"][0]
     cells = tables.nth(2).locator("tbody tr").first.locator("td")
