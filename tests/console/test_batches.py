@@ -199,7 +199,6 @@ def test_on_a_phone(open_console: Open, local: LocalClient) -> None:
     console = open_console(f"batches/{batch_id}", size=PHONE)
     console.see("Will be called")
     console.check_accessible()
-    console.open("batches").check_accessible()
 
 
 def test_results_too_large_for_the_browser_are_a_command(open_console: Open, local: LocalClient) -> None:
