@@ -106,6 +106,8 @@ class Completion:
                 body["agent_id"] = self._client.stack.agent_id
             if case.operation.label == "POST /webhooks/test":
                 body = {"agent_id": self._client.stack.agent_id} if body.get("url") is None else {"url": self._inbox}
+            if body.get("agents"):  # of a key
+                body["agents"] = [self._client.stack.agent_id]
             _complete_body(body, case.media_type or "")
             case.body = body
 
@@ -134,6 +136,8 @@ class Completion:
             return execution_id
         if name == "item_id":
             return self._attention()
+        if name == "key_id":
+            return str(self._client.api("POST", "/keys", {"name": "to be revoked"}).json["id"])
         if name == "phone_number":
             return "+12025550197"
         if name == "name":
