@@ -28,6 +28,13 @@ MORNING = datetime(2026, 1, 26, 15, 0, tzinfo=UTC)
 """A Monday, 10:00 in New York."""
 _ZONES = ("America/New_York", "America/Chicago", "America/New_York", "America/Los_Angeles", "America/Denver")
 _NAMES = ("Ada", "Grace", "Alan", "Edsger", "Zoë", "Barbara", "Radia", "Ken", "Frances", "Niklaus", "Tony", "Lynn")
+_WINDOWS = {
+    "windows": [
+        {"days": ["mon", "tue", "wed", "thu", "fri"], "start": "09:00", "end": "12:30"},
+        {"days": ["mon", "tue", "wed", "thu"], "start": "13:30", "end": "19:00"},
+        {"days": ["sat"], "start": "10:00", "end": "13:00"},
+    ]
+}
 _RETRIES = {"enabled": True, "max_retries": 3, "retry_intervals_minutes": [15, 45, 90], "retry_on_voicemail": True}
 
 
@@ -151,6 +158,50 @@ def learn(console: Console, story: Story) -> Locator:
     return charts
 
 
+def plan(console: Console, story: Story) -> int:
+    console.open("plan?number=%2B12025550143")
+    console.page.get_by_label("Call again").select_option("own")
+    console.page.get_by_label("Minutes between").fill("30, 300, 1440")
+    console.page.get_by_label("Minutes between").blur()
+    console.page.locator(".attempts li").nth(3).wait_for()
+    console.page.wait_for_timeout(1000)  # the plan follows the last change
+    return 860
+
+
+def rules(console: Console, story: Story) -> int:
+    rules = {"preset": "lead-outreach", "calling_guardrails": _WINDOWS}
+    _good(story.client.api("PUT", "/policies/lead-outreach", rules))
+    console.open("rules", "policy", "lead-outreach")
+    return 640
+
+
+def numbers(console: Console, story: Story) -> int:
+    limits = {"caps": [{"attempts": 3, "hours": 24}, {"attempts": 8, "hours": 168}]}
+    _good(story.client.api("PATCH", "/user/me", {"contact_limits": limits}))
+    console.open("numbers", number(101))
+    return 780
+
+
+def webhooks(console: Console, story: Story) -> int:
+    console.open("webhooks")
+    return 860
+
+
+def agents(console: Console, story: Story) -> int:
+    console.open("agents", story.agents["leads"])
+    return 900
+
+
+def keys(console: Console, story: Story) -> int:
+    for made in (
+        {"name": "dashboard", "scopes": ["read"], "numbers": "masked"},
+        {"name": "campaigns", "scopes": ["read", "call"], "quotas": {"calls_a_day": 5000}},
+    ):
+        _good(story.client.api("POST", "/keys", made))
+    console.open("keys")
+    return 760
+
+
 PICTURES: dict[str, Callable[[Console, Story], int | Locator | None]] = {
     "now": now,
     "batches": batches,
@@ -158,6 +209,12 @@ PICTURES: dict[str, Callable[[Console, Story], int | Locator | None]] = {
     "calls": calls,
     "calls-list": calls_list,
     "learn": learn,
+    "plan": plan,
+    "rules": rules,
+    "numbers": numbers,
+    "webhooks": webhooks,
+    "agents": agents,
+    "keys": keys,
 }
 """Each opens its screen and waits until the picture can be taken. It may return how many pixels of the page, from its
 top, the picture shows; or the part that it shows."""

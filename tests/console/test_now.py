@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from tests.console.browser import PHONE, Console
 from tests.support.local_stack import LocalClient
@@ -128,12 +128,7 @@ def test_a_failing_api_is_said_and_the_last_state_stays(open_console: Open) -> N
 
 def test_a_slow_answer_shows_that_it_loads(open_console: Open) -> None:
     console = open_console("plan")
-    waiting: list[Route] = []
-
-    def hold(route: Route) -> None:
-        waiting.append(route)
-
-    console.page.route("**/now", hold)
+    waiting = console.hold("**/now")
     with console.page.expect_request("**/now"):
         console.page.get_by_role("link", name="Now", exact=True).click()
     console.page.get_by_label("Loading").wait_for()

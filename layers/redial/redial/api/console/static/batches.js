@@ -1,10 +1,11 @@
 // Batches: an agent's, one of them (preflight and start, progress, contacts, files), and a new one from a file.
 import {
-  HERE, allows, api, count, duration, go, html, link, now, part, percent, plural, setQuery, timeText, useEffect, useLive, useRef, useShared, useState, words, zoneName,
+  HERE, api, count, go, html, link, now, part, percent, plural, setQuery, timeText, useEffect, useLive, useRef, useShared, useState, words, zoneName,
 } from './lib.js';
 import {
   Action, AgentPicker, Card, Copy, Empty, Facts, Failure, Field, Figures, Form, Live, Loading, Meter, Page, Phone, Status, Table, Time, download,
 } from './ui.js';
+import { RetryFields, retryText, Warnings } from './rulefields.js';
 
 const MOST_BYTES = 4 * 1024 * 1024;
 const DIRECT_ROWS = 10000;
@@ -125,36 +126,29 @@ function Pager({ cursor, next, total: all, what, many, onCursor }) {
 const checkSize = ({ currentTarget: input }) => input.setCustomValidity(input.files[0]?.size > MOST_BYTES ? 'This file is too large for an upload here: use POST /batches/uploads.' : '');
 
 function New() {
-  const { agents, agent, user } = useShared();
+  const { agent } = useShared();
+  const [retry, setRetry] = useState(null);
   const request = useRef('');
-  const policies = useLive(allows(user, 'read') && ((signal) => api('GET', '/policies', { signal })), [], 0);
+  const policies = useLive((signal) => api('GET', '/policies', { signal }), [], 0);
   const send = async (values, element) => {
     const form = new FormData();
-    form.set('agent_id', values.agent_id);
+    form.set('agent_id', agent.agent_id);
     form.set('file', element.elements.file.files[0]);
     for (const name of ['policy', 'calls_per_second']) if (values[name]) form.set(name, values[name]);
     if (values.expires_hours) form.set('expires_after_minutes', Math.round(60 * values.expires_hours));
     for (const one of values.from_phone_numbers.split(/[\s,;]+/).filter(Boolean)) form.append('from_phone_numbers', one);
-    if (values.max_retries !== '') {
-      const gaps = values.retry_intervals_minutes.split(/[\s,;]+/).filter(Boolean).map(Number);
-      const retries = Number(values.max_retries);
-      form.set('retry_config', JSON.stringify(retries ? { enabled: true, max_retries: retries, ...(gaps.length && { retry_intervals_minutes: gaps }) } : { enabled: false }));
-    }
+    if (retry) form.set('retry_config', JSON.stringify(retry));
     request.current = request.current || crypto.randomUUID();
     return api('POST', '/batches', { form, headers: { 'Idempotency-Key': request.current } });
   };
-  return html`<${Page} title="New batch" back=${{ href: link('batches'), text: 'Batches' }}>
+  return html`<${Page} title="New batch" back=${{ href: link('batches'), text: 'Batches' }} actions=${html`<${AgentPicker} />`}>
     <${Card} note="The file is read first. You see whom it would call and when it would be done, before anything starts.">
-      ${!agents.length ? html`<${Empty} title="No agent yet"><a href=${link('agents')}>Make an agent</a> first.</${Empty}>` : html`<div class="column" onInput=${() => { request.current = ''; }}>
+      ${!agent ? html`<${Empty} title="No agent yet"><a href=${link('agents')}>Make an agent</a> first.</${Empty}>` : html`<div class="column" onInput=${() => { request.current = ''; }}>
       <${Form} scope="call" submit="Upload and check" keep act=${send} onDone=${(made) => go('batches', made.batch_id)}>
         <${Field} label="File" name="file" type="file" accept=".csv,.tsv,.txt,text/csv" required onChange=${checkSize}
           hint=${html`A CSV with a header line and a column <code>contact_number</code>; a column <code>time_zone</code> is optional. At most 4 MiB.`} />
-        <${Field} label="Agent" name="agent_id" value=${agent.agent_id} options=${agents.map((one) => [one.agent_id, one.agent_name])} />
-        <div class="row">
-          <${Field} label="Policy" name="policy" options=${[['', 'None, or the agent’s'], ...(policies.data || []).map((one) => [one.name, one.name])]} />
-          <${Field} label="Retries, at most" name="max_retries" type="number" min="0" max="3" placeholder="as the policy says" />
-          <${Field} label="Minutes between them" name="retry_intervals_minutes" placeholder="30, 60, 120" inputmode="numeric" pattern="[0-9 ,;]*" title="Whole minutes, separated by commas" />
-        </div>
+        <${Field} label="Policy" name="policy" options=${[['', 'None, or the agent’s'], ...(policies.data || []).map((one) => [one.name, one.name])]} />
+        <${RetryFields} value=${retry} onChange=${setRetry} unset="As the policy says, else never" />
         <details><summary>More</summary><div class="form">
           <div class="row">
             <${Field} label="Calls a second, at most" name="calls_per_second" type="number" min="0.1" max="100" step="0.1" />
@@ -204,7 +198,7 @@ function Checked({ data }) {
   const left = rejected.duplicates + rejected.never_placeable + rejected.others;
   const most = Math.max(...data.by_time_zone.map((one) => one.contacts), 1);
   return html`
-    ${data.warnings.map((one) => html`<p key=${one} class="warning"><span aria-hidden="true">! </span>${words(one)}.</p>`)}
+    <${Warnings} of=${data.warnings} />
     <${Figures} of=${[
     { label: 'Will be called', value: count(data.to_be_called), note: `of ${plural(data.contacts, 'contact')}` },
     { label: 'Will not be called', value: count(data.contacts - data.to_be_called + left), note: `of ${plural(data.contacts + left, 'row')}` },
@@ -215,7 +209,7 @@ function Checked({ data }) {
       <div><h3>Contacts by time zone</h3><ul class="plain bars">${data.by_time_zone.slice(0, 8).map((one) => html`<li key=${one.time_zones.join()}><span title=${one.time_zones.join(', ')}>${zoneNames(one.time_zones)}</span><i style=${{ width: `${(100 * one.contacts) / most}%` }}></i><b>${count(one.contacts)}</b></li>`)}</ul>
         ${data.by_time_zone.length > 8 && html`<p class="muted">and ${plural(data.by_time_zone.length - 8, 'more zone')}</p>`}</div>
       <div><h3>Not called</h3><${Facts} of=${out.map(([name, number, why]) => [name, html`${count(number)} <span class="muted">${why}</span>`])} />
-        ${data.shared_contacts.length > 0 && html`<p class="warning"><span aria-hidden="true">! </span>${data.shared_contacts.map((one) => html`<a key=${one.batch_id} href=${link('batches', one.batch_id)}>${plural(one.contacts, 'contact')} in a running batch</a> `)}</p>`}</div>
+        ${data.shared_contacts.length > 0 && html`<p>${data.shared_contacts.map((one) => html`<a key=${one.batch_id} href=${link('batches', one.batch_id)}>${plural(one.contacts, 'contact')} in a running batch</a> `)}</p>`}</div>
     </div>
     <details><summary>What this assumes</summary><ul>${finish.assumptions.map((one) => html`<li key=${one}>${words(one)}.</li>`)}</ul></details>`;
 }
@@ -248,14 +242,13 @@ const DAYS = 86400000;
 function About({ batch }) {
   const { agents } = useShared();
   const agent = agents.find((one) => one.agent_id === batch.agent_id);
-  const retries = batch.retry_config;
   return html`<${Card} title="About">
     <${Facts} of=${[
     ['Agent', agent ? html`<a href=${link('agents', agent.agent_id)}>${agent.agent_name}</a>` : 'Deleted'],
     ['Created', html`<${Time} at=${batch.created_at} />`],
     [isOver(batch) || batch.status === 'running' ? 'Started' : 'Starts', batch.scheduled_at && html`<${Time} at=${batch.scheduled_at} />`],
     ['Reason', batch.reason && words(batch.reason)],
-    ['Retries', retries && (retries.enabled ? `${retries.max_retries}, after ${retries.retry_intervals_minutes.map((one) => duration(60 * one)).join(', ')}` : 'None')],
+    ['Retries', retryText(batch.retry_config)],
     ['Policy', batch.policy],
     ['Caller ids', batch.from_phone_numbers.join(', ')],
     ['Calls a second', batch.calls_per_second],
@@ -271,6 +264,7 @@ function About({ batch }) {
 
 /** A name for the contact: the first text of its row. */
 const who = (one) => Object.entries(one.context_details.recipient_data || {}).filter(([name, value]) => name !== 'time_zone' && value).map(([, value]) => value)[0];
+const dialled = (one) => one.attempts.filter((attempt) => attempt.dialed_at).length;
 const zoneOf = (one) => (one.context_details.recipient_data || {}).time_zone;
 
 function Contacts({ batch, status, actions }) {
@@ -287,8 +281,8 @@ function Contacts({ batch, status, actions }) {
     { name: 'Contact', of: (one) => who(one) || html`<span class="muted">–</span>` },
     { name: 'Status', of: (one) => html`<${Status} status=${one.status} />` },
     { name: 'Last outcome', of: (one) => (one.outcome ? words(one.outcome) : html`<span class="muted">–</span>`) },
-    { name: 'Attempts', number: true, of: (one) => count(one.attempts.filter((attempt) => attempt.dialed_at).length) },
-    { name: 'Next call, or last change', of: (one) => (one.next_attempt ? html`<${Time} at=${one.next_attempt.at} zone=${zoneOf(one)} relative />` : html`<${Time} at=${one.attempts.length ? one.updated_at : null} zone=${zoneOf(one)} />`) },
+    { name: 'Attempts', number: true, of: (one) => count(dialled(one)) },
+    { name: 'Next call, or last change', of: (one) => (one.next_attempt ? html`<${Time} at=${one.next_attempt.at} zone=${zoneOf(one)} relative />` : html`<${Time} at=${dialled(one) ? one.updated_at : null} zone=${zoneOf(one)} />`) },
     { name: 'Ended because', of: (one) => (one.ended_because && words(one.ended_because) !== words(one.outcome) ? words(one.ended_because) : html`<span class="muted">–</span>`) },
   ]} /><${Pager} cursor=${cursor} next=${next} total=${all} what="contact" onCursor=${setCursor} />`}</${Live}>
   </${Card}>`;

@@ -1,6 +1,7 @@
 // Keys: list, make, revoke; and the audit of every change.
-import { api, count, html, link, plural, useLive, useShared, useState } from './lib.js';
-import { Action, Card, Copy, Field, Form, Live, Page, Status, Table, Tabs, Time } from './ui.js';
+import { api, count, html, link, setQuery, useLive, useShared, useState, words } from './lib.js';
+import { Action, Card, Copy, download, Field, Form, Live, Page, Status, Table, Tabs, Time } from './ui.js';
+import { PAGE, Pager } from './rulefields.js';
 
 const TABS = [{ id: 'keys', text: 'Keys', href: '#/keys' }, { id: 'audit', text: 'Audit', href: '#/keys/audit' }];
 const SCOPES = [['read', 'Read everything'], ['call', 'Make calls and batches'], ['operate', 'Stop, pause, replay, suppress'], ['admin', 'Change agents, keys, the account; delete']];
@@ -31,7 +32,7 @@ function Keys() {
   const nameOf = (id) => (agents.find((one) => one.agent_id === id) || { agent_name: id }).agent_name;
   const isOwn = (row) => user.key && row.id === user.key.id;
   return html`<${Screen} current="keys"><div class="plan"><${NewKey} onMade=${(key) => { setMade(key); live.refresh(); }} /><div>
-    ${made && html`<${Card} title=${`The key ${made.name}`} note="Copy it now: it is shown only here." actions=${html`<button type="button" onClick=${() => setMade(null)}>I have it</button>`}><p><${Copy} text=${made.api_key} /></p></${Card}>`}
+    ${made && html`<${Card} title=${`The key ${made.name}`} note="Copy it now: it is shown only here." actions=${html`<button type="button" onClick=${() => setMade(null)}>I have it</button>`}><p><code class="break">${made.api_key}</code> <${Copy} text=${made.api_key} shown="Copy" /></p></${Card}>`}
     <${Card} title="API keys"><${Live} of=${live}>${(rows) => html`<${Table} label="API keys" rows=${[...rows].sort((one, other) => Boolean(one.revoked_at) - Boolean(other.revoked_at))} rowKey=${(row) => row.id} columns=${[
     { name: 'Name', of: (row) => html`${row.name}${isOwn(row) && html` <span class="muted">(this one)</span>`}` },
     { name: 'May', of: (row) => row.scopes.join(', ') },
@@ -44,6 +45,26 @@ function Keys() {
   ]} />`}</${Live}></${Card}></div></div></${Screen}>`;
 }
 
-export default function KeysScreen() {
-  return html`<${Keys} />`;
+const TO = { agent: (id) => link('agents', id), batch: (id) => link('batches', id), execution: (id) => link('executions', id), policy: (id) => link('rules', 'policy', id.split('@')[0]) };
+const shown = (value) => (value === null || value === undefined ? 'none' : typeof value === 'string' ? value : JSON.stringify(value));
+
+function Resource({ row }) {
+  const text = `${words(row.resource_type)} ${row.resource_id ? row.resource_id.slice(0, 24) : ''}`;
+  return row.resource_id && TO[row.resource_type] ? html`<a href=${TO[row.resource_type](row.resource_id)}>${text}</a>` : text;
 }
+
+function Audit({ query }) {
+  const [page, setPage] = useState(1);
+  const turn = (name) => (event) => { setPage(1); setQuery({ [name]: event.currentTarget.value }); };
+  const asked = { from: query.from && new Date(`${query.from}T00:00`).toISOString(), to: query.to && new Date(`${query.to}T23:59:59.999`).toISOString() };
+  const live = useLive((signal) => api('GET', '/audit', { signal, query: { ...asked, page_number: page, page_size: PAGE } }), [query.from, query.to, page], 8000);
+  return html`<${Screen} current="audit"><${Card} title="Audit" note="Who changed what, newest first. Calls are their own record. Records are never changed or removed."
+      actions=${html`<${Action} scope="read" done="Exported." act=${async () => download('audit.csv', await api('GET', '/audit.csv', { query: asked }))}>Export as CSV</${Action}>`}>
+    <div class="row"><${Field} label="From" type="date" value=${query.from || ''} onChange=${turn('from')} /><${Field} label="To" type="date" value=${query.to || ''} onChange=${turn('to')} /></div>
+    <${Live} of=${live}>${(rows) => html`<${Table} label="Audit" rows=${rows} rowKey=${(row) => row.id} empty="No change was made in this time." columns=${[
+    { name: 'When', of: (row) => html`<${Time} at=${row.at} />` }, { name: 'Who', of: (row) => row.by }, { name: 'What', of: (row) => words(row.operation) }, { name: 'Of', of: (row) => html`<${Resource} row=${row} />` },
+    { name: 'Changes', of: (row) => html`<ul class="changes">${row.changes.map((one) => html`<li key=${one.field}><strong>${one.field}</strong> ${shown(one.before)} → ${shown(one.after)}</li>`)}${Object.entries(row.details).map(([name, value]) => html`<li key=${name}><strong>${name}</strong> ${shown(value)}</li>`)}</ul>` },
+  ]} /><${Pager} page=${page} rows=${rows.length} onPage=${setPage} />`}</${Live}></${Card}></${Screen}>`;
+}
+
+export default ({ route }) => (route.parts[0] === 'audit' ? html`<${Audit} query=${route.query} />` : html`<${Keys} />`);

@@ -87,11 +87,11 @@ export function useLive(load, inputs = [], every = 4000) {
   useEffect(() => {
     if (!load) { setState({ data: undefined, error: null, loading: false }); return undefined; }
     const stop = new AbortController();
-    let timer = 0, failures = 0, running = false;
+    let timer = 0, failures = 0, running = false, asked = false;
     setState({ data: undefined, error: null, loading: true });
     const run = async () => {
       clearTimeout(timer);
-      if (running) return;
+      if (running) { asked = true; return; } // what it answers may be of before
       if (document.hidden) { timer = setTimeout(run, HIDDEN_FOR); return; }
       running = true;
       try {
@@ -105,7 +105,8 @@ export function useLive(load, inputs = [], every = 4000) {
       } finally {
         running = false;
       }
-      if (every && !stop.signal.aborted) timer = setTimeout(run, Math.min(every * 2 ** failures, 60000));
+      if (stop.signal.aborted) return;
+      if (asked) { asked = false; run(); } else if (every) timer = setTimeout(run, Math.min(every * 2 ** failures, 60000));
     };
     again.current = run;
     run();
