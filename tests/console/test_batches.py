@@ -258,9 +258,5 @@ def test_a_key_without_scopes_only_looks(open_console: Open, local: LocalClient)
 
 def test_a_slow_list_shows_that_it_loads(open_console: Open, local: LocalClient) -> None:
     console = open_console("plan")
-    waiting = console.hold("**/batches/*/all*")
-    with console.page.expect_request("**/batches/*/all*"):
-        console.page.get_by_role("link", name="Batches", exact=True).click()
-    console.page.get_by_label("Loading").wait_for()
-    waiting[0].fulfill(json=[])
-    console.see("has no batches")
+    console.slowly("**/batches/*/all*", lambda: console.go("batches"))
+    console.see("leads.csv")

@@ -69,7 +69,7 @@ def test_an_ended_key_asks_for_another_one(open_console: Open) -> None:
     console = open_console()
     console.refused = True
     console.page.evaluate("sessionStorage.setItem('redial.key', 'rdl_revoked')")
-    console.open("batches")
+    console.go("batches")
     console.see("This key opens nothing any more.")
 
 

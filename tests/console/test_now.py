@@ -128,11 +128,7 @@ def test_a_failing_api_is_said_and_the_last_state_stays(open_console: Open) -> N
 
 def test_a_slow_answer_shows_that_it_loads(open_console: Open) -> None:
     console = open_console("plan")
-    waiting = console.hold("**/now")
-    with console.page.expect_request("**/now"):
-        console.page.get_by_role("link", name="Now", exact=True).click()
-    console.page.get_by_label("Loading").wait_for()
-    waiting[0].continue_()
+    console.slowly("**/now", lambda: console.go("now"))
     console.see("All is well")
 
 
