@@ -59,6 +59,7 @@ CONTRACT = {
     ("PATCH", "/user/me"),
     ("GET", "/phone-numbers/all"),
     ("GET", "/now"),
+    ("GET", "/doctor"),
     ("GET", "/attention"),
     ("GET", "/stats/retries"),
     ("POST", "/attention/{item_id}/resolve"),
@@ -69,6 +70,7 @@ CONTRACT = {
     ("GET", "/favicon.ico"),
     ("GET", "/health"),
     ("GET", "/docs"),
+    ("GET", "/llms.txt"),
     ("GET", "/openapi.json"),
 }
 OPERATIONS = [

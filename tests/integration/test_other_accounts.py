@@ -337,12 +337,13 @@ def test_a_place_in_another_accounts_listing_leads_to_nothing_of_it(
 
 def test_lists_contain_nothing_of_another_account(client: LocalClient, ids: dict[str, list[str]]) -> None:
     lists = {name.partition(" ")[2] for name, _ in OPERATIONS if name.startswith("GET ") and "{" not in name}
-    public = {"/", "/favicon.ico", "/health", "/docs", "/openapi.json"}
+    public = {"/", "/favicon.ico", "/health", "/docs", "/openapi.json", "/llms.txt"}
     without_ids = {
         "/user/me",
         "/suppressions",
         "/consents",
         "/attention",
+        "/doctor",
         "/stats/retries",
         "/policies",
         "/policies/presets",

@@ -881,6 +881,15 @@ class Carrier(Protocol):
         """None when the carrier takes requests to place calls, as far as can be seen without placing one; else what is
         wrong. Places nothing. Carrier trouble is a result, not an exception."""
 
+    def unknown_caller_ids(self, numbers: Collection[str]) -> set[str] | None:
+        """Those of the numbers (E.164) that the carrier account may not call from: it neither owns them nor has
+        verified them. None: this carrier does not tell. Raises `CarrierUnavailable`; a few requests, for some seconds.
+        """
+
+    def closed_countries(self, countries: Collection[str]) -> set[str] | None:
+        """Those of the countries (ISO 3166) to which the carrier account may place no calls. A country that the carrier
+        does not name is left out. None and errors as in `unknown_caller_ids`."""
+
     def cancel(self, call_id: str) -> CallReport:
         """Have a call ended before it is answered; what became of it. `canceled`: the carrier confirms that it is
         over, and was not answered. Any other status says that this came too late. Repeating it does no harm.

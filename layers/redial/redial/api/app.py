@@ -26,6 +26,7 @@ from redial.api import (
     calls,
     console,
     contacts,
+    doctor,
     executions,
     forms,
     now,
@@ -52,7 +53,7 @@ MAX_BODY_BYTES = 256 * 1024
 """Maximum size of a JSON body; the largest useful one is an agent's configuration."""
 MAX_SHOWN_PATH = 200
 """Maximum characters of an unknown path that an error message repeats."""
-PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/health"})
+PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/llms.txt", "/health"})
 """Documented paths that need no API key; the files of the console need none either."""
 FORMS = re.compile(r"/batches(/[^/]+/schedule)?|/suppressions|/consents|/executions/[^/]+/suppress")
 """Paths whose bodies are forms."""
@@ -83,6 +84,7 @@ _RESOURCES = (
     account,
     now,
     attention,
+    doctor,
     stats,
     webhooks,
     service,

@@ -78,8 +78,8 @@ class RedialCost(TypedDict):
 
 
 class CostJson(TypedDict):
-    """Costs of the attempts. `carrier`: by currency; empty where the carrier told no price by the end of any call, as
-    Twilio, which tells it minutes later."""
+    """Costs of the attempts. `carrier`: by currency; empty where the carrier told no price by the end of any call, for
+    example because it tells it minutes later."""
 
     carrier: list[CarrierCost]
     redial: RedialCost
