@@ -118,7 +118,7 @@ def test_agents_rules_and_the_account_are_managed(redial: Redial) -> None:
     )
     assert redial.agents.find("Other") == agent_id
     for name, message in ((None, "name one of 2 agents"), ("Third", "no agent 'Third'; agents: First agent, Other")):
-        with pytest.raises(redial_client.RedialError, match=message):
+        with pytest.raises(redial_client.AgentUnclear, match=message):
             redial.agents.find(name)
     assert redial.agents.stop(agent_id)["stopped_executions"] == []
     assert redial.agents.delete(agent_id)["state"] == "deleted"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from redial_client.client import Redial
     from redial_client.errors import (
+        AgentUnclear,
         ApiError,
         Conflict,
         Forbidden,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = [
+    "AgentUnclear",
     "ApiError",
     "Conflict",
     "Forbidden",

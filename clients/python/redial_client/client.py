@@ -10,13 +10,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Unpack, cast
+from typing import IO, Any, Unpack, cast
 from urllib.parse import quote
 
 import requests
 
 from redial_client import models
-from redial_client.errors import RedialError, Unreachable, error_of
+from redial_client.errors import AgentUnclear, Unreachable, error_of
 from redial_client.transport import Transport
 
 LARGEST_DIRECT_FILE = 4 * 1024 * 1024
@@ -69,6 +69,10 @@ class Redial:
         """How well retries work: of an agent, a batch or the account, from `since` to `until` (days, UTC)."""
         query = {"agent_id": agent_id, "batch_id": batch_id, "from": since, "to": until}
         return cast("models.RetryStatistics", self.transport.json("GET", "/stats/retries", query=query))
+
+    def doctor(self) -> list[dict[str, Any]]:
+        """The checks of the installation: `check`, `status`, `message`, `advice`, `agent_id`."""
+        return cast("list[dict[str, Any]]", self.transport.json("GET", "/doctor")["checks"])
 
 
 class _Resource:
@@ -339,15 +343,15 @@ class Agents(_Resource):
         return cast("models.AgentRead", self._transport.json("GET", _path("v2", "agent", agent_id)))
 
     def find(self, name: str | None) -> str:
-        """The id of the agent with that id or name; None: the only agent there is. Raises `RedialError`."""
+        """The id of the agent with that id or name; None: the only agent there is. Raises `AgentUnclear`."""
         agents = list(self.list())
         found = [one["id"] for one in agents if name is None or name in (one["id"], one["agent_name"])]
         if len(found) == 1:
             return found[0]
         names = ", ".join(sorted(one["agent_name"] for one in agents)) or "there are none"
         if not found:
-            raise RedialError(f"agent: no agent {'yet' if name is None else repr(name)}; agents: {names}")
-        raise RedialError(f"agent: name one of {len(found)} agents, by id or name: {names}")
+            raise AgentUnclear(f"agent: no agent {'yet' if name is None else repr(name)}; agents: {names}")
+        raise AgentUnclear(f"agent: name one of {len(found)} agents, by id or name: {names}")
 
     def create(self, agent: models.AgentRequest) -> models.AgentCreated:
         """Create an agent."""

@@ -12,6 +12,10 @@ class Unreachable(RedialError):
     """The API was not reached, or the connection broke before its answer."""
 
 
+class AgentUnclear(RedialError):
+    """No agent has that id or name, or there are several and none is named."""
+
+
 @dataclass(frozen=True)
 class FieldError:
     """What is wrong with one field of the request. `field`: its path, such as `retry_config.max_retries`."""

@@ -1,0 +1,149 @@
+"""Operation: webhooks, attention items, suppressions, statistics."""
+
+from typing import Any
+
+from redial_client.cli.calls import clock_time
+from redial_client.cli.context import Context
+from redial_client.cli.exits import CommandError
+from redial_client.cli.options import given
+
+# ---- webhooks -------------------------------------------------------------------------------------------------------
+
+
+def webhooks_list(context: Context) -> None:
+    """List the events that their receivers did not accept."""
+    listed = context.redial.webhooks.undelivered()
+    context.out.data(listed)
+    rows = [
+        [
+            one.get("execution_id") or f"batch {one.get('batch_id')}",
+            event["sequence"],
+            event["status"],
+            event["tries"],
+            event["http_status"],
+            event["error"],
+            clock_time(event["next_try_at"]),
+        ]
+        for one in listed["data"]
+        for event in one["events"]
+    ]
+    if not rows:
+        context.out.say("Every event was delivered.")
+        return
+    context.out.table(["execution", "#event", "status", "#tries", "#HTTP", "error", "next try (UTC)"], rows)
+    context.out.say("Send them again: redial webhooks replay --all" + ("; there are more" * listed["has_more"]))
+
+
+def webhooks_replay(context: Context) -> None:
+    """Send undelivered events again: of a call, of a batch, or all that are listed."""
+    args, redial = context.args, context.redial
+    executions, batches = [args.execution] if args.execution else [], [args.batch] if args.batch else []
+    if args.all:
+        listed = redial.webhooks.undelivered()["data"]
+        executions = [one["execution_id"] for one in listed if one.get("execution_id")]
+        batches = [one["batch_id"] for one in listed if one.get("batch_id") and not one.get("execution_id")]
+    done: list[Any] = []
+    with context.out.progress("replaying") as advance:
+        for replay, subject in [
+            *((redial.executions.replay_webhooks, one) for one in executions),
+            *((redial.batches.replay_webhooks, one) for one in batches),
+        ]:
+            done.append(replay(subject))
+            advance(len(done), len(executions) + len(batches), "")
+    context.out.data(done)
+    context.out.say(f"Replaying {sum(len(one['replayed']) for one in done)} events.")
+
+
+# ---- attention ------------------------------------------------------------------------------------------------------
+
+
+def attention_list(context: Context) -> None:
+    """List what holds calls back until a person acts."""
+    items = context.redial.attention.list()
+    context.out.data(items)
+    if not items:
+        context.out.say("Nothing holds calls back.")
+        return
+    rows = [[one["id"], one["state"], clock_time(one["opened_at"]), one["reason"], one["what_to_do"]] for one in items]
+    context.out.table(["id", "state", "since (UTC)", "reason", "what to do"], rows)
+    context.out.say("Once it is mended: redial attention resolve ID")
+
+
+def attention_resolve(context: Context) -> None:
+    """Try again now."""
+    item = context.redial.attention.resolve(context.args.item)
+    context.out.say(f"{item['id']} is {item['state']}: its calls are tried again.")
+    context.out.data(item)
+
+
+# ---- suppressions ---------------------------------------------------------------------------------------------------
+
+
+def suppress(context: Context) -> None:
+    """Stop calling a number; without a number list the suppressions; with --remove remove one."""
+    args = context.args
+    agent_id = context.redial.agents.find(args.agent) if args.agent else None
+    scope = given(purpose=args.purpose, agent_id=agent_id)
+    if args.number is None:
+        if args.remove:
+            raise CommandError("NUMBER: is missing", "example: redial suppress --remove +12025550123")
+        rules = list(context.redial.suppressions.list(**scope))
+        context.out.data(rules)
+        rows = [
+            [f"…{one['last_four']}", one["purpose"], one["agent_id"], one["reason"], clock_time(one["created_at"])]
+            for one in rules
+        ]
+        context.out.table(["number", "purpose", "agent", "reason", "since (UTC)"], rows)
+    elif args.remove:
+        removed = context.redial.suppressions.remove(phone_number=args.number, **scope)
+        context.out.say(f"{args.number} may be called again.")
+        context.out.data(removed)
+    else:
+        added = context.redial.suppressions.add(phone_number=args.number, **scope, **given(reason=args.reason))
+        ended = len(added["canceled_executions"])
+        more = "" if added["complete"] else "; more follow in the background"
+        context.out.say(f"{args.number} is not called any more. Calls that this ends: {ended}{more}.")
+        context.out.data(added)
+
+
+# ---- statistics -----------------------------------------------------------------------------------------------------
+
+
+def stats(context: Context) -> None:
+    """How well retries work, with the number of attempts and the 95 % interval of each rate."""
+    args = context.args
+    agent_id = context.redial.agents.find(args.agent) if args.agent else None
+    found = context.redial.statistics(agent_id=agent_id, batch_id=args.batch, since=args.since, until=args.until)
+    context.out.data(found)
+    context.out.say(
+        f"{found['period_start']} to {found['period_end']}: {found['contacts']} contacts, "
+        f"{found['attempts']} attempts, {found['answers']} answered."
+    )
+    shown: dict[str, Any] = dict(found)
+    names = {
+        "attempt": "by_attempt", "gap": "by_gap", "hour": "by_local_hour", "outcome": "by_outcome_before",
+        "caller-id": "by_caller_id", "country": "by_country",
+    }  # fmt: skip
+    for breakdown in args.by or ["attempt", "gap"]:
+        rows = [
+            [
+                _gap(one) if breakdown == "gap" else one["value"],
+                one["attempts"],
+                one["answers"],
+                _percent(one["rate"]),
+                "-" if one["interval"] is None else " to ".join(map(_percent, one["interval"])),
+            ]
+            for one in shown[names[breakdown]]
+        ]
+        context.out.table([breakdown, "#n", "#answered", "#rate", "#95 % interval"], rows)
+    for sentence in found["advice"]:
+        context.out.say(sentence)
+
+
+def _gap(one: Any) -> str:
+    low, high = one["from_minutes"], one["to_minutes"]
+    return f"under {high} min" if low is None else f"{low} min or more" if high is None else f"{low} to {high} min"
+
+
+def _percent(rate: float | None) -> str:
+    return "-" if rate is None else f"{rate:.1%}"
