@@ -1,4 +1,4 @@
-"""Write `redial_client/models.py` from the recorded OpenAPI document: `python clients/python/generate.py`.
+"""Write `redial_client/models.py` from the recorded OpenAPI document: `make client-models`.
 
 The generator is datamodel-code-generator. Each schema, request body and query becomes a TypedDict, so the models cost
 nothing at run time: an answer is the parsed JSON. tests/clients/test_models.py fails while the file is out of date.

@@ -10,4 +10,4 @@ GENERATE = ROOT / "clients/python/generate.py"
 def test_the_models_are_generated_from_the_recorded_document() -> None:
     generator = runpy.run_path(str(GENERATE))
     shown = generator["MODELS"].read_text()
-    assert generator["generated"]() == shown, "run: .venv/bin/python clients/python/generate.py"
+    assert generator["generated"]() == shown, "run: make client-models"

@@ -35,7 +35,10 @@ INTERRUPTED = "interrupted"
 
 
 def main(arguments: Sequence[str] | None = None, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Run the command; its exit code. `sleep`: how it waits. Errors are one or two lines on stderr, with --json also an object on stdout."""
+    """Run the command, and return its exit code. `sleep`: how it waits.
+
+    Errors are one or two lines on stderr, and with --json also an object on stdout.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["__complete"]:
         from redial_client.cli.completion import candidates

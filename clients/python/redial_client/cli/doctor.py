@@ -44,7 +44,7 @@ def _from_here(context: Context) -> list[dict[str, Any]]:
         return [*checks, _check("reachable", "failed", str(error), advice)]
     milliseconds = (time.monotonic() - started) * 1000
     checks.append(_check("reachable", "ok", f"{context.profile.url} answered in {milliseconds:.0f} ms"))
-    checks.append(_clock(health.headers.get("Date")))
+    checks.append(clock_check(health.headers.get("Date")))
     try:
         account = redial.account.get()
         checks.append(_check("key", "ok", f"the key is of account {account['name']!r}"))
@@ -63,7 +63,7 @@ def _from_here(context: Context) -> list[dict[str, Any]]:
     return checks
 
 
-def _clock(date: str | None) -> dict[str, Any]:
+def clock_check(date: str | None) -> dict[str, Any]:
     """Compare this machine's clock with the API's header Date."""
     try:
         apart = time.time() - parsedate_to_datetime(date or "").timestamp()

@@ -64,8 +64,9 @@ def attention_list(context: Context) -> None:
     if not items:
         context.out.say("Nothing holds calls back.")
         return
-    rows = [[one["id"], one["state"], clock_time(one["opened_at"]), one["reason"], one["what_to_do"]] for one in items]
-    context.out.table(["id", "state", "since (UTC)", "reason", "what to do"], rows)
+    for one in items:
+        context.out.say(f"{one['id']}  {one['state']} since {clock_time(one['opened_at'])} UTC: {one['reason']}")
+        context.out.say(f"    {one['what_to_do']}")
     context.out.say("Once it is mended: redial attention resolve ID")
 
 
