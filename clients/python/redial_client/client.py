@@ -57,6 +57,7 @@ class Redial:
         self.attention = Attention(transport)
         self.webhooks = Webhooks(transport)
         self.account = Account(transport)
+        self.keys = Keys(transport)
 
     def statistics(
         self,
@@ -69,6 +70,10 @@ class Redial:
         """How well retries work: of an agent, a batch or the account, from `since` to `until` (days, UTC)."""
         query = {"agent_id": agent_id, "batch_id": batch_id, "from": since, "to": until}
         return cast("models.RetryStatistics", self.transport.json("GET", "/stats/retries", query=query))
+
+    def now(self) -> Any:
+        """The account at this moment: lines in use, due retries, carriers, attention items, undelivered events."""
+        return self.transport.json("GET", "/now")
 
     def doctor(self) -> list[dict[str, Any]]:
         """The checks of the installation: `check`, `status`, `message`, `advice`, `agent_id`."""
@@ -465,6 +470,42 @@ class Webhooks(_Resource):
     def undelivered(self) -> models.UndeliveredList:
         """Events that their endpoints did not accept, and those that wait for their next try."""
         return cast("models.UndeliveredList", self._transport.json("GET", "/webhooks/undelivered"))
+
+    def test(self, *, agent_id: str | None = None, url: str | None = None) -> Any:
+        """Send one signed test event to an agent's `webhook_url` or to a URL, and say what it answered."""
+        body = {"agent_id": agent_id} if url is None else {"url": url}
+        return self._transport.json("POST", "/webhooks/test", json=body)
+
+
+class Keys(_Resource):
+    """API keys and the audit: `/keys`, `/audit`. They need scope admin."""
+
+    def list(self) -> Sequence[Any]:
+        """The keys, oldest first, revoked ones too."""
+        return cast("Sequence[Any]", self._transport.json("GET", "/keys"))
+
+    def create(
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str] | None = None,
+        agents: Sequence[str] | None = None,
+        numbers: str | None = None,
+        calls_a_day: int | None = None,
+    ) -> Any:
+        """Make a key; its `api_key` is shown only here. What is left out is as the key has it that makes it."""
+        quotas = None if calls_a_day is None else {"calls_a_day": calls_a_day}
+        fields = {"name": name, "scopes": scopes, "agents": agents, "numbers": numbers, "quotas": quotas}
+        body = {one: value for one, value in fields.items() if value is not None}
+        return self._transport.json("POST", "/keys", json=body)
+
+    def revoke(self, key_id: str) -> Any:
+        """Revoke a key. Revoking it again changes nothing."""
+        return self._transport.json("DELETE", _path("keys", key_id))
+
+    def audit(self) -> Iterator[Any]:
+        """Every change of the account, newest first."""
+        return self._transport.rows("/audit")
 
 
 class Account(_Resource):

@@ -27,6 +27,11 @@ OPTIONS = {
     "user_data": "--data",
     "expires_after_minutes": "--expires-after",
     "calls_per_second": "--calls-per-second",
+    "name": "NAME",
+    "scopes": "--scope",
+    "agents": "--agent",
+    "quotas.calls_a_day": "--calls-a-day",
+    "url": "--url",
     "from": "--from",
     "to": "--to",
 }

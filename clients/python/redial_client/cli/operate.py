@@ -1,10 +1,10 @@
-"""Operation: webhooks, attention items, suppressions, statistics."""
+"""Operation: webhooks, attention items, suppressions, keys, statistics."""
 
 from typing import Any
 
 from redial_client.cli.calls import clock_time
 from redial_client.cli.context import Context
-from redial_client.cli.exits import CommandError
+from redial_client.cli.exits import CommandError, Exit
 from redial_client.cli.options import given
 
 # ---- webhooks -------------------------------------------------------------------------------------------------------
@@ -52,6 +52,17 @@ def webhooks_replay(context: Context) -> None:
             advance(len(done), len(executions) + len(batches), "")
     context.out.data(done)
     context.out.say(f"Replaying {sum(len(one['replayed']) for one in done)} events.")
+
+
+def webhooks_test(context: Context) -> Exit:
+    """Send a test event; `FAILED` when it was not accepted."""
+    url = context.args.url
+    sent = context.redial.webhooks.test(url=url) if url else context.redial.webhooks.test(agent_id=context.agent_id)
+    context.out.data(sent)
+    answer = sent["error"] or f"HTTP {sent['status_code']}"
+    accepted = "accepted" if sent["accepted"] else "not accepted"
+    context.out.say(f"{sent['url']}: {accepted}, {answer} after {sent['milliseconds']} ms ({sent['webhook_id']}).")
+    return Exit.OK if sent["accepted"] else Exit.FAILED
 
 
 # ---- attention ------------------------------------------------------------------------------------------------------
@@ -105,6 +116,52 @@ def suppress(context: Context) -> None:
         more = "" if added["complete"] else "; more follow in the background"
         context.out.say(f"{args.number} is not called any more. Calls that this ends: {ended}{more}.")
         context.out.data(added)
+
+
+# ---- keys -----------------------------------------------------------------------------------------------------------
+
+
+def keys_list(context: Context) -> None:
+    """List the API keys."""
+    keys = context.redial.keys.list()
+    context.out.data(keys)
+    rows = [
+        [
+            one["id"],
+            one["name"],
+            ", ".join(one["scopes"]),
+            "all" if one["agents"] is None else ", ".join(one["agents"]),
+            one["numbers"],
+            one["quotas"]["calls_a_day"],
+            clock_time(one["last_used_at"]),
+            clock_time(one["revoked_at"]),
+        ]
+        for one in keys
+    ]
+    columns = ["id", "name", "scopes", "agents", "numbers", "#calls a day", "last used (UTC)", "revoked (UTC)"]
+    context.out.table(columns, rows)
+
+
+def keys_create(context: Context) -> None:
+    """Make an API key, and show it."""
+    args = context.args
+    made = context.redial.keys.create(
+        args.name,
+        scopes=args.scope,
+        agents=[context.redial.agents.find(name) for name in args.agent] if args.agent else None,
+        numbers="masked" if args.masked else None,
+        calls_a_day=args.calls_a_day,
+    )
+    context.out.data(made)
+    context.out.say(f"Key {made['id']} ({made['name']}) may {', '.join(made['scopes'])}. It is not shown again:")
+    context.out.say(made["api_key"])
+
+
+def keys_revoke(context: Context) -> None:
+    """Revoke an API key."""
+    revoked = context.redial.keys.revoke(context.args.key)
+    context.out.say(f"Key {context.args.key} is revoked.")
+    context.out.data({"id": context.args.key, **revoked})
 
 
 # ---- statistics -----------------------------------------------------------------------------------------------------

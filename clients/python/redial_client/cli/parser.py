@@ -239,6 +239,23 @@ def _replay(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--all", action="store_true", help="everything that `webhooks list` shows")
 
 
+def _webhook_test(parser: argparse.ArgumentParser) -> None:
+    _agent(parser)
+    parser.add_argument("--url", metavar="URL", help="test this receiver; default: the agent's webhook_url")
+
+
+def _key_create(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="what the key is for")
+    parser.add_argument("--scope", action="append", choices=SCOPES, help="what it may do; repeat it")
+    parser.add_argument("--agent", action="append", metavar="AGENT", help="the only agents it sees, by id or name")
+    parser.add_argument("--masked", action="store_true", help="mask phone numbers in every answer")
+    parser.add_argument("--calls-a-day", type=int, metavar="N", help="the most calls it may make in a day (UTC)")
+
+
+def _key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("key", metavar="ID", help="as `keys list` shows it")
+
+
 def _item(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("item", metavar="ID", help="as `attention list` shows it")
 
@@ -290,6 +307,7 @@ GROUPS: tuple[tuple[str, str, tuple[tuple[str, str, str, Add], ...]], ...] = (
         (
             ("list", "operate:webhooks_list", "events that their receivers did not accept", _nothing),
             ("replay", "operate:webhooks_replay", "send them again", _replay),
+            ("test", "operate:webhooks_test", "send a signed test event, and show what it answered", _webhook_test),
         ),
     ),
     (
@@ -298,6 +316,15 @@ GROUPS: tuple[tuple[str, str, tuple[tuple[str, str, str, Add], ...]], ...] = (
         (
             ("list", "operate:attention_list", "list the items, with what to do", _nothing),
             ("resolve", "operate:attention_resolve", "try again now, once it is mended", _item),
+        ),
+    ),
+    (
+        "keys",
+        "API keys of the account; they need a key with scope admin",
+        (
+            ("list", "operate:keys_list", "list the keys, with their last use", _nothing),
+            ("create", "operate:keys_create", "make a key and show it once", _key_create),
+            ("revoke", "operate:keys_revoke", "revoke a key", _key),
         ),
     ),
 )
