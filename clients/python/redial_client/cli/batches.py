@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from redial_client import models
@@ -97,7 +98,11 @@ def preflight(context: Context) -> None:
 def schedule(context: Context) -> None:
     """Set when a batch starts."""
     args = context.args
-    changed = context.redial.batches.schedule(args.batch, args.at, bypass_call_guardrails=args.bypass_guardrails)
+    at = args.at
+    if at is None:  # by the API's clock: the local stack's is not this machine's
+        now = datetime.fromisoformat(context.redial.now()["at"])
+        at = (now + timedelta(minutes=args.minutes)).isoformat()
+    changed = context.redial.batches.schedule(args.batch, at, bypass_call_guardrails=args.bypass_guardrails)
     _changed(context, changed)
 
 
@@ -143,7 +148,7 @@ def results(context: Context) -> None:
 def _watch(context: Context, batch_id: str) -> Exit:
     """Follow a batch to its end. `FAILED` when it was stopped or failed. A line for each change, without a terminal."""
     shown = ""
-    with context.out.progress(f"batch {batch_id[:8]}") as advance:
+    with context.out.progress(f"following batch {batch_id}") as advance:
         while True:
             batch = context.redial.batches.get(batch_id)
             counts = ", ".join(f"{count} {status}" for status, count in batch["execution_status"].items())

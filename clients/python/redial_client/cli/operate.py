@@ -130,7 +130,7 @@ def keys_list(context: Context) -> None:
             one["id"],
             one["name"],
             ", ".join(one["scopes"]),
-            "all" if one["agents"] is None else ", ".join(one["agents"]),
+            "all" if one["agents"] is None else len(one["agents"]),
             one["numbers"],
             one["quotas"]["calls_a_day"],
             clock_time(one["last_used_at"]),

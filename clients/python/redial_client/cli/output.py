@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 WIDE = 160
 """Columns of a table that is not shown on a terminal."""
@@ -48,17 +48,25 @@ class Output:
         from rich.text import Text
 
         table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-        for column in columns:
-            table.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
+        for number, column in enumerate(columns):
+            justify: Literal["left", "right"] = "right" if column.startswith("#") else "left"
+            table.add_column(column.removeprefix("#"), justify=justify, no_wrap=number == 0)  # ids are copied whole
         for row in rows:
             table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
         Console(file=self._stream, width=None if self._stream.isatty() else WIDE, highlight=False).print(table)
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Advance]:
-        """A progress bar on stderr while the block runs."""
+        """A progress bar on stderr while the block runs; without a terminal one line, when it is first needed."""
         if not sys.stderr.isatty():
-            yield lambda done, total, text: None
+            said: set[str] = set()
+
+            def say_once(done: int, total: int, text: str) -> None:
+                if not said:
+                    print(f"{label} …", file=sys.stderr, flush=True)
+                    said.add(label)
+
+            yield say_once
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

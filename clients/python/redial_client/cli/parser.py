@@ -211,7 +211,9 @@ def _batch_create(parser: argparse.ArgumentParser) -> None:
 
 def _batch_schedule(parser: argparse.ArgumentParser) -> None:
     _batch(parser)
-    parser.add_argument("--at", required=True, metavar="TIME", help="2 minutes to 30 days ahead, with an offset")
+    when = parser.add_mutually_exclusive_group(required=True)
+    when.add_argument("--at", metavar="TIME", help="2 minutes to 30 days ahead, with an offset")
+    when.add_argument("--in", dest="minutes", type=float, metavar="MINUTES", help="so many minutes from now")
     parser.add_argument("--bypass-guardrails", action="store_true", help="call outside the calling hours too")
 
 
