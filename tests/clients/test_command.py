@@ -1,5 +1,6 @@
 """Every command of `redial` against the local stack: results, --json, errors and exit codes."""
 
+import io
 import json
 import re
 import stat
@@ -18,6 +19,7 @@ from redial_client.cli import listen, parser
 from redial_client.cli.calls import FINAL as KNOWN_FINAL
 from redial_client.cli.doctor import clock_check
 from redial_client.cli.exits import Exit
+from redial_client.cli.output import Output
 from tests.clients.conftest import Run
 from tests.support.api import openapi
 from tests.support.local_stack import LocalClient
@@ -72,6 +74,26 @@ def test_wrong_usage_is_two_lines_and_exit_code_2(arguments: list[str], error: s
     first, second = done.err.splitlines()
     assert first.startswith("error: ") and error in first
     assert second.startswith("run: redial ") and second.endswith(" --help")
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_a_bar_on_a_terminal_and_else_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with Output(as_json=True).progress("uploading") as advance:
+            advance(10, 40, "bytes")
+            advance(40, 40, "bytes")
+        shown = stream.getvalue()
+        if stream.isatty():
+            assert "uploading" in shown and "40/40" in shown and "bytes" in shown
+        else:
+            assert shown == "uploading …\n"
 
 
 # ---- profiles -------------------------------------------------------------------------------------------------------
@@ -395,7 +417,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(
     redial: Run, local: LocalClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checks = {one["check"]: one for one in redial("doctor", "--json").json["checks"]}
-    assert (checks["reachable"]["status"], checks["key"]["status"], checks["clock"]["status"]) == (
+    assert (checks["reachable"]["status"], checks["key"]["status"], checks["your clock"]["status"]) == (
         "ok",
         "ok",
         "skipped",

@@ -27,7 +27,7 @@ _redial() {
   found=(${(f)"$(redial __complete "${(@)words[2,CURRENT]}")"})
   if (( $#found )); then compadd -a found; else _files; fi
 }
-compdef _redial redial
+if [[ $funcstack[1] == _redial ]]; then _redial; else compdef _redial redial; fi
 """,
     "fish": """\
 # To install: redial completion fish > ~/.config/fish/completions/redial.fish

@@ -68,8 +68,8 @@ def clock_check(date: str | None) -> dict[str, Any]:
     try:
         apart = time.time() - parsedate_to_datetime(date or "").timestamp()
     except ValueError:
-        return _check("clock", "skipped", "the answer has no header Date")
+        return _check("your clock", "skipped", "the answer has no header Date")
     message = f"this machine's clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the API's"
     if abs(apart) <= MOST_SECONDS_APART:
-        return _check("clock", "ok", message)
-    return _check("clock", "warning", message, "set it by NTP: signatures and times of calls depend on it")
+        return _check("your clock", "ok", message)
+    return _check("your clock", "warning", message, "set it by NTP: signatures and times of calls depend on it")

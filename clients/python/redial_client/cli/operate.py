@@ -178,6 +178,11 @@ def stats(context: Context) -> None:
         f"{found['attempts']} attempts, {found['answers']} answered."
     )
     shown: dict[str, Any] = dict(found)
+    cost = shown.get("cost", {"carrier": [], "redial": None})
+    for one in cost["carrier"]:
+        context.out.say(f"The carrier charged {_money(one)} for {one['attempts']} attempts{_each(one)}.")
+    if cost["redial"] is not None:
+        context.out.say(f"AWS charges some {_money(cost['redial'])}{_each(cost['redial'])}.")
     names = {
         "attempt": "by_attempt", "gap": "by_gap", "hour": "by_local_hour", "outcome": "by_outcome_before",
         "caller-id": "by_caller_id", "country": "by_country",
@@ -196,6 +201,14 @@ def stats(context: Context) -> None:
         context.out.table([breakdown, "#n", "#answered", "#rate", "#95 % interval"], rows)
     for sentence in found["advice"]:
         context.out.say(sentence)
+
+
+def _money(cost: Any) -> str:
+    return f"{cost['amount']:.2f} {cost['currency']}"
+
+
+def _each(cost: Any) -> str:
+    return "" if cost["per_answer"] is None else f", {cost['per_answer']:.4f} an answer"
 
 
 def _gap(one: Any) -> str:
