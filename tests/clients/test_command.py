@@ -501,3 +501,15 @@ def test_events_are_forwarded_once_in_order_and_signed(redial: Run, local: Local
         "listen", "--forward", "http://127.0.0.1:1", "--count", 1, sleep=lambda _: made.append(local.call(CY))
     )
     assert "not sent: ConnectionError" in done.out and "signed with whsec_" in done.out
+
+
+def test_the_nth_status_in_a_log_is_the_nth_event(local: LocalClient) -> None:
+    """`listen` depends on it: for every call that the tests above made, whatever became of it."""
+    waiting = local.call(CY, scheduled_at=(local.stack.clock.now() + timedelta(hours=1)).isoformat())
+    assert local.api("POST", f"/call/{waiting}/stop").status == 200
+    executions = local.api("GET", f"/v2/agent/{local.stack.agent_id}/executions?page_size=50").json["data"]
+    assert {"stopped", "completed"} <= {one["status"] for one in executions}
+    for one in executions:
+        log = local.api("GET", f"/executions/{one['id']}/log").json["data"]
+        statuses = [entry["type"] for entry in log if entry["type"] in listen.STATUSES]
+        assert (len(statuses), statuses[-1]) == (one["sequence"], one["status"])
