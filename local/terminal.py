@@ -29,6 +29,7 @@ def banner(stack: LocalStack, log: str) -> str:
 Redial is up on this machine.
 
   API      {stack.url}   its documentation is at {stack.url}/docs
+  console  {stack.url}/console   sign in with the key
   key      {stack.api_key}
   agent    {stack.agent_id}
   secret   {stack.webhook_secret}   verifies the webhooks (webhook-signature)

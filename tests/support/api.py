@@ -50,6 +50,7 @@ ENVIRONMENT = {
     "DEFAULT_FROM_PHONE_NUMBER": "",
     "DEFAULT_ANSWER": "",
     "CALLS_PER_SECOND": "0",
+    "CONSOLE": "api",
     "POWERTOOLS_SERVICE_NAME": "redial",
     "POWERTOOLS_METRICS_NAMESPACE": "Redial",
 }

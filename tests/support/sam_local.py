@@ -188,6 +188,7 @@ def _write_environment(aws: MiniStack) -> None:
         **_queue(aws, "deliver"),
         "BATCH_FUNCTION": f"arn:aws:lambda:{REGION}:000000000000:function:{STACK}-batch:live",
         "CALLS_PER_SECOND": "0",
+        "CONSOLE": "api",
         "FILES_BUCKET": BUCKET,
         "CARRIER_SECRETS": CARRIER_SECRETS,
         "PUBLIC_URL": "https://abc123def4.execute-api.us-east-1.amazonaws.com",

@@ -24,6 +24,7 @@ from redial.api import (
     attention,
     batches,
     calls,
+    console,
     contacts,
     executions,
     forms,
@@ -51,7 +52,7 @@ MAX_BODY_BYTES = 256 * 1024
 MAX_SHOWN_PATH = 200
 """Maximum characters of an unknown path that an error message repeats."""
 PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/health"})
-"""Paths that need no API key."""
+"""Documented paths that need no API key; the files of the console need none either."""
 FORMS = re.compile(r"/batches(/[^/]+/schedule)?|/suppressions|/consents|/executions/[^/]+/suppress")
 """Paths whose bodies are forms."""
 _SLASHES = re.compile("//+")
@@ -83,6 +84,7 @@ _RESOURCES = (
     stats,
     webhooks,
     service,
+    console,
 )
 """In the order of the documentation: the main operations first."""
 
@@ -120,7 +122,8 @@ class _Api(APIGatewayHttpResolver):
                     operation.responses.pop(422, None)  # invalid input answers 400
         rules = [rule for resource in _RESOURCES for rule, *_ in resource.router._routes]
         order = [rule.replace("<", "{").replace(">", "}") for rule in rules]
-        schema.paths = {path: schema.paths[path] for path in dict.fromkeys(order)} if schema.paths else None
+        shown = schema.paths or {}
+        schema.paths = {path: shown[path] for path in dict.fromkeys(order) if path in shown}
         if schema.components is not None and schema.components.schemas is not None:
             for unused in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
                 schema.components.schemas.pop(unused, None)
@@ -145,7 +148,7 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if method == "OPTIONS" and "access-control-request-method" in request.headers:
         return {"statusCode": 204, "headers": {}, "body": "", "isBase64Encoded": False}
     try:
-        if path not in PUBLIC:
+        if not (path in PUBLIC or path == console.PATH or path.startswith(f"{console.PATH}/")):
             caller = _caller(request)
         route = _route(method, path)
         if caller is not None:

@@ -290,6 +290,11 @@ class Services:
         """Whether URLs may lead to this machine, without encryption."""
         return self._variables["ALLOW_LOCAL_WEBHOOKS"] == "true"
 
+    @property
+    def console(self) -> bool:
+        """Whether the api function serves the console."""
+        return self._variables["CONSOLE"] == "api"
+
     @cached_property
     def webhooks(self) -> "HttpWebhooks":
         from redial.adapters.webhooks import HttpWebhooks

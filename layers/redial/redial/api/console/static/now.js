@@ -1,0 +1,4 @@
+import { html } from './lib.js';
+import { Empty, Page } from './ui.js';
+
+export default () => html`<${Page} title="Now"><${Empty} title="Nothing here yet." /></${Page}>`;
