@@ -14,6 +14,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redial.domain.batch import BatchWork
+from redial.domain.masking import masked_text
 from redial.domain.number_rules import OptOut
 from redial.runtime import telemetry
 from redial.runtime.services import services_of
@@ -41,7 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         return
     if "wake" in event:
         woken = wake_held(services, str(event["account_id"]), str(event["wake"]), seconds_left)
-        logger.info("woken", extra={"circuit": telemetry.masked_text(str(event["wake"])), "calls": woken})
+        logger.info("woken", extra={"circuit": masked_text(str(event["wake"])), "calls": woken})
         return
     if "suppress" in event:
         suppress(event)

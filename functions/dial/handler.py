@@ -11,6 +11,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from redial.domain.masking import masked, masked_text
 from redial.domain.outcome import Unknown
 from redial.runtime import telemetry
 from redial.runtime.messages import messages
@@ -46,8 +47,8 @@ def dial(message: dict[str, Any]) -> None:
         level(
             "dialled",
             extra={
-                "to": telemetry.masked(execution.user_number),
-                "answer": telemetry.masked_text(repr(dialled.result)),
+                "to": masked(execution.user_number),
+                "answer": masked_text(repr(dialled.result)),
             },
         )
     else:

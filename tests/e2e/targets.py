@@ -24,7 +24,7 @@ from local.web.inbox import Delivery, Inbox
 from local.web.server import HttpServer
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.domain.agent import Account
-from redial.runtime import keys
+from redial.runtime import keys, system
 from redial.usecases import accounts as use
 from tests.support import stack as stacks
 from tests.support.ministack import MiniStack, ministack, ministack_version, python_version
@@ -78,7 +78,7 @@ class Target(ABC):
     """Whether the stack existed before: then it is neither changed nor deleted."""
 
     def __init__(self) -> None:
-        self.api_key = keys.new_api_key()
+        self.api_key = system.new_api_key()
         self.account: Account | None = None
         self._outputs: dict[str, str] = {}
 

@@ -9,7 +9,8 @@ from redial.adapters import address_guard
 from redial.domain.decision import stopped
 from redial.domain.delivery import Delivery, DeliveryAttempt
 from redial.runtime.services import services_of
-from tests.support.api import OTHER_ACCOUNT_ID, OTHER_API_KEY, UNKNOWN_ID, Api
+from redial.usecases.accounts import hash_of
+from tests.support.api import API_KEY, OTHER_ACCOUNT_ID, OTHER_API_KEY, UNKNOWN_ID, Api
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, TEN, minutes
 
 
@@ -19,9 +20,19 @@ def test_user_me_is_the_account_of_the_key(api: Api) -> None:
     nothing["from_phone_numbers"] = []
     none: dict[str, Any] = {"concurrency": no_calls, "defaults": nothing, "contact_limits": None, "carriers": []}
     first = {"id": ACCOUNT_ID, "name": "First", "webhook_url": None, **none}
-    assert api.send("GET", "/user/me").json == first
+    key = {
+        "id": hash_of(API_KEY)[:12],
+        "name": "First",
+        "scopes": ["read", "call", "operate", "admin"],
+        "agents": None,
+        "numbers": "full",
+        "quotas": {"calls_a_day": None},
+        "last_used_at": "2026-01-26T10:00:00.000Z",
+    }
+    assert api.send("GET", "/user/me").json == first | {"key": key}
     other = api.send("GET", "/user/me", key=OTHER_API_KEY).json
-    assert other == first | {"id": OTHER_ACCOUNT_ID, "name": "Other"}
+    other_key = key | {"id": hash_of(OTHER_API_KEY)[:12], "name": "Other"}
+    assert other == first | {"id": OTHER_ACCOUNT_ID, "name": "Other", "key": other_key}
 
 
 def test_a_change_that_is_refused_changes_nothing(api: Api) -> None:

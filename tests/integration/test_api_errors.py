@@ -13,7 +13,7 @@ from functions.api.handler import handler
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.api import answers
 from redial.api.app import MAX_BODY_BYTES, app
-from redial.runtime import keys, telemetry
+from redial.runtime import system, telemetry
 from redial.runtime.services import services_of
 from redial.usecases import accounts
 from tests.support import gateway
@@ -317,6 +317,6 @@ def test_the_docs_page_is_self_contained(api: Api) -> None:
 
 
 def test_a_key_created_by_the_command_authenticates(api: Api) -> None:
-    api_key = keys.new_api_key()
+    api_key = system.new_api_key()
     accounts.create_key(ACCOUNT_ID, "ci", api_key=api_key, key_id="k1", accounts=services_of("api").accounts, now=TEN)
     assert api.send("GET", "/user/me", key=api_key).json["id"] == ACCOUNT_ID

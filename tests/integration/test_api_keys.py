@@ -77,7 +77,7 @@ def test_a_key_may_have_some_scopes_only(store: DynamoAccounts, run: Any, capsys
     option = ("create", "--account", account_id, "--name", "k")
     made = run(*option, "--scope", "call", "--scope", "read")
     assert made["scopes"] == ["read", "call"]
-    assert use.authenticate(f"Bearer {made['api_key']}", accounts=store).scopes == ("read", "call")
+    assert use.authenticate(f"Bearer {made['api_key']}", accounts=store).rights.scopes == ("read", "call")
     assert run(*option)["scopes"] == ["read", "call", "operate", "admin"]
     listed = run("list", "--account", account_id)["keys"]
     assert sorted(key["scopes"] for key in listed) == [["read", "call"], ["read", "call", "operate", "admin"]]

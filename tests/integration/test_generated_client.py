@@ -60,6 +60,13 @@ def the_life_of_an_agent(local: LocalClient, generated: GeneratedClient) -> None
     assert generated.do("get_user").concurrency.current == 0
     defaults = generated.model("PatchUserBody", from_phone_numbers=["+12025550102"])
     assert generated.do("patch_user", body=defaults).defaults.from_phone_numbers == ["+12025550102"]
+    wanted = generated.from_dict("KeyRequest", {"name": "dashboard", "scopes": ["read"], "quotas": {"calls_a_day": 5}})
+    key = generated.do("create_key", body=wanted, expect=201)
+    assert key.api_key and {one.quotas.calls_a_day for one in generated.do("list_keys")} == {None, 5}
+    assert generated.do("revoke_key", key.id).state == "revoked"
+    of_key = {one.operation for one in generated.do("list_audit") if one.resource_id == key.id}
+    assert of_key == {"create_key", "revoke_key"}
+    assert "revoke_key" in generated.do("export_audit")
     assert generated.do("delete_agent", agent_id).state == "deleted"
     assert generated.do("get_agent", agent_id, expect=404).error == 404
 

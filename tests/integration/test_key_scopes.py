@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from redial.adapters.dynamodb.accounts import DynamoAccounts
-from redial.domain.agent import ALL_SCOPES, KeyScope
+from redial.domain.api_key import ALL_RIGHTS, ALL_SCOPES, KeyRights, KeyScope
 from redial.runtime.services import services_of
 from redial.usecases import accounts
 from tests.support.api import UNKNOWN_ID, Api, openapi
@@ -27,7 +27,7 @@ def key_with(*scopes: KeyScope) -> str:
     assert isinstance(store, DynamoAccounts)
     if store.caller_of_key(accounts.hash_of(api_key)) is None:
         accounts.create_key(
-            ACCOUNT_ID, "k", api_key=api_key, key_id="-".join(scopes), accounts=store, now=TEN, scopes=scopes
+            ACCOUNT_ID, "k", api_key=api_key, key_id="-".join(scopes), accounts=store, now=TEN, rights=KeyRights(scopes)
         )
     return api_key
 
@@ -62,12 +62,12 @@ def test_an_unknown_path_and_a_wrong_method_say_so_whatever_the_scope(api: Api) 
     assert api.send("POST", "/user/me", {}, key=key).status == 405
 
 
-def test_a_key_made_before_there_were_scopes_has_all(api: Api) -> None:
+def test_a_key_made_before_there_were_rights_has_all(api: Api) -> None:
     store: Any = services_of("api").accounts
     accounts.create_key(ACCOUNT_ID, "k", api_key="rdl_old", key_id="old", accounts=store, now=TEN)
     stored = store._table.get({"pk": f"K#{accounts.hash_of('rdl_old')}", "sk": "K"})
-    assert "scopes" not in stored
-    assert store.caller_of_key(accounts.hash_of("rdl_old")) == (ACCOUNT_ID, ALL_SCOPES)
+    assert stored.keys() == {"pk", "sk", "account_id", "key_id", "name"}
+    assert store.caller_of_key(accounts.hash_of("rdl_old")).rights == ALL_RIGHTS
 
 
 def test_a_scope_of_a_newer_version_opens_nothing_here(api: Api) -> None:
@@ -75,4 +75,4 @@ def test_a_scope_of_a_newer_version_opens_nothing_here(api: Api) -> None:
     store: Any = services_of("api").accounts
     key = {"pk": f"K#{accounts.hash_of('rdl_read')}", "sk": "K"}
     store._table.update(key, "SET scopes = :scopes", "attribute_exists(pk)", {":scopes": ["read", "teleport"]})
-    assert store.caller_of_key(accounts.hash_of("rdl_read")) == (ACCOUNT_ID, (KeyScope.READ,))
+    assert store.caller_of_key(accounts.hash_of("rdl_read")).rights == KeyRights((KeyScope.READ,))

@@ -103,6 +103,8 @@ class Completion:
             body = _numbers_in_use(_whole_numbers(case.body))
             if "agent_id" in body:  # an agent that can place calls
                 body["agent_id"] = self._client.stack.agent_id
+            if body.get("agents"):  # of a key
+                body["agents"] = [self._client.stack.agent_id]
             _complete_body(body, case.media_type or "")
             case.body = body
 
@@ -131,6 +133,8 @@ class Completion:
             return execution_id
         if name == "item_id":
             return self._attention()
+        if name == "key_id":
+            return str(self._client.api("POST", "/keys", {"name": "to be revoked"}).json["id"])
         if name == "phone_number":
             return "+12025550197"
         if name == "name":

@@ -1,4 +1,5 @@
-"""Another account's records answer like missing ones, on every route of the OpenAPI document.
+"""Another account's records answer like missing ones, on every route of the OpenAPI document; and so do another
+agent's for a key that is restricted to agents.
 
 Routes and fields come from the document: a new one that is not covered here fails the first tests.
 """
@@ -13,6 +14,8 @@ from urllib.parse import quote, urlencode, urlsplit
 import pytest
 
 from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.api import scopes
+from redial.domain.api_key import KeyRights
 from redial.domain.batch import contact_id
 from redial.runtime import keys
 from redial.usecases import accounts as account_keys
@@ -25,9 +28,16 @@ from tests.support.table import as_text
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
 OTHER_KEY = "the-other-accounts-key"
+AGENTS_KEY = "the-first-accounts-key-for-another-agent"
 AGENT = {"agent_config": {"agent_name": "Mine now", "webhook_url": None}}
 CONTACTS = "contact_number,name\n+12025550101,Ann\n+12025550102,Bob\n"
 LATER = (NOON + timedelta(days=1)).isoformat()
+OF_THE_WHOLE_ACCOUNT = {
+    *("POST /v2/agent", "PATCH /user/me", "GET /policies", "GET /policies/{name}", "PUT /policies/{name}"),
+    *("GET /numbers/{phone_number}", "DELETE /contacts/{phone_number}"),
+    *("GET /consents", "POST /consents", "DELETE /consents", "GET /audit", "GET /audit.csv"),
+}
+"""What a key that is restricted to agents cannot do at all."""
 UNKNOWN_UUID = "00000000-0000-4000-8000-0000000000ff"
 UNKNOWN_HEX = "000000000000400080000000000000ff"
 BODIES: dict[str, Any] = {
@@ -84,7 +94,23 @@ def ids(client: LocalClient) -> dict[str, list[str]]:
         "batch_id": [batch_over, batch_new, batch_scheduled],
         "upload_id": [upload["upload_id"]],
         "item_id": [item["id"] for item in client.api("GET", "/attention").json["data"]],
+        "key_id": [client.api("GET", "/keys").json[0]["id"]],
     }
+
+
+@pytest.fixture(scope="module")
+def third_agent(client: LocalClient) -> str:
+    """An agent of the first account without calls, for which `AGENTS_KEY` is."""
+    agent_id = client.stack.create_agent()
+    rights = KeyRights(agents=(agent_id,))
+    account_keys.create_key(
+        "local", "k", api_key=AGENTS_KEY, key_id="for-one-agent", accounts=store(client), now=NOON, rights=rights
+    )
+    return agent_id
+
+
+def as_third_agent(client: LocalClient, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    return client.api(method, path, body, Authorization=f"Bearer {AGENTS_KEY}", **headers)
 
 
 def store(client: LocalClient) -> DynamoAccounts:
@@ -99,8 +125,9 @@ def batch(client: LocalClient, *fields: tuple[str, str]) -> str:
 
 
 def stored(client: LocalClient) -> list[str]:
-    """Every item of the table, and every schedule."""
-    return sorted(map(as_text, client.every_item())) + [
+    """Every item of the table, and every schedule; not the other account's audit, and when keys were used."""
+    own = ('"J#other"', '"K#')
+    return sorted(item for item in map(as_text, client.every_item()) if not any(one in item for one in own)) + [
         schedule.definition["Name"] for schedule in client.stack.scheduler.schedules()
     ]
 
@@ -144,6 +171,137 @@ def filled(template: str, ids: dict[str, list[str]], given: dict[str, str] | Non
     """A path with `given` ids, and the first account's in all other fields: the first of each belong together."""
     firsts = {name: of_field[0] for name, of_field in ids.items()}
     return template.format(**firsts | (given or {}))
+
+
+# ---- a key that is restricted to agents -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", WITH_AN_ID)
+def test_another_agents_id_in_the_path_is_unknown(
+    operation: str, client: LocalClient, ids: dict[str, list[str]], third_agent: str
+) -> None:
+    method, _, template = operation.partition(" ")
+    body = BODIES[operation] if "requestBody" in dict(OPERATIONS)[operation] else None
+    for name in re.findall(r"\{(\w+)\}", template):
+        for id_ in ids[name]:
+
+            def send(id_: str) -> Answer:
+                return as_third_agent(client, method, filled(template, ids, {name: id_}), body)  # noqa: B023  used at once
+
+            check_foreign(client, id_, send)
+
+
+@pytest.mark.parametrize("operation", sorted(OF_THE_WHOLE_ACCOUNT))
+def test_what_is_of_the_whole_account_is_refused_and_says_so(
+    operation: str, client: LocalClient, third_agent: str
+) -> None:
+    method, _, template = operation.partition(" ")
+    refused = as_third_agent(client, method, template.format(name="hours", phone_number="+12025550101"), {})
+    assert refused.status == 403 and "about the whole account" in refused.json["message"]
+
+
+def test_every_route_is_of_agents_or_of_the_whole_account(client: LocalClient, third_agent: str) -> None:
+    """A new route is refused until it is known to show one agent's things only."""
+    with_a_key = {operation["operationId"]: name for name, operation in OPERATIONS if "x-required-scope" in operation}
+    assert {with_a_key[one] for one in with_a_key.keys() - scopes._OF_AGENTS.keys()} == OF_THE_WHOLE_ACCOUNT
+    assert scopes._OF_AGENTS.keys() <= with_a_key.keys()
+
+
+@pytest.mark.parametrize("operation", [operation for operation in WITH_AN_ID if operation.startswith("GET")])
+def test_a_key_for_an_agent_gets_its_records(operation: str, client: LocalClient, ids: dict[str, list[str]]) -> None:
+    rights, api_key = KeyRights(agents=tuple(ids["agent_id"])), "the-key-for-both-agents"
+    if store(client).caller_of_key(account_keys.hash_of(api_key)) is None:
+        account_keys.create_key(
+            "local", "k", api_key=api_key, key_id="both", accounts=store(client), now=NOON, rights=rights
+        )
+    path = filled(operation.partition(" ")[2], ids)
+    answer = client.api("GET", path, Authorization=f"Bearer {api_key}")
+    assert (answer.status, answer.body) == (200, client.api("GET", path).body)
+
+
+def test_lists_contain_nothing_of_another_agent(
+    client: LocalClient, ids: dict[str, list[str]], third_agent: str
+) -> None:
+    assert client.api("POST", "/suppressions", {"phone_number": "+12025550188"}).status == 200
+    lists = ["/v2/agent/all", "/phone-numbers/all", "/webhooks/undelivered", "/attention", "/keys", "/user/me"]
+    lists += ["/suppressions?agent_id=" + third_agent, "/stats/retries?agent_id=" + third_agent, "/policies/presets"]
+    of_path = {name.partition(" ")[2] for name, _ in OPERATIONS if name.startswith("GET ") and "{" not in name}
+    refused = {name.partition(" ")[2] for name in OF_THE_WHOLE_ACCOUNT if name.startswith("GET")}
+    assert {path.partition("?")[0] for path in lists} == of_path - refused - scopes_public()
+    for path in lists:
+        shown = as_third_agent(client, "GET", path)
+        assert shown.status == 200
+        assert not [id_ for of_field in ids.values() for id_ in of_field if id_ in shown.body.decode()], path
+    assert [agent["id"] for agent in as_third_agent(client, "GET", "/v2/agent/all").json] == [third_agent]
+    assert as_third_agent(client, "GET", "/user/me").json["concurrency"]["max"] == 10
+    for path in ("/attention", "/webhooks/undelivered"):
+        assert client.api("GET", path).json["data"] != [] == as_third_agent(client, "GET", path).json["data"]
+    assert as_third_agent(client, "GET", lists[6]).json == []
+    client.advance(0)
+    assert client.api("DELETE", f"/suppressions?{urlencode({'phone_number': '+12025550188'})}").json["deleted"] == 1
+
+
+def scopes_public() -> set[str]:
+    """Paths of GET routes that need no key."""
+    return {name.partition(" ")[2] for name, operation in OPERATIONS if "x-required-scope" not in operation}
+
+
+def test_statistics_and_suppressions_name_an_agent(
+    client: LocalClient, ids: dict[str, list[str]], third_agent: str
+) -> None:
+    number = urlencode({"phone_number": "+12025550177"})
+    for method, path in (("GET", "/stats/retries"), ("GET", "/suppressions"), ("DELETE", f"/suppressions?{number}")):
+        refused = as_third_agent(client, method, path)
+        assert refused.status == 403 and "agent_id" in refused.json["message"]
+        for id_ in ids["agent_id"]:
+            mark = "&" if "?" in path else "?"
+            check_foreign(client, id_, lambda id_: as_third_agent(client, method, f"{path}{mark}agent_id={id_}"))  # noqa: B023  used at once
+    for batch_id in ids["batch_id"]:
+        check_foreign(client, batch_id, lambda id_: as_third_agent(client, "GET", f"/stats/retries?batch_id={id_}"))
+    body = {"phone_number": "+12025550177"}
+    client.advance(0)
+    before = stored(client)
+    refused = as_third_agent(client, "POST", "/suppressions", body)
+    assert refused.status == 403 and "agent_id" in refused.json["message"]
+    assert stored(client) == before
+    assert as_third_agent(client, "POST", "/suppressions", body | {"agent_id": third_agent}).status == 200
+    listed = as_third_agent(client, "GET", f"/suppressions?agent_id={third_agent}&{number}").json
+    assert [rule["agent_id"] for rule in listed] == [third_agent]
+    assert as_third_agent(client, "DELETE", f"/suppressions?{number}&agent_id={third_agent}").json["deleted"] == 1
+
+
+def test_another_agents_id_in_a_body_is_unknown(
+    client: LocalClient, ids: dict[str, list[str]], third_agent: str
+) -> None:
+    call = {"recipient_phone_number": "+12025550101"}
+    form = {"upload_id": ids["upload_id"][0], "start": "now"}
+    own = client.call("+12025550166", agent_id=third_agent, scheduled_at=LATER)
+    for path, body in (
+        ("/call", call),
+        ("/call/plan", call),
+        ("/batches", form),
+        ("/suppressions", {"phone_number": "+12025550101"}),
+        (f"/executions/{own}/suppress", {}),
+    ):
+        for id_ in ids["agent_id"]:
+            check_foreign(client, id_, lambda id_: as_third_agent(client, "POST", path, {**body, "agent_id": id_}))  # noqa: B023  used at once
+    assert as_third_agent(client, "POST", f"/executions/{own}/suppress", {}).status == 403, "for the whole account"
+    for batch_id in ids["batch_id"]:
+        path = f"/v2/agent/{third_agent}/executions?batch_id={batch_id}"
+        assert as_third_agent(client, "GET", path).json["data"] == []
+
+
+def test_a_key_for_an_agent_calls_and_changes_it(client: LocalClient, third_agent: str) -> None:
+    call = {"agent_id": third_agent, "recipient_phone_number": "+12025550155", "scheduled_at": LATER}
+    execution_id = as_third_agent(client, "POST", "/call", call).json["execution_id"]
+    assert as_third_agent(client, "GET", f"/executions/{execution_id}").json["status"] == "scheduled"
+    change = {"agent_config": {"ring_timeout_seconds": 25}}
+    assert as_third_agent(client, "PATCH", f"/v2/agent/{third_agent}", change).status == 200
+    assert client.api("GET", f"/v2/agent/{third_agent}").json["agent_config"]["ring_timeout_seconds"] == 25
+    assert execution_id in as_third_agent(client, "POST", f"/v2/agent/{third_agent}/stop").json["stopped_executions"]
+
+
+# ---- another account ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("operation", [operation for operation in WITH_AN_ID if operation.startswith("GET")])
@@ -341,7 +499,11 @@ def test_lists_contain_nothing_of_another_account(client: LocalClient, ids: dict
         "/policies",
         "/policies/presets",
     }
-    assert lists - public == {"/v2/agent/all", "/phone-numbers/all", "/webhooks/undelivered"} | without_ids
+    assert (
+        lists - public
+        == {"/v2/agent/all", "/phone-numbers/all", "/webhooks/undelivered", "/keys", "/audit", "/audit.csv"}
+        | without_ids
+    )
     for path in lists - public:
         mine, theirs = client.api("GET", path).body.decode(), as_other(client, "GET", path).body.decode()
         shown = {id_ for of_field in ids.values() for id_ in of_field if id_ in mine}

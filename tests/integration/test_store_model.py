@@ -30,7 +30,8 @@ from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import REMEMBERED
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
 from redial.carriers.twilio import LIMITS
-from redial.domain.agent import Account, Agent, ApiKey
+from redial.domain.agent import Account, Agent
+from redial.domain.api_key import ALL_RIGHTS, ApiKey, KeyRights, KeyScope, NumbersShown
 from redial.domain.batch import Batch, contact, contact_id
 from redial.domain.decision import stopped
 from redial.domain.delivery import Delivery
@@ -927,6 +928,9 @@ KEYS = ["a", "b", "é" * 3]
 RECORDS = count(1)
 
 
+FEW_RIGHTS = KeyRights((KeyScope.READ,), ("agent-1",), NumbersShown.MASKED, 100)
+
+
 class OtherStores(_Machine):
     """Batches and their counts, agents, accounts and their keys, and idempotency keys."""
 
@@ -1063,10 +1067,10 @@ class OtherStores(_Machine):
             assert self.account_store.replace_secrets(read, secrets) == (not stale)
             self.accounts[account] = stored if stale else replace(stored, webhook_secrets=secrets)
 
-    @rule(account=st.sampled_from(ACCOUNTS), now=NOW)
-    def add_key(self, account: str, now: datetime) -> None:
+    @rule(account=st.sampled_from(ACCOUNTS), now=NOW, rights=st.sampled_from([ALL_RIGHTS, FEW_RIGHTS]))
+    def add_key(self, account: str, now: datetime, rights: KeyRights) -> None:
         number = len(self.api_keys)
-        key = ApiKey(f"key-{number}", account, "production", now)
+        key = ApiKey(f"key-{number}", account, "production", now, rights=rights)
         self.account_store.add_key(key, f"hash-{number}")
         self.api_keys[f"hash-{number}"] = (account, key)
 
@@ -1135,7 +1139,8 @@ class OtherStores(_Machine):
             owner, key = self.api_keys.get(f"hash-{number}", (None, None))
             live = key is not None and key.revoked_at is None
             found = self.account_store.caller_of_key(f"hash-{number}")
-            assert found == ((owner, key.scopes) if live and key is not None else None)
+            seen = None if found is None else (found.account_id, found.key_id, found.rights)
+            assert seen == ((owner, f"key-{number}", key.rights) if live and key is not None else None)
 
 
 OtherStores.TestCase.settings = few

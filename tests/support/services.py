@@ -10,6 +10,7 @@ from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.adapters.dynamodb.agents import DynamoAgents
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.call_queue import DynamoCallQueue
+from redial.adapters.dynamodb.call_quotas import DynamoCallQuotas
 from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.adapters.dynamodb.delayed import DynamoDelayedSets
 from redial.adapters.dynamodb.executions import DynamoExecutions
@@ -53,6 +54,7 @@ class GivenServices:
     counts: ports.Counts
     accounts: ports.Accounts
     number_rules: ports.NumberRules
+    call_quotas: ports.CallQuotas
     policies: ports.Policies
     numbers: ports.Numbers
     idempotency: ports.IdempotencyKeys
@@ -118,6 +120,7 @@ class TableServices(GivenServices):
     counts: DynamoBatches
     accounts: DynamoAccounts
     number_rules: DynamoNumberRules
+    call_quotas: DynamoCallQuotas
     policies: DynamoPolicies
     numbers: DynamoNumbers
     idempotency: DynamoIdempotencyKeys
@@ -145,6 +148,7 @@ def table_services(
         "batches": batches,
         "counts": batches,
         "accounts": DynamoAccounts(client, table_name, now),
+        "call_quotas": DynamoCallQuotas(client, table_name),
         "number_rules": DynamoNumberRules(client, table_name, lambda: str(uuid.uuid4())),
         "policies": DynamoPolicies(client, table_name),
         "numbers": DynamoNumbers(client, table_name, lambda: str(uuid.uuid4())),

@@ -46,6 +46,12 @@ export async function agents(): Promise<string> {
   const limit: number | null | undefined = data(await api.GET("/v2/agent/{agent_id}", { params })).agent_config.max_concurrent_calls;
   console.log(all, limit, data(await api.GET("/user/me", {})).concurrency.max);
   console.log(data(await api.PATCH("/user/me", { body: { from_phone_numbers: ["+12025550100"] } })).defaults);
+  const key = data(await api.POST("/keys", { body: { name: "dashboard", scopes: ["read"], quotas: { calls_a_day: 5 } } }));
+  console.log(key.api_key, data(await api.GET("/keys", {})).map((one) => one.last_used_at));
+  console.log(data(await api.DELETE("/keys/{key_id}", { params: { path: { key_id: key.id } } })).state);
+  const since = { query: { from: "2026-01-01T00:00:00Z" } };
+  console.log(data(await api.GET("/audit", { params: since })).map((one) => one.changes.map((change) => change.after)));
+  console.log(data(await api.GET("/audit.csv", { params: since, parseAs: "text" })));
   console.log(data(await api.GET("/phone-numbers/all", {})).map((number) => number.phone_number));
   const period = { query: { from: "2026-01-01", to: "2026-01-31" } };
   const retries = data(await api.GET("/stats/retries", { params: period }));

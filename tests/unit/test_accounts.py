@@ -4,12 +4,14 @@ import hashlib
 
 import pytest
 
-from redial.domain.agent import KeyScope
+from redial.domain.api_key import Caller, KeyRights, KeyScope
 from redial.domain.errors import InvalidInput, Unauthorized
-from redial.runtime import keys
+from redial.runtime import keys, system
 from redial.usecases import accounts as use
 from redial.wire.webhook_signature import key_of
 from tests.support.samples import ACCOUNT_ID, TEN
+
+READER = Caller(ACCOUNT_ID, KeyRights((KeyScope.READ,)), "k1", "reader")
 
 
 class OneKey:
@@ -19,16 +21,14 @@ class OneKey:
         self.known = use.hash_of(api_key)
         self.asked: list[str] = []
 
-    def caller_of_key(self, key_hash: str) -> tuple[str, tuple[KeyScope, ...]] | None:
+    def caller_of_key(self, key_hash: str) -> Caller | None:
         self.asked.append(key_hash)
-        return (ACCOUNT_ID, (KeyScope.READ,)) if key_hash == self.known else None
+        return READER if key_hash == self.known else None
 
 
 @pytest.mark.parametrize("header", ["Bearer rdl_1", "bearer rdl_1", "Bearer   rdl_1  "])
 def test_a_valid_key_authenticates_its_account(header: str) -> None:
-    assert use.authenticate(header, accounts=OneKey("rdl_1")) == use.Caller(  # type: ignore[arg-type]
-        ACCOUNT_ID, (KeyScope.READ,)
-    )
+    assert use.authenticate(header, accounts=OneKey("rdl_1")) == READER  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,6 @@ def test_a_name_has_1_to_200_characters(name: str) -> None:
 
 
 def test_new_keys_and_secrets_differ_and_have_full_length() -> None:
-    assert len({keys.new_api_key() for _ in range(100)}) == 100
-    assert {len(keys.new_api_key()) for _ in range(100)} == {len("rdl_") + 43}
+    assert len({system.new_api_key() for _ in range(100)}) == 100
+    assert {len(system.new_api_key()) for _ in range(100)} == {len("rdl_") + 43}
     assert {len(key_of(keys.new_webhook_secret())) for _ in range(10)} == {32}

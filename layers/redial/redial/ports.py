@@ -13,7 +13,8 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from redial.domain.account_event import AccountEvent
-from redial.domain.agent import Account, Agent, ApiKey, Defaults, Endpoint, KeyScope
+from redial.domain.agent import Account, Agent, Defaults, Endpoint
+from redial.domain.api_key import ApiKey, Caller
 from redial.domain.batch import Batch
 from redial.domain.called_number import CalledNumber
 from redial.domain.circuit import Circuit
@@ -375,8 +376,11 @@ class Accounts(Protocol):
         """Store the defaults, the contact limits and the webhook of `changed` over those of `account`; False when they
         changed since it was read."""
 
-    def caller_of_key(self, key_hash: str) -> tuple[str, tuple[KeyScope, ...]] | None:
-        """The account that a live key opens, and the key's scopes; None when it is unknown or revoked."""
+    def caller_of_key(self, key_hash: str) -> Caller | None:
+        """Whom a live key identifies; None when it is unknown or revoked."""
+
+    def mark_used(self, key_hash: str, hour: datetime) -> None:
+        """Store the hour of the key's last request. A process tries it once for each key and hour."""
 
     def add_key(self, key: ApiKey, key_hash: str) -> None: ...
 
@@ -388,6 +392,16 @@ class Accounts(Protocol):
 
     def cached(self, account_id: str) -> Account | None:
         """The account, at most 10 seconds old."""
+
+
+class CallQuotas(Protocol):
+    """How many calls each API key that has a quota had accepted, by day (UTC)."""
+
+    def take(self, key_id: str, day: date, calls: int, most: int) -> bool:
+        """Count so many more calls; False, and nothing is counted, where they would be more than `most` that day."""
+
+    def give_back(self, key_id: str, day: date, calls: int) -> None:
+        """So many of those that were counted were not made."""
 
 
 class NumberRules(Protocol):
@@ -1028,6 +1042,8 @@ class Services(Protocol):
     def accounts(self) -> Accounts: ...
     @property
     def number_rules(self) -> NumberRules: ...
+    @property
+    def call_quotas(self) -> CallQuotas: ...
     @property
     def policies(self) -> Policies: ...
     @property

@@ -16,14 +16,16 @@ from redial.api.agent_config import (
     checked_webhook,
     defaults_json,
 )
-from redial.api.answers import account_id, answer, answers, new_router, read_policy, services
+from redial.api.answers import account_id, answer, answers, caller, new_router, note_changes, read_policy, services
 from redial.api.contact_limits import ContactLimits, ContactLimitsRead, contact_limits_json
 from redial.api.fields import NO_EMPTY_TEXT, WebhookUrl, validated
+from redial.api.keys import OwnKeyRead, own_key_json
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part_of
 from redial.domain import contact_limits as domain
 from redial.domain.agent import Account, Agent
 from redial.domain.circuit import Circuit, CircuitState
 from redial.ports import Position
+from redial.runtime import system
 from redial.usecases import accounts, policies
 from redial.wire.timestamps import Timestamp, rfc3339_or_none
 
@@ -95,10 +97,12 @@ class _Limits(BaseModel):
 
 
 class UserRead(TypedDict):
-    """The account of the API key."""
+    """The account of the API key, and the key. If the key is restricted to agents, `concurrency` and `carriers` are
+    those of these agents."""
 
     id: str
     name: str
+    key: OwnKeyRead
     concurrency: ConcurrencyRead
     webhook_url: str | None
     defaults: DefaultsRead
@@ -162,7 +166,9 @@ def patch_user(body: Annotated[SkipValidation[UserChange], Body()]) -> Response[
         if "webhook_url" in patch:
             url = checked_webhook(patch["webhook_url"], services().check_webhook)
         defaults = changed_defaults(account.defaults, patch, services().allow_local, read_policy)
-        return replace(account, defaults=defaults, contact_limits=limits, webhook_url=url)
+        changed = replace(account, defaults=defaults, contact_limits=limits, webhook_url=url)
+        note_changes(account, changed)
+        return changed
 
     account = accounts.change_settings(services(), account_id(), change)
     if "policy" in patch:
@@ -180,6 +186,7 @@ def _user(account: Account) -> UserRead:
     return UserRead(
         id=account.account_id,
         name=account.name,
+        key=own_key_json(caller(), system.now()),
         concurrency=concurrency,
         webhook_url=account.webhook_url,
         defaults=defaults_json(account.defaults),

@@ -8,7 +8,17 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from typing_extensions import TypedDict
 
 from redial.api.agent_config import AgentConfig, AgentConfigPatch, configure
-from redial.api.answers import account_id, answer, answers, known_id, new_router, read_policy, services
+from redial.api.answers import (
+    account_id,
+    answer,
+    answers,
+    known_id,
+    new_router,
+    note_changes,
+    note_resource,
+    read_policy,
+    services,
+)
 from redial.api.fields import Instant
 from redial.api.holidays import known_until
 from redial.api.listings import HEADERS, AnyPageNumber, CursorText, paging, part_of
@@ -143,7 +153,9 @@ def _default_carrier() -> str:
 
 
 def _configure(agent: Agent, body: dict[str, Any]) -> Agent:
-    return configure(agent, body, services().check_webhook, services().allow_local, read_policy)
+    configured = configure(agent, body, services().check_webhook, services().allow_local, read_policy)
+    note_changes(agent, configured)
+    return configured
 
 
 @router.post(
@@ -162,6 +174,7 @@ def post_agent(body: Annotated[AgentRequest, Body()]) -> Response[Any]:
         configure=_configure,
         now=system.now(),
     )
+    note_resource("agent", agent.agent_id)
     return answer(AgentCreated(agent_id=agent.agent_id, state="created"), status=201)
 
 

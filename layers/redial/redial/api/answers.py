@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -13,11 +13,15 @@ from pydantic import BaseModel, Field
 
 from redial.api.fields import MAX_ID_LENGTH, to_json
 from redial.api.forms import Form
+from redial.domain.api_key import Caller
+from redial.domain.audit import Changes, differences, recorded
 from redial.domain.batch import is_batch_id
 from redial.domain.errors import NotFound, TooLarge
 from redial.domain.policy import Policy
 from redial.runtime.services import Services, services_of
+from redial.usecases.narrowed import narrowed
 from redial.usecases.policies import named_policy
+from redial.usecases.quotas import CallQuota
 
 MAX_ANSWER_BYTES = 5_500_000
 """Maximum `sent_size` of an answer: Lambda allows 6,291,556 bytes including headers and status."""
@@ -25,24 +29,37 @@ JSON = "application/json"
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
+@dataclass
+class Note:
+    """What a route notes of a change for its audit record. `resource`: kind and id, where the path does not name it."""
+
+    resource: tuple[str, str | None] | None = None
+    changes: Changes = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Current:
-    """The current request. `account_id` is empty on public paths; `form` is empty unless the body is a form. `query`:
-    its parameters, decoded."""
+    """The current request. `caller` is None on public paths; `form` is empty unless the body is a form. `query`: its
+    parameters, decoded."""
 
-    account_id: str
+    caller: Caller | None
     request_id: str
-    form: Form
+    form: Form = field(default_factory=Form)
     path: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
+    note: Note = field(default_factory=Note)
 
 
 CURRENT: ContextVar[Current] = ContextVar("current request")
 
 
 def services() -> Services:
-    """The api function's container."""
-    return services_of("api")
+    """The api function's container, or the view of it that the request's API key has."""
+    found, caller = services_of("api"), CURRENT.get().caller
+    if caller is None or caller.rights.agents is None:
+        return found
+    return cast(Services, narrowed(found, caller.rights.agents))
 
 
 class FieldErrorBody(BaseModel):
@@ -63,15 +80,18 @@ class ErrorBody(BaseModel):
 
 
 class GatewayErrorBody(BaseModel):
-    """What API Gateway answers by itself; it has no other key of `ErrorBody`."""
+    """What API Gateway answers by itself, with a message only; or, where the quota of the API key is used up, all that
+    an error has."""
 
     message: str
+    error: int | None = None
+    detail: str | None = None
 
 
 _MEANINGS = {
     400: "Invalid input; `errors` names each field at fault.",
     401: "No API key, or not a live one.",
-    403: "The API key lacks the scope in `x-required-scope`.",
+    403: "The API key lacks the scope in `x-required-scope`, or is restricted to agents.",
     404: "Unknown, or of another account.",
     409: "Not possible in the present state.",
     412: "If-Match or If-None-Match does not hold: the record was changed meanwhile.",
@@ -81,7 +101,8 @@ _MEANINGS = {
 
 
 _GATEWAY_MEANINGS = {
-    429: "Too many requests for the moment; repeat it after a second or more.",
+    429: "Too many requests for the moment: repeat it after a second or more. Or the API key's quota of calls is used"
+    " up: then `Retry-After` says in how many seconds the next day begins (UTC).",
     503: "The API is briefly unavailable; repeat the request (with its Idempotency-Key, if it had one).",
 }
 
@@ -123,9 +144,37 @@ def new_router() -> Router:
     return Router()  # type: ignore[no-untyped-call]
 
 
+def caller() -> Caller:
+    """Who sends the request, on a path that needs a key."""
+    found = CURRENT.get().caller
+    assert found is not None, "public paths have no account"
+    return found
+
+
+def note_changes(before: Any, after: Any) -> None:
+    """Note two states of what the request changes: objects of one dataclass."""
+    CURRENT.get().note.changes = differences(before, after)
+
+
+def note_resource(kind: str, resource_id: str | None) -> None:
+    """Note what the request made or changed, where its path does not say so."""
+    CURRENT.get().note.resource = (kind, resource_id)
+
+
+def note_details(**details: Any) -> None:
+    """Note what else to know of the change."""
+    CURRENT.get().note.details |= {name: recorded(value) for name, value in details.items()}
+
+
+def call_quota() -> CallQuota | None:
+    """The quota of calls that the request's API key has."""
+    key = caller()
+    return None if key.rights.calls_a_day is None else CallQuota(key.key_id, key.rights.calls_a_day)
+
+
 def account_id() -> str:
     """The account that the request's API key belongs to."""
-    return CURRENT.get().account_id
+    return caller().account_id
 
 
 def read_policy(label: str) -> Policy:

@@ -8,6 +8,8 @@
 
 import base64
 import binascii
+import json
+import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,12 +24,14 @@ from redial.api import (
     account,
     agents,
     attention,
+    audit,
     batches,
     calls,
     console,
     contacts,
     executions,
     forms,
+    keys,
     number_rules,
     numbers,
     policies,
@@ -38,10 +42,20 @@ from redial.api import (
 )
 from redial.api.answers import CURRENT, JSON, Current, services
 from redial.api.fields import invalid, read_json_object, to_json
-from redial.api.scopes import check_scope, needed_scope
-from redial.domain.agent import KeyScope
-from redial.domain.errors import FieldError, InvalidInput, NotFound, RedialError, TooLarge, Unauthorized
-from redial.runtime import telemetry
+from redial.api.scopes import check_agents, check_scope, needed_scope
+from redial.domain.api_key import Caller, KeyRights, KeyScope, NumbersShown
+from redial.domain.errors import (
+    FieldError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    QuotaUsedUp,
+    RedialError,
+    TooLarge,
+    Unauthorized,
+)
+from redial.domain.masking import masked_json, masked_text
+from redial.runtime import system, telemetry
 from redial.usecases import accounts
 
 if TYPE_CHECKING:
@@ -81,6 +95,8 @@ _RESOURCES = (
     preflight,
     account,
     attention,
+    keys,
+    audit,
     stats,
     webhooks,
     service,
@@ -144,16 +160,17 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     event = {**event, "rawPath": _SLASHES.sub("/", event["rawPath"]).rstrip("/") or "/"}
     request = APIGatewayProxyEventV2(event)
     method, path = request.http_method.upper(), request.path
-    caller = None
+    caller = route = None
     if method == "OPTIONS" and "access-control-request-method" in request.headers:
         return {"statusCode": 204, "headers": {}, "body": "", "isBase64Encoded": False}
+    CURRENT.set(Current(None, context.aws_request_id))
     try:
         if not (path in PUBLIC or path == console.PATH or path.startswith(f"{console.PATH}/")):
             caller = _caller(request)
         route = _route(method, path)
         if caller is not None:
             check_scope(caller, method, route.operation_id or "")
-        account_id = "" if caller is None else caller.account_id
+            check_agents(caller, route.operation_id or "", request.query_string_parameters)
         query = request.query_string_parameters
         _check_query(route, query)
         takes_json = _takes_json(route)
@@ -162,15 +179,21 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             event = {**event, "body": None, "isBase64Encoded": False}
         elif request.body:  # the resolver accepts exactly this media type, without parameters
             event = {**event, "headers": {**event["headers"], "content-type": JSON}}
-        CURRENT.set(Current(account_id, context.aws_request_id, form or forms.Form(), path, query))
+        CURRENT.set(Current(caller, context.aws_request_id, form or forms.Form(), path, query))
         answer = app.resolve(event, context)
     except Exception as error:  # noqa: BLE001  every error is answered
         answer = _on_the_wire(_failure(error, context.aws_request_id))
+    if caller is not None:
+        if caller.rights.numbers is NumbersShown.MASKED:
+            answer = _with_masked_numbers(answer)
+        if route is not None and _is_change(route, method, answer):
+            _record(caller, route, path)
+        _mark_used(caller)
     logger.info(
         "request",
         extra={
             "method": method,
-            "path": "/contacts/…" if path.startswith("/contacts/") else telemetry.masked_text(path),
+            "path": "/contacts/…" if path.startswith("/contacts/") else masked_text(path),
             "status": answer["statusCode"],
             "account_id": None if caller is None else caller.account_id,
             "gateway_request_id": request.request_context.request_id,
@@ -179,13 +202,48 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return answer
 
 
-def _caller(request: APIGatewayProxyEventV2) -> accounts.Caller:
+def _caller(request: APIGatewayProxyEventV2) -> Caller:
     """Whose the request is, by its API key or, where that is enough, by its signature. Raises `Unauthorized`."""
     authorization, signed = request.headers.get("authorization"), number_rules.SIGNED.fullmatch(request.path)
     if signed is None or authorization or "webhook-signature" not in request.headers:
         return accounts.authenticate(authorization, accounts=services().accounts)
     account_id = number_rules.account_of_signature(signed[1], request.headers, _raw_body(request))
-    return accounts.Caller(account_id, (KeyScope.OPERATE,))
+    return Caller(account_id, KeyRights((KeyScope.OPERATE,)), name="webhook signature")
+
+
+def _is_change(route: Route, method: str, answer: dict[str, Any]) -> bool:
+    """Whether the request was carried out, and leaves an audit record. One that an earlier request had carried out
+    with the same Idempotency-Key does not."""
+    is_done = answer["statusCode"] < 300 and "Idempotency-Replayed" not in answer["headers"]
+    return method != "GET" and is_done and route.operation_id not in audit.NOT_AUDITED
+
+
+def _record(caller: Caller, route: Route, path: str) -> None:
+    """Append the audit record of a change that was made. It stays made if this fails: then the log has the record."""
+    matched = route.rule.fullmatch(path)
+    assert matched is not None, "the path was routed by it"
+    record = audit.record_of(caller, route.operation_id or "", matched.groupdict(), CURRENT.get().note)
+    try:
+        services().audit.add(record)
+    except Exception:
+        logger.exception("audit record not stored", extra={"audit": audit.audit_json(record)})
+
+
+def _with_masked_numbers(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a key that sees masked numbers only: of JSON. Files are refused, and redirects to them."""
+    headers = {name.lower(): value for name, value in answer["headers"].items()}
+    if headers.get("content-type") == JSON:
+        return {**answer, "body": to_json(masked_json(json.loads(answer["body"])))}
+    message = "this API key sees masked phone numbers only, and a file has full ones: use a key that sees full numbers"
+    return _on_the_wire(_failure(Forbidden(message), ""))
+
+
+def _mark_used(caller: Caller) -> None:
+    """Store when the key was used. The request does not depend on it: a failure is only logged."""
+    try:
+        accounts.mark_used(caller, accounts=services().accounts, now=system.now())
+    except Exception:
+        logger.exception("last_used_at not stored", extra={"key_id": caller.key_id})
 
 
 def _route(method: str, path: str) -> Route:
@@ -283,6 +341,8 @@ def _failure(error: Exception, request_id: str) -> Response[Any]:
         more["errors"] = [{"field": one.field, "message": one.message} for one in error.errors]
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, QuotaUsedUp):
+        headers["Retry-After"] = str(math.ceil(error.after.total_seconds()))
     if isinstance(error, _MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
     return _error(error.status, error.message, more, headers)

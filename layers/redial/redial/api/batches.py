@@ -18,10 +18,13 @@ from redial.api.answers import (
     account_id,
     answer,
     answers,
+    call_quota,
     hex_id,
     known_batch_id,
     known_id,
     new_router,
+    note_details,
+    note_resource,
     sent_size,
     services,
 )
@@ -51,7 +54,7 @@ from redial.api.forms import MULTIPART, URLENCODED, Form
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part, part_of
 from redial.api.retry_config import RetryConfig
 from redial.domain.batch import Batch, BatchStatus
-from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
+from redial.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, TooLarge
 from redial.ports import Position
 from redial.runtime import system
 from redial.usecases import agents, batches
@@ -327,6 +330,10 @@ def post_batch(
 ) -> Response[Any]:
     form = _form()
     body = read_batch_request(form)
+    if body.start is not None and call_quota() is not None:
+        raise Forbidden(
+            "this API key has a quota of calls a day: leave out start, and schedule the batch once it is read"
+        )
     file = form.files.get("file")
     if (file is None) == (body.upload_id is None):
         what = "send a CSV file, or upload_id" if file is None else "send either a file or upload_id, not both"
@@ -349,6 +356,8 @@ def post_batch(
         body_hash=hash_of([_hashed(body), None if file is None else hash_of_bytes(file[1])]),
         now=system.now(),
     )
+    note_resource("batch", batch.id)
+    note_details(agent_id=batch.agent_id, start=body.start)
     headers: dict[str, str | list[str]] = {"Idempotency-Replayed": "true"} if replayed else {}
     return answer(BatchCreated(batch_id=batch.id, state="created"), status=201, headers=headers)
 
@@ -457,7 +466,9 @@ def post_batch_schedule(batch_id: str) -> Response[Any]:
         body.bypass_call_guardrails,
         account_id=account_id(),
         now=system.now(),
+        quota=call_quota(),
     )
+    note_details(scheduled_at=rfc3339(body.scheduled_at), bypass_call_guardrails=body.bypass_call_guardrails)
     return answer(BatchChanged(message="success", state="scheduled"))
 
 

@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from redial.api.answers import account_id, answer, answers, new_router, services
+from redial.api.answers import account_id, answer, answers, new_router, note_details, services
 from redial.api.fields import E164_PATTERN
 from redial.domain.phone_number import normalized
 from redial.runtime import system
@@ -72,6 +72,7 @@ class ContactErased(TypedDict):
 def delete_contact(phone_number: InPath) -> Response[Any]:
     now = system.now()
     done = erase.erase_contact(services(), phone_number, account_id=account_id(), now=now)
+    note_details(executions=done.executions, files=done.files, consents=done.consents)
     receipt = ContactErased(
         message="success",
         state="deleted" if done.complete else "erasing",

@@ -12,7 +12,19 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import AfterValidator, BaseModel, Field
 from typing_extensions import TypedDict
 
-from redial.api.answers import CURRENT, JSON, account_id, answer, answers, known_id, new_router, no_such, services
+from redial.api.answers import (
+    CURRENT,
+    JSON,
+    account_id,
+    answer,
+    answers,
+    known_id,
+    new_router,
+    no_such,
+    note_details,
+    note_resource,
+    services,
+)
 from redial.api.fields import (
     EXAMPLE_AGENT_ID,
     NO_EMPTY_TEXT,
@@ -26,6 +38,7 @@ from redial.api.fields import (
 from redial.api.forms import Form
 from redial.api.listings import HEADERS, AnyPageNumber, AnyPageSize, CursorText, paging, part, part_of
 from redial.domain.errors import FieldError, InvalidInput, Unauthorized
+from redial.domain.masking import masked
 from redial.domain.number_rules import NumberRule, RuleKind, scope_of
 from redial.ports import Position
 from redial.runtime import system
@@ -325,8 +338,17 @@ def post_suppressions() -> Response[Any]:
     return _suppressed(_requests(CURRENT.get().form, SuppressionRequest))
 
 
+def _note(kind: RuleKind, new: Sequence[NewRule]) -> None:
+    """Note the rules for the audit record: the number of one, how many there are, and what they cover."""
+    note_resource(kind, masked(new[0].number) if len(new) == 1 else None)
+    scopes = sorted({scope_of(one.agent_id, one.purpose) for one in new})
+    note_details(added=len(new), scopes=[scope for scope in scopes if scope])
+
+
 def _suppressed(new: Sequence[NewRule]) -> Response[Any]:
     changed = number_rules.add_rules(services(), new, account_id=account_id(), now=system.now())
+    _note(RuleKind.SUPPRESSION, new)
+    note_details(canceled_executions=len(changed.ended))
     added = SuppressionsAdded(
         message="success",
         suppressions=[suppression_json(one) for one in changed.rules],
@@ -398,6 +420,7 @@ def post_execution_suppress(execution_id: str) -> Response[Any]:
 def post_consents() -> Response[Any]:
     new = _requests(CURRENT.get().form, ConsentRequest)
     changed = number_rules.add_rules(services(), new, account_id=account_id(), now=system.now())
+    _note(RuleKind.CONSENT, new)
     return answer(ConsentsAdded(message="success", consents=[consent_json(one) for one in changed.rules]))
 
 
@@ -457,5 +480,7 @@ def _parts(scope: str | None) -> set[str]:
 
 def _removed(kind: RuleKind, number: str, scope: str | None) -> Response[Any]:
     done = number_rules.remove_rule(services(), kind, number, scope or "", account_id=account_id(), now=system.now())
+    note_resource(kind, masked(number))
+    note_details(scope=scope, deleted=len(done.rules), canceled_executions=len(done.ended))
     removed = RuleRemoved(message="success", state="deleted", deleted=len(done.rules), canceled_executions=done.ended)
     return answer(removed)

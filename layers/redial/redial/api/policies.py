@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from redial.api.agent_config import Country, countries
-from redial.api.answers import account_id, answer, answers, new_router, no_such, services
+from redial.api.answers import account_id, answer, answers, new_router, no_such, note_changes, note_resource, services
 from redial.api.calling_guardrails import CallingGuardrails
 from redial.api.contact_limits import ContactLimits, ContactLimitsRead, contact_limits_json
 from redial.api.fields import NO_EMPTY_TEXT, ExpiresAfter, Flag, Purpose, validated
@@ -206,6 +206,10 @@ def put_policy(
     made, is_new = policies.put_policy(
         services(), new, account_id=account_id(), is_met=_condition(if_match, if_none_match)
     )
+    before = services().policies.get(account_id(), f"{name}@{made.version - 1}") if made.version > 1 else None
+    if is_new:
+        note_changes(before or Policy(name, 0, made.created_at, {}), made)
+    note_resource("policy", made.label)
     return _answer(made, 201 if is_new and made.version == 1 else 200)
 
 

@@ -1,8 +1,10 @@
-"""Which scope of an API key each route needs."""
+"""Which scope of an API key each route needs, and which routes a key may use that is restricted to agents."""
 
-from redial.domain.agent import KeyScope
-from redial.domain.errors import Forbidden
-from redial.usecases.accounts import Caller
+from collections.abc import Mapping
+
+from redial.api.fields import MAX_ID_LENGTH
+from redial.domain.api_key import Caller, KeyScope
+from redial.domain.errors import Forbidden, NotFound
 
 _SCOPES = {
     KeyScope.READ: ("plan_call", "preflight_batch"),
@@ -15,20 +17,61 @@ _SCOPES = {
     KeyScope.ADMIN: (
         *("patch_user", "create_agent", "replace_agent", "patch_agent", "delete_agent", "put_policy"),
         *("delete_execution", "delete_batch", "delete_contact"),
+        *("list_keys", "create_key", "revoke_key", "list_audit", "export_audit"),
     ),
 }
-"""By operation id. Every GET needs `read`."""
+"""By operation id. Any other GET needs `read`."""
 _NEEDED = {operation: scope for scope, operations in _SCOPES.items() for operation in operations}
 
 
 def needed_scope(method: str, operation_id: str) -> KeyScope:
     """What a key must have for this route. A route that is not listed needs `admin`."""
-    return KeyScope.READ if method == "GET" else _NEEDED.get(operation_id, KeyScope.ADMIN)
+    return _NEEDED.get(operation_id, KeyScope.READ if method == "GET" else KeyScope.ADMIN)
 
 
 def check_scope(caller: Caller, method: str, operation_id: str) -> None:
     """Raises `Forbidden`."""
     needed = needed_scope(method, operation_id)
-    if needed not in caller.scopes:
-        has = ", ".join(caller.scopes)
+    if needed not in caller.rights.scopes:
+        has = ", ".join(caller.rights.scopes)
         raise Forbidden(f"this API key has the scope {has}; {method} here needs {needed}: use a key that has it")
+
+
+_OF_AGENTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (
+            *("create_call", "plan_call", "stop_call", "stop_agent"),
+            *("get_execution", "get_agent_execution", "get_execution_log", "explain_execution", "delete_execution"),
+            *("list_executions", "list_executions_bare", "replay_webhooks", "suppress_execution", "add_suppressions"),
+            *("list_agents", "get_agent", "replace_agent", "patch_agent", "delete_agent"),
+            *("create_batch", "create_upload", "get_batch", "list_batches", "list_batch_executions", "delete_batch"),
+            *("preflight_batch", "schedule_batch", "stop_batch", "pause_batch", "resume_batch"),
+            *("get_batch_results", "get_batch_rejected", "replay_batch_webhooks"),
+            *("get_user", "list_phone_numbers", "list_attention", "resolve_attention", "list_undelivered"),
+            *("list_keys", "create_key", "revoke_key", "list_presets"),
+        ),
+        (),
+    ),
+    "retry_statistics": ("agent_id", "batch_id"),
+    "list_suppressions": ("agent_id",),
+    "delete_suppression": ("agent_id",),
+}
+"""The operations that have a narrower view for a key that is restricted to agents (`usecases/narrowed.py`), each with
+the parameters one of which names what it is about. All others are about the whole account."""
+
+
+def check_agents(caller: Caller, operation_id: str, query: Mapping[str, str]) -> None:
+    """Raises `Forbidden` for a route about the whole account, and `NotFound` for a parameter `agent_id` that names
+    another agent, if the key is restricted to agents. `usecases/narrowed.py` does the rest."""
+    agents = caller.rights.agents
+    if agents is None:
+        return
+    names = _OF_AGENTS.get(operation_id)
+    if names is None:
+        raise Forbidden("this API key is restricted to agents, and this is about the whole account: use another key")
+    if names and not any(name in query for name in names):
+        named = " or ".join(names)
+        raise Forbidden(f"this API key is restricted to agents, and this is about the whole account: give {named}")
+    agent_id = query.get("agent_id")
+    if agent_id is not None and agent_id.lower() not in agents:
+        raise NotFound(f"there is no agent {agent_id[:MAX_ID_LENGTH]}")

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from redial.domain.calling_window import CallingRule
@@ -159,29 +158,3 @@ class Account:
     defaults: Defaults = NO_DEFAULTS
     contact_limits: ContactLimits | None = None
     webhook_url: str | None = None
-
-
-class KeyScope(StrEnum):
-    """What an API key may do: look (`READ`); make calls and batches (`CALL`); stop, pause, replay, suppress
-    (`OPERATE`); change agents, rules and the account, and erase (`ADMIN`). None includes another."""
-
-    READ = "read"
-    CALL = "call"
-    OPERATE = "operate"
-    ADMIN = "admin"
-
-
-ALL_SCOPES = tuple(KeyScope)
-"""Of a key that was made without naming any."""
-
-
-@dataclass(frozen=True)
-class ApiKey:
-    """A key as its owner may see it again: everything but the key."""
-
-    key_id: str
-    account_id: str
-    name: str
-    created_at: datetime
-    revoked_at: datetime | None = None
-    scopes: tuple[KeyScope, ...] = ALL_SCOPES

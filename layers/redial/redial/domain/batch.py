@@ -147,7 +147,7 @@ class Batch:
     (None: never). `expires_at`: the batch is a tombstone, deleted at that time. `purpose`, `policy`,
     `policy_is_default`, `newer`: see `Execution`.
     `last_start`: no attempt of a contact starts from then on; `expires_after_minutes`: the same, counted from the
-    batch's start. At most one of the two is set.
+    batch's start. At most one of the two is set. `counted`: its contacts were counted against the quota of an API key.
     """
 
     id: str
@@ -200,6 +200,7 @@ class Batch:
     policy_is_default: bool = False
     last_start: datetime | None = None
     expires_after_minutes: int | None = None
+    counted: bool = False
     newer: Mapping[str, Any] | None = None
 
     @cached_property

@@ -3,14 +3,17 @@
     RedialError
     ├── InvalidInput   400   the request is invalid; names each field at fault
     ├── Unauthorized   401   no API key, or an invalid one
-    ├── Forbidden      403   the API key lacks the scope
+    ├── Forbidden      403   the API key does not allow the request
     ├── NotFound       404   unknown, or of another account
     ├── Conflict       409   not possible in the present state
     ├── PreconditionFailed 412   If-Match or If-None-Match does not hold
-    └── TooLarge       413   above a limit for one request
+    ├── TooLarge       413   above a limit for one request
+    └── QuotaUsedUp    429   the API key may have no more calls accepted for now
 
 The message tells the caller what to do; `status` is the HTTP status of the API's answer.
 """
+
+from datetime import timedelta
 
 from redial.domain.values import dataclass
 
@@ -55,7 +58,7 @@ class Unauthorized(RedialError):
 
 
 class Forbidden(RedialError):
-    """The API key lacks the scope that the request needs."""
+    """The API key does not allow the request: it lacks a scope, or is restricted."""
 
     status = 403
 
@@ -82,3 +85,13 @@ class TooLarge(RedialError):
     """Above a limit for one request."""
 
     status = 413
+
+
+class QuotaUsedUp(RedialError):
+    """The API key may have no more calls accepted until `after` has passed."""
+
+    status = 429
+
+    def __init__(self, message: str, after: timedelta) -> None:
+        super().__init__(message)
+        self.after = after

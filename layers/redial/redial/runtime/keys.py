@@ -12,11 +12,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from redial.adapters.dynamodb.accounts import DynamoAccounts
+from redial.adapters.dynamodb.agents import DynamoAgents
+from redial.adapters.dynamodb.audit import DynamoAuditLog
 from redial.carriers import CARRIERS, check_stream_url
-from redial.domain.agent import ALL_SCOPES, Account, Defaults
+from redial.domain.agent import Account, Defaults
+from redial.domain.api_key import ALL_SCOPES, ApiKey, KeyRights, NumbersShown
+from redial.domain.audit import OPERATOR, AuditRecord, Changes, differences, recorded
 from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
 from redial.domain.errors import InvalidInput, RedialError
 from redial.domain.phone_number import normalized
@@ -26,14 +30,7 @@ from redial.usecases import accounts as use
 from redial.wire.timestamps import rfc3339, rfc3339_or_none
 from redial.wire.webhook_signature import new_secret
 
-KEY_PREFIX = "rdl_"
-"""Makes a key that leaked into a repository or a log recognizable."""
 _SECRET_BYTES = 32
-
-
-def new_api_key() -> str:
-    """A new API key: the prefix and 256 random bits from the operating system, even if `system.random` is replaced."""
-    return KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def new_webhook_secret() -> str:
@@ -62,76 +59,127 @@ def ensure_account(
 # ---- the command --------------------------------------------------------------------------------------------------
 
 
-def _list_accounts(arguments: argparse.Namespace, accounts: DynamoAccounts) -> dict[str, Any]:
+class Stores(NamedTuple):
+    """The stores that commands use."""
+
+    accounts: DynamoAccounts
+    agents: DynamoAgents
+    changes: list[AuditRecord]
+    """What the command changed; `main` appends it to the audit."""
+
+    def record(
+        self,
+        account_id: str,
+        operation: str,
+        resource: tuple[str, str | None] = ("account", None),
+        changes: Changes | None = None,
+        **details: Any,
+    ) -> None:
+        """Leave an audit record of a change that was made."""
+        shown = {name: recorded(value) for name, value in details.items()}
+        record = AuditRecord(
+            system.new_id(), account_id, system.now(), None, OPERATOR, operation, *resource, changes or {}, shown
+        )
+        self.changes.append(record)
+
+
+def _list_accounts(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
     return {
         "accounts": [
             {"account_id": account.account_id, "name": account.name, "created_at": rfc3339(account.created_at)}
-            for account in accounts.all()
+            for account in stores.accounts.all()
         ]
     }
 
 
-def _create_account(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
+def _create_account(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
     secret = new_webhook_secret()
     account = use.create_account(
-        arguments.name, account_id=system.new_id(), webhook_secret=secret, accounts=accounts, now=system.now()
+        arguments.name, account_id=system.new_id(), webhook_secret=secret, accounts=stores.accounts, now=system.now()
     )
+    stores.record(account.account_id, "create_account", name=account.name)
     return {"account_id": account.account_id, "name": account.name, "webhook_secret": secret}
 
 
-def _create(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
-    api_key = new_api_key()
+def _create(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
+    api_key = system.new_api_key()
+    agents = tuple(dict.fromkeys(arguments.agent or ()))
+    for agent_id in agents:
+        if stores.agents.get(arguments.account, agent_id) is None:
+            raise InvalidInput.of("--agent", f"account {arguments.account} has no agent {agent_id}")
     key = use.create_key(
         arguments.account,
         arguments.name,
         api_key=api_key,
         key_id=system.new_id(),
-        accounts=accounts,
+        accounts=stores.accounts,
         now=system.now(),
-        scopes=tuple(scope for scope in ALL_SCOPES if scope in (arguments.scope or ALL_SCOPES)),
+        rights=KeyRights(
+            scopes=tuple(scope for scope in ALL_SCOPES if scope in (arguments.scope or ALL_SCOPES)),
+            agents=agents or None,
+            numbers=NumbersShown(arguments.numbers),
+            calls_a_day=arguments.calls_a_day,
+        ),
     )
-    shown = {"account_id": key.account_id, "key_id": key.key_id, "name": key.name, "scopes": list(key.scopes)}
-    return {**shown, "api_key": api_key}
+    shown = _key_json(key)
+    details = {name: value for name, value in shown.items() if name != "key_id"}
+    stores.record(key.account_id, "create_key", ("key", key.key_id), **details)
+    return {"account_id": key.account_id, **shown, "api_key": api_key}
 
 
-def _list(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
+def _key_json(key: ApiKey) -> dict[str, Any]:
+    rights = key.rights
+    return {
+        "key_id": key.key_id,
+        "name": key.name,
+        "scopes": list(rights.scopes),
+        "agents": None if rights.agents is None else list(rights.agents),
+        "numbers": rights.numbers,
+        "quotas": {"calls_a_day": rights.calls_a_day},
+    }
+
+
+def _list(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
     return {
         "keys": [
             {
-                "key_id": key.key_id,
-                "name": key.name,
-                "scopes": list(key.scopes),
+                **_key_json(key),
                 "created_at": rfc3339(key.created_at),
                 "revoked_at": rfc3339_or_none(key.revoked_at),
+                "last_used_at": rfc3339_or_none(key.last_used_at),
             }
-            for key in use.list_keys(arguments.account, accounts=accounts)
+            for key in use.list_keys(arguments.account, accounts=stores.accounts)
         ]
     }
 
 
-def _revoke(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
-    use.revoke_key(arguments.account, arguments.key_id, accounts=accounts, now=system.now())
+def _revoke(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
+    use.revoke_key(arguments.account, arguments.key_id, accounts=stores.accounts, now=system.now())
+    stores.record(arguments.account, "revoke_key", ("key", arguments.key_id))
     return {"key_id": arguments.key_id, "revoked": True}
 
 
-def _rotate(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
+def _rotate(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
     secret = new_webhook_secret()
-    account = use.rotate_webhook_secret(arguments.account, webhook_secret=secret, accounts=accounts)
+    account = use.rotate_webhook_secret(arguments.account, webhook_secret=secret, accounts=stores.accounts)
+    stores.record(arguments.account, "rotate_webhook_secret")
     return {"account_id": account.account_id, "webhook_secret": secret, "live_secrets": len(account.webhook_secrets)}
 
 
-def _drop_old(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
-    account = use.drop_old_webhook_secret(arguments.account, accounts=accounts)
+def _drop_old(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
+    account = use.drop_old_webhook_secret(arguments.account, accounts=stores.accounts)
+    stores.record(arguments.account, "drop_old_webhook_secret")
     return {"account_id": account.account_id, "live_secrets": len(account.webhook_secrets)}
 
 
-def _premium_numbers(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
+def _premium_numbers(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
     allowed = arguments.allow == "yes"
-    use.allow_premium_numbers(arguments.account, allowed, accounts=accounts)
+    use.allow_premium_numbers(arguments.account, allowed, accounts=stores.accounts)
+    stores.record(arguments.account, "allow_premium_numbers", premium_numbers=allowed)
     return {"account_id": arguments.account, "premium_numbers": allowed}
 
 
-def _defaults(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, Any]:
+def _defaults(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
     def change(current: Defaults) -> Defaults:
         changed = current
         if arguments.carrier is not None:
@@ -147,11 +195,17 @@ def _defaults(arguments: argparse.Namespace, accounts: Accounts) -> dict[str, An
                 changed = replace(changed, **{"stream_url" if is_stream else "answer_url": arguments.answer})
         return changed
 
-    changed = use.change_account(
-        arguments.account, lambda account: replace(account, defaults=change(account.defaults)), accounts=accounts
-    )
-    defaults = changed.defaults
-    return {"account_id": arguments.account, "defaults": {**asdict(defaults)}}
+    before: list[Account] = []
+
+    def change_account(account: Account) -> Account:
+        before[:] = [account]
+        return replace(account, defaults=change(account.defaults))
+
+    changed = use.change_account(arguments.account, change_account, accounts=stores.accounts)
+    changes = differences(before[0], changed)
+    if changes:
+        stores.record(arguments.account, "set_defaults", changes=changes)
+    return {"account_id": arguments.account, "defaults": asdict(changed.defaults)}
 
 
 def _number(text: str) -> str:
@@ -170,17 +224,37 @@ def _check_answer(url: str, schemes: tuple[str, str]) -> None:
         raise InvalidInput.of("--answer", str(error)) from error
 
 
+def _quota(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be at least 1")
+    return number
+
+
 _ACCOUNT: dict[str, Any] = {"required": True, "metavar": "ID", "help": "account id"}
 _NAME: dict[str, Any] = {"required": True, "help": "a name to recognize it by"}
-_SCOPE: dict[str, Any] = {
-    "action": "append",
-    "choices": [str(scope) for scope in ALL_SCOPES],
-    "help": "what the key may do; may be repeated; left out: everything",
+_RIGHTS: dict[str, dict[str, Any]] = {
+    "--scope": {
+        "action": "append",
+        "choices": [str(scope) for scope in ALL_SCOPES],
+        "help": "what the key may do; may be repeated; left out: everything",
+    },
+    "--agent": {
+        "action": "append",
+        "metavar": "ID",
+        "help": "an agent that it sees and changes; may be repeated; left out: all",
+    },
+    "--numbers": {
+        "choices": [str(one) for one in NumbersShown],
+        "default": str(NumbersShown.FULL),
+        "help": "how phone numbers appear in its answers",
+    },
+    "--calls-a-day": {"type": _quota, "metavar": "N", "help": "how many calls it may have accepted a day (UTC)"},
 }
 _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[str, Any]]], ...] = (
     ("create-account", "create an account and show its webhook secret", _create_account, {"--name": _NAME}),
     ("list-accounts", "list all accounts by id and name", _list_accounts, {}),
-    ("create", "create an API key and show it", _create, {"--account": _ACCOUNT, "--name": _NAME, "--scope": _SCOPE}),
+    ("create", "create an API key and show it", _create, {"--account": _ACCOUNT, "--name": _NAME, **_RIGHTS}),
     ("list", "list an account's API keys by id and name", _list, {"--account": _ACCOUNT}),
     (
         "revoke",
@@ -232,7 +306,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0 with the answer on standard output, or 1 with the reason on standard error."""
+    """Run one command and record in the audit what it changed. Returns 0 with the answer on standard output, or 1 with
+    the reason on standard error."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     if not arguments.table:
@@ -243,13 +318,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         client = boto3.client("dynamodb", region_name=region, endpoint_url=arguments.endpoint_url)
-        answer = arguments.run(arguments, DynamoAccounts(client, arguments.table))
+        stores = Stores(DynamoAccounts(client, arguments.table), DynamoAgents(client, arguments.table), [])
+        answer = arguments.run(arguments, stores)
     except (RedialError, ClientError, BotoCoreError) as error:
         print(getattr(error, "message", error), file=sys.stderr)
         return 1
     print(json.dumps(answer, indent=2, ensure_ascii=False))
     if "api_key" in answer or "webhook_secret" in answer:
         print("Keep this now: it is not shown again.", file=sys.stderr)
+    try:
+        for record in stores.changes:
+            DynamoAuditLog(client, arguments.table).add(record)
+    except (ClientError, BotoCoreError) as error:
+        print(f"The change was made, but it could not be recorded in the audit: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from redial.adapters.dynamodb.account_events import DynamoAccountEvents
     from redial.adapters.dynamodb.accounts import DynamoAccounts
     from redial.adapters.dynamodb.agents import DynamoAgents
+    from redial.adapters.dynamodb.audit import DynamoAuditLog
     from redial.adapters.dynamodb.batches import DynamoBatches
     from redial.adapters.dynamodb.call_queue import DynamoCallQueue
+    from redial.adapters.dynamodb.call_quotas import DynamoCallQuotas
     from redial.adapters.dynamodb.circuits import DynamoCircuits
     from redial.adapters.dynamodb.delayed import DynamoDelayedSets
     from redial.adapters.dynamodb.executions import DynamoExecutions
@@ -203,6 +205,18 @@ class Services:
         from redial.adapters.dynamodb.account_events import DynamoAccountEvents
 
         return DynamoAccountEvents(_client("dynamodb"), self._table)
+
+    @cached_property
+    def audit(self) -> "DynamoAuditLog":
+        from redial.adapters.dynamodb.audit import DynamoAuditLog
+
+        return DynamoAuditLog(_client("dynamodb"), self._table)
+
+    @cached_property
+    def call_quotas(self) -> "DynamoCallQuotas":
+        from redial.adapters.dynamodb.call_quotas import DynamoCallQuotas
+
+        return DynamoCallQuotas(_client("dynamodb"), self._table)
 
     @cached_property
     def pacer(self) -> "DynamoPacer":

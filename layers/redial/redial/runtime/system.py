@@ -5,6 +5,7 @@ on as arguments. `use` replaces any of them: the local stack gets a movable cloc
 """
 
 import random as _random
+import secrets as _secrets
 import time as _time
 import uuid as _uuid
 from collections.abc import Callable, Sequence
@@ -13,6 +14,9 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+KEY_PREFIX = "rdl_"
+_KEY_BYTES = 32
 
 
 class Each(Protocol):
@@ -52,6 +56,12 @@ def sleep(seconds: float) -> None:
 def new_id() -> str:
     """A new UUID, 36 characters, lower case."""
     return _new_id()
+
+
+def new_api_key() -> str:
+    """A new API key: a prefix by which a leaked key is recognized, and 256 random bits from the operating system, even
+    if `random` is replaced."""
+    return f"{KEY_PREFIX}{_secrets.token_urlsafe(_KEY_BYTES)}"
 
 
 def random() -> float:

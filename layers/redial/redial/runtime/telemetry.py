@@ -7,7 +7,6 @@ series, split by a dimension with few fixed values: never by a number, an id or 
 
 import logging
 import os
-import re
 import warnings
 from collections.abc import Mapping
 from datetime import timedelta
@@ -53,16 +52,6 @@ def about(**ids: str | int) -> None:
     """Add the ids of this invocation's subject to its further log lines and to its trace."""
     logger.append_keys(**ids)
     annotate(**ids)
-
-
-def masked(number: str) -> str:
-    """`+14155550123` → `+1415*****23`: enough to distinguish numbers in a log, too little to call one."""
-    return f"{number[:5]}{'*' * max(len(number) - 7, 1)}{number[-2:]}"
-
-
-def masked_text(text: str) -> str:
-    """`text` with every phone number in it masked; carriers' messages quote them."""
-    return re.sub(r"\+[0-9]{7,15}", lambda found: masked(found.group()), text)
 
 
 # ---- metrics --------------------------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from redial.domain.agent import ALL_SCOPES, DEFAULT_PROVIDER, Account, Agent, ApiKey, KeyScope
-from redial.domain.errors import Conflict, InvalidInput, NotFound, Unauthorized
+from redial.domain.agent import DEFAULT_PROVIDER, Account, Agent
+from redial.domain.api_key import ALL_RIGHTS, ApiKey, Caller, KeyRights, hour_of
+from redial.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthorized
 from redial.ports import Accounts, Services
 from redial.usecases.dispatch import shards_in_use
 from redial.usecases.update import MOST_TRIES, mark_agent
@@ -25,14 +26,6 @@ MAX_KEY_LENGTH = 512
 def hash_of(api_key: str) -> str:
     """What is stored of a key: SHA-256, 64 hexadecimal digits."""
     return hashlib.sha256(api_key.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who sends a request, and what its key may do."""
-
-    account_id: str
-    scopes: tuple[KeyScope, ...]
 
 
 def authenticate(authorization: str | None, *, accounts: Accounts) -> Caller:
@@ -48,7 +41,14 @@ def authenticate(authorization: str | None, *, accounts: Accounts) -> Caller:
         found = accounts.caller_of_key(hash_of(api_key))
     if found is None:
         raise Unauthorized("this API key is unknown or was revoked")
-    return Caller(*found)
+    return found
+
+
+def mark_used(caller: Caller, *, accounts: Accounts, now: datetime) -> None:
+    """Store the hour of the key's last request, at most once an hour."""
+    hour = hour_of(now)
+    if caller.key_id and (caller.last_used_at is None or caller.last_used_at < hour):
+        accounts.mark_used(caller.key_hash, hour)
 
 
 def create_account(name: str, *, account_id: str, webhook_secret: str, accounts: Accounts, now: datetime) -> Account:
@@ -67,24 +67,30 @@ def create_key(
     key_id: str,
     accounts: Accounts,
     now: datetime,
-    scopes: tuple[KeyScope, ...] = ALL_SCOPES,
+    rights: KeyRights = ALL_RIGHTS,
+    by: KeyRights = ALL_RIGHTS,
 ) -> ApiKey:
-    """Let `api_key` open the account from now on, for what is within `scopes`. Raises `InvalidInput`, `NotFound`."""
-    key = ApiKey(key_id, account_id, _checked_name(name), now, scopes=scopes)
+    """Let `api_key` open the account from now on, for what is within `rights`. `by`: the rights of the key that makes
+    it, which are the most that it may have. Raises `InvalidInput`, `Forbidden`, `NotFound`."""
+    key = ApiKey(key_id, account_id, _checked_name(name), now, rights=rights)
+    too_much = rights.beyond(by)
+    if too_much:
+        raise Forbidden(f"a key can make keys with what it has itself, and this one lacks {', '.join(too_much)}")
     read_account(account_id, accounts=accounts)
     accounts.add_key(key, hash_of(api_key))
     return key
 
 
-def list_keys(account_id: str, *, accounts: Accounts) -> list[ApiKey]:
-    """Every key of the account, revoked ones too. Raises `NotFound`."""
+def list_keys(account_id: str, *, accounts: Accounts, by: KeyRights = ALL_RIGHTS) -> list[ApiKey]:
+    """The keys of the account, revoked ones too: all, or those for agents that `by` sees. Raises `NotFound`."""
     read_account(account_id, accounts=accounts)
-    return accounts.keys(account_id)
+    return [key for key in accounts.keys(account_id) if by.sees_agents_of(key.rights)]
 
 
-def revoke_key(account_id: str, key_id: str, *, accounts: Accounts, now: datetime) -> None:
+def revoke_key(account_id: str, key_id: str, *, accounts: Accounts, now: datetime, by: KeyRights = ALL_RIGHTS) -> None:
     """The key opens nothing any more; revoking it again changes nothing. Raises `NotFound`."""
-    if not accounts.revoke_key(account_id, key_id, now):
+    is_seen = by.agents is None or any(key.key_id == key_id for key in list_keys(account_id, accounts=accounts, by=by))
+    if not is_seen or not accounts.revoke_key(account_id, key_id, now):
         raise NotFound(f"account {account_id} has no key {key_id}")
 
 

@@ -24,6 +24,7 @@ from redial.usecases.defaults import check_can_call, complete
 from redial.usecases.dispatch import dispatch_all
 from redial.usecases.idempotency import id_for
 from redial.usecases.policies import Applied, named_policy, policy_for, policy_of_batch
+from redial.usecases.quotas import CallQuota, taken
 from redial.usecases.stop import line_holders, mark_stopped, stop_calls, stop_waiting
 from redial.usecases.update import save, update_batch
 
@@ -208,9 +209,11 @@ def schedule_batch(
     *,
     account_id: str,
     now: datetime,
+    quota: CallQuota | None = None,
 ) -> Batch:
-    """Start the batch then. Raises `NotFound`, `InvalidInput` (also for a contact that can never be placed), `Conflict`
-    (it is due, running or over)."""
+    """Start the batch then. `quota`: of the API key; the batch's contacts are counted once, however often it is
+    scheduled. Raises `NotFound`, `InvalidInput` (also for a contact that can never be placed), `Conflict` (it is due,
+    running or over), `QuotaUsedUp`, `Forbidden`."""
     check_start(scheduled_at, now)
 
     def transition(batch: Batch) -> Batch:
@@ -221,14 +224,35 @@ def schedule_batch(
         except ValueError as error:
             raise Conflict(f"{error}; create another one") from error
 
-    if not bypass_call_guardrails:
+    contacts = 0
+    if quota is not None or not bypass_call_guardrails:
         batch = transition(read_batch(services, batch_id, account_id=account_id))
-        _check_contacts(services, batch, scheduled_at)
-    before, after = update_own_batch(services, batch_id, transition, account_id, now)
+        if not bypass_call_guardrails:
+            _check_contacts(services, batch, scheduled_at)
+        contacts = 0 if quota is None else _uncounted(batch)
+    with taken(services, quota, contacts, now) as taken_calls:
+        before, after = update_own_batch(
+            services,
+            batch_id,
+            lambda one: replace(transition(one), counted=one.counted or contacts > 0),
+            account_id,
+            now,
+        )
+        taken_calls.unused = before.counted
     _cancel_start(services, before)
     assert after.timer is not None
     services.timers.schedule_batch_run(batch_id, "start", after.timer, scheduled_at, now)
     return after
+
+
+def _uncounted(batch: Batch) -> int:
+    """Its contacts, if no quota has counted them. Raises `Conflict` while they are not known."""
+    if not batch.ingested:
+        raise Conflict(
+            f"the batch's file is still being read ({batch.total} rows so far), and this API key has a quota of calls"
+            " a day: schedule the batch once it has been read"
+        )
+    return 0 if batch.counted else batch.valid
 
 
 def check_start(scheduled_at: datetime, now: datetime) -> None:

@@ -16,6 +16,7 @@ from redial.ports import IdempotentRequest, Services
 from redial.usecases.defaults import check_can_call, complete
 from redial.usecases.idempotency import id_for
 from redial.usecases.policies import Applied, named_policy, policy_for
+from redial.usecases.quotas import CallQuota, taken
 
 EARLIEST = timedelta(minutes=2)
 LATEST = timedelta(days=365)
@@ -61,9 +62,17 @@ class Created:
 
 
 def create_call(
-    services: Services, call: NewCall, *, account_id: str, idempotency_key: str | None, body_hash: str, now: datetime
+    services: Services,
+    call: NewCall,
+    *,
+    account_id: str,
+    idempotency_key: str | None,
+    body_hash: str,
+    now: datetime,
+    quota: CallQuota | None = None,
 ) -> Created:
-    """Make the call, once per Idempotency-Key. Raises `NotFound` (agent), `InvalidInput`, `Conflict` (key reused)."""
+    """Make the call, once per Idempotency-Key. `quota`: of the API key. Raises `NotFound` (agent), `InvalidInput`,
+    `Conflict` (key reused), `QuotaUsedUp`."""
     request = IdempotentRequest(services.new_id(), body_hash)
     named = None if call.policy is None else named_policy(services, call.policy, "policy", account_id=account_id)
     execution_id = id_for(
@@ -88,7 +97,10 @@ def create_call(
     )
     if call.scheduled_at is not None:
         execution = execution.lease_delivery(execution_id[:8], now)  # dial delivers the first event of a call made now
-    if not services.executions.create(execution.with_due(now)):
+    with taken(services, quota, 1, now) as taken_call:
+        is_new = services.executions.create(execution.with_due(now))
+        taken_call.unused = not is_new
+    if not is_new:
         stored = services.executions.get(execution_id)
         if stored is None:
             raise Conflict("the call was deleted while it was being made; send it again with a new Idempotency-Key")

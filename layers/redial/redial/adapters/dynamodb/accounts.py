@@ -4,8 +4,10 @@
                              defaults {provider, from_phone_numbers, answer_url, stream_url, policy} (if set),
                              contact_limits (the text of `ContactLimits`; if set), webhook_url (if set)
     A#<account> / KEY#<id>   a key in its account's list: name, created_at, revoked_at (ms), key_hash,
-                             scopes (absent: all)
-    K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms), scopes
+                             and its rights: scopes (absent: all), agents (absent: all), numbers (absent: full),
+                             calls_a_day (absent: any)
+    K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms), its rights, and
+                             last_used_at (ms, a whole hour)
 
 One transaction writes a key's two items; authentication reads only the second.
 """
@@ -17,12 +19,16 @@ from typing import TYPE_CHECKING, Any
 from redial.adapters.dynamodb.items import from_item, to_item
 from redial.adapters.dynamodb.table import ABSENT, PRESENT, Item, Table
 from redial.adapters.dynamodb.ttl_cache import TtlCache
-from redial.domain.agent import ALL_SCOPES, Account, ApiKey, Defaults, KeyScope
+from redial.domain.agent import Account, Defaults
+from redial.domain.api_key import ALL_SCOPES, ApiKey, Caller, KeyRights, NumbersShown
 from redial.domain.contact_limits import ContactLimits
 from redial.wire.timestamps import from_ms, to_ms
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
+
+MAX_MARKED = 1000
+"""Maximum keys whose hour of use a process remembers; when they are so many, all are forgotten."""
 
 
 class DynamoAccounts:
@@ -31,6 +37,7 @@ class DynamoAccounts:
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._table = Table(client, table_name)
         self._cached: TtlCache[Account] = TtlCache(now)
+        self._marked: dict[str, datetime] = {}  # the hours that this process has stored, or tried to
 
     def get(self, account_id: str) -> Account | None:
         item = self._table.get(_account_key(account_id))
@@ -92,11 +99,22 @@ class DynamoAccounts:
 
     # ---- keys ---------------------------------------------------------------------------------------------------
 
-    def caller_of_key(self, key_hash: str) -> tuple[str, tuple[KeyScope, ...]] | None:
+    def caller_of_key(self, key_hash: str) -> Caller | None:
         item = self._table.get(_key_key(key_hash), consistent=False) or self._table.get(_key_key(key_hash))
         if item is None or "revoked_at" in item:
             return None
-        return item["account_id"], _decode_scopes(item)
+        return Caller(
+            item["account_id"], _decode_rights(item), item["key_id"], item["name"], key_hash, _decode_used(item)
+        )
+
+    def mark_used(self, key_hash: str, hour: datetime) -> None:
+        if self._marked.get(key_hash) == hour:
+            return
+        if len(self._marked) >= MAX_MARKED:
+            self._marked.clear()
+        self._marked[key_hash] = hour
+        condition = f"{PRESENT} AND (attribute_not_exists(last_used_at) OR last_used_at < :hour)"
+        self._table.update(_key_key(key_hash), "SET last_used_at = :hour", condition, {":hour": to_ms(hour)})
 
     def add_key(self, key: ApiKey, key_hash: str) -> None:
         listed = _listed_key(key.account_id, key.key_id) | {
@@ -105,18 +123,20 @@ class DynamoAccounts:
             "key_hash": key_hash,
         }
         opens = _key_key(key_hash) | {"account_id": key.account_id, "key_id": key.key_id, "name": key.name}
-        scopes = {} if key.scopes == ALL_SCOPES else {"scopes": list(key.scopes)}
+        rights = _encode_rights(key.rights)
         self._table.client.transact_write_items(
             TransactItems=[
-                {"Put": {"TableName": self._table.name, "Item": to_item(item | scopes), "ConditionExpression": ABSENT}}
+                {"Put": {"TableName": self._table.name, "Item": to_item(item | rights), "ConditionExpression": ABSENT}}
                 for item in (listed, opens)
             ]
         )
 
     def keys(self, account_id: str) -> list[ApiKey]:
         values = {":account": f"A#{account_id}", ":keys": "KEY#"}
-        stored = self._table.query("pk = :account AND begins_with(sk, :keys)", values, ConsistentRead=True)
-        found = [_decode_key(account_id, item) for item in stored]
+        stored = list(self._table.query("pk = :account AND begins_with(sk, :keys)", values, ConsistentRead=True))
+        opens = self._table.read([_key_key(item["key_hash"]) for item in stored])
+        used = {item["key_id"]: _decode_used(item) for item in opens}
+        found = [_decode_key(account_id, item, used) for item in stored]
         return sorted(found, key=lambda key: (key.created_at, key.key_id))
 
     def revoke_key(self, account_id: str, key_id: str, now: datetime) -> bool:
@@ -140,10 +160,31 @@ class DynamoAccounts:
         return True
 
 
-def _decode_scopes(item: dict[str, Any]) -> tuple[KeyScope, ...]:
-    """A newer version's scopes, unknown here, are left out: they open nothing."""
-    stored = item.get("scopes", ALL_SCOPES)
-    return tuple(scope for scope in ALL_SCOPES if scope in stored)
+def _encode_rights(rights: KeyRights) -> dict[str, Any]:
+    """Of the rights, what restricts the key."""
+    stored: dict[str, Any] = {
+        "scopes": None if rights.scopes == ALL_SCOPES else list(rights.scopes),
+        "agents": None if rights.agents is None else list(rights.agents),
+        "numbers": None if rights.numbers is NumbersShown.FULL else str(rights.numbers),
+        "calls_a_day": rights.calls_a_day,
+    }
+    return {name: value for name, value in stored.items() if value is not None}
+
+
+def _decode_rights(item: dict[str, Any]) -> KeyRights:
+    """A newer version's scopes, unknown here, are left out: they open nothing. Numbers are masked unless the key was
+    made without that restriction."""
+    scopes = item.get("scopes", ALL_SCOPES)
+    return KeyRights(
+        scopes=tuple(scope for scope in ALL_SCOPES if scope in scopes),
+        agents=tuple(item["agents"]) if "agents" in item else None,
+        numbers=NumbersShown.MASKED if "numbers" in item else NumbersShown.FULL,
+        calls_a_day=item.get("calls_a_day"),
+    )
+
+
+def _decode_used(item: dict[str, Any]) -> datetime | None:
+    return from_ms(item["last_used_at"]) if "last_used_at" in item else None
 
 
 def _account_key(account_id: str) -> Item:
@@ -205,12 +246,14 @@ def _decode_defaults(stored: dict[str, Any]) -> Defaults:
     )
 
 
-def _decode_key(account_id: str, item: dict[str, Any]) -> ApiKey:
+def _decode_key(account_id: str, item: dict[str, Any], used: dict[str, datetime | None]) -> ApiKey:
+    key_id = item["sk"].removeprefix("KEY#")
     return ApiKey(
-        key_id=item["sk"].removeprefix("KEY#"),
+        key_id=key_id,
         account_id=account_id,
         name=item["name"],
         created_at=from_ms(item["created_at"]),
         revoked_at=from_ms(item["revoked_at"]) if "revoked_at" in item else None,
-        scopes=_decode_scopes(item),
+        rights=_decode_rights(item),
+        last_used_at=used.get(key_id),
     )

@@ -1,0 +1,213 @@
+"""Routes of API keys: list, make, revoke."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from redial.api.answers import (
+    account_id,
+    answer,
+    answers,
+    caller,
+    known_id,
+    new_router,
+    note_details,
+    note_resource,
+    services,
+)
+from redial.api.fields import EXAMPLE_AGENT_ID, WholeNumber
+from redial.domain.api_key import ALL_SCOPES, ApiKey, Caller, KeyRights, KeyScope, NumbersShown, hour_of
+from redial.domain.errors import InvalidInput, NotFound
+from redial.runtime import system
+from redial.usecases import accounts, agents
+from redial.wire.timestamps import Timestamp, rfc3339, rfc3339_or_none
+
+router = new_router()
+
+
+# ---- models ---
+
+MAX_AGENTS = 100
+"""Maximum agents that a key may be restricted to: each request reads the list."""
+MAX_CALLS_A_DAY = 1_000_000_000
+
+
+class Quotas(BaseModel):
+    """The most that a key may do. Null, or left out: no limit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    calls_a_day: Annotated[WholeNumber, Field(ge=1, le=MAX_CALLS_A_DAY)] | None = Field(
+        None, description="Calls, and contacts of scheduled batches, in a day (UTC).", examples=[1000]
+    )
+
+
+class KeyRequest(BaseModel):
+    """A key to make. What is left out or null is as the key has it that makes it. Other fields are ignored."""
+
+    name: Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": accounts.MAX_NAME_LENGTH})] = Field(
+        examples=["dashboard"]
+    )
+    scopes: Annotated[list[KeyScope], Field(min_length=1)] | None = Field(None, examples=[["read"]])
+    agents: Annotated[list[str], Field(min_length=1, max_length=MAX_AGENTS)] | None = Field(
+        None, description="The only agents that the key sees and changes.", examples=[[EXAMPLE_AGENT_ID]]
+    )
+    numbers: NumbersShown | None = Field(None, description="`masked`: phone numbers are masked in every answer.")
+    quotas: Quotas | None = None
+
+    def to_rights(self, own: KeyRights) -> KeyRights:
+        """`own`: of the key that makes it."""
+        quota = None if self.quotas is None else self.quotas.calls_a_day
+        return KeyRights(
+            scopes=own.scopes if self.scopes is None else tuple(one for one in ALL_SCOPES if one in self.scopes),
+            agents=own.agents if self.agents is None else tuple(dict.fromkeys(map(_agent_id, self.agents))),
+            numbers=self.numbers or own.numbers,
+            calls_a_day=quota or own.calls_a_day,
+        )
+
+
+def _agent_id(text: str) -> str:
+    try:
+        return known_id(text, "agent")
+    except NotFound as error:
+        raise InvalidInput.of("agents", error.message) from error
+
+
+class QuotasRead(TypedDict):
+    """The most that a key may do; null: no limit."""
+
+    calls_a_day: int | None
+
+
+class OwnKeyRead(TypedDict):
+    """A key and its rights. `agents`: null for all of the account. `last_used_at`: the hour of its last request."""
+
+    id: str
+    name: str
+    scopes: list[KeyScope]
+    agents: list[str] | None
+    numbers: NumbersShown
+    quotas: QuotasRead
+    last_used_at: Timestamp | None
+
+
+class KeyRead(OwnKeyRead):
+    """A key as it is listed."""
+
+    created_at: Timestamp
+    revoked_at: Timestamp | None
+
+
+class KeyCreated(KeyRead):
+    """The new key. `api_key` is shown only here."""
+
+    api_key: str
+
+
+class KeyRevoked(TypedDict):
+    """The key opens nothing any more."""
+
+    message: Literal["success"]
+    state: Literal["revoked"]
+
+
+def own_key_json(key: Caller, now: datetime) -> OwnKeyRead:
+    """The key that is used now, as its user sees it."""
+    return _key_json(replace(key, last_used_at=hour_of(now)))
+
+
+def _key_json(key: ApiKey | Caller) -> OwnKeyRead:
+    rights = key.rights
+    return {
+        "id": key.key_id,
+        "name": key.name,
+        "scopes": list(rights.scopes),
+        "agents": None if rights.agents is None else list(rights.agents),
+        "numbers": rights.numbers,
+        "quotas": {"calls_a_day": rights.calls_a_day},
+        "last_used_at": rfc3339_or_none(key.last_used_at),
+    }
+
+
+def key_json(key: ApiKey) -> KeyRead:
+    """A key as JSON."""
+    return {
+        **_key_json(key),
+        "created_at": rfc3339(key.created_at),
+        "revoked_at": rfc3339_or_none(key.revoked_at),
+    }
+
+
+# ---- routes ---
+
+
+@router.get(
+    "/keys",
+    summary="Your API keys, oldest first",
+    description="Revoked ones too. A key that is restricted to agents sees those that are restricted to some of them.",
+    tags=["keys"],
+    operation_id="list_keys",
+    responses=answers(200, "The keys, without what opens the account.", list[KeyRead], 413),
+)
+def get_keys() -> Response[Any]:
+    found = accounts.list_keys(account_id(), accounts=services().accounts, by=caller().rights)
+    return answer([key_json(one) for one in found])
+
+
+@router.post(
+    "/keys",
+    summary="Make an API key",
+    description="With at most what the key has that makes it: scopes, agents, numbers, quotas. More is 403, which names"
+    " what is too much. Rights never change: make another key, then revoke the first.",
+    tags=["keys"],
+    operation_id="create_key",
+    status_code=201,
+    responses=answers(201, "The key. Keep it: it is not shown again.", KeyCreated, 400, 413),
+)
+def post_key(body: Annotated[KeyRequest, Body()]) -> Response[Any]:
+    own = caller().rights
+    rights = body.to_rights(own)
+    if own.agents is None and rights.agents is not None:
+        _check_agents(rights.agents)
+    api_key = system.new_api_key()
+    key = accounts.create_key(
+        account_id(),
+        body.name,
+        api_key=api_key,
+        key_id=system.new_id(),
+        accounts=services().accounts,
+        now=system.now(),
+        rights=rights,
+        by=own,
+    )
+    note_resource("key", key.key_id)
+    note_details(**{name: value for name, value in _key_json(key).items() if name not in ("id", "last_used_at")})
+    return answer(KeyCreated(**key_json(key), api_key=api_key), status=201)
+
+
+def _check_agents(ids: Sequence[str]) -> None:
+    """Raises `InvalidInput` for an agent that there is not."""
+    for agent_id in ids:
+        try:
+            agents.read_agent(services(), agent_id, account_id=account_id())
+        except NotFound as error:
+            raise InvalidInput.of("agents", f"{error.message}; GET /v2/agent/all lists yours") from error
+
+
+@router.delete(
+    "/keys/<key_id>",
+    summary="Revoke an API key",
+    description="From the answer on it is refused. Revoking it again changes nothing.",
+    tags=["keys"],
+    operation_id="revoke_key",
+    responses=answers(200, "It opens nothing any more.", KeyRevoked, 404),
+)
+def delete_key(key_id: str) -> Response[Any]:
+    accounts.revoke_key(account_id(), key_id, accounts=services().accounts, now=system.now(), by=caller().rights)
+    return answer(KeyRevoked(message="success", state="revoked"))
