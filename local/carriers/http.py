@@ -25,6 +25,8 @@ from local.web.server import RESET, Request, Response, is_loopback, send
 
 OLDEST_DIAL = timedelta(seconds=60)
 """A request to place a call that was signed longer ago is refused: Redial may have given it up."""
+PRICE = "0.012"
+"""Of an answered call, in dollars."""
 CALLBACK_AGAIN_SECONDS = (1.0, 5.0, 30.0, 120.0)
 LATE_CALLBACK_SECONDS = 180.0
 DUPLICATE_AFTER_SECONDS = (1.5, 95.0)
@@ -77,6 +79,7 @@ class PlatformCall:
         if self.answered_at is not None and self.ended_at is not None:
             said |= {"opted_out": True} if self.opts_out else {}
             said["duration_seconds"] = round((self.ended_at - self.answered_at).total_seconds())
+            said["price"] = {"amount": PRICE, "currency": "USD"}
         return said
 
 

@@ -28,6 +28,15 @@ from local.web.server import RESET, Request, Response
 API_VERSION = "2010-04-01"
 NUMBERS = ("+12025550100", "+12025550101")
 """The account's numbers, from the range that is reserved for fiction."""
+COUNTRIES = (
+    ("US", "United States/Canada", "NORTH_AMERICA", "+1"),
+    ("GB", "United Kingdom", "EUROPE", "+44"),
+    ("DE", "Germany", "EUROPE", "+49"),
+    ("FR", "France", "EUROPE", "+33"),
+    ("IN", "India", "ASIA", "+91"),
+    ("AU", "Australia", "OCEANIA", "+61"),
+)
+"""Countries whose dialing permissions are listed: a few of the real one's 218."""
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 EVENTS = ("initiated", "ringing", "answered", "completed")
 STATUSES = ("queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled")
@@ -39,6 +48,8 @@ EVENTS_AFTER = timedelta(minutes=15)
 """A call's Events can be read so long after its end: https://www.twilio.com/docs/voice/api/call-event-resource."""
 PRICE = Decimal("0.014")
 """What a completed call costs, in US dollars."""
+PRICED_AFTER = timedelta(minutes=3)
+"""How long after its end a call has its price: null until then, as Twilio documents."""
 INITIAL_BALANCE = Decimal(100)
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
@@ -117,7 +128,11 @@ class Carrier:
             ("POST", re.compile(f"{account}/Calls/(CA[0-9a-f]{{32}})\\.json"), self._update),
             ("GET", re.compile(f"{account}/Calls/(CA[0-9a-f]{{32}})/Events\\.json"), self._events),
             ("GET", re.compile(f"{account}/IncomingPhoneNumbers\\.json"), self._numbers),
+            ("GET", re.compile(f"{account}/OutgoingCallerIds\\.json"), self._verified),
+            ("GET", re.compile("/v1/DialingPermissions/Countries"), self._countries),
         ]
+        self.verified: list[str] = []
+        self.closed_countries: set[str] = set()
 
     @property
     def secret(self) -> dict[str, str]:
@@ -232,6 +247,55 @@ class Carrier:
         ]
         return self._page(request, asked, "incoming_phone_numbers", numbers)
 
+    def _verified(self, request: Request) -> Response:
+        """Numbers that the account does not own and may call from: none, unless a test adds some."""
+        asked = _query(request, frozenset({"PhoneNumber", "FriendlyName", "Page", "PageSize", "PageToken"}))
+        numbers = [
+            {
+                "sid": "PN" + _hex(self._seed, f"verified {number}"),
+                "account_sid": self.account_sid,
+                "phone_number": number,
+                "friendly_name": number,
+                "date_created": rfc2822(self._timeline.now()),
+                "date_updated": rfc2822(self._timeline.now()),
+                "uri": f"{request.path.removesuffix('.json')}/PN{_hex(self._seed, f'verified {number}')}.json",
+            }
+            for number in self.verified
+            if asked.get("PhoneNumber", number) == number
+        ]
+        return self._page(request, asked, "outgoing_caller_ids", numbers)
+
+    def _countries(self, request: Request) -> Response:
+        """https://www.twilio.com/docs/voice/api/dialingpermissions-country-resource. Canada is part of `US` there."""
+        asked = _query(request, frozenset({"IsoCode", "PageSize"}))
+        size = _whole(asked, "PageSize", DEFAULT_PAGE_SIZE, 1, MAX_PAGE_SIZE)
+        url = f"https://voice.twilio.com{request.path}"
+        countries = [
+            {
+                "iso_code": code,
+                "name": name,
+                "continent": continent,
+                "country_codes": [calling_code],
+                "low_risk_numbers_enabled": code not in self.closed_countries,
+                "high_risk_special_numbers_enabled": False,
+                "high_risk_tollfraud_numbers_enabled": False,
+                "url": f"{url}/{code}",
+                "links": {"highrisk_special_prefixes": f"{url}/{code}/HighRiskSpecialPrefixes"},
+            }
+            for code, name, continent, calling_code in COUNTRIES
+            if asked.get("IsoCode", code) == code
+        ]
+        meta = {
+            "key": "content",
+            "page": 0,
+            "page_size": size,
+            "url": f"{url}?PageSize={size}&Page=0",
+            "first_page_url": f"{url}?PageSize={size}&Page=0",
+            "previous_page_url": None,
+            "next_page_url": None,
+        }
+        return Response.of(200, {"content": countries, "meta": meta})
+
     def _known(self, sid: str) -> Call:
         call = self.calls.get(sid)
         if call is None:
@@ -244,6 +308,7 @@ class Carrier:
         uri = f"/{API_VERSION}/Accounts/{self.account_sid}/Calls/{call.sid}"
         request = call.request
         ended = call.ended_at is not None
+        is_priced = call.ended_at is not None and self._timeline.now() >= call.ended_at + PRICED_AFTER
         return {
             "sid": call.sid,
             "date_created": rfc2822(call.placed_at),
@@ -259,7 +324,7 @@ class Carrier:
             "start_time": _moment(call.dialled_at),
             "end_time": _moment(call.ended_at),
             "duration": str(call.duration_seconds) if ended else None,
-            "price": f"-{PRICE:.5f}" if ended and call.status == "completed" else None,
+            "price": f"-{PRICE:.5f}" if is_priced and call.status == "completed" else None,
             "price_unit": "USD",
             "direction": "outbound-api",
             "answered_by": call.answered_by,

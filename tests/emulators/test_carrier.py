@@ -66,7 +66,8 @@ class World:
         if form is not None:
             sent.setdefault("Content-Type", "application/x-www-form-urlencoded")
             body = urlencode(form, doseq=True).encode()
-        return request(method, f"{self.api.url}/2010-04-01/Accounts/{carrier.account_sid}{path}", body, sent)
+        of_account = "" if path.startswith("/v1/") else f"/2010-04-01/Accounts/{carrier.account_sid}"
+        return request(method, f"{self.api.url}{of_account}{path}", body, sent)
 
     def place(self, **changes: Any) -> Answer:
         form = {
@@ -552,6 +553,17 @@ def test_a_call_can_be_ended_by_request(world: World) -> None:
 def test_the_accounts_numbers_are_listed(world: World) -> None:
     page = world.twilio("GET", "/IncomingPhoneNumbers.json").json
     assert [one["phone_number"] for one in page["incoming_phone_numbers"]] == ["+12025550100", "+12025550101"]
+
+
+def test_verified_numbers_and_dialing_permissions_are_listed(world: World) -> None:
+    assert world.twilio("GET", "/OutgoingCallerIds.json").json["outgoing_caller_ids"] == []
+    world.carrier.verified.append("+12025550150")
+    (verified,) = world.twilio("GET", "/OutgoingCallerIds.json?PageSize=1000").json["outgoing_caller_ids"]
+    assert verified["phone_number"] == "+12025550150"
+    world.carrier.closed_countries.add("GB")
+    listed = world.twilio("GET", "/v1/DialingPermissions/Countries?PageSize=1000").json
+    assert {one["iso_code"] for one in listed["content"] if not one["low_risk_numbers_enabled"]} == {"GB"}
+    assert world.twilio("GET", "/v1/DialingPermissions/Countries?Limit=1").json["code"] == 20001
 
 
 def test_the_account_shows_its_numbers_balance_and_scripts(world: World) -> None:

@@ -3,9 +3,12 @@
 import json
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
+import yaml
 
+from infrastructure import docs_site
 from redial import __version__
 from redial.api import app, service  # noqa: F401  the document is of the routes that are loaded
 from redial.runtime import keys
@@ -25,6 +28,19 @@ def test_the_settings_list_every_parameter_with_its_default() -> None:
     parameters = template()["Parameters"]
     listed = [(name, "" if cell == "empty" else cell.strip("`")) for name, cell in rows if name in parameters]
     assert sorted(listed) == sorted((name, str(one["Default"])) for name, one in parameters.items())
+
+
+def test_the_site_has_each_page_as_plain_markdown(tmp_path: Path) -> None:
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert site["hooks"] == ["infrastructure/docs_site.py"]
+    docs_site.on_post_build({**site, "docs_dir": str(ROOT / "docs"), "site_dir": str(tmp_path)})
+    pages = {page.relative_to(ROOT / "docs") for page in ROOT.glob("docs/**/*.md")}
+    assert {page.relative_to(tmp_path) for page in tmp_path.rglob("*.md")} == pages
+    assert (tmp_path / "api.md").read_bytes() == (ROOT / "docs/api.md").read_bytes()
+    listed = (tmp_path / "llms.txt").read_text()
+    assert listed.startswith("# Redial\n\n> Outbound phone calls with automatic retry\n\n- [")
+    assert "- [The HTTP API](api.md)\n" in listed
+    assert {Path(link) for link in re.findall(r"\]\(([^)]+)\)", listed)} == pages
 
 
 def test_every_make_target_in_the_documentation_exists() -> None:

@@ -363,6 +363,7 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     assert client.api("GET", "/keys").status == 200
     assert client.api("DELETE", f"/keys/{key['id']}").status == 200
     assert client.api("GET", "/audit").json[0]["operation"] == "revoke_key"
+    client.api("GET", "/now")
     client.api("GET", "/v2/agent/all")
     undelivered = client.api("GET", "/webhooks/undelivered").json["data"]
     assert undelivered

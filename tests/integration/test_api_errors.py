@@ -4,14 +4,16 @@ import base64
 import gzip
 import json
 import logging
+import re
 import sys
 from typing import Any
 
 import pytest
 
 from functions.api.handler import handler
+from local import ROOT
 from redial.adapters.dynamodb.agents import DynamoAgents
-from redial.api import answers
+from redial.api import answers, llms
 from redial.api.app import MAX_BODY_BYTES, app
 from redial.runtime import system, telemetry
 from redial.runtime.services import services_of
@@ -292,6 +294,18 @@ def test_what_browsers_ask_for_is_answered_without_a_key(api: Api) -> None:
     index, icon = api.send("GET", "/", key=None), api.send("GET", "/favicon.ico", key=None)
     assert (index.status, index.json["documentation"]) == (200, "/docs")
     assert (icon.status, icon.text) == (204, "")
+
+
+def test_llms_txt_links_pages_that_there_are(api: Api) -> None:
+    answer = api.send("GET", "/llms.txt", key=None)
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    links = re.findall(r"\]\(([^)]+)\)", answer.text)
+    assert links[:2] == ["/openapi.json", "/docs"]
+    pages = [link.removeprefix(f"{llms.DOCS}/") for link in links[2:]]
+    assert pages == list(llms.PAGES)
+    assert [page for page in pages if not (ROOT / "docs" / page).is_file()] == []
+    assert llms.DOCS.replace("/raw/", "/tree/") in (ROOT / "pyproject.toml").read_text()
+    assert [line for line in answer.text.splitlines() if not line.isprintable()] == []
 
 
 def test_the_docs_pages_link_to_its_document_is_json(api: Api) -> None:

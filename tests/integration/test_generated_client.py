@@ -114,9 +114,13 @@ def the_life_of_a_call(local: LocalClient, generated: GeneratedClient) -> None:
     assert generated.do("stop_agent", agent_id).stopped_executions == [another]
 
     assert generated.do("list_undelivered").data == []
+    test = generated.model("WebhookTest", agent_id=local.stack.agent_id)
+    assert generated.do("test_webhook", body=test).accepted
     assert generated.do("replay_webhooks", created.execution_id).replayed == []
     assert generated.do("retry_statistics", agent_id=agent_id, from_=NOON.date()).attempts == 2
     assert generated.do("list_attention").data == []
+    assert generated.do("get_doctor").checks[0].status == "ok"
+    assert generated.do("get_now").carriers[0].state == "ok"
     assert generated.do("resolve_attention", "twilio", expect=404).error == 404
     asked = generated.model("SuppressExecutionBody", reason="asked the agent to stop")
     assert generated.do("suppress_execution", another, body=asked).suppressions[0].last_four == LATER[-4:]
@@ -202,6 +206,7 @@ def test_a_generated_client_makes_every_request(local: LocalClient, generated: G
     assert generated.do("health").status == "ok"
     assert generated.do("index").name == "Redial"
     assert generated.do("openapi")["openapi"].startswith("3.1")
+    assert generated.do("llms_text").startswith("# Redial")
     assert generated.do("docs").startswith("<!DOCTYPE html>")
     generated.do("favicon", expect=204)
     assert generated.called == ALL

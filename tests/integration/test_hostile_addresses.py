@@ -16,6 +16,7 @@ import urllib3.util.connection
 
 from redial.adapters import address_guard
 from redial.adapters.webhooks import HttpWebhooks
+from redial.runtime.services import services_of
 from tests.support.api import Api, aws, openapi, running_api
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import LocalClient, local_stack
@@ -88,7 +89,7 @@ def test_every_url_field_is_covered() -> None:
         for field in _urls(content["schema"])
     }
     of_agents = ("POST /v2/agent", "PUT /v2/agent/{agent_id}", "PATCH /v2/agent/{agent_id}")
-    assert fields == {("POST /batches", "webhook_url")} | {
+    assert fields == {("POST /batches", "webhook_url"), ("POST /webhooks/test", "url")} | {
         (operation, field) for operation in of_agents for field in ("webhook_url", "answer_url", "stream_url", "url")
     } | {("PATCH /user/me", field) for field in ("webhook_url", "answer_url", "stream_url")}
 
@@ -113,6 +114,27 @@ def test_no_endpoint_of_an_agent_can_be_a_private_address(api: Api, method: str,
         if "\ud800" not in url:
             assert [error["field"] for error in answer.json["errors"]] == [f"agent_config.{field}"], url
     assert api.send("GET", "/v2/agent/all").json == before
+
+
+def test_no_test_event_is_sent_to_a_private_address(api: Api) -> None:
+    with mock.patch.object(HttpWebhooks, "post") as post:
+        for url in INSIDE:
+            answer = api.send(
+                "POST", "/webhooks/test", ascii_json({"url": url}), headers={"Content-Type": "application/json"}
+            )
+            assert answer.status == 400, (url, answer)
+    assert post.mock_calls == []
+
+
+def test_a_test_event_goes_to_no_address_that_became_private_after_the_check(api: Api) -> None:
+    def resolved_later(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+        return resolve("private.example", port)
+
+    lookups = mock.Mock(within=mock.Mock(return_value=resolved_later))
+    with mock.patch.object(services_of("api").webhooks, "_lookups", lookups):
+        answer = api.send("POST", "/webhooks/test", {"url": GOOD})
+    assert (answer.status, answer.json["status_code"], answer.json["accepted"]) == (200, None, False)
+    assert answer.json["error"] == "address 10.1.2.3 is private: not sent"
 
 
 def test_an_accounts_webhook_cannot_be_a_private_address(api: Api) -> None:

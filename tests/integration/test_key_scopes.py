@@ -17,7 +17,7 @@ OPERATIONS = [
     for method, operation in operations.items()
 ]
 WITH_A_KEY = [(method, path, scope) for method, path, scope in OPERATIONS if scope is not None]
-PUBLIC = {"/", "/favicon.ico", "/health", "/docs", "/openapi.json"}
+PUBLIC = {"/", "/favicon.ico", "/health", "/docs", "/openapi.json", "/llms.txt"}
 
 
 def key_with(*scopes: KeyScope) -> str:

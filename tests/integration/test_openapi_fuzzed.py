@@ -74,6 +74,7 @@ class Completion:
 
     def __init__(self, client: LocalClient) -> None:
         self._client = client
+        self._inbox = f"{client.stack.inbox_url}/tests"
         self._count = 0
         for key in (client.stack.api_key, OTHER_KEY):
             made = client.api("PUT", "/policies/hours", {"purpose": "news"}, Authorization=f"Bearer {key}")
@@ -105,6 +106,8 @@ class Completion:
                 body["agent_id"] = self._client.stack.agent_id
             if body.get("agents"):  # of a key
                 body["agents"] = [self._client.stack.agent_id]
+            if case.operation.label == "POST /webhooks/test":
+                body = {"agent_id": self._client.stack.agent_id} if body.get("url") is None else {"url": self._inbox}
             _complete_body(body, case.media_type or "")
             case.body = body
 

@@ -343,6 +343,7 @@ def test_every_id_field_is_covered() -> None:
         ("POST /call", "agent_id"),
         ("POST /call/plan", "agent_id"),
         ("GET /numbers/{phone_number}", "agent_id"),
+        ("POST /webhooks/test", "agent_id"),
         ("POST /batches", "agent_id"),
         ("POST /batches", "upload_id"),
         ("POST /suppressions", "agent_id"),
@@ -382,6 +383,11 @@ def test_another_accounts_agent_is_not_planned_for(client: LocalClient, ids: dic
         call = {"recipient_phone_number": number}
         check_foreign(client, id_, lambda id_: as_other(client, "POST", "/call/plan", call | {"agent_id": id_}))  # noqa: B023  used at once
         check_foreign(client, id_, lambda id_: as_other(client, "GET", f"/numbers/{number}?agent_id={id_}"))
+
+
+def test_another_accounts_webhook_is_not_tested(client: LocalClient, ids: dict[str, list[str]]) -> None:
+    for id_ in ids["agent_id"]:
+        check_foreign(client, id_, lambda id_: as_other(client, "POST", "/webhooks/test", {"agent_id": id_}))
 
 
 def test_what_is_known_about_a_number_is_the_accounts_own(client: LocalClient, ids: dict[str, list[str]]) -> None:
@@ -489,19 +495,20 @@ def test_a_place_in_another_accounts_listing_leads_to_nothing_of_it(
 
 def test_lists_contain_nothing_of_another_account(client: LocalClient, ids: dict[str, list[str]]) -> None:
     lists = {name.partition(" ")[2] for name, _ in OPERATIONS if name.startswith("GET ") and "{" not in name}
-    public = {"/", "/favicon.ico", "/health", "/docs", "/openapi.json"}
+    public = {"/", "/favicon.ico", "/health", "/docs", "/openapi.json", "/llms.txt"}
     without_ids = {
         "/user/me",
         "/suppressions",
         "/consents",
         "/attention",
+        "/doctor",
         "/stats/retries",
         "/policies",
         "/policies/presets",
     }
     assert (
         lists - public
-        == {"/v2/agent/all", "/phone-numbers/all", "/webhooks/undelivered", "/keys", "/audit", "/audit.csv"}
+        == {"/v2/agent/all", "/phone-numbers/all", "/webhooks/undelivered", "/now", "/keys", "/audit", "/audit.csv"}
         | without_ids
     )
     for path in lists - public:

@@ -73,6 +73,13 @@ def test_attempts_answers_and_reach_by_attempt(client: LocalClient) -> None:
     assert found["advice"] == ["Not enough yet: 7 attempts counted, 100 first attempts tell something."]
 
 
+def test_twilio_tells_no_price_in_time(client: LocalClient) -> None:
+    assert stats(client)["cost"] == {
+        "carrier": [],
+        "redial": {"currency": "USD", "amount": 0.000154, "per_1000_attempts": 0.022, "per_answer": 0.000154},
+    }
+
+
 def test_an_attempts_outcome_is_in_its_execution(client: LocalClient) -> None:
     listed = client.api("GET", f"/v2/agent/{client.stack.agent_id}/executions?user_number=%2B14155550123").json["data"]
     (execution,) = listed
@@ -94,6 +101,25 @@ def test_statistics_of_an_agent_a_batch_and_a_period(client: LocalClient) -> Non
     today = client.stack.clock.now().date().isoformat()
     assert stats(client, f"?from={today}&to={today}")["period_start"] == today
     assert stats(client, "?from=2020-01-01&to=2020-12-31")["attempts"] == 0
+
+
+def test_a_platform_that_reports_prices(client: LocalClient) -> None:
+    agent_id = client.stack.create_agent(telephony_provider="http")
+    client.script("+13125550126", "no-answer", "completed")
+    execution_id = client.call("+13125550126", agent_id=agent_id, retry_config={"enabled": True})
+    client.advance(45)
+    assert stats(client, f"?agent_id={agent_id}")["cost"]["carrier"] == [
+        {"currency": "USD", "amount": 0.012, "attempts": 1, "per_answer": None}
+    ], "of the unanswered attempt it tells none"
+    client.script("+13125550127", "completed")
+    other = client.stack.create_agent(telephony_provider="http")
+    client.call("+13125550127", agent_id=other)
+    client.advance(15)
+    (cost,) = stats(client, f"?agent_id={other}")["cost"]["carrier"]
+    assert cost == {"currency": "USD", "amount": 0.012, "attempts": 1, "per_answer": 0.012}
+    log = client.api("GET", f"/executions/{execution_id}/log").json["data"]
+    prices = [one["data"]["price"] for one in log if "price" in one["data"]]
+    assert prices == [{"amount": 0.012, "currency": "USD"}]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +144,7 @@ def test_a_busy_year_is_read_with_few_units() -> None:
     cells |= {f"n{number}={one}": 40_000 // number for number in range(1, 5) for one in letters}
     cells |= {f"g{gap}={one}": 9000 + gap for gap in range(9) for one in letters}
     cells |= {f"c+1202555{number:04d}={one}": 4000 + number for number in range(10) for one in letters}
+    cells |= {"mUSD=n": 400_000, "mUSD=x": 5_600_000_000}
     cells |= {f"o{code}={one}": 20_000 for code in ("US", "CA", "GB", "DE") for one in letters}
     with mock_aws():
         client = boto3.client("dynamodb", region_name="us-east-1")

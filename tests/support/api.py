@@ -46,6 +46,7 @@ ENVIRONMENT = {
     "UPLOADS_ENDPOINT": "",
     "ALLOW_LOCAL_WEBHOOKS": "false",
     "CARRIER_SECRETS": "redial",
+    "PUBLIC_URL": "",
     "DEFAULT_CARRIER": "",
     "DEFAULT_FROM_PHONE_NUMBER": "",
     "DEFAULT_ANSWER": "",

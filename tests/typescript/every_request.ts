@@ -56,6 +56,10 @@ export async function agents(): Promise<string> {
   const period = { query: { from: "2026-01-01", to: "2026-01-31" } };
   const retries = data(await api.GET("/stats/retries", { params: period }));
   console.log(retries.reach.map((one) => one.rate), retries.by_gap[0]?.from_minutes, retries.advice);
+  console.log(data(await api.POST("/webhooks/test", { body: { agent_id } })).status_code);
+  for (const check of data(await api.GET("/doctor", {})).checks) console.log(check.check, check.status, check.advice);
+  const now = data(await api.GET("/now", {}));
+  console.log(now.lines.current, now.due.calls.length, now.carriers[0]?.state, now.undelivered);
   for (const item of data(await api.GET("/attention", {})).data) {
     console.log(data(await api.POST("/attention/{item_id}/resolve", { params: { path: { item_id: item.id } } })).state);
   }
@@ -162,6 +166,7 @@ export async function service(): Promise<void> {
   console.log(data(await api.GET("/health", {})).status, data(await api.GET("/", {})).version);
   console.log(data(await api.GET("/openapi.json", {})));
   console.log(data(await api.GET("/docs", { parseAs: "text" })).length, (await api.GET("/favicon.ico", {})).response.status);
+  console.log(data(await api.GET("/llms.txt", { parseAs: "text" })).length);
 }
 
 /** What a receiver of webhooks does with an event's body. */

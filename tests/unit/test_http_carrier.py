@@ -16,7 +16,18 @@ from redial.carriers.http.callbacks import HttpCallbacks
 from redial.carriers.http.codes import report
 from redial.carriers.http.credentials import HttpCredentials
 from redial.carriers.http.rest import HttpCarrier
-from redial.domain.outcome import Accepted, CallReport, DialResult, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
+from redial.domain.outcome import (
+    Accepted,
+    CallReport,
+    DialResult,
+    Fault,
+    NotPlaced,
+    Outcome,
+    Price,
+    Refused,
+    Scope,
+    Unknown,
+)
 from redial.domain.status import FINAL, Status
 from redial.ports import (
     Callback,
@@ -352,6 +363,14 @@ def test_a_list_of_other_calls_settles_nothing(calls: list[Any]) -> None:
             CallReport("c1", Status.COMPLETED, Outcome(Status.COMPLETED)),
         ),
         (
+            {"status": "completed", "price": {"amount": "0.0123456", "currency": "USD"}},
+            CallReport("c1", Status.COMPLETED, Outcome(Status.COMPLETED, price=Price(12_346, "USD"))),
+        ),
+        (
+            {"status": "completed", "price": {"amount": "0.01"}},
+            CallReport("c1", Status.COMPLETED, Outcome(Status.COMPLETED)),
+        ),
+        (
             {"status": "canceled"},
             CallReport("c1", Status.CANCELED, Outcome(Status.CANCELED, hangup_by="caller")),
         ),
@@ -362,7 +381,17 @@ def test_what_a_report_says(fields: dict[str, Any], expected: CallReport) -> Non
 
 
 JSON_VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
-DETAILS = ["answered_by", "sip_code", "permanent", "reason", "duration_seconds", "ring_seconds", "hangup_by", "unknown"]
+DETAILS = [
+    "answered_by",
+    "sip_code",
+    "permanent",
+    "reason",
+    "duration_seconds",
+    "ring_seconds",
+    "hangup_by",
+    "price",
+    "unknown",
+]
 
 
 @given(st.dictionaries(st.sampled_from(DETAILS), JSON_VALUES), st.sampled_from(["completed", "failed", "no-answer"]))

@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from local import ROOT
 from redial.adapters.dynamodb.statistics import pack, unpack
 from redial.domain.execution import Execution
-from redial.domain.outcome import BLOCKED, DECLINED, CallReport, Outcome
+from redial.domain.outcome import BLOCKED, DECLINED, CallReport, Outcome, Price
 from redial.domain.statistics import (
+    DOLLARS_PER_1000_ATTEMPTS,
     Dimension,
     Rate,
     Statistics,
@@ -24,7 +26,8 @@ from redial.domain.statistics import (
 from redial.domain.status import Status
 from redial.domain.termination import CallOutcome
 from redial.usecases.count_attempts import collect
-from tests.support.samples import TEN, call_id, minutes, placed, queued
+from redial.wire.stored_execution import decode, encode
+from tests.support.samples import RETRIES, TEN, call_id, minutes, placed, queued
 
 
 def ended(execution: Execution, outcome: Outcome, at_minutes: float) -> Execution:
@@ -98,7 +101,8 @@ def test_differences_of_all_changes_equal_a_recount() -> None:
     states: list[Execution | None] = [None]
     execution = queued()
     states.append(execution)
-    for minute, outcome in ((1, NO_ANSWER), (31, Outcome(Status.COMPLETED)), (32, NO_ANSWER)):
+    priced = Outcome(Status.COMPLETED, price=Price(14_000, "USD"))
+    for minute, outcome in ((1, NO_ANSWER), (31, priced), (32, NO_ANSWER)):
         if execution.state.is_final:
             break
         states.append(placed(execution, TEN + minutes(minute - 0.5)))
@@ -121,6 +125,8 @@ def test_differences_of_all_changes_equal_a_recount() -> None:
     for days in sums.values():
         assert {cell: count for cell, count in days[recount[0].isoformat()].items() if count} == recount[1]
     assert recount[1]["n2=v"] == 1
+    assert (recount[1]["mUSD=n"], recount[1]["mUSD=x"]) == (1, 14_000)
+    assert decode(encode(final)).state.attempts[1].price == Price(14_000, "USD")
 
 
 def test_a_change_that_ends_no_attempt_does_not_ask_where_the_number_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +137,55 @@ def test_a_change_that_ends_no_attempt_does_not_ask_where_the_number_is(monkeypa
     for before, after in ((None, queued()), (queued(), placed(queued(), TEN)), (over, dialled_again)):
         collect(window, before, after, "1")
     assert window == {}
+
+
+def test_a_price_outlasts_the_wait_for_machine_detection() -> None:
+    waiting = ended(
+        queued(replace(RETRIES, retry_on_voicemail=True)), Outcome(Status.COMPLETED, price=Price(1, "EUR")), 1
+    )
+    assert waiting.state.status is Status.CALL_DISCONNECTED
+    machine = CallReport(call_id(1), Status.IN_PROGRESS, voicemail=True)
+    over = counted(waiting.reported(1, machine, TEN + minutes(2)))
+    assert over is not None
+    assert (over[1]["n1=v"], over[1]["mEUR=x"]) == (1, 1)
+
+
+def test_prices_by_currency() -> None:
+    cells = {"n1=a": 2, "n1=n": 3, "mUSD=n": 2, "mUSD=x": 28_000, "mEUR=n": 1}
+    assert unpack(pack(cells)) == cells
+    found = Statistics(cells)
+    assert found.prices == {"EUR": (1, Price(0, "EUR")), "USD": (2, Price(28_000, "USD"))}
+    assert found.totals == {CallOutcome.ANSWERED: 2, CallOutcome.NO_ANSWER: 3}
+    assert Statistics({"n1=a": 1}).prices == {}
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "price"),
+    [
+        ("-0.01400", "USD", Price(14_000, "USD")),
+        (0.1, "eur", Price(100_000, "EUR")),
+        (0, "USD", Price(0, "USD")),
+        (None, "USD", None),
+        ("0.1", None, None),
+        ("0.1", "US", None),
+        ("nan", "USD", None),
+        ("inf", "USD", None),
+        ("1e99999999", "USD", None),
+        ("much", "USD", None),
+        (True, "USD", None),
+        ([1], "USD", None),
+    ],
+)
+def test_a_carriers_price(amount: object, currency: object, price: Price | None) -> None:
+    assert Price.read(amount, currency) == price
+    assert price is None or Price.parse(str(price)) == price
+
+
+def test_the_list_price_is_the_readmes() -> None:
+    assert (
+        f"| List price per 1,000 unanswered attempts | ${DOLLARS_PER_1000_ATTEMPTS} |"
+        in (ROOT / "README.md").read_text()
+    )
 
 
 def test_erasing_a_contact_takes_nothing_back() -> None:

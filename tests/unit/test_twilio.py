@@ -21,7 +21,18 @@ from redial.carriers.twilio.callbacks import form_of, parse_amd_callback, parse_
 from redial.carriers.twilio.credentials import TwilioCredentials
 from redial.carriers.twilio.rest import TwilioCarrier
 from redial.carriers.twilio.twiml import connect_stream
-from redial.domain.outcome import Accepted, CallReport, DialResult, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
+from redial.domain.outcome import (
+    Accepted,
+    CallReport,
+    DialResult,
+    Fault,
+    NotPlaced,
+    Outcome,
+    Price,
+    Refused,
+    Scope,
+    Unknown,
+)
 from redial.domain.status import FINAL, Status
 from redial.ports import CallRequest, CarrierBusy, CarrierUnavailable, NotYetKnown, UnreadableCallback
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
@@ -562,6 +573,54 @@ def test_a_search_ends_at_its_time_limit(requests: int) -> None:
     with pytest.raises(NotYetKnown, match="no time"):
         carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 10.0 * requests + 9.9 - 10.0 * len(http.asked))
     assert len(http.asked) == requests
+
+
+def test_caller_ids_are_the_accounts_own_or_verified() -> None:
+    own = {"incoming_phone_numbers": [{"phone_number": "+12025550100"}], "next_page_uri": None}
+    verified = {"outgoing_caller_ids": [{"phone_number": "+12025550101"}], "next_page_uri": None}
+    numbers = ["+12025550100", "+12025550101", "+12025550102"]
+    http = ScriptedHttp(json_answer(200, own), json_answer(200, verified))
+    assert carrier(http).unknown_caller_ids(numbers) == {"+12025550102"}
+    assert carrier(ScriptedHttp(json_answer(200, own))).unknown_caller_ids(numbers[:1]) == set(), (
+        "one question suffices"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([json_answer(200, {"incoming_phone_numbers": {}})], "unreadable"),
+        ([json_answer(200, {"incoming_phone_numbers": ["+12025550100"]})], "unreadable"),
+        ([json_answer(404, {})], "unreadable"),
+        ([json_answer(403, {"code": 20003})], "answered 403"),
+        ([json_answer(429, {"code": 20429})], "no more requests"),
+        (
+            [
+                json_answer(200, {"incoming_phone_numbers": [], "next_page_uri": "/more"}),
+                json_answer(200, {"outgoing_caller_ids": [], "next_page_uri": None}),
+            ],
+            "more than 1000 numbers",
+        ),
+    ],
+)
+def test_what_does_not_settle_whose_a_caller_id_is(answers: list[Any], message: str) -> None:
+    with pytest.raises(CarrierUnavailable, match=message):
+        carrier(ScriptedHttp(*answers)).unknown_caller_ids(["+12025550100"])
+
+
+def test_dialing_permissions_are_asked_of_the_voice_api() -> None:
+    listed = {"content": [{"iso_code": "GB", "low_risk_numbers_enabled": False}, {"iso_code": "US"}]}
+    http = ScriptedHttp(json_answer(200, listed))
+    assert carrier(http).closed_countries(["GB", "US", "CA"]) == {"GB"}, "what Twilio does not name is left out"
+    assert http.asked[0]["url"] == "https://voice.twilio.com/v1/DialingPermissions/Countries?PageSize=1000"
+
+
+def test_a_record_has_its_price_only_some_minutes_after_the_end() -> None:
+    for price, expected in (("-0.01400", Price(14_000, "USD")), (None, None)):
+        answer = json_answer(200, record(status="completed") | {"price": price, "price_unit": "USD"})
+        asked = carrier(ScriptedHttp(answer)).ask(CALL)
+        assert asked is not None and asked.outcome is not None
+        assert asked.outcome.price == expected
 
 
 @pytest.mark.parametrize("unclear", [{"status": "unheard-of"}, {"sid": "?"}])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias
+
+from typing_extensions import TypedDict
 
 AccountEventKind: TypeAlias = Literal["attention.opened", "attention.resolved"]
 """
@@ -125,6 +127,17 @@ What became of an attempt.
 """
 
 
+class WebhookTestEvent(TypedDict):
+    """
+    An event that says nothing but that it arrived: answer it with 2xx. `agent_id`: whose webhook is tested; null: a
+    URL by itself.
+    """
+
+    type: Literal["webhook.test"]
+    agent_id: str | None
+    at: str
+
+
 class AgentChanged(TypedDict):
     """
     The agent was changed.
@@ -153,6 +166,17 @@ class AgentDeleted(TypedDict):
 
     message: Literal["success"]
     state: Literal["deleted"]
+
+
+class AgentLines(TypedDict):
+    """
+    An agent's lines.
+    """
+
+    agent_id: str
+    agent_name: str
+    max: int
+    current: int
 
 
 class AgentStopped(TypedDict):
@@ -292,6 +316,55 @@ class CallingWindow(TypedDict):
     """
 
 
+class CarrierCost(TypedDict):
+    """
+    What the carrier charges, in one currency. `attempts`: those whose price it told by their end. `per_answer`: null
+    without an answer, and unless the price of every attempt is known in this currency.
+    """
+
+    currency: str
+    amount: float
+    attempts: int
+    per_answer: float | None
+
+
+class CarrierNow(TypedDict):
+    """
+    A carrier that the agents use. `paused`: its calls fail, and wait, since `since` for `reason`; `resuming`: more
+    are placed each minute. `account`: yours; each account has its own state.
+    """
+
+    name: str
+    account: str
+    state: Literal["ok", "paused", "resuming"]
+    since: str | None
+    reason: str | None
+
+
+class ChangeRead(TypedDict):
+    """
+    A setting that was changed. URLs are cut to their host, numbers are masked, other content is a hash.
+    """
+
+    field: str
+    before: Any
+    after: Any
+
+
+CheckName: TypeAlias = Literal["carrier", "caller_ids", "countries", "agents", "callback_url", "attention", "webhooks", "clock"]
+"""
+What is checked. `carrier`: its secret can be read, and it takes requests. `caller_ids`: the carrier account may
+call from the agents' numbers. `countries`: it may call those that were called lately. `agents`: each has a caller
+id and an answer. `callback_url`: carriers can reach the stack. `attention`: nothing holds calls.
+"""
+
+
+CheckStatus: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
+"""
+`warning`: calls are placed, but not as expected, or not all. `skipped`: it could not be found out.
+"""
+
+
 CircuitState: TypeAlias = Literal["closed", "open", "resuming"]
 """
 State of a circuit. `resuming` admits a growing number of calls after a successful probe.
@@ -408,6 +481,24 @@ class DefaultsRead(TypedDict):
     policy: str | None
 
 
+class DueNow(TypedDict):
+    """
+    Calls that wait for a time: retries, scheduled calls, calls outside of calling hours. Not those that wait for a
+    line, nor contacts that their batch has not started.
+    """
+
+    minutes: int
+    step_minutes: int
+    calls: list[int]
+    """
+    How many become due in each step from now.
+    """
+    complete: bool
+    """
+    False: there may be more. At most 512 calls of the stack, 512 delayed contacts of each of 20 batches, and 100 agents are read.
+    """
+
+
 class Erased(TypedDict):
     """
     What was erased.
@@ -477,10 +568,13 @@ class GapJson(TypedDict):
 
 class GatewayErrorBody(TypedDict):
     """
-    What API Gateway answers by itself; it has no other key of `ErrorBody`.
+    What API Gateway answers by itself, with a message only; or, where the quota of the API key is used up, all that
+    an error has.
     """
 
     message: str
+    error: NotRequired[int | None]
+    detail: NotRequired[str | None]
 
 
 class Healthy(TypedDict):
@@ -527,6 +621,22 @@ class Kept(TypedDict):
     """
 
 
+class KeyRevoked(TypedDict):
+    """
+    The key opens nothing any more.
+    """
+
+    message: Literal["success"]
+    state: Literal["revoked"]
+
+
+KeyScope: TypeAlias = Literal["read", "call", "operate", "admin"]
+"""
+What an API key may do: look (`READ`); make calls and batches (`CALL`); stop, pause, replay, suppress
+(`OPERATE`); change agents, rules, keys and the account, and erase (`ADMIN`). None includes another.
+"""
+
+
 class LimitUse(TypedDict):
     """
     A cap that applies. `owner`: the account, the policy or the agent; `attempts`: how many of the `allowed` are
@@ -551,6 +661,21 @@ class LinesNeeded(TypedDict):
     calls_per_second: float | None
 
 
+class LinesNow(TypedDict):
+    """
+    Live calls: the limit, and the present number, of the account and of each agent. `complete`: no agent is left
+    out.
+    """
+
+    max: int
+    current: int
+    agents: list[AgentLines]
+    complete: bool
+    """
+    False: the account has more than 100 agents.
+    """
+
+
 class LogEntry(TypedDict):
     """
     One thing that happened to an execution.
@@ -572,6 +697,30 @@ class MovedBy(TypedDict):
     rule: str | None
     until: str | None
     text: str
+
+
+class NowRead(TypedDict):
+    """
+    The account at this moment. `at`: the server's time. `attention`: items of `GET /attention`. `undelivered`: calls
+    and batches with undelivered events.
+    """
+
+    version: str
+    at: str
+    lines: LinesNow
+    due: DueNow
+    carriers: list[CarrierNow]
+    attention: int
+    undelivered: int
+    """
+    1000: that many or more.
+    """
+
+
+NumbersShown: TypeAlias = Literal["full", "masked"]
+"""
+How phone numbers appear in the answers to a key.
+"""
 
 
 class PhoneNumberRead(TypedDict):
@@ -667,6 +816,25 @@ class PresetRead(TypedDict):
     """
 
 
+class Quotas(TypedDict, closed=True):
+    """
+    The most that a key may do. Null, or left out: no limit.
+    """
+
+    calls_a_day: NotRequired[int | None]
+    """
+    Calls, and contacts of scheduled batches, in a day (UTC).
+    """
+
+
+class QuotasRead(TypedDict):
+    """
+    The most that a key may do; null: no limit.
+    """
+
+    calls_a_day: int | None
+
+
 class ReachJson(TypedDict):
     """
     Contacts that a person had answered for by this attempt.
@@ -682,6 +850,20 @@ class ReachJson(TypedDict):
     interval: list[float] | None
     """
     95 % interval of the rate (Wilson's score).
+    """
+
+
+class RedialCost(TypedDict):
+    """
+    What AWS charges for Redial's part, estimated: `attempts` times the list price of an unanswered attempt.
+    """
+
+    currency: Literal["USD"]
+    amount: float
+    per_1000_attempts: float
+    per_answer: float | None
+    """
+    Null without an answer.
     """
 
 
@@ -898,6 +1080,35 @@ class WaitsFor(TypedDict):
     until: str | None
     text: str
     to_change: str
+
+
+class WebhookTest(TypedDict):
+    """
+    Where a test event goes: give one of the two.
+    """
+
+    agent_id: NotRequired[str | None]
+    """
+    To the `webhook_url` of this agent.
+    """
+    url: NotRequired[str | None]
+    """
+    To this URL, which must be one that can be saved.
+    """
+
+
+class WebhookTestResult(TypedDict):
+    """
+    What came of a test event. `accepted`: it was answered with 2xx within 10 seconds. `status_code`: null where no
+    answer came; `error` says why, or why the answer does not count.
+    """
+
+    webhook_id: str
+    url: str
+    accepted: bool
+    status_code: int | None
+    error: str | None
+    milliseconds: int
 
 
 class ZoneCount(TypedDict):
@@ -1315,6 +1526,27 @@ class ListPhoneNumbersParametersQuery(TypedDict):
 ListPhoneNumbersResponse: TypeAlias = list[PhoneNumberRead]
 
 
+ListAuditParametersQuery = TypedDict(
+    "ListAuditParametersQuery",
+    {
+        "from": NotRequired[str],
+        "to": NotRequired[str],
+        "page_number": NotRequired[int],
+        "page_size": NotRequired[int],
+        "cursor": NotRequired[str],
+    },
+)
+
+
+ExportAuditParametersQuery = TypedDict(
+    "ExportAuditParametersQuery",
+    {
+        "from": NotRequired[str],
+        "to": NotRequired[str],
+    },
+)
+
+
 RetryStatisticsParametersQuery = TypedDict(
     "RetryStatisticsParametersQuery",
     {
@@ -1436,6 +1668,23 @@ class RetryHistoryEntry(TypedDict):
     at: str
 
 
+class AuditRead(TypedDict):
+    """
+    A change that was made. `by`: the name of the API key, or `operator`, or `webhook signature`; `operation`: the
+    `operationId` of the route, or what the operator's command did.
+    """
+
+    id: str
+    at: str
+    by: str
+    key_id: str | None
+    operation: str
+    resource_type: str
+    resource_id: str | None
+    changes: list[ChangeRead]
+    details: dict[str, Any]
+
+
 class BatchRead(TypedDict):
     """
     A batch. Counts follow its contacts within a second or two, and are exact.
@@ -1533,6 +1782,19 @@ class CarrierRead(TypedDict):
     reason: str | None
 
 
+class CheckRead(TypedDict):
+    """
+    What one check found, and what to do (null: nothing). `agent_id`: which agent it is about; null: all of them, or
+    the account.
+    """
+
+    check: CheckName
+    status: CheckStatus
+    message: str
+    advice: str | None
+    agent_id: str | None
+
+
 class ContactErased(TypedDict):
     """
     The receipt. `state` is `erasing` if there were too many calls for one request: ask again for the rest.
@@ -1543,6 +1805,16 @@ class ContactErased(TypedDict):
     erased: Erased
     kept: Kept
     erased_at: str
+
+
+class CostJson(TypedDict):
+    """
+    Costs of the attempts. `carrier`: by currency; empty where the carrier told no price by the end of any call, for
+    example because it tells it minutes later.
+    """
+
+    carrier: list[CarrierCost]
+    redial: RedialCost
 
 
 class ErrorBody(TypedDict):
@@ -1570,6 +1842,14 @@ class ErrorBody(TypedDict):
     """
     500 only: quote it when you report the error.
     """
+
+
+class Examination(TypedDict):
+    """
+    Every check. Those of agents are shown for each agent only where they fail.
+    """
+
+    checks: list[CheckRead]
 
 
 class Execution(TypedDict):
@@ -1696,6 +1976,71 @@ class GateRead(TypedDict):
     decision: Verdict
     rule: str | None
     text: str
+
+
+class KeyCreated(TypedDict):
+    """
+    The new key. `api_key` is shown only here.
+    """
+
+    id: str
+    name: str
+    scopes: list[KeyScope]
+    agents: list[str] | None
+    numbers: NumbersShown
+    quotas: QuotasRead
+    last_used_at: str | None
+    created_at: str
+    revoked_at: str | None
+    api_key: str
+
+
+class KeyRead(TypedDict):
+    """
+    A key as it is listed.
+    """
+
+    id: str
+    name: str
+    scopes: list[KeyScope]
+    agents: list[str] | None
+    numbers: NumbersShown
+    quotas: QuotasRead
+    last_used_at: str | None
+    created_at: str
+    revoked_at: str | None
+
+
+class KeyRequest(TypedDict):
+    """
+    A key to make. What is left out or null is as the key has it that makes it. Other fields are ignored.
+    """
+
+    name: str
+    scopes: NotRequired[list[KeyScope] | None]
+    agents: NotRequired[list[str] | None]
+    """
+    The only agents that the key sees and changes.
+    """
+    numbers: NotRequired[NumbersShown | None]
+    """
+    `masked`: phone numbers are masked in every answer.
+    """
+    quotas: NotRequired[Quotas | None]
+
+
+class OwnKeyRead(TypedDict):
+    """
+    A key and its rights. `agents`: null for all of the account. `last_used_at`: the hour of its last request.
+    """
+
+    id: str
+    name: str
+    scopes: list[KeyScope]
+    agents: list[str] | None
+    numbers: NumbersShown
+    quotas: QuotasRead
+    last_used_at: str | None
 
 
 class Plan(TypedDict):
@@ -1834,6 +2179,7 @@ class RetryStatistics(TypedDict):
     """
     Null without an answer.
     """
+    cost: CostJson
     outcomes: dict[str, int]
     reach: list[ReachJson]
     by_attempt: list[ValueJson]
@@ -1856,11 +2202,13 @@ class UndeliveredList(TypedDict):
 
 class UserRead(TypedDict):
     """
-    The account of the API key.
+    The account of the API key, and the key. If the key is restricted to agents, `concurrency` and `carriers` are
+    those of these agents.
     """
 
     id: str
     name: str
+    key: OwnKeyRead
     concurrency: ConcurrencyRead
     webhook_url: str | None
     defaults: DefaultsRead
@@ -1928,6 +2276,12 @@ ListBatchesResponse: TypeAlias = list[BatchRead]
 
 
 ListBatchExecutionsResponse: TypeAlias = list[Execution]
+
+
+ListKeysResponse: TypeAlias = list[KeyRead]
+
+
+ListAuditResponse: TypeAlias = list[AuditRead]
 
 
 class ExecutionEvent(TypedDict):

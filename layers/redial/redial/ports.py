@@ -354,6 +354,9 @@ class Agents(Protocol):
     def all(self, account_id: str, *, deleted_since: datetime | None = None) -> list[Agent]:
         """Every agent of the account that is not deleted, or was not before `deleted_since`, oldest first."""
 
+    def some(self, account_id: str, most: int) -> list[Agent]:
+        """The first `most` agents of the account, deleted ones included, in the order of their ids."""
+
     def save(self, agent: Agent) -> Agent:
         """Store it over `agent.version` (0: it is new). Raises `StaleVersion`."""
 
@@ -536,6 +539,10 @@ class Lines(Protocol):
     def holders(self, agent_id: str, shard: int) -> dict[str, tuple[int, datetime]]:
         """The holders of the shard's lines: execution id → (attempt, since)."""
 
+    def in_use(self, shards: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """How many lines of each of those shards (agent id, shard) are held; shards without any may be left out. 100
+        shards are one request."""
+
     def owner(self, agent_id: str, shard: int) -> str | None:
         """The account whose lines these are; None if none was ever held."""
 
@@ -612,6 +619,10 @@ class DelayedSets(Protocol):
     def next_due(self, batch_id: str, after: datetime) -> datetime | None:
         """When the first entry that is due later than `after` is due."""
 
+    def due_between(self, batch_id: str, first: datetime, last: datetime, most: int) -> list[datetime]:
+        """When the entries are due that are due between these times, both included, the earliest first; at most `most`
+        of them, in one request. The read may lag by a moment."""
+
     def repair(self, agent_id: str, batch_id: str) -> bool:
         """Compare the set's next time with its entries; True if it was missing or too late for one of them, and has
         been corrected."""
@@ -641,6 +652,10 @@ class DueItems(Protocol):
 
     def overdue(self, shard: int, now: datetime) -> Iterator[Due]:
         """Everything of one of the index's shards that was due by `now`, oldest first, page by page."""
+
+    def first_due(self, shard: int, until: datetime, most: int) -> list[Due]:
+        """What of one of the index's shards is due by then, the earliest first; at most `most` of it, in one request.
+        Of all accounts."""
 
     def queue_checks(self, now: datetime) -> Iterator[Due]:
         """Calls in a queue whose entry was to be checked by `now`: they are in none of the shards of `overdue`."""
@@ -879,6 +894,15 @@ class Carrier(Protocol):
     def check(self) -> str | None:
         """None when the carrier takes requests to place calls, as far as can be seen without placing one; else what is
         wrong. Places nothing. Carrier trouble is a result, not an exception."""
+
+    def unknown_caller_ids(self, numbers: Collection[str]) -> set[str] | None:
+        """Those of the numbers (E.164) that the carrier account may not call from: it neither owns them nor has
+        verified them. None: this carrier does not tell. Raises `CarrierUnavailable`; a few requests, for some seconds.
+        """
+
+    def closed_countries(self, countries: Collection[str]) -> set[str] | None:
+        """Those of the countries (ISO 3166) to which the carrier account may place no calls. A country that the carrier
+        does not name is left out. None and errors as in `unknown_caller_ids`."""
 
     def cancel(self, call_id: str) -> CallReport:
         """Have a call ended before it is answered; what became of it. `canceled`: the carrier confirms that it is

@@ -333,12 +333,16 @@ class _AccountWebhook(BaseModel):
 def checked_webhook(url: Any, check_webhook: CheckWebhook) -> str | None:
     """The account's webhook as it is kept. Raises `InvalidInput`."""
     read = validated(_AccountWebhook, {"webhook_url": url}).webhook_url
-    if read is not None:
-        try:
-            check_webhook(read)
-        except InvalidInput as refused:
-            raise InvalidInput.of("webhook_url", refused.message) from refused
-    return read
+    return None if read is None else checked_url("webhook_url", read, check_webhook)
+
+
+def checked_url(field: str, url: str, check_webhook: CheckWebhook) -> str:
+    """The URL, which a webhook may have. Raises `InvalidInput` naming the field."""
+    try:
+        check_webhook(url)
+    except InvalidInput as refused:
+        raise InvalidInput.of(field, refused.message) from refused
+    return url
 
 
 class DefaultsRead(TypedDict):

@@ -29,9 +29,11 @@ from redial.api import (
     calls,
     console,
     contacts,
+    doctor,
     executions,
     forms,
     keys,
+    now,
     number_rules,
     numbers,
     policies,
@@ -65,7 +67,7 @@ MAX_BODY_BYTES = 256 * 1024
 """Maximum size of a JSON body; the largest useful one is an agent's configuration."""
 MAX_SHOWN_PATH = 200
 """Maximum characters of an unknown path that an error message repeats."""
-PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/health"})
+PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/llms.txt", "/health"})
 """Documented paths that need no API key; the files of the console need none either."""
 FORMS = re.compile(r"/batches(/[^/]+/schedule)?|/suppressions|/consents|/executions/[^/]+/suppress")
 """Paths whose bodies are forms."""
@@ -94,9 +96,11 @@ _RESOURCES = (
     batches,
     preflight,
     account,
+    now,
     attention,
     keys,
     audit,
+    doctor,
     stats,
     webhooks,
     service,

@@ -11,7 +11,7 @@ _SCOPES = {
     KeyScope.CALL: ("create_call", "create_batch", "create_upload", "schedule_batch"),
     KeyScope.OPERATE: (
         *("stop_call", "stop_agent", "stop_batch", "pause_batch", "resume_batch"),
-        *("replay_webhooks", "replay_batch_webhooks", "resolve_attention", "suppress_execution"),
+        *("replay_webhooks", "replay_batch_webhooks", "test_webhook", "resolve_attention", "suppress_execution"),
         *("add_suppressions", "delete_suppression", "add_consents", "delete_consent"),
     ),
     KeyScope.ADMIN: (

@@ -156,6 +156,21 @@ def _reached(value: Any, schemas: dict[str, Any]) -> set[str]:
 
 
 @router.get(
+    "/llms.txt",
+    summary="What this is, as plain text",
+    description="Markdown, with links to the documentation as plain Markdown; see llmstxt.org.",
+    tags=["service"],
+    operation_id="llms_text",
+    openapi_extensions={"security": []},
+    responses={200: {"description": "Markdown.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def get_llms_text() -> Response[Any]:
+    from redial.api.llms import llms_text
+
+    return Response(status_code=200, content_type="text/plain; charset=utf-8", body=llms_text())
+
+
+@router.get(
     "/docs",
     summary="This documentation as a page",
     tags=["service"],

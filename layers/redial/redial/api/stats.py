@@ -1,7 +1,7 @@
 """Routes of statistics: how well retries work."""
 
 from datetime import date, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from redial.api.answers import account_id, answer, answers, known_batch_id, known_id, new_router, services
 from redial.api.calling_guardrails import read_date
-from redial.domain.statistics import Dimension, Rate, Statistics, advice, gap_range, value_of
+from redial.domain.statistics import DOLLARS_PER_1000_ATTEMPTS, Dimension, Rate, Statistics, advice, gap_range, value_of
 from redial.runtime import system
 from redial.usecases import statistics
 from redial.usecases.statistics import DEFAULT_PERIOD, LONGEST_PERIOD
@@ -58,6 +58,33 @@ class ReachJson(TypedDict):
     interval: Interval
 
 
+class CarrierCost(TypedDict):
+    """What the carrier charges, in one currency. `attempts`: those whose price it told by their end. `per_answer`: null
+    without an answer, and unless the price of every attempt is known in this currency."""
+
+    currency: str
+    amount: float
+    attempts: int
+    per_answer: float | None
+
+
+class RedialCost(TypedDict):
+    """What AWS charges for Redial's part, estimated: `attempts` times the list price of an unanswered attempt."""
+
+    currency: Literal["USD"]
+    amount: float
+    per_1000_attempts: float
+    per_answer: Annotated[float | None, Field(description="Null without an answer.")]
+
+
+class CostJson(TypedDict):
+    """Costs of the attempts. `carrier`: by currency; empty where the carrier told no price by the end of any call, for
+    example because it tells it minutes later."""
+
+    carrier: list[CarrierCost]
+    redial: RedialCost
+
+
 class RetryStatistics(TypedDict):
     """How the contacts first dialled in the period were reached. Days are UTC. `by_local_hour`: by the called number's
     clock, as `mon 09`; attempts to numbers that may be in several zones of other hours are left out there."""
@@ -70,6 +97,7 @@ class RetryStatistics(TypedDict):
     attempts: int
     answers: int
     calls_per_answer: Annotated[float | None, Field(description="Null without an answer.")]
+    cost: CostJson
     outcomes: dict[str, int]
     reach: list[ReachJson]
     by_attempt: list[ValueJson]
@@ -96,6 +124,7 @@ def statistics_json(
         "attempts": overall.attempts,
         "answers": overall.answers,
         "calls_per_answer": round(overall.attempts / overall.answers, 2) if overall.answers else None,
+        "cost": _cost(found, overall),
         "outcomes": {str(outcome): count for outcome, count in totals.items()},
         "reach": [
             {
@@ -115,6 +144,31 @@ def statistics_json(
         "by_country": _values(found, Dimension.COUNTRY),
         "advice": advice(found),
     }
+
+
+def _cost(found: Statistics, overall: Rate) -> CostJson:
+    dollars = overall.attempts * DOLLARS_PER_1000_ATTEMPTS / 1000
+    return {
+        "carrier": [
+            {
+                "currency": currency,
+                "amount": price.amount,
+                "attempts": attempts,
+                "per_answer": _per(price.amount, overall.answers) if attempts == overall.attempts else None,
+            }
+            for currency, (attempts, price) in found.prices.items()
+        ],
+        "redial": {
+            "currency": "USD",
+            "amount": round(dollars, 6),
+            "per_1000_attempts": DOLLARS_PER_1000_ATTEMPTS,
+            "per_answer": _per(dollars, overall.answers),
+        },
+    }
+
+
+def _per(amount: float, answers: int) -> float | None:
+    return round(amount / answers, 6) if answers else None
 
 
 def _values(found: Statistics, dimension: Dimension) -> list[ValueJson]:

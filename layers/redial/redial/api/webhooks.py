@@ -1,16 +1,20 @@
-"""Routes of undelivered events, given up or waiting for their next try: list them, and send them now."""
+"""Routes of webhooks: list undelivered events, send them now, and send a test event."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
-from pydantic import Field, TypeAdapter
+from aws_lambda_powertools.event_handler.openapi.params import Body
+from pydantic import BaseModel, Field, TypeAdapter
 from typing_extensions import TypedDict
 
+from redial.api.agent_config import checked_url
 from redial.api.answers import JSON, account_id, answer, answers, known_batch_id, known_id, new_router, services
+from redial.api.fields import CalledUrl
 from redial.domain.batch import Batch, BatchStatus
+from redial.domain.errors import InvalidInput
 from redial.domain.status import Status
 from redial.runtime import system
-from redial.usecases import replay
+from redial.usecases import replay, webhook_test
 from redial.usecases.replay import UndeliveredEvents
 from redial.wire.attention_json import AttentionEvent
 from redial.wire.batch_json import BatchEvent
@@ -102,6 +106,11 @@ def documented_events() -> tuple[dict[str, Any], dict[str, Any]]:
         "execution": (ExecutionEvent, "A call changed its status", "POST to the agent's `webhook_url`."),
         "batch": (BatchEvent, "A batch changed its status", "POST to the batch's `webhook_url`."),
         "account": (AttentionEvent, "An attention item opened or was resolved", "POST to the account's `webhook_url`."),
+        "test": (
+            WebhookTestEvent,
+            "A test",
+            "POST to the URL of `POST /webhooks/test`. It is sent once; its `webhook-id` begins with `test-`.",
+        ),
     }
     inputs: Any = [(name, "serialization", TypeAdapter(model)) for name, (model, *_) in kinds.items()]
     bodies, definitions = TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}")
@@ -132,6 +141,34 @@ def documented_events() -> tuple[dict[str, Any], dict[str, Any]]:
         for name, (_, summary, description) in kinds.items()
     }
     return events, definitions["$defs"]
+
+
+class WebhookTestEvent(TypedDict):
+    """An event that says nothing but that it arrived: answer it with 2xx. `agent_id`: whose webhook is tested; null: a
+    URL by itself."""
+
+    type: Literal["webhook.test"]
+    agent_id: str | None
+    at: Timestamp
+
+
+class WebhookTest(BaseModel):
+    """Where a test event goes: give one of the two."""
+
+    agent_id: Annotated[str | None, Field(description="To the `webhook_url` of this agent.")] = None
+    url: Annotated[CalledUrl | None, Field(description="To this URL, which must be one that can be saved.")] = None
+
+
+class WebhookTestResult(TypedDict):
+    """What came of a test event. `accepted`: it was answered with 2xx within 10 seconds. `status_code`: null where no
+    answer came; `error` says why, or why the answer does not count."""
+
+    webhook_id: str
+    url: str
+    accepted: bool
+    status_code: int | None
+    error: str | None
+    milliseconds: int
 
 
 class ReplayStarted(TypedDict):
@@ -168,6 +205,37 @@ def get_undelivered() -> Response[Any]:
     )
     shown = [undelivered_json(one) for one in found[:MAX_UNDELIVERED]]
     return answer(UndeliveredList(data=shown, has_more=len(found) > MAX_UNDELIVERED))
+
+
+@router.post(
+    "/webhooks/test",
+    summary="Send a test event",
+    description="One signed event of the type `webhook.test`, as events are delivered: to public addresses only,"
+    " without redirects, within 10 seconds. It is not repeated, and nothing is stored. One a second for all accounts.",
+    tags=["webhooks"],
+    operation_id="test_webhook",
+    responses=answers(200, "What came of it.", WebhookTestResult, 400, 404, 413),
+)
+def post_test(body: Annotated[WebhookTest, Body()]) -> Response[Any]:
+    if (body.agent_id is None) == (body.url is None):
+        raise InvalidInput("give either agent_id or url")
+    if body.url is not None:
+        agent_id, url = None, checked_url("url", body.url, services().check_webhook)
+    else:
+        agent_id = known_id(body.agent_id or "", "agent")
+        url = webhook_test.webhook_of(services(), agent_id, account_id=account_id())
+    event = WebhookTestEvent(type="webhook.test", agent_id=agent_id, at=rfc3339(system.now()))
+    sent = webhook_test.send_test(services(), url, event, account_id=account_id())
+    return answer(
+        WebhookTestResult(
+            webhook_id=sent.webhook_id,
+            url=sent.url,
+            accepted=sent.answer.accepted,
+            status_code=sent.answer.status,
+            error=sent.answer.error,
+            milliseconds=sent.milliseconds,
+        )
+    )
 
 
 @router.post(

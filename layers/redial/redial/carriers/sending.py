@@ -12,6 +12,8 @@ PLACE_TIMEOUT_SECONDS = 15.0
 """For one request to place a call, from look-up to answer. Giving up earlier would only make more dials unknown."""
 ASK_TIMEOUT_SECONDS = 10.0
 """For one question."""
+SHORT_TIMEOUT_SECONDS = 4.0
+"""For one question that a person waits for."""
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ from typing import Any
 from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.decision import Decision, Gate, closed_by, failed, held, record, waits
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
-from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Price, Refused, Unknown
 from redial.domain.retry import REFUSED_FOR_GOOD, GiveUp, RetryAt, RetryConfig, decide
 from redial.domain.status import FINAL, LIVE, UNANSWERED, WAITING, Status, rank
 from redial.domain.values import dataclass
@@ -94,7 +94,8 @@ class Change:
     `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call. A `DETECTED`
     without `voicemail`: machine detection cannot tell. A `STOPPING`: the carrier is asked to cancel the call, for
     `reason`; its `code` is the final status that this gives (None: `stopped`). `invalid_number`: see `Outcome`.
-    `gates`: what the gates decided, see `domain.decision.record`. `newer`: see `Execution`.
+    `gates`: what the gates decided, see `domain.decision.record`. `price`: the text of a `Price`.
+    `newer`: see `Execution`.
     """
 
     kind: Status | Marker
@@ -119,6 +120,7 @@ class Change:
     gates: str | None = None
     since: datetime | None = None
     invalid_number: bool | None = None
+    price: str | None = None
     newer: Mapping[str, Any] | None = None
 
     @property
@@ -164,6 +166,7 @@ class Attempt:
     invalid_number: bool = False
     stopping: str | None = None
     stops_as: Status = Status.STOPPED
+    price: Price | None = None
 
 
 @dataclass
@@ -610,6 +613,7 @@ class Execution:
             duration_seconds=ended.duration_seconds,
             ring_seconds=ended.ring_seconds,
             hangup_by=ended.hangup_by,
+            price=ended.price,
         )
         return self._end_attempt(outcome, now)
 
@@ -681,6 +685,7 @@ class Execution:
             ring_seconds=outcome.ring_seconds,
             hangup_by=outcome.hangup_by,
             invalid_number=outcome.invalid_number,
+            price=None if outcome.price is None else str(outcome.price),
         )
 
     # ---- webhooks -------------------------------------------------------------------------------------------------
@@ -820,6 +825,7 @@ def _apply(state: State, change: Change) -> None:
 def _learn_ending(attempt: Attempt, change: Change) -> None:
     attempt.reason, attempt.code, attempt.hangup_by = change.reason, change.code, change.hangup_by
     attempt.duration_seconds, attempt.ring_seconds = change.duration_seconds, change.ring_seconds
+    attempt.price = None if change.price is None else Price.parse(change.price)
 
 
 def _has_news(report: CallReport, attempt: Attempt) -> bool:

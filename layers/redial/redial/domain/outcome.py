@@ -1,5 +1,7 @@
 """Results of an attempt: the carrier's answer to a dial, and its later reports of the call."""
 
+import re
+from decimal import Decimal
 from enum import StrEnum
 
 from redial.domain.status import FINAL, Status
@@ -13,6 +15,46 @@ BLOCKED = "608"
 """SIP code of a call that the network blocked as unwanted (RFC 8688): no retry from the same caller id."""
 
 
+MICROS = 1_000_000
+_DEAREST = 10**6
+"""A price above this is none."""
+_CURRENCY = re.compile("[A-Z]{3}")
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a carrier charges for a call: millionths of the currency (ISO 4217), 0 or more."""
+
+    micros: int
+    currency: str
+
+    @property
+    def amount(self) -> float:
+        return self.micros / MICROS
+
+    def __str__(self) -> str:
+        return f"{self.micros} {self.currency}"
+
+    @staticmethod
+    def parse(text: str) -> "Price":
+        """The inverse of `str`."""
+        micros, currency = text.split(" ")
+        return Price(int(micros), currency)
+
+    @staticmethod
+    def read(amount: object, currency: object) -> "Price | None":
+        """The price in a carrier's words: a number or its text, of either sign, and three letters. None for what makes
+        no sense."""
+        if not isinstance(amount, str | int | float) or isinstance(amount, bool) or not isinstance(currency, str):
+            return None
+        try:
+            value = abs(Decimal(str(amount)))
+            is_possible = value <= _DEAREST and _CURRENCY.fullmatch(currency.upper()) is not None
+        except ArithmeticError:  # no number, NaN, or one out of range
+            return None
+        return Price(round(value * MICROS), currency.upper()) if is_possible else None
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How an attempt ended.
@@ -22,6 +64,7 @@ class Outcome:
     code. `duration_seconds`: of the conversation; `ring_seconds`: of the ringing.
     `hangup_by`: "callee", "caller" (our side) or "carrier"; None if unknown. `invalid_number`: for a permanent failure,
     whether the number itself is at fault. `opted_out`: the carrier says that the called party wants no more calls.
+    `price`: what the call costs (None: the carrier does not say, or not yet).
     Raises ValueError unless `status` is final.
     """
 
@@ -35,6 +78,7 @@ class Outcome:
     hangup_by: str | None = None
     invalid_number: bool | None = None
     opted_out: bool = False
+    price: Price | None = None
 
     def __post_init__(self) -> None:
         if self.status not in FINAL:

@@ -4,6 +4,9 @@ A count is kept in a cell, named `<dimension letter><value>=<outcome letter>`: `
 person answered. An attempt adds one to a cell of each dimension. All of a contact's attempts count for the day (UTC) of
 its first dial, so the reach of a period is that of the contacts first dialled in it.
 
+Two cells more for each currency count money: `mUSD=n` the attempts whose price the carrier told, `mUSD=x` the sum of
+these prices in millionths.
+
 What an execution adds is a function of its changes alone (`counted`). So the counts can be kept by differences, from
 the state before a change and the state after it, and equal a recount whatever the changes are.
 """
@@ -15,6 +18,7 @@ from enum import StrEnum
 from math import sqrt
 
 from redial.domain.execution import Attempt, Execution
+from redial.domain.outcome import Price
 from redial.domain.termination import CallOutcome, outcome_of
 from redial.domain.values import dataclass
 
@@ -50,6 +54,7 @@ _DIMENSIONS = {
     "c": Dimension.CALLER_ID,
     "o": Dimension.COUNTRY,
 }
+_MONEY, _PRICED, _MICROS = "m", "n", "x"
 GAPS_MINUTES = (15, 30, 60, 120, 240, 480, 1440, 4320)
 """Ends of the gaps since the attempt before, in minutes; the last gap has none."""
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -89,6 +94,9 @@ def counted(execution: Execution) -> tuple[date, Counter[str]] | None:
             values["p"] = _OUTCOME_LETTERS[before]
         for letter, value in values.items():
             cells[f"{letter}{value}={_OUTCOME_LETTERS[outcome]}"] += 1
+        if attempt.price is not None:
+            cells[f"{_MONEY}{attempt.price.currency}={_PRICED}"] += 1
+            cells[f"{_MONEY}{attempt.price.currency}={_MICROS}"] += attempt.price.micros
     first = next(one.dialed_at for one in execution.state.attempts if one.dialed_at is not None)
     return first.astimezone(UTC).date(), cells
 
@@ -187,6 +195,15 @@ class Statistics:
         return {outcome: sums[outcome] for outcome in CallOutcome if sums[outcome]}
 
     @property
+    def prices(self) -> dict[str, tuple[int, Price]]:
+        """By currency: the attempts whose price the carrier told, and the sum of these prices."""
+        counts = {cell[1:-2]: count for cell, count in self.cells.items() if _is_money(cell, _PRICED)}
+        return {
+            currency: (count, Price(self.cells.get(f"{_MONEY}{currency}={_MICROS}", 0), currency))
+            for currency, count in sorted(counts.items())
+        }
+
+    @property
     def reach(self) -> dict[int, Rate]:
         """For each attempt number: the contacts, and those whom a person had answered by then."""
         rates = {int(number): rate for number, rate in self.rates(Dimension.ATTEMPT).items()}
@@ -197,6 +214,14 @@ class Statistics:
             reached[number] = Rate(contacts, answered)
         return reached
 
+
+def _is_money(cell: str, letter: str) -> bool:
+    return cell.startswith(_MONEY) and cell.endswith(f"={letter}")
+
+
+DOLLARS_PER_1000_ATTEMPTS = 0.022
+"""List price of AWS for 1,000 unanswered attempts with all that Redial does for them (us-east-1, measured by bench). An
+answered attempt with its webhooks is a little dearer."""
 
 ENOUGH = 100
 """Attempts below which nothing is advised: the interval of a share of 10 % is then 12 points wide."""

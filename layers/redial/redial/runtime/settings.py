@@ -21,6 +21,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
         "UPLOADS_ENDPOINT",
         "ALLOW_LOCAL_WEBHOOKS",
         "CARRIER_SECRETS",
+        "PUBLIC_URL",
         "CALLS_PER_SECOND",
         "CONSOLE",
         *_DEFAULTS,

@@ -15,6 +15,7 @@ from redial.domain import retry
 from redial.domain.decision import Gate, closed_by
 from redial.domain.delivery import GONE, MOST_TRIES
 from redial.domain.execution import Marker
+from redial.domain.outcome import Price
 from redial.domain.status import RETRYABLE, Status
 from redial.domain.termination import (
     CallOutcome,
@@ -382,6 +383,9 @@ def _change_entry(execution: domain.Execution, change: domain.Change, zones: tup
         "ended_because": change.ended,
     }
     data |= {name: value for name, value in details.items() if value is not None}
+    if change.price is not None:
+        price = Price.parse(change.price)
+        data["price"] = {"amount": price.amount, "currency": price.currency}
     component = _COMPONENTS.get(change.kind, "carrier")
     if change.gates is not None:
         from redial.domain.explanation import results  # only the log needs it; webhooks are rendered here too

@@ -75,6 +75,12 @@ class DynamoAgents:
         found = [agent for agent in map(_decode, stored) if not _is_gone(agent, deleted_since)]
         return sorted(found, key=lambda agent: (agent.created_at, agent.agent_id))
 
+    def some(self, account_id: str, most: int) -> list[Agent]:
+        values = {":account": f"A#{account_id}", ":agents": "AGENT#"}
+        limits = {"MaxItems": most, "PageSize": most}
+        stored = self._table.query("pk = :account AND begins_with(sk, :agents)", values, PaginationConfig=limits)
+        return list(map(_decode, stored))
+
     def save(self, agent: Agent) -> Agent:
         saved = replace(agent, version=agent.version + 1)
         self._table.put_version(_encode(saved), agent.version)

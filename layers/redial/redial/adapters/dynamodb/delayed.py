@@ -79,6 +79,17 @@ class DynamoDelayedSets:
         )
         return next((from_ms(int(from_item(item)["sk"].split("#")[0])) for item in answer["Items"]), None)
 
+    def due_between(self, batch_id: str, first: datetime, last: datetime, most: int) -> list[datetime]:
+        answer = self._table.client.query(
+            TableName=self._table.name,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues=to_item(
+                {":pk": _partition(batch_id), ":first": f"{to_ms(first):013d}", ":last": f"{to_ms(last):013d}$"}
+            ),  # `$` comes after `#`
+            Limit=most,
+        )
+        return [from_ms(int(from_item(item)["sk"].split("#")[0])) for item in answer["Items"]]
+
     def repair(self, agent_id: str, batch_id: str) -> bool:
         first = self._first_takeable(batch_id)
         return first is not None and self._lower_next(agent_id, batch_id, first)

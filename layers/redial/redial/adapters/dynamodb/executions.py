@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _STATEMENTS = 25  # limit of BatchExecuteStatement
 _OWN = frozenset({"pk", "to", "nu", "sq", "ud"})
 """Attributes in which the contacts of a batch differ."""
+_OVERDUE = "due_shard = :shard AND due_at <= :now"
 _TRY_AGAIN = (
     *("ProvisionedThroughputExceeded", "RequestLimitExceeded", "ThrottlingError", "InternalServerError"),
     "TransactionConflict",
@@ -138,13 +139,16 @@ class DynamoExecutions:
     # ---- the due index ------------------------------------------------------------------------------------------
 
     def overdue(self, shard: int, now: datetime) -> Iterator[Due]:
-        values = {":shard": f"{shard % DUE_SHARDS:02d}", ":now": to_ms(now)}
-        yield from map(_due, self._query("due", "due_shard = :shard AND due_at <= :now", values))
+        yield from map(_due, self._query("due", _OVERDUE, _until(shard, now)))
+
+    def first_due(self, shard: int, until: datetime, most: int) -> list[Due]:
+        limits = {"MaxItems": most, "PageSize": most}
+        return list(map(_due, self._query("due", _OVERDUE, _until(shard, until), PaginationConfig=limits)))
 
     def queue_checks(self, now: datetime) -> Iterator[Due]:
         for shard in range(QUEUE_CHECK_SHARDS):
             values = {":shard": f"q{shard}", ":now": to_ms(now)}
-            yield from map(_due, self._query("due", "due_shard = :shard AND due_at <= :now", values))
+            yield from map(_due, self._query("due", _OVERDUE, values))
 
     def watched(self) -> Iterator[Due]:
         yield from map(_due, self._query("due", "due_shard = :shard", {":shard": WATCHED}))
@@ -157,8 +161,12 @@ class DynamoExecutions:
             for item in self._query("listing", "listing_shard = :shard AND begins_with(listing_key, :open)", values):
                 yield item["pk"].removeprefix("X#")
 
-    def _query(self, index: str, condition: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        return self._table.query(condition, values, IndexName=index)
+    def _query(self, index: str, condition: str, values: dict[str, Any], **options: Any) -> Iterator[dict[str, Any]]:
+        return self._table.query(condition, values, IndexName=index, **options)
+
+
+def _until(shard: int, instant: datetime) -> dict[str, Any]:
+    return {":shard": f"{shard % DUE_SHARDS:02d}", ":now": to_ms(instant)}
 
 
 def _due(item: dict[str, Any]) -> Due:

@@ -5,6 +5,7 @@
 A shard of lines is one item. It takes part in the due index so that the sweeper checks long-held lines.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,11 @@ class DynamoLines:
     def holders(self, agent_id: str, shard: int) -> dict[str, tuple[int, datetime]]:
         item = self._table.get(_key(agent_id, shard)) or {}
         return {one: (holder["a"], from_ms(holder["t"])) for one, holder in item.get("holders", {}).items()}
+
+    def in_use(self, shards: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        by_key = {_key(*shard)["pk"]: shard for shard in shards}
+        items = self._table.read([_key(*shard) for shard in shards])
+        return {by_key[item["pk"]]: len(item["holders"]) for item in items}
 
     def owner(self, agent_id: str, shard: int) -> str | None:
         owner: str | None = (self._table.get(_key(agent_id, shard)) or {}).get("ac")

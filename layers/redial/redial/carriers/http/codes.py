@@ -5,7 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from redial.carriers import sip
-from redial.domain.outcome import Accepted, CallReport, DialResult, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
+from redial.domain.outcome import (
+    Accepted,
+    CallReport,
+    DialResult,
+    Fault,
+    NotPlaced,
+    Outcome,
+    Price,
+    Refused,
+    Scope,
+    Unknown,
+)
 from redial.domain.status import FINAL, Status
 from redial.wire.http import HttpResponse, json_object, retry_after_seconds
 
@@ -114,6 +125,7 @@ def report(fields: Mapping[str, Any]) -> CallReport:
         hangup_by=by if isinstance(by, str) and by in _HANGUP_BY else "caller" if status is Status.CANCELED else None,
         invalid_number=_is_invalid(sip_code, opted_out) if permanent else None,
         opted_out=opted_out,
+        price=_price(fields.get("price")),
     )
     return CallReport(call_id, status, outcome, voicemail, undecided)
 
@@ -126,6 +138,10 @@ def _is_invalid(sip_code: int | None, opted_out: bool) -> bool:
 def _reason(fields: Mapping[str, Any]) -> str | None:
     reason = fields.get("reason")
     return reason.strip()[:MAX_REASON_LENGTH] or None if isinstance(reason, str) else None
+
+
+def _price(value: Any) -> Price | None:
+    return Price.read(value.get("amount"), value.get("currency")) if isinstance(value, dict) else None
 
 
 def _whole(value: Any) -> int | None:

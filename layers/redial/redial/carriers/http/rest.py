@@ -4,7 +4,7 @@ The HTTP client is passed in and not imported.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -77,6 +77,12 @@ class HttpCarrier:
             case NotPlaced(reason) | Unknown(reason):
                 return reason
         return None
+
+    def unknown_caller_ids(self, numbers: Collection[str]) -> None:
+        """The contract has no such question."""
+
+    def closed_countries(self, countries: Collection[str]) -> None:
+        """The contract has no such question."""
 
     def cancel(self, call_id: str) -> CallReport:
         """POST <api_url>/calls/cancel. The answer is that of a lookup of the call, as it is then."""

@@ -2,7 +2,8 @@
 
 Sources: [O] Twilio's OpenAPI description, twilio/twilio-oai, spec/json/twilio_api_v2010.json; [E] the error dictionary,
 https://www.twilio.com/docs/api/errors/<code>; [V] https://www.twilio.com/docs/voice/api/call-resource and
-…/call-event-resource; [S] the SDK's request_validator, twilio 9.13.0; [W] https://www.twilio.com/docs/usage/webhooks.
+…/call-event-resource; [S] the SDK's request_validator, twilio 9.13.0; [W] https://www.twilio.com/docs/usage/webhooks;
+[D] https://www.twilio.com/docs/voice/api/dialingpermissions-country-resource.
 
 Twilio has no idempotency key for new calls [O]: what a request did that got no usable answer can only be found out.
 """

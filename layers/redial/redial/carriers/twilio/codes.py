@@ -3,7 +3,18 @@
 import re
 
 from redial.carriers import sip
-from redial.domain.outcome import Accepted, CallReport, DialResult, Fault, NotPlaced, Outcome, Refused, Scope, Unknown
+from redial.domain.outcome import (
+    Accepted,
+    CallReport,
+    DialResult,
+    Fault,
+    NotPlaced,
+    Outcome,
+    Price,
+    Refused,
+    Scope,
+    Unknown,
+)
 from redial.domain.status import FINAL, Status
 from redial.domain.values import dataclass
 from redial.wire.http import HttpResponse, json_object, retry_after_seconds
@@ -190,6 +201,7 @@ def report(
     duration: str | None,
     sip_code: str | None = None,
     error_code: str | None = None,
+    price: Price | None = None,
 ) -> CallReport:
     """What Twilio says of a call. Raises `ValueError` for what is no call id, or no status of Twilio's."""
     if not CALL_ID.fullmatch(call_id):
@@ -221,6 +233,7 @@ def report(
         hangup_by="caller" if status is Status.CANCELED else None,
         invalid_number=number if permanent else None,
         opted_out=meaning is not None and meaning.opted_out,
+        price=price,
     )
     return CallReport(call_id, status, outcome, voicemail, undecided)
 

@@ -5,7 +5,7 @@ The HTTP client is passed in and not imported.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from redial.carriers.sending import (
     ASK_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
     PLACE_TIMEOUT_SECONDS,
+    SHORT_TIMEOUT_SECONDS,
     rate_of,
     send_dial,
 )
@@ -23,7 +24,7 @@ from redial.carriers.twilio import LATEST_CREATION, LIMITS, STATUS_OVERRIDE
 from redial.carriers.twilio.codes import placed, report
 from redial.carriers.twilio.credentials import TwilioCredentials, credentials_of
 from redial.carriers.twilio.twiml import connect_stream
-from redial.domain.outcome import CallReport, DialResult, NotPlaced, Outcome, Refused, Unknown
+from redial.domain.outcome import CallReport, DialResult, NotPlaced, Outcome, Price, Refused, Unknown
 from redial.domain.status import UNANSWERED, Status
 from redial.ports import CallRequest, CarrierBusy, CarrierUnavailable, NotYetKnown
 from redial.wire.http import HttpResponse, NoAnswer, NotSent, json_object
@@ -39,6 +40,13 @@ _MAX_PAGE_BYTES = 8 * 1024 * 1024
 _MAX_BODY_BYTES = 1024 * 1024
 _MAX_CANDIDATES = 25
 """Calls that one search looks into, the oldest first: the attempt's own was placed soon after its claim."""
+
+_VOICE_API = "/v1"
+_OWN_NUMBERS = (
+    ("/IncomingPhoneNumbers.json", "incoming_phone_numbers"),
+    ("/OutgoingCallerIds.json", "outgoing_caller_ids"),
+)
+"""Lists of the numbers that the account may call from: its own, and those it has verified."""
 
 _CALLBACKS = "/callbacks/twilio/"
 _ANY_ATTEMPT = re.compile(re.escape(_CALLBACKS) + r"[^/?#\"]+/[0-9]+")
@@ -119,6 +127,32 @@ class TwilioCarrier:
             case NotPlaced(reason) | Unknown(reason):
                 return reason
         return None
+
+    def unknown_caller_ids(self, numbers: Collection[str]) -> set[str]:
+        """GET …/IncomingPhoneNumbers.json and …/OutgoingCallerIds.json, a page of each [O]. `CarrierUnavailable` where
+        a number is on neither and there are more pages."""
+        unknown, has_more = set(numbers), False
+        for path, name in _OWN_NUMBERS:
+            page = self._page(f"{path}?PageSize={_PAGE_SIZE}", name) if unknown else {name: []}
+            unknown -= {str(one.get("phone_number")) for one in page[name]}
+            has_more |= page.get("next_page_uri") is not None
+        if unknown and has_more:
+            raise CarrierUnavailable(f"the account has more than {_PAGE_SIZE} numbers")
+        return unknown
+
+    def closed_countries(self, countries: Collection[str]) -> set[str]:
+        """GET voice.twilio.com/v1/DialingPermissions/Countries, one page, which has all of them [D]."""
+        page = self._page(f"{_VOICE_API}/DialingPermissions/Countries?PageSize={_PAGE_SIZE}", "content")
+        are_open = {one.get("iso_code"): one.get("low_risk_numbers_enabled") for one in page["content"]}
+        return {country for country in countries if are_open.get(country) is False}
+
+    def _page(self, path: str, name: str) -> dict[str, Any]:
+        """One page, whose `name` is a list of objects. Raises `CarrierUnavailable`."""
+        page = self._get(path, _MAX_PAGE_BYTES, SHORT_TIMEOUT_SECONDS)
+        records = None if page is None else page.get(name)
+        if page is None or not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
+            raise CarrierUnavailable(f"Twilio's {name} is unreadable")
+        return page
 
     def cancel(self, call_id: str) -> CallReport:
         """POST …/Calls/<sid>.json with Status=canceled, which ends a queued or a ringing call [O].
@@ -227,9 +261,11 @@ class TwilioCarrier:
             return True
         return False if _ANY_ATTEMPT.search(requests) else None
 
-    def _get(self, path: str, max_body_bytes: int = _MAX_BODY_BYTES) -> dict[str, Any] | None:
-        """The JSON object at `path` of the account; None for 404. Raises `CarrierUnavailable`."""
-        answer = self._exchange("GET", path, b"", max_body_bytes)
+    def _get(
+        self, path: str, max_body_bytes: int = _MAX_BODY_BYTES, seconds: float = ASK_TIMEOUT_SECONDS
+    ) -> dict[str, Any] | None:
+        """The JSON object at `path`, see `_url`; None for 404. Raises `CarrierUnavailable`."""
+        answer = self._exchange("GET", path, b"", max_body_bytes, seconds)
         if answer.status == 404:
             return None
         body = json_object(answer.body)
@@ -237,12 +273,19 @@ class TwilioCarrier:
             raise CarrierUnavailable(f"Twilio answered {answer.status}" + ("" if body else " unreadably"))
         return body
 
-    def _exchange(self, method: str, path: str, body: bytes, max_body_bytes: int = _MAX_BODY_BYTES) -> HttpResponse:
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        max_body_bytes: int = _MAX_BODY_BYTES,
+        seconds: float = ASK_TIMEOUT_SECONDS,
+    ) -> HttpResponse:
         """One request that places nothing. Raises `CarrierBusy` for 429, which Twilio answers above the account's
         concurrent requests (20429 [E]), and `CarrierUnavailable` where no answer came."""
         try:
             credentials = self._credentials.get()
-            answer = self._send(credentials, method, path, body, ASK_TIMEOUT_SECONDS, max_body_bytes)
+            answer = self._send(credentials, method, path, body, seconds, max_body_bytes)
         except CredentialsUnavailable as error:
             raise CarrierUnavailable(str(error)) from error
         except NotSent as error:
@@ -275,7 +318,7 @@ class TwilioCarrier:
             headers["content-type"] = "application/x-www-form-urlencoded"
         return self._http.send(
             method,
-            f"{credentials.api_url.rstrip('/')}/2010-04-01/Accounts/{credentials.account_sid}{path}",
+            _url(credentials, path),
             headers=headers,
             body=body,
             connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
@@ -283,6 +326,14 @@ class TwilioCarrier:
             total_timeout_seconds=timeout,
             max_body_bytes=max_body_bytes,
         )
+
+
+def _url(credentials: TwilioCredentials, path: str) -> str:
+    """Of a path below the account, or of one that begins with `_VOICE_API`, which has a host of its own [D]."""
+    api_url = credentials.api_url.rstrip("/")
+    if path.startswith(_VOICE_API):
+        return api_url.replace("https://api.", "https://voice.") + path
+    return f"{api_url}/2010-04-01/Accounts/{credentials.account_sid}{path}"
 
 
 def _instructions(request: CallRequest) -> list[tuple[str, str]]:
@@ -309,11 +360,16 @@ def _created_at(record: dict[str, Any]) -> datetime | None:
 
 
 def _report_of_record(record: dict[str, Any]) -> CallReport:
-    """The REST API's record of a call. Raises `NotYetKnown` for one that makes no sense."""
+    """The REST API's record of a call. Its price is null until some minutes after the end [O]. Raises `NotYetKnown` for
+    one that makes no sense."""
     fields = {name: str(value) for name, value in record.items() if isinstance(value, str | int)}
     try:
         return report(
-            fields.get("sid", ""), fields.get("status", ""), fields.get("answered_by"), fields.get("duration")
+            fields.get("sid", ""),
+            fields.get("status", ""),
+            fields.get("answered_by"),
+            fields.get("duration"),
+            price=Price.read(record.get("price"), record.get("price_unit")),
         )
     except ValueError as error:
         raise NotYetKnown(f"Twilio's record of the call is unreadable: {error}") from error
