@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Unpack, cast
+from typing import IO, Unpack, cast
 from urllib.parse import quote
 
 import requests
@@ -71,13 +71,13 @@ class Redial:
         query = {"agent_id": agent_id, "batch_id": batch_id, "from": since, "to": until}
         return cast("models.RetryStatistics", self.transport.json("GET", "/stats/retries", query=query))
 
-    def now(self) -> Any:
+    def now(self) -> models.NowRead:
         """The account at this moment: lines in use, due retries, carriers, attention items, undelivered events."""
-        return self.transport.json("GET", "/now")
+        return cast("models.NowRead", self.transport.json("GET", "/now"))
 
-    def doctor(self) -> list[dict[str, Any]]:
-        """The checks of the installation: `check`, `status`, `message`, `advice`, `agent_id`."""
-        return cast("list[dict[str, Any]]", self.transport.json("GET", "/doctor")["checks"])
+    def doctor(self) -> list[models.CheckRead]:
+        """The checks of the installation, each with what to do."""
+        return cast("models.Examination", self.transport.json("GET", "/doctor"))["checks"]
 
 
 class _Resource:
@@ -471,39 +471,27 @@ class Webhooks(_Resource):
         """Events that their endpoints did not accept, and those that wait for their next try."""
         return cast("models.UndeliveredList", self._transport.json("GET", "/webhooks/undelivered"))
 
-    def test(self, *, agent_id: str | None = None, url: str | None = None) -> Any:
+    def test(self, **target: Unpack[models.WebhookTest]) -> models.WebhookTestResult:
         """Send one signed test event to an agent's `webhook_url` or to a URL, and say what it answered."""
-        body = {"agent_id": agent_id} if url is None else {"url": url}
-        return self._transport.json("POST", "/webhooks/test", json=body)
+        return cast("models.WebhookTestResult", self._transport.json("POST", "/webhooks/test", json=target))
 
 
 class Keys(_Resource):
     """API keys and the audit: `/keys`, `/audit`. They need scope admin."""
 
-    def list(self) -> Sequence[Any]:
+    def list(self) -> Sequence[models.KeyRead]:
         """The keys, oldest first, revoked ones too."""
-        return cast("Sequence[Any]", self._transport.json("GET", "/keys"))
+        return cast("Sequence[models.KeyRead]", self._transport.json("GET", "/keys"))
 
-    def create(
-        self,
-        name: str,
-        *,
-        scopes: Sequence[str] | None = None,
-        agents: Sequence[str] | None = None,
-        numbers: str | None = None,
-        calls_a_day: int | None = None,
-    ) -> Any:
+    def create(self, **key: Unpack[models.KeyRequest]) -> models.KeyCreated:
         """Make a key; its `api_key` is shown only here. What is left out is as the key has it that makes it."""
-        quotas = None if calls_a_day is None else {"calls_a_day": calls_a_day}
-        fields = {"name": name, "scopes": scopes, "agents": agents, "numbers": numbers, "quotas": quotas}
-        body = {one: value for one, value in fields.items() if value is not None}
-        return self._transport.json("POST", "/keys", json=body)
+        return cast("models.KeyCreated", self._transport.json("POST", "/keys", json=key))
 
-    def revoke(self, key_id: str) -> Any:
+    def revoke(self, key_id: str) -> models.KeyRevoked:
         """Revoke a key. Revoking it again changes nothing."""
-        return self._transport.json("DELETE", _path("keys", key_id))
+        return cast("models.KeyRevoked", self._transport.json("DELETE", _path("keys", key_id)))
 
-    def audit(self) -> Iterator[Any]:
+    def audit(self) -> Iterator[models.AuditRead]:
         """Every change of the account, newest first."""
         return self._transport.rows("/audit")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypeAlias
-
-from typing_extensions import TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 AccountEventKind: TypeAlias = Literal["attention.opened", "attention.resolved"]
 """
@@ -816,7 +814,7 @@ class PresetRead(TypedDict):
     """
 
 
-class Quotas(TypedDict, closed=True):
+class Quotas(TypedDict):
     """
     The most that a key may do. Null, or left out: no limit.
     """

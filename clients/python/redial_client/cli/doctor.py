@@ -1,6 +1,7 @@
 """`redial doctor`: checks from here (address, key, clock), then those of the API itself."""
 
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,9 +31,9 @@ def _check(check: str, status: str, message: str, advice: str | None = None) -> 
     return {"check": check, "status": status, "message": message, "advice": advice, "agent_id": None}
 
 
-def _from_here(context: Context) -> list[dict[str, Any]]:
+def _from_here(context: Context) -> list[Mapping[str, Any]]:
     redial, url = context.redial, urlsplit(context.profile.url)
-    checks = []
+    checks: list[Mapping[str, Any]] = []
     if url.scheme == "http" and url.hostname not in LOOPBACK:
         advice = "use its https:// URL: over http the key can be read on the way"
         checks.append(_check("https", "failed", f"{context.profile.url} is not encrypted", advice))

@@ -145,13 +145,13 @@ def keys_list(context: Context) -> None:
 def keys_create(context: Context) -> None:
     """Make an API key, and show it."""
     args = context.args
-    made = context.redial.keys.create(
-        args.name,
+    rights = given(
         scopes=args.scope,
-        agents=[context.redial.agents.find(name) for name in args.agent] if args.agent else None,
+        agents=[context.redial.agents.find(name) for name in args.agent or []],
         numbers="masked" if args.masked else None,
-        calls_a_day=args.calls_a_day,
+        quotas=None if args.calls_a_day is None else {"calls_a_day": args.calls_a_day},
     )
+    made = context.redial.keys.create(name=args.name, **rights)
     context.out.data(made)
     context.out.say(f"Key {made['id']} ({made['name']}) may {', '.join(made['scopes'])}. It is not shown again:")
     context.out.say(made["api_key"])
@@ -178,11 +178,9 @@ def stats(context: Context) -> None:
         f"{found['attempts']} attempts, {found['answers']} answered."
     )
     shown: dict[str, Any] = dict(found)
-    cost = shown.get("cost", {"carrier": [], "redial": None})
-    for one in cost["carrier"]:
+    for one in found["cost"]["carrier"]:
         context.out.say(f"The carrier charged {_money(one)} for {one['attempts']} attempts{_each(one)}.")
-    if cost["redial"] is not None:
-        context.out.say(f"AWS charges some {_money(cost['redial'])}{_each(cost['redial'])}.")
+    context.out.say(f"AWS charges some {_money(found['cost']['redial'])}{_each(found['cost']['redial'])}.")
     names = {
         "attempt": "by_attempt", "gap": "by_gap", "hour": "by_local_hour", "outcome": "by_outcome_before",
         "caller-id": "by_caller_id", "country": "by_country",
