@@ -21,7 +21,8 @@ def generated() -> str:
         "--input", str(DOCUMENT), "--input-file-type", "openapi", "--openapi-scopes", "schemas", "paths", "parameters",
         "--output-model-type", "typing.TypedDict", "--target-python-version", "3.11", "--formatters", "builtin",
         "--use-standard-collections", "--use-union-operator", "--use-double-quotes", "--use-operation-id-as-name",
-        "--use-schema-description", "--use-field-description", "--no-use-closed-typed-dict", "--custom-file-header", _HEAD,
+        "--use-schema-description", "--use-field-description", "--no-use-closed-typed-dict",
+        "--custom-file-header", _HEAD,
     ]  # fmt: skip
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return done.stdout
