@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from redial.domain.api_key import ALL_RIGHTS, KeyRights, KeyScope, NumbersShown
 from redial.runtime.services import services_of
 from redial.usecases.accounts import hash_of
+from redial.wire.webhook_signature import sign
 from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api
 from tests.support.samples import ACCOUNT_ID
 
@@ -189,3 +190,15 @@ def test_use_does_not_bring_back_a_key_that_was_removed(api: Api) -> None:
     store.mark_used(hash_of("rdl_never-made"), api.now)
     assert store.caller_of_key(hash_of("rdl_never-made")) is None
     assert [key.key_id for key in store.keys(ACCOUNT_ID)] == [hash_of(API_KEY)[:12]]
+
+
+def test_a_restriction_ends_with_its_request(api: Api) -> None:
+    """A warm process goes from a restricted key's request to a signed one, which has no key."""
+    one, other = api.agent(), api.agent()
+    execution_id = api.call(other, scheduled_at="2026-01-27T12:00:00Z")
+    restricted = make(api, agents=[one])["api_key"]
+    assert api.send("GET", f"/executions/{execution_id}", key=restricted).status == 404
+    account = services_of("api").accounts.get(ACCOUNT_ID)
+    assert account is not None
+    headers = sign(account.webhook_secrets, f"suppress-{execution_id}", api.now, b"{}")
+    assert api.send("POST", f"/executions/{execution_id}/suppress", {}, key=None, headers=headers).status == 200

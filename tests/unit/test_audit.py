@@ -41,7 +41,7 @@ def test_of_a_url_the_host_is_shown(url: str) -> None:
     assert shown.startswith(url.partition("//")[0] + "//h.example") and "t0p" not in shown
 
 
-def test_two_urls_of_one_host_are_told_apart() -> None:
+def test_two_urls_of_one_host_differ() -> None:
     shown = {recorded(f"https://h.example/{path}") for path in ("a", "b")}
     assert len(shown) == 2 and all("sha256" in one for one in shown)
 

@@ -1,4 +1,4 @@
-"""Phone numbers in texts that not everyone may read: logs, answers to restricted keys, audit records."""
+"""Phone numbers masked in logs, in answers to restricted keys, and in audit records."""
 
 import re
 from typing import Any
