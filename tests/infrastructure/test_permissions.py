@@ -359,11 +359,11 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     for item in client.api("GET", "/attention").json["data"]:
         assert client.api("POST", f"/attention/{item['id']}/resolve").status == 200
     client.api("GET", "/user/me")
+    client.api("GET", "/now")
     key = client.api("POST", "/keys", {"name": "dashboard"}).json
     assert client.api("GET", "/keys").status == 200
     assert client.api("DELETE", f"/keys/{key['id']}").status == 200
     assert client.api("GET", "/audit").json[0]["operation"] == "revoke_key"
-    client.api("GET", "/now")
     client.api("GET", "/v2/agent/all")
     undelivered = client.api("GET", "/webhooks/undelivered").json["data"]
     assert undelivered

@@ -104,10 +104,10 @@ class Completion:
             body = _numbers_in_use(_whole_numbers(case.body))
             if "agent_id" in body:  # an agent that can place calls
                 body["agent_id"] = self._client.stack.agent_id
-            if body.get("agents"):  # of a key
-                body["agents"] = [self._client.stack.agent_id]
             if case.operation.label == "POST /webhooks/test":
                 body = {"agent_id": self._client.stack.agent_id} if body.get("url") is None else {"url": self._inbox}
+            if body.get("agents"):  # of a key
+                body["agents"] = [self._client.stack.agent_id]
             _complete_body(body, case.media_type or "")
             case.body = body
 

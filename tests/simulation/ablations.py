@@ -670,9 +670,9 @@ _NOTHING: Mapping[str, float] = {}
 
 ABLATIONS: tuple[Ablation, ...] = (
     Ablation("claim id", _claim_id, _TWICE, first=3, rates=_AT_ONCE),
-    Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", rates=_NOTHING),
+    Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", first=8, rates=_NOTHING),
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
-    Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", first=5, rates=_NOTHING),
+    Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", first=25, rates=_NOTHING),
     Ablation("suppression", _suppression, "no dial to a suppressed number", first=10, rates=_NOTHING),
     Ablation("consent", _consent, "no dial without a required consent", first=2, rates=_NOTHING),
     Ablation("scrub", _scrub, "no dial without the scrub's yes", rates=_NOTHING),
@@ -689,7 +689,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("expiry", _expiry, "no dial after its call has expired", first=15, rates=_NOTHING),
     Ablation("budget of a window", _budget, "no window has more attempts than its budget", first=3, rates=_NOTHING),
     Ablation("a call's own rule", _own_rule, "no dial outside calling hours", first=14, rates=_NOTHING),
-    Ablation("a contact's time zone", _named_zone, "no dial outside calling hours", rates=_NOTHING),
+    Ablation("a contact's time zone", _named_zone, "no dial outside calling hours", first=4, rates=_NOTHING),
     Ablation("pace", _pace, "calls start at the carrier account's rate", first=8, rates=_NOTHING),
     Ablation("forward-only statuses", _forward_only, "statuses move forward", rates=_OUT_OF_ORDER),
     Ablation("rising times", _rising_times, "updated_at and sequence rise", rates=_NOTHING),

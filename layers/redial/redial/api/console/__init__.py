@@ -50,12 +50,12 @@ def get_console() -> Response[Any]:
     return Response(status_code=200, content_type="text/html; charset=utf-8", body=page, headers=headers)
 
 
-@router.get(f"{PATH}/<digest>/<name>", compress=True, include_in_schema=False, operation_id="console_file")
-def get_console_file(digest: str, name: str) -> Response[Any]:
+@router.get(f"{PATH}/<version>/<name>", compress=True, include_in_schema=False, operation_id="console_file")
+def get_console_file(version: str, name: str) -> Response[Any]:
     _check_switched_on()
     current, texts = files()
     kind = _TYPES.get(Path(name).suffix)
-    if digest != current or kind is None or name not in texts:
+    if version != current or kind is None or name not in texts:
         raise NotFound("there is no such file of the console; reload the page")
     headers = {**_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
     return Response(status_code=200, content_type=f"{kind}; charset=utf-8", body=texts[name], headers=headers)
