@@ -136,6 +136,16 @@ def test_the_module_runs_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     assert end.value.code == 0 and main(["completion", "zsh"]) == 0
 
 
+def test_a_reader_that_ends_is_no_error_to_report() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "redial_client.cli", "completion", "bash"]
+    environment = {**os.environ, "PYTHONPATH": str(CLIENT)}
+    with os.fdopen(writing, "w") as stdout:
+        done = subprocess.run(command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 # ---- sample receiver ------------------------------------------------------------------------------------------------
 
 

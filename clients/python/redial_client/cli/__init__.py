@@ -1,5 +1,6 @@
 """The command `redial`."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -58,7 +59,12 @@ def main(arguments: Sequence[str] | None = None, sleep: Callable[[float], None] 
     context = Context(args, sleep)
     try:
         run = cast("Callable[[Context], Exit | None]", getattr(import_module(f"{__name__}.{module}"), function))
-        return run(context) or Exit.OK
+        code = run(context) or Exit.OK
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader has ended, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
     except CommandError as error:
         return _fail(context, error)
     except RedialError as error:
