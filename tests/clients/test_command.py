@@ -146,6 +146,10 @@ def test_the_environment_overrides_profiles(
     settings.write_text("{}")
     done = run("profile", "list")
     assert (done.code, "cannot be read as a file of profiles" in done.err) == (Exit.USAGE, True)
+    settings.unlink()
+    settings.mkdir()
+    done = run("profile", "list")
+    assert (done.code, "cannot be read: Is a directory" in done.err) == (Exit.FAILED, True)
 
 
 def test_a_login_is_refused_with_what_to_do(run: Run, local: LocalClient, settings: Path) -> None:

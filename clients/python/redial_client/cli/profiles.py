@@ -38,7 +38,10 @@ class Profiles:
             self._profiles = {name: Profile(name, **one) for name, one in stored["profiles"].items()}
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
+            advice = "correct its permissions, or set XDG_CONFIG_HOME to another folder"
+            raise CommandError(f"{self.path} cannot be read: {error.strerror}", advice, Exit.FAILED) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CommandError(
                 f"{self.path} cannot be read as a file of profiles", "remove it, then: redial login"
             ) from error
