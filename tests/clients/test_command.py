@@ -407,7 +407,9 @@ def test_numbers_are_suppressed(redial: Run) -> None:
 
 
 def test_statistics_are_shown_with_their_numbers_and_intervals(redial: Run, local: LocalClient) -> None:
-    local.advance(10)
+    local.script("+12025550167", "busy", "completed")
+    local.call("+12025550167", retry_config={"enabled": True, "retry_intervals_minutes": [1]})
+    local.advance(20)
     found = redial("stats", "--json").json
     shown = redial("stats", "--by", "attempt", "--by", "country", "--agent", "First agent").out
     first = found["by_attempt"][0]
@@ -508,12 +510,25 @@ def test_events_are_forwarded_once_in_order_and_signed(redial: Run, local: Local
 
 
 def test_the_nth_status_in_a_log_is_the_nth_event(local: LocalClient) -> None:
-    """`listen` depends on it: for every call that the tests above made, whatever became of it."""
-    waiting = local.call(CY, scheduled_at=(local.stack.clock.now() + timedelta(hours=1)).isoformat())
-    assert local.api("POST", f"/call/{waiting}/stop").status == 200
-    executions = local.api("GET", f"/v2/agent/{local.stack.agent_id}/executions?page_size=50").json["data"]
-    assert {"stopped", "completed"} <= {one["status"] for one in executions}
-    for one in executions:
-        log = local.api("GET", f"/executions/{one['id']}/log").json["data"]
+    """`listen` depends on it, whatever becomes of a call."""
+    retries = {"enabled": True, "max_retries": 2, "retry_intervals_minutes": [5], "retry_on_voicemail": True}
+    made = []
+    for number, *outcomes in (
+        ("+12025550181", "no-answer", "busy", "completed"),
+        ("+12025550182", "voicemail", "late-detection", "failed"),
+        ("+12025550183", "refused-21211"),
+        ("+12025550184", "timeout-after-placing", "canceled"),
+    ):
+        local.script(number, *outcomes)
+        made.append(local.call(number, retry_config=retries))
+    made.append(local.call(CY, scheduled_at=(local.stack.clock.now() + timedelta(hours=1)).isoformat()))
+    assert local.api("POST", f"/call/{made[-1]}/stop").status == 200
+    local.advance(40)
+    ended = set()
+    for execution_id in made:
+        log = local.api("GET", f"/executions/{execution_id}/log").json["data"]
         statuses = [entry["type"] for entry in log if entry["type"] in listen.STATUSES]
-        assert (len(statuses), statuses[-1]) == (one["sequence"], one["status"])
+        execution = local.execution(execution_id)
+        assert (len(statuses), statuses[-1]) == (execution["sequence"], execution["status"])
+        ended.add(execution["status"])
+    assert {"completed", "failed", "stopped"} <= ended
