@@ -49,10 +49,10 @@ def play(console: Console, file: str, started: float) -> None:
     reached("2-check")
     page.get_by_role("button", name="Start", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Start", exact=True).click()
-    page.get_by_text(re.compile(r"^[1-9][0-9]* of 300 contacts done$")).wait_for(timeout=60_000)
-    page.wait_for_timeout(15_000)
+    page.get_by_text(re.compile(r"[1-9][0-9]* of 300 contacts done")).wait_for(timeout=60_000)
+    page.wait_for_timeout(8_000)
     reached("3-watch")
-    page.locator(".status", has_text="Completed").first.wait_for(timeout=240_000)
+    page.get_by_text("300 of 300 contacts done").wait_for(timeout=240_000)
     reached("4-finished")
     page.wait_for_timeout(2_000)  # the statistics follow within a few seconds
     page.get_by_role("link", name="Which retry paid?").click()
@@ -77,6 +77,9 @@ def main() -> int:
             console = Console(browser, URL)
             try:
                 play(console, file, started)
+            except Exception:
+                console.picture(".run/five-minutes.png")
+                raise
             finally:
                 console.close()
     finally:

@@ -170,8 +170,9 @@ function Preflight({ batch, refresh }) {
   const chosen = start ? new Date(start) : null;
   const scheduled = chosen ? chosen.toISOString() : undefined;
   const found = useLive((signal) => api('POST', `/batches/${batch.batch_id}/preflight`, { body: { scheduled_at: scheduled, ...(bypass && { bypass_call_guardrails: true }) }, signal }), [batch.status, batch.scheduled_at, scheduled, bypass], 0);
-  const schedule = () => {
+  const schedule = async () => {
     const form = new FormData();
+    if (!scheduled) await api('GET', '/health'); // what the API's clock says now
     form.set('scheduled_at', scheduled || new Date(now() + SOONEST).toISOString());
     if (bypass) form.set('bypass_call_guardrails', 'true');
     return api('POST', `/batches/${batch.batch_id}/schedule`, { form });
