@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
-from bench import attempt, batch, cold_start, elsewhere, goals, headroom, package, prices, warm
+from bench import attempt, batch, cold_start, console, elsewhere, goals, headroom, package, prices, warm
 from bench.attempt import ALONE, BUSY, Attempts, Counts, Traffic
 from bench.elsewhere import Cost, Job
 from bench.goals import Goal
@@ -51,6 +51,7 @@ class Measured:
     starts: Sequence[cold_start.ColdStart]
     warm: Sequence[warm.Warm]
     packages: Sequence[package.Package]
+    console: console.ConsoleFigures
     memory_mb: dict[str, int]
 
     @property
@@ -99,7 +100,10 @@ def measure() -> Measured:
     warmed = warm.measure()
     say("building the layer")
     memory_mb = {function_name(function.module): function.memory_mb for function in functions}
-    return Measured(attempts, whole, played, slept, sweeper, starts, warmed, package.measure(), memory_mb)
+    packages = package.measure()
+    say("drawing the console")
+    drawn = console.measure()
+    return Measured(attempts, whole, played, slept, sweeper, starts, warmed, packages, drawn, memory_mb)
 
 
 # ---- the main table --------------------------------------------------------------------------------------------------
@@ -404,6 +408,7 @@ def report(found: Measured, wanted: Sequence[Goal]) -> Iterator[str]:
     yield from sweeper_report(found)
     yield from speed_report(found)
     yield from package_report(found.packages)
+    yield from console.report(found.console)
     yield from headroom_report(found)
 
 

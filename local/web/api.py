@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -70,6 +71,13 @@ class Api:
         server.start(self.respond)
 
     def respond(self, request: Request) -> Response | None:
+        response = self._with_cors(request)
+        if response is RESET:
+            return RESET
+        date = ("date", format_datetime(self._timeline.now(), usegmt=True))  # so the console knows the stack's time
+        return replace(response, headers=[*response.headers, date])
+
+    def _with_cors(self, request: Request) -> Response | None:
         if self._cors is None or request.path.startswith("/_local/"):
             return self._respond(request)
         if self._cors.is_preflight(request):

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, Route, expect, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
 """The browser's program; empty: there is none. Continuous integration installs and requires it: `BROWSER=required`."""
@@ -16,6 +16,9 @@ _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "
 _FLAGS += ["--disable-component-update", "--disable-sync", "--force-color-profile=srgb"]
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WIDE, PHONE = (1280, 800), (390, 844)
+LONGEST_WAIT = 15_000
+"""Milliseconds that a test waits for the screen."""
+expect.set_options(timeout=LONGEST_WAIT)
 
 
 @contextmanager
@@ -44,7 +47,7 @@ class Console:
             reduced_motion="reduce",
             accept_downloads=True,
         )
-        self._context.set_default_timeout(15_000)
+        self._context.set_default_timeout(LONGEST_WAIT)
         self.page: Page = self._context.new_page()
         self.page.on("pageerror", lambda error: self.faults.append(f"exception: {error}"))
         self.page.on("console", self._said)
@@ -53,7 +56,7 @@ class Console:
     def _said(self, message: Any) -> None:
         is_answer = message.text.startswith("Failed to load resource")
         if message.type == "error" and not (self.refused and is_answer):
-            self.faults.append(f"console: {message.text}")
+            self.faults.append(f"console: {message.text} {message.location.get('url')}")
 
     def _sent(self, url: str) -> None:
         if not url.startswith((self.url, "blob:", "data:")):
@@ -71,7 +74,7 @@ class Console:
 
     def open(self, *parts: str) -> "Console":
         """Open a screen by its address, as a link does, and wait until nothing loads any more."""
-        self.page.evaluate("address => { location.hash = address; }", f"#/{'/'.join(parts)}")
+        self.go(*parts)
         return self.settled()
 
     def settled(self) -> "Console":
@@ -85,6 +88,25 @@ class Console:
         found.wait_for()
         return found
 
+    def slowly(self, url: str, act: Callable[[], Any]) -> None:
+        """Do `act` while the next request to that URL waits: assert that the screen shows that it loads, and let the
+        request go."""
+        held: list[Route] = []
+
+        def keep(route: Route) -> None:
+            held.append(route)
+
+        self.page.route(url, keep, times=1)
+        act()
+        while not held:
+            self.page.wait_for_timeout(20)
+        self.page.locator(".loading").first.wait_for()
+        held[0].continue_()
+
+    def go(self, *parts: str) -> None:
+        """Follow a link to a screen, without waiting."""
+        self.page.evaluate("address => { location.hash = address; }", f"#/{'/'.join(parts)}")
+
     def check_accessible(self) -> None:
         """Assert that axe finds no violation of WCAG 2.2 AA or its best practices, and that nothing is wider than the
         window."""
@@ -94,5 +116,8 @@ class Console:
         width = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert width[0] <= width[1], f"the page is {width[0]} wide in a window of {width[1]}"
 
-    def picture(self, path: Path | str) -> None:
-        self.page.screenshot(path=str(path), full_page=True, animations="disabled")
+    def picture(self, path: Path | str, most: int | None = None) -> None:
+        """Write a picture of the whole page, or of its upper `most` pixels."""
+        width, height = self.page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+        clip = FloatRect(x=0, y=0, width=width, height=min(height, most or height))
+        self.page.screenshot(path=str(path), full_page=True, clip=clip, animations="disabled")

@@ -18,7 +18,7 @@ NOW = datetime(2026, 1, 26, 10, tzinfo=UTC)
 
 def seen(**given: Any) -> Any:
     """The given services as a key for the agents `a` and `b` sees them."""
-    return narrowed(GivenServices(NOW, **given), ["a", "b"])  # type: ignore[arg-type]
+    return narrowed(GivenServices(NOW, **given), ["a", "b"])
 
 
 def one(agent_id: str, **more: Any) -> Any:

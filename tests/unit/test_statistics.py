@@ -252,7 +252,7 @@ def test_advice_compares_only_what_differs_beyond_chance() -> None:
     assert advice(far) == [
         (
             "Retries after 1 day to 3 days reached 30.0 % of 200, retries within 15 minutes 5.0 % of 200:"
-            " the difference is no chance."
+            " the difference is more than chance."
         )
     ]
 

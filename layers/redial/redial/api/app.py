@@ -125,6 +125,11 @@ class _Api(APIGatewayHttpResolver):
         """The methods of a path; empty for an unknown path."""
         return sorted(self.routes_of(path))
 
+    def resolve(self, event: Any, context: Any) -> dict[str, Any]:
+        # Powertools keeps both on a class that all resolvers of a process share; the local stack has several at once.
+        self.current_event, self.lambda_context = APIGatewayProxyEventV2(event), context
+        return super().resolve(event, context)
+
     def get_openapi_schema(self, **arguments: Any) -> "OpenAPI":
         bodies = batches.form_bodies() | number_rules.form_bodies()
         for route in (*self._static_routes, *self._dynamic_routes):

@@ -240,8 +240,8 @@ def advice(statistics: Statistics) -> list[str]:
             (good, high), (bad, low) = best
             names = [words.format(value_in_words(dimension, value)) for value in (good, bad)]
             said.append(
-                f"{names[0].capitalize()} reached {_percent(high)} of {high.attempts:,}, "
-                f"{names[1]} {_percent(low)} of {low.attempts:,}: the difference is no chance."
+                f"{names[0][0].upper()}{names[0][1:]} reached {_percent(high)} of {high.attempts:,}, "
+                f"{names[1]} {_percent(low)} of {low.attempts:,}: the difference is more than chance."
             )
     return said
 

@@ -59,7 +59,7 @@ function Frame({ user, agents, reload, signOut }) {
   const [theme, setTheme] = useSetting('theme', 'auto');
   const [chosen, setAgent] = useSetting('agent', '');
   const [messages, setMessages] = useState([]);
-  const [Screen, setScreen] = useState(null);
+  const [{ name, Screen }, setScreen] = useState({});
   const [broken, setBroken] = useState(null);
   const menu = useRef();
   useEffect(() => {
@@ -77,7 +77,7 @@ function Frame({ user, agents, reload, signOut }) {
     if (!known) return;
     let current = true;
     setBroken(null);
-    import(`./${route.screen}.js`).then((module) => current && setScreen(() => module.default)).catch((error) => current && setBroken(error));
+    import(`./${route.screen}.js`).then((module) => current && setScreen({ name: route.screen, Screen: module.default })).catch((error) => current && setBroken(error));
     return () => { current = false; };
   }, [route.screen]);
   const notify = useCallback((text, tone = 'good') => {
@@ -106,7 +106,7 @@ function Frame({ user, agents, reload, signOut }) {
     <main id="content">
       ${!known ? html`<div class="page"><h1 tabindex="-1">There is no such screen</h1><p><a href="#/now">Go to Now</a></p></div>`
     : broken ? html`<${Failure} error=${{ message: `This screen could not be loaded (${broken.message}). Reload the page.` }} />`
-      : Screen ? html`<${Screen} key=${route.screen} route=${route} />` : html`<${Loading} />`}
+      : name === route.screen ? html`<${Screen} key=${route.screen} route=${route} />` : html`<${Loading} />`}
     </main>
     <div class="messages" role="status" aria-live="polite">${messages.map((one) => html`<p key=${one.id} class=${one.tone}>${one.text}</p>`)}</div>
   </${Shared.Provider}>`;

@@ -24,9 +24,15 @@ export class ApiError extends Error {
 let onUnauthorized = () => {};
 export const whenUnauthorized = (action) => { onUnauthorized = action; };
 
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true }); // keeps the byte-order mark of a file
+let skew = 0;
+const LAG = 5000;
+/** The API's time, in milliseconds. The local stack's clock can be ahead of the browser's, and a browser's can be wrong. */
+export const now = () => Date.now() + skew;
+
 /** One request. `body` is sent as JSON, `form` (FormData) as it is; `query` leaves out what is empty.
- * Returns parsed JSON, or text for other media types. Raises ApiError. */
-export async function api(method, path, { body, form, query, headers, signal, key = savedKey() } = {}) {
+ * Returns parsed JSON, or text for other media types; `whole`: {value, headers}. Raises ApiError. */
+export async function api(method, path, { body, form, query, headers, signal, whole, key = savedKey() } = {}) {
   const asked = new URLSearchParams(Object.entries(query || {}).filter(([, value]) => value !== undefined && value !== null && value !== ''));
   const sent = { Authorization: `Bearer ${key}`, ...headers };
   if (body !== undefined) sent['Content-Type'] = 'application/json';
@@ -37,16 +43,26 @@ export async function api(method, path, { body, form, query, headers, signal, ke
       method, headers: sent, body: form || (body === undefined ? undefined : JSON.stringify(body)), credentials: 'omit', cache: 'no-store',
       signal: signal ? AbortSignal.any([signal, limit]) : limit,
     });
-    text = await answer.text();
+    text = utf8.decode(await answer.arrayBuffer());
   } catch (failure) {
     if (signal && signal.aborted) throw failure;
     throw new ApiError(0, failure.name === 'TimeoutError' ? 'The API did not answer within 35 seconds.' : 'The API cannot be reached. Check the connection.');
   }
+  const ahead = Date.parse(answer.headers.get('date')) - Date.now();
+  if (!Number.isNaN(ahead)) skew = Math.abs(ahead) > LAG ? ahead : 0;
   const json = (answer.headers.get('content-type') || '').includes('json');
   const value = json && text ? JSON.parse(text) : text;
-  if (answer.ok) return value;
+  if (answer.ok) return whole ? { value, headers: answer.headers } : value;
   if (answer.status === 401) onUnauthorized();
   throw new ApiError(answer.status, (value && value.message) || `The API answered ${answer.status}.`, (value && value.errors) || []);
+}
+
+/** One part of a listing: {value, next, total}. `next`: where the next part begins (a cursor), null at the end. */
+export async function part(path, { query, signal } = {}) {
+  const { value, headers } = await api('GET', path, { query, signal, whole: true });
+  const [, next] = (headers.get('link') || '').match(/[?&]cursor=([^&>]+)/) || [];
+  const total = headers.get('x-total-count');
+  return { value, next: next ? decodeURIComponent(next) : null, total: total === null ? null : Number(total) };
 }
 
 /** Every page of a listing whose pages have `page_size` rows; at most `most` rows. */
@@ -71,11 +87,11 @@ export function useLive(load, inputs = [], every = 4000) {
   useEffect(() => {
     if (!load) { setState({ data: undefined, error: null, loading: false }); return undefined; }
     const stop = new AbortController();
-    let timer = 0, failures = 0, running = false;
+    let timer = 0, failures = 0, running = false, asked = false;
     setState({ data: undefined, error: null, loading: true });
     const run = async () => {
       clearTimeout(timer);
-      if (running) return;
+      if (running) { asked = true; return; } // what it answers may be of before
       if (document.hidden) { timer = setTimeout(run, HIDDEN_FOR); return; }
       running = true;
       try {
@@ -89,7 +105,8 @@ export function useLive(load, inputs = [], every = 4000) {
       } finally {
         running = false;
       }
-      if (every && !stop.signal.aborted) timer = setTimeout(run, Math.min(every * 2 ** failures, 60000));
+      if (stop.signal.aborted) return;
+      if (asked) { asked = false; run(); } else if (every) timer = setTimeout(run, Math.min(every * 2 ** failures, 60000));
     };
     again.current = run;
     run();
@@ -148,7 +165,7 @@ export function timeText(at, zone = HERE, { seconds = false, day } = {}) {
   const when = new Date(at);
   const clock = format(zone, seconds ? { ...CLOCK, second: '2-digit' } : CLOCK).format(when);
   const date = format(zone, DAY);
-  const shown = day ?? date.format(when) !== date.format(new Date());
+  const shown = day ?? date.format(when) !== date.format(new Date(now()));
   return shown ? `${date.format(when).replace(',', '')} ${clock}` : clock;
 }
 
@@ -171,8 +188,8 @@ export function duration(seconds) {
 }
 
 /** "in 12 min", "3 min ago". */
-export function fromNow(at, now = Date.now()) {
-  const seconds = (new Date(at) - now) / 1000;
+export function fromNow(at) {
+  const seconds = (new Date(at) - now()) / 1000;
   if (Math.abs(seconds) < 5) return 'now';
   return seconds > 0 ? `in ${duration(seconds)}` : `${duration(-seconds)} ago`;
 }

@@ -19,8 +19,8 @@ export const Phone = ({ number }) => (number ? html`<span class="phone">${number
 
 const TONES = {
   completed: 'good', answered: 'good', sent: 'good', ok: 'good', closed: 'good', accepted: 'good', allow: 'good',
-  'in-progress': 'live', ringing: 'live', initiated: 'live', running: 'live', claimed: 'live',
-  queued: 'wait', scheduled: 'wait', rescheduled: 'wait', 'no-answer': 'wait', busy: 'wait', paused: 'wait', defer: 'wait', warning: 'wait', voicemail: 'wait', created: 'wait', processed: 'wait',
+  'in-progress': 'live', ringing: 'live', initiated: 'live', running: 'live', claimed: 'live', resuming: 'live',
+  queued: 'wait', scheduled: 'wait', rescheduled: 'wait', 'no-answer': 'wait', busy: 'wait', paused: 'wait', defer: 'wait', warning: 'wait', voicemail: 'wait', created: 'wait', processed: 'wait', noticed: 'wait',
   failed: 'bad', error: 'bad', 'balance-low': 'bad', blocked: 'bad', declined: 'bad', open: 'bad', end: 'bad', undelivered: 'bad', rejected: 'bad',
 };
 const MARKS = { good: '✓', live: '●', wait: '◷', bad: '✕', still: '–' };
