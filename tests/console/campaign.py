@@ -27,13 +27,13 @@ def count_campaign(local: LocalClient, contacts: int = 4000, seed: int = 7) -> N
         if weekday == 6 and random.random() < 0.9:
             continue
         cells = days.setdefault(day, Counter())
-        minute = random.randrange(11 * 60, 18 * 60)
+        minute = random.randrange(12 * 60, 18 * 60)
         before, caller, country = "", random.choice(_CALLER_IDS), random.choice(_COUNTRIES)
         for attempt in range(1, 5):
             gap = _GAPS_MINUTES[attempt - 2]
             minute += gap if attempt > 1 else 0
             hour = minute // 60
-            if hour > 20:
+            if hour > 19:
                 break
             chance = 0.19 + 0.035 * max(0, hour - 14) - (0.06 if before == "b" else 0) - (0.05 if attempt == 4 else 0)
             answered = random.random() < chance

@@ -215,7 +215,7 @@ function Lane({ lane, scale, at, clock }) {
 /** What is drawn only once it is opened: `children()`. */
 function Fold({ title, open: initially = false, children }) {
   const [open, setOpen] = useState(initially);
-  return html`<details open=${open} onToggle=${(event) => setOpen(event.currentTarget.open)}><summary>${title}</summary>${open && children()}</details>`;
+  return html`<details class="fold" open=${open} onToggle=${(event) => setOpen(event.currentTarget.open)}><summary>${title}</summary>${open && children()}</details>`;
 }
 
 function Gates({ of }) {
