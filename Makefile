@@ -78,9 +78,9 @@ RELEASE = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' layers/redial/redial/_
 # One worker for each core; an idle worker takes tests from another.
 IN_PARALLEL := --numprocesses auto --dist worksteal
 # Tests that may depend on the version of Python: every module, and, at night, the two files that use them all together.
-# Templates, documentation and models do not; test_same_trace.py shows that the simulation does not.
+# (the client too). Templates, documentation and models do not; test_same_trace.py shows that the simulation does not.
 ON_EVERY_PYTHON := tests/unit tests/contract -m "not (simulation or nightly)"
-ON_EVERY_PYTHON_NIGHTLY := tests/integration/test_stories.py tests/integration/test_batches.py
+ON_EVERY_PYTHON_NIGHTLY := tests/clients tests/integration/test_stories.py tests/integration/test_batches.py
 
 # ---- One machine -----------------------------------------------------------------------------------------------------
 
@@ -193,6 +193,14 @@ dashboards: .venv/ready .venv-pictures/ready ## Run a batch and draw both dashbo
 .PHONY: docs
 docs: .venv-docs/ready ## Build the documentation as a site with search, into .run/site
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet && echo "open .run/site/index.html"
+
+.PHONY: client
+client: .venv/ready ## Build the command `redial`, as a wheel and as one file, into .run/client (docs/command-line.md)
+	@.venv/bin/python clients/python/build.py .run/client
+
+.PHONY: client-models
+client-models: .venv/ready ## Generate the client's models from the recorded OpenAPI document
+	@.venv/bin/python clients/python/generate.py
 
 .PHONY: format
 format: .venv/ready ## Format, and fix what lint can fix

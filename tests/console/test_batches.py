@@ -87,7 +87,8 @@ def test_a_file_is_checked_before_it_is_started(open_console: Open, local: Local
     assert local.calls("+12025550100") == [], "nothing starts before the button"
     press(page, "Start", confirm="Cancel")
     assert batch(local, batch_id)["status"] == "processed"
-    press(page, "Start", confirm="Start")
+    with page.expect_response("**/preflight"):  # as it is scheduled now
+        press(page, "Start", confirm="Start")
     console.see("Scheduled.")
     assert batch(local, batch_id)["status"] == "scheduled"
     local.advance(3)
@@ -104,7 +105,8 @@ def test_a_batch_can_be_scheduled_for_later(open_console: Open, local: LocalClie
     page.get_by_label("Start at").fill("2026-01-28T09:30")  # in Berlin
     page.get_by_label("Call outside the calling hours too").check()
     console.settled().see("if it starts Wed 28 Jan 09:30")
-    press(page, "Schedule", confirm="Schedule")
+    with page.expect_response("**/preflight"):
+        press(page, "Schedule", confirm="Schedule")
     console.see("Scheduled.")
     found = batch(local, batch_id)
     assert (found["status"], found["scheduled_at"]) == ("scheduled", "2026-01-28T08:30:00.000Z")

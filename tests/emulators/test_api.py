@@ -322,6 +322,11 @@ def test_the_clock_can_be_read_and_moved(world: World) -> None:
         assert world.send("POST", "/_local/clock/advance", body).status == 400
 
 
+def test_answers_carry_the_simulated_time(world: World) -> None:
+    world.send("POST", "/_local/clock/advance", b'{"minutes": 30}')
+    assert world.send("GET", "/health").headers["date"].startswith("Mon, 26 Jan 2026 10:3")
+
+
 def test_requests_are_served_while_the_clock_advances(world: World) -> None:
     """An event sends requests to the API, as a customer's webhook may; this must not wait for the clock."""
     answered: list[int] = []

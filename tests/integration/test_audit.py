@@ -125,6 +125,8 @@ def test_the_audit_is_listed_in_pages_and_by_time(api: Api) -> None:
     minutes = [(TEN + timedelta(minutes=one)).strftime("%Y-%m-%dT%H:%M:%SZ") for one in (2, 4)]
     assert [one["resource_id"] for one in audit(api, f"from={minutes[0]}&to={minutes[1]}")] == made[1:4]
     assert audit(api, f"from={minutes[1]}&to={minutes[0]}") == []
+    cursor = first.headers["link"].partition("cursor=")[2].partition(">")[0]
+    assert audit(api, f"from=2026-02-01T00:00:00Z&cursor={cursor}") == []
     assert audit(api, key=OTHER_API_KEY) == []
     assert api.send("GET", "/audit", query="form=x").status == 400
 

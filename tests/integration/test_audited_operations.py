@@ -70,6 +70,7 @@ def test_every_operation_that_changes_something_leaves_a_record(local: LocalClie
     agent = ("agent", agent_id)
     do("replace_agent", "PUT", f"/v2/agent/{agent_id}", {"agent_config": config}, agent)
     do("patch_agent", "PATCH", f"/v2/agent/{agent_id}", {"agent_config": {"agent_name": "B"}}, agent)
+    do("test_webhook", "POST", "/webhooks/test", {"url": f"{local.stack.inbox_url}/x"})
     do("patch_user", "PATCH", "/user/me", {"webhook_url": f"{local.stack.inbox_url}/x"})
     do("put_policy", "PUT", "/policies/news", {"purpose": "news"}, ("policy", "news@1"))
     key_id = do("create_key", "POST", "/keys", {"name": "k"})["id"]

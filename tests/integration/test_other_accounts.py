@@ -36,6 +36,7 @@ OF_THE_WHOLE_ACCOUNT = {
     *("POST /v2/agent", "PATCH /user/me", "GET /policies", "GET /policies/{name}", "PUT /policies/{name}"),
     *("GET /numbers/{phone_number}", "DELETE /contacts/{phone_number}"),
     *("GET /consents", "POST /consents", "DELETE /consents", "GET /audit", "GET /audit.csv"),
+    "GET /doctor",
 }
 """What a key that is restricted to agents cannot do at all."""
 UNKNOWN_UUID = "00000000-0000-4000-8000-0000000000ff"
@@ -223,7 +224,7 @@ def test_lists_contain_nothing_of_another_agent(
     client: LocalClient, ids: dict[str, list[str]], third_agent: str
 ) -> None:
     assert client.api("POST", "/suppressions", {"phone_number": "+12025550188"}).status == 200
-    lists = ["/v2/agent/all", "/phone-numbers/all", "/webhooks/undelivered", "/attention", "/keys", "/user/me"]
+    lists = ["/v2/agent/all", "/phone-numbers/all", "/webhooks/undelivered", "/attention", "/keys", "/user/me", "/now"]
     lists += ["/suppressions?agent_id=" + third_agent, "/stats/retries?agent_id=" + third_agent, "/policies/presets"]
     of_path = {name.partition(" ")[2] for name, _ in OPERATIONS if name.startswith("GET ") and "{" not in name}
     refused = {name.partition(" ")[2] for name in OF_THE_WHOLE_ACCOUNT if name.startswith("GET")}
@@ -236,7 +237,11 @@ def test_lists_contain_nothing_of_another_agent(
     assert as_third_agent(client, "GET", "/user/me").json["concurrency"]["max"] == 10
     for path in ("/attention", "/webhooks/undelivered"):
         assert client.api("GET", path).json["data"] != [] == as_third_agent(client, "GET", path).json["data"]
-    assert as_third_agent(client, "GET", lists[6]).json == []
+    assert as_third_agent(client, "GET", f"/suppressions?agent_id={third_agent}").json == []
+    now, all_of_it = as_third_agent(client, "GET", "/now").json, client.api("GET", "/now").json
+    assert [one["agent_id"] for one in now["lines"]["agents"]] == [third_agent]
+    assert (now["undelivered"], now["attention"], now["due"]["complete"]) == (0, 0, True)
+    assert all_of_it["undelivered"] > 0 and all_of_it["attention"] > 0
     client.advance(0)
     assert client.api("DELETE", f"/suppressions?{urlencode({'phone_number': '+12025550188'})}").json["deleted"] == 1
 
@@ -281,6 +286,7 @@ def test_another_agents_id_in_a_body_is_unknown(
         ("/call/plan", call),
         ("/batches", form),
         ("/suppressions", {"phone_number": "+12025550101"}),
+        ("/webhooks/test", {}),
         (f"/executions/{own}/suppress", {}),
     ):
         for id_ in ids["agent_id"]:

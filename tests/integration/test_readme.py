@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -177,14 +178,17 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
 def run_in_one_shell(commands: dict[str, str], stack: LocalStack, folder: Path) -> dict[str, str]:
     """The output of each command, run in order.
 
-    `folder` gets what a reader has: an `aws` command that knows the deployed stack's table, and `make` with everything
-    installed. Requests to the ports of `make run` go to those of `stack`.
+    `folder` gets what a reader has: an `aws` command that knows the deployed stack's table, `make` with everything
+    installed, and `redial`. Requests to the ports of `make run` go to those of `stack`.
     """
     ports = {3000: stack.url, 3001: stack.carrier_url, 3002: stack.inbox_url}
     connections = [f'connect-to = "127.0.0.1:{port}:{urlsplit(url).netloc}"' for port, url in ports.items()]
     (folder / ".curlrc").write_text("\n".join([*connections, 'noproxy = "*"', ""]))
     make = shutil.which("make")
+    words = f'for word do shift; [ "$word" = http://127.0.0.1:3000 ] && word={stack.url}; set -- "$@" "$word"; done'
+    redial = f'{words}\nexec {sys.executable} -m redial_client.cli "$@"'
     for name, line in (
+        ("redial", redial),
         ("aws", f"echo {stack.environment['TABLE_NAME']}"),
         ("make", f'exec {make} -o .venv/ready "$@"'),
     ):
@@ -200,6 +204,9 @@ def run_in_one_shell(commands: dict[str, str], stack: LocalStack, folder: Path) 
         "PATH": f"{folder}:{os.environ['PATH']}",
         "AWS_ENDPOINT_URL_DYNAMODB": f"{stack.url}/_local/dynamodb",
         "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+        "PYTHONPATH": str(ROOT / "clients/python"),
+        "REDIAL_CARRIER_URL": stack.carrier_url,
+        "XDG_CONFIG_HOME": str(folder / "config"),
     }
     done = subprocess.run(
         ["sh", "-ec", script], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False

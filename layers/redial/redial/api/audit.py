@@ -28,6 +28,7 @@ NOT_AUDITED = {
     "create_call": "the execution is its own record, with everything that became of it",
     "plan_call": "it changes nothing",
     "preflight_batch": "it changes nothing",
+    "test_webhook": "it sends an event, and stores nothing",
     "create_upload": "it makes an address; the batch that is made of the file is recorded",
 }
 """Operations other than GET that leave no record, each with the reason."""

@@ -1,41 +1,47 @@
 """The services as an API key sees them that is restricted to agents: other agents, and what belongs to them, are not
 there. So each use case answers for them as it does for what does not exist.
 
-    agents ─ executions ─ batches ─ circuits      only those of the key's agents
+    agents, executions, batches, undelivered      only the key's agents, and what is theirs
+    circuits                                      those of their endpoints; those of carriers, which cannot be changed
     number rules                                  only those that name one of them can be added or removed
     all others                                    as they are
 
 What belongs to a whole account (policies, contacts, consents) has no narrower view: `api/scopes.py` refuses its routes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, cast
 
+from redial.domain.account_event import AccountEvent
 from redial.domain.agent import Agent
-from redial.domain.batch import Batch
+from redial.domain.batch import Batch, is_batch_id
 from redial.domain.circuit import Circuit
 from redial.domain.errors import Forbidden
 from redial.domain.execution import Execution
 from redial.domain.number_rules import NumberRule
 from redial.domain.outcome import Scope
-from redial.ports import Agents, Batches, Circuits, Executions, NumberRules, Services
+from redial.ports import Agents, Batches, Circuits, Executions, NumberRules, Services, Undelivered
 
-Sees = Callable[[str | None], bool]
-"""Whether the key sees the agent with that id."""
+AT_ONCE = 100
+"""Calls with undelivered events that are read in one request, to know whose they are."""
 
 
 def narrowed(services: Services, agents: Sequence[str]) -> Services:
     """`services` with a view of these agents only."""
-    return cast(Services, _Services(services, frozenset(agents).__contains__))
+    return cast(Services, _Services(services, tuple(agents)))
 
 
 class _View:
     """The service `inner` with some methods of its own."""
 
-    def __init__(self, inner: object, sees: Sees) -> None:
+    def __init__(self, inner: object, agents: Sequence[str]) -> None:
         self._inner = inner
-        self._sees = sees
+        self._agents = agents
+
+    def _sees(self, agent_id: str | None) -> bool:
+        return agent_id in self._agents
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -46,23 +52,27 @@ class _Services(_View):
 
     @property
     def agents(self) -> "_Agents":
-        return _Agents(self._inner.agents, self._sees)
+        return _Agents(self._inner.agents, self._agents)
 
     @property
     def executions(self) -> "_Executions":
-        return _Executions(self._inner.executions, self._sees)
+        return _Executions(self._inner.executions, self._agents)
 
     @property
     def batches(self) -> "_Batches":
-        return _Batches(self._inner.batches, self._sees)
+        return _Batches(self._inner.batches, self._agents)
 
     @property
     def circuits(self) -> "_Circuits":
-        return _Circuits(self._inner.circuits, self._sees)
+        return _Circuits(self._inner.circuits, self._agents)
+
+    @property
+    def undelivered(self) -> "_Undelivered":
+        return _Undelivered(self._inner.undelivered, self.executions, self.batches)
 
     @property
     def number_rules(self) -> "_NumberRules":
-        return _NumberRules(self._inner.number_rules, self._sees)
+        return _NumberRules(self._inner.number_rules, self._agents)
 
 
 class _Agents(_View):
@@ -73,6 +83,10 @@ class _Agents(_View):
 
     def cached(self, account_id: str, agent_id: str) -> Agent | None:
         return self._inner.cached(account_id, agent_id) if self._sees(agent_id) else None
+
+    def some(self, account_id: str, most: int) -> list[Agent]:
+        found = (self._inner.get(account_id, one) for one in self._agents)
+        return list(islice((one for one in found if one is not None), most))
 
     def all(self, account_id: str, *, deleted_since: datetime | None = None) -> list[Agent]:
         return [one for one in self._inner.all(account_id, deleted_since=deleted_since) if self._sees(one.agent_id)]
@@ -101,12 +115,29 @@ class _Batches(_View):
 
 
 class _Circuits(_View):
-    """Those of endpoints that the agents name. A carrier's, a caller id's or a country's are of the whole account."""
+    """A caller id's and a country's may be other agents'."""
 
     _inner: Circuits
 
     def all(self, account_id: str) -> list[Circuit]:
-        return [one for one in self._inner.all(account_id) if one.scope is Scope.AGENT and self._sees(one.value)]
+        found = self._inner.all(account_id)
+        return [one for one in found if one.is_of_account or (one.scope is Scope.AGENT and self._sees(one.value))]
+
+    def save(self, circuit: Circuit, event: AccountEvent | None = None) -> Circuit:
+        if circuit.is_of_account:
+            raise Forbidden("this API key is restricted to agents, and this holds all calls of the account")
+        return self._inner.save(circuit, event)
+
+
+class _Undelivered:
+    def __init__(self, inner: Undelivered, executions: _Executions, batches: _Batches) -> None:
+        self._inner, self._executions, self._batches = inner, executions, batches
+
+    def all(self, account_id: str) -> Iterator[str]:
+        ids = self._inner.all(account_id)
+        while some := list(islice(ids, AT_ONCE)):
+            seen = {one.id for one in self._executions.read([one for one in some if not is_batch_id(one)])}
+            yield from (one for one in some if one in seen or (is_batch_id(one) and self._batches.get(one) is not None))
 
 
 class _NumberRules(_View):

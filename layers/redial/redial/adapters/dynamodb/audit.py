@@ -40,6 +40,8 @@ class DynamoAuditLog:
         high = "~" if last is None else f"{to_ms(last):013d}~"
         if after is not None:
             high = min(high, _sort_key(after.created_at, after.id))
+        if low > high:
+            return  # which DynamoDB refuses
         values = {":pk": f"J#{account_id}", ":low": low, ":high": high}
         condition = "pk = :pk AND sk BETWEEN :low AND :high"
         options: dict[str, Any] = {"ConsistentRead": True, "ScanIndexForward": False, "Limit": most + 1}
