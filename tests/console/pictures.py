@@ -179,7 +179,7 @@ def numbers(console: Console, story: Story) -> int:
     limits = {"caps": [{"attempts": 3, "hours": 24}, {"attempts": 8, "hours": 168}]}
     _good(story.client.api("PATCH", "/user/me", {"contact_limits": limits}))
     console.open("numbers", number(101))
-    return 700
+    return 600
 
 
 def webhooks(console: Console, story: Story) -> int:
