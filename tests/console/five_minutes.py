@@ -17,6 +17,7 @@ from tests.console.browser import Console, chromium
 
 FOLDER = Path("docs/five-minutes")
 PAGE = Path("docs/five-minutes.md")
+LOG = Path(".run/five-minutes.log")
 URL = "http://127.0.0.1:3000"
 KEY = "local-dev-key"
 
@@ -64,14 +65,12 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     file = contacts()
     started = time.monotonic()
-    stack = subprocess.Popen(
-        ["make", "run"], env=os.environ | {"SPEED": "60"}, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    with LOG.open("w") as log:  # a pipe that is not read would stop it
+        stack = subprocess.Popen(["make", "run"], env=os.environ | {"SPEED": "60"}, stdout=log, start_new_session=True)
     try:
-        assert stack.stdout is not None
-        for line in stack.stdout:
-            if line.startswith("  console"):
-                break
+        while "  console  " not in LOG.read_text():
+            assert stack.poll() is None, "make run ended"
+            time.sleep(0.2)
         print(f"{time.monotonic() - started:5.0f} s  make run is up", flush=True)
         with chromium() as browser:
             console = Console(browser, URL)
