@@ -1,6 +1,6 @@
 """Counts of the calls that API keys had accepted, in DynamoDB: one item for each key with a quota and day (UTC).
 
-U#<key id> / <day>   n how many · expires_at
+D#<key id> / <day>   n how many · expires_at
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -34,4 +34,4 @@ class DynamoCallQuotas:
 
 
 def _key(key_id: str, day: date) -> dict[str, Any]:
-    return {"pk": f"U#{key_id}", "sk": day.isoformat()}
+    return {"pk": f"D#{key_id}", "sk": day.isoformat()}
