@@ -24,7 +24,7 @@ KEY = "local-dev-key"
 
 def contacts() -> str:
     """The file that the page's own command makes."""
-    command = re.search(r"<!-- run: contacts -->\n```bash\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    command = re.search(r"<!-- the file -->\n```bash\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert command is not None, f"{PAGE} has no command that makes the file"
     subprocess.run(["bash", "-ec", command[1]], cwd=".run", check=True)
     return ".run/contacts.csv"

@@ -42,6 +42,7 @@ from redial.api import (
     webhooks,
 )
 from redial.api import batches as api_batches
+from redial.api import keys as api_keys
 from redial.carriers.twilio import twiml
 from redial.domain import questions
 from redial.domain.agent import Agent
@@ -80,6 +81,7 @@ _CHANGING = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{32}\b"), "<id>"),
     (re.compile(r"v1,[A-Za-z0-9+/]{43}="), "<signature>"),
     (re.compile(r"^\d{10}$"), "<seconds>"),
+    (re.compile(r"^date: .* GMT$", re.MULTILINE), "<date>"),
 )
 
 
@@ -415,6 +417,9 @@ def test_the_limits() -> None:
             f"searches {FILTER_LIMIT:,} executions; above that, narrow from and to"
         ),
         "GET /webhooks/undelivered": f"{webhooks.MAX_UNDELIVERED} calls and batches",
+        "Agents of a key that is restricted to some": f"{api_keys.MAX_AGENTS}",
+        "quotas.calls_a_day of a key": f"1 to {api_keys.MAX_CALLS_A_DAY:,}; counted by UTC days",
+        "GET /audit.csv": f"{answers.MAX_ANSWER_BYTES:,} bytes: export parts of it, by from and to",
         "The sweeper": (
             f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} concurrent further invocations; "
             f"{DUE_SHARDS * QUESTIONS_AT_ONCE} questions to carriers at once, by {DUE_SHARDS} more"

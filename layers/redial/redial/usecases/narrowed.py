@@ -126,7 +126,8 @@ class _Circuits(_View):
     def save(self, circuit: Circuit, event: AccountEvent | None = None) -> Circuit:
         if circuit.is_of_account:
             raise Forbidden("this API key is restricted to agents, and this holds all calls of the account")
-        return self._inner.save(circuit, event)
+        circuits = self._inner
+        return circuits.save(circuit, event)
 
 
 class _Undelivered:

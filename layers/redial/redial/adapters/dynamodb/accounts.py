@@ -108,7 +108,8 @@ class DynamoAccounts:
         )
 
     def mark_used(self, key_hash: str, hour: datetime) -> None:
-        if self._marked.get(key_hash) == hour:
+        marked = self._marked.get(key_hash)
+        if marked is not None and marked >= hour:
             return
         if len(self._marked) >= MAX_MARKED:
             self._marked.clear()
