@@ -6,6 +6,7 @@ an AWS account with a telephone; targets.py has the differences. run_log.py logs
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -90,6 +91,11 @@ class Story:
         answer = self.target.api("GET", "/health")
         assert answer.status == 200, answer
         self.log("GET /health: 200")
+        page = self.target.api("GET", "/console")
+        files = re.findall(r'"(/console/[0-9a-f]{16}/[a-z]+[.](?:js|css|svg))"', page.body.decode())
+        assert page.status == 200 and len(files) >= 5, page
+        assert {self.target.api("GET", file).status for file in files} == {200}
+        self.log(f"GET /console: 200, and its {len(files)} files")
 
     def a_call_is_retried_by_its_schedule(self) -> None:
         self.log.chapter("An unanswered call is retried by its schedule")

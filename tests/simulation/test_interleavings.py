@@ -31,7 +31,7 @@ from tests.simulation.interleavings import (
 )
 from tests.simulation.world import World
 
-MOST = 40
+MOST = 24
 """Orders of one pair in the gate."""
 FEWER = {"dial × dial, one number, each withdraws the other": 16, "dial that was cut off × dial, one number": 16}
 """Pairs with fewer: a minute passes in each run before the second call is placed."""
