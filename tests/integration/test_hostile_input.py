@@ -37,7 +37,9 @@ WITH_ID = [(method, path) for method, path, _ in OPERATIONS if "_id}" in path]
 
 
 def stored() -> list[str]:
-    return sorted(map(as_text, every_item(services_of("api").executions._table.client)))
+    """Every item, but for the hour in which the key was used."""
+    items = every_item(services_of("api").executions._table.client)
+    return sorted(as_text({name: value for name, value in item.items() if name != "last_used_at"}) for item in items)
 
 
 def filled(path: str) -> str:
@@ -95,6 +97,7 @@ def test_a_compressed_body_is_refused_without_unpacking(api: Api, method: str, p
 
 @pytest.mark.parametrize(("method", "path"), WITHOUT_BODY)
 def test_routes_without_a_body_ignore_any(api: Api, method: str, path: str) -> None:
+    api.send(method, filled(path))  # the first use of the key is in its answers from then on
     without = api.send(method, filled(path))
     for body in (b"\xff", b"[" * NESTED, b"x" * (MAX_BODY_BYTES + 1), b"\x00"):
         for headers in ({}, JSON, MULTIPART, {"Content-Type": "text/plain"}, {"Content-Encoding": "gzip"}):

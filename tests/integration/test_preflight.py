@@ -112,7 +112,7 @@ def test_a_preflight_says_whom_the_batch_would_call_and_whom_not(client: LocalCl
             {"time_zones": ["America/New_York"], "contacts": 2},
             {"time_zones": ["Africa/Lagos"], "contacts": 1},
         ],
-        "by_country": [{"country": "US", "contacts": 3}, {"country": "FR", "contacts": 3}],
+        "by_country": [{"country": "FR", "contacts": 3}, {"country": "US", "contacts": 3}],
         "suppressed": 2,
         "without_consent": 1,
         "never_placeable": 0,

@@ -53,8 +53,9 @@ def tombstone(world: World, batch_id: str) -> Batch:
 
 
 def left_of(world: World, batch_id: str) -> list[Any]:
-    """All items of the batch except its tombstone, its Idempotency-Key, and what limits need of a called number."""
-    kept = (f"B#{batch_id}", "I#", "T#")
+    """All items of the batch except its tombstone, its Idempotency-Key, what limits need of a called number, and the
+    audit."""
+    kept = (f"B#{batch_id}", "I#", "T#", "J#")
     items = [item for item in world.items("") if not item["pk"].startswith(kept)]
     contacts = {contact_id(batch_id, row) for row in range(1, 5)}
     return [item for item in items if batch_id in str(item) or any(one in str(item) for one in contacts)]

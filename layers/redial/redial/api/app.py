@@ -127,7 +127,7 @@ class _Api(APIGatewayHttpResolver):
 
     def resolve(self, event: Any, context: Any) -> dict[str, Any]:
         # Powertools keeps both on a class that all resolvers of a process share; the local stack has several at once.
-        self.current_event, self.lambda_context = APIGatewayProxyEventV2(event), context
+        self.current_event, self.lambda_context = self._to_proxy_event(event), context
         return super().resolve(event, context)
 
     def get_openapi_schema(self, **arguments: Any) -> "OpenAPI":

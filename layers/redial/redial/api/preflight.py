@@ -2,7 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
@@ -113,6 +113,14 @@ class PreflightPending(TypedDict):
     rows_read: int
 
 
+_Name = TypeVar("_Name", str, tuple[str, ...])
+
+
+def _most_first(counts: Counter[_Name]) -> list[tuple[_Name, int]]:
+    """By count, the largest first, then by name: the same for the same file."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
 def preflight_json(found: Preflight) -> PreflightRead:
     """A preflight as JSON."""
     zones: Counter[tuple[str, ...]] = Counter()
@@ -128,8 +136,8 @@ def preflight_json(found: Preflight) -> PreflightRead:
             "never_placeable": found.rejected.get(Rejection.NEVER_PLACEABLE, 0),
             "others": found.rejected.get(Rejection.OTHER, 0),
         },
-        "by_time_zone": [{"time_zones": list(some), "contacts": count} for some, count in zones.most_common()],
-        "by_country": [{"country": one, "contacts": count} for one, count in countries.most_common()],
+        "by_time_zone": [{"time_zones": list(some), "contacts": count} for some, count in _most_first(zones)],
+        "by_country": [{"country": one, "contacts": count} for one, count in _most_first(countries)],
         "suppressed": found.suppressed,
         "without_consent": found.without_consent,
         "never_placeable": found.never_placeable,
