@@ -669,7 +669,7 @@ _OUT_OF_ORDER = {"callback late": 0.6, "callback twice": 0.6}
 _NOTHING: Mapping[str, float] = {}
 
 ABLATIONS: tuple[Ablation, ...] = (
-    Ablation("claim id", _claim_id, _TWICE, first=3, rates=_AT_ONCE),
+    Ablation("claim id", _claim_id, _TWICE, first=12, rates=_AT_ONCE),
     Ablation("limit of retries", _limit_of_retries, "attempts ≤ 1 + max_retries", first=8, rates=_NOTHING),
     Ablation("due time at dial", _time_at_dial, "no dial before its time", rates={"schedule early": 1.0}),
     Ablation("stop of an agent", _stop_of_an_agent, "no dial after an answered stop", first=25, rates=_NOTHING),
@@ -708,7 +708,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("retries", _retries, "retries are as configured", rates=_NOTHING),
     Ablation("interval of each retry", _interval_of_each_retry, "retries keep their intervals", rates=_NOTHING),
     Ablation("voicemail setting", _voicemail_setting, "voicemail is retried only if asked", first=16, rates=_NOTHING),
-    Ablation("waiting for detection", _waiting_for_detection, "machine detection counts", rates=_NOTHING),
+    Ablation("waiting for detection", _waiting_for_detection, "machine detection counts", first=35, rates=_NOTHING),
     Ablation("no end without a call", _ending_by_a_call_only, "no error without a reason", rates=_NOTHING),
     Ablation(
         "a fault of the account is no result",
