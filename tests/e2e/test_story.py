@@ -92,7 +92,7 @@ class Story:
         assert answer.status == 200, answer
         self.log("GET /health: 200")
         page = self.target.api("GET", "/console")
-        files = re.findall(r'"(/console/[0-9a-f]{16}/[a-z]+[.](?:js|css|svg))"', page.body.decode())
+        files = re.findall(r'"(/console/[0-9a-f]{16}/[a-z]+[.](?:js|css|svg))"', page.text)
         assert page.status == 200 and len(files) >= 5, page
         assert {self.target.api("GET", file).status for file in files} == {200}
         self.log(f"GET /console: 200, and its {len(files)} files")

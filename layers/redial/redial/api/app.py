@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.api_gateway import Route
@@ -127,7 +127,8 @@ class _Api(APIGatewayHttpResolver):
 
     def resolve(self, event: Any, context: Any) -> dict[str, Any]:
         # Powertools keeps both on a class that all resolvers of a process share; the local stack has several at once.
-        self.current_event, self.lambda_context = self._to_proxy_event(event), context
+        self.current_event = cast(APIGatewayProxyEventV2, self._to_proxy_event(event))
+        self.lambda_context = context
         return super().resolve(event, context)
 
     def get_openapi_schema(self, **arguments: Any) -> "OpenAPI":
