@@ -1,4 +1,4 @@
-"""One stack and one browser for the tests of a worker; a fresh tab for each test."""
+"""One stack and one browser for the tests of a file; a fresh tab for each test."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore:No application metrics to publish"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM and os.environ.get("BROWSER") != "required":
         pytest.skip("no Chromium on the PATH: install it (Debian: apt install chromium), or name it in CHROMIUM")
