@@ -100,7 +100,7 @@ class Console:
         act()
         while not held:
             self.page.wait_for_timeout(20)
-        self.page.locator(".loading").first.wait_for()
+        self.page.get_by_role("status", name="Loading").first.wait_for()
         held[0].continue_()
 
     def go(self, *parts: str) -> None:

@@ -119,17 +119,7 @@ def test_what_is_no_number_is_refused_with_the_reason(open_console: Open) -> Non
 
 def test_a_slow_answer_is_awaited(open_console: Open) -> None:
     console = open_console()
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    console.page.route("**/executions?*", hold)
-    console.page.evaluate("location.hash = '#/executions'")
-    console.page.get_by_role("status", name="Loading").wait_for()
-    while not held:
-        console.page.wait_for_timeout(10)
-    held[0].continue_()
+    console.slowly("**/executions?*", lambda: console.go("executions"))
     console.see("6 calls")
 
 

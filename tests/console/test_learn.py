@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from tests.console.browser import PHONE, Console
 from tests.console.campaign import count_campaign
@@ -110,15 +110,5 @@ def test_a_wrong_period_is_refused_with_the_reason(open_console: Open) -> None:
 
 def test_a_slow_answer_is_awaited(open_console: Open) -> None:
     console = open_console()
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    console.page.route("**/stats/retries*", hold)
-    console.page.evaluate("location.hash = '#/learn'")
-    console.page.get_by_role("status", name="Loading").wait_for()
-    while not held:
-        console.page.wait_for_timeout(10)
-    held[0].continue_()
+    console.slowly("**/stats/retries*", lambda: console.go("learn"))
     console.see("What the numbers say")

@@ -26,6 +26,7 @@ from redial.domain.api_key import ALL_SCOPES, ApiKey, Caller, KeyRights, KeyScop
 from redial.domain.errors import InvalidInput, NotFound
 from redial.runtime import system
 from redial.usecases import accounts, agents
+from redial.wire.api_key_json import QuotasRead, rights_json
 from redial.wire.timestamps import Timestamp, rfc3339, rfc3339_or_none
 
 router = new_router()
@@ -79,12 +80,6 @@ def _agent_id(text: str) -> str:
         raise InvalidInput.of("agents", error.message) from error
 
 
-class QuotasRead(TypedDict):
-    """The most that a key may do; null: no limit."""
-
-    calls_a_day: int | None
-
-
 class OwnKeyRead(TypedDict):
     """A key and its rights. `agents`: null for all of the account. `last_used_at`: the hour of its last request."""
 
@@ -123,14 +118,10 @@ def own_key_json(key: Caller, now: datetime) -> OwnKeyRead:
 
 
 def _key_json(key: ApiKey | Caller) -> OwnKeyRead:
-    rights = key.rights
     return {
         "id": key.key_id,
         "name": key.name,
-        "scopes": list(rights.scopes),
-        "agents": None if rights.agents is None else list(rights.agents),
-        "numbers": rights.numbers,
-        "quotas": {"calls_a_day": rights.calls_a_day},
+        **rights_json(key.rights),
         "last_used_at": rfc3339_or_none(key.last_used_at),
     }
 

@@ -10,6 +10,7 @@ from redial import __version__
 from redial.api.answers import account_id, answer, answers, new_router, services
 from redial.domain.circuit import Circuit, CircuitState
 from redial.usecases.now import MOST_AGENTS, MOST_BATCHES, MOST_CALLS, MOST_UNDELIVERED, STEP, STEPS, Now, read_now
+from redial.wire.stored_execution import DUE_SHARDS
 from redial.wire.timestamps import Timestamp, rfc3339, rfc3339_or_none
 
 router = new_router()
@@ -142,4 +143,4 @@ def _carrier(circuit: Circuit) -> CarrierNow:
     responses=answers(200, "The account at this moment.", NowRead),
 )
 def get_now() -> Response[Any]:
-    return answer(now_json(read_now(services(), account_id())))
+    return answer(now_json(read_now(services(), account_id(), DUE_SHARDS)))

@@ -206,8 +206,8 @@ def put_policy(
     made, is_new = policies.put_policy(
         services(), new, account_id=account_id(), is_met=_condition(if_match, if_none_match)
     )
-    before = services().policies.get(account_id(), f"{name}@{made.version - 1}") if made.version > 1 else None
     if is_new:
+        before = services().policies.get(account_id(), f"{name}@{made.version - 1}") if made.version > 1 else None
         note_changes(before or Policy(name, 0, made.created_at, {}), made)
     note_resource("policy", made.label)
     return _answer(made, 201 if is_new and made.version == 1 else 200)

@@ -27,6 +27,7 @@ from redial.domain.phone_number import normalized
 from redial.ports import Accounts
 from redial.runtime import system
 from redial.usecases import accounts as use
+from redial.wire.api_key_json import rights_json
 from redial.wire.timestamps import rfc3339, rfc3339_or_none
 from redial.wire.webhook_signature import new_secret
 
@@ -128,15 +129,7 @@ def _create(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
 
 
 def _key_json(key: ApiKey) -> dict[str, Any]:
-    rights = key.rights
-    return {
-        "key_id": key.key_id,
-        "name": key.name,
-        "scopes": list(rights.scopes),
-        "agents": None if rights.agents is None else list(rights.agents),
-        "numbers": rights.numbers,
-        "quotas": {"calls_a_day": rights.calls_a_day},
-    }
+    return {"key_id": key.key_id, "name": key.name, **rights_json(key.rights)}
 
 
 def _list(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:

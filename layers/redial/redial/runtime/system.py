@@ -5,7 +5,6 @@ on as arguments. `use` replaces any of them: the local stack gets a movable cloc
 """
 
 import random as _random
-import secrets as _secrets
 import time as _time
 import uuid as _uuid
 from collections.abc import Callable, Sequence
@@ -61,7 +60,9 @@ def new_id() -> str:
 def new_api_key() -> str:
     """A new API key: a prefix by which a leaked key is recognized, and 256 random bits from the operating system, even
     if `random` is replaced."""
-    return f"{KEY_PREFIX}{_secrets.token_urlsafe(_KEY_BYTES)}"
+    import secrets  # which dial does not need
+
+    return f"{KEY_PREFIX}{secrets.token_urlsafe(_KEY_BYTES)}"
 
 
 def random() -> float:

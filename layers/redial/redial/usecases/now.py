@@ -21,8 +21,6 @@ from redial.usecases.shared_contacts import AT_ONCE
 STEP = timedelta(minutes=5)
 STEPS = 12
 """How far ahead due calls are counted: an hour, in steps of five minutes."""
-DUE_SHARDS = 16
-"""Shards of the due index that hold calls which wait for a time."""
 MOST_AGENTS = 100
 MOST_BATCHES = 20
 """Running batches whose delayed contacts are counted."""
@@ -56,8 +54,8 @@ class Now:
     undelivered: int
 
 
-def read_now(services: Services, account_id: str) -> Now:
-    """The account now. Raises `NotFound`.
+def read_now(services: Services, account_id: str, due_shards: int) -> Now:
+    """The account now. `due_shards`: shards of the due index. Raises `NotFound`.
 
     Requests: some 25, and one for each agent (its queue), each running batch with delayed contacts, each 100 shards of
     lines, each 100 due calls and each 1 MB of agents' configurations; 170 for the largest account with agents of up to
@@ -72,7 +70,7 @@ def read_now(services: Services, account_id: str) -> Now:
         key=lambda agent: (agent.created_at, agent.agent_id),
     )
     has_all_agents = len(read) <= MOST_AGENTS
-    due, due_complete = _due(services, account_id, agents, now)
+    due, due_complete = _due(services, account_id, agents, now, due_shards)
     circuits = {circuit.key: circuit for circuit in services.circuits.all(account_id)}
     default = accounts.carrier_of(services, account)
     providers = sorted({agent.provider or default for agent in agents})
@@ -97,10 +95,12 @@ def _lines(services: Services, agents: Sequence[Agent]) -> list[LinesOfAgent]:
     ]
 
 
-def _due(services: Services, account_id: str, agents: Sequence[Agent], now: datetime) -> tuple[list[int], bool]:
+def _due(
+    services: Services, account_id: str, agents: Sequence[Agent], now: datetime, due_shards: int
+) -> tuple[list[int], bool]:
     """How many calls wait for a time in each step, and whether none was left out."""
     until = now + STEPS * STEP
-    timed, timers_complete = _timed(services, account_id, until)
+    timed, timers_complete = _timed(services, account_id, until, due_shards)
     delayed, delayed_complete = _delayed(services, agents, now, until)
     counts = [0] * STEPS
     for at in (*timed, *delayed):
@@ -109,14 +109,14 @@ def _due(services: Services, account_id: str, agents: Sequence[Agent], now: date
     return counts, timers_complete and delayed_complete
 
 
-def _timed(services: Services, account_id: str, until: datetime) -> tuple[list[datetime], bool]:
+def _timed(services: Services, account_id: str, until: datetime, due_shards: int) -> tuple[list[datetime], bool]:
     """When the timers of calls fire: retries, scheduled calls, and calls that wait for calling hours.
 
     The due index has them at about `TIMER_GRACE` after that time; an event to be sent makes it earlier, never later.
     """
-    most = MOST_CALLS // DUE_SHARDS
+    most = MOST_CALLS // due_shards
     last = until + TIMER_GRACE + DUE_SLACK
-    pages = services.each(lambda shard: services.due_items.first_due(shard, last, most), range(DUE_SHARDS), AT_ONCE)
+    pages = services.each(lambda shard: services.due_items.first_due(shard, last, most), range(due_shards), AT_ONCE)
     ids = [one.execution_id for page in pages for one in page if one.execution_id is not None]
     times = [
         execution.state.timer[1]

@@ -1,5 +1,5 @@
 // The parts that screens are made of. Each is a Preact component for `html`.
-import { allows, api, fromNow, HERE, html, link, timeText, useEffect, useRef, useShared, useState, words, zoneName } from './lib.js';
+import { allows, fromNow, HERE, html, timeText, useEffect, useRef, useShared, useState, words, zoneName } from './lib.js';
 
 // ---- text of one kind ----
 
@@ -30,7 +30,6 @@ export function Status({ status, label }) {
   const tone = TONES[status] || 'still';
   return html`<span class="status ${tone}"><span class="mark" aria-hidden="true">${MARKS[tone]}</span>${label || words(status)}</span>`;
 }
-export const toneOf = (status) => TONES[status] || 'still';
 
 export const Ago = ({ at }) => html`<span class="muted">${fromNow(at)}</span>`;
 
@@ -199,5 +198,3 @@ export function download(name, text, type = 'text/csv') {
   anchor.click();
   setTimeout(() => URL.revokeObjectURL(anchor.href), 1000);
 }
-
-export { api, link };

@@ -1,0 +1,30 @@
+"""What an API key may do, as JSON."""
+
+from typing_extensions import TypedDict
+
+from redial.domain.api_key import KeyRights, KeyScope, NumbersShown
+
+
+class QuotasRead(TypedDict):
+    """The most that a key may do; null: no limit."""
+
+    calls_a_day: int | None
+
+
+class RightsJson(TypedDict):
+    """`agents`: null for all of the account."""
+
+    scopes: list[KeyScope]
+    agents: list[str] | None
+    numbers: NumbersShown
+    quotas: QuotasRead
+
+
+def rights_json(rights: KeyRights) -> RightsJson:
+    """The rights as JSON."""
+    return {
+        "scopes": list(rights.scopes),
+        "agents": None if rights.agents is None else list(rights.agents),
+        "numbers": rights.numbers,
+        "quotas": {"calls_a_day": rights.calls_a_day},
+    }
