@@ -258,6 +258,7 @@ def test_a_key_without_scopes_only_looks(open_console: Open, local: LocalClient)
 
 
 def test_a_slow_list_shows_that_it_loads(open_console: Open, local: LocalClient) -> None:
+    created(local, rows(900, 1), "slow.csv")
     console = open_console("plan")
     console.slowly("**/batches/*/all*", lambda: console.go("batches"))
-    console.see("leads.csv")
+    console.see("slow.csv")
