@@ -18,6 +18,7 @@ from redial.domain.audit import Changes, differences, recorded
 from redial.domain.batch import is_batch_id
 from redial.domain.errors import NotFound, TooLarge
 from redial.domain.policy import Policy
+from redial.domain.queue import KeyLines
 from redial.runtime.services import Services, services_of
 from redial.usecases.narrowed import narrowed
 from redial.usecases.policies import named_policy
@@ -170,6 +171,12 @@ def call_quota() -> CallQuota | None:
     """The quota of calls that the request's API key has."""
     key = caller()
     return None if key.rights.calls_a_day is None else CallQuota(key.key_id, key.rights.calls_a_day)
+
+
+def key_lines() -> KeyLines | None:
+    """The lines of the request's API key, where it has a quota of them."""
+    key = caller()
+    return None if key.rights.lines is None else KeyLines.of(key.account_id, key.key_id, key.rights.lines)
 
 
 def account_id() -> str:

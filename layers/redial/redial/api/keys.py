@@ -24,6 +24,7 @@ from redial.api.answers import (
 from redial.api.fields import EXAMPLE_AGENT_ID, WholeNumber
 from redial.domain.api_key import ALL_SCOPES, ApiKey, Caller, KeyRights, KeyScope, NumbersShown, hour_of
 from redial.domain.errors import InvalidInput, NotFound
+from redial.domain.queue import MAX_KEY_LINES
 from redial.runtime import system
 from redial.usecases import accounts, agents
 from redial.wire.api_key_json import QuotasRead, rights_json
@@ -47,6 +48,11 @@ class Quotas(BaseModel):
     calls_a_day: Annotated[WholeNumber, Field(ge=1, le=MAX_CALLS_A_DAY)] | None = Field(
         None, description="Calls, and contacts of scheduled batches, in a day (UTC).", examples=[1000]
     )
+    lines: Annotated[WholeNumber, Field(ge=1, le=MAX_KEY_LINES)] | None = Field(
+        None,
+        description="Calls up at once, of those that the key makes and of the batches that it schedules. Others wait.",
+        examples=[5],
+    )
 
 
 class KeyRequest(BaseModel):
@@ -64,12 +70,13 @@ class KeyRequest(BaseModel):
 
     def to_rights(self, own: KeyRights) -> KeyRights:
         """`own`: of the key that makes it."""
-        quota = None if self.quotas is None else self.quotas.calls_a_day
+        quotas = self.quotas or Quotas(calls_a_day=None, lines=None)
         return KeyRights(
             scopes=own.scopes if self.scopes is None else tuple(one for one in ALL_SCOPES if one in self.scopes),
             agents=own.agents if self.agents is None else tuple(dict.fromkeys(map(_agent_id, self.agents))),
             numbers=self.numbers or own.numbers,
-            calls_a_day=quota or own.calls_a_day,
+            calls_a_day=quotas.calls_a_day or own.calls_a_day,
+            lines=quotas.lines or own.lines,
         )
 
 

@@ -104,6 +104,11 @@ class Agent:
     newer: Mapping[str, Any] | None = None
 
     @property
+    def pool_id(self) -> str:
+        """Of its lines and its queue; see `KeyLines` for the other kind."""
+        return self.agent_id
+
+    @property
     def carrier(self) -> str:
         """The carrier of its calls, once `with_defaults` has filled in what the agent leaves out."""
         return self.provider or DEFAULT_PROVIDER

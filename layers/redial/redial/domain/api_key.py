@@ -33,13 +33,15 @@ class KeyRights:
     """What an API key may do. The defaults are those of a key that was made without restrictions.
 
     `agents`: ids of the only agents that it sees and changes; None: all of the account, later ones too. `calls_a_day`:
-    how many calls it may have accepted in a day (UTC); None: any number.
+    how many calls it may have accepted in a day (UTC); None: any number. `lines`: how many of its calls may be up at
+    once; None: as many as their agents have lines.
     """
 
     scopes: tuple[KeyScope, ...] = ALL_SCOPES
     agents: tuple[str, ...] | None = None
     numbers: NumbersShown = NumbersShown.FULL
     calls_a_day: int | None = None
+    lines: int | None = None
 
     def beyond(self, other: "KeyRights") -> list[str]:
         """What these rights allow that `other` does not, each in words."""
@@ -51,6 +53,8 @@ class KeyRights:
             more.append("full numbers")
         if other.calls_a_day is not None and (self.calls_a_day is None or self.calls_a_day > other.calls_a_day):
             more.append(f"more than {other.calls_a_day} calls a day")
+        if other.lines is not None and (self.lines is None or self.lines > other.lines):
+            more.append(f"more than {other.lines} lines")
         return more
 
     def sees_agents_of(self, other: "KeyRights") -> bool:

@@ -21,6 +21,7 @@ from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.decision import stopped
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.execution import DUE_SLACK, MILLISECOND, Change, Execution
+from redial.domain.queue import KeyLines
 from redial.domain.retry import RetryConfig
 from redial.domain.row_check import TIME_ZONE_COLUMN, RowCheck
 from redial.domain.status import FINAL, WAITING, Status
@@ -148,6 +149,7 @@ class Batch:
     `policy_is_default`, `newer`: see `Execution`.
     `last_start`: no attempt of a contact starts from then on; `expires_after_minutes`: the same, counted from the
     batch's start. At most one of the two is set. `counted`: its contacts were counted against the quota of an API key.
+    `key_pool`: see `Execution`; of the key that last asked for its start, else of the one that created it.
     """
 
     id: str
@@ -201,12 +203,18 @@ class Batch:
     last_start: datetime | None = None
     expires_after_minutes: int | None = None
     counted: bool = False
+    key_pool: str | None = None
     newer: Mapping[str, Any] | None = None
 
     @cached_property
     def rows(self) -> RowCheck | None:
         """The check of its rows. None: a batch of a version that made none."""
         return None if self.row_check is None else RowCheck.parse(self.row_check, self.created_at)
+
+    @property
+    def key_lines(self) -> KeyLines | None:
+        """The lines of its API key, of which each of its calls holds one."""
+        return KeyLines.parse(self.account_id, self.key_pool)
 
     @property
     def status(self) -> BatchStatus:

@@ -31,6 +31,10 @@ class Gate(StrEnum):
     CARRIER = "carrier"
 
 
+KEY_LINE = "key"
+"""The rule of the gate `line` for a call that waits for a line of its API key."""
+
+
 class Verdict(StrEnum):
     """`ALLOW`: the next gate is asked. `DEFER`: the attempt waits. `END`: the execution is over."""
 

@@ -29,6 +29,7 @@ from redial.domain.agent import DEFAULT_PROVIDER
 from redial.domain.decision import Decision, Gate, closed_by, failed, held, record, waits
 from redial.domain.delivery import TIMER_GRACE, Delivery, pending_events
 from redial.domain.outcome import Accepted, CallReport, DialResult, NotPlaced, Outcome, Price, Refused, Unknown
+from redial.domain.queue import KeyLines
 from redial.domain.retry import REFUSED_FOR_GOOD, GiveUp, RetryAt, RetryConfig, decide
 from redial.domain.status import FINAL, LIVE, UNANSWERED, WAITING, Status, rank
 from redial.domain.values import dataclass
@@ -235,6 +236,14 @@ class State:
         """Its call is up, or is still to be placed."""
         return not self.is_final and self.status is not Status.CALL_DISCONNECTED
 
+    def needs_key_line(self, attempt: int, now: datetime) -> bool:
+        """Whether that attempt may hold a line of its API key: its call is up or being placed, or it is due. One that
+        waits for a later time, or in a delayed set, acquires one again."""
+        if not self.needs_line or self.attempt.number != attempt:
+            return False
+        due = self.next_time
+        return not self.is_waiting or (not self.is_delayed and due is not None and due <= now)
+
     def is_too_late(self, now: datetime) -> bool:
         """For a call whose timer was to start it: `LATEST_START` has passed since. One that is queued was not late."""
         return (
@@ -268,6 +277,8 @@ class Execution:
     `policy_is_default`: it is its agent's or its account's, so that what the agent says itself goes before it.
     `expires_at`: no attempt starts from then on (None: no such time; a contact has its batch's from its first dial on).
     `webhook_statuses`: of its agent when it was created or last dialled; see `Agent`.
+    `key_pool`: the lines of the API key that asked for it, see `KeyLines` (None: the key has no quota of lines; a
+    contact has its batch's from its first dial on).
     `erased`: a contact of a batch of which only the row and the last status are left, so that counts and results stay
     whole.
 
@@ -300,6 +311,7 @@ class Execution:
     policy: str | None = None
     policy_is_default: bool = False
     expires_at: datetime | None = None
+    key_pool: str | None = None
     newer: Mapping[str, Any] | None = None
     newer_notes: tuple[Any, ...] = ()
 
@@ -358,6 +370,11 @@ class Execution:
                 state = replace(before_loss.copy(), sequence=state.sequence)
             _apply(state, change)
         return state
+
+    @property
+    def key_lines(self) -> KeyLines | None:
+        """The lines of its API key, of which each of its calls holds one."""
+        return KeyLines.parse(self.account_id, self.key_pool)
 
     @property
     def is_not_started(self) -> bool:

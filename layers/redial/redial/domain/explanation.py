@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from redial.domain.calling_window import local_time
-from redial.domain.decision import Decision, Gate, Verdict, recorded
+from redial.domain.decision import KEY_LINE, Decision, Gate, Verdict, recorded
 from redial.domain.execution import LATEST_START, Change, Execution, Marker
 from redial.domain.status import WAITING, Status
 from redial.domain.values import dataclass
@@ -164,6 +164,8 @@ def waiting(execution: Execution, zones: tuple[str, ...], closed: Decision | Non
 def _to_change(gate: str | None, rule: str) -> str:
     if gate == Gate.CALLING_WINDOW:
         return f"Wider calling hours of {hours_of(rule)[0]}, or the contact's own time_zone, may bring it forward."
+    if gate == Gate.LINE and rule == KEY_LINE:
+        return "It goes on when another call of the API key that asked for it ends: the key has a quota of lines."
     return _STOP if gate is None else _TO_CHANGE.get(gate, _STOP)
 
 

@@ -1,4 +1,4 @@
-"""What waits for an agent's lines: calls, and running batches with one entry each."""
+"""What waits for lines: calls, and running batches with one entry each. Lines are an agent's, or an API key's."""
 
 from datetime import datetime, timedelta
 
@@ -6,6 +6,35 @@ from redial.domain.values import dataclass
 
 LINES_CHECK = timedelta(minutes=3)
 """How often the sweeper checks an agent's lines and the front of its queue while lines are held or calls wait."""
+
+
+MAX_KEY_LINES = 50
+"""The most lines of an API key: they are one item, written twice by every call that it carries."""
+_KEY_POOL = "key:"
+
+
+@dataclass(frozen=True)
+class KeyLines:
+    """The lines of an API key with a quota of them: each of its calls holds one of these, and one of its agent's.
+
+    `pool_id` is stored with its calls and batches, and names the number of lines: a key's rights never change.
+    """
+
+    account_id: str
+    pool_id: str
+
+    @classmethod
+    def of(cls, account_id: str, key_id: str, lines: int) -> "KeyLines":
+        return cls(account_id, f"{_KEY_POOL}{key_id}:{lines}")
+
+    @classmethod
+    def parse(cls, account_id: str, pool_id: str | None) -> "KeyLines | None":
+        """None: the id is an agent's, or there is none."""
+        return cls(account_id, pool_id) if pool_id is not None and pool_id.startswith(_KEY_POOL) else None
+
+    @property
+    def lines(self) -> int:
+        return int(self.pool_id.rpartition(":")[2])
 
 
 @dataclass(frozen=True)

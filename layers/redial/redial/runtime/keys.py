@@ -24,6 +24,7 @@ from redial.domain.audit import OPERATOR, AuditRecord, Changes, differences, rec
 from redial.domain.carrier_url import ANSWER_URL, STREAM_URL, check_carrier_url
 from redial.domain.errors import InvalidInput, RedialError
 from redial.domain.phone_number import normalized
+from redial.domain.queue import MAX_KEY_LINES
 from redial.ports import Accounts
 from redial.runtime import system
 from redial.usecases import accounts as use
@@ -120,6 +121,7 @@ def _create(arguments: argparse.Namespace, stores: Stores) -> dict[str, Any]:
             agents=agents or None,
             numbers=NumbersShown(arguments.numbers),
             calls_a_day=arguments.calls_a_day,
+            lines=arguments.lines,
         ),
     )
     shown = _key_json(key)
@@ -243,6 +245,12 @@ _RIGHTS: dict[str, dict[str, Any]] = {
         "help": "how phone numbers appear in its answers",
     },
     "--calls-a-day": {"type": _quota, "metavar": "N", "help": "how many calls it may have accepted a day (UTC)"},
+    "--lines": {
+        "type": int,
+        "choices": range(1, MAX_KEY_LINES + 1),
+        "metavar": "N",
+        "help": f"how many of its calls may be up at once, at most {MAX_KEY_LINES}",
+    },
 }
 _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[str, Any]]], ...] = (
     ("create-account", "create an account and show its webhook secret", _create_account, {"--name": _NAME}),

@@ -15,6 +15,7 @@ from redial.domain.calling_window import CallingRule
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
 from redial.domain.execution import Execution
 from redial.domain.policy import Policy
+from redial.domain.queue import KeyLines
 from redial.domain.retry import TIME, RetryConfig
 from redial.domain.row_check import TIME_ZONE_COLUMN, RowCheck
 from redial.ports import IdempotentRequest, Position, RejectedRow, Row, Services, StaleVersion
@@ -83,9 +84,16 @@ class NewBatch:
 
 
 def create_batch(
-    services: Services, new: NewBatch, *, account_id: str, idempotency_key: str | None, body_hash: str, now: datetime
+    services: Services,
+    new: NewBatch,
+    *,
+    account_id: str,
+    idempotency_key: str | None,
+    body_hash: str,
+    now: datetime,
+    lines: KeyLines | None = None,
 ) -> tuple[Batch, bool]:
-    """The batch, made once per Idempotency-Key, and whether an earlier request had made it.
+    """The batch, made once per Idempotency-Key, and whether an earlier request had made it. `lines`: of the API key.
 
     Raises `NotFound` (agent, upload), `InvalidInput`, `TooLarge`, `Conflict` (key reused).
     """
@@ -134,6 +142,7 @@ def create_batch(
         purpose=new.purpose,
         policy=applied.label,
         policy_is_default=applied.is_default,
+        key_pool=None if lines is None else lines.pool_id,
         last_start=new.expires_at,
         expires_after_minutes=None if new.expires_at else applied.expires_after_minutes(new.expires_after_minutes),
     ).begin(now, new.start)
@@ -210,10 +219,11 @@ def schedule_batch(
     account_id: str,
     now: datetime,
     quota: CallQuota | None = None,
+    lines: KeyLines | None = None,
 ) -> Batch:
-    """Start the batch then. `quota`: of the API key; the batch's contacts are counted once, however often it is
-    scheduled. Raises `NotFound`, `InvalidInput` (also for a contact that can never be placed), `Conflict` (it is due,
-    running or over), `QuotaUsedUp`, `Forbidden`."""
+    """Start the batch then. `quota`, `lines`: of the API key; the batch's contacts are counted once, however often it
+    is scheduled. Raises `NotFound`, `InvalidInput` (also for a contact that can never be placed), `Conflict` (it is
+    due, running or over), `QuotaUsedUp`, `Forbidden`."""
     check_start(scheduled_at, now)
 
     def transition(batch: Batch) -> Batch:
@@ -224,7 +234,7 @@ def schedule_batch(
         except ValueError as error:
             raise Conflict(f"{error}; create another one") from error
 
-    contacts = 0
+    contacts, pool = 0, None if lines is None else lines.pool_id
     if quota is not None or not bypass_call_guardrails:
         batch = transition(read_batch(services, batch_id, account_id=account_id))
         if not bypass_call_guardrails:
@@ -234,7 +244,7 @@ def schedule_batch(
         before, after = update_own_batch(
             services,
             batch_id,
-            lambda one: replace(transition(one), counted=one.counted or contacts > 0),
+            lambda one: replace(transition(one), counted=one.counted or contacts > 0, key_pool=pool),
             account_id,
             now,
         )

@@ -32,7 +32,7 @@ from typing import Any
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
 from redial.domain.carrier_url import fill_in
-from redial.domain.decision import Decision, Gate, Verdict, held, waits
+from redial.domain.decision import KEY_LINE, Decision, Gate, Verdict, held, waits
 from redial.domain.execution import CLAIM_GRACE, Execution, Marker
 from redial.domain.gates import BEFORE_LINE, GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers, with_expiry
 from redial.domain.number_rules import NumberRule
@@ -43,7 +43,7 @@ from redial.domain.queue import QueuedCall
 from redial.domain.status import Status
 from redial.domain.values import dataclass
 from redial.ports import CallRequest, Carrier, Services, StaleVersion
-from redial.usecases import one_call
+from redial.usecases import key_lines, one_call
 from redial.usecases.ask_endpoints import Answers, ask_endpoints, not_asked
 from redial.usecases.circuit_breaker import Admission, Asked, breaker_of
 from redial.usecases.defaults import account_limits, complete, complete_now, pace_of
@@ -141,7 +141,8 @@ class Dialler:
 class Dial:
     """One invocation. `line_shard`: the shard of the line that the attempt holds, as far as is known here; `start_at`:
     the start that its batch's rate gives it; `paced_at`: that the carrier account's rate gives it; `asked_at`: when
-    its agent's endpoints allowed it; `number`: the called number, as the gates saw it last."""
+    its agent's endpoints allowed it; `number`: the called number, as the gates saw it last; `key_line_at`: when this
+    invocation last acquired a line of its API key."""
 
     services: Services
     attempt: int
@@ -152,6 +153,7 @@ class Dial:
     paced_at: datetime | None = None
     asked_at: datetime | None = None
     number: one_call.Number | None = None
+    key_line_at: datetime | None = None
 
     def run(self, execution_id: str) -> DialReport:
         """Try until no other writer is quicker."""
@@ -159,6 +161,7 @@ class Dial:
             execution = self._read(execution_id, consistent=number > 0)
             if execution is None or not self._is_current(execution):
                 self._return_line(execution)
+                self._return_key_line(execution)
                 self._remove_delayed(execution)
                 return DialReport(execution, execution)
             try:
@@ -169,6 +172,7 @@ class Dial:
                 continue
             if report.delayed_at != self.delayed_at:
                 self._remove_delayed(execution)
+            self._return_key_line(report.execution)
             return report
         raise StaleVersion(execution_id)
 
@@ -197,6 +201,7 @@ class Dial:
         if due is None or due > now + SHORTEST_DELAY:
             return self._not_due(execution, due, now)
         now = self._wait_until(due)
+        self._acquire_key_line(execution, now)
         policy = None if execution.batch_id is not None else policy_of(self.services, execution, None)
         cached = self._complete(self.services.agents.cached(execution.account_id, execution.agent_id))
         kept = self.line_shard if self.line_shard is not None else execution.state.attempt.line_shard
@@ -231,6 +236,8 @@ class Dial:
             rate = self._reserve_start(execution, batch, now)
             if batch is not None and execution.expires_at != batch.contacts_expire_at:
                 execution = replace(execution, expires_at=batch.contacts_expire_at)
+            if batch is not None and execution.key_pool != batch.key_pool:
+                execution = replace(execution, key_pool=batch.key_pool)
             policy = policy_of(self.services, execution, batch)
             facts = self._facts(now, execution, agent, batch, policy)
             agent, decisions = self._ask_all(facts)
@@ -239,6 +246,10 @@ class Dial:
             decisions = (*decisions, Decision(Gate.LINE), rate)
         if not decisions[-1].allows:
             return self._close(execution, agent, decisions, now, now)
+        if execution.key_pool is not None and self.key_line_at is None:
+            self._acquire_key_line(execution, now)
+            if self.key_line_at is None:
+                return DialReport(execution, self._wait_for_key_line(execution, agent, shard, decisions, now))
         if self.start_at is not None and self.start_at > now:
             if self.start_at > now + SHORTEST_DELAY:
                 return self._come_back(execution, self.start_at)
@@ -460,6 +471,35 @@ class Dial:
         else:
             enqueue_and_dispatch(self.services, agent, queued_call(waiting), now)
         return waiting
+
+    def _acquire_key_line(self, execution: Execution, now: datetime) -> None:
+        """Acquire a line of its API key, or confirm that it holds one, if the key has a quota of lines and one is
+        free."""
+        has_line = execution.key_pool is not None and key_lines.has_line(self.services, execution, now)
+        self.key_line_at = now if has_line else None
+
+    def _wait_for_key_line(
+        self, execution: Execution, agent: Agent, shard: int, decisions: tuple[Decision, ...], now: datetime
+    ) -> Execution:
+        """Queue it for a line of its API key, and hand over the line of its agent that it acquired `now`. Saved in any
+        case, as in `_leave`."""
+        lines = execution.key_lines
+        assert lines is not None, "its key has a quota of lines"
+        waiting = execution.defer(now, *decisions, waits(key_lines.WAITS_FOR_KEY, Gate.LINE, KEY_LINE))
+        waiting = save(self.services.executions, waiting, now, self.lease_id)
+        release_line(self.services, agent, shard, execution.id, self.attempt, now, now)
+        enqueue_and_dispatch(self.services, lines, queued_call(waiting), now)
+        return waiting
+
+    def _return_key_line(self, execution: Execution | None) -> None:
+        """The attempt that holds this line of its API key is over, or waits for a later time: hand the line over."""
+        if execution is None or execution.key_pool is None:
+            return
+        state, now = execution.state, self.services.now()
+        is_over = not state.needs_line or state.attempt.number != self.attempt
+        if is_over or (self.key_line_at is not None and not state.needs_key_line(self.attempt, now)):
+            since = None if is_over else self.key_line_at
+            key_lines.release(self.services, execution, self.attempt, now, since)
 
     def _acquired_at(self, execution: Execution, agent: Agent, shard: int) -> datetime | None:
         """When the line that this attempt holds there was last acquired. None: it holds none."""

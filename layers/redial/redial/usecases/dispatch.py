@@ -1,4 +1,4 @@
-"""Dispatch queued calls to an agent's lines: never above the limit, no line idle while a call waits.
+"""Dispatch queued calls to lines: never above the limit, no line idle while a call waits.
 
     a call that waits:      is added to the queue, and then, as the queue's head, tries every shard for a line
     a call that ends:       hands its line to the queue's head in one write; without one frees it, and checks again
@@ -7,7 +7,9 @@
 
 Every caller that frees a line reads the queue afterwards, and every caller that joins the queue tries the lines
 afterwards, so no wake-up is lost. The sweeper finds a call whose dial was lost after it was given a line. What a call
-costs does not depend on how many lines the agent has or how many calls wait.
+costs does not depend on how many lines there are or how many calls wait.
+
+Lines are an agent's. Calls of an API key with a quota of lines hold one of the key's as well (`usecases.key_lines`).
 """
 
 import zlib
@@ -17,7 +19,7 @@ from datetime import datetime, timedelta
 from redial.domain.agent import Agent
 from redial.domain.batch import contact_id
 from redial.domain.execution import Execution
-from redial.domain.queue import BatchQueueEntry, QueuedCall
+from redial.domain.queue import BatchQueueEntry, KeyLines, QueuedCall
 from redial.domain.values import dataclass
 from redial.ports import Services
 
@@ -30,9 +32,15 @@ _MOST_TRIES = 50
 """Lost races for batches' contacts before giving up; the next release tries again."""
 
 
-def shards(agent: Agent) -> int:
-    """How many shards the agent's lines are in."""
-    return max(1, -(-agent.max_concurrent_calls // LINES_PER_SHARD))
+Pool = Agent | KeyLines
+"""What has lines, and a queue of calls that wait for them."""
+
+
+def shards(pool: Pool) -> int:
+    """How many shards the lines are in."""
+    if isinstance(pool, KeyLines):
+        return 1
+    return max(1, -(-pool.max_concurrent_calls // LINES_PER_SHARD))
 
 
 def shards_in_use(agent: Agent) -> range:
@@ -40,13 +48,15 @@ def shards_in_use(agent: Agent) -> range:
     return range(max(shards(agent), -(-agent.peak_concurrent_calls // LINES_PER_SHARD)))
 
 
-def capacity(agent: Agent, shard: int) -> int:
-    """Lines of one shard; the shards' capacities add up to the agent's limit.
+def capacity(pool: Pool, shard: int) -> int:
+    """Lines of one shard; the shards' capacities add up to the limit.
 
     Shards are filled up one after the other, so that raising the limit lowers no shard's capacity, and lowering it
     raises none: calls that are live while it changes never make room for more than the higher of the two limits.
     """
-    return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls - shard * LINES_PER_SHARD))
+    if isinstance(pool, KeyLines):
+        return pool.lines
+    return max(0, min(LINES_PER_SHARD, pool.max_concurrent_calls - shard * LINES_PER_SHARD))
 
 
 def preferred_shard(agent: Agent, execution_id: str) -> int:
@@ -68,16 +78,16 @@ def delayed_call(execution: Execution) -> QueuedCall:
     return QueuedCall(execution.id, number, number > 1, at)
 
 
-def acquire(services: Services, agent: Agent, shard: int, call: QueuedCall, now: datetime) -> bool:
+def acquire(services: Services, pool: Pool, shard: int, call: QueuedCall, now: datetime) -> bool:
     """Acquire a line of the shard for that attempt, or confirm the one that it holds there."""
     return services.lines.acquire(
-        agent.account_id, agent.agent_id, shard, capacity(agent, shard), call.execution_id, call.attempt, now
+        pool.account_id, pool.pool_id, shard, capacity(pool, shard), call.execution_id, call.attempt, now
     )
 
 
 @dataclass(frozen=True)
 class Turn:
-    """The call to be started next. `queued`: it has an entry in the agent's queue, which is removed once it has a line.
+    """The call to be started next. `queued`: it has an entry in the queue, which is removed once it has a line.
     `at`: not to start earlier, by its batch's rate. `delayed_at`: it was taken from its batch's delayed set, where its
     entry has that time."""
 
@@ -87,14 +97,14 @@ class Turn:
     delayed_at: datetime | None = None
 
 
-def next_turn(services: Services, agent: Agent, now: datetime, *, consistent: bool = True) -> Turn | None:
+def next_turn(services: Services, pool: Pool, now: datetime, *, consistent: bool = True) -> Turn | None:
     """The call to be started next: due retries first, then the oldest. A batch is as old as its last turn.
 
     So batches of one agent take turns, with each other and with single calls, and each makes progress. A contact is
     taken from its batch once. `consistent=False`: the queue may be seen as it was a moment ago.
     """
     for _ in range(_MOST_TRIES):
-        queue = services.queue.front(agent.agent_id, consistent=consistent)
+        queue = services.queue.front(pool.pool_id, consistent=consistent)
         first = queue.calls[0] if queue.calls else None
         if first is not None and first.retry:
             return Turn(first, queued=True)
@@ -137,17 +147,17 @@ def _turn_of(services: Services, entry: BatchQueueEntry, now: datetime) -> Turn 
     return Turn(QueuedCall(contact_id(entry.batch_id, row), 1, False, now), at=at)
 
 
-def enqueue_and_dispatch(services: Services, agent: Agent, call: QueuedCall, now: datetime) -> None:
+def enqueue_and_dispatch(services: Services, pool: Pool, call: QueuedCall, now: datetime) -> None:
     """Add the call to the queue; if it is the head, try every shard, for a line may have become free meanwhile."""
-    services.queue.enqueue(agent.agent_id, call)
-    calls = services.queue.front(agent.agent_id).calls
+    services.queue.enqueue(pool.pool_id, call)
+    calls = services.queue.front(pool.pool_id).calls
     if calls and calls[0].execution_id == call.execution_id:
-        dispatch_all(services, agent, now)
+        dispatch_all(services, pool, now)
 
 
 def release_line(
     services: Services,
-    agent: Agent,
+    pool: Pool,
     shard: int,
     execution_id: str,
     attempt: int,
@@ -157,67 +167,68 @@ def release_line(
     """Hand the line that this attempt holds to the next call and start it; if none waits, free it and check again.
 
     Idempotent: when the attempt holds no line there this only checks the queue, for the invocation that freed the line
-    may have died before it did. False: the shard is still full, as far as `agent` tells; if the agent has changed
+    may have died before it did. False: the shard is still full, as far as `pool` tells; if an agent has changed
     since, a call may wait although a line is free.
 
     `since`: only if the line was last acquired at that time. An attempt that is not over needs this: another
     invocation may be about to dial it with that line.
     """
-    turn = next_turn(services, agent, now, consistent=False)  # the read that must miss no call comes after the release
+    turn = next_turn(services, pool, now, consistent=False)  # the read that must miss no call comes after the release
     if turn is not None:
-        lines, limit = services.lines, capacity(agent, shard)
-        if lines.hand_over(agent.agent_id, shard, limit, execution_id, attempt, turn.call, now, since):
-            _invoke_dial(services, agent, turn, shard)
+        lines, limit = services.lines, capacity(pool, shard)
+        if lines.hand_over(pool.pool_id, shard, limit, execution_id, attempt, turn.call, now, since):
+            _invoke_dial(services, pool, turn, shard)
             return True
-        _requeue(services, agent, turn)
-    holders = services.lines.release(agent.agent_id, shard, execution_id, attempt, since)
-    is_free = len(holders) < capacity(agent, shard)
-    _dispatch_shard(services, agent, shard, holders, now)
+        _requeue(services, pool, turn)
+    holders = services.lines.release(pool.pool_id, shard, execution_id, attempt, since)
+    is_free = len(holders) < capacity(pool, shard)
+    _dispatch_shard(services, pool, shard, holders, now)
     return is_free
 
 
-def dispatch(services: Services, agent: Agent, shards_to_try: Iterable[int], now: datetime) -> None:
+def dispatch(services: Services, pool: Pool, shards_to_try: Iterable[int], now: datetime) -> None:
     """Start queued calls, in their order, while lines of those shards are free."""
     for shard in shards_to_try:
-        holders = set(services.lines.holders(agent.agent_id, shard))
-        if not _dispatch_shard(services, agent, shard, holders, now):
+        holders = set(services.lines.holders(pool.pool_id, shard))
+        if not _dispatch_shard(services, pool, shard, holders, now):
             return
 
 
-def dispatch_all(services: Services, agent: Agent, now: datetime) -> None:
-    """Start queued calls on every free line of the agent."""
-    dispatch(services, agent, range(shards(agent)), now)
+def dispatch_all(services: Services, pool: Pool, now: datetime) -> None:
+    """Start queued calls on every free line."""
+    dispatch(services, pool, range(shards(pool)), now)
 
 
-def _dispatch_shard(services: Services, agent: Agent, shard: int, holders: set[str], now: datetime) -> bool:
+def _dispatch_shard(services: Services, pool: Pool, shard: int, holders: set[str], now: datetime) -> bool:
     """`dispatch` for one shard, whose lines `holders` hold; False: no call waits any more."""
-    while len(holders) < capacity(agent, shard):
-        turn = next_turn(services, agent, now)
+    while len(holders) < capacity(pool, shard):
+        turn = next_turn(services, pool, now)
         if turn is None:
             return False
-        if not acquire(services, agent, shard, turn.call, now):
-            _requeue(services, agent, turn)
+        if not acquire(services, pool, shard, turn.call, now):
+            _requeue(services, pool, turn)
             return True
         holders.add(turn.call.execution_id)
-        _invoke_dial(services, agent, turn, shard)
-    _restart_lost_head(services, agent, shard, holders, now)
+        _invoke_dial(services, pool, turn, shard)
+    _restart_lost_head(services, pool, shard, holders, now)
     return True
 
 
-def _restart_lost_head(services: Services, agent: Agent, shard: int, holders: set[str], now: datetime) -> None:
+def _restart_lost_head(services: Services, pool: Pool, shard: int, holders: set[str], now: datetime) -> None:
     """The queue's head already holds a line of this full shard, but its dial was never invoked: invoke it."""
-    calls = services.queue.front(agent.agent_id).calls
-    if calls and calls[0].execution_id in holders and acquire(services, agent, shard, calls[0], now):
-        _invoke_dial(services, agent, Turn(calls[0], queued=True), shard)
+    calls = services.queue.front(pool.pool_id).calls
+    if calls and calls[0].execution_id in holders and acquire(services, pool, shard, calls[0], now):
+        _invoke_dial(services, pool, Turn(calls[0], queued=True), shard)
 
 
-def _invoke_dial(services: Services, agent: Agent, turn: Turn, shard: int) -> None:
+def _invoke_dial(services: Services, pool: Pool, turn: Turn, shard: int) -> None:
     if turn.queued:
-        services.queue.dequeue(agent.agent_id, turn.call)
-    services.invoker.dial(turn.call.execution_id, turn.call.attempt, shard, turn.at, turn.delayed_at)
+        services.queue.dequeue(pool.pool_id, turn.call)
+    line_shard = None if isinstance(pool, KeyLines) else shard
+    services.invoker.dial(turn.call.execution_id, turn.call.attempt, line_shard, turn.at, turn.delayed_at)
 
 
-def _requeue(services: Services, agent: Agent, turn: Turn) -> None:
+def _requeue(services: Services, pool: Pool, turn: Turn) -> None:
     """Undo a turn that got no line: queue a contact that was taken from its batch. Any other still has its entry."""
     if not turn.queued and turn.delayed_at is None:
-        services.queue.enqueue(agent.agent_id, turn.call)
+        services.queue.enqueue(pool.pool_id, turn.call)

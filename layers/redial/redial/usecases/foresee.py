@@ -6,7 +6,7 @@ from datetime import datetime
 
 from redial.domain.agent import Agent
 from redial.domain.batch import Batch
-from redial.domain.decision import Decision, Gate, Verdict, waits
+from redial.domain.decision import KEY_LINE, Decision, Gate, Verdict, waits
 from redial.domain.errors import NotFound
 from redial.domain.execution import Execution
 from redial.domain.explanation import Waiting, waiting
@@ -22,6 +22,7 @@ from redial.usecases.circuit_breaker import Asked, breaker_of
 from redial.usecases.create_call import NewCall, check_call, new_execution
 from redial.usecases.defaults import account_limits, complete
 from redial.usecases.dispatch import queued_call
+from redial.usecases.key_lines import WAITS_FOR_KEY, waits_for_key
 from redial.usecases.policies import named_policy, policy_for, policy_of
 
 _NO_ID = "00000000-0000-4000-8000-000000000000"
@@ -83,8 +84,9 @@ def _closed_now(services: Services, execution: Execution, decisions: Sequence[De
         return decisions[-1]
     if execution.state.status is not Status.QUEUED or execution.is_not_started:
         return None
-    is_absent = services.queue.absent([(execution.agent_id, queued_call(execution))])
-    return None if is_absent else waits("waiting for a line", Gate.LINE)
+    if not services.queue.absent([(execution.agent_id, queued_call(execution))]):
+        return waits("waiting for a line", Gate.LINE)
+    return waits(WAITS_FOR_KEY, Gate.LINE, KEY_LINE) if waits_for_key(services, execution) else None
 
 
 def _facts(services: Services, execution: Execution, agent: Agent | None, batch: Batch | None, now: datetime) -> Facts:

@@ -148,12 +148,15 @@ class _Check:
         rates = [one for one in (batch.calls_per_second, pace) if one is not None]
         per_second = min(rates, default=None)
         longest_call = timedelta(seconds=agent.ring_timeout_seconds) + self.call_time
-        best = Assumed(SHORTEST_CALL, 1, agent.max_concurrent_calls, per_second)
+        of_agent, of_key = agent.max_concurrent_calls, batch.key_lines
+        lines = of_agent if of_key is None else min(of_agent, of_key.lines)
+        best = Assumed(SHORTEST_CALL, 1, lines, per_second)
         others, same_agent = len(running), sum(one == agent.agent_id for one in running.values())
+        shared = of_agent // (1 + same_agent) if of_key is None else min(of_agent, of_key.lines) // (1 + others)
         worst = Assumed(
             longest_call,
             attempts,
-            max(1, agent.max_concurrent_calls // (1 + same_agent)),
+            max(1, shared),
             _shared_rate(batch.calls_per_second, pace, others),
             intervals,
             DELAY,
@@ -182,7 +185,7 @@ class _Check:
             callable=callable_,
             shared=shared_contacts(services, batch, running),
             attempts=attempts,
-            lines=agent.max_concurrent_calls,
+            lines=lines,
             per_second=per_second,
             lines_needed=None if per_second is None else ceil(per_second * longest_call.total_seconds()),
             finish=Finish(self.start, earliest, latest, self._assumptions(worst, others, same_agent)),

@@ -6,6 +6,7 @@ from redial.domain.execution import Execution
 from redial.domain.number_rules import OptOut
 from redial.domain.outcome import CallReport, Outcome
 from redial.ports import Services
+from redial.usecases import key_lines
 from redial.usecases.dispatch import acquire, queued_call
 from redial.usecases.stop import batch_that_ended, unless_stopped
 from redial.usecases.update import Updated, update
@@ -27,8 +28,8 @@ def record_report(
     """Apply `report` to that attempt; late, repeated and foreign reports change nothing.
 
     An attempt that was given up as lost is reopened while its retry is not claimed; what the retry waited with is then
-    removed. Its line went to another call: it takes one again if one is free, else the agent has one live call more
-    than lines until it ends.
+    removed. Its line went to another call: it takes one again if one is free, else the agent, or its key, has one live
+    call more than lines until it ends.
 
     `lease_id`: a fresh name for the delivery lease. None: there is no such execution.
     """
@@ -47,4 +48,5 @@ def record_report(
         agent, shard = services.agents.cached(after.account_id, after.agent_id), after.state.attempt.line_shard
         if agent is not None and shard is not None and after.state.needs_line:
             acquire(services, agent, shard, queued_call(after), now)
+            key_lines.has_line(services, after, now)
     return updated

@@ -36,9 +36,10 @@ from redial.domain.queue import BatchQueueEntry
 from redial.domain.repair import BatchRepair
 from redial.domain.row_check import TIME_ZONE_COLUMN
 from redial.ports import RejectedRow, Services, StaleVersion
+from redial.usecases import key_lines
 from redial.usecases.batches import contacts_key, dispatch_batch, index_key
 from redial.usecases.count_batches import complete_if_over, counts_of
-from redial.usecases.dispatch import delayed_call, queued_call, release_line
+from redial.usecases.dispatch import delayed_call, release_line
 from redial.usecases.shared_contacts import running_batches, shared_contacts
 from redial.usecases.stop import cancel_all, line_holders, stop_with_batch
 from redial.usecases.update import save, update_batch
@@ -341,7 +342,10 @@ class BatchWorker:
 
     def _queue_left_behind(self, batch: Batch, contacts: list[Execution], repairs: Counter[BatchRepair]) -> None:
         """Of contacts that were dispatched, queue those that have not started, unless they are in the delayed set."""
-        not_started = [delayed_call(one) for one in contacts if one.is_not_started]
+        lost = key_lines.absent(self.services, [one for one in contacts if one.is_not_started and one.key_pool])
+        not_started = [
+            delayed_call(one) for one in contacts if one.is_not_started and (one.key_pool is None or one.id in lost)
+        ]
         for entry in self.services.delayed.absent(batch.id, not_started):
             if self.services.queue.enqueue(batch.agent_id, entry):
                 _log.warning("a contact was left behind", extra={"execution_id": entry.execution_id})
@@ -507,7 +511,7 @@ class BatchWorker:
             return False
         if state.is_waiting and state.queued_at is not None and not execution.is_not_started and not state.is_delayed:
             # First: a queue entry must not outlive its execution.
-            self.services.queue.dequeue(execution.agent_id, queued_call(execution))
+            key_lines.dequeue(self.services, execution)
         try:
             self.services.executions.remove(execution)
         except StaleVersion:

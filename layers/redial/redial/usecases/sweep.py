@@ -27,12 +27,13 @@ from redial.domain.batch import Batch, BatchWork
 from redial.domain.execution import CLAIM_GRACE, Execution
 from redial.domain.gates import stop_reason
 from redial.domain.outcome import CallReport
-from redial.domain.queue import LINES_CHECK
+from redial.domain.queue import LINES_CHECK, KeyLines
 from redial.domain.repair import Repair
 from redial.domain.status import Status
 from redial.ports import Carrier, CarrierBusy, CarrierUnavailable, Due, NotYetKnown, Services, StaleVersion
+from redial.usecases import key_lines
 from redial.usecases.dial_attempt import call_request
-from redial.usecases.dispatch import dispatch, queued_call, release_line, shards
+from redial.usecases.dispatch import Pool, dispatch, queued_call, release_line, shards
 from redial.usecases.record_report import suppress_if_opted_out
 from redial.usecases.stop import ask_to_cancel, unless_stopped
 from redial.usecases.update import Updated, save, update
@@ -112,7 +113,7 @@ class _Run:
     agents: dict[tuple[str, str], Agent | None] = field(default_factory=dict)
     queues: dict[str, bool] = field(default_factory=dict)
     holders: dict[tuple[str, int], set[str]] = field(default_factory=dict)
-    to_dispatch: dict[str, Agent] = field(default_factory=dict)
+    to_dispatch: dict[str, Pool] = field(default_factory=dict)
 
     def is_out_of_time(self) -> bool:
         return self.seconds_left() < SECONDS_TO_SPARE
@@ -252,9 +253,8 @@ class Sweeper:
             return None
 
     def _absent(self, executions: Iterable[Execution]) -> set[str]:
-        """Those that wait for a line and have no entry in their agent's queue."""
-        waiting = [(one.agent_id, queued_call(one)) for one in executions if _belongs_in_queue(one)]
-        return self.services.queue.absent(waiting) if waiting else set()
+        """Those that wait for a line and are in no queue."""
+        return key_lines.absent(self.services, [one for one in executions if _belongs_in_queue(one)])
 
     def _look_at(self, due: Due, executions: dict[str, Execution] | None, absent: set[str], run: _Run) -> None:
         if due.execution_id is not None:
@@ -274,11 +274,11 @@ class Sweeper:
 
     def _finish(self, run: _Run) -> None:
         """Start calls that wait in the queues that were looked at."""
-        for agent in run.to_dispatch.values():
-            for shard in range(shards(agent)):
+        for pool in run.to_dispatch.values():
+            for shard in range(shards(pool)):
                 if run.is_out_of_time():
-                    return  # the agent's lines are checked within minutes
-                dispatch(self.services, agent, (shard,), self.services.now())
+                    return  # the lines are checked within minutes
+                dispatch(self.services, pool, (shard,), self.services.now())
 
     def _measure(self, watched: list[Due], run: _Run) -> None:
         """Count lines and calls that wait, as far as there is time: too little is counted rather than nothing."""
@@ -286,7 +286,8 @@ class Sweeper:
         in_use = waiting = 0
         for due in watched:
             if due.agent_id is not None and due.shard is not None and not run.is_out_of_time():
-                in_use += len(self.services.lines.holders(due.agent_id, due.shard))
+                if KeyLines.parse("", due.agent_id) is None:  # those calls hold lines of their agents, too
+                    in_use += len(self.services.lines.holders(due.agent_id, due.shard))
                 if due.agent_id not in agents:
                     agents.add(due.agent_id)
                     waiting += self.services.queue.waiting(due.agent_id, MOST_WAITING)
@@ -323,7 +324,9 @@ class Sweeper:
                 self.services.queue.enqueue(agent.agent_id, queued_call(execution))
                 dialled_before = execution.delivery.settled > 0  # dial delivers the first event
                 run.report.repairs[Repair.QUEUE_ENTRY_LOST if dialled_before else Repair.DIAL_LOST] += 1
-            run.to_dispatch[agent.agent_id] = agent
+            run.to_dispatch[agent.pool_id] = agent
+            if (lines := execution.key_lines) is not None:
+                run.to_dispatch[lines.pool_id] = lines
         elif state.timer[1] > now:
             self.services.timers.schedule_dial(execution.id, number, state.timer[0], state.timer[1], now)
             run.report.repairs[Repair.TIMER_SET] += 1
@@ -505,33 +508,42 @@ class Sweeper:
 
     # ---- lines ----------------------------------------------------------------------------------------------------
 
-    def _lines(self, agent_id: str, shard: int, run: _Run) -> None:
-        """Free the lines of calls that are over, or that never became calls; dial those that were given a line and were
-        never dialled; then dispatch queued calls."""
+    def _pool(self, pool_id: str, shard: int, run: _Run) -> Pool | None:
+        """None: the agent does not exist any more, or no line was ever held."""
+        owner = self.services.lines.owner(pool_id, shard)
+        if owner is None:
+            return None
+        return KeyLines.parse(owner, pool_id) or self._agent(owner, pool_id, run)
+
+    def _lines(self, pool_id: str, shard: int, run: _Run) -> None:
+        """Free the lines of calls that are over, or that never became calls; dial those that were given a line of their
+        agent and were never dialled; then dispatch queued calls."""
         now = self.services.now()
-        owner = self.services.lines.owner(agent_id, shard)
-        agent = self._agent(owner, agent_id, run) if owner is not None else None
-        holders = self.services.lines.holders(agent_id, shard)
+        pool = self._pool(pool_id, shard, run)
+        holders = self.services.lines.holders(pool_id, shard)
         doubted = {one: holder for one, holder in holders.items() if now - holder[1] >= LINE_GRACE}
         found = {execution.id: execution for execution in self.services.executions.read(list(doubted))}
         for execution_id, (attempt, since) in doubted.items():
             execution = found.get(execution_id)
-            if execution is not None and _needs_line(execution, attempt, shard, now):
+            if execution is not None and isinstance(pool, KeyLines):
+                if execution.key_pool == pool_id and execution.state.needs_key_line(attempt, now):
+                    continue  # if its dial was lost, that is found when the execution is due
+            elif execution is not None and _needs_line(execution, attempt, shard, now):
                 due = execution.state.next_time
                 if due is not None and due <= now:  # it was given the line, and its dial was lost
                     self.services.invoker.dial(execution_id, attempt, shard)
                     run.report.repairs[Repair.DIAL_LOST] += 1
+                continue
+            if pool is not None:
+                release_line(self.services, pool, shard, execution_id, attempt, now, since)
             else:
-                if agent is not None:
-                    release_line(self.services, agent, shard, execution_id, attempt, now, since)
-                else:
-                    self.services.lines.release(agent_id, shard, execution_id, attempt, since)
-                run.report.repairs[Repair.LINE_LOST] += 1
-        if agent_id not in run.queues:
-            run.queues[agent_id] = self._check_front(agent_id, run.report)
-        if agent is not None and run.queues[agent_id]:
-            dispatch(self.services, agent, (shard,), now)
-        self.services.lines.recheck_at(agent_id, shard, now + LINES_CHECK, queue_empty=not run.queues[agent_id])
+                self.services.lines.release(pool_id, shard, execution_id, attempt, since)
+            run.report.repairs[Repair.LINE_LOST] += 1
+        if pool_id not in run.queues:
+            run.queues[pool_id] = self._check_front(pool_id, run.report)
+        if pool is not None and run.queues[pool_id]:
+            dispatch(self.services, pool, (shard,), now)
+        self.services.lines.recheck_at(pool_id, shard, now + LINES_CHECK, queue_empty=not run.queues[pool_id])
 
     def _check_front(self, agent_id: str, report: SweepReport) -> bool:
         """Drop entries of calls that are gone or over from the front of the queue; whether anything waits in it.

@@ -20,7 +20,8 @@ from redial.domain.batch import Batch
 from redial.domain.errors import NotFound
 from redial.domain.execution import Execution
 from redial.ports import Batches, Executions, Services, StaleVersion
-from redial.usecases.dispatch import delayed_call, queued_call, release_line
+from redial.usecases import key_lines
+from redial.usecases.dispatch import delayed_call, release_line
 
 MOST_TRIES = 20
 """Lost races in a row before `StaleVersion` is raised. Writers of one item are few, so more losses are a defect."""
@@ -122,6 +123,10 @@ def apply_effects(services: Services, before: Execution, after: Execution, now: 
         timer_id, at = after.state.timer
         services.timers.schedule_dial(after.id, after.state.attempt.number, timer_id, at, now)
     ended, current = before.state.attempt, after.state.attempt
+    if before.state.needs_key_line(ended.number, now) and (
+        not after.state.needs_line or current.number != ended.number
+    ):
+        key_lines.release(services, after, ended.number, now)
     keeps_line = after.state.needs_line and current.number == ended.number and current.line_shard is not None
     if ended.line_shard is None or keeps_line:
         return
@@ -140,7 +145,7 @@ def remove_waiting(services: Services, execution: Execution) -> None:
     elif state.timer is not None:
         services.timers.cancel_dial(execution.id, state.timer[0])
     if state.queued_at is not None and not execution.is_not_started and not state.is_delayed:
-        services.queue.dequeue(execution.agent_id, queued_call(execution))  # dial returns a line given meanwhile
+        key_lines.dequeue(services, execution)  # dial returns a line given meanwhile
 
 
 def update_batch(

@@ -9,6 +9,7 @@ class QuotasRead(TypedDict):
     """The most that a key may do; null: no limit."""
 
     calls_a_day: int | None
+    lines: int | None
 
 
 class RightsJson(TypedDict):
@@ -26,5 +27,5 @@ def rights_json(rights: KeyRights) -> RightsJson:
         "scopes": list(rights.scopes),
         "agents": None if rights.agents is None else list(rights.agents),
         "numbers": rights.numbers,
-        "quotas": {"calls_a_day": rights.calls_a_day},
+        "quotas": {"calls_a_day": rights.calls_a_day, "lines": rights.lines},
     }

@@ -7,7 +7,7 @@ in ingested · to total · va valid · cl cleared · dr stored to · kr audit fr
 ka checked at · da deleted at · rw, ra results wanted, at · wo, wu worker, until · wd withdrawn ·
 ku kept until · re rows to erase · pu purpose · ix indexed · cm compared · sh shared [[batch id, contacts]] ·
 ku kept until · re rows to erase · pu purpose · po policy · pd the policy is a default · xa last start ·
-xm contacts expire after (minutes) · qc contacts counted against a quota ·
+xm contacts expire after (minutes) · qc contacts counted against a quota · kp lines of its API key ·
 ch changes [[status, at, {r reason, s scheduled at, c counts, v valid, t total}]] ·
 dl delivery (as an execution's) · rn recount {p position, s since, d due, r row, f found, n newest, c corrected} ·
 expires_at (epoch seconds; of a tombstone) · due_shard, due_at, listing_shard, listing_key, undelivered_of: index keys
@@ -70,6 +70,7 @@ _TEXTS = {
     "cw": "calling_rule",
     "pu": "purpose",
     "po": "policy",
+    "kp": "key_pool",
 }
 
 

@@ -7,7 +7,7 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
     by guardrails bypassed · cw calling rule · tz time zone · ud user data · ux true: it is kept apart, see below
     v version · sq row in the batch · ws statuses whose events are sent, a bit each (absent: all)
-    pu purpose · po policy · pd true: the policy is a default · xa expires at (ms)
+    pu purpose · po policy · pd true: the policy is a default · xa expires at (ms) · kp lines of its API key
     er true: an erased contact, which only its batch's lists and counts show
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
@@ -165,6 +165,8 @@ def encode(execution: Execution) -> dict[str, Any]:
         item["pd"] = True
     if execution.expires_at is not None:
         item["xa"] = to_ms(execution.expires_at)
+    if execution.key_pool is not None:
+        item["kp"] = execution.key_pool
     if execution.webhook_statuses is not None:
         item["ws"] = encode_statuses(execution.webhook_statuses)
     if execution.user_data_apart:
@@ -219,6 +221,7 @@ def decode(item: dict[str, Any]) -> Execution:
         policy=stored.pop("po", None),
         policy_is_default=stored.pop("pd", False),
         expires_at=from_ms(stored.pop("xa")) if "xa" in stored else None,
+        key_pool=stored.pop("kp", None),
         newer=stored or None,  # only unknown names are left
         newer_notes=tuple(change for change in changes if _informs(change)),
     )

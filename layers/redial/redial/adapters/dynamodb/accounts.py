@@ -168,6 +168,7 @@ def _encode_rights(rights: KeyRights) -> dict[str, Any]:
         "agents": None if rights.agents is None else list(rights.agents),
         "numbers": None if rights.numbers is NumbersShown.FULL else str(rights.numbers),
         "calls_a_day": rights.calls_a_day,
+        "lines": rights.lines,
     }
     return {name: value for name, value in stored.items() if value is not None}
 
@@ -181,6 +182,7 @@ def _decode_rights(item: dict[str, Any]) -> KeyRights:
         agents=tuple(item["agents"]) if "agents" in item else None,
         numbers=NumbersShown.MASKED if "numbers" in item else NumbersShown.FULL,
         calls_a_day=item.get("calls_a_day"),
+        lines=item.get("lines"),
     )
 
 
