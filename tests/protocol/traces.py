@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.aws.dynamodb import Image, changes_of
 from redial.domain.execution import Execution, Marker
+from redial.domain.queue import KeyLines
 from redial.domain.status import Status
 from redial.usecases import dispatch
 from redial.wire.timestamps import from_ms, to_ms
@@ -302,6 +303,11 @@ class Validator:
         if was == now:
             return
         freed, taken = was.keys() - now.keys(), now.keys() - was.keys()
+        of_key = KeyLines.parse("", shard.rpartition("#")[0])
+        if of_key is not None:  # beside the line of its agent, which the models describe
+            if freed or taken:
+                self._observe((_holders(len(freed), len(taken), len(now) <= of_key.lines),), shard)
+            return
         for who in freed | taken:
             attempt = now[who] if who in taken else was[who]
             phase, held = self._line_phase(who, attempt), attempt in self._held[who].values()

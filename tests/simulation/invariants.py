@@ -69,6 +69,7 @@ PROMISES = (
     "never over a cap or in a pause",
     "a stopped call is never answered",
     "never more live calls than lines",
+    "never more live calls than lines of a key",
     "no dial outside calling hours",
     "no window has more attempts than its budget",
     "no dial after its call has expired",
@@ -276,17 +277,27 @@ def never_over_a_cap_or_in_a_pause(world: World, placed: Placed) -> None:
 
 
 def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
-    """Except calls placed after their attempts may have been given up: their lines may belong to other calls."""
-    agent_id = world.seen.executions[placed.execution_id].agent_id
-    late = {one.call.sid for calls in world.seen.placed.values() for one in calls if one.late}
-    calls = (one for one in world.seen.calls_of[agent_id] if one.status not in ENDED and one.sid not in late)
-    live = len({one.request.status_callback for one in calls})  # attempts: two calls of one violate another promise
+    """Of the agent, and of an API key with a quota of them."""
+    execution = world.seen.executions[placed.execution_id]
+    agent_id, of_key = execution.agent_id, execution.key_lines
+    if of_key is not None:
+        live = _live_calls(world, of_key.pool_id)
+        what = f"{of_key.pool_id}: {live} live"
+        world.judge("never more live calls than lines of a key", live <= of_key.lines, what)
+    live = _live_calls(world, agent_id)
     limits = world.seen.limits[agent_id]
     recent = [value for at, value in limits if at > world.now - LIMIT_IN_FORCE]
     in_force = [value for at, value in limits if at <= world.now - LIMIT_IN_FORCE][-1:]
     lines = max(recent + in_force)
     if live >= lines:
         world.judge("never more live calls than lines", live == lines, f"{agent_id}: {live} live, {lines} lines")
+
+
+def _live_calls(world: World, pool_id: str) -> int:
+    """Except calls placed after their attempts may have been given up: their lines may belong to other calls."""
+    late = {one.call.sid for calls in world.seen.placed.values() for one in calls if one.late}
+    calls = (one for one in world.seen.calls_of[pool_id] if one.status not in ENDED and one.sid not in late)
+    return len({one.request.status_callback for one in calls})  # attempts: two calls of one violate another promise
 
 
 def no_dial_outside_calling_hours(world: World, placed: Placed) -> None:
@@ -507,22 +518,29 @@ def every_claim_has_every_gates_decision(world: World, before: Execution | None,
 
 
 def no_call_waits_while_a_line_is_free(world: World, before: Execution | None, after: Execution) -> None:
-    """On a good day, while a call waited for a line until its claim, no line was free for longer than `IDLE_LINE`."""
+    """On a good day, while a call waited for a line until its claim, no line was free for longer than `IDLE_LINE`: if
+    its key has a quota of lines, none of its agent while one of its key was."""
     if not world.faults.calm or before is None or not after.state.is_dialling or before.state.is_dialling:
         return
     since = _waited_for_a_line_since(world, before)
     if since is None:
         return
-    limit = min(value for _, value in world.seen.limits[after.agent_id])
+    limits = {after.agent_id: min(value for _, value in world.seen.limits[after.agent_id])}
+    if (of_key := after.key_lines) is not None:
+        limits[of_key.pool_id] = of_key.lines
+    held = dict.fromkeys(limits, 0)
+    changes = [(at, pool_id, number) for pool_id in limits for at, number in world.seen.held_since[pool_id]]
     free_since: datetime | None = since
     longest = timedelta()
-    for at, held in [*world.seen.held_since[after.agent_id], (world.now, limit)]:
+    for at, pool_id, number in [*sorted(changes), (world.now, after.agent_id, limits[after.agent_id])]:
+        held[pool_id] = number
+        is_free = all(held[one] < limit for one, limit in limits.items())
         if at <= since:
-            free_since = since if held < limit else None
+            free_since = since if is_free else None
             continue
-        if free_since is not None and held >= limit:
+        if free_since is not None and not is_free:
             longest = max(longest, at - free_since)
-        free_since = None if held >= limit else free_since or at
+        free_since = (free_since or at) if is_free else None
     world.judge(
         "no call waits while a line is free on a good day",
         longest <= IDLE_LINE,

@@ -107,6 +107,10 @@ NAMING = 4
 """In every fourth world (the third, the seventh …) calls, batches and agents name policies, or expire by themselves;
 with chances of their own as well."""
 
+LIMITING = 4
+"""In every fourth world (the second, the sixth …) each account has an API key with a quota of lines as well, which asks
+for some of its calls and batches; with chances of their own."""
+
 
 @dataclass
 class Client:
@@ -143,6 +147,8 @@ class Population:
         self._rules = Random(f"{world.seed} rules")
         self._sharing = Random(f"{world.seed} sharing") if world.seed % SHARING == 2 else None
         self._naming = Random(f"{world.seed} policies") if world.seed % NAMING == 3 else None
+        self._limiting = Random(f"{world.seed} lines of keys") if world.seed % LIMITING == 2 else None
+        self._limited: dict[str, str] = {}
         self._numbers = 0
         self._keys = 0
         self.made: list[Made] = []
@@ -185,6 +191,8 @@ class Population:
         for account in world.accounts if self._naming is not None else ():
             for name, rules in POLICIES.items():
                 world.ask_as(account, "PUT", f"/policies/{name}", rules)
+        for account in world.accounts if self._limiting is not None else ():
+            self._limited[account.id] = self._limited_key(account, self._limiting)
         for index in range(1 + int(self._between(0, 3))):
             self._agent(index, int(self._hit(0.3)))
         bursts = [self._between(0, chaos * 0.6) for _ in range(1 + int(self._between(0, 2)))]
@@ -356,6 +364,10 @@ class Population:
             world.policies[client.agent_id] = POLICIES[name]
         self.clients.append(client)
 
+    def _limited_key(self, account: Account, chance: Random) -> str:
+        body = {"name": "limited", "quotas": {"lines": chance.randint(1, 3)}}
+        return str(json.loads(self.world.ask_as(account, "POST", "/keys", body).body)["api_key"])
+
     def _number(self) -> str:
         """Usually a number that has not been called yet; the outcomes of its calls are drawn with it."""
         if self._numbers and self._sharing is not None and self._sharing.random() < 0.4:
@@ -420,6 +432,8 @@ class Population:
         if made and tries == 1:
             self._keys += 1
             headers = {**(headers or {}), "Idempotency-Key": f"key-{self._keys}"}
+            if self._limiting is not None and self._limiting.random() < 0.7:
+                headers["Authorization"] = f"Bearer {self._limited[client.account.id]}"
             self.made.append(Made(client, path, body, headers, world.now))
         asked_at = world.now
         answer = world.ask_as(client.account, method, path, body, headers)
@@ -507,6 +521,8 @@ class Population:
     def _schedule(self, client: Client, batch_id: str) -> None:
         at = rfc3339(self.world.now + timedelta(seconds=self._between(*self.batch_later)))
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if self._limiting is not None and self._limiting.random() < 0.7:
+            headers["Authorization"] = f"Bearer {self._limited[client.account.id]}"
         self._ask(client, "POST", f"/batches/{batch_id}/schedule", f"scheduled_at={at}".encode(), headers=headers)
 
     def _stop_call(self, client: Client) -> None:

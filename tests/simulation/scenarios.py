@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -43,6 +44,11 @@ class Story:
         self.endpoint = f"0-{self.agent_id}"
         url = f"http://127.0.0.1:{PORTS['inbox']}/{self.endpoint}"
         self.ask("PATCH", f"/v2/agent/{self.agent_id}", {"agent_config": {"webhook_url": url}})
+
+    def limit_key(self, lines: int) -> None:
+        """From now on, send requests with an API key that has so many lines."""
+        key = self.ask("POST", "/keys", {"name": "limited", "quotas": {"lines": lines}})
+        self.account = replace(self.account, key=str(key["api_key"]))
 
     @staticmethod
     def _config(lines: int) -> dict[str, Any]:
@@ -213,6 +219,35 @@ def line_handed_over(world: World, number: int, begin: Begin) -> None:
     story.call("completed")
 
 
+def line_of_key_handed_over(world: World, number: int, begin: Begin) -> None:
+    """One of two calls waits for a line of its key, and one for the only line of its agent."""
+    story = Story(world, number, lines=1)
+    story.call("completed")
+    story.limit_key(1)
+    begin()
+    story.call("busy", "completed")
+    story.call("completed")
+
+
+def batch_of_limited_key(world: World, number: int, begin: Begin) -> None:
+    story = Story(world, number, lines=2)
+    story.limit_key(1)
+    begin()
+    story.batch([story.number("busy", "completed"), story.number("completed"), story.number("completed")])
+
+
+def stopped_when_queued_for_key(world: World, number: int, begin: Begin) -> None:
+    story = Story(world, number)
+    story.limit_key(1)
+    story.call("completed")
+    story.wait(3)
+    execution_id = story.call("completed")
+    story.wait(3)
+    begin()
+    story.stop(execution_id)
+    story.call("completed")
+
+
 def redelivery(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number)
     begin()
@@ -332,6 +367,9 @@ SCENARIOS: dict[str, Scenario] = {
     "unknown but placed": unknown_but_placed,
     "callbacks lost": callbacks_lost,
     "line handed over": line_handed_over,
+    "line of a key handed over": line_of_key_handed_over,
+    "stopped when queued for its key": stopped_when_queued_for_key,
+    "batch of a limited key": batch_of_limited_key,
     "redelivery": redelivery,
     "given up and replayed": given_up_and_replayed,
     "moved by calling hours": moved_by_calling_hours,

@@ -202,7 +202,8 @@ class Seen:
 
     `answers`: the results of the requests to place a call, by attempt. `claimers`: the invocation that claimed it.
     `files`: the valid numbers of each batch's file, in order; `batch_configs`, `batch_rules`: the retries and the
-    calling rules asked for with it. `held`: lines in use by agent and shard; `held_since`: their sum whenever it
+    calling rules asked for with it. `calls_of`: calls by agent, and by the lines of a key. `held`: lines in use by
+    agent, or lines of a key, and shard; `held_since`: their sum whenever it
     changed. `queued`: agents with a call that has waited for a line; `paused`: batches that were ever paused.
     `settled_at`: when an execution last became final, or an event was last accepted. `received`: webhooks by execution
     or batch id. `machines`: when the API first accepted the carrier's word that a machine had answered, by attempt.
@@ -883,7 +884,10 @@ class World(LocalStack):
         late = self.now - self.seen.claimed_at[execution_id, attempt] > LATEST_FOUND
         placed = Placed(execution_id, attempt, self.now, call, late)
         self.seen.placed[placed.execution_id, placed.attempt].append(placed)
-        self.seen.calls_of[self.seen.executions[placed.execution_id].agent_id].append(call)
+        execution = self.seen.executions[placed.execution_id]
+        self.seen.calls_of[execution.agent_id].append(call)
+        if execution.key_pool is not None:
+            self.seen.calls_of[execution.key_pool].append(call)
         self.trace(f"{_short(placed.execution_id)} #{placed.attempt} RINGS {call.request.to} ({call.outcome})")
         for check in self.on_placed:
             check(self, placed)
