@@ -191,8 +191,6 @@ class Population:
         for account in world.accounts if self._naming is not None else ():
             for name, rules in POLICIES.items():
                 world.ask_as(account, "PUT", f"/policies/{name}", rules)
-        for account in world.accounts if self._limiting is not None else ():
-            self._limited[account.id] = self._limited_key(account, self._limiting)
         for index in range(1 + int(self._between(0, 3))):
             self._agent(index, int(self._hit(0.3)))
         bursts = [self._between(0, chaos * 0.6) for _ in range(1 + int(self._between(0, 2)))]
@@ -364,9 +362,17 @@ class Population:
             world.policies[client.agent_id] = POLICIES[name]
         self.clients.append(client)
 
-    def _limited_key(self, account: Account, chance: Random) -> str:
-        body = {"name": "limited", "quotas": {"lines": chance.randint(1, 3)}}
-        return str(json.loads(self.world.ask_as(account, "POST", "/keys", body).body)["api_key"])
+    def _some_key(self, account: Account) -> dict[str, str]:
+        """The header of a request with the account's key that has a quota of lines, or with none of its own."""
+        if self._limiting is None or self._limiting.random() > 0.7:
+            return {}
+        if account.id not in self._limited:
+            body = {"name": "limited", "quotas": {"lines": self._limiting.randint(1, 3)}}
+            answer = self.world.ask_as(account, "POST", "/keys", body)
+            if answer.status != 201:
+                return {}
+            self._limited[account.id] = json.loads(answer.body)["api_key"]
+        return {"Authorization": f"Bearer {self._limited[account.id]}"}
 
     def _number(self) -> str:
         """Usually a number that has not been called yet; the outcomes of its calls are drawn with it."""
@@ -431,9 +437,7 @@ class Population:
         world = self.world
         if made and tries == 1:
             self._keys += 1
-            headers = {**(headers or {}), "Idempotency-Key": f"key-{self._keys}"}
-            if self._limiting is not None and self._limiting.random() < 0.7:
-                headers["Authorization"] = f"Bearer {self._limited[client.account.id]}"
+            headers = {**(headers or {}), **self._some_key(client.account), "Idempotency-Key": f"key-{self._keys}"}
             self.made.append(Made(client, path, body, headers, world.now))
         asked_at = world.now
         answer = world.ask_as(client.account, method, path, body, headers)
@@ -520,9 +524,7 @@ class Population:
 
     def _schedule(self, client: Client, batch_id: str) -> None:
         at = rfc3339(self.world.now + timedelta(seconds=self._between(*self.batch_later)))
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        if self._limiting is not None and self._limiting.random() < 0.7:
-            headers["Authorization"] = f"Bearer {self._limited[client.account.id]}"
+        headers = {"Content-Type": "application/x-www-form-urlencoded", **self._some_key(client.account)}
         self._ask(client, "POST", f"/batches/{batch_id}/schedule", f"scheduled_at={at}".encode(), headers=headers)
 
     def _stop_call(self, client: Client) -> None:
