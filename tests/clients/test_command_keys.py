@@ -16,14 +16,16 @@ UNKNOWN = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 
 
 def test_keys_are_made_listed_and_revoked(redial: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    rights = ["--scope", "read", "--agent", "First agent", "--masked", "--calls-a-day", 9]
+    rights = ["--scope", "read", "--agent", "First agent", "--masked", "--calls-a-day", 9, "--lines", 2]
     made = redial("keys", "create", "dashboard", *rights, "--json").json
-    assert (made["scopes"], made["numbers"], made["quotas"]["calls_a_day"]) == (["read"], "masked", 9)
+    assert (made["scopes"], made["numbers"]) == (["read"], "masked")
+    assert made["quotas"] == {"calls_a_day": 9, "lines": 2}
     assert redial("keys", "create", "second").out.splitlines()[-1].startswith("rdl_")
     shown = redial("keys", "list").out
     assert made["id"] in shown and "masked" in shown and made["api_key"] not in shown
     assert "dashboard" in [one["name"] for one in redial("keys", "list", "--json").json]
     assert redial("keys", "create", "x", "--calls-a-day", 0).err.startswith("error: --calls-a-day: ")
+    assert redial("keys", "create", "x", "--lines", 51).err.startswith("error: --lines: ")
     monkeypatch.setenv("REDIAL_API_KEY", made["api_key"])
     done = redial("keys", "list")
     assert (done.code, done.err.splitlines()[1]) == (Exit.KEY, "use a key that has this scope: redial profile use")

@@ -24,7 +24,7 @@ def test_a_key_is_made_shown_once_and_revoked(open_console: Open, local: LocalCl
     console.check_accessible()
     [made] = [one for one in local.api("GET", "/keys").json if one["name"] == "dashboard"]
     assert (made["scopes"], made["numbers"]) == (["read", "call"], "masked")
-    assert (made["agents"], made["quotas"]) == ([local.stack.agent_id], {"calls_a_day": 500})
+    assert (made["agents"], made["quotas"]) == ([local.stack.agent_id], {"calls_a_day": 500, "lines": None})
     assert local.api("GET", "/user/me", Authorization=f"Bearer {secret}").status == 200
     page.get_by_role("button", name="I have it").click()
     assert secret not in page.content()

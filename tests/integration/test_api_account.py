@@ -26,7 +26,7 @@ def test_user_me_is_the_account_of_the_key(api: Api) -> None:
         "scopes": ["read", "call", "operate", "admin"],
         "agents": None,
         "numbers": "full",
-        "quotas": {"calls_a_day": None},
+        "quotas": {"calls_a_day": None, "lines": None},
         "last_used_at": "2026-01-26T10:00:00.000Z",
     }
     assert api.send("GET", "/user/me").json == first | {"key": key}

@@ -72,7 +72,7 @@ def test_a_new_keys_rights_are_recorded_and_never_the_key(api: Api) -> None:
     made = api.send("POST", "/keys", {"name": "k", "scopes": ["read"], "numbers": "masked"}).json
     (record,) = audit(api)
     assert (record["resource_type"], record["resource_id"]) == ("key", made["id"])
-    rights = {"scopes": ["read"], "agents": None, "numbers": "masked", "quotas": {"calls_a_day": None}}
+    rights = {"scopes": ["read"], "agents": None, "numbers": "masked", "quotas": {"calls_a_day": None, "lines": None}}
     assert record["details"] == {"name": "k", **rights}
     items = json.dumps(boto3.client("dynamodb").scan(TableName=TABLE_NAME)["Items"])
     assert made["api_key"] not in items
@@ -84,7 +84,7 @@ def test_what_an_operator_does_is_recorded(api: Api, capsys: pytest.CaptureFixtu
         answer: dict[str, Any] = json.loads(capsys.readouterr().out)
         return answer
 
-    made = run("create", "--name", "k", "--scope", "read", "--calls-a-day", "5", "--numbers", "masked")
+    made = run("create", "--name", "k", "--scope", "read", "--calls-a-day", "5", "--lines", "2", "--numbers", "masked")
     run("revoke", "--key-id", made["key_id"])
     for command in ("rotate-webhook-secret", "drop-old-webhook-secret", "defaults", "list"):
         run(command)
@@ -97,7 +97,7 @@ def test_what_an_operator_does_is_recorded(api: Api, capsys: pytest.CaptureFixtu
     }, "what only shows something is not recorded"
     assert len(audit(api)) == 6
     assert {(one["by"], one["key_id"]) for one in records.values()} == {("operator", None)}
-    assert records["create_key"]["details"]["quotas"] == {"calls_a_day": 5}
+    assert records["create_key"]["details"]["quotas"] == {"calls_a_day": 5, "lines": None}
     assert records["set_defaults"]["changes"][0]["after"]["from_phone_numbers"] == ["+1415*****00"]
     text = json.dumps(list(records.values()))
     account = services_of("api").accounts.get(ACCOUNT_ID)

@@ -7,6 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from redial.domain.api_key import ALL_RIGHTS, KeyRights, KeyScope, NumbersShown
+from redial.domain.queue import MAX_KEY_LINES
 from redial.runtime.services import services_of
 from redial.usecases.accounts import hash_of
 from redial.wire.webhook_signature import sign
@@ -30,7 +31,7 @@ def listed(api: Api, key: str = API_KEY) -> list[dict[str, Any]]:
 def test_a_key_is_made_used_listed_and_revoked(api: Api) -> None:
     agent_id = api.agent()
     rights: dict[str, Any] = {"scopes": ["read", "call"], "agents": [agent_id], "numbers": "masked"}
-    rights["quotas"] = {"calls_a_day": 5}
+    rights["quotas"] = {"calls_a_day": 5, "lines": 2}
     made = make(api, name=" dashboard ", **rights)
     api_key = made.pop("api_key")
     assert api_key.startswith("rdl_")
@@ -56,7 +57,7 @@ def test_what_is_left_out_is_as_the_key_has_it_that_makes_it(api: Api) -> None:
     assert make(api)["scopes"] == ["read", "call", "operate", "admin"]
     agent_id = api.agent()
     rights: dict[str, Any] = {"scopes": ["read", "admin"], "agents": [agent_id], "numbers": "masked"}
-    rights["quotas"] = {"calls_a_day": 5}
+    rights["quotas"] = {"calls_a_day": 5, "lines": 2}
     first = make(api, **rights)
     second = make(api, first["api_key"], quotas={})
     assert {name: second[name] for name in rights} == rights
@@ -67,13 +68,15 @@ TOO_MUCH: list[tuple[dict[str, Any], str]] = [
     ({"agents": [UNKNOWN_ID]}, f"agent {UNKNOWN_ID}"),
     ({"numbers": "full"}, "full numbers"),
     ({"quotas": {"calls_a_day": 6}}, "more than 5 calls a day"),
+    ({"quotas": {"lines": 3}}, "more than 2 lines"),
 ]
 
 
 @pytest.mark.parametrize(("fields", "named"), TOO_MUCH)
 def test_a_key_makes_none_with_more_than_it_has(api: Api, fields: dict[str, Any], named: str) -> None:
     agent_id, foreign = api.agent(), api.agent()
-    rights: dict[str, Any] = {"scopes": ["read", "admin"], "numbers": "masked", "quotas": {"calls_a_day": 5}}
+    rights: dict[str, Any] = {"scopes": ["read", "admin"], "numbers": "masked"}
+    rights["quotas"] = {"calls_a_day": 5, "lines": 2}
     limited = make(api, agents=[agent_id], **rights)["api_key"]
     before = [key["id"] for key in listed(api)]
     for field in (fields, {"agents": [agent_id, foreign]} if "agents" in fields else fields):
@@ -84,13 +87,15 @@ def test_a_key_makes_none_with_more_than_it_has(api: Api, fields: dict[str, Any]
 
 
 def test_rights_are_compared_in_every_respect() -> None:
-    few = KeyRights((KeyScope.READ,), ("a", "b"), NumbersShown.MASKED, 5)
+    few = KeyRights((KeyScope.READ,), ("a", "b"), NumbersShown.MASKED, 5, 2)
     assert few.beyond(few) == few.beyond(ALL_RIGHTS) == ALL_RIGHTS.beyond(ALL_RIGHTS) == []
-    assert KeyRights((), ("b",), NumbersShown.MASKED, 4).beyond(few) == []
+    assert KeyRights((), ("b",), NumbersShown.MASKED, 4, 1).beyond(few) == []
     assert ALL_RIGHTS.beyond(few) == [
         *("the scope call", "the scope operate", "the scope admin"),
-        *("all agents", "full numbers", "more than 5 calls a day"),
+        *("all agents", "full numbers", "more than 5 calls a day", "more than 2 lines"),
     ]
+    assert KeyRights(lines=3).beyond(KeyRights(lines=2)) == ["more than 2 lines"]
+    assert KeyRights(lines=2).beyond(KeyRights(lines=2)) == []
     assert KeyRights(agents=("b", "c")).beyond(KeyRights(agents=("a", "b"))) == ["agent c"]
 
 
@@ -103,7 +108,9 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"agents": [UNKNOWN_ID]}, "agents"),
     ({"numbers": "hidden"}, "numbers"),
     ({"quotas": {"calls_a_day": 0}}, "quotas.calls_a_day"),
-    ({"quotas": {"lines": 5}}, "quotas.lines"),
+    ({"quotas": {"lines": 0}}, "quotas.lines"),
+    ({"quotas": {"lines": MAX_KEY_LINES + 1}}, "quotas.lines"),
+    ({"quotas": {"minutes": 5}}, "quotas.minutes"),
 ]
 
 

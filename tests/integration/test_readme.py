@@ -48,6 +48,7 @@ from redial.domain import questions
 from redial.domain.agent import Agent
 from redial.domain.contact_limits import MOST_ATTEMPTS, MOST_CAPS
 from redial.domain.policy import MAX_VERSION
+from redial.domain.queue import MAX_KEY_LINES
 from redial.domain.retry import MAX_INTERVAL_MINUTES, MAX_RETRIES, RetryConfig
 from redial.domain.status import FINAL, Status
 from redial.ports import FILTER_LIMIT
@@ -419,6 +420,7 @@ def test_the_limits() -> None:
         "GET /webhooks/undelivered": f"{webhooks.MAX_UNDELIVERED} calls and batches",
         "Agents of a key that is restricted to some": f"{api_keys.MAX_AGENTS}",
         "quotas.calls_a_day of a key": f"1 to {api_keys.MAX_CALLS_A_DAY:,}; counted by UTC days",
+        "quotas.lines of a key": f"1 to {MAX_KEY_LINES}",
         "GET /audit.csv": f"{answers.MAX_ANSWER_BYTES:,} bytes: export parts of it, by from and to",
         "The sweeper": (
             f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} concurrent further invocations; "

@@ -277,14 +277,14 @@ MUTANTS = (
     Mutant(
         "Every line shard has the agent's whole limit",
         "usecases/dispatch.py",
-        "return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls - shard * LINES_PER_SHARD))",
-        "return max(0, min(LINES_PER_SHARD, agent.max_concurrent_calls))",
+        "return max(0, min(LINES_PER_SHARD, pool.max_concurrent_calls - shard * LINES_PER_SHARD))",
+        "return max(0, min(LINES_PER_SHARD, pool.max_concurrent_calls))",
         "tests/protocol/test_queue_and_lines.py::test_the_lines_of_all_shards_add_up_to_the_limit",
     ),
     Mutant(
         "The queue is not read after a line was released",
         "usecases/dispatch.py",
-        "    _dispatch_shard(services, agent, shard, holders, now)\n    return is_free\n",
+        "    _dispatch_shard(services, pool, shard, holders, now)\n    return is_free\n",
         "    return is_free\n",
         "t"
         "ests/integration/test_queue_of_batches.py::test_a_call_queued_while_the_queue_is_cached_as_empty_gets_the_released_line",
@@ -292,31 +292,32 @@ MUTANTS = (
     Mutant(
         "A call reads the queue before it joins it",
         "usecases/dispatch.py",
-        "    services.queue.enqueue(agent.agent_id, call)\n"
-        "    calls = services.queue.front(agent.agent_id).calls\n"
+        "    services.queue.enqueue(pool.pool_id, call)\n"
+        "    calls = services.queue.front(pool.pool_id).calls\n"
         "    if calls and calls[0].execution_id == call.execution_id:\n",
-        "    calls = services.queue.front(agent.agent_id).calls\n"
-        "    services.queue.enqueue(agent.agent_id, call)\n"
+        "    calls = services.queue.front(pool.pool_id).calls\n"
+        "    services.queue.enqueue(pool.pool_id, call)\n"
         "    if not calls or calls[0].execution_id == call.execution_id:\n",
         "tests/protocol/test_queue_and_lines.py::test_a_call_joins_the_queue_before_the_queue_is_read",
     ),
     Mutant(
         "The head of the queue tries the first shard only",
         "usecases/dispatch.py",
-        "    if calls and calls[0].execution_id == call.execution_id:\n        dispatch_all(services, agent, now)\n",
+        "    if calls and calls[0].execution_id == call.execution_id:\n        dispatch_all(services, pool, now)\n",
         "    if calls and calls[0].execution_id == call.execution_id:\n"
-        "        dispatch(services, agent, range(1), now)\n",
+        "        dispatch(services, pool, range(1), now)\n",
         "tests/protocol/test_queue_and_lines.py::test_a_waiting_call_tries_every_line_shard",
     ),
     Mutant(
         "A call is started before it leaves the queue",
         "usecases/dispatch.py",
         "    if turn.queued:\n"
-        "        services.queue.dequeue(agent.agent_id, turn.call)\n"
-        "    services.invoker.dial(turn.call.execution_id, turn.call.attempt, shard, turn.at, turn.delayed_at)\n",
-        "    services.invoker.dial(turn.call.execution_id, turn.call.attempt, shard, turn.at, turn.delayed_at)\n"
+        "        services.queue.dequeue(pool.pool_id, turn.call)\n"
+        "    line_shard = None if isinstance(pool, KeyLines) else shard\n"
+        "    services.invoker.dial(turn.call.execution_id, turn.call.attempt, line_shard, turn.at, turn.delayed_at)\n",
+        "    services.invoker.dial(turn.call.execution_id, turn.call.attempt, line_shard, turn.at, turn.delayed_at)\n"
         "    if turn.queued:\n"
-        "        services.queue.dequeue(agent.agent_id, turn.call)\n",
+        "        services.queue.dequeue(pool.pool_id, turn.call)\n",
         "tests/protocol/test_queue_and_lines.py::test_a_call_leaves_the_queue_before_it_is_started",
     ),
     Mutant(
@@ -692,7 +693,7 @@ MUTANTS = (
     Mutant(
         "A removed contact's queue entry stays",
         "usecases/run_batch.py",
-        "            self.services.queue.dequeue(execution.agent_id, queued_call(execution))\n        try:",
+        "            key_lines.dequeue(self.services, execution)\n        try:",
         "            pass\n        try:",
         "tests/protocol/test_deleted_batches.py::test_a_queue_entry_does_not_outlive_its_execution",
     ),
@@ -1761,4 +1762,62 @@ MUTANTS = (
     ),
 )
 
-EQUIVALENT: tuple[Equivalent, ...] = ()
+EQUIVALENT: tuple[Equivalent, ...] = (
+    Mutant(
+        "The lines of a key are not counted",
+        "usecases/key_lines.py",
+        "    return lines is None or acquire(services, lines, ONLY_SHARD, queued_call(execution), now)\n",
+        "    return True\n",
+        "tests/protocol/test_key_lines.py::test_calls_of_a_key_wait_for_its_lines_and_others_do_not",
+    ),
+    Mutant(
+        "A key has one line more than its quota",
+        "usecases/dispatch.py",
+        "        return pool.lines\n",
+        "        return pool.lines + 1\n",
+        "tests/protocol/test_key_lines.py::test_calls_of_a_key_wait_for_its_lines_and_others_do_not",
+    ),
+    Mutant(
+        "A batch's contacts do not have the lines of its key",
+        "usecases/dial_attempt.py",
+        "execution = replace(execution, key_pool=batch.key_pool)",
+        "pass",
+        "tests/protocol/test_key_lines.py::test_a_batch_of_a_limited_key_leaves_lines_to_another",
+    ),
+    Mutant(
+        "A call that is put off keeps its key's line",
+        "usecases/dial_attempt.py",
+        "        if is_over or (self.key_line_at is not None and not state.needs_key_line(self.attempt, now)):\n",
+        "        if is_over:\n",
+        "tests/protocol/test_key_lines.py::test_a_call_that_is_put_off_gives_its_line_up",
+    ),
+    Mutant(
+        "A late release frees a key's line that was acquired since",
+        "usecases/dial_attempt.py",
+        "            since = None if is_over else self.key_line_at\n",
+        "            since = None\n",
+        "tests/protocol/test_key_lines.py::"
+        "test_a_late_release_leaves_the_line_to_the_invocation_that_acquired_it_since",
+    ),
+    Mutant(
+        "A stopped call stays in its key's queue",
+        "usecases/key_lines.py",
+        "    if execution.key_pool is not None:\n        services.queue.dequeue(",
+        "    if execution.key_pool == '':\n        services.queue.dequeue(",
+        "tests/protocol/test_key_lines.py::test_a_stopped_call_leaves_both_queues",
+    ),
+    Mutant(
+        "A late dial leaves the entry that the sweeper made",
+        "usecases/dial_attempt.py",
+        "            if queued_at is not None and queued_at + LEASE <= now:",
+        "            if queued_at is not None and queued_at > now:",
+        "tests/protocol/test_key_lines.py::test_an_entry_that_a_late_dial_left_behind_is_removed",
+    ),
+    Mutant(
+        "A key with lines makes keys with more",
+        "domain/api_key.py",
+        "self.lines is None or self.lines > other.lines",
+        "self.lines is None",
+        "tests/integration/test_keys.py::test_rights_are_compared_in_every_respect",
+    ),
+)

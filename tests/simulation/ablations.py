@@ -38,10 +38,20 @@ from redial.domain.execution import Change, Execution, State
 from redial.domain.gates import Facts, GateFunction
 from redial.domain.outcome import CallReport, NotPlaced, Outcome, Refused, Scope, Unknown
 from redial.domain.questions import ALLOWED
+from redial.domain.queue import KeyLines
 from redial.domain.retry import RetryAt, RetryConfig, decide
 from redial.domain.status import WAITING, Status
 from redial.runtime.services import services_of
-from redial.usecases import ask_endpoints, count_attempts, count_batches, dial_attempt, one_call, run_batch, update
+from redial.usecases import (
+    ask_endpoints,
+    count_attempts,
+    count_batches,
+    dial_attempt,
+    key_lines,
+    one_call,
+    run_batch,
+    update,
+)
 from redial.usecases import batches as batches_module
 from redial.usecases import create_call as create_call_module
 from redial.usecases.agents import read_agent
@@ -240,13 +250,18 @@ def _line_release() -> Any:
 
 
 def _line_limit() -> Any:
-    """A line is acquired whether one is free or not."""
+    """A line of an agent is acquired whether one is free or not."""
     acquire = DynamoLines.acquire
 
-    def anyway(self: DynamoLines, account: str, agent: str, shard: int, capacity: int, *rest: Any) -> bool:
-        return acquire(self, account, agent, shard, 50, *rest)
+    def anyway(self: DynamoLines, account: str, pool: str, shard: int, capacity: int, *rest: Any) -> bool:
+        return acquire(self, account, pool, shard, 50 if KeyLines.parse(account, pool) is None else capacity, *rest)
 
     return mock.patch.object(DynamoLines, "acquire", anyway)
+
+
+def _line_limit_of_key() -> Any:
+    """The lines of a key are not asked for."""
+    return mock.patch.object(key_lines, "has_line", return_value=True)
 
 
 def _row_ids() -> Any:
@@ -517,6 +532,16 @@ def _hand_over() -> Any:
     return mock.patch.object(update, "release_line", only_free)
 
 
+def _hand_over_of_key() -> Any:
+    """The same for a line of a key."""
+
+    def only_free(services: Any, lines: KeyLines, shard: int, execution_id: str, attempt: int, *rest: Any) -> bool:
+        services.lines.release(lines.pool_id, shard, execution_id, attempt)
+        return True
+
+    return mock.patch.object(key_lines, "release_line", only_free)
+
+
 def _second_attempt(decision: Decision) -> Any:
     """A gate ends the call at its first retry."""
 
@@ -685,6 +710,9 @@ ABLATIONS: tuple[Ablation, ...] = (
         "cancel at the carrier", _cancel_at_the_carrier, "a stopped call is never answered", first=3, rates=_NOTHING
     ),
     Ablation("line limit", _line_limit, "never more live calls than lines", rates=CALM),
+    Ablation(
+        "lines of a key", _line_limit_of_key, "never more live calls than lines of a key", first=2, rates=_NOTHING
+    ),
     Ablation("calling hours", _calling_hours, "no dial outside calling hours", first=4, rates=_NOTHING),
     Ablation("expiry", _expiry, "no dial after its call has expired", first=15, rates=_NOTHING),
     Ablation("budget of a window", _budget, "no window has more attempts than its budget", first=3, rates=_NOTHING),
@@ -705,6 +733,9 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("delivery lease", _delivery_lease, "nothing is delivered twice on a good day", rates=CALM),
     Ablation("punctual schedules", _punctual_schedules, "retries are punctual on a good day", rates=CALM),
     Ablation("hand-over of a line", _hand_over, "no call waits while a line is free on a good day", rates=CALM),
+    Ablation(
+        "hand-over of a key's line", _hand_over_of_key, "no call waits while a line is free on a good day", rates=CALM
+    ),
     Ablation("retries", _retries, "retries are as configured", rates=_NOTHING),
     Ablation("interval of each retry", _interval_of_each_retry, "retries keep their intervals", rates=_NOTHING),
     Ablation("voicemail setting", _voicemail_setting, "voicemail is retried only if asked", first=16, rates=_NOTHING),

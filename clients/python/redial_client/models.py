@@ -823,6 +823,10 @@ class Quotas(TypedDict):
     """
     Calls, and contacts of scheduled batches, in a day (UTC).
     """
+    lines: NotRequired[int | None]
+    """
+    Calls up at once, of those that the key makes and of the batches that it schedules. Others wait.
+    """
 
 
 class QuotasRead(TypedDict):
@@ -831,6 +835,7 @@ class QuotasRead(TypedDict):
     """
 
     calls_a_day: int | None
+    lines: int | None
 
 
 class ReachJson(TypedDict):

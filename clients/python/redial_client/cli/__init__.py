@@ -32,6 +32,7 @@ OPTIONS = {
     "scopes": "--scope",
     "agents": "--agent",
     "quotas.calls_a_day": "--calls-a-day",
+    "quotas.lines": "--lines",
     "url": "--url",
     "from": "--from",
     "to": "--to",

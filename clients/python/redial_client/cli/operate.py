@@ -133,12 +133,23 @@ def keys_list(context: Context) -> None:
             "all" if one["agents"] is None else len(one["agents"]),
             one["numbers"],
             one["quotas"]["calls_a_day"],
+            one["quotas"]["lines"],
             clock_time(one["last_used_at"]),
             clock_time(one["revoked_at"]),
         ]
         for one in keys
     ]
-    columns = ["id", "name", "scopes", "agents", "numbers", "#calls a day", "last used (UTC)", "revoked (UTC)"]
+    columns = [
+        "id",
+        "name",
+        "scopes",
+        "agents",
+        "numbers",
+        "#calls a day",
+        "#lines",
+        "last used (UTC)",
+        "revoked (UTC)",
+    ]
     context.out.table(columns, rows)
 
 
@@ -149,7 +160,7 @@ def keys_create(context: Context) -> None:
         scopes=args.scope,
         agents=[context.redial.agents.find(name) for name in args.agent or []],
         numbers="masked" if args.masked else None,
-        quotas=None if args.calls_a_day is None else {"calls_a_day": args.calls_a_day},
+        quotas=given(calls_a_day=args.calls_a_day, lines=args.lines) or None,
     )
     made = context.redial.keys.create(name=args.name, **rights)
     context.out.data(made)

@@ -252,6 +252,7 @@ def _key_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--agent", action="append", metavar="AGENT", help="the only agents it sees, by id or name")
     parser.add_argument("--masked", action="store_true", help="mask phone numbers in every answer")
     parser.add_argument("--calls-a-day", type=int, metavar="N", help="the most calls it may make in a day (UTC)")
+    parser.add_argument("--lines", type=int, metavar="N", help="the most calls of it that may be up at once")
 
 
 def _key(parser: argparse.ArgumentParser) -> None:

@@ -33,6 +33,7 @@ from redial.domain.agent import Agent
 from redial.domain.batch import Batch
 from redial.domain.carrier_url import fill_in
 from redial.domain.decision import KEY_LINE, Decision, Gate, Verdict, held, waits
+from redial.domain.delivery import LEASE
 from redial.domain.execution import CLAIM_GRACE, Execution, Marker
 from redial.domain.gates import BEFORE_LINE, GATES, OF_AGENT, Facts, GateFunction, ask, from_numbers, with_expiry
 from redial.domain.number_rules import NumberRule
@@ -437,6 +438,9 @@ class Dial:
         if changed is not execution:
             saved = save(self.services.executions, changed, now, self.lease_id)
             apply_effects(self.services, execution, saved, now)
+            queued_at = execution.state.queued_at
+            if queued_at is not None and queued_at + LEASE <= now:  # the sweeper may have taken its dial for lost
+                key_lines.dequeue(self.services, execution)
         elif shard is not None:
             saved = save(self.services.executions, execution, now)
         if agent is not None and shard is not None:
