@@ -97,7 +97,7 @@ def test_what_an_operator_does_is_recorded(api: Api, capsys: pytest.CaptureFixtu
     }, "what only shows something is not recorded"
     assert len(audit(api)) == 6
     assert {(one["by"], one["key_id"]) for one in records.values()} == {("operator", None)}
-    assert records["create_key"]["details"]["quotas"] == {"calls_a_day": 5, "lines": None}
+    assert records["create_key"]["details"]["quotas"] == {"calls_a_day": 5, "lines": 2}
     assert records["set_defaults"]["changes"][0]["after"]["from_phone_numbers"] == ["+1415*****00"]
     text = json.dumps(list(records.values()))
     account = services_of("api").accounts.get(ACCOUNT_ID)

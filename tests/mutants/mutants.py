@@ -1760,9 +1760,6 @@ MUTANTS = (
         'text = f"{scheme}{host}{rest}" if rest else',
         "tests/unit/test_audit.py::test_of_a_url_the_host_is_shown",
     ),
-)
-
-EQUIVALENT: tuple[Equivalent, ...] = (
     Mutant(
         "The lines of a key are not counted",
         "usecases/key_lines.py",
@@ -1785,11 +1782,11 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "tests/protocol/test_key_lines.py::test_a_batch_of_a_limited_key_leaves_lines_to_another",
     ),
     Mutant(
-        "A call that is put off keeps its key's line",
+        "A call that is deferred keeps its key's line",
         "usecases/dial_attempt.py",
         "        if is_over or (self.key_line_at is not None and not state.needs_key_line(self.attempt, now)):\n",
         "        if is_over:\n",
-        "tests/protocol/test_key_lines.py::test_a_call_that_is_put_off_gives_its_line_up",
+        "tests/protocol/test_key_lines.py::test_a_call_that_is_deferred_gives_its_line_up",
     ),
     Mutant(
         "A late release frees a key's line that was acquired since",
@@ -1821,3 +1818,5 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "tests/integration/test_keys.py::test_rights_are_compared_in_every_respect",
     ),
 )
+
+EQUIVALENT: tuple[Equivalent, ...] = ()

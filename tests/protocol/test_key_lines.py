@@ -30,7 +30,8 @@ def calls(world: World, numbers: set[str]) -> list[Any]:
 
 def most_at_once(made: list[Any]) -> int:
     assert all(call.status in ENDED for call in made)
-    return max(sum(one.placed_at <= at < one.ended_at for one in made) for at in (other.placed_at for other in made))
+    counts: list[int] = [sum(one.placed_at <= other.placed_at < one.ended_at for one in made) for other in made]
+    return max(counts)
 
 
 def finish(world: World) -> None:
@@ -101,7 +102,7 @@ def test_what_a_call_waits_for_is_explained(world: World) -> None:
     finish(world)
 
 
-def test_a_call_that_is_put_off_gives_its_line_up(world: World) -> None:
+def test_a_call_that_is_deferred_gives_its_line_up(world: World) -> None:
     story = Story(world, 5)
     story.limit_key(1)
     number = story.number("completed", "completed")
@@ -109,19 +110,20 @@ def test_a_call_that_is_put_off_gives_its_line_up(world: World) -> None:
     story.wait(80)
     config = {"contact_limits": {"caps": [{"attempts": 1, "hours": 5}]}}
     story.ask("PATCH", f"/v2/agent/{story.agent_id}", {"agent_config": config})
-    put_off, other = call_again(story, number), story.call("completed")
+    deferred, other = call_again(story, number), story.call("completed")
     story.wait(5)
-    states = {one: world.seen.executions[one].state.status for one in (first, put_off, other)}
-    assert states == {first: Status.COMPLETED, put_off: Status.RESCHEDULED, other: Status.RINGING}
+    states = {one: world.seen.executions[one].state.status for one in (first, deferred, other)}
+    assert states == {first: Status.COMPLETED, deferred: Status.RESCHEDULED, other: Status.RINGING}
     assert holders(world, pool(world, other)) == {other}
 
 
 def test_a_late_release_leaves_the_line_to_the_invocation_that_acquired_it_since(world: World) -> None:
-    """The carrier does not take a call for some seconds. Dial puts it off, and hangs before it gives the line up; the
+    """The carrier does not take a call for some seconds. Dial defers it, and hangs before it gives the line up; the
     attempt is dialled again by then."""
     story = Story(world, 5)
     story.limit_key(1)
-    real, slow = key_lines.release, []
+    real = key_lines.release
+    slow: list[Any] = []
 
     def late(*given: Any, **named: Any) -> None:
         if not slow:
@@ -165,8 +167,8 @@ def test_a_stopped_call_leaves_both_queues(world: World) -> None:
 
 
 def test_an_entry_that_a_late_dial_left_behind_is_removed(world: World) -> None:
-    """The sweeper took the dial of a new call for lost, queued it and was cut off. The dial came late, and put the call
-    off: nothing else would look at the queue, for no line was ever held."""
+    """The sweeper took the dial of a new call for lost, queued it and was cut off. The dial came late, and deferred the
+    call: nothing else would look at the queue, for no line was ever held."""
     story = Story(world, 5)
     config = {"contact_limits": {"caps": [{"attempts": 1, "hours": 5}]}}
     story.ask("PATCH", f"/v2/agent/{story.agent_id}", {"agent_config": config})

@@ -7,8 +7,8 @@
 A call that a line of its key was handed over to keeps it while it waits for one of its agent. The other way round no
 call waits: so no two calls wait for each other, and an agent's line is never idle for a key's sake.
 
-An attempt that is put off gives its key's line up, even where it keeps its agent's, and acquires one again. Only dial
-puts attempts off, so it releases just the line that it acquired (`since`): another invocation may dial the attempt by
+An attempt that is deferred gives its key's line up, even where it keeps its agent's, and acquires one again. Only dial
+defers attempts, so it releases just the line that it acquired (`since`): another invocation may dial the attempt by
 then. An attempt that is over is never dialled again, so its line is released whenever that is seen.
 
 The lines are one item, like a shard of an agent's, and dispatched by the same code. Of a line, or a place in a queue,
