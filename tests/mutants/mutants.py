@@ -1801,7 +1801,7 @@ MUTANTS = (
         "usecases/key_lines.py",
         "    if execution.key_pool is not None:\n        services.queue.dequeue(",
         "    if execution.key_pool == '':\n        services.queue.dequeue(",
-        "tests/protocol/test_key_lines.py::test_a_stopped_call_leaves_both_queues",
+        "tests/protocol/test_key_lines.py::test_a_stopped_call_leaves_its_keys_queue",
     ),
     Mutant(
         "A late dial leaves the entry that the sweeper made",
