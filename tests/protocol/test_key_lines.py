@@ -1,7 +1,7 @@
 """The lines of an API key: never more of its calls up than it has, and none idle while one of its calls waits."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
@@ -10,7 +10,9 @@ import pytest
 
 from local.carriers.course import ENDED
 from redial.adapters.dynamodb.lines import DynamoLines
+from redial.domain.execution import Execution
 from redial.domain.status import Status
+from redial.ports import Services
 from redial.usecases import key_lines
 from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
@@ -120,32 +122,25 @@ def test_a_call_that_is_deferred_gives_its_line_up(world: World) -> None:
 
 
 def test_a_late_release_leaves_the_line_to_the_invocation_that_acquired_it_since(world: World) -> None:
-    """The carrier does not take a call for some seconds. Dial defers it, and hangs before it gives the line up; the
-    attempt is dialled again by then."""
+    """The carrier does not take the call, so dial defers it. Before it gives the line up, the call is woken, and another
+    invocation acquires the line to dial it."""
     story = Story(world, 5)
     story.limit_key(1)
     real = key_lines.release
-    slow: list[Any] = []
+    acquired: list[Execution] = []
 
-    def late(*given: Any, **named: Any) -> None:
-        if not slow:
-            slow.append(given)
-            world.functions.sleep(20)
-        real(*given, **named)
+    def late(services: Services, execution: Execution, attempt: int, now: datetime, *since: datetime) -> None:
+        if not acquired:
+            acquired.append(execution)
+            assert key_lines.has_line(services, execution, now + timedelta(seconds=3))
+        real(services, execution, attempt, now, *since)
 
-    backoff = mock.patch("redial.domain.execution.THROTTLE_BACKOFF_SECONDS", (5,))
-    with mock.patch.object(key_lines, "release", late), backoff:
-        story.wait(48)  # timers fire on the minute
+    with mock.patch.object(key_lines, "release", late):
         first = story.call("refused-429", "completed")
-        story.wait(15)
-        assert slow and world.seen.executions[first].state.is_live
-        second = story.call("completed")
-        story.wait(15)
-        assert world.seen.executions[first].state.status is Status.IN_PROGRESS
-        assert holders(world, pool(world, first)) == {first}
-        assert world.seen.executions[second].state.is_waiting
+        story.wait(5)
+    assert [one.id for one in acquired] == [first]
+    assert holders(world, pool(world, first)) == {first}
     finish(world)
-    assert most_at_once(world.carrier.calls.all()) == 1
 
 
 def test_a_stopped_call_leaves_its_keys_queue(world: World) -> None:
