@@ -122,8 +122,8 @@ def test_a_call_that_is_deferred_gives_its_line_up(world: World) -> None:
 
 
 def test_a_late_release_leaves_the_line_to_the_invocation_that_acquired_it_since(world: World) -> None:
-    """The carrier does not take the call, so dial defers it. Before it gives the line up, the call is woken, and another
-    invocation acquires the line to dial it."""
+    """The carrier does not take the call, so dial defers it. Before it gives the line up, the call is woken, and
+    another invocation acquires the line to dial it."""
     story = Story(world, 5)
     story.limit_key(1)
     real = key_lines.release

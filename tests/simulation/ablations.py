@@ -711,7 +711,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     ),
     Ablation("line limit", _line_limit, "never more live calls than lines", rates=CALM),
     Ablation(
-        "lines of a key", _line_limit_of_key, "never more live calls than lines of a key", first=2, rates=_NOTHING
+        "lines of a key", _line_limit_of_key, "never more live calls than lines of a key", first=38, rates=_NOTHING
     ),
     Ablation("calling hours", _calling_hours, "no dial outside calling hours", first=4, rates=_NOTHING),
     Ablation("expiry", _expiry, "no dial after its call has expired", first=15, rates=_NOTHING),
@@ -734,7 +734,11 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("punctual schedules", _punctual_schedules, "retries are punctual on a good day", rates=CALM),
     Ablation("hand-over of a line", _hand_over, "no call waits while a line is free on a good day", rates=CALM),
     Ablation(
-        "hand-over of a key's line", _hand_over_of_key, "no call waits while a line is free on a good day", rates=CALM
+        "hand-over of a key's line",
+        _hand_over_of_key,
+        "no call waits while a line is free on a good day",
+        first=6,
+        rates=CALM,
     ),
     Ablation("retries", _retries, "retries are as configured", rates=_NOTHING),
     Ablation("interval of each retry", _interval_of_each_retry, "retries keep their intervals", rates=_NOTHING),
