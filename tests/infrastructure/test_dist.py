@@ -20,7 +20,7 @@ import pytest
 from infrastructure import dist
 from redial import __version__
 from tests.support.once import made_once
-from tests.support.template import ROOT, template, texts
+from tests.support.template import ROOT, of_type, template, texts
 from tests.support.transformed import comparable, content, made, written_out
 
 pytestmark = [
@@ -110,7 +110,8 @@ def test_the_plain_template_has_no_macro_and_no_nested_stack(folder: Path) -> No
 def test_the_plain_template_makes_the_recorded_resources(folder: Path) -> None:
     """They are SAM's for AllAtOnce, without what only gradual deployments use.
 
-    The code comes from elsewhere, and the origins of CORS from the parameter instead of its default.
+    The code comes from elsewhere, and the origins of CORS and the layer's description from parameters instead of their
+    defaults.
     """
 
     def alike(resources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -120,6 +121,7 @@ def test_the_plain_template_makes_the_recorded_resources(folder: Path) -> None:
             for name in ("Code", "Content"):
                 one.get("Properties", {}).pop(name, None)
         del found["HttpApi"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"][1]["allowOrigins"]
+        del found["RedialLayer"]["Properties"]["Description"]
         return found
 
     recorded = {name: one for name, one in made("AllAtOnce").items() if one.get("Condition") != "IsGradual"}
@@ -149,6 +151,9 @@ def test_the_plain_template_reads_every_parameter_when_it_is_deployed(folder: Pa
     assert _parameters_in(document["Resources"], names) == before | {"CodeBucket"}
     cors = document["Resources"]["HttpApi"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"][1]
     assert cors["allowOrigins"] == {"Fn::Split": [",", {"Ref": "CorsOrigins"}]}
+    (layer,) = (one for one in document["Resources"].values() if one["Type"] == "AWS::Lambda::LayerVersion")
+    described = of_type("AWS::Serverless::LayerVersion")["RedialLayer"]["Properties"]["Description"]
+    assert layer["Properties"]["Description"] == described
 
 
 @pytest.mark.parametrize("name", [dist.PLAIN, dist.SAM])
