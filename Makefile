@@ -217,7 +217,7 @@ deploy: build ## Deploy to AWS. ENV=prod for production (samconfig.toml)
 	@$(SAM) deploy --config-env $(or $(ENV),default)
 
 .PHONY: dist
-dist: .venv/ready .venv-sam/ready .venv-sbom/ready ## Make what a release has, into dist: templates, zips, bill of materials, checksums (docs/install.md)
+dist: .venv/ready .venv-sam/ready .venv-sbom/ready ## Make what a release has, into dist: templates, zips, command, bills of materials, checksums (docs/install.md)
 	@$(WITH_PATH) .venv/bin/python -m infrastructure.dist
 
 .PHONY: deploy-check

@@ -1,4 +1,4 @@
-"""`make dist`: what a deployment needs, in a folder that is copied into an S3 bucket. docs/install.md deploys it.
+"""`make dist`: a release, in a folder that is copied into an S3 bucket. docs/install.md deploys it.
 
     redial.json                 the stack in one file of plain CloudFormation: no macro, no nested stack
     redial-sam.json             the same as template.yaml has it, for SAM: with macros, and monitoring as a nested stack
@@ -6,6 +6,9 @@
     layer-<digest>.zip          the layer, with bytecode
     <function>-<digest>.zip     each function
     sbom.cdx.json               the packages in the layer, as a CycloneDX bill of materials
+    redial.pyz                  the command `redial` in one file
+    redial.pyz.cdx.json         the packages in it
+    redial_client-….whl         the command and the Python client
     SHA256SUMS                  checksums of all other files
 
 The templates find the files by the parameter CodeBucket, under the prefix `PREFIX`. A digest in a name changes with the
@@ -16,11 +19,14 @@ import copy
 import hashlib
 import json
 import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +36,11 @@ from redial import __version__
 
 PREFIX = f"redial/{__version__}"
 """Where the bucket has the files."""
-PLAIN, SAM, CHECKSUMS, SBOM = "redial.json", "redial-sam.json", "SHA256SUMS", "sbom.cdx.json"
+PLAIN, SAM, CHECKSUMS = "redial.json", "redial-sam.json", "SHA256SUMS"
+SBOM, CLIENT_SBOM = "sbom.cdx.json", "redial.pyz.cdx.json"
 TEMPLATE = ROOT / "template.yaml"
 LAYER = ROOT / "layers/redial"
+CLIENT = ROOT / "clients/python"
 SAM_PYTHON = ROOT / ".venv-sam/bin/python"
 CYCLONEDX = ROOT / ".venv-sbom/bin/cyclonedx-py"
 
@@ -62,7 +70,7 @@ def build_layer(folder: Path, **settings: str) -> None:
 def write(layer: Path, folder: Path) -> None:
     """Write the files into the folder, which must not exist, with the layer that was built in `layer`.
 
-    Raises `RuntimeError` if SAM or CycloneDX fails.
+    Raises `RuntimeError` if SAM or CycloneDX fails, and `subprocess.CalledProcessError` if uv does.
     """
     folder.mkdir(parents=True)
     code = {"layers/redial/": _zipped("layer", layer, folder)}
@@ -72,7 +80,8 @@ def write(layer: Path, folder: Path) -> None:
     _nest(sam, folder)
     _write_json(folder / SAM, sam)
     _write_json(folder / PLAIN, _plain(_with_code(load(TEMPLATE), code)))
-    _write_sbom(folder / SBOM)
+    _write_sbom(folder / SBOM, ROOT, (LAYER / "requirements.txt").read_text())
+    _write_client(folder)
     sums = [f"{_digest(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     (folder / CHECKSUMS).write_text("".join(sums))
 
@@ -172,10 +181,21 @@ def _with_lists(value: Any) -> Any:
     return {key: _with_lists(item) for key, item in value.items()}
 
 
-def _write_sbom(file: Path) -> None:
-    """List the layer's packages with their versions and hashes. Everything else of it is Redial's own."""
-    project = ("--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible", "--of", "JSON", "-o", str(file))
-    _run([str(CYCLONEDX), "requirements", str(LAYER / "requirements.txt"), *project], {**os.environ})
+def _write_client(folder: Path) -> None:
+    """Write the wheel and the .pyz, with the packages of this environment, and the list of those."""
+    build = runpy.run_path(str(CLIENT / "build.py"))
+    build["main"](folder)
+    pinned = (ROOT / "requirements/dev.txt").read_text()
+    entries = {one.partition(" ")[0]: one for one in re.split(r"^(?=\S)", pinned, flags=re.MULTILINE)}
+    _write_sbom(
+        folder / CLIENT_SBOM, CLIENT, "".join(entries[f"{name}=={version(name)}"] for name in build["PACKAGES"])
+    )
+
+
+def _write_sbom(file: Path, project: Path, requirements: str) -> None:
+    """List the packages that `requirements` pins, with their versions and hashes. Everything else is Redial's own."""
+    about = ("--pyproject", str(project / "pyproject.toml"), "--output-reproducible", "--of", "JSON", "-o", str(file))
+    _run([str(CYCLONEDX), "requirements", *about, "-"], {**os.environ}, requirements)
 
 
 def _run(command: list[str], environment: dict[str, str], given: str = "") -> str:

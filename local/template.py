@@ -406,7 +406,7 @@ class Template:
         kind = self._resources[resource_name]["Type"]
         if kind == "AWS::SQS::Queue":
             return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/{self._physical_name(resource_name)}"
-        if kind in ("AWS::SNS::Topic", "AWS::SecretsManager::Secret"):
+        if kind in ("AWS::SNS::Topic", "AWS::SecretsManager::Secret", "AWS::Serverless::LayerVersion"):
             return self._arn(resource_name, where)
         return self._physical_name(resource_name)
 
@@ -489,12 +489,14 @@ _NAME_PROPERTY = {
     "AWS::Scheduler::ScheduleGroup": "Name",
     "AWS::IAM::Role": "RoleName",
     "AWS::SecretsManager::Secret": "Name",
+    "AWS::Serverless::LayerVersion": "LayerName",
     "AWS::SNS::Topic": "TopicName",
     "AWS::Logs::LogGroup": "LogGroupName",
 }
 _ARN_RESOURCE = {
     "AWS::CloudWatch::Alarm": ("cloudwatch", "alarm:{}"),
     "AWS::Serverless::Function": ("lambda", "function:{}"),
+    "AWS::Serverless::LayerVersion": ("lambda", "layer:{}:1"),
     "AWS::DynamoDB::Table": ("dynamodb", "table/{}"),
     "AWS::S3::Bucket": ("s3", "{}"),
     "AWS::SQS::Queue": ("sqs", "{}"),

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import runpy
+import select
 import shutil
 import subprocess
 import sys
@@ -101,20 +102,88 @@ def test_completion_scripts_are_printed(shell: str, run: Run) -> None:
     assert run("completion", shell, "--json").json == {"shell": shell, "script": SCRIPTS[shell]}
 
 
-def test_bash_completes(tmp_path: Path) -> None:
-    command = tmp_path / "redial"
+def _shell(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"there is no {name} here")
+    return path
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A shell's, with `redial` on the PATH, a home of its own and one file of contacts in the working folder."""
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin/redial"
     command.write_text(f'#!/bin/sh\nPYTHONPATH={CLIENT} exec {sys.executable} -m redial_client.cli "$@"\n')
     command.chmod(0o755)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/preflight-contacts.csv").touch()
+    own = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config"), "TERM": "dumb"}
+    return {**os.environ, **own, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+
+
+def test_bash_completes(environment: dict[str, str]) -> None:
     script = (
         f"{SCRIPTS['bash']}\nCOMP_WORDS=(redial batch pre); COMP_CWORD=2; _redial\n"
         'echo "${COMPREPLY[*]}"; COMP_WORDS=(redial ""); COMP_CWORD=1; _redial; echo "${#COMPREPLY[@]}"'
     )
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("there is no bash here")
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run([bash, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([_shell("bash"), "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["preflight", str(len(COMMANDS) + len(GROUPS))]
+
+
+def test_fish_completes(environment: dict[str, str], tmp_path: Path) -> None:
+    installed = tmp_path / "config/fish/completions/redial.fish"
+    installed.parent.mkdir(parents=True)
+    installed.write_text(SCRIPTS["fish"])
+    typed = ("batch p", "", "stats --by h", "batch create p")
+    script = "\n".join(f"complete -C 'redial {one}'; echo ." for one in typed)
+    command = [_shell("fish"), "-c", script]
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path / "work", capture_output=True, text=True, check=True, timeout=60
+    )
+    commands = sorted([name for name, *_ in COMMANDS] + [name for name, *_ in GROUPS])
+    expected = [["pause", "preflight"], commands, ["hour"], ["preflight-contacts.csv"]]
+    assert [one.split() for one in done.stdout.split(".\n")[:-1]] == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("fpath=(~ $fpath)", ""), ("", 'eval "$(redial completion zsh)"')], ids=["fpath", "eval"]
+)
+def test_zsh_completes_what_is_typed(before: str, after: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """As a file in $fpath, or evaluated after compinit; zsh completes only on a terminal."""
+    zsh = _shell("zsh")
+    (tmp_path / "_redial").write_text(SCRIPTS["zsh"])
+    keyboard, terminal = os.openpty()
+    with (
+        os.fdopen(keyboard, "r+b", buffering=0) as screen,
+        subprocess.Popen(
+            [zsh, "-f", "-i"],
+            env=environment,
+            cwd=tmp_path / "work",
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        ) as shell,
+    ):
+        os.close(terminal)
+
+        def shown(typed: str, expected: str) -> None:
+            """Type, and read until the screen shows it. Fails, with what it shows, after 30 seconds of silence."""
+            screen.write(typed.encode())
+            seen = ""
+            while expected not in seen:
+                assert select.select([screen], [], [], 30)[0], seen
+                seen += screen.read(9999).decode()
+
+        try:
+            shown(f"{before}\nautoload -Uz compinit; compinit -u -D\n{after}\nPS1=rea'dy> '\n", "ready> ")
+            shown("redial batch pre\t", "redial batch preflight ")
+            shown("\x15redial stats --by h\t", "redial stats --by hour ")
+            shown("\x15redial batch create p\t", "redial batch create preflight-contacts.csv ")
+            shown("\x15redial batch p\t", "preflight\r\n")
+        finally:
+            shell.kill()
 
 
 def test_every_command_has_a_function() -> None:

@@ -172,11 +172,18 @@ def test_a_batch_is_read_called_counted_and_completed(world: World, aws: MiniSta
     assert told() == ["created", "processed", "queued", "running", "completed"]
 
 
-def test_a_changed_parameter_takes_effect(aws: MiniStack, made: Path) -> None:
-    """An alias keeps a version's settings until a new version is published. See the head of template.yaml."""
-    client = aws.client("lambda")
-    for level in ("ERROR", "WARNING"):
-        aws.deploy(made, LogLevel=level)
-        for function in functions():
-            live = client.get_function_configuration(FunctionName=aws.name_of(function), Qualifier="live")
-            assert live["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == level, function
+@pytest.mark.parametrize(
+    ("parameter", "value", "variable"), [("LogLevel", "ERROR", "POWERTOOLS_LOG_LEVEL"), ("KeepDays", "30", "KEEP_DAYS")]
+)
+def test_a_changed_parameter_takes_effect(
+    parameter: str, value: str, variable: str, aws: MiniStack, made: Path
+) -> None:
+    """An alias keeps a version's settings until a new version is published: one parameter is in the description of the
+    layer, the other in the versions'. See the head of template.yaml."""
+    before = {function: aws.live(function) for function in functions()}
+    aws.deploy(made, **{parameter: value})
+    for function in functions():
+        live = aws.live(function)
+        assert live["Environment"]["Variables"][variable] == value, function
+        assert live["Version"] != before[function]["Version"], function
+        assert (live["Layers"] != before[function]["Layers"]) is (parameter == "LogLevel"), function

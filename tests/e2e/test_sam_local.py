@@ -68,6 +68,7 @@ def test_start_api_answers(local: SamLocal) -> None:
     key = {"Authorization": f"Bearer {sample_events.API_KEY}"}
     with local.api() as url:
         assert request("GET", f"{url}/health").status == 200
+        assert request("GET", f"{url}/console").status == 200
         assert request("GET", f"{url}/executions/{WAITING}").status == 401
         call = {"agent_id": sample_events.AGENT_ID, "recipient_phone_number": "+14155550199"}
         answer = request("POST", f"{url}/call", call, key)

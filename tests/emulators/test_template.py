@@ -45,6 +45,7 @@ Resources:
   Group: {Type: AWS::Scheduler::ScheduleGroup, Properties: {Name: !Sub "${AWS::StackName}-timers"}}
   Letters: {Type: AWS::SQS::Queue}
   Role: {Type: AWS::IAM::Role}
+  Packages: {Type: AWS::Serverless::LayerVersion, Properties: {LayerName: !Ref AWS::StackName}}
   Optional: {Type: AWS::S3::Bucket, Condition: Never}
   DialFunction:
     Type: AWS::Serverless::Function
@@ -56,6 +57,7 @@ Resources:
           ROLE_ARN: !GetAtt Role.Arn
           QUEUE_ARN: !GetAtt [Letters, Arn]
           QUEUE_URL: !Ref Letters
+          LAYER: !Ref Packages
           SELF: !Ref OtherFunction.Alias
           JOINED: !Join ["-", [!Select [1, !Split [".", "a.b.c"]], !Ref AWS::Region]]
           TEXT: !Sub ["${x}/${Table}/${Group.Arn}/${!kept}", {x: !Ref Stage}]
@@ -103,6 +105,7 @@ def test_a_functions_settings_are_the_templates(tmp_path: Path) -> None:
             "ROLE_ARN": "arn:aws:iam::123456789012:role/stack-Role",
             "QUEUE_ARN": "arn:aws:sqs:us-east-1:123456789012:stack-Letters",
             "QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/stack-Letters",
+            "LAYER": "arn:aws:lambda:us-east-1:123456789012:layer:stack:1",
             "SELF": "arn:aws:lambda:us-east-1:123456789012:function:dev-other:live",
             "JOINED": "b-us-east-1",
             "TEXT": "dev/stack-Table/arn:aws:scheduler:us-east-1:123456789012:schedule-group/stack-timers/${kept}",

@@ -1,14 +1,17 @@
 """What `make dist` makes, with a small layer: building the real one needs a network, `make deploy-check` does it."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +20,15 @@ import pytest
 from infrastructure import dist
 from redial import __version__
 from tests.support.once import made_once
-from tests.support.template import ROOT, template, texts
+from tests.support.template import ROOT, of_type, template, texts
 from tests.support.transformed import comparable, content, made, written_out
 
-pytestmark = pytest.mark.skipif(
-    not (dist.SAM_PYTHON.exists() and dist.CYCLONEDX.exists()), reason="make check installs SAM and CycloneDX"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not (dist.SAM_PYTHON.exists() and dist.CYCLONEDX.exists()), reason="make check installs SAM and CycloneDX"
+    ),
+    pytest.mark.skipif(importlib.util.find_spec("uv") is None, reason="uv could not be installed here"),
+]
 
 TEMPLATE_BYTES, TEMPLATE_RESOURCES = 1_000_000, 500
 """CloudFormation's limits for a template in S3."""
@@ -59,7 +65,7 @@ def _dicts(value: Any) -> Iterator[dict[str, Any]]:
 def test_no_file_has_a_path_of_this_machine(folder: Path) -> None:
     for path in folder.iterdir():
         contents = [path.read_bytes()]
-        if path.suffix == ".zip":
+        if path.suffix in (".zip", ".whl", ".pyz"):
             with zipfile.ZipFile(path) as archive:
                 contents = [archive.read(name) for name in archive.namelist()]
                 assert contents, path
@@ -104,7 +110,8 @@ def test_the_plain_template_has_no_macro_and_no_nested_stack(folder: Path) -> No
 def test_the_plain_template_makes_the_recorded_resources(folder: Path) -> None:
     """They are SAM's for AllAtOnce, without what only gradual deployments use.
 
-    The code comes from elsewhere, and the origins of CORS from the parameter instead of its default.
+    The code comes from elsewhere, and the origins of CORS and the layer's description from parameters instead of their
+    defaults.
     """
 
     def alike(resources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -114,6 +121,7 @@ def test_the_plain_template_makes_the_recorded_resources(folder: Path) -> None:
             for name in ("Code", "Content"):
                 one.get("Properties", {}).pop(name, None)
         del found["HttpApi"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"][1]["allowOrigins"]
+        del found["RedialLayer"]["Properties"]["Description"]
         return found
 
     recorded = {name: one for name, one in made("AllAtOnce").items() if one.get("Condition") != "IsGradual"}
@@ -143,6 +151,9 @@ def test_the_plain_template_reads_every_parameter_when_it_is_deployed(folder: Pa
     assert _parameters_in(document["Resources"], names) == before | {"CodeBucket"}
     cors = document["Resources"]["HttpApi"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"][1]
     assert cors["allowOrigins"] == {"Fn::Split": [",", {"Ref": "CorsOrigins"}]}
+    (layer,) = (one for one in document["Resources"].values() if one["Type"] == "AWS::Lambda::LayerVersion")
+    described = of_type("AWS::Serverless::LayerVersion")["RedialLayer"]["Properties"]["Description"]
+    assert layer["Properties"]["Description"] == described
 
 
 @pytest.mark.parametrize("name", [dist.PLAIN, dist.SAM])
@@ -172,13 +183,36 @@ def test_checksums_are_of_every_other_file(folder: Path) -> None:
         assert not re.search(r"-[0-9a-f]{16}\.", name) or f"-{digest[:16]}." in name
 
 
+def _listed(bill: dict[str, Any]) -> set[str]:
+    assert bill["bomFormat"] == "CycloneDX"
+    assert all(one["externalReferences"][0]["hashes"] for one in bill["components"])
+    return {f"{one['name']}=={one['version']}" for one in bill["components"]}
+
+
+def _component(bill: dict[str, Any]) -> tuple[str, str]:
+    return bill["metadata"]["component"]["name"], bill["metadata"]["component"]["version"]
+
+
 def test_the_bill_of_materials_lists_the_layers_packages(folder: Path) -> None:
     bill = _read(folder / dist.SBOM)
-    assert bill["bomFormat"] == "CycloneDX"
-    assert (bill["metadata"]["component"]["name"], bill["metadata"]["component"]["version"]) == ("redial", __version__)
-    listed = {f"{one['name']}=={one['version']}" for one in bill["components"]}
+    assert _component(bill) == ("redial", __version__)
     requirements = (ROOT / "layers/redial/requirements.txt").read_text()
-    assert listed == set(re.findall(r"^([a-z0-9-]+==[0-9a-z.]+)", requirements, re.MULTILINE))
+    assert _listed(bill) == set(re.findall(r"^([a-z0-9-]+==[0-9a-z.]+)", requirements, re.MULTILINE))
+
+
+def test_the_commands_bill_of_materials_lists_the_packages_in_its_file(folder: Path) -> None:
+    bill = _read(folder / dist.CLIENT_SBOM)
+    assert _component(bill) == ("redial-client", __version__)
+    with zipfile.ZipFile(folder / "redial.pyz") as archive:
+        packages = {name.partition("/")[0] for name in archive.namelist()} - {"redial_client", "__main__.py"}
+    assert _listed(bill) == {f"{one.replace('_', '-')}=={version(one)}" for one in packages}
+
+
+def test_a_release_has_the_command_and_the_client(folder: Path) -> None:
+    command = [sys.executable, "-I", "-S", str(folder / "redial.pyz"), "--version"]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == f"redial {__version__}\n"
+    (wheel,) = folder.glob("redial_client-*.whl")
+    assert wheel.name == f"redial_client-{__version__}-py3-none-any.whl"
 
 
 @pytest.mark.nightly

@@ -68,8 +68,11 @@ def test_a_change_of_any_kind_publishes_a_version(name: str) -> None:
     function = FUNCTIONS[name]
     assert function["AutoPublishAlias"] == "live"
     assert function["AutoPublishAliasAllProperties"] is True
-    assert of_type("AWS::Serverless::LayerVersion")["RedialLayer"]["Properties"]["PublishLambdaVersion"] is True
-    assert _parameters_in(function["Environment"]) == _parameters_in(function["VersionDescription"])
+    layer = of_type("AWS::Serverless::LayerVersion")["RedialLayer"]["Properties"]
+    assert layer["PublishLambdaVersion"] is True
+    received, described = _parameters_in(function["Environment"]), _parameters_in(function["VersionDescription"])
+    assert "RedialLayer" in texts(function["VersionDescription"]), "a new layer makes a new version"
+    assert received == described | (_parameters_in(layer["Description"]) & received)
 
 
 def _parameters_in(value: Any) -> set[str]:
@@ -80,6 +83,14 @@ def _parameters_in(value: Any) -> set[str]:
         if text in template()["Conditions"]:
             found |= _parameters_in(template()["Conditions"][text])
     return found
+
+
+def test_the_layers_description_has_texts_only() -> None:
+    """SAM fills in parameters there, and fails for a number."""
+    layer = of_type("AWS::Serverless::LayerVersion")["RedialLayer"]["Properties"]
+    parameters = _parameters_in(layer["Description"])
+    assert len(parameters) > 1
+    assert {template()["Parameters"][name]["Type"] for name in parameters} == {"String"}
 
 
 @pytest.mark.parametrize("name", ASYNCHRONOUS)

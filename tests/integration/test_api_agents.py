@@ -14,7 +14,7 @@ from redial.runtime import system
 from redial.runtime.services import services_of
 from redial.usecases import agents
 from redial.usecases.dispatch import queued_call
-from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api
+from tests.support.api import API_KEY, OTHER_API_KEY, UNKNOWN_ID, Api, openapi
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN, minutes
 from tests.support.services import no_policies
 from tests.support.table import TABLE_NAME
@@ -39,6 +39,8 @@ WHOLE: dict[str, Any] = {
     "agent_prompts": {"task_1": {"system_prompt": "Be brief. 👋"}},
     "x-own": [1, 2.5, True, None, {"": "empty key"}],
 }
+FILLED_IN = {"answer_url": None, "consent_required": False}
+"""What an answer has beside `WHOLE`."""
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def test_a_configuration_is_returned_as_sent(api: Api) -> None:
     agent_id = created.json["agent_id"]
     assert created.json == {"agent_id": agent_id, "state": "created"}
     agent = read(api, agent_id)
-    assert agent["agent_config"] == WHOLE["agent_config"] | {"answer_url": None}
+    assert agent["agent_config"] == WHOLE["agent_config"] | FILLED_IN
     assert agent["agent_prompts"] == WHOLE["agent_prompts"]
     assert agent["x-own"] == WHOLE["x-own"]
     assert agent["tasks"] == WHOLE["agent_config"]["tasks"]
@@ -115,8 +117,11 @@ def test_a_name_is_enough_and_the_defaults_are_filled_in(api: Api) -> None:
         "ring_timeout_seconds": 30,
         "max_call_seconds": 3600,
         "voicemail_detection": False,
+        "consent_required": False,
     }
     assert "tasks" not in agent
+    documented = openapi()["components"]["schemas"]["AgentConfig"]["properties"]
+    assert {name for name, schema in documented.items() if "default" in schema} <= agent["agent_config"].keys()
 
 
 def test_null_means_not_given(api: Api) -> None:
@@ -240,7 +245,7 @@ def test_patch_changes_the_keys_it_names_and_no_others(api: Api) -> None:
     answer = api.send("PATCH", f"/v2/agent/{agent_id}", patch)
     assert (answer.status, answer.json) == (200, {"message": "success", "state": "updated"})
     agent = read(api, agent_id)
-    assert agent["agent_config"] == WHOLE["agent_config"] | config | {"answer_url": None}
+    assert agent["agent_config"] == WHOLE["agent_config"] | config | FILLED_IN
     assert agent["agent_prompts"] == {"task_2": {}}
     assert agent["x-own"] == WHOLE["x-own"]
     assert (stored(agent_id).webhook_url, stored(agent_id).max_concurrent_calls) == (None, 5)

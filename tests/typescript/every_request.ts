@@ -147,7 +147,8 @@ export async function batches(agent_id: string, file: Blob): Promise<void> {
   const upload = data(await api.POST("/batches/uploads", { body: { file_name: "contacts.csv", size: file.size } }));
   await fetch(upload.url, { method: upload.method, body: file });
   data(await api.POST("/batches", { body: { agent_id, upload_id: upload.upload_id, start: "now" } }));
-  console.log(data(await api.POST("/batches/{batch_id}/preflight", { ...one, body: { call_seconds: 90 } })).finish.latest);
+  const preflight = data(await api.POST("/batches/{batch_id}/preflight", { ...one, body: { call_seconds: 90 } }));
+  console.log("state" in preflight ? preflight.rows_read : preflight.finish.latest);
   data(await api.POST("/batches/{batch_id}/schedule", { ...one, body: { scheduled_at: "2026-01-26T10:00:00Z" } }));
   data(await api.POST("/batches/{batch_id}/pause", one));
   data(await api.POST("/batches/{batch_id}/resume", one));

@@ -197,7 +197,7 @@ class AskedEndpoint(TypedDict):
     url: str
     timeout_seconds: NotRequired[int]
     """
-    How long it may take to answer.
+    How long it may take to answer. Default: 3.
     """
 
 
@@ -444,7 +444,7 @@ class ContactLimits(TypedDict):
     """
     at_cap: NotRequired[AtCap | None]
     """
-    What becomes of an attempt that is not allowed. defer: it waits until it is; end: the call is `canceled`.
+    What becomes of an attempt that is not allowed. defer: it waits until it is; end: the call is `canceled`. Default: "defer".
     """
 
 
@@ -1760,11 +1760,11 @@ class CallingGuardrails(TypedDict):
     """
     placement: NotRequired[Placement | None]
     """
-    Where a call is placed that came while the windows were closed. start: as they open; spread: within the first spread_minutes, each call at its own second; rotate: as they open, and a retry in another hour of the day than the attempts before it.
+    Where a call is placed that came while the windows were closed. start: as they open; spread: within the first spread_minutes, each call at its own second; rotate: as they open, and a retry in another hour of the day than the attempts before it. Default: "start".
     """
     spread_minutes: NotRequired[int | None]
     """
-    Of the placement spread.
+    Of the placement spread. Default: 15.
     """
     attempts_per_window: NotRequired[int | None]
     """

@@ -31,7 +31,15 @@ if [[ $funcstack[1] == _redial ]]; then _redial; else compdef _redial redial; fi
 """,
     "fish": """\
 # To install: redial completion fish > ~/.config/fish/completions/redial.fish
-complete -c redial -a '(redial __complete (commandline -opc)[2..] "$(commandline -ct)")'
+function __redial_complete
+  set -l found (redial __complete (commandline -opc)[2..] (commandline -ct))
+  if test -n "$found"
+    printf '%s\\n' $found
+  else
+    __fish_complete_path (commandline -ct)
+  end
+end
+complete -c redial -f -a '(__redial_complete)'
 """,
 }
 

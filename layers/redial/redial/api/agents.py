@@ -120,6 +120,7 @@ def agent_json(agent: Agent, carrier: str) -> dict[str, Any]:
         "ring_timeout_seconds": agent.ring_timeout_seconds,
         "max_call_seconds": agent.max_call_seconds,
         "voicemail_detection": agent.voicemail_detection,
+        "consent_required": sent.get("consent_required") or False,
     }
     agent_type = sent.get("agent_type")
     return {

@@ -120,13 +120,12 @@ def _tidy(operation: dict[str, Any]) -> None:
 
 
 def _describe_defaults(document: dict[str, Any]) -> None:
-    """Name the defaults of requests in descriptions only. Generated clients send the default of a property that is not
-    given, which a PATCH must not do (openapi-python-client), or require the property (openapi-typescript)."""
+    """Name the defaults of requests in descriptions only, also in schemas that answers share with them. Generated
+    clients send the default of a property that is not given, which a PATCH must not do (openapi-python-client), or
+    require the property (openapi-typescript)."""
     schemas = document["components"]["schemas"]
-    operations = [one for path in document["paths"].values() for one in path.values()]
-    bodies = [one.get("requestBody") for one in operations]
-    answered = _reached([one["responses"] for one in operations] + [document["webhooks"]], schemas)
-    for schema in (*bodies, *(schemas[name] for name in _reached(bodies, schemas) - answered)):
+    bodies = [operation.get("requestBody") for path in document["paths"].values() for operation in path.values()]
+    for schema in (*bodies, *(schemas[name] for name in _reached(bodies, schemas))):
         for one in _objects(schema):
             default = one.pop("default", None)
             if default not in (None, []) and not isinstance(default, dict):
