@@ -4,6 +4,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+# Without bytecode on disk each process would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 # ---- Pythons and environments ----------------------------------------------------------------------------------------
 
