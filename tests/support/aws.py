@@ -28,10 +28,10 @@ class Clock(Timeline):
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         super().__init__(now(), speed=0)
-        self._now = now
+        self._shown = now
 
     def now(self) -> datetime:
-        return self._now()
+        return self._shown()
 
 
 Asked = Callable[[str, Any], None]
