@@ -102,8 +102,13 @@ ENVIRONMENTS = .venv-sam/ready .venv-sbom/ready .venv-checks/ready $(OTHER_VERSI
 # Each line at once: no core is ever idle.
 .PHONY: test
 test: .venv/ready ## Run everything that must pass: checks, and tests on Python 3.11 and 3.13, if installed
-	@$(MAKE) --jobs $(ENVIRONMENTS)
+	@$(MAKE) --jobs bytecode $(ENVIRONMENTS)
 	@$(MAKE) --jobs pytest check $(OTHER_VERSIONS:%=pytest-on-%)
+
+# What is compiled here need not be compiled by each worker. (Errors are told by the tests.)
+.PHONY: bytecode
+bytecode: .venv/ready
+	@.venv/bin/python -m pytest --collect-only --quiet >/dev/null 2>&1 || true
 
 # It uses what the tests on the first Python leave of the processor.
 pytest-on-%: .venv-%/ready
