@@ -4,6 +4,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+# Without bytecode on disk each process would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 # ---- Pythons and environments ----------------------------------------------------------------------------------------
 
@@ -94,12 +96,23 @@ demo: .venv/ready ## Play one call through no-answer, busy and answered, in a fe
 
 # ---- Checks ----------------------------------------------------------------------------------------------------------
 
+# Tests use some of these too, so all are there before the first test.
+ENVIRONMENTS = .venv-sam/ready .venv-sbom/ready .venv-checks/ready $(OTHER_VERSIONS:%=.venv-%/ready)
+
+# Each line at once: no core is ever idle.
 .PHONY: test
-test: check pytest ## Run everything that must pass: checks, and tests on Python 3.11 and 3.13, if installed
-	@for version in $(OTHER_VERSIONS); do \
-	  $(MAKE) .venv-$$version/ready && echo "pytest on Python $$version" && \
-	  .venv-$$version/bin/python -m pytest $(IN_PARALLEL) $(ON_EVERY_PYTHON) $(ARGS) || exit 1; \
-	done
+test: .venv/ready ## Run everything that must pass: checks, and tests on Python 3.11 and 3.13, if installed
+	@$(MAKE) --jobs bytecode $(ENVIRONMENTS)
+	@$(MAKE) --jobs pytest check $(OTHER_VERSIONS:%=pytest-on-%)
+
+# What is compiled here need not be compiled by each worker. (Errors are told by the tests.)
+.PHONY: bytecode
+bytecode: .venv/ready
+	@.venv/bin/python -m pytest --collect-only --quiet >/dev/null 2>&1 || true
+
+# It uses what the tests on the first Python leave of the processor.
+pytest-on-%: .venv-%/ready
+	@echo "pytest on Python $*" && nice .venv-$*/bin/python -m pytest $(IN_PARALLEL) $(ON_EVERY_PYTHON) $(ARGS)
 
 .PHONY: quick
 quick: .venv/ready ## Run the quick checks: format, lint, types, unit and contract tests

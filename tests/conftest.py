@@ -1,7 +1,10 @@
-"""For every test: Hypothesis profiles, and a line on standard error for each test that runs long, while it runs."""
+"""For every test: Hypothesis profiles, and what is told on standard error of a test that runs long, while it runs."""
 
+import faulthandler
+import gc
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,29 +13,60 @@ from tests.support.examples import register_profiles
 
 register_profiles()
 
-LONG_SECONDS = 60
-_STDERR = pytest.StashKey[int]()
+
+class Watch(threading.Thread):
+    """Names a test that runs for a minute, and after four shows what each thread is doing."""
+
+    NAME_SECONDS, STACKS_SECONDS = 60, 240
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.running: pytest.Item | None = None
+        self.since = 0.0
+        self._stderr = os.dup(2)  # pytest captures standard error during tests
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        told: dict[pytest.Item, float] = {}
+        while not self._ended.wait(1.0):
+            test, seconds = self.running, time.monotonic() - self.since
+            if test is None or seconds < self.NAME_SECONDS:
+                continue
+            before = told.get(test, 0.0)
+            told = {test: seconds}
+            if before < self.NAME_SECONDS:
+                os.write(self._stderr, f"\nstill running after {self.NAME_SECONDS} s: {test.nodeid}\n".encode())
+            if before < self.STACKS_SECONDS <= seconds:
+                faulthandler.dump_traceback(self._stderr)
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+        os.close(self._stderr)
+
+
+_WATCH = pytest.StashKey[Watch]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_STDERR] = os.dup(2)  # pytest captures standard error during tests
+    gc.set_threshold(200_000, 10, 10)  # as the functions have it, and from the first import on
+    config.stash[_WATCH] = Watch()
+    config.stash[_WATCH].start()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was imported stays: it need not be searched for cycles
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    os.close(config.stash[_STDERR])
+    config.stash[_WATCH].end()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Names a test that runs or hangs; after `faulthandler_timeout` pytest adds what each of its threads is doing."""
-
-    def tell() -> None:
-        os.write(item.config.stash[_STDERR], f"\nstill running after {LONG_SECONDS} s: {item.nodeid}\n".encode())
-
-    timer = threading.Timer(LONG_SECONDS, tell)
-    timer.daemon = True
-    timer.start()
+    watch = item.config.stash[_WATCH]
+    watch.since, watch.running = time.monotonic(), item
     try:
         return (yield)
     finally:
-        timer.cancel()
+        watch.running = None

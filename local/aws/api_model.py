@@ -1,9 +1,17 @@
 """Checks a request to an emulated service against AWS's API model, which botocore has."""
 
 import re
+from functools import cache
 from typing import Any
 
-from botocore.model import ListShape, Shape, StructureShape
+import botocore.session
+from botocore.model import ListShape, ServiceModel, Shape, StructureShape
+
+
+@cache
+def service_model(service: str) -> ServiceModel:
+    """The API model of that service, read once: it takes longer than anything else in the start of a stack."""
+    return botocore.session.get_session().get_service_model(service)
 
 
 def violations(shape: Shape, value: Any, path: str = "") -> list[str]:

@@ -6,7 +6,8 @@ While the stack runs, `REPLACED` takes the place of moto's own code. It adds:
 - `Changes`, a table's stream: listeners get the images before and after each write;
 - `expire`, which removes items whose time has passed, late, as the service does;
 - queries that read one partition of a table or index, in its order, from where they begin and as far as they go (moto
-  sorts and searches the whole table for each query);
+  sorts and searches the whole table for each query); those of a form that moto has answered before, and reads of one
+  item, are answered from the images;
 - updates and transactions that change nothing when they fail, and tell the stream nothing then;
 - expressions that are read once (moto reads the text of each twice a request).
 """
@@ -34,6 +35,7 @@ from moto.dynamodb.models import table as table_models
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import SecondaryIndex, Table
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
+from moto.dynamodb.parsing.key_condition_expression import parse_expression
 from moto.dynamodb.responses import DynamoHandler
 
 from local.aws.dynamodb_checks import Plain, Value, check_request, fault_of_item
@@ -91,8 +93,8 @@ def expire(name: str, attribute: str, now: datetime) -> None:
 
 
 def _changes(table: Table) -> "Changes | None":
-    changes: Changes | None = table.__dict__["stream_shard"]  # see `REPLACED`
-    return changes
+    changes = table.__dict__["stream_shard"]  # see `REPLACED`
+    return changes if isinstance(changes, Changes) else None
 
 
 def _base64(binary: bytes) -> str:
@@ -193,14 +195,103 @@ def _literal(member: re.Match[str]) -> Value | None:
     return {"N": number} if number is not None else {"BOOL": truth.lower() == "true"}
 
 
+# ---- reads ----------------------------------------------------------------------------------------------------------
+
+_USUAL_QUERY = frozenset(
+    {
+        *("TableName", "IndexName", "KeyConditionExpression", "ExpressionAttributeValues", "ProjectionExpression"),
+        *("Limit", "ScanIndexForward", "ConsistentRead"),
+    }
+)
+_USUAL_GET = frozenset({"TableName", "Key", "ConsistentRead"})
+_SURE_PAGE_BYTES, _SURE_PAGE_ITEMS = 900_000, 1_000
+"""What fits on one page whatever it is: items of the table with these bytes, or so many of an index of keys."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of query: the placeholders of its values, and the attributes that it returns (None: all)."""
+
+    partition: str
+    comparison: str | None
+    values: tuple[str, ...]
+    names: tuple[str, ...] | None
+
+
+def _query(request: dict[str, Any]) -> Any:
+    """moto reads the expressions anew for each query, copies the items, and converts each value twice."""
+    table = table_of(request["TableName"])
+    changes = _changes(table)
+    if changes is None or not request.keys() <= _USUAL_QUERY or "KeyConditionExpression" not in request:
+        return _query_by_moto(request)
+    kinds = tuple((name, *value) for name, value in request.get("ExpressionAttributeValues", {}).items())
+    known = (*(request.get(name) for name in _FORM), kinds)
+    form = changes.forms.get(known)
+    if form is not None:
+        check_request(request, table_of)
+        answer = changes.answer(table, form, request)
+        if answer is not None:
+            return answer
+    answer = _query_by_moto(request)
+    if form is None and (form := _form(table, request)) is not None:
+        changes.forms[known] = form
+    return answer
+
+
+_FORM = ("IndexName", "KeyConditionExpression", "ProjectionExpression", "ConsistentRead")
+_query_by_moto = _by_moto(DynamoHandler.query)
+
+
+def _form(table: Table, request: dict[str, Any]) -> Form | None:
+    """The form of a query that moto has accepted; None where its answer is best left to moto."""
+    index = table.get_index(request["IndexName"]) if "IndexName" in request else None
+    schema = table.schema if index is None else index.schema
+    given: Plain = request.get("ExpressionAttributeValues", {})
+    (hashes, ranges, _) = parse_expression(
+        request["KeyConditionExpression"], {name: {"S": name} for name in given}, {}, schema
+    )
+    asked = [(hashes[0][0], hashes[0][1]["S"]), *((name, one["S"]) for name, _, values in ranges for one in values)]
+    types = {definition["AttributeName"]: definition["AttributeType"] for definition in table.attr}
+    if any(given.get(placeholder, {}).keys() != {types[name]} for name, placeholder in asked):
+        return None
+    names = None
+    if index is not None:
+        if index.projection["ProjectionType"] != "KEYS_ONLY":
+            return None
+        names = (*table.table_key_attrs, *index.schema_key_attrs)
+    if "ProjectionExpression" in request:
+        projected = tuple(name.strip() for name in request["ProjectionExpression"].split(","))
+        if not all(map(str.isidentifier, projected)):
+            return None
+        names = projected if names is None else tuple(name for name in projected if name in names)
+    comparison = ranges[0][1] if ranges else None
+    return Form(asked[0][1], comparison, tuple(placeholder for _, placeholder in asked[1:]), names)
+
+
+def _get_item(request: dict[str, Any]) -> Any:
+    changes = _changes(table := table_of(request["TableName"]))
+    if changes is None or not request.keys() <= _USUAL_GET:
+        return _get_item_by_moto(request)
+    check_request(request, table_of)
+    pk, sk = (_content(request["Key"][name]) for name in table.table_key_attrs)
+    image = changes.images.get((pk, sk))
+    return {} if image is None else {"Item": image.plain}
+
+
+def _content(value: Value) -> Any:
+    (content,) = value.values()
+    return content
+
+
+_get_item_by_moto = _by_moto(DynamoHandler.get_item)
 _put_item = _by_moto(DynamoHandler.put_item)
 _OPERATIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "BatchExecuteStatement": _batch_execute_statement,
     "BatchGetItem": _by_moto(DynamoHandler.batch_get_item),
     "DeleteItem": _by_moto(DynamoHandler.delete_item),
-    "GetItem": _by_moto(DynamoHandler.get_item),
+    "GetItem": _get_item,
     "PutItem": _put_item,
-    "Query": _by_moto(DynamoHandler.query),
+    "Query": _query,
     "Scan": _by_moto(DynamoHandler.scan),
     "TransactWriteItems": _by_moto(DynamoHandler.transact_write_items),
     "UpdateItem": _by_moto(DynamoHandler.update_item),
@@ -237,6 +328,7 @@ class Changes:
         self.listeners: list[Listener] = []
         self.by_service = False
         self.images: dict[Key, Image] = {}
+        self.forms: dict[Any, Form] = {}
         assert table.has_range_key
         self._table = table
         self._indexed: dict[tuple[str, Any], dict[Key, Item]] = defaultdict(dict)  # (index, its partition key) → items
@@ -281,6 +373,28 @@ class Changes:
         found = (stored.get(DynamoType({"S": sort_key})) for _, sort_key in keys)
         return [item for item in found if item is not None]
 
+    def answer(self, table: Table, form: Form, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer to a checked query of that form; None: moto has to say how much of it fits on a page."""
+        given, limit, index_name = request["ExpressionAttributeValues"], request.get("Limit"), request.get("IndexName")
+        if any(_content(value) == "" for value in given.values()):
+            return None  # moto refuses it
+        values = [_sortable(DynamoType(given[name])) for name in form.values]
+        wanted = Wanted(form.comparison, values, None, limit or 0, request.get("ScanIndexForward", True))
+        places = wanted.of(self._order.get((index_name or "", _content(given[form.partition])), []))
+        images = [self.images[key] for _, key in (places if wanted.forward else reversed(places))]
+        more = limit is not None and len(images) > limit
+        found = images[:limit] if more else images
+        if len(found) > _SURE_PAGE_ITEMS or (
+            index_name is None and sum(len(image.text) for image in found) > _SURE_PAGE_BYTES
+        ):
+            return None
+        items = [image.plain if form.names is None else _only(image.plain, form.names) for image in found]
+        answer: dict[str, Any] = {"Count": len(items), "ScannedCount": len(items), "Items": items}
+        if more:
+            keys = table.get_index(index_name).schema_key_attrs if index_name else ()
+            answer["LastEvaluatedKey"] = _only(found[-1].plain, (*table.table_key_attrs, *keys))
+        return answer
+
     def lowest(self, index_name: str) -> float | None:
         """The lowest sort key in an index, which must hold numbers; None where the index is empty."""
         partitions = (order for (name, _), order in self._order.items() if name == index_name)
@@ -291,6 +405,10 @@ Place = tuple[Any, Key]
 """Where an item is in a partition: its sort key there, and its key in the table."""
 _LAST = "\U0010ffff"
 """After every text that the sort keys here hold."""
+
+
+def _only(plain: Plain, names: tuple[str, ...]) -> Plain:
+    return {name: plain[name] for name in names if name in plain}
 
 
 def _sortable(value: DynamoType) -> Any:

@@ -20,10 +20,7 @@ from datetime import datetime, timedelta
 from threading import RLock
 from typing import Any
 
-import botocore.session
-from botocore.model import ServiceModel
-
-from local.aws.api_model import violations
+from local.aws.api_model import service_model, violations
 from local.aws.functions import ACCOUNT_ID, REGION, DeadLetter, Function, FunctionFailed, Invoker
 from local.clock import Timeline
 
@@ -120,7 +117,7 @@ class Queues:
         self._functions = functions
         self._lock = lock
         self._random = random.Random(f"messages {seed}")
-        self._model: ServiceModel = botocore.session.get_session().get_service_model("sqs")
+        self._model = service_model("sqs")
         self._readers = {queue.arn: _Reader(queue) for queue in queues}
 
     def handle(self, operation: str, body: bytes) -> tuple[int, dict[str, str], bytes]:

@@ -18,10 +18,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-import botocore.session
-from botocore.model import ServiceModel
-
-from local.aws.api_model import violations
+from local.aws.api_model import service_model, violations
 from local.aws.functions import ACCOUNT_ID, REGION, DeadLetter, Invoker, UnknownFunction
 from local.aws.queues import Queues, UnknownQueue
 from local.clock import Event, Timeline
@@ -107,7 +104,7 @@ class Scheduler:
         self._functions = functions
         self._queues = queues
         self._lock = lock
-        self._model: ServiceModel = botocore.session.get_session().get_service_model("scheduler")
+        self._model = service_model("scheduler")
         self._groups = {DEFAULT_GROUP}
         self._schedules: dict[tuple[str, str], Schedule] = {}
         self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {

@@ -467,7 +467,7 @@ def test_the_executions_of_another_accounts_agent_answer_404(api: Api, route: st
         assert api.send("GET", route.format(agent_id)).status == 404
 
 
-ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 TIMES = ["2026-01-26T10:00:00Z", "2026-01-26T10:00:00+14:00", "1960-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z"]
 WRITTEN = [
     *("0", "1", "2", "-1", "50", "51", "1e3", "1.0", "01", "1_0", "٣", "9" * 30, "9" * 5000, "NaN", "null", "%00"),

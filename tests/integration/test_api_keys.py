@@ -7,10 +7,11 @@ from typing import Any
 
 import boto3
 import pytest
+from moto import mock_aws
 
 from redial.adapters.dynamodb.accounts import DynamoAccounts
 from redial.domain.errors import Unauthorized
-from redial.runtime import keys
+from redial.runtime import keys, services
 from redial.usecases import accounts as use
 from tests.support.api import aws
 from tests.support.samples import ACCOUNT_ID, TEN, minutes
@@ -20,9 +21,7 @@ from tests.support.table import TABLE_NAME, create_table
 @pytest.fixture
 def store() -> Iterator[DynamoAccounts]:
     with aws():
-        client = boto3.client("dynamodb")
-        create_table(client)
-        yield DynamoAccounts(client, TABLE_NAME)
+        yield DynamoAccounts(boto3.client("dynamodb"), TABLE_NAME)
 
 
 @pytest.fixture
@@ -97,15 +96,20 @@ def test_accounts_are_listed(store: DynamoAccounts, run: Any) -> None:
 
 @pytest.mark.parametrize(("given", "region"), [((), "eu-west-3"), (("--region", "eu-north-1"), "eu-north-1")])
 def test_the_region_comes_from_the_option_or_aws_region(
-    store: DynamoAccounts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: Any, region: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: Any, region: str
 ) -> None:
+    """By moto alone: the emulated AWS has one region."""
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     monkeypatch.setenv("AWS_REGION", "eu-west-3")
-    create_table(boto3.client("dynamodb", region_name=region))
-    assert keys.main(["create-account", "--name", "there", *given]) == 0
-    capsys.readouterr()
-    elsewhere = DynamoAccounts(boto3.client("dynamodb", region_name=region), TABLE_NAME)
-    assert [account.name for account in elsewhere.all()] == ["there"]
+    monkeypatch.setenv("TABLE_NAME", TABLE_NAME)
+    with mock_aws():
+        services.reset()
+        create_table(boto3.client("dynamodb", region_name=region))
+        assert keys.main(["create-account", "--name", "there", *given]) == 0
+        capsys.readouterr()
+        elsewhere = DynamoAccounts(boto3.client("dynamodb", region_name=region), TABLE_NAME)
+        assert [account.name for account in elsewhere.all()] == ["there"]
+    services.reset()
 
 
 def test_premium_numbers_are_refused_until_allowed(store: DynamoAccounts, run: Any) -> None:

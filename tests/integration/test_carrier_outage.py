@@ -8,17 +8,17 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from redial.adapters.dynamodb.circuits import DynamoCircuits
 from redial.domain.circuit import FAILURES_TO_OPEN, HEALTHY_TTL, Circuit, CircuitState
 from redial.domain.outcome import Accepted, Unknown
 from redial.ports import StaleVersion
 from redial.usecases.circuit_breaker import Admission, Asked, CircuitBreaker
+from tests.support.aws import dynamodb_with_table
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import LocalClient, local_stack
 from tests.support.samples import TEN, minutes, seconds
-from tests.support.table import TABLE_NAME, create_table
+from tests.support.table import TABLE_NAME
 
 RETRIES = {"enabled": True, "max_retries": 1, "retry_on_statuses": ["error"], "retry_intervals_minutes": [60]}
 FAILING = FAILURES_TO_OPEN
@@ -133,11 +133,8 @@ def works() -> None:
 
 
 @pytest.fixture
-def circuits(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoCircuits]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        client = boto3.client("dynamodb")
-        create_table(client)
+def circuits() -> Iterator[DynamoCircuits]:
+    with dynamodb_with_table() as client:
         yield DynamoCircuits(client, TABLE_NAME)
 
 

@@ -5,9 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.ttl_cache import TTL
@@ -19,9 +17,10 @@ from redial.domain.status import Status
 from redial.ports import StaleVersion
 from redial.usecases.count_batches import StatusMove, count_batches
 from redial.usecases.dispatch import dispatch, next_turn, release_line
+from tests.support.aws import dynamodb_with_table
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
 from tests.support.services import GivenServices, TableServices, table_services
-from tests.support.table import TABLE_NAME, create_table
+from tests.support.table import TABLE_NAME
 
 FIRST, SECOND = "1" * 32, "2" * 32
 
@@ -52,12 +51,8 @@ class Started:
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_table(client)
+def client() -> Iterator[Any]:
+    with dynamodb_with_table() as client:
         yield client
 
 

@@ -11,11 +11,9 @@ from typing import Any
 from unittest import mock
 from urllib.parse import quote
 
-import boto3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from functions.tally import handler as tally
 from local.aws.dynamodb import MOST_LATE
@@ -31,11 +29,12 @@ from redial.usecases.list_calls import EARLY
 from redial.wire.stored_execution import EXPIRES_AT, key
 from redial.wire.timestamps import from_ms, to_ms
 from tests.integration.test_listings import large, read_by
+from tests.support.aws import dynamodb_with_table
 from tests.support.examples import examples
 from tests.support.listed_keys import ListedKeys
 from tests.support.local_stack import LocalClient, local_stack, request
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, NUMBER, RETRIES, TEN, minutes, placed, reported
-from tests.support.table import TABLE_NAME, create_table
+from tests.support.table import TABLE_NAME
 
 DAY = timedelta(days=1)
 KEEP = 30 * DAY
@@ -43,10 +42,8 @@ KEEP = 30 * DAY
 
 @pytest.fixture
 def client() -> Iterator[Any]:
-    with mock_aws():
-        dynamodb = boto3.client("dynamodb", region_name="us-east-1")
-        create_table(dynamodb)
-        yield dynamodb
+    with dynamodb_with_table() as client:
+        yield client
 
 
 # ---- the attribute --------------------------------------------------------------------------------------------------

@@ -21,11 +21,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from local.aws.functions import Invoker
-from local.aws.queues import Queues
-from local.aws.requests import Aws
-from local.aws.scheduler import Scheduler
-from local.clock import Timeline
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import REMEMBERED
 from redial.adapters.dynamodb.sweep_leases import DynamoSweepLeases
@@ -48,6 +43,7 @@ from redial.wire.packed_execution import MAY_PACK
 from redial.wire.stored_execution import DUE_SHARDS
 from redial.wire.timestamps import to_ms
 from tests.integration.test_queue_of_batches import Started
+from tests.support.aws import emulated_aws
 from tests.support.examples import examples
 from tests.support.samples import (
     ACCOUNT_ID,
@@ -80,13 +76,8 @@ few = settings(max_examples=examples(15), stateful_step_count=40)
 @pytest.fixture(scope="module", autouse=True)
 def _aws() -> Iterator[None]:
     """The emulated DynamoDB. Each example has its own table."""
-    timeline = Timeline(datetime(2026, 1, 26, tzinfo=UTC), speed=0)
-    functions = Invoker(timeline, [], lambda function: lambda event, context: None)
-    aws = Aws()
-    queues = Queues(timeline, functions, [], aws.lock)
-    aws.start(functions, Scheduler(timeline, functions, queues, aws.lock), queues)
-    yield
-    aws.stop()
+    with emulated_aws():
+        yield
 
 
 class _Client:

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.adapters.dynamodb.executions import DynamoExecutions
@@ -22,9 +20,10 @@ from tests.simulation.faults import Faults
 from tests.simulation.invariants import events_are_delivered_in_order
 from tests.simulation.scenarios import Story
 from tests.simulation.world import PORTS, World
+from tests.support.aws import dynamodb_with_table
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, minutes, queued
 from tests.support.services import table_services
-from tests.support.table import TABLE_NAME, create_table
+from tests.support.table import TABLE_NAME
 
 SLOW_SECONDS = 4.0
 """The longest duration of a request to AWS, retries included."""
@@ -132,9 +131,7 @@ def test_a_batchs_events_are_listed_until_they_are_replayed_or_the_batch_is_dele
 
 @pytest.fixture
 def client() -> Iterator[Any]:
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_table(client)
+    with dynamodb_with_table() as client:
         yield client
 
 

@@ -8,11 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 
-import boto3
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import invariant
-from moto import mock_aws
 
 from redial.adapters.dynamodb import agents, batches, circuits, executions
 from redial.adapters.dynamodb.agents import DynamoAgents
@@ -31,9 +29,10 @@ from tests.simulation.faults import Faults
 from tests.simulation.invariants import AT_THE_END
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.world import World
+from tests.support.aws import dynamodb_with_table
 from tests.support.examples import examples
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, placed, queued, seconds
-from tests.support.table import TABLE_NAME, create_table
+from tests.support.table import TABLE_NAME
 from tests.unit.test_batch import AnyBatch
 from tests.unit.test_execution import AnyLife
 
@@ -199,9 +198,7 @@ def test_a_name_that_is_encoded_and_not_decoded_is_an_error() -> None:
 
 @pytest.fixture
 def client() -> Iterator[Any]:
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_table(client)
+    with dynamodb_with_table() as client:
         yield client
 
 

@@ -7,9 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from local.carriers.course import ENDED
 from redial.adapters.dynamodb.numbers import KEEP, DynamoNumbers
@@ -25,10 +23,11 @@ from tests.simulation.campaign import converge, world_of
 from tests.simulation.faults import Faults
 from tests.simulation.scenarios import RETRIES, Story
 from tests.simulation.world import Killed, World
+from tests.support.aws import dynamodb_with_table
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, EXECUTION_ID, NUMBER, TEN, minutes, queued
 from tests.support.services import TableServices, table_services
-from tests.support.table import TABLE_NAME, create_table
+from tests.support.table import TABLE_NAME
 
 OTHER_ID = "3d0a6a9e-43a1-4a5e-9d0f-0d3f6f4f1c04"
 
@@ -315,12 +314,8 @@ def test_an_erased_person_is_still_called_within_the_limits(world: World) -> Non
 
 
 @pytest.fixture
-def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[TableServices]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_table(client)
+def services() -> Iterator[TableServices]:
+    with dynamodb_with_table() as client:
         yield table_services(client)
 
 

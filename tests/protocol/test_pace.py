@@ -6,27 +6,22 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from redial.adapters.dynamodb.pacer import DynamoPacer
 from redial.ports import StaleVersion
+from tests.support.aws import dynamodb_with_table
 from tests.support.samples import TEN, seconds
-from tests.support.table import TABLE_NAME, create_table
+from tests.support.table import TABLE_NAME
 
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_table(client)
+def client() -> Iterator[Any]:
+    with dynamodb_with_table() as client:
         yield client
 
 

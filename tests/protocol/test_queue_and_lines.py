@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from redial.adapters.dynamodb.call_queue import DynamoCallQueue
 from redial.domain.batch import contact_id
@@ -20,9 +18,10 @@ from redial.usecases.dispatch import (
     release_line,
     shards,
 )
+from tests.support.aws import dynamodb_with_table
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN, agent, seconds
 from tests.support.services import table_services
-from tests.support.table import TABLE_NAME, create_table
+from tests.support.table import TABLE_NAME
 
 
 class Dials:
@@ -58,12 +57,8 @@ class Watched(DynamoCallQueue):
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_table(client)
+def client() -> Iterator[Any]:
+    with dynamodb_with_table() as client:
         yield client
 
 

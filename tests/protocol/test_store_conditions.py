@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.domain.batch import Batch
@@ -15,6 +13,7 @@ from redial.domain.decision import stopped
 from redial.domain.execution import Execution
 from redial.domain.queue import BatchQueueEntry, QueuedCall
 from redial.ports import IdempotentRequest, StaleVersion
+from tests.support.aws import dynamodb_with_table
 from tests.support.samples import (
     ACCOUNT_ID,
     AGENT_ID,
@@ -27,18 +26,13 @@ from tests.support.samples import (
     seconds,
 )
 from tests.support.services import TableServices, table_services
-from tests.support.table import create_table
 
 BATCH_ID = "1" * 32
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_table(client)
+def client() -> Iterator[Any]:
+    with dynamodb_with_table() as client:
         yield client
 
 

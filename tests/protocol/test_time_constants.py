@@ -9,9 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.adapters.dynamodb.idempotency import REMEMBERED
@@ -24,18 +22,15 @@ from redial.domain.execution import CLAIM_GRACE, UNKNOWN_DEADLINE, Execution
 from redial.domain.outcome import NotPlaced
 from redial.domain.status import Status
 from redial.usecases.sweep import LINE_GRACE, WORKER_LEASE
+from tests.support.aws import dynamodb_with_table
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, TEN, minutes, placed, queued, reported, seconds
-from tests.support.table import TABLE_NAME, create_table
+from tests.support.table import TABLE_NAME
 from tests.support.template import functions
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_table(client)
+def client() -> Iterator[Any]:
+    with dynamodb_with_table() as client:
         yield client
 
 

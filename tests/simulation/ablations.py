@@ -741,8 +741,10 @@ ABLATIONS: tuple[Ablation, ...] = (
         rates=CALM,
     ),
     Ablation("retries", _retries, "retries are as configured", rates=_NOTHING),
-    Ablation("interval of each retry", _interval_of_each_retry, "retries keep their intervals", rates=_NOTHING),
-    Ablation("voicemail setting", _voicemail_setting, "voicemail is retried only if asked", first=16, rates=_NOTHING),
+    Ablation(
+        "interval of each retry", _interval_of_each_retry, "retries keep their intervals", first=3, rates=_NOTHING
+    ),
+    Ablation("voicemail setting", _voicemail_setting, "voicemail is retried only if asked", first=23, rates=_NOTHING),
     Ablation("waiting for detection", _waiting_for_detection, "machine detection counts", first=35, rates=_NOTHING),
     Ablation("no end without a call", _ending_by_a_call_only, "no error without a reason", rates=_NOTHING),
     Ablation(
@@ -755,8 +757,8 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("attempt of a callback", _attempt_of_a_callback, _TRUTH, first=28, rates=_CALLBACKS),
     Ablation("one item for a line", _one_item_for_a_line, "no line is lost", rates=_NOTHING),
     Ablation("one queue for an agent", _one_queue_for_an_agent, "no call waits for ever", rates=_NOTHING),
-    Ablation("reading every row", _reading_every_row, "contacts are the file's rows", rates=_NOTHING),
-    Ablation("counted status", _what_is_counted, "batch counts equal a recount", rates=_NOTHING),
+    Ablation("reading every row", _reading_every_row, "contacts are the file's rows", first=9, rates=_NOTHING),
+    Ablation("counted status", _what_is_counted, "batch counts equal a recount", first=17, rates=_NOTHING),
     Ablation("differences", _what_statistics_had_before, "statistics equal a recount", rates=_NOTHING),
     Ablation("completing a batch", _completing_a_batch, "every batch ends", rates=_NOTHING),
     Ablation("account check", _account_check, "an account sees only its own", rates=_NOTHING),

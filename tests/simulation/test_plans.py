@@ -21,7 +21,7 @@ from redial.domain.execution import Execution
 from tests.simulation.faults import Faults
 from tests.simulation.world import World
 
-PARTS, POLICIES = 4, 250
+PARTS, POLICIES = 8, 125
 """1,000 policies, in parts that run beside each other."""
 NAMED = 12
 """Policies with names: with limits, an expiry, hours and retries, some of each."""

@@ -1,28 +1,28 @@
-"""The api function on moto: real gateway events in, answers out, each checked against its OpenAPI document."""
+"""The api function on an emulated AWS: gateway events in, answers out, each checked against its OpenAPI document."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
-from urllib.parse import unquote
 
-from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
+import boto3
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from moto import mock_aws
 
 from functions.api.handler import handler
 from redial.api.service import openapi_document
 from redial.runtime import keys, services, system
 from redial.runtime.services import services_of
 from tests.support import gateway
+from tests.support.aws import emulated_aws
 from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN
-from tests.support.table import TABLE_NAME, create_table
+from tests.support.table import TABLE_NAME, create_table, every_item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
 API_KEY = "rdl_first-account"
 OTHER_API_KEY = "rdl_other-account"
@@ -171,11 +171,27 @@ class Api:
         return execution_id
 
 
+_RUNNING: list[Api] = []
+"""The API of the test that runs."""
+_ACCOUNTS: list[dict[str, Any]] = []
+"""The items of the two accounts, once they were created."""
+
+
 @contextmanager
 def aws() -> Iterator[None]:
-    """moto and the api function's environment, shared by tests: building the clients is slow."""
-    with mock.patch.dict(os.environ, ENVIRONMENT), mock_aws():
+    """An emulated AWS with an empty table, and the api function's environment. A module shares them: building the
+    clients is slow."""
+
+    def now() -> datetime:
+        return _RUNNING[-1].now if _RUNNING else TEN
+
+    def asked(function: str, event: Any) -> None:
+        _RUNNING[-1].invoked.append((function, event))
+
+    with mock.patch.dict(os.environ, ENVIRONMENT), emulated_aws(now, asked):
         services.reset()
+        boto3.client("scheduler").create_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])
+        create_table(boto3.client("dynamodb"))
         try:
             yield
         finally:
@@ -184,44 +200,45 @@ def aws() -> Iterator[None]:
 
 @contextmanager
 def running_api() -> Iterator[Api]:
-    """Within `aws()`: two accounts, each with a key, on an empty table; the clock stays at `TEN` until set."""
-    services_of.cache_clear()  # what it remembers is of another table
+    """Within `aws()`: two accounts, each with a key, and nothing else; the clock stays at `TEN` until set."""
+    services_of.cache_clear()  # what it remembers is of another test
     api = Api()
-    dynamodb, scheduler = services_of("api").executions._table.client, services_of("api").timers._client
-    invoker = services_of("api").invoker
-    functions, queues = invoker._functions(), invoker._queues()
-    create_table(dynamodb)
-    scheduler.create_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])
     system.use(now=lambda: api.now)
-
-    def invoke(request: Any, **_: Any) -> Any:
-        function = unquote(request.url).split(":function:redial-")[1].split(":")[0]
-        api.invoked.append((function, json.loads(request.body)))
-        return AWSResponse(request.url, 202, HTTPHeaders(), mock.Mock(stream=lambda: iter(())))
-
-    def send(request: Any, **_: Any) -> Any:
-        sent = json.loads(request.body)
-        api.invoked.append((sent["QueueUrl"].rpartition("-")[2], json.loads(sent["MessageBody"])))
-        digest = hashlib.md5(sent["MessageBody"].encode()).hexdigest()  # noqa: S324  SQS answers with it
-        body = json.dumps({"MessageId": "1", "MD5OfMessageBody": digest}).encode()
-        return AWSResponse(request.url, 200, HTTPHeaders(), mock.Mock(stream=lambda: iter((body,))))
-
-    functions.meta.events.register("before-send.lambda.Invoke", invoke)
-    queues.meta.events.register("before-send.sqs.SendMessage", send)
+    _RUNNING.append(api)
     try:
-        for account_id, name, api_key in ((ACCOUNT_ID, "First", API_KEY), (OTHER_ACCOUNT_ID, "Other", OTHER_API_KEY)):
-            keys.ensure_account(
-                account_id=account_id,
-                name=name,
-                webhook_secret=keys.new_webhook_secret(),
-                api_key=api_key,
-                accounts=services_of("api").accounts,
-                now=api.now,
-            )
+        _create_accounts()
         yield api
     finally:
-        functions.meta.events.unregister("before-send.lambda.Invoke", invoke)
-        queues.meta.events.unregister("before-send.sqs.SendMessage", send)
+        _RUNNING.remove(api)
         system.use(now=lambda: datetime.now(UTC))
-        dynamodb.delete_table(TableName=TABLE_NAME)
-        scheduler.delete_schedule_group(Name=ENVIRONMENT["SCHEDULE_GROUP"])
+        _remove_everything()
+
+
+def _create_accounts() -> None:
+    for item in _ACCOUNTS:
+        _dynamodb().put_item(TableName=TABLE_NAME, Item=item)
+    if _ACCOUNTS:
+        return
+    for account_id, name, api_key in ((ACCOUNT_ID, "First", API_KEY), (OTHER_ACCOUNT_ID, "Other", OTHER_API_KEY)):
+        keys.ensure_account(
+            account_id=account_id,
+            name=name,
+            webhook_secret=keys.new_webhook_secret(),
+            api_key=api_key,
+            accounts=services_of("api").accounts,
+            now=TEN,
+        )
+    _ACCOUNTS.extend(every_item(_dynamodb()))
+
+
+def _remove_everything() -> None:
+    """Remove every item and schedule."""
+    for item in every_item(_dynamodb()):
+        _dynamodb().delete_item(TableName=TABLE_NAME, Key={"pk": item["pk"], "sk": item["sk"]})
+    scheduler = services_of("api").timers._client
+    for schedule in scheduler.list_schedules()["Schedules"]:
+        scheduler.delete_schedule(GroupName=schedule["GroupName"], Name=schedule["Name"])
+
+
+def _dynamodb() -> "DynamoDBClient":
+    return services_of("api").executions._table.client

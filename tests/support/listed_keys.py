@@ -2,7 +2,6 @@
 
 import bisect
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 from redial.wire.stored_execution import LISTING_SHARDS, listing_shard
@@ -54,18 +53,6 @@ class ListedKeys:
         self.keys += len(found)
         items = [{"listing_key": {"S": one}} for one in found] if is_index else [self.kept[one] for one in found]
         return {"Items": items} | ({"LastEvaluatedKey": found[-1]} if len(found) == most else {})
-
-    def get_paginator(self, operation: str) -> "ListedKeys":
-        assert operation == "query"
-        return self
-
-    def paginate(self, **asked: Any) -> Iterator[dict[str, Any]]:
-        while True:
-            page = self.query(**asked)
-            yield page
-            if "LastEvaluatedKey" not in page:
-                return
-            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def transact_write_items(self, *, TransactItems: list[Any]) -> dict[str, Any]:  # noqa: N803  as botocore calls it
         item = TransactItems[1]["Put"]["Item"]

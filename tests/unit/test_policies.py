@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from redial.adapters.dynamodb.policies import DynamoPolicies
 from redial.domain.agent import Agent
@@ -18,8 +16,9 @@ from redial.domain.execution import Execution
 from redial.domain.gates import Facts
 from redial.domain.policy import Policy, in_force, read_label
 from redial.domain.retry import RetryConfig
+from tests.support.aws import dynamodb_with_table
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, TEN
-from tests.support.table import TABLE_NAME, create_table
+from tests.support.table import TABLE_NAME
 
 HOURS = [None, *(CallingRule.of_hours(start, start + 2) for start in range(20))]
 PURPOSES = [None, "a", "b", "c", "d"]
@@ -82,9 +81,7 @@ def test_other_labels_are_refused(text: str) -> None:
 
 @pytest.fixture
 def client() -> Iterator[Any]:
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_table(client)
+    with dynamodb_with_table() as client:
         yield client
 
 

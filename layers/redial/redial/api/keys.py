@@ -17,11 +17,12 @@ from redial.api.answers import (
     caller,
     known_id,
     new_router,
+    no_such,
     note_details,
     note_resource,
     services,
 )
-from redial.api.fields import EXAMPLE_AGENT_ID, WholeNumber
+from redial.api.fields import EXAMPLE_AGENT_ID, MAX_ID_LENGTH, WholeNumber
 from redial.domain.api_key import ALL_SCOPES, ApiKey, Caller, KeyRights, KeyScope, NumbersShown, hour_of
 from redial.domain.errors import InvalidInput, NotFound
 from redial.domain.queue import MAX_KEY_LINES
@@ -207,5 +208,7 @@ def _check_agents(ids: Sequence[str]) -> None:
     responses=answers(200, "It opens nothing any more.", KeyRevoked, 404),
 )
 def delete_key(key_id: str) -> Response[Any]:
+    if len(key_id) > MAX_ID_LENGTH:  # DynamoDB refuses it
+        no_such(key_id, "key")
     accounts.revoke_key(account_id(), key_id, accounts=services().accounts, now=system.now(), by=caller().rights)
     return answer(KeyRevoked(message="success", state="revoked"))

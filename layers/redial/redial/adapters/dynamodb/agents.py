@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.table import Table
@@ -77,9 +78,8 @@ class DynamoAgents:
 
     def some(self, account_id: str, most: int) -> list[Agent]:
         values = {":account": f"A#{account_id}", ":agents": "AGENT#"}
-        limits = {"MaxItems": most, "PageSize": most}
-        stored = self._table.query("pk = :account AND begins_with(sk, :agents)", values, PaginationConfig=limits)
-        return list(map(_decode, stored))
+        stored = self._table.query("pk = :account AND begins_with(sk, :agents)", values, Limit=most)
+        return list(map(_decode, islice(stored, most)))
 
     def save(self, agent: Agent) -> Agent:
         saved = replace(agent, version=agent.version + 1)

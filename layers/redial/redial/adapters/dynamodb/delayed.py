@@ -104,9 +104,7 @@ class DynamoDelayedSets:
             self._table.delete({"pk": item["pk"], "sk": item["sk"]})
 
     def _entries(self, batch_id: str) -> Iterator[Item]:
-        return self._table.query(
-            "pk = :pk", {":pk": _partition(batch_id)}, ConsistentRead=True, PaginationConfig={"PageSize": _FRONT}
-        )
+        return self._table.query("pk = :pk", {":pk": _partition(batch_id)}, ConsistentRead=True, Limit=_FRONT)
 
     def _mark_taken(self, sort_key: str, batch_id: str, now: datetime) -> bool:
         condition = f"{PRESENT} AND (attribute_not_exists(tk) OR tk <= :old)"

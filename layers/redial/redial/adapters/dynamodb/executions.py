@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from redial.adapters.dynamodb.items import to_item, to_value
@@ -142,8 +143,7 @@ class DynamoExecutions:
         yield from map(_due, self._query("due", _OVERDUE, _until(shard, now)))
 
     def first_due(self, shard: int, until: datetime, most: int) -> list[Due]:
-        limits = {"MaxItems": most, "PageSize": most}
-        return list(map(_due, self._query("due", _OVERDUE, _until(shard, until), PaginationConfig=limits)))
+        return list(map(_due, islice(self._query("due", _OVERDUE, _until(shard, until), Limit=most), most)))
 
     def queue_checks(self, now: datetime) -> Iterator[Due]:
         for shard in range(QUEUE_CHECK_SHARDS):

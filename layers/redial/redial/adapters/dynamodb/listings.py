@@ -391,10 +391,7 @@ class DynamoListings:
         return heapq.merge(*(self._pages(agent_id, shard, kind, low, high) for shard in range(LISTING_SHARDS)))
 
     def _pages(self, agent_id: str, shard: int, kind: str, low: str, high: str) -> Iterator[str]:
-        pages = self._table.client.get_paginator("query").paginate(
-            TableName=self._table.name, **_asked(agent_id, shard, kind, low, high)
-        )
-        for page in pages:
+        for page in self._table.pages(**_asked(agent_id, shard, kind, low, high)):
             yield from (_position(item["listing_key"]["S"]) for item in page["Items"])
 
 

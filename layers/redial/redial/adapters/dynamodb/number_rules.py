@@ -106,8 +106,7 @@ class DynamoNumberRules:
     ) -> dict[RuleKind, set[str]]:
         found: dict[RuleKind, set[str]] = {kind: set() for kind in RuleKind}
         scopes, now = scopes_covering(agent_id, purpose), to_ms(at)
-        pages = self._table.client.get_paginator("query").paginate(
-            TableName=self._table.name,
+        pages = self._table.pages(
             KeyConditionExpression="pk = :pk AND begins_with(sk, :first)",
             ExpressionAttributeValues={":pk": {"S": f"S#{account_id}"}, ":first": {"S": first_digit}},
             ProjectionExpression="sk, ga, xa",
@@ -146,8 +145,7 @@ class DynamoNumberRules:
     def count(self, account_id: str, kind: RuleKind, scope: str | None = None) -> int:
         if scope is not None:
             return sum(1 for _ in self._keys_listed(account_id, kind, scope, None))
-        pages = self._table.client.get_paginator("query").paginate(
-            TableName=self._table.name,
+        pages = self._table.pages(
             IndexName="listing",
             KeyConditionExpression="listing_shard = :shard",
             ExpressionAttributeValues={":shard": {"S": _shard(account_id, kind)}},

@@ -71,12 +71,21 @@ class Table:
             yield from found
 
     def query(self, condition: str, values: Item, **options: Any) -> Iterator[Item]:
-        """Items under a key condition, page by page. `options`: IndexName, ConsistentRead, ScanIndexForward …"""
-        pages = self.client.get_paginator("query").paginate(
-            TableName=self.name, KeyConditionExpression=condition, ExpressionAttributeValues=to_item(values), **options
-        )
-        for page in pages:
+        """Items under a key condition, page by page. `options`: IndexName, ConsistentRead, ScanIndexForward …
+
+        `Limit` is the most that one page has."""
+        for page in self.pages(KeyConditionExpression=condition, ExpressionAttributeValues=to_item(values), **options):
             yield from map(from_item, page["Items"])
+
+    def pages(self, **asked: Any) -> Iterator[Item]:
+        """The answers to a query, with DynamoDB's types. (A paginator of boto3 costs a tenth of a request.)"""
+        start: Item = {}
+        while True:
+            page: Any = self.client.query(TableName=self.name, **asked, **start)
+            yield page
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def put_new(self, item: Item) -> bool:
         """Store an item; False if another item has its key."""
