@@ -225,7 +225,7 @@ def line_of_key_handed_over(world: World, number: int, begin: Begin) -> None:
     story.call("completed")
     story.limit_key(1)
     begin()
-    story.call("busy", "completed")
+    story.call("completed")
     story.call("completed")
 
 
@@ -233,7 +233,7 @@ def batch_of_limited_key(world: World, number: int, begin: Begin) -> None:
     story = Story(world, number, lines=2)
     story.limit_key(1)
     begin()
-    story.batch([story.number("busy", "completed"), story.number("completed"), story.number("completed")])
+    story.batch([story.number("completed"), story.number("completed")])
 
 
 def stopped_when_queued_for_key(world: World, number: int, begin: Begin) -> None:
