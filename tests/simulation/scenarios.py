@@ -220,12 +220,14 @@ def line_handed_over(world: World, number: int, begin: Begin) -> None:
 
 
 def line_of_key_handed_over(world: World, number: int, begin: Begin) -> None:
-    """One of two calls waits for a line of its key, and one for the only line of its agent."""
-    story = Story(world, number, lines=1)
+    """The last call waits for a line of its agent, then for the only one of its key."""
+    story = Story(world, number, lines=2)
     story.call("completed")
+    story.wait(5)
     story.limit_key(1)
     begin()
     story.call("completed")
+    story.wait(1)
     story.call("completed")
 
 
