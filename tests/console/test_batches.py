@@ -172,7 +172,7 @@ def test_progress_contacts_and_files_of_a_finished_batch(open_console: Open, loc
     console.check_accessible()
     contacts = page.get_by_role("region", name="Contacts").get_by_role("row")
     expect(contacts).to_have_count(26)
-    press(page, "Next 25")
+    page.get_by_role("link", name="Next page").click()
     expect(contacts).to_have_count(4)
     page.get_by_role("button", name="No answer 1").click()
     expect(contacts).to_have_count(2)
