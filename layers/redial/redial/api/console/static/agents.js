@@ -27,7 +27,7 @@ function AgentList() {
   const live = useGet('/v2/agent/all', { every: 10000 });
   return html`<${Page} title="Agents" actions=${html`<a class="button primary" href="#/agents/new">New agent</a>`}>
     <${Live} of=${{ ...live, data: live.data || (agents.length ? agents : undefined) }}>${(rows) => (rows.length
-    ? html`<${Card}><${Table} label="Agents" rows=${rows} rowKey=${(row) => row.agent_id} href=${(row) => link('agents', row.agent_id)} columns=${AGENT_COLUMNS} /></${Card}>`
+    ? html`<${Card}><${Table} label="Agents" rows=${rows} href=${(row) => link('agents', row.agent_id)} columns=${AGENT_COLUMNS} /></${Card}>`
     : html`<${NoAgent} />`)}</${Live}></${Page}>`;
 }
 
@@ -84,7 +84,7 @@ function TestCall({ agent }) {
   const number = typed.trim();
   const call = () => api('POST', '/call', { body: { agent_id: agent.agent_id, recipient_phone_number: number, retry_config: { enabled: false } } });
   return html`<${Card} title="Test call" note="One call by this agent, without retries."><div class="form">
-    <${Field} label="Number" type="tel" value=${typed} autocomplete="off" placeholder="+1 202 555 0143" onValue=${setTyped} />
+    <${NumberToCall} value=${typed} onValue=${setTyped} />
     <div class="actions">
       <${Action} primary scope="call" disabled=${!number} act=${call} done="The call is made." onDone=${(answer) => go('executions', answer.execution_id)}
         confirm=${{ title: `Call ${number}?`, text: `${agent.agent_name} calls it now, if its rules allow it.`, yes: 'Call' }}>Call</${Action}>

@@ -45,15 +45,16 @@ function Frame({ user, agents, reload, signOut }) {
   const [messages, setMessages] = useState([]);
   const menu = useRef();
   useEffect(() => {
-    const wide = matchMedia('(min-width: 60rem)'); // there the menu is always open
+    // There the menu is always open.
+    const wide = matchMedia('(min-width: 60rem)');
     const fit = () => { menu.current.open = wide.matches; };
     const changed = () => {
       setRoute(readRoute());
       fit();
     };
-    fit();
     wide.addEventListener('change', fit);
     addEventListener('hashchange', changed);
+    changed();
     return () => {
       wide.removeEventListener('change', fit);
       removeEventListener('hashchange', changed);
@@ -140,4 +141,5 @@ function App() {
 
 render(html`<${App} />`, document.getElementById('app'));
 
-export { html, render, Lanes, Shared }; // for the measurement of how fast a call is drawn
+// For the measurement of how fast a call is drawn.
+export { html, render, Lanes, Shared };

@@ -100,7 +100,7 @@ const BATCH_COLUMNS = [
   { name: 'Status', of: (one) => html`<${BatchStatus} batch=${one} />` },
   { name: 'Contacts', number: true, of: (one) => count(one.valid_contacts) },
   { name: 'Progress', of: (one) => html`<${BatchProgress} batch=${one} />` },
-  { name: 'Created', of: (one) => html`<${Time} at=${one.created_at} />` },
+  { name: 'Created', of: timeOf('created_at') },
 ];
 
 function BatchList({ query }) {
@@ -111,7 +111,7 @@ function BatchList({ query }) {
     ${!agent ? html`<${NoAgent} />` : html`<${Card} wide><${Live} of=${live}>${(found) => (!found.value.length && !query.cursor
     ? html`<${Empty} title=${`${agent.agent_name} has no batches`}>A batch is a file of contacts. <a href="#/batches/new">Upload one</a>: nothing
         is called before you start it.</${Empty}>`
-    : html`<${Table} label="Batches" rows=${found.value} rowKey=${(one) => one.batch_id} href=${(one) => link('batches', one.batch_id)} columns=${BATCH_COLUMNS} />
+    : html`<${Table} label="Batches" rows=${found.value} href=${(one) => link('batches', one.batch_id)} columns=${BATCH_COLUMNS} />
       <${CursorPager} query=${query} of=${found} one="batch" many="batches" />`)}</${Live}></${Card}>`}
   </${Page}>`;
 }
@@ -165,7 +165,8 @@ function Preflight({ batch, refresh }) {
   const { to_be_called: toCall = 0, attempts_per_contact: attempts = 1 } = found.data || {};
   const schedule = async () => {
     const form = new FormData();
-    if (!scheduled) await api('GET', '/health'); // what the API's clock says now
+    // What the API's clock says now.
+    if (!scheduled) await api('GET', '/health');
     form.set('scheduled_at', scheduled || new Date(now() + SOONEST_MS).toISOString());
     if (bypass) form.set('bypass_call_guardrails', 'true');
     return api('POST', `/batches/${batch.batch_id}/schedule`, { form });
@@ -273,8 +274,6 @@ const About = ({ batch }) => html`<${Card} title="About"><${Facts} of=${[
 
 // ---- contacts ----
 
-const recipientData = (one) => one.context_details.recipient_data || {};
-const dialled = (one) => one.attempts.filter((attempt) => attempt.dialed_at).length;
 
 /** When it changes next, or when it changed. */
 function NextOrLast({ of: one }) {
@@ -305,8 +304,7 @@ function Contacts({ batch, query, actions }) {
   return html`<${Card} title="Contacts" wide actions=${actions}>
     <div class="filters" role="group" aria-label="Contacts by outcome">${choices.map(([name, text, number]) => html`
       <button key=${name} type="button" class="small" aria-pressed=${name === status} onClick=${() => setQuery({ ...FIRST_PAGE, status: name })}>${text} <b>${count(number)}</b></button>`)}</div>
-    <${Live} of=${live}>${(found) => html`<${Table} label="Contacts" rows=${found.value.data || found.value} rowKey=${(one) => one.id}
-        href=${(one) => link('executions', one.id)} empty="No contact has this status now." columns=${CONTACT_COLUMNS} />
+    <${Live} of=${live}>${(found) => html`<${Table} label="Contacts" rows=${found.value.data || found.value} href=${(one) => link('executions', one.id)} empty="No contact has this status now." columns=${CONTACT_COLUMNS} />
       <${CursorPager} query=${query} of=${found} one="contact" />`}</${Live}>
   </${Card}>`;
 }

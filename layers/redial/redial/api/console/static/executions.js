@@ -37,9 +37,9 @@ const CALL_COLUMNS = [
   { name: 'Number', of: (one) => (one.user_number ? html`<${Phone} number=${one.user_number} />` : 'Erased') },
   { name: 'Status', of: (one) => html`<${Status} status=${stateOf(one)} />` },
   { name: 'Attempts', number: true, of: dialled },
-  { name: 'Created', of: (one) => html`<${Time} at=${one.created_at} />` },
+  { name: 'Created', of: timeOf('created_at') },
   { name: 'Next attempt', of: (one) => html`<${Time} at=${one.next_attempt?.at} relative />` },
-  { name: 'Changed', of: (one) => html`<${Time} at=${one.updated_at} />` },
+  { name: 'Changed', of: timeOf('updated_at') },
 ];
 
 function CallList({ query }) {
@@ -56,7 +56,7 @@ function CallList({ query }) {
   return html`<${Page} title="Calls" actions=${html`<${AgentPicker} />`}>
     <${Card}><${CallFilters} query=${query} agent=${agent} /></${Card}>
     ${!agent ? html`<${NoAgent} />` : html`<${Card}><${Live} of=${found} lines=${8}>${(shown) => html`
-      ${shown.value.data.length ? html`<${Table} label="Calls" columns=${CALL_COLUMNS} rows=${shown.value.data} rowKey=${(one) => one.id} href=${(one) => link('executions', one.id)} />`
+      ${shown.value.data.length ? html`<${Table} label="Calls" columns=${CALL_COLUMNS} rows=${shown.value.data} href=${(one) => link('executions', one.id)} />`
     : html`<${Empty} title=${isFiltered ? 'No call matches.' : 'No call yet.'}>
         ${isFiltered ? html`<a href="#/executions">Show all calls</a>` : 'POST /call makes one; so does a batch.'}</${Empty}>`}
       <${CursorPager} query=${query} of=${shown} one="call" />`}</${Live}></${Card}>`}
@@ -359,7 +359,8 @@ function OneCall({ id }) {
   const found = useLive(load, [id], 3000);
   const { execution } = found.data || {};
   const number = execution?.user_number;
-  const isWhole = /^\+\d+$/.test(number); // a key may see masked numbers only
+  // A key may see masked numbers only.
+  const isWhole = /^\+\d+$/.test(number);
   const zone = useGet(isWhole && `/numbers/${encodeURIComponent(number)}`, { every: 0 }).data?.time_zones[0];
   return html`<${Page} title=${number || (execution ? 'Erased call' : 'Call')} back=${{ href: '#/executions', text: 'Calls' }}
       actions=${execution && html`<${CallActions} execution=${execution} refresh=${found.refresh} />`}>

@@ -65,7 +65,7 @@ function Keys() {
         actions=${html`<button type="button" onClick=${() => setMade(null)}>I have it</button>`}>
       <p><code class="break">${made.api_key}</code> <${Copy} text=${made.api_key} shown="Copy" /></p></${Card}>`}
     <${Card} title="API keys"><${Live} of=${live}>${(rows) => html`
-      <${Table} label="API keys" rows=${revokedLast(rows)} rowKey=${(row) => row.id} columns=${columns} />`}</${Live}></${Card}></div></div></${KeysPage}>`;
+      <${Table} label="API keys" rows=${revokedLast(rows)} columns=${columns} />`}</${Live}></${Card}></div></div></${KeysPage}>`;
 }
 
 const RESOURCE_SCREENS = { agent: ['agents'], batch: ['batches'], execution: ['executions'], policy: ['rules', 'policy'] };
@@ -83,7 +83,7 @@ function Changes({ of: { changes, details } }) {
 }
 
 const AUDIT_COLUMNS = [
-  { name: 'When', of: (row) => html`<${Time} at=${row.at} />` },
+  { name: 'When', of: timeOf('at') },
   { name: 'Who', of: (row) => row.by },
   { name: 'What', of: (row) => words(row.operation) },
   { name: 'Of', of: (row) => html`<${Resource} of=${row} />` },
@@ -91,24 +91,14 @@ const AUDIT_COLUMNS = [
 ];
 
 function Audit({ query }) {
-  const [page, setPage] = useState(1);
-  const input = (name) => ({
-    type: 'date',
-    value: query[name] || '',
-    onValue: (value) => {
-      setPage(1);
-      setQuery({ [name]: value });
-    },
-  });
+  const input = (name) => ({ type: 'date', value: query[name] || '', onValue: (value) => setQuery({ [name]: value }) });
   const asked = { from: instantOf(query.from && `${query.from}T00:00`), to: instantOf(query.to && `${query.to}T23:59:59.999`) };
-  const live = useGet('/audit', { query: { ...asked, page_number: page, page_size: PAGE }, every: 8000 });
+  const live = usePages('/audit', { query: asked, every: 8000 });
   const save = async () => download('audit.csv', await get('/audit.csv', { query: asked }));
   return html`<${KeysPage} tab="audit"><${Card} title="Audit" note="Who changed what, newest first. Calls are their own record. Records are never changed or removed."
       actions=${html`<${Action} scope="read" done="Exported." act=${save}>Export as CSV</${Action}>`}>
     <div class="row"><${Field} label="From" ...${input('from')} /><${Field} label="To" ...${input('to')} /></div>
-    <${Live} of=${live}>${(rows) => html`
-      <${Table} label="Audit" rows=${rows} rowKey=${(row) => row.id} empty="No change was made in this time." columns=${AUDIT_COLUMNS} />
-      <${Pager} page=${page} rows=${rows.length} onPage=${setPage} />`}</${Live}></${Card}></${KeysPage}>`;
+    <${PagedTable} of=${live} label="Audit" empty="No change was made in this time." columns=${AUDIT_COLUMNS} /></${Card}></${KeysPage}>`;
 }
 
 const KeysScreen = ({ route: { parts: [tab], query } }) => (tab === 'audit' ? html`<${Audit} query=${query} />` : html`<${Keys} />`);

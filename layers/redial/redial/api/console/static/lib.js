@@ -22,7 +22,8 @@ class ApiError extends Error {
 let onUnauthorized = () => {};
 const whenUnauthorized = (action) => { onUnauthorized = action; };
 
-const utf8 = new TextDecoder('utf-8', { ignoreBOM: true }); // keeps the byte-order mark of a file
+// Keeps the byte-order mark of a file.
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 let skew = 0;
 const LAG = 5000;
 /** The API's time, in milliseconds. The local stack's clock can be ahead of the browser's, and a browser's can be wrong. */
@@ -96,7 +97,8 @@ function useLive(load, inputs = [], every = 4000) {
     let timer = 0, failures = 0, running = false, asked = false;
     const run = async () => {
       clearTimeout(timer);
-      if (running) { asked = true; return; } // what it answers may be of before
+      // What a running request answers may be of before.
+      if (running) { asked = true; return; }
       if (document.hidden) { timer = setTimeout(run, HIDDEN_FOR); return; }
       running = true;
       try {
@@ -172,12 +174,16 @@ function useSetting(name, initial) {
   return [value, (next) => { localStorage.setItem(`redial.${name}`, next); setValue(next); }];
 }
 
-// ---- statuses of executions ----
+// ---- executions ----
 
 const WAITING = ['queued', 'scheduled', 'rescheduled'];
 const LIVE = ['initiated', 'ringing', 'in-progress', 'call-disconnected'];
 const FINAL = ['completed', 'no-answer', 'busy', 'failed', 'canceled', 'stopped', 'error', 'balance-low'];
 const STATUSES = [...WAITING, ...LIVE, ...FINAL];
+
+/** The data of the called person that the call or its row of a file brought. */
+const recipientData = (execution) => execution.context_details.recipient_data || {};
+const dialled = (execution) => execution.attempts.filter((attempt) => attempt.dialed_at).length;
 
 // ---- text ----
 

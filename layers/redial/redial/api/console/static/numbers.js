@@ -9,11 +9,9 @@ const CALLER_COLUMNS = [
 ];
 
 function Callers() {
-  const [page, setPage] = useState(1);
-  const live = useGet('/phone-numbers/all', { query: { page_number: page, page_size: PAGE }, every: 15000 });
+  const live = usePages('/phone-numbers/all', { every: 15000 });
   return html`<${Page} title="Numbers" tabs=${NUMBER_TABS} tab="callers"><${Card} title="Caller ids" note="The numbers that your agents call from.">
-    <${Live} of=${live}>${(rows) => html`<${Table} label="Caller ids" rows=${rows} rowKey=${(row) => row.id} empty="No agent has a caller id of its own." columns=${CALLER_COLUMNS} />
-      <${Pager} page=${page} rows=${rows.length} onPage=${setPage} />`}</${Live}></${Card}></${Page}>`;
+    <${PagedTable} of=${live} label="Caller ids" empty="No agent has a caller id of its own." columns=${CALLER_COLUMNS} /></${Card}></${Page}>`;
 }
 
 const MOST_CLOCKS = 3;
@@ -119,7 +117,7 @@ function Numbers({ route: { parts: [number] } }) {
   if (number) return html`<${OneNumber} key=${number} number=${number} />`;
   return html`<${Page} title="Numbers" tabs=${NUMBER_TABS} tab="number"><div class="plan">
     <${Card} title="Look up a number"><${Form} keep submit="Show" act=${(values) => go('numbers', values.number.trim())}>
-      <${Field} label="Number" name="number" type="tel" required autocomplete="off" placeholder="+1 202 555 0143" /></${Form}></${Card}>
+      <${NumberToCall} name="number" required /></${Form}></${Card}>
     <${Card}><${Empty} title="What would happen to a number now?">Where it is and what time it is there, whether it may be called,
       how often it was called, and what each rule says.</${Empty}></${Card}></div></${Page}>`;
 }

@@ -2,7 +2,8 @@
 
 /** Date and minute of the day of a time in a zone. */
 function clockOf(at, zone) {
-  const [date, clock] = new Date(at).toLocaleString('sv', { timeZone: zone }).split(' '); // "2026-11-29 14:05:00"
+  // Such as "2026-11-29 14:05:00".
+  const [date, clock] = new Date(at).toLocaleString('sv', { timeZone: zone }).split(' ');
   return { date, minute: minuteOf(clock) };
 }
 
@@ -66,7 +67,8 @@ function Attempts({ attempts, zone, viewer }) {
 function Planned({ plan, body, isCurrent }) {
   const { agentName, zone: choice } = useShared();
   const [chosen, choose] = useState('');
-  const key = useMemo(() => crypto.randomUUID(), [JSON.stringify(body)]); // pressed twice, it is one call
+  // Pressed twice, it is one call.
+  const key = useMemo(() => crypto.randomUUID(), [JSON.stringify(body)]);
   const { attempts } = plan;
   const number = body.recipient_phone_number;
   const first = attempts[0]?.earliest_at, last = attempts.at(-1)?.earliest_at;
@@ -103,7 +105,7 @@ function PlanFields({ values, set }) {
   const { agentOptions, agent, setAgent } = useShared();
   const input = (name) => ({ value: values[name], onValue: (value) => set({ [name]: value }) });
   return html`<${Card}><form class="form" onSubmit=${(event) => event.preventDefault()}>
-    <${Field} label="Number" type="tel" placeholder="+1 202 555 0143" autocomplete="off" ...${input('number')} />
+    <${NumberToCall} ...${input('number')} />
     <${Field} label="Agent" value=${agent.agent_id} onValue=${setAgent} options=${agentOptions} />
     <${PolicyField} none="The agent’s, else the account’s" ...${input('policy')} />
     <${RetryFields} ...${input('retry')} unset="As the policy says, else never" />
@@ -142,7 +144,8 @@ function Plan({ route: { query } }) {
     return { plan: await api('POST', '/call/plan', { body, signal }), body, of: asked };
   };
   const live = useLive(asked && load, [asked], 10000);
-  const last = useRef(); // what is shown while another plan loads
+  // What is shown while another plan loads.
+  const last = useRef();
   if (live.data) last.current = live.data;
   const shown = live.data || (live.error || !asked ? null : last.current);
   if (!agent) return html`<${Page} title="Plan"><${NoAgent} /></${Page}>`;

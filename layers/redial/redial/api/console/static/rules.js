@@ -2,7 +2,8 @@
 
 const RULE_TABS = Object.entries({ policies: 'Policies', presets: 'Presets', suppressions: 'Suppressions', consents: 'Consents', account: 'Whole account' })
   .map(([id, text]) => [id, text, link('rules', id)]);
-const MOST_AT_ONCE = 1000; // rows of one request
+// Rows of one request.
+const MOST_AT_ONCE = 1000;
 
 const RulesPage = ({ tab, children }) => html`<${Page} title="Rules" tabs=${RULE_TABS} tab=${tab}>${children}</${Page}>`;
 
@@ -23,7 +24,7 @@ const POLICY_COLUMNS = [
   { name: 'Calling hours', of: (row) => hoursText(row.calling_guardrails) },
   { name: 'Retries', of: (row) => retryText(row.retry_config) },
   { name: 'Contact limits', of: (row) => limitsText(row.contact_limits) },
-  { name: 'Changed', of: (row) => html`<${Time} at=${row.created_at} />` },
+  { name: 'Changed', of: timeOf('created_at') },
 ];
 
 function Policies() {
@@ -31,7 +32,7 @@ function Policies() {
   return html`<${RulesPage} tab="policies"><${Card} title="Policies" actions=${html`<a class="button" href="#/rules/new">New policy</a>`}
       note="Named sets of rules for calls, batches and agents. A change makes a new version; calls keep the version that they were made with.">
     <${Live} of=${live}>${(rows) => (rows.length
-    ? html`<${Table} label="Policies" rows=${rows} rowKey=${(row) => row.name} href=${(row) => link('rules', 'policy', row.name)} columns=${POLICY_COLUMNS} />`
+    ? html`<${Table} label="Policies" rows=${rows} href=${(row) => link('rules', 'policy', row.name)} columns=${POLICY_COLUMNS} />`
     : html`<${Empty} title="There is no policy yet.">Start from <a href="#/rules/presets">a preset</a>, or from nothing.</${Empty}>`)}</${Live}>
   </${Card}></${RulesPage}>`;
 }
@@ -153,7 +154,7 @@ const NUMBER_RULES = {
     path: '/consents', title: 'Consents', add: 'Store consents', one: 'consent', verb: 'Store', remove: 'Withdraw',
     note: 'Numbers that may be called, where an agent or a policy requires a consent.',
     removed: (number) => `Calls to ${number} that need it end at once.`,
-    columns: [{ name: 'Given', of: (row) => html`<${Time} at=${row.given_at} day />` }, { name: 'Proof', of: (row) => row.proof }],
+    columns: [{ name: 'Given', of: timeOf('given_at', { day: true }) }, { name: 'Proof', of: (row) => row.proof }],
   },
 };
 
@@ -203,30 +204,23 @@ function NumberRules({ kind }) {
   const { agentName } = useShared();
   const about = NUMBER_RULES[kind];
   const [number, setNumber] = useState('');
-  const [page, setPage] = useState(1);
   const asked = useSettled(number.trim());
-  const live = useGet(about.path, { query: { phone_number: asked, page_number: page, page_size: PAGE }, every: 8000 });
-  const find = (text) => {
-    setNumber(text);
-    setPage(1);
-  };
+  const live = usePages(about.path, { query: { phone_number: asked }, every: 8000 });
   const columns = [
     { name: 'Number', of: (row) => (row.last_four ? html`<span class="phone">…${row.last_four}</span>` : html`<span class="muted">erased</span>`) },
     { name: 'Covers', of: (row) => covers(row, agentName) },
     ...about.columns,
     { name: 'Source', of: (row) => row.source },
-    { name: 'Until', of: (row) => html`<${Time} at=${row.expires_at} day />` },
-    { name: 'Added', of: (row) => html`<${Time} at=${row.created_at} />` },
+    { name: 'Until', of: timeOf('expires_at', { day: true }) },
+    { name: 'Added', of: timeOf('created_at') },
   ];
   if (asked) columns.push({ name: 'Actions', of: (row) => html`<${RemoveRule} rule=${row} about=${about} number=${asked} refresh=${live.refresh} />` });
-  const empty = asked ? `There is no ${about.one} of this number.` : page === 1 ? `There is no ${about.one}.` : 'There are no more.';
   return html`<${RulesPage} tab=${kind}><div class="plan">
     <${AddRules} about=${about} refresh=${live.refresh} />
     <${Card} title=${about.title} note=${about.note}>
-      <${Field} label="Find a number" type="search" value=${number} placeholder="+1 202 555 0143" onValue=${find}
+      <${Field} label="Find a number" type="search" value=${number} placeholder="+1 202 555 0143" onValue=${setNumber}
         hint=${`Only the last digits of numbers are kept. Type a whole number to see and ${about.remove.toLowerCase()} its ${about.one}s.`} />
-      <${Live} of=${live}>${(rows) => html`<${Table} label=${about.title} rows=${rows} rowKey=${(row) => row.id} columns=${columns} empty=${empty} />
-        <${Pager} page=${page} rows=${rows.length} onPage=${setPage} />`}</${Live}></${Card}>
+      <${PagedTable} of=${live} label=${about.title} columns=${columns} empty=${`There is no ${about.one}${asked ? ' of this number' : ''}.`} /></${Card}>
   </div></${RulesPage}>`;
 }
 

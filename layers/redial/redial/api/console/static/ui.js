@@ -34,6 +34,9 @@ function Status({ status, label }) {
   return html`<span class="status ${tone}"><span class="mark" aria-hidden="true">${MARKS[tone]}</span>${label || words(status)}</span>`;
 }
 
+/** What a column shows of a row that has a time of that name. */
+const timeOf = (name, options) => (row) => html`<${Time} at=${row[name]} ...${options} />`;
+
 /** The agent by its name, as a link; by its id if it is gone. */
 function AgentLink({ id }) {
   const { agents, agentName } = useShared();
@@ -107,8 +110,9 @@ const Facts = ({ of }) => html`<dl class="facts">${of.filter(([, value]) => valu
 /** What is wider than the screen scrolls in its own frame. */
 const Scroll = ({ label, children }) => html`<div class="scroll" tabindex="0" role="region" aria-label=${label}>${children}</div>`;
 
-/** A table. columns: [{name, of: row => content, number}]; `href` makes the first cell a link. */
-function Table({ label, columns, rows, rowKey, href, empty = 'Nothing here.' }) {
+/** A table. columns: [{name, of: row => content, number}]; `href` makes the first cell a link. Without it rows have an
+ * `id`, if they can change their places. */
+function Table({ label, columns, rows, href, empty = 'Nothing here.' }) {
   if (!rows.length) return html`<${Empty} title=${empty} />`;
   const cell = (row, { of }, place) => {
     const content = of(row);
@@ -117,7 +121,7 @@ function Table({ label, columns, rows, rowKey, href, empty = 'Nothing here.' }) 
   };
   return html`<${Scroll} label=${label}><table>
     <thead><tr>${columns.map((one) => html`<th key=${one.name} scope="col" class=${one.number ? 'number' : ''}>${one.name}</th>`)}</tr></thead>
-    <tbody>${rows.map((row, index) => html`<tr key=${rowKey ? rowKey(row) : index}>
+    <tbody>${rows.map((row) => html`<tr key=${href ? href(row) : row.id}>
       ${columns.map((one, place) => html`<td key=${one.name} class=${one.number ? 'number' : ''}>${cell(row, one, place)}</td>`)}</tr>`)}</tbody>
   </table></${Scroll}>`;
 }
@@ -156,11 +160,22 @@ function download(name, text) {
 
 const PAGE = 50;
 
-/** Leads to the pages before and after. `rows`: those of this page. */
-const Pager = ({ page, rows, onPage }) => (page > 1 || rows >= PAGE) && html`<nav class="actions" aria-label="Pages">
-  <button type="button" class="small" disabled=${page === 1} onClick=${() => onPage(page - 1)}>Newer</button>
-  <span class="muted">Page ${page}</span>
-  <button type="button" class="small" disabled=${rows < PAGE} onClick=${() => onPage(page + 1)}>Older</button></nav>`;
+/** The rows of a listing with numbered pages, live: {...live, page, setPage}. Another `query` begins with the first page. */
+function usePages(path, { query, every }) {
+  const asked = JSON.stringify(query);
+  const [place, setPlace] = useState({});
+  const page = place.asked === asked ? place.page : 1;
+  const live = useGet(path, { query: { ...query, page_number: page, page_size: PAGE }, every });
+  return { ...live, page, setPage: (next) => setPlace({ asked, page: next }) };
+}
+
+/** A page of a listing as a table, with the way to the pages before and after. `of`: see `usePages`. */
+const PagedTable = ({ of, empty, ...table }) => html`<${Live} of=${of}>${(rows) => html`
+  <${Table} rows=${rows} empty=${of.page === 1 ? empty : 'There are no more.'} ...${table} />
+  ${(of.page > 1 || rows.length >= PAGE) && html`<nav class="actions" aria-label="Pages">
+    <button type="button" class="small" disabled=${of.page === 1} onClick=${() => of.setPage(of.page - 1)}>Newer</button>
+    <span class="muted">Page ${of.page}</span>
+    <button type="button" class="small" disabled=${rows.length < PAGE} onClick=${() => of.setPage(of.page + 1)}>Older</button></nav>`}`}</${Live}>`;
 
 /** The query of the first page of a listing with cursors. */
 const FIRST_PAGE = { cursor: '', page: '' };
@@ -256,6 +271,8 @@ function Field({ label, hint, options, onValue, ...rest }) {
     : rest.rows ? html`<textarea ...${given}></textarea>` : html`<input ...${given} />`}
     ${hint && html`<p id=${about} class="hint">${hint}</p>`}</div>`;
 }
+
+const NumberToCall = (rest) => html`<${Field} label="Number" type="tel" autocomplete="off" placeholder="+1 202 555 0143" ...${rest} />`;
 
 /** One of a few, as radio buttons side by side: [[value, text]]. */
 const Choice = ({ label, of, value, onValue }) => html`<fieldset class="choice"><legend>${label}</legend>${of.map(([one, text]) => html`

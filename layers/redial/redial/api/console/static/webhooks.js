@@ -48,7 +48,9 @@ const undeliveredColumns = (refresh) => [
 function Undelivered() {
   const live = useGet('/webhooks/undelivered', { every: 4000 });
   return html`<${Live} of=${live}>${({ data, has_more: hasMore }) => {
-    const rows = data.flatMap((subject) => subject.events.map((event, index) => ({ subject, event, isFirst: index === 0 })));
+    const rows = data.flatMap((subject) => subject.events.map((event, index) => ({
+      subject, event, id: sourceOf(subject) + event.sequence, isFirst: index === 0,
+    })));
     const given = rows.filter((row) => !row.event.next_try_at).length;
     const note = `${count(given)} given up, ${count(rows.length - given)} waiting for the next try${hasMore ? '; more are listed once these are sent' : ''}.`;
     const replayAll = async () => {
@@ -59,7 +61,7 @@ function Undelivered() {
     const question = { title: 'Send all of these now?', yes: 'Send', text: `${plural(rows.length, 'event')} of ${plural(data.length, 'call or batch', 'calls and batches')}.` };
     return html`<${Card} title="Undelivered events" note=${rows.length ? note : 'Events that no 2xx has answered yet.'}
         actions=${rows.length > 0 && html`<${Action} scope="operate" act=${replayAll} done=${sentText} onDone=${live.refresh} confirm=${question}>Replay all</${Action}>`}>
-      <${Table} label="Undelivered events" rows=${rows} rowKey=${(row) => sourceOf(row.subject) + row.event.sequence} empty="Everything is delivered."
+      <${Table} label="Undelivered events" rows=${rows} empty="Everything is delivered."
         columns=${undeliveredColumns(live.refresh)} /></${Card}>`;
   }}</${Live}>`;
 }
