@@ -78,14 +78,16 @@ def test_a_wrong_key_is_refused(browser: Browser, local: LocalClient) -> None:
     assert console.faults == []
 
 
-def test_the_key_is_forgotten_with_the_tab(open_console: Open, local: LocalClient) -> None:
-    console = open_console()
+def test_the_key_is_forgotten_with_the_tab(browser: Browser, local: LocalClient) -> None:
+    console = Console(browser, local.stack.url).sign_in(local.stack.api_key)
     assert console.page.evaluate("Object.values(localStorage).join()").find(local.stack.api_key) == -1
     console.page.reload()
     console.settled()  # the same tab is still signed in
     console.page.get_by_role("button", name="Sign out").click()
     console.page.get_by_label("API key").wait_for()
     assert console.page.evaluate("sessionStorage.length") == 0
+    console.close()
+    assert console.faults == []
 
 
 def test_an_ended_key_asks_for_another_one(open_console: Open) -> None:
