@@ -25,13 +25,14 @@ router = new_router()
 
 FOLDER = Path(__file__).with_name("static")
 SCRIPT = "console.js"
+_STYLE = "console.css"
 PARTS = (
     *("lib.js", "rulefields.js", "ui.js", "charts.js"),
     *("learn.js", "now.js", "executions.js", "batches.js", "webhooks.js"),
     *("plan.js", "numbers.js", "agents.js", "rules.js", "keys.js", "app.js"),
 )
-"""What is used by several screens, the screens (such that are alike stand together, which compresses best), the frame."""
-_COMMENT = re.compile(r"^ *(?://[^\n]*|/\*\*(?:(?!\*/).)*\*/)\n", re.MULTILINE | re.DOTALL)
+"""What several screens use; the screens, those that are alike together, which compresses best; the frame."""
+_COMMENT = re.compile(r"^ *(?://[^\n]*|/\*(?:(?!\*/).)*\*/)\n", re.MULTILINE | re.DOTALL)
 """A comment that has its lines for itself."""
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _PAGE = "index.html"
@@ -51,6 +52,7 @@ def files() -> tuple[str, MappingProxyType[str, str]]:
     """The digest of all files, and their texts by name, as they are served."""
     texts = {path.name: path.read_text("utf-8") for path in sorted(FOLDER.iterdir())}
     texts[SCRIPT] = "".join(f"// {name}\n{_COMMENT.sub('', texts.pop(name))}" for name in PARTS)
+    texts[_STYLE] = _COMMENT.sub("", texts[_STYLE])
     digest = hashlib.sha256("\0".join(f"{name}\0{text}" for name, text in texts.items()).encode()).hexdigest()[:16]
     return digest, MappingProxyType(texts)
 

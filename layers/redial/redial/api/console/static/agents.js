@@ -57,7 +57,8 @@ function AgentForm({ agent, onDone }) {
   };
   const field = (name, label, rest) => html`<${Field} label=${label} name=${name} defaultValue=${before[name] ?? ''} ...${rest} />`;
   const number = (name, label, placeholder, min = 1) => field(name, label, { type: 'number', min, placeholder });
-  return html`<${Form} keep scope="admin" submit=${agent ? 'Save' : 'Make the agent'} act=${save} onDone=${onDone} done=${agent ? 'Saved.' : 'The agent is made.'}>
+  return html`<${Form} keep scope="admin" submit=${agent ? 'Save' : 'Make the agent'} act=${save} onDone=${onDone}
+    done=${agent ? 'Saved.' : 'The agent is made.'}>
     <div class="row">${field('agent_name', 'Name', { required: true, maxlength: 256, autocomplete: 'off' })}
       ${number('max_concurrent_calls', 'Lines: live calls at most', '10')}</div>
     <${Field} label="Caller ids" name="from_phone_numbers" rows="2" defaultValue=${(before.from_phone_numbers || []).join('\n')}

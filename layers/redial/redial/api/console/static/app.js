@@ -81,7 +81,8 @@ function Frame({ user, agents, reload, signOut }) {
     <a class="skip" href="#content" onClick=${skip}>Skip to the content</a>
     <aside class="side">
       <details ref=${menu}><summary><${Brand} /></summary>
-      <nav aria-label="Screens">${SCREENS.map(([name, text, , path]) => html`<a key=${name} href=${link(name)} aria-current=${name === route.screen ? 'page' : undefined}>
+      <nav aria-label="Screens">${SCREENS.map(([name, text, , path]) => html`<a key=${name}
+        href=${link(name)} aria-current=${name === route.screen ? 'page' : undefined}>
         <svg viewBox="0 0 24 24" aria-hidden="true"><path d=${path} /></svg>${text}</a>`)}</nav>
       <div class="settings">
         <${Choice} label="Times" of=${ZONES} value=${zone} onValue=${setZone} />

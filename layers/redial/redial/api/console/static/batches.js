@@ -179,7 +179,8 @@ function Preflight({ batch, refresh }) {
   return html`<${Card} title="Before it starts" note="Nothing was dialled yet." wide>
     <${Live} of=${found} lines=${6}>${(data) => (data.state === 'reading' ? html`<${Loading} />` : html`<${Checked} data=${data} />`)}</${Live}>
     <div class="row start">
-      <${Field} label="Start at" type="datetime-local" name="start" value=${start} onValue=${setStart} hint=${`In your zone (${zoneName(HERE)}). Empty: in two minutes.`} />
+      <${Field} label="Start at" type="datetime-local" name="start" value=${start} onValue=${setStart}
+        hint=${`In your zone (${zoneName(HERE)}). Empty: in two minutes.`} />
       <${Field} label="Call outside the calling hours too" type="checkbox" name="bypass" checked=${bypass} onValue=${setBypass} />
       <div class="actions"><${Action} scope="call" primary disabled=${!toCall} act=${schedule} onDone=${refresh} done="Scheduled." confirm=${question}>
         ${!scheduled && batch.status === 'scheduled' ? 'Start in two minutes instead' : question.yes}</${Action}></div>
@@ -199,7 +200,8 @@ function ContactsByZone({ zones }) {
     ${zones.length > MOST_ZONES && html`<p class="muted">and ${plural(zones.length - MOST_ZONES, 'more zone')}</p>`}</div>`;
 }
 
-const SharedContacts = ({ of }) => of.map((one) => html`<a key=${one.batch_id} href=${link('batches', one.batch_id)}>${plural(one.contacts, 'contact')} in another batch</a> `);
+const SharedContacts = ({ of }) => of.map((one) => html`
+  <a key=${one.batch_id} href=${link('batches', one.batch_id)}>${plural(one.contacts, 'contact')} in another batch</a> `);
 
 function Checked({ data }) {
   const { rejected, finish } = data;
@@ -303,8 +305,10 @@ function Contacts({ batch, query, actions }) {
   const choices = [['', 'All', batch.valid_contacts], ...counts.map(([name, number]) => [name, words(name), number])];
   return html`<${Card} title="Contacts" wide actions=${actions}>
     <div class="filters" role="group" aria-label="Contacts by outcome">${choices.map(([name, text, number]) => html`
-      <button key=${name} type="button" class="small" aria-pressed=${name === status} onClick=${() => setQuery({ ...FIRST_PAGE, status: name })}>${text} <b>${count(number)}</b></button>`)}</div>
-    <${Live} of=${live}>${(found) => html`<${Table} label="Contacts" rows=${found.value.data || found.value} href=${(one) => link('executions', one.id)} empty="No contact has this status now." columns=${CONTACT_COLUMNS} />
+      <button key=${name} type="button" class="small" aria-pressed=${name === status}
+        onClick=${() => setQuery({ ...FIRST_PAGE, status: name })}>${text} <b>${count(number)}</b></button>`)}</div>
+    <${Live} of=${live}>${(found) => html`<${Table} label="Contacts" rows=${found.value.data || found.value}
+      href=${(one) => link('executions', one.id)} empty="No contact has this status now." columns=${CONTACT_COLUMNS} />
       <${CursorPager} query=${query} of=${found} one="contact" />`}</${Live}>
   </${Card}>`;
 }

@@ -78,7 +78,8 @@ function Reach({ rows }) {
       <line class="bound" x1=${middle} x2=${middle} y1=${y(row.interval[1])} y2=${y(row.interval[0])} />
       <text class="strong" x=${middle} y=${y(row.interval[1]) - 6} text-anchor="middle">${percent(row.rate)}</text>
       <text x=${middle} y=${REACH_TOP + REACH_HEIGHT + 18} text-anchor="middle">${row.label}</text>
-      ${place > 0 && html`<text class="strong" x=${middle} y=${REACH_TOP + REACH_HEIGHT + 36} text-anchor="middle">+${(100 * (row.rate - before)).toFixed(1)}</text>`}
+      ${place > 0 && html`<text class="strong" x=${middle} y=${REACH_TOP + REACH_HEIGHT + 36}
+        text-anchor="middle">+${(100 * (row.rate - before)).toFixed(1)}</text>`}
     </g>`;
   })}
   </svg>`;

@@ -24,7 +24,8 @@ function CallFilters({ query, agent }) {
     else set({ number: wanted });
   };
   return html`<form class="finder" role="search" aria-label="Calls" onSubmit=${find}>
-    <div class="find"><${Field} key=${query.number} label="Number or execution id" name="find" type="search" defaultValue=${query.number} placeholder="+12025550123" />
+    <div class="find"><${Field} key=${query.number} label="Number or execution id" name="find" type="search" defaultValue=${query.number}
+      placeholder="+12025550123" />
       <button>Find</button></div>
     <${Field} label="Status" ...${input('status')} options=${[['', 'Any'], ...STATUSES.map((one) => [one, words(one)])]} />
     <${BatchField} agentId=${agent?.agent_id} none="Any" ...${input('batch')} />
@@ -290,10 +291,12 @@ function CallActions({ execution, refresh }) {
   const { id, status, user_number: number } = execution;
   const hasEnded = FINAL.includes(status);
   return html`
-    ${!hasEnded && html`<${Action} scope="operate" disabled=${!['initiated', 'ringing', ...WAITING].includes(status)} act=${() => api('POST', `/call/${id}/stop`)} done="Stopped." onDone=${refresh}
+    ${!hasEnded && html`<${Action} scope="operate" disabled=${!['initiated', 'ringing', ...WAITING].includes(status)}
+      act=${() => api('POST', `/call/${id}/stop`)} done="Stopped." onDone=${refresh}
       confirm=${{ title: 'Stop this call?', text: 'No further attempt is made. A call that rings is canceled.', yes: 'Stop it' }}>Stop</${Action}>`}
-    ${number && html`<${Action} scope="operate" act=${() => api('POST', `/executions/${id}/suppress`, { body: {} })} done=${`${number} is not called any more.`} onDone=${refresh}
-      confirm=${{ title: `Stop calling ${number}?`, text: 'The number is suppressed for all calls of the account. Calls to it that wait end. Rules has the list of suppressed numbers.', yes: 'Suppress it' }}>Suppress number</${Action}>`}
+    ${number && html`<${Action} scope="operate" act=${() => api('POST', `/executions/${id}/suppress`, { body: {} })}
+      done=${`${number} is not called any more.`} onDone=${refresh}
+      confirm=${{ title: `Stop calling ${number}?`, text: 'The number is suppressed for all calls of the account. Calls to it that wait end.', yes: 'Suppress it' }}>Suppress number</${Action}>`}
     ${hasEnded && html`<${Action} danger scope="admin" act=${() => api('DELETE', `/executions/${id}`)} done="Erased." onDone=${() => go('executions')}
       confirm=${{ title: 'Erase this call?', text: 'The call, its user data and its undelivered webhooks are removed for good.', yes: 'Erase it' }}>Erase</${Action}>`}`;
 }
@@ -338,7 +341,8 @@ function CallPage({ execution, explanation, log, zone, refresh, error }) {
       ${error && html`<p class="muted">Not up to date: ${error.message}</p>`}
     </${Card}>
     <${Card} title="Attempts" actions=${unsent > 0 && html`<span class="muted">${plural(unsent, 'webhook')} not accepted</span>
-      <${Action} small scope="operate" act=${() => api('POST', `/executions/${execution.id}/webhooks/replay`, { body: {} })} done=${replayed} onDone=${refresh}>Replay webhooks</${Action}>`}>
+      <${Action} small scope="operate" act=${() => api('POST', `/executions/${execution.id}/webhooks/replay`, { body: {} })} done=${replayed}
+        onDone=${refresh}>Replay webhooks</${Action}>`}>
       <${Lanes} execution=${execution} log=${log} zone=${zone} />
     </${Card}>
     <div class="grid">

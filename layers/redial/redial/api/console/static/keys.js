@@ -25,7 +25,8 @@ function NewKey({ onMade }) {
     <${Form} act=${make} scope="admin" submit="Make the key" done="The key is made." onDone=${onMade}>
       <${Field} label="Name" name="name" required autocomplete="off" placeholder="dashboard" />
       <fieldset class="rules"><legend>It may</legend>${SCOPES.map(([scope, text]) => html`<${Field} key=${scope} name="scopes" value=${scope} type="checkbox"
-        label=${html`<strong>${scope}</strong> <span class="muted">${text}</span>`} defaultChecked=${scope === 'read'} disabled=${!allows(user, scope)} />`)}</fieldset>
+        label=${html`<strong>${scope}</strong> <span class="muted">${text}</span>`} defaultChecked=${scope === 'read'}
+        disabled=${!allows(user, scope)} />`)}</fieldset>
       <${Field} label="Phone numbers" name="numbers" options=${[['full', 'Shown'], ['masked', 'Masked in every answer']]} />
       ${agents.length > 0 && html`<details><summary>Only some agents</summary><div class="checks">${agents.map((one) => html`
         <${Field} key=${one.agent_id} label=${one.agent_name} name="agents" value=${one.agent_id} type="checkbox" />`)}</div></details>`}
@@ -36,7 +37,8 @@ function NewKey({ onMade }) {
 /** The button that revokes a key; or that it was revoked. */
 function Revoke({ row, isOwn, refresh }) {
   if (row.revoked_at) return html`<${Status} status="rejected" label="Revoked" />`;
-  return html`<${Action} small danger scope="admin" disabled=${isOwn} act=${() => api('DELETE', `/keys/${row.id}`)} done=${`${row.name} is revoked.`} onDone=${refresh}
+  return html`<${Action} small danger scope="admin" disabled=${isOwn} act=${() => api('DELETE', `/keys/${row.id}`)}
+    done=${`${row.name} is revoked.`} onDone=${refresh}
     confirm=${{ title: `Revoke ${row.name}?`, text: 'What uses it is refused from now on. This cannot be undone.', yes: 'Revoke' }}>Revoke</${Action}>`;
 }
 
@@ -95,7 +97,8 @@ function Audit({ query }) {
   const asked = { from: instantOf(query.from && `${query.from}T00:00`), to: instantOf(query.to && `${query.to}T23:59:59.999`) };
   const live = usePages('/audit', { query: asked, every: 8000 });
   const save = async () => download('audit.csv', await get('/audit.csv', { query: asked }));
-  return html`<${KeysPage} tab="audit"><${Card} title="Audit" note="Who changed what, newest first. Calls are their own record. Records are never changed or removed."
+  return html`<${KeysPage} tab="audit"><${Card} title="Audit"
+    note="Who changed what, newest first. Calls are their own record. Records are never changed or removed."
       actions=${html`<${Action} scope="read" done="Exported." act=${save}>Export as CSV</${Action}>`}>
     <div class="row"><${Field} label="From" ...${input('from')} /><${Field} label="To" ...${input('to')} /></div>
     <${PagedTable} of=${live} label="Audit" empty="No change was made in this time." columns=${AUDIT_COLUMNS} /></${Card}></${KeysPage}>`;

@@ -67,7 +67,8 @@ function Erase({ number, refresh }) {
     `Erased: ${plural(gone.executions, 'call')}, ${plural(gone.consents, 'consent')}, rows in ${plural(gone.files, 'batch', 'batches')}.`,
     `Kept: ${plural(kept.suppressions, 'suppression')} as hashes.`,
   ].filter(Boolean).join(' ');
-  return html`<${Card} title="Erase this person" note="Every call to the number with its data, rows in batches’ files, and its consents. Suppressions stay, as hashes.">
+  return html`<${Card} title="Erase this person"
+      note="Every call to the number with its data, rows in batches’ files, and its consents. Suppressions stay, as hashes.">
     <div><${Action} danger scope="admin" onDone=${refresh} done=${erased} act=${() => api('DELETE', `/contacts/${encodeURIComponent(number)}`)}
       confirm=${{ title: `Erase ${number}?`, text: 'Calls that wait are stopped. This cannot be undone.', yes: 'Erase' }}>Erase</${Action}></div></${Card}>`;
 }
@@ -98,7 +99,8 @@ function Known({ found, number, refresh, agent }) {
     ['Time there', clocksText(zones)],
     ['Last attempt', ago(found.last_attempt_at) || 'None in 31 days'],
     ['Last conversation', ago(found.last_conversation_at)],
-    ['Live call', found.live_execution_id && html`<a href=${link('executions', found.live_execution_id)}><${Status} status="in-progress" label="Show it" /></a>`],
+    ['Live call', found.live_execution_id && html`
+      <a href=${link('executions', found.live_execution_id)}><${Status} status="in-progress" label="Show it" /></a>`],
   ]} /></${Card}>
     <${Card} title="Contact limits">${found.limits.map((one, place) => html`<${Limit} key=${place} of=${one} zone=${zone} />`)}
       ${!found.limits.length && html`<p class="muted">No limits apply.</p>`}</${Card}>
@@ -108,7 +110,8 @@ function Known({ found, number, refresh, agent }) {
 function OneNumber({ number }) {
   const { agent } = useShared();
   const live = useGet(`/numbers/${encodeURIComponent(number)}`, { query: { agent_id: agent?.agent_id }, every: 5000 });
-  return html`<${Page} title=${number} back=${{ href: '#/numbers', text: 'Numbers' }} actions=${html`<a class="button" href=${withQuery('#/executions', { number })}>Its calls</a>`}>
+  return html`<${Page} title=${number} back=${{ href: '#/numbers', text: 'Numbers' }} 
+      actions=${html`<a class="button" href=${withQuery('#/executions', { number })}>Its calls</a>`}>
     <${Live} of=${live} lines=${10}>${(found) => html`<${Known} found=${found} number=${number} refresh=${live.refresh} agent=${agent} />`}</${Live}></${Page}>`;
 }
 

@@ -80,7 +80,8 @@ function Planned({ plan, body, isCurrent }) {
     text: `${agentName(body.agent_id)} calls ${number}, first ${inBothZones(first, theirs)}, at most ${plural(plan.worst_case_calls, 'time')}.`,
   };
   const call = html`<${Action} primary scope="call" disabled=${!isCurrent || !first} done="The call is made." confirm=${question}
-    act=${() => api('POST', '/call', { body, headers: { 'Idempotency-Key': key } })} onDone=${(answer) => go('executions', answer.execution_id)}>Call now</${Action}>`;
+    act=${() => api('POST', '/call', { body, headers: { 'Idempotency-Key': key } })}
+    onDone=${(answer) => go('executions', answer.execution_id)}>Call now</${Action}>`;
   const warnings = html`<${Warnings} of=${plan.warnings} />`;
   if (!first) return html`<${Card} title="No call would be dialled" actions=${call}><p>${plan.ends_because}</p>${warnings}</${Card}>`;
   const viewersClock = viewer === theirs ? '' : `; ${timeText(first, viewer)} ${zoneName(viewer)}`;

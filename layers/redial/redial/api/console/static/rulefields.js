@@ -107,7 +107,8 @@ const ListField = ({ value, onValue, ...rest }) => html`<${Field} defaultValue=$
 function Rows({ of, onValue, what, made, least = 0, most = Infinity, row }) {
   const change = (index) => (changes) => onValue(of.map((one, place) => (place === index ? { ...one, ...changes } : one)));
   return html`${of.map((one, index) => html`<div key=${index} class="window">${row(one, change(index), index + 1)}
-      ${of.length > least && html`<button type="button" class="small" aria-label=${`Remove ${what} ${index + 1}`} onClick=${() => onValue(of.filter((_, place) => place !== index))}>Remove</button>`}</div>`)}
+      ${of.length > least && html`<button type="button" class="small" aria-label=${`Remove ${what} ${index + 1}`}
+        onClick=${() => onValue(of.filter((_, place) => place !== index))}>Remove</button>`}</div>`)}
     ${of.length < most && html`<div><button type="button" class="small" onClick=${() => onValue([...of, made])}>Add a ${what}</button></div>`}`;
 }
 
@@ -147,7 +148,8 @@ function HoursFields({ value, onValue }) {
       <${ListField} label="No calls on dates" placeholder="2026-12-24, 2026-12-31" ...${input('excluded_dates')} />
       <${Field} label="When they open, place" ...${input('placement')} value=${rule.placement || 'start'}
         options=${[['start', 'All at once'], ['spread', 'Spread over some minutes'], ['rotate', 'Retries at another hour']]} />
-      ${rule.placement === 'spread' && html`<${NumberField} label="Minutes to spread over" min="1" max="120" placeholder=${USUAL_SPREAD_MINUTES} ...${input('spread_minutes')} />`}
+      ${rule.placement === 'spread' && html`<${NumberField} label="Minutes to spread over" min="1" max="120"
+        placeholder=${USUAL_SPREAD_MINUTES} ...${input('spread_minutes')} />`}
       <${NumberField} label="Attempts in a window" min="1" max="4" placeholder="any" ...${input('attempts_per_window')} />
     </div></details>
   </fieldset>`;
@@ -159,16 +161,20 @@ function RetryFields({ value, onValue, unset }) {
   const kind = !value ? 'unset' : value.enabled ? 'own' : 'none';
   const set = (changes) => onValue({ ...retry, ...changes });
   const turn = (next) => onValue({ unset: null, none: { enabled: false }, own: { ...USUAL_RETRIES, enabled: true, retry_on_voicemail: false } }[next]);
-  const again = (status) => (checked) => set({ retry_on_statuses: RETRIED.map(([one]) => one).filter((one) => (one === status ? checked : retry.retry_on_statuses.includes(one))) });
+  const again = (status) => (checked) => set({
+    retry_on_statuses: RETRIED.map(([one]) => one).filter((one) => (one === status ? checked : retry.retry_on_statuses.includes(one))),
+  });
   return html`<fieldset class="rules"><legend>Retries</legend>
     <${Field} label="Call again" value=${kind} onValue=${turn} options=${[['unset', unset], ['own', 'Yes, as said here'], ['none', 'Never']]} />
     ${kind === 'own' && html`<div class="row">
-      <${Field} label="At most" value=${retry.max_retries} onValue=${(text) => set({ max_retries: Number(text) })} options=${[[1, '1 retry'], [2, '2 retries'], [3, '3 retries']]} />
+      <${Field} label="At most" value=${retry.max_retries} onValue=${(text) => set({ max_retries: Number(text) })}
+        options=${[[1, '1 retry'], [2, '2 retries'], [3, '3 retries']]} />
       <${ListField} label="Minutes between" inputmode="numeric" value=${retry.retry_intervals_minutes} hint="The last repeats."
         onValue=${(waits) => set({ retry_intervals_minutes: waits.map(Number) })} />
     </div>
     <div class="checks" role="group" aria-label="After an attempt that ended as">
-      ${RETRIED.map(([status, text]) => html`<${Field} key=${status} label=${text} type="checkbox" checked=${retry.retry_on_statuses.includes(status)} onValue=${again(status)} />`)}
+      ${RETRIED.map(([status, text]) => html`<${Field} key=${status} label=${text} type="checkbox" checked=${retry.retry_on_statuses.includes(status)}
+        onValue=${again(status)} />`)}
       <${Field} label="Voicemail" type="checkbox" checked=${retry.retry_on_voicemail} onValue=${(checked) => set({ retry_on_voicemail: checked })} /></div>`}
   </fieldset>`;
 }

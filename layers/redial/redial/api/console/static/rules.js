@@ -79,14 +79,17 @@ function PolicyForm({ name, before, preset, version }) {
     if (preset && POLICY_RULES.every((key) => sent[key] || !before[key])) body.preset = preset;
     return api('PUT', policyPath(name || values.name), { body, headers: version ? { 'If-Match': `"${version}"` } : { 'If-None-Match': '*' } });
   };
-  return html`<${Card}><${Form} act=${save} scope="admin" submit="Save" keep done=${(made) => `${made.policy} is saved.`} onDone=${(made) => go('rules', 'policy', made.name)}>
-    ${!name && html`<${Field} label="Name" name="name" required maxlength="40" pattern="[a-z0-9_\\-]+" defaultValue=${preset || ''} hint="Small letters, digits, _ and -." />`}
+  return html`<${Card}><${Form} act=${save} scope="admin" submit="Save" keep done=${(made) => `${made.policy} is saved.`}
+    onDone=${(made) => go('rules', 'policy', made.name)}>
+    ${!name && html`<${Field} label="Name" name="name" required maxlength="40" pattern="[a-z0-9_\\-]+" defaultValue=${preset || ''}
+      hint="Small letters, digits, _ and -." />`}
     <${HoursFields} ...${input('calling_guardrails')} />
     <${LimitFields} ...${input('contact_limits')} />
     <${RetryFields} ...${input('retry_config')} unset="As the call or the batch says" />
     <fieldset class="rules"><legend>Expiry, consent, purpose</legend><div class="row">
       <${NumberField} label="Calls end after minutes" min="1" max="525600" placeholder="never" ...${input('expires_after_minutes')} />
-      <${Field} label="Consent" value=${consent === true ? 'all' : consent ? 'some' : 'none'} onValue=${(kind) => setConsent({ none: null, all: true, some: [] }[kind])}
+      <${Field} label="Consent" value=${consent === true ? 'all' : consent ? 'some' : 'none'}
+        onValue=${(kind) => setConsent({ none: null, all: true, some: [] }[kind])}
         options=${[['none', 'Not required'], ['all', 'Of every number'], ['some', 'In some countries']]} />
       ${Array.isArray(consent) && html`<${ListField} label="Countries" required placeholder="FR, DE" value=${consent}
         onValue=${(countries) => setConsent(countries.map((one) => one.toUpperCase()))} />`}

@@ -60,7 +60,8 @@ function Undelivered() {
     };
     const question = { title: 'Send all of these now?', yes: 'Send', text: `${plural(rows.length, 'event')} of ${plural(data.length, 'call or batch', 'calls and batches')}.` };
     return html`<${Card} title="Undelivered events" note=${rows.length ? note : 'Events that no 2xx has answered yet.'}
-        actions=${rows.length > 0 && html`<${Action} scope="operate" act=${replayAll} done=${sentText} onDone=${live.refresh} confirm=${question}>Replay all</${Action}>`}>
+        actions=${rows.length > 0 && html`<${Action} scope="operate" act=${replayAll} done=${sentText} onDone=${live.refresh}
+        confirm=${question}>Replay all</${Action}>`}>
       <${Table} label="Undelivered events" rows=${rows} empty="Everything is delivered."
         columns=${undeliveredColumns(live.refresh)} /></${Card}>`;
   }}</${Live}>`;
