@@ -1,4 +1,4 @@
-"""One stack and one browser for the tests of a file; a fresh tab for each test."""
+"""One browser for all tests of the folder, one stack for those of a file; a fresh tab for each test."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore:No application metrics to publish"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM and os.environ.get("BROWSER") != "required":
         pytest.skip("no Chromium on the PATH: install it (Debian: apt install chromium), or name it in CHROMIUM")
@@ -39,7 +39,7 @@ def open_console(browser: Browser, local: LocalClient) -> Iterator[Callable[...,
 
     def open_one(screen: str = "now", key: str | None = None, **options: Any) -> Console:
         opened.append(Console(browser, local.stack.url, **options))
-        return opened[-1].sign_in(key or local.stack.api_key, screen).settled()
+        return opened[-1].signed_in(key or local.stack.api_key, screen)
 
     yield open_one
     for one in opened:

@@ -56,9 +56,7 @@ def _entry(at: datetime, kind: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 DRAW = """async ([execution, log]) => {
-  const folder = document.querySelector('script[src$="/app.js"]').src.replace('app.js', '');
-  const { html, render, Shared } = await import(`${folder}lib.js`);
-  const { Lanes } = await import(`${folder}executions.js`);
+  const { html, render, Lanes, Shared } = await import(document.querySelector('script').src);
   const host = document.querySelector('#content');
   const since = performance.now();
   const lanes = html`<${Lanes} execution=${execution} log=${log} zone="America/New_York" />`;

@@ -48,6 +48,7 @@ class Story:
     batches: dict[str, str]
     calls: dict[str, str]
     policy: str = "lead-outreach"
+    is_counted: bool = False
 
 
 def number(index: int) -> str:
@@ -151,7 +152,9 @@ def calls_list(console: Console, story: Story) -> int:
 
 
 def learn(console: Console, story: Story) -> Locator:
-    count_campaign(story.client)
+    if not story.is_counted:
+        count_campaign(story.client)
+        story.is_counted = True
     console.open("learn")
     charts = console.page.locator(".charts")
     charts.evaluate("grid => [...grid.children].slice(5).forEach(chart => chart.remove())")

@@ -27,6 +27,7 @@ def test_an_agent_is_made_and_changed(open_console: Open, local: LocalClient) ->
     page.get_by_label("Stream URL").fill("wss://voice.example.com/{execution_id}")
     page.get_by_label("Webhook").fill(f"{local.stack.inbox_url}/reminders")
     page.get_by_role("combobox", name="Calls may start").select_option("hours")
+    page.get_by_label("From hour").fill("")
     page.get_by_label("From hour").fill("10")
     console.check_accessible()
     page.get_by_role("button", name="Make the agent").click()
@@ -48,6 +49,13 @@ def test_an_agent_is_made_and_changed(open_console: Open, local: LocalClient) ->
     console.see("Saved.")
     assert sent == [{"agent_config": {"policy": "weekdays@1", "voicemail_detection": True}}], "only what changed"
     assert local.api("GET", f"/v2/agent/{agent_id}").json["agent_config"]["voicemail_detection"] is True
+    console.open("agents")
+    page.get_by_role("heading", name="Agents", level=1).wait_for()
+    console.open("agents", agent_id)
+    page.get_by_label("Lines").fill("5")
+    with page.expect_response(f"**/v2/agent/{agent_id}"):
+        page.get_by_role("button", name="Save").click()
+    assert sent[1:] == [{"agent_config": {"max_concurrent_calls": 5}}], "the policy is kept"
 
 
 def test_what_the_api_refuses_is_named(open_console: Open) -> None:

@@ -73,11 +73,11 @@ def test_pages_of_calls_by_cursor(open_console: Open) -> None:
     console.see("6 calls, page 1")
     assert rows.count() == 4
     console.check_accessible()
-    console.page.get_by_role("link", name="Older").click()
+    console.page.get_by_role("link", name="Next page").click()
     console.see("6 calls, page 2")
     expect(rows).to_have_count(2)
     assert {row.split()[0] for row in rows.all_inner_texts()} == {REACHED, HELD}
-    console.page.get_by_role("link", name="Newest").click()
+    console.page.get_by_role("link", name="First page").click()
     expect(rows).to_have_count(4)
 
 

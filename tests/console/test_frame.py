@@ -1,61 +1,68 @@
 """The console's frame: files and their headers, sign-in, keys that end, settings, unknown screens, no network."""
 
-import gzip
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from redial.api.console import FOLDER, PARTS, SCRIPT, files
 from tests.console.browser import PHONE, Console
+from tests.console.served import served
 from tests.support.local_stack import LocalClient, request
 
-STATIC = Path("layers/redial/redial/api/console/static")
-MOST_BYTES_OF_A_VISIT = 40 * 1024
-MOST_BYTES = 80 * 1024
+MOST_BYTES = 60 * 1024
 Open = Callable[..., Console]
 
 
-def test_a_visit_is_small() -> None:
-    """Of the frame with any one screen, all that this loads; and of everything together."""
-    sizes = {path.name: len(gzip.compress(path.read_bytes())) for path in STATIC.iterdir()}
-    frame = {"index.html", "console.css", "icon.svg", "vendor.js", "lib.js", "ui.js", "app.js"}
-    assert frame < sizes.keys()
-    visits = {name: sum(sizes[one] for one in frame | needed(name)) for name in sizes if name.endswith(".js")}
-    assert max(visits.values()) <= MOST_BYTES_OF_A_VISIT, visits
+def test_all_of_it_is_small(local: LocalClient) -> None:
+    answers = served(local.stack.url)
+    assert {answer.headers["content-encoding"] for answer in answers.values()} == {"gzip"}
+    sizes = {path.rpartition("/")[2]: len(answer.body) for path, answer in answers.items()}
+    assert sizes.keys() == {"", *files()[1]} - {"index.html"}, "the page names every file"
     assert sum(sizes.values()) <= MOST_BYTES, sizes
 
 
-def needed(name: str) -> set[str]:
-    """The modules that `name` imports, directly or through others, and itself."""
-    found, waiting = set[str](), [name]
-    while waiting:
-        found.add(one := waiting.pop())
-        text = (STATIC / one).read_text("utf-8")
-        waiting += [other for other in re.findall(r"from '\./([a-z]+\.js)'", text) if other not in found]
-    return found
+def test_the_script_is_all_its_parts_without_their_comments() -> None:
+    assert {*PARTS, "vendor.js"} == {path.name for path in FOLDER.glob("*.js")}
+    lines = files()[1][SCRIPT].splitlines()
+    assert [line for line in lines if re.match(r" *(//|/?\*)", line)] == [f"// {name}" for name in PARTS]
+    for name in PARTS:
+        code = [line for line in (FOLDER / name).read_text("utf-8").splitlines() if not re.match(r" *(//|/?\*)", line)]
+        start = lines.index(f"// {name}") + 1
+        assert lines[start : start + len(code)] == code, name
+
+
+def test_a_name_is_of_one_part() -> None:
+    """All parts share one scope: the browser refuses a script with two of a name, and does not say where they are."""
+    places: dict[str, list[str]] = {}
+    for name in PARTS:
+        text = (FOLDER / name).read_text("utf-8")
+        for found in re.findall(r"^(?:const|let|class|(?:async )?function) (\w+)", text, re.MULTILINE):
+            places.setdefault(found, []).append(name)
+    assert len(places) > 100
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
 
 
 def test_the_page_allows_only_the_consoles_own_files(local: LocalClient) -> None:
-    page = request("GET", f"{local.stack.url}/console")
+    answers = served(local.stack.url)
+    page = answers.pop("")
     policy = dict(one.split(" ", 1) for one in page.headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
     assert {policy[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
     assert (page.status, page.headers["cache-control"]) == (200, "no-cache")
-    names = re.findall(r'(?:src|href)="(/console/[^"]+)"', page.body.decode())
-    assert len(names) >= 5
-    for name in names:
-        file = request("GET", f"{local.stack.url}{name}", headers={"Accept-Encoding": "gzip"})
-        assert (file.status, file.headers["content-encoding"]) == (200, "gzip")
+    for file in answers.values():
+        assert file.status == 200
         assert "immutable" in file.headers["cache-control"]
         assert file.headers["content-security-policy"] == page.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("path", ["0123456789abcdef/app.js", "{digest}/index.html", "{digest}/nothing.js", "app.js"])
+@pytest.mark.parametrize(
+    "path", ["0123456789abcdef/console.js", "{digest}/index.html", "{digest}/app.js", "console.js"]
+)
 def test_other_paths_are_not_found(local: LocalClient, path: str) -> None:
     page = request("GET", f"{local.stack.url}/console").body.decode()
-    digest = re.findall(r"/console/([0-9a-f]{16})/app.js", page)[0]
+    digest = re.findall(r"/console/([0-9a-f]{16})/console.js", page)[0]
     assert request("GET", f"{local.stack.url}/console/{path.format(digest=digest)}").status == 404
 
 
@@ -71,14 +78,16 @@ def test_a_wrong_key_is_refused(browser: Browser, local: LocalClient) -> None:
     assert console.faults == []
 
 
-def test_the_key_is_forgotten_with_the_tab(open_console: Open, local: LocalClient) -> None:
-    console = open_console()
+def test_the_key_is_forgotten_with_the_tab(browser: Browser, local: LocalClient) -> None:
+    console = Console(browser, local.stack.url).sign_in(local.stack.api_key)
     assert console.page.evaluate("Object.values(localStorage).join()").find(local.stack.api_key) == -1
     console.page.reload()
     console.settled()  # the same tab is still signed in
     console.page.get_by_role("button", name="Sign out").click()
     console.page.get_by_label("API key").wait_for()
     assert console.page.evaluate("sessionStorage.length") == 0
+    console.close()
+    assert console.faults == []
 
 
 def test_an_ended_key_asks_for_another_one(open_console: Open) -> None:

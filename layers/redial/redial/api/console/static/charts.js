@@ -1,15 +1,13 @@
 // Charts of rates with their 95 % intervals, drawn with SVG. Positions across are percentages of the width, so a chart
 // fits any screen and its text keeps its size. Each can also be read as a table.
-import { count, html, percent, useState } from './lib.js';
-import { Card, Empty, Table } from './ui.js';
 
 /** Below so many attempts a rate is drawn hollow: it is not known well enough to compare. */
-export const ENOUGH = 100;
+const ENOUGH = 100;
 
 const across = (share) => `${(100 * share).toFixed(2)}%`;
 
 /** The end of an axis that holds `most`, and its marks. */
-export function axis(most) {
+function axis(most) {
   const end = [0.02, 0.04, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1].find((one) => one >= most) || 1;
   return { end, marks: [0, 0.5, 1].map((one) => one * end) };
 }
@@ -17,7 +15,7 @@ export function axis(most) {
 const intervalText = (interval) => (interval ? `${percent(interval[0])} to ${percent(interval[1])}` : '–');
 
 /** The columns of a chart's table; `name`: what each row is. */
-export const rateColumns = (name) => [
+const rateColumns = (name) => [
   { name, of: (row) => row.label },
   { name: 'Attempts', number: true, of: (row) => count(row.n) },
   { name: 'Answers', number: true, of: (row) => count(row.answers) },
@@ -26,23 +24,25 @@ export const rateColumns = (name) => [
 ];
 
 /** A card with a chart, or the same as a table. Without rows it says that there is nothing yet. */
-export function Chart({ title, note, rows, columns, wide, children }) {
+function Chart({ title, note, rows, columns, wide, children }) {
   const [table, setTable] = useState(false);
-  const other = rows.length > 0 && html`<button type="button" class="small" aria-pressed=${table} onClick=${() => setTable(!table)}>Table<span class="unseen"> of ${title}</span></button>`;
+  const other = rows.length > 0 && html`<button type="button" class="small" aria-pressed=${table} onClick=${() => setTable(!table)}>
+    Table<span class="unseen"> of ${title}</span></button>`;
   return html`<${Card} title=${title} note=${note} wide=${wide} actions=${other}>
-    ${!rows.length ? html`<${Empty} title="Nothing to show yet." />` : table ? html`<${Table} label=${title} columns=${columns} rows=${rows} />` : children}
+    ${rows.length && !table ? children : html`<${Table} label=${title} columns=${columns} rows=${rows} empty="Nothing to show yet." />`}
   </${Card}>`;
 }
 
-const MOST = 12;
+const MOST_RATES = 12;
 
 /** A rate for each of the first rows, as a dot in its interval: [{label, n, answers, rate, interval}]. */
-export function Rates({ rows: all }) {
-  const rows = all.slice(0, MOST);
+function Rates({ rows: all }) {
+  const rows = all.slice(0, MOST_RATES);
   const { end, marks } = axis(Math.max(...rows.map((row) => row.interval[1])));
   const x = (share) => across(Math.min(share / end, 1));
   return html`<div class="rates">
-    <div class="rate" aria-hidden="true"><span></span><svg height="16">${marks.map((mark, place) => html`<text key=${mark} x=${x(mark)} y="12" text-anchor=${place === 0 ? 'start' : place === 2 ? 'end' : 'middle'}>${percent(mark, 0)}</text>`)}</svg><span></span></div>
+    <div class="rate" aria-hidden="true"><span></span><svg height="16">${marks.map((mark, place) => html`
+      <text key=${mark} x=${x(mark)} y="12" text-anchor=${['start', 'middle', 'end'][place]}>${percent(mark, 0)}</text>`)}</svg><span></span></div>
     <ul>${rows.map((row) => html`<li key=${row.label} class="rate ${row.n < ENOUGH ? 'few' : ''}">
       <span class="rate-label">${row.label}</span>
       <svg height="26" aria-hidden="true">
@@ -52,58 +52,63 @@ export function Rates({ rows: all }) {
         <circle cx=${x(row.rate)} cy="13" r="5" />
       </svg>
       <span class="rate-value"><b>${percent(row.rate)}</b> <span class="muted">of ${count(row.n)}</span>
-        <span class="unseen">, 95 % interval ${intervalText(row.interval)}</span>${row.n < ENOUGH && html`<span class="unseen">, too few to compare</span>`}</span>
+        <span class="unseen">, 95 % interval ${intervalText(row.interval)}${row.n < ENOUGH && ', too few to compare'}</span></span>
     </li>`)}</ul>
-    ${all.length > MOST && html`<p class="muted">The ${MOST} with the most attempts; the table has all ${count(all.length)}.</p>`}
+    ${all.length > MOST_RATES && html`<p class="muted">The ${MOST_RATES} with the most attempts; the table has all ${count(all.length)}.</p>`}
   </div>`;
 }
 
-const TOP = 24, HEIGHT = 170;
+const REACH_TOP = 24;
+const REACH_HEIGHT = 170;
 
 /** The reach by attempt, cumulative, as columns: what each attempt added is full, what was reached before it is pale. */
-export function Reach({ rows }) {
-  const y = (share) => TOP + HEIGHT * (1 - share);
+function Reach({ rows }) {
+  const y = (share) => REACH_TOP + REACH_HEIGHT * (1 - share);
   const width = 1 / rows.length;
   const text = rows.map((row) => `${row.label}: ${percent(row.rate)} reached, 95 % interval ${intervalText(row.interval)}`).join('; ');
-  return html`<svg class="reach" height=${TOP + HEIGHT + 46} role="img" aria-label=${text}>
-    ${[0, 0.25, 0.5, 0.75, 1].map((mark) => html`<line key=${mark} class="gridline" x1="0" x2="100%" y1=${y(mark)} y2=${y(mark)} /><text key=${`${mark} text`} x="0" y=${y(mark) - 4}>${percent(mark, 0)}</text>`)}
+  return html`<svg class="reach" height=${REACH_TOP + REACH_HEIGHT + 46} role="img" aria-label=${text}>
+    ${[0, 0.25, 0.5, 0.75, 1].map((mark) => html`<g key=${mark}>
+      <line class="gridline" x1="0" x2="100%" y1=${y(mark)} y2=${y(mark)} /><text x="0" y=${y(mark) - 4}>${percent(mark, 0)}</text></g>`)}
     ${rows.map((row, place) => {
     const before = place ? rows[place - 1].rate : 0;
     const middle = across((place + 0.55) * width), left = across((place + 0.35) * width);
     return html`<g key=${row.label}>
-      <rect class="before" x=${left} width=${across(0.4 * width)} y=${y(before)} height=${HEIGHT * before} />
-      <rect class="added" x=${left} width=${across(0.4 * width)} y=${y(row.rate)} height=${HEIGHT * (row.rate - before)} />
+      <rect class="before" x=${left} width=${across(0.4 * width)} y=${y(before)} height=${REACH_HEIGHT * before} />
+      <rect class="added" x=${left} width=${across(0.4 * width)} y=${y(row.rate)} height=${REACH_HEIGHT * (row.rate - before)} />
       <line class="bound" x1=${middle} x2=${middle} y1=${y(row.interval[1])} y2=${y(row.interval[0])} />
       <text class="strong" x=${middle} y=${y(row.interval[1]) - 6} text-anchor="middle">${percent(row.rate)}</text>
-      <text x=${middle} y=${TOP + HEIGHT + 18} text-anchor="middle">${row.label}</text>
-      ${place > 0 && html`<text class="strong" x=${middle} y=${TOP + HEIGHT + 36} text-anchor="middle">+${(100 * (row.rate - before)).toFixed(1)}</text>`}
+      <text x=${middle} y=${REACH_TOP + REACH_HEIGHT + 18} text-anchor="middle">${row.label}</text>
+      ${place > 0 && html`<text class="strong" x=${middle} y=${REACH_TOP + REACH_HEIGHT + 36}
+        text-anchor="middle">+${(100 * (row.rate - before)).toFixed(1)}</text>`}
     </g>`;
   })}
   </svg>`;
 }
 
-const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
 const LEVELS = 5;
 /** Below so many attempts a cell of the heat map has no shade. */
-export const FEW = 20;
+const FEW = 20;
 
 /** Rates by weekday and hour, in shades of one colour with the rate written in: rows with `value` "mon 09". */
-export function HeatMap({ rows, label }) {
+function HeatMap({ rows, label }) {
   const cells = new Map(rows.map((row) => [row.value, row]));
   const hours = rows.map((row) => Number(row.value.slice(4)));
-  const from = Math.min(...hours), shown = Array.from({ length: Math.max(...hours) - from + 1 }, (_, place) => String(from + place).padStart(2, '0'));
+  const from = Math.min(...hours);
+  const shown = Array.from({ length: Math.max(...hours) - from + 1 }, (_, place) => two(from + place));
   const known = rows.filter((row) => row.n >= FEW).map((row) => row.rate);
   const low = Math.min(...known), high = Math.max(...known);
   const level = (rate) => (high > low ? Math.min(LEVELS - 1, Math.floor((LEVELS * (rate - low)) / (high - low))) : 2);
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table class="heat">
+  return html`<${Scroll} label=${label}><table class="heat">
     <thead><tr><td></td>${shown.map((hour) => html`<th key=${hour} scope="col">${hour}</th>`)}</tr></thead>
-    <tbody>${DAYS.map((day) => html`<tr key=${day}><th scope="row">${day[0].toUpperCase() + day.slice(1)}</th>${shown.map((hour) => {
+    <tbody>${DAYS.map((day) => html`<tr key=${day}><th scope="row">${WEEKDAYS[day]}</th>${shown.map((hour) => {
     const cell = cells.get(`${day} ${hour}`);
     if (!cell) return html`<td key=${hour} class="none"></td>`;
     const few = cell.n < FEW;
-    return html`<td key=${hour} class=${few ? 'few' : `level-${level(cell.rate)}`} title=${`${cell.label}: ${percent(cell.rate)} of ${count(cell.n)}, 95 % interval ${intervalText(cell.interval)}`}>
+    return html`<td key=${hour} class=${few ? 'few' : `level-${level(cell.rate)}`}
+      title=${`${cell.label}: ${percent(cell.rate)} of ${count(cell.n)}, 95 % interval ${intervalText(cell.interval)}`}>
       ${few ? html`<span class="unseen">too few: </span>` : html`<b>${Math.round(100 * cell.rate)}</b>`}<small>${count(cell.n)}</small></td>`;
   })}</tr>`)}</tbody>
-  </table></div>
-  <p class="muted">Large: percent answered, stronger is more${known.length > 0 && ` (${percent(low, 0)} to ${percent(high, 0)})`}. Small: attempts. Striped: fewer than ${FEW}.</p>`;
+  </table></${Scroll}>
+  <p class="muted">Large: percent answered, stronger is more${known.length > 0 && ` (${percent(low, 0)} to ${percent(high, 0)})`}.
+    Small: attempts. Striped: fewer than ${FEW}.</p>`;
 }

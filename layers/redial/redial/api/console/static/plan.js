@@ -1,79 +1,99 @@
 // Plan: what a call comes to if every attempt fails, before it is made; then make just that call.
-import { api, duration, go, html, link, plural, timeText, useLive, useMemo, useShared, useState, words, zoneName, HERE } from './lib.js';
-import { Action, Card, Empty, Failure, Field, Figures, Loading, Page, Status } from './ui.js';
-import { both, Hours, RetryFields, useLast, useSettled, Warnings } from './rulefields.js';
 
 /** Date and minute of the day of a time in a zone. */
-function clock(at, zone) {
-  const parts = Object.fromEntries(new Intl.DateTimeFormat('en-CA', { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
-    .formatToParts(new Date(at)).map((part) => [part.type, part.value]));
-  return { date: `${parts.year}-${parts.month}-${parts.day}`, minute: Number(parts.hour) * 60 + Number(parts.minute) };
+function clockOf(at, zone) {
+  // Such as "2026-11-29 14:05:00".
+  const [date, clock] = new Date(at).toLocaleString('sv', { timeZone: zone }).split(' ');
+  return { date, minute: minuteOf(clock) };
 }
 
 /** How many minutes `zone` is ahead of `other` at that time. */
-function ahead(at, zone, other) {
-  const one = clock(at, zone), two = clock(at, other);
-  return (Date.parse(one.date) - Date.parse(two.date)) / 60000 + one.minute - two.minute;
+function minutesAhead(at, zone, other) {
+  const one = clockOf(at, zone), two = clockOf(at, other);
+  return (ms(one.date) - ms(two.date)) / 60000 + one.minute - two.minute;
+}
+
+/** Zones from west to east: by their clocks at that time, the earliest first. */
+const fromWest = (zones, at) => [...zones].sort((one, other) => minutesAhead(at, one, other));
+
+/** The attempts by day of the called person: [{date, at, shift, marks}]. `shift`: minutes that the viewer's clock is ahead. */
+function daysOf(attempts, zone, viewer) {
+  const days = [];
+  for (const one of attempts) {
+    const { earliest_at: at, latest_at: latest } = one;
+    const { date, minute } = clockOf(at, zone);
+    if (days.at(-1)?.date !== date) days.push({ date, at, shift: minutesAhead(at, viewer, zone), marks: [] });
+    const { marks } = days.at(-1);
+    const before = marks.at(-1);
+    const spread = latest ? Math.min((ms(latest) - ms(at)) / 60000, 1440 - minute) : 0;
+    marks.push({ ...one, minute, spread, level: before && minute - before.minute < 75 ? before.level + 1 : 0 });
+  }
+  return days;
 }
 
 /** One row for each day of the called person on which an attempt comes; below, the same hours by the viewer's clock. */
 function Days({ attempts, zone, viewer }) {
-  const rows = [];
-  for (const one of attempts) {
-    const { date, minute } = clock(one.earliest_at, zone);
-    let row = rows.at(-1);
-    if (!row || row.date !== date) rows.push(row = { date, marks: [], shift: ahead(one.earliest_at, viewer, zone), at: one.earliest_at });
-    const before = row.marks.at(-1);
-    const spread = one.latest_at ? (new Date(one.latest_at) - new Date(one.earliest_at)) / 60000 : 0;
-    row.marks.push({ ...one, minute, spread: Math.min(spread, 1440 - minute), level: before && minute - before.minute < 75 ? before.level + 1 : 0 });
-  }
-  const told = attempts.map((one) => `attempt ${one.attempt}: ${both(one.earliest_at, zone)}`).join('; ');
-  return html`<div class="days-line" role="img" aria-label=${`The attempts by day. ${told}`}>
+  const days = daysOf(attempts, zone, viewer);
+  const text = attempts.map((one) => `attempt ${one.attempt}: ${inBothZones(one.earliest_at, zone)}`).join('; ');
+  return html`<div class="days-line" role="img" aria-label=${`The attempts by day. ${text}`}>
     <span class="axis">${zoneName(zone)}</span><${Hours} />
-    ${rows.map((row, index) => html`<span key=${row.date}>${timeText(row.at, zone, { day: true }).replace(/ \d\d:\d\d$/, '')}</span>
-      <div class="track" style=${{ height: `${2.1 + 1.5 * Math.max(...row.marks.map((one) => one.level))}rem` }}>
-        ${row.marks.map((one) => html`<i key=${`s${one.attempt}`} class="spread" style=${{ left: `${one.minute / 14.4}%`, width: `${one.spread / 14.4}%`, top: `${0.95 + 1.5 * one.level}rem` }}></i>
-          <b key=${one.attempt} class=${one.latest_at ? '' : 'unsure'} style=${{ left: `${one.minute / 14.4}%`, top: `${0.3 + 1.5 * one.level}rem` }}>${one.attempt}</b>`)}
+    ${days.map(({ date, at, shift, marks }, place) => html`<span key=${date}>${timeText(at, zone, { day: true }).slice(0, -6)}</span>
+      <div class="track" style=${{ height: `${2.1 + 1.5 * Math.max(...marks.map((one) => one.level))}rem` }}>
+        ${marks.map(({ attempt, latest_at: latest, minute, spread, level }) => html`
+          <i key=${-attempt} class="spread" style=${{ left: ofDay(minute), width: ofDay(spread), top: `${0.95 + 1.5 * level}rem` }}></i>
+          <b key=${attempt} class=${latest ? '' : 'unsure'} style=${{ left: ofDay(minute), top: `${0.3 + 1.5 * level}rem` }}>${attempt}</b>`)}
       </div>
-      ${viewer !== zone && (index === rows.length - 1 || rows[index + 1].shift !== row.shift) && html`<span class="axis">${zoneName(viewer)}</span><${Hours} shift=${row.shift} />`}`)}
+      ${viewer !== zone && days[place + 1]?.shift !== shift && html`<span class="axis">${zoneName(viewer)}</span><${Hours} shift=${shift} />`}`)}
   </div>`;
 }
 
+const MovedBy = ({ of: { gate, text, until }, zone }) => html`<p><${Status} status="defer" label=${words(gate)} /> ${text}
+  ${until && html`<span class="muted">, until ${timeText(until, zone, { day: true })}</span>`}</p>`;
+
 function Attempts({ attempts, zone, viewer }) {
-  return html`<ol class="attempts">${attempts.map((one) => html`<li key=${one.attempt}>
-    <b class=${one.latest_at ? '' : 'unsure'} aria-hidden="true">${one.attempt}</b>
-    <div><div class="clocks"><span><strong>${timeText(one.earliest_at, zone, { day: true })}</strong> <span class="zone">${zoneName(zone)}</span></span>
-      ${viewer !== zone && html`<span>${timeText(one.earliest_at, viewer, { day: true })} <span class="zone">${zoneName(viewer)}</span></span>`}
-      ${one.latest_at && one.latest_at !== one.earliest_at && html`<span class="muted">or up to ${duration((new Date(one.latest_at) - new Date(one.earliest_at)) / 1000)} later</span>`}
-      ${!one.latest_at && html`<span class="muted">may not be dialled at all</span>`}</div>
-    ${one.moved_by.length ? one.moved_by.map((gate, index) => html`<p key=${index}><${Status} status="defer" label=${words(gate.gate)} /> ${gate.text}${gate.until && html`<span class="muted">, until ${timeText(gate.until, zone, { day: true })}</span>`}</p>`)
-      : html`<p><${Status} status="allow" label="Every gate allows it" /></p>`}</div>
+  const clock = (at, one) => html`${timeText(at, one, { day: true })} <span class="zone">${zoneName(one)}</span>`;
+  return html`<ol class="attempts">${attempts.map(({ attempt, earliest_at: at, latest_at: latest, moved_by: movedBy }) => html`<li key=${attempt}>
+    <b class=${latest ? '' : 'unsure'} aria-hidden="true">${attempt}</b>
+    <div><div class="clocks"><strong>${clock(at, zone)}</strong>
+      ${viewer !== zone && html`<span>${clock(at, viewer)}</span>`}
+      ${!latest ? html`<span class="muted">may not be dialled at all</span>`
+    : latest !== at && html`<span class="muted">or up to ${duration((ms(latest) - ms(at)) / 1000)} later</span>`}</div>
+    ${movedBy.length ? movedBy.map((one, place) => html`<${MovedBy} key=${place} of=${one} zone=${zone} />`)
+    : html`<p><${Status} status="allow" label="Every gate allows it" /></p>`}</div>
   </li>`)}</ol>`;
 }
 
 /** `isCurrent`: the plan is of what the fields say now. */
-function Planned({ plan, body, agent, isCurrent }) {
-  const { zone: choice } = useShared();
+function Planned({ plan, body, isCurrent }) {
+  const { agentName, zone: choice } = useShared();
   const [chosen, choose] = useState('');
-  const key = useMemo(() => crypto.randomUUID(), [JSON.stringify(body)]); // pressed twice, it is one call
+  // Pressed twice, it is one call.
+  const key = useMemo(() => crypto.randomUUID(), [JSON.stringify(body)]);
   const { attempts } = plan;
   const number = body.recipient_phone_number;
-  const place = html`<${Action} primary scope="call" disabled=${!isCurrent || !attempts.length} done="The call is made." act=${() => api('POST', '/call', { body, headers: { 'Idempotency-Key': key } })}
-    onDone=${(answer) => go('executions', answer.execution_id)} confirm=${{ title: `Call ${number}?`, yes: 'Call', text: attempts.length ? `${agent.agent_name} calls ${number}, first ${both(attempts[0].earliest_at, Object.keys(attempts[0].local_times)[0])}, at most ${plural(plan.worst_case_calls, 'time')}.` : '' }}>Call now</${Action}>`;
-  const warnings = html`<${Warnings} of=${plan.warnings} />`;
-  if (!attempts.length) return html`<${Card} title="No call would be dialled" actions=${place}><p>${plan.ends_because}</p>${warnings}</${Card}>`;
-  const zones = Object.keys(attempts[0].local_times).sort((one, other) => ahead(attempts[0].earliest_at, one, other));
+  const first = attempts[0]?.earliest_at, last = attempts.at(-1)?.earliest_at;
+  const zones = fromWest(Object.keys(attempts[0]?.local_times || {}), first);
   const theirs = zones.includes(chosen) ? chosen : zones[0];
   const viewer = choice === 'utc' ? 'UTC' : HERE;
-  const first = attempts[0].earliest_at, last = attempts.at(-1).earliest_at;
-  return html`<${Card} title="If every attempt fails" note=${`It ends after attempt ${attempts.at(-1).attempt}: ${plan.ends_because}.`} actions=${place}>
+  const question = first && {
+    title: `Call ${number}?`, yes: 'Call',
+    text: `${agentName(body.agent_id)} calls ${number}, first ${inBothZones(first, theirs)}, at most ${plural(plan.worst_case_calls, 'time')}.`,
+  };
+  const call = html`<${Action} primary scope="call" disabled=${!isCurrent || !first} done="The call is made." confirm=${question}
+    act=${() => api('POST', '/call', { body, headers: { 'Idempotency-Key': key } })}
+    onDone=${(answer) => go('executions', answer.execution_id)}>Call now</${Action}>`;
+  const warnings = html`<${Warnings} of=${plan.warnings} />`;
+  if (!first) return html`<${Card} title="No call would be dialled" actions=${call}><p>${plan.ends_because}</p>${warnings}</${Card}>`;
+  const viewersClock = viewer === theirs ? '' : `; ${timeText(first, viewer)} ${zoneName(viewer)}`;
+  return html`<${Card} title="If every attempt fails" note=${`It ends after attempt ${attempts.at(-1).attempt}: ${plan.ends_because}.`} actions=${call}>
     <${Figures} of=${[
-    { label: 'First attempt', value: timeText(first, theirs), note: `${zoneName(theirs)}${viewer === theirs ? '' : `; ${timeText(first, viewer)} ${zoneName(viewer)}`}` },
+    { label: 'First attempt', value: timeText(first, theirs), note: zoneName(theirs) + viewersClock },
     { label: 'Calls at most', value: plan.worst_case_calls },
-    { label: 'From first to last', value: attempts.length > 1 ? duration((new Date(last) - new Date(first)) / 1000) : '–' },
+    { label: 'From first to last', value: attempts.length > 1 ? duration((ms(last) - ms(first)) / 1000) : '–' },
   ]} />
     ${warnings}
-    ${zones.length > 1 && html`<div class="row"><${Field} label="Their zone" value=${theirs} onChange=${(event) => choose(event.currentTarget.value)} options=${zones.map((one) => [one, `${zoneName(one)} ${timeText(first, one, { day: false })}`])}
+    ${zones.length > 1 && html`<div class="row"><${Field} label="Their zone" value=${theirs} onValue=${choose}
+      options=${zones.map((one) => [one, `${zoneName(one)} ${timeText(first, one, { day: false })}`])}
       hint=${`The number tells no place: it may be in ${zones.length} zones.`} /></div>`}
     <${Days} attempts=${attempts} zone=${theirs} viewer=${viewer} />
     <p class="hint">Shaded: before 9:00 and after 20:00 in ${zoneName(theirs)}.</p>
@@ -82,43 +102,64 @@ function Planned({ plan, body, agent, isCurrent }) {
   </${Card}>`;
 }
 
-export default function Plan({ route }) {
-  const { agents, agent, setAgent } = useShared();
-  const [values, setValues] = useState({ number: route.query.number || '', policy: route.query.policy || '', at: '', time_zone: '', purpose: '', bypass: false, retry: null });
+function PlanFields({ values, set }) {
+  const { agentOptions, agent, setAgent } = useShared();
+  const input = (name) => ({ value: values[name], onValue: (value) => set({ [name]: value }) });
+  return html`<${Card}><form class="form" onSubmit=${(event) => event.preventDefault()}>
+    <${NumberToCall} ...${input('number')} />
+    <${Field} label="Agent" value=${agent.agent_id} onValue=${setAgent} options=${agentOptions} />
+    <${PolicyField} none="The agent’s, else the account’s" ...${input('policy')} />
+    <${RetryFields} ...${input('retry')} unset="As the policy says, else never" />
+    <details><summary>Time, zone, purpose</summary>
+      <${Field} label="Not before" type="datetime-local" ...${input('at')} hint=${`Your time, ${zoneName(HERE)}. Empty: now.`} />
+      <${Field} label="Their time zone" placeholder="by the number" ...${input('time_zone')} hint="Such as America/New_York." />
+      <${Field} label="Purpose" ...${input('purpose')} />
+      <${Field} label="Skip calling hours" type="checkbox" checked=${values.bypass} onValue=${(bypass) => set({ bypass })} />
+    </details>
+  </form></${Card}>`;
+}
+
+/** The body of a request; empty while the number is too short to be one. */
+function planBody(agent, { number, policy, retry, at, time_zone: zone, purpose, bypass }) {
+  if (!agent || number.replaceAll(/\D/g, '').length < 7) return '';
+  return JSON.stringify({
+    agent_id: agent.agent_id,
+    recipient_phone_number: number.trim(),
+    policy: policy || undefined,
+    retry_config: retry || undefined,
+    scheduled_at: instantOf(at),
+    time_zone: zone.trim() || undefined,
+    purpose: purpose.trim() || undefined,
+    bypass_call_guardrails: bypass || undefined,
+  });
+}
+
+function Plan({ route: { query } }) {
+  const { agent } = useShared();
+  const [values, setValues] = useState({ number: query.number || '', policy: query.policy || '', at: '', time_zone: '', purpose: '', bypass: false, retry: null });
   const set = (changes) => setValues((before) => ({ ...before, ...changes }));
-  const input = (name) => ({ value: values[name], onInput: (event) => set({ [name]: event.currentTarget.value }) });
-  const policies = useLive(() => api('GET', '/policies'), [], 0);
-  const wanted = agent && values.number.replaceAll(/\D/g, '').length >= 7 ? JSON.stringify({
-    agent_id: agent.agent_id, recipient_phone_number: values.number.trim(), policy: values.policy || undefined, retry_config: values.retry || undefined,
-    scheduled_at: values.at ? new Date(values.at).toISOString() : undefined, time_zone: values.time_zone.trim() || undefined, purpose: values.purpose.trim() || undefined, bypass_call_guardrails: values.bypass || undefined,
-  }) : '';
+  const wanted = planBody(agent, values);
   const asked = useSettled(wanted);
-  const live = useLive(asked && ((signal) => api('POST', '/call/plan', { body: JSON.parse(asked), signal }).then((plan) => ({ plan, body: JSON.parse(asked), of: asked }))), [asked], 10000);
-  const last = useLast(live.data);
-  const shown = live.data || (live.error || !asked ? null : last);
-  if (!agents.length) return html`<${Page} title="Plan"><${Empty} title="There is no agent yet."><a href="#/agents/new">Make one</a></${Empty}></${Page}>`;
-  const choices = (policies.data || []).map((one) => [one.policy, one.policy]);
+  const load = async (signal) => {
+    const body = JSON.parse(asked);
+    return { plan: await api('POST', '/call/plan', { body, signal }), body, of: asked };
+  };
+  const live = useLive(asked && load, [asked], 10000);
+  // What is shown while another plan loads.
+  const last = useRef();
+  if (live.data) last.current = live.data;
+  const shown = live.data || (live.error || !asked ? null : last.current);
+  if (!agent) return html`<${Page} title="Plan"><${NoAgent} /></${Page}>`;
   return html`<${Page} title="Plan a call">
     <p class="muted">What a call would come to, before it is made. The plan follows as you type; nothing is stored or dialled.</p>
     <div class="plan">
-      <${Card}><form class="form" onSubmit=${(event) => event.preventDefault()}>
-        <${Field} label="Number" type="tel" placeholder="+1 202 555 0143" autocomplete="off" ...${input('number')} />
-        <${Field} label="Agent" value=${agent.agent_id} onChange=${(event) => setAgent(event.currentTarget.value)} options=${agents.map((one) => [one.agent_id, one.agent_name])} />
-        <${Field} label="Policy" value=${values.policy} onChange=${(event) => set({ policy: event.currentTarget.value })} options=${[['', 'The agent’s, else the account’s'], ...choices]} />
-        <${RetryFields} value=${values.retry} onChange=${(retry) => set({ retry })} unset="As the policy says, else never" />
-        <details><summary>Time, zone, purpose</summary>
-          <${Field} label="Not before" type="datetime-local" ...${input('at')} hint=${`Your time, ${zoneName(HERE)}. Empty: now.`} />
-          <${Field} label="Their time zone" placeholder="by the number" ...${input('time_zone')} hint="Such as America/New_York." />
-          <${Field} label="Purpose" ...${input('purpose')} />
-          <${Field} label="Skip calling hours" type="checkbox" checked=${values.bypass} onChange=${(event) => set({ bypass: event.currentTarget.checked })} />
-        </details>
-        <${Failure} error=${policies.error} />
-      </form></${Card}>
-      <div class=${shown && (wanted !== shown.of) ? 'old' : ''} aria-busy=${live.loading}>
+      <${PlanFields} values=${values} set=${set} />
+      <div class=${shown && wanted !== shown.of ? 'old' : ''} aria-busy=${live.loading}>
         <${Failure} error=${live.error} retry=${live.refresh} />
-        ${shown ? html`<${Planned} key="plan" ...${shown} agent=${agents.find((one) => one.agent_id === shown.body.agent_id) || agent} isCurrent=${wanted === shown.of} />`
+        ${shown ? html`<${Planned} key="plan" ...${shown} isCurrent=${wanted === shown.of} />`
     : asked && live.loading ? html`<${Card}><${Loading} lines=${8} /></${Card}>`
-      : !live.error && html`<${Card}><${Empty} title="Type a number">You will see when each attempt comes, by their clock and by yours, and which rule lets it wait.</${Empty}></${Card}>`}
+      : !live.error && html`<${Card}><${Empty} title="Type a number">You will see when each attempt comes, by their clock and by yours,
+          and which rule lets it wait.</${Empty}></${Card}>`}
       </div>
     </div>
   </${Page}>`;
