@@ -198,7 +198,7 @@ def agents(console: Console, story: Story) -> int:
 def keys(console: Console, story: Story) -> int:
     for made in (
         {"name": "dashboard", "scopes": ["read"], "numbers": "masked"},
-        {"name": "campaigns", "scopes": ["read", "call"], "quotas": {"calls_a_day": 5000}},
+        {"name": "campaigns", "scopes": ["read", "call"], "quotas": {"calls_a_day": 5000, "lines": 10}},
     ):
         _good(story.client.api("POST", "/keys", made))
     console.open("keys")

@@ -18,13 +18,14 @@ def test_a_key_is_made_shown_once_and_revoked(open_console: Open, local: LocalCl
     page.get_by_text("Only some agents").click()
     page.get_by_label("First agent").check()
     page.get_by_label("Calls a day at most").fill("500")
+    page.get_by_label("Calls at once at most").fill("5")
     page.get_by_role("button", name="Make the key").click()
     console.see("Copy it now: it is shown only here.")
     secret = page.locator("code.break").inner_text()
     console.check_accessible()
     [made] = [one for one in local.api("GET", "/keys").json if one["name"] == "dashboard"]
     assert (made["scopes"], made["numbers"]) == (["read", "call"], "masked")
-    assert (made["agents"], made["quotas"]) == ([local.stack.agent_id], {"calls_a_day": 500, "lines": None})
+    assert (made["agents"], made["quotas"]) == ([local.stack.agent_id], {"calls_a_day": 500, "lines": 5})
     assert local.api("GET", "/user/me", Authorization=f"Bearer {secret}").status == 200
     page.get_by_role("button", name="I have it").click()
     assert secret not in page.content()

@@ -1,7 +1,7 @@
 """Crash points of every scenario; see crash_points.py.
 
-`make nightly` tries each point, `make test` every fifteenth, and every 31st of a batch or of limited keys: they have the
-most points.
+`make nightly` tries each point, `make test` every fifteenth, and every 31st of a batch or of limited keys: they have
+the most points.
 """
 
 from datetime import timedelta

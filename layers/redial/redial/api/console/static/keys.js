@@ -18,7 +18,7 @@ function NewKey({ onMade }) {
       scopes: all.getAll('scopes'),
       agents: chosen.length ? chosen : undefined,
       numbers: values.numbers,
-      quotas: values.calls_a_day ? { calls_a_day: Number(values.calls_a_day) } : undefined,
+      quotas: { calls_a_day: Number(values.calls_a_day) || null, lines: Number(values.lines) || null },
     } });
   };
   return html`<${Card} title="New key" note="With at most what this key may. Rights never change: make another key, then revoke the first.">
@@ -31,6 +31,7 @@ function NewKey({ onMade }) {
       ${agents.length > 0 && html`<details><summary>Only some agents</summary><div class="checks">${agents.map((one) => html`
         <${Field} key=${one.agent_id} label=${one.agent_name} name="agents" value=${one.agent_id} type="checkbox" />`)}</div></details>`}
       <${Field} label="Calls a day at most" name="calls_a_day" type="number" min="1" placeholder="any number" />
+      <${Field} label="Calls at once at most" name="lines" type="number" min="1" max="50" placeholder="as many as agents have lines" />
     </${Form}></${Card}>`;
 }
 
@@ -48,6 +49,7 @@ function Keys() {
   const live = useGet('/keys', { every: 10000 });
   const isOwn = (row) => row.id === user.key?.id;
   const muted = (text) => html`<span class="muted">${text}</span>`;
+  const most = (quota) => (quota ? count(quota) : muted('any'));
   const show = (key) => {
     setMade(key);
     live.refresh();
@@ -57,7 +59,8 @@ function Keys() {
     { name: 'May', of: (row) => row.scopes.join(', ') },
     { name: 'Agents', of: (row) => row.agents?.map(agentName).join(', ') || muted('all') },
     { name: 'Numbers', of: (row) => row.numbers },
-    { name: 'Calls a day', number: true, of: (row) => (row.quotas.calls_a_day ? count(row.quotas.calls_a_day) : muted('any')) },
+    { name: 'Calls a day', number: true, of: (row) => most(row.quotas.calls_a_day) },
+    { name: 'At once', number: true, of: (row) => most(row.quotas.lines) },
     { name: 'Last used', of: (row) => (row.last_used_at ? html`<${Time} at=${row.last_used_at} />` : muted('never')) },
     { name: 'State', of: (row) => html`<${Revoke} row=${row} isOwn=${isOwn(row)} refresh=${live.refresh} />` },
   ];
