@@ -1,4 +1,4 @@
-"""For every test: Hypothesis profiles, and what is told on standard error of a test that runs long, while it runs."""
+"""For every test: Hypothesis profiles, and a report on standard error of a test that runs long, while it runs."""
 
 import faulthandler
 import gc
