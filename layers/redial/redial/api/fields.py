@@ -9,7 +9,19 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
 from redial.domain.calling_window import check_zone
 from redial.domain.errors import FieldError, InvalidInput
@@ -176,7 +188,26 @@ CalledUrl = Annotated[
     ),
 ]
 """The same, where there must be one."""
-NO_EMPTY_TEXT = BeforeValidator(lambda value: None if value == "" else value)
+
+
+class _NoEmptyText:
+    """See `NO_EMPTY_TEXT`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def validate(value: Any) -> Any:
+            return None if value == "" else value
+
+        return no_info_before_validator_function(validate, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        shown = handler(schema)
+        text = next(one for one in shown["anyOf"] if one.get("type") == "string")
+        if "format" in text or not re.search(text.get("pattern", ""), ""):
+            shown["anyOf"].insert(-1, {"type": "string", "maxLength": 0})
+        return shown
+
+
+NO_EMPTY_TEXT = _NoEmptyText()
 """For an optional field: an empty text is as good as none."""
 TimeZone = Annotated[
     str,
