@@ -500,7 +500,8 @@ class IdempotencyKeys(Protocol):
 
 
 class Lines(Protocol):
-    """An agent's lines (live calls), in shards of at most 50. `capacity` is the shard's own."""
+    """An agent's lines (live calls), in shards of at most 50. `capacity` is the shard's own. `agent_id` may be the pool
+    of an API key (`KeyLines`), whose lines are one shard."""
 
     def acquire(
         self, account_id: str, agent_id: str, shard: int, capacity: int, execution_id: str, attempt: int, now: datetime
@@ -551,7 +552,8 @@ class Lines(Protocol):
 
 
 class CallQueue(Protocol):
-    """An agent's queue of calls that wait for a line: calls, and running batches with one entry each.
+    """An agent's queue of calls that wait for a line: calls, and running batches with one entry each. Or that of an API
+    key's pool, which has calls only.
 
     Where an answer is lost and the write is sent again, `next_contact` and `reserve_start` leave something undone, as
     they say.

@@ -8,6 +8,8 @@ waiting ─► gates ──► line ──► gates, rate, ──► circuit, pa
    └ not due, not              or ended                                               └ unknown ──► stays claimed until
      current, claimed: leave                                                             a report or the sweeper
 
+Calls of an API key with a quota of lines need one of these as well (`usecases.key_lines`).
+
 Nothing waits here for a start. A start that is some seconds off, by the batch's rate or by the rate that the carrier
 account takes (the pace), comes as a message with a delay; when it comes, everything is asked again.
 

@@ -2,6 +2,8 @@
 
     L#<agent>#<shard> / LINES    holders of lines: execution id → {a attempt, t since (ms)} · ac account · due_at (ms)
 
+    L#key:<key id>:<lines>#0 / LINES    the same, of an API key with a quota of lines
+
 A shard of lines is one item. It takes part in the due index so that the sweeper checks long-held lines.
 """
 
