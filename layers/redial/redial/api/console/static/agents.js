@@ -71,7 +71,7 @@ function AgentForm({ agent, onDone }) {
     <${HoursFields} ...${input('calling_guardrails')} />
     <details><summary>Ringing, voicemail, limits, purpose</summary>
       <div class="row">${number('ring_timeout_seconds', 'Ring for seconds', '30', 5)}
-        ${number('max_call_seconds', 'Conversation, seconds at most', '3600')}
+        ${number('max_call_seconds', 'Talk for seconds', '3600')}
         ${number('expires_after_minutes', 'Calls end after minutes', 'never')}</div>
       <div class="row">${field('time_zone', 'Time zone of contacts', { placeholder: 'by the number' })}
         ${field('purpose', 'Purpose', { placeholder: 'none' })}</div>
