@@ -87,6 +87,8 @@ class Completion:
         config = case.body.get("retry_config") if isinstance(case.body, dict) else None
         if isinstance(config, dict) and config.get("enabled") is False:
             config["enabled"] = True  # one that is off is not judged
+        if isinstance(case.body, dict) and case.body.get("expires_at") == "":
+            case.body["expires_at"] = "never"  # no text is no time, which the format cannot say
         if case.meta is None or case.meta.generation.mode.is_positive:
             self._complete(case)
 
@@ -110,6 +112,7 @@ class Completion:
                 body["agents"] = [self._client.stack.agent_id]
             _complete_body(body, case.media_type or "")
             case.body = body
+        _complete_query(case.query or {})
 
     def _attention(self) -> str:
         """An attention item: the carrier refuses calls from a caller id of its own."""
@@ -151,6 +154,12 @@ class Completion:
         answer = self._client.api("POST", f"/batches/{batch_id}/schedule", {"scheduled_at": TOMORROW})
         assert answer.status == 200, answer
         return batch_id
+
+
+def _complete_query(query: dict[str, Any]) -> None:
+    query |= _numbers_in_use({name: query[name] for name in ("phone_number",) if name in query})
+    if query.get("from") is not None and query.get("to") is None and query["from"] > NOON.date().isoformat():
+        query["from"] = NOON.date().isoformat()  # `to` is now, then
 
 
 def _complete_body(body: dict[str, Any], media_type: str) -> None:

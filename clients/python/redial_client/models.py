@@ -1208,7 +1208,7 @@ class AddSuppressionsRequest(TypedDict):
     """
     expires_at: NotRequired[str | None]
     """
-    Until when it holds; else for ever.
+    Until when it holds; null or an empty text: for ever.
     """
     agent_id: NotRequired[str | None]
     """
@@ -1243,7 +1243,7 @@ class SuppressExecutionRequest(TypedDict):
     """
     expires_at: NotRequired[str | None]
     """
-    Until when it holds; else for ever.
+    Until when it holds; null or an empty text: for ever.
     """
     agent_id: NotRequired[str | None]
     """
@@ -1293,7 +1293,7 @@ class AddConsentsRequest(TypedDict):
     """
     expires_at: NotRequired[str | None]
     """
-    Until when it holds; else for ever.
+    Until when it holds; null or an empty text: for ever.
     """
     given_at: str
     """

@@ -201,9 +201,10 @@ class _NoEmptyText:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         shown = handler(schema)
-        text = next(one for one in shown["anyOf"] if one.get("type") == "string")
-        if "format" in text or not re.search(text.get("pattern", ""), ""):
-            shown["anyOf"].insert(-1, {"type": "string", "maxLength": 0})
+        for text in shown["anyOf"]:
+            pattern = text.get("pattern")
+            if pattern is not None and not re.search(pattern, ""):
+                text["pattern"] = f"^({pattern.removeprefix('^').removesuffix('$')})?$"
         return shown
 
 

@@ -82,7 +82,7 @@ class _RuleRequest(BaseModel):
     phone_number: PhoneNumber = Field(description="E.164; other spellings of it are normalized.")
     purpose: Annotated[Purpose | None, NO_EMPTY_TEXT] = Field(None, description="Only calls for this purpose.")
     source: Words = Field(None, description="Where it comes from.", examples=["web form"])
-    expires_at: _Expiry = Field(None, description="Until when it holds; else for ever.")
+    expires_at: _Expiry = Field(None, description="Until when it holds; null or an empty text: for ever.")
 
 
 class SuppressionRequest(_RuleRequest):
@@ -279,7 +279,7 @@ def form_bodies() -> dict[str, dict[str, Any]]:
         if model is SuppressionRequest:
             others = {name: one for name, one in fields.items() if name != "phone_number"}
             one_call = {"type": "object", "properties": others}
-            bodies["suppress_execution"] = {"required": True, "content": {JSON: {"schema": one_call}}}
+            bodies["suppress_execution"] = {"content": {JSON: {"schema": one_call}}}
     return bodies
 
 
