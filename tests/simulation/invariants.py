@@ -37,7 +37,7 @@ LIMITS_IN_FORCE = timedelta(seconds=30)
 """How long after its answer a change of contact limits may not hold for a dial that had read the account before."""
 CLOCKS_APART = timedelta(minutes=2)
 """Times of attempts are by functions' clocks, before slow requests."""
-PUNCTUAL_SECONDS = 70.0
+PUNCTUAL_SECONDS = 75.0
 """The scheduler's minute, and the time of slow requests."""
 IDLE_LINE = timedelta(minutes=1)
 """The longest time on a good day for which a line may be free while a call of its agent waits for one."""
