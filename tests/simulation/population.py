@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
+from unittest import mock
 from urllib.parse import urlencode
 
 from local.carriers.course import Outcome
 from local.web.server import Response
 from redial.domain.execution import Execution
+from redial.runtime import system
 from redial.wire.timestamps import rfc3339
 from tests.simulation.faults import LARGEST_SKEW_SECONDS
 from tests.simulation.world import (
@@ -368,7 +370,8 @@ class Population:
             return {}
         if account.id not in self._limited:
             body = {"name": "limited", "quotas": {"lines": self._limiting.randint(1, 3)}}
-            answer = self.world.ask_as(account, "POST", "/keys", body)
+            with mock.patch.object(system, "new_api_key", return_value=f"limited-{account.id}"):  # each run the same
+                answer = self.world.ask_as(account, "POST", "/keys", body)
             if answer.status != 201:
                 return {}
             self._limited[account.id] = json.loads(answer.body)["api_key"]
