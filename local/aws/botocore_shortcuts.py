@@ -2,12 +2,15 @@
 
 botocore compares each value of a DynamoDB item with its model three times, and resolves the endpoint of each request.
 This is most of the time of a request. A valid value is accepted at once here; botocore's own code handles all others.
+A request for items whose values are all valid passes by most of botocore, and so does its answer.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
+from botocore.model import OperationModel
 from botocore.parsers import JSONParser
 from botocore.regions import EndpointRulesetResolver
 from botocore.serialize import JSONSerializer
@@ -36,6 +39,53 @@ def _is_usual(value: Any) -> bool:
         case "SS" | "NS":
             return type(content) is list and all(type(one) is str for one in content)
     return False
+
+
+def usual_request(model: OperationModel, parameters: dict[str, Any]) -> bytes | None:
+    """The body that botocore makes of valid parameters; None: botocore has to look at them."""
+    shape = model.input_shape
+    if any(name not in parameters for name in shape.required_members):
+        return None
+    for name, value in parameters.items():
+        member = shape.members.get(name)
+        if member is None or not _is_usual_member(member, value):
+            return None
+    return json.dumps(parameters).encode()
+
+
+def _is_usual_member(shape: Any, value: Any) -> bool:
+    kind = type(value)
+    match shape.type_name:
+        case "string":
+            return kind is str and len(value) >= shape.metadata.get("min", 0)
+        case "integer":
+            return kind is int and value >= shape.metadata.get("min", value)
+        case "boolean":
+            return kind is bool
+        case "map" if kind is dict and shape.value.name == _ATTRIBUTE_VALUE:
+            return all(type(name) is str and _is_usual(one) for name, one in value.items())
+        case "map" if kind is dict and shape.value.type_name == "string":
+            return all(type(name) is str and type(one) is str for name, one in value.items())
+    return False
+
+
+def usual_answer(model: OperationModel, body: bytes) -> dict[str, Any] | None:
+    """The members that botocore finds in the answer to a request; None: botocore has to look at it."""
+    words, shape = json.loads(body), model.output_shape
+    members = {name: value for name, value in words.items() if name in shape.members and value is not None}
+    for name, value in members.items():
+        match name:
+            case "Count" | "ScannedCount":
+                usual = type(value) is int
+            case "Item" | "Attributes" | "LastEvaluatedKey":
+                usual = all(map(_is_usual, value.values()))
+            case "Items":
+                usual = all(_is_usual(one) for item in value for one in item.values())
+            case _:
+                usual = False
+        if not usual:
+            return None
+    return members
 
 
 _validate: Callable[..., Any] = ParamValidator._validate  # type: ignore[attr-defined]

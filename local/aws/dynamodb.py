@@ -296,6 +296,9 @@ _OPERATIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "UpdateItem": _by_moto(DynamoHandler.update_item),
 }
 
+OF_ITEMS = frozenset(_OPERATIONS)
+"""The operations that `answer` answers."""
+
 
 # ---- changes --------------------------------------------------------------------------------------------------------
 
