@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
+from botocore.endpoint_provider import EndpointProvider, RuleSet
+from botocore.hooks import EventAliaser
 from botocore.model import OperationModel
 from botocore.parsers import JSONParser
 from botocore.regions import EndpointRulesetResolver
@@ -44,7 +46,7 @@ def _is_usual(value: Any) -> bool:
 def usual_request(model: OperationModel, parameters: dict[str, Any]) -> bytes | None:
     """The body that botocore makes of valid parameters; None: botocore has to look at them."""
     shape = model.input_shape
-    if any(name not in parameters for name in shape.required_members):
+    if shape is None or any(name not in parameters for name in shape.required_members):
         return None
     for name, value in parameters.items():
         member = shape.members.get(name)
@@ -72,6 +74,8 @@ def _is_usual_member(shape: Any, value: Any) -> bool:
 def usual_answer(model: OperationModel, body: bytes) -> dict[str, Any] | None:
     """The members that botocore finds in the answer to a request; None: botocore has to look at it."""
     words, shape = json.loads(body), model.output_shape
+    if shape is None:
+        return None
     members = {name: value for name, value in words.items() if name in shape.members and value is not None}
     for name, value in members.items():
         match name:
@@ -123,6 +127,30 @@ def _construct_endpoint_once(
     return known
 
 
+_RULES: dict[int, tuple[Any, RuleSet]] = {}
+_names_of_events: dict[str, str] = {}
+_name_of_event: Callable[[EventAliaser, str], str] = EventAliaser._alias_event_name  # type: ignore[attr-defined]
+
+
+def _make_provider_once(
+    self: EndpointProvider, ruleset_data: Any, partition_data: Any, excluded_params: Any = None
+) -> None:
+    """botocore reads a service's rules for each client; all of a process have the same data (`local.aws.requests`)."""
+    data, rules = _RULES.get(id(ruleset_data), (None, None))
+    if data is not ruleset_data or rules is None:
+        rules = RuleSet(**ruleset_data, partitions=partition_data)
+        _RULES[id(ruleset_data)] = ruleset_data, rules
+    self.__dict__.update(ruleset=rules, _excluded_params=excluded_params or frozenset())
+
+
+def _name_event_once(self: EventAliaser, event_name: str) -> str:
+    """botocore searches its list of aliases, which is the same for all clients, once for each client."""
+    known = _names_of_events.get(event_name)
+    if known is None:
+        known = _names_of_events[event_name] = _name_of_event(self, event_name)
+    return known
+
+
 _sign = SigV4Auth.add_auth
 
 
@@ -136,6 +164,8 @@ REPLACED: dict[tuple[Any, str], Callable[..., Any]] = {
     (JSONSerializer, "_serialize"): _serialize_unusual,
     (JSONParser, "_parse_shape"): _parse_unusual,
     (EndpointRulesetResolver, "construct_endpoint"): _construct_endpoint_once,
+    (EndpointProvider, "__init__"): _make_provider_once,
+    (EventAliaser, "_alias_event_name"): _name_event_once,
     # Only S3's signatures are read here.
     (SigV4Auth, "add_auth"): _sign_for_s3,
     (UserAgentString, "to_string"): lambda agent: "redial-local",

@@ -164,15 +164,13 @@ def _find_clauses(self: Node, clause_types: list[type]) -> list[Node]:
 _WITH_CLAUSES = (Expression, UpdateExpressionFunction)
 
 
-@cache
-def _first(kind: type, kinds: tuple[type, ...]) -> type | None:
+def _search(kind: type, kinds: tuple[type, ...]) -> type | None:
     """The first of some classes of which `kind` is one."""
     return next((one for one in kinds if issubclass(kind, one)), None)
 
 
-@cache
-def _is_node(kind: type) -> bool:
-    return issubclass(kind, Node)
+_first: Callable[[Any, tuple[type, ...]], type | None] = cache(_search)
+_is_node: Callable[[Any], bool] = cache(lambda kind: issubclass(kind, Node))
 
 
 # ---- items ----------------------------------------------------------------------------------------------------------

@@ -136,11 +136,11 @@ class Aws:
         os.environ.update(ENVIRONMENT)
         for name in REMOVED_FROM_ENVIRONMENT:
             os.environ.pop(name, None)
+        for (owner, name), replacement in (*botocore_shortcuts.REPLACED.items(), *dynamodb.REPLACED.items()):
+            self._replace(owner, name, replacement)
         boto3.DEFAULT_SESSION = _session()  # moto restores the one before
         self._intercept_botocore()
         self._watch_http()
-        for (owner, name), replacement in (*botocore_shortcuts.REPLACED.items(), *dynamodb.REPLACED.items()):
-            self._replace(owner, name, replacement)
         self._replace(botocore_auth, "get_current_datetime", self._now)  # signatures have simulated times
         self._check_nothing_leaves()
 

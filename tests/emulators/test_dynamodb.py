@@ -324,7 +324,7 @@ def writes(client: Any) -> list[Any]:
             ":m": {"M": {"l": {"L": [{"S": "y"}, {"BOOL": True}]}, "t": {"NULL": True}}},
         }
         update, condition, key = chance.choice(UPDATES), chance.choice(CONDITIONS), item(chance.choice("pqr"))
-        wanted = {"ConditionExpression": condition} if condition else {}
+        wanted: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
         if number % 7:
             wanted |= {
                 "UpdateExpression": update,
