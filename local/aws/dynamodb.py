@@ -547,16 +547,28 @@ def _restore(table: Table, key: Plain, changes: Changes) -> None:
 
 
 def _transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
-    """Tell the streams of a transaction's writes once all of them are done."""
+    """Tell the streams of a transaction's writes once all of them are done.
+
+    moto copies the whole table for each write, to restore it if one fails; here the items are restored."""
     writes = [operation for item in transact_items for operation in item.values()]
     streams = {write["TableName"]: _changes(self.get_table(write["TableName"])) for write in writes}
-    for name in streams:
-        self.tables[name].stream_shard = None
+    for name, changes in streams.items():
+        table = self.tables[name]
+        table.stream_shard = None
+        if changes is not None:
+            table.__dict__["__deepcopy__"] = lambda memo, table=table: table
     try:
         _moto_transact_write_items(self, transact_items)
+    except BaseException:
+        for write in writes:
+            changes = streams[write["TableName"]]
+            if changes is not None:
+                _restore(self.tables[write["TableName"]], write.get("Item") or write["Key"], changes)
+        raise
     finally:
-        for name, changes in streams.items():  # after a rollback the table is another object
+        for name, changes in streams.items():  # after a rollback the table may be another object
             self.tables[name].__dict__["stream_shard"] = changes
+            self.tables[name].__dict__.pop("__deepcopy__", None)
     for write in writes:
         changes, table = streams[write["TableName"]], self.tables[write["TableName"]]
         if changes is not None:

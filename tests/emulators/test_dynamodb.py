@@ -423,9 +423,11 @@ def test_a_transaction_that_fails_changes_nothing(client: Any) -> None:
     update = {"UpdateExpression": "SET due_at = :n", "ExpressionAttributeValues": {":n": {"N": "9"}}}
     change: list[dict[str, Any]] = [put(3), {"Update": T | {"Key": item("p1")} | update}]
     lost = put(2, ConditionExpression="attribute_not_exists(pk)")
+    stored = client.scan(**T)["Items"]
     with pytest.raises(ClientError, match="TransactionCanceled"):
         client.transact_write_items(TransactItems=[*change, lost])
     assert (due(), len(writes)) == (["p1", "p2"], 2)
+    assert (client.scan(**T)["Items"], client.get_item(**T, Key=item("p3")).get("Item")) == (stored, None)
     client.transact_write_items(TransactItems=[*change, {"Delete": T | {"Key": item("p2")}}])
     assert (due(), len(writes)) == (["p3", "p1"], 5)
 
