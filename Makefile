@@ -79,10 +79,12 @@ RELEASE = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' layers/redial/redial/_
 
 # One worker for each core; an idle worker takes tests from another.
 IN_PARALLEL := --numprocesses auto --dist worksteal
-# Tests that may depend on the version of Python: every module, and, at night, the two files that use them all together.
-# (the client too). Templates, documentation and models do not; test_same_trace.py shows that the simulation does not.
-ON_EVERY_PYTHON := tests/unit tests/contract -m "not (simulation or nightly)"
-ON_EVERY_PYTHON_NIGHTLY := tests/clients tests/integration/test_stories.py tests/integration/test_batches.py
+# Tests that may depend on the version of Python: every module, and, at night, generated examples, the client, and the two
+# files that use all modules together. Templates, documentation and models do not; test_same_trace.py shows that the
+# simulation does not.
+ON_EVERY_PYTHON := tests/unit tests/contract -m "not (simulation or nightly or hypothesis)"
+ON_EVERY_PYTHON_NIGHTLY := tests/unit tests/contract tests/clients tests/integration/test_stories.py \
+  tests/integration/test_batches.py --hypothesis-profile=nightly
 
 # ---- One machine -----------------------------------------------------------------------------------------------------
 

@@ -2,12 +2,17 @@
 
 botocore compares each value of a DynamoDB item with its model three times, and resolves the endpoint of each request.
 This is most of the time of a request. A valid value is accepted at once here; botocore's own code handles all others.
+A request for items whose values are all valid passes by most of botocore, and so does its answer.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
+from botocore.endpoint_provider import EndpointProvider, RuleSet
+from botocore.hooks import EventAliaser
+from botocore.model import OperationModel
 from botocore.parsers import JSONParser
 from botocore.regions import EndpointRulesetResolver
 from botocore.serialize import JSONSerializer
@@ -36,6 +41,55 @@ def _is_usual(value: Any) -> bool:
         case "SS" | "NS":
             return type(content) is list and all(type(one) is str for one in content)
     return False
+
+
+def usual_request(model: OperationModel, parameters: dict[str, Any]) -> bytes | None:
+    """The body that botocore makes of valid parameters; None: botocore has to look at them."""
+    shape = model.input_shape
+    if shape is None or any(name not in parameters for name in shape.required_members):
+        return None
+    for name, value in parameters.items():
+        member = shape.members.get(name)
+        if member is None or not _is_usual_member(member, value):
+            return None
+    return json.dumps(parameters).encode()
+
+
+def _is_usual_member(shape: Any, value: Any) -> bool:
+    kind = type(value)
+    match shape.type_name:
+        case "string":
+            return kind is str and len(value) >= shape.metadata.get("min", 0)
+        case "integer":
+            return kind is int and value >= shape.metadata.get("min", value)
+        case "boolean":
+            return kind is bool
+        case "map" if kind is dict and shape.value.name == _ATTRIBUTE_VALUE:
+            return all(type(name) is str and _is_usual(one) for name, one in value.items())
+        case "map" if kind is dict and shape.value.type_name == "string":
+            return all(type(name) is str and type(one) is str for name, one in value.items())
+    return False
+
+
+def usual_answer(model: OperationModel, body: bytes) -> dict[str, Any] | None:
+    """The members that botocore finds in the answer to a request; None: botocore has to look at it."""
+    words, shape = json.loads(body), model.output_shape
+    if shape is None:
+        return None
+    members = {name: value for name, value in words.items() if name in shape.members and value is not None}
+    for name, value in members.items():
+        match name:
+            case "Count" | "ScannedCount":
+                usual = type(value) is int
+            case "Item" | "Attributes" | "LastEvaluatedKey":
+                usual = all(map(_is_usual, value.values()))
+            case "Items":
+                usual = all(_is_usual(one) for item in value for one in item.values())
+            case _:
+                usual = False
+        if not usual:
+            return None
+    return members
 
 
 _validate: Callable[..., Any] = ParamValidator._validate  # type: ignore[attr-defined]
@@ -73,6 +127,30 @@ def _construct_endpoint_once(
     return known
 
 
+_RULES: dict[int, tuple[Any, RuleSet]] = {}
+_names_of_events: dict[str, str] = {}
+_name_of_event: Callable[[EventAliaser, str], str] = EventAliaser._alias_event_name  # type: ignore[attr-defined]
+
+
+def _make_provider_once(
+    self: EndpointProvider, ruleset_data: Any, partition_data: Any, excluded_params: Any = None
+) -> None:
+    """botocore reads a service's rules for each client; all of a process have the same data (`local.aws.requests`)."""
+    data, rules = _RULES.get(id(ruleset_data), (None, None))
+    if data is not ruleset_data or rules is None:
+        rules = RuleSet(**ruleset_data, partitions=partition_data)
+        _RULES[id(ruleset_data)] = ruleset_data, rules
+    self.__dict__.update(ruleset=rules, _excluded_params=excluded_params or frozenset())
+
+
+def _name_event_once(self: EventAliaser, event_name: str) -> str:
+    """botocore searches its list of aliases, which is the same for all clients, once for each client."""
+    known = _names_of_events.get(event_name)
+    if known is None:
+        known = _names_of_events[event_name] = _name_of_event(self, event_name)
+    return known
+
+
 _sign = SigV4Auth.add_auth
 
 
@@ -86,6 +164,8 @@ REPLACED: dict[tuple[Any, str], Callable[..., Any]] = {
     (JSONSerializer, "_serialize"): _serialize_unusual,
     (JSONParser, "_parse_shape"): _parse_unusual,
     (EndpointRulesetResolver, "construct_endpoint"): _construct_endpoint_once,
+    (EndpointProvider, "__init__"): _make_provider_once,
+    (EventAliaser, "_alias_event_name"): _name_event_once,
     # Only S3's signatures are read here.
     (SigV4Auth, "add_auth"): _sign_for_s3,
     (UserAgentString, "to_string"): lambda agent: "redial-local",

@@ -9,7 +9,7 @@ While the stack runs, `REPLACED` takes the place of moto's own code. It adds:
   sorts and searches the whole table for each query); those of a form that moto has answered before, and reads of one
   item, are answered from the images;
 - updates and transactions that change nothing when they fail, and tell the stream nothing then;
-- expressions that are read once (moto reads the text of each twice a request).
+- expressions that are read once (`local.aws.dynamodb_expressions`).
 """
 
 import base64
@@ -18,7 +18,7 @@ import json
 import re
 import zlib
 from bisect import bisect_left, bisect_right, insort
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,16 +28,15 @@ from typing import Any
 
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
-from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.exceptions import ConditionalCheckFailed, MockValidationException
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models import table as table_models
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import SecondaryIndex, Table
-from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 from moto.dynamodb.parsing.key_condition_expression import parse_expression
 from moto.dynamodb.responses import DynamoHandler
 
+from local.aws import dynamodb_expressions
 from local.aws.dynamodb_checks import Plain, Value, check_request, fault_of_item
 from local.aws.functions import ACCOUNT_ID, REGION
 
@@ -297,6 +296,9 @@ _OPERATIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "UpdateItem": _by_moto(DynamoHandler.update_item),
 }
 
+OF_ITEMS = frozenset(_OPERATIONS)
+"""The operations that `answer` answers."""
+
 
 # ---- changes --------------------------------------------------------------------------------------------------------
 
@@ -494,8 +496,6 @@ def _plain_value(value: DynamoType) -> Value:
 _moto_query = Table.query
 _moto_update_item = DynamoDBBackend.update_item
 _moto_transact_write_items = DynamoDBBackend.transact_write_items
-_moto_update_expression = UpdateExpressionParser.make
-_moto_lexed = ConditionExpressionParser._lex_condition_expression
 
 
 def _query_one_partition(self: Table, hash_key: DynamoType | None, *arguments: Any, **options: Any) -> Any:
@@ -547,16 +547,28 @@ def _restore(table: Table, key: Plain, changes: Changes) -> None:
 
 
 def _transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
-    """Tell the streams of a transaction's writes once all of them are done."""
+    """Tell the streams of a transaction's writes once all of them are done.
+
+    moto copies the whole table for each write, to restore it if one fails; here the items are restored."""
     writes = [operation for item in transact_items for operation in item.values()]
     streams = {write["TableName"]: _changes(self.get_table(write["TableName"])) for write in writes}
-    for name in streams:
-        self.tables[name].stream_shard = None
+    for name, changes in streams.items():
+        table = self.tables[name]
+        table.stream_shard = None
+        if changes is not None:
+            table.__dict__["__deepcopy__"] = lambda memo, table=table: table
     try:
         _moto_transact_write_items(self, transact_items)
+    except BaseException:
+        for write in writes:
+            changes = streams[write["TableName"]]
+            if changes is not None:
+                _restore(self.tables[write["TableName"]], write.get("Item") or write["Key"], changes)
+        raise
     finally:
-        for name, changes in streams.items():  # after a rollback the table is another object
+        for name, changes in streams.items():  # after a rollback the table may be another object
             self.tables[name].__dict__["stream_shard"] = changes
+            self.tables[name].__dict__.pop("__deepcopy__", None)
     for write in writes:
         changes, table = streams[write["TableName"]], self.tables[write["TableName"]]
         if changes is not None:
@@ -579,28 +591,13 @@ def _project(self: SecondaryIndex, item: Item) -> Item:
     return projected
 
 
-@lru_cache(maxsize=1024)
-def _update_expression(text: str) -> Any:
-    return _moto_update_expression(text)
-
-
-def _lexed(self: ConditionExpressionParser) -> deque[Any]:
-    return deque(_lexed_once(self.condition_expression))
-
-
-@lru_cache(maxsize=1024)
-def _lexed_once(text: str | None) -> tuple[Any, ...]:
-    return tuple(_moto_lexed(ConditionExpressionParser(text, None, None)))
-
-
 REPLACED: dict[tuple[Any, str], Callable[..., Any]] = {
+    **dynamodb_expressions.REPLACED,
     (table_models, "StreamShard"): Changes,
     (Table, "query"): _query_one_partition,
     (DynamoDBBackend, "update_item"): _update_item,
     (DynamoDBBackend, "transact_write_items"): _transact_write_items,
     (SecondaryIndex, "project"): _project,
-    (UpdateExpressionParser, "make"): staticmethod(_update_expression),
-    (ConditionExpressionParser, "_lex_condition_expression"): _lexed,
     # moto measures the whole item for each attribute that is set; `fault_of_item` measures it once.
     (LimitedSizeDict, "__setitem__"): dict.__setitem__,
     # moto keeps every model that it ever makes.

@@ -23,11 +23,13 @@ from functools import cache
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
+from weakref import WeakSet
 
 import boto3
 import botocore.session
 from botocore import auth as botocore_auth
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.endpoint import Endpoint, convert_to_response_dict
 from botocore.loaders import Loader, create_loader
@@ -64,6 +66,8 @@ REMOVED_FROM_ENVIRONMENT = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_T
 _NOTHING = object()
 _WITHOUT_HTTP = ("dynamodb", "lambda", "scheduler", "sqs")
 """Services whose requests are answered without HTTP."""
+
+_SUCCESS = AWSResponse("", 200, {}, None)  # type: ignore[arg-type]
 
 Answer = tuple[int, dict[str, str], bytes]
 Phase = Literal["before", "after"]
@@ -117,6 +121,7 @@ class Aws:
         self._queues: Queues | None = None
         self._environment: dict[str, str | None] = {}
         self._thread = threading.local()  # own: this thread's requests are the local stack's
+        self._own_clients: WeakSet[Any] = WeakSet()
         self._replaced: list[tuple[Any, str, Any]] = []
 
     def start(self, functions: Invoker, scheduler: Scheduler, queues: Queues) -> None:
@@ -131,11 +136,11 @@ class Aws:
         os.environ.update(ENVIRONMENT)
         for name in REMOVED_FROM_ENVIRONMENT:
             os.environ.pop(name, None)
+        for (owner, name), replacement in (*botocore_shortcuts.REPLACED.items(), *dynamodb.REPLACED.items()):
+            self._replace(owner, name, replacement)
         boto3.DEFAULT_SESSION = _session()  # moto restores the one before
         self._intercept_botocore()
         self._watch_http()
-        for (owner, name), replacement in (*botocore_shortcuts.REPLACED.items(), *dynamodb.REPLACED.items()):
-            self._replace(owner, name, replacement)
         self._replace(botocore_auth, "get_current_datetime", self._now)  # signatures have simulated times
         self._check_nothing_leaves()
 
@@ -166,9 +171,7 @@ class Aws:
     def client(self, service: str) -> Any:
         """A boto3 client for the local stack itself: its requests are not counted and not shown to hooks."""
         client = boto3.client(service, region_name=REGION, config=Config(retries={"total_max_attempts": 1}))  # type: ignore[call-overload]
-        client.meta.events.register_first("before-call", lambda **_: self._own(True))
-        client.meta.events.register_last("after-call", lambda **_: self._own(False))
-        client.meta.events.register_last("after-call-error", lambda **_: self._own(False))
+        self._own_clients.add(client)
         return client
 
     def requests(self) -> dict[str, dict[str, int]]:
@@ -178,9 +181,6 @@ class Aws:
             for (service, operation), count in sorted(self.counts.items()):
                 counted.setdefault(service, {})[operation] = count
             return counted
-
-    def _own(self, own: bool) -> None:
-        self._thread.__dict__["own"] = own
 
     def _replace(self, owner: Any, name: str, replacement: Any) -> None:
         """Replace an attribute of a class or module until `stop`."""
@@ -209,6 +209,7 @@ class Aws:
 
         self._replace(BotocoreStubber, "__call__", call)
         self._skip_http()
+        self._skip_botocore()
 
     def _skip_http(self) -> None:
         """Answer serialized requests without botocore's HTTP layer, which takes most of a request's time.
@@ -229,6 +230,9 @@ class Aws:
         def send(endpoint: Endpoint, request_dict: Any, operation_model: Any) -> Any:
             service, operation = operation_model.service_model.service_id.hyphenize(), operation_model.name
             body = request_dict["body"]
+            first: Callable[[], AWSResponse] | None = self._thread.__dict__.pop("first", None)
+            if first is not None:
+                return by_http(endpoint, request_dict, operation_model, first)
             if service not in _WITHOUT_HTTP or not isinstance(body, bytes):
                 return send_by_http(endpoint, request_dict, operation_model)
 
@@ -237,15 +241,7 @@ class Aws:
                 return request
 
             try:
-                with self._watched(service, operation) as answered:
-                    url, headers = request_dict["url"], request_dict["headers"]
-                    answer = self.middleware(
-                        service,
-                        operation,
-                        body,
-                        lambda: self._answer(service, operation, url, headers, body, prepared),
-                    )
-                    answered(answer[0])
+                answer = self._sent(service, operation, request_dict["url"], request_dict["headers"], body, prepared)
             except Exception as error:  # noqa: BLE001  botocore handles it
                 failure = error
 
@@ -264,6 +260,79 @@ class Aws:
             return response, parsed
 
         self._replace(Endpoint, "_send_request", send)
+
+    def _skip_botocore(self) -> None:
+        """Answer the usual requests for items without most of botocore.
+
+        A failed request then passes through botocore with its answer, as in `_skip_http`.
+        """
+        make_call: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+        def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+            if client not in self._own_clients:
+                return usual(client, operation, parameters)
+            self._thread.__dict__["own"] = True
+            try:
+                return usual(client, operation, parameters)
+            finally:
+                self._thread.__dict__["own"] = False
+
+        def usual(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+            if client.meta.service_model.service_name != "dynamodb" or operation not in dynamodb.OF_ITEMS:
+                return make_call(client, operation, parameters)
+            model = client.meta.service_model.operation_model(operation)
+            body = botocore_shortcuts.usual_request(model, parameters)
+            if body is None:
+                return make_call(client, operation, parameters)
+            client.meta.events.emit(  # for those who watch; botocore's own handlers change nothing of these operations
+                f"before-parameter-build.dynamodb.{operation}", params=parameters, model=model, context={}
+            )
+
+            def answered_before(outcome: Callable[[], AWSResponse]) -> Any:
+                self._thread.__dict__["first"] = outcome
+                try:
+                    return make_call(client, operation, parameters)
+                finally:
+                    self._thread.__dict__.pop("first", None)
+
+            try:
+                answer = self._sent("dynamodb", operation, "", {}, body, _not_prepared)
+            except Exception as error:  # noqa: BLE001  botocore handles it
+                failure = error
+
+                def fail() -> AWSResponse:
+                    raise failure
+
+                return answered_before(fail)
+            status, headers, text = answer
+            parsed = botocore_shortcuts.usual_answer(model, text) if status == 200 else None
+            if parsed is None:
+                return answered_before(lambda: _response("", answer))
+            parsed["ResponseMetadata"] = {"HTTPStatusCode": status, "HTTPHeaders": dict(headers), "RetryAttempts": 0}
+            # botocore counts successes: they allow more retries.
+            client.meta.events.emit(
+                f"after-call.dynamodb.{operation}", http_response=_SUCCESS, parsed=parsed, model=model, context={}
+            )
+            return parsed
+
+        self._replace(BaseClient, "_make_api_call", call)
+
+    def _sent(
+        self,
+        service: str,
+        operation: str,
+        url: str,
+        headers: Any,
+        body: bytes,
+        prepared: Callable[[], AWSPreparedRequest],
+    ) -> Answer:
+        """Have a request answered, and show it to the hooks."""
+        with self._watched(service, operation) as answered:
+            answer = self.middleware(
+                service, operation, body, lambda: self._answer(service, operation, url, headers, body, prepared)
+            )
+            answered(answer[0])
+        return answer
 
     def _answer(
         self,
@@ -407,6 +476,10 @@ def _session() -> boto3.Session:
 @cache
 def _models() -> Loader:
     return create_loader()
+
+
+def _not_prepared() -> AWSPreparedRequest:
+    raise AssertionError("requests for items are not answered over HTTP")
 
 
 def _response(url: str, answer: Answer) -> AWSResponse:

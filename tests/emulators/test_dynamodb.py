@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
-from local.aws import dynamodb
+from local.aws import dynamodb, dynamodb_expressions
 from local.aws.dynamodb import Image, changes_of
 from local.aws.functions import Invoker
 from local.aws.queues import Queues
@@ -293,6 +294,77 @@ def test_reads_from_the_images_find_what_moto_finds_in_the_whole_table(
     assert len(narrow) > 30
 
 
+UPDATES = (
+    "SET n = n + :n", "SET n = if_not_exists(n, :n) + :n, #t = :t", "SET #t = :t REMOVE n", "ADD n :n", "ADD s :s",
+    "DELETE s :s", "SET m.l = list_append(m.l, :l)", "SET m.#t = :t, m.l[0] = :t", "REMOVE m.l[1], m.l[0]",
+    "SET m = :m", "SET l = list_append(:l, if_not_exists(l, :l)) ADD n :n", "SET n = :n - n", "REMOVE #t, s, m.none",
+    "SET pk = :t", "SET n = :n SET l = :l", "SET due_at = :t", "SET m.none.x = :n", "SET n = :none", "SET #none = :n",
+    "SET",
+)  # fmt: skip
+CONDITIONS = (
+    None, "attribute_exists(pk)", "attribute_not_exists(pk)", "n = :n", "n < :n OR n > :n", "NOT n <> :n",
+    "#t IN (:t, :n)", "contains(s, :e) AND attribute_exists(m.l)", "(n BETWEEN :n AND :o) OR size(m) > :n",
+    "begins_with(#t, :t)", "m = :m", "attribute_exists(m.l[0]) AND (#t = :t OR n >= :n)", "n = :none", "#none = :n",
+    "n = ", "((n = :n))", "attribute_exists(:n)",
+)  # fmt: skip
+
+
+def writes(client: Any) -> list[Any]:
+    """The answers to many updates and puts, of which many are refused, and what is stored after each."""
+    chance = random.Random(1)
+    found: list[Any] = []
+    for number in range(800):
+        values = {
+            ":n": {"N": f"{chance.randrange(3)}"},
+            ":o": {"N": "2"},
+            ":t": {"S": chance.choice("abc")},
+            ":e": {"S": "a"},
+            ":s": {"SS": chance.choice([["a"], ["a", "b"]])},
+            ":l": {"L": [{"S": "x"}, {"N": "1"}]},
+            ":m": {"M": {"l": {"L": [{"S": "y"}, {"BOOL": True}]}, "t": {"NULL": True}}},
+        }
+        update, condition, key = chance.choice(UPDATES), chance.choice(CONDITIONS), item(chance.choice("pqr"))
+        wanted: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
+        if number % 7:
+            wanted |= {
+                "UpdateExpression": update,
+                "Key": key,
+                "ReturnValues": chance.choice(["NONE", "ALL_NEW", "ALL_OLD"]),
+            }
+        else:
+            wanted["Item"] = key | {name: values[f":{name}"] for name in "nslm" if chance.randrange(2)}
+        text = f"{condition} {update if number % 7 else ''}"
+        used = {name: value for name, value in values.items() if re.search(rf"{name}\b", text)}
+        wanted |= {"ExpressionAttributeValues": used} if used else {}
+        wanted |= {"ExpressionAttributeNames": {"#t": "t"}} if "#t" in text else {}
+        wanted |= {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if chance.randrange(2) else {}
+        try:
+            found.append((client.update_item if number % 7 else client.put_item)(**T, **wanted))
+        except ClientError as error:
+            found.append(error.response)
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:  # moto itself fails
+            found.append(repr(error))
+        found.append(client.get_item(**T, Key=key))
+    return found
+
+
+@pytest.mark.parametrize("slow", ["moto", "botocore"])
+def test_writes_are_answered_as_by_all_of_moto_and_botocore(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with emulated() as client:
+        fast = writes(client)
+    if slow == "moto":
+        others = {name: one for name, one in dynamodb.REPLACED.items() if name not in dynamodb_expressions.REPLACED}
+        monkeypatch.setattr(dynamodb, "REPLACED", others)
+    else:
+        monkeypatch.setattr(Aws, "_skip_botocore", lambda self: None)
+    with emulated() as client:
+        assert fast == writes(client)
+    codes = Counter(one.get("Error", {}).get("Code", "done") if isinstance(one, dict) else one for one in fast[::2])
+    assert codes["done"] > 90
+    assert codes["ConditionalCheckFailedException"] > 90
+    assert codes["ValidationException"] > 90
+
+
 def test_the_lowest_key_of_an_index_is_known_after_every_write(client: Any) -> None:
     chance = random.Random(1)
     held: dict[str, int] = {}
@@ -351,9 +423,11 @@ def test_a_transaction_that_fails_changes_nothing(client: Any) -> None:
     update = {"UpdateExpression": "SET due_at = :n", "ExpressionAttributeValues": {":n": {"N": "9"}}}
     change: list[dict[str, Any]] = [put(3), {"Update": T | {"Key": item("p1")} | update}]
     lost = put(2, ConditionExpression="attribute_not_exists(pk)")
+    stored = client.scan(**T)["Items"]
     with pytest.raises(ClientError, match="TransactionCanceled"):
         client.transact_write_items(TransactItems=[*change, lost])
     assert (due(), len(writes)) == (["p1", "p2"], 2)
+    assert (client.scan(**T)["Items"], client.get_item(**T, Key=item("p3")).get("Item")) == (stored, None)
     client.transact_write_items(TransactItems=[*change, {"Delete": T | {"Key": item("p2")}}])
     assert (due(), len(writes)) == (["p3", "p1"], 5)
 
