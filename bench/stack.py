@@ -37,6 +37,7 @@ class Stack(LocalStack):
 
     def __init__(self, log: Path, **options: Any) -> None:
         super().__init__(start_at=NOON, log=log, **options)
+        self.aws.by_botocore = True
         self.log = log
         self.around: Callable[[Function, Handler], Handler] = lambda function, handler: handler
 

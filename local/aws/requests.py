@@ -122,6 +122,9 @@ class Aws:
         self._environment: dict[str, str | None] = {}
         self._thread = threading.local()  # own: this thread's requests are the local stack's
         self._own_clients: WeakSet[Any] = WeakSet()
+        self.by_botocore = False
+        """Every request passes through all of botocore: for those who count its events, of which a failed request that
+        takes the short way has some twice."""
         self._replaced: list[tuple[Any, str, Any]] = []
 
     def start(self, functions: Invoker, scheduler: Scheduler, queues: Queues) -> None:
@@ -278,14 +281,23 @@ class Aws:
                 self._thread.__dict__["own"] = False
 
         def usual(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-            if client.meta.service_model.service_name != "dynamodb" or operation not in dynamodb.OF_ITEMS:
+            of_items = client.meta.service_model.service_name == "dynamodb" and operation in dynamodb.OF_ITEMS
+            if self.by_botocore or not of_items:
                 return make_call(client, operation, parameters)
             model = client.meta.service_model.operation_model(operation)
             body = botocore_shortcuts.usual_request(model, parameters)
             if body is None:
                 return make_call(client, operation, parameters)
+            context: dict[str, Any] = {}
             client.meta.events.emit(  # for those who watch; botocore's own handlers change nothing of these operations
-                f"before-parameter-build.dynamodb.{operation}", params=parameters, model=model, context={}
+                f"before-parameter-build.dynamodb.{operation}", params=parameters, model=model, context=context
+            )
+            client.meta.events.emit(
+                f"before-call.dynamodb.{operation}",
+                model=model,
+                params={"body": body, "headers": {}, "url": "", "url_path": "/", "method": "POST", "context": context},
+                request_signer=None,
+                context=context,
             )
 
             def answered_before(outcome: Callable[[], AWSResponse]) -> Any:
@@ -311,7 +323,7 @@ class Aws:
             parsed["ResponseMetadata"] = {"HTTPStatusCode": status, "HTTPHeaders": dict(headers), "RetryAttempts": 0}
             # botocore counts successes: they allow more retries.
             client.meta.events.emit(
-                f"after-call.dynamodb.{operation}", http_response=_SUCCESS, parsed=parsed, model=model, context={}
+                f"after-call.dynamodb.{operation}", http_response=_SUCCESS, parsed=parsed, model=model, context=context
             )
             return parsed
 

@@ -4,6 +4,7 @@ Clients follow the documentation: a request that creates something carries an Id
 is answered; only then do they rely on it.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -151,6 +152,7 @@ class Population:
         self._naming = Random(f"{world.seed} policies") if world.seed % NAMING == 3 else None
         self._limiting = Random(f"{world.seed} lines of keys") if world.seed % LIMITING == 2 else None
         self._limited: dict[str, str] = {}
+        self._tries = itertools.count()
         self._numbers = 0
         self._keys = 0
         self.made: list[Made] = []
@@ -370,7 +372,8 @@ class Population:
             return {}
         if account.id not in self._limited:
             body = {"name": "limited", "quotas": {"lines": self._limiting.randint(1, 3)}}
-            with mock.patch.object(system, "new_api_key", return_value=f"limited-{account.id}"):  # each run the same
+            # The same text in each run of the world, and another one for each of two requests at once.
+            with mock.patch.object(system, "new_api_key", side_effect=lambda: f"limited-{next(self._tries)}"):
                 answer = self.world.ask_as(account, "POST", "/keys", body)
             if answer.status != 201:
                 return {}
