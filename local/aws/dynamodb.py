@@ -559,7 +559,7 @@ def _transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, 
             table.__dict__["__deepcopy__"] = lambda memo, table=table: table
     try:
         _moto_transact_write_items(self, transact_items)
-    except BaseException:
+    except BaseException:  # a function's time-out, too
         for write in writes:
             changes = streams[write["TableName"]]
             if changes is not None:

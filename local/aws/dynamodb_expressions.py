@@ -11,6 +11,8 @@ from typing import Any
 from moto.dynamodb.comparisons import AttributeValue, ConditionExpressionParser
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
+
+# moto's modules have names without exporting them.
 from moto.dynamodb.parsing.ast_nodes import (  # type: ignore[attr-defined]
     DepthFirstTraverser,
     Expression,
@@ -87,7 +89,7 @@ def _check_form(update: Node, names: Names, keys: tuple[str, ...]) -> None:
     given = None if names is None else dict(names)
     checks: list[Any] = [
         ActionCountValidator(),
-        OverlappingPathsValidator(given),  # type: ignore[arg-type]
+        OverlappingPathsValidator(given),  # type: ignore[arg-type]  # moto calls it with None, too
         UpdateHashRangeKeyValidator(list(keys), given or {}),
     ]
     for check in checks:

@@ -67,7 +67,7 @@ _NOTHING = object()
 _WITHOUT_HTTP = ("dynamodb", "lambda", "scheduler", "sqs")
 """Services whose requests are answered without HTTP."""
 
-_SUCCESS = AWSResponse("", 200, {}, None)  # type: ignore[arg-type]
+_SUCCESS = AWSResponse("", 200, {}, None)  # type: ignore[arg-type]  # its status is all that is read
 
 Answer = tuple[int, dict[str, str], bytes]
 Phase = Literal["before", "after"]
@@ -269,7 +269,7 @@ class Aws:
 
         A failed request then passes through botocore with its answer, as in `_skip_http`.
         """
-        make_call: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
+        make_call: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]  # private
 
         def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
             if client not in self._own_clients:

@@ -1,6 +1,7 @@
 """Resources of template.yaml other than functions: state, the HTTP API, parameters."""
 
 import re
+from string import Template
 from typing import Any
 from unittest import mock
 
@@ -227,5 +228,5 @@ def test_descriptions_that_make_new_versions_cannot_grow_too_long() -> None:
             for name, value in values.items()
             if name not in number
         }
-        filled_in = re.sub(r"\$\{(\w+)\}", lambda one: {**longest, **number, **chosen}[one[1]], text)  # noqa: B023
+        filled_in = Template(text).substitute({**longest, **number, **chosen})
         assert len(filled_in) <= 256 - ROOM_FOR_PARAMETERS, "use the other description: the layer's, or the versions'"
