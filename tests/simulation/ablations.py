@@ -254,7 +254,7 @@ def _line_limit() -> Any:
     acquire = DynamoLines.acquire
 
     def anyway(self: DynamoLines, account: str, pool: str, shard: int, capacity: int, *rest: Any) -> bool:
-        return acquire(self, account, pool, shard, 50 if KeyLines.parse(account, pool) is None else capacity, *rest)
+        return acquire(self, account, pool, shard, capacity if KeyLines.names(pool) else 50, *rest)
 
     return mock.patch.object(DynamoLines, "acquire", anyway)
 

@@ -173,10 +173,10 @@ def call_quota() -> CallQuota | None:
     return None if key.rights.calls_a_day is None else CallQuota(key.key_id, key.rights.calls_a_day)
 
 
-def key_lines() -> KeyLines | None:
-    """The lines of the request's API key, where it has a quota of them."""
+def key_pool() -> str | None:
+    """The id of the lines of the request's API key, where it has a quota of them."""
     key = caller()
-    return None if key.rights.lines is None else KeyLines.of(key.account_id, key.key_id, key.rights.lines)
+    return None if key.rights.lines is None else KeyLines.of(key.account_id, key.key_id, key.rights.lines).pool_id
 
 
 def account_id() -> str:

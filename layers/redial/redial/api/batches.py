@@ -20,7 +20,7 @@ from redial.api.answers import (
     answers,
     call_quota,
     hex_id,
-    key_lines,
+    key_pool,
     known_batch_id,
     known_id,
     new_router,
@@ -356,7 +356,7 @@ def post_batch(
         idempotency_key=idempotency_key,
         body_hash=hash_of([_hashed(body), None if file is None else hash_of_bytes(file[1])]),
         now=system.now(),
-        lines=key_lines(),
+        key_pool=key_pool(),
     )
     note_resource("batch", batch.id)
     note_details(agent_id=batch.agent_id, start=body.start)
@@ -469,7 +469,7 @@ def post_batch_schedule(batch_id: str) -> Response[Any]:
         account_id=account_id(),
         now=system.now(),
         quota=call_quota(),
-        lines=key_lines(),
+        key_pool=key_pool(),
     )
     note_details(scheduled_at=rfc3339(body.scheduled_at), bypass_call_guardrails=body.bypass_call_guardrails)
     return answer(BatchChanged(message="success", state="scheduled"))

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Header
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypedDict
 
-from redial.api.answers import account_id, answer, answers, call_quota, key_lines, known_id, new_router, services
+from redial.api.answers import account_id, answer, answers, call_quota, key_pool, known_id, new_router, services
 from redial.api.calling_guardrails import CallingGuardrails
 from redial.api.fields import (
     EXAMPLE_AGENT_ID,
@@ -190,7 +190,7 @@ def post_call(
         body_hash=hash_of(router.current_event.json_body),
         now=system.now(),
         quota=call_quota(),
-        lines=key_lines(),
+        key_pool=key_pool(),
     )
     telemetry.about(execution_id=created.execution.id)
     taken = CallCreated(message="done", status="queued", execution_id=created.execution.id)

@@ -236,13 +236,16 @@ class State:
         """Its call is up, or is still to be placed."""
         return not self.is_final and self.status is not Status.CALL_DISCONNECTED
 
+    def still_needs_line(self, attempt: int) -> bool:
+        """The same of that attempt: it is the current one, and not over."""
+        return self.needs_line and self.attempt.number == attempt
+
     def needs_key_line(self, attempt: int, now: datetime) -> bool:
         """Whether that attempt may hold a line of its API key: its call is up or being placed, or it is due. One that
         waits for a later time, or in a delayed set, acquires one again."""
-        if not self.needs_line or self.attempt.number != attempt:
-            return False
         due = self.next_time
-        return not self.is_waiting or (not self.is_delayed and due is not None and due <= now)
+        is_due = not self.is_waiting or (not self.is_delayed and due is not None and due <= now)
+        return is_due and self.still_needs_line(attempt)
 
     def is_too_late(self, now: datetime) -> bool:
         """For a call whose timer was to start it: `LATEST_START` has passed since. One that is queued was not late."""

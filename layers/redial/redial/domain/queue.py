@@ -30,7 +30,12 @@ class KeyLines:
     @classmethod
     def parse(cls, account_id: str, pool_id: str | None) -> "KeyLines | None":
         """None: the id is an agent's, or there is none."""
-        return cls(account_id, pool_id) if pool_id is not None and pool_id.startswith(_KEY_POOL) else None
+        return cls(account_id, pool_id) if pool_id is not None and cls.names(pool_id) else None
+
+    @staticmethod
+    def names(pool_id: str) -> bool:
+        """Whether the id is of a key's lines, not an agent's."""
+        return pool_id.startswith(_KEY_POOL)
 
     @property
     def lines(self) -> int:

@@ -15,7 +15,6 @@ from redial.domain.calling_window import CallingRule
 from redial.domain.errors import Conflict, InvalidInput, NotFound, TooLarge
 from redial.domain.execution import Execution
 from redial.domain.policy import Policy
-from redial.domain.queue import KeyLines
 from redial.domain.retry import TIME, RetryConfig
 from redial.domain.row_check import TIME_ZONE_COLUMN, RowCheck
 from redial.ports import IdempotentRequest, Position, RejectedRow, Row, Services, StaleVersion
@@ -91,9 +90,9 @@ def create_batch(
     idempotency_key: str | None,
     body_hash: str,
     now: datetime,
-    lines: KeyLines | None = None,
+    key_pool: str | None = None,
 ) -> tuple[Batch, bool]:
-    """The batch, made once per Idempotency-Key, and whether an earlier request had made it. `lines`: of the API key.
+    """The batch, made once per Idempotency-Key, and whether an earlier request had made it. `key_pool`: of the API key.
 
     Raises `NotFound` (agent, upload), `InvalidInput`, `TooLarge`, `Conflict` (key reused).
     """
@@ -142,7 +141,7 @@ def create_batch(
         purpose=new.purpose,
         policy=applied.label,
         policy_is_default=applied.is_default,
-        key_pool=None if lines is None else lines.pool_id,
+        key_pool=key_pool,
         last_start=new.expires_at,
         expires_after_minutes=None if new.expires_at else applied.expires_after_minutes(new.expires_after_minutes),
     ).begin(now, new.start)
@@ -219,10 +218,10 @@ def schedule_batch(
     account_id: str,
     now: datetime,
     quota: CallQuota | None = None,
-    lines: KeyLines | None = None,
+    key_pool: str | None = None,
 ) -> Batch:
-    """Start the batch then. `quota`, `lines`: of the API key; the batch's contacts are counted once, however often it
-    is scheduled. Raises `NotFound`, `InvalidInput` (also for a contact that can never be placed), `Conflict` (it is
+    """Start the batch then. `quota`, `key_pool`: of the API key; the batch's contacts are counted once, however often
+    it is scheduled. Raises `NotFound`, `InvalidInput` (also for a contact that can never be placed), `Conflict` (it is
     due, running or over), `QuotaUsedUp`, `Forbidden`."""
     check_start(scheduled_at, now)
 
@@ -234,7 +233,7 @@ def schedule_batch(
         except ValueError as error:
             raise Conflict(f"{error}; create another one") from error
 
-    contacts, pool = 0, None if lines is None else lines.pool_id
+    contacts = 0
     if quota is not None or not bypass_call_guardrails:
         batch = transition(read_batch(services, batch_id, account_id=account_id))
         if not bypass_call_guardrails:
@@ -244,7 +243,7 @@ def schedule_batch(
         before, after = update_own_batch(
             services,
             batch_id,
-            lambda one: replace(transition(one), counted=one.counted or contacts > 0, key_pool=pool),
+            lambda one: replace(transition(one), counted=one.counted or contacts > 0, key_pool=key_pool),
             account_id,
             now,
         )

@@ -10,7 +10,6 @@ from redial.domain.errors import Conflict, InvalidInput, NotFound
 from redial.domain.execution import Execution
 from redial.domain.phone_number import NOT_CALLED, NumberKind, read_number, zones_of
 from redial.domain.policy import Policy
-from redial.domain.queue import KeyLines
 from redial.domain.retry import RetryConfig
 from redial.domain.row_check import unplaceable
 from redial.ports import IdempotentRequest, Services
@@ -71,9 +70,9 @@ def create_call(
     body_hash: str,
     now: datetime,
     quota: CallQuota | None = None,
-    lines: KeyLines | None = None,
+    key_pool: str | None = None,
 ) -> Created:
-    """Make the call, once per Idempotency-Key. `quota`, `lines`: of the API key. Raises `NotFound` (agent),
+    """Make the call, once per Idempotency-Key. `quota`, `key_pool`: of the API key. Raises `NotFound` (agent),
     `InvalidInput`, `Conflict` (key reused), `QuotaUsedUp`."""
     request = IdempotentRequest(services.new_id(), body_hash)
     named = None if call.policy is None else named_policy(services, call.policy, "policy", account_id=account_id)
@@ -96,7 +95,7 @@ def create_call(
         new_execution(call, execution_id, account_id, applied, now),
         provider=DEFAULT_PROVIDER if agent is None else _carrier(services, agent, call),
         webhook_statuses=None if agent is None else agent.webhook_statuses,
-        key_pool=None if lines is None else lines.pool_id,
+        key_pool=key_pool,
     )
     if call.scheduled_at is not None:
         execution = execution.lease_delivery(execution_id[:8], now)  # dial delivers the first event of a call made now

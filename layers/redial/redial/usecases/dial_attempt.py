@@ -502,7 +502,7 @@ class Dial:
         if execution is None or execution.key_pool is None:
             return
         state, now = execution.state, self.services.now()
-        is_over = not state.needs_line or state.attempt.number != self.attempt
+        is_over = not state.still_needs_line(self.attempt)
         if is_over or (self.key_line_at is not None and not state.needs_key_line(self.attempt, now)):
             since = None if is_over else self.key_line_at
             key_lines.release(self.services, execution, self.attempt, now, since)

@@ -286,7 +286,7 @@ class Sweeper:
         in_use = waiting = 0
         for due in watched:
             if due.agent_id is not None and due.shard is not None and not run.is_out_of_time():
-                if KeyLines.parse("", due.agent_id) is None:  # those calls hold lines of their agents, too
+                if not KeyLines.names(due.agent_id):  # those calls hold lines of their agents, too
                     in_use += len(self.services.lines.holders(due.agent_id, due.shard))
                 if due.agent_id not in agents:
                     agents.add(due.agent_id)
@@ -600,7 +600,7 @@ def _longest_call(agent: Agent | None, dialed_at: datetime) -> timedelta:
 
 def _needs_line(execution: Execution, attempt: int, shard: int, now: datetime) -> bool:
     state = execution.state
-    if not state.needs_line or state.attempt.number != attempt:
+    if not state.still_needs_line(attempt):
         return False
     if state.is_waiting and state.queued_at is None:
         return False  # it waits for a timer, not for the line

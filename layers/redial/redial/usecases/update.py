@@ -123,11 +123,10 @@ def apply_effects(services: Services, before: Execution, after: Execution, now: 
         timer_id, at = after.state.timer
         services.timers.schedule_dial(after.id, after.state.attempt.number, timer_id, at, now)
     ended, current = before.state.attempt, after.state.attempt
-    if before.state.needs_key_line(ended.number, now) and (
-        not after.state.needs_line or current.number != ended.number
-    ):
+    needs_line = after.state.still_needs_line(ended.number)
+    if before.state.needs_key_line(ended.number, now) and not needs_line:
         key_lines.release(services, after, ended.number, now)
-    keeps_line = after.state.needs_line and current.number == ended.number and current.line_shard is not None
+    keeps_line = needs_line and current.line_shard is not None
     if ended.line_shard is None or keeps_line:
         return
     agent = services.agents.cached(after.account_id, after.agent_id)
