@@ -127,15 +127,15 @@ MUTANTS = (
     Mutant(
         "A claim does not say what the gates decided",
         "usecases/dial_attempt.py",
-        "shard, self.lease_id, allowed)",
-        "shard, self.lease_id)",
+        "shard, self.lease_id, allowed, provider)",
+        "shard, self.lease_id, (), provider)",
         "tests/protocol/test_one_dial.py::test_a_claim_holds_every_gates_decision",
     ),
     Mutant(
         "All invocations claim with the same claim id",
         "usecases/dial_attempt.py",
-        "caller, shard, self.lease_id, allowed)",
-        "caller, shard, 'dial', allowed)",
+        "caller, shard, self.lease_id, allowed, provider)",
+        "caller, shard, 'dial', allowed, provider)",
         "tests/protocol/test_one_dial.py::test_each_invocation_claims_with_its_own_claim_id",
     ),
     Mutant(
@@ -1270,8 +1270,8 @@ MUTANTS = (
     Mutant(
         "A call goes through the carrier that its agent had before",
         "usecases/dial_attempt.py",
-        "            execution = replace(execution, provider=agent.carrier)  # the agent has another carrier by now\n",
-        "            pass\n",
+        "        provider = agent.carrier  # the agent",
+        "        provider = execution.provider  # the agent",
         "tests/integration/test_carriers.py::test_a_waiting_call_goes_through_the_carrier_that_its_agent_has_by_then",
     ),
     Mutant(
@@ -1485,10 +1485,31 @@ MUTANTS = (
         "tests/integration/test_policies.py::test_a_call_ends_where_the_next_opening_comes_after_its_expiry",
     ),
     Mutant(
+        "A contact that waits for a line at its first dial does not know yet when it expires",
+        "usecases/dial_attempt.py",
+        "        if execution.batch_id is not None and (self.attempt > 1 or execution.is_not_started):\n",
+        "        if execution.batch_id is not None and self.attempt > 1:\n",
+        "tests/protocol/test_one_dial.py::test_a_contact_that_waits_at_its_first_dial_says_already_when_it_expires",
+    ),
+    Mutant(
+        "A batch's event that is sent again tells the expiry by a later start",
+        "wire/batch_json.py",
+        "contacts_expire_if_started(change.scheduled_at)",
+        "contacts_expire_if_started(batch.start_at)",
+        "tests/unit/test_batch.py::test_an_event_tells_the_expiry_by_the_start_of_its_time",
+    ),
+    Mutant(
+        "An event that is sent again tells the carrier of a later claim",
+        "wire/execution_json.py",
+        "execution.provider if sequence is None else execution.provider_at(sequence)",
+        "execution.provider",
+        "tests/integration/test_carriers.py::test_a_waiting_call_goes_through_the_carrier_that_its_agent_has_by_then",
+    ),
+    Mutant(
         "A contact does not know when its batch expires",
         "usecases/dial_attempt.py",
-        "                execution = replace(execution, expires_at=batch.contacts_expire_at)\n",
-        "                pass\n",
+        "    return replace(execution, expires_at=batch.contacts_expire_at, key_pool=batch.key_pool)\n",
+        "    return replace(execution, key_pool=batch.key_pool)\n",
         "tests/integration/test_policies.py::test_a_contact_expires_with_its_batch",
     ),
     Mutant(
@@ -1777,8 +1798,8 @@ MUTANTS = (
     Mutant(
         "A batch's contacts do not have the lines of its key",
         "usecases/dial_attempt.py",
-        "execution = replace(execution, key_pool=batch.key_pool)",
-        "pass",
+        "expires_at=batch.contacts_expire_at, key_pool=batch.key_pool)",
+        "expires_at=batch.contacts_expire_at)",
         "tests/protocol/test_key_lines.py::test_a_batch_of_a_limited_key_leaves_lines_to_another",
     ),
     Mutant(

@@ -18,6 +18,7 @@ from redial.domain.queue import Queue
 from redial.ports import CallRequest, StaleVersion
 from redial.usecases.dial_attempt import LATEST_PACED, Dialler
 from redial.usecases.stop import stop_execution
+from redial.wire.execution_json import render_event
 from tests.support.samples import ACCOUNT_ID, AGENT_ID, CALLER_ID, NUMBER, TEN, agent, call_id, minutes, queued, seconds
 from tests.support.services import GivenServices
 
@@ -163,6 +164,21 @@ def test_a_batchs_contact_is_dialled_only_while_its_batch_runs(batch: Batch | No
     world.dial()
     assert str(world.execution.state.status) == status
     assert len(world.placed) == (status == "initiated")
+
+
+def test_a_contact_that_waits_at_its_first_dial_says_already_when_it_expires() -> None:
+    """Its first event may be sent now, and again after the claim: both times it says the same."""
+    batch = replace(running(), expires_after_minutes=60)
+    world = World(replace(contact(batch, 1, NUMBER, {}), version=1), batch)
+    world.lines.acquire.return_value = False
+    world.dial()
+    waiting = world.execution
+    assert waiting.state.is_waiting and waiting.delivery.lease_id == "mine"
+    world.lines.acquire.return_value = True
+    world.dial("another")
+    assert len(world.placed) == 1
+    assert waiting.expires_at == batch.contacts_expire_at == world.execution.expires_at
+    assert render_event(waiting, 1) == render_event(world.execution, 1)
 
 
 def test_a_stopped_call_leaves_no_schedule() -> None:

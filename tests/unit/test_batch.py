@@ -240,6 +240,15 @@ def test_progress_shows_while_the_file_is_read() -> None:
 CLOCK = st.sampled_from([TEN, TEN - minutes(16)]) | st.integers(-2 * 86_400_000, 5 * 86_400_000).map(
     lambda ms: TEN + ms * MILLISECOND
 )
+
+
+def test_an_event_tells_the_expiry_by_the_start_of_its_time() -> None:
+    batch = replace(created(), expires_after_minutes=60).schedule(TEN + minutes(10), False, TEN)
+    moved = batch.schedule(TEN + minutes(20), False, TEN + minutes(1))
+    told = [render_event(moved, sequence)["expires_at"] for sequence in (1, 2, 3)]
+    assert told == [None, "2026-01-26T11:10:00.000Z", "2026-01-26T11:20:00.000Z"]
+
+
 FORWARD = ["created", "processed", "scheduled", "queued", "running"]
 SELDOM = st.sampled_from([False] * 5 + [True])
 
@@ -247,9 +256,9 @@ SELDOM = st.sampled_from([False] * 5 + [True])
 class AnyBatch(RuleBasedStateMachine):
     """All transitions of a batch, whenever a use case may request them; each step is saved."""
 
-    @initialize(now=CLOCK, start=st.booleans())
-    def begin(self, now: datetime, start: bool) -> None:
-        self.batch = created(start).with_due(now)
+    @initialize(now=CLOCK, start=st.booleans(), expiry=st.none() | st.integers(1, 100))
+    def begin(self, now: datetime, start: bool, expiry: int | None) -> None:
+        self.batch = replace(created(start), expires_after_minutes=expiry).with_due(now)
         self.then = [render_event(self.batch, 1)]
 
     def becomes(self, after: Batch, now: datetime) -> None:

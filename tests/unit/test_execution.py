@@ -83,6 +83,14 @@ def test_a_call_whose_events_are_not_wanted_is_watched_only_for_itself() -> None
     assert ended.state.is_final and ended.with_due(TEN).due_at is None
 
 
+def test_an_attempt_that_was_not_placed_has_the_carrier_that_it_had_before_its_claim() -> None:
+    """The next claim decides again."""
+    claimed = queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4", provider="http")
+    assert (claimed.provider, claimed.provider_at(1)) == ("http", "twilio")
+    waiting = claimed.answered_by_carrier(1, NotPlaced("429"), TEN, 0.5)
+    assert (waiting.provider, waiting.provider_at(1)) == ("twilio", "twilio")
+
+
 def test_retries_end_when_they_are_used_up() -> None:
     execution = queued(RetryConfig(enabled=True, max_retries=1))
     execution = reported(placed(execution, TEN), Status.BUSY, TEN + seconds(5))
@@ -608,10 +616,11 @@ class AnyLife(RuleBasedStateMachine):
         assert self.execution.state.next_time == now + minutes(wait)
 
     @precondition(lambda self: self.execution.state.is_waiting)
-    @rule(now=CLOCK)
-    def claim(self, now: datetime) -> None:
-        claimed = self.execution.claim(now, CALLER_ID, 3, "a1b2c3d4")
+    @rule(now=CLOCK, carrier=st.sampled_from([None, "http", "twilio"]))
+    def claim(self, now: datetime, carrier: str | None) -> None:
+        claimed = self.execution.claim(now, CALLER_ID, 3, "a1b2c3d4", provider=carrier)
         assert claimed.state.is_dialling and not claimed.state.is_waiting
+        assert claimed.provider == (carrier or self.execution.provider)
         self.becomes(claimed, now)
 
     @precondition(lambda self: self.execution.state.is_waiting)

@@ -251,9 +251,13 @@ class Batch:
     @property
     def contacts_expire_at(self) -> datetime | None:
         """No attempt of a contact starts from then on. None: there is no such time, or the batch has no start yet."""
-        if self.expires_after_minutes is None or self.start_at is None:
+        return self.contacts_expire_if_started(self.start_at)
+
+    def contacts_expire_if_started(self, at: datetime | None) -> datetime | None:
+        """The same with the start `at`, which it had after one of its events."""
+        if self.expires_after_minutes is None or at is None:
             return self.last_start
-        return self.start_at + timedelta(minutes=self.expires_after_minutes)
+        return at + timedelta(minutes=self.expires_after_minutes)
 
     @property
     def is_tombstone(self) -> bool:

@@ -95,8 +95,8 @@ class Change:
     `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call. A `DETECTED`
     without `voicemail`: machine detection cannot tell. A `STOPPING`: the carrier is asked to cancel the call, for
     `reason`; its `code` is the final status that this gives (None: `stopped`). `invalid_number`: see `Outcome`.
-    `gates`: what the gates decided, see `domain.decision.record`. `price`: the text of a `Price`.
-    `newer`: see `Execution`.
+    `gates`: what the gates decided, see `domain.decision.record`. `price`: the text of a `Price`. `moved_from`: of a
+    claim by another carrier, the one until then. `newer`: see `Execution`.
     """
 
     kind: Status | Marker
@@ -122,6 +122,7 @@ class Change:
     since: datetime | None = None
     invalid_number: bool | None = None
     price: str | None = None
+    moved_from: str | None = None
     newer: Mapping[str, Any] | None = None
 
     @property
@@ -327,11 +328,20 @@ class Execution:
 
     def at_sequence(self, sequence: int) -> State:
         """The state right after event number `sequence`, which is what that event's webhook says."""
+        return self._fold(self.changes[: self._until(sequence)])
+
+    def provider_at(self, sequence: int) -> str:
+        """The carrier right after event number `sequence`."""
+        later = (change.moved_from for change in self.changes[self._until(sequence) :])
+        return next((provider for provider in later if provider is not None), self.provider)
+
+    def _until(self, sequence: int) -> int:
+        """How many changes there were right after event number `sequence`. Raises `ValueError` without it."""
         seen = 0
         for index, change in enumerate(self.changes):
             seen += change.is_event
             if seen == sequence:
-                return self._fold(self.changes[: index + 1])
+                return index + 1
         raise ValueError(f"execution {self.id} has no event {sequence}")
 
     @property
@@ -441,15 +451,22 @@ class Execution:
         return self._with(Change(closed.status, now, number, ended=closed.reason, gates=gates))
 
     def claim(
-        self, now: datetime, from_number: str, line_shard: int, claim_id: str, decisions: Iterable[Decision] = ()
+        self,
+        now: datetime,
+        from_number: str,
+        line_shard: int,
+        claim_id: str,
+        decisions: Iterable[Decision] = (),
+        provider: str | None = None,
     ) -> "Execution":
-        """This attempt is being dialled, by the invocation that saves this first. `decisions`: every gate's.
+        """This attempt is being dialled, by the invocation that saves this first. `decisions`: every gate's;
+        `provider`: the carrier that places it, if its agent has another by now.
 
         `claim_id` is that invocation's own: no two claims are alike, so the store can tell a claim that was written,
         but whose answer was lost, from another invocation's.
         """
         number = self.state.attempt.number
-        return self._with(
+        claimed = self._with(
             Change(
                 Marker.CLAIMED,
                 now,
@@ -458,8 +475,10 @@ class Execution:
                 line_shard=line_shard,
                 claim_id=claim_id,
                 gates=record(decisions),
+                moved_from=None if provider in (None, self.provider) else self.provider,
             )
         )
+        return replace(claimed, provider=provider or self.provider)
 
     # ---- what the carrier says ------------------------------------------------------------------------------------
 
@@ -508,11 +527,12 @@ class Execution:
         attempt ends as `error`.
         """
         assert closed.until is not None, "the caller asked"
-        changes, until, reason = self.changes, closed.until, closed.reason
+        changes, until, reason, provider = self.changes, closed.until, closed.reason, self.provider
         for_number = closed.gate is Gate.ONE_CALL
         if changes[-1].kind is Marker.CLAIMED:
-            gates = gates or changes[-1].gates
+            gates, provider = gates or changes[-1].gates, changes[-1].moved_from or provider
             changes = changes[:-1]
+        before = replace(self, provider=provider, changes=changes)
         at = max(now, self.changes[-1].at + MILLISECOND)
         number, count, since, newer = self.state.attempt.number, 1, None, None
         last = changes[-1]
@@ -526,9 +546,9 @@ class Execution:
                     words = f"the carrier could not place it for {hours} hours: {reason}"
                     if closed.gate in (Gate.SCRUB, Gate.HOOK):
                         words = f"for {hours} hours {reason}"
-                    return replace(self, changes=changes).end(at, failed(words))
-            changes = changes[:-1]
-        queued = replace(self, changes=changes)._queue(at, waits(reason), None)
+                    return before.end(at, failed(words))
+            before = replace(before, changes=changes[:-1])
+        queued = before._queue(at, waits(reason), None)
         note = Change(
             Marker.DEFERRED,
             at,

@@ -237,10 +237,7 @@ class Dial:
         if execution.batch_id is not None:
             batch = self.services.batches.get(execution.batch_id)
             rate = self._reserve_start(execution, batch, now)
-            if batch is not None and execution.expires_at != batch.contacts_expire_at:
-                execution = replace(execution, expires_at=batch.contacts_expire_at)
-            if batch is not None and execution.key_pool != batch.key_pool:
-                execution = replace(execution, key_pool=batch.key_pool)
+            execution = _with_terms(execution, batch)
             policy = policy_of(self.services, execution, batch)
             facts = self._facts(now, execution, agent, batch, policy)
             agent, decisions = self._ask_all(facts)
@@ -459,9 +456,10 @@ class Dial:
         """
         acquired_at = None if kept is None else self._acquired_at(execution, agent, kept)
         batch = None
-        if execution.batch_id is not None and self.attempt > 1:
+        if execution.batch_id is not None and (self.attempt > 1 or execution.is_not_started):
             batch = self.services.batches.get(execution.batch_id)
-        delayed = batch is not None and batch.first_dials_first and batch.may_dial
+            execution = _with_terms(execution, batch)
+        delayed = batch is not None and self.attempt > 1 and batch.first_dials_first and batch.may_dial
         reason = "waiting for a line, after first dials" if delayed else "waiting for a line"
         waiting = execution.defer(now, *decisions, waits(reason, Gate.LINE, delayed=delayed))
         if delayed:
@@ -532,18 +530,17 @@ class Dial:
         """Unless a circuit holds it: reserve the number, claim, call once, record the answer, and then record it with
         the circuits. Raises `StaleVersion`."""
         services = self.services
-        if execution.provider != agent.carrier:
-            execution = replace(execution, provider=agent.carrier)  # the agent has another carrier by now
+        provider = agent.carrier  # the agent may have another by now than when the call was made
         breaker = breaker_of(services)
-        carrier = services.carrier(execution.provider)
+        carrier = services.carrier(provider)
         callers = from_numbers(execution, agent, batch)
-        asked = Asked(execution.account_id, execution.provider, execution.user_number, callers)
+        asked = Asked(execution.account_id, provider, execution.user_number, callers)
         admission = breaker.admit(asked, carrier.check)
         now = services.now()
         if admission.held_until is not None:
             return self._wait_for_carrier(execution, agent, shard, decisions, admission, now)
         if not admission.probes:
-            start, reason = self._reserve_pace(execution.provider, carrier, now)
+            start, reason = self._reserve_pace(provider, carrier, now)
             if start > now + SHORTEST_DELAY:
                 return self._wait_for_pace(execution, agent, shard, decisions, held(start, reason, Gate.RATE), now)
             now = self._wait_until(start)
@@ -551,7 +548,7 @@ class Dial:
         allowed = (*decisions, Decision(Gate.CARRIER))
         assert self.number is not None, "the gates were asked"
         one_call.reserve(services, execution, self.number, now)
-        claim = execution.claim(now, admission.caller, shard, self.lease_id, allowed)
+        claim = execution.claim(now, admission.caller, shard, self.lease_id, allowed, provider)
         claimed = self._claimed(claim.lease_delivery(self.lease_id, now), now)
 
         result = carrier.place(call_request(services, claimed, agent, variables))
@@ -573,7 +570,7 @@ class Dial:
             suppress_if_opted_out(services, claimed.id, result.outcome)
         opened = breaker.record(asked, admission, result)
         if isinstance(result, Accepted) and result.queue_seconds > OWN_QUEUE.total_seconds():
-            services.pacer.hold(claimed.provider, now + timedelta(seconds=result.queue_seconds))
+            services.pacer.hold(provider, now + timedelta(seconds=result.queue_seconds))
         before, after = updated or (claimed, None)
         return DialReport(before, after, result, execution, opened=opened)
 
@@ -674,6 +671,14 @@ def _closed(execution: Execution, decisions: tuple[Decision, ...], now: datetime
     if decisions[-1].verdict is Verdict.DEFER:
         return execution.defer(now, *decisions)
     return execution.end(now, *decisions)
+
+
+def _with_terms(execution: Execution, batch: Batch | None) -> Execution:
+    """The contact with what it has from its batch, which runs. It has this when it is first saved, so that no event of
+    it is sent first without and then with it."""
+    if batch is None or (execution.expires_at, execution.key_pool) == (batch.contacts_expire_at, batch.key_pool):
+        return execution
+    return replace(execution, expires_at=batch.contacts_expire_at, key_pool=batch.key_pool)
 
 
 def _variables(services: Services, execution: Execution) -> Mapping[str, Any]:

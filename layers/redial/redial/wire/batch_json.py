@@ -110,7 +110,7 @@ def _render(
         "sequence": sequence,
         "paused": paused,
         "policy": batch.policy,
-        "expires_at": rfc3339_or_none(batch.contacts_expire_at),
+        "expires_at": rfc3339_or_none(batch.contacts_expire_if_started(change.scheduled_at)),
     }
 
 

@@ -206,6 +206,7 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
     if execution.user_data is None:
         raise ValueError(f"the user data of execution {execution.id} was not read")
     state = execution.state if sequence is None else execution.at_sequence(sequence)
+    provider = execution.provider if sequence is None else execution.provider_at(sequence)
     attempt = state.shown
     agent_number = attempt.from_number or execution.from_number
     failed = attempt.status in (Status.FAILED, Status.ERROR)
@@ -230,11 +231,11 @@ def render(execution: domain.Execution, sequence: int | None = None) -> Executio
         "initiated_at": rfc3339_or_none(attempt.dialed_at if attempt.call_id is not None else None),
         "user_number": execution.user_number,
         "agent_number": agent_number,
-        "provider": execution.provider,
+        "provider": provider,
         "telephony_data": {
             "to_number": execution.user_number,
             "from_number": agent_number,
-            "provider": execution.provider,
+            "provider": provider,
             "provider_call_id": attempt.call_id,
             "duration": str(attempt.duration_seconds or 0),
             "ring_duration": ring_seconds(attempt),

@@ -12,8 +12,8 @@ Times are whole milliseconds; within JSON text, relative to `ca`.
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
        v voicemail, d duration, g ring, h hangup by, e ended, w claim id, p delayed, n lost, k gates, s since,
-       b invalid number, y price}]], the last left out where it is empty; `w` of a claim that every gate allowed ends
-       with the short form of its gates, see `domain.decision.only_rules`
+       b invalid number, y price, q carrier until this claim}]], the last left out where it is empty; `w` of a claim
+       that every gate allowed ends with the short form of its gates, see `domain.decision.only_rules`
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of, nu number called: index keys
@@ -74,6 +74,7 @@ _CHANGE_FIELDS = {
     "k": "gates",
     "b": "invalid_number",
     "y": "price",
+    "q": "moved_from",
 }
 _STATUSES = frozenset(Status)
 _MARKERS = frozenset(Marker)
