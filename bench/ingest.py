@@ -109,12 +109,12 @@ class Sink(ThreadingHTTPServer):
         retries = RetryConfig(enabled=True)
         batch = Batch(BATCH_ID, ACCOUNT_ID, AGENT_ID, NOON, file.name, retry_config=retries, version=1)
         item = to_item(stored_batch.encode(batch.begin(NOON, start=False).with_due(NOON)))
-        self._items = {item["pk"]["S"]: item}
+        self._items = {_key(item): item}
         self._lock = threading.Lock()
 
     @property
     def batch(self) -> Batch:
-        return stored_batch.decode(from_item(self._items[f"B#{BATCH_ID}"]))
+        return stored_batch.decode(from_item(self._items[f"B#{BATCH_ID}", "B"]))
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -136,11 +136,11 @@ class Sink(ThreadingHTTPServer):
                     self.contacts.update(inserted(one)[1]["pk"]["S"] for one in statements)
                     return json.dumps({"Responses": [{"TableName": "table"}] * len(statements)}).encode()
                 case "DynamoDB GetItem":
-                    item = self._items.get(json.loads(body)["Key"]["pk"]["S"])
+                    item = self._items.get(_key(json.loads(body)["Key"]))
                     return json.dumps({} if item is None else {"Item": item}).encode()
                 case "DynamoDB PutItem":
                     item = json.loads(body)["Item"]
-                    self._items[item["pk"]["S"]] = item
+                    self._items[_key(item)] = item
                     return b"{}"
                 case "S3 GET":
                     return self.file.read_bytes()
@@ -150,6 +150,10 @@ class Sink(ThreadingHTTPServer):
                     return b'{"MessageId": "1"}'
         say(f"not answered: {name}")
         return None
+
+
+def _key(item: dict[str, Any]) -> tuple[str, str]:
+    return item["pk"]["S"], item["sk"]["S"]
 
 
 class _Handler(BaseHTTPRequestHandler):
