@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from unittest import mock
 
-from local.carriers.course import Outcome
 from redial.usecases import dispatch
-from tests.simulation.population import AREAS, OUTCOMES, Actions, Client, Population
+from tests.simulation.population import AREAS, Actions, Client, Population
 from tests.simulation.world import HOUR, START, World
 
 MOST_REQUESTS = 1_000_000
@@ -41,6 +40,7 @@ class LongPopulation(Population):
 
     def populate(self) -> None:
         world = self.world
+        self._policies()
         for index in range(2 + int(self._between(0, 3))):
             self._agent(index, int(self._hit(0.3)))
         chaos = self.chaos_seconds
@@ -67,6 +67,7 @@ class LongPopulation(Population):
             (self._repeat, 8),
         ]
         self._act(actions, bursts)
+        self._rules_about_numbers()
         for client in self.clients:
             if world.faults.rates["endpoint down"] and self._hit(0.5):
                 self._endpoint_fails(client, 12 * HOUR)
@@ -86,14 +87,12 @@ class LongPopulation(Population):
             for number in range(calls):
                 self._later(seconds + number * 0.05, self._call, client)
 
-    def _number(self) -> str:
-        """As in the short worlds, with more numbers."""
-        if self._numbers and self._hit(0.06):
-            return _number(int(self._between(1, self._numbers + 0.99)))
-        self._numbers += 1
-        outcomes: list[Outcome] = [self._weighted(OUTCOMES) for _ in range(5)]
-        self.world.carrier.calls.scripts.set(_number(self._numbers), outcomes)
-        return _number(self._numbers)
+    def _seen_number(self) -> str:
+        return self._numbered(int(self._between(1, self._numbers + 0.99)))
+
+    @staticmethod
+    def _numbered(count: int) -> str:
+        return f"+1{AREAS[count % len(AREAS)]}{201 + count // 7000}{1000 + count % 7000:04d}"
 
     def _repeat(self, client: Client) -> None:
         """A job queue sends an old request again: the same bytes under the same key."""
@@ -102,7 +101,3 @@ class LongPopulation(Population):
         if known:
             one = self._pick(known)
             self._ask(client, "POST", one.path, one.body, headers=dict(one.headers), made=True, tries=2)
-
-
-def _number(number: int) -> str:
-    return f"+1{AREAS[number % len(AREAS)]}{201 + number // 7000}{1000 + number % 7000:04d}"

@@ -192,9 +192,7 @@ class Population:
     def populate(self) -> None:
         """Create the agents, and put all later requests on the timeline."""
         world, chaos = self.world, self.chaos_seconds
-        for account in world.accounts if self._naming is not None else ():
-            for name, rules in POLICIES.items():
-                world.ask_as(account, "PUT", f"/policies/{name}", rules)
+        self._policies()
         for index in range(1 + int(self._between(0, 3))):
             self._agent(index, int(self._hit(0.3)))
         bursts = [self._between(0, chaos * 0.6) for _ in range(1 + int(self._between(0, 2)))]
@@ -218,16 +216,7 @@ class Population:
             (self._read_lists, 0.3),
         ]
         self._act(actions, bursts)
-        if world.seed % SUPPRESSING == 0:
-            chance = Random(f"{world.seed} suppressions")
-            for _ in range(3):
-                self._later(chance.uniform(0, chaos * 0.6), self._suppress, chance.choice(self.clients), chance)
-        if world.seed % ASKING == 1:
-            self._ask_endpoints(Random(f"{world.seed} questions"))
-        if world.seed % CONSENTING == 2:
-            self._require_consents(Random(f"{world.seed} consents"))
-        if self._sharing is not None:
-            self._limits(self._sharing)
+        self._rules_about_numbers()
         for client in self.clients:
             if world.faults.rates["endpoint down"] and self._hit(0.5):
                 self._endpoint_fails(client, chaos)
@@ -237,6 +226,27 @@ class Population:
         if world.faults.rates["credentials rotated"]:
             self._later(self._between(0, chaos), world.rotate_credentials)
         self._account_faults()
+
+    def _policies(self) -> None:
+        """In the worlds that name policies, each account has them from the beginning."""
+        for account in self.world.accounts if self._naming is not None else ():
+            for name, rules in POLICIES.items():
+                self.world.ask_as(account, "PUT", f"/policies/{name}", rules)
+
+    def _rules_about_numbers(self) -> None:
+        """Suppressions, endpoints that are asked, consents and contact limits, each in some of the worlds."""
+        seed = self.world.seed
+        if seed % SUPPRESSING == 0:
+            chance = Random(f"{seed} suppressions")
+            for _ in range(3):
+                seconds = chance.uniform(0, self.chaos_seconds * 0.6)
+                self._later(seconds, self._suppress, chance.choice(self.clients), chance)
+        if seed % ASKING == 1:
+            self._ask_endpoints(Random(f"{seed} questions"))
+        if seed % CONSENTING == 2:
+            self._require_consents(Random(f"{seed} consents"))
+        if self._sharing is not None:
+            self._limits(self._sharing)
 
     def _ask_endpoints(self, chance: Random) -> None:
         """Agents get a scrub, a pre-dial hook, or both, which may be down for a time."""
@@ -385,12 +395,16 @@ class Population:
         if self._numbers and self._sharing is not None and self._sharing.random() < 0.4:
             return self._numbered(self._sharing.randint(max(1, self._numbers - 5), self._numbers))
         if self._numbers and self._hit(0.06):
-            return self._numbered(self._numbers)
+            return self._seen_number()
         self._numbers += 1
         to = self._numbered(self._numbers)
         outcomes = [self._weighted(OUTCOMES) for _ in range(5)]
         self.world.carrier.calls.scripts.set(to, outcomes)
         return to
+
+    def _seen_number(self) -> str:
+        """A number that has been called before."""
+        return self._numbered(self._numbers)
 
     def _own_rules(self, client: Client) -> dict[str, Any]:
         """`calling_guardrails`, `time_zone`, `policy` and expiry of a call, or of a batch and its contacts."""
