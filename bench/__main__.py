@@ -256,13 +256,6 @@ def _each(value: float, counts: Counts) -> float:
 def elsewhere_report(found: Measured) -> Iterator[str]:
     yield "## Elsewhere: how it is counted"
     of_title = {title: _job(next(iter(states.values()))) for title, states in jobs(found).items()}
-    yield table(
-        ["job", "calls", "attempts", "retries", "callbacks", "deliveries"],
-        [
-            [title, job.calls, job.attempts, job.retries, job.callbacks, job.deliveries]
-            for title, job in of_title.items()
-        ],
-    )
     rows: list[list[object]] = []
     for name, service in elsewhere.SERVICES.items():
         costs = [service(job, 0) for job in of_title.values()]
@@ -302,8 +295,6 @@ def speed_report(found: Measured) -> Iterator[str]:
             for start in found.starts
         ],
     )  # fmt: skip
-    version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-    yield f"Median processor time of {cold_start.ROUNDS} starts by turns, {version}, with the layer as deployed."
     yield "## A warm event"
     yield table(
         ["function", "events", "requests of an event", "ms", "bare handler's, ms", "bare = 1"],
@@ -315,7 +306,6 @@ def speed_report(found: Measured) -> Iterator[str]:
             for one in found.warm
         ],
     )  # fmt: skip
-    yield f"Processor time by turns: {warm.TURNS} processes of each handler, {warm.TIMES} times each event."
 
 
 def headroom_report(found: Measured) -> Iterator[str]:
