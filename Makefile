@@ -189,12 +189,12 @@ bench: .venv/ready $(if $(findstring --docs,$(ARGS)),.venv-pictures/ready) ## Me
 	  $(if $(findstring --docs,$(ARGS)),$(WITH_PATH) .venv-pictures/bin/python -m bench.draw limits;) exit $$status
 
 .PHONY: bench-ingest
-bench-ingest: .venv/ready ## Measure reading a batch's file, uninterrupted and with kills. ROWS=1000000
-	@$(WITH_PATH) .venv/bin/python -m bench.ingest --rows $(or $(ROWS),1000000)
+bench-ingest: .venv/ready ## Measure reading a batch's file: time, memory, ratio to a baseline. ROWS=1000000 ARGS='--wait 5'
+	@$(WITH_PATH) .venv/bin/python -m bench.ingest --rows $(or $(ROWS),1000000) $(ARGS)
 
 .PHONY: bench-batch
-bench-batch: .venv/ready ## Run a large batch, check and count it; count one attempt in a small and a large batch. ARGS='campaign --rows 300'
-	@$(WITH_PATH) .venv/bin/python -m bench.batch $(ARGS)
+bench-batch: .venv/ready ## Run a large batch, check it, and count its requests and the write units of each key. ROWS=10000 ARGS='--lines 60'
+	@$(WITH_PATH) .venv/bin/python -m bench.batch --rows $(or $(ROWS),10000) $(ARGS)
 
 .PHONY: load
 load: .venv/ready ## Request calls from the local stack at a steady rate, and check the results. RATE=50 SECONDS=60 ARGS=--docs

@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -23,6 +23,7 @@ from local.aws.functions import Function
 from local.aws.requests import ENVIRONMENT
 
 ROUNDS = 9
+LAYER = ROOT / "layers" / "redial"
 
 _STORES = ("executions", "agents", "batches", "lines", "queue", "delayed")
 _SENDS = ("timers", "invoker", "invoker._queues()")
@@ -69,13 +70,10 @@ print(json.dumps(made))
 
 
 @dataclass(frozen=True)
-class ColdStart:
-    """Modules loaded and median seconds, of a function and of its bare handler. `clients` in the order of creation."""
+class Compared:
+    """Processor seconds of a function and of its bare handler."""
 
     function: str
-    clients: tuple[str, ...]
-    modules: int
-    bare_modules: int
     seconds: float
     bare_seconds: float
 
@@ -84,27 +82,35 @@ class ColdStart:
         return self.seconds / self.bare_seconds
 
 
+@dataclass(frozen=True)
+class ColdStart(Compared):
+    """Medians, and the modules loaded by both. `clients` in the order of creation."""
+
+    clients: tuple[str, ...]
+    modules: int
+    bare_modules: int
+
+
 def measure(functions: Sequence[Function]) -> list[ColdStart]:
     """Each function in `ROUNDS` rounds, by turns with its bare handler, after one round of warm-up."""
     version = "{}.{}".format(*sys.version_info)
     with built_layer(LAYER_PROCESSOR=platform.machine(), LAYER_PYTHON=version) as layer:
-        return _measured(functions, layer / "python")
+        return [_measured(function, layer / "python") for function in functions]
 
 
-def _measured(functions: Sequence[Function], layer: Path) -> list[ColdStart]:
-    starts = []
-    for function in functions:
-        name = function_name(function.module)
-        say(f"cold start of {name}")
-        loaded = _LOADED.format(name, uses(name))
-        clients = _run(_CLIENTS.format(loaded), function, layer)
-        bare = _BARE.format(list(dict.fromkeys(clients)))
-        sources = _TIMED.format(loaded), _TIMED.format(bare)
-        rounds = [[_run(source, function, layer) for source in sources] for _ in range(1 + ROUNDS)][1:]
-        seconds, bare_seconds = (median(one[which][0] for one in rounds) for which in (0, 1))
-        modules, bare_modules = (rounds[0][which][1] for which in (0, 1))
-        starts.append(ColdStart(name, tuple(clients), modules, bare_modules, seconds, bare_seconds))
-    return starts
+def _measured(function: Function, layer: Path) -> ColdStart:
+    def run(source: str) -> Any:
+        return json.loads(run_python(function, "-c", source, layer=layer))
+
+    name = function_name(function.module)
+    say(f"cold start of {name}")
+    loaded = _LOADED.format(name, uses(name))
+    clients = run(_CLIENTS.format(loaded))
+    bare = _BARE.format(list(dict.fromkeys(clients)))
+    rounds = [(run(_TIMED.format(loaded)), run(_TIMED.format(bare))) for _ in range(1 + ROUNDS)][1:]
+    seconds, bare_seconds = (median(one[which][0] for one in rounds) for which in (0, 1))
+    (_, modules), (_, bare_modules) = rounds[0]
+    return ColdStart(name, seconds, bare_seconds, tuple(clients), modules, bare_modules)
 
 
 def uses(function: str) -> str:
@@ -112,21 +118,28 @@ def uses(function: str) -> str:
     return "\n".join(f"services.{use}" for use in USES[function])
 
 
-def process_environment(function: Function, layer: Path = ROOT / "layers" / "redial") -> dict[str, str]:
-    """The environment of a new process that runs the function."""
-    path = f"{layer}{os.pathsep}{ROOT}"
-    return {**function.environment, **ENVIRONMENT, "AWS_LAMBDA_FUNCTION_NAME": function.name, "PYTHONPATH": path}
+def run_python(
+    function: Function, *arguments: str, layer: Path = LAYER, stdin: str = "", more: Mapping[str, str] | None = None
+) -> str:
+    """Standard output of a new Python process with the function's environment, and `more` variables.
 
-
-def run_python(function: Function, *arguments: str, layer: Path = ROOT / "layers" / "redial") -> str:
-    """Standard output of a new Python process with the function's environment. Raises `RuntimeError` if it fails."""
-    environment = process_environment(function, layer)
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
+    Raises `RuntimeError` if it fails.
+    """
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, *arguments],
+        check=False,
+        env={
+            **function.environment,
+            **ENVIRONMENT,
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "PYTHONPATH": f"{layer}{os.pathsep}{ROOT}",
+            **(more or {}),
+        },
+        cwd=ROOT,
+        input=stdin,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode != 0:
-        raise RuntimeError(f"{function.module}: {done.stderr}")
+        raise RuntimeError(f"{function.module}: exit status {done.returncode}: {done.stdout[-2000:]} {done.stderr}")
     return done.stdout
-
-
-def _run(source: str, function: Function, layer: Path) -> Any:
-    return json.loads(run_python(function, "-c", source, layer=layer))

@@ -3,10 +3,9 @@ Chromium."""
 
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from bench.report import table
-from local.stack import LocalStack
+from bench.report import show, table
+from bench.stack import running
 from tests.console.browser import CHROMIUM, Console, chromium
 from tests.console.many_events import DRAW, execution_with
 from tests.console.served import served
@@ -15,43 +14,32 @@ EVENTS = 400
 TIMES = 5
 
 
-@dataclass(frozen=True)
-class ConsoleFigures:
-    """`bytes`: of the page and all its files, as they are sent. `milliseconds`: to draw the events, the median; None:
-    no Chromium."""
-
-    bytes: int
-    milliseconds: float | None
-
-
-def measure() -> ConsoleFigures:
-    with LocalStack() as stack:
+def measure() -> tuple[int, float | None]:
+    """Bytes of the page and all its files, as sent; median milliseconds to draw the events, None: no Chromium."""
+    with running() as stack:
         size = sum(len(answer.body) for answer in served(stack.url).values())
-        return ConsoleFigures(size, _drawn(stack) if CHROMIUM else None)
+        if not CHROMIUM:
+            return size, None
+        with chromium() as browser:
+            console = Console(browser, stack.url).sign_in(stack.api_key)
+            drawing = list(execution_with(EVENTS))
+            times = []
+            for _ in range(TIMES):
+                console.page.reload()
+                console.settled()
+                times.append(float(console.page.evaluate(DRAW, drawing)))
+            return size, statistics.median(times)
 
 
-def _drawn(stack: LocalStack) -> float:
-    with chromium() as browser:
-        console = Console(browser, stack.url).sign_in(stack.api_key)
-        drawing = list(execution_with(EVENTS))
-        times = []
-        for _ in range(TIMES):
-            console.page.reload()
-            console.settled()
-            times.append(float(console.page.evaluate(DRAW, drawing)))
-        return statistics.median(times)
-
-
-def report(found: ConsoleFigures) -> Iterator[str]:
+def report(size: int, milliseconds: float | None) -> Iterator[str]:
     yield "## The console"
-    yield ""
-    drawn = "no Chromium" if found.milliseconds is None else f"{found.milliseconds:.0f}"
+    drawn = "no Chromium" if milliseconds is None else f"{milliseconds:.0f}"
     rows: list[list[object]] = [
-        ["all that a browser loads, as it is sent, kB", 60, f"{found.bytes / 1024:.1f}"],
+        ["all that a browser loads, as it is sent, kB", 60, f"{size / 1024:.1f}"],
         [f"an execution with {EVENTS} events drawn, ms", 200, drawn],
     ]
-    yield from table(["", "at most", "found"], rows)
+    yield table(["", "at most", "found"], rows)
 
 
 if __name__ == "__main__":
-    print("\n".join(report(measure())))
+    show(report(*measure()))

@@ -8,17 +8,14 @@ itself publishes there are those that one machine has too: invocations and error
 """
 
 import argparse
-import io
 import json
 from collections import defaultdict
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from bench.batch import LINES, ROWS
 from bench.draw import METRICS, Series, series_of
-from bench.stack import BATCH_RETRIES, NOON, SEED, create_batch, play, running, schedule
-from local.aws.functions import OUTPUT, Function, Handler
+from bench.stack import NOON, SEED, running
+from local.aws.functions import Function, Handler
 
 SETTLING_MINUTES = 30
 
@@ -37,26 +34,10 @@ def embedded(line: str, at: float, found: Series) -> None:
                 found[key] += [(at, float(value)) for value in (values if isinstance(values, list) else [values])]
 
 
-class _Log(io.StringIO):
-    """Reads the functions' log line by line, at the simulated time of each line."""
-
-    def __init__(self, now: Callable[[], datetime], found: Series) -> None:
-        super().__init__()
-        self._now = now
-        self._found = found
-        self._line = ""
-
-    def write(self, text: str) -> int:
-        *lines, self._line = (self._line + text).split("\n")
-        for line in lines:
-            embedded(line, self._now().timestamp(), self._found)
-        return len(text)
-
-
 def record(rows: int) -> dict[str, Any]:
     """Play the batch to its end; returns all data points, and the values of the dashboards' placeholders."""
     found: Series = defaultdict(list)
-    with running(seed=SEED) as stack:
+    with running(seed=SEED) as stack, stack.log.open() as log:
 
         def around(function: Function, handler: Handler) -> Handler:
             def counted(event: Any, context: Any) -> Any:
@@ -76,26 +57,21 @@ def record(rows: int) -> dict[str, Any]:
                 finally:
                     add("AWS/Lambda", "Invocations", 1.0, FunctionName=function.name)
                     add("AWS/Lambda", "Errors", errors, FunctionName=function.name)
+                    for line in log.readlines():
+                        embedded(line, at, found)
 
             return counted
 
-        OUTPUT.redirect_to(_Log(stack.clock.now, found))
         stack.aws.hooks.append(lambda *_: None)  # with a hook the sweeper runs in idle minutes too
         stack.around = around
         agent_id = stack.create_agent(max_concurrent_calls=LINES, voicemail_detection=True)
-        batch_id = create_batch(stack, agent_id, rows, BATCH_RETRIES)
-        schedule(stack, batch_id, 5)
-        play(stack, batch_id, SETTLING_MINUTES)
+        stack.play(stack.start_batch(agent_id, rows))
+        stack.clock.advance(SETTLING_MINUTES)
         end = stack.clock.now().timestamp()
-        for queue, messages in (
-            *(
-                (name, [one for one in stack.functions.dead_letters if (one.queue or "").endswith(name)])
-                for name in ("FunctionDeadLetters", "DialDeadLetters", "DeliverDeadLetters")
-            ),
-            ("ScheduleDeadLetters", stack.scheduler.dead_letters),
-        ):
+        letters = [one.queue or "" for one in (*stack.functions.dead_letters, *stack.scheduler.dead_letters)]
+        for queue in ("FunctionDeadLetters", "DialDeadLetters", "DeliverDeadLetters", "ScheduleDeadLetters"):
             key = series_of("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue})
-            found[key] = [(NOON.timestamp(), 0.0), (end, float(len(messages)))]
+            found[key] = [(NOON.timestamp(), 0.0), (end, float(sum(name.endswith(queue) for name in letters)))]
         service = stack.environment["POWERTOOLS_SERVICE_NAME"]
     return {
         "rows": rows, "lines": LINES, "from": NOON.timestamp(), "to": end, "service": service, "series": found,

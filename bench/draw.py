@@ -10,9 +10,11 @@ import argparse
 import json
 import math
 import re
+import textwrap
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from local import ROOT
@@ -21,8 +23,12 @@ from local.cloudformation import load
 METRICS = ROOT / ".run" / "metrics.json"
 PICTURES = ROOT / "docs" / "dashboards"
 SCALING = ROOT / "docs" / "scaling.md"
-STATISTICS = ROOT / "docs" / "statistics.json"
+STUDY = ROOT / "docs" / "statistics.json"
 
+STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
+    "Sum": sum, "Maximum": max, "Minimum": min, "Average": fmean, "SampleCount": len,
+}  # fmt: skip
+"""Besides the percentiles: p50, p99, …"""
 Series = dict[str, list[tuple[float, float]]]
 """`<namespace> <name> <dimension>=<value>…` → (seconds since 1970, value) of each data point."""
 
@@ -51,17 +57,8 @@ def widgets(logical_id: str, service: str) -> list[dict[str, Any]]:
 
 def statistic(name: str, values: Sequence[float]) -> float:
     """One of CloudWatch's statistics of the data points of one period."""
-    match name:
-        case "Sum":
-            return sum(values)
-        case "Maximum":
-            return max(values)
-        case "Minimum":
-            return min(values)
-        case "Average":
-            return sum(values) / len(values)
-        case "SampleCount":
-            return float(len(values))
+    if name in STATISTICS:
+        return float(STATISTICS[name](values))
     percent = float(name.removeprefix("p"))
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
@@ -129,20 +126,12 @@ def draw_dashboard(figure: Any, logical_id: str, recorded: dict[str, Any]) -> No
         axes = figure.add_axes(((x + 0.9) / COLUMNS, bottom, (columns - 1.3) / COLUMNS, tall))
         axes.set_title(widget["properties"]["title"], fontsize=8, loc="left")
         axes.tick_params(labelsize=6)
-        if widget["type"] == "alarm":
-            _draw_alarms(axes, widget["properties"]["alarms"])
+        if widget["type"] == "alarm":  # only the names: their states are not simulated
+            axes.axis("off")
+            names = ", ".join(name.removesuffix("Alarm.Arn") for name in widget["properties"]["alarms"])
+            axes.text(0, 0.95, textwrap.fill(names, 200), transform=axes.transAxes, fontsize=7, va="top")
         else:
             _draw_lines(axes, widget["properties"], recorded, hours)
-
-
-def _draw_alarms(axes: Any, names: Sequence[str]) -> None:
-    """Only their names: their states are not simulated."""
-    axes.axis("off")
-    box = {"boxstyle": "round", "facecolor": "#eef3ee", "edgecolor": "#7a9a7a"}
-    for number, name in enumerate(names):
-        row, column = divmod(number, 6)
-        text = name.removesuffix("Alarm.Arn")
-        axes.text(column / 6, 0.95 - row * 0.26, text, transform=axes.transAxes, fontsize=7, va="top", bbox=box)
 
 
 def _draw_lines(axes: Any, properties: dict[str, Any], recorded: dict[str, Any], hours: float) -> None:
@@ -228,8 +217,8 @@ def main() -> None:
     mpl.rcParams.update({"svg.hashsalt": "limits", "svg.fonttype": "none"})  # the same file for the same numbers
     what = parser.parse_args().what
     if what == "statistics":
-        found = json.loads(STATISTICS.read_text())
-        picture = pictures[STATISTICS.with_suffix(".svg")] = Figure(figsize=(9.5, 3.4), layout="tight")
+        found = json.loads(STUDY.read_text())
+        picture = pictures[STUDY.with_suffix(".svg")] = Figure(figsize=(9.5, 3.4), layout="tight")
         reach, gaps = picture.subplots(1, 2)
         names = ("first dial", "1st retry", "2nd retry", "3rd retry")
         by_attempt = [(names[one["attempt"] - 1], one, one["contacts"]) for one in found["reach"]]

@@ -1,25 +1,23 @@
 """DynamoDB's write and read request units, computed from the items by its published rules.
 
 moto's ConsumedCapacity does not depend on an item's size. So botocore's own events show each request of a function, and
-the items it touches are read before and after it.
+the images of the items it touches are taken from the emulated table before and after it.
 
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html (sizes)
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html (units)
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.ThroughputConsiderations (indexes)
 """
 
 import json
-from base64 import b64decode
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from math import ceil
+from operator import add
 from typing import Any
 
 import boto3
-from moto.dynamodb.exceptions import MockValidationException
 
-from local.aws.dynamodb import inserted
+from local.aws.dynamodb import Image, inserted
+from local.aws.dynamodb_checks import size_of
 from redial.runtime import services
 
 Item = dict[str, dict[str, Any]]
@@ -45,9 +43,7 @@ class Units:
     reads: float = 0.0
 
     def __add__(self, other: "Units") -> "Units":
-        return Units(
-            self.table_writes + other.table_writes, self.index_writes + other.index_writes, self.reads + other.reads
-        )
+        return Units(*map(add, astuple(self), astuple(other)))
 
     @property
     def writes(self) -> int:
@@ -64,56 +60,30 @@ class Write:
     key: Item
     units: int
     entries: tuple[tuple[str, Item], ...] = ()
-    failed: bool = False
-
-
-def size(item: Item | None) -> int:
-    """Bytes of an item: its attributes' names and values. 0 for None."""
-    return sum(len(name.encode()) + _value_size(value) for name, value in (item or {}).items())
-
-
-def _value_size(value: dict[str, Any]) -> int:
-    ((kind, content),) = value.items()
-    match kind:
-        case "S":
-            return len(content.encode())
-        case "N":  # a byte for every two significant digits, one more, and one for a minus sign
-            number = Decimal(content).normalize()
-            return ceil(len(number.as_tuple().digits) / 2) + 1 + (1 if number < 0 else 0)
-        case "B":
-            return len(content if isinstance(content, bytes) else b64decode(content))
-        case "BOOL" | "NULL":
-            return 1
-        case "SS" | "NS":
-            return sum(_value_size({kind[0]: one}) for one in content)
-        case "L":
-            return 3 + sum(1 + _value_size(one) for one in content)
-        case "M":
-            return 3 + sum(1 + len(name.encode()) + _value_size(one) for name, one in content.items())
-    raise UnknownCost(f"an attribute of type {kind}")
 
 
 def write_units(item: Item | None) -> int:
-    return max(1, ceil(size(item) / WRITE_BYTES))
+    return max(1, ceil(size_of(item or {}) / WRITE_BYTES))
 
 
-def read_units(size: int, request: dict[str, Any]) -> float:
-    units = max(1, ceil(size / READ_BYTES))
+def read_units(items: Sequence[Item], request: dict[str, Any]) -> float:
+    """Of items that are read together."""
+    units = max(1, ceil(sum(map(size_of, items)) / READ_BYTES))
     return units if request.get("ConsistentRead") else units / 2
 
 
 class Meter:
     """Computes the units of requests to one table, whose indexes project keys only.
 
-    `client` reads items and repeats queries; its own requests must not be metered. `wanted(operation)`: whether to
-    meter the present request. `count(units, writes)` is called in the thread that makes the request, after it.
+    `images`: the table's items by key. `wanted()`: whether to meter the present request. `count(units, writes)` is
+    called in the thread that makes the request, after it. A request that is not known here ends the run.
     """
 
     def __init__(
         self,
         definition: dict[str, Any],
-        client: Any,
-        wanted: Callable[[str], bool],
+        images: Mapping[tuple[Any, Any], Image],
+        wanted: Callable[[], bool],
         count: Callable[[Units, Sequence[Write]], None],
     ) -> None:
         self._table = definition["TableName"]
@@ -122,7 +92,7 @@ class Meter:
         for index in definition["GlobalSecondaryIndexes"]:
             if index["Projection"] != {"ProjectionType": "KEYS_ONLY"}:
                 raise UnknownCost(f"index {index['IndexName']} projects more than keys")
-        self._client = client
+        self._images = images
         self._wanted = wanted
         self._count = count
 
@@ -136,9 +106,9 @@ class Meter:
 
     def before(self, model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         """For botocore's event before-call.dynamodb."""
-        if self._wanted(model.name):
+        if self._wanted():
             request: dict[str, Any] = json.loads(params["body"])
-            context["bench"] = request, [(key, self._read(key)) for key in self._written(model.name, request)]
+            context["bench"] = request, [(key, self._item(key)) for key in self._written(model.name, request)]
 
     def after(self, model: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         """For botocore's event after-call.dynamodb."""
@@ -149,13 +119,13 @@ class Meter:
         if error not in (None, "ConditionalCheckFailedException"):
             raise UnknownCost(f"{model.name} failed: {error}")
         if not before:
-            self._count(Units(reads=self._reads(model.name, request)), ())
+            self._count(Units(reads=self._reads(model.name, request, parsed)), ())
             return
         if error is None:
-            writes = [self._write(key, old, self._read(key)) for key, old in before]
+            writes = [self._write(key, old, self._item(key)) for key, old in before]
         else:  # a failed condition costs the larger of the item there is and the one that was to replace it
             ((key, old),) = before
-            writes = [Write(key, max(write_units(old), write_units(request.get("Item"))), failed=True)]
+            writes = [Write(key, max(write_units(old), write_units(request.get("Item"))))]
         entries = [entry for write in writes for _, entry in write.entries]
         self._count(Units(sum(write.units for write in writes), sum(map(write_units, entries))), writes)
 
@@ -163,21 +133,16 @@ class Meter:
         """Keys of the items that a request may change."""
         match operation:
             case "PutItem":
-                return [{name: request["Item"][name] for name in self._key}]
+                return [self._key_of(request["Item"])]
             case "UpdateItem" | "DeleteItem":
                 return [request["Key"]]
             case "BatchExecuteStatement":  # an item that exists already is read and not written, and costs as much
-                return [self._inserted(statement) for statement in request["Statements"]]
+                return [self._key_of(inserted(statement)[1]) for statement in request["Statements"]]
         if operation not in READS:
             raise UnknownCost(operation)
         return []
 
-    def _inserted(self, statement: dict[str, Any]) -> Item:
-        """The key of the item that a statement inserts."""
-        try:
-            _, item = inserted(statement)
-        except MockValidationException as error:
-            raise UnknownCost(statement["Statement"]) from error
+    def _key_of(self, item: Item) -> Item:
         return {name: item[name] for name in self._key}
 
     def _write(self, key: Item, before: Item | None, after: Item | None) -> Write:
@@ -191,23 +156,25 @@ class Meter:
         """The entry of an item in an index; None if the item lacks an attribute of the index's key."""
         if item is None or any(name not in item for name in index_key):
             return None
-        return {name: item[name] for name in (*index_key, *self._key)}
+        return {**{name: item[name] for name in index_key}, **self._key_of(item)}
 
-    def _read(self, key: Item) -> Item | None:
-        item: Item | None = self._client.get_item(TableName=self._table, Key=key).get("Item")
-        return item
+    def _item(self, item: Item) -> Item | None:
+        """The whole item with the key of `item`."""
+        image = self._images.get((item["pk"]["S"], item["sk"]["S"]))
+        return None if image is None else image.plain
 
-    def _reads(self, operation: str, request: dict[str, Any]) -> float:
+    def _reads(self, operation: str, request: dict[str, Any], parsed: dict[str, Any]) -> float:
         match operation:
             case "GetItem":
-                return read_units(size(self._read(request["Key"])), request)
+                return read_units([self._item(request["Key"]) or {}], request)
             case "BatchGetItem":  # each item costs what it costs alone
                 asked = request["RequestItems"][self._table]
-                return sum(read_units(size(self._read(key)), asked) for key in asked["Keys"])
+                return sum(read_units([self._item(key) or {}], asked) for key in asked["Keys"])
         for unknown in ("FilterExpression", "ProjectionExpression", "Select"):
             if unknown in request:
                 raise UnknownCost(f"Query with {unknown}")
-        return read_units(sum(map(size, self._client.query(**request)["Items"])), request)
+        of_index = "IndexName" in request
+        return read_units([item if of_index else self._item(item) or {} for item in parsed["Items"]], request)
 
 
 def _names(definition: dict[str, Any]) -> tuple[str, ...]:

@@ -9,16 +9,12 @@ from dataclasses import dataclass
 
 from bench import prices
 
-HISTORY_BYTES_PER_ACTION = 1500
-"""Assumed: of a Temporal workflow's history, input and output included."""
-RETENTION_HOURS = 7 * 24
-"""Assumed: how long a closed workflow's history is kept."""
 MEMORY_MB = 512
 
 
 @dataclass(frozen=True)
 class Job:
-    """`deliveries`: moments at which events went out. `hours` from request to final status, of all calls together."""
+    """`deliveries`: moments at which events went out."""
 
     calls: int
     attempts: int
@@ -26,7 +22,6 @@ class Job:
     callbacks: int
     deliveries: int
     webhooks: int
-    hours: float
 
 
 @dataclass(frozen=True)
@@ -87,16 +82,10 @@ def temporal_cloud(job: Job, cpu_seconds: float) -> Cost:
         "activity: posts the events of one moment": job.deliveries,
         "signal: a report of the carrier": job.callbacks,
     }
-    actions = sum(steps.values())
-    gigabytes = actions * HISTORY_BYTES_PER_ACTION / 1e9
-    dollars = (
-        actions * prices.DOLLARS_PER_MILLION_ACTIONS / 1e6
-        + gigabytes * job.hours / job.calls * prices.DOLLARS_PER_ACTIVE_GB_HOUR
-        + gigabytes * RETENTION_HOURS * prices.DOLLARS_PER_RETAINED_GB_HOUR
-    ) * (1 + prices.DEVELOPER_PLAN)
+    dollars = sum(steps.values()) * prices.DOLLARS_PER_MILLION_ACTIONS / 1e6 * (1 + prices.DEVELOPER_PLAN)
     invocations = job.calls + job.callbacks
-    waiting_ms = invocations * prices.MS_PER_AWS_REQUEST  # a request to Temporal Cloud, taken to be as quick
-    seconds = prices.lambda_seconds(MEMORY_MB, cpu_seconds * invocations, 0, 0, 0) + waiting_ms / 1000
+    # Each makes a request to Temporal Cloud, taken to be as quick as one to AWS.
+    seconds = prices.lambda_seconds(MEMORY_MB, cpu_seconds * invocations, invocations, 0, 0)
     return _cost(job, steps, 0, invocations, dollars, seconds)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench import batch
-from bench.attempt import Counts
+from bench.batch import Campaign
 from bench.report import paragraph, table
 from redial.wire.stored_execution import DUE_SHARDS, LISTING_SHARDS
 
@@ -59,13 +59,12 @@ class Limit:
         return f"**{share:.0%}**" if share >= 1 else f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
 
 
-def limits(counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, float]) -> list[Limit]:
+def limits(played: Campaign, lambda_seconds: dict[str, float]) -> list[Limit]:
     """Every limit that attempts use, in the order in which they are reached. `lambda_seconds` by function, in all."""
+    counts, keys = played.counts, played.keys()
     attempts, units = counts.attempts, counts.units
-    kinds = batch.kinds_of(played.units)
-    running = sum(seconds for name, seconds in lambda_seconds.items() if name != "sweep")
-    due = kinds["due", batch.INDEX_PARTITION].total() / DUE_SHARDS
-    queue = max(kinds["table", batch.QUEUE].values())
+    due = keys["due", batch.INDEX_PARTITION].total() / DUE_SHARDS
+    queue = max(keys["table", batch.QUEUE].values())
     fired = SCHEDULES_FIRED_PER_SECOND * MINUTE_SECONDS
     quotas = "Service Quotas"
     of_all = (
@@ -76,7 +75,7 @@ def limits(counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, flo
         ("Twilio: calls a second of an account", CARRIER_CALLS_PER_SECOND, attempts, "asking Twilio"),
         ("SQS: dials at once", DIALS_AT_ONCE, lambda_seconds["dial"], "DialsAtOnce (1,000)"),
         ("SQS: deliveries at once", DELIVERIES_AT_ONCE, lambda_seconds["deliver"], "DeliveriesAtOnce (1,000)"),
-        ("Lambda: concurrent executions", LAMBDA_CONCURRENCY, running, quotas),
+        ("Lambda: concurrent executions", LAMBDA_CONCURRENCY, sum(lambda_seconds.values()), quotas),
         ("Scheduler: fired a second, were a minute's all at :00", fired, counts.schedules * MINUTE_SECONDS,
          "Service Quotas; what is above waits some seconds"),
         ("Scheduler: created a second", CREATE_SCHEDULE_PER_SECOND, counts.schedules, quotas),
@@ -93,29 +92,31 @@ def limits(counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, flo
     return sorted(found, key=lambda limit: limit.reached_at)
 
 
-def steps(
-    counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, float], dollars: float
-) -> dict[str, Callable[[float], float]]:
-    """What a rate of attempts a second takes. `lambda_seconds` by function, in all; `dollars` of an attempt."""
-    attempts, callbacks = counts.attempts, counts.invocations["carrier_callback"]
-    running = sum(seconds for name, seconds in lambda_seconds.items() if name != "sweep") / attempts
+def steps(played: Campaign, running: float, dollars: float) -> dict[str, Callable[[float], float]]:
+    """What a rate of attempts a second takes. `running`: functions at once, at one attempt a second."""
+    counts, attempts = played.counts, played.counts.attempts
 
-    def of_cell(rate: float) -> float:
-        return min(rate, CELL_RATE)
+    def of_cell(total: float) -> Callable[[float], float]:
+        return lambda rate: min(rate, CELL_RATE) * total / attempts
+
+    def of_all(total: float) -> Callable[[float], float]:
+        return lambda rate: rate * total / attempts
 
     return {
         "cells": lambda rate: -(-rate // CELL_RATE),
-        "attempts a second of a cell": of_cell,
+        "attempts a second of a cell": of_cell(attempts),
         "live calls": lambda rate: rate * played.call_seconds,
         f"agents of {batch.MOST_LINES:,} lines": lambda rate: -(-rate * played.call_seconds // batch.MOST_LINES),
         "Lambda: concurrent executions": lambda rate: rate * running,
         "of a cell: concurrency to ask for": lambda rate: max(
-            LAMBDA_CONCURRENCY, of_cell(rate) * running * CONCURRENCY_RESERVE
+            LAMBDA_CONCURRENCY, min(rate, CELL_RATE) * running * CONCURRENCY_RESERVE
         ),
-        "of a cell: callbacks a second": lambda rate: of_cell(rate) * callbacks / attempts,
-        "of a cell: write units a second": lambda rate: of_cell(rate) * counts.units.writes / attempts,
-        "of a cell: messages a second": lambda rate: of_cell(rate) * counts.messages / attempts,
-        "webhooks a second": lambda rate: rate * counts.webhooks / attempts,
+        "of a cell: callbacks a second": of_cell(counts.invocations["carrier_callback"]),
+        "of a cell: write units a second": of_cell(counts.units.writes),
+        "of a cell: messages a second": of_cell(counts.messages),
+        "of a cell: retries that fall into a minute": of_cell(counts.schedules * MINUTE_SECONDS),
+        "webhooks a second": of_all(counts.posted("webhook")),
+        "log, kB a second": of_all(counts.log_bytes / 1000),
         "dollars an hour, list price": lambda rate: rate * dollars * 3600,
     }
 
@@ -124,11 +125,12 @@ def _three_digits(value: float) -> str:
     return f"{value:,.2f}" if value < 10 and value % 1 else f"{float(f'{value:.3g}'):,.0f}"
 
 
-def report(counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, float], dollars: float) -> Iterator[str]:
-    """`dollars`: of an attempt."""
+def report(played: Campaign, lambda_seconds: dict[str, float], dollars: float) -> Iterator[str]:
+    """`lambda_seconds` by function, in all; `dollars` of an attempt."""
+    counts, attempts = played.counts, played.counts.attempts
+    seconds_of = {name: seconds for name, seconds in sorted(lambda_seconds.items()) if name != "sweep"}
     yield "## What one stack takes"
-    yield ""
-    yield from table(
+    yield table(
         ["limit", "default", "an attempt takes", *(f"used at {rate:,}/s" for rate in RATES), "reached at, attempts/s",
          "raised by"],
         [
@@ -136,40 +138,28 @@ def report(counts: Counts, played: batch.Campaign, lambda_seconds: dict[str, flo
                 limit.name, f"{limit.most:,.0f}", f"{limit.per_attempt:.3g}",
                 *(limit.used(rate) for rate in RATES), f"{limit.reached_at:,.0f}", limit.raised_by,
             ]
-            for limit in limits(counts, played, lambda_seconds)
+            for limit in limits(played, seconds_of)
         ],
     )  # fmt: skip
-    attempts = counts.attempts
-    yield from table(
+    yield table(
         ["function", "invocations of an attempt", "ms each", *(f"at once, {rate:,}/s" for rate in RATES)],
         [
             [
                 name, f"{counts.invocations[name] / attempts:.2f}", f"{seconds / counts.invocations[name] * 1000:.0f}",
                 *(f"{seconds / attempts * rate:.1f}" for rate in RATES),
             ]
-            for name, seconds in sorted(lambda_seconds.items()) if name != "sweep"
+            for name, seconds in seconds_of.items()
         ],
     )  # fmt: skip
-    per_attempt = {
-        "dollars an hour, list price": (dollars * 3600, ",.2f"),
-        "webhooks a second": (counts.webhooks / attempts, ",.0f"),
-        "log, kB a second": (counts.log_bytes / attempts / 1000, ",.0f"),
-        "retries that fall into a minute": (counts.schedules / attempts * MINUTE_SECONDS, ",.0f"),
-        "live calls": (played.call_seconds, ",.0f"),
-    }
-    yield from table(
-        ["", *(f"at {rate:,}/s" for rate in RATES)],
-        [[what, *(format(each * rate, style) for rate in RATES)] for what, (each, style) in per_attempt.items()],
-    )
-    yield from table(
+    yield table(
         ["from one to many cells", *(f"{rate:,}/s" for rate in STEPS)],
         [
             [what, *(_three_digits(value(rate)) for rate in STEPS)]
-            for what, value in steps(counts, played, lambda_seconds, dollars).items()
+            for what, value in steps(played, sum(seconds_of.values()) / attempts, dollars).items()
         ],
     )
-    yield from paragraph(
-        f"From the batch above: {attempts} attempts, calls of {played.call_seconds:.0f} seconds on average. The time",
-        "of functions is estimated as for the price. Agents' listings are not counted: they do not contain contacts",
-        f"of a batch (a single call writes 3 units to one of {LISTING_SHARDS} keys of its agent).",
+    yield paragraph(
+        f"From the batch above: {attempts} attempts, calls of {played.call_seconds:.0f} seconds on average. The time "
+        "of functions is estimated as for the price. Agents' listings are not counted: they do not contain contacts "
+        f"of a batch (a single call writes 3 units to one of {LISTING_SHARDS} keys of its agent)."
     )

@@ -1,28 +1,24 @@
-"""Sizes of the deployed packages: the layer, built as `sam build` builds it, and each function's folder, zipped."""
+"""Sizes of what is deployed: the layer, built as `sam build` builds it, and each function, zipped as for a release."""
 
 import tempfile
-import zipfile
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZipFile
 
-from infrastructure.dist import build_layer
+from bench.report import say, table
+from infrastructure.dist import build_layer, zip_folder
 from local import ROOT
-
-MB = 10**6
-FUNCTIONS = ROOT / "functions"
 
 
 @dataclass(frozen=True)
 class Package:
-    """Bytes of a deployed folder. `parts`: zipped bytes of its files and folders, largest first."""
+    """Bytes of a deployed folder."""
 
     name: str
     zipped: int
     unzipped: int
-    parts: tuple[tuple[str, int], ...]
 
 
 @contextmanager
@@ -38,23 +34,20 @@ def built_layer(**settings: str) -> Iterator[Path]:
 
 def measure() -> list[Package]:
     """The layer and each function. Raises `RuntimeError` if the layer cannot be built."""
-    with built_layer() as built:
-        layer = _package("layer", built, depth=2)
-    folders = sorted(path.parent for path in FUNCTIONS.glob("*/handler.py"))
-    return [layer, *(_package(path.name, path, depth=1) for path in folders)]
+    say("building the layer")
+    found = []
+    with built_layer() as layer:
+        file = layer.with_suffix(".zip")
+        for folder in (layer, *sorted(path.parent for path in ROOT.glob("functions/*/handler.py"))):
+            zip_folder(folder, file)
+            with ZipFile(file) as archive:
+                found.append(Package(folder.name, file.stat().st_size, sum(one.file_size for one in archive.filelist)))
+    return found
 
 
-def _package(name: str, folder: Path, depth: int) -> Package:
-    """`depth`: how many levels of folders the parts have."""
-    parts: Counter[str] = Counter()
-    unzipped = 0
-    with tempfile.TemporaryFile() as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(folder.rglob("*")):
-                if path.is_file() and (depth > 1 or "__pycache__" not in path.parts):
-                    inside = path.relative_to(folder)
-                    archive.write(path, inside)
-                    unzipped += path.stat().st_size
-                    parts["/".join(inside.parts[:depth])] += archive.infolist()[-1].compress_size
-        zipped = file.tell()
-    return Package(name, zipped, unzipped, tuple(parts.most_common()))
+def report(packages: Sequence[Package]) -> Iterator[str]:
+    yield "## What is deployed"
+    yield table(
+        ["", "zipped, kB", "unzipped, kB"],
+        [[one.name, f"{one.zipped / 1000:,.0f}", f"{one.unzipped / 1000:,.0f}"] for one in packages],
+    )

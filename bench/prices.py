@@ -35,8 +35,6 @@ are charged as well; no source for these prices was found, so they are left out.
 DOLLARS_PER_MILLION_ACTIONS = 50.0
 """Of Temporal Cloud, the first 5 million of a month; on the Developer plan any number. On the others it falls by steps
 to $25 for what is above 100 million. https://docs.temporal.io/cloud/pricing (the documentation's commit 0217b71)"""
-DOLLARS_PER_ACTIVE_GB_HOUR = 0.042  # the same; a workflow's history while it is open
-DOLLARS_PER_RETAINED_GB_HOUR = 0.00105  # the same; after it has closed
 DEVELOPER_PLAN = 0.10
 """The surcharge of Temporal Cloud's smallest plan: a tenth, and no base fee."""
 

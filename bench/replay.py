@@ -1,8 +1,9 @@
 """Runs one function's recorded events again and again in this process, and measures the processor time of each.
 
-    python -m bench.replay redial <recording> <results> <times>     the function itself
-    python -m bench.replay bare <recording> <results> <times>       a handler that only repeats its requests
+    python -m bench.replay redial <times>     the function itself
+    python -m bench.replay bare <times>       a handler that only repeats its requests
 
+The recording comes from standard input, the results go to standard output.
 Nothing leaves the process. At botocore's before-send event every AWS request gets its recorded answer; a connection to
 the carrier or a webhook is a pair of sockets whose other end already holds the answer. boto3 and urllib3 run whole, for
 both handlers.
@@ -18,17 +19,17 @@ import importlib
 import io
 import json
 import os
-import re
 import socket
 import sys
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import redirect_stdout
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -42,8 +43,6 @@ from urllib3.connection import HTTPConnection
 WARM_UP = 3
 """Runs of each event before its time is measured."""
 _READS = ("GetItem", "Query", "BatchGetItem")
-_CLIENT_TOKEN = re.compile(r'"ClientToken": "[^"]*"')
-"""A new one for each request."""
 _FIXED_ID = str(uuid.UUID(int=1, version=4))
 
 
@@ -61,40 +60,28 @@ class Answers:
     """The answers during one event: to reads by their content, to everything else in the recorded order."""
 
     def __init__(self, recorded: dict[str, Any]) -> None:
-        self._by_read: dict[tuple[str, str], list[Any]] = defaultdict(list)
-        self._in_order: dict[str, list[Any]] = defaultdict(list)
+        self._left: dict[tuple[str, str], list[Any]] = defaultdict(list)
         for name, body, status, headers, content in recorded["aws"]:
-            key = self._by_read[name, body] if name.split(".")[1] in _READS else self._in_order[name]
-            key.append((status, headers, content.encode("latin-1")))
+            self._left[self._key(name, body)].append((status, headers, content.encode("latin-1")))
         self._http = [
             f"HTTP/1.1 {status} OK\r\nconnection: close\r\ncontent-length: {len(content)}\r\n"
             f"content-type: application/json\r\n\r\n{content}".encode("latin-1")
             for status, content in recorded["http"]
         ]
-        self.begin()
-
-    def begin(self) -> None:
-        """Start the event, again."""
-        self._taken: dict[Any, int] = defaultdict(int)
-        self.asked: list[tuple[str, str]] = []
         self.connections: list[socket.socket] = []
 
-    def end(self) -> None:
-        for connection in self.connections:
-            connection.close()
+    @staticmethod
+    def _key(name: str, body: str) -> tuple[str, str]:
+        return name, body if name.split(".")[1] in _READS else ""
 
     def aws(self, request: AWSPreparedRequest, event_name: str) -> AWSResponse:
         """For botocore's before-send event."""
         name = event_name.removeprefix("before-send.")
         body = request.body if isinstance(request.body, bytes) else b""
-        text = body.decode("latin-1")
-        key: Any = (name, text) if name.split(".")[1] in _READS else name
-        known = self._by_read[key] if isinstance(key, tuple) else self._in_order[key]
-        if not known:
-            raise LookupError(f"was not recorded: {name} {text}")
-        status, headers, content = known[min(self._taken[key], len(known) - 1)]
-        self._taken[key] += 1
-        self.asked.append((name, text))
+        left = self._left[self._key(name, body.decode("latin-1"))]
+        if not left:
+            raise LookupError(f"was not recorded: {name} {body!r}")
+        status, headers, content = left.pop(0) if len(left) > 1 else left[0]
         return AWSResponse(request.url, status, headers, _Body(content))
 
     def connect(self, host: str, port: int) -> socket.socket:
@@ -119,21 +106,6 @@ def _parsed(connection: socket.socket) -> dict[str, Any]:
     return {"method": method, "url": f"http://{headers['host']}{path}", "headers": headers, "body": body}
 
 
-@dataclass
-class _Context:
-    """The part of Lambda's context that handlers use."""
-
-    aws_request_id: str
-    function_name: str
-    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:bench:live"
-    memory_limit_in_mb: str = "512"
-    log_group_name: str = "bench"
-    log_stream_name: str = "bench"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 60_000
-
-
 Step = Callable[[int], None]
 """Handles the recorded event of that number."""
 
@@ -144,13 +116,21 @@ def _redial(recording: dict[str, Any]) -> Step:
 
     module = importlib.import_module(f"functions.{recording['function']}.handler")
     nows = [datetime.fromisoformat(one["now"]) for one in recording["events"]]
-    contexts = [_Context(one["request_id"], recording["function"]) for one in recording["events"]]
+    context = SimpleNamespace(
+        function_name=recording["function"],
+        invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:bench:live",
+        memory_limit_in_mb="512",
+        log_group_name="bench",
+        log_stream_name="bench",
+        get_remaining_time_in_millis=lambda: 60_000,
+    )
     current = [0]
     system.use(now=lambda: nows[current[0]], sleep=lambda seconds: None, new_id=lambda: _FIXED_ID, random=lambda: 0.5)
 
     def step(number: int) -> None:
         current[0] = number
-        module.handler(recording["events"][number]["event"], contexts[number])
+        context.aws_request_id = recording["events"][number]["request_id"]
+        module.handler(recording["events"][number]["event"], context)
 
     return step
 
@@ -186,11 +166,10 @@ def _bare(recording: dict[str, Any]) -> Step:
 
 
 def run(variant: str, recording: dict[str, Any], times: int) -> dict[str, Any]:
-    """Processor seconds of each run of each event, and the requests that it made, as AWS would have received them."""
+    """Processor seconds of each run of each event, and the requests of each event."""
     boto3.setup_default_session()
     session: Any = boto3.DEFAULT_SESSION
-    answers = [Answers(one) for one in recording["events"]]
-    current = answers[0]
+    current = Answers(recording["events"][0])
 
     def answer(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
         return current.aws(request, event_name)
@@ -207,26 +186,23 @@ def run(variant: str, recording: dict[str, Any], times: int) -> dict[str, Any]:
 
     session.events.register("provide-client-params", note)  # before any client is made
     step = (_redial if variant == "redial" else _bare)(recording)
-    seconds: list[list[float]] = [[] for _ in answers]
+    seconds: list[list[float]] = [[] for _ in recording["events"]]
     requests: list[dict[str, Any]] = []
-    bodies: list[Any] = []
     for turn in range(WARM_UP + times):
         noting = turn == WARM_UP - 1
-        for number, current in enumerate(answers):
-            current.begin()
+        for number, recorded in enumerate(recording["events"]):
+            current = Answers(recorded)
             calls.clear()
             started = time.process_time()
             step(number)
             taken = time.process_time() - started
             if noting:
-                sent = current.sent()
-                requests.append({"aws": list(calls), "http": sent})
-                asked = [(name, _CLIENT_TOKEN.sub("", body)) for name, body in current.asked]
-                bodies.append([*asked, *((one["url"], one["body"]) for one in sent)])
+                requests.append({"aws": list(calls), "http": current.sent()})
             if turn >= WARM_UP:
                 seconds[number].append(taken)
-            current.end()
-    return {"seconds": seconds, "requests": requests, "bodies": bodies}
+            for connection in current.connections:
+                connection.close()
+    return {"seconds": seconds, "requests": requests}
 
 
 def _content(body: Any) -> bytes:
@@ -240,10 +216,10 @@ def _content(body: Any) -> bytes:
 
 
 def main() -> None:
-    variant, recording, results, times = sys.argv[1:]
-    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  handlers log here
-    found = run(variant, json.loads(Path(recording).read_text()), int(times))
-    Path(results).write_text(json.dumps(found))
+    variant, times = sys.argv[1:]
+    with redirect_stdout(Path(os.devnull).open("w")):  # handlers log there
+        found = run(variant, json.load(sys.stdin), int(times))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -1,23 +1,26 @@
 """The local stack for measurements: started with a log, used over HTTP, checked against the carrier and the inbox."""
 
 import json
+import re
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from bench.report import say
 from local.aws.functions import Function, Handler
-from local.stack import LocalStack
+from local.carriers.twilio_calls import Call
+from local.stack import INBOX_NAME, LocalStack
+from local.web.inbox import Delivery
 from redial.adapters.dynamodb.batches import DynamoBatches
 from redial.domain.status import FINAL
+from tests.support.forms import CONTENT_TYPE, multipart
 
 NOON = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
 SEED = 20260126
@@ -25,11 +28,11 @@ USER_DATA = {"note": "x" * 188}
 """200 bytes of JSON."""
 RETRIES = {"enabled": True, "max_retries": 3, "retry_on_statuses": ["no-answer", "busy", "failed"]}
 BATCH_RETRIES = {**RETRIES, "retry_intervals_minutes": [10, 20, 30], "retry_on_voicemail": True}
-ANSWER_SECONDS = 600
-"""Timeout of one request: advancing the clock takes as long as everything that happens meanwhile."""
+START = timedelta(minutes=2)
+"""How far ahead a batch's start must be."""
 STEP_MINUTES = 5
 LONGEST_HOURS = 100
-_BOUNDARY = "----redial-bench"
+_CALLBACK = re.compile(r"/([0-9a-f]{8}-[0-9a-f-]{27})/([0-9]+)")
 
 
 class Stack(LocalStack):
@@ -44,6 +47,42 @@ class Stack(LocalStack):
     def load(self, function: Function) -> Handler:
         return self.around(function, super().load(function))
 
+    def start_batch(self, agent_id: str, rows: int, retries: Any = BATCH_RETRIES, **more: str) -> str:
+        """Upload a batch of `rows` contacts, with `more` fields, and have it start as soon as the API allows.
+
+        Returns the batch's id.
+        """
+        fields = {"agent_id": agent_id, "retry_config": json.dumps(retries), **more}
+        lines = ["contact_number,note", *(f"{number(row)},{USER_DATA['note']}" for row in range(1, rows + 1))]
+        form = multipart(list(fields.items()), "\n".join(lines) + "\n")
+        batch_id = str(self.ask("POST", "/batches", form, {"Content-Type": CONTENT_TYPE})["batch_id"])
+        self.clock.advance(1)
+        at = urlencode({"scheduled_at": (self.clock.now() + START).isoformat()}).encode()
+        form_type = {"Content-Type": "application/x-www-form-urlencoded"}
+        self.ask("POST", f"/batches/{batch_id}/schedule", at, form_type)
+        return batch_id
+
+    def play(self, batch_id: str) -> float:
+        """Advance the clock until the batch is completed, and then until its last events are delivered.
+
+        Returns the simulated hours until it completed. Raises `RuntimeError` after `LONGEST_HOURS`.
+        """
+        batches = DynamoBatches(self.aws.client("dynamodb"), self.environment["TABLE_NAME"])
+        start, began = self.clock.now(), time.monotonic()
+        while True:
+            self.clock.advance(STEP_MINUTES)
+            batch = batches.get(batch_id)
+            assert batch is not None
+            hours = (self.clock.now() - start).total_seconds() / 3600
+            calls = len(self.carrier.calls.all())
+            say(f"{hours:.2f} h simulated, {time.monotonic() - began:.0f} s: {calls} calls, batch {batch.status}")
+            if batch.status == "completed":
+                self.clock.advance(STEP_MINUTES)
+                (completed,) = (change.at for change in batch.changes if change.status == "completed")
+                return (completed - start).total_seconds() / 3600
+            if hours >= LONGEST_HOURS:
+                raise RuntimeError(f"the batch is not completed after {LONGEST_HOURS} hours")
+
 
 @contextmanager
 def running(**options: Any) -> Iterator[Stack]:
@@ -57,76 +96,9 @@ def function_name(module: str) -> str:
     return module.split(".")[1]
 
 
-def ask(url: str, key: str, method: str = "GET", body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
-    """Send one request; returns the answer's JSON. A body that is not bytes is sent as JSON.
-
-    Raises `RuntimeError` unless the answer is 2xx.
-    """
-    parts = urlsplit(url)
-    sent = {"Authorization": f"Bearer {key}", "Content-Type": "application/json", **(headers or {})}
-    content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    connection = HTTPConnection(parts.netloc, timeout=ANSWER_SECONDS)
-    try:
-        connection.request(method, parts.path + (f"?{parts.query}" if parts.query else ""), content, sent)
-        answer = connection.getresponse()
-        text = answer.read()
-    finally:
-        connection.close()
-    if not 200 <= answer.status < 300:
-        raise RuntimeError(f"{method} {url} was answered {answer.status}: {text!r}")
-    return json.loads(text)
-
-
-# ---- batches ---------------------------------------------------------------------------------------------------------
-
-
 def number(row: int) -> str:
+    """The number of a batch's contact."""
     return f"+1415{2_000_000 + row}"
-
-
-def create_batch(stack: LocalStack, agent_id: str, rows: int, retries: Mapping[str, Any], **more: str) -> str:
-    """Upload a batch of `rows` contacts, with `more` fields; returns its id."""
-    fields = {
-        'name="agent_id"': agent_id,
-        'name="retry_config"': json.dumps(retries),
-        **{f'name="{name}"': value for name, value in more.items()},
-        'name="file"; filename="contacts.csv"\r\nContent-Type: text/csv': "contact_number,note\n"
-        + "".join(f"{number(row)},{USER_DATA['note']}\n" for row in range(1, rows + 1)),
-    }
-    parts = (
-        f"--{_BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n{part}\r\n" for head, part in fields.items()
-    )
-    form = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-    body = f"{''.join(parts)}--{_BOUNDARY}--\r\n".encode()
-    return str(ask(f"{stack.url}/batches", stack.api_key, "POST", body, form)["batch_id"])
-
-
-def schedule(stack: LocalStack, batch_id: str, minutes: float) -> None:
-    """Have the batch start that many minutes from now."""
-    body = urlencode({"scheduled_at": (stack.clock.now() + timedelta(minutes=minutes)).isoformat()}).encode()
-    form = {"Content-Type": "application/x-www-form-urlencoded"}
-    ask(f"{stack.url}/batches/{batch_id}/schedule", stack.api_key, "POST", body, form)
-
-
-def play(stack: LocalStack, batch_id: str, settle_minutes: float = STEP_MINUTES) -> datetime:
-    """Advance the clock until the batch is completed, and then so much that its last events are delivered.
-
-    Returns when it completed. Raises `RuntimeError` after `LONGEST_HOURS`.
-    """
-    batches = DynamoBatches(stack.aws.client("dynamodb"), stack.environment["TABLE_NAME"])
-    start, began = stack.clock.now(), time.monotonic()
-    while True:
-        stack.clock.advance(STEP_MINUTES)
-        batch = batches.get(batch_id)
-        assert batch is not None
-        hours = (stack.clock.now() - start).total_seconds() / 3600
-        calls = len(stack.carrier.calls.all())
-        say(f"{hours:.2f} h simulated, {time.monotonic() - began:.0f} s: {calls} calls, batch {batch.status}")
-        if batch.status == "completed":
-            stack.clock.advance(settle_minutes)
-            return next(change.at for change in batch.changes if change.status == "completed")
-        if hours >= LONGEST_HOURS:
-            raise RuntimeError(f"the batch is not completed after {LONGEST_HOURS} hours")
 
 
 # ---- what must hold of a finished run --------------------------------------------------------------------------------
@@ -134,11 +106,11 @@ def play(stack: LocalStack, batch_id: str, settle_minutes: float = STEP_MINUTES)
 
 @dataclass
 class Checked:
-    """Figures of a finished run, and `faults`: violated expectations."""
+    """Figures of a finished run, and `faults`: violated expectations. `repeated`: webhooks that were sent again."""
 
     attempts: int = 0
     webhooks: int = 0
-    duplicates: int = 0
+    repeated: int = 0
     max_live: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -147,50 +119,51 @@ class Checked:
         if not holds:
             self.faults.append(otherwise)
 
+    @property
+    def ended(self) -> str:
+        """The final statuses, counted."""
+        return ", ".join(f"{status} {count}" for status, count in sorted(self.statuses.items()))
 
-def check(
-    executions: Sequence[Any],
-    calls: Sequence[tuple[str, datetime, datetime | None]],
-    deliveries: Iterable[tuple[bool, str, Any]],
-    lines: int,
-) -> Checked:
+
+def check(executions: Sequence[Any], calls: Sequence[Call], deliveries: Sequence[Delivery]) -> Checked:
     """Every execution is final, its events came in order, and the carrier's calls are exactly its attempts.
 
-    `executions` as the API shows them, each with its own number; `calls`: number, placed at, ended at; `deliveries`:
-    whether the webhook was signed and accepted, its id, and its body. One that is sent again counts as a duplicate.
+    `executions` as the API shows them.
     """
-    found = Checked(sum(len(one["attempts"]) for one in executions))
-    found.statuses = Counter(one["status"] for one in executions)
+    attempts = [(one["id"], str(nth)) for one in executions for nth in range(1, len(one["attempts"]) + 1)]
+    found = Checked(len(attempts), statuses=Counter(one["status"] for one in executions))
+    first: dict[str, Delivery] = {}
+    for delivery in deliveries:
+        webhook_id = delivery.headers["webhook-id"]
+        first.setdefault(webhook_id, delivery)
+        found.expect(delivery.verified and delivery.answered == 200, f"webhook {webhook_id} was not accepted")
+    found.webhooks, found.repeated = len(first), len(deliveries) - len(first)
     sequences: dict[str, list[int]] = defaultdict(list)
-    seen: set[str] = set()
-    for accepted, webhook_id, body in deliveries:
-        found.expect(accepted, f"webhook {webhook_id} was not accepted")
-        if webhook_id in seen:
-            found.duplicates += 1
-            continue
-        seen.add(webhook_id)
-        sequences[body["id"]].append(body["sequence"])
-    found.webhooks = len(seen)
-    placed = Counter(to for to, _, _ in calls)
+    for delivery in first.values():
+        sequences[delivery.body["id"]].append(delivery.body["sequence"])
     for one in executions:
-        name, got, attempts = one["id"], sequences[one["id"]], len(one["attempts"])
+        name, events = one["id"], sequences[one["id"]]
         found.expect(one["status"] in FINAL, f"{name} is {one['status']}")
-        found.expect(got == list(range(1, one["sequence"] + 1)), f"{name}: events {got}, of {one['sequence']}")
-        calls_of = placed[one["user_number"]]
-        found.expect(calls_of == attempts, f"{name}: {calls_of} calls for {attempts} attempts")
-    found.expect(len(calls) == found.attempts, f"the carrier placed {len(calls)} calls for {found.attempts} attempts")
-    live = sum(ended is None for _, _, ended in calls)
-    found.expect(live == 0, f"{live} calls are live")
-    found.max_live = most_at_once([(placed_at, ended) for _, placed_at, ended in calls if ended is not None])
-    found.expect(found.max_live <= lines, f"{found.max_live} calls were live at once on {lines} lines")
+        found.expect(events == list(range(1, one["sequence"] + 1)), f"{name}: events {events}, of {one['sequence']}")
+    reports = [_CALLBACK.search(call.request.status_callback or "") for call in calls]
+    placed, wanted = Counter((report[1], report[2]) for report in reports if report), Counter(attempts)
+    for name, nth in sorted(placed.keys() | wanted.keys()):
+        got = placed[name, nth]
+        found.expect(got == wanted[name, nth], f"{name}: {got} calls for attempt {nth}, not {wanted[name, nth]}")
+    found.expect(placed.total() == len(calls), f"{len(calls) - placed.total()} calls report on no attempt")
     return found
 
 
-def most_at_once(spans: Sequence[tuple[datetime, datetime]]) -> int:
-    """The largest number of (start, end) spans that overlap. A span may start at the instant at which another ends."""
-    changes = sorted([(end, -1) for _, end in spans] + [(start, 1) for start, _ in spans])
-    most = now = 0
-    for _, change in changes:
-        now += change
-        most = max(most, now)
-    return most
+def examine(stack: Stack, executions: Sequence[Any], lines: int, before: int = 0) -> Checked:
+    """`check`, and: never more live calls than lines, no failure, no dead letter. `before`: calls of other executions
+    that were there before."""
+    found = check(executions, stack.carrier.calls.all()[before:], stack.inbox.received(INBOX_NAME))
+    live, found.max_live = stack.carrier.calls.live()
+    found.expect(live == 0, f"{live} calls are live")
+    found.expect(found.max_live <= lines, f"{found.max_live} calls were live at once on {lines} lines")
+    for failures in (
+        stack.clock.failures, stack.functions.failures, stack.functions.dead_letters, stack.scheduler.dead_letters,
+        stack.carrier.calls.problems,
+    ):  # fmt: skip
+        found.expect(not failures, f"something failed: {failures[:1]}")
+    return found

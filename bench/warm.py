@@ -5,19 +5,18 @@ the bare handler (`bench.replay`).
 """
 
 import json
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from statistics import median
+from itertools import chain
+from statistics import fmean, median
 from typing import Any
 from unittest import mock
 
 from bench.attempt import WITHIN_MINUTES, Bench, counting
-from bench.cold_start import run_python
+from bench.cold_start import Compared, run_python
 from bench.report import say
-from bench.stack import BATCH_RETRIES, Stack, create_batch, function_name, schedule
+from bench.stack import Stack, function_name
 from local.aws.functions import Function, Handler
 from local.aws.requests import Answer
 from redial.adapters.http import Http
@@ -31,19 +30,11 @@ CONTACTS = 20
 
 
 @dataclass(frozen=True)
-class Warm:
-    """`seconds` and `bare_seconds`: processor time of an event, the mean over `events` of each one's median.
-    `requests` of an event on average."""
+class Warm(Compared):
+    """The mean over `events` of each one's median. `requests` of an event on average."""
 
-    function: str
     events: int
     requests: float
-    seconds: float
-    bare_seconds: float
-
-    @property
-    def ratio(self) -> float:
-        return self.seconds / self.bare_seconds
 
 
 class Recorder(Bench):
@@ -58,7 +49,7 @@ class Recorder(Bench):
         super().__init__(stack)
         stack.aws.middleware = self._between
 
-    def _counted(self, function: Function, handler: Handler) -> Handler:
+    def around(self, function: Function, handler: Handler) -> Handler:
         invocation = self.stack.functions.current()
         events = self.events[function_name(function.module)]
         if invocation is None or len(events) >= MOST_EVENTS:
@@ -66,15 +57,16 @@ class Recorder(Bench):
 
         def run(event: Any, context: Any) -> Any:
             self.new_processes()
-            recorded: dict[str, Any] = {
-                "event": json.loads(json.dumps(event)),
-                "now": self.stack.clock.now().isoformat(),
-                "request_id": invocation.request_id,
-                "aws": [],
-                "http": [],
-            }
-            events.append(recorded)
-            self._recording[invocation.request_id] = recorded
+            events.append(
+                {
+                    "event": json.loads(json.dumps(event)),
+                    "now": self.stack.clock.now().isoformat(),
+                    "request_id": invocation.request_id,
+                    "aws": [],
+                    "http": [],
+                }
+            )
+            self._recording[invocation.request_id] = events[-1]
             try:
                 return handler(event, context)
             finally:
@@ -111,18 +103,12 @@ def record() -> tuple[dict[str, list[dict[str, Any]]], list[Function]]:
             return answer
 
         with mock.patch.object(Http, "send", sending):
-            agent = stack.create_agent(max_concurrent_calls=3)
-            recorder.script("+14155550139", "completed")
-            recorder.place("completed", "+14155550139", agent)  # an account's first call makes its key for numbers
-            recorder.advance(WITHIN_MINUTES)
-            recorder.events.clear()
-            for number, outcome in enumerate(("completed", "no-answer")):
-                recorder.script(f"+1415555013{number}", outcome)
-                recorder.place(outcome, f"+1415555013{number}", agent)
+            agent_id = recorder.agent(max_concurrent_calls=3)
+            recorder.events.clear()  # an account's first call makes its key for numbers
+            for outcome in ("completed", "no-answer"):
+                recorder.place(outcome, recorder.number(outcome), agent_id)
                 recorder.advance(WITHIN_MINUTES)
-            batch_id = create_batch(stack, agent, CONTACTS, BATCH_RETRIES)
-            recorder.advance(1)
-            schedule(stack, batch_id, 2)
+            stack.start_batch(agent_id, CONTACTS)
             recorder.advance(2 * WITHIN_MINUTES)
         return dict(recorder.events), stack.template.functions(stack.environment)
 
@@ -139,28 +125,32 @@ def measure() -> list[Warm]:
 
 
 def _measured(function: Function, recording: dict[str, Any]) -> Warm:
-    events = len(recording["events"])
-    seconds: dict[str, list[list[float]]] = {"redial": [[] for _ in range(events)], "bare": [[] for _ in range(events)]}
-    requests = 0
+    turns, requests = [], 0
     for _ in range(TURNS):
         replayed = _replay("redial", function, recording)
         repeated = _replay("bare", function, {**recording, "requests": replayed["requests"]})
-        for own, bare in zip(replayed["bodies"], repeated["bodies"], strict=True):
-            if own != bare:
-                raise RuntimeError(f"{function.module}: the bare handler made other requests: {bare}, not {own}")
-        requests = sum(map(len, replayed["bodies"]))
-        for variant, run in (("redial", replayed), ("bare", repeated)):
-            for of_event, more in zip(seconds[variant], run["seconds"], strict=True):
-                of_event.extend(more)
-    redial, bare = (sum(map(median, seconds[variant])) / events for variant in ("redial", "bare"))
-    return Warm(recording["function"], events, requests / events, redial, bare)
+        own, bare = ([*map(_sent, run["requests"])] for run in (replayed, repeated))
+        if own != bare:
+            raise RuntimeError(f"{function.module}: the bare handler made other requests: {bare}, not {own}")
+        turns.append((replayed["seconds"], repeated["seconds"]))
+        requests = sum(map(len, own))
+    seconds, bare_seconds = map(_mean_of_medians, zip(*turns, strict=True))
+    events = len(recording["events"])
+    return Warm(recording["function"], seconds, bare_seconds, events, requests / events)
+
+
+def _sent(requests: dict[str, Any]) -> list[Any]:
+    """The requests of an event. (Headers of HTTP differ in their order.)"""
+    return [*requests["aws"], *((one["url"], one["body"]) for one in requests["http"])]
+
+
+def _mean_of_medians(turns: Sequence[Sequence[Sequence[float]]]) -> float:
+    """`turns`: in each, of each event, the seconds of each run."""
+    return fmean(median(chain(*of_event)) for of_event in zip(*turns, strict=True))
 
 
 def _replay(variant: str, function: Function, recording: dict[str, Any]) -> dict[str, Any]:
     """The measurements of `bench.replay`."""
-    with tempfile.TemporaryDirectory() as folder:
-        paths = Path(folder) / "recording.json", Path(folder) / "results.json"
-        paths[0].write_text(json.dumps(recording))
-        run_python(function, "-m", "bench.replay", variant, *map(str, paths), str(TIMES))
-        found: dict[str, Any] = json.loads(paths[1].read_text())
-        return found
+    arguments = ("-m", "bench.replay", variant, str(TIMES))
+    found: dict[str, Any] = json.loads(run_python(function, *arguments, stdin=json.dumps(recording)))
+    return found

@@ -395,10 +395,14 @@ class LocalStack:
         }
         return str(self.ask("POST", "/v2/agent", {"agent_config": wanted})["agent_id"])
 
-    def ask(self, method: str, path: str, body: dict[str, Any]) -> Any:
-        """Send a request to the API with the first key. Raises `RuntimeError` unless the status is 2xx."""
-        headers = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"}
-        answer = send(method, self.url + path, json.dumps(body).encode(), headers)
+    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
+        """Send a request to the API with the first key. A body other than bytes is sent as JSON.
+
+        Returns the answer's JSON. Raises `RuntimeError` unless the status is 2xx.
+        """
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        sent = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json", **(headers or {})}
+        answer = send(method, self.url + path, content, sent)
         if not 200 <= answer.status < 300:
             raise RuntimeError(f"{method} {path} was answered {answer.status}: {answer.body.decode(errors='replace')}")
         return json.loads(answer.body)

@@ -164,6 +164,25 @@ def test_ingestion_killed_at_any_request_stores_the_same_contacts(client: LocalC
         assert (read["valid_contacts"], read["total_contacts"]) == (CONTACTS, CONTACTS + BAD_ROWS), where
 
 
+def test_another_event_changes_nothing_while_a_killed_invocation_has_the_lease(client: LocalClient) -> None:
+    batch_id = create(client, contacts())
+
+    def cut_off(of: str, seen: OutsideRequest) -> None:
+        if watch.inserts(of) == 2:
+            raise Gone
+
+    watch = Watch(client, cut_off)
+    client.advance(0)
+    client.stack.aws.hooks.remove(watch)
+    items = client.every_item()
+    assert 0 < len(stored(client, batch_id)) < CONTACTS
+
+    client.stack.functions.invoke("redial-local-batch", {"batch_id": batch_id})
+    assert client.every_item() == items
+    client.advance(UNTIL_THE_SWEEPER_FOUND_IT)
+    assert statuses(client, batch_id) == {"queued": CONTACTS}
+
+
 def test_ingestion_out_of_time_invokes_itself_and_resumes(client: LocalClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_batch, "SECONDS_TO_SPARE", 10_000.0)  # more than there ever are
     batch_id = create(client, contacts())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bench.dynamodb_units import Meter, Units
+from local.aws.dynamodb import changes_of
 from local.stack import API_MODULE
 from redial.adapters.dynamodb.executions import DynamoExecutions
 from redial.ports import StaleVersion
@@ -126,7 +127,7 @@ def cost_of_attempts(data: Any) -> Units:
     with local_stack() as client:
         total = Units()
 
-        def wanted(operation: str) -> bool:
+        def wanted() -> bool:
             invocation = client.stack.functions.current()
             return invocation is not None and invocation.function.module != API_MODULE
 
@@ -135,8 +136,7 @@ def cost_of_attempts(data: Any) -> Units:
             total += units
 
         (table,) = client.stack.template.tables()
-        meter = Meter(table.definition, client.stack.aws.client("dynamodb"), wanted, count)
-        meter.attach()
+        Meter(table.definition, changes_of(table.definition["TableName"]).images, wanted, count).attach()
         client.script(NUMBER, "no-answer", "completed")
         client.call(NUMBER, user_data=data, retry_config=RETRIES)
         client.advance(20)

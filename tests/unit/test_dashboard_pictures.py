@@ -43,6 +43,11 @@ def test_statistics(name: str, value: float) -> None:
     assert statistic(name, [4.0, 1.0, 3.0, 2.0]) == value
 
 
+def test_percentiles_are_observed_values() -> None:
+    values = list(range(100, 0, -1))
+    assert [statistic(name, values) for name in ("p50", "p90", "p99", "p100")] == [50, 90, 99, 100]
+
+
 def test_data_points_are_aggregated_by_period() -> None:
     assert points([(0, 1), (59, 2), (60, 5)], "Sum", 60) == {0: 3, 60: 5}
 
