@@ -77,8 +77,9 @@ WITH_PATH := PYTHONPATH="$(CURDIR):$(CURDIR)/layers/redial"
 
 RELEASE = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' layers/redial/redial/__init__.py)
 
-# One worker for each core; an idle worker takes tests from another.
-IN_PARALLEL := --numprocesses auto --dist worksteal
+# One worker for each core and one more, for some tests wait: for a browser, for a time limit. An idle worker takes tests
+# from another.
+IN_PARALLEL = --numprocesses $(shell .venv/bin/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 # Tests that may depend on the version of Python: every module, and, at night, generated examples, the client, and the two
 # files that use all modules together. Templates, documentation and models do not; test_same_trace.py shows that the
 # simulation does not.
@@ -114,7 +115,7 @@ bytecode: .venv/ready
 
 # It uses what the tests on the first Python leave of the processor.
 pytest-on-%: .venv-%/ready
-	@echo "pytest on Python $*" && nice .venv-$*/bin/python -m pytest $(IN_PARALLEL) $(ON_EVERY_PYTHON) $(ARGS)
+	@echo "pytest on Python $*" && nice -n 19 .venv-$*/bin/python -m pytest $(IN_PARALLEL) $(ON_EVERY_PYTHON) $(ARGS)
 
 .PHONY: quick
 quick: .venv/ready ## Run the quick checks: format, lint, types, unit and contract tests
