@@ -45,7 +45,7 @@ def step_functions(job: Job, cpu_seconds: float) -> Cost:
         "task: a function places the call, and the task waits for its token": job.attempts,
         "choice: by the outcome": job.attempts,
         "wait until the retry": job.retries,
-        "task: a function posts the events of one moment": job.deliveries,
+        "task: a function posts simultaneous events": job.deliveries,
     }
     dollars = sum(steps.values()) * prices.DOLLARS_PER_MILLION_TRANSITIONS / 1e6
     aws_requests = job.calls + job.callbacks  # what starts a workflow, or sends a token back
@@ -61,7 +61,7 @@ def durable_functions(job: Job, cpu_seconds: float) -> Cost:
         "step: places the call": job.attempts,
         "callback: a report of the carrier, or its time-out": job.callbacks,
         "wait until the retry": job.retries,
-        "step: posts the events of one moment": job.deliveries,
+        "step: posts simultaneous events": job.deliveries,
     }
     operations = sum(steps.values())
     dollars = operations * prices.DOLLARS_PER_MILLION_DURABLE_OPERATIONS / 1e6
@@ -79,7 +79,7 @@ def temporal_cloud(job: Job, cpu_seconds: float) -> Cost:
         "activity: places the call": job.attempts,
         "timer: for a missing callback": job.attempts,
         "timer: until the retry": job.retries,
-        "activity: posts the events of one moment": job.deliveries,
+        "activity: posts simultaneous events": job.deliveries,
         "signal: a report of the carrier": job.callbacks,
     }
     dollars = sum(steps.values()) * prices.DOLLARS_PER_MILLION_ACTIONS / 1e6 * (1 + prices.DEVELOPER_PLAN)

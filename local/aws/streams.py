@@ -155,7 +155,7 @@ class Stream:
         expired = self._changes is not None and self._changes.by_service
         name = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
         keys = {key: item.plain[key] for key in self._key_names}
-        place = (zlib.crc32(repr(keys).encode()) * 0x9E3779B1 >> 20) % SHARDS  # CRCs of like keys are alike
+        place = (zlib.crc32(repr(keys).encode()) * 0x9E3779B1 >> 20) % SHARDS  # CRCs of similar keys are similar
         lineage = self._lineages[place]
         with self._lock:
             shard = lineage.shards[-1]
